@@ -1,0 +1,130 @@
+//! [`Config`]: everything one daemon is told, read from `gateway.toml`, its own member record and the
+//! members directory. Nothing in it is left to check or to default.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::{GatewayId, Member, OrgId, Place, PlacedPrefix, Prefix, SiteId};
+
+/// What `ringway run` works from. Paths are absolute or relative to the working directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `gateway.toml` itself.
+    pub path: PathBuf,
+    /// This gateway.
+    pub id: GatewayId,
+    /// The site it serves.
+    pub site: SiteId,
+    /// The tunnel port, UDP and TCP.
+    pub listen: SocketAddr,
+    /// Certificate chain and key.
+    pub identity: Identity,
+    /// The own organization's record.
+    pub own: Member,
+    /// The other organizations' records, by organization.
+    pub members: Vec<Member>,
+    /// Where the other organizations' records lie.
+    pub members_dir: PathBuf,
+    /// Where the daemon keeps what it must remember.
+    pub state_dir: PathBuf,
+    /// The admin socket.
+    pub socket: PathBuf,
+    /// The TUN device's name, at most 15 bytes.
+    pub tun: String,
+    /// How routes are marked in the kernel.
+    pub routes: Routes,
+    /// Ranges that no other site may use.
+    pub reserved: Vec<PlacedPrefix>,
+    /// The DNS server.
+    pub dns: Dns,
+    /// What others may reach; `None` if the file has no `[policy]`: ICMP echo and DNS only.
+    pub policy: Option<Vec<Allow>>,
+}
+
+/// PEM files: paths, never contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key (PKCS#8).
+    pub key: PathBuf,
+}
+
+/// Numbers that mark this daemon's routes and packets in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Routes {
+    /// Routing table; default 4600.
+    pub table: u32,
+    /// Route protocol number (rtm_protocol); default 146.
+    pub protocol: u8,
+    /// Firewall mark of the tunnel's own packets; default 0x52574159.
+    pub mark: u32,
+}
+
+/// The authoritative server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// Addresses it listens on, UDP and TCP; default port 53.
+    pub listen: Vec<SocketAddr>,
+    /// TTL of records that state none, seconds; default 5.
+    pub ttl: u32,
+    /// The own zone's records.
+    pub records: Vec<DnsRecord>,
+}
+
+/// One record of the own zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsRecord {
+    /// Owner, absolute, lowercase, without the final dot; within the own zone.
+    pub name: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// What it says.
+    pub data: DnsData,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// The data of a [`DnsRecord`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsData {
+    /// A or AAAA, by the address's family.
+    Address(IpAddr),
+    /// CNAME: an absolute name without the final dot.
+    Cname(String),
+}
+
+/// One `[[policy.allow]]`: who may reach what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allow {
+    /// The organization that may; `None`: every member.
+    pub from: Option<OrgId>,
+    /// Destinations, each inside this site's prefixes.
+    pub to: Vec<Prefix>,
+    /// Protocol.
+    pub proto: Proto,
+    /// Destination ports; empty: every port (always empty for ICMP).
+    pub ports: Vec<PortRange>,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// Protocols that a policy can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proto {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP and ICMPv6 echo.
+    Icmp,
+}
+
+/// First and last port of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    /// First.
+    pub first: u16,
+    /// Last; the first itself for a single port.
+    pub last: u16,
+}

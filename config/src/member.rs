@@ -1,0 +1,139 @@
+//! [`Member`]: what the consortium agreed on about one organization, as read from `<org>.member.toml`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{GatewayName, OrgId, Place, Prefix, SiteId, ZoneName};
+
+/// A checked member record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Whose record it is.
+    pub org: OrgId,
+    /// The consortium's domain; the organization's zone is `<org>.<domain>`.
+    pub domain: ZoneName,
+    /// The organization's CA certificates, PEM; never empty. The gateway decodes them.
+    pub roots: Vec<Root>,
+    /// Its sites, in file order.
+    pub sites: Vec<Site>,
+    /// Its gateways, in file order.
+    pub gateways: Vec<Gateway>,
+    /// What it no longer stands for.
+    pub revoked: Revoked,
+    /// SHA-256 of the file's bytes: the fingerprint that people compare and `Hello` carries.
+    pub digest: Digest,
+    /// The file (line 0).
+    pub place: Place,
+}
+
+/// One CA certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// One PEM block (RFC 7468).
+    pub pem: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One VPC, cluster network or data centre.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Its name in the organization.
+    pub name: SiteId,
+    /// Its address ranges: all that its gateways may ever announce.
+    pub prefixes: Vec<PlacedPrefix>,
+}
+
+/// A prefix and the place where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedPrefix {
+    /// The range.
+    pub prefix: Prefix,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// One gateway that the organization runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its name in the organization.
+    pub name: GatewayName,
+    /// The site it serves.
+    pub site: SiteId,
+    /// Where it can be dialled; empty: it only dials.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `host:port`, the host a DNS name or an address (IPv6 in brackets).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// A name, an IPv4 address, or an IPv6 address without brackets.
+    pub host: String,
+    /// UDP and TCP port.
+    pub port: u16,
+}
+
+/// Gateways and keys that are no longer accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Revoked {
+    /// Gateways by name.
+    pub gateways: BTreeSet<GatewayName>,
+    /// Keys by the SHA-256 of their SubjectPublicKeyInfo.
+    pub keys: BTreeSet<Digest>,
+}
+
+/// A SHA-256 digest, written `sha256:<64 hex digits>`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        use sha2::Digest as _;
+        Digest(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+/// Why a text is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not sha256: and 64 hexadecimal digits")]
+pub struct DigestError(String);
+
+impl FromStr for Digest {
+    type Err = DigestError;
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let error = || DigestError(text.into());
+        let hex = text.strip_prefix("sha256:").ok_or_else(error)?;
+        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(error());
+        }
+        let mut digest = [0; 32];
+        for (i, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).map_err(|_| error())?;
+        }
+        Ok(Digest(digest))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}

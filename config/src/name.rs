@@ -1,0 +1,201 @@
+//! Names of organizations, sites, gateways and zones, checked once, when they are parsed.
+//!
+//! Every name is also a DNS label or name (RFC 1123, section 2.1, lowercase only), so that it can stand
+//! in a SPIFFE id, a zone apex and a file name without escaping.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The label is empty or longer than 63 octets (RFC 1035, section 2.3.4).
+    #[error("{0:?} must have 1 to 63 characters")]
+    Length(String),
+    /// The label has a character outside `a-z`, `0-9` and `-`, or a hyphen at an end.
+    #[error("{0:?} may use only a-z, 0-9 and inner hyphens")]
+    Character(String),
+    /// The name has more than 253 characters or fewer than two labels.
+    #[error("{0:?} is not a domain name such as consortium.example")]
+    Domain(String),
+    /// The text is not `<gateway>.<org>`.
+    #[error("{0:?} is not <gateway>.<org>")]
+    Gateway(String),
+}
+
+fn check_label(text: &str) -> Result<(), NameError> {
+    if text.is_empty() || text.len() > 63 {
+        return Err(NameError::Length(text.into()));
+    }
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !text.bytes().all(inner) || text.starts_with('-') || text.ends_with('-') {
+        return Err(NameError::Character(text.into()));
+    }
+    Ok(())
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The name as it was written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                check_label(text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+label! {
+    /// A member organization: one lowercase DNS label, 1 to 63 characters.
+    OrgId
+}
+label! {
+    /// A site (VPC, cluster network, data centre) of one organization: one lowercase DNS label.
+    SiteId
+}
+label! {
+    /// A gateway's name inside its organization: one lowercase DNS label.
+    GatewayName
+}
+
+/// An absolute DNS name in lowercase, without the final dot: `consortium.example`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ZoneName(Box<str>);
+
+impl ZoneName {
+    /// The name without a final dot.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The zone of `org` under this domain: `<org>.<domain>`.
+    pub fn zone_of(&self, org: &OrgId) -> ZoneName {
+        ZoneName(format!("{org}.{self}").into())
+    }
+
+    /// True if `self` is `suffix` or a name below it.
+    pub fn is_within(&self, suffix: &ZoneName) -> bool {
+        match self.0.strip_suffix(suffix.as_str()) {
+            Some(rest) => rest.is_empty() || rest.ends_with('.'),
+            None => false,
+        }
+    }
+}
+
+impl FromStr for ZoneName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        if text.len() > 253 || !text.contains('.') {
+            return Err(NameError::Domain(text.into()));
+        }
+        text.split('.').try_for_each(check_label)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for ZoneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A gateway of the consortium, written `<gateway>.<org>`. The order of two ids (organization first,
+/// then name, bytewise) is the dialler order of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GatewayId {
+    /// The organization that runs it.
+    pub org: OrgId,
+    /// Its name inside the organization.
+    pub name: GatewayName,
+}
+
+impl GatewayId {
+    /// The SPIFFE id (SPIFFE-ID, section 2): `spiffe://<org>.<domain>/gateway/<name>`.
+    pub fn spiffe(&self, domain: &ZoneName) -> String {
+        format!("spiffe://{}.{domain}/gateway/{}", self.org, self.name)
+    }
+
+    /// Reads a SPIFFE id of this consortium; `None` for anything that is not, byte for byte,
+    /// what [`GatewayId::spiffe`] writes.
+    pub fn from_spiffe(uri: &str, domain: &ZoneName) -> Option<GatewayId> {
+        let (trust_domain, path) = uri.strip_prefix("spiffe://")?.split_once('/')?;
+        let org = trust_domain.strip_suffix(domain.as_str())?.strip_suffix('.')?;
+        let name = path.strip_prefix("gateway/")?;
+        Some(GatewayId { org: org.parse().ok()?, name: name.parse().ok()? })
+    }
+}
+
+impl FromStr for GatewayId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (name, org) = text.split_once('.').ok_or_else(|| NameError::Gateway(text.into()))?;
+        Ok(Self { org: org.parse()?, name: name.parse()? })
+    }
+}
+
+impl fmt::Display for GatewayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.name, self.org)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_labels_that_dns_would_refuse() {
+        for bad in ["", "-a", "a-", "A", "a_b", "a.b", "ä", &"x".repeat(64)] {
+            assert!(bad.parse::<OrgId>().is_err(), "{bad:?}");
+        }
+        assert!("org-1".parse::<OrgId>().is_ok());
+    }
+
+    #[test]
+    fn a_spiffe_id_reads_back_only_as_it_was_written() {
+        let domain: ZoneName = "consortium.example".parse().unwrap();
+        let id: GatewayId = "gw.org1".parse().unwrap();
+        let uri = "spiffe://org1.consortium.example/gateway/gw";
+        assert_eq!(id.spiffe(&domain), uri);
+        assert_eq!(GatewayId::from_spiffe(uri, &domain), Some(id));
+        for bad in [
+            "spiffe://ORG1.consortium.example/gateway/gw",
+            "spiffe://org1.consortium.example:443/gateway/gw",
+            "spiffe://org1.consortium.example/gateway/gw/",
+            "spiffe://org1.consortium.example/gateway/%67w",
+            "spiffe://org1.consortium.example/gateway/gw?x",
+            "spiffe://org1consortium.example/gateway/gw",
+            "spiffe://a.org1.consortium.example/gateway/gw",
+            "https://org1.consortium.example/gateway/gw",
+        ] {
+            assert_eq!(GatewayId::from_spiffe(bad, &domain), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_zone_holds_itself_and_what_is_below_it() {
+        let zone: ZoneName = "org1.consortium.example.".parse().unwrap();
+        let within = |name: &str| name.parse::<ZoneName>().unwrap().is_within(&zone);
+        assert!(within("org1.consortium.example") && within("peer0.org1.consortium.example"));
+        assert!(!within("xorg1.consortium.example") && !within("consortium.example"));
+    }
+}

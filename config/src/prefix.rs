@@ -1,0 +1,153 @@
+//! [`Prefix`]: an IPv4 or IPv6 address range in CIDR form (RFC 4632, RFC 4291), without host bits.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnetwork::IpNetwork;
+
+/// Why a text is not a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrefixError {
+    /// Not an address, a slash and a length that the family has.
+    #[error("{0:?} is not a prefix such as 10.1.0.0/16 or fd00:1::/48")]
+    Syntax(String),
+    /// Bits after the prefix length are set.
+    #[error("{text} has host bits set; did you mean {meant}?")]
+    HostBits {
+        /// What was written.
+        text: String,
+        /// The prefix that holds it.
+        meant: Prefix,
+    },
+}
+
+/// An address range in CIDR form. Ordered by family (IPv4 first), then first address, then length.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Prefix(IpNetwork);
+
+impl Prefix {
+    /// The prefix of `len` bits that holds `address`; `None` if the family has no such length.
+    pub fn holding(address: IpAddr, len: u8) -> Option<Prefix> {
+        let network = IpNetwork::new(address, len).ok()?;
+        Some(Prefix(IpNetwork::new(network.network(), len).ok()?))
+    }
+
+    /// The prefix that holds `address` alone (/32 or /128).
+    pub fn host(address: IpAddr) -> Prefix {
+        Prefix(IpNetwork::from(address))
+    }
+
+    /// The first address.
+    pub fn address(&self) -> IpAddr {
+        self.0.ip()
+    }
+
+    /// The last address.
+    pub fn last(&self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// The prefix length in bits: 0 to 32, or 0 to 128.
+    #[expect(clippy::len_without_is_empty, reason = "a prefix length is no count of elements")]
+    pub fn len(&self) -> u8 {
+        self.0.prefix()
+    }
+
+    /// True for IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        self.0.is_ipv4()
+    }
+
+    /// True if `address` lies in the range. Families never mix, mapped addresses included.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(address)
+    }
+
+    /// True if every address of `other` lies in this range.
+    pub fn covers(&self, other: &Prefix) -> bool {
+        self.len() <= other.len() && self.contains(other.address())
+    }
+
+    /// True if the two ranges share an address (one covers the other).
+    pub fn overlaps(&self, other: &Prefix) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
+    /// The same range as an [`IpNetwork`].
+    pub fn network(&self) -> IpNetwork {
+        self.0
+    }
+}
+
+impl Ord for Prefix {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.address(), self.len()).cmp(&(other.address(), other.len()))
+    }
+}
+
+impl PartialOrd for Prefix {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let syntax = || PrefixError::Syntax(text.into());
+        let (address, len) = text.split_once('/').ok_or_else(syntax)?;
+        let address: IpAddr = address.parse().map_err(|_| syntax())?;
+        if len.is_empty() || !len.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(syntax());
+        }
+        let meant = Prefix::holding(address, len.parse().map_err(|_| syntax())?).ok_or_else(syntax)?;
+        if meant.address() != address {
+            return Err(PrefixError::HostBits { text: text.into(), meant });
+        }
+        Ok(meant)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn host_bits_are_refused_with_the_prefix_that_was_meant() {
+        let error = "10.0.0.5/24".parse::<Prefix>().unwrap_err();
+        assert_eq!(error.to_string(), "10.0.0.5/24 has host bits set; did you mean 10.0.0.0/24?");
+    }
+
+    #[test]
+    fn refuses_what_is_no_prefix() {
+        for bad in ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "::/129", "10.0.0/8", "x/8"] {
+            assert!(matches!(bad.parse::<Prefix>(), Err(PrefixError::Syntax(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn overlap_is_nesting_in_one_family() {
+        assert!(prefix("10.0.0.0/8").overlaps(&prefix("10.1.0.0/16")));
+        assert!(prefix("fd00::/48").overlaps(&prefix("fd00::/48")));
+        assert!(!prefix("10.0.0.0/9").overlaps(&prefix("10.128.0.0/9")));
+        assert!(!prefix("0.0.0.0/0").overlaps(&prefix("::/0")));
+    }
+}
