@@ -1,10 +1,11 @@
 //! [`Config`]: everything one daemon is told, read from `gateway.toml`, its own member record and the
 //! members directory. Nothing in it is left to check or to default.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::{GatewayId, Member, OrgId, Place, PlacedPrefix, Prefix, SiteId};
+use crate::{Digest, GatewayId, Member, OrgId, Place, PlacedPrefix, Prefix, SiteId};
 
 /// What `ringway run` works from. Paths are absolute or relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,33 @@ pub struct Config {
     pub dns: Dns,
     /// What others may reach; `None` if the file has no `[policy]`: ICMP echo and DNS only.
     pub policy: Option<Vec<Allow>>,
+}
+
+impl Config {
+    /// The record of `org`, the own one included.
+    pub fn record(&self, org: &OrgId) -> Option<&Member> {
+        self.records().find(|record| record.org == *org)
+    }
+
+    /// Every record, the own one first.
+    pub fn records(&self) -> impl Iterator<Item = &Member> {
+        std::iter::once(&self.own).chain(&self.members)
+    }
+
+    /// The organizations whose records are, as they are now, among the `accepted` ones.
+    pub fn incumbents(&self, accepted: &BTreeSet<Digest>) -> BTreeSet<&OrgId> {
+        self.records().filter(|record| accepted.contains(&record.digest)).map(|record| &record.org).collect()
+    }
+
+    /// The prefixes of the own site.
+    pub fn own_prefixes(&self) -> &[PlacedPrefix] {
+        self.own.site(&self.site).map_or(&[], |site| &site.prefixes)
+    }
+
+    /// True if one of the own site's prefixes covers `prefix`.
+    pub fn is_own(&self, prefix: &Prefix) -> bool {
+        self.own_prefixes().iter().any(|own| own.prefix.covers(prefix))
+    }
 }
 
 /// PEM files: paths, never contents.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{GatewayName, OrgId, Place, Prefix, SiteId, ZoneName};
+use crate::{Endpoint, GatewayName, OrgId, Place, Prefix, SiteId, ZoneName};
 
 /// A checked member record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,18 @@ pub struct Member {
     pub digest: Digest,
     /// The file (line 0).
     pub place: Place,
+}
+
+impl Member {
+    /// The site of that name.
+    pub fn site(&self, name: &SiteId) -> Option<&Site> {
+        self.sites.iter().find(|site| site.name == *name)
+    }
+
+    /// The gateway of that name.
+    pub fn gateway(&self, name: &GatewayName) -> Option<&Gateway> {
+        self.gateways.iter().find(|gateway| gateway.name == *name)
+    }
 }
 
 /// One CA certificate.
@@ -63,15 +75,6 @@ pub struct Gateway {
     pub site: SiteId,
     /// Where it can be dialled; empty: it only dials.
     pub endpoints: Vec<Endpoint>,
-}
-
-/// `host:port`, the host a DNS name or an address (IPv6 in brackets).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Endpoint {
-    /// A name, an IPv4 address, or an IPv6 address without brackets.
-    pub host: String,
-    /// UDP and TCP port.
-    pub port: u16,
 }
 
 /// Gateways and keys that are no longer accepted.
@@ -126,14 +129,5 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
     }
 }

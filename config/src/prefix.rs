@@ -75,6 +75,11 @@ impl Prefix {
         self.covers(other) || other.covers(self)
     }
 
+    /// The narrower of two prefixes of which one covers the other: what they have in common.
+    pub(crate) fn narrower(self, other: Prefix) -> Prefix {
+        if self.len() < other.len() { other } else { self }
+    }
+
     /// The same range as an [`IpNetwork`].
     pub fn network(&self) -> IpNetwork {
         self.0

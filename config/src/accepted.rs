@@ -1,0 +1,95 @@
+//! The records that this gateway has accepted, kept in `<state-dir>/accepted` so that a restart decides
+//! overlaps as the running daemon did (see [`crate::rule`]).
+//!
+//! One line a record, `sha256:<64 hex digits> <org>`; written whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::overlap::Owner;
+use crate::rule::{Ruling, Verdict};
+use crate::{Config, Digest, OrgId};
+
+/// Accepted records: digest and organization.
+pub type Accepted = BTreeMap<Digest, OrgId>;
+
+/// Why the accepted records could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptedError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line is not `sha256:<64 hex digits> <org>`.
+    #[error(
+        "{path}:{line}:1: not a line `sha256:<64 hex digits> <org>`; restore the file from a backup, or \
+         remove it if no two member records overlap (`ringway check` tells)"
+    )]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The file cannot be replaced.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The digests kept in `state_dir`; empty if nothing was kept yet.
+pub fn load(state_dir: &Path) -> Result<BTreeSet<Digest>, AcceptedError> {
+    let path = state_dir.join("accepted");
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(source) => return Err(AcceptedError::Read { path, source }),
+        Ok(text) => text,
+    };
+    let lines = text.lines().zip(1..);
+    let digests = lines.map(|(text, line)| read_line(text).ok_or(line)).collect::<Result<_, usize>>();
+    digests.map_err(|line| AcceptedError::Broken { path, line })
+}
+
+fn read_line(line: &str) -> Option<Digest> {
+    let (digest, org) = line.split_once(' ')?;
+    org.parse::<OrgId>().ok()?;
+    digest.parse().ok()
+}
+
+/// Keeps `accepted` in `state_dir` in place of what was there. Atomic: a crash leaves the old or the
+/// new file.
+pub fn save(state_dir: &Path, accepted: &Accepted) -> Result<(), AcceptedError> {
+    let path = state_dir.join("accepted");
+    let text: String = accepted.iter().map(|(digest, org)| format!("{digest} {org}\n")).collect();
+    replace(state_dir, &path, text.as_bytes()).map_err(|source| AcceptedError::Write { path, source })
+}
+
+fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    File::open(dir)?.sync_all()
+}
+
+/// What to keep once `rulings` are in force: the records of `config` that were accepted `before`, and
+/// those that clash with no other organization's. A record that lost a clash stays a newcomer.
+pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> Accepted {
+    let disputed =
+        |ruling: &&Ruling| matches!(ruling.verdict, Verdict::Conflicted { with: Owner::Site { .. }, .. });
+    let disputed: BTreeSet<&OrgId> = rulings.iter().filter(disputed).map(|ruling| &ruling.org).collect();
+    let kept =
+        config.records().filter(|record| before.contains(&record.digest) || !disputed.contains(&record.org));
+    kept.map(|record| (record.digest, record.org.clone())).collect()
+}
