@@ -1,5 +1,7 @@
 //! Reading `gateway.toml` and member records.
 
+pub(crate) mod pem;
+
 use std::path::Path;
 
 use crate::{Config, Faults, Member};

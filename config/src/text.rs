@@ -1,7 +1,9 @@
 //! The text of fresh files: what `ringway org init` writes. Annotated, and loads without faults.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 
+use crate::file::pem;
 use crate::{Endpoint, GatewayId, GatewayName, OrgId, Prefix, SiteId, ZoneName};
 
 /// What a fresh `gateway.toml` says.
@@ -36,10 +38,122 @@ pub struct NewMember {
 
 /// The text of a fresh `gateway.toml`. `[[policy.allow]]` and `[[dns.record]]` blocks may be appended.
 pub fn gateway_text(new: &NewGateway) -> String {
-    format!("# {}\n", new.id)
+    let NewGateway { id, site, listen, .. } = new;
+    let dns_listen = list(new.dns_listen.iter().map(dns_address));
+    let rules = if new.prefixes.is_empty() { String::new() } else { fabric_rules(&list(&new.prefixes)) };
+    format!(
+        r#"# Gateway {name} of organization {org}. Paths are relative to this file's directory.
+# After a change: ringway check -c gateway.toml, then send the daemon a SIGHUP.
+
+version = 1
+org = "{org}"
+gateway = "{name}"
+site = "{site}"
+
+# The tunnel port, UDP and TCP: the only one that the other gateways must reach.
+listen = "{listen}"
+
+members = "members"       # the other organizations' records, <org>.member.toml
+state-dir = "state"       # what the daemon must remember
+socket = "ringway.sock"   # for ringway status
+
+# Ranges used here that no other site may use, such as a container network ("172.17.0.0/16").
+reserved = []
+
+[identity]
+record = "{org}.member.toml"   # hand this file to the other organizations
+certificate = "gateway.crt"
+key = "gateway.key"            # never leaves this host
+
+[tun]
+name = "ringway0"
+
+# How the daemon's routes and packets are marked in the kernel.
+[routes]
+table = 4600
+protocol = 146
+mark = 0x52574159
+
+# The names of {org}'s hosts, for every member. Port 53 unless an address says otherwise.
+[dns]
+listen = {dns_listen}
+ttl = 5   # seconds
+
+# One block a record, here or at the end of the file:
+#
+# [[dns.record]]
+# name = "peer0"   # peer0.{org}.<domain>
+# type = "A"       # or AAAA, CNAME
+# data = "10.0.0.11"
+
+# What the others may reach here. Without any rule: nothing but our replies.
+[policy]
+{rules}"#,
+        name = id.name,
+        org = id.org,
+    )
+}
+
+fn fabric_rules(prefixes: &str) -> String {
+    format!(
+        r#"
+# Hyperledger Fabric: orderers, peers, certificate authorities.
+[[policy.allow]]
+from = "all"   # or one organization
+to = {prefixes}
+proto = "tcp"
+ports = [7050, 7051, 7054]
+
+[[policy.allow]]
+from = "all"
+to = {prefixes}
+proto = "icmp"
+"#
+    )
 }
 
 /// The text of a fresh `<org>.member.toml`.
 pub fn member_text(new: &NewMember) -> String {
-    format!("# {}\n", new.org)
+    let NewMember { org, domain, .. } = new;
+    let mut text = format!(
+        r#"# Member record of organization {org}: what the others agree to. It holds nothing secret. Compare its
+# fingerprint (ringway member show, or sha256sum) over a second channel.
+
+version = 1
+org = "{org}"
+domain = "{domain}"
+
+# The roots of every gateway certificate of {org}.
+ca = [
+"#
+    );
+    for certificate in pem::certificates(&new.ca_pem).into_iter().flatten() {
+        text.push_str(&format!("\"\"\"\n{certificate}\"\"\",\n"));
+    }
+    text.push_str("]\n");
+    for (name, prefixes) in &new.sites {
+        let prefixes = list(prefixes);
+        text.push_str(&format!("\n[[site]]\nname = \"{name}\"\nprefixes = {prefixes}\n"));
+    }
+    for (name, site, endpoints) in &new.gateways {
+        let endpoints = list(endpoints);
+        let head = format!("\n[[gateway]]\nname = \"{name}\"\nsite = \"{site}\"\n");
+        text.push_str(&format!("{head}endpoints = {endpoints}   # none: it only dials\n"));
+    }
+    text.push_str(
+        "\n# What the others must no longer accept: gateways by name, keys as sha256 of their SPKI.\n",
+    );
+    text.push_str("[revoked]\ngateways = []\nkeys = []\n");
+    text
+}
+
+/// The address alone where the port is DNS's own.
+fn dns_address(listen: &SocketAddr) -> String {
+    if listen.port() == 53 { listen.ip().to_string() } else { listen.to_string() }
+}
+
+/// A TOML array of strings. Nothing that is listed here needs escaping.
+fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| format!("\"{item}\"")).collect();
+    format!("[{}]", items.join(", "))
 }
