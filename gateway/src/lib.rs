@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Ringway's gateway as a library: what the `ringway` binary is made of, and what its tests drive.
+
+pub mod identity;
+pub mod lab;

@@ -1,0 +1,98 @@
+//! [`Certificate`]: the few facts of an X.509 certificate that decide anything here.
+//!
+//! Reads DER (RFC 5280) with x509-parser and interprets nothing: what is good enough is decided in
+//! [`verify`](super::verify) for peers, [`trust`](super::trust) for CA certificates and
+//! [`local`](super::local) for our own. Signatures are webpki's.
+
+use ringway_config::Digest;
+use rustls_pki_types::UnixTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, KeyUsage};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Version;
+
+/// What one certificate says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Subject, as text: `CN=gw.acme`.
+    pub subject: String,
+    /// Every URI among the subject's alternative names, in order.
+    pub uris: Vec<String>,
+    /// basicConstraints says CA.
+    pub is_ca: bool,
+    /// What its key may do; `None` without keyUsage.
+    pub key_usage: Option<Uses>,
+    /// extendedKeyUsage has both serverAuth and clientAuth.
+    pub both_purposes: bool,
+    /// First second of validity.
+    pub not_before: UnixTime,
+    /// Last second of validity.
+    pub not_after: UnixTime,
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    pub key: Digest,
+}
+
+/// The bits of keyUsage that matter (RFC 5280, section 4.2.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uses {
+    /// digitalSignature.
+    pub digital_signature: bool,
+    /// keyCertSign.
+    pub cert_sign: bool,
+    /// cRLSign.
+    pub crl_sign: bool,
+}
+
+impl Certificate {
+    /// Reads one DER certificate. The error is the reader's own words.
+    pub fn read(der: &[u8]) -> Result<Certificate, String> {
+        let (rest, x509) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes follow it", rest.len()));
+        }
+        if x509.version() != X509Version::V3 {
+            return Err(format!("it is X.509 {}, not version 3", x509.version()));
+        }
+        // Refuses a second extension of the same kind (RFC 5280, section 4.2).
+        x509.extensions_map().map_err(|error| error.to_string())?;
+        Certificate::from_x509(&x509).map_err(|error| error.to_string())
+    }
+
+    fn from_x509(x509: &X509Certificate<'_>) -> Result<Certificate, x509_parser::error::X509Error> {
+        let purposes = x509.extended_key_usage()?.map(|extension| extension.value);
+        Ok(Certificate {
+            subject: x509.subject().to_string(),
+            uris: uris(x509)?,
+            is_ca: x509.basic_constraints()?.is_some_and(|extension| extension.value.ca),
+            key_usage: x509.key_usage()?.map(|extension| Uses::from(extension.value)),
+            both_purposes: purposes.is_some_and(|purposes| purposes.server_auth && purposes.client_auth),
+            not_before: unix(x509.validity().not_before.timestamp()),
+            not_after: unix(x509.validity().not_after.timestamp()),
+            key: Digest::of(x509.public_key().raw),
+        })
+    }
+}
+
+impl From<&KeyUsage> for Uses {
+    fn from(usage: &KeyUsage) -> Uses {
+        Uses {
+            digital_signature: usage.digital_signature(),
+            cert_sign: usage.key_cert_sign(),
+            crl_sign: usage.crl_sign(),
+        }
+    }
+}
+
+fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X509Error> {
+    let Some(names) = x509.subject_alternative_name()? else { return Ok(Vec::new()) };
+    let uri = |name: &GeneralName<'_>| match name {
+        GeneralName::URI(uri) => Some(String::from(*uri)),
+        _ => None,
+    };
+    Ok(names.value.general_names.iter().filter_map(uri).collect())
+}
+
+/// Seconds since 1970; times before that count as 1970.
+fn unix(seconds: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds.try_into().unwrap_or(0)))
+}

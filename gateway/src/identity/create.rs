@@ -1,0 +1,134 @@
+//! Making certificates: an organization's CA and what it issues to gateways.
+//!
+//! Only `ringway org init`, the laboratory and tests make certificates; the daemon never does, and the
+//! CA key need not be on a gateway. Anything that follows the same rules will do as well: the test
+//! suite makes them with openssl.
+//!
+//! | | CA | gateway |
+//! |---|---|---|
+//! | key | ECDSA P-256 | ECDSA P-256 |
+//! | lifetime | 10 years | 1 year |
+//! | basicConstraints | critical, CA, pathlen 0 | none |
+//! | keyUsage | critical, keyCertSign, cRLSign | critical, digitalSignature |
+//! | extendedKeyUsage | none | serverAuth, clientAuth |
+//! | subjectAltName | none | the SPIFFE id as only URI |
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
+};
+use ringway_config::{Digest, GatewayId, OrgId, ZoneName};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use time::{Duration, OffsetDateTime};
+
+use super::certificate::Certificate;
+
+/// Lifetime of a CA certificate.
+const CA_LIFETIME: Duration = Duration::days(3652);
+/// Lifetime of a gateway's certificate.
+const GATEWAY_LIFETIME: Duration = Duration::days(365);
+/// Certificates begin a little in the past: members' clocks differ.
+const BACKDATED: Duration = Duration::minutes(5);
+
+/// Why a certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The certificate is not a CA's.
+    #[error("the CA certificate cannot be used: {0}")]
+    Certificate(String),
+    /// The key is not the certificate's.
+    #[error("the CA key is not the key of the CA certificate")]
+    Mismatch,
+    /// Reading the key, or signing, failed.
+    #[error(transparent)]
+    Rcgen(#[from] rcgen::Error),
+}
+
+/// An organization's CA: certificate and key.
+#[derive(Debug)]
+pub struct Authority {
+    certificate: String,
+    not_after: OffsetDateTime,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, PEM.
+#[derive(Clone)]
+pub struct Issued {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key (PKCS#8).
+    pub key: String,
+}
+
+impl Authority {
+    /// A new CA for `org`, valid from `now` on.
+    pub fn create(org: &OrgId, now: OffsetDateTime) -> Result<Authority, CreateError> {
+        let key = KeyPair::generate()?;
+        let mut params = params(now, CA_LIFETIME, org, "Ringway CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key)?.pem();
+        Ok(Authority { certificate, not_after: params.not_after, issuer: Issuer::new(params, key) })
+    }
+
+    /// An existing CA, from its PEM certificate and private key.
+    pub fn read(certificate: &str, key: &str) -> Result<Authority, CreateError> {
+        let unusable = CreateError::Certificate;
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes())
+            .map_err(|error| unusable(error.to_string()))?;
+        let facts = Certificate::read(&der).map_err(unusable)?;
+        if !facts.is_ca || !facts.key_usage.is_some_and(|uses| uses.cert_sign) {
+            return Err(unusable("it needs basicConstraints CA:TRUE and keyUsage keyCertSign".into()));
+        }
+        let key = KeyPair::from_pem(key)?;
+        if Digest::of(&key.subject_public_key_info()) != facts.key {
+            return Err(CreateError::Mismatch);
+        }
+        let not_after = i64::try_from(facts.not_after.as_secs()).unwrap_or(i64::MAX);
+        let not_after =
+            OffsetDateTime::from_unix_timestamp(not_after).map_err(|error| unusable(error.to_string()))?;
+        let issuer = Issuer::from_ca_cert_der(&der, key)?;
+        Ok(Authority { certificate: certificate.to_owned(), not_after, issuer })
+    }
+
+    /// The CA certificate, PEM: public.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// The CA's private key, PEM: secret.
+    pub fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// Issues a certificate with a new key to the gateway `id`. It ends no later than the CA's own.
+    pub fn issue(
+        &self,
+        id: &GatewayId,
+        domain: &ZoneName,
+        now: OffsetDateTime,
+    ) -> Result<Issued, CreateError> {
+        let key = KeyPair::generate()?;
+        let mut params = params(now, GATEWAY_LIFETIME, &id.org, id.name.as_str());
+        params.not_after = params.not_after.min(self.not_after);
+        params.subject_alt_names = vec![SanType::URI(id.spiffe(domain).try_into()?)];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(Issued { certificate, key: key.serialize_pem() })
+    }
+}
+
+fn params(now: OffsetDateTime, lifetime: Duration, org: &OrgId, name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, org.as_str());
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = now - BACKDATED;
+    params.not_after = now + lifetime;
+    params.use_authority_key_identifier_extension = true;
+    params
+}

@@ -1,0 +1,210 @@
+//! [`Identity`]: this gateway's own certificate chain and key, loaded and checked.
+//!
+//! What peers would refuse is refused here first, with the file and the way to mend it. Loading is
+//! the whole check: a reload loads again and keeps the old one when that fails. The key never leaves
+//! [`rustls::sign::CertifiedKey`].
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringway_config::{Digest, Fault, GatewayId, Place};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+
+use super::certificate::Certificate;
+use super::refusal::{Code, Refusal};
+use super::trust::Trust;
+use super::verify::Role;
+
+/// A checked certificate chain and its key. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    id: GatewayId,
+    certified: Arc<CertifiedKey>,
+    leaf: Certificate,
+    not_after: UnixTime,
+}
+
+/// How much of a certificate's lifetime is over: the steps at which an operator is warned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Age {
+    /// Less than half.
+    Fresh,
+    /// Half.
+    Half,
+    /// Three quarters.
+    ThreeQuarters,
+    /// Seven eighths.
+    SevenEighths,
+    /// All of it.
+    Expired,
+}
+
+impl Identity {
+    /// Loads the files that `paths` names and checks them as a peer would: the pair fits, the chain
+    /// obeys our rules, the own organization's CA vouches for it, and it names `id`.
+    pub fn load(
+        paths: &ringway_config::Identity,
+        id: &GatewayId,
+        trust: &Trust,
+        now: UnixTime,
+    ) -> Result<Identity, Vec<Fault>> {
+        let (chain, key) = match (read_chain(&paths.certificate), read_key(&paths.key)) {
+            (Ok(chain), Ok(key)) => (chain, key),
+            (chain, key) => return Err(chain.err().into_iter().chain(key.err()).collect()),
+        };
+        let checked = check(&paths.certificate, &chain, id, trust, now);
+        let paired = pair(paths, chain, key);
+        match (checked, paired) {
+            (Ok((leaf, not_after)), Ok(certified)) => {
+                Ok(Identity { id: id.clone(), certified: Arc::new(certified), leaf, not_after })
+            }
+            (checked, paired) => Err(checked.err().into_iter().chain(paired.err()).collect()),
+        }
+    }
+
+    /// The gateway it names: this one.
+    pub fn id(&self) -> &GatewayId {
+        &self.id
+    }
+
+    /// The chain as it is sent, leaf first.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified.cert
+    }
+
+    /// Chain and key for TLS.
+    pub fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
+    }
+
+    /// The leaf's subject, for people.
+    pub fn subject(&self) -> &str {
+        &self.leaf.subject
+    }
+
+    /// SHA-256 of the leaf's SubjectPublicKeyInfo: what a revocation names.
+    pub fn key(&self) -> Digest {
+        self.leaf.key
+    }
+
+    /// The earliest end of validity in the chain, the CA included.
+    pub fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
+
+    /// How far the lifetime is over at `now`.
+    pub fn age(&self, now: UnixTime) -> Age {
+        let seconds = |time: UnixTime| time.as_secs().saturating_sub(self.leaf.not_before.as_secs());
+        let (spent, whole) = (seconds(now), seconds(self.not_after));
+        match spent.saturating_mul(8) / whole.max(1) {
+            0..4 => Age::Fresh,
+            4 | 5 => Age::Half,
+            6 => Age::ThreeQuarters,
+            7 => Age::SevenEighths,
+            _ => Age::Expired,
+        }
+    }
+
+    /// How long the chain is still valid at `now`; zero when it is over.
+    pub fn remaining(&self, now: UnixTime) -> Duration {
+        Duration::from_secs(self.not_after.as_secs().saturating_sub(now.as_secs()))
+    }
+}
+
+fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let pem = std::fs::read(file).map_err(|error| {
+        unreadable(file, &error, "ringway org init makes it, or set [identity] certificate")
+    })?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) => Err(fault(file, "holds no certificate; it must be PEM, the gateway's certificate first")),
+        Err(error) => Err(fault(file, format!("is not PEM ({error}); put the gateway's certificate first"))),
+    }
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
+    let unreadable =
+        |error: io::Error| unreadable(file, &error, "ringway org init makes it, or set [identity] key");
+    let mode = std::fs::metadata(file).map_err(unreadable)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let name = file.display();
+        return Err(fault(
+            file,
+            format!("others may use the private key (mode {mode:04o}); chmod 600 {name}"),
+        ));
+    }
+    let pem = std::fs::read(file).map_err(unreadable)?;
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|error| fault(file, format!("holds no private key ({error}); it must be unencrypted PEM")))
+}
+
+fn pair(
+    paths: &ringway_config::Identity,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, Fault> {
+    let provider: Arc<CryptoProvider> = super::tls::provider();
+    CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let certificate = paths.certificate.display();
+            fault(&paths.key, format!("is not the key of {certificate}; put the pair's own key here"))
+        }
+        error => fault(&paths.key, format!("cannot be used ({error}); make an ECDSA P-256 key, PKCS#8")),
+    })
+}
+
+/// Judges our own chain as a peer's, in both roles. Returns the leaf and the chain's earliest end.
+fn check(
+    file: &Path,
+    chain: &[CertificateDer<'static>],
+    id: &GatewayId,
+    trust: &Trust,
+    now: UnixTime,
+) -> Result<(Certificate, UnixTime), Fault> {
+    let refused = |refusal: Refusal| fault(file, format!("{refusal}; {}", remedy(&refusal, id, trust)));
+    let verified = trust.examine(chain, Role::Server, now).map_err(refused)?;
+    trust.examine(chain, Role::Client, now).map_err(refused)?;
+    if verified.id != *id {
+        let found = verified.id;
+        return Err(fault(file, format!("is the certificate of {found}; this gateway is {id}")));
+    }
+    let leaf = Certificate::read(&chain[0]).map_err(|error| refused(Refusal::Malformed(error)))?;
+    Ok((leaf, verified.not_after))
+}
+
+/// What an operator does about a refusal of the own certificate.
+fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
+    match refusal.code() {
+        Code::Uri | Code::UriCount => {
+            format!("issue one whose only URI name is {}", id.spiffe(trust.domain()))
+        }
+        Code::LeafIsCa => "use a certificate that the CA issued to the gateway, CA:FALSE".into(),
+        Code::KeyUsage => "issue one with keyUsage = critical, digitalSignature".into(),
+        Code::ExtendedKeyUsage => "issue one with extendedKeyUsage = serverAuth, clientAuth".into(),
+        Code::IssuerUsage => "issuing certificates need CA:TRUE and keyUsage keyCertSign".into(),
+        Code::NotYetValid => "check this host's clock".into(),
+        Code::Expired => "issue a new one with the organization's CA".into(),
+        Code::UnknownOrg => format!("this gateway is {id}"),
+        Code::Issuer => "the own record's ca must be the CA that issued it".into(),
+        Code::UnknownGateway => format!("add it to the own record, or issue one for {id}"),
+        Code::RevokedGateway | Code::RevokedKey => "take a new name or key, or mend [revoked]".into(),
+        Code::Size => "send the gateway's certificate and its intermediates only".into(),
+        Code::Malformed | Code::OwnIdentity | Code::NotDialled => "issue a new one".into(),
+    }
+}
+
+fn unreadable(file: &Path, error: &io::Error, remedy: &str) -> Fault {
+    fault(file, format!("cannot be read ({error}); {remedy}"))
+}
+
+fn fault(file: &Path, message: impl Into<String>) -> Fault {
+    let place = Place { file: Arc::new(file.to_owned()), line: 0, column: 0 };
+    Fault { place, message: message.into() }
+}

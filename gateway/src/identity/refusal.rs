@@ -1,0 +1,214 @@
+//! [`Refusal`]: why a certificate is not accepted, in an operator's words.
+//!
+//! The peer learns less than the log: a TLS alert, the same one for "we do not know your organization"
+//! and "your CA is another", so that a scanner learns no member's name. [`said_by_peer`] turns a
+//! peer's alert back into words for our own operator.
+
+use std::time::Duration;
+
+use ringway_config::{Digest, GatewayId, OrgId};
+use rustls::{AlertDescription, CertificateError};
+
+/// Why a chain is refused. Texts read after "peer refused: ".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No certificate, or more of them or larger ones than a gateway needs.
+    #[error(
+        "chain of {count} certificates and {bytes} bytes is not within 1 to {} and {} bytes",
+        super::verify::MAX_CERTIFICATES,
+        super::verify::MAX_BYTES
+    )]
+    Size {
+        /// Certificates in the chain.
+        count: usize,
+        /// Their length together.
+        bytes: usize,
+    },
+    /// Not readable as an X.509 version 3 certificate.
+    #[error("certificate is malformed: {0}")]
+    Malformed(String),
+    /// Not exactly one URI among the subject's alternative names.
+    #[error("certificate has {0} URI names where exactly one SPIFFE id is required")]
+    UriCount(usize),
+    /// The URI is no identity of this consortium, byte for byte.
+    #[error("{uri:?} is not spiffe://<org>.{domain}/gateway/<name>")]
+    Uri {
+        /// What the certificate says, shortened.
+        uri: String,
+        /// The consortium's domain.
+        domain: String,
+    },
+    /// The leaf may issue certificates itself.
+    #[error("certificate is a CA certificate")]
+    LeafIsCa,
+    /// keyUsage is missing, lacks digitalSignature or allows signing certificates.
+    #[error("certificate lacks keyUsage digitalSignature, or its keyUsage allows more than a leaf's")]
+    KeyUsage,
+    /// extendedKeyUsage is missing or lacks one of the two purposes.
+    #[error("certificate lacks extendedKeyUsage serverAuth and clientAuth")]
+    ExtendedKeyUsage,
+    /// An issuing certificate in the chain is not allowed to issue.
+    #[error("chain has an issuer that is no CA with keyUsage keyCertSign")]
+    IssuerUsage,
+    /// Its time has not come, by our clock.
+    #[error("certificate is not valid before {} from now", span(.0))]
+    NotYetValid(Duration),
+    /// Its time is over, by our clock.
+    #[error("certificate expired {} ago", span(.0))]
+    Expired(Duration),
+    /// No member record of this organization.
+    #[error("organization {0} is not a member")]
+    UnknownOrg(OrgId),
+    /// None of the organization's CA certificates vouches for the chain.
+    #[error("certificate does not chain to a CA of {org} ({detail})")]
+    Issuer {
+        /// The organization that the leaf names.
+        org: OrgId,
+        /// The verifier's own words.
+        detail: String,
+    },
+    /// The member record has no such gateway.
+    #[error("the record of {} has no gateway {}", .0.org, .0.name)]
+    UnknownGateway(GatewayId),
+    /// The organization revoked the gateway's name.
+    #[error("{} is revoked by its organization", .0)]
+    RevokedGateway(GatewayId),
+    /// The organization revoked a key of the chain.
+    #[error("key {0} is revoked by its organization")]
+    RevokedKey(Digest),
+    /// The peer is, or pretends to be, this very gateway.
+    #[error("peer presents our own identity {0}")]
+    OwnIdentity(GatewayId),
+    /// Another gateway answered than the one dialled.
+    #[error("dialled {dialled}, but {found} answered")]
+    NotDialled {
+        /// Whom we wanted.
+        dialled: GatewayId,
+        /// Who answered.
+        found: GatewayId,
+    },
+}
+
+/// The kind of a [`Refusal`]: a bounded label for metrics and wire codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the refusal of the same name")]
+pub enum Code {
+    Size,
+    Malformed,
+    UriCount,
+    Uri,
+    LeafIsCa,
+    KeyUsage,
+    ExtendedKeyUsage,
+    IssuerUsage,
+    NotYetValid,
+    Expired,
+    UnknownOrg,
+    Issuer,
+    UnknownGateway,
+    RevokedGateway,
+    RevokedKey,
+    OwnIdentity,
+    NotDialled,
+}
+
+impl Refusal {
+    /// The kind, without the details.
+    pub fn code(&self) -> Code {
+        match self {
+            Refusal::Size { .. } => Code::Size,
+            Refusal::Malformed(_) => Code::Malformed,
+            Refusal::UriCount(_) => Code::UriCount,
+            Refusal::Uri { .. } => Code::Uri,
+            Refusal::LeafIsCa => Code::LeafIsCa,
+            Refusal::KeyUsage => Code::KeyUsage,
+            Refusal::ExtendedKeyUsage => Code::ExtendedKeyUsage,
+            Refusal::IssuerUsage => Code::IssuerUsage,
+            Refusal::NotYetValid(_) => Code::NotYetValid,
+            Refusal::Expired(_) => Code::Expired,
+            Refusal::UnknownOrg(_) => Code::UnknownOrg,
+            Refusal::Issuer { .. } => Code::Issuer,
+            Refusal::UnknownGateway(_) => Code::UnknownGateway,
+            Refusal::RevokedGateway(_) => Code::RevokedGateway,
+            Refusal::RevokedKey(_) => Code::RevokedKey,
+            Refusal::OwnIdentity(_) => Code::OwnIdentity,
+            Refusal::NotDialled { .. } => Code::NotDialled,
+        }
+    }
+
+    /// What rustls is to tell the peer, as a TLS alert (RFC 8446, section 6.2).
+    pub fn certificate_error(&self) -> CertificateError {
+        match self.code() {
+            Code::Size | Code::Malformed | Code::UriCount | Code::Uri => CertificateError::BadEncoding,
+            Code::LeafIsCa | Code::KeyUsage | Code::ExtendedKeyUsage | Code::IssuerUsage => {
+                CertificateError::InvalidPurpose
+            }
+            Code::NotYetValid => CertificateError::NotValidYet,
+            Code::Expired => CertificateError::Expired,
+            Code::UnknownOrg | Code::Issuer => CertificateError::UnknownIssuer,
+            Code::RevokedGateway | Code::RevokedKey => CertificateError::Revoked,
+            Code::UnknownGateway | Code::OwnIdentity | Code::NotDialled => {
+                CertificateError::ApplicationVerificationFailure
+            }
+        }
+    }
+}
+
+/// What a peer means by the TLS alert with which it ended our handshake, for `last_error`.
+pub fn said_by_peer(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::BadCertificate => "peer cannot read our certificate, or it names no gateway",
+        AlertDescription::UnsupportedCertificate => "peer finds our certificate unfit: CA flag or key usages",
+        AlertDescription::CertificateRevoked => "peer's record of our org revokes this gateway or its key",
+        AlertDescription::CertificateExpired => {
+            "our certificate is expired or not yet valid by the peer's clock"
+        }
+        AlertDescription::UnknownCA => "peer does not know our org, or its record has another CA",
+        AlertDescription::AccessDenied => "peer's record of our org does not have this gateway",
+        AlertDescription::CertificateRequired => "peer received no certificate from us",
+        AlertDescription::NoApplicationProtocol => "peer speaks no protocol version of ours",
+        AlertDescription::HandshakeFailure => "peer shares no key exchange or cipher with us",
+        AlertDescription::ProtocolVersion => "peer does not speak TLS 1.3",
+        AlertDescription::DecryptError => "peer could not verify our signature",
+        _ => "peer broke off the TLS handshake",
+    }
+}
+
+/// A length of time in its largest fitting unit: `3 days`, `1 hour`.
+fn span(length: &Duration) -> String {
+    let seconds = length.as_secs();
+    let (count, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_how_long_ago_a_certificate_expired() {
+        let text = |seconds| Refusal::Expired(Duration::from_secs(seconds)).to_string();
+        assert_eq!(text(1), "certificate expired 1 second ago");
+        assert_eq!(text(3 * 86_400 + 5), "certificate expired 3 days ago");
+        assert_eq!(text(7_199), "certificate expired 1 hour ago");
+    }
+
+    #[test]
+    fn a_scanner_cannot_tell_an_unknown_org_from_a_wrong_ca() {
+        let org: OrgId = "acme".parse().unwrap();
+        let wrong = Refusal::Issuer { org: org.clone(), detail: "x".into() };
+        assert_eq!(Refusal::UnknownOrg(org).certificate_error(), wrong.certificate_error());
+    }
+
+    #[test]
+    fn every_alert_we_send_has_words_on_the_other_side() {
+        let expired = Refusal::Expired(Duration::ZERO);
+        let alert = AlertDescription::from(expired.certificate_error());
+        assert_eq!(said_by_peer(alert), "our certificate is expired or not yet valid by the peer's clock");
+    }
+}

@@ -1,0 +1,244 @@
+//! TLS settings that carry [`Trust::verify`]: TLS 1.3 only, certificates on both sides, no resumption.
+//!
+//! Owns everything about TLS that an attacker could turn: versions, key exchange, 0-RTT, tickets,
+//! hints, and who is told about a refusal. Sockets and deadlines are `tunnel`'s.
+//!
+//! The trust is read at each handshake, so that settings made at start obey the latest reload.
+//! A handshake alone proves less than it seems: a client cannot know yet that it was accepted, and
+//! the trust may have changed since. `tunnel` verifies the chain again before it believes a `Hello`.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use ringway_config::GatewayId;
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::certificate::Certificate;
+use super::local::Identity;
+use super::refusal::Refusal;
+use super::trust::Trust;
+use super::verify::{Role, shortened, signature_algorithms};
+
+/// The control protocol over QUIC, as ALPN names it (DESIGN.md, section 4.1).
+pub const ALPN: &[u8] = b"ringway/1";
+/// What to give to APIs that insist on a server name. It is never sent and never compared.
+pub const SERVER_NAME: &str = "gateway.ringway.invalid";
+
+/// A peer whose certificate was refused, for the log and for `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The URI that its leaf claims, if it has one; shortened, not to be believed.
+    pub claimed: Option<String>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Where refusals go. The address of the peer is not known here: whoever wants to log it gives each
+/// handshake its own settings with its own log. Called inside a handshake: it must not block.
+pub trait RefusalLog: fmt::Debug + Send + Sync {
+    /// `refused` has just been turned away.
+    fn record(&self, refused: Refused);
+}
+
+/// Keeps the last refusal: the log of a single handshake.
+#[derive(Debug, Default)]
+pub struct LastRefusal(Mutex<Option<Refused>>);
+
+impl LastRefusal {
+    /// Takes the refusal out.
+    pub fn take(&self) -> Option<Refused> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl RefusalLog for LastRefusal {
+    fn record(&self, refused: Refused) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
+    }
+}
+
+/// Filled by every refused handshake; when it is full, refusals are lost rather than handshakes held up.
+impl RefusalLog for tokio::sync::mpsc::Sender<Refused> {
+    fn record(&self, refused: Refused) {
+        _ = self.try_send(refused);
+    }
+}
+
+/// Settings for accepting. `alpn` is the only protocol spoken.
+pub fn server_config(
+    trust: Arc<ArcSwap<Trust>>,
+    identity: &Identity,
+    alpn: &[u8],
+    log: Arc<dyn RefusalLog>,
+) -> ServerConfig {
+    let verifier = Arc::new(Verifier { trust, dialled: None, log });
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider has TLS 1.3 suites")
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
+    config.alpn_protocols = vec![alpn.to_vec()];
+    // A resumed session skips the certificate checks: nothing here can be resumed.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.max_early_data_size = 0;
+    config
+}
+
+/// Settings for dialling `dialled`: nobody else is accepted.
+pub fn client_config(
+    trust: Arc<ArcSwap<Trust>>,
+    identity: &Identity,
+    dialled: GatewayId,
+    alpn: &[u8],
+    log: Arc<dyn RefusalLog>,
+) -> ClientConfig {
+    let verifier = Arc::new(Verifier { trust, dialled: Some(dialled), log });
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider has TLS 1.3 suites")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.resumption = Resumption::disabled();
+    config.enable_early_data = false;
+    // A name in the first flight would be readable by anyone.
+    config.enable_sni = false;
+    config
+}
+
+/// Cryptography: aws-lc-rs with the post-quantum hybrid first and one classical group.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
+    Arc::new(provider)
+}
+
+/// [`Trust::verify`] as rustls asks for it, in both roles.
+#[derive(Debug)]
+struct Verifier {
+    trust: Arc<ArcSwap<Trust>>,
+    dialled: Option<GatewayId>,
+    log: Arc<dyn RefusalLog>,
+}
+
+impl Verifier {
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        role: Role,
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let chain: Vec<_> = std::iter::once(leaf).chain(intermediates).cloned().collect();
+        match self.trust.load().verify(&chain, role, self.dialled.as_ref(), now) {
+            Ok(_) => Ok(()),
+            Err(refusal) => {
+                let error = refusal.certificate_error();
+                self.log.record(Refused { claimed: claimed(leaf), refusal });
+                Err(error.into())
+            }
+        }
+    }
+
+    fn verify_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, leaf, signed, &signature_algorithms())
+    }
+}
+
+/// TLS 1.2 is not spoken, so that nobody asks for its signatures.
+fn no_tls12() -> rustls::Error {
+    rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13.into()
+}
+
+fn claimed(leaf: &CertificateDer<'_>) -> Option<String> {
+    let leaf = Certificate::read(leaf).ok()?;
+    leaf.uris.first().map(|uri| shortened(uri))
+}
+
+impl ClientCertVerifier for Verifier {
+    /// Empty: a scanner learns no member's name.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.verify(leaf, intermediates, Role::Client, now).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _leaf: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verify_signature(message, leaf, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        signature_algorithms().supported_schemes()
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.verify(leaf, intermediates, Role::Server, now).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _leaf: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verify_signature(message, leaf, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        signature_algorithms().supported_schemes()
+    }
+}

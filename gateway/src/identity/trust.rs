@@ -1,0 +1,146 @@
+//! [`Trust`]: whom this gateway believes, built once from the configuration and never changed.
+//!
+//! A reload builds another one and swaps it in; sessions remember the generation they were verified
+//! under. Root sets are kept per organization and never merged. How a chain is judged is
+//! [`verify`](super::verify)'s; whether records agree with each other is ringway-config's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringway_config::{Config, Fault, GatewayId, GatewayName, Member, OrgId, Revoked, Root, ZoneName};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+
+use super::certificate::Certificate;
+
+/// The organizations, their CA certificates, gateways and revocations: immutable.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// The consortium's domain.
+    pub(super) domain: ZoneName,
+    /// This gateway: never accepted as a peer.
+    pub(super) own: GatewayId,
+    /// Every organization, the own one included: its other gateways are peers too.
+    pub(super) orgs: BTreeMap<OrgId, OrgTrust>,
+    generation: u64,
+    /// Refusals to overlook: proves, in tests, that each check is what keeps an attacker out.
+    #[cfg(test)]
+    pub(super) spared: Vec<super::Code>,
+}
+
+/// One organization's share of [`Trust`].
+#[derive(Debug, Clone)]
+pub(super) struct OrgTrust {
+    pub(super) roots: Vec<TrustedRoot>,
+    pub(super) gateways: BTreeSet<GatewayName>,
+    pub(super) revoked: Revoked,
+}
+
+/// A CA certificate of a member record.
+#[derive(Debug, Clone)]
+pub(super) struct TrustedRoot {
+    pub(super) anchor: TrustAnchor<'static>,
+    pub(super) certificate: Certificate,
+    place: ringway_config::Place,
+}
+
+impl Trust {
+    /// Builds the trust that `config` describes. Every CA certificate that cannot be one is a fault;
+    /// one that is out of date is not ([`Trust::lapsed`]): another member's late renewal must not
+    /// keep this gateway from starting.
+    pub fn build(config: &Config) -> Result<Trust, Vec<Fault>> {
+        let mut orgs = BTreeMap::new();
+        let mut faults = Vec::new();
+        for member in std::iter::once(&config.own).chain(&config.members) {
+            match OrgTrust::build(member) {
+                Ok(org) => _ = orgs.insert(member.org.clone(), org),
+                Err(more) => faults.extend(more),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Trust {
+            domain: config.own.domain.clone(),
+            own: config.id.clone(),
+            orgs,
+            generation: 0,
+            #[cfg(test)]
+            spared: Vec::new(),
+        })
+    }
+
+    /// The same trust as the successor of `earlier`: one generation later.
+    pub fn succeeding(self, earlier: &Trust) -> Trust {
+        Trust { generation: earlier.generation + 1, ..self }
+    }
+
+    /// Counts the trusts of this process, from 0.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The consortium's domain.
+    pub fn domain(&self) -> &ZoneName {
+        &self.domain
+    }
+
+    /// CA certificates that are not valid at `now`: `check` reports them as faults, `run` as warnings.
+    pub fn lapsed(&self, now: UnixTime) -> Vec<Fault> {
+        let roots = self.orgs.values().flat_map(|org| &org.roots);
+        roots.filter_map(|root| root.lapsed(now)).collect()
+    }
+}
+
+impl OrgTrust {
+    fn build(member: &Member) -> Result<OrgTrust, Vec<Fault>> {
+        let mut roots = Vec::new();
+        let mut faults = Vec::new();
+        for root in &member.roots {
+            match TrustedRoot::read(root) {
+                Ok(root) => roots.push(root),
+                Err(message) => faults.push(Fault { place: root.place.clone(), message }),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let gateways = member.gateways.iter().map(|gateway| gateway.name.clone()).collect();
+        Ok(OrgTrust { roots, gateways, revoked: member.revoked.clone() })
+    }
+}
+
+impl TrustedRoot {
+    /// Reads one PEM block; the error says what is wrong and how to mend it.
+    fn read(root: &Root) -> Result<TrustedRoot, String> {
+        let der = CertificateDer::from_pem_slice(root.pem.as_bytes())
+            .map_err(|error| format!("CA certificate is no PEM block ({error}); paste the CA's ca.crt"))?;
+        let certificate = Certificate::read(&der)
+            .map_err(|error| format!("CA certificate is malformed ({error}); paste the CA's ca.crt"))?;
+        if !certificate.is_ca {
+            let subject = &certificate.subject;
+            return Err(format!("{subject} is no CA certificate; it needs basicConstraints CA:TRUE"));
+        }
+        if !certificate.key_usage.is_some_and(|uses| uses.cert_sign) {
+            let subject = &certificate.subject;
+            return Err(format!("{subject} may not sign certificates; it needs keyUsage keyCertSign"));
+        }
+        let anchor = webpki::anchor_from_trusted_cert(&der)
+            .map_err(|error| format!("CA certificate cannot be used ({error})"))?
+            .to_owned();
+        Ok(TrustedRoot { anchor, certificate, place: root.place.clone() })
+    }
+
+    pub(super) fn is_valid_at(&self, now: UnixTime) -> bool {
+        self.certificate.not_before <= now && now <= self.certificate.not_after
+    }
+
+    fn lapsed(&self, now: UnixTime) -> Option<Fault> {
+        if self.is_valid_at(now) {
+            return None;
+        }
+        let when = if now < self.certificate.not_before { "not yet valid" } else { "expired" };
+        let message =
+            format!("CA certificate {} is {when}; put the current one here", self.certificate.subject);
+        Some(Fault { place: self.place.clone(), message })
+    }
+}
