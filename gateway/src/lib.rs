@@ -1,4 +1,5 @@
 //! Ringway's gateway as a library: what the `ringway` binary is made of, and what its tests drive.
 
+pub mod host;
 pub mod identity;
 pub mod lab;

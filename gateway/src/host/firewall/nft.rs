@@ -1,0 +1,127 @@
+//! The real filter: JSON to the `nft` program (libnftables-json(5)), one transaction per call, bounded.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use nftables::schema::Nftables;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+
+use super::{DropReason, Firewall, FirewallError, PolicySpec, rules};
+
+/// Where the program may be: service managers and plain shells may lack `/usr/sbin` in their path.
+const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
+/// A transaction takes milliseconds; the kernel's lock may be held by another one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The filter of one daemon in the kernel, in the network namespace of the calling thread.
+#[derive(Debug)]
+pub struct Nft {
+    table: String,
+    /// True once a table of this daemon is in force.
+    applied: bool,
+    /// Drops counted by tables that were replaced.
+    replaced: BTreeMap<DropReason, u64>,
+}
+
+impl Nft {
+    /// The filter for the TUN device `tun`, which names the table. Changes nothing yet; a table that a
+    /// crash left behind stays in force until it is replaced.
+    pub fn new(tun: &str) -> Nft {
+        Nft { table: tun.into(), applied: false, replaced: BTreeMap::new() }
+    }
+
+    /// What the table in force has counted.
+    async fn counted(&self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
+        let answer = nft(&["-j", "list", "counters", "table", "inet", &self.table], None).await?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(FirewallError::Answer)?;
+        let counters = answer["nftables"].as_array().into_iter().flatten();
+        Ok(counters.filter_map(|object| read_counter(&object["counter"])).collect())
+    }
+}
+
+impl Firewall for Nft {
+    async fn apply(&mut self, spec: &PolicySpec) -> Result<(), FirewallError> {
+        // Counters start again with the new table. If the old one is gone, so are its counts.
+        let counted = match self.applied {
+            true => self.counted().await.unwrap_or_default(),
+            false => BTreeMap::new(),
+        };
+        transact(&rules::replace(&self.table, spec)).await?;
+        self.applied = true;
+        add(&mut self.replaced, counted);
+        Ok(())
+    }
+
+    async fn remove(&mut self) -> Result<(), FirewallError> {
+        transact(&rules::remove(&self.table)).await?;
+        self.applied = false;
+        Ok(())
+    }
+
+    async fn drops(&mut self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
+        let mut drops = self.replaced.clone();
+        if self.applied {
+            add(&mut drops, self.counted().await?);
+        }
+        Ok(drops)
+    }
+}
+
+fn add(sum: &mut BTreeMap<DropReason, u64>, more: BTreeMap<DropReason, u64>) {
+    for (reason, packets) in more {
+        *sum.entry(reason).or_default() += packets;
+    }
+}
+
+fn read_counter(counter: &Value) -> Option<(DropReason, u64)> {
+    let name = counter["name"].as_str()?;
+    let reason = DropReason::ALL.into_iter().find(|reason| reason.as_str() == name)?;
+    Some((reason, counter["packets"].as_u64()?))
+}
+
+async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
+    let json = serde_json::to_vec(commands).map_err(FirewallError::Answer)?;
+    nft(&["-j", "-f", "-"], Some(&json)).await.map(drop)
+}
+
+/// Runs the program and returns what it printed. It is killed when it takes too long.
+async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, FirewallError> {
+    let child = spawn(arguments)?;
+    let finished = tokio::time::timeout(PATIENCE, converse(child, input.unwrap_or_default())).await;
+    let output = finished.map_err(|_| FirewallError::Timeout(PATIENCE))?.map_err(FirewallError::Run)?;
+    if !output.status.success() {
+        let lines = String::from_utf8_lossy(&output.stderr);
+        let stderr = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+        return Err(FirewallError::Refused { stderr: stderr.take(4).collect::<Vec<_>>().join("; ") });
+    }
+    Ok(output.stdout)
+}
+
+fn spawn(arguments: &[&str]) -> Result<Child, FirewallError> {
+    for program in PROGRAMS {
+        let mut command = Command::new(program);
+        command.args(arguments).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match command.spawn() {
+            Ok(child) => return Ok(child),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(FirewallError::Run(error)),
+        }
+    }
+    Err(FirewallError::Missing)
+}
+
+async fn converse(mut child: Child, input: &[u8]) -> io::Result<Output> {
+    if let Some(mut stdin) = child.stdin.take() {
+        match stdin.write_all(input).await {
+            // The program stopped reading: what it says on stderr is the better error.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+    }
+    child.wait_with_output().await
+}

@@ -1,0 +1,178 @@
+//! The few words of nftables that the rules use, as libnftables-json(5) spells them.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use nftables::expr::{
+    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix,
+    Range, SetItem,
+};
+use nftables::stmt::{AnonymousCounter, Counter, JumpTarget, Mangle, Match, Operator, Statement};
+use ringway_config::PortRange;
+
+use super::DropReason;
+
+pub(super) type Term = Expression<'static>;
+pub(super) type Step = Statement<'static>;
+
+/// The two families: an `inet` table sees both, but addresses are matched per family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(super) const BOTH: [Family; 2] = [Family::V4, Family::V6];
+
+    pub(super) fn of(prefix: &ringway_config::Prefix) -> Family {
+        if prefix.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    fn protocol(self) -> &'static str {
+        match self {
+            Family::V4 => "ip",
+            Family::V6 => "ip6",
+        }
+    }
+
+    /// As sets are named.
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Family::V4 => "v4",
+            Family::V6 => "v6",
+        }
+    }
+}
+
+pub(super) fn source(family: Family) -> Term {
+    field(family.protocol(), "saddr")
+}
+
+pub(super) fn destination(family: Family) -> Term {
+    field(family.protocol(), "daddr")
+}
+
+/// An echo request of `family`.
+pub(super) fn is_echo(family: Family) -> Step {
+    let protocol = match family {
+        Family::V4 => "icmp",
+        Family::V6 => "icmpv6",
+    };
+    is(field(protocol, "type"), word("echo-request"))
+}
+
+/// Destination port of `protocol`; `th` stands for any transport.
+pub(super) fn port(protocol: &'static str) -> Term {
+    field(protocol, "dport")
+}
+
+pub(super) fn is_tcp_or_udp() -> Step {
+    is(meta(MetaKey::L4proto), one_of([word("tcp"), word("udp")]))
+}
+
+pub(super) fn is_family(family: Family) -> Step {
+    let name = match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    };
+    is(meta(MetaKey::Nfproto), word(name))
+}
+
+/// Addressed to this host.
+pub(super) fn is_local() -> Step {
+    let flags = HashSet::from([FibFlag::Daddr]);
+    let kind = Expression::Named(NamedExpression::Fib(Fib { result: FibResult::Type, flags }));
+    is(kind, word("local"))
+}
+
+pub(super) fn entered_by(device: &str) -> Step {
+    is(meta(MetaKey::Iifname), word(device.to_owned()))
+}
+
+pub(super) fn entered_elsewhere_than(device: &str) -> Step {
+    is_not(meta(MetaKey::Iifname), word(device.to_owned()))
+}
+
+pub(super) fn leaves_by(device: &str) -> Step {
+    is(meta(MetaKey::Oifname), word(device.to_owned()))
+}
+
+/// In one of the connection states.
+pub(super) fn in_state(states: impl IntoIterator<Item = &'static str>) -> Step {
+    let state = CT { key: "state".into(), family: None, dir: None };
+    is(Expression::Named(NamedExpression::CT(state)), one_of(states.into_iter().map(word)))
+}
+
+pub(super) fn set_mark(mark: u32) -> Step {
+    Statement::Mangle(Mangle { key: meta(MetaKey::Mark), value: Expression::Number(mark) })
+}
+
+pub(super) fn is(left: Term, right: Term) -> Step {
+    Statement::Match(Match { left, right, op: Operator::EQ })
+}
+
+pub(super) fn is_not(left: Term, right: Term) -> Step {
+    Statement::Match(Match { left, right, op: Operator::NEQ })
+}
+
+pub(super) fn is_in_set(left: Term, set: &str) -> Step {
+    is(left, word(format!("@{set}")))
+}
+
+pub(super) fn is_not_in_set(left: Term, set: &str) -> Step {
+    is_not(left, word(format!("@{set}")))
+}
+
+pub(super) fn one_of(items: impl IntoIterator<Item = Term>) -> Term {
+    Expression::Named(NamedExpression::Set(items.into_iter().map(SetItem::Element).collect()))
+}
+
+pub(super) fn prefix(prefix: &ringway_config::Prefix) -> Term {
+    let addr = Box::new(word(prefix.address().to_string()));
+    Expression::Named(NamedExpression::Prefix(Prefix { addr, len: prefix.len().into() }))
+}
+
+pub(super) fn ports(range: &PortRange) -> Term {
+    let number = |port: u16| Expression::Number(port.into());
+    match range.first == range.last {
+        true => number(range.first),
+        false => Expression::Range(Box::new(Range { range: [number(range.first), number(range.last)] })),
+    }
+}
+
+pub(super) fn number(value: u16) -> Term {
+    Expression::Number(value.into())
+}
+
+pub(super) fn word(text: impl Into<Cow<'static, str>>) -> Term {
+    Expression::String(text.into())
+}
+
+pub(super) fn accept() -> Step {
+    Statement::Accept(None)
+}
+
+/// Counts the packet; the listing shows how often a rule served.
+pub(super) fn count() -> Step {
+    Statement::Counter(Counter::Anonymous(Some(AnonymousCounter::default())))
+}
+
+/// Counts the packet under its reason, and drops it.
+pub(super) fn drop(reason: DropReason) -> [Step; 2] {
+    [Statement::Counter(Counter::Named(reason.as_str().into())), Statement::Drop(None)]
+}
+
+/// Goes on in another chain, and does not come back.
+pub(super) fn goto(chain: &'static str) -> Step {
+    Statement::Goto(JumpTarget { target: chain.into() })
+}
+
+fn field(protocol: &'static str, field: &'static str) -> Term {
+    let payload = PayloadField { protocol: protocol.into(), field: field.into() };
+    Expression::Named(NamedExpression::Payload(Payload::PayloadField(payload)))
+}
+
+fn meta(key: MetaKey) -> Term {
+    Expression::Named(NamedExpression::Meta(Meta { key }))
+}

@@ -1,0 +1,103 @@
+//! Kernel routes to the other sites: an own table, a rule that leads to it, and two routes per prefix.
+//!
+//! ```text
+//!   priority 0      local table                                  the kernel's
+//!   priority 4600   not fwmark MARK  ──►  table 4600             ours, IPv4 and IPv6
+//!                      10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 100      while a tunnel is up
+//!                      10.2.0.0/16 unreachable metric 4294967294             as long as it is wanted
+//!   priority 32766  main table                                   the host's
+//! ```
+//!
+//! Table, protocol number and mark come from the configuration (`[routes]`). The tunnel's own packets carry
+//! the mark and skip the table: an endpoint may lie inside a prefix that it serves.
+//!
+//! Invariants:
+//! * A wanted prefix is never without its `unreachable` route: it is added before and removed after the
+//!   route through the TUN. Private traffic meets an ICMP error, never the default route.
+//! * The `unreachable` routes and the rule outlive the daemon, however it ends: fail closed. The next
+//!   [`Routes::sync`] takes them over; [`purge`] removes them.
+//! * Only routes of our table *and* protocol are ours; all others are left alone.
+//!
+//! Which prefixes are wanted, and that the own site's are not among them, is the caller's part.
+
+mod difference;
+mod kernel;
+mod memory;
+mod rule;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+
+use ringway_config::Prefix;
+
+pub use kernel::{KernelRoutes, purge};
+pub use memory::MemoryRoutes;
+
+/// Metric of the routes through the TUN.
+pub const TUNNEL_METRIC: u32 = 100;
+/// Metric of the standing `unreachable` routes: the worst but one, so that anything else wins.
+pub const UNREACHABLE_METRIC: u32 = u32::MAX - 1;
+/// Priority of the rule: after the `local` table (0), before `main` (32766).
+pub const RULE_PRIORITY: u32 = 4600;
+
+/// What the kernel shall do with packets to a remote prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteState {
+    /// A tunnel is up: through the TUN, and answer with ICMP "unreachable" should the TUN vanish.
+    Tunnel {
+        /// This host's own address inside the site's prefixes, as the source of its own packets; of the
+        /// prefix's family. `None`: it has none, and cannot talk to the prefix itself.
+        prefsrc: Option<IpAddr>,
+    },
+    /// No tunnel: answer with ICMP "unreachable".
+    Unreachable,
+}
+
+/// The routes of one daemon.
+pub trait Routes {
+    /// Makes the kernel's routes those of `want`, no more and no less, touching only what differs. What was
+    /// refused is tried again at the next call; the rest of the batch is carried out all the same.
+    fn sync(
+        &mut self,
+        want: &BTreeMap<Prefix, RouteState>,
+    ) -> impl Future<Output = Result<(), RoutesError>> + Send;
+}
+
+/// Why the kernel's routes are not as wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum RoutesError {
+    /// No netlink socket.
+    #[error("cannot open a netlink socket")]
+    Open(#[source] io::Error),
+    /// A dump failed.
+    #[error("cannot list the routes and rules of table {table}")]
+    List {
+        /// Our table.
+        table: u32,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The rule could not be added or removed.
+    #[error("cannot change the rule that leads to table {table}; ringway needs CAP_NET_ADMIN")]
+    Rule {
+        /// Our table.
+        table: u32,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Some routes could not be added or removed; the others were.
+    #[error("the kernel refused {refused} route(s), the first {route}")]
+    Refused {
+        /// How many.
+        refused: usize,
+        /// The first of them, as `ip route` writes it.
+        route: String,
+        /// What the kernel said of it.
+        #[source]
+        source: io::Error,
+    },
+}
