@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringway_config::{Digest, Fault, GatewayId, Place};
+use ringway_config::{Digest, Fault, Faults, GatewayId, Place};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
@@ -53,10 +53,10 @@ impl Identity {
         id: &GatewayId,
         trust: &Trust,
         now: UnixTime,
-    ) -> Result<Identity, Vec<Fault>> {
+    ) -> Result<Identity, Faults> {
         let (chain, key) = match (read_chain(&paths.certificate), read_key(&paths.key)) {
             (Ok(chain), Ok(key)) => (chain, key),
-            (chain, key) => return Err(chain.err().into_iter().chain(key.err()).collect()),
+            (chain, key) => return Err(faults(chain.err(), key.err())),
         };
         let checked = check(&paths.certificate, &chain, id, trust, now);
         let paired = pair(paths, chain, key);
@@ -64,7 +64,7 @@ impl Identity {
             (Ok((leaf, not_after)), Ok(certified)) => {
                 Ok(Identity { id: id.clone(), certified: Arc::new(certified), leaf, not_after })
             }
-            (checked, paired) => Err(checked.err().into_iter().chain(paired.err()).collect()),
+            (checked, paired) => Err(faults(checked.err(), paired.err())),
         }
     }
 
@@ -200,11 +200,14 @@ fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
     }
 }
 
+fn faults(one: Option<Fault>, other: Option<Fault>) -> Faults {
+    Faults::from(one.into_iter().chain(other).collect::<Vec<_>>())
+}
+
 fn unreadable(file: &Path, error: &io::Error, remedy: &str) -> Fault {
     fault(file, format!("cannot be read ({error}); {remedy}"))
 }
 
 fn fault(file: &Path, message: impl Into<String>) -> Fault {
-    let place = Place { file: Arc::new(file.to_owned()), line: 0, column: 0 };
-    Fault { place, message: message.into() }
+    Fault { place: Place::whole(file), message: message.into() }
 }

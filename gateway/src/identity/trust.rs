@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringway_config::{Config, Fault, GatewayId, GatewayName, Member, OrgId, Revoked, Root, ZoneName};
+use ringway_config::{Config, Fault, Faults, GatewayId, GatewayName, Member, OrgId, Revoked, Root, ZoneName};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
@@ -47,17 +47,17 @@ impl Trust {
     /// Builds the trust that `config` describes. Every CA certificate that cannot be one is a fault;
     /// one that is out of date is not ([`Trust::lapsed`]): another member's late renewal must not
     /// keep this gateway from starting.
-    pub fn build(config: &Config) -> Result<Trust, Vec<Fault>> {
+    pub fn build(config: &Config) -> Result<Trust, Faults> {
         let mut orgs = BTreeMap::new();
         let mut faults = Vec::new();
         for member in std::iter::once(&config.own).chain(&config.members) {
             match OrgTrust::build(member) {
                 Ok(org) => _ = orgs.insert(member.org.clone(), org),
-                Err(more) => faults.extend(more),
+                Err(Faults(more)) => faults.extend(more),
             }
         }
         if !faults.is_empty() {
-            return Err(faults);
+            return Err(Faults::from(faults));
         }
         Ok(Trust {
             domain: config.own.domain.clone(),
@@ -92,7 +92,7 @@ impl Trust {
 }
 
 impl OrgTrust {
-    fn build(member: &Member) -> Result<OrgTrust, Vec<Fault>> {
+    fn build(member: &Member) -> Result<OrgTrust, Faults> {
         let mut roots = Vec::new();
         let mut faults = Vec::new();
         for root in &member.roots {
@@ -102,7 +102,7 @@ impl OrgTrust {
             }
         }
         if !faults.is_empty() {
-            return Err(faults);
+            return Err(Faults::from(faults));
         }
         let gateways = member.gateways.iter().map(|gateway| gateway.name.clone()).collect();
         Ok(OrgTrust { roots, gateways, revoked: member.revoked.clone() })
