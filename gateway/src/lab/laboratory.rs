@@ -99,8 +99,10 @@ impl Lab {
     pub fn down(name: LabName) -> Result<bool> {
         interrupt::forget();
         let topology = Topology::of(name);
-        let _lock = Lock::take(&topology)?;
-        remove(&topology)
+        let lock = Lock::take(&topology)?;
+        let was_there = remove(&topology)?;
+        lock.remove()?;
+        Ok(was_there)
     }
 
     /// Who is in it.

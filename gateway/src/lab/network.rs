@@ -113,7 +113,7 @@ fn addresses(node: &Node) -> String {
                 let _ = writeln!(text, "address add {address}/{length} dev eth0");
             }
             let _ = writeln!(text, "link set eth0 up\nroute add default via {}", org.v4(1));
-            let _ = writeln!(text, "-6 route add default via {}", org.v6(1));
+            let _ = writeln!(text, "route add default via {}", org.v6(1));
         }
         (Kind::Gateway, Some(org)) => {
             text += "link add lan0 type bridge\n";
@@ -134,7 +134,7 @@ fn addresses(node: &Node) -> String {
             );
             let _ =
                 writeln!(text, "link set lan0 up\nlink set wan0 up\nroute add default via {}", org.wan_v4(1));
-            let _ = writeln!(text, "-6 route add default via {}", org.wan_v6(1));
+            let _ = writeln!(text, "route add default via {}", org.wan_v6(1));
         }
         _ => {
             for org in Org::all() {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -69,19 +70,33 @@ fn path(dir: &Path) -> PathBuf {
 }
 
 /// Held while a laboratory is made or taken down: no two commands do that to one at once.
-pub struct Lock(#[expect(dead_code, reason = "the lock is held by being kept")] Flock<File>);
+pub struct Lock {
+    path: PathBuf,
+    _held: Flock<File>,
+}
 
 impl Lock {
     /// Waits for the lock of `topology`'s laboratory.
     pub fn take(topology: &Topology) -> Result<Lock> {
         let path = topology.dir().with_extension("lock");
-        let open = || -> std::io::Result<File> {
-            fs::create_dir_all(topology.dir().parent().unwrap_or(Path::new("/")))?;
-            File::options().create(true).write(true).truncate(false).open(&path)
-        };
-        let file =
-            open().with_context(|| format!("cannot open {} (is this run as root?)", path.display()))?;
-        let locked = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
-        Ok(Lock(locked.with_context(|| format!("cannot lock {}", path.display()))?))
+        loop {
+            let file = open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+            let held = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
+            let held = held.with_context(|| format!("cannot lock {}", path.display()))?;
+            // Whoever had it may have removed the file: then others would lock another one.
+            if fs::metadata(&path).is_ok_and(|now| held.metadata().is_ok_and(|own| own.ino() == now.ino())) {
+                return Ok(Lock { path, _held: held });
+            }
+        }
     }
+
+    /// Gives it up with its file: nothing is left of the laboratory.
+    pub fn remove(self) -> Result<()> {
+        fs::remove_file(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+    File::options().create(true).write(true).truncate(false).open(path)
 }
