@@ -114,7 +114,7 @@ pub struct DnsRecord {
 }
 
 /// The data of a [`DnsRecord`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DnsData {
     /// A or AAAA, by the address's family.
     Address(IpAddr),
@@ -127,11 +127,11 @@ pub enum DnsData {
 pub struct Allow {
     /// The organization that may; `None`: every member.
     pub from: Option<OrgId>,
-    /// Destinations, each inside this site's prefixes.
+    /// Destinations, each inside this site's prefixes, none inside another; in order.
     pub to: Vec<Prefix>,
     /// Protocol.
     pub proto: Proto,
-    /// Destination ports; empty: every port (always empty for ICMP).
+    /// Destination ports in order, disjoint; empty: every port (always empty for ICMP).
     pub ports: Vec<PortRange>,
     /// Where it was written.
     pub place: Place,

@@ -1,8 +1,28 @@
-//! Reading `gateway.toml` and member records.
+//! Reading `gateway.toml` and member records: text in, checked values or every fault out.
+//!
+//! ```text
+//! bytes ─source─► TOML ─table─► Item, Table ─record, gateway, dns, policy─► what each file says
+//!                                                        └─consortium─► Config: it fits together
+//! ```
+//! Reading goes on after a fault; [`report`] keeps them all. Overlaps are no faults of a file: see
+//! [`crate::overlap`] and [`crate::rule`].
 
+mod consortium;
+mod dns;
+mod gateway;
+mod nearest;
 pub(crate) mod pem;
+mod policy;
+mod record;
+mod report;
+mod source;
+mod table;
+mod zone;
 
 use std::path::Path;
+
+use record::Record;
+use report::Report;
 
 use crate::{Config, Faults, Member};
 
@@ -13,21 +33,26 @@ impl Config {
     /// Fails with every fault of every file. Overlaps are no faults here: see [`crate::conflicts`] and
     /// [`crate::rule`].
     pub fn load(path: &Path) -> Result<Config, Faults> {
-        let _ = path;
-        Err(Faults::default())
+        let report = Report::default();
+        let text = source::read(path, &report);
+        let config = text.and_then(|text| gateway::read(&text, path, &report));
+        report.conclude(config)
     }
 }
 
 impl Member {
-    /// Reads one member record.
+    /// Reads one member record, wherever it lies and whatever the file is called.
     pub fn load(path: &Path) -> Result<Member, Faults> {
-        let _ = path;
-        Err(Faults::default())
+        let report = Report::default();
+        let text = source::read(path, &report);
+        let record = text.and_then(|text| Record::read(&text, path, &report));
+        report.conclude(record.and_then(Record::into_member))
     }
 
     /// Reads the text of a member record; `name` is how faults call the file.
     pub fn parse(text: &str, name: &Path) -> Result<Member, Faults> {
-        let _ = (text, name);
-        Err(Faults::default())
+        let report = Report::default();
+        let record = Record::read(text, name, &report);
+        report.conclude(record.and_then(Record::into_member))
     }
 }

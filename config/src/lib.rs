@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod accepted;
+pub mod bogon;
 pub mod config;
 pub mod endpoint;
 pub mod fault;
 pub mod file;
+pub mod limits;
 pub mod member;
 pub mod name;
 pub mod overlap;
@@ -18,6 +20,7 @@ pub mod rule;
 pub mod text;
 
 pub use accepted::{Accepted, AcceptedError};
+pub use bogon::{bogon, is_private};
 pub use config::{Allow, Config, Dns, DnsData, DnsRecord, Identity, PortRange, Proto, Routes};
 pub use endpoint::{Endpoint, EndpointError};
 pub use fault::{Fault, Faults, Place};

@@ -1,0 +1,83 @@
+//! Ranges that are never a site's, whoever says so in a file or on the wire.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::Prefix;
+
+/// First address, length, and what the range is.
+const V4: [(Ipv4Addr, u8, &str); 5] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8, "\"this network\", 0.0.0.0/8"),
+    (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback, 127.0.0.0/8"),
+    (Ipv4Addr::new(169, 254, 0, 0), 16, "link-local, 169.254.0.0/16"),
+    (Ipv4Addr::new(224, 0, 0, 0), 4, "multicast, 224.0.0.0/4"),
+    (Ipv4Addr::BROADCAST, 32, "broadcast, 255.255.255.255"),
+];
+
+/// The same for IPv6 (RFC 4291, sections 2.4 and 2.5.5).
+const V6: [(Ipv6Addr, u8, &str); 5] = [
+    (Ipv6Addr::UNSPECIFIED, 128, "the unspecified address, ::"),
+    (Ipv6Addr::LOCALHOST, 128, "loopback, ::1"),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "IPv4-mapped, ::ffff:0:0/96"),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "link-local, fe80::/10"),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast, ff00::/8"),
+];
+
+/// Why no site may use `prefix`: what it is, or what part of it is. `None` if a site may.
+pub fn bogon(prefix: &Prefix) -> Option<&'static str> {
+    if prefix.len() == 0 {
+        return Some("the default route");
+    }
+    let v4 = V4.iter().map(|&(address, len, what)| (IpAddr::from(address), len, what));
+    let v6 = V6.iter().map(|&(address, len, what)| (IpAddr::from(address), len, what));
+    let mut ranges = v4.chain(v6).map(|(address, len, what)| (Prefix::holding(address, len), what));
+    ranges.find_map(|(range, what)| range.filter(|range| range.overlaps(prefix)).map(|_| what))
+}
+
+/// True for addresses that are reachable only inside a site or a consortium: RFC 1918, RFC 4193,
+/// RFC 6598 and this host itself.
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || is_shared(v4),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback(),
+    }
+}
+
+/// RFC 6598, section 7: 100.64.0.0/10.
+fn is_shared(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    first == 100 && second & 0xc0 == 0x40
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_site_may_use_what_every_host_has_or_nobody_owns() {
+        let why = |text: &str| bogon(&text.parse().unwrap());
+        for bad in ["0.0.0.0/0", "::/0", "0.1.0.0/16", "127.0.0.0/8", "127.1.2.3/32", "169.254.7.0/24"] {
+            assert!(why(bad).is_some(), "{bad}");
+        }
+        for bad in ["224.0.0.0/24", "255.255.255.255/32", "128.0.0.0/1", "::/128", "::1/128", "::/64"] {
+            assert!(why(bad).is_some(), "{bad}");
+        }
+        for bad in ["::ffff:10.0.0.0/104", "fe80::/64", "ff02::/16", "8000::/1"] {
+            assert!(why(bad).is_some(), "{bad}");
+        }
+        for good in ["10.0.0.0/8", "1.0.0.0/8", "203.0.113.0/24", "240.0.0.0/8", "fd00::/8", "2001:db8::/32"]
+        {
+            assert_eq!(why(good), None, "{good}");
+        }
+    }
+
+    #[test]
+    fn private_is_what_the_internet_does_not_route() {
+        let private = |text: &str| is_private(text.parse().unwrap());
+        for good in ["10.0.0.1", "172.31.0.1", "192.168.0.1", "100.64.0.1", "127.0.0.1", "fd00::1", "::1"] {
+            assert!(private(good), "{good}");
+        }
+        for bad in ["172.32.0.1", "100.128.0.1", "203.0.113.5", "2001:db8::1", "0.0.0.0", "::"] {
+            assert!(!private(bad), "{bad}");
+        }
+    }
+}

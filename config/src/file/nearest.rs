@@ -1,0 +1,41 @@
+//! The known word that a mistyped one was probably meant to be.
+
+/// The candidate nearest to `word`, if it is near enough to be offered.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase().replace('_', "-");
+    let near = candidates.into_iter().map(|candidate| (distance(&word, candidate), candidate));
+    let (distance, candidate) = near.min_by_key(|(distance, _)| *distance)?;
+    (distance <= candidate.len() / 3 + 1 && distance < candidate.len()).then_some(candidate)
+}
+
+/// Levenshtein's distance: insertions, deletions and replacements of bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_what_was_probably_meant_and_nothing_far_off() {
+        let known = ["name", "site", "endpoints", "state-dir"];
+        let offered = |word| nearest(word, known);
+        assert_eq!(offered("endpoint"), Some("endpoints"));
+        assert_eq!(offered("state_dir"), Some("state-dir"));
+        assert_eq!(offered("Name"), Some("name"));
+        assert_eq!(offered("stie"), Some("site"));
+        assert_eq!(offered("mtu"), None);
+        assert_eq!(offered(""), None);
+    }
+}

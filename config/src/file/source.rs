@@ -1,0 +1,108 @@
+//! [`Source`]: the text of one file, and the line and column of each byte in it.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use super::report::Report;
+use crate::{Place, limits};
+
+/// One file's text and the report that its faults go to.
+#[derive(Debug)]
+pub(crate) struct Source<'a> {
+    pub(crate) text: &'a str,
+    file: Arc<PathBuf>,
+    lines: Vec<usize>,
+    pub(crate) report: &'a Report,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(text: &'a str, file: &Path, report: &'a Report) -> Source<'a> {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        Source { text, file: Arc::new(file.to_owned()), lines, report }
+    }
+
+    /// The place of the byte at `offset`; the column counts characters.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        let offset = (0..=offset.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at));
+        let offset = offset.unwrap_or(0);
+        let line = self.lines.partition_point(|&start| start <= offset);
+        let column = self.text[self.lines[line - 1]..offset].chars().count() + 1;
+        Place { file: Arc::clone(&self.file), line: line as u32, column: column as u32 }
+    }
+
+    /// The document's top table; `None` if it is no TOML, and every syntax error is reported.
+    pub(crate) fn parse(&self) -> Option<DeTable<'a>> {
+        let (document, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            let place = error.span().map_or_else(|| self.whole(), |span| self.place(span.start));
+            self.report.fault(&place, error.message().replacen(", expected ", "; expected ", 1));
+        }
+        errors.is_empty().then(|| document.into_inner())
+    }
+
+    /// The file as a whole.
+    pub(crate) fn whole(&self) -> Place {
+        Place { file: Arc::clone(&self.file), line: 0, column: 0 }
+    }
+
+    /// The bytes of `span` as they stand in the file.
+    pub(crate) fn raw(&self, span: Range<usize>) -> &'a str {
+        self.text.get(span).unwrap_or_default()
+    }
+}
+
+/// Reads a file whole. `None` if that fails or it is too large or no UTF-8: the report then says what to
+/// do about it.
+pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
+    let whole = Place::whole(path);
+    let mut bytes = Vec::new();
+    let limit = limits::FILE_BYTES as u64 + 1;
+    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        Ok(read) if read <= limits::FILE_BYTES => {}
+        Ok(_) => {
+            report.fault(&whole, "the file is larger than 1 MiB; is it the right one?");
+            return None;
+        }
+        Err(error) => {
+            let remedy = match error.kind() {
+                ErrorKind::NotFound => "create it, or correct the path",
+                ErrorKind::PermissionDenied => "let this user read it",
+                _ => "it must be a readable file",
+            };
+            report.fault(&whole, format!("cannot read the file: {error}; {remedy}"));
+            return None;
+        }
+    }
+    String::from_utf8(bytes).map_err(|error| report_bytes(path, &error, report)).ok()
+}
+
+fn report_bytes(path: &Path, error: &std::string::FromUtf8Error, report: &Report) {
+    let good = error.utf8_error().valid_up_to();
+    let text = String::from_utf8_lossy(&error.as_bytes()[..good]);
+    let place = Source::new(&text, path, report).place(good);
+    report.fault(&place, "the byte here is not UTF-8; save the file as UTF-8 text");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_counts_characters_and_a_line_starts_after_its_break() {
+        let report = Report::default();
+        let text = "a = 1\nä = \"ö\"\r\n";
+        let source = Source::new(text, Path::new("x.toml"), &report);
+        let at = |offset| source.place(offset).to_string();
+        assert_eq!(at(0), "x.toml:1:1");
+        assert_eq!(at(text.find('ä').unwrap()), "x.toml:2:1");
+        assert_eq!(at(text.find('ö').unwrap()), "x.toml:2:6");
+        assert_eq!(at(text.len()), "x.toml:3:1");
+        assert_eq!(at(text.len() + 100), "x.toml:3:1");
+    }
+}

@@ -1,0 +1,35 @@
+//! How much one file or one organization may say. Generous for a consortium, small enough that no record
+//! handed over by another organization can exhaust a gateway. The wire holds announcements to the same.
+
+/// Bytes of one file: 1 MiB.
+pub const FILE_BYTES: usize = 1 << 20;
+/// Member records, the own one not counted.
+pub const MEMBERS: usize = 1000;
+/// CA certificates of one organization.
+pub const ROOTS: usize = 16;
+/// Sites of one organization.
+pub const SITES: usize = 256;
+/// Prefixes of one site.
+pub const PREFIXES: usize = 1024;
+/// Gateways of one site.
+pub const GATEWAYS_OF_A_SITE: usize = 64;
+/// Gateways of one organization.
+pub const GATEWAYS: usize = 1024;
+/// Endpoints of one gateway.
+pub const ENDPOINTS: usize = 16;
+/// Revoked gateways, and revoked keys, of one organization.
+pub const REVOKED: usize = 4096;
+/// Prefixes of all organizations together.
+pub const ALL_PREFIXES: usize = 100_000;
+/// Reserved ranges.
+pub const RESERVED: usize = 1024;
+/// Addresses of the DNS server.
+pub const DNS_LISTEN: usize = 16;
+/// Records of the own zone.
+pub const DNS_RECORDS: usize = 10_000;
+/// Rules of the policy.
+pub const RULES: usize = 1024;
+/// Destinations, or ports, of one rule.
+pub const RULE_ITEMS: usize = 256;
+/// Bytes of a Unix socket's path (`sun_path`, unix(7)), without its final zero.
+pub const SOCKET_PATH: usize = 107;
