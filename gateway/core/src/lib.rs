@@ -1,1 +1,41 @@
-//! Placeholder.
+//! The mesh as a deterministic machine: who is dialled, which session of a tunnel is used, which claims
+//! become routes. No sockets, files, clocks or dice: time and a seed are arguments, the shell
+//! (`drive.rs` of the gateway) carries out the [`Action`]s.
+//!
+//! Reading order: [`membership`], [`mesh`] (what goes in and comes out), `tunnel` (one peer), `session`
+//! (one handshake), `dial`, `liveness`, `claims` and `rib`, then [`message`] (the control stream).
+
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod alarm;
+pub mod fib;
+pub mod id;
+pub mod membership;
+pub mod mesh;
+pub mod message;
+pub mod settings;
+pub mod status;
+
+mod backoff;
+mod boots;
+mod claims;
+mod context;
+mod dial;
+mod liveness;
+mod rib;
+mod rng;
+mod session;
+mod tunnel;
+
+pub use action::Action;
+pub use alarm::Alarm;
+pub use fib::Fib;
+pub use id::{BootId, ConnId, DialId, SessionIndex};
+pub use membership::{GatewayInfo, Membership};
+pub use mesh::{Connected, DialError, Mesh, Role};
+pub use message::{
+    Aead, ByeCode, Decoder, FieldError, FramingError, Hello, Incoming, Kind, Lane, Message, Reason, Refuse,
+};
+pub use settings::Settings;
+pub use status::{RouteStatus, State, Status, TunnelStatus};

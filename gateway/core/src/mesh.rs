@@ -1,0 +1,264 @@
+//! [`Mesh`]: the machine. What happened goes in by `handle_*`, what to do comes out of
+//! [`Mesh::poll_action`], and [`Mesh::poll_timeout`] says when to call [`Mesh::handle_timeout`].
+//!
+//! It owns the tunnels, one per accepted gateway, and the routes that their claims make. What happens
+//! within one tunnel is `tunnel`'s matter; carrying the actions out is the shell's.
+//!
+//! Every input yields a bounded number of actions; the shell polls them all before the next input.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ringway_config::GatewayId;
+
+use crate::context::Context;
+use crate::rib::Rib;
+use crate::status::{self, Status};
+use crate::tunnel::Tunnel;
+use crate::{
+    Action, BootId, ByeCode, ConnId, DialId, Fib, FieldError, Kind, Membership, Message, SessionIndex,
+    Settings,
+};
+
+/// Which end of a connection we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// We connected (TLS client).
+    Dialler,
+    /// The peer connected (TLS server).
+    Accepter,
+}
+
+/// A TLS handshake is done and the peer's certificate verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connected {
+    /// The identity in its certificate.
+    pub peer: GatewayId,
+    /// Which end we are.
+    pub role: Role,
+    /// The dial that this answers, if we are the dialler.
+    pub dial: Option<DialId>,
+    /// When the first certificate of its chain expires.
+    pub expires: Instant,
+}
+
+/// Why a dial came to nothing, in an operator's words: "no answer from 203.0.113.5:4600".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialError {
+    /// The text.
+    pub text: String,
+}
+
+/// The mesh of one gateway.
+#[derive(Debug)]
+pub struct Mesh {
+    context: Context,
+    tunnels: BTreeMap<GatewayId, Tunnel>,
+    rib: Rib,
+    published: Option<Fib>,
+    /// Set at shutdown: when the sessions are closed.
+    leaving: Option<Instant>,
+}
+
+impl Mesh {
+    /// A mesh that dials every gateway of `membership` at once. `boot` must be fresh and random, `seed`
+    /// any random number.
+    pub fn new(membership: Membership, settings: Settings, boot: BootId, seed: u64, now: Instant) -> Self {
+        let mut mesh = Self {
+            context: Context::new(membership, settings, boot, seed),
+            tunnels: BTreeMap::new(),
+            rib: Rib::default(),
+            published: None,
+            leaving: None,
+        };
+        mesh.add_tunnels(now);
+        mesh.publish();
+        mesh
+    }
+
+    /// The consortium changed. Acts on the difference only: removed gateways lose every session at once,
+    /// added ones are dialled, claims are judged again; no other tunnel is touched.
+    pub fn handle_membership(&mut self, membership: Membership, now: Instant) {
+        let records_changed = self.context.membership.records != membership.records;
+        self.context.membership = membership;
+        self.remove_tunnels(now);
+        for tunnel in self.tunnels.values_mut() {
+            tunnel.membership_changed(&mut self.context, records_changed, now);
+        }
+        self.add_tunnels(now);
+        self.publish();
+    }
+
+    /// A connection stands and its peer is verified.
+    pub fn handle_connected(&mut self, conn: ConnId, connected: Connected, now: Instant) {
+        let answered = connected.dial.map(|dial| self.context.answered(dial));
+        if self.context.leaving {
+            return self.context.close(conn, ByeCode::Shutdown, "shutting down".into());
+        }
+        if answered == Some(None) {
+            return self.context.close(conn, ByeCode::Replaced, "connected too late".into());
+        }
+        let Some(tunnel) = self.tunnels.get_mut(&connected.peer) else {
+            let (code, reason) = self.context.no_member(&connected.peer);
+            return self.context.close(conn, code, reason);
+        };
+        tunnel.connected(&mut self.context, conn, connected, now);
+        self.publish();
+    }
+
+    /// A dial came to nothing.
+    pub fn handle_dial_failed(&mut self, dial: DialId, error: DialError, now: Instant) {
+        let Some(peer) = self.context.answered(dial) else { return };
+        if let Some(tunnel) = self.tunnels.get_mut(&peer) {
+            tunnel.dial_failed(&mut self.context, dial, error.text, now);
+        }
+    }
+
+    /// A control message came.
+    pub fn handle_message(&mut self, conn: ConnId, message: Message, now: Instant) {
+        self.on_conn(conn, |tunnel, context| tunnel.message(context, conn, message, now));
+    }
+
+    /// A control message came that could not be read ([`Incoming::Malformed`](crate::Incoming)): treated
+    /// as a withdrawal of what it carried, and reported.
+    pub fn handle_malformed(&mut self, conn: ConnId, kind: Kind, error: FieldError, now: Instant) {
+        self.on_conn(conn, |tunnel, context| tunnel.malformed(context, conn, kind, &error, now));
+    }
+
+    /// The connection is gone, or its control stream broke its framing. The shell has dropped its keys;
+    /// no action about `conn` follows.
+    pub fn handle_disconnected(&mut self, conn: ConnId, error: String, now: Instant) {
+        self.on_conn(conn, |tunnel, context| tunnel.lose(context, conn, error, now));
+    }
+
+    /// The peer's chain was verified again, after trust changed, and failed: the session is cut.
+    pub fn handle_untrusted(&mut self, conn: ConnId, reason: String, now: Instant) {
+        self.on_conn(conn, |tunnel, context| tunnel.cut(context, conn, ByeCode::Untrusted, reason, now));
+    }
+
+    /// A probe came back on the data path, authenticated. `session` is our index.
+    pub fn handle_echo(&mut self, session: SessionIndex, probe: u64, now: Instant) {
+        let Some(conn) = self.context.session(session) else { return };
+        self.on_conn(conn, |tunnel, context| tunnel.echoed(context, conn, probe, now));
+    }
+
+    /// Our own certificate changed: every tunnel that we can dial gets a new session, paced.
+    pub fn handle_identity_changed(&mut self, now: Instant) {
+        for tunnel in self.tunnels.values_mut() {
+            tunnel.renew_soon(&mut self.context, now);
+        }
+    }
+
+    /// Boot or monotonic time jumped (suspend): nothing is known about the sessions any more.
+    pub fn handle_clock_jump(&mut self, now: Instant) {
+        for tunnel in self.tunnels.values_mut() {
+            tunnel.cut_all(&mut self.context, ByeCode::ClockJump, "the clock jumped", now);
+            tunnel.dial_soon(&mut self.context, now);
+        }
+        self.publish();
+    }
+
+    /// The daemon stops: withdraws every claim, then says `Bye`, then [`Action::Drained`].
+    pub fn handle_shutdown(&mut self, now: Instant) {
+        if self.context.leaving {
+            return;
+        }
+        self.leaving = Some(now + self.context.settings.shutdown_grace);
+        self.context.leaving = true;
+        for tunnel in self.tunnels.values_mut() {
+            tunnel.withdraw_all(&mut self.context);
+        }
+    }
+
+    /// [`Mesh::poll_timeout`]'s time has come (or not: calling it early does no harm).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.leaving.is_some_and(|at| at <= now) {
+            return self.leave(now);
+        }
+        for tunnel in self.tunnels.values_mut() {
+            if tunnel.deadline(&self.context.settings).is_some_and(|at| at <= now) {
+                tunnel.timeout(&mut self.context, now);
+            }
+        }
+        self.publish();
+    }
+
+    /// When to call [`Mesh::handle_timeout`] at the latest. Ask again after every input.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let tunnels = self.tunnels.values().filter_map(|tunnel| tunnel.deadline(&self.context.settings));
+        tunnels.chain(self.leaving).min()
+    }
+
+    /// The next thing to do; poll until `None` after every input.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.context.poll_action()
+    }
+
+    /// What an operator would want to know.
+    pub fn status(&self, now: Instant) -> Status {
+        Status {
+            tunnels: self.tunnels.values().map(|tunnel| tunnel.status(&self.context, now)).collect(),
+            routes: status::routes(&self.context.membership, self.published.as_ref()),
+        }
+    }
+
+    fn on_conn(&mut self, conn: ConnId, handle: impl FnOnce(&mut Tunnel, &mut Context)) {
+        // Unknown: closed by us a moment ago, while the shell's report was under way.
+        let Some(tunnel) = self.context.peer(conn).and_then(|peer| self.tunnels.get_mut(peer)) else {
+            return;
+        };
+        handle(tunnel, &mut self.context);
+        self.publish();
+    }
+
+    fn remove_tunnels(&mut self, now: Instant) {
+        let accepted = &self.context.membership.gateways;
+        let removed: Vec<GatewayId> =
+            self.tunnels.keys().filter(|peer| !accepted.contains_key(peer)).cloned().collect();
+        for peer in removed {
+            let Some(mut tunnel) = self.tunnels.remove(&peer) else { continue };
+            let (code, reason) = self.context.no_member(&peer);
+            tunnel.cut_all(&mut self.context, code, &reason, now);
+            tunnel.stop_dialling(&mut self.context);
+        }
+    }
+
+    fn add_tunnels(&mut self, now: Instant) {
+        let added: Vec<_> = (self.context.membership.gateways.iter())
+            .filter(|(peer, _)| !self.tunnels.contains_key(peer))
+            .map(|(peer, info)| (peer.clone(), info.clone()))
+            .collect();
+        for (peer, info) in added {
+            let tunnel = Tunnel::new(peer.clone(), info, &mut self.context, now);
+            self.tunnels.insert(peer, tunnel);
+        }
+    }
+
+    fn leave(&mut self, now: Instant) {
+        self.leaving = None;
+        for (_, mut tunnel) in std::mem::take(&mut self.tunnels) {
+            tunnel.cut_all(&mut self.context, ByeCode::Shutdown, "shutting down", now);
+            tunnel.stop_dialling(&mut self.context);
+        }
+        self.publish();
+        self.context.act(Action::Drained);
+    }
+
+    /// Makes the forwarding table anew if anything it depends on may have changed.
+    fn publish(&mut self) {
+        if self.published.is_some() && !std::mem::take(&mut self.context.changed) {
+            return;
+        }
+        let claims = self.tunnels.values().flat_map(Tunnel::claims);
+        let fib = Fib {
+            routes: self.rib.choose(claims),
+            authorized: self.context.membership.authorized_list(),
+            sessions: self.tunnels.values().flat_map(Tunnel::live_sessions).collect(),
+            own: self.context.membership.own().to_vec(),
+        };
+        if self.published.as_ref() != Some(&fib) {
+            self.context.act(Action::Publish(fib.clone()));
+            self.published = Some(fib);
+        }
+    }
+}

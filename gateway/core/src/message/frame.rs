@@ -1,0 +1,160 @@
+//! Frames: `length u32 | kind u16 | fields`, written whole and read piece by piece.
+
+use std::fmt;
+
+use super::field::{FieldError, Writer};
+use super::{Message, bye, hello, prefix, records, refuse, zone};
+
+/// Most bytes that may follow a frame's length.
+pub const MAX_FRAME: usize = 64 * 1024;
+
+const LENGTH: usize = 4;
+const KIND: usize = 2;
+
+/// What kind of message a frame holds, by its number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is the message of the same name")]
+pub enum Kind {
+    Hello = 1,
+    Announce = 2,
+    Withdraw = 3,
+    Refuse = 4,
+    Records = 5,
+    ZoneOffer = 6,
+    ZoneFetch = 7,
+    ZoneData = 8,
+    Bye = 9,
+}
+
+impl Kind {
+    const ALL: [Kind; 9] = [
+        Kind::Hello,
+        Kind::Announce,
+        Kind::Withdraw,
+        Kind::Refuse,
+        Kind::Records,
+        Kind::ZoneOffer,
+        Kind::ZoneFetch,
+        Kind::ZoneData,
+        Kind::Bye,
+    ];
+
+    fn from_wire(number: u16) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| *kind as u16 == number)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What the stream held next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A message.
+    Message(Message),
+    /// A message of a known kind that cannot be used.
+    Malformed {
+        /// Its kind.
+        kind: Kind,
+        /// What is wrong with it.
+        error: FieldError,
+    },
+}
+
+/// The stream cannot be read on: the session ends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FramingError {
+    /// Longer than [`MAX_FRAME`].
+    #[error("frame of {0} bytes is longer than {MAX_FRAME}")]
+    TooLong(u32),
+    /// Too short to hold a kind.
+    #[error("frame of {0} bytes is too short")]
+    TooShort(u32),
+}
+
+/// Reads a control stream. It holds at most one unfinished frame beyond what was last pushed.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: Vec<u8>,
+    read: usize,
+}
+
+impl Decoder {
+    /// Takes the next bytes of the stream. Call [`Decoder::next`] until it gives `None` before pushing more.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.read);
+        self.read = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next message, `None` if it has not come whole yet. Unknown kinds are skipped.
+    #[expect(clippy::should_implement_trait, reason = "an error ends it, so it is no iterator")]
+    pub fn next(&mut self) -> Result<Option<Incoming>, FramingError> {
+        loop {
+            let rest = &self.buffer[self.read..];
+            let Some((length, rest)) = rest.split_first_chunk::<LENGTH>() else { return Ok(None) };
+            let length = u32::from_be_bytes(*length);
+            if length as usize > MAX_FRAME {
+                return Err(FramingError::TooLong(length));
+            }
+            if (length as usize) < KIND {
+                return Err(FramingError::TooShort(length));
+            }
+            let Some(frame) = rest.get(..length as usize) else { return Ok(None) };
+            self.read += LENGTH + frame.len();
+            let (kind, body) = frame.split_at(KIND);
+            if let Some(kind) = Kind::from_wire(u16::from_be_bytes([kind[0], kind[1]])) {
+                return Ok(Some(decode(kind, body)));
+            }
+        }
+    }
+}
+
+fn decode(kind: Kind, body: &[u8]) -> Incoming {
+    let message = match kind {
+        Kind::Hello => hello::get(body).map(Message::Hello),
+        Kind::Announce => prefix::get(body).map(|(serial, prefixes)| Message::Announce { serial, prefixes }),
+        Kind::Withdraw => prefix::get(body).map(|(serial, prefixes)| Message::Withdraw { serial, prefixes }),
+        Kind::Refuse => refuse::get(body).map(Message::Refuse),
+        Kind::Records => records::get_message(body).map(|records| Message::Records { records }),
+        Kind::ZoneOffer => zone::get_offer(body),
+        Kind::ZoneFetch => zone::get_fetch(body),
+        Kind::ZoneData => zone::get_data(body),
+        Kind::Bye => bye::get(body).map(|code| Message::Bye { code }),
+    };
+    match message {
+        Ok(message) => Incoming::Message(message),
+        Err(error) => Incoming::Malformed { kind, error },
+    }
+}
+
+pub(super) fn encode(message: &Message) -> Vec<u8> {
+    let mut frame = vec![0; LENGTH];
+    frame.extend_from_slice(&(message.kind() as u16).to_be_bytes());
+    let mut out = Writer(&mut frame);
+    match message {
+        Message::Hello(hello) => hello::put(hello, &mut out),
+        Message::Announce { serial, prefixes } | Message::Withdraw { serial, prefixes } => {
+            prefix::put(*serial, prefixes, &mut out);
+        }
+        Message::Refuse(refuse) => refuse::put(refuse, &mut out),
+        Message::Records { records } => records::put_message(records, &mut out),
+        Message::ZoneOffer { apex, serial, digest, size } => {
+            zone::put_name(apex, *serial, &mut out);
+            zone::put_offer(digest, *size, &mut out);
+        }
+        Message::ZoneFetch { apex, serial } => zone::put_name(apex, *serial, &mut out),
+        Message::ZoneData { apex, serial, offset, last, bytes } => {
+            zone::put_name(apex, *serial, &mut out);
+            zone::put_data(*offset, *last, bytes, &mut out);
+        }
+        Message::Bye { code } => bye::put(*code, &mut out),
+    }
+    let length = (frame.len() - LENGTH) as u32;
+    debug_assert!(length as usize <= MAX_FRAME, "{} of {length} bytes", message.kind());
+    frame[..LENGTH].copy_from_slice(&length.to_be_bytes());
+    frame
+}

@@ -1,0 +1,108 @@
+//! `Refuse`: the answer to claims that the import policy does not admit, so that both ends show why.
+//!
+//! | tag | field | value |
+//! |---|---|---|
+//! | 1 | whole (optional) | reason u16, about the last announcement as a whole |
+//! | 2 | refused | (reason u16, prefix)* |
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ringway_config::Prefix;
+
+use super::field::{FieldError, Fields, Writer};
+use super::prefix::MAX_PREFIXES;
+use super::wire::{Cursor, Wire};
+
+const WHOLE: u16 = 1;
+const REFUSED: u16 = 2;
+
+/// All claims of the receiver that the sender refuses now. A later one replaces it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refuse {
+    /// The last announcement was refused as a whole, or what was beyond a cap.
+    pub whole: Option<Reason>,
+    /// Claims by themselves; at most [`MAX_PREFIXES`].
+    pub refused: BTreeMap<Prefix, Reason>,
+}
+
+/// Why a claim is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// 1: outside the prefixes that the member record gives the sender's site.
+    NotAuthorized,
+    /// 2: a prefix of the receiver's own site.
+    OwnSite,
+    /// 3: more claims than the receiver takes from one gateway.
+    TooMany,
+    /// 4: an older serial than the session had seen.
+    OldSerial,
+    /// 5: the message could not be read; everything the session had claimed is withdrawn.
+    Malformed,
+    /// A number that a later version uses.
+    Other(u16),
+}
+
+impl From<u16> for Reason {
+    fn from(number: u16) -> Self {
+        match number {
+            1 => Self::NotAuthorized,
+            2 => Self::OwnSite,
+            3 => Self::TooMany,
+            4 => Self::OldSerial,
+            5 => Self::Malformed,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<Reason> for u16 {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::NotAuthorized => 1,
+            Reason::OwnSite => 2,
+            Reason::TooMany => 3,
+            Reason::OldSerial => 4,
+            Reason::Malformed => 5,
+            Reason::Other(other) => other,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAuthorized => f.write_str("outside the site's authorized prefixes"),
+            Self::OwnSite => f.write_str("belongs to the receiver's own site"),
+            Self::TooMany => f.write_str("too many prefixes"),
+            Self::OldSerial => f.write_str("older than the last announcement"),
+            Self::Malformed => f.write_str("announcement could not be read"),
+            Self::Other(number) => write!(f, "reason {number}"),
+        }
+    }
+}
+
+impl Wire for Reason {
+    fn put(&self, out: &mut Vec<u8>) {
+        u16::from(*self).put(out);
+    }
+    fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
+        u16::get(cursor).map(Self::from)
+    }
+}
+
+pub(super) fn put(refuse: &Refuse, out: &mut Writer<'_>) {
+    if let Some(reason) = refuse.whole {
+        out.optional(WHOLE, &reason);
+    }
+    out.list(REFUSED, refuse.refused.iter().map(|(prefix, reason)| (*reason, *prefix)));
+}
+
+pub(super) fn get(body: &[u8]) -> Result<Refuse, FieldError> {
+    let fields = Fields::split(body, &[WHOLE, REFUSED])?;
+    let refused = fields.list::<(Reason, Prefix)>(REFUSED, MAX_PREFIXES)?;
+    Ok(Refuse {
+        whole: fields.optional(WHOLE)?,
+        refused: refused.into_iter().map(|(reason, prefix)| (prefix, reason)).collect(),
+    })
+}

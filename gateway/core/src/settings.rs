@@ -1,0 +1,59 @@
+//! [`Settings`]: the mesh's times and choices. Defaults are DESIGN.md's; simulations shorten them.
+
+use std::time::Duration;
+
+use crate::Aead;
+
+/// Times and choices of one mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Time between two probes of a session.
+    pub probe_interval: Duration,
+    /// Unanswered probes after which a session is dead (a quarter interval is added for the echo's way).
+    pub probes: u32,
+    /// How long a dial may take until the connection stands.
+    pub dial_timeout: Duration,
+    /// How long a connection may stand without the peer's `Hello`.
+    pub hello_timeout: Duration,
+    /// Shortest pause after a failed dial, before jitter.
+    pub backoff_min: Duration,
+    /// Longest pause after a failed dial, jitter included. With [`Settings::dial_timeout`] it bounds how
+    /// long a returned peer waits for us: it must be found within 2 s.
+    pub backoff_max: Duration,
+    /// Age at which the dialler of a session makes a new one; ±10 % jitter.
+    pub rehandshake: Duration,
+    /// How long a replaced session stays open for receiving.
+    pub drain: Duration,
+    /// Time between `Withdraw` and `Bye` at shutdown, for the peers to turn to another gateway.
+    pub shutdown_grace: Duration,
+    /// The AEAD that peers shall seal with: what this CPU does fastest.
+    pub aead: Aead,
+    /// Feature bits offered in `Hello`.
+    pub features: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            probe_interval: Duration::from_millis(500),
+            probes: 3,
+            dial_timeout: Duration::from_millis(1500),
+            hello_timeout: Duration::from_secs(5),
+            backoff_min: Duration::from_millis(200),
+            backoff_max: Duration::from_secs(1),
+            rehandshake: Duration::from_secs(3600),
+            drain: Duration::from_secs(10),
+            shutdown_grace: Duration::from_millis(200),
+            aead: Aead::Aes128Gcm,
+            features: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// Silence after which a session is dead: 1.625 s by default, so that with the swap of the
+    /// forwarding table a dead peer's routes are gone within 2 s.
+    pub fn dead_after(&self) -> Duration {
+        self.probe_interval * self.probes + self.probe_interval / 4
+    }
+}

@@ -1,0 +1,87 @@
+//! [`Status`]: what the mesh would tell an operator. Counters of packets are the data plane's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ringway_config::{GatewayId, OrgId, Prefix, SiteId};
+
+use crate::{ConnId, Fib, Membership, Reason};
+
+/// The mesh at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// One per accepted gateway, by identity.
+    pub tunnels: Vec<TunnelStatus>,
+    /// One per remote prefix, authorized or claimed inside an authorized one, by prefix.
+    pub routes: Vec<RouteStatus>,
+}
+
+/// The state of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// A session carries it.
+    Up,
+    /// The first attempt since it was last up is under way.
+    Connecting,
+    /// Attempts failed, or the peer has to dial us and has not.
+    Down,
+}
+
+/// One tunnel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TunnelStatus {
+    /// The other end.
+    pub peer: GatewayId,
+    /// The site it serves.
+    pub site: SiteId,
+    /// Its state.
+    pub state: State,
+    /// For how long it has been up, or not up.
+    pub since: Duration,
+    /// Smoothed round trip of the data path, once a probe was echoed.
+    pub rtt: Option<Duration>,
+    /// Why the last session or attempt ended, for an operator; kept while the tunnel is up.
+    pub last_error: Option<String>,
+    /// Organizations whose records differ between the two ends, as of the peer's last word.
+    pub records_differ: Vec<OrgId>,
+    /// The peer's claims that we refuse.
+    pub refused: BTreeMap<Prefix, Reason>,
+    /// Our claims that the peer refuses.
+    pub refused_by_peer: BTreeMap<Prefix, Reason>,
+    /// The session in use.
+    pub conn: Option<ConnId>,
+}
+
+/// One remote prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteStatus {
+    /// The range.
+    pub prefix: Prefix,
+    /// Whose it is.
+    pub org: OrgId,
+    /// Which of its sites.
+    pub site: SiteId,
+    /// The gateway it is reached through; `None`: unreachable now.
+    pub gateway: Option<GatewayId>,
+}
+
+/// Every authorized prefix of another site and every route, reachable or not.
+pub(crate) fn routes(membership: &Membership, fib: Option<&Fib>) -> Vec<RouteStatus> {
+    let mut routes = BTreeMap::new();
+    for ((org, site), prefixes) in &membership.authorized {
+        if *org == membership.me.org && *site == membership.site {
+            continue;
+        }
+        for prefix in prefixes {
+            let (org, site) = (org.clone(), site.clone());
+            routes.insert(*prefix, RouteStatus { prefix: *prefix, org, site, gateway: None });
+        }
+    }
+    for (prefix, (gateway, _)) in fib.into_iter().flat_map(|fib| &fib.routes) {
+        let Some(info) = membership.gateways.get(gateway) else { continue };
+        let (org, site) = (gateway.org.clone(), info.site.clone());
+        let gateway = Some(gateway.clone());
+        routes.insert(*prefix, RouteStatus { prefix: *prefix, org, site, gateway });
+    }
+    routes.into_values().collect()
+}

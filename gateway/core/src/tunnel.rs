@@ -1,0 +1,225 @@
+//! [`Tunnel`]: the relation with one peer, carried by one session at a time.
+//!
+//! This file owns what comes in and how sessions end. How they start stands in `greeting`, which of them
+//! wins in `choice`, what happens by time in `timing`, what is announced in `telling`, what operators see in
+//! `report`.
+//!
+//! Invariants: `active` is a session that is up; a session of a dead daemon (an older boot id) is never up
+//! beside one of the running daemon; a peer has a bounded number of sessions, half-open ones included. A
+//! bad peer may lose its session, never the mesh.
+
+mod choice;
+mod greeting;
+mod report;
+mod telling;
+mod timing;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ringway_config::{Digest, GatewayId, OrgId, Prefix, SiteId};
+
+use crate::boots::Boots;
+use crate::context::Context;
+use crate::dial::Dialler;
+use crate::session::{Live, Session};
+use crate::{Action, Alarm, ByeCode, ConnId, DialId, FieldError, GatewayInfo, Kind, Message};
+
+/// Most alarms about one session.
+const MAX_ALARMS: u32 = 8;
+
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    peer: GatewayId,
+    site: SiteId,
+    /// Dialler order: our dial wins between equals.
+    we_are_lower: bool,
+    sessions: BTreeMap<ConnId, Session>,
+    /// The session that routes use.
+    active: Option<ConnId>,
+    dialler: Dialler,
+    boots: Boots,
+    /// Highest session number that was used or heard of.
+    newest: u64,
+    /// The member records that the peer holds.
+    records: Option<BTreeMap<OrgId, Digest>>,
+    /// Since when it is up, or is not.
+    since: Instant,
+    last_error: Option<String>,
+}
+
+impl Tunnel {
+    /// A tunnel that is dialled at once.
+    pub(crate) fn new(peer: GatewayId, info: GatewayInfo, context: &mut Context, now: Instant) -> Self {
+        let mut tunnel = Self {
+            we_are_lower: context.membership.me < peer,
+            peer,
+            site: info.site,
+            sessions: BTreeMap::new(),
+            active: None,
+            dialler: Dialler::new(info.endpoints),
+            boots: Boots::default(),
+            newest: 0,
+            records: None,
+            since: now,
+            last_error: None,
+        };
+        tunnel.dial_soon(context, now);
+        tunnel
+    }
+
+    pub(crate) fn dial_failed(&mut self, context: &mut Context, dial: DialId, error: String, now: Instant) {
+        if self.dialler.finish(dial).is_some() {
+            self.refused(context, error, now);
+        }
+    }
+
+    pub(crate) fn message(&mut self, context: &mut Context, conn: ConnId, message: Message, now: Instant) {
+        let Some(session) = self.sessions.get(&conn) else { return };
+        match (message, session.is_greeting()) {
+            (Message::Bye { code }, _) => self.bye(context, conn, code, now),
+            (Message::Hello(hello), true) => self.hello(context, conn, hello, now),
+            (message, greeting) if greeting || matches!(message, Message::Hello(_)) => {
+                let reason = format!("unexpected {}", message.kind());
+                self.cut(context, conn, ByeCode::Protocol, reason, now);
+            }
+            (Message::Records { records }, _) => self.records = Some(records),
+            (message @ (Message::Announce { .. } | Message::Withdraw { .. }), _) => {
+                self.claim(context, conn, message, now);
+            }
+            (Message::Refuse(refuse), _) => self.refused_by_peer(context, conn, refuse),
+            (message, _) => {
+                let peer = self.peer.clone();
+                context.act(Action::ZoneMessage { peer, conn, message });
+            }
+        }
+    }
+
+    pub(crate) fn malformed(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        kind: Kind,
+        error: &FieldError,
+        now: Instant,
+    ) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let reason = match error {
+            FieldError::Version { .. } => error.to_string(),
+            _ => format!("malformed {kind}: {error}"),
+        };
+        match (session.live_mut(), kind, error) {
+            (None, _, FieldError::Version { .. }) => self.cut(context, conn, ByeCode::Version, reason, now),
+            (None, ..) | (_, Kind::Hello | Kind::Bye, _) => {
+                self.cut(context, conn, ByeCode::Protocol, reason, now);
+            }
+            (Some(live), kind, error) => {
+                let (peer, error) = (self.peer.clone(), error.to_string());
+                live.alarm(context, Alarm::Malformed { peer, kind, error });
+                self.last_error = Some(reason);
+                if matches!(kind, Kind::Announce | Kind::Withdraw) {
+                    live.claims.malformed();
+                    self.answer(context, conn);
+                    self.settle(context, now);
+                }
+            }
+        }
+    }
+
+    /// An authenticated packet came back on the session.
+    pub(crate) fn echoed(&mut self, context: &mut Context, conn: ConnId, probe: u64, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&conn).filter(|session| session.is_up()) else { return };
+        let first = !session.proved();
+        let ours = session.live_mut().is_some_and(|live| live.liveness.echoed(probe, now));
+        if ours && first {
+            self.dialler.proved();
+            self.settle(context, now);
+        }
+    }
+
+    /// Ends a session from this side, with the reason for both ends.
+    pub(crate) fn cut(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        code: ByeCode,
+        reason: String,
+        now: Instant,
+    ) {
+        if self.sessions.contains_key(&conn) {
+            context.close(conn, code, reason.clone());
+            self.lose(context, conn, reason, now);
+        }
+    }
+
+    /// Ends every session and the dial under way.
+    pub(crate) fn cut_all(&mut self, context: &mut Context, code: ByeCode, reason: &str, now: Instant) {
+        self.cut_those(context, |_| true, code, reason, now);
+    }
+
+    /// The session is gone, whoever ended it.
+    pub(crate) fn lose(&mut self, context: &mut Context, conn: ConnId, error: String, now: Instant) {
+        let Some(session) = self.sessions.remove(&conn) else { return };
+        context.forget_session(conn, session.index);
+        context.changed |= session.live().is_some();
+        if self.active == Some(conn) {
+            self.active = None;
+            self.last_error = Some(error.clone());
+            self.settle(context, now);
+            if self.active.is_none() {
+                self.went_down(context, error, session.proved(), now);
+            }
+        } else if session.is_greeting() && self.active.is_none() {
+            self.refused(context, error, now);
+        }
+    }
+
+    /// What the active session's claims offer.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (Prefix, &GatewayId, ConnId)> {
+        let active = self.active.and_then(|conn| self.sessions.get(&conn));
+        let live = active.and_then(|session| Some((session.conn, session.live()?)));
+        live.into_iter()
+            .flat_map(move |(conn, live)| live.claims.admitted().map(move |p| (p, &self.peer, conn)))
+    }
+
+    /// Every session that may be received on.
+    pub(crate) fn live_sessions(&self) -> impl Iterator<Item = (ConnId, (GatewayId, OrgId, SiteId))> {
+        let live = self.sessions.values().filter(|session| session.live().is_some());
+        live.map(|session| (session.conn, (self.peer.clone(), self.peer.org.clone(), self.site.clone())))
+    }
+
+    fn cut_those(
+        &mut self,
+        context: &mut Context,
+        those: impl Fn(&Session) -> bool,
+        code: ByeCode,
+        reason: &str,
+        now: Instant,
+    ) {
+        let mut cut: Vec<&Session> = self.sessions.values().filter(|session| those(session)).collect();
+        // Draining ones first: none shall be revived in between.
+        cut.sort_by_key(|session| !session.is_draining());
+        for conn in cut.into_iter().map(|session| session.conn).collect::<Vec<_>>() {
+            self.cut(context, conn, code, reason.to_owned(), now);
+        }
+    }
+
+    fn bye(&mut self, context: &mut Context, conn: ConnId, code: ByeCode, now: Instant) {
+        if code == ByeCode::DuplicateIdentity && self.boots.alarm(now) {
+            context.act(Action::Alarm(Alarm::OurIdentityElsewhere { peer: self.peer.clone() }));
+        }
+        // The shell is told to close in any case: the peer's `Bye` alone closes nothing.
+        context.act(Action::Retire { conn });
+        self.lose(context, conn, code.to_string(), now);
+    }
+}
+
+impl Live {
+    /// Raises an alarm, unless the session has raised enough of them.
+    fn alarm(&mut self, context: &mut Context, alarm: Alarm) {
+        self.alarms = self.alarms.saturating_add(1);
+        if self.alarms <= MAX_ALARMS {
+            context.act(Action::Alarm(alarm));
+        }
+    }
+}

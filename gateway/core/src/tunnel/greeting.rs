@@ -1,0 +1,126 @@
+//! How sessions start: the connection, the two `Hello`s, and whether it is the peer's running daemon that
+//! speaks.
+
+use std::time::Instant;
+
+use super::{Tunnel, timing};
+use crate::boots::Boot;
+use crate::context::Context;
+use crate::message::VERSIONS;
+use crate::session::{Live, Session, Stage};
+use crate::{Action, Alarm, BootId, ByeCode, ConnId, Connected, Hello, Lane, Message, Role};
+
+/// Most sessions of one peer that wait for its `Hello`.
+const MAX_HALF_OPEN: usize = 4;
+
+/// Most sessions of one peer, draining ones included.
+const MAX_SESSIONS: usize = 8;
+
+impl Tunnel {
+    /// A verified connection: its keys can be made, our `Hello` goes out.
+    pub(crate) fn connected(&mut self, context: &mut Context, conn: ConnId, new: Connected, now: Instant) {
+        let attempt = new.dial.and_then(|dial| self.dialler.finish(dial));
+        if new.expires <= now {
+            self.refused(context, "the peer's certificate has expired".into(), now);
+            return context.close(conn, ByeCode::Expired, "certificate has expired".into());
+        }
+        if !self.has_room(context) {
+            self.refused(context, "too many sessions at once".into(), now);
+            return context.close(conn, ByeCode::TooMany, "too many sessions at once".into());
+        }
+        let number = attempt.map_or(0, |attempt| attempt.number);
+        if new.role == Role::Dialler {
+            self.newest = self.newest.max(number);
+            self.expect_hello(context, now);
+        }
+        let index = context.open_session(conn, &self.peer);
+        let aead = context.settings.aead;
+        context.act(Action::InstallOpening { conn, index, aead });
+        let replaces = match new.role {
+            Role::Dialler => number.saturating_sub(1),
+            Role::Accepter => self.newest,
+        };
+        let hello = our_hello(context, Lane { index, aead }, replaces);
+        context.act(Action::Send { conn, message: Message::Hello(hello) });
+        let stage = Stage::Greeting { deadline: now + context.settings.hello_timeout };
+        let session = Session { conn, role: new.role, index, expires: new.expires, number, stage };
+        self.sessions.insert(conn, session);
+    }
+
+    /// The peer's first message: the session is up.
+    pub(super) fn hello(&mut self, context: &mut Context, conn: ConnId, hello: Hello, now: Instant) {
+        if let Err((code, reason)) = self.admit_boot(context, hello.boot, now) {
+            return self.cut(context, conn, code, reason.into(), now);
+        }
+        let Some(session) = self.sessions.remove(&conn) else { return };
+        let number = match session.role {
+            Role::Dialler => session.number,
+            Role::Accepter => hello.replaces.saturating_add(1),
+        };
+        self.newest = self.newest.max(number).max(hello.replaces);
+        self.records = Some(hello.records);
+        // `Hello` has at least one lane; the first is the only one so far.
+        if let Some(lane) = hello.lanes.first() {
+            context.act(Action::InstallSealing { conn, index: lane.index, aead: lane.aead });
+        }
+        let renew_at = timing::renewal(&mut context.rng, &context.settings, session.role, now);
+        self.sessions.insert(conn, session.greeted(number, Live::new(renew_at, now)));
+        context.changed = true;
+        self.tell(context, conn);
+        self.settle(context, now);
+        self.give_up_rival_dial(context, number);
+    }
+
+    /// Is it the peer's running daemon that speaks? A restarted one takes the tunnel over; a second one,
+    /// or a dead one's last words, may not take it from a session that is up.
+    fn admit_boot(
+        &mut self,
+        context: &mut Context,
+        boot: BootId,
+        now: Instant,
+    ) -> Result<(), (ByeCode, &'static str)> {
+        let verdict = self.boots.judge(boot, now);
+        if verdict == Boot::Returned && self.boots.alarm(now) {
+            context.act(Action::Alarm(Alarm::DuplicateIdentity { peer: self.peer.clone() }));
+        }
+        let served = self.sessions.values().any(Session::is_up);
+        match verdict {
+            Boot::Late if served => return Err((ByeCode::Replaced, "hello of a replaced daemon")),
+            Boot::Returned if served => {
+                return Err((ByeCode::DuplicateIdentity, "two daemons use this identity"));
+            }
+            Boot::New | Boot::Late | Boot::Returned => self.retire_older(context, now),
+            Boot::Same => {}
+        }
+        self.boots.adopt(boot, now);
+        Ok(())
+    }
+
+    /// The peer's daemon was restarted: what the dead one left is of no use.
+    fn retire_older(&mut self, context: &mut Context, now: Instant) {
+        let older = |session: &Session| !session.is_greeting();
+        self.cut_those(context, older, ByeCode::Replaced, "the peer was restarted", now);
+    }
+
+    fn has_room(&mut self, context: &mut Context) -> bool {
+        if self.sessions.values().filter(|session| session.is_greeting()).count() >= MAX_HALF_OPEN {
+            return false;
+        }
+        if self.sessions.len() < MAX_SESSIONS {
+            return true;
+        }
+        let oldest = self.sessions.values().find(|session| session.is_draining()).map(|session| session.conn);
+        oldest.inspect(|conn| self.retire(context, *conn)).is_some()
+    }
+}
+
+fn our_hello(context: &Context, lane: Lane, replaces: u64) -> Hello {
+    Hello {
+        versions: (*VERSIONS.start(), *VERSIONS.end()),
+        features: context.settings.features,
+        boot: context.boot,
+        replaces,
+        lanes: vec![lane],
+        records: context.membership.records.clone(),
+    }
+}

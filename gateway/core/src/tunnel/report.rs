@@ -1,0 +1,47 @@
+//! What an operator sees of a tunnel.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use ringway_config::OrgId;
+
+use super::Tunnel;
+use crate::context::Context;
+use crate::session::Session;
+use crate::{State, TunnelStatus};
+
+impl Tunnel {
+    pub(crate) fn status(&self, context: &Context, now: Instant) -> TunnelStatus {
+        let active = self.active.and_then(|conn| self.sessions.get(&conn));
+        let live = active.and_then(Session::live);
+        TunnelStatus {
+            peer: self.peer.clone(),
+            site: self.site.clone(),
+            state: self.state(),
+            since: now.saturating_duration_since(self.since),
+            rtt: live.and_then(|live| live.liveness.rtt()),
+            last_error: self.last_error.clone(),
+            records_differ: self.records_differ(context),
+            refused: live.map(|live| live.claims.refused()).unwrap_or_default(),
+            refused_by_peer: live.map(|live| live.refused_by_peer.refused.clone()).unwrap_or_default(),
+            conn: self.active,
+        }
+    }
+
+    fn state(&self) -> State {
+        let trying = self.dialler.deadline().is_some() || !self.sessions.is_empty();
+        match self.active {
+            Some(_) => State::Up,
+            None if trying && self.dialler.failures() == 0 => State::Connecting,
+            None => State::Down,
+        }
+    }
+
+    /// Organizations that one end does not know, or knows by another record.
+    fn records_differ(&self, context: &Context) -> Vec<OrgId> {
+        let Some(theirs) = &self.records else { return Vec::new() };
+        let ours = &context.membership.records;
+        let orgs: BTreeSet<&OrgId> = ours.keys().chain(theirs.keys()).collect();
+        orgs.into_iter().filter(|org| ours.get(*org) != theirs.get(*org)).cloned().collect()
+    }
+}

@@ -1,0 +1,169 @@
+//! What a tunnel does by time: dials, probes, deadlines, renewal.
+
+use std::time::{Duration, Instant};
+
+use super::Tunnel;
+use crate::context::Context;
+use crate::rng::Rng;
+use crate::session::{Session, Stage};
+use crate::{Action, ByeCode, ConnId, Role, Settings};
+
+/// Pause before the renewal of a session is tried again.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
+
+/// Over how long renewals after a change of our certificate are spread.
+const PACE: Duration = Duration::from_secs(5);
+
+/// When this end of a new session shall replace it. The dialler does (DESIGN.md, 4.2); should it fail to,
+/// the accepter steps in before the keys are used up.
+pub(super) fn renewal(rng: &mut Rng, settings: &Settings, role: Role, now: Instant) -> Instant {
+    let jitter = rng.between(Duration::ZERO, settings.rehandshake / 5);
+    let earliest = settings.rehandshake / 10 * 9;
+    match role {
+        Role::Dialler => now + earliest + jitter,
+        Role::Accepter => now + earliest + settings.rehandshake / 4 + jitter,
+    }
+}
+
+impl Tunnel {
+    /// Does what is due.
+    pub(crate) fn timeout(&mut self, context: &mut Context, now: Instant) {
+        let due = self.sessions.values().filter(|session| session.deadline(&context.settings) <= now);
+        for conn in due.map(|session| session.conn).collect::<Vec<_>>() {
+            self.session_timeout(context, conn, now);
+        }
+        if let Some(attempt) = self.dialler.expire(now) {
+            context.abandon(attempt.dial);
+            self.refused(context, format!("no answer from {}", attempt.endpoint), now);
+        }
+        if self.renewal_at().is_some_and(|at| at <= now) {
+            self.renew(context, now);
+        }
+        if self.dialler.is_due(now) {
+            self.dial(context, now);
+        }
+    }
+
+    /// When something is due.
+    pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
+        let sessions = self.sessions.values().map(|session| session.deadline(settings));
+        sessions.chain(self.dialler.deadline()).chain(self.renewal_at()).min()
+    }
+
+    /// Dials at once. When a tunnel has lost its session, both ends know; the higher identity gives way a
+    /// little, because its dial would lose against the other.
+    pub(crate) fn dial_soon(&mut self, context: &mut Context, now: Instant) {
+        if self.active.is_some() || context.leaving {
+            return;
+        }
+        let step = context.settings.backoff_min;
+        let delay = match self.we_are_lower {
+            true => Duration::ZERO,
+            false => context.rng.between(step / 2, step),
+        };
+        self.dialler.soon(delay, &context.settings, now);
+    }
+
+    pub(crate) fn stop_dialling(&mut self, context: &mut Context) {
+        if let Some(attempt) = self.dialler.stop() {
+            context.abandon(attempt.dial);
+        }
+    }
+
+    /// Replaces the session within the next seconds.
+    pub(crate) fn renew_soon(&mut self, context: &mut Context, now: Instant) {
+        let at = now + context.rng.between(Duration::ZERO, PACE);
+        if let Some(live) = self.active_session_mut().and_then(Session::live_mut) {
+            live.renew_at = live.renew_at.min(at);
+        }
+    }
+
+    /// The last session ended.
+    pub(super) fn went_down(&mut self, context: &mut Context, reason: String, proved: bool, now: Instant) {
+        self.since = now;
+        context.act(Action::TunnelDown { peer: self.peer.clone(), reason });
+        match proved {
+            true => self.dial_soon(context, now),
+            false => self.dial_later(context, now),
+        }
+    }
+
+    /// A dial or a session that was not yet up came to nothing.
+    pub(super) fn refused(&mut self, context: &mut Context, error: String, now: Instant) {
+        self.last_error = Some(error);
+        self.dial_later(context, now);
+    }
+
+    /// A session is up: a dial under way that knew nothing of it would only lose against it, or replace
+    /// it for nothing. (One that was made to replace it goes on: its number is higher.)
+    pub(super) fn give_up_rival_dial(&mut self, context: &mut Context, number: u64) {
+        match self.dialler.attempt() {
+            Some(attempt) if attempt.number > number => {}
+            _ => self.stop_dialling(context),
+        }
+    }
+
+    /// Our connection stands, but its `Hello` may never come: then dial again.
+    pub(super) fn expect_hello(&mut self, context: &Context, now: Instant) {
+        if self.active.is_none() {
+            self.dialler.connected(&context.settings, now);
+        }
+    }
+
+    fn dial_later(&mut self, context: &mut Context, now: Instant) {
+        self.dialler.turn();
+        if self.active.is_none() && self.dialler.attempt().is_none() && !context.leaving {
+            self.dialler.retry(&context.settings, &mut context.rng, now);
+        }
+    }
+
+    fn dial(&mut self, context: &mut Context, now: Instant) {
+        let Some(endpoint) = self.dialler.endpoint().cloned() else { return };
+        let dial = context.dial(&self.peer, &endpoint);
+        let number = self.newest.saturating_add(1);
+        self.dialler.start(dial, endpoint, number, now, &context.settings);
+    }
+
+    fn session_timeout(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        if session.expires <= now {
+            let reason = "the peer's certificate has expired".to_owned();
+            return self.cut(context, conn, ByeCode::Expired, reason, now);
+        }
+        match &mut session.stage {
+            Stage::Greeting { .. } => {
+                self.cut(context, conn, ByeCode::HelloTimeout, "no hello from the peer".into(), now);
+            }
+            Stage::Draining { .. } => self.retire(context, conn),
+            Stage::Up(live) if live.liveness.is_dead(&context.settings, now) => {
+                let reason = "no data packets came back from the peer".to_owned();
+                self.cut(context, conn, ByeCode::DataPathDead, reason, now);
+            }
+            Stage::Up(live) if live.liveness.is_due(now) => {
+                let probe = context.next_probe();
+                live.liveness.probe(probe, &context.settings, now);
+                context.act(Action::Probe { session: session.index, conn, probe });
+            }
+            Stage::Up(_) => {}
+        }
+    }
+
+    /// A new session, while the old one carries on.
+    fn renew(&mut self, context: &mut Context, now: Instant) {
+        if let Some(live) = self.active_session_mut().and_then(Session::live_mut) {
+            live.renew_at = now + RENEWAL_PAUSE;
+        }
+        if !context.leaving {
+            self.dialler.soon(Duration::ZERO, &context.settings, now);
+        }
+    }
+
+    fn renewal_at(&self) -> Option<Instant> {
+        let active = self.active.and_then(|conn| self.sessions.get(&conn));
+        active.and_then(Session::live).map(|live| live.renew_at).filter(|_| self.dialler.has_endpoints())
+    }
+
+    fn active_session_mut(&mut self) -> Option<&mut Session> {
+        self.active.and_then(|conn| self.sessions.get_mut(&conn))
+    }
+}
