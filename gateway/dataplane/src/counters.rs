@@ -1,0 +1,179 @@
+//! What was sent, received and dropped: numbers only, added to without locks.
+//!
+//! One [`Counters`] per peer and one for the gateway. Every event is counted once: at the peer if the
+//! session tells who it is, else at the gateway. Who reads them, and under which label, is the gateway's.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Why a packet was dropped.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of the variants.
+            pub const ALL: &[DropReason] = &[$(DropReason::$variant),+];
+
+            /// The name in metrics and `status`: lowercase with underscores.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(DropReason::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Received: shorter than a header and a tag.
+    Short = "short",
+    /// Received: a packet type that this version does not know.
+    UnknownType = "unknown_type",
+    /// Received: a flag or reserved bit that this version does not know.
+    UnknownFlags = "unknown_flags",
+    /// Received: no session has this index. Never answered.
+    UnknownIndex = "unknown_index",
+    /// Received: from another address than the peer's, beyond the small budget for that.
+    OffPath = "off_path",
+    /// Received: the phase does not belong to the packet number, or its key is not held.
+    Phase = "phase",
+    /// Received: the packet number was seen before or is too old to tell.
+    Replay = "replay",
+    /// Received: the AEAD refused it.
+    Auth = "auth",
+    /// Either way: the IP header contradicts itself or the length, or a probe is none.
+    Malformed = "malformed",
+    /// Either way: an IP option or extension header that could lead past the checks, such as a source route.
+    Options = "options",
+    /// Received: the source is not authorized for the site of the sending gateway.
+    Source = "source",
+    /// Received: the destination is not this site's.
+    Destination = "destination",
+    /// Received: the TUN device refused the packet.
+    TunWrite = "tun_write",
+    /// Received: more probes than the echo budget of the session answers.
+    EchoLimit = "echo_limit",
+    /// Received: the queue towards QUIC was full.
+    QuicQueueFull = "quic_queue_full",
+    /// Received: the queue of events towards the control plane was full.
+    EventQueueFull = "event_queue_full",
+    /// Sending: the source is not this site's.
+    OwnSource = "own_source",
+    /// Sending: no tunnel leads to the destination.
+    NoRoute = "no_route",
+    /// Sending: the session has used up its packet numbers.
+    Exhausted = "exhausted",
+    /// Sending: longer than a buffer or than the path takes.
+    TooBig = "too_big",
+    /// Sending: the socket or the device below it had no room.
+    SocketFull = "socket_full",
+    /// Sending: the kernel has no way to the peer's address, or forbids it.
+    Unreachable = "unreachable",
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::error::Error for DropReason {}
+
+/// Packets, bytes and drops of one peer or of the gateway.
+#[derive(Debug, Default)]
+pub struct Counters {
+    tx_packets: AtomicU64,
+    tx_bytes: AtomicU64,
+    rx_packets: AtomicU64,
+    rx_bytes: AtomicU64,
+    drops: [AtomicU64; DropReason::ALL.len()],
+}
+
+impl Counters {
+    /// All zero.
+    pub fn new() -> Counters {
+        Counters::default()
+    }
+
+    /// The numbers now. Not one instant for all of them: each alone is exact.
+    pub fn snapshot(&self) -> Counts {
+        Counts {
+            tx_packets: self.tx_packets.load(Relaxed),
+            tx_bytes: self.tx_bytes.load(Relaxed),
+            rx_packets: self.rx_packets.load(Relaxed),
+            rx_bytes: self.rx_bytes.load(Relaxed),
+            drops: std::array::from_fn(|i| self.drops[i].load(Relaxed)),
+        }
+    }
+
+    /// Counts `packets` drops.
+    pub fn drop_packets(&self, reason: DropReason, packets: usize) {
+        self.drops[reason as usize].fetch_add(packets as u64, Relaxed);
+    }
+
+    /// Counts one drop.
+    pub fn drop_packet(&self, reason: DropReason) {
+        self.drop_packets(reason, 1);
+    }
+
+    pub(crate) fn sent(&self, packets: usize, bytes: usize) {
+        self.tx_packets.fetch_add(packets as u64, Relaxed);
+        self.tx_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        self.rx_packets.fetch_add(1, Relaxed);
+        self.rx_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
+/// The numbers of a [`Counters`] at one time. Packets and bytes are inner IP packets, delivered to the
+/// socket or admitted for the TUN device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// IP packets sealed and sent.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// IP packets opened and admitted.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    drops: [u64; DropReason::ALL.len()],
+}
+
+impl Counts {
+    /// Drops for one reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    /// Every reason with its number, zeros included.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.iter().map(|reason| (*reason, self.dropped(*reason)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_reason_is_counted_alone_under_its_own_name() {
+        let counters = Counters::new();
+        for (i, reason) in DropReason::ALL.iter().enumerate() {
+            counters.drop_packets(*reason, i + 1);
+        }
+        let counts: Vec<u64> = counters.snapshot().drops().map(|(_, n)| n).collect();
+        assert_eq!(counts, (1..=DropReason::ALL.len() as u64).collect::<Vec<_>>());
+        let names: BTreeSet<&str> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), DropReason::ALL.len());
+    }
+}

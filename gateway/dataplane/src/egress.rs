@@ -1,0 +1,30 @@
+//! What a packet from the TUN device must pass before it is sealed: the mirror image of `admit`. Pure.
+//!
+//! ```text
+//! sane packet ─► addresses a tunnel may carry ─► source is ours ─► a route ─► its session
+//!  malformed      own_source / no_route           own_source        no_route
+//!  options
+//! ```
+//! The packet filter keeps packets for a tunnel endpoint from coming here (no tunnel in a tunnel).
+
+use std::sync::Arc;
+
+use crate::counters::DropReason;
+use crate::ip;
+use crate::session::Outgoing;
+use crate::snapshot::Snapshot;
+
+/// The session that carries `packet`, or why none does: its source must lie in a prefix of this site
+/// that no one else holds more specifically, and a route must lead to its destination.
+pub fn route<'a>(snapshot: &'a Snapshot, packet: &[u8]) -> Result<&'a Arc<Outgoing>, DropReason> {
+    let addresses = ip::parse(packet)?;
+    if snapshot.is_never_carried(addresses.source)
+        || snapshot.holder(addresses.source) != Some(snapshot.site())
+    {
+        return Err(DropReason::OwnSource);
+    }
+    if snapshot.is_never_carried(addresses.destination) {
+        return Err(DropReason::NoRoute);
+    }
+    snapshot.route(addresses.destination).ok_or(DropReason::NoRoute)
+}

@@ -1,0 +1,107 @@
+//! Type-2 packets: a probe and its echo. They measure whether, and how fast, the data path works, and
+//! prove that the peer receives at an address (a challenge).
+//!
+//! Owns their payload and how they are sent. When to probe, and what silence means, is the control
+//! plane's.
+//!
+//! ```text
+//!  0      1 .. 7      8                16
+//!  +------+-----------+----------------+------------------+
+//!  | kind | zero      | token (BE)     | padding, zeros   |     kind 0 = probe, 1 = echo
+//!  +------+-----------+----------------+------------------+
+//! ```
+//! An echo repeats the token and never the padding: it is not longer than its probe.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use crate::counters::DropReason;
+use crate::header::{HEADER_LEN, Kind, OVERHEAD};
+use crate::link::Link;
+use crate::session::{Outgoing, Path};
+
+const PAYLOAD_LEN: usize = 16;
+
+/// The payload of a type-2 packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// Asks for an echo with this token.
+    Ask(u64),
+    /// Answers the probe with this token.
+    Echo(u64),
+}
+
+impl Probe {
+    pub(crate) fn encode(self) -> [u8; PAYLOAD_LEN] {
+        let (kind, token) = match self {
+            Probe::Ask(token) => (0, token),
+            Probe::Echo(token) => (1, token),
+        };
+        let mut payload = [0; PAYLOAD_LEN];
+        payload[0] = kind;
+        payload[8..].copy_from_slice(&token.to_be_bytes());
+        payload
+    }
+
+    /// Error: [`DropReason::Malformed`].
+    pub(crate) fn decode(payload: &[u8]) -> Result<Probe, DropReason> {
+        let (kind, rest) = payload.split_first().ok_or(DropReason::Malformed)?;
+        let (zeros, rest) = rest.split_first_chunk::<7>().ok_or(DropReason::Malformed)?;
+        let (token, _padding) = rest.split_first_chunk::<8>().ok_or(DropReason::Malformed)?;
+        match (kind, zeros) {
+            (0, [0, 0, 0, 0, 0, 0, 0]) => Ok(Probe::Ask(u64::from_be_bytes(*token))),
+            (1, [0, 0, 0, 0, 0, 0, 0]) => Ok(Probe::Echo(u64::from_be_bytes(*token))),
+            _ => Err(DropReason::Malformed),
+        }
+    }
+}
+
+/// Sends a probe with this token to the peer, or as a challenge to the address `to`. Any thread may.
+///
+/// The echo arrives as an event of the opposite direction's session. Errors: the socket's, and
+/// `QuotaExceeded` when the session has used up its packet numbers.
+pub fn send_probe(
+    socket: &UdpSocket,
+    outgoing: &Outgoing,
+    token: u64,
+    to: Option<SocketAddr>,
+) -> io::Result<()> {
+    let path = to.map_or_else(|| outgoing.path(), |remote| Path::new(remote, None));
+    send(&Link::of(socket)?, outgoing, Probe::Ask(token), &path)
+}
+
+/// Seals and sends one type-2 packet.
+pub(crate) fn send(link: &Link<'_>, outgoing: &Outgoing, probe: Probe, path: &Path) -> io::Result<()> {
+    let exhausted = |reason: DropReason| io::Error::new(io::ErrorKind::QuotaExceeded, reason.name());
+    let mut datagram = [0; PAYLOAD_LEN + OVERHEAD];
+    datagram[HEADER_LEN..HEADER_LEN + PAYLOAD_LEN].copy_from_slice(&probe.encode());
+    let number = outgoing.reserve(1).map_err(exhausted)?;
+    outgoing.seal(Kind::Probe, number, &mut datagram).map_err(exhausted)?;
+    link.send(path, &[io::IoSlice::new(&datagram)], None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_reads_back_and_may_be_padded() {
+        for probe in [Probe::Ask(0x0102_0304_0506_0708), Probe::Echo(u64::MAX)] {
+            let mut payload = probe.encode().to_vec();
+            assert_eq!(Probe::decode(&payload), Ok(probe));
+            payload.resize(1400, 0);
+            assert_eq!(Probe::decode(&payload), Ok(probe));
+        }
+    }
+
+    #[test]
+    fn what_is_no_probe_is_refused() {
+        let good = Probe::Ask(7).encode();
+        assert_eq!(Probe::decode(&good[..15]), Err(DropReason::Malformed));
+        for at in 0..8 {
+            let mut bad = good;
+            bad[at] = 2;
+            assert_eq!(Probe::decode(&bad), Err(DropReason::Malformed), "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The sending thread: TUN → UDP. Owns the TUN device's reading end and the buffers packets are sealed in.
+//!
+//! ```text
+//!  recv_multiple: one super-packet, split into slots behind each other
+//!     └─ first slot: egress ─► its session ─► packet numbers for all ─► seal in place
+//!  until the device is empty or the slots are: for each session, its slots in order, in runs ─► UDP
+//! ```
+//! The slots of one super-packet share their addresses, so that checking the first checks all.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use tun_rs::VIRTIO_NET_HDR_LEN;
+
+use crate::counters::DropReason;
+use crate::dataplane::Shared;
+use crate::egress::route;
+use crate::header::{HEADER_LEN, Kind, OVERHEAD};
+use crate::link::{self, Link, MAX_SEGMENTS, MAX_SEND};
+use crate::receive::BACK_OFF;
+use crate::session::Outgoing;
+use crate::sys::poll;
+
+/// Room for one sealed packet: more than the tunnel's MTU and what is added to it.
+const SLOT: usize = 2048;
+
+/// Slots after which the batch is sent although more may be waiting.
+const ENOUGH: usize = 64;
+
+/// The most pieces of one super-packet: 64 KiB in the smallest segments that Linux makes
+/// (net.ipv4.tcp_min_snd_mss is 48).
+const MOST_PIECES: usize = 0xffff / 48 + 1;
+
+/// Slots that one session sends, in order.
+struct Run {
+    session: Arc<Outgoing>,
+    slots: Range<usize>,
+    sent: bool,
+}
+
+/// The sending thread's state. Slots that are never used cost no memory: the kernel gives zeroed pages when
+/// they are touched.
+pub(crate) struct Send<'a> {
+    shared: &'a Shared,
+    link: Link<'a>,
+    input: Vec<u8>,
+    slots: Vec<[u8; SLOT]>,
+    /// Bytes of IP packet in each slot.
+    sizes: Vec<usize>,
+    used: usize,
+    runs: Vec<Run>,
+    /// False once the kernel said that it cannot cut runs.
+    cuts_runs: bool,
+}
+
+impl<'a> Send<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> io::Result<Self> {
+        let slots = ENOUGH + MOST_PIECES;
+        Ok(Send {
+            shared,
+            link: Link::of(&shared.socket)?,
+            input: vec![0; VIRTIO_NET_HDR_LEN + 0xffff],
+            slots: vec![[0; SLOT]; slots],
+            sizes: vec![0; slots],
+            used: 0,
+            runs: Vec::with_capacity(ENOUGH),
+            cuts_runs: true,
+        })
+    }
+
+    /// Sends until it is time to stop. Error: the device is gone.
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        let shared = self.shared;
+        while !shared.halt.is_set() {
+            let (slots, sizes) = (&mut self.slots[self.used..], &mut self.sizes[self.used..]);
+            match shared.tun.recv_multiple(&mut self.input, slots, sizes, HEADER_LEN) {
+                Ok(count) => self.seal(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.flush();
+                    poll::wait(Some(shared.tun.as_fd()), shared.halt.signal(), None)?;
+                }
+                Err(error) => match error.raw_os_error() {
+                    // tun-rs could not split it.
+                    None => shared.counters.drop_packet(DropReason::Malformed),
+                    Some(libc::EBADF | libc::EBADFD) => return Err(error),
+                    Some(libc::EINTR) => {}
+                    // A device that is down comes up again.
+                    Some(_) => poll::wait(None, shared.halt.signal(), Some(BACK_OFF))?,
+                },
+            }
+            if self.used >= ENOUGH {
+                self.flush();
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals the `count` pieces of one super-packet that lie behind the used slots.
+    fn seal(&mut self, count: usize) {
+        let snapshot = self.shared.snapshot.load();
+        let slots = self.used..self.used + count;
+        let Some(first) = self.sizes.get(self.used).filter(|_| count > 0) else { return };
+        let session = match route(&snapshot, &self.slots[self.used][HEADER_LEN..][..*first]) {
+            Ok(session) => session,
+            Err(reason) => return self.shared.counters.drop_packets(reason, count),
+        };
+        match seal_slots(session, &mut self.slots[slots.clone()], &self.sizes[slots.clone()]) {
+            Ok(()) => {
+                self.used = slots.end;
+                self.runs.push(Run { session: session.clone(), slots, sent: false });
+            }
+            Err(reason) => session.counters().drop_packets(reason, count),
+        }
+    }
+
+    /// Sends every run and frees the slots.
+    fn flush(&mut self) {
+        for at in 0..self.runs.len() {
+            if !self.runs[at].sent {
+                let session = self.runs[at].session.clone();
+                self.send_all(&session, at);
+            }
+        }
+        self.runs.clear();
+        self.used = 0;
+    }
+
+    /// Sends the runs of one session, the first of which is number `at`.
+    fn send_all(&mut self, session: &Arc<Outgoing>, at: usize) {
+        let same = |run: &&mut Run| Arc::ptr_eq(&run.session, session);
+        let most = if self.cuts_runs { MAX_SEGMENTS } else { 1 };
+        let mut train = Train::new(most);
+        for run in self.runs[at..].iter_mut().filter(same) {
+            run.sent = true;
+            for slot in run.slots.clone() {
+                let datagram = &self.slots[slot][..self.sizes[slot] + OVERHEAD];
+                if !train.takes(datagram) {
+                    self.cuts_runs &= train.send(&self.link, session);
+                    train = Train::new(most);
+                }
+                train.push(datagram);
+            }
+        }
+        self.cuts_runs &= train.send(&self.link, session);
+    }
+}
+
+/// Seals each slot in place, under consecutive numbers.
+fn seal_slots(session: &Outgoing, slots: &mut [[u8; SLOT]], sizes: &[usize]) -> Result<(), DropReason> {
+    if sizes.iter().any(|size| size + OVERHEAD > SLOT) {
+        return Err(DropReason::TooBig);
+    }
+    let first = session.reserve(slots.len())?;
+    for ((number, slot), size) in (first..).zip(slots).zip(sizes) {
+        session.seal(Kind::Packet, number, &mut slot[..size + OVERHEAD])?;
+    }
+    Ok(())
+}
+
+/// Datagrams of one length, the last one perhaps shorter: one sendmsg(2), cut by the kernel (UDP_SEGMENT).
+struct Train<'a> {
+    cars: [IoSlice<'a>; MAX_SEGMENTS],
+    count: usize,
+    bytes: usize,
+    most: usize,
+}
+
+impl<'a> Train<'a> {
+    fn new(most: usize) -> Train<'a> {
+        Train { cars: [IoSlice::new(&[]); MAX_SEGMENTS], count: 0, bytes: 0, most }
+    }
+
+    /// True if `datagram` may follow: only the last may be shorter than the first.
+    fn takes(&self, datagram: &[u8]) -> bool {
+        let Some(last) = self.count.checked_sub(1).map(|last| self.cars[last].len()) else { return true };
+        let first = self.cars[0].len();
+        self.count < self.most
+            && last == first
+            && datagram.len() <= first
+            && self.bytes + datagram.len() <= MAX_SEND
+    }
+
+    fn push(&mut self, datagram: &'a [u8]) {
+        self.cars[self.count] = IoSlice::new(datagram);
+        self.count += 1;
+        self.bytes += datagram.len();
+    }
+
+    /// Sends and counts. False if the kernel can cut no runs at all.
+    fn send(&self, link: &Link<'_>, session: &Outgoing) -> bool {
+        let (cars, path) = (&self.cars[..self.count], session.path());
+        let segment = if self.count > 1 { u16::try_from(cars[0].len()).ok() } else { None };
+        let error = match link.send(&path, cars, segment) {
+            Ok(()) => {
+                session.counters().sent(self.count, self.bytes - self.count * OVERHEAD);
+                return true;
+            }
+            Err(error) => error,
+        };
+        match error.raw_os_error() {
+            // EIO: the device cannot checksum the pieces. The others: a piece is larger than the path takes
+            // in one frame; alone it will be fragmented.
+            Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE) if segment.is_some() => {
+                for car in cars {
+                    let mut alone = Train::new(1);
+                    alone.push(car);
+                    alone.send(link, session);
+                }
+                error.raw_os_error() != Some(libc::EIO)
+            }
+            _ => {
+                if let Some(reason) = link::lost_by(&error) {
+                    session.counters().drop_packets(reason, self.count);
+                }
+                true
+            }
+        }
+    }
+}

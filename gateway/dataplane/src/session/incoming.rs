@@ -1,0 +1,150 @@
+//! [`Incoming`]: the opening direction of a session.
+//!
+//! ```text
+//! from the peer's address, or within the off-path budget ─► phase and window ─► AEAD ─► window marked
+//!  off_path                                                  phase, replay      auth     phase advanced
+//! ```
+//! Only the receiving thread opens. The control plane makes a session, publishes it in a snapshot before
+//! its own `Hello` goes out, and adds the way to answer when the peer's `Hello` has come.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use super::budget::Budget;
+use super::phases::Phases;
+use super::{Outgoing, phase_of};
+use crate::counters::{Counters, DropReason};
+use crate::header::{HEADER_LEN, Header};
+use crate::keys::{Aead, Secret};
+use crate::replay::Window;
+use crate::snapshot::SiteNo;
+
+/// Packets a second that are opened although they come from another address than the peer's: enough for
+/// probes and the first data after a change of address, too few to keep a core busy.
+const OFF_PATH_PER_SECOND: u64 = 64;
+
+/// Echoes a second: more than liveness, challenges and path MTU ever ask for.
+const ECHOES_PER_SECOND: u64 = 64;
+
+/// Reports a second of packets from another address.
+const REPORTS_PER_SECOND: u64 = 2;
+
+/// The opening direction of a session.
+pub struct Incoming {
+    index: u32,
+    site: SiteNo,
+    phases: ArcSwap<Phases>,
+    window: Window,
+    answer: ArcSwapOption<Outgoing>,
+    counters: Arc<Counters>,
+    proved: AtomicBool,
+    off_path: Budget,
+    echoes: Budget,
+    reports: Budget,
+}
+
+/// What opening a packet told about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// Its number is the highest so far.
+    pub(crate) newest: bool,
+}
+
+impl Incoming {
+    /// A session known by our `index`, whose sender is a gateway of `site`. `counters` are the peer's.
+    pub fn new(index: u32, aead: Aead, secret: &Secret, site: SiteNo, counters: Arc<Counters>) -> Incoming {
+        Incoming {
+            index,
+            site,
+            phases: ArcSwap::from_pointee(Phases::new(aead, secret)),
+            window: Window::new(),
+            answer: ArcSwapOption::empty(),
+            counters,
+            proved: AtomicBool::new(false),
+            off_path: Budget::new(OFF_PATH_PER_SECOND),
+            echoes: Budget::new(ECHOES_PER_SECOND),
+            reports: Budget::new(REPORTS_PER_SECOND),
+        }
+    }
+
+    /// Probes are answered through `outgoing` from now on, and its path is the peer's address.
+    pub fn answer_through(&self, outgoing: Arc<Outgoing>) {
+        self.answer.store(Some(outgoing));
+    }
+
+    /// Our index, which every packet carries.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The site of the gateway that seals.
+    pub fn site(&self) -> SiteNo {
+        self.site
+    }
+
+    /// The peer's counters.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// True once a packet has passed the AEAD and the control plane was told.
+    pub fn is_proved(&self) -> bool {
+        self.proved.load(Relaxed)
+    }
+
+    pub(crate) fn set_proved(&self) {
+        self.proved.store(true, Relaxed);
+    }
+
+    /// The direction that answers.
+    pub(crate) fn answer(&self) -> Option<Arc<Outgoing>> {
+        self.answer.load_full()
+    }
+
+    /// True if a packet `from` there is on the path, or its path is not known yet; false if it is opened
+    /// out of the budget for others. Error: [`DropReason::OffPath`].
+    pub(crate) fn expect_from(&self, from: SocketAddr, now: Duration) -> Result<bool, DropReason> {
+        let on_path = self.answer.load().as_ref().is_none_or(|outgoing| outgoing.path().remote() == from);
+        if on_path || self.off_path.take(now) { Ok(on_path) } else { Err(DropReason::OffPath) }
+    }
+
+    /// True if one more echo may be sent this second.
+    pub(crate) fn may_echo(&self, now: Duration) -> bool {
+        self.echoes.take(now)
+    }
+
+    /// True if one more packet from another address may be reported this second.
+    pub(crate) fn may_report(&self, now: Duration) -> bool {
+        self.reports.take(now)
+    }
+
+    /// Opens a packet into `plain`, which is as long as `sealed` without its tag. Errors: what DESIGN calls
+    /// phase, replay and auth; a packet that fails changes nothing.
+    pub(crate) fn open(
+        &self,
+        header: &Header,
+        additional: &[u8; HEADER_LEN],
+        sealed: &[u8],
+        plain: &mut [u8],
+    ) -> Result<Opened, DropReason> {
+        let phases = self.phases.load();
+        if phase_of(header.number) != Some(header.phase) {
+            return Err(DropReason::Phase);
+        }
+        let key = phases.key(header.phase).ok_or(DropReason::Phase)?;
+        if !self.window.admits(header.number) {
+            return Err(DropReason::Replay);
+        }
+        if !key.open(header.number, additional, sealed, plain) {
+            return Err(DropReason::Auth);
+        }
+        if header.phase > phases.number() {
+            self.phases.store(Arc::new(phases.advanced()));
+        }
+        Ok(Opened { newest: self.window.mark(header.number) })
+    }
+}

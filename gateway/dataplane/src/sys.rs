@@ -1,0 +1,8 @@
+//! The Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data.
+//!
+//! All `unsafe` of this crate is in the files below, each of which says why its blocks are sound.
+
+pub(crate) mod control;
+pub(crate) mod option;
+pub(crate) mod poll;
+pub(crate) mod receive;

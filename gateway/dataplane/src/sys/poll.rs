@@ -1,0 +1,48 @@
+//! poll(2) over two descriptors: one to work on, one that says stop.
+//!
+//! Soundness: the one block passes poll(2) an array of two initialized `pollfd`s and its length; the kernel
+//! writes only their `revents`. The descriptors are borrowed, so they stay open during the call.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// Waits until `work` is readable (or broken) or `stop` is, or `timeout` has passed; `None` waits for ever.
+pub(crate) fn wait(
+    work: Option<BorrowedFd<'_>>,
+    stop: BorrowedFd<'_>,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    let watch = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // poll(2) ignores negative descriptors.
+    let mut fds = [watch(stop.as_raw_fd()), watch(work.map_or(-1, |work| work.as_raw_fd()))];
+    let millis = timeout.map_or(-1, |timeout| i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
+    // SAFETY: `fds` is an initialized array of as many elements as its length says, alive during the call.
+    let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, millis) };
+    if ready < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn work_stop_and_time_each_end_the_wait() {
+        let (work, mut feed) = io::pipe().unwrap();
+        let (stop, writer) = io::pipe().unwrap();
+        wait(Some(work.as_fd()), stop.as_fd(), Some(Duration::from_millis(1))).unwrap();
+        feed.write_all(b"x").unwrap();
+        wait(Some(work.as_fd()), stop.as_fd(), None).unwrap();
+        drop(writer);
+        wait(None, stop.as_fd(), None).unwrap();
+    }
+}
