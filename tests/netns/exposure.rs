@@ -1,0 +1,148 @@
+//! What the WAN sees of a mesh: one port per gateway, and nothing readable.
+//!
+//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), with a WAN that lets private
+//! addresses through, so that a leak would arrive.
+
+use std::net::IpAddr;
+
+use ringway::lab::ping::{self, Family};
+use ringway::lab::{program, wan};
+use ringway_tests::{Background, Capture, Scene};
+
+const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
+
+/// A word that no header holds by chance; `ping -p` takes it in hexadecimal.
+const MARKER: &str = "Zq7!plain-text?";
+
+/// All that may cross the WAN: the tunnel port, ARP, ICMP and ICMPv6 (neighbour discovery, and MLD, which
+/// stands behind a hop-by-hop header).
+const EXPECTED: &str = "udp port 4600 or arp or icmp or icmp6 or (ip6[6] == 0 and ip6[40] == 58)";
+const PRIVATE: &str = "net 10.0.0.0/8 or net 172.16.0.0/12 or net 192.168.0.0/16 or ip6 net fc00::/7";
+
+#[test]
+fn only_the_tunnel_port_meets_the_wan_and_nothing_on_it_is_readable() {
+    let scene = Scene::without_wan_filter("exposure", RINGWAY);
+    one_socket_faces_the_wan(&scene);
+    a_capture_shows_only_the_tunnel(&scene);
+    a_foreign_source_goes_nowhere_and_is_counted(&scene);
+    a_scan_finds_nothing_else(&scene);
+    assert_eq!(wan::leaks(scene.node("wan").expect("the WAN")).expect("counters"), wan::Leaks::default());
+    scene.close();
+}
+
+fn one_socket_faces_the_wan(scene: &Scene) {
+    for gateway in ["gw.org0", "gw.org1", "gw.org2"] {
+        let sockets = scene.output(gateway, "ss", &["-Hlntu"]);
+        let facing: Vec<_> = sockets.lines().filter(|line| faces_the_wan(line)).collect();
+        assert!(
+            matches!(facing[..], [line] if line.starts_with("udp") && line.contains(":4600")),
+            "{sockets}"
+        );
+        let raw = scene.output(gateway, "ss", &["-Hnw"]);
+        assert_eq!(raw, "", "raw sockets");
+    }
+}
+
+/// True unless the local address (the fifth column) is private or loopback.
+fn faces_the_wan(line: &str) -> bool {
+    let local = line.split_whitespace().nth(4).unwrap_or_default();
+    let host = local.rsplit_once(':').map_or(local, |(host, _)| host);
+    let host = host.trim_matches(['[', ']']).split('%').next().unwrap_or_default();
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => !address.is_private() && !address.is_loopback(),
+        Ok(IpAddr::V6(address)) => !address.is_unique_local() && !address.is_loopback(),
+        Err(_) => true,
+    }
+}
+
+fn a_capture_shows_only_the_tunnel(scene: &Scene) {
+    let outside = Capture::start(scene, "wan", "any");
+    let inside = Capture::start(scene, "gw.org1", "lan0");
+    for family in Family::BOTH {
+        let (failed, _) = ping::all_pairs(scene, family).expect("ping runs");
+        assert!(failed.is_empty(), "{family:?}: {failed:#?}");
+        speak_plainly(scene, family);
+    }
+    let (outside, inside) = (outside.stop(), inside.stop());
+    assert!(inside.contains(MARKER), "the search finds the marker where it is in the clear");
+    assert!(!outside.contains(MARKER), "plaintext on the WAN");
+    assert_eq!(outside.matching(&format!("not ({EXPECTED})")), [""; 0]);
+    assert_eq!(outside.matching(PRIVATE), [""; 0]);
+    assert!(!outside.matching("udp port 4600").is_empty(), "the capture saw the tunnels");
+}
+
+/// Sends the marker through a tunnel in a ping's payload.
+fn speak_plainly(scene: &Scene, family: Family) {
+    let hex: String = MARKER.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let arguments =
+        [family.option(), "-c", "2", "-i", "0.05", "-W", "2", "-s", "200", "-p", &hex, "peer1.org1"];
+    scene.output("orderer0.org0", "ping", &arguments);
+}
+
+/// Raw packets whose source is another organization's, or nobody's.
+fn a_foreign_source_goes_nowhere_and_is_counted(scene: &Scene) {
+    let before = drops(scene, "gw.org1");
+    let arrival = Capture::start(scene, "orderer0.org0", "eth0");
+    let leaving = Capture::start(scene, "gw.org1", "wan0");
+    for (source, target) in
+        [("10.10.2.11", "10.10.0.11"), ("198.51.100.7", "10.10.0.11"), ("10.10.0.12", "10.10.0.11")]
+    {
+        let arguments = ["--icmp", "-S", source, "-c", "10", "--delay", "10ms", "-N", target];
+        scene.output("peer0.org1", "nping", &arguments);
+    }
+    ping::until(
+        scene,
+        ("peer0.org1", "orderer0.org0"),
+        Family::V4,
+        &ping::Outcome::Reply,
+        std::time::Duration::from_secs(5),
+    )
+    .expect("the true source passes, after the others");
+    let (arrival, leaving) = (arrival.stop(), leaving.stop());
+    assert_eq!(
+        arrival.matching("src host 10.10.2.11 or src host 198.51.100.7 or (src host 10.10.0.12 and icmp)"),
+        [""; 0]
+    );
+    assert_eq!(leaving.matching(PRIVATE), [""; 0]);
+    assert!(!arrival.matching("src host 10.10.1.11").is_empty(), "the capture saw the true source");
+    let after = drops(scene, "gw.org1");
+    assert!(after >= before + 20, "{before} drops before, {after} after; {}", scene.status("gw.org1"));
+}
+
+/// All packets that the gateway says it dropped.
+fn drops(scene: &Scene, gateway: &str) -> u64 {
+    let status = scene.status(gateway);
+    let reasons = |tunnel: &serde_json::Value| -> u64 {
+        let drops = tunnel["drops"].as_object().into_iter().flatten();
+        drops.filter_map(|(_, count)| count.as_u64()).sum()
+    };
+    status["tunnels"].as_array().into_iter().flatten().map(reasons).sum()
+}
+
+fn a_scan_finds_nothing_else(scene: &Scene) {
+    // Linux says "port unreachable" once a second only, and nmap waits for it.
+    let unlimited = "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit";
+    scene.output("gw.org1", "sh", &["-c", unlimited]);
+    let fast = ["-Pn", "-n", "-T5", "--min-rate", "4000", "--max-retries", "3", "--open", "-oG", "-"];
+    for (family, target) in [("-4", "203.0.113.6"), ("-6", "2001:db8:0:1::2")] {
+        let scans: [&[&str]; 2] = [&["-sS", "-p", "1-65535"], &["-sU", "-p", "1-6000"]];
+        for scan in scans {
+            let mut nmap = scene.command("wan", "nmap").expect("the WAN");
+            let found =
+                program::output(nmap.arg(family).args(fast).args(scan).arg(target)).expect("nmap runs");
+            let ports = found.lines().filter_map(|line| line.split("Ports: ").nth(1));
+            let open: Vec<_> =
+                ports.flat_map(|ports| ports.split(", ")).map(|port| port.split('/').next()).collect();
+            assert!(open.iter().all(|port| *port == Some("4600")), "{target} {scan:?}: {found}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_faces_the_wan_would_be_noticed() {
+    let scene = Scene::without_wan_filter("control", RINGWAY);
+    let _stray = Background::server(&scene, "gw.org1", 9999, "iperf3", &["-s", "-p", "9999"]);
+    let sockets = scene.output("gw.org1", "ss", &["-Hlntu"]);
+    assert_eq!(sockets.lines().filter(|line| faces_the_wan(line)).count(), 2, "{sockets}");
+    scene.close();
+}

@@ -1,0 +1,57 @@
+//! [`Capture`]: what crosses an interface, by tcpdump.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::{Background, Scene};
+
+/// A running capture.
+pub struct Capture {
+    tcpdump: Background,
+    file: PathBuf,
+}
+
+/// What was captured.
+pub struct Captured {
+    file: PathBuf,
+}
+
+impl Capture {
+    /// Captures whole packets on `interface` of `node`; has begun when this returns.
+    pub fn start(scene: &Scene, node: &str, interface: &str) -> Capture {
+        let label = format!("capture-{node}-{interface}");
+        let file = scene.topology().dir().join(format!("{label}.pcap"));
+        let path = file.to_string_lossy();
+        // -Z root: tcpdump would give up the right to write into the laboratory's directory.
+        let arguments = ["-i", interface, "-n", "-U", "-s", "0", "-B", "32768", "-Z", "root", "-w", &path];
+        let tcpdump = Background::start(scene, node, &label, "tcpdump", &arguments);
+        tcpdump.wait_for("listening on");
+        Capture { tcpdump, file }
+    }
+
+    /// Ends it. No packet may have been lost.
+    pub fn stop(self) -> Captured {
+        let said = self.tcpdump.stop(Signal::SIGINT);
+        assert!(said.contains("\n0 packets dropped by kernel"), "the capture is incomplete: {said}");
+        Captured { file: self.file }
+    }
+}
+
+impl Captured {
+    /// The packets that match `filter` (pcap-filter(7)), one line each, at most twenty.
+    pub fn matching(&self, filter: &str) -> Vec<String> {
+        let read =
+            Command::new("tcpdump").args(["-n", "-c", "20", "-r"]).arg(&self.file).arg(filter).output();
+        let read = read.expect("tcpdump runs");
+        assert!(read.status.success(), "tcpdump: {}", String::from_utf8_lossy(&read.stderr));
+        String::from_utf8_lossy(&read.stdout).lines().map(String::from).collect()
+    }
+
+    /// True if `marker` stands anywhere in a captured packet.
+    pub fn contains(&self, marker: &str) -> bool {
+        let bytes = std::fs::read(&self.file).expect("the capture was written");
+        bytes.windows(marker.len()).any(|window| window == marker.as_bytes())
+    }
+}
