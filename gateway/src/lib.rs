@@ -1,8 +1,20 @@
 //! Ringway's gateway as a library: what the `ringway` binary is made of, and what its tests drive.
+//!
+//! Reading order: [`prepare`] (the files), [`identity`] (whom to believe), [`run`] (how a gateway comes up),
+//! [`drive`] (the loop around the core), [`tunnel`] (QUIC), [`host`] (the kernel), [`names`] and [`zones`]
+//! (DNS), [`admin`] and [`cli`] (what operators see), [`lab`] (all of it on one machine).
 
+pub mod admin;
 pub mod cli;
+pub mod drive;
 pub mod host;
 pub mod identity;
+pub mod keeper;
 pub mod lab;
 pub mod logging;
+pub mod membership;
+pub mod names;
 pub mod prepare;
+pub mod run;
+pub mod tunnel;
+pub mod zones;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{ConfigFile, Failure};
+use crate::run::RunError;
 
 /// What `run` is told.
 #[derive(Debug, clap::Args)]
@@ -14,6 +15,10 @@ pub struct Args {
 
 /// Runs the gateway until it is told to end.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let _ = args;
-    Err(anyhow::anyhow!("this build cannot run a gateway yet").into())
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match runtime.block_on(crate::run::run(&args.config.path)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(RunError::Faults(faults)) => Err(faults.into()),
+        Err(RunError::Failed(error)) => Err(error.into()),
+    }
 }

@@ -1,8 +1,13 @@
 //! `ringway status`: what a running gateway says about itself.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use ringway_config::Config;
+
+use super::table::Table;
 use super::{ConfigFile, Failure};
+use crate::admin::{Report, socket};
 
 /// What `status` is told.
 #[derive(Debug, clap::Args)]
@@ -17,6 +22,136 @@ pub struct Args {
 
 /// Asks and prints.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let _ = args;
-    Err(anyhow::anyhow!("this build cannot ask a gateway yet").into())
+    let config = Config::load(&args.config.path)?;
+    let report = socket::ask(&config.socket)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?);
+    } else {
+        print!("{}", text(&report));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The report for people: what is wrong stands beside what it is about.
+fn text(report: &Report) -> String {
+    let sections = [tunnels(report), routes(report), zones(report), certificates(report)];
+    let mut text = format!("gateway {}\n\n{}", report.gateway, sections.join("\n"));
+    if !report.drops.is_empty() {
+        text.push_str(&format!("\ndropped, of no peer: {}\n", counted(&report.drops)));
+    }
+    text
+}
+
+fn tunnels(report: &Report) -> String {
+    let mut table = Table::new(["TUNNEL", "STATE", "SINCE", "RTT", "SENT", "RECEIVED", "NOTE"]);
+    for tunnel in &report.tunnels {
+        let mut notes = Vec::new();
+        notes.extend(tunnel.last_error.as_ref().filter(|_| tunnel.state != "up").cloned());
+        if !tunnel.records_differ.is_empty() {
+            notes.push(format!("holds other records of {}", tunnel.records_differ.join(", ")));
+        }
+        if !tunnel.drops.is_empty() {
+            notes.push(format!("dropped {}", counted(&tunnel.drops)));
+        }
+        let rtt = tunnel.rtt_us.map_or("-".into(), |rtt| format!("{:.1} ms", rtt as f64 / 1e3));
+        table.row([
+            tunnel.peer.clone(),
+            tunnel.state.clone(),
+            tunnel.since.clone(),
+            rtt,
+            bytes(tunnel.tx_bytes),
+            bytes(tunnel.rx_bytes),
+            notes.join("; "),
+        ]);
+    }
+    table.to_string()
+}
+
+fn routes(report: &Report) -> String {
+    let mut table = Table::new(["PREFIX", "ORG", "VERDICT", "THROUGH", "NOTE"]);
+    for route in &report.routes {
+        let through = match (&route.gateway, route.installed) {
+            (Some(gateway), true) => gateway.clone(),
+            _ => "unreachable".into(),
+        };
+        let note = route.conflict_with.as_ref().map(|with| format!("overlaps {with}"));
+        table.row([
+            route.prefix.clone(),
+            route.org.clone(),
+            route.verdict.clone(),
+            through,
+            note.unwrap_or_default(),
+        ]);
+    }
+    table.to_string()
+}
+
+fn zones(report: &Report) -> String {
+    let mut table = Table::new(["ZONE", "SERIAL", "ORIGIN", "AGE"]);
+    for zone in &report.zones {
+        let serial = zone.serial.map_or("never received".into(), |serial| serial.to_string());
+        let age = zone.age_s.map_or("-".into(), |age| format!("{age} s"));
+        table.row([zone.apex.clone(), serial, zone.origin.clone(), age]);
+    }
+    table.to_string()
+}
+
+fn certificates(report: &Report) -> String {
+    let mut table = Table::new(["CERTIFICATE", "VALID UNTIL"]);
+    for certificate in &report.certificates {
+        table.row([certificate.subject.clone(), certificate.not_after.clone()]);
+    }
+    table.to_string()
+}
+
+fn counted(drops: &BTreeMap<String, u64>) -> String {
+    let each: Vec<_> = drops.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    each.join(", ")
+}
+
+/// 1000-based, as network people count.
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::report::{RouteReport, TunnelReport};
+
+    #[test]
+    fn what_is_wrong_stands_beside_what_it_is_about() {
+        let report = Report {
+            gateway: "gw.org0".into(),
+            tunnels: vec![TunnelReport {
+                peer: "gw.org1".into(),
+                org: "org1".into(),
+                state: "down".into(),
+                since: "2026-01-01T00:00:00Z".into(),
+                rtt_us: None,
+                tx_bytes: 0,
+                rx_bytes: 1_500,
+                drops: BTreeMap::from([("source".into(), 3)]),
+                last_error: Some("peer does not know our org".into()),
+                records_differ: vec!["org2".into()],
+            }],
+            routes: vec![RouteReport {
+                prefix: "10.1.0.0/24".into(),
+                org: "org1".into(),
+                gateway: None,
+                verdict: "conflicted".into(),
+                conflict_with: Some("10.1.0.0/16 (reserved, gateway.toml:9:13)".into()),
+                installed: false,
+            }],
+            ..Report::default()
+        };
+        let text = text(&report);
+        assert!(text.contains("peer does not know our org; holds other records of org2; dropped 3 source"));
+        assert!(text.contains("unreachable  overlaps 10.1.0.0/16 (reserved, gateway.toml:9:13)"));
+    }
 }

@@ -84,11 +84,27 @@ impl Trust {
         &self.domain
     }
 
+    /// Every organization's CA certificates.
+    pub fn authorities(&self) -> impl Iterator<Item = &Certificate> {
+        self.orgs.values().flat_map(|org| &org.roots).map(|root| &root.certificate)
+    }
+
+    /// Subject and end of validity of every CA certificate, for `status`.
+    pub fn certificates(&self) -> Vec<(String, UnixTime)> {
+        let roots = self.orgs.values().flat_map(|org| &org.roots);
+        roots.map(|root| (root.certificate.subject.clone(), root.certificate.not_after)).collect()
+    }
+
     /// CA certificates that are not valid at `now`: `check` reports them as faults, `run` as warnings.
     pub fn lapsed(&self, now: UnixTime) -> Vec<Fault> {
         let roots = self.orgs.values().flat_map(|org| &org.roots);
         roots.filter_map(|root| root.lapsed(now)).collect()
     }
+}
+
+/// The CA certificates of one record, in file order.
+pub fn authorities(member: &Member) -> Result<Vec<Certificate>, Faults> {
+    Ok(OrgTrust::build(member)?.roots.into_iter().map(|root| root.certificate).collect())
 }
 
 impl OrgTrust {

@@ -1,0 +1,86 @@
+//! [`Report`]: the state of a gateway, as `ringway status --json` prints it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything `ringway status` shows.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// The gateway that reports, `<gateway>.<org>`.
+    pub gateway: String,
+    /// One per gateway of the consortium other than this one.
+    pub tunnels: Vec<TunnelReport>,
+    /// One per prefix of every member's sites, the own site's excepted.
+    pub routes: Vec<RouteReport>,
+    /// The own zone and the others' replicas.
+    pub zones: Vec<ZoneReport>,
+    /// The own chain and the members' CA certificates.
+    pub certificates: Vec<CertificateReport>,
+    /// Packets dropped before they could be told to a peer, by reason.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// The tunnel to one gateway.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TunnelReport {
+    /// `<gateway>.<org>`.
+    pub peer: String,
+    /// The peer's organization.
+    pub org: String,
+    /// `up`, `connecting` or `down`.
+    pub state: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Last round trip of a probe on the data path, µs.
+    pub rtt_us: Option<u64>,
+    /// Sealed bytes sent, headers included.
+    pub tx_bytes: u64,
+    /// Opened bytes received, headers included.
+    pub rx_bytes: u64,
+    /// Packets dropped, by reason; reasons without drops are left out.
+    pub drops: BTreeMap<String, u64>,
+    /// What last went wrong, in an operator's words.
+    pub last_error: Option<String>,
+    /// Organizations of whose record the peer holds another version.
+    pub records_differ: Vec<String>,
+}
+
+/// One prefix of a member's site.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RouteReport {
+    /// CIDR.
+    pub prefix: String,
+    /// Whose.
+    pub org: String,
+    /// The gateway that packets go to now, `<gateway>.<org>`.
+    pub gateway: Option<String>,
+    /// `available`, `conflicted` or `denied`.
+    pub verdict: String,
+    /// With whom it conflicts, and where that is written.
+    pub conflict_with: Option<String>,
+    /// True if packets go through a tunnel now; else the kernel answers "unreachable".
+    pub installed: bool,
+}
+
+/// One zone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ZoneReport {
+    /// Absolute name without the final dot.
+    pub apex: String,
+    /// SOA serial; none while the zone was never received.
+    pub serial: Option<u32>,
+    /// Seconds since its owner last confirmed it.
+    pub age_s: Option<u64>,
+    /// `own`, or the organization that it is replicated from.
+    pub origin: String,
+}
+
+/// One certificate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CertificateReport {
+    /// X.509 subject, or the SPIFFE id of a certificate without one.
+    pub subject: String,
+    /// RFC 3339.
+    pub not_after: String,
+}

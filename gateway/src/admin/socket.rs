@@ -1,0 +1,87 @@
+//! The admin socket: binds it for root alone, answers `status`. Asks the drive; holds no state.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::Report;
+use crate::drive::Input;
+
+/// Longest request line, bytes.
+const REQUEST: u64 = 64;
+/// How long a client may take to ask, and we to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Largest answer that [`ask`] takes, bytes.
+const ANSWER: u64 = 64 * 1024 * 1024;
+
+/// Binds the socket, mode 0600. A socket file that nobody listens on is replaced.
+pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => bail!("{}: another ringway answers on this socket", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers one client after the other until `stop`.
+pub async fn serve(listener: UnixListener, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
+    loop {
+        let client = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            client = listener.accept() => client,
+        };
+        let Ok((client, _)) = client else { continue };
+        match timeout(PATIENCE, answer(client, &inputs)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "Admin client left"),
+            Err(_) => tracing::debug!("Admin client was too slow"),
+        }
+    }
+}
+
+async fn answer(client: UnixStream, inputs: &mpsc::Sender<Input>) -> anyhow::Result<()> {
+    let mut client = BufReader::new(client);
+    let mut request = String::new();
+    (&mut client).take(REQUEST).read_line(&mut request).await?;
+    let reply = match request.trim_end() {
+        "status" => {
+            let (sender, report) = oneshot::channel();
+            inputs.send(Input::Status(sender)).await?;
+            serde_json::to_vec(&report.await?)?
+        }
+        other => format!("{{\"error\":\"unknown request {:?}\"}}", other.escape_default()).into_bytes(),
+    };
+    client.write_all(&reply).await?;
+    client.shutdown().await?;
+    Ok(())
+}
+
+/// Asks the gateway behind the socket at `path` for its report.
+pub fn ask(path: &Path) -> anyhow::Result<Report> {
+    use std::io::{Read as _, Write as _};
+    let not_running = || format!("{}: no running gateway answers on this socket", path.display());
+    let mut stream = std::os::unix::net::UnixStream::connect(path).with_context(not_running)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"status\n")?;
+    let mut reply = Vec::new();
+    stream.take(ANSWER).read_to_end(&mut reply).with_context(not_running)?;
+    serde_json::from_slice(&reply).with_context(|| format!("{}: not a gateway's answer", path.display()))
+}

@@ -1,0 +1,352 @@
+//! The loop that owns the mesh core: everything that happens goes in, every action is carried out.
+//! Decides nothing about sessions or routes; that is [`ringway_core`]'s. Packets never pass here.
+//!
+//! ```text
+//!   accept, dial, links ─┐                              ┌─► dial, links (control streams)
+//!   data plane events ───┼─► Input ─► Mesh ─► Action ───┼─► sessions (keys, data-plane snapshot)
+//!   admin, SIGHUP ───────┘            ▲                 ├─► keeper (kernel routes)
+//!                                   clock               └─► replicator (zones)
+//! ```
+//! Invariant: keys that open are in the data plane's snapshot before the `Hello` that names them is
+//! written, and gone from it before the connection that they came from is closed.
+
+mod clock;
+mod packets;
+mod reload;
+mod report;
+mod sessions;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use quinn::Connection;
+use ringway_config::GatewayId;
+use ringway_core::{
+    Action, ByeCode, ConnId, Connected, DialError, DialId, Fib, Incoming, Membership, Mesh, Role,
+    SessionIndex,
+};
+use ringway_dataplane::{Counters, Event, SiteNo};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+pub use packets::Packets;
+pub use reload::Running;
+
+use crate::admin::Report;
+use crate::keeper::{Installed, Wanted, wanted};
+use crate::tunnel::accept::LivePeers;
+use crate::tunnel::dial::Dialler;
+use crate::zones::{Replicator, Reply};
+use clock::Clock;
+use sessions::{Direction, Sessions};
+
+/// Inputs that may wait for the loop. Filled by peers' messages first of all; their links wait then,
+/// and the peers with them.
+pub const QUEUE: usize = 1024;
+
+/// Everything that can happen to a gateway.
+#[derive(Debug)]
+pub enum Input {
+    /// A peer dialled; its certificate was verified in the handshake.
+    Accepted(Connection),
+    /// A dial of ours came through.
+    Dialled {
+        /// Which.
+        dial: DialId,
+        /// Whom we dialled.
+        peer: GatewayId,
+        /// The connection.
+        connection: Connection,
+    },
+    /// A dial of ours failed.
+    DialFailed {
+        /// Which.
+        dial: DialId,
+        /// For operators.
+        error: String,
+    },
+    /// A control message came.
+    Message {
+        /// From where.
+        conn: ConnId,
+        /// What.
+        incoming: Incoming,
+    },
+    /// A connection ended.
+    Disconnected {
+        /// Which.
+        conn: ConnId,
+        /// For operators.
+        error: String,
+    },
+    /// The data plane noticed something.
+    Packets(Event),
+    /// SIGHUP: read everything again.
+    Reload,
+    /// The admin socket asks.
+    Status(oneshot::Sender<Report>),
+}
+
+/// What the loop works with; made by [`crate::run`].
+pub struct Drive {
+    /// The core.
+    pub mesh: Mesh,
+    /// Configuration, trust and identity as they are in force.
+    pub running: Running,
+    /// Dials.
+    pub dialler: Dialler,
+    /// Addresses of peers that have a session.
+    pub live: LivePeers,
+    /// The data plane's tables.
+    pub packets: Packets,
+    /// Zones of the other organizations.
+    pub replicator: Replicator,
+    /// Routes for the kernel.
+    pub routes: watch::Sender<Wanted>,
+    /// Routes that the kernel has.
+    pub installed: Installed,
+    /// Where links, dials and the data plane report to.
+    pub inputs: mpsc::Sender<Input>,
+}
+
+/// The loop's own state.
+struct State {
+    drive: Drive,
+    membership: Membership,
+    fib: Fib,
+    sessions: Sessions,
+    clock: Clock,
+    drained: bool,
+    /// The data plane has given up.
+    failed: bool,
+}
+
+impl Drive {
+    /// Runs until `stop`, then takes leave of every peer. An error: it ended by itself, and why.
+    pub async fn run(
+        self,
+        mut inputs: mpsc::Receiver<Input>,
+        stop: CancellationToken,
+    ) -> Result<(), &'static str> {
+        let membership = self.running.membership();
+        let sessions = Sessions::new(self.running.domain().clone(), membership.me.clone());
+        let (fib, clock) = (Fib::default(), Clock::new());
+        let mut state =
+            State { drive: self, membership, fib, sessions, clock, drained: false, failed: false };
+        let mut stopping = false;
+        state.act();
+        while !state.drained {
+            let wake = state.wake();
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    state.drive.mesh.handle_shutdown(Instant::now());
+                }
+                () = sleep_until(wake.into()) => state.tick(),
+                input = inputs.recv() => match input {
+                    Some(input) => state.handle(input).await,
+                    None => return Err("nobody reports to the drive any more"),
+                },
+            }
+            state.act();
+            if state.failed && !stopping {
+                return Err("the data plane stopped");
+            }
+        }
+        state.sessions.closed().await;
+        Ok(())
+    }
+}
+
+impl State {
+    fn wake(&self) -> Instant {
+        let mesh = self.drive.mesh.poll_timeout();
+        let zones = self.drive.replicator.poll_timeout();
+        [mesh, zones].into_iter().flatten().fold(self.clock.next(), Instant::min)
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        if self.clock.has_jumped(now) {
+            tracing::warn!("The clock jumped: this machine slept or was moved; all sessions start anew");
+            self.drive.mesh.handle_clock_jump(now);
+        }
+        self.drive.mesh.handle_timeout(now);
+        for reply in self.drive.replicator.handle_timeout(now) {
+            self.reply(reply);
+        }
+    }
+
+    async fn handle(&mut self, input: Input) {
+        let now = Instant::now();
+        match input {
+            Input::Accepted(connection) => self.connected(connection, Role::Accepter, None, now),
+            Input::Dialled { dial, peer, connection } => {
+                self.connected(connection, Role::Dialler, Some((dial, peer)), now);
+            }
+            Input::DialFailed { dial, error } => {
+                self.drive.mesh.handle_dial_failed(dial, DialError { text: error }, now);
+            }
+            Input::Message { conn, incoming: Incoming::Message(message) } => {
+                self.drive.mesh.handle_message(conn, message, now);
+            }
+            Input::Message { conn, incoming: Incoming::Malformed { kind, error } } => {
+                self.drive.mesh.handle_malformed(conn, kind, error, now);
+            }
+            Input::Disconnected { conn, error } => {
+                self.drop_session(conn);
+                self.drive.mesh.handle_disconnected(conn, error, now);
+            }
+            Input::Packets(event) => self.noticed(event, now),
+            Input::Reload => self.reload(now).await,
+            // Whoever asked may have given up.
+            Input::Status(reply) => _ = reply.send(self.report()),
+        }
+    }
+
+    /// Registers a connection, if its peer still has this gateway's trust.
+    fn connected(
+        &mut self,
+        connection: Connection,
+        role: Role,
+        dial: Option<(DialId, GatewayId)>,
+        now: Instant,
+    ) {
+        let (dial, dialled) = dial.unzip();
+        let remote = connection.remote_address();
+        match self.sessions.admit(&connection, role, dialled.as_ref(), &self.drive.running) {
+            Ok((peer, expires)) => {
+                let conn = self.sessions.insert(connection, role, peer.clone(), self.drive.inputs.clone());
+                self.drive.mesh.handle_connected(conn, Connected { peer, role, dial, expires }, now);
+            }
+            Err(refusal) => {
+                tracing::warn!(%remote, reason = %refusal, "Peer refused");
+                connection.close(0u8.into(), b"");
+                if let Some(dial) = dial {
+                    self.drive.mesh.handle_dial_failed(dial, DialError { text: refusal.to_string() }, now);
+                }
+            }
+        }
+    }
+
+    fn noticed(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Echo { index, probe, from, to } => {
+                if !self.sessions.answered(index, probe, from, to) {
+                    self.drive.mesh.handle_echo(SessionIndex(index), probe, now);
+                }
+            }
+            Event::OffPath { index, from, .. } => {
+                self.sessions.challenge(index, from, self.drive.packets.socket());
+            }
+            // The echo of the first probe proves more: that both directions work.
+            Event::Proved { .. } => {}
+            Event::Failed { reason } => {
+                tracing::error!(reason, "No packet moves any more: the daemon ends");
+                self.failed = true;
+            }
+        }
+    }
+
+    /// Carries out what the core wants, in its order.
+    fn act(&mut self) {
+        while let Some(action) = self.drive.mesh.poll_action() {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Dial { dial, peer, endpoint } => {
+                tracing::debug!(%peer, remote = %endpoint, "Dialling");
+                self.drive.dialler.start(dial, peer, endpoint);
+            }
+            Action::AbandonDial { dial } => self.drive.dialler.abandon(dial),
+            Action::InstallOpening { conn, index, aead } => {
+                self.install(conn, |state, site, counters| {
+                    state.sessions.install_opening(conn, Direction::new(index, aead), site, counters);
+                });
+            }
+            Action::InstallSealing { conn, index, aead } => {
+                self.install(conn, |state, _, counters| {
+                    state.sessions.install_sealing(conn, Direction::new(index, aead), counters);
+                });
+            }
+            Action::Send { conn, message } => self.sessions.send(conn, &message),
+            Action::Close { conn, code, reason } => {
+                if let Some(peer) = self.sessions.peer(conn) {
+                    tracing::info!(%peer, reason, "Session closed");
+                }
+                self.sessions.close(conn, code);
+                self.forget(conn);
+            }
+            Action::Retire { conn } => {
+                self.sessions.close(conn, ByeCode::Replaced);
+                self.forget(conn);
+            }
+            Action::Probe { conn, probe, .. } => {
+                self.sessions.probe(conn, probe, self.drive.packets.socket());
+            }
+            Action::Publish(fib) => {
+                self.fib = fib;
+                self.publish_packets();
+                self.publish_routes();
+            }
+            Action::ZoneMessage { peer, conn, message } => {
+                if let Some(reply) = self.drive.replicator.handle(conn, &peer, message, Instant::now()) {
+                    self.reply(reply);
+                }
+            }
+            Action::TunnelUp { peer, conn } => {
+                tracing::info!(%peer, "Tunnel up");
+                self.sessions.send(conn, &self.drive.replicator.offer());
+            }
+            Action::TunnelMoved { peer, conn } => {
+                tracing::debug!(%peer, "Tunnel moved to a new session");
+                self.sessions.send(conn, &self.drive.replicator.offer());
+            }
+            Action::TunnelDown { peer, reason } => tracing::warn!(%peer, reason, "Tunnel down"),
+            Action::Alarm(alarm) => tracing::warn!(reason = %alarm, "Alarm"),
+            Action::Drained => self.drained = true,
+        }
+    }
+
+    /// Keys of one direction, in the data plane's tables before anything else happens.
+    fn install(&mut self, conn: ConnId, keys: impl FnOnce(&mut State, SiteNo, Arc<Counters>)) {
+        let Some(peer) = self.sessions.peer(conn).cloned() else { return };
+        let Some(info) = self.membership.gateways.get(&peer) else { return };
+        let site = self.drive.packets.site(&peer.org, &info.site);
+        let counters = self.drive.packets.counters(&peer);
+        keys(self, site, counters);
+        self.publish_packets();
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Message(conn, message) => self.sessions.send(conn, &message),
+            Reply::Stream(conn, messages) => self.sessions.stream(conn, messages),
+        }
+    }
+
+    fn drop_session(&mut self, conn: ConnId) {
+        self.sessions.remove(conn);
+        self.forget(conn);
+    }
+
+    /// What other parts knew about a session that is gone.
+    fn forget(&mut self, conn: ConnId) {
+        self.drive.replicator.forget(conn);
+        self.publish_packets();
+    }
+
+    fn publish_packets(&mut self) {
+        self.drive.packets.publish(&self.fib, &self.membership, &self.sessions);
+        self.drive.live.store(Arc::new(self.sessions.addresses()));
+    }
+
+    fn publish_routes(&self) {
+        self.drive.routes.send_replace(wanted(&self.membership, &self.fib, &self.drive.running.links));
+    }
+}

@@ -1,0 +1,91 @@
+//! The data plane as the drive sees it: makes the tables that packets are looked up in, and keeps each
+//! peer's counters across its sessions. Looks nothing up and moves no packet itself.
+
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ringway_config::{Connected, GatewayId, OrgId, Prefix, SiteId};
+use ringway_core::{Fib, Membership};
+use ringway_dataplane::{Counters, SiteNo, Snapshot, SnapshotBuilder};
+
+use super::sessions::Sessions;
+
+/// The tables and counters that the data plane's threads share with the drive.
+pub struct Packets {
+    socket: Arc<UdpSocket>,
+    tables: Arc<ArcSwap<Snapshot>>,
+    own: Arc<Counters>,
+    peers: BTreeMap<GatewayId, Arc<Counters>>,
+    sites: BTreeMap<(OrgId, SiteId), SiteNo>,
+    local: Vec<Prefix>,
+}
+
+impl Packets {
+    /// For a data plane that has `socket`, looks up in `tables` and counts what it cannot tell to a peer
+    /// in `own`. `connected`: the networks that this host is connected to.
+    pub fn new(
+        socket: Arc<UdpSocket>,
+        tables: Arc<ArcSwap<Snapshot>>,
+        own: Arc<Counters>,
+        connected: &[Connected],
+    ) -> Packets {
+        let (peers, sites, local) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut packets = Packets { socket, tables, own, peers, sites, local };
+        packets.set_local(connected);
+        packets
+    }
+
+    /// The networks that this host is connected to.
+    pub(super) fn set_local(&mut self, connected: &[Connected]) {
+        self.local = connected.iter().map(|network| network.prefix).collect();
+    }
+
+    pub(super) fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    pub(super) fn own_counters(&self) -> &Counters {
+        &self.own
+    }
+
+    /// The counters of `peer`, the same for all its sessions.
+    pub(super) fn counters(&mut self, peer: &GatewayId) -> Arc<Counters> {
+        self.peers.entry(peer.clone()).or_default().clone()
+    }
+
+    /// Counters of peers that are members no longer are forgotten.
+    pub(super) fn retain(&mut self, membership: &Membership) {
+        self.peers.retain(|peer, _| membership.gateways.contains_key(peer));
+    }
+
+    /// The number of a site, for as long as this process lives: running sessions refer to it.
+    pub(super) fn site(&mut self, org: &OrgId, site: &SiteId) -> SiteNo {
+        let next = SiteNo(self.sites.len() as u32);
+        *self.sites.entry((org.clone(), site.clone())).or_insert(next)
+    }
+
+    /// Swaps in tables made from what is in force now.
+    pub(super) fn publish(&mut self, fib: &Fib, membership: &Membership, sessions: &Sessions) {
+        let mut tables = SnapshotBuilder::new(self.site(&membership.me.org, &membership.site));
+        for prefix in &fib.own {
+            tables.own(*prefix);
+        }
+        for prefix in &self.local {
+            tables.local(*prefix);
+        }
+        for (prefix, org, site) in &fib.authorized {
+            tables.authorize(*prefix, self.site(org, site));
+        }
+        for (prefix, (_, conn)) in &fib.routes {
+            if let Some(outgoing) = sessions.outgoing(*conn) {
+                tables.route(*prefix, outgoing.clone());
+            }
+        }
+        for incoming in sessions.incoming() {
+            tables.incoming(incoming.clone());
+        }
+        self.tables.store(Arc::new(tables.build()));
+    }
+}

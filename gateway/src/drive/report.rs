@@ -1,0 +1,125 @@
+//! Makes the [`Report`] of the moment from the core, the sessions, the data plane's counters, the
+//! rulings and the zones.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use ringway_config::{Owner, Ruling, Verdict, ZoneName};
+use ringway_core::{RouteStatus, State as Tunnel, TunnelStatus};
+use ringway_dataplane::Counters;
+use ringway_dns::{Origin, ZoneStatus};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::State;
+use crate::admin::Report;
+use crate::admin::report::{CertificateReport, RouteReport, TunnelReport, ZoneReport};
+
+impl State {
+    pub(super) fn report(&mut self) -> Report {
+        let now = SystemTime::now();
+        let status = self.drive.mesh.status(Instant::now());
+        let certificates = self.drive.running.trust().certificates();
+        let own = self.drive.running.identity.load();
+        let own = (own.subject().to_owned(), own.not_after());
+        Report {
+            gateway: self.drive.running.config.id.to_string(),
+            tunnels: status.tunnels.into_iter().map(|tunnel| self.tunnel(tunnel, now)).collect(),
+            routes: self.routes(&status.routes),
+            zones: self.drive.running.names.zones.list().iter().map(|zone| self.zone(zone, now)).collect(),
+            certificates: std::iter::once(own)
+                .chain(certificates)
+                .map(|(subject, not_after)| CertificateReport {
+                    subject,
+                    not_after: rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(not_after.as_secs())),
+                })
+                .collect(),
+            drops: drops(self.drive.packets.own_counters()),
+        }
+    }
+
+    fn tunnel(&mut self, tunnel: TunnelStatus, now: SystemTime) -> TunnelReport {
+        let counters = self.drive.packets.counters(&tunnel.peer);
+        let counts = counters.snapshot();
+        TunnelReport {
+            org: tunnel.peer.org.to_string(),
+            peer: tunnel.peer.to_string(),
+            state: match tunnel.state {
+                Tunnel::Up => "up",
+                Tunnel::Connecting => "connecting",
+                Tunnel::Down => "down",
+            }
+            .into(),
+            since: rfc3339(now - tunnel.since),
+            rtt_us: tunnel.rtt.map(|rtt| rtt.as_micros() as u64),
+            tx_bytes: counts.tx_bytes,
+            rx_bytes: counts.rx_bytes,
+            drops: drops(&counters),
+            last_error: tunnel.last_error,
+            records_differ: tunnel.records_differ.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn routes(&self, routes: &[RouteStatus]) -> Vec<RouteReport> {
+        let config = &self.drive.running.config;
+        let installed = self.drive.installed.load();
+        let remote = |ruling: &&Ruling| ruling.org != config.own.org || ruling.site != config.site;
+        let report = |ruling: &Ruling| {
+            let route = routes.iter().find(|route| route.prefix == ruling.prefix && ruling.is_available());
+            RouteReport {
+                prefix: ruling.prefix.to_string(),
+                org: ruling.org.to_string(),
+                gateway: route.and_then(|route| route.gateway.as_ref()).map(ToString::to_string),
+                verdict: match ruling.verdict {
+                    Verdict::Available => "available",
+                    Verdict::Conflicted { .. } => "conflicted",
+                    Verdict::Denied { .. } => "denied",
+                }
+                .into(),
+                conflict_with: conflict(&ruling.verdict),
+                installed: ruling.is_available() && installed.contains(&ruling.prefix),
+            }
+        };
+        self.drive.running.rulings.iter().filter(remote).map(report).collect()
+    }
+
+    fn zone(&self, zone: &ZoneStatus, now: SystemTime) -> ZoneReport {
+        let apex = zone.apex.to_string();
+        let apex = apex.trim_end_matches('.').to_owned();
+        let heard = apex.parse::<ZoneName>().ok();
+        let heard = heard.and_then(|apex| self.drive.replicator.last_heard(&apex, now));
+        let age = |received: SystemTime| match zone.origin {
+            Origin::Own => 0,
+            Origin::Replica => now
+                .duration_since(heard.map_or(received, |heard| heard.max(received)))
+                .unwrap_or_default()
+                .as_secs(),
+        };
+        ZoneReport {
+            apex,
+            serial: zone.content.map(|(serial, _)| serial),
+            age_s: zone.content.map(|(_, received)| age(received)),
+            origin: zone.origin.to_string(),
+        }
+    }
+}
+
+fn conflict(verdict: &Verdict) -> Option<String> {
+    let Verdict::Conflicted { with, theirs, at, .. } = verdict else { return None };
+    Some(match with {
+        Owner::Site { org, site } => format!("{theirs} (org {org}, site {site}, {at})"),
+        Owner::Reserved => format!("{theirs} (reserved, {at})"),
+        Owner::Connected { interface } => format!("{theirs} (connected to {interface})"),
+    })
+}
+
+/// Reasons that dropped anything.
+fn drops(counters: &Counters) -> BTreeMap<String, u64> {
+    let counts = counters.snapshot();
+    counts.drops().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.name().to_owned(), n)).collect()
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    let time = OffsetDateTime::from(time).replace_nanosecond(0);
+    time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+}

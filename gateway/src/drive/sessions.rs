@@ -1,0 +1,295 @@
+//! The sessions of the moment: each connection with its control stream and its keys. Which session lives
+//! is the core's to say; this file derives keys from handshakes and lets go of them. The data plane's
+//! tables are made from it in [`super::packets`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quinn::Connection;
+use ringway_config::{GatewayId, ZoneName};
+use ringway_core::{ByeCode, ConnId, Message, Role, SessionIndex};
+use ringway_dataplane as dataplane;
+use ringway_dataplane::{
+    Aead, Counters, EXPORTER_LABEL, Incoming, KeyContext, Outgoing, Path, Secret, SiteNo,
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::{Input, Running};
+use crate::identity::{self, Refusal, Trust, Verified};
+use crate::tunnel::link::{self, Outbox};
+
+/// Probes that challenge a new address of a peer have this bit set; the core's have not.
+const CHALLENGE: u64 = 1 << 63;
+
+/// A connection and what was derived from it.
+struct Session {
+    peer: GatewayId,
+    role: Role,
+    connection: Connection,
+    chain: Vec<CertificateDer<'static>>,
+    outbox: Outbox,
+    incoming: Option<Arc<Incoming>>,
+    outgoing: Option<Arc<Outgoing>>,
+    /// The address that was asked to prove itself, and what it must echo.
+    challenged: Option<(SocketAddr, u64)>,
+}
+
+/// Every connection that the core knows of.
+pub(super) struct Sessions {
+    table: BTreeMap<ConnId, Session>,
+    next: u64,
+    domain: ZoneName,
+    me: GatewayId,
+    links: TaskTracker,
+}
+
+impl Sessions {
+    pub(super) fn new(domain: ZoneName, me: GatewayId) -> Sessions {
+        Sessions { table: BTreeMap::new(), next: 0, domain, me, links: TaskTracker::new() }
+    }
+
+    /// Judges the connection's certificates by the trust in force now; gives the peer, and until when.
+    pub(super) fn admit(
+        &self,
+        connection: &Connection,
+        role: Role,
+        dialled: Option<&GatewayId>,
+        running: &Running,
+    ) -> Result<(GatewayId, Instant), Refusal> {
+        let Verified { id, not_after, .. } = verify(&running.trust(), &chain_of(connection), role, dialled)?;
+        let now = UnixTime::now();
+        let left = Duration::from_secs(not_after.as_secs().saturating_sub(now.as_secs()));
+        Ok((id, Instant::now() + left))
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        connection: Connection,
+        role: Role,
+        peer: GatewayId,
+        inputs: mpsc::Sender<Input>,
+    ) -> ConnId {
+        self.next += 1;
+        let conn = ConnId(self.next);
+        let outbox = link::start(conn, connection.clone(), role, inputs, &self.links);
+        let chain = chain_of(&connection);
+        let session = Session {
+            peer,
+            role,
+            connection,
+            chain,
+            outbox,
+            incoming: None,
+            outgoing: None,
+            challenged: None,
+        };
+        self.table.insert(conn, session);
+        conn
+    }
+
+    pub(super) fn peer(&self, conn: ConnId) -> Option<&GatewayId> {
+        Some(&self.table.get(&conn)?.peer)
+    }
+
+    /// Addresses that have a session: their redial needs no proof of address.
+    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.table.values().map(|session| session.connection.remote_address().ip().to_canonical()).collect()
+    }
+
+    /// Sessions that the trust in force would not have let begin, and why.
+    pub(super) fn untrusted(&self, trust: &Trust) -> Vec<(ConnId, Refusal)> {
+        let judge = |(conn, session): (&ConnId, &Session)| {
+            let dialled = (session.role == Role::Dialler).then_some(&session.peer);
+            Some((*conn, verify(trust, &session.chain, session.role, dialled).err()?))
+        };
+        self.table.iter().filter_map(judge).collect()
+    }
+
+    /// Derives the keys that open what the peer will send.
+    pub(super) fn install_opening(
+        &mut self,
+        conn: ConnId,
+        direction: Direction,
+        site: SiteNo,
+        counters: Arc<Counters>,
+    ) {
+        let Some(session) = self.table.get_mut(&conn) else { return };
+        let sender = opposite(session.role);
+        let Some(secret) = session.secret(sender, &self.domain, &self.me, direction) else { return };
+        let Direction { index, aead } = direction;
+        session.incoming = Some(Arc::new(Incoming::new(index, aead, &secret, site, counters)));
+    }
+
+    /// Derives the keys that seal for the peer; probes are answered from now on.
+    pub(super) fn install_sealing(&mut self, conn: ConnId, direction: Direction, counters: Arc<Counters>) {
+        let Some(session) = self.table.get_mut(&conn) else { return };
+        let Some(secret) = session.secret(session.role, &self.domain, &self.me, direction) else { return };
+        let Direction { index, aead } = direction;
+        let outgoing = Arc::new(Outgoing::new(index, aead, &secret, session.path(), counters));
+        if let Some(incoming) = &session.incoming {
+            incoming.answer_through(outgoing.clone());
+        }
+        session.outgoing = Some(outgoing);
+    }
+
+    /// Every session that opens packets.
+    pub(super) fn incoming(&self) -> impl Iterator<Item = &Arc<Incoming>> {
+        self.table.values().filter_map(|session| session.incoming.as_ref())
+    }
+
+    /// The sealing direction of a session that is up.
+    pub(super) fn outgoing(&self, conn: ConnId) -> Option<&Arc<Outgoing>> {
+        self.table.get(&conn)?.outgoing.as_ref()
+    }
+
+    pub(super) fn send(&self, conn: ConnId, message: &Message) {
+        if let Some(session) = self.table.get(&conn) {
+            session.outbox.send(message.encode());
+        }
+    }
+
+    /// Sends what does not fit an outbox at once, as fast as the peer takes it.
+    pub(super) fn stream(&self, conn: ConnId, messages: Vec<Message>) {
+        if let Some(session) = self.table.get(&conn) {
+            session.outbox.stream(messages.iter().map(Message::encode).collect());
+        }
+    }
+
+    pub(super) fn close(&mut self, conn: ConnId, code: ByeCode) {
+        if let Some(session) = self.table.remove(&conn) {
+            session.outbox.close(code);
+        }
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) {
+        self.table.remove(&conn);
+    }
+
+    /// Waits until every link has said good-bye.
+    pub(super) async fn closed(self) {
+        self.links.close();
+        self.links.wait().await;
+    }
+
+    pub(super) fn probe(&self, conn: ConnId, probe: u64, socket: &UdpSocket) {
+        if let Some(outgoing) = self.table.get(&conn).and_then(|session| session.outgoing.as_ref()) {
+            // A probe that could not be sent is a probe that is not answered.
+            let _ = dataplane::send_probe(socket, outgoing, probe, None);
+        }
+    }
+
+    /// Packets of a session came from an address that is not the peer's: asks that address to prove
+    /// that the peer is there (DESIGN.md 4.2, "Address of the peer").
+    pub(super) fn challenge(&mut self, index: u32, from: SocketAddr, socket: &UdpSocket) {
+        let Some(session) = self.by_index(index) else { return };
+        let Some(outgoing) = &session.outgoing else { return };
+        let mut token = [0; 8];
+        if aws_lc_rs::rand::fill(&mut token).is_ok() {
+            let token = u64::from_be_bytes(token) | CHALLENGE;
+            let _ = dataplane::send_probe(socket, outgoing, token, Some(from));
+            session.challenged = Some((from, token));
+        }
+    }
+
+    /// True if the echo answers a challenge of ours: the peer has moved there.
+    pub(super) fn answered(&mut self, index: u32, probe: u64, from: SocketAddr, to: Option<IpAddr>) -> bool {
+        let Some(session) = self.by_index(index) else { return false };
+        if probe & CHALLENGE == 0 {
+            return false;
+        }
+        if session.challenged.take_if(|challenged| *challenged == (from, probe)).is_some() {
+            tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
+            session.outgoing.iter().for_each(|outgoing| outgoing.move_to(Path::new(from, to)));
+        }
+        true
+    }
+
+    fn by_index(&mut self, index: u32) -> Option<&mut Session> {
+        let holds = |session: &&mut Session| session.incoming.as_ref().is_some_and(|i| i.index() == index);
+        self.table.values_mut().find(holds)
+    }
+}
+
+impl Session {
+    /// The secret of one direction (DESIGN.md 4.2, "Keys"), from the handshake's exporter.
+    fn secret(
+        &self,
+        sender: Role,
+        domain: &ZoneName,
+        me: &GatewayId,
+        direction: Direction,
+    ) -> Option<Secret> {
+        let (dialler, dialled) = match self.role {
+            Role::Dialler => (me, &self.peer),
+            Role::Accepter => (&self.peer, me),
+        };
+        let context = KeyContext {
+            sender: match sender {
+                Role::Dialler => dataplane::Role::Dialler,
+                Role::Accepter => dataplane::Role::Accepter,
+            },
+            lane: 0,
+            aead: direction.aead,
+            index: direction.index,
+            dialler: &dialler.spiffe(domain),
+            dialled: &dialled.spiffe(domain),
+        };
+        let mut secret = [0; 48];
+        self.connection.export_keying_material(&mut secret, EXPORTER_LABEL, &context.encode()).ok()?;
+        Some(Secret::new(secret))
+    }
+
+    fn path(&self) -> Path {
+        Path::new(self.connection.remote_address(), self.connection.local_ip())
+    }
+}
+
+/// What the receiver of a direction chose.
+#[derive(Clone, Copy)]
+pub(super) struct Direction {
+    pub(super) index: u32,
+    pub(super) aead: Aead,
+}
+
+impl Direction {
+    pub(super) fn new(index: SessionIndex, aead: ringway_core::Aead) -> Direction {
+        let aead = match aead {
+            ringway_core::Aead::Aes128Gcm => Aead::Aes128Gcm,
+            ringway_core::Aead::Aes256Gcm => Aead::Aes256Gcm,
+            ringway_core::Aead::ChaCha20Poly1305 => Aead::ChaCha20Poly1305,
+        };
+        Direction { index: index.0, aead }
+    }
+}
+
+fn opposite(role: Role) -> Role {
+    match role {
+        Role::Dialler => Role::Accepter,
+        Role::Accepter => Role::Dialler,
+    }
+}
+
+/// The chain that the peer presented. quinn gives it as rustls does: never absent after a handshake in
+/// which both sides must present one.
+fn chain_of(connection: &Connection) -> Vec<CertificateDer<'static>> {
+    let identity =
+        connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+    identity.map(|chain| *chain).unwrap_or_default()
+}
+
+fn verify(
+    trust: &Trust,
+    chain: &[CertificateDer<'static>],
+    role: Role,
+    dialled: Option<&GatewayId>,
+) -> Result<Verified, Refusal> {
+    let peer = match role {
+        Role::Dialler => identity::Role::Server,
+        Role::Accepter => identity::Role::Client,
+    };
+    trust.verify(chain, peer, dialled, UnixTime::now())
+}

@@ -1,0 +1,75 @@
+//! Keeps the kernel's routes as the core wants them: a task of its own, so that netlink never holds up
+//! the mesh. Takes the latest wish only; what was refused is tried again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ringway_config::Prefix;
+use ringway_core::{Fib, Membership};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::host::links::Links;
+use crate::host::routes::{RouteState, Routes};
+
+/// How soon a refused change is tried again, and at the latest the kernel's routes are looked at.
+const RETRY: Duration = Duration::from_secs(1);
+const RECONCILE: Duration = Duration::from_secs(30);
+
+/// The routes that are wanted now.
+pub type Wanted = BTreeMap<Prefix, RouteState>;
+
+/// Prefixes whose packets go through a tunnel, as the kernel last agreed.
+pub type Installed = Arc<ArcSwap<BTreeSet<Prefix>>>;
+
+/// Every remote prefix, through the TUN if the table has a session for it. `links` gives the source
+/// addresses of this host's own packets.
+pub fn wanted(membership: &Membership, fib: &Fib, links: &Links) -> Wanted {
+    let own = membership.own();
+    let (v4, v6) = (links.own_v4_in(own), links.own_v6_in(own));
+    let here = (&membership.me.org, &membership.site);
+    let remote = membership.authorized.iter().filter(|((org, site), _)| (org, site) != here);
+    let standing = remote.flat_map(|(_, prefixes)| prefixes).map(|prefix| (*prefix, RouteState::Unreachable));
+    let through = |prefix: &Prefix| RouteState::Tunnel { prefsrc: if prefix.is_ipv4() { v4 } else { v6 } };
+    standing.chain(fib.routes.keys().map(|prefix| (*prefix, through(prefix)))).collect()
+}
+
+/// Makes the kernel follow `wishes` until `stop`, or until nobody wishes any more.
+pub async fn keep(
+    mut routes: impl Routes,
+    mut wishes: watch::Receiver<Wanted>,
+    installed: Installed,
+    stop: CancellationToken,
+) {
+    loop {
+        let wanted = wishes.borrow_and_update().clone();
+        let again = match routes.sync(&wanted).await {
+            Ok(()) => {
+                installed.store(Arc::new(tunnelled(&wanted)));
+                RECONCILE
+            }
+            Err(error) => {
+                let reason = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, reason, "Kernel routes are not as wanted");
+                RETRY
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            changed = timeout(again, wishes.changed()) => {
+                if let Ok(Err(_)) = changed {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn tunnelled(wanted: &Wanted) -> BTreeSet<Prefix> {
+    let through = |state: &RouteState| matches!(state, RouteState::Tunnel { .. });
+    wanted.iter().filter(|(_, state)| through(state)).map(|(prefix, _)| *prefix).collect()
+}

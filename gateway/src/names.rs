@@ -1,0 +1,85 @@
+//! The private DNS of this gateway: which zones are served, to whom, and where they are remembered.
+//! Answers are [`ringway_dns`]'s; how zones travel between gateways is [`crate::zones`]'.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use ringway_config::{Config, Fault, Faults, Place, ZoneName};
+use ringway_core::Membership;
+use ringway_dns::{Acl, OwnZoneError, ReplicaStore, SerialStore, Zone, Zones};
+
+/// Everything the server answers from.
+pub struct Names {
+    /// The published zones.
+    pub zones: Arc<Zones>,
+    /// Who is answered.
+    pub acl: Arc<ArcSwap<Acl>>,
+    /// Last good copies of the others' zones.
+    pub copies: Arc<ReplicaStore>,
+    serials: SerialStore,
+}
+
+impl Names {
+    /// Publishes the own zone and the last good copies of the others'.
+    pub fn open(config: &Config, membership: &Membership) -> anyhow::Result<Names> {
+        let copies = ReplicaStore::open(&config.state_dir.join("zones"))
+            .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
+        let serials = SerialStore::open(&config.state_dir.join("serial"))
+            .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
+        let zones = Arc::new(Zones::new());
+        let mut names = Names { zones, acl: Arc::default(), copies: Arc::new(copies), serials };
+        let own = names.build(config).map_err(|faults| anyhow::anyhow!("{faults}"))?;
+        names.publish(config, membership, own);
+        for apex in others(config) {
+            names.restore(&apex);
+        }
+        Ok(names)
+    }
+
+    /// The own zone that `config` describes, with its serial; changes nothing that is served.
+    pub fn build(&mut self, config: &Config) -> Result<Zone, Faults> {
+        Zone::own(config, &mut self.serials, SystemTime::now()).map_err(|error| match error {
+            OwnZoneError::Faults(faults) => faults.into(),
+            error @ OwnZoneError::Serial(_) => Faults::from(vec![Fault {
+                place: Place::whole(&config.state_dir),
+                message: error.to_string(),
+            }]),
+        })
+    }
+
+    /// Serves `own` and the members' zones, to this site and the members' sites.
+    pub fn publish(&self, config: &Config, membership: &Membership, own: Zone) {
+        let others = others(config);
+        self.zones.set_expected(&own_apex(config), &others);
+        // It fails for a zone that nobody expects; this one is expected since a line ago.
+        let _ = self.zones.publish_own(own, SystemTime::now());
+        self.acl.store(Arc::new(Acl::new(membership.authorized.values().flatten().copied())));
+        if let Err(error) = self.copies.retain(&others) {
+            tracing::warn!(%error, "Old copies of zones could not be removed");
+        }
+    }
+
+    fn restore(&self, apex: &ZoneName) {
+        match self.copies.load(apex) {
+            Ok(Some(stored)) => {
+                let serial = stored.zone.serial();
+                if self.zones.publish_replica(stored.zone, stored.received).is_ok() {
+                    tracing::info!(zone = %apex, serial, "Zone restored from its last good copy");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(zone = %apex, %error, reason = %error.reason, "Copy not used"),
+        }
+    }
+}
+
+/// The own zone's name.
+pub fn own_apex(config: &Config) -> ZoneName {
+    config.own.domain.zone_of(&config.own.org)
+}
+
+fn others(config: &Config) -> Vec<ZoneName> {
+    config.members.iter().map(|member| config.own.domain.zone_of(&member.org)).collect()
+}

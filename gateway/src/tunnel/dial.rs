@@ -1,0 +1,155 @@
+//! Dials one endpoint: resolves its name by the host's own resolver (never ours: our DNS needs tunnels
+//! first) and tries its addresses, a little apart, until one handshake is through.
+//! When to dial whom, and how long to wait after a failure, is the core's to decide.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{ClientConfig, Connection, Endpoint};
+use ringway_config::{Endpoint as Target, GatewayId};
+use ringway_core::DialId;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::endpoint::Tls;
+use super::refusal;
+use crate::drive::Input;
+use crate::identity::tls::{LastRefusal, SERVER_NAME};
+
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+/// How long one address has a lead over the next (RFC 8305, section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// How long name resolution may take.
+const RESOLVE: Duration = Duration::from_secs(3);
+/// How long one handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(4);
+
+/// Starts and abandons dials.
+pub struct Dialler {
+    endpoint: Endpoint,
+    tls: Arc<Tls>,
+    inputs: mpsc::Sender<Input>,
+    under_way: BTreeMap<DialId, AbortHandle>,
+}
+
+impl Dialler {
+    /// Dials from `endpoint` with `tls`; results go to `inputs`.
+    pub fn new(endpoint: Endpoint, tls: Arc<Tls>, inputs: mpsc::Sender<Input>) -> Dialler {
+        Dialler { endpoint, tls, inputs, under_way: BTreeMap::new() }
+    }
+
+    /// Begins a dial; it ends as an [`Input::Dialled`] or [`Input::DialFailed`].
+    pub fn start(&mut self, dial: DialId, peer: GatewayId, target: Target) {
+        let (endpoint, tls, inputs) = (self.endpoint.clone(), self.tls.clone(), self.inputs.clone());
+        self.under_way.retain(|_, attempt| !attempt.is_finished());
+        let attempt = tokio::spawn(async move {
+            let refused = Arc::new(LastRefusal::default());
+            let config = tls.client(peer.clone(), refused.clone());
+            let input = match dial_target(endpoint, config, &refused, target).await {
+                Ok(connection) => Input::Dialled { dial, peer, connection },
+                Err(error) => Input::DialFailed { dial, error },
+            };
+            // The drive is gone only when the daemon ends.
+            let _ = inputs.send(input).await;
+        });
+        self.under_way.insert(dial, attempt.abort_handle());
+    }
+
+    /// Ends a dial without a result, if it has none yet.
+    pub fn abandon(&mut self, dial: DialId) {
+        if let Some(attempt) = self.under_way.remove(&dial) {
+            attempt.abort();
+        }
+    }
+}
+
+/// Dials `target`. The error is a text for operators: who did not answer, or who refused whom and why;
+/// `refused` is the log that `config` was made with.
+async fn dial_target(
+    endpoint: Endpoint,
+    config: ClientConfig,
+    refused: &LastRefusal,
+    target: Target,
+) -> Result<Connection, String> {
+    let addresses = resolve(&endpoint, &target).await?;
+    let mut attempts = JoinSet::new();
+    for (i, address) in addresses.into_iter().enumerate() {
+        let (endpoint, config) = (endpoint.clone(), config.clone());
+        attempts.spawn(async move {
+            tokio::time::sleep(STAGGER * i as u32).await;
+            handshake(&endpoint, config, address).await
+        });
+    }
+    let mut failure = format!("no address for {target}");
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => failure = error,
+            Err(join) => failure = format!("dialling {target} failed: {join}"),
+        }
+    }
+    match refused.take() {
+        Some(refused) => Err(format!("we refuse {target}: {}", refused.refusal)),
+        None => Err(failure),
+    }
+}
+
+async fn resolve(endpoint: &Endpoint, target: &Target) -> Result<Vec<SocketAddr>, String> {
+    let lookup = timeout(RESOLVE, tokio::net::lookup_host((target.host.as_str(), target.port)));
+    let found = match lookup.await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return Err(format!("cannot resolve {}: {error}", target.host)),
+        Err(_) => return Err(format!("cannot resolve {}: no answer in {RESOLVE:?}", target.host)),
+    };
+    let local = endpoint.local_addr().map_err(|error| error.to_string())?;
+    let usable: Vec<_> =
+        found.filter(|address| reachable_from(local, *address)).take(MAX_ADDRESSES).collect();
+    if usable.is_empty() {
+        let family = if local.is_ipv4() { "IPv4" } else { "IPv6" };
+        return Err(format!("{} has no {family} address, and we listen on {local} only", target.host));
+    }
+    Ok(usable)
+}
+
+/// An IPv4 socket sends to IPv4 only; `[::]` is dual-stack; any other IPv6 address sends to IPv6 only.
+fn reachable_from(local: SocketAddr, remote: SocketAddr) -> bool {
+    match (local.ip(), remote.ip()) {
+        (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => true,
+        (IpAddr::V6(local), IpAddr::V4(_)) => local.is_unspecified(),
+        (IpAddr::V4(_), IpAddr::V6(_)) => false,
+    }
+}
+
+async fn handshake(
+    endpoint: &Endpoint,
+    config: ClientConfig,
+    remote: SocketAddr,
+) -> Result<Connection, String> {
+    let connecting = endpoint
+        .connect_with(config, remote, SERVER_NAME)
+        .map_err(|error| format!("cannot dial {remote}: {error}"))?;
+    match timeout(HANDSHAKE, connecting).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(refusal::describe(&error, remote)),
+        Err(_) => Err(format!("no answer from {remote}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_reaches_its_own_family_and_the_wildcard_reaches_both() {
+        let reaches = |local: &str, remote: &str| {
+            reachable_from(format!("{local}:1").parse().unwrap(), format!("{remote}:1").parse().unwrap())
+        };
+        assert!(reaches("0.0.0.0", "192.0.2.1") && !reaches("0.0.0.0", "[2001:db8::1]"));
+        assert!(reaches("[::]", "192.0.2.1") && reaches("[::]", "[2001:db8::1]"));
+        assert!(!reaches("[2001:db8::2]", "192.0.2.1"));
+    }
+}

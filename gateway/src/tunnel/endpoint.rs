@@ -1,0 +1,173 @@
+//! The QUIC endpoint: quinn's settings for a gateway, and the keys that outlive a restart.
+//! Who may connect is decided by [`crate::identity`]; what a connection carries, by [`super::link`].
+//!
+//! quinn's defaults are a web server's. One control stream per peer needs far less, and what is not
+//! needed is what a stranger could fill (DESIGN.md 4.1).
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::UdpSocket;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use arc_swap::ArcSwap;
+use aws_lc_rs::hmac;
+use quinn::crypto::HandshakeTokenKey;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
+    ValidationTokenConfig,
+};
+use quinn_proto::HashedConnectionIdGenerator;
+use ringway_config::GatewayId;
+
+use super::socket::{DemuxSocket, Inlet};
+use crate::identity::tls::{self, LastRefusal, RefusalLog};
+use crate::identity::{Identity, Trust};
+
+/// Bytes of unread control messages that a peer may have under way.
+const RECEIVE_WINDOW: u32 = 256 * 1024;
+/// Bytes of control messages that wait for a slow peer's acknowledgement.
+const SEND_WINDOW: u64 = 1024 * 1024;
+/// Handshakes of strangers that may be under way.
+pub const MAX_INCOMING: usize = 64;
+/// The data path's probes find a dead peer much earlier; this is for the control stream's own state.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+
+/// Binds quinn to the tunnel's socket. Must run inside a tokio runtime.
+pub fn open(socket: &UdpSocket, state_dir: &Path, tls: &Tls) -> anyhow::Result<(Endpoint, Inlet)> {
+    // Each handshake gets settings of its own; these only say that there is a server.
+    let server = tls.server(Arc::new(LastRefusal::default()));
+    let keys = EndpointKeys::load_or_make(&state_dir.join("endpoint-keys"))?;
+    let (demux, inlet) = DemuxSocket::new(socket).context("cannot use the tunnel's UDP socket")?;
+    let endpoint =
+        Endpoint::new_with_abstract_socket(keys.config(), Some(server), demux, Arc::new(TokioRuntime))?;
+    Ok((endpoint, inlet))
+}
+
+/// What a gateway expects of a peer: one stream, few bytes, a sign of life now and then.
+pub fn transport() -> Arc<TransportConfig> {
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(1u8.into())
+        .max_concurrent_uni_streams(0u8.into())
+        .stream_receive_window(RECEIVE_WINDOW.into())
+        .receive_window(RECEIVE_WINDOW.into())
+        .send_window(SEND_WINDOW)
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("ten seconds fit a QUIC varint")))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        // A lost Initial is sent again after three times this: a peer just returned is found soon.
+        .initial_rtt(Duration::from_millis(100))
+        // Packets take their own path and size (DESIGN.md 4.4): the control stream need not probe.
+        .mtu_discovery_config(None);
+    Arc::new(config)
+}
+
+/// TLS settings of single handshakes, from the trust and the identity in force when each begins.
+pub struct Tls {
+    trust: Arc<ArcSwap<Trust>>,
+    identity: Arc<ArcSwap<Identity>>,
+    /// Seals the proof of address that a Retry asks for.
+    tokens: Arc<dyn HandshakeTokenKey>,
+}
+
+impl Tls {
+    /// Reads `trust` and `identity` anew for each handshake.
+    pub fn new(trust: Arc<ArcSwap<Trust>>, identity: Arc<ArcSwap<Identity>>) -> anyhow::Result<Tls> {
+        let mut key = [0; 64];
+        ensure!(aws_lc_rs::rand::fill(&mut key).is_ok(), "the system has no random bytes");
+        let salt = aws_lc_rs::hkdf::Salt::new(aws_lc_rs::hkdf::HKDF_SHA256, &[]);
+        Ok(Tls { trust, identity, tokens: Arc::new(salt.extract(&key)) })
+    }
+
+    /// Settings for accepting; who is refused is told to `log`.
+    pub fn server(&self, log: Arc<dyn RefusalLog>) -> ServerConfig {
+        let tls = tls::server_config(self.trust.clone(), &self.identity.load(), tls::ALPN, log);
+        let tls = QuicServerConfig::try_from(tls).expect("TLS 1.3 has the cipher suite of QUIC's Initials");
+        let mut tokens = ValidationTokenConfig::default();
+        tokens.sent(0);
+        let mut config = ServerConfig::new(Arc::new(tls), self.tokens.clone());
+        config
+            .transport_config(transport())
+            .validation_token_config(tokens)
+            .max_incoming(MAX_INCOMING)
+            .incoming_buffer_size(64 * 1024)
+            .incoming_buffer_size_total(1024 * 1024);
+        config
+    }
+
+    /// Settings for dialling `peer` and nobody else; a refusal is told to `log`.
+    pub fn client(&self, peer: GatewayId, log: Arc<dyn RefusalLog>) -> ClientConfig {
+        let tls = tls::client_config(self.trust.clone(), &self.identity.load(), peer, tls::ALPN, log);
+        let tls = QuicClientConfig::try_from(tls).expect("TLS 1.3 has the cipher suite of QUIC's Initials");
+        let mut config = ClientConfig::new(Arc::new(tls));
+        config.transport_config(transport());
+        config
+    }
+}
+
+/// The stateless-reset key and the connection-id key (RFC 9000, section 10.3): kept across restarts,
+/// so that peers recognise a restarted daemon's resets and redial at once.
+struct EndpointKeys([u8; EndpointKeys::LEN]);
+
+impl EndpointKeys {
+    /// 64 bytes of HMAC-SHA-256 key, 8 bytes of connection-id key.
+    const LEN: usize = 72;
+
+    fn load_or_make(path: &Path) -> anyhow::Result<EndpointKeys> {
+        match fs::read(path) {
+            Ok(bytes) => {
+                let wrong = || format!("{}: not {} bytes; remove the file", path.display(), Self::LEN);
+                let keys = bytes.try_into().ok().with_context(wrong)?;
+                Ok(EndpointKeys(keys))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(path),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    fn make(path: &Path) -> anyhow::Result<EndpointKeys> {
+        let mut keys = [0; Self::LEN];
+        ensure!(aws_lc_rs::rand::fill(&mut keys).is_ok(), "the system has no random bytes");
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|mut file| file.write_all(&keys))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(EndpointKeys(keys))
+    }
+
+    fn config(&self) -> EndpointConfig {
+        let (reset, id) = self.0.split_at(64);
+        let id = u64::from_be_bytes(id.try_into().expect("72 bytes less 64 are 8"));
+        let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, reset)));
+        config
+            // The fixed bit tells QUIC from data packets: it must not be greased (RFC 9287).
+            .grease_quic_bit(false)
+            .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id)));
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoint_keys_outlive_a_restart_and_a_broken_file_is_named() {
+        let path = std::env::temp_dir().join(format!("ringway-endpoint-keys-{}", std::process::id()));
+        let made = EndpointKeys::load_or_make(&path).unwrap();
+        assert_eq!(EndpointKeys::load_or_make(&path).unwrap().0, made.0);
+        fs::write(&path, b"short").unwrap();
+        let error = EndpointKeys::load_or_make(&path).err().unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(error.to_string().contains("remove the file"), "{error}");
+    }
+}

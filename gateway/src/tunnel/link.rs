@@ -1,0 +1,200 @@
+//! One connection's control stream: bytes to messages for the core, messages to bytes for the peer.
+//! Knows nothing of sessions; the core decides, [`crate::drive`] connects the two.
+//!
+//! ```text
+//!   peer ─► stream ─► Decoder ─► Input::Message ─► drive ─► core
+//!   core ─► drive ─► Outbox (bounded) ─► stream ─► peer
+//! ```
+//! The dialler opens the one bidirectional stream. A peer that does not read fills its own outbox and
+//! loses its connection; a peer that floods waits for its turn in the drive's queue, and is paced.
+
+use std::time::Duration;
+
+use quinn::{Connection, ReadError, RecvStream, SendStream};
+use ringway_core::{ByeCode, ConnId, Decoder, Role};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
+
+use super::refusal;
+use crate::drive::Input;
+
+/// Messages that may wait for a peer that reads slowly; one more, and its connection is closed.
+const OUTBOX: usize = 256;
+/// Messages taken from one peer in [`PACE`]; the rest waits in the stream's flow control.
+const BURST: u32 = 512;
+const PACE: Duration = Duration::from_secs(1);
+/// How long a closing connection waits for its last message to be acknowledged.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// What the drive gives a link to do.
+#[derive(Debug)]
+enum Order {
+    Send(Vec<u8>),
+    Close(ByeCode),
+}
+
+/// The drive's handle on a link. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct Outbox {
+    orders: mpsc::Sender<Order>,
+    bulk: mpsc::Sender<Vec<Vec<u8>>>,
+    connection: Connection,
+}
+
+impl Outbox {
+    /// Queues one encoded message; a peer whose queue is full loses its connection.
+    pub fn send(&self, message: Vec<u8>) {
+        if self.orders.try_send(Order::Send(message)).is_err() {
+            close(&self.connection, ByeCode::TooMany);
+        }
+    }
+
+    /// Sends what an outbox cannot hold at once, as fast as the peer takes it, behind other messages.
+    /// One such load at a time, and one waiting: a peer that asks for more is not heard.
+    pub fn stream(&self, messages: Vec<Vec<u8>>) {
+        let _ = self.bulk.try_send(messages);
+    }
+
+    /// Closes the connection after what is queued, without waiting.
+    pub fn close(self, code: ByeCode) {
+        if self.orders.try_send(Order::Close(code)).is_err() {
+            close(&self.connection, code);
+        }
+    }
+}
+
+/// The code is the QUIC application error; what else there is to say, the log has.
+fn close(connection: &Connection, code: ByeCode) {
+    connection.close(u32::from(u16::from(code)).into(), b"");
+}
+
+/// The writing half's end of an outbox.
+struct Queue {
+    orders: mpsc::Receiver<Order>,
+    loads: mpsc::Receiver<Vec<Vec<u8>>>,
+    load: std::vec::IntoIter<Vec<u8>>,
+}
+
+impl Queue {
+    /// The next order; while there is none, the next message of a load. `None` when the drive let go.
+    async fn next(&mut self) -> Option<Order> {
+        loop {
+            if let Ok(order) = self.orders.try_recv() {
+                return Some(order);
+            }
+            if let Some(message) = self.load.next() {
+                return Some(Order::Send(message));
+            }
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => return order,
+                Some(load) = self.loads.recv() => self.load = load.into_iter(),
+            }
+        }
+    }
+}
+
+/// Starts the two halves of a link; they end with the connection.
+pub fn start(
+    conn: ConnId,
+    connection: Connection,
+    role: Role,
+    inputs: mpsc::Sender<Input>,
+    links: &TaskTracker,
+) -> Outbox {
+    let (orders, waiting) = mpsc::channel(OUTBOX);
+    let (bulk, loads) = mpsc::channel(1);
+    let queue = Queue { orders: waiting, loads, load: Vec::new().into_iter() };
+    links.spawn(run(conn, connection.clone(), role, queue, inputs));
+    Outbox { orders, bulk, connection }
+}
+
+async fn run(conn: ConnId, connection: Connection, role: Role, queue: Queue, inputs: mpsc::Sender<Input>) {
+    let stream = match role {
+        Role::Dialler => connection.open_bi().await,
+        Role::Accepter => connection.accept_bi().await,
+    };
+    let error = match stream {
+        Ok((send, receive)) => {
+            let writing = tokio::spawn(write(connection.clone(), send, queue));
+            let error = read(conn, receive, &inputs).await;
+            if let Some(violation) = &error {
+                tracing::warn!(remote = %connection.remote_address(), reason = violation, "Control stream broken");
+                close(&connection, ByeCode::Protocol);
+            }
+            let closed = connection.closed().await;
+            writing.abort();
+            error.unwrap_or_else(|| refusal::describe(&closed, connection.remote_address()))
+        }
+        Err(error) => refusal::describe(&error, connection.remote_address()),
+    };
+    // The drive is gone only when the daemon ends: nobody is left to tell.
+    let _ = inputs.send(Input::Disconnected { conn, error }).await;
+}
+
+/// Reads until the stream ends. Returns what the peer did wrong, if that was the reason.
+async fn read(conn: ConnId, mut stream: RecvStream, inputs: &mpsc::Sender<Input>) -> Option<String> {
+    let mut decoder = Decoder::default();
+    let mut pace = Pace::new();
+    loop {
+        match stream.read_chunk(16 * 1024, true).await {
+            Ok(Some(chunk)) => decoder.push(&chunk.bytes),
+            Ok(None) | Err(ReadError::ConnectionLost(_)) => return None,
+            Err(error) => return Some(error.to_string()),
+        }
+        loop {
+            match decoder.next() {
+                Ok(None) => break,
+                Ok(Some(incoming)) => {
+                    pace.wait().await;
+                    inputs.send(Input::Message { conn, incoming }).await.ok()?;
+                }
+                Err(error) => return Some(error.to_string()),
+            }
+        }
+    }
+}
+
+async fn write(connection: Connection, mut stream: SendStream, mut queue: Queue) {
+    let mut code = ByeCode::Shutdown;
+    while let Some(order) = queue.next().await {
+        match order {
+            // A lost connection is told by the reading half.
+            Order::Send(message) => match stream.write_all(&message).await {
+                Ok(()) => {}
+                Err(_) => return,
+            },
+            Order::Close(why) => {
+                code = why;
+                break;
+            }
+        }
+    }
+    // Neither failure matters: the connection is closed next.
+    let _ = stream.finish();
+    let _ = timeout(FAREWELL, stream.stopped()).await;
+    close(&connection, code);
+}
+
+/// A limit on messages a second, kept by waiting.
+struct Pace {
+    window: Instant,
+    taken: u32,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace { window: Instant::now(), taken: 0 }
+    }
+
+    async fn wait(&mut self) {
+        self.taken += 1;
+        if self.taken > BURST {
+            sleep_until(self.window + PACE).await;
+        }
+        if self.window.elapsed() >= PACE {
+            *self = Pace { window: Instant::now(), taken: 1 };
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The tunnel's UDP socket as quinn sees it. Owns the bounded queue of QUIC datagrams between the
+//! data plane's receiving thread and quinn; does not own the socket's receiving side: that thread
+//! does, and hands over here whatever is no data packet (DESIGN.md 4.2, "Demultiplexing").
+//!
+//! ```text
+//!   UDP ─► receiving thread ─┬─ data packets ─► TUN
+//!                            └─ QUIC ─► Inlet ─► queue ─► DemuxSocket::poll_recv ─► quinn
+//!   quinn ─► DemuxSocket::try_send ─► UDP
+//! ```
+
+use std::future::Future as _;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use quinn::udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn::{AsyncUdpSocket, UdpPoller};
+use tokio::sync::mpsc;
+use tokio::time::{Sleep, sleep};
+
+/// QUIC datagrams that may wait for quinn. Filled by anybody who sends to the port; when it is full,
+/// datagrams are dropped and counted, and QUIC's loss recovery resends what mattered.
+const QUEUE: usize = 1024;
+
+/// Places in the queue that Initial packets, which cost a stranger nothing, must leave free for
+/// packets of running sessions.
+const RESERVED: usize = QUEUE / 2;
+
+/// How long quinn waits when the socket is full. Asking the kernel to tell instead would wake the runtime
+/// for every data packet that leaves.
+const FULL: Duration = Duration::from_millis(1);
+
+/// One QUIC datagram on its way to quinn.
+struct Datagram {
+    bytes: Box<[u8]>,
+    from: SocketAddr,
+    to: Option<IpAddr>,
+    ecn: Option<EcnCodepoint>,
+}
+
+/// The receiving thread's end of the queue.
+#[derive(Debug, Clone)]
+pub struct Inlet {
+    queue: mpsc::Sender<Datagram>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Inlet {
+    /// Hands one datagram to quinn. False if the queue was full: the datagram is dropped and counted.
+    pub fn offer(&self, bytes: &[u8], from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8>) -> bool {
+        let room = self.queue.capacity();
+        let taken = (room > RESERVED || !is_initial(bytes)) && {
+            let ecn = ecn.and_then(EcnCodepoint::from_bits);
+            self.queue.try_send(Datagram { bytes: bytes.into(), from, to, ecn }).is_ok()
+        };
+        if !taken {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Datagrams dropped because the queue was full.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// RFC 9000, section 17.2.2: long header, fixed bit, packet type 0.
+fn is_initial(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| first & 0xf0 == 0xc0)
+}
+
+/// The socket given to [`quinn::Endpoint::new_with_abstract_socket`].
+pub struct DemuxSocket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    full: Arc<AtomicBool>,
+    queue: Mutex<mpsc::Receiver<Datagram>>,
+}
+
+impl DemuxSocket {
+    /// Wraps `socket`, whose receiving side belongs to the data plane.
+    pub fn new(socket: &UdpSocket) -> io::Result<(Arc<DemuxSocket>, Inlet)> {
+        let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let demux = DemuxSocket {
+            socket: socket.try_clone()?,
+            state,
+            full: Arc::default(),
+            queue: Mutex::new(receiver),
+        };
+        Ok((Arc::new(demux), Inlet { queue: sender, dropped: Arc::default() }))
+    }
+}
+
+impl AsyncUdpSocket for DemuxSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(WritePoller { full: self.full.clone(), wait: None })
+    }
+
+    fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
+        let sent = self.state.send(UdpSockRef::from(&self.socket), transmit);
+        if matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let mut queue = self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut filled = 0;
+        for (buf, meta) in bufs.iter_mut().zip(meta) {
+            let datagram = match queue.poll_recv(cx) {
+                Poll::Ready(Some(datagram)) => datagram,
+                Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                Poll::Pending if filled == 0 => return Poll::Pending,
+                Poll::Pending => break,
+            };
+            let len = datagram.bytes.len().min(buf.len());
+            buf[..len].copy_from_slice(&datagram.bytes[..len]);
+            let Datagram { from: addr, to: dst_ip, ecn, .. } = datagram;
+            *meta = RecvMeta { addr, len, stride: len, ecn, dst_ip };
+            filled += 1;
+        }
+        Poll::Ready(Ok(filled))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.state.may_fragment()
+    }
+}
+
+impl std::fmt::Debug for DemuxSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DemuxSocket").finish_non_exhaustive()
+    }
+}
+
+/// Waits a moment after the socket was full.
+#[derive(Debug)]
+struct WritePoller {
+    full: Arc<AtomicBool>,
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl UdpPoller for WritePoller {
+    fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
+        if self.wait.is_none() && !self.full.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.wait.get_or_insert_with(|| Box::pin(sleep(FULL))).as_mut().poll(cx));
+        self.wait = None;
+        self.full.store(false, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FROM: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4600);
+
+    #[tokio::test]
+    async fn initials_leave_room_for_running_sessions() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (_demux, inlet) = DemuxSocket::new(&socket).unwrap();
+        let initials = (0..QUEUE).filter(|_| inlet.offer(&[0xc3; 1200], FROM, None, None)).count();
+        assert_eq!(initials, QUEUE - RESERVED);
+        let short = (0..QUEUE).filter(|_| inlet.offer(&[0x43; 40], FROM, None, None)).count();
+        assert_eq!(short, RESERVED);
+        assert_eq!(inlet.dropped(), 2 * QUEUE as u64 - QUEUE as u64);
+    }
+}

@@ -1,0 +1,236 @@
+//! Replicates zones over the control streams: offers the own zone, answers fetches of it, takes each
+//! organization's zone from that organization's gateways alone. How zones are encoded, checked and
+//! stored is [`ringway_dns`]'s; this module connects it to sessions.
+//!
+//! ```text
+//!   owner                         replica
+//!     ├─ ZoneOffer serial, digest ──►│  newer? within the caps?
+//!     │◄── ZoneFetch serial ─────────┤
+//!     ├─ ZoneData … last ───────────►│  digest right, names inside the apex ─► publish, then store
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use ringway_config::{Digest, GatewayId, ZoneName};
+use ringway_core::{ConnId, Message};
+use ringway_dns::transfer::{self, Due, Offer, Progress, Transfer, TransferError, Verdict};
+use ringway_dns::{ReplicaStore, Zone, Zones};
+
+use crate::names::Names;
+
+/// What to write to a peer's control stream.
+#[derive(Debug)]
+pub enum Reply {
+    /// One message.
+    Message(ConnId, Message),
+    /// The own zone, in chunks, as fast as the peer takes them.
+    Stream(ConnId, Vec<Message>),
+}
+
+/// The own zone as it is offered.
+struct Own {
+    apex: ZoneName,
+    offer: Offer,
+    bytes: Vec<u8>,
+}
+
+/// All replication of one gateway.
+pub struct Replicator {
+    zones: Arc<Zones>,
+    copies: Arc<ReplicaStore>,
+    domain: ZoneName,
+    own: Own,
+    receiving: BTreeMap<ConnId, (GatewayId, Transfer)>,
+    /// When a zone's owner last had a session with us.
+    heard: BTreeMap<ZoneName, SystemTime>,
+}
+
+impl Replicator {
+    /// Offers the own zone of `apex` as `names` serves it, and takes the others'.
+    pub fn new(names: &Names, domain: ZoneName, apex: &ZoneName) -> Option<Replicator> {
+        Some(Replicator {
+            zones: names.zones.clone(),
+            copies: names.copies.clone(),
+            domain,
+            own: Own::new(apex.clone(), &*names.zones.zone(apex)?),
+            receiving: BTreeMap::new(),
+            heard: BTreeMap::new(),
+        })
+    }
+
+    /// Reads the own zone again. True if it has changed: it is to be offered to every session.
+    pub fn renew_own(&mut self) -> bool {
+        let Some(zone) = self.zones.zone(&self.own.apex) else { return false };
+        let own = Own::new(self.own.apex.clone(), &zone);
+        let changed = own.offer != self.own.offer;
+        self.own = own;
+        changed
+    }
+
+    /// When the owner of `apex` was last heard: `now` while it has a session with us.
+    pub fn last_heard(&self, apex: &ZoneName, now: SystemTime) -> Option<SystemTime> {
+        let is_owner = |(peer, _): &(GatewayId, Transfer)| self.domain.zone_of(&peer.org) == *apex;
+        if self.receiving.values().any(is_owner) {
+            return Some(now);
+        }
+        self.heard.get(apex).copied()
+    }
+
+    /// The offer of the own zone.
+    pub fn offer(&self) -> Message {
+        let Offer { serial, digest, size } = self.own.offer;
+        // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
+        Message::ZoneOffer { apex: self.own.apex.clone(), serial, digest, size: size as u32 }
+    }
+
+    /// A session has ended: what it was sending is forgotten.
+    pub fn forget(&mut self, conn: ConnId) {
+        if let Some((peer, _)) = self.receiving.remove(&conn) {
+            self.heard.insert(self.domain.zone_of(&peer.org), SystemTime::now());
+        }
+    }
+
+    /// A zone message came from `peer`.
+    pub fn handle(
+        &mut self,
+        conn: ConnId,
+        peer: &GatewayId,
+        message: Message,
+        now: Instant,
+    ) -> Option<Reply> {
+        match message {
+            Message::ZoneOffer { apex, serial, digest, size } => {
+                self.handle_offer(conn, peer, apex, Offer { serial, digest, size: size.into() }, now)
+            }
+            Message::ZoneFetch { apex, serial }
+                if apex == self.own.apex && serial == self.own.offer.serial =>
+            {
+                Some(Reply::Stream(conn, self.own.chunks()))
+            }
+            // A fetch of a serial that has passed: the new one is on offer already.
+            Message::ZoneFetch { .. } => None,
+            Message::ZoneData { apex, offset, last, bytes, .. } => {
+                self.handle_data(conn, &apex, (offset.into(), last, &bytes), now)
+            }
+            _ => None,
+        }
+    }
+
+    fn handle_offer(
+        &mut self,
+        conn: ConnId,
+        peer: &GatewayId,
+        apex: ZoneName,
+        offer: Offer,
+        now: Instant,
+    ) -> Option<Reply> {
+        // An organization's zone is taken from its own gateways, and nobody else's.
+        if apex != self.domain.zone_of(&peer.org) {
+            tracing::warn!(%peer, zone = %apex, reason = "not the peer's zone", "Zone refused");
+            return None;
+        }
+        if apex == self.own.apex {
+            return None;
+        }
+        let held = self.zones.zone(&apex).map(|zone| (zone.serial(), zone.digest()));
+        let begin = || (peer.clone(), Transfer::new(apex.clone(), held));
+        let (_, transfer) = self.receiving.entry(conn).or_insert_with(begin);
+        match transfer.offer(offer, now) {
+            Verdict::Want => Some(Reply::Message(conn, Message::ZoneFetch { apex, serial: offer.serial })),
+            Verdict::Later | Verdict::Ignore => None,
+            Verdict::Refuse(reason) => {
+                refused(peer, &apex, &reason);
+                None
+            }
+        }
+    }
+
+    fn handle_data(
+        &mut self,
+        conn: ConnId,
+        apex: &ZoneName,
+        (offset, last, bytes): (u64, bool, &[u8]),
+        now: Instant,
+    ) -> Option<Reply> {
+        let (peer, transfer) = self.receiving.get_mut(&conn)?;
+        if *apex != self.domain.zone_of(&peer.org) {
+            tracing::warn!(%peer, zone = %apex, reason = "not the peer's zone", "Zone refused");
+            return None;
+        }
+        match transfer.chunk(offset, last, bytes, now) {
+            Ok(Progress::More) => None,
+            Ok(Progress::Complete(zone)) => {
+                tracing::info!(%peer, zone = %apex, serial = zone.serial(), "Zone received");
+                self.publish(apex, *zone);
+                None
+            }
+            Err(reason) => {
+                refused(peer, apex, &reason);
+                None
+            }
+        }
+    }
+
+    /// Visible at once; the copy on disk follows, off the loop that calls this.
+    fn publish(&self, apex: &ZoneName, zone: Zone) {
+        let received = SystemTime::now();
+        if let Err(error) = self.zones.publish_replica(zone, received) {
+            return tracing::debug!(zone = %apex, %error, "Zone not published");
+        }
+        let (zones, copies, apex) = (self.zones.clone(), self.copies.clone(), apex.clone());
+        tokio::task::spawn_blocking(move || {
+            let Some(zone) = zones.zone(&apex) else { return };
+            if let Err(error) = copies.save(&apex, &zone, received) {
+                tracing::warn!(zone = %apex, %error, "Zone not stored: it is lost at a restart");
+            }
+        });
+    }
+
+    /// When to call [`Replicator::handle_timeout`] next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.receiving.values().filter_map(|(_, transfer)| transfer.poll_timeout()).min()
+    }
+
+    /// Gives up what takes too long, fetches what had to wait.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        for (conn, (peer, transfer)) in &mut self.receiving {
+            let apex = self.domain.zone_of(&peer.org);
+            while let Some(due) = transfer.handle_timeout(now) {
+                match due {
+                    Due::Fetch(serial) => {
+                        let apex = apex.clone();
+                        replies.push(Reply::Message(*conn, Message::ZoneFetch { apex, serial }));
+                    }
+                    Due::Failed(reason) => refused(peer, &apex, &reason),
+                }
+            }
+        }
+        replies
+    }
+}
+
+impl Own {
+    fn new(apex: ZoneName, zone: &Zone) -> Own {
+        let bytes = zone.encode();
+        let offer = Offer { serial: zone.serial(), digest: Digest::of(&bytes), size: bytes.len() as u64 };
+        Own { apex, offer, bytes }
+    }
+
+    fn chunks(&self) -> Vec<Message> {
+        let message = |(offset, last, bytes): (u64, bool, &[u8])| Message::ZoneData {
+            apex: self.apex.clone(),
+            serial: self.offer.serial,
+            offset: offset as u32,
+            last,
+            bytes: bytes.to_vec(),
+        };
+        transfer::chunks(&self.bytes).map(message).collect()
+    }
+}
+
+fn refused(peer: &GatewayId, apex: &ZoneName, reason: &TransferError) {
+    tracing::warn!(%peer, zone = %apex, %reason, "Zone refused");
+}
