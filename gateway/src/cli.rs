@@ -3,6 +3,8 @@
 //! Exit codes: 0, 1 (failed), 64 (wrong command line or files). Answers go to stdout, errors to stderr,
 //! one per line.
 
+use std::fmt;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,10 +32,24 @@ pub struct Cli {
     #[command(subcommand)]
     pub verb: Verb,
     /// Form of the log lines on stderr
-    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORM")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORM",
+        help_heading = "Logging"
+    )]
     pub log: Form,
     /// Which log lines to write: error, warn, info, debug, trace, or per module
-    #[arg(long, global = true, env = "RINGWAY_LOG", default_value = "info", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "RINGWAY_LOG",
+        default_value = "info",
+        value_name = "LEVEL",
+        help_heading = "Logging"
+    )]
     pub log_level: Level,
 }
 
@@ -67,6 +83,19 @@ pub struct ConfigFile {
     /// The gateway's file
     #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "gateway.toml")]
     pub path: PathBuf,
+}
+
+/// Writes a verb's answer to stdout. A reader that has seen enough, such as `head`, is no failure.
+pub(crate) fn answer(text: impl fmt::Display) -> Result<ExitCode, Failure> {
+    match write!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Runs one of the few futures that a short verb needs.
+fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
 
 /// Does what the command line says.

@@ -30,8 +30,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Faults(faults) => faults.fmt(f),
-            Failure::Usage(message) => write!(f, "ringway: {message}"),
-            Failure::Failed(error) => write!(f, "ringway: {error:#}"),
+            Failure::Usage(message) => write!(f, "error: {message}"),
+            Failure::Failed(error) => write!(f, "error: {error:#}"),
         }
     }
 }

@@ -1,11 +1,17 @@
-//! `ringway member`: the other organizations' records.
+//! `ringway member`: the other organizations' records. What a record says is [`show`]'s to print; how one
+//! becomes a member's is [`add`]'s.
 
-use std::path::PathBuf;
+mod add;
+mod show;
+
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ringway_config::{Digest, OrgId};
+use anyhow::Context as _;
+use ringway_config::{Config, Digest, OrgId};
 
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, answer};
 
 /// The verbs of `ringway member`.
 #[derive(Debug, clap::Subcommand)]
@@ -46,8 +52,28 @@ pub struct Add {
     pub fingerprint: Option<Digest>,
 }
 
+/// How a running gateway learns of a change.
+const APPLY: &str =
+    "A running gateway takes it over with: systemctl reload ringway, or kill -HUP <its pid>\n";
+
 /// Runs `ringway member`.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
-    let _ = verb;
-    Ok(ExitCode::SUCCESS)
+    match verb {
+        Verb::Show { file } => show::run(&file),
+        Verb::Add(args) => add::run(&args),
+        Verb::Remove { org, config } => remove(&org, &config.path),
+    }
+}
+
+fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
+    let config = Config::load(path)?;
+    if *org == config.own.org {
+        return Err(Failure::Usage(format!("{org} is this gateway's own organization")));
+    }
+    let Some(member) = config.record(org) else {
+        return Err(Failure::Usage(format!("{org} is not a member")));
+    };
+    let file = member.place.file.as_path();
+    fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
+    answer(format!("{org} is no longer a member: {} is removed\n{APPLY}", file.display()))
 }

@@ -1,13 +1,26 @@
 //! `ringway org init`: an organization's CA, its first gateway's files and its member record.
+//!
+//! Owns what is made and what is said about it. The texts of the files are ringway-config's, the
+//! certificates [`crate::identity::create`]'s, all or nothing [`fresh`]'s.
 
+mod fresh;
+
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use ringway_config::{Endpoint, GatewayName, OrgId, Prefix, SiteId, ZoneName};
+use anyhow::Context as _;
+use ringway_config::{
+    Config, Digest, Endpoint, Fault, Faults, GatewayId, GatewayName, NewGateway, NewMember, OrgId, Place,
+    Prefix, SiteId, ZoneName, conflicts, gateway_text, member_text,
+};
+use time::OffsetDateTime;
 
-use super::Failure;
+use self::fresh::Fresh;
+use super::{Failure, answer};
+use crate::identity::create::{Authority, CreateError};
 
 /// The verbs of `ringway org`.
 #[derive(Debug, clap::Subcommand)]
@@ -85,6 +98,129 @@ impl FromStr for DnsListen {
 
 /// Runs `ringway org`.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
-    let Verb::Init(_init) = verb;
-    Ok(ExitCode::SUCCESS)
+    let Verb::Init(init) = verb;
+    let now = OffsetDateTime::now_utc();
+    let authority = match &init.ca {
+        Some(dir) => existing_authority(dir)?,
+        None => Authority::create(&init.org, now).context("cannot make a CA")?,
+    };
+    let issued = authority.issue(&init.id(), &init.domain, now).map_err(|error| init.unissued(error))?;
+    let record = member_text(&init.member(authority.certificate()));
+
+    let mut fresh = Fresh::in_directory(&init.dir);
+    if init.ca.is_none() {
+        fresh
+            .directory("ca")
+            .file("ca/ca.crt", authority.certificate())
+            .secret("ca/ca.key", &authority.key());
+    }
+    fresh.file("gateway.toml", &gateway_text(&init.new_gateway()));
+    fresh.file("gateway.crt", &issued.certificate).secret("gateway.key", &issued.key);
+    fresh.file(&init.record_name(), &record).directory("members");
+
+    let summary = init.summary(&fresh, &Digest::of(record.as_bytes()));
+    let config = fresh.path("gateway.toml");
+    let made = fresh.write()?;
+    if let Err(faults) = load(&config) {
+        made.remove();
+        return Err(faults.into());
+    }
+    made.keep();
+    answer(summary)
+}
+
+/// What was written must be what `run` takes.
+fn load(path: &Path) -> Result<(), Faults> {
+    let config = Config::load(path)?;
+    match conflicts(&config, &[], &BTreeSet::new()) {
+        faults if faults.is_empty() => Ok(()),
+        faults => Err(faults),
+    }
+}
+
+fn existing_authority(dir: &Path) -> Result<Authority, Failure> {
+    let read = |name: &str| {
+        let path = dir.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let (certificate, key) = (read("ca.crt")?, read("ca.key")?);
+    Authority::read(&certificate, &key).map_err(|error| fault(dir, error.to_string()))
+}
+
+fn fault(path: &Path, message: String) -> Failure {
+    Faults::from(vec![Fault { place: Place::whole(path), message }]).into()
+}
+
+impl Init {
+    fn id(&self) -> GatewayId {
+        GatewayId { org: self.org.clone(), name: self.gateway.clone() }
+    }
+
+    /// The site that the gateway serves: the first. clap has seen to it that there is one.
+    fn site(&self) -> &SiteArg {
+        &self.sites[0]
+    }
+
+    fn record_name(&self) -> String {
+        format!("{}.member.toml", self.org)
+    }
+
+    fn new_gateway(&self) -> NewGateway {
+        NewGateway {
+            id: self.id(),
+            site: self.site().name.clone(),
+            prefixes: self.site().prefixes.clone(),
+            listen: self.listen,
+            dns_listen: self.dns_listen.iter().map(|listen| listen.0).collect(),
+        }
+    }
+
+    fn member(&self, ca: &str) -> NewMember {
+        let sites = self.sites.iter().map(|site| (site.name.clone(), site.prefixes.clone()));
+        NewMember {
+            org: self.org.clone(),
+            domain: self.domain.clone(),
+            ca_pem: ca.to_owned(),
+            sites: sites.collect(),
+            gateways: vec![(self.gateway.clone(), self.site().name.clone(), self.endpoints.clone())],
+        }
+    }
+
+    fn unissued(&self, error: CreateError) -> Failure {
+        match &self.ca {
+            Some(dir) => fault(dir, error.to_string()),
+            None => anyhow::Error::new(error).context("cannot make a certificate").into(),
+        }
+    }
+
+    fn summary(&self, fresh: &Fresh, fingerprint: &Digest) -> String {
+        let at = |name: &str| fresh.path(name).display().to_string();
+        let record = at(&self.record_name());
+        let config = at("gateway.toml");
+        let authority = match &self.ca {
+            Some(dir) => format!("{} (as it was)", dir.display()),
+            None => format!(
+                "{}  {} (take it away: the gateway does not need it)",
+                at("ca/ca.crt"),
+                at("ca/ca.key")
+            ),
+        };
+        format!(
+            "Organization {org} of {domain}, gateway {id}\n\
+             \x20 CA           {authority}\n\
+             \x20 gateway      {config}  {certificate}  {key}\n\
+             \x20 record       {record}\n\
+             \x20 fingerprint  {fingerprint}\n\n\
+             Next:\n\
+             \x20 1. Hand the record to the other organizations; tell them the fingerprint over a second channel.\n\
+             \x20 2. Take their records in:  ringway member add <file> -c {config} --fingerprint sha256:…\n\
+             \x20 3. See that all is well:   ringway check -c {config}\n\
+             \x20 4. Start the gateway:      ringway run -c {config}\n",
+            org = self.org,
+            domain = self.domain,
+            id = self.gateway,
+            certificate = at("gateway.crt"),
+            key = at("gateway.key"),
+        )
+    }
 }

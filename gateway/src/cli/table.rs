@@ -14,6 +14,11 @@ impl Table {
         Table { rows: vec![headings.map(str::to_owned).into()] }
     }
 
+    /// A table without headings.
+    pub fn plain() -> Table {
+        Table::default()
+    }
+
     /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into());

@@ -6,6 +6,8 @@
 
 use ringway_config::Digest;
 use rustls_pki_types::UnixTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, KeyUsage};
 use x509_parser::prelude::FromDer as _;
@@ -28,8 +30,10 @@ pub struct Certificate {
     pub not_before: UnixTime,
     /// Last second of validity.
     pub not_after: UnixTime,
-    /// SHA-256 of the SubjectPublicKeyInfo.
+    /// SHA-256 of the SubjectPublicKeyInfo: what a revocation names.
     pub key: Digest,
+    /// SHA-256 of the whole certificate: what people compare.
+    pub fingerprint: Digest,
 }
 
 /// The bits of keyUsage that matter (RFC 5280, section 4.2.1.3).
@@ -55,10 +59,13 @@ impl Certificate {
         }
         // Refuses a second extension of the same kind (RFC 5280, section 4.2).
         x509.extensions_map().map_err(|error| error.to_string())?;
-        Certificate::from_x509(&x509).map_err(|error| error.to_string())
+        Certificate::from_x509(&x509, Digest::of(der)).map_err(|error| error.to_string())
     }
 
-    fn from_x509(x509: &X509Certificate<'_>) -> Result<Certificate, x509_parser::error::X509Error> {
+    fn from_x509(
+        x509: &X509Certificate<'_>,
+        fingerprint: Digest,
+    ) -> Result<Certificate, x509_parser::error::X509Error> {
         let purposes = x509.extended_key_usage()?.map(|extension| extension.value);
         Ok(Certificate {
             subject: x509.subject().to_string(),
@@ -69,6 +76,7 @@ impl Certificate {
             not_before: unix(x509.validity().not_before.timestamp()),
             not_after: unix(x509.validity().not_after.timestamp()),
             key: Digest::of(x509.public_key().raw),
+            fingerprint,
         })
     }
 }
@@ -95,4 +103,28 @@ fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X
 /// Seconds since 1970; times before that count as 1970.
 fn unix(seconds: i64) -> UnixTime {
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds.try_into().unwrap_or(0)))
+}
+
+/// A day, for people: `2036-01-31`.
+pub fn date(time: UnixTime) -> String {
+    rfc3339(time).split('T').next().unwrap_or_default().to_owned()
+}
+
+/// A moment, for machines (RFC 3339, UTC): `2036-01-31T12:00:00Z`.
+pub fn rfc3339(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_moments_as_rfc_3339_and_days() {
+        let time = unix(1_000_000_000);
+        assert_eq!(rfc3339(time), "2001-09-09T01:46:40Z");
+        assert_eq!(date(time), "2001-09-09");
+    }
 }

@@ -40,6 +40,9 @@ pub enum CreateError {
     /// The key is not the certificate's.
     #[error("the CA key is not the key of the CA certificate")]
     Mismatch,
+    /// Its time is over.
+    #[error("the CA certificate expired on {}", .0.date())]
+    Expired(OffsetDateTime),
     /// Reading the key, or signing, failed.
     #[error(transparent)]
     Rcgen(#[from] rcgen::Error),
@@ -110,6 +113,9 @@ impl Authority {
         domain: &ZoneName,
         now: OffsetDateTime,
     ) -> Result<Issued, CreateError> {
+        if self.not_after <= now {
+            return Err(CreateError::Expired(self.not_after));
+        }
         let key = KeyPair::generate()?;
         let mut params = params(now, GATEWAY_LIFETIME, &id.org, id.name.as_str());
         params.not_after = params.not_after.min(self.not_after);

@@ -45,6 +45,19 @@ pub enum Age {
     Expired,
 }
 
+impl Age {
+    /// What an operator is told, if anything.
+    pub fn advice(self) -> Option<&'static str> {
+        match self {
+            Age::Fresh => None,
+            Age::Half => Some("half of the certificate's lifetime is over: plan its renewal"),
+            Age::ThreeQuarters => Some("three quarters of the certificate's lifetime are over: renew it"),
+            Age::SevenEighths => Some("seven eighths of the certificate's lifetime are over: renew it now"),
+            Age::Expired => Some("the certificate has expired"),
+        }
+    }
+}
+
 impl Identity {
     /// Loads the files that `paths` names and checks them as a peer would: the pair fits, the chain
     /// obeys our rules, the own organization's CA vouches for it, and it names `id`.

@@ -1,0 +1,124 @@
+//! `ringway member add`: judges a record as a reload would, then puts it into the members directory, byte
+//! for byte and atomically. Everything that speaks against it is said at once; nothing changes then.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use ringway_config::{Config, Digest, Fault, Faults, Member, Place, conflicts};
+use rustls_pki_types::UnixTime;
+
+use super::{APPLY, Add};
+use crate::cli::{Failure, answer, block_on};
+use crate::identity::Trust;
+use crate::prepare::connected;
+
+/// Runs `ringway member add`.
+pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
+    let mut config = Config::load(&args.config.path)?;
+    let bytes = fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let record = parse(&bytes, &args.file)?;
+    let faults = [unlike(&record, args.fingerprint), foreign(&record, &config)];
+    let faults: Vec<Fault> = faults.into_iter().flatten().collect();
+    if !faults.is_empty() {
+        return Err(Faults::from(faults).into());
+    }
+    let replaced = take_out(&mut config, &record);
+    judge(&mut config, &record)?;
+    let target = match &replaced {
+        Some(old) => old.place.file.to_path_buf(),
+        None => config.members_dir.join(format!("{}.member.toml", record.org)),
+    };
+    if replaced.as_ref().is_some_and(|old| old.digest == record.digest) {
+        return answer(format!("{} is a member with this very record: {}\n", record.org, target.display()));
+    }
+    put(&target, &bytes).with_context(|| format!("cannot write {}", target.display()))?;
+    answer(summary(args, &record, replaced.is_some(), &target))
+}
+
+fn parse(bytes: &[u8], file: &Path) -> Result<Member, Faults> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Member::parse(text, file),
+        Err(_) => Err(Faults::from(vec![fault(file, "is not UTF-8 text; a member record is TOML".into())])),
+    }
+}
+
+fn unlike(record: &Member, fingerprint: Option<Digest>) -> Option<Fault> {
+    let expected = fingerprint.filter(|expected| *expected != record.digest)?;
+    let message =
+        format!("fingerprint is {}, not {expected}; ask {} for the right record", record.digest, record.org);
+    Some(Fault { place: record.place.clone(), message })
+}
+
+/// The record of another consortium, or our own.
+fn foreign(record: &Member, config: &Config) -> Option<Fault> {
+    let own = &config.own;
+    let message = if record.org == own.org {
+        format!("{} is this gateway's own organization; its record is {}", own.org, own.place)
+    } else if record.domain != own.domain {
+        format!("is of the consortium {}; this gateway's is {}", record.domain, own.domain)
+    } else {
+        return None;
+    };
+    Some(Fault { place: record.place.clone(), message })
+}
+
+/// Removes the record of the same organization, if there is one.
+fn take_out(config: &mut Config, record: &Member) -> Option<Member> {
+    let position = config.members.iter().position(|member| member.org == record.org)?;
+    Some(config.members.remove(position))
+}
+
+/// Puts `record` among the members and reports what speaks against it; what is there already is in
+/// possession, so that faults stand at the newcomer.
+fn judge(config: &mut Config, record: &Member) -> Result<(), Failure> {
+    let accepted: BTreeSet<Digest> = config.records().map(|member| member.digest).collect();
+    config.members.push(record.clone());
+    let connected = block_on(connected(config))??;
+    let trust = Trust::build(config)?;
+    let lapsed = trust.lapsed(UnixTime::now());
+    let overlapping = conflicts(config, &connected, &accepted).0;
+    let mut faults: Vec<Fault> = lapsed.into_iter().chain(overlapping).collect();
+    faults.retain(|fault| fault.place.file == record.place.file);
+    if faults.is_empty() { Ok(()) } else { Err(Faults::from(faults).into()) }
+}
+
+/// Writes beside the target and renames: a crash leaves the old or the new file.
+fn put(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = target.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir)?;
+    let fresh = unfinished(target);
+    let mut file = File::create(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&fresh, target)?;
+    File::open(dir)?.sync_all()
+}
+
+/// A name that no loader takes for a record.
+fn unfinished(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+fn summary(args: &Add, record: &Member, replaced: bool, target: &Path) -> String {
+    let Member { org, digest, .. } = record;
+    let target = target.display();
+    let done = match replaced {
+        true => format!("The record of {org} is replaced: {target}"),
+        false => format!("{org} is a member: {target}"),
+    };
+    let compare = match args.fingerprint {
+        Some(_) => String::new(),
+        None => format!("Compare its fingerprint with {org} over a second channel: {digest}\n"),
+    };
+    format!("{done}\n{compare}{APPLY}")
+}
+
+fn fault(file: &Path, message: String) -> Fault {
+    Fault { place: Place::whole(file), message }
+}
