@@ -93,3 +93,41 @@ pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> 
         config.records().filter(|record| before.contains(&record.digest) || !disputed.contains(&record.org));
     kept.map(|record| (record.digest, record.org.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty directory of this test's own.
+    fn scratch(test: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("ringway-accepted-{test}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn what_was_kept_is_read_back_and_replaced_whole() {
+        let dir = scratch("kept");
+        assert_eq!(load(&dir).unwrap(), BTreeSet::new());
+        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+        let org: OrgId = "acme".parse().unwrap();
+        save(&dir, &Accepted::from([(one, org.clone()), (two, org.clone())])).unwrap();
+        assert_eq!(load(&dir).unwrap(), BTreeSet::from([one, two]));
+        save(&dir, &Accepted::from([(two, org)])).unwrap();
+        assert_eq!(load(&dir).unwrap(), BTreeSet::from([two]));
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "only the file itself is left");
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_broken_file_is_an_error_that_says_how_to_mend_it() {
+        let dir = scratch("broken");
+        let good = format!("{} acme\n", Digest::of(b"x"));
+        for bad in ["\n", "sha256:00 acme\n", "acme\n", &good.replace("acme", "Acme")] {
+            fs::write(dir.join("accepted"), format!("{good}{bad}")).unwrap();
+            let error = load(&dir).unwrap_err().to_string();
+            assert!(error.contains("accepted:2:1: ") && error.contains("restore the file"), "{error}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

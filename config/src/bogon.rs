@@ -4,28 +4,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::Prefix;
 
-/// First address, length, and what the range is.
+/// First address, length, and what a prefix does that overlaps it.
 const V4: [(Ipv4Addr, u8, &str); 5] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "\"this network\", 0.0.0.0/8"),
-    (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback, 127.0.0.0/8"),
-    (Ipv4Addr::new(169, 254, 0, 0), 16, "link-local, 169.254.0.0/16"),
-    (Ipv4Addr::new(224, 0, 0, 0), 4, "multicast, 224.0.0.0/4"),
-    (Ipv4Addr::BROADCAST, 32, "broadcast, 255.255.255.255"),
+    (Ipv4Addr::new(0, 0, 0, 0), 8, "holds \"this network\" addresses"),
+    (Ipv4Addr::new(127, 0, 0, 0), 8, "holds loopback addresses"),
+    (Ipv4Addr::new(169, 254, 0, 0), 16, "holds link-local addresses"),
+    (Ipv4Addr::new(224, 0, 0, 0), 4, "holds multicast addresses"),
+    (Ipv4Addr::BROADCAST, 32, "holds broadcast addresses"),
 ];
 
 /// The same for IPv6 (RFC 4291, sections 2.4 and 2.5.5).
 const V6: [(Ipv6Addr, u8, &str); 5] = [
-    (Ipv6Addr::UNSPECIFIED, 128, "the unspecified address, ::"),
-    (Ipv6Addr::LOCALHOST, 128, "loopback, ::1"),
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "IPv4-mapped, ::ffff:0:0/96"),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "link-local, fe80::/10"),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast, ff00::/8"),
+    (Ipv6Addr::UNSPECIFIED, 128, "holds unspecified addresses"),
+    (Ipv6Addr::LOCALHOST, 128, "holds loopback addresses"),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "holds IPv4-mapped addresses"),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "holds link-local addresses"),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "holds multicast addresses"),
 ];
 
-/// Why no site may use `prefix`: what it is, or what part of it is. `None` if a site may.
+/// Why no site may use `prefix`, such as `holds loopback addresses`; `None` if a site may.
 pub fn bogon(prefix: &Prefix) -> Option<&'static str> {
     if prefix.len() == 0 {
-        return Some("the default route");
+        return Some("is the default route");
     }
     let v4 = V4.iter().map(|&(address, len, what)| (IpAddr::from(address), len, what));
     let v6 = V6.iter().map(|&(address, len, what)| (IpAddr::from(address), len, what));

@@ -130,7 +130,10 @@ fn read_target(item: &Item<'_>, zone: &Zone, owner: Option<&str>) -> Option<Stri
 
 /// An address of the type's family in one of the organization's sites.
 fn read_address(item: &Item<'_>, kind: Type, consortium: &Consortium) -> Option<IpAddr> {
-    let address: IpAddr = item.parse()?;
+    let text = item.text()?;
+    let Ok(address) = text.parse() else {
+        return item.refuse(format!("{text:?} is not an address"));
+    };
     match (kind, address) {
         (Type::A, IpAddr::V6(_)) => return item.refuse(format!("{address} is IPv6; write type = \"AAAA\"")),
         (Type::Aaaa, IpAddr::V4(_)) => return item.refuse(format!("{address} is IPv4; write type = \"A\"")),

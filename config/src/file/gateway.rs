@@ -54,8 +54,7 @@ const ROUTES: Schema = Schema {
 pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let source = Source::new(text, path, report);
     let document = source.parse()?;
-    let table = Table::document(&source, &document, &GATEWAY);
-    table.version()?;
+    let table = Table::document(&source, &document, &GATEWAY)?;
     let dir = path.parent().unwrap_or(Path::new(""));
 
     let here = Here::read(&table);
@@ -192,7 +191,7 @@ fn read_route_protocol(item: &Item<'_>) -> Option<u8> {
 fn read_reserved(table: &Table<'_>) -> Vec<PlacedPrefix> {
     let items = table.list("reserved", limits::RESERVED);
     let placed = items.iter().filter_map(|item| match item.parse::<Prefix>()? {
-        all if all.len() == 0 => item.refuse(format!("{all} would leave no range for any site")),
+        all if all.len() == 0 => item.refuse(format!("{all} leaves no range for any site")),
         prefix => Some(PlacedPrefix { prefix, place: item.place() }),
     });
     placed.collect()

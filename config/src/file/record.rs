@@ -72,8 +72,7 @@ impl Record {
         let before = report.len();
         let source = Source::new(text, file, report);
         let document = source.parse()?;
-        let table = Table::document(&source, &document, &RECORD);
-        table.version()?;
+        let table = Table::document(&source, &document, &RECORD)?;
         let sites = read_sites(&table);
         let record = Record {
             org: table.required("org").and_then(|item| read_org(&item)),
@@ -86,7 +85,19 @@ impl Record {
             place: source.whole(),
             whole: false,
         };
+        record.check_zone(&table);
         Some(Record { whole: report.len() == before, ..record })
+    }
+
+    /// A zone's name has at most 253 characters (RFC 1035, section 2.3.4), and names stand below it.
+    fn check_zone(&self, table: &Table<'_>) {
+        let Some((org, domain)) = self.org.as_ref().zip(self.domain.as_ref()) else { return };
+        if domain.value.zone_of(&org.value).as_str().len() > 253 - 64 {
+            table.fault_at(
+                &domain.place,
+                "the zone <org>.<domain> is too long; choose a domain of fewer characters",
+            );
+        }
     }
 
     /// The checked record; `None` only if faults were reported.
@@ -109,7 +120,7 @@ fn read_org(item: &Item<'_>) -> Option<Placed<OrgId>> {
 /// One certificate a string or several; faults stand at their block.
 fn read_roots(item: &Item<'_>) -> Vec<Root> {
     let mut roots = Vec::new();
-    let texts = item.one_or_more(limits::ROOTS);
+    let texts = item.one_or_more(usize::MAX);
     for text in &texts {
         let Some(pem) = text.text() else { continue };
         let mut begins = text.raw().match_indices(pem::BEGIN).map(|(offset, _)| text.place_within(offset));
@@ -147,8 +158,7 @@ fn read_prefixes(items: &[Item<'_>]) -> Vec<PlacedPrefix> {
     for item in items {
         let Some(prefix) = item.parse::<Prefix>() else { continue };
         if let Some(what) = bogon(&prefix) {
-            let wrong = format!("{prefix} is or contains {what}, which no site may use");
-            item.fault(wrong);
+            item.fault(format!("{prefix} {what}, which no site may use"));
         } else if !seen.insert(prefix) {
             item.fault(format!("{prefix} is listed twice; remove one of them"));
         } else {

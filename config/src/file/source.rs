@@ -1,5 +1,6 @@
 //! [`Source`]: the text of one file, and the line and column of each byte in it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
@@ -10,6 +11,9 @@ use toml::de::DeTable;
 
 use super::report::Report;
 use crate::{Place, limits};
+
+/// Syntax errors reported of one file.
+const MOST_SYNTAX_ERRORS: usize = 3;
 
 /// One file's text and the report that its faults go to.
 #[derive(Debug)]
@@ -36,12 +40,17 @@ impl<'a> Source<'a> {
         Place { file: Arc::clone(&self.file), line: line as u32, column: column as u32 }
     }
 
-    /// The document's top table; `None` if it is no TOML, and every syntax error is reported.
+    /// The document's top table; `None` if it is no TOML. Of the syntax errors the first of each line is
+    /// reported, and only a few: most of the later ones come from misreading an earlier one.
     pub(crate) fn parse(&self) -> Option<DeTable<'a>> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
-        for error in &errors {
+        let placed = errors.iter().map(|error| {
             let place = error.span().map_or_else(|| self.whole(), |span| self.place(span.start));
-            self.report.fault(&place, error.message().replacen(", expected ", "; expected ", 1));
+            (place.line, (place, error.message().replacen(", expected ", "; expected ", 1)))
+        });
+        let first_of_lines: BTreeMap<_, _> = placed.rev().collect();
+        for (place, message) in first_of_lines.into_values().take(MOST_SYNTAX_ERRORS) {
+            self.report.fault(&place, message);
         }
         errors.is_empty().then(|| document.into_inner())
     }

@@ -43,28 +43,30 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// The document itself.
+    /// The document itself, if it is of version 1: nothing can be said of another.
     pub(crate) fn document(
         source: &'a Source<'a>,
         entries: &'a DeTable<'a>,
         schema: &'static Schema,
-    ) -> Self {
-        Table::open(source, entries, schema, source.whole())
-    }
-
-    fn open(
-        source: &'a Source<'a>,
-        entries: &'a DeTable<'a>,
-        schema: &'static Schema,
-        place: Place,
-    ) -> Table<'a> {
-        for (key, _) in entries.iter() {
-            if !schema.keys.iter().any(|known| known.0 == key.get_ref()) {
-                let message = schema.unknown(key.get_ref());
-                source.report.fault(&source.place(key.span().start), message);
+    ) -> Option<Table<'a>> {
+        let table = Table { source, schema, entries, place: source.whole() };
+        let version = table.required("version")?;
+        match version.integer(0..=u32::MAX)? {
+            1 => Some(table.with_known_keys()),
+            other => {
+                version.refuse(format!("version {other} is not known to this ringway; write version = 1"))
             }
         }
-        Table { source, schema, entries, place }
+    }
+
+    /// Reports the keys that the schema does not have.
+    fn with_known_keys(self) -> Table<'a> {
+        for (key, _) in self.entries.iter() {
+            if !self.schema.keys.iter().any(|known| known.0 == key.get_ref()) {
+                self.fault_at(&self.source.place(key.span().start), self.schema.unknown(key.get_ref()));
+            }
+        }
+        self
     }
 
     /// Where the table begins.
@@ -80,17 +82,6 @@ impl<'a> Table<'a> {
     /// Like [`Table::fault`], at a place inside the table.
     pub(crate) fn fault_at(&self, place: &Place, message: impl Into<String>) {
         self.source.report.fault(place, message);
-    }
-
-    /// Checks the document's `version`; nothing else can be understood if it is another.
-    pub(crate) fn version(&self) -> Option<()> {
-        let version = self.required("version")?;
-        match version.integer(0..=u32::MAX)? {
-            1 => Some(()),
-            other => {
-                version.refuse(format!("version {other} is not known to this ringway; write version = 1"))
-            }
-        }
     }
 
     /// The value of `key`, if it is there.
@@ -135,7 +126,7 @@ impl Schema {
         let within = if self.name.is_empty() { "" } else { " in " };
         let remedy = match nearest(key, known()) {
             Some(meant) => format!("did you mean {meant}?"),
-            None => format!("the keys are {}", known().collect::<Vec<_>>().join(", ")),
+            None => format!("known keys: {}", known().collect::<Vec<_>>().join(", ")),
         };
         format!("unknown key {key:?}{within}{}; {remedy}", self.name)
     }
@@ -244,6 +235,7 @@ impl<'a> Item<'a> {
     pub(crate) fn table(&self, schema: &'static Schema) -> Option<Table<'a>> {
         let entries = self.value.get_ref().as_table();
         let entries = entries.or_else(|| self.unexpected("a table"))?;
-        Some(Table::open(self.source, entries, schema, self.place()))
+        let table = Table { source: self.source, schema, entries, place: self.place() };
+        Some(table.with_known_keys())
     }
 }

@@ -1,0 +1,62 @@
+//! The annotated examples under deploy/examples load as they are and show every key.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use ringway_config::{Config, DnsData, Faults, Member, PortRange, Proto, conflicts};
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples").join(name)
+}
+
+#[test]
+fn the_example_gateway_loads_and_overlaps_nothing() {
+    let config = Config::load(&example("gateway.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(config.id.spiffe(&config.own.domain), "spiffe://acme.consortium.example/gateway/gw");
+    assert_eq!(config.members.len(), 1);
+    assert_eq!(config.dns.records.len(), 5);
+    assert_eq!(config.dns.records[4].data, DnsData::Cname("orderer0.acme.consortium.example".into()));
+    assert_eq!(conflicts(&config, &[], &BTreeSet::new()), Faults::default());
+}
+
+#[test]
+fn the_example_policy_admits_fabric_and_echo() {
+    let config = Config::load(&example("gateway.toml")).unwrap();
+    let rules = config.policy.expect("the example has a policy");
+    let fabric: Vec<PortRange> =
+        vec![PortRange { first: 7050, last: 7051 }, PortRange { first: 7054, last: 7054 }];
+    assert_eq!((rules[0].proto, &rules[0].ports, &rules[0].from), (Proto::Tcp, &fabric, &None));
+    assert_eq!((rules[1].proto, rules[1].ports.len()), (Proto::Icmp, 0));
+    assert_eq!(rules[2].from.as_ref().map(|org| org.as_str()), Some("beta"));
+}
+
+#[test]
+fn the_example_record_loads_and_shows_every_kind_of_endpoint() {
+    let member = Member::load(&example("acme.member.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+    let endpoints: Vec<String> = member.gateways[0].endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(endpoints, ["gw.acme.example:4600", "203.0.113.5:4600", "[2001:db8::5]:4600"]);
+    assert_eq!(member.roots.len(), 1);
+    assert_eq!((member.revoked.gateways.len(), member.revoked.keys.len()), (1, 1));
+}
+
+#[test]
+fn what_the_example_calls_a_default_is_the_default() {
+    let shown = Config::load(&example("gateway.toml")).unwrap();
+    let dir = scratch();
+    std::fs::create_dir_all(dir.join("members")).unwrap();
+    std::fs::copy(example("acme.member.toml"), dir.join("acme.member.toml")).unwrap();
+    let least = "version = 1\norg = \"acme\"\ngateway = \"gw\"\nsite = \"west\"\nlisten = \"0.0.0.0:4600\"\n\
+                 [identity]\nrecord = \"acme.member.toml\"\ncertificate = \"a\"\nkey = \"b\"\n";
+    std::fs::write(dir.join("gateway.toml"), least).unwrap();
+    let least = Config::load(&dir.join("gateway.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!((least.tun, least.routes, least.dns.ttl), (shown.tun, shown.routes, shown.dns.ttl));
+    assert_eq!(least.members_dir.file_name(), shown.members_dir.file_name());
+    assert_eq!(least.state_dir.file_name(), shown.state_dir.file_name());
+    assert_eq!(least.socket.file_name(), shown.socket.file_name());
+    assert_eq!((least.policy, least.dns.listen.len(), least.reserved.len()), (None, 0, 0));
+}
+
+/// A directory for one test.
+fn scratch() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("least")
+}
