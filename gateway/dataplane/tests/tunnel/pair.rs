@@ -1,0 +1,169 @@
+//! Two gateways that hold each other's keys, in two namespaces joined by a cable.
+//!
+//! ```text
+//!   left                                        right
+//!   10.1.0.1, fd00:1::1 on rw0 (TUN)            10.2.0.1, fd00:2::1 on rw0 (TUN)
+//!   192.0.2.1, 2001:db8::1 on wan ────veth──── wan, 192.0.2.2 and .22, 2001:db8::2
+//! ```
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ringway_dataplane::*;
+use tun_rs::{DeviceBuilder, SyncDevice};
+
+use super::netns::{Netns, ip};
+
+/// What a sink was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Quic { datagram: Vec<u8>, from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8> },
+    Event(Event),
+}
+
+struct Sink(SyncSender<Taken>);
+
+impl ControlSink for Sink {
+    fn quic(&mut self, datagram: &[u8], from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8>) -> bool {
+        self.0.try_send(Taken::Quic { datagram: datagram.to_vec(), from, to, ecn }).is_ok()
+    }
+
+    fn event(&mut self, event: Event) -> bool {
+        self.0.try_send(Taken::Event(event)).is_ok()
+    }
+}
+
+/// One of the two gateways.
+pub(crate) struct Gateway {
+    pub(crate) dataplane: Option<Dataplane>,
+    pub(crate) netns: Netns,
+    pub(crate) socket: Arc<UdpSocket>,
+    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) incoming: Arc<Incoming>,
+    /// Of the gateway itself.
+    pub(crate) counters: Arc<Counters>,
+    /// Of its one peer.
+    pub(crate) peer: Arc<Counters>,
+    pub(crate) taken: Receiver<Taken>,
+}
+
+impl Gateway {
+    /// The next thing the sink was given.
+    pub(crate) fn next(&self) -> Taken {
+        self.taken.recv_timeout(Duration::from_secs(10)).expect("the sink is given something")
+    }
+
+    pub(crate) fn next_event(&self) -> Event {
+        match self.next() {
+            Taken::Event(event) => event,
+            other => panic!("{other:?} is no event"),
+        }
+    }
+
+    /// Nothing but what the kernel says on every link by itself: link-local router solicitations and
+    /// multicast reports, which no tunnel carries.
+    pub(crate) fn assert_nothing_dropped(&self) {
+        for counters in [&self.counters, &self.peer] {
+            let counts = counters.snapshot();
+            let told = |(reason, count): &(DropReason, u64)| *count > 0 && *reason != DropReason::OwnSource;
+            let drops: Vec<_> = counts.drops().filter(told).collect();
+            assert!(drops.is_empty(), "{}: {drops:?}", self.netns.name());
+        }
+    }
+}
+
+/// What the outer packets are.
+#[derive(Clone, Copy)]
+pub(crate) enum Wan {
+    /// IPv4 from an IPv4 socket.
+    V4,
+    /// IPv6.
+    V6,
+    /// IPv4 from an IPv6 socket.
+    Mapped,
+}
+
+impl Wan {
+    fn listen(self) -> &'static str {
+        if matches!(self, Wan::V4) { "0.0.0.0:4600" } else { "[::]:4600" }
+    }
+
+    fn address(self, number: u8) -> SocketAddr {
+        let address = match self {
+            Wan::V4 | Wan::Mapped => format!("192.0.2.{number}:4600"),
+            Wan::V6 => format!("[2001:db8::{number}]:4600"),
+        };
+        address.parse().unwrap()
+    }
+}
+
+/// Both gateways, running.
+pub(crate) fn pair(aead: Aead, wan: Wan) -> (Gateway, Gateway) {
+    let (left, right) = (Netns::new(), Netns::new());
+    ip(&format!("link add wan netns {} type veth peer name wan netns {}", left.name(), right.name()));
+    for (netns, number) in [(&left, 1), (&right, 2)] {
+        netns.ip(&format!("addr add 192.0.2.{number}/24 dev wan"));
+        netns.ip(&format!("addr add 192.0.2.{number}{number}/24 dev wan"));
+        netns.ip(&format!("addr add 2001:db8::{number}/64 dev wan nodad"));
+        netns.ip("link set wan up");
+    }
+    (start(left, 1, aead, wan), start(right, 2, aead, wan))
+}
+
+/// Starts the gateway whose number is in all its addresses.
+fn start(netns: Netns, here: u8, aead: Aead, wan: Wan) -> Gateway {
+    let there = 3 - here;
+    let (tun, socket) = netns.within(move || (tun(), bind(wan.listen())));
+    netns.ip(&format!("addr add 10.{here}.0.1/24 dev rw0"));
+    netns.ip(&format!("addr add fd00:{here}::1/64 dev rw0 nodad"));
+    netns.ip("link set rw0 up");
+    netns.ip(&format!("route add 10.{there}.0.0/24 dev rw0 src 10.{here}.0.1"));
+    netns.ip(&format!("route add fd00:{there}::/64 dev rw0 src fd00:{here}::1"));
+
+    // The index and the secret of a direction: those of its receiver.
+    let (counters, peer) = (Arc::new(Counters::new()), Arc::new(Counters::new()));
+    let path = Path::new(wan.address(there), None);
+    let secret = |number: u8| Secret::new([number; 48]);
+    let index = |number: u8| 0x0100_0000 * u32::from(number);
+    let outgoing = Arc::new(Outgoing::new(index(there), aead, &secret(there), path, peer.clone()));
+    let incoming = Incoming::new(index(here), aead, &secret(here), SiteNo(there.into()), peer.clone());
+    let incoming = Arc::new(incoming);
+    incoming.answer_through(outgoing.clone());
+
+    let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
+    builder.incoming(incoming.clone());
+    for prefix in [format!("10.{here}.0.0/24"), format!("fd00:{here}::/64")] {
+        builder.own(prefix.parse().unwrap());
+    }
+    for prefix in [format!("10.{there}.0.0/24"), format!("fd00:{there}::/64")] {
+        builder.authorize(prefix.parse().unwrap(), SiteNo(there.into()));
+        builder.route(prefix.parse().unwrap(), outgoing.clone());
+    }
+    let snapshot = Arc::new(ArcSwap::from_pointee(builder.build()));
+    let (given, taken) = sync_channel(1024);
+    let dataplane =
+        Dataplane::start(Arc::new(tun), socket.clone(), snapshot.clone(), counters.clone(), Sink(given))
+            .unwrap();
+    Gateway { dataplane: Some(dataplane), netns, socket, snapshot, outgoing, incoming, counters, peer, taken }
+}
+
+fn tun() -> SyncDevice {
+    DeviceBuilder::new()
+        .name("rw0")
+        .mtu(1420)
+        .with(|tun| {
+            tun.offload(true);
+        })
+        .build_sync()
+        .expect("root may make a TUN device")
+}
+
+fn bind(listen: &str) -> Arc<UdpSocket> {
+    let socket = UdpSocket::bind(listen).unwrap();
+    configure_socket(&socket, 0x5257_4159).unwrap();
+    Arc::new(socket)
+}
