@@ -1,1 +1,41 @@
-//! Placeholder.
+//! Ringway's private DNS: each organization's zone, the others' replicas, and the server that answers from them.
+//!
+//! Reading order: [`name`], [`rrset`] and [`rdata`] (the words), [`zone`] with [`draft`] (how one is
+//! made) and `tree` (how one is searched), [`answer`](mod@answer) (what a question gets), [`zones`] (what is
+//! published), [`replica`], [`transfer`], [`serial`] and [`store`] (how zones travel and stay), then
+//! [`server`] and [`acl`] (who is answered, and how).
+
+#![forbid(unsafe_code)]
+
+pub mod acl;
+pub mod answer;
+mod disk;
+pub mod draft;
+pub mod name;
+pub mod own;
+pub mod rdata;
+pub mod replica;
+pub mod rrset;
+pub mod serial;
+pub mod server;
+pub mod store;
+pub mod transfer;
+mod tree;
+pub mod zone;
+pub mod zonefile;
+pub mod zones;
+
+pub use acl::Acl;
+pub use answer::{Outcome, Transport, answer};
+pub use draft::{Draft, ZoneError};
+pub use name::Name;
+pub use own::OwnZoneError;
+pub use replica::ReplicaError;
+pub use rrset::RRset;
+pub use serial::SerialStore;
+pub use server::{BindError, Counters, Server};
+pub use store::{ReplicaStore, StoreError, Stored};
+pub use transfer::{Due, Offer, Progress, Transfer, TransferError, Verdict};
+pub use zone::Zone;
+pub use zonefile::ZoneFileError;
+pub use zones::{Origin, PublishError, ZoneSet, ZoneStatus, Zones};

@@ -1,0 +1,55 @@
+//! [`Reply`]: an answer before it has become bytes.
+
+use super::rcode;
+use crate::name::Name;
+use crate::rdata::kind;
+use crate::rrset::RRset;
+
+/// Code, flag and sections. Borrows its records from the zones.
+#[derive(Debug, Default)]
+pub(super) struct Reply<'z> {
+    pub(super) rcode: u16,
+    /// Authoritative (RFC 1034, section 6.2.1): about the first owner in the answer section.
+    pub(super) aa: bool,
+    pub(super) answer: Vec<Rr<'z>>,
+    pub(super) authority: Vec<Rr<'z>>,
+    pub(super) additional: Vec<Rr<'z>>,
+}
+
+/// An RRset and the name it is given at, which a wildcard makes another than that in the zone.
+#[derive(Debug)]
+pub(super) struct Rr<'z> {
+    pub(super) owner: Name,
+    pub(super) ttl: u32,
+    pub(super) data: Data<'z>,
+    /// A referral is useless without it: if it does not fit, the answer is truncated (RFC 9471).
+    pub(super) needed: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Data<'z> {
+    /// From a zone.
+    Set(&'z RRset),
+    /// A CNAME made from a DNAME (RFC 6672, section 3.1).
+    Cname(Box<Name>),
+}
+
+impl<'z> Rr<'z> {
+    pub(super) fn at(owner: Name, set: &'z RRset) -> Rr<'z> {
+        Rr { owner, ttl: set.ttl(), data: Data::Set(set), needed: false }
+    }
+
+    pub(super) fn kind(&self) -> u16 {
+        match self.data {
+            Data::Set(set) => set.kind(),
+            Data::Cname(_) => kind::CNAME,
+        }
+    }
+}
+
+impl Reply<'_> {
+    pub(super) fn error(rcode: u16) -> Self {
+        debug_assert_ne!(rcode, rcode::NOERROR);
+        Reply { rcode, ..Reply::default() }
+    }
+}

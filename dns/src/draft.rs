@@ -1,0 +1,197 @@
+//! [`Draft`]: a zone being written, record by record, whoever the source is (configuration, zone file,
+//! replica). The only way to a [`Zone`], so every zone obeys the rules checked here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::name::{Name, NameError};
+use crate::rdata::{self, RdataError, kind};
+use crate::rrset::RRset;
+use crate::tree::{Node, Tree};
+use crate::zone::Zone;
+
+/// What breaks a rule of zones.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ZoneError {
+    /// The owner is not at or below the apex.
+    #[error("{owner} is outside the zone {apex}")]
+    Outside {
+        /// The record's owner.
+        owner: String,
+        /// The zone.
+        apex: String,
+    },
+    /// A text that is no name.
+    #[error("{text:?} is no domain name: {reason}")]
+    Name {
+        /// What was written.
+        text: String,
+        /// Why it is none.
+        reason: NameError,
+    },
+    /// A question or pseudo type.
+    #[error("type {kind} cannot stand in a zone")]
+    Kind {
+        /// Number of the type.
+        kind: u16,
+    },
+    /// The data is malformed.
+    #[error(transparent)]
+    Data(#[from] RdataError),
+    /// Above 2^31 - 1 seconds (RFC 2181, section 8).
+    #[error("a TTL may be at most 2147483647 seconds")]
+    Ttl,
+    /// No SOA at the apex, or more than one, or one elsewhere (RFC 1035, section 5.2).
+    #[error("a zone has exactly one SOA record, at its apex")]
+    Soa,
+    /// A CNAME with a second record at the same name (RFC 2181, section 10.1).
+    #[error("{owner} has a CNAME and can have no other record")]
+    Alias {
+        /// The name.
+        owner: String,
+    },
+    /// More than one DNAME at a name (RFC 6672, section 2.4).
+    #[error("{owner} has more than one DNAME")]
+    Dname {
+        /// The name.
+        owner: String,
+    },
+    /// A set that fits into no message.
+    #[error("the records of type {kind} at {owner} take more than {MAX_SET} octets")]
+    Large {
+        /// The name.
+        owner: String,
+        /// Number of the type.
+        kind: u16,
+    },
+}
+
+/// Octets of data that one RRset may have, so that it fits into a TCP message whatever its owner is.
+pub const MAX_SET: usize = 48 * 1024;
+
+/// Records gathered so far.
+#[derive(Debug)]
+pub struct Draft {
+    apex: Name,
+    nodes: Vec<Sketch>,
+    records: usize,
+}
+
+/// One name of a draft.
+#[derive(Debug, Default)]
+struct Sketch {
+    sets: BTreeMap<u16, Set>,
+    children: HashMap<Box<[u8]>, usize>,
+}
+
+#[derive(Debug)]
+struct Set {
+    ttl: u32,
+    size: usize,
+    data: BTreeSet<Box<[u8]>>,
+}
+
+impl Draft {
+    /// An empty zone.
+    pub fn new(apex: Name) -> Draft {
+        Draft { apex, nodes: vec![Sketch::default()], records: 0 }
+    }
+
+    /// Adds one record. One that is there already changes nothing; where TTLs of a set differ, the
+    /// lowest holds (RFC 2181, section 5.2).
+    pub fn add(&mut self, owner: &Name, kind: u16, ttl: u32, data: &[u8]) -> Result<(), ZoneError> {
+        if !owner.is_within(&self.apex) {
+            return Err(ZoneError::Outside { owner: owner.to_string(), apex: self.apex.to_string() });
+        }
+        if !rdata::is_data(kind) {
+            return Err(ZoneError::Kind { kind });
+        }
+        rdata::check(kind, data)?;
+        if ttl > i32::MAX as u32 {
+            return Err(ZoneError::Ttl);
+        }
+        if kind == kind::SOA && *owner != self.apex {
+            return Err(ZoneError::Soa);
+        }
+        let number = self.number(owner);
+        let node = &mut self.nodes[number];
+        node.check_company(owner, kind, data)?;
+        let set = node.sets.entry(kind).or_insert_with(|| Set { ttl, size: 0, data: BTreeSet::new() });
+        set.ttl = set.ttl.min(ttl);
+        if set.data.insert(data.into()) {
+            set.size += 12 + data.len();
+            self.records += 1;
+        }
+        if set.size > MAX_SET {
+            return Err(ZoneError::Large { owner: owner.to_string(), kind });
+        }
+        Ok(())
+    }
+
+    /// Number of records so far.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// The zone, if it has its SOA.
+    pub fn finish(mut self) -> Result<Zone, ZoneError> {
+        let soa = self.nodes[0].sets.get(&kind::SOA).ok_or(ZoneError::Soa)?;
+        if soa.data.len() != 1 {
+            return Err(ZoneError::Soa);
+        }
+        let depth = self.apex.labels().count();
+        let mut tree = Tree::new(self.nodes[0].node(), depth);
+        self.hang_children(0, &mut tree, 0);
+        Ok(Zone::of(self.apex, tree, self.records))
+    }
+
+    fn hang_children(&mut self, from: usize, tree: &mut Tree, to: u32) {
+        for (label, number) in std::mem::take(&mut self.nodes[from].children) {
+            let hung = tree.hang(to, &label, self.nodes[number].node());
+            self.hang_children(number, tree, hung);
+        }
+    }
+
+    /// The sketch of `owner`; it and what is missing above it are made.
+    fn number(&mut self, owner: &Name) -> usize {
+        let labels = owner.labels();
+        let below = labels.count() - self.apex.labels().count();
+        (0..below).rev().fold(0, |number, i| {
+            if let Some(&child) = self.nodes[number].children.get(labels.label(i)) {
+                return child;
+            }
+            let child = self.nodes.len();
+            self.nodes.push(Sketch::default());
+            self.nodes[number].children.insert(labels.label(i).into(), child);
+            child
+        })
+    }
+}
+
+impl Sketch {
+    /// What may stand beside what at one name.
+    fn check_company(&self, owner: &Name, kind: u16, data: &[u8]) -> Result<(), ZoneError> {
+        let other = |set: &Set| !set.data.contains(data);
+        let aliased = self.sets.get(&kind::CNAME);
+        // RFC 2181, section 10.1; DNSSEC's own records, which may stay, are not served yet.
+        if aliased.is_some_and(|set| kind != kind::CNAME || other(set))
+            || kind == kind::CNAME && self.sets.keys().any(|&k| k != kind::CNAME)
+        {
+            return Err(ZoneError::Alias { owner: owner.to_string() });
+        }
+        if kind == kind::DNAME && self.sets.get(&kind).is_some_and(other) {
+            return Err(ZoneError::Dname { owner: owner.to_string() });
+        }
+        Ok(())
+    }
+
+    fn node(&mut self) -> Node {
+        let sets = std::mem::take(&mut self.sets);
+        Node::new(sets.iter().map(|(kind, set)| set.pack(*kind)).collect())
+    }
+}
+
+impl Set {
+    fn pack(&self, kind: u16) -> RRset {
+        RRset::pack(kind, self.ttl, self.data.iter().map(|datum| &**datum))
+    }
+}

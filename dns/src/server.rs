@@ -1,0 +1,163 @@
+//! [`Server`]: listens on UDP and TCP, asks [`answer()`](crate::answer()) and nothing else.
+//!
+//! One task per UDP socket and per TCP listener, one per TCP connection; no task per question, no
+//! buffer per question. Who is not in the [`Acl`] gets silence: UDP is dropped, TCP closed.
+
+mod counters;
+mod tcp;
+mod udp;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use counters::Counters;
+
+use crate::acl::Acl;
+use crate::zones::Zones;
+
+/// Sockets that are bound and wait for [`Server::run`].
+#[derive(Debug)]
+pub struct Server {
+    sockets: Vec<(UdpSocket, TcpListener)>,
+    shared: Shared,
+}
+
+/// What every task of the server reads.
+#[derive(Debug, Clone)]
+struct Shared {
+    zones: Arc<Zones>,
+    acl: Arc<ArcSwap<Acl>>,
+    counters: Arc<Counters>,
+}
+
+/// Why the server cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Private names are answered on private addresses only.
+    #[error("dns cannot listen on {0}: it is no private address; list addresses of this site's own network")]
+    NotPrivate(SocketAddr),
+    /// The host does not have the address (yet).
+    #[error(
+        "dns cannot listen on {0}: this host does not have the address; add it to an interface first, or correct [dns] listen"
+    )]
+    NoSuchAddress(SocketAddr),
+    /// Somebody else listens there.
+    #[error("dns cannot listen on {0}: another server does; stop it, or give it and us different addresses")]
+    InUse(SocketAddr),
+    /// Anything else.
+    #[error("dns cannot listen on {address}")]
+    Io {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Server {
+    /// Binds UDP and TCP on every address. Port 0 takes one that is free for both.
+    pub async fn bind(
+        addresses: &[SocketAddr],
+        zones: Arc<Zones>,
+        acl: Arc<ArcSwap<Acl>>,
+    ) -> Result<Server, BindError> {
+        let mut sockets = Vec::with_capacity(addresses.len());
+        for &address in addresses {
+            if !is_private(address.ip()) {
+                return Err(BindError::NotPrivate(address));
+            }
+            sockets.push(bind_both(address).await.map_err(|error| named(address, error))?);
+        }
+        Ok(Server { sockets, shared: Shared { zones, acl, counters: Arc::default() } })
+    }
+
+    /// The addresses bound, with their ports.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect()
+    }
+
+    /// What it counts from now on.
+    pub fn counters(&self) -> Arc<Counters> {
+        self.shared.counters.clone()
+    }
+
+    /// Answers until `cancel`; then every connection is closed and every task gone.
+    pub async fn run(self, cancel: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let connections = tcp::Connections::default();
+        for (udp, tcp) in self.sockets {
+            tasks.spawn(cancel.clone().run_until_cancelled_owned(udp::serve(udp, self.shared.clone())));
+            let listener = tcp::Listener {
+                socket: tcp,
+                shared: self.shared.clone(),
+                connections: connections.clone(),
+                tasks: tasks.clone(),
+                cancel: cancel.clone(),
+            };
+            tasks.spawn(cancel.clone().run_until_cancelled_owned(listener.serve()));
+        }
+        cancel.cancelled().await;
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    // A free TCP port may be taken on UDP: with port 0, try a few.
+    let mut tries = if address.port() == 0 { 16 } else { 1 };
+    loop {
+        tries -= 1;
+        let tcp = TcpListener::bind(address).await?;
+        match UdpSocket::bind(tcp.local_addr()?).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => (),
+            udp => return Ok((udp?, tcp)),
+        }
+    }
+}
+
+fn named(address: SocketAddr, source: io::Error) -> BindError {
+    match source.kind() {
+        io::ErrorKind::AddrNotAvailable => BindError::NoSuchAddress(address),
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        _ => BindError::Io { address, source },
+    }
+}
+
+/// RFC 1918, shared space (RFC 6598), link-local, loopback; unique local IPv6 (RFC 4193).
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 0x40;
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refusal(address: &str) -> String {
+        let address = address.parse().unwrap();
+        let error = Server::bind(&[address], Arc::default(), Arc::default()).await.unwrap_err();
+        error.to_string()
+    }
+
+    #[tokio::test]
+    async fn an_address_that_cannot_be_used_is_named_with_what_to_do() {
+        let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        assert!(refusal(&address).await.starts_with(&format!("dns cannot listen on {address}: another")));
+        assert!(refusal("10.254.253.252:5353").await.contains("does not have the address"));
+        for public in ["0.0.0.0:53", "[::]:53", "8.8.8.8:53", "[2001:db8::1]:53", "100.128.0.1:53"] {
+            assert!(refusal(public).await.contains("no private address"), "{public}");
+        }
+    }
+}

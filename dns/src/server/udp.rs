@@ -1,0 +1,40 @@
+//! The UDP loop: one datagram in, at most one out, from the socket that was asked and so from its address.
+
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::sleep;
+
+use super::Shared;
+use crate::answer::{MAX_UDP, Outcome, Transport, answer};
+
+/// Larger questions are cut off, and then malformed.
+const MAX_QUESTION: usize = 4096;
+/// Between attempts while the socket itself fails (interface down, no memory).
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers for ever.
+pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
+    let mut question = vec![0; MAX_QUESTION];
+    let mut response = Vec::with_capacity(MAX_UDP);
+    loop {
+        let (len, asker) = match socket.recv_from(&mut question).await {
+            Ok(received) => received,
+            Err(error) => {
+                tracing::warn!(%error, "Receiving DNS questions failed");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        if !shared.acl.load().admits(asker.ip()) {
+            shared.counters.foreign.add();
+            continue;
+        }
+        let outcome = answer(&shared.zones.load(), &question[..len], Transport::Udp, &mut response);
+        shared.counters.count(Transport::Udp, outcome);
+        // A full send buffer drops the answer, as the network might; the asker asks again.
+        if outcome != Outcome::Silent && socket.try_send_to(&response, asker).is_err() {
+            shared.counters.unsent.add();
+        }
+    }
+}
