@@ -1,10 +1,11 @@
 //! [`run`]: brings a gateway up, keeps it up until it is told to end, and takes it down.
 //!
 //! ```text
-//!   prepare ─► packet filter ─► routes (unreachable) ─► TUN ─► socket, data plane ─► QUIC ─► DNS ─► drive
+//!   prepare ─► TUN ─► packet filter ─► forwarding ─► socket, data plane ─► routes ─► QUIC ─► DNS ─► drive
 //! ```
-//! The order fails closed: the filter stands before a packet can come, and the routes keep private
-//! traffic off the default route before the first tunnel is up. Down goes the reverse way; the
+//! The order fails closed: the device's name is the lock against a second daemon; the filter stands before
+//! anything is forwarded and before the data plane writes a packet to the device; and the routes keep
+//! private traffic off the default route before the first tunnel is up. Down goes the reverse way; the
 //! `unreachable` routes stay.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -90,14 +91,15 @@ impl Gateway {
         let membership = membership(&config, &rulings);
         accepted::save(&config.state_dir, &accepted::after(&config, &rulings, &before))?;
 
+        let (tun, index) = open_tun(&config.tun, TUNNEL_MTU)?;
         let needed = Families::of(membership.own());
-        let forwarding = Forwarding::enable(needed, &config.state_dir.join("kernel-settings.json"))?;
+        let forwarding = Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
         let mut firewall = Nft::new(&config.tun);
         firewall.apply(&policy(&config, &membership, forwarding.ours())).await?;
+        forwarding.enable()?;
         if let Some(idle) = short_idle_timeout() {
             tracing::warn!(?idle, "The kernel forgets idle TCP connections early: gRPC streams will break");
         }
-        let (tun, index) = open_tun(&config.tun, TUNNEL_MTU)?;
         let links = Links::read(&config.tun).await?;
         let (routes, wishes) = watch::channel(keeper::wanted(&membership, &Default::default(), &links));
         let kernel = KernelRoutes::open(config.routes, index)?;
@@ -154,8 +156,8 @@ impl Gateway {
         services.wait().await;
         dataplane.stop();
         // The data plane held the device: it is gone now, and the filter may follow.
-        Nft::new(&config.tun).remove().await?;
         forwarding.restore()?;
+        Nft::new(&config.tun).remove().await?;
         // A socket file that is gone already is no loss.
         let _ = std::fs::remove_file(&config.socket);
         ended.map_err(anyhow::Error::msg)?;

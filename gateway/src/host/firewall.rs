@@ -22,6 +22,7 @@
 //! The data plane has checked sources and destinations before; the filter decides on services, and is a
 //! second pair of eyes.
 
+mod draft;
 mod memory;
 mod nft;
 mod rules;

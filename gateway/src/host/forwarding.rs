@@ -4,6 +4,10 @@
 //! forwarding is its own doing and must be guarded ([`Forwarding::ours`], the packet filter's
 //! `guard_forwarding`): a host that was no router before must not become one between WAN and LAN.
 //!
+//! ```text
+//!   prepare ──► the packet filter, guarding what is ours() ──► enable ── ... ──► restore ──► filter removed
+//! ```
+//!
 //! Decided: what this daemon switched on, it switches off at its end ([`Forwarding::restore`]); the guard
 //! goes with it, and an unguarded router would be left behind otherwise. Whoever needs forwarding besides
 //! sets it on the host (`sysctl.d`); then nothing is changed, guarded or restored here.
@@ -61,37 +65,38 @@ pub enum ForwardingError {
 }
 
 impl Forwarding {
-    /// Enables forwarding for the families that the site has. `memory` is a file of the daemon's own, in
-    /// its state directory.
-    pub fn enable(needed: Families, memory: &Path) -> Result<Forwarding, ForwardingError> {
+    /// Finds out what must change for the families that the site has, and remembers it. `memory` is a file
+    /// of the daemon's own, in its state directory. Nothing is changed yet: the guard comes first.
+    pub fn prepare(needed: Families, memory: &Path) -> Result<Forwarding, ForwardingError> {
         let mut changes = memory::recall(memory);
-        let new: Vec<_> = plan(needed)
-            .into_iter()
-            .filter_map(|(key, after)| {
-                let before = sysctl::read(&key).ok()?;
-                (before != after).then(|| Change { key, before, after: after.into() })
-            })
-            .collect();
-        for change in &new {
-            // Keep the oldest value, if somebody undid our change while we were away.
-            if !changes.iter().any(|known| known.key == change.key) {
-                changes.push(change.clone());
+        let known = changes.clone();
+        for (key, after) in plan(needed) {
+            let Ok(before) = sysctl::read(&key) else { continue };
+            // Of a setting that somebody undid while we were away, the oldest value counts.
+            if before != after && !changes.iter().any(|change| change.key == key) {
+                changes.push(Change { key, before, after: after.into() });
             }
         }
-        if !new.is_empty() {
+        if changes != known {
             memory::remember(memory, &changes)
                 .map_err(|source| ForwardingError::Memory { path: memory.into(), source })?;
         }
-        for change in new {
+        Ok(Forwarding { changes, memory: memory.into() })
+    }
+
+    /// Switches forwarding on.
+    pub fn enable(&self) -> Result<(), ForwardingError> {
+        for change in &self.changes {
             match sysctl::write(&change.key, &change.after) {
-                Ok(()) => info!(key = change.key, before = change.before, "Changed a kernel setting"),
+                Ok(true) => info!(key = change.key, before = change.before, "Changed a kernel setting"),
+                Ok(false) => {}
                 Err(error) if change.key == MARKED_SOURCES => {
-                    warn!(%error, reason = %error.source, "Peers whose endpoint lies inside a prefix may be cut off");
+                    warn!(%error, reason = %error.source, "Peers whose endpoint lies in a prefix may be cut off");
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Forwarding { changes, memory: memory.into() })
+        Ok(())
     }
 
     /// The families that forward only because of this daemon.

@@ -23,6 +23,7 @@
 mod difference;
 mod kernel;
 mod memory;
+mod message;
 mod rule;
 
 use std::collections::BTreeMap;

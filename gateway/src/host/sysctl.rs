@@ -25,13 +25,15 @@ pub(super) fn read(key: &str) -> io::Result<String> {
     Ok(fs::read_to_string(path(key))?.trim().to_owned())
 }
 
-/// Sets `key`, unless it has that value already: `/proc/sys` is read-only in many containers.
-pub(super) fn write(key: &str, value: &str) -> Result<(), SysctlError> {
+/// Sets `key`, unless it has that value already: `/proc/sys` is read-only in many containers. True if
+/// something was changed.
+pub(super) fn write(key: &str, value: &str) -> Result<bool, SysctlError> {
     if read(key).is_ok_and(|now| now == value) {
-        return Ok(());
+        return Ok(false);
     }
     let error = |source| SysctlError { key: key.into(), value: value.into(), source };
-    fs::write(path(key), value).map_err(error)
+    fs::write(path(key), value).map_err(error)?;
+    Ok(true)
 }
 
 /// Names of the entries below `key`, sorted; empty if there is no such directory.

@@ -90,7 +90,7 @@ async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
 
 /// Runs the program and returns what it printed. It is killed when it takes too long.
 async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, FirewallError> {
-    let child = spawn(arguments)?;
+    let child = spawn(&PROGRAMS, arguments)?;
     let finished = tokio::time::timeout(PATIENCE, converse(child, input.unwrap_or_default())).await;
     let output = finished.map_err(|_| FirewallError::Timeout(PATIENCE))?.map_err(FirewallError::Run)?;
     if !output.status.success() {
@@ -101,8 +101,8 @@ async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, Firewa
     Ok(output.stdout)
 }
 
-fn spawn(arguments: &[&str]) -> Result<Child, FirewallError> {
-    for program in PROGRAMS {
+fn spawn(programs: &[&str], arguments: &[&str]) -> Result<Child, FirewallError> {
+    for program in programs {
         let mut command = Command::new(program);
         command.args(arguments).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -124,4 +124,15 @@ async fn converse(mut child: Child, input: &[u8]) -> io::Result<Output> {
         }
     }
     child.wait_with_output().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_program_is_named_with_its_package() {
+        let error = spawn(&["nft-that-is-not-there", "/nowhere/nft"], &[]).unwrap_err();
+        assert!(error.to_string().contains("install the Debian package nftables"));
+    }
 }

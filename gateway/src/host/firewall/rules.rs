@@ -1,4 +1,4 @@
-//! From a [`PolicySpec`] to the table that enforces it. Pure.
+//! From a [`PolicySpec`] to the table that enforces it. Pure; the order of rules is that of [`super`].
 //!
 //! ```text
 //!   prerouting ── arriving outer packets ──► the tunnel's mark
@@ -9,16 +9,11 @@
 //!
 //! Sets: `own-v4`, `members-v4`, `from-<org>-v4`, and the same for `v6`.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+use nftables::schema::Nftables;
+use nftables::types::NfHook;
+use ringway_config::{Allow, PortRange, Proto};
 
-use nftables::batch::Batch;
-use nftables::schema::{
-    Chain, Counter, NfListObject, Nftables, Rule, Set, SetFlag, SetType, SetTypeValue, Table,
-};
-use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
-use ringway_config::{Allow, PortRange, Prefix, Proto};
-
+use super::draft::{Draft, disjoint, outermost, set_name};
 use super::terms::{self, Family, Step};
 use super::{DropReason, PolicySpec};
 
@@ -29,224 +24,137 @@ const MEMBERS: &str = "members";
 /// Before routing decides, with the mark in sight.
 const PRIORITY_MANGLE: i32 = -150;
 const PRIORITY_FILTER: i32 = 0;
-/// The kernel keeps no longer comment with a rule.
-const COMMENT: usize = 127;
 
 /// Commands that put the table for `spec` in the place of whatever table has the name.
 pub(super) fn replace(table: &str, spec: &PolicySpec) -> Nftables<'static> {
     let mut draft = Draft::over(table);
-    draft.batch.add(draft.table());
-    for reason in DropReason::ALL {
-        draft.counter(reason);
-    }
-    draft.sets(spec);
+    draft.begin();
+    DropReason::ALL.into_iter().for_each(|reason| draft.counter(reason.as_str()));
+    add_sets(&mut draft, spec);
     draft.chain(FROM_TUN);
     draft.chain(TO_TUN);
-    draft.base("prerouting", NfHook::Prerouting, PRIORITY_MANGLE);
-    for (chain, hook) in [("input", NfHook::Input), ("forward", NfHook::Forward), ("output", NfHook::Output)]
-    {
-        draft.base(chain, hook, PRIORITY_FILTER);
-    }
-    draft.hooks(spec);
-    draft.from_tun(spec);
-    draft.to_tun(spec);
-    draft.batch.to_nftables()
+    draft.base_chain("prerouting", NfHook::Prerouting, PRIORITY_MANGLE);
+    draft.base_chain("input", NfHook::Input, PRIORITY_FILTER);
+    draft.base_chain("forward", NfHook::Forward, PRIORITY_FILTER);
+    draft.base_chain("output", NfHook::Output, PRIORITY_FILTER);
+    add_hooks(&mut draft, spec);
+    add_arrivals(&mut draft, spec);
+    add_departures(&mut draft, spec);
+    draft.finish()
 }
 
 /// Commands that leave no table of the name, whether there was one or not.
 pub(super) fn remove(table: &str) -> Nftables<'static> {
-    Draft::over(table).batch.to_nftables()
+    Draft::over(table).finish()
 }
 
-/// A transaction in the making.
-struct Draft {
-    table: Cow<'static, str>,
-    batch: Batch<'static>,
-}
-
-impl Draft {
-    /// Starts with the table gone. Adding first makes deleting work when there is none.
-    fn over(table: &str) -> Draft {
-        let mut draft = Draft { table: Cow::Owned(table.to_owned()), batch: Batch::new() };
-        draft.batch.add(draft.table());
-        draft.batch.delete(draft.table());
-        draft
+/// Base chains: which packets are ours to judge.
+fn add_hooks(draft: &mut Draft, spec: &PolicySpec) {
+    let outer = [terms::entered_elsewhere_than(&spec.tun), terms::is_local()];
+    draft.rule(
+        "prerouting",
+        outer.into_iter().chain(to_tunnel_port(spec)).chain([terms::set_mark(spec.mark)]),
+    );
+    draft.rule("input", [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)]);
+    draft.rule("forward", [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)]);
+    draft.rule("forward", [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)]);
+    draft.rule("output", [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)]);
+    let guarded = [(Family::V4, spec.guard_forwarding.v4), (Family::V6, spec.guard_forwarding.v6)];
+    for (family, _) in guarded.into_iter().filter(|(_, guarded)| *guarded) {
+        draft.rule("forward", then_drop([terms::is_family(family)], DropReason::Transit));
     }
+}
 
-    /// Base chains: which packets are ours to judge.
-    fn hooks(&mut self, spec: &PolicySpec) {
-        self.rule(
-            "prerouting",
-            [
-                terms::entered_elsewhere_than(&spec.tun),
-                terms::is_local(),
-                terms::is_tcp_or_udp(),
-                terms::is(terms::port("th"), terms::number(spec.tunnel_port)),
-                terms::set_mark(spec.mark),
-            ],
+/// What comes out of the tunnel.
+fn add_arrivals(draft: &mut Draft, spec: &PolicySpec) {
+    draft.rule(FROM_TUN, then_drop(to_tunnel_port(spec), DropReason::TunnelPort));
+    for family in Family::BOTH {
+        let stranger = terms::is_not_in_set(terms::source(family), &set_name(MEMBERS, family));
+        draft.rule(FROM_TUN, then_drop([stranger], DropReason::Stranger));
+    }
+    draft.rule(FROM_TUN, then_drop([terms::in_state(["invalid"])], DropReason::Invalid));
+    draft.rule(FROM_TUN, [terms::in_state(["established", "related"]), terms::accept()]);
+    match spec.allow.as_deref() {
+        Some([]) => {}
+        Some(allow) => {
+            add_dns(draft, spec);
+            allow.iter().for_each(|allow| add_allow(draft, spec, allow));
+        }
+        None => {
+            add_dns(draft, spec);
+            add_echo(draft);
+        }
+    }
+    draft.rule(FROM_TUN, terms::drop(DropReason::Denied));
+}
+
+/// What goes into the tunnel, from this host or from the site.
+fn add_departures(draft: &mut Draft, spec: &PolicySpec) {
+    // The kernel's own announcements on every link: nobody hears them here, and nobody did anything wrong.
+    for family in Family::BOTH {
+        draft.rule(
+            TO_TUN,
+            [terms::is(terms::destination(family), terms::multicast(family)), terms::discard()],
         );
-        self.rule("input", [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)]);
-        self.rule("forward", [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)]);
-        self.rule("forward", [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)]);
-        self.rule("output", [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)]);
-        let guarded = [(Family::V4, spec.guard_forwarding.v4), (Family::V6, spec.guard_forwarding.v6)];
-        for (family, _) in guarded.into_iter().filter(|(_, guarded)| *guarded) {
-            self.rule("forward", then_drop([terms::is_family(family)], DropReason::Transit));
+    }
+    draft.rule(TO_TUN, then_drop(to_tunnel_port(spec), DropReason::TunnelPort));
+    for family in Family::BOTH {
+        let foreign = terms::is_not_in_set(terms::source(family), &set_name(OWN, family));
+        draft.rule(TO_TUN, then_drop([foreign], DropReason::WrongSource));
+    }
+}
+
+fn add_dns(draft: &mut Draft, spec: &PolicySpec) {
+    for listen in &spec.dns {
+        let family = if listen.is_ipv4() { Family::V4 } else { Family::V6 };
+        let address = match listen.ip().is_unspecified() {
+            true => terms::is_in_set(terms::destination(family), &set_name(OWN, family)),
+            false => terms::is(terms::destination(family), terms::word(listen.ip().to_string())),
+        };
+        let port = terms::is(terms::port("th"), terms::number(listen.port()));
+        draft.rule(FROM_TUN, [address, terms::is_tcp_or_udp(), port, terms::count(), terms::accept()]);
+    }
+}
+
+fn add_echo(draft: &mut Draft) {
+    for family in Family::BOTH {
+        let own = terms::is_in_set(terms::destination(family), &set_name(OWN, family));
+        draft.rule(FROM_TUN, [own, terms::is_echo(family), terms::count(), terms::accept()]);
+    }
+}
+
+/// One rule of the policy: per family, since addresses are matched per family.
+fn add_allow(draft: &mut Draft, spec: &PolicySpec, allow: &Allow) {
+    // An organization that is no member now has no set, and nothing to match.
+    if allow.from.as_ref().is_some_and(|org| !spec.orgs.contains_key(org)) {
+        return;
+    }
+    for family in Family::BOTH {
+        let to = outermost(allow.to.iter().filter(|prefix| Family::of(prefix) == family));
+        if to.is_empty() {
+            continue;
         }
+        let from = allow
+            .from
+            .as_ref()
+            .map(|org| terms::is_in_set(terms::source(family), &set_name(&format!("from-{org}"), family)));
+        let service = match allow.proto {
+            Proto::Tcp => to_ports("tcp", &allow.ports),
+            Proto::Udp => to_ports("udp", &allow.ports),
+            Proto::Icmp => terms::is_echo(family),
+        };
+        let to = terms::is(terms::destination(family), terms::one_of(to.iter().map(terms::prefix)));
+        let steps = from.into_iter().chain([to, service, terms::count(), terms::accept()]);
+        draft.commented_rule(FROM_TUN, steps, &allow.place.to_string());
     }
+}
 
-    /// What comes out of the tunnel: see the order in [`super`].
-    fn from_tun(&mut self, spec: &PolicySpec) {
-        self.rule(FROM_TUN, then_drop(to_tunnel_port(spec), DropReason::TunnelPort));
-        for family in Family::BOTH {
-            let stranger = terms::is_not_in_set(terms::source(family), &set_name(MEMBERS, family));
-            self.rule(FROM_TUN, then_drop([stranger], DropReason::Stranger));
-        }
-        self.rule(FROM_TUN, then_drop([terms::in_state(["invalid"])], DropReason::Invalid));
-        self.rule(FROM_TUN, [terms::in_state(["established", "related"]), terms::accept()]);
-        match spec.allow.as_deref() {
-            Some([]) => {}
-            Some(allow) => {
-                self.dns(spec);
-                allow.iter().for_each(|allow| self.allow(spec, allow));
-            }
-            None => {
-                self.dns(spec);
-                self.echo();
-            }
-        }
-        self.rule(FROM_TUN, terms::drop(DropReason::Denied));
-    }
-
-    /// What goes into the tunnel, from this host or from the site.
-    fn to_tun(&mut self, spec: &PolicySpec) {
-        self.rule(TO_TUN, then_drop(to_tunnel_port(spec), DropReason::TunnelPort));
-        for family in Family::BOTH {
-            let foreign = terms::is_not_in_set(terms::source(family), &set_name(OWN, family));
-            self.rule(TO_TUN, then_drop([foreign], DropReason::WrongSource));
-        }
-    }
-
-    fn dns(&mut self, spec: &PolicySpec) {
-        for listen in &spec.dns {
-            let family = if listen.is_ipv4() { Family::V4 } else { Family::V6 };
-            let address = match listen.ip().is_unspecified() {
-                true => terms::is_in_set(terms::destination(family), &set_name(OWN, family)),
-                false => terms::is(terms::destination(family), terms::word(listen.ip().to_string())),
-            };
-            let port = terms::is(terms::port("th"), terms::number(listen.port()));
-            self.rule(FROM_TUN, [address, terms::is_tcp_or_udp(), port, terms::count(), terms::accept()]);
-        }
-    }
-
-    fn echo(&mut self) {
-        for family in Family::BOTH {
-            let own = terms::is_in_set(terms::destination(family), &set_name(OWN, family));
-            self.rule(FROM_TUN, [own, terms::is_echo(family), terms::count(), terms::accept()]);
-        }
-    }
-
-    /// One rule of the policy: per family, since addresses are matched per family.
-    fn allow(&mut self, spec: &PolicySpec, allow: &Allow) {
-        // An organization that is no member now has no set, and nothing to match.
-        if allow.from.as_ref().is_some_and(|org| !spec.orgs.contains_key(org)) {
-            return;
-        }
-        for family in Family::BOTH {
-            let to = outermost(allow.to.iter().filter(|prefix| Family::of(prefix) == family));
-            if to.is_empty() {
-                continue;
-            }
-            let mut steps = Vec::new();
-            if let Some(org) = &allow.from {
-                steps
-                    .push(terms::is_in_set(terms::source(family), &set_name(&format!("from-{org}"), family)));
-            }
-            steps.push(terms::is(terms::destination(family), terms::one_of(to.iter().map(terms::prefix))));
-            steps.push(match allow.proto {
-                Proto::Tcp => service("tcp", &allow.ports),
-                Proto::Udp => service("udp", &allow.ports),
-                Proto::Icmp => terms::is_echo(family),
-            });
-            steps.extend([terms::count(), terms::accept()]);
-            self.commented(FROM_TUN, steps, &allow.place.to_string());
-        }
-    }
-
-    /// Every set, empty ones too: rules name them.
-    fn sets(&mut self, spec: &PolicySpec) {
-        let members: Vec<_> = spec.orgs.values().flatten().copied().collect();
-        self.set(OWN, &spec.own);
-        self.set(MEMBERS, &members);
-        for (org, prefixes) in &spec.orgs {
-            self.set(&format!("from-{org}"), prefixes);
-        }
-    }
-
-    fn set(&mut self, name: &str, prefixes: &[Prefix]) {
-        for (family, kind) in [(Family::V4, SetType::Ipv4Addr), (Family::V6, SetType::Ipv6Addr)] {
-            let inside = outermost(prefixes.iter().filter(|prefix| Family::of(prefix) == family));
-            let elements: Vec<_> = inside.iter().map(terms::prefix).collect();
-            self.batch.add(NfListObject::Set(Box::new(Set {
-                family: NfFamily::INet,
-                table: self.table.clone(),
-                name: set_name(name, family).into(),
-                set_type: SetTypeValue::Single(kind),
-                flags: Some(HashSet::from([SetFlag::Interval])),
-                elem: (!elements.is_empty()).then_some(elements.into()),
-                ..Set::default()
-            })));
-        }
-    }
-
-    fn counter(&mut self, reason: DropReason) {
-        self.batch.add(NfListObject::Counter(Counter {
-            family: NfFamily::INet,
-            table: self.table.clone(),
-            name: reason.as_str().into(),
-            handle: None,
-            packets: Some(0),
-            bytes: Some(0),
-        }));
-    }
-
-    fn base(&mut self, name: &'static str, hook: NfHook, priority: i32) {
-        self.batch.add(NfListObject::Chain(Chain {
-            _type: Some(NfChainType::Filter),
-            hook: Some(hook),
-            prio: Some(priority),
-            policy: Some(NfChainPolicy::Accept),
-            ..self.plain(name)
-        }));
-    }
-
-    fn chain(&mut self, name: &'static str) {
-        self.batch.add(NfListObject::Chain(self.plain(name)));
-    }
-
-    fn plain(&self, name: &'static str) -> Chain<'static> {
-        Chain { family: NfFamily::INet, table: self.table.clone(), name: name.into(), ..Chain::default() }
-    }
-
-    fn rule(&mut self, chain: &'static str, steps: impl IntoIterator<Item = Step>) {
-        self.commented(chain, steps, "");
-    }
-
-    fn commented(&mut self, chain: &'static str, steps: impl IntoIterator<Item = Step>, comment: &str) {
-        let steps: Vec<_> = steps.into_iter().collect();
-        let comment: String = comment.chars().filter(char::is_ascii).take(COMMENT).collect();
-        self.batch.add(NfListObject::Rule(Rule {
-            family: NfFamily::INet,
-            table: self.table.clone(),
-            chain: chain.into(),
-            expr: steps.into(),
-            comment: (!comment.is_empty()).then(|| comment.into()),
-            ..Rule::default()
-        }));
-    }
-
-    fn table(&self) -> NfListObject<'static> {
-        NfListObject::Table(Table { family: NfFamily::INet, name: self.table.clone(), handle: None })
+/// Every set, empty ones too: rules name them.
+fn add_sets(draft: &mut Draft, spec: &PolicySpec) {
+    draft.sets(OWN, &spec.own);
+    draft.sets(MEMBERS, spec.orgs.values().flatten());
+    for (org, prefixes) in &spec.orgs {
+        draft.sets(&format!("from-{org}"), prefixes);
     }
 }
 
@@ -254,39 +162,83 @@ fn to_tunnel_port(spec: &PolicySpec) -> [Step; 2] {
     [terms::is_tcp_or_udp(), terms::is(terms::port("th"), terms::number(spec.tunnel_port))]
 }
 
-fn then_drop(steps: impl IntoIterator<Item = Step>, reason: DropReason) -> impl Iterator<Item = Step> {
-    steps.into_iter().chain(terms::drop(reason))
-}
-
 /// `protocol` to one of `ports`; to any port if there are none.
-fn service(protocol: &'static str, ports: &[PortRange]) -> Step {
+fn to_ports(protocol: &'static str, ports: &[PortRange]) -> Step {
     let any = [PortRange { first: 0, last: u16::MAX }];
     let ports = if ports.is_empty() { &any } else { ports };
     terms::is(terms::port(protocol), terms::one_of(disjoint(ports).iter().map(terms::ports)))
 }
 
-fn set_name(name: &str, family: Family) -> String {
-    format!("{name}-{}", family.suffix())
+fn then_drop(steps: impl IntoIterator<Item = Step>, reason: DropReason) -> impl Iterator<Item = Step> {
+    steps.into_iter().chain(terms::drop(reason))
 }
 
-/// The same addresses without prefixes that lie inside others: nftables refuses intervals that overlap.
-fn outermost<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> Vec<Prefix> {
-    let mut sorted: Vec<_> = prefixes.into_iter().copied().collect();
-    sorted.sort();
-    sorted.dedup_by(|inner, outer| outer.covers(inner));
-    sorted
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-/// The same ports as ranges that do not overlap.
-fn disjoint(ports: &[PortRange]) -> Vec<PortRange> {
-    let mut sorted = ports.to_vec();
-    sorted.sort_by_key(|range| (range.first, range.last));
-    sorted.dedup_by(|next, range| {
-        let overlaps = next.first <= range.last;
-        if overlaps {
-            range.last = range.last.max(next.last);
+    use serde_json::Value;
+
+    use super::*;
+    use crate::host::Families;
+
+    fn spec() -> PolicySpec {
+        PolicySpec {
+            tun: "ringway0".into(),
+            own: vec!["10.1.0.0/16".parse().unwrap()],
+            orgs: BTreeMap::from([("beta".parse().unwrap(), vec!["10.2.0.0/16".parse().unwrap()])]),
+            allow: None,
+            dns: vec!["10.1.0.1:53".parse().unwrap()],
+            tunnel_port: 4600,
+            mark: 1,
+            guard_forwarding: Families::default(),
         }
-        overlaps
-    });
-    sorted
+    }
+
+    fn commands(spec: &PolicySpec) -> Vec<Value> {
+        let json = serde_json::to_value(replace("ringway0", spec)).unwrap();
+        json["nftables"].as_array().unwrap().clone()
+    }
+
+    fn rules(spec: &PolicySpec, chain: &str) -> Vec<String> {
+        let rules = commands(spec).into_iter().map(|command| command["add"]["rule"].clone());
+        rules.filter(|rule| rule["chain"] == chain).map(|rule| rule["expr"].to_string()).collect()
+    }
+
+    #[test]
+    fn one_transaction_takes_the_old_table_away_and_builds_the_new_one() {
+        let commands = commands(&spec());
+        let table = serde_json::json!({ "table": { "family": "inet", "name": "ringway0" } });
+        assert_eq!(commands[0]["add"], table);
+        assert_eq!(commands[1]["delete"], table);
+        assert_eq!(commands[2]["add"], table);
+        assert!(commands[3..].iter().all(|command| command["add"].is_object()));
+    }
+
+    #[test]
+    fn an_empty_list_opens_nothing_and_a_missing_one_only_dns_and_echo() {
+        let opened = |allow| {
+            let spec = PolicySpec { allow, ..spec() };
+            let mut rules = rules(&spec, FROM_TUN);
+            rules.retain(|rule| rule.contains("accept") && !rule.contains("established"));
+            rules
+        };
+        assert!(opened(Some(Vec::new())).is_empty());
+        let rules = opened(None);
+        assert_eq!(rules.len(), 3, "{rules:?}");
+        assert!(rules[0].contains("10.1.0.1"));
+        assert!(rules[1].contains("echo-request") && rules[2].contains("echo-request"));
+    }
+
+    #[test]
+    fn the_guard_is_per_family() {
+        let guards = |v4, v6| {
+            let spec = PolicySpec { guard_forwarding: Families { v4, v6 }, ..spec() };
+            let rules = rules(&spec, "forward").into_iter();
+            rules.filter(|rule| rule.contains("transit")).collect::<Vec<_>>()
+        };
+        assert!(guards(false, false).is_empty());
+        assert_eq!(guards(true, true).len(), 2);
+        assert!(matches!(&guards(false, true)[..], [rule] if rule.contains("ipv6")));
+    }
 }

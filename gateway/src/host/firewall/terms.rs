@@ -129,8 +129,15 @@ pub(super) fn one_of(items: impl IntoIterator<Item = Term>) -> Term {
 }
 
 pub(super) fn prefix(prefix: &ringway_config::Prefix) -> Term {
-    let addr = Box::new(word(prefix.address().to_string()));
-    Expression::Named(NamedExpression::Prefix(Prefix { addr, len: prefix.len().into() }))
+    range(prefix.address().to_string(), prefix.len())
+}
+
+/// All multicast addresses of `family` (RFC 5771, RFC 4291 section 2.7).
+pub(super) fn multicast(family: Family) -> Term {
+    match family {
+        Family::V4 => range("224.0.0.0", 4),
+        Family::V6 => range("ff00::", 8),
+    }
 }
 
 pub(super) fn ports(range: &PortRange) -> Term {
@@ -163,9 +170,19 @@ pub(super) fn drop(reason: DropReason) -> [Step; 2] {
     [Statement::Counter(Counter::Named(reason.as_str().into())), Statement::Drop(None)]
 }
 
+/// Drops the packet without a trace.
+pub(super) fn discard() -> Step {
+    Statement::Drop(None)
+}
+
 /// Goes on in another chain, and does not come back.
 pub(super) fn goto(chain: &'static str) -> Step {
     Statement::Goto(JumpTarget { target: chain.into() })
+}
+
+fn range(address: impl Into<Cow<'static, str>>, len: u8) -> Term {
+    let addr = Box::new(word(address));
+    Expression::Named(NamedExpression::Prefix(Prefix { addr, len: len.into() }))
 }
 
 fn field(protocol: &'static str, field: &'static str) -> Term {

@@ -1,20 +1,17 @@
-//! The real routes: netlink messages for what [`difference`] asks.
+//! The real routes: carries out, over netlink, the steps that `difference` finds.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
 use ringway_config::{Prefix, Routes as Numbers};
+use rtnetlink::IpVersion;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
-};
-use rtnetlink::{IpVersion, RouteMessageBuilder};
+use rtnetlink::packet_route::route::RouteMessage;
 use tracing::{debug, warn};
 
-use super::difference::{Change, Hop, Route, difference};
-use super::{RouteState, Routes, RoutesError, TUNNEL_METRIC, UNREACHABLE_METRIC, rule};
+use super::difference::{Change, Route, difference};
+use super::{RouteState, Routes, RoutesError, message, rule};
 use crate::host::netlink::{self, Netlink};
 
 /// The routes of one daemon in the kernel.
@@ -22,7 +19,7 @@ use crate::host::netlink::{self, Netlink};
 pub struct KernelRoutes {
     netlink: Netlink,
     numbers: Numbers,
-    /// The TUN's interface index; `None` when there is no TUN to route to.
+    /// The TUN's interface index; `None` when only removing.
     tun: Option<u32>,
 }
 
@@ -51,9 +48,9 @@ impl KernelRoutes {
         let mut first = None;
         for change in difference(want, have) {
             debug!(?change, "Changing a kernel route");
-            if let Err((route, source)) = self.carry_out(change).await {
+            if let Err(error) = self.carry_out(change).await {
                 refused += 1;
-                first.get_or_insert((route, source));
+                first.get_or_insert(error);
             }
         }
         match first {
@@ -62,13 +59,15 @@ impl KernelRoutes {
         }
     }
 
-    /// Every route of our table and protocol, with its shape if it is one of those we install.
+    /// Every route of our table and protocol, with what it says if it is one that we install.
     async fn installed(&self) -> io::Result<Vec<(Option<Route>, RouteMessage)>> {
         let mut routes = Vec::new();
         for family in families() {
-            let mut filter = self.blank(family);
-            filter.header.scope = RouteScope::Universe;
-            filter.header.kind = RouteType::Unspec;
+            let family = match family {
+                IpVersion::V4 => AddressFamily::Inet,
+                IpVersion::V6 => AddressFamily::Inet6,
+            };
+            let filter = message::filter(&self.numbers, family);
             match netlink::dump(self.netlink.handle().route().get(filter).execute()).await {
                 Ok(found) => routes.extend(found),
                 // The kernel makes a table with its first route.
@@ -77,8 +76,8 @@ impl KernelRoutes {
             }
         }
         // A kernel may ignore the filter.
-        routes.retain(|route| self.is_ours(route));
-        Ok(routes.into_iter().map(|message| (self.shape(&message), message)).collect())
+        routes.retain(|route| message::is_ours(route, &self.numbers));
+        Ok(routes.into_iter().map(|found| (message::read(&found, self.tun), found)).collect())
     }
 
     /// Carries out one change; the error bears the route as `ip route` writes it.
@@ -86,100 +85,22 @@ impl KernelRoutes {
         let handle = self.netlink.handle().route();
         let (name, result) = match change {
             Change::Add(route) => {
-                let request = handle.add(self.message(&route));
+                let request = handle.add(message::write(&route, &self.numbers, self.tun));
                 (route.to_string(), netlink::answer(request.execute()).await)
             }
             Change::Replace(route) => {
-                let request = handle.add(self.message(&route)).replace();
+                let request = handle.add(message::write(&route, &self.numbers, self.tun)).replace();
                 (route.to_string(), netlink::answer(request.execute()).await)
             }
-            Change::Remove(message) => {
-                let name = self.shape(&message).map_or("of unknown shape".into(), |route| route.to_string());
-                (name, gone_is_fine(netlink::answer(handle.del(message).execute()).await))
+            Change::Remove(found) => {
+                let name = match message::read(&found, self.tun) {
+                    Some(route) => route.to_string(),
+                    None => "an unknown one".into(),
+                };
+                (name, gone_is_fine(netlink::answer(handle.del(found).execute()).await))
             }
         };
         result.map_err(|error| (name, error))
-    }
-
-    /// A message with our table and protocol and nothing else.
-    fn blank(&self, family: &IpVersion) -> RouteMessage {
-        let mut message = RouteMessageBuilder::<IpAddr>::new().build();
-        message.header.address_family = match family {
-            IpVersion::V4 => AddressFamily::Inet,
-            IpVersion::V6 => AddressFamily::Inet6,
-        };
-        // Tables above 255 do not fit the header.
-        message.header.table = u8::try_from(self.numbers.table).unwrap_or_default();
-        message.header.protocol = RouteProtocol::from(self.numbers.protocol);
-        message.attributes.push(RouteAttribute::Table(self.numbers.table));
-        message
-    }
-
-    fn message(&self, route: &Route) -> RouteMessage {
-        let family = if route.prefix.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
-        let mut message = self.blank(&family);
-        message.header.destination_prefix_length = route.prefix.len();
-        message.attributes.push(RouteAttribute::Destination(RouteAddress::from(route.prefix.address())));
-        message.attributes.push(RouteAttribute::Priority(route.metric()));
-        match route.hop {
-            Hop::Unreachable => message.header.kind = RouteType::Unreachable,
-            Hop::Tunnel { prefsrc } => {
-                message.header.kind = RouteType::Unicast;
-                message.header.scope = RouteScope::Link;
-                message.attributes.extend(self.tun.map(RouteAttribute::Oif));
-                message.attributes.extend(prefsrc.map(|own| RouteAttribute::PrefSource(own.into())));
-            }
-        }
-        message
-    }
-
-    fn is_ours(&self, message: &RouteMessage) -> bool {
-        let table = find(message, |attribute| match attribute {
-            RouteAttribute::Table(table) => Some(*table),
-            _ => None,
-        });
-        table.unwrap_or(message.header.table.into()) == self.numbers.table
-            && message.header.protocol == RouteProtocol::from(self.numbers.protocol)
-    }
-
-    /// The route that `message` says, if it is one that we would install.
-    fn shape(&self, message: &RouteMessage) -> Option<Route> {
-        let any = match message.header.address_family {
-            AddressFamily::Inet => IpAddr::from([0; 4]),
-            _ => IpAddr::from([0; 16]),
-        };
-        let address = find(message, |attribute| match attribute {
-            RouteAttribute::Destination(address) => Some(ip(address)),
-            _ => None,
-        });
-        let prefix =
-            Prefix::holding(address.unwrap_or(Some(any))?, message.header.destination_prefix_length)?;
-        let metric = find(message, |attribute| match attribute {
-            RouteAttribute::Priority(metric) => Some(*metric),
-            _ => None,
-        });
-        let device = find(message, |attribute| match attribute {
-            RouteAttribute::Oif(device) => Some(*device),
-            _ => None,
-        });
-        let prefsrc = find(message, |attribute| match attribute {
-            RouteAttribute::PrefSource(address) => ip(address),
-            _ => None,
-        });
-        let via = message.attributes.iter().any(|attribute| {
-            matches!(
-                attribute,
-                RouteAttribute::Gateway(_) | RouteAttribute::Via(_) | RouteAttribute::MultiPath(_)
-            )
-        });
-        let hop = match (message.header.kind, metric?) {
-            (RouteType::Unreachable, UNREACHABLE_METRIC) => Hop::Unreachable,
-            (RouteType::Unicast, TUNNEL_METRIC) if device.is_some() && device == self.tun && !via => {
-                Hop::Tunnel { prefsrc }
-            }
-            _ => return None,
-        };
-        Some(Route { prefix, hop })
     }
 
     fn rule_error(&self, source: io::Error) -> RoutesError {
@@ -197,8 +118,8 @@ impl Routes for KernelRoutes {
         if families().contains(&IpVersion::V6) {
             return self.change(want).await;
         }
-        let v4: BTreeMap<_, _> =
-            want.iter().filter(|(prefix, _)| prefix.is_ipv4()).map(|(p, s)| (*p, *s)).collect();
+        let mut v4 = want.clone();
+        v4.retain(|prefix, _| prefix.is_ipv4());
         if v4.len() < want.len() {
             warn!("This kernel has no IPv6: IPv6 prefixes are left out");
         }
@@ -212,7 +133,7 @@ fn open() -> Result<Netlink, RoutesError> {
 
 /// The families that this kernel has.
 fn families() -> &'static [IpVersion] {
-    match Path::new("/proc/net/if_inet6").exists() {
+    match Path::new("/proc/sys/net/ipv6").exists() {
         true => &[IpVersion::V4, IpVersion::V6],
         false => &[IpVersion::V4],
     }
@@ -223,17 +144,5 @@ fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
         other => other,
-    }
-}
-
-fn find<T>(message: &RouteMessage, wanted: impl Fn(&RouteAttribute) -> Option<T>) -> Option<T> {
-    message.attributes.iter().find_map(wanted)
-}
-
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(v4) => Some((*v4).into()),
-        RouteAddress::Inet6(v6) => Some((*v6).into()),
-        _ => None,
     }
 }

@@ -1,0 +1,169 @@
+//! A transaction in the making: table, sets, chains and rules as libnftables-json(5) commands.
+//!
+//! It knows what nftables wants to hear, and nothing about policy.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use nftables::batch::Batch;
+use nftables::schema::{
+    Chain, Counter, NfListObject, Nftables, Rule, Set, SetFlag, SetType, SetTypeValue, Table,
+};
+use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
+use ringway_config::{PortRange, Prefix};
+
+use super::terms::{self, Family, Step};
+
+/// The kernel keeps no longer comment with a rule.
+const COMMENT: usize = 127;
+
+/// Commands about one table, to be carried out together or not at all.
+pub(super) struct Draft {
+    table: Cow<'static, str>,
+    batch: Batch<'static>,
+}
+
+impl Draft {
+    /// Starts with the table gone. Adding it first makes deleting work when there is none.
+    pub(super) fn over(table: &str) -> Draft {
+        let mut draft = Draft { table: Cow::Owned(table.to_owned()), batch: Batch::new() };
+        draft.begin();
+        draft.batch.delete(draft.table());
+        draft
+    }
+
+    /// Adds the table, empty.
+    pub(super) fn begin(&mut self) {
+        self.batch.add(self.table());
+    }
+
+    pub(super) fn finish(self) -> Nftables<'static> {
+        self.batch.to_nftables()
+    }
+
+    /// A counter that rules name.
+    pub(super) fn counter(&mut self, name: &'static str) {
+        self.batch.add(NfListObject::Counter(Counter {
+            family: NfFamily::INet,
+            table: self.table.clone(),
+            name: name.into(),
+            handle: None,
+            packets: Some(0),
+            bytes: Some(0),
+        }));
+    }
+
+    /// Two sets of addresses, one per family: see [`set_name`].
+    pub(super) fn sets<'a>(&mut self, name: &str, prefixes: impl IntoIterator<Item = &'a Prefix>) {
+        let outermost = outermost(prefixes);
+        for (family, kind) in [(Family::V4, SetType::Ipv4Addr), (Family::V6, SetType::Ipv6Addr)] {
+            let inside = outermost.iter().filter(|prefix| Family::of(prefix) == family);
+            let elements: Vec<_> = inside.map(terms::prefix).collect();
+            self.batch.add(NfListObject::Set(Box::new(Set {
+                family: NfFamily::INet,
+                table: self.table.clone(),
+                name: set_name(name, family).into(),
+                set_type: SetTypeValue::Single(kind),
+                flags: Some(HashSet::from([SetFlag::Interval])),
+                elem: (!elements.is_empty()).then_some(elements.into()),
+                ..Set::default()
+            })));
+        }
+    }
+
+    /// A chain that rules go to.
+    pub(super) fn chain(&mut self, name: &'static str) {
+        self.batch.add(NfListObject::Chain(self.plain_chain(name)));
+    }
+
+    /// A chain that the kernel calls; what no rule judges passes.
+    pub(super) fn base_chain(&mut self, name: &'static str, hook: NfHook, priority: i32) {
+        self.batch.add(NfListObject::Chain(Chain {
+            _type: Some(NfChainType::Filter),
+            hook: Some(hook),
+            prio: Some(priority),
+            policy: Some(NfChainPolicy::Accept),
+            ..self.plain_chain(name)
+        }));
+    }
+
+    /// A rule at the end of `chain`.
+    pub(super) fn rule(&mut self, chain: &'static str, steps: impl IntoIterator<Item = Step>) {
+        self.commented_rule(chain, steps, "");
+    }
+
+    /// A rule that says where it comes from.
+    pub(super) fn commented_rule(
+        &mut self,
+        chain: &'static str,
+        steps: impl IntoIterator<Item = Step>,
+        comment: &str,
+    ) {
+        let steps: Vec<_> = steps.into_iter().collect();
+        let comment: String = comment.chars().filter(|c| c.is_ascii_graphic()).take(COMMENT).collect();
+        self.batch.add(NfListObject::Rule(Rule {
+            family: NfFamily::INet,
+            table: self.table.clone(),
+            chain: chain.into(),
+            expr: steps.into(),
+            comment: (!comment.is_empty()).then(|| comment.into()),
+            ..Rule::default()
+        }));
+    }
+
+    fn plain_chain(&self, name: &'static str) -> Chain<'static> {
+        Chain { family: NfFamily::INet, table: self.table.clone(), name: name.into(), ..Chain::default() }
+    }
+
+    fn table(&self) -> NfListObject<'static> {
+        NfListObject::Table(Table { family: NfFamily::INet, name: self.table.clone(), handle: None })
+    }
+}
+
+/// The name of the set that [`Draft::sets`] makes for `family`.
+pub(super) fn set_name(name: &str, family: Family) -> String {
+    format!("{name}-{}", family.suffix())
+}
+
+/// The same addresses without prefixes that lie inside others: nftables refuses intervals that overlap.
+pub(super) fn outermost<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> Vec<Prefix> {
+    let mut sorted: Vec<_> = prefixes.into_iter().copied().collect();
+    sorted.sort();
+    sorted.dedup_by(|inner, outer| outer.covers(inner));
+    sorted
+}
+
+/// The same ports as ranges that do not overlap.
+pub(super) fn disjoint(ports: &[PortRange]) -> Vec<PortRange> {
+    let mut sorted = ports.to_vec();
+    sorted.sort_by_key(|range| (range.first, range.last));
+    sorted.dedup_by(|next, range| {
+        let overlaps = next.first <= range.last;
+        if overlaps {
+            range.last = range.last.max(next.last);
+        }
+        overlaps
+    });
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_prefixes_melt_into_the_outermost() {
+        let prefixes: Vec<Prefix> = ["10.1.2.0/24", "10.1.0.0/16", "10.1.0.0/24", "10.2.0.0/16"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        let kept: Vec<_> = outermost(&prefixes).iter().map(Prefix::to_string).collect();
+        assert_eq!(kept, ["10.1.0.0/16", "10.2.0.0/16"]);
+    }
+
+    #[test]
+    fn overlapping_port_ranges_melt_into_one() {
+        let range = |first, last| PortRange { first, last };
+        let ports = [range(7054, 7054), range(7050, 7052), range(7051, 7053), range(7050, 7050)];
+        assert_eq!(disjoint(&ports), [range(7050, 7053), range(7054, 7054)]);
+    }
+}
