@@ -1,5 +1,5 @@
 //! The records that this gateway has accepted, kept in `<state-dir>/accepted` so that a restart decides
-//! overlaps as the running daemon did (see [`crate::rule`]).
+//! overlaps as the running daemon did (see [`crate::verdict`]).
 //!
 //! One line a record, `sha256:<64 hex digits> <org>`; written whole or not at all.
 
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::overlap::Owner;
-use crate::rule::{Ruling, Verdict};
+use crate::verdict::{Ruling, Verdict};
 use crate::{Config, Digest, OrgId};
 
 /// Accepted records: digest and organization.

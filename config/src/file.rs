@@ -5,9 +5,10 @@
 //!                                                        └─consortium─► Config: it fits together
 //! ```
 //! Reading goes on after a fault; [`report`] keeps them all. Overlaps are no faults of a file: see
-//! [`crate::overlap`] and [`crate::rule`].
+//! [`crate::overlap`] and [`crate::verdict`].
 
 mod consortium;
+mod directory;
 mod dns;
 mod gateway;
 mod nearest;
@@ -31,7 +32,7 @@ impl Config {
     /// members directory. Relative paths in the file are relative to its directory.
     ///
     /// Fails with every fault of every file. Overlaps are no faults here: see [`crate::conflicts`] and
-    /// [`crate::rule`].
+    /// [`crate::verdict`].
     pub fn load(path: &Path) -> Result<Config, Faults> {
         let report = Report::default();
         let text = source::read(path, &report);

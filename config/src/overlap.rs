@@ -9,16 +9,15 @@
 //! | own site | – | clash | – |
 //! | other site | clash | clash, unless it is the same site | clash |
 //!
-//! Pure; who wins a clash is [`crate::rule`]'s business.
+//! Pure; who wins a clash is [`crate::verdict`]'s business.
 //!
 //! Two prefixes share an address only if one covers the other. So in the order of [`Prefix`] (first
 //! address, then length) the prefixes that cover the current one form a stack, widest first, and every
 //! pair is found in O(n log n + pairs).
 
-use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::{Config, Digest, Fault, Faults, Member, OrgId, Place, Prefix, SiteId};
+use crate::{Config, Member, OrgId, Place, Prefix, SiteId};
 
 /// Who claims a range.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -190,52 +189,6 @@ pub(crate) fn rivals(claims: &[Claim], here: &Owner, mut chosen: Vec<usize>) -> 
         }
     }
     rivals
-}
-
-/// At most this many faults are listed; more than that help nobody.
-const MOST_FAULTS: usize = 200;
-
-/// Every overlap as a fault, as `check`, `member add` and a reload report it. The fault stands at the
-/// side that has to give way if it is known from `accepted` (see [`crate::rule`]), else at the later one.
-pub fn conflicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> Faults {
-    let claims = claims(config, connected);
-    let is_accepted =
-        |org: &OrgId| config.record(org).is_some_and(|record| accepted.contains(&record.digest));
-    let here = Owner::here(config);
-    let mut pairs = overlaps(&claims, &here);
-    let shown = pairs.by_ref().take(MOST_FAULTS).map(|pair| {
-        let (a, b) = (&claims[pair.a], &claims[pair.b]);
-        match (&a.owner, &b.owner) {
-            (Owner::Site { org: first, .. }, Owner::Site { org: second, .. }) => {
-                if is_accepted(second) && !is_accepted(first) { a.fault(b) } else { b.fault(a) }
-            }
-            _ => a.fault(b),
-        }
-    });
-    let mut faults: Vec<Fault> = shown.collect();
-    if pairs.next().is_some() {
-        let message = format!("more than {MOST_FAULTS} overlaps; the first {MOST_FAULTS} are listed");
-        faults.push(Fault { place: Place::whole(&config.path), message });
-    }
-    Faults::from(faults)
-}
-
-impl Claim {
-    /// The fault that this claim overlaps `other`.
-    pub fn fault(&self, other: &Claim) -> Fault {
-        Fault {
-            place: self.place.clone(),
-            message: overlap_message(self, &other.owner, &other.prefix, &other.place),
-        }
-    }
-}
-
-fn overlap_message(claim: &Claim, owner: &Owner, prefix: &Prefix, place: &Place) -> String {
-    let Claim { owner: mine, prefix: range, .. } = claim;
-    match owner {
-        Owner::Connected { .. } => format!("{range} ({mine}) overlaps {prefix} ({owner})"),
-        _ => format!("{range} ({mine}) overlaps {prefix} ({owner}, {place})"),
-    }
 }
 
 impl fmt::Display for Owner {

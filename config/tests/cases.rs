@@ -4,6 +4,8 @@
 //!
 //! `BLESS=1 cargo test -p ringway-config --test cases` writes what is produced; read the difference.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -20,7 +22,7 @@ fn every_case_produces_its_text() {
         let dir = entry.unwrap().path();
         let produced = produce(&dir).replace(&format!("{}/", dir.display()), "");
         let expected = dir.join("expected");
-        if std::env::var_os("BLESS").is_some() {
+        if std::env::var_os("BLESS").is_some_and(|bless| bless == "1") {
             fs::write(&expected, &produced).unwrap();
         }
         let expected = fs::read_to_string(expected).unwrap_or_default();

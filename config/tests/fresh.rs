@@ -1,5 +1,7 @@
 //! What `ringway org init` writes loads without faults, and takes blocks appended at its end.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

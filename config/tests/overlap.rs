@@ -1,5 +1,7 @@
 //! The laws of overlap and of the incumbent rule, held against naive models that look at every pair.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Any text at all yields a configuration or faults, each at a place that exists; nothing panics.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -2,19 +2,16 @@
 //! them: one domain, one record an organization, and in the own record this gateway at its site.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::directory::{self, SUFFIX, stem};
 use super::gateway::Here;
-use super::nearest::nearest;
+use super::nearest::did_you_mean;
 use super::record::Record;
 use super::report::Report;
 use super::source;
 use super::table::Placed;
 use crate::{Gateway, Member, OrgId, Place, PlacedPrefix, Site, SiteId, ZoneName, limits};
-
-/// How a member record's file name ends.
-const SUFFIX: &str = ".member.toml";
 
 /// Every record that could be read.
 #[derive(Debug)]
@@ -26,11 +23,13 @@ pub(crate) struct Consortium {
 }
 
 impl Consortium {
-    /// Reads the own record and the members directory; `None` for what `gateway.toml` fails to name.
+    /// Reads the own record and the members directory, in which the own record may lie itself; `None` for
+    /// what `gateway.toml` fails to name.
     pub(crate) fn read(record: Option<&Path>, members_dir: Option<&Path>, report: &Report) -> Consortium {
         let read = |path: &Path| Record::read(&source::read(path, report)?, path, report);
         let own = record.and_then(read);
-        let paths = members_dir.map(|dir| list(dir, report)).unwrap_or_default();
+        let mut paths = members_dir.map(|dir| directory::list(dir, report)).unwrap_or_default();
+        paths.retain(|path| Some(path.as_path()) != record);
         let members: Vec<Record> = paths.iter().filter_map(|path| read(path)).collect();
         let files = paths.iter().filter_map(|path| stem(path)).map(str::to_owned).collect();
         Consortium { own, members, files }
@@ -170,45 +169,8 @@ impl Record {
 
     /// That there is no `what` called `name` in this record.
     fn lacks<'a>(&self, what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-        let remedy = match nearest(name, known) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => format!("add a [[{what}]] with name = \"{name}\" there"),
-        };
+        let otherwise = || format!("add a [[{what}]] with name = \"{name}\" there");
+        let remedy = did_you_mean(name, known, otherwise);
         format!("{what} {name} is not in {}; {remedy}", self.place)
     }
-}
-
-/// The organization that a member record's file is called after.
-fn stem(path: &Path) -> Option<&str> {
-    path.file_name()?.to_str()?.strip_suffix(SUFFIX)
-}
-
-/// The member records in `dir`, by name. Other files are left alone, but not those that were meant to be
-/// records and would be missed.
-fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
-    let listed = fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    let mut paths: Vec<PathBuf> = listed.unwrap_or_else(|error| {
-        let message = format!("cannot read the members directory: {error}; create it, or correct members");
-        report.fault(&Place::whole(dir), message);
-        Vec::new()
-    });
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml") && !is_hidden(path));
-    paths.sort();
-    let (records, strays): (Vec<PathBuf>, Vec<PathBuf>) =
-        paths.into_iter().partition(|path| stem(path).is_some());
-    for stray in strays {
-        let message =
-            format!("the file is not called <org>{SUFFIX} and would be missed; rename or remove it");
-        report.fault(&Place::whole(&stray), message);
-    }
-    if records.len() > limits::MEMBERS {
-        let message = format!("{} member records; at most {} are allowed", records.len(), limits::MEMBERS);
-        report.fault(&Place::whole(dir), message);
-        return Vec::new();
-    }
-    records
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

@@ -1,7 +1,16 @@
 //! The known word that a mistyped one was probably meant to be.
 
+/// The end of a fault about the unknown `word`: the one that was probably meant, or else `otherwise`.
+pub(crate) fn did_you_mean<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    nearest(word, known).map_or_else(otherwise, |meant| format!("did you mean {meant}?"))
+}
+
 /// The candidate nearest to `word`, if it is near enough to be offered.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('_', "-");
     let near = candidates.into_iter().map(|candidate| (distance(&word, candidate), candidate));
     let (distance, candidate) = near.min_by_key(|(distance, _)| *distance)?;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::consortium::Consortium;
 use super::dns::ranges;
 use super::gateway::Here;
-use super::nearest::nearest;
+use super::nearest::did_you_mean;
 use super::table::{Item, Key, Schema, Table};
 use crate::{Allow, OrgId, PlacedPrefix, PortRange, Prefix, Proto, limits};
 
@@ -48,10 +48,8 @@ fn read_from(item: &Item<'_>, consortium: &Consortium) -> Option<Option<OrgId>> 
     if consortium.organizations().any(|known| known == org.as_str()) {
         return Some(Some(org));
     }
-    let remedy = match nearest(org.as_str(), consortium.organizations()) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => "add its record first, or remove the rule".to_owned(),
-    };
+    let otherwise = || "add its record first, or remove the rule".to_owned();
+    let remedy = did_you_mean(org.as_str(), consortium.organizations(), otherwise);
     item.refuse(format!("org {org} is no member; {remedy}"))
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
-use super::nearest::nearest;
+use super::nearest::did_you_mean;
 use super::pem;
 use super::report::Report;
 use super::source::Source;
@@ -193,10 +193,8 @@ fn read_site_of_gateway(item: &Item<'_>, sites: &[Site]) -> Option<SiteId> {
     if sites.iter().any(|site| site.name == name) {
         return Some(name);
     }
-    let remedy = match nearest(name.as_str(), sites.iter().map(|site| site.name.as_str())) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => format!("add a [[site]] with name = \"{name}\""),
-    };
+    let known = sites.iter().map(|site| site.name.as_str());
+    let remedy = did_you_mean(name.as_str(), known, || format!("add a [[site]] with name = \"{name}\""));
     item.refuse(format!("there is no site {name} in this record; {remedy}"))
 }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::nearest::nearest;
+use super::nearest::did_you_mean;
 use super::source::Source;
 use crate::Place;
 
@@ -124,10 +124,8 @@ impl Schema {
     fn unknown(&self, key: &str) -> String {
         let known = || self.keys.iter().map(|key| key.0);
         let within = if self.name.is_empty() { "" } else { " in " };
-        let remedy = match nearest(key, known()) {
-            Some(meant) => format!("did you mean {meant}?"),
-            None => format!("known keys: {}", known().collect::<Vec<_>>().join(", ")),
-        };
+        let all = || format!("known keys: {}", known().collect::<Vec<_>>().join(", "));
+        let remedy = did_you_mean(key, known(), all);
         format!("unknown key {key:?}{within}{}; {remedy}", self.name)
     }
 }

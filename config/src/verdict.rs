@@ -68,7 +68,7 @@ impl Ruling {
             }
             Verdict::Conflicted { with, theirs, at, .. } => {
                 let other = Claim { owner: with.clone(), prefix: *theirs, place: at.clone() };
-                return Some(self.claim().fault(&other));
+                return Some(self.claim().overlapping(&other));
             }
         };
         Some(Fault { place: self.place.clone(), message })
@@ -83,18 +83,16 @@ impl Ruling {
 /// The verdict on every prefix of the own record and of every member's, in file order.
 ///
 /// `accepted` holds the digests of the records that this gateway accepted before; empty at a cold start.
+/// An incumbent yields to incumbents and to the host, a newcomer to everybody.
 pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> Vec<Ruling> {
-    rule_on(&claims(config, connected), &Owner::here(config), &config.incumbents(accepted))
-}
-
-/// The rule itself: an incumbent yields to incumbents and to the host, a newcomer to everybody.
-pub(crate) fn rule_on(claims: &[Claim], here: &Owner, incumbents: &BTreeSet<&OrgId>) -> Vec<Ruling> {
+    let (claims, here) = (claims(config, connected), Owner::here(config));
+    let incumbents = config.incumbents(accepted);
     let is_newcomer =
         |claim: &Claim| matches!(&claim.owner, Owner::Site { org, .. } if !incumbents.contains(org));
     let everybody = || 0..claims.len();
     let established = everybody().filter(|&i| !is_newcomer(&claims[i])).collect();
-    let among_established = rivals(claims, here, established);
-    let among_all = rivals(claims, here, everybody().collect());
+    let among_established = rivals(&claims, &here, established);
+    let among_all = rivals(&claims, &here, everybody().collect());
     let rulings = claims.iter().enumerate().filter_map(|(i, claim)| {
         let rival = if is_newcomer(claim) { among_all[i] } else { among_established[i] };
         ruling(claim, rival.map(|rival| &claims[rival]))
