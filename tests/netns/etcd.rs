@@ -41,13 +41,13 @@ fn a_cluster_outlives_the_restart_of_its_leaders_gateway() {
     eventually_ok("a write without the old leader", 10, || {
         cluster.ctl(&scene, others[0], &["put", "during", "x"])
     });
-    let local = ["get", "--consistency=s", "--print-value-only", "during"];
-    assert_eq!(cluster.ctl(&scene, first, &local).expect("it answers for itself"), "", "it is cut off");
+    let copy = cluster.own_copy(&scene, first, "during").expect("it answers for itself");
+    assert_eq!(copy, "", "{first} is cut off");
 
     println!("{successor} leads: {gateway} starts again");
     scene.start(&gateway).expect("it starts");
     eventually_ok("the old leader to catch up", 20, || {
-        let value = cluster.ctl(&scene, first, &local)?;
+        let value = cluster.own_copy(&scene, first, "during")?;
         ensure!(value.trim() == "x", "it holds {value:?}");
         Ok(())
     });

@@ -57,10 +57,15 @@ impl Background {
         });
     }
 
-    /// Ends it with `signal` and returns all that it printed.
-    pub fn stop(mut self, signal: Signal) -> String {
+    /// Sends `signal` to it.
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         kill(pid, signal).expect("it has not been waited for");
+    }
+
+    /// Ends it with `signal` and returns all that it printed.
+    pub fn stop(mut self, signal: Signal) -> String {
+        self.signal(signal);
         self.wait();
         self.printed()
     }

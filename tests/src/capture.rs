@@ -5,6 +5,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
+use crate::scene::eventually;
 use crate::{Background, Scene};
 
 /// A running capture.
@@ -25,18 +26,41 @@ impl Capture {
         let file = scene.topology().dir().join(format!("{label}.pcap"));
         let path = file.to_string_lossy();
         // -Z root: tcpdump would give up the right to write into the laboratory's directory.
-        let arguments = ["-i", interface, "-n", "-U", "-s", "0", "-B", "32768", "-Z", "root", "-w", &path];
+        let mut arguments = vec!["-i", interface, "-w", &path, "-Z", "root", "-n", "-s", "0"];
+        arguments.extend(["-U", "--immediate-mode", "-B", "32768"]);
         let tcpdump = Background::start(scene, node, &label, "tcpdump", &arguments);
         tcpdump.wait_for("listening on");
         Capture { tcpdump, file }
     }
 
-    /// Ends it. No packet may have been lost.
+    /// Ends it, once it has written all that had arrived by now. No packet may have been lost.
     pub fn stop(self) -> Captured {
+        let arrived = self.counters().arrived;
+        eventually("tcpdump to write what has arrived", 10, || self.counters().written >= arrived);
         let said = self.tcpdump.stop(Signal::SIGINT);
         assert!(said.contains("\n0 packets dropped by kernel"), "the capture is incomplete: {said}");
         Captured { file: self.file }
     }
+
+    /// Asks tcpdump for its counters (SIGUSR1).
+    fn counters(&self) -> Counters {
+        let asked = self.tcpdump.printed().len();
+        self.tcpdump.signal(Signal::SIGUSR1);
+        let mut said = String::new();
+        eventually("tcpdump's counters", 10, || {
+            said = self.tcpdump.printed()[asked..].to_string();
+            said.contains("dropped by kernel")
+        });
+        let number = |what: &str| said.lines().find(|line| line.contains(what))?.split_whitespace().find_map(|word| word.parse().ok());
+        let number = |what: &str| number(what).unwrap_or_else(|| panic!("no {what:?} in {said:?}"));
+        Counters { written: number("captured"), arrived: number("received by filter") }
+    }
+}
+
+/// What tcpdump says of itself.
+struct Counters {
+    written: u64,
+    arrived: u64,
 }
 
 impl Captured {

@@ -43,6 +43,15 @@ impl Cluster {
         program::output(&mut ctl)
     }
 
+    /// What `member` itself holds under `key`, whether or not it can reach anyone. It is asked by address: the
+    /// names of a machine whose gateway is away are away too.
+    pub fn own_copy(&self, scene: &Scene, member: &str, key: &str) -> Result<String> {
+        let address = scene.node(member)?.addresses[0];
+        let itself = [&format!("--endpoints=https://{address}:2379"), "--insecure-skip-tls-verify"];
+        let local = ["get", "--consistency=s", "--print-value-only", key];
+        self.ctl(scene, member, &[&itself[..], &local[..]].concat())
+    }
+
     /// The member that `member` holds for the leader, if it knows of one.
     pub fn leader(&self, scene: &Scene, member: &str) -> Result<&'static str> {
         let leader = self.number(scene, member, "/0/Status/leader")?;
