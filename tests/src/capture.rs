@@ -51,7 +51,12 @@ impl Capture {
             said = self.tcpdump.printed()[asked..].to_string();
             said.contains("dropped by kernel")
         });
-        let number = |what: &str| said.lines().find(|line| line.contains(what))?.split_whitespace().find_map(|word| word.parse().ok());
+        let number = |what: &str| {
+            said.lines()
+                .find(|line| line.contains(what))?
+                .split_whitespace()
+                .find_map(|word| word.parse().ok())
+        };
         let number = |what: &str| number(what).unwrap_or_else(|| panic!("no {what:?} in {said:?}"));
         Counters { written: number("captured"), arrived: number("received by filter") }
     }

@@ -60,7 +60,10 @@ enum Verb {
     Demo,
     /// The demonstration's server
     #[command(hide = true)]
-    Serve { name: String },
+    Serve {
+        #[arg(value_name = "NAME")]
+        label: String,
+    },
     /// The demonstration's HTTP client
     #[command(hide = true)]
     Fetch { host: String },
@@ -82,7 +85,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Status { json } => show(named("ringway")?, json),
         Verb::Exec { node, command } => exec(named("ringway")?, &node, &command),
         Verb::Demo => demo::run(named("demo")?),
-        Verb::Serve { name } => traffic::serve(&name).map(|()| ExitCode::SUCCESS),
+        Verb::Serve { label } => traffic::serve(&label).map(|()| ExitCode::SUCCESS),
         Verb::Fetch { host } => {
             print!("{}", traffic::fetch(&host)?);
             Ok(ExitCode::SUCCESS)

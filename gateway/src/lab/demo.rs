@@ -92,7 +92,7 @@ fn print_table(rows: &[Row]) {
             Ok(detail) => ('✓', detail.as_str()),
             Err(_) => ('✗', "failed, see above"),
         };
-        println!("  {mark} {title:<47} {:>5.1} s   {detail}", elapsed.as_secs_f64());
+        println!("  {mark} {title:<50} {:>5.1} s   {detail}", elapsed.as_secs_f64());
     }
 }
 
