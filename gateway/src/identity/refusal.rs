@@ -112,6 +112,29 @@ pub enum Code {
     NotDialled,
 }
 
+impl Code {
+    /// Every kind.
+    pub const ALL: [Code; 17] = [
+        Code::Size,
+        Code::Malformed,
+        Code::UriCount,
+        Code::Uri,
+        Code::LeafIsCa,
+        Code::KeyUsage,
+        Code::ExtendedKeyUsage,
+        Code::IssuerUsage,
+        Code::NotYetValid,
+        Code::Expired,
+        Code::UnknownOrg,
+        Code::Issuer,
+        Code::UnknownGateway,
+        Code::RevokedGateway,
+        Code::RevokedKey,
+        Code::OwnIdentity,
+        Code::NotDialled,
+    ];
+}
+
 impl Refusal {
     /// The kind, without the details.
     pub fn code(&self) -> Code {

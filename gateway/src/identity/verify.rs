@@ -79,7 +79,12 @@ impl Trust {
         role: Role,
         now: UnixTime,
     ) -> Result<Verified, Refusal> {
-        let certificates = read(chain)?;
+        let (count, bytes) = (chain.len(), chain.iter().map(|der| der.len()).sum());
+        if count > MAX_CERTIFICATES || bytes > MAX_BYTES {
+            self.refuse(Refusal::Size { count, bytes })?;
+        }
+        let read = |der: &CertificateDer<'_>| Certificate::read(der).map_err(Refusal::Malformed);
+        let certificates = chain.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let (leaf, issuers) = certificates.split_first().ok_or(Refusal::Size { count: 0, bytes: 0 })?;
         let id = self.identity_of(leaf)?;
         self.check_usages(leaf, issuers)?;
@@ -196,6 +201,7 @@ pub(super) fn signature_algorithms() -> WebPkiSupportedAlgorithms {
 fn refusal_of(error: webpki::Error, id: &GatewayId) -> Refusal {
     match error {
         webpki::Error::CaUsedAsEndEntity => Refusal::LeafIsCa,
+        webpki::Error::RequiredEkuNotFoundContext(_) => Refusal::ExtendedKeyUsage,
         webpki::Error::EndEntityUsedAsCa => Refusal::IssuerUsage,
         webpki::Error::CertExpired { time, not_after } => Refusal::Expired(between(not_after, time)),
         webpki::Error::CertNotValidYet { time, not_before } => {
@@ -203,14 +209,6 @@ fn refusal_of(error: webpki::Error, id: &GatewayId) -> Refusal {
         }
         error => Refusal::Issuer { org: id.org.clone(), detail: error.to_string() },
     }
-}
-
-fn read(chain: &[CertificateDer<'_>]) -> Result<Vec<Certificate>, Refusal> {
-    let (count, bytes) = (chain.len(), chain.iter().map(|der| der.len()).sum());
-    if count > MAX_CERTIFICATES || bytes > MAX_BYTES {
-        return Err(Refusal::Size { count, bytes });
-    }
-    chain.iter().map(|der| Certificate::read(der).map_err(Refusal::Malformed)).collect()
 }
 
 fn between(earlier: UnixTime, later: UnixTime) -> Duration {
@@ -221,3 +219,6 @@ fn between(earlier: UnixTime, later: UnixTime) -> Duration {
 pub(super) fn shortened(text: &str) -> String {
     text.chars().take(120).collect()
 }
+
+#[cfg(test)]
+mod tests;
