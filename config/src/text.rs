@@ -138,7 +138,7 @@ ca = [
     for (name, site, endpoints) in &new.gateways {
         let endpoints = list(endpoints);
         let head = format!("\n[[gateway]]\nname = \"{name}\"\nsite = \"{site}\"\n");
-        text.push_str(&format!("{head}endpoints = {endpoints}   # none: it only dials\n"));
+        text.push_str(&format!("{head}endpoints = {endpoints}   # without any it only dials\n"));
     }
     text.push_str(
         "\n# What the others must no longer accept: gateways by name, keys as sha256 of their SPKI.\n",

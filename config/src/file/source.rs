@@ -12,6 +12,9 @@ use toml::de::DeTable;
 use super::report::Report;
 use crate::{Place, limits};
 
+/// Bytes counted at once.
+const BLOCK: usize = 1024;
+
 /// Syntax errors reported of one file.
 const MOST_SYNTAX_ERRORS: usize = 3;
 
@@ -20,7 +23,10 @@ const MOST_SYNTAX_ERRORS: usize = 3;
 pub(crate) struct Source<'a> {
     pub(crate) text: &'a str,
     file: Arc<PathBuf>,
+    /// Where each line begins.
     lines: Vec<usize>,
+    /// Characters before each block of [`BLOCK`] bytes: a file may be one long line.
+    blocks: Vec<usize>,
     pub(crate) report: &'a Report,
 }
 
@@ -28,16 +34,25 @@ impl<'a> Source<'a> {
     pub(crate) fn new(text: &'a str, file: &Path, report: &'a Report) -> Source<'a> {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
-        Source { text, file: Arc::new(file.to_owned()), lines, report }
+        let counts = text.as_bytes().chunks(BLOCK).scan(0, |before, block| {
+            *before += characters(block);
+            Some(*before)
+        });
+        let blocks = std::iter::once(0).chain(counts).collect();
+        Source { text, file: Arc::new(file.to_owned()), lines, blocks, report }
     }
 
     /// The place of the byte at `offset`; the column counts characters.
     pub(crate) fn place(&self, offset: usize) -> Place {
-        let offset = (0..=offset.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at));
-        let offset = offset.unwrap_or(0);
+        let offset = offset.min(self.text.len());
         let line = self.lines.partition_point(|&start| start <= offset);
-        let column = self.text[self.lines[line - 1]..offset].chars().count() + 1;
+        let column = self.characters_before(offset) - self.characters_before(self.lines[line - 1]) + 1;
         Place { file: Arc::clone(&self.file), line: line as u32, column: column as u32 }
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let block = offset / BLOCK;
+        self.blocks[block] + characters(&self.text.as_bytes()[block * BLOCK..offset])
     }
 
     /// The document's top table; `None` if it is no TOML. Of the syntax errors the first of each line is
@@ -64,6 +79,11 @@ impl<'a> Source<'a> {
     pub(crate) fn raw(&self, span: Range<usize>) -> &'a str {
         self.text.get(span).unwrap_or_default()
     }
+}
+
+/// Every byte but those that continue a character (RFC 3629, section 3).
+fn characters(utf8: &[u8]) -> usize {
+    utf8.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
 
 /// Reads a file whole. `None` if that fails or it is too large or no UTF-8: the report then says what to
@@ -113,5 +133,8 @@ mod tests {
         assert_eq!(at(text.find('ö').unwrap()), "x.toml:2:6");
         assert_eq!(at(text.len()), "x.toml:3:1");
         assert_eq!(at(text.len() + 100), "x.toml:3:1");
+        let long = "ä".repeat(3 * BLOCK);
+        let source = Source::new(&long, Path::new("x.toml"), &report);
+        assert_eq!(source.place(4 * BLOCK + 2).column as usize, 2 * BLOCK + 2);
     }
 }
