@@ -1,7 +1,5 @@
 //! What exceeds a limit is refused with its number, what just meets it is not.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
