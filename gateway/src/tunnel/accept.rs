@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::endpoint::{MAX_INCOMING, Tls};
 use super::refusal;
+use super::socket::plain;
 use crate::drive::Input;
 use crate::identity::tls::{LastRefusal, Refused};
 
@@ -48,7 +49,7 @@ pub async fn accept(
             incoming.refuse();
             continue;
         };
-        let known = live.load().contains(&incoming.remote_address().ip().to_canonical());
+        let known = live.load().contains(&plain(incoming.remote_address()).ip());
         if under_way >= QUIET && !known && incoming.may_retry() {
             // Only an address that was validated already cannot be asked again.
             let _ = incoming.retry();
@@ -64,7 +65,7 @@ async fn handshake(
     _place: OwnedSemaphorePermit,
     inputs: mpsc::Sender<Input>,
 ) {
-    let remote = incoming.remote_address();
+    let remote = plain(incoming.remote_address());
     let refused = Arc::new(LastRefusal::default());
     let connecting = match incoming.accept_with(Arc::new(tls.server(refused.clone()))) {
         Ok(connecting) => connecting,

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::refusal;
+use super::socket::plain;
 use crate::drive::Input;
 
 /// Messages that may wait for a peer that reads slowly; one more, and its connection is closed.
@@ -115,19 +116,20 @@ async fn run(conn: ConnId, connection: Connection, role: Role, queue: Queue, inp
         Role::Dialler => connection.open_bi().await,
         Role::Accepter => connection.accept_bi().await,
     };
+    let remote = plain(connection.remote_address());
     let error = match stream {
         Ok((send, receive)) => {
             let writing = tokio::spawn(write(connection.clone(), send, queue));
             let error = read(conn, receive, &inputs).await;
             if let Some(violation) = &error {
-                tracing::warn!(remote = %connection.remote_address(), reason = violation, "Control stream broken");
+                tracing::warn!(%remote, reason = violation, "Control stream broken");
                 close(&connection, ByeCode::Protocol);
             }
             let closed = connection.closed().await;
             writing.abort();
-            error.unwrap_or_else(|| refusal::describe(&closed, connection.remote_address()))
+            error.unwrap_or_else(|| refusal::describe(&closed, remote))
         }
-        Err(error) => refusal::describe(&error, connection.remote_address()),
+        Err(error) => refusal::describe(&error, remote),
     };
     // The drive is gone only when the daemon ends: nobody is left to tell.
     let _ = inputs.send(Input::Disconnected { conn, error }).await;

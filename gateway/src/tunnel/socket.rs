@@ -47,6 +47,8 @@ struct Datagram {
 pub struct Inlet {
     queue: mpsc::Sender<Datagram>,
     dropped: Arc<AtomicU64>,
+    /// The socket is an IPv6 one: quinn compares addresses in the form that it would receive from it.
+    mapped: bool,
 }
 
 impl Inlet {
@@ -55,6 +57,10 @@ impl Inlet {
         let room = self.queue.capacity();
         let taken = (room > RESERVED || !is_initial(bytes)) && {
             let ecn = ecn.and_then(EcnCodepoint::from_bits);
+            let (from, to) = match self.mapped {
+                true => (SocketAddr::new(mapped(from.ip()), from.port()), to.map(mapped)),
+                false => (from, to),
+            };
             self.queue.try_send(Datagram { bytes: bytes.into(), from, to, ecn }).is_ok()
         };
         if !taken {
@@ -67,6 +73,19 @@ impl Inlet {
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
+}
+
+/// An IPv4 address as an IPv6 socket names it (RFC 4291, section 2.5.5.2).
+fn mapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().into(),
+        v6 => v6,
+    }
+}
+
+/// The address as people write it.
+pub fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// RFC 9000, section 17.2.2: long header, fixed bit, packet type 0.
@@ -93,7 +112,8 @@ impl DemuxSocket {
             full: Arc::default(),
             queue: Mutex::new(receiver),
         };
-        Ok((Arc::new(demux), Inlet { queue: sender, dropped: Arc::default() }))
+        let mapped = socket.local_addr()?.is_ipv6();
+        Ok((Arc::new(demux), Inlet { queue: sender, dropped: Arc::default(), mapped }))
     }
 }
 
@@ -173,6 +193,19 @@ mod tests {
     use super::*;
 
     const FROM: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4600);
+
+    #[tokio::test]
+    async fn an_ipv6_socket_names_ipv4_peers_in_mapped_form() {
+        let socket = UdpSocket::bind("[::]:0").unwrap();
+        let (demux, inlet) = DemuxSocket::new(&socket).unwrap();
+        assert!(inlet.offer(&[0x43; 40], FROM, Some(FROM.ip()), None));
+        let (mut buf, mut meta) = ([0; 64], [RecvMeta::default()]);
+        let received =
+            std::future::poll_fn(|cx| demux.poll_recv(cx, &mut [IoSliceMut::new(&mut buf)], &mut meta)).await;
+        assert_eq!(received.unwrap(), 1);
+        assert_eq!(meta[0].addr.to_string(), "[::ffff:127.0.0.1]:4600");
+        assert_eq!(meta[0].dst_ip, Some("::ffff:127.0.0.1".parse().unwrap()));
+    }
 
     #[tokio::test]
     async fn initials_leave_room_for_running_sessions() {
