@@ -70,6 +70,8 @@ impl Forwarding {
     pub fn prepare(needed: Families, memory: &Path) -> Result<Forwarding, ForwardingError> {
         let mut changes = memory::recall(memory);
         let known = changes.clone();
+        // Interfaces come and go.
+        changes.retain(|change| sysctl::read(&change.key).is_ok());
         for (key, after) in plan(needed) {
             let Ok(before) = sysctl::read(&key) else { continue };
             // Of a setting that somebody undid while we were away, the oldest value counts.
@@ -129,7 +131,9 @@ fn plan(needed: Families) -> Vec<(String, &'static str)> {
     if needed.v6 {
         for interface in sysctl::entries("net/ipv6/conf") {
             let key = format!("net/ipv6/conf/{interface}/accept_ra");
-            if interface != "all" && sysctl::read(&key).is_ok_and(|value| value == "1") {
+            if !["all", "lo"].contains(&interface.as_str())
+                && sysctl::read(&key).is_ok_and(|value| value == "1")
+            {
                 plan.push((key, "2"));
             }
         }

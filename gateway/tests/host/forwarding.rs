@@ -111,6 +111,16 @@ fn a_killed_daemon_knows_its_forwarding_again_but_not_in_another_namespace() {
 }
 
 #[test]
+fn an_interface_that_is_gone_holds_nobody_up() {
+    let host = Host::new();
+    drop(host.enable(BOTH));
+    host.namespace.ip("link del eth0");
+    let again = host.enable(BOTH);
+    host.namespace.enter(|| again.restore()).unwrap();
+    assert_eq!(host.read("ipv4/ip_forward"), "0");
+}
+
+#[test]
 fn what_somebody_else_changed_since_is_left_alone() {
     let host = Host::new();
     let forwarding = host.enable(BOTH);

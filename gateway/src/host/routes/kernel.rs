@@ -47,7 +47,6 @@ impl KernelRoutes {
         let mut refused = 0;
         let mut first = None;
         for change in difference(want, have) {
-            debug!(?change, "Changing a kernel route");
             if let Err(error) = self.carry_out(change).await {
                 refused += 1;
                 first.get_or_insert(error);
@@ -83,23 +82,24 @@ impl KernelRoutes {
     /// Carries out one change; the error bears the route as `ip route` writes it.
     async fn carry_out(&self, change: Change<RouteMessage>) -> Result<(), (String, io::Error)> {
         let handle = self.netlink.handle().route();
-        let (name, result) = match change {
+        let (step, name, result) = match change {
             Change::Add(route) => {
                 let request = handle.add(message::write(&route, &self.numbers, self.tun));
-                (route.to_string(), netlink::answer(request.execute()).await)
+                ("add", route.to_string(), netlink::answer(request.execute()).await)
             }
             Change::Replace(route) => {
                 let request = handle.add(message::write(&route, &self.numbers, self.tun)).replace();
-                (route.to_string(), netlink::answer(request.execute()).await)
+                ("replace", route.to_string(), netlink::answer(request.execute()).await)
             }
             Change::Remove(found) => {
                 let name = match message::read(&found, self.tun) {
                     Some(route) => route.to_string(),
                     None => "an unknown one".into(),
                 };
-                (name, gone_is_fine(netlink::answer(handle.del(found).execute()).await))
+                ("remove", name, gone_is_fine(netlink::answer(handle.del(found).execute()).await))
             }
         };
+        debug!(step, prefix = name, error = ?result.as_ref().err(), "Changed a kernel route");
         result.map_err(|error| (name, error))
     }
 
