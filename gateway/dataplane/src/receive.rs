@@ -23,7 +23,7 @@ use crate::header::{self, Header, Kind, TAG_LEN};
 use crate::link::{self, Link};
 use crate::packet::{HEADROOM, Packet};
 use crate::probe::{self, Probe};
-use crate::session::{Incoming, Opened, Path};
+use crate::session::{Incoming, Path};
 use crate::sink::{ControlSink, Event};
 use crate::snapshot::Snapshot;
 use crate::sys::control::Told;
@@ -128,11 +128,11 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         let plain_len = sealed.len() - TAG_LEN;
         let opened = session.expect_from(arrival.from, arrival.at).and_then(|on_path| {
             let plain = self.packets[self.filled].make_room(plain_len);
-            let opened = session.open(&header, additional, sealed, plain)?;
-            Ok((on_path, opened))
+            let newest = session.open(&header, additional, sealed, plain)?;
+            Ok((on_path, newest))
         });
-        let accepted = opened.and_then(|(on_path, opened)| {
-            self.tell(session, on_path, opened, arrival);
+        let accepted = opened.and_then(|(on_path, newest)| {
+            self.tell(session, on_path, newest, arrival);
             match header.kind {
                 Kind::Packet => self.accept_packet(snapshot, session, plain_len),
                 Kind::Probe => self.accept_probe(session, arrival),
@@ -144,12 +144,12 @@ impl<'a, S: ControlSink> Receive<'a, S> {
     }
 
     /// Tells the control plane what an authenticated packet proves.
-    fn tell(&mut self, session: &Incoming, on_path: bool, opened: Opened, arrival: &Arrival) {
+    fn tell(&mut self, session: &Incoming, on_path: bool, newest: bool, arrival: &Arrival) {
         let index = session.index();
         if !session.is_proved() && self.sink.event(Event::Proved { index }) {
             session.set_proved();
         }
-        if !on_path && opened.newest && session.may_report(arrival.at) {
+        if !on_path && newest && session.may_report(arrival.at) {
             self.offer(session, Event::OffPath { index, from: arrival.from, to: arrival.to });
         }
     }

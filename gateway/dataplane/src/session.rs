@@ -12,7 +12,6 @@ mod outgoing;
 mod phases;
 
 pub use incoming::Incoming;
-pub(crate) use incoming::Opened;
 pub use outgoing::{Outgoing, Path};
 
 /// Packets sealed under one key.
@@ -24,4 +23,116 @@ const PACKETS: u64 = 256 * PACKETS_PER_PHASE;
 /// The phase a packet number belongs to; `None` beyond the last.
 fn phase_of(number: u64) -> Option<u8> {
     u8::try_from(number / PACKETS_PER_PHASE).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::counters::{Counters, DropReason};
+    use crate::header::{HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
+    use crate::keys::{Aead, Secret};
+    use crate::snapshot::SiteNo;
+
+    const PAYLOAD: &[u8] = b"ringway";
+
+    fn pair() -> (Outgoing, Incoming) {
+        let (secret, counters) = (Secret::new([7; 48]), Arc::new(Counters::new()));
+        let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
+        let outgoing = Outgoing::new(9, Aead::Aes128Gcm, &secret, path, counters.clone());
+        (outgoing, Incoming::new(9, Aead::Aes128Gcm, &secret, SiteNo(1), counters))
+    }
+
+    /// Skips to packet `number` and seals it.
+    fn seal(outgoing: &Outgoing, number: u64) -> Vec<u8> {
+        outgoing.reserve((number - outgoing.packets()) as usize).unwrap();
+        let mut buffer = vec![0; PAYLOAD.len() + OVERHEAD];
+        buffer[HEADER_LEN..][..PAYLOAD.len()].copy_from_slice(PAYLOAD);
+        outgoing.seal(Kind::Packet, outgoing.reserve(1).unwrap(), &mut buffer).unwrap();
+        buffer
+    }
+
+    fn open(incoming: &Incoming, datagram: &[u8]) -> Result<bool, DropReason> {
+        let (header, additional, sealed) = Header::split(datagram)?;
+        let mut plain = vec![0; sealed.len() - TAG_LEN];
+        let newest = incoming.open(&header, additional, sealed, &mut plain)?;
+        assert_eq!(plain, PAYLOAD);
+        Ok(newest)
+    }
+
+    #[test]
+    fn a_packet_opens_once_and_only_unchanged() {
+        let (outgoing, incoming) = pair();
+        let (first, second) = (seal(&outgoing, 0), seal(&outgoing, 1));
+        for at in 0..first.len() {
+            let mut changed = first.clone();
+            changed[at] ^= 1;
+            assert!(open(&incoming, &changed).is_err(), "byte {at}");
+        }
+        assert_eq!(open(&incoming, &second), Ok(true));
+        assert_eq!(open(&incoming, &first), Ok(false));
+        assert_eq!(open(&incoming, &first), Err(DropReason::Replay));
+    }
+
+    #[test]
+    fn phases_follow_the_packet_number_on_both_sides() {
+        let (outgoing, incoming) = pair();
+        let edge = |phase: u64| phase * PACKETS_PER_PHASE;
+        let late = seal(&outgoing, edge(1) - 1);
+        assert_eq!(late[2], 0);
+        for phase in 1..=255 {
+            let first = seal(&outgoing, edge(phase));
+            assert_eq!(u64::from(first[2]), phase);
+            assert_eq!(open(&incoming, &first), Ok(true), "phase {phase}");
+            if phase == 1 {
+                assert_eq!(open(&incoming, &late), Ok(false));
+            }
+        }
+    }
+
+    #[test]
+    fn a_phase_that_is_not_next_is_refused_and_changes_nothing() {
+        let (outgoing, incoming) = pair();
+        assert_eq!(open(&incoming, &seal(&outgoing, 0)), Ok(true));
+        let honest = seal(&outgoing, 1);
+        let mut forged = honest.clone();
+        forged[2] = 1;
+        assert_eq!(open(&incoming, &forged), Err(DropReason::Phase));
+        let far = Header { kind: Kind::Packet, phase: 2, index: 9, number: 2 * PACKETS_PER_PHASE };
+        assert_eq!(open(&incoming, &[&far.encode()[..], &[0; 32]].concat()), Err(DropReason::Phase));
+        let next = Header { kind: Kind::Packet, phase: 1, index: 9, number: PACKETS_PER_PHASE };
+        assert_eq!(open(&incoming, &[&next.encode()[..], &[0; 32]].concat()), Err(DropReason::Auth));
+        assert_eq!(open(&incoming, &honest), Ok(true));
+    }
+
+    #[test]
+    fn sealing_stops_at_the_last_packet_number() {
+        let (outgoing, _) = pair();
+        assert_eq!(outgoing.reserve(PACKETS as usize), Ok(0));
+        assert_eq!(outgoing.reserve(1), Err(DropReason::Exhausted));
+        assert_eq!(outgoing.seal(Kind::Packet, PACKETS, &mut [0; OVERHEAD]), Err(DropReason::Exhausted));
+    }
+
+    #[test]
+    fn strangers_have_a_small_budget() {
+        let (outgoing, incoming) = pair();
+        let (peer, stranger) = ("192.0.2.1:4600".parse().unwrap(), "192.0.2.1:4601".parse().unwrap());
+        let at = Duration::from_secs(5);
+        assert_eq!(incoming.expect_from(stranger, at), Ok(true));
+        incoming.answer_through(Arc::new(outgoing));
+        assert_eq!(incoming.expect_from(peer, at), Ok(true));
+        let opened = (0..1000).filter(|_| incoming.expect_from(stranger, at) == Ok(false)).count();
+        assert!((1..100).contains(&opened), "{opened}");
+        assert_eq!(incoming.expect_from(stranger, at), Err(DropReason::OffPath));
+        assert_eq!(incoming.expect_from(peer, at), Ok(true));
+    }
+
+    #[test]
+    fn a_path_is_kept_in_its_plain_form() {
+        let mapped =
+            Path::new("[::ffff:192.0.2.1]:4600".parse().unwrap(), Some("::ffff:192.0.2.9".parse().unwrap()));
+        assert_eq!(mapped, Path::new("192.0.2.1:4600".parse().unwrap(), Some("192.0.2.9".parse().unwrap())));
+    }
 }

@@ -61,7 +61,7 @@ impl Snapshot {
     }
 
     /// The session whose packets carry `index`.
-    pub(crate) fn incoming(&self, index: u32) -> Option<&Arc<Incoming>> {
+    pub fn incoming(&self, index: u32) -> Option<&Arc<Incoming>> {
         self.incoming.get(&index)
     }
 

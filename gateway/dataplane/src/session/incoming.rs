@@ -47,13 +47,6 @@ pub struct Incoming {
     reports: Budget,
 }
 
-/// What opening a packet told about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Opened {
-    /// Its number is the highest so far.
-    pub(crate) newest: bool,
-}
-
 impl Incoming {
     /// A session known by our `index`, whose sender is a gateway of `site`. `counters` are the peer's.
     pub fn new(index: u32, aead: Aead, secret: &Secret, site: SiteNo, counters: Arc<Counters>) -> Incoming {
@@ -122,15 +115,16 @@ impl Incoming {
         self.reports.take(now)
     }
 
-    /// Opens a packet into `plain`, which is as long as `sealed` without its tag. Errors: what DESIGN calls
-    /// phase, replay and auth; a packet that fails changes nothing.
-    pub(crate) fn open(
+    /// Opens a packet, split by [`Header::split`], into `plain`, which is as long as `sealed` without its tag.
+    /// True if its number is the highest so far. Only one thread may open. Errors: [`DropReason::Phase`],
+    /// [`DropReason::Replay`], [`DropReason::Auth`]; a packet that fails changes nothing.
+    pub fn open(
         &self,
         header: &Header,
         additional: &[u8; HEADER_LEN],
         sealed: &[u8],
         plain: &mut [u8],
-    ) -> Result<Opened, DropReason> {
+    ) -> Result<bool, DropReason> {
         let phases = self.phases.load();
         if phase_of(header.number) != Some(header.phase) {
             return Err(DropReason::Phase);
@@ -145,6 +139,6 @@ impl Incoming {
         if header.phase > phases.number() {
             self.phases.store(Arc::new(phases.advanced()));
         }
-        Ok(Opened { newest: self.window.mark(header.number) })
+        Ok(self.window.mark(header.number))
     }
 }

@@ -89,7 +89,7 @@ impl Outgoing {
     }
 
     /// Takes `count` consecutive packet numbers and gives the first. Error: [`DropReason::Exhausted`].
-    pub(crate) fn reserve(&self, count: usize) -> Result<u64, DropReason> {
+    pub fn reserve(&self, count: usize) -> Result<u64, DropReason> {
         // A u64 does not wrap: 2³⁰ years of asking after the end.
         let first = self.numbers.fetch_add(count as u64, Relaxed);
         if first + count as u64 <= PACKETS { Ok(first) } else { Err(DropReason::Exhausted) }
@@ -98,7 +98,7 @@ impl Outgoing {
     /// Seals `buffer`, which holds a payload between [`HEADER_LEN`] bytes in front and [`TAG_LEN`] behind,
     /// under a number from [`Outgoing::reserve`]. Error: [`DropReason::Exhausted`], if the number's key is
     /// no longer held.
-    pub(crate) fn seal(&self, kind: Kind, number: u64, buffer: &mut [u8]) -> Result<(), DropReason> {
+    pub fn seal(&self, kind: Kind, number: u64, buffer: &mut [u8]) -> Result<(), DropReason> {
         let phase = phase_of(number).ok_or(DropReason::Exhausted)?;
         let mut phases = self.phases.load();
         if phases.number() < phase {

@@ -1,0 +1,166 @@
+//! The consortium of this test: eight gateways at six sites of four organizations, with nested prefixes.
+//!
+//! ```text
+//!  0 acme/east    10.1/16            gateways 0, 1        gamma's 10.2.128/24 lies in beta's 10.2/16,
+//!  1 acme/west    10.11/16           gateway 2            delta/south's 10.4.200/24 in delta/north's 10.4/16,
+//!  2 beta/main    10.2/16            gateways 3, 4        delta/north's 10.1.77/24 in acme/east's 10.1/16;
+//!  3 gamma/main   10.3/16, ...       gateway 5            gamma's 172.17.5/24 in beta's connected 172.17/16;
+//!  4 delta/north  10.4/16, ...       gateway 6            likewise in IPv6
+//!  5 delta/south  10.4.200/24        gateway 7
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringway_dataplane::*;
+
+use crate::craft::Dice;
+use crate::model::{Model, NEVER, Net, View};
+
+const SITES: [&str; 6] = [
+    "10.1.0.0/16 fd00:1::/32",
+    "10.11.0.0/16 fd00:11::/32",
+    "10.2.0.0/16 fd00:2::/32",
+    "10.3.0.0/16 10.2.128.0/24 172.17.5.0/24 fd00:3::/32 fd00:2:8000::/48 fd17:5::/32",
+    "10.4.0.0/16 10.1.77.0/24 fd00:4::/32 fd00:1:77::/48",
+    "10.4.200.0/24 fd00:4:200::/48",
+];
+
+/// The site of each gateway.
+const GATEWAYS: [usize; 8] = [0, 0, 1, 2, 2, 3, 4, 5];
+
+/// Networks that every host is connected to besides its site's.
+const WAN: &str = "203.0.113.0/24 2001:db8:ffff::/64";
+
+/// Beta's hosts are connected to these too.
+const BRIDGE: &str = "172.17.0.0/16 fd17::/16";
+
+/// A check taken away, by a snapshot in which it cannot fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weakness {
+    None,
+    /// All sites are one.
+    AnySource,
+    /// Every address is this site's own.
+    AnyDestination,
+    /// Every site may use every address that nobody holds.
+    WideAuthorization,
+}
+
+pub(crate) struct World {
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) model: Model,
+}
+
+pub(crate) struct Gateway {
+    pub(crate) snapshot: Snapshot,
+    /// By the number of the peer.
+    pub(crate) outgoing: BTreeMap<usize, Arc<Outgoing>>,
+}
+
+impl World {
+    pub(crate) fn new(weakness: Weakness) -> World {
+        let model = model();
+        let gateways = (0..GATEWAYS.len()).map(|number| gateway(number, &model, weakness)).collect();
+        World { gateways, model }
+    }
+
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
+        let all = 0..GATEWAYS.len();
+        all.clone()
+            .flat_map(move |from| all.clone().map(move |to| (from, to)))
+            .filter(|(from, to)| from != to)
+    }
+
+    pub(crate) fn site(&self, gateway: usize) -> usize {
+        GATEWAYS[gateway]
+    }
+
+    pub(crate) fn sites(&self) -> usize {
+        SITES.len()
+    }
+
+    /// The prefixes of a site in one family.
+    pub(crate) fn prefixes(&self, site: usize, v6: bool) -> Vec<Net> {
+        nets(SITES[site]).into_iter().filter(|net| net.first.is_ipv6() == v6).collect()
+    }
+
+    /// A gateway that is none of these.
+    pub(crate) fn other_than(&self, not: &[usize], dice: &mut Dice) -> usize {
+        let others: Vec<usize> = (0..GATEWAYS.len()).filter(|number| !not.contains(number)).collect();
+        others[dice.below(others.len())]
+    }
+
+    /// The index under which gateway `to` knows the session from gateway `from`.
+    pub(crate) fn index(from: usize, to: usize) -> u32 {
+        (from * 100 + to) as u32
+    }
+
+    /// The gateway that chose an index.
+    pub(crate) fn receiver(index: u32) -> usize {
+        index as usize % 100
+    }
+}
+
+fn nets(text: &str) -> Vec<Net> {
+    text.split_whitespace().map(Net::new).collect()
+}
+
+fn connected(gateway: usize) -> String {
+    if GATEWAYS[gateway] == 2 { format!("{WAN} {BRIDGE}") } else { WAN.into() }
+}
+
+fn model() -> Model {
+    let authorized =
+        SITES.iter().enumerate().flat_map(|(site, text)| nets(text).into_iter().map(move |net| (net, site)));
+    let mut model = Model { authorized: authorized.collect(), never: nets(NEVER), gateways: Vec::new() };
+    for (number, site) in GATEWAYS.iter().enumerate() {
+        let others = model.authorized.iter().filter(|(_, holder)| holder != site);
+        let routes = others.map(|(net, holder)| (*net, first_gateway_of(*holder))).collect();
+        model.gateways.push(View { site: *site, connected: nets(&connected(number)), routes });
+    }
+    model
+}
+
+fn first_gateway_of(site: usize) -> usize {
+    GATEWAYS.iter().position(|of| *of == site).unwrap()
+}
+
+fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
+    let site_no = |site: usize| SiteNo(if weakness == Weakness::AnySource { 0 } else { site as u32 });
+    let (site, counters) = (GATEWAYS[number], Arc::new(Counters::new()));
+    let secret = |from: usize, to: usize| Secret::new([World::index(from, to) as u8 ^ (from * 16) as u8; 48]);
+    let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
+    let mut builder = SnapshotBuilder::new(site_no(site));
+    let mut outgoing = BTreeMap::new();
+    for peer in (0..GATEWAYS.len()).filter(|peer| *peer != number) {
+        let index = World::index(number, peer);
+        let sealing = Outgoing::new(index, Aead::Aes128Gcm, &secret(number, peer), path, counters.clone());
+        outgoing.insert(peer, Arc::new(sealing));
+        let (index, from) = (World::index(peer, number), site_no(GATEWAYS[peer]));
+        let opening = Incoming::new(index, Aead::Aes128Gcm, &secret(peer, number), from, counters.clone());
+        builder.incoming(Arc::new(opening));
+    }
+    for (net, holder) in &model.authorized {
+        let prefix = format!("{}/{}", net.first, net.len).parse().unwrap();
+        if *holder == site {
+            // The host's own network card, as every gateway has one.
+            builder.own(prefix).local(prefix);
+        } else {
+            builder
+                .authorize(prefix, site_no(*holder))
+                .route(prefix, outgoing[&first_gateway_of(*holder)].clone());
+        }
+    }
+    for text in connected(number).split_whitespace() {
+        builder.local(text.parse().unwrap());
+    }
+    for everything in ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()] {
+        match weakness {
+            Weakness::AnyDestination => _ = builder.own(everything),
+            Weakness::WideAuthorization => _ = builder.authorize(everything, SiteNo((site as u32 + 1) % 6)),
+            Weakness::None | Weakness::AnySource => {}
+        }
+    }
+    Gateway { snapshot: builder.build(), outgoing }
+}
