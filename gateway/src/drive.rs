@@ -13,6 +13,7 @@
 mod clock;
 mod packets;
 mod reload;
+pub mod renewal;
 mod report;
 mod sessions;
 
@@ -34,6 +35,7 @@ pub use packets::Packets;
 pub use reload::Running;
 
 use crate::admin::Report;
+use crate::identity::local::Age;
 use crate::keeper::{Installed, Wanted, wanted};
 use crate::tunnel::accept::LivePeers;
 use crate::tunnel::dial::Dialler;
@@ -84,6 +86,8 @@ pub enum Input {
     Packets(Event),
     /// SIGHUP: read everything again.
     Reload,
+    /// The certificate's files changed.
+    Renew,
     /// The admin socket asks.
     Status(oneshot::Sender<Report>),
 }
@@ -120,6 +124,8 @@ struct State {
     drained: bool,
     /// The data plane has given up.
     failed: bool,
+    /// The age of the certificate that was last warned of.
+    warned: Age,
 }
 
 impl Drive {
@@ -132,8 +138,8 @@ impl Drive {
         let membership = self.running.membership();
         let sessions = Sessions::new(self.running.domain().clone(), membership.me.clone());
         let (fib, clock) = (Fib::default(), Clock::new());
-        let mut state =
-            State { drive: self, membership, fib, sessions, clock, drained: false, failed: false };
+        let (drained, failed, warned) = (false, false, Age::Fresh);
+        let mut state = State { drive: self, membership, fib, sessions, clock, drained, failed, warned };
         let mut stopping = false;
         state.act();
         while !state.drained {
@@ -173,6 +179,7 @@ impl State {
             tracing::warn!("The clock jumped: this machine slept or was moved; all sessions start anew");
             self.drive.mesh.handle_clock_jump(now);
         }
+        self.warn_of_age();
         self.drive.mesh.handle_timeout(now);
         for reply in self.drive.replicator.handle_timeout(now) {
             self.reply(reply);
@@ -201,8 +208,9 @@ impl State {
             }
             Input::Packets(event) => self.noticed(event, now),
             Input::Reload => self.reload(now).await,
+            Input::Renew => self.renew(now),
             // Whoever asked may have given up.
-            Input::Status(reply) => _ = reply.send(self.report()),
+            Input::Status(reply) => _ = reply.send(self.report().await),
         }
     }
 

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use tun_rs::SyncDevice;
 
 use crate::admin;
-use crate::drive::{Drive, Input, Packets, QUEUE, Running};
+use crate::drive::{Drive, Input, Packets, QUEUE, Running, renewal};
 use crate::host::Families;
 use crate::host::firewall::{Firewall as _, Nft, short_idle_timeout};
 use crate::host::forwarding::Forwarding;
@@ -124,6 +124,7 @@ impl Gateway {
             accept::accept(endpoint.clone(), tls.clone(), live.clone(), inputs.clone(), stop.clone());
         services.spawn(accepting);
         services.spawn(forward_reloads(inputs.clone(), stop.clone()));
+        services.spawn(renewal::watch(config.identity.clone(), inputs.clone(), stop.clone()));
 
         let replicator = Replicator::new(&names, config.own.domain.clone(), &own_apex(&config))
             .context("the own zone is not published")?;

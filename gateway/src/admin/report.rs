@@ -19,6 +19,8 @@ pub struct Report {
     pub certificates: Vec<CertificateReport>,
     /// Packets dropped before they could be told to a peer, by reason.
     pub drops: BTreeMap<String, u64>,
+    /// Packets that the policy dropped, by reason.
+    pub filtered: BTreeMap<String, u64>,
 }
 
 /// The tunnel to one gateway.

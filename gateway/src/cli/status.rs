@@ -39,6 +39,9 @@ fn text(report: &Report) -> String {
     if !report.drops.is_empty() {
         text.push_str(&format!("\ndropped, of no peer: {}\n", counted(&report.drops)));
     }
+    if !report.filtered.is_empty() {
+        text.push_str(&format!("\ndropped by the policy: {}\n", counted(&report.filtered)));
+    }
     text
 }
 

@@ -10,7 +10,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use quinn::{ConnectionError, Endpoint, Incoming};
@@ -29,6 +30,9 @@ use crate::identity::tls::{LastRefusal, Refused};
 const QUIET: usize = 8;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Refusals that are logged a second: a stranger can cause any number of them.
+const LOGGED: u64 = 10;
 
 /// Addresses of peers with a live session: a flood of strangers does not slow their redial.
 pub type LivePeers = Arc<ArcSwap<BTreeSet<IpAddr>>>;
@@ -82,9 +86,19 @@ async fn handshake(
 /// A refused certificate is worth a warning: somebody has one. Anything else may be a scanner.
 fn report(remote: SocketAddr, error: &ConnectionError, refused: Option<Refused>) {
     match refused {
-        Some(Refused { claimed, refusal }) => {
+        Some(Refused { claimed, refusal }) if may_log() => {
             tracing::warn!(%remote, peer = claimed, reason = %refusal, "Peer refused");
         }
-        None => tracing::debug!(%remote, reason = refusal::describe(error, remote), "Handshake failed"),
+        _ => tracing::debug!(%remote, reason = refusal::describe(error, remote), "Handshake failed"),
     }
+}
+
+/// False when this second's warnings are used up.
+fn may_log() -> bool {
+    /// The second (upper 32 bits) and how many it has had.
+    static SPENT: AtomicU64 = AtomicU64::new(0);
+    let second = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() << 32;
+    let spend = |spent: u64| Some(if spent & !0xffff_ffff == second { spent + 1 } else { second + 1 });
+    let spent = SPENT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).unwrap_or(0);
+    spent & !0xffff_ffff != second || (spent & 0xffff_ffff) < LOGGED
 }
