@@ -12,7 +12,7 @@ use std::time::Instant;
 use ringway_config::GatewayId;
 
 use crate::context::Context;
-use crate::rib::Rib;
+use crate::rib;
 use crate::status::{self, Status};
 use crate::tunnel::Tunnel;
 use crate::{
@@ -54,8 +54,7 @@ pub struct DialError {
 pub struct Mesh {
     context: Context,
     tunnels: BTreeMap<GatewayId, Tunnel>,
-    rib: Rib,
-    published: Option<Fib>,
+    published: Fib,
     /// Set at shutdown: when the sessions are closed.
     leaving: Option<Instant>,
 }
@@ -67,8 +66,7 @@ impl Mesh {
         let mut mesh = Self {
             context: Context::new(membership, settings, boot, seed),
             tunnels: BTreeMap::new(),
-            rib: Rib::default(),
-            published: None,
+            published: Fib::default(),
             leaving: None,
         };
         mesh.add_tunnels(now);
@@ -198,7 +196,7 @@ impl Mesh {
     pub fn status(&self, now: Instant) -> Status {
         Status {
             tunnels: self.tunnels.values().map(|tunnel| tunnel.status(&self.context, now)).collect(),
-            routes: status::routes(&self.context.membership, self.published.as_ref()),
+            routes: status::routes(&self.context.membership, &self.published),
         }
     }
 
@@ -246,19 +244,19 @@ impl Mesh {
 
     /// Makes the forwarding table anew if anything it depends on may have changed.
     fn publish(&mut self) {
-        if self.published.is_some() && !std::mem::take(&mut self.context.changed) {
+        if !std::mem::take(&mut self.context.changed) {
             return;
         }
         let claims = self.tunnels.values().flat_map(Tunnel::claims);
         let fib = Fib {
-            routes: self.rib.choose(claims),
+            routes: rib::choose(claims, &self.published.routes),
             authorized: self.context.membership.authorized_list(),
             sessions: self.tunnels.values().flat_map(Tunnel::live_sessions).collect(),
             own: self.context.membership.own().to_vec(),
         };
-        if self.published.as_ref() != Some(&fib) {
+        if self.published != fib {
             self.context.act(Action::Publish(fib.clone()));
-            self.published = Some(fib);
+            self.published = fib;
         }
     }
 }

@@ -26,31 +26,92 @@ pub(crate) fn admit(
     }
 }
 
-/// Which gateway each prefix is reached through.
-#[derive(Debug, Default)]
-pub(crate) struct Rib {
-    chosen: BTreeMap<Prefix, GatewayId>,
+/// Which gateway each prefix is reached through, and on which session.
+pub(crate) type Routes = BTreeMap<Prefix, (GatewayId, ConnId)>;
+
+/// One route per claimed prefix: the gateway that has it in the `standing` routes keeps it as long as it
+/// claims it; else the lowest identity gets it, so that a site's peers tend to take the same one.
+pub(crate) fn choose<'a>(
+    claims: impl Iterator<Item = (Prefix, &'a GatewayId, ConnId)>,
+    standing: &Routes,
+) -> Routes {
+    let mut claims: Vec<_> = claims.collect();
+    claims.sort();
+    let of_one_prefix = claims.chunk_by(|(a, ..), (b, ..)| a == b);
+    let chosen = of_one_prefix.map(|claimants| {
+        let (prefix, ..) = claimants[0];
+        let holder = standing.get(&prefix).map(|(gateway, _)| gateway);
+        let held = claimants.iter().find(|(_, gateway, _)| Some(*gateway) == holder);
+        let (_, gateway, conn) = held.unwrap_or(&claimants[0]);
+        (prefix, ((*gateway).clone(), *conn))
+    });
+    chosen.collect()
 }
 
-impl Rib {
-    /// One route per claimed prefix: the gateway that has it keeps it as long as it claims it; else the
-    /// lowest identity gets it, so that every gateway of a site takes the same one.
-    pub(crate) fn choose<'a>(
-        &mut self,
-        claims: impl Iterator<Item = (Prefix, &'a GatewayId, ConnId)>,
-    ) -> BTreeMap<Prefix, (GatewayId, ConnId)> {
-        let mut claimants: BTreeMap<Prefix, BTreeMap<&GatewayId, ConnId>> = BTreeMap::new();
-        for (prefix, gateway, conn) in claims {
-            claimants.entry(prefix).or_default().insert(gateway, conn);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GatewayInfo;
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    fn id(text: &str) -> GatewayId {
+        text.parse().unwrap()
+    }
+
+    /// `gw.a` at site `home` (10.1.0.0/16); org b has site `east` (10.2.0.0/16) and, without a list, `west`.
+    fn membership() -> Membership {
+        let home: SiteId = "home".parse().unwrap();
+        let site = |org: &str, site: &str| (org.parse().unwrap(), site.parse().unwrap());
+        let east = GatewayInfo { site: "east".parse().unwrap(), endpoints: vec![] };
+        Membership {
+            me: id("gw.a"),
+            site: home,
+            gateways: [(id("gw.b"), east)].into(),
+            authorized: [
+                (site("a", "home"), vec![prefix("10.1.0.0/16")]),
+                (site("b", "east"), vec![prefix("10.2.0.0/16"), prefix("fd00:2::/48")]),
+            ]
+            .into(),
+            records: BTreeMap::new(),
         }
-        let mut routes = BTreeMap::new();
-        for (prefix, gateways) in claimants {
-            let standing = self.chosen.get(&prefix).and_then(|gateway| gateways.get_key_value(gateway));
-            if let Some((gateway, conn)) = standing.or_else(|| gateways.first_key_value()) {
-                routes.insert(prefix, ((*gateway).clone(), *conn));
-            }
+    }
+
+    #[test]
+    fn admits_only_what_lies_inside_the_senders_site() {
+        let judge =
+            |site: &str, text: &str| admit(&membership(), &id("gw.b"), &site.parse().unwrap(), &prefix(text));
+        assert_eq!(judge("east", "10.2.0.0/16"), Ok(()));
+        assert_eq!(judge("east", "10.2.9.0/24"), Ok(()));
+        assert_eq!(judge("east", "fd00:2:0:1::/64"), Ok(()));
+        for outside in ["10.2.0.0/15", "10.3.0.0/16", "0.0.0.0/0", "::/0", "fd00:3::/48"] {
+            assert!(judge("east", outside).is_err(), "{outside}");
         }
-        self.chosen = routes.iter().map(|(prefix, (gateway, _))| (*prefix, gateway.clone())).collect();
-        routes
+        assert_eq!(judge("west", "10.2.0.0/16"), Err(Reason::NotAuthorized), "no list means none, never all");
+    }
+
+    #[test]
+    fn never_admits_our_own_site_even_if_authorized_by_mistake() {
+        let mut membership = membership();
+        let east = ("b".parse().unwrap(), "east".parse().unwrap());
+        membership.authorized.insert(east, vec![prefix("10.0.0.0/8")]);
+        let judge = |text: &str| admit(&membership, &id("gw.b"), &"east".parse().unwrap(), &prefix(text));
+        for own in ["10.1.0.0/16", "10.1.4.0/24", "10.0.0.0/8"] {
+            assert_eq!(judge(own), Err(Reason::OwnSite), "{own}");
+        }
+        assert_eq!(judge("10.7.0.0/16"), Ok(()));
+    }
+
+    #[test]
+    fn a_route_stays_where_it_is_and_else_goes_to_the_lowest_identity() {
+        let (ten, first, second) = (prefix("10.2.0.0/16"), id("gw1.b"), id("gw2.b"));
+        let routes = choose([(ten, &second, ConnId(2))].into_iter(), &Routes::new());
+        assert_eq!(routes[&ten], (second.clone(), ConnId(2)));
+        let both = [(ten, &first, ConnId(1)), (ten, &second, ConnId(3))];
+        let routes = choose(both.into_iter(), &routes);
+        assert_eq!(routes[&ten], (second.clone(), ConnId(3)), "kept, on its new session");
+        assert_eq!(choose(both.into_iter(), &Routes::new())[&ten], (first.clone(), ConnId(1)));
     }
 }

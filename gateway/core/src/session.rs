@@ -143,7 +143,7 @@ impl Session {
     pub(crate) fn deadline(&self, settings: &Settings) -> Instant {
         let stage = match &self.stage {
             Stage::Greeting { deadline } => *deadline,
-            Stage::Up(live) => live.liveness.deadline(settings),
+            Stage::Up(live) => live.liveness.deadline(settings).min(live.renew_at),
             Stage::Draining { until, .. } => *until,
         };
         stage.min(self.expires)

@@ -66,7 +66,7 @@ pub struct RouteStatus {
 }
 
 /// Every authorized prefix of another site and every route, reachable or not.
-pub(crate) fn routes(membership: &Membership, fib: Option<&Fib>) -> Vec<RouteStatus> {
+pub(crate) fn routes(membership: &Membership, fib: &Fib) -> Vec<RouteStatus> {
     let mut routes = BTreeMap::new();
     for ((org, site), prefixes) in &membership.authorized {
         if *org == membership.me.org && *site == membership.site {
@@ -77,7 +77,7 @@ pub(crate) fn routes(membership: &Membership, fib: Option<&Fib>) -> Vec<RouteSta
             routes.insert(*prefix, RouteStatus { prefix: *prefix, org, site, gateway: None });
         }
     }
-    for (prefix, (gateway, _)) in fib.into_iter().flat_map(|fib| &fib.routes) {
+    for (prefix, (gateway, _)) in &fib.routes {
         let Some(info) = membership.gateways.get(gateway) else { continue };
         let (org, site) = (gateway.org.clone(), info.site.clone());
         let gateway = Some(gateway.clone());

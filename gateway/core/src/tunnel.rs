@@ -119,6 +119,7 @@ impl Tunnel {
                 self.last_error = Some(reason);
                 if matches!(kind, Kind::Announce | Kind::Withdraw) {
                     live.claims.malformed();
+                    context.changed = true;
                     self.answer(context, conn);
                     self.settle(context, now);
                 }

@@ -21,7 +21,6 @@ type Rank = (u64, bool, Reverse<ConnId>);
 impl Tunnel {
     /// Takes up the best session, drains the others, tells what changed.
     pub(super) fn settle(&mut self, context: &mut Context, now: Instant) {
-        context.changed = true;
         let before = self.active;
         self.revive_if_alone(now);
         let Some(best) = self.best(Session::is_up) else { return };
@@ -31,6 +30,7 @@ impl Tunnel {
             _ => best,
         };
         self.active = Some(active);
+        context.changed |= before != self.active;
         if ready {
             self.drain_all_but(best, context, now);
         }

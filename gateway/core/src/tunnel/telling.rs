@@ -21,11 +21,14 @@ impl Tunnel {
             self.stop_dialling(context);
             self.dial_soon(context, now);
         }
-        for conn in self.live_conns() {
-            if records {
+        if records {
+            // Half-open sessions, too: the `Hello` sent on them named the old ones.
+            for conn in self.sessions.keys().copied() {
                 let records = context.membership.records.clone();
                 context.act(Action::Send { conn, message: Message::Records { records } });
             }
+        }
+        for conn in self.live_conns() {
             self.tell(context, conn);
             self.judge_again(context, conn);
         }
@@ -90,7 +93,6 @@ impl Tunnel {
     pub(super) fn answer(&mut self, context: &mut Context, conn: ConnId) {
         let Some(live) = self.sessions.get_mut(&conn).and_then(|session| session.live_mut()) else { return };
         let Some(refuse) = live.claims.answer() else { return };
-        context.changed = true;
         if let Some((prefix, reason)) = refuse.refused.first_key_value() {
             let (peer, count) = (self.peer.clone(), refuse.refused.len());
             live.alarm(context, Alarm::ClaimsRefused { peer, prefix: *prefix, reason: *reason, count });

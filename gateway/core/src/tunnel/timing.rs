@@ -36,9 +36,6 @@ impl Tunnel {
             context.abandon(attempt.dial);
             self.refused(context, format!("no answer from {}", attempt.endpoint), now);
         }
-        if self.renewal_at().is_some_and(|at| at <= now) {
-            self.renew(context, now);
-        }
         if self.dialler.is_due(now) {
             self.dial(context, now);
         }
@@ -47,7 +44,7 @@ impl Tunnel {
     /// When something is due.
     pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
         let sessions = self.sessions.values().map(|session| session.deadline(settings));
-        sessions.chain(self.dialler.deadline()).chain(self.renewal_at()).min()
+        sessions.chain(self.dialler.deadline()).min()
     }
 
     /// Dials at once. When a tunnel has lost its session, both ends know; the higher identity gives way a
@@ -139,6 +136,10 @@ impl Tunnel {
                 let reason = "no data packets came back from the peer".to_owned();
                 self.cut(context, conn, ByeCode::DataPathDead, reason, now);
             }
+            Stage::Up(live) if live.renew_at <= now => {
+                live.renew_at = now + RENEWAL_PAUSE;
+                self.renew(context, now);
+            }
             Stage::Up(live) if live.liveness.is_due(now) => {
                 let probe = context.next_probe();
                 live.liveness.probe(probe, &context.settings, now);
@@ -148,19 +149,11 @@ impl Tunnel {
         }
     }
 
-    /// A new session, while the old one carries on.
+    /// A new session, while the old one carries on. Without endpoints, the peer has to.
     fn renew(&mut self, context: &mut Context, now: Instant) {
-        if let Some(live) = self.active_session_mut().and_then(Session::live_mut) {
-            live.renew_at = now + RENEWAL_PAUSE;
-        }
         if !context.leaving {
             self.dialler.soon(Duration::ZERO, &context.settings, now);
         }
-    }
-
-    fn renewal_at(&self) -> Option<Instant> {
-        let active = self.active.and_then(|conn| self.sessions.get(&conn));
-        active.and_then(Session::live).map(|live| live.renew_at).filter(|_| self.dialler.has_endpoints())
     }
 
     fn active_session_mut(&mut self) -> Option<&mut Session> {

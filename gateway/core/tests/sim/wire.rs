@@ -1,0 +1,64 @@
+//! [`Wire`]: one connection between two gateways, its control stream in both directions.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use ringway_core::{ConnId, Decoder, Role};
+
+/// The dialler's end is 0, the accepter's 1.
+pub(crate) struct Wire {
+    pub(crate) ends: [End; 2],
+}
+
+pub(crate) struct End {
+    pub(crate) node: usize,
+    /// The life of the node that holds this end.
+    pub(crate) life: u64,
+    pub(crate) open: bool,
+    /// Splits what came into messages.
+    pub(crate) decoder: Decoder,
+    /// On its way to this end, in order.
+    pub(crate) queue: VecDeque<Item>,
+    /// When the last of it arrives.
+    pub(crate) arrival: Instant,
+    /// Since when nothing gets through.
+    pub(crate) stalled: Option<Instant>,
+}
+
+/// What a stream carries.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// The TLS handshake is done at this end.
+    Connected,
+    Bytes(Vec<u8>),
+    Closed,
+}
+
+impl Wire {
+    pub(crate) fn new(dialler: (usize, u64), accepter: (usize, u64), now: Instant) -> Self {
+        let end = |(node, life)| End {
+            node,
+            life,
+            open: true,
+            decoder: Decoder::default(),
+            queue: VecDeque::new(),
+            arrival: now,
+            stalled: None,
+        };
+        Self { ends: [end(dialler), end(accepter)] }
+    }
+}
+
+/// Names one end in the actions of its mesh.
+pub(crate) fn conn(wire: usize, end: usize) -> ConnId {
+    ConnId((wire * 2 + end) as u64)
+}
+
+/// The wire and end that `conn` names.
+pub(crate) fn end_of(conn: ConnId) -> (usize, usize) {
+    (conn.0 as usize / 2, conn.0 as usize % 2)
+}
+
+pub(crate) fn role(end: usize) -> Role {
+    if end == 0 { Role::Dialler } else { Role::Accepter }
+}
