@@ -21,9 +21,9 @@ impl Host {
     fn new() -> Host {
         let namespace = Namespace::new("gw");
         let directory = std::env::temp_dir().join(namespace.name());
-        fs::create_dir(&directory).unwrap();
-        namespace.nic("eth0");
         let host = Host { namespace, memory: directory.join("forwarding.json") };
+        fs::create_dir(&directory).unwrap();
+        host.namespace.nic("eth0");
         host.write("ipv4/ip_forward", "0");
         host.write("ipv6/conf/eth0/accept_ra", "1");
         host
