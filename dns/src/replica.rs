@@ -156,3 +156,159 @@ impl<'b> Reader<'b> {
         Some(Record { below, kind, ttl, data: self.take(len.into())? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rdata::kind;
+    use crate::zone::tests::zone;
+
+    const APEX: &str = "org1.example";
+    const SAMPLE: &str =
+        "@ SOA gw h 7 60 10 100 5\n@ NS gw\ngw A 10.1.0.1\na.b AAAA fd00::1\nb TXT \"x\"\n* A 10.1.0.2\n";
+
+    fn read(bytes: &[u8]) -> Result<Zone, ReplicaError> {
+        Zone::decode(bytes, &APEX.parse().unwrap())
+    }
+
+    /// A zone of these records, in this order, whatever they are.
+    fn written(records: &[(&[u8], u16, u32, &[u8])]) -> Vec<u8> {
+        let mut bytes = [&MAGIC[..], Name::from_text(APEX).unwrap().as_wire()].concat();
+        bytes.extend((records.len() as u32).to_be_bytes());
+        for (below, kind, ttl, data) in records {
+            bytes.push(below.len() as u8);
+            bytes.extend_from_slice(below);
+            bytes.extend(kind.to_be_bytes());
+            bytes.extend(ttl.to_be_bytes());
+            bytes.extend((data.len() as u16).to_be_bytes());
+            bytes.extend_from_slice(data);
+        }
+        bytes
+    }
+
+    const SOA: (&[u8], u16, u32, &[u8]) = (b"", kind::SOA, 5, &[0; 22]);
+    const A: (&[u8], u16, u32, &[u8]) = (b"\x01a", kind::A, 5, &[10, 0, 0, 1]);
+
+    #[test]
+    fn a_zone_reads_back_as_it_was_written_and_only_as_its_own() {
+        let zone = zone(APEX, SAMPLE);
+        let bytes = zone.encode();
+        let back = read(&bytes).unwrap();
+        assert_eq!((back.serial(), back.records(), back.digest()), (7, 6, zone.digest()));
+        for other in ["org2.example", "sub.org1.example", "xorg1.example"] {
+            let error = Zone::decode(&bytes, &other.parse().unwrap()).unwrap_err();
+            assert!(matches!(error, ReplicaError::Apex { .. }), "{other}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_zone_cut_anywhere_or_followed_by_anything_is_no_zone() {
+        let bytes = zone(APEX, SAMPLE).encode();
+        for len in 0..bytes.len() {
+            assert!(read(&bytes[..len]).is_err(), "{len}");
+        }
+        assert_eq!(read(&[&bytes[..], b"x"].concat()).unwrap_err(), ReplicaError::Format);
+    }
+
+    #[test]
+    fn there_is_no_second_way_to_write_a_zone() {
+        assert!(read(&written(&[SOA, A])).is_ok());
+        let uppercase = (&b"\x01A"[..], kind::A, 5, &[10, 0, 0, 1][..]);
+        let second_ttl = (A.0, A.1, 6, &[10, 0, 0, 2][..]);
+        let earlier = (A.0, A.1, 5, &[10, 0, 0, 0][..]);
+        for records in
+            [&[A, SOA][..], &[SOA, A, A], &[SOA, uppercase], &[SOA, A, second_ttl], &[SOA, A, earlier]]
+        {
+            let error = read(&written(records)).unwrap_err();
+            assert!(matches!(error, ReplicaError::Form(_)), "{records:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_of_zones_is_refused_whole() {
+        let broken_label = (&b"\x05a"[..], kind::A, 5, &[10, 0, 0, 1][..]);
+        let root_inside = (&b"\x01a\x00\x01b"[..], kind::A, 5, &[10, 0, 0, 1][..]);
+        let pointer = (&b"\xc0\x0c"[..], kind::A, 5, &[10, 0, 0, 1][..]);
+        for record in [broken_label, root_inside, pointer] {
+            assert_eq!(read(&written(&[SOA, record])).unwrap_err(), ReplicaError::Format, "{record:?}");
+        }
+        let alias = (A.0, kind::CNAME, 5, &b"\x00"[..]);
+        let compressed = (&b"\x01b"[..], kind::NS, 5, &b"\xc0\x0c"[..]);
+        let pseudo = (&b"\x01b"[..], kind::OPT, 5, &b""[..]);
+        let inner_soa = (&b"\x01b"[..], kind::SOA, 5, &[0; 22][..]);
+        let eternal = (&b"\x01b"[..], kind::A, u32::MAX, &[10, 0, 0, 1][..]);
+        for records in [
+            &[A][..],
+            &[SOA, A, alias],
+            &[SOA, compressed],
+            &[SOA, pseudo],
+            &[SOA, inner_soa],
+            &[SOA, eternal],
+        ] {
+            let error = read(&written(records)).unwrap_err();
+            assert!(matches!(error, ReplicaError::Zone(_)), "{records:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn caps_hold_before_anything_is_built() {
+        let mut bytes = written(&[SOA]);
+        let at = bytes.len() - 22 - 9 - 4;
+        bytes[at..at + 4].copy_from_slice(&1_000_000u32.to_be_bytes());
+        assert_eq!(read(&bytes).unwrap_err(), ReplicaError::Records(1_000_000));
+        assert_eq!(read(&vec![0; MAX_SIZE + 1]).unwrap_err(), ReplicaError::Size(MAX_SIZE + 1));
+    }
+
+    fn any_zone() -> impl Strategy<Value = Zone> {
+        let label = prop_oneof![Just(b"*".to_vec()), prop::collection::vec(any::<u8>(), 1..5)];
+        let owner = prop::collection::vec(label, 0..4);
+        let record = (owner, any::<u32>(), prop::collection::vec(any::<u8>(), 0..20), any::<u16>());
+        prop::collection::vec(record, 0..30).prop_map(|records| {
+            let apex = Name::from_text(APEX).unwrap();
+            let mut draft = Draft::new(apex);
+            draft.add(&apex, kind::SOA, 5, SOA.3).unwrap();
+            for (owner, ttl, data, kind) in records {
+                let below: Vec<u8> =
+                    owner.iter().flat_map(|label| [&[label.len() as u8], &label[..]].concat()).collect();
+                let owner = apex.prefixed(&below).unwrap();
+                // Unknown and address types; what the rules refuse is simply not in the zone.
+                let kind = if kind % 3 == 0 { kind::A } else { 65000 + kind % 4 };
+                let _ = draft.add(&owner, kind, ttl & 0x7fff_ffff, &data);
+                let _ = draft.add(&owner, kind::A, 5, &[10, 0, 0, ttl as u8]);
+            }
+            draft.finish().unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_zone_has_one_encoding_and_it_reads_back(zone in any_zone()) {
+            let bytes = zone.encode();
+            let back = read(&bytes).unwrap();
+            prop_assert_eq!(back.records(), zone.records());
+            prop_assert_eq!(back.encode(), bytes);
+        }
+
+        #[test]
+        fn damaged_bytes_are_refused_or_are_a_zone_and_never_panic(
+            zone in any_zone(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        ) {
+            let mut bytes = zone.encode();
+            for (index, value) in damage {
+                let at = index.index(bytes.len());
+                bytes[at] = value;
+            }
+            if let Ok(zone) = read(&bytes) {
+                prop_assert_eq!(zone.encode(), bytes);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(read(&bytes).is_err());
+        }
+    }
+}

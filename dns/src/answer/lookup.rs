@@ -103,17 +103,19 @@ impl<'z> Step<'_, 'z> {
 
     /// RFC 6672, section 3.2: the DNAME, a CNAME made from it, and on with the new name.
     fn rename(&self, dname: &'z RRset, below: usize, reply: &mut Reply<'z>) -> Option<Name> {
-        reply.answer.push(Rr::at(self.suffix(below), dname));
-        let renamed = Name::from_wire(dname.first())
-            .ok()
-            .and_then(|(target, _)| target.prefixed(self.labels.prefix(below)));
-        let Some(renamed) = renamed else {
+        let owner = self.suffix(below);
+        if !reply.answer.iter().any(|rr| rr.kind() == kind::DNAME && rr.owner == owner) {
+            reply.answer.push(Rr::at(owner, dname));
+        }
+        let (target, _) = Name::from_wire(dname.first()).ok()?;
+        let Some(renamed) = target.prefixed(self.labels.prefix(below)) else {
             reply.rcode = rcode::YXDOMAIN;
             return None;
         };
         let data = Data::Cname(Box::new(renamed));
         reply.answer.push(Rr { owner: *self.name, ttl: dname.ttl(), data, needed: false });
-        (self.qtype != kind::CNAME).then_some(renamed)
+        // A DNAME that points below itself would rename for ever.
+        (self.qtype != kind::CNAME && !target.is_within(&owner)).then_some(renamed)
     }
 
     /// RFC 1034, section 4.3.2, step 3b: not ours to answer.
