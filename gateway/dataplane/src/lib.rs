@@ -38,6 +38,7 @@ mod sink;
 mod snapshot;
 mod sys;
 mod table;
+mod train;
 
 pub use admit::admit;
 pub use counters::{Counters, Counts, DropReason};

@@ -84,7 +84,7 @@ pub(crate) fn lost_by(error: &io::Error) -> Option<DropReason> {
 /// ECN bits.
 ///
 /// For as long as the tunnel's MTU is fixed, outer packets may be fragmented: no Don't Fragment bit, and the
-/// kernel heeds the path MTU it has learned. Path MTU discovery will change that to probing (DESIGN 4.4).
+/// kernel heeds the path MTU it has learned. The tunnel's own path MTU discovery will change that to probing.
 pub fn configure_socket(socket: &UdpSocket, mark: u32) -> io::Result<()> {
     let v6 = socket.local_addr()?.is_ipv6();
     SockRef::from(socket).set_mark(mark)?;

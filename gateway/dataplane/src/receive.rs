@@ -19,7 +19,7 @@ use tun_rs::GROTable;
 use crate::admit::admit;
 use crate::counters::DropReason;
 use crate::dataplane::Shared;
-use crate::header::{self, Header, Kind, TAG_LEN};
+use crate::header::{self, HEADER_LEN, Header, Kind, TAG_LEN};
 use crate::link::{self, Link};
 use crate::packet::{HEADROOM, Packet};
 use crate::probe::{self, Probe};
@@ -118,28 +118,34 @@ impl<'a, S: ControlSink> Receive<'a, S> {
     }
 
     fn handle_data(&mut self, snapshot: &Snapshot, datagram: &[u8], arrival: &Arrival) {
-        let (header, additional, sealed) = match Header::split(datagram) {
+        let parts = match Header::split(datagram) {
             Ok(parts) => parts,
             Err(reason) => return self.shared.counters.drop_packet(reason),
         };
-        let Some(session) = snapshot.incoming(header.index) else {
+        let Some(session) = snapshot.incoming(parts.0.index) else {
             return self.shared.counters.drop_packet(DropReason::UnknownIndex);
         };
-        let plain_len = sealed.len() - TAG_LEN;
-        let opened = session.expect_from(arrival.from, arrival.at).and_then(|on_path| {
-            let plain = self.packets[self.filled].make_room(plain_len);
-            let newest = session.open(&header, additional, sealed, plain)?;
-            Ok((on_path, newest))
-        });
-        let accepted = opened.and_then(|(on_path, newest)| {
-            self.tell(session, on_path, newest, arrival);
-            match header.kind {
-                Kind::Packet => self.accept_packet(snapshot, session, plain_len),
-                Kind::Probe => self.accept_probe(session, arrival),
-            }
-        });
-        if let Err(reason) = accepted {
+        if let Err(reason) = self.accept(snapshot, session, parts, arrival) {
             session.counters().drop_packet(reason);
+        }
+    }
+
+    /// Opens a packet into the next free buffer of the batch, and passes it on.
+    fn accept(
+        &mut self,
+        snapshot: &Snapshot,
+        session: &Incoming,
+        (header, additional, sealed): (Header, &[u8; HEADER_LEN], &[u8]),
+        arrival: &Arrival,
+    ) -> Result<(), DropReason> {
+        let on_path = session.expect_from(arrival.from, arrival.at)?;
+        let len = sealed.len() - TAG_LEN;
+        let plain = self.packets[self.filled].make_room(len);
+        let newest = session.open(&header, additional, sealed, plain)?;
+        self.tell(session, on_path, newest, arrival);
+        match header.kind {
+            Kind::Packet => self.accept_packet(snapshot, session, len),
+            Kind::Probe => self.accept_probe(session, arrival),
         }
     }
 

@@ -7,7 +7,7 @@
 //! ```
 //! The slots of one super-packet share their addresses, so that checking the first checks all.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -18,10 +18,11 @@ use crate::counters::DropReason;
 use crate::dataplane::Shared;
 use crate::egress::route;
 use crate::header::{HEADER_LEN, Kind, OVERHEAD};
-use crate::link::{self, Link, MAX_SEGMENTS, MAX_SEND};
+use crate::link::Link;
 use crate::receive::BACK_OFF;
 use crate::session::Outgoing;
 use crate::sys::poll;
+use crate::train::Train;
 
 /// Room for one sealed packet: more than the tunnel's MTU and what is added to it.
 const SLOT: usize = 2048;
@@ -130,15 +131,14 @@ impl<'a> Send<'a> {
     /// Sends the runs of one session, the first of which is number `at`.
     fn send_all(&mut self, session: &Arc<Outgoing>, at: usize) {
         let same = |run: &&mut Run| Arc::ptr_eq(&run.session, session);
-        let most = if self.cuts_runs { MAX_SEGMENTS } else { 1 };
-        let mut train = Train::new(most);
+        let mut train = Train::new(self.cuts_runs);
         for run in self.runs[at..].iter_mut().filter(same) {
             run.sent = true;
             for slot in run.slots.clone() {
                 let datagram = &self.slots[slot][..self.sizes[slot] + OVERHEAD];
                 if !train.takes(datagram) {
                     self.cuts_runs &= train.send(&self.link, session);
-                    train = Train::new(most);
+                    train = Train::new(self.cuts_runs);
                 }
                 train.push(datagram);
             }
@@ -157,65 +157,4 @@ fn seal_slots(session: &Outgoing, slots: &mut [[u8; SLOT]], sizes: &[usize]) -> 
         session.seal(Kind::Packet, number, &mut slot[..size + OVERHEAD])?;
     }
     Ok(())
-}
-
-/// Datagrams of one length, the last one perhaps shorter: one sendmsg(2), cut by the kernel (UDP_SEGMENT).
-struct Train<'a> {
-    cars: [IoSlice<'a>; MAX_SEGMENTS],
-    count: usize,
-    bytes: usize,
-    most: usize,
-}
-
-impl<'a> Train<'a> {
-    fn new(most: usize) -> Train<'a> {
-        Train { cars: [IoSlice::new(&[]); MAX_SEGMENTS], count: 0, bytes: 0, most }
-    }
-
-    /// True if `datagram` may follow: only the last may be shorter than the first.
-    fn takes(&self, datagram: &[u8]) -> bool {
-        let Some(last) = self.count.checked_sub(1).map(|last| self.cars[last].len()) else { return true };
-        let first = self.cars[0].len();
-        self.count < self.most
-            && last == first
-            && datagram.len() <= first
-            && self.bytes + datagram.len() <= MAX_SEND
-    }
-
-    fn push(&mut self, datagram: &'a [u8]) {
-        self.cars[self.count] = IoSlice::new(datagram);
-        self.count += 1;
-        self.bytes += datagram.len();
-    }
-
-    /// Sends and counts. False if the kernel can cut no runs at all.
-    fn send(&self, link: &Link<'_>, session: &Outgoing) -> bool {
-        let (cars, path) = (&self.cars[..self.count], session.path());
-        let segment = if self.count > 1 { u16::try_from(cars[0].len()).ok() } else { None };
-        let error = match link.send(&path, cars, segment) {
-            Ok(()) => {
-                session.counters().sent(self.count, self.bytes - self.count * OVERHEAD);
-                return true;
-            }
-            Err(error) => error,
-        };
-        match error.raw_os_error() {
-            // EIO: the device cannot checksum the pieces. The others: a piece is larger than the path takes
-            // in one frame; alone it will be fragmented.
-            Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE) if segment.is_some() => {
-                for car in cars {
-                    let mut alone = Train::new(1);
-                    alone.push(car);
-                    alone.send(link, session);
-                }
-                error.raw_os_error() != Some(libc::EIO)
-            }
-            _ => {
-                if let Some(reason) = link::lost_by(&error) {
-                    session.counters().drop_packets(reason, self.count);
-                }
-                true
-            }
-        }
-    }
 }

@@ -63,6 +63,32 @@ fn hosts_reach_each_other_by_both_families_over_both_families() {
 }
 
 #[test]
+fn packets_larger_than_the_path_travel_in_fragments() {
+    for wan in [Wan::V4, Wan::V6] {
+        let (left, right) = pair(Aead::Aes128Gcm, wan);
+        for gateway in [&left, &right] {
+            gateway.netns.ip("link set wan mtu 1280");
+        }
+        transfer(&left, &right, "10.2.0.1:7050", 2);
+        transfer(&right, &left, "[fd00:1::1]:7050", 2);
+        left.assert_nothing_dropped();
+        right.assert_nothing_dropped();
+    }
+}
+
+#[test]
+fn a_device_that_cuts_nothing_is_sent_to_in_single_datagrams() {
+    let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
+    for gateway in [&left, &right] {
+        let output = gateway.netns.exec("ethtool -K wan gso off tso off tx off");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    transfer(&left, &right, "10.2.0.1:7050", 4);
+    left.assert_nothing_dropped();
+    right.assert_nothing_dropped();
+}
+
+#[test]
 fn what_is_no_data_reaches_the_sink_with_its_addresses() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::Mapped);
     let quic = |first: u8| [&[first][..], b"initial"].concat();
