@@ -26,7 +26,7 @@ fn a_killed_gateway_leaks_nothing_is_unreachable_at_once_and_comes_back() {
         "peer1.org2",
         "bulk",
         "iperf3",
-        &["-c", "peer0.org1", "-t", "60", "-b", "20M"],
+        &["-c", "peer0.org1", "-t", "60", "-b", "20M", "--forceflush"],
     );
     tcp.wait_for("connected to");
     let bystander = Flow::start(&scene, "orderer0.org0", "peer0.org2");

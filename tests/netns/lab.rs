@@ -76,7 +76,7 @@ fn two_laboratories_live_side_by_side_and_go_without_a_trace() {
         scope.spawn(|| one.says(&["up"]));
         scope.spawn(|| two.says(&["up"]));
     });
-    assert_eq!((one.namespaces(), two.namespaces()), (10, 10));
+    assert_eq!((one.namespaces(), two.namespaces()), (13, 13));
 
     let nodes = one.status();
     let names: Vec<_> = nodes.iter().filter_map(|node| node["name"].as_str()).collect();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ringway::lab::ping::{self, Family, Outcome};
 use ringway::lab::{program, wan};
-use ringway_tests::scene::{append, eventually};
+use ringway_tests::scene::{eventually, replace};
 use ringway_tests::{Flow, Scene};
 use serde_json::Value;
 
@@ -80,7 +80,7 @@ fn an_organization_joins(scene: &Scene) {
 fn a_revoked_gateway_loses_its_session(scene: &Scene) {
     for gateway in ["gw.org0", "gw.org1"] {
         let record = scene.beside(gateway, "members/org2.member.toml");
-        append(&record, "\n[revoked]\ngateways = [\"gw\"]\n");
+        replace(&record, "[revoked]\ngateways = []", "[revoked]\ngateways = [\"gw\"]");
         scene.reload(gateway);
         within_the_contract("the revoked gateway's session to end", || !scene.is_up(gateway, "gw.org2"));
     }

@@ -160,8 +160,20 @@ pub fn eventually_ok<T>(what: &str, seconds: u64, mut attempt: impl FnMut() -> R
 
 /// Adds `text` at the end of the file `path`.
 pub fn append(path: &Path, text: &str) {
-    let old = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    std::fs::write(path, old + text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    edit(path, |old| old + text);
+}
+
+/// Puts `new` in the place of `old`, which must be there, in the file `path`.
+pub fn replace(path: &Path, old: &str, new: &str) {
+    edit(path, |text| {
+        assert!(text.contains(old), "{old:?} is not in {}", path.display());
+        text.replace(old, new)
+    });
+}
+
+fn edit(path: &Path, change: impl FnOnce(String) -> String) {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    std::fs::write(path, change(text)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
 fn print_logs(lab: Option<&Lab>) {

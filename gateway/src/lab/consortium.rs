@@ -1,6 +1,6 @@
 //! The consortium's files, made with the commands that a user would type: `org init`, `member add`, `check`.
 //!
-//! Owns what `org init` leaves to the user: the zone's records and the policy.
+//! Owns what `org init` leaves to the user: the zone's records, and what the policy lets in beside Fabric.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -90,21 +90,16 @@ fn dns(org: Org) -> String {
     text
 }
 
-/// What the other organizations may reach: Fabric's ports, and what the laboratory itself tries out.
+/// What the laboratory tries out itself; `org init` has written the rules for Fabric and ping.
 fn policy(org: Org) -> String {
     let to = org.prefixes().map(|prefix| format!("\"{prefix}\"")).join(", ");
-    let mut text = String::from("# What the other organizations may reach here; anything else is dropped.\n");
-    for (ports, why) in [
-        ("[7050, 7051, 7054]", "Fabric: orderer, peer, CA"),
-        ("\"2379-2380\"", "etcd: clients, members"),
-        ("[5201, 8080]", "the laboratory's own: throughput (as iperf3), HTTP"),
-    ] {
+    let mut text = String::from("# What runs here beside Fabric.\n");
+    for (ports, why) in [("\"2379-2380\"", "etcd: clients, members"), ("[5201, 8080]", "throughput, HTTP")] {
         let _ = writeln!(
             text,
             "[[policy.allow]] # {why}\nfrom = \"all\"\nto = [{to}]\nproto = \"tcp\"\nports = {ports}\n"
         );
     }
-    let _ = writeln!(text, "[[policy.allow]] # ping\nfrom = \"all\"\nto = [{to}]\nproto = \"icmp\"");
     text
 }
 
@@ -117,7 +112,7 @@ mod tests {
         let org = Org::all().nth(1).unwrap();
         let text = format!("{}{}", dns(org), policy(org));
         let allow = text.matches("[[policy.allow]]").count();
-        assert_eq!((text.matches("[[dns.record]]").count(), allow), (6, 4));
+        assert_eq!((text.matches("[[dns.record]]").count(), allow), (6, 2));
         assert!(text.contains("name = \"peer1\"\ntype = \"AAAA\"\ndata = \"fd00:10:1::12\""));
     }
 }

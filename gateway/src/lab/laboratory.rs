@@ -214,15 +214,19 @@ impl Lab {
 /// True if all namespaces are there: someone may have removed one by hand.
 fn is_whole(topology: &Topology) -> Result<bool> {
     let existing = network::namespaces()?;
-    Ok(topology.nodes.iter().all(|node| existing.contains(&node.netns)))
+    Ok(topology.namespaces().iter().all(|netns| existing.contains(netns)))
 }
 
+/// Gateways first, so that they can say good-bye to each other; then whatever else runs in the namespaces.
 fn remove(topology: &Topology) -> Result<bool> {
     let existing = network::namespaces()?;
-    let present: Vec<_> = topology.nodes.iter().filter(|node| existing.contains(&node.netns)).collect();
-    let gateways = present.iter().filter(|node| node.kind == Kind::Gateway);
-    end(gateways.copied(), Signal::SIGTERM).or_else(|_| end(present.iter().copied(), Signal::SIGKILL))?;
-    end(present.iter().copied(), Signal::SIGKILL)?;
+    let mut present = topology.namespaces();
+    present.retain(|netns| existing.contains(netns));
+    let gateways = topology.of_kind(Kind::Gateway).map(|node| &node.netns);
+    if let Err(stubborn) = end(gateways.filter(|netns| existing.contains(netns)), Signal::SIGTERM) {
+        eprintln!("a gateway did not end: {stubborn:#}");
+    }
+    end(present.iter(), Signal::SIGKILL)?;
     network::remove(topology)?;
     match fs::remove_dir_all(topology.dir()) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(!present.is_empty()),
@@ -232,11 +236,11 @@ fn remove(topology: &Topology) -> Result<bool> {
     }
 }
 
-/// Signals every process in the namespaces of `nodes` and waits until none is left.
-fn end<'a>(nodes: impl Iterator<Item = &'a Node>, signal: Signal) -> Result<()> {
+/// Signals every process in `namespaces` and waits until none is left.
+fn end<'a>(namespaces: impl Iterator<Item = &'a String>, signal: Signal) -> Result<()> {
     let mut processes = Vec::new();
-    for node in nodes {
-        processes.extend(network::processes(node)?.into_iter().filter_map(Process::of));
+    for netns in namespaces {
+        processes.extend(network::processes(netns)?.into_iter().filter_map(Process::of));
     }
     processes.iter().for_each(|process| process.signal(signal));
     processes.iter().try_for_each(|process| process.wait(DRAIN))

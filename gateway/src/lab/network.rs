@@ -1,12 +1,13 @@
 //! Namespaces, links, addresses and resolvers: all of a laboratory that exists without Ringway.
 //!
-//! A VPC is a bridge in its gateway's namespace. Nodes have one interface and a default route to their
-//! gateway, so that a packet nobody claims goes where a leak would show: to the gateway, and from its default
-//! route to the WAN.
+//! A VPC is a switch in a namespace of its own: what nodes of one site say to each other never passes their
+//! gateway. Nodes have one interface and a default route to their gateway, so that a packet nobody claims goes
+//! where a leak would show: to the gateway, and from its default route to the WAN.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -22,17 +23,20 @@ const FORWARD: &str = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/
 
 /// Makes every namespace, link, address and resolver file.
 pub fn make(topology: &Topology) -> Result<()> {
-    ip(
-        None,
-        &topology.nodes.iter().fold(String::new(), |text, node| text + "netns add " + &node.netns + "\n"),
-    )?;
-    for node in &topology.nodes {
-        let forward = if node.kind == Kind::Wan { FORWARD } else { "" };
-        inside(node, &format!("set -e; {QUIET}; {forward}"))?;
+    let namespaces = topology.namespaces();
+    ip(None, &each(&namespaces, "netns add"))?;
+    for netns in &namespaces {
+        inside(netns, QUIET)?;
+    }
+    for wan in topology.of_kind(Kind::Wan) {
+        inside(&wan.netns, FORWARD)?;
     }
     ip(None, &links(topology))?;
+    for org in Org::all() {
+        ip(Some(&topology.switch(org)), &switch(org))?;
+    }
     for node in &topology.nodes {
-        ip(Some(node), &addresses(node))?;
+        ip(Some(&node.netns), &addresses(node))?;
         write_resolver(node)?;
     }
     Ok(())
@@ -41,12 +45,17 @@ pub fn make(topology: &Topology) -> Result<()> {
 /// Removes whatever [`make`] made, complete or not; says nothing of what is missing.
 pub fn remove(topology: &Topology) -> Result<()> {
     let existing = namespaces()?;
-    let doomed = topology.nodes.iter().filter(|node| existing.contains(&node.netns));
-    ip(None, &doomed.fold(String::new(), |text, node| text + "netns delete " + &node.netns + "\n"))?;
+    let mut doomed = topology.namespaces();
+    doomed.retain(|netns| existing.contains(netns));
+    ip(None, &each(&doomed, "netns delete"))?;
     for node in &topology.nodes {
         remove_if_there(fs::remove_dir_all(resolver_dir(node)))?;
     }
     Ok(())
+}
+
+fn each(namespaces: &[String], command: &str) -> String {
+    namespaces.iter().map(|netns| format!("{command} {netns}\n")).collect()
 }
 
 /// The names of all network namespaces of this host.
@@ -55,9 +64,9 @@ pub fn namespaces() -> Result<Vec<String>> {
     Ok(list.lines().filter_map(|line| line.split_whitespace().next()).map(String::from).collect())
 }
 
-/// The numbers of all processes in `node`'s namespace.
-pub fn processes(node: &Node) -> Result<Vec<u32>> {
-    let list = output(&mut command("ip", ["netns", "pids", &node.netns]))?;
+/// The numbers of all processes in the namespace `netns`.
+pub fn processes(netns: &str) -> Result<Vec<u32>> {
+    let list = output(&mut command("ip", ["netns", "pids", netns]))?;
     Ok(list.lines().filter_map(|line| line.trim().parse().ok()).collect())
 }
 
@@ -69,36 +78,42 @@ pub fn remove_if_there(outcome: std::io::Result<()>) -> Result<()> {
     }
 }
 
-/// `ip -batch`, in `node`'s namespace or the host's.
-fn ip(node: Option<&Node>, batch: &str) -> Result<()> {
-    let netns = node.map(|node| ["-n", &node.netns]);
+/// `ip -batch`, in the namespace `netns` or the host's.
+fn ip(netns: Option<&str>, batch: &str) -> Result<()> {
+    let netns = netns.map(|netns| ["-n", netns]);
     let arguments = netns.iter().flatten().copied().chain(["-batch", "-"]);
     feed(&mut command("ip", arguments), batch).with_context(|| format!("in this batch:\n{batch}"))?;
     Ok(())
 }
 
-/// A shell script in `node`'s namespace.
-fn inside(node: &Node, script: &str) -> Result<()> {
-    output(&mut command("ip", ["netns", "exec", &node.netns, "sh", "-c", script]))?;
+/// A shell script in the namespace `netns`.
+fn inside(netns: &str, script: &str) -> Result<()> {
+    output(&mut command("ip", ["netns", "exec", netns, "sh", "-ec", script]))?;
     Ok(())
 }
 
 /// Every link, made directly in the two namespaces it joins: no name ever appears on the host.
 fn links(topology: &Topology) -> String {
     let mut text = String::new();
-    let netns = |name: &str| format!("{}-{name}", topology.lab);
-    for org in Org::all() {
-        let gateway = netns(&org.gateway());
-        for label in org.nodes {
-            let node = netns(&format!("{label}.{}", org.name));
-            let _ = writeln!(text, "link add eth0 netns {node} type veth peer name {label} netns {gateway}");
+    for node in &topology.nodes {
+        let (Some(org), netns) = (node.org, &node.netns) else { continue };
+        let (switch, label) = (topology.switch(org), node.label());
+        let inner = if node.kind == Kind::Gateway { "lan0" } else { "eth0" };
+        let _ = writeln!(text, "link add {inner} netns {netns} type veth peer name {label} netns {switch}");
+        if node.kind == Kind::Gateway {
+            let wan = format!("{}-wan", topology.lab);
+            let _ =
+                writeln!(text, "link add wan0 netns {netns} type veth peer name {} netns {wan}", org.name);
         }
-        let _ = writeln!(
-            text,
-            "link add wan0 netns {gateway} type veth peer name {} netns {}",
-            org.name,
-            netns("wan")
-        );
+    }
+    text
+}
+
+/// What makes a switch of `org`'s namespace.
+fn switch(org: Org) -> String {
+    let mut text = String::from("link add vpc type bridge\nlink set vpc up\n");
+    for label in ["gw", org.nodes[0], org.nodes[1]] {
+        let _ = writeln!(text, "link set {label} master vpc up");
     }
     text
 }
@@ -108,45 +123,34 @@ fn addresses(node: &Node) -> String {
     let mut text = String::from("link set lo up\n");
     match (node.kind, node.org) {
         (Kind::Node, Some(org)) => {
-            for address in &node.addresses {
-                let length = if address.is_ipv4() { 24 } else { 64 };
-                let _ = writeln!(text, "address add {address}/{length} dev eth0");
-            }
-            let _ = writeln!(text, "link set eth0 up\nroute add default via {}", org.v4(1));
-            let _ = writeln!(text, "route add default via {}", org.v6(1));
+            text += &address("eth0", node.addresses.iter().copied(), [24, 64]);
+            text += &default_routes(org.v4(1).into(), org.v6(1).into());
         }
         (Kind::Gateway, Some(org)) => {
-            text += "link add lan0 type bridge\n";
-            for label in org.nodes {
-                let _ = writeln!(text, "link set {label} master lan0 up");
-            }
-            let _ = writeln!(
-                text,
-                "address add {}/24 dev lan0\naddress add {}/64 dev lan0",
-                org.v4(1),
-                org.v6(1)
-            );
-            let _ = writeln!(
-                text,
-                "address add {}/30 dev wan0\naddress add {}/64 dev wan0",
-                org.wan_v4(2),
-                org.wan_v6(2)
-            );
-            let _ =
-                writeln!(text, "link set lan0 up\nlink set wan0 up\nroute add default via {}", org.wan_v4(1));
-            let _ = writeln!(text, "route add default via {}", org.wan_v6(1));
+            text += &address("lan0", [org.v4(1).into(), org.v6(1).into()], [24, 64]);
+            text += &address("wan0", [org.wan_v4(2).into(), org.wan_v6(2).into()], [30, 64]);
+            text += &default_routes(org.wan_v4(1).into(), org.wan_v6(1).into());
         }
         _ => {
             for org in Org::all() {
-                let (v4, v6, name) = (org.wan_v4(1), org.wan_v6(1), org.name);
-                let _ = writeln!(
-                    text,
-                    "address add {v4}/30 dev {name}\naddress add {v6}/64 dev {name}\nlink set {name} up"
-                );
+                text += &address(org.name, [org.wan_v4(1).into(), org.wan_v6(1).into()], [30, 64]);
             }
         }
     }
     text
+}
+
+/// Gives `interface` an IPv4 and an IPv6 address, with a prefix length each, and sets it up.
+fn address(interface: &str, addresses: impl IntoIterator<Item = IpAddr>, lengths: [u8; 2]) -> String {
+    let mut text = String::new();
+    for (address, length) in addresses.into_iter().zip(lengths) {
+        let _ = writeln!(text, "address add {address}/{length} dev {interface}");
+    }
+    text + &format!("link set {interface} up\n")
+}
+
+fn default_routes(v4: IpAddr, v6: IpAddr) -> String {
+    format!("route add default via {v4}\nroute add default via {v6}\n")
 }
 
 /// What `ip netns exec` puts in the place of `/etc/resolv.conf`.

@@ -36,16 +36,20 @@ pub enum Outcome {
     Reply,
     /// An ICMP error came: someone on the way said at once that there is no way.
     Unreachable,
-    /// Nothing came within a second.
+    /// Nothing came in time.
     Silence,
     /// Nothing was sent; what ping said.
     Unsent(String),
 }
 
-/// Sends one echo request from the machine `from` to the name or address `to`.
+/// Sends one echo request from the machine `from` to the name or address `to`, and waits a second for an answer.
 pub fn once(lab: &Lab, from: &str, to: &str, family: Family) -> Result<Outcome> {
+    send(lab, (from, to), family, "1")
+}
+
+fn send(lab: &Lab, (from, to): (&str, &str), family: Family, seconds: &str) -> Result<Outcome> {
     let output =
-        lab.command(from, "ping")?.args([family.option(), "-n", "-c", "1", "-W", "1", to]).output()?;
+        lab.command(from, "ping")?.args([family.option(), "-n", "-c", "1", "-W", seconds, to]).output()?;
     let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
     Ok(match output.status.code() {
         Some(0) => Outcome::Reply,
@@ -55,7 +59,7 @@ pub fn once(lab: &Lab, from: &str, to: &str, family: Family) -> Result<Outcome> 
     })
 }
 
-/// Pings until `expected` becomes of it.
+/// Pings, four times a second or more, until `expected` becomes of it.
 pub fn until(
     lab: &Lab,
     (from, to): (&str, &str),
@@ -64,7 +68,7 @@ pub fn until(
     limit: Duration,
 ) -> Result<()> {
     wait::until(&format!("a ping from {from} to {to}: {expected:?}"), limit, || {
-        match once(lab, from, to, family)? {
+        match send(lab, (from, to), family, "0.25")? {
             outcome if outcome == *expected => Ok(Some(())),
             outcome => bail!("{outcome:?}"),
         }

@@ -22,8 +22,10 @@ pub struct Process {
 impl Process {
     /// The process that has the number `pid` now.
     pub fn of(pid: u32) -> Option<Process> {
-        let (state, started) = stat(pid)?;
-        (state != 'Z').then_some(Process { pid, started })
+        let Stat { state, threads, started } = stat(pid)?;
+        // The first thread may be a zombie while others still hold sockets and devices.
+        let has_ended = state == 'Z' && threads <= 1;
+        (!has_ended).then_some(Process { pid, started })
     }
 
     /// True until it has ended.
@@ -45,12 +47,18 @@ impl Process {
     }
 }
 
-/// State and start time. The second field, the program's name in parentheses, may hold anything.
-fn stat(pid: u32) -> Option<(char, u64)> {
+struct Stat {
+    state: char,
+    threads: u32,
+    started: u64,
+}
+
+/// Fields 3, 20 and 22. The second, the program's name in parentheses, may hold anything.
+fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+    let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
+    let state = fields.first()?.chars().next()?;
+    Some(Stat { state, threads: fields.get(17)?.parse().ok()?, started: fields.get(19)?.parse().ok()? })
 }
 
 #[cfg(test)]

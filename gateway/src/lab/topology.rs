@@ -175,6 +175,17 @@ impl Topology {
         self.nodes.iter().filter(move |node| node.kind == kind)
     }
 
+    /// The namespace of `org`'s switch: what a cloud keeps out of sight.
+    pub fn switch(&self, org: Org) -> String {
+        format!("{}-vpc.{}", self.lab, org.name)
+    }
+
+    /// All namespaces: the machines' and the switches'.
+    pub fn namespaces(&self) -> Vec<String> {
+        let machines = self.nodes.iter().map(|node| node.netns.clone());
+        machines.chain(Org::all().map(|org| self.switch(org))).collect()
+    }
+
     /// Where the laboratory keeps its state, files and logs.
     pub fn dir(&self) -> PathBuf {
         PathBuf::from("/run/ringway-lab").join(self.lab.to_string())
