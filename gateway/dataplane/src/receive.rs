@@ -35,7 +35,8 @@ const BUFFER: usize = 0xffff;
 /// Packets that one write to the TUN device can take: as many as the kernel joins in one buffer.
 const BATCH: usize = 64;
 
-/// Packets after which the batch is written although more may be waiting.
+/// Packets, and receives, after which the batch is written although more may be waiting: packets that are
+/// dropped must not hold up those that are not.
 const ENOUGH: usize = BATCH / 2;
 
 /// How long to leave a descriptor alone that fails for a reason that may pass.
@@ -58,6 +59,8 @@ pub(crate) struct Receive<'a, S> {
     sink: &'a mut S,
     packets: Vec<Packet>,
     filled: usize,
+    /// Since the batch was written.
+    receives: usize,
     coalescing: GROTable,
     started: Instant,
 }
@@ -70,6 +73,7 @@ impl<'a, S: ControlSink> Receive<'a, S> {
             sink,
             packets: std::iter::repeat_with(Packet::new).take(BATCH).collect(),
             filled: 0,
+            receives: 0,
             coalescing: GROTable::new(),
             started: Instant::now(),
         })
@@ -112,7 +116,8 @@ impl<'a, S: ControlSink> Receive<'a, S> {
                 shared.counters.drop_packet(DropReason::QuicQueueFull);
             }
         }
-        if self.filled >= ENOUGH {
+        self.receives += 1;
+        if self.filled >= ENOUGH || self.receives >= ENOUGH {
             self.flush();
         }
     }
@@ -202,6 +207,7 @@ impl<'a, S: ControlSink> Receive<'a, S> {
     /// Writes the batch to the TUN device, neighbours of a flow joined.
     fn flush(&mut self) {
         let count = std::mem::take(&mut self.filled);
+        self.receives = 0;
         if count == 0 {
             return;
         }

@@ -27,7 +27,8 @@ use crate::train::Train;
 /// Room for one sealed packet: more than the tunnel's MTU and what is added to it.
 const SLOT: usize = 2048;
 
-/// Slots after which the batch is sent although more may be waiting.
+/// Slots, and reads, after which the batch is sent although more may be waiting: packets that are dropped
+/// must not hold up those that are not.
 const ENOUGH: usize = 64;
 
 /// The most pieces of one super-packet: 64 KiB in the smallest segments that Linux makes
@@ -51,6 +52,8 @@ pub(crate) struct Send<'a> {
     /// Bytes of IP packet in each slot.
     sizes: Vec<usize>,
     used: usize,
+    /// Since the batch was sent.
+    reads: usize,
     runs: Vec<Run>,
     /// False once the kernel said that it cannot cut runs.
     cuts_runs: bool,
@@ -66,6 +69,7 @@ impl<'a> Send<'a> {
             slots: vec![[0; SLOT]; slots],
             sizes: vec![0; slots],
             used: 0,
+            reads: 0,
             runs: Vec::with_capacity(ENOUGH),
             cuts_runs: true,
         })
@@ -88,10 +92,14 @@ impl<'a> Send<'a> {
                     Some(libc::EBADF | libc::EBADFD) => return Err(error),
                     Some(libc::EINTR) => {}
                     // A device that is down comes up again.
-                    Some(_) => poll::wait(None, shared.halt.signal(), Some(BACK_OFF))?,
+                    Some(_) => {
+                        self.flush();
+                        poll::wait(None, shared.halt.signal(), Some(BACK_OFF))?;
+                    }
                 },
             }
-            if self.used >= ENOUGH {
+            self.reads += 1;
+            if self.used >= ENOUGH || self.reads >= ENOUGH {
                 self.flush();
             }
         }
@@ -125,7 +133,7 @@ impl<'a> Send<'a> {
             }
         }
         self.runs.clear();
-        self.used = 0;
+        (self.used, self.reads) = (0, 0);
     }
 
     /// Sends the runs of one session, the first of which is number `at`.
