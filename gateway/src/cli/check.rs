@@ -40,7 +40,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if let Ok(prepared) = &prepared {
         answer(describe(prepared))?;
     }
-    if faults.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(faults.into()) }
+    if faults.is_empty() { answer("\nEverything is in order.\n") } else { Err(faults.into()) }
 }
 
 impl Prepared {
@@ -71,7 +71,7 @@ fn describe(prepared: &Prepared) -> String {
     let advice = prepared.identity.age(UnixTime::now()).advice();
     let advice = advice.map(|advice| format!("\n{advice}\n")).unwrap_or_default();
     format!(
-        "gateway {}, site {}, port {}\n\n{prefixes}\n{certificates}{advice}",
+        "gateway {}, site {}, listening on {}\n\n{prefixes}\n{certificates}{advice}",
         config.id, config.site, config.listen
     )
 }

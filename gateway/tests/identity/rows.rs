@@ -197,7 +197,7 @@ fn usages() -> Vec<Row> {
     vec![
         row("a leaf that is a CA", Some("LeafIsCa"), "certificate is a CA certificate", |w| {
             let ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-            w.beta.issue(&with(good("beta", "gw"), |p| p.is_ca = ca.clone()))
+            w.beta.issue(&with(good("beta", "gw"), |p| p.is_ca = ca))
         }),
         row("no keyUsage", Some("KeyUsage"), KEY_USAGE, |w| {
             w.beta.issue(&with(good("beta", "gw"), |p| p.key_usages.clear()))

@@ -19,8 +19,7 @@ use crate::prepare::connected;
 /// Runs `ringway member add`.
 pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     let mut config = Config::load(&args.config.path)?;
-    let bytes = fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let record = parse(&bytes, &args.file)?;
+    let (bytes, record) = read(&args.file)?;
     let faults = [unlike(&record, args.fingerprint), foreign(&record, &config)];
     let faults: Vec<Fault> = faults.into_iter().flatten().collect();
     if !faults.is_empty() {
@@ -39,11 +38,15 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     answer(summary(args, &record, replaced.is_some(), &target))
 }
 
-fn parse(bytes: &[u8], file: &Path) -> Result<Member, Faults> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Member::parse(text, file),
-        Err(_) => Err(Faults::from(vec![fault(file, "is not UTF-8 text; a member record is TOML".into())])),
-    }
+/// The record and the very bytes that it was read from.
+fn read(file: &Path) -> Result<(Vec<u8>, Member), Faults> {
+    let fault = |message: String| Faults::from(vec![Fault { place: Place::whole(file), message }]);
+    let bytes = fs::read(file)
+        .map_err(|error| fault(format!("cannot read the file: {error}; create it, or correct the path")))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| fault("is not UTF-8 text; a member record is TOML".into()))?;
+    let record = Member::parse(text, file)?;
+    Ok((bytes, record))
 }
 
 fn unlike(record: &Member, fingerprint: Option<Digest>) -> Option<Fault> {
@@ -117,8 +120,4 @@ fn summary(args: &Add, record: &Member, replaced: bool, target: &Path) -> String
         None => format!("Compare its fingerprint with {org} over a second channel: {digest}\n"),
     };
     format!("{done}\n{compare}{APPLY}")
-}
-
-fn fault(file: &Path, message: String) -> Fault {
-    Fault { place: Place::whole(file), message }
 }

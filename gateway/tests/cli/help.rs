@@ -1,0 +1,64 @@
+//! Every verb explains itself, and a wrong command line is told apart from a failure.
+
+use super::desk::Desk;
+
+#[test]
+fn every_verb_has_help_with_an_example() {
+    let desk = Desk::new();
+    for verb in ["org init", "member show", "member add", "member remove", "check", "run", "status", "lab"] {
+        let help = desk.ringway(&format!("{verb} --help")).succeeds().out;
+        assert!(help.contains("\nExample"), "{verb}: {help}");
+        assert!(help.contains(&format!("  ringway {verb}")), "{verb}: {help}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_64_on_stderr() {
+    let desk = Desk::new();
+    let wrong = [
+        "",
+        "fly",
+        "check --fast",
+        "org init",
+        "member",
+        "member remove Beta",
+        "check --log xml",
+        "--log-level =",
+    ];
+    for arguments in wrong {
+        let answer = desk.ringway(arguments);
+        assert_eq!((answer.code, answer.out.as_str()), (64, ""), "{arguments:?}: {}", answer.err);
+        assert!(!answer.err.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_version_is_an_answer() {
+    let answer = Desk::new().ringway("--version").succeeds();
+    assert_eq!(answer.out, format!("ringway {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn an_option_that_makes_no_sense_says_what_would() {
+    let desk = Desk::new();
+    let init = |options: &str| {
+        let answer = desk.ringway(&format!("org init acme --domain consortium.example {options}"));
+        assert_eq!(answer.code, 64);
+        answer.err.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(
+        init("--site east=10.1.0.5/16"),
+        "error: invalid value 'east=10.1.0.5/16' for '--site <NAME=PREFIX[,PREFIX…]>': \
+         10.1.0.5/16 has host bits set; did you mean 10.1.0.0/16?"
+    );
+    assert_eq!(
+        init("--site 10.1.0.0/16"),
+        "error: invalid value '10.1.0.0/16' for '--site <NAME=PREFIX[,PREFIX…]>': \
+         \"10.1.0.0/16\" is not name=prefix[,prefix…] such as east=10.1.0.0/16,fd00:1::/48"
+    );
+    assert_eq!(
+        init("--site east=10.1.0.0/16 --dns-listen host"),
+        "error: invalid value 'host' for '--dns-listen <ADDRESS[:PORT]>': \
+         \"host\" is no address such as 10.1.0.1 or [fd00::1]:53"
+    );
+}
