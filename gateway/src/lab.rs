@@ -7,8 +7,8 @@
 //! ```text
 //!   orderer0.org0  orderer1.org0      peer0.org1  peer1.org1       peer0.org2  peer1.org2
 //!        └────────┬───────┘                └─────┬─────┘                 └─────┬─────┘
-//!             10.10.0.0/24                  10.10.1.0/24                  10.10.2.0/24       the VPCs: a bridge
-//!             fd00:10::/64                  fd00:10:1::/64                fd00:10:2::/64     in the gateway's namespace
+//!             10.10.0.0/24                  10.10.1.0/24                  10.10.2.0/24       the VPCs: a switch each,
+//!             fd00:10::/64                  fd00:10:1::/64                fd00:10:2::/64     in a namespace of its own
 //!               gw.org0                       gw.org1                       gw.org2
 //!             203.0.113.2                   203.0.113.6                   203.0.113.10
 //!             2001:db8::2                   2001:db8:0:1::2               2001:db8:0:2::2
