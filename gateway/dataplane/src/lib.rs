@@ -19,6 +19,8 @@
 //! Reading order: `header`, `keys`, `replay`, `session`, `ip`, `snapshot`, `admit`, `egress`, then the
 //! threads: `dataplane`, `send`, `receive`.
 
+#![deny(unsafe_code)]
+
 mod admit;
 mod counters;
 mod dataplane;
