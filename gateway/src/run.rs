@@ -8,6 +8,8 @@
 //! private traffic off the default route before the first tunnel is up. Down goes the reverse way; the
 //! `unreachable` routes stay.
 
+mod kernel;
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use ringway_config::{Config, Faults, accepted};
 use ringway_core::{BootId, Membership, Mesh, Settings};
 use ringway_dataplane::{Aead, ControlSink, Counters, Dataplane, Event, SiteNo, Snapshot};
 use ringway_dns::Server;
+use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,14 +30,8 @@ use tun_rs::SyncDevice;
 
 use crate::admin;
 use crate::drive::{Drive, Input, Packets, QUEUE, Running, renewal};
-use crate::host::Families;
-use crate::host::firewall::{Firewall as _, Nft, short_idle_timeout};
-use crate::host::forwarding::Forwarding;
-use crate::host::links::Links;
-use crate::host::routes::KernelRoutes;
-use crate::host::tun::open_tun;
 use crate::keeper::{self, Installed};
-use crate::membership::{membership, policy};
+use crate::membership::membership;
 use crate::names::{Names, own_apex};
 use crate::prepare::{Prepared, prepare};
 use crate::tunnel::accept::{self, LivePeers};
@@ -42,9 +39,7 @@ use crate::tunnel::dial::Dialler;
 use crate::tunnel::endpoint::{self, Tls};
 use crate::tunnel::socket::Inlet;
 use crate::zones::Replicator;
-
-/// MTU inside the tunnel: what fits a 1500-byte path over IPv6 (DESIGN.md 4.2, "Overhead").
-const TUNNEL_MTU: u16 = 1420;
+use kernel::Kernel;
 
 /// Why a gateway ended or never began.
 #[derive(Debug)]
@@ -67,8 +62,34 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     for warning in prepared.warnings.0.iter().chain(&prepared.conflicts.0) {
         tracing::warn!(reason = %warning, "Not all is well with the files");
     }
-    let gateway = Gateway::bind(prepared).await?;
-    Ok(gateway.run().await?)
+    Ok(run_prepared(prepared).await?)
+}
+
+async fn run_prepared(prepared: Prepared) -> anyhow::Result<()> {
+    let gateway = prepared.config.id.clone();
+    let state_dir = &prepared.config.state_dir;
+    std::fs::create_dir_all(state_dir).with_context(|| format!("cannot make {}", state_dir.display()))?;
+    let membership = membership(&prepared.config, &prepared.rulings);
+    let (kernel, restore) = Kernel::set_up(&prepared.config, &membership).await?;
+    let ended = serve(prepared, kernel).await;
+    restore.restore().await?;
+    ended?;
+    tracing::info!(%gateway, "Gateway ended");
+    Ok(())
+}
+
+async fn serve(prepared: Prepared, kernel: Kernel) -> anyhow::Result<()> {
+    let Prepared { config, rulings, accepted, .. } = &prepared;
+    accepted::save(&config.state_dir, &accepted::after(config, rulings, accepted))?;
+    let socket = config.socket.clone();
+    let admin = admin::socket::bind(&socket)?;
+    let ended = match Gateway::bind(prepared, kernel, admin).await {
+        Ok(gateway) => gateway.run().await,
+        Err(error) => Err(error),
+    };
+    // A socket file that is gone already is no loss.
+    let _ = std::fs::remove_file(&socket);
+    ended
 }
 
 /// A gateway that is up but for its loop.
@@ -76,35 +97,32 @@ struct Gateway {
     drive: Drive,
     inputs: mpsc::Receiver<Input>,
     dataplane: Dataplane,
-    forwarding: Forwarding,
-    config: Config,
-    services: TaskTracker,
+    services: Services,
+}
+
+/// What runs beside the loop, and how it is told to end.
+struct Services {
+    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
+impl Services {
+    fn start<F: Future<Output = ()> + Send + 'static>(&self, task: impl FnOnce(CancellationToken) -> F) {
+        self.tasks.spawn(task(self.stop.clone()));
+    }
+}
+
 impl Gateway {
-    async fn bind(prepared: Prepared) -> anyhow::Result<Gateway> {
-        let Prepared { config, trust, identity, connected, accepted: before, rulings, .. } = prepared;
-        std::fs::create_dir_all(&config.state_dir)
-            .with_context(|| format!("cannot make {}", config.state_dir.display()))?;
-        let admin = admin::socket::bind(&config.socket)?;
+    /// Binds every socket and starts every service; the kernel is set up already.
+    async fn bind(prepared: Prepared, kernel: Kernel, admin: UnixListener) -> anyhow::Result<Gateway> {
+        let Prepared { config, trust, identity, connected, rulings, .. } = prepared;
+        let Kernel { tun, firewall, routes: kernel_routes, links, wanted, guard } = kernel;
         let membership = membership(&config, &rulings);
-        accepted::save(&config.state_dir, &accepted::after(&config, &rulings, &before))?;
+        let names = Names::open(&config, &membership)?;
+        let replicator = Replicator::new(&names, config.own.domain.clone(), &own_apex(&config))
+            .context("the own zone is not published")?;
+        let server = Server::bind(&config.dns.listen, names.zones.clone(), names.acl.clone()).await?;
 
-        let (tun, index) = open_tun(&config.tun, TUNNEL_MTU)?;
-        let needed = Families::of(membership.own());
-        let forwarding = Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
-        let mut firewall = Nft::new(&config.tun);
-        firewall.apply(&policy(&config, &membership, forwarding.ours())).await?;
-        forwarding.enable()?;
-        if let Some(idle) = short_idle_timeout() {
-            tracing::warn!(?idle, "The kernel forgets idle TCP connections early: gRPC streams will break");
-        }
-        let links = Links::read(&config.tun).await?;
-        let (routes, wishes) = watch::channel(keeper::wanted(&membership, &Default::default(), &links));
-        let kernel = KernelRoutes::open(config.routes, index)?;
-
-        let (stop, services) = (CancellationToken::new(), TaskTracker::new());
         let (inputs, queue) = mpsc::channel(QUEUE);
         let trust = Arc::new(ArcSwap::from_pointee(trust));
         let identity = Arc::new(ArcSwap::from_pointee(identity));
@@ -112,58 +130,38 @@ impl Gateway {
         let socket = Arc::new(bind(config.listen)?);
         let (endpoint, inlet) = endpoint::open(&socket, &config.state_dir, &tls)?;
         let (dataplane, packets) = start_packets(tun, socket, &config, inlet, inputs.clone(), &connected)?;
+        let dialler = Dialler::new(endpoint.clone(), tls.clone(), inputs.clone());
 
-        let installed = Installed::default();
-        services.spawn(keeper::keep(kernel, wishes, installed.clone(), stop.clone()));
-        let names = Names::open(&config, &membership)?;
-        let server = Server::bind(&config.dns.listen, names.zones.clone(), names.acl.clone()).await?;
-        services.spawn(server.run(stop.clone()));
-        services.spawn(admin::socket::serve(admin, inputs.clone(), stop.clone()));
-        let live = LivePeers::default();
-        let accepting =
-            accept::accept(endpoint.clone(), tls.clone(), live.clone(), inputs.clone(), stop.clone());
-        services.spawn(accepting);
-        services.spawn(forward_reloads(inputs.clone(), stop.clone()));
-        services.spawn(renewal::watch(config.identity.clone(), inputs.clone(), stop.clone()));
+        let (live, installed) = (LivePeers::default(), Installed::default());
+        let (routes, wishes) = watch::channel(wanted);
+        let services = Services { tasks: TaskTracker::new(), stop: CancellationToken::new() };
+        let [to_admin, to_accept, to_reload, to_renew] = std::array::from_fn(|_| inputs.clone());
+        services.start(|stop| keeper::keep(kernel_routes, wishes, installed.clone(), stop));
+        services.start(|stop| server.run(stop));
+        services.start(|stop| admin::socket::serve(admin, to_admin, stop));
+        services.start(|stop| accept::accept(endpoint, tls, live.clone(), to_accept, stop));
+        services.start(|stop| forward_reloads(to_reload, stop));
+        services.start(|stop| renewal::watch(config.identity.clone(), to_renew, stop));
 
-        let replicator = Replicator::new(&names, config.own.domain.clone(), &own_apex(&config))
-            .context("the own zone is not published")?;
         let mesh = mesh(&membership)?;
-        let guard = forwarding.ours();
-        let running = Running {
-            config: config.clone(),
-            rulings,
-            connected,
-            links,
-            trust,
-            identity,
-            names,
-            firewall,
-            guard,
-        };
-        let dialler = Dialler::new(endpoint, tls, inputs.clone());
+        let running = Running { config, rulings, connected, links, trust, identity, names, firewall, guard };
         let drive = Drive { mesh, running, dialler, live, packets, replicator, routes, installed, inputs };
-        Ok(Gateway { drive, inputs: queue, dataplane, forwarding, config, services, stop })
+        Ok(Gateway { drive, inputs: queue, dataplane, services })
     }
 
+    /// Runs until a signal; everything that was started has ended when this returns.
     async fn run(self) -> anyhow::Result<()> {
-        let Gateway { drive, inputs, dataplane, forwarding, config, services, stop } = self;
+        let Gateway { drive, inputs, dataplane, services } = self;
         let ending = CancellationToken::new();
         tokio::spawn(end_on_signal(ending.clone())?);
-        tracing::info!(gateway = %config.id, site = %config.site, listen = %config.listen, "Gateway running");
+        let Config { id, site, listen, .. } = &drive.running.config;
+        tracing::info!(gateway = %id, %site, %listen, "Gateway running");
         let ended = drive.run(inputs, ending).await;
-        stop.cancel();
-        services.close();
-        services.wait().await;
+        services.stop.cancel();
+        services.tasks.close();
+        services.tasks.wait().await;
         dataplane.stop();
-        // The data plane held the device: it is gone now, and the filter may follow.
-        forwarding.restore()?;
-        Nft::new(&config.tun).remove().await?;
-        // A socket file that is gone already is no loss.
-        let _ = std::fs::remove_file(&config.socket);
-        ended.map_err(anyhow::Error::msg)?;
-        tracing::info!(gateway = %config.id, "Gateway ended");
-        Ok(())
+        ended.map_err(anyhow::Error::msg)
     }
 }
 

@@ -7,11 +7,10 @@
 //!                └─► handshake, HANDSHAKE at most ─► Input::Accepted
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use quinn::{ConnectionError, Endpoint, Incoming};
@@ -31,8 +30,10 @@ const QUIET: usize = 8;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Refusals that are logged a second: a stranger can cause any number of them.
-const LOGGED: u64 = 10;
+/// How long the same refusal of the same peer is not logged again.
+const PAUSE: Duration = Duration::from_secs(60);
+/// Refusals that are remembered, and so logged, in that time: names that strangers invent included.
+const REMEMBERED: usize = 64;
 
 /// Addresses of peers with a live session: a flood of strangers does not slow their redial.
 pub type LivePeers = Arc<ArcSwap<BTreeSet<IpAddr>>>;
@@ -46,6 +47,7 @@ pub async fn accept(
     stop: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
+    let reported = Arc::new(Reported::default());
     let places = Arc::new(Semaphore::new(MAX_INCOMING));
     while let Some(Some(incoming)) = stop.run_until_cancelled(endpoint.accept()).await {
         let under_way = MAX_INCOMING - places.available_permits();
@@ -59,13 +61,14 @@ pub async fn accept(
             let _ = incoming.retry();
             continue;
         }
-        tasks.spawn(handshake(incoming, tls.clone(), place, inputs.clone()));
+        tasks.spawn(handshake(incoming, tls.clone(), reported.clone(), place, inputs.clone()));
     }
 }
 
 async fn handshake(
     incoming: Incoming,
     tls: Arc<Tls>,
+    reported: Arc<Reported>,
     _place: OwnedSemaphorePermit,
     inputs: mpsc::Sender<Input>,
 ) {
@@ -78,27 +81,50 @@ async fn handshake(
     match timeout(HANDSHAKE, connecting).await {
         // The drive is gone only when the daemon ends.
         Ok(Ok(connection)) => _ = inputs.send(Input::Accepted(connection)).await,
-        Ok(Err(error)) => report(remote, &error, refused.take()),
+        Ok(Err(error)) => report(&reported, remote, &error, refused.take()),
         Err(_) => tracing::debug!(%remote, reason = "deadline", "Handshake failed"),
     }
 }
 
 /// A refused certificate is worth a warning: somebody has one. Anything else may be a scanner.
-fn report(remote: SocketAddr, error: &ConnectionError, refused: Option<Refused>) {
+fn report(reported: &Reported, remote: SocketAddr, error: &ConnectionError, refused: Option<Refused>) {
     match refused {
-        Some(Refused { claimed, refusal }) if may_log() => {
-            tracing::warn!(%remote, peer = claimed, reason = %refusal, "Peer refused");
+        Some(Refused { claimed, refusal }) => {
+            let reason = refusal.to_string();
+            if reported.is_new(&claimed, &reason, Instant::now()) {
+                tracing::warn!(%remote, peer = claimed, reason, "Peer refused");
+            }
         }
-        _ => tracing::debug!(%remote, reason = refusal::describe(error, remote), "Handshake failed"),
+        None => tracing::debug!(%remote, reason = refusal::describe(error, remote), "Handshake failed"),
     }
 }
 
-/// False when this second's warnings are used up.
-fn may_log() -> bool {
-    /// The second (upper 32 bits) and how many it has had.
-    static SPENT: AtomicU64 = AtomicU64::new(0);
-    let second = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() << 32;
-    let spend = |spent: u64| Some(if spent & !0xffff_ffff == second { spent + 1 } else { second + 1 });
-    let spent = SPENT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).unwrap_or(0);
-    spent & !0xffff_ffff != second || (spent & 0xffff_ffff) < LOGGED
+/// What was logged lately: a peer that is refused tries again every second, a stranger as often as it likes.
+#[derive(Default)]
+struct Reported(Mutex<BTreeMap<(Option<String>, String), Instant>>);
+
+impl Reported {
+    /// True if this peer was not reported for this reason in the last [`PAUSE`].
+    fn is_new(&self, claimed: &Option<String>, reason: &str, now: Instant) -> bool {
+        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lately.retain(|_, at| now.duration_since(*at) < PAUSE);
+        lately.len() < REMEMBERED && lately.insert((claimed.clone(), reason.into()), now).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_reported_once_in_a_while_and_a_flood_is_cut_short() {
+        let (reported, start) = (Reported::default(), Instant::now());
+        let claimed = |n: usize| Some(format!("spiffe://org{n}.example/gateway/gw"));
+        assert!(reported.is_new(&claimed(0), "expired", start));
+        assert!(!reported.is_new(&claimed(0), "expired", start + PAUSE / 2));
+        assert!(reported.is_new(&claimed(0), "revoked", start));
+        assert!(reported.is_new(&claimed(0), "expired", start + PAUSE * 2));
+        let flood = (0..10 * REMEMBERED).filter(|n| reported.is_new(&claimed(*n), "x", start + PAUSE * 2));
+        assert_eq!(flood.count(), REMEMBERED - 1);
+    }
 }

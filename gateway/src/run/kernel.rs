@@ -1,0 +1,93 @@
+//! What a running gateway changes in the kernel, set up in an order that fails closed and taken back the
+//! other way: device, packet filter, forwarding, routes.
+//!
+//! Taken first, the device is also the lock against a second daemon in this network namespace. The
+//! `unreachable` routes stay at the end, so that private traffic never meets the default route.
+
+use std::sync::Arc;
+
+use ringway_config::Config;
+use ringway_core::{Fib, Membership};
+use tun_rs::SyncDevice;
+
+use crate::host::Families;
+use crate::host::firewall::{Firewall as _, Nft, short_idle_timeout};
+use crate::host::forwarding::Forwarding;
+use crate::host::links::Links;
+use crate::host::routes::{KernelRoutes, Routes as _};
+use crate::host::tun::open_tun;
+use crate::keeper::{Wanted, wanted};
+use crate::membership::policy;
+
+/// MTU inside the tunnel: what fits a 1500-byte path over IPv6 (DESIGN.md 4.2, "Overhead").
+const TUNNEL_MTU: u16 = 1420;
+
+/// The parts of the kernel that a gateway holds.
+pub(super) struct Kernel {
+    pub(super) tun: Arc<SyncDevice>,
+    pub(super) firewall: Nft,
+    pub(super) routes: KernelRoutes,
+    pub(super) links: Links,
+    /// The routes that are in place: every remote prefix unreachable.
+    pub(super) wanted: Wanted,
+    /// Families that forward only because of this daemon.
+    pub(super) guard: Families,
+}
+
+/// Puts back what can be, and takes the filter away last.
+pub(super) struct Restore {
+    forwarding: Forwarding,
+    tun: String,
+}
+
+impl Kernel {
+    /// Sets everything up. After an error, what was done is taken back.
+    pub(super) async fn set_up(
+        config: &Config,
+        membership: &Membership,
+    ) -> anyhow::Result<(Kernel, Restore)> {
+        let (tun, index) = open_tun(&config.tun, TUNNEL_MTU)?;
+        let needed = Families::of(membership.own());
+        let forwarding = Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
+        let guard = forwarding.ours();
+        let mut firewall = Nft::new(&config.tun);
+        firewall.apply(&policy(config, membership, guard)).await?;
+        let restore = Restore { forwarding, tun: config.tun.clone() };
+        match restore.go_on(config, membership, index).await {
+            Ok((links, wanted, routes)) => {
+                Ok((Kernel { tun, firewall, routes, links, wanted, guard }, restore))
+            }
+            Err(error) => {
+                drop(tun);
+                restore.restore().await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Restore {
+    async fn go_on(
+        &self,
+        config: &Config,
+        membership: &Membership,
+        tun: u32,
+    ) -> anyhow::Result<(Links, Wanted, KernelRoutes)> {
+        self.forwarding.enable()?;
+        if let Some(idle) = short_idle_timeout() {
+            tracing::warn!(?idle, "The kernel forgets idle TCP connections early: gRPC streams will break");
+        }
+        let links = Links::read(&config.tun).await?;
+        let wanted = wanted(membership, &Fib::default(), &links);
+        let mut routes = KernelRoutes::open(config.routes, tun)?;
+        routes.sync(&wanted).await?;
+        Ok((links, wanted, routes))
+    }
+
+    /// After the device is gone: the filter may follow.
+    pub(super) async fn restore(self) -> anyhow::Result<()> {
+        self.forwarding.restore()?;
+        Nft::new(&self.tun).remove().await?;
+        Ok(())
+    }
+}
