@@ -8,10 +8,11 @@ mod tcp;
 mod udp;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use ringway_config::is_private;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,7 +40,7 @@ struct Shared {
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Private names are answered on private addresses only.
+    /// Private names are answered on private addresses only, or on those of the sites themselves.
     #[error("dns cannot listen on {0}: it is no private address; list addresses of this site's own network")]
     NotPrivate(SocketAddr),
     /// The host does not have the address (yet).
@@ -69,7 +70,7 @@ impl Server {
     ) -> Result<Server, BindError> {
         let mut sockets = Vec::with_capacity(addresses.len());
         for &address in addresses {
-            if !is_private(address.ip()) {
+            if !is_private(address.ip()) && !acl.load().admits(address.ip()) {
                 return Err(BindError::NotPrivate(address));
             }
             sockets.push(bind_both(address).await.map_err(|error| named(address, error))?);
@@ -129,24 +130,14 @@ fn named(address: SocketAddr, source: io::Error) -> BindError {
     }
 }
 
-/// RFC 1918, shared space (RFC 6598), link-local, loopback; unique local IPv6 (RFC 4193).
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 0x40;
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn refusal(address: &str) -> String {
-        let address = address.parse().unwrap();
-        let error = Server::bind(&[address], Arc::default(), Arc::default()).await.unwrap_err();
+    async fn refusal(address: &str, sites: &[&str]) -> String {
+        let acl = Acl::new(sites.iter().map(|site| site.parse().unwrap()));
+        let acl = Arc::new(ArcSwap::from_pointee(acl));
+        let error = Server::bind(&[address.parse().unwrap()], Arc::default(), acl).await.unwrap_err();
         error.to_string()
     }
 
@@ -154,10 +145,18 @@ mod tests {
     async fn an_address_that_cannot_be_used_is_named_with_what_to_do() {
         let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        assert!(refusal(&address).await.starts_with(&format!("dns cannot listen on {address}: another")));
-        assert!(refusal("10.254.253.252:5353").await.contains("does not have the address"));
-        for public in ["0.0.0.0:53", "[::]:53", "8.8.8.8:53", "[2001:db8::1]:53", "100.128.0.1:53"] {
-            assert!(refusal(public).await.contains("no private address"), "{public}");
+        assert!(
+            refusal(&address, &[]).await.starts_with(&format!("dns cannot listen on {address}: another"))
+        );
+        assert!(refusal("10.254.253.252:5353", &[]).await.contains("does not have the address"));
+    }
+
+    #[tokio::test]
+    async fn a_public_address_is_refused_unless_it_is_in_a_site() {
+        for public in ["0.0.0.0:53", "[::]:53", "198.51.100.1:53", "[2001:db8::1]:53", "100.128.0.1:53"] {
+            assert!(refusal(public, &["10.0.0.0/8"]).await.contains("no private address"), "{public}");
         }
+        let own = refusal("198.51.100.1:53", &["198.51.100.0/24"]).await;
+        assert!(own.contains("does not have the address"), "{own}");
     }
 }

@@ -216,3 +216,94 @@ impl Zones {
         self.set.load()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::zone::tests::zone;
+
+    fn name(text: &str) -> ZoneName {
+        text.parse().unwrap()
+    }
+
+    fn at(serial: u32, apex: &str) -> Zone {
+        zone(apex, "@ SOA gw h 1 1 1 1 5\n").with_serial(serial)
+    }
+
+    /// As (apex, serial, origin).
+    fn list(zones: &Zones) -> Vec<(String, Option<u32>, Origin)> {
+        let status = |s: ZoneStatus| (s.apex.to_string(), s.content.map(|(serial, _)| serial), s.origin);
+        zones.list().into_iter().map(status).collect()
+    }
+
+    const THEN: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn two() -> Zones {
+        let zones = Zones::new();
+        zones.set_expected(&name("org1.example"), &[name("org2.example")]);
+        zones
+    }
+
+    #[test]
+    fn a_zone_is_listed_from_when_it_is_expected_and_served_from_when_it_is_published() {
+        let zones = two();
+        let (org1, org2) = ("org1.example".to_owned(), "org2.example".to_owned());
+        let expected = [(org1.clone(), None, Origin::Own), (org2.clone(), None, Origin::Replica)];
+        assert_eq!(list(&zones), expected);
+        let later = THEN + Duration::from_secs(9);
+        zones.publish_own(at(3, "org1.example"), THEN).unwrap();
+        zones.publish_replica(at(4, "org2.example"), later).unwrap();
+        assert_eq!(list(&zones), [(org1, Some(3), Origin::Own), (org2, Some(4), Origin::Replica)]);
+        assert_eq!(zones.list()[1].content, Some((4, later)));
+        assert_eq!(zones.zone(&name("org2.example")).unwrap().serial(), 4);
+    }
+
+    #[test]
+    fn a_replica_never_goes_back_and_the_own_zone_is_what_the_configuration_says() {
+        let zones = two();
+        zones.publish_replica(at(4, "org2.example"), THEN).unwrap();
+        for offered in [4, 3] {
+            let error = PublishError::Old { apex: "org2.example".into(), offered, held: 4 };
+            assert_eq!(zones.publish_replica(at(offered, "org2.example"), THEN), Err(error));
+        }
+        zones.publish_own(at(4, "org1.example"), THEN).unwrap();
+        zones.publish_own(at(3, "org1.example"), THEN).unwrap();
+        assert_eq!(zones.zone(&name("org1.example")).unwrap().serial(), 3);
+    }
+
+    #[test]
+    fn nobody_can_publish_what_is_not_expected() {
+        let zones = two();
+        for other in ["org3.example", "example", "a.org2.example"] {
+            let error = zones.publish_replica(at(1, &format!("{other}.")), THEN).unwrap_err();
+            assert_eq!(error, PublishError::Unexpected(other.into()));
+        }
+    }
+
+    #[test]
+    fn an_organization_that_leaves_takes_its_zone_along_and_the_others_stay() {
+        let zones = two();
+        zones.publish_own(at(3, "org1.example"), THEN).unwrap();
+        zones.publish_replica(at(4, "org2.example"), THEN).unwrap();
+        zones.set_expected(&name("org1.example"), &[name("org3.example")]);
+        let (org1, org3) = ("org1.example".to_owned(), "org3.example".to_owned());
+        assert_eq!(list(&zones), [(org1, Some(3), Origin::Own), (org3, None, Origin::Replica)]);
+        zones.remove(&name("org3.example"));
+        assert_eq!(list(&zones).len(), 1);
+    }
+
+    #[test]
+    fn the_deepest_zone_holds_a_name() {
+        let set = ZoneSet::of([at(1, "example"), at(2, "org1.example")]);
+        let serial = |text: &str| {
+            let name = Name::from_text(text).unwrap();
+            set.holding(&name.labels()).flatten().map(Zone::serial)
+        };
+        assert_eq!(serial("a.b.org1.example"), Some(2));
+        assert_eq!(serial("org1.example"), Some(2));
+        assert_eq!((serial("org2.example"), serial("example")), (Some(1), Some(1)));
+        assert_eq!((serial("other"), serial(".")), (None, None));
+    }
+}
