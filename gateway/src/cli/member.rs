@@ -1,5 +1,5 @@
-//! `ringway member`: the other organizations' records. What a record says is [`show`]'s to print; how one
-//! becomes a member's is [`add`]'s.
+//! `ringway member`: the other organizations' records. What a record says is `show`'s to print; how one
+//! becomes a member's is `add`'s.
 
 mod add;
 mod show;

@@ -1,7 +1,7 @@
 //! `ringway org init`: an organization's CA, its first gateway's files and its member record.
 //!
 //! Owns what is made and what is said about it. The texts of the files are ringway-config's, the
-//! certificates [`crate::identity::create`]'s, all or nothing [`fresh`]'s.
+//! certificates [`crate::identity::create`]'s, all or nothing `fresh`'s.
 
 mod fresh;
 
@@ -37,7 +37,7 @@ pub enum Verb {
 pub struct Init {
     /// The organization: one lowercase DNS label
     pub org: OrgId,
-    /// The consortium's DNS domain; the organization's zone is <ORG>.<DOMAIN>
+    /// The consortium's DNS domain; the organization's zone lies under it
     #[arg(long)]
     pub domain: ZoneName,
     /// A site and its address ranges; may be repeated, the gateway serves the first

@@ -138,3 +138,35 @@ fn params(now: OffsetDateTime, lifetime: Duration, org: &OrgId, name: &str) -> C
     params.use_authority_key_identifier_extension = true;
     params
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MADE: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn issue(authority: &Authority, now: OffsetDateTime) -> Result<Certificate, CreateError> {
+        let issued =
+            authority.issue(&"gw.acme".parse().unwrap(), &"consortium.example".parse().unwrap(), now)?;
+        Ok(Certificate::read(&CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap())
+            .unwrap())
+    }
+
+    #[test]
+    fn a_certificate_ends_no_later_than_its_ca() {
+        let made = Authority::create(&"acme".parse().unwrap(), MADE).unwrap();
+        let authority = Authority::read(made.certificate(), &made.key()).unwrap();
+        let ends = |now| issue(&authority, now).unwrap().not_after.as_secs();
+        let day = 86_400;
+        assert_eq!(ends(MADE), 365 * day);
+        assert_eq!(ends(MADE + Duration::days(3600)), 3652 * day);
+        let late = issue(&authority, MADE + Duration::days(3652)).unwrap_err();
+        assert_eq!(late.to_string(), "the CA certificate expired on 1980-01-01");
+    }
+
+    #[test]
+    fn two_keys_are_never_the_same() {
+        let authority = Authority::create(&"acme".parse().unwrap(), MADE).unwrap();
+        assert_ne!(issue(&authority, MADE).unwrap().key, issue(&authority, MADE).unwrap().key);
+    }
+}

@@ -46,6 +46,18 @@ pub enum Age {
 }
 
 impl Age {
+    /// The age at `now` of what is valid between these moments.
+    pub fn of(not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> Age {
+        let since = |time: UnixTime| time.as_secs().saturating_sub(not_before.as_secs());
+        match since(now).saturating_mul(8) / since(not_after).max(1) {
+            0..4 => Age::Fresh,
+            4 | 5 => Age::Half,
+            6 => Age::ThreeQuarters,
+            7 => Age::SevenEighths,
+            _ => Age::Expired,
+        }
+    }
+
     /// What an operator is told, if anything.
     pub fn advice(self) -> Option<&'static str> {
         match self {
@@ -113,15 +125,7 @@ impl Identity {
 
     /// How far the lifetime is over at `now`.
     pub fn age(&self, now: UnixTime) -> Age {
-        let seconds = |time: UnixTime| time.as_secs().saturating_sub(self.leaf.not_before.as_secs());
-        let (spent, whole) = (seconds(now), seconds(self.not_after));
-        match spent.saturating_mul(8) / whole.max(1) {
-            0..4 => Age::Fresh,
-            4 | 5 => Age::Half,
-            6 => Age::ThreeQuarters,
-            7 => Age::SevenEighths,
-            _ => Age::Expired,
-        }
+        Age::of(self.leaf.not_before, self.not_after, now)
     }
 
     /// How long the chain is still valid at `now`; zero when it is over.
@@ -223,4 +227,20 @@ fn unreadable(file: &Path, error: &io::Error, remedy: &str) -> Fault {
 
 fn fault(file: &Path, message: impl Into<String>) -> Fault {
     Fault { place: Place::whole(file), message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warns_at_a_half_three_quarters_and_seven_eighths_of_the_lifetime() {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let age = |now| Age::of(at(1_000), at(1_800), at(now));
+        assert_eq!([age(0), age(1_000), age(1_399)], [Age::Fresh; 3]);
+        assert_eq!([age(1_400), age(1_599)], [Age::Half; 2]);
+        assert_eq!([age(1_600), age(1_699)], [Age::ThreeQuarters; 2]);
+        assert_eq!([age(1_700), age(1_799)], [Age::SevenEighths; 2]);
+        assert_eq!([age(1_800), age(9_000)], [Age::Expired; 2]);
+    }
 }
