@@ -20,7 +20,7 @@ mod source;
 mod table;
 mod zone;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use record::Record;
 use report::Report;
@@ -41,6 +41,15 @@ impl Config {
     }
 }
 
+/// Where the admin socket of the gateway of `path` is. Nothing else in the file needs to be right: whoever asks
+/// a running daemon may do so just because a file is broken.
+pub fn socket_of(path: &Path) -> Result<PathBuf, Faults> {
+    let report = Report::default();
+    let text = source::read(path, &report);
+    let socket = text.and_then(|text| gateway::read_socket_path(&text, path, &report));
+    report.conclude(socket)
+}
+
 impl Member {
     /// Reads one member record, wherever it lies and whatever the file is called.
     pub fn load(path: &Path) -> Result<Member, Faults> {
@@ -55,5 +64,22 @@ impl Member {
         let report = Report::default();
         let record = Record::read(text, name, &report);
         report.conclude(record.and_then(Record::into_member))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_found_in_a_file_that_is_wrong_otherwise() {
+        let path = std::env::temp_dir().join(format!("ringway-socket-{}.toml", std::process::id()));
+        std::fs::write(&path, "version = 1\nsocket = \"run/x.sock\"\nunknown = 1\n").unwrap();
+        let socket = socket_of(&path);
+        std::fs::write(&path, "version = 1\nsocket = 1\n").unwrap();
+        let faults = socket_of(&path).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(socket.unwrap(), path.with_file_name("run/x.sock"));
+        assert!(faults.to_string().contains(":2:10: "), "{faults}");
     }
 }

@@ -27,6 +27,7 @@ pub use config::{Allow, Config, Dns, DnsData, DnsRecord, Identity, PortRange, Pr
 pub use conflict::conflicts;
 pub use endpoint::{Endpoint, EndpointError};
 pub use fault::{Fault, Faults, Place};
+pub use file::socket_of;
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
 pub use name::{GatewayId, GatewayName, NameError, OrgId, SiteId, ZoneName};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};

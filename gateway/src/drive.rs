@@ -355,6 +355,7 @@ impl State {
     }
 
     fn publish_routes(&self) {
-        self.drive.routes.send_replace(wanted(&self.membership, &self.fib, &self.drive.running.links));
+        let Running { config, rulings, connected, links, .. } = &self.drive.running;
+        self.drive.routes.send_replace(wanted(config, rulings, connected, &self.fib, links));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ringway_config::Prefix;
-use ringway_core::{Fib, Membership};
+use ringway_config::{Config, Connected, Prefix, Ruling};
+use ringway_core::Fib;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -25,16 +25,29 @@ pub type Wanted = BTreeMap<Prefix, RouteState>;
 /// Prefixes whose packets go through a tunnel, as the kernel last agreed.
 pub type Installed = Arc<ArcSwap<BTreeSet<Prefix>>>;
 
-/// Every remote prefix, through the TUN if the table has a session for it. `links` gives the source
-/// addresses of this host's own packets.
-pub fn wanted(membership: &Membership, fib: &Fib, links: &Links) -> Wanted {
-    let own = membership.own();
-    let (v4, v6) = (links.own_v4_in(own), links.own_v6_in(own));
-    let here = (&membership.me.org, &membership.site);
-    let remote = membership.authorized.iter().filter(|((org, site), _)| (org, site) != here);
-    let standing = remote.flat_map(|(_, prefixes)| prefixes).map(|prefix| (*prefix, RouteState::Unreachable));
+/// Every remote prefix, whatever its verdict: through the TUN if the table has a session for it, else
+/// unreachable. Left out is what this host needs for itself: a prefix that overlaps the own site's, a
+/// reserved or a connected one. `links` gives the source addresses of this host's own packets.
+pub fn wanted(
+    config: &Config,
+    rulings: &[Ruling],
+    connected: &[Connected],
+    fib: &Fib,
+    links: &Links,
+) -> Wanted {
+    let own: Vec<Prefix> = config.own_prefixes().iter().map(|own| own.prefix).collect();
+    let here: Vec<Prefix> = (own.iter().copied())
+        .chain(config.reserved.iter().map(|reserved| reserved.prefix))
+        .chain(connected.iter().map(|network| network.prefix))
+        .collect();
+    let remote = rulings.iter().map(|ruling| ruling.prefix);
+    let standing = remote.filter(|prefix| !here.iter().any(|near| near.overlaps(prefix)));
+    let (v4, v6) = (links.own_v4_in(&own), links.own_v6_in(&own));
     let through = |prefix: &Prefix| RouteState::Tunnel { prefsrc: if prefix.is_ipv4() { v4 } else { v6 } };
-    standing.chain(fib.routes.keys().map(|prefix| (*prefix, through(prefix)))).collect()
+    standing
+        .map(|prefix| (prefix, RouteState::Unreachable))
+        .chain(fib.routes.keys().map(|prefix| (*prefix, through(prefix))))
+        .collect()
 }
 
 /// Makes the kernel follow `wishes` until `stop`, or until nobody wishes any more.

@@ -69,8 +69,7 @@ async fn run_prepared(prepared: Prepared) -> anyhow::Result<()> {
     let gateway = prepared.config.id.clone();
     let state_dir = &prepared.config.state_dir;
     std::fs::create_dir_all(state_dir).with_context(|| format!("cannot make {}", state_dir.display()))?;
-    let membership = membership(&prepared.config, &prepared.rulings);
-    let (kernel, restore) = Kernel::set_up(&prepared.config, &membership).await?;
+    let (kernel, restore) = Kernel::set_up(&prepared).await?;
     let ended = serve(prepared, kernel).await;
     restore.restore().await?;
     ended?;

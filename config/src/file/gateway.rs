@@ -93,6 +93,21 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     })
 }
 
+/// The admin socket alone, whatever else is wrong in a file of this version. `None` only if faults were reported.
+pub(crate) fn read_socket_path(text: &str, path: &Path, report: &Report) -> Option<PathBuf> {
+    let source = Source::new(text, path, report);
+    let document = source.parse()?;
+    let unheard = Report::default();
+    let quiet = Source::new(text, path, &unheard);
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let table = Table::document(&quiet, &document, &GATEWAY);
+    let socket = table.and_then(|table| read_socket(&table, dir));
+    if socket.is_none() {
+        unheard.move_to(report);
+    }
+    socket
+}
+
 /// Who this gateway is, where the file says so.
 #[derive(Debug)]
 pub(crate) struct Here {

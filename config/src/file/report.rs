@@ -28,6 +28,11 @@ impl Report {
         }
     }
 
+    /// Hands every fault over to `other`.
+    pub(crate) fn move_to(self, other: &Report) {
+        other.0.borrow_mut().extend(self.0.into_inner());
+    }
+
     /// How many faults were found.
     pub(crate) fn len(&self) -> usize {
         self.0.borrow().len()

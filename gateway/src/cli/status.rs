@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use ringway_config::Config;
-
 use super::table::Table;
 use super::{ConfigFile, Failure};
 use crate::admin::{Report, socket};
@@ -22,8 +20,7 @@ pub struct Args {
 
 /// Asks and prints.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let config = Config::load(&args.config.path)?;
-    let report = socket::ask(&config.socket)?;
+    let report = socket::ask(&ringway_config::socket_of(&args.config.path)?)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?);
     } else {

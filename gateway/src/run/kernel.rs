@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use ringway_config::Config;
-use ringway_core::{Fib, Membership};
+use ringway_core::Fib;
 use tun_rs::SyncDevice;
 
 use crate::host::Families;
@@ -17,7 +16,8 @@ use crate::host::links::Links;
 use crate::host::routes::{KernelRoutes, Routes as _};
 use crate::host::tun::open_tun;
 use crate::keeper::{Wanted, wanted};
-use crate::membership::policy;
+use crate::membership::{membership, policy};
+use crate::prepare::Prepared;
 
 /// MTU inside the tunnel: what fits a 1500-byte path over IPv6 (DESIGN.md 4.2, "Overhead").
 const TUNNEL_MTU: u16 = 1420;
@@ -42,18 +42,17 @@ pub(super) struct Restore {
 
 impl Kernel {
     /// Sets everything up. After an error, what was done is taken back.
-    pub(super) async fn set_up(
-        config: &Config,
-        membership: &Membership,
-    ) -> anyhow::Result<(Kernel, Restore)> {
+    pub(super) async fn set_up(prepared: &Prepared) -> anyhow::Result<(Kernel, Restore)> {
+        let Prepared { config, rulings, .. } = prepared;
+        let membership = membership(config, rulings);
         let (tun, index) = open_tun(&config.tun, TUNNEL_MTU)?;
         let needed = Families::of(membership.own());
         let forwarding = Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
         let guard = forwarding.ours();
         let mut firewall = Nft::new(&config.tun);
-        firewall.apply(&policy(config, membership, guard)).await?;
+        firewall.apply(&policy(config, &membership, guard)).await?;
         let restore = Restore { forwarding, tun: config.tun.clone() };
-        match restore.go_on(config, membership, index).await {
+        match restore.go_on(prepared, index).await {
             Ok((links, wanted, routes)) => {
                 Ok((Kernel { tun, firewall, routes, links, wanted, guard }, restore))
             }
@@ -67,18 +66,14 @@ impl Kernel {
 }
 
 impl Restore {
-    async fn go_on(
-        &self,
-        config: &Config,
-        membership: &Membership,
-        tun: u32,
-    ) -> anyhow::Result<(Links, Wanted, KernelRoutes)> {
+    async fn go_on(&self, prepared: &Prepared, tun: u32) -> anyhow::Result<(Links, Wanted, KernelRoutes)> {
         self.forwarding.enable()?;
         if let Some(idle) = short_idle_timeout() {
             tracing::warn!(?idle, "The kernel forgets idle TCP connections early: gRPC streams will break");
         }
+        let Prepared { config, rulings, connected, .. } = prepared;
         let links = Links::read(&config.tun).await?;
-        let wanted = wanted(membership, &Fib::default(), &links);
+        let wanted = wanted(config, rulings, connected, &Fib::default(), &links);
         let mut routes = KernelRoutes::open(config.routes, tun)?;
         routes.sync(&wanted).await?;
         Ok((links, wanted, routes))

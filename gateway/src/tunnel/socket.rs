@@ -141,9 +141,9 @@ impl AsyncUdpSocket for DemuxSocket {
         for (buf, meta) in bufs.iter_mut().zip(meta) {
             let datagram = match queue.poll_recv(cx) {
                 Poll::Ready(Some(datagram)) => datagram,
-                Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                Poll::Pending if filled == 0 => return Poll::Pending,
-                Poll::Pending => break,
+                // The data plane has ended: nothing will come any more.
+                Poll::Ready(None) | Poll::Pending if filled == 0 => return Poll::Pending,
+                Poll::Ready(None) | Poll::Pending => break,
             };
             let len = datagram.bytes.len().min(buf.len());
             buf[..len].copy_from_slice(&datagram.bytes[..len]);
