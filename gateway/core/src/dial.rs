@@ -16,6 +16,9 @@ use crate::backoff::Backoff;
 use crate::rng::Rng;
 use crate::{DialId, Settings};
 
+/// Least time between two dials that no failure made us pause for.
+const LEAST_GAP: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(crate) struct Dialler {
     endpoints: Vec<Endpoint>,
@@ -65,17 +68,18 @@ impl Dialler {
         self.backoff.failures()
     }
 
-    /// Dials after `delay`, but not sooner than the longest pause after the last attempt: a peer that
-    /// takes sessions only to drop them must not make us dial in a loop.
-    pub(crate) fn soon(&mut self, delay: Duration, settings: &Settings, now: Instant) {
-        let earliest = self.last.map_or(now, |last| last + settings.backoff_max);
+    /// Dials after `delay`, but never in a loop: a peer may take sessions only to drop them.
+    pub(crate) fn soon(&mut self, delay: Duration, now: Instant) {
+        let earliest = self.last.map_or(now, |last| last + LEAST_GAP);
         self.schedule((now + delay).max(earliest));
     }
 
-    /// Dials again after the back-off, or when it was to dial anyway.
+    /// Dials again after the back-off, or when it was to dial anyway. An attempt that took long has
+    /// waited already: the back-off counts from its start.
     pub(crate) fn retry(&mut self, settings: &Settings, rng: &mut Rng, now: Instant) {
         let pause = self.backoff.pause(settings, rng);
-        self.schedule(now + pause);
+        let start = self.last.filter(|last| *last + settings.dial_timeout >= now).unwrap_or(now);
+        self.schedule((start + pause).max(now));
     }
 
     /// It is the next endpoint's turn.
@@ -165,7 +169,7 @@ mod tests {
     fn a_gateway_without_endpoints_is_never_dialled() {
         let now = Instant::now();
         let mut dialler = Dialler::new(endpoints(&[]));
-        dialler.soon(Duration::ZERO, &Settings::default(), now);
+        dialler.soon(Duration::ZERO, now);
         assert!(!dialler.is_due(now + Duration::from_secs(3600)) && dialler.endpoint().is_none());
         assert_eq!(dialler.deadline(), None);
     }
@@ -174,11 +178,11 @@ mod tests {
     fn redials_at_once_but_never_in_a_loop() {
         let (settings, now) = (Settings::default(), Instant::now());
         let mut dialler = Dialler::new(endpoints(&["a"]));
-        dialler.soon(Duration::ZERO, &settings, now);
+        dialler.soon(Duration::ZERO, now);
         assert!(dialler.is_due(now));
         dialler.start(DialId(1), dialler.endpoint().unwrap().clone(), 1, now, &settings);
         dialler.finish(DialId(1)).unwrap();
-        dialler.soon(Duration::ZERO, &settings, now);
-        assert!(!dialler.is_due(now) && dialler.is_due(now + settings.backoff_max));
+        dialler.soon(Duration::ZERO, now);
+        assert!(!dialler.is_due(now) && dialler.is_due(now + LEAST_GAP));
     }
 }

@@ -15,10 +15,10 @@ pub struct Settings {
     pub dial_timeout: Duration,
     /// How long a connection may stand without the peer's `Hello`.
     pub hello_timeout: Duration,
-    /// Shortest pause after a failed dial, before jitter.
+    /// Time from the start of a failed dial to the next, at first; jitter takes up to half of it.
     pub backoff_min: Duration,
-    /// Longest pause after a failed dial, jitter included. With [`Settings::dial_timeout`] it bounds how
-    /// long a returned peer waits for us: it must be found within 2 s.
+    /// The same at last, after doublings. It bounds how long a returned peer waits for us: its session must
+    /// be back within 2 s.
     pub backoff_max: Duration,
     /// Age at which the dialler of a session makes a new one; ±10 % jitter.
     pub rehandshake: Duration,
@@ -37,10 +37,10 @@ impl Default for Settings {
         Self {
             probe_interval: Duration::from_millis(500),
             probes: 3,
-            dial_timeout: Duration::from_millis(1500),
+            dial_timeout: Duration::from_millis(1250),
             hello_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_millis(200),
-            backoff_max: Duration::from_secs(1),
+            backoff_max: Duration::from_millis(1750),
             rehandshake: Duration::from_secs(3600),
             drain: Duration::from_secs(10),
             shutdown_grace: Duration::from_millis(200),

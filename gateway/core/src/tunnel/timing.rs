@@ -58,7 +58,7 @@ impl Tunnel {
             true => Duration::ZERO,
             false => context.rng.between(step / 2, step),
         };
-        self.dialler.soon(delay, &context.settings, now);
+        self.dialler.soon(delay, now);
     }
 
     pub(crate) fn stop_dialling(&mut self, context: &mut Context) {
@@ -152,7 +152,7 @@ impl Tunnel {
     /// A new session, while the old one carries on. Without endpoints, the peer has to.
     fn renew(&mut self, context: &mut Context, now: Instant) {
         if !context.leaving {
-            self.dialler.soon(Duration::ZERO, &context.settings, now);
+            self.dialler.soon(Duration::ZERO, now);
         }
     }
 

@@ -34,7 +34,7 @@ fn record(number: usize, dice: &mut Dice) -> Record {
         let name: SiteId = format!("site{site}").parse().unwrap();
         sites.insert(name.clone(), prefixes(number, site));
         // Every other first site has two gateways: 12 * 2 + 6 = 30 in all.
-        let twins = if site == 0 && number % 2 == 0 { 2 } else { 1 };
+        let twins = if site == 0 && number.is_multiple_of(2) { 2 } else { 1 };
         for twin in 0..twins {
             let id: GatewayId = format!("gw{site}{twin}.org{number}").parse().unwrap();
             let endpoints = endpoints(&id, dice);

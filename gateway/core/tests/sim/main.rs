@@ -10,6 +10,8 @@
 //! RINGWAY_SIM_SEED=17 cargo test -p ringway-core --test sim seeds -- --nocapture
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "a simulation that cannot be set up has failed")]
+
 mod chaos;
 mod consortium;
 mod control;

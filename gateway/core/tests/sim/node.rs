@@ -31,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) wake: Option<Instant>,
     /// Changes what the mesh is told: for positive controls.
     pub(crate) distort: Option<fn(&mut Membership)>,
+    /// How often a tunnel came up.
+    pub(crate) ups: usize,
     /// Alarms raised in its lives.
     pub(crate) alarms: Vec<String>,
 }
@@ -50,6 +52,7 @@ impl Node {
             sealing: BTreeMap::new(),
             wake: None,
             distort: None,
+            ups: 0,
             alarms: Vec::new(),
         }
     }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use ringway_config::GatewayId;
-use ringway_core::{Action, ConnId, Connected, DialId, Mesh, Message, SessionIndex};
+use ringway_config::{GatewayId, Prefix};
+use ringway_core::{Action, ConnId, Connected, DialId, Message, SessionIndex};
 
 use crate::wire::{self, Item, Wire};
-use crate::world::{Event, World};
+use crate::world::{Content, Event, World};
 
 /// Certificates outlive the simulation.
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -43,9 +43,9 @@ impl World {
             Action::Publish(fib) => self.nodes[node].fib = fib,
             Action::Alarm(alarm) => self.nodes[node].alarms.push(alarm.to_string()),
             Action::Drained => self.kill(node),
+            Action::TunnelUp { .. } => self.nodes[node].ups += 1,
             Action::AbandonDial { .. }
             | Action::ZoneMessage { .. }
-            | Action::TunnelUp { .. }
             | Action::TunnelMoved { .. }
             | Action::TunnelDown { .. } => {}
         }
@@ -93,17 +93,24 @@ impl World {
     }
 
     /// A packet is opened with the keys that its index names; the data plane answers a probe by itself.
-    pub(crate) fn datagram(&mut self, wire: usize, end: usize, index: SessionIndex, probe: u64, echo: bool) {
+    pub(crate) fn datagram(&mut self, wire: usize, end: usize, index: SessionIndex, content: Content) {
         let (conn, node) = (wire::conn(wire, end), self.wires[wire].ends[end].node);
         if !self.is_open(wire, end) || self.nodes[node].opening.get(&conn) != Some(&index) {
             return;
         }
-        match echo {
-            true => {
-                self.input(node, |mesh: &mut Mesh, now| mesh.handle_echo(index, probe, now));
-            }
-            false => self.packet(conn, probe, true),
+        match content {
+            Content::Probe(probe) => self.packet(conn, Content::Echo(probe)),
+            Content::Echo(probe) => _ = self.input(node, |mesh, now| mesh.handle_echo(index, probe, now)),
+            Content::Data if self.nodes[node].fib.sessions.contains_key(&conn) => self.delivered += 1,
+            Content::Data => {}
         }
+    }
+
+    /// A data packet from one site to another's prefix, as the forwarding table says. False: no route.
+    pub(crate) fn send_data(&mut self, node: usize, prefix: &Prefix) -> bool {
+        let Some((_, conn)) = self.nodes[node].fib.routes.get(prefix) else { return false };
+        self.packet(*conn, Content::Data);
+        true
     }
 
     fn dial(&mut self, from: usize, dial: DialId, peer: GatewayId, host: &str) {
@@ -147,17 +154,17 @@ impl World {
         if self.nodes[node].opening.get(&conn) != Some(&session) {
             self.violate(format!("{} probes with an index of another session", self.nodes[node].id));
         }
-        self.packet(conn, probe, false);
+        self.packet(conn, Content::Probe(probe));
     }
 
     /// Seals and sends; without keys, nothing goes.
-    fn packet(&mut self, conn: ConnId, probe: u64, echo: bool) {
+    fn packet(&mut self, conn: ConnId, content: Content) {
         let (wire, end) = wire::end_of(conn);
         let (here, there) = (self.wires[wire].ends[end].node, self.wires[wire].ends[1 - end].node);
         let Some(index) = self.nodes[here].sealing.get(&conn).copied() else { return };
         if !self.network.loses(here, there, &mut self.dice) {
             let after = self.network.transit(&mut self.dice);
-            self.schedule(after, Event::Datagram { wire, end: 1 - end, index, probe, echo });
+            self.schedule(after, Event::Datagram { wire, end: 1 - end, index, content });
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the shells: what a mesh wants done is done in `shell`.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use ringway_config::GatewayId;
@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) wires: Vec<Wire>,
     pub(crate) violation: Option<Violation>,
+    /// Data packets that a site received.
+    pub(crate) delivered: usize,
     /// Prints what happens.
     pub(crate) verbose: bool,
 }
@@ -52,10 +54,19 @@ pub(crate) enum Event {
     Arrival { wire: usize, end: usize },
     /// A connection is found broken at an end.
     Broken { wire: usize, end: usize },
-    /// A probe, or its echo, arrives at an end.
-    Datagram { wire: usize, end: usize, index: SessionIndex, probe: u64, echo: bool },
+    /// A packet of the data path arrives at an end.
+    Datagram { wire: usize, end: usize, index: SessionIndex, content: Content },
     /// Something that the run planned.
     Planned(Box<crate::chaos::Deed>),
+}
+
+/// What a packet of the data path holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content {
+    Probe(u64),
+    Echo(u64),
+    /// Somebody's IP packet.
+    Data,
 }
 
 struct Scheduled {
@@ -78,6 +89,7 @@ impl World {
             nodes: Vec::new(),
             wires: Vec::new(),
             violation: None,
+            delivered: 0,
             verbose: false,
         }
     }
@@ -220,9 +232,7 @@ impl World {
             Event::DialFailed { .. } => {}
             Event::Arrival { wire, end } => self.arrival(wire, end),
             Event::Broken { wire, end } => self.broken(wire, end, "connection reset"),
-            Event::Datagram { wire, end, index, probe, echo } => {
-                self.datagram(wire, end, index, probe, echo);
-            }
+            Event::Datagram { wire, end, index, content } => self.datagram(wire, end, index, content),
             Event::Planned(deed) => deed.done(self),
         }
     }
@@ -281,15 +291,6 @@ impl World {
     pub(crate) fn is_open(&self, wire: usize, end: usize) -> bool {
         let end = &self.wires[wire].ends[end];
         end.open && self.nodes[end.node].runs() && self.nodes[end.node].life == end.life
-    }
-
-    /// How often each alarm text was raised anywhere.
-    pub(crate) fn alarms(&self) -> BTreeMap<&str, usize> {
-        let mut counts = BTreeMap::new();
-        for alarm in self.nodes.iter().flat_map(|node| &node.alarms) {
-            *counts.entry(alarm.as_str()).or_default() += 1;
-        }
-        counts
     }
 }
 

@@ -1,0 +1,193 @@
+//! Laws of the control stream's encoding: what is written reads back, in whatever pieces it comes; nothing
+//! that comes can do more than end the session.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+use ringway_config::{Digest, OrgId, Prefix, ZoneName};
+use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS};
+use ringway_core::{
+    Aead, BootId, ByeCode, Decoder, FramingError, Hello, Incoming, Kind, Lane, Message, Reason, Refuse,
+    SessionIndex,
+};
+
+fn prefix() -> impl Strategy<Value = Prefix> {
+    let v4 =
+        (any::<[u8; 4]>(), 0u8..=32).prop_map(|(octets, len)| Prefix::holding(IpAddr::from(octets), len));
+    let v6 =
+        (any::<[u8; 16]>(), 0u8..=128).prop_map(|(octets, len)| Prefix::holding(IpAddr::from(octets), len));
+    prop_oneof![v4, v6].prop_map(|prefix| prefix.expect("the family has the length"))
+}
+
+fn prefixes() -> impl Strategy<Value = BTreeSet<Prefix>> {
+    btree_set(prefix(), 0..40)
+}
+
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 32]>().prop_map(Digest)
+}
+
+fn records() -> impl Strategy<Value = BTreeMap<OrgId, Digest>> {
+    let org = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?".prop_map(|text| text.parse().expect("a label"));
+    btree_map(org, digest(), 0..20)
+}
+
+fn zone() -> impl Strategy<Value = ZoneName> {
+    "[a-z0-9]{1,10}(\\.[a-z0-9]{1,20}){1,4}".prop_map(|text| text.parse().expect("a name"))
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    let aead = prop_oneof![Just(Aead::Aes128Gcm), Just(Aead::Aes256Gcm), Just(Aead::ChaCha20Poly1305)];
+    let lane = (1..=u32::MAX, aead).prop_map(|(index, aead)| Lane { index: SessionIndex(index), aead });
+    let fields = (1u16.., any::<u64>(), any::<[u8; 16]>(), any::<u64>(), vec(lane, 1..5), records());
+    fields.prop_map(|(newest, features, boot, replaces, lanes, records)| Hello {
+        versions: (1, newest),
+        features,
+        boot: BootId(boot),
+        replaces,
+        lanes,
+        records,
+    })
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let reason = any::<u16>().prop_map(Reason::from);
+    let refuse =
+        (proptest::option::of(any::<u16>().prop_map(Reason::from)), btree_map(prefix(), reason, 0..20));
+    let claims = || (any::<u64>(), prefixes());
+    prop_oneof![
+        hello().prop_map(Message::Hello),
+        claims().prop_map(|(serial, prefixes)| Message::Announce { serial, prefixes }),
+        claims().prop_map(|(serial, prefixes)| Message::Withdraw { serial, prefixes }),
+        refuse.prop_map(|(whole, refused)| Message::Refuse(Refuse { whole, refused })),
+        records().prop_map(|records| Message::Records { records }),
+        (zone(), any::<u32>(), digest(), any::<u32>())
+            .prop_map(|(apex, serial, digest, size)| Message::ZoneOffer { apex, serial, digest, size }),
+        (zone(), any::<u32>()).prop_map(|(apex, serial)| Message::ZoneFetch { apex, serial }),
+        (zone(), any::<u32>(), any::<u32>(), any::<bool>(), vec(any::<u8>(), 0..200)).prop_map(
+            |(apex, serial, offset, last, bytes)| Message::ZoneData { apex, serial, offset, last, bytes }
+        ),
+        any::<u16>().prop_map(|code| Message::Bye { code: ByeCode::from(code) }),
+    ]
+}
+
+/// Everything that a stream holds, read in pieces of `size` bytes.
+fn read(stream: &[u8], size: usize) -> Result<Vec<Incoming>, FramingError> {
+    let (mut decoder, mut found) = (Decoder::default(), Vec::new());
+    for piece in stream.chunks(size) {
+        decoder.push(piece);
+        while let Some(incoming) = decoder.next()? {
+            found.push(incoming);
+        }
+    }
+    Ok(found)
+}
+
+proptest! {
+    #[test]
+    fn messages_read_back_in_whatever_pieces_they_come(messages in vec(message(), 0..6), size in 1usize..300) {
+        let stream: Vec<u8> = messages.iter().flat_map(Message::encode).collect();
+        let expected: Vec<_> = messages.into_iter().map(Incoming::Message).collect();
+        prop_assert_eq!(read(&stream, size), Ok(expected));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(stream in vec(any::<u8>(), 0..400), size in 1usize..50) {
+        _ = read(&stream, size);
+    }
+
+    #[test]
+    fn arbitrary_bodies_of_every_kind_never_panic(kind in 0u16..12, body in vec(any::<u8>(), 0..200)) {
+        prop_assert!(read(&frame(kind, &body), 64).is_ok());
+    }
+
+    #[test]
+    fn a_flipped_byte_changes_at_most_its_own_message(
+        messages in vec(message(), 2..5),
+        which in any::<prop::sample::Index>(),
+        flip in 1u8..,
+    ) {
+        let mut stream: Vec<u8> = messages.iter().flat_map(Message::encode).collect();
+        let first = messages[0].encode().len();
+        // Beyond the length, which is the frame's.
+        let at = 4 + which.index(first - 4);
+        stream[at] ^= flip;
+        let found = read(&stream, 100).expect("the framing is whole");
+        // The kind itself may have become unknown, or the message may have a form of another kind.
+        let rest: Vec<_> = messages[1..].iter().cloned().map(Incoming::Message).collect();
+        prop_assert!(found.ends_with(&rest) && found.len() - rest.len() <= 1);
+    }
+}
+
+fn frame(kind: u16, body: &[u8]) -> Vec<u8> {
+    let length = (body.len() as u32 + 2).to_be_bytes();
+    [&length[..], &kind.to_be_bytes(), body].concat()
+}
+
+#[test]
+fn the_largest_messages_fit_a_frame() {
+    let host = |number: usize| Prefix::host(IpAddr::from((number as u128).to_be_bytes()));
+    let all: BTreeSet<Prefix> = (0..MAX_PREFIXES).map(host).collect();
+    let org = |number: usize| format!("{number:063}").parse().expect("a label");
+    let records: BTreeMap<OrgId, Digest> =
+        (0..MAX_RECORDS).map(|number| (org(number), Digest([1; 32]))).collect();
+    let label = "a".repeat(63);
+    let apex: ZoneName = [&label[..], &label, &label, &label[..61]].join(".").parse().expect("a name");
+    let refused = all.iter().map(|prefix| (*prefix, Reason::TooMany)).collect();
+    let lane = Lane { index: SessionIndex(1), aead: Aead::Aes128Gcm };
+    let hello = Hello {
+        versions: (1, 1),
+        features: 0,
+        boot: BootId([0; 16]),
+        replaces: 0,
+        lanes: vec![lane; 16],
+        records: records.clone(),
+    };
+    for message in [
+        Message::Hello(hello),
+        Message::Announce { serial: 1, prefixes: all },
+        Message::Refuse(Refuse { whole: None, refused }),
+        Message::Records { records },
+        Message::ZoneData { apex, serial: 1, offset: 0, last: true, bytes: vec![7; MAX_CHUNK] },
+    ] {
+        let stream = message.encode();
+        assert!(stream.len() - 4 <= MAX_FRAME);
+        assert_eq!(read(&stream, 1000), Ok(vec![Incoming::Message(message)]));
+    }
+}
+
+#[test]
+fn what_exceeds_a_cap_is_malformed() {
+    let fetch = Message::ZoneFetch { apex: "a.example".parse().expect("a name"), serial: 1 };
+    let data = frame(
+        Kind::ZoneData as u16,
+        &[&fetch.encode()[6..], &field(5, &[0; 4]), &field(6, &[1]), &field(7, &vec![0; MAX_CHUNK + 1])]
+            .concat(),
+    );
+    let hosts: Vec<u8> =
+        (0..=MAX_PREFIXES as u32).flat_map(|n| [&[4, 32][..], &n.to_be_bytes()].concat()).collect();
+    let announce = frame(Kind::Announce as u16, &[field(1, &[0; 8]), field(2, &hosts)].concat());
+    for stream in [data, announce] {
+        let found = read(&stream, 1000).expect("the framing is whole");
+        assert!(matches!(found[..], [Incoming::Malformed { .. }]));
+    }
+}
+
+#[test]
+fn unknown_kinds_are_skipped() {
+    let bye = Message::Bye { code: ByeCode::Shutdown };
+    let stream = [frame(999, b"of a later version"), bye.encode()].concat();
+    assert_eq!(read(&stream, 7), Ok(vec![Incoming::Message(bye)]));
+}
+
+#[test]
+fn a_frame_too_long_or_too_short_ends_the_session() {
+    assert_eq!(read(&[0, 1, 0, 1], 9), Err(FramingError::TooLong(65537)));
+    assert_eq!(read(&[0, 0, 0, 1, 9], 9), Err(FramingError::TooShort(1)));
+}
+
+fn field(tag: u16, value: &[u8]) -> Vec<u8> {
+    [&tag.to_be_bytes()[..], &(value.len() as u32).to_be_bytes(), value].concat()
+}

@@ -1,0 +1,194 @@
+//! [`Bench`]: `gw.m` (site `home`, 10.1.0.0/16) with its peers `gw.a`, `gw.z` and its twin `gw2.m`.
+//!
+//! In dialler order `gw.a` comes before `gw.m`, `gw.z` after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use ringway_config::{Digest, Endpoint, GatewayId, Prefix, SiteId};
+use ringway_core::{
+    Action, Aead, Alarm, BootId, ByeCode, ConnId, Connected, DialId, Fib, GatewayInfo, Hello, Lane,
+    Membership, Mesh, Message, Role, SessionIndex, Settings, State, TunnelStatus,
+};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+pub(crate) struct Bench {
+    pub(crate) mesh: Mesh,
+    pub(crate) now: Instant,
+    /// What it wanted done since it was last looked at.
+    pub(crate) actions: Vec<Action>,
+    /// The last published table.
+    pub(crate) fib: Fib,
+    conns: u64,
+}
+
+pub(crate) fn id(text: &str) -> GatewayId {
+    text.parse().unwrap()
+}
+
+pub(crate) fn prefix(text: &str) -> Prefix {
+    text.parse().unwrap()
+}
+
+pub(crate) fn prefixes(texts: &[&str]) -> BTreeSet<Prefix> {
+    texts.iter().map(|text| prefix(text)).collect()
+}
+
+pub(crate) fn membership() -> Membership {
+    let site = |text: &str| text.parse::<SiteId>().unwrap();
+    let gateway = |text: &str, at: &str| {
+        let endpoints = vec![Endpoint { host: "203.0.113.5".into(), port: 4600 }];
+        (id(text), GatewayInfo { site: site(at), endpoints })
+    };
+    let list = |org: &str, at: &str, range: &str| ((org.parse().unwrap(), site(at)), vec![prefix(range)]);
+    let record = |org: &str| (org.parse().unwrap(), Digest::of(org.as_bytes()));
+    Membership {
+        me: id("gw.m"),
+        site: site("home"),
+        gateways: [gateway("gw.a", "east"), gateway("gw.z", "west"), gateway("gw2.m", "home")].into(),
+        authorized: [
+            list("m", "home", "10.1.0.0/16"),
+            list("a", "east", "10.2.0.0/16"),
+            list("z", "west", "10.3.0.0/16"),
+        ]
+        .into(),
+        records: [record("a"), record("m"), record("z")].into(),
+    }
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        let mesh = Mesh::new(membership(), Settings::default(), BootId([9; 16]), 1, now);
+        let mut bench = Self { mesh, now, actions: Vec::new(), fib: Fib::default(), conns: 0 };
+        bench.collect();
+        bench
+    }
+
+    /// Takes in what the mesh wants done.
+    pub(crate) fn collect(&mut self) {
+        while let Some(action) = self.mesh.poll_action() {
+            if let Action::Publish(fib) = &action {
+                self.fib = fib.clone();
+            }
+            self.actions.push(action);
+        }
+    }
+
+    /// Lets time pass, with every timeout in it; probes are echoed on the sessions in `echoing`.
+    pub(crate) fn pass(&mut self, time: Duration, echoing: &[ConnId]) {
+        let end = self.now + time;
+        while let Some(at) = self.mesh.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.mesh.handle_timeout(self.now);
+            let first = self.actions.len();
+            self.collect();
+            for action in &self.actions[first..] {
+                if let Action::Probe { session, conn, probe } = action
+                    && echoing.contains(conn)
+                {
+                    self.mesh.handle_echo(*session, *probe, self.now);
+                }
+            }
+            self.collect();
+        }
+        self.now = end;
+    }
+
+    /// A connection with `peer` whose certificate is good for a year.
+    pub(crate) fn connect(&mut self, peer: &str, role: Role) -> ConnId {
+        self.connect_until(peer, role, self.now + YEAR)
+    }
+
+    pub(crate) fn connect_until(&mut self, peer: &str, role: Role, expires: Instant) -> ConnId {
+        self.conns += 1;
+        let conn = ConnId(self.conns);
+        let dial = (role == Role::Dialler).then(|| self.last_dial(peer).unwrap());
+        let connected = Connected { peer: id(peer), role, dial, expires };
+        self.mesh.handle_connected(conn, connected, self.now);
+        self.collect();
+        conn
+    }
+
+    pub(crate) fn last_dial(&self, to: &str) -> Option<DialId> {
+        self.actions.iter().rev().find_map(|action| match action {
+            Action::Dial { dial, peer, .. } if *peer == id(to) => Some(*dial),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn receive(&mut self, conn: ConnId, message: Message) {
+        self.mesh.handle_message(conn, message, self.now);
+        self.collect();
+    }
+
+    /// A session that is up, has announced `claims` and carried a packet.
+    pub(crate) fn tunnel(&mut self, peer: &str, claims: &[&str]) -> ConnId {
+        let conn = self.connect(peer, Role::Accepter);
+        self.receive(conn, hello(1, 0));
+        self.receive(conn, Message::Announce { serial: 1, prefixes: prefixes(claims) });
+        self.pass(Duration::ZERO, &[conn]);
+        conn
+    }
+
+    pub(crate) fn sent(&self, to: ConnId) -> Vec<Message> {
+        let sent = self.actions.iter().filter_map(|action| match action {
+            Action::Send { conn, message } if *conn == to => Some(message.clone()),
+            _ => None,
+        });
+        sent.collect()
+    }
+
+    /// With what code a connection was closed by us.
+    pub(crate) fn closed(&self, which: ConnId) -> Option<ByeCode> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Close { conn, code, .. } if *conn == which => Some(*code),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn retired(&self, which: ConnId) -> bool {
+        self.actions.contains(&Action::Retire { conn: which })
+    }
+
+    pub(crate) fn alarms(&self) -> Vec<&Alarm> {
+        let alarms = self.actions.iter().filter_map(|action| match action {
+            Action::Alarm(alarm) => Some(alarm),
+            _ => None,
+        });
+        alarms.collect()
+    }
+
+    pub(crate) fn status(&self, peer: &str) -> TunnelStatus {
+        let tunnels = self.mesh.status(self.now).tunnels;
+        tunnels.into_iter().find(|tunnel| tunnel.peer == id(peer)).unwrap()
+    }
+
+    pub(crate) fn is_up(&self, peer: &str) -> bool {
+        self.status(peer).state == State::Up
+    }
+
+    pub(crate) fn error(&self, peer: &str) -> String {
+        self.status(peer).last_error.unwrap_or_default()
+    }
+
+    /// The session that carries `prefix`.
+    pub(crate) fn route(&self, to: &str) -> Option<ConnId> {
+        self.fib.routes.get(&prefix(to)).map(|(_, conn)| *conn)
+    }
+}
+
+/// A peer's `Hello`.
+pub(crate) fn hello(boot: u8, replaces: u64) -> Message {
+    let lane = Lane { index: SessionIndex(77), aead: Aead::Aes256Gcm };
+    Message::Hello(Hello {
+        versions: (1, 1),
+        features: 0,
+        boot: BootId([boot; 16]),
+        replaces,
+        lanes: vec![lane],
+        records: BTreeMap::new(),
+    })
+}

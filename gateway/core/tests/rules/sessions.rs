@@ -1,0 +1,206 @@
+//! Sessions: how they start, which of two wins, how they end.
+
+use std::time::Duration;
+
+use ringway_core::{Action, Aead, ByeCode, DialError, Message, Role, SessionIndex, State};
+
+use crate::bench::{Bench, SECOND, hello};
+
+#[test]
+fn the_opening_keys_are_installed_before_our_hello_is_sent() {
+    let mut bench = Bench::new();
+    let conn = bench.connect("gw.a", Role::Accepter);
+    let installed = bench.actions.iter().position(|action| matches!(action, Action::InstallOpening { .. }));
+    let sent = bench.actions.iter().position(|action| matches!(action, Action::Send { .. }));
+    assert!(installed.unwrap() < sent.unwrap());
+    let Some(Message::Hello(hello)) = bench.sent(conn).into_iter().next() else { panic!("no hello") };
+    let Action::InstallOpening { index, aead, .. } = bench.actions[installed.unwrap()] else { panic!() };
+    assert_eq!((hello.lanes[0].index, hello.lanes[0].aead), (index, aead));
+}
+
+#[test]
+fn a_session_is_up_and_sealed_for_only_with_the_peers_hello() {
+    let mut bench = Bench::new();
+    let conn = bench.connect("gw.a", Role::Accepter);
+    assert!(!bench.is_up("gw.a") && bench.fib.sessions.is_empty());
+    bench.receive(conn, hello(1, 0));
+    assert!(bench.is_up("gw.a") && bench.fib.sessions.contains_key(&conn));
+    let seal = Action::InstallSealing { conn, index: SessionIndex(77), aead: Aead::Aes256Gcm };
+    assert!(bench.actions.contains(&seal));
+}
+
+#[test]
+fn between_two_dials_with_one_predecessor_the_lower_identitys_wins() {
+    // We are higher than gw.a and lower than gw.z; each end has dialled knowing of nothing.
+    for (peer, winner) in [("gw.a", Role::Accepter), ("gw.z", Role::Dialler)] {
+        for first in [Role::Dialler, Role::Accepter] {
+            let mut bench = Bench::new();
+            bench.pass(SECOND / 4, &[]);
+            let second = if first == Role::Dialler { Role::Accepter } else { Role::Dialler };
+            let conns = [first, second].map(|role| (role, bench.connect(peer, role)));
+            for (_, conn) in conns {
+                bench.receive(conn, hello(1, 0));
+                bench.receive(conn, Message::Announce { serial: 1, prefixes: [].into() });
+            }
+            bench.pass(SECOND / 10, &conns.map(|(_, conn)| conn));
+            let expected = conns.iter().find(|(role, _)| *role == winner).unwrap().1;
+            assert_eq!(bench.status(peer).conn, Some(expected), "{peer}, {first:?} first");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_names_its_predecessor_wins_even_against_dialler_order() {
+    let mut bench = Bench::new();
+    bench.pass(SECOND / 4, &[]);
+    let old = bench.connect("gw.z", Role::Dialler);
+    bench.receive(old, hello(1, 0));
+    // gw.z is higher, but its dial names ours (number 1) as the one it replaces.
+    let new = bench.connect("gw.z", Role::Accepter);
+    bench.receive(new, hello(1, 1));
+    bench.receive(new, Message::Announce { serial: 2, prefixes: [].into() });
+    bench.pass(SECOND / 10, &[old, new]);
+    assert_eq!(bench.status("gw.z").conn, Some(new));
+}
+
+#[test]
+fn routes_move_only_when_the_new_session_has_carried_a_packet_and_the_claims() {
+    let mut bench = Bench::new();
+    let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    let new = bench.connect("gw.a", Role::Accepter);
+    bench.receive(new, hello(1, 1));
+    bench.pass(SECOND / 10, &[old, new]);
+    assert_eq!(bench.route("10.2.0.0/16"), Some(old), "nothing is announced on the new one yet");
+    let claims = crate::bench::prefixes(&["10.2.0.0/16"]);
+    bench.receive(new, Message::Announce { serial: 9, prefixes: claims });
+    assert_eq!(bench.route("10.2.0.0/16"), Some(new));
+    assert!(bench.fib.sessions.contains_key(&old), "still received on");
+    bench.pass(9 * SECOND, &[old, new]);
+    assert!(!bench.retired(old));
+    bench.pass(2 * SECOND, &[old, new]);
+    assert!(bench.retired(old) && !bench.fib.sessions.contains_key(&old));
+}
+
+#[test]
+fn the_loser_takes_over_again_if_the_winner_dies_while_it_drains() {
+    let mut bench = Bench::new();
+    let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    let new = bench.connect("gw.a", Role::Accepter);
+    bench.receive(new, hello(1, 1));
+    bench.receive(new, Message::Announce { serial: 9, prefixes: [].into() });
+    bench.pass(SECOND / 10, &[old, new]);
+    assert_eq!(bench.route("10.2.0.0/16"), None);
+    bench.mesh.handle_disconnected(new, "reset".into(), bench.now);
+    bench.collect();
+    assert_eq!(bench.route("10.2.0.0/16"), Some(old));
+    bench.pass(20 * SECOND, &[old]);
+    assert!(bench.is_up("gw.a"));
+}
+
+#[test]
+fn a_new_boot_id_retires_every_older_session_of_the_peer() {
+    let mut bench = Bench::new();
+    let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    let other = bench.tunnel("gw.z", &["10.3.0.0/16"]);
+    let new = bench.connect("gw.a", Role::Accepter);
+    bench.receive(new, hello(2, 0));
+    assert_eq!(bench.closed(old), Some(ByeCode::Replaced));
+    assert_eq!(bench.status("gw.a").conn, Some(new));
+    assert_eq!(bench.route("10.3.0.0/16"), Some(other));
+}
+
+#[test]
+fn silence_on_the_data_path_ends_the_session_within_1_75_s_and_redials() {
+    let mut bench = Bench::new();
+    let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    bench.pass(5 * SECOND, &[conn]);
+    bench.actions.clear();
+    let silent_since = bench.now;
+    bench.pass(Duration::from_millis(1750), &[]);
+    assert_eq!(bench.closed(conn), Some(ByeCode::DataPathDead));
+    assert_eq!(bench.route("10.2.0.0/16"), None);
+    bench.pass(SECOND / 4, &[]);
+    assert!(bench.last_dial("gw.a").is_some(), "redialled within {:?}", bench.now - silent_since);
+    assert_eq!(bench.error("gw.a"), "no data packets came back from the peer");
+}
+
+#[test]
+fn a_session_is_cut_when_the_peers_certificate_expires() {
+    let mut bench = Bench::new();
+    let conn = bench.connect_until("gw.a", Role::Accepter, bench.now + 60 * SECOND);
+    bench.receive(conn, hello(1, 0));
+    bench.pass(59 * SECOND, &[conn]);
+    assert_eq!(bench.closed(conn), None);
+    bench.pass(SECOND, &[conn]);
+    assert_eq!(bench.closed(conn), Some(ByeCode::Expired));
+    let late = bench.connect_until("gw.a", Role::Accepter, bench.now);
+    assert_eq!(bench.closed(late), Some(ByeCode::Expired));
+}
+
+#[test]
+fn a_session_whose_chain_is_no_longer_trusted_is_cut() {
+    let mut bench = Bench::new();
+    let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    bench.mesh.handle_untrusted(conn, "key revoked".into(), bench.now);
+    bench.collect();
+    assert_eq!(bench.closed(conn), Some(ByeCode::Untrusted));
+    assert_eq!((bench.route("10.2.0.0/16"), bench.error("gw.a")), (None, "key revoked".into()));
+}
+
+#[test]
+fn the_dialler_renews_its_session_after_an_hour_give_or_take_a_tenth() {
+    let mut bench = Bench::new();
+    bench.pass(SECOND / 4, &[]);
+    let conn = bench.connect("gw.a", Role::Dialler);
+    bench.receive(conn, hello(1, 0));
+    bench.receive(conn, Message::Announce { serial: 1, prefixes: [].into() });
+    bench.actions.clear();
+    bench.pass(53 * 60 * SECOND, &[conn]);
+    assert_eq!(bench.last_dial("gw.a"), None);
+    bench.pass(14 * 60 * SECOND, &[conn]);
+    assert!(bench.last_dial("gw.a").is_some() && bench.status("gw.a").conn == Some(conn));
+}
+
+#[test]
+fn a_new_certificate_of_ours_renews_every_session_within_seconds() {
+    let mut bench = Bench::new();
+    let conns = ["gw.a", "gw.z"].map(|peer| bench.tunnel(peer, &[]));
+    bench.pass(2 * SECOND, &conns);
+    bench.actions.clear();
+    bench.mesh.handle_identity_changed(bench.now);
+    bench.pass(5 * SECOND, &conns);
+    assert!(["gw.a", "gw.z"].iter().all(|peer| bench.last_dial(peer).is_some() && bench.is_up(peer)));
+}
+
+#[test]
+fn why_there_is_no_tunnel_is_said_in_an_operators_words() {
+    let mut bench = Bench::new();
+    bench.pass(SECOND / 4, &[]);
+    assert_eq!(bench.status("gw.a").state, State::Connecting);
+    let dial = bench.last_dial("gw.a").unwrap();
+    bench.mesh.handle_dial_failed(dial, DialError { text: "peer does not know our org".into() }, bench.now);
+    assert_eq!(bench.error("gw.a"), "peer does not know our org");
+    assert_eq!(bench.status("gw.a").state, State::Down);
+    bench.pass(4 * SECOND, &[]);
+    assert_eq!(bench.error("gw.a"), "no answer from 203.0.113.5:4600");
+    let conn = bench.connect("gw.a", Role::Accepter);
+    bench.receive(conn, Message::Bye { code: ByeCode::UnknownOrg });
+    assert_eq!(bench.error("gw.a"), "peer does not know our org");
+    assert!(bench.retired(conn));
+}
+
+#[test]
+fn shutdown_withdraws_then_says_bye_then_has_drained() {
+    let mut bench = Bench::new();
+    let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    bench.mesh.handle_shutdown(bench.now);
+    bench.collect();
+    assert!(matches!(bench.sent(conn).last(), Some(Message::Withdraw { .. })));
+    assert!(bench.closed(conn).is_none(), "the peer has a moment to turn away");
+    let late = bench.connect("gw.z", Role::Accepter);
+    assert_eq!(bench.closed(late), Some(ByeCode::Shutdown));
+    bench.pass(SECOND, &[conn]);
+    assert_eq!(bench.closed(conn), Some(ByeCode::Shutdown));
+    assert_eq!(bench.actions.last(), Some(&Action::Drained));
+    assert_eq!(bench.mesh.poll_timeout(), None);
+}
