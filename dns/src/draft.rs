@@ -1,7 +1,7 @@
 //! [`Draft`]: a zone being written, record by record, whoever the source is (configuration, zone file,
 //! replica). The only way to a [`Zone`], so every zone obeys the rules checked here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::name::{Name, NameError};
 use crate::rdata::{self, RdataError, kind};
@@ -79,15 +79,18 @@ pub struct Draft {
 /// One name of a draft.
 #[derive(Debug, Default)]
 struct Sketch {
-    sets: BTreeMap<u16, Set>,
+    /// Few, mostly one.
+    sets: Vec<Set>,
     children: HashMap<Box<[u8]>, usize>,
 }
 
 #[derive(Debug)]
 struct Set {
+    kind: u16,
     ttl: u32,
     size: usize,
-    data: BTreeSet<Box<[u8]>>,
+    /// In order; a replica's come in order, so that adding one is cheap.
+    data: Vec<Box<[u8]>>,
 }
 
 impl Draft {
@@ -115,9 +118,10 @@ impl Draft {
         let number = self.number(owner);
         let node = &mut self.nodes[number];
         node.check_company(owner, kind, data)?;
-        let set = node.sets.entry(kind).or_insert_with(|| Set { ttl, size: 0, data: BTreeSet::new() });
+        let set = node.set(kind, ttl);
         set.ttl = set.ttl.min(ttl);
-        if set.data.insert(data.into()) {
+        if let Err(place) = set.place(data) {
+            set.data.insert(place, data.into());
             set.size += 12 + data.len();
             self.records += 1;
         }
@@ -132,11 +136,16 @@ impl Draft {
         self.records
     }
 
+    /// Number of names so far, empty non-terminals included.
+    pub fn names(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The zone, if it has its SOA.
     pub fn finish(mut self) -> Result<Zone, ZoneError> {
-        let soa = self.nodes[0].sets.get(&kind::SOA).ok_or(ZoneError::Soa)?;
-        if soa.data.len() != 1 {
-            return Err(ZoneError::Soa);
+        match self.nodes[0].find(kind::SOA) {
+            Some(soa) if soa.data.len() == 1 => (),
+            _ => return Err(ZoneError::Soa),
         }
         let depth = self.apex.labels().count();
         let mut tree = Tree::new(self.nodes[0].node(), depth);
@@ -168,31 +177,51 @@ impl Draft {
 }
 
 impl Sketch {
+    fn find(&self, kind: u16) -> Option<&Set> {
+        self.sets.iter().find(|set| set.kind == kind)
+    }
+
+    fn set(&mut self, kind: u16, ttl: u32) -> &mut Set {
+        let known = self.sets.iter().position(|set| set.kind == kind);
+        let at = known.unwrap_or_else(|| {
+            self.sets.push(Set { kind, ttl, size: 0, data: Vec::new() });
+            self.sets.len() - 1
+        });
+        &mut self.sets[at]
+    }
+
     /// What may stand beside what at one name.
     fn check_company(&self, owner: &Name, kind: u16, data: &[u8]) -> Result<(), ZoneError> {
-        let other = |set: &Set| !set.data.contains(data);
-        let aliased = self.sets.get(&kind::CNAME);
+        let other = |set: &Set| set.place(data).is_err();
+        let aliased = self.find(kind::CNAME);
         // RFC 2181, section 10.1; DNSSEC's own records, which may stay, are not served yet.
         if aliased.is_some_and(|set| kind != kind::CNAME || other(set))
-            || kind == kind::CNAME && self.sets.keys().any(|&k| k != kind::CNAME)
+            || kind == kind::CNAME && self.sets.iter().any(|set| set.kind != kind::CNAME)
         {
             return Err(ZoneError::Alias { owner: owner.to_string() });
         }
-        if kind == kind::DNAME && self.sets.get(&kind).is_some_and(other) {
+        if kind == kind::DNAME && self.find(kind).is_some_and(other) {
             return Err(ZoneError::Dname { owner: owner.to_string() });
         }
         Ok(())
     }
 
     fn node(&mut self) -> Node {
-        let sets = std::mem::take(&mut self.sets);
-        Node::new(sets.iter().map(|(kind, set)| set.pack(*kind)).collect())
+        Node::new(std::mem::take(&mut self.sets).iter().map(Set::pack).collect())
     }
 }
 
 impl Set {
-    fn pack(&self, kind: u16) -> RRset {
-        RRset::pack(kind, self.ttl, self.data.iter().map(|datum| &**datum))
+    /// Where `data` is, or where it belongs.
+    fn place(&self, data: &[u8]) -> Result<usize, usize> {
+        match self.data.last() {
+            Some(last) if **last < *data => Err(self.data.len()),
+            _ => self.data.binary_search_by(|datum| (**datum).cmp(data)),
+        }
+    }
+
+    fn pack(&self) -> RRset {
+        RRset::pack(self.kind, self.ttl, self.data.iter().map(|datum| &**datum))
     }
 }
 

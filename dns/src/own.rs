@@ -46,10 +46,8 @@ impl Zone {
                 faults.push(fault(record.place.clone(), &error));
             }
         }
-        if faults.is_empty() && draft.records() > replica::MAX_RECORDS {
-            let records = draft.records();
-            let message = format!("the zone has {records} records; at most {}", replica::MAX_RECORDS);
-            faults.push(Fault { place: whole_file(), message });
+        if let Err(error) = replica::check_counts(draft.records(), draft.names()) {
+            faults.push(Fault { place: whole_file(), message: error.to_string() });
         }
         match draft.finish() {
             Ok(zone) if faults.is_empty() => return Ok(zone),

@@ -6,7 +6,7 @@
 //! ```
 //! Numbers are in network order, owners lowercase. Records stand in one order only (canonical order
 //! of owners, then type, then data), so a zone has exactly one encoding and equal digests mean equal
-//! zones. Decoding takes all of it or nothing, and trusts none of it: the bytes come from another
+//! zones; and an owner outside the apex cannot even be written. Decoding takes all of it or nothing, and trusts none of it: the bytes come from another
 //! organization.
 
 use ringway_config::{Digest, ZoneName};
@@ -19,6 +19,10 @@ use crate::zone::Zone;
 pub const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// Records of the largest zone that is taken from others.
 pub const MAX_RECORDS: usize = 100_000;
+
+/// Names of the largest zone that is taken from others, empty non-terminals included: a few long names
+/// could otherwise become millions of nodes.
+pub const MAX_NAMES: usize = 2 * MAX_RECORDS;
 
 const MAGIC: &[u8; 4] = b"RWZ1";
 
@@ -34,6 +38,9 @@ pub enum ReplicaError {
     /// More records than [`MAX_RECORDS`].
     #[error("{0} records; a zone may have at most {MAX_RECORDS}")]
     Records(usize),
+    /// More names than [`MAX_NAMES`].
+    #[error("{0} names; a zone may have at most {MAX_NAMES}")]
+    Names(usize),
     /// Another organization's zone, or none.
     #[error("it is the zone {found}, not {expected}")]
     Apex {
@@ -95,10 +102,8 @@ fn decode(bytes: &[u8], apex: Name) -> Result<Zone, ReplicaError> {
         return Err(ReplicaError::Apex { found: found.to_string(), expected: apex.to_string() });
     }
     let records = u32::from_be_bytes(reader.array().ok_or(ReplicaError::Format)?) as usize;
-    if records > MAX_RECORDS {
-        return Err(ReplicaError::Records(records));
-    }
     let mut draft = Draft::new(apex);
+    check_counts(records, draft.names())?;
     for _ in 0..records {
         let record = reader.record().ok_or(ReplicaError::Format)?;
         let owner = apex.prefixed(record.below).ok_or(ReplicaError::Format)?;
@@ -108,6 +113,7 @@ fn decode(bytes: &[u8], apex: Name) -> Result<Zone, ReplicaError> {
             return Err(ReplicaError::Format);
         }
         draft.add(&owner, record.kind, record.ttl, record.data)?;
+        check_counts(draft.records(), draft.names())?;
     }
     if !reader.0.is_empty() {
         return Err(ReplicaError::Format);
@@ -115,6 +121,15 @@ fn decode(bytes: &[u8], apex: Name) -> Result<Zone, ReplicaError> {
     let zone = draft.finish()?;
     check_canonical(&zone, bytes)?;
     Ok(zone)
+}
+
+/// Caps that an own zone keeps too: nobody would take it otherwise.
+pub(crate) fn check_counts(records: usize, names: usize) -> Result<(), ReplicaError> {
+    match (records, names) {
+        (..=MAX_RECORDS, ..=MAX_NAMES) => Ok(()),
+        (..=MAX_RECORDS, names) => Err(ReplicaError::Names(names)),
+        (records, _) => Err(ReplicaError::Records(records)),
+    }
 }
 
 /// The zone's own encoding must be the bytes it came from.
@@ -259,6 +274,20 @@ mod tests {
         bytes[at..at + 4].copy_from_slice(&1_000_000u32.to_be_bytes());
         assert_eq!(read(&bytes).unwrap_err(), ReplicaError::Records(1_000_000));
         assert_eq!(read(&vec![0; MAX_SIZE + 1]).unwrap_err(), ReplicaError::Size(MAX_SIZE + 1));
+    }
+
+    #[test]
+    fn long_names_cannot_become_millions_of_nodes() {
+        let name = |i: u16| [&[2, (i >> 8) as u8, i as u8][..], &[1, b'x'].repeat(100)].concat();
+        let reversed = |i: u16| [[1, b'x'].repeat(100), vec![2, (i >> 8) as u8, i as u8]].concat();
+        let together: Vec<_> = (0..3000).map(name).collect();
+        let apart: Vec<_> = (0..3000).map(reversed).collect();
+        let zone = |owners: &[Vec<u8>]| {
+            let records = owners.iter().map(|owner| (&owner[..], kind::A, 5, &[10, 0, 0, 1][..]));
+            written(&std::iter::once(SOA).chain(records).collect::<Vec<_>>())
+        };
+        assert!(!matches!(read(&zone(&together)), Err(ReplicaError::Names(_))));
+        assert!(matches!(read(&zone(&apart)), Err(ReplicaError::Names(_))));
     }
 
     fn any_zone() -> impl Strategy<Value = Zone> {

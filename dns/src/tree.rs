@@ -7,7 +7,7 @@
 //!             └── sub (NS)                z.sub.org1   delegated
 //! ```
 //! One hash lookup per label, so a name that does not exist costs what one that does costs. Nothing
-//! about messages is known here; [`crate::answer`] turns the outcome into sections.
+//! about messages is known here; [`crate::answer()`] turns the outcome into sections.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! [`Zone`]: the records of one apex at one serial, immutable, ready to be asked.
 //!
 //! Made by a [`Draft`](crate::draft::Draft) and nothing else; published by [`crate::zones`]. What a
-//! question gets from it is decided in [`crate::answer`].
+//! question gets from it is decided in [`answer`](mod@crate::answer).
 
 use std::fmt;
 

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -65,7 +65,7 @@ impl Listener {
 }
 
 /// Answers what comes over one connection until it ends, idles or misbehaves.
-async fn converse(mut stream: TcpStream, shared: Shared, _place: Place) {
+async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared, _place: Place) {
     let mut unread = Vec::with_capacity(512);
     let mut answers = Vec::new();
     let mut response = Vec::new();
@@ -88,7 +88,7 @@ async fn converse(mut stream: TcpStream, shared: Shared, _place: Place) {
 }
 
 /// Reads until `unread` starts with a whole question; false at the end, in time or too late.
-async fn read_question(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<bool> {
+async fn read_question(stream: &mut (impl AsyncRead + Unpin), unread: &mut Vec<u8>) -> io::Result<bool> {
     let reading = async {
         loop {
             if first_question(unread).is_some() {
@@ -147,6 +147,11 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -167,5 +172,46 @@ mod tests {
         assert_eq!(first_question(b"\x00"), None);
         assert_eq!(first_question(b"\x00\x03ab"), None);
         assert_eq!(first_question(b"\x00\x02abc"), Some(&b"ab"[..]));
+    }
+
+    const QUESTION: &[u8] =
+        b"\x00\x13\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
+
+    fn converse_over(server: DuplexStream) -> impl Future<Output = ()> {
+        let shared = Shared { zones: Arc::default(), acl: Arc::default(), counters: Arc::default() };
+        let place = Connections::default().enter([127, 0, 0, 1].into());
+        converse(server, shared, place.expect("nobody else is connected"))
+    }
+
+    /// How long a connection lasts on which `first` is written, and a byte more after each `pause`.
+    async fn lasts(first: &[u8], pause: Duration) -> Duration {
+        let (mut client, server) = duplex(1024);
+        client.write_all(first).await.unwrap();
+        let start = Instant::now();
+        let mut conversation = pin!(converse_over(server));
+        loop {
+            tokio::select! {
+                () = &mut conversation => return start.elapsed(),
+                () = sleep(pause) => client.write_all(&[0]).await.unwrap(),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_dripping_and_shouting_connections_are_closed() {
+        assert_eq!(lasts(b"", Duration::MAX).await, IDLE);
+        assert_eq!(lasts(QUESTION, Duration::MAX).await, IDLE, "idle after an answer");
+        assert_eq!(lasts(b"\x01\x00", IDLE / 3).await, IDLE, "bytes alone keep nothing open");
+        assert_eq!(lasts(b"\xff\xff", Duration::MAX).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_its_answers_is_closed() {
+        let (mut client, server) = duplex(64);
+        let start = Instant::now();
+        let conversation = tokio::spawn(converse_over(server));
+        assert!(client.write_all(&QUESTION.repeat(1000)).await.is_err());
+        conversation.await.unwrap();
+        assert_eq!(start.elapsed(), STALL);
     }
 }
