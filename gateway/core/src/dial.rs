@@ -54,7 +54,7 @@ impl Dialler {
     pub(crate) fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> bool {
         let changed = self.endpoints != endpoints;
         if changed {
-            (self.endpoints, self.turn) = (endpoints.to_vec(), 0);
+            (self.endpoints, self.turn, self.last) = (endpoints.to_vec(), 0, None);
         }
         changed
     }
