@@ -2,7 +2,8 @@
 //!
 //! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), twice at the same time.
 
-use std::process::{Command, Output};
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::Signal;
 use ringway::lab::process::Process;
@@ -93,6 +94,10 @@ fn two_laboratories_live_side_by_side_and_go_without_a_trace() {
 
     let mut ping = one.command(&["exec", "peer0.org1", "--", "ping", "-c", "1", "-W", "2", "peer0.org2"]);
     assert!(ping.output().expect("exec runs").status.success(), "short names of other organizations resolve");
+    assert_eq!(
+        fed(&mut one.command(&["exec", "peer0.org1", "--", "tr", "a-z", "A-Z"]), "through"),
+        "THROUGH"
+    );
     assert_eq!(one.run(&["exec", "peer0.org1", "--", "sh", "-c", "exit 7"]).status.code(), Some(7));
     assert_eq!(one.run(&["exec", "peer9.org1", "--", "true"]).status.code(), Some(64));
     assert_eq!(one.run(&["exec", "peer0.org1"]).status.code(), Some(64), "a command is required");
@@ -127,4 +132,32 @@ fn a_laboratory_whose_making_or_gateway_was_killed_is_recovered() {
     lab.says(&["down"]);
     lab.assert_gone();
     assert_eq!(lab.run(&["status"]).status.code(), Some(1), "there is nothing to show");
+}
+
+#[test]
+fn the_demonstration_passes_and_leaves_nothing() {
+    let lab = Named::new("demo");
+    let summary = lab.says(&["demo"]);
+    assert!(summary.contains("9 of 9 steps passed"), "{summary}");
+    assert!(!summary.contains('✗'), "{summary}");
+    lab.assert_gone();
+}
+
+#[test]
+fn an_interrupted_demonstration_fails_and_leaves_nothing() {
+    let lab = Named::new("ctrl-c");
+    let demo = lab.command(&["demo"]).stdout(Stdio::null()).spawn().expect("the program under test runs");
+    eventually("some namespaces", 10, || lab.namespaces() > 3);
+    Process::of(demo.id()).expect("it runs").signal(Signal::SIGINT);
+    let output = demo.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    lab.assert_gone();
+}
+
+/// What `command` prints when `input` is on its stdin.
+fn fed(command: &mut Command, input: &str) -> String {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -35,6 +35,25 @@ fn members_come_go_and_are_revoked_without_touching_other_tunnels() {
     scene.close();
 }
 
+#[test]
+fn a_gateway_that_nobody_can_dial_dials_the_others() {
+    let mut scene = Scene::new("dials", RINGWAY);
+    for gateway in ["gw.org0", "gw.org2"] {
+        let record = scene.beside(gateway, "members/org1.member.toml");
+        replace(&record, "endpoints = [\"203.0.113.6:4600\", \"[2001:db8:0:1::2]:4600\"]", "endpoints = []");
+        scene.reload(gateway);
+    }
+    scene.kill("gw.org1").expect("it runs");
+    eventually("the others to notice", 5, || {
+        !scene.is_up("gw.org0", "gw.org1") && !scene.is_up("gw.org2", "gw.org1")
+    });
+    scene.start("gw.org1").expect("it starts");
+    scene.wait_until_joined().expect("it dials both");
+    let differ = scene.tunnel("gw.org0", "gw.org1").expect("a tunnel")["records_differ"].clone();
+    assert_eq!(differ, serde_json::json!(["org1"]), "its own record still has the endpoints");
+    scene.close();
+}
+
 /// What would change in `gateway`'s tunnel to the other of org0 and org1 if its session were replaced.
 fn session(scene: &Scene, gateway: &str) -> [Value; 2] {
     let peer = if gateway == "gw.org0" { "gw.org1" } else { "gw.org0" };
