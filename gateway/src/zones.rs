@@ -234,3 +234,83 @@ impl Own {
 fn refused(peer: &GatewayId, apex: &ZoneName, reason: &TransferError) {
     tracing::warn!(%peer, zone = %apex, %reason, "Zone refused");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONN: ConnId = ConnId(1);
+
+    fn name(text: &str) -> ZoneName {
+        text.parse().unwrap()
+    }
+
+    fn zone(apex: &str, serial: u32) -> Zone {
+        let text =
+            format!("{apex}. 5 SOA ns.{apex}. h.{apex}. {serial} 60 10 600 5\npeer0.{apex}. 5 A 10.1.0.9\n");
+        Zone::from_text(&text, None).unwrap()
+    }
+
+    /// The zones of org0 and org1 are expected, org0's is the own one.
+    fn replicator(dir: &std::path::Path) -> Replicator {
+        let zones = Arc::new(Zones::new());
+        zones.set_expected(
+            &name("org0.example.test"),
+            &[name("org1.example.test"), name("org2.example.test")],
+        );
+        let own = zone("org0.example.test", 7);
+        let own = Own::new(name("org0.example.test"), &own);
+        let copies = Arc::new(ReplicaStore::open(dir).unwrap());
+        let (receiving, heard) = (BTreeMap::new(), BTreeMap::new());
+        Replicator { zones, copies, domain: name("example.test"), own, receiving, heard }
+    }
+
+    /// What `peer` has to do so that `replica` might take `zone` from it. True if it was fetched.
+    fn push(replica: &mut Replicator, peer: &str, apex: &str, zone: &Zone) -> bool {
+        let (peer, now) = (peer.parse().unwrap(), Instant::now());
+        let sender = Own::new(name(apex), zone);
+        let Offer { serial, digest, size } = sender.offer;
+        let offer = Message::ZoneOffer { apex: name(apex), serial, digest, size: size as u32 };
+        let fetched = replica.handle(CONN, &peer, offer, now).is_some();
+        for chunk in sender.chunks() {
+            replica.handle(CONN, &peer, chunk, now);
+        }
+        fetched
+    }
+
+    #[tokio::test]
+    async fn a_zone_is_taken_from_its_owner_and_from_nobody_else() {
+        let dir = std::env::temp_dir().join(format!("ringway-zones-{}", std::process::id()));
+        let mut replica = replicator(&dir);
+        let theirs = zone("org1.example.test", 3);
+        assert!(!push(&mut replica, "gw.org2", "org1.example.test", &theirs), "not the owner");
+        assert!(!push(&mut replica, "gw.org1", "org0.example.test", &zone("org0.example.test", 9)), "ours");
+        push(&mut replica, "gw.org1", "org1.example.test", &zone("org2.example.test", 4));
+        assert!(
+            replica.zones.zone(&name("org2.example.test")).is_none(),
+            "another's zone in its own's place"
+        );
+        assert!(replica.zones.zone(&name("org1.example.test")).is_none());
+        replica.forget(CONN);
+        assert!(push(&mut replica, "gw.org1", "org1.example.test", &theirs));
+        assert_eq!(replica.zones.zone(&name("org1.example.test")).unwrap().serial(), 3);
+        assert!(replica.zones.zone(&name("org0.example.test")).is_none(), "nobody else's word");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn only_the_serial_on_offer_is_handed_out() {
+        let dir = std::env::temp_dir().join(format!("ringway-zones-out-{}", std::process::id()));
+        let mut replica = replicator(&dir);
+        let mut fetch = |apex: &str, serial| {
+            let message = Message::ZoneFetch { apex: name(apex), serial };
+            replica.handle(CONN, &"gw.org1".parse().unwrap(), message, Instant::now())
+        };
+        assert!(
+            matches!(fetch("org0.example.test", 7), Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty())
+        );
+        assert!(fetch("org0.example.test", 6).is_none());
+        assert!(fetch("org1.example.test", 7).is_none());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
