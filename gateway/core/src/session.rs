@@ -8,10 +8,10 @@
 //! A session is up when both `Hello`s are through: a TLS 1.3 client cannot know earlier that it was
 //! accepted. A draining session is only received on. Which session is better is `tunnel`'s matter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use ringway_config::Prefix;
+use ringway_config::{Digest, OrgId, Prefix};
 
 use crate::claims::Claims;
 use crate::liveness::Liveness;
@@ -54,6 +54,8 @@ pub(crate) enum Stage {
 pub(crate) struct Live {
     pub(crate) liveness: Liveness,
     pub(crate) claims: Claims,
+    /// The member records that the peer holds, by its last word on this session.
+    pub(crate) records: BTreeMap<OrgId, Digest>,
     /// When it is time to replace it, from this end.
     pub(crate) renew_at: Instant,
     /// What we announced on it; `None` before the first announcement.
@@ -65,10 +67,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(renew_at: Instant, now: Instant) -> Self {
+    pub(crate) fn new(records: BTreeMap<OrgId, Digest>, renew_at: Instant, now: Instant) -> Self {
         Self {
             liveness: Liveness::new(now),
             claims: Claims::default(),
+            records,
             renew_at,
             told: None,
             refused_by_peer: Refuse::default(),

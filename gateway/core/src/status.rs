@@ -42,7 +42,8 @@ pub struct TunnelStatus {
     pub rtt: Option<Duration>,
     /// Why the last session or attempt ended, for an operator; kept while the tunnel is up.
     pub last_error: Option<String>,
-    /// Organizations whose records differ between the two ends, as of the peer's last word.
+    /// Organizations whose records differ between the two ends, by the peer's last word on the session in
+    /// use; none while the tunnel is down.
     pub records_differ: Vec<OrgId>,
     /// The peer's claims that we refuse.
     pub refused: BTreeMap<Prefix, Reason>,

@@ -17,7 +17,7 @@ mod timing;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ringway_config::{Digest, GatewayId, OrgId, Prefix, SiteId};
+use ringway_config::{GatewayId, OrgId, Prefix, SiteId};
 
 use crate::boots::Boots;
 use crate::context::Context;
@@ -41,8 +41,6 @@ pub(crate) struct Tunnel {
     boots: Boots,
     /// Highest session number that was used or heard of.
     newest: u64,
-    /// The member records that the peer holds.
-    records: Option<BTreeMap<OrgId, Digest>>,
     /// Since when it is up, or is not.
     since: Instant,
     last_error: Option<String>,
@@ -60,7 +58,6 @@ impl Tunnel {
             dialler: Dialler::new(info.endpoints),
             boots: Boots::default(),
             newest: 0,
-            records: None,
             since: now,
             last_error: None,
         };
@@ -83,7 +80,7 @@ impl Tunnel {
                 let reason = format!("unexpected {}", message.kind());
                 self.cut(context, conn, ByeCode::Protocol, reason, now);
             }
-            (Message::Records { records }, _) => self.records = Some(records),
+            (Message::Records { records }, _) => self.records(conn, records),
             (message @ (Message::Announce { .. } | Message::Withdraw { .. }), _) => {
                 self.claim(context, conn, message, now);
             }

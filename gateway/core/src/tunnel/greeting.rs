@@ -58,13 +58,13 @@ impl Tunnel {
             Role::Accepter => hello.replaces.saturating_add(1),
         };
         self.newest = self.newest.max(number).max(hello.replaces);
-        self.records = Some(hello.records);
         // `Hello` has at least one lane; the first is the only one so far.
         if let Some(lane) = hello.lanes.first() {
             context.act(Action::InstallSealing { conn, index: lane.index, aead: lane.aead });
         }
         let renew_at = timing::renewal(&mut context.rng, &context.settings, session.role, now);
-        self.sessions.insert(conn, session.greeted(number, Live::new(renew_at, now)));
+        let live = Live::new(hello.records, renew_at, now);
+        self.sessions.insert(conn, session.greeted(number, live));
         context.changed = true;
         self.tell(context, conn);
         self.settle(context, now);

@@ -1,9 +1,9 @@
 //! What an operator sees of a tunnel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use ringway_config::OrgId;
+use ringway_config::{Digest, OrgId};
 
 use super::Tunnel;
 use crate::context::Context;
@@ -21,7 +21,9 @@ impl Tunnel {
             since: now.saturating_duration_since(self.since),
             rtt: live.and_then(|live| live.liveness.rtt()),
             last_error: self.last_error.clone(),
-            records_differ: self.records_differ(context),
+            records_differ: live
+                .map(|live| differing(&context.membership.records, &live.records))
+                .unwrap_or_default(),
             refused: live.map(|live| live.claims.refused()).unwrap_or_default(),
             refused_by_peer: live.map(|live| live.refused_by_peer.refused.clone()).unwrap_or_default(),
             conn: self.active,
@@ -36,12 +38,10 @@ impl Tunnel {
             None => State::Down,
         }
     }
+}
 
-    /// Organizations that one end does not know, or knows by another record.
-    fn records_differ(&self, context: &Context) -> Vec<OrgId> {
-        let Some(theirs) = &self.records else { return Vec::new() };
-        let ours = &context.membership.records;
-        let orgs: BTreeSet<&OrgId> = ours.keys().chain(theirs.keys()).collect();
-        orgs.into_iter().filter(|org| ours.get(*org) != theirs.get(*org)).cloned().collect()
-    }
+/// Organizations that one end does not know, or knows by another record.
+fn differing(ours: &BTreeMap<OrgId, Digest>, theirs: &BTreeMap<OrgId, Digest>) -> Vec<OrgId> {
+    let orgs: BTreeSet<&OrgId> = ours.keys().chain(theirs.keys()).collect();
+    orgs.into_iter().filter(|org| ours.get(*org) != theirs.get(*org)).cloned().collect()
 }

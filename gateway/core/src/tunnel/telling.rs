@@ -1,10 +1,10 @@
 //! What the two ends tell each other once a session is up: what we serve, what we make of the peer's
 //! claims, which member records we hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use ringway_config::Prefix;
+use ringway_config::{Digest, OrgId, Prefix};
 
 use super::Tunnel;
 use crate::context::Context;
@@ -98,6 +98,13 @@ impl Tunnel {
             live.alarm(context, Alarm::ClaimsRefused { peer, prefix: *prefix, reason: *reason, count });
         }
         context.act(Action::Send { conn, message: Message::Refuse(refuse) });
+    }
+
+    /// The peer holds other member records now.
+    pub(super) fn records(&mut self, conn: ConnId, records: BTreeMap<OrgId, Digest>) {
+        if let Some(live) = self.sessions.get_mut(&conn).and_then(|session| session.live_mut()) {
+            live.records = records;
+        }
     }
 
     /// The peer refuses claims of ours.
