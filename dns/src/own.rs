@@ -21,7 +21,7 @@ const REFRESH_RETRY_EXPIRE: [u32; 3] = [60, 10, 1_209_600];
 #[derive(Debug, thiserror::Error)]
 pub enum OwnZoneError {
     /// The configuration's records are wrong.
-    #[error("{} in the zone's records", .0.len())]
+    #[error("the zone's records have {} faults", .0.len())]
     Faults(Vec<Fault>),
     /// The serial could not be kept.
     #[error("the zone's serial could not be saved")]
