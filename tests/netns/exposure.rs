@@ -4,8 +4,9 @@
 //! addresses through, so that a leak would arrive.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use ringway::lab::ping::{self, Family};
+use ringway::lab::ping::{self, Family, Outcome};
 use ringway::lab::wan;
 use ringway_tests::{Background, Capture, Scene};
 
@@ -27,6 +28,7 @@ fn only_the_tunnel_port_meets_the_wan_and_nothing_on_it_is_readable() {
     a_foreign_source_goes_nowhere_and_is_counted(&scene);
     a_scan_finds_nothing_else(&scene);
     assert_eq!(wan::leaks(scene.node("wan").expect("the WAN")).expect("counters"), wan::Leaks::default());
+    a_stranger_reaches_nothing_behind_a_gateway(&scene);
     scene.close();
 }
 
@@ -79,39 +81,57 @@ fn speak_plainly(scene: &Scene, family: Family) {
     scene.output("orderer0.org0", "ping", &arguments);
 }
 
-/// Raw packets whose source is another organization's, or nobody's.
+/// Packets whose source is another organization's, a neighbour organization's own, or nobody's: raw ones in IPv4,
+/// and in IPv6 from an address that the node has given itself.
 fn a_foreign_source_goes_nowhere_and_is_counted(scene: &Scene) {
-    let before = wrong_sources(scene, "gw.org1");
+    let before = filtered(scene, "gw.org1", "wrong-source");
     let arrival = Capture::start(scene, "orderer0.org0", "eth0");
     let leaving = Capture::start(scene, "gw.org1", "wan0");
-    for (source, target) in
-        [("10.10.2.11", "10.10.0.11"), ("198.51.100.7", "10.10.0.11"), ("10.10.0.12", "10.10.0.11")]
-    {
-        let arguments = ["--icmp", "-S", source, "-c", "10", "--delay", "10ms", "-N", target];
-        scene.output("peer0.org1", "nping", &arguments);
+    for source in ["10.10.2.11", "198.51.100.7", "10.10.0.12"] {
+        scene.output(
+            "peer0.org1",
+            "nping",
+            &["--icmp", "-S", source, "-c", "10", "--delay", "10ms", "-N", "10.10.0.11"],
+        );
     }
-    ping::until(
-        scene,
-        ("peer0.org1", "orderer0.org0"),
-        Family::V4,
-        &ping::Outcome::Reply,
-        std::time::Duration::from_secs(5),
-    )
-    .expect("the true source passes, after the others");
+    scene.output("peer0.org1", "ip", &["address", "add", "fd00:10:2::99/128", "dev", "eth0", "nodad"]);
+    let ping = ["-c", "5", "-i", "0.05", "-W", "0.2", "-I", "fd00:10:2::99", "fd00:10::11"];
+    let unanswered = scene.command("peer0.org1", "ping").expect("a node").args(ping).output();
+    assert!(unanswered.is_ok_and(|output| output.status.code() == Some(1)));
+    let last = ("peer0.org1", "orderer0.org0");
+    ping::until(scene, last, Family::V4, &Outcome::Reply, Duration::from_secs(5))
+        .expect("the true source passes");
+
     let (arrival, leaving) = (arrival.stop(), leaving.stop());
-    assert_eq!(
-        arrival.matching("src host 10.10.2.11 or src host 198.51.100.7 or (src host 10.10.0.12 and icmp)"),
-        [""; 0]
-    );
+    let foreign = "src host 10.10.2.11 or src host 198.51.100.7 or src host fd00:10:2::99 or (src host 10.10.0.12 and icmp)";
+    assert_eq!(arrival.matching(foreign), [""; 0]);
     assert_eq!(leaving.matching(PRIVATE), [""; 0]);
     assert!(!arrival.matching("src host 10.10.1.11").is_empty(), "the capture saw the true source");
-    let after = wrong_sources(scene, "gw.org1");
-    assert_eq!(after - before, 30, "each is counted: {}", scene.status("gw.org1"));
+    assert_eq!(
+        filtered(scene, "gw.org1", "wrong-source") - before,
+        35,
+        "each is counted: {}",
+        scene.status("gw.org1")
+    );
 }
 
-/// How many packets `gateway` has kept from the tunnels because of their source.
-fn wrong_sources(scene: &Scene, gateway: &str) -> u64 {
-    scene.status(gateway)["filtered"]["wrong-source"].as_u64().unwrap_or(0)
+/// A neighbour on the WAN routes a site's range through its gateway.
+fn a_stranger_reaches_nothing_behind_a_gateway(scene: &Scene) {
+    scene.output("wan", "ip", &["route", "add", "10.10.1.0/24", "via", "203.0.113.6"]);
+    let inside = Capture::start(scene, "peer0.org1", "eth0");
+    let before = filtered(scene, "gw.org1", "transit");
+    assert_ne!(ping::once(scene, "wan", "10.10.1.11", Family::V4).expect("ping runs"), Outcome::Reply);
+    let question = ["+tries=1", "+time=1", "@10.10.1.1", "peer0.org1.consortium.example", "A"];
+    let dig = scene.command("wan", "dig").expect("the WAN").args(question).output().expect("dig runs");
+    let said = String::from_utf8_lossy(&dig.stdout);
+    assert!(!said.contains("10.10.1.11"), "a stranger was told a private address: {said}");
+    assert_eq!(inside.stop().matching("net 203.0.113.0/24"), [""; 0]);
+    assert!(filtered(scene, "gw.org1", "transit") > before, "it was the gateway that stopped it");
+}
+
+/// How many packets the firewall of `gateway` has dropped for `reason`.
+fn filtered(scene: &Scene, gateway: &str, reason: &str) -> u64 {
+    scene.status(gateway)["filtered"][reason].as_u64().unwrap_or(0)
 }
 
 /// The whole TCP range, and of UDP what services use (Linux answers a thousand probes a second, no more).
