@@ -1,7 +1,7 @@
 //! [`prepare`]: everything that must be right before a gateway starts or reloads.
 //!
-//! `ringway check` is exactly this, and `run` does exactly this first: files, CA certificates, the own
-//! certificate and key, the host's networks, every overlap. It changes nothing. What a caller makes of
+//! `ringway check` is exactly this, and `run` does exactly this first: files, the own zone, CA certificates,
+//! the own certificate and key, the host's networks, every overlap. It changes nothing. What a caller makes of
 //! conflicts differs: `check` and a reload refuse them, a cold start lives with them
 //! (DESIGN.md, section 5).
 
@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ringway_config::{Config, Connected, Digest, Fault, Faults, Place, Ruling, accepted, conflicts, rule};
+use ringway_dns::Zone;
 use rustls_pki_types::UnixTime;
 
 use crate::host::links::connected_networks;
@@ -39,6 +40,8 @@ pub struct Prepared {
 /// certificates only if the files themselves are in order.
 pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     let config = Config::load(path)?;
+    // The serial is given when the zone is served; whether there can be a zone does not depend on it.
+    Zone::from_config(&config, 0).map_err(Faults::from)?;
     let now = UnixTime::now();
     let trust = Trust::build(&config)?;
     let identity = Identity::load(&config.identity, &config.id, &trust, now)?;
