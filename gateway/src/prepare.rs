@@ -55,12 +55,7 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
 
 /// The host's networks as claims.
 pub async fn connected(config: &Config) -> Result<Vec<Connected>, Faults> {
-    let networks = connected_networks(&config.tun).await.map_err(|error| cannot(config, &error))?;
-    let claim = |network: crate::host::links::Connected| Connected {
-        prefix: network.prefix,
-        interface: network.interface,
-    };
-    Ok(networks.into_iter().map(claim).collect())
+    connected_networks(&config.tun).await.map_err(|error| cannot(config, &error))
 }
 
 fn cannot(config: &Config, error: &dyn std::error::Error) -> Faults {

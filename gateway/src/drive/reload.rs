@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
-use ringway_config::{Config, Connected, Fault, Faults, Place, Ruling, ZoneName, accepted};
+use ringway_config::{Config, Connected, Fault, Faults, GatewayId, Place, Ruling, ZoneName, accepted};
 use ringway_core::Membership;
 
 use super::State;
@@ -110,6 +110,9 @@ impl State {
         for (conn, refusal) in self.sessions.untrusted(&trust) {
             self.drive.mesh.handle_untrusted(conn, refusal.to_string(), now);
         }
+        for conn in self.sessions.of(|peer| moved(&self.membership, &membership, peer)) {
+            self.drive.mesh.handle_untrusted(conn, "the gateway serves another site now".into(), now);
+        }
         self.drive.packets.set_local(&self.drive.running.connected);
         self.drive.packets.retain(&membership);
         self.membership = membership.clone();
@@ -127,6 +130,13 @@ impl State {
             up.into_iter().for_each(|conn| self.sessions.send(conn, &offer));
         }
     }
+}
+
+/// True if `peer` serves another site than before: its sessions' packets are held against the old one's
+/// prefixes.
+fn moved(before: &Membership, after: &Membership, peer: &GatewayId) -> bool {
+    let site = |membership: &Membership| membership.gateways.get(peer).map(|info| info.site.clone());
+    site(before) != site(after)
 }
 
 /// What a running daemon cannot change: each is named, so that the operator restarts knowingly.

@@ -95,6 +95,11 @@ impl Sessions {
         Some(&self.table.get(&conn)?.peer)
     }
 
+    /// Every session with a peer of which `chosen` is true.
+    pub(super) fn of(&self, chosen: impl Fn(&GatewayId) -> bool) -> Vec<ConnId> {
+        self.table.iter().filter(|(_, session)| chosen(&session.peer)).map(|(conn, _)| *conn).collect()
+    }
+
     /// Addresses that have a session: their redial needs no proof of address.
     pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
         self.table.values().map(|session| session.connection.remote_address().ip().to_canonical()).collect()

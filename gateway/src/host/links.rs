@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
-use ringway_config::Prefix;
+use ringway_config::{Connected, Prefix};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::LinkAttribute;
 
@@ -16,15 +16,6 @@ use super::netlink::{self, Netlink};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
     addresses: Vec<Address>,
-}
-
-/// A network that an interface is connected to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Connected {
-    /// Its range.
-    pub prefix: Prefix,
-    /// The interface's name.
-    pub interface: String,
 }
 
 /// One address of an interface.
