@@ -4,6 +4,8 @@
 //! logic and checked by `hickory-proto`'s decoder where it knows them (RFC 3597: unknown types are
 //! carried as they are).
 
+use std::str::FromStr;
+
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
@@ -74,6 +76,19 @@ pub(crate) fn fields(kind: u16) -> Option<&'static [Field]> {
         kind::SVCB | kind::HTTPS => &[Field::U16, Field::PlainName, Field::Rest],
         _ => return None,
     })
+}
+
+/// The number of the type that zone files and users write as `text`: `A`, `dname`, `TYPE65280` (RFC 3597).
+pub fn kind_from_text(text: &str) -> Option<u16> {
+    let text = text.to_ascii_uppercase();
+    match &*text {
+        // hickory-proto does not know it.
+        "DNAME" => Some(kind::DNAME),
+        _ => match text.strip_prefix("TYPE") {
+            Some(number) => number.parse().ok(),
+            None => RecordType::from_str(&text).ok().map(u16::from),
+        },
+    }
 }
 
 /// True if records of `kind` may stand in a zone: no question types, no pseudo types (RFC 6895, section 3.1).
@@ -162,6 +177,16 @@ mod tests {
             assert!(check(kind, &[]).is_err(), "type {kind} empty");
         }
         assert_eq!(check(65280, &[]), Ok(()), "an unknown type may be empty");
+    }
+
+    #[test]
+    fn types_are_read_in_any_case_and_by_number() {
+        assert_eq!(kind_from_text("aaaa"), Some(kind::AAAA));
+        assert_eq!(
+            (kind_from_text("DNAME"), kind_from_text("type39")),
+            (Some(kind::DNAME), Some(kind::DNAME))
+        );
+        assert_eq!((kind_from_text("ANY"), kind_from_text("NONSENSE")), (Some(kind::ANY), None));
     }
 
     #[test]

@@ -1,0 +1,132 @@
+//! Case files (zone, question, accepted answers) against the answer logic, both read through text.
+//!
+//! `cases.jsonl` beside this file holds cases of our own. `RINGWAY_FERRET=FILE` scores another file of the
+//! same format, such as the FerretDataset's, where a case in a thousand may be disputed: it must reach
+//! [`FERRET_SCORE`], and every case that fails is printed.
+//!
+//! A case is met when code, AA, the answer section and the authority section (as sets; an NS set beside an
+//! answer ignored) equal those of one accepted answer.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::collections::BTreeSet;
+
+use hickory_proto::op::Message;
+use hickory_proto::rr::{RData, Record, RecordType};
+use ringway_dns::zones::ZoneSet;
+use ringway_dns::{Name, Outcome, Transport, Zone, answer, rdata};
+use serde_json::Value;
+
+/// What NSD reaches.
+const FERRET_SCORE: f64 = 0.985;
+
+/// Records as lowercase text.
+type Section = BTreeSet<String>;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    rcode: String,
+    authoritative: bool,
+    answer: Section,
+    authority: Section,
+}
+
+impl Answer {
+    /// Servers differ on whether they name themselves beside an answer (RFC 1034 leaves it open).
+    fn without_ns_beside_an_answer(mut self) -> Answer {
+        if !self.answer.is_empty() && self.authority.iter().all(|record| record.contains(" in ns ")) {
+            self.authority.clear();
+        }
+        self
+    }
+}
+
+/// One of a case's accepted answers.
+fn accepted(answer: &Value) -> Answer {
+    let texts = |key: &str| answer[key].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+    Answer {
+        rcode: answer["rcode"].as_str().unwrap().to_uppercase(),
+        authoritative: texts("flags").any(|flag| flag == "AA"),
+        answer: texts("ans").map(str::to_lowercase).collect(),
+        authority: texts("auth").map(str::to_lowercase).collect(),
+    }
+    .without_ns_beside_an_answer()
+}
+
+/// What the answer logic says to the case's question.
+fn given(case: &Value) -> Answer {
+    let text = |key: &str| case[key].as_str().unwrap();
+    let zone = Zone::from_text(text("zone"), None).unwrap();
+    let qname = Name::from_text(text("q")).unwrap();
+    let qtype = rdata::kind_from_text(text("t")).unwrap();
+    let header = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let message = [&header[..], qname.as_wire(), &qtype.to_be_bytes(), &[0, 1]].concat();
+    let mut response = Vec::new();
+    let outcome = answer(&ZoneSet::of([zone]), &message, Transport::Tcp, &mut response);
+    assert!(matches!(outcome, Outcome::Answered(_)));
+    let message = Message::from_vec(&response).unwrap();
+    let section = |records: &[Record]| records.iter().map(record_text).collect::<Section>();
+    Answer {
+        rcode: format!("{:?}", message.metadata.response_code).to_uppercase(),
+        authoritative: message.metadata.authoritative,
+        answer: section(&message.answers),
+        authority: section(&message.authorities),
+    }
+    .without_ns_beside_an_answer()
+}
+
+fn record_text(record: &Record) -> String {
+    let data = match &record.data {
+        RData::Unknown { code: RecordType::DNAME, rdata } => {
+            format!("{}.", Name::from_wire(&rdata.anything).unwrap().0)
+        }
+        RData::TXT(text) => {
+            let quoted = |part: &Box<[u8]>| format!("\"{}\"", String::from_utf8_lossy(part));
+            text.txt_data.iter().map(quoted).collect::<Vec<_>>().join(" ")
+        }
+        known => known.to_string(),
+    };
+    let kind = match u16::from(record.record_type()) {
+        rdata::kind::DNAME => "dname".to_owned(),
+        _ => record.record_type().to_string(),
+    };
+    format!("{} {} in {kind} {data}", record.name, record.ttl).to_lowercase()
+}
+
+/// The number of cases, and a description of each that is not met.
+fn score(cases: &str) -> (usize, Vec<String>) {
+    let cases: Vec<Value> = cases.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let unmet = cases.iter().filter_map(|case| {
+        let given = given(case);
+        let accepted: Vec<_> = case["ex"].as_array().unwrap().iter().map(accepted).collect();
+        let (i, q, t) = (&case["i"], &case["q"], &case["t"]);
+        (!accepted.contains(&given)).then(|| format!("{i}: {q} {t}\n got {given:?}\n not {accepted:?}"))
+    });
+    (cases.len(), unmet.collect())
+}
+
+#[test]
+fn every_case_of_our_own_is_met() {
+    let (count, unmet) = score(include_str!("cases.jsonl"));
+    assert!(count >= 60 && unmet.is_empty(), "{} of {count} not met:\n{}", unmet.len(), unmet.join("\n"));
+}
+
+#[test]
+fn an_answer_that_differs_in_anything_is_not_met() {
+    let case = include_str!("cases.jsonl").lines().next().unwrap();
+    assert_eq!(score(case).1.len(), 0);
+    for (right, wrong) in [("NOERROR", "NXDOMAIN"), ("\"AA\", ", ""), ("in a 10.0.0.1\"", "in a 10.0.0.2\"")]
+    {
+        assert!(case.contains(right), "the first case is an A record at 10.0.0.1");
+        assert_eq!(score(&case.replace(right, wrong)).1.len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn a_case_file_that_is_named_scores_what_nsd_does() {
+    let Some(path) = std::env::var_os("RINGWAY_FERRET") else { return };
+    let (count, unmet) = score(&std::fs::read_to_string(path).unwrap());
+    let met = (count - unmet.len()) as f64 / count as f64;
+    println!("{:.2} % of {count} cases; not met:\n{}", met * 100.0, unmet.join("\n"));
+    assert!(met >= FERRET_SCORE);
+}
