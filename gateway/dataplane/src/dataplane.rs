@@ -22,11 +22,12 @@ use crate::receive::Receive;
 use crate::send::Send;
 use crate::sink::{ControlSink, Event};
 use crate::snapshot::Snapshot;
+use crate::tun::Tun;
 
 /// What both threads share.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) tun: Arc<SyncDevice>,
+    pub(crate) tun: Arc<Tun>,
     pub(crate) socket: Arc<UdpSocket>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     /// The gateway's own counters, for what belongs to no peer.
@@ -51,7 +52,7 @@ impl Dataplane {
         counters: Arc<Counters>,
         sink: impl ControlSink + 'static,
     ) -> io::Result<Dataplane> {
-        tun.set_nonblocking(true)?;
+        let tun = Arc::new(Tun::new(&tun)?);
         let halt = Arc::new(Halt::new()?);
         let shared = Shared { tun, socket, snapshot, counters, halt: halt.clone() };
         let mut dataplane = Dataplane { halt, threads: Vec::with_capacity(2) };

@@ -21,17 +21,47 @@ pub const TAG_LEN: usize = 16;
 /// What a tunnel adds to an IP packet, without UDP and the outer IP header.
 pub const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
 
-/// Flag bit 0: the inner TCP or UDP checksum covers the pseudo-header only. Reserved: nothing sends it
-/// yet, and it is refused like any unknown flag.
+/// Flag bit 0, of packets only: [`Checksum::Partial`].
 pub const PARTIAL_CHECKSUM: u8 = 1;
+
+/// The TCP or UDP checksum of an IP packet on its way through the tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// As it must be in the end, for all that is known.
+    Complete,
+    /// The sum of the pseudo-header only, not inverted: the AEAD protects the bytes, and whoever needs the
+    /// checksum at last makes it. Only in an unfragmented TCP or UDP packet.
+    Partial,
+}
 
 /// What a sealed payload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Type 1: one IP packet.
-    Packet = 1,
+    Packet(Checksum),
     /// Type 2: a probe or its echo.
-    Probe = 2,
+    Probe,
+}
+
+impl Kind {
+    /// Type and flags.
+    fn encode(self) -> [u8; 2] {
+        match self {
+            Kind::Packet(Checksum::Complete) => [1, 0],
+            Kind::Packet(Checksum::Partial) => [1, PARTIAL_CHECKSUM],
+            Kind::Probe => [2, 0],
+        }
+    }
+
+    fn decode(bytes: [u8; 2]) -> Result<Kind, DropReason> {
+        match bytes {
+            [1, 0] => Ok(Kind::Packet(Checksum::Complete)),
+            [1, PARTIAL_CHECKSUM] => Ok(Kind::Packet(Checksum::Partial)),
+            [2, 0] => Ok(Kind::Probe),
+            [1 | 2, _] => Err(DropReason::UnknownFlags),
+            _ => Err(DropReason::UnknownType),
+        }
+    }
 }
 
 /// The header of a data packet.
@@ -51,7 +81,7 @@ impl Header {
     /// The header as it goes over the wire.
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
-        bytes[0] = self.kind as u8;
+        bytes[..2].copy_from_slice(&self.kind.encode());
         bytes[2] = self.phase;
         bytes[4..8].copy_from_slice(&self.index.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.number.to_be_bytes());
@@ -59,17 +89,13 @@ impl Header {
     }
 
     /// Splits a datagram into its header, the header's bytes and the sealed payload with its tag.
-    pub fn split(datagram: &[u8]) -> Result<(Header, &[u8; HEADER_LEN], &[u8]), DropReason> {
-        let (bytes, sealed) = datagram.split_first_chunk::<HEADER_LEN>().ok_or(DropReason::Short)?;
+    pub fn split(datagram: &mut [u8]) -> Result<(Header, &[u8; HEADER_LEN], &mut [u8]), DropReason> {
+        let (bytes, sealed) = datagram.split_first_chunk_mut::<HEADER_LEN>().ok_or(DropReason::Short)?;
         if sealed.len() < TAG_LEN {
             return Err(DropReason::Short);
         }
-        let kind = match bytes[0] {
-            1 => Kind::Packet,
-            2 => Kind::Probe,
-            _ => return Err(DropReason::UnknownType),
-        };
-        if bytes[1] != 0 || bytes[3] != 0 {
+        let kind = Kind::decode([bytes[0], bytes[1]])?;
+        if bytes[3] != 0 {
             return Err(DropReason::UnknownFlags);
         }
         let [.., a, b, c, d] = bytes[..8] else { return Err(DropReason::Short) };
@@ -91,41 +117,50 @@ mod tests {
 
     use super::*;
 
+    fn any_kind() -> impl Strategy<Value = Kind> {
+        let kinds = [Kind::Packet(Checksum::Complete), Kind::Packet(Checksum::Partial), Kind::Probe];
+        proptest::sample::select(kinds.to_vec())
+    }
+
     proptest! {
         #[test]
-        fn a_header_reads_back_as_it_was_written(probe: bool, phase: u8, index: u32, number: u64, rest in 16usize..64) {
-            let kind = if probe { Kind::Probe } else { Kind::Packet };
+        fn a_header_reads_back_as_it_was_written(kind in any_kind(), phase: u8, index: u32, number: u64, rest in 16usize..64) {
             let header = Header { kind, phase, index, number };
             let mut datagram = header.encode().to_vec();
             datagram.resize(HEADER_LEN + rest, 0xaa);
             prop_assert!(is_data(&datagram));
-            let (read, bytes, sealed) = Header::split(&datagram).unwrap();
+            let (read, bytes, sealed) = Header::split(&mut datagram).unwrap();
             prop_assert_eq!(read, header);
             prop_assert_eq!(bytes, &header.encode());
             prop_assert_eq!(sealed.len(), rest);
         }
 
         #[test]
-        fn any_bytes_are_split_or_refused(datagram in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Header::split(&datagram);
+        fn any_bytes_are_split_or_refused(mut datagram in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Header::split(&mut datagram);
         }
     }
 
     #[test]
     fn refuses_what_this_version_does_not_know() {
-        let good =
-            [&Header { kind: Kind::Packet, phase: 0, index: 1, number: 2 }.encode()[..], &[0; 16]].concat();
-        let with = |at: usize, value: u8| {
+        let header = Header { kind: Kind::Probe, phase: 0, index: 1, number: 2 };
+        let good = [&header.encode()[..], &[0; 16]].concat();
+        let with = |changes: &[(usize, u8)]| {
             let mut bad = good.clone();
-            bad[at] = value;
-            Header::split(&bad).map(|_| ())
+            changes.iter().for_each(|(at, value)| bad[*at] = *value);
+            Header::split(&mut bad).map(|(header, ..)| header.kind)
         };
-        assert_eq!(with(0, 1), Ok(()));
-        assert_eq!(with(0, 0), Err(DropReason::UnknownType));
-        assert_eq!(with(0, 3), Err(DropReason::UnknownType));
-        assert_eq!(with(1, PARTIAL_CHECKSUM), Err(DropReason::UnknownFlags));
-        assert_eq!(with(3, 1), Err(DropReason::UnknownFlags));
-        assert_eq!(Header::split(&good[..31]).map(|_| ()), Err(DropReason::Short));
+        assert_eq!(with(&[(0, 1)]), Ok(Kind::Packet(Checksum::Complete)));
+        assert_eq!(with(&[(0, 1), (1, PARTIAL_CHECKSUM)]), Ok(Kind::Packet(Checksum::Partial)));
+        assert_eq!(with(&[(0, 0)]), Err(DropReason::UnknownType));
+        assert_eq!(with(&[(0, 3)]), Err(DropReason::UnknownType));
+        for flags in 1..=255 {
+            assert_eq!(with(&[(1, flags)]), Err(DropReason::UnknownFlags), "probe, {flags}");
+            let packet = with(&[(0, 1), (1, flags)]);
+            assert_eq!(packet.is_ok(), flags == PARTIAL_CHECKSUM, "packet, {flags}");
+        }
+        assert_eq!(with(&[(3, 1)]), Err(DropReason::UnknownFlags));
+        assert_eq!(Header::split(&mut good.clone()[..31]).map(|_| ()), Err(DropReason::Short));
     }
 
     #[test]

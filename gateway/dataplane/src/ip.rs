@@ -61,7 +61,7 @@ fn never_carried_v6(address: Ipv6Addr) -> bool {
 }
 
 /// The big-endian u16 at `at`; 0 beyond the end (callers have checked the length).
-fn u16_at(packet: &[u8], at: usize) -> usize {
+pub(crate) fn u16_at(packet: &[u8], at: usize) -> usize {
     let byte = |at| packet.get(at).copied().map_or(0, usize::from);
     byte(at) << 8 | byte(at + 1)
 }

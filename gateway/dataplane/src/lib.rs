@@ -3,9 +3,9 @@
 //! ```text
 //!            one immutable Snapshot (arc-swap), looked up, never changed
 //!                  │                                    │
-//!   TUN ─► split ─► egress ─► seal ─► UDP       UDP ─► demux ─► open ─► admit ─► coalesce ─► TUN
-//!   recv_multiple   own source     runs (GSO)  (GRO)    │      phase    sane IP  send_multiple
-//!                   route = peer                        │      replay   source
+//!   TUN ─► egress ─► split ─► seal ─► UDP       UDP ─► demux ─► open ─► admit ─► coalesce ─► TUN
+//!   super-  own source       in the  one send   GRO     │      phase    sane IP  super-
+//!   packets route = peer     train   (GSO)              │      replay   source   packets
 //!                                                       ▼      AEAD     destination
 //!                                                 ControlSink: QUIC, events
 //! ```
@@ -16,12 +16,15 @@
 //!
 //! Per packet it takes no lock, allocates nothing of its own and logs nothing.
 //!
-//! Reading order: `header`, `keys`, `replay`, `session`, `ip`, `snapshot`, `admit`, `egress`, then the
-//! threads: `dataplane`, `send`, `receive`.
+//! Reading order: `header`, `keys`, `replay`, `session`, `ip`, `snapshot`, `admit`, `egress`; `transport`,
+//! `checksum`, `offload`, `split`, `coalesce`; then the threads: `dataplane`, `send`, `receive`. What is fast, and
+//! why: PERFORMANCE.md.
 
 #![deny(unsafe_code)]
 
 mod admit;
+mod checksum;
+mod coalesce;
 mod counters;
 mod dataplane;
 mod egress;
@@ -30,7 +33,7 @@ mod header;
 mod ip;
 mod keys;
 mod link;
-mod packet;
+mod offload;
 mod probe;
 mod receive;
 mod replay;
@@ -38,15 +41,18 @@ mod send;
 mod session;
 mod sink;
 mod snapshot;
+mod split;
 mod sys;
 mod table;
 mod train;
+mod transport;
+mod tun;
 
 pub use admit::admit;
 pub use counters::{Counters, Counts, DropReason};
 pub use dataplane::Dataplane;
 pub use egress::route;
-pub use header::{HEADER_LEN, Header, Kind, OVERHEAD, PARTIAL_CHECKSUM, TAG_LEN};
+pub use header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD, PARTIAL_CHECKSUM, TAG_LEN};
 pub use keys::{Aead, EXPORTER_LABEL, KeyContext, Role, Secret};
 pub use link::configure_socket;
 pub use probe::send_probe;

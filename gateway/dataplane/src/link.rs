@@ -37,7 +37,7 @@ impl<'a> Link<'a> {
     }
 
     /// Sends `payload` along `path` without waiting; cut into datagrams of `segment` bytes, if given.
-    pub(crate) fn send(&self, path: &Path, payload: &[IoSlice<'_>], segment: Option<u16>) -> io::Result<()> {
+    pub(crate) fn send(&self, path: &Path, payload: &[u8], segment: Option<u16>) -> io::Result<()> {
         let to = SockAddr::from(self.as_socket_takes(path.remote()));
         let mut control = Control::new();
         if let Some(size) = segment {
@@ -46,7 +46,8 @@ impl<'a> Link<'a> {
         if let Some(local) = path.local() {
             control.source(local, self.v6);
         }
-        let message = MsgHdr::new().with_addr(&to).with_buffers(payload).with_control(control.as_bytes());
+        let buffers = [IoSlice::new(payload)];
+        let message = MsgHdr::new().with_addr(&to).with_buffers(&buffers).with_control(control.as_bytes());
         let send = || self.socket.sendmsg(&message, libc::MSG_DONTWAIT).map(|_| ());
         match send() {
             // An ICMP error that some earlier datagram met is told once; this one was not sent yet.

@@ -77,7 +77,7 @@ pub(crate) fn send(link: &Link<'_>, outgoing: &Outgoing, probe: Probe, path: &Pa
     datagram[HEADER_LEN..HEADER_LEN + PAYLOAD_LEN].copy_from_slice(&probe.encode());
     let number = outgoing.reserve(1).map_err(exhausted)?;
     outgoing.seal(Kind::Probe, number, &mut datagram).map_err(exhausted)?;
-    link.send(path, &[io::IoSlice::new(&datagram)], None)
+    link.send(path, &datagram, None)
 }
 
 #[cfg(test)]

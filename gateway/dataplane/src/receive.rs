@@ -3,41 +3,36 @@
 //! ```text
 //!  recvmsg: several datagrams joined (GRO)
 //!     └─ each: top two bits 00?  no ─► sink.quic
-//!          └─ header ─► session ─► path, phase, window, AEAD ─► packet: admit ─► batch ─► TUN, coalesced
+//!          └─ header ─► session ─► path, phase, window, AEAD ─► packet: admit ─► coalesce ─► TUN
 //!                                                           └─► probe: echo, or event
 //! ```
 //! Every datagram of a buffer is classified alone: the kernel appends a short QUIC packet to a run of data.
-//! A packet that fails is counted and ends nothing.
+//! A packet that fails is counted and ends nothing. Packets are opened in place and written to the TUN device
+//! from where they lie, before the next buffer is received.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tun_rs::GROTable;
-
-use crate::admit::admit;
+use crate::admit::Gate;
+use crate::coalesce::Coalesce;
 use crate::counters::DropReason;
 use crate::dataplane::Shared;
-use crate::header::{self, HEADER_LEN, Header, Kind, TAG_LEN};
+use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, TAG_LEN};
 use crate::link::{self, Link};
-use crate::packet::{HEADROOM, Packet};
+use crate::offload::OFFLOAD_LEN;
 use crate::probe::{self, Probe};
 use crate::session::{Incoming, Path};
 use crate::sink::{ControlSink, Event};
 use crate::snapshot::Snapshot;
 use crate::sys::control::Told;
 use crate::sys::poll;
+use crate::transport::Transport;
 
 /// The kernel joins datagrams up to this many bytes.
 const BUFFER: usize = 0xffff;
-
-/// Packets that one write to the TUN device can take: as many as the kernel joins in one buffer.
-const BATCH: usize = 64;
-
-/// Packets, and receives, after which the batch is written although more may be waiting: packets that are
-/// dropped must not hold up those that are not.
-const ENOUGH: usize = BATCH / 2;
 
 /// How long to leave a descriptor alone that fails for a reason that may pass.
 pub(crate) const BACK_OFF: Duration = Duration::from_millis(50);
@@ -47,9 +42,18 @@ pub(crate) const BACK_OFF: Duration = Duration::from_millis(50);
 struct Arrival {
     from: SocketAddr,
     to: Option<IpAddr>,
-    ecn: Option<u8>,
     /// Since the thread started.
     at: Duration,
+}
+
+/// What the datagrams of one buffer share, lookups that neighbours repeat among it.
+struct Batch<'b, 's, W> {
+    arrival: Arrival,
+    snapshot: &'s Snapshot,
+    gate: Gate<'s>,
+    /// The session of the last datagram, which was on its path.
+    session: Option<&'s Arc<Incoming>>,
+    joined: Coalesce<'b, W>,
 }
 
 /// The receiving thread's state.
@@ -57,26 +61,12 @@ pub(crate) struct Receive<'a, S> {
     shared: &'a Shared,
     link: Link<'a>,
     sink: &'a mut S,
-    packets: Vec<Packet>,
-    filled: usize,
-    /// Since the batch was written.
-    receives: usize,
-    coalescing: GROTable,
     started: Instant,
 }
 
 impl<'a, S: ControlSink> Receive<'a, S> {
     pub(crate) fn new(shared: &'a Shared, sink: &'a mut S) -> io::Result<Self> {
-        Ok(Receive {
-            shared,
-            link: Link::of(&shared.socket)?,
-            sink,
-            packets: std::iter::repeat_with(Packet::new).take(BATCH).collect(),
-            filled: 0,
-            receives: 0,
-            coalescing: GROTable::new(),
-            started: Instant::now(),
-        })
+        Ok(Receive { shared, link: Link::of(&shared.socket)?, sink, started: Instant::now() })
     }
 
     /// Receives until it is time to stop. Error: the socket is gone.
@@ -84,9 +74,8 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         let mut buffer = vec![0; BUFFER];
         while !self.shared.halt.is_set() {
             match self.link.receive(&mut buffer) {
-                Ok((len, from, told)) => self.handle(&buffer[..len], from, told),
+                Ok((len, from, told)) => self.handle(&mut buffer[..len], from, told),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.flush();
                     poll::wait(Some(self.shared.socket.as_fd()), self.shared.halt.signal(), None)?;
                 }
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => {
@@ -102,56 +91,82 @@ impl<'a, S: ControlSink> Receive<'a, S> {
     }
 
     /// Handles what one recvmsg(2) gave: one datagram, or several of the same length and a last one.
-    fn handle(&mut self, buffer: &[u8], from: SocketAddr, told: Told) {
+    fn handle(&mut self, buffer: &mut [u8], from: SocketAddr, told: Told) {
         let shared = self.shared;
-        let snapshot = shared.snapshot.load();
-        let arrival = Arrival { from, to: told.to, ecn: told.ecn, at: self.started.elapsed() };
         if buffer.is_empty() {
             shared.counters.drop_packet(DropReason::Short);
         }
-        for datagram in buffer.chunks(told.segment.unwrap_or(BUFFER)) {
+        let snapshot = shared.snapshot.load();
+        let write = |parts: &[IoSlice<'_>], packets| {
+            // A device that is down refuses.
+            if shared.tun.write(parts).is_err() {
+                shared.counters.drop_packets(DropReason::TunWrite, packets);
+            }
+        };
+        let mut batch = Batch {
+            arrival: Arrival { from, to: told.to, at: self.started.elapsed() },
+            snapshot: &snapshot,
+            gate: Gate::new(&snapshot),
+            session: None,
+            joined: Coalesce::new(shared.tun.joins_udp(), write),
+        };
+        for datagram in buffer.chunks_mut(told.segment.unwrap_or(BUFFER)) {
             if header::is_data(datagram) {
-                self.handle_data(&snapshot, datagram, &arrival);
-            } else if !self.sink.quic(datagram, arrival.from, arrival.to, arrival.ecn) {
+                self.handle_data(&mut batch, datagram);
+            } else if !self.sink.quic(datagram, from, told.to, told.ecn) {
                 shared.counters.drop_packet(DropReason::QuicQueueFull);
             }
         }
-        self.receives += 1;
-        if self.filled >= ENOUGH || self.receives >= ENOUGH {
-            self.flush();
-        }
+        batch.joined.flush();
     }
 
-    fn handle_data(&mut self, snapshot: &Snapshot, datagram: &[u8], arrival: &Arrival) {
-        let parts = match Header::split(datagram) {
-            Ok(parts) => parts,
-            Err(reason) => return self.shared.counters.drop_packet(reason),
+    fn handle_data<'b, W: FnMut(&[IoSlice<'_>], usize)>(
+        &mut self,
+        batch: &mut Batch<'b, '_, W>,
+        datagram: &'b mut [u8],
+    ) {
+        let counters = &self.shared.counters;
+        let header = match Header::split(datagram) {
+            Ok((header, ..)) => header,
+            Err(reason) => return counters.drop_packet(reason),
         };
-        let Some(session) = snapshot.incoming(parts.0.index) else {
-            return self.shared.counters.drop_packet(DropReason::UnknownIndex);
+        let known = batch.session.filter(|session| session.index() == header.index);
+        let Some(session) = known.or_else(|| batch.snapshot.incoming(header.index)) else {
+            return counters.drop_packet(DropReason::UnknownIndex);
         };
-        if let Err(reason) = self.accept(snapshot, session, parts, arrival) {
+        if let Err(reason) = self.accept(batch, session, known.is_some(), datagram) {
             session.counters().drop_packet(reason);
         }
     }
 
-    /// Opens a packet into the next free buffer of the batch, and passes it on.
-    fn accept(
+    /// Opens a packet in place and passes it on. `on_path` if its source is known to be the peer's.
+    fn accept<'b, 's, W: FnMut(&[IoSlice<'_>], usize)>(
         &mut self,
-        snapshot: &Snapshot,
-        session: &Incoming,
-        (header, additional, sealed): (Header, &[u8; HEADER_LEN], &[u8]),
-        arrival: &Arrival,
+        batch: &mut Batch<'b, 's, W>,
+        session: &'s Arc<Incoming>,
+        on_path: bool,
+        datagram: &'b mut [u8],
     ) -> Result<(), DropReason> {
-        let on_path = session.expect_from(arrival.from, arrival.at)?;
-        let len = sealed.len() - TAG_LEN;
-        let plain = self.packets[self.filled].make_room(len);
-        let newest = session.open(&header, additional, sealed, plain)?;
-        self.tell(session, on_path, newest, arrival);
-        match header.kind {
-            Kind::Packet => self.accept_packet(snapshot, session, len),
-            Kind::Probe => self.accept_probe(session, arrival),
+        let arrival = batch.arrival;
+        let on_path = on_path || session.expect_from(arrival.from, arrival.at)?;
+        batch.session = on_path.then_some(session);
+        let (header, additional, sealed) = Header::split(datagram)?;
+        let newest = session.open(&header, additional, sealed)?;
+        self.tell(session, on_path, newest, &arrival);
+        let payload = HEADER_LEN..datagram.len() - TAG_LEN;
+        let Kind::Packet(checksum) = header.kind else {
+            return self.accept_probe(session, &datagram[payload], &arrival);
+        };
+        let packet = &datagram[payload.clone()];
+        batch.gate.admit(session.site(), packet)?;
+        let transport = Transport::locate(packet);
+        if checksum == Checksum::Partial && transport.is_none() {
+            return Err(DropReason::Malformed);
         }
+        session.counters().received(packet.len());
+        // The header was read: the TUN device's takes its place.
+        batch.joined.push(&mut datagram[payload.start - OFFLOAD_LEN..payload.end], checksum, transport);
+        Ok(())
     }
 
     /// Tells the control plane what an authenticated packet proves.
@@ -165,26 +180,15 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         }
     }
 
-    /// The opened packet joins the batch if it passes the checks.
-    fn accept_packet(
-        &mut self,
-        snapshot: &Snapshot,
-        session: &Incoming,
-        len: usize,
-    ) -> Result<(), DropReason> {
-        admit(snapshot, session.site(), &self.packets[self.filled].as_ref()[HEADROOM..])?;
-        session.counters().received(len);
-        self.filled += 1;
-        if self.filled == self.packets.len() {
-            self.flush();
-        }
-        Ok(())
-    }
-
     /// A probe is echoed to where it came from; an echo is reported.
-    fn accept_probe(&mut self, session: &Incoming, arrival: &Arrival) -> Result<(), DropReason> {
-        let Arrival { from, to, at, .. } = *arrival;
-        match Probe::decode(&self.packets[self.filled].as_ref()[HEADROOM..])? {
+    fn accept_probe(
+        &mut self,
+        session: &Incoming,
+        payload: &[u8],
+        arrival: &Arrival,
+    ) -> Result<(), DropReason> {
+        let Arrival { from, to, at } = *arrival;
+        match Probe::decode(payload)? {
             Probe::Echo(probe) => {
                 self.offer(session, Event::Echo { index: session.index(), probe, from, to });
                 Ok(())
@@ -201,21 +205,6 @@ impl<'a, S: ControlSink> Receive<'a, S> {
     fn offer(&mut self, session: &Incoming, event: Event) {
         if !self.sink.event(event) {
             session.counters().drop_packet(DropReason::EventQueueFull);
-        }
-    }
-
-    /// Writes the batch to the TUN device, neighbours of a flow joined.
-    fn flush(&mut self) {
-        let count = std::mem::take(&mut self.filled);
-        self.receives = 0;
-        if count == 0 {
-            return;
-        }
-        let batch = &mut self.packets[..count];
-        if let Err(error) = self.shared.tun.send_multiple(&mut self.coalescing, batch, HEADROOM) {
-            // A device that is down refuses all of them; else tun-rs tells of one packet and wrote the others.
-            let lost = if error.raw_os_error() == Some(libc::EIO) { count } else { 1 };
-            self.shared.counters.drop_packets(DropReason::TunWrite, lost);
         }
     }
 }

@@ -1,168 +1,137 @@
-//! The sending thread: TUN → UDP. Owns the TUN device's reading end and the buffers packets are sealed in.
+//! The sending thread: TUN → UDP. Owns the TUN device's reading end and the one train that is loading.
 //!
 //! ```text
-//!  recv_multiple: one super-packet, split into slots behind each other
-//!     └─ first slot: egress ─► its session ─► packet numbers for all ─► seal in place
-//!  until the device is empty or the slots are: for each session, its slots in order, in runs ─► UDP
+//!  read: a super-packet ─► egress ─► its session ─► cut ─► each piece sealed in the train ─┐
+//!        or a packet    ─► egress ─► its session ───────► sealed in the train ─────────────┤
+//!        or nothing     ─► the train leaves, wait                                          │
+//!  ◄──────────── full, of another length or to another peer: it leaves before ◄────────────┘
 //! ```
-//! The slots of one super-packet share their addresses, so that checking the first checks all.
+//! The pieces of one super-packet share their addresses, so that checking the whole checks all. Nothing waits
+//! for more to come: when the device is empty, the train leaves.
 
 use std::io::{self, ErrorKind};
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use tun_rs::VIRTIO_NET_HDR_LEN;
-
+use crate::checksum;
 use crate::counters::DropReason;
 use crate::dataplane::Shared;
 use crate::egress::route;
-use crate::header::{HEADER_LEN, Kind, OVERHEAD};
+use crate::header::Checksum;
 use crate::link::Link;
+use crate::offload::{OFFLOAD_LEN, Offload, Sum};
 use crate::receive::BACK_OFF;
 use crate::session::Outgoing;
+use crate::split::Split;
 use crate::sys::poll;
 use crate::train::Train;
+use crate::transport::Transport;
+use crate::tun::MAX_READ;
 
-/// Room for one sealed packet: more than the tunnel's MTU and what is added to it.
-const SLOT: usize = 2048;
-
-/// Slots, and reads, after which the batch is sent although more may be waiting: packets that are dropped
-/// must not hold up those that are not.
+/// Reads after which the train leaves although more may be waiting: packets that are dropped must not hold up
+/// those that are not.
 const ENOUGH: usize = 64;
 
-/// The most pieces of one super-packet: 64 KiB in the smallest segments that Linux makes
-/// (net.ipv4.tcp_min_snd_mss is 48).
-const MOST_PIECES: usize = 0xffff / 48 + 1;
-
-/// Slots that one session sends, in order.
-struct Run {
-    session: Arc<Outgoing>,
-    slots: Range<usize>,
-    sent: bool,
-}
-
-/// The sending thread's state. Slots that are never used cost no memory: the kernel gives zeroed pages when
-/// they are touched.
+/// The sending thread's state.
 pub(crate) struct Send<'a> {
     shared: &'a Shared,
     link: Link<'a>,
-    input: Vec<u8>,
-    slots: Vec<[u8; SLOT]>,
-    /// Bytes of IP packet in each slot.
-    sizes: Vec<usize>,
-    used: usize,
-    /// Since the batch was sent.
-    reads: usize,
-    runs: Vec<Run>,
-    /// False once the kernel said that it cannot cut runs.
-    cuts_runs: bool,
+    train: Train,
 }
 
 impl<'a> Send<'a> {
     pub(crate) fn new(shared: &'a Shared) -> io::Result<Self> {
-        let slots = ENOUGH + MOST_PIECES;
-        Ok(Send {
-            shared,
-            link: Link::of(&shared.socket)?,
-            input: vec![0; VIRTIO_NET_HDR_LEN + 0xffff],
-            slots: vec![[0; SLOT]; slots],
-            sizes: vec![0; slots],
-            used: 0,
-            reads: 0,
-            runs: Vec::with_capacity(ENOUGH),
-            cuts_runs: true,
-        })
+        Ok(Send { shared, link: Link::of(&shared.socket)?, train: Train::new() })
     }
 
     /// Sends until it is time to stop. Error: the device is gone.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let shared = self.shared;
+        let mut input = vec![0; MAX_READ];
         while !shared.halt.is_set() {
-            let (slots, sizes) = (&mut self.slots[self.used..], &mut self.sizes[self.used..]);
-            match shared.tun.recv_multiple(&mut self.input, slots, sizes, HEADER_LEN) {
-                Ok(count) => self.seal(count),
+            match self.drain(&mut input) {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.flush();
                     poll::wait(Some(shared.tun.as_fd()), shared.halt.signal(), None)?;
                 }
                 Err(error) => match error.raw_os_error() {
-                    // tun-rs could not split it.
-                    None => shared.counters.drop_packet(DropReason::Malformed),
                     Some(libc::EBADF | libc::EBADFD) => return Err(error),
                     Some(libc::EINTR) => {}
                     // A device that is down comes up again.
-                    Some(_) => {
-                        self.flush();
-                        poll::wait(None, shared.halt.signal(), Some(BACK_OFF))?;
-                    }
+                    _ => poll::wait(None, shared.halt.signal(), Some(BACK_OFF))?,
                 },
-            }
-            self.reads += 1;
-            if self.used >= ENOUGH || self.reads >= ENOUGH {
-                self.flush();
             }
         }
         Ok(())
     }
 
-    /// Seals the `count` pieces of one super-packet that lie behind the used slots.
-    fn seal(&mut self, count: usize) {
-        let snapshot = self.shared.snapshot.load();
-        let slots = self.used..self.used + count;
-        let Some(first) = self.sizes.get(self.used).filter(|_| count > 0) else { return };
-        let session = match route(&snapshot, &self.slots[self.used][HEADER_LEN..][..*first]) {
-            Ok(session) => session,
-            Err(reason) => return self.shared.counters.drop_packets(reason, count),
-        };
-        match seal_slots(session, &mut self.slots[slots.clone()], &self.sizes[slots.clone()]) {
-            Ok(()) => {
-                self.used = slots.end;
-                self.runs.push(Run { session: session.clone(), slots, sent: false });
-            }
-            Err(reason) => session.counters().drop_packets(reason, count),
-        }
-    }
-
-    /// Sends every run and frees the slots.
-    fn flush(&mut self) {
-        for at in 0..self.runs.len() {
-            if !self.runs[at].sent {
-                let session = self.runs[at].session.clone();
-                self.send_all(&session, at);
-            }
-        }
-        self.runs.clear();
-        (self.used, self.reads) = (0, 0);
-    }
-
-    /// Sends the runs of one session, the first of which is number `at`.
-    fn send_all(&mut self, session: &Arc<Outgoing>, at: usize) {
-        let same = |run: &&mut Run| Arc::ptr_eq(&run.session, session);
-        let mut train = Train::new(self.cuts_runs);
-        for run in self.runs[at..].iter_mut().filter(same) {
-            run.sent = true;
-            for slot in run.slots.clone() {
-                let datagram = &self.slots[slot][..self.sizes[slot] + OVERHEAD];
-                if !train.takes(datagram) {
-                    self.cuts_runs &= train.send(&self.link, session);
-                    train = Train::new(self.cuts_runs);
+    /// Sends what the device has, up to [`ENOUGH`] reads. Error: the device's, and nothing is left behind.
+    fn drain(&mut self, input: &mut [u8]) -> io::Result<()> {
+        let mut result = Ok(());
+        for _ in 0..ENOUGH {
+            match self.shared.tun.read(input) {
+                Ok(len) => self.handle(&mut input[..len]),
+                Err(error) => {
+                    result = Err(error);
+                    break;
                 }
-                train.push(datagram);
             }
         }
-        self.cuts_runs &= train.send(&self.link, session);
+        self.train.leave(&self.link);
+        result
+    }
+
+    /// Loads what one read gave: one packet, or one super-packet.
+    fn handle(&mut self, input: &mut [u8]) {
+        let counters = &self.shared.counters;
+        let snapshot = self.shared.snapshot.load();
+        let Some((head, packet)) = input.split_first_chunk_mut::<OFFLOAD_LEN>() else {
+            return counters.drop_packet(DropReason::Malformed);
+        };
+        match Offload::decode(head).and_then(|offload| Ok((route(&snapshot, packet)?, offload))) {
+            Ok((session, offload)) => {
+                if let Err((reason, count)) = self.load(session, packet, &offload) {
+                    session.counters().drop_packets(reason, count);
+                }
+            }
+            Err(reason) => counters.drop_packet(reason),
+        }
+    }
+
+    /// Error: why how many packets were dropped.
+    fn load(
+        &mut self,
+        session: &Arc<Outgoing>,
+        packet: &mut [u8],
+        offload: &Offload,
+    ) -> Result<(), (DropReason, usize)> {
+        let Some(cut) = &offload.cut else {
+            let checksum = settle(packet, offload.checksum).map_err(|reason| (reason, 1))?;
+            let number = session.reserve(1).map_err(|reason| (reason, 1))?;
+            let write = |slot: &mut [u8]| slot.copy_from_slice(packet);
+            let what = (checksum, packet.len());
+            return self.train.load(&self.link, session, number, what, write).map_err(|reason| (reason, 1));
+        };
+        let mut split = Split::new(packet, cut).map_err(|reason| (reason, 1))?;
+        let count = split.count();
+        let first = session.reserve(count).map_err(|reason| (reason, count))?;
+        for (at, number) in (0..count).zip(first..) {
+            let what = (Checksum::Partial, split.len(at));
+            let write = |slot: &mut [u8]| split.write(at, slot);
+            self.train
+                .load(&self.link, session, number, what, write)
+                .map_err(|reason| (reason, count - at))?;
+        }
+        Ok(())
     }
 }
 
-/// Seals each slot in place, under consecutive numbers.
-fn seal_slots(session: &Outgoing, slots: &mut [[u8; SLOT]], sizes: &[usize]) -> Result<(), DropReason> {
-    if sizes.iter().any(|size| size + OVERHEAD > SLOT) {
-        return Err(DropReason::TooBig);
+/// Leaves a checksum partial if the receiver will find the same place for it; else completes it.
+fn settle(packet: &mut [u8], sum: Option<Sum>) -> Result<Checksum, DropReason> {
+    let Some(sum) = sum else { return Ok(Checksum::Complete) };
+    if Transport::locate(packet).is_some_and(|transport| Sum::of(&transport) == sum) {
+        return Ok(Checksum::Partial);
     }
-    let first = session.reserve(slots.len())?;
-    for ((number, slot), size) in (first..).zip(slots).zip(sizes) {
-        session.seal(Kind::Packet, number, &mut slot[..size + OVERHEAD])?;
-    }
-    Ok(())
+    let complete = checksum::complete(packet, sum.start, sum.field);
+    if complete { Ok(Checksum::Complete) } else { Err(DropReason::Malformed) }
 }

@@ -32,11 +32,12 @@ mod tests {
 
     use super::*;
     use crate::counters::{Counters, DropReason};
-    use crate::header::{HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
+    use crate::header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD};
     use crate::keys::{Aead, Secret};
     use crate::snapshot::SiteNo;
 
     const PAYLOAD: &[u8] = b"ringway";
+    const PACKET: Kind = Kind::Packet(Checksum::Complete);
 
     fn pair() -> (Outgoing, Incoming) {
         let (secret, counters) = (Secret::new([7; 48]), Arc::new(Counters::new()));
@@ -50,15 +51,15 @@ mod tests {
         outgoing.reserve((number - outgoing.packets()) as usize).unwrap();
         let mut buffer = vec![0; PAYLOAD.len() + OVERHEAD];
         buffer[HEADER_LEN..][..PAYLOAD.len()].copy_from_slice(PAYLOAD);
-        outgoing.seal(Kind::Packet, outgoing.reserve(1).unwrap(), &mut buffer).unwrap();
+        outgoing.seal(PACKET, outgoing.reserve(1).unwrap(), &mut buffer).unwrap();
         buffer
     }
 
     fn open(incoming: &Incoming, datagram: &[u8]) -> Result<bool, DropReason> {
-        let (header, additional, sealed) = Header::split(datagram)?;
-        let mut plain = vec![0; sealed.len() - TAG_LEN];
-        let newest = incoming.open(&header, additional, sealed, &mut plain)?;
-        assert_eq!(plain, PAYLOAD);
+        let mut datagram = datagram.to_vec();
+        let (header, additional, sealed) = Header::split(&mut datagram)?;
+        let newest = incoming.open(&header, additional, sealed)?;
+        assert_eq!(&sealed[..PAYLOAD.len()], PAYLOAD);
         Ok(newest)
     }
 
@@ -100,9 +101,9 @@ mod tests {
         let mut forged = honest.clone();
         forged[2] = 1;
         assert_eq!(open(&incoming, &forged), Err(DropReason::Phase));
-        let far = Header { kind: Kind::Packet, phase: 2, index: 9, number: 2 * PACKETS_PER_PHASE };
+        let far = Header { kind: PACKET, phase: 2, index: 9, number: 2 * PACKETS_PER_PHASE };
         assert_eq!(open(&incoming, &[&far.encode()[..], &[0; 32]].concat()), Err(DropReason::Phase));
-        let next = Header { kind: Kind::Packet, phase: 1, index: 9, number: PACKETS_PER_PHASE };
+        let next = Header { kind: PACKET, phase: 1, index: 9, number: PACKETS_PER_PHASE };
         assert_eq!(open(&incoming, &[&next.encode()[..], &[0; 32]].concat()), Err(DropReason::Auth));
         assert_eq!(open(&incoming, &honest), Ok(true));
     }
@@ -112,7 +113,7 @@ mod tests {
         let (outgoing, _) = pair();
         assert_eq!(outgoing.reserve(PACKETS as usize), Ok(0));
         assert_eq!(outgoing.reserve(1), Err(DropReason::Exhausted));
-        assert_eq!(outgoing.seal(Kind::Packet, PACKETS, &mut [0; OVERHEAD]), Err(DropReason::Exhausted));
+        assert_eq!(outgoing.seal(PACKET, PACKETS, &mut [0; OVERHEAD]), Err(DropReason::Exhausted));
     }
 
     #[test]

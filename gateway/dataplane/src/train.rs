@@ -1,73 +1,116 @@
 //! [`Train`]: datagrams to one peer that leave in one sendmsg(2), cut apart by the kernel (UDP_SEGMENT, udp(7)).
 //!
-//! Owns which datagrams may travel together, and what is done and counted when the kernel refuses: a train
-//! that cannot be cut goes car by car, so that nothing is lost by having been joined.
+//! Owns the buffer that packets are sealed in, which datagrams may travel together, and what is done and
+//! counted when the kernel refuses: a train that cannot be cut goes car by car, so that nothing is lost by
+//! having been joined.
+//!
+//! ```text
+//!  loading ─► takes? ─► slot: packet written ─► couple: sealed ─► ... ─► leave
+//!                └─ no: leave first
+//! ```
 
-use std::io::IoSlice;
+use std::io;
+use std::sync::Arc;
 
-use crate::header::OVERHEAD;
+use crate::counters::DropReason;
+use crate::header::{Checksum, HEADER_LEN, Kind, OVERHEAD, TAG_LEN};
 use crate::link::{self, Link, MAX_SEGMENTS, MAX_SEND};
 use crate::session::Outgoing;
 
-/// Datagrams of one length, the last one perhaps shorter.
-pub(crate) struct Train<'a> {
-    cars: [IoSlice<'a>; MAX_SEGMENTS],
+/// Datagrams of one length behind each other, the last one perhaps shorter.
+pub(crate) struct Train {
+    bytes: Box<[u8]>,
+    len: usize,
+    session: Option<Arc<Outgoing>>,
     count: usize,
-    bytes: usize,
+    /// Length of the first car, and of the last.
+    first: usize,
+    last: usize,
+    /// One, once the kernel said that it cannot cut.
     most: usize,
 }
 
-impl<'a> Train<'a> {
-    /// An empty train; of one car only, if the kernel cannot cut them apart.
-    pub(crate) fn new(cut: bool) -> Train<'a> {
-        let most = if cut { MAX_SEGMENTS } else { 1 };
-        Train { cars: [IoSlice::new(&[]); MAX_SEGMENTS], count: 0, bytes: 0, most }
+impl Train {
+    pub(crate) fn new() -> Train {
+        let bytes = vec![0; MAX_SEND].into();
+        Train { bytes, len: 0, session: None, count: 0, first: 0, last: 0, most: MAX_SEGMENTS }
     }
 
-    /// True if `datagram` may follow: only the last may be shorter than the first.
-    pub(crate) fn takes(&self, datagram: &[u8]) -> bool {
-        let Some(last) = self.count.checked_sub(1).map(|last| self.cars[last].len()) else { return true };
-        let first = self.cars[0].len();
-        self.count < self.most
-            && last == first
-            && datagram.len() <= first
-            && self.bytes + datagram.len() <= MAX_SEND
+    /// Seals one more packet of `session`, of `packet` bytes, which `write` puts where it is told. What may not
+    /// travel with it leaves before. Errors: [`DropReason::TooBig`], [`DropReason::Exhausted`].
+    pub(crate) fn load(
+        &mut self,
+        link: &Link<'_>,
+        session: &Arc<Outgoing>,
+        number: u64,
+        (checksum, packet): (Checksum, usize),
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), DropReason> {
+        let len = packet + OVERHEAD;
+        if len > MAX_SEND {
+            return Err(DropReason::TooBig);
+        }
+        if !self.takes(session, len) {
+            self.leave(link);
+        }
+        let car = &mut self.bytes[self.len..self.len + len];
+        write(&mut car[HEADER_LEN..len - TAG_LEN]);
+        session.seal(Kind::Packet(checksum), number, car)?;
+        self.couple(session, len);
+        Ok(())
     }
 
-    /// Appends a datagram that the train [`Train::takes`].
-    pub(crate) fn push(&mut self, datagram: &'a [u8]) {
-        self.cars[self.count] = IoSlice::new(datagram);
+    /// True if a datagram of `len` bytes may follow: only the last may be shorter than the first.
+    fn takes(&self, session: &Arc<Outgoing>, len: usize) -> bool {
+        let Some(ours) = &self.session else { return true };
+        Arc::ptr_eq(ours, session)
+            && self.count < self.most
+            && self.last == self.first
+            && len <= self.first
+            && self.len + len <= MAX_SEND
+    }
+
+    fn couple(&mut self, session: &Arc<Outgoing>, len: usize) {
+        if self.session.is_none() {
+            (self.session, self.first) = (Some(session.clone()), len);
+        }
+        self.last = len;
+        self.len += len;
         self.count += 1;
-        self.bytes += datagram.len();
     }
 
-    /// Sends and counts. False if the kernel can cut no runs at all.
-    pub(crate) fn send(&self, link: &Link<'_>, session: &Outgoing) -> bool {
-        let (cars, path) = (&self.cars[..self.count], session.path());
-        let segment = if self.count > 1 { u16::try_from(cars[0].len()).ok() } else { None };
-        let error = match link.send(&path, cars, segment) {
-            Ok(()) => {
-                session.counters().sent(self.count, self.bytes - self.count * OVERHEAD);
-                return true;
-            }
-            Err(error) => error,
-        };
-        match error.raw_os_error() {
+    /// Sends and counts what was loaded.
+    pub(crate) fn leave(&mut self, link: &Link<'_>) {
+        let (len, count) = (std::mem::take(&mut self.len), std::mem::take(&mut self.count));
+        let Some(session) = self.session.take() else { return };
+        let bytes = &self.bytes[..len];
+        if count == 1 {
+            return told(&session, 1, len, link.send(&session.path(), bytes, None));
+        }
+        let sent = link.send(&session.path(), bytes, u16::try_from(self.first).ok());
+        match sent.as_ref().err().and_then(io::Error::raw_os_error) {
             // EIO: the device cannot checksum the pieces. The others: a piece is larger than the path takes
             // in one frame; alone it will be fragmented.
-            Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE) if segment.is_some() => {
-                for car in cars {
-                    let mut alone = Train::new(false);
-                    alone.push(car);
-                    alone.send(link, session);
+            Some(error @ (libc::EIO | libc::EINVAL | libc::EMSGSIZE)) => {
+                if error == libc::EIO {
+                    self.most = 1;
                 }
-                error.raw_os_error() != Some(libc::EIO)
+                for car in bytes.chunks(self.first) {
+                    told(&session, 1, car.len(), link.send(&session.path(), car, None));
+                }
             }
-            _ => {
-                if let Some(reason) = link::lost_by(&error) {
-                    session.counters().drop_packets(reason, self.count);
-                }
-                true
+            _ => told(&session, count, len, sent),
+        }
+    }
+}
+
+/// Counts what the kernel told of `count` datagrams.
+fn told(session: &Outgoing, count: usize, bytes: usize, sent: io::Result<()>) {
+    match sent {
+        Ok(()) => session.counters().sent(count, bytes - count * OVERHEAD),
+        Err(error) => {
+            if let Some(reason) = link::lost_by(&error) {
+                session.counters().drop_packets(reason, count);
             }
         }
     }
@@ -76,29 +119,45 @@ impl<'a> Train<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::Counters;
+    use crate::keys::{Aead, Secret};
+    use crate::session::Path;
+
+    fn session() -> Arc<Outgoing> {
+        let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
+        let secret = Secret::new([7; 48]);
+        Arc::new(Outgoing::new(9, Aead::Aes128Gcm, &secret, path, Arc::new(Counters::new())))
+    }
 
     #[test]
     fn only_the_last_car_is_shorter() {
-        let (long, short, longer) = ([0; 100], [0; 60], [0; 101]);
-        let mut train = Train::new(true);
-        assert!(train.takes(&longer));
-        train.push(&long);
-        assert!(train.takes(&long) && train.takes(&short) && !train.takes(&longer));
-        train.push(&short);
-        assert!(!train.takes(&short) && !train.takes(&long));
+        let (session, mut train) = (session(), Train::new());
+        assert!(train.takes(&session, 101));
+        train.couple(&session, 100);
+        assert!(train.takes(&session, 100) && train.takes(&session, 60) && !train.takes(&session, 101));
+        train.couple(&session, 60);
+        assert!(!train.takes(&session, 60) && !train.takes(&session, 100));
+    }
+
+    #[test]
+    fn a_train_goes_to_one_peer() {
+        let mut train = Train::new();
+        train.couple(&session(), 100);
+        assert!(!train.takes(&session(), 100));
     }
 
     #[test]
     fn a_train_ends_where_the_kernel_would_refuse_it() {
-        let fill = |car: &[u8], cut| {
-            let mut train = Train::new(cut);
-            while train.takes(car) {
-                train.push(car);
+        let fill = |len, most| {
+            let (session, mut train) = (session(), Train::new());
+            train.most = most;
+            while train.takes(&session, len) {
+                train.couple(&session, len);
             }
             train.count
         };
-        assert_eq!(fill(&[0; 100], true), MAX_SEGMENTS);
-        assert_eq!(fill(&[0; 1452], true), MAX_SEND / 1452);
-        assert_eq!(fill(&[0; 100], false), 1);
+        assert_eq!(fill(100, MAX_SEGMENTS), MAX_SEGMENTS);
+        assert_eq!(fill(1452, MAX_SEGMENTS), MAX_SEND / 1452);
+        assert_eq!(fill(100, 1), 1);
     }
 }

@@ -115,15 +115,14 @@ impl Incoming {
         self.reports.take(now)
     }
 
-    /// Opens a packet, split by [`Header::split`], into `plain`, which is as long as `sealed` without its tag.
-    /// True if its number is the highest so far. Only one thread may open. Errors: [`DropReason::Phase`],
-    /// [`DropReason::Replay`], [`DropReason::Auth`]; a packet that fails changes nothing.
+    /// Opens a packet, split by [`Header::split`], in place: the payload is `sealed` without its tag. True if
+    /// its number is the highest so far. Only one thread may open. Errors: [`DropReason::Phase`],
+    /// [`DropReason::Replay`], [`DropReason::Auth`]; a packet that fails changes nothing but its own bytes.
     pub fn open(
         &self,
         header: &Header,
         additional: &[u8; HEADER_LEN],
-        sealed: &[u8],
-        plain: &mut [u8],
+        sealed: &mut [u8],
     ) -> Result<bool, DropReason> {
         let phases = self.phases.load();
         if phase_of(header.number) != Some(header.phase) {
@@ -133,7 +132,7 @@ impl Incoming {
         if !self.window.admits(header.number) {
             return Err(DropReason::Replay);
         }
-        if !key.open(header.number, additional, sealed, plain) {
+        if !key.open(header.number, additional, sealed) {
             return Err(DropReason::Auth);
         }
         if header.phase > phases.number() {

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use class::Class;
 use craft::{Crafted, Dice};
-use ringway_dataplane::{DropReason, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN, admit, route};
+use ringway_dataplane::{Checksum, DropReason, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN, admit, route};
 use world::{Weakness, World};
 
 /// Packets of each class, pair of gateways, family and direction.
@@ -157,15 +157,15 @@ fn seal(world: &World, from: usize, to: usize, packet: &[u8]) -> Vec<u8> {
     let session = &world.gateways[from].outgoing[&to];
     let mut buffer = vec![0; packet.len() + OVERHEAD];
     buffer[HEADER_LEN..][..packet.len()].copy_from_slice(packet);
-    session.seal(Kind::Packet, session.reserve(1).unwrap(), &mut buffer).unwrap();
+    session.seal(Kind::Packet(Checksum::Complete), session.reserve(1).unwrap(), &mut buffer).unwrap();
     buffer
 }
 
 fn open(world: &World, at: usize, datagram: &[u8]) -> Verdict {
     let snapshot = &world.gateways[at].snapshot;
-    let (header, additional, sealed) = Header::split(datagram)?;
+    let mut datagram = datagram.to_vec();
+    let (header, additional, sealed) = Header::split(&mut datagram)?;
     let session = snapshot.incoming(header.index).ok_or(DropReason::UnknownIndex)?;
-    let mut plain = vec![0; sealed.len() - TAG_LEN];
-    session.open(&header, additional, sealed, &mut plain)?;
-    admit(snapshot, session.site(), &plain).map(|()| at)
+    session.open(&header, additional, sealed)?;
+    admit(snapshot, session.site(), &sealed[..sealed.len() - TAG_LEN]).map(|()| at)
 }

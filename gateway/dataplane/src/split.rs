@@ -1,0 +1,122 @@
+//! [`Split`]: a super-packet from the TUN device, cut into the packets that it stands for. Pure.
+//!
+//! Owns what the kernel's segmentation would do (tcp_gso_segment, __udp_gso_segment): lengths, the IPv4
+//! identification and checksum, sequence numbers, flags. The transport checksums of the pieces are partial.
+//!
+//! ```text
+//!  +---------+-------------------------------+        +---------+------+  +---------+------+  +---------+---+
+//!  | headers | payload                       |   =>   | adapted | size |  | adapted | size |  | adapted |   |
+//!  +---------+-------------------------------+        +---------+------+  +---------+------+  +---------+---+
+//! ```
+//! One copy per byte: out of the buffer that was read, to where the piece is sealed.
+
+use crate::checksum::{add, pseudo_header, sum};
+use crate::counters::DropReason;
+use crate::ip::u16_at;
+use crate::offload::{Cut, Pieces};
+use crate::transport::{Protocol, Transport};
+
+// TCP flags (RFC 9293, section 3.1; RFC 3168, section 6.1.2).
+const FIN: u8 = 0x01;
+const PSH: u8 = 0x08;
+const CWR: u8 = 0x80;
+
+/// A super-packet, and how to adapt its headers to each piece.
+pub(crate) struct Split<'a> {
+    headers: &'a mut [u8],
+    payload: &'a [u8],
+    size: usize,
+    transport: Transport,
+    /// Of the IPv4 header without length, identification and checksum.
+    header_sum: u16,
+    /// Of the pseudo-header without the length.
+    pseudo_sum: u16,
+    first_id: u16,
+    first_sequence: u32,
+    flags: u8,
+}
+
+impl<'a> Split<'a> {
+    /// A super-packet that `ip` has let through. Error: [`DropReason::Malformed`], if it is not what `cut` says.
+    pub(crate) fn new(packet: &'a mut [u8], cut: &Cut) -> Result<Split<'a>, DropReason> {
+        let transport = Transport::locate(packet)
+            .filter(|transport| Pieces::of(transport) == cut.pieces && cut.size > 0)
+            .ok_or(DropReason::Malformed)?;
+        let pseudo_sum = pseudo_header(packet, &transport);
+        let (headers, payload) = packet.split_at_mut(transport.payload);
+        let first_id = u16_at(headers, 4) as u16;
+        let mut header_sum = 0;
+        if !transport.v6 {
+            headers[2..6].fill(0);
+            headers[10..12].fill(0);
+            header_sum = sum(&headers[..transport.start]);
+        }
+        let (mut first_sequence, mut flags) = (0, 0);
+        if transport.protocol == Protocol::Tcp {
+            let tcp = &headers[transport.start..];
+            first_sequence = tcp[4..8].iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+            flags = tcp[13];
+        }
+        let size = cut.size;
+        Ok(Split {
+            headers,
+            payload,
+            size,
+            transport,
+            header_sum,
+            pseudo_sum,
+            first_id,
+            first_sequence,
+            flags,
+        })
+    }
+
+    /// How many pieces there are: one at least.
+    pub(crate) fn count(&self) -> usize {
+        self.payload.len().div_ceil(self.size).max(1)
+    }
+
+    /// Bytes of piece `at`.
+    pub(crate) fn len(&self, at: usize) -> usize {
+        self.headers.len() + self.size.min(self.payload.len() - at * self.size)
+    }
+
+    /// Writes piece `at` to `out`, which is as long as it.
+    pub(crate) fn write(&mut self, at: usize, out: &mut [u8]) {
+        let offset = at * self.size;
+        let last = at + 1 == self.count();
+        self.adapt_ip(at, out.len());
+        let segment = (out.len() - self.transport.start) as u16;
+        let partial = add(self.pseudo_sum, segment).to_be_bytes();
+        let header = &mut self.headers[self.transport.start..];
+        match self.transport.protocol {
+            Protocol::Tcp => {
+                let sequence = self.first_sequence.wrapping_add(offset as u32);
+                header[4..8].copy_from_slice(&sequence.to_be_bytes());
+                header[13] = self.flags
+                    & !(if last { 0 } else { FIN | PSH })
+                    // The first piece reports the reduction (RFC 3168, section 6.1.2).
+                    & !(if at == 0 { 0 } else { CWR });
+            }
+            Protocol::Udp => header[4..6].copy_from_slice(&segment.to_be_bytes()),
+        }
+        let field = self.transport.protocol.checksum_at();
+        header[field..field + 2].copy_from_slice(&partial);
+        let (headers, payload) = out.split_at_mut(self.headers.len());
+        headers.copy_from_slice(self.headers);
+        payload.copy_from_slice(&self.payload[offset..][..payload.len()]);
+    }
+
+    fn adapt_ip(&mut self, at: usize, len: usize) {
+        // A piece is shorter than the packet, whose length fits.
+        let (header, len) = (&mut *self.headers, len as u16);
+        if self.transport.v6 {
+            return header[4..6].copy_from_slice(&(len - 40).to_be_bytes());
+        }
+        let id = self.first_id.wrapping_add(at as u16);
+        let checksum = !add(add(self.header_sum, len), id);
+        header[2..4].copy_from_slice(&len.to_be_bytes());
+        header[4..6].copy_from_slice(&id.to_be_bytes());
+        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    }
+}

@@ -1,0 +1,110 @@
+//! [`Transport`]: where TCP or UDP lies in a packet, if nothing is in the way.
+//!
+//! Owns the one parse that sender and receiver of a partial checksum must agree on. A packet that it finds
+//! nothing in is not bad: it only travels alone, and with a complete checksum.
+
+use crate::ip::u16_at;
+
+/// The protocols that the kernel cuts and joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    /// IANA protocol number.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+        }
+    }
+
+    /// Where the checksum lies in the header (RFC 9293, section 3.1; RFC 768).
+    pub(crate) fn checksum_at(self) -> usize {
+        match self {
+            Protocol::Tcp => 16,
+            Protocol::Udp => 6,
+        }
+    }
+}
+
+/// Offsets in a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Transport {
+    pub(crate) v6: bool,
+    pub(crate) protocol: Protocol,
+    /// Where the TCP or UDP header starts.
+    pub(crate) start: usize,
+    /// Where it ends.
+    pub(crate) payload: usize,
+}
+
+impl Transport {
+    /// Finds TCP or UDP in a packet that `ip` has let through: whole, not behind extension headers, and as
+    /// long as it says itself.
+    pub(crate) fn locate(packet: &[u8]) -> Option<Transport> {
+        let (v6, number, start) = match packet.first()? >> 4 {
+            4 if u16_at(packet, 6) & 0x3fff == 0 => (false, *packet.get(9)?, usize::from(packet[0] & 15) * 4),
+            6 => (true, *packet.get(6)?, 40),
+            _ => return None,
+        };
+        let segment = packet.get(start..)?;
+        let (protocol, header_len) = match number {
+            6 => (Protocol::Tcp, usize::from(segment.get(12)? >> 4) * 4),
+            17 if u16_at(segment, 4) == segment.len() => (Protocol::Udp, 8),
+            _ => return None,
+        };
+        let least = if protocol == Protocol::Tcp { 20 } else { 8 };
+        let fits = start >= 20 && (least..=segment.len()).contains(&header_len);
+        fits.then_some(Transport { v6, protocol, start, payload: start + header_len })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn udp_v4(payload: usize) -> Vec<u8> {
+        let mut packet = vec![0; 28 + payload];
+        (packet[0], packet[9]) = (0x45, 17);
+        packet[24..26].copy_from_slice(&(8 + payload as u16).to_be_bytes());
+        packet
+    }
+
+    #[test]
+    fn finds_what_lies_open() {
+        let found = Transport { v6: false, protocol: Protocol::Udp, start: 20, payload: 28 };
+        assert_eq!(Transport::locate(&udp_v4(5)), Some(found));
+        let mut tcp = vec![0; 80];
+        (tcp[0], tcp[6], tcp[52]) = (0x60, 6, 0x80);
+        let found = Transport { v6: true, protocol: Protocol::Tcp, start: 40, payload: 72 };
+        assert_eq!(Transport::locate(&tcp), Some(found));
+    }
+
+    #[test]
+    fn finds_nothing_in_fragments_and_what_contradicts_itself() {
+        for (at, value) in [(6, 0x20), (7, 1), (9, 1), (24, 1), (25, 12), (0, 0x46), (0, 0x55), (0, 0x44)] {
+            let mut packet = udp_v4(5);
+            packet[at] = value;
+            assert_eq!(Transport::locate(&packet), None, "byte {at} = {value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_located_in_bounds(mut packet in proptest::collection::vec(any::<u8>(), 0..120),
+                                           first in proptest::sample::select(vec![0x45u8, 0x4f, 0x60]), tcp: bool) {
+            if packet.len() > 20 {
+                packet[0] = first;
+                packet[if first == 0x60 { 6 } else { 9 }] = if tcp { 6 } else { 17 };
+            }
+            if let Some(found) = Transport::locate(&packet) {
+                prop_assert!(found.start + 8 <= found.payload && found.payload <= packet.len());
+            }
+        }
+    }
+}
