@@ -104,7 +104,10 @@ fn two_laboratories_live_side_by_side_and_go_without_a_trace() {
 
     let (pids_one, pids_two) = (one.gateway_pids(), two.gateway_pids());
     assert!(one.says(&["up"]).contains("already"));
-    assert_eq!(one.gateway_pids(), pids_one, "a second `up` leaves a running laboratory alone");
+    assert!(wan_filter(&one).contains("drop"));
+    assert!(one.says(&["up", "--no-wan-filter"]).contains("already"));
+    assert!(!wan_filter(&one).contains("drop"), "an option given later counts too");
+    assert_eq!(one.gateway_pids(), pids_one, "a second `up` leaves running gateways alone");
     one.says(&["down"]);
     one.assert_gone();
     assert_eq!(two.gateway_pids(), pids_two, "removing one laboratory leaves the other alone");
@@ -152,6 +155,10 @@ fn an_interrupted_demonstration_fails_and_leaves_nothing() {
     let output = demo.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
     lab.assert_gone();
+}
+
+fn wan_filter(lab: &Named) -> String {
+    lab.says(&["exec", "wan", "--", "nft", "list", "table", "inet", "wan"])
 }
 
 /// What `command` prints when `input` is on its stdin.

@@ -70,8 +70,7 @@ impl Lab {
         match State::load(&topology) {
             Ok(Some(state)) if state.phase == Phase::Ready && is_whole(&topology)? => {
                 let mut lab = Lab { topology, state };
-                let started = lab.start_the_stopped()?;
-                lab.wait_until_joined()?;
+                let started = lab.complete(options)?;
                 return Ok((lab, Raised::WasThere(started)));
             }
             Ok(None) => (),
@@ -200,6 +199,17 @@ impl Lab {
         self.wait_until_joined()?;
         self.state.phase = Phase::Ready;
         self.state.save(&self.topology)
+    }
+
+    fn complete(&mut self, options: Options) -> Result<Vec<String>> {
+        if self.state.wan_filter != options.wan_filter {
+            wan::install(self.node("wan")?, options.wan_filter)?;
+        }
+        self.state = State { binary: options.binary, wan_filter: options.wan_filter, ..self.state.clone() };
+        self.state.save(&self.topology)?;
+        let started = self.start_the_stopped()?;
+        self.wait_until_joined()?;
+        Ok(started)
     }
 
     fn start_the_stopped(&mut self) -> Result<Vec<String>> {

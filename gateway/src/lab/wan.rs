@@ -17,11 +17,13 @@ pub struct Leaks {
     pub destinations: u64,
 }
 
-/// Installs the filter. Private means RFC 1918 and RFC 4193.
+/// Installs the filter, in the place of an earlier one. Private means RFC 1918 and RFC 4193.
 pub fn install(wan: &Node, drops: bool) -> Result<()> {
     let verdict = if drops { "drop" } else { "" };
     let rules = format!(
-        "table inet wan {{
+        "table inet wan
+        delete table inet wan
+        table inet wan {{
             counter sources {{ }}
             counter destinations {{ }}
             chain arriving {{
