@@ -15,6 +15,7 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
     for ruling in rulings.iter().filter(|ruling| ruling.is_available()) {
         authorized.entry((ruling.org.clone(), ruling.site.clone())).or_default().push(ruling.prefix);
     }
+    let conflicted = rulings.iter().filter(|ruling| !ruling.is_available()).map(|ruling| ruling.prefix);
     let mut gateways: BTreeMap<_, _> = config.records().flat_map(accepted).collect();
     gateways.remove(&config.id);
     Membership {
@@ -22,6 +23,7 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
         site: config.site.clone(),
         gateways,
         authorized,
+        conflicted: conflicted.collect(),
         records: config.records().map(|record| (record.org.clone(), record.digest)).collect(),
     }
 }

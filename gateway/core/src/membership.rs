@@ -20,6 +20,8 @@ pub struct Membership {
     pub gateways: BTreeMap<GatewayId, GatewayInfo>,
     /// Prefixes ruled available, by site; the own site's included. A missing entry means none.
     pub authorized: BTreeMap<(OrgId, SiteId), Vec<Prefix>>,
+    /// Prefixes of any member that are in conflict, and so nobody's: claims of them are refused as that.
+    pub conflicted: Vec<Prefix>,
     /// Fingerprints of the member records this is made of.
     pub records: BTreeMap<OrgId, Digest>,
 }

@@ -20,8 +20,11 @@ pub(crate) fn admit(
         return Err(Reason::OwnSite);
     }
     let authorized = membership.prefixes(&peer.org, site);
-    match authorized.iter().any(|whole| whole.covers(prefix)) {
-        true => Ok(()),
+    if authorized.iter().any(|whole| whole.covers(prefix)) {
+        return Ok(());
+    }
+    match membership.conflicted.iter().any(|whole| whole.overlaps(prefix)) {
+        true => Err(Reason::Conflicted),
         false => Err(Reason::NotAuthorized),
     }
 }
@@ -75,6 +78,7 @@ mod tests {
                 (site("b", "east"), vec![prefix("10.2.0.0/16"), prefix("fd00:2::/48")]),
             ]
             .into(),
+            conflicted: vec![prefix("10.9.0.0/16")],
             records: BTreeMap::new(),
         }
     }
@@ -90,6 +94,7 @@ mod tests {
             assert!(judge("east", outside).is_err(), "{outside}");
         }
         assert_eq!(judge("west", "10.2.0.0/16"), Err(Reason::NotAuthorized), "no list means none, never all");
+        assert_eq!(judge("east", "10.9.1.0/24"), Err(Reason::Conflicted), "told apart for the operator");
     }
 
     #[test]

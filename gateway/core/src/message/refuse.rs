@@ -39,6 +39,8 @@ pub enum Reason {
     OldSerial,
     /// 5: the message could not be read; everything the session had claimed is withdrawn.
     Malformed,
+    /// 6: in conflict with another member's prefix, or with a range that the receiver keeps for itself.
+    Conflicted,
     /// A number that a later version uses.
     Other(u16),
 }
@@ -51,6 +53,7 @@ impl From<u16> for Reason {
             3 => Self::TooMany,
             4 => Self::OldSerial,
             5 => Self::Malformed,
+            6 => Self::Conflicted,
             other => Self::Other(other),
         }
     }
@@ -64,6 +67,7 @@ impl From<Reason> for u16 {
             Reason::TooMany => 3,
             Reason::OldSerial => 4,
             Reason::Malformed => 5,
+            Reason::Conflicted => 6,
             Reason::Other(other) => other,
         }
     }
@@ -77,6 +81,7 @@ impl fmt::Display for Reason {
             Self::TooMany => f.write_str("too many prefixes"),
             Self::OldSerial => f.write_str("older than the last announcement"),
             Self::Malformed => f.write_str("announcement could not be read"),
+            Self::Conflicted => f.write_str("in conflict with another claim (see `ringway check`)"),
             Self::Other(number) => write!(f, "reason {number}"),
         }
     }

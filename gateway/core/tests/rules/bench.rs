@@ -54,6 +54,7 @@ pub(crate) fn membership() -> Membership {
             list("z", "west", "10.3.0.0/16"),
         ]
         .into(),
+        conflicted: Vec::new(),
         records: [record("a"), record("m"), record("z")].into(),
     }
 }

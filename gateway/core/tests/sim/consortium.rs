@@ -71,6 +71,7 @@ pub(crate) fn membership(me: &GatewayId, site: &SiteId, records: &Records) -> Me
         authorized: sites
             .map(|(org, (site, prefixes))| ((org.clone(), site.clone()), prefixes.clone()))
             .collect(),
+        conflicted: Vec::new(),
         records: records.values().map(|record| (record.org.clone(), digest(record))).collect(),
     }
 }
