@@ -26,6 +26,7 @@ mod liveness;
 mod rib;
 mod rng;
 mod session;
+mod timers;
 mod tunnel;
 
 pub use action::Action;

@@ -14,6 +14,7 @@ use ringway_config::GatewayId;
 use crate::context::Context;
 use crate::rib;
 use crate::status::{self, Status};
+use crate::timers::Timers;
 use crate::tunnel::Tunnel;
 use crate::{
     Action, BootId, ByeCode, ConnId, DialId, Fib, FieldError, Kind, Membership, Message, SessionIndex,
@@ -54,6 +55,7 @@ pub struct DialError {
 pub struct Mesh {
     context: Context,
     tunnels: BTreeMap<GatewayId, Tunnel>,
+    timers: Timers,
     published: Fib,
     /// Set at shutdown: when the sessions are closed.
     leaving: Option<Instant>,
@@ -66,6 +68,7 @@ impl Mesh {
         let mut mesh = Self {
             context: Context::new(membership, settings, boot, seed),
             tunnels: BTreeMap::new(),
+            timers: Timers::default(),
             published: Fib::default(),
             leaving: None,
         };
@@ -80,9 +83,7 @@ impl Mesh {
         let records_changed = self.context.membership.records != membership.records;
         self.context.membership = membership;
         self.remove_tunnels(now);
-        for tunnel in self.tunnels.values_mut() {
-            tunnel.membership_changed(&mut self.context, records_changed, now);
-        }
+        self.on_all(|tunnel, context| tunnel.membership_changed(context, records_changed, now));
         self.add_tunnels(now);
         self.publish();
     }
@@ -96,20 +97,19 @@ impl Mesh {
         if answered == Some(None) {
             return self.context.close(conn, ByeCode::Replaced, "connected too late".into());
         }
-        let Some(tunnel) = self.tunnels.get_mut(&connected.peer) else {
+        if !self.tunnels.contains_key(&connected.peer) {
             let (code, reason) = self.context.no_member(&connected.peer);
             return self.context.close(conn, code, reason);
-        };
-        tunnel.connected(&mut self.context, conn, connected, now);
+        }
+        let peer = connected.peer.clone();
+        self.on_tunnel(&peer, |tunnel, context| tunnel.connected(context, conn, connected, now));
         self.publish();
     }
 
     /// A dial came to nothing.
     pub fn handle_dial_failed(&mut self, dial: DialId, error: DialError, now: Instant) {
         let Some(peer) = self.context.answered(dial) else { return };
-        if let Some(tunnel) = self.tunnels.get_mut(&peer) {
-            tunnel.dial_failed(&mut self.context, dial, error.text, now);
-        }
+        self.on_tunnel(&peer, |tunnel, context| tunnel.dial_failed(context, dial, error.text, now));
     }
 
     /// A control message came.
@@ -142,17 +142,15 @@ impl Mesh {
 
     /// Our own certificate changed: every tunnel that we can dial gets a new session, paced.
     pub fn handle_identity_changed(&mut self, now: Instant) {
-        for tunnel in self.tunnels.values_mut() {
-            tunnel.renew_soon(&mut self.context, now);
-        }
+        self.on_all(|tunnel, context| tunnel.renew_soon(context, now));
     }
 
     /// Boot or monotonic time jumped (suspend): nothing is known about the sessions any more.
     pub fn handle_clock_jump(&mut self, now: Instant) {
-        for tunnel in self.tunnels.values_mut() {
-            tunnel.cut_all(&mut self.context, ByeCode::ClockJump, "the clock jumped", now);
-            tunnel.dial_soon(&mut self.context, now);
-        }
+        self.on_all(|tunnel, context| {
+            tunnel.cut_all(context, ByeCode::ClockJump, "the clock jumped", now);
+            tunnel.dial_soon(context, now);
+        });
         self.publish();
     }
 
@@ -163,9 +161,7 @@ impl Mesh {
         }
         self.leaving = Some(now + self.context.settings.shutdown_grace);
         self.context.leaving = true;
-        for tunnel in self.tunnels.values_mut() {
-            tunnel.withdraw_all(&mut self.context);
-        }
+        self.on_all(Tunnel::withdraw_all);
     }
 
     /// [`Mesh::poll_timeout`]'s time has come (or not: calling it early does no harm).
@@ -173,18 +169,15 @@ impl Mesh {
         if self.leaving.is_some_and(|at| at <= now) {
             return self.leave(now);
         }
-        for tunnel in self.tunnels.values_mut() {
-            if tunnel.deadline(&self.context.settings).is_some_and(|at| at <= now) {
-                tunnel.timeout(&mut self.context, now);
-            }
+        for peer in self.timers.due(now) {
+            self.on_tunnel(&peer, |tunnel, context| tunnel.timeout(context, now));
         }
         self.publish();
     }
 
     /// When to call [`Mesh::handle_timeout`] at the latest. Ask again after every input.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let tunnels = self.tunnels.values().filter_map(|tunnel| tunnel.deadline(&self.context.settings));
-        tunnels.chain(self.leaving).min()
+        self.timers.next().into_iter().chain(self.leaving).min()
     }
 
     /// The next thing to do; poll until `None` after every input.
@@ -202,11 +195,23 @@ impl Mesh {
 
     fn on_conn(&mut self, conn: ConnId, handle: impl FnOnce(&mut Tunnel, &mut Context)) {
         // Unknown: closed by us a moment ago, while the shell's report was under way.
-        let Some(tunnel) = self.context.peer(conn).and_then(|peer| self.tunnels.get_mut(peer)) else {
-            return;
-        };
-        handle(tunnel, &mut self.context);
+        let Some(peer) = self.context.peer(conn).cloned() else { return };
+        self.on_tunnel(&peer, handle);
         self.publish();
+    }
+
+    /// The only ways to a tunnel: its timer is set after whatever it did.
+    fn on_tunnel(&mut self, peer: &GatewayId, handle: impl FnOnce(&mut Tunnel, &mut Context)) {
+        let Some(tunnel) = self.tunnels.get_mut(peer) else { return };
+        handle(tunnel, &mut self.context);
+        self.timers.set(peer, tunnel.deadline(&self.context.settings));
+    }
+
+    fn on_all(&mut self, mut handle: impl FnMut(&mut Tunnel, &mut Context)) {
+        for (peer, tunnel) in &mut self.tunnels {
+            handle(tunnel, &mut self.context);
+            self.timers.set(peer, tunnel.deadline(&self.context.settings));
+        }
     }
 
     fn remove_tunnels(&mut self, now: Instant) {
@@ -215,6 +220,7 @@ impl Mesh {
             self.tunnels.keys().filter(|peer| !accepted.contains_key(peer)).cloned().collect();
         for peer in removed {
             let Some(mut tunnel) = self.tunnels.remove(&peer) else { continue };
+            self.timers.set(&peer, None);
             let (code, reason) = self.context.no_member(&peer);
             tunnel.cut_all(&mut self.context, code, &reason, now);
             tunnel.stop_dialling(&mut self.context);
@@ -228,16 +234,17 @@ impl Mesh {
             .collect();
         for (peer, info) in added {
             let tunnel = Tunnel::new(peer.clone(), info, &mut self.context, now);
+            self.timers.set(&peer, tunnel.deadline(&self.context.settings));
             self.tunnels.insert(peer, tunnel);
         }
     }
 
     fn leave(&mut self, now: Instant) {
         self.leaving = None;
-        for (_, mut tunnel) in std::mem::take(&mut self.tunnels) {
-            tunnel.cut_all(&mut self.context, ByeCode::Shutdown, "shutting down", now);
-            tunnel.stop_dialling(&mut self.context);
-        }
+        self.on_all(|tunnel, context| {
+            tunnel.cut_all(context, ByeCode::Shutdown, "shutting down", now);
+            tunnel.stop_dialling(context);
+        });
         self.publish();
         self.context.act(Action::Drained);
     }

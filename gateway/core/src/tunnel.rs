@@ -150,7 +150,7 @@ impl Tunnel {
         }
     }
 
-    /// Ends every session and the dial under way.
+    /// Ends every session.
     pub(crate) fn cut_all(&mut self, context: &mut Context, code: ByeCode, reason: &str, now: Instant) {
         self.cut_those(context, |_| true, code, reason, now);
     }

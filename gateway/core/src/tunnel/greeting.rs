@@ -28,18 +28,19 @@ impl Tunnel {
             self.refused(context, "too many sessions at once".into(), now);
             return context.close(conn, ByeCode::TooMany, "too many sessions at once".into());
         }
-        let number = attempt.map_or(0, |attempt| attempt.number);
-        if new.role == Role::Dialler {
-            self.newest = self.newest.max(number);
-            self.expect_hello(context, now);
-        }
+        let (number, replaces) = match new.role {
+            Role::Accepter => (0, self.newest),
+            Role::Dialler => {
+                let next = self.newest.saturating_add(1);
+                let number = attempt.map_or(next, |attempt| attempt.number);
+                self.newest = self.newest.max(number);
+                self.expect_hello(context, now);
+                (number, number.saturating_sub(1))
+            }
+        };
         let index = context.open_session(conn, &self.peer);
         let aead = context.settings.aead;
         context.act(Action::InstallOpening { conn, index, aead });
-        let replaces = match new.role {
-            Role::Dialler => number.saturating_sub(1),
-            Role::Accepter => self.newest,
-        };
         let hello = our_hello(context, Lane { index, aead }, replaces);
         context.act(Action::Send { conn, message: Message::Hello(hello) });
         let stage = Stage::Greeting { deadline: now + context.settings.hello_timeout };

@@ -20,7 +20,7 @@ impl Tunnel {
             state: self.state(),
             since: now.saturating_duration_since(self.since),
             rtt: live.and_then(|live| live.liveness.rtt()),
-            last_error: self.last_error.clone(),
+            last_error: self.last_error.clone().or_else(|| self.waiting()),
             records_differ: live
                 .map(|live| differing(&context.membership.records, &live.records))
                 .unwrap_or_default(),
@@ -28,6 +28,12 @@ impl Tunnel {
             refused_by_peer: live.map(|live| live.refused_by_peer.refused.clone()).unwrap_or_default(),
             conn: self.active,
         }
+    }
+
+    /// Nothing went wrong, but nothing can be done from this end.
+    fn waiting(&self) -> Option<String> {
+        let waits = self.active.is_none() && !self.dialler.has_endpoints();
+        waits.then(|| "the peer's record names no endpoint: it has to dial us".to_owned())
     }
 
     fn state(&self) -> State {

@@ -205,6 +205,11 @@ impl World {
         ended
     }
 
+    /// How many events there were, or will be.
+    pub(crate) fn scheduled(&self) -> u64 {
+        self.scheduled
+    }
+
     pub(crate) fn violate(&mut self, text: String) {
         let at = self.now - self.start;
         self.violation.get_or_insert(Violation(format!("after {at:?}: {text}")));
