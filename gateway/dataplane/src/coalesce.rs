@@ -12,6 +12,8 @@
 //! Packets with complete checksums join only if these are right, and never those with partial ones.
 
 mod flow;
+#[cfg(test)]
+mod tests;
 
 use std::io::IoSlice;
 

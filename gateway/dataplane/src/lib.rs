@@ -26,6 +26,8 @@ mod admit;
 mod checksum;
 mod coalesce;
 mod counters;
+#[cfg(test)]
+mod craft;
 mod dataplane;
 mod egress;
 mod halt;

@@ -120,3 +120,80 @@ impl<'a> Split<'a> {
         header[10..12].copy_from_slice(&checksum.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::craft::{self, Shape, any_shape};
+
+    fn pieces_of(shape: &Shape) -> Pieces {
+        match (shape.tcp, shape.v6) {
+            (false, _) => Pieces::Udp,
+            (true, false) => Pieces::TcpV4,
+            (true, true) => Pieces::TcpV6,
+        }
+    }
+
+    /// All pieces of a super-packet, if it is one.
+    fn split(packet: &mut [u8], cut: &Cut) -> Option<Vec<Vec<u8>>> {
+        let mut split = Split::new(packet, cut).ok()?;
+        let count = split.count();
+        let piece = |at| {
+            let mut out = vec![0xee; split.len(at)];
+            split.write(at, &mut out);
+            out
+        };
+        Some((0..count).map(piece).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_are_the_packets_that_a_host_without_offload_would_send(
+            shape in any_shape(), len in 1usize..20_000, size in 48usize..9000, seed: u8,
+        ) {
+            let payload: Vec<u8> = (0..len).map(|at| (at as u8).wrapping_mul(31) ^ seed ^ (at >> 8) as u8).collect();
+            let cut = Cut { pieces: pieces_of(&shape), header_len: shape.headers(), size };
+            let pieces = split(&mut shape.packet(&payload), &cut).unwrap();
+            let last = len.div_ceil(size) - 1;
+            prop_assert_eq!(pieces.len(), last + 1);
+            for (at, (mut piece, chunk)) in pieces.into_iter().zip(payload.chunks(size)).enumerate() {
+                let alone = Shape {
+                    id: shape.id.wrapping_add(at as u16),
+                    sequence: shape.sequence.wrapping_add((at * size) as u32),
+                    flags: shape.flags & if at < last { !(FIN | PSH) } else { 0xff } & if at > 0 { !CWR } else { 0xff },
+                    ..shape.clone()
+                };
+                let mut expected = alone.packet(chunk);
+                craft::make_partial(&mut expected);
+                // 0 and 0xffff are the same sum.
+                prop_assert_eq!(piece.len(), expected.len());
+                craft::complete(&mut expected);
+                let transport = Transport::locate(&piece).unwrap();
+                let sum = crate::offload::Sum::of(&transport);
+                prop_assert!(crate::checksum::complete(&mut piece, sum.start, sum.field));
+                prop_assert!(craft::is_right(&piece));
+                prop_assert_eq!(piece, expected, "piece {}", at);
+            }
+        }
+
+        #[test]
+        fn whatever_the_kernel_says_is_cut_or_refused(
+            shape in any_shape(), payload in proptest::collection::vec(any::<u8>(), 0..300), size in 0usize..400,
+            header_len in 0usize..200, damage in proptest::collection::vec((0usize..80, any::<u8>()), 0..4),
+            kept in 0usize..400,
+        ) {
+            let mut packet = shape.packet(&payload);
+            packet.truncate(kept);
+            for (at, value) in damage {
+                if let Some(byte) = packet.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            for pieces in [Pieces::TcpV4, Pieces::TcpV6, Pieces::Udp] {
+                let _ = split(&mut packet.clone(), &Cut { pieces, header_len, size });
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod checksums;
 mod netns;
 mod pair;
 
@@ -10,6 +11,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use netns::Netns;
 use pair::{Gateway, Taken, Wan, pair};
 use ringway_dataplane::*;
 
@@ -18,11 +20,11 @@ fn ping(from: &Gateway, to: &str) {
     assert!(output.status.success(), "ping {to}: {}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// Sends `megabytes` from one gateway to the other over TCP and compares what arrives.
-fn transfer(from: &Gateway, to: &Gateway, address: &str, megabytes: usize) {
+/// Sends `megabytes` from one namespace to the other over TCP and compares what arrives.
+fn transfer(from: &Netns, to: &Netns, address: &str, megabytes: usize) {
     let address: SocketAddr = address.parse().unwrap();
-    let listener = to.netns.within(move || TcpListener::bind(address).unwrap());
-    let receiver = to.netns.spawn(move || {
+    let listener = to.within(move || TcpListener::bind(address).unwrap());
+    let receiver = to.spawn(move || {
         let (mut stream, mut sum, mut buffer) =
             (listener.accept().unwrap().0, (0u64, 0usize), vec![0; 1 << 16]);
         loop {
@@ -34,7 +36,7 @@ fn transfer(from: &Gateway, to: &Gateway, address: &str, megabytes: usize) {
     });
     let block: Vec<u8> = (0..1 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let expected = (0..megabytes).flat_map(|_| &block).fold(0, |sum, byte| mix(sum, *byte));
-    from.netns.within(move || {
+    from.within(move || {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap();
         (0..megabytes).for_each(|_| stream.write_all(&block).unwrap());
     });
@@ -53,8 +55,8 @@ fn hosts_reach_each_other_by_both_families_over_both_families() {
         let (left, right) = pair(aead, wan);
         ping(&left, "10.2.0.1");
         ping(&right, "fd00:1::1");
-        transfer(&left, &right, "10.2.0.1:7050", 8);
-        transfer(&right, &left, "[fd00:1::1]:7050", 8);
+        transfer(&left.netns, &right.netns, "10.2.0.1:7050", 8);
+        transfer(&right.netns, &left.netns, "[fd00:1::1]:7050", 8);
         left.assert_nothing_dropped();
         right.assert_nothing_dropped();
         assert_eq!(left.next_event(), Event::Proved { index: left.incoming.index() });
@@ -69,8 +71,8 @@ fn packets_larger_than_the_path_travel_in_fragments() {
         for gateway in [&left, &right] {
             gateway.netns.ip("link set wan mtu 1280");
         }
-        transfer(&left, &right, "10.2.0.1:7050", 2);
-        transfer(&right, &left, "[fd00:1::1]:7050", 2);
+        transfer(&left.netns, &right.netns, "10.2.0.1:7050", 2);
+        transfer(&right.netns, &left.netns, "[fd00:1::1]:7050", 2);
         left.assert_nothing_dropped();
         right.assert_nothing_dropped();
     }
@@ -83,7 +85,7 @@ fn a_device_that_cuts_nothing_is_sent_to_in_single_datagrams() {
         let output = gateway.netns.exec("ethtool -K wan gso off tso off tx off");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    transfer(&left, &right, "10.2.0.1:7050", 4);
+    transfer(&left.netns, &right.netns, "10.2.0.1:7050", 4);
     left.assert_nothing_dropped();
     right.assert_nothing_dropped();
 }
