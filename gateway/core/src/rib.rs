@@ -4,6 +4,7 @@
 //! inside the prefixes that the member record gives to the claiming gateway's site.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use ringway_config::{GatewayId, Prefix, SiteId};
 
@@ -33,22 +34,22 @@ pub(crate) fn admit(
 pub(crate) type Routes = BTreeMap<Prefix, (GatewayId, ConnId)>;
 
 /// One route per claimed prefix: the gateway that has it in the `standing` routes keeps it as long as it
-/// claims it; else the lowest identity gets it, so that a site's peers tend to take the same one.
+/// claims it; else the first claimant gets it. The claims come in the order of identities, so that a site's
+/// peers tend to take the same gateway.
 pub(crate) fn choose<'a>(
     claims: impl Iterator<Item = (Prefix, &'a GatewayId, ConnId)>,
     standing: &Routes,
 ) -> Routes {
-    let mut claims: Vec<_> = claims.collect();
-    claims.sort();
-    let of_one_prefix = claims.chunk_by(|(a, ..), (b, ..)| a == b);
-    let chosen = of_one_prefix.map(|claimants| {
-        let (prefix, ..) = claimants[0];
-        let holder = standing.get(&prefix).map(|(gateway, _)| gateway);
-        let held = claimants.iter().find(|(_, gateway, _)| Some(*gateway) == holder);
-        let (_, gateway, conn) = held.unwrap_or(&claimants[0]);
-        (prefix, ((*gateway).clone(), *conn))
-    });
-    chosen.collect()
+    let mut routes = Routes::new();
+    for (prefix, gateway, conn) in claims {
+        let holds = || standing.get(&prefix).is_some_and(|(holder, _)| holder == gateway);
+        match routes.entry(prefix) {
+            Entry::Vacant(free) => _ = free.insert((gateway.clone(), conn)),
+            Entry::Occupied(mut taken) if holds() => _ = taken.insert((gateway.clone(), conn)),
+            Entry::Occupied(_) => {}
+        }
+    }
+    routes
 }
 
 #[cfg(test)]

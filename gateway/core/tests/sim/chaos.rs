@@ -12,7 +12,7 @@ use crate::dice::Dice;
 use crate::world::{Event, World};
 
 /// How long a daemon is down at most, after it was stopped or died.
-pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(4);
+pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(3);
 
 /// Something that happens from outside.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::world::{Violation, World};
 use crate::{chaos, consortium, model};
 
 /// How long things happen, and how long the mesh has to settle after that.
-const CHAOS: Duration = Duration::from_secs(8);
+const CHAOS: Duration = Duration::from_secs(7);
 const CALM: Duration = Duration::from_secs(5);
 
 #[test]
