@@ -8,7 +8,8 @@
 //! ```
 //! Every datagram of a buffer is classified alone: the kernel appends a short QUIC packet to a run of data.
 //! A packet that fails is counted and ends nothing. Packets are opened in place and written to the TUN device
-//! from where they lie, before the next buffer is received.
+//! from where they lie: buffers are filled behind each other until the socket is empty, or no room is left,
+//! so that a super-packet which had to cross in two sends is one again.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +35,12 @@ use crate::transport::Transport;
 /// The kernel joins datagrams up to this many bytes.
 const BUFFER: usize = 0xffff;
 
+/// Bytes in which buffers lie behind each other: at least four, or many short ones.
+const ROOM: usize = 4 * BUFFER;
+
+/// Receives after which what was joined is written although more may be waiting.
+const ENOUGH: usize = 64;
+
 /// How long to leave a descriptor alone that fails for a reason that may pass.
 pub(crate) const BACK_OFF: Duration = Duration::from_millis(50);
 
@@ -42,16 +49,15 @@ pub(crate) const BACK_OFF: Duration = Duration::from_millis(50);
 struct Arrival {
     from: SocketAddr,
     to: Option<IpAddr>,
-    /// Since the thread started.
+    /// When the batch began, since the thread started.
     at: Duration,
 }
 
-/// What the datagrams of one buffer share, lookups that neighbours repeat among it.
+/// What the datagrams of neighbouring buffers share, lookups that they repeat among it.
 struct Batch<'b, 's, W> {
-    arrival: Arrival,
     snapshot: &'s Snapshot,
     gate: Gate<'s>,
-    /// The session of the last datagram, which was on its path.
+    /// The session of the buffer's last datagram, which was on its path.
     session: Option<&'s Arc<Incoming>>,
     joined: Coalesce<'b, W>,
 }
@@ -71,10 +77,10 @@ impl<'a, S: ControlSink> Receive<'a, S> {
 
     /// Receives until it is time to stop. Error: the socket is gone.
     pub(crate) fn run(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; BUFFER];
+        let mut room = vec![0; ROOM];
         while !self.shared.halt.is_set() {
-            match self.link.receive(&mut buffer) {
-                Ok((len, from, told)) => self.handle(&mut buffer[..len], from, told),
+            match self.drain(&mut room) {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     poll::wait(Some(self.shared.socket.as_fd()), self.shared.halt.signal(), None)?;
                 }
@@ -90,12 +96,9 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         Ok(())
     }
 
-    /// Handles what one recvmsg(2) gave: one datagram, or several of the same length and a last one.
-    fn handle(&mut self, buffer: &mut [u8], from: SocketAddr, told: Told) {
+    /// Handles what the socket has, as far as there is room. Error: the socket's, and nothing is left behind.
+    fn drain(&mut self, mut room: &mut [u8]) -> io::Result<()> {
         let shared = self.shared;
-        if buffer.is_empty() {
-            shared.counters.drop_packet(DropReason::Short);
-        }
         let snapshot = shared.snapshot.load();
         let write = |parts: &[IoSlice<'_>], packets| {
             // A device that is down refuses.
@@ -103,26 +106,56 @@ impl<'a, S: ControlSink> Receive<'a, S> {
                 shared.counters.drop_packets(DropReason::TunWrite, packets);
             }
         };
-        let mut batch = Batch {
-            arrival: Arrival { from, to: told.to, at: self.started.elapsed() },
-            snapshot: &snapshot,
-            gate: Gate::new(&snapshot),
-            session: None,
-            joined: Coalesce::new(shared.tun.joins_udp(), write),
-        };
-        for datagram in buffer.chunks_mut(told.segment.unwrap_or(BUFFER)) {
-            if header::is_data(datagram) {
-                self.handle_data(&mut batch, datagram);
-            } else if !self.sink.quic(datagram, from, told.to, told.ecn) {
-                shared.counters.drop_packet(DropReason::QuicQueueFull);
+        let at = self.started.elapsed();
+        let joined = Coalesce::new(shared.tun.joins_udp(), write);
+        let gate = Gate::new(&snapshot);
+        let mut batch = Batch { snapshot: &snapshot, gate, session: None, joined };
+        let mut result = Ok(());
+        for _ in 0..ENOUGH {
+            let Some(next) = room.get_mut(..BUFFER) else { break };
+            match self.link.receive(next) {
+                Ok((len, from, told)) => {
+                    let (buffer, rest) = room.split_at_mut(len);
+                    room = rest;
+                    let arrival = Arrival { from, to: told.to, at };
+                    self.handle(&mut batch, buffer, &arrival, told);
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
             }
         }
         batch.joined.flush();
+        result
+    }
+
+    /// Handles what one recvmsg(2) gave: one datagram, or several of the same length and a last one.
+    fn handle<'b, W: FnMut(&[IoSlice<'_>], usize)>(
+        &mut self,
+        batch: &mut Batch<'b, '_, W>,
+        buffer: &'b mut [u8],
+        arrival: &Arrival,
+        told: Told,
+    ) {
+        let counters = &self.shared.counters;
+        if buffer.is_empty() {
+            counters.drop_packet(DropReason::Short);
+        }
+        batch.session = None;
+        for datagram in buffer.chunks_mut(told.segment.unwrap_or(BUFFER)) {
+            if header::is_data(datagram) {
+                self.handle_data(batch, arrival, datagram);
+            } else if !self.sink.quic(datagram, arrival.from, arrival.to, told.ecn) {
+                counters.drop_packet(DropReason::QuicQueueFull);
+            }
+        }
     }
 
     fn handle_data<'b, W: FnMut(&[IoSlice<'_>], usize)>(
         &mut self,
         batch: &mut Batch<'b, '_, W>,
+        arrival: &Arrival,
         datagram: &'b mut [u8],
     ) {
         let counters = &self.shared.counters;
@@ -134,7 +167,7 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         let Some(session) = known.or_else(|| batch.snapshot.incoming(header.index)) else {
             return counters.drop_packet(DropReason::UnknownIndex);
         };
-        if let Err(reason) = self.accept(batch, session, known.is_some(), datagram) {
+        if let Err(reason) = self.accept(batch, arrival, session, known.is_some(), datagram) {
             session.counters().drop_packet(reason);
         }
     }
@@ -143,19 +176,19 @@ impl<'a, S: ControlSink> Receive<'a, S> {
     fn accept<'b, 's, W: FnMut(&[IoSlice<'_>], usize)>(
         &mut self,
         batch: &mut Batch<'b, 's, W>,
+        arrival: &Arrival,
         session: &'s Arc<Incoming>,
         on_path: bool,
         datagram: &'b mut [u8],
     ) -> Result<(), DropReason> {
-        let arrival = batch.arrival;
         let on_path = on_path || session.expect_from(arrival.from, arrival.at)?;
         batch.session = on_path.then_some(session);
         let (header, additional, sealed) = Header::split(datagram)?;
         let newest = session.open(&header, additional, sealed)?;
-        self.tell(session, on_path, newest, &arrival);
+        self.tell(session, on_path, newest, arrival);
         let payload = HEADER_LEN..datagram.len() - TAG_LEN;
         let Kind::Packet(checksum) = header.kind else {
-            return self.accept_probe(session, &datagram[payload], &arrival);
+            return self.accept_probe(session, &datagram[payload], arrival);
         };
         let packet = &datagram[payload.clone()];
         batch.gate.admit(session.site(), packet)?;

@@ -85,8 +85,7 @@ fn stream(from: &Netns, to: &Netns, bind: &str, address: &str) {
 
 /// How many packets the kernel of a host found to have a wrong TCP or UDP checksum.
 fn wrong_checksums(netns: &Netns) -> u64 {
-    let output =
-        netns.exec("nstat -asz TcpInCsumErrors UdpInCsumErrors Udp6InCsumErrors");
+    let output = netns.exec("nstat -asz TcpInCsumErrors UdpInCsumErrors Udp6InCsumErrors");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let counts = text.lines().filter(|line| line.contains("CsumErrors"));
     let counts: Vec<u64> =
