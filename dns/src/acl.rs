@@ -4,28 +4,21 @@ use std::net::IpAddr;
 
 use ringway_config::Prefix;
 
+use crate::prefixes::PrefixSet;
+
 /// The prefixes whose hosts are answered: the own site's, and those of all members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Acl {
-    /// Ordered, none inside another.
-    prefixes: Vec<Prefix>,
-}
+pub struct Acl(PrefixSet);
 
 impl Acl {
     /// Answers `prefixes` and nobody else.
     pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Acl {
-        let mut prefixes: Vec<Prefix> = prefixes.into_iter().collect();
-        // Sorted by first address, then length: whatever covers a prefix stands before it.
-        prefixes.sort_unstable();
-        prefixes.dedup_by(|later, kept| kept.covers(later));
-        Acl { prefixes }
+        Acl(PrefixSet::new(prefixes))
     }
 
     /// True if `asker` is answered.
     pub fn admits(&self, asker: IpAddr) -> bool {
-        let asker = asker.to_canonical();
-        let after = self.prefixes.partition_point(|prefix| prefix.address() <= asker);
-        after.checked_sub(1).is_some_and(|last| self.prefixes[last].contains(asker))
+        self.0.contains(asker)
     }
 }
 

@@ -1,23 +1,34 @@
 //! [`answer`]: zones and a message in, the response out; no sockets, no clock.
 //!
 //! ```text
-//! bytes ─► query (what is asked, may it be answered) ─► lookup (RFC 1034, 4.3.2) ─► write (bytes, truncation)
+//!                                        ┌─► fast (what is ready, copied)
+//! bytes ─► query (what is asked, and how) ┴─► lookup (RFC 1034, 4.3.2) ─► write (bytes, truncation)
 //! ```
 //! Who may ask at all was decided before ([`crate::acl`]).
 
+mod fast;
 mod lookup;
+mod opt;
 mod query;
 mod reply;
+mod reverse;
 mod write;
 
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod service;
 
+use std::net::IpAddr;
+
+use opt::Opt;
 use query::{Query, Unfit};
-use reply::Reply;
+use reply::{Reply, ede};
+use write::About;
 
+use crate::cookie::{COOKIE, CookieJar};
 use crate::rdata::kind;
 use crate::zones::ZoneSet;
 
@@ -50,6 +61,44 @@ pub enum Outcome {
     Silent,
     /// Answered with this response code.
     Answered(u16),
+    /// The asker has had enough: not answered, or only told to ask over TCP.
+    Limited {
+        /// Whether there is a response to send.
+        told: bool,
+    },
+}
+
+impl Outcome {
+    /// True if there is a response to send.
+    pub(crate) fn is_sent(self) -> bool {
+        matches!(self, Outcome::Answered(_) | Outcome::Limited { told: true })
+    }
+}
+
+/// Whether a question over UDP is answered, decided before any work is done for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answered.
+    Answer,
+    /// Told to ask over TCP, in as many octets as it asked with.
+    Cut,
+    /// Dropped.
+    Drop,
+}
+
+/// Who asks, when, and what this server has to say in EDNS options.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The address that the question came from.
+    pub address: IpAddr,
+    /// How it came.
+    pub transport: Transport,
+    /// Seconds, for the age of cookies.
+    pub now: u32,
+    /// Completes and checks cookies; `None`: there are none.
+    pub cookies: Option<&'a CookieJar>,
+    /// This server's identifier (RFC 5001); empty: none.
+    pub nsid: &'a [u8],
 }
 
 /// Octets of the largest UDP answer: fits every path's MTU (DNS flag day 2020).
@@ -59,17 +108,55 @@ pub const MAX_UDP: usize = 1232;
 const CLASS_IN: u16 = 1;
 const CLASS_ANY: u16 = 255;
 
-/// Answers `message` from `zones` into `response`, which is overwritten.
+/// Answers `message` from `zones` into `response`, which is overwritten: no cookies, no identifier, no limit.
 pub fn answer(zones: &ZoneSet, message: &[u8], transport: Transport, response: &mut Vec<u8>) -> Outcome {
+    let address = IpAddr::from([0; 16]);
+    let asker = Asker { address, transport, now: 0, cookies: None, nsid: &[] };
+    answer_to(zones, message, &asker, || Verdict::Answer, response)
+}
+
+/// Answers `message` of `asker` from `zones` into `response`, which is overwritten. `verdict` is asked
+/// unless a cookie has proved the asker's address.
+pub fn answer_to(
+    zones: &ZoneSet,
+    message: &[u8],
+    asker: &Asker<'_>,
+    verdict: impl FnOnce() -> Verdict,
+    response: &mut Vec<u8>,
+) -> Outcome {
     response.clear();
     let (query, fault) = match Query::parse(message) {
         Ok(query) => (query, None),
         Err(Unfit::Silent) => return Outcome::Silent,
         Err(Unfit::Error { header, rcode }) => (Query::without_question(header), Some(rcode)),
     };
+    let (cookie, proved) = asker.cookie(&query);
+    let about = About { reach: zones.reach(), opt: Opt { cookie, nsid: asker.nsid } };
+    match if proved { Verdict::Answer } else { verdict() } {
+        Verdict::Answer => (),
+        Verdict::Cut => {
+            write::write_cut(&query, &about, response);
+            return Outcome::Limited { told: true };
+        }
+        Verdict::Drop => return Outcome::Limited { told: false },
+    }
+    let limit = limit(&query, asker.transport);
+    if let Some(rcode) = fast::answer(zones, &query, &about, limit, response) {
+        return Outcome::Answered(rcode);
+    }
+    response.clear();
     let reply = fault.map_or_else(|| reply_to(zones, &query), Reply::error);
-    write::write(&query, &reply, limit(&query, transport), response);
+    write::write(&query, &reply, &about, limit, response);
     Outcome::Answered(reply.rcode)
+}
+
+impl Asker<'_> {
+    /// The server's half of the cookie to send, and whether the one that came proves the address.
+    fn cookie(&self, query: &Query<'_>) -> (Option<[u8; COOKIE]>, bool) {
+        let came = query.edns.as_ref().and_then(|edns| edns.options.cookie);
+        let (Some(came), Some(jar)) = (came, self.cookies) else { return (None, false) };
+        (Some(jar.bake(came, self.address, self.now)), jar.accepts(came, self.address, self.now))
+    }
 }
 
 fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
@@ -80,14 +167,14 @@ fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
     }
     match (question.class, question.kind) {
         // Zones leave over control streams only.
-        (CLASS_IN | CLASS_ANY, kind::AXFR | kind::IXFR) => Reply::error(rcode::REFUSED),
+        (CLASS_IN | CLASS_ANY, kind::AXFR | kind::IXFR) => Reply::explained(rcode::REFUSED, ede::PROHIBITED),
         // The obsolete mail question types, and pseudo types that are no questions (RFC 6895, section 3.1).
-        (CLASS_IN | CLASS_ANY, 253 | 254) => Reply::error(rcode::NOTIMP),
+        (CLASS_IN | CLASS_ANY, 253 | 254) => Reply::explained(rcode::NOTIMP, ede::NOT_SUPPORTED),
         (CLASS_IN | CLASS_ANY, 0 | kind::OPT | 249 | 250) => Reply::error(rcode::FORMERR),
         (CLASS_IN, qtype) => lookup::lookup(zones, &question.name, qtype),
         // RFC 1034, section 6.2.2: nobody is authoritative for every class.
         (CLASS_ANY, qtype) => Reply { aa: false, ..lookup::lookup(zones, &question.name, qtype) },
-        _ => Reply::error(rcode::REFUSED),
+        _ => Reply::explained(rcode::REFUSED, ede::NOT_SUPPORTED),
     }
 }
 

@@ -2,19 +2,24 @@
 //!
 //! Reading order: [`name`], [`rrset`] and [`rdata`] (the words), [`zone`] with [`draft`] (how one is
 //! made) and `tree` (how one is searched), [`answer`](mod@answer) (what a question gets), [`zones`] (what is
-//! published), [`replica`], [`transfer`], [`serial`] and [`store`] (how zones travel and stay), then
+//! published) with `reverse` and [`reach`] (what follows from addresses), [`replica`], [`transfer`], [`serial`] and [`store`] (how zones travel and stay), then
 //! [`server`] and [`acl`] (who is answered, and how).
 
 #![forbid(unsafe_code)]
 
 pub mod acl;
 pub mod answer;
+pub mod cookie;
+mod denial;
 mod disk;
 pub mod draft;
 pub mod name;
 pub mod own;
+mod prefixes;
 pub mod rdata;
+pub mod reach;
 pub mod replica;
+mod reverse;
 pub mod rrset;
 pub mod serial;
 pub mod server;
@@ -30,10 +35,11 @@ pub use answer::{Outcome, Transport, answer};
 pub use draft::{Draft, ZoneError};
 pub use name::Name;
 pub use own::OwnZoneError;
+pub use reach::Reach;
 pub use replica::ReplicaError;
 pub use rrset::RRset;
 pub use serial::SerialStore;
-pub use server::{BindError, Counters, Server};
+pub use server::{BindError, Counters, Options, Rate, Server};
 pub use store::{ReplicaStore, StoreError, Stored};
 pub use transfer::{Due, Offer, Progress, Transfer, TransferError, Verdict};
 pub use zone::Zone;

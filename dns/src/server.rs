@@ -4,12 +4,15 @@
 //! buffer per question. Who is not in the [`Acl`] gets silence: UDP is dropped, TCP closed.
 
 mod counters;
+mod limiter;
+mod options;
 mod tcp;
 mod udp;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use ringway_config::is_private;
@@ -18,9 +21,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use counters::Counters;
+pub use options::{Options, Rate};
 
 use crate::acl::Acl;
+use crate::answer::{Asker, Transport};
+use crate::cookie::CookieJar;
 use crate::zones::Zones;
+
+/// How long cookies are made by one secret: they are good for an hour, and the last secret still counts.
+const SECRET_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Sockets that are bound and wait for [`Server::run`].
 #[derive(Debug)]
@@ -35,11 +44,53 @@ struct Shared {
     zones: Arc<Zones>,
     acl: Arc<ArcSwap<Acl>>,
     counters: Arc<Counters>,
+    options: Arc<Options>,
+    cookies: Arc<CookieJar>,
+    clock: Clock,
 }
+
+/// Time since the server was bound, and when that was: one reading serves limits and cookies.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    start: Instant,
+    /// Seconds since 1970.
+    bound: u32,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Clock { start: Instant::now(), bound: since.as_secs() as u32 }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+impl Shared {
+    fn new(zones: Arc<Zones>, acl: Arc<ArcSwap<Acl>>, options: Options) -> io::Result<Shared> {
+        let (counters, options) = (Arc::default(), Arc::new(options));
+        let cookies = Arc::new(CookieJar::new()?);
+        Ok(Shared { zones, acl, counters, options, cookies, clock: Clock::start() })
+    }
+
+    fn asker(&self, address: IpAddr, transport: Transport, elapsed: Duration) -> Asker<'_> {
+        let now = self.clock.bound.wrapping_add(elapsed.as_secs() as u32);
+        let nsid = &self.options.nsid[..self.options.nsid.len().min(MAX_NSID)];
+        Asker { address, transport, now, cookies: Some(&self.cookies), nsid }
+    }
+}
+
+/// Octets of the identifier that are told at most.
+const MAX_NSID: usize = 128;
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
+    /// Without it, cookies could be forged.
+    #[error("the system gives no random numbers")]
+    Random(#[source] io::Error),
     /// Private names are answered on private addresses only, or on those of the sites themselves.
     #[error("dns cannot listen on {0}: it is no private address; list addresses of this site's own network")]
     NotPrivate(SocketAddr),
@@ -68,6 +119,16 @@ impl Server {
         zones: Arc<Zones>,
         acl: Arc<ArcSwap<Acl>>,
     ) -> Result<Server, BindError> {
+        Server::bind_with(addresses, zones, acl, Options::default()).await
+    }
+
+    /// Binds as [`Server::bind`] does, to serve by `options`.
+    pub async fn bind_with(
+        addresses: &[SocketAddr],
+        zones: Arc<Zones>,
+        acl: Arc<ArcSwap<Acl>>,
+        options: Options,
+    ) -> Result<Server, BindError> {
         let mut sockets = Vec::with_capacity(addresses.len());
         for &address in addresses {
             if !is_private(address.ip()) && !acl.load().admits(address.ip()) {
@@ -75,7 +136,7 @@ impl Server {
             }
             sockets.push(bind_both(address).await.map_err(|error| named(address, error))?);
         }
-        Ok(Server { sockets, shared: Shared { zones, acl, counters: Arc::default() } })
+        Ok(Server { sockets, shared: Shared::new(zones, acl, options).map_err(BindError::Random)? })
     }
 
     /// The addresses bound, with their ports.
@@ -103,9 +164,20 @@ impl Server {
             };
             tasks.spawn(cancel.clone().run_until_cancelled_owned(listener.serve()));
         }
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(roll(self.shared.cookies)));
         cancel.cancelled().await;
         tasks.close();
         tasks.wait().await;
+    }
+}
+
+/// Gives the cookies a new secret every day.
+async fn roll(cookies: Arc<CookieJar>) {
+    loop {
+        tokio::time::sleep(SECRET_LIFE).await;
+        if let Err(error) = cookies.roll() {
+            tracing::warn!(%error, "The secret of DNS cookies stays the old one");
+        }
     }
 }
 

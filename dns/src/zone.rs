@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::denial::Denial;
 use crate::name::{Labels, Name};
 use crate::rdata::kind;
 use crate::rrset::RRset;
@@ -16,6 +17,7 @@ pub struct Zone {
     apex: Name,
     tree: Tree,
     records: usize,
+    denial: Denial,
 }
 
 /// Offset of the serial from the end of SOA data: five 32-bit numbers, the serial first.
@@ -25,7 +27,9 @@ const MINIMUM_FROM_END: usize = 4;
 
 impl Zone {
     pub(crate) fn of(apex: Name, tree: Tree, records: usize) -> Zone {
-        Zone { apex, tree, records }
+        let mut zone = Zone { apex, tree, records, denial: Denial::default() };
+        zone.denial = Denial::new(&zone.apex, zone.soa(), zone.negative_ttl());
+        zone
     }
 
     /// The zone's name.
@@ -51,7 +55,7 @@ impl Zone {
         data[at..at + 4].copy_from_slice(&serial.to_be_bytes());
         let soa = RRset::pack(kind::SOA, soa.ttl(), [&data[..]]);
         self.tree.replace_apex_set(soa);
-        self
+        Zone::of(self.apex, self.tree, self.records)
     }
 
     /// Every RRset: in canonical order of the names, by type within a name. Owners are complete.
@@ -64,6 +68,16 @@ impl Zone {
 
     pub(crate) fn soa(&self) -> &RRset {
         self.tree.apex().rrset(kind::SOA).expect("a zone is only made with its SOA")
+    }
+
+    /// The name servers, if the apex names any.
+    pub(crate) fn ns(&self) -> Option<&RRset> {
+        self.tree.apex().rrset(kind::NS)
+    }
+
+    /// The authority section of a negative answer.
+    pub(crate) fn denial(&self) -> &Denial {
+        &self.denial
     }
 
     /// The TTL of a negative answer: RFC 2308, section 5.

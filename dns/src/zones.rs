@@ -4,15 +4,21 @@
 //! exist but was never received is in the set too, without content: the difference between SERVFAIL
 //! and a lie (NXDOMAIN).
 
-use std::collections::HashMap;
+mod set;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Guard};
-use ringway_config::ZoneName;
+use ringway_config::{Prefix, ZoneName};
 
-use crate::name::{Labels, Name};
+pub(crate) use set::Held;
+pub use set::ZoneSet;
+
+use crate::name::Name;
+use crate::reach::Reach;
+use crate::reverse::Ranges;
 use crate::serial::is_newer;
 use crate::zone::Zone;
 
@@ -43,6 +49,8 @@ pub struct ZoneStatus {
     pub content: Option<(u32, SystemTime)>,
     /// Where it comes from.
     pub origin: Origin,
+    /// Its copy is too old to answer from ([`Zones::set_stale`]).
+    pub stale: bool,
 }
 
 /// Why a zone was not published.
@@ -63,60 +71,6 @@ pub enum PublishError {
     },
 }
 
-/// The zones of one moment.
-#[derive(Debug, Clone, Default)]
-pub struct ZoneSet {
-    entries: HashMap<Box<[u8]>, Entry>,
-    /// Labels of the deepest apex: no need to look for deeper ones.
-    depth: usize,
-}
-
-#[derive(Debug, Clone)]
-struct Entry {
-    apex: Name,
-    origin: Origin,
-    content: Option<(Arc<Zone>, SystemTime)>,
-}
-
-impl ZoneSet {
-    /// A set of just these zones.
-    pub fn of(zones: impl IntoIterator<Item = Zone>) -> ZoneSet {
-        let mut set = ZoneSet::default();
-        for zone in zones {
-            let apex = *zone.apex();
-            set.expect(apex, Origin::Own);
-            set.put(Arc::new(zone), SystemTime::UNIX_EPOCH);
-        }
-        set
-    }
-
-    /// The zone that holds `name`: the deepest apex at or above it. `Some(None)`: never received.
-    pub(crate) fn holding(&self, name: &Labels<'_>) -> Option<Option<&Zone>> {
-        let first = name.count().saturating_sub(self.depth);
-        (first..=name.count())
-            .find_map(|i| self.entries.get(name.suffix(i)))
-            .map(|entry| entry.content.as_ref().map(|(zone, _)| &**zone))
-    }
-
-    fn expect(&mut self, apex: Name, origin: Origin) {
-        let entry = || Entry { apex, origin, content: None };
-        self.entries.entry(apex.as_wire().into()).or_insert_with(entry).origin = origin;
-        self.depth = self.depth.max(apex.labels().count());
-    }
-
-    fn put(&mut self, zone: Arc<Zone>, received: SystemTime) {
-        if let Some(entry) = self.entries.get_mut(zone.apex().as_wire()) {
-            entry.content = Some((zone, received));
-        }
-    }
-
-    fn serial(&self, apex: &Name) -> Result<Option<u32>, PublishError> {
-        let entry = self.entries.get(apex.as_wire());
-        let entry = entry.ok_or_else(|| PublishError::Unexpected(apex.to_string()))?;
-        Ok(entry.content.as_ref().map(|(zone, _)| zone.serial()))
-    }
-}
-
 /// The published set. Shared by the gateway, which changes it, and the server, which reads it.
 #[derive(Debug, Default)]
 pub struct Zones {
@@ -134,13 +88,29 @@ impl Zones {
     pub fn set_expected(&self, own: &ZoneName, members: &[ZoneName]) {
         let own = Name::from(own);
         let members: Vec<Name> = members.iter().map(Name::from).collect();
+        self.set.rcu(|old| old.with_expected(&own, &members));
+    }
+
+    /// Whose addresses are whose from now on: each organization's zone and prefixes. Their reverse zones
+    /// ([`crate::reverse`]) follow the zones with every publication.
+    pub fn set_reverse(&self, owners: impl IntoIterator<Item = (ZoneName, Vec<Prefix>)>) {
+        let owners = owners.into_iter().map(|(apex, prefixes)| (Name::from(&apex), prefixes));
+        let ranges = Arc::new(Ranges::new(owners));
+        self.set.rcu(|old| old.with_ranges(ranges.clone()));
+    }
+
+    /// What is near and what is reachable from now on.
+    pub fn set_reach(&self, reach: Arc<Reach>) {
+        self.set.rcu(|old| old.with_reach(reach.clone()));
+    }
+
+    /// Whether the copy of `apex` is too old to answer from: its names fail then, they are never denied.
+    /// A new copy is not stale.
+    pub fn set_stale(&self, apex: &ZoneName, stale: bool) {
+        let apex = Name::from(apex);
         self.set.rcu(|old| {
-            let mut set = ZoneSet::default();
-            set.expect(own, Origin::Own);
-            members.iter().filter(|apex| **apex != own).for_each(|apex| set.expect(*apex, Origin::Replica));
-            for (apex, entry) in &mut set.entries {
-                entry.content = old.entries.get(apex).and_then(|entry| entry.content.clone());
-            }
+            let mut set = ZoneSet::clone(old);
+            set.set_stale(&apex, stale);
             set
         });
     }
@@ -186,29 +156,21 @@ impl Zones {
         let apex = Name::from(apex);
         self.set.rcu(|old| {
             let mut set = ZoneSet::clone(old);
-            set.entries.remove(apex.as_wire());
+            set.remove(&apex);
             set
         });
     }
 
     /// Every zone's state, by name.
     pub fn list(&self) -> Vec<ZoneStatus> {
-        let set = self.set.load();
-        let status = |entry: &Entry| ZoneStatus {
-            apex: entry.apex,
-            content: entry.content.as_ref().map(|(zone, received)| (zone.serial(), *received)),
-            origin: entry.origin,
-        };
-        let mut list: Vec<_> = set.entries.values().map(status).collect();
+        let mut list = self.set.load().statuses();
         list.sort_by_key(|status| status.apex.to_string());
         list
     }
 
     /// The zone of `apex` as it is served.
     pub fn zone(&self, apex: &ZoneName) -> Option<Arc<Zone>> {
-        let set = self.set.load();
-        let (zone, _) = set.entries.get(Name::from(apex).as_wire())?.content.as_ref()?;
-        Some(zone.clone())
+        self.set.load().zone(&Name::from(apex))
     }
 
     /// The set of this moment.
@@ -295,15 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_zone_holds_a_name() {
-        let set = ZoneSet::of([at(1, "example"), at(2, "org1.example")]);
-        let serial = |text: &str| {
-            let name = Name::from_text(text).unwrap();
-            set.holding(&name.labels()).flatten().map(Zone::serial)
-        };
-        assert_eq!(serial("a.b.org1.example"), Some(2));
-        assert_eq!(serial("org1.example"), Some(2));
-        assert_eq!((serial("org2.example"), serial("example")), (Some(1), Some(1)));
-        assert_eq!((serial("other"), serial(".")), (None, None));
+    fn a_stale_copy_is_listed_as_such_until_a_new_one_comes() {
+        let zones = two();
+        let stale = || zones.list()[1].stale;
+        zones.publish_replica(at(4, "org2.example"), THEN).unwrap();
+        zones.set_stale(&name("org2.example"), true);
+        zones.set_expected(&name("org1.example"), &[name("org2.example")]);
+        assert!(stale());
+        zones.publish_replica(at(5, "org2.example"), THEN).unwrap();
+        assert!(!stale());
     }
 }

@@ -81,8 +81,8 @@ fn record_text(record: &Record) -> String {
             format!("{}.", Name::from_wire(&rdata.anything).unwrap().0)
         }
         RData::TXT(text) => {
-            let quoted = |part: &Box<[u8]>| format!("\"{}\"", String::from_utf8_lossy(part));
-            text.txt_data.iter().map(quoted).collect::<Vec<_>>().join(" ")
+            let quoted = |part: &[u8]| format!("\"{}\"", String::from_utf8_lossy(part));
+            text.txt_data.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(" ")
         }
         known => known.to_string(),
     };

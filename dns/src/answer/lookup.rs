@@ -8,18 +8,19 @@
 //! name ─► zone ─► found / wildcard / renamed ─► data, or NODATA + SOA
 //!          │  └─► delegated ─► referral + glue
 //!          │  └─► missing ─► NXDOMAIN + SOA
-//!          ├─► never received: SERVFAIL
+//!          ├─► an address: the pointers of its prefix's owner ([`super::reverse`])
+//!          ├─► never received, or too old: SERVFAIL
 //!          └─► nobody's: REFUSED; at the end of a chain, the chain alone
 //! ```
 
 use super::rcode;
-use super::reply::{Data, Reply, Rr};
+use super::reply::{Data, Reply, Rr, ede};
 use crate::name::{Labels, Name};
 use crate::rdata::{self, kind};
 use crate::rrset::RRset;
 use crate::tree::{Found, Node};
 use crate::zone::Zone;
-use crate::zones::ZoneSet;
+use crate::zones::{Held, ZoneSet};
 
 /// Names in a chain of aliases at most; the chain so far is the answer then.
 const MAX_CHAIN: usize = 16;
@@ -33,22 +34,28 @@ pub(super) fn lookup<'z>(zones: &'z ZoneSet, qname: &Name, qtype: u16) -> Reply<
     for links in 0..MAX_CHAIN {
         let labels = name.labels();
         let step = Step { zones, name: &name, labels: &labels, qtype };
-        match zones.holding(&labels) {
-            None if links == 0 => return Reply::error(rcode::REFUSED),
-            None => return reply,
-            // Without its answer the chain would look like a name without addresses.
-            Some(None) if links == 0 => return Reply::error(rcode::SERVFAIL),
-            Some(None) => {
-                reply.rcode = rcode::SERVFAIL;
+        let zone = match zones.holding(&labels) {
+            Held::Zone(zone) => zone,
+            Held::Reverse(place) => {
+                step.take_reverse(&place, &mut reply);
                 return reply;
             }
-            Some(Some(zone)) => match step.take(zone, &mut reply) {
-                Some(next) if reply.answer.iter().all(|rr| !is_alias_of(rr, &next)) => name = next,
-                _ => return reply,
-            },
+            Held::Nobody if links == 0 => return Reply::explained(rcode::REFUSED, ede::NOT_AUTHORITATIVE),
+            Held::Nobody => return reply,
+            Held::NotReady => return failed(reply, ede::NOT_READY),
+            Held::Stale => return failed(reply, ede::INVALID_DATA),
+        };
+        match step.take(zone, &mut reply) {
+            Some(next) if reply.answer.iter().all(|rr| !is_alias_of(rr, &next)) => name = next,
+            _ => return reply,
         }
     }
     reply
+}
+
+/// Without its answer a chain would look like a name without addresses, so all of it fails.
+fn failed(chain: Reply<'_>, ede: u16) -> Reply<'_> {
+    Reply { rcode: rcode::SERVFAIL, ede: Some(ede), aa: !chain.answer.is_empty(), ..chain }
 }
 
 /// True if the chain has been at `name` already.
@@ -57,11 +64,11 @@ fn is_alias_of(rr: &Rr<'_>, name: &Name) -> bool {
 }
 
 /// One name of the chain.
-struct Step<'s, 'z> {
+pub(super) struct Step<'s, 'z> {
     zones: &'z ZoneSet,
-    name: &'s Name,
-    labels: &'s Labels<'s>,
-    qtype: u16,
+    pub(super) name: &'s Name,
+    pub(super) labels: &'s Labels<'s>,
+    pub(super) qtype: u16,
 }
 
 impl<'z> Step<'_, 'z> {
@@ -134,17 +141,17 @@ impl<'z> Step<'_, 'z> {
     }
 
     /// The addresses of the hosts that the answer points at, as far as the consortium knows them.
-    fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
+    pub(super) fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
         for host in hosts(set) {
             let labels = host.labels();
-            let Some(Some(zone)) = self.zones.holding(&labels) else { continue };
+            let Held::Zone(zone) = self.zones.holding(&labels) else { continue };
             if let Found::Here(node) | Found::Missing { wildcard: Some(node) } = zone.find(&labels, kind::A) {
                 reply.additional.extend(addresses(host, node));
             }
         }
     }
 
-    fn suffix(&self, label: usize) -> Name {
+    pub(super) fn suffix(&self, label: usize) -> Name {
         let (name, _) = Name::from_wire(self.labels.suffix(label)).expect("a suffix of a name is a name");
         name
     }
@@ -152,7 +159,12 @@ impl<'z> Step<'_, 'z> {
 
 /// RFC 2308, section 3: the SOA, for no longer than negative answers may be kept.
 fn negative<'z>(zone: &'z Zone, reply: &mut Reply<'z>) {
-    let soa = Rr::at(*zone.apex(), zone.soa());
+    negative_at(*zone.apex(), zone, reply);
+}
+
+/// The same at another apex, for the zones that share their owner's SOA.
+pub(super) fn negative_at<'z>(apex: Name, zone: &'z Zone, reply: &mut Reply<'z>) {
+    let soa = Rr::at(apex, zone.soa());
     reply.authority.push(Rr { ttl: zone.negative_ttl(), ..soa });
 }
 

@@ -13,6 +13,13 @@ const OPCODE_QUERY: u16 = 0;
 /// The only flag of EDNS (RFC 3225).
 const DNSSEC_OK: u16 = 0x8000;
 
+/// Codes of EDNS options (IANA, DNS EDNS0 Option Codes).
+pub(super) mod option {
+    pub(in crate::answer) const NSID: u16 = 3;
+    pub(in crate::answer) const COOKIE: u16 = 10;
+    pub(in crate::answer) const EXTENDED_ERROR: u16 = 15;
+}
+
 /// The header's fields that a response repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
@@ -27,7 +34,7 @@ pub(super) struct Query<'m> {
     pub(super) header: Header,
     /// `None` only where an error is answered without repeating the question.
     pub(super) question: Option<Question<'m>>,
-    pub(super) edns: Option<Edns>,
+    pub(super) edns: Option<Edns<'m>>,
 }
 
 #[derive(Debug)]
@@ -41,11 +48,21 @@ pub(super) struct Question<'m> {
 
 /// The OPT record (RFC 6891, section 6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Edns {
+pub(super) struct Edns<'m> {
     /// The largest UDP message that the asker takes.
     pub(super) size: u16,
     pub(super) version: u8,
     pub(super) dnssec_ok: bool,
+    pub(super) options: EdnsOptions<'m>,
+}
+
+/// The options that are answered (RFC 6891, section 6.1.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct EdnsOptions<'m> {
+    /// The server's identifier is asked for (RFC 5001).
+    pub(super) nsid: bool,
+    /// The client's cookie, and perhaps the server's (RFC 7873): 8, or 16 to 40 octets.
+    pub(super) cookie: Option<&'m [u8]>,
 }
 
 /// A message that is no query of ours to answer.
@@ -87,7 +104,7 @@ struct Reader<'m> {
 
 impl<'m> Reader<'m> {
     /// One question, nothing in the answer and authority sections, at most one OPT, and no more.
-    fn sections(&mut self) -> Option<(Question<'m>, Option<Edns>)> {
+    fn sections(&mut self) -> Option<(Question<'m>, Option<Edns<'m>>)> {
         let counts = [self.u16()?, self.u16()?, self.u16()?, self.u16()?];
         let [1, 0, 0, additional] = counts else { return None };
         let question = self.question()?;
@@ -111,7 +128,7 @@ impl<'m> Reader<'m> {
     }
 
     /// One record of the additional section: outer `None` if it is malformed, inner if it is no OPT.
-    fn additional(&mut self) -> Option<Option<Edns>> {
+    fn additional(&mut self) -> Option<Option<Edns<'m>>> {
         let root = self.message.get(self.at) == Some(&0);
         self.skip_name()?;
         let (kind, class, high, low) = (self.u16()?, self.u16()?, self.u16()?, self.u16()?);
@@ -120,11 +137,12 @@ impl<'m> Reader<'m> {
         if kind != kind::OPT {
             return Some(None);
         }
-        if !root || !options_are_whole(data) {
+        if !root {
             return None;
         }
+        let options = EdnsOptions::parse(data)?;
         let [_extended_rcode, version] = high.to_be_bytes();
-        Some(Some(Edns { size: class, version, dnssec_ok: low & DNSSEC_OK != 0 }))
+        Some(Some(Edns { size: class, version, dnssec_ok: low & DNSSEC_OK != 0, options }))
     }
 
     fn skip_name(&mut self) -> Option<()> {
@@ -150,13 +168,24 @@ impl<'m> Reader<'m> {
     }
 }
 
-/// Options are (code, length, data) triples that fill the record (RFC 6891, section 6.1.2).
-fn options_are_whole(mut data: &[u8]) -> bool {
-    while let [_, _, high, low, rest @ ..] = data {
-        let Some(rest) = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..) else { return false };
-        data = rest;
+impl<'m> EdnsOptions<'m> {
+    /// Options are (code, length, data) triples that fill the record (RFC 6891, section 6.1.2).
+    fn parse(mut data: &'m [u8]) -> Option<EdnsOptions<'m>> {
+        let mut options = EdnsOptions::default();
+        while let [a, b, high, low, rest @ ..] = data {
+            let len = usize::from(u16::from_be_bytes([*high, *low]));
+            let (value, rest) = rest.split_at_checked(len)?;
+            match u16::from_be_bytes([*a, *b]) {
+                option::NSID => options.nsid = true,
+                // RFC 7873, section 5.2.2: other lengths are format errors; section 5.2: the first counts.
+                option::COOKIE if !matches!(len, 8 | 16..=40) => return None,
+                option::COOKIE => options.cookie = options.cookie.or(Some(value)),
+                _ => (),
+            }
+            data = rest;
+        }
+        data.is_empty().then_some(options)
     }
-    data.is_empty()
 }
 
 #[cfg(test)]
@@ -217,10 +246,28 @@ mod tests {
     }
 
     #[test]
+    fn options_that_are_answered_are_found_among_others_and_a_cookie_has_its_length() {
+        let option = |code: u8, data: &[u8]| [&[0, code, 0, data.len() as u8], data].concat();
+        let parse = |options: &[Vec<u8>]| {
+            let data = options.concat();
+            EdnsOptions::parse(&data).map(|found| (found.nsid, found.cookie.map(<[u8]>::to_vec)))
+        };
+        assert_eq!(parse(&[option(8, b"x"), option(3, b"")]), Some((true, None)));
+        assert_eq!(parse(&[option(10, &[7; 8]), option(10, &[8; 8])]), Some((false, Some(vec![7; 8]))));
+        for len in 0..60 {
+            let lawful = len == 8 || (16..=40).contains(&len);
+            assert_eq!(parse(&[option(10, &vec![7; len])]).is_some(), lawful, "{len}");
+        }
+    }
+
+    #[test]
     fn edns_is_read_once_at_the_root_with_whole_options() {
         let message = with_additional(&[OPT]);
         let edns = Query::parse(&message).unwrap().edns;
-        assert_eq!(edns, Some(Edns { size: 1232, version: 0, dnssec_ok: true }));
+        assert_eq!(
+            edns,
+            Some(Edns { size: 1232, version: 0, dnssec_ok: true, options: EdnsOptions::default() })
+        );
         let half_an_option = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x03\x00\x0a\x00";
         for bad in
             [&[OPT, OPT][..], &[b"\x01a\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"], &[half_an_option]]

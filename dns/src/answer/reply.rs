@@ -5,10 +5,26 @@ use crate::name::Name;
 use crate::rdata::kind;
 use crate::rrset::RRset;
 
+/// Extended errors (RFC 8914, section 4).
+pub(super) mod ede {
+    /// The zone was never received.
+    pub(in crate::answer) const NOT_READY: u16 = 14;
+    /// Zones are not handed out this way.
+    pub(in crate::answer) const PROHIBITED: u16 = 18;
+    /// The name is in no zone served here.
+    pub(in crate::answer) const NOT_AUTHORITATIVE: u16 = 20;
+    /// The class or type of question is not served here.
+    pub(in crate::answer) const NOT_SUPPORTED: u16 = 21;
+    /// The copy of the zone is older than it may become.
+    pub(in crate::answer) const INVALID_DATA: u16 = 24;
+}
+
 /// Code, flag and sections. Borrows its records from the zones.
 #[derive(Debug, Default)]
 pub(super) struct Reply<'z> {
     pub(super) rcode: u16,
+    /// Why, for people (RFC 8914); see [`ede`].
+    pub(super) ede: Option<u16>,
     /// Authoritative (RFC 1034, section 6.2.1): about the first owner in the answer section.
     pub(super) aa: bool,
     pub(super) answer: Vec<Rr<'z>>,
@@ -51,5 +67,10 @@ impl Reply<'_> {
     pub(super) fn error(rcode: u16) -> Self {
         debug_assert_ne!(rcode, rcode::NOERROR);
         Reply { rcode, ..Reply::default() }
+    }
+
+    /// An error and its [`ede`] code.
+    pub(super) fn explained(rcode: u16, ede: u16) -> Self {
+        Reply { ede: Some(ede), ..Reply::error(rcode) }
     }
 }

@@ -1,44 +1,78 @@
 //! From a [`Reply`] to the bytes of a message: name compression (RFC 1035, section 4.1.4), and
 //! truncation by whole RRsets (RFC 2181, section 9).
 
-use super::query::{Edns, Query};
+use super::opt::Opt;
+use super::query::Query;
 use super::reply::{Data, Reply, Rr};
-use super::{CLASS_IN, MAX_UDP};
+use super::{CLASS_IN, rcode};
 use crate::name::wire_len;
-use crate::rdata::{self, Field, kind};
+use crate::rdata::{self, Field};
+use crate::reach::Reach;
+use crate::rrset::data_of;
 
-const HEADER: usize = 12;
-/// The OPT record of a response: no options.
-const OPT_LEN: usize = 11;
+pub(super) const HEADER: usize = 12;
 /// Names to which later ones may point; enough for every answer that fits a datagram.
 const MAX_NAMES: usize = 48;
 /// Pointers have 14 bits.
 const MAX_POINTER: usize = 0x3fff;
 
 /// Writes the response to `query`, at most `limit` octets, to the end of the empty `out`.
-pub(super) fn write(query: &Query<'_>, reply: &Reply<'_>, limit: usize, out: &mut Vec<u8>) {
-    let opt = if query.edns.is_some() { OPT_LEN } else { 0 };
-    let mut writer = Writer { out, limit: limit - opt, names: [0; MAX_NAMES], known: 0 };
+pub(super) fn write(
+    query: &Query<'_>,
+    reply: &Reply<'_>,
+    about: &About<'_>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) {
+    let limit = limit.saturating_sub(about.opt.len(query, reply.ede));
+    let mut writer = Writer { out, limit, reach: about.reach, names: [0; MAX_NAMES], known: 0 };
     writer.out.resize(HEADER, 0);
     let questions = writer.put_question(query);
     let after_question = writer.mark();
     let counts = writer.put_sections(reply);
     let truncated = counts.is_none();
-    let [answer, authority, mut additional] = counts.unwrap_or_else(|| {
+    let [answer, authority, additional] = counts.unwrap_or_else(|| {
         writer.back_to(after_question);
         [0; 3]
     });
-    if let Some(edns) = &query.edns {
-        writer.put_opt(edns, reply.rcode);
-        additional += 1;
-    }
+    let additional = additional + about.opt.put(query, reply.rcode, reply.ede, out);
+    let counts = [questions, answer, authority, additional];
+    put_header(query, Flags { rcode: reply.rcode, aa: reply.aa, truncated }, counts, out);
+}
+
+/// Writes a response that says nothing but that the answer is to be had over TCP.
+pub(super) fn write_cut(query: &Query<'_>, about: &About<'_>, out: &mut Vec<u8>) {
+    out.resize(HEADER, 0);
+    let question = query.question.as_ref().map_or(&[][..], |question| question.raw);
+    out.extend_from_slice(question);
+    let opt = about.opt.put(query, rcode::NOERROR, None, out);
+    let counts = [u16::from(query.question.is_some()), 0, 0, opt];
+    put_header(query, Flags { rcode: rcode::NOERROR, aa: false, truncated: true }, counts, out);
+}
+
+/// What a response depends on besides the question and the zones.
+pub(super) struct About<'a> {
+    pub(super) reach: &'a Reach,
+    pub(super) opt: Opt<'a>,
+}
+
+/// What the header says about the answer.
+pub(super) struct Flags {
+    pub(super) rcode: u16,
+    pub(super) aa: bool,
+    pub(super) truncated: bool,
+}
+
+/// Writes the header over the first octets of `out`.
+pub(super) fn put_header(query: &Query<'_>, flags: Flags, counts: [u16; 4], out: &mut [u8]) {
     let header = &query.header;
     let flags = 0x8000
         | header.opcode << 11
-        | u16::from(reply.aa) << 10
-        | u16::from(truncated) << 9
+        | u16::from(flags.aa) << 10
+        | u16::from(flags.truncated) << 9
         | u16::from(header.recursion_desired) << 8
-        | reply.rcode & 0xf;
+        | flags.rcode & 0xf;
+    let [questions, answer, authority, additional] = counts;
     let words = [header.id, flags, questions, answer, authority, additional];
     for (place, word) in out.chunks_exact_mut(2).zip(words) {
         place.copy_from_slice(&word.to_be_bytes());
@@ -48,6 +82,7 @@ pub(super) fn write(query: &Query<'_>, reply: &Reply<'_>, limit: usize, out: &mu
 struct Writer<'o> {
     out: &'o mut Vec<u8>,
     limit: usize,
+    reach: &'o Reach,
     /// Where names start that were written so far.
     names: [u16; MAX_NAMES],
     known: usize,
@@ -101,8 +136,8 @@ impl Writer<'_> {
     fn put_rr(&mut self, rr: &Rr<'_>) -> Option<u16> {
         let mark = self.mark();
         let count = match &rr.data {
-            Data::Set(set) => set.data().try_fold(0, |count, data| {
-                self.put_record(rr, data)?;
+            Data::Set(set) => self.reach.records(set).try_fold(0, |count, record| {
+                self.put_record(rr, data_of(record))?;
                 Some(count + 1)
             }),
             Data::Cname(target) => self.put_record(rr, target.as_wire()).map(|()| 1),
@@ -193,16 +228,6 @@ impl Writer<'_> {
             at += 1 + label;
             name = &name[1 + label..];
         }
-    }
-
-    /// RFC 6891, section 6.1.2; the asker's DO bit goes back (RFC 3225, section 3).
-    fn put_opt(&mut self, edns: &Edns, rcode: u16) {
-        self.out.push(0);
-        self.put_u16(kind::OPT);
-        self.put_u16(MAX_UDP as u16);
-        self.put_u16(rcode >> 4 << 8);
-        self.put_u16(u16::from(edns.dnssec_ok) << 15);
-        self.put_u16(0);
     }
 
     fn put_u16(&mut self, word: u16) {

@@ -18,6 +18,8 @@ pub struct Counters {
     pub foreign: Count,
     /// Messages that are never answered: responses, fragments of a header.
     pub silent: Count,
+    /// Messages over UDP whose network had had its share of answers.
+    pub limited: Count,
     /// Answers that the socket's full buffer swallowed.
     pub unsent: Count,
     /// TCP connections closed at once because there were too many.
@@ -53,6 +55,7 @@ impl Counters {
         }
         match outcome {
             Outcome::Silent => self.silent.add(),
+            Outcome::Limited { .. } => self.limited.add(),
             Outcome::Answered(rcode) => self.rcodes[usize::from(rcode)].add(),
         }
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
-use crate::answer::{Outcome, Transport, answer};
+use crate::answer::{Transport, Verdict, answer_to};
 
 /// Open connections in all, and from one address.
 const MAX_CONNECTIONS: usize = 512;
@@ -65,15 +65,18 @@ impl Listener {
 }
 
 /// Answers what comes over one connection until it ends, idles or misbehaves.
-async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared, _place: Place) {
+async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared, place: Place) {
     let mut unread = Vec::with_capacity(512);
     let mut answers = Vec::new();
     let mut response = Vec::new();
     while let Ok(true) = read_question(&mut stream, &mut unread).await {
         while let Some(question) = first_question(&unread) {
-            let outcome = answer(&shared.zones.load(), question, Transport::Tcp, &mut response);
+            let asker = shared.asker(place.asker, Transport::Tcp, shared.clock.elapsed());
+            // Who completes a handshake has the address it claims: no limit.
+            let verdict = || Verdict::Answer;
+            let outcome = answer_to(&shared.zones.load(), question, &asker, verdict, &mut response);
             shared.counters.count(Transport::Tcp, outcome);
-            if outcome != Outcome::Silent {
+            if outcome.is_sent() {
                 answers.extend_from_slice(&(response.len() as u16).to_be_bytes());
                 answers.extend_from_slice(&response);
             }
@@ -152,6 +155,7 @@ mod tests {
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::Instant;
 
+    use super::super::Options;
     use super::*;
 
     #[test]
@@ -178,7 +182,7 @@ mod tests {
         b"\x00\x13\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
 
     fn converse_over(server: DuplexStream) -> impl Future<Output = ()> {
-        let shared = Shared { zones: Arc::default(), acl: Arc::default(), counters: Arc::default() };
+        let shared = Shared::new(Arc::default(), Arc::default(), Options::default()).unwrap();
         let place = Connections::default().enter([127, 0, 0, 1].into());
         converse(server, shared, place.expect("nobody else is connected"))
     }

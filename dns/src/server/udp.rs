@@ -6,7 +6,8 @@ use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
 use super::Shared;
-use crate::answer::{MAX_UDP, Outcome, Transport, answer};
+use super::limiter::Limiter;
+use crate::answer::{MAX_UDP, Transport, Verdict, answer_to};
 
 /// Larger questions are cut off, and then malformed.
 const MAX_QUESTION: usize = 4096;
@@ -17,6 +18,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
     let mut question = vec![0; MAX_QUESTION];
     let mut response = Vec::with_capacity(MAX_UDP);
+    let mut limiter = shared.options.rate.map(Limiter::new);
     loop {
         let (len, asker) = match socket.recv_from(&mut question).await {
             Ok(received) => received,
@@ -30,10 +32,13 @@ pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
             shared.counters.foreign.add();
             continue;
         }
-        let outcome = answer(&shared.zones.load(), &question[..len], Transport::Udp, &mut response);
+        let now = shared.clock.elapsed();
+        let verdict = || limiter.as_mut().map_or(Verdict::Answer, |limiter| limiter.verdict(asker.ip(), now));
+        let asker_is = shared.asker(asker.ip(), Transport::Udp, now);
+        let outcome = answer_to(&shared.zones.load(), &question[..len], &asker_is, verdict, &mut response);
         shared.counters.count(Transport::Udp, outcome);
         // A full send buffer drops the answer, as the network might; the asker asks again.
-        if outcome != Outcome::Silent && socket.try_send_to(&response, asker).is_err() {
+        if outcome.is_sent() && socket.try_send_to(&response, asker).is_err() {
             shared.counters.unsent.add();
         }
     }
