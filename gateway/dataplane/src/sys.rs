@@ -1,4 +1,5 @@
-//! The Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data.
+//! The Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data,
+//! priorities.
 //!
 //! All `unsafe` of this crate is in the files below, each of which says why its blocks are sound.
 
@@ -7,4 +8,5 @@
 pub(crate) mod control;
 pub(crate) mod option;
 pub(crate) mod poll;
+pub(crate) mod priority;
 pub(crate) mod receive;
