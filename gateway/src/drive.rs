@@ -355,7 +355,8 @@ impl State {
     }
 
     fn publish_routes(&self) {
-        let Running { config, rulings, connected, links, .. } = &self.drive.running;
+        let Running { config, rulings, connected, links, names, .. } = &self.drive.running;
+        names.reach(&self.membership, &self.fib);
         self.drive.routes.send_replace(wanted(config, rulings, connected, &self.fib, links));
     }
 }

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use ringway_config::{Config, Fault, Faults, Place, ZoneName};
-use ringway_core::Membership;
-use ringway_dns::{Acl, OwnZoneError, ReplicaStore, SerialStore, Zone, Zones};
+use ringway_config::{Config, Fault, Faults, OrgId, Place, Prefix, ZoneName};
+use ringway_core::{Fib, Membership};
+use ringway_dns::{Acl, OwnZoneError, Reach, ReplicaStore, SerialStore, Zone, Zones};
 
 /// Everything the server answers from.
 pub struct Names {
@@ -53,12 +53,22 @@ impl Names {
     pub fn publish(&self, config: &Config, membership: &Membership, own: Zone) {
         let others = others(config);
         self.zones.set_expected(&own_apex(config), &others);
+        self.zones.set_reverse(owners(config, membership));
         // It fails for a zone that nobody expects; this one is expected since a line ago.
         let _ = self.zones.publish_own(own, SystemTime::now());
         self.acl.store(Arc::new(Acl::new(membership.authorized.values().flatten().copied())));
         if let Err(error) = self.copies.retain(&others) {
             tracing::warn!(%error, "Old copies of zones could not be removed");
         }
+    }
+
+    /// Names with several addresses are answered with those that can be reached: behind a route, or here.
+    pub fn reach(&self, membership: &Membership, fib: &Fib) {
+        let remote =
+            membership.authorized.values().flatten().filter(|prefix| !membership.own().contains(prefix));
+        let unreachable = remote.filter(|prefix| !fib.routes.contains_key(prefix));
+        let reach = Reach::new(membership.own().iter().copied(), unreachable.copied());
+        self.zones.set_reach(Arc::new(reach));
     }
 
     fn restore(&self, apex: &ZoneName) {
@@ -78,6 +88,15 @@ impl Names {
 /// The own zone's name.
 pub fn own_apex(config: &Config) -> ZoneName {
     config.own.domain.zone_of(&config.own.org)
+}
+
+/// Whose addresses are whose: each organization's zone, and its prefixes that are not in conflict.
+fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix>)> {
+    let prefixes = |org: &OrgId| {
+        let sites = membership.authorized.iter().filter(|((owner, _), _)| owner == org);
+        sites.flat_map(|(_, prefixes)| prefixes.iter().copied()).collect()
+    };
+    config.records().map(|record| (config.own.domain.zone_of(&record.org), prefixes(&record.org))).collect()
 }
 
 fn others(config: &Config) -> Vec<ZoneName> {
