@@ -96,8 +96,22 @@ pub struct Dns {
     pub listen: Vec<SocketAddr>,
     /// TTL of records that state none, seconds; default 5.
     pub ttl: u32,
-    /// The own zone's records.
+    /// The own zone's records, from `[[dns.host]]` and `[[dns.record]]`. How they go together with each other
+    /// and with the zone files is `ringway-dns`'s to check.
     pub records: Vec<DnsRecord>,
+    /// Zone files with more of them, unread.
+    pub zone_files: Vec<ZoneFile>,
+    /// The own zone may have addresses outside the own sites.
+    pub foreign_addresses: bool,
+}
+
+/// A file in the form of RFC 1035, section 5.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Where it is named.
+    pub place: Place,
 }
 
 /// One record of the own zone.
@@ -120,6 +134,13 @@ pub enum DnsData {
     Address(IpAddr),
     /// CNAME: an absolute name without the final dot.
     Cname(String),
+    /// Any other type, unread: its name, and its data as a zone file has it.
+    Text {
+        /// Such as `SRV` or `TYPE65280`.
+        kind: String,
+        /// Such as `0 0 7051 peer0`; relative names stand below the own zone.
+        data: String,
+    },
 }
 
 /// One `[[policy.allow]]`: who may reach what.

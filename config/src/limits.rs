@@ -25,8 +25,10 @@ pub const ALL_PREFIXES: usize = 100_000;
 pub const RESERVED: usize = 1024;
 /// Addresses of the DNS server.
 pub const DNS_LISTEN: usize = 16;
-/// Records of the own zone.
+/// `[[dns.record]]` blocks, `[[dns.host]]` blocks, and elements of a list in one.
 pub const DNS_RECORDS: usize = 10_000;
+/// Zone files of the own zone, those that they include not counted.
+pub const DNS_ZONE_FILES: usize = 64;
 /// Rules of the policy.
 pub const RULES: usize = 1024;
 /// Destinations, or ports, of one rule.

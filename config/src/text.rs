@@ -36,7 +36,7 @@ pub struct NewMember {
     pub gateways: Vec<(GatewayName, SiteId, Vec<Endpoint>)>,
 }
 
-/// The text of a fresh `gateway.toml`. `[[policy.allow]]` and `[[dns.record]]` blocks may be appended.
+/// The text of a fresh `gateway.toml`. `[[policy.allow]]`, `[[dns.host]]` and `[[dns.record]]` blocks may be appended.
 pub fn gateway_text(new: &NewGateway) -> String {
     let NewGateway { id, site, listen, .. } = new;
     let dns_listen = list(new.dns_listen.iter().map(dns_address));
@@ -79,12 +79,19 @@ mark = 0x52574159
 listen = {dns_listen}
 ttl = 5   # seconds
 
-# One block a record, here or at the end of the file:
+# zone-files = ["{org}.zone"]   # more of them, as RFC 1035 writes them
+
+# One block a host, or a record of any other type, here or at the end of the file:
+#
+# [[dns.host]]
+# name = "peer0"   # peer0.{org}.<domain>
+# addresses = ["10.0.0.11"]
+# services = ["peer:7051/tcp"]
 #
 # [[dns.record]]
-# name = "peer0"   # peer0.{org}.<domain>
-# type = "A"       # or AAAA, CNAME
-# data = "10.0.0.11"
+# name = "ca"
+# type = "CNAME"
+# data = "peer0"
 
 # What the others may reach here. Without any rule: nothing but our replies.
 [policy]

@@ -14,8 +14,14 @@ fn the_example_gateway_loads_and_overlaps_nothing() {
     let config = Config::load(&example("gateway.toml")).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(config.id.spiffe(&config.own.domain), "spiffe://acme.consortium.example/gateway/gw");
     assert_eq!(config.members.len(), 1);
-    assert_eq!(config.dns.records.len(), 5);
-    assert_eq!(config.dns.records[4].data, DnsData::Cname("orderer0.acme.consortium.example".into()));
+    let records = &config.dns.records;
+    assert_eq!((records.len(), config.dns.zone_files.len()), (7, 1));
+    assert_eq!(records[4].name, "_peer._tcp.peer0.acme.consortium.example");
+    assert_eq!(
+        records[4].data,
+        DnsData::Text { kind: "SRV".into(), data: "0 0 7051 peer0.acme.consortium.example.".into() }
+    );
+    assert_eq!(records[5].data, DnsData::Cname("orderer0.acme.consortium.example".into()));
     assert_eq!(conflicts(&config, &[], &BTreeSet::new()), Faults::default());
 }
 
@@ -53,6 +59,7 @@ fn what_the_example_calls_a_default_is_the_default() {
     assert_eq!(least.members_dir.file_name(), shown.members_dir.file_name());
     assert_eq!(least.state_dir.file_name(), shown.state_dir.file_name());
     assert_eq!(least.socket.file_name(), shown.socket.file_name());
+    assert_eq!(least.dns.foreign_addresses, shown.dns.foreign_addresses);
     assert_eq!((least.policy, least.dns.listen.len(), least.reserved.len()), (None, 0, 0));
 }
 

@@ -1,9 +1,10 @@
 //! Ringway's private DNS: each organization's zone, the others' replicas, and the server that answers from them.
 //!
 //! Reading order: [`name`], [`rrset`] and [`rdata`] (the words), [`zone`] with [`draft`] (how one is
-//! made) and `tree` (how one is searched), [`answer`](mod@answer) (what a question gets), [`zones`] (what is
-//! published) with `reverse` and [`reach`] (what follows from addresses), [`replica`], [`transfer`], [`serial`] and [`store`] (how zones travel and stay), then
-//! [`server`] and [`acl`] (who is answered, and how).
+//! made), [`own`], [`source`] and [`zonefile`] (from what) and `tree` (how one is searched),
+//! [`answer`](mod@answer) (what a question gets), [`zones`] (what is published) with `reverse` and [`reach`]
+//! (what follows from addresses), [`replica`], [`transfer`], [`serial`] and [`store`] (how zones travel and
+//! stay), then [`server`] and [`acl`] (who is answered, and how). For people: [`text`] and [`explain`].
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ pub mod cookie;
 mod denial;
 mod disk;
 pub mod draft;
+pub mod explain;
 pub mod name;
 pub mod own;
 mod prefixes;
@@ -23,7 +25,9 @@ mod reverse;
 pub mod rrset;
 pub mod serial;
 pub mod server;
+pub mod source;
 pub mod store;
+pub mod text;
 pub mod transfer;
 mod tree;
 pub mod zone;
@@ -33,6 +37,7 @@ pub mod zones;
 pub use acl::Acl;
 pub use answer::{Outcome, Transport, answer};
 pub use draft::{Draft, ZoneError};
+pub use explain::Explained;
 pub use name::Name;
 pub use own::OwnZoneError;
 pub use reach::Reach;
@@ -40,6 +45,7 @@ pub use replica::ReplicaError;
 pub use rrset::RRset;
 pub use serial::SerialStore;
 pub use server::{BindError, Counters, Options, Rate, Server};
+pub use source::Sources;
 pub use store::{ReplicaStore, StoreError, Stored};
 pub use transfer::{Due, Offer, Progress, Transfer, TransferError, Verdict};
 pub use zone::Zone;

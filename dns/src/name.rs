@@ -124,25 +124,8 @@ impl Hash for Name {
 impl fmt::Display for Name {
     /// Master-file text without the final dot; the root is `.`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let labels = self.labels();
-        if labels.count == 0 {
-            return f.write_str(".");
-        }
-        for i in 0..labels.count {
-            if i > 0 {
-                f.write_str(".")?;
-            }
-            for &byte in labels.label(i) {
-                match byte {
-                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
-                        write!(f, "\\{}", byte as char)?;
-                    }
-                    0x21..=0x7e => write!(f, "{}", byte as char)?,
-                    _ => write!(f, "\\{byte:03}")?,
-                }
-            }
-        }
-        Ok(())
+        let text = text_from_wire(self.as_wire());
+        f.write_str(text.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or("."))
     }
 }
 
@@ -202,6 +185,25 @@ pub(crate) fn wire_len(bytes: &[u8]) -> Result<usize, NameError> {
             return Ok(at);
         }
     }
+}
+
+/// An uncompressed name as master-file text, case kept, with the final dot.
+pub(crate) fn text_from_wire(wire: &[u8]) -> String {
+    let mut text = String::with_capacity(wire.len() + 1);
+    let mut rest = wire;
+    while let Some((&len @ 1.., tail)) = rest.split_first() {
+        let (label, tail) = tail.split_at(usize::from(len).min(tail.len()));
+        for &byte in label {
+            match byte {
+                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => text.extend(['\\', byte as char]),
+                0x21..=0x7e => text.push(byte as char),
+                _ => text.push_str(&format!("\\{byte:03}")),
+            }
+        }
+        text.push('.');
+        rest = tail;
+    }
+    if text.is_empty() { ".".to_owned() } else { text }
 }
 
 /// Master-file text to wire form, case kept; `origin` (wire) completes a name without final dot.

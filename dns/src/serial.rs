@@ -42,16 +42,23 @@ impl SerialStore {
     /// The serial for this content: the last one if nothing changed, else the clock's seconds or one
     /// more than the last, whichever is newer. It is on disk before it is returned.
     pub fn serial_for(&mut self, content: Digest, now: SystemTime) -> io::Result<u32> {
+        let next = (self.next_for(content, now), content);
+        if self.last != Some(next) {
+            disk::replace(&self.path, format!("{} {content}\n", next.0).as_bytes())?;
+            self.last = Some(next);
+        }
+        Ok(next.0)
+    }
+
+    /// The serial that [`SerialStore::serial_for`] would give; nothing is written.
+    pub fn next_for(&self, content: Digest, now: SystemTime) -> u32 {
         // RFC 1982 arithmetic: only the low 32 bits of the clock matter.
         let clock = now.duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs() as u32);
-        let serial = match self.last {
-            Some((serial, digest)) if digest == content => return Ok(serial),
+        match self.last {
+            Some((serial, digest)) if digest == content => serial,
             Some((serial, _)) if !is_newer(clock, serial) => serial.wrapping_add(1),
             _ => clock,
-        };
-        disk::replace(&self.path, format!("{serial} {content}\n").as_bytes())?;
-        self.last = Some((serial, content));
-        Ok(serial)
+        }
     }
 }
 

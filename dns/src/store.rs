@@ -66,6 +66,11 @@ impl ReplicaStore {
         Ok(ReplicaStore { dir: dir.into() })
     }
 
+    /// Copies in `dir`, to be read; a directory that is missing has none.
+    pub fn existing(dir: &Path) -> ReplicaStore {
+        ReplicaStore { dir: dir.into() }
+    }
+
     /// Keeps this copy in place of an older one.
     pub fn save(&self, apex: &ZoneName, zone: &Zone, received: SystemTime) -> io::Result<()> {
         let seconds = received.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

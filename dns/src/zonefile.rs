@@ -1,18 +1,29 @@
 //! Zone files (RFC 1035, section 5; `$TTL` of RFC 2308, section 4; unknown types of RFC 3597): text to
-//! a [`Zone`], every fault with its line and column.
+//! records or a [`Zone`], every fault with its line and column.
 //!
 //! Types whose data this crate knows by fields are read here, so that relative names, DNAME and
-//! escapes work; the others by `hickory-proto`. `$INCLUDE` is refused: nothing here opens files.
+//! escapes work; the others by `hickory-proto`. Which files `$INCLUDE` may open is `include`'s to say;
+//! a text that comes from no file opens none.
 
 mod data;
+mod include;
 mod lexer;
 
-use hickory_proto::serialize::txt::parse_ttl;
-use lexer::{Entry, Token};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::draft::Draft;
+use hickory_proto::serialize::txt::parse_ttl;
+pub(crate) use include::Files;
+use lexer::{Entry, Token};
+use ringway_config::{self as config, Fault};
+
+use crate::draft::{Draft, ZoneError};
 use crate::name::{Name, wire_from_text};
+use crate::own::soa;
 use crate::rdata::kind;
+use crate::replica::check_counts;
+use crate::source::{Record, Sources, merge};
 use crate::zone::Zone;
 
 /// What is wrong in a zone file, and where; both count from 1.
@@ -28,39 +39,112 @@ pub struct ZoneFileError {
 }
 
 impl Zone {
-    /// Reads a zone file. The zone's apex is the owner of its SOA; `origin` completes relative names.
+    /// Reads the text of a zone file. The zone's apex is the owner of its SOA; `origin` completes relative
+    /// names. A record that stands there twice is taken once.
     pub fn from_text(text: &str, origin: Option<&Name>) -> Result<Zone, Vec<ZoneFileError>> {
-        let mut reader = Reader::new(origin);
-        let mut faults = Vec::new();
-        for entry in lexer::entries(text) {
-            if let Err(fault) = entry.and_then(|entry| reader.read(&entry)) {
-                faults.push(fault);
-            }
-        }
-        let soa = reader.records.iter().find(|record| record.kind == kind::SOA);
-        let Some(apex) = soa.map(|soa| soa.owner) else {
-            let message = "the file has no SOA record that can be read".into();
-            faults.push(ZoneFileError { line: 1, column: 1, message });
-            return Err(faults);
+        let file = Arc::new(PathBuf::new());
+        let mut reader = Reader::new(file.clone(), origin, None, None);
+        reader.read_text(text);
+        let Reader { records, faults, .. } = reader;
+        let fill = |draft: &mut Draft| {
+            let add = |record: &Record| {
+                let error = draft.add(&record.owner, record.kind, record.ttl, &record.data).err()?;
+                Some(Fault { place: record.place.clone(), message: error.to_string() })
+            };
+            records.iter().filter_map(add).collect()
         };
-        let mut draft = Draft::new(apex);
-        for record in &reader.records {
-            let added = draft.add(&record.owner, record.kind, record.ttl, &record.data);
-            faults.extend(added.err().map(|error| record.at.fault(error.to_string())));
-        }
-        if !faults.is_empty() {
+        let soa = records.iter().find(|record| record.kind == kind::SOA);
+        let zone = match soa {
+            Some(soa) => finish(soa.owner, &file, faults, fill),
+            None => Err(without_soa(faults, &file)),
+        };
+        zone.map_err(|faults| faults.into_iter().map(ZoneFileError::from).collect())
+    }
+
+    /// Reads the zone file at `path` and what it includes; also tells where each record stands. The
+    /// zone's apex is the owner of its SOA; `origin` completes relative names. A file without SOA and TTLs is
+    /// the zone `origin`, as if `gateway.toml` named the file.
+    ///
+    /// Stricter than [`Zone::from_text`], as with the own zone: nothing may stand there twice, and it must
+    /// be small enough for the other gateways.
+    pub fn from_file(path: &Path, origin: Option<&Name>) -> Result<(Zone, Sources), Vec<Fault>> {
+        let (records, faults) = read_file(path, origin, origin.map(|_| DEFAULT_TTL), &mut Files::default());
+        if records.is_empty() && !faults.is_empty() {
             return Err(faults);
         }
-        draft.finish().map_err(|error| vec![ZoneFileError { line: 1, column: 1, message: error.to_string() }])
+        let file = Arc::new(path.to_owned());
+        let stated = records.iter().find(|record| record.kind == kind::SOA).map(|soa| soa.owner);
+        let Some(apex) = stated.or(origin.copied()) else { return Err(without_soa(faults, &file)) };
+        let start = |error: &dyn Display| START.fault_in(&file, error.to_string());
+        let fill = |draft: &mut Draft| {
+            let frame = if stated.is_none() { add_soa(draft, &apex) } else { Ok(()) };
+            let mut faults: Vec<Fault> = frame.err().map(|error| start(&error)).into_iter().collect();
+            faults.extend(merge(draft, &records));
+            let counts = check_counts(draft.records(), draft.names());
+            faults.extend(counts.err().map(|error| start(&error)));
+            faults
+        };
+        let zone = finish(apex, &file, faults, fill)?;
+        Ok((zone, Sources::of(records)))
     }
 }
 
-struct Record {
-    at: Place,
-    owner: Name,
-    kind: u16,
-    ttl: u32,
-    data: Vec<u8>,
+/// TTL of what states none, as that of `[dns]`.
+const DEFAULT_TTL: u32 = 5;
+
+fn add_soa(draft: &mut Draft, apex: &Name) -> Result<(), ZoneError> {
+    draft.add(apex, kind::SOA, DEFAULT_TTL, &soa(apex, apex, DEFAULT_TTL)?)
+}
+
+fn without_soa(mut faults: Vec<Fault>, file: &Arc<PathBuf>) -> Vec<Fault> {
+    faults.push(START.fault_in(file, "the file has no SOA record that can be read"));
+    faults
+}
+
+/// The zone `apex` as `fill` makes it; else every fault.
+fn finish(
+    apex: Name,
+    file: &Arc<PathBuf>,
+    mut faults: Vec<Fault>,
+    fill: impl FnOnce(&mut Draft) -> Vec<Fault>,
+) -> Result<Zone, Vec<Fault>> {
+    let mut draft = Draft::new(apex);
+    faults.extend(fill(&mut draft));
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    draft.finish().map_err(|error| vec![START.fault_in(file, error.to_string())])
+}
+
+/// Everything that the file at `path` and those that it includes say; `ttl` holds until they say one.
+pub(crate) fn read_file(
+    path: &Path,
+    origin: Option<&Name>,
+    ttl: Option<u32>,
+    files: &mut Files,
+) -> (Vec<Record>, Vec<Fault>) {
+    let file = Arc::new(path.to_owned());
+    match files.read(path) {
+        Ok(text) => {
+            let mut reader = Reader::new(file, origin, ttl, Some(files));
+            reader.read_text(&text);
+            (reader.records, reader.faults)
+        }
+        Err(message) => (Vec::new(), vec![Fault { place: config::Place::whole(path), message }]),
+    }
+}
+
+/// Reads a type and the data of one record as a zone file has them.
+pub(crate) fn read_data(kind: &str, data: &str, origin: &Name) -> Result<(u16, Vec<u8>), String> {
+    let kind = data::kind(&Token { at: START, text: kind, quoted: false }).map_err(|fault| fault.message)?;
+    let mut entries = lexer::entries(data);
+    let entry = entries.next().transpose().map_err(|fault| fault.message)?;
+    if entries.next().is_some() {
+        return Err("the data goes on in a second line; join them by parentheses".into());
+    }
+    let tokens = entry.map(|entry| entry.tokens).unwrap_or_default();
+    let data = data::parse(START, kind, &tokens, Some(origin.as_wire())).map_err(|fault| fault.message)?;
+    Ok((kind, data))
 }
 
 /// Where a token starts.
@@ -70,25 +154,67 @@ struct Place {
     column: u32,
 }
 
+/// Where a file starts.
+const START: Place = Place { line: 1, column: 1 };
+
 impl Place {
     fn fault(self, message: impl Into<String>) -> ZoneFileError {
         ZoneFileError { line: self.line, column: self.column, message: message.into() }
     }
+
+    fn fault_in(self, file: &Arc<PathBuf>, message: impl Into<String>) -> Fault {
+        Fault { place: self.in_file(file), message: message.into() }
+    }
+
+    fn in_file(self, file: &Arc<PathBuf>) -> config::Place {
+        config::Place { file: file.clone(), line: self.line, column: self.column }
+    }
 }
 
-/// What earlier entries left for later ones.
-struct Reader {
+impl From<Fault> for ZoneFileError {
+    fn from(Fault { place, message }: Fault) -> ZoneFileError {
+        ZoneFileError { line: place.line, column: place.column, message }
+    }
+}
+
+/// Reads one file after the other.
+struct Reader<'f> {
+    file: Arc<PathBuf>,
+    scope: Scope,
+    /// `None` if the text comes from no file.
+    files: Option<&'f mut Files>,
+    records: Vec<Record>,
+    faults: Vec<Fault>,
+}
+
+/// What earlier entries left for later ones; ends with its file.
+#[derive(Clone)]
+struct Scope {
     origin: Option<Vec<u8>>,
     default_ttl: Option<u32>,
     last_ttl: Option<u32>,
     last_owner: Option<Name>,
-    records: Vec<Record>,
 }
 
-impl Reader {
-    fn new(origin: Option<&Name>) -> Reader {
+impl<'f> Reader<'f> {
+    fn new(
+        file: Arc<PathBuf>,
+        origin: Option<&Name>,
+        default_ttl: Option<u32>,
+        files: Option<&'f mut Files>,
+    ) -> Reader<'f> {
         let origin = origin.map(|origin| origin.as_wire().to_vec());
-        Reader { origin, default_ttl: None, last_ttl: None, last_owner: None, records: Vec::new() }
+        let scope = Scope { origin, default_ttl, last_ttl: None, last_owner: None };
+        Reader { file, scope, files, records: Vec::new(), faults: Vec::new() }
+    }
+
+    fn read_text(&mut self, text: &str) {
+        for entry in lexer::entries(text) {
+            if let Err(fault) = entry.and_then(|entry| self.read(&entry)) {
+                let at = Place { line: fault.line, column: fault.column };
+                self.faults.push(at.fault_in(&self.file, fault.message));
+            }
+        }
     }
 
     fn read(&mut self, entry: &Entry<'_>) -> Result<(), ZoneFileError> {
@@ -97,25 +223,48 @@ impl Reader {
             return self.read_record(first.at, &entry.tokens);
         }
         if first.quoted || !first.text.starts_with('$') {
-            let wire = name(first, self.origin.as_deref())?;
-            self.last_owner = Name::from_wire(&wire).ok().map(|(owner, _)| owner);
+            let wire = name(first, self.scope.origin.as_deref())?;
+            self.scope.last_owner = Name::from_wire(&wire).ok().map(|(owner, _)| owner);
             return self.read_record(first.at, rest);
         }
         match (first.text.to_ascii_uppercase().as_str(), rest) {
-            ("$ORIGIN", [origin]) => self.origin = Some(name(origin, self.origin.as_deref())?),
+            ("$ORIGIN", [origin]) => self.scope.origin = Some(name(origin, self.scope.origin.as_deref())?),
             ("$TTL", [ttl]) => {
                 let seconds = parse_ttl(ttl.text);
-                self.default_ttl =
+                self.scope.default_ttl =
                     Some(seconds.map_err(|_| ttl.at.fault("this is no TTL; write seconds or 1h30m"))?);
             }
-            _ => return Err(first.at.fault("only $ORIGIN <name> and $TTL <time> can stand here")),
+            ("$INCLUDE", [file]) => self.include(file, None)?,
+            ("$INCLUDE", [file, origin]) => self.include(file, Some(origin))?,
+            _ => {
+                let known = "only $ORIGIN <name>, $TTL <time> and $INCLUDE <file> [<name>] can stand here";
+                return Err(first.at.fault(known));
+            }
         }
+        Ok(())
+    }
+
+    /// What the included file sets holds for that file only.
+    fn include(&mut self, named: &Token<'_>, origin: Option<&Token<'_>>) -> Result<(), ZoneFileError> {
+        let Some(files) = &mut self.files else {
+            return Err(named.at.fault("a text that comes from no file includes none"));
+        };
+        let origin = origin.map(|origin| name(origin, self.scope.origin.as_deref())).transpose()?;
+        let (path, text) = files.include(&self.file, named.text).map_err(|error| named.at.fault(error))?;
+        let outer = (std::mem::replace(&mut self.file, Arc::new(path)), self.scope.clone());
+        self.scope.origin = origin.or(self.scope.origin.take());
+        self.read_text(&text);
+        if let Some(files) = &mut self.files {
+            files.close();
+        }
+        (self.file, self.scope) = outer;
         Ok(())
     }
 
     /// `[<TTL>] [<class>] <type> <data>`, TTL and class in either order.
     fn read_record(&mut self, at: Place, mut tokens: &[Token<'_>]) -> Result<(), ZoneFileError> {
-        let owner = self.last_owner.ok_or_else(|| at.fault("the first record needs an owner"))?;
+        let scope = &mut self.scope;
+        let owner = scope.last_owner.ok_or_else(|| at.fault("the first record needs an owner"))?;
         let mut ttl = None;
         let kind = loop {
             let [token, rest @ ..] = tokens else { return Err(at.fault("the record has no type")) };
@@ -126,11 +275,11 @@ impl Reader {
                 _ => break data::kind(token)?,
             }
         };
-        self.last_ttl = ttl.or(self.last_ttl);
-        let ttl = ttl.or(self.default_ttl).or(self.last_ttl);
+        scope.last_ttl = ttl.or(scope.last_ttl);
+        let ttl = ttl.or(scope.default_ttl).or(scope.last_ttl);
         let ttl = ttl.ok_or_else(|| at.fault("no TTL is given, neither here nor before; write $TTL 5"))?;
-        let data = data::parse(at, kind, tokens, self.origin.as_deref())?;
-        self.records.push(Record { at, owner, kind, ttl, data });
+        let data = data::parse(at, kind, tokens, scope.origin.as_deref())?;
+        self.records.push(Record { owner, kind, ttl, data, place: at.in_file(&self.file) });
         Ok(())
     }
 }
@@ -217,7 +366,7 @@ mod tests {
                 "3:4: \"WHAT\" is no record type; write TYPE and its number if it is new",
                 "4:14: nothing may follow the data",
                 "5:1: a label must have 1 to 63 octets",
-                "7:1: only $ORIGIN <name> and $TTL <time> can stand here",
+                "7:10: a text that comes from no file includes none",
                 "10:12: the length and the hexadecimal digits do not agree",
                 "11:7: the quotation mark is never closed",
                 "6:1: other.example is outside the zone org1.example",

@@ -25,7 +25,7 @@ const GATEWAY: Schema = Schema {
         Key("identity", "[identity] with record, certificate and key"),
         Key("tun", "[tun] with name"),
         Key("routes", "[routes] with table, protocol and mark"),
-        Key("dns", "[dns] with listen and ttl"),
+        Key("dns", "[dns] with listen and ttl, then a [[dns.host]] for each host"),
         Key("policy", "[policy], then a [[policy.allow]] for each rule"),
     ],
 };
@@ -70,7 +70,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
 
     let consortium = Consortium::read(record.as_deref(), members_dir.as_deref(), report);
     consortium.check(&here, report);
-    let dns = dns::read(&table, &here, &consortium);
+    let dns = dns::read(&table, dir, &here, &consortium);
     let policy = policy::read(&table, &here, &consortium);
 
     let (own, members) = consortium.into_members();
@@ -140,7 +140,7 @@ fn read_identity(table: &Table<'_>, dir: &Path) -> (Option<PathBuf>, Option<Iden
     (record, certificate.zip(key).map(|(certificate, key)| Identity { certificate, key }))
 }
 
-fn read_path(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
+pub(super) fn read_path(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
     match item.text()? {
         "" => item.refuse("an empty path"),
         path if path.contains('\0') => item.refuse("a path cannot contain a zero character"),

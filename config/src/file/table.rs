@@ -207,6 +207,11 @@ impl<'a> Item<'a> {
         })
     }
 
+    /// True or false.
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        self.value.get_ref().as_bool().or_else(|| self.unexpected("true or false"))
+    }
+
     /// True for a string.
     pub(crate) fn is_text(&self) -> bool {
         self.value.get_ref().is_str()

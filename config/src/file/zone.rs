@@ -1,4 +1,4 @@
-//! [`Zone`]: how names in `[[dns.record]]` become absolute.
+//! [`Zone`]: how names in `[[dns.host]]` and `[[dns.record]]` become absolute.
 
 use crate::{OrgId, ZoneName};
 

@@ -1,7 +1,6 @@
 //! The data of one record, from tokens to wire form.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
@@ -14,9 +13,7 @@ use crate::rdata::{self, Field, kind};
 
 /// The type that a token names: a mnemonic, or `TYPE` and a number (RFC 3597, section 5).
 pub(super) fn kind(token: &Token<'_>) -> Result<u16, ZoneFileError> {
-    let text = token.text.to_ascii_uppercase();
-    let number = text.strip_prefix("TYPE").and_then(|number| number.parse().ok());
-    number.or_else(|| RecordType::from_str(&text).ok().map(u16::from)).ok_or_else(|| {
+    rdata::kind_from_text(token.text).ok_or_else(|| {
         token.at.fault(format!("{:?} is no record type; write TYPE and its number if it is new", token.text))
     })
 }

@@ -1,0 +1,318 @@
+//! The own zone from records and from files on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use ringway_config::{
+    Dns, DnsData, DnsRecord, Faults, Identity, Member, PlacedPrefix, Revoked, Routes, Site, ZoneFile,
+};
+
+use super::*;
+use crate::disk::tests::Scratch;
+
+fn place(line: u32) -> Place {
+    Place { file: PathBuf::from("gateway.toml").into(), line, column: 1 }
+}
+
+fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
+    let prefixes = ["10.0.0.0/15", "fd00:1::/48"];
+    let placed = |text: &str| PlacedPrefix { prefix: text.parse().unwrap(), place: place(0) };
+    let own = Member {
+        org: "org1".parse().unwrap(),
+        domain: "consortium.example".parse().unwrap(),
+        roots: Vec::new(),
+        sites: vec![Site { name: "east".parse().unwrap(), prefixes: prefixes.map(placed).into() }],
+        gateways: Vec::new(),
+        revoked: Revoked::default(),
+        digest: Digest::of(b""),
+        place: place(0),
+    };
+    Config {
+        path: "gateway.toml".into(),
+        id: "gw.org1".parse().unwrap(),
+        site: "east".parse().unwrap(),
+        listen: "0.0.0.0:4600".parse().unwrap(),
+        identity: Identity { certificate: PathBuf::new(), key: PathBuf::new() },
+        own,
+        members: Vec::new(),
+        members_dir: PathBuf::new(),
+        state_dir: PathBuf::new(),
+        socket: PathBuf::new(),
+        tun: "ringway0".into(),
+        routes: Routes { table: 4600, protocol: 146, mark: 1 },
+        reserved: Vec::new(),
+        dns: Dns {
+            listen: listen.iter().map(|l| l.parse().unwrap()).collect(),
+            ttl: 5,
+            records,
+            zone_files: Vec::new(),
+            foreign_addresses: false,
+        },
+        policy: None,
+    }
+}
+
+fn record(line: u32, name: &str, data: DnsData) -> DnsRecord {
+    DnsRecord { name: format!("{name}org1.consortium.example"), ttl: 30, data, place: place(line) }
+}
+
+fn address(line: u32, name: &str, address: &str) -> DnsRecord {
+    record(line, name, DnsData::Address(address.parse().unwrap()))
+}
+
+fn alias(line: u32, name: &str, target: &str) -> DnsRecord {
+    record(line, name, DnsData::Cname(target.into()))
+}
+
+/// As `check` shows them.
+fn faults(config: &Config) -> Vec<String> {
+    let faults = Faults::from(Zone::from_config(config, 9).unwrap_err());
+    faults.0.iter().map(ToString::to_string).collect()
+}
+
+fn lines(zone: &Zone) -> Vec<String> {
+    let mut lines = Vec::new();
+    zone.rrsets(|owner, set| {
+        let owner = owner.to_string().replace("org1.consortium.example", "@");
+        let data: Vec<_> = set.data().map(|data| data.escape_ascii().to_string()).collect();
+        lines.push(format!("{owner} {} {} {}", set.ttl(), set.kind(), data.join(" ")));
+    });
+    lines
+}
+
+const SOA: &str = r"@ 5 6 \x02gw\x04org1\nconsortium\x07example\x00\nhostmaster\x04org1\nconsortium\x07example\x00\x00\x00\x00\t\x00\x00\x00<\x00\x00\x00\n\x00\x12u\x00\x00\x00\x00\x05";
+const NS: &str = r"@ 5 2 \x02gw\x04org1\nconsortium\x07example\x00";
+
+#[test]
+fn a_zone_has_its_records_a_soa_and_this_gateway_as_its_server() {
+    let records = vec![
+        address(1, "peer0.", "10.1.0.11"),
+        address(2, "peer0.", "10.1.0.12"),
+        address(3, "peer0.", "fd00:1::11"),
+        alias(4, "ca.", "peer0.org2.consortium.example"),
+    ];
+    let zone = Zone::from_config(&config(&["10.1.0.1:53", "127.0.0.1:53"], records), 9).unwrap();
+    let expected = [
+        NS,
+        SOA,
+        r"ca.@ 30 5 \x05peer0\x04org2\nconsortium\x07example\x00",
+        r"gw.@ 5 1 \n\x01\x00\x01",
+        r"peer0.@ 30 1 \n\x01\x00\x0b \n\x01\x00\x0c",
+        r"peer0.@ 30 28 \xfd\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x11",
+    ];
+    assert_eq!(lines(&zone), expected);
+}
+
+#[test]
+fn the_records_word_about_the_gateways_name_stands() {
+    let records = vec![address(1, "gw.", "10.1.0.9")];
+    let zone = Zone::from_config(&config(&["10.1.0.1:53"], records), 9).unwrap();
+    assert_eq!(lines(&zone), [NS, SOA, r"gw.@ 30 1 \n\x01\x00\t"]);
+}
+
+#[test]
+fn every_fault_is_reported_at_its_place() {
+    let records = vec![
+        alias(1, "", "elsewhere.example"),
+        address(2, "peer0.", "10.1.0.11"),
+        alias(3, "peer0.", "elsewhere.example"),
+        alias(4, "a..b", "elsewhere.example"),
+        address(5, "peer1.x", "10.1.0.12"),
+    ];
+    assert_eq!(
+        faults(&config(&[], records)),
+        [
+            "gateway.toml:1:1: org1.consortium.example has a CNAME and can have no other record",
+            "gateway.toml:3:1: peer0.org1.consortium.example has another record at gateway.toml:2:1; a CNAME must be its only one",
+            "gateway.toml:4:1: \"a..borg1.consortium.example\" is no domain name: a label must have 1 to 63 octets",
+            "gateway.toml:5:1: peer1.xorg1.consortium.example is outside the zone org1.consortium.example",
+        ]
+    );
+}
+
+#[test]
+fn the_serial_stays_with_the_content() {
+    let scratch = Scratch::new();
+    let mut serials = SerialStore::open(&scratch.path().join("serial")).unwrap();
+    let mut own = |records, seconds| {
+        let now = UNIX_EPOCH + Duration::from_secs(seconds);
+        Zone::own(&config(&[], records), &mut serials, now).unwrap().serial()
+    };
+    assert_eq!(own(vec![], 1000), 1000);
+    assert_eq!(own(vec![], 1001), 1000);
+    assert_eq!(own(vec![address(1, "a.", "10.0.0.1")], 1000), 1001);
+}
+
+/// With these zone files in `dir`, each a name and a text, the first of them named in `gateway.toml`.
+fn with_files(dir: &Path, files: &[(&str, &str)], records: Vec<DnsRecord>) -> Config {
+    for (name, text) in files {
+        fs::write(dir.join(name), text).unwrap();
+    }
+    let mut config = config(&[], records);
+    let path = dir.join(files[0].0);
+    config.dns.zone_files = vec![ZoneFile { path, place: place(9) }];
+    config
+}
+
+fn text(line: u32, name: &str, kind: &str, data: &str) -> DnsRecord {
+    record(line, name, DnsData::Text { kind: kind.into(), data: data.into() })
+}
+
+#[test]
+fn records_of_every_source_become_one_zone_that_knows_where_each_was_written() {
+    let scratch = Scratch::new();
+    let records = vec![
+        address(1, "peer0.", "10.1.0.11"),
+        text(2, "_peer._tcp.peer0.", "SRV", "0 0 7051 peer0"),
+        text(3, "", "TXT", "\"two words\" one"),
+        text(4, "x.", "TYPE65280", "\\# 2 0a0b"),
+    ];
+    let files = [
+        ("acme.zone", "$ORIGIN west\n$INCLUDE more.zone\nb A 10.1.0.13\n"),
+        ("more.zone", "$TTL 60\n@ MX 10 a\n$ORIGIN lab\na A 10.1.0.12\n"),
+    ];
+    let (zone, sources) = Zone::with_sources(&with_files(scratch.path(), &files, records)).unwrap();
+    let frame = [NS.to_owned(), SOA.replace("\\x00\\t\\x00\\x00\\x00<", "\\x00\\x00\\x00\\x00\\x00<")];
+    let expected = [
+        r"@ 30 16 \ttwo words\x03one",
+        r"_peer._tcp.peer0.@ 30 33 \x00\x00\x00\x00\x1b\x8b\x05peer0\x04org1\nconsortium\x07example\x00",
+        r"a.lab.west.@ 60 1 \n\x01\x00\x0c",
+        r"b.west.@ 5 1 \n\x01\x00\r",
+        r"peer0.@ 30 1 \n\x01\x00\x0b",
+        r"west.@ 60 15 \x00\n\x01a\x04west\x04org1\nconsortium\x07example\x00",
+        r"x.@ 30 65280 \n\x0b",
+    ];
+    let mut found = lines(&zone);
+    found.sort();
+    let mut all: Vec<String> = frame.into_iter().chain(expected.map(str::to_owned)).collect();
+    all.sort();
+    assert_eq!(found, all);
+
+    let place = |owner: &str, kind, data: &[u8]| {
+        let owner = name_of(&format!("{owner}org1.consortium.example")).unwrap();
+        let place = sources.place(&owner, kind, data)?.to_string();
+        Some(place.replace(&format!("{}/", scratch.path().display()), ""))
+    };
+    assert_eq!(place("peer0.", kind::A, &[10, 1, 0, 11]).unwrap(), "gateway.toml:1:1");
+    assert_eq!(place("a.lab.west.", kind::A, &[10, 1, 0, 12]).unwrap(), "more.zone:4:1");
+    assert_eq!(place("b.west.", kind::A, &[10, 1, 0, 13]).unwrap(), "acme.zone:3:1");
+    assert_eq!(place("b.west.", kind::A, &[10, 1, 0, 14]), None);
+}
+
+#[test]
+fn contradictions_between_sources_are_named_with_both_places() {
+    let scratch = Scratch::new();
+    let file = "@ SOA a b 1 2 3 4 5\n@ SOA a b 1 2 3 4 6\npeer0 A 10.1.0.11\npeer1 CNAME peer0\npeer2 A 10.1.0.1\n\
+                d DNAME x\nd DNAME y\npeer3 A 10.9.0.1\nwww.org2.consortium.example. A 10.1.0.1\n";
+    let records = vec![
+        address(1, "peer0.", "10.1.0.11"),
+        address(2, "peer1.", "10.1.0.12"),
+        alias(3, "peer2.", "peer0.org1.consortium.example"),
+        text(4, "peer4.", "WHAT", "10.1.0.1"),
+        text(5, "peer4.", "MX", "mail"),
+        text(6, "peer4.", "TXT", "a\nb"),
+    ];
+    let config = with_files(scratch.path(), &[("acme.zone", file)], records);
+    let dir = format!("{}/", scratch.path().display());
+    let mut found = faults(&config).iter().map(|fault| fault.replace(&dir, "")).collect::<Vec<_>>();
+    found.sort();
+    let apex = "org1.consortium.example";
+    assert_eq!(
+        found,
+        [
+            format!("acme.zone:2:1: {apex} has another SOA at acme.zone:1:1; remove one of them"),
+            format!("acme.zone:3:1: peer0.{apex} has this record already at gateway.toml:1:1; remove one of them"),
+            format!("acme.zone:4:1: peer1.{apex} has another record at gateway.toml:2:1; a CNAME must be its only one"),
+            format!("acme.zone:5:1: peer2.{apex} has another record at gateway.toml:3:1; a CNAME must be its only one"),
+            format!("acme.zone:7:1: d.{apex} has another DNAME at acme.zone:6:1; remove one of them"),
+            "acme.zone:8:1: 10.9.0.1 is in no site of the own record; write an address in 10.0.0.0/15, fd00:1::/48, \
+             or foreign-addresses = true in [dns]"
+                .into(),
+            format!("acme.zone:9:1: www.org2.consortium.example is outside the zone {apex}"),
+            "gateway.toml:4:1: \"WHAT\" is no record type; write TYPE and its number if it is new".into(),
+            "gateway.toml:5:1: this is no number up to 65535".into(),
+            "gateway.toml:6:1: the data goes on in a second line; join them by parentheses".into(),
+        ]
+    );
+}
+
+#[test]
+fn addresses_of_elsewhere_pass_if_the_file_says_so() {
+    let mut config =
+        config(&[], vec![address(1, "peer0.", "192.0.2.1"), address(2, "peer0.", "2001:db8::1")]);
+    assert_eq!(faults(&config).len(), 2);
+    config.dns.foreign_addresses = true;
+    assert_eq!(Zone::from_config(&config, 9).unwrap().records(), 4);
+}
+
+#[test]
+fn a_zone_files_soa_stands_but_for_its_serial() {
+    let scratch = Scratch::new();
+    let config = with_files(scratch.path(), &[("acme.zone", "@ 9 SOA ns admin 77 1 2 3 4\n")], vec![]);
+    let zone = Zone::from_config(&config, 9).unwrap();
+    assert_eq!((zone.serial(), zone.negative_ttl(), zone.soa().ttl()), (9, 4, 9));
+    assert_eq!(Zone::from_config(&config, 0).unwrap().encode(), zone.with_serial(0).encode());
+}
+
+#[test]
+fn a_zone_file_shows_no_file_outside_its_directory() {
+    let scratch = Scratch::new();
+    let inner = scratch.path().join("zones");
+    fs::create_dir(&inner).unwrap();
+    fs::write(scratch.path().join("secret"), "key\n").unwrap();
+    std::os::unix::fs::symlink("../secret", inner.join("link")).unwrap();
+    let secret = scratch.path().join("secret").display().to_string();
+    let file = format!(
+        "$INCLUDE ../secret\n$INCLUDE {secret}\n$INCLUDE link\n$INCLUDE .\n$INCLUDE gone\n$INCLUDE\n$INCLUDE loop\n"
+    );
+    let config = with_files(&inner, &[("acme.zone", &file), ("loop", "$INCLUDE loop\n")], vec![]);
+    let dir = format!("{}/", inner.display());
+    let found: Vec<String> = faults(&config).iter().map(|fault| fault.replace(&dir, "")).collect();
+    assert_eq!(
+        found,
+        [
+            "acme.zone:1:10: ../secret is not in the directory of this file; move it there",
+            &format!("acme.zone:2:10: {secret} is not in the directory of this file; move it there"),
+            "acme.zone:3:10: link is not in the directory of this file; move it there",
+            "acme.zone:4:10: . is not in the directory of this file; move it there",
+            "acme.zone:5:10: gone: cannot read the file: No such file or directory (os error 2)",
+            "acme.zone:6:1: only $ORIGIN <name>, $TTL <time> and $INCLUDE <file> [<name>] can stand here",
+            "loop:1:10: files may include each other 8 deep; does one include itself?",
+        ]
+    );
+    let config = with_files(&inner, &[("acme.zone", "")], vec![]);
+    fs::remove_file(inner.join("acme.zone")).unwrap();
+    assert!(
+        faults(&config)[0]
+            .ends_with("acme.zone: cannot read the file: No such file or directory (os error 2)")
+    );
+}
+
+#[test]
+fn the_files_of_a_zone_have_a_size_together() {
+    let scratch = Scratch::new();
+    let config = with_files(scratch.path(), &[("acme.zone", "$INCLUDE big\n")], vec![]);
+    fs::File::create(scratch.path().join("big")).unwrap().set_len(crate::replica::MAX_SIZE as u64).unwrap();
+    let found = faults(&config);
+    assert!(
+        found[0].ends_with("big: the files of a zone may have at most 16777216 octets together"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn the_example_is_a_zone() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/gateway.toml");
+    let config = Config::load(&example).unwrap_or_else(|faults| panic!("{faults}"));
+    let (zone, _) = Zone::with_sources(&config).unwrap();
+    let text = zone.to_text();
+    for line in [
+        "_peer._tcp.peer0.acme.consortium.example. 30 IN SRV 0 0 7051 peer0.acme.consortium.example.",
+        "acme.consortium.example. 5 IN TXT \"the zone of acme\"",
+        "peer1.acme.consortium.example. 60 IN AAAA fd00:1::21",
+        "gw.acme.consortium.example. 5 IN A 10.1.0.1",
+    ] {
+        assert!(text.lines().any(|written| written == line), "{line}\nis not in\n{text}");
+    }
+}

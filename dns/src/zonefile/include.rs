@@ -1,0 +1,82 @@
+//! [`Files`]: opens zone files and what they `$INCLUDE` (RFC 1035, section 5.1), within bounds.
+//!
+//! An included file lies in the directory of the one that includes it, or below: neither `..` nor an
+//! absolute path nor a symbolic link leads out of it. So a zone file that somebody else wrote cannot
+//! show a file of this host.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use crate::replica::MAX_SIZE;
+
+/// Files inside files inside files; also what ends a file that includes itself.
+const MAX_DEPTH: usize = 8;
+/// Files of one zone.
+const MAX_FILES: usize = 256;
+
+/// The files of one zone, as far as they were read.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    count: usize,
+    octets: u64,
+    /// How many stand open inside each other, the first not counted.
+    depth: usize,
+}
+
+impl Files {
+    /// The text of a file, or what is wrong with it and what to do.
+    pub(super) fn read(&mut self, path: &Path) -> Result<String, String> {
+        self.count += 1;
+        if self.count > MAX_FILES {
+            return Err(format!("a zone may have at most {MAX_FILES} files"));
+        }
+        // A pipe or a device could be read for ever.
+        let is_file = fs::metadata(path).map_err(|error| unreadable(&error))?.is_file();
+        if !is_file {
+            return Err("this is no file; name a regular one".into());
+        }
+        let left = MAX_SIZE as u64 - self.octets;
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(|error| unreadable(&error))?;
+        file.take(left + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+        if bytes.len() as u64 > left {
+            return Err(format!("the files of a zone may have at most {MAX_SIZE} octets together"));
+        }
+        self.octets += bytes.len() as u64;
+        String::from_utf8(bytes).map_err(|_| "the file is no UTF-8 text; save it as such".into())
+    }
+
+    /// Opens the file that `from` includes as `name`: its path, and its text. [`Files::close`] follows.
+    pub(super) fn include(&mut self, from: &Path, name: &str) -> Result<(PathBuf, String), String> {
+        if self.depth >= MAX_DEPTH {
+            return Err(format!("files may include each other {MAX_DEPTH} deep; does one include itself?"));
+        }
+        let inward = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        let outside = || format!("{name} is not in the directory of this file; move it there");
+        if !inward {
+            return Err(outside());
+        }
+        let directory = from.parent().unwrap_or(Path::new(""));
+        let path = directory.join(name);
+        let real =
+            |path: &Path| fs::canonicalize(path).map_err(|error| format!("{name}: {}", unreadable(&error)));
+        let directory = real(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })?;
+        let target = real(&path)?;
+        if !target.starts_with(directory) {
+            return Err(outside());
+        }
+        let text = self.read(&target).map_err(|error| format!("{name}: {error}"))?;
+        self.depth += 1;
+        Ok((path, text))
+    }
+
+    /// The file opened last has ended.
+    pub(super) fn close(&mut self) {
+        self.depth -= 1;
+    }
+}
+
+fn unreadable(error: &io::Error) -> String {
+    format!("cannot read the file: {error}")
+}
