@@ -9,37 +9,16 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use std::collections::BTreeSet;
+#[path = "read/answer.rs"]
+mod read;
 
-use hickory_proto::op::Message;
-use hickory_proto::rr::{RData, Record, RecordType};
+use read::Answer;
 use ringway_dns::zones::ZoneSet;
 use ringway_dns::{Name, Outcome, Transport, Zone, answer, rdata};
 use serde_json::Value;
 
 /// What NSD reaches.
 const FERRET_SCORE: f64 = 0.985;
-
-/// Records as lowercase text.
-type Section = BTreeSet<String>;
-
-#[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    rcode: String,
-    authoritative: bool,
-    answer: Section,
-    authority: Section,
-}
-
-impl Answer {
-    /// Servers differ on whether they name themselves beside an answer (RFC 1034 leaves it open).
-    fn without_ns_beside_an_answer(mut self) -> Answer {
-        if !self.answer.is_empty() && self.authority.iter().all(|record| record.contains(" in ns ")) {
-            self.authority.clear();
-        }
-        self
-    }
-}
 
 /// One of a case's accepted answers.
 fn accepted(answer: &Value) -> Answer {
@@ -64,33 +43,7 @@ fn given(case: &Value) -> Answer {
     let mut response = Vec::new();
     let outcome = answer(&ZoneSet::of([zone]), &message, Transport::Tcp, &mut response);
     assert!(matches!(outcome, Outcome::Answered(_)));
-    let message = Message::from_vec(&response).unwrap();
-    let section = |records: &[Record]| records.iter().map(record_text).collect::<Section>();
-    Answer {
-        rcode: format!("{:?}", message.metadata.response_code).to_uppercase(),
-        authoritative: message.metadata.authoritative,
-        answer: section(&message.answers),
-        authority: section(&message.authorities),
-    }
-    .without_ns_beside_an_answer()
-}
-
-fn record_text(record: &Record) -> String {
-    let data = match &record.data {
-        RData::Unknown { code: RecordType::DNAME, rdata } => {
-            format!("{}.", Name::from_wire(&rdata.anything).unwrap().0)
-        }
-        RData::TXT(text) => {
-            let quoted = |part: &[u8]| format!("\"{}\"", String::from_utf8_lossy(part));
-            text.txt_data.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(" ")
-        }
-        known => known.to_string(),
-    };
-    let kind = match u16::from(record.record_type()) {
-        rdata::kind::DNAME => "dname".to_owned(),
-        _ => record.record_type().to_string(),
-    };
-    format!("{} {} in {kind} {data}", record.name, record.ttl).to_lowercase()
+    Answer::read(&response)
 }
 
 /// The number of cases, and a description of each that is not met.
