@@ -22,11 +22,7 @@ use crate::receive::Receive;
 use crate::send::Send;
 use crate::sink::{ControlSink, Event};
 use crate::snapshot::Snapshot;
-use crate::sys::priority;
 use crate::tun::Tun;
-
-/// Above ordinary work, as the kernel's own forwarding is: packets that wait for a time slice are latency.
-const NICE: i32 = -10;
 
 /// What both threads share.
 #[derive(Clone)]
@@ -102,10 +98,6 @@ fn run_receive(shared: &Shared, mut sink: impl ControlSink) {
 
 /// Runs one thread's work; an error or a panic ends both threads.
 fn guard(what: &str, halt: &Halt, work: impl FnOnce() -> io::Result<()>) {
-    // Without CAP_SYS_NICE it works too, only later.
-    if let Err(error) = priority::set_nice(NICE) {
-        tracing::debug!(%error, "Could not raise the priority of a data plane thread");
-    }
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => halt.fail(format!("{what}: {error}")),

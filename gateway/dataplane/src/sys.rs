@@ -1,5 +1,4 @@
-//! The Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data,
-//! priorities.
+//! The Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data.
 //!
 //! All `unsafe` of this crate is in the files below, each of which says why its blocks are sound.
 
@@ -8,5 +7,4 @@
 pub(crate) mod control;
 pub(crate) mod option;
 pub(crate) mod poll;
-pub(crate) mod priority;
 pub(crate) mod receive;
