@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use ringway_config::{Config, Faults, accepted};
 use ringway_core::{BootId, Membership, Mesh, Settings};
 use ringway_dataplane::{Aead, ControlSink, Counters, Dataplane, Event, SiteNo, Snapshot};
-use ringway_dns::Server;
+use ringway_dns::{Options, Server};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -120,7 +120,9 @@ impl Gateway {
         let names = Names::open(&config, &membership)?;
         let replicator = Replicator::new(&names, config.own.domain.clone(), &own_apex(&config))
             .context("the own zone is not published")?;
-        let server = Server::bind(&config.dns.listen, names.zones.clone(), names.acl.clone()).await?;
+        let options = Options { nsid: config.id.to_string().into_bytes(), ..Options::default() };
+        let (zones, acl) = (names.zones.clone(), names.acl.clone());
+        let server = Server::bind_with(&config.dns.listen, zones, acl, options).await?;
 
         let (inputs, queue) = mpsc::channel(QUEUE);
         let trust = Arc::new(ArcSwap::from_pointee(trust));
