@@ -43,7 +43,9 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
     // Every other seed renews its sessions all the time; then one is always being replaced.
     let renews = seed % 2 == 1;
     let rehandshake = Duration::from_secs(if renews { 5 } else { 3600 });
-    let settings = Settings { rehandshake, drain: Duration::from_secs(2), ..Settings::default() };
+    // What is left of the chaos must end within the calm.
+    let (drain, hello_timeout) = (Duration::from_secs(2), Duration::from_secs(3));
+    let settings = Settings { rehandshake, drain, hello_timeout, ..Settings::default() };
     let records = consortium::found(&mut dice);
     let mut world = World::new(dice.next(), settings, network);
     world.verbose = verbose;

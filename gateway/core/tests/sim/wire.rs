@@ -49,14 +49,21 @@ impl Wire {
     }
 }
 
-/// Names one end in the actions of its mesh.
+/// Names one end in the actions of its mesh. The dialler's count up, the accepter's down: that one
+/// connection is younger than another says nothing to both ends alike.
 pub(crate) fn conn(wire: usize, end: usize) -> ConnId {
-    ConnId((wire * 2 + end) as u64)
+    match end {
+        0 => ConnId(wire as u64),
+        _ => ConnId(u64::MAX - wire as u64),
+    }
 }
 
 /// The wire and end that `conn` names.
 pub(crate) fn end_of(conn: ConnId) -> (usize, usize) {
-    (conn.0 as usize / 2, conn.0 as usize % 2)
+    match conn.0 <= u64::MAX / 2 {
+        true => (conn.0 as usize, 0),
+        false => ((u64::MAX - conn.0) as usize, 1),
+    }
 }
 
 pub(crate) fn role(end: usize) -> Role {
