@@ -1,4 +1,4 @@
-//! [`Record`]: one record and where it was written; [`merge`]: how records of several places become one
+//! `Record`: one record and where it was written; `merge`: how records of several places become one
 //! zone. Two that cannot stand together are reported with both places.
 
 use std::collections::HashMap;

@@ -92,7 +92,7 @@ impl Zones {
     }
 
     /// Whose addresses are whose from now on: each organization's zone and prefixes. Their reverse zones
-    /// ([`crate::reverse`]) follow the zones with every publication.
+    /// (`reverse`) follow the zones with every publication.
     pub fn set_reverse(&self, owners: impl IntoIterator<Item = (ZoneName, Vec<Prefix>)>) {
         let owners = owners.into_iter().map(|(apex, prefixes)| (Name::from(&apex), prefixes));
         let ranges = Arc::new(Ranges::new(owners));
