@@ -10,7 +10,7 @@ const V4: [(Ipv4Addr, u8, &str); 5] = [
     (Ipv4Addr::new(127, 0, 0, 0), 8, "holds loopback addresses"),
     (Ipv4Addr::new(169, 254, 0, 0), 16, "holds link-local addresses"),
     (Ipv4Addr::new(224, 0, 0, 0), 4, "holds multicast addresses"),
-    (Ipv4Addr::BROADCAST, 32, "holds broadcast addresses"),
+    (Ipv4Addr::new(240, 0, 0, 0), 4, "holds reserved or broadcast addresses"),
 ];
 
 /// The same for IPv6 (RFC 4291, sections 2.4 and 2.5.5).
@@ -64,8 +64,7 @@ mod tests {
         for bad in ["::ffff:10.0.0.0/104", "fe80::/64", "ff02::/16", "8000::/1"] {
             assert!(why(bad).is_some(), "{bad}");
         }
-        for good in ["10.0.0.0/8", "1.0.0.0/8", "203.0.113.0/24", "240.0.0.0/8", "fd00::/8", "2001:db8::/32"]
-        {
+        for good in ["10.0.0.0/8", "1.0.0.0/8", "203.0.113.0/24", "fd00::/8", "2001:db8::/32"] {
             assert_eq!(why(good), None, "{good}");
         }
     }

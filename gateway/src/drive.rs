@@ -7,6 +7,9 @@
 //!   admin, SIGHUP ───────┘            ▲                 ├─► keeper (kernel routes)
 //!                                   clock               └─► replicator (zones)
 //! ```
+//! Events of the data plane come first and by a queue of their own: no flood of messages may hide that
+//! other peers are alive.
+//!
 //! Invariant: keys that open are in the data plane's snapshot before the `Hello` that names them is
 //! written, and gone from it before the connection that they came from is closed.
 
@@ -82,8 +85,6 @@ pub enum Input {
         /// For operators.
         error: String,
     },
-    /// The data plane noticed something.
-    Packets(Event),
     /// SIGHUP: read everything again.
     Reload,
     /// The certificate's files changed.
@@ -133,6 +134,7 @@ impl Drive {
     pub async fn run(
         self,
         mut inputs: mpsc::Receiver<Input>,
+        mut events: mpsc::Receiver<Event>,
         stop: CancellationToken,
     ) -> Result<(), &'static str> {
         let membership = self.running.membership();
@@ -151,6 +153,7 @@ impl Drive {
                     state.drive.mesh.handle_shutdown(Instant::now());
                 }
                 () = sleep_until(wake.into()) => state.tick(),
+                Some(event) = events.recv() => state.noticed(event, Instant::now()),
                 input = inputs.recv() => match input {
                     Some(input) => state.handle(input).await,
                     None => return Err("nobody reports to the drive any more"),
@@ -161,6 +164,8 @@ impl Drive {
                 return Err("the data plane stopped");
             }
         }
+        // Whoever still reports to us shall not wait for that.
+        drop((inputs, events));
         state.sessions.closed().await;
         Ok(())
     }
@@ -206,7 +211,6 @@ impl State {
                 self.drop_session(conn);
                 self.drive.mesh.handle_disconnected(conn, error, now);
             }
-            Input::Packets(event) => self.noticed(event, now),
             Input::Reload => self.reload(now).await,
             Input::Renew => self.renew(now),
             // Whoever asked may have given up.

@@ -22,7 +22,7 @@ use ringway_core::{BootId, Membership, Mesh, Settings};
 use ringway_dataplane::{Aead, ControlSink, Counters, Dataplane, Event, SiteNo, Snapshot};
 use ringway_dns::{Options, Server};
 use tokio::net::UnixListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,32 +58,33 @@ impl From<anyhow::Error> for RunError {
 
 /// Runs the gateway of `path` until SIGTERM or SIGINT.
 pub async fn run(path: &Path) -> Result<(), RunError> {
+    let signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
     let prepared = prepare(path).await.map_err(RunError::Faults)?;
     for warning in prepared.warnings.0.iter().chain(&prepared.conflicts.0) {
         tracing::warn!(reason = %warning, "Not all is well with the files");
     }
-    Ok(run_prepared(prepared).await?)
+    Ok(run_prepared(prepared, signals).await?)
 }
 
-async fn run_prepared(prepared: Prepared) -> anyhow::Result<()> {
+async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()> {
     let gateway = prepared.config.id.clone();
     let state_dir = &prepared.config.state_dir;
     std::fs::create_dir_all(state_dir).with_context(|| format!("cannot make {}", state_dir.display()))?;
     let (kernel, restore) = Kernel::set_up(&prepared).await?;
-    let ended = serve(prepared, kernel).await;
+    let ended = serve(prepared, kernel, signals).await;
     restore.restore().await?;
     ended?;
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
 }
 
-async fn serve(prepared: Prepared, kernel: Kernel) -> anyhow::Result<()> {
+async fn serve(prepared: Prepared, kernel: Kernel, signals: Signals) -> anyhow::Result<()> {
     let Prepared { config, rulings, accepted, .. } = &prepared;
     accepted::save(&config.state_dir, &accepted::after(config, rulings, accepted))?;
     let socket = config.socket.clone();
     let admin = admin::socket::bind(&socket)?;
     let ended = match Gateway::bind(prepared, kernel, admin).await {
-        Ok(gateway) => gateway.run().await,
+        Ok(gateway) => gateway.run(signals).await,
         Err(error) => Err(error),
     };
     // A socket file that is gone already is no loss.
@@ -95,6 +96,7 @@ async fn serve(prepared: Prepared, kernel: Kernel) -> anyhow::Result<()> {
 struct Gateway {
     drive: Drive,
     inputs: mpsc::Receiver<Input>,
+    events: mpsc::Receiver<Event>,
     dataplane: Dataplane,
     services: Services,
 }
@@ -125,39 +127,42 @@ impl Gateway {
         let server = Server::bind_with(&config.dns.listen, zones, acl, options).await?;
 
         let (inputs, queue) = mpsc::channel(QUEUE);
+        let (noticed, events) = mpsc::channel(QUEUE);
         let trust = Arc::new(ArcSwap::from_pointee(trust));
         let identity = Arc::new(ArcSwap::from_pointee(identity));
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
         let socket = Arc::new(bind(config.listen)?);
         let (endpoint, inlet) = endpoint::open(&socket, &config.state_dir, &tls)?;
-        let (dataplane, packets) = start_packets(tun, socket, &config, inlet, inputs.clone(), &connected)?;
+        let (dataplane, packets) = start_packets(tun, socket, &config, inlet, noticed, &connected)?;
         let dialler = Dialler::new(endpoint.clone(), tls.clone(), inputs.clone());
 
         let (live, installed) = (LivePeers::default(), Installed::default());
         let (routes, wishes) = watch::channel(wanted);
         let services = Services { tasks: TaskTracker::new(), stop: CancellationToken::new() };
-        let [to_admin, to_accept, to_reload, to_renew] = std::array::from_fn(|_| inputs.clone());
+        let [to_admin, to_accept, to_renew] = std::array::from_fn(|_| inputs.clone());
         services.start(|stop| keeper::keep(kernel_routes, wishes, installed.clone(), stop));
         services.start(|stop| server.run(stop));
         services.start(|stop| admin::socket::serve(admin, to_admin, stop));
         services.start(|stop| accept::accept(endpoint, tls, live.clone(), to_accept, stop));
-        services.start(|stop| forward_reloads(to_reload, stop));
         services.start(|stop| renewal::watch(config.identity.clone(), to_renew, stop));
 
         let mesh = mesh(&membership)?;
         let running = Running { config, rulings, connected, links, trust, identity, names, firewall, guard };
         let drive = Drive { mesh, running, dialler, live, packets, replicator, routes, installed, inputs };
-        Ok(Gateway { drive, inputs: queue, dataplane, services })
+        Ok(Gateway { drive, inputs: queue, events, dataplane, services })
     }
 
     /// Runs until a signal; everything that was started has ended when this returns.
-    async fn run(self) -> anyhow::Result<()> {
-        let Gateway { drive, inputs, dataplane, services } = self;
+    async fn run(self, signals: Signals) -> anyhow::Result<()> {
+        let Gateway { drive, inputs, events, dataplane, services } = self;
         let ending = CancellationToken::new();
-        tokio::spawn(end_on_signal(ending.clone())?);
+        let Signals { terminate, interrupt, hangup } = signals;
+        tokio::spawn(end(terminate, ending.clone()));
+        tokio::spawn(end(interrupt, ending.clone()));
+        services.start(|stop| forward_reloads(hangup, drive.inputs.clone(), stop));
         let Config { id, site, listen, .. } = &drive.running.config;
         tracing::info!(gateway = %id, %site, %listen, "Gateway running");
-        let ended = drive.run(inputs, ending).await;
+        let ended = drive.run(inputs, events, ending).await;
         services.stop.cancel();
         services.tasks.close();
         services.tasks.wait().await;
@@ -198,14 +203,14 @@ fn start_packets(
     socket: Arc<UdpSocket>,
     config: &Config,
     inlet: Inlet,
-    inputs: mpsc::Sender<Input>,
+    events: mpsc::Sender<Event>,
     connected: &[ringway_config::Connected],
 ) -> anyhow::Result<(Dataplane, Packets)> {
     ringway_dataplane::configure_socket(&socket, config.routes.mark)
         .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
     let counters = Arc::new(Counters::new());
     let tables = Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0))));
-    let sink = Sink { inlet, inputs };
+    let sink = Sink { inlet, events };
     let dataplane = Dataplane::start(tun, socket.clone(), tables.clone(), counters.clone(), sink)?;
     Ok((dataplane, Packets::new(socket, tables, counters, connected)))
 }
@@ -213,7 +218,7 @@ fn start_packets(
 /// What the data plane hands over: QUIC to quinn, events to the drive; full queues drop.
 struct Sink {
     inlet: Inlet,
-    inputs: mpsc::Sender<Input>,
+    events: mpsc::Sender<Event>,
 }
 
 impl ControlSink for Sink {
@@ -222,24 +227,38 @@ impl ControlSink for Sink {
     }
 
     fn event(&mut self, event: Event) -> bool {
-        self.inputs.try_send(Input::Packets(event)).is_ok()
+        match event {
+            // The last of all: its thread has nothing else to do than to wait for a place.
+            Event::Failed { .. } => self.events.blocking_send(event).is_ok(),
+            event => self.events.try_send(event).is_ok(),
+        }
     }
 }
 
-fn end_on_signal(ending: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        ending.cancel();
-    })
+/// The signals that a daemon heeds, from its first moment: one that comes while it starts is not lost, and
+/// kills nothing half set up.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-async fn forward_reloads(inputs: mpsc::Sender<Input>, stop: CancellationToken) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn end(mut signal: Signal, ending: CancellationToken) {
+    signal.recv().await;
+    ending.cancel();
+}
+
+async fn forward_reloads(mut hangup: Signal, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
     while let Some(Some(())) = stop.run_until_cancelled(hangup.recv()).await {
         // The drive is gone only when the daemon ends.
         let _ = inputs.send(Input::Reload).await;

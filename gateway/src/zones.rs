@@ -10,15 +10,17 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{Digest, GatewayId, ZoneName};
 use ringway_core::{ConnId, Message};
-use ringway_dns::transfer::{self, Due, Offer, Progress, Transfer, TransferError, Verdict};
+use ringway_dns::transfer::{self, Due, Offer, Progress, Transfer, Verdict};
 use ringway_dns::{ReplicaStore, Zone, Zones};
 
 use crate::names::Names;
+use crate::tunnel::link::Load;
 
 /// What to write to a peer's control stream.
 #[derive(Debug)]
@@ -26,14 +28,14 @@ pub enum Reply {
     /// One message.
     Message(ConnId, Message),
     /// The own zone, in chunks, as fast as the peer takes them.
-    Stream(ConnId, Vec<Message>),
+    Stream(ConnId, Load),
 }
 
 /// The own zone as it is offered.
 struct Own {
     apex: ZoneName,
     offer: Offer,
-    bytes: Vec<u8>,
+    chunks: Load,
 }
 
 /// All replication of one gateway.
@@ -45,7 +47,12 @@ pub struct Replicator {
     receiving: BTreeMap<ConnId, (GatewayId, Transfer)>,
     /// When a zone's owner last had a session with us.
     heard: BTreeMap<ZoneName, SystemTime>,
+    /// When a peer's zone was last reported as refused.
+    reported: BTreeMap<GatewayId, Instant>,
 }
+
+/// How long the refusals of one peer's zones are not reported again.
+const PAUSE: Duration = Duration::from_secs(60);
 
 impl Replicator {
     /// Offers the own zone of `apex` as `names` serves it, and takes the others'.
@@ -57,6 +64,7 @@ impl Replicator {
             own: Own::new(apex.clone(), &*names.zones.zone(apex)?),
             receiving: BTreeMap::new(),
             heard: BTreeMap::new(),
+            reported: BTreeMap::new(),
         })
     }
 
@@ -107,7 +115,7 @@ impl Replicator {
             Message::ZoneFetch { apex, serial }
                 if apex == self.own.apex && serial == self.own.offer.serial =>
             {
-                Some(Reply::Stream(conn, self.own.chunks()))
+                Some(Reply::Stream(conn, self.own.chunks.clone()))
             }
             // A fetch of a serial that has passed: the new one is on offer already.
             Message::ZoneFetch { .. } => None,
@@ -128,20 +136,21 @@ impl Replicator {
     ) -> Option<Reply> {
         // An organization's zone is taken from its own gateways, and nobody else's.
         if apex != self.domain.zone_of(&peer.org) {
-            tracing::warn!(%peer, zone = %apex, reason = "not the peer's zone", "Zone refused");
+            self.refused(peer, &apex, &"not the peer's zone", now);
             return None;
         }
         if apex == self.own.apex {
             return None;
         }
-        let held = self.zones.zone(&apex).map(|zone| (zone.serial(), zone.digest()));
-        let begin = || (peer.clone(), Transfer::new(apex.clone(), held));
+        // Only for the first offer of a session: the digest of a large zone takes its time.
+        let held = || self.zones.zone(&apex).map(|zone| (zone.serial(), zone.digest()));
+        let begin = || (peer.clone(), Transfer::new(apex.clone(), held()));
         let (_, transfer) = self.receiving.entry(conn).or_insert_with(begin);
         match transfer.offer(offer, now) {
             Verdict::Want => Some(Reply::Message(conn, Message::ZoneFetch { apex, serial: offer.serial })),
             Verdict::Later | Verdict::Ignore => None,
             Verdict::Refuse(reason) => {
-                refused(peer, &apex, &reason);
+                self.refused(peer, &apex, &reason, now);
                 None
             }
         }
@@ -155,8 +164,9 @@ impl Replicator {
         now: Instant,
     ) -> Option<Reply> {
         let (peer, transfer) = self.receiving.get_mut(&conn)?;
+        let peer = peer.clone();
         if *apex != self.domain.zone_of(&peer.org) {
-            tracing::warn!(%peer, zone = %apex, reason = "not the peer's zone", "Zone refused");
+            self.refused(&peer, apex, &"not the peer's zone", now);
             return None;
         }
         match transfer.chunk(offset, last, bytes, now) {
@@ -167,9 +177,18 @@ impl Replicator {
                 None
             }
             Err(reason) => {
-                refused(peer, apex, &reason);
+                self.refused(&peer, apex, &reason, now);
                 None
             }
+        }
+    }
+
+    /// Reports a refusal, but no more than one a minute and peer: a peer can cause any number of them.
+    fn refused(&mut self, peer: &GatewayId, apex: &ZoneName, reason: &dyn fmt::Display, now: Instant) {
+        let lately = self.reported.get(peer).is_some_and(|at| now.duration_since(*at) < PAUSE);
+        if !lately {
+            self.reported.insert(peer.clone(), now);
+            tracing::warn!(%peer, zone = %apex, %reason, "Zone refused");
         }
     }
 
@@ -195,7 +214,7 @@ impl Replicator {
 
     /// Gives up what takes too long, fetches what had to wait.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Reply> {
-        let mut replies = Vec::new();
+        let (mut replies, mut failures) = (Vec::new(), Vec::new());
         for (conn, (peer, transfer)) in &mut self.receiving {
             let apex = self.domain.zone_of(&peer.org);
             while let Some(due) = transfer.handle_timeout(now) {
@@ -204,9 +223,12 @@ impl Replicator {
                         let apex = apex.clone();
                         replies.push(Reply::Message(*conn, Message::ZoneFetch { apex, serial }));
                     }
-                    Due::Failed(reason) => refused(peer, &apex, &reason),
+                    Due::Failed(reason) => failures.push((peer.clone(), apex.clone(), reason)),
                 }
             }
+        }
+        for (peer, apex, reason) in failures {
+            self.refused(&peer, &apex, &reason, now);
         }
         replies
     }
@@ -216,27 +238,22 @@ impl Own {
     fn new(apex: ZoneName, zone: &Zone) -> Own {
         let bytes = zone.encode();
         let offer = Offer { serial: zone.serial(), digest: Digest::of(&bytes), size: bytes.len() as u64 };
-        Own { apex, offer, bytes }
-    }
-
-    fn chunks(&self) -> Vec<Message> {
         let message = |(offset, last, bytes): (u64, bool, &[u8])| Message::ZoneData {
-            apex: self.apex.clone(),
-            serial: self.offer.serial,
+            apex: apex.clone(),
+            serial: offer.serial,
             offset: offset as u32,
             last,
             bytes: bytes.to_vec(),
         };
-        transfer::chunks(&self.bytes).map(message).collect()
+        let chunks = transfer::chunks(&bytes).map(message);
+        Own { offer, chunks: chunks.map(|message| message.encode()).collect(), apex }
     }
-}
-
-fn refused(peer: &GatewayId, apex: &ZoneName, reason: &TransferError) {
-    tracing::warn!(%peer, zone = %apex, %reason, "Zone refused");
 }
 
 #[cfg(test)]
 mod tests {
+    use ringway_core::{Decoder, Incoming};
+
     use super::*;
 
     const CONN: ConnId = ConnId(1);
@@ -261,8 +278,8 @@ mod tests {
         let own = zone("org0.example.test", 7);
         let own = Own::new(name("org0.example.test"), &own);
         let copies = Arc::new(ReplicaStore::open(dir).unwrap());
-        let (receiving, heard) = (BTreeMap::new(), BTreeMap::new());
-        Replicator { zones, copies, domain: name("example.test"), own, receiving, heard }
+        let (receiving, heard, reported) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Replicator { zones, copies, domain: name("example.test"), own, receiving, heard, reported }
     }
 
     /// What `peer` has to do so that `replica` might take `zone` from it. True if it was fetched.
@@ -272,8 +289,12 @@ mod tests {
         let Offer { serial, digest, size } = sender.offer;
         let offer = Message::ZoneOffer { apex: name(apex), serial, digest, size: size as u32 };
         let fetched = replica.handle(CONN, &peer, offer, now).is_some();
-        for chunk in sender.chunks() {
-            replica.handle(CONN, &peer, chunk, now);
+        let mut decoder = Decoder::default();
+        for chunk in sender.chunks.iter() {
+            decoder.push(chunk);
+            while let Some(Incoming::Message(chunk)) = decoder.next().unwrap() {
+                replica.handle(CONN, &peer, chunk, now);
+            }
         }
         fetched
     }

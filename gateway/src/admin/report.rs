@@ -46,6 +46,10 @@ pub struct TunnelReport {
     pub last_error: Option<String>,
     /// Organizations of whose record the peer holds another version.
     pub records_differ: Vec<String>,
+    /// Prefixes that the peer announces and we refuse, and why.
+    pub refused: BTreeMap<String, String>,
+    /// Our prefixes that the peer refuses, and why.
+    pub refused_by_peer: BTreeMap<String, String>,
 }
 
 /// One prefix of a member's site.
@@ -74,7 +78,7 @@ pub struct ZoneReport {
     pub serial: Option<u32>,
     /// Seconds since its owner last confirmed it.
     pub age_s: Option<u64>,
-    /// `own`, or the organization that it is replicated from.
+    /// `own` or `replica`.
     pub origin: String,
 }
 

@@ -50,6 +50,9 @@ fn tunnels(report: &Report) -> String {
         if !tunnel.records_differ.is_empty() {
             notes.push(format!("holds other records of {}", tunnel.records_differ.join(", ")));
         }
+        notes.extend(tunnel.refused.iter().map(|(prefix, why)| format!("we refuse {prefix}: {why}")));
+        notes
+            .extend(tunnel.refused_by_peer.iter().map(|(prefix, why)| format!("it refuses {prefix}: {why}")));
         if !tunnel.drops.is_empty() {
             notes.push(format!("dropped {}", counted(&tunnel.drops)));
         }
@@ -139,6 +142,8 @@ mod tests {
                 drops: BTreeMap::from([("source".into(), 3)]),
                 last_error: Some("peer does not know our org".into()),
                 records_differ: vec!["org2".into()],
+                refused: BTreeMap::new(),
+                refused_by_peer: BTreeMap::from([("10.0.0.0/24".into(), "in conflict".into())]),
             }],
             routes: vec![RouteReport {
                 prefix: "10.1.0.0/24".into(),
@@ -151,7 +156,8 @@ mod tests {
             ..Report::default()
         };
         let text = text(&report);
-        assert!(text.contains("peer does not know our org; holds other records of org2; dropped 3 source"));
+        assert!(text.contains("peer does not know our org; holds other records of org2; "), "{text}");
+        assert!(text.contains("; it refuses 10.0.0.0/24: in conflict; dropped 3 source"), "{text}");
         assert!(text.contains("unreachable  overlaps 10.1.0.0/16 (reserved, gateway.toml:9:13)"));
     }
 }

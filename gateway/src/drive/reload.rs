@@ -86,10 +86,12 @@ impl State {
         let links = Links::read(&config.tun).await.map_err(|error| cannot(&error))?;
         let zone = running.names.build(&config)?;
         let membership = membership(&config, &rulings);
-        let accepted = accepted::after(&config, &rulings, &before);
-        accepted::save(&config.state_dir, &accepted).map_err(|error| cannot(&error))?;
         let spec = policy(&config, &membership, running.guard);
         running.firewall.apply(&spec).await.map_err(|error| cannot(&error))?;
+        let accepted = accepted::after(&config, &rulings, &before);
+        if let Err(error) = accepted::save(&config.state_dir, &accepted) {
+            tracing::error!(%error, "The accepted records are not remembered: a restart may decide otherwise");
+        }
 
         let renewed = identity.chain() != running.identity.load().chain();
         let trust = trust.succeeding(&running.trust.load());
@@ -139,6 +141,11 @@ fn moved(before: &Membership, after: &Membership, peer: &GatewayId) -> bool {
     site(before) != site(after)
 }
 
+/// What forwarding was switched on for.
+fn families(config: &Config) -> Families {
+    Families::of(config.own_prefixes().iter().map(|own| &own.prefix))
+}
+
 /// What a running daemon cannot change: each is named, so that the operator restarts knowingly.
 fn check_constants(running: &Config, new: &Config) -> Result<(), Faults> {
     let constants = [
@@ -150,6 +157,8 @@ fn check_constants(running: &Config, new: &Config) -> Result<(), Faults> {
         ("tun.name", running.tun == new.tun),
         ("routes", running.routes == new.routes),
         ("dns.listen", running.dns.listen == new.dns.listen),
+        ("identity", running.identity == new.identity),
+        ("the families of the own site's prefixes", families(running) == families(new)),
     ];
     let fault = |(what, same): (&str, bool)| {
         let message = format!("{what} cannot change at a reload; restart the daemon");

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use ringway_config::{Owner, Ruling, Verdict, ZoneName};
-use ringway_core::{RouteStatus, State as Tunnel, TunnelStatus};
+use ringway_config::{Owner, Prefix, Ruling, Verdict, ZoneName};
+use ringway_core::{Reason, RouteStatus, State as Tunnel, TunnelStatus};
 use ringway_dataplane::Counters;
 use ringway_dns::{Origin, ZoneStatus};
 use time::OffsetDateTime;
@@ -64,6 +64,8 @@ impl State {
             rx_bytes: counts.rx_bytes,
             drops: drops(&counters),
             last_error: tunnel.last_error,
+            refused: reasons(&tunnel.refused),
+            refused_by_peer: reasons(&tunnel.refused_by_peer),
             records_differ: tunnel.records_differ.iter().map(ToString::to_string).collect(),
         }
     }
@@ -119,6 +121,10 @@ fn conflict(verdict: &Verdict) -> Option<String> {
         Owner::Reserved => format!("{theirs} (reserved, {at})"),
         Owner::Connected { interface } => format!("{theirs} (connected to {interface})"),
     })
+}
+
+fn reasons(refused: &BTreeMap<Prefix, Reason>) -> BTreeMap<String, String> {
+    refused.iter().map(|(prefix, reason)| (prefix.to_string(), reason.to_string())).collect()
 }
 
 /// Reasons that dropped anything.

@@ -16,14 +16,18 @@ use ringway_dataplane::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::{Input, Running};
 use crate::identity::{self, Refusal, Trust, Verified};
-use crate::tunnel::link::{self, Outbox};
+use crate::tunnel::link::{self, Load, Outbox};
 
 /// Probes that challenge a new address of a peer have this bit set; the core's have not.
 const CHALLENGE: u64 = 1 << 63;
+
+/// How long links may take to say good-bye.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A connection and what was derived from it.
 struct Session {
@@ -158,9 +162,9 @@ impl Sessions {
     }
 
     /// Sends what does not fit an outbox at once, as fast as the peer takes it.
-    pub(super) fn stream(&self, conn: ConnId, messages: Vec<Message>) {
+    pub(super) fn stream(&self, conn: ConnId, messages: Load) {
         if let Some(session) = self.table.get(&conn) {
-            session.outbox.stream(messages.iter().map(Message::encode).collect());
+            session.outbox.stream(messages);
         }
     }
 
@@ -174,10 +178,12 @@ impl Sessions {
         self.table.remove(&conn);
     }
 
-    /// Waits until every link has said good-bye.
+    /// Waits until every link has said good-bye, but not for a peer that makes it wait.
     pub(super) async fn closed(self) {
         self.links.close();
-        self.links.wait().await;
+        if timeout(PATIENCE, self.links.wait()).await.is_err() {
+            tracing::warn!("Some peers did not take our leave");
+        }
     }
 
     pub(super) fn probe(&self, conn: ConnId, probe: u64, socket: &UdpSocket) {

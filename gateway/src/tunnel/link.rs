@@ -8,6 +8,7 @@
 //! The dialler opens the one bidirectional stream. A peer that does not read fills its own outbox and
 //! loses its connection; a peer that floods waits for its turn in the drive's queue, and is paced.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, ReadError, RecvStream, SendStream};
@@ -28,6 +29,9 @@ const PACE: Duration = Duration::from_secs(1);
 /// How long a closing connection waits for its last message to be acknowledged.
 const FAREWELL: Duration = Duration::from_millis(300);
 
+/// Encoded messages that are sent one after the other; shared, since every peer is sent the same.
+pub type Load = Arc<[Vec<u8>]>;
+
 /// What the drive gives a link to do.
 #[derive(Debug)]
 enum Order {
@@ -35,11 +39,11 @@ enum Order {
     Close(ByeCode),
 }
 
-/// The drive's handle on a link. Dropping it closes the connection.
+/// The drive's handle on a link.
 #[derive(Debug)]
 pub struct Outbox {
     orders: mpsc::Sender<Order>,
-    bulk: mpsc::Sender<Vec<Vec<u8>>>,
+    bulk: mpsc::Sender<Load>,
     connection: Connection,
 }
 
@@ -53,15 +57,20 @@ impl Outbox {
 
     /// Sends what an outbox cannot hold at once, as fast as the peer takes it, behind other messages.
     /// One such load at a time, and one waiting: a peer that asks for more is not heard.
-    pub fn stream(&self, messages: Vec<Vec<u8>>) {
+    pub fn stream(&self, messages: Load) {
         let _ = self.bulk.try_send(messages);
     }
 
-    /// Closes the connection after what is queued, without waiting.
+    /// Closes the connection after what is queued, without waiting. A peer that opens no stream, or reads
+    /// nothing from it, is given no longer than any other.
     pub fn close(self, code: ByeCode) {
         if self.orders.try_send(Order::Close(code)).is_err() {
-            close(&self.connection, code);
+            return close(&self.connection, code);
         }
+        tokio::spawn(async move {
+            let _ = timeout(FAREWELL * 2, self.connection.closed()).await;
+            close(&self.connection, code);
+        });
     }
 }
 
@@ -73,8 +82,10 @@ fn close(connection: &Connection, code: ByeCode) {
 /// The writing half's end of an outbox.
 struct Queue {
     orders: mpsc::Receiver<Order>,
-    loads: mpsc::Receiver<Vec<Vec<u8>>>,
-    load: std::vec::IntoIter<Vec<u8>>,
+    loads: mpsc::Receiver<Load>,
+    load: Load,
+    /// How many of the load's messages have gone.
+    gone: usize,
 }
 
 impl Queue {
@@ -84,13 +95,14 @@ impl Queue {
             if let Ok(order) = self.orders.try_recv() {
                 return Some(order);
             }
-            if let Some(message) = self.load.next() {
-                return Some(Order::Send(message));
+            if let Some(message) = self.load.get(self.gone) {
+                self.gone += 1;
+                return Some(Order::Send(message.clone()));
             }
             tokio::select! {
                 biased;
                 order = self.orders.recv() => return order,
-                Some(load) = self.loads.recv() => self.load = load.into_iter(),
+                Some(load) = self.loads.recv() => (self.load, self.gone) = (load, 0),
             }
         }
     }
@@ -106,7 +118,7 @@ pub fn start(
 ) -> Outbox {
     let (orders, waiting) = mpsc::channel(OUTBOX);
     let (bulk, loads) = mpsc::channel(1);
-    let queue = Queue { orders: waiting, loads, load: Vec::new().into_iter() };
+    let queue = Queue { orders: waiting, loads, load: Load::default(), gone: 0 };
     links.spawn(run(conn, connection.clone(), role, queue, inputs));
     Outbox { orders, bulk, connection }
 }
