@@ -14,6 +14,7 @@ use crate::lab;
 use crate::logging::{Form, Level};
 
 pub mod check;
+pub mod dns;
 pub mod failure;
 pub mod member;
 pub mod org;
@@ -65,6 +66,9 @@ pub enum Verb {
     /// Check the files of a gateway, exactly as `run` does first
     #[command(after_help = "Example:\n  ringway check -c gateway.toml")]
     Check(check::Args),
+    /// Ask, list, export and check zones
+    #[command(subcommand)]
+    Dns(dns::Verb),
     /// Run the gateway
     #[command(after_help = "Example:\n  ringway run -c gateway.toml\n\n\
         SIGTERM drains and ends it; SIGHUP re-reads files and certificates, all or nothing.")]
@@ -104,6 +108,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Org(verb) => org::run(verb),
         Verb::Member(verb) => member::run(verb),
         Verb::Check(args) => check::run(args),
+        Verb::Dns(verb) => dns::run(verb),
         Verb::Run(args) => run::run(args),
         Verb::Status(args) => status::run(args),
         Verb::Lab(args) => Ok(lab::run(args)?),

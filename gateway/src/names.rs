@@ -99,6 +99,7 @@ fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix
     config.records().map(|record| (config.own.domain.zone_of(&record.org), prefixes(&record.org))).collect()
 }
 
-fn others(config: &Config) -> Vec<ZoneName> {
+/// The other members' zones' names.
+pub fn others(config: &Config) -> Vec<ZoneName> {
     config.members.iter().map(|member| config.own.domain.zone_of(&member.org)).collect()
 }

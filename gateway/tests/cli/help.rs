@@ -5,7 +5,9 @@ use super::desk::Desk;
 #[test]
 fn every_verb_has_help_with_an_example() {
     let desk = Desk::new();
-    for verb in ["org init", "member show", "member add", "member remove", "check", "run", "status", "lab"] {
+    let verbs = "org init,member show,member add,member remove,check,dns query,dns zones,dns export,dns check,\
+                 run,status,lab";
+    for verb in verbs.split(',') {
         let help = desk.ringway(&format!("{verb} --help")).succeeds().out;
         assert!(help.contains("\nExample"), "{verb}: {help}");
         assert!(help.contains(&format!("  ringway {verb}")), "{verb}: {help}");
@@ -22,6 +24,10 @@ fn a_wrong_command_line_is_64_on_stderr() {
         "org init",
         "member",
         "member remove Beta",
+        "dns",
+        "dns query a..b",
+        "dns query a WHAT",
+        "dns query a -c gateway.toml --zone-file a.zone",
         "check --log xml",
         "--log-level =",
     ];

@@ -6,6 +6,7 @@
 
 mod check;
 mod desk;
+mod dns;
 mod help;
 mod init;
 mod member;

@@ -1,0 +1,96 @@
+//! `ringway dns`: what this gateway's zones say, and whether a zone file is in order.
+//!
+//! Nobody but the files is asked: the own zone is made from them as `run` makes it, the others' zones are
+//! their last good copies. So these verbs work while no daemon runs, and show a change before a SIGHUP.
+
+mod check;
+mod export;
+mod query;
+mod view;
+mod zones;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ringway_config::ZoneName;
+use ringway_dns::Name;
+use ringway_dns::rdata::kind_from_text;
+
+use super::{ConfigFile, Failure};
+
+/// The verbs of `ringway dns`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Show the answer to a question, and where each record was written
+    #[command(after_help = "Example:\n  ringway dns query peer0.acme.consortium.example -c gateway.toml\n  \
+        ringway dns query _peer._tcp.peer0.acme.consortium.example SRV -c gateway.toml\n\n\
+        The answer is made from the files: the own zone as they say it now, the others' zones from their last\n\
+        good copies. The running gateway is not asked; it may also know that an address cannot be reached.")]
+    Query(Box<Query>),
+    /// List the zones: the own one from the files, the others' from their last good copies
+    #[command(after_help = "Example:\n  ringway dns zones -c gateway.toml")]
+    Zones {
+        /// The gateway
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Write a zone as a zone file (RFC 1035)
+    #[command(
+        after_help = "Example:\n  ringway dns export acme.consortium.example -c gateway.toml > acme.zone"
+    )]
+    Export {
+        /// The zone
+        zone: ZoneName,
+        /// The gateway
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Check a zone file and what it includes
+    #[command(after_help = "Example:\n  ringway dns check acme.zone --zone acme.consortium.example\n\n\
+        Whether it goes together with gateway.toml is for: ringway check -c gateway.toml")]
+    Check {
+        /// The zone file
+        file: PathBuf,
+        /// The zone that relative names stand below; without it, the file must have a SOA record
+        #[arg(long, value_name = "NAME")]
+        zone: Option<ZoneName>,
+    },
+}
+
+/// What `dns query` is told.
+#[derive(Debug, clap::Args)]
+pub struct Query {
+    /// The name; always absolute
+    #[arg(value_parser = name)]
+    pub name: Name,
+    /// The type, such as A, AAAA, SRV, TXT, ANY, TYPE65280
+    #[arg(id = "type", default_value = "A", value_name = "TYPE", value_parser = kind)]
+    pub kind: u16,
+    /// The gateway
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Answer from this zone file alone
+    #[arg(long, value_name = "FILE", conflicts_with = "path")]
+    pub zone_file: Option<PathBuf>,
+    /// The zone that relative names in the zone file stand below
+    #[arg(long, value_name = "NAME", requires = "zone_file")]
+    pub zone: Option<ZoneName>,
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    Name::from_text(text).map_err(|error| error.to_string())
+}
+
+fn kind(text: &str) -> Result<u16, String> {
+    kind_from_text(text).ok_or_else(|| format!("{text:?} is no record type such as A, SRV or TYPE65280"))
+}
+
+/// Runs `ringway dns`.
+pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Query(query) => query::run(&query),
+        Verb::Zones { config } => zones::run(&config.path),
+        Verb::Export { zone, config } => export::run(&zone, &config.path),
+        Verb::Check { file, zone } => check::run(&file, zone.as_ref()),
+    }
+}

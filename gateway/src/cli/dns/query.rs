@@ -1,0 +1,46 @@
+//! `ringway dns query`: one question, its answer, and where it comes from, in the manner of dig.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use ringway_dns::explain::{Explained, question, question_text};
+use ringway_dns::{Transport, answer as answer_question};
+
+use super::Query;
+use super::view::View;
+use crate::cli::{Failure, answer};
+
+/// Asks and prints.
+pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
+    let view = match &query.zone_file {
+        Some(file) => View::of_file(file, query.zone.as_ref())?,
+        None => View::of_gateway(&query.config.path)?,
+    };
+    let mut response = Vec::new();
+    answer_question(&view.set(), &question(&query.name, query.kind), Transport::Tcp, &mut response);
+    let explained = Explained::read(&response).context("the answer cannot be read")?;
+    answer(text(&view, query, &explained))
+}
+
+fn text(view: &View, query: &Query, explained: &Explained) -> String {
+    let flags = if explained.authoritative { "qr aa" } else { "qr" };
+    let mut text = format!(
+        ";; {}\n;; status: {}, flags: {flags}\n;; question: {}\n",
+        view.about,
+        explained.status(),
+        question_text(&query.name, query.kind),
+    );
+    if let Some(seen) = view.zones.iter().find(|seen| seen.zone.is_none() && query.name.is_within(&seen.apex))
+    {
+        text.push_str(&format!(";; zone {}: {}\n", seen.apex, seen.origin));
+    }
+    for (section, records) in ["ANSWER", "AUTHORITY", "ADDITIONAL"].iter().zip(&explained.sections) {
+        if !records.is_empty() {
+            text.push_str(&format!("\n;; {section}\n"));
+        }
+        for record in records {
+            text.push_str(&format!("{record}  ; {}\n", view.source(record)));
+        }
+    }
+    text
+}
