@@ -7,11 +7,13 @@
 
 pub mod background;
 pub mod capture;
+pub mod emulator;
 pub mod etcd;
 pub mod flow;
 pub mod scene;
 
 pub use background::Background;
 pub use capture::Capture;
+pub use emulator::Emulator;
 pub use flow::Flow;
 pub use scene::Scene;

@@ -1,0 +1,96 @@
+//! [`Emulator`]: an emulator that stands on the way between one organization of a laboratory and all others.
+//!
+//! ```text
+//!   gw.org0 ──── org0 │ wan │ left ═══ emulator ═══ right │ wan │ org1 ──── gw.org1
+//! ```
+//! It stands in the WAN's namespace. What comes from the organization is routed into the left device, what
+//! goes to it into the right one; what leaves the emulator takes the WAN's ordinary routes.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::IpAddr;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use ringway::lab::topology::Org;
+use serde_json::Value;
+
+use crate::Scene;
+
+/// External addresses for translation are out of these (RFC 5737, RFC 3849).
+const EXTERNAL: [&str; 2] = ["198.51.100.0/24", "2001:db8:64::/48"];
+
+/// A running emulator; it ends with this value.
+pub struct Emulator {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Emulator {
+    /// Starts `program` (`ringway-emulator`) and leads all that comes from or goes to the organization `org`
+    /// through it.
+    pub fn before(scene: &Scene, org: &str, program: &str, seed: u64) -> Emulator {
+        let mut command = scene.command("wan", program).expect("the WAN");
+        command.args(["left", "right", &seed.to_string()]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let input = child.stdin.take().expect("a pipe");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut emulator = Emulator { child, input, output };
+        assert_eq!(emulator.heard(), "ready");
+        for line in ways(org).lines() {
+            scene.output("wan", "ip", &line.split(' ').collect::<Vec<_>>());
+        }
+        emulator
+    }
+
+    /// Says the lines, each of which must be understood.
+    pub fn tell(&mut self, lines: &[&str]) {
+        for line in lines {
+            assert_eq!(self.ask(line), "ok", "{line}");
+        }
+    }
+
+    /// What became of the packets; see [`super::counts::Counts::as_json`].
+    pub fn counts(&mut self) -> Value {
+        serde_json::from_str(&self.ask("counts")).expect("JSON")
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        writeln!(self.input, "{line}").expect("the emulator runs");
+        self.heard()
+    }
+
+    fn heard(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the emulator runs");
+        line.trim_end().into()
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // Fails only if it has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Arguments of `ip`, line by line. What an emulator emits is asked first, so that it never comes twice.
+fn ways(name: &str) -> String {
+    let org = Org::all().find(|org| org.name == name).expect("an organization of the laboratory");
+    let mut text = String::new();
+    for (address, family, length) in
+        [(IpAddr::from(org.wan_v4(2)), "-4", 32), (IpAddr::from(org.wan_v6(2)), "-6", 128)]
+    {
+        let external = EXTERNAL[usize::from(family == "-6")];
+        text += &format!(
+            "{family} rule add priority 100 iif left lookup main\n\
+             {family} rule add priority 101 iif right lookup main\n\
+             {family} rule add priority 110 iif {name} lookup 71\n\
+             {family} rule add priority 111 to {address}/{length} lookup 72\n\
+             {family} rule add priority 112 to {external} lookup 72\n\
+             {family} route add default dev left table 71\n\
+             {family} route add default dev right table 72\n"
+        );
+    }
+    text
+}
