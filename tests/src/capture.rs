@@ -78,6 +78,15 @@ impl Captured {
         String::from_utf8_lossy(&read.stdout).lines().map(String::from).collect()
     }
 
+    /// When the first packet that matches `filter` was seen, in seconds since 1970.
+    pub fn first(&self, filter: &str) -> Option<f64> {
+        let seen =
+            Command::new("tcpdump").args(["-tt", "-n", "-c", "1", "-r"]).arg(&self.file).arg(filter).output();
+        let seen = seen.expect("tcpdump runs");
+        assert!(seen.status.success(), "tcpdump: {}", String::from_utf8_lossy(&seen.stderr));
+        String::from_utf8_lossy(&seen.stdout).split(' ').next()?.parse().ok()
+    }
+
     /// True if `marker` stands anywhere in a captured packet.
     pub fn contains(&self, marker: &str) -> bool {
         let bytes = std::fs::read(&self.file).expect("the capture was written");

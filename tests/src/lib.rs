@@ -11,9 +11,11 @@ pub mod emulator;
 pub mod etcd;
 pub mod flow;
 pub mod scene;
+pub mod sequence;
 
 pub use background::Background;
 pub use capture::Capture;
 pub use emulator::Emulator;
 pub use flow::Flow;
 pub use scene::Scene;
+pub use sequence::Sequence;
