@@ -22,7 +22,7 @@ pub struct Counters {
     pub limited: Count,
     /// Answers that the socket's full buffer swallowed.
     pub unsent: Count,
-    /// TCP connections closed at once because there were too many.
+    /// TCP connections closed, the longest silent ones, to make room for others.
     pub crowded: Count,
     rcodes: [Count; RCODES],
 }

@@ -1,12 +1,13 @@
 //! TCP (RFC 7766): length-prefixed messages, several questions in flight, few and short-lived connections.
 //!
-//! Every question is answered as soon as it is read, so answers keep the order of the questions. A
-//! client that is slow to send, to read or to end is closed; so is one connection too many.
+//! Every question is answered as soon as it is read, so answers keep the order of the questions. They are
+//! written as they are made, no more than [`BATCH`] octets of them waiting: a client that asks much and
+//! reads nothing costs a buffer, and then its connection. So does one that is slow to send or to end.
+//! Above the caps, who was silent for longest makes room ([`connections`]).
 
-use std::collections::HashMap;
+mod connections;
+
 use std::io;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,16 +18,19 @@ use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use crate::answer::{Transport, Verdict, answer_to};
+pub(super) use connections::Connections;
+use connections::Place;
 
-/// Open connections in all, and from one address.
-const MAX_CONNECTIONS: usize = 512;
-const MAX_PER_ASKER: usize = 32;
 /// A connection without a whole question for this long is closed (RFC 7766, section 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
 /// A client that does not read its answers for this long is closed.
 const STALL: Duration = Duration::from_secs(5);
 /// Larger questions are nonsense; their connection is closed.
 const MAX_QUESTION: usize = 4096;
+/// Octets that one read takes at first; a connection that asks much gets larger ones.
+const READ: usize = 1024;
+/// Octets of answers that are gathered for one write; the last may exceed it by its own length.
+const BATCH: usize = 16 * 1024;
 /// While the system has no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -54,11 +58,12 @@ impl Listener {
                 self.shared.counters.foreign.add();
                 continue;
             }
-            let Some(place) = self.connections.enter(asker.ip()) else {
+            let (place, crowded) = self.connections.enter(asker.ip().to_canonical());
+            if crowded {
                 self.shared.counters.crowded.add();
-                continue;
-            };
-            let connection = converse(stream, self.shared.clone(), place);
+            }
+            let leave = place.leave.clone();
+            let connection = leave.run_until_cancelled_owned(converse(stream, self.shared.clone(), place));
             self.tasks.spawn(self.cancel.clone().run_until_cancelled_owned(connection));
         }
     }
@@ -66,11 +71,12 @@ impl Listener {
 
 /// Answers what comes over one connection until it ends, idles or misbehaves.
 async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared, place: Place) {
-    let mut unread = Vec::with_capacity(512);
+    let mut inbox = Inbox { bytes: Vec::with_capacity(READ), taken: 0 };
     let mut answers = Vec::new();
     let mut response = Vec::new();
-    while let Ok(true) = read_question(&mut stream, &mut unread).await {
-        while let Some(question) = first_question(&unread) {
+    while let Ok(true) = inbox.read(&mut stream).await {
+        place.hear();
+        while let Some(question) = inbox.next() {
             let asker = shared.asker(place.asker, Transport::Tcp, shared.clock.elapsed());
             // Who completes a handshake has the address it claims: no limit.
             let verdict = || Verdict::Answer;
@@ -80,111 +86,94 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Share
                 answers.extend_from_slice(&(response.len() as u16).to_be_bytes());
                 answers.extend_from_slice(&response);
             }
-            let taken = 2 + question.len();
-            unread.drain(..taken);
+            if answers.len() >= BATCH && !write(&mut stream, &mut answers).await {
+                return;
+            }
         }
-        if !matches!(timeout(STALL, stream.write_all(&answers)).await, Ok(Ok(()))) {
+        if !write(&mut stream, &mut answers).await {
             return;
         }
-        answers.clear();
     }
 }
 
-/// Reads until `unread` starts with a whole question; false at the end, in time or too late.
-async fn read_question(stream: &mut (impl AsyncRead + Unpin), unread: &mut Vec<u8>) -> io::Result<bool> {
-    let reading = async {
-        loop {
-            if first_question(unread).is_some() {
-                return Ok(true);
+/// Writes all of `answers` and empties it; false if the client does not take them.
+async fn write(stream: &mut (impl AsyncWrite + Unpin), answers: &mut Vec<u8>) -> bool {
+    let written = matches!(timeout(STALL, stream.write_all(answers)).await, Ok(Ok(())));
+    answers.clear();
+    written
+}
+
+/// What was read and not yet answered: less than one question and one read more.
+struct Inbox {
+    bytes: Vec<u8>,
+    /// Octets of it that were taken.
+    taken: usize,
+}
+
+impl Inbox {
+    /// Reads until there is a whole question; false at the end, too late, or if none can come.
+    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        let reading = async {
+            loop {
+                match announced(&self.bytes) {
+                    Some(len) if len > MAX_QUESTION => return Ok(false),
+                    Some(len) if self.bytes.len() >= 2 + len => return Ok(true),
+                    _ if stream.read_buf(&mut self.bytes).await? == 0 => return Ok(false),
+                    _ => (),
+                }
             }
-            if announced(unread).is_some_and(|len| len > MAX_QUESTION) || stream.read_buf(unread).await? == 0
-            {
-                return Ok(false);
-            }
-        }
-    };
-    timeout(IDLE, reading).await.unwrap_or(Ok(false))
+        };
+        timeout(IDLE, reading).await.unwrap_or(Ok(false))
+    }
+
+    /// The next whole question.
+    fn next(&mut self) -> Option<&[u8]> {
+        let unread = self.bytes.get(self.taken..)?;
+        let question = unread.get(2..2 + announced(unread)?)?;
+        self.taken += 2 + question.len();
+        Some(question)
+    }
 }
 
 fn announced(unread: &[u8]) -> Option<usize> {
     unread.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len)))
 }
 
-fn first_question(unread: &[u8]) -> Option<&[u8]> {
-    unread.get(2..2 + announced(unread)?)
-}
-
-/// Who is connected how often.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Connections(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One open connection; dropping it makes room.
-struct Place {
-    connections: Connections,
-    asker: IpAddr,
-}
-
-impl Connections {
-    fn enter(&self, asker: IpAddr) -> Option<Place> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = open.get(&asker).copied().unwrap_or(0);
-        if mine >= MAX_PER_ASKER || open.values().sum::<usize>() >= MAX_CONNECTIONS {
-            return None;
-        }
-        open.insert(asker, mine + 1);
-        Some(Place { connections: self.clone(), asker })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.asker) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.asker);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::Arc;
+    use std::time::SystemTime;
 
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::Instant;
 
     use super::super::Options;
     use super::*;
-
-    #[test]
-    fn one_asker_cannot_take_every_connection_and_a_closed_one_makes_room() {
-        let connections = Connections::default();
-        let greedy: IpAddr = "10.0.0.1".parse().unwrap();
-        let mut places: Vec<_> = (0..MAX_PER_ASKER).map(|_| connections.enter(greedy).unwrap()).collect();
-        assert!(connections.enter(greedy).is_none());
-        assert!(connections.enter("10.0.0.2".parse().unwrap()).is_some());
-        places.pop();
-        assert!(connections.enter(greedy).is_some());
-        drop(places);
-        assert!(connections.0.lock().unwrap().is_empty());
-    }
+    use crate::zone::tests::zone;
+    use crate::zones::Zones;
 
     #[test]
     fn questions_are_cut_out_of_the_stream_by_their_lengths() {
-        assert_eq!(first_question(b"\x00"), None);
-        assert_eq!(first_question(b"\x00\x03ab"), None);
-        assert_eq!(first_question(b"\x00\x02abc"), Some(&b"ab"[..]));
+        let cut = |bytes: &[u8]| {
+            let mut inbox = Inbox { bytes: bytes.into(), taken: 0 };
+            std::iter::from_fn(|| inbox.next().map(<[u8]>::to_vec)).collect::<Vec<_>>()
+        };
+        assert!(cut(b"\x00").is_empty() && cut(b"\x00\x03ab").is_empty());
+        assert_eq!(cut(b"\x00\x02ab\x00\x01c\x00\x09d"), [&b"ab"[..], b"c"]);
     }
 
     const QUESTION: &[u8] =
         b"\x00\x13\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
 
+    fn shared(zones: Zones) -> Shared {
+        Shared::new(Arc::new(zones), Arc::default(), Options::default()).unwrap()
+    }
+
     fn converse_over(server: DuplexStream) -> impl Future<Output = ()> {
-        let shared = Shared::new(Arc::default(), Arc::default(), Options::default()).unwrap();
-        let place = Connections::default().enter([127, 0, 0, 1].into());
-        converse(server, shared, place.expect("nobody else is connected"))
+        converse(server, shared(Zones::new()), Connections::default().enter([127, 0, 0, 1].into()).0)
     }
 
     /// How long a connection lasts on which `first` is written, and a byte more after each `pause`.
@@ -217,5 +206,25 @@ mod tests {
         assert!(client.write_all(&QUESTION.repeat(1000)).await.is_err());
         conversation.await.unwrap();
         assert_eq!(start.elapsed(), STALL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_are_not_read_do_not_pile_up() {
+        let many: String = (0..250).map(|i| format!("a A 10.0.0.{i}\n")).collect();
+        let zones = Zones::new();
+        zones.set_expected(&"org1.example".parse().unwrap(), &[]);
+        let zone = zone("org1.example", &format!("@ SOA gw h 1 1 1 1 5\n{many}"));
+        zones.publish_own(zone, SystemTime::UNIX_EPOCH).unwrap();
+        let shared = shared(zones);
+        let (mut client, server) = duplex(2048);
+        let place = Connections::default().enter([127, 0, 0, 1].into()).0;
+        let conversation = tokio::spawn(converse(server, shared.clone(), place));
+        let name = b"\x01a\x04org1\x07example\x00";
+        let question =
+            [&b"\x00\x20\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"[..], name, b"\x00\x01\x00\x01"];
+        assert!(client.write_all(&question.concat().repeat(1000)).await.is_err());
+        conversation.await.unwrap();
+        let one = 2 + 32 + 250 * 16;
+        assert_eq!(shared.counters.tcp.get(), (BATCH / one + 1) as u64, "one batch, and no more");
     }
 }
