@@ -1,0 +1,60 @@
+"""Finds a peer's program, or installs it from its package: Debian's, or crates.io by cargo.
+
+Crates go to `target/peers`, out of the way of everything else; Debian's packages start no services.
+"""
+import os, pathlib, shutil, subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
+
+
+class Missing(Exception):
+    """The peer cannot be had here; says why."""
+
+
+def debian(program, package, install):
+    """Where `program` is."""
+    found = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not found and install:
+        without_services(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
+        found = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not found:
+        raise Missing(f"Debian's package {package} is not installed" + (" and cannot be" if install else ""))
+    return found
+
+
+def crate(name, install):
+    """Where the program of the crate `name` is, which is called like the crate."""
+    program = TARGET / "peers" / "bin" / name
+    if not program.exists() and install:
+        print(f"  building {name} (some minutes)", flush=True)
+        environment = {key: value for key, value in os.environ.items() if key != "CARGO_TARGET_DIR"}
+        subprocess.run(["cargo", "install", "--quiet", "--locked", "--root", TARGET / "peers", name], env=environment,
+                       capture_output=True)
+    if not program.exists():
+        raise Missing(f"the crate {name} is not installed" + (" and cannot be built" if install else ""))
+    return program
+
+
+def own(package, name):
+    """Our own program `name`, built for release; or another build of it, named by the environment: BENCH_RINGWAY."""
+    other = os.environ.get("BENCH_" + name.upper().replace("-", "_"))
+    if other:
+        return pathlib.Path(other).resolve(strict=True)
+    subprocess.run(["cargo", "build", "--locked", "--release", "--quiet", "--package", package, "--bin", name],
+                   cwd=ROOT, check=True)
+    return TARGET / "release" / name
+
+
+def without_services(command):
+    """Some packages start a service, which nobody wants here."""
+    made = not POLICY.exists()
+    if made:
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        subprocess.run(command, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    finally:
+        if made:
+            POLICY.unlink()
