@@ -103,6 +103,17 @@ pub struct Dns {
     pub zone_files: Vec<ZoneFile>,
     /// The own zone may have addresses outside the own sites.
     pub foreign_addresses: bool,
+    /// Whom to ask for names outside the consortium, on behalf of the own site; none: they are refused.
+    pub forward: Vec<Forward>,
+}
+
+/// One `[[dns.forward]]`: who is asked for the names of a suffix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// Absolute, lowercase, without the final dot; empty: every name that no other suffix holds.
+    pub suffix: String,
+    /// Resolvers, asked in this order; never empty.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// A file in the form of RFC 1035, section 5.

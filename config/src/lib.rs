@@ -23,7 +23,9 @@ pub mod verdict;
 
 pub use accepted::{Accepted, AcceptedError};
 pub use bogon::{bogon, is_private};
-pub use config::{Allow, Config, Dns, DnsData, DnsRecord, Identity, PortRange, Proto, Routes, ZoneFile};
+pub use config::{
+    Allow, Config, Dns, DnsData, DnsRecord, Forward, Identity, PortRange, Proto, Routes, ZoneFile,
+};
 pub use conflict::conflicts;
 pub use endpoint::{Endpoint, EndpointError};
 pub use fault::{Fault, Faults, Place};

@@ -29,6 +29,10 @@ pub const DNS_LISTEN: usize = 16;
 pub const DNS_RECORDS: usize = 10_000;
 /// Zone files of the own zone, those that they include not counted.
 pub const DNS_ZONE_FILES: usize = 64;
+/// `[[dns.forward]]` blocks.
+pub const DNS_FORWARDS: usize = 64;
+/// Resolvers in one of them.
+pub const DNS_RESOLVERS: usize = 8;
 /// Rules of the policy.
 pub const RULES: usize = 1024;
 /// Destinations, or ports, of one rule.

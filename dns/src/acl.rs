@@ -8,17 +8,56 @@ use crate::prefixes::PrefixSet;
 
 /// The prefixes whose hosts are answered: the own site's, and those of all members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Acl(PrefixSet);
+pub struct Acl {
+    site: PrefixSet,
+    others: PrefixSet,
+}
+
+/// What an asker is to this site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// A host of it: others are asked on its behalf.
+    Site,
+    /// A host of another site in the consortium.
+    Mesh,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Class; 2] = [Class::Site, Class::Mesh];
+
+    /// As metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Site => "site",
+            Class::Mesh => "mesh",
+        }
+    }
+}
 
 impl Acl {
-    /// Answers `prefixes` and nobody else.
+    /// Answers `prefixes` and nobody else; none of them is the own site's.
     pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Acl {
-        Acl(PrefixSet::new(prefixes))
+        Acl { site: PrefixSet::default(), others: PrefixSet::new(prefixes) }
+    }
+
+    /// The same, and `site` is the own site.
+    pub fn with_site(self, site: impl IntoIterator<Item = Prefix>) -> Acl {
+        Acl { site: PrefixSet::new(site), ..self }
     }
 
     /// True if `asker` is answered.
     pub fn admits(&self, asker: IpAddr) -> bool {
-        self.0.contains(asker)
+        self.class(asker).is_some()
+    }
+
+    /// What `asker` is; `None`: nobody who is answered.
+    pub fn class(&self, asker: IpAddr) -> Option<Class> {
+        match () {
+            () if self.site.contains(asker) => Some(Class::Site),
+            () if self.others.contains(asker) => Some(Class::Mesh),
+            () => None,
+        }
     }
 }
 
@@ -38,6 +77,15 @@ mod tests {
         let acl = Acl::new(["10.0.0.0/8".parse().unwrap()]);
         assert!(acl.admits("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!acl.admits("::10.1.2.3".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_host_of_the_own_site_is_told_from_one_of_another() {
+        let mesh = ["10.0.0.0/8".parse().unwrap()];
+        let acl = Acl::new(mesh).with_site(["10.1.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()]);
+        let class = |asker: &str| acl.class(asker.parse().unwrap());
+        assert_eq!((class("10.1.0.7"), class("fd00:1::7")), (Some(Class::Site), Some(Class::Site)));
+        assert_eq!((class("10.2.0.7"), class("192.0.2.1")), (Some(Class::Mesh), None));
     }
 
     proptest! {

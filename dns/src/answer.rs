@@ -9,6 +9,7 @@
 mod fast;
 mod lookup;
 mod opt;
+mod others;
 mod query;
 mod reply;
 mod reverse;
@@ -24,8 +25,10 @@ mod service;
 use std::net::IpAddr;
 
 use opt::Opt;
+pub(crate) use others::{Ask, Found, Owned, answer_others, ask_of};
 use query::{Query, Unfit};
-use reply::{Reply, ede};
+use reply::Reply;
+pub(crate) use reply::ede;
 use write::About;
 
 use crate::cookie::{COOKIE, CookieJar};
@@ -61,6 +64,8 @@ pub enum Outcome {
     Silent,
     /// Answered with this response code.
     Answered(u16),
+    /// Nothing was written: the name is nobody's in the consortium, and others are to be asked.
+    Elsewhere,
     /// The asker has had enough: not answered, or only told to ask over TCP.
     Limited {
         /// Whether there is a response to send.
@@ -99,6 +104,8 @@ pub struct Asker<'a> {
     pub cookies: Option<&'a CookieJar>,
     /// This server's identifier (RFC 5001); empty: none.
     pub nsid: &'a [u8],
+    /// Whether others are asked for names outside the consortium, on this asker's behalf.
+    pub forwards: bool,
 }
 
 /// Octets of the largest UDP answer: fits every path's MTU (DNS flag day 2020).
@@ -111,7 +118,7 @@ const CLASS_ANY: u16 = 255;
 /// Answers `message` from `zones` into `response`, which is overwritten: no cookies, no identifier, no limit.
 pub fn answer(zones: &ZoneSet, message: &[u8], transport: Transport, response: &mut Vec<u8>) -> Outcome {
     let address = IpAddr::from([0; 16]);
-    let asker = Asker { address, transport, now: 0, cookies: None, nsid: &[] };
+    let asker = Asker { address, transport, now: 0, cookies: None, nsid: &[], forwards: false };
     answer_to(zones, message, &asker, || Verdict::Answer, response)
 }
 
@@ -131,7 +138,7 @@ pub fn answer_to(
         Err(Unfit::Error { header, rcode }) => (Query::without_question(header), Some(rcode)),
     };
     let (cookie, proved) = asker.cookie(&query);
-    let about = About { reach: zones.reach(), opt: Opt { cookie, nsid: asker.nsid } };
+    let about = asker.about(zones, cookie);
     match if proved { Verdict::Answer } else { verdict() } {
         Verdict::Answer => (),
         Verdict::Cut => {
@@ -146,6 +153,11 @@ pub fn answer_to(
     }
     response.clear();
     let reply = fault.map_or_else(|| reply_to(zones, &query), Reply::error);
+    // RFC 1034, section 5.3.1: only who desires recursion gets it.
+    if asker.forwards && query.header.recursion_desired && reply.elsewhere.is_some() {
+        debug_assert!(response.is_empty());
+        return Outcome::Elsewhere;
+    }
     write::write(&query, &reply, &about, limit, response);
     Outcome::Answered(reply.rcode)
 }
@@ -156,6 +168,10 @@ impl Asker<'_> {
         let came = query.edns.as_ref().and_then(|edns| edns.options.cookie);
         let (Some(came), Some(jar)) = (came, self.cookies) else { return (None, false) };
         (Some(jar.bake(came, self.address, self.now)), jar.accepts(came, self.address, self.now))
+    }
+
+    fn about<'a>(&'a self, zones: &'a ZoneSet, cookie: Option<[u8; COOKIE]>) -> About<'a> {
+        About { reach: zones.reach(), opt: Opt { cookie, nsid: self.nsid }, ra: self.forwards, cd: false }
     }
 }
 
@@ -173,7 +189,9 @@ fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
         (CLASS_IN | CLASS_ANY, 0 | kind::OPT | 249 | 250) => Reply::error(rcode::FORMERR),
         (CLASS_IN, qtype) => lookup::lookup(zones, &question.name, qtype),
         // RFC 1034, section 6.2.2: nobody is authoritative for every class.
-        (CLASS_ANY, qtype) => Reply { aa: false, ..lookup::lookup(zones, &question.name, qtype) },
+        (CLASS_ANY, qtype) => {
+            Reply { aa: false, elsewhere: None, ..lookup::lookup(zones, &question.name, qtype) }
+        }
         _ => Reply::explained(rcode::REFUSED, ede::NOT_SUPPORTED),
     }
 }

@@ -4,7 +4,7 @@
 //! made), [`own`], [`source`] and [`zonefile`] (from what) and `tree` (how one is searched),
 //! [`answer`](mod@answer) (what a question gets), [`zones`] (what is published) with `reverse` and [`reach`]
 //! (what follows from addresses), [`replica`], [`transfer`], [`serial`] and [`store`] (how zones travel and
-//! stay), then [`server`] and [`acl`] (who is answered, and how). For people: [`text`] and [`explain`].
+//! stay), then [`server`] and [`acl`] (who is answered, and how) and [`forward`] (other names). For people: [`text`] and [`explain`].
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod denial;
 mod disk;
 pub mod draft;
 pub mod explain;
+pub mod forward;
 pub mod name;
 pub mod own;
 mod prefixes;
@@ -34,10 +35,11 @@ pub mod zone;
 pub mod zonefile;
 pub mod zones;
 
-pub use acl::Acl;
+pub use acl::{Acl, Class};
 pub use answer::{Outcome, Transport, answer};
 pub use draft::{Draft, ZoneError};
 pub use explain::Explained;
+pub use forward::Forwarder;
 pub use name::Name;
 pub use own::OwnZoneError;
 pub use reach::Reach;

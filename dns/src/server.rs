@@ -6,6 +6,7 @@
 mod counters;
 mod limiter;
 mod options;
+mod others;
 mod tcp;
 mod udp;
 
@@ -23,7 +24,7 @@ use tokio_util::task::TaskTracker;
 pub use counters::Counters;
 pub use options::{Options, Rate};
 
-use crate::acl::Acl;
+use crate::acl::{Acl, Class};
 use crate::answer::{Asker, Transport};
 use crate::cookie::CookieJar;
 use crate::zones::Zones;
@@ -77,8 +78,9 @@ impl Shared {
 
     fn asker(&self, address: IpAddr, transport: Transport, elapsed: Duration) -> Asker<'_> {
         let now = self.clock.bound.wrapping_add(elapsed.as_secs() as u32);
+        let forwards = self.options.forwarder.is_on() && self.acl.load().class(address) == Some(Class::Site);
         let nsid = &self.options.nsid[..self.options.nsid.len().min(MAX_NSID)];
-        Asker { address, transport, now, cookies: Some(&self.cookies), nsid }
+        Asker { address, transport, now, cookies: Some(&self.cookies), nsid, forwards }
     }
 }
 
@@ -153,6 +155,7 @@ impl Server {
     pub async fn run(self, cancel: CancellationToken) {
         let tasks = TaskTracker::new();
         let connections = tcp::Connections::default();
+        let forwarder = self.shared.options.forwarder.clone();
         for (udp, tcp) in self.sockets {
             tasks.spawn(cancel.clone().run_until_cancelled_owned(udp::serve(udp, self.shared.clone())));
             let listener = tcp::Listener {
@@ -166,6 +169,7 @@ impl Server {
         }
         tasks.spawn(cancel.clone().run_until_cancelled_owned(roll(self.shared.cookies)));
         cancel.cancelled().await;
+        forwarder.end().await;
         tasks.close();
         tasks.wait().await;
     }

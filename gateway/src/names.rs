@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_config::{Config, Fault, Faults, OrgId, Place, Prefix, ZoneName};
 use ringway_core::{Fib, Membership};
-use ringway_dns::{Acl, OwnZoneError, Reach, ReplicaStore, SerialStore, Zone, Zones};
+use ringway_dns::{Acl, Forwarder, OwnZoneError, Reach, ReplicaStore, SerialStore, Zone, Zones};
 
 /// Everything the server answers from.
 pub struct Names {
@@ -18,6 +18,8 @@ pub struct Names {
     pub acl: Arc<ArcSwap<Acl>>,
     /// Last good copies of the others' zones.
     pub copies: Arc<ReplicaStore>,
+    /// Asks others for names outside the consortium.
+    pub forwarder: Arc<Forwarder>,
     serials: SerialStore,
 }
 
@@ -29,7 +31,8 @@ impl Names {
         let serials = SerialStore::open(&config.state_dir.join("serial"))
             .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
         let zones = Arc::new(Zones::new());
-        let mut names = Names { zones, acl: Arc::default(), copies: Arc::new(copies), serials };
+        let (acl, forwarder) = (Arc::default(), Arc::default());
+        let mut names = Names { zones, acl, copies: Arc::new(copies), forwarder, serials };
         let own = names.build(config).map_err(|faults| anyhow::anyhow!("{faults}"))?;
         names.publish(config, membership, own);
         for apex in others(config) {
@@ -56,7 +59,9 @@ impl Names {
         self.zones.set_reverse(owners(config, membership));
         // It fails for a zone that nobody expects; this one is expected since a line ago.
         let _ = self.zones.publish_own(own, SystemTime::now());
-        self.acl.store(Arc::new(Acl::new(membership.authorized.values().flatten().copied())));
+        let acl = Acl::new(membership.authorized.values().flatten().copied());
+        self.acl.store(Arc::new(acl.with_site(membership.own().iter().copied())));
+        self.forwarder.set(&config.own.domain, &config.dns.forward);
         if let Err(error) = self.copies.retain(&others) {
             tracing::warn!(%error, "Old copies of zones could not be removed");
         }

@@ -122,7 +122,8 @@ impl Gateway {
         let names = Names::open(&config, &membership)?;
         let replicator = Replicator::new(&names, config.own.domain.clone(), &own_apex(&config))
             .context("the own zone is not published")?;
-        let options = Options { nsid: config.id.to_string().into_bytes(), ..Options::default() };
+        let forwarder = names.forwarder.clone();
+        let options = Options { nsid: config.id.to_string().into_bytes(), forwarder, ..Options::default() };
         let (zones, acl) = (names.zones.clone(), names.acl.clone());
         let server = Server::bind_with(&config.dns.listen, zones, acl, options).await?;
 

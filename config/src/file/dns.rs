@@ -1,6 +1,7 @@
 //! `[dns]`: where the server listens, and what the own zone is made of. Whether its records fit together is
 //! `ringway-dns`'s to check, which reads the zone files too.
 
+mod forward;
 mod record;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ const DNS: Schema = Schema {
         Key("foreign-addresses", "foreign-addresses = false"),
         Key("host", "[[dns.host]] with name and addresses"),
         Key("record", "[[dns.record]] with name, type and data"),
+        Key("forward", "[[dns.forward]] with servers"),
     ],
 };
 
@@ -41,14 +43,17 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
             records: Vec::new(),
             zone_files: Vec::new(),
             foreign_addresses: false,
+            forward: Vec::new(),
         });
     };
     let own = here.site.as_ref().and_then(|site| consortium.site_prefixes(&site.value));
     let org = here.org.as_ref().map(|org| &org.value);
     let zone = org.zip(consortium.domain()).map(|(org, domain)| Zone::new(org, domain));
     let ttl = read_ttl(&table).unwrap_or(DEFAULT_TTL);
+    let listen = read_listen(&table, own);
+    let forward = forward::read(&table, consortium.domain(), &listen);
     Some(Dns {
-        listen: read_listen(&table, own),
+        listen,
         ttl,
         records: record::read(&table, zone.as_ref(), ttl),
         zone_files: read_zone_files(&table, dir),
@@ -56,6 +61,7 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
             .optional("foreign-addresses")
             .and_then(|item| item.boolean())
             .unwrap_or(false),
+        forward,
     })
 }
 

@@ -217,6 +217,11 @@ impl<'a> Item<'a> {
         self.value.get_ref().is_str()
     }
 
+    /// True for an array without elements.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.value.get_ref().as_array().is_some_and(|elements| elements.is_empty())
+    }
+
     /// The elements of an array of at most `most`.
     pub(crate) fn list(&self, most: usize) -> Vec<Item<'a>> {
         let elements = self.value.get_ref().as_array().or_else(|| self.unexpected("an array"));

@@ -36,12 +36,13 @@ impl Zone {
     }
 }
 
-fn is_below(name: &str, suffix: &str) -> bool {
+/// True if `name` is `suffix` or below it.
+pub(crate) fn is_below(name: &str, suffix: &str) -> bool {
     name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// RFC 1035, section 2.3.1, and the underscore of service names (RFC 8552).
-fn is_label(label: &str) -> bool {
+pub(crate) fn is_label(label: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     let ends = !label.starts_with('-') && !label.ends_with('-');
     (1..=63).contains(&label.len()) && ends && label.bytes().all(inner)

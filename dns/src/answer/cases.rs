@@ -339,7 +339,7 @@ proptest! {
                 prop_assert!(bytes.len() < 12 || bytes[2] & 0x80 != 0);
                 prop_assert!(response.is_empty());
             }
-            Outcome::Limited { .. } => prop_assert!(false, "nothing is limited here"),
+            other @ (Outcome::Limited { .. } | Outcome::Elsewhere) => prop_assert!(false, "{other:?}"),
             Outcome::Answered(_) => {
                 prop_assert!(bytes[2] & 0x80 == 0 && response[2] & 0x80 != 0);
                 prop_assert_eq!(&response[..2], &bytes[..2]);

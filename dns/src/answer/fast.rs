@@ -43,7 +43,7 @@ pub(super) fn answer(
         Found::Delegated { .. } | Found::Renamed { .. } => return None,
     };
     let additional = about.opt.put(query, rcode, None, out);
-    let flags = Flags { rcode, aa: true, truncated: false };
+    let flags = Flags { rcode, aa: true, truncated: false, ra: about.ra, cd: about.cd };
     put_header(query, flags, [1, answer, authority, additional], out);
     (out.len() <= limit).then_some(rcode)
 }

@@ -10,7 +10,7 @@
 //!          │  └─► missing ─► NXDOMAIN + SOA
 //!          ├─► an address: the pointers of its prefix's owner ([`super::reverse`])
 //!          ├─► never received, or too old: SERVFAIL
-//!          └─► nobody's: REFUSED; at the end of a chain, the chain alone
+//!          └─► nobody's: REFUSED; at the end of a chain, the chain alone; or what others say ([`super::others`])
 //! ```
 
 use super::rcode;
@@ -29,9 +29,12 @@ const MAX_HOSTS: usize = 16;
 
 /// The reply to a question of class IN.
 pub(super) fn lookup<'z>(zones: &'z ZoneSet, qname: &Name, qtype: u16) -> Reply<'z> {
-    let mut reply = Reply { aa: true, ..Reply::default() };
-    let mut name = *qname;
-    for links in 0..MAX_CHAIN {
+    follow(zones, *qname, qtype, Reply { aa: true, ..Reply::default() })
+}
+
+/// Goes on with `name` where the chain in `reply` has led.
+pub(super) fn follow<'z>(zones: &'z ZoneSet, mut name: Name, qtype: u16, mut reply: Reply<'z>) -> Reply<'z> {
+    for _ in 0..MAX_CHAIN {
         let labels = name.labels();
         let step = Step { zones, name: &name, labels: &labels, qtype };
         let zone = match zones.holding(&labels) {
@@ -40,8 +43,11 @@ pub(super) fn lookup<'z>(zones: &'z ZoneSet, qname: &Name, qtype: u16) -> Reply<
                 step.take_reverse(&place, &mut reply);
                 return reply;
             }
-            Held::Nobody if links == 0 => return Reply::explained(rcode::REFUSED, ede::NOT_AUTHORITATIVE),
-            Held::Nobody => return reply,
+            Held::Nobody if reply.answer.is_empty() => {
+                let refused = Reply::explained(rcode::REFUSED, ede::NOT_AUTHORITATIVE);
+                return Reply { elsewhere: Some(name), ..refused };
+            }
+            Held::Nobody => return Reply { elsewhere: Some(name), ..reply },
             Held::NotReady => return failed(reply, ede::NOT_READY),
             Held::Stale => return failed(reply, ede::INVALID_DATA),
         };
@@ -55,7 +61,7 @@ pub(super) fn lookup<'z>(zones: &'z ZoneSet, qname: &Name, qtype: u16) -> Reply<
 
 /// Without its answer a chain would look like a name without addresses, so all of it fails.
 fn failed(chain: Reply<'_>, ede: u16) -> Reply<'_> {
-    Reply { rcode: rcode::SERVFAIL, ede: Some(ede), aa: !chain.answer.is_empty(), ..chain }
+    Reply { rcode: rcode::SERVFAIL, ede: Some(ede), aa: chain.aa && !chain.answer.is_empty(), ..chain }
 }
 
 /// True if the chain has been at `name` already.
@@ -128,7 +134,7 @@ impl<'z> Step<'_, 'z> {
     /// RFC 1034, section 4.3.2, step 3b: not ours to answer.
     fn refer(&self, zone: &'z Zone, ns: &'z RRset, below: usize, reply: &mut Reply<'z>) {
         let cut = self.suffix(below);
-        reply.aa = !reply.answer.is_empty();
+        reply.aa &= !reply.answer.is_empty();
         reply.authority.push(Rr::at(cut, ns));
         for host in hosts(ns) {
             if !host.is_within(zone.apex()) {

@@ -8,6 +8,7 @@ const HEADER: usize = 12;
 /// Flags of the header's second word (RFC 1035, section 4.1.1).
 const QR: u16 = 0x8000;
 const RD: u16 = 0x0100;
+const CD: u16 = 0x0010;
 const OPCODE_SHIFT: u16 = 11;
 const OPCODE_QUERY: u16 = 0;
 /// The only flag of EDNS (RFC 3225).
@@ -26,6 +27,7 @@ pub(super) struct Header {
     pub(super) id: u16,
     pub(super) opcode: u16,
     pub(super) recursion_desired: bool,
+    pub(super) checking_disabled: bool,
 }
 
 /// A message that can be answered.
@@ -88,7 +90,12 @@ impl<'m> Query<'m> {
         if flags & QR != 0 {
             return Err(Unfit::Silent);
         }
-        let header = Header { id, opcode: flags >> OPCODE_SHIFT & 0xf, recursion_desired: flags & RD != 0 };
+        let header = Header {
+            id,
+            opcode: flags >> OPCODE_SHIFT & 0xf,
+            recursion_desired: flags & RD != 0,
+            checking_disabled: flags & CD != 0,
+        };
         if header.opcode != OPCODE_QUERY {
             return Err(Unfit::Error { header, rcode: rcode::NOTIMP });
         }
@@ -213,7 +220,8 @@ mod tests {
         let question = query.question.unwrap();
         assert_eq!(question.raw, &PLAIN[12..]);
         assert_eq!((question.name, question.kind, question.class), (Name::from_text("a").unwrap(), 1, 1));
-        assert_eq!(query.header, Header { id: 0x1234, opcode: 0, recursion_desired: true });
+        let header = Header { id: 0x1234, opcode: 0, recursion_desired: true, checking_disabled: false };
+        assert_eq!(query.header, header);
         assert_eq!(query.edns, None);
     }
 

@@ -6,7 +6,9 @@ use crate::rdata::kind;
 use crate::rrset::RRset;
 
 /// Extended errors (RFC 8914, section 4).
-pub(super) mod ede {
+pub(crate) mod ede {
+    /// Something else: a resolver that was asked failed in its turn.
+    pub(crate) const OTHER: u16 = 0;
     /// The zone was never received.
     pub(in crate::answer) const NOT_READY: u16 = 14;
     /// Zones are not handed out this way.
@@ -17,6 +19,10 @@ pub(super) mod ede {
     pub(in crate::answer) const NOT_SUPPORTED: u16 = 21;
     /// The copy of the zone is older than it may become.
     pub(in crate::answer) const INVALID_DATA: u16 = 24;
+    /// None of the resolvers that were asked has answered.
+    pub(crate) const NO_REACHABLE_AUTHORITY: u16 = 22;
+    /// None of the resolvers that were asked can be reached.
+    pub(crate) const NETWORK_ERROR: u16 = 23;
 }
 
 /// Code, flag and sections. Borrows its records from the zones.
@@ -27,6 +33,8 @@ pub(super) struct Reply<'z> {
     pub(super) ede: Option<u16>,
     /// Authoritative (RFC 1034, section 6.2.1): about the first owner in the answer section.
     pub(super) aa: bool,
+    /// The name at which the consortium's knowledge ended: the question's, or the last of a chain.
+    pub(super) elsewhere: Option<Name>,
     pub(super) answer: Vec<Rr<'z>>,
     pub(super) authority: Vec<Rr<'z>>,
     pub(super) additional: Vec<Rr<'z>>,

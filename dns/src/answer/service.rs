@@ -59,6 +59,7 @@ fn asked(zones: &Zones, message: &[u8], jar: &CookieJar, verdict: Verdict) -> (O
         now: 1000,
         cookies: Some(jar),
         nsid: b"gw.org1",
+        forwards: false,
     };
     let mut response = Vec::new();
     let outcome = answer_to(&zones.load(), message, &asker, || verdict, &mut response);
@@ -221,7 +222,7 @@ fn what_can_be_reached_is_answered_and_the_own_site_first() {
 fn both(zones: &ZoneSet, message: &[u8], limit: usize) -> Option<(Message, Message)> {
     let query = OurQuery::parse(message).unwrap();
     let opt = Opt { cookie: Some([9; 16]), nsid: b"gw.org1" };
-    let about = About { reach: zones.reach(), opt };
+    let about = About { reach: zones.reach(), opt, ra: false, cd: false };
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     fast::answer(zones, &query, &about, limit, &mut fast)?;
     write::write(&query, &reply_to(zones, &query), &about, limit, &mut slow);

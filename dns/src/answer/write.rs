@@ -37,7 +37,8 @@ pub(super) fn write(
     });
     let additional = additional + about.opt.put(query, reply.rcode, reply.ede, out);
     let counts = [questions, answer, authority, additional];
-    put_header(query, Flags { rcode: reply.rcode, aa: reply.aa, truncated }, counts, out);
+    let flags = Flags { rcode: reply.rcode, aa: reply.aa, truncated, ra: about.ra, cd: about.cd };
+    put_header(query, flags, counts, out);
 }
 
 /// Writes a response that says nothing but that the answer is to be had over TCP.
@@ -47,13 +48,18 @@ pub(super) fn write_cut(query: &Query<'_>, about: &About<'_>, out: &mut Vec<u8>)
     out.extend_from_slice(question);
     let opt = about.opt.put(query, rcode::NOERROR, None, out);
     let counts = [u16::from(query.question.is_some()), 0, 0, opt];
-    put_header(query, Flags { rcode: rcode::NOERROR, aa: false, truncated: true }, counts, out);
+    let flags = Flags { rcode: rcode::NOERROR, aa: false, truncated: true, ra: about.ra, cd: about.cd };
+    put_header(query, flags, counts, out);
 }
 
 /// What a response depends on besides the question and the zones.
 pub(super) struct About<'a> {
     pub(super) reach: &'a Reach,
     pub(super) opt: Opt<'a>,
+    /// Other names are asked elsewhere on this asker's behalf.
+    pub(super) ra: bool,
+    /// The asker checks signatures itself, and this is an answer of others.
+    pub(super) cd: bool,
 }
 
 /// What the header says about the answer.
@@ -61,6 +67,8 @@ pub(super) struct Flags {
     pub(super) rcode: u16,
     pub(super) aa: bool,
     pub(super) truncated: bool,
+    pub(super) ra: bool,
+    pub(super) cd: bool,
 }
 
 /// Writes the header over the first octets of `out`.
@@ -71,6 +79,8 @@ pub(super) fn put_header(query: &Query<'_>, flags: Flags, counts: [u16; 4], out:
         | u16::from(flags.aa) << 10
         | u16::from(flags.truncated) << 9
         | u16::from(header.recursion_desired) << 8
+        | u16::from(flags.ra) << 7
+        | u16::from(flags.cd) << 4
         | flags.rcode & 0xf;
     let [questions, answer, authority, additional] = counts;
     let words = [header.id, flags, questions, answer, authority, additional];

@@ -48,6 +48,13 @@ impl Counters {
         self.rcodes.get(usize::from(rcode)).map_or(0, Count::get)
     }
 
+    /// An answer that others had to be asked for.
+    pub(super) fn count_late(&self, outcome: Outcome) {
+        if let Outcome::Answered(rcode) = outcome {
+            self.rcodes[usize::from(rcode)].add();
+        }
+    }
+
     pub(super) fn count(&self, transport: Transport, outcome: Outcome) {
         match transport {
             Transport::Udp => self.udp.add(),
@@ -55,6 +62,8 @@ impl Counters {
         }
         match outcome {
             Outcome::Silent => self.silent.add(),
+            // Counted when others have answered ([`Counters::count_late`]).
+            Outcome::Elsewhere => {}
             Outcome::Limited { .. } => self.limited.add(),
             Outcome::Answered(rcode) => self.rcodes[usize::from(rcode)].add(),
         }

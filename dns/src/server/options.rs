@@ -1,17 +1,23 @@
 //! [`Options`]: how the server serves, beside what it serves and to whom.
 
+use std::sync::Arc;
+
+use crate::forward::Forwarder;
+
 /// Options of [`Server::bind_with`](super::Server::bind_with); the default is what a gateway wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// This server's identifier, told to those who ask (RFC 5001); empty: it has none.
     pub nsid: Vec<u8>,
     /// Bounds the responses over UDP; `None`: they are not bounded.
     pub rate: Option<Rate>,
+    /// Asks others for the names that nobody in the consortium has, on behalf of the own site.
+    pub forwarder: Arc<Forwarder>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { nsid: Vec::new(), rate: Some(Rate::default()) }
+        Options { nsid: Vec::new(), rate: Some(Rate::default()), forwarder: Arc::default() }
     }
 }
 

@@ -1,23 +1,26 @@
 //! TCP (RFC 7766): length-prefixed messages, several questions in flight, few and short-lived connections.
 //!
-//! Every question is answered as soon as it is read, so answers keep the order of the questions. They are
-//! written as they are made, no more than [`BATCH`] octets of them waiting: a client that asks much and
-//! reads nothing costs a buffer, and then its connection. So does one that is slow to send or to end.
-//! Above the caps, who was silent for longest makes room ([`connections`]).
+//! Every question is answered as soon as it is read, so answers keep the order of the questions; only those
+//! that others are asked for come later, as they are known. They are written as they are made, no more than
+//! [`BATCH`] octets of them waiting: a client that asks much and reads nothing costs a buffer, and then its
+//! connection. So does one that is slow to send or to end. Above the caps, who was silent for longest makes
+//! room ([`connections`]).
 
 mod connections;
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
-use crate::answer::{Transport, Verdict, answer_to};
+use crate::answer::{Outcome, Transport, Verdict, answer_to};
 pub(super) use connections::Connections;
 use connections::Place;
 
@@ -31,6 +34,8 @@ const MAX_QUESTION: usize = 4096;
 const READ: usize = 1024;
 /// Octets of answers that are gathered for one write; the last may exceed it by its own length.
 const BATCH: usize = 16 * 1024;
+/// Answers of others that one connection may wait for; it is not read from while there are so many.
+const MAX_LATE: usize = 64;
 /// While the system has no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -72,20 +77,22 @@ impl Listener {
 /// Answers what comes over one connection until it ends, idles or misbehaves.
 async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared, place: Place) {
     let mut inbox = Inbox { bytes: Vec::with_capacity(READ), taken: 0 };
-    let mut answers = Vec::new();
-    let mut response = Vec::new();
-    while let Ok(true) = inbox.read(&mut stream).await {
-        place.hear();
-        while let Some(question) = inbox.next() {
-            let asker = shared.asker(place.asker, Transport::Tcp, shared.clock.elapsed());
-            // Who completes a handshake has the address it claims: no limit.
-            let verdict = || Verdict::Answer;
-            let outcome = answer_to(&shared.zones.load(), question, &asker, verdict, &mut response);
-            shared.counters.count(Transport::Tcp, outcome);
-            if outcome.is_sent() {
-                answers.extend_from_slice(&(response.len() as u16).to_be_bytes());
-                answers.extend_from_slice(&response);
+    let (mut response, mut answers) = (Vec::new(), Vec::new());
+    let (late, mut known) = mpsc::channel::<Vec<u8>>(MAX_LATE);
+    let mut open = true;
+    while open || late.capacity() < MAX_LATE {
+        tokio::select! {
+            Some(answer) = known.recv() => put_framed(&answer, &mut answers),
+            asked = inbox.read(&mut stream), if open && late.capacity() > 0 => {
+                open = matches!(asked, Ok(true));
+                place.hear();
             }
+        }
+        while late.capacity() > 0
+            && let Some(question) = inbox.next()
+        {
+            answer_one(&shared, place.asker, question, &late, &mut response);
+            put_framed(&response, &mut answers);
             if answers.len() >= BATCH && !write(&mut stream, &mut answers).await {
                 return;
             }
@@ -94,6 +101,36 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Share
             return;
         }
     }
+}
+
+/// Writes the answer to `question` over `response`; one that others are asked for goes to `late`, which has
+/// room.
+fn answer_one(
+    shared: &Shared,
+    from: IpAddr,
+    question: &[u8],
+    late: &mpsc::Sender<Vec<u8>>,
+    response: &mut Vec<u8>,
+) {
+    let asker = shared.asker(from, Transport::Tcp, shared.clock.elapsed());
+    // Who completes a handshake has the address it claims: no limit.
+    let verdict = || Verdict::Answer;
+    let outcome = answer_to(&shared.zones.load(), question, &asker, verdict, response);
+    shared.counters.count(Transport::Tcp, outcome);
+    if outcome == Outcome::Elsewhere
+        && let Ok(room) = late.clone().try_reserve_owned()
+    {
+        shared.ask_others(question, from, Transport::Tcp, |answer| _ = room.send(answer));
+    }
+}
+
+/// Appends `answer` and its length; nothing if there is none.
+fn put_framed(answer: &[u8], answers: &mut Vec<u8>) {
+    if answer.is_empty() {
+        return;
+    }
+    answers.extend_from_slice(&(answer.len() as u16).to_be_bytes());
+    answers.extend_from_slice(answer);
 }
 
 /// Writes all of `answers` and empties it; false if the client does not take them.

@@ -1,5 +1,6 @@
 //! The UDP loop: one datagram in, at most one out, from the socket that was asked and so from its address.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -7,7 +8,7 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::limiter::Limiter;
-use crate::answer::{MAX_UDP, Transport, Verdict, answer_to};
+use crate::answer::{MAX_UDP, Outcome, Transport, Verdict, answer_to};
 
 /// Larger questions are cut off, and then malformed.
 const MAX_QUESTION: usize = 4096;
@@ -16,6 +17,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers for ever.
 pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
+    let socket = Arc::new(socket);
     let mut question = vec![0; MAX_QUESTION];
     let mut response = Vec::with_capacity(MAX_UDP);
     let mut limiter = shared.options.rate.map(Limiter::new);
@@ -37,6 +39,14 @@ pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
         let asker_is = shared.asker(asker.ip(), Transport::Udp, now);
         let outcome = answer_to(&shared.zones.load(), &question[..len], &asker_is, verdict, &mut response);
         shared.counters.count(Transport::Udp, outcome);
+        if outcome == Outcome::Elsewhere {
+            let (socket, counters) = (socket.clone(), shared.counters.clone());
+            shared.ask_others(&question[..len], asker.ip(), Transport::Udp, move |response| {
+                if socket.try_send_to(&response, asker).is_err() {
+                    counters.unsent.add();
+                }
+            });
+        }
         // A full send buffer drops the answer, as the network might; the asker asks again.
         if outcome.is_sent() && socket.try_send_to(&response, asker).is_err() {
             shared.counters.unsent.add();

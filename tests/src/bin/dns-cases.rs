@@ -39,7 +39,7 @@ fn respond(case: &Value) -> Result<Vec<u8>, String> {
     let mut response = Vec::new();
     match answer(&ZoneSet::of([zone]), &question(&qname, qtype), Transport::Tcp, &mut response) {
         Outcome::Answered(_) => Ok(response),
-        Outcome::Silent | Outcome::Limited { .. } => Err("no answer".into()),
+        Outcome::Silent | Outcome::Limited { .. } | Outcome::Elsewhere => Err("no answer".into()),
     }
 }
 
