@@ -4,10 +4,10 @@
     10.77.1.2     10.77.1.1  192.0.2.1        192.0.2.2  10.77.2.1     10.77.2.2
     fd77:1::2     fd77:1::1  2001:db8:77::1   …77::2     fd77:2::1     fd77:2::2
 
-It goes away with its `with` block. What a killed run has left, the next run removes: the namespaces carry the
+It goes away with its `with` block. What a killed run has left, the next run removes: namespaces and files carry the
 number of the process that made them.
 """
-import os, pathlib, signal, subprocess, time
+import contextlib, os, pathlib, shutil, signal, subprocess, tempfile, time
 
 SIDES = {"a": 1, "b": 2}
 WAN = {side: f"192.0.2.{n}" for side, n in SIDES.items()}
@@ -18,6 +18,7 @@ NODE = {side: f"10.77.{n}.2" for side, n in SIDES.items()}
 NODE6 = {side: f"fd77:{n}::2" for side, n in SIDES.items()}
 GATEWAY = {side: f"10.77.{n}.1" for side, n in SIDES.items()}
 NAME = "rwbench"
+SOCKET_BUFFER = 4 << 20
 
 SETTINGS = """
 for name in all default; do
@@ -159,7 +160,27 @@ def remove(netns):
 
 
 def remove_leftovers():
-    for netns in os.listdir("/run/netns") if os.path.isdir("/run/netns") else []:
-        parts = netns.split("-")
+    netns = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
+    for name in netns + os.listdir(tempfile.gettempdir()):
+        parts = name.split("-")
         if parts[0] == NAME and not os.path.exists(f"/proc/{parts[1]}"):
-            remove(netns)
+            remove(name) if name in netns else shutil.rmtree(f"{tempfile.gettempdir()}/{name}", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def prepared_host():
+    """What the host must give all namespaces: BBR, and socket buffers as large as iperf3 asks for. Yields a directory
+    for the run's files; both go back to what they were."""
+    available = pathlib.Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+    if "bbr" not in available.read_text() and subprocess.run(["modprobe", "tcp_bbr"]).returncode:
+        raise SystemExit("this kernel has no BBR (tcp_bbr)")
+    limits = [pathlib.Path(f"/proc/sys/net/core/{name}") for name in ["rmem_max", "wmem_max"]]
+    before = [limit.read_text() for limit in limits]
+    try:
+        for limit, value in zip(limits, before):
+            limit.write_text(str(max(int(value), SOCKET_BUFFER)))
+        with tempfile.TemporaryDirectory(prefix=f"{NAME}-{os.getpid()}-") as dir:
+            yield pathlib.Path(dir)
+    finally:
+        for limit, value in zip(limits, before):
+            limit.write_text(value)
