@@ -60,6 +60,7 @@ class Lab:
             process.terminate()
         for process in self.started:
             end(process)
+        self.started.clear()
         for machine in self.machines:
             remove(self.netns(machine))
 
@@ -127,7 +128,7 @@ def run(*command, timeout=20, **options):
     return done.stdout
 
 
-def until(what, seconds, condition):
+def until(what, seconds, condition, pause=0.1):
     """Waits until the condition is true; `Failed` is "not yet"."""
     deadline, why = time.monotonic() + seconds, ""
     while time.monotonic() < deadline:
@@ -136,7 +137,7 @@ def until(what, seconds, condition):
                 return
         except Failed as failed:
             why = f": {failed}"
-        time.sleep(0.1)
+        time.sleep(pause)
     raise Failed(f"no {what} within {seconds} s{why}")
 
 

@@ -1,5 +1,5 @@
 """What is sent between the nodes, and what of it is measured: TCP and UDP by iperf3, ping."""
-import json, re, statistics, subprocess, time
+import contextlib, json, re, statistics, subprocess, time
 
 from .laboratory import NODE, NODE6, Failed, until
 
@@ -17,26 +17,31 @@ class Traffic:
 
     def __init__(self, lab, target=NODE["b"], target6=NODE6["b"]):
         self.lab, self.target, self.target6 = lab, target, target6
-        self.serve()
 
-    def serve(self):
-        self.server = self.lab.start("node-b", "iperf3", "-s")
-        listens = lambda: self.lab.run("node-b", "ss", "-Hltn", f"sport = :{PORT}") != ""
-        until("iperf3 server", 5, listens)
+    @contextlib.contextmanager
+    def server(self):
+        """An iperf3 server for one test: one that serves several closes its door between two, at times on a client."""
+        process = self.lab.start("node-b", "iperf3", "-s", "-1")
+        try:
+            listens = lambda: self.lab.run("node-b", "ss", "-Hltn", f"sport = :{PORT}") != ""
+            until("iperf3 server", 5, listens, pause=0.02)
+            yield
+        finally:
+            process.kill()
+            process.wait()
+            self.lab.started.remove(process)
 
     def iperf3(self, seconds, *options, target=None):
-        """The report's "end". A server that a failed client has left busy is started anew."""
+        """The report's "end"."""
         line = ["iperf3", "-J", "-c", target or self.target, "-t", str(seconds), *options, "--connect-timeout", "3000"]
-        try:
-            report = json.loads(self.lab.run("node-a", *line, timeout=seconds + 20))
-            if "error" in report:
-                raise Failed(report["error"])
-            return report["end"]
-        except (Failed, ValueError) as why:
-            self.server.kill()
-            self.server.wait()
-            self.serve()
-            raise Failed(f"iperf3 {' '.join(options)}: {why}")
+        with self.server():
+            try:
+                report = json.loads(self.lab.run("node-a", *line, timeout=seconds + 20))
+            except ValueError as why:
+                raise Failed(f"iperf3 {' '.join(options)}: {why}")
+        if "error" in report:
+            raise Failed(f"iperf3 {' '.join(options)}: {report['error']}")
+        return report["end"]
 
     def tcp(self, seconds, streams=1, back=False, algorithm="bbr", v6=False, warm=0):
         """Gbit/s that arrived, after the first `warm` seconds."""
@@ -81,10 +86,14 @@ class Traffic:
 
     def ping_under_load(self, seconds):
         """The same while one TCP stream takes all it can; its first half second does not count."""
-        load = self.lab.start("node-a", "iperf3", "-c", self.target, "-t", str(seconds + 1), "-C", "bbr")
-        time.sleep(0.5)
-        measured = self.ping(seconds)
-        load.wait(timeout=seconds + 10)
+        line = ["iperf3", "-c", self.target, "-t", str(seconds + 1), "-C", "bbr", "--connect-timeout", "3000"]
+        with self.server():
+            load = self.lab.start("node-a", *line)
+            time.sleep(0.5)
+            measured = self.ping(seconds)
+            if load.poll() not in (None, 0):
+                raise Failed("the stream that was to load the tunnel has ended")
+            load.wait(timeout=seconds + 10)
         return measured
 
 
