@@ -3,14 +3,16 @@
 //! Reading order: [`name`], [`rrset`] and [`rdata`] (the words), [`zone`] with [`draft`] (how one is
 //! made), [`own`], [`source`] and [`zonefile`] (from what) and `tree` (how one is searched),
 //! [`answer`](mod@answer) (what a question gets), [`zones`] (what is published) with `reverse` and [`reach`]
-//! (what follows from addresses), [`replica`], [`transfer`], [`serial`] and [`store`] (how zones travel and
-//! stay), then [`server`] and [`acl`] (who is answered, and how) and [`forward`] (other names). For people: [`text`] and [`explain`].
+//! (what follows from addresses), [`replica`], [`delta`], [`transfer`], [`serial`] and [`store`] (how zones
+//! travel and stay), then [`server`] and [`acl`] (who is answered, and how) and [`forward`] (other names).
+//! For people: [`text`] and [`explain`].
 
 #![forbid(unsafe_code)]
 
 pub mod acl;
 pub mod answer;
 pub mod cookie;
+pub mod delta;
 mod denial;
 mod disk;
 pub mod draft;
@@ -49,7 +51,7 @@ pub use serial::SerialStore;
 pub use server::{BindError, Counters, Options, Rate, Server};
 pub use source::Sources;
 pub use store::{ReplicaStore, StoreError, Stored};
-pub use transfer::{Due, Offer, Progress, Transfer, TransferError, Verdict};
+pub use transfer::{Due, Fetch, Offer, Parcel, Progress, Transfer, TransferError, Verdict};
 pub use zone::Zone;
 pub use zonefile::ZoneFileError;
 pub use zones::{Origin, PublishError, ZoneSet, ZoneStatus, Zones};

@@ -9,6 +9,8 @@
 //! zones; and an owner outside the apex cannot even be written. Decoding takes all of it or nothing, and trusts none of it: the bytes come from another
 //! organization.
 
+use std::ops::Range;
+
 use ringway_config::{Digest, ZoneName};
 
 use crate::draft::{Draft, ZoneError};
@@ -123,6 +125,20 @@ fn decode(bytes: &[u8], apex: Name) -> Result<Zone, ReplicaError> {
     Ok(zone)
 }
 
+/// Where the pieces of an encoded zone stand: what precedes the records, then each record. Bytes that are no
+/// encoded zone are one piece from where they stop being one.
+pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = bytes.get(start..).filter(|rest| !rest.is_empty())?;
+        let mut reader = Reader(rest);
+        let read = if start == 0 { reader.head() } else { reader.record().map(|_| ()) };
+        let len = read.map_or(rest.len(), |()| rest.len() - reader.0.len());
+        start += len;
+        Some(start - len..start)
+    })
+}
+
 /// Caps that an own zone keeps too: nobody would take it otherwise.
 pub(crate) fn check_counts(records: usize, names: usize) -> Result<(), ReplicaError> {
     match (records, names) {
@@ -162,6 +178,13 @@ impl<'b> Reader<'b> {
         self.take(N)?.try_into().ok()
     }
 
+    /// What precedes the records.
+    fn head(&mut self) -> Option<()> {
+        self.take(MAGIC.len())?;
+        let (_, apex) = Name::from_wire(self.0).ok()?;
+        self.take(apex + 4).map(|_| ())
+    }
+
     fn record(&mut self) -> Option<Record<'b>> {
         let [below] = self.array()?;
         let below = self.take(below.into())?;
@@ -173,7 +196,7 @@ impl<'b> Reader<'b> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -290,7 +313,7 @@ mod tests {
         assert!(matches!(read(&zone(&apart)), Err(ReplicaError::Names(_))));
     }
 
-    fn any_zone() -> impl Strategy<Value = Zone> {
+    pub(crate) fn any_zone() -> impl Strategy<Value = Zone> {
         let label = prop_oneof![Just(b"*".to_vec()), prop::collection::vec(any::<u8>(), 1..5)];
         let owner = prop::collection::vec(label, 0..4);
         let record = (owner, any::<u32>(), prop::collection::vec(any::<u8>(), 0..20), any::<u16>());

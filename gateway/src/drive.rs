@@ -42,7 +42,7 @@ use crate::identity::local::Age;
 use crate::keeper::{Installed, Wanted, wanted};
 use crate::tunnel::accept::LivePeers;
 use crate::tunnel::dial::Dialler;
-use crate::zones::{Replicator, Reply};
+use crate::zones::{Checked, Replicator, Reply};
 use clock::Clock;
 use sessions::{Direction, Sessions};
 
@@ -85,6 +85,8 @@ pub enum Input {
         /// For operators.
         error: String,
     },
+    /// What a peer sent as its zone was looked at.
+    ZoneChecked(Box<Checked>),
     /// SIGHUP: read everything again.
     Reload,
     /// The certificate's files changed.
@@ -210,6 +212,10 @@ impl State {
             Input::Disconnected { conn, error } => {
                 self.drop_session(conn);
                 self.drive.mesh.handle_disconnected(conn, error, now);
+            }
+            Input::ZoneChecked(checked) => {
+                let next = self.drive.replicator.handle_checked(*checked, now);
+                next.into_iter().for_each(|reply| self.reply(reply));
             }
             Input::Reload => self.reload(now).await,
             Input::Renew => self.renew(now),
@@ -339,6 +345,13 @@ impl State {
         match reply {
             Reply::Message(conn, message) => self.sessions.send(conn, &message),
             Reply::Stream(conn, messages) => self.sessions.stream(conn, messages),
+            Reply::Check(check) => {
+                let inputs = self.drive.inputs.clone();
+                // The loop is gone only when the daemon ends.
+                tokio::task::spawn_blocking(move || {
+                    _ = inputs.blocking_send(Input::ZoneChecked(Box::new(check.run())));
+                });
+            }
         }
     }
 

@@ -3,78 +3,95 @@
 //! stored is [`ringway_dns`]'s; this module connects it to sessions.
 //!
 //! ```text
-//!   owner                         replica
-//!     ├─ ZoneOffer serial, digest ──►│  newer? within the caps?
-//!     │◄── ZoneFetch serial ─────────┤
-//!     ├─ ZoneData … last ───────────►│  digest right, names inside the apex ─► publish, then store
+//!   owner                                replica
+//!     ├─ ZoneOffer serial, digest ─────────►│  newer? within the caps?
+//!     │◄── ZoneFetch serial, what we have ──┤
+//!     ├─ ZoneData … last ──────────────────►│  Check, off the loop: digest right, names inside the apex
+//!     │  (what changed since, or all of it) │  ─► publish, then store
 //! ```
+//! What is refused changes nothing; `status` shows it until a good zone of that organization comes.
+
+mod check;
+mod own;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use ringway_config::{Digest, GatewayId, ZoneName};
+use ringway_config::{GatewayId, ZoneName};
 use ringway_core::{ConnId, Message};
-use ringway_dns::transfer::{self, Due, Offer, Progress, Transfer, Verdict};
+use ringway_dns::delta::Version;
+use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, Verdict};
 use ringway_dns::{ReplicaStore, Zone, Zones};
 
 use crate::names::Names;
 use crate::tunnel::link::Load;
+use check::Checks;
+pub use check::{Check, Checked};
+use own::Own;
 
-/// What to write to a peer's control stream.
+/// What is to be done next.
 #[derive(Debug)]
 pub enum Reply {
-    /// One message.
+    /// Send one message.
     Message(ConnId, Message),
-    /// The own zone, in chunks, as fast as the peer takes them.
+    /// Send the own zone, or what changed in it, in chunks, as fast as the peer takes them.
     Stream(ConnId, Load),
-}
-
-/// The own zone as it is offered.
-struct Own {
-    apex: ZoneName,
-    offer: Offer,
-    chunks: Load,
+    /// Run this off the loop, and give what becomes of it to [`Replicator::handle_checked`].
+    Check(Check),
 }
 
 /// All replication of one gateway.
 pub struct Replicator {
     zones: Arc<Zones>,
     copies: Arc<ReplicaStore>,
+    /// Held while a copy is written: two of one zone never mix, and the last written is the newest.
+    storing: Arc<Mutex<()>>,
     domain: ZoneName,
     own: Own,
     receiving: BTreeMap<ConnId, (GatewayId, Transfer)>,
+    checks: Checks,
+    /// The versions of the copies served: to make a digest takes its time.
+    versions: BTreeMap<ZoneName, Version>,
     /// When a zone's owner last had a session with us.
     heard: BTreeMap<ZoneName, SystemTime>,
-    /// When a peer's zone was last reported as refused.
+    refusals: BTreeMap<ZoneName, String>,
+    /// When a peer's zone was last logged as refused.
     reported: BTreeMap<GatewayId, Instant>,
 }
 
-/// How long the refusals of one peer's zones are not reported again.
+/// How long the refusals of one peer's zones are not logged again.
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Replicator {
     /// Offers the own zone of `apex` as `names` serves it, and takes the others'.
     pub fn new(names: &Names, domain: ZoneName, apex: &ZoneName) -> Option<Replicator> {
-        Some(Replicator {
-            zones: names.zones.clone(),
-            copies: names.copies.clone(),
+        let own = Own::new(apex.clone(), names.zones.zone(apex)?);
+        Some(Replicator::of(names.zones.clone(), names.copies.clone(), domain, own))
+    }
+
+    fn of(zones: Arc<Zones>, copies: Arc<ReplicaStore>, domain: ZoneName, own: Own) -> Replicator {
+        Replicator {
+            zones,
+            copies,
+            storing: Arc::default(),
             domain,
-            own: Own::new(apex.clone(), &*names.zones.zone(apex)?),
+            own,
             receiving: BTreeMap::new(),
+            checks: Checks::default(),
+            versions: BTreeMap::new(),
             heard: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             reported: BTreeMap::new(),
-        })
+        }
     }
 
     /// Reads the own zone again. True if it has changed: it is to be offered to every session.
     pub fn renew_own(&mut self) -> bool {
-        let Some(zone) = self.zones.zone(&self.own.apex) else { return false };
-        let own = Own::new(self.own.apex.clone(), &zone);
-        let changed = own.offer != self.own.offer;
-        self.own = own;
-        changed
+        self.zones.zone(&self.own.apex).is_some_and(|zone| self.own.renew(zone))
     }
 
     /// When the owner of `apex` was last heard: `now` while it has a session with us.
@@ -84,6 +101,12 @@ impl Replicator {
             return Some(now);
         }
         self.heard.get(apex).copied()
+    }
+
+    /// Why the last zone that the owner of `apex` sent or offered was refused, and by which gateway of it;
+    /// `None` if it was good.
+    pub fn refusal(&self, apex: &ZoneName) -> Option<&str> {
+        self.refusals.get(apex).map(String::as_str)
     }
 
     /// The offer of the own zone.
@@ -112,15 +135,16 @@ impl Replicator {
             Message::ZoneOffer { apex, serial, digest, size } => {
                 self.handle_offer(conn, peer, apex, Offer { serial, digest, size: size.into() }, now)
             }
-            Message::ZoneFetch { apex, serial }
+            Message::ZoneFetch { apex, serial, have }
                 if apex == self.own.apex && serial == self.own.offer.serial =>
             {
-                Some(Reply::Stream(conn, self.own.chunks.clone()))
+                Some(Reply::Stream(conn, self.own.since(have)))
             }
             // A fetch of a serial that has passed: the new one is on offer already.
             Message::ZoneFetch { .. } => None,
-            Message::ZoneData { apex, offset, last, bytes, .. } => {
-                self.handle_data(conn, &apex, (offset.into(), last, &bytes), now)
+            Message::ZoneData { apex, from, offset, last, bytes, .. } => {
+                let chunk = Chunk { offset: offset.into(), last, bytes: &bytes };
+                self.handle_data(conn, &apex, from, chunk, now)
             }
             _ => None,
         }
@@ -136,21 +160,27 @@ impl Replicator {
     ) -> Option<Reply> {
         // An organization's zone is taken from its own gateways, and nobody else's.
         if apex != self.domain.zone_of(&peer.org) {
-            self.refused(peer, &apex, &"not the peer's zone", now);
+            self.refused(peer, &format_args!("it offers {apex}, which is not its own"), now);
             return None;
         }
         if apex == self.own.apex {
             return None;
         }
-        // Only for the first offer of a session: the digest of a large zone takes its time.
-        let held = || self.zones.zone(&apex).map(|zone| (zone.serial(), zone.digest()));
-        let begin = || (peer.clone(), Transfer::new(apex.clone(), held()));
+        let held = self.held(&apex);
+        let begin = || (peer.clone(), Transfer::new(apex.clone()));
         let (_, transfer) = self.receiving.entry(conn).or_insert_with(begin);
-        match transfer.offer(offer, now) {
-            Verdict::Want => Some(Reply::Message(conn, Message::ZoneFetch { apex, serial: offer.serial })),
-            Verdict::Later | Verdict::Ignore => None,
+        match transfer.offer(offer, held, now) {
+            Verdict::Want(fetch) => Some(Reply::Message(conn, message(apex, fetch))),
+            Verdict::Later => None,
+            Verdict::Ignore => {
+                // What we have is what it offers: whatever was wrong before is mended.
+                if held == Some((offer.serial, offer.digest)) {
+                    self.refusals.remove(&self.domain.zone_of(&peer.org));
+                }
+                None
+            }
             Verdict::Refuse(reason) => {
-                self.refused(peer, &apex, &reason, now);
+                self.refused(peer, &reason, now);
                 None
             }
         }
@@ -160,31 +190,65 @@ impl Replicator {
         &mut self,
         conn: ConnId,
         apex: &ZoneName,
-        (offset, last, bytes): (u64, bool, &[u8]),
+        from: Option<u32>,
+        chunk: Chunk<'_>,
         now: Instant,
     ) -> Option<Reply> {
         let (peer, transfer) = self.receiving.get_mut(&conn)?;
         let peer = peer.clone();
         if *apex != self.domain.zone_of(&peer.org) {
-            self.refused(&peer, apex, &"not the peer's zone", now);
+            self.refused(&peer, &format_args!("it sends {apex}, which is not its own"), now);
             return None;
         }
-        match transfer.chunk(offset, last, bytes, now) {
+        match transfer.chunk(from, chunk, now) {
             Ok(Progress::More) => None,
-            Ok(Progress::Complete(zone)) => {
-                tracing::info!(%peer, zone = %apex, serial = zone.serial(), "Zone received");
-                self.publish(apex, *zone);
-                None
+            Ok(Progress::Whole(parcel)) => {
+                let (check, dropped) = self.checks.begin(conn, parcel, &self.zones);
+                // Another session of the same organization brought something later.
+                if let Some((_, transfer)) = dropped.and_then(|conn| self.receiving.get_mut(&conn)) {
+                    transfer.checked(true, false);
+                }
+                check.map(Reply::Check)
             }
             Err(reason) => {
-                self.refused(&peer, apex, &reason, now);
+                self.refused(&peer, &reason, now);
                 None
             }
         }
     }
 
-    /// Reports a refusal, but no more than one a minute and peer: a peer can cause any number of them.
-    fn refused(&mut self, peer: &GatewayId, apex: &ZoneName, reason: &dyn fmt::Display, now: Instant) {
+    /// A check has ended; the next, if one waits.
+    pub fn handle_checked(&mut self, checked: Checked, now: Instant) -> Option<Reply> {
+        let Checked { conn, apex, offer, was_delta, result } = checked;
+        let next = self.checks.end(&apex, &self.zones).map(Reply::Check);
+        // The session may have ended meanwhile, for reasons that concern its zone too (revocation).
+        let Some((peer, transfer)) = self.receiving.get_mut(&conn) else { return next };
+        let peer = peer.clone();
+        transfer.checked(result.is_ok(), was_delta);
+        match result {
+            Ok(zone) => {
+                let serial = zone.serial();
+                tracing::info!(%peer, zone = %apex, serial, "Zone received");
+                self.publish(&apex, zone, (offer.serial, offer.digest));
+            }
+            Err(reason) => self.refused(&peer, &reason, now),
+        }
+        next
+    }
+
+    /// The version of `apex` that is served.
+    fn held(&mut self, apex: &ZoneName) -> Option<Version> {
+        let zone = self.zones.zone(apex)?;
+        let known = self.versions.get(apex).filter(|(serial, _)| *serial == zone.serial());
+        let version = known.copied().unwrap_or_else(|| (zone.serial(), zone.digest()));
+        self.versions.insert(apex.clone(), version);
+        Some(version)
+    }
+
+    /// Remembers a refusal and logs it, but no more than one a minute and peer: a peer can cause any number.
+    fn refused(&mut self, peer: &GatewayId, reason: &dyn fmt::Display, now: Instant) {
+        let apex = self.domain.zone_of(&peer.org);
+        self.refusals.insert(apex.clone(), format!("{peer}: {reason}"));
         let lately = self.reported.get(peer).is_some_and(|at| now.duration_since(*at) < PAUSE);
         if !lately {
             self.reported.insert(peer.clone(), now);
@@ -193,13 +257,17 @@ impl Replicator {
     }
 
     /// Visible at once; the copy on disk follows, off the loop that calls this.
-    fn publish(&self, apex: &ZoneName, zone: Zone) {
+    fn publish(&mut self, apex: &ZoneName, zone: Zone, version: Version) {
         let received = SystemTime::now();
         if let Err(error) = self.zones.publish_replica(zone, received) {
             return tracing::debug!(zone = %apex, %error, "Zone not published");
         }
+        self.versions.insert(apex.clone(), version);
+        self.refusals.remove(apex);
         let (zones, copies, apex) = (self.zones.clone(), self.copies.clone(), apex.clone());
+        let storing = self.storing.clone();
         tokio::task::spawn_blocking(move || {
+            let _storing = storing.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(zone) = zones.zone(&apex) else { return };
             if let Err(error) = copies.save(&apex, &zone, received) {
                 tracing::warn!(zone = %apex, %error, "Zone not stored: it is lost at a restart");
@@ -214,124 +282,30 @@ impl Replicator {
 
     /// Gives up what takes too long, fetches what had to wait.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Reply> {
-        let (mut replies, mut failures) = (Vec::new(), Vec::new());
-        for (conn, (peer, transfer)) in &mut self.receiving {
+        let is_due =
+            |(_, transfer): &(GatewayId, Transfer)| transfer.poll_timeout().is_some_and(|at| at <= now);
+        let due: Vec<_> =
+            self.receiving.iter().filter(|(_, entry)| is_due(entry)).map(|(conn, _)| *conn).collect();
+        due.into_iter().flat_map(|conn| self.handle_due(conn, now)).collect()
+    }
+
+    fn handle_due(&mut self, conn: ConnId, now: Instant) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        while let Some((peer, _)) = self.receiving.get(&conn) {
+            let peer = peer.clone();
             let apex = self.domain.zone_of(&peer.org);
-            while let Some(due) = transfer.handle_timeout(now) {
-                match due {
-                    Due::Fetch(serial) => {
-                        let apex = apex.clone();
-                        replies.push(Reply::Message(*conn, Message::ZoneFetch { apex, serial }));
-                    }
-                    Due::Failed(reason) => failures.push((peer.clone(), apex.clone(), reason)),
-                }
+            let held = self.held(&apex);
+            let Some((_, transfer)) = self.receiving.get_mut(&conn) else { break };
+            match transfer.handle_timeout(held, now) {
+                Some(Due::Fetch(fetch)) => replies.push(Reply::Message(conn, message(apex, fetch))),
+                Some(Due::Failed(reason)) => self.refused(&peer, &reason, now),
+                None => break,
             }
-        }
-        for (peer, apex, reason) in failures {
-            self.refused(&peer, &apex, &reason, now);
         }
         replies
     }
 }
 
-impl Own {
-    fn new(apex: ZoneName, zone: &Zone) -> Own {
-        let bytes = zone.encode();
-        let offer = Offer { serial: zone.serial(), digest: Digest::of(&bytes), size: bytes.len() as u64 };
-        let message = |(offset, last, bytes): (u64, bool, &[u8])| Message::ZoneData {
-            apex: apex.clone(),
-            serial: offer.serial,
-            offset: offset as u32,
-            last,
-            bytes: bytes.to_vec(),
-        };
-        let chunks = transfer::chunks(&bytes).map(message);
-        Own { offer, chunks: chunks.map(|message| message.encode()).collect(), apex }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ringway_core::{Decoder, Incoming};
-
-    use super::*;
-
-    const CONN: ConnId = ConnId(1);
-
-    fn name(text: &str) -> ZoneName {
-        text.parse().unwrap()
-    }
-
-    fn zone(apex: &str, serial: u32) -> Zone {
-        let text =
-            format!("{apex}. 5 SOA ns.{apex}. h.{apex}. {serial} 60 10 600 5\npeer0.{apex}. 5 A 10.1.0.9\n");
-        Zone::from_text(&text, None).unwrap()
-    }
-
-    /// The zones of org0 and org1 are expected, org0's is the own one.
-    fn replicator(dir: &std::path::Path) -> Replicator {
-        let zones = Arc::new(Zones::new());
-        zones.set_expected(
-            &name("org0.example.test"),
-            &[name("org1.example.test"), name("org2.example.test")],
-        );
-        let own = zone("org0.example.test", 7);
-        let own = Own::new(name("org0.example.test"), &own);
-        let copies = Arc::new(ReplicaStore::open(dir).unwrap());
-        let (receiving, heard, reported) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Replicator { zones, copies, domain: name("example.test"), own, receiving, heard, reported }
-    }
-
-    /// What `peer` has to do so that `replica` might take `zone` from it. True if it was fetched.
-    fn push(replica: &mut Replicator, peer: &str, apex: &str, zone: &Zone) -> bool {
-        let (peer, now) = (peer.parse().unwrap(), Instant::now());
-        let sender = Own::new(name(apex), zone);
-        let Offer { serial, digest, size } = sender.offer;
-        let offer = Message::ZoneOffer { apex: name(apex), serial, digest, size: size as u32 };
-        let fetched = replica.handle(CONN, &peer, offer, now).is_some();
-        let mut decoder = Decoder::default();
-        for chunk in sender.chunks.iter() {
-            decoder.push(chunk);
-            while let Some(Incoming::Message(chunk)) = decoder.next().unwrap() {
-                replica.handle(CONN, &peer, chunk, now);
-            }
-        }
-        fetched
-    }
-
-    #[tokio::test]
-    async fn a_zone_is_taken_from_its_owner_and_from_nobody_else() {
-        let dir = std::env::temp_dir().join(format!("ringway-zones-{}", std::process::id()));
-        let mut replica = replicator(&dir);
-        let theirs = zone("org1.example.test", 3);
-        assert!(!push(&mut replica, "gw.org2", "org1.example.test", &theirs), "not the owner");
-        assert!(!push(&mut replica, "gw.org1", "org0.example.test", &zone("org0.example.test", 9)), "ours");
-        push(&mut replica, "gw.org1", "org1.example.test", &zone("org2.example.test", 4));
-        assert!(
-            replica.zones.zone(&name("org2.example.test")).is_none(),
-            "another's zone in its own's place"
-        );
-        assert!(replica.zones.zone(&name("org1.example.test")).is_none());
-        replica.forget(CONN);
-        assert!(push(&mut replica, "gw.org1", "org1.example.test", &theirs));
-        assert_eq!(replica.zones.zone(&name("org1.example.test")).unwrap().serial(), 3);
-        assert!(replica.zones.zone(&name("org0.example.test")).is_none(), "nobody else's word");
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn only_the_serial_on_offer_is_handed_out() {
-        let dir = std::env::temp_dir().join(format!("ringway-zones-out-{}", std::process::id()));
-        let mut replica = replicator(&dir);
-        let mut fetch = |apex: &str, serial| {
-            let message = Message::ZoneFetch { apex: name(apex), serial };
-            replica.handle(CONN, &"gw.org1".parse().unwrap(), message, Instant::now())
-        };
-        assert!(
-            matches!(fetch("org0.example.test", 7), Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty())
-        );
-        assert!(fetch("org0.example.test", 6).is_none());
-        assert!(fetch("org1.example.test", 7).is_none());
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
+fn message(apex: ZoneName, Fetch { serial, have }: Fetch) -> Message {
+    Message::ZoneFetch { apex, serial, have }
 }

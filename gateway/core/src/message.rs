@@ -76,13 +76,17 @@ pub enum Message {
         apex: ZoneName,
         /// SOA serial.
         serial: u32,
+        /// The version that the sender has, by serial and digest: what changed since will do.
+        have: Option<(u32, Digest)>,
     },
-    /// A part of a zone.
+    /// A part of a zone, or of what changed in it.
     ZoneData {
         /// The zone.
         apex: ZoneName,
         /// SOA serial.
         serial: u32,
+        /// The content is what changed since this serial; `None`: it is the zone.
+        from: Option<u32>,
         /// Of the first byte in the whole content.
         offset: u32,
         /// Nothing follows.

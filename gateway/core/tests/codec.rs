@@ -65,10 +65,24 @@ fn message() -> impl Strategy<Value = Message> {
         records().prop_map(|records| Message::Records { records }),
         (zone(), any::<u32>(), digest(), any::<u32>())
             .prop_map(|(apex, serial, digest, size)| Message::ZoneOffer { apex, serial, digest, size }),
-        (zone(), any::<u32>()).prop_map(|(apex, serial)| Message::ZoneFetch { apex, serial }),
-        (zone(), any::<u32>(), any::<u32>(), any::<bool>(), vec(any::<u8>(), 0..200)).prop_map(
-            |(apex, serial, offset, last, bytes)| Message::ZoneData { apex, serial, offset, last, bytes }
-        ),
+        (zone(), any::<u32>(), proptest::option::of((any::<u32>(), digest())))
+            .prop_map(|(apex, serial, have)| Message::ZoneFetch { apex, serial, have }),
+        (
+            zone(),
+            any::<u32>(),
+            proptest::option::of(any::<u32>()),
+            any::<u32>(),
+            any::<bool>(),
+            vec(any::<u8>(), 0..200)
+        )
+            .prop_map(|(apex, serial, from, offset, last, bytes)| Message::ZoneData {
+                apex,
+                serial,
+                from,
+                offset,
+                last,
+                bytes
+            }),
         any::<u16>().prop_map(|code| Message::Bye { code: ByeCode::from(code) }),
     ]
 }
@@ -150,7 +164,14 @@ fn the_largest_messages_fit_a_frame() {
         Message::Announce { serial: 1, prefixes: all },
         Message::Refuse(Refuse { whole: None, refused }),
         Message::Records { records },
-        Message::ZoneData { apex, serial: 1, offset: 0, last: true, bytes: vec![7; MAX_CHUNK] },
+        Message::ZoneData {
+            apex,
+            serial: 1,
+            from: Some(0),
+            offset: 0,
+            last: true,
+            bytes: vec![7; MAX_CHUNK],
+        },
     ] {
         let stream = message.encode();
         assert!(stream.len() - 4 <= MAX_FRAME);
@@ -160,7 +181,7 @@ fn the_largest_messages_fit_a_frame() {
 
 #[test]
 fn what_exceeds_a_cap_is_malformed() {
-    let fetch = Message::ZoneFetch { apex: "a.example".parse().expect("a name"), serial: 1 };
+    let fetch = Message::ZoneFetch { apex: "a.example".parse().expect("a name"), serial: 1, have: None };
     let data = frame(
         Kind::ZoneData as u16,
         &[&fetch.encode()[6..], &field(5, &[0; 4]), &field(6, &[1]), &field(7, &vec![0; MAX_CHUNK + 1])]
@@ -173,6 +194,20 @@ fn what_exceeds_a_cap_is_malformed() {
         let found = read(&stream, 1000).expect("the framing is whole");
         assert!(matches!(found[..], [Incoming::Malformed { .. }]));
     }
+}
+
+/// What a version that knows nothing of differences does with the fields that carry them.
+#[test]
+fn a_difference_cannot_be_taken_for_a_zone_and_a_fetch_of_one_can_be_taken_for_any_other() {
+    let apex: ZoneName = "a.example".parse().expect("a name");
+    let fetch = |have| Message::ZoneFetch { apex: apex.clone(), serial: 2, have }.encode();
+    let data = |from| {
+        let (apex, bytes) = (apex.clone(), vec![7; 9]);
+        Message::ZoneData { apex, serial: 2, from, offset: 0, last: true, bytes }.encode()
+    };
+    // The last field of each, behind what the older version knows.
+    assert_eq!(fetch(Some((1, Digest([1; 32]))))[fetch(None).len()..][..2], [0x00, 8], "may be skipped");
+    assert_eq!(data(Some(1))[data(None).len()..][..2], [0x80, 9], "must be known");
 }
 
 #[test]

@@ -80,6 +80,9 @@ pub struct ZoneReport {
     pub age_s: Option<u64>,
     /// `own` or `replica`.
     pub origin: String,
+    /// Which gateway of its owner last sent or offered a zone that was refused, and why; none since a good one.
+    #[serde(default)]
+    pub refused: Option<String>,
 }
 
 /// One certificate.

@@ -90,11 +90,12 @@ fn routes(report: &Report) -> String {
 }
 
 fn zones(report: &Report) -> String {
-    let mut table = Table::new(["ZONE", "SERIAL", "ORIGIN", "AGE"]);
+    let mut table = Table::new(["ZONE", "SERIAL", "ORIGIN", "AGE", "NOTE"]);
     for zone in &report.zones {
         let serial = zone.serial.map_or("never received".into(), |serial| serial.to_string());
         let age = zone.age_s.map_or("-".into(), |age| format!("{age} s"));
-        table.row([zone.apex.clone(), serial, zone.origin.clone(), age]);
+        let note = zone.refused.as_ref().map(|reason| format!("refused: {reason}"));
+        table.row([zone.apex.clone(), serial, zone.origin.clone(), age, note.unwrap_or_default()]);
     }
     table.to_string()
 }

@@ -96,8 +96,9 @@ impl State {
     fn zone(&self, zone: &ZoneStatus, now: SystemTime) -> ZoneReport {
         let apex = zone.apex.to_string();
         let apex = apex.trim_end_matches('.').to_owned();
-        let heard = apex.parse::<ZoneName>().ok();
-        let heard = heard.and_then(|apex| self.drive.replicator.last_heard(&apex, now));
+        let name = apex.parse::<ZoneName>().ok();
+        let heard = name.as_ref().and_then(|apex| self.drive.replicator.last_heard(apex, now));
+        let refused = name.as_ref().and_then(|apex| self.drive.replicator.refusal(apex));
         let age = |received: SystemTime| match zone.origin {
             Origin::Own => 0,
             Origin::Replica => now
@@ -110,6 +111,7 @@ impl State {
             serial: zone.content.map(|(serial, _)| serial),
             age_s: zone.content.map(|(_, received)| age(received)),
             origin: zone.origin.to_string(),
+            refused: refused.map(str::to_owned),
         }
     }
 }

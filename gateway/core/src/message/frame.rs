@@ -146,10 +146,14 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
             zone::put_name(apex, *serial, &mut out);
             zone::put_offer(digest, *size, &mut out);
         }
-        Message::ZoneFetch { apex, serial } => zone::put_name(apex, *serial, &mut out),
-        Message::ZoneData { apex, serial, offset, last, bytes } => {
+        Message::ZoneFetch { apex, serial, have } => {
+            zone::put_name(apex, *serial, &mut out);
+            zone::put_have(have, &mut out);
+        }
+        Message::ZoneData { apex, serial, from, offset, last, bytes } => {
             zone::put_name(apex, *serial, &mut out);
             zone::put_data(*offset, *last, bytes, &mut out);
+            zone::put_from(from, &mut out);
         }
         Message::Bye { code } => bye::put(*code, &mut out),
     }

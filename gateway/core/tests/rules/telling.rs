@@ -94,7 +94,7 @@ fn every_remote_prefix_has_a_line_in_status_reachable_or_not() {
 fn zone_messages_pass_through_once_the_session_is_up() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &[]);
-    let message = Message::ZoneFetch { apex: "m.consortium.example".parse().unwrap(), serial: 4 };
+    let message = Message::ZoneFetch { apex: "m.consortium.example".parse().unwrap(), serial: 4, have: None };
     bench.receive(conn, message.clone());
     assert!(bench.actions.contains(&Action::ZoneMessage { peer: id("gw.a"), conn, message }));
 }

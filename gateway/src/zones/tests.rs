@@ -1,0 +1,287 @@
+//! Two replicators and whatever comes between them; and owners that mean ill.
+
+use std::path::PathBuf;
+
+use ringway_config::Digest;
+use ringway_core::{Decoder, Incoming};
+use ringway_dns::{Name, transfer};
+
+use super::*;
+
+const CONN: ConnId = ConnId(1);
+
+fn name(text: &str) -> ZoneName {
+    text.parse().unwrap()
+}
+
+fn zone(apex: &str, serial: u32) -> Zone {
+    hosts(apex, serial, 1)
+}
+
+fn hosts(apex: &str, serial: u32, count: u32) -> Zone {
+    let hosts: String = (0..count).map(|i| format!("peer{i} A 10.1.0.9\n")).collect();
+    let text = format!("$TTL 5\n@ SOA ns h {serial} 60 10 600 5\n{hosts}");
+    Zone::from_text(&text, Some(&Name::from_text(apex).unwrap())).unwrap()
+}
+
+/// A gateway's replication, the peers being whoever the test makes them.
+struct Stand {
+    replicator: Replicator,
+    dir: PathBuf,
+    now: Instant,
+}
+
+impl Stand {
+    /// Of org0; the zones of org1 and org2 are expected.
+    fn new(test: &str) -> Stand {
+        let zones = Arc::new(Zones::new());
+        zones.set_expected(
+            &name("org0.example.test"),
+            &[name("org1.example.test"), name("org2.example.test")],
+        );
+        let own = Own::new(name("org0.example.test"), Arc::new(hosts("org0.example.test", 7, 100)));
+        let dir = std::env::temp_dir().join(format!("ringway-zones-{test}-{}", std::process::id()));
+        let copies = Arc::new(ReplicaStore::open(&dir).unwrap());
+        Stand {
+            replicator: Replicator::of(zones, copies, name("example.test"), own),
+            dir,
+            now: Instant::now(),
+        }
+    }
+
+    fn handle(&mut self, peer: &str, message: Message) -> Option<Reply> {
+        self.replicator.handle(CONN, &peer.parse().unwrap(), message, self.now)
+    }
+
+    /// The same, with every check that follows.
+    fn hand(&mut self, peer: &str, message: Message) {
+        let mut reply = self.handle(peer, message);
+        while let Some(Reply::Check(check)) = reply {
+            reply = self.replicator.handle_checked(check.run(), self.now);
+        }
+    }
+
+    /// Gives what `owner` has; true if it was asked for.
+    fn push(&mut self, peer: &str, owner: &Own) -> bool {
+        let Some(fetch) = self.handle(peer, offer_of(owner)) else { return false };
+        assert!(matches!(fetch, Reply::Message(CONN, Message::ZoneFetch { .. })), "{fetch:?}");
+        self.send(peer, &owner.whole);
+        true
+    }
+
+    fn send(&mut self, peer: &str, load: &Load) {
+        let mut decoder = Decoder::default();
+        for chunk in load.iter() {
+            decoder.push(chunk);
+            while let Some(Incoming::Message(chunk)) = decoder.next().unwrap() {
+                self.hand(peer, chunk);
+            }
+        }
+    }
+
+    fn served(&self, apex: &str) -> Option<Arc<Zone>> {
+        self.replicator.zones.zone(&name(apex))
+    }
+
+    fn refusal(&self, apex: &str) -> &str {
+        self.replicator.refusal(&name(apex)).unwrap_or_default()
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        // A copy may just be written there.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn owner(zone: Zone) -> Own {
+    Own::new(name(zone.apex().to_string().trim_end_matches('.')), Arc::new(zone))
+}
+
+fn offer_of(owner: &Own) -> Message {
+    let Offer { serial, digest, size } = owner.offer;
+    Message::ZoneOffer { apex: owner.apex.clone(), serial, digest, size: size as u32 }
+}
+
+#[tokio::test]
+async fn a_zone_is_taken_from_its_owner_and_from_nobody_else() {
+    let mut stand = Stand::new("owner");
+    let theirs = owner(zone("org1.example.test", 3));
+    assert!(!stand.push("gw.org2", &theirs), "not the owner");
+    assert!(stand.refusal("org2.example.test").contains("offers org1.example.test, which is not its own"));
+    assert!(!stand.push("gw.org1", &owner(zone("org0.example.test", 9))), "ours");
+    assert!(stand.served("org1.example.test").is_none());
+    assert!(stand.push("gw.org1", &theirs));
+    assert_eq!(stand.served("org1.example.test").unwrap().serial(), 3);
+    assert!(stand.served("org0.example.test").is_none(), "nobody else's word");
+}
+
+#[tokio::test]
+async fn only_what_changed_is_sent_to_whoever_has_the_version_before() {
+    let mut stand = Stand::new("delta");
+    let mut theirs = owner(hosts("org1.example.test", 3, 1000));
+    stand.push("gw.org1", &theirs);
+    assert!(theirs.renew(Arc::new(hosts("org1.example.test", 4, 1001))));
+    let Some(Reply::Message(_, Message::ZoneFetch { serial: 4, have, .. })) =
+        stand.handle("gw.org1", offer_of(&theirs))
+    else {
+        panic!("not fetched")
+    };
+    let delta = theirs.since(have);
+    assert!(delta.concat().len() < 300 && theirs.whole.concat().len() > 20_000);
+    stand.send("gw.org1", &delta);
+    assert_eq!(stand.served("org1.example.test").unwrap().records(), 1002);
+    assert_eq!(stand.served("org1.example.test").unwrap().digest(), theirs.offer.digest);
+}
+
+#[tokio::test]
+async fn a_difference_that_lies_is_refused_and_then_the_whole_zone_taken() {
+    let mut stand = Stand::new("lie");
+    let mut theirs = owner(hosts("org1.example.test", 3, 100));
+    stand.push("gw.org1", &theirs);
+    let before = stand.served("org1.example.test").unwrap();
+    theirs.renew(Arc::new(hosts("org1.example.test", 4, 101)));
+    stand.handle("gw.org1", offer_of(&theirs));
+    let mut other = owner(hosts("org1.example.test", 3, 100));
+    other.renew(Arc::new(hosts("org1.example.test", 4, 102)));
+    let lie = other.since(Some((3, before.digest())));
+    assert!(!Arc::ptr_eq(&lie, &other.whole));
+    stand.send("gw.org1", &lie);
+    assert!(Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before), "nothing changed");
+    assert!(stand.refusal("org1.example.test").starts_with("gw.org1: the zone's digest"));
+    let again = stand.replicator.handle_timeout(stand.now);
+    assert!(
+        matches!(again[..], [Reply::Message(CONN, Message::ZoneFetch { serial: 4, have: None, .. })]),
+        "{again:?}"
+    );
+    stand.send("gw.org1", &theirs.whole);
+    assert_eq!(stand.served("org1.example.test").unwrap().records(), 102);
+    assert_eq!(stand.refusal("org1.example.test"), "", "it is mended");
+}
+
+/// What an owner that means ill offers and sends, and what is said of it.
+fn ill_will() -> Vec<(&'static str, Offer, Vec<u8>, &'static str)> {
+    let offer = |serial, bytes: &[u8]| Offer { serial, digest: Digest::of(bytes), size: bytes.len() as u64 };
+    let good = zone("org1.example.test", 9).encode();
+    let other = zone("org2.example.test", 9).encode();
+    // Names are written below the apex: what is outside can only be meant by a broken label.
+    let mut outside = good.clone();
+    let at = good.windows(6).position(|at| at == b"\x05peer0").unwrap();
+    outside[at] = 0x45;
+    let mut damaged = good.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let mut million = good.clone();
+    let count = 4 + name_len("org1.example.test");
+    million[count..count + 4].copy_from_slice(&1_000_000u32.to_be_bytes());
+    let cut = good[..good.len() - 1].to_vec();
+    vec![
+        (
+            "another's zone",
+            offer(9, &other),
+            other,
+            "it is the zone org2.example.test, not org1.example.test",
+        ),
+        ("a name outside", offer(9, &outside), outside, "not a zone of this format"),
+        ("a wrong hash", offer(9, &good), damaged, "digest is not the one offered"),
+        ("another serial", offer(10, &good), good.clone(), "the zone has serial 9; offered was 10"),
+        ("cut off", offer(9, &cut), cut.clone(), "not a zone of this format"),
+        ("shorter than offered", offer(9, &good), cut, "does not fit a zone of"),
+        ("a million records", offer(9, &million), million, "1000000 records; a zone may have at most 100000"),
+        ("an older serial", offer(2, &good), good.clone(), "serial 2 is not newer than 3"),
+        ("a second zone of a serial", offer(3, &good), good.clone(), "serial 3 was given to two"),
+        (
+            "a huge zone",
+            Offer { size: u64::from(u32::MAX), ..offer(9, &good) },
+            good,
+            "4294967295 octets offered",
+        ),
+    ]
+}
+
+fn name_len(text: &str) -> usize {
+    Name::from_text(text).unwrap().as_wire().len()
+}
+
+#[tokio::test]
+async fn whatever_an_owner_that_means_ill_sends_changes_nothing_and_is_reported() {
+    for (ill, offer, bytes, said) in ill_will() {
+        let mut stand = Stand::new(&ill.replace(' ', "-"));
+        let apex = name("org1.example.test");
+        stand.push("gw.org1", &owner(zone("org1.example.test", 3)));
+        let before = stand.served("org1.example.test").unwrap();
+        let Offer { serial, digest, size } = offer;
+        let offer = Message::ZoneOffer { apex: apex.clone(), serial, digest, size: size as u32 };
+        if stand.handle("gw.org1", offer).is_some() {
+            for transfer::Chunk { offset, last, bytes } in transfer::chunks(&bytes) {
+                let (apex, bytes) = (apex.clone(), bytes.to_vec());
+                let offset = offset as u32;
+                stand.hand("gw.org1", Message::ZoneData { apex, serial, from: None, offset, last, bytes });
+            }
+        }
+        assert!(Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before), "{ill}");
+        let refusal = stand.refusal("org1.example.test");
+        assert!(refusal.starts_with("gw.org1: ") && refusal.contains(said), "{ill}: {refusal}");
+        assert!(stand.served("org2.example.test").is_none(), "{ill}");
+    }
+}
+
+#[tokio::test]
+async fn a_zone_that_drips_is_given_up_and_reported() {
+    let mut stand = Stand::new("drip");
+    let theirs = owner(hosts("org1.example.test", 3, 100));
+    stand.handle("gw.org1", offer_of(&theirs));
+    let start = stand.now;
+    for offset in 0.. {
+        stand.now += transfer::STALL / 2;
+        stand.replicator.handle_timeout(stand.now);
+        if !stand.refusal("org1.example.test").is_empty() {
+            break;
+        }
+        let apex = name("org1.example.test");
+        stand.hand(
+            "gw.org1",
+            Message::ZoneData { apex, serial: 3, from: None, offset, last: false, bytes: vec![0] },
+        );
+    }
+    assert_eq!(stand.now - start, transfer::DEADLINE);
+    assert!(stand.refusal("org1.example.test").contains("came in time"));
+    assert!(stand.served("org1.example.test").is_none());
+}
+
+#[tokio::test]
+async fn one_zone_of_an_organization_is_checked_at_a_time_and_a_result_of_an_ended_session_is_dropped() {
+    let mut stand = Stand::new("checks");
+    let peers: Vec<GatewayId> = ["a.org1", "b.org1", "c.org1"].map(|peer| peer.parse().unwrap()).into();
+    let mut checks = Vec::new();
+    for (i, peer) in peers.iter().enumerate() {
+        let (conn, theirs) = (ConnId(i as u64), owner(zone("org1.example.test", 3 + i as u32)));
+        stand.replicator.handle(conn, peer, offer_of(&theirs), stand.now);
+        let mut decoder = Decoder::default();
+        decoder.push(&theirs.whole.concat());
+        while let Some(Incoming::Message(chunk)) = decoder.next().unwrap() {
+            checks.extend(stand.replicator.handle(conn, peer, chunk, stand.now));
+        }
+    }
+    let Some(Reply::Check(first)) = checks.pop() else { panic!("the first is checked") };
+    assert!(checks.is_empty(), "the others wait, the last of them");
+    let checked = first.run();
+    stand.replicator.forget(ConnId(0));
+    let Some(Reply::Check(last)) = stand.replicator.handle_checked(checked, stand.now) else {
+        panic!("the last is next")
+    };
+    assert!(stand.served("org1.example.test").is_none(), "its session is gone");
+    assert!(stand.replicator.handle_checked(last.run(), stand.now).is_none());
+    assert_eq!(stand.served("org1.example.test").unwrap().serial(), 5);
+}
+
+#[test]
+fn only_the_serial_on_offer_is_handed_out() {
+    let mut stand = Stand::new("out");
+    let mut fetch = |apex: &str, serial| {
+        stand.handle("gw.org1", Message::ZoneFetch { apex: name(apex), serial, have: None })
+    };
+    assert!(matches!(fetch("org0.example.test", 7), Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty()));
+    assert!(fetch("org0.example.test", 6).is_none());
+    assert!(fetch("org1.example.test", 7).is_none());
+}
