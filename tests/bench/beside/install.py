@@ -2,7 +2,7 @@
 
 Crates go to `target/peers`, out of the way of everything else; Debian's packages start no services.
 """
-import os, pathlib, shutil, subprocess
+import os, pathlib, shutil, subprocess, sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -15,25 +15,26 @@ class Missing(Exception):
 
 def debian(program, package, install):
     """Where `program` is."""
-    found = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    found, why = which(program), "left out by --no-install"
     if not found and install:
-        without_services(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
-        found = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+        say(f"  installing {package}")
+        command = f"apt-get update -qq && apt-get install -y -qq --no-install-recommends {package}"
+        why = without_services(["sh", "-c", command])
+        found = which(program)
     if not found:
-        raise Missing(f"Debian's package {package} is not installed" + (" and cannot be" if install else ""))
+        raise Missing(f"Debian's package {package} is not installed: {why}")
     return found
 
 
 def crate(name, install):
     """Where the program of the crate `name` is, which is called like the crate."""
-    program = TARGET / "peers" / "bin" / name
+    program, why = TARGET / "peers" / "bin" / name, "left out by --no-install"
     if not program.exists() and install:
-        print(f"  building {name} (some minutes)", flush=True)
+        say(f"  building {name} (some minutes)")
         environment = {key: value for key, value in os.environ.items() if key != "CARGO_TARGET_DIR"}
-        subprocess.run(["cargo", "install", "--quiet", "--locked", "--root", TARGET / "peers", name], env=environment,
-                       capture_output=True)
+        why = attempt(["cargo", "install", "--quiet", "--locked", "--root", TARGET / "peers", name], environment)
     if not program.exists():
-        raise Missing(f"the crate {name} is not installed" + (" and cannot be built" if install else ""))
+        raise Missing(f"the crate {name} is not installed: {why}")
     return program
 
 
@@ -54,7 +55,21 @@ def without_services(command):
         POLICY.write_text("#!/bin/sh\nexit 101\n")
         POLICY.chmod(0o755)
     try:
-        subprocess.run(command, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        return attempt(command, {**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     finally:
         if made:
             POLICY.unlink()
+
+
+def attempt(command, environment):
+    """Runs it; what it said last, for the case that it failed."""
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
+
+
+def which(program):
+    return shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
