@@ -1,10 +1,14 @@
-//! Accepts handshakes: how many at once, from whom without a proof of address, and for how long.
-//! Certificates are judged inside the handshake by [`crate::identity`]; sessions are the core's.
+//! Accepts handshakes: from whom without a proof of address, and for how long. How many at once is
+//! [`super::places`]' to say. Certificates are judged inside the handshake by [`crate::identity`]; sessions
+//! are the core's.
 //!
 //! ```text
-//!   Initial ─► under way ≤ QUIET, or from a live peer's address? ─ no ─► Retry (proves the address)
-//!                │ yes
-//!                └─► handshake, HANDSHAKE at most ─► Input::Accepted
+//!   Initial ─► address proven? ─ no ─► few under way, or a peer's address, and few from there? ─ no ─► Retry
+//!                │ yes                   │ yes                                              (proves the address)
+//!                └───────────┬───────────┘
+//!                       a place? ─ no ─► refused
+//!                            │ yes
+//!                            └─► handshake, HANDSHAKE at most ─► Input::Accepted
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use quinn::{ConnectionError, Endpoint, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::endpoint::{MAX_INCOMING, Tls};
+use super::endpoint::Tls;
+use super::places::{Place, Places, Source};
 use super::refusal;
 use super::socket::plain;
 use crate::drive::Input;
@@ -27,6 +32,9 @@ use crate::identity::tls::{LastRefusal, Refused};
 
 /// Handshakes under way above which a stranger must first prove its address (RFC 9000, section 8.1.2).
 const QUIET: usize = 8;
+/// Handshakes from one source that may be under way without a proof: anyone can write a peer's address on an
+/// Initial.
+const UNPROVEN: usize = 2;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -35,41 +43,48 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Refusals that are remembered, and so logged, in that time: names that strangers invent included.
 const REMEMBERED: usize = 64;
 
-/// Addresses of peers with a live session: a flood of strangers does not slow their redial.
-pub type LivePeers = Arc<ArcSwap<BTreeSet<IpAddr>>>;
+/// Addresses of peers, as their sessions and their records have them: a flood of strangers does not slow
+/// their redial.
+pub type PeerAddresses = Arc<ArcSwap<BTreeSet<IpAddr>>>;
 
 /// Accepts until `stop`; each completed handshake becomes an [`Input::Accepted`].
 pub async fn accept(
     endpoint: Endpoint,
     tls: Arc<Tls>,
-    live: LivePeers,
+    peers: PeerAddresses,
     inputs: mpsc::Sender<Input>,
     stop: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
     let reported = Arc::new(Reported::default());
-    let places = Arc::new(Semaphore::new(MAX_INCOMING));
+    let places = Arc::new(Places::default());
     while let Some(Some(incoming)) = stop.run_until_cancelled(endpoint.accept()).await {
-        let under_way = MAX_INCOMING - places.available_permits();
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            incoming.refuse();
-            continue;
-        };
-        let known = live.load().contains(&plain(incoming.remote_address()).ip());
-        if under_way >= QUIET && !known && incoming.may_retry() {
+        let address = plain(incoming.remote_address()).ip();
+        let (source, known) = (Source::from(address), peers.load().contains(&address));
+        if !incoming.remote_address_validated() && !may_begin_unproven(places.taken(source), known) {
             // Only an address that was validated already cannot be asked again.
             let _ = incoming.retry();
             continue;
         }
-        tasks.spawn(handshake(incoming, tls.clone(), reported.clone(), place, inputs.clone()));
+        match places.take(source, known) {
+            Some(place) => {
+                tasks.spawn(handshake(incoming, tls.clone(), reported.clone(), place, inputs.clone()));
+            }
+            None => incoming.refuse(),
+        }
     }
+}
+
+/// Whether a handshake may begin before its address is proven, with so many under way (in all, from there).
+fn may_begin_unproven((all, from_there): (usize, usize), known: bool) -> bool {
+    from_there < UNPROVEN && (known || all < QUIET)
 }
 
 async fn handshake(
     incoming: Incoming,
     tls: Arc<Tls>,
     reported: Arc<Reported>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     inputs: mpsc::Sender<Input>,
 ) {
     let remote = plain(incoming.remote_address());
@@ -115,6 +130,14 @@ impl Reported {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_proven_under_load_unless_it_is_a_peers() {
+        assert!(may_begin_unproven((QUIET - 1, 0), false));
+        assert!(!may_begin_unproven((QUIET, 0), false));
+        assert!(may_begin_unproven((QUIET, 0), true));
+        assert!(!may_begin_unproven((UNPROVEN, UNPROVEN), true), "whoever writes a peer's address");
+    }
 
     #[test]
     fn a_refusal_is_reported_once_in_a_while_and_a_flood_is_cut_short() {

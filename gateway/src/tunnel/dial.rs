@@ -1,5 +1,5 @@
-//! Dials one endpoint: resolves its name by the host's own resolver (never ours: our DNS needs tunnels
-//! first) and tries its addresses, a little apart, until one handshake is through.
+//! Dials one endpoint: tries the addresses of its name ([`super::resolve`]), a little apart, until one handshake
+//! is through.
 //! When to dial whom, and how long to wait after a failure, is the core's to decide.
 
 use std::collections::BTreeMap;
@@ -16,22 +16,20 @@ use tokio::time::timeout;
 
 use super::endpoint::Tls;
 use super::refusal;
+use super::resolve::Resolver;
 use crate::drive::Input;
 use crate::identity::tls::{LastRefusal, SERVER_NAME};
 
-/// Addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 8;
 /// How long one address has a lead over the next (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
-/// How long name resolution may take.
-const RESOLVE: Duration = Duration::from_secs(3);
-/// How long one handshake may take.
+/// How long one handshake may take; the core gives up a whole dial earlier.
 const HANDSHAKE: Duration = Duration::from_secs(4);
 
 /// Starts and abandons dials.
 pub struct Dialler {
     endpoint: Endpoint,
     tls: Arc<Tls>,
+    resolver: Arc<Resolver>,
     inputs: mpsc::Sender<Input>,
     under_way: BTreeMap<DialId, AbortHandle>,
 }
@@ -39,17 +37,18 @@ pub struct Dialler {
 impl Dialler {
     /// Dials from `endpoint` with `tls`; results go to `inputs`.
     pub fn new(endpoint: Endpoint, tls: Arc<Tls>, inputs: mpsc::Sender<Input>) -> Dialler {
-        Dialler { endpoint, tls, inputs, under_way: BTreeMap::new() }
+        Dialler { endpoint, tls, resolver: Arc::default(), inputs, under_way: BTreeMap::new() }
     }
 
     /// Begins a dial; it ends as an [`Input::Dialled`] or [`Input::DialFailed`].
     pub fn start(&mut self, dial: DialId, peer: GatewayId, target: Target) {
         let (endpoint, tls, inputs) = (self.endpoint.clone(), self.tls.clone(), self.inputs.clone());
+        let resolver = self.resolver.clone();
         self.under_way.retain(|_, attempt| !attempt.is_finished());
         let attempt = tokio::spawn(async move {
             let refused = Arc::new(LastRefusal::default());
             let config = tls.client(peer.clone(), refused.clone());
-            let input = match dial_target(endpoint, config, &refused, target).await {
+            let input = match dial_target(endpoint, &resolver, config, &refused, target).await {
                 Ok(connection) => Input::Dialled { dial, peer, connection },
                 Err(error) => Input::DialFailed { dial, error },
             };
@@ -71,11 +70,12 @@ impl Dialler {
 /// `refused` is the log that `config` was made with.
 async fn dial_target(
     endpoint: Endpoint,
+    resolver: &Resolver,
     config: ClientConfig,
     refused: &LastRefusal,
     target: Target,
 ) -> Result<Connection, String> {
-    let addresses = resolve(&endpoint, &target).await?;
+    let addresses = resolve(&endpoint, resolver, &target).await?;
     let mut attempts = JoinSet::new();
     for (i, address) in addresses.into_iter().enumerate() {
         let (endpoint, config) = (endpoint.clone(), config.clone());
@@ -98,16 +98,15 @@ async fn dial_target(
     }
 }
 
-async fn resolve(endpoint: &Endpoint, target: &Target) -> Result<Vec<SocketAddr>, String> {
-    let lookup = timeout(RESOLVE, tokio::net::lookup_host((target.host.as_str(), target.port)));
-    let found = match lookup.await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => return Err(format!("cannot resolve {}: {error}", target.host)),
-        Err(_) => return Err(format!("cannot resolve {}: no answer in {RESOLVE:?}", target.host)),
-    };
+async fn resolve(
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+    target: &Target,
+) -> Result<Vec<SocketAddr>, String> {
+    let found = resolver.addresses(&target.host).await?;
     let local = endpoint.local_addr().map_err(|error| error.to_string())?;
-    let usable: Vec<_> =
-        found.filter(|address| reachable_from(local, *address)).take(MAX_ADDRESSES).collect();
+    let found = found.into_iter().map(|address| SocketAddr::new(address, target.port));
+    let usable: Vec<_> = found.filter(|address| reachable_from(local, *address)).collect();
     if usable.is_empty() {
         let family = if local.is_ipv4() { "IPv4" } else { "IPv6" };
         return Err(format!("{} has no {family} address, and we listen on {local} only", target.host));

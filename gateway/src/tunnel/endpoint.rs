@@ -32,8 +32,8 @@ use crate::identity::{Identity, Trust};
 const RECEIVE_WINDOW: u32 = 256 * 1024;
 /// Bytes of control messages that wait for a slow peer's acknowledgement.
 const SEND_WINDOW: u64 = 1024 * 1024;
-/// Handshakes of strangers that may be under way.
-pub const MAX_INCOMING: usize = 64;
+/// Initials that may wait to be looked at.
+const MAX_INCOMING: usize = 64;
 /// The data path's probes find a dead peer much earlier; this is for the control stream's own state.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
@@ -134,13 +134,7 @@ impl EndpointKeys {
     fn make(path: &Path) -> anyhow::Result<EndpointKeys> {
         let mut keys = [0; Self::LEN];
         ensure!(aws_lc_rs::rand::fill(&mut keys).is_ok(), "the system has no random bytes");
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| file.write_all(&keys))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write(path, &keys).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(EndpointKeys(keys))
     }
 
@@ -154,6 +148,15 @@ impl EndpointKeys {
             .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id)));
         config
     }
+}
+
+/// Writes beside, syncs, renames: after a crash the file is whole or absent.
+fn write(path: &Path, keys: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(keys)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)
 }
 
 #[cfg(test)]

@@ -1,0 +1,214 @@
+//! Names of endpoints, by the host's own resolver (never ours: our DNS needs tunnels first).
+//!
+//! A lookup belongs to no dial: a dial that is given up leaves it running, and the next one finds what it found.
+//! So a resolver that is slower than a dial may be still leads to addresses, and however often a name is dialled,
+//! one lookup at most waits for it. When a resolver fails, the addresses of the last good answer serve on.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout};
+
+/// Addresses of one name that are kept.
+const MAX_ADDRESSES: usize = 8;
+/// How long an answer is taken for true, and a failure.
+const FRESH: Duration = Duration::from_secs(30);
+const FAILED: Duration = Duration::from_secs(1);
+/// How long a dial that knows old addresses waits for new ones.
+const POLITE: Duration = Duration::from_millis(250);
+/// Lookups at once: each holds a thread for as long as the resolver is silent.
+const AT_ONCE: usize = 32;
+/// How long a name that nobody dials is remembered.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
+
+/// What a lookup found; `None`: it is under way.
+type Found = Option<Result<Vec<IpAddr>, String>>;
+
+/// Everything known about names.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    names: Mutex<BTreeMap<String, Name>>,
+    places: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Name {
+    latest: watch::Receiver<Found>,
+    ended: Option<Instant>,
+    asked: Instant,
+    /// The last good answer.
+    addresses: Vec<IpAddr>,
+}
+
+impl Default for Resolver {
+    fn default() -> Resolver {
+        Resolver { names: Mutex::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+impl Resolver {
+    /// Addresses of `host`, a name or an address, in the resolver's order. Waits as long as the resolver
+    /// takes; the caller gives up when it likes. The error is a text for operators.
+    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        match host.parse() {
+            Ok(address) => Ok(vec![address]),
+            Err(_) => self.look_up(host, system(host.to_owned())).await,
+        }
+    }
+
+    async fn look_up<L>(&self, host: &str, lookup: L) -> Result<Vec<IpAddr>, String>
+    where
+        L: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
+    {
+        let (mut latest, old) = self.latest(host, lookup);
+        let waited = async {
+            // The lookup's task always sends before it ends.
+            latest.wait_for(Option::is_some).await.ok().and_then(|found| found.clone())
+        };
+        let found = match old.is_empty() {
+            true => waited.await,
+            false => timeout(POLITE, waited).await.unwrap_or_default(),
+        };
+        match found {
+            Some(Ok(addresses)) => {
+                self.learn(host, &addresses);
+                Ok(addresses)
+            }
+            Some(Err(error)) if old.is_empty() => Err(format!("cannot resolve {host}: {error}")),
+            None if old.is_empty() => Err(format!("cannot resolve {host}: the lookup was lost")),
+            _ => Ok(old),
+        }
+    }
+
+    /// The latest lookup of `host`, begun now if there is none to rely on; and the last good answer.
+    fn latest<L>(&self, host: &str, lookup: L) -> (watch::Receiver<Found>, Vec<IpAddr>)
+    where
+        L: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
+    {
+        let now = Instant::now();
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|_, name| now.duration_since(name.asked) < FORGOTTEN);
+        let known = names.get_mut(host).and_then(|name| name.is_reliable(now).then_some(name));
+        let addresses = match known {
+            Some(name) => {
+                name.asked = now;
+                return (name.latest.clone(), name.addresses.clone());
+            }
+            None => names.remove(host).map(|name| name.addresses).unwrap_or_default(),
+        };
+        let latest = self.begin(lookup);
+        let name = Name { latest: latest.clone(), ended: None, asked: now, addresses: addresses.clone() };
+        names.insert(host.to_owned(), name);
+        (latest, addresses)
+    }
+
+    fn begin<L>(&self, lookup: L) -> watch::Receiver<Found>
+    where
+        L: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
+    {
+        let (sender, latest) = watch::channel(None);
+        let places = self.places.clone();
+        tokio::spawn(async move {
+            let _place = places.acquire_owned().await;
+            let found = match lookup.await {
+                Ok(addresses) if addresses.is_empty() => Err("it has no address".into()),
+                Ok(mut addresses) => {
+                    addresses.truncate(MAX_ADDRESSES);
+                    Ok(addresses)
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            // Nobody may be waiting any more; the next dial reads it.
+            sender.send_replace(Some(found));
+        });
+        latest
+    }
+
+    fn learn(&self, host: &str, addresses: &[IpAddr]) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = names.get_mut(host) {
+            name.addresses = addresses.to_vec();
+        }
+    }
+}
+
+impl Name {
+    /// Under way, or ended so lately that a new lookup would say the same.
+    fn is_reliable(&mut self, now: Instant) -> bool {
+        let lasts = match &*self.latest.borrow() {
+            None => return self.latest.has_changed().is_ok(),
+            Some(Ok(_)) => FRESH,
+            Some(Err(_)) => FAILED,
+        };
+        now.duration_since(*self.ended.get_or_insert(now)) < lasts
+    }
+}
+
+async fn system(host: String) -> io::Result<Vec<IpAddr>> {
+    // The port plays no part in the answer.
+    let found = tokio::net::lookup_host((host, 0)).await?;
+    Ok(found.map(|address: SocketAddr| address.ip()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    fn one() -> Vec<IpAddr> {
+        vec!["192.0.2.1".parse().unwrap()]
+    }
+
+    async fn slowly(found: io::Result<Vec<IpAddr>>) -> io::Result<Vec<IpAddr>> {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        found
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lookup_slower_than_a_dial_serves_a_later_dial() {
+        let resolver = Resolver::default();
+        let dial = Duration::from_millis(1250);
+        assert!(timeout(dial, resolver.look_up("gw", slowly(Ok(one())))).await.is_err());
+        assert!(timeout(dial, resolver.look_up("gw", pending())).await.is_err(), "no second lookup begins");
+        assert_eq!(timeout(dial, resolver.look_up("gw", pending())).await.unwrap(), Ok(one()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_good_answer_outlives_a_resolver_that_fails_or_falls_silent() {
+        let resolver = Resolver::default();
+        resolver.look_up("gw", ready(Ok(one()))).await.unwrap();
+        tokio::time::advance(FRESH).await;
+        // The first look at an answer begins its time.
+        resolver.look_up("gw", pending()).await.unwrap();
+        tokio::time::advance(FRESH).await;
+        assert_eq!(resolver.look_up("gw", ready(Err(io::Error::other("refused")))).await, Ok(one()));
+        tokio::time::advance(FAILED).await;
+        resolver.look_up("gw", pending()).await.unwrap();
+        tokio::time::advance(FAILED).await;
+        assert_eq!(resolver.look_up("gw", pending()).await, Ok(one()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_told_and_soon_tried_again() {
+        let resolver = Resolver::default();
+        let failed = resolver.look_up("gw", ready(Err(io::Error::other("no such name")))).await;
+        assert_eq!(failed.unwrap_err(), "cannot resolve gw: no such name");
+        let again = resolver.look_up("gw", ready(Ok(one()))).await;
+        assert!(again.is_err(), "a failure stands for a moment");
+        tokio::time::advance(FAILED).await;
+        assert_eq!(resolver.look_up("gw", ready(Ok(one()))).await, Ok(one()));
+    }
+
+    #[tokio::test]
+    async fn an_address_needs_no_lookup() {
+        let resolver = Resolver::default();
+        assert_eq!(resolver.addresses("192.0.2.1").await, Ok(one()));
+        assert_eq!(resolver.addresses("2001:db8::1").await.unwrap().len(), 1);
+    }
+}
