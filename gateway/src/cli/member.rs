@@ -66,14 +66,30 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 }
 
 fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
-    let config = Config::load(path)?;
+    let file = record_of(org, path)?;
+    fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    answer(format!("{org} is no longer a member: {} is removed\n{APPLY}", file.display()))
+}
+
+/// The file of `org`'s record. Nobody should have to mend a record to be rid of it: one with faults is found by
+/// the name that `add` gave it, in a directory of its own: beside `gateway.toml` lies the own record.
+fn record_of(org: &OrgId, path: &Path) -> Result<PathBuf, Failure> {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => {
+            let name = format!("{org}.member.toml");
+            let is_record = |file: &&PathBuf| {
+                file.file_name().is_some_and(|file| file == name.as_str()) && file.parent() != path.parent()
+            };
+            let faulty = faults.0.iter().map(|fault| &*fault.place.file).find(is_record).cloned();
+            return faulty.ok_or_else(|| faults.into());
+        }
+    };
     if *org == config.own.org {
         return Err(Failure::Usage(format!("{org} is this gateway's own organization")));
     }
     let Some(member) = config.record(org) else {
         return Err(Failure::Usage(format!("{org} is not a member")));
     };
-    let file = member.place.file.as_path();
-    fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
-    answer(format!("{org} is no longer a member: {} is removed\n{APPLY}", file.display()))
+    Ok(member.place.file.to_path_buf())
 }

@@ -194,3 +194,15 @@ fn removes_a_member() {
         .refuses(&["error: acme is this gateway's own organization"]);
     assert!(desk.exists("acme/acme.member.toml"));
 }
+
+#[test]
+fn removes_a_member_whose_record_has_faults() {
+    let desk = Desk::with_acme_and_beta();
+    desk.ringway(ADD).succeeds();
+    desk.edit(TAKEN, "version = 1", "version = 9");
+    desk.ringway("member remove beta -c acme/gateway.toml").succeeds();
+    assert!(!desk.exists(TAKEN));
+    desk.edit("acme/acme.member.toml", "version = 1", "version = 9");
+    assert_eq!(desk.ringway("member remove acme -c acme/gateway.toml").code, 64);
+    assert!(desk.exists("acme/acme.member.toml"), "the own record is not a member's");
+}
