@@ -14,17 +14,21 @@
 //! written, and gone from it before the connection that they came from is closed.
 
 mod clock;
+mod fresh;
+mod host;
 mod packets;
 mod reload;
 pub mod renewal;
 mod report;
 mod sessions;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use quinn::Connection;
-use ringway_config::GatewayId;
+use ringway_config::{Faults, GatewayId};
 use ringway_core::{
     Action, ByeCode, ConnId, Connected, DialError, DialId, Fib, Incoming, Membership, Mesh, Role,
     SessionIndex,
@@ -34,16 +38,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+pub use fresh::Fresh;
+pub use host::watch as watch_host;
 pub use packets::Packets;
 pub use reload::Running;
 
 use crate::admin::Report;
+use crate::host::firewall::FirewallError;
+use crate::host::links::Links;
 use crate::identity::local::Age;
 use crate::keeper::{Installed, Wanted, wanted};
-use crate::tunnel::accept::LivePeers;
+use crate::tunnel::accept::PeerAddresses;
 use crate::tunnel::dial::Dialler;
+use crate::tunnel::link::Outbox;
 use crate::zones::{Checked, Replicator, Reply};
 use clock::Clock;
+use reload::Reload;
 use sessions::{Direction, Sessions};
 
 /// Inputs that may wait for the loop. Filled by peers' messages first of all; their links wait then,
@@ -89,8 +99,14 @@ pub enum Input {
     ZoneChecked(Box<Checked>),
     /// SIGHUP: read everything again.
     Reload,
+    /// What a reload has read and checked, or why it is refused.
+    Reloaded(Result<Box<Fresh>, Faults>),
     /// The certificate's files changed.
     Renew,
+    /// The host's addresses, after a change.
+    Host(Links),
+    /// The packet filter has been told of the host's new networks.
+    Filtered(Result<(), FirewallError>),
     /// The admin socket asks.
     Status(oneshot::Sender<Report>),
 }
@@ -103,8 +119,8 @@ pub struct Drive {
     pub running: Running,
     /// Dials.
     pub dialler: Dialler,
-    /// Addresses of peers that have a session.
-    pub live: LivePeers,
+    /// Addresses of peers, for those who accept.
+    pub peers: PeerAddresses,
     /// The data plane's tables.
     pub packets: Packets,
     /// Zones of the other organizations.
@@ -124,6 +140,11 @@ struct State {
     fib: Fib,
     sessions: Sessions,
     clock: Clock,
+    reload: Reload,
+    /// The data plane's tables are not as the sessions and routes are.
+    stale: bool,
+    /// Connections to close once their keys are gone from the data plane.
+    closing: Vec<(Outbox, ByeCode)>,
     drained: bool,
     /// The data plane has given up.
     failed: bool,
@@ -142,8 +163,19 @@ impl Drive {
         let membership = self.running.membership();
         let sessions = Sessions::new(self.running.domain().clone(), membership.me.clone());
         let (fib, clock) = (Fib::default(), Clock::new());
-        let (drained, failed, warned) = (false, false, Age::Fresh);
-        let mut state = State { drive: self, membership, fib, sessions, clock, drained, failed, warned };
+        let mut state = State {
+            drive: self,
+            membership,
+            fib,
+            sessions,
+            clock,
+            reload: Reload::default(),
+            stale: true,
+            closing: Vec::new(),
+            drained: false,
+            failed: false,
+            warned: Age::Fresh,
+        };
         let mut stopping = false;
         state.act();
         while !state.drained {
@@ -157,7 +189,7 @@ impl Drive {
                 () = sleep_until(wake.into()) => state.tick(),
                 Some(event) = events.recv() => state.noticed(event, Instant::now()),
                 input = inputs.recv() => match input {
-                    Some(input) => state.handle(input).await,
+                    Some(input) => state.handle(input),
                     None => return Err("nobody reports to the drive any more"),
                 },
             }
@@ -193,7 +225,7 @@ impl State {
         }
     }
 
-    async fn handle(&mut self, input: Input) {
+    fn handle(&mut self, input: Input) {
         let now = Instant::now();
         match input {
             Input::Accepted(connection) => self.connected(connection, Role::Accepter, None, now),
@@ -217,10 +249,13 @@ impl State {
                 let next = self.drive.replicator.handle_checked(*checked, now);
                 next.into_iter().for_each(|reply| self.reply(reply));
             }
-            Input::Reload => self.reload(now).await,
+            Input::Reload => self.begin_reload(),
+            Input::Reloaded(fresh) => self.end_reload(fresh, now),
             Input::Renew => self.renew(now),
+            Input::Host(links) => self.look_around(links, now),
+            Input::Filtered(result) => self.end_filtering(result, now),
             // Whoever asked may have given up.
-            Input::Status(reply) => _ = reply.send(self.report().await),
+            Input::Status(reply) => _ = reply.send(self.report()),
         }
     }
 
@@ -273,6 +308,25 @@ impl State {
         while let Some(action) = self.drive.mesh.poll_action() {
             self.perform(action);
         }
+        self.settle();
+    }
+
+    /// Brings the data plane's tables up to date, and only then lets go of connections whose keys they held.
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.drive.packets.publish(&self.fib, &self.membership, &self.sessions);
+            self.drive.peers.store(Arc::new(self.peer_addresses()));
+        }
+        for (outbox, code) in self.closing.drain(..) {
+            outbox.close(code);
+        }
+    }
+
+    /// Where peers may dial from: their sessions' addresses, and those that their records name.
+    fn peer_addresses(&self) -> BTreeSet<IpAddr> {
+        let endpoints = self.membership.gateways.values().flat_map(|info| &info.endpoints);
+        let recorded = endpoints.filter_map(|endpoint| endpoint.host.parse().ok());
+        self.sessions.addresses().into_iter().chain(recorded).collect()
     }
 
     fn perform(&mut self, action: Action) {
@@ -292,24 +346,24 @@ impl State {
                     state.sessions.install_sealing(conn, Direction::new(index, aead), counters);
                 });
             }
-            Action::Send { conn, message } => self.sessions.send(conn, &message),
+            Action::Send { conn, message } => {
+                // What opens is in the tables before the `Hello` that names it goes out.
+                self.settle();
+                self.sessions.send(conn, &message);
+            }
             Action::Close { conn, code, reason } => {
                 if let Some(peer) = self.sessions.peer(conn) {
                     tracing::info!(%peer, reason, "Session closed");
                 }
-                self.sessions.close(conn, code);
-                self.forget(conn);
+                self.close(conn, code);
             }
-            Action::Retire { conn } => {
-                self.sessions.close(conn, ByeCode::Replaced);
-                self.forget(conn);
-            }
+            Action::Retire { conn } => self.close(conn, ByeCode::Replaced),
             Action::Probe { conn, probe, .. } => {
                 self.sessions.probe(conn, probe, self.drive.packets.socket());
             }
             Action::Publish(fib) => {
                 self.fib = fib;
-                self.publish_packets();
+                self.stale = true;
                 self.publish_routes();
             }
             Action::ZoneMessage { peer, conn, message } => {
@@ -338,7 +392,7 @@ impl State {
         let site = self.drive.packets.site(&peer.org, &info.site);
         let counters = self.drive.packets.counters(&peer);
         keys(self, site, counters);
-        self.publish_packets();
+        self.stale = true;
     }
 
     fn reply(&mut self, reply: Reply) {
@@ -355,6 +409,12 @@ impl State {
         }
     }
 
+    /// Takes a session's keys away; its connection is closed when the data plane has let go of them.
+    fn close(&mut self, conn: ConnId, code: ByeCode) {
+        self.closing.extend(self.sessions.remove(conn).map(|outbox| (outbox, code)));
+        self.forget(conn);
+    }
+
     fn drop_session(&mut self, conn: ConnId) {
         self.sessions.remove(conn);
         self.forget(conn);
@@ -363,12 +423,7 @@ impl State {
     /// What other parts knew about a session that is gone.
     fn forget(&mut self, conn: ConnId) {
         self.drive.replicator.forget(conn);
-        self.publish_packets();
-    }
-
-    fn publish_packets(&mut self) {
-        self.drive.packets.publish(&self.fib, &self.membership, &self.sessions);
-        self.drive.live.store(Arc::new(self.sessions.addresses()));
+        self.stale = true;
     }
 
     fn publish_routes(&self) {

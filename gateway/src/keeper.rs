@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::links::Links;
-use crate::host::routes::{RouteState, Routes};
+use crate::host::routes::{RouteState, Routes, RoutesError};
 
 /// How soon a refused change is tried again, and at the latest the kernel's routes are looked at.
 const RETRY: Duration = Duration::from_secs(1);
@@ -65,6 +65,7 @@ pub async fn keep(
                 RECONCILE
             }
             Err(error) => {
+                installed.store(Arc::new(left(&installed.load(), &wanted, &error)));
                 let reason = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, reason, "Kernel routes are not as wanted");
                 RETRY
@@ -79,6 +80,16 @@ pub async fn keep(
                 }
             }
         }
+    }
+}
+
+/// What can be relied on after a failure: the kernel's own word on each route, or else what it had and still
+/// should have.
+fn left(before: &BTreeSet<Prefix>, wanted: &Wanted, error: &RoutesError) -> BTreeSet<Prefix> {
+    let wanted = tunnelled(wanted);
+    match error {
+        RoutesError::Refused { refused, .. } => &wanted - &refused.iter().copied().collect(),
+        _ => &wanted & before,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The private DNS of this gateway: which zones are served, to whom, and where they are remembered.
 //! Answers are [`ringway_dns`]'s; how zones travel between gateways is [`crate::zones`]'.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -20,7 +20,27 @@ pub struct Names {
     pub copies: Arc<ReplicaStore>,
     /// Asks others for names outside the consortium.
     pub forwarder: Arc<Forwarder>,
-    serials: SerialStore,
+    /// Makes the own zone.
+    pub own: OwnZone,
+}
+
+/// Makes the own zone from a configuration, and remembers its serials. Clones share them: a reload makes its zone
+/// apart from the loop.
+#[derive(Clone)]
+pub struct OwnZone(Arc<Mutex<SerialStore>>);
+
+impl OwnZone {
+    /// The own zone that `config` describes, with its serial; changes nothing that is served.
+    pub fn build(&self, config: &Config) -> Result<Zone, Faults> {
+        let mut serials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Zone::own(config, &mut serials, SystemTime::now()).map_err(|error| match error {
+            OwnZoneError::Faults(faults) => faults.into(),
+            error @ OwnZoneError::Serial(_) => Faults::from(vec![Fault {
+                place: Place::whole(&config.state_dir),
+                message: error.to_string(),
+            }]),
+        })
+    }
 }
 
 impl Names {
@@ -31,25 +51,15 @@ impl Names {
         let serials = SerialStore::open(&config.state_dir.join("serial"))
             .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
         let zones = Arc::new(Zones::new());
+        let own = OwnZone(Arc::new(Mutex::new(serials)));
         let (acl, forwarder) = (Arc::default(), Arc::default());
-        let mut names = Names { zones, acl, copies: Arc::new(copies), forwarder, serials };
-        let own = names.build(config).map_err(|faults| anyhow::anyhow!("{faults}"))?;
+        let names = Names { zones, acl, copies: Arc::new(copies), forwarder, own };
+        let own = names.own.build(config).map_err(|faults| anyhow::anyhow!("{faults}"))?;
         names.publish(config, membership, own);
         for apex in others(config) {
             names.restore(&apex);
         }
         Ok(names)
-    }
-
-    /// The own zone that `config` describes, with its serial; changes nothing that is served.
-    pub fn build(&mut self, config: &Config) -> Result<Zone, Faults> {
-        Zone::own(config, &mut self.serials, SystemTime::now()).map_err(|error| match error {
-            OwnZoneError::Faults(faults) => faults.into(),
-            error @ OwnZoneError::Serial(_) => Faults::from(vec![Fault {
-                place: Place::whole(&config.state_dir),
-                message: error.to_string(),
-            }]),
-        })
     }
 
     /// Serves `own` and the members' zones, to this site and the members' sites.

@@ -29,12 +29,12 @@ use tokio_util::task::TaskTracker;
 use tun_rs::SyncDevice;
 
 use crate::admin;
-use crate::drive::{Drive, Input, Packets, QUEUE, Running, renewal};
+use crate::drive::{self, Drive, Input, Packets, QUEUE, Running, renewal};
 use crate::keeper::{self, Installed};
 use crate::membership::membership;
 use crate::names::{Names, own_apex};
 use crate::prepare::{Prepared, prepare};
-use crate::tunnel::accept::{self, LivePeers};
+use crate::tunnel::accept::{self, PeerAddresses};
 use crate::tunnel::dial::Dialler;
 use crate::tunnel::endpoint::{self, Tls};
 use crate::tunnel::socket::Inlet;
@@ -117,7 +117,7 @@ impl Gateway {
     /// Binds every socket and starts every service; the kernel is set up already.
     async fn bind(prepared: Prepared, kernel: Kernel, admin: UnixListener) -> anyhow::Result<Gateway> {
         let Prepared { config, trust, identity, connected, rulings, .. } = prepared;
-        let Kernel { tun, firewall, routes: kernel_routes, links, wanted, guard } = kernel;
+        let Kernel { tun, filter, routes: kernel_routes, links, wanted, guard } = kernel;
         let membership = membership(&config, &rulings);
         let names = Names::open(&config, &membership)?;
         let replicator = Replicator::new(&names, config.own.domain.clone(), &own_apex(&config))
@@ -137,19 +137,20 @@ impl Gateway {
         let (dataplane, packets) = start_packets(tun, socket, &config, inlet, noticed, &connected)?;
         let dialler = Dialler::new(endpoint.clone(), tls.clone(), inputs.clone());
 
-        let (live, installed) = (LivePeers::default(), Installed::default());
+        let (peers, installed) = (PeerAddresses::default(), Installed::default());
         let (routes, wishes) = watch::channel(wanted);
         let services = Services { tasks: TaskTracker::new(), stop: CancellationToken::new() };
-        let [to_admin, to_accept, to_renew] = std::array::from_fn(|_| inputs.clone());
+        let [to_admin, to_accept, to_renew, to_host] = std::array::from_fn(|_| inputs.clone());
         services.start(|stop| keeper::keep(kernel_routes, wishes, installed.clone(), stop));
         services.start(|stop| server.run(stop));
-        services.start(|stop| admin::socket::serve(admin, to_admin, stop));
-        services.start(|stop| accept::accept(endpoint, tls, live.clone(), to_accept, stop));
+        services.start(|stop| admin::socket::serve(admin, to_admin, filter.clone(), stop));
+        services.start(|stop| accept::accept(endpoint, tls, peers.clone(), to_accept, stop));
         services.start(|stop| renewal::watch(config.identity.clone(), to_renew, stop));
+        services.start(|stop| drive::watch_host(config.tun.clone(), to_host, stop));
 
         let mesh = mesh(&membership)?;
-        let running = Running { config, rulings, connected, links, trust, identity, names, firewall, guard };
-        let drive = Drive { mesh, running, dialler, live, packets, replicator, routes, installed, inputs };
+        let running = Running { config, rulings, connected, links, trust, identity, names, filter, guard };
+        let drive = Drive { mesh, running, dialler, peers, packets, replicator, routes, installed, inputs };
         Ok(Gateway { drive, inputs: queue, events, dataplane, services })
     }
 

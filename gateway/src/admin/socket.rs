@@ -1,5 +1,7 @@
-//! The admin socket: binds it for root alone, answers `status`. Asks the drive; holds no state.
+//! The admin socket: binds it for root alone, answers `status`. Asks the drive and the packet filter; holds no
+//! state.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,11 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Report;
 use crate::drive::Input;
+use crate::host::firewall::{Filter, Firewall as _};
 
 /// Longest request line, bytes.
 const REQUEST: u64 = 64;
 /// How long a client may take to ask, and we to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the packet filter may take to tell its drops.
+const FILTER: Duration = Duration::from_secs(2);
 /// Largest answer that [`ask`] takes, bytes.
 const ANSWER: u64 = 64 * 1024 * 1024;
 
@@ -41,7 +46,12 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
 }
 
 /// Answers one client after the other until `stop`.
-pub async fn serve(listener: UnixListener, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
+pub async fn serve(
+    listener: UnixListener,
+    inputs: mpsc::Sender<Input>,
+    filter: Filter,
+    stop: CancellationToken,
+) {
     loop {
         let client = tokio::select! {
             biased;
@@ -49,7 +59,7 @@ pub async fn serve(listener: UnixListener, inputs: mpsc::Sender<Input>, stop: Ca
             client = listener.accept() => client,
         };
         let Ok((client, _)) = client else { continue };
-        match timeout(PATIENCE, answer(client, &inputs)).await {
+        match timeout(PATIENCE, answer(client, &inputs, &filter)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "Admin client left"),
             Err(_) => tracing::debug!("Admin client was too slow"),
@@ -57,7 +67,7 @@ pub async fn serve(listener: UnixListener, inputs: mpsc::Sender<Input>, stop: Ca
     }
 }
 
-async fn answer(client: UnixStream, inputs: &mpsc::Sender<Input>) -> anyhow::Result<()> {
+async fn answer(client: UnixStream, inputs: &mpsc::Sender<Input>, filter: &Filter) -> anyhow::Result<()> {
     let mut client = BufReader::new(client);
     let mut request = String::new();
     (&mut client).take(REQUEST).read_line(&mut request).await?;
@@ -65,13 +75,21 @@ async fn answer(client: UnixStream, inputs: &mpsc::Sender<Input>) -> anyhow::Res
         "status" => {
             let (sender, report) = oneshot::channel();
             inputs.send(Input::Status(sender)).await?;
-            serde_json::to_vec(&report.await?)?
+            let report = Report { filtered: filtered(filter).await, ..report.await? };
+            serde_json::to_vec(&report)?
         }
         other => format!("{{\"error\":\"unknown request {:?}\"}}", other.escape_default()).into_bytes(),
     };
     client.write_all(&reply).await?;
     client.shutdown().await?;
     Ok(())
+}
+
+/// What the packet filter dropped. Without its numbers, the rest is still worth having.
+async fn filtered(filter: &Filter) -> BTreeMap<String, u64> {
+    let drops = timeout(FILTER, async { filter.lock().await.drops().await });
+    let drops = drops.await.ok().and_then(Result::ok).unwrap_or_default();
+    drops.into_iter().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.as_str().to_owned(), n)).collect()
 }
 
 /// Asks the gateway behind the socket at `path` for its report.

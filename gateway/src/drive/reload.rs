@@ -1,25 +1,27 @@
 //! [`Running`]: the configuration in force and everything made from it; and how SIGHUP replaces it.
 //!
 //! A reload reads and checks everything anew, as a start does. Any fault, any overlap, and the running
-//! set stays as it is. The order of the steps is: what can fail (files, zone, packet filter), then what
-//! cannot (trust, membership, names). Sessions that the new trust would not have let begin are cut.
+//! set stays as it is. What can fail (files, zone, packet filter) comes first, apart from the loop
+//! ([`super::fresh`]); then what cannot (trust, membership, names). Sessions that the new trust would not have
+//! let begin are cut.
+//!
+//! One change at a time: what else comes meanwhile (a SIGHUP, a new certificate, the host's addresses) waits for
+//! its end, each the latest only.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
-use ringway_config::{Config, Connected, Fault, Faults, GatewayId, Place, Ruling, ZoneName, accepted};
+use ringway_config::{Config, Connected, Faults, GatewayId, Ruling, ZoneName};
 use ringway_core::Membership;
 
-use super::State;
+use super::{Fresh, Input, State};
 use crate::host::Families;
-use crate::host::firewall::{Firewall as _, Nft};
+use crate::host::firewall::Filter;
 use crate::host::links::Links;
 use crate::identity::{Identity, Trust};
-use crate::membership::{membership, policy};
+use crate::membership::membership;
 use crate::names::Names;
-use crate::prepare::{Prepared, prepare};
 
 /// What is in force.
 pub struct Running {
@@ -38,7 +40,7 @@ pub struct Running {
     /// The DNS.
     pub names: Names,
     /// The packet filter.
-    pub firewall: Nft,
+    pub filter: Filter,
     /// Families that forward only because of this daemon.
     pub guard: Families,
 }
@@ -58,56 +60,65 @@ impl Running {
     }
 }
 
+/// The change under way, and what waits for its end.
+#[derive(Debug, Default)]
+pub(super) struct Reload {
+    pub(super) under_way: bool,
+    again: bool,
+    pub(super) renew: bool,
+    pub(super) links: Option<Links>,
+}
+
 impl State {
-    /// Does what SIGHUP asks for, all or nothing.
-    pub(super) async fn reload(&mut self, now: Instant) {
-        let path = self.drive.running.config.path.clone();
-        match self.try_reload(&path, now).await {
-            Ok(()) => tracing::info!("Configuration reloaded"),
+    /// Begins what SIGHUP asks for, all or nothing.
+    pub(super) fn begin_reload(&mut self) {
+        if self.reload.under_way {
+            self.reload.again = true;
+            return;
+        }
+        self.reload.under_way = true;
+        let (ground, inputs) = (self.drive.running.ground(), self.drive.inputs.clone());
+        tokio::spawn(async move {
+            let fresh = Fresh::read(ground).await;
+            // The drive is gone only when the daemon ends.
+            let _ = inputs.send(Input::Reloaded(fresh)).await;
+        });
+    }
+
+    /// Takes over what was read, or says why not.
+    pub(super) fn end_reload(&mut self, fresh: Result<Box<Fresh>, Faults>, now: Instant) {
+        match fresh {
+            Ok(fresh) => {
+                let (membership, renewed) = self.drive.running.take_over(*fresh);
+                self.take_over(membership, renewed, now);
+                tracing::info!("Configuration reloaded");
+            }
             Err(faults) => {
                 for fault in &faults.0 {
                     tracing::error!(reason = %fault, "Reload refused");
                 }
             }
         }
+        self.end_change(now);
     }
 
-    async fn try_reload(&mut self, path: &Path, now: Instant) -> Result<(), Faults> {
-        let prepared = prepare(path).await?;
-        let running = &mut self.drive.running;
-        check_constants(&running.config, &prepared.config)?;
-        if !prepared.conflicts.0.is_empty() {
-            return Err(prepared.conflicts);
+    /// The next of what waits.
+    pub(super) fn end_change(&mut self, now: Instant) {
+        self.reload.under_way = false;
+        if std::mem::take(&mut self.reload.renew) {
+            self.renew(now);
         }
-        let cannot = |error: &dyn std::fmt::Display| {
-            Faults::from(vec![Fault { place: Place::whole(path), message: error.to_string() }])
-        };
-        let Prepared { config, trust, identity, connected, rulings, accepted: before, .. } = prepared;
-        let links = Links::read(&config.tun).await.map_err(|error| cannot(&error))?;
-        let zone = running.names.build(&config)?;
-        let membership = membership(&config, &rulings);
-        let spec = policy(&config, &membership, running.guard);
-        running.firewall.apply(&spec).await.map_err(|error| cannot(&error))?;
-        let accepted = accepted::after(&config, &rulings, &before);
-        if let Err(error) = accepted::save(&config.state_dir, &accepted) {
-            tracing::error!(%error, "The accepted records are not remembered: a restart may decide otherwise");
+        if std::mem::take(&mut self.reload.again) {
+            // It reads the host's addresses too.
+            self.reload.links = None;
+            self.begin_reload();
+        } else if let Some(links) = self.reload.links.take() {
+            self.look_around(links, now);
         }
-
-        let renewed = identity.chain() != running.identity.load().chain();
-        let trust = trust.succeeding(&running.trust.load());
-        running.trust.store(Arc::new(trust));
-        running.identity.store(Arc::new(identity));
-        running.names.publish(&config, &membership, zone);
-        running.config = config;
-        running.rulings = rulings;
-        running.connected = connected;
-        running.links = links;
-        self.take_over(membership, renewed, now);
-        Ok(())
     }
 
     /// Everybody who works from what changed.
-    fn take_over(&mut self, membership: Membership, renewed: bool, now: Instant) {
+    pub(super) fn take_over(&mut self, membership: Membership, renewed: bool, now: Instant) {
         let trust = self.drive.running.trust.load_full();
         for (conn, refusal) in self.sessions.untrusted(&trust) {
             self.drive.mesh.handle_untrusted(conn, refusal.to_string(), now);
@@ -122,8 +133,8 @@ impl State {
         if renewed {
             self.drive.mesh.handle_identity_changed(now);
         }
+        self.stale = true;
         self.act();
-        self.publish_packets();
         self.publish_routes();
         if self.drive.replicator.renew_own() {
             let offer = self.drive.replicator.offer();
@@ -139,31 +150,4 @@ impl State {
 fn moved(before: &Membership, after: &Membership, peer: &GatewayId) -> bool {
     let site = |membership: &Membership| membership.gateways.get(peer).map(|info| info.site.clone());
     site(before) != site(after)
-}
-
-/// What forwarding was switched on for.
-fn families(config: &Config) -> Families {
-    Families::of(config.own_prefixes().iter().map(|own| &own.prefix))
-}
-
-/// What a running daemon cannot change: each is named, so that the operator restarts knowingly.
-fn check_constants(running: &Config, new: &Config) -> Result<(), Faults> {
-    let constants = [
-        ("org, gateway or site", running.id == new.id && running.site == new.site),
-        ("the consortium's domain", running.own.domain == new.own.domain),
-        ("listen", running.listen == new.listen),
-        ("state-dir", running.state_dir == new.state_dir),
-        ("socket", running.socket == new.socket),
-        ("tun.name", running.tun == new.tun),
-        ("routes", running.routes == new.routes),
-        ("dns.listen", running.dns.listen == new.dns.listen),
-        ("identity", running.identity == new.identity),
-        ("the families of the own site's prefixes", families(running) == families(new)),
-    ];
-    let fault = |(what, same): (&str, bool)| {
-        let message = format!("{what} cannot change at a reload; restart the daemon");
-        (!same).then(|| Fault { place: Place::whole(&new.path), message })
-    };
-    let faults: Vec<Fault> = constants.into_iter().filter_map(fault).collect();
-    if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
 }

@@ -41,6 +41,11 @@ fn changed(files: &[PathBuf; 2]) -> [Option<SystemTime>; 2] {
 impl State {
     /// The files have changed: takes them over if they are good.
     pub(super) fn renew(&mut self, now: Instant) {
+        if self.reload.under_way {
+            // It may have read the files before they changed.
+            self.reload.renew = true;
+            return;
+        }
         let running = &self.drive.running;
         let (config, trust) = (&running.config, running.trust.load());
         match Identity::load(&config.identity, &config.id, &trust, UnixTime::now()) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use quinn::Connection;
 use ringway_config::{GatewayId, ZoneName};
-use ringway_core::{ByeCode, ConnId, Message, Role, SessionIndex};
+use ringway_core::{ConnId, Message, Role, SessionIndex};
 use ringway_dataplane as dataplane;
 use ringway_dataplane::{
     Aead, Counters, EXPORTER_LABEL, Incoming, KeyContext, Outgoing, Path, Secret, SiteNo,
@@ -104,7 +104,7 @@ impl Sessions {
         self.table.iter().filter(|(_, session)| chosen(&session.peer)).map(|(conn, _)| *conn).collect()
     }
 
-    /// Addresses that have a session: their redial needs no proof of address.
+    /// Addresses that have a session.
     pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
         self.table.values().map(|session| session.connection.remote_address().ip().to_canonical()).collect()
     }
@@ -168,14 +168,9 @@ impl Sessions {
         }
     }
 
-    pub(super) fn close(&mut self, conn: ConnId, code: ByeCode) {
-        if let Some(session) = self.table.remove(&conn) {
-            session.outbox.close(code);
-        }
-    }
-
-    pub(super) fn remove(&mut self, conn: ConnId) {
-        self.table.remove(&conn);
+    /// Forgets a session and its keys; gives its outbox, for a last word.
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Outbox> {
+        Some(self.table.remove(&conn)?.outbox)
     }
 
     /// Waits until every link has said good-bye, but not for a peer that makes it wait.

@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringway_config::{Allow, OrgId, Prefix};
@@ -40,6 +41,10 @@ use super::{Families, sysctl};
 
 pub use memory::MemoryFirewall;
 pub use nft::Nft;
+
+/// The filter of a running daemon. Reloads change it, whoever asks for its drops reads it: one at a time, and
+/// none of them on the loop, since the program may take its time.
+pub type Filter = Arc<tokio::sync::Mutex<Nft>>;
 
 /// Everything that the filter depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Which networks this host is connected to, and which of its addresses lie inside the site.
 //!
-//! A reading of one moment; the caller reads again when it matters.
+//! A reading of one moment; [`Watch`] tells when it is out of date.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use ringway_config::{Connected, Prefix};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::LinkAttribute;
 
-use super::netlink::{self, Netlink};
+use super::netlink::{self, Changes, Netlink};
 
 /// The addresses of this host's interfaces, in the kernel's order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,6 +96,21 @@ impl Links {
         let mut candidates = self.addresses.iter().filter(inside).peekable();
         let first = candidates.peek().copied();
         candidates.find(|address| address.preferred).or(first).map(|address| address.own)
+    }
+}
+
+/// Tells when to read the links again.
+pub struct Watch(Changes);
+
+impl Watch {
+    /// Watches this thread's network namespace. Needs a tokio runtime.
+    pub fn open() -> Result<Watch, LinksError> {
+        Ok(Watch(Changes::listen()?))
+    }
+
+    /// Waits until links or addresses have changed. After an error no change is told.
+    pub async fn change(&mut self) -> Result<(), LinksError> {
+        Ok(self.0.next().await?)
     }
 }
 

@@ -91,10 +91,10 @@ pub enum RoutesError {
         source: io::Error,
     },
     /// Some routes could not be added or removed; the others were.
-    #[error("the kernel refused {refused} route(s), the first {route}")]
+    #[error("the kernel refused changes, the first of {route}")]
     Refused {
-        /// How many.
-        refused: usize,
+        /// The prefixes whose wanted routes are not there.
+        refused: Vec<Prefix>,
         /// The first of them, as `ip route` writes it.
         route: String,
         /// What the kernel said of it.

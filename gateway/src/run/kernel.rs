@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use ringway_core::Fib;
+use tokio::sync::Mutex;
 use tun_rs::SyncDevice;
 
 use crate::host::Families;
-use crate::host::firewall::{Firewall as _, Nft, short_idle_timeout};
+use crate::host::firewall::{Filter, Firewall as _, Nft, short_idle_timeout};
 use crate::host::forwarding::Forwarding;
 use crate::host::links::Links;
 use crate::host::routes::{KernelRoutes, Routes as _};
@@ -25,7 +26,7 @@ const TUNNEL_MTU: u16 = 1420;
 /// The parts of the kernel that a gateway holds.
 pub(super) struct Kernel {
     pub(super) tun: Arc<SyncDevice>,
-    pub(super) firewall: Nft,
+    pub(super) filter: Filter,
     pub(super) routes: KernelRoutes,
     pub(super) links: Links,
     /// The routes that are in place: every remote prefix unreachable.
@@ -54,7 +55,8 @@ impl Kernel {
         let restore = Restore { forwarding, tun: config.tun.clone() };
         match restore.go_on(prepared, index).await {
             Ok((links, wanted, routes)) => {
-                Ok((Kernel { tun, firewall, routes, links, wanted, guard }, restore))
+                let filter = Arc::new(Mutex::new(firewall));
+                Ok((Kernel { tun, filter, routes, links, wanted, guard }, restore))
             }
             Err(error) => {
                 drop(tun);

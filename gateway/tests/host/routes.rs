@@ -190,8 +190,9 @@ fn the_tunnels_own_packets_skip_the_table() {
 fn one_refused_route_does_not_hold_up_the_others() {
     let host = Host::new();
     let error = host.sync(&[("10.2.0.0/16", up("10.99.0.1")), ("10.3.0.0/16", up("10.1.0.1"))]).unwrap_err();
-    let RoutesError::Refused { refused: 1, route, .. } = &error else { panic!("{error:?}") };
+    let RoutesError::Refused { refused, route, .. } = &error else { panic!("{error:?}") };
     assert_eq!(route, "10.2.0.0/16 src 10.99.0.1");
+    assert_eq!(*refused, ["10.2.0.0/16".parse::<Prefix>().unwrap()]);
     let third = |route: &str| route.replace("10.2.", "10.3.");
     assert_eq!(host.table(), [&third(TUNNEL_V4), UNREACHABLE_V4, &third(UNREACHABLE_V4)]);
 }

@@ -31,6 +31,16 @@ pub(super) enum Change<M> {
     Remove(M),
 }
 
+impl<M> Change<M> {
+    /// The prefix that shall have a route.
+    pub(super) fn prefix(&self) -> Option<Prefix> {
+        match self {
+            Change::Add(route) | Change::Replace(route) => Some(route.prefix),
+            Change::Remove(_) => None,
+        }
+    }
+}
+
 /// The steps from `have` to `want`. A route in `have` is `None` if it is ours (table and protocol) but of
 /// no shape that we install: a leftover of another version or of an earlier TUN.
 pub(super) fn difference<M>(

@@ -44,17 +44,20 @@ impl KernelRoutes {
     async fn change(&mut self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
         let list_error = |source| RoutesError::List { table: self.numbers.table, source };
         let have = self.installed().await.map_err(list_error)?;
-        let mut refused = 0;
+        let mut refused = Vec::new();
         let mut first = None;
         for change in difference(want, have) {
+            let prefix = change.prefix();
             if let Err(error) = self.carry_out(change).await {
-                refused += 1;
+                refused.push(prefix);
                 first.get_or_insert(error);
             }
         }
         match first {
             None => Ok(()),
-            Some((route, source)) => Err(RoutesError::Refused { refused, route, source }),
+            Some((route, source)) => {
+                Err(RoutesError::Refused { refused: refused.into_iter().flatten().collect(), route, source })
+            }
         }
     }
 

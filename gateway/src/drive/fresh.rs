@@ -1,0 +1,112 @@
+//! [`Fresh`]: everything that a reload needs, read and checked apart from the loop, the packet filter changed last.
+//! Nothing else changes here; [`super::reload`] takes over what this gives.
+
+use std::sync::Arc;
+
+use ringway_config::{Config, Connected, Fault, Faults, Place, Ruling, accepted};
+use ringway_core::Membership;
+use ringway_dns::Zone;
+
+use super::Running;
+use crate::host::Families;
+use crate::host::firewall::{Filter, Firewall as _};
+use crate::host::links::Links;
+use crate::identity::{Identity, Trust};
+use crate::membership::{membership, policy};
+use crate::names::OwnZone;
+use crate::prepare::{Prepared, prepare};
+
+/// What is in force next.
+#[derive(Debug)]
+pub struct Fresh {
+    pub(super) config: Config,
+    pub(super) rulings: Vec<Ruling>,
+    pub(super) connected: Vec<Connected>,
+    pub(super) links: Links,
+    pub(super) trust: Trust,
+    pub(super) identity: Identity,
+    pub(super) zone: Zone,
+    pub(super) membership: Membership,
+}
+
+/// What a reload knows of what is in force.
+pub(super) struct Ground {
+    config: Config,
+    own: OwnZone,
+    filter: Filter,
+    guard: Families,
+}
+
+impl Running {
+    pub(super) fn ground(&self) -> Ground {
+        let (config, own, filter) = (self.config.clone(), self.names.own.clone(), self.filter.clone());
+        Ground { config, own, filter, guard: self.guard }
+    }
+}
+
+impl Fresh {
+    /// Reads what `ground`'s files say now. Any fault, any overlap: all of them, and nothing has changed.
+    pub(super) async fn read(ground: Ground) -> Result<Box<Fresh>, Faults> {
+        let path = &ground.config.path;
+        let prepared = prepare(path).await?;
+        check_constants(&ground.config, &prepared.config)?;
+        if !prepared.conflicts.0.is_empty() {
+            return Err(prepared.conflicts);
+        }
+        let cannot = |error: &dyn std::fmt::Display| {
+            Faults::from(vec![Fault { place: Place::whole(path), message: error.to_string() }])
+        };
+        let Prepared { config, trust, identity, connected, rulings, accepted: before, .. } = prepared;
+        let links = Links::read(&config.tun).await.map_err(|error| cannot(&error))?;
+        let zone = ground.own.build(&config)?;
+        let membership = membership(&config, &rulings);
+        let spec = policy(&config, &membership, ground.guard);
+        ground.filter.lock().await.apply(&spec).await.map_err(|error| cannot(&error))?;
+        let accepted = accepted::after(&config, &rulings, &before);
+        if let Err(error) = accepted::save(&config.state_dir, &accepted) {
+            tracing::error!(%error, "The accepted records are not remembered: a restart may decide otherwise");
+        }
+        Ok(Box::new(Fresh { config, rulings, connected, links, trust, identity, zone, membership }))
+    }
+}
+
+impl Running {
+    /// Puts `fresh` in force. Gives the membership that it stands for, and whether the own certificate is another.
+    pub(super) fn take_over(&mut self, fresh: Fresh) -> (Membership, bool) {
+        let Fresh { config, rulings, connected, links, trust, identity, zone, membership } = fresh;
+        let renewed = identity.chain() != self.identity.load().chain();
+        let trust = trust.succeeding(&self.trust.load());
+        self.trust.store(Arc::new(trust));
+        self.identity.store(Arc::new(identity));
+        self.names.publish(&config, &membership, zone);
+        (self.config, self.rulings, self.connected, self.links) = (config, rulings, connected, links);
+        (membership, renewed)
+    }
+}
+
+/// What forwarding was switched on for.
+fn families(config: &Config) -> Families {
+    Families::of(config.own_prefixes().iter().map(|own| &own.prefix))
+}
+
+/// What a running daemon cannot change: each is named, so that the operator restarts knowingly.
+fn check_constants(running: &Config, new: &Config) -> Result<(), Faults> {
+    let constants = [
+        ("org, gateway or site", running.id == new.id && running.site == new.site),
+        ("the consortium's domain", running.own.domain == new.own.domain),
+        ("listen", running.listen == new.listen),
+        ("state-dir", running.state_dir == new.state_dir),
+        ("socket", running.socket == new.socket),
+        ("tun.name", running.tun == new.tun),
+        ("routes", running.routes == new.routes),
+        ("dns.listen", running.dns.listen == new.dns.listen),
+        ("identity", running.identity == new.identity),
+        ("the families of the own site's prefixes", families(running) == families(new)),
+    ];
+    let fault = |(what, same): (&str, bool)| {
+        let message = format!("{what} cannot change at a reload; restart the daemon");
+        (!same).then(|| Fault { place: Place::whole(&new.path), message })
+    };
+    let faults: Vec<Fault> = constants.into_iter().filter_map(fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
+}
