@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::{Digest, GatewayId, Member, OrgId, Place, PlacedPrefix, Prefix, SiteId};
 
@@ -103,6 +104,8 @@ pub struct Dns {
     pub zone_files: Vec<ZoneFile>,
     /// The own zone may have addresses outside the own sites.
     pub foreign_addresses: bool,
+    /// How long another organization's names are answered after it was last heard; default 7 days.
+    pub hold: Duration,
     /// Whom to ask for names outside the consortium, on behalf of the own site; none: they are refused.
     pub forward: Vec<Forward>,
 }

@@ -3,8 +3,8 @@
 //! Reading order: [`name`], [`rrset`] and [`rdata`] (the words), [`zone`] with [`draft`] (how one is
 //! made), [`own`], [`source`] and [`zonefile`] (from what) and `tree` (how one is searched),
 //! [`answer`](mod@answer) (what a question gets), [`zones`] (what is published) with `reverse` and [`reach`]
-//! (what follows from addresses), [`replica`], [`delta`], [`transfer`], [`serial`] and [`store`] (how zones
-//! travel and stay), then [`server`] and [`acl`] (who is answered, and how) and [`forward`] (other names).
+//! (what follows from addresses), [`replica`], [`delta`], [`transfer`], [`serial`], [`store`] and
+//! [`hold`] (how zones travel and stay), then [`server`] and [`acl`] (who is answered, and how) and [`forward`] (other names).
 //! For people: [`text`] and [`explain`].
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ mod disk;
 pub mod draft;
 pub mod explain;
 pub mod forward;
+pub mod hold;
 pub mod name;
 pub mod own;
 mod prefixes;
@@ -42,6 +43,7 @@ pub use answer::{Outcome, Transport, answer};
 pub use draft::{Draft, ZoneError};
 pub use explain::Explained;
 pub use forward::Forwarder;
+pub use hold::{Hold, HoldFile, Moment};
 pub use name::Name;
 pub use own::OwnZoneError;
 pub use reach::Reach;

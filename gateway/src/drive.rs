@@ -34,6 +34,7 @@ use ringway_core::{
     SessionIndex,
 };
 use ringway_dataplane::{Counters, Event, SiteNo};
+use ringway_dns::{HoldFile, Moment};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
@@ -201,7 +202,15 @@ impl Drive {
         // Whoever still reports to us shall not wait for that.
         drop((inputs, events));
         state.sessions.closed().await;
+        remember(&state.drive.replicator.remembered());
         Ok(())
+    }
+}
+
+/// Who was heard when, for the next start.
+fn remember(file: &HoldFile) {
+    if let Err(error) = file.write() {
+        tracing::warn!(%error, "Not stored when members were last heard: after a restart it counts from now");
     }
 }
 
@@ -219,6 +228,9 @@ impl State {
             self.drive.mesh.handle_clock_jump(now);
         }
         self.warn_of_age();
+        if let Some(file) = self.drive.replicator.look(Moment::now()) {
+            tokio::task::spawn_blocking(move || remember(&file));
+        }
         self.drive.mesh.handle_timeout(now);
         for reply in self.drive.replicator.handle_timeout(now) {
             self.reply(reply);

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use ringway_config::{Config, Faults, accepted};
 use ringway_core::{BootId, Membership, Mesh, Settings};
 use ringway_dataplane::{Aead, ControlSink, Counters, Dataplane, Event, SiteNo, Snapshot};
-use ringway_dns::{Options, Server};
+use ringway_dns::{Hold, Moment, Options, Server};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -120,7 +120,10 @@ impl Gateway {
         let Kernel { tun, filter, routes: kernel_routes, links, wanted, guard } = kernel;
         let membership = membership(&config, &rulings);
         let names = Names::open(&config, &membership)?;
-        let replicator = Replicator::new(&names, config.own.domain.clone(), &own_apex(&config))
+        let heard = Hold::open(&config.state_dir.join("heard"), Moment::now())
+            .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
+        let hold = (heard, config.dns.hold);
+        let replicator = Replicator::new(&names, hold, config.own.domain.clone(), &own_apex(&config))
             .context("the own zone is not published")?;
         let forwarder = names.forwarder.clone();
         let options = Options { nsid: config.id.to_string().into_bytes(), forwarder, ..Options::default() };

@@ -12,6 +12,7 @@
 //! What is refused changes nothing; `status` shows it until a good zone of that organization comes.
 
 mod check;
+mod hold;
 mod own;
 #[cfg(test)]
 mod tests;
@@ -25,12 +26,13 @@ use ringway_config::{GatewayId, ZoneName};
 use ringway_core::{ConnId, Message};
 use ringway_dns::delta::Version;
 use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, Verdict};
-use ringway_dns::{ReplicaStore, Zone, Zones};
+use ringway_dns::{Hold, Moment, ReplicaStore, Zone, Zones};
 
 use crate::names::Names;
 use crate::tunnel::link::Load;
 use check::Checks;
 pub use check::{Check, Checked};
+use hold::Keeping;
 use own::Own;
 
 /// What is to be done next.
@@ -56,8 +58,8 @@ pub struct Replicator {
     checks: Checks,
     /// The versions of the copies served: to make a digest takes its time.
     versions: BTreeMap<ZoneName, Version>,
-    /// When a zone's owner last had a session with us.
-    heard: BTreeMap<ZoneName, SystemTime>,
+    /// When zones' owners last had a session with us.
+    keeping: Keeping,
     refusals: BTreeMap<ZoneName, String>,
     /// When a peer's zone was last logged as refused.
     reported: BTreeMap<GatewayId, Instant>,
@@ -67,13 +69,28 @@ pub struct Replicator {
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Replicator {
-    /// Offers the own zone of `apex` as `names` serves it, and takes the others'.
-    pub fn new(names: &Names, domain: ZoneName, apex: &ZoneName) -> Option<Replicator> {
+    /// Offers the own zone of `apex` as `names` serves it, and takes the others'. Copies of owners that are
+    /// silent for longer than `hold`, as `heard` remembers, are not answered from.
+    pub fn new(
+        names: &Names,
+        (heard, hold): (Hold, Duration),
+        domain: ZoneName,
+        apex: &ZoneName,
+    ) -> Option<Replicator> {
         let own = Own::new(apex.clone(), names.zones.zone(apex)?);
-        Some(Replicator::of(names.zones.clone(), names.copies.clone(), domain, own))
+        let keeping = Keeping::new(heard, hold);
+        let mut replicator = Replicator::of(names.zones.clone(), names.copies.clone(), domain, own, keeping);
+        replicator.look(Moment::now());
+        Some(replicator)
     }
 
-    fn of(zones: Arc<Zones>, copies: Arc<ReplicaStore>, domain: ZoneName, own: Own) -> Replicator {
+    fn of(
+        zones: Arc<Zones>,
+        copies: Arc<ReplicaStore>,
+        domain: ZoneName,
+        own: Own,
+        keeping: Keeping,
+    ) -> Replicator {
         Replicator {
             zones,
             copies,
@@ -83,7 +100,7 @@ impl Replicator {
             receiving: BTreeMap::new(),
             checks: Checks::default(),
             versions: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            keeping,
             refusals: BTreeMap::new(),
             reported: BTreeMap::new(),
         }
@@ -92,15 +109,6 @@ impl Replicator {
     /// Reads the own zone again. True if it has changed: it is to be offered to every session.
     pub fn renew_own(&mut self) -> bool {
         self.zones.zone(&self.own.apex).is_some_and(|zone| self.own.renew(zone))
-    }
-
-    /// When the owner of `apex` was last heard: `now` while it has a session with us.
-    pub fn last_heard(&self, apex: &ZoneName, now: SystemTime) -> Option<SystemTime> {
-        let is_owner = |(peer, _): &(GatewayId, Transfer)| self.domain.zone_of(&peer.org) == *apex;
-        if self.receiving.values().any(is_owner) {
-            return Some(now);
-        }
-        self.heard.get(apex).copied()
     }
 
     /// Why the last zone that the owner of `apex` sent or offered was refused, and by which gateway of it;
@@ -119,7 +127,7 @@ impl Replicator {
     /// A session has ended: what it was sending is forgotten.
     pub fn forget(&mut self, conn: ConnId) {
         if let Some((peer, _)) = self.receiving.remove(&conn) {
-            self.heard.insert(self.domain.zone_of(&peer.org), SystemTime::now());
+            self.keeping.leave(&self.domain.zone_of(&peer.org), Moment::now());
         }
     }
 

@@ -6,7 +6,9 @@ mod record;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 use super::consortium::Consortium;
 use super::gateway::{Here, read_path};
@@ -22,6 +24,7 @@ const DNS: Schema = Schema {
         Key("ttl", "ttl = 5"),
         Key("zone-files", "zone-files = [\"acme.zone\"]"),
         Key("foreign-addresses", "foreign-addresses = false"),
+        Key("hold", "hold = 604800"),
         Key("host", "[[dns.host]] with name and addresses"),
         Key("record", "[[dns.record]] with name, type and data"),
         Key("forward", "[[dns.forward]] with servers"),
@@ -30,6 +33,10 @@ const DNS: Schema = Schema {
 
 /// A week: nobody should have to wait longer for a change (RFC 8767, section 4).
 const LONGEST_TTL: u32 = 604_800;
+
+/// Seconds: a week, a minute, a year.
+const DEFAULT_HOLD: u32 = 604_800;
+const HOLDS: RangeInclusive<u32> = 60..=31_536_000;
 
 /// Seconds that a change may take to be seen by everybody.
 const DEFAULT_TTL: u32 = 5;
@@ -43,6 +50,7 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
             records: Vec::new(),
             zone_files: Vec::new(),
             foreign_addresses: false,
+            hold: Duration::from_secs(DEFAULT_HOLD.into()),
             forward: Vec::new(),
         });
     };
@@ -51,6 +59,7 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
     let zone = org.zip(consortium.domain()).map(|(org, domain)| Zone::new(org, domain));
     let ttl = read_ttl(&table).unwrap_or(DEFAULT_TTL);
     let listen = read_listen(&table, own);
+    let hold = table.optional("hold").and_then(|item| item.integer(HOLDS));
     let forward = forward::read(&table, consortium.domain(), &listen);
     Some(Dns {
         listen,
@@ -61,6 +70,7 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
             .optional("foreign-addresses")
             .and_then(|item| item.boolean())
             .unwrap_or(false),
+        hold: Duration::from_secs(hold.unwrap_or(DEFAULT_HOLD).into()),
         forward,
     })
 }

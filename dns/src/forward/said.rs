@@ -42,8 +42,12 @@ impl Said {
 
     /// From a response with an answer. What it says about names of `domain` is left out.
     pub(super) fn answer(response: &Message, domain: &Name) -> Result<Said, Malformed> {
+        let rcode = response.metadata.response_code.into();
+        if !matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
+            return Err(Malformed);
+        }
         Ok(Said::from(Found {
-            rcode: response.metadata.response_code.into(),
+            rcode,
             ede: None,
             answer: sets(&response.answers, domain)?,
             authority: sets(&response.authorities, domain)?,

@@ -51,7 +51,14 @@ impl Counters {
     /// An answer that others had to be asked for.
     pub(super) fn count_late(&self, outcome: Outcome) {
         if let Outcome::Answered(rcode) = outcome {
-            self.rcodes[usize::from(rcode)].add();
+            self.count_code(rcode);
+        }
+    }
+
+    /// Codes that are not counted one by one are not counted.
+    fn count_code(&self, rcode: u16) {
+        if let Some(count) = self.rcodes.get(usize::from(rcode)) {
+            count.add();
         }
     }
 
@@ -65,7 +72,7 @@ impl Counters {
             // Counted when others have answered ([`Counters::count_late`]).
             Outcome::Elsewhere => {}
             Outcome::Limited { .. } => self.limited.add(),
-            Outcome::Answered(rcode) => self.rcodes[usize::from(rcode)].add(),
+            Outcome::Answered(rcode) => self.count_code(rcode),
         }
     }
 }

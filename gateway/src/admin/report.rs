@@ -83,6 +83,9 @@ pub struct ZoneReport {
     /// Which gateway of its owner last sent or offered a zone that was refused, and why; none since a good one.
     #[serde(default)]
     pub refused: Option<String>,
+    /// The owner has been silent for longer than the hold: the zone's names fail.
+    #[serde(default)]
+    pub stale: bool,
 }
 
 /// One certificate.

@@ -94,8 +94,10 @@ fn zones(report: &Report) -> String {
     for zone in &report.zones {
         let serial = zone.serial.map_or("never received".into(), |serial| serial.to_string());
         let age = zone.age_s.map_or("-".into(), |age| format!("{age} s"));
-        let note = zone.refused.as_ref().map(|reason| format!("refused: {reason}"));
-        table.row([zone.apex.clone(), serial, zone.origin.clone(), age, note.unwrap_or_default()]);
+        let old = zone.stale.then(|| "too old: its names fail until its owner is back".to_owned());
+        let refused = zone.refused.as_ref().map(|reason| format!("refused: {reason}"));
+        let notes: Vec<_> = old.into_iter().chain(refused).collect();
+        table.row([zone.apex.clone(), serial, zone.origin.clone(), age, notes.join("; ")]);
     }
     table.to_string()
 }

@@ -21,7 +21,7 @@ use crate::host::firewall::Filter;
 use crate::host::links::Links;
 use crate::identity::{Identity, Trust};
 use crate::membership::membership;
-use crate::names::Names;
+use crate::names::{Names, others};
 
 /// What is in force.
 pub struct Running {
@@ -90,6 +90,8 @@ impl State {
         match fresh {
             Ok(fresh) => {
                 let (membership, renewed) = self.drive.running.take_over(*fresh);
+                let config = &self.drive.running.config;
+                self.drive.replicator.set_hold(config.dns.hold, &others(config));
                 self.take_over(membership, renewed, now);
                 tracing::info!("Configuration reloaded");
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ringway_config::{Owner, Prefix, Ruling, Verdict, ZoneName};
 use ringway_core::{Reason, RouteStatus, State as Tunnel, TunnelStatus};
 use ringway_dataplane::Counters;
-use ringway_dns::{Origin, ZoneStatus};
+use ringway_dns::{Moment, Origin, ZoneStatus};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -27,7 +27,7 @@ impl State {
             gateway: self.drive.running.config.id.to_string(),
             tunnels: status.tunnels.into_iter().map(|tunnel| self.tunnel(tunnel, now)).collect(),
             routes: self.routes(&status.routes),
-            zones: self.drive.running.names.zones.list().iter().map(|zone| self.zone(zone, now)).collect(),
+            zones: self.zones(),
             certificates: std::iter::once(own)
                 .chain(certificates)
                 .map(|(subject, not_after)| CertificateReport {
@@ -87,25 +87,26 @@ impl State {
         self.drive.running.rulings.iter().filter(remote).map(report).collect()
     }
 
-    fn zone(&self, zone: &ZoneStatus, now: SystemTime) -> ZoneReport {
+    pub(super) fn zones(&mut self) -> Vec<ZoneReport> {
+        let zones = self.drive.running.names.zones.list();
+        zones.iter().map(|zone| self.zone(zone, Moment::now())).collect()
+    }
+
+    fn zone(&mut self, zone: &ZoneStatus, now: Moment) -> ZoneReport {
         let apex = zone.apex.to_string();
-        let apex = apex.trim_end_matches('.').to_owned();
         let name = apex.parse::<ZoneName>().ok();
-        let heard = name.as_ref().and_then(|apex| self.drive.replicator.last_heard(apex, now));
-        let refused = name.as_ref().and_then(|apex| self.drive.replicator.refusal(apex));
-        let age = |received: SystemTime| match zone.origin {
-            Origin::Own => 0,
-            Origin::Replica => now
-                .duration_since(heard.map_or(received, |heard| heard.max(received)))
-                .unwrap_or_default()
-                .as_secs(),
+        let age = match (zone.origin, &name) {
+            (Origin::Replica, Some(apex)) => self.drive.replicator.silence(apex, now),
+            _ => Duration::ZERO,
         };
+        let refused = name.as_ref().and_then(|apex| self.drive.replicator.refusal(apex));
         ZoneReport {
             apex,
             serial: zone.content.map(|(serial, _)| serial),
-            age_s: zone.content.map(|(_, received)| age(received)),
+            age_s: zone.content.map(|_| age.as_secs()),
             origin: zone.origin.to_string(),
             refused: refused.map(str::to_owned),
+            stale: zone.stale,
         }
     }
 }

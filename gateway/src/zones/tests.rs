@@ -42,8 +42,10 @@ impl Stand {
         let own = Own::new(name("org0.example.test"), Arc::new(hosts("org0.example.test", 7, 100)));
         let dir = std::env::temp_dir().join(format!("ringway-zones-{test}-{}", std::process::id()));
         let copies = Arc::new(ReplicaStore::open(&dir).unwrap());
+        let heard = Hold::open(&dir.join("heard"), Moment::now()).unwrap();
+        let keeping = Keeping::new(heard, Duration::from_secs(3600));
         Stand {
-            replicator: Replicator::of(zones, copies, name("example.test"), own),
+            replicator: Replicator::of(zones, copies, name("example.test"), own, keeping),
             dir,
             now: Instant::now(),
         }
