@@ -33,7 +33,7 @@ use ringway_core::{
     Action, ByeCode, ConnId, Connected, DialError, DialId, Fib, Incoming, Membership, Mesh, Role,
     SessionIndex,
 };
-use ringway_dataplane::{Counters, Event, SiteNo};
+use ringway_dataplane::{Event, Peer, SiteNo};
 use ringway_dns::{HoldFile, Moment};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
@@ -298,11 +298,11 @@ impl State {
 
     fn noticed(&mut self, event: Event, now: Instant) {
         match event {
-            Event::Echo { index, probe, from, to } => {
-                if !self.sessions.answered(index, probe, from, to) {
-                    self.drive.mesh.handle_echo(SessionIndex(index), probe, now);
-                }
-            }
+            Event::Echo { index, probe, from, to } => match self.sessions.answered(index, probe, from, to) {
+                Some(true) => self.drive.mesh.handle_moved(SessionIndex(index), now),
+                Some(false) => {}
+                None => self.drive.mesh.handle_echo(SessionIndex(index), probe, now),
+            },
             Event::OffPath { index, from, .. } => {
                 self.sessions.challenge(index, from, self.drive.packets.socket());
             }
@@ -349,13 +349,13 @@ impl State {
             }
             Action::AbandonDial { dial } => self.drive.dialler.abandon(dial),
             Action::InstallOpening { conn, index, aead } => {
-                self.install(conn, |state, site, counters| {
-                    state.sessions.install_opening(conn, Direction::new(index, aead), site, counters);
+                self.install(conn, |state, site, peer| {
+                    state.sessions.install_opening(conn, Direction::new(index, aead), site, peer);
                 });
             }
             Action::InstallSealing { conn, index, aead } => {
-                self.install(conn, |state, _, counters| {
-                    state.sessions.install_sealing(conn, Direction::new(index, aead), counters);
+                self.install(conn, |state, _, peer| {
+                    state.sessions.install_sealing(conn, Direction::new(index, aead), peer);
                 });
             }
             Action::Send { conn, message } => {
@@ -370,8 +370,13 @@ impl State {
                 self.close(conn, code);
             }
             Action::Retire { conn } => self.close(conn, ByeCode::Replaced),
-            Action::Probe { conn, probe, .. } => {
-                self.sessions.probe(conn, probe, self.drive.packets.socket());
+            Action::Probe { conn, probe, size, .. } => {
+                self.sessions.probe(conn, probe, size, self.drive.packets.socket());
+            }
+            Action::PathMtu { peer, size } => {
+                tracing::debug!(%peer, size, "Path MTU changed");
+                self.drive.packets.peer(&peer).set_path_mtu(size);
+                self.publish_routes();
             }
             Action::Publish(fib) => {
                 self.fib = fib;
@@ -398,12 +403,12 @@ impl State {
     }
 
     /// Keys of one direction, in the data plane's tables before anything else happens.
-    fn install(&mut self, conn: ConnId, keys: impl FnOnce(&mut State, SiteNo, Arc<Counters>)) {
+    fn install(&mut self, conn: ConnId, keys: impl FnOnce(&mut State, SiteNo, Arc<Peer>)) {
         let Some(peer) = self.sessions.peer(conn).cloned() else { return };
         let Some(info) = self.membership.gateways.get(&peer) else { return };
         let site = self.drive.packets.site(&peer.org, &info.site);
-        let counters = self.drive.packets.counters(&peer);
-        keys(self, site, counters);
+        let peer = self.drive.packets.peer(&peer);
+        keys(self, site, peer);
         self.stale = true;
     }
 
@@ -441,6 +446,7 @@ impl State {
     fn publish_routes(&self) {
         let Running { config, rulings, connected, links, names, .. } = &self.drive.running;
         names.reach(&self.membership, &self.fib);
-        self.drive.routes.send_replace(wanted(config, rulings, connected, &self.fib, links));
+        let mtu = |conn| self.sessions.outgoing(conn).and_then(|outgoing| outgoing.mtu().try_into().ok());
+        self.drive.routes.send_replace(wanted(config, rulings, connected, &self.fib, links, mtu));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ringway_config::{Config, Connected, Prefix, Ruling};
-use ringway_core::Fib;
+use ringway_config::{Config, Connected, GatewayId, Prefix, Ruling};
+use ringway_core::{ConnId, Fib};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -27,13 +27,15 @@ pub type Installed = Arc<ArcSwap<BTreeSet<Prefix>>>;
 
 /// Every remote prefix, whatever its verdict: through the TUN if the table has a session for it, else
 /// unreachable. Left out is what this host needs for itself: a prefix that overlaps the own site's, a
-/// reserved or a connected one. `links` gives the source addresses of this host's own packets.
+/// reserved or a connected one. `links` gives the source addresses of this host's own packets, `mtu` the longest
+/// packet that a session takes.
 pub fn wanted(
     config: &Config,
     rulings: &[Ruling],
     connected: &[Connected],
     fib: &Fib,
     links: &Links,
+    mtu: impl Fn(ConnId) -> Option<u32>,
 ) -> Wanted {
     let own: Vec<Prefix> = config.own_prefixes().iter().map(|own| own.prefix).collect();
     let here: Vec<Prefix> = (own.iter().copied())
@@ -43,11 +45,11 @@ pub fn wanted(
     let remote = rulings.iter().map(|ruling| ruling.prefix);
     let standing = remote.filter(|prefix| !here.iter().any(|near| near.overlaps(prefix)));
     let (v4, v6) = (links.own_v4_in(&own), links.own_v6_in(&own));
-    let through = |prefix: &Prefix| RouteState::Tunnel { prefsrc: if prefix.is_ipv4() { v4 } else { v6 } };
-    standing
-        .map(|prefix| (prefix, RouteState::Unreachable))
-        .chain(fib.routes.keys().map(|prefix| (*prefix, through(prefix))))
-        .collect()
+    let through = |(prefix, (_, conn)): (&Prefix, &(GatewayId, ConnId))| {
+        let prefsrc = if prefix.is_ipv4() { v4 } else { v6 };
+        (*prefix, RouteState::Tunnel { prefsrc, mtu: mtu(*conn) })
+    };
+    standing.map(|prefix| (prefix, RouteState::Unreachable)).chain(fib.routes.iter().map(through)).collect()
 }
 
 /// Makes the kernel follow `wishes` until `stop`, or until nobody wishes any more.

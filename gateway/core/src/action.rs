@@ -72,6 +72,16 @@ pub enum Action {
         conn: ConnId,
         /// What the echo must repeat.
         probe: u64,
+        /// Bytes of the whole outer IP packet, which must not be fragmented; `None`: as short as it is.
+        size: Option<u16>,
+    },
+    /// The largest outer IP packet that is known to reach the peer whole has changed. Before the first time it
+    /// is 1280 bytes; it outlives sessions.
+    PathMtu {
+        /// The peer.
+        peer: GatewayId,
+        /// Bytes, IP header included.
+        size: u16,
     },
     /// Swap in a new forwarding table. Only when it differs from the last.
     Publish(Fib),

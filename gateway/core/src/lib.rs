@@ -3,7 +3,7 @@
 //! (`drive.rs` of the gateway) carries out the [`Action`]s.
 //!
 //! Reading order: [`membership`], [`mesh`] (what goes in and comes out), `tunnel` (one peer), `session`
-//! (one handshake), `dial`, `liveness`, `claims` and `rib`, then [`message`] (the control stream).
+//! (one handshake), `dial`, `liveness`, `path_mtu`, `claims` and `rib`, then [`message`] (the control stream).
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ mod claims;
 mod context;
 mod dial;
 mod liveness;
+mod path_mtu;
 mod rib;
 mod rng;
 mod session;

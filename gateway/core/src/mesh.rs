@@ -140,6 +140,13 @@ impl Mesh {
         self.on_conn(conn, |tunnel, context| tunnel.echoed(context, conn, probe, now));
     }
 
+    /// The peer of a session has moved to another address, and so its packets take another way. `session` is
+    /// our index.
+    pub fn handle_moved(&mut self, session: SessionIndex, now: Instant) {
+        let Some(conn) = self.context.session(session) else { return };
+        self.on_conn(conn, |tunnel, _| tunnel.path_changed(conn, now));
+    }
+
     /// Our own certificate changed: every tunnel that we can dial gets a new session, paced.
     pub fn handle_identity_changed(&mut self, now: Instant) {
         self.on_all(|tunnel, context| tunnel.renew_soon(context, now));

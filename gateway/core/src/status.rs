@@ -40,6 +40,8 @@ pub struct TunnelStatus {
     pub since: Duration,
     /// Smoothed round trip of the data path, once a probe was echoed.
     pub rtt: Option<Duration>,
+    /// Bytes of the largest outer IP packet that is known to reach the peer whole.
+    pub path_mtu: u16,
     /// Why the last session or attempt ended, for an operator; kept while the tunnel is up.
     pub last_error: Option<String>,
     /// Organizations whose records differ between the two ends, by the peer's last word on the session in

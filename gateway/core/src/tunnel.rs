@@ -1,8 +1,8 @@
 //! [`Tunnel`]: the relation with one peer, carried by one session at a time.
 //!
 //! This file owns what comes in and how sessions end. How they start stands in `greeting`, which of them
-//! wins in `choice`, what happens by time in `timing`, what is announced in `telling`, what operators see in
-//! `report`.
+//! wins in `choice`, what happens by time in `timing`, how large its packets may be in `path`, what is announced in
+//! `telling`, what operators see in `report`.
 //!
 //! Invariants: `active` is a session that is up; a session of a dead daemon (an older boot id) is never up
 //! beside one of the running daemon; a peer has a bounded number of sessions, half-open ones included. A
@@ -10,6 +10,7 @@
 
 mod choice;
 mod greeting;
+mod path;
 mod report;
 mod telling;
 mod timing;
@@ -22,6 +23,7 @@ use ringway_config::{GatewayId, OrgId, Prefix, SiteId};
 use crate::boots::Boots;
 use crate::context::Context;
 use crate::dial::Dialler;
+use crate::path_mtu::PathMtu;
 use crate::session::{Live, Session};
 use crate::{Action, Alarm, ByeCode, ConnId, DialId, FieldError, GatewayInfo, Kind, Message};
 
@@ -38,6 +40,7 @@ pub(crate) struct Tunnel {
     /// The session that routes use.
     active: Option<ConnId>,
     dialler: Dialler,
+    path_mtu: PathMtu,
     boots: Boots,
     /// Highest session number that was used or heard of.
     newest: u64,
@@ -56,6 +59,7 @@ impl Tunnel {
             sessions: BTreeMap::new(),
             active: None,
             dialler: Dialler::new(info.endpoints),
+            path_mtu: PathMtu::new(now),
             boots: Boots::default(),
             newest: 0,
             since: now,
@@ -126,6 +130,9 @@ impl Tunnel {
 
     /// An authenticated packet came back on the session.
     pub(crate) fn echoed(&mut self, context: &mut Context, conn: ConnId, probe: u64, now: Instant) {
+        if self.path_answered(context, conn, probe, now) {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(&conn).filter(|session| session.is_up()) else { return };
         let first = !session.proved();
         let ours = session.live_mut().is_some_and(|live| live.liveness.echoed(probe, now));

@@ -28,7 +28,7 @@ impl ControlSink for Ignore {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, number, listen, peer] = &arguments[..] else { return Err("pipe <1|2> <listen> <peer>".into()) };
+    let [_, number, listen, remote] = &arguments[..] else { return Err("pipe <1|2> <listen> <peer>".into()) };
     let here: u8 = number.parse()?;
     let there = 3 - here;
     let aead = match std::env::var("AEAD").as_deref() {
@@ -37,12 +37,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => Aead::Aes128Gcm,
     };
 
-    let counters = Arc::new(Counters::new());
+    let peer = Arc::new(Peer::new());
+    peer.set_path_mtu(1500);
     let secret = |number: u8| Secret::new([number; 48]);
-    let path = Path::new(peer.parse()?, None);
-    let outgoing = Arc::new(Outgoing::new(there.into(), aead, &secret(there), path, counters.clone()));
+    let path = Path::new(remote.parse()?, None);
+    let outgoing = Arc::new(Outgoing::new(there.into(), aead, &secret(there), path, peer.clone()));
     let incoming =
-        Arc::new(Incoming::new(here.into(), aead, &secret(here), SiteNo(there.into()), counters.clone()));
+        Arc::new(Incoming::new(here.into(), aead, &secret(here), SiteNo(there.into()), peer.clone()));
     incoming.answer_through(outgoing.clone());
     let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
     builder.incoming(incoming);
@@ -67,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Dataplane::start(Arc::new(tun.build_sync()?), Arc::new(socket), snapshot, own.clone(), Ignore)?;
     io::stdin().read_to_end(&mut Vec::new())?;
     dataplane.stop();
-    for (whose, counters) in [("peer", counters), ("gateway", own)] {
+    for (whose, counters) in [("peer", peer.counters()), ("gateway", &own)] {
         let counts = counters.snapshot();
         let drops: Vec<_> = counts.drops().filter(|(_, count)| *count > 0).collect();
         println!("{whose}: tx {} rx {} packets, drops {drops:?}", counts.tx_packets, counts.rx_packets);

@@ -56,7 +56,7 @@ reasons! {
     Destination = "destination",
     /// Received: the TUN device refused the packet.
     TunWrite = "tun_write",
-    /// Received: more probes than the echo budget of the session answers.
+    /// Received: more probes or echoes than the budget of the peer allows.
     EchoLimit = "echo_limit",
     /// Received: the queue towards QUIC was full.
     QuicQueueFull = "quic_queue_full",

@@ -16,13 +16,14 @@
 //!
 //! Per packet it takes no lock, allocates nothing of its own and logs nothing.
 //!
-//! Reading order: `header`, `keys`, `replay`, `session`, `ip`, `snapshot`, `admit`, `egress`; `transport`,
-//! `checksum`, `offload`, `split`, `coalesce`; then the threads: `dataplane`, `send`, `receive`. What is fast, and
+//! Reading order: `header`, `keys`, `replay`, `peer`, `session`, `ip`, `snapshot`, `admit`, `egress`; `transport`,
+//! `checksum`, `offload`, `split`, `coalesce`, `mss`; then the threads: `dataplane`, `send`, `receive`. What is fast, and
 //! why: PERFORMANCE.md.
 
 #![deny(unsafe_code)]
 
 mod admit;
+mod budget;
 mod checksum;
 mod coalesce;
 mod counters;
@@ -30,12 +31,15 @@ mod counters;
 mod craft;
 mod dataplane;
 mod egress;
+mod fragment;
 mod halt;
 mod header;
 mod ip;
 mod keys;
 mod link;
+mod mss;
 mod offload;
+mod peer;
 mod probe;
 mod receive;
 mod replay;
@@ -57,7 +61,8 @@ pub use egress::route;
 pub use header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD, PARTIAL_CHECKSUM, TAG_LEN};
 pub use keys::{Aead, EXPORTER_LABEL, KeyContext, Role, Secret};
 pub use link::configure_socket;
-pub use probe::send_probe;
+pub use peer::Peer;
+pub use probe::{send_padded_probe, send_probe};
 pub use replay::WINDOW;
 pub use session::{Incoming, Outgoing, Path};
 pub use sink::{ControlSink, Event};

@@ -3,15 +3,21 @@
 //! Owns the socket's options and the way a sendmsg(2) is put together; not what is in a datagram, nor what
 //! a failed send means for whom.
 //!
+//! Packets leave whole, with Don't Fragment set, and the kernel's own idea of the path MTU, which anybody can give
+//! it by a forged ICMP message, is not asked (IP_PMTUDISC_PROBE, ip(7)). What is longer than the path takes goes
+//! in fragments: over IPv4 the socket is told to allow that for the time of one send, over IPv6 `fragment` makes them.
+//!
 //! The socket may be IPv4, IPv6 or both (an IPv6 socket that takes mapped addresses): everybody else sees
 //! plain addresses only.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Mutex, PoisonError};
 
 use socket2::{MsgHdr, SockAddr, SockRef};
 
 use crate::counters::DropReason;
+use crate::fragment;
 use crate::session::Path;
 use crate::sys::control::{Control, Told};
 use crate::sys::{option, receive};
@@ -24,6 +30,10 @@ pub(crate) const MAX_SEND: usize = 65_000;
 
 /// Room for the bursts of several peers; the kernel doubles it for its own accounting.
 const SOCKET_BUFFER: i32 = 4 << 20;
+
+/// Held while the socket lets IPv4 packets be fragmented: a padded probe that left meanwhile would prove nothing. Never
+/// taken for what fits the path.
+static FRAGMENTING: Mutex<()> = Mutex::new(());
 
 /// The UDP socket, seen by one thread.
 pub(crate) struct Link<'a> {
@@ -57,6 +67,24 @@ impl<'a> Link<'a> {
         }
     }
 
+    /// Sends one datagram that is too long for the path in fragments. `id` shall not repeat soon.
+    pub(crate) fn send_in_fragments(&self, path: &Path, payload: &[u8], id: u32) -> io::Result<()> {
+        if path.remote().is_ipv6() {
+            return fragment::send(&self.socket, path, payload, id);
+        }
+        let _held = FRAGMENTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = |mode| option::set(&*self.socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, mode);
+        let sent = set(libc::IP_PMTUDISC_DONT).and_then(|()| self.send(path, payload, None));
+        set(libc::IP_PMTUDISC_PROBE)?;
+        sent
+    }
+
+    /// Sends one datagram that must not be fragmented, whatever others are.
+    pub(crate) fn send_whole(&self, path: &Path, payload: &[u8]) -> io::Result<()> {
+        let _held = FRAGMENTING.lock().unwrap_or_else(PoisonError::into_inner);
+        self.send(path, payload, None)
+    }
+
     /// Receives what is there, without waiting: see [`receive::receive`].
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Told)> {
         receive::receive(&self.socket, buffer)
@@ -82,10 +110,7 @@ pub(crate) fn lost_by(error: &io::Error) -> Option<DropReason> {
 
 /// Prepares the UDP socket of a gateway, before it is bound or after: the mark that keeps its packets off
 /// the TUN device's routes, large buffers, joined receives (UDP_GRO), and telling of local addresses and
-/// ECN bits.
-///
-/// For as long as the tunnel's MTU is fixed, outer packets may be fragmented: no Don't Fragment bit, and the
-/// kernel heeds the path MTU it has learned. The tunnel's own path MTU discovery will change that to probing.
+/// ECN bits. Packets leave whole: the tunnel itself finds out how long they may be.
 pub fn configure_socket(socket: &UdpSocket, mark: u32) -> io::Result<()> {
     let v6 = socket.local_addr()?.is_ipv6();
     SockRef::from(socket).set_mark(mark)?;
@@ -95,11 +120,11 @@ pub fn configure_socket(socket: &UdpSocket, mark: u32) -> io::Result<()> {
     option::set(socket, libc::SOL_UDP, libc::UDP_GRO, 1)?;
     // An IPv6 socket carries IPv4 packets too, with IPv4's options for the type of service.
     option::set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
-    option::set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
+    option::set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)?;
     if v6 {
         option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
         option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
-        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)?;
+        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
     } else {
         option::set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
     }

@@ -70,14 +70,28 @@ pub fn send_probe(
     send(&Link::of(socket)?, outgoing, Probe::Ask(token), &path)
 }
 
+/// Sends a probe that makes an outer IP packet of `size` bytes, which reaches the peer whole or not at all. Any
+/// thread may. Errors: as of [`send_probe`], and `EMSGSIZE` if already the link takes less.
+pub fn send_padded_probe(socket: &UdpSocket, outgoing: &Outgoing, token: u64, size: u16) -> io::Result<()> {
+    let path = outgoing.path();
+    let len = usize::from(size).saturating_sub(path.headers()).max(PAYLOAD_LEN + OVERHEAD);
+    let datagram = seal(outgoing, Probe::Ask(token), len)?;
+    Link::of(socket)?.send_whole(&path, &datagram)
+}
+
 /// Seals and sends one type-2 packet.
 pub(crate) fn send(link: &Link<'_>, outgoing: &Outgoing, probe: Probe, path: &Path) -> io::Result<()> {
+    link.send(path, &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?, None)
+}
+
+/// A sealed type-2 packet of `len` bytes.
+fn seal(outgoing: &Outgoing, probe: Probe, len: usize) -> io::Result<Vec<u8>> {
     let exhausted = |reason: DropReason| io::Error::new(io::ErrorKind::QuotaExceeded, reason.name());
-    let mut datagram = [0; PAYLOAD_LEN + OVERHEAD];
+    let mut datagram = vec![0; len];
     datagram[HEADER_LEN..HEADER_LEN + PAYLOAD_LEN].copy_from_slice(&probe.encode());
     let number = outgoing.reserve(1).map_err(exhausted)?;
     outgoing.seal(Kind::Probe, number, &mut datagram).map_err(exhausted)?;
-    link.send(path, &datagram, None)
+    Ok(datagram)
 }
 
 #[cfg(test)]

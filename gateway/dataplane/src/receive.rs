@@ -23,6 +23,7 @@ use crate::counters::DropReason;
 use crate::dataplane::Shared;
 use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, TAG_LEN};
 use crate::link::{self, Link};
+use crate::mss;
 use crate::offload::OFFLOAD_LEN;
 use crate::probe::{self, Probe};
 use crate::session::{Incoming, Path};
@@ -197,6 +198,11 @@ impl<'a, S: ControlSink> Receive<'a, S> {
             return Err(DropReason::Malformed);
         }
         session.counters().received(packet.len());
+        if let Some(transport) = transport.filter(|transport| mss::applies_to(packet, transport))
+            && let Some(back) = session.answer()
+        {
+            mss::clamp(&mut datagram[payload.clone()], &transport, checksum, back.room());
+        }
         // The header was read: the TUN device's takes its place.
         batch.joined.push(&mut datagram[payload.start - OFFLOAD_LEN..payload.end], checksum, transport);
         Ok(())
@@ -223,12 +229,15 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         let Arrival { from, to, at } = *arrival;
         match Probe::decode(payload)? {
             Probe::Echo(probe) => {
+                if !session.peer().may_be_heard(at) {
+                    return Err(DropReason::EchoLimit);
+                }
                 self.offer(session, Event::Echo { index: session.index(), probe, from, to });
                 Ok(())
             }
             Probe::Ask(probe) => {
                 let answer =
-                    session.answer().filter(|_| session.may_echo(at)).ok_or(DropReason::EchoLimit)?;
+                    session.answer().filter(|_| session.peer().may_echo(at)).ok_or(DropReason::EchoLimit)?;
                 let sent = probe::send(&self.link, &answer, Probe::Echo(probe), &Path::new(from, to));
                 sent.or_else(|error| link::lost_by(&error).map_or(Ok(()), Err))
             }

@@ -8,6 +8,10 @@
 //! ```
 //! The pieces of one super-packet share their addresses, so that checking the whole checks all. Nothing waits
 //! for more to come: when the device is empty, the train leaves.
+//!
+//! The kernel's routes know how long packets to a peer may be: it has fragmented, or answered by ICMP, what
+//! is longer. What comes all the same (the path has just shrunk, or takes less than the 1280 bytes of IPv6) goes on,
+//! TCP in shorter segments and everything else in outer fragments.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -19,6 +23,7 @@ use crate::dataplane::Shared;
 use crate::egress::route;
 use crate::header::Checksum;
 use crate::link::Link;
+use crate::mss;
 use crate::offload::{OFFLOAD_LEN, Offload, Sum};
 use crate::receive::BACK_OFF;
 use crate::session::Outgoing;
@@ -107,12 +112,13 @@ impl<'a> Send<'a> {
     ) -> Result<(), (DropReason, usize)> {
         let Some(cut) = &offload.cut else {
             let checksum = settle(packet, offload.checksum).map_err(|reason| (reason, 1))?;
+            clamp(packet, checksum, session);
             let number = session.reserve(1).map_err(|reason| (reason, 1))?;
             let write = |slot: &mut [u8]| slot.copy_from_slice(packet);
             let what = (checksum, packet.len());
             return self.train.load(&self.link, session, number, what, write).map_err(|reason| (reason, 1));
         };
-        let mut split = Split::new(packet, cut).map_err(|reason| (reason, 1))?;
+        let mut split = Split::new(packet, cut, session.room()).map_err(|reason| (reason, 1))?;
         let count = split.count();
         let first = session.reserve(count).map_err(|reason| (reason, count))?;
         for (at, number) in (0..count).zip(first..) {
@@ -123,6 +129,14 @@ impl<'a> Send<'a> {
                 .map_err(|reason| (reason, count - at))?;
         }
         Ok(())
+    }
+}
+
+/// What the near end of a new connection takes comes back by the peer's tunnel, which is no wider than ours.
+fn clamp(packet: &mut [u8], checksum: Checksum, session: &Outgoing) {
+    let syn = Transport::locate(packet).filter(|transport| mss::applies_to(packet, transport));
+    if let Some(transport) = syn {
+        mss::clamp(packet, &transport, checksum, session.room());
     }
 }
 

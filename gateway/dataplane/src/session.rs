@@ -6,7 +6,6 @@
 //! Phases go by count alone: phase p carries the packet numbers p·2²⁶ to (p+1)·2²⁶ − 1, so that both ends
 //! know from the number which key a packet belongs to, and the phase byte is a check.
 
-mod budget;
 mod incoming;
 mod outgoing;
 mod phases;
@@ -31,19 +30,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::counters::{Counters, DropReason};
+    use crate::counters::DropReason;
     use crate::header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD};
     use crate::keys::{Aead, Secret};
+    use crate::peer::Peer;
     use crate::snapshot::SiteNo;
 
     const PAYLOAD: &[u8] = b"ringway";
     const PACKET: Kind = Kind::Packet(Checksum::Complete);
 
     fn pair() -> (Outgoing, Incoming) {
-        let (secret, counters) = (Secret::new([7; 48]), Arc::new(Counters::new()));
+        let (secret, peer) = (Secret::new([7; 48]), Arc::new(Peer::new()));
         let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
-        let outgoing = Outgoing::new(9, Aead::Aes128Gcm, &secret, path, counters.clone());
-        (outgoing, Incoming::new(9, Aead::Aes128Gcm, &secret, SiteNo(1), counters))
+        let outgoing = Outgoing::new(9, Aead::Aes128Gcm, &secret, path, peer.clone());
+        (outgoing, Incoming::new(9, Aead::Aes128Gcm, &secret, SiteNo(1), peer))
     }
 
     /// Skips to packet `number` and seals it.

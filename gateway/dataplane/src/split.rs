@@ -37,8 +37,9 @@ pub(crate) struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    /// A super-packet that `ip` has let through. Error: [`DropReason::Malformed`], if it is not what `cut` says.
-    pub(crate) fn new(packet: &'a mut [u8], cut: &Cut) -> Result<Split<'a>, DropReason> {
+    /// A super-packet that `ip` has let through. TCP, which knows no boundaries, is cut into pieces of at most
+    /// `room` bytes. Error: [`DropReason::Malformed`], if it is not what `cut` says.
+    pub(crate) fn new(packet: &'a mut [u8], cut: &Cut, room: usize) -> Result<Split<'a>, DropReason> {
         let transport = Transport::locate(packet)
             .filter(|transport| Pieces::of(transport) == cut.pieces && cut.size > 0)
             .ok_or(DropReason::Malformed)?;
@@ -51,13 +52,13 @@ impl<'a> Split<'a> {
             headers[10..12].fill(0);
             header_sum = sum(&headers[..transport.start]);
         }
-        let (mut first_sequence, mut flags) = (0, 0);
+        let (mut first_sequence, mut flags, mut size) = (0, 0, cut.size);
         if transport.protocol == Protocol::Tcp {
+            size = size.min(room.saturating_sub(transport.payload).max(1));
             let tcp = &headers[transport.start..];
             first_sequence = tcp[4..8].iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
             flags = tcp[13];
         }
-        let size = cut.size;
         Ok(Split {
             headers,
             payload,
@@ -137,8 +138,8 @@ mod tests {
     }
 
     /// All pieces of a super-packet, if it is one.
-    fn split(packet: &mut [u8], cut: &Cut) -> Option<Vec<Vec<u8>>> {
-        let mut split = Split::new(packet, cut).ok()?;
+    fn split(packet: &mut [u8], cut: &Cut, room: usize) -> Option<Vec<Vec<u8>>> {
+        let mut split = Split::new(packet, cut, room).ok()?;
         let count = split.count();
         let piece = |at| {
             let mut out = vec![0xee; split.len(at)];
@@ -151,11 +152,12 @@ mod tests {
     proptest! {
         #[test]
         fn the_pieces_are_the_packets_that_a_host_without_offload_would_send(
-            shape in any_shape(), len in 1usize..20_000, size in 48usize..9000, seed: u8,
+            shape in any_shape(), len in 1usize..20_000, size in 48usize..9000, room in 1000usize..9000, seed: u8,
         ) {
             let payload: Vec<u8> = (0..len).map(|at| (at as u8).wrapping_mul(31) ^ seed ^ (at >> 8) as u8).collect();
             let cut = Cut { pieces: pieces_of(&shape), header_len: shape.headers(), size };
-            let pieces = split(&mut shape.packet(&payload), &cut).unwrap();
+            let pieces = split(&mut shape.packet(&payload), &cut, room).unwrap();
+            let size = if shape.tcp { size.min(room - shape.headers()) } else { size };
             let last = len.div_ceil(size) - 1;
             prop_assert_eq!(pieces.len(), last + 1);
             for (at, (mut piece, chunk)) in pieces.into_iter().zip(payload.chunks(size)).enumerate() {
@@ -192,7 +194,7 @@ mod tests {
                 }
             }
             for pieces in [Pieces::TcpV4, Pieces::TcpV6, Pieces::Udp] {
-                let _ = split(&mut packet.clone(), &Cut { pieces, header_len, size });
+                let _ = split(&mut packet.clone(), &Cut { pieces, header_len, size }, 1000);
             }
         }
     }

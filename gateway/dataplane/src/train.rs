@@ -2,7 +2,7 @@
 //!
 //! Owns the buffer that packets are sealed in, which datagrams may travel together, and what is done and
 //! counted when the kernel refuses: a train that cannot be cut goes car by car, so that nothing is lost by
-//! having been joined.
+//! having been joined. A packet that does not fit the path goes alone, in fragments.
 //!
 //! ```text
 //!  loading ─► takes? ─► slot: packet written ─► couple: sealed ─► ... ─► leave
@@ -50,13 +50,17 @@ impl Train {
         if len > MAX_SEND {
             return Err(DropReason::TooBig);
         }
-        if !self.takes(session, len) {
+        let fits = packet <= session.room();
+        if !fits || !self.takes(session, len) {
             self.leave(link);
         }
         let car = &mut self.bytes[self.len..self.len + len];
         write(&mut car[HEADER_LEN..len - TAG_LEN]);
         session.seal(Kind::Packet(checksum), number, car)?;
         self.couple(session, len);
+        if !fits {
+            self.leave_in_fragments(link);
+        }
         Ok(())
     }
 
@@ -79,29 +83,52 @@ impl Train {
         self.count += 1;
     }
 
+    /// The same for one packet that is too long for the path.
+    fn leave_in_fragments(&mut self, link: &Link<'_>) {
+        (self.count, self.len) = (0, 0);
+        let Some(session) = self.session.take() else { return };
+        let bytes = &self.bytes[..self.first];
+        told(&session, 1, self.first, link.send_in_fragments(&session.path(), bytes, id_of(bytes)));
+    }
+
     /// Sends and counts what was loaded.
     pub(crate) fn leave(&mut self, link: &Link<'_>) {
         let (len, count) = (std::mem::take(&mut self.len), std::mem::take(&mut self.count));
         let Some(session) = self.session.take() else { return };
         let bytes = &self.bytes[..len];
         if count == 1 {
-            return told(&session, 1, len, link.send(&session.path(), bytes, None));
+            return alone(link, &session, bytes);
         }
         let sent = link.send(&session.path(), bytes, u16::try_from(self.first).ok());
         match sent.as_ref().err().and_then(io::Error::raw_os_error) {
-            // EIO: the device cannot checksum the pieces. The others: a piece is larger than the path takes
-            // in one frame; alone it will be fragmented.
+            // EIO: the device cannot checksum the pieces. The others: the link has become too small for a piece;
+            // alone it will be fragmented.
             Some(error @ (libc::EIO | libc::EINVAL | libc::EMSGSIZE)) => {
                 if error == libc::EIO {
                     self.most = 1;
                 }
                 for car in bytes.chunks(self.first) {
-                    told(&session, 1, car.len(), link.send(&session.path(), car, None));
+                    alone(link, &session, car);
                 }
             }
             _ => told(&session, count, len, sent),
         }
     }
+}
+
+/// Sends one datagram, in fragments if the link has become too small for it.
+fn alone(link: &Link<'_>, session: &Outgoing, bytes: &[u8]) {
+    let path = session.path();
+    let sent = link.send(&path, bytes, None).or_else(|error| match error.raw_os_error() {
+        Some(libc::EMSGSIZE) => link.send_in_fragments(&path, bytes, id_of(bytes)),
+        _ => Err(error),
+    });
+    told(session, 1, bytes.len(), sent);
+}
+
+/// What tells the fragments of a sealed packet from others': the low half of its number.
+fn id_of(bytes: &[u8]) -> u32 {
+    bytes[12..HEADER_LEN].iter().fold(0, |id, byte| id << 8 | u32::from(*byte))
 }
 
 /// Counts what the kernel told of `count` datagrams.
@@ -119,14 +146,14 @@ fn told(session: &Outgoing, count: usize, bytes: usize, sent: io::Result<()>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::Counters;
     use crate::keys::{Aead, Secret};
+    use crate::peer::Peer;
     use crate::session::Path;
 
     fn session() -> Arc<Outgoing> {
         let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
         let secret = Secret::new([7; 48]);
-        Arc::new(Outgoing::new(9, Aead::Aes128Gcm, &secret, path, Arc::new(Counters::new())))
+        Arc::new(Outgoing::new(9, Aead::Aes128Gcm, &secret, path, Arc::new(Peer::new())))
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct TunnelReport {
     pub since: String,
     /// Last round trip of a probe on the data path, µs.
     pub rtt_us: Option<u64>,
+    /// Bytes of the largest outer IP packet that is known to reach the peer whole.
+    pub path_mtu: u16,
     /// Sealed bytes sent, headers included.
     pub tx_bytes: u64,
     /// Opened bytes received, headers included.

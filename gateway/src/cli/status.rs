@@ -43,7 +43,7 @@ fn text(report: &Report) -> String {
 }
 
 fn tunnels(report: &Report) -> String {
-    let mut table = Table::new(["TUNNEL", "STATE", "SINCE", "RTT", "SENT", "RECEIVED", "NOTE"]);
+    let mut table = Table::new(["TUNNEL", "STATE", "SINCE", "RTT", "PATH MTU", "SENT", "RECEIVED", "NOTE"]);
     for tunnel in &report.tunnels {
         let mut notes = Vec::new();
         notes.extend(tunnel.last_error.as_ref().filter(|_| tunnel.state != "up").cloned());
@@ -62,6 +62,7 @@ fn tunnels(report: &Report) -> String {
             tunnel.state.clone(),
             tunnel.since.clone(),
             rtt,
+            tunnel.path_mtu.to_string(),
             bytes(tunnel.tx_bytes),
             bytes(tunnel.rx_bytes),
             notes.join("; "),
@@ -140,6 +141,7 @@ mod tests {
                 state: "down".into(),
                 since: "2026-01-01T00:00:00Z".into(),
                 rtt_us: None,
+                path_mtu: 1280,
                 tx_bytes: 0,
                 rx_bytes: 1_500,
                 drops: BTreeMap::from([("source".into(), 3)]),

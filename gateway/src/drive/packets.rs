@@ -1,5 +1,5 @@
-//! The data plane as the drive sees it: makes the tables that packets are looked up in, and keeps each
-//! peer's counters across its sessions. Looks nothing up and moves no packet itself.
+//! The data plane as the drive sees it: makes the tables that packets are looked up in, and keeps what
+//! outlives a peer's sessions. Looks nothing up and moves no packet itself.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ringway_config::{Connected, GatewayId, OrgId, Prefix, SiteId};
 use ringway_core::{Fib, Membership};
-use ringway_dataplane::{Counters, SiteNo, Snapshot, SnapshotBuilder};
+use ringway_dataplane::{Counters, Peer, SiteNo, Snapshot, SnapshotBuilder};
 
 use super::sessions::Sessions;
 
@@ -17,7 +17,7 @@ pub struct Packets {
     socket: Arc<UdpSocket>,
     tables: Arc<ArcSwap<Snapshot>>,
     own: Arc<Counters>,
-    peers: BTreeMap<GatewayId, Arc<Counters>>,
+    peers: BTreeMap<GatewayId, Arc<Peer>>,
     sites: BTreeMap<(OrgId, SiteId), SiteNo>,
     local: Vec<Prefix>,
 }
@@ -50,12 +50,12 @@ impl Packets {
         &self.own
     }
 
-    /// The counters of `peer`, the same for all its sessions.
-    pub(super) fn counters(&mut self, peer: &GatewayId) -> Arc<Counters> {
+    /// What all sessions with `peer` share.
+    pub(super) fn peer(&mut self, peer: &GatewayId) -> Arc<Peer> {
         self.peers.entry(peer.clone()).or_default().clone()
     }
 
-    /// Counters of peers that are members no longer are forgotten.
+    /// Peers that are members no longer are forgotten.
     pub(super) fn retain(&mut self, membership: &Membership) {
         self.peers.retain(|peer, _| membership.gateways.contains_key(peer));
     }

@@ -41,8 +41,8 @@ impl State {
     }
 
     fn tunnel(&mut self, tunnel: TunnelStatus, now: SystemTime) -> TunnelReport {
-        let counters = self.drive.packets.counters(&tunnel.peer);
-        let counts = counters.snapshot();
+        let peer = self.drive.packets.peer(&tunnel.peer);
+        let counts = peer.counters().snapshot();
         TunnelReport {
             org: tunnel.peer.org.to_string(),
             peer: tunnel.peer.to_string(),
@@ -54,9 +54,10 @@ impl State {
             .into(),
             since: rfc3339(now - tunnel.since),
             rtt_us: tunnel.rtt.map(|rtt| rtt.as_micros() as u64),
+            path_mtu: tunnel.path_mtu,
             tx_bytes: counts.tx_bytes,
             rx_bytes: counts.rx_bytes,
-            drops: drops(&counters),
+            drops: drops(peer.counters()),
             last_error: tunnel.last_error,
             refused: reasons(&tunnel.refused),
             refused_by_peer: reasons(&tunnel.refused_by_peer),

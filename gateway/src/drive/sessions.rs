@@ -11,9 +11,7 @@ use quinn::Connection;
 use ringway_config::{GatewayId, ZoneName};
 use ringway_core::{ConnId, Message, Role, SessionIndex};
 use ringway_dataplane as dataplane;
-use ringway_dataplane::{
-    Aead, Counters, EXPORTER_LABEL, Incoming, KeyContext, Outgoing, Path, Secret, SiteNo,
-};
+use ringway_dataplane::{Aead, EXPORTER_LABEL, Incoming, KeyContext, Outgoing, Path, Peer, Secret, SiteNo};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -124,21 +122,21 @@ impl Sessions {
         conn: ConnId,
         direction: Direction,
         site: SiteNo,
-        counters: Arc<Counters>,
+        peer: Arc<Peer>,
     ) {
         let Some(session) = self.table.get_mut(&conn) else { return };
         let sender = opposite(session.role);
         let Some(secret) = session.secret(sender, &self.domain, &self.me, direction) else { return };
         let Direction { index, aead } = direction;
-        session.incoming = Some(Arc::new(Incoming::new(index, aead, &secret, site, counters)));
+        session.incoming = Some(Arc::new(Incoming::new(index, aead, &secret, site, peer)));
     }
 
     /// Derives the keys that seal for the peer; probes are answered from now on.
-    pub(super) fn install_sealing(&mut self, conn: ConnId, direction: Direction, counters: Arc<Counters>) {
+    pub(super) fn install_sealing(&mut self, conn: ConnId, direction: Direction, peer: Arc<Peer>) {
         let Some(session) = self.table.get_mut(&conn) else { return };
         let Some(secret) = session.secret(session.role, &self.domain, &self.me, direction) else { return };
         let Direction { index, aead } = direction;
-        let outgoing = Arc::new(Outgoing::new(index, aead, &secret, session.path(), counters));
+        let outgoing = Arc::new(Outgoing::new(index, aead, &secret, session.path(), peer));
         if let Some(incoming) = &session.incoming {
             incoming.answer_through(outgoing.clone());
         }
@@ -181,10 +179,14 @@ impl Sessions {
         }
     }
 
-    pub(super) fn probe(&self, conn: ConnId, probe: u64, socket: &UdpSocket) {
-        if let Some(outgoing) = self.table.get(&conn).and_then(|session| session.outgoing.as_ref()) {
+    /// Sends a probe; one that makes an outer packet of `size` bytes, if given.
+    pub(super) fn probe(&self, conn: ConnId, probe: u64, size: Option<u16>, socket: &UdpSocket) {
+        if let Some(outgoing) = self.outgoing(conn) {
             // A probe that could not be sent is a probe that is not answered.
-            let _ = dataplane::send_probe(socket, outgoing, probe, None);
+            let _ = match size {
+                Some(size) => dataplane::send_padded_probe(socket, outgoing, probe, size),
+                None => dataplane::send_probe(socket, outgoing, probe, None),
+            };
         }
     }
 
@@ -201,17 +203,24 @@ impl Sessions {
         }
     }
 
-    /// True if the echo answers a challenge of ours: the peer has moved there.
-    pub(super) fn answered(&mut self, index: u32, probe: u64, from: SocketAddr, to: Option<IpAddr>) -> bool {
-        let Some(session) = self.by_index(index) else { return false };
+    /// What the echo says if it answers a challenge of ours: whether the peer has moved there now.
+    pub(super) fn answered(
+        &mut self,
+        index: u32,
+        probe: u64,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+    ) -> Option<bool> {
         if probe & CHALLENGE == 0 {
-            return false;
+            return None;
         }
-        if session.challenged.take_if(|challenged| *challenged == (from, probe)).is_some() {
+        let session = self.by_index(index)?;
+        let moved = session.challenged.take_if(|challenged| *challenged == (from, probe)).is_some();
+        if moved {
             tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
             session.outgoing.iter().for_each(|outgoing| outgoing.move_to(Path::new(from, to)));
         }
-        true
+        Some(moved)
     }
 
     fn by_index(&mut self, index: u32) -> Option<&mut Session> {

@@ -3,8 +3,8 @@
 //! ```text
 //!   priority 0      local table                                  the kernel's
 //!   priority 4600   not fwmark MARK  ──►  table 4600             ours, IPv4 and IPv6
-//!                      10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 100      while a tunnel is up
-//!                      10.2.0.0/16 unreachable metric 4294967294             as long as it is wanted
+//!                      10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 100 mtu 1440   while a tunnel is up
+//!                      10.2.0.0/16 unreachable metric 4294967294                   as long as it is wanted
 //!   priority 32766  main table                                   the host's
 //! ```
 //!
@@ -17,6 +17,10 @@
 //! * The `unreachable` routes and the rule outlive the daemon, however it ends: fail closed. The next
 //!   [`Routes::sync`] takes them over; [`purge`] removes them.
 //! * Only routes of our table *and* protocol are ours; all others are left alone.
+//!
+//! A route through the TUN has the MTU of its tunnel. The kernel then does what a router must: it fragments IPv4
+//! that may be, and answers the rest by "fragmentation needed" (RFC 792) or "packet too big" (RFC 4443), from its
+//! own address, rate-limited, and never in answer to an ICMP error.
 //!
 //! Which prefixes are wanted, and that the own site's are not among them, is the caller's part.
 
@@ -51,6 +55,8 @@ pub enum RouteState {
         /// This host's own address inside the site's prefixes, as the source of its own packets; of the
         /// prefix's family. `None`: it has none, and cannot talk to the prefix itself.
         prefsrc: Option<IpAddr>,
+        /// Longest packet, bytes; `None`: the TUN's own MTU.
+        mtu: Option<u32>,
     },
     /// No tunnel: answer with ICMP "unreachable".
     Unreachable,

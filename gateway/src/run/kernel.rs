@@ -20,8 +20,9 @@ use crate::keeper::{Wanted, wanted};
 use crate::membership::{membership, policy};
 use crate::prepare::Prepared;
 
-/// MTU inside the tunnel: what fits a 1500-byte path over IPv6 (DESIGN.md 4.2, "Overhead").
-const TUNNEL_MTU: u16 = 1420;
+/// MTU of the device: what fits a 1500-byte path over IPv4 (DESIGN.md 4.2, "Overhead"). Each route has that of its
+/// own tunnel.
+const TUNNEL_MTU: u16 = 1440;
 
 /// The parts of the kernel that a gateway holds.
 pub(super) struct Kernel {
@@ -75,7 +76,7 @@ impl Restore {
         }
         let Prepared { config, rulings, connected, .. } = prepared;
         let links = Links::read(&config.tun).await?;
-        let wanted = wanted(config, rulings, connected, &Fib::default(), &links);
+        let wanted = wanted(config, rulings, connected, &Fib::default(), &links, |_| None);
         let mut routes = KernelRoutes::open(config.routes, tun)?;
         routes.sync(&wanted).await?;
         Ok((links, wanted, routes))

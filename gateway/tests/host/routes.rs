@@ -79,13 +79,13 @@ fn tidy(line: &str) -> String {
 }
 
 fn up(prefsrc: &str) -> RouteState {
-    RouteState::Tunnel { prefsrc: Some(prefsrc.parse().unwrap()) }
+    RouteState::Tunnel { prefsrc: Some(prefsrc.parse().unwrap()), mtu: Some(1440) }
 }
 
 const UNREACHABLE_V4: &str = "unreachable 10.2.0.0/16 proto 146 metric 4294967294";
 const UNREACHABLE_V6: &str = "unreachable fd00:2::/48 proto 146 metric 4294967294";
-const TUNNEL_V4: &str = "10.2.0.0/16 dev ringway0 proto 146 src 10.1.0.1 metric 100";
-const TUNNEL_V6: &str = "fd00:2::/48 dev ringway0 proto 146 src fd00:1::1 metric 100";
+const TUNNEL_V4: &str = "10.2.0.0/16 dev ringway0 proto 146 src 10.1.0.1 metric 100 mtu 1440";
+const TUNNEL_V6: &str = "fd00:2::/48 dev ringway0 proto 146 src fd00:1::1 metric 100 mtu 1440";
 
 #[test]
 fn a_tunnel_takes_both_families_and_its_loss_leaves_them_unreachable() {
@@ -117,8 +117,21 @@ fn a_new_own_address_replaces_the_route() {
     host.sync(&[("10.2.0.0/16", up("10.1.0.1"))]).unwrap();
     host.sync(&[("10.2.0.0/16", up("10.1.0.2"))]).unwrap();
     assert_eq!(host.table(), [&TUNNEL_V4.replace("10.1.0.1", "10.1.0.2"), UNREACHABLE_V4]);
-    host.sync(&[("10.2.0.0/16", RouteState::Tunnel { prefsrc: None })]).unwrap();
-    assert_eq!(host.table(), [&TUNNEL_V4.replace(" src 10.1.0.1", ""), UNREACHABLE_V4]);
+    host.sync(&[("10.2.0.0/16", RouteState::Tunnel { prefsrc: None, mtu: None })]).unwrap();
+    assert_eq!(
+        host.table(),
+        [&TUNNEL_V4.replace(" src 10.1.0.1", "").replace(" mtu 1440", ""), UNREACHABLE_V4]
+    );
+}
+
+#[test]
+fn another_mtu_replaces_the_route() {
+    let host = Host::new();
+    host.sync(&[("10.2.0.0/16", up("10.1.0.1")), ("fd00:2::/48", up("fd00:1::1"))]).unwrap();
+    let smaller = |source: &str| RouteState::Tunnel { prefsrc: source.parse().ok(), mtu: Some(1280) };
+    host.sync(&[("10.2.0.0/16", smaller("10.1.0.1")), ("fd00:2::/48", smaller("fd00:1::1"))]).unwrap();
+    let (v4, v6) = (TUNNEL_V4.replace("1440", "1280"), TUNNEL_V6.replace("1440", "1280"));
+    assert_eq!(host.table(), [&v4, UNREACHABLE_V4, &v6, UNREACHABLE_V6]);
 }
 
 #[test]
@@ -191,7 +204,7 @@ fn one_refused_route_does_not_hold_up_the_others() {
     let host = Host::new();
     let error = host.sync(&[("10.2.0.0/16", up("10.99.0.1")), ("10.3.0.0/16", up("10.1.0.1"))]).unwrap_err();
     let RoutesError::Refused { refused, route, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(route, "10.2.0.0/16 src 10.99.0.1");
+    assert_eq!(route, "10.2.0.0/16 src 10.99.0.1 mtu 1440");
     assert_eq!(*refused, ["10.2.0.0/16".parse::<Prefix>().unwrap()]);
     let third = |route: &str| route.replace("10.2.", "10.3.");
     assert_eq!(host.table(), [&third(TUNNEL_V4), UNREACHABLE_V4, &third(UNREACHABLE_V4)]);

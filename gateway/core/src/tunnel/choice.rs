@@ -31,6 +31,9 @@ impl Tunnel {
         };
         self.active = Some(active);
         context.changed |= before != self.active;
+        if before != self.active {
+            self.path_mtu.resume(now);
+        }
         if ready {
             self.drain_all_but(best, context, now);
         }

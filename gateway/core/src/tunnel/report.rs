@@ -20,6 +20,7 @@ impl Tunnel {
             state: self.state(),
             since: now.saturating_duration_since(self.since),
             rtt: live.and_then(|live| live.liveness.rtt()),
+            path_mtu: self.path_mtu.size(),
             last_error: self.last_error.clone().or_else(|| self.waiting()),
             records_differ: live
                 .map(|live| differing(&context.membership.records, &live.records))

@@ -39,12 +39,13 @@ impl Tunnel {
         if self.dialler.is_due(now) {
             self.dial(context, now);
         }
+        self.ask_path(context, now);
     }
 
     /// When something is due.
     pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
         let sessions = self.sessions.values().map(|session| session.deadline(settings));
-        sessions.chain(self.dialler.deadline()).min()
+        sessions.chain(self.dialler.deadline()).chain(self.path_deadline()).min()
     }
 
     /// Dials at once. When a tunnel has lost its session, both ends know; the higher identity gives way a
@@ -143,7 +144,7 @@ impl Tunnel {
             Stage::Up(live) if live.liveness.is_due(now) => {
                 let probe = context.next_probe();
                 live.liveness.probe(probe, &context.settings, now);
-                context.act(Action::Probe { session: session.index, conn, probe });
+                context.act(Action::Probe { session: session.index, conn, probe, size: None });
             }
             Stage::Up(_) => {}
         }

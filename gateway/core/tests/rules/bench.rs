@@ -87,7 +87,7 @@ impl Bench {
             let first = self.actions.len();
             self.collect();
             for action in &self.actions[first..] {
-                if let Action::Probe { session, conn, probe } = action
+                if let Action::Probe { session, conn, probe, .. } = action
                     && echoing.contains(conn)
                 {
                     self.mesh.handle_echo(*session, *probe, self.now);

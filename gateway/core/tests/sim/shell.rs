@@ -39,12 +39,13 @@ impl World {
                 self.send(conn, Item::Closed);
                 self.close(node, conn);
             }
-            Action::Probe { conn, session, probe } => self.probe(conn, session, probe),
+            Action::Probe { conn, session, probe, .. } => self.probe(conn, session, probe),
             Action::Publish(fib) => self.nodes[node].fib = fib,
             Action::Alarm(alarm) => self.nodes[node].alarms.push(alarm.to_string()),
             Action::Drained => self.kill(node),
             Action::TunnelUp { .. } => self.nodes[node].ups += 1,
             Action::AbandonDial { .. }
+            | Action::PathMtu { .. }
             | Action::ZoneMessage { .. }
             | Action::TunnelMoved { .. }
             | Action::TunnelDown { .. } => {}

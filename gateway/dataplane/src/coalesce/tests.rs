@@ -38,7 +38,7 @@ fn cut(written: Written) -> Vec<Vec<u8>> {
         }
         return vec![packet];
     };
-    let mut split = Split::new(&mut packet, &cut).unwrap();
+    let mut split = Split::new(&mut packet, &cut, usize::MAX).unwrap();
     let count = split.count();
     let piece = |at| {
         let mut out = vec![0; split.len(at)];

@@ -14,21 +14,19 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::budget::Budget;
 use super::phases::Phases;
 use super::{Outgoing, phase_of};
+use crate::budget::Budget;
 use crate::counters::{Counters, DropReason};
 use crate::header::{HEADER_LEN, Header};
 use crate::keys::{Aead, Secret};
+use crate::peer::Peer;
 use crate::replay::Window;
 use crate::snapshot::SiteNo;
 
 /// Packets a second that are opened although they come from another address than the peer's: enough for
 /// probes and the first data after a change of address, too few to keep a core busy.
 const OFF_PATH_PER_SECOND: u64 = 64;
-
-/// Echoes a second: more than liveness, challenges and path MTU ever ask for.
-const ECHOES_PER_SECOND: u64 = 64;
 
 /// Reports a second of packets from another address.
 const REPORTS_PER_SECOND: u64 = 2;
@@ -40,26 +38,24 @@ pub struct Incoming {
     phases: ArcSwap<Phases>,
     window: Window,
     answer: ArcSwapOption<Outgoing>,
-    counters: Arc<Counters>,
+    peer: Arc<Peer>,
     proved: AtomicBool,
     off_path: Budget,
-    echoes: Budget,
     reports: Budget,
 }
 
 impl Incoming {
-    /// A session known by our `index`, whose sender is a gateway of `site`. `counters` are the peer's.
-    pub fn new(index: u32, aead: Aead, secret: &Secret, site: SiteNo, counters: Arc<Counters>) -> Incoming {
+    /// A session known by our `index`, whose sender is `peer`, a gateway of `site`.
+    pub fn new(index: u32, aead: Aead, secret: &Secret, site: SiteNo, peer: Arc<Peer>) -> Incoming {
         Incoming {
             index,
             site,
             phases: ArcSwap::from_pointee(Phases::new(aead, secret)),
             window: Window::new(),
             answer: ArcSwapOption::empty(),
-            counters,
+            peer,
             proved: AtomicBool::new(false),
             off_path: Budget::new(OFF_PATH_PER_SECOND),
-            echoes: Budget::new(ECHOES_PER_SECOND),
             reports: Budget::new(REPORTS_PER_SECOND),
         }
     }
@@ -79,9 +75,14 @@ impl Incoming {
         self.site
     }
 
+    /// Who seals.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// The peer's counters.
-    pub fn counters(&self) -> &Arc<Counters> {
-        &self.counters
+    pub fn counters(&self) -> &Counters {
+        self.peer.counters()
     }
 
     /// True once a packet has passed the AEAD and the control plane was told.
@@ -103,11 +104,6 @@ impl Incoming {
     pub(crate) fn expect_from(&self, from: SocketAddr, now: Duration) -> Result<bool, DropReason> {
         let on_path = self.answer.load().as_ref().is_none_or(|outgoing| outgoing.path().remote() == from);
         if on_path || self.off_path.take(now) { Ok(on_path) } else { Err(DropReason::OffPath) }
-    }
-
-    /// True if one more echo may be sent this second.
-    pub(crate) fn may_echo(&self, now: Duration) -> bool {
-        self.echoes.take(now)
     }
 
     /// True if one more packet from another address may be reported this second.

@@ -2,15 +2,22 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 
 use super::phases::Phases;
 use super::{PACKETS, phase_of};
 use crate::counters::{Counters, DropReason};
-use crate::header::{HEADER_LEN, Header, Kind, TAG_LEN};
+use crate::header::{HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
 use crate::keys::{Aead, Secret};
+use crate::peer::Peer;
+
+/// Bytes of a UDP header.
+const UDP: usize = 8;
+
+/// The smallest MTU that IPv6 knows (RFC 8200, section 5).
+const LEAST: usize = 1280;
 
 /// Where sealed packets go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +42,11 @@ impl Path {
         self.remote
     }
 
+    /// Bytes of the outer IP and UDP headers.
+    pub(crate) fn headers(&self) -> usize {
+        UDP + if self.remote.is_ipv4() { 20 } else { 40 }
+    }
+
     /// The local address to send from, if it is fixed.
     pub fn local(&self) -> Option<IpAddr> {
         self.local
@@ -47,19 +59,21 @@ pub struct Outgoing {
     numbers: AtomicU64,
     phases: ArcSwap<Phases>,
     path: ArcSwap<Path>,
-    counters: Arc<Counters>,
+    /// Bytes around an inner packet on this path: asked for every packet.
+    around: AtomicUsize,
+    peer: Arc<Peer>,
 }
 
 impl Outgoing {
-    /// A session that seals for the peer's `index`, starting with phase 0 and packet 0. `counters` are the
-    /// peer's, and may be shared by all of its sessions.
-    pub fn new(index: u32, aead: Aead, secret: &Secret, path: Path, counters: Arc<Counters>) -> Outgoing {
+    /// A session that seals for the `index` of `peer`, starting with phase 0 and packet 0.
+    pub fn new(index: u32, aead: Aead, secret: &Secret, path: Path, peer: Arc<Peer>) -> Outgoing {
         Outgoing {
             index,
             numbers: AtomicU64::new(0),
             phases: ArcSwap::from_pointee(Phases::new(aead, secret)),
             path: ArcSwap::from_pointee(path),
-            counters,
+            around: AtomicUsize::new(path.headers() + OVERHEAD),
+            peer,
         }
     }
 
@@ -76,11 +90,22 @@ impl Outgoing {
     /// Sends along another path from the next packet on. Only to an address that has echoed a challenge.
     pub fn move_to(&self, path: Path) {
         self.path.store(Arc::new(path));
+        self.around.store(path.headers() + OVERHEAD, Relaxed);
     }
 
     /// The peer's counters.
-    pub fn counters(&self) -> &Arc<Counters> {
-        &self.counters
+    pub fn counters(&self) -> &Counters {
+        self.peer.counters()
+    }
+
+    /// Bytes of the longest inner packet that goes to the peer in one outer packet. Longer ones go in fragments.
+    pub fn room(&self) -> usize {
+        usize::from(self.peer.path_mtu()).saturating_sub(self.around.load(Relaxed))
+    }
+
+    /// The MTU of routes through this session: its room, but never less than what IPv6 asks of every link.
+    pub fn mtu(&self) -> usize {
+        self.room().max(LEAST)
     }
 
     /// How many packet numbers were given out: 2³⁴ is the end of the session.

@@ -4,11 +4,10 @@
 //! is borrowed, so its descriptor is open during the call.
 
 use std::io;
-use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 /// Sets an integer option.
-pub(crate) fn set(socket: &UdpSocket, level: i32, name: i32, value: i32) -> io::Result<()> {
+pub(crate) fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let size = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: `value` is a live `int` of `size` bytes; setsockopt(2) reads no more than that.
     let result =

@@ -128,17 +128,17 @@ fn first_gateway_of(site: usize) -> usize {
 
 fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
     let site_no = |site: usize| SiteNo(if weakness == Weakness::AnySource { 0 } else { site as u32 });
-    let (site, counters) = (GATEWAYS[number], Arc::new(Counters::new()));
+    let (site, shared) = (GATEWAYS[number], Arc::new(Peer::new()));
     let secret = |from: usize, to: usize| Secret::new([World::index(from, to) as u8 ^ (from * 16) as u8; 48]);
     let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
     let mut builder = SnapshotBuilder::new(site_no(site));
     let mut outgoing = BTreeMap::new();
     for peer in (0..GATEWAYS.len()).filter(|peer| *peer != number) {
         let index = World::index(number, peer);
-        let sealing = Outgoing::new(index, Aead::Aes128Gcm, &secret(number, peer), path, counters.clone());
+        let sealing = Outgoing::new(index, Aead::Aes128Gcm, &secret(number, peer), path, shared.clone());
         outgoing.insert(peer, Arc::new(sealing));
         let (index, from) = (World::index(peer, number), site_no(GATEWAYS[peer]));
-        let opening = Incoming::new(index, Aead::Aes128Gcm, &secret(peer, number), from, counters.clone());
+        let opening = Incoming::new(index, Aead::Aes128Gcm, &secret(peer, number), from, shared.clone());
         builder.incoming(Arc::new(opening));
     }
     for (net, holder) in &model.authorized {

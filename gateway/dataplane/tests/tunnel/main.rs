@@ -60,7 +60,10 @@ fn hosts_reach_each_other_by_both_families_over_both_families() {
         left.assert_nothing_dropped();
         right.assert_nothing_dropped();
         assert_eq!(left.next_event(), Event::Proved { index: left.incoming.index() });
-        assert!(left.peer.snapshot().tx_bytes > 8 << 20 && left.peer.snapshot().rx_bytes > 8 << 20);
+        assert!(
+            left.peer.counters().snapshot().tx_bytes > 8 << 20
+                && left.peer.counters().snapshot().rx_bytes > 8 << 20
+        );
     }
 }
 
@@ -148,8 +151,8 @@ fn a_packet_from_another_address_is_reported_and_moves_nothing() {
         send_probe(&elsewhere, &left.outgoing, probe, None).unwrap();
     }
     ping(&left, "10.2.0.1");
-    assert!(right.peer.snapshot().dropped(DropReason::OffPath) > 500);
-    assert_eq!(right.peer.snapshot().rx_packets, 3);
+    assert!(right.peer.counters().snapshot().dropped(DropReason::OffPath) > 500);
+    assert_eq!(right.peer.counters().snapshot().rx_packets, 3);
 }
 
 #[test]

@@ -46,8 +46,8 @@ pub(crate) struct Gateway {
     pub(crate) incoming: Arc<Incoming>,
     /// Of the gateway itself.
     pub(crate) counters: Arc<Counters>,
-    /// Of its one peer.
-    pub(crate) peer: Arc<Counters>,
+    /// Its one peer.
+    pub(crate) peer: Arc<Peer>,
     pub(crate) taken: Receiver<Taken>,
 }
 
@@ -67,7 +67,7 @@ impl Gateway {
     /// Nothing but what the kernel says on every link by itself: link-local router solicitations and
     /// multicast reports, which no tunnel carries.
     pub(crate) fn assert_nothing_dropped(&self) {
-        for counters in [&self.counters, &self.peer] {
+        for counters in [&*self.counters, self.peer.counters()] {
             let counts = counters.snapshot();
             let told = |(reason, count): &(DropReason, u64)| *count > 0 && *reason != DropReason::OwnSource;
             let drops: Vec<_> = counts.drops().filter(told).collect();
@@ -125,7 +125,8 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan) -> Gateway {
     netns.ip(&format!("route add fd00:{there}::/64 dev rw0 src fd00:{here}::1"));
 
     // The index and the secret of a direction: those of its receiver.
-    let (counters, peer) = (Arc::new(Counters::new()), Arc::new(Counters::new()));
+    let (counters, peer) = (Arc::new(Counters::new()), Arc::new(Peer::new()));
+    peer.set_path_mtu(1500);
     let path = Path::new(wan.address(there), None);
     let secret = |number: u8| Secret::new([number; 48]);
     let index = |number: u8| 0x0100_0000 * u32::from(number);

@@ -19,7 +19,7 @@ pub(super) struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hop {
     Unreachable,
-    Tunnel { prefsrc: Option<IpAddr> },
+    Tunnel { prefsrc: Option<IpAddr>, mtu: Option<u32> },
 }
 
 /// A step towards the wanted routes. `M` is how the kernel names an installed route.
@@ -95,8 +95,8 @@ fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<(Prefix, u32), Route>
     let mut insert = |route: Route| routes.insert(key(&route), route);
     for (&prefix, &state) in want {
         insert(Route { prefix, hop: Hop::Unreachable });
-        if let RouteState::Tunnel { prefsrc } = state {
-            insert(Route { prefix, hop: Hop::Tunnel { prefsrc } });
+        if let RouteState::Tunnel { prefsrc, mtu } = state {
+            insert(Route { prefix, hop: Hop::Tunnel { prefsrc, mtu } });
         }
     }
     routes
@@ -116,8 +116,11 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.hop {
             Hop::Unreachable => write!(f, "unreachable {}", self.prefix),
-            Hop::Tunnel { prefsrc: Some(source) } => write!(f, "{} src {source}", self.prefix),
-            Hop::Tunnel { prefsrc: None } => write!(f, "{}", self.prefix),
+            Hop::Tunnel { prefsrc, mtu } => {
+                write!(f, "{}", self.prefix)?;
+                prefsrc.map_or(Ok(()), |source| write!(f, " src {source}"))?;
+                mtu.map_or(Ok(()), |mtu| write!(f, " mtu {mtu}"))
+            }
         }
     }
 }
@@ -136,11 +139,11 @@ mod tests {
 
     fn tunnel(text: &str, prefsrc: Option<&str>) -> Route {
         let prefsrc = prefsrc.map(|source| source.parse().unwrap());
-        Route { prefix: prefix(text), hop: Hop::Tunnel { prefsrc } }
+        Route { prefix: prefix(text), hop: Hop::Tunnel { prefsrc, mtu: Some(1440) } }
     }
 
     fn up(prefsrc: Option<&str>) -> RouteState {
-        RouteState::Tunnel { prefsrc: prefsrc.map(|source| source.parse().unwrap()) }
+        RouteState::Tunnel { prefsrc: prefsrc.map(|source| source.parse().unwrap()), mtu: Some(1440) }
     }
 
     fn named(routes: &[Route]) -> Vec<(Option<Route>, String)> {
@@ -169,7 +172,7 @@ mod tests {
                 Change::Add(unreachable("10.3.0.0/16")),
                 Change::Add(tunnel("10.2.0.0/16", None)),
                 Change::Add(tunnel("10.3.0.0/16", None)),
-                Change::Remove("10.9.0.0/16".to_owned()),
+                Change::Remove("10.9.0.0/16 mtu 1440".to_owned()),
                 Change::Remove("unreachable 10.9.0.0/16".to_owned()),
             ]
         );
@@ -184,10 +187,20 @@ mod tests {
     }
 
     #[test]
+    fn another_mtu_replaces_the_route_in_one_step() {
+        let smaller = Hop::Tunnel { prefsrc: None, mtu: Some(1280) };
+        let want =
+            BTreeMap::from([(prefix("10.2.0.0/16"), RouteState::Tunnel { prefsrc: None, mtu: Some(1280) })]);
+        let have = [unreachable("10.2.0.0/16"), tunnel("10.2.0.0/16", None)];
+        let steps = difference(&want, named(&have));
+        assert_eq!(steps, [Change::Replace(Route { prefix: prefix("10.2.0.0/16"), hop: smaller })]);
+    }
+
+    #[test]
     fn a_lost_tunnel_leaves_the_unreachable_route() {
         let want = BTreeMap::from([(prefix("10.2.0.0/16"), RouteState::Unreachable)]);
         let have = [unreachable("10.2.0.0/16"), tunnel("10.2.0.0/16", None)];
-        assert_eq!(difference(&want, named(&have)), [Change::Remove("10.2.0.0/16".to_owned())]);
+        assert_eq!(difference(&want, named(&have)), [Change::Remove("10.2.0.0/16 mtu 1440".to_owned())]);
     }
 
     #[test]

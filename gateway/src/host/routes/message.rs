@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ringway_config::{Prefix, Routes as Numbers};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteProtocol, RouteScope, RouteType,
 };
 
 use super::difference::{Hop, Route};
@@ -34,11 +34,13 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
             message.header.kind = RouteType::Unreachable;
             message.header.scope = RouteScope::Universe;
         }
-        Hop::Tunnel { prefsrc } => {
+        Hop::Tunnel { prefsrc, mtu } => {
             message.header.kind = RouteType::Unicast;
             message.header.scope = RouteScope::Link;
             message.attributes.extend(tun.map(RouteAttribute::Oif));
             message.attributes.extend(prefsrc.map(|own| RouteAttribute::PrefSource(own.into())));
+            let metrics = mtu.map(|mtu| RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
+            message.attributes.extend(metrics);
         }
     }
     message
@@ -63,7 +65,7 @@ pub(super) fn read(message: &RouteMessage, tun: Option<u32>) -> Option<Route> {
     let hop = match (message.header.kind, metric?) {
         (RouteType::Unreachable, UNREACHABLE_METRIC) => Hop::Unreachable,
         (RouteType::Unicast, TUNNEL_METRIC) if leads_to(message, tun?) => {
-            Hop::Tunnel { prefsrc: prefsrc(message) }
+            Hop::Tunnel { prefsrc: prefsrc(message), mtu: mtu(message) }
         }
         _ => return None,
     };
@@ -87,6 +89,19 @@ fn prefix(message: &RouteMessage) -> Option<Prefix> {
 fn prefsrc(message: &RouteMessage) -> Option<IpAddr> {
     find(message, |attribute| match attribute {
         RouteAttribute::PrefSource(address) => ip(address),
+        _ => None,
+    })
+}
+
+fn mtu(message: &RouteMessage) -> Option<u32> {
+    let of = |metrics: &Vec<RouteMetric>| {
+        metrics.iter().find_map(|metric| match metric {
+            RouteMetric::Mtu(mtu) => Some(*mtu),
+            _ => None,
+        })
+    };
+    find(message, |attribute| match attribute {
+        RouteAttribute::Metrics(metrics) => of(metrics),
         _ => None,
     })
 }

@@ -1,22 +1,22 @@
-//! So many a second, for what strangers can cause. Asked by the receiving thread only.
+//! So many a second, for what strangers and peers can cause. Asked by the receiving thread only.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// A count that starts anew every second.
-pub(super) struct Budget {
+pub(crate) struct Budget {
     per_second: u64,
     second: AtomicU64,
     used: AtomicU64,
 }
 
 impl Budget {
-    pub(super) fn new(per_second: u64) -> Budget {
+    pub(crate) fn new(per_second: u64) -> Budget {
         Budget { per_second, second: AtomicU64::new(0), used: AtomicU64::new(0) }
     }
 
     /// Takes one if there is one left. `now` is any monotonic clock.
-    pub(super) fn take(&self, now: Duration) -> bool {
+    pub(crate) fn take(&self, now: Duration) -> bool {
         let second = now.as_secs();
         if self.second.swap(second, Relaxed) != second {
             self.used.store(0, Relaxed);

@@ -1,0 +1,183 @@
+//! The search on virtual time, against a path that drops what is too large without a word.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rng::Rng;
+
+/// A way to the peer and back.
+struct Way {
+    mtu: u16,
+    /// Of a thousand packets in either direction, so many are lost.
+    loss: u64,
+    /// There and back.
+    rtt: Duration,
+}
+
+struct Bench {
+    search: PathMtu,
+    way: Way,
+    rng: Rng,
+    now: Instant,
+    /// When which echo arrives.
+    echoes: BinaryHeap<Reverse<(Instant, u64)>>,
+    last: u64,
+    bytes: u64,
+}
+
+impl Bench {
+    fn new(mtu: u16, loss: u64, rtt: Duration, seed: u64) -> Bench {
+        let now = Instant::now();
+        let (search, way, rng) = (PathMtu::new(now), Way { mtu, loss, rtt }, Rng::new(seed));
+        Bench { search, way, rng, now, echoes: BinaryHeap::new(), last: 0, bytes: 0 }
+    }
+
+    /// Runs for `time` and gives the smallest and the largest size in use meanwhile.
+    fn run(&mut self, time: Duration) -> (u16, u16) {
+        let end = self.now + time;
+        let (mut least, mut most) = (self.search.size(), self.search.size());
+        loop {
+            let echo = self.echoes.peek().map(|Reverse((at, _))| *at);
+            let next = echo.into_iter().chain([self.search.deadline()]).min().unwrap_or(end);
+            if next > end {
+                self.now = end;
+                return (least, most);
+            }
+            self.now = next;
+            match self.echoes.peek() {
+                Some(Reverse((at, number))) if *at == next => {
+                    self.search.echoed(*number, next);
+                    self.echoes.pop();
+                }
+                _ => self.send(),
+            }
+            (least, most) = (least.min(self.search.size()), most.max(self.search.size()));
+        }
+    }
+
+    fn send(&mut self) {
+        let last = &mut self.last;
+        let number = || {
+            *last += 1;
+            *last
+        };
+        for (number, size) in self.search.round(number, self.now) {
+            self.bytes += u64::from(size.unwrap_or(76));
+            let passes = size.is_none_or(|size| size <= self.way.mtu);
+            let lost = [(); 2].iter().any(|()| self.rng.next_u64() % 1000 < self.way.loss);
+            if passes && !lost {
+                self.echoes.push(Reverse((self.now + self.way.rtt, number)));
+            }
+        }
+    }
+
+    /// Runs until the size is `size`; gives how long that took.
+    fn until(&mut self, size: u16) -> Duration {
+        let start = self.now;
+        while self.search.size() != size {
+            self.run(Duration::from_millis(50));
+            assert!(self.now - start < Duration::from_secs(60), "{} and not {size}", self.search.size());
+        }
+        self.now - start
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const LAN: Duration = Duration::from_millis(1);
+
+#[test]
+fn finds_the_size_of_the_path_in_one_round_trip() {
+    for (mtu, found) in [(1500, 1500), (1499, 1492), (1420, 1420), (1280, 1280), (1300, 1300), (9000, 1500)] {
+        let rtt = Duration::from_millis(80);
+        let mut bench = Bench::new(mtu, 0, rtt, 1);
+        bench.run(rtt);
+        assert_eq!(bench.search.size(), found, "path of {mtu}");
+        assert_eq!(bench.run(60 * MINUTE), (found, found), "and keeps it");
+    }
+}
+
+#[test]
+fn a_path_that_shrinks_is_noticed_within_four_seconds_and_one_that_grows_within_eleven() {
+    for rtt in [LAN, Duration::from_millis(200), Duration::from_millis(700)] {
+        let mut bench = Bench::new(1500, 0, rtt, 1);
+        bench.run(MINUTE + Duration::from_millis(1234));
+        for (mtu, limit) in [(1420, 4), (1280, 4), (1380, 11), (1500, 11), (1280, 4), (1500, 11)] {
+            bench.way.mtu = mtu;
+            let took = bench.until(mtu);
+            assert!(took <= Duration::from_secs(limit) + 3 * rtt, "{mtu} after {took:?} at {rtt:?}");
+            bench.run(Duration::from_secs(17));
+            assert_eq!(bench.search.size(), mtu);
+        }
+    }
+}
+
+#[test]
+fn a_path_too_small_for_ipv6_is_used_as_it_is() {
+    let mut bench = Bench::new(1240, 0, LAN, 1);
+    bench.until(1228);
+    assert_eq!(bench.run(10 * MINUTE), (1228, 1228));
+    bench.way.mtu = 1500;
+    bench.until(1500);
+}
+
+#[test]
+fn silence_of_everything_is_no_reason_to_shrink() {
+    let mut bench = Bench::new(1500, 0, LAN, 1);
+    bench.until(1500);
+    bench.way.loss = 1000;
+    assert_eq!(bench.run(MINUTE), (1500, 1500));
+    bench.way.loss = 0;
+    assert_eq!(bench.run(MINUTE), (1500, 1500));
+}
+
+#[test]
+fn fifteen_percent_loss_for_ten_days_never_shrinks_a_path() {
+    let mut bench = Bench::new(1420, 150, Duration::from_millis(30), 7);
+    bench.until(1420);
+    assert_eq!(bench.run(10 * 24 * 60 * MINUTE), (1420, 1420));
+}
+
+#[test]
+fn another_way_is_asked_at_once() {
+    let mut bench = Bench::new(1500, 0, LAN, 1);
+    bench.run(MINUTE);
+    bench.way.mtu = 1280;
+    bench.search.resume(bench.now);
+    assert!(bench.until(1280) < Duration::from_millis(1200));
+    bench.way.mtu = 1500;
+    bench.search.resume(bench.now);
+    assert!(bench.until(1500) < Duration::from_millis(100));
+}
+
+#[test]
+fn an_idle_tunnel_costs_little() {
+    for mtu in [1280, 1500] {
+        let mut bench = Bench::new(mtu, 0, LAN, 1);
+        bench.run(60 * MINUTE);
+        let bits_a_second = bench.bytes * 8 / 3600;
+        assert!(bits_a_second < 10_000, "{bits_a_second} bit/s at {mtu}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_the_path_does_its_size_is_found_and_never_exceeded_for_long(
+        changes in proptest::collection::vec((prop_oneof![Just(1280u16), Just(1420), Just(1500), 1228u16..1600], 15u64..90), 1..12),
+        loss in prop_oneof![Just(0u64), Just(150)], rtt in 1u64..900, seed: u64,
+    ) {
+        let mut bench = Bench::new(1500, loss, Duration::from_millis(rtt), seed);
+        for (mtu, seconds) in changes {
+            bench.way.mtu = mtu;
+            bench.run(Duration::from_secs(seconds));
+            // At 15 % loss, both of the doubt's round and the search's take longer.
+            bench.run(MINUTE);
+            let expected = SIZES.into_iter().rev().find(|size| *size <= mtu).unwrap_or(SMALLEST);
+            prop_assert_eq!(bench.search.size(), expected, "path of {}", mtu);
+        }
+    }
+}
