@@ -4,6 +4,7 @@
 //!                                        ┌─► fast (what is ready, copied)
 //! bytes ─► query (what is asked, and how) ┴─► lookup (RFC 1034, 4.3.2) ─► write (bytes, truncation)
 //! ```
+//! What is ready says what the lookup would say; [`answer_in_full`] is for tests of that.
 //! Who may ask at all was decided before ([`crate::acl`]).
 
 mod fast;
@@ -117,14 +118,41 @@ const CLASS_ANY: u16 = 255;
 
 /// Answers `message` from `zones` into `response`, which is overwritten: no cookies, no identifier, no limit.
 pub fn answer(zones: &ZoneSet, message: &[u8], transport: Transport, response: &mut Vec<u8>) -> Outcome {
-    let address = IpAddr::from([0; 16]);
-    let asker = Asker { address, transport, now: 0, cookies: None, nsid: &[], forwards: false };
-    answer_to(zones, message, &asker, || Verdict::Answer, response)
+    answer_to(zones, message, &Asker::nobody(transport), || Verdict::Answer, response)
+}
+
+/// Answers as [`answer`] does, but never with what is ready: the algorithm of RFC 1034 alone.
+pub fn answer_in_full(
+    zones: &ZoneSet,
+    message: &[u8],
+    transport: Transport,
+    response: &mut Vec<u8>,
+) -> Outcome {
+    answer_by(no_short_cut, zones, message, &Asker::nobody(transport), || Verdict::Answer, response)
 }
 
 /// Answers `message` of `asker` from `zones` into `response`, which is overwritten. `verdict` is asked
 /// unless a cookie has proved the asker's address.
 pub fn answer_to(
+    zones: &ZoneSet,
+    message: &[u8],
+    asker: &Asker<'_>,
+    verdict: impl FnOnce() -> Verdict,
+    response: &mut Vec<u8>,
+) -> Outcome {
+    answer_by(fast::answer, zones, message, asker, verdict, response)
+}
+
+/// A way to an answer that may have none: as [`fast::answer`].
+type ShortCut = fn(&ZoneSet, &Query<'_>, &About<'_>, usize, &mut Vec<u8>) -> Option<u16>;
+
+fn no_short_cut(_: &ZoneSet, _: &Query<'_>, _: &About<'_>, _: usize, _: &mut Vec<u8>) -> Option<u16> {
+    None
+}
+
+#[inline(always)]
+fn answer_by(
+    short_cut: ShortCut,
     zones: &ZoneSet,
     message: &[u8],
     asker: &Asker<'_>,
@@ -148,7 +176,7 @@ pub fn answer_to(
         Verdict::Drop => return Outcome::Limited { told: false },
     }
     let limit = limit(&query, asker.transport);
-    if let Some(rcode) = fast::answer(zones, &query, &about, limit, response) {
+    if let Some(rcode) = short_cut(zones, &query, &about, limit, response) {
         return Outcome::Answered(rcode);
     }
     response.clear();
@@ -163,6 +191,11 @@ pub fn answer_to(
 }
 
 impl Asker<'_> {
+    /// Somebody without cookies.
+    fn nobody(transport: Transport) -> Self {
+        Asker { address: IpAddr::from([0; 16]), transport, now: 0, cookies: None, nsid: &[], forwards: false }
+    }
+
     /// The server's half of the cookie to send, and whether the one that came proves the address.
     fn cookie(&self, query: &Query<'_>) -> (Option<[u8; COOKIE]>, bool) {
         let came = query.edns.as_ref().and_then(|edns| edns.options.cookie);

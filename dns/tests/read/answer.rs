@@ -9,12 +9,14 @@ use ringway_dns::{Name, rdata};
 /// Records as lowercase text.
 pub(crate) type Section = BTreeSet<String>;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) rcode: String,
     pub(crate) authoritative: bool,
     pub(crate) answer: Section,
     pub(crate) authority: Section,
+    /// Without the OPT record.
+    pub(crate) additional: Section,
 }
 
 impl Answer {
@@ -27,16 +29,8 @@ impl Answer {
             authoritative: message.metadata.authoritative,
             answer: section(&message.answers),
             authority: section(&message.authorities),
+            additional: section(&message.additionals),
         }
-        .without_ns_beside_an_answer()
-    }
-
-    /// Servers differ on whether they name themselves beside an answer (RFC 1034 leaves it open).
-    pub(crate) fn without_ns_beside_an_answer(mut self) -> Answer {
-        if !self.answer.is_empty() && self.authority.iter().all(|record| record.contains(" in ns ")) {
-            self.authority.clear();
-        }
-        self
     }
 }
 

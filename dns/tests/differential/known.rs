@@ -1,0 +1,231 @@
+//! [`explained`]: the differences from NSD and Knot that were looked into, each by name and with its reason.
+//! Every other one fails the test.
+
+use std::collections::BTreeSet;
+
+use crate::read::{Answer, Section};
+
+/// Whose answer is compared with ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Server {
+    Nsd,
+    Knot,
+}
+
+/// What answers do not show of the zones that they were made from.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// Names with a delegation.
+    pub(crate) delegated: BTreeSet<String>,
+    /// Names with a wildcard below.
+    pub(crate) wild: BTreeSet<String>,
+}
+
+impl Facts {
+    /// Adds those of the zone of `apex`, a record a line.
+    pub(crate) fn add(&mut self, apex: &str, text: &str) {
+        for line in text.lines() {
+            let owner = line.split(' ').next().unwrap_or_default();
+            if line.contains(" IN NS ") && owner != apex {
+                self.delegated.insert(owner.into());
+            }
+            self.wild.extend(owner.strip_prefix("*.").map(String::from));
+        }
+    }
+}
+
+/// True if `name` is one of `above`, or below one.
+fn is_below(name: &str, above: &BTreeSet<String>) -> bool {
+    above.iter().any(|above| name == above || name.ends_with(&format!(".{above}")))
+}
+
+/// A difference that the RFCs leave room for.
+struct Known {
+    name: &'static str,
+    of: &'static [Server],
+    /// Takes it out of our answer (first) and theirs, if it is there.
+    settle: fn(&mut Answer, &mut Answer, &Facts),
+}
+
+const KNOWN: [Known; 8] = [
+    // RFC 1034, section 4.3.2, step 3a goes back to the search for a zone, and so do NSD and we: a chain into
+    // another organization's zone is answered whole.
+    Known { name: "ends a chain where its zone ends", of: &[Server::Knot], settle: ends_with_its_zone },
+    // RFC 1034, section 6.2.1 shows it, nothing asks for it; resolvers here have been told where to ask.
+    Known { name: "names its servers beside an answer", of: &[Server::Nsd], settle: names_its_servers },
+    // RFC 1034, section 4.3.2, step 6: whatever is useful. We know the consortium's other zones.
+    Known { name: "adds no hosts of another zone", of: &[Server::Nsd, Server::Knot], settle: stays_home },
+    // The same step allows it; but the zone is no authority for them (RFC 2181, section 6.1).
+    Known { name: "adds hosts below a delegation", of: &[Server::Knot], settle: adds_delegated_hosts },
+    // What is below a cut is no data of the zone, and no wildcard either; Knot and we give the glue that was
+    // written (RFC 9471, section 2).
+    Known { name: "makes glue from a wildcard", of: &[Server::Nsd], settle: makes_glue },
+    // NSD 4.6 gives the address at a name that nothing in the answer points at: one label short of the host.
+    Known { name: "misnames a host that a wildcard makes", of: &[Server::Nsd], settle: misnames },
+    // No such chain has an end; NSD and we say it once.
+    Known { name: "goes round with a DNAME into itself", of: &[Server::Knot], settle: goes_round },
+    // RFC 6672, section 2.2 asks for YXDOMAIN where a DNAME makes too long a name; Knot often says
+    // NXDOMAIN, and adds the SOA of a denial (RFC 2308) in any case.
+    Known { name: "denies what a DNAME makes too long", of: &[Server::Knot], settle: denies_the_overlong },
+];
+
+/// The names of the differences between our answer and that of `of`, if they are all known.
+pub(crate) fn explained(
+    of: Server,
+    ours: &Answer,
+    theirs: &Answer,
+    facts: &Facts,
+) -> Option<Vec<&'static str>> {
+    let (mut ours, mut theirs, mut names) = (ours.clone(), theirs.clone(), Vec::new());
+    for known in KNOWN.iter().filter(|known| known.of.contains(&of)) {
+        let before = (ours.clone(), theirs.clone());
+        (known.settle)(&mut ours, &mut theirs, facts);
+        if before != (ours.clone(), theirs.clone()) {
+            names.push(known.name);
+        }
+    }
+    (ours == theirs).then_some(names)
+}
+
+fn ends_with_its_zone(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+    let leaves = |alias: &String| zone(owner(alias)) != zone(target(alias));
+    let is_end = |alias: &String| theirs.answer.iter().all(|record| owner(record) != target(alias));
+    if theirs.rcode == "NOERROR"
+        && theirs.authoritative
+        && theirs.answer.is_subset(&ours.answer)
+        && theirs.authority.is_empty()
+        && theirs.additional.is_empty()
+        && of_type(&theirs.answer, "cname").any(|alias| leaves(alias) && is_end(alias))
+    {
+        *ours = theirs.clone();
+    }
+}
+
+fn names_its_servers(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+    let own = |record: &String| kind(record) == "ns" && zone(owner(record)) == owner(record);
+    if ours.answer.is_empty() || ours.answer != theirs.answer || !ours.authority.is_empty() {
+        return;
+    }
+    let servers: Section = theirs.authority.iter().filter(|record| own(record)).cloned().collect();
+    theirs.authority.retain(|record| !own(record));
+    let named = |host: &str| servers.iter().any(|server| target(server) == host);
+    theirs.additional.retain(|record| ours.additional.contains(record) || !named(owner(record)));
+}
+
+fn stays_home(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+    let points_away =
+        |record: &String, host: &str| target(record) == host && zone(owner(record)) != zone(host);
+    let away = |host: &str| ours.answer.iter().any(|record| points_away(record, host));
+    ours.additional.retain(|record| theirs.additional.contains(record) || !away(owner(record)));
+}
+
+fn adds_delegated_hosts(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
+    let added = |record: &String| is_below(owner(record), &facts.delegated);
+    theirs.additional.retain(|record| ours.additional.contains(record) || !added(record));
+}
+
+fn makes_glue(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
+    let is_server = |host: &str| of_type(&ours.authority, "ns").any(|server| target(server) == host);
+    let made = |record: &String| is_server(owner(record)) && is_below(owner(record), &facts.wild);
+    theirs.additional.retain(|record| ours.additional.contains(record) || !made(record));
+}
+
+fn misnames(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
+    let short = |full: &str| full.split_once('.').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+    let made =
+        |record: &String| is_below(owner(record), &facts.wild) && theirs.additional.contains(&short(record));
+    let made: Section = ours.additional.iter().filter(|record| made(record)).cloned().collect();
+    ours.additional.retain(|record| !made.contains(record));
+    theirs.additional.retain(|record| !made.iter().any(|made| short(made) == *record));
+}
+
+fn goes_round(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+    let into_itself = |dname: &String| target(dname).ends_with(&format!(".{}", owner(dname)));
+    if ours.rcode == "NOERROR" && of_type(&ours.answer, "dname").any(into_itself) {
+        theirs.answer.retain(|record| ours.answer.contains(record) || kind(record) != "cname");
+        // Where the name has grown too long on the way.
+        if theirs.rcode == "YXDOMAIN" {
+            theirs.rcode.clone_from(&ours.rcode);
+            theirs.authority.retain(|record| kind(record) != "soa");
+        }
+    }
+}
+
+fn denies_the_overlong(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+    if ours.rcode == "YXDOMAIN" && ["NXDOMAIN", "YXDOMAIN"].contains(&&*theirs.rcode) {
+        theirs.rcode.clone_from(&ours.rcode);
+        theirs.authority.retain(|record| kind(record) != "soa");
+    }
+}
+
+fn of_type<'r>(records: &'r Section, wanted: &'r str) -> impl Iterator<Item = &'r String> {
+    records.iter().filter(move |record| kind(record) == wanted)
+}
+
+/// Of `owner ttl in kind data`.
+fn word(record: &str, place: usize) -> &str {
+    record.split(' ').nth(place).unwrap_or_default()
+}
+
+fn owner(record: &str) -> &str {
+    word(record, 0)
+}
+
+fn kind(record: &str) -> &str {
+    word(record, 3)
+}
+
+/// The name that the record points at: the last word of its data.
+fn target(record: &str) -> &str {
+    record.rsplit(' ').next().unwrap_or_default()
+}
+
+/// The zone that a drawn name is in: its last two labels.
+fn zone(name: &str) -> &str {
+    let mut dots = name.trim_end_matches('.').rmatch_indices('.').skip(1);
+    dots.next().map_or(name, |(at, _)| &name[at + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(answer: &[&str], authority: &[&str], additional: &[&str]) -> Answer {
+        let section = |records: &[&str]| records.iter().map(|record| (*record).to_owned()).collect();
+        let (answer, authority, additional) = (section(answer), section(authority), section(additional));
+        Answer { rcode: "NOERROR".into(), authoritative: true, answer, authority, additional }
+    }
+
+    const MX: &str = "z1.test. 5 in mx 1 a.sub.z1.test.";
+    const NS: &str = "z1.test. 5 in ns ns.z1.test.";
+    const SERVER: &str = "ns.z1.test. 5 in a 10.0.0.1";
+    const HOST: &str = "a.sub.z1.test. 5 in a 10.0.0.2";
+
+    #[test]
+    fn a_known_difference_has_its_name_and_anything_more_has_none() {
+        let (none, mut cut) = (Facts::default(), Facts::default());
+        cut.add("z1.test.", "z1.test. 5 IN NS ns.z1.test.\nsub.z1.test. 5 IN NS a.sub.z1.test.\n");
+        let (ours, plain) = (answer(&[MX], &[], &[]), answer(&[MX], &[NS], &[SERVER]));
+        let names = |of, theirs: &Answer, facts| explained(of, &ours, theirs, facts);
+        assert_eq!(names(Server::Nsd, &plain, &none), Some(vec!["names its servers beside an answer"]));
+        assert_eq!(names(Server::Knot, &plain, &none), None);
+        assert_eq!(names(Server::Nsd, &answer(&[MX], &[NS], &[HOST]), &none), None);
+        assert_eq!(names(Server::Nsd, &answer(&[], &[NS], &[]), &none), None);
+        let glue = answer(&[MX], &[], &[HOST]);
+        assert_eq!(names(Server::Knot, &glue, &cut), Some(vec!["adds hosts below a delegation"]));
+        assert_eq!(names(Server::Knot, &glue, &none), None);
+        assert_eq!(explained(Server::Knot, &glue, &ours, &cut), None, "ours has more");
+        let other = Answer { rcode: "NXDOMAIN".into(), ..plain };
+        assert_eq!(names(Server::Nsd, &other, &none), None);
+    }
+
+    #[test]
+    fn a_chain_may_end_with_its_zone_and_nowhere_else() {
+        let (first, second) = ("a.z1.test. 5 in cname b.z1.test.", "b.z1.test. 5 in cname z2.test.");
+        let ours = answer(&[first, second, "z2.test. 5 in a 10.0.0.1"], &[], &[]);
+        let names =
+            |theirs: &[&str]| explained(Server::Knot, &ours, &answer(theirs, &[], &[]), &Facts::default());
+        assert_eq!(names(&[first, second]), Some(vec!["ends a chain where its zone ends"]));
+        assert_eq!(names(&[first]), None);
+    }
+}
