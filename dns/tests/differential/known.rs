@@ -60,13 +60,13 @@ const KNOWN: [Known; 8] = [
     // What is below a cut is no data of the zone, and no wildcard either; Knot and we give the glue that was
     // written (RFC 9471, section 2).
     Known { name: "makes glue from a wildcard", of: &[Server::Nsd], settle: makes_glue },
-    // NSD 4.6 gives the address at a name that nothing in the answer points at: one label short of the host.
+    // NSD 4.6 gives the address at a name that nothing in the answer points at: one label of the host's is gone.
     Known { name: "misnames a host that a wildcard makes", of: &[Server::Nsd], settle: misnames },
     // No such chain has an end; NSD and we say it once.
     Known { name: "goes round with a DNAME into itself", of: &[Server::Knot], settle: goes_round },
-    // RFC 6672, section 2.2 asks for YXDOMAIN where a DNAME makes too long a name; Knot often says
-    // NXDOMAIN, and adds the SOA of a denial (RFC 2308) in any case.
-    Known { name: "denies what a DNAME makes too long", of: &[Server::Knot], settle: denies_the_overlong },
+    // RFC 6672, section 2.2 asks for YXDOMAIN where a DNAME makes too long a name. Knot looks the cut off name up:
+    // it denies it or refers, with that one's code and authority section.
+    Known { name: "goes on with an overlong name", of: &[Server::Knot], settle: goes_on_with_the_overlong },
 ];
 
 /// The names of the differences between our answer and that of `of`, if they are all known.
@@ -131,12 +131,24 @@ fn makes_glue(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
 }
 
 fn misnames(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
-    let short = |full: &str| full.split_once('.').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-    let made =
-        |record: &String| is_below(owner(record), &facts.wild) && theirs.additional.contains(&short(record));
-    let made: Section = ours.additional.iter().filter(|record| made(record)).cloned().collect();
-    ours.additional.retain(|record| !made.contains(record));
-    theirs.additional.retain(|record| !made.iter().any(|made| short(made) == *record));
+    let wrongly = |right: &String| {
+        let short = one_label_short(right).into_iter().find(|short| theirs.additional.contains(short));
+        short.filter(|_| is_below(owner(right), &facts.wild))
+    };
+    let made: Vec<_> =
+        ours.additional.iter().filter_map(|right| Some((right.clone(), wrongly(right)?))).collect();
+    for (right, wrong) in made {
+        ours.additional.remove(&right);
+        theirs.additional.remove(&wrong);
+    }
+}
+
+/// The record at every name that lacks one of its owner's labels.
+fn one_label_short(record: &str) -> Vec<String> {
+    let (owner, rest) = record.split_once(' ').unwrap_or_default();
+    let labels: Vec<&str> = owner.split('.').collect();
+    let without = |i: usize| [&labels[..i], &labels[i + 1..]].concat().join(".");
+    (0..labels.len()).map(|i| format!("{} {rest}", without(i))).collect()
 }
 
 fn goes_round(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
@@ -151,10 +163,11 @@ fn goes_round(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     }
 }
 
-fn denies_the_overlong(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
-    if ours.rcode == "YXDOMAIN" && ["NXDOMAIN", "YXDOMAIN"].contains(&&*theirs.rcode) {
+fn goes_on_with_the_overlong(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+    if ours.rcode == "YXDOMAIN" && ours.answer == theirs.answer && ours.authority.is_empty() {
         theirs.rcode.clone_from(&ours.rcode);
-        theirs.authority.retain(|record| kind(record) != "soa");
+        theirs.authority.clear();
+        theirs.additional.clear();
     }
 }
 
