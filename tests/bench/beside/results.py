@@ -7,6 +7,7 @@ import datetime, json, os, pathlib, platform, statistics
 from . import goals, peers
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+SHOWN = ROOT / "tests" / "bench" / "results"
 MARKS = "<!-- tests/bench/run --into writes from here -->", "<!-- to here -->"
 
 
@@ -124,12 +125,12 @@ def notes(document):
 # ── Files
 
 def write(document, dir):
+    """The files; and the summary into README.md, if these are the results that it shows."""
     (dir / "peers.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     (dir / "peers.md").write_text(markdown(document) + "\n")
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    if all(mark in text for mark in MARKS):
-        before, rest = text.split(MARKS[0], 1)
+    if dir.resolve() == SHOWN:
+        readme = ROOT / "README.md"
+        before, rest = readme.read_text().split(MARKS[0], 1)
         after = rest.split(MARKS[1], 1)[1]
         readme.write_text(before + MARKS[0] + "\n" + "\n".join(table(document, SUMMARY)) + MARKS[1] + after)
 
