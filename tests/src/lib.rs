@@ -1,5 +1,5 @@
 //! What the end-to-end tests share: a laboratory per test, programs that run in it, captures of what crosses
-//! its WAN.
+//! its WAN, an emulator of bad links.
 //!
 //! The laboratory is the one of `ringway lab`, with the program under test as its gateways; its topology is
 //! drawn at the head of [`ringway::lab`]. Everything waits for conditions under deadlines, nothing sleeps to
