@@ -43,7 +43,8 @@ impl<'t> Lexer<'t> {
                         break;
                     }
                 }
-                ' ' | '\t' | '\r' => drop(self.bump()),
+                // Whatever ends a word: one that began here would be empty, and so the next, for ever.
+                blank if blank.is_ascii_whitespace() => drop(self.bump()),
                 ';' => drop(self.take_while(|c| c != '\n')),
                 '(' if open.is_none() => {
                     open = Some(self.at);
