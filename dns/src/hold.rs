@@ -97,6 +97,8 @@ impl HoldFile {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
     use crate::disk::tests::Scratch;
 
@@ -106,8 +108,10 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
+    /// The same in every call.
     fn start() -> Moment {
-        Moment { wall: UNIX_EPOCH + 20_000 * DAY, monotonic: Instant::now() }
+        static START: OnceLock<Instant> = OnceLock::new();
+        Moment { wall: UNIX_EPOCH + 20_000 * DAY, monotonic: *START.get_or_init(Instant::now) }
     }
 
     impl Moment {
