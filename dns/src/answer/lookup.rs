@@ -140,7 +140,13 @@ impl<'z> Step<'_, 'z> {
             if !host.is_within(zone.apex()) {
                 continue;
             }
-            let Some(node) = zone.exact(&host.labels()) else { continue };
+            let labels = host.labels();
+            let node = match zone.find(&labels, kind::A) {
+                Found::Here(node) | Found::Missing { wildcard: Some(node) } => Some(node),
+                // Below a cut only what was written is glue.
+                _ => zone.exact(&labels),
+            };
+            let Some(node) = node else { continue };
             let needed = host.is_within(&cut);
             reply.additional.extend(addresses(host, node).map(|rr| Rr { needed, ..rr }));
         }

@@ -64,8 +64,8 @@ const KNOWN: [Known; 8] = [
     Known { name: "misnames a host that a wildcard makes", of: &[Server::Nsd], settle: misnames },
     // No such chain has an end; NSD and we say it once.
     Known { name: "goes round with a DNAME into itself", of: &[Server::Knot], settle: goes_round },
-    // RFC 6672, section 2.2 asks for YXDOMAIN where a DNAME makes too long a name. Knot looks the cut off name up:
-    // it denies it or refers, with that one's code and authority section.
+    // RFC 6672, section 2.2 asks for YXDOMAIN where a DNAME makes too long a name. Knot looks the cut off
+    // name up: it answers, denies or refers, under either code.
     Known { name: "goes on with an overlong name", of: &[Server::Knot], settle: goes_on_with_the_overlong },
 ];
 
@@ -164,10 +164,8 @@ fn goes_round(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
 }
 
 fn goes_on_with_the_overlong(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
-    if ours.rcode == "YXDOMAIN" && ours.answer == theirs.answer && ours.authority.is_empty() {
-        theirs.rcode.clone_from(&ours.rcode);
-        theirs.authority.clear();
-        theirs.additional.clear();
+    if ours.rcode == "YXDOMAIN" && ours.authority.is_empty() && ours.answer.is_subset(&theirs.answer) {
+        *theirs = ours.clone();
     }
 }
 
