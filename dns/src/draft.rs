@@ -121,6 +121,9 @@ impl Draft {
         let set = node.set(kind, ttl);
         set.ttl = set.ttl.min(ttl);
         if let Err(place) = set.place(data) {
+            if set.data.is_empty() {
+                set.data.reserve_exact(1);
+            }
             set.data.insert(place, data.into());
             set.size += 12 + data.len();
             self.records += 1;
@@ -154,8 +157,12 @@ impl Draft {
     }
 
     fn hang_children(&mut self, from: usize, tree: &mut Tree, to: u32) {
-        for (label, number) in std::mem::take(&mut self.nodes[from].children) {
-            let hung = tree.hang(to, &label, self.nodes[number].node());
+        let children = std::mem::take(&mut self.nodes[from].children);
+        if from == 0 {
+            tree.reserve(self.nodes.len() - 1, to, children.len());
+        }
+        for (label, number) in children {
+            let hung = tree.hang(to, label, self.nodes[number].node());
             self.hang_children(number, tree, hung);
         }
     }
@@ -184,6 +191,8 @@ impl Sketch {
     fn set(&mut self, kind: u16, ttl: u32) -> &mut Set {
         let known = self.sets.iter().position(|set| set.kind == kind);
         let at = known.unwrap_or_else(|| {
+            // Mostly it stays the only one; a vector's own first step is four.
+            self.sets.reserve_exact(1);
             self.sets.push(Set { kind, ttl, size: 0, data: Vec::new() });
             self.sets.len() - 1
         });

@@ -28,8 +28,12 @@ pub(crate) struct Tree {
 pub(crate) struct Node {
     /// Ordered by type.
     rrsets: Box<[RRset]>,
-    children: HashMap<Box<[u8]>, u32>,
+    /// Most names have none: an empty map in each would be a fifth of a large zone.
+    children: Option<Box<Children>>,
 }
+
+/// Numbers of nodes, by label.
+type Children = HashMap<Box<[u8]>, u32>;
 
 /// Where a name led.
 pub(crate) enum Found<'t> {
@@ -60,7 +64,7 @@ impl Node {
     /// A node with these sets and no children yet.
     pub(crate) fn new(mut rrsets: Vec<RRset>) -> Node {
         rrsets.sort_by_key(RRset::kind);
-        Node { rrsets: rrsets.into(), children: HashMap::new() }
+        Node { rrsets: rrsets.into(), children: None }
     }
 
     /// The set of one type.
@@ -80,11 +84,17 @@ impl Tree {
         Tree { nodes: vec![apex], depth }
     }
 
+    /// Makes room for so many names, and for as many of them below `parent` as are its `children`.
+    pub(crate) fn reserve(&mut self, nodes: usize, parent: u32, children: usize) {
+        self.nodes.reserve_exact(nodes);
+        self.nodes[parent as usize].children.get_or_insert_default().reserve(children);
+    }
+
     /// Hangs `node` below `parent`, which must not have that child yet; gives its number.
-    pub(crate) fn hang(&mut self, parent: u32, label: &[u8], node: Node) -> u32 {
+    pub(crate) fn hang(&mut self, parent: u32, label: Box<[u8]>, node: Node) -> u32 {
         let number = u32::try_from(self.nodes.len()).expect("a zone has fewer than 2^32 names");
         self.nodes.push(node);
-        self.nodes[parent as usize].children.insert(label.into(), number);
+        self.nodes[parent as usize].children.get_or_insert_default().insert(label, number);
         number
     }
 
@@ -137,7 +147,7 @@ impl Tree {
 
     fn walk_below<'t>(&'t self, node: &'t Node, owner: &[u8], visit: &mut impl FnMut(&[u8], &'t Node)) {
         visit(owner, node);
-        let mut children: Vec<_> = node.children.iter().collect();
+        let mut children: Vec<_> = node.children.iter().flat_map(|children| children.iter()).collect();
         children.sort_unstable();
         for (label, number) in children {
             let below = [&[label.len() as u8], &label[..], owner].concat();
@@ -146,6 +156,6 @@ impl Tree {
     }
 
     fn child(&self, node: &Node, label: &[u8]) -> Option<&Node> {
-        node.children.get(label).map(|&number| &self.nodes[number as usize])
+        node.children.as_ref()?.get(label).map(|&number| &self.nodes[number as usize])
     }
 }
