@@ -106,6 +106,8 @@ pub struct Dns {
     pub foreign_addresses: bool,
     /// How long another organization's names are answered after it was last heard; default 7 days.
     pub hold: Duration,
+    /// One question in so many is logged; `None`: none.
+    pub query_log: Option<u32>,
     /// Whom to ask for names outside the consortium, on behalf of the own site; none: they are refused.
     pub forward: Vec<Forward>,
 }

@@ -28,10 +28,12 @@ use std::net::IpAddr;
 use opt::Opt;
 pub(crate) use others::{Ask, Found, Owned, answer_others, ask_of};
 use query::{Query, Unfit};
+pub(crate) use query::{qtype_of, question_of};
 use reply::Reply;
 pub(crate) use reply::ede;
 use write::About;
 
+use crate::acl::Class;
 use crate::cookie::{COOKIE, CookieJar};
 use crate::rdata::kind;
 use crate::zones::ZoneSet;
@@ -97,6 +99,8 @@ pub enum Verdict {
 pub struct Asker<'a> {
     /// The address that the question came from.
     pub address: IpAddr,
+    /// What the asker is to this site.
+    pub class: Class,
     /// How it came.
     pub transport: Transport,
     /// Seconds, for the age of cookies.
@@ -193,14 +197,21 @@ fn answer_by(
 impl Asker<'_> {
     /// Somebody without cookies.
     fn nobody(transport: Transport) -> Self {
-        Asker { address: IpAddr::from([0; 16]), transport, now: 0, cookies: None, nsid: &[], forwards: false }
+        let (address, class) = (IpAddr::from([0; 16]), Class::Mesh);
+        Asker { address, class, transport, now: 0, cookies: None, nsid: &[], forwards: false }
     }
 
     /// The server's half of the cookie to send, and whether the one that came proves the address.
     fn cookie(&self, query: &Query<'_>) -> (Option<[u8; COOKIE]>, bool) {
         let came = query.edns.as_ref().and_then(|edns| edns.options.cookie);
         let (Some(came), Some(jar)) = (came, self.cookies) else { return (None, false) };
-        (Some(jar.bake(came, self.address, self.now)), jar.accepts(came, self.address, self.now))
+        (Some(jar.bake(came, self.address, self.now)), jar.judge(came, self.address, self.now))
+    }
+
+    /// The same without the check, for a question that has passed it.
+    fn baked(&self, query: &Query<'_>) -> Option<[u8; COOKIE]> {
+        let came = query.edns.as_ref().and_then(|edns| edns.options.cookie)?;
+        Some(self.cookies?.bake(came, self.address, self.now))
     }
 
     fn about<'a>(&'a self, zones: &'a ZoneSet, cookie: Option<[u8; COOKIE]>) -> About<'a> {

@@ -12,6 +12,8 @@ use std::net::IpAddr;
 use arc_swap::ArcSwap;
 use siphasher::sip::SipHasher24;
 
+use crate::server::Count;
+
 /// Octets of the client's half, and of the server's.
 pub(crate) const CLIENT: usize = 8;
 pub(crate) const COOKIE: usize = 16;
@@ -27,13 +29,18 @@ type Secret = [u8; 16];
 pub struct CookieJar {
     /// The current secret, and the one before.
     secrets: ArcSwap<[Secret; 2]>,
+    /// Cookies that came without a server's half, with a good one, and with a bad one.
+    fresh: Count,
+    good: Count,
+    bad: Count,
 }
 
 impl CookieJar {
     /// With a random secret. Fails only if the system has no randomness to give.
     pub fn new() -> Result<CookieJar, getrandom::Error> {
         let secret = random()?;
-        Ok(CookieJar { secrets: ArcSwap::from_pointee([secret, secret]) })
+        let secrets = ArcSwap::from_pointee([secret, secret]);
+        Ok(CookieJar { secrets, fresh: Count::default(), good: Count::default(), bad: Count::default() })
     }
 
     /// Makes cookies by a new secret; those of the last one stay valid until the next call.
@@ -41,6 +48,22 @@ impl CookieJar {
         let secret = random()?;
         self.secrets.rcu(|old| [secret, old[0]]);
         Ok(())
+    }
+
+    /// Cookies that came so far: without a server's half, with a good one, with a bad one.
+    pub fn counts(&self) -> [(&'static str, u64); 3] {
+        [("fresh", self.fresh.get()), ("good", self.good.get()), ("bad", self.bad.get())]
+    }
+
+    /// Like [`CookieJar::accepts`], counted.
+    pub(crate) fn judge(&self, cookie: &[u8], asker: IpAddr, now: u32) -> bool {
+        let good = self.accepts(cookie, asker, now);
+        match (good, cookie.len()) {
+            (true, _) => self.good.add(),
+            (false, CLIENT) => self.fresh.add(),
+            (false, _) => self.bad.add(),
+        }
+        good
     }
 
     /// The server's half for `asker`, whose own half stands at the start of `cookie`. `now` in seconds.

@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use desk::Waiter;
 
 use crate::answer::{Ask, Found, ede, rcode};
+use crate::server::Count;
 use desk::{Desk, Taken};
 use resolvers::Resolvers;
 use said::Said;
@@ -48,6 +49,11 @@ pub struct Forwarder {
     desk: Mutex<Desk>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    known: Count,
+    joined: Count,
+    asked: Count,
+    full: Count,
+    failed: Count,
 }
 
 impl Forwarder {
@@ -63,6 +69,14 @@ impl Forwarder {
         }
     }
 
+    /// Questions so far: answered at once, joined to one under way, asked, refused for want of room; and
+    /// those of the asked that failed.
+    pub fn counts(&self) -> [(&'static str, u64); 5] {
+        let Forwarder { known, joined, asked, full, failed, .. } = self;
+        [("known", known), ("joined", joined), ("asked", asked), ("full", full), ("failed", failed)]
+            .map(|(what, count)| (what, count.get()))
+    }
+
     /// True if there are names that others are asked for.
     pub(crate) fn is_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
@@ -74,6 +88,12 @@ impl Forwarder {
         let Some(resolvers) = self.table.load().resolvers(&ask.name) else { return waiter.hear(None) };
         let now = Instant::now();
         let taken = self.desk().take(ask, waiter, now);
+        match &taken {
+            Taken::Known(..) => self.known.add(),
+            Taken::Full(_) => self.full.add(),
+            Taken::Joined => self.joined.add(),
+            Taken::First(_) => self.asked.add(),
+        }
         match taken {
             Taken::Known(said, waiter) => waiter.hear(Some((&said.found, said.age(now)))),
             Taken::Full(waiter) => waiter.hear(Some((&failure(ede::OTHER), 0))),
@@ -118,6 +138,9 @@ impl Drop for Flight {
         // None: the task was ended, or panicked over a message.
         let said = self.said.take().unwrap_or_else(|| failure(ede::OTHER).into());
         let said = Arc::new(said);
+        if said.found.rcode == rcode::SERVFAIL {
+            self.forwarder.failed.add();
+        }
         let waiters = self.forwarder.desk().land(&self.ask, &said, self.era);
         waiters.into_iter().for_each(|waiter| waiter.hear(Some((&said.found, 0))));
     }

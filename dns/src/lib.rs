@@ -50,7 +50,7 @@ pub use reach::Reach;
 pub use replica::ReplicaError;
 pub use rrset::RRset;
 pub use serial::SerialStore;
-pub use server::{BindError, Counters, Options, Rate, Server};
+pub use server::{BindError, Counters, Options, QueryLog, Rate, Server};
 pub use source::Sources;
 pub use store::{ReplicaStore, StoreError, Stored};
 pub use transfer::{Due, Fetch, Offer, Parcel, Progress, Transfer, TransferError, Verdict};

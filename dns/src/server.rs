@@ -5,6 +5,7 @@
 
 mod counters;
 mod limiter;
+mod log;
 mod options;
 mod others;
 mod tcp;
@@ -21,7 +22,8 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use counters::Counters;
+pub use counters::{BUCKETS, Count, Counted, Counters, Histogram};
+pub use log::QueryLog;
 pub use options::{Options, Rate};
 
 use crate::acl::{Acl, Class};
@@ -76,11 +78,11 @@ impl Shared {
         Ok(Shared { zones, acl, counters, options, cookies, clock: Clock::start() })
     }
 
-    fn asker(&self, address: IpAddr, transport: Transport, elapsed: Duration) -> Asker<'_> {
+    fn asker(&self, address: IpAddr, class: Class, transport: Transport, elapsed: Duration) -> Asker<'_> {
         let now = self.clock.bound.wrapping_add(elapsed.as_secs() as u32);
-        let forwards = self.options.forwarder.is_on() && self.acl.load().class(address) == Some(Class::Site);
+        let forwards = class == Class::Site && self.options.forwarder.is_on();
         let nsid = &self.options.nsid[..self.options.nsid.len().min(MAX_NSID)];
-        Asker { address, transport, now, cookies: Some(&self.cookies), nsid, forwards }
+        Asker { address, class, transport, now, cookies: Some(&self.cookies), nsid, forwards }
     }
 }
 
@@ -149,6 +151,11 @@ impl Server {
     /// What it counts from now on.
     pub fn counters(&self) -> Arc<Counters> {
         self.shared.counters.clone()
+    }
+
+    /// Its cookies.
+    pub fn cookies(&self) -> Arc<CookieJar> {
+        self.shared.cookies.clone()
     }
 
     /// Answers until `cancel`; then every connection is closed and every task gone.

@@ -17,6 +17,7 @@ pub mod check;
 pub mod dns;
 pub mod failure;
 pub mod member;
+pub mod metrics;
 pub mod org;
 pub mod run;
 pub mod status;
@@ -76,6 +77,9 @@ pub enum Verb {
     /// Show a running gateway's tunnels, routes, zones and certificates
     #[command(after_help = "Example:\n  ringway status -c gateway.toml --json")]
     Status(status::Args),
+    /// Show what a running gateway's DNS server has counted, in the OpenMetrics text format
+    #[command(after_help = "Example:\n  ringway metrics -c gateway.toml")]
+    Metrics(metrics::Args),
     /// A consortium of three organizations on this machine, to try and to demonstrate
     #[command(subcommand_required = true, after_help = "Example:\n  ringway lab demo")]
     Lab(lab::Args),
@@ -111,6 +115,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Dns(verb) => dns::run(verb),
         Verb::Run(args) => run::run(args),
         Verb::Status(args) => status::run(args),
+        Verb::Metrics(args) => metrics::run(args),
         Verb::Lab(args) => Ok(lab::run(args)?),
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_config::{Config, Fault, Faults, OrgId, Place, Prefix, ZoneName};
 use ringway_core::{Fib, Membership};
-use ringway_dns::{Acl, Forwarder, OwnZoneError, Reach, ReplicaStore, SerialStore, Zone, Zones};
+use ringway_dns::{Acl, Forwarder, OwnZoneError, QueryLog, Reach, ReplicaStore, SerialStore, Zone, Zones};
 
 /// Everything the server answers from.
 pub struct Names {
@@ -20,6 +20,8 @@ pub struct Names {
     pub copies: Arc<ReplicaStore>,
     /// Asks others for names outside the consortium.
     pub forwarder: Arc<Forwarder>,
+    /// Logs a sample of the questions.
+    pub query_log: Arc<QueryLog>,
     /// Makes the own zone.
     pub own: OwnZone,
 }
@@ -52,8 +54,8 @@ impl Names {
             .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
         let zones = Arc::new(Zones::new());
         let own = OwnZone(Arc::new(Mutex::new(serials)));
-        let (acl, forwarder) = (Arc::default(), Arc::default());
-        let names = Names { zones, acl, copies: Arc::new(copies), forwarder, own };
+        let (acl, forwarder, query_log) = (Arc::default(), Arc::default(), Arc::default());
+        let names = Names { zones, acl, copies: Arc::new(copies), forwarder, query_log, own };
         let own = names.own.build(config).map_err(|faults| anyhow::anyhow!("{faults}"))?;
         names.publish(config, membership, own);
         for apex in others(config) {
@@ -72,6 +74,7 @@ impl Names {
         let acl = Acl::new(membership.authorized.values().flatten().copied());
         self.acl.store(Arc::new(acl.with_site(membership.own().iter().copied())));
         self.forwarder.set(&config.own.domain, &config.dns.forward);
+        self.query_log.set(config.dns.query_log);
         if let Err(error) = self.copies.retain(&others) {
             tracing::warn!(%error, "Old copies of zones could not be removed");
         }

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tun_rs::SyncDevice;
 
-use crate::admin;
+use crate::admin::{self, Metrics};
 use crate::drive::{self, Drive, Input, Packets, QUEUE, Running, renewal};
 use crate::keeper::{self, Installed};
 use crate::membership::membership;
@@ -125,10 +125,12 @@ impl Gateway {
         let hold = (heard, config.dns.hold);
         let replicator = Replicator::new(&names, hold, config.own.domain.clone(), &own_apex(&config))
             .context("the own zone is not published")?;
-        let forwarder = names.forwarder.clone();
-        let options = Options { nsid: config.id.to_string().into_bytes(), forwarder, ..Options::default() };
+        let (nsid, forwarder) = (config.id.to_string().into_bytes(), names.forwarder.clone());
+        let query_log = names.query_log.clone();
+        let options = Options { nsid, forwarder: forwarder.clone(), query_log, ..Options::default() };
         let (zones, acl) = (names.zones.clone(), names.acl.clone());
         let server = Server::bind_with(&config.dns.listen, zones, acl, options).await?;
+        let metrics = Metrics { counters: server.counters(), cookies: server.cookies(), forwarder };
 
         let (inputs, queue) = mpsc::channel(QUEUE);
         let (noticed, events) = mpsc::channel(QUEUE);
@@ -146,7 +148,7 @@ impl Gateway {
         let [to_admin, to_accept, to_renew, to_host] = std::array::from_fn(|_| inputs.clone());
         services.start(|stop| keeper::keep(kernel_routes, wishes, installed.clone(), stop));
         services.start(|stop| server.run(stop));
-        services.start(|stop| admin::socket::serve(admin, to_admin, filter.clone(), stop));
+        services.start(|stop| admin::socket::serve(admin, to_admin, (filter.clone(), metrics), stop));
         services.start(|stop| accept::accept(endpoint, tls, peers.clone(), to_accept, stop));
         services.start(|stop| renewal::watch(config.identity.clone(), to_renew, stop));
         services.start(|stop| drive::watch_host(config.tun.clone(), to_host, stop));

@@ -25,11 +25,16 @@ const DNS: Schema = Schema {
         Key("zone-files", "zone-files = [\"acme.zone\"]"),
         Key("foreign-addresses", "foreign-addresses = false"),
         Key("hold", "hold = 604800"),
+        Key("query-log", "query-log = { sample = 100 }"),
         Key("host", "[[dns.host]] with name and addresses"),
         Key("record", "[[dns.record]] with name, type and data"),
         Key("forward", "[[dns.forward]] with servers"),
     ],
 };
+
+const QUERY_LOG: Schema =
+    Schema { name: "[dns.query-log]", keys: &[Key("sample", "sample = 100, for one question in 100")] };
+const SAMPLES: RangeInclusive<u32> = 1..=1_000_000;
 
 /// A week: nobody should have to wait longer for a change (RFC 8767, section 4).
 const LONGEST_TTL: u32 = 604_800;
@@ -51,6 +56,7 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
             zone_files: Vec::new(),
             foreign_addresses: false,
             hold: Duration::from_secs(DEFAULT_HOLD.into()),
+            query_log: None,
             forward: Vec::new(),
         });
     };
@@ -70,6 +76,7 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
             .optional("foreign-addresses")
             .and_then(|item| item.boolean())
             .unwrap_or(false),
+        query_log: read_query_log(&table),
         hold: Duration::from_secs(hold.unwrap_or(DEFAULT_HOLD).into()),
         forward,
     })
@@ -77,6 +84,10 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
 
 fn read_ttl(table: &Table<'_>) -> Option<u32> {
     table.optional("ttl")?.integer(0..=LONGEST_TTL)
+}
+
+fn read_query_log(table: &Table<'_>) -> Option<u32> {
+    table.table("query-log", &QUERY_LOG)?.required("sample")?.integer(SAMPLES)
 }
 
 /// Addresses in the own site's prefixes, or private ones; port 53 unless it is given.

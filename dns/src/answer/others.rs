@@ -67,7 +67,7 @@ pub(crate) fn answer_others(
 ) -> Outcome {
     response.clear();
     let Ok(query) = Query::parse(message) else { return Outcome::Silent };
-    let (cookie, _) = asker.cookie(&query);
+    let cookie = asker.baked(&query);
     // RFC 4035, section 3.2.2: an answer of others has the asker's CD bit; our own has none (section 3.1.6).
     let about = About { cd: query.header.checking_disabled, ..asker.about(zones, cookie) };
     let mut reply = reply_to(zones, &query);
@@ -157,7 +157,8 @@ mod tests {
 
     fn asker(forwards: bool) -> Asker<'static> {
         let address = IpAddr::from([10, 0, 0, 7]);
-        Asker { address, transport: Transport::Udp, now: 0, cookies: None, nsid: &[], forwards }
+        let class = crate::acl::Class::Site;
+        Asker { address, class, transport: Transport::Udp, now: 0, cookies: None, nsid: &[], forwards }
     }
 
     fn outcome(qname: &str, flags: u16, forwards: bool) -> Outcome {

@@ -104,6 +104,19 @@ impl<'m> Query<'m> {
     }
 }
 
+/// The type that `message` asks for, as far as one can tell without reading it whole.
+pub(crate) fn qtype_of(message: &[u8]) -> Option<u16> {
+    let mut reader = Reader { message, at: HEADER };
+    reader.skip_name()?;
+    reader.u16()
+}
+
+/// The name and type that `message` asks for.
+pub(crate) fn question_of(message: &[u8]) -> Option<(Name, u16)> {
+    let question = Reader { message, at: HEADER }.question()?;
+    Some((question.name, question.kind))
+}
+
 struct Reader<'m> {
     message: &'m [u8],
     at: usize,

@@ -55,6 +55,7 @@ fn question(name: &str, kind: RecordType, options: &[EdnsOption]) -> Vec<u8> {
 fn asked(zones: &Zones, message: &[u8], jar: &CookieJar, verdict: Verdict) -> (Outcome, Option<Message>) {
     let asker = Asker {
         address: IpAddr::from(ASKER),
+        class: crate::acl::Class::Mesh,
         transport: Transport::Udp,
         now: 1000,
         cookies: Some(jar),

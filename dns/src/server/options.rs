@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::QueryLog;
 use crate::forward::Forwarder;
 
 /// Options of [`Server::bind_with`](super::Server::bind_with); the default is what a gateway wants.
@@ -13,11 +14,14 @@ pub struct Options {
     pub rate: Option<Rate>,
     /// Asks others for the names that nobody in the consortium has, on behalf of the own site.
     pub forwarder: Arc<Forwarder>,
+    /// Logs a sample of the questions.
+    pub query_log: Arc<QueryLog>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { nsid: Vec::new(), rate: Some(Rate::default()), forwarder: Arc::default() }
+        let (forwarder, query_log) = (Arc::default(), Arc::default());
+        Options { nsid: Vec::new(), rate: Some(Rate::default()), forwarder, query_log }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::Shared;
+use crate::acl::Class;
 use crate::answer::{Transport, answer_others, ask_of};
 use crate::forward::Waiter;
 
@@ -11,19 +12,19 @@ impl Shared {
     pub(super) fn ask_others(
         &self,
         message: &[u8],
-        asker: IpAddr,
-        transport: Transport,
+        (address, class, transport): (IpAddr, Class, Transport),
         send: impl FnOnce(Vec<u8>) + Send + 'static,
     ) {
         let ask = ask_of(&self.zones.load(), message);
-        let (shared, message) = (self.clone(), message.to_vec());
+        let (shared, message, came) = (self.clone(), message.to_vec(), self.clock.elapsed());
         let waiter = Waiter::new(
-            asker,
+            address,
             Box::new(move |found| {
                 let mut response = Vec::new();
-                let asker = shared.asker(asker, transport, shared.clock.elapsed());
+                let asker = shared.asker(address, class, transport, shared.clock.elapsed());
                 let outcome = answer_others(&shared.zones.load(), &message, &asker, found, &mut response);
-                shared.counters.count_late(outcome);
+                shared.counters.count_late(&asker, outcome);
+                shared.counters.forwarded.add(shared.clock.elapsed() - came);
                 if outcome.is_sent() {
                     send(response);
                 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
+use crate::acl::Class;
 use crate::answer::{Outcome, Transport, Verdict, answer_to};
 pub(super) use connections::Connections;
 use connections::Place;
@@ -59,23 +60,28 @@ impl Listener {
                     continue;
                 }
             };
-            if !self.shared.acl.load().admits(asker.ip()) {
+            let Some(class) = self.shared.acl.load().class(asker.ip()) else {
                 self.shared.counters.foreign.add();
                 continue;
-            }
+            };
             let (place, crowded) = self.connections.enter(asker.ip().to_canonical());
             if crowded {
                 self.shared.counters.crowded.add();
             }
             let leave = place.leave.clone();
-            let connection = leave.run_until_cancelled_owned(converse(stream, self.shared.clone(), place));
+            let connection =
+                leave.run_until_cancelled_owned(converse(stream, self.shared.clone(), (place, class)));
             self.tasks.spawn(self.cancel.clone().run_until_cancelled_owned(connection));
         }
     }
 }
 
 /// Answers what comes over one connection until it ends, idles or misbehaves.
-async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Shared, place: Place) {
+async fn converse(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    shared: Shared,
+    (place, class): (Place, Class),
+) {
     let mut inbox = Inbox { bytes: Vec::with_capacity(READ), taken: 0 };
     let (mut response, mut answers) = (Vec::new(), Vec::new());
     let (late, mut known) = mpsc::channel::<Vec<u8>>(MAX_LATE);
@@ -91,7 +97,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Share
         while late.capacity() > 0
             && let Some(question) = inbox.next()
         {
-            answer_one(&shared, place.asker, question, &late, &mut response);
+            answer_one(&shared, (place.asker, class), question, &late, &mut response);
             put_framed(&response, &mut answers);
             if answers.len() >= BATCH && !write(&mut stream, &mut answers).await {
                 return;
@@ -107,20 +113,22 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Share
 /// room.
 fn answer_one(
     shared: &Shared,
-    from: IpAddr,
+    (from, class): (IpAddr, Class),
     question: &[u8],
     late: &mpsc::Sender<Vec<u8>>,
     response: &mut Vec<u8>,
 ) {
-    let asker = shared.asker(from, Transport::Tcp, shared.clock.elapsed());
+    let now = shared.clock.elapsed();
+    let asker = shared.asker(from, class, Transport::Tcp, now);
     // Who completes a handshake has the address it claims: no limit.
     let verdict = || Verdict::Answer;
     let outcome = answer_to(&shared.zones.load(), question, &asker, verdict, response);
-    shared.counters.count(Transport::Tcp, outcome);
+    shared.counters.count(&asker, question, outcome);
+    shared.options.query_log.note(question, from, outcome, now);
     if outcome == Outcome::Elsewhere
         && let Ok(room) = late.clone().try_reserve_owned()
     {
-        shared.ask_others(question, from, Transport::Tcp, |answer| _ = room.send(answer));
+        shared.ask_others(question, (from, class, Transport::Tcp), |answer| _ = room.send(answer));
     }
 }
 
@@ -210,7 +218,8 @@ mod tests {
     }
 
     fn converse_over(server: DuplexStream) -> impl Future<Output = ()> {
-        converse(server, shared(Zones::new()), Connections::default().enter([127, 0, 0, 1].into()).0)
+        let place = Connections::default().enter([127, 0, 0, 1].into()).0;
+        converse(server, shared(Zones::new()), (place, Class::Site))
     }
 
     /// How long a connection lasts on which `first` is written, and a byte more after each `pause`.
@@ -255,7 +264,7 @@ mod tests {
         let shared = shared(zones);
         let (mut client, server) = duplex(2048);
         let place = Connections::default().enter([127, 0, 0, 1].into()).0;
-        let conversation = tokio::spawn(converse(server, shared.clone(), place));
+        let conversation = tokio::spawn(converse(server, shared.clone(), (place, Class::Site)));
         let name = b"\x01a\x04org1\x07example\x00";
         let question =
             [&b"\x00\x20\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"[..], name, b"\x00\x01\x00\x01"];

@@ -7,6 +7,7 @@ use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
 use super::Shared;
+use super::counters::SAMPLE;
 use super::limiter::Limiter;
 use crate::answer::{MAX_UDP, Outcome, Transport, Verdict, answer_to};
 
@@ -20,6 +21,7 @@ pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
     let socket = Arc::new(socket);
     let mut question = vec![0; MAX_QUESTION];
     let mut response = Vec::with_capacity(MAX_UDP);
+    let mut served = 0u32;
     let mut limiter = shared.options.rate.map(Limiter::new);
     loop {
         let (len, asker) = match socket.recv_from(&mut question).await {
@@ -30,18 +32,19 @@ pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
                 continue;
             }
         };
-        if !shared.acl.load().admits(asker.ip()) {
+        let Some(class) = shared.acl.load().class(asker.ip()) else {
             shared.counters.foreign.add();
             continue;
-        }
+        };
         let now = shared.clock.elapsed();
         let verdict = || limiter.as_mut().map_or(Verdict::Answer, |limiter| limiter.verdict(asker.ip(), now));
-        let asker_is = shared.asker(asker.ip(), Transport::Udp, now);
+        let asker_is = shared.asker(asker.ip(), class, Transport::Udp, now);
         let outcome = answer_to(&shared.zones.load(), &question[..len], &asker_is, verdict, &mut response);
-        shared.counters.count(Transport::Udp, outcome);
+        shared.counters.count(&asker_is, &question[..len], outcome);
+        shared.options.query_log.note(&question[..len], asker.ip(), outcome, now);
         if outcome == Outcome::Elsewhere {
             let (socket, counters) = (socket.clone(), shared.counters.clone());
-            shared.ask_others(&question[..len], asker.ip(), Transport::Udp, move |response| {
+            shared.ask_others(&question[..len], (asker.ip(), class, Transport::Udp), move |response| {
                 if socket.try_send_to(&response, asker).is_err() {
                     counters.unsent.add();
                 }
@@ -50,6 +53,10 @@ pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
         // A full send buffer drops the answer, as the network might; the asker asks again.
         if outcome.is_sent() && socket.try_send_to(&response, asker).is_err() {
             shared.counters.unsent.add();
+        }
+        served = served.wrapping_add(1);
+        if served.is_multiple_of(SAMPLE) && outcome.is_sent() {
+            shared.counters.latency.add(shared.clock.elapsed() - now);
         }
     }
 }

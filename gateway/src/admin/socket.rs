@@ -1,4 +1,4 @@
-//! The admin socket: binds it for root alone, answers `status`. Asks the drive and the packet filter; holds no
+//! The admin socket: binds it for root alone, answers `status` and `metrics`. Asks the drive and the packet filter; holds no
 //! state.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::Report;
+use super::{Metrics, Report};
 use crate::drive::Input;
 use crate::host::firewall::{Filter, Firewall as _};
 
@@ -49,7 +49,7 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
 pub async fn serve(
     listener: UnixListener,
     inputs: mpsc::Sender<Input>,
-    filter: Filter,
+    (filter, metrics): (Filter, Metrics),
     stop: CancellationToken,
 ) {
     loop {
@@ -59,7 +59,7 @@ pub async fn serve(
             client = listener.accept() => client,
         };
         let Ok((client, _)) = client else { continue };
-        match timeout(PATIENCE, answer(client, &inputs, &filter)).await {
+        match timeout(PATIENCE, answer(client, &inputs, &filter, &metrics)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "Admin client left"),
             Err(_) => tracing::debug!("Admin client was too slow"),
@@ -67,22 +67,32 @@ pub async fn serve(
     }
 }
 
-async fn answer(client: UnixStream, inputs: &mpsc::Sender<Input>, filter: &Filter) -> anyhow::Result<()> {
+async fn answer(
+    client: UnixStream,
+    inputs: &mpsc::Sender<Input>,
+    filter: &Filter,
+    metrics: &Metrics,
+) -> anyhow::Result<()> {
     let mut client = BufReader::new(client);
     let mut request = String::new();
     (&mut client).take(REQUEST).read_line(&mut request).await?;
     let reply = match request.trim_end() {
         "status" => {
-            let (sender, report) = oneshot::channel();
-            inputs.send(Input::Status(sender)).await?;
-            let report = Report { filtered: filtered(filter).await, ..report.await? };
+            let report = Report { filtered: filtered(filter).await, ..report(inputs).await? };
             serde_json::to_vec(&report)?
         }
+        "metrics" => metrics.text(report(inputs).await?.zones)?.into_bytes(),
         other => format!("{{\"error\":\"unknown request {:?}\"}}", other.escape_default()).into_bytes(),
     };
     client.write_all(&reply).await?;
     client.shutdown().await?;
     Ok(())
+}
+
+async fn report(inputs: &mpsc::Sender<Input>) -> anyhow::Result<Report> {
+    let (sender, report) = oneshot::channel();
+    inputs.send(Input::Status(sender)).await?;
+    Ok(report.await?)
 }
 
 /// What the packet filter dropped. Without its numbers, the rest is still worth having.
@@ -94,12 +104,23 @@ async fn filtered(filter: &Filter) -> BTreeMap<String, u64> {
 
 /// Asks the gateway behind the socket at `path` for its report.
 pub fn ask(path: &Path) -> anyhow::Result<Report> {
+    let reply = fetch(path, "status")?;
+    serde_json::from_slice(&reply).with_context(|| format!("{}: not a gateway's answer", path.display()))
+}
+
+/// Asks the gateway behind the socket at `path` for its metrics, in the OpenMetrics text format.
+pub fn ask_metrics(path: &Path) -> anyhow::Result<String> {
+    String::from_utf8(fetch(path, "metrics")?)
+        .with_context(|| format!("{}: not a gateway's answer", path.display()))
+}
+
+fn fetch(path: &Path, request: &str) -> anyhow::Result<Vec<u8>> {
     use std::io::{Read as _, Write as _};
     let not_running = || format!("{}: no running gateway answers on this socket", path.display());
     let mut stream = std::os::unix::net::UnixStream::connect(path).with_context(not_running)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"status\n")?;
+    stream.write_all(format!("{request}\n").as_bytes())?;
     let mut reply = Vec::new();
     stream.take(ANSWER).read_to_end(&mut reply).with_context(not_running)?;
-    serde_json::from_slice(&reply).with_context(|| format!("{}: not a gateway's answer", path.display()))
+    Ok(reply)
 }
