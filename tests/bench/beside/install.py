@@ -2,7 +2,7 @@
 
 Crates go to `target/peers`, out of the way of everything else; Debian's packages start no services.
 """
-import os, pathlib, shutil, subprocess, sys
+import os, pathlib, re, shutil, subprocess, sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -36,6 +36,12 @@ def crate(name, install):
     if not program.exists():
         raise Missing(f"the crate {name} is not installed: {why}")
     return program
+
+
+def version(name):
+    """Of an installed crate, by cargo's own list."""
+    found = re.search(rf'^"{name} (\S+) ', (TARGET / "peers" / ".crates.toml").read_text(), re.M)
+    return found[1] if found else ""
 
 
 def own(package, name):

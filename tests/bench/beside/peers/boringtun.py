@@ -1,6 +1,5 @@
 """boringtun-cli: WireGuard in Rust."""
 from .. import install as programs
-from ..laboratory import run
 from .wireguard import Wireguard
 
 
@@ -10,4 +9,4 @@ class Boringtun(Wireguard):
     def prepare(self, dir, install):
         self.command = [programs.crate("boringtun-cli", install), "-f", "--disable-drop-privileges"]
         self.prepare_keys(dir, install)
-        return run(self.command[0], "--version").split()[-1]
+        return programs.version("boringtun-cli")

@@ -1,7 +1,7 @@
 """quincy: a VPN of QUIC datagrams on quinn (TLS). It carries a client's own address only: node-a's is masqueraded
 behind it, and IPv4 only."""
 from .. import install as programs
-from ..laboratory import LAN, WAN, run, until
+from ..laboratory import LAN, WAN, until
 from .certificates import fingerprint, self_signed
 from .peer import Peer
 
@@ -46,7 +46,7 @@ class Quincy(Peer):
         (dir / "users.toml").write_text(f'[users.a]\nauthorized_keys = []\nauthorized_certs = ["sha256:{digest}"]\n')
         (dir / "server.toml").write_text(SERVER.format(dir=dir, address=WAN["b"]))
         (dir / "client.toml").write_text(CLIENT.format(dir=dir, address=WAN["b"], lan=LAN["b"]))
-        return run(self.server, "--version").split()[-1]
+        return programs.version("quincy-server")
 
     def up(self, lab):
         server = lab.start("gw-b", self.server, "--config-path", self.dir / "server.toml")

@@ -1,7 +1,7 @@
 """vpncloud: a mesh VPN in Rust (AES-128-GCM). It wants a default route to find its own address by, and cannot set its
 device's MTU in a namespace: this does, as it would."""
 from .. import install as programs
-from ..laboratory import LAN, LAN6, SIDES, WAN, other, run, until
+from ..laboratory import LAN, LAN6, SIDES, WAN, other, until
 from .peer import Peer, route
 
 
@@ -10,7 +10,7 @@ class Vpncloud(Peer):
 
     def prepare(self, dir, install):
         self.program = programs.crate("vpncloud", install)
-        return run(self.program, "--version").split()[-1]
+        return programs.version("vpncloud")
 
     def up(self, lab):
         processes = []
