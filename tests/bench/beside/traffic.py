@@ -21,7 +21,7 @@ class Traffic:
     @contextlib.contextmanager
     def server(self):
         """An iperf3 server for one test: one that serves several closes its door between two, at times on a client."""
-        process = self.lab.start("node-b", "iperf3", "-s", "-1")
+        process = self.lab.start("node-b", "iperf3", "-s", "-1", "-J")
         try:
             listens = lambda: self.lab.run("node-b", "ss", "-Hltn", f"sport = :{PORT}") != ""
             until("iperf3 server", 5, listens, pause=0.02)
@@ -32,7 +32,10 @@ class Traffic:
             self.lab.started.remove(process)
 
     def iperf3(self, seconds, *options, target=None):
-        """The report's "end"."""
+        """The totals at the end."""
+        return self.iperf3_report(seconds, *options, target=target)["end"]
+
+    def iperf3_report(self, seconds, *options, target=None):
         line = ["iperf3", "-J", "-c", target or self.target, "-t", str(seconds), *options, "--connect-timeout", "3000"]
         with self.server():
             try:
@@ -41,13 +44,20 @@ class Traffic:
                 raise Failed(f"iperf3 {' '.join(options)}: {why}")
         if "error" in report:
             raise Failed(f"iperf3 {' '.join(options)}: {report['error']}")
-        return report["end"]
+        return report
 
-    def tcp(self, seconds, streams=1, back=False, algorithm="bbr", v6=False, warm=0):
-        """Gbit/s that arrived, after the first `warm` seconds."""
-        options = ["-P", str(streams), "-C", algorithm, "-O", str(warm)] + ["-R"] * back
+    def tcp(self, seconds, streams=1, back=False, algorithm="bbr", v6=False):
+        """Gbit/s that arrived."""
+        options = ["-P", str(streams), "-C", algorithm] + ["-R"] * back
         end = self.iperf3(seconds, *options, target=self.target6 if v6 else self.target)
         return end["sum_received"]["bits_per_second"] / 1e9
+
+    def steady_tcp(self, warm, seconds, algorithm):
+        """Mbit/s of one stream as the receiver saw it, second by second, after the first `warm`. The sender's totals
+        would count what a queue still holds at the end."""
+        report = self.iperf3_report(warm + seconds, "-C", algorithm, "--get-server-output")
+        rates = [each["sum"]["bits_per_second"] for each in report["server_output_json"]["intervals"]]
+        return statistics.mean(rates[warm:warm + seconds]) / 1e6
 
     def udp(self, kpps, seconds=1):
         """Thousands of datagrams in a second that were sent, and the share that was lost in percent."""
