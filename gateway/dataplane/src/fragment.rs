@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(datagram[..6], [0x11, 0xf9, 0x11, 0xf8, 0x05, 0x1c]);
         assert_eq!(&datagram[8..], payload);
         let pieces: Vec<_> = fragments(&datagram, 0x0102_0304).collect();
-        assert_eq!(pieces[0][..8], [17, 0, 0x04, 0xd1, 1, 2, 3, 4]);
+        assert_eq!(pieces[0][..8], [17, 0, 0, 1, 1, 2, 3, 4]);
         assert_eq!(pieces[1][..8], [17, 0, 0x04, 0xd0, 1, 2, 3, 4]);
         assert_eq!([&pieces[0][8..], &pieces[1][8..]].concat(), datagram);
         assert_eq!((pieces.len(), pieces[0].len() + 40), (2, 1280));
