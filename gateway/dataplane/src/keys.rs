@@ -84,6 +84,11 @@ impl Secret {
         next
     }
 
+    /// The same secret again.
+    pub(crate) fn copy(&self) -> Secret {
+        Secret(self.0)
+    }
+
     /// The key and IV of this phase.
     pub(crate) fn key(&self, aead: Aead) -> Key {
         let algorithm = aead.algorithm();

@@ -4,7 +4,8 @@
 //! snapshot: packet numbers, replay window, keys of the phases, the peer's address. Nothing here locks.
 //!
 //! Phases go by count alone: phase p carries the packet numbers p·2²⁶ to (p+1)·2²⁶ − 1, so that both ends
-//! know from the number which key a packet belongs to, and the phase byte is a check.
+//! know from the number which key a packet belongs to, and the phase byte is a check. The keys of a passed phase
+//! are held for 10 s more, if whoever owns the session calls `forget_passed` now and then.
 
 mod incoming;
 mod outgoing;
@@ -16,19 +17,15 @@ pub use outgoing::{Outgoing, Path};
 /// Packets sealed under one key.
 const PACKETS_PER_PHASE: u64 = 1 << 26;
 
-/// Packet numbers of a session: sealing stops behind phase 255.
-const PACKETS: u64 = 256 * PACKETS_PER_PHASE;
-
-/// The phase a packet number belongs to; `None` beyond the last.
-fn phase_of(number: u64) -> Option<u8> {
-    u8::try_from(number / PACKETS_PER_PHASE).ok()
-}
+/// Phases of a session: sealing stops behind the last.
+const PHASES: u64 = 256;
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
+    use super::phases::PASSED;
     use super::*;
     use crate::counters::DropReason;
     use crate::header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD};
@@ -110,10 +107,26 @@ mod tests {
 
     #[test]
     fn sealing_stops_at_the_last_packet_number() {
+        const PACKETS: u64 = PHASES * PACKETS_PER_PHASE;
         let (outgoing, _) = pair();
         assert_eq!(outgoing.reserve(PACKETS as usize), Ok(0));
         assert_eq!(outgoing.reserve(1), Err(DropReason::Exhausted));
         assert_eq!(outgoing.seal(PACKET, PACKETS, &mut [0; OVERHEAD]), Err(DropReason::Exhausted));
+    }
+
+    #[test]
+    fn the_keys_of_a_passed_phase_are_forgotten_after_a_while_and_no_others() {
+        let (outgoing, incoming) = pair();
+        let (early, late) = (seal(&outgoing, PACKETS_PER_PHASE - 2), seal(&outgoing, PACKETS_PER_PHASE - 1));
+        assert_eq!(open(&incoming, &seal(&outgoing, PACKETS_PER_PHASE)), Ok(true));
+        let passed = Instant::now();
+        incoming.forget_passed(passed + PASSED - Duration::from_secs(1));
+        assert_eq!(open(&incoming, &early), Ok(false), "still held");
+        incoming.forget_passed(passed + PASSED + Duration::from_secs(1));
+        outgoing.forget_passed(passed + PASSED + Duration::from_secs(1));
+        assert_eq!(open(&incoming, &late), Err(DropReason::Phase));
+        assert_eq!(open(&incoming, &seal(&outgoing, PACKETS_PER_PHASE + 1)), Ok(true));
+        assert_eq!(open(&incoming, &seal(&outgoing, 2 * PACKETS_PER_PHASE)), Ok(true), "phases go on");
     }
 
     #[test]

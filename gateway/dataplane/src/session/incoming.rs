@@ -10,12 +10,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::phases::Phases;
-use super::{Outgoing, phase_of};
+use super::phases::{self, Phases};
+use super::{Outgoing, PACKETS_PER_PHASE};
 use crate::budget::Budget;
 use crate::counters::{Counters, DropReason};
 use crate::header::{HEADER_LEN, Header};
@@ -50,7 +50,7 @@ impl Incoming {
         Incoming {
             index,
             site,
-            phases: ArcSwap::from_pointee(Phases::new(aead, secret)),
+            phases: ArcSwap::from_pointee(Phases::new(aead, secret, PACKETS_PER_PHASE)),
             window: Window::new(),
             answer: ArcSwapOption::empty(),
             peer,
@@ -58,6 +58,16 @@ impl Incoming {
             off_path: Budget::new(OFF_PATH_PER_SECOND),
             reports: Budget::new(REPORTS_PER_SECOND),
         }
+    }
+
+    /// The same with phases of `len` packet numbers, as the sender has them: for tests, which cannot send 2²⁶.
+    pub fn with_phases_of(self, aead: Aead, secret: &Secret, len: u64) -> Incoming {
+        Incoming { phases: ArcSwap::from_pointee(Phases::new(aead, secret, len)), ..self }
+    }
+
+    /// Lets go of the keys of a phase that passed 10 s ago. Any thread may.
+    pub fn forget_passed(&self, now: Instant) {
+        phases::forget_passed(&self.phases, now);
     }
 
     /// Probes are answered through `outgoing` from now on, and its path is the peer's address.
@@ -121,7 +131,7 @@ impl Incoming {
         sealed: &mut [u8],
     ) -> Result<bool, DropReason> {
         let phases = self.phases.load();
-        if phase_of(header.number) != Some(header.phase) {
+        if phases.of(header.number) != Some(header.phase) {
             return Err(DropReason::Phase);
         }
         let key = phases.key(header.phase).ok_or(DropReason::Phase)?;

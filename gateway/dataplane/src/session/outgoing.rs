@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use super::phases::Phases;
-use super::{PACKETS, phase_of};
+use super::phases::{self, Phases};
+use super::{PACKETS_PER_PHASE, PHASES};
 use crate::counters::{Counters, DropReason};
 use crate::header::{HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
 use crate::keys::{Aead, Secret};
@@ -57,6 +58,8 @@ impl Path {
 pub struct Outgoing {
     index: u32,
     numbers: AtomicU64,
+    /// How many there are.
+    end: u64,
     phases: ArcSwap<Phases>,
     path: ArcSwap<Path>,
     /// Bytes around an inner packet on this path: asked for every packet.
@@ -70,11 +73,23 @@ impl Outgoing {
         Outgoing {
             index,
             numbers: AtomicU64::new(0),
-            phases: ArcSwap::from_pointee(Phases::new(aead, secret)),
+            end: PHASES * PACKETS_PER_PHASE,
+            phases: ArcSwap::from_pointee(Phases::new(aead, secret, PACKETS_PER_PHASE)),
             path: ArcSwap::from_pointee(path),
             around: AtomicUsize::new(path.headers() + OVERHEAD),
             peer,
         }
+    }
+
+    /// The same with phases of `len` packet numbers, as the receiver has them: for tests, which cannot send 2²⁶.
+    pub fn with_phases_of(self, aead: Aead, secret: &Secret, len: u64) -> Outgoing {
+        let phases = ArcSwap::from_pointee(Phases::new(aead, secret, len));
+        Outgoing { phases, end: PHASES * len, ..self }
+    }
+
+    /// Lets go of the keys of a phase that passed 10 s ago. Any thread may.
+    pub fn forget_passed(&self, now: Instant) {
+        phases::forget_passed(&self.phases, now);
     }
 
     /// The receiver's index, which every packet carries.
@@ -117,15 +132,15 @@ impl Outgoing {
     pub fn reserve(&self, count: usize) -> Result<u64, DropReason> {
         // A u64 does not wrap: 2³⁰ years of asking after the end.
         let first = self.numbers.fetch_add(count as u64, Relaxed);
-        if first + count as u64 <= PACKETS { Ok(first) } else { Err(DropReason::Exhausted) }
+        if first + count as u64 <= self.end { Ok(first) } else { Err(DropReason::Exhausted) }
     }
 
     /// Seals `buffer`, which holds a payload between [`HEADER_LEN`] bytes in front and [`TAG_LEN`] behind,
     /// under a number from [`Outgoing::reserve`]. Error: [`DropReason::Exhausted`], if the number's key is
     /// no longer held.
     pub fn seal(&self, kind: Kind, number: u64, buffer: &mut [u8]) -> Result<(), DropReason> {
-        let phase = phase_of(number).ok_or(DropReason::Exhausted)?;
         let mut phases = self.phases.load();
+        let phase = phases.of(number).ok_or(DropReason::Exhausted)?;
         if phases.number() < phase {
             self.advance_to(phase);
             phases = self.phases.load();

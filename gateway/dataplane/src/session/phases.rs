@@ -8,12 +8,22 @@
 //! a packet of a phase that never was costs its receiver no derivation.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
 
 use crate::keys::{Aead, Key, Secret};
 
+/// How long the keys of a passed phase are held: packets are not under way for longer (DESIGN.md 4.2, "Phases").
+pub(super) const PASSED: Duration = Duration::from_secs(10);
+
 pub(super) struct Phases {
     aead: Aead,
+    /// Packet numbers of one phase.
+    len: u64,
     number: u8,
+    /// When the phase in use began.
+    since: Instant,
     previous: Option<Arc<Key>>,
     current: Arc<Key>,
     next: Arc<Key>,
@@ -21,12 +31,14 @@ pub(super) struct Phases {
 }
 
 impl Phases {
-    /// Phase 0, from the exporter's secret.
-    pub(super) fn new(aead: Aead, secret: &Secret) -> Phases {
+    /// Phase 0, from the exporter's secret. Each phase has `len` packet numbers.
+    pub(super) fn new(aead: Aead, secret: &Secret, len: u64) -> Phases {
         let next = secret.next();
         Phases {
             aead,
+            len,
             number: 0,
+            since: Instant::now(),
             previous: None,
             current: Arc::new(secret.key(aead)),
             next: Arc::new(next.key(aead)),
@@ -37,6 +49,11 @@ impl Phases {
     /// The phase in use.
     pub(super) fn number(&self) -> u8 {
         self.number
+    }
+
+    /// The phase a packet number belongs to; `None` beyond the last.
+    pub(super) fn of(&self, number: u64) -> Option<u8> {
+        u8::try_from(number / self.len).ok()
     }
 
     /// The key of `phase`, if it is held.
@@ -53,11 +70,36 @@ impl Phases {
     pub(super) fn advanced(&self) -> Phases {
         Phases {
             aead: self.aead,
+            len: self.len,
             number: self.number.saturating_add(1),
+            since: Instant::now(),
             previous: Some(self.current.clone()),
             current: self.next.clone(),
             next: Arc::new(self.after_next.key(self.aead)),
             after_next: self.after_next.next(),
         }
+    }
+
+    /// The same without keys that have been passed for long; `None` if there are none.
+    pub(super) fn without_passed(&self, now: Instant) -> Option<Phases> {
+        let is_over = self.previous.is_some() && now.saturating_duration_since(self.since) >= PASSED;
+        is_over.then(|| Phases {
+            aead: self.aead,
+            len: self.len,
+            number: self.number,
+            since: self.since,
+            previous: None,
+            current: self.current.clone(),
+            next: self.next.clone(),
+            after_next: self.after_next.copy(),
+        })
+    }
+}
+
+/// Lets go of keys that have been passed for long. Any thread may: whoever advances at the same time wins.
+pub(super) fn forget_passed(phases: &ArcSwap<Phases>, now: Instant) {
+    let held = phases.load();
+    if let Some(without) = held.without_passed(now) {
+        phases.compare_and_swap(&held, Arc::new(without));
     }
 }
