@@ -19,6 +19,7 @@ pub mod draft;
 pub mod explain;
 pub mod forward;
 pub mod hold;
+mod loc;
 pub mod name;
 pub mod own;
 mod prefixes;

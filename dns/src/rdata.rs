@@ -9,6 +9,7 @@ use std::str::FromStr;
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
+use crate::loc;
 use crate::name::wire_len;
 
 /// Numbers of the record types that the answer logic treats specially (IANA, DNS parameters).
@@ -22,6 +23,7 @@ pub mod kind {
     pub const MX: u16 = 15;
     pub const TXT: u16 = 16;
     pub const AAAA: u16 = 28;
+    pub const LOC: u16 = 29;
     pub const SRV: u16 = 33;
     pub const NAPTR: u16 = 35;
     pub const DNAME: u16 = 39;
@@ -82,8 +84,9 @@ pub(crate) fn fields(kind: u16) -> Option<&'static [Field]> {
 pub fn kind_from_text(text: &str) -> Option<u16> {
     let text = text.to_ascii_uppercase();
     match &*text {
-        // hickory-proto does not know it.
+        // hickory-proto does not know them.
         "DNAME" => Some(kind::DNAME),
+        "LOC" => Some(kind::LOC),
         _ => match text.strip_prefix("TYPE") {
             Some(number) => number.parse().ok(),
             None => RecordType::from_str(&text).ok().map(u16::from),
@@ -114,6 +117,9 @@ pub fn check(kind: u16, data: &[u8]) -> Result<(), RdataError> {
 
 fn check_opaque(kind: u16, data: &[u8], len: u16) -> Option<()> {
     let record_type = RecordType::from(kind);
+    if kind == kind::LOC {
+        return loc::is_loc(data).then_some(());
+    }
     if matches!(record_type, RecordType::Unknown(_)) {
         return Some(());
     }

@@ -8,6 +8,7 @@ use hickory_proto::serialize::txt::parse_ttl;
 
 use super::lexer::Token;
 use super::{Place, ZoneFileError, name};
+use crate::loc;
 use crate::name::escaped;
 use crate::rdata::{self, Field, kind};
 
@@ -28,6 +29,10 @@ pub(super) fn parse(
     let data = match (tokens, rdata::fields(kind)) {
         ([mark, len, hex @ ..], _) if mark.text == "\\#" && !mark.quoted => generic(len, hex)?,
         (_, Some(fields)) if !fields.contains(&Field::Rest) => by_fields(at, fields, tokens, origin)?,
+        (_, None) if kind == kind::LOC => {
+            let words: Vec<_> = tokens.iter().map(|token| token.text).collect();
+            loc::parse(&words).map_err(|what| at.fault(what))?.to_vec()
+        }
         _ => by_hickory(at, kind, tokens)?,
     };
     match rdata::check(kind, &data) {
