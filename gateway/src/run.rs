@@ -67,6 +67,7 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
 }
 
 async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()> {
+    raise_open_files();
     let gateway = prepared.config.id.clone();
     let state_dir = &prepared.config.state_dir;
     std::fs::create_dir_all(state_dir).with_context(|| format!("cannot make {}", state_dir.display()))?;
@@ -76,6 +77,16 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     ended?;
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
+}
+
+/// As many open files as the service manager allows: DNS clients and resolvers may take a socket each.
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "The number of open files stays as it is");
+    }
 }
 
 async fn serve(prepared: Prepared, kernel: Kernel, signals: Signals) -> anyhow::Result<()> {

@@ -1,15 +1,21 @@
 //! [`Fresh`]: everything that a reload needs, read and checked apart from the loop, the packet filter changed last.
 //! Nothing else changes here; [`super::reload`] takes over what this gives.
+//!
+//! Most reloads leave the filter's rules as they are. The filter is then set anew all the same, in case somebody
+//! else has flushed it, but nobody waits for it: a changed name is served before `nft` has started.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringway_config::{Config, Connected, Fault, Faults, Place, Ruling, accepted};
+use ringway_config::{Config, Connected, Digest, Fault, Faults, OrgId, Place, Ruling, accepted};
 use ringway_core::Membership;
 use ringway_dns::Zone;
 
-use super::Running;
+use tokio::sync::mpsc;
+
+use super::{Input, Running};
 use crate::host::Families;
-use crate::host::firewall::{Filter, Firewall as _};
+use crate::host::firewall::{Filter, Firewall as _, PolicySpec};
 use crate::host::links::Links;
 use crate::identity::{Identity, Trust};
 use crate::membership::{membership, policy};
@@ -27,6 +33,9 @@ pub struct Fresh {
     pub(super) identity: Identity,
     pub(super) zone: Zone,
     pub(super) membership: Membership,
+    spec: PolicySpec,
+    /// The records accepted from now on, if they are others than before.
+    accepted: Option<BTreeMap<Digest, OrgId>>,
 }
 
 /// What a reload knows of what is in force.
@@ -35,45 +44,81 @@ pub(super) struct Ground {
     own: OwnZone,
     filter: Filter,
     guard: Families,
+    /// The filter's rules in force.
+    spec: PolicySpec,
 }
 
 impl Running {
     pub(super) fn ground(&self) -> Ground {
         let (config, own, filter) = (self.config.clone(), self.names.own.clone(), self.filter.clone());
-        Ground { config, own, filter, guard: self.guard }
+        let spec = policy(&config, &self.membership(), self.guard);
+        Ground { config, own, filter, guard: self.guard, spec }
     }
 }
 
+/// Reads what `ground`'s files say now, sets the filter, and tells `inputs`. Any fault, any overlap: all of
+/// them are told, and nothing has changed.
+pub(super) async fn reload(ground: Ground, inputs: mpsc::Sender<Input>) {
+    // Held to the end: no older rules come after newer ones.
+    let mut filter = ground.filter.clone().lock_owned().await;
+    let fresh = Fresh::read(&ground).await;
+    // The drive is gone only when the daemon ends, so nobody minds what a send says.
+    match fresh {
+        Ok(fresh) if fresh.spec == ground.spec => {
+            fresh.remember();
+            _ = inputs.send(Input::Reloaded(Ok(Box::new(fresh)))).await;
+            if let Err(error) = filter.apply(&ground.spec).await {
+                tracing::error!(%error, "The packet filter could not be set anew; its rules are the same");
+            }
+        }
+        Ok(fresh) => {
+            let applied = filter.apply(&fresh.spec).await.map_err(|error| cannot(&ground, &error));
+            let fresh = applied.map(|()| {
+                fresh.remember();
+                Box::new(fresh)
+            });
+            _ = inputs.send(Input::Reloaded(fresh)).await;
+        }
+        Err(faults) => _ = inputs.send(Input::Reloaded(Err(faults))).await,
+    }
+}
+
+fn cannot(ground: &Ground, error: &dyn std::fmt::Display) -> Faults {
+    vec![Fault { place: Place::whole(&ground.config.path), message: error.to_string() }].into()
+}
+
 impl Fresh {
-    /// Reads what `ground`'s files say now. Any fault, any overlap: all of them, and nothing has changed.
-    pub(super) async fn read(ground: Ground) -> Result<Box<Fresh>, Faults> {
+    async fn read(ground: &Ground) -> Result<Fresh, Faults> {
         let path = &ground.config.path;
         let prepared = prepare(path).await?;
         check_constants(&ground.config, &prepared.config)?;
         if !prepared.conflicts.0.is_empty() {
             return Err(prepared.conflicts);
         }
-        let cannot = |error: &dyn std::fmt::Display| {
-            Faults::from(vec![Fault { place: Place::whole(path), message: error.to_string() }])
-        };
         let Prepared { config, trust, identity, connected, rulings, accepted: before, .. } = prepared;
-        let links = Links::read(&config.tun).await.map_err(|error| cannot(&error))?;
+        let links = Links::read(&config.tun).await.map_err(|error| cannot(ground, &error))?;
         let zone = ground.own.build(&config)?;
         let membership = membership(&config, &rulings);
         let spec = policy(&config, &membership, ground.guard);
-        ground.filter.lock().await.apply(&spec).await.map_err(|error| cannot(&error))?;
         let accepted = accepted::after(&config, &rulings, &before);
-        if let Err(error) = accepted::save(&config.state_dir, &accepted) {
+        let accepted = (!accepted.keys().eq(&before)).then_some(accepted);
+        Ok(Fresh { config, rulings, connected, links, trust, identity, zone, membership, spec, accepted })
+    }
+
+    /// Whose ranges count from now on, also after a restart.
+    fn remember(&self) {
+        let saved =
+            self.accepted.iter().try_for_each(|accepted| accepted::save(&self.config.state_dir, accepted));
+        if let Err(error) = saved {
             tracing::error!(%error, "The accepted records are not remembered: a restart may decide otherwise");
         }
-        Ok(Box::new(Fresh { config, rulings, connected, links, trust, identity, zone, membership }))
     }
 }
 
 impl Running {
     /// Puts `fresh` in force. Gives the membership that it stands for, and whether the own certificate is another.
     pub(super) fn take_over(&mut self, fresh: Fresh) -> (Membership, bool) {
-        let Fresh { config, rulings, connected, links, trust, identity, zone, membership } = fresh;
+        let Fresh { config, rulings, connected, links, trust, identity, zone, membership, .. } = fresh;
         let renewed = identity.chain() != self.identity.load().chain();
         let trust = trust.succeeding(&self.trust.load());
         self.trust.store(Arc::new(trust));

@@ -15,7 +15,7 @@ use arc_swap::{ArcSwap, Guard};
 use ringway_config::{Config, Connected, Faults, GatewayId, Ruling, ZoneName};
 use ringway_core::Membership;
 
-use super::{Fresh, Input, State};
+use super::{Fresh, State, fresh};
 use crate::host::Families;
 use crate::host::firewall::Filter;
 use crate::host::links::Links;
@@ -78,11 +78,7 @@ impl State {
         }
         self.reload.under_way = true;
         let (ground, inputs) = (self.drive.running.ground(), self.drive.inputs.clone());
-        tokio::spawn(async move {
-            let fresh = Fresh::read(ground).await;
-            // The drive is gone only when the daemon ends.
-            let _ = inputs.send(Input::Reloaded(fresh)).await;
-        });
+        tokio::spawn(fresh::reload(ground, inputs));
     }
 
     /// Takes over what was read, or says why not.
