@@ -9,9 +9,11 @@
 //! Every datagram of a buffer is classified alone: the kernel appends a short QUIC packet to a run of data.
 //! A packet that fails is counted and ends nothing. Packets are opened in place and written to the TUN device
 //! from where they lie: buffers are filled behind each other until the socket is empty, or no room is left,
-//! so that a super-packet which had to cross in two sends is one again.
+//! so that a super-packet which had to cross in two sends is one again. A buffer is judged by tables that were
+//! loaded after it came: the first packet of a new session may follow close upon its keys.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -50,7 +52,22 @@ pub(crate) const BACK_OFF: Duration = Duration::from_millis(50);
 struct Arrival {
     from: SocketAddr,
     to: Option<IpAddr>,
-    /// When the batch began, since the thread started.
+    /// When the room was empty, since the thread started.
+    at: Duration,
+}
+
+/// What one recvmsg(2) gave.
+struct Received<'b> {
+    buffer: &'b mut [u8],
+    arrival: Arrival,
+    told: Told,
+}
+
+/// What may be received before what was joined must be written.
+struct Room<'b> {
+    left: &'b mut [u8],
+    receives: usize,
+    /// When it began, since the thread started.
     at: Duration,
 }
 
@@ -98,7 +115,35 @@ impl<'a, S: ControlSink> Receive<'a, S> {
     }
 
     /// Handles what the socket has, as far as there is room. Error: the socket's, and nothing is left behind.
-    fn drain(&mut self, mut room: &mut [u8]) -> io::Result<()> {
+    fn drain(&mut self, room: &mut [u8]) -> io::Result<()> {
+        let mut room = Room { left: room, receives: ENOUGH, at: self.started.elapsed() };
+        let mut next = self.receive(&mut room)?;
+        while let Some(first) = next {
+            next = self.handle_batch(first, &mut room)?;
+        }
+        Ok(())
+    }
+
+    /// What one recvmsg(2) gives; `None`: enough for now.
+    fn receive<'b>(&mut self, room: &mut Room<'b>) -> io::Result<Option<Received<'b>>> {
+        let left = mem::take(&mut room.left);
+        if room.receives == 0 || left.len() < BUFFER {
+            return Ok(None);
+        }
+        room.receives -= 1;
+        let (len, from, told) = self.link.receive(&mut left[..BUFFER])?;
+        let (buffer, left) = left.split_at_mut(len);
+        room.left = left;
+        Ok(Some(Received { buffer, arrival: Arrival { from, to: told.to, at: room.at }, told }))
+    }
+
+    /// Handles `first`, and what follows for as long as the tables stay what they are. Gives what came after a
+    /// change: it may belong to a session that only the new tables have.
+    fn handle_batch<'b>(
+        &mut self,
+        first: Received<'b>,
+        room: &mut Room<'b>,
+    ) -> io::Result<Option<Received<'b>>> {
         let shared = self.shared;
         let snapshot = shared.snapshot.load();
         let write = |parts: &[IoSlice<'_>], packets| {
@@ -107,38 +152,28 @@ impl<'a, S: ControlSink> Receive<'a, S> {
                 shared.counters.drop_packets(DropReason::TunWrite, packets);
             }
         };
-        let at = self.started.elapsed();
         let joined = Coalesce::new(shared.tun.joins_udp(), write);
         let gate = Gate::new(&snapshot);
         let mut batch = Batch { snapshot: &snapshot, gate, session: None, joined };
-        let mut result = Ok(());
-        for _ in 0..ENOUGH {
-            let Some(next) = room.get_mut(..BUFFER) else { break };
-            match self.link.receive(next) {
-                Ok((len, from, told)) => {
-                    let (buffer, rest) = room.split_at_mut(len);
-                    room = rest;
-                    let arrival = Arrival { from, to: told.to, at };
-                    self.handle(&mut batch, buffer, &arrival, told);
-                }
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
+        let mut next = Ok(Some(first));
+        while let Ok(Some(received)) = next {
+            self.handle(&mut batch, received);
+            next = self.receive(room);
+            if !Arc::ptr_eq(&snapshot, &shared.snapshot.load()) {
+                break;
             }
         }
         batch.joined.flush();
-        result
+        next
     }
 
-    /// Handles what one recvmsg(2) gave: one datagram, or several of the same length and a last one.
+    /// Handles one datagram, or several of the same length and a last one.
     fn handle<'b, W: FnMut(&[IoSlice<'_>], usize)>(
         &mut self,
         batch: &mut Batch<'b, '_, W>,
-        buffer: &'b mut [u8],
-        arrival: &Arrival,
-        told: Told,
+        received: Received<'b>,
     ) {
+        let Received { buffer, arrival, told } = received;
         let counters = &self.shared.counters;
         if buffer.is_empty() {
             counters.drop_packet(DropReason::Short);
@@ -146,7 +181,7 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         batch.session = None;
         for datagram in buffer.chunks_mut(told.segment.unwrap_or(BUFFER)) {
             if header::is_data(datagram) {
-                self.handle_data(batch, arrival, datagram);
+                self.handle_data(batch, &arrival, datagram);
             } else if !self.sink.quic(datagram, arrival.from, arrival.to, told.ecn) {
                 counters.drop_packet(DropReason::QuicQueueFull);
             }

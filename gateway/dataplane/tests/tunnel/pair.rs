@@ -124,19 +124,47 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan) -> Gateway {
     netns.ip(&format!("route add 10.{there}.0.0/24 dev rw0 src 10.{here}.0.1"));
     netns.ip(&format!("route add fd00:{there}::/64 dev rw0 src fd00:{here}::1"));
 
-    // The index and the secret of a direction: those of its receiver.
     let (counters, peer) = (Arc::new(Counters::new()), Arc::new(Peer::new()));
     peer.set_path_mtu(1500);
-    let path = Path::new(wan.address(there), None);
-    let secret = |number: u8| Secret::new([number; 48]);
-    let index = |number: u8| 0x0100_0000 * u32::from(number);
-    let outgoing = Arc::new(Outgoing::new(index(there), aead, &secret(there), path, peer.clone()));
-    let incoming = Incoming::new(index(here), aead, &secret(here), SiteNo(there.into()), peer.clone());
-    let incoming = Arc::new(incoming);
+    let (outgoing, incoming) = session((here, there), 0, aead, wan.address(there), &peer);
     incoming.answer_through(outgoing.clone());
+    let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &[&incoming], &outgoing)));
+    let (given, taken) = sync_channel(1024);
+    let dataplane =
+        Dataplane::start(Arc::new(tun), socket.clone(), snapshot.clone(), counters.clone(), Sink(given))
+            .unwrap();
+    Gateway { dataplane: Some(dataplane), netns, socket, snapshot, outgoing, incoming, counters, peer, taken }
+}
 
+/// Both directions of session `number` of a gateway. The index and the secret of a direction are those of its
+/// receiver.
+pub(crate) fn session(
+    (here, there): (u8, u8),
+    number: u8,
+    aead: Aead,
+    remote: SocketAddr,
+    peer: &Arc<Peer>,
+) -> (Arc<Outgoing>, Arc<Incoming>) {
+    let secret = |receiver: u8| secret(receiver, number);
+    let index = |receiver: u8| 0x0100_0000 * u32::from(receiver) + u32::from(number);
+    let path = Path::new(remote, None);
+    let outgoing = Outgoing::new(index(there), aead, &secret(there), path, peer.clone());
+    let incoming = Incoming::new(index(here), aead, &secret(here), SiteNo(there.into()), peer.clone());
+    (Arc::new(outgoing), Arc::new(incoming))
+}
+
+/// The secret of what gateway `receiver` opens in session `number`.
+pub(crate) fn secret(receiver: u8, number: u8) -> Secret {
+    Secret::new(std::array::from_fn(|at| if at == 0 { number } else { receiver }))
+}
+
+/// The tables of the gateway whose number is in all its addresses: what it opens, and what it seals with.
+pub(crate) fn tables(here: u8, incoming: &[&Arc<Incoming>], outgoing: &Arc<Outgoing>) -> Snapshot {
+    let there = 3 - here;
     let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
-    builder.incoming(incoming.clone());
+    for session in incoming {
+        builder.incoming(Arc::clone(session));
+    }
     for prefix in [format!("10.{here}.0.0/24"), format!("fd00:{here}::/64")] {
         builder.own(prefix.parse().unwrap());
     }
@@ -144,12 +172,7 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan) -> Gateway {
         builder.authorize(prefix.parse().unwrap(), SiteNo(there.into()));
         builder.route(prefix.parse().unwrap(), outgoing.clone());
     }
-    let snapshot = Arc::new(ArcSwap::from_pointee(builder.build()));
-    let (given, taken) = sync_channel(1024);
-    let dataplane =
-        Dataplane::start(Arc::new(tun), socket.clone(), snapshot.clone(), counters.clone(), Sink(given))
-            .unwrap();
-    Gateway { dataplane: Some(dataplane), netns, socket, snapshot, outgoing, incoming, counters, peer, taken }
+    builder.build()
 }
 
 fn tun() -> SyncDevice {
