@@ -228,6 +228,7 @@ impl State {
             self.drive.mesh.handle_clock_jump(now);
         }
         self.warn_of_age();
+        self.sessions.forget_passed_keys(now);
         if let Some(file) = self.drive.replicator.look(Moment::now()) {
             tokio::task::spawn_blocking(move || remember(&file));
         }

@@ -56,6 +56,8 @@ pub(crate) struct Live {
     pub(crate) claims: Claims,
     /// The member records that the peer holds, by its last word on this session.
     pub(crate) records: BTreeMap<OrgId, Digest>,
+    /// Since when it is up.
+    pub(crate) since: Instant,
     /// When it is time to replace it, from this end.
     pub(crate) renew_at: Instant,
     /// What we announced on it; `None` before the first announcement.
@@ -72,6 +74,7 @@ impl Live {
             liveness: Liveness::new(now),
             claims: Claims::default(),
             records,
+            since: now,
             renew_at,
             told: None,
             refused_by_peer: Refuse::default(),
@@ -146,7 +149,9 @@ impl Session {
     pub(crate) fn deadline(&self, settings: &Settings) -> Instant {
         let stage = match &self.stage {
             Stage::Greeting { deadline } => *deadline,
-            Stage::Up(live) => live.liveness.deadline(settings).min(live.renew_at),
+            Stage::Up(live) => {
+                live.liveness.deadline(settings).min(live.renew_at).min(live.since + settings.max_age)
+            }
             Stage::Draining { until, .. } => *until,
         };
         stage.min(self.expires)

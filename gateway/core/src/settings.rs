@@ -22,6 +22,8 @@ pub struct Settings {
     pub backoff_max: Duration,
     /// Age at which the dialler of a session makes a new one; ±10 % jitter.
     pub rehandshake: Duration,
+    /// Age at which a session that was not replaced ends: its keys come from one handshake.
+    pub max_age: Duration,
     /// How long a replaced session stays open for receiving.
     pub drain: Duration,
     /// Time between `Withdraw` and `Bye` at shutdown, for the peers to turn to another gateway.
@@ -42,6 +44,7 @@ impl Default for Settings {
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_millis(1750),
             rehandshake: Duration::from_secs(3600),
+            max_age: Duration::from_secs(90 * 60),
             drain: Duration::from_secs(10),
             shutdown_grace: Duration::from_millis(200),
             aead: Aead::Aes128Gcm,

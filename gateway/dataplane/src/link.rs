@@ -18,7 +18,7 @@ use socket2::{MsgHdr, SockAddr, SockRef};
 
 use crate::counters::DropReason;
 use crate::fragment;
-use crate::session::Path;
+use crate::session::{Outgoing, Path};
 use crate::sys::control::{Control, Told};
 use crate::sys::{option, receive};
 
@@ -65,6 +65,19 @@ impl<'a> Link<'a> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => send(),
             result => result,
         }
+    }
+
+    /// Sends one datagram along the path of `session`. If the address that it was to leave from is no longer this
+    /// host's, the kernel chooses another from now on; the peer will challenge it.
+    pub(crate) fn send_along(&self, session: &Outgoing, payload: &[u8]) -> io::Result<()> {
+        let path = session.path();
+        self.send(&path, payload, None).or_else(|error| match error.raw_os_error() {
+            Some(libc::EINVAL | libc::EADDRNOTAVAIL) if path.local().is_some() => {
+                session.move_to(Path::new(path.remote(), None));
+                self.send(&session.path(), payload, None)
+            }
+            _ => Err(error),
+        })
     }
 
     /// Sends one datagram that is too long for the path in fragments. `id` shall not repeat soon.

@@ -66,8 +66,11 @@ pub fn send_probe(
     token: u64,
     to: Option<SocketAddr>,
 ) -> io::Result<()> {
-    let path = to.map_or_else(|| outgoing.path(), |remote| Path::new(remote, None));
-    send(&Link::of(socket)?, outgoing, Probe::Ask(token), &path)
+    let (link, probe) = (Link::of(socket)?, Probe::Ask(token));
+    match to {
+        Some(remote) => send(&link, outgoing, probe, &Path::new(remote, None)),
+        None => link.send_along(outgoing, &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?),
+    }
 }
 
 /// Sends a probe that makes an outer IP packet of `size` bytes, which reaches the peer whole or not at all. Any

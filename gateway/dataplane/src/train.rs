@@ -118,9 +118,8 @@ impl Train {
 
 /// Sends one datagram, in fragments if the link has become too small for it.
 fn alone(link: &Link<'_>, session: &Outgoing, bytes: &[u8]) {
-    let path = session.path();
-    let sent = link.send(&path, bytes, None).or_else(|error| match error.raw_os_error() {
-        Some(libc::EMSGSIZE) => link.send_in_fragments(&path, bytes, id_of(bytes)),
+    let sent = link.send_along(session, bytes).or_else(|error| match error.raw_os_error() {
+        Some(libc::EMSGSIZE) => link.send_in_fragments(&session.path(), bytes, id_of(bytes)),
         _ => Err(error),
     });
     told(session, 1, bytes.len(), sent);

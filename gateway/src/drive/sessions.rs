@@ -153,6 +153,14 @@ impl Sessions {
         self.table.get(&conn)?.outgoing.as_ref()
     }
 
+    /// Lets go of keys whose time is over.
+    pub(super) fn forget_passed_keys(&self, now: Instant) {
+        for session in self.table.values() {
+            session.incoming.iter().for_each(|incoming| incoming.forget_passed(now));
+            session.outgoing.iter().for_each(|outgoing| outgoing.forget_passed(now));
+        }
+    }
+
     pub(super) fn send(&self, conn: ConnId, message: &Message) {
         if let Some(session) = self.table.get(&conn) {
             session.outbox.send(message.encode());

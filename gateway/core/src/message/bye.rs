@@ -36,6 +36,8 @@ pub enum ByeCode {
     TooMany,
     /// 12: the peer's clock jumped (suspend): all its sessions start anew.
     ClockJump,
+    /// 13: no new session came for so long that the session's keys may not be used any more.
+    KeysTooOld,
     /// A number that a later version uses.
     Other(u16),
 }
@@ -56,6 +58,7 @@ impl From<u16> for ByeCode {
             10 => Self::DuplicateIdentity,
             11 => Self::TooMany,
             12 => Self::ClockJump,
+            13 => Self::KeysTooOld,
             other => Self::Other(other),
         }
     }
@@ -77,6 +80,7 @@ impl From<ByeCode> for u16 {
             ByeCode::DuplicateIdentity => 10,
             ByeCode::TooMany => 11,
             ByeCode::ClockJump => 12,
+            ByeCode::KeysTooOld => 13,
             ByeCode::Other(other) => other,
         }
     }
@@ -98,6 +102,7 @@ impl fmt::Display for ByeCode {
             Self::DuplicateIdentity => "another daemon uses our identity",
             Self::TooMany => "peer has too many sessions with us",
             Self::ClockJump => "peer was suspended",
+            Self::KeysTooOld => "the session's keys were in use for too long",
             Self::Other(code) => return write!(f, "peer ended the session with code {code}"),
         })
     }

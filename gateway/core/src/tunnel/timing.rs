@@ -137,6 +137,10 @@ impl Tunnel {
                 let reason = "no data packets came back from the peer".to_owned();
                 self.cut(context, conn, ByeCode::DataPathDead, reason, now);
             }
+            Stage::Up(live) if live.since + context.settings.max_age <= now => {
+                let reason = "its keys are too old, and no new session came".to_owned();
+                self.cut(context, conn, ByeCode::KeysTooOld, reason, now);
+            }
             Stage::Up(live) if live.renew_at <= now => {
                 live.renew_at = now + RENEWAL_PAUSE;
                 self.renew(context, now);

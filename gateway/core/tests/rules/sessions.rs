@@ -162,6 +162,33 @@ fn the_dialler_renews_its_session_after_an_hour_give_or_take_a_tenth() {
 }
 
 #[test]
+fn a_session_that_nothing_replaces_ends_after_90_minutes() {
+    let mut bench = Bench::new();
+    let conn = bench.tunnel("gw.a", &[]);
+    bench.pass(89 * 60 * SECOND, &[conn]);
+    assert!(bench.is_up("gw.a"));
+    bench.pass(2 * 60 * SECOND, &[conn]);
+    assert!(!bench.is_up("gw.a"));
+    let told = |action: &Action| matches!(action, Action::Close { conn: of, code: ByeCode::KeysTooOld, .. } if *of == conn);
+    assert!(bench.actions.iter().any(told));
+}
+
+#[test]
+fn the_path_mtu_is_told_once_and_outlives_the_session() {
+    let mut bench = Bench::new();
+    let conn = bench.tunnel("gw.a", &[]);
+    bench.pass(60 * SECOND, &[conn]);
+    let sizes = bench.actions.iter().filter_map(|action| match action {
+        Action::PathMtu { size, .. } => Some(*size),
+        _ => None,
+    });
+    assert_eq!(sizes.collect::<Vec<_>>(), [1500]);
+    bench.mesh.handle_disconnected(conn, "gone".into(), bench.now);
+    bench.collect();
+    assert_eq!((bench.is_up("gw.a"), bench.status("gw.a").path_mtu), (false, 1500));
+}
+
+#[test]
 fn a_new_certificate_of_ours_renews_every_session_within_seconds() {
     let mut bench = Bench::new();
     let conns = ["gw.a", "gw.z"].map(|peer| bench.tunnel(peer, &[]));
