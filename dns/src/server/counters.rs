@@ -56,7 +56,7 @@ pub struct Counters {
     pub unsent: Count,
     /// TCP connections closed, the longest silent ones, to make room for others.
     pub crowded: Count,
-    /// From the receipt of a message to its answer's sending: one in [`SAMPLE`] messages.
+    /// From the receipt of a message to its answer's sending: one message in some.
     pub latency: Histogram,
     /// The same where others were asked: all.
     pub forwarded: Histogram,

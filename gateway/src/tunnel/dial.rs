@@ -1,4 +1,4 @@
-//! Dials one endpoint: tries the addresses of its name ([`super::resolve`]), a little apart, until one handshake
+//! Dials one endpoint: tries the addresses of its name (`resolve`), a little apart, until one handshake
 //! is through.
 //! When to dial whom, and how long to wait after a failure, is the core's to decide.
 
