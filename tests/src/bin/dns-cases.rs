@@ -11,7 +11,7 @@ use ringway_dns::zones::ZoneSet;
 use ringway_dns::{Name, Outcome, Transport, Zone, answer, answer_in_full, rdata};
 use serde_json::Value;
 
-/// [`answer`] or [`answer_in_full`].
+/// [`answer()`] or [`answer_in_full()`].
 type Way = fn(&ZoneSet, &[u8], Transport, &mut Vec<u8>) -> Outcome;
 
 fn main() -> io::Result<()> {
