@@ -131,7 +131,7 @@ fn another_mtu_replaces_the_route() {
     let smaller = |source: &str| RouteState::Tunnel { prefsrc: source.parse().ok(), mtu: Some(1280) };
     host.sync(&[("10.2.0.0/16", smaller("10.1.0.1")), ("fd00:2::/48", smaller("fd00:1::1"))]).unwrap();
     let (v4, v6) = (TUNNEL_V4.replace("1440", "1280"), TUNNEL_V6.replace("1440", "1280"));
-    assert_eq!(host.table(), [&v4, UNREACHABLE_V4, &v6, UNREACHABLE_V6]);
+    assert_eq!(host.table(), [&v4, &v6, UNREACHABLE_V4, UNREACHABLE_V6]);
 }
 
 #[test]
