@@ -104,6 +104,8 @@ pub struct Dns {
     pub zone_files: Vec<ZoneFile>,
     /// The own zone may have addresses outside the own sites.
     pub foreign_addresses: bool,
+    /// It may listen on addresses that are not private. Only members are answered there too.
+    pub public_listen: bool,
     /// How long another organization's names are answered after it was last heard; default 7 days.
     pub hold: Duration,
     /// One question in so many is logged; `None`: none.

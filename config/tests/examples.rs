@@ -60,6 +60,7 @@ fn what_the_example_calls_a_default_is_the_default() {
     assert_eq!(least.state_dir.file_name(), shown.state_dir.file_name());
     assert_eq!(least.socket.file_name(), shown.socket.file_name());
     assert_eq!(least.dns.foreign_addresses, shown.dns.foreign_addresses);
+    assert_eq!(least.dns.public_listen, shown.dns.public_listen);
     assert_eq!((least.dns.hold, least.dns.query_log), (shown.dns.hold, None));
     assert_eq!(least.dns.forward, [], "other names are refused");
     assert_eq!((least.policy, least.dns.listen.len(), least.reserved.len()), (None, 0, 0));

@@ -135,7 +135,7 @@ impl Server {
     ) -> Result<Server, BindError> {
         let mut sockets = Vec::with_capacity(addresses.len());
         for &address in addresses {
-            if !is_private(address.ip()) && !acl.load().admits(address.ip()) {
+            if !options.public && !is_private(address.ip()) && !acl.load().admits(address.ip()) {
                 return Err(BindError::NotPrivate(address));
             }
             sockets.push(bind_both(address).await.map_err(|error| named(address, error))?);
@@ -239,6 +239,10 @@ mod tests {
         for public in ["0.0.0.0:53", "[::]:53", "198.51.100.1:53", "[2001:db8::1]:53", "100.128.0.1:53"] {
             assert!(refusal(public, &["10.0.0.0/8"]).await.contains("no private address"), "{public}");
         }
+        let zones = Arc::new(Zones::new());
+        let options = Options { public: true, ..Options::default() };
+        let bound = Server::bind_with(&["0.0.0.0:0".parse().unwrap()], zones, Arc::default(), options).await;
+        assert_eq!(bound.expect("it is wanted").addresses().len(), 1);
         let own = refusal("198.51.100.1:53", &["198.51.100.0/24"]).await;
         assert!(own.contains("does not have the address"), "{own}");
     }

@@ -16,6 +16,7 @@
 mod clock;
 mod fresh;
 mod host;
+mod input;
 mod packets;
 mod reload;
 pub mod renewal;
@@ -28,31 +29,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use quinn::Connection;
-use ringway_config::{Faults, GatewayId};
+use ringway_config::GatewayId;
 use ringway_core::{
     Action, ByeCode, ConnId, Connected, DialError, DialId, Fib, Incoming, Membership, Mesh, Role,
     SessionIndex,
 };
 use ringway_dataplane::{Event, Peer, SiteNo};
 use ringway_dns::{HoldFile, Moment};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 pub use fresh::Fresh;
 pub use host::watch as watch_host;
+pub use input::Input;
 pub use packets::Packets;
 pub use reload::Running;
 
-use crate::admin::Report;
-use crate::host::firewall::FirewallError;
-use crate::host::links::Links;
 use crate::identity::local::Age;
 use crate::keeper::{Installed, Wanted, wanted};
 use crate::tunnel::accept::PeerAddresses;
 use crate::tunnel::dial::Dialler;
 use crate::tunnel::link::Outbox;
-use crate::zones::{Checked, Replicator, Reply};
+use crate::zones::{Replicator, Reply};
 use clock::Clock;
 use reload::Reload;
 use sessions::{Direction, Sessions};
@@ -60,57 +59,6 @@ use sessions::{Direction, Sessions};
 /// Inputs that may wait for the loop. Filled by peers' messages first of all; their links wait then,
 /// and the peers with them.
 pub const QUEUE: usize = 1024;
-
-/// Everything that can happen to a gateway.
-#[derive(Debug)]
-pub enum Input {
-    /// A peer dialled; its certificate was verified in the handshake.
-    Accepted(Connection),
-    /// A dial of ours came through.
-    Dialled {
-        /// Which.
-        dial: DialId,
-        /// Whom we dialled.
-        peer: GatewayId,
-        /// The connection.
-        connection: Connection,
-    },
-    /// A dial of ours failed.
-    DialFailed {
-        /// Which.
-        dial: DialId,
-        /// For operators.
-        error: String,
-    },
-    /// A control message came.
-    Message {
-        /// From where.
-        conn: ConnId,
-        /// What.
-        incoming: Incoming,
-    },
-    /// A connection ended.
-    Disconnected {
-        /// Which.
-        conn: ConnId,
-        /// For operators.
-        error: String,
-    },
-    /// What a peer sent as its zone was looked at.
-    ZoneChecked(Box<Checked>),
-    /// SIGHUP: read everything again.
-    Reload,
-    /// What a reload has read and checked, or why it is refused.
-    Reloaded(Result<Box<Fresh>, Faults>),
-    /// The certificate's files changed.
-    Renew,
-    /// The host's addresses, after a change.
-    Host(Links),
-    /// The packet filter has been told of the host's new networks.
-    Filtered(Result<(), FirewallError>),
-    /// The admin socket asks.
-    Status(oneshot::Sender<Report>),
-}
 
 /// What the loop works with; made by [`crate::run`].
 pub struct Drive {
@@ -228,6 +176,9 @@ impl State {
             self.drive.mesh.handle_clock_jump(now);
         }
         self.warn_of_age();
+        if self.drive.running.names.is_reach_due(now) {
+            self.drive.running.names.reach(&self.membership, &self.fib, now);
+        }
         self.sessions.forget_passed_keys(now);
         if let Some(file) = self.drive.replicator.look(Moment::now()) {
             tokio::task::spawn_blocking(move || remember(&file));
@@ -444,9 +395,9 @@ impl State {
         self.stale = true;
     }
 
-    fn publish_routes(&self) {
-        let Running { config, rulings, connected, links, names, .. } = &self.drive.running;
-        names.reach(&self.membership, &self.fib);
+    fn publish_routes(&mut self) {
+        self.drive.running.names.reach(&self.membership, &self.fib, Instant::now());
+        let Running { config, rulings, connected, links, .. } = &self.drive.running;
         let mtu = |conn| self.sessions.outgoing(conn).and_then(|outgoing| outgoing.mtu().try_into().ok());
         self.drive.routes.send_replace(wanted(config, rulings, connected, &self.fib, links, mtu));
     }

@@ -1,14 +1,19 @@
 //! The private DNS of this gateway: which zones are served, to whom, and where they are remembered.
 //! Answers are [`ringway_dns`]'s; how zones travel between gateways is [`crate::zones`]'.
 
+mod hold_down;
+
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_config::{Config, Fault, Faults, OrgId, Place, Prefix, ZoneName};
 use ringway_core::{Fib, Membership};
 use ringway_dns::{Acl, Forwarder, OwnZoneError, QueryLog, Reach, ReplicaStore, SerialStore, Zone, Zones};
+
+use hold_down::HoldDown;
 
 /// Everything the server answers from.
 pub struct Names {
@@ -24,6 +29,7 @@ pub struct Names {
     pub query_log: Arc<QueryLog>,
     /// Makes the own zone.
     pub own: OwnZone,
+    hold_down: HoldDown,
 }
 
 /// Makes the own zone from a configuration, and remembers its serials. Clones share them: a reload makes its zone
@@ -55,7 +61,15 @@ impl Names {
         let zones = Arc::new(Zones::new());
         let own = OwnZone(Arc::new(Mutex::new(serials)));
         let (acl, forwarder, query_log) = (Arc::default(), Arc::default(), Arc::default());
-        let names = Names { zones, acl, copies: Arc::new(copies), forwarder, query_log, own };
+        let names = Names {
+            zones,
+            acl,
+            copies: Arc::new(copies),
+            forwarder,
+            query_log,
+            own,
+            hold_down: HoldDown::default(),
+        };
         let own = names.own.build(config).map_err(|faults| anyhow::anyhow!("{faults}"))?;
         names.publish(config, membership, own);
         for apex in others(config) {
@@ -80,13 +94,22 @@ impl Names {
         }
     }
 
-    /// Names with several addresses are answered with those that can be reached: behind a route, or here.
-    pub fn reach(&self, membership: &Membership, fib: &Fib) {
-        let remote =
-            membership.authorized.values().flatten().filter(|prefix| !membership.own().contains(prefix));
-        let unreachable = remote.filter(|prefix| !fib.routes.contains_key(prefix));
-        let reach = Reach::new(membership.own().iter().copied(), unreachable.copied());
+    /// Names with several addresses are answered with those that can be reached: behind a route that stays, or
+    /// here.
+    pub fn reach(&mut self, membership: &Membership, fib: &Fib, now: Instant) {
+        let is_own = |prefix: &Prefix| membership.own().contains(prefix);
+        let remote: BTreeSet<Prefix> =
+            membership.authorized.values().flatten().copied().filter(|prefix| !is_own(prefix)).collect();
+        let routed = remote.iter().copied().filter(|prefix| fib.routes.contains_key(prefix)).collect();
+        self.hold_down.retain(|prefix| remote.contains(prefix));
+        let unreachable = &remote - &self.hold_down.update(routed, now);
+        let reach = Reach::new(membership.own().iter().copied(), unreachable);
         self.zones.set_reach(Arc::new(reach));
+    }
+
+    /// True if [`Names::reach`] would say something else than the last time although no route has changed.
+    pub fn is_reach_due(&self, now: Instant) -> bool {
+        self.hold_down.is_due(now)
     }
 
     fn restore(&self, apex: &ZoneName) {

@@ -63,6 +63,7 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     for warning in prepared.warnings.0.iter().chain(&prepared.conflicts.0) {
         tracing::warn!(reason = %warning, "Not all is well with the files");
     }
+    warn_of_public_dns(&prepared.config);
     Ok(run_prepared(prepared, signals).await?)
 }
 
@@ -77,6 +78,15 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     ended?;
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
+}
+
+/// Whoever can send there learns that a server is there, although nobody but members is answered.
+fn warn_of_public_dns(config: &Config) {
+    let is_inside = |address: &IpAddr| config.own_prefixes().iter().any(|own| own.prefix.contains(*address));
+    let listen = config.dns.listen.iter().map(SocketAddr::ip);
+    for address in listen.filter(|address| !ringway_config::is_private(*address) && !is_inside(address)) {
+        tracing::warn!(%address, "DNS listens on an address that is not private ([dns] public-listen)");
+    }
 }
 
 /// As many open files as the service manager allows: DNS clients and resolvers may take a socket each.
@@ -138,7 +148,8 @@ impl Gateway {
             .context("the own zone is not published")?;
         let (nsid, forwarder) = (config.id.to_string().into_bytes(), names.forwarder.clone());
         let query_log = names.query_log.clone();
-        let options = Options { nsid, forwarder: forwarder.clone(), query_log, ..Options::default() };
+        let public = config.dns.public_listen;
+        let options = Options { nsid, public, forwarder: forwarder.clone(), query_log, ..Options::default() };
         let (zones, acl) = (names.zones.clone(), names.acl.clone());
         let server = Server::bind_with(&config.dns.listen, zones, acl, options).await?;
         let metrics = Metrics { counters: server.counters(), cookies: server.cookies(), forwarder };

@@ -24,6 +24,7 @@ const DNS: Schema = Schema {
         Key("ttl", "ttl = 5"),
         Key("zone-files", "zone-files = [\"acme.zone\"]"),
         Key("foreign-addresses", "foreign-addresses = false"),
+        Key("public-listen", "public-listen = false"),
         Key("hold", "hold = 604800"),
         Key("query-log", "query-log = { sample = 100 }"),
         Key("host", "[[dns.host]] with name and addresses"),
@@ -55,6 +56,7 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
             records: Vec::new(),
             zone_files: Vec::new(),
             foreign_addresses: false,
+            public_listen: false,
             hold: Duration::from_secs(DEFAULT_HOLD.into()),
             query_log: None,
             forward: Vec::new(),
@@ -64,11 +66,13 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
     let org = here.org.as_ref().map(|org| &org.value);
     let zone = org.zip(consortium.domain()).map(|(org, domain)| Zone::new(org, domain));
     let ttl = read_ttl(&table).unwrap_or(DEFAULT_TTL);
-    let listen = read_listen(&table, own);
+    let public = table.optional("public-listen").and_then(|item| item.boolean()).unwrap_or(false);
+    let listen = read_listen(&table, own, public);
     let hold = table.optional("hold").and_then(|item| item.integer(HOLDS));
     let forward = forward::read(&table, consortium.domain(), &listen);
     Some(Dns {
         listen,
+        public_listen: public,
         ttl,
         records: record::read(&table, zone.as_ref(), ttl),
         zone_files: read_zone_files(&table, dir),
@@ -90,15 +94,17 @@ fn read_query_log(table: &Table<'_>) -> Option<u32> {
     table.table("query-log", &QUERY_LOG)?.required("sample")?.integer(SAMPLES)
 }
 
-/// Addresses in the own site's prefixes, or private ones; port 53 unless it is given.
-fn read_listen(table: &Table<'_>, own: Option<&[PlacedPrefix]>) -> Vec<SocketAddr> {
+/// Addresses in the own site's prefixes, or private ones, or any with `public`; port 53 unless it is given.
+fn read_listen(table: &Table<'_>, own: Option<&[PlacedPrefix]>, public: bool) -> Vec<SocketAddr> {
     let mut listen = BTreeSet::new();
     for item in table.list("listen", limits::DNS_LISTEN) {
         let Some(socket) = read_socket_address(&item) else { continue };
         let address = socket.ip();
-        if !is_private(address) && !own.is_some_and(|own| holds(own, address)) {
+        if !public && !is_private(address) && !own.is_some_and(|own| holds(own, address)) {
             let ranges = own.filter(|own| !own.is_empty()).map_or_else(|| "the own site".into(), ranges);
-            item.fault(format!("{address} is not private; write an address in {ranges}"));
+            item.fault(format!(
+                "{address} is not private; write an address in {ranges}, or public-listen = true"
+            ));
         } else if !listen.insert(socket) {
             item.fault(format!("{socket} is listed twice; remove one of them"));
         }

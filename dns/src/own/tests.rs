@@ -48,6 +48,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
             records,
             zone_files: Vec::new(),
             foreign_addresses: false,
+            public_listen: false,
             query_log: None,
             hold: std::time::Duration::from_secs(604_800),
             forward: Vec::new(),

@@ -10,6 +10,8 @@ use crate::forward::Forwarder;
 pub struct Options {
     /// This server's identifier, told to those who ask (RFC 5001); empty: it has none.
     pub nsid: Vec<u8>,
+    /// Listens on addresses that are neither private nor a site's, too. Who is answered does not change.
+    pub public: bool,
     /// Bounds the responses over UDP; `None`: they are not bounded.
     pub rate: Option<Rate>,
     /// Asks others for the names that nobody in the consortium has, on behalf of the own site.
@@ -21,7 +23,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let (forwarder, query_log) = (Arc::default(), Arc::default());
-        Options { nsid: Vec::new(), rate: Some(Rate::default()), forwarder, query_log }
+        Options { nsid: Vec::new(), public: false, rate: Some(Rate::default()), forwarder, query_log }
     }
 }
 
