@@ -53,6 +53,9 @@ fn data_follows_a_gateway_that_has_answered_our_challenge() {
 /// `change` gives gw.org0 another port, or the address `outside`: the flow goes on, and gw.org1 has sent a
 /// challenge there before any data, and has heard from there in between.
 fn moves(scene: &Scene, flow: &Flow, outside: &str, change: impl FnOnce()) {
+    // One change at a time: three probes in a row that two of them swallow would end the session.
+    let replies = flow.replies();
+    eventually("quiet times", 20, || flow.replies() > replies + 40);
     let capture = Capture::start(scene, "wan", "org1");
     change();
     for (from, to) in [("peer0.org1", "10.10.0.11"), ("orderer0.org0", "10.10.1.11")] {

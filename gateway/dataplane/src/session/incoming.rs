@@ -28,8 +28,9 @@ use crate::snapshot::SiteNo;
 /// probes and the first data after a change of address, too few to keep a core busy.
 const OFF_PATH_PER_SECOND: u64 = 64;
 
-/// Reports a second of packets from another address.
-const REPORTS_PER_SECOND: u64 = 2;
+/// Reports a second of packets from another address: each is a challenge of some 60 bytes. Enough for an address
+/// that changes again while the first change is not settled.
+const REPORTS_PER_SECOND: u64 = 8;
 
 /// The opening direction of a session.
 pub struct Incoming {
