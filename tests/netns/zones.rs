@@ -7,6 +7,7 @@
 use ringway_tests::Scene;
 use ringway_tests::scene::{append, eventually, replace};
 use serde_json::Value;
+use std::time::UNIX_EPOCH;
 
 const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
 
@@ -74,6 +75,8 @@ fn a_zone_that_is_refused_changes_nothing_and_the_status_says_why() {
     for (asker, gateway) in [ASKERS[0], ASKERS[2]] {
         assert_eq!(scene.output(asker, "dig", &["+short", gateway, &host]).trim(), "10.10.1.11");
     }
+    // Serials follow the clock (seconds): from now on, a change outgrows what the owner forgot.
+    eventually("the clock past the forgotten serial", 10, || Some(now()) > before.as_u64());
     append(&scene.config("gw.org1"), &record("mended", "10.10.1.94"));
     scene.reload("gw.org1");
     seen_by(&scene, "mended", "10.10.1.94", &ASKERS);
@@ -83,6 +86,11 @@ fn a_zone_that_is_refused_changes_nothing_and_the_status_says_why() {
 
 fn record(name: &str, address: &str) -> String {
     format!("\n[[dns.record]]\nname = \"{name}\"\ntype = \"A\"\ndata = \"{address}\"\n")
+}
+
+/// The time, in seconds since 1970.
+fn now() -> u64 {
+    UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs()
 }
 
 /// What `dig` gets; while nobody listens, that is nothing.
