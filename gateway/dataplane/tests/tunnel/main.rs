@@ -70,7 +70,7 @@ fn hosts_reach_each_other_by_both_families_over_both_families() {
 
 #[test]
 fn packets_larger_than_the_path_travel_in_fragments() {
-    for wan in [Wan::V4, Wan::Mapped] {
+    for wan in [Wan::V4, Wan::Mapped, Wan::V6] {
         let (left, right) = pair(Aead::Aes128Gcm, wan);
         for gateway in [&left, &right] {
             gateway.netns.ip("link set wan mtu 1280");

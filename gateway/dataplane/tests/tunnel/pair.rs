@@ -130,9 +130,12 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan) -> Gateway {
     incoming.answer_through(outgoing.clone());
     let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &[&incoming], &outgoing)));
     let (given, taken) = sync_channel(1024);
-    let dataplane =
-        Dataplane::start(Arc::new(tun), socket.clone(), snapshot.clone(), counters.clone(), Sink(given))
-            .unwrap();
+    let parts = (Arc::new(tun), socket.clone(), snapshot.clone(), counters.clone());
+    // Its threads are where its sockets are: IPv6 fragments leave by sockets that they make.
+    let dataplane = netns.within(move || {
+        let (tun, socket, snapshot, counters) = parts;
+        Dataplane::start(tun, socket, snapshot, counters, Sink(given)).unwrap()
+    });
     Gateway { dataplane: Some(dataplane), netns, socket, snapshot, outgoing, incoming, counters, peer, taken }
 }
 
