@@ -13,12 +13,17 @@
 
 mod context;
 
-use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA384, KeyType, Prk};
+use std::hint::black_box;
+
+use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA384, KeyType, Prk};
 use zeroize::Zeroize;
 
 pub use self::context::{EXPORTER_LABEL, KeyContext, Role};
 use crate::header::{HEADER_LEN, TAG_LEN};
+
+/// Bytes of the longest key.
+const MAX_KEY_LEN: usize = 32;
 
 /// The AEADs that every gateway can open and seal; the receiver chooses. The values are wire codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,14 +97,13 @@ impl Secret {
     /// The key and IV of this phase.
     pub(crate) fn key(&self, aead: Aead) -> Key {
         let algorithm = aead.algorithm();
-        let mut bytes = [0; 32];
-        let key = &mut bytes[..algorithm.key_len()];
-        self.expand_label("key", key);
-        let unbound = UnboundKey::new(algorithm, key).expect("the key has the length the AEAD asks for");
+        let mut bytes = [0; MAX_KEY_LEN];
+        self.expand_label("key", &mut bytes[..algorithm.key_len()]);
+        let cipher = cipher(algorithm, &bytes);
         bytes.zeroize();
         let mut iv = [0; aead::NONCE_LEN];
         self.expand_label("iv", &mut iv);
-        Key { cipher: LessSafeKey::new(unbound), iv }
+        Key { cipher, iv }
     }
 
     /// HKDF-Expand-Label(secret, label, "", out.len()), RFC 8446, section 7.1.
@@ -127,6 +131,12 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Keyed with as many of the first of `bytes` as the AEAD asks for.
+fn cipher(algorithm: &'static aead::Algorithm, bytes: &[u8; MAX_KEY_LEN]) -> LessSafeKey {
+    let unbound = UnboundKey::new(algorithm, &bytes[..algorithm.key_len()]);
+    LessSafeKey::new(unbound.expect("the key has the length the AEAD asks for"))
+}
+
 struct Length(usize);
 
 impl KeyType for Length {
@@ -139,6 +149,16 @@ impl KeyType for Length {
 pub(crate) struct Key {
     cipher: LessSafeKey,
     iv: [u8; aead::NONCE_LEN],
+}
+
+/// Wiped when dropped. The cipher cannot wipe itself: that of another key takes its place.
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.cipher = cipher(self.cipher.algorithm(), &[0; MAX_KEY_LEN]);
+        self.iv.zeroize();
+        // Somebody might look at it, as far as the compiler knows: it must be written.
+        black_box(&self.cipher);
+    }
 }
 
 impl Key {
