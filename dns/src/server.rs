@@ -1,6 +1,6 @@
 //! [`Server`]: listens on UDP and TCP, asks [`answer()`](crate::answer()) and nothing else.
 //!
-//! One task per UDP socket and per TCP listener, one per TCP connection; no task per question, no
+//! One thread per UDP socket, one task per TCP listener and per TCP connection; no task per question, no
 //! buffer per question. Who is not in the [`Acl`] gets silence: UDP is dropped, TCP closed.
 
 mod counters;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use ringway_config::is_private;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,7 +37,7 @@ const SECRET_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Sockets that are bound and wait for [`Server::run`].
 #[derive(Debug)]
 pub struct Server {
-    sockets: Vec<(UdpSocket, TcpListener)>,
+    sockets: Vec<(udp::Socket, TcpListener)>,
     shared: Shared,
 }
 
@@ -163,8 +163,11 @@ impl Server {
         let tasks = TaskTracker::new();
         let connections = tcp::Connections::default();
         let forwarder = self.shared.options.forwarder.clone();
+        // Dropped with this future, whatever ends it: then the threads end, too.
+        let mut bound = Vec::with_capacity(self.sockets.len());
         for (udp, tcp) in self.sockets {
-            tasks.spawn(cancel.clone().run_until_cancelled_owned(udp::serve(udp, self.shared.clone())));
+            tasks.spawn_blocking(udp.service(self.shared.clone()));
+            bound.push(udp);
             let listener = tcp::Listener {
                 socket: tcp,
                 shared: self.shared.clone(),
@@ -176,6 +179,7 @@ impl Server {
         }
         tasks.spawn(cancel.clone().run_until_cancelled_owned(roll(self.shared.cookies)));
         cancel.cancelled().await;
+        drop(bound);
         forwarder.end().await;
         tasks.close();
         tasks.wait().await;
@@ -192,13 +196,13 @@ async fn roll(cookies: Arc<CookieJar>) {
     }
 }
 
-async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+async fn bind_both(address: SocketAddr) -> io::Result<(udp::Socket, TcpListener)> {
     // A free TCP port may be taken on UDP: with port 0, try a few.
     let mut tries = if address.port() == 0 { 16 } else { 1 };
     loop {
         tries -= 1;
         let tcp = TcpListener::bind(address).await?;
-        match UdpSocket::bind(tcp.local_addr()?).await {
+        match udp::Socket::bind(tcp.local_addr()?) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => (),
             udp => return Ok((udp?, tcp)),
         }
@@ -215,6 +219,8 @@ fn named(address: SocketAddr, source: io::Error) -> BindError {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UdpSocket;
+
     use super::*;
 
     async fn refusal(address: &str, sites: &[&str]) -> String {

@@ -78,7 +78,11 @@ impl Count {
     }
 
     pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    pub(crate) fn add_many(&self, many: u32) {
+        self.0.fetch_add(many.into(), Ordering::Relaxed);
     }
 }
 

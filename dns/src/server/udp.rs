@@ -1,62 +1,135 @@
-//! The UDP loop: one datagram in, at most one out, from the socket that was asked and so from its address.
+//! The UDP loop: a thread for each socket, which waits for questions, takes as many as have come in one call
+//! ([`batch`]), answers each, and sends the answers in one call, from the socket that was asked and so from
+//! its address.
+//!
+//! A thread of its own makes two system calls for a question that comes alone, and two for many that come
+//! together. A task of the runtime makes two for each, and two more whenever it has nothing to do.
 
+mod batch;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
-use tokio::time::sleep;
+use nix::errno::Errno;
+use rustix::net::{SendFlags, Shutdown, sendto, shutdown};
+use tokio_util::sync::CancellationToken;
 
+use self::batch::{Answers, Questions};
 use super::Shared;
 use super::counters::SAMPLE;
 use super::limiter::Limiter;
-use crate::answer::{MAX_UDP, Outcome, Transport, Verdict, answer_to};
+use crate::answer::{Outcome, Transport, Verdict, answer_to};
 
-/// Larger questions are cut off, and then malformed.
-const MAX_QUESTION: usize = 4096;
 /// Between attempts while the socket itself fails (interface down, no memory).
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers for ever.
-pub(super) async fn serve(socket: UdpSocket, shared: Shared) {
-    let socket = Arc::new(socket);
-    let mut question = vec![0; MAX_QUESTION];
-    let mut response = Vec::with_capacity(MAX_UDP);
-    let mut served = 0u32;
-    let mut limiter = shared.options.rate.map(Limiter::new);
-    loop {
-        let (len, asker) = match socket.recv_from(&mut question).await {
-            Ok(received) => received,
-            Err(error) => {
-                tracing::warn!(%error, "Receiving DNS questions failed");
-                sleep(PAUSE).await;
-                continue;
+/// A bound socket. Dropping it ends its [`serve`].
+#[derive(Debug)]
+pub(super) struct Socket {
+    udp: Arc<UdpSocket>,
+    stop: CancellationToken,
+}
+
+impl Socket {
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Socket> {
+        Ok(Socket { udp: Arc::new(UdpSocket::bind(address)?), stop: CancellationToken::new() })
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.udp.local_addr()
+    }
+
+    /// What answers here until `self` is dropped. Blocks.
+    pub(super) fn service(&self, shared: Shared) -> impl FnOnce() + Send + 'static {
+        let (udp, stop) = (self.udp.clone(), self.stop.clone());
+        let limiter = shared.options.rate.map(Limiter::new);
+        move || Service { udp, shared, limiter, served: 0 }.serve(&stop)
+    }
+}
+
+impl Drop for Socket {
+    /// Linux wakes whoever waits on a socket that is shut down, although it says that it is not connected.
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let _ = shutdown(&self.udp, Shutdown::Read);
+    }
+}
+
+struct Service {
+    udp: Arc<UdpSocket>,
+    shared: Shared,
+    limiter: Option<Limiter>,
+    /// Messages so far.
+    served: u32,
+}
+
+impl Service {
+    /// Answers until `stop`. The runtime's context is needed for questions that others answer.
+    fn serve(mut self, stop: &CancellationToken) {
+        let (mut questions, mut answers) = (Questions::new(), Answers::new());
+        loop {
+            let received = questions.receive(&self.udp, stop);
+            if stop.is_cancelled() {
+                return;
             }
-        };
-        let Some(class) = shared.acl.load().class(asker.ip()) else {
+            match received {
+                Ok(()) => self.answer_all(&questions, &mut answers),
+                Err(Errno::EINTR) => (),
+                Err(error) => {
+                    tracing::warn!(%error, "Receiving DNS questions failed");
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    fn answer_all(&mut self, questions: &Questions, answers: &mut Answers) {
+        let now = self.shared.clock.elapsed();
+        for (question, from) in questions.iter() {
+            answers.add(from, |response| self.answer_one(question, from, now, response));
+        }
+        // A full send buffer drops the answer, as the network might; the asker asks again.
+        let (sent, unsent) = answers.send(&self.udp);
+        let counters = &self.shared.counters;
+        counters.unsent.add_many(unsent);
+        let before = self.served / SAMPLE;
+        self.served = self.served.wrapping_add(sent);
+        if self.served / SAMPLE != before {
+            counters.latency.add(self.shared.clock.elapsed() - now);
+        }
+    }
+
+    /// True if `response` is to be sent.
+    fn answer_one(
+        &mut self,
+        question: &[u8],
+        from: SocketAddr,
+        now: Duration,
+        response: &mut Vec<u8>,
+    ) -> bool {
+        let address = from.ip();
+        let shared = &self.shared;
+        let Some(class) = shared.acl.load().class(address) else {
             shared.counters.foreign.add();
-            continue;
+            return false;
         };
-        let now = shared.clock.elapsed();
-        let verdict = || limiter.as_mut().map_or(Verdict::Answer, |limiter| limiter.verdict(asker.ip(), now));
-        let asker_is = shared.asker(asker.ip(), class, Transport::Udp, now);
-        let outcome = answer_to(&shared.zones.load(), &question[..len], &asker_is, verdict, &mut response);
-        shared.counters.count(&asker_is, &question[..len], outcome);
-        shared.options.query_log.note(&question[..len], asker.ip(), outcome, now);
+        let limiter = &mut self.limiter;
+        let verdict = || limiter.as_mut().map_or(Verdict::Answer, |limiter| limiter.verdict(address, now));
+        let asker = shared.asker(address, class, Transport::Udp, now);
+        let outcome = answer_to(&shared.zones.load(), question, &asker, verdict, response);
+        shared.counters.count(&asker, question, outcome);
+        shared.options.query_log.note(question, address, outcome, now);
         if outcome == Outcome::Elsewhere {
-            let (socket, counters) = (socket.clone(), shared.counters.clone());
-            shared.ask_others(&question[..len], (asker.ip(), class, Transport::Udp), move |response| {
-                if socket.try_send_to(&response, asker).is_err() {
+            let (udp, counters) = (self.udp.clone(), shared.counters.clone());
+            shared.ask_others(question, (address, class, Transport::Udp), move |response| {
+                if sendto(&udp, &response, SendFlags::DONTWAIT, &from).is_err() {
                     counters.unsent.add();
                 }
             });
         }
-        // A full send buffer drops the answer, as the network might; the asker asks again.
-        if outcome.is_sent() && socket.try_send_to(&response, asker).is_err() {
-            shared.counters.unsent.add();
-        }
-        served = served.wrapping_add(1);
-        if served.is_multiple_of(SAMPLE) && outcome.is_sent() {
-            shared.counters.latency.add(shared.clock.elapsed() - now);
-        }
+        outcome.is_sent()
     }
 }

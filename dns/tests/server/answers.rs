@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::UdpSocket;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::running::*;
 
@@ -96,4 +96,40 @@ fn the_end_closes_every_connection_and_frees_the_port() {
     server.end();
     assert!(is_closed(&mut stream));
     UdpSocket::bind(server.v4()).unwrap();
+}
+
+#[test]
+fn the_port_is_free_soon_after_a_server_was_dropped_without_being_told_to_end() {
+    let mut server = Running::start();
+    server.run("dig", server.v4(), "peer0.org1.example A");
+    server.abandon();
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = UdpSocket::bind(server.v4()) {
+        assert!(Instant::now() < until, "{error}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn questions_that_come_together_are_each_answered_to_who_asked() {
+    let server = Running::start();
+    let askers = ["127.0.0.1", "127.0.0.3", "127.0.1.9"].map(udp_from);
+    for id in 0..50 {
+        for (asker, name) in askers.iter().zip(["peer0.org1.example", "no.org1.example", "many.org1.example"])
+        {
+            asker.send_to(&question(id, name), server.v4()).unwrap();
+        }
+    }
+    for (asker, code) in askers.iter().zip([0, 3, 0]) {
+        let mut ids: Vec<_> = (0..50)
+            .map(|_| next(asker))
+            .map(|answer| {
+                assert_eq!(answer[3] & 0xf, code);
+                u16::from_be_bytes([answer[0], answer[1]])
+            })
+            .collect();
+        ids.sort();
+        assert_eq!(ids, (0..50).collect::<Vec<_>>());
+    }
+    assert_eq!(server.counters.unsent.get(), 0);
 }

@@ -77,6 +77,14 @@ impl Running {
         text
     }
 
+    /// Drops what serves, without telling it to end.
+    pub(crate) fn abandon(&mut self) {
+        if let (Some(runtime), Some(task)) = (&self.runtime, self.task.take()) {
+            task.abort();
+            runtime.block_on(task).unwrap_err();
+        }
+    }
+
     pub(crate) fn end(&mut self) {
         self.cancel.cancel();
         if let (Some(runtime), Some(task)) = (&self.runtime, self.task.take()) {
