@@ -17,12 +17,13 @@
 //! Per packet it takes no lock, allocates nothing of its own and logs nothing.
 //!
 //! Reading order: `header`, `keys`, `replay`, `peer`, `session`, `ip`, `snapshot`, `admit`, `egress`; `transport`,
-//! `checksum`, `offload`, `split`, `coalesce`, `mss`; then the threads: `dataplane`, `send`, `receive`. What is fast, and
+//! `checksum`, `offload`, `split`, `coalesce`, `mss`; then the threads: `dataplane`, `backlog`, `load`, `send`, `receive`. What is fast, and
 //! why: PERFORMANCE.md.
 
 #![deny(unsafe_code)]
 
 mod admit;
+mod backlog;
 mod budget;
 mod checksum;
 mod coalesce;
@@ -37,6 +38,7 @@ mod header;
 mod ip;
 mod keys;
 mod link;
+mod load;
 mod mss;
 mod offload;
 mod peer;

@@ -1,60 +1,43 @@
-//! The sending thread: TUN → UDP. Owns the TUN device's reading end and the one train that is loading.
+//! The sending thread: TUN → UDP. Owns the TUN device's reading end and the order in which packets leave.
 //!
 //! ```text
-//!  read: a super-packet ─► egress ─► its session ─► cut ─► each piece sealed in the train ─┐
-//!        or a packet    ─► egress ─► its session ───────► sealed in the train ─────────────┤
-//!        or nothing     ─► the train leaves, wait                                          │
-//!  ◄──────────── full, of another length or to another peer: it leaves before ◄────────────┘
+//!  read ─► backlog ─┬─ small: loaded at once ─────────────┐
+//!   ▲               └─ a super-packet: kept               ├─► train
+//!   └───────── device empty: the oldest that was kept ────┘
+//!              nothing kept either: the train leaves, wait
 //! ```
-//! The pieces of one super-packet share their addresses, so that checking the whole checks all. Nothing waits
-//! for more to come: when the device is empty, the train leaves.
-//!
-//! The kernel's routes know how long packets to a peer may be: it has fragmented, or answered by ICMP, what
-//! is longer. What comes all the same (the path has just shrunk, or takes less than the 1280 bytes of IPv6) goes on,
-//! TCP in shorter segments and everything else in outer fragments.
+//! Nothing waits for more to come: when the device is empty and nothing is kept, the train leaves.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
-use crate::checksum;
+use crate::backlog::{Backlog, Fate};
 use crate::counters::DropReason;
 use crate::dataplane::Shared;
-use crate::egress::route;
-use crate::header::Checksum;
-use crate::link::Link;
-use crate::mss;
-use crate::offload::{OFFLOAD_LEN, Offload, Sum};
+use crate::load::Loader;
 use crate::receive::BACK_OFF;
-use crate::session::Outgoing;
-use crate::split::Split;
 use crate::sys::poll;
-use crate::train::Train;
-use crate::transport::Transport;
-use crate::tun::MAX_READ;
 
-/// Reads after which the train leaves although more may be waiting: packets that are dropped must not hold up
-/// those that are not.
+/// Reads after which what is loaded leaves and what is kept has its turn, although more may be waiting.
 const ENOUGH: usize = 64;
 
 /// The sending thread's state.
 pub(crate) struct Send<'a> {
     shared: &'a Shared,
-    link: Link<'a>,
-    train: Train,
+    backlog: Backlog,
+    loader: Loader<'a>,
 }
 
 impl<'a> Send<'a> {
     pub(crate) fn new(shared: &'a Shared) -> io::Result<Self> {
-        Ok(Send { shared, link: Link::of(&shared.socket)?, train: Train::new() })
+        Ok(Send { shared, backlog: Backlog::new(), loader: Loader::new(shared)? })
     }
 
     /// Sends until it is time to stop. Error: the device is gone.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let shared = self.shared;
-        let mut input = vec![0; MAX_READ];
         while !shared.halt.is_set() {
-            match self.drain(&mut input) {
+            match self.drain() {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     poll::wait(Some(shared.tun.as_fd()), shared.halt.signal(), None)?;
@@ -70,82 +53,40 @@ impl<'a> Send<'a> {
         Ok(())
     }
 
-    /// Sends what the device has, up to [`ENOUGH`] reads. Error: the device's, and nothing is left behind.
-    fn drain(&mut self, input: &mut [u8]) -> io::Result<()> {
+    /// Sends what the device has and one packet that was kept. Error: the device's, and nothing is left behind.
+    fn drain(&mut self) -> io::Result<()> {
+        let read = self.read();
+        if let Some(oldest) = self.backlog.next() {
+            self.loader.handle(oldest);
+            return Ok(());
+        }
+        self.loader.leave();
+        read
+    }
+
+    /// Reads what the device has, up to [`ENOUGH`] packets. What does not have to wait is gone afterwards.
+    fn read(&mut self) -> io::Result<()> {
+        let mut overtaken = false;
         let mut result = Ok(());
         for _ in 0..ENOUGH {
-            match self.shared.tun.read(input) {
-                Ok(len) => self.handle(&mut input[..len]),
+            match self.shared.tun.read(self.backlog.vacant()) {
+                Ok(len) => match self.backlog.accept(len) {
+                    Fate::Now(packet) => {
+                        self.loader.handle(packet);
+                        overtaken = true;
+                    }
+                    Fate::Kept => {}
+                    Fate::Refused => self.shared.counters.drop_packet(DropReason::Backlog),
+                },
                 Err(error) => {
                     result = Err(error);
                     break;
                 }
             }
         }
-        self.train.leave(&self.link);
+        if overtaken {
+            self.loader.leave();
+        }
         result
     }
-
-    /// Loads what one read gave: one packet, or one super-packet.
-    fn handle(&mut self, input: &mut [u8]) {
-        let counters = &self.shared.counters;
-        let snapshot = self.shared.snapshot.load();
-        let Some((head, packet)) = input.split_first_chunk_mut::<OFFLOAD_LEN>() else {
-            return counters.drop_packet(DropReason::Malformed);
-        };
-        match Offload::decode(head).and_then(|offload| Ok((route(&snapshot, packet)?, offload))) {
-            Ok((session, offload)) => {
-                if let Err((reason, count)) = self.load(session, packet, &offload) {
-                    session.counters().drop_packets(reason, count);
-                }
-            }
-            Err(reason) => counters.drop_packet(reason),
-        }
-    }
-
-    /// Error: why how many packets were dropped.
-    fn load(
-        &mut self,
-        session: &Arc<Outgoing>,
-        packet: &mut [u8],
-        offload: &Offload,
-    ) -> Result<(), (DropReason, usize)> {
-        let Some(cut) = &offload.cut else {
-            let checksum = settle(packet, offload.checksum).map_err(|reason| (reason, 1))?;
-            clamp(packet, checksum, session);
-            let number = session.reserve(1).map_err(|reason| (reason, 1))?;
-            let write = |slot: &mut [u8]| slot.copy_from_slice(packet);
-            let what = (checksum, packet.len());
-            return self.train.load(&self.link, session, number, what, write).map_err(|reason| (reason, 1));
-        };
-        let mut split = Split::new(packet, cut, session.room()).map_err(|reason| (reason, 1))?;
-        let count = split.count();
-        let first = session.reserve(count).map_err(|reason| (reason, count))?;
-        for (at, number) in (0..count).zip(first..) {
-            let what = (Checksum::Partial, split.len(at));
-            let write = |slot: &mut [u8]| split.write(at, slot);
-            self.train
-                .load(&self.link, session, number, what, write)
-                .map_err(|reason| (reason, count - at))?;
-        }
-        Ok(())
-    }
-}
-
-/// What the near end of a new connection takes comes back by the peer's tunnel, which is no wider than ours.
-fn clamp(packet: &mut [u8], checksum: Checksum, session: &Outgoing) {
-    let syn = Transport::locate(packet).filter(|transport| mss::applies_to(packet, transport));
-    if let Some(transport) = syn {
-        mss::clamp(packet, &transport, checksum, session.room());
-    }
-}
-
-/// Leaves a checksum partial if the receiver will find the same place for it; else completes it.
-fn settle(packet: &mut [u8], sum: Option<Sum>) -> Result<Checksum, DropReason> {
-    let Some(sum) = sum else { return Ok(Checksum::Complete) };
-    if Transport::locate(packet).is_some_and(|transport| Sum::of(&transport) == sum) {
-        return Ok(Checksum::Partial);
-    }
-    let complete = checksum::complete(packet, sum.start, sum.field);
-    if complete { Ok(Checksum::Complete) } else { Err(DropReason::Malformed) }
 }
