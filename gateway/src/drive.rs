@@ -48,6 +48,7 @@ pub use reload::Running;
 
 use crate::identity::local::Age;
 use crate::keeper::{Installed, Wanted, wanted};
+use crate::plane::Plane;
 use crate::tunnel::accept::PeerAddresses;
 use crate::tunnel::dial::Dialler;
 use crate::tunnel::link::Outbox;
@@ -72,6 +73,8 @@ pub struct Drive {
     pub peers: PeerAddresses,
     /// The data plane's tables.
     pub packets: Packets,
+    /// The TUN device and the data plane's threads.
+    pub plane: Plane,
     /// Zones of the other organizations.
     pub replicator: Replicator,
     /// Routes for the kernel.
@@ -95,8 +98,6 @@ struct State {
     /// Connections to close once their keys are gone from the data plane.
     closing: Vec<(Outbox, ByeCode)>,
     drained: bool,
-    /// The data plane has given up.
-    failed: bool,
     /// The age of the certificate that was last warned of.
     warned: Age,
 }
@@ -122,7 +123,6 @@ impl Drive {
             stale: true,
             closing: Vec::new(),
             drained: false,
-            failed: false,
             warned: Age::Fresh,
         };
         let mut stopping = false;
@@ -143,9 +143,6 @@ impl Drive {
                 },
             }
             state.act();
-            if state.failed && !stopping {
-                return Err("the data plane stopped");
-            }
         }
         // Whoever still reports to us shall not wait for that.
         drop((inputs, events));
@@ -175,6 +172,7 @@ impl State {
             tracing::warn!("The clock jumped: this machine slept or was moved; all sessions start anew");
             self.drive.mesh.handle_clock_jump(now);
         }
+        self.mend(now);
         self.warn_of_age();
         if self.drive.running.names.is_reach_due(now) {
             self.drive.running.names.reach(&self.membership, &self.fib, now);
@@ -216,7 +214,10 @@ impl State {
             Input::Reload => self.begin_reload(),
             Input::Reloaded(fresh) => self.end_reload(fresh, now),
             Input::Renew => self.renew(now),
-            Input::Host(links) => self.look_around(links, now),
+            Input::Host(links) => {
+                self.mend(now);
+                self.look_around(links, now);
+            }
             Input::Filtered(result) => self.end_filtering(result, now),
             // Whoever asked may have given up.
             Input::Status(reply) => _ = reply.send(self.report()),
@@ -260,10 +261,14 @@ impl State {
             }
             // The echo of the first probe proves more: that both directions work.
             Event::Proved { .. } => {}
-            Event::Failed { reason } => {
-                tracing::error!(reason, "No packet moves any more: the daemon ends");
-                self.failed = true;
-            }
+            Event::Failed { .. } => self.mend(now),
+        }
+    }
+
+    /// Brings the TUN device back if it was taken away, and the kernel's routes with it.
+    fn mend(&mut self, now: Instant) {
+        if self.drive.plane.mend(now) {
+            self.publish_routes();
         }
     }
 

@@ -1,8 +1,8 @@
 //! Ringway's gateway as a library: what the `ringway` binary is made of, and what its tests drive.
 //!
 //! Reading order: [`prepare`] (the files), [`identity`] (whom to believe), [`run`] (how a gateway comes up),
-//! [`drive`] (the loop around the core), [`tunnel`] (QUIC), [`host`] (the kernel), [`names`] and [`zones`]
-//! (DNS), [`admin`] and [`cli`] (what operators see), [`lab`] (all of it on one machine).
+//! [`drive`] (the loop around the core), [`tunnel`] (QUIC), [`host`] (the kernel), [`plane`] (the TUN device and its
+//! threads), [`names`] and [`zones`] (DNS), [`admin`] and [`cli`] (what operators see), [`lab`] (all of it on one machine).
 
 pub mod admin;
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod lab;
 pub mod logging;
 pub mod membership;
 pub mod names;
+pub mod plane;
 pub mod prepare;
 pub mod run;
 pub mod tunnel;

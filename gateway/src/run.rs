@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_config::{Config, Faults, accepted};
 use ringway_core::{BootId, Membership, Mesh, Settings};
-use ringway_dataplane::{Aead, ControlSink, Counters, Dataplane, Event, SiteNo, Snapshot};
+use ringway_dataplane::{Aead, Counters, Event, SiteNo, Snapshot};
 use ringway_dns::{Hold, Moment, Options, Server};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,11 +33,11 @@ use crate::drive::{self, Drive, Input, Packets, QUEUE, Running, renewal};
 use crate::keeper::{self, Installed};
 use crate::membership::membership;
 use crate::names::{Names, own_apex};
+use crate::plane::{Device, Parts, Plane, Sink};
 use crate::prepare::{Prepared, prepare};
 use crate::tunnel::accept::{self, PeerAddresses};
 use crate::tunnel::dial::Dialler;
 use crate::tunnel::endpoint::{self, Tls};
-use crate::tunnel::socket::Inlet;
 use crate::zones::Replicator;
 use kernel::Kernel;
 
@@ -118,7 +118,6 @@ struct Gateway {
     drive: Drive,
     inputs: mpsc::Receiver<Input>,
     events: mpsc::Receiver<Event>,
-    dataplane: Dataplane,
     services: Services,
 }
 
@@ -138,7 +137,7 @@ impl Gateway {
     /// Binds every socket and starts every service; the kernel is set up already.
     async fn bind(prepared: Prepared, kernel: Kernel, admin: UnixListener) -> anyhow::Result<Gateway> {
         let Prepared { config, trust, identity, connected, rulings, .. } = prepared;
-        let Kernel { tun, filter, routes: kernel_routes, links, wanted, guard } = kernel;
+        let Kernel { tun, device, filter, routes: kernel_routes, links, wanted, guard } = kernel;
         let membership = membership(&config, &rulings);
         let names = Names::open(&config, &membership)?;
         let heard = Hold::open(&config.state_dir.join("heard"), Moment::now())
@@ -161,7 +160,8 @@ impl Gateway {
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
         let socket = Arc::new(bind(config.listen)?);
         let (endpoint, inlet) = endpoint::open(&socket, &config.state_dir, &tls)?;
-        let (dataplane, packets) = start_packets(tun, socket, &config, inlet, noticed, &connected)?;
+        let sink = Sink { inlet, events: noticed };
+        let (plane, packets) = start_packets((device, tun), socket, &config, sink, &connected)?;
         let dialler = Dialler::new(endpoint.clone(), tls.clone(), inputs.clone());
 
         let (peers, installed) = (PeerAddresses::default(), Installed::default());
@@ -177,13 +177,14 @@ impl Gateway {
 
         let mesh = mesh(&membership)?;
         let running = Running { config, rulings, connected, links, trust, identity, names, filter, guard };
-        let drive = Drive { mesh, running, dialler, peers, packets, replicator, routes, installed, inputs };
-        Ok(Gateway { drive, inputs: queue, events, dataplane, services })
+        let drive =
+            Drive { mesh, running, dialler, peers, packets, plane, replicator, routes, installed, inputs };
+        Ok(Gateway { drive, inputs: queue, events, services })
     }
 
     /// Runs until a signal; everything that was started has ended when this returns.
     async fn run(self, signals: Signals) -> anyhow::Result<()> {
-        let Gateway { drive, inputs, events, dataplane, services } = self;
+        let Gateway { drive, inputs, events, services } = self;
         let ending = CancellationToken::new();
         let Signals { terminate, interrupt, hangup } = signals;
         tokio::spawn(end(terminate, ending.clone()));
@@ -195,7 +196,6 @@ impl Gateway {
         services.stop.cancel();
         services.tasks.close();
         services.tasks.wait().await;
-        dataplane.stop();
         ended.map_err(anyhow::Error::msg)
     }
 }
@@ -228,40 +228,18 @@ fn bind(listen: SocketAddr) -> anyhow::Result<UdpSocket> {
 }
 
 fn start_packets(
-    tun: Arc<SyncDevice>,
+    (device, tun): (Device, Arc<SyncDevice>),
     socket: Arc<UdpSocket>,
     config: &Config,
-    inlet: Inlet,
-    events: mpsc::Sender<Event>,
+    sink: Sink,
     connected: &[ringway_config::Connected],
-) -> anyhow::Result<(Dataplane, Packets)> {
+) -> anyhow::Result<(Plane, Packets)> {
     ringway_dataplane::configure_socket(&socket, config.routes.mark)
         .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
     let counters = Arc::new(Counters::new());
     let tables = Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0))));
-    let sink = Sink { inlet, events };
-    let dataplane = Dataplane::start(tun, socket.clone(), tables.clone(), counters.clone(), sink)?;
-    Ok((dataplane, Packets::new(socket, tables, counters, connected)))
-}
-
-/// What the data plane hands over: QUIC to quinn, events to the drive; full queues drop.
-struct Sink {
-    inlet: Inlet,
-    events: mpsc::Sender<Event>,
-}
-
-impl ControlSink for Sink {
-    fn quic(&mut self, datagram: &[u8], from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8>) -> bool {
-        self.inlet.offer(datagram, from, to, ecn)
-    }
-
-    fn event(&mut self, event: Event) -> bool {
-        match event {
-            // The last of all: its thread has nothing else to do than to wait for a place.
-            Event::Failed { .. } => self.events.blocking_send(event).is_ok(),
-            event => self.events.try_send(event).is_ok(),
-        }
-    }
+    let packets = Packets::new(socket.clone(), tables.clone(), counters.clone(), connected);
+    Ok((Plane::start(device, tun, Parts { socket, tables, counters, sink })?, packets))
 }
 
 /// The signals that a daemon heeds, from its first moment: one that comes while it starts is not lost, and

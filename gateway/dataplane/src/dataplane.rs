@@ -62,6 +62,11 @@ impl Dataplane {
         Ok(dataplane)
     }
 
+    /// True once a thread could not go on: no packet moves any more.
+    pub fn has_failed(&self) -> bool {
+        self.halt.failure().is_some()
+    }
+
     /// Stops both threads and waits for them: at most as long as one batch takes.
     pub fn stop(self) {
         drop(self);

@@ -21,6 +21,9 @@ pub struct Report {
     pub drops: BTreeMap<String, u64>,
     /// Packets that the policy dropped, by reason.
     pub filtered: BTreeMap<String, u64>,
+    /// How often the TUN device was found down or gone, and brought back.
+    #[serde(default)]
+    pub tun_mended: u64,
 }
 
 /// The tunnel to one gateway.

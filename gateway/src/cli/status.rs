@@ -39,6 +39,12 @@ fn text(report: &Report) -> String {
     if !report.filtered.is_empty() {
         text.push_str(&format!("\ndropped by the policy: {}\n", counted(&report.filtered)));
     }
+    if report.tun_mended > 0 {
+        text.push_str(&format!(
+            "\nTUN device set down or deleted, and brought back: {}\n",
+            report.tun_mended
+        ));
+    }
     text
 }
 

@@ -37,6 +37,7 @@ impl State {
                 .collect(),
             drops: drops(self.drive.packets.own_counters()),
             filtered: BTreeMap::new(),
+            tun_mended: self.drive.plane.mended(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! `unreachable` routes stay at the end, so that private traffic never meets the default route.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use ringway_core::Fib;
 use tokio::sync::Mutex;
@@ -18,6 +19,7 @@ use crate::host::routes::{KernelRoutes, Routes as _};
 use crate::host::tun::open_tun;
 use crate::keeper::{Wanted, wanted};
 use crate::membership::{membership, policy};
+use crate::plane::Device;
 use crate::prepare::Prepared;
 
 /// MTU of the device: what fits a 1500-byte path over IPv4 (DESIGN.md 4.2, "Overhead"). Each route has that of its
@@ -27,6 +29,7 @@ const TUNNEL_MTU: u16 = 1440;
 /// The parts of the kernel that a gateway holds.
 pub(super) struct Kernel {
     pub(super) tun: Arc<SyncDevice>,
+    pub(super) device: Device,
     pub(super) filter: Filter,
     pub(super) routes: KernelRoutes,
     pub(super) links: Links,
@@ -48,6 +51,8 @@ impl Kernel {
         let Prepared { config, rulings, .. } = prepared;
         let membership = membership(config, rulings);
         let (tun, index) = open_tun(&config.tun, TUNNEL_MTU)?;
+        let index = Arc::new(AtomicU32::new(index));
+        let device = Device { name: config.tun.clone(), mtu: TUNNEL_MTU, index: index.clone() };
         let needed = Families::of(membership.own());
         let forwarding = Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
         let guard = forwarding.ours();
@@ -57,7 +62,7 @@ impl Kernel {
         match restore.go_on(prepared, index).await {
             Ok((links, wanted, routes)) => {
                 let filter = Arc::new(Mutex::new(firewall));
-                Ok((Kernel { tun, filter, routes, links, wanted, guard }, restore))
+                Ok((Kernel { tun, device, filter, routes, links, wanted, guard }, restore))
             }
             Err(error) => {
                 drop(tun);
@@ -69,7 +74,11 @@ impl Kernel {
 }
 
 impl Restore {
-    async fn go_on(&self, prepared: &Prepared, tun: u32) -> anyhow::Result<(Links, Wanted, KernelRoutes)> {
+    async fn go_on(
+        &self,
+        prepared: &Prepared,
+        tun: Arc<AtomicU32>,
+    ) -> anyhow::Result<(Links, Wanted, KernelRoutes)> {
         self.forwarding.enable()?;
         if let Some(idle) = short_idle_timeout() {
             tracing::warn!(?idle, "The kernel forgets idle TCP connections early: gRPC streams will break");

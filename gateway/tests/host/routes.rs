@@ -42,7 +42,8 @@ impl Host {
         let want: BTreeMap<Prefix, RouteState> =
             want.iter().map(|(prefix, state)| (prefix.parse().unwrap(), *state)).collect();
         let tun = self.tun.as_ref().unwrap().1;
-        self.namespace.wait(|| async move { KernelRoutes::open(NUMBERS, tun)?.sync(&want).await })
+        self.namespace
+            .wait(|| async move { KernelRoutes::open(NUMBERS, Arc::new(tun.into()))?.sync(&want).await })
     }
 
     /// Our table, one route a line, without what the kernel adds.

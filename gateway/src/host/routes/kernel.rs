@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use ringway_config::{Prefix, Routes as Numbers};
 use rtnetlink::IpVersion;
@@ -19,8 +21,8 @@ use crate::host::netlink::{self, Netlink};
 pub struct KernelRoutes {
     netlink: Netlink,
     numbers: Numbers,
-    /// The TUN's interface index; `None` when only removing.
-    tun: Option<u32>,
+    /// The TUN's interface index, which changes when the device is made anew; `None` when only removing.
+    tun: Option<Arc<AtomicU32>>,
 }
 
 /// Removes every route and rule of ours: what a daemon leaves behind on purpose. Other protocols' routes in
@@ -35,10 +37,14 @@ pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
 }
 
 impl KernelRoutes {
-    /// Routes through the device with interface index `tun`, in the network namespace of the calling
+    /// Routes through the device with the interface index that `tun` holds at each call, in the network namespace of the calling
     /// thread. Needs a tokio runtime; changes nothing yet.
-    pub fn open(numbers: Numbers, tun: u32) -> Result<KernelRoutes, RoutesError> {
+    pub fn open(numbers: Numbers, tun: Arc<AtomicU32>) -> Result<KernelRoutes, RoutesError> {
         Ok(KernelRoutes { netlink: open()?, numbers, tun: Some(tun) })
+    }
+
+    fn tun(&self) -> Option<u32> {
+        self.tun.as_ref().map(|tun| tun.load(Relaxed))
     }
 
     async fn change(&mut self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
@@ -79,7 +85,7 @@ impl KernelRoutes {
         }
         // A kernel may ignore the filter.
         routes.retain(|route| message::is_ours(route, &self.numbers));
-        Ok(routes.into_iter().map(|found| (message::read(&found, self.tun), found)).collect())
+        Ok(routes.into_iter().map(|found| (message::read(&found, self.tun()), found)).collect())
     }
 
     /// Carries out one change; the error bears the route as `ip route` writes it.
@@ -87,15 +93,15 @@ impl KernelRoutes {
         let handle = self.netlink.handle().route();
         let (step, name, result) = match change {
             Change::Add(route) => {
-                let request = handle.add(message::write(&route, &self.numbers, self.tun));
+                let request = handle.add(message::write(&route, &self.numbers, self.tun()));
                 ("add", route.to_string(), netlink::answer(request.execute()).await)
             }
             Change::Replace(route) => {
-                let request = handle.add(message::write(&route, &self.numbers, self.tun)).replace();
+                let request = handle.add(message::write(&route, &self.numbers, self.tun())).replace();
                 ("replace", route.to_string(), netlink::answer(request.execute()).await)
             }
             Change::Remove(found) => {
-                let name = match message::read(&found, self.tun) {
+                let name = match message::read(&found, self.tun()) {
                     Some(route) => route.to_string(),
                     None => "an unknown one".into(),
                 };
