@@ -24,6 +24,8 @@
 
 mod admit;
 mod backlog;
+#[doc(hidden)]
+pub mod bench;
 mod budget;
 mod checksum;
 mod coalesce;
