@@ -13,7 +13,9 @@
 //! Invariant: keys that open are in the data plane's snapshot before the `Hello` that names them is
 //! written, and gone from it before the connection that they came from is closed.
 
+mod challenges;
 mod clock;
+mod control;
 mod fresh;
 mod host;
 mod input;
@@ -26,7 +28,7 @@ mod sessions;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn::Connection;
 use ringway_config::GatewayId;
@@ -60,6 +62,9 @@ use sessions::{Direction, Sessions};
 /// Inputs that may wait for the loop. Filled by peers' messages first of all; their links wait then,
 /// and the peers with them.
 pub const QUEUE: usize = 1024;
+
+/// How often the loop looks after the TUN device and its connections, although nobody told that it should.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// What the loop works with; made by [`crate::run`].
 pub struct Drive {
@@ -98,6 +103,8 @@ struct State {
     /// Connections to close once their keys are gone from the data plane.
     closing: Vec<(Outbox, ByeCode)>,
     drained: bool,
+    /// When to look again after what nobody may have told.
+    round: Instant,
     /// The age of the certificate that was last warned of.
     warned: Age,
 }
@@ -123,6 +130,7 @@ impl Drive {
             stale: true,
             closing: Vec::new(),
             drained: false,
+            round: Instant::now(),
             warned: Age::Fresh,
         };
         let mut stopping = false;
@@ -172,7 +180,11 @@ impl State {
             tracing::warn!("The clock jumped: this machine slept or was moved; all sessions start anew");
             self.drive.mesh.handle_clock_jump(now);
         }
-        self.mend(now);
+        if self.round <= now {
+            self.round = now + ROUND;
+            self.mend(now);
+            self.replace_stranded(now);
+        }
         self.warn_of_age();
         if self.drive.running.names.is_reach_due(now) {
             self.drive.running.names.reach(&self.membership, &self.fib, now);
@@ -217,6 +229,7 @@ impl State {
             Input::Host(links) => {
                 self.mend(now);
                 self.look_around(links, now);
+                self.replace_stranded(now);
             }
             Input::Filtered(result) => self.end_filtering(result, now),
             // Whoever asked may have given up.
@@ -269,6 +282,13 @@ impl State {
     fn mend(&mut self, now: Instant) {
         if self.drive.plane.mend(now) {
             self.publish_routes();
+        }
+    }
+
+    /// Sessions whose control stream is about to end are replaced before it does.
+    fn replace_stranded(&mut self, now: Instant) {
+        for conn in self.sessions.stranded(&self.drive.running.links, now) {
+            self.drive.mesh.handle_stranded(conn, now);
         }
     }
 

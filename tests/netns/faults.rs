@@ -45,6 +45,65 @@ fn a_tun_device_that_is_taken_away_is_back_within_two_seconds() {
     scene.close();
 }
 
+/// The address of gw.org1 on the WAN, before and after.
+const OLD: &str = "203.0.113.6/30";
+const NEW: &str = "203.0.113.130/32";
+/// Longer than QUIC holds out without hearing anything, s.
+const IDLE: u64 = 12;
+/// Pings of a flow in a second.
+const RATE: usize = 20;
+
+/// gw.org0, whose identity is the lower, has dialled gw.org1: QUIC does not follow the one who was dialled.
+#[test]
+fn the_wan_address_of_a_dialled_gateway_changes_under_traffic() {
+    let scene = Scene::new("wan", RINGWAY);
+    let (daemon, since) = (scene.process("gw.org1").expect("it was started"), since(&scene));
+    let flows = ["peer0.org2", "orderer0.org0"].map(|node| Flow::start(&scene, node, "peer0.org1"));
+    scene.output("wan", "ip", &["route", "add", NEW, "dev", "org1"]);
+    scene.output("gw.org1", "ip", &["address", "add", NEW, "dev", "wan0"]);
+    leaves_from(&scene, NEW);
+    scene.output("gw.org1", "ip", &["address", "delete", OLD, "dev", "wan0"]);
+    leaves_from(&scene, NEW);
+    for node in ["peer0.org2", "orderer0.org0"] {
+        ping::until(&scene, (node, "10.10.1.11"), Family::V4, &Outcome::Reply, CONTRACT)
+            .unwrap_or_else(|error| panic!("{node}: {error:#}"));
+    }
+    let replies = flows.each_ref().map(|flow| flow.replies());
+    eventually("the old connections to be over", 3 * IDLE, || {
+        let went_on = |(flow, before): (&Flow, usize)| flow.replies() > before + IDLE as usize * RATE;
+        flows.iter().zip(replies).all(went_on)
+    });
+    assert!(daemon.is_alive(), "the daemon goes on");
+    assert_eq!(self::since(&scene), since, "the tunnel was never down");
+    for flow in flows {
+        let tally = flow.stop();
+        println!("{tally:?}");
+        assert!(tally.lost <= CONTRACT.as_secs() as usize * RATE, "{tally:?}");
+    }
+    scene.close();
+}
+
+fn leaves_from(scene: &Scene, address: &str) {
+    let (address, _) = address.split_once('/').expect("an address with its prefix length");
+    let route =
+        ["route", "replace", "default", "via", "203.0.113.5", "dev", "wan0", "onlink", "src", address];
+    scene.output("gw.org1", "ip", &route);
+}
+
+#[test]
+fn an_interface_that_comes_back_is_used_again() {
+    let scene = Scene::new("down", RINGWAY);
+    let daemon = scene.process("gw.org1").expect("it was started");
+    scene.output("gw.org1", "ip", &["link", "set", "wan0", "down"]);
+    eventually("the tunnel to be lost", 5, || !scene.is_up("gw.org0", "gw.org1"));
+    scene.output("gw.org1", "ip", &["link", "set", "wan0", "up"]);
+    leaves_from(&scene, OLD);
+    ping::until(&scene, ("peer0.org1", "10.10.0.11"), Family::V4, &Outcome::Reply, Duration::from_secs(5))
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(daemon.is_alive(), "the daemon goes on");
+    scene.close();
+}
+
 /// In both families.
 fn reaches_both_ways(scene: &Scene, fault: &[&str]) {
     for (from, family, to) in [

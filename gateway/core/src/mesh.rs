@@ -144,7 +144,13 @@ impl Mesh {
     /// our index.
     pub fn handle_moved(&mut self, session: SessionIndex, now: Instant) {
         let Some(conn) = self.context.session(session) else { return };
-        self.on_conn(conn, |tunnel, _| tunnel.path_changed(conn, now));
+        self.on_conn(conn, |tunnel, _| tunnel.peer_moved(conn, now));
+    }
+
+    /// Nothing comes through a connection any more, while its session may well carry packets. Told again as long as
+    /// that is so: the session is to be replaced before it ends.
+    pub fn handle_stranded(&mut self, conn: ConnId, now: Instant) {
+        self.on_conn(conn, |tunnel, _| tunnel.stranded(conn, now));
     }
 
     /// Our own certificate changed: every tunnel that we can dial gets a new session, paced.

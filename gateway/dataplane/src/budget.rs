@@ -1,27 +1,30 @@
-//! So many a second, for what strangers and peers can cause. Asked by the receiving thread only.
+//! So many in a while, for what strangers and peers can cause. Asked by the receiving thread only.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// A count that starts anew every second.
+/// A count that starts anew after each span of time.
 pub(crate) struct Budget {
-    per_second: u64,
-    second: AtomicU64,
+    count: u64,
+    span: Duration,
+    /// Which span it was when one was last asked for.
+    now: AtomicU64,
     used: AtomicU64,
 }
 
 impl Budget {
-    pub(crate) fn new(per_second: u64) -> Budget {
-        Budget { per_second, second: AtomicU64::new(0), used: AtomicU64::new(0) }
+    /// `count` in each `span`.
+    pub(crate) fn new(count: u64, span: Duration) -> Budget {
+        Budget { count, span, now: AtomicU64::new(0), used: AtomicU64::new(0) }
     }
 
     /// Takes one if there is one left. `now` is any monotonic clock.
     pub(crate) fn take(&self, now: Duration) -> bool {
-        let second = now.as_secs();
-        if self.second.swap(second, Relaxed) != second {
+        let now = (now.as_nanos() / self.span.as_nanos()) as u64;
+        if self.now.swap(now, Relaxed) != now {
             self.used.store(0, Relaxed);
         }
-        self.used.fetch_add(1, Relaxed) < self.per_second
+        self.used.fetch_add(1, Relaxed) < self.count
     }
 }
 
@@ -31,10 +34,10 @@ mod tests {
 
     #[test]
     fn a_budget_is_spent_and_comes_back() {
-        let budget = Budget::new(2);
+        let budget = Budget::new(2, Duration::from_millis(500));
         let at = |millis| budget.take(Duration::from_millis(millis));
         assert_eq!(
-            [at(0), at(500), at(999), at(1000), at(1001), at(1002)],
+            [at(0), at(250), at(499), at(500), at(501), at(502)],
             [true, true, false, true, true, false]
         );
     }

@@ -10,6 +10,8 @@ use crate::counters::Counters;
 /// What every path should carry (RFC 8200, section 5): the path MTU until another is known.
 const BASE: u16 = 1280;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Echoes a second to one peer: more than liveness, challenges and path MTU ever ask for.
 const ECHOES_PER_SECOND: u64 = 128;
 
@@ -30,8 +32,8 @@ impl Peer {
         Peer {
             counters: Counters::new(),
             path_mtu: AtomicU16::new(BASE),
-            echoes: Budget::new(ECHOES_PER_SECOND),
-            heard: Budget::new(HEARD_PER_SECOND),
+            echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
+            heard: Budget::new(HEARD_PER_SECOND, SECOND),
         }
     }
 

@@ -217,9 +217,9 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         on_path: bool,
         datagram: &'b mut [u8],
     ) -> Result<(), DropReason> {
-        let on_path = on_path || session.expect_from(arrival.from, arrival.at)?;
-        batch.session = on_path.then_some(session);
         let (header, additional, sealed) = Header::split(datagram)?;
+        let on_path = on_path || session.expect_from(arrival.from, header.kind, arrival.at)?;
+        batch.session = on_path.then_some(session);
         let newest = session.open(&header, additional, sealed)?;
         self.tell(session, on_path, newest, arrival);
         let payload = HEADER_LEN..datagram.len() - TAG_LEN;

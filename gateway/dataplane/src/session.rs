@@ -134,13 +134,19 @@ mod tests {
         let (outgoing, incoming) = pair();
         let (peer, stranger) = ("192.0.2.1:4600".parse().unwrap(), "192.0.2.1:4601".parse().unwrap());
         let at = Duration::from_secs(5);
-        assert_eq!(incoming.expect_from(stranger, at), Ok(true));
+        let expect = |from, kind| incoming.expect_from(from, kind, at);
+        assert_eq!(expect(stranger, PACKET), Ok(true));
         incoming.answer_through(Arc::new(outgoing));
-        assert_eq!(incoming.expect_from(peer, at), Ok(true));
-        let opened = (0..1000).filter(|_| incoming.expect_from(stranger, at) == Ok(false)).count();
+        assert_eq!(expect(peer, PACKET), Ok(true));
+        let opened = (0..1000).filter(|_| expect(stranger, PACKET) == Ok(false)).count();
         assert!((1..100).contains(&opened), "{opened}");
-        assert_eq!(incoming.expect_from(stranger, at), Err(DropReason::OffPath));
-        assert_eq!(incoming.expect_from(peer, at), Ok(true));
+        assert_eq!(expect(stranger, PACKET), Err(DropReason::OffPath));
+        assert_eq!(expect(peer, PACKET), Ok(true));
+
+        // No flood of data from a new address keeps away the echo that proves it.
+        assert_eq!(expect(stranger, Kind::Probe), Ok(false));
+        let opened = (0..1000).filter(|_| expect(stranger, Kind::Probe) == Ok(false)).count();
+        assert!((1..100).contains(&opened), "{opened}");
     }
 
     #[test]

@@ -17,12 +17,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::challenges::Challenges;
+use super::control::Control;
 use super::{Input, Running};
+use crate::host::links::Links;
 use crate::identity::{self, Refusal, Trust, Verified};
 use crate::tunnel::link::{self, Load, Outbox};
-
-/// Probes that challenge a new address of a peer have this bit set; the core's have not.
-const CHALLENGE: u64 = 1 << 63;
 
 /// How long links may take to say good-bye.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,8 +36,8 @@ struct Session {
     outbox: Outbox,
     incoming: Option<Arc<Incoming>>,
     outgoing: Option<Arc<Outgoing>>,
-    /// The address that was asked to prove itself, and what it must echo.
-    challenged: Option<(SocketAddr, u64)>,
+    challenges: Challenges,
+    control: Control,
 }
 
 /// Every connection that the core knows of.
@@ -87,7 +87,8 @@ impl Sessions {
             outbox,
             incoming: None,
             outgoing: None,
-            challenged: None,
+            challenges: Challenges::default(),
+            control: Control::new(Instant::now()),
         };
         self.table.insert(conn, session);
         conn
@@ -205,9 +206,8 @@ impl Sessions {
         let Some(outgoing) = &session.outgoing else { return };
         let mut token = [0; 8];
         if aws_lc_rs::rand::fill(&mut token).is_ok() {
-            let token = u64::from_be_bytes(token) | CHALLENGE;
+            let token = session.challenges.token(from, u64::from_be_bytes(token));
             let _ = dataplane::send_probe(socket, outgoing, token, Some(from));
-            session.challenged = Some((from, token));
         }
     }
 
@@ -219,16 +219,23 @@ impl Sessions {
         from: SocketAddr,
         to: Option<IpAddr>,
     ) -> Option<bool> {
-        if probe & CHALLENGE == 0 {
+        if !Challenges::has_made(probe) {
             return None;
         }
         let session = self.by_index(index)?;
-        let moved = session.challenged.take_if(|challenged| *challenged == (from, probe)).is_some();
+        let moved = session.challenges.is_answered(from, probe);
         if moved {
             tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
             session.outgoing.iter().for_each(|outgoing| outgoing.move_to(Path::new(from, to)));
         }
         Some(moved)
+    }
+
+    /// Sessions whose control stream will end soon, since nothing comes through it any more: the peer's address
+    /// or ours has changed, and QUIC did not follow.
+    pub(super) fn stranded(&mut self, links: &Links, now: Instant) -> Vec<ConnId> {
+        let stranded = |session: &mut Session| session.control.is_stranded(&session.connection, links, now);
+        self.table.iter_mut().filter_map(|(conn, session)| stranded(session).then_some(*conn)).collect()
     }
 
     fn by_index(&mut self, index: u32) -> Option<&mut Session> {

@@ -75,6 +75,11 @@ impl Links {
         networks
     }
 
+    /// True if `address` is one of this host's.
+    pub fn have(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|known| known.own == address)
+    }
+
     /// This host's IPv4 address inside one of `prefixes`.
     pub fn own_v4_in(&self, prefixes: &[Prefix]) -> Option<IpAddr> {
         self.own_in(prefixes, IpAddr::is_ipv4)

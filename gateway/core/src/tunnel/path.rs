@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Tunnel;
 use crate::context::Context;
 use crate::session::Session;
-use crate::{Action, ConnId};
+use crate::{Action, ConnId, Role};
 
 impl Tunnel {
     /// Sends the padded probes that are due, once a session has proved that small ones pass.
@@ -43,10 +43,14 @@ impl Tunnel {
         answered
     }
 
-    /// The packets of a session take another way.
-    pub(crate) fn path_changed(&mut self, conn: ConnId, now: Instant) {
+    /// The packets of a session take another way. The control stream of a peer that we dialled does not follow:
+    /// QUIC lets only the one who dialled move (RFC 9000, section 9).
+    pub(crate) fn peer_moved(&mut self, conn: ConnId, now: Instant) {
         if self.active == Some(conn) {
             self.path_mtu.resume(now);
+        }
+        if self.sessions.get(&conn).is_some_and(|session| session.role == Role::Dialler) {
+            self.stranded(conn, now);
         }
     }
 

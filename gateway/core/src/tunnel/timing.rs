@@ -76,6 +76,15 @@ impl Tunnel {
         }
     }
 
+    /// The session in use will lose its control stream soon: it is replaced at once.
+    pub(crate) fn stranded(&mut self, conn: ConnId, now: Instant) {
+        if self.active == Some(conn)
+            && let Some(live) = self.active_session_mut().and_then(Session::live_mut)
+        {
+            live.renew_at = live.renew_at.min(now);
+        }
+    }
+
     /// The last session ended.
     pub(super) fn went_down(&mut self, context: &mut Context, reason: String, proved: bool, now: Instant) {
         self.since = now;

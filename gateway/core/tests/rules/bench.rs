@@ -120,6 +120,21 @@ impl Bench {
         })
     }
 
+    /// How often it has dialled.
+    pub(crate) fn dials(&self, to: &str) -> usize {
+        let dials = |action: &&Action| matches!(action, Action::Dial { peer, .. } if *peer == id(to));
+        self.actions.iter().filter(dials).count()
+    }
+
+    /// Our index of a session.
+    pub(crate) fn index(&self, of: ConnId) -> SessionIndex {
+        let index = self.actions.iter().find_map(|action| match action {
+            Action::InstallOpening { conn, index, .. } if *conn == of => Some(*index),
+            _ => None,
+        });
+        index.unwrap()
+    }
+
     pub(crate) fn receive(&mut self, conn: ConnId, message: Message) {
         self.mesh.handle_message(conn, message, self.now);
         self.collect();

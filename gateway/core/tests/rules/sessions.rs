@@ -64,6 +64,45 @@ fn a_session_that_names_its_predecessor_wins_even_against_dialler_order() {
 }
 
 #[test]
+fn a_stranded_session_carries_on_until_its_replacement_is_ready() {
+    let mut bench = Bench::new();
+    let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    bench.pass(2 * SECOND, &[old]);
+    let dials = bench.dials("gw.a");
+    bench.mesh.handle_stranded(old, bench.now);
+    bench.pass(SECOND / 10, &[old]);
+    assert_eq!((bench.dials("gw.a"), bench.route("10.2.0.0/16")), (dials + 1, Some(old)));
+    let new = bench.connect("gw.a", Role::Dialler);
+    bench.receive(new, hello(1, 1));
+    let claims = crate::bench::prefixes(&["10.2.0.0/16"]);
+    bench.receive(new, Message::Announce { serial: 9, prefixes: claims });
+    bench.pass(SECOND / 10, &[old, new]);
+    assert_eq!(bench.route("10.2.0.0/16"), Some(new));
+    // Nothing is done about what was replaced.
+    bench.mesh.handle_stranded(old, bench.now);
+    bench.pass(5 * SECOND, &[old, new]);
+    assert_eq!(bench.dials("gw.a"), dials + 1);
+}
+
+#[test]
+fn a_peer_that_moved_is_dialled_again_if_we_had_dialled_it() {
+    for (role, again) in [(Role::Dialler, 1), (Role::Accepter, 0)] {
+        let mut bench = Bench::new();
+        bench.pass(SECOND / 4, &[]);
+        let conn = bench.connect("gw.z", role);
+        bench.receive(conn, hello(1, 0));
+        bench.receive(conn, Message::Announce { serial: 1, prefixes: [].into() });
+        bench.pass(2 * SECOND, &[conn]);
+        let dials = bench.dials("gw.z");
+        let index = bench.index(conn);
+        bench.mesh.handle_moved(index, bench.now);
+        bench.pass(SECOND / 10, &[conn]);
+        assert_eq!(bench.dials("gw.z"), dials + again, "{role:?}");
+        assert_eq!(bench.status("gw.z").conn, Some(conn), "it carries on");
+    }
+}
+
+#[test]
 fn routes_move_only_when_the_new_session_has_carried_a_packet_and_the_claims() {
     let mut bench = Bench::new();
     let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);

@@ -18,19 +18,24 @@ use super::phases::{self, Phases};
 use super::{Outgoing, PACKETS_PER_PHASE};
 use crate::budget::Budget;
 use crate::counters::{Counters, DropReason};
-use crate::header::{HEADER_LEN, Header};
+use crate::header::{HEADER_LEN, Header, Kind};
 use crate::keys::{Aead, Secret};
 use crate::peer::Peer;
 use crate::replay::Window;
 use crate::snapshot::SiteNo;
 
-/// Packets a second that are opened although they come from another address than the peer's: enough for
-/// probes and the first data after a change of address, too few to keep a core busy.
-const OFF_PATH_PER_SECOND: u64 = 64;
+/// In which the budgets below are counted: short, so that an address which changes again is heard of soon after.
+const SPAN: Duration = Duration::from_millis(100);
 
-/// Reports a second of packets from another address: each is a challenge of some 60 bytes. Enough for an address
-/// that changes again while the first change is not settled.
-const REPORTS_PER_SECOND: u64 = 8;
+/// Packets that are opened although they come from another address than the peer's: enough for the first data
+/// after a change of address, too few to keep a core busy.
+const OFF_PATH: u64 = 8;
+
+/// Probes and echoes beside them: the echo that proves a new address comes among the data from there.
+const OFF_PATH_PROBES: u64 = 8;
+
+/// Reports of packets from another address: each is a challenge of some 60 bytes.
+const REPORTS: u64 = 2;
 
 /// The opening direction of a session.
 pub struct Incoming {
@@ -42,6 +47,7 @@ pub struct Incoming {
     peer: Arc<Peer>,
     proved: AtomicBool,
     off_path: Budget,
+    off_path_probes: Budget,
     reports: Budget,
 }
 
@@ -56,8 +62,9 @@ impl Incoming {
             answer: ArcSwapOption::empty(),
             peer,
             proved: AtomicBool::new(false),
-            off_path: Budget::new(OFF_PATH_PER_SECOND),
-            reports: Budget::new(REPORTS_PER_SECOND),
+            off_path: Budget::new(OFF_PATH, SPAN),
+            off_path_probes: Budget::new(OFF_PATH_PROBES, SPAN),
+            reports: Budget::new(REPORTS, SPAN),
         }
     }
 
@@ -110,14 +117,23 @@ impl Incoming {
         self.answer.load_full()
     }
 
-    /// True if a packet `from` there is on the path, or its path is not known yet; false if it is opened
-    /// out of the budget for others. Error: [`DropReason::OffPath`].
-    pub(crate) fn expect_from(&self, from: SocketAddr, now: Duration) -> Result<bool, DropReason> {
+    /// True if a packet of this kind `from` there is on the path, or its path is not known yet; false if it is
+    /// opened out of the budget for others. Error: [`DropReason::OffPath`].
+    pub(crate) fn expect_from(
+        &self,
+        from: SocketAddr,
+        kind: Kind,
+        now: Duration,
+    ) -> Result<bool, DropReason> {
         let on_path = self.answer.load().as_ref().is_none_or(|outgoing| outgoing.path().remote() == from);
-        if on_path || self.off_path.take(now) { Ok(on_path) } else { Err(DropReason::OffPath) }
+        let budget = match kind {
+            Kind::Packet(_) => &self.off_path,
+            Kind::Probe => &self.off_path_probes,
+        };
+        if on_path || budget.take(now) { Ok(on_path) } else { Err(DropReason::OffPath) }
     }
 
-    /// True if one more packet from another address may be reported this second.
+    /// True if one more packet from another address may be reported now.
     pub(crate) fn may_report(&self, now: Duration) -> bool {
         self.reports.take(now)
     }

@@ -183,7 +183,7 @@ fn tun() -> SyncDevice {
         .name("rw0")
         .mtu(1420)
         .with(|tun| {
-            tun.offload(true);
+            tun.offload(true).tx_queue_len(5000);
         })
         .build_sync()
         .expect("root may make a TUN device")
