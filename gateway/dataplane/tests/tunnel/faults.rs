@@ -1,0 +1,117 @@
+//! What a kernel answers when it cannot send or has bad news: nothing ends, nothing spins, what was lost is
+//! counted, and packets pass again as soon as they can.
+//!
+//! The causes are real: ICMP errors, a full socket, a full queue of the device below. Packets that are too large
+//! for the own link are in the tests of fragments.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use ringway_dataplane::*;
+
+use super::pair::{Gateway, Wan, pair};
+use super::ping;
+
+#[test]
+fn a_port_that_refuses_ends_nothing() {
+    let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
+    // Only a connected socket is told of what ICMP says: at its next send or receive.
+    left.socket.connect("192.0.2.2:4600").unwrap();
+    ping(&left, "10.2.0.1");
+    for command in [
+        "nft add table ip closed",
+        "nft add chain ip closed in { type filter hook input priority 0 ; }",
+        "nft add rule ip closed in udp dport 4600 reject with icmp type port-unreachable",
+    ] {
+        run(&right, command);
+    }
+    let rested = rests(&left, || {
+        assert!(!left.netns.exec("ping -c 10 -i 0.05 -W 1 10.2.0.1").status.success());
+    });
+    assert!(rested, "its threads spin");
+    assert!(counted(&left, "IcmpInDestUnreachs") >= 2, "nothing was refused");
+    run(&right, "nft delete table ip closed");
+    ping(&left, "10.2.0.1");
+    left.assert_nothing_dropped();
+}
+
+#[test]
+fn a_full_socket_drops_and_recovers() {
+    let (left, _right) = pair(Aead::Aes128Gcm, Wan::V4);
+    // EAGAIN: the socket has little room, and what is in it leaves slowly.
+    setsockopt(&left.socket, sockopt::SndBuf, &4608).unwrap();
+    floods_and_recovers(&left, "limit 2mb");
+}
+
+#[test]
+fn a_full_queue_below_the_socket_drops_and_recovers() {
+    let (left, _right) = pair(Aead::Aes128Gcm, Wan::V4);
+    // ENOBUFS: only a socket that wants to hear of errors is told that the device's queue was full.
+    setsockopt(&left.socket, sockopt::Ipv4RecvErr, &true).unwrap();
+    floods_and_recovers(&left, "limit 20kb");
+}
+
+/// Sends more than a slow cable takes, whose queue is bounded by `limit`.
+fn floods_and_recovers(left: &Gateway, limit: &str) {
+    run(left, &format!("tc qdisc add dev wan root tbf rate 5mbit burst 20kb {limit}"));
+    left.netns.within(|| {
+        let socket = UdpSocket::bind("10.1.0.1:0").unwrap();
+        for _ in 0..2000 {
+            socket.send_to(&[0; 1000], "10.2.0.1:9").unwrap();
+        }
+    });
+    let full = || left.peer.counters().snapshot().dropped(DropReason::SocketFull);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while full() == 0 {
+        assert!(Instant::now() < deadline, "nothing was dropped");
+        std::thread::yield_now();
+    }
+    run(left, "tc qdisc del dev wan root");
+    ping(left, "10.2.0.1");
+    let sent = left.peer.counters().snapshot().tx_packets;
+    assert!(full() > 100 && full() + sent >= 2000, "{} were dropped, {sent} sent", full());
+    let rested = rests(left, || assert!(left.netns.exec("ping -c 10 -i 0.05 10.2.0.1").status.success()));
+    assert!(rested, "its threads spin");
+}
+
+/// True if `gateway`'s threads had little to do during `work`.
+fn rests(gateway: &Gateway, work: impl FnOnce()) -> bool {
+    let (start, before) = (Instant::now(), busy(gateway));
+    work();
+    busy(gateway) - before < start.elapsed() / 4
+}
+
+/// How long the threads of a gateway have run: those of this process that are in its namespace.
+fn busy(gateway: &Gateway) -> Duration {
+    let inode = |path: &str| fs::metadata(path).map(|data| data.ino()).ok();
+    let inside = inode(&format!("/run/netns/{}", gateway.netns.name()));
+    let mut total = Duration::ZERO;
+    for task in fs::read_dir("/proc/self/task").unwrap() {
+        let task = task.unwrap().path().display().to_string();
+        if inode(&format!("{task}/ns/net")) != inside {
+            continue;
+        }
+        // A thread that has ended meanwhile was none of the gateway's.
+        let Ok(times) = fs::read_to_string(format!("{task}/schedstat")) else { continue };
+        total += Duration::from_nanos(times.split(' ').next().unwrap().parse().unwrap());
+    }
+    assert!(!total.is_zero(), "the gateway has threads");
+    total
+}
+
+/// A counter of the kernel's in `gateway`'s namespace.
+fn counted(gateway: &Gateway, name: &str) -> u64 {
+    let output = gateway.netns.exec(&format!("nstat -asz {name}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// `command` in `gateway`'s namespace, which must succeed.
+fn run(gateway: &Gateway, command: &str) {
+    let output = gateway.netns.exec(command);
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+}
