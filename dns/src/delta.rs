@@ -46,17 +46,28 @@ pub enum DeltaError {
 #[derive(Debug, Default)]
 pub struct Journal(VecDeque<Step>);
 
+/// What leads from one version of a zone to the next.
 #[derive(Debug)]
-struct Step {
+pub struct Step {
     from: Version,
     edits: Vec<u8>,
+    /// Octets of the newer version.
+    size: usize,
+}
+
+impl Step {
+    /// From version `from`, encoded as `old`, to `new`. Takes as long as it takes to read both.
+    pub fn new(from: Version, old: &[u8], new: &[u8]) -> Step {
+        Step { from, edits: edits(old, new), size: new.len() }
+    }
 }
 
 impl Journal {
-    /// The zone of version `from`, encoded as `old`, has become `new`.
-    pub fn note(&mut self, from: Version, old: &[u8], new: &[u8]) {
-        self.0.push_back(Step { from, edits: edits(old, new) });
-        while self.0.len() > MAX_STEPS || self.octets() > new.len() {
+    /// The zone has taken `step` from the version that the last one led to.
+    pub fn note(&mut self, step: Step) {
+        let size = step.size;
+        self.0.push_back(step);
+        while self.0.len() > MAX_STEPS || self.octets() > size {
             self.0.pop_front();
         }
     }
@@ -206,7 +217,7 @@ mod tests {
     fn journal(versions: &[Vec<u8>]) -> Journal {
         let mut journal = Journal::default();
         for pair in versions.windows(2) {
-            journal.note(version(&pair[0]), &pair[0], &pair[1]);
+            journal.note(Step::new(version(&pair[0]), &pair[0], &pair[1]));
         }
         journal
     }

@@ -223,6 +223,7 @@ impl State {
                 let next = self.drive.replicator.handle_checked(*checked, now);
                 next.into_iter().for_each(|reply| self.reply(reply));
             }
+            Input::ZoneRenewed(renewed) => self.end_renewing_zone(*renewed, now),
             Input::Reload => self.begin_reload(),
             Input::Reloaded(fresh) => self.end_reload(fresh, now),
             Input::Renew => self.renew(now),

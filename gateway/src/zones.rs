@@ -34,6 +34,7 @@ use check::Checks;
 pub use check::{Check, Checked};
 use hold::Keeping;
 use own::Own;
+pub use own::{Renewal, Renewed};
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -106,9 +107,15 @@ impl Replicator {
         }
     }
 
-    /// Reads the own zone again. True if it has changed: it is to be offered to every session.
-    pub fn renew_own(&mut self) -> bool {
-        self.zones.zone(&self.own.apex).is_some_and(|zone| self.own.renew(zone))
+    /// Looks at the own zone again. If it is another: run this off the loop, and give what becomes of it to
+    /// [`Replicator::handle_renewed`].
+    pub fn renew_own(&mut self) -> Option<Renewal> {
+        self.own.renewal(self.zones.zone(&self.own.apex)?)
+    }
+
+    /// The own zone is ready to be handed out. True if it is to be offered to every session.
+    pub fn handle_renewed(&mut self, renewed: Renewed) -> bool {
+        self.own.renew(renewed)
     }
 
     /// Why the last zone that the owner of `apex` sent or offered was refused, and by which gateway of it;

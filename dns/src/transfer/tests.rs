@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::delta::Journal;
+use crate::delta::{Journal, Step};
 use crate::replica::tests::any_zone;
 use crate::zone::Zone;
 use crate::zone::tests::zone;
@@ -75,7 +75,7 @@ fn version(zone: &Zone) -> Version {
 /// What leads from `old` to `new`.
 fn delta(old: &Zone, new: &Zone) -> Option<Vec<u8>> {
     let mut journal = Journal::default();
-    journal.note(version(old), &old.encode(), &new.encode());
+    journal.note(Step::new(version(old), &old.encode(), &new.encode()));
     journal.since(version(old))
 }
 

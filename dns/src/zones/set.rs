@@ -104,8 +104,12 @@ impl ZoneSet {
     pub(super) fn with_ranges(&self, ranges: Arc<Ranges>) -> ZoneSet {
         let mut set = ZoneSet { ranges, ..self.clone() };
         for entry in set.entries.values_mut() {
-            if let Some(content) = &mut entry.content {
-                content.pointers = pointers(&content.zone, &set.ranges.of(&entry.apex));
+            let prefixes = set.ranges.of(&entry.apex);
+            // Most often they stay, and those of a large zone take their time.
+            if let Some(content) = &mut entry.content
+                && prefixes != self.ranges.of(&entry.apex)
+            {
+                content.pointers = pointers(&content.zone, &prefixes);
             }
         }
         set

@@ -12,7 +12,7 @@ mod targets;
 mod mutator;
 
 use mutator::Mutator;
-use ringway_dns::delta::Journal;
+use ringway_dns::delta::{Journal, Step};
 use ringway_dns::{Name, Zone};
 
 const MESSAGES: u64 = 700_000;
@@ -112,7 +112,7 @@ fn damaged_differences_do_no_damage() {
     let version = (old.serial(), old.digest());
     let differences = zones().into_iter().skip(1).filter_map(|new| {
         let mut journal = Journal::default();
-        journal.note(version, &old.encode(), &new.encode());
+        journal.note(Step::new(version, &old.encode(), &new.encode()));
         journal.since(version)
     });
     drive(DIFFERENCES, &differences.collect::<Vec<_>>(), targets::difference);

@@ -9,7 +9,7 @@ use super::Fresh;
 use crate::admin::Report;
 use crate::host::firewall::FirewallError;
 use crate::host::links::Links;
-use crate::zones::Checked;
+use crate::zones::{Checked, Renewed};
 
 /// Everything that can happen to a gateway.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub enum Input {
     },
     /// What a peer sent as its zone was looked at.
     ZoneChecked(Box<Checked>),
+    /// A new own zone is ready to be offered.
+    ZoneRenewed(Box<Renewed>),
     /// SIGHUP: read everything again.
     Reload,
     /// What a reload has read and checked, or why it is refused.

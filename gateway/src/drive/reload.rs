@@ -15,13 +15,14 @@ use arc_swap::{ArcSwap, Guard};
 use ringway_config::{Config, Connected, Faults, GatewayId, Ruling, ZoneName};
 use ringway_core::Membership;
 
-use super::{Fresh, State, fresh};
+use super::{Fresh, Input, State, fresh};
 use crate::host::Families;
 use crate::host::firewall::Filter;
 use crate::host::links::Links;
 use crate::identity::{Identity, Trust};
 use crate::membership::membership;
 use crate::names::{Names, others};
+use crate::zones::Renewed;
 
 /// What is in force.
 pub struct Running {
@@ -134,12 +135,29 @@ impl State {
         self.stale = true;
         self.act();
         self.publish_routes();
-        if self.drive.replicator.renew_own() {
+        self.begin_renewing_zone();
+    }
+
+    /// Has the own zone made ready for the others, if it is another.
+    fn begin_renewing_zone(&mut self) {
+        let Some(renewal) = self.drive.replicator.renew_own() else { return };
+        let inputs = self.drive.inputs.clone();
+        // The loop is gone only when the daemon ends.
+        tokio::task::spawn_blocking(move || {
+            _ = inputs.blocking_send(Input::ZoneRenewed(Box::new(renewal.run())));
+        });
+    }
+
+    /// Offers it.
+    pub(super) fn end_renewing_zone(&mut self, renewed: Renewed, now: Instant) {
+        if self.drive.replicator.handle_renewed(renewed) {
             let offer = self.drive.replicator.offer();
             let up: Vec<_> =
                 self.drive.mesh.status(now).tunnels.into_iter().filter_map(|tunnel| tunnel.conn).collect();
             up.into_iter().for_each(|conn| self.sessions.send(conn, &offer));
         }
+        // It may have changed again meanwhile.
+        self.begin_renewing_zone();
     }
 }
 

@@ -1,4 +1,10 @@
 //! [`Own`]: the own zone as it is offered and handed out, whole or as what changed since a version before.
+//!
+//! ```text
+//!   published ─► Renewal, off the loop: encode, compare, cut into messages ─► Renewed ─► offered
+//! ```
+//! A large zone takes some 100 ms for that, and probes of every tunnel would wait. Until it is done, the
+//! version before is on offer, and handed out to whoever asks for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +12,7 @@ use std::sync::Arc;
 use ringway_config::{Digest, ZoneName};
 use ringway_core::Message;
 use ringway_dns::Zone;
-use ringway_dns::delta::{Journal, Version};
+use ringway_dns::delta::{Journal, Step, Version};
 use ringway_dns::transfer::{self, Offer};
 
 use crate::tunnel::link::Load;
@@ -20,6 +26,38 @@ pub(super) struct Own {
     journal: Journal,
     /// Differences that were asked for, by the serial they start from: every peer is sent the same.
     deltas: BTreeMap<u32, Load>,
+    /// A [`Renewal`] is under way.
+    renewing: bool,
+}
+
+/// Work to do on a thread that may block: makes ready what is told of a new own zone.
+#[derive(Debug)]
+pub struct Renewal {
+    apex: ZoneName,
+    before: (Arc<Zone>, Version),
+    zone: Arc<Zone>,
+}
+
+/// What a [`Renewal`] has made.
+#[derive(Debug)]
+pub struct Renewed {
+    zone: Arc<Zone>,
+    /// `None`: it is the version before.
+    change: Option<(Offer, Load, Step)>,
+}
+
+impl Renewal {
+    /// Does it.
+    pub fn run(self) -> Renewed {
+        let Renewal { apex, before: (old, version), zone } = self;
+        let bytes = zone.encode();
+        let offer = offer(&zone, &bytes);
+        let change = (version != (offer.serial, offer.digest)).then(|| {
+            let step = Step::new(version, &old.encode(), &bytes);
+            (offer, load(&apex, offer.serial, None, &bytes), step)
+        });
+        Renewed { zone, change }
+    }
 }
 
 impl Own {
@@ -27,20 +65,26 @@ impl Own {
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
         let whole = load(&apex, offer.serial, None, &bytes);
-        Own { apex, offer, zone, whole, journal: Journal::default(), deltas: BTreeMap::new() }
+        let (journal, deltas) = (Journal::default(), BTreeMap::new());
+        Own { apex, offer, zone, whole, journal, deltas, renewing: false }
     }
 
-    /// Takes `zone` in its place; true if it is another.
-    pub(super) fn renew(&mut self, zone: Arc<Zone>) -> bool {
-        let bytes = zone.encode();
-        let offer = offer(&zone, &bytes);
-        if offer == self.offer {
-            return false;
+    /// What is to be done for `zone` to take its place; nothing while another has not done so.
+    pub(super) fn renewal(&mut self, zone: Arc<Zone>) -> Option<Renewal> {
+        if self.renewing || Arc::ptr_eq(&zone, &self.zone) {
+            return None;
         }
-        self.journal.note(self.version(), &self.zone.encode(), &bytes);
+        self.renewing = true;
+        Some(Renewal { apex: self.apex.clone(), before: (self.zone.clone(), self.version()), zone })
+    }
+
+    /// The zone takes its place; true if it is another version.
+    pub(super) fn renew(&mut self, Renewed { zone, change }: Renewed) -> bool {
+        (self.zone, self.renewing) = (zone, false);
+        let Some((offer, whole, step)) = change else { return false };
+        self.journal.note(step);
         self.deltas.clear();
-        self.whole = load(&self.apex, offer.serial, None, &bytes);
-        (self.zone, self.offer) = (zone, offer);
+        (self.offer, self.whole) = (offer, whole);
         true
     }
 

@@ -24,6 +24,14 @@ fn hosts(apex: &str, serial: u32, count: u32) -> Zone {
     Zone::from_text(&text, Some(&Name::from_text(apex).unwrap())).unwrap()
 }
 
+impl Own {
+    /// Takes `zone` in its place at once.
+    fn become_at_once(&mut self, zone: Zone) -> bool {
+        let renewal = self.renewal(Arc::new(zone)).unwrap();
+        self.renew(renewal.run())
+    }
+}
+
 /// A gateway's replication, the peers being whoever the test makes them.
 struct Stand {
     replicator: Replicator,
@@ -124,7 +132,7 @@ async fn only_what_changed_is_sent_to_whoever_has_the_version_before() {
     let mut stand = Stand::new("delta");
     let mut theirs = owner(hosts("org1.example.test", 3, 1000));
     stand.push("gw.org1", &theirs);
-    assert!(theirs.renew(Arc::new(hosts("org1.example.test", 4, 1001))));
+    assert!(theirs.become_at_once(hosts("org1.example.test", 4, 1001)));
     let Some(Reply::Message(_, Message::ZoneFetch { serial: 4, have, .. })) =
         stand.handle("gw.org1", offer_of(&theirs))
     else {
@@ -143,10 +151,10 @@ async fn a_difference_that_lies_is_refused_and_then_the_whole_zone_taken() {
     let mut theirs = owner(hosts("org1.example.test", 3, 100));
     stand.push("gw.org1", &theirs);
     let before = stand.served("org1.example.test").unwrap();
-    theirs.renew(Arc::new(hosts("org1.example.test", 4, 101)));
+    theirs.become_at_once(hosts("org1.example.test", 4, 101));
     stand.handle("gw.org1", offer_of(&theirs));
     let mut other = owner(hosts("org1.example.test", 3, 100));
-    other.renew(Arc::new(hosts("org1.example.test", 4, 102)));
+    other.become_at_once(hosts("org1.example.test", 4, 102));
     let lie = other.since(Some((3, before.digest())));
     assert!(!Arc::ptr_eq(&lie, &other.whole));
     stand.send("gw.org1", &lie);
@@ -286,4 +294,33 @@ fn only_the_serial_on_offer_is_handed_out() {
     assert!(matches!(fetch("org0.example.test", 7), Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty()));
     assert!(fetch("org0.example.test", 6).is_none());
     assert!(fetch("org1.example.test", 7).is_none());
+}
+
+#[test]
+fn while_a_new_own_zone_is_made_ready_the_one_before_is_on_offer_and_handed_out() {
+    let mut stand = Stand::new("renewal");
+    let own = |stand: &Stand, serial| {
+        let zone = hosts("org0.example.test", serial, 100 + serial);
+        stand.replicator.zones.publish_own(zone, SystemTime::now()).unwrap();
+    };
+    let offered = |stand: &Stand| match stand.replicator.offer() {
+        Message::ZoneOffer { serial, .. } => serial,
+        other => panic!("no offer: {other:?}"),
+    };
+    own(&stand, 8);
+    let renewal = stand.replicator.renew_own().expect("it is another");
+    own(&stand, 9);
+    assert!(stand.replicator.renew_own().is_none(), "one at a time");
+    assert_eq!(offered(&stand), 7);
+    let fetch = Message::ZoneFetch { apex: name("org0.example.test"), serial: 7, have: None };
+    assert!(matches!(stand.handle("gw.org1", fetch), Some(Reply::Stream(..))));
+    assert!(stand.replicator.handle_renewed(renewal.run()));
+    assert_eq!(offered(&stand), 8);
+    let renewal = stand.replicator.renew_own().expect("it has changed meanwhile");
+    assert!(stand.replicator.handle_renewed(renewal.run()));
+    assert_eq!(offered(&stand), 9);
+    own(&stand, 9);
+    let renewal = stand.replicator.renew_own().expect("made anew");
+    assert!(!stand.replicator.handle_renewed(renewal.run()), "and the same");
+    assert!(stand.replicator.renew_own().is_none());
 }
