@@ -29,14 +29,33 @@ impl FromStr for Level {
     }
 }
 
+/// What these libraries warn of is what others send: a flood of forged answers would be a flood of lines. Who
+/// looks for it names them: `info,hickory_net=warn`.
+const QUIET: &str = "hickory_net=error,hickory_proto=error,hickory_resolver=error";
+
 /// Starts logging. A second call changes nothing.
 pub fn start(form: Form, level: &Level) {
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&level.0))
+        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", level.0)))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     _ = match form {
         Form::Text => logs.with_target(false).try_init(),
         Form::Json => logs.json().flatten_event(true).try_init(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_warn_of_what_others_send_are_silent_unless_they_are_named() {
+        let level = |text: &str| EnvFilter::new(format!("{QUIET},{text}")).to_string();
+        for general in ["info", "debug"] {
+            assert!(level(general).contains("hickory_net=error"), "{}", level(general));
+        }
+        let named = level("info,hickory_net=debug");
+        assert!(named.contains("hickory_net=debug") && !named.contains("hickory_net=error"), "{named}");
+    }
 }

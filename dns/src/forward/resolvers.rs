@@ -3,7 +3,9 @@
 //! The first is asked; when it fails, or has not answered within [`STAGGER`], the next one is asked too, and
 //! the first good answer counts. Who was too late or failed is asked last for a while. How a resolver is
 //! asked (ports and identifiers at random, again after a loss, over TCP after truncation) is
-//! `hickory-resolver`'s.
+//! `hickory-resolver`'s; without EDNS after a resolver that does not know it, ours.
+//!
+//! One that does not even repeat the question in its error is not heard: the answer could be anybody's.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use hickory_proto::op::{DnsRequest, DnsRequestOptions, Edns, Message, Query, ResponseCode};
+use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hickory_proto::serialize::binary::BinDecodable as _;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolverOpts};
@@ -148,8 +150,14 @@ impl Server {
     }
 
     async fn ask(&self, ask: &Ask, domain: &Name) -> Result<Said, Failure> {
-        let request = request(ask).ok_or(Failure::Failed)?;
-        let said = match self.pool.send(request).first_answer().await {
+        let mut answer = self.send(ask, true).await?;
+        // RFC 6891, section 7: who does not know EDNS says so by this code (RFC 2671, section 5.3: or that).
+        if let Err(NetError::Dns(DnsError::ResponseCode(ResponseCode::FormErr | ResponseCode::NotImp))) =
+            answer
+        {
+            answer = self.send(ask, false).await?;
+        }
+        let said = match answer {
             Ok(response) => Said::answer(&response, domain),
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => Said::denial(&none, domain),
             // RFC 6672, section 2.2: a name that became too long; an answer like any other.
@@ -163,17 +171,25 @@ impl Server {
         };
         said.map_err(|Malformed| Failure::Failed)
     }
+
+    /// Asks once, over TCP too if the answer was cut off.
+    async fn send(&self, ask: &Ask, edns: bool) -> Result<Result<DnsResponse, NetError>, Failure> {
+        let request = request(ask, edns).ok_or(Failure::Failed)?;
+        Ok(self.pool.send(request).first_answer().await)
+    }
 }
 
-fn request(ask: &Ask) -> Option<DnsRequest> {
+fn request(ask: &Ask, with_edns: bool) -> Option<DnsRequest> {
     let name = hickory_proto::rr::Name::from_bytes(ask.name.as_wire()).ok()?;
     let mut message = Message::query();
     message.add_query(Query::query(name, RecordType::from(ask.kind)));
     message.metadata.recursion_desired = true;
     message.metadata.checking_disabled = ask.checking_disabled;
-    let mut edns = Edns::new();
-    edns.set_max_payload(MAX_UDP as u16).set_dnssec_ok(ask.dnssec_ok);
-    message.set_edns(edns);
+    if with_edns {
+        let mut edns = Edns::new();
+        edns.set_max_payload(MAX_UDP as u16).set_dnssec_ok(ask.dnssec_ok);
+        message.set_edns(edns);
+    }
     Some(DnsRequest::new(message, DnsRequestOptions::default()))
 }
 

@@ -128,6 +128,25 @@ fn what_is_cut_off_is_asked_again_over_tcp() {
 }
 
 #[test]
+fn a_resolver_that_does_not_know_edns_is_asked_again_without() {
+    const FORMERR: u8 = 1;
+    const NOTIMP: u8 = 4;
+    for refusal in [FORMERR, NOTIMP] {
+        let old = Upstream::that(Box::new(move |question| {
+            let has_opt = question[11] == 1;
+            vec![if has_opt { code(question, refusal) } else { answer(question, [192, 0, 2, 1]) }]
+        }));
+        let site = Site::forwarding(&[("", &[old.address])]);
+        let reply = Host::at("127.0.0.1", &site).asks("www.corp.test");
+        assert!(reply.tells([192, 0, 2, 1]), "{reply:?}");
+        assert_eq!(old.asked(), 2);
+    }
+    let broken = Upstream::that(Box::new(|question| vec![code(question, FORMERR)]));
+    let site = Site::forwarding(&[("", &[broken.address])]);
+    assert_eq!(Host::at("127.0.0.1", &site).asks("www.corp.test").rcode, SERVFAIL);
+}
+
+#[test]
 fn over_tcp_our_answers_do_not_wait_for_others_and_none_is_lost_when_the_client_has_asked_all() {
     let (upstream, go) = Upstream::held([192, 0, 2, 1]);
     let site = Site::forwarding(&[("", &[upstream.address])]);
