@@ -10,6 +10,7 @@ pub mod capture;
 pub mod emulator;
 pub mod etcd;
 pub mod flow;
+pub mod ill_owner;
 pub mod scene;
 pub mod sequence;
 
