@@ -46,16 +46,17 @@ impl Zone {
         let mut reader = Reader::new(file.clone(), origin, None, None);
         reader.read_text(text);
         let Reader { records, faults, .. } = reader;
+        let soa = records.iter().find(|record| record.kind == kind::SOA).map(|soa| soa.owner);
         let fill = |draft: &mut Draft| {
-            let add = |record: &Record| {
+            let add = |record: Record| {
                 let error = draft.add(&record.owner, record.kind, record.ttl, &record.data).err()?;
-                Some(Fault { place: record.place.clone(), message: error.to_string() })
+                Some(Fault { place: record.place, message: error.to_string() })
             };
-            records.iter().filter_map(add).collect()
+            // They go as they are read: a large zone's would lie beside it while it is made.
+            records.into_iter().filter_map(add).collect()
         };
-        let soa = records.iter().find(|record| record.kind == kind::SOA);
         let zone = match soa {
-            Some(soa) => finish(soa.owner, &file, faults, fill),
+            Some(apex) => finish(apex, &file, faults, fill),
             None => Err(without_soa(faults, &file)),
         };
         zone.map_err(|faults| faults.into_iter().map(ZoneFileError::from).collect())
