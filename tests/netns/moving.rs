@@ -78,10 +78,10 @@ fn moves(scene: &Scene, flow: &Flow, outside: &str, change: impl FnOnce()) {
 /// time.
 fn moves_twice_at_once(scene: &Scene, flow: &Flow, mut change: impl FnMut()) {
     let moves = || scene.logged("gw.org1").matches("Peer has moved").count();
-    let before = moves();
-    for change_no in 1..=2 {
+    for _ in 1..=2 {
+        let before = moves();
         change();
-        eventually("gw.org1 to notice", 2, || moves() == before + change_no);
+        eventually("gw.org1 to notice", 2, || moves() > before);
     }
     let replies = flow.replies();
     eventually("the flow to go on", 2, || flow.replies() > replies);

@@ -203,7 +203,9 @@ impl Sessions {
     /// that the peer is there (DESIGN.md 4.2, "Address of the peer").
     pub(super) fn challenge(&mut self, index: u32, from: SocketAddr, socket: &UdpSocket) {
         let Some(session) = self.by_index(index) else { return };
-        let Some(outgoing) = &session.outgoing else { return };
+        // A packet may have been on its way here while the peer's address was settled.
+        let elsewhere = |outgoing: &&Arc<Outgoing>| outgoing.path().remote() != from;
+        let Some(outgoing) = session.outgoing.as_ref().filter(elsewhere) else { return };
         let mut token = [0; 8];
         if aws_lc_rs::rand::fill(&mut token).is_ok() {
             let token = session.challenges.token(from, u64::from_be_bytes(token));

@@ -49,6 +49,10 @@ impl Tunnel {
         if self.active == Some(conn) {
             self.path_mtu.resume(now);
         }
+        // It has echoed a challenge: probes that went to its old address say nothing.
+        if let Some(live) = self.sessions.get_mut(&conn).and_then(Session::live_mut) {
+            live.liveness.resume(now);
+        }
         if self.sessions.get(&conn).is_some_and(|session| session.role == Role::Dialler) {
             self.stranded(conn, now);
         }
