@@ -27,11 +27,12 @@ fn a_tun_device_that_is_taken_away_is_back_within_two_seconds() {
     let scene = Scene::new("tun", RINGWAY);
     let (daemon, since) = (scene.process("gw.org1").expect("it was started"), since(&scene));
     let flow = Flow::start(&scene, "peer0.org2", "peer0.org1");
+    eventually("all routes", 10, || are_installed(&scene));
     let routes = routes(&scene);
     for (mended, fault) in (1..).zip(FAULTS) {
         scene.output("gw.org1", "ip", fault);
         reaches_both_ways(&scene, fault);
-        eventually("the routes as before", 2, || self::routes(&scene) == routes);
+        eventually("the routes as before", 10, || self::routes(&scene) == routes);
         assert_eq!(scene.status("gw.org1")["tun_mended"], mended, "{fault:?}");
     }
     let denied = || scene.status("gw.org1")["filtered"]["denied"].as_u64().unwrap_or(0);
@@ -114,6 +115,14 @@ fn reaches_both_ways(scene: &Scene, fault: &[&str]) {
         ping::until(scene, (from, to), family, &Outcome::Reply, CONTRACT)
             .unwrap_or_else(|error| panic!("{fault:?}: {error:#}"));
     }
+}
+
+/// True once the kernel of gw.org1 has every route to the others.
+fn are_installed(scene: &Scene) -> bool {
+    let status = scene.status("gw.org1");
+    let mut routes =
+        status["routes"].as_array().expect("routes").iter().filter(|route| route["org"] != "org1");
+    routes.all(|route| route["installed"] == true)
 }
 
 /// Those of gw.org1, without the device's number.

@@ -60,7 +60,7 @@ fn moves(scene: &Scene, flow: &Flow, outside: &str, change: impl FnOnce()) {
         ping::until(scene, (from, to), Family::V4, &Outcome::Reply, CONTRACT).expect("traffic goes on");
     }
     let replies = flow.replies();
-    eventually("the flow to go on", 2, || flow.replies() > replies);
+    eventually("the flow to go on", 10, || flow.replies() > replies);
     let capture = capture.stop();
     let port =
         newest_port(&capture.matching(&format!("src host {outside} and dst host {PEER} and udp")), outside);
@@ -81,10 +81,10 @@ fn moves_twice_at_once(scene: &Scene, flow: &Flow, mut change: impl FnMut()) {
     for _ in 1..=2 {
         let before = moves();
         change();
-        eventually("gw.org1 to notice", 2, || moves() > before);
+        eventually("gw.org1 to notice", 10, || moves() > before);
     }
     let replies = flow.replies();
-    eventually("the flow to go on", 2, || flow.replies() > replies);
+    eventually("the flow to go on", 10, || flow.replies() > replies);
 }
 
 /// The translator gives out ports in turn, and tcpdump's lines tell sources as `address.port`.

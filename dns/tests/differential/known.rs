@@ -60,7 +60,7 @@ const KNOWN: [Known; 9] = [
     // What is below a cut is no data of the zone, and no wildcard either; Knot and we give the glue that was
     // written (RFC 9471, section 2).
     Known { name: "makes glue from a wildcard", of: &[Server::Nsd], settle: makes_glue },
-    // NSD 4.6 gives the address at a name that nothing in the answer points at: one label of the host's is gone.
+    // NSD 4.6 gives the address at a name that nothing in the answer points at: one label of the host's, or several behind each other, are gone.
     Known { name: "misnames a host that a wildcard makes", of: &[Server::Nsd], settle: misnames },
     // NSD ends at a DNAME that it has used, Knot after some links; we follow up to sixteen.
     Known { name: "gives up a long chain", of: &[Server::Nsd, Server::Knot], settle: gives_up },
@@ -133,24 +133,23 @@ fn makes_glue(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
 }
 
 fn misnames(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
-    let wrongly = |right: &String| {
-        let short = one_label_short(right).into_iter().find(|short| theirs.additional.contains(short));
-        short.filter(|_| is_below(owner(right), &facts.wild))
-    };
-    let made: Vec<_> =
-        ours.additional.iter().filter_map(|right| Some((right.clone(), wrongly(right)?))).collect();
+    let (missing, strange) = (&ours.additional - &theirs.additional, &theirs.additional - &ours.additional);
+    let wrongly = |right: &String| shortened(right).into_iter().find(|short| strange.contains(short));
+    let made = missing.iter().filter(|right| is_below(owner(right), &facts.wild));
+    let made: Vec<_> = made.filter_map(|right| Some((right.clone(), wrongly(right)?))).collect();
     for (right, wrong) in made {
         ours.additional.remove(&right);
         theirs.additional.remove(&wrong);
     }
 }
 
-/// The record at every name that lacks one of its owner's labels.
-fn one_label_short(record: &str) -> Vec<String> {
+/// The record at every name that lacks some of its owner's labels, which lie behind each other.
+fn shortened(record: &str) -> Vec<String> {
     let (owner, rest) = record.split_once(' ').unwrap_or_default();
     let labels: Vec<&str> = owner.split('.').collect();
-    let without = |i: usize| [&labels[..i], &labels[i + 1..]].concat().join(".");
-    (0..labels.len()).map(|i| format!("{} {rest}", without(i))).collect()
+    let without = |from: usize, to: usize| [&labels[..from], &labels[to..]].concat().join(".");
+    let runs = (0..labels.len()).flat_map(|from| (from + 1..=labels.len()).map(move |to| (from, to)));
+    runs.map(|(from, to)| format!("{} {rest}", without(from, to))).collect()
 }
 
 fn gives_up(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
