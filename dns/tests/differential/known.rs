@@ -134,12 +134,13 @@ fn makes_glue(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
 
 fn misnames(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
     let (missing, strange) = (&ours.additional - &theirs.additional, &theirs.additional - &ours.additional);
-    let wrongly = |right: &String| shortened(right).into_iter().find(|short| strange.contains(short));
     let made = missing.iter().filter(|right| is_below(owner(right), &facts.wild));
-    let made: Vec<_> = made.filter_map(|right| Some((right.clone(), wrongly(right)?))).collect();
-    for (right, wrong) in made {
-        ours.additional.remove(&right);
-        theirs.additional.remove(&wrong);
+    for right in made {
+        let wrong: Vec<_> = shortened(right).into_iter().filter(|short| strange.contains(short)).collect();
+        if !wrong.is_empty() {
+            ours.additional.remove(right);
+            theirs.additional.retain(|record| !wrong.contains(record));
+        }
     }
 }
 
