@@ -94,13 +94,16 @@ fn read_query_log(table: &Table<'_>) -> Option<u32> {
     table.table("query-log", &QUERY_LOG)?.required("sample")?.integer(SAMPLES)
 }
 
-/// Addresses in the own site's prefixes, or private ones, or any with `public`; port 53 unless it is given.
+/// Addresses in the own site's prefixes, or private ones, or any with `public`, but no wildcard; port 53 unless it is given.
 fn read_listen(table: &Table<'_>, own: Option<&[PlacedPrefix]>, public: bool) -> Vec<SocketAddr> {
     let mut listen = BTreeSet::new();
     for item in table.list("listen", limits::DNS_LISTEN) {
         let Some(socket) = read_socket_address(&item) else { continue };
         let address = socket.ip();
-        if !public && !is_private(address) && !own.is_some_and(|own| holds(own, address)) {
+        if address.is_unspecified() {
+            // An answer must leave from the address that was asked.
+            item.fault(format!("{address} is every address at once; write the addresses one by one"));
+        } else if !public && !is_private(address) && !own.is_some_and(|own| holds(own, address)) {
             let ranges = own.filter(|own| !own.is_empty()).map_or_else(|| "the own site".into(), ranges);
             item.fault(format!(
                 "{address} is not private; write an address in {ranges}, or public-listen = true"
