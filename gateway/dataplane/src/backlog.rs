@@ -8,18 +8,17 @@
 //!  vacant ─► written ─► accept ─┬─ a super-packet, or its flow waits ─► kept ─► next
 //!                               └─ else: goes at once
 //! ```
-//! Flows stay in order. How long it can become is bounded; what comes beyond is refused.
+//! Flows stay in order. How long it can become is bounded: when it is full, the rest stays in the device's queue.
 
 mod flow;
 
 use std::collections::VecDeque;
 
 use self::flow::Flow;
-use crate::offload::OFFLOAD_LEN;
+use crate::offload::{self, OFFLOAD_LEN};
 use crate::tun::MAX_READ;
 
-/// Super-packets that may wait: 8 MiB, some 20 ms of a fast tunnel, more than one stream of Linux's default buffers
-/// has under way.
+/// Packets that may wait: of super-packets 8 MiB, more than one stream of Linux's default buffers has under way.
 const MOST: usize = 128;
 
 /// What becomes of a packet that was read.
@@ -28,8 +27,6 @@ pub(crate) enum Fate<'a> {
     /// Nothing that waits comes before it.
     Now(&'a mut [u8]),
     Kept,
-    /// Too much waits already.
-    Refused,
 }
 
 /// A packet in its slot.
@@ -53,33 +50,44 @@ impl Backlog {
         Backlog { slots: vec![slot()], waiting: VecDeque::new(), free: vec![0] }
     }
 
+    /// True if nothing may be read before [`Backlog::next`] has made room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() == MOST
+    }
+
     /// Where the next packet is to be read.
     pub(crate) fn vacant(&mut self) -> &mut [u8] {
-        if self.free.is_empty() {
-            self.free.push(self.slots.len());
-            self.slots.push(slot());
-        }
-        &mut self.slots[self.free[self.free.len() - 1]]
+        let slot = self.vacant_slot();
+        &mut self.slots[slot]
     }
 
     /// Decides on the `len` bytes that [`Backlog::vacant`] was filled with.
     pub(crate) fn accept(&mut self, len: usize) -> Fate<'_> {
-        let Some(&slot) = self.free.last() else { return Fate::Refused };
-        let read = &mut self.slots[slot][..len];
-        let is_super = read.len() > OFFLOAD_LEN && read[1] != 0;
-        if !is_super && self.waiting.is_empty() {
-            return Fate::Now(read);
+        let slot = self.vacant_slot();
+        let read = &self.slots[slot][..len];
+        if !self.must_wait(read) {
+            return Fate::Now(&mut self.slots[slot][..len]);
         }
-        let flow = read.get(OFFLOAD_LEN..).and_then(Flow::of);
-        if !is_super && !self.waiting.iter().any(|other| comes_before(other.flow.as_ref(), flow.as_ref())) {
-            return Fate::Now(read);
-        }
-        if self.waiting.len() == MOST {
-            return Fate::Refused;
-        }
+        let flow = flow_of(read);
         self.free.pop();
         self.waiting.push_back(Waiting { slot, len, flow });
         Fate::Kept
+    }
+
+    fn must_wait(&self, read: &[u8]) -> bool {
+        if offload::is_super(read) || self.waiting.is_empty() {
+            return offload::is_super(read);
+        }
+        let flow = flow_of(read);
+        self.waiting.iter().any(|other| comes_before(other.flow.as_ref(), flow.as_ref()))
+    }
+
+    fn vacant_slot(&mut self) -> usize {
+        if self.free.is_empty() {
+            self.free.push(self.slots.len());
+            self.slots.push(slot());
+        }
+        self.free[self.free.len() - 1]
     }
 
     /// The packet that has waited longest. It is gone with the next call of any method.
@@ -88,6 +96,10 @@ impl Backlog {
         self.free.push(slot);
         Some(&mut self.slots[slot][..len])
     }
+}
+
+fn flow_of(read: &[u8]) -> Option<Flow> {
+    read.get(OFFLOAD_LEN..).and_then(Flow::of)
 }
 
 /// True if a packet must not overtake one that waits. What is no IP packet belongs to nobody's flow.
@@ -156,16 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_still_lets_others_past() {
+    fn it_is_bounded_and_uses_its_slots_again() {
         let mut backlog = Backlog::new();
         for _ in 0..MOST {
+            assert!(!backlog.is_full());
+            assert!(matches!(put(&mut backlog, &read(2, 1)), Fate::Now(_)));
             assert_eq!(put(&mut backlog, &read(1, 2)), Fate::Kept);
         }
-        assert_eq!(put(&mut backlog, &read(1, 2)), Fate::Refused);
-        assert!(matches!(put(&mut backlog, &read(2, 1)), Fate::Now(_)));
-        assert_eq!(backlog.slots.len(), MOST + 1);
+        assert!(backlog.is_full());
         assert_eq!(backlog.next().unwrap(), read(1, 2));
+        assert!(!backlog.is_full());
         assert_eq!(put(&mut backlog, &read(1, 3)), Fate::Kept);
-        assert_eq!(backlog.slots.len(), MOST + 1, "slots are used again");
+        assert_eq!(backlog.slots.len(), MOST, "slots are used again");
     }
 }

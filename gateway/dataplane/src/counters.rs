@@ -66,8 +66,6 @@ reasons! {
     OwnSource = "own_source",
     /// Sending: no tunnel leads to the destination.
     NoRoute = "no_route",
-    /// Sending: more super-packets wait already than are good for anybody.
-    Backlog = "backlog",
     /// Sending: the session has used up its packet numbers.
     Exhausted = "exhausted",
     /// Sending: longer than a buffer or than the path takes.

@@ -78,6 +78,11 @@ pub(crate) struct Cut {
     pub(crate) size: usize,
 }
 
+/// True if what was read, header first, is a super-packet.
+pub(crate) fn is_super(read: &[u8]) -> bool {
+    read.len() > OFFLOAD_LEN && read[1] != GSO_NONE
+}
+
 impl Offload {
     /// Reads the header. Error: [`DropReason::Malformed`].
     pub(crate) fn decode(bytes: &[u8; OFFLOAD_LEN]) -> Result<Offload, DropReason> {

@@ -12,7 +12,6 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 
 use crate::backlog::{Backlog, Fate};
-use crate::counters::DropReason;
 use crate::dataplane::Shared;
 use crate::load::Loader;
 use crate::receive::BACK_OFF;
@@ -20,6 +19,9 @@ use crate::sys::poll;
 
 /// Reads after which what is loaded leaves and what is kept has its turn, although more may be waiting.
 const ENOUGH: usize = 64;
+
+/// Bytes of what was kept that leave before the device is looked at again: one super-packet, or many packets.
+const SHARE: usize = 1 << 16;
 
 /// The sending thread's state.
 pub(crate) struct Send<'a> {
@@ -53,15 +55,19 @@ impl<'a> Send<'a> {
         Ok(())
     }
 
-    /// Sends what the device has and one packet that was kept. Error: the device's, and nothing is left behind.
+    /// Sends what the device has and a share of what was kept. Error: the device's, and nothing is left behind.
     fn drain(&mut self) -> io::Result<()> {
         let read = self.read();
-        if let Some(oldest) = self.backlog.next() {
+        let mut share = 0;
+        while share < SHARE {
+            let Some(oldest) = self.backlog.next() else {
+                self.loader.leave();
+                return read;
+            };
+            share += oldest.len();
             self.loader.handle(oldest);
-            return Ok(());
         }
-        self.loader.leave();
-        read
+        Ok(())
     }
 
     /// Reads what the device has, up to [`ENOUGH`] packets. What does not have to wait is gone afterwards.
@@ -69,6 +75,9 @@ impl<'a> Send<'a> {
         let mut overtaken = false;
         let mut result = Ok(());
         for _ in 0..ENOUGH {
+            if self.backlog.is_full() {
+                break;
+            }
             match self.shared.tun.read(self.backlog.vacant()) {
                 Ok(len) => match self.backlog.accept(len) {
                     Fate::Now(packet) => {
@@ -76,7 +85,6 @@ impl<'a> Send<'a> {
                         overtaken = true;
                     }
                     Fate::Kept => {}
-                    Fate::Refused => self.shared.counters.drop_packet(DropReason::Backlog),
                 },
                 Err(error) => {
                     result = Err(error);
