@@ -250,7 +250,8 @@ impl State {
         let remote = connection.remote_address();
         match self.sessions.admit(&connection, role, dialled.as_ref(), &self.drive.running) {
             Ok((peer, expires)) => {
-                let conn = self.sessions.insert(connection, role, peer.clone(), self.drive.inputs.clone());
+                let (inputs, links) = (self.drive.inputs.clone(), &self.drive.running.links);
+                let conn = self.sessions.insert(connection, role, peer.clone(), inputs, links);
                 self.drive.mesh.handle_connected(conn, Connected { peer, role, dial, expires }, now);
             }
             Err(refusal) => {

@@ -67,14 +67,22 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Sends one datagram along the path of `session`. If the address that it was to leave from is no longer this
+    /// [`Link::send`] along the path of `session`. If the address that it was to leave from is no longer this
     /// host's, the kernel chooses another from now on; the peer will challenge it.
-    pub(crate) fn send_along(&self, session: &Outgoing, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn send_along(
+        &self,
+        session: &Outgoing,
+        payload: &[u8],
+        segment: Option<u16>,
+    ) -> io::Result<()> {
         let path = session.path();
-        self.send(&path, payload, None).or_else(|error| match error.raw_os_error() {
-            Some(libc::EINVAL | libc::EADDRNOTAVAIL) if path.local().is_some() => {
-                session.move_to(Path::new(path.remote(), None));
-                self.send(&session.path(), payload, None)
+        self.send(&path, payload, segment).or_else(|error| match error.raw_os_error() {
+            // What a foreign source is called: by IPv6 and older kernels, by IPv4, and by neither yet.
+            Some(libc::EINVAL | libc::ENETUNREACH | libc::EADDRNOTAVAIL) if path.local().is_some() => {
+                let free = Path::new(path.remote(), None);
+                self.send(&free, payload, segment)?;
+                session.move_to(free);
+                Ok(())
             }
             _ => Err(error),
         })

@@ -69,7 +69,7 @@ pub fn send_probe(
     let (link, probe) = (Link::of(socket)?, Probe::Ask(token));
     match to {
         Some(remote) => send(&link, outgoing, probe, &Path::new(remote, None)),
-        None => link.send_along(outgoing, &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?),
+        None => link.send_along(outgoing, &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?, None),
     }
 }
 

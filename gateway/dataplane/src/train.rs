@@ -99,7 +99,7 @@ impl Train {
         if count == 1 {
             return alone(link, &session, bytes);
         }
-        let sent = link.send(&session.path(), bytes, u16::try_from(self.first).ok());
+        let sent = link.send_along(&session, bytes, u16::try_from(self.first).ok());
         match sent.as_ref().err().and_then(io::Error::raw_os_error) {
             // EIO: the device cannot checksum the pieces. The others: the link has become too small for a piece;
             // alone it will be fragmented.
@@ -118,7 +118,7 @@ impl Train {
 
 /// Sends one datagram, in fragments if the link has become too small for it.
 fn alone(link: &Link<'_>, session: &Outgoing, bytes: &[u8]) {
-    let sent = link.send_along(session, bytes).or_else(|error| match error.raw_os_error() {
+    let sent = link.send_along(session, bytes, None).or_else(|error| match error.raw_os_error() {
         Some(libc::EMSGSIZE) => link.send_in_fragments(&session.path(), bytes, id_of(bytes)),
         _ => Err(error),
     });

@@ -74,11 +74,13 @@ impl Sessions {
         role: Role,
         peer: GatewayId,
         inputs: mpsc::Sender<Input>,
+        links: &Links,
     ) -> ConnId {
         self.next += 1;
         let conn = ConnId(self.next);
         let outbox = link::start(conn, connection.clone(), role, inputs, &self.links);
         let chain = chain_of(&connection);
+        let control = Control::new(&connection, links, Instant::now());
         let session = Session {
             peer,
             role,
@@ -88,7 +90,7 @@ impl Sessions {
             incoming: None,
             outgoing: None,
             challenges: Challenges::default(),
-            control: Control::new(Instant::now()),
+            control,
         };
         self.table.insert(conn, session);
         conn

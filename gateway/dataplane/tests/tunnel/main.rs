@@ -9,7 +9,7 @@ mod netns;
 mod pair;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,6 +155,23 @@ fn a_packet_from_another_address_is_reported_and_moves_nothing() {
     ping(&left, "10.2.0.1");
     assert!(right.peer.counters().snapshot().dropped(DropReason::OffPath) > 500);
     assert_eq!(right.peer.counters().snapshot().rx_packets, 3);
+}
+
+#[test]
+fn packets_leave_from_another_address_when_theirs_is_taken_away() {
+    let (v4, v6) = (("192.0.2.1", "192.0.2.33", 24), ("2001:db8::1", "2001:db8::33", 64));
+    for (wan, (old, new, len)) in [(Wan::V4, v4), (Wan::Mapped, v4), (Wan::V6, v6)] {
+        let (left, right) = pair(Aead::Aes128Gcm, wan);
+        let remote = left.outgoing.path().remote();
+        left.outgoing.move_to(Path::new(remote, Some(old.parse().unwrap())));
+        left.netns.ip(&format!("addr del {old}/{len} dev wan"));
+        left.netns.ip(&format!("addr add {new}/{len} dev wan nodad"));
+        send_probe(&left.socket, &left.outgoing, 1, None).unwrap();
+        assert_eq!(left.outgoing.path(), Path::new(remote, None));
+        assert!(matches!(right.next_event(), Event::Proved { .. }));
+        let Event::OffPath { from, .. } = right.next_event() else { panic!("another event") };
+        assert_eq!(from.ip(), new.parse::<IpAddr>().unwrap());
+    }
 }
 
 #[test]
