@@ -6,6 +6,7 @@ mod checksums;
 mod faults;
 mod keys;
 mod netns;
+mod order;
 mod pair;
 
 use std::io::{Read, Write};

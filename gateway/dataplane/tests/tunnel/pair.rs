@@ -38,7 +38,9 @@ impl ControlSink for Sink {
 
 /// One of the two gateways.
 pub(crate) struct Gateway {
+    /// None while it is stopped.
     pub(crate) dataplane: Option<Dataplane>,
+    tun: Arc<SyncDevice>,
     pub(crate) netns: Netns,
     pub(crate) socket: Arc<UdpSocket>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
@@ -52,6 +54,25 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Starts its threads, which tell what they are given through `given`. They are where its sockets are: IPv6
+    /// fragments leave by sockets that they make.
+    pub(crate) fn start(&mut self, given: SyncSender<Taken>) {
+        let parts = (self.tun.clone(), self.socket.clone(), self.snapshot.clone(), self.counters.clone());
+        self.dataplane = Some(self.netns.within(move || {
+            let (tun, socket, snapshot, counters) = parts;
+            Dataplane::start(tun, socket, snapshot, counters, Sink(given)).unwrap()
+        }));
+    }
+
+    /// What is sent through the device during `work` waits in its queue, until other threads read it.
+    pub(crate) fn hold_up(&mut self, work: impl FnOnce()) {
+        self.dataplane.take().expect("it runs").stop();
+        work();
+        let (given, taken) = sync_channel(1024);
+        self.taken = taken;
+        self.start(given);
+    }
+
     /// The next thing the sink was given.
     pub(crate) fn next(&self) -> Taken {
         self.taken.recv_timeout(Duration::from_secs(10)).expect("the sink is given something")
@@ -130,13 +151,11 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan) -> Gateway {
     incoming.answer_through(outgoing.clone());
     let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &[&incoming], &outgoing)));
     let (given, taken) = sync_channel(1024);
-    let parts = (Arc::new(tun), socket.clone(), snapshot.clone(), counters.clone());
-    // Its threads are where its sockets are: IPv6 fragments leave by sockets that they make.
-    let dataplane = netns.within(move || {
-        let (tun, socket, snapshot, counters) = parts;
-        Dataplane::start(tun, socket, snapshot, counters, Sink(given)).unwrap()
-    });
-    Gateway { dataplane: Some(dataplane), netns, socket, snapshot, outgoing, incoming, counters, peer, taken }
+    let tun = Arc::new(tun);
+    let mut gateway =
+        Gateway { dataplane: None, tun, netns, socket, snapshot, outgoing, incoming, counters, peer, taken };
+    gateway.start(given);
+    gateway
 }
 
 /// Both directions of session `number` of a gateway. The index and the secret of a direction are those of its
