@@ -75,19 +75,20 @@ impl Plane {
 
     /// Looks after the device. True if it had to be mended, and is: the kernel has no routes through it.
     pub fn mend(&mut self, now: Instant) -> bool {
-        let mended = match self.look() {
+        let (mended, reason) = match self.look() {
             Look::Up => return false,
-            Look::Raised => Ok(()),
-            Look::Gone if now < self.started + PAUSE => return false,
-            Look::Gone => self.make_anew(now),
+            Look::Raised => (Ok(()), "set down"),
+            Look::Gone(_) if now < self.started + PAUSE => return false,
+            Look::Gone(reason) => (self.make_anew(now), reason),
         };
         match &mended {
             Ok(()) => {
                 self.mended += 1;
-                tracing::warn!("The TUN device was set down or deleted; it is up again");
+                tracing::warn!(reason, "The TUN device was taken away; it is up again");
             }
             Err(error) if !self.failing => {
-                tracing::error!(error = format!("{error:#}"), "Cannot mend the TUN device: no packet moves");
+                let error = format!("{error:#}");
+                tracing::error!(reason, error, "Cannot mend the TUN device: no packet moves");
             }
             Err(_) => {}
         }
@@ -96,15 +97,21 @@ impl Plane {
     }
 
     fn look(&self) -> Look {
-        let Some((dataplane, tun)) = &self.running else { return Look::Gone };
-        let ours = !dataplane.has_failed() && tun.name().is_ok_and(|name| name == self.device.name);
+        let Some((dataplane, tun)) = &self.running else { return Look::Gone("could not be mended before") };
+        match tun.name() {
+            Ok(name) if name != self.device.name => return Look::Gone("renamed"),
+            Ok(_) if !dataplane.has_failed() => {}
+            _ => return Look::Gone("deleted"),
+        }
+        // The system's word for the name, which another device may bear by now.
+        if !tun.if_index().is_ok_and(|index| index == self.device.index.load(Relaxed)) {
+            return Look::Gone("moved to another network namespace");
+        }
         match tun.is_running() {
-            Ok(true) if ours => Look::Up,
+            Ok(true) => Look::Up,
             // Up at once, or there is more wrong with it.
-            Ok(false) if ours && tun.enabled(true).is_ok() && tun.is_running().is_ok_and(|up| up) => {
-                Look::Raised
-            }
-            _ => Look::Gone,
+            Ok(false) if tun.enabled(true).is_ok() && tun.is_running().is_ok_and(|up| up) => Look::Raised,
+            _ => Look::Gone("set down"),
         }
     }
 
@@ -124,7 +131,8 @@ enum Look {
     Up,
     /// It was down, and is up again.
     Raised,
-    Gone,
+    /// What has become of it.
+    Gone(&'static str),
 }
 
 fn run(tun: Arc<SyncDevice>, parts: &Parts) -> anyhow::Result<(Dataplane, Arc<SyncDevice>)> {

@@ -15,11 +15,13 @@ const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
 /// From the fault to the first reply.
 const CONTRACT: Duration = Duration::from_secs(2);
 
-/// What happens to the TUN device of gw.org1.
-const FAULTS: [&[&str]; 3] = [
-    &["link", "set", "ringway0", "down"],
-    &["link", "delete", "ringway0"],
-    &["link", "set", "ringway0", "carrier", "off"],
+/// What happens to the TUN device of gw.org1, by `ip`, and what its log calls it.
+const FAULTS: [(&str, &str); 5] = [
+    ("link set ringway0 down", "set down"),
+    ("link delete ringway0", "deleted"),
+    ("link set ringway0 carrier off", "set down"),
+    ("link set ringway0 name stolen0", "renamed"),
+    ("link set ringway0 netns AWAY", "moved to another network namespace"),
 ];
 
 #[test]
@@ -29,11 +31,14 @@ fn a_tun_device_that_is_taken_away_is_back_within_two_seconds() {
     let flow = Flow::start(&scene, "peer0.org2", "peer0.org1");
     eventually("all routes", 10, || are_installed(&scene));
     let routes = routes(&scene);
-    for (mended, fault) in (1..).zip(FAULTS) {
-        scene.output("gw.org1", "ip", fault);
+    for (mended, (fault, reason)) in (1..).zip(FAULTS) {
+        let logged = scene.logged("gw.org1").len();
+        assert!(ip(&scene, fault), "{fault}");
         reaches_both_ways(&scene, fault);
         eventually("the routes as before", 10, || self::routes(&scene) == routes);
         assert_eq!(scene.status("gw.org1")["tun_mended"], mended, "{fault:?}");
+        let said = scene.logged("gw.org1").split_off(logged);
+        assert!(said.contains(&format!("reason=\"{reason}\"")), "{fault}: {said}");
     }
     let denied = || scene.status("gw.org1")["filtered"]["denied"].as_u64().unwrap_or(0);
     let before = denied();
@@ -42,8 +47,35 @@ fn a_tun_device_that_is_taken_away_is_back_within_two_seconds() {
     assert!(daemon.is_alive(), "the daemon goes on");
     assert_eq!(self::since(&scene), since, "the session was never lost");
     assert_eq!(scene.logged("gw.org1").matches("it is up again").count(), FAULTS.len());
+    assert_eq!(scene.output("wan", "ip", &["link", "show", "type", "tun"]), "", "nothing is left behind");
     println!("{:?}", flow.stop());
     scene.close();
+}
+
+#[test]
+fn another_device_in_the_place_of_the_tun_device_is_told_and_outlived() {
+    let scene = Scene::new("stolen", RINGWAY);
+    let (daemon, since) = (scene.process("gw.org1").expect("it was started"), since(&scene));
+    // The daemon may be quicker; it pauses then.
+    eventually("another device to bear the name", 10, || {
+        ip(&scene, "link set ringway0 netns AWAY") && ip(&scene, "link add ringway0 type veth")
+    });
+    eventually("the daemon to say so", 5, || {
+        let log = scene.logged("gw.org1");
+        log.contains("no packet moves") && log.contains("device ringway0 exists")
+    });
+    assert!(ip(&scene, "link delete ringway0"), "it goes");
+    reaches_both_ways(&scene, "another device");
+    assert!(daemon.is_alive(), "the daemon goes on");
+    assert_eq!(self::since(&scene), since, "the session was never lost");
+    scene.close();
+}
+
+/// `ip` at gw.org1; AWAY is a network namespace in which nobody misses a device. True if it succeeded.
+fn ip(scene: &Scene, arguments: &str) -> bool {
+    let away = &scene.node("wan").expect("the WAN").netns;
+    let mut ip = scene.command("gw.org1", "ip").expect("a gateway");
+    ip.args(arguments.replace("AWAY", away).split(' ')).status().is_ok_and(|status| status.success())
 }
 
 /// The address of gw.org1 on the WAN, before and after.
@@ -106,14 +138,14 @@ fn an_interface_that_comes_back_is_used_again() {
 }
 
 /// In both families.
-fn reaches_both_ways(scene: &Scene, fault: &[&str]) {
+fn reaches_both_ways(scene: &Scene, fault: &str) {
     for (from, family, to) in [
         ("peer0.org2", Family::V4, "10.10.1.11"),
         ("peer0.org1", Family::V4, "10.10.0.11"),
         ("peer0.org1", Family::V6, "fd00:10:2::11"),
     ] {
         ping::until(scene, (from, to), family, &Outcome::Reply, CONTRACT)
-            .unwrap_or_else(|error| panic!("{fault:?}: {error:#}"));
+            .unwrap_or_else(|error| panic!("{fault}: {error:#}"));
     }
 }
 

@@ -1,4 +1,5 @@
-//! [`Metrics`]: the DNS server's counts in the OpenMetrics text format. Read when asked for; nothing is kept.
+//! [`Metrics`]: the gateway's and the DNS server's counts in the OpenMetrics text format. Read when asked for; nothing is
+//! kept.
 
 use std::fmt::Error;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use ringway_dns::cookie::CookieJar;
 use ringway_dns::server::{BUCKETS, Counted, Histogram};
 use ringway_dns::{Counters, Forwarder};
 
+use super::Report;
 use super::report::ZoneReport;
 
 /// Where the counts are.
@@ -27,13 +29,30 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All of them, and the state of `zones`.
-    pub fn text(&self, zones: Vec<ZoneReport>) -> Result<String, Error> {
-        let mut registry = Registry::with_prefix("ringway_dns");
-        registry.register_collector(Box::new(Scrape { metrics: self.clone(), zones }));
+    /// All of them, and those that are in `report`.
+    pub fn text(&self, report: Report) -> Result<String, Error> {
+        let Report { zones, tun_mended, .. } = report;
+        let mut registry = Registry::with_prefix("ringway");
+        registry.register_collector(Box::new(Host { tun_mended }));
+        let dns = registry.sub_registry_with_prefix("dns");
+        dns.register_collector(Box::new(Scrape { metrics: self.clone(), zones }));
         let mut out = String::new();
         text::encode(&mut out, &registry)?;
         Ok(out)
+    }
+}
+
+/// What the kernel was found to need.
+#[derive(Debug)]
+struct Host {
+    tun_mended: u64,
+}
+
+impl Collector for Host {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
+        let help = "How often the TUN device was found down or gone, and brought back";
+        let metric = encoder.encode_descriptor("tun_mended", help, None, MetricType::Counter)?;
+        ConstCounter::new(self.tun_mended).encode(metric)
     }
 }
 
@@ -168,8 +187,10 @@ mod tests {
             stale,
         };
         let zones = vec![zone("org1.example", Some(7), true), zone("org2.example", None, false)];
-        let text = metrics.text(zones).unwrap();
+        let text = metrics.text(Report { zones, tun_mended: 3, ..Report::default() }).unwrap();
         for line in [
+            "# TYPE ringway_tun_mended counter",
+            "ringway_tun_mended_total 3",
             "# TYPE ringway_dns_questions counter",
             "ringway_dns_dropped_total{reason=\"foreign\"} 0",
             "ringway_dns_limited_total{what=\"cut\"} 0",

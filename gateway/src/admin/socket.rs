@@ -81,7 +81,7 @@ async fn answer(
             let report = Report { filtered: filtered(filter).await, ..report(inputs).await? };
             serde_json::to_vec(&report)?
         }
-        "metrics" => metrics.text(report(inputs).await?.zones)?.into_bytes(),
+        "metrics" => metrics.text(report(inputs).await?)?.into_bytes(),
         other => format!("{{\"error\":\"unknown request {:?}\"}}", other.escape_default()).into_bytes(),
     };
     client.write_all(&reply).await?;

@@ -40,10 +40,7 @@ fn text(report: &Report) -> String {
         text.push_str(&format!("\ndropped by the policy: {}\n", counted(&report.filtered)));
     }
     if report.tun_mended > 0 {
-        text.push_str(&format!(
-            "\nTUN device set down or deleted, and brought back: {}\n",
-            report.tun_mended
-        ));
+        text.push_str(&format!("\nTUN device taken away, and brought back: {}\n", report.tun_mended));
     }
     text
 }
