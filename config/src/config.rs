@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// The TUN device's name, at most 15 bytes.
     pub tun: String,
+    /// Pairs of threads for packets, at most 16.
+    pub lanes: NonZeroU32,
     /// How routes are marked in the kernel.
     pub routes: Routes,
     /// Ranges that no other site may use.

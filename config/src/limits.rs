@@ -23,6 +23,8 @@ pub const REVOKED: usize = 4096;
 pub const ALL_PREFIXES: usize = 100_000;
 /// Reserved ranges.
 pub const RESERVED: usize = 1024;
+/// Lanes of a gateway, and of one `Hello`.
+pub const LANES: u32 = 16;
 /// Addresses of the DNS server.
 pub const DNS_LISTEN: usize = 16;
 /// `[[dns.record]]` blocks, `[[dns.host]]` blocks, and elements of a list in one.

@@ -57,7 +57,7 @@ use crate::tunnel::link::Outbox;
 use crate::zones::{Replicator, Reply};
 use clock::Clock;
 use reload::Reload;
-use sessions::{Direction, Sessions};
+use sessions::Sessions;
 
 /// Inputs that may wait for the loop. Filled by peers' messages first of all; their links wait then,
 /// and the peers with them.
@@ -327,15 +327,13 @@ impl State {
                 self.drive.dialler.start(dial, peer, endpoint);
             }
             Action::AbandonDial { dial } => self.drive.dialler.abandon(dial),
-            Action::InstallOpening { conn, index, aead } => {
+            Action::InstallOpening { conn, lanes } => {
                 self.install(conn, |state, site, peer| {
-                    state.sessions.install_opening(conn, Direction::new(index, aead), site, peer);
+                    state.sessions.install_opening(conn, &lanes, site, &peer);
                 });
             }
-            Action::InstallSealing { conn, index, aead } => {
-                self.install(conn, |state, _, peer| {
-                    state.sessions.install_sealing(conn, Direction::new(index, aead), peer);
-                });
+            Action::InstallSealing { conn, lanes } => {
+                self.install(conn, |state, _, peer| state.sessions.install_sealing(conn, &lanes, &peer));
             }
             Action::Send { conn, message } => {
                 // What opens is in the tables before the `Hello` that names it goes out.

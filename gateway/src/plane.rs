@@ -39,8 +39,8 @@ pub struct Device {
 
 /// What the threads work with, besides the device.
 pub struct Parts {
-    /// The tunnel's socket.
-    pub socket: Arc<UdpSocket>,
+    /// The tunnel's sockets, one for each lane.
+    pub sockets: Vec<Arc<UdpSocket>>,
     /// What packets are looked up in.
     pub tables: Arc<ArcSwap<Snapshot>>,
     /// Counts what belongs to no peer.
@@ -119,7 +119,7 @@ impl Plane {
         // What is left of the old device goes first: it may bear the name still.
         self.running = None;
         self.started = now;
-        let (tun, index) = open_tun(&self.device.name, self.device.mtu)?;
+        let (tun, index) = open_tun(&self.device.name, self.device.mtu, self.parts.sockets.len())?;
         self.device.index.store(index, Relaxed);
         self.running = Some(run(tun, &self.parts)?);
         Ok(())
@@ -136,9 +136,8 @@ enum Look {
 }
 
 fn run(tun: Arc<SyncDevice>, parts: &Parts) -> anyhow::Result<(Dataplane, Arc<SyncDevice>)> {
-    let Parts { socket, tables, counters, sink } = parts;
-    let (socket, tables, counters) = (socket.clone(), tables.clone(), counters.clone());
-    let dataplane = Dataplane::start(tun.clone(), socket, tables, counters, sink.clone());
+    let Parts { sockets, tables, counters, sink } = parts;
+    let dataplane = Dataplane::start(&tun, sockets, tables.clone(), counters.clone(), sink.clone());
     Ok((dataplane.context("cannot start the data plane")?, tun))
 }
 

@@ -11,6 +11,7 @@
 mod kernel;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +20,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_config::{Config, Faults, accepted};
 use ringway_core::{BootId, Membership, Mesh, Settings};
-use ringway_dataplane::{Aead, Counters, Event, SiteNo, Snapshot};
+use ringway_dataplane::{self as dataplane, Aead, Counters, Event, SiteNo, Snapshot};
 use ringway_dns::{Hold, Moment, Options, Server};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -158,10 +159,10 @@ impl Gateway {
         let trust = Arc::new(ArcSwap::from_pointee(trust));
         let identity = Arc::new(ArcSwap::from_pointee(identity));
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
-        let socket = Arc::new(bind(config.listen)?);
-        let (endpoint, inlet) = endpoint::open(&socket, &config.state_dir, &tls)?;
+        let sockets = bind(&config)?;
+        let (endpoint, inlet) = endpoint::open(&sockets[0], &config.state_dir, &tls)?;
         let sink = Sink { inlet, events: noticed };
-        let (plane, packets) = start_packets((device, tun), socket, &config, sink, &connected)?;
+        let (plane, packets) = start_packets((device, tun), sockets, sink, &connected)?;
         let dialler = Dialler::new(endpoint.clone(), tls.clone(), inputs.clone());
 
         let (peers, installed) = (PeerAddresses::default(), Installed::default());
@@ -175,7 +176,7 @@ impl Gateway {
         services.start(|stop| renewal::watch(config.identity.clone(), to_renew, stop));
         services.start(|stop| drive::watch_host(config.tun.clone(), to_host, stop));
 
-        let mesh = mesh(&membership)?;
+        let mesh = mesh(&membership, config.lanes)?;
         let running = Running { config, rulings, connected, links, trust, identity, names, filter, guard };
         let drive =
             Drive { mesh, running, dialler, peers, packets, plane, replicator, routes, installed, inputs };
@@ -200,7 +201,7 @@ impl Gateway {
     }
 }
 
-fn mesh(membership: &Membership) -> anyhow::Result<Mesh> {
+fn mesh(membership: &Membership, lanes: NonZeroU32) -> anyhow::Result<Mesh> {
     let mut random = [0; 24];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
     let (boot, seed) = random.split_at(16);
@@ -211,35 +212,44 @@ fn mesh(membership: &Membership) -> anyhow::Result<Mesh> {
         Aead::Aes256Gcm => ringway_core::Aead::Aes256Gcm,
         Aead::ChaCha20Poly1305 => ringway_core::Aead::ChaCha20Poly1305,
     };
-    let settings = Settings { aead, ..Settings::default() };
+    let settings = Settings { aead, lanes, ..Settings::default() };
     Ok(Mesh::new(membership.clone(), settings, boot, seed, Instant::now()))
 }
 
-/// The tunnel's socket. `[::]` takes IPv4 too.
-fn bind(listen: SocketAddr) -> anyhow::Result<UdpSocket> {
+/// The tunnel's sockets: one for each lane, all on the one port.
+fn bind(config: &Config) -> anyhow::Result<Vec<Arc<UdpSocket>>> {
+    let sockets: Vec<_> = (0..config.lanes.get()).map(|_| bind_one(config)).collect::<anyhow::Result<_>>()?;
+    dataplane::share_port(&sockets).context("cannot share the tunnel's port between lanes")?;
+    Ok(sockets)
+}
+
+/// `[::]` takes IPv4 too.
+fn bind_one(config: &Config) -> anyhow::Result<Arc<UdpSocket>> {
     use socket2::{Domain, Protocol, Socket, Type};
+    let listen = config.listen;
     let in_use = || format!("cannot listen on {listen}: is another program using the port?");
     let socket = Socket::new(Domain::for_address(listen), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
     if let SocketAddr::V6(v6) = listen {
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
+    socket.set_reuse_port(config.lanes.get() > 1)?;
     socket.bind(&listen.into()).with_context(in_use)?;
-    Ok(socket.into())
+    let socket = UdpSocket::from(socket);
+    dataplane::configure_socket(&socket, config.routes.mark)
+        .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
+    Ok(Arc::new(socket))
 }
 
 fn start_packets(
     (device, tun): (Device, Arc<SyncDevice>),
-    socket: Arc<UdpSocket>,
-    config: &Config,
+    sockets: Vec<Arc<UdpSocket>>,
     sink: Sink,
     connected: &[ringway_config::Connected],
 ) -> anyhow::Result<(Plane, Packets)> {
-    ringway_dataplane::configure_socket(&socket, config.routes.mark)
-        .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
     let counters = Arc::new(Counters::new());
     let tables = Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0))));
-    let packets = Packets::new(socket.clone(), tables.clone(), counters.clone(), connected);
-    Ok((Plane::start(device, tun, Parts { socket, tables, counters, sink })?, packets))
+    let packets = Packets::new(sockets[0].clone(), tables.clone(), counters.clone(), connected);
+    Ok((Plane::start(device, tun, Parts { sockets, tables, counters, sink })?, packets))
 }
 
 /// The signals that a daemon heeds, from its first moment: one that comes while it starts is not lost, and

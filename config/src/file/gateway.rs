@@ -1,6 +1,7 @@
 //! What `gateway.toml` says, the records around it included: the way to a [`Config`].
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::consortium::Consortium;
@@ -23,7 +24,7 @@ const GATEWAY: Schema = Schema {
         Key("socket", "socket = \"ringway.sock\""),
         Key("reserved", "reserved = [\"172.17.0.0/16\"]"),
         Key("identity", "[identity] with record, certificate and key"),
-        Key("tun", "[tun] with name"),
+        Key("tun", "[tun] with name and lanes"),
         Key("routes", "[routes] with table, protocol and mark"),
         Key("dns", "[dns] with listen and ttl, then a [[dns.host]] for each host"),
         Key("policy", "[policy], then a [[policy.allow]] for each rule"),
@@ -39,7 +40,8 @@ const IDENTITY: Schema = Schema {
     ],
 };
 
-const TUN: Schema = Schema { name: "[tun]", keys: &[Key("name", "name = \"ringway0\"")] };
+const TUN: Schema =
+    Schema { name: "[tun]", keys: &[Key("name", "name = \"ringway0\""), Key("lanes", "lanes = 1")] };
 
 const ROUTES: Schema = Schema {
     name: "[routes]",
@@ -64,7 +66,8 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let members_dir = path_or(&table, "members", "members", dir);
     let state_dir = path_or(&table, "state-dir", "state", dir);
     let socket = read_socket(&table, dir);
-    let tun = read_tun(&table);
+    let tun = table.table("tun", &TUN);
+    let (tun, lanes) = (read_device(tun.as_ref()), read_lanes(tun.as_ref()));
     let routes = read_routes(&table);
     let reserved = read_reserved(&table);
 
@@ -86,6 +89,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         state_dir: state_dir?,
         socket: socket?,
         tun: tun?,
+        lanes: lanes?,
         routes,
         reserved,
         dns: dns?,
@@ -167,8 +171,8 @@ fn read_socket(table: &Table<'_>, dir: &Path) -> Option<PathBuf> {
 }
 
 /// What the kernel takes for a device's name (`dev_valid_name`), and no `%`, which it would number.
-fn read_tun(table: &Table<'_>) -> Option<String> {
-    let Some(item) = table.table("tun", &TUN).and_then(|tun| tun.optional("name")) else {
+fn read_device(tun: Option<&Table<'_>>) -> Option<String> {
+    let Some(item) = tun.and_then(|tun| tun.optional("name")) else {
         return Some("ringway0".to_owned());
     };
     let name = item.text()?;
@@ -177,6 +181,11 @@ fn read_tun(table: &Table<'_>) -> Option<String> {
         return item.refuse(format!("{name:?} is not 1 to 15 bytes without blanks, '/', ':' and '%'"));
     }
     Some(name.to_owned())
+}
+
+fn read_lanes(tun: Option<&Table<'_>>) -> Option<NonZeroU32> {
+    let Some(item) = tun.and_then(|tun| tun.optional("lanes")) else { return Some(NonZeroU32::MIN) };
+    NonZeroU32::new(item.integer(1..=limits::LANES)?)
 }
 
 /// A value out of range is reported; the default that stands in for it is never used.

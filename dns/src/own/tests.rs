@@ -40,6 +40,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         state_dir: PathBuf::new(),
         socket: PathBuf::new(),
         tun: "ringway0".into(),
+        lanes: std::num::NonZeroU32::MIN,
         routes: Routes { table: 4600, protocol: 146, mark: 1 },
         reserved: Vec::new(),
         dns: Dns {

@@ -2,7 +2,7 @@
 
 use ringway_config::{Endpoint, GatewayId};
 
-use crate::{Aead, Alarm, ByeCode, ConnId, DialId, Fib, Message, SessionIndex};
+use crate::{Alarm, ByeCode, ConnId, DialId, Fib, Lane, Message, SessionIndex};
 
 /// One thing for the shell to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +27,15 @@ pub enum Action {
     InstallOpening {
         /// The session's connection.
         conn: ConnId,
-        /// Our index: what the peer writes into its packets.
-        index: SessionIndex,
-        /// Our choice.
-        aead: Aead,
+        /// Our lanes: the index that the peer writes into its packets, and our choice of AEAD.
+        lanes: Vec<Lane>,
     },
     /// Derive and install the keys that seal for the peer: its `Hello` came.
     InstallSealing {
         /// The session's connection.
         conn: ConnId,
-        /// The peer's index.
-        index: SessionIndex,
-        /// The peer's choice.
-        aead: Aead,
+        /// The peer's lanes, of which there may be more or fewer than ours.
+        lanes: Vec<Lane>,
     },
     /// Write a message to the control stream.
     Send {

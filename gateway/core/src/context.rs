@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ringway_config::{Endpoint, GatewayId};
 
 use crate::rng::Rng;
-use crate::{Action, BootId, ByeCode, ConnId, DialId, Membership, SessionIndex, Settings};
+use crate::{Action, BootId, ByeCode, ConnId, DialId, Lane, Membership, SessionIndex, Settings};
 
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -60,22 +60,29 @@ impl Context {
         self.act(Action::Close { conn, code, reason });
     }
 
-    /// Starts a session on `conn`: its index is random, nonzero and in no other use.
-    pub(crate) fn open_session(&mut self, conn: ConnId, peer: &GatewayId) -> SessionIndex {
+    /// Starts a session on `conn`, with an index for each lane: one at least.
+    pub(crate) fn open_session(&mut self, conn: ConnId, peer: &GatewayId) -> Vec<Lane> {
         self.conns.insert(conn, peer.clone());
+        (0..self.settings.lanes.get()).map(|lane| self.open_lane(conn, lane)).collect()
+    }
+
+    /// The index is random, nonzero, in no other use, and tells the lane.
+    fn open_lane(&mut self, conn: ConnId, lane: u32) -> Lane {
         loop {
-            let index = SessionIndex(self.rng.next_u64() as u32);
-            if index.0 != 0 && !self.sessions.contains_key(&index) {
+            let random = self.rng.next_u64() as u32;
+            let index = (random - random % self.settings.lanes).checked_add(lane).map(SessionIndex);
+            let free = |index: &SessionIndex| index.0 != 0 && !self.sessions.contains_key(index);
+            if let Some(index) = index.filter(free) {
                 self.sessions.insert(index, conn);
-                return index;
+                return Lane { index, aead: self.settings.aead };
             }
         }
     }
 
     /// Ends the session on `conn`.
-    pub(crate) fn forget_session(&mut self, conn: ConnId, index: SessionIndex) {
+    pub(crate) fn forget_session(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
-        self.sessions.remove(&index);
+        self.sessions.retain(|_, session| *session != conn);
     }
 
     pub(crate) fn peer(&self, conn: ConnId) -> Option<&GatewayId> {

@@ -21,7 +21,7 @@ use crate::{ConnId, Refuse, Role, SessionIndex, Settings};
 pub(crate) struct Session {
     pub(crate) conn: ConnId,
     pub(crate) role: Role,
-    /// What the peer calls the session in its packets to us.
+    /// What the peer calls the session in its packets to us, in lane 0: that of all probes.
     pub(crate) index: SessionIndex,
     /// When the peer's certificate expires.
     pub(crate) expires: Instant,

@@ -1,5 +1,6 @@
 //! [`Settings`]: the mesh's times and choices. Defaults are DESIGN.md's; simulations shorten them.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::Aead;
@@ -30,6 +31,9 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// The AEAD that peers shall seal with: what this CPU does fastest.
     pub aead: Aead,
+    /// Lanes that packets are received in, at most [`LANES`](ringway_config::limits::LANES): session index n belongs to lane
+    /// n mod this.
+    pub lanes: NonZeroU32,
     /// Feature bits offered in `Hello`.
     pub features: u64,
 }
@@ -48,6 +52,7 @@ impl Default for Settings {
             drain: Duration::from_secs(10),
             shutdown_grace: Duration::from_millis(200),
             aead: Aead::Aes128Gcm,
+            lanes: NonZeroU32::MIN,
             features: 0,
         }
     }

@@ -165,7 +165,7 @@ impl Tunnel {
     /// The session is gone, whoever ended it.
     pub(crate) fn lose(&mut self, context: &mut Context, conn: ConnId, error: String, now: Instant) {
         let Some(session) = self.sessions.remove(&conn) else { return };
-        context.forget_session(conn, session.index);
+        context.forget_session(conn);
         context.changed |= session.live().is_some();
         if self.active == Some(conn) {
             self.active = None;

@@ -4,7 +4,8 @@
 //! ip netns exec a pipe 1 192.0.2.1:4600 192.0.2.2:4600        site 10.1.0.0/16, fd00:1::/32 on rw0
 //! ip netns exec b pipe 2 192.0.2.2:4600 192.0.2.1:4600        site 10.2.0.0/16, fd00:2::/32 on rw0
 //! ```
-//! Addresses and routes of rw0 are the caller's. Ends with its standard input.
+//! Addresses and routes of rw0 are the caller's. Ends with its standard input. AEAD=aes256 or chacha takes another
+//! AEAD, LANES=2 as many lanes.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -12,8 +13,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ringway_dataplane::*;
+use socket2::{Domain, Socket, Type};
 use tun_rs::DeviceBuilder;
 
+#[derive(Clone)]
 struct Ignore;
 
 impl ControlSink for Ignore {
@@ -24,6 +27,15 @@ impl ControlSink for Ignore {
     fn event(&mut self, _: Event) -> bool {
         true
     }
+}
+
+fn bind(listen: SocketAddr) -> Result<Arc<UdpSocket>, Box<dyn std::error::Error>> {
+    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, None)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&listen.into())?;
+    let socket = UdpSocket::from(socket);
+    configure_socket(&socket, 0)?;
+    Ok(Arc::new(socket))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,31 +53,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     peer.set_path_mtu(1500);
     let secret = |number: u8| Secret::new([number; 48]);
     let path = Path::new(remote.parse()?, None);
-    let outgoing = Arc::new(Outgoing::new(there.into(), aead, &secret(there), path, peer.clone()));
-    let incoming =
-        Arc::new(Incoming::new(here.into(), aead, &secret(here), SiteNo(there.into()), peer.clone()));
-    incoming.answer_through(outgoing.clone());
+    let count: u32 = std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?;
+    let index = |number: u8, lane| count * u32::from(number) + lane;
+    let seal = |lane| Arc::new(Outgoing::new(index(there, lane), aead, &secret(there), path, peer.clone()));
+    let lanes = Lanes::new((0..count).map(seal)).ok_or("one lane at least")?;
     let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
-    builder.incoming(incoming);
+    for (lane, outgoing) in (0..count).zip(lanes.iter()) {
+        let site = SiteNo(there.into());
+        let incoming = Incoming::new(index(here, lane), aead, &secret(here), site, peer.clone());
+        incoming.answer_through(outgoing.clone());
+        builder.incoming(Arc::new(incoming));
+    }
     for (site, site_no) in [(here, SiteNo(here.into())), (there, SiteNo(there.into()))] {
         for prefix in [format!("10.{site}.0.0/16").parse()?, format!("fd00:{site}::/32").parse()?] {
             if site == here {
                 builder.own(prefix);
             } else {
-                builder.authorize(prefix, site_no).route(prefix, outgoing.clone());
+                builder.authorize(prefix, site_no).route(prefix, lanes.clone());
             }
         }
     }
     let snapshot = Arc::new(ArcSwap::from_pointee(builder.build()));
 
     let tun = DeviceBuilder::new().name("rw0").mtu(1420).with(|tun| {
-        tun.offload(true);
+        tun.offload(true).multi_queue(count > 1);
     });
-    let socket = UdpSocket::bind(listen)?;
-    configure_socket(&socket, 0)?;
+    let sockets = (0..count).map(|_| bind(listen.parse()?)).collect::<Result<Vec<_>, _>>()?;
+    share_port(&sockets)?;
     let own = Arc::new(Counters::new());
-    let dataplane =
-        Dataplane::start(Arc::new(tun.build_sync()?), Arc::new(socket), snapshot, own.clone(), Ignore)?;
+    let dataplane = Dataplane::start(&tun.build_sync()?, &sockets, snapshot, own.clone(), Ignore)?;
     io::stdin().read_to_end(&mut Vec::new())?;
     dataplane.stop();
     for (whose, counters) in [("peer", peer.counters()), ("gateway", &own)] {

@@ -7,16 +7,14 @@
 //! ```
 //! The packet filter keeps packets for a tunnel endpoint from coming here (no tunnel in a tunnel).
 
-use std::sync::Arc;
-
 use crate::counters::DropReason;
 use crate::ip;
-use crate::session::Outgoing;
+use crate::lanes::Lanes;
 use crate::snapshot::Snapshot;
 
 /// The session that carries `packet`, or why none does: its source must lie in a prefix of this site
 /// that no one else holds more specifically, and a route must lead to its destination.
-pub fn route<'a>(snapshot: &'a Snapshot, packet: &[u8]) -> Result<&'a Arc<Outgoing>, DropReason> {
+pub fn route<'a>(snapshot: &'a Snapshot, packet: &[u8]) -> Result<&'a Lanes, DropReason> {
     let addresses = ip::parse(packet)?;
     if snapshot.is_never_carried(addresses.source)
         || snapshot.holder(addresses.source) != Some(snapshot.site())

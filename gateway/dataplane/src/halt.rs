@@ -1,4 +1,4 @@
-//! [`Halt`]: one signal that ends both threads, and why.
+//! [`Halt`]: one signal that ends all threads, and why.
 //!
 //! The signal is a pipe whose writing end closes: readable for every poll(2) from then on.
 
@@ -37,13 +37,13 @@ impl Halt {
         self.set.load(Relaxed)
     }
 
-    /// Tells both threads to stop.
+    /// Tells all threads to stop.
     pub(crate) fn stop(&self) {
         self.set.store(true, Relaxed);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Tells both threads to stop because one of them cannot go on. The first reason stays.
+    /// Tells all threads to stop because one of them cannot go on. The first reason stays.
     pub(crate) fn fail(&self, reason: String) {
         let _ = self.failure.set(reason);
         self.stop();

@@ -11,12 +11,13 @@
 //! ```
 //! It looks up what the control plane decided. It owns the packet format ([`Kind`], [`HEADER_LEN`]), key
 //! derivation ([`KeyContext`], [`Secret`]), sessions ([`Outgoing`], [`Incoming`]), the two checks
-//! ([`admit`], [`route`]), probes and their echoes, the two threads ([`Dataplane`]) and their [`Counters`].
+//! ([`admit`], [`route`]), probes and their echoes, the threads ([`Dataplane`]) of each lane ([`Lanes`]) and their
+//! [`Counters`].
 //! Handshakes, routes, liveness and policy are not here.
 //!
 //! Per packet it takes no lock, allocates nothing of its own and logs nothing.
 //!
-//! Reading order: `header`, `keys`, `replay`, `peer`, `session`, `ip`, `snapshot`, `admit`, `egress`; `transport`,
+//! Reading order: `header`, `keys`, `replay`, `peer`, `session`, `ip`, `lanes`, `snapshot`, `admit`, `egress`; `transport`,
 //! `checksum`, `offload`, `split`, `coalesce`, `mss`; then the threads: `dataplane`, `backlog`, `load`, `send`, `receive`. What is fast, and
 //! why: PERFORMANCE.md.
 
@@ -39,6 +40,7 @@ mod halt;
 mod header;
 mod ip;
 mod keys;
+mod lanes;
 mod link;
 mod load;
 mod mss;
@@ -64,6 +66,7 @@ pub use dataplane::Dataplane;
 pub use egress::route;
 pub use header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD, PARTIAL_CHECKSUM, TAG_LEN};
 pub use keys::{Aead, EXPORTER_LABEL, KeyContext, Role, Secret};
+pub use lanes::{Lanes, share_port};
 pub use link::configure_socket;
 pub use peer::Peer;
 pub use probe::{send_padded_probe, send_probe};

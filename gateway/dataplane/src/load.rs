@@ -53,6 +53,7 @@ impl<'a> Loader<'a> {
         };
         match Offload::decode(head).and_then(|offload| Ok((route(&snapshot, packet)?, offload))) {
             Ok((session, offload)) => {
+                let session = session.of(self.shared.lane);
                 if let Err((reason, count)) = self.load(session, packet, &offload) {
                     session.counters().drop_packets(reason, count);
                 }

@@ -1,9 +1,9 @@
 //! The replay window: which packet numbers of a session were seen.
 //!
-//! One bit for each of the last 8192 numbers below the highest (RFC 6479's ring of words, so that the
-//! window slides by clearing whole words). The opening thread is the only writer; the words are atomics,
-//! used relaxed, so that the window can stand in a shared session without a lock. A second writer
-//! would make it forget, never corrupt memory.
+//! One bit for each of the last 8192 numbers below the highest, in a ring of words. A word carries the round of the
+//! ring that its bits belong to, so that the window slides without clearing anything (RFC 6479's ring, made for
+//! several threads): whoever comes first with a number of a new round starts the word anew, and nobody can put an
+//! older round back. Lock-free; the opening threads of all lanes may share a window.
 //!
 //! Asked before the AEAD and told only after it: a forged packet never moves the window.
 
@@ -12,19 +12,23 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// How far behind the highest number a packet may arrive.
 pub const WINDOW: u64 = 8192;
 
+/// Packet numbers in one word.
+const BITS: u64 = 32;
+
 /// One word more than the window, so that the word being filled never overlaps the oldest.
-const WORDS: usize = WINDOW as usize / 64 + 1;
+const WORDS: u64 = WINDOW / BITS + 1;
 
 /// The window of one session.
 pub(crate) struct Window {
     /// One more than the highest number seen; 0 at first.
     end: AtomicU64,
-    seen: Box<[AtomicU64; WORDS]>,
+    /// Round of the ring, then a bit for each number seen in it; 0: nothing was seen here yet.
+    words: Box<[AtomicU64; WORDS as usize]>,
 }
 
 impl Window {
     pub(crate) fn new() -> Window {
-        Window { end: AtomicU64::new(0), seen: Box::new([const { AtomicU64::new(0) }; WORDS]) }
+        Window { end: AtomicU64::new(0), words: Box::new([const { AtomicU64::new(0) }; WORDS as usize]) }
     }
 
     /// True if `number` is new and not older than the window.
@@ -33,44 +37,50 @@ impl Window {
         if number >= end {
             return number < u64::MAX;
         }
-        end - number <= WINDOW && self.word(number / 64).load(Relaxed) & bit(number) == 0
+        let place = Place::of(number);
+        end - number <= WINDOW && place.marked(self.words[place.word].load(Relaxed)).is_some()
     }
 
-    /// Marks a number that [`Window::admits`] and the AEAD have let through. True if it is the highest
-    /// so far.
-    pub(crate) fn mark(&self, number: u64) -> bool {
-        let end = self.end.load(Relaxed);
-        let newest = number >= end;
-        if newest {
-            self.slide(end, number);
-        }
-        let word = self.word(number / 64);
-        word.store(word.load(Relaxed) | bit(number), Relaxed);
-        newest
-    }
-
-    /// Clears the words that enter the window when `number` becomes the highest.
-    fn slide(&self, end: u64, number: u64) {
-        let first = end.div_ceil(64);
-        let last = number / 64;
-        for word in first.max(last.saturating_sub(WORDS as u64 - 1))..=last {
-            self.word(word).store(0, Relaxed);
-        }
-        self.end.store(number + 1, Relaxed);
-    }
-
-    fn word(&self, word: u64) -> &AtomicU64 {
-        &self.seen[(word % WORDS as u64) as usize]
+    /// Marks a number that [`Window::admits`] and the AEAD have let through, and says whether it is the highest so
+    /// far. `None` if another thread has marked it meanwhile, or the window has passed it.
+    pub(crate) fn mark(&self, number: u64) -> Option<bool> {
+        let place = Place::of(number);
+        self.words[place.word].fetch_update(Relaxed, Relaxed, |word| place.marked(word)).ok()?;
+        let newest = number >= self.end.load(Relaxed);
+        Some(newest && number >= self.end.fetch_max(number + 1, Relaxed))
     }
 }
 
-fn bit(number: u64) -> u64 {
-    1 << (number % 64)
+/// Where a number has its bit.
+struct Place {
+    word: usize,
+    round: u32,
+    bit: u64,
+}
+
+impl Place {
+    fn of(number: u64) -> Place {
+        let block = number / BITS;
+        // A session ends before the rounds repeat: after 2⁴⁵ numbers.
+        Place { word: (block % WORDS) as usize, round: (block / WORDS) as u32, bit: 1 << (number % BITS) }
+    }
+
+    /// `word` with the bit set; `None` if it was set, or the word is of a later round.
+    fn marked(&self, word: u64) -> Option<u64> {
+        let (round, seen) = ((word >> BITS) as u32, word & u64::from(u32::MAX));
+        let fresh = u64::from(self.round) << BITS | self.bit;
+        match self.round.wrapping_sub(round) as i32 {
+            _ if seen == 0 => Some(fresh),
+            0 => (seen & self.bit == 0).then_some(word | self.bit),
+            ahead => (ahead > 0).then_some(fresh),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::thread;
 
     use proptest::prelude::*;
 
@@ -97,7 +107,7 @@ mod tests {
             prop_assert_eq!(window.admits(number), naive.admits(number), "at {}", number);
             if naive.admits(number) {
                 let highest = naive.seen.last().is_none_or(|highest| number > *highest);
-                prop_assert_eq!(window.mark(number), highest);
+                prop_assert_eq!(window.mark(number), Some(highest));
                 naive.seen.insert(number);
             }
         }
@@ -129,9 +139,30 @@ mod tests {
         window.mark(3 * WINDOW);
         for number in 2 * WINDOW + 1..3 * WINDOW {
             assert!(window.admits(number), "{number}");
-            window.mark(number);
+            assert_eq!(window.mark(number), Some(false), "{number}");
             assert!(!window.admits(number), "{number}");
+            assert_eq!(window.mark(number), None, "{number}");
         }
         assert!(!window.admits(2 * WINDOW));
+    }
+
+    #[test]
+    fn threads_that_share_a_window_let_each_number_pass_once() {
+        const NUMBERS: u64 = 20 * WINDOW;
+        let window = Window::new();
+        let passed = || {
+            // Each thread goes through all numbers, in an order that is almost theirs.
+            let near = (0..NUMBERS).map(|number| number ^ (number / 7 % 4));
+            near.filter(|number| window.admits(*number) && window.mark(*number).is_some()).collect::<Vec<_>>()
+        };
+        let mut all = thread::scope(|scope| {
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(passed)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        let marked = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), marked, "a number passed twice");
+        assert!(marked as u64 > NUMBERS / 2, "{marked}");
     }
 }

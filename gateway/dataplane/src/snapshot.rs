@@ -1,4 +1,4 @@
-//! [`Snapshot`]: everything the two threads look up, built once and never changed.
+//! [`Snapshot`]: everything the threads look up, built once and never changed.
 //!
 //! The control plane builds a new one for every change and swaps it in; the sessions in it are shared
 //! with the one before. What is authorized and which route wins was decided before: the data plane only
@@ -16,7 +16,8 @@ use std::sync::Arc;
 use ringway_config::Prefix;
 
 use crate::ip;
-use crate::session::{Incoming, Outgoing};
+use crate::lanes::Lanes;
+use crate::session::Incoming;
 use crate::table::PrefixTable;
 
 /// A site of the consortium, numbered by whoever builds the snapshot; equal numbers mean one site.
@@ -28,7 +29,7 @@ pub struct Snapshot {
     site: SiteNo,
     /// `None` where two sites claim the same prefix: it is nobody's.
     holders: PrefixTable<Option<SiteNo>>,
-    routes: PrefixTable<Arc<Outgoing>>,
+    routes: PrefixTable<Lanes>,
     /// True in a connected network that is not the site's own, false in an own prefix.
     local: PrefixTable<bool>,
     incoming: HashMap<u32, Arc<Incoming>>,
@@ -51,7 +52,7 @@ impl Snapshot {
     }
 
     /// The session that leads to `destination`.
-    pub(crate) fn route(&self, destination: IpAddr) -> Option<&Arc<Outgoing>> {
+    pub(crate) fn route(&self, destination: IpAddr) -> Option<&Lanes> {
         self.routes.lookup(destination)
     }
 
@@ -109,8 +110,8 @@ impl SnapshotBuilder {
     }
 
     /// Packets to `prefix` go through `session`. The last session named for a prefix stays.
-    pub fn route(&mut self, prefix: Prefix, session: Arc<Outgoing>) -> &mut Self {
-        self.snapshot.routes.insert(prefix, session);
+    pub fn route(&mut self, prefix: Prefix, session: impl Into<Lanes>) -> &mut Self {
+        self.snapshot.routes.insert(prefix, session.into());
         self
     }
 

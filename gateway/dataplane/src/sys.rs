@@ -1,4 +1,5 @@
-//! The Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data.
+//! The Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data, which socket
+//! gets a datagram, queues of a TUN device.
 //!
 //! All `unsafe` of this crate is in the files below, each of which says why its blocks are sound.
 
@@ -7,4 +8,6 @@
 pub(crate) mod control;
 pub(crate) mod option;
 pub(crate) mod poll;
+pub(crate) mod queue;
 pub(crate) mod receive;
+pub(crate) mod steer;

@@ -143,6 +143,7 @@ fn check_constants(running: &Config, new: &Config) -> Result<(), Faults> {
         ("state-dir", running.state_dir == new.state_dir),
         ("socket", running.socket == new.socket),
         ("tun.name", running.tun == new.tun),
+        ("tun.lanes", running.lanes == new.lanes),
         ("routes", running.routes == new.routes),
         ("dns.listen", running.dns.listen == new.dns.listen),
         ("identity", running.identity == new.identity),

@@ -79,8 +79,8 @@ impl Packets {
             tables.authorize(*prefix, self.site(org, site));
         }
         for (prefix, (_, conn)) in &fib.routes {
-            if let Some(outgoing) = sessions.outgoing(*conn) {
-                tables.route(*prefix, outgoing.clone());
+            if let Some(lanes) = sessions.lanes(*conn) {
+                tables.route(*prefix, lanes.clone());
             }
         }
         for incoming in sessions.incoming() {

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use quinn::Connection;
 use ringway_config::{GatewayId, ZoneName};
-use ringway_core::{ConnId, Message, Role, SessionIndex};
+use ringway_core::{ConnId, Lane, Message, Role};
 use ringway_dataplane as dataplane;
-use ringway_dataplane::{Aead, EXPORTER_LABEL, Incoming, KeyContext, Outgoing, Path, Peer, Secret, SiteNo};
+use ringway_dataplane::{
+    Aead, EXPORTER_LABEL, Incoming, KeyContext, Lanes, Outgoing, Path, Peer, Secret, SiteNo,
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -34,8 +36,10 @@ struct Session {
     connection: Connection,
     chain: Vec<CertificateDer<'static>>,
     outbox: Outbox,
-    incoming: Option<Arc<Incoming>>,
-    outgoing: Option<Arc<Outgoing>>,
+    /// One for each of our lanes.
+    incoming: Vec<Arc<Incoming>>,
+    /// For as many of the peer's lanes as we have.
+    outgoing: Option<Lanes>,
     challenges: Challenges,
     control: Control,
 }
@@ -87,7 +91,7 @@ impl Sessions {
             connection,
             chain,
             outbox,
-            incoming: None,
+            incoming: Vec::new(),
             outgoing: None,
             challenges: Challenges::default(),
             control,
@@ -119,48 +123,55 @@ impl Sessions {
         self.table.iter().filter_map(judge).collect()
     }
 
-    /// Derives the keys that open what the peer will send.
-    pub(super) fn install_opening(
-        &mut self,
-        conn: ConnId,
-        direction: Direction,
-        site: SiteNo,
-        peer: Arc<Peer>,
-    ) {
+    /// Derives the keys that open what the peer will send, of all our lanes.
+    pub(super) fn install_opening(&mut self, conn: ConnId, lanes: &[Lane], site: SiteNo, peer: &Arc<Peer>) {
         let Some(session) = self.table.get_mut(&conn) else { return };
         let sender = opposite(session.role);
-        let Some(secret) = session.secret(sender, &self.domain, &self.me, direction) else { return };
-        let Direction { index, aead } = direction;
-        session.incoming = Some(Arc::new(Incoming::new(index, aead, &secret, site, peer)));
+        let opening = Direction::all(lanes).map_while(|direction| {
+            let secret = session.secret(sender, &self.domain, &self.me, direction)?;
+            let Direction { index, aead, .. } = direction;
+            Some(Arc::new(Incoming::new(index, aead, &secret, site, peer.clone())))
+        });
+        session.incoming = opening.collect();
     }
 
     /// Derives the keys that seal for the peer; probes are answered from now on.
-    pub(super) fn install_sealing(&mut self, conn: ConnId, direction: Direction, peer: Arc<Peer>) {
+    pub(super) fn install_sealing(&mut self, conn: ConnId, lanes: &[Lane], peer: &Arc<Peer>) {
         let Some(session) = self.table.get_mut(&conn) else { return };
-        let Some(secret) = session.secret(session.role, &self.domain, &self.me, direction) else { return };
-        let Direction { index, aead } = direction;
-        let outgoing = Arc::new(Outgoing::new(index, aead, &secret, session.path(), peer));
-        if let Some(incoming) = &session.incoming {
-            incoming.answer_through(outgoing.clone());
+        let sealing = Direction::all(lanes).take(session.incoming.len()).map_while(|direction| {
+            let secret = session.secret(session.role, &self.domain, &self.me, direction)?;
+            let Direction { index, aead, .. } = direction;
+            Some(Arc::new(Outgoing::new(index, aead, &secret, session.path(), peer.clone())))
+        });
+        let sealing = Lanes::new(sealing);
+        for (number, incoming) in session.incoming.iter().enumerate() {
+            if let Some(lanes) = &sealing {
+                incoming.answer_through(lanes.of(number).clone());
+            }
         }
-        session.outgoing = Some(outgoing);
+        session.outgoing = sealing;
     }
 
-    /// Every session that opens packets.
+    /// Every lane of every session that opens packets.
     pub(super) fn incoming(&self) -> impl Iterator<Item = &Arc<Incoming>> {
-        self.table.values().filter_map(|session| session.incoming.as_ref())
+        self.table.values().flat_map(|session| &session.incoming)
     }
 
-    /// The sealing direction of a session that is up.
-    pub(super) fn outgoing(&self, conn: ConnId) -> Option<&Arc<Outgoing>> {
+    /// The sealing directions of a session that is up.
+    pub(super) fn lanes(&self, conn: ConnId) -> Option<&Lanes> {
         self.table.get(&conn)?.outgoing.as_ref()
+    }
+
+    /// That of lane 0, which probes go through.
+    pub(super) fn outgoing(&self, conn: ConnId) -> Option<&Arc<Outgoing>> {
+        Some(self.lanes(conn)?.of(0))
     }
 
     /// Lets go of keys whose time is over.
     pub(super) fn forget_passed_keys(&self, now: Instant) {
         for session in self.table.values() {
             session.incoming.iter().for_each(|incoming| incoming.forget_passed(now));
-            session.outgoing.iter().for_each(|outgoing| outgoing.forget_passed(now));
+            session.sealing().for_each(|outgoing| outgoing.forget_passed(now));
         }
     }
 
@@ -207,7 +218,8 @@ impl Sessions {
         let Some(session) = self.by_index(index) else { return };
         // A packet may have been on its way here while the peer's address was settled.
         let elsewhere = |outgoing: &&Arc<Outgoing>| outgoing.path().remote() != from;
-        let Some(outgoing) = session.outgoing.as_ref().filter(elsewhere) else { return };
+        let first = session.outgoing.as_ref().map(|lanes| lanes.of(0));
+        let Some(outgoing) = first.filter(elsewhere) else { return };
         let mut token = [0; 8];
         if aws_lc_rs::rand::fill(&mut token).is_ok() {
             let token = session.challenges.token(from, u64::from_be_bytes(token));
@@ -230,7 +242,7 @@ impl Sessions {
         let moved = session.challenges.is_answered(from, probe);
         if moved {
             tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
-            session.outgoing.iter().for_each(|outgoing| outgoing.move_to(Path::new(from, to)));
+            session.sealing().for_each(|outgoing| outgoing.move_to(Path::new(from, to)));
         }
         Some(moved)
     }
@@ -243,7 +255,7 @@ impl Sessions {
     }
 
     fn by_index(&mut self, index: u32) -> Option<&mut Session> {
-        let holds = |session: &&mut Session| session.incoming.as_ref().is_some_and(|i| i.index() == index);
+        let holds = |session: &&mut Session| session.incoming.iter().any(|lane| lane.index() == index);
         self.table.values_mut().find(holds)
     }
 }
@@ -266,7 +278,7 @@ impl Session {
                 Role::Dialler => dataplane::Role::Dialler,
                 Role::Accepter => dataplane::Role::Accepter,
             },
-            lane: 0,
+            lane: direction.lane,
             aead: direction.aead,
             index: direction.index,
             dialler: &dialler.spiffe(domain),
@@ -277,26 +289,34 @@ impl Session {
         Some(Secret::new(secret))
     }
 
+    fn sealing(&self) -> impl Iterator<Item = &Arc<Outgoing>> {
+        self.outgoing.iter().flat_map(|lanes| lanes.iter())
+    }
+
     fn path(&self) -> Path {
         Path::new(self.connection.remote_address(), self.connection.local_ip())
     }
 }
 
-/// What the receiver of a direction chose.
+/// One lane of a direction, as its receiver chose it.
 #[derive(Clone, Copy)]
-pub(super) struct Direction {
-    pub(super) index: u32,
-    pub(super) aead: Aead,
+struct Direction {
+    lane: u8,
+    index: u32,
+    aead: Aead,
 }
 
 impl Direction {
-    pub(super) fn new(index: SessionIndex, aead: ringway_core::Aead) -> Direction {
-        let aead = match aead {
-            ringway_core::Aead::Aes128Gcm => Aead::Aes128Gcm,
-            ringway_core::Aead::Aes256Gcm => Aead::Aes256Gcm,
-            ringway_core::Aead::ChaCha20Poly1305 => Aead::ChaCha20Poly1305,
-        };
-        Direction { index: index.0, aead }
+    /// The lanes of a `Hello`.
+    fn all(lanes: &[Lane]) -> impl Iterator<Item = Direction> {
+        (0..).zip(lanes).map(|(lane, Lane { index, aead })| {
+            let aead = match aead {
+                ringway_core::Aead::Aes128Gcm => Aead::Aes128Gcm,
+                ringway_core::Aead::Aes256Gcm => Aead::Aes256Gcm,
+                ringway_core::Aead::ChaCha20Poly1305 => Aead::ChaCha20Poly1305,
+            };
+            Direction { lane, index: index.0, aead }
+        })
     }
 }
 

@@ -50,9 +50,9 @@ pub enum TunError {
     },
 }
 
-/// Makes device `name` in the network namespace of the calling thread and brings it up. Returns it with
-/// its interface index.
-pub fn open_tun(name: &str, mtu: u16) -> Result<(Arc<SyncDevice>, u32), TunError> {
+/// Makes device `name`, which can have a queue for each of `lanes`, in the network namespace of the calling thread and
+/// brings it up. Returns it with its interface index.
+pub fn open_tun(name: &str, mtu: u16, lanes: usize) -> Result<(Arc<SyncDevice>, u32), TunError> {
     // The driver would attach to a persistent device of that name without a word.
     if exists(name) {
         return Err(TunError::Exists { name: name.into() });
@@ -62,7 +62,7 @@ pub fn open_tun(name: &str, mtu: u16) -> Result<(Arc<SyncDevice>, u32), TunError
         .name(name)
         .mtu(mtu)
         .with(|linux| {
-            linux.offload(true).tx_queue_len(QUEUE);
+            linux.offload(true).multi_queue(lanes > 1).tx_queue_len(QUEUE);
         })
         .enable(false)
         .build_sync()

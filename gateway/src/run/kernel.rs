@@ -50,7 +50,7 @@ impl Kernel {
     pub(super) async fn set_up(prepared: &Prepared) -> anyhow::Result<(Kernel, Restore)> {
         let Prepared { config, rulings, .. } = prepared;
         let membership = membership(config, rulings);
-        let (tun, index) = open_tun(&config.tun, TUNNEL_MTU)?;
+        let (tun, index) = open_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
         let index = Arc::new(AtomicU32::new(index));
         let device = Device { name: config.tun.clone(), mtu: TUNNEL_MTU, index: index.clone() };
         let needed = Families::of(membership.own());

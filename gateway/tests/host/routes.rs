@@ -34,7 +34,7 @@ impl Host {
         ] {
             namespace.ip(command);
         }
-        let tun = namespace.enter(|| open_tun("ringway0", 1420)).unwrap();
+        let tun = namespace.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
         Host { namespace, tun: Some(tun) }
     }
 

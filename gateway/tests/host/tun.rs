@@ -7,7 +7,7 @@ use crate::namespace::Namespace;
 #[test]
 fn the_device_is_up_with_its_mtu_and_without_any_address() {
     let gateway = Namespace::new("gw");
-    let (device, index) = gateway.enter(|| open_tun("ringway0", 1420)).unwrap();
+    let (device, index) = gateway.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
     assert!(device.tcp_gso());
     let link = gateway.ip("-d link show ringway0");
     for expected in [
@@ -29,8 +29,8 @@ fn the_device_is_up_with_its_mtu_and_without_any_address() {
 #[test]
 fn a_second_daemon_with_the_same_device_is_told_so() {
     let gateway = Namespace::new("gw");
-    let _first = gateway.enter(|| open_tun("ringway0", 1420)).unwrap();
-    let error = gateway.enter(|| open_tun("ringway0", 1420)).err().unwrap();
+    let _first = gateway.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
+    let error = gateway.enter(|| open_tun("ringway0", 1420, 1)).err().unwrap();
     assert!(matches!(&error, TunError::Exists { name } if name == "ringway0"));
     assert!(error.to_string().contains("is another ringway running in this network namespace?"));
 }
@@ -39,14 +39,14 @@ fn a_second_daemon_with_the_same_device_is_told_so() {
 fn a_persistent_device_that_somebody_left_is_not_taken_over() {
     let gateway = Namespace::new("gw");
     gateway.ip("tuntap add ringway0 mode tun");
-    assert!(matches!(gateway.enter(|| open_tun("ringway0", 1420)), Err(TunError::Exists { .. })));
+    assert!(matches!(gateway.enter(|| open_tun("ringway0", 1420, 1)), Err(TunError::Exists { .. })));
 }
 
 #[test]
 fn two_daemons_in_two_namespaces_may_use_the_same_name() {
     let (one, two) = (Namespace::new("one"), Namespace::new("two"));
-    let _first = one.enter(|| open_tun("ringway0", 1420)).unwrap();
-    assert!(two.enter(|| open_tun("ringway0", 1420)).is_ok());
+    let _first = one.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
+    assert!(two.enter(|| open_tun("ringway0", 1420, 1)).is_ok());
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn missing_rights_are_named() {
     let gateway = Namespace::new("gw");
     let error = gateway.enter(|| {
         give_up_capabilities();
-        open_tun("ringway0", 1420).err()
+        open_tun("ringway0", 1420, 1).err()
     });
     assert!(matches!(&error, Some(TunError::NotPermitted { .. })), "{error:?}");
     assert!(error.unwrap().to_string().contains("CAP_NET_ADMIN"));

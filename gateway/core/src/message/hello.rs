@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use ringway_config::{Digest, OrgId};
+use ringway_config::{Digest, OrgId, limits};
 
 use super::field::{FieldError, Fields, Writer};
 use super::records::{self, MAX_RECORDS};
@@ -23,7 +23,7 @@ use crate::{BootId, SessionIndex};
 pub const VERSIONS: RangeInclusive<u16> = 1..=1;
 
 /// Most lanes in one `Hello`.
-pub const MAX_LANES: usize = 16;
+pub const MAX_LANES: usize = limits::LANES as usize;
 
 const SPOKEN: u16 = 1;
 const FEATURES: u16 = 2;

@@ -46,8 +46,10 @@ impl Tunnel {
 
     /// Closes a replaced session quietly.
     pub(super) fn retire(&mut self, context: &mut Context, conn: ConnId) {
-        let Some(session) = self.sessions.remove(&conn) else { return };
-        context.forget_session(conn, session.index);
+        if self.sessions.remove(&conn).is_none() {
+            return;
+        }
+        context.forget_session(conn);
         context.changed = true;
         context.act(Action::Retire { conn });
     }

@@ -38,10 +38,10 @@ impl Tunnel {
                 (number, number.saturating_sub(1))
             }
         };
-        let index = context.open_session(conn, &self.peer);
-        let aead = context.settings.aead;
-        context.act(Action::InstallOpening { conn, index, aead });
-        let hello = our_hello(context, Lane { index, aead }, replaces);
+        let lanes = context.open_session(conn, &self.peer);
+        let index = lanes[0].index;
+        context.act(Action::InstallOpening { conn, lanes: lanes.clone() });
+        let hello = our_hello(context, lanes, replaces);
         context.act(Action::Send { conn, message: Message::Hello(hello) });
         let stage = Stage::Greeting { deadline: now + context.settings.hello_timeout };
         let session = Session { conn, role: new.role, index, expires: new.expires, number, stage };
@@ -59,10 +59,7 @@ impl Tunnel {
             Role::Accepter => hello.replaces.saturating_add(1),
         };
         self.newest = self.newest.max(number).max(hello.replaces);
-        // `Hello` has at least one lane; the first is the only one so far.
-        if let Some(lane) = hello.lanes.first() {
-            context.act(Action::InstallSealing { conn, index: lane.index, aead: lane.aead });
-        }
+        context.act(Action::InstallSealing { conn, lanes: hello.lanes });
         let renew_at = timing::renewal(&mut context.rng, &context.settings, session.role, now);
         let live = Live::new(hello.records, renew_at, now);
         self.sessions.insert(conn, session.greeted(number, live));
@@ -115,13 +112,13 @@ impl Tunnel {
     }
 }
 
-fn our_hello(context: &Context, lane: Lane, replaces: u64) -> Hello {
+fn our_hello(context: &Context, lanes: Vec<Lane>, replaces: u64) -> Hello {
     Hello {
         versions: (*VERSIONS.start(), *VERSIONS.end()),
         features: context.settings.features,
         boot: context.boot,
         replaces,
-        lanes: vec![lane],
+        lanes,
         records: context.membership.records.clone(),
     }
 }

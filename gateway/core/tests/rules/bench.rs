@@ -61,8 +61,12 @@ pub(crate) fn membership() -> Membership {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
         let now = Instant::now();
-        let mesh = Mesh::new(membership(), Settings::default(), BootId([9; 16]), 1, now);
+        let mesh = Mesh::new(membership(), settings, BootId([9; 16]), 1, now);
         let mut bench = Self { mesh, now, actions: Vec::new(), fib: Fib::default(), conns: 0 };
         bench.collect();
         bench
@@ -129,7 +133,7 @@ impl Bench {
     /// Our index of a session.
     pub(crate) fn index(&self, of: ConnId) -> SessionIndex {
         let index = self.actions.iter().find_map(|action| match action {
-            Action::InstallOpening { conn, index, .. } if *conn == of => Some(*index),
+            Action::InstallOpening { conn, lanes } if *conn == of => Some(lanes[0].index),
             _ => None,
         });
         index.unwrap()

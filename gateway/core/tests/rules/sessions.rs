@@ -1,8 +1,10 @@
 //! Sessions: how they start, which of two wins, how they end.
 
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use ringway_core::{Action, Aead, ByeCode, DialError, Message, Role, SessionIndex, State};
+use ringway_core::{Action, Aead, ByeCode, DialError, Lane, Message, Role, SessionIndex, Settings, State};
 
 use crate::bench::{Bench, SECOND, hello};
 
@@ -14,8 +16,27 @@ fn the_opening_keys_are_installed_before_our_hello_is_sent() {
     let sent = bench.actions.iter().position(|action| matches!(action, Action::Send { .. }));
     assert!(installed.unwrap() < sent.unwrap());
     let Some(Message::Hello(hello)) = bench.sent(conn).into_iter().next() else { panic!("no hello") };
-    let Action::InstallOpening { index, aead, .. } = bench.actions[installed.unwrap()] else { panic!() };
-    assert_eq!((hello.lanes[0].index, hello.lanes[0].aead), (index, aead));
+    assert_eq!(bench.actions[installed.unwrap()], Action::InstallOpening { conn, lanes: hello.lanes });
+}
+
+#[test]
+fn every_lane_has_an_index_that_tells_it_and_the_peers_lanes_are_sealed_for_as_many_as_there_are() {
+    let lanes = NonZeroU32::new(3).unwrap();
+    let mut bench = Bench::with(Settings { lanes, ..Settings::default() });
+    let conns = ["gw.a", "gw.z"].map(|peer| bench.connect(peer, Role::Accepter));
+    let mut indexes = BTreeSet::new();
+    for conn in conns {
+        let Some(Message::Hello(hello)) = bench.sent(conn).into_iter().next() else { panic!("no hello") };
+        for (number, lane) in (0..).zip(&hello.lanes) {
+            assert!(lane.index.0 % lanes == number && indexes.insert(lane.index), "{lane:?}");
+        }
+    }
+    assert_eq!(indexes.len(), 6);
+    let Message::Hello(mut theirs) = hello(1, 0) else { panic!("a hello") };
+    let more = (1..5).map(|n| Lane { index: SessionIndex(n), aead: Aead::ChaCha20Poly1305 });
+    theirs.lanes.extend(more);
+    bench.receive(conns[0], Message::Hello(theirs.clone()));
+    assert!(bench.actions.contains(&Action::InstallSealing { conn: conns[0], lanes: theirs.lanes }));
 }
 
 #[test]
@@ -25,7 +46,8 @@ fn a_session_is_up_and_sealed_for_only_with_the_peers_hello() {
     assert!(!bench.is_up("gw.a") && bench.fib.sessions.is_empty());
     bench.receive(conn, hello(1, 0));
     assert!(bench.is_up("gw.a") && bench.fib.sessions.contains_key(&conn));
-    let seal = Action::InstallSealing { conn, index: SessionIndex(77), aead: Aead::Aes256Gcm };
+    let lanes = vec![Lane { index: SessionIndex(77), aead: Aead::Aes256Gcm }];
+    let seal = Action::InstallSealing { conn, lanes };
     assert!(bench.actions.contains(&seal));
 }
 

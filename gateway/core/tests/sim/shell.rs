@@ -20,11 +20,11 @@ impl World {
         }
         match action {
             Action::Dial { dial, peer, endpoint } => self.dial(node, dial, peer, &endpoint.host),
-            Action::InstallOpening { conn, index, .. } => {
-                self.nodes[node].opening.insert(conn, index);
+            Action::InstallOpening { conn, lanes } => {
+                self.nodes[node].opening.insert(conn, lanes[0].index);
             }
-            Action::InstallSealing { conn, index, .. } => {
-                self.nodes[node].sealing.insert(conn, index);
+            Action::InstallSealing { conn, lanes } => {
+                self.nodes[node].sealing.insert(conn, lanes[0].index);
             }
             Action::Send { conn, message } => self.send(conn, Item::Bytes(message.encode())),
             Action::Close { conn, code, .. } => {

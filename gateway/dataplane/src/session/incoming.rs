@@ -4,7 +4,7 @@
 //! from the peer's address, or within the off-path budget ─► phase and window ─► AEAD ─► window marked
 //!  off_path                                                  phase, replay      auth     phase advanced
 //! ```
-//! Only the receiving thread opens. The control plane makes a session, publishes it in a snapshot before
+//! The receiving threads of all lanes may open, each packet once. The control plane makes a session, publishes it in a snapshot before
 //! its own `Hello` goes out, and adds the way to answer when the peer's `Hello` has come.
 
 use std::net::SocketAddr;
@@ -139,7 +139,7 @@ impl Incoming {
     }
 
     /// Opens a packet, split by [`Header::split`], in place: the payload is `sealed` without its tag. True if
-    /// its number is the highest so far. Only one thread may open. Errors: [`DropReason::Phase`],
+    /// its number is the highest so far. Any thread may open. Errors: [`DropReason::Phase`],
     /// [`DropReason::Replay`], [`DropReason::Auth`]; a packet that fails changes nothing but its own bytes.
     pub fn open(
         &self,
@@ -159,8 +159,8 @@ impl Incoming {
             return Err(DropReason::Auth);
         }
         if header.phase > phases.number() {
-            self.phases.store(Arc::new(phases.advanced()));
+            phases::advance_to(&self.phases, header.phase);
         }
-        Ok(self.window.mark(header.number))
+        self.window.mark(header.number).ok_or(DropReason::Replay)
     }
 }

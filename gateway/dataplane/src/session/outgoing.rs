@@ -142,7 +142,7 @@ impl Outgoing {
         let mut phases = self.phases.load();
         let phase = phases.of(number).ok_or(DropReason::Exhausted)?;
         if phases.number() < phase {
-            self.advance_to(phase);
+            phases::advance_to(&self.phases, phase);
             phases = self.phases.load();
         }
         let key = phases.key(phase).ok_or(DropReason::Exhausted)?;
@@ -152,14 +152,5 @@ impl Outgoing {
         buffer[..HEADER_LEN].copy_from_slice(&header);
         buffer[payload.end..].copy_from_slice(&tag);
         Ok(())
-    }
-
-    /// Two threads may come here at once: both derive the same keys, and one of them is kept.
-    fn advance_to(&self, phase: u8) {
-        self.phases.rcu(
-            |phases| {
-                if phases.number() < phase { Arc::new(phases.advanced()) } else { phases.clone() }
-            },
-        );
     }
 }

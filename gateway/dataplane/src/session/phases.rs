@@ -96,6 +96,11 @@ impl Phases {
     }
 }
 
+/// Goes on to `phase`, the next. Several threads may: all derive the same keys, and one's are kept.
+pub(super) fn advance_to(phases: &ArcSwap<Phases>, phase: u8) {
+    phases.rcu(|phases| if phases.number() < phase { Arc::new(phases.advanced()) } else { phases.clone() });
+}
+
 /// Lets go of keys that have been passed for long. Any thread may: whoever advances at the same time wins.
 pub(super) fn forget_passed(phases: &ArcSwap<Phases>, now: Instant) {
     let held = phases.load();

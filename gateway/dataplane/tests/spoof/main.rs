@@ -142,7 +142,7 @@ fn ingress(
 fn egress(world: &World, tally: &mut Tally, from: usize, class: Class, crafted: &Crafted) {
     let expected = world.model.routes(from, crafted);
     let found = route(&world.gateways[from].snapshot, &crafted.packet).map(|session| {
-        let peer = World::receiver(session.index());
+        let peer = World::receiver(session.of(0).index());
         (peer, seal(world, from, peer, &crafted.packet))
     });
     let routed = found.as_ref().map(|(peer, _)| *peer).map_err(|reason| *reason);

@@ -5,6 +5,7 @@
 mod checksums;
 mod faults;
 mod keys;
+mod lanes;
 mod netns;
 mod order;
 mod pair;

@@ -15,6 +15,8 @@ use arc_swap::ArcSwap;
 use ringway_dataplane::*;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
+use socket2::{Domain, Socket, Type};
+
 use super::netns::{Netns, ip};
 
 /// What a sink was given.
@@ -24,6 +26,7 @@ pub(crate) enum Taken {
     Event(Event),
 }
 
+#[derive(Clone)]
 struct Sink(SyncSender<Taken>);
 
 impl ControlSink for Sink {
@@ -41,11 +44,16 @@ pub(crate) struct Gateway {
     /// None while it is stopped.
     pub(crate) dataplane: Option<Dataplane>,
     tun: Arc<SyncDevice>,
+    sockets: Vec<Arc<UdpSocket>>,
     pub(crate) netns: Netns,
+    /// That of lane 0.
     pub(crate) socket: Arc<UdpSocket>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Those of lane 0.
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) incoming: Arc<Incoming>,
+    /// What it seals with, in all lanes.
+    pub(crate) lanes: Lanes,
     /// Of the gateway itself.
     pub(crate) counters: Arc<Counters>,
     /// Its one peer.
@@ -57,10 +65,10 @@ impl Gateway {
     /// Starts its threads, which tell what they are given through `given`. They are where its sockets are: IPv6
     /// fragments leave by sockets that they make.
     pub(crate) fn start(&mut self, given: SyncSender<Taken>) {
-        let parts = (self.tun.clone(), self.socket.clone(), self.snapshot.clone(), self.counters.clone());
+        let parts = (self.tun.clone(), self.sockets.clone(), self.snapshot.clone(), self.counters.clone());
         self.dataplane = Some(self.netns.within(move || {
-            let (tun, socket, snapshot, counters) = parts;
-            Dataplane::start(tun, socket, snapshot, counters, Sink(given)).unwrap()
+            let (tun, sockets, snapshot, counters) = parts;
+            Dataplane::start(&tun, &sockets, snapshot, counters, Sink(given)).unwrap()
         }));
     }
 
@@ -124,6 +132,11 @@ impl Wan {
 
 /// Both gateways, running.
 pub(crate) fn pair(aead: Aead, wan: Wan) -> (Gateway, Gateway) {
+    pair_with_lanes(aead, wan, [1, 1])
+}
+
+/// The same with as many lanes.
+pub(crate) fn pair_with_lanes(aead: Aead, wan: Wan, lanes: [u8; 2]) -> (Gateway, Gateway) {
     let (left, right) = (Netns::new(), Netns::new());
     ip(&format!("link add wan netns {} type veth peer name wan netns {}", left.name(), right.name()));
     for (netns, number) in [(&left, 1), (&right, 2)] {
@@ -132,13 +145,15 @@ pub(crate) fn pair(aead: Aead, wan: Wan) -> (Gateway, Gateway) {
         netns.ip(&format!("addr add 2001:db8::{number}/64 dev wan nodad"));
         netns.ip("link set wan up");
     }
-    (start(left, 1, aead, wan), start(right, 2, aead, wan))
+    (start(left, 1, aead, wan, lanes), start(right, 2, aead, wan, lanes))
 }
 
 /// Starts the gateway whose number is in all its addresses.
-fn start(netns: Netns, here: u8, aead: Aead, wan: Wan) -> Gateway {
+fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gateway {
     let there = 3 - here;
-    let (tun, socket) = netns.within(move || (tun(), bind(wan.listen())));
+    let [ours, theirs] = [here, there].map(|number| lanes[usize::from(number) - 1]);
+    let (tun, sockets) = netns.within(move || (tun(ours > 1), bind(wan.listen(), ours)));
+    let socket = sockets[0].clone();
     netns.ip(&format!("addr add 10.{here}.0.1/24 dev rw0"));
     netns.ip(&format!("addr add fd00:{here}::1/64 dev rw0 nodad"));
     netns.ip("link set rw0 up");
@@ -147,13 +162,32 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan) -> Gateway {
 
     let (counters, peer) = (Arc::new(Counters::new()), Arc::new(Peer::new()));
     peer.set_path_mtu(1500);
-    let (outgoing, incoming) = session((here, there), 0, aead, wan.address(there), &peer);
-    incoming.answer_through(outgoing.clone());
-    let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &[&incoming], &outgoing)));
+    // Index n is that of lane n, as many as there may be.
+    let mut lane = |number| session((here, there), number, aead, wan.address(there), &peer);
+    let (outgoing, incoming): (Vec<_>, Vec<_>) = (0..ours.max(theirs)).map(&mut lane).unzip();
+    let lanes = Lanes::new(outgoing.into_iter().take(theirs.into())).unwrap();
+    for (number, incoming) in incoming.iter().enumerate() {
+        incoming.answer_through(lanes.of(number).clone());
+    }
+    let (outgoing, opening) = (lanes.of(0).clone(), incoming.iter().take(ours.into()).collect::<Vec<_>>());
+    let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &opening, &lanes)));
+    let incoming = incoming[0].clone();
     let (given, taken) = sync_channel(1024);
     let tun = Arc::new(tun);
-    let mut gateway =
-        Gateway { dataplane: None, tun, netns, socket, snapshot, outgoing, incoming, counters, peer, taken };
+    let mut gateway = Gateway {
+        dataplane: None,
+        tun,
+        sockets,
+        netns,
+        socket,
+        snapshot,
+        outgoing,
+        incoming,
+        lanes,
+        counters,
+        peer,
+        taken,
+    };
     gateway.start(given);
     gateway
 }
@@ -168,7 +202,8 @@ pub(crate) fn session(
     peer: &Arc<Peer>,
 ) -> (Arc<Outgoing>, Arc<Incoming>) {
     let secret = |receiver: u8| secret(receiver, number);
-    let index = |receiver: u8| 0x0100_0000 * u32::from(receiver) + u32::from(number);
+    // Divisible by every number of lanes in these tests, so that a session's number is also its lane.
+    let index = |receiver: u8| 0x0060_0000 * u32::from(receiver) + u32::from(number);
     let path = Path::new(remote, None);
     let outgoing = Outgoing::new(index(there), aead, &secret(there), path, peer.clone());
     let incoming = Incoming::new(index(here), aead, &secret(here), SiteNo(there.into()), peer.clone());
@@ -181,7 +216,11 @@ pub(crate) fn secret(receiver: u8, number: u8) -> Secret {
 }
 
 /// The tables of the gateway whose number is in all its addresses: what it opens, and what it seals with.
-pub(crate) fn tables(here: u8, incoming: &[&Arc<Incoming>], outgoing: &Arc<Outgoing>) -> Snapshot {
+pub(crate) fn tables(
+    here: u8,
+    incoming: &[&Arc<Incoming>],
+    outgoing: &(impl Into<Lanes> + Clone),
+) -> Snapshot {
     let there = 3 - here;
     let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
     for session in incoming {
@@ -197,19 +236,29 @@ pub(crate) fn tables(here: u8, incoming: &[&Arc<Incoming>], outgoing: &Arc<Outgo
     builder.build()
 }
 
-fn tun() -> SyncDevice {
+fn tun(several_queues: bool) -> SyncDevice {
     DeviceBuilder::new()
         .name("rw0")
         .mtu(1420)
         .with(|tun| {
-            tun.offload(true).tx_queue_len(5000);
+            tun.offload(true).multi_queue(several_queues).tx_queue_len(5000);
         })
         .build_sync()
         .expect("root may make a TUN device")
 }
 
-fn bind(listen: &str) -> Arc<UdpSocket> {
-    let socket = UdpSocket::bind(listen).unwrap();
-    configure_socket(&socket, 0x5257_4159).unwrap();
-    Arc::new(socket)
+/// The sockets of as many lanes.
+fn bind(listen: &str, lanes: u8) -> Vec<Arc<UdpSocket>> {
+    let listen: SocketAddr = listen.parse().unwrap();
+    let bind = |_| {
+        let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, None).unwrap();
+        socket.set_reuse_port(lanes > 1).unwrap();
+        socket.bind(&listen.into()).unwrap();
+        let socket = UdpSocket::from(socket);
+        configure_socket(&socket, 0x5257_4159).unwrap();
+        Arc::new(socket)
+    };
+    let sockets: Vec<_> = (0..lanes).map(bind).collect();
+    share_port(&sockets).unwrap();
+    sockets
 }
