@@ -20,7 +20,7 @@ const PRIVATE: &str = "net 10.0.0.0/8 or net 172.16.0.0/12 or net 192.168.0.0/16
 fn a_killed_gateway_leaks_nothing_is_unreachable_at_once_and_comes_back() {
     let mut scene = Scene::without_wan_filter("death", RINGWAY);
     let _server = Background::server(&scene, "peer0.org1", 5201, "iperf3", &["-s"]);
-    let outside = Capture::start(&scene, "wan", "any");
+    let outside = Capture::headers(&scene, "wan", "any");
     let tcp = Background::start(
         &scene,
         "peer1.org2",

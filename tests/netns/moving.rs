@@ -54,7 +54,7 @@ fn data_follows_a_gateway_that_has_answered_our_challenge() {
 /// `change` gives gw.org0 another port, or the address `outside`: the flow goes on, and gw.org1 has sent a
 /// challenge there before any data, and has heard from there in between.
 fn moves(scene: &Scene, flow: &Flow, outside: &str, change: impl FnOnce()) {
-    let capture = Capture::start(scene, "wan", "org1");
+    let capture = Capture::headers(scene, "wan", "org1");
     change();
     for (from, to) in [("peer0.org1", "10.10.0.11"), ("orderer0.org0", "10.10.1.11")] {
         ping::until(scene, (from, to), Family::V4, &Outcome::Reply, CONTRACT).expect("traffic goes on");
@@ -101,7 +101,7 @@ fn a_forged_source_attracts_challenges_and_no_data() {
     // Nobody is there, and nobody says so.
     scene.output("wan", "ip", &["route", "add", "blackhole", FORGED]);
     let session = since(&scene);
-    let capture = Capture::start(&scene, "wan", "org1");
+    let capture = Capture::headers(&scene, "wan", "org1");
     let flow = Flow::start(&scene, "peer0.org1", "orderer0.org0");
     emulator.tell(&[&format!("out forge 20% {FORGED}")]);
     let replies = flow.replies();

@@ -22,11 +22,21 @@ pub struct Captured {
 impl Capture {
     /// Captures whole packets on `interface` of `node`; has begun when this returns.
     pub fn start(scene: &Scene, node: &str, interface: &str) -> Capture {
+        Capture::of(scene, node, interface, "0")
+    }
+
+    /// The same of their headers only. Each packet takes as much of the buffer as the largest may need: where there are
+    /// many, there would be no room for them whole.
+    pub fn headers(scene: &Scene, node: &str, interface: &str) -> Capture {
+        Capture::of(scene, node, interface, "128")
+    }
+
+    fn of(scene: &Scene, node: &str, interface: &str, len: &str) -> Capture {
         let label = format!("capture-{node}-{interface}");
         let file = scene.topology().dir().join(format!("{label}.pcap"));
         let path = file.to_string_lossy();
         // -Z root: tcpdump would give up the right to write into the laboratory's directory.
-        let mut arguments = vec!["-i", interface, "-w", &path, "-Z", "root", "-n", "-s", "0"];
+        let mut arguments = vec!["-i", interface, "-w", &path, "-Z", "root", "-n", "-s", len];
         arguments.extend(["-U", "--immediate-mode", "-B", "32768"]);
         let tcpdump = Background::start(scene, node, &label, "tcpdump", &arguments);
         tcpdump.wait_for("listening on");
