@@ -21,6 +21,7 @@ mod packets;
 mod reload;
 pub mod renewal;
 mod report;
+mod session;
 mod sessions;
 
 use std::time::{Duration, Instant};

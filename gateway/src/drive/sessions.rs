@@ -1,6 +1,5 @@
-//! The sessions of the moment: each connection with its control stream and its keys. Which session lives
-//! is the core's to say; this file derives keys from handshakes and lets go of them. The data plane's
-//! tables are made from it in [`super::packets`].
+//! [`Sessions`]: those of the moment, found by connection or by index. Which session lives is the core's to say.
+//! The data plane's tables are made from them in [`super::packets`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -10,10 +9,7 @@ use std::time::{Duration, Instant};
 use quinn::Connection;
 use ringway_config::{GatewayId, ZoneName};
 use ringway_core::{ConnId, Lane, Message, Role};
-use ringway_dataplane as dataplane;
-use ringway_dataplane::{
-    Aead, EXPORTER_LABEL, Incoming, KeyContext, Lanes, Outgoing, Path, Peer, Secret, SiteNo,
-};
+use ringway_dataplane::{self as dataplane, Incoming, Lanes, Outgoing, Path, Peer, SiteNo};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -21,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::challenges::Challenges;
 use super::control::Control;
+use super::session::Session;
 use super::{Input, Running};
 use crate::host::links::Links;
 use crate::identity::{self, Refusal, Trust, Verified};
@@ -28,21 +25,6 @@ use crate::tunnel::link::{self, Load, Outbox};
 
 /// How long links may take to say good-bye.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// A connection and what was derived from it.
-struct Session {
-    peer: GatewayId,
-    role: Role,
-    connection: Connection,
-    chain: Vec<CertificateDer<'static>>,
-    outbox: Outbox,
-    /// One for each of our lanes.
-    incoming: Vec<Arc<Incoming>>,
-    /// For as many of the peer's lanes as we have.
-    outgoing: Option<Lanes>,
-    challenges: Challenges,
-    control: Control,
-}
 
 /// Every connection that the core knows of.
 pub(super) struct Sessions {
@@ -123,33 +105,18 @@ impl Sessions {
         self.table.iter().filter_map(judge).collect()
     }
 
-    /// Derives the keys that open what the peer will send, of all our lanes.
+    /// Derives the keys that open what the peer will send.
     pub(super) fn install_opening(&mut self, conn: ConnId, lanes: &[Lane], site: SiteNo, peer: &Arc<Peer>) {
-        let Some(session) = self.table.get_mut(&conn) else { return };
-        let sender = opposite(session.role);
-        let opening = Direction::all(lanes).map_while(|direction| {
-            let secret = session.secret(sender, &self.domain, &self.me, direction)?;
-            let Direction { index, aead, .. } = direction;
-            Some(Arc::new(Incoming::new(index, aead, &secret, site, peer.clone())))
-        });
-        session.incoming = opening.collect();
+        if let Some(session) = self.table.get_mut(&conn) {
+            session.open((&self.domain, &self.me), lanes, site, peer);
+        }
     }
 
     /// Derives the keys that seal for the peer; probes are answered from now on.
     pub(super) fn install_sealing(&mut self, conn: ConnId, lanes: &[Lane], peer: &Arc<Peer>) {
-        let Some(session) = self.table.get_mut(&conn) else { return };
-        let sealing = Direction::all(lanes).take(session.incoming.len()).map_while(|direction| {
-            let secret = session.secret(session.role, &self.domain, &self.me, direction)?;
-            let Direction { index, aead, .. } = direction;
-            Some(Arc::new(Outgoing::new(index, aead, &secret, session.path(), peer.clone())))
-        });
-        let sealing = Lanes::new(sealing);
-        for (number, incoming) in session.incoming.iter().enumerate() {
-            if let Some(lanes) = &sealing {
-                incoming.answer_through(lanes.of(number).clone());
-            }
+        if let Some(session) = self.table.get_mut(&conn) {
+            session.seal((&self.domain, &self.me), lanes, peer);
         }
-        session.outgoing = sealing;
     }
 
     /// Every lane of every session that opens packets.
@@ -257,73 +224,6 @@ impl Sessions {
     fn by_index(&mut self, index: u32) -> Option<&mut Session> {
         let holds = |session: &&mut Session| session.incoming.iter().any(|lane| lane.index() == index);
         self.table.values_mut().find(holds)
-    }
-}
-
-impl Session {
-    /// The secret of one direction (DESIGN.md 4.2, "Keys"), from the handshake's exporter.
-    fn secret(
-        &self,
-        sender: Role,
-        domain: &ZoneName,
-        me: &GatewayId,
-        direction: Direction,
-    ) -> Option<Secret> {
-        let (dialler, dialled) = match self.role {
-            Role::Dialler => (me, &self.peer),
-            Role::Accepter => (&self.peer, me),
-        };
-        let context = KeyContext {
-            sender: match sender {
-                Role::Dialler => dataplane::Role::Dialler,
-                Role::Accepter => dataplane::Role::Accepter,
-            },
-            lane: direction.lane,
-            aead: direction.aead,
-            index: direction.index,
-            dialler: &dialler.spiffe(domain),
-            dialled: &dialled.spiffe(domain),
-        };
-        let mut secret = [0; 48];
-        self.connection.export_keying_material(&mut secret, EXPORTER_LABEL, &context.encode()).ok()?;
-        Some(Secret::new(secret))
-    }
-
-    fn sealing(&self) -> impl Iterator<Item = &Arc<Outgoing>> {
-        self.outgoing.iter().flat_map(|lanes| lanes.iter())
-    }
-
-    fn path(&self) -> Path {
-        Path::new(self.connection.remote_address(), self.connection.local_ip())
-    }
-}
-
-/// One lane of a direction, as its receiver chose it.
-#[derive(Clone, Copy)]
-struct Direction {
-    lane: u8,
-    index: u32,
-    aead: Aead,
-}
-
-impl Direction {
-    /// The lanes of a `Hello`.
-    fn all(lanes: &[Lane]) -> impl Iterator<Item = Direction> {
-        (0..).zip(lanes).map(|(lane, Lane { index, aead })| {
-            let aead = match aead {
-                ringway_core::Aead::Aes128Gcm => Aead::Aes128Gcm,
-                ringway_core::Aead::Aes256Gcm => Aead::Aes256Gcm,
-                ringway_core::Aead::ChaCha20Poly1305 => Aead::ChaCha20Poly1305,
-            };
-            Direction { lane, index: index.0, aead }
-        })
-    }
-}
-
-fn opposite(role: Role) -> Role {
-    match role {
-        Role::Dialler => Role::Accepter,
-        Role::Accepter => Role::Dialler,
     }
 }
 
