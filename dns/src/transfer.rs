@@ -28,10 +28,10 @@ pub use parcel::Parcel;
 
 /// Octets of one chunk at most.
 pub const MAX_CHUNK: usize = 48 * 1024;
-/// A zone that has not wholly arrived after this is given up.
-pub const DEADLINE: Duration = Duration::from_secs(60);
 /// A zone of which nothing arrives for this long is given up.
 pub const STALL: Duration = Duration::from_secs(10);
+/// Octets a second that arrive of a zone at least, but for a first [`STALL`]: those of a link of 1 Mbit/s.
+pub const RATE: u64 = 128 * 1024;
 /// How many zones may be fetched in a row; one more each [`REFILL`].
 pub const BURST: u32 = 10;
 /// See [`BURST`].
@@ -129,7 +129,7 @@ pub enum TransferError {
         /// In the offer.
         offered: u32,
     },
-    /// It took longer than [`DEADLINE`], or nothing came for [`STALL`].
+    /// It came more slowly than at [`RATE`], or nothing came for [`STALL`].
     #[error("only {received} of {size} octets came in time")]
     Timeout {
         /// What came.
@@ -200,6 +200,11 @@ impl Transfer {
         }
     }
 
+    /// The serial of the zone that is being received.
+    pub fn receives(&self) -> Option<u32> {
+        Some(self.receiving.as_ref()?.parcel.offer.serial)
+    }
+
     /// A piece of what was asked for: of the zone, or of the difference from serial `from`. After an error
     /// the transfer is over and nothing of it is kept; either way [`Transfer::handle_timeout`] may have the
     /// next fetch at once.
@@ -264,10 +269,15 @@ impl Transfer {
 
     fn receive(&mut self, offer: Offer, have: Option<Version>, now: Instant) -> Fetch {
         let parcel = Parcel::new(self.apex.clone(), offer);
-        let (deadline, stalled) = (now + DEADLINE, now + STALL);
+        let (deadline, stalled) = (now + time_for(offer.size), now + STALL);
         self.receiving = Some(Receiving { parcel, have, deadline, stalled });
         Fetch { serial: offer.serial, have }
     }
+}
+
+/// How long a zone of `size` octets may take to arrive.
+pub fn time_for(size: u64) -> Duration {
+    STALL + Duration::from_secs(size.div_ceil(RATE))
 }
 
 fn check_offer(offer: &Offer, held: Option<Version>) -> Result<(), TransferError> {

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ringway_config::{GatewayId, ZoneName};
 use ringway_core::{ConnId, Message};
 use ringway_dns::delta::Version;
-use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, Verdict};
+use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, TransferError, Verdict};
 use ringway_dns::{Hold, Moment, ReplicaStore, Zone, Zones};
 
 use crate::names::Names;
@@ -157,9 +157,9 @@ impl Replicator {
             }
             // A fetch of a serial that has passed: the new one is on offer already.
             Message::ZoneFetch { .. } => None,
-            Message::ZoneData { apex, from, offset, last, bytes, .. } => {
+            Message::ZoneData { apex, serial, from, offset, last, bytes } => {
                 let chunk = Chunk { offset: offset.into(), last, bytes: &bytes };
-                self.handle_data(conn, &apex, from, chunk, now)
+                self.handle_data(conn, &apex, (serial, from), chunk, now)
             }
             _ => None,
         }
@@ -205,7 +205,7 @@ impl Replicator {
         &mut self,
         conn: ConnId,
         apex: &ZoneName,
-        from: Option<u32>,
+        (serial, from): (u32, Option<u32>),
         chunk: Chunk<'_>,
         now: Instant,
     ) -> Option<Reply> {
@@ -213,6 +213,10 @@ impl Replicator {
         let peer = peer.clone();
         if *apex != self.domain.zone_of(&peer.org) {
             self.refused(&peer, &format_args!("it sends {apex}, which is not its own"), now);
+            return None;
+        }
+        // The rest of what was given up: another zone is awaited now.
+        if transfer.receives().is_some_and(|awaited| awaited != serial) {
             return None;
         }
         match transfer.chunk(from, chunk, now) {
@@ -225,6 +229,8 @@ impl Replicator {
                 }
                 check.map(Reply::Check)
             }
+            // The same, and none is awaited: why it was given up is what there is to say.
+            Err(TransferError::Unexpected) if self.refusals.contains_key(apex) => None,
             Err(reason) => {
                 self.refused(&peer, &reason, now);
                 None

@@ -5,8 +5,7 @@
 //!   gw.org1: the daemon killed, and in its place, ═══ gw.org0 ═══ gw.org2
 //!            with its certificate, the ill owner      (watched)
 //! ```
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`). A zone that drips takes a minute to
-//! be given up; that is tested where time can be made (`gateway/src/zones/tests.rs`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
 
 use std::time::Duration;
 
@@ -24,13 +23,15 @@ const APEX: &str = "org1.consortium.example";
 const OTHERS: &str = "org2.consortium.example";
 
 /// What it does, and what the status says of it.
-const ILLS: [(&str, &str); 6] = [
+const ILLS: [(&str, &str); 7] = [
     ("another", "it offers org2.consortium.example, which is not its own"),
     ("outside", "the bytes are not a zone of this format"),
     ("hash", "digest is not the one offered"),
     ("truncated", "does not fit a zone of"),
     ("million", "1000000 records; a zone may have at most 100000"),
     ("huge", "4294967295 octets offered"),
+    // The last: it takes some 11 s to be given up.
+    ("drip", "octets came in time"),
 ];
 
 #[test]
@@ -45,6 +46,7 @@ fn whatever_an_owner_that_means_ill_gives_changes_nothing_and_the_status_says_so
         });
         assert_eq!([APEX, OTHERS].map(|apex| zone(&scene, apex)["serial"].clone()), before, "{what}");
         assert_eq!(ask(&scene, "peer0"), "10.10.1.11", "{what}");
+        assert!(scene.is_up("gw.org0", "gw.org1"), "{what}: not for its zone does a session end");
         owner.stop(Signal::SIGKILL);
     }
     others_are_not_disturbed(&scene);

@@ -1,12 +1,16 @@
 //! [`Ill`]: what the owner of a zone may try with it, as an offer and the octets that follow. How it gets to
 //! a peer is the program `ringway-ill-owner`'s.
 
-use std::time::UNIX_EPOCH;
+mod pulse;
+
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow};
 use ringway_config::{Digest, ZoneName};
 use ringway_core::Message;
 use ringway_dns::{Name, Zone};
+
+pub use pulse::{Keys, Pulse};
 
 /// What it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -25,7 +29,12 @@ pub enum Ill {
     Million,
     /// Offers a zone of 4 GiB.
     Huge,
+    /// Gives its zone an octet at a time, and takes its time.
+    Drip,
 }
+
+/// Between two drops: often enough that it never looks as if nothing came.
+const DRIP: Duration = Duration::from_millis(250);
 
 /// The address of `proof` in the good zone.
 pub const PROOF: &str = "10.10.1.99";
@@ -38,6 +47,7 @@ pub struct Parcel {
     digest: Digest,
     size: u32,
     octets: Vec<u8>,
+    drips: bool,
 }
 
 impl Parcel {
@@ -49,7 +59,7 @@ impl Parcel {
         let good = zone(apex, serial)?.encode();
         let mut octets = good.clone();
         match ill {
-            Ill::Good | Ill::Another | Ill::Huge => {}
+            Ill::Good | Ill::Another | Ill::Huge | Ill::Drip => {}
             Ill::Outside => {
                 let label = good.windows(6).position(|at| at == b"\x05proof").context("its host")?;
                 octets[label] = 0x45;
@@ -63,7 +73,8 @@ impl Parcel {
         }
         let promised = if matches!(ill, Ill::Hash | Ill::Truncated) { &good } else { &octets };
         let size = if ill == Ill::Huge { u32::MAX } else { u32::try_from(promised.len())? };
-        Ok(Parcel { apex: apex.clone(), serial, digest: Digest::of(promised), size, octets })
+        let (apex, digest, drips) = (apex.clone(), Digest::of(promised), ill == Ill::Drip);
+        Ok(Parcel { apex, serial, digest, size, octets, drips })
     }
 
     /// The offer.
@@ -72,10 +83,15 @@ impl Parcel {
         Message::ZoneOffer { apex: self.apex.clone(), serial, digest, size }
     }
 
-    /// The zone, which is small enough for one message.
-    pub fn data(&self) -> Message {
-        let (apex, serial, bytes) = (self.apex.clone(), self.serial, self.octets.clone());
-        Message::ZoneData { apex, serial, from: None, offset: 0, last: true, bytes }
+    /// The zone, which is small enough for one message, and how long to wait before each.
+    pub fn data(&self) -> impl Iterator<Item = (Duration, Message)> {
+        let (piece, pause) = if self.drips { (1, DRIP) } else { (self.octets.len(), Duration::ZERO) };
+        self.octets.chunks(piece).enumerate().map(move |(i, bytes)| {
+            let (apex, serial, offset) = (self.apex.clone(), self.serial, i * piece);
+            let last = offset + bytes.len() == self.octets.len();
+            let (offset, bytes) = (offset as u32, bytes.to_vec());
+            (pause, Message::ZoneData { apex, serial, from: None, offset, last, bytes })
+        })
     }
 }
 

@@ -204,20 +204,26 @@ fn a_dripping_sender_is_given_up() {
     receiver.offer(offer_of(7, &bytes));
     let mut sent = 0;
     let failure = loop {
-        receiver.now += STALL / 2;
+        receiver.now += Duration::from_secs(1);
         if let Some(due) = receiver.due() {
             break due;
         }
         receiver.chunk((sent, false, &bytes[sent as usize..=sent as usize])).unwrap();
         sent += 1;
     };
-    assert_eq!(receiver.now, start + DEADLINE);
     let size = bytes.len() as u64;
+    assert_eq!(receiver.now, start + time_for(size));
     assert_eq!(failure, Due::Failed(TransferError::Timeout { received: sent, size }));
     receiver.offer(offer_of(7, &bytes));
     assert_eq!(receiver.transfer.poll_timeout(), Some(receiver.now + STALL));
     receiver.now += STALL;
     assert!(receiver.due().is_some());
+}
+
+#[test]
+fn a_large_zone_may_take_as_long_as_a_slow_link_needs() {
+    assert_eq!(time_for(1), STALL + Duration::from_secs(1));
+    assert_eq!(time_for(MAX_SIZE as u64), STALL + Duration::from_secs(128));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A gateway that means ill: `ringway-ill-owner <gateway.toml> <peer> <what>` dials `peer` with the identity
-//! that the file names, by Ringway's own TLS, says its `Hello`, and does what `ill_owner` lists. It answers no
-//! probe, so the peer soon takes it for dead; then it begins again, until it is killed.
+//! that the file names, by Ringway's own TLS, says its `Hello`, answers probes, and does what `ill_owner` lists.
+//! When a session ends, it begins again, until it is killed.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context as _, Result, anyhow, bail};
 use arc_swap::ArcSwap;
 use clap::Parser;
-use quinn::{Endpoint, RecvStream};
+use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, TokioRuntime};
 use ringway::identity::tls::{LastRefusal, SERVER_NAME};
 use ringway::names::{others, own_apex};
 use ringway::prepare::{Prepared, prepare};
@@ -19,10 +19,13 @@ use ringway::tunnel::endpoint::Tls;
 use ringway_config::{Config, GatewayId};
 use ringway_core::message::VERSIONS;
 use ringway_core::{Aead, BootId, Decoder, Hello, Incoming, Lane, Message, SessionIndex};
-use ringway_tests::ill_owner::{Ill, Parcel};
+use ringway_tests::ill_owner::{Ill, Keys, Parcel, Pulse};
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// What its `Hello` says of packets.
+const LANE: Lane = Lane { index: SessionIndex(7), aead: Aead::Aes128Gcm };
 
 #[derive(Parser)]
 struct Arguments {
@@ -42,10 +45,20 @@ async fn main() -> Result<()> {
     let tls = Tls::new(Arc::new(ArcSwap::from_pointee(trust)), Arc::new(ArcSwap::from_pointee(identity)))?;
     let another = others(&config).into_iter().find(|apex| *apex != config.own.domain.zone_of(&peer.org));
     let parcel = Parcel::new(what, &own_apex(&config), &another.context("a third organization")?)?;
-    let endpoint = Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into())?;
+    let pulse = Pulse::bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
+    let runtime = Arc::new(TokioRuntime);
+    let endpoint =
+        Endpoint::new_with_abstract_socket(EndpointConfig::default(), None, pulse.clone(), runtime)?;
     loop {
-        // The peer ends every session, at the latest when no probe was answered.
-        let Err(error) = play(&endpoint, &tls, &config, &peer, &parcel).await;
+        let settings = tls.client(peer.clone(), Arc::new(LastRefusal::default()));
+        let connection = endpoint.connect_with(settings, address(&config, &peer)?, SERVER_NAME)?.await;
+        let error = match connection {
+            Ok(connection) => {
+                let Err(error) = play(&connection, &pulse, (&config, &peer), &parcel).await;
+                error
+            }
+            Err(error) => error.into(),
+        };
         println!("{error:#}");
         tokio::time::sleep(PAUSE).await;
     }
@@ -53,22 +66,27 @@ async fn main() -> Result<()> {
 
 /// One session, up to its end.
 async fn play(
-    endpoint: &Endpoint,
-    tls: &Tls,
-    config: &Config,
-    peer: &GatewayId,
+    connection: &Connection,
+    pulse: &Pulse,
+    (config, peer): (&Config, &GatewayId),
     parcel: &Parcel,
 ) -> Result<std::convert::Infallible> {
-    let settings = tls.client(peer.clone(), Arc::new(LastRefusal::default()));
-    let connection = endpoint.connect_with(settings, address(config, peer)?, SERVER_NAME)?.await?;
     let (mut send, mut receive) = connection.open_bi().await?;
     send.write_all(&Message::Hello(hello()?).encode()).await?;
     let mut decoder = Decoder::default();
     loop {
         match next(&mut decoder, &mut receive).await? {
-            Message::Hello(_) => send.write_all(&parcel.offer().encode()).await?,
+            Message::Hello(theirs) => {
+                let [me, them] = [&config.id, peer].map(|id| id.spiffe(&config.own.domain));
+                let lane = *theirs.lanes.first().context("it has no lane")?;
+                pulse.beat(Keys::of(connection, (&me, &them), LANE, lane)?);
+                send.write_all(&parcel.offer().encode()).await?;
+            }
             Message::ZoneFetch { apex, .. } if apex == parcel.apex => {
-                send.write_all(&parcel.data().encode()).await?;
+                for (pause, piece) in parcel.data() {
+                    tokio::time::sleep(pause).await;
+                    send.write_all(&piece.encode()).await?;
+                }
             }
             _ => {}
         }
@@ -91,7 +109,7 @@ async fn next(decoder: &mut Decoder, receive: &mut RecvStream) -> Result<Message
 /// Of a daemon that was started just now.
 fn hello() -> Result<Hello> {
     let boot = BootId(UNIX_EPOCH.elapsed()?.as_nanos().to_be_bytes());
-    let lanes = vec![Lane { index: SessionIndex(7), aead: Aead::Aes128Gcm }];
+    let lanes = vec![LANE];
     let versions = (*VERSIONS.start(), *VERSIONS.end());
     Ok(Hello { versions, features: 0, boot, replaces: 0, lanes, records: BTreeMap::new() })
 }
