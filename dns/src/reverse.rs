@@ -1,7 +1,7 @@
 //! Reverse zones: names of addresses (RFC 1035, section 3.5; RFC 3596, section 2.5), answered from the A
 //! and AAAA records of the members' zones. They are virtual: nothing is enumerated, an address is looked up.
 //!
-//! A pointer exists for an address only if its organization's own prefixes hold it: nobody can name
+//! A pointer is answered only if its organization's own prefixes hold the address: nobody can name
 //! another's hosts. Zones are cut where octets (nibbles) end: the apex is the shortest such name below
 //! which everything lies inside the prefix, so nothing beyond a prefix is ever answered.
 //! ```text
@@ -27,34 +27,29 @@ use crate::zone::Zone;
 /// Names that one address may have; the first in canonical order are taken.
 const MAX_NAMES: usize = 32;
 
-/// The pointers of one organization: PTR sets by address.
+/// What a zone makes of its addresses: PTR sets by address. Those that lie in nobody's prefixes, or another's, are
+/// here too; [`Ranges`] lets nobody ask for them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pointers(BTreeMap<IpAddr, RRset>);
 
 impl Pointers {
-    /// Derived from `zone`, for the addresses in `prefixes` alone.
-    pub(crate) fn of(zone: &Zone, prefixes: &[Prefix]) -> Pointers {
-        let mut found: BTreeMap<IpAddr, (u32, Vec<Name>)> = BTreeMap::new();
-        if prefixes.is_empty() {
-            return Pointers::default();
-        }
+    /// Derived from `zone`; takes about as long as reading it did.
+    pub(crate) fn of(zone: &Zone) -> Pointers {
+        let mut found: Vec<(IpAddr, u32, Box<[u8]>)> = Vec::new();
         zone.rrsets(|owner, set| {
-            if !matches!(set.kind(), kind::A | kind::AAAA) || !speaks_for_itself(zone, owner) {
-                return;
-            }
-            let held = |address: &IpAddr| prefixes.iter().any(|prefix| prefix.contains(*address));
-            for address in set.data().filter_map(address).filter(held) {
-                let (ttl, names) = found.entry(address).or_insert((set.ttl(), Vec::new()));
-                *ttl = (*ttl).min(set.ttl());
-                if names.len() < MAX_NAMES {
-                    names.push(*owner);
-                }
+            if matches!(set.kind(), kind::A | kind::AAAA) && speaks_for_itself(zone, owner) {
+                let addresses = set.data().filter_map(address);
+                found.extend(addresses.map(|address| (address, set.ttl(), owner.as_wire().into())));
             }
         });
-        let set = |(address, (ttl, names)): (_, (_, Vec<Name>))| {
-            (address, RRset::pack(kind::PTR, ttl, names.iter().map(Name::as_wire)))
+        // Stable: the names of an address stay in canonical order.
+        found.sort_by_key(|(address, ..)| *address);
+        let pack = |same: &[(IpAddr, u32, Box<[u8]>)]| {
+            let names = same.iter().take(MAX_NAMES).map(|(.., name)| &**name);
+            let ttl = same.iter().map(|(_, ttl, _)| *ttl).min()?;
+            Some((same.first()?.0, RRset::pack(kind::PTR, ttl, names)))
         };
-        Pointers(found.into_iter().map(set).collect())
+        Pointers(found.chunk_by(|a, b| a.0 == b.0).filter_map(pack).collect())
     }
 }
 
@@ -149,9 +144,9 @@ impl Ranges {
         Ranges(owners.into_iter().flat_map(of_owner).collect())
     }
 
-    /// The prefixes of the organization whose zone is `apex`.
-    pub(crate) fn of(&self, apex: &Name) -> Vec<Prefix> {
-        self.0.iter().filter(|(_, owner)| owner == apex).map(|(prefix, _)| *prefix).collect()
+    /// True if the organization whose zone is `apex` has any.
+    pub(crate) fn has(&self, apex: &Name) -> bool {
+        self.0.iter().any(|(_, owner)| owner == apex)
     }
 
     /// Whose zone holds `name`, and the name's labels below that reverse zone's apex. A consortium has
@@ -172,7 +167,6 @@ pub(crate) struct ReversePlace<'z> {
     /// The question's labels below the reverse zone's apex.
     pub(crate) below: usize,
     pub(crate) name: ReverseName,
-    pub(crate) derived: &'z Pointers,
 }
 
 impl<'z> ReversePlace<'z> {
@@ -180,12 +174,12 @@ impl<'z> ReversePlace<'z> {
     pub(crate) fn pointers(&self) -> Option<&'z RRset> {
         let whole = if self.name.address.is_ipv4() { 4 } else { 32 };
         let exact = self.name.extra == 0 && self.name.known == whole;
-        self.derived.0.get(&self.name.address).filter(|_| exact)
+        self.zone.pointers().0.get(&self.name.address).filter(|_| exact)
     }
 
     /// True if there is a pointer at or below this name.
     pub(crate) fn exists(&self) -> bool {
         let Some(range) = self.name.range().filter(|_| self.name.extra == 0) else { return false };
-        self.derived.0.range(range.address()..=range.last()).next().is_some()
+        self.zone.pointers().0.range(range.address()..=range.last()).next().is_some()
     }
 }

@@ -4,10 +4,12 @@
 //! question gets from it is decided in [`answer`](mod@crate::answer).
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use crate::denial::Denial;
 use crate::name::{Labels, Name};
 use crate::rdata::kind;
+use crate::reverse::Pointers;
 use crate::rrset::RRset;
 use crate::tree::{Found, Node, Tree};
 
@@ -18,6 +20,8 @@ pub struct Zone {
     tree: Tree,
     records: usize,
     denial: Denial,
+    /// Derived when they are first needed.
+    pointers: OnceLock<Arc<Pointers>>,
 }
 
 /// Offset of the serial from the end of SOA data: five 32-bit numbers, the serial first.
@@ -27,7 +31,8 @@ const MINIMUM_FROM_END: usize = 4;
 
 impl Zone {
     pub(crate) fn of(apex: Name, tree: Tree, records: usize) -> Zone {
-        let mut zone = Zone { apex, tree, records, denial: Denial::default() };
+        let (denial, pointers) = (Denial::default(), OnceLock::new());
+        let mut zone = Zone { apex, tree, records, denial, pointers };
         zone.denial = Denial::new(&zone.apex, zone.soa(), zone.negative_ttl());
         zone
     }
@@ -55,7 +60,23 @@ impl Zone {
         data[at..at + 4].copy_from_slice(&serial.to_be_bytes());
         let soa = RRset::pack(kind::SOA, soa.ttl(), [&data[..]]);
         self.tree.replace_apex_set(soa);
-        Zone::of(self.apex, self.tree, self.records)
+        Zone { pointers: self.pointers, ..Zone::of(self.apex, self.tree, self.records) }
+    }
+
+    /// Derives the names of its addresses, if that was not done yet. A large zone's take some 100 ms: who
+    /// publishes a zone where nothing may wait, calls this before, elsewhere.
+    pub fn derive_pointers(&self) {
+        self.pointers();
+    }
+
+    /// True if [`Zone::derive_pointers`] has nothing to do.
+    pub fn has_pointers(&self) -> bool {
+        self.pointers.get().is_some()
+    }
+
+    /// What it says of its addresses.
+    pub(crate) fn pointers(&self) -> &Pointers {
+        self.pointers.get_or_init(|| Arc::new(Pointers::of(self)))
     }
 
     /// Every RRset: in canonical order of the names, by type within a name. Owners are complete.

@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ringway_config::Prefix;
-
 use super::{Origin, PublishError, ZoneStatus};
 use crate::name::{Labels, Name};
 use crate::reach::Reach;
-use crate::reverse::{Pointers, Ranges, ReverseName, ReversePlace};
+use crate::reverse::{Ranges, ReverseName, ReversePlace};
 use crate::zone::Zone;
 
 /// The zones of one moment, and what else answers depend on.
@@ -35,7 +33,6 @@ struct Entry {
 struct Content {
     zone: Arc<Zone>,
     received: SystemTime,
-    pointers: Arc<Pointers>,
 }
 
 /// Who holds a name.
@@ -79,9 +76,7 @@ impl ZoneSet {
         let Some(entry) = self.entries.get(owner.as_wire()) else { return Held::Nobody };
         entry.held().map_or_else(
             |held| held,
-            |Content { zone, pointers: derived, .. }| {
-                Held::Reverse(ReversePlace { zone, below, name, derived })
-            },
+            |Content { zone, .. }| Held::Reverse(ReversePlace { zone, below, name }),
         )
     }
 
@@ -102,16 +97,8 @@ impl ZoneSet {
     }
 
     pub(super) fn with_ranges(&self, ranges: Arc<Ranges>) -> ZoneSet {
-        let mut set = ZoneSet { ranges, ..self.clone() };
-        for entry in set.entries.values_mut() {
-            let prefixes = set.ranges.of(&entry.apex);
-            // Most often they stay, and those of a large zone take their time.
-            if let Some(content) = &mut entry.content
-                && prefixes != self.ranges.of(&entry.apex)
-            {
-                content.pointers = pointers(&content.zone, &prefixes);
-            }
-        }
+        let set = ZoneSet { ranges, ..self.clone() };
+        set.entries.values().flat_map(|entry| &entry.content).for_each(|content| set.derive(&content.zone));
         set
     }
 
@@ -126,10 +113,17 @@ impl ZoneSet {
     }
 
     pub(super) fn put(&mut self, zone: Arc<Zone>, received: SystemTime) {
-        let pointers = pointers(&zone, &self.ranges.of(zone.apex()));
+        self.derive(&zone);
         if let Some(entry) = self.entries.get_mut(zone.apex().as_wire()) {
-            entry.content = Some(Content { zone, received, pointers });
+            entry.content = Some(Content { zone, received });
             entry.stale = false;
+        }
+    }
+
+    /// No question waits for pointers; a zone whose addresses nobody can ask for needs none.
+    fn derive(&self, zone: &Zone) {
+        if self.ranges.has(zone.apex()) {
+            zone.derive_pointers();
         }
     }
 
@@ -173,10 +167,6 @@ impl Entry {
             Some(content) => Ok(content),
         }
     }
-}
-
-fn pointers(zone: &Zone, prefixes: &[Prefix]) -> Arc<Pointers> {
-    Arc::new(Pointers::of(zone, prefixes))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use ringway_core::Membership;
 use ringway_dns::Zone;
 
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use super::{Input, Running};
 use crate::host::Families;
@@ -97,7 +98,9 @@ impl Fresh {
         }
         let Prepared { config, trust, identity, connected, rulings, accepted: before, .. } = prepared;
         let links = Links::read(&config.tun).await.map_err(|error| cannot(ground, &error))?;
-        let zone = ground.own.build(&config)?;
+        let (own, described) = (ground.own.clone(), config.clone());
+        let zone = spawn_blocking(move || own.build(&described)).await;
+        let zone = zone.map_err(|error| cannot(ground, &error))??;
         let membership = membership(&config, &rulings);
         let spec = policy(&config, &membership, ground.guard);
         let accepted = accepted::after(&config, &rulings, &before);

@@ -34,7 +34,9 @@ impl Check {
         let Check { conn, parcel, zones } = self;
         let (apex, offer, was_delta) = (parcel.apex().clone(), *parcel.offer(), parcel.is_delta());
         let held = zones.zone(&apex);
-        Checked { conn, apex, offer, was_delta, result: parcel.check(held.as_deref()) }
+        // Here and not when it is published, which the loop does.
+        let result = parcel.check(held.as_deref()).inspect(Zone::derive_pointers);
+        Checked { conn, apex, offer, was_delta, result }
     }
 }
 

@@ -283,6 +283,7 @@ async fn one_zone_of_an_organization_is_checked_at_a_time_and_a_result_of_an_end
     let Some(Reply::Check(first)) = checks.pop() else { panic!("the first is checked") };
     assert!(checks.is_empty(), "the others wait, the last of them");
     let checked = first.run();
+    assert!(checked.result.as_ref().unwrap().has_pointers(), "made here, for the loop to publish at once");
     stand.replicator.forget(ConnId(0));
     let Some(Reply::Check(last)) = stand.replicator.handle_checked(checked, stand.now) else {
         panic!("the last is next")
