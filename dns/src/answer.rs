@@ -27,7 +27,7 @@ use std::net::IpAddr;
 
 use opt::Opt;
 pub(crate) use others::{Ask, Found, Owned, answer_others, ask_of};
-use query::{Query, Unfit};
+use query::Query;
 pub(crate) use query::{qtype_of, question_of};
 use reply::Reply;
 pub(crate) use reply::ede;
@@ -164,11 +164,7 @@ fn answer_by(
     response: &mut Vec<u8>,
 ) -> Outcome {
     response.clear();
-    let (query, fault) = match Query::parse(message) {
-        Ok(query) => (query, None),
-        Err(Unfit::Silent) => return Outcome::Silent,
-        Err(Unfit::Error { header, rcode }) => (Query::without_question(header), Some(rcode)),
-    };
+    let Some(query) = Query::parse(message) else { return Outcome::Silent };
     let (cookie, proved) = asker.cookie(&query);
     let about = asker.about(zones, cookie);
     match if proved { Verdict::Answer } else { verdict() } {
@@ -184,7 +180,7 @@ fn answer_by(
         return Outcome::Answered(rcode);
     }
     response.clear();
-    let reply = fault.map_or_else(|| reply_to(zones, &query), Reply::error);
+    let reply = reply_to(zones, &query);
     // RFC 1034, section 5.3.1: only who desires recursion gets it.
     if asker.forwards && query.header.recursion_desired && reply.elsewhere.is_some() {
         debug_assert!(response.is_empty());
@@ -203,15 +199,13 @@ impl Asker<'_> {
 
     /// The server's half of the cookie to send, and whether the one that came proves the address.
     fn cookie(&self, query: &Query<'_>) -> (Option<[u8; COOKIE]>, bool) {
-        let came = query.edns.as_ref().and_then(|edns| edns.options.cookie);
-        let (Some(came), Some(jar)) = (came, self.cookies) else { return (None, false) };
+        let (Some(came), Some(jar)) = (query.cookie(), self.cookies) else { return (None, false) };
         (Some(jar.bake(came, self.address, self.now)), jar.judge(came, self.address, self.now))
     }
 
     /// The same without the check, for a question that has passed it.
     fn baked(&self, query: &Query<'_>) -> Option<[u8; COOKIE]> {
-        let came = query.edns.as_ref().and_then(|edns| edns.options.cookie)?;
-        Some(self.cookies?.bake(came, self.address, self.now))
+        Some(self.cookies?.bake(query.cookie()?, self.address, self.now))
     }
 
     fn about<'a>(&'a self, zones: &'a ZoneSet, cookie: Option<[u8; COOKIE]>) -> About<'a> {
@@ -220,11 +214,15 @@ impl Asker<'_> {
 }
 
 fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
-    let Some(question) = &query.question else { return Reply::error(rcode::FORMERR) };
+    if let Some(rcode) = query.fault {
+        return Reply::error(rcode);
+    }
     // RFC 6891, section 6.1.3.
     if query.edns.as_ref().is_some_and(|edns| edns.version != 0) {
         return Reply::error(rcode::BADVERS);
     }
+    // RFC 7873, section 5.4: there is nothing to say but the cookie.
+    let Some(question) = &query.question else { return Reply::default() };
     match (question.class, question.kind) {
         // Zones leave over control streams only.
         (CLASS_IN | CLASS_ANY, kind::AXFR | kind::IXFR) => Reply::explained(rcode::REFUSED, ede::PROHIBITED),

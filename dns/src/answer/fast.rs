@@ -23,7 +23,8 @@ pub(super) fn answer(
     out: &mut Vec<u8>,
 ) -> Option<u16> {
     let question = query.question.as_ref()?;
-    if question.class != CLASS_IN
+    if query.fault.is_some()
+        || question.class != CLASS_IN
         || !rdata::is_data(question.kind)
         || query.edns.as_ref().is_some_and(|edns| edns.version != 0)
     {

@@ -46,7 +46,7 @@ pub(crate) struct Owned {
 
 /// What others are to be asked to answer `message`; `None`: nothing.
 pub(crate) fn ask_of(zones: &ZoneSet, message: &[u8]) -> Option<Ask> {
-    let query = Query::parse(message).ok()?;
+    let query = Query::parse(message)?;
     let question = query.question.as_ref().filter(|question| question.class == CLASS_IN)?;
     Some(Ask {
         name: reply_to(zones, &query).elsewhere?,
@@ -66,7 +66,7 @@ pub(crate) fn answer_others(
     response: &mut Vec<u8>,
 ) -> Outcome {
     response.clear();
-    let Ok(query) = Query::parse(message) else { return Outcome::Silent };
+    let Some(query) = Query::parse(message) else { return Outcome::Silent };
     let cookie = asker.baked(&query);
     // RFC 4035, section 3.2.2: an answer of others has the asker's CD bit; our own has none (section 3.1.6).
     let about = About { cd: query.header.checking_disabled, ..asker.about(zones, cookie) };

@@ -30,16 +30,18 @@ pub(super) struct Header {
     pub(super) checking_disabled: bool,
 }
 
-/// A message that can be answered.
+/// A message that is answered, or as much of it as was understood.
 #[derive(Debug)]
 pub(super) struct Query<'m> {
     pub(super) header: Header,
-    /// `None` only where an error is answered without repeating the question.
+    /// `None` where there is none that could be repeated: an error is answered, or a cookie.
     pub(super) question: Option<Question<'m>>,
     pub(super) edns: Option<Edns<'m>>,
+    /// The code that is all of its answer.
+    pub(super) fault: Option<u16>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Question<'m> {
     /// As it came, to be repeated bit by bit: clients check the case (draft-vixie-dnsext-dns0x20).
     pub(super) raw: &'m [u8],
@@ -67,28 +69,16 @@ pub(super) struct EdnsOptions<'m> {
     pub(super) cookie: Option<&'m [u8]>,
 }
 
-/// A message that is no query of ours to answer.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unfit {
-    /// Never answered.
-    Silent,
-    /// Answered by this code, without a question.
-    Error { header: Header, rcode: u16 },
-}
-
 impl<'m> Query<'m> {
-    pub(super) fn without_question(header: Header) -> Query<'m> {
-        Query { header, question: None, edns: None }
-    }
-
-    pub(super) fn parse(message: &'m [u8]) -> Result<Query<'m>, Unfit> {
+    /// `None`: it is never answered.
+    pub(super) fn parse(message: &'m [u8]) -> Option<Query<'m>> {
         let mut reader = Reader { message, at: 0 };
         let (Some(id), Some(flags), true) = (reader.u16(), reader.u16(), message.len() >= HEADER) else {
-            return Err(Unfit::Silent);
+            return None;
         };
         // A response to a response could go to and fro for ever.
         if flags & QR != 0 {
-            return Err(Unfit::Silent);
+            return None;
         }
         let header = Header {
             id,
@@ -96,11 +86,17 @@ impl<'m> Query<'m> {
             recursion_desired: flags & RD != 0,
             checking_disabled: flags & CD != 0,
         };
-        if header.opcode != OPCODE_QUERY {
-            return Err(Unfit::Error { header, rcode: rcode::NOTIMP });
-        }
-        let (question, edns) = reader.sections().ok_or(Unfit::Error { header, rcode: rcode::FORMERR })?;
-        Ok(Query { header, question: Some(question), edns })
+        let mut query = Query { header, question: None, edns: None, fault: None };
+        query.fault = match header.opcode {
+            OPCODE_QUERY => reader.sections(&mut query).is_none().then_some(rcode::FORMERR),
+            _ => Some(rcode::NOTIMP),
+        };
+        Some(query)
+    }
+
+    /// The client's cookie, and perhaps the server's.
+    pub(super) fn cookie(&self) -> Option<&'m [u8]> {
+        self.edns.as_ref()?.options.cookie
     }
 }
 
@@ -123,20 +119,19 @@ struct Reader<'m> {
 }
 
 impl<'m> Reader<'m> {
-    /// One question, nothing in the answer and authority sections, at most one OPT, and no more.
-    fn sections(&mut self) -> Option<(Question<'m>, Option<Edns<'m>>)> {
+    /// One question, nothing in the answer and authority sections, at most one OPT, and no more; or no question
+    /// but a cookie (RFC 7873, section 5.4). `None`: it is something else. What was understood is in `query`.
+    fn sections(&mut self, query: &mut Query<'m>) -> Option<()> {
         let counts = [self.u16()?, self.u16()?, self.u16()?, self.u16()?];
-        let [1, 0, 0, additional] = counts else { return None };
-        let question = self.question()?;
-        let mut edns = None;
-        for _ in 0..additional {
-            if let Some(opt) = self.additional()?
-                && edns.replace(opt).is_some()
-            {
-                return None;
-            }
+        let [questions @ 0..=1, 0, 0, additional] = counts else { return None };
+        if questions == 1 {
+            query.question = Some(self.question()?);
         }
-        (self.at == self.message.len()).then_some((question, edns))
+        for _ in 0..additional {
+            self.additional(&mut query.edns)?;
+        }
+        let asks = query.question.is_some() || query.cookie().is_some();
+        (self.at == self.message.len() && asks).then_some(())
     }
 
     fn question(&mut self) -> Option<Question<'m>> {
@@ -147,22 +142,27 @@ impl<'m> Reader<'m> {
         Some(Question { raw: &self.message[start..self.at], name, kind, class })
     }
 
-    /// One record of the additional section: outer `None` if it is malformed, inner if it is no OPT.
-    fn additional(&mut self) -> Option<Option<Edns<'m>>> {
+    /// One record of the additional section, into `edns` if it is the OPT; `None` if it is malformed, or a second
+    /// OPT. An OPT with options that make no sense is known all the same: the answer must have one, too
+    /// (RFC 6891, section 7).
+    fn additional(&mut self, edns: &mut Option<Edns<'m>>) -> Option<()> {
         let root = self.message.get(self.at) == Some(&0);
         self.skip_name()?;
         let (kind, class, high, low) = (self.u16()?, self.u16()?, self.u16()?, self.u16()?);
         let len = self.u16()?;
         let data = self.take(len.into())?;
         if kind != kind::OPT {
-            return Some(None);
+            return Some(());
         }
-        if !root {
+        if !root || edns.is_some() {
             return None;
         }
-        let options = EdnsOptions::parse(data)?;
+        let options = EdnsOptions::parse(data);
         let [_extended_rcode, version] = high.to_be_bytes();
-        Some(Some(Edns { size: class, version, dnssec_ok: low & DNSSEC_OK != 0, options }))
+        let dnssec_ok = low & DNSSEC_OK != 0;
+        *edns = Some(Edns { size: class, version, dnssec_ok, options: options.unwrap_or_default() });
+        // What options another version has, we don't know (section 6.1.3).
+        (options.is_some() || version != 0).then_some(())
     }
 
     fn skip_name(&mut self) -> Option<()> {
@@ -213,12 +213,14 @@ mod tests {
     use super::*;
 
     const PLAIN: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01A\x00\x00\x01\x00\x01";
+    const HALF_AN_OPTION: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x03\x00\x0a\x00";
     const OPT: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
 
-    fn with(change: impl Fn(&mut Vec<u8>)) -> Result<(), Unfit> {
+    /// The code by which the message is refused, changed so; `None`: it is never answered.
+    fn refusal(change: impl Fn(&mut Vec<u8>)) -> Option<u16> {
         let mut message = PLAIN.to_vec();
         change(&mut message);
-        Query::parse(&message).map(drop)
+        Query::parse(&message).map(|query| query.fault.expect("it is refused"))
     }
 
     fn with_additional(records: &[&[u8]]) -> Vec<u8> {
@@ -230,6 +232,7 @@ mod tests {
     #[test]
     fn a_question_is_read_and_its_bytes_kept() {
         let query = Query::parse(PLAIN).unwrap();
+        assert_eq!(query.fault, None);
         let question = query.question.unwrap();
         assert_eq!(question.raw, &PLAIN[12..]);
         assert_eq!((question.name, question.kind, question.class), (Name::from_text("a").unwrap(), 1, 1));
@@ -240,18 +243,14 @@ mod tests {
 
     #[test]
     fn responses_and_fragments_of_a_header_are_never_answered() {
-        assert_eq!(with(|m| m[2] |= 0x80), Err(Unfit::Silent));
-        assert_eq!(with(|m| m.truncate(11)), Err(Unfit::Silent));
-        assert_eq!(with(|m| m.clear()), Err(Unfit::Silent));
+        assert_eq!(refusal(|m| m[2] |= 0x80), None);
+        assert_eq!(refusal(|m| m.truncate(11)), None);
+        assert_eq!(refusal(|m| m.clear()), None);
     }
 
     #[test]
     fn other_opcodes_are_not_implemented_and_broken_messages_are_format_errors() {
-        let rcode = |result| match result {
-            Err(Unfit::Error { rcode, .. }) => Some(rcode),
-            _ => None,
-        };
-        assert_eq!(rcode(with(|m| m[2] |= 5 << 3)), Some(rcode::NOTIMP));
+        assert_eq!(refusal(|m| m[2] |= 5 << 3), Some(rcode::NOTIMP));
         for change in [
             |m: &mut Vec<u8>| m[5] = 2,
             |m: &mut Vec<u8>| m[5] = 0,
@@ -262,7 +261,7 @@ mod tests {
             |m: &mut Vec<u8>| m.push(0),
             |m: &mut Vec<u8>| m.truncate(m.len() - 1),
         ] {
-            assert_eq!(rcode(with(change)), Some(rcode::FORMERR));
+            assert_eq!(refusal(change), Some(rcode::FORMERR));
         }
     }
 
@@ -289,13 +288,35 @@ mod tests {
             edns,
             Some(Edns { size: 1232, version: 0, dnssec_ok: true, options: EdnsOptions::default() })
         );
-        let half_an_option = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x03\x00\x0a\x00";
-        for bad in
-            [&[OPT, OPT][..], &[b"\x01a\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"], &[half_an_option]]
-        {
-            assert!(Query::parse(&with_additional(bad)).is_err(), "{bad:?}");
+        let named = b"\x01a\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
+        for (bad, understood) in [(&[OPT, OPT][..], true), (&[named], false), (&[HALF_AN_OPTION], true)] {
+            let message = with_additional(bad);
+            let query = Query::parse(&message).unwrap();
+            assert_eq!((query.fault, query.edns.is_some()), (Some(rcode::FORMERR), understood), "{bad:?}");
+            assert!(query.question.is_some(), "{bad:?}");
         }
         let a_pointer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00";
         assert_eq!(Query::parse(&with_additional(&[a_pointer])).unwrap().edns, None);
+    }
+
+    #[test]
+    fn the_options_of_another_version_are_not_read() {
+        let mut later = HALF_AN_OPTION.to_vec();
+        later[6] = 1;
+        let message = with_additional(&[&later]);
+        let query = Query::parse(&message).unwrap();
+        assert_eq!((query.fault, query.edns.map(|edns| edns.version)), (None, Some(1)));
+    }
+
+    #[test]
+    fn without_a_question_only_a_cookie_is_answered() {
+        let mut message = [&PLAIN[..12], OPT].concat();
+        (message[5], message[11]) = (0, 1);
+        assert_eq!(Query::parse(&message).unwrap().fault, Some(rcode::FORMERR));
+        message[22] = 12;
+        message.extend([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let query = Query::parse(&message).unwrap();
+        assert_eq!(query.fault, None);
+        assert_eq!((query.question, query.edns.unwrap().options.cookie.unwrap().len()), (None, 8));
     }
 }

@@ -105,6 +105,29 @@ fn a_cookie_is_completed_and_then_exempts_from_the_limit() {
 }
 
 #[test]
+fn a_cookie_is_to_be_had_without_a_question() {
+    let (zones, jar) = (published(), CookieJar::new().unwrap());
+    let mut message = Message::new(77, MessageType::Query, OpCode::Query);
+    let mut edns = Edns::new();
+    edns.options_mut().insert(unknown(10, &[7; 8]));
+    message.set_edns(edns);
+    let (outcome, response) = asked(&zones, &message.to_vec().unwrap(), &jar, Verdict::Answer);
+    let response = response.unwrap();
+    assert_eq!((outcome, response.queries.len()), (Outcome::Answered(0), 0));
+    assert_eq!(option(&response, 10).unwrap().len(), 24);
+}
+
+#[test]
+fn a_format_error_of_edns_is_told_by_edns() {
+    let (zones, jar) = (published(), CookieJar::new().unwrap());
+    let message = question("peer0.org1.example.", RecordType::A, &[unknown(10, &[7; 9])]);
+    let (outcome, response) = asked(&zones, &message, &jar, Verdict::Answer);
+    let response = response.unwrap();
+    assert_eq!(outcome, Outcome::Answered(1));
+    assert!(response.edns.is_some() && response.queries.len() == 1 && response.answers.is_empty());
+}
+
+#[test]
 fn whoever_is_limited_is_told_to_ask_over_tcp_in_no_more_octets_than_asked() {
     let question = question("many.org1.example.", RecordType::A, &[]);
     let jar = CookieJar::new().unwrap();
