@@ -88,10 +88,15 @@ pub fn kind_from_text(text: &str) -> Option<u16> {
         "DNAME" => Some(kind::DNAME),
         "LOC" => Some(kind::LOC),
         _ => match text.strip_prefix("TYPE") {
-            Some(number) => number.parse().ok(),
+            Some(number) => plain_number(number),
             None => RecordType::from_str(&text).ok().map(u16::from),
         },
     }
+}
+
+/// A number of decimal digits and nothing else.
+pub(crate) fn plain_number<N: FromStr>(text: &str) -> Option<N> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// True if records of `kind` may stand in a zone: no question types, no pseudo types (RFC 6895, section 3.1).
@@ -193,6 +198,7 @@ mod tests {
             (Some(kind::DNAME), Some(kind::DNAME))
         );
         assert_eq!((kind_from_text("ANY"), kind_from_text("NONSENSE")), (Some(kind::ANY), None));
+        assert_eq!((kind_from_text("TYPE+39"), kind_from_text("TYPE")), (None, None));
     }
 
     #[test]

@@ -15,13 +15,14 @@ use std::sync::Arc;
 
 use hickory_proto::serialize::txt::parse_ttl;
 pub(crate) use include::Files;
+use include::Unread;
 use lexer::{Entry, Token};
 use ringway_config::{self as config, Fault};
 
 use crate::draft::{Draft, ZoneError};
 use crate::name::{Name, wire_from_text};
 use crate::own::soa;
-use crate::rdata::kind;
+use crate::rdata::{kind, plain_number};
 use crate::replica::check_counts;
 use crate::source::{Record, Sources, merge};
 use crate::zone::Zone;
@@ -131,7 +132,10 @@ pub(crate) fn read_file(
             reader.read_text(&text);
             (reader.records, reader.faults)
         }
-        Err(message) => (Vec::new(), vec![Fault { place: config::Place::whole(path), message }]),
+        Err(Unread { at: Some(at), message }) => (Vec::new(), vec![at.fault_in(&file, message)]),
+        Err(Unread { at: None, message }) => {
+            (Vec::new(), vec![Fault { place: config::Place::whole(path), message }])
+        }
     }
 }
 
@@ -272,8 +276,11 @@ impl<'f> Reader<'f> {
             tokens = rest;
             match parse_ttl(token.text) {
                 Ok(seconds) if ttl.is_none() => ttl = Some(seconds),
-                _ if token.text.eq_ignore_ascii_case("IN") => (),
-                _ => break data::kind(token)?,
+                _ => match is_class_in(token.text) {
+                    Some(true) => (),
+                    Some(false) => return Err(token.at.fault("only records of class IN are served")),
+                    None => break data::kind(token)?,
+                },
             }
         };
         scope.last_ttl = ttl.or(scope.last_ttl);
@@ -282,6 +289,15 @@ impl<'f> Reader<'f> {
         let data = data::parse(at, kind, tokens, scope.origin.as_deref())?;
         self.records.push(Record { owner, kind, ttl, data, place: at.in_file(&self.file) });
         Ok(())
+    }
+}
+
+/// True if `text` is the class IN, false if it is another (RFC 1035, section 3.2.4; RFC 3597, section 5).
+fn is_class_in(text: &str) -> Option<bool> {
+    match &*text.to_ascii_uppercase() {
+        "IN" => Some(true),
+        "CS" | "CH" | "HS" => Some(false),
+        class => plain_number::<u16>(class.strip_prefix("CLASS")?).map(|class| class == 1),
     }
 }
 
@@ -320,7 +336,9 @@ mod tests {
              d TYPE1 \\# 4 0a000002\n\
              e SRV 0 0 7051 a\n\
              f CAA 0 issue \"ca.example\"\n\
-             *.g NAPTR 1 2 \"u\" \"s\" \"\" .\n",
+             *.g NAPTR 1 2 \"u\" \"s\" \"\" .\n\
+             h 5 CLASS1 HTTPS 1 a port=53\n\
+             i SVCB 0 @\n",
             Some(&origin()),
         )
         .unwrap();
@@ -344,6 +362,8 @@ mod tests {
                 r"e.sub.org1.example 3600 33 \x00\x00\x00\x00\x1b\x8b\x01a\x03sub\x04org1\x07example\x00",
                 r"f.sub.org1.example 3600 257 \x00\x05issueca.example",
                 r"*.g.sub.org1.example 3600 35 \x00\x01\x00\x02\x01u\x01s\x00\x00",
+                r"h.sub.org1.example 5 65 \x00\x01\x01a\x03sub\x04org1\x07example\x00\x00\x03\x00\x02\x005",
+                r"i.sub.org1.example 3600 64 \x00\x00\x03sub\x04org1\x07example\x00",
             ]
         );
     }
@@ -372,6 +392,20 @@ mod tests {
                 "11:7: the quotation mark is never closed",
                 "6:1: other.example is outside the zone org1.example",
                 "9:1: f.org1.example has a CNAME and can have no other record",
+            ]
+        );
+        let text = "@ 5 SOA ns h 1 1 1 1 5\na CH A 10.0.0.1\nb CLASS3 TXT x\nc TYPE65280 \\# 1 +a\n\
+                    d MX +1 m\ne ANY x\nf DS 1 8 2 00\ng HTTPS 1 a..b\n";
+        assert_eq!(
+            faults(text),
+            [
+                "2:3: only records of class IN are served",
+                "3:3: only records of class IN are served",
+                "4:16: the length and the hexadecimal digits do not agree",
+                "5:6: this is no number up to 65535",
+                "6:1: type 255 cannot stand in a zone",
+                "7:1: data of this type is written as \\# <length> <hexadecimal digits>",
+                "8:11: a label must have 1 to 63 octets",
             ]
         );
         assert_eq!(faults("a 5 A 10.0.0.1"), ["1:1: the file has no SOA record that can be read"]);

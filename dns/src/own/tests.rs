@@ -295,6 +295,16 @@ fn a_zone_file_shows_no_file_outside_its_directory() {
 }
 
 #[test]
+fn octets_that_are_no_text_are_named_by_line_and_column() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("acme.zone");
+    fs::write(&file, b"; caf\xc3\xa9\nb\xc3\xa9 \xff A 10.0.0.1\n").unwrap();
+    let faults = Zone::from_file(&file, None).unwrap_err();
+    let expected = format!("{}:2:4: this is no UTF-8 text; save the file as such", file.display());
+    assert_eq!(faults[0].to_string(), expected);
+}
+
+#[test]
 fn the_files_of_a_zone_have_a_size_together() {
     let scratch = Scratch::new();
     let config = with_files(scratch.path(), &[("acme.zone", "$INCLUDE big\n")], vec![]);

@@ -8,9 +8,13 @@ use hickory_proto::serialize::txt::parse_ttl;
 
 use super::lexer::Token;
 use super::{Place, ZoneFileError, name};
+use crate::draft::ZoneError;
 use crate::loc;
-use crate::name::escaped;
-use crate::rdata::{self, Field, kind};
+use crate::name::{escaped, text_from_wire};
+use crate::rdata::{self, Field, kind, plain_number};
+
+/// Types of DNSSEC (RFC 4034; RFC 2535; RFC 5155; RFC 7344), which hickory-proto reads from no text.
+const DNSSEC: [u16; 10] = [kind::DS, 24, 25, 46, 47, 48, 50, 51, 59, 60];
 
 /// The type that a token names: a mnemonic, or `TYPE` and a number (RFC 3597, section 5).
 pub(super) fn kind(token: &Token<'_>) -> Result<u16, ZoneFileError> {
@@ -26,6 +30,9 @@ pub(super) fn parse(
     tokens: &[Token<'_>],
     origin: Option<&[u8]>,
 ) -> Result<Vec<u8>, ZoneFileError> {
+    if !rdata::is_data(kind) {
+        return Err(at.fault(ZoneError::Kind { kind }.to_string()));
+    }
     let data = match (tokens, rdata::fields(kind)) {
         ([mark, len, hex @ ..], _) if mark.text == "\\#" && !mark.quoted => generic(len, hex)?,
         (_, Some(fields)) if !fields.contains(&Field::Rest) => by_fields(at, fields, tokens, origin)?,
@@ -33,7 +40,7 @@ pub(super) fn parse(
             let words: Vec<_> = tokens.iter().map(|token| token.text).collect();
             loc::parse(&words).map_err(|what| at.fault(what))?.to_vec()
         }
-        _ => by_hickory(at, kind, tokens)?,
+        _ => by_hickory(at, kind, tokens, origin)?,
     };
     match rdata::check(kind, &data) {
         Ok(()) => Ok(data),
@@ -44,9 +51,11 @@ pub(super) fn parse(
 /// `\# <length> <hex>...`: RFC 3597, section 5.
 fn generic(len: &Token<'_>, hex: &[Token<'_>]) -> Result<Vec<u8>, ZoneFileError> {
     let digits: String = hex.iter().map(|token| token.text).collect();
-    let pair = |i: usize| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok();
+    // `from_str_radix` would take a sign.
+    let is_hex = |pair: &&str| pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let pair = |i: usize| u8::from_str_radix(digits.get(i..i + 2).filter(is_hex)?, 16).ok();
     let data: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(pair).collect();
-    data.filter(|data| len.text.parse() == Ok(data.len()))
+    data.filter(|data| plain_number(len.text) == Some(data.len()))
         .ok_or_else(|| len.at.fault("the length and the hexadecimal digits do not agree"))
 }
 
@@ -83,7 +92,8 @@ fn put_field(
     match field {
         Field::Name | Field::PlainName => data.extend(name(token, origin)?),
         Field::U16 => {
-            data.extend(token.text.parse::<u16>().map_err(|_| fault("number up to 65535"))?.to_be_bytes());
+            let number: u16 = plain_number(token.text).ok_or_else(|| fault("number up to 65535"))?;
+            data.extend(number.to_be_bytes());
         }
         // The 32-bit numbers of known types are times and serials; plain seconds read the same.
         Field::U32 => data.extend(parse_ttl(token.text).map_err(|_| fault("number or time"))?.to_be_bytes()),
@@ -116,17 +126,27 @@ fn unescape(token: &Token<'_>) -> Result<Vec<u8>, ZoneFileError> {
     Ok(text)
 }
 
-fn by_hickory(at: Place, kind: u16, tokens: &[Token<'_>]) -> Result<Vec<u8>, ZoneFileError> {
+fn by_hickory(
+    at: Place,
+    kind: u16,
+    tokens: &[Token<'_>],
+    origin: Option<&[u8]>,
+) -> Result<Vec<u8>, ZoneFileError> {
     let record_type = RecordType::from(kind);
-    if matches!(record_type, RecordType::Unknown(_)) || kind == kind::OPT {
+    if matches!(record_type, RecordType::Unknown(_)) || DNSSEC.contains(&kind) {
         return Err(at.fault("data of this type is written as \\# <length> <hexadecimal digits>"));
     }
-    let quote = |token: &Token<'_>| match token.quoted {
-        true => format!("\"{}\"", token.text),
-        false => token.text.to_owned(),
-    };
-    let text: Vec<_> = tokens.iter().map(quote).collect();
-    RData::try_from_str(record_type, &text.join(" "))
+    let mut words = Vec::new();
+    let mut fields = rdata::fields(kind).unwrap_or(&[]).iter();
+    for token in tokens {
+        words.push(match (fields.next(), token.quoted) {
+            // It is told no origin.
+            (Some(Field::Name | Field::PlainName), _) => text_from_wire(&name(token, origin)?),
+            (_, true) => format!("\"{}\"", token.text),
+            (_, false) => token.text.to_owned(),
+        });
+    }
+    RData::try_from_str(record_type, &words.join(" "))
         .map_err(|error| at.fault(error.to_string()))?
         .to_bytes()
         .map_err(|error| at.fault(error.to_string()))

@@ -4,10 +4,12 @@
 //! absolute path nor a symbolic link leads out of it. So a zone file that somebody else wrote cannot
 //! show a file of this host.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use super::Place;
 use crate::replica::MAX_SIZE;
 
 /// Files inside files inside files; also what ends a file that includes itself.
@@ -24,27 +26,52 @@ pub(crate) struct Files {
     depth: usize,
 }
 
+/// What is wrong with a file and what to do, and where: nowhere, if it cannot even be read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub(super) at: Option<Place>,
+    pub(super) message: String,
+}
+
+impl From<String> for Unread {
+    fn from(message: String) -> Unread {
+        Unread { at: None, message }
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(Place { line, column }) => write!(f, "{line}:{column}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
 impl Files {
-    /// The text of a file, or what is wrong with it and what to do.
-    pub(super) fn read(&mut self, path: &Path) -> Result<String, String> {
+    /// The text of a file.
+    pub(super) fn read(&mut self, path: &Path) -> Result<String, Unread> {
         self.count += 1;
         if self.count > MAX_FILES {
-            return Err(format!("a zone may have at most {MAX_FILES} files"));
+            return Err(format!("a zone may have at most {MAX_FILES} files").into());
         }
         // A pipe or a device could be read for ever.
         let is_file = fs::metadata(path).map_err(|error| unreadable(&error))?.is_file();
         if !is_file {
-            return Err("this is no file; name a regular one".into());
+            return Err("this is no file; name a regular one".to_owned().into());
         }
         let left = MAX_SIZE as u64 - self.octets;
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(|error| unreadable(&error))?;
         file.take(left + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
         if bytes.len() as u64 > left {
-            return Err(format!("the files of a zone may have at most {MAX_SIZE} octets together"));
+            return Err(format!("the files of a zone may have at most {MAX_SIZE} octets together").into());
         }
         self.octets += bytes.len() as u64;
-        String::from_utf8(bytes).map_err(|_| "the file is no UTF-8 text; save it as such".into())
+        String::from_utf8(bytes).map_err(|error| {
+            let message = "this is no UTF-8 text; save the file as such".into();
+            Unread { at: Some(end_of(&error.as_bytes()[..error.utf8_error().valid_up_to()])), message }
+        })
     }
 
     /// Opens the file that `from` includes as `name`: its path, and its text. [`Files::close`] follows.
@@ -75,6 +102,15 @@ impl Files {
     pub(super) fn close(&mut self) {
         self.depth -= 1;
     }
+}
+
+/// Behind the last character of `text`, which is UTF-8.
+fn end_of(text: &[u8]) -> Place {
+    let last = text.rsplit(|octet| *octet == b'\n').next().unwrap_or(text);
+    // What continues a character is no character.
+    let characters = last.iter().filter(|octet| **octet & 0xc0 != 0x80).count();
+    let lines = text.iter().filter(|octet| **octet == b'\n').count();
+    Place { line: lines as u32 + 1, column: characters as u32 + 1 }
 }
 
 fn unreadable(error: &io::Error) -> String {
