@@ -154,7 +154,7 @@ impl Tunnel {
                 live.renew_at = now + RENEWAL_PAUSE;
                 self.renew(context, now);
             }
-            Stage::Up(live) if live.liveness.is_due(now) => {
+            Stage::Up(live) if live.liveness.is_due(&context.settings, now) => {
                 let probe = context.next_probe();
                 live.liveness.probe(probe, &context.settings, now);
                 context.act(Action::Probe { session: session.index, conn, probe, size: None });
