@@ -1,4 +1,5 @@
-//! A WAN that repeats, reorders and damages packets: nothing is delivered twice, and nothing damaged.
+//! A WAN that repeats, reorders and damages packets: nothing is delivered twice, and nothing damaged. One that loses
+//! many is no black hole.
 //!
 //! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), with the link emulator between gw.org0
 //! and the WAN.
@@ -6,7 +7,7 @@
 use std::net::SocketAddr;
 
 use ringway_tests::scene::{append, eventually};
-use ringway_tests::{Emulator, Scene, Sequence, sequence};
+use ringway_tests::{Emulator, Flow, Scene, Sequence, sequence};
 use serde_json::Value;
 
 const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
@@ -41,6 +42,31 @@ fn what_the_way_repeats_or_damages_is_delivered_once_or_never() {
         assert!(count("duplicated") > 400 && count("reordered") > 200 && count("corrupted") > 50, "{counts}");
         assert_eq!(count("overflow"), 0, "{counts}");
     }
+    drop(emulator);
+    scene.close();
+}
+
+#[test]
+fn fifteen_percent_loss_ends_no_session_and_shrinks_no_path() {
+    let scene = Scene::new("lossy", RINGWAY);
+    let mut emulator = Emulator::before(&scene, "org0", EMULATOR, 17);
+    let path = || {
+        let tunnel = scene.tunnel("gw.org1", "gw.org0").expect("a tunnel");
+        (tunnel["path_mtu"].clone(), tunnel["since"].clone())
+    };
+    eventually("the whole path", 10, || path().0 == 1500);
+    let before = path();
+    emulator.tell(&["both loss 15%"]);
+    let flow = Flow::start(&scene, "peer0.org1", "orderer0.org0");
+    let mut seen = vec![before.clone()];
+    eventually("two hundred replies", 40, || {
+        seen.push(path());
+        flow.replies() > 200
+    });
+    seen.dedup();
+    assert_eq!(seen, [before]);
+    let tally = flow.stop();
+    assert!(tally.lost > 20, "the way loses: {tally:?}");
     drop(emulator);
     scene.close();
 }
