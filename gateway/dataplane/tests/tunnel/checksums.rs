@@ -17,7 +17,7 @@ use crate::pair::{Gateway, Wan, pair};
 use crate::transfer;
 
 /// A host behind gateway `number`. What it sends has partial checksums and is joined, if `offloads`.
-fn host(gateway: &Gateway, number: u8, offloads: bool) -> Netns {
+pub(crate) fn host(gateway: &Gateway, number: u8, offloads: bool) -> Netns {
     let host = Netns::new();
     ip(&format!("link add lan netns {} type veth peer name lan netns {}", gateway.netns.name(), host.name()));
     for (netns, last, offloads) in [(&gateway.netns, 1, false), (&host, 2, offloads)] {

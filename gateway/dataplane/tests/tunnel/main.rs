@@ -9,6 +9,7 @@ mod lanes;
 mod netns;
 mod order;
 mod pair;
+mod segments;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
