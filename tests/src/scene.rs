@@ -56,6 +56,24 @@ impl Scene {
         program::output(command.args(arguments)).unwrap_or_else(|error| panic!("at {node}: {error:#}"))
     }
 
+    /// What iperf3 at `node` reports, told `arguments` and to report in JSON. Its server closes its port between two
+    /// clients, and is asked again then.
+    pub fn iperf3(&self, node: &str, arguments: &[&str]) -> Value {
+        let mut command = self.lab.command(node, "iperf3").expect("a node of the laboratory");
+        command.args(arguments).arg("-J");
+        eventually_ok("iperf3's server", 10, || {
+            let output = command.output()?;
+            let report: Value = serde_json::from_slice(&output.stdout)?;
+            match report["error"].as_str() {
+                Some(error) if error.contains("reset by peer") || error.contains("refused") => {
+                    bail!("{error}")
+                }
+                Some(error) => panic!("iperf3 {arguments:?} at {node}: {error}"),
+                None => Ok(report),
+            }
+        })
+    }
+
     /// The program under test at `gateway`, with `-c` and its configuration at the end.
     pub fn ringway(&self, gateway: &str, arguments: &[&str]) -> Command {
         let mut command = self.ringway_alone(gateway, arguments);
