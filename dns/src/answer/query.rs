@@ -87,8 +87,11 @@ impl<'m> Query<'m> {
             checking_disabled: flags & CD != 0,
         };
         let mut query = Query { header, question: None, edns: None, fault: None };
-        query.fault = match header.opcode {
-            OPCODE_QUERY => reader.sections(&mut query).is_none().then_some(rcode::FORMERR),
+        // Other opcodes have sections of their own; what they have in common goes back with the refusal.
+        let sound = reader.sections(&mut query).is_some();
+        query.fault = match (header.opcode, sound) {
+            (OPCODE_QUERY, true) => None,
+            (OPCODE_QUERY, false) => Some(rcode::FORMERR),
             _ => Some(rcode::NOTIMP),
         };
         Some(query)
@@ -251,6 +254,14 @@ mod tests {
     #[test]
     fn other_opcodes_are_not_implemented_and_broken_messages_are_format_errors() {
         assert_eq!(refusal(|m| m[2] |= 5 << 3), Some(rcode::NOTIMP));
+        let mut notify = with_additional(&[OPT]);
+        notify[2] |= 4 << 3;
+        let query = Query::parse(&notify).unwrap();
+        assert_eq!(
+            (query.fault, query.edns.is_some()),
+            (Some(rcode::NOTIMP), true),
+            "RFC 6891, section 6.1.1"
+        );
         for change in [
             |m: &mut Vec<u8>| m[5] = 2,
             |m: &mut Vec<u8>| m[5] = 0,
