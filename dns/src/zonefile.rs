@@ -283,10 +283,13 @@ impl<'f> Reader<'f> {
                 },
             }
         };
-        scope.last_ttl = ttl.or(scope.last_ttl);
+        let data = data::parse(at, kind, tokens, scope.origin.as_deref())?;
+        // RFC 1035, section 3.3.13: before there was $TTL, the SOA's last number was what it says now.
+        let minimum =
+            data.last_chunk().filter(|_| kind == kind::SOA).map(|number| u32::from_be_bytes(*number));
+        scope.last_ttl = ttl.or(scope.last_ttl).or(minimum);
         let ttl = ttl.or(scope.default_ttl).or(scope.last_ttl);
         let ttl = ttl.ok_or_else(|| at.fault("no TTL is given, neither here nor before; write $TTL 5"))?;
-        let data = data::parse(at, kind, tokens, scope.origin.as_deref())?;
         self.records.push(Record { owner, kind, ttl, data, place: at.in_file(&self.file) });
         Ok(())
     }
@@ -366,6 +369,14 @@ mod tests {
                 r"i.sub.org1.example 3600 64 \x00\x00\x03sub\x04org1\x07example\x00",
             ]
         );
+    }
+
+    #[test]
+    fn a_zone_without_ttls_has_the_one_that_its_soa_says() {
+        let zone = Zone::from_text("@ SOA ns h 1 2 3 4 77\na A 10.0.0.1\n", Some(&origin())).unwrap();
+        zone.rrsets(|owner, set| assert_eq!(set.ttl(), 77, "{owner}"));
+        let faults = faults("a A 10.0.0.1\n@ SOA ns h 1 2 3 4 77\n");
+        assert_eq!(faults, ["1:1: no TTL is given, neither here nor before; write $TTL 5"]);
     }
 
     #[test]
