@@ -26,7 +26,7 @@ use ringway_config::{GatewayId, ZoneName};
 use ringway_core::{ConnId, Message};
 use ringway_dns::delta::Version;
 use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, TransferError, Verdict};
-use ringway_dns::{Hold, Moment, ReplicaStore, Zone, Zones};
+use ringway_dns::{Hold, Moment, Origin, ReplicaStore, Zone, Zones};
 
 use crate::names::Names;
 use crate::tunnel::link::Load;
@@ -81,6 +81,7 @@ impl Replicator {
         let own = Own::new(apex.clone(), names.zones.zone(apex)?);
         let keeping = Keeping::new(heard, hold);
         let mut replicator = Replicator::of(names.zones.clone(), names.copies.clone(), domain, own, keeping);
+        replicator.know_versions();
         replicator.look(Moment::now());
         Some(replicator)
     }
@@ -264,6 +265,15 @@ impl Replicator {
         let version = known.copied().unwrap_or_else(|| (zone.serial(), zone.digest()));
         self.versions.insert(apex.clone(), version);
         Some(version)
+    }
+
+    /// Makes the digests of the copies served, before anything waits for that.
+    fn know_versions(&mut self) {
+        for zone in self.zones.list() {
+            if let (Origin::Replica, Ok(apex)) = (zone.origin, zone.apex.to_string().parse()) {
+                self.held(&apex);
+            }
+        }
     }
 
     /// Remembers a refusal and logs it, but no more than one a minute and peer: a peer can cause any number.

@@ -294,6 +294,16 @@ async fn one_zone_of_an_organization_is_checked_at_a_time_and_a_result_of_an_end
 }
 
 #[test]
+fn the_versions_of_restored_copies_are_known_before_anybody_offers_another() {
+    let mut stand = Stand::new("versions");
+    let copy = zone("org1.example.test", 3);
+    let version = (3, copy.digest());
+    stand.replicator.zones.publish_replica(copy, SystemTime::now()).unwrap();
+    stand.replicator.know_versions();
+    assert_eq!(stand.replicator.versions, BTreeMap::from([(name("org1.example.test"), version)]));
+}
+
+#[test]
 fn only_the_serial_on_offer_is_handed_out() {
     let mut stand = Stand::new("out");
     let mut fetch = |apex: &str, serial| {
