@@ -22,6 +22,9 @@ const ILL_OWNER: &str = env!("CARGO_BIN_EXE_ringway-ill-owner");
 const APEX: &str = "org1.consortium.example";
 const OTHERS: &str = "org2.consortium.example";
 
+/// Seconds; a machine that is busy may lose a session, and a drip then begins anew.
+const PATIENCE: u64 = 60;
+
 /// What it does, and what the status says of it.
 const ILLS: [(&str, &str); 7] = [
     ("another", "it offers org2.consortium.example, which is not its own"),
@@ -41,19 +44,21 @@ fn whatever_an_owner_that_means_ill_gives_changes_nothing_and_the_status_says_so
     scene.kill("gw.org1").expect("it runs");
     for (what, said) in ILLS {
         let owner = start(&scene, what);
-        eventually(&format!("{said:?} in the status"), 20, || {
+        eventually(&format!("{said:?} in the status"), PATIENCE, || {
             zone(&scene, APEX)["refused"].as_str().is_some_and(|text| text.contains(said))
         });
         assert_eq!([APEX, OTHERS].map(|apex| zone(&scene, apex)["serial"].clone()), before, "{what}");
         assert_eq!(ask(&scene, "peer0"), "10.10.1.11", "{what}");
-        assert!(scene.is_up("gw.org0", "gw.org1"), "{what}: not for its zone does a session end");
+        eventually("its session, which does not end for that", PATIENCE, || {
+            scene.is_up("gw.org0", "gw.org1")
+        });
         owner.stop(Signal::SIGKILL);
     }
     others_are_not_disturbed(&scene);
 
     // It is heard: what is not ill is taken from it.
     let _owner = start(&scene, "good");
-    eventually("the owner's new host", 20, || ask(&scene, "proof") == PROOF);
+    eventually("the owner's new host", PATIENCE, || ask(&scene, "proof") == PROOF);
     assert_eq!(zone(&scene, APEX)["refused"], Value::Null);
     scene.close();
 }
