@@ -79,7 +79,7 @@ impl Shape {
     }
 }
 
-/// The one's complement sum of RFC 1071.
+/// The one's complement sum of RFC 1071, modulo 0xffff.
 pub(crate) fn sum(bytes: impl IntoIterator<Item = u8>) -> u16 {
     let words =
         bytes.into_iter().enumerate().map(|(at, byte)| u32::from(byte) << if at % 2 == 0 { 8 } else { 0 });
@@ -91,7 +91,8 @@ pub(crate) fn complete(packet: &mut [u8]) {
     let (start, field) = fields(packet);
     if start == 20 {
         packet[10..12].fill(0);
-        let checksum = !sum(packet[..20].iter().copied());
+        // What is not all zero has no sum of zero but of all ones (RFC 1624, section 3).
+        let checksum = Some(!sum(packet[..20].iter().copied())).filter(|sum| *sum != 0xffff).unwrap_or(0);
         packet[10..12].copy_from_slice(&checksum.to_be_bytes());
     }
     packet[field..field + 2].fill(0);

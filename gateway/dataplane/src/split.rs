@@ -124,6 +124,8 @@ impl<'a> Split<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -197,5 +199,31 @@ mod tests {
                 let _ = split(&mut packet.clone(), &Cut { pieces, header_len, size }, 1000);
             }
         }
+    }
+
+    #[test]
+    fn whatever_the_identification_the_header_is_the_one_that_a_host_would_send() {
+        let udp = Shape {
+            v6: false,
+            tcp: false,
+            options: Vec::new(),
+            flags: 0,
+            sequence: 0,
+            id: 0,
+            dont_fragment: true,
+            traffic_class: 0,
+            port: 7050,
+        };
+        let checksums: BTreeSet<[u8; 2]> = (0..=u16::MAX)
+            .map(|id| {
+                let alone = Shape { id, ..udp.clone() }.packet(&[7; 9]);
+                let cut = Cut { pieces: Pieces::Udp, header_len: 28, size: 9 };
+                let pieces = split(&mut alone.clone(), &cut, 1000).unwrap();
+                assert_eq!(pieces[0][..20], alone[..20]);
+                [alone[10], alone[11]]
+            })
+            .collect();
+        // No sum but that of zeros is zero (RFC 1624, section 3).
+        assert!(checksums.contains(&[0, 0]) && !checksums.contains(&[0xff, 0xff]));
     }
 }
