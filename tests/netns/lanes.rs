@@ -67,7 +67,7 @@ fn gateways_of_different_numbers_of_lanes_use_what_they_have_in_common() {
 
 /// The index of a data packet (bytes 4 to 7 of its header) tells the lane of its receiver.
 fn carries_in_all_common_lanes(scene: &Scene) {
-    let capture = Capture::start(scene, "wan", "org1");
+    let capture = Capture::headers(scene, "wan", "org1");
     scene.output("peer0.org1", "bash", &["-c", CONNECTIONS]);
     let capture = capture.stop();
     let used = |filter: &str| !capture.matching(&format!("udp[8] = 1 and {filter}")).is_empty();
