@@ -10,7 +10,7 @@
 
 mod kernel;
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,9 +83,8 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
 
 /// Whoever can send there learns that a server is there, although nobody but members is answered.
 fn warn_of_public_dns(config: &Config) {
-    let is_inside = |address: &IpAddr| config.own_prefixes().iter().any(|own| own.prefix.contains(*address));
     let listen = config.dns.listen.iter().map(SocketAddr::ip);
-    for address in listen.filter(|address| !ringway_config::is_private(*address) && !is_inside(address)) {
+    for address in listen.filter(|address| !ringway_config::is_private(*address)) {
         tracing::warn!(%address, "DNS listens on an address that is not private ([dns] public-listen)");
     }
 }

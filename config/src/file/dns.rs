@@ -15,7 +15,7 @@ use super::gateway::{Here, read_path};
 use super::table::{Item, Key, Schema, Table};
 use super::zone::Zone;
 use crate::bogon::is_private;
-use crate::{Dns, PlacedPrefix, ZoneFile, limits};
+use crate::{Dns, ZoneFile, limits};
 
 const DNS: Schema = Schema {
     name: "[dns]",
@@ -62,12 +62,11 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
             forward: Vec::new(),
         });
     };
-    let own = here.site.as_ref().and_then(|site| consortium.site_prefixes(&site.value));
     let org = here.org.as_ref().map(|org| &org.value);
     let zone = org.zip(consortium.domain()).map(|(org, domain)| Zone::new(org, domain));
     let ttl = read_ttl(&table).unwrap_or(DEFAULT_TTL);
     let public = table.optional("public-listen").and_then(|item| item.boolean()).unwrap_or(false);
-    let listen = read_listen(&table, own, public);
+    let listen = read_listen(&table, public);
     let hold = table.optional("hold").and_then(|item| item.integer(HOLDS));
     let forward = forward::read(&table, consortium.domain(), &listen);
     Some(Dns {
@@ -94,8 +93,8 @@ fn read_query_log(table: &Table<'_>) -> Option<u32> {
     table.table("query-log", &QUERY_LOG)?.required("sample")?.integer(SAMPLES)
 }
 
-/// Addresses in the own site's prefixes, or private ones, or any with `public`, but no wildcard; port 53 unless it is given.
-fn read_listen(table: &Table<'_>, own: Option<&[PlacedPrefix]>, public: bool) -> Vec<SocketAddr> {
+/// Private addresses, or any with `public`, but no wildcard; port 53 unless it is given.
+fn read_listen(table: &Table<'_>, public: bool) -> Vec<SocketAddr> {
     let mut listen = BTreeSet::new();
     for item in table.list("listen", limits::DNS_LISTEN) {
         let Some(socket) = read_socket_address(&item) else { continue };
@@ -103,11 +102,8 @@ fn read_listen(table: &Table<'_>, own: Option<&[PlacedPrefix]>, public: bool) ->
         if address.is_unspecified() {
             // An answer must leave from the address that was asked.
             item.fault(format!("{address} is every address at once; write the addresses one by one"));
-        } else if !public && !is_private(address) && !own.is_some_and(|own| holds(own, address)) {
-            let ranges = own.filter(|own| !own.is_empty()).map_or_else(|| "the own site".into(), ranges);
-            item.fault(format!(
-                "{address} is not private; write an address in {ranges}, or public-listen = true"
-            ));
+        } else if !public && !is_private(address) {
+            item.fault(format!("{address} is not private; write one that is, or public-listen = true"));
         } else if !listen.insert(socket) {
             item.fault(format!("{socket} is listed twice; remove one of them"));
         }
@@ -128,19 +124,4 @@ fn read_zone_files(table: &Table<'_>, dir: &Path) -> Vec<ZoneFile> {
     let items = table.list("zone-files", limits::DNS_ZONE_FILES);
     let file = |item: &Item<'_>| Some(ZoneFile { path: read_path(item, dir)?, place: item.place() });
     items.iter().filter_map(file).collect()
-}
-
-fn holds(prefixes: &[PlacedPrefix], address: IpAddr) -> bool {
-    prefixes.iter().any(|own| own.prefix.contains(address))
-}
-
-/// A few of the ranges that would be right.
-pub(crate) fn ranges<'a>(prefixes: impl IntoIterator<Item = &'a PlacedPrefix>) -> String {
-    let mut prefixes = prefixes.into_iter().map(|own| own.prefix.to_string());
-    let shown: Vec<String> = prefixes.by_ref().take(4).collect();
-    let more = if prefixes.next().is_some() { ", …" } else { "" };
-    match shown.is_empty() {
-        true => "a site, once it has prefixes".to_owned(),
-        false => format!("{}{more}", shown.join(", ")),
-    }
 }

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::consortium::Consortium;
-use super::dns::ranges;
 use super::gateway::Here;
 use super::nearest::did_you_mean;
 use super::table::{Item, Key, Schema, Table};
@@ -72,6 +71,17 @@ fn read_to(item: &Item<'_>, own: Option<&[PlacedPrefix]>) -> Vec<Prefix> {
     to.sort();
     to.dedup_by(|next, kept| kept.covers(next));
     to
+}
+
+/// A few of the ranges that would be right.
+fn ranges<'a>(prefixes: impl IntoIterator<Item = &'a PlacedPrefix>) -> String {
+    let mut prefixes = prefixes.into_iter().map(|own| own.prefix.to_string());
+    let shown: Vec<String> = prefixes.by_ref().take(4).collect();
+    let more = if prefixes.next().is_some() { ", …" } else { "" };
+    match shown.is_empty() {
+        true => "a site, once it has prefixes".to_owned(),
+        false => format!("{}{more}", shown.join(", ")),
+    }
 }
 
 fn read_destination(item: &Item<'_>) -> Option<Prefix> {

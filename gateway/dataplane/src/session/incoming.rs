@@ -4,8 +4,9 @@
 //! from the peer's address, or within the off-path budget ─► phase and window ─► AEAD ─► window marked
 //!  off_path                                                  phase, replay      auth     phase advanced
 //! ```
-//! The receiving threads of all lanes may open, each packet once. The control plane makes a session, publishes it in a snapshot before
-//! its own `Hello` goes out, and adds the way to answer when the peer's `Hello` has come.
+//! The receiving threads of all lanes may open; each packet is opened once. The control plane makes a session,
+//! publishes it in a snapshot before its own `Hello` goes out, and adds the way to answer when the peer's `Hello` has
+//! come.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
