@@ -43,6 +43,7 @@ pub use input::Input;
 pub use packets::Packets;
 pub use reload::Running;
 
+use crate::host::heap::{self, Heap};
 use crate::identity::local::Age;
 use crate::keeper::{Installed, Wanted};
 use crate::plane::Plane;
@@ -100,6 +101,7 @@ struct State {
     drained: bool,
     /// When to look again after what nobody may have told.
     round: Instant,
+    heap: Heap,
     /// The age of the certificate that was last warned of.
     warned: Age,
 }
@@ -126,6 +128,7 @@ impl Drive {
             closing: Vec::new(),
             drained: false,
             round: Instant::now(),
+            heap: Heap::default(),
             warned: Age::Fresh,
         };
         let mut stopping = false;
@@ -179,6 +182,9 @@ impl State {
             self.round = now + ROUND;
             self.mend(now);
             self.replace_stranded(now);
+            if self.heap.is_due(now) {
+                tokio::task::spawn_blocking(heap::give_back);
+            }
         }
         self.warn_of_age();
         if self.drive.running.names.is_reach_due(now) {
@@ -199,9 +205,11 @@ impl State {
         match input {
             Input::Accepted(connection) => self.connected(connection, Role::Accepter, None, now),
             Input::Dialled { dial, peer, connection } => {
+                self.drive.dialler.finish(dial);
                 self.connected(connection, Role::Dialler, Some((dial, peer)), now);
             }
             Input::DialFailed { dial, error } => {
+                self.drive.dialler.finish(dial);
                 self.drive.mesh.handle_dial_failed(dial, DialError { text: error }, now);
             }
             Input::Message { conn, incoming: Incoming::Message(message) } => {
@@ -215,6 +223,7 @@ impl State {
                 self.drive.mesh.handle_disconnected(conn, error, now);
             }
             Input::ZoneChecked(checked) => {
+                self.heap.littered(now);
                 let next = self.drive.replicator.handle_checked(*checked, now);
                 next.into_iter().for_each(|reply| self.reply(reply));
             }
@@ -226,6 +235,7 @@ impl State {
                 self.mend(now);
                 self.look_around(links, now);
                 self.replace_stranded(now);
+                self.drive.mesh.handle_host_changed(now);
             }
             Input::Filtered(result) => self.end_filtering(result, now),
             // Whoever asked may have given up.
@@ -243,6 +253,7 @@ impl State {
     ) {
         let (dial, dialled) = dial.unzip();
         let remote = connection.remote_address();
+        self.heap.littered(now);
         match self.sessions.admit(&connection, role, dialled.as_ref(), &self.drive.running) {
             Ok((peer, expires)) => {
                 let (inputs, links) = (self.drive.inputs.clone(), &self.drive.running.links);

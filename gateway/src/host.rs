@@ -18,6 +18,7 @@
 
 pub mod firewall;
 pub mod forwarding;
+pub mod heap;
 pub mod links;
 mod netlink;
 pub mod routes;

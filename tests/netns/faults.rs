@@ -163,7 +163,7 @@ fn an_interface_that_comes_back_is_used_again() {
         scene.output(gateway, "ip", &["address", "replace", address, "dev", "wan0"]);
         leaves_from(&scene, &outside);
         let from = format!("peer0.{}", gateway.trim_start_matches("gw."));
-        ping::until(&scene, (&from, "10.10.0.11"), Family::V4, &Outcome::Reply, Duration::from_secs(5))
+        ping::until(&scene, (&from, "10.10.0.11"), Family::V4, &Outcome::Reply, CONTRACT)
             .unwrap_or_else(|error| panic!("{gateway}: {error:#}"));
     }
     assert!(daemons.iter().all(|daemon| daemon.is_alive()), "the daemons go on");

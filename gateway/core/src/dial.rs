@@ -130,8 +130,9 @@ impl Dialler {
         self.attempt.take_if(|attempt| attempt.deadline <= now)
     }
 
-    /// The connection stands, but its `Hello` may never come: then dial again.
+    /// The connection stands, but its `Hello` may never come: then dial again, and not before.
     pub(crate) fn connected(&mut self, settings: &Settings, now: Instant) {
+        self.next = None;
         self.schedule(now + settings.dial_timeout);
     }
 

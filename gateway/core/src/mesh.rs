@@ -153,6 +153,12 @@ impl Mesh {
         self.on_conn(conn, |tunnel, _| tunnel.stranded(conn, now));
     }
 
+    /// The host's interfaces or addresses changed: what could not be reached may be reachable now. Every peer without a
+    /// session is dialled soon, and not only after its back-off.
+    pub fn handle_host_changed(&mut self, now: Instant) {
+        self.on_all(|tunnel, context| tunnel.dial_again(context, now));
+    }
+
     /// Our own certificate changed: every tunnel that we can dial gets a new session, paced.
     pub fn handle_identity_changed(&mut self, now: Instant) {
         self.on_all(|tunnel, context| tunnel.renew_soon(context, now));

@@ -38,14 +38,14 @@ pub(crate) enum Stage {
         /// How long.
         deadline: Instant,
     },
-    /// In use, or ready for it.
-    Up(Live),
+    /// In use, or ready for it. Boxed: a map of few sessions has room for many.
+    Up(Box<Live>),
     /// Replaced: still received on.
     Draining {
         /// How long.
         until: Instant,
         /// As before.
-        live: Live,
+        live: Box<Live>,
     },
 }
 
@@ -86,7 +86,7 @@ impl Live {
 impl Session {
     /// Both `Hello`s are through.
     pub(crate) fn greeted(self, number: u64, live: Live) -> Self {
-        Self { number, stage: Stage::Up(live), ..self }
+        Self { number, stage: Stage::Up(Box::new(live)), ..self }
     }
 
     /// A better session has proved itself.

@@ -140,6 +140,7 @@ impl State {
     fn forget(&mut self, conn: ConnId) {
         self.drive.replicator.forget(conn);
         self.stale = true;
+        self.heap.littered(Instant::now());
     }
 
     pub(super) fn publish_routes(&mut self) {

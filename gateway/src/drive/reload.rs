@@ -104,6 +104,7 @@ impl State {
     /// The next of what waits.
     pub(super) fn end_change(&mut self, now: Instant) {
         self.reload.under_way = false;
+        self.heap.littered(now);
         if std::mem::take(&mut self.reload.renew) {
             self.renew(now);
         }
@@ -150,6 +151,7 @@ impl State {
 
     /// Offers it.
     pub(super) fn end_renewing_zone(&mut self, renewed: Renewed, now: Instant) {
+        self.heap.littered(now);
         if self.drive.replicator.handle_renewed(renewed) {
             let offer = self.drive.replicator.offer();
             let up: Vec<_> =

@@ -44,7 +44,6 @@ impl Dialler {
     pub fn start(&mut self, dial: DialId, peer: GatewayId, target: Target) {
         let (endpoint, tls, inputs) = (self.endpoint.clone(), self.tls.clone(), self.inputs.clone());
         let resolver = self.resolver.clone();
-        self.under_way.retain(|_, attempt| !attempt.is_finished());
         let attempt = tokio::spawn(async move {
             let refused = Arc::new(LastRefusal::default());
             let config = tls.client(peer.clone(), refused.clone());
@@ -56,6 +55,11 @@ impl Dialler {
             let _ = inputs.send(input).await;
         });
         self.under_way.insert(dial, attempt.abort_handle());
+    }
+
+    /// The result of a dial was taken: nothing is kept of it.
+    pub fn finish(&mut self, dial: DialId) {
+        self.under_way.remove(&dial);
     }
 
     /// Ends a dial without a result, if it has none yet.

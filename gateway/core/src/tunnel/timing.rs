@@ -62,6 +62,13 @@ impl Tunnel {
         self.dialler.soon(delay, now);
     }
 
+    /// The next dial need not wait for the back-off. One that is under way goes on: its packets may pass now.
+    pub(crate) fn dial_again(&mut self, context: &Context, now: Instant) {
+        if self.active.is_none() && !context.leaving {
+            self.dialler.soon(Duration::ZERO, now);
+        }
+    }
+
     pub(crate) fn stop_dialling(&mut self, context: &mut Context) {
         if let Some(attempt) = self.dialler.stop() {
             context.abandon(attempt.dial);

@@ -113,13 +113,15 @@ enum Input {
     Echo { session: u32, probe: u64 },
     Membership { without: usize },
     ClockJump,
+    HostChange,
     Identity,
     Pass { millis: u64, echoing: bool },
 }
 
 fn input() -> impl Strategy<Value = Input> {
     use Input::{
-        ClockJump, Connect, DialFailed, Echo, Gone, Identity, Malformed, Membership, Pass, Untrusted,
+        ClockJump, Connect, DialFailed, Echo, Gone, HostChange, Identity, Malformed, Membership, Pass,
+        Untrusted,
     };
     let connect = (0usize..4, any::<bool>(), proptest::option::of(0u64..9));
     prop_oneof![
@@ -132,6 +134,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (any::<u32>(), 0u64..9).prop_map(|(session, probe)| Echo { session, probe }),
         1 => (0usize..4).prop_map(|without| Membership { without }),
         1 => Just(ClockJump),
+        1 => Just(HostChange),
         1 => Just(Identity),
         4 => (0u64..4000, any::<bool>()).prop_map(|(millis, echoing)| Pass { millis, echoing }),
     ]
@@ -178,6 +181,7 @@ fn feed(bench: &mut Bench, next: &mut u64, input: Input) {
             mesh.handle_membership(membership, now);
         }
         Input::ClockJump => mesh.handle_clock_jump(now),
+        Input::HostChange => mesh.handle_host_changed(now),
         Input::Identity => mesh.handle_identity_changed(now),
         Input::Pass { millis, echoing } => {
             let echoing: Vec<_> = (1..=if echoing { *next } else { 0 }).map(ConnId).collect();

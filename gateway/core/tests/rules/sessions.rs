@@ -125,6 +125,35 @@ fn a_peer_that_moved_is_dialled_again_if_we_had_dialled_it() {
 }
 
 #[test]
+fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_dial() {
+    let pause = 60 * SECOND;
+    let mut bench = Bench::with(Settings {
+        backoff_min: pause,
+        backoff_max: pause,
+        dial_timeout: pause,
+        ..Settings::default()
+    });
+    let conn = bench.tunnel("gw.a", &[]);
+    bench.pass(SECOND, &[conn]);
+    let fail = |bench: &mut Bench| {
+        let dial = bench.last_dial("gw.z").unwrap();
+        bench.mesh.handle_dial_failed(dial, DialError { text: "network is unreachable".into() }, bench.now);
+    };
+    fail(&mut bench);
+    bench.pass(SECOND, &[conn]);
+    assert_eq!((bench.dials("gw.a"), bench.dials("gw.z")), (0, 1), "it waits");
+    for dials in 2..5 {
+        for _ in 0..10 {
+            bench.mesh.handle_host_changed(bench.now);
+            bench.pass(SECOND / 5, &[conn]);
+        }
+        assert_eq!((bench.dials("gw.a"), bench.dials("gw.z")), (0, dials), "one is under way");
+        fail(&mut bench);
+    }
+    assert_eq!(bench.status("gw.a").conn, Some(conn));
+}
+
+#[test]
 fn routes_move_only_when_the_new_session_has_carried_a_packet_and_the_claims() {
     let mut bench = Bench::new();
     let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);

@@ -30,6 +30,8 @@ pub(crate) enum Deed {
     Break(usize),
     /// A laptop lid, a paused virtual machine.
     ClockJump(usize),
+    /// An address or an interface comes or goes.
+    HostChange(usize),
     /// A new certificate.
     Renew(usize),
     /// A gateway takes over what its organization's administrator put into its members directory.
@@ -50,6 +52,7 @@ impl Deed {
             Deed::Heal => world.network.heal(),
             Deed::Break(node) => world.break_one(node),
             Deed::ClockJump(node) => _ = world.input(node, Mesh::handle_clock_jump),
+            Deed::HostChange(node) => _ = world.input(node, Mesh::handle_host_changed),
             Deed::Renew(node) => _ = world.input(node, Mesh::handle_identity_changed),
             Deed::Records(node, records) => world.hand_records(node, records),
             Deed::Start(_) => {}
@@ -80,7 +83,7 @@ pub(crate) fn plan(world: &mut World, records: &Records, span: Duration) {
 
 fn some_deed(dice: &mut Dice, count: usize) -> Deed {
     let node = dice.below(count);
-    match dice.below(10) {
+    match dice.below(11) {
         0 | 1 => Deed::Kill(node),
         2 => Deed::Stop(node),
         3 => Deed::CutOff((0..count).filter(|_| dice.chance(200)).collect()),
@@ -88,6 +91,7 @@ fn some_deed(dice: &mut Dice, count: usize) -> Deed {
         5 => Deed::Heal,
         6 | 7 => Deed::Break(node),
         8 => Deed::ClockJump(node),
+        9 => Deed::HostChange(node),
         _ => Deed::Renew(node),
     }
 }
