@@ -33,7 +33,7 @@ fn a_tun_device_that_is_taken_away_is_back_within_two_seconds() {
     let routes = settled_routes(&scene);
     for (mended, (fault, reason)) in (1..).zip(FAULTS) {
         let logged = scene.logged("gw.org1").len();
-        assert!(ip(&scene, fault), "{fault}");
+        assert!(ip(&scene, "gw.org1", fault), "{fault}");
         reaches_both_ways(&scene, fault);
         eventually_ok("the routes as before", 10, || match self::routes(&scene) {
             now if now == routes => Ok(()),
@@ -61,22 +61,23 @@ fn another_device_in_the_place_of_the_tun_device_is_told_and_outlived() {
     let daemon = scene.process("gw.org1").expect("it was started");
     // The daemon may be quicker; it pauses then.
     eventually("another device to bear the name", 10, || {
-        ip(&scene, "link set ringway0 netns AWAY") && ip(&scene, "link add ringway0 type veth")
+        ip(&scene, "gw.org1", "link set ringway0 netns AWAY")
+            && ip(&scene, "gw.org1", "link add ringway0 type veth")
     });
     eventually("the daemon to say so", 5, || {
         let log = scene.logged("gw.org1");
         log.contains("no packet moves") && log.contains("device ringway0 exists")
     });
-    assert!(ip(&scene, "link delete ringway0"), "it goes");
+    assert!(ip(&scene, "gw.org1", "link delete ringway0"), "it goes");
     reaches_both_ways(&scene, "another device");
     assert!(daemon.is_alive(), "the daemon goes on");
     scene.close();
 }
 
-/// `ip` at gw.org1; AWAY is a network namespace in which nobody misses a device. True if it succeeded.
-fn ip(scene: &Scene, arguments: &str) -> bool {
+/// `ip` at a gateway; AWAY is a network namespace in which nobody misses a device. True if it succeeded.
+fn ip(scene: &Scene, gateway: &str, arguments: &str) -> bool {
     let away = &scene.node("wan").expect("the WAN").netns;
-    let mut ip = scene.command("gw.org1", "ip").expect("a gateway");
+    let mut ip = scene.command(gateway, "ip").expect("a gateway");
     ip.args(arguments.replace("AWAY", away).split(' ')).status().is_ok_and(|status| status.success())
 }
 
@@ -141,12 +142,11 @@ fn the_wan_addresses_of_dialled_gateways_change_under_traffic() {
     scene.close();
 }
 
-/// What comes from a gateway leaves from this address.
+/// What comes from a gateway leaves from this address, as soon as the kernel takes it for its own.
 fn leaves_from(scene: &Scene, outside: &Outside) {
     let (address, _) = outside.address.split_once('/').expect("an address with its prefix length");
-    let route =
-        ["route", "replace", "default", "via", outside.router, "dev", "wan0", "onlink", "src", address];
-    scene.output(outside.gateway, "ip", &route);
+    let route = format!("route replace default via {} dev wan0 onlink src {address}", outside.router);
+    eventually("the address to be good", 5, || ip(scene, outside.gateway, &route));
 }
 
 /// With the interface, its IPv6 addresses vanish; who set them sets them again.
