@@ -101,6 +101,7 @@ struct State {
     drained: bool,
     /// When to look again after what nobody may have told.
     round: Instant,
+    /// When freed memory goes back to the system.
     heap: Heap,
     /// The age of the certificate that was last warned of.
     warned: Age,

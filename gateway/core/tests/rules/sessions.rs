@@ -150,6 +150,13 @@ fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_
         assert_eq!((bench.dials("gw.a"), bench.dials("gw.z")), (0, dials), "one is under way");
         fail(&mut bench);
     }
+    for _ in 0..2 {
+        bench.mesh.handle_host_changed(bench.now);
+        bench.pass(SECOND, &[conn]);
+    }
+    bench.connect("gw.z", Role::Dialler);
+    bench.pass(2 * SECOND, &[conn]);
+    assert_eq!(bench.dials("gw.z"), 5, "its hello is awaited");
     assert_eq!(bench.status("gw.a").conn, Some(conn));
 }
 
