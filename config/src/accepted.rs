@@ -56,7 +56,9 @@ pub fn load(state_dir: &Path) -> Result<BTreeSet<Digest>, AcceptedError> {
         Ok(text) => text,
     };
     let lines = text.lines().zip(1..);
-    let digests = lines.map(|(text, line)| read_line(text).ok_or(line)).collect::<Result<_, usize>>();
+    let digests = lines
+        .map(|(text, line)| read_line(text).ok_or(line))
+        .collect::<Result<_, usize>>();
     digests.map_err(|line| AcceptedError::Broken { path, line })
 }
 
@@ -70,8 +72,12 @@ fn read_line(line: &str) -> Option<Digest> {
 /// new file.
 pub fn save(state_dir: &Path, accepted: &Accepted) -> Result<(), AcceptedError> {
     let path = state_dir.join("accepted");
-    let text: String = accepted.iter().map(|(digest, org)| format!("{digest} {org}\n")).collect();
-    replace(state_dir, &path, text.as_bytes()).map_err(|source| AcceptedError::Write { path, source })
+    let text: String = accepted
+        .iter()
+        .map(|(digest, org)| format!("{digest} {org}\n"))
+        .collect();
+    replace(state_dir, &path, text.as_bytes())
+        .map_err(|source| AcceptedError::Write { path, source })
 }
 
 fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -86,12 +92,25 @@ fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// What to keep once `rulings` are in force: the records of `config` that were accepted `before`, and
 /// those that clash with no other organization's. A record that lost a clash stays a newcomer.
 pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> Accepted {
-    let disputed =
-        |ruling: &&Ruling| matches!(ruling.verdict, Verdict::Conflicted { with: Owner::Site { .. }, .. });
-    let disputed: BTreeSet<&OrgId> = rulings.iter().filter(disputed).map(|ruling| &ruling.org).collect();
-    let kept =
-        config.records().filter(|record| before.contains(&record.digest) || !disputed.contains(&record.org));
-    kept.map(|record| (record.digest, record.org.clone())).collect()
+    let disputed = |ruling: &&Ruling| {
+        matches!(
+            ruling.verdict,
+            Verdict::Conflicted {
+                with: Owner::Site { .. },
+                ..
+            }
+        )
+    };
+    let disputed: BTreeSet<&OrgId> = rulings
+        .iter()
+        .filter(disputed)
+        .map(|ruling| &ruling.org)
+        .collect();
+    let kept = config
+        .records()
+        .filter(|record| before.contains(&record.digest) || !disputed.contains(&record.org));
+    kept.map(|record| (record.digest, record.org.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -100,7 +119,8 @@ mod tests {
 
     /// An empty directory of this test's own.
     fn scratch(test: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("ringway-accepted-{test}-{}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("ringway-accepted-{test}-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         dir
     }
@@ -111,11 +131,19 @@ mod tests {
         assert_eq!(load(&dir).unwrap(), BTreeSet::new());
         let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
         let org: OrgId = "acme".parse().unwrap();
-        save(&dir, &Accepted::from([(one, org.clone()), (two, org.clone())])).unwrap();
+        save(
+            &dir,
+            &Accepted::from([(one, org.clone()), (two, org.clone())]),
+        )
+        .unwrap();
         assert_eq!(load(&dir).unwrap(), BTreeSet::from([one, two]));
         save(&dir, &Accepted::from([(two, org)])).unwrap();
         assert_eq!(load(&dir).unwrap(), BTreeSet::from([two]));
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "only the file itself is left");
+        assert_eq!(
+            fs::read_dir(&dir).unwrap().count(),
+            1,
+            "only the file itself is left"
+        );
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -123,10 +151,18 @@ mod tests {
     fn a_broken_file_is_an_error_that_says_how_to_mend_it() {
         let dir = scratch("broken");
         let good = format!("{} acme\n", Digest::of(b"x"));
-        for bad in ["\n", "sha256:00 acme\n", "acme\n", &good.replace("acme", "Acme")] {
+        for bad in [
+            "\n",
+            "sha256:00 acme\n",
+            "acme\n",
+            &good.replace("acme", "Acme"),
+        ] {
             fs::write(dir.join("accepted"), format!("{good}{bad}")).unwrap();
             let error = load(&dir).unwrap_err().to_string();
-            assert!(error.contains("accepted:2:1: ") && error.contains("restore the file"), "{error}");
+            assert!(
+                error.contains("accepted:2:1: ") && error.contains("restore the file"),
+                "{error}"
+            );
         }
         fs::remove_dir_all(dir).unwrap();
     }

@@ -6,20 +6,44 @@ use crate::Prefix;
 
 /// First address, length, and what a prefix does that overlaps it.
 const V4: [(Ipv4Addr, u8, &str); 5] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "holds \"this network\" addresses"),
+    (
+        Ipv4Addr::new(0, 0, 0, 0),
+        8,
+        "holds \"this network\" addresses",
+    ),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "holds loopback addresses"),
-    (Ipv4Addr::new(169, 254, 0, 0), 16, "holds link-local addresses"),
+    (
+        Ipv4Addr::new(169, 254, 0, 0),
+        16,
+        "holds link-local addresses",
+    ),
     (Ipv4Addr::new(224, 0, 0, 0), 4, "holds multicast addresses"),
-    (Ipv4Addr::new(240, 0, 0, 0), 4, "holds reserved or broadcast addresses"),
+    (
+        Ipv4Addr::new(240, 0, 0, 0),
+        4,
+        "holds reserved or broadcast addresses",
+    ),
 ];
 
 /// The same for IPv6 (RFC 4291, sections 2.4 and 2.5.5).
 const V6: [(Ipv6Addr, u8, &str); 5] = [
     (Ipv6Addr::UNSPECIFIED, 128, "holds unspecified addresses"),
     (Ipv6Addr::LOCALHOST, 128, "holds loopback addresses"),
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "holds IPv4-mapped addresses"),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "holds link-local addresses"),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "holds multicast addresses"),
+    (
+        Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0),
+        96,
+        "holds IPv4-mapped addresses",
+    ),
+    (
+        Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
+        10,
+        "holds link-local addresses",
+    ),
+    (
+        Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0),
+        8,
+        "holds multicast addresses",
+    ),
 ];
 
 /// Why no site may use `prefix`, such as `holds loopback addresses`; `None` if a site may.
@@ -27,9 +51,15 @@ pub fn bogon(prefix: &Prefix) -> Option<&'static str> {
     if prefix.len() == 0 {
         return Some("is the default route");
     }
-    let v4 = V4.iter().map(|&(address, len, what)| (IpAddr::from(address), len, what));
-    let v6 = V6.iter().map(|&(address, len, what)| (IpAddr::from(address), len, what));
-    let mut ranges = v4.chain(v6).map(|(address, len, what)| (Prefix::holding(address, len), what));
+    let v4 = V4
+        .iter()
+        .map(|&(address, len, what)| (IpAddr::from(address), len, what));
+    let v6 = V6
+        .iter()
+        .map(|&(address, len, what)| (IpAddr::from(address), len, what));
+    let mut ranges = v4
+        .chain(v6)
+        .map(|(address, len, what)| (Prefix::holding(address, len), what));
     ranges.find_map(|(range, what)| range.filter(|range| range.overlaps(prefix)).map(|_| what))
 }
 
@@ -55,16 +85,36 @@ mod tests {
     #[test]
     fn no_site_may_use_what_every_host_has_or_nobody_owns() {
         let why = |text: &str| bogon(&text.parse().unwrap());
-        for bad in ["0.0.0.0/0", "::/0", "0.1.0.0/16", "127.0.0.0/8", "127.1.2.3/32", "169.254.7.0/24"] {
+        for bad in [
+            "0.0.0.0/0",
+            "::/0",
+            "0.1.0.0/16",
+            "127.0.0.0/8",
+            "127.1.2.3/32",
+            "169.254.7.0/24",
+        ] {
             assert!(why(bad).is_some(), "{bad}");
         }
-        for bad in ["224.0.0.0/24", "255.255.255.255/32", "128.0.0.0/1", "::/128", "::1/128", "::/64"] {
+        for bad in [
+            "224.0.0.0/24",
+            "255.255.255.255/32",
+            "128.0.0.0/1",
+            "::/128",
+            "::1/128",
+            "::/64",
+        ] {
             assert!(why(bad).is_some(), "{bad}");
         }
         for bad in ["::ffff:10.0.0.0/104", "fe80::/64", "ff02::/16", "8000::/1"] {
             assert!(why(bad).is_some(), "{bad}");
         }
-        for good in ["10.0.0.0/8", "1.0.0.0/8", "203.0.113.0/24", "fd00::/8", "2001:db8::/32"] {
+        for good in [
+            "10.0.0.0/8",
+            "1.0.0.0/8",
+            "203.0.113.0/24",
+            "fd00::/8",
+            "2001:db8::/32",
+        ] {
             assert_eq!(why(good), None, "{good}");
         }
     }
@@ -72,10 +122,25 @@ mod tests {
     #[test]
     fn private_is_what_the_internet_does_not_route() {
         let private = |text: &str| is_private(text.parse().unwrap());
-        for good in ["10.0.0.1", "172.31.0.1", "192.168.0.1", "100.64.0.1", "127.0.0.1", "fd00::1", "::1"] {
+        for good in [
+            "10.0.0.1",
+            "172.31.0.1",
+            "192.168.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "fd00::1",
+            "::1",
+        ] {
             assert!(private(good), "{good}");
         }
-        for bad in ["172.32.0.1", "100.128.0.1", "203.0.113.5", "2001:db8::1", "0.0.0.0", "::"] {
+        for bad in [
+            "172.32.0.1",
+            "100.128.0.1",
+            "203.0.113.5",
+            "2001:db8::1",
+            "0.0.0.0",
+            "::",
+        ] {
             assert!(!private(bad), "{bad}");
         }
     }

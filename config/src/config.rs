@@ -59,7 +59,10 @@ impl Config {
 
     /// The organizations whose records are, as they are now, among the `accepted` ones.
     pub fn incumbents(&self, accepted: &BTreeSet<Digest>) -> BTreeSet<&OrgId> {
-        self.records().filter(|record| accepted.contains(&record.digest)).map(|record| &record.org).collect()
+        self.records()
+            .filter(|record| accepted.contains(&record.digest))
+            .map(|record| &record.org)
+            .collect()
     }
 
     /// The prefixes of the own site.
@@ -69,7 +72,9 @@ impl Config {
 
     /// True if one of the own site's prefixes covers `prefix`.
     pub fn is_own(&self, prefix: &Prefix) -> bool {
-        self.own_prefixes().iter().any(|own| own.prefix.covers(prefix))
+        self.own_prefixes()
+            .iter()
+            .any(|own| own.prefix.covers(prefix))
     }
 }
 

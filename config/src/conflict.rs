@@ -19,8 +19,12 @@ pub fn conflicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<D
     let shown = shown.map(|pair| fault_of(&claims[pair.a], &claims[pair.b], &incumbents));
     let mut faults: Vec<Fault> = shown.collect();
     if pairs.next().is_some() {
-        let message = format!("more than {MOST_FAULTS} overlaps; the first {MOST_FAULTS} are listed");
-        faults.push(Fault { place: Place::whole(&config.path), message });
+        let message =
+            format!("more than {MOST_FAULTS} overlaps; the first {MOST_FAULTS} are listed");
+        faults.push(Fault {
+            place: Place::whole(&config.path),
+            message,
+        });
     }
     Faults::from(faults)
 }
@@ -39,12 +43,19 @@ fn fault_of(earlier: &Claim, later: &Claim, incumbents: &BTreeSet<&OrgId>) -> Fa
 impl Claim {
     /// The fault that this claim overlaps `other`.
     pub fn overlapping(&self, other: &Claim) -> Fault {
-        let Claim { owner, prefix, place } = other;
+        let Claim {
+            owner,
+            prefix,
+            place,
+        } = other;
         let other = match owner {
             Owner::Connected { .. } => format!("{prefix} ({owner})"),
             _ => format!("{prefix} ({owner}, {place})"),
         };
         let message = format!("{} ({}) overlaps {other}", self.prefix, self.owner);
-        Fault { place: self.place.clone(), message }
+        Fault {
+            place: self.place.clone(),
+            message,
+        }
     }
 }

@@ -17,7 +17,9 @@ pub struct Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not a host, a colon and a port.
-    #[error("{0:?} is not host:port such as gw.example.org:4600, 203.0.113.5:4600 or [2001:db8::5]:4600")]
+    #[error(
+        "{0:?} is not host:port such as gw.example.org:4600, 203.0.113.5:4600 or [2001:db8::5]:4600"
+    )]
     Syntax(String),
     /// The port is not one.
     #[error("{0:?} has no port from 1 to 65535; write it after a colon, as in 203.0.113.5:4600")]
@@ -35,14 +37,23 @@ impl FromStr for Endpoint {
         if !port.bytes().all(|b| b.is_ascii_digit()) {
             return Err(EndpointError::Port(text.into()));
         }
-        let port =
-            port.parse().ok().filter(|&port| port != 0).ok_or_else(|| EndpointError::Port(text.into()))?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|&port| port != 0)
+            .ok_or_else(|| EndpointError::Port(text.into()))?;
         match host.parse::<IpAddr>() {
             Ok(address) if address.is_unspecified() || address.is_multicast() => {
                 Err(EndpointError::Address(text.into()))
             }
-            Ok(address) => Ok(Endpoint { host: address.to_string(), port }),
-            Err(_) if is_host_name(host) => Ok(Endpoint { host: host.to_ascii_lowercase(), port }),
+            Ok(address) => Ok(Endpoint {
+                host: address.to_string(),
+                port,
+            }),
+            Err(_) if is_host_name(host) => Ok(Endpoint {
+                host: host.to_ascii_lowercase(),
+                port,
+            }),
             Err(_) => Err(syntax()),
         }
     }
@@ -72,7 +83,10 @@ fn is_host_name(host: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let last_is_number = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let last_is_number = host
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     host.len() <= 253 && host.split('.').all(is_label) && !last_is_number
 }
 
@@ -91,22 +105,58 @@ mod tests {
 
     #[test]
     fn reads_names_and_addresses_and_writes_them_back() {
-        for good in ["gw.example.org:4600", "gateway:1", "203.0.113.5:65535", "[2001:db8::5]:4600"] {
+        for good in [
+            "gw.example.org:4600",
+            "gateway:1",
+            "203.0.113.5:65535",
+            "[2001:db8::5]:4600",
+        ] {
             assert_eq!(good.parse::<Endpoint>().unwrap().to_string(), good);
         }
-        assert_eq!("GW.Example.org:4600".parse::<Endpoint>().unwrap().host, "gw.example.org");
-        assert_eq!("[2001:DB8::5]:4600".parse::<Endpoint>().unwrap().host, "2001:db8::5");
+        assert_eq!(
+            "GW.Example.org:4600".parse::<Endpoint>().unwrap().host,
+            "gw.example.org"
+        );
+        assert_eq!(
+            "[2001:DB8::5]:4600".parse::<Endpoint>().unwrap().host,
+            "2001:db8::5"
+        );
     }
 
     #[test]
     fn refuses_what_cannot_be_dialled() {
-        for bad in ["", "gw", "gw:", "gw:0", "gw:65536", "gw:+1", "gw:x", ":4600", "2001:db8::5:4600"] {
+        for bad in [
+            "",
+            "gw",
+            "gw:",
+            "gw:0",
+            "gw:65536",
+            "gw:+1",
+            "gw:x",
+            ":4600",
+            "2001:db8::5:4600",
+        ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
         }
-        for bad in ["[gw]:1", "[203.0.113.5]:1", "203.0.113.999:1", "a_b:1", "-a:1", "a..b:1", "a.:1"] {
+        for bad in [
+            "[gw]:1",
+            "[203.0.113.5]:1",
+            "203.0.113.999:1",
+            "a_b:1",
+            "-a:1",
+            "a..b:1",
+            "a.:1",
+        ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
         }
-        for bad in ["0.0.0.0:1", "[::]:1", "224.0.0.1:1", "[fe80::1%eth0]:1", "http://gw:1", "a b:1"] {
+        for bad in [
+            "0.0.0.0:1",
+            "[::]:1",
+            "224.0.0.1:1",
+            "[fe80::1%eth0]:1",
+            "http://gw:1",
+            "a b:1",
+        ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
         }
     }

@@ -47,7 +47,11 @@ impl From<Vec<Fault>> for Faults {
 impl Place {
     /// The file as a whole.
     pub fn whole(file: &Path) -> Place {
-        Place { file: Arc::new(file.to_owned()), line: 0, column: 0 }
+        Place {
+            file: Arc::new(file.to_owned()),
+            line: 0,
+            column: 0,
+        }
     }
 }
 

@@ -139,17 +139,27 @@ impl GatewayId {
     /// what [`GatewayId::spiffe`] writes.
     pub fn from_spiffe(uri: &str, domain: &ZoneName) -> Option<GatewayId> {
         let (trust_domain, path) = uri.strip_prefix("spiffe://")?.split_once('/')?;
-        let org = trust_domain.strip_suffix(domain.as_str())?.strip_suffix('.')?;
+        let org = trust_domain
+            .strip_suffix(domain.as_str())?
+            .strip_suffix('.')?;
         let name = path.strip_prefix("gateway/")?;
-        Some(GatewayId { org: org.parse().ok()?, name: name.parse().ok()? })
+        Some(GatewayId {
+            org: org.parse().ok()?,
+            name: name.parse().ok()?,
+        })
     }
 }
 
 impl FromStr for GatewayId {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let (name, org) = text.split_once('.').ok_or_else(|| NameError::Gateway(text.into()))?;
-        Ok(Self { org: org.parse()?, name: name.parse()? })
+        let (name, org) = text
+            .split_once('.')
+            .ok_or_else(|| NameError::Gateway(text.into()))?;
+        Ok(Self {
+            org: org.parse()?,
+            name: name.parse()?,
+        })
     }
 }
 

@@ -73,7 +73,10 @@ pub struct Overlap {
 impl Owner {
     /// The site that this gateway serves.
     pub fn here(config: &Config) -> Owner {
-        Owner::Site { org: config.own.org.clone(), site: config.site.clone() }
+        Owner::Site {
+            org: config.own.org.clone(),
+            site: config.site.clone(),
+        }
     }
 
     /// True if claims of `self` and `other` on one range cannot both hold. `here` is the own site.
@@ -96,18 +99,26 @@ pub fn claims(config: &Config, connected: &[Connected]) -> Vec<Claim> {
         prefix: reserved.prefix,
         place: reserved.place.clone(),
     });
-    let networks = connected.iter().filter(|network| !config.is_own(&network.prefix)).map(|network| Claim {
-        owner: Owner::Connected { interface: network.interface.clone() },
-        prefix: network.prefix,
-        place: Place::whole(&config.path),
-    });
+    let networks = connected
+        .iter()
+        .filter(|network| !config.is_own(&network.prefix))
+        .map(|network| Claim {
+            owner: Owner::Connected {
+                interface: network.interface.clone(),
+            },
+            prefix: network.prefix,
+            place: Place::whole(&config.path),
+        });
     sites.chain(reserved).chain(networks).collect()
 }
 
 fn claims_of(member: &Member) -> impl Iterator<Item = Claim> + '_ {
     member.sites.iter().flat_map(|site| {
         site.prefixes.iter().map(|placed| Claim {
-            owner: Owner::Site { org: member.org.clone(), site: site.name.clone() },
+            owner: Owner::Site {
+                org: member.org.clone(),
+                site: site.name.clone(),
+            },
             prefix: placed.prefix,
             place: placed.place.clone(),
         })
@@ -118,7 +129,13 @@ fn claims_of(member: &Member) -> impl Iterator<Item = Claim> + '_ {
 pub fn overlaps<'a>(claims: &'a [Claim], here: &'a Owner) -> impl Iterator<Item = Overlap> + 'a {
     let mut order: Vec<usize> = (0..claims.len()).collect();
     order.sort_unstable_by_key(|&i| (claims[i].prefix, i));
-    Pairs { claims, here, order: order.into_iter(), covering: Vec::new(), next: 0 }
+    Pairs {
+        claims,
+        here,
+        order: order.into_iter(),
+        covering: Vec::new(),
+        next: 0,
+    }
 }
 
 /// The sweep behind [`overlaps`]. The last of `covering` is the current claim, the others cover it.
@@ -147,7 +164,11 @@ impl Iterator for Pairs<'_> {
             let (one, two) = (&self.claims[current], &self.claims[other]);
             if one.owner.clashes(&two.owner, self.here) {
                 let (a, b) = (current.min(other), current.max(other));
-                return Some(Overlap { a, b, range: one.prefix });
+                return Some(Overlap {
+                    a,
+                    b,
+                    range: one.prefix,
+                });
             }
         }
     }
@@ -165,7 +186,10 @@ impl Pairs<'_> {
 
 /// Drops from the stack what does not cover the claim at `current`.
 fn close(covering: &mut Vec<usize>, claims: &[Claim], current: usize) {
-    while covering.pop_if(|&mut last| !claims[last].prefix.covers(&claims[current].prefix)).is_some() {}
+    while covering
+        .pop_if(|&mut last| !claims[last].prefix.covers(&claims[current].prefix))
+        .is_some()
+    {}
 }
 
 /// For each of the `chosen` claims one other that it clashes with, if there is any among them; the

@@ -50,7 +50,10 @@ impl Prefix {
     }
 
     /// The prefix length in bits: 0 to 32, or 0 to 128.
-    #[expect(clippy::len_without_is_empty, reason = "a prefix length is no count of elements")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a prefix length is no count of elements"
+    )]
     pub fn len(&self) -> u8 {
         self.0.prefix()
     }
@@ -77,7 +80,11 @@ impl Prefix {
 
     /// The narrower of two prefixes of which one covers the other: what they have in common.
     pub(crate) fn narrower(self, other: Prefix) -> Prefix {
-        if self.len() < other.len() { other } else { self }
+        if self.len() < other.len() {
+            other
+        } else {
+            self
+        }
     }
 
     /// The same range as an [`IpNetwork`].
@@ -107,9 +114,13 @@ impl FromStr for Prefix {
         if len.is_empty() || !len.bytes().all(|b| b.is_ascii_digit()) {
             return Err(syntax());
         }
-        let meant = Prefix::holding(address, len.parse().map_err(|_| syntax())?).ok_or_else(syntax)?;
+        let meant =
+            Prefix::holding(address, len.parse().map_err(|_| syntax())?).ok_or_else(syntax)?;
         if meant.address() != address {
-            return Err(PrefixError::HostBits { text: text.into(), meant });
+            return Err(PrefixError::HostBits {
+                text: text.into(),
+                meant,
+            });
         }
         Ok(meant)
     }
@@ -138,13 +149,28 @@ mod tests {
     #[test]
     fn host_bits_are_refused_with_the_prefix_that_was_meant() {
         let error = "10.0.0.5/24".parse::<Prefix>().unwrap_err();
-        assert_eq!(error.to_string(), "10.0.0.5/24 has host bits set; did you mean 10.0.0.0/24?");
+        assert_eq!(
+            error.to_string(),
+            "10.0.0.5/24 has host bits set; did you mean 10.0.0.0/24?"
+        );
     }
 
     #[test]
     fn refuses_what_is_no_prefix() {
-        for bad in ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "::/129", "10.0.0/8", "x/8"] {
-            assert!(matches!(bad.parse::<Prefix>(), Err(PrefixError::Syntax(_))), "{bad:?}");
+        for bad in [
+            "",
+            "10.0.0.0",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "::/129",
+            "10.0.0/8",
+            "x/8",
+        ] {
+            assert!(
+                matches!(bad.parse::<Prefix>(), Err(PrefixError::Syntax(_))),
+                "{bad:?}"
+            );
         }
     }
 

@@ -38,9 +38,15 @@ pub struct NewMember {
 
 /// The text of a fresh `gateway.toml`. `[[policy.allow]]`, `[[dns.host]]` and `[[dns.record]]` blocks may be appended.
 pub fn gateway_text(new: &NewGateway) -> String {
-    let NewGateway { id, site, listen, .. } = new;
+    let NewGateway {
+        id, site, listen, ..
+    } = new;
     let dns_listen = list(new.dns_listen.iter().map(dns_address));
-    let rules = if new.prefixes.is_empty() { String::new() } else { fabric_rules(&list(&new.prefixes)) };
+    let rules = if new.prefixes.is_empty() {
+        String::new()
+    } else {
+        fabric_rules(&list(&new.prefixes))
+    };
     format!(
         r#"# Gateway {name} of organization {org}. Paths are relative to this file's directory.
 # After a change: ringway check -c gateway.toml, then send the daemon a SIGHUP.
@@ -140,12 +146,16 @@ ca = [
     text.push_str("]\n");
     for (name, prefixes) in &new.sites {
         let prefixes = list(prefixes);
-        text.push_str(&format!("\n[[site]]\nname = \"{name}\"\nprefixes = {prefixes}\n"));
+        text.push_str(&format!(
+            "\n[[site]]\nname = \"{name}\"\nprefixes = {prefixes}\n"
+        ));
     }
     for (name, site, endpoints) in &new.gateways {
         let endpoints = list(endpoints);
         let head = format!("\n[[gateway]]\nname = \"{name}\"\nsite = \"{site}\"\n");
-        text.push_str(&format!("{head}endpoints = {endpoints}   # without any it only dials\n"));
+        text.push_str(&format!(
+            "{head}endpoints = {endpoints}   # without any it only dials\n"
+        ));
     }
     text.push_str(
         "\n# What the others must no longer accept: gateways by name, keys as sha256 of their SPKI.\n",
@@ -156,11 +166,18 @@ ca = [
 
 /// The address alone where the port is DNS's own.
 fn dns_address(listen: &SocketAddr) -> String {
-    if listen.port() == 53 { listen.ip().to_string() } else { listen.to_string() }
+    if listen.port() == 53 {
+        listen.ip().to_string()
+    } else {
+        listen.to_string()
+    }
 }
 
 /// A TOML array of strings. Nothing that is listed here needs escaping.
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
-    let items: Vec<String> = items.into_iter().map(|item| format!("\"{item}\"")).collect();
+    let items: Vec<String> = items
+        .into_iter()
+        .map(|item| format!("\"{item}\""))
+        .collect();
     format!("[{}]", items.join(", "))
 }

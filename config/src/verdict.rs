@@ -64,19 +64,38 @@ impl Ruling {
         let message = match &self.verdict {
             Verdict::Available => return None,
             Verdict::Denied { reason } => {
-                format!("{} (org {}, site {}) is denied: {reason}", self.prefix, self.org, self.site)
+                format!(
+                    "{} (org {}, site {}) is denied: {reason}",
+                    self.prefix, self.org, self.site
+                )
             }
-            Verdict::Conflicted { with, theirs, at, .. } => {
-                let other = Claim { owner: with.clone(), prefix: *theirs, place: at.clone() };
+            Verdict::Conflicted {
+                with, theirs, at, ..
+            } => {
+                let other = Claim {
+                    owner: with.clone(),
+                    prefix: *theirs,
+                    place: at.clone(),
+                };
                 return Some(self.claim().overlapping(&other));
             }
         };
-        Some(Fault { place: self.place.clone(), message })
+        Some(Fault {
+            place: self.place.clone(),
+            message,
+        })
     }
 
     fn claim(&self) -> Claim {
-        let owner = Owner::Site { org: self.org.clone(), site: self.site.clone() };
-        Claim { owner, prefix: self.prefix, place: self.place.clone() }
+        let owner = Owner::Site {
+            org: self.org.clone(),
+            site: self.site.clone(),
+        };
+        Claim {
+            owner,
+            prefix: self.prefix,
+            place: self.place.clone(),
+        }
     }
 }
 
@@ -87,14 +106,17 @@ impl Ruling {
 pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> Vec<Ruling> {
     let (claims, here) = (claims(config, connected), Owner::here(config));
     let incumbents = config.incumbents(accepted);
-    let is_newcomer =
-        |claim: &Claim| matches!(&claim.owner, Owner::Site { org, .. } if !incumbents.contains(org));
+    let is_newcomer = |claim: &Claim| matches!(&claim.owner, Owner::Site { org, .. } if !incumbents.contains(org));
     let everybody = || 0..claims.len();
     let established = everybody().filter(|&i| !is_newcomer(&claims[i])).collect();
     let among_established = rivals(&claims, &here, established);
     let among_all = rivals(&claims, &here, everybody().collect());
     let rulings = claims.iter().enumerate().filter_map(|(i, claim)| {
-        let rival = if is_newcomer(claim) { among_all[i] } else { among_established[i] };
+        let rival = if is_newcomer(claim) {
+            among_all[i]
+        } else {
+            among_established[i]
+        };
         ruling(claim, rival.map(|rival| &claims[rival]))
     });
     rulings.collect()
@@ -102,7 +124,9 @@ pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
 
 /// `None` for a claim of the host itself, on which nothing is to be ruled.
 fn ruling(claim: &Claim, rival: Option<&Claim>) -> Option<Ruling> {
-    let Owner::Site { org, site } = &claim.owner else { return None };
+    let Owner::Site { org, site } = &claim.owner else {
+        return None;
+    };
     let verdict = match rival {
         None => Verdict::Available,
         Some(rival) => Verdict::Conflicted {
@@ -113,5 +137,11 @@ fn ruling(claim: &Claim, rival: Option<&Claim>) -> Option<Ruling> {
         },
     };
     let (org, site, place) = (org.clone(), site.clone(), claim.place.clone());
-    Some(Ruling { org, site, prefix: claim.prefix, place, verdict })
+    Some(Ruling {
+        org,
+        site,
+        prefix: claim.prefix,
+        place,
+        verdict,
+    })
 }

@@ -27,8 +27,12 @@ fn every_case_produces_its_text() {
         }
         let expected = fs::read_to_string(expected).unwrap_or_default();
         if produced != expected {
-            writeln!(failures, "{}\n--- expected\n{expected}--- produced\n{produced}", dir.display())
-                .unwrap();
+            writeln!(
+                failures,
+                "{}\n--- expected\n{expected}--- produced\n{produced}",
+                dir.display()
+            )
+            .unwrap();
         }
         count += 1;
     }
@@ -54,7 +58,12 @@ fn verdicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
             Verdict::Conflicted { with, range, .. } => format!("conflicted in {range} with {with}"),
             Verdict::Denied { reason } => format!("denied: {reason}"),
         };
-        writeln!(text, "{} {} {}: {verdict}", ruling.org, ruling.site, ruling.prefix).unwrap();
+        writeln!(
+            text,
+            "{} {} {}: {verdict}",
+            ruling.org, ruling.site, ruling.prefix
+        )
+        .unwrap();
     }
     text
 }
@@ -63,7 +72,10 @@ fn connected(dir: &Path) -> Vec<Connected> {
     let lines = fs::read_to_string(dir.join("connected")).unwrap_or_default();
     let read = |line: &str| {
         let (prefix, interface) = line.split_once(' ').unwrap();
-        Connected { prefix: prefix.parse().unwrap(), interface: interface.into() }
+        Connected {
+            prefix: prefix.parse().unwrap(),
+            interface: interface.into(),
+        }
     };
     lines.lines().map(read).collect()
 }
@@ -71,5 +83,6 @@ fn connected(dir: &Path) -> Vec<Connected> {
 fn accepted(dir: &Path, config: &Config) -> BTreeSet<Digest> {
     let lines = fs::read_to_string(dir.join("accepted")).unwrap_or_default();
     let orgs = lines.lines().map(|org| org.parse().unwrap());
-    orgs.map(|org| config.record(&org).unwrap().digest).collect()
+    orgs.map(|org| config.record(&org).unwrap().digest)
+        .collect()
 }

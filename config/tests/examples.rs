@@ -6,22 +6,33 @@ use std::path::{Path, PathBuf};
 use ringway_config::{Config, DnsData, Faults, Member, PortRange, Proto, conflicts};
 
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy/examples")
+        .join(name)
 }
 
 #[test]
 fn the_example_gateway_loads_and_overlaps_nothing() {
     let config = Config::load(&example("gateway.toml")).unwrap_or_else(|faults| panic!("{faults}"));
-    assert_eq!(config.id.spiffe(&config.own.domain), "spiffe://acme.consortium.example/gateway/gw");
+    assert_eq!(
+        config.id.spiffe(&config.own.domain),
+        "spiffe://acme.consortium.example/gateway/gw"
+    );
     assert_eq!(config.members.len(), 1);
     let records = &config.dns.records;
     assert_eq!((records.len(), config.dns.zone_files.len()), (7, 1));
     assert_eq!(records[4].name, "_peer._tcp.peer0.acme.consortium.example");
     assert_eq!(
         records[4].data,
-        DnsData::Text { kind: "SRV".into(), data: "0 0 7051 peer0.acme.consortium.example.".into() }
+        DnsData::Text {
+            kind: "SRV".into(),
+            data: "0 0 7051 peer0.acme.consortium.example.".into()
+        }
     );
-    assert_eq!(records[5].data, DnsData::Cname("orderer0.acme.consortium.example".into()));
+    assert_eq!(
+        records[5].data,
+        DnsData::Cname("orderer0.acme.consortium.example".into())
+    );
     assert_eq!(conflicts(&config, &[], &BTreeSet::new()), Faults::default());
 }
 
@@ -29,20 +40,46 @@ fn the_example_gateway_loads_and_overlaps_nothing() {
 fn the_example_policy_admits_fabric_and_echo() {
     let config = Config::load(&example("gateway.toml")).unwrap();
     let rules = config.policy.expect("the example has a policy");
-    let fabric: Vec<PortRange> =
-        vec![PortRange { first: 7050, last: 7051 }, PortRange { first: 7054, last: 7054 }];
-    assert_eq!((rules[0].proto, &rules[0].ports, &rules[0].from), (Proto::Tcp, &fabric, &None));
+    let fabric: Vec<PortRange> = vec![
+        PortRange {
+            first: 7050,
+            last: 7051,
+        },
+        PortRange {
+            first: 7054,
+            last: 7054,
+        },
+    ];
+    assert_eq!(
+        (rules[0].proto, &rules[0].ports, &rules[0].from),
+        (Proto::Tcp, &fabric, &None)
+    );
     assert_eq!((rules[1].proto, rules[1].ports.len()), (Proto::Icmp, 0));
     assert_eq!(rules[2].from.as_ref().map(|org| org.as_str()), Some("beta"));
 }
 
 #[test]
 fn the_example_record_loads_and_shows_every_kind_of_endpoint() {
-    let member = Member::load(&example("acme.member.toml")).unwrap_or_else(|faults| panic!("{faults}"));
-    let endpoints: Vec<String> = member.gateways[0].endpoints.iter().map(ToString::to_string).collect();
-    assert_eq!(endpoints, ["gw.acme.example:4600", "203.0.113.5:4600", "[2001:db8::5]:4600"]);
+    let member =
+        Member::load(&example("acme.member.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+    let endpoints: Vec<String> = member.gateways[0]
+        .endpoints
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        endpoints,
+        [
+            "gw.acme.example:4600",
+            "203.0.113.5:4600",
+            "[2001:db8::5]:4600"
+        ]
+    );
     assert_eq!(member.roots.len(), 1);
-    assert_eq!((member.revoked.gateways.len(), member.revoked.keys.len()), (1, 1));
+    assert_eq!(
+        (member.revoked.gateways.len(), member.revoked.keys.len()),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -55,15 +92,24 @@ fn what_the_example_calls_a_default_is_the_default() {
                  [identity]\nrecord = \"acme.member.toml\"\ncertificate = \"a\"\nkey = \"b\"\n";
     std::fs::write(dir.join("gateway.toml"), least).unwrap();
     let least = Config::load(&dir.join("gateway.toml")).unwrap_or_else(|faults| panic!("{faults}"));
-    assert_eq!((least.tun, least.routes, least.dns.ttl), (shown.tun, shown.routes, shown.dns.ttl));
+    assert_eq!(
+        (least.tun, least.routes, least.dns.ttl),
+        (shown.tun, shown.routes, shown.dns.ttl)
+    );
     assert_eq!(least.members_dir.file_name(), shown.members_dir.file_name());
     assert_eq!(least.state_dir.file_name(), shown.state_dir.file_name());
     assert_eq!(least.socket.file_name(), shown.socket.file_name());
     assert_eq!(least.dns.foreign_addresses, shown.dns.foreign_addresses);
     assert_eq!(least.dns.public_listen, shown.dns.public_listen);
-    assert_eq!((least.dns.hold, least.dns.query_log), (shown.dns.hold, None));
+    assert_eq!(
+        (least.dns.hold, least.dns.query_log),
+        (shown.dns.hold, None)
+    );
     assert_eq!(least.dns.forward, [], "other names are refused");
-    assert_eq!((least.policy, least.dns.listen.len(), least.reserved.len()), (None, 0, 0));
+    assert_eq!(
+        (least.policy, least.dns.listen.len(), least.reserved.len()),
+        (None, 0, 0)
+    );
 }
 
 /// A directory for one test.

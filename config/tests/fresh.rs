@@ -6,10 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    Config, DnsData, Member, NewGateway, NewMember, PortRange, Prefix, Proto, gateway_text, member_text,
+    Config, DnsData, Member, NewGateway, NewMember, PortRange, Prefix, Proto, gateway_text,
+    member_text,
 };
 
-const CA: &str = "Subject: CN = acme \\ CA\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+const CA: &str =
+    "Subject: CN = acme \\ CA\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 fn new_gateway() -> NewGateway {
     NewGateway {
@@ -17,7 +19,10 @@ fn new_gateway() -> NewGateway {
         site: "west".parse().unwrap(),
         prefixes: prefixes(),
         listen: "[::]:4600".parse().unwrap(),
-        dns_listen: vec!["10.1.0.1:53".parse().unwrap(), "[fd00:1::1]:5353".parse().unwrap()],
+        dns_listen: vec![
+            "10.1.0.1:53".parse().unwrap(),
+            "[fd00:1::1]:5353".parse().unwrap(),
+        ],
     }
 }
 
@@ -26,16 +31,26 @@ fn new_member() -> NewMember {
         org: "acme".parse().unwrap(),
         domain: "consortium.example".parse().unwrap(),
         ca_pem: format!("{CA}{CA}"),
-        sites: vec![("west".parse().unwrap(), prefixes()), ("spare".parse().unwrap(), Vec::new())],
+        sites: vec![
+            ("west".parse().unwrap(), prefixes()),
+            ("spare".parse().unwrap(), Vec::new()),
+        ],
         gateways: vec![
-            ("gw".parse().unwrap(), "west".parse().unwrap(), vec!["[2001:db8::5]:4600".parse().unwrap()]),
+            (
+                "gw".parse().unwrap(),
+                "west".parse().unwrap(),
+                vec!["[2001:db8::5]:4600".parse().unwrap()],
+            ),
             ("gw2".parse().unwrap(), "west".parse().unwrap(), Vec::new()),
         ],
     }
 }
 
 fn prefixes() -> Vec<Prefix> {
-    vec!["10.1.0.0/16".parse().unwrap(), "fd00:1::/48".parse().unwrap()]
+    vec![
+        "10.1.0.0/16".parse().unwrap(),
+        "fd00:1::/48".parse().unwrap(),
+    ]
 }
 
 /// Writes both files and an empty members directory, loads them.
@@ -51,7 +66,10 @@ fn load(name: &str, gateway: &str) -> Config {
 fn a_fresh_gateway_file_loads_and_says_what_was_asked() {
     let new = new_gateway();
     let config = load("fresh", &gateway_text(&new));
-    assert_eq!((&config.id, &config.site, config.listen), (&new.id, &new.site, new.listen));
+    assert_eq!(
+        (&config.id, &config.site, config.listen),
+        (&new.id, &new.site, new.listen)
+    );
     assert_eq!(config.dns.listen, new.dns_listen);
     let rules = config.policy.unwrap();
     let ports = |first, last| PortRange { first, last };
@@ -64,33 +82,71 @@ fn a_fresh_gateway_file_loads_and_says_what_was_asked() {
 fn a_fresh_record_loads_and_says_what_was_asked() {
     let new = new_member();
     let member = Member::parse(&member_text(&new), Path::new("acme.member.toml")).unwrap();
-    assert_eq!((&member.org, &member.domain, member.roots.len()), (&new.org, &new.domain, 2));
+    assert_eq!(
+        (&member.org, &member.domain, member.roots.len()),
+        (&new.org, &new.domain, 2)
+    );
     let sites = member.sites.iter().map(|site| {
-        (site.name.clone(), site.prefixes.iter().map(|placed| placed.prefix).collect::<Vec<_>>())
+        (
+            site.name.clone(),
+            site.prefixes
+                .iter()
+                .map(|placed| placed.prefix)
+                .collect::<Vec<_>>(),
+        )
     });
     assert_eq!(sites.collect::<Vec<_>>(), new.sites);
-    let gateways = member.gateways.into_iter().map(|gateway| (gateway.name, gateway.site, gateway.endpoints));
+    let gateways = member
+        .gateways
+        .into_iter()
+        .map(|gateway| (gateway.name, gateway.site, gateway.endpoints));
     assert_eq!(gateways.collect::<Vec<_>>(), new.gateways);
 }
 
 #[test]
 fn a_gateway_without_prefixes_and_dns_gets_an_empty_policy() {
-    let config =
-        load("bare", &gateway_text(&NewGateway { prefixes: vec![], dns_listen: vec![], ..new_gateway() }));
+    let config = load(
+        "bare",
+        &gateway_text(&NewGateway {
+            prefixes: vec![],
+            dns_listen: vec![],
+            ..new_gateway()
+        }),
+    );
     assert_eq!((config.policy, config.dns.listen.len()), (Some(vec![]), 0));
 }
 
 #[test]
 fn records_and_rules_may_be_appended_in_any_order() {
     let record = "\n[[dns.record]]\nname = \"peer0\"\ntype = \"A\"\ndata = \"10.1.0.11\"\n";
-    let rule = "\n[[policy.allow]]\nfrom = \"all\"\nto = \"10.1.0.11\"\nproto = \"udp\"\nports = 514\n";
+    let rule =
+        "\n[[policy.allow]]\nfrom = \"all\"\nto = \"10.1.0.11\"\nproto = \"udp\"\nports = 514\n";
     let fresh = gateway_text(&new_gateway());
-    let config =
-        load("appended", &format!("{fresh}{record}{rule}{}{rule}", record.replace("peer0", "peer1")));
+    let config = load(
+        "appended",
+        &format!(
+            "{fresh}{record}{rule}{}{rule}",
+            record.replace("peer0", "peer1")
+        ),
+    );
     assert_eq!(config.policy.unwrap().len(), 4);
-    let names: Vec<&str> = config.dns.records.iter().map(|record| record.name.as_str()).collect();
-    assert_eq!(names, ["peer0.acme.consortium.example", "peer1.acme.consortium.example"]);
-    assert_eq!(config.dns.records[0].data, DnsData::Address("10.1.0.11".parse().unwrap()));
+    let names: Vec<&str> = config
+        .dns
+        .records
+        .iter()
+        .map(|record| record.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "peer0.acme.consortium.example",
+            "peer1.acme.consortium.example"
+        ]
+    );
+    assert_eq!(
+        config.dns.records[0].data,
+        DnsData::Address("10.1.0.11".parse().unwrap())
+    );
 }
 
 #[test]

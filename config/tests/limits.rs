@@ -33,15 +33,24 @@ fn repeat(count: usize, one: impl Fn(usize) -> String) -> String {
 fn a_record_has_so_many_sites() {
     let sites = |count| repeat(count, |n| format!("[[site]]\nname = \"s{n}\"\n"));
     assert_eq!(faults(&sites(limits::SITES)), "");
-    assert!(faults(&sites(limits::SITES + 1)).contains("257 elements; at most 256 are allowed here"));
+    assert!(
+        faults(&sites(limits::SITES + 1)).contains("257 elements; at most 256 are allowed here")
+    );
 }
 
 #[test]
 fn a_site_has_so_many_prefixes() {
     let prefix = |n: usize| format!("\"10.{}.{}.0/24\",", n / 256, n % 256);
-    let site = |count| format!("[[site]]\nname = \"s\"\nprefixes = [{}]\n", repeat(count, prefix));
+    let site = |count| {
+        format!(
+            "[[site]]\nname = \"s\"\nprefixes = [{}]\n",
+            repeat(count, prefix)
+        )
+    };
     assert_eq!(faults(&site(limits::PREFIXES)), "");
-    assert!(faults(&site(limits::PREFIXES + 1)).contains("acme:11:12: 1025 elements; at most 1024"));
+    assert!(
+        faults(&site(limits::PREFIXES + 1)).contains("acme:11:12: 1025 elements; at most 1024")
+    );
 }
 
 #[test]
@@ -49,7 +58,10 @@ fn a_site_has_so_many_gateways() {
     let gateway = |n| format!("[[gateway]]\nname = \"gw{n}\"\nsite = \"s\"\n");
     let gateways = |count| format!("[[site]]\nname = \"s\"\n{}", repeat(count, gateway));
     assert_eq!(faults(&gateways(limits::GATEWAYS_OF_A_SITE)), "");
-    assert!(faults(&gateways(limits::GATEWAYS_OF_A_SITE + 1)).contains("site s has more than 64 gateways"));
+    assert!(
+        faults(&gateways(limits::GATEWAYS_OF_A_SITE + 1))
+            .contains("site s has more than 64 gateways")
+    );
 }
 
 #[test]
@@ -60,7 +72,11 @@ fn a_zone_leaves_room_for_names_below_it() {
         Member::parse(&text, Path::new("acme")).map_err(|faults| faults.to_string())
     };
     assert!(parse(2).is_ok());
-    assert!(parse(3).unwrap_err().contains("choose a domain of fewer characters"));
+    assert!(
+        parse(3)
+            .unwrap_err()
+            .contains("choose a domain of fewer characters")
+    );
 }
 
 #[test]
@@ -71,9 +87,17 @@ fn a_consortium_has_so_many_members() {
         fs::write(dir.join(format!("members/org{n}.member.toml")), "").unwrap();
     }
     fs::write(dir.join("gateway.toml"), "version = 1\n").unwrap();
-    let faults = Config::load(&dir.join("gateway.toml")).unwrap_err().to_string();
-    assert!(faults.contains("1001 member records; at most 1000 are allowed"), "{faults}");
-    assert!(!faults.contains("org0.member.toml"), "no record is read then");
+    let faults = Config::load(&dir.join("gateway.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        faults.contains("1001 member records; at most 1000 are allowed"),
+        "{faults}"
+    );
+    assert!(
+        !faults.contains("org0.member.toml"),
+        "no record is read then"
+    );
 }
 
 #[test]

@@ -10,16 +10,22 @@ use std::time::Instant;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ringway_config::{
-    Claim, Config, Connected, Digest, Member, Overlap, Owner, Place, PlacedPrefix, Prefix, Ruling, Site,
-    Verdict, ZoneName, accepted, claims, conflicts, overlaps, rule,
+    Claim, Config, Connected, Digest, Member, Overlap, Owner, Place, PlacedPrefix, Prefix, Ruling,
+    Site, Verdict, ZoneName, accepted, claims, conflicts, overlaps, rule,
 };
 
 /// Prefixes of few bits, so that they often meet: nested, equal, of both families.
 fn any_prefix() -> impl Strategy<Value = Prefix> {
-    let v4 = (any::<u8>(), 8..=16u8).prop_map(|(bits, len)| (Ipv4Addr::new(10, bits, 0, 0).into(), len));
-    let v6 = (any::<u8>(), 8..=16u8)
-        .prop_map(|(bits, len)| (Ipv6Addr::new(0xfd00 | u16::from(bits), 0, 0, 0, 0, 0, 0, 0).into(), len));
-    prop_oneof![v4, v6].prop_map(|(address, len): (IpAddr, u8)| Prefix::holding(address, len).unwrap())
+    let v4 =
+        (any::<u8>(), 8..=16u8).prop_map(|(bits, len)| (Ipv4Addr::new(10, bits, 0, 0).into(), len));
+    let v6 = (any::<u8>(), 8..=16u8).prop_map(|(bits, len)| {
+        (
+            Ipv6Addr::new(0xfd00 | u16::from(bits), 0, 0, 0, 0, 0, 0, 0).into(),
+            len,
+        )
+    });
+    prop_oneof![v4, v6]
+        .prop_map(|(address, len): (IpAddr, u8)| Prefix::holding(address, len).unwrap())
 }
 
 fn any_owner() -> impl Strategy<Value = Owner> {
@@ -31,12 +37,22 @@ fn any_owner() -> impl Strategy<Value = Owner> {
 }
 
 fn owner(org: u8, site: u8) -> Owner {
-    Owner::Site { org: format!("org{org}").parse().unwrap(), site: format!("site{site}").parse().unwrap() }
+    Owner::Site {
+        org: format!("org{org}").parse().unwrap(),
+        site: format!("site{site}").parse().unwrap(),
+    }
 }
 
 fn any_claims() -> impl Strategy<Value = Vec<Claim>> {
     let claim = (any_owner(), any_prefix());
-    vec(claim.prop_map(|(owner, prefix)| Claim { owner, prefix, place: nowhere() }), 0..40)
+    vec(
+        claim.prop_map(|(owner, prefix)| Claim {
+            owner,
+            prefix,
+            place: nowhere(),
+        }),
+        0..40,
+    )
 }
 
 fn nowhere() -> Place {
@@ -60,7 +76,9 @@ fn clash(a: &Claim, b: &Claim, here: &Owner) -> bool {
 
 fn naive_overlaps(claims: &[Claim], here: &Owner) -> BTreeSet<(usize, usize)> {
     let pairs = (0..claims.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-    pairs.filter(|&(a, b)| clash(&claims[a], &claims[b], here)).collect()
+    pairs
+        .filter(|&(a, b)| clash(&claims[a], &claims[b], here))
+        .collect()
 }
 
 proptest! {
@@ -90,13 +108,21 @@ fn any_config() -> impl Strategy<Value = Config> {
     let site = || vec(any_prefix(), 0..5);
     let orgs = vec((site(), site()), 1..5);
     (orgs, vec(any_prefix(), 0..3)).prop_map(|(orgs, reserved)| {
-        let mut records =
-            orgs.into_iter().zip(0..).map(|((first, second), org)| record(org, [first, second]));
+        let mut records = orgs
+            .into_iter()
+            .zip(0..)
+            .map(|((first, second), org)| record(org, [first, second]));
         let own = records.next().unwrap();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/gateway.toml");
         let reserved = reserved.into_iter().map(placed).collect();
         let site = "site0".parse().unwrap();
-        Config { own, site, reserved, members: records.collect(), ..Config::load(&example).unwrap() }
+        Config {
+            own,
+            site,
+            reserved,
+            members: records.collect(),
+            ..Config::load(&example).unwrap()
+        }
     })
 }
 
@@ -118,11 +144,20 @@ fn record(org: u8, sites: [Vec<Prefix>; 2]) -> Member {
 }
 
 fn placed(prefix: Prefix) -> PlacedPrefix {
-    PlacedPrefix { prefix, place: nowhere() }
+    PlacedPrefix {
+        prefix,
+        place: nowhere(),
+    }
 }
 
 fn any_connected() -> impl Strategy<Value = Vec<Connected>> {
-    vec(any_prefix().prop_map(|prefix| Connected { prefix, interface: "eth0".into() }), 0..3)
+    vec(
+        any_prefix().prop_map(|prefix| Connected {
+            prefix,
+            interface: "eth0".into(),
+        }),
+        0..3,
+    )
 }
 
 /// Any of the records that [`any_config`] makes.
@@ -131,8 +166,15 @@ fn any_accepted() -> impl Strategy<Value = BTreeSet<Digest>> {
 }
 
 fn claim_of(ruling: &Ruling) -> Claim {
-    let owner = Owner::Site { org: ruling.org.clone(), site: ruling.site.clone() };
-    Claim { owner, prefix: ruling.prefix, place: nowhere() }
+    let owner = Owner::Site {
+        org: ruling.org.clone(),
+        site: ruling.site.clone(),
+    };
+    Claim {
+        owner,
+        prefix: ruling.prefix,
+        place: nowhere(),
+    }
 }
 
 /// False for the host's own claims.
@@ -219,7 +261,13 @@ fn fifty_thousand_claims_are_ruled_without_looking_at_every_pair() {
     config.members = members.collect();
     let start = Instant::now();
     let rulings = rule(&config, &[], &BTreeSet::new());
-    assert_eq!(rulings.iter().filter(|ruling| !ruling.is_available()).count(), rulings.len() - 2);
+    assert_eq!(
+        rulings
+            .iter()
+            .filter(|ruling| !ruling.is_available())
+            .count(),
+        rulings.len() - 2
+    );
     assert_eq!(conflicts(&config, &[], &BTreeSet::new()).0.len(), 201);
     // All pairs would be more than a billion comparisons.
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());

@@ -11,13 +11,16 @@ use proptest::sample::{Index, select};
 use ringway_config::{Config, Faults, Member};
 
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy/examples")
+        .join(name)
 }
 
 /// A change of a text: the characters from one place to another give way to something else.
 fn any_change() -> impl Strategy<Value = (Index, usize, String)> {
     let tokens = vec![
-        "", "\"", "'", "\"\"\"", "[", "]", "[[", "{", "}", "=", ".", ",", "\n", "#", "-", "0x", "\0", "ä",
+        "", "\"", "'", "\"\"\"", "[", "]", "[[", "{", "}", "=", ".", ",", "\n", "#", "-", "0x",
+        "\0", "ä",
     ];
     let values = vec![
         "0",
@@ -57,7 +60,9 @@ fn changed(text: &str) -> impl Strategy<Value = String> + use<> {
 /// Whole lines in another order: tables lose their keys and find others.
 fn shuffled(text: &str) -> impl Strategy<Value = String> + use<> {
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    Just(lines).prop_shuffle().prop_map(|lines| lines.join("\n"))
+    Just(lines)
+        .prop_shuffle()
+        .prop_map(|lines| lines.join("\n"))
 }
 
 fn variants(name: &str) -> impl Strategy<Value = String> + use<> {
@@ -70,10 +75,17 @@ fn check_places(faults: &Faults, text: &str, file: &Path) -> Result<(), TestCase
     prop_assert!(!faults.is_empty());
     prop_assert!(faults.0.is_sorted());
     let lines: Vec<&str> = text.split('\n').collect();
-    for fault in faults.0.iter().filter(|fault| **fault.place.file == *file && fault.place.line > 0) {
+    for fault in faults
+        .0
+        .iter()
+        .filter(|fault| **fault.place.file == *file && fault.place.line > 0)
+    {
         let line = lines.get(fault.place.line as usize - 1);
         let columns = line.map_or(0, |line| line.chars().count() + 1);
-        prop_assert!((1..=columns).contains(&(fault.place.column as usize)), "{fault}");
+        prop_assert!(
+            (1..=columns).contains(&(fault.place.column as usize)),
+            "{fault}"
+        );
     }
     Ok(())
 }
@@ -123,7 +135,10 @@ fn bytes_that_are_no_text_are_refused_where_they_stand() {
     let faults = Member::load(&file).unwrap_err().to_string();
     assert_eq!(
         faults,
-        format!("{}:2:9: the byte here is not UTF-8; save the file as UTF-8 text", file.display())
+        format!(
+            "{}:2:9: the byte here is not UTF-8; save the file as UTF-8 text",
+            file.display()
+        )
     );
 }
 
@@ -131,12 +146,22 @@ fn bytes_that_are_no_text_are_refused_where_they_stand() {
 fn a_huge_file_is_refused_unread() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("huge.member.toml");
     fs::write(&file, "#".repeat((1 << 20) + 1)).unwrap();
-    assert!(Member::load(&file).unwrap_err().to_string().contains("larger than 1 MiB"));
+    assert!(
+        Member::load(&file)
+            .unwrap_err()
+            .to_string()
+            .contains("larger than 1 MiB")
+    );
 }
 
 #[test]
 fn a_flood_of_faults_is_cut_short() {
-    let text = format!("version = 1\n{}", (0..50_000).map(|n| format!("x{n} = 0\n")).collect::<String>());
+    let text = format!(
+        "version = 1\n{}",
+        (0..50_000)
+            .map(|n| format!("x{n} = 0\n"))
+            .collect::<String>()
+    );
     let faults = Member::parse(&text, Path::new("flood")).unwrap_err();
     assert!(
         faults.0.len() < 1100 && faults.0[0].message.contains("more than 1000 faults"),
@@ -144,5 +169,11 @@ fn a_flood_of_faults_is_cut_short() {
         faults.0[0]
     );
     let long = format!("version = 1\norg = {:?}\n", "x".repeat(100_000));
-    assert!(Member::parse(&long, Path::new("long")).unwrap_err().to_string().len() < 10_000);
+    assert!(
+        Member::parse(&long, Path::new("long"))
+            .unwrap_err()
+            .to_string()
+            .len()
+            < 10_000
+    );
 }

@@ -12,15 +12,20 @@ use tokio_util::sync::CancellationToken;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [address, file] = &arguments[..] else { return Err("usage: serve ADDRESS ZONE_FILE".into()) };
-    let zone =
-        Zone::from_text(&std::fs::read_to_string(file)?, None).map_err(|faults| format!("{faults:?}"))?;
+    let [address, file] = &arguments[..] else {
+        return Err("usage: serve ADDRESS ZONE_FILE".into());
+    };
+    let zone = Zone::from_text(&std::fs::read_to_string(file)?, None)
+        .map_err(|faults| format!("{faults:?}"))?;
     let zones = Arc::new(Zones::new());
     zones.set_expected(&zone.apex().to_string().parse()?, &[]);
     zones.publish_own(zone, SystemTime::now())?;
     let acl = Acl::new(["127.0.0.0/8".parse()?, "::1/128".parse()?]);
     let acl = Arc::new(ArcSwap::from_pointee(acl));
-    let options = Options { rate: None, ..Options::default() };
+    let options = Options {
+        rate: None,
+        ..Options::default()
+    };
     let server = Server::bind_with(&[address.parse()?], zones, acl, options).await?;
     println!("serving {file} on {address}");
     server.run(CancellationToken::new()).await;

@@ -38,12 +38,18 @@ impl Class {
 impl Acl {
     /// Answers `prefixes` and nobody else; none of them is the own site's.
     pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Acl {
-        Acl { site: PrefixSet::default(), others: PrefixSet::new(prefixes) }
+        Acl {
+            site: PrefixSet::default(),
+            others: PrefixSet::new(prefixes),
+        }
     }
 
     /// The same, and `site` is the own site.
     pub fn with_site(self, site: impl IntoIterator<Item = Prefix>) -> Acl {
-        Acl { site: PrefixSet::new(site), ..self }
+        Acl {
+            site: PrefixSet::new(site),
+            ..self
+        }
     }
 
     /// True if `asker` is answered.
@@ -82,10 +88,19 @@ mod tests {
     #[test]
     fn a_host_of_the_own_site_is_told_from_one_of_another() {
         let mesh = ["10.0.0.0/8".parse().unwrap()];
-        let acl = Acl::new(mesh).with_site(["10.1.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()]);
+        let acl = Acl::new(mesh).with_site([
+            "10.1.0.0/16".parse().unwrap(),
+            "fd00:1::/64".parse().unwrap(),
+        ]);
         let class = |asker: &str| acl.class(asker.parse().unwrap());
-        assert_eq!((class("10.1.0.7"), class("fd00:1::7")), (Some(Class::Site), Some(Class::Site)));
-        assert_eq!((class("10.2.0.7"), class("192.0.2.1")), (Some(Class::Mesh), None));
+        assert_eq!(
+            (class("10.1.0.7"), class("fd00:1::7")),
+            (Some(Class::Site), Some(Class::Site))
+        );
+        assert_eq!(
+            (class("10.2.0.7"), class("192.0.2.1")),
+            (Some(Class::Mesh), None)
+        );
     }
 
     proptest! {

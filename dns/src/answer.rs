@@ -121,8 +121,19 @@ const CLASS_IN: u16 = 1;
 const CLASS_ANY: u16 = 255;
 
 /// Answers `message` from `zones` into `response`, which is overwritten: no cookies, no identifier, no limit.
-pub fn answer(zones: &ZoneSet, message: &[u8], transport: Transport, response: &mut Vec<u8>) -> Outcome {
-    answer_to(zones, message, &Asker::nobody(transport), || Verdict::Answer, response)
+pub fn answer(
+    zones: &ZoneSet,
+    message: &[u8],
+    transport: Transport,
+    response: &mut Vec<u8>,
+) -> Outcome {
+    answer_to(
+        zones,
+        message,
+        &Asker::nobody(transport),
+        || Verdict::Answer,
+        response,
+    )
 }
 
 /// Answers as [`answer`] does, but never with what is ready: the algorithm of RFC 1034 alone.
@@ -132,7 +143,14 @@ pub fn answer_in_full(
     transport: Transport,
     response: &mut Vec<u8>,
 ) -> Outcome {
-    answer_by(no_short_cut, zones, message, &Asker::nobody(transport), || Verdict::Answer, response)
+    answer_by(
+        no_short_cut,
+        zones,
+        message,
+        &Asker::nobody(transport),
+        || Verdict::Answer,
+        response,
+    )
 }
 
 /// Answers `message` of `asker` from `zones` into `response`, which is overwritten. `verdict` is asked
@@ -150,7 +168,13 @@ pub fn answer_to(
 /// A way to an answer that may have none: as [`fast::answer`].
 type ShortCut = fn(&ZoneSet, &Query<'_>, &About<'_>, usize, &mut Vec<u8>) -> Option<u16>;
 
-fn no_short_cut(_: &ZoneSet, _: &Query<'_>, _: &About<'_>, _: usize, _: &mut Vec<u8>) -> Option<u16> {
+fn no_short_cut(
+    _: &ZoneSet,
+    _: &Query<'_>,
+    _: &About<'_>,
+    _: usize,
+    _: &mut Vec<u8>,
+) -> Option<u16> {
     None
 }
 
@@ -164,7 +188,9 @@ fn answer_by(
     response: &mut Vec<u8>,
 ) -> Outcome {
     response.clear();
-    let Some(query) = Query::parse(message) else { return Outcome::Silent };
+    let Some(query) = Query::parse(message) else {
+        return Outcome::Silent;
+    };
     let (cookie, proved) = asker.cookie(&query);
     let about = asker.about(zones, cookie);
     match if proved { Verdict::Answer } else { verdict() } {
@@ -194,13 +220,26 @@ impl Asker<'_> {
     /// Somebody without cookies.
     fn nobody(transport: Transport) -> Self {
         let (address, class) = (IpAddr::from([0; 16]), Class::Mesh);
-        Asker { address, class, transport, now: 0, cookies: None, nsid: &[], forwards: false }
+        Asker {
+            address,
+            class,
+            transport,
+            now: 0,
+            cookies: None,
+            nsid: &[],
+            forwards: false,
+        }
     }
 
     /// The server's half of the cookie to send, and whether the one that came proves the address.
     fn cookie(&self, query: &Query<'_>) -> (Option<[u8; COOKIE]>, bool) {
-        let (Some(came), Some(jar)) = (query.cookie(), self.cookies) else { return (None, false) };
-        (Some(jar.bake(came, self.address, self.now)), jar.judge(came, self.address, self.now))
+        let (Some(came), Some(jar)) = (query.cookie(), self.cookies) else {
+            return (None, false);
+        };
+        (
+            Some(jar.bake(came, self.address, self.now)),
+            jar.judge(came, self.address, self.now),
+        )
     }
 
     /// The same without the check, for a question that has passed it.
@@ -209,7 +248,15 @@ impl Asker<'_> {
     }
 
     fn about<'a>(&'a self, zones: &'a ZoneSet, cookie: Option<[u8; COOKIE]>) -> About<'a> {
-        About { reach: zones.reach(), opt: Opt { cookie, nsid: self.nsid }, ra: self.forwards, cd: false }
+        About {
+            reach: zones.reach(),
+            opt: Opt {
+                cookie,
+                nsid: self.nsid,
+            },
+            ra: self.forwards,
+            cd: false,
+        }
     }
 }
 
@@ -222,18 +269,24 @@ fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
         return Reply::error(rcode::BADVERS);
     }
     // RFC 7873, section 5.4: there is nothing to say but the cookie.
-    let Some(question) = &query.question else { return Reply::default() };
+    let Some(question) = &query.question else {
+        return Reply::default();
+    };
     match (question.class, question.kind) {
         // Zones leave over control streams only.
-        (CLASS_IN | CLASS_ANY, kind::AXFR | kind::IXFR) => Reply::explained(rcode::REFUSED, ede::PROHIBITED),
+        (CLASS_IN | CLASS_ANY, kind::AXFR | kind::IXFR) => {
+            Reply::explained(rcode::REFUSED, ede::PROHIBITED)
+        }
         // The obsolete mail question types, and pseudo types that are no questions (RFC 6895, section 3.1).
         (CLASS_IN | CLASS_ANY, 253 | 254) => Reply::explained(rcode::NOTIMP, ede::NOT_SUPPORTED),
         (CLASS_IN | CLASS_ANY, 0 | kind::OPT | 249 | 250) => Reply::error(rcode::FORMERR),
         (CLASS_IN, qtype) => lookup::lookup(zones, &question.name, qtype),
         // RFC 1034, section 6.2.2: nobody is authoritative for every class.
-        (CLASS_ANY, qtype) => {
-            Reply { aa: false, elsewhere: None, ..lookup::lookup(zones, &question.name, qtype) }
-        }
+        (CLASS_ANY, qtype) => Reply {
+            aa: false,
+            elsewhere: None,
+            ..lookup::lookup(zones, &question.name, qtype)
+        },
         _ => Reply::explained(rcode::REFUSED, ede::NOT_SUPPORTED),
     }
 }

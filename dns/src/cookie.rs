@@ -40,7 +40,12 @@ impl CookieJar {
     pub fn new() -> Result<CookieJar, getrandom::Error> {
         let secret = random()?;
         let secrets = ArcSwap::from_pointee([secret, secret]);
-        Ok(CookieJar { secrets, fresh: Count::default(), good: Count::default(), bad: Count::default() })
+        Ok(CookieJar {
+            secrets,
+            fresh: Count::default(),
+            good: Count::default(),
+            bad: Count::default(),
+        })
     }
 
     /// Makes cookies by a new secret; those of the last one stay valid until the next call.
@@ -52,7 +57,11 @@ impl CookieJar {
 
     /// Cookies that came so far: without a server's half, with a good one, with a bad one.
     pub fn counts(&self) -> [(&'static str, u64); 3] {
-        [("fresh", self.fresh.get()), ("good", self.good.get()), ("bad", self.bad.get())]
+        [
+            ("fresh", self.fresh.get()),
+            ("good", self.good.get()),
+            ("bad", self.bad.get()),
+        ]
     }
 
     /// Like [`CookieJar::accepts`], counted.
@@ -74,13 +83,22 @@ impl CookieJar {
 
     /// True if `cookie` is whole, not too old, and was given to `asker`.
     pub(crate) fn accepts(&self, cookie: &[u8], asker: IpAddr, now: u32) -> bool {
-        let Some((client, server)) = cookie.split_first_chunk::<CLIENT>() else { return false };
-        let Ok(server) = <&[u8; COOKIE]>::try_from(server) else { return false };
+        let Some((client, server)) = cookie.split_first_chunk::<CLIENT>() else {
+            return false;
+        };
+        let Ok(server) = <&[u8; COOKIE]>::try_from(server) else {
+            return false;
+        };
         let [.., a, b, c, d, _, _, _, _, _, _, _, _] = *server;
         let baked = u32::from_be_bytes([a, b, c, d]);
         // RFC 9018, section 4.3: by serial number arithmetic.
         let in_time = now.wrapping_sub(baked) <= MAX_AGE || baked.wrapping_sub(now) <= MAX_AHEAD;
-        in_time && self.secrets.load().iter().any(|secret| seal(secret, *client, asker, baked) == *server)
+        in_time
+            && self
+                .secrets
+                .load()
+                .iter()
+                .any(|secret| seal(secret, *client, asker, baked) == *server)
     }
 }
 
@@ -117,13 +135,19 @@ mod tests {
     use super::*;
 
     fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+        (0..hex.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
+            .collect()
     }
 
     #[test]
     fn cookies_are_those_of_rfc_9018_appendix_a() {
         let baked = |secret: &str, client: &str, asker: &str, now| {
-            let (secret, client) = (bytes(secret).try_into().unwrap(), bytes(client).try_into().unwrap());
+            let (secret, client) = (
+                bytes(secret).try_into().unwrap(),
+                bytes(client).try_into().unwrap(),
+            );
             seal(&secret, client, asker.parse().unwrap(), now).to_vec()
         };
         let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
@@ -156,7 +180,10 @@ mod tests {
         assert!(jar.accepts(&cookie, ASKER.into(), NOW - MAX_AHEAD));
         assert!(!jar.accepts(&cookie, ASKER.into(), NOW - MAX_AHEAD - 1));
         assert!(!jar.accepts(&cookie, [10, 0, 0, 2].into(), NOW));
-        assert!(!jar.accepts(&client, ASKER.into(), NOW), "the client's half alone");
+        assert!(
+            !jar.accepts(&client, ASKER.into(), NOW),
+            "the client's half alone"
+        );
         for at in 0..cookie.len() {
             let mut other = cookie.clone();
             other[at] ^= 1;

@@ -58,7 +58,11 @@ pub struct Step {
 impl Step {
     /// From version `from`, encoded as `old`, to `new`. Takes as long as it takes to read both.
     pub fn new(from: Version, old: &[u8], new: &[u8]) -> Step {
-        Step { from, edits: edits(old, new), size: new.len() }
+        Step {
+            from,
+            edits: edits(old, new),
+            size: new.len(),
+        }
     }
 }
 
@@ -84,7 +88,12 @@ impl Journal {
     }
 
     fn octets(&self) -> usize {
-        MAGIC.len() + self.0.iter().map(|step| 4 + step.edits.len()).sum::<usize>()
+        MAGIC.len()
+            + self
+                .0
+                .iter()
+                .map(|step| 4 + step.edits.len())
+                .sum::<usize>()
     }
 }
 
@@ -97,9 +106,16 @@ pub fn apply(old: &[u8], delta: &[u8]) -> Result<Vec<u8>, DeltaError> {
             break;
         }
         let len = take_length(&mut rest)?;
-        zone = Cow::Owned(apply_step(&zone, take(&mut rest, len).ok_or(DeltaError::Format)?)?);
+        zone = Cow::Owned(apply_step(
+            &zone,
+            take(&mut rest, len).ok_or(DeltaError::Format)?,
+        )?);
     }
-    if rest.is_empty() { Ok(zone.into_owned()) } else { Err(DeltaError::Format) }
+    if rest.is_empty() {
+        Ok(zone.into_owned())
+    } else {
+        Err(DeltaError::Format)
+    }
 }
 
 fn apply_step(mut old: &[u8], mut edits: &[u8]) -> Result<Vec<u8>, DeltaError> {
@@ -109,7 +125,9 @@ fn apply_step(mut old: &[u8], mut edits: &[u8]) -> Result<Vec<u8>, DeltaError> {
         let len = take_length(&mut edits)?;
         let put = match edit {
             0 => take(&mut old, len).ok_or(DeltaError::Fit)?,
-            1 => take(&mut old, len).ok_or(DeltaError::Fit).map(|_| &[][..])?,
+            1 => take(&mut old, len)
+                .ok_or(DeltaError::Fit)
+                .map(|_| &[][..])?,
             2 => take(&mut edits, len).ok_or(DeltaError::Format)?,
             _ => return Err(DeltaError::Format),
         };
@@ -118,7 +136,11 @@ fn apply_step(mut old: &[u8], mut edits: &[u8]) -> Result<Vec<u8>, DeltaError> {
         }
         new.extend_from_slice(put);
     }
-    if old.is_empty() { Ok(new) } else { Err(DeltaError::Fit) }
+    if old.is_empty() {
+        Ok(new)
+    } else {
+        Err(DeltaError::Fit)
+    }
 }
 
 fn take<'b>(bytes: &mut &'b [u8], len: usize) -> Option<&'b [u8]> {
@@ -128,7 +150,9 @@ fn take<'b>(bytes: &mut &'b [u8], len: usize) -> Option<&'b [u8]> {
 }
 
 fn take_length(bytes: &mut &[u8]) -> Result<usize, DeltaError> {
-    let len = take(bytes, 4).and_then(|len| len.try_into().ok()).ok_or(DeltaError::Format)?;
+    let len = take(bytes, 4)
+        .and_then(|len| len.try_into().ok())
+        .ok_or(DeltaError::Format)?;
     Ok(u32::from_be_bytes(len) as usize)
 }
 
@@ -136,8 +160,15 @@ fn take_length(bytes: &mut &[u8]) -> Result<usize, DeltaError> {
 /// same order: where the next two differ, one of them is the other's no more, or not yet.
 fn edits(old: &[u8], new: &[u8]) -> Vec<u8> {
     let kept: HashSet<&[u8]> = replica::pieces(new).map(|at| &new[at]).collect();
-    let (mut left, mut right) = (replica::pieces(old).peekable(), replica::pieces(new).peekable());
-    let mut out = Edits { new, out: Vec::new(), pending: None };
+    let (mut left, mut right) = (
+        replica::pieces(old).peekable(),
+        replica::pieces(new).peekable(),
+    );
+    let mut out = Edits {
+        new,
+        out: Vec::new(),
+        pending: None,
+    };
     loop {
         match (left.peek().cloned(), right.peek().cloned()) {
             (Some(a), Some(b)) if old[a.clone()] == new[b.clone()] => {
@@ -182,9 +213,12 @@ impl Edits<'_> {
     }
 
     fn flush(&mut self) {
-        let Some((edit, range)) = self.pending.take() else { return };
+        let Some((edit, range)) = self.pending.take() else {
+            return;
+        };
         self.out.push(edit);
-        self.out.extend_from_slice(&(range.len() as u32).to_be_bytes());
+        self.out
+            .extend_from_slice(&(range.len() as u32).to_be_bytes());
         if edit == 2 {
             self.out.extend_from_slice(&self.new[range]);
         }
@@ -209,7 +243,10 @@ mod tests {
     }
 
     fn encoded(hosts: impl IntoIterator<Item = u32>) -> Vec<u8> {
-        let hosts: String = hosts.into_iter().map(|i| format!("h{i} A 10.0.0.1\n")).collect();
+        let hosts: String = hosts
+            .into_iter()
+            .map(|i| format!("h{i} A 10.0.0.1\n"))
+            .collect();
         zone("org1.example", &format!("@ SOA gw h 1 1 1 1 5\n{hosts}")).encode()
     }
 
@@ -232,15 +269,26 @@ mod tests {
 
     #[test]
     fn a_journal_leads_on_from_its_last_versions_and_from_no_other() {
-        let versions: Vec<_> = (0..30).map(|i| encoded((0..500).filter(|host| *host != i))).collect();
+        let versions: Vec<_> = (0..30)
+            .map(|i| encoded((0..500).filter(|host| *host != i)))
+            .collect();
         let journal = journal(&versions);
-        let known: Vec<usize> = (0..30).filter(|i| journal.since(version(&versions[*i])).is_some()).collect();
+        let known: Vec<usize> = (0..30)
+            .filter(|i| journal.since(version(&versions[*i])).is_some())
+            .collect();
         assert_eq!(known, (29 - MAX_STEPS..29).collect::<Vec<_>>());
         for i in known {
             let delta = journal.since(version(&versions[i])).unwrap();
-            assert_eq!(apply(&versions[i], &delta).as_ref(), Ok(&versions[29]), "{i}");
+            assert_eq!(
+                apply(&versions[i], &delta).as_ref(),
+                Ok(&versions[29]),
+                "{i}"
+            );
         }
-        assert!(journal.since((1, version(&versions[28]).1)).is_none(), "the same content by another serial");
+        assert!(
+            journal.since((1, version(&versions[28]).1)).is_none(),
+            "the same content by another serial"
+        );
     }
 
     #[test]
@@ -256,11 +304,24 @@ mod tests {
         let step = |edits: &[u8]| [&MAGIC[..], &(edits.len() as u32).to_be_bytes(), edits].concat();
         let keep = |len: usize| [&[0][..], &(len as u32).to_be_bytes()].concat();
         assert_eq!(apply(&old, &step(&keep(old.len()))).as_ref(), Ok(&old));
-        assert_eq!(apply(&old, &step(&keep(old.len() + 1))), Err(DeltaError::Fit));
-        assert_eq!(apply(&old, &step(&keep(old.len() - 1))), Err(DeltaError::Fit));
-        assert_eq!(apply(&old, &step(&[3, 0, 0, 0, 0])), Err(DeltaError::Format));
+        assert_eq!(
+            apply(&old, &step(&keep(old.len() + 1))),
+            Err(DeltaError::Fit)
+        );
+        assert_eq!(
+            apply(&old, &step(&keep(old.len() - 1))),
+            Err(DeltaError::Fit)
+        );
+        assert_eq!(
+            apply(&old, &step(&[3, 0, 0, 0, 0])),
+            Err(DeltaError::Format)
+        );
         assert_eq!(apply(&old, b"RWD2"), Err(DeltaError::Format));
-        let many = [&MAGIC[..], &step(&keep(old.len()))[4..].repeat(MAX_STEPS + 1)].concat();
+        let many = [
+            &MAGIC[..],
+            &step(&keep(old.len()))[4..].repeat(MAX_STEPS + 1),
+        ]
+        .concat();
         assert_eq!(apply(&old, &many), Err(DeltaError::Format));
     }
 

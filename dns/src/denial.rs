@@ -22,7 +22,11 @@ const NUMBERS: usize = 20;
 impl Denial {
     /// Of `soa` at `apex`, to be kept for `ttl` seconds.
     pub(crate) fn new(apex: &Name, soa: &RRset, ttl: u32) -> Denial {
-        let mut denial = Builder { apex: apex.labels(), record: Vec::new(), pointers: Vec::new() };
+        let mut denial = Builder {
+            apex: apex.labels(),
+            record: Vec::new(),
+            pointers: Vec::new(),
+        };
         denial.put_name(apex, apex.as_wire());
         denial.record.extend_from_slice(&kind::SOA.to_be_bytes());
         denial.record.extend_from_slice(&[0, 1]);
@@ -39,7 +43,10 @@ impl Denial {
         denial.record.extend_from_slice(data);
         let len = (denial.record.len() - len_at - 2) as u16;
         denial.record[len_at..len_at + 2].copy_from_slice(&len.to_be_bytes());
-        Denial { record: denial.record.into(), pointers: denial.pointers }
+        Denial {
+            record: denial.record.into(),
+            pointers: denial.pointers,
+        }
     }
 
     /// Appends the record to a message in which the apex stands at octet `apex`.
@@ -70,8 +77,11 @@ impl Builder<'_> {
         };
         match (0..labels.count()).find_map(shared) {
             // A record's pointers stand in its first octets: behind one name they always do.
-            Some((i, above)) if self.record.len() + labels.prefix(i).len() < usize::from(u8::MAX) => {
-                self.record.extend_from_slice(&written[..labels.prefix(i).len()]);
+            Some((i, above))
+                if self.record.len() + labels.prefix(i).len() < usize::from(u8::MAX) =>
+            {
+                self.record
+                    .extend_from_slice(&written[..labels.prefix(i).len()]);
                 let to = self.apex.prefix(above).len() as u8;
                 self.pointers.push((self.record.len() as u8, to));
                 self.record.extend_from_slice(&[0, 0]);
@@ -88,12 +98,16 @@ mod tests {
 
     #[test]
     fn names_end_in_pointers_to_the_apex_wherever_it_stands() {
-        let zone = zone("org1.example", "@ SOA gw.org1.example. h.x.example. 1 2 3 4 5\n");
+        let zone = zone(
+            "org1.example",
+            "@ SOA gw.org1.example. h.x.example. 1 2 3 4 5\n",
+        );
         let denial = Denial::new(zone.apex(), zone.soa(), 5);
         let mut out = vec![0; 3];
         denial.put(0x20, &mut out);
         assert_eq!(out.len(), 3 + denial.record.len());
-        let record = b"\xc0\x20\x00\x06\x00\x01\x00\x00\x00\x05\x00\x1f\x02gw\xc0\x20\x01h\x01x\xc0\x25";
+        let record =
+            b"\xc0\x20\x00\x06\x00\x01\x00\x00\x00\x05\x00\x1f\x02gw\xc0\x20\x01h\x01x\xc0\x25";
         assert_eq!(out[3..3 + record.len()], record[..]);
     }
 

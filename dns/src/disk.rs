@@ -27,7 +27,9 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 
 /// A rename or removal lasts once its directory is synced.
 fn sync_directory_of(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -45,7 +47,8 @@ pub(crate) mod tests {
         pub(crate) fn new() -> Scratch {
             static NEXT: AtomicU32 = AtomicU32::new(0);
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("ringway-dns-{}-{number}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("ringway-dns-{}-{number}", std::process::id()));
             fs::create_dir(&path).unwrap();
             Scratch(path)
         }

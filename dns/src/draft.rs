@@ -96,14 +96,21 @@ struct Set {
 impl Draft {
     /// An empty zone.
     pub fn new(apex: Name) -> Draft {
-        Draft { apex, nodes: vec![Sketch::default()], records: 0 }
+        Draft {
+            apex,
+            nodes: vec![Sketch::default()],
+            records: 0,
+        }
     }
 
     /// Adds one record. One that is there already changes nothing; where TTLs of a set differ, the
     /// lowest holds (RFC 2181, section 5.2).
     pub fn add(&mut self, owner: &Name, kind: u16, ttl: u32, data: &[u8]) -> Result<(), ZoneError> {
         if !owner.is_within(&self.apex) {
-            return Err(ZoneError::Outside { owner: owner.to_string(), apex: self.apex.to_string() });
+            return Err(ZoneError::Outside {
+                owner: owner.to_string(),
+                apex: self.apex.to_string(),
+            });
         }
         if !rdata::is_data(kind) {
             return Err(ZoneError::Kind { kind });
@@ -129,7 +136,10 @@ impl Draft {
             self.records += 1;
         }
         if set.size > MAX_SET {
-            return Err(ZoneError::Large { owner: owner.to_string(), kind });
+            return Err(ZoneError::Large {
+                owner: owner.to_string(),
+                kind,
+            });
         }
         Ok(())
     }
@@ -177,7 +187,9 @@ impl Draft {
             }
             let child = self.nodes.len();
             self.nodes.push(Sketch::default());
-            self.nodes[number].children.insert(labels.label(i).into(), child);
+            self.nodes[number]
+                .children
+                .insert(labels.label(i).into(), child);
             child
         })
     }
@@ -193,7 +205,12 @@ impl Sketch {
         let at = known.unwrap_or_else(|| {
             // Mostly it stays the only one; a vector's own first step is four.
             self.sets.reserve_exact(1);
-            self.sets.push(Set { kind, ttl, size: 0, data: Vec::new() });
+            self.sets.push(Set {
+                kind,
+                ttl,
+                size: 0,
+                data: Vec::new(),
+            });
             self.sets.len() - 1
         });
         &mut self.sets[at]
@@ -207,16 +224,25 @@ impl Sketch {
         if aliased.is_some_and(|set| kind != kind::CNAME || other(set))
             || kind == kind::CNAME && self.sets.iter().any(|set| set.kind != kind::CNAME)
         {
-            return Err(ZoneError::Alias { owner: owner.to_string() });
+            return Err(ZoneError::Alias {
+                owner: owner.to_string(),
+            });
         }
         if kind == kind::DNAME && self.find(kind).is_some_and(other) {
-            return Err(ZoneError::Dname { owner: owner.to_string() });
+            return Err(ZoneError::Dname {
+                owner: owner.to_string(),
+            });
         }
         Ok(())
     }
 
     fn node(&mut self) -> Node {
-        Node::new(std::mem::take(&mut self.sets).iter().map(Set::pack).collect())
+        Node::new(
+            std::mem::take(&mut self.sets)
+                .iter()
+                .map(Set::pack)
+                .collect(),
+        )
     }
 }
 
@@ -244,13 +270,17 @@ mod tests {
 
     fn draft() -> Draft {
         let mut draft = Draft::new(name("org1.example"));
-        draft.add(&name("org1.example"), kind::SOA, 5, &[0; 22]).unwrap();
+        draft
+            .add(&name("org1.example"), kind::SOA, 5, &[0; 22])
+            .unwrap();
         draft
     }
 
     fn refusal(records: &[(&str, u16, &[u8])]) -> Option<String> {
         let mut draft = draft();
-        let mut results = records.iter().map(|(owner, kind, data)| draft.add(&name(owner), *kind, 5, data));
+        let mut results = records
+            .iter()
+            .map(|(owner, kind, data)| draft.add(&name(owner), *kind, 5, data));
         results.find_map(Result::err).map(|error| error.to_string())
     }
 
@@ -263,53 +293,100 @@ mod tests {
         let none = Draft::new(name("org1.example"));
         assert_eq!(none.finish().unwrap_err(), ZoneError::Soa);
         let mut two = draft();
-        two.add(&name("org1.example"), kind::SOA, 5, &[&[0; 21][..], &[1]].concat()).unwrap();
+        two.add(
+            &name("org1.example"),
+            kind::SOA,
+            5,
+            &[&[0; 21][..], &[1]].concat(),
+        )
+        .unwrap();
         assert_eq!(two.finish().unwrap_err(), ZoneError::Soa);
         let inner = refusal(&[("a.org1.example", kind::SOA, &[0; 22])]);
-        assert_eq!(inner.unwrap(), "a zone has exactly one SOA record, at its apex");
+        assert_eq!(
+            inner.unwrap(),
+            "a zone has exactly one SOA record, at its apex"
+        );
     }
 
     #[test]
     fn a_cname_stands_alone_whichever_comes_first() {
         let alone = "a.org1.example has a CNAME and can have no other record";
-        let (a, cname) = (("a.org1.example", kind::A, A), ("a.org1.example", kind::CNAME, TARGET));
+        let (a, cname) = (
+            ("a.org1.example", kind::A, A),
+            ("a.org1.example", kind::CNAME, TARGET),
+        );
         let second = ("a.org1.example", kind::CNAME, OTHER);
         for records in [[a, cname], [cname, a], [cname, second]] {
             assert_eq!(refusal(&records).as_deref(), Some(alone));
         }
-        assert_eq!(refusal(&[cname, cname]), None, "the same record twice is one record");
+        assert_eq!(
+            refusal(&[cname, cname]),
+            None,
+            "the same record twice is one record"
+        );
     }
 
     #[test]
     fn a_name_has_one_dname_at_most() {
-        let (one, two) = (("a.org1.example", kind::DNAME, TARGET), ("a.org1.example", kind::DNAME, OTHER));
-        assert_eq!(refusal(&[one, two]).as_deref(), Some("a.org1.example has more than one DNAME"));
+        let (one, two) = (
+            ("a.org1.example", kind::DNAME, TARGET),
+            ("a.org1.example", kind::DNAME, OTHER),
+        );
+        assert_eq!(
+            refusal(&[one, two]).as_deref(),
+            Some("a.org1.example has more than one DNAME")
+        );
         assert_eq!(refusal(&[one, ("a.org1.example", kind::A, A), one]), None);
     }
 
     #[test]
     fn records_outside_the_zone_malformed_or_of_no_type_are_refused() {
         let outside = refusal(&[("a.org2.example", kind::A, A)]);
-        assert_eq!(outside.as_deref(), Some("a.org2.example is outside the zone org1.example"));
-        assert_eq!(refusal(&[("xorg1.example", kind::A, A)]).unwrap().split(' ').nth(2), Some("outside"));
+        assert_eq!(
+            outside.as_deref(),
+            Some("a.org2.example is outside the zone org1.example")
+        );
+        assert_eq!(
+            refusal(&[("xorg1.example", kind::A, A)])
+                .unwrap()
+                .split(' ')
+                .nth(2),
+            Some("outside")
+        );
         let malformed = refusal(&[("a.org1.example", kind::A, &A[1..])]);
-        assert_eq!(malformed.as_deref(), Some("the data of type 1 is malformed"));
+        assert_eq!(
+            malformed.as_deref(),
+            Some("the data of type 1 is malformed")
+        );
         let any = refusal(&[("a.org1.example", kind::ANY, A)]);
         assert_eq!(any.as_deref(), Some("type 255 cannot stand in a zone"));
-        assert_eq!(draft().add(&name("a.org1.example"), kind::A, 1 << 31, A), Err(ZoneError::Ttl));
+        assert_eq!(
+            draft().add(&name("a.org1.example"), kind::A, 1 << 31, A),
+            Err(ZoneError::Ttl)
+        );
     }
 
     #[test]
     fn a_set_has_one_ttl_the_lowest_and_fits_into_a_message() {
         let mut draft = draft();
         for (ttl, low) in [(60, 1), (30, 2), (90, 3), (90, 3)] {
-            draft.add(&name("a.org1.example"), kind::A, ttl, &[10, 0, 0, low]).unwrap();
+            draft
+                .add(&name("a.org1.example"), kind::A, ttl, &[10, 0, 0, low])
+                .unwrap();
         }
         let mut sets = Vec::new();
-        draft.finish().unwrap().rrsets(|_, set| sets.push((set.kind(), set.ttl(), set.count())));
+        draft
+            .finish()
+            .unwrap()
+            .rrsets(|_, set| sets.push((set.kind(), set.ttl(), set.count())));
         assert_eq!(sets, [(kind::SOA, 5, 1), (kind::A, 30, 3)]);
-        let texts: Vec<Vec<u8>> = (0..200).map(|i| [&[255, i][..], &[b'x'; 254]].concat()).collect();
-        let records: Vec<_> = texts.iter().map(|text| ("a.org1.example", kind::TXT, &text[..])).collect();
+        let texts: Vec<Vec<u8>> = (0..200)
+            .map(|i| [&[255, i][..], &[b'x'; 254]].concat())
+            .collect();
+        let records: Vec<_> = texts
+            .iter()
+            .map(|text| ("a.org1.example", kind::TXT, &text[..]))
+            .collect();
         let large = "the records of type 16 at a.org1.example take more than 49152 octets";
         assert_eq!(refusal(&records).as_deref(), Some(large));
     }

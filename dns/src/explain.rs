@@ -36,7 +36,10 @@ pub struct ExplainedRecord {
 impl Explained {
     /// Takes `response` apart; `None` if it is no response of ours.
     pub fn read(response: &[u8]) -> Option<Explained> {
-        let mut reader = Reader { message: response, at: 0 };
+        let mut reader = Reader {
+            message: response,
+            at: 0,
+        };
         let [_, flags, questions, counts @ ..] = reader.numbers::<6>()?;
         for _ in 0..questions {
             reader.name()?;
@@ -93,7 +96,11 @@ pub fn question(name: &Name, kind: u16) -> Vec<u8> {
 
 /// The name of a question's type, for people.
 pub fn question_text(name: &Name, kind: u16) -> String {
-    let kind = if kind == kind::ANY { "ANY".into() } else { kind_text(kind) };
+    let kind = if kind == kind::ANY {
+        "ANY".into()
+    } else {
+        kind_text(kind)
+    };
     format!("{name} IN {kind}")
 }
 
@@ -106,7 +113,9 @@ impl Reader<'_> {
     fn numbers<const N: usize>(&mut self) -> Option<[u16; N]> {
         let bytes = self.message.get(self.at..self.at + 2 * N)?;
         self.at += 2 * N;
-        Some(std::array::from_fn(|i| u16::from_be_bytes([bytes[2 * i], bytes[2 * i + 1]])))
+        Some(std::array::from_fn(|i| {
+            u16::from_be_bytes([bytes[2 * i], bytes[2 * i + 1]])
+        }))
     }
 
     fn record(&mut self) -> Option<ExplainedRecord> {
@@ -114,7 +123,12 @@ impl Reader<'_> {
         let [kind, _, high, low, len] = self.numbers()?;
         let end = self.at + usize::from(len);
         let data = self.data(kind, end)?;
-        Some(ExplainedRecord { owner, ttl: u32::from(high) << 16 | u32::from(low), kind, data })
+        Some(ExplainedRecord {
+            owner,
+            ttl: u32::from(high) << 16 | u32::from(low),
+            kind,
+            data,
+        })
     }
 
     /// The data up to `end`, its names uncompressed.
@@ -178,18 +192,35 @@ mod tests {
             let message = question(&Name::from_text(name).unwrap(), kind);
             answer(&zones, &message, Transport::Tcp, &mut response);
             let explained = Explained::read(&response).unwrap();
-            let lines = explained.sections.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+            let lines = explained
+                .sections
+                .iter()
+                .flatten()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>();
             (explained.status(), explained.authoritative, lines)
         };
         let (status, authoritative, lines) = ask("_x._tcp.org1.example", kind::SRV);
         assert_eq!((&*status, authoritative), ("NOERROR", true));
-        assert_eq!(lines[0], "_x._tcp.org1.example. 5 IN SRV 0 0 7051 ns.org1.example.");
+        assert_eq!(
+            lines[0],
+            "_x._tcp.org1.example. 5 IN SRV 0 0 7051 ns.org1.example."
+        );
         assert_eq!(lines[1..], ["ns.org1.example. 5 IN A 10.0.0.1"]);
-        assert_eq!(ask("a.w.org1.example", kind::MX).2[0], "a.w.org1.example. 5 IN MX 10 ns.org1.example.");
+        assert_eq!(
+            ask("a.w.org1.example", kind::MX).2[0],
+            "a.w.org1.example. 5 IN MX 10 ns.org1.example."
+        );
         let (status, _, lines) = ask("a.org1.example", kind::A);
         assert_eq!(status, "NXDOMAIN");
-        assert_eq!(lines, ["org1.example. 5 IN SOA ns.org1.example. h.org1.example. 1 2 3 4 5"]);
-        assert_eq!(ask("elsewhere.example", kind::A), ("REFUSED".into(), false, vec![]));
+        assert_eq!(
+            lines,
+            ["org1.example. 5 IN SOA ns.org1.example. h.org1.example. 1 2 3 4 5"]
+        );
+        assert_eq!(
+            ask("elsewhere.example", kind::A),
+            ("REFUSED".into(), false, vec![])
+        );
     }
 
     #[test]

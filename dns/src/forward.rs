@@ -72,9 +72,22 @@ impl Forwarder {
     /// Questions so far: answered at once, joined to one under way, asked, refused for want of room; and
     /// those of the asked that failed.
     pub fn counts(&self) -> [(&'static str, u64); 5] {
-        let Forwarder { known, joined, asked, full, failed, .. } = self;
-        [("known", known), ("joined", joined), ("asked", asked), ("full", full), ("failed", failed)]
-            .map(|(what, count)| (what, count.get()))
+        let Forwarder {
+            known,
+            joined,
+            asked,
+            full,
+            failed,
+            ..
+        } = self;
+        [
+            ("known", known),
+            ("joined", joined),
+            ("asked", asked),
+            ("full", full),
+            ("failed", failed),
+        ]
+        .map(|(what, count)| (what, count.get()))
     }
 
     /// True if there are names that others are asked for.
@@ -85,7 +98,9 @@ impl Forwarder {
     /// Puts `ask` to whoever is to be asked; `waiter` hears of the answer, at once or later, or of the
     /// failure, or that nobody is to be asked.
     pub(crate) fn put(self: &Arc<Self>, ask: Ask, waiter: Waiter) {
-        let Some(resolvers) = self.table.load().resolvers(&ask.name) else { return waiter.hear(None) };
+        let Some(resolvers) = self.table.load().resolvers(&ask.name) else {
+            return waiter.hear(None);
+        };
         let now = Instant::now();
         let taken = self.desk().take(ask, waiter, now);
         match &taken {
@@ -99,7 +114,12 @@ impl Forwarder {
             Taken::Full(waiter) => waiter.hear(Some((&failure(ede::OTHER), 0))),
             Taken::Joined => {}
             Taken::First(era) => {
-                let flight = Flight { forwarder: self.clone(), ask, era, said: None };
+                let flight = Flight {
+                    forwarder: self.clone(),
+                    ask,
+                    era,
+                    said: None,
+                };
                 self.tasks.spawn(flight.fly(resolvers));
             }
         }
@@ -128,7 +148,9 @@ struct Flight {
 impl Flight {
     async fn fly(mut self, resolvers: Arc<Resolvers>) {
         let asking = timeout(PATIENCE, resolvers.ask(&self.ask));
-        let Some(said) = self.forwarder.stop.run_until_cancelled(asking).await else { return };
+        let Some(said) = self.forwarder.stop.run_until_cancelled(asking).await else {
+            return;
+        };
         self.said = Some(said.unwrap_or_else(|_| failure(ede::NO_REACHABLE_AUTHORITY).into()));
     }
 }
@@ -136,18 +158,27 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         // None: the task was ended, or panicked over a message.
-        let said = self.said.take().unwrap_or_else(|| failure(ede::OTHER).into());
+        let said = self
+            .said
+            .take()
+            .unwrap_or_else(|| failure(ede::OTHER).into());
         let said = Arc::new(said);
         if said.found.rcode == rcode::SERVFAIL {
             self.forwarder.failed.add();
         }
         let waiters = self.forwarder.desk().land(&self.ask, &said, self.era);
-        waiters.into_iter().for_each(|waiter| waiter.hear(Some((&said.found, 0))));
+        waiters
+            .into_iter()
+            .for_each(|waiter| waiter.hear(Some((&said.found, 0))));
     }
 }
 
 fn failure(ede: u16) -> Found {
-    Found { rcode: rcode::SERVFAIL, ede: Some(ede), ..Found::default() }
+    Found {
+        rcode: rcode::SERVFAIL,
+        ede: Some(ede),
+        ..Found::default()
+    }
 }
 
 /// Hears what was found, and how many seconds ago; `None`: nobody was to be asked.
@@ -155,7 +186,10 @@ pub(crate) type Hear = Box<dyn FnOnce(Option<(&Found, u32)>) + Send>;
 
 impl Waiter {
     pub(crate) fn new(asker: IpAddr, hear: Hear) -> Waiter {
-        Waiter { asker: asker.to_canonical(), hear }
+        Waiter {
+            asker: asker.to_canonical(),
+            hear,
+        }
     }
 
     /// Tells the waiter; see [`Hear`].

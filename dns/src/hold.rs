@@ -29,7 +29,10 @@ pub struct Moment {
 impl Moment {
     /// This moment.
     pub fn now() -> Moment {
-        Moment { wall: SystemTime::now(), monotonic: Instant::now() }
+        Moment {
+            wall: SystemTime::now(),
+            monotonic: Instant::now(),
+        }
     }
 }
 
@@ -51,9 +54,18 @@ impl Hold {
             let (apex, seconds) = line.split_once(' ')?;
             let wall = UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?;
             // Written when the clock was wrong: nobody has been heard in the future.
-            Some((apex.parse().ok()?, Moment { wall: wall.min(now.wall), ..now }))
+            Some((
+                apex.parse().ok()?,
+                Moment {
+                    wall: wall.min(now.wall),
+                    ..now
+                },
+            ))
         });
-        Ok(Hold { path: path.into(), heard: heard.collect() })
+        Ok(Hold {
+            path: path.into(),
+            heard: heard.collect(),
+        })
     }
 
     /// The owner of `apex` is heard at `now`.
@@ -75,9 +87,17 @@ impl Hold {
 
     /// What is to be written where ([`HoldFile::write`]), perhaps elsewhere: it waits for the disk.
     pub fn file(&self) -> HoldFile {
-        let seconds = |at: &Moment| at.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = |at: &Moment| {
+            at.wall
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs()
+        };
         let line = |(apex, at): (&ZoneName, &Moment)| format!("{apex} {}\n", seconds(at));
-        HoldFile { path: self.path.clone(), text: self.heard.iter().map(line).collect() }
+        HoldFile {
+            path: self.path.clone(),
+            text: self.heard.iter().map(line).collect(),
+        }
     }
 }
 
@@ -111,17 +131,26 @@ mod tests {
     /// The same in every call.
     fn start() -> Moment {
         static START: OnceLock<Instant> = OnceLock::new();
-        Moment { wall: UNIX_EPOCH + 20_000 * DAY, monotonic: *START.get_or_init(Instant::now) }
+        Moment {
+            wall: UNIX_EPOCH + 20_000 * DAY,
+            monotonic: *START.get_or_init(Instant::now),
+        }
     }
 
     impl Moment {
         fn after(self, time: Duration) -> Moment {
-            Moment { wall: self.wall + time, monotonic: self.monotonic + time }
+            Moment {
+                wall: self.wall + time,
+                monotonic: self.monotonic + time,
+            }
         }
 
         /// After a restart: the monotonic clock begins anew.
         fn restarted_after(self, time: Duration) -> Moment {
-            Moment { wall: self.wall + time, ..self }
+            Moment {
+                wall: self.wall + time,
+                ..self
+            }
         }
     }
 
@@ -130,7 +159,11 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.path().join("heard");
         let mut hold = Hold::open(&path, start()).unwrap();
-        assert_eq!(hold.silence(&apex(1), start().after(DAY)), Duration::ZERO, "never heard: from now on");
+        assert_eq!(
+            hold.silence(&apex(1), start().after(DAY)),
+            Duration::ZERO,
+            "never heard: from now on"
+        );
         hold.hear(&apex(1), start());
         hold.hear(&apex(2), start().after(DAY));
         assert_eq!(hold.silence(&apex(1), start().after(3 * DAY)), 3 * DAY);
@@ -151,9 +184,15 @@ mod tests {
         let mut hold = Hold::open(&scratch.path().join("heard"), start()).unwrap();
         hold.hear(&apex(1), start());
         let later = start().after(3 * DAY);
-        let back = Moment { wall: start().wall - 100 * DAY, ..later };
+        let back = Moment {
+            wall: start().wall - 100 * DAY,
+            ..later
+        };
         assert_eq!(hold.silence(&apex(1), back), 3 * DAY);
-        let forward = Moment { wall: later.wall + 100 * DAY, ..later };
+        let forward = Moment {
+            wall: later.wall + 100 * DAY,
+            ..later
+        };
         assert_eq!(hold.silence(&apex(1), forward), 103 * DAY);
         assert_eq!(hold.silence(&apex(1), later), 3 * DAY);
     }
@@ -162,8 +201,14 @@ mod tests {
     fn a_file_from_the_future_or_of_nonsense_starts_from_now() {
         let scratch = Scratch::new();
         let path = scratch.path().join("heard");
-        fs::write(&path, format!("org1.example {}\nx\norg2.example y\norg3.example 0\n", u64::MAX / 4))
-            .unwrap();
+        fs::write(
+            &path,
+            format!(
+                "org1.example {}\nx\norg2.example y\norg3.example 0\n",
+                u64::MAX / 4
+            ),
+        )
+        .unwrap();
         let mut hold = Hold::open(&path, start()).unwrap();
         assert_eq!(hold.silence(&apex(1), start().after(DAY)), DAY);
         assert_eq!(hold.silence(&apex(2), start().after(DAY)), Duration::ZERO);

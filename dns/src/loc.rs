@@ -28,14 +28,21 @@ pub(crate) fn is_loc(data: &[u8]) -> bool {
 /// The octets of `words`, as RFC 1876, section 3, has them. The error says what is wrong.
 pub(crate) fn parse(words: &[&str]) -> Result<[u8; 16], &'static str> {
     let mut words = words.iter().copied();
-    let latitude = angle(&mut words, ["N", "S"], 90).ok_or("the latitude is not like 52 22 23.000 N")?;
-    let longitude = angle(&mut words, ["E", "W"], 180).ok_or("the longitude is not like 4 53 32.000 E")?;
+    let latitude =
+        angle(&mut words, ["N", "S"], 90).ok_or("the latitude is not like 52 22 23.000 N")?;
+    let longitude =
+        angle(&mut words, ["E", "W"], 180).ok_or("the longitude is not like 4 53 32.000 E")?;
+    let altitude = words
+        .next()
+        .and_then(centimetres)
+        .and_then(|cm| u32::try_from(cm.checked_add(BASE)?).ok());
     let altitude =
-        words.next().and_then(centimetres).and_then(|cm| u32::try_from(cm.checked_add(BASE)?).ok());
-    let altitude = altitude.ok_or("the altitude is not like -2.00m, from -100000 to 42849672.95")?;
+        altitude.ok_or("the altitude is not like -2.00m, from -100000 to 42849672.95")?;
     let mut sizes = DEFAULTS;
     for (size, word) in sizes.iter_mut().zip(words.by_ref()) {
-        let word = centimetres(word).and_then(power).ok_or("sizes and precisions are 0 to 90000000.00m")?;
+        let word = centimetres(word)
+            .and_then(power)
+            .ok_or("sizes and precisions are 0 to 90000000.00m")?;
         *size = word;
     }
     if words.next().is_some() {
@@ -50,15 +57,25 @@ pub(crate) fn parse(words: &[&str]) -> Result<[u8; 16], &'static str> {
 }
 
 /// `degrees [minutes [seconds[.thousandths]]] N|S`: to the letter that ends it.
-fn angle<'t>(words: &mut impl Iterator<Item = &'t str>, signs: [&str; 2], limit: u32) -> Option<u32> {
-    let degrees = words.next()?.parse::<u32>().ok().filter(|degrees| *degrees <= limit)?;
+fn angle<'t>(
+    words: &mut impl Iterator<Item = &'t str>,
+    signs: [&str; 2],
+    limit: u32,
+) -> Option<u32> {
+    let degrees = words
+        .next()?
+        .parse::<u32>()
+        .ok()
+        .filter(|degrees| *degrees <= limit)?;
     let mut sum = degrees * DEGREE;
     let mut word = words.next()?;
     if let Ok(minutes) = word.parse::<u32>() {
         sum += Some(minutes).filter(|minutes| *minutes < 60)? * MINUTE;
         word = words.next()?;
         if word.starts_with(|c: char| c.is_ascii_digit()) {
-            sum += u32::try_from(decimal(word, 3)?).ok().filter(|thousandths| *thousandths < MINUTE)?;
+            sum += u32::try_from(decimal(word, 3)?)
+                .ok()
+                .filter(|thousandths| *thousandths < MINUTE)?;
             word = words.next()?;
         }
     }
@@ -82,7 +99,12 @@ fn centimetres(word: &str) -> Option<i64> {
 fn decimal(word: &str, places: usize) -> Option<i64> {
     let (whole, part) = word.split_once('.').unwrap_or((word, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 10 || part.len() > places || !is_number(whole) || !is_number(part) {
+    if whole.is_empty()
+        || whole.len() > 10
+        || part.len() > places
+        || !is_number(whole)
+        || !is_number(part)
+    {
         return None;
     }
     format!("{whole}{part:0<places$}").parse().ok()
@@ -104,7 +126,11 @@ fn power(mut centimetres: i64) -> Option<u8> {
 /// The text of `data`; `None` if it is not of version 0, or malformed.
 pub(crate) fn text(data: &[u8]) -> Option<String> {
     let data: &[u8; 16] = data.try_into().ok()?;
-    let number = |at: usize| data[at..].first_chunk().map(|octets| u32::from_be_bytes(*octets));
+    let number = |at: usize| {
+        data[at..]
+            .first_chunk()
+            .map(|octets| u32::from_be_bytes(*octets))
+    };
     if data[0] != 0 {
         return None;
     }
@@ -148,8 +174,10 @@ mod tests {
     fn places_read_as_octets_and_back() {
         // By hand: 2^31 + 188,543,000; 2^31 + 17,612,000; 10,000,000 - 200.
         let amsterdam = "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000.00m 10.00m";
-        let octets =
-            [0, 0x00, 0x16, 0x13, 0x8b, 0x3c, 0xf0, 0x18, 0x81, 0x0c, 0xbc, 0xe0, 0x00, 0x98, 0x95, 0xb8];
+        let octets = [
+            0, 0x00, 0x16, 0x13, 0x8b, 0x3c, 0xf0, 0x18, 0x81, 0x0c, 0xbc, 0xe0, 0x00, 0x98, 0x95,
+            0xb8,
+        ];
         assert_eq!(read(amsterdam), Ok(octets));
         assert_eq!(text(&octets).as_deref(), Some(amsterdam));
         for place in [
@@ -165,7 +193,11 @@ mod tests {
         let full = "42 0 0.000 N 71 6 0.000 W -24.00m 1.00m 10000.00m 10.00m";
         assert_eq!(read("42 N 71 6 W -24m"), read(full));
         assert_eq!(read("42 0 0 n 71 06 0.0 w -24 1m"), read(full));
-        assert_eq!(read("42 N 71 6 W -24m 35m").unwrap()[1], 0x33, "one digit only");
+        assert_eq!(
+            read("42 N 71 6 W -24m 35m").unwrap()[1],
+            0x33,
+            "one digit only"
+        );
     }
 
     #[test]

@@ -45,12 +45,18 @@ pub enum NameError {
 
 impl Name {
     /// The root.
-    pub const ROOT: Name = Name { len: 1, wire: [0; MAX_LEN] };
+    pub const ROOT: Name = Name {
+        len: 1,
+        wire: [0; MAX_LEN],
+    };
 
     /// Reads the uncompressed name at the start of `bytes`; also gives its length there.
     pub fn from_wire(bytes: &[u8]) -> Result<(Name, usize), NameError> {
         let len = wire_len(bytes)?;
-        let mut name = Name { len: len as u8, wire: [0; MAX_LEN] };
+        let mut name = Name {
+            len: len as u8,
+            wire: [0; MAX_LEN],
+        };
         name.wire[..len].copy_from_slice(&bytes[..len]);
         // Length octets are below 64, letters above: lowering the whole cannot touch a length.
         name.wire[..len].make_ascii_lowercase();
@@ -70,7 +76,11 @@ impl Name {
 
     /// Where its labels start.
     pub(crate) fn labels(&self) -> Labels<'_> {
-        let mut labels = Labels { wire: self.as_wire(), starts: [0; MAX_LABELS], count: 0 };
+        let mut labels = Labels {
+            wire: self.as_wire(),
+            starts: [0; MAX_LABELS],
+            count: 0,
+        };
         let mut at = 0;
         while labels.wire[at] != 0 {
             labels.starts[labels.count] = at as u8;
@@ -83,7 +93,9 @@ impl Name {
     /// True if the name is `suffix` or below it.
     pub fn is_within(&self, suffix: &Name) -> bool {
         let labels = self.labels();
-        let Some(skip) = labels.count.checked_sub(suffix.labels().count) else { return false };
+        let Some(skip) = labels.count.checked_sub(suffix.labels().count) else {
+            return false;
+        };
         labels.suffix(skip) == suffix.as_wire()
     }
 
@@ -93,7 +105,10 @@ impl Name {
         if len > MAX_LEN {
             return None;
         }
-        let mut name = Name { len: len as u8, wire: [0; MAX_LEN] };
+        let mut name = Name {
+            len: len as u8,
+            wire: [0; MAX_LEN],
+        };
         name.wire[..prefix.len()].copy_from_slice(prefix);
         name.wire[..prefix.len()].make_ascii_lowercase();
         name.wire[prefix.len()..len].copy_from_slice(self.as_wire());
@@ -103,7 +118,8 @@ impl Name {
 
 impl From<&ZoneName> for Name {
     fn from(zone: &ZoneName) -> Name {
-        Name::from_text(zone.as_str()).expect("a ZoneName has checked labels and at most 253 characters")
+        Name::from_text(zone.as_str())
+            .expect("a ZoneName has checked labels and at most 253 characters")
     }
 }
 
@@ -125,7 +141,11 @@ impl fmt::Display for Name {
     /// Master-file text without the final dot; the root is `.`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = text_from_wire(self.as_wire());
-        f.write_str(text.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or("."))
+        f.write_str(
+            text.strip_suffix('.')
+                .filter(|name| !name.is_empty())
+                .unwrap_or("."),
+        )
     }
 }
 
@@ -165,7 +185,11 @@ impl<'n> Labels<'n> {
     }
 
     fn offset(&self, i: usize) -> usize {
-        if i == self.count { self.wire.len() - 1 } else { usize::from(self.starts[i]) }
+        if i == self.count {
+            self.wire.len() - 1
+        } else {
+            usize::from(self.starts[i])
+        }
     }
 }
 
@@ -195,7 +219,9 @@ pub(crate) fn text_from_wire(wire: &[u8]) -> String {
         let (label, tail) = tail.split_at(usize::from(len).min(tail.len()));
         for &byte in label {
             match byte {
-                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => text.extend(['\\', byte as char]),
+                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
+                    text.extend(['\\', byte as char])
+                }
                 0x21..=0x7e => text.push(byte as char),
                 _ => text.push_str(&format!("\\{byte:03}")),
             }
@@ -203,7 +229,11 @@ pub(crate) fn text_from_wire(wire: &[u8]) -> String {
         text.push('.');
         rest = tail;
     }
-    if text.is_empty() { ".".to_owned() } else { text }
+    if text.is_empty() {
+        ".".to_owned()
+    } else {
+        text
+    }
 }
 
 /// Master-file text to wire form, case kept; `origin` (wire) completes a name without final dot.
@@ -223,14 +253,22 @@ pub(crate) fn wire_from_text(text: &str, origin: Option<&[u8]>) -> Result<Vec<u8
             wire.push(0);
             continue;
         }
-        let byte = if byte == b'\\' { escaped(&mut bytes)? } else { byte };
+        let byte = if byte == b'\\' {
+            escaped(&mut bytes)?
+        } else {
+            byte
+        };
         wire.push(byte);
     }
     if !ended {
         close_label(&mut wire, start)?;
         wire.extend_from_slice(origin.ok_or(NameError::Relative)?);
     }
-    if wire.len() > MAX_LEN { Err(NameError::Long) } else { Ok(wire) }
+    if wire.len() > MAX_LEN {
+        Err(NameError::Long)
+    } else {
+        Ok(wire)
+    }
 }
 
 fn close_label(wire: &mut [u8], start: usize) -> Result<(), NameError> {
@@ -251,7 +289,10 @@ pub(crate) fn escaped(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> 
     }
     let mut value = u16::from(first - b'0');
     for _ in 0..2 {
-        let digit = bytes.next().filter(u8::is_ascii_digit).ok_or(NameError::Escape)?;
+        let digit = bytes
+            .next()
+            .filter(u8::is_ascii_digit)
+            .ok_or(NameError::Escape)?;
         value = value * 10 + u16::from(digit - b'0');
     }
     u8::try_from(value).map_err(|_| NameError::Escape)
@@ -267,7 +308,10 @@ mod tests {
         assert_eq!(name.as_wire(), b"\x05peer0\x04org1\x07example\x00");
         assert_eq!(name.to_string(), "peer0.org1.example");
         assert_eq!(Name::from_text(&name.to_string()), Ok(name));
-        assert_eq!(Name::from_text(r"a\.b\032\\.x").unwrap().to_string(), r"a\.b\032\\.x");
+        assert_eq!(
+            Name::from_text(r"a\.b\032\\.x").unwrap().to_string(),
+            r"a\.b\032\\.x"
+        );
         assert_eq!(Name::from_text("."), Ok(Name::ROOT));
     }
 
@@ -278,7 +322,10 @@ mod tests {
         assert_eq!(Name::from_text(&"a".repeat(64)), Err(NameError::Label));
         let longest = format!("{}{}", "a.".repeat(126), "b");
         assert_eq!(Name::from_text(&longest).unwrap().as_wire().len(), MAX_LEN);
-        assert_eq!(Name::from_text(&format!("{longest}b")), Err(NameError::Long));
+        assert_eq!(
+            Name::from_text(&format!("{longest}b")),
+            Err(NameError::Long)
+        );
         assert_eq!(Name::from_text(r"a\300"), Err(NameError::Escape));
     }
 
@@ -291,7 +338,11 @@ mod tests {
 
     #[test]
     fn a_name_lies_within_its_suffixes_by_whole_labels() {
-        let within = |a: &str, b: &str| Name::from_text(a).unwrap().is_within(&Name::from_text(b).unwrap());
+        let within = |a: &str, b: &str| {
+            Name::from_text(a)
+                .unwrap()
+                .is_within(&Name::from_text(b).unwrap())
+        };
         assert!(within("a.b.c", "b.c") && within("b.c", "b.c") && within("b.c", "."));
         assert!(!within("xb.c", "b.c") && !within("c", "b.c"));
     }

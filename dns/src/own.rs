@@ -52,7 +52,11 @@ impl Zone {
     pub fn with_sources(config: &Config) -> Result<(Zone, Sources), Vec<Fault>> {
         let apex = Name::from(&config.own.domain.zone_of(&config.own.org));
         let whole_file = |error: &dyn Display| Fault {
-            place: Place { file: config.path.clone().into(), line: 0, column: 0 },
+            place: Place {
+                file: config.path.clone().into(),
+                line: 0,
+                column: 0,
+            },
             message: error.to_string(),
         };
         let (records, mut faults) = gather(config, &apex);
@@ -66,7 +70,9 @@ impl Zone {
             faults.push(whole_file(&error));
         }
         match draft.finish() {
-            Ok(zone) if faults.is_empty() => return Ok((zone.with_serial(0), Sources::of(records))),
+            Ok(zone) if faults.is_empty() => {
+                return Ok((zone.with_serial(0), Sources::of(records)));
+            }
             Ok(_) => (),
             Err(error) => faults.push(whole_file(&error)),
         }
@@ -74,7 +80,11 @@ impl Zone {
     }
 
     /// The zone that `config` describes, at the serial that `serials` gives its content.
-    pub fn own(config: &Config, serials: &mut SerialStore, now: SystemTime) -> Result<Zone, OwnZoneError> {
+    pub fn own(
+        config: &Config,
+        serials: &mut SerialStore,
+        now: SystemTime,
+    ) -> Result<Zone, OwnZoneError> {
         let zone = Zone::from_config(config, 0).map_err(OwnZoneError::Faults)?;
         let serial = serials.serial_for(Digest::of(&zone.encode()), now)?;
         Ok(zone.with_serial(serial))
@@ -82,7 +92,10 @@ impl Zone {
 }
 
 fn name_of(text: &str) -> Result<Name, ZoneError> {
-    Name::from_text(text).map_err(|reason| ZoneError::Name { text: text.into(), reason })
+    Name::from_text(text).map_err(|reason| ZoneError::Name {
+        text: text.into(),
+        reason,
+    })
 }
 
 /// The record type that tells an address, and its data.
@@ -94,21 +107,31 @@ fn address_data(address: IpAddr) -> (u16, Vec<u8>) {
 }
 
 /// The SOA and this gateway's addresses, unless `records` say something about them, and the NS.
-fn add_frame(draft: &mut Draft, config: &Config, apex: Name, records: &[Record]) -> Result<(), ZoneError> {
+fn add_frame(
+    draft: &mut Draft,
+    config: &Config,
+    apex: Name,
+    records: &[Record],
+) -> Result<(), ZoneError> {
     let ttl = config.dns.ttl;
     let gateway = name_of(&format!("{}.{apex}", config.id.name))?;
     draft.add(&apex, kind::NS, ttl, gateway.as_wire())?;
-    if !records.iter().any(|record| record.kind == kind::SOA && record.owner == apex) {
+    if !records
+        .iter()
+        .any(|record| record.kind == kind::SOA && record.owner == apex)
+    {
         draft.add(&apex, kind::SOA, ttl, &soa(&gateway, &apex, ttl)?)?;
     }
     if records.iter().any(|record| record.owner == gateway) {
         return Ok(());
     }
     let addresses = config.dns.listen.iter().map(|listen| listen.ip());
-    addresses.filter(|address| !address.is_loopback()).try_for_each(|address| {
-        let (kind, data) = address_data(address);
-        draft.add(&gateway, kind, ttl, &data)
-    })
+    addresses
+        .filter(|address| !address.is_loopback())
+        .try_for_each(|address| {
+            let (kind, data) = address_data(address);
+            draft.add(&gateway, kind, ttl, &data)
+        })
 }
 
 /// SOA data at serial 0, for a zone that `server` is the first of.

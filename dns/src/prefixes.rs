@@ -23,8 +23,12 @@ impl PrefixSet {
     /// True if one of the prefixes holds `address`; a mapped IPv4 address is an IPv4 address.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        let after = self.prefixes.partition_point(|prefix| prefix.address() <= address);
-        after.checked_sub(1).is_some_and(|last| self.prefixes[last].contains(address))
+        let after = self
+            .prefixes
+            .partition_point(|prefix| prefix.address() <= address);
+        after
+            .checked_sub(1)
+            .is_some_and(|last| self.prefixes[last].contains(address))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -69,12 +69,27 @@ pub(crate) fn fields(kind: u16) -> Option<&'static [Field]> {
         kind::A => &[Field::Ipv4],
         kind::AAAA => &[Field::Ipv6],
         kind::NS | kind::CNAME | kind::PTR => &[Field::Name],
-        kind::SOA => &[Field::Name, Field::Name, Field::U32, Field::U32, Field::U32, Field::U32, Field::U32],
+        kind::SOA => &[
+            Field::Name,
+            Field::Name,
+            Field::U32,
+            Field::U32,
+            Field::U32,
+            Field::U32,
+            Field::U32,
+        ],
         kind::MX => &[Field::U16, Field::Name],
         kind::TXT => &[Field::Texts],
         kind::SRV => &[Field::U16, Field::U16, Field::U16, Field::PlainName],
         kind::DNAME => &[Field::PlainName],
-        kind::NAPTR => &[Field::U16, Field::U16, Field::Text, Field::Text, Field::Text, Field::PlainName],
+        kind::NAPTR => &[
+            Field::U16,
+            Field::U16,
+            Field::Text,
+            Field::Text,
+            Field::Text,
+            Field::PlainName,
+        ],
         kind::SVCB | kind::HTTPS => &[Field::U16, Field::PlainName, Field::Rest],
         _ => return None,
     })
@@ -96,7 +111,9 @@ pub fn kind_from_text(text: &str) -> Option<u16> {
 
 /// A number of decimal digits and nothing else.
 pub(crate) fn plain_number<N: FromStr>(text: &str) -> Option<N> {
-    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+    text.parse()
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// True if records of `kind` may stand in a zone: no question types, no pseudo types (RFC 6895, section 3.1).
@@ -111,7 +128,9 @@ pub fn check(kind: u16, data: &[u8]) -> Result<(), RdataError> {
     let known = fields(kind);
     let mut rest = data;
     for field in known.unwrap_or(&[]) {
-        rest = field_len(*field, rest).and_then(|len| rest.get(len..)).ok_or_else(error)?;
+        rest = field_len(*field, rest)
+            .and_then(|len| rest.get(len..))
+            .ok_or_else(error)?;
     }
     match known {
         Some([.., Field::Rest]) | None => check_opaque(kind, data, len).ok_or_else(error),
@@ -132,7 +151,9 @@ fn check_opaque(kind: u16, data: &[u8], len: u16) -> Option<()> {
     if data.is_empty() {
         return None;
     }
-    RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len)).ok().map(drop)
+    RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len))
+        .ok()
+        .map(drop)
 }
 
 /// How many of `data`'s first octets the field takes; `None` if it is malformed.
@@ -182,9 +203,15 @@ mod tests {
         ];
         for (kind, data) in good {
             assert_eq!(check(kind, data), Ok(()), "type {kind}");
-            assert!(check(kind, &data[..data.len() - 1]).is_err() || kind == 257, "type {kind} cut");
+            assert!(
+                check(kind, &data[..data.len() - 1]).is_err() || kind == 257,
+                "type {kind} cut"
+            );
             let longer: Vec<u8> = data.iter().copied().chain([9]).collect();
-            assert!(check(kind, &longer).is_err() || kind == 257, "type {kind} stretched");
+            assert!(
+                check(kind, &longer).is_err() || kind == 257,
+                "type {kind} stretched"
+            );
             assert!(check(kind, &[]).is_err(), "type {kind} empty");
         }
         assert_eq!(check(65280, &[]), Ok(()), "an unknown type may be empty");
@@ -197,8 +224,14 @@ mod tests {
             (kind_from_text("DNAME"), kind_from_text("type39")),
             (Some(kind::DNAME), Some(kind::DNAME))
         );
-        assert_eq!((kind_from_text("ANY"), kind_from_text("NONSENSE")), (Some(kind::ANY), None));
-        assert_eq!((kind_from_text("TYPE+39"), kind_from_text("TYPE")), (None, None));
+        assert_eq!(
+            (kind_from_text("ANY"), kind_from_text("NONSENSE")),
+            (Some(kind::ANY), None)
+        );
+        assert_eq!(
+            (kind_from_text("TYPE+39"), kind_from_text("TYPE")),
+            (None, None)
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ impl Reach {
         own: impl IntoIterator<Item = Prefix>,
         unreachable: impl IntoIterator<Item = Prefix>,
     ) -> Reach {
-        Reach { own: PrefixSet::new(own), unreachable: PrefixSet::new(unreachable) }
+        Reach {
+            own: PrefixSet::new(own),
+            unreachable: PrefixSet::new(unreachable),
+        }
     }
 
     /// True if `set` is answered whole and in its own order.
@@ -52,7 +55,8 @@ impl Reach {
         let as_it_is = self.leaves(set) || !set.records().any(reached);
         let passes = if as_it_is { AS_IT_IS } else { BY_RANK };
         passes.iter().flat_map(move |pass| {
-            set.records().filter(move |record| pass.is_none_or(|rank| rank == self.rank(record)))
+            set.records()
+                .filter(move |record| pass.is_none_or(|rank| rank == self.rank(record)))
         })
     }
 
@@ -76,11 +80,22 @@ mod tests {
     use super::*;
 
     fn answered(own: &[&str], unreachable: &[&str], last_octets: &[u8]) -> Vec<u8> {
-        let prefixes = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
-        let data: Vec<_> = last_octets.iter().map(|last| [10, 0, last / 10, *last]).collect();
+        let prefixes = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let data: Vec<_> = last_octets
+            .iter()
+            .map(|last| [10, 0, last / 10, *last])
+            .collect();
         let set = RRset::pack(kind::A, 5, data.iter().map(|data| &data[..]));
         let reach = Reach::new(prefixes(own), prefixes(unreachable));
-        reach.records(&set).map(|record| record[record.len() - 1]).collect()
+        reach
+            .records(&set)
+            .map(|record| record[record.len() - 1])
+            .collect()
     }
 
     #[test]
@@ -88,8 +103,14 @@ mod tests {
         let all = [1, 2, 11, 21, 22];
         assert_eq!(answered(&[], &[], &all), all);
         assert_eq!(answered(&["10.0.2.0/24"], &[], &all), [21, 22, 1, 2, 11]);
-        assert_eq!(answered(&["10.0.2.0/24"], &["10.0.0.0/24"], &all), [21, 22, 11]);
-        assert_eq!(answered(&["10.0.2.0/24"], &["10.0.2.21/32"], &all), [22, 1, 2, 11]);
+        assert_eq!(
+            answered(&["10.0.2.0/24"], &["10.0.0.0/24"], &all),
+            [21, 22, 11]
+        );
+        assert_eq!(
+            answered(&["10.0.2.0/24"], &["10.0.2.21/32"], &all),
+            [22, 1, 2, 11]
+        );
     }
 
     #[test]

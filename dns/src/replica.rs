@@ -101,7 +101,10 @@ fn decode(bytes: &[u8], apex: Name) -> Result<Zone, ReplicaError> {
     }
     let (found, len) = Name::from_wire(reader.0).map_err(|_| ReplicaError::Format)?;
     if found.as_wire() != apex.as_wire() || reader.take(len) != Some(apex.as_wire()) {
-        return Err(ReplicaError::Apex { found: found.to_string(), expected: apex.to_string() });
+        return Err(ReplicaError::Apex {
+            found: found.to_string(),
+            expected: apex.to_string(),
+        });
     }
     let records = u32::from_be_bytes(reader.array().ok_or(ReplicaError::Format)?) as usize;
     let mut draft = Draft::new(apex);
@@ -132,7 +135,11 @@ pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     std::iter::from_fn(move || {
         let rest = bytes.get(start..).filter(|rest| !rest.is_empty())?;
         let mut reader = Reader(rest);
-        let read = if start == 0 { reader.head() } else { reader.record().map(|_| ()) };
+        let read = if start == 0 {
+            reader.head()
+        } else {
+            reader.record().map(|_| ())
+        };
         let len = read.map_or(rest.len(), |()| rest.len() - reader.0.len());
         start += len;
         Some(start - len..start)
@@ -191,7 +198,12 @@ impl<'b> Reader<'b> {
         let kind = u16::from_be_bytes(self.array()?);
         let ttl = u32::from_be_bytes(self.array()?);
         let len = u16::from_be_bytes(self.array()?);
-        Some(Record { below, kind, ttl, data: self.take(len.into())? })
+        Some(Record {
+            below,
+            kind,
+            ttl,
+            data: self.take(len.into())?,
+        })
     }
 }
 
@@ -204,8 +216,7 @@ pub(crate) mod tests {
     use crate::zone::tests::zone;
 
     const APEX: &str = "org1.example";
-    const SAMPLE: &str =
-        "@ SOA gw h 7 60 10 100 5\n@ NS gw\ngw A 10.1.0.1\na.b AAAA fd00::1\nb TXT \"x\"\n* A 10.1.0.2\n";
+    const SAMPLE: &str = "@ SOA gw h 7 60 10 100 5\n@ NS gw\ngw A 10.1.0.1\na.b AAAA fd00::1\nb TXT \"x\"\n* A 10.1.0.2\n";
 
     fn read(bytes: &[u8]) -> Result<Zone, ReplicaError> {
         Zone::decode(bytes, &APEX.parse().unwrap())
@@ -234,10 +245,16 @@ pub(crate) mod tests {
         let zone = zone(APEX, SAMPLE);
         let bytes = zone.encode();
         let back = read(&bytes).unwrap();
-        assert_eq!((back.serial(), back.records(), back.digest()), (7, 6, zone.digest()));
+        assert_eq!(
+            (back.serial(), back.records(), back.digest()),
+            (7, 6, zone.digest())
+        );
         for other in ["org2.example", "sub.org1.example", "xorg1.example"] {
             let error = Zone::decode(&bytes, &other.parse().unwrap()).unwrap_err();
-            assert!(matches!(error, ReplicaError::Apex { .. }), "{other}: {error}");
+            assert!(
+                matches!(error, ReplicaError::Apex { .. }),
+                "{other}: {error}"
+            );
         }
     }
 
@@ -247,7 +264,10 @@ pub(crate) mod tests {
         for len in 0..bytes.len() {
             assert!(read(&bytes[..len]).is_err(), "{len}");
         }
-        assert_eq!(read(&[&bytes[..], b"x"].concat()).unwrap_err(), ReplicaError::Format);
+        assert_eq!(
+            read(&[&bytes[..], b"x"].concat()).unwrap_err(),
+            ReplicaError::Format
+        );
     }
 
     #[test]
@@ -256,11 +276,18 @@ pub(crate) mod tests {
         let uppercase = (&b"\x01A"[..], kind::A, 5, &[10, 0, 0, 1][..]);
         let second_ttl = (A.0, A.1, 6, &[10, 0, 0, 2][..]);
         let earlier = (A.0, A.1, 5, &[10, 0, 0, 0][..]);
-        for records in
-            [&[A, SOA][..], &[SOA, A, A], &[SOA, uppercase], &[SOA, A, second_ttl], &[SOA, A, earlier]]
-        {
+        for records in [
+            &[A, SOA][..],
+            &[SOA, A, A],
+            &[SOA, uppercase],
+            &[SOA, A, second_ttl],
+            &[SOA, A, earlier],
+        ] {
             let error = read(&written(records)).unwrap_err();
-            assert!(matches!(error, ReplicaError::Form(_)), "{records:?}: {error}");
+            assert!(
+                matches!(error, ReplicaError::Form(_)),
+                "{records:?}: {error}"
+            );
         }
     }
 
@@ -270,7 +297,11 @@ pub(crate) mod tests {
         let root_inside = (&b"\x01a\x00\x01b"[..], kind::A, 5, &[10, 0, 0, 1][..]);
         let pointer = (&b"\xc0\x0c"[..], kind::A, 5, &[10, 0, 0, 1][..]);
         for record in [broken_label, root_inside, pointer] {
-            assert_eq!(read(&written(&[SOA, record])).unwrap_err(), ReplicaError::Format, "{record:?}");
+            assert_eq!(
+                read(&written(&[SOA, record])).unwrap_err(),
+                ReplicaError::Format,
+                "{record:?}"
+            );
         }
         let alias = (A.0, kind::CNAME, 5, &b"\x00"[..]);
         let compressed = (&b"\x01b"[..], kind::NS, 5, &b"\xc0\x0c"[..]);
@@ -286,7 +317,10 @@ pub(crate) mod tests {
             &[SOA, eternal],
         ] {
             let error = read(&written(records)).unwrap_err();
-            assert!(matches!(error, ReplicaError::Zone(_)), "{records:?}: {error}");
+            assert!(
+                matches!(error, ReplicaError::Zone(_)),
+                "{records:?}: {error}"
+            );
         }
     }
 
@@ -296,7 +330,10 @@ pub(crate) mod tests {
         let at = bytes.len() - 22 - 9 - 4;
         bytes[at..at + 4].copy_from_slice(&1_000_000u32.to_be_bytes());
         assert_eq!(read(&bytes).unwrap_err(), ReplicaError::Records(1_000_000));
-        assert_eq!(read(&vec![0; MAX_SIZE + 1]).unwrap_err(), ReplicaError::Size(MAX_SIZE + 1));
+        assert_eq!(
+            read(&vec![0; MAX_SIZE + 1]).unwrap_err(),
+            ReplicaError::Size(MAX_SIZE + 1)
+        );
     }
 
     #[test]
@@ -306,27 +343,46 @@ pub(crate) mod tests {
         let together: Vec<_> = (0..3000).map(name).collect();
         let apart: Vec<_> = (0..3000).map(reversed).collect();
         let zone = |owners: &[Vec<u8>]| {
-            let records = owners.iter().map(|owner| (&owner[..], kind::A, 5, &[10, 0, 0, 1][..]));
+            let records = owners
+                .iter()
+                .map(|owner| (&owner[..], kind::A, 5, &[10, 0, 0, 1][..]));
             written(&std::iter::once(SOA).chain(records).collect::<Vec<_>>())
         };
-        assert!(!matches!(read(&zone(&together)), Err(ReplicaError::Names(_))));
+        assert!(!matches!(
+            read(&zone(&together)),
+            Err(ReplicaError::Names(_))
+        ));
         assert!(matches!(read(&zone(&apart)), Err(ReplicaError::Names(_))));
     }
 
     pub(crate) fn any_zone() -> impl Strategy<Value = Zone> {
-        let label = prop_oneof![Just(b"*".to_vec()), prop::collection::vec(any::<u8>(), 1..5)];
+        let label = prop_oneof![
+            Just(b"*".to_vec()),
+            prop::collection::vec(any::<u8>(), 1..5)
+        ];
         let owner = prop::collection::vec(label, 0..4);
-        let record = (owner, any::<u32>(), prop::collection::vec(any::<u8>(), 0..20), any::<u16>());
+        let record = (
+            owner,
+            any::<u32>(),
+            prop::collection::vec(any::<u8>(), 0..20),
+            any::<u16>(),
+        );
         prop::collection::vec(record, 0..30).prop_map(|records| {
             let apex = Name::from_text(APEX).unwrap();
             let mut draft = Draft::new(apex);
             draft.add(&apex, kind::SOA, 5, SOA.3).unwrap();
             for (owner, ttl, data, kind) in records {
-                let below: Vec<u8> =
-                    owner.iter().flat_map(|label| [&[label.len() as u8], &label[..]].concat()).collect();
+                let below: Vec<u8> = owner
+                    .iter()
+                    .flat_map(|label| [&[label.len() as u8], &label[..]].concat())
+                    .collect();
                 let owner = apex.prefixed(&below).unwrap();
                 // Unknown and address types; what the rules refuse is simply not in the zone.
-                let kind = if kind % 3 == 0 { kind::A } else { 65000 + kind % 4 };
+                let kind = if kind % 3 == 0 {
+                    kind::A
+                } else {
+                    65000 + kind % 4
+                };
                 let _ = draft.add(&owner, kind, ttl & 0x7fff_ffff, &data);
                 let _ = draft.add(&owner, kind::A, 5, &[10, 0, 0, ttl as u8]);
             }

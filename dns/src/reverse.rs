@@ -84,12 +84,18 @@ impl ReverseName {
             }
             b"ip6" => {
                 let (nibbles, known) = gather::<32>(parts, nibble);
-                let bits = nibbles.iter().fold(0, |bits: u128, nibble| bits << 4 | u128::from(*nibble));
+                let bits = nibbles
+                    .iter()
+                    .fold(0, |bits: u128, nibble| bits << 4 | u128::from(*nibble));
                 (Ipv6Addr::from(bits).into(), known)
             }
             _ => return None,
         };
-        Some(ReverseName { address, known, extra: count - known })
+        Some(ReverseName {
+            address,
+            known,
+            extra: count - known,
+        })
     }
 
     /// How many labels of the address the zones of `prefix` start at, and how many an address has.
@@ -123,7 +129,11 @@ fn gather<'n, const N: usize>(
 fn octet(label: &[u8]) -> Option<u8> {
     let canonical =
         label.iter().all(u8::is_ascii_digit) && (label.len() == 1 || label.first() != Some(&b'0'));
-    std::str::from_utf8(label).ok().filter(|_| canonical)?.parse().ok()
+    std::str::from_utf8(label)
+        .ok()
+        .filter(|_| canonical)?
+        .parse()
+        .ok()
 }
 
 fn nibble(label: &[u8]) -> Option<u8> {
@@ -140,7 +150,8 @@ pub(crate) struct Ranges(Vec<(Prefix, Name)>);
 
 impl Ranges {
     pub(crate) fn new(owners: impl IntoIterator<Item = (Name, Vec<Prefix>)>) -> Ranges {
-        let of_owner = |(apex, prefixes): (Name, Vec<Prefix>)| prefixes.into_iter().map(move |p| (p, apex));
+        let of_owner =
+            |(apex, prefixes): (Name, Vec<Prefix>)| prefixes.into_iter().map(move |p| (p, apex));
         Ranges(owners.into_iter().flat_map(of_owner).collect())
     }
 
@@ -152,10 +163,14 @@ impl Ranges {
     /// Whose zone holds `name`, and the name's labels below that reverse zone's apex. A consortium has
     /// tens of prefixes, so all are looked at.
     pub(crate) fn holding(&self, name: &ReverseName) -> Option<(&Name, usize)> {
-        let above =
-            |prefix: &Prefix| ReverseName::cuts(prefix).0 <= name.known && prefix.contains(name.address);
-        let (prefix, owner) =
-            self.0.iter().filter(|(prefix, _)| above(prefix)).max_by_key(|(prefix, _)| prefix.len())?;
+        let above = |prefix: &Prefix| {
+            ReverseName::cuts(prefix).0 <= name.known && prefix.contains(name.address)
+        };
+        let (prefix, owner) = self
+            .0
+            .iter()
+            .filter(|(prefix, _)| above(prefix))
+            .max_by_key(|(prefix, _)| prefix.len())?;
         Some((owner, name.known + name.extra - ReverseName::cuts(prefix).0))
     }
 }
@@ -174,12 +189,23 @@ impl<'z> ReversePlace<'z> {
     pub(crate) fn pointers(&self) -> Option<&'z RRset> {
         let whole = if self.name.address.is_ipv4() { 4 } else { 32 };
         let exact = self.name.extra == 0 && self.name.known == whole;
-        self.zone.pointers().0.get(&self.name.address).filter(|_| exact)
+        self.zone
+            .pointers()
+            .0
+            .get(&self.name.address)
+            .filter(|_| exact)
     }
 
     /// True if there is a pointer at or below this name.
     pub(crate) fn exists(&self) -> bool {
-        let Some(range) = self.name.range().filter(|_| self.name.extra == 0) else { return false };
-        self.zone.pointers().0.range(range.address()..=range.last()).next().is_some()
+        let Some(range) = self.name.range().filter(|_| self.name.extra == 0) else {
+            return false;
+        };
+        self.zone
+            .pointers()
+            .0
+            .range(range.address()..=range.last())
+            .next()
+            .is_some()
     }
 }

@@ -31,7 +31,12 @@ impl RRset {
             packed.extend_from_slice(datum);
             count += 1;
         }
-        RRset { kind, ttl, count, packed: packed.into() }
+        RRset {
+            kind,
+            ttl,
+            count,
+            packed: packed.into(),
+        }
     }
 
     /// Number of the type.
@@ -88,13 +93,19 @@ mod tests {
     #[test]
     fn data_come_back_as_they_were_packed() {
         let set = RRset::pack(1, 5, [&[10, 0, 0, 1][..], &[], &[10, 0, 0, 2]]);
-        assert_eq!(set.data().collect::<Vec<_>>(), [&[10, 0, 0, 1][..], &[], &[10, 0, 0, 2]]);
+        assert_eq!(
+            set.data().collect::<Vec<_>>(),
+            [&[10, 0, 0, 1][..], &[], &[10, 0, 0, 2]]
+        );
         assert_eq!((set.kind(), set.ttl(), set.count()), (1, 5, 3));
     }
 
     #[test]
     fn a_record_stands_as_it_does_behind_its_question() {
         let set = RRset::pack(16, 5, [&b"\x02hi"[..]]);
-        assert_eq!(set.packed(), b"\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x05\x00\x03\x02hi");
+        assert_eq!(
+            set.packed(),
+            b"\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x05\x00\x03\x02hi"
+        );
     }
 }

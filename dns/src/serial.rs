@@ -36,7 +36,10 @@ impl SerialStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(SerialStore { path: path.into(), last })
+        Ok(SerialStore {
+            path: path.into(),
+            last,
+        })
     }
 
     /// The serial for this content: the last one if nothing changed, else the clock's seconds or one
@@ -53,7 +56,9 @@ impl SerialStore {
     /// The serial that [`SerialStore::serial_for`] would give; nothing is written.
     pub fn next_for(&self, content: Digest, now: SystemTime) -> u32 {
         // RFC 1982 arithmetic: only the low 32 bits of the clock matter.
-        let clock = now.duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs() as u32);
+        let clock = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(1, |since| since.as_secs() as u32);
         match self.last {
             Some((serial, digest)) if digest == content => serial,
             Some((serial, _)) if !is_newer(clock, serial) => serial.wrapping_add(1),
@@ -81,7 +86,12 @@ mod tests {
     #[test]
     fn newer_follows_rfc_1982_across_the_wrap() {
         assert!(is_newer(1, 0) && is_newer(0, u32::MAX) && is_newer(0x7fff_ffff, 0));
-        assert!(!is_newer(0, 0) && !is_newer(0, 1) && !is_newer(0x8000_0000, 0) && !is_newer(0, 0x8000_0000));
+        assert!(
+            !is_newer(0, 0)
+                && !is_newer(0, 1)
+                && !is_newer(0x8000_0000, 0)
+                && !is_newer(0, 0x8000_0000)
+        );
     }
 
     #[test]
@@ -91,11 +101,27 @@ mod tests {
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         let mut store = SerialStore::open(&path).unwrap();
         assert_eq!(store.serial_for(a, at(1000)).unwrap(), 1000);
-        assert_eq!(store.serial_for(a, at(2000)).unwrap(), 1000, "nothing changed");
-        assert_eq!(store.serial_for(b, at(1000)).unwrap(), 1001, "the clock stands");
+        assert_eq!(
+            store.serial_for(a, at(2000)).unwrap(),
+            1000,
+            "nothing changed"
+        );
+        assert_eq!(
+            store.serial_for(b, at(1000)).unwrap(),
+            1001,
+            "the clock stands"
+        );
         let mut store = SerialStore::open(&path).unwrap();
-        assert_eq!(store.serial_for(b, at(10)).unwrap(), 1001, "a restart changes nothing");
-        assert_eq!(store.serial_for(a, at(10)).unwrap(), 1002, "the clock went back");
+        assert_eq!(
+            store.serial_for(b, at(10)).unwrap(),
+            1001,
+            "a restart changes nothing"
+        );
+        assert_eq!(
+            store.serial_for(a, at(10)).unwrap(),
+            1002,
+            "the clock went back"
+        );
         assert_eq!(store.serial_for(b, at(5000)).unwrap(), 5000);
     }
 

@@ -62,8 +62,13 @@ struct Clock {
 
 impl Clock {
     fn start() -> Clock {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Clock { start: Instant::now(), bound: since.as_secs() as u32 }
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Clock {
+            start: Instant::now(),
+            bound: since.as_secs() as u32,
+        }
     }
 
     fn elapsed(&self) -> Duration {
@@ -75,14 +80,35 @@ impl Shared {
     fn new(zones: Arc<Zones>, acl: Arc<ArcSwap<Acl>>, options: Options) -> io::Result<Shared> {
         let (counters, options) = (Arc::default(), Arc::new(options));
         let cookies = Arc::new(CookieJar::new()?);
-        Ok(Shared { zones, acl, counters, options, cookies, clock: Clock::start() })
+        Ok(Shared {
+            zones,
+            acl,
+            counters,
+            options,
+            cookies,
+            clock: Clock::start(),
+        })
     }
 
-    fn asker(&self, address: IpAddr, class: Class, transport: Transport, elapsed: Duration) -> Asker<'_> {
+    fn asker(
+        &self,
+        address: IpAddr,
+        class: Class,
+        transport: Transport,
+        elapsed: Duration,
+    ) -> Asker<'_> {
         let now = self.clock.bound.wrapping_add(elapsed.as_secs() as u32);
         let forwards = class == Class::Site && self.options.forwarder.is_on();
         let nsid = &self.options.nsid[..self.options.nsid.len().min(MAX_NSID)];
-        Asker { address, class, transport, now, cookies: Some(&self.cookies), nsid, forwards }
+        Asker {
+            address,
+            class,
+            transport,
+            now,
+            cookies: Some(&self.cookies),
+            nsid,
+            forwards,
+        }
     }
 }
 
@@ -96,7 +122,9 @@ pub enum BindError {
     #[error("the system gives no random numbers")]
     Random(#[source] io::Error),
     /// Private names are answered on private addresses only, unless [`Options::public`] is set.
-    #[error("dns cannot listen on {0}: it is no private address; list one that is, or set public-listen")]
+    #[error(
+        "dns cannot listen on {0}: it is no private address; list one that is, or set public-listen"
+    )]
     NotPrivate(SocketAddr),
     /// The host does not have the address (yet).
     #[error(
@@ -104,7 +132,9 @@ pub enum BindError {
     )]
     NoSuchAddress(SocketAddr),
     /// Somebody else listens there.
-    #[error("dns cannot listen on {0}: another server does; stop it, or give it and us different addresses")]
+    #[error(
+        "dns cannot listen on {0}: another server does; stop it, or give it and us different addresses"
+    )]
     InUse(SocketAddr),
     /// Anything else.
     #[error("dns cannot listen on {address}")]
@@ -138,14 +168,24 @@ impl Server {
             if !options.public && !is_private(address.ip()) {
                 return Err(BindError::NotPrivate(address));
             }
-            sockets.push(bind_both(address).await.map_err(|error| named(address, error))?);
+            sockets.push(
+                bind_both(address)
+                    .await
+                    .map_err(|error| named(address, error))?,
+            );
         }
-        Ok(Server { sockets, shared: Shared::new(zones, acl, options).map_err(BindError::Random)? })
+        Ok(Server {
+            sockets,
+            shared: Shared::new(zones, acl, options).map_err(BindError::Random)?,
+        })
     }
 
     /// The addresses bound, with their ports.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect()
+        self.sockets
+            .iter()
+            .filter_map(|(udp, _)| udp.local_addr().ok())
+            .collect()
     }
 
     /// What it counts from now on.
@@ -177,7 +217,11 @@ impl Server {
             };
             tasks.spawn(cancel.clone().run_until_cancelled_owned(listener.serve()));
         }
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(roll(self.shared.cookies)));
+        tasks.spawn(
+            cancel
+                .clone()
+                .run_until_cancelled_owned(roll(self.shared.cookies)),
+        );
         cancel.cancelled().await;
         drop(bound);
         forwarder.end().await;
@@ -226,7 +270,9 @@ mod tests {
     async fn refusal(address: &str) -> String {
         let acl = Acl::new(["198.51.100.0/24".parse().unwrap()]);
         let acl = Arc::new(ArcSwap::from_pointee(acl));
-        let error = Server::bind(&[address.parse().unwrap()], Arc::default(), acl).await.unwrap_err();
+        let error = Server::bind(&[address.parse().unwrap()], Arc::default(), acl)
+            .await
+            .unwrap_err();
         error.to_string()
     }
 
@@ -234,18 +280,44 @@ mod tests {
     async fn an_address_that_cannot_be_used_is_named_with_what_to_do() {
         let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        assert!(refusal(&address).await.starts_with(&format!("dns cannot listen on {address}: another")));
-        assert!(refusal("10.254.253.252:5353").await.contains("does not have the address"));
+        assert!(
+            refusal(&address)
+                .await
+                .starts_with(&format!("dns cannot listen on {address}: another"))
+        );
+        assert!(
+            refusal("10.254.253.252:5353")
+                .await
+                .contains("does not have the address")
+        );
     }
 
     #[tokio::test]
     async fn a_public_address_is_refused_unless_it_is_wanted() {
-        for public in ["0.0.0.0:53", "[::]:53", "198.51.100.1:53", "[2001:db8::1]:53", "100.128.0.1:53"] {
-            assert!(refusal(public).await.contains("no private address"), "{public}");
+        for public in [
+            "0.0.0.0:53",
+            "[::]:53",
+            "198.51.100.1:53",
+            "[2001:db8::1]:53",
+            "100.128.0.1:53",
+        ] {
+            assert!(
+                refusal(public).await.contains("no private address"),
+                "{public}"
+            );
         }
         let zones = Arc::new(Zones::new());
-        let options = Options { public: true, ..Options::default() };
-        let bound = Server::bind_with(&["0.0.0.0:0".parse().unwrap()], zones, Arc::default(), options).await;
+        let options = Options {
+            public: true,
+            ..Options::default()
+        };
+        let bound = Server::bind_with(
+            &["0.0.0.0:0".parse().unwrap()],
+            zones,
+            Arc::default(),
+            options,
+        )
+        .await;
         assert_eq!(bound.expect("it is wanted").addresses().len(), 1);
     }
 }

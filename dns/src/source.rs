@@ -64,11 +64,15 @@ impl Record {
         let (owner, place) = (self.owner, &earlier.place);
         let both = |kind| self.kind == kind && earlier.kind == kind;
         if self.key() == earlier.key() {
-            return Some(format!("{owner} has this record already at {place}; remove one of them"));
+            return Some(format!(
+                "{owner} has this record already at {place}; remove one of them"
+            ));
         }
         // RFC 1034, section 3.6.2.
         if self.kind == kind::CNAME || earlier.kind == kind::CNAME {
-            return Some(format!("{owner} has another record at {place}; a CNAME must be its only one"));
+            return Some(format!(
+                "{owner} has another record at {place}; a CNAME must be its only one"
+            ));
         }
         // RFC 6672, section 2.4; RFC 1035, section 5.2.
         let name = if both(kind::DNAME) { "DNAME" } else { "SOA" };
@@ -90,7 +94,10 @@ pub(crate) fn merge(draft: &mut Draft, records: &[Record]) -> Vec<Fault> {
         });
         match refusal {
             None => known.push(record),
-            Some(message) => faults.push(Fault { place: record.place.clone(), message }),
+            Some(message) => faults.push(Fault {
+                place: record.place.clone(),
+                message,
+            }),
         }
     }
     faults

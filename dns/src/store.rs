@@ -73,9 +73,15 @@ impl ReplicaStore {
 
     /// Keeps this copy in place of an older one.
     pub fn save(&self, apex: &ZoneName, zone: &Zone, received: SystemTime) -> io::Result<()> {
-        let seconds = received.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = received
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         let rest = [&seconds.to_be_bytes()[..], &zone.encode()].concat();
-        disk::replace(&self.path(apex), &[&Digest::of(&rest).0[..], &rest].concat())
+        disk::replace(
+            &self.path(apex),
+            &[&Digest::of(&rest).0[..], &rest].concat(),
+        )
     }
 
     /// The copy of `apex`, if there is one.
@@ -97,7 +103,9 @@ impl ReplicaStore {
     pub fn retain(&self, kept: &[ZoneName]) -> io::Result<()> {
         for entry in fs::read_dir(&self.dir)? {
             let file = entry?.file_name();
-            let apex = file.to_str().and_then(|file| file.strip_suffix(SUFFIX)?.parse::<ZoneName>().ok());
+            let apex = file
+                .to_str()
+                .and_then(|file| file.strip_suffix(SUFFIX)?.parse::<ZoneName>().ok());
             if let Some(apex) = apex.filter(|apex| !kept.contains(apex)) {
                 self.remove(&apex)?;
             }
@@ -123,7 +131,10 @@ fn read(path: &Path, apex: &ZoneName) -> Result<Stored, StoreFault> {
     }
     let since = Duration::from_secs(u64::from_be_bytes(*seconds));
     let received = UNIX_EPOCH.checked_add(since).ok_or(StoreFault::Checksum)?;
-    Ok(Stored { zone: Zone::decode(zone, apex)?, received })
+    Ok(Stored {
+        zone: Zone::decode(zone, apex)?,
+        received,
+    })
 }
 
 #[cfg(test)]
@@ -147,7 +158,10 @@ mod tests {
         assert!(store.load(&apex()).unwrap().is_none());
         store.save(&apex(), &zone, received).unwrap();
         let stored = store.load(&apex()).unwrap().unwrap();
-        assert_eq!((stored.zone.encode(), stored.received), (zone.encode(), received));
+        assert_eq!(
+            (stored.zone.encode(), stored.received),
+            (zone.encode(), received)
+        );
         store.remove(&apex()).unwrap();
         assert!(store.load(&apex()).unwrap().is_none());
     }
@@ -156,16 +170,30 @@ mod tests {
     fn every_flipped_bit_and_every_cut_is_found() {
         let scratch = Scratch::new();
         let store = ReplicaStore::open(scratch.path()).unwrap();
-        store.save(&apex(), &zone("org1.example", SOA), UNIX_EPOCH).unwrap();
+        store
+            .save(&apex(), &zone("org1.example", SOA), UNIX_EPOCH)
+            .unwrap();
         let path = store.path(&apex());
         let good = fs::read(&path).unwrap();
         for i in 0..good.len() {
             let mut bad = good.clone();
             bad[i] ^= 1 << (i % 8);
             fs::write(&path, &bad).unwrap();
-            assert!(matches!(store.load(&apex()), Err(StoreError { reason: StoreFault::Checksum, .. })));
+            assert!(matches!(
+                store.load(&apex()),
+                Err(StoreError {
+                    reason: StoreFault::Checksum,
+                    ..
+                })
+            ));
             fs::write(&path, &good[..i]).unwrap();
-            assert!(matches!(store.load(&apex()), Err(StoreError { reason: StoreFault::Checksum, .. })));
+            assert!(matches!(
+                store.load(&apex()),
+                Err(StoreError {
+                    reason: StoreFault::Checksum,
+                    ..
+                })
+            ));
         }
     }
 
@@ -173,10 +201,18 @@ mod tests {
     fn an_intact_file_of_another_zone_is_not_served() {
         let scratch = Scratch::new();
         let store = ReplicaStore::open(scratch.path()).unwrap();
-        store.save(&apex(), &zone("org1.example", SOA), UNIX_EPOCH).unwrap();
+        store
+            .save(&apex(), &zone("org1.example", SOA), UNIX_EPOCH)
+            .unwrap();
         let other: ZoneName = "org2.example".parse().unwrap();
         fs::rename(store.path(&apex()), store.path(&other)).unwrap();
-        assert!(matches!(store.load(&other), Err(StoreError { reason: StoreFault::Zone(_), .. })));
+        assert!(matches!(
+            store.load(&other),
+            Err(StoreError {
+                reason: StoreFault::Zone(_),
+                ..
+            })
+        ));
     }
 
     #[test]
@@ -184,8 +220,12 @@ mod tests {
         let scratch = Scratch::new();
         let store = ReplicaStore::open(scratch.path()).unwrap();
         let other: ZoneName = "org2.example".parse().unwrap();
-        store.save(&apex(), &zone("org1.example", SOA), UNIX_EPOCH).unwrap();
-        store.save(&other, &zone("org2.example", SOA), UNIX_EPOCH).unwrap();
+        store
+            .save(&apex(), &zone("org1.example", SOA), UNIX_EPOCH)
+            .unwrap();
+        store
+            .save(&other, &zone("org2.example", SOA), UNIX_EPOCH)
+            .unwrap();
         store.retain(std::slice::from_ref(&other)).unwrap();
         assert!(store.load(&apex()).unwrap().is_none() && store.load(&other).unwrap().is_some());
     }

@@ -16,7 +16,12 @@ use crate::zonefile::read_data;
 impl Zone {
     /// The zone as a zone file that reads back as this very zone. Every name is absolute.
     pub fn to_text(&self) -> String {
-        let mut text = format!("; {} at serial {}, {} records\n", self.apex(), self.serial(), self.records());
+        let mut text = format!(
+            "; {} at serial {}, {} records\n",
+            self.apex(),
+            self.serial(),
+            self.records()
+        );
         self.rrsets(|owner, set| {
             for data in set.data() {
                 // Writing to a String cannot fail.
@@ -29,7 +34,11 @@ impl Zone {
 
 /// One record: owner, TTL, class, type, data.
 pub(crate) fn record_text(owner: &Name, ttl: u32, kind: u16, data: &[u8]) -> String {
-    let (owner, data, kind) = (text_from_wire(owner.as_wire()), data_text(kind, data), kind_text(kind));
+    let (owner, data, kind) = (
+        text_from_wire(owner.as_wire()),
+        data_text(kind, data),
+        kind_text(kind),
+    );
     format!("{owner} {ttl} IN {kind} {data}")
 }
 
@@ -40,7 +49,11 @@ pub fn kind_text(kind: u16) -> String {
         kind::LOC => "LOC".to_owned(),
         _ => RecordType::from(kind).to_string(),
     };
-    if kind_from_text(&name) == Some(kind) { name } else { format!("TYPE{kind}") }
+    if kind_from_text(&name) == Some(kind) {
+        name
+    } else {
+        format!("TYPE{kind}")
+    }
 }
 
 /// Data of `kind`, which must be well-formed.
@@ -100,7 +113,9 @@ fn text_by_hickory(kind: u16, data: &[u8]) -> Option<String> {
         return None;
     }
     let len = u16::try_from(data.len()).ok()?;
-    let text = RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len)).ok()?.to_string();
+    let text = RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len))
+        .ok()?
+        .to_string();
     // It ends lists of service parameters by commas, which others cannot read.
     let plain = text.replace(", ", " ").trim_end_matches(',').to_owned();
     let reads_back =
@@ -124,7 +139,8 @@ mod tests {
         let apex = Name::from_text("org1.example").unwrap();
         let zone = Zone::from_text(text, Some(&apex)).unwrap();
         let written = zone.to_text();
-        let back = Zone::from_text(&written, None).unwrap_or_else(|faults| panic!("{faults:?}\n{written}"));
+        let back = Zone::from_text(&written, None)
+            .unwrap_or_else(|faults| panic!("{faults:?}\n{written}"));
         assert_eq!(back.encode(), zone.encode(), "{written}");
         for line in [
             "org1.example. 5 IN MX 10 mail.org1.example.",
@@ -137,7 +153,10 @@ mod tests {
             "v.org1.example. 5 IN TYPE65281 \\# 0",
             "h.org1.example. 5 IN HTTPS 1 . alpn=h2,h3 port=53",
         ] {
-            assert!(written.lines().any(|written| written == line), "{line}\nis not in\n{written}");
+            assert!(
+                written.lines().any(|written| written == line),
+                "{line}\nis not in\n{written}"
+            );
         }
     }
 }

@@ -178,7 +178,13 @@ struct Waiting {
 impl Transfer {
     /// For `apex`.
     pub fn new(apex: ZoneName) -> Transfer {
-        Transfer { apex, receiving: None, checking: None, waiting: None, budget: Budget::default() }
+        Transfer {
+            apex,
+            receiving: None,
+            checking: None,
+            waiting: None,
+            budget: Budget::default(),
+        }
     }
 
     /// The owner offers its zone, of which we have the version `held`, if any.
@@ -189,12 +195,19 @@ impl Transfer {
         if held == Some((offer.serial, offer.digest)) {
             return Verdict::Ignore;
         }
-        let coming = self.receiving.as_ref().map(|receiving| receiving.parcel.offer).or(self.checking);
+        let coming = self
+            .receiving
+            .as_ref()
+            .map(|receiving| receiving.parcel.offer)
+            .or(self.checking);
         match coming {
             Some(coming) if coming == offer => Verdict::Ignore,
             None if self.budget.take(now) => Verdict::Want(self.receive(offer, held, now)),
             _ => {
-                self.waiting = Some(Waiting { offer, whole: false });
+                self.waiting = Some(Waiting {
+                    offer,
+                    whole: false,
+                });
                 Verdict::Later
             }
         }
@@ -232,7 +245,9 @@ impl Transfer {
     /// How the check of a parcel of this transfer went. A difference that was no good is followed by a fetch
     /// of the whole zone, unless a newer one waits.
     pub fn checked(&mut self, good: bool, was_delta: bool) {
-        let Some(offer) = self.checking.take() else { return };
+        let Some(offer) = self.checking.take() else {
+            return;
+        };
         if !good && was_delta && self.waiting.is_none() {
             self.waiting = Some(Waiting { offer, whole: true });
         }
@@ -255,7 +270,8 @@ impl Transfer {
             return Some(Due::Failed(TransferError::Timeout { received, size }));
         }
         // What waits may have come by another session meanwhile.
-        self.waiting.take_if(|waiting| held.is_some_and(|(held, _)| !is_newer(waiting.offer.serial, held)));
+        self.waiting
+            .take_if(|waiting| held.is_some_and(|(held, _)| !is_newer(waiting.offer.serial, held)));
         if self.receiving.is_some()
             || self.checking.is_some()
             || self.waiting.is_none()
@@ -264,14 +280,26 @@ impl Transfer {
             return None;
         }
         let Waiting { offer, whole } = self.waiting.take()?;
-        Some(Due::Fetch(self.receive(offer, held.filter(|_| !whole), now)))
+        Some(Due::Fetch(self.receive(
+            offer,
+            held.filter(|_| !whole),
+            now,
+        )))
     }
 
     fn receive(&mut self, offer: Offer, have: Option<Version>, now: Instant) -> Fetch {
         let parcel = Parcel::new(self.apex.clone(), offer);
         let (deadline, stalled) = (now + time_for(offer.size), now + STALL);
-        self.receiving = Some(Receiving { parcel, have, deadline, stalled });
-        Fetch { serial: offer.serial, have }
+        self.receiving = Some(Receiving {
+            parcel,
+            have,
+            deadline,
+            stalled,
+        });
+        Fetch {
+            serial: offer.serial,
+            have,
+        }
     }
 }
 
@@ -289,7 +317,10 @@ fn check_offer(offer: &Offer, held: Option<Version>) -> Result<(), TransferError
             Err(TransferError::Reused(held))
         }
         Some((held, _)) if held != offer.serial && !is_newer(offer.serial, held) => {
-            Err(TransferError::Old { offered: offer.serial, held })
+            Err(TransferError::Old {
+                offered: offer.serial,
+                held,
+            })
         }
         _ => Ok(()),
     }
@@ -314,7 +345,8 @@ impl Budget {
 
     /// When the next fetch may be taken, if any was before.
     fn ready(&self) -> Option<Instant> {
-        self.full.map(|full| full.checked_sub(REFILL * (BURST - 1)).unwrap_or(full))
+        self.full
+            .map(|full| full.checked_sub(REFILL * (BURST - 1)).unwrap_or(full))
     }
 }
 
@@ -333,6 +365,10 @@ pub struct Chunk<'b> {
 pub fn chunks(whole: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     whole.chunks(MAX_CHUNK).enumerate().map(|(i, bytes)| {
         let offset = i * MAX_CHUNK;
-        Chunk { offset: offset as u64, last: offset + bytes.len() == whole.len(), bytes }
+        Chunk {
+            offset: offset as u64,
+            last: offset + bytes.len() == whole.len(),
+            bytes,
+        }
     })
 }

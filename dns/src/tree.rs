@@ -64,7 +64,10 @@ impl Node {
     /// A node with these sets and no children yet.
     pub(crate) fn new(mut rrsets: Vec<RRset>) -> Node {
         rrsets.sort_by_key(RRset::kind);
-        Node { rrsets: rrsets.into(), children: None }
+        Node {
+            rrsets: rrsets.into(),
+            children: None,
+        }
     }
 
     /// The set of one type.
@@ -81,20 +84,29 @@ impl Node {
 impl Tree {
     /// A tree whose apex, of `depth` labels, is `apex`.
     pub(crate) fn new(apex: Node, depth: usize) -> Tree {
-        Tree { nodes: vec![apex], depth }
+        Tree {
+            nodes: vec![apex],
+            depth,
+        }
     }
 
     /// Makes room for so many names, and for as many of them below `parent` as are its `children`.
     pub(crate) fn reserve(&mut self, nodes: usize, parent: u32, children: usize) {
         self.nodes.reserve_exact(nodes);
-        self.nodes[parent as usize].children.get_or_insert_default().reserve(children);
+        self.nodes[parent as usize]
+            .children
+            .get_or_insert_default()
+            .reserve(children);
     }
 
     /// Hangs `node` below `parent`, which must not have that child yet; gives its number.
     pub(crate) fn hang(&mut self, parent: u32, label: Box<[u8]>, node: Node) -> u32 {
         let number = u32::try_from(self.nodes.len()).expect("a zone has fewer than 2^32 names");
         self.nodes.push(node);
-        self.nodes[parent as usize].children.get_or_insert_default().insert(label, number);
+        self.nodes[parent as usize]
+            .children
+            .get_or_insert_default()
+            .insert(label, number);
         number
     }
 
@@ -116,10 +128,15 @@ impl Tree {
         for below in (0..name.count() - self.depth).rev() {
             // RFC 6672, section 2.3: a DNAME renames what is below its owner, never the owner.
             if let Some(dname) = node.rrset(kind::DNAME) {
-                return Found::Renamed { dname, below: below + 1 };
+                return Found::Renamed {
+                    dname,
+                    below: below + 1,
+                };
             }
             let Some(child) = self.child(node, name.label(below)) else {
-                return Found::Missing { wildcard: self.child(node, b"*") };
+                return Found::Missing {
+                    wildcard: self.child(node, b"*"),
+                };
             };
             node = child;
             // RFC 4035, section 3.1.4.1: the DS of a cut belongs to the parent's side.
@@ -136,7 +153,9 @@ impl Tree {
     pub(crate) fn exact(&self, name: &Labels<'_>) -> Option<&Node> {
         (0..name.count() - self.depth)
             .rev()
-            .try_fold(self.apex(), |node, below| self.child(node, name.label(below)))
+            .try_fold(self.apex(), |node, below| {
+                self.child(node, name.label(below))
+            })
     }
 
     /// Every name in canonical order (RFC 4034, section 6.1): its labels below the apex in wire form,
@@ -145,9 +164,18 @@ impl Tree {
         self.walk_below(self.apex(), &[], visit);
     }
 
-    fn walk_below<'t>(&'t self, node: &'t Node, owner: &[u8], visit: &mut impl FnMut(&[u8], &'t Node)) {
+    fn walk_below<'t>(
+        &'t self,
+        node: &'t Node,
+        owner: &[u8],
+        visit: &mut impl FnMut(&[u8], &'t Node),
+    ) {
         visit(owner, node);
-        let mut children: Vec<_> = node.children.iter().flat_map(|children| children.iter()).collect();
+        let mut children: Vec<_> = node
+            .children
+            .iter()
+            .flat_map(|children| children.iter())
+            .collect();
         children.sort_unstable();
         for (label, number) in children {
             let below = [&[label.len() as u8], &label[..], owner].concat();
@@ -156,6 +184,9 @@ impl Tree {
     }
 
     fn child(&self, node: &Node, label: &[u8]) -> Option<&Node> {
-        node.children.as_ref()?.get(label).map(|&number| &self.nodes[number as usize])
+        node.children
+            .as_ref()?
+            .get(label)
+            .map(|&number| &self.nodes[number as usize])
     }
 }

@@ -32,7 +32,13 @@ const MINIMUM_FROM_END: usize = 4;
 impl Zone {
     pub(crate) fn of(apex: Name, tree: Tree, records: usize) -> Zone {
         let (denial, pointers) = (Denial::default(), OnceLock::new());
-        let mut zone = Zone { apex, tree, records, denial, pointers };
+        let mut zone = Zone {
+            apex,
+            tree,
+            records,
+            denial,
+            pointers,
+        };
         zone.denial = Denial::new(&zone.apex, zone.soa(), zone.negative_ttl());
         zone
     }
@@ -60,7 +66,10 @@ impl Zone {
         data[at..at + 4].copy_from_slice(&serial.to_be_bytes());
         let soa = RRset::pack(kind::SOA, soa.ttl(), [&data[..]]);
         self.tree.replace_apex_set(soa);
-        Zone { pointers: self.pointers, ..Zone::of(self.apex, self.tree, self.records) }
+        Zone {
+            pointers: self.pointers,
+            ..Zone::of(self.apex, self.tree, self.records)
+        }
     }
 
     /// Derives the names of its addresses, if that was not done yet. A large zone's take some 100 ms: who
@@ -82,13 +91,19 @@ impl Zone {
     /// Every RRset: in canonical order of the names, by type within a name. Owners are complete.
     pub fn rrsets(&self, mut visit: impl FnMut(&Name, &RRset)) {
         self.tree.walk(&mut |below, node| {
-            let owner = self.apex.prefixed(below).expect("a zone's names were names when they came in");
+            let owner = self
+                .apex
+                .prefixed(below)
+                .expect("a zone's names were names when they came in");
             node.rrsets().iter().for_each(|set| visit(&owner, set));
         });
     }
 
     pub(crate) fn soa(&self) -> &RRset {
-        self.tree.apex().rrset(kind::SOA).expect("a zone is only made with its SOA")
+        self.tree
+            .apex()
+            .rrset(kind::SOA)
+            .expect("a zone is only made with its SOA")
     }
 
     /// The name servers, if the apex names any.
@@ -118,8 +133,9 @@ impl Zone {
 
     fn soa_number(&self, from_end: usize) -> u32 {
         let data = self.soa().first();
-        let bytes =
-            data[data.len() - from_end..].first_chunk().expect("checked SOA data ends in five numbers");
+        let bytes = data[data.len() - from_end..]
+            .first_chunk()
+            .expect("checked SOA data ends in five numbers");
         u32::from_be_bytes(*bytes)
     }
 }
@@ -151,6 +167,9 @@ pub(crate) mod tests {
         let new = old.clone().with_serial(77);
         assert_eq!((old.serial(), new.serial(), new.negative_ttl()), (1, 77, 5));
         assert_eq!(new.clone().with_serial(1).encode(), old.encode());
-        assert_eq!((new.records(), new.apex().to_string()), (2, "org1.example".into()));
+        assert_eq!(
+            (new.records(), new.apex().to_string()),
+            (2, "org1.example".into())
+        );
     }
 }

@@ -46,12 +46,22 @@ impl Zone {
         let file = Arc::new(PathBuf::new());
         let mut reader = Reader::new(file.clone(), origin, None, None);
         reader.read_text(text);
-        let Reader { records, faults, .. } = reader;
-        let soa = records.iter().find(|record| record.kind == kind::SOA).map(|soa| soa.owner);
+        let Reader {
+            records, faults, ..
+        } = reader;
+        let soa = records
+            .iter()
+            .find(|record| record.kind == kind::SOA)
+            .map(|soa| soa.owner);
         let fill = |draft: &mut Draft| {
             let add = |record: Record| {
-                let error = draft.add(&record.owner, record.kind, record.ttl, &record.data).err()?;
-                Some(Fault { place: record.place, message: error.to_string() })
+                let error = draft
+                    .add(&record.owner, record.kind, record.ttl, &record.data)
+                    .err()?;
+                Some(Fault {
+                    place: record.place,
+                    message: error.to_string(),
+                })
             };
             // They go as they are read: a large zone's would lie beside it while it is made.
             records.into_iter().filter_map(add).collect()
@@ -70,17 +80,32 @@ impl Zone {
     /// Stricter than [`Zone::from_text`], as with the own zone: nothing may stand there twice, and it must
     /// be small enough for the other gateways.
     pub fn from_file(path: &Path, origin: Option<&Name>) -> Result<(Zone, Sources), Vec<Fault>> {
-        let (records, faults) = read_file(path, origin, origin.map(|_| DEFAULT_TTL), &mut Files::default());
+        let (records, faults) = read_file(
+            path,
+            origin,
+            origin.map(|_| DEFAULT_TTL),
+            &mut Files::default(),
+        );
         if records.is_empty() && !faults.is_empty() {
             return Err(faults);
         }
         let file = Arc::new(path.to_owned());
-        let stated = records.iter().find(|record| record.kind == kind::SOA).map(|soa| soa.owner);
-        let Some(apex) = stated.or(origin.copied()) else { return Err(without_soa(faults, &file)) };
+        let stated = records
+            .iter()
+            .find(|record| record.kind == kind::SOA)
+            .map(|soa| soa.owner);
+        let Some(apex) = stated.or(origin.copied()) else {
+            return Err(without_soa(faults, &file));
+        };
         let start = |error: &dyn Display| START.fault_in(&file, error.to_string());
         let fill = |draft: &mut Draft| {
-            let frame = if stated.is_none() { add_soa(draft, &apex) } else { Ok(()) };
-            let mut faults: Vec<Fault> = frame.err().map(|error| start(&error)).into_iter().collect();
+            let frame = if stated.is_none() {
+                add_soa(draft, &apex)
+            } else {
+                Ok(())
+            };
+            let mut faults: Vec<Fault> =
+                frame.err().map(|error| start(&error)).into_iter().collect();
             faults.extend(merge(draft, &records));
             let counts = check_counts(draft.records(), draft.names());
             faults.extend(counts.err().map(|error| start(&error)));
@@ -115,7 +140,9 @@ fn finish(
     if !faults.is_empty() {
         return Err(faults);
     }
-    draft.finish().map_err(|error| vec![START.fault_in(file, error.to_string())])
+    draft
+        .finish()
+        .map_err(|error| vec![START.fault_in(file, error.to_string())])
 }
 
 /// Everything that the file at `path` and those that it includes say; `ttl` holds until they say one.
@@ -132,23 +159,36 @@ pub(crate) fn read_file(
             reader.read_text(&text);
             (reader.records, reader.faults)
         }
-        Err(Unread { at: Some(at), message }) => (Vec::new(), vec![at.fault_in(&file, message)]),
-        Err(Unread { at: None, message }) => {
-            (Vec::new(), vec![Fault { place: config::Place::whole(path), message }])
-        }
+        Err(Unread {
+            at: Some(at),
+            message,
+        }) => (Vec::new(), vec![at.fault_in(&file, message)]),
+        Err(Unread { at: None, message }) => (
+            Vec::new(),
+            vec![Fault {
+                place: config::Place::whole(path),
+                message,
+            }],
+        ),
     }
 }
 
 /// Reads a type and the data of one record as a zone file has them.
 pub(crate) fn read_data(kind: &str, data: &str, origin: &Name) -> Result<(u16, Vec<u8>), String> {
-    let kind = data::kind(&Token { at: START, text: kind, quoted: false }).map_err(|fault| fault.message)?;
+    let kind = data::kind(&Token {
+        at: START,
+        text: kind,
+        quoted: false,
+    })
+    .map_err(|fault| fault.message)?;
     let mut entries = lexer::entries(data);
     let entry = entries.next().transpose().map_err(|fault| fault.message)?;
     if entries.next().is_some() {
         return Err("the data goes on in a second line; join them by parentheses".into());
     }
     let tokens = entry.map(|entry| entry.tokens).unwrap_or_default();
-    let data = data::parse(START, kind, &tokens, Some(origin.as_wire())).map_err(|fault| fault.message)?;
+    let data =
+        data::parse(START, kind, &tokens, Some(origin.as_wire())).map_err(|fault| fault.message)?;
     Ok((kind, data))
 }
 
@@ -164,21 +204,36 @@ const START: Place = Place { line: 1, column: 1 };
 
 impl Place {
     fn fault(self, message: impl Into<String>) -> ZoneFileError {
-        ZoneFileError { line: self.line, column: self.column, message: message.into() }
+        ZoneFileError {
+            line: self.line,
+            column: self.column,
+            message: message.into(),
+        }
     }
 
     fn fault_in(self, file: &Arc<PathBuf>, message: impl Into<String>) -> Fault {
-        Fault { place: self.in_file(file), message: message.into() }
+        Fault {
+            place: self.in_file(file),
+            message: message.into(),
+        }
     }
 
     fn in_file(self, file: &Arc<PathBuf>) -> config::Place {
-        config::Place { file: file.clone(), line: self.line, column: self.column }
+        config::Place {
+            file: file.clone(),
+            line: self.line,
+            column: self.column,
+        }
     }
 }
 
 impl From<Fault> for ZoneFileError {
     fn from(Fault { place, message }: Fault) -> ZoneFileError {
-        ZoneFileError { line: place.line, column: place.column, message }
+        ZoneFileError {
+            line: place.line,
+            column: place.column,
+            message,
+        }
     }
 }
 
@@ -209,21 +264,37 @@ impl<'f> Reader<'f> {
         files: Option<&'f mut Files>,
     ) -> Reader<'f> {
         let origin = origin.map(|origin| origin.as_wire().to_vec());
-        let scope = Scope { origin, default_ttl, last_ttl: None, last_owner: None };
-        Reader { file, scope, files, records: Vec::new(), faults: Vec::new() }
+        let scope = Scope {
+            origin,
+            default_ttl,
+            last_ttl: None,
+            last_owner: None,
+        };
+        Reader {
+            file,
+            scope,
+            files,
+            records: Vec::new(),
+            faults: Vec::new(),
+        }
     }
 
     fn read_text(&mut self, text: &str) {
         for entry in lexer::entries(text) {
             if let Err(fault) = entry.and_then(|entry| self.read(&entry)) {
-                let at = Place { line: fault.line, column: fault.column };
+                let at = Place {
+                    line: fault.line,
+                    column: fault.column,
+                };
                 self.faults.push(at.fault_in(&self.file, fault.message));
             }
         }
     }
 
     fn read(&mut self, entry: &Entry<'_>) -> Result<(), ZoneFileError> {
-        let [first, rest @ ..] = &entry.tokens[..] else { return Ok(()) };
+        let [first, rest @ ..] = &entry.tokens[..] else {
+            return Ok(());
+        };
         if entry.indented {
             return self.read_record(first.at, &entry.tokens);
         }
@@ -233,16 +304,20 @@ impl<'f> Reader<'f> {
             return self.read_record(first.at, rest);
         }
         match (first.text.to_ascii_uppercase().as_str(), rest) {
-            ("$ORIGIN", [origin]) => self.scope.origin = Some(name(origin, self.scope.origin.as_deref())?),
+            ("$ORIGIN", [origin]) => {
+                self.scope.origin = Some(name(origin, self.scope.origin.as_deref())?)
+            }
             ("$TTL", [ttl]) => {
                 let seconds = parse_ttl(ttl.text);
-                self.scope.default_ttl =
-                    Some(seconds.map_err(|_| ttl.at.fault("this is no TTL; write seconds or 1h30m"))?);
+                self.scope.default_ttl = Some(
+                    seconds.map_err(|_| ttl.at.fault("this is no TTL; write seconds or 1h30m"))?,
+                );
             }
             ("$INCLUDE", [file]) => self.include(file, None)?,
             ("$INCLUDE", [file, origin]) => self.include(file, Some(origin))?,
             _ => {
-                let known = "only $ORIGIN <name>, $TTL <time> and $INCLUDE <file> [<name>] can stand here";
+                let known =
+                    "only $ORIGIN <name>, $TTL <time> and $INCLUDE <file> [<name>] can stand here";
                 return Err(first.at.fault(known));
             }
         }
@@ -250,13 +325,26 @@ impl<'f> Reader<'f> {
     }
 
     /// What the included file sets holds for that file only.
-    fn include(&mut self, named: &Token<'_>, origin: Option<&Token<'_>>) -> Result<(), ZoneFileError> {
+    fn include(
+        &mut self,
+        named: &Token<'_>,
+        origin: Option<&Token<'_>>,
+    ) -> Result<(), ZoneFileError> {
         let Some(files) = &mut self.files else {
-            return Err(named.at.fault("a text that comes from no file includes none"));
+            return Err(named
+                .at
+                .fault("a text that comes from no file includes none"));
         };
-        let origin = origin.map(|origin| name(origin, self.scope.origin.as_deref())).transpose()?;
-        let (path, text) = files.include(&self.file, named.text).map_err(|error| named.at.fault(error))?;
-        let outer = (std::mem::replace(&mut self.file, Arc::new(path)), self.scope.clone());
+        let origin = origin
+            .map(|origin| name(origin, self.scope.origin.as_deref()))
+            .transpose()?;
+        let (path, text) = files
+            .include(&self.file, named.text)
+            .map_err(|error| named.at.fault(error))?;
+        let outer = (
+            std::mem::replace(&mut self.file, Arc::new(path)),
+            self.scope.clone(),
+        );
         self.scope.origin = origin.or(self.scope.origin.take());
         self.read_text(&text);
         if let Some(files) = &mut self.files {
@@ -269,28 +357,43 @@ impl<'f> Reader<'f> {
     /// `[<TTL>] [<class>] <type> <data>`, TTL and class in either order.
     fn read_record(&mut self, at: Place, mut tokens: &[Token<'_>]) -> Result<(), ZoneFileError> {
         let scope = &mut self.scope;
-        let owner = scope.last_owner.ok_or_else(|| at.fault("the first record needs an owner"))?;
+        let owner = scope
+            .last_owner
+            .ok_or_else(|| at.fault("the first record needs an owner"))?;
         let mut ttl = None;
         let kind = loop {
-            let [token, rest @ ..] = tokens else { return Err(at.fault("the record has no type")) };
+            let [token, rest @ ..] = tokens else {
+                return Err(at.fault("the record has no type"));
+            };
             tokens = rest;
             match parse_ttl(token.text) {
                 Ok(seconds) if ttl.is_none() => ttl = Some(seconds),
                 _ => match is_class_in(token.text) {
                     Some(true) => (),
-                    Some(false) => return Err(token.at.fault("only records of class IN are served")),
+                    Some(false) => {
+                        return Err(token.at.fault("only records of class IN are served"));
+                    }
                     None => break data::kind(token)?,
                 },
             }
         };
         let data = data::parse(at, kind, tokens, scope.origin.as_deref())?;
         // RFC 1035, section 3.3.13: before there was $TTL, the SOA's last number was what it says now.
-        let minimum =
-            data.last_chunk().filter(|_| kind == kind::SOA).map(|number| u32::from_be_bytes(*number));
+        let minimum = data
+            .last_chunk()
+            .filter(|_| kind == kind::SOA)
+            .map(|number| u32::from_be_bytes(*number));
         scope.last_ttl = ttl.or(scope.last_ttl).or(minimum);
         let ttl = ttl.or(scope.default_ttl).or(scope.last_ttl);
-        let ttl = ttl.ok_or_else(|| at.fault("no TTL is given, neither here nor before; write $TTL 5"))?;
-        self.records.push(Record { owner, kind, ttl, data, place: at.in_file(&self.file) });
+        let ttl =
+            ttl.ok_or_else(|| at.fault("no TTL is given, neither here nor before; write $TTL 5"))?;
+        self.records.push(Record {
+            owner,
+            kind,
+            ttl,
+            data,
+            place: at.in_file(&self.file),
+        });
         Ok(())
     }
 }
@@ -307,7 +410,9 @@ fn is_class_in(text: &str) -> Option<bool> {
 /// A name in wire form, case kept; `@` is the origin.
 fn name(token: &Token<'_>, origin: Option<&[u8]>) -> Result<Vec<u8>, ZoneFileError> {
     if token.text == "@" && !token.quoted {
-        return origin.map(<[u8]>::to_vec).ok_or_else(|| token.at.fault("no origin is known for @"));
+        return origin
+            .map(<[u8]>::to_vec)
+            .ok_or_else(|| token.at.fault("no origin is known for @"));
     }
     wire_from_text(token.text, origin).map_err(|error| token.at.fault(error.to_string()))
 }
@@ -321,7 +426,11 @@ mod tests {
     }
 
     fn faults(text: &str) -> Vec<String> {
-        Zone::from_text(text, Some(&origin())).unwrap_err().iter().map(ToString::to_string).collect()
+        Zone::from_text(text, Some(&origin()))
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -348,7 +457,12 @@ mod tests {
         let mut lines = Vec::new();
         zone.rrsets(|owner, set| {
             for data in set.data() {
-                lines.push(format!("{owner} {} {} {}", set.ttl(), set.kind(), data.escape_ascii()));
+                lines.push(format!(
+                    "{owner} {} {} {}",
+                    set.ttl(),
+                    set.kind(),
+                    data.escape_ascii()
+                ));
             }
         });
         assert_eq!(
@@ -373,10 +487,14 @@ mod tests {
 
     #[test]
     fn a_zone_without_ttls_has_the_one_that_its_soa_says() {
-        let zone = Zone::from_text("@ SOA ns h 1 2 3 4 77\na A 10.0.0.1\n", Some(&origin())).unwrap();
+        let zone =
+            Zone::from_text("@ SOA ns h 1 2 3 4 77\na A 10.0.0.1\n", Some(&origin())).unwrap();
         zone.rrsets(|owner, set| assert_eq!(set.ttl(), 77, "{owner}"));
         let faults = faults("a A 10.0.0.1\n@ SOA ns h 1 2 3 4 77\n");
-        assert_eq!(faults, ["1:1: no TTL is given, neither here nor before; write $TTL 5"]);
+        assert_eq!(
+            faults,
+            ["1:1: no TTL is given, neither here nor before; write $TTL 5"]
+        );
     }
 
     #[test]
@@ -419,6 +537,9 @@ mod tests {
                 "8:11: a label must have 1 to 63 octets",
             ]
         );
-        assert_eq!(faults("a 5 A 10.0.0.1"), ["1:1: the file has no SOA record that can be read"]);
+        assert_eq!(
+            faults("a 5 A 10.0.0.1"),
+            ["1:1: the file has no SOA record that can be read"]
+        );
     }
 }

@@ -94,7 +94,9 @@ impl Zones {
     /// Whose addresses are whose from now on: each organization's zone and prefixes. Their reverse zones
     /// (`reverse`) follow the zones with every publication.
     pub fn set_reverse(&self, owners: impl IntoIterator<Item = (ZoneName, Vec<Prefix>)>) {
-        let owners = owners.into_iter().map(|(apex, prefixes)| (Name::from(&apex), prefixes));
+        let owners = owners
+            .into_iter()
+            .map(|(apex, prefixes)| (Name::from(&apex), prefixes));
         let ranges = Arc::new(Ranges::new(owners));
         self.set.rcu(|old| old.with_ranges(ranges.clone()));
     }
@@ -122,7 +124,9 @@ impl Zones {
 
     /// Serves `zone`, received at `received`, if it is newer than what is served of its apex.
     pub fn publish_replica(&self, zone: Zone, received: SystemTime) -> Result<(), PublishError> {
-        self.publish(zone, received, |offered, held| held.is_none_or(|held| is_newer(offered, held)))
+        self.publish(zone, received, |offered, held| {
+            held.is_none_or(|held| is_newer(offered, held))
+        })
     }
 
     fn publish(
@@ -139,7 +143,11 @@ impl Zones {
                 held if admit(offered, held) => Ok(()),
                 held => {
                     let (apex, held) = (apex.to_string(), held.unwrap_or_default());
-                    Err(PublishError::Old { apex, offered, held })
+                    Err(PublishError::Old {
+                        apex,
+                        offered,
+                        held,
+                    })
                 }
             });
             let mut set = ZoneSet::clone(old);
@@ -196,7 +204,13 @@ mod tests {
 
     /// As (apex, serial, origin).
     fn list(zones: &Zones) -> Vec<(String, Option<u32>, Origin)> {
-        let status = |s: ZoneStatus| (s.apex.to_string(), s.content.map(|(serial, _)| serial), s.origin);
+        let status = |s: ZoneStatus| {
+            (
+                s.apex.to_string(),
+                s.content.map(|(serial, _)| serial),
+                s.origin,
+            )
+        };
         zones.list().into_iter().map(status).collect()
     }
 
@@ -212,12 +226,21 @@ mod tests {
     fn a_zone_is_listed_from_when_it_is_expected_and_served_from_when_it_is_published() {
         let zones = two();
         let (org1, org2) = ("org1.example".to_owned(), "org2.example".to_owned());
-        let expected = [(org1.clone(), None, Origin::Own), (org2.clone(), None, Origin::Replica)];
+        let expected = [
+            (org1.clone(), None, Origin::Own),
+            (org2.clone(), None, Origin::Replica),
+        ];
         assert_eq!(list(&zones), expected);
         let later = THEN + Duration::from_secs(9);
         zones.publish_own(at(3, "org1.example"), THEN).unwrap();
         zones.publish_replica(at(4, "org2.example"), later).unwrap();
-        assert_eq!(list(&zones), [(org1, Some(3), Origin::Own), (org2, Some(4), Origin::Replica)]);
+        assert_eq!(
+            list(&zones),
+            [
+                (org1, Some(3), Origin::Own),
+                (org2, Some(4), Origin::Replica)
+            ]
+        );
         assert_eq!(zones.list()[1].content, Some((4, later)));
         assert_eq!(zones.zone(&name("org2.example")).unwrap().serial(), 4);
     }
@@ -227,8 +250,15 @@ mod tests {
         let zones = two();
         zones.publish_replica(at(4, "org2.example"), THEN).unwrap();
         for offered in [4, 3] {
-            let error = PublishError::Old { apex: "org2.example".into(), offered, held: 4 };
-            assert_eq!(zones.publish_replica(at(offered, "org2.example"), THEN), Err(error));
+            let error = PublishError::Old {
+                apex: "org2.example".into(),
+                offered,
+                held: 4,
+            };
+            assert_eq!(
+                zones.publish_replica(at(offered, "org2.example"), THEN),
+                Err(error)
+            );
         }
         zones.publish_own(at(4, "org1.example"), THEN).unwrap();
         zones.publish_own(at(3, "org1.example"), THEN).unwrap();
@@ -239,7 +269,9 @@ mod tests {
     fn nobody_can_publish_what_is_not_expected() {
         let zones = two();
         for other in ["org3.example", "example", "a.org2.example"] {
-            let error = zones.publish_replica(at(1, &format!("{other}.")), THEN).unwrap_err();
+            let error = zones
+                .publish_replica(at(1, &format!("{other}.")), THEN)
+                .unwrap_err();
             assert_eq!(error, PublishError::Unexpected(other.into()));
         }
     }
@@ -251,7 +283,10 @@ mod tests {
         zones.publish_replica(at(4, "org2.example"), THEN).unwrap();
         zones.set_expected(&name("org1.example"), &[name("org3.example")]);
         let (org1, org3) = ("org1.example".to_owned(), "org3.example".to_owned());
-        assert_eq!(list(&zones), [(org1, Some(3), Origin::Own), (org3, None, Origin::Replica)]);
+        assert_eq!(
+            list(&zones),
+            [(org1, Some(3), Origin::Own), (org3, None, Origin::Replica)]
+        );
         zones.remove(&name("org3.example"));
         assert_eq!(list(&zones).len(), 1);
     }

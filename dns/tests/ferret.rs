@@ -23,7 +23,13 @@ const FERRET_SCORE: f64 = 0.985;
 
 /// One of a case's accepted answers.
 fn accepted(answer: &Value) -> Answer {
-    let texts = |key: &str| answer[key].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+    let texts = |key: &str| {
+        answer[key]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap())
+    };
     scored(Answer {
         rcode: answer["rcode"].as_str().unwrap().to_uppercase(),
         authoritative: texts("flags").any(|flag| flag == "AA"),
@@ -36,7 +42,12 @@ fn accepted(answer: &Value) -> Answer {
 /// Without what is not scored: servers differ on whether they name themselves beside an answer (RFC 1034
 /// leaves it open), and on what else they know.
 fn scored(mut answer: Answer) -> Answer {
-    if !answer.answer.is_empty() && answer.authority.iter().all(|record| record.contains(" in ns ")) {
+    if !answer.answer.is_empty()
+        && answer
+            .authority
+            .iter()
+            .all(|record| record.contains(" in ns "))
+    {
         answer.authority.clear();
     }
     answer.additional.clear();
@@ -62,10 +73,18 @@ fn given(case: &Value) -> [Answer; 2] {
 
 /// The number of cases, and a description of each that is not met.
 fn score(cases: &str) -> (usize, Vec<String>) {
-    let cases: Vec<Value> = cases.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let cases: Vec<Value> = cases
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let unmet = cases.iter().filter_map(|case| {
         let given = given(case);
-        let accepted: Vec<_> = case["ex"].as_array().unwrap().iter().map(accepted).collect();
+        let accepted: Vec<_> = case["ex"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(accepted)
+            .collect();
         let (i, q, t) = (&case["i"], &case["q"], &case["t"]);
         (!given.iter().all(|given| accepted.contains(given)))
             .then(|| format!("{i}: {q} {t}\n got {given:?}\n not {accepted:?}"))
@@ -76,25 +95,42 @@ fn score(cases: &str) -> (usize, Vec<String>) {
 #[test]
 fn every_case_of_our_own_is_met() {
     let (count, unmet) = score(include_str!("cases.jsonl"));
-    assert!(count >= 60 && unmet.is_empty(), "{} of {count} not met:\n{}", unmet.len(), unmet.join("\n"));
+    assert!(
+        count >= 60 && unmet.is_empty(),
+        "{} of {count} not met:\n{}",
+        unmet.len(),
+        unmet.join("\n")
+    );
 }
 
 #[test]
 fn an_answer_that_differs_in_anything_is_not_met() {
     let case = include_str!("cases.jsonl").lines().next().unwrap();
     assert_eq!(score(case).1.len(), 0);
-    for (right, wrong) in [("NOERROR", "NXDOMAIN"), ("\"AA\", ", ""), ("in a 10.0.0.1\"", "in a 10.0.0.2\"")]
-    {
-        assert!(case.contains(right), "the first case is an A record at 10.0.0.1");
+    for (right, wrong) in [
+        ("NOERROR", "NXDOMAIN"),
+        ("\"AA\", ", ""),
+        ("in a 10.0.0.1\"", "in a 10.0.0.2\""),
+    ] {
+        assert!(
+            case.contains(right),
+            "the first case is an A record at 10.0.0.1"
+        );
         assert_eq!(score(&case.replace(right, wrong)).1.len(), 1, "{wrong}");
     }
 }
 
 #[test]
 fn a_case_file_that_is_named_scores_what_nsd_does() {
-    let Some(path) = std::env::var_os("RINGWAY_FERRET") else { return };
+    let Some(path) = std::env::var_os("RINGWAY_FERRET") else {
+        return;
+    };
     let (count, unmet) = score(&std::fs::read_to_string(path).unwrap());
     let met = (count - unmet.len()) as f64 / count as f64;
-    println!("{:.2} % of {count} cases; not met:\n{}", met * 100.0, unmet.join("\n"));
+    println!(
+        "{:.2} % of {count} cases; not met:\n{}",
+        met * 100.0,
+        unmet.join("\n")
+    );
     assert!(met >= FERRET_SCORE);
 }

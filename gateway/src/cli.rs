@@ -28,7 +28,9 @@ pub use failure::Failure;
 /// Mesh gateway for consortium blockchains: joins the private networks of several organizations
 #[derive(Debug, Parser)]
 #[command(name = "ringway", version, disable_help_subcommand = true)]
-#[command(after_help = "Start with: ringway org init --help, or see it all at work: ringway lab demo")]
+#[command(
+    after_help = "Start with: ringway org init --help, or see it all at work: ringway lab demo"
+)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -81,7 +83,10 @@ pub enum Verb {
     #[command(after_help = "Example:\n  ringway metrics -c gateway.toml")]
     Metrics(metrics::Args),
     /// A consortium of three organizations on this machine, to try and to demonstrate
-    #[command(subcommand_required = true, after_help = "Example:\n  ringway lab demo")]
+    #[command(
+        subcommand_required = true,
+        after_help = "Example:\n  ringway lab demo"
+    )]
     Lab(lab::Args),
 }
 
@@ -89,7 +94,12 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct ConfigFile {
     /// The gateway's file
-    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "gateway.toml")]
+    #[arg(
+        short = 'c',
+        long = "config",
+        value_name = "FILE",
+        default_value = "gateway.toml"
+    )]
     pub path: PathBuf,
 }
 
@@ -103,7 +113,10 @@ pub(crate) fn answer(text: impl fmt::Display) -> Result<ExitCode, Failure> {
 
 /// Runs one of the few futures that a short verb needs.
 fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future))
 }
 
 /// Does what the command line says.

@@ -170,13 +170,18 @@ impl State {
     fn wake(&self) -> Instant {
         let mesh = self.drive.mesh.poll_timeout();
         let zones = self.drive.replicator.poll_timeout();
-        [mesh, zones].into_iter().flatten().fold(self.clock.next(), Instant::min)
+        [mesh, zones]
+            .into_iter()
+            .flatten()
+            .fold(self.clock.next(), Instant::min)
     }
 
     fn tick(&mut self) {
         let now = Instant::now();
         if self.clock.has_jumped(now) {
-            tracing::warn!("The clock jumped: this machine slept or was moved; all sessions start anew");
+            tracing::warn!(
+                "The clock jumped: this machine slept or was moved; all sessions start anew"
+            );
             self.drive.mesh.handle_clock_jump(now);
         }
         if self.round <= now {
@@ -189,7 +194,10 @@ impl State {
         }
         self.warn_of_age();
         if self.drive.running.names.is_reach_due(now) {
-            self.drive.running.names.reach(&self.membership, &self.fib, now);
+            self.drive
+                .running
+                .names
+                .reach(&self.membership, &self.fib, now);
         }
         self.sessions.forget_passed_keys(now);
         if let Some(file) = self.drive.replicator.look(Moment::now()) {
@@ -205,18 +213,30 @@ impl State {
         let now = Instant::now();
         match input {
             Input::Accepted(connection) => self.connected(connection, Role::Accepter, None, now),
-            Input::Dialled { dial, peer, connection } => {
+            Input::Dialled {
+                dial,
+                peer,
+                connection,
+            } => {
                 self.drive.dialler.finish(dial);
                 self.connected(connection, Role::Dialler, Some((dial, peer)), now);
             }
             Input::DialFailed { dial, error } => {
                 self.drive.dialler.finish(dial);
-                self.drive.mesh.handle_dial_failed(dial, DialError { text: error }, now);
+                self.drive
+                    .mesh
+                    .handle_dial_failed(dial, DialError { text: error }, now);
             }
-            Input::Message { conn, incoming: Incoming::Message(message) } => {
+            Input::Message {
+                conn,
+                incoming: Incoming::Message(message),
+            } => {
                 self.drive.mesh.handle_message(conn, message, now);
             }
-            Input::Message { conn, incoming: Incoming::Malformed { kind, error } } => {
+            Input::Message {
+                conn,
+                incoming: Incoming::Malformed { kind, error },
+            } => {
                 self.drive.mesh.handle_malformed(conn, kind, error, now);
             }
             Input::Disconnected { conn, error } => {
@@ -255,17 +275,37 @@ impl State {
         let (dial, dialled) = dial.unzip();
         let remote = connection.remote_address();
         self.heap.littered(now);
-        match self.sessions.admit(&connection, role, dialled.as_ref(), &self.drive.running) {
+        match self
+            .sessions
+            .admit(&connection, role, dialled.as_ref(), &self.drive.running)
+        {
             Ok((peer, expires)) => {
                 let (inputs, links) = (self.drive.inputs.clone(), &self.drive.running.links);
-                let conn = self.sessions.insert(connection, role, peer.clone(), inputs, links);
-                self.drive.mesh.handle_connected(conn, Connected { peer, role, dial, expires }, now);
+                let conn = self
+                    .sessions
+                    .insert(connection, role, peer.clone(), inputs, links);
+                self.drive.mesh.handle_connected(
+                    conn,
+                    Connected {
+                        peer,
+                        role,
+                        dial,
+                        expires,
+                    },
+                    now,
+                );
             }
             Err(refusal) => {
                 tracing::warn!(%remote, reason = %refusal, "Peer refused");
                 connection.close(0u8.into(), b"");
                 if let Some(dial) = dial {
-                    self.drive.mesh.handle_dial_failed(dial, DialError { text: refusal.to_string() }, now);
+                    self.drive.mesh.handle_dial_failed(
+                        dial,
+                        DialError {
+                            text: refusal.to_string(),
+                        },
+                        now,
+                    );
                 }
             }
         }
@@ -273,13 +313,19 @@ impl State {
 
     fn noticed(&mut self, event: Event, now: Instant) {
         match event {
-            Event::Echo { index, probe, from, to } => match self.sessions.answered(index, probe, from, to) {
+            Event::Echo {
+                index,
+                probe,
+                from,
+                to,
+            } => match self.sessions.answered(index, probe, from, to) {
                 Some(true) => self.drive.mesh.handle_moved(SessionIndex(index), now),
                 Some(false) => {}
                 None => self.drive.mesh.handle_echo(SessionIndex(index), probe, now),
             },
             Event::OffPath { index, from, .. } => {
-                self.sessions.challenge(index, from, self.drive.packets.socket());
+                self.sessions
+                    .challenge(index, from, self.drive.packets.socket());
             }
             // The echo of the first probe proves more: that both directions work.
             Event::Proved { .. } => {}

@@ -47,9 +47,18 @@ pub fn wanted(
     let (v4, v6) = (links.own_v4_in(&own), links.own_v6_in(&own));
     let through = |(prefix, (_, conn)): (&Prefix, &(GatewayId, ConnId))| {
         let prefsrc = if prefix.is_ipv4() { v4 } else { v6 };
-        (*prefix, RouteState::Tunnel { prefsrc, mtu: mtu(*conn) })
+        (
+            *prefix,
+            RouteState::Tunnel {
+                prefsrc,
+                mtu: mtu(*conn),
+            },
+        )
     };
-    standing.map(|prefix| (prefix, RouteState::Unreachable)).chain(fib.routes.iter().map(through)).collect()
+    standing
+        .map(|prefix| (prefix, RouteState::Unreachable))
+        .chain(fib.routes.iter().map(through))
+        .collect()
 }
 
 /// Makes the kernel follow `wishes` until `stop`, or until nobody wishes any more.
@@ -97,5 +106,9 @@ fn left(before: &BTreeSet<Prefix>, wanted: &Wanted, error: &RoutesError) -> BTre
 
 fn tunnelled(wanted: &Wanted) -> BTreeSet<Prefix> {
     let through = |state: &RouteState| matches!(state, RouteState::Tunnel { .. });
-    wanted.iter().filter(|(_, state)| through(state)).map(|(prefix, _)| *prefix).collect()
+    wanted
+        .iter()
+        .filter(|(_, state)| through(state))
+        .map(|(prefix, _)| *prefix)
+        .collect()
 }

@@ -53,9 +53,16 @@ mod tests {
     fn libraries_that_warn_of_what_others_send_are_silent_unless_they_are_named() {
         let level = |text: &str| EnvFilter::new(format!("{QUIET},{text}")).to_string();
         for general in ["info", "debug"] {
-            assert!(level(general).contains("hickory_net=error"), "{}", level(general));
+            assert!(
+                level(general).contains("hickory_net=error"),
+                "{}",
+                level(general)
+            );
         }
         let named = level("info,hickory_net=debug");
-        assert!(named.contains("hickory_net=debug") && !named.contains("hickory_net=error"), "{named}");
+        assert!(
+            named.contains("hickory_net=debug") && !named.contains("hickory_net=error"),
+            "{named}"
+        );
     }
 }

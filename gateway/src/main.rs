@@ -29,5 +29,9 @@ fn main() -> ExitCode {
 /// `--help` and `--version` are answers, on stdout; everything else is a wrong command line.
 fn usage(error: &clap::Error) -> ExitCode {
     _ = error.print();
-    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    if error.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
 }

@@ -13,9 +13,15 @@ use crate::host::firewall::PolicySpec;
 pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
     let mut authorized: BTreeMap<(OrgId, SiteId), Vec<Prefix>> = BTreeMap::new();
     for ruling in rulings.iter().filter(|ruling| ruling.is_available()) {
-        authorized.entry((ruling.org.clone(), ruling.site.clone())).or_default().push(ruling.prefix);
+        authorized
+            .entry((ruling.org.clone(), ruling.site.clone()))
+            .or_default()
+            .push(ruling.prefix);
     }
-    let conflicted = rulings.iter().filter(|ruling| !ruling.is_available()).map(|ruling| ruling.prefix);
+    let conflicted = rulings
+        .iter()
+        .filter(|ruling| !ruling.is_available())
+        .map(|ruling| ruling.prefix);
     let mut gateways: BTreeMap<_, _> = config.records().flat_map(accepted).collect();
     gateways.remove(&config.id);
     Membership {
@@ -24,16 +30,32 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
         gateways,
         authorized,
         conflicted: conflicted.collect(),
-        records: config.records().map(|record| (record.org.clone(), record.digest)).collect(),
+        records: config
+            .records()
+            .map(|record| (record.org.clone(), record.digest))
+            .collect(),
     }
 }
 
 fn accepted(member: &Member) -> impl Iterator<Item = (GatewayId, GatewayInfo)> + '_ {
     let revoked = |name| member.revoked.gateways.contains(name);
-    member.gateways.iter().filter(move |gateway| !revoked(&gateway.name)).map(|gateway| {
-        let id = GatewayId { org: member.org.clone(), name: gateway.name.clone() };
-        (id, GatewayInfo { site: gateway.site.clone(), endpoints: gateway.endpoints.clone() })
-    })
+    member
+        .gateways
+        .iter()
+        .filter(move |gateway| !revoked(&gateway.name))
+        .map(|gateway| {
+            let id = GatewayId {
+                org: member.org.clone(),
+                name: gateway.name.clone(),
+            };
+            (
+                id,
+                GatewayInfo {
+                    site: gateway.site.clone(),
+                    endpoints: gateway.endpoints.clone(),
+                },
+            )
+        })
 }
 
 /// What the firewall enforces: the policy, and whose addresses are whose.

@@ -11,7 +11,9 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_config::{Config, Fault, Faults, OrgId, Place, Prefix, ZoneName};
 use ringway_core::{Fib, Membership};
-use ringway_dns::{Acl, Forwarder, OwnZoneError, QueryLog, Reach, ReplicaStore, SerialStore, Zone, Zones};
+use ringway_dns::{
+    Acl, Forwarder, OwnZoneError, QueryLog, Reach, ReplicaStore, SerialStore, Zone, Zones,
+};
 
 use hold_down::HoldDown;
 
@@ -43,13 +45,14 @@ impl OwnZone {
     pub fn build(&self, config: &Config) -> Result<Zone, Faults> {
         let mut serials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let zone = Zone::own(config, &mut serials, SystemTime::now());
-        zone.inspect(Zone::derive_pointers).map_err(|error| match error {
-            OwnZoneError::Faults(faults) => faults.into(),
-            error @ OwnZoneError::Serial(_) => Faults::from(vec![Fault {
-                place: Place::whole(&config.state_dir),
-                message: error.to_string(),
-            }]),
-        })
+        zone.inspect(Zone::derive_pointers)
+            .map_err(|error| match error {
+                OwnZoneError::Faults(faults) => faults.into(),
+                error @ OwnZoneError::Serial(_) => Faults::from(vec![Fault {
+                    place: Place::whole(&config.state_dir),
+                    message: error.to_string(),
+                }]),
+            })
     }
 }
 
@@ -72,7 +75,10 @@ impl Names {
             own,
             hold_down: HoldDown::default(),
         };
-        let own = names.own.build(config).map_err(|faults| anyhow::anyhow!("{faults}"))?;
+        let own = names
+            .own
+            .build(config)
+            .map_err(|faults| anyhow::anyhow!("{faults}"))?;
         names.publish(config, membership, own);
         for apex in others(config) {
             names.restore(&apex);
@@ -88,7 +94,8 @@ impl Names {
         // It fails for a zone that nobody expects; this one is expected since a line ago.
         let _ = self.zones.publish_own(own, SystemTime::now());
         let acl = Acl::new(membership.authorized.values().flatten().copied());
-        self.acl.store(Arc::new(acl.with_site(membership.own().iter().copied())));
+        self.acl
+            .store(Arc::new(acl.with_site(membership.own().iter().copied())));
         self.forwarder.set(&config.own.domain, &config.dns.forward);
         self.query_log.set(config.dns.query_log);
         if let Err(error) = self.copies.retain(&others) {
@@ -100,9 +107,18 @@ impl Names {
     /// here.
     pub fn reach(&mut self, membership: &Membership, fib: &Fib, now: Instant) {
         let is_own = |prefix: &Prefix| membership.own().contains(prefix);
-        let remote: BTreeSet<Prefix> =
-            membership.authorized.values().flatten().copied().filter(|prefix| !is_own(prefix)).collect();
-        let routed = remote.iter().copied().filter(|prefix| fib.routes.contains_key(prefix)).collect();
+        let remote: BTreeSet<Prefix> = membership
+            .authorized
+            .values()
+            .flatten()
+            .copied()
+            .filter(|prefix| !is_own(prefix))
+            .collect();
+        let routed = remote
+            .iter()
+            .copied()
+            .filter(|prefix| fib.routes.contains_key(prefix))
+            .collect();
         self.hold_down.retain(|prefix| remote.contains(prefix));
         let unreachable = &remote - &self.hold_down.update(routed, now);
         let reach = Reach::new(membership.own().iter().copied(), unreachable);
@@ -118,12 +134,18 @@ impl Names {
         match self.copies.load(apex) {
             Ok(Some(stored)) => {
                 let serial = stored.zone.serial();
-                if self.zones.publish_replica(stored.zone, stored.received).is_ok() {
+                if self
+                    .zones
+                    .publish_replica(stored.zone, stored.received)
+                    .is_ok()
+                {
                     tracing::info!(zone = %apex, serial, "Zone restored from its last good copy");
                 }
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(zone = %apex, %error, reason = %error.reason, "Copy not used"),
+            Err(error) => {
+                tracing::warn!(zone = %apex, %error, reason = %error.reason, "Copy not used")
+            }
         }
     }
 }
@@ -136,13 +158,30 @@ pub fn own_apex(config: &Config) -> ZoneName {
 /// Whose addresses are whose: each organization's zone, and its prefixes that are not in conflict.
 fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix>)> {
     let prefixes = |org: &OrgId| {
-        let sites = membership.authorized.iter().filter(|((owner, _), _)| owner == org);
-        sites.flat_map(|(_, prefixes)| prefixes.iter().copied()).collect()
+        let sites = membership
+            .authorized
+            .iter()
+            .filter(|((owner, _), _)| owner == org);
+        sites
+            .flat_map(|(_, prefixes)| prefixes.iter().copied())
+            .collect()
     };
-    config.records().map(|record| (config.own.domain.zone_of(&record.org), prefixes(&record.org))).collect()
+    config
+        .records()
+        .map(|record| {
+            (
+                config.own.domain.zone_of(&record.org),
+                prefixes(&record.org),
+            )
+        })
+        .collect()
 }
 
 /// The other members' zones' names.
 pub fn others(config: &Config) -> Vec<ZoneName> {
-    config.members.iter().map(|member| config.own.domain.zone_of(&member.org)).collect()
+    config
+        .members
+        .iter()
+        .map(|member| config.own.domain.zone_of(&member.org))
+        .collect()
 }

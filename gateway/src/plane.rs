@@ -65,7 +65,14 @@ impl Plane {
     /// Starts the threads on `tun`, which is `device`.
     pub fn start(device: Device, tun: Arc<SyncDevice>, parts: Parts) -> anyhow::Result<Plane> {
         let running = Some(run(tun, &parts)?);
-        Ok(Plane { device, parts, running, started: Instant::now(), mended: 0, failing: false })
+        Ok(Plane {
+            device,
+            parts,
+            running,
+            started: Instant::now(),
+            mended: 0,
+            failing: false,
+        })
     }
 
     /// How often the device had to be mended.
@@ -97,20 +104,27 @@ impl Plane {
     }
 
     fn look(&self) -> Look {
-        let Some((dataplane, tun)) = &self.running else { return Look::Gone("could not be mended before") };
+        let Some((dataplane, tun)) = &self.running else {
+            return Look::Gone("could not be mended before");
+        };
         match tun.name() {
             Ok(name) if name != self.device.name => return Look::Gone("renamed"),
             Ok(_) if !dataplane.has_failed() => {}
             _ => return Look::Gone("deleted"),
         }
         // The system's word for the name, which another device may bear by now.
-        if !tun.if_index().is_ok_and(|index| index == self.device.index.load(Relaxed)) {
+        if !tun
+            .if_index()
+            .is_ok_and(|index| index == self.device.index.load(Relaxed))
+        {
             return Look::Gone("moved to another network namespace");
         }
         match tun.is_running() {
             Ok(true) => Look::Up,
             // Up at once, or there is more wrong with it.
-            Ok(false) if tun.enabled(true).is_ok() && tun.is_running().is_ok_and(|up| up) => Look::Raised,
+            Ok(false) if tun.enabled(true).is_ok() && tun.is_running().is_ok_and(|up| up) => {
+                Look::Raised
+            }
             _ => Look::Gone("set down"),
         }
     }
@@ -136,8 +150,19 @@ enum Look {
 }
 
 fn run(tun: Arc<SyncDevice>, parts: &Parts) -> anyhow::Result<(Dataplane, Arc<SyncDevice>)> {
-    let Parts { sockets, tables, counters, sink } = parts;
-    let dataplane = Dataplane::start(&tun, sockets, tables.clone(), counters.clone(), sink.clone());
+    let Parts {
+        sockets,
+        tables,
+        counters,
+        sink,
+    } = parts;
+    let dataplane = Dataplane::start(
+        &tun,
+        sockets,
+        tables.clone(),
+        counters.clone(),
+        sink.clone(),
+    );
     Ok((dataplane.context("cannot start the data plane")?, tun))
 }
 
@@ -151,7 +176,13 @@ pub struct Sink {
 }
 
 impl ControlSink for Sink {
-    fn quic(&mut self, datagram: &[u8], from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8>) -> bool {
+    fn quic(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        ecn: Option<u8>,
+    ) -> bool {
         self.inlet.offer(datagram, from, to, ecn)
     }
 

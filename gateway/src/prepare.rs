@@ -8,7 +8,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ringway_config::{Config, Connected, Digest, Fault, Faults, Place, Ruling, accepted, conflicts, rule};
+use ringway_config::{
+    Config, Connected, Digest, Fault, Faults, Place, Ruling, accepted, conflicts, rule,
+};
 use ringway_dns::Zone;
 use rustls_pki_types::UnixTime;
 
@@ -50,12 +52,23 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
     let warnings = trust.lapsed(now).into();
-    Ok(Prepared { config, trust, identity, connected, accepted, rulings, conflicts, warnings })
+    Ok(Prepared {
+        config,
+        trust,
+        identity,
+        connected,
+        accepted,
+        rulings,
+        conflicts,
+        warnings,
+    })
 }
 
 /// The host's networks as claims.
 pub async fn connected(config: &Config) -> Result<Vec<Connected>, Faults> {
-    connected_networks(&config.tun).await.map_err(|error| cannot(config, &error))
+    connected_networks(&config.tun)
+        .await
+        .map_err(|error| cannot(config, &error))
 }
 
 fn cannot(config: &Config, error: &dyn std::error::Error) -> Faults {
@@ -65,5 +78,8 @@ fn cannot(config: &Config, error: &dyn std::error::Error) -> Faults {
         message = format!("{message}: {error}");
         source = error.source();
     }
-    Faults::from(vec![Fault { place: Place::whole(&config.path), message }])
+    Faults::from(vec![Fault {
+        place: Place::whole(&config.path),
+        message,
+    }])
 }

@@ -72,7 +72,8 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     raise_open_files();
     let gateway = prepared.config.id.clone();
     let state_dir = &prepared.config.state_dir;
-    std::fs::create_dir_all(state_dir).with_context(|| format!("cannot make {}", state_dir.display()))?;
+    std::fs::create_dir_all(state_dir)
+        .with_context(|| format!("cannot make {}", state_dir.display()))?;
     let (kernel, restore) = Kernel::set_up(&prepared).await?;
     let ended = serve(prepared, kernel, signals).await;
     restore.restore().await?;
@@ -100,8 +101,16 @@ fn raise_open_files() {
 }
 
 async fn serve(prepared: Prepared, kernel: Kernel, signals: Signals) -> anyhow::Result<()> {
-    let Prepared { config, rulings, accepted, .. } = &prepared;
-    accepted::save(&config.state_dir, &accepted::after(config, rulings, accepted))?;
+    let Prepared {
+        config,
+        rulings,
+        accepted,
+        ..
+    } = &prepared;
+    accepted::save(
+        &config.state_dir,
+        &accepted::after(config, rulings, accepted),
+    )?;
     let socket = config.socket.clone();
     let admin = admin::socket::bind(&socket)?;
     let ended = match Gateway::bind(prepared, kernel, admin).await {
@@ -128,30 +137,63 @@ struct Services {
 }
 
 impl Services {
-    fn start<F: Future<Output = ()> + Send + 'static>(&self, task: impl FnOnce(CancellationToken) -> F) {
+    fn start<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        task: impl FnOnce(CancellationToken) -> F,
+    ) {
         self.tasks.spawn(task(self.stop.clone()));
     }
 }
 
 impl Gateway {
     /// Binds every socket and starts every service; the kernel is set up already.
-    async fn bind(prepared: Prepared, kernel: Kernel, admin: UnixListener) -> anyhow::Result<Gateway> {
-        let Prepared { config, trust, identity, connected, rulings, .. } = prepared;
-        let Kernel { tun, device, filter, routes: kernel_routes, links, wanted, guard } = kernel;
+    async fn bind(
+        prepared: Prepared,
+        kernel: Kernel,
+        admin: UnixListener,
+    ) -> anyhow::Result<Gateway> {
+        let Prepared {
+            config,
+            trust,
+            identity,
+            connected,
+            rulings,
+            ..
+        } = prepared;
+        let Kernel {
+            tun,
+            device,
+            filter,
+            routes: kernel_routes,
+            links,
+            wanted,
+            guard,
+        } = kernel;
         let membership = membership(&config, &rulings);
         let names = Names::open(&config, &membership)?;
         let heard = Hold::open(&config.state_dir.join("heard"), Moment::now())
             .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
         let hold = (heard, config.dns.hold);
-        let replicator = Replicator::new(&names, hold, config.own.domain.clone(), &own_apex(&config))
-            .context("the own zone is not published")?;
+        let replicator =
+            Replicator::new(&names, hold, config.own.domain.clone(), &own_apex(&config))
+                .context("the own zone is not published")?;
         let (nsid, forwarder) = (config.id.to_string().into_bytes(), names.forwarder.clone());
         let query_log = names.query_log.clone();
         let public = config.dns.public_listen;
-        let options = Options { nsid, public, forwarder: forwarder.clone(), query_log, ..Options::default() };
+        let options = Options {
+            nsid,
+            public,
+            forwarder: forwarder.clone(),
+            query_log,
+            ..Options::default()
+        };
         let (zones, acl) = (names.zones.clone(), names.acl.clone());
         let server = Server::bind_with(&config.dns.listen, zones, acl, options).await?;
-        let metrics = Metrics { counters: server.counters(), cookies: server.cookies(), forwarder };
+        let metrics = Metrics {
+            counters: server.counters(),
+            cookies: server.cookies(),
+            forwarder,
+        };
 
         let (inputs, queue) = mpsc::channel(QUEUE);
         let (noticed, events) = mpsc::channel(QUEUE);
@@ -160,37 +202,80 @@ impl Gateway {
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
         let sockets = bind(&config)?;
         let (endpoint, inlet) = endpoint::open(&sockets[0], &config.state_dir, &tls)?;
-        let sink = Sink { inlet, events: noticed };
+        let sink = Sink {
+            inlet,
+            events: noticed,
+        };
         let (plane, packets) = start_packets((device, tun), sockets, sink, &connected)?;
         let dialler = Dialler::new(endpoint.clone(), tls.clone(), inputs.clone());
 
         let (peers, installed) = (PeerAddresses::default(), Installed::default());
         let (routes, wishes) = watch::channel(wanted);
-        let services = Services { tasks: TaskTracker::new(), stop: CancellationToken::new() };
+        let services = Services {
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
         let [to_admin, to_accept, to_renew, to_host] = std::array::from_fn(|_| inputs.clone());
         services.start(|stop| keeper::keep(kernel_routes, wishes, installed.clone(), stop));
         services.start(|stop| server.run(stop));
-        services.start(|stop| admin::socket::serve(admin, to_admin, (filter.clone(), metrics), stop));
+        services
+            .start(|stop| admin::socket::serve(admin, to_admin, (filter.clone(), metrics), stop));
         services.start(|stop| accept::accept(endpoint, tls, peers.clone(), to_accept, stop));
         services.start(|stop| renewal::watch(config.identity.clone(), to_renew, stop));
         services.start(|stop| drive::watch_host(config.tun.clone(), to_host, stop));
 
         let mesh = mesh(&membership, config.lanes)?;
-        let running = Running { config, rulings, connected, links, trust, identity, names, filter, guard };
-        let drive =
-            Drive { mesh, running, dialler, peers, packets, plane, replicator, routes, installed, inputs };
-        Ok(Gateway { drive, inputs: queue, events, services })
+        let running = Running {
+            config,
+            rulings,
+            connected,
+            links,
+            trust,
+            identity,
+            names,
+            filter,
+            guard,
+        };
+        let drive = Drive {
+            mesh,
+            running,
+            dialler,
+            peers,
+            packets,
+            plane,
+            replicator,
+            routes,
+            installed,
+            inputs,
+        };
+        Ok(Gateway {
+            drive,
+            inputs: queue,
+            events,
+            services,
+        })
     }
 
     /// Runs until a signal; everything that was started has ended when this returns.
     async fn run(self, signals: Signals) -> anyhow::Result<()> {
-        let Gateway { drive, inputs, events, services } = self;
+        let Gateway {
+            drive,
+            inputs,
+            events,
+            services,
+        } = self;
         let ending = CancellationToken::new();
-        let Signals { terminate, interrupt, hangup } = signals;
+        let Signals {
+            terminate,
+            interrupt,
+            hangup,
+        } = signals;
         tokio::spawn(end(terminate, ending.clone()));
         tokio::spawn(end(interrupt, ending.clone()));
         services.start(|stop| forward_reloads(hangup, drive.inputs.clone(), stop));
-        let Config { id, site, listen, .. } = &drive.running.config;
+        let Config {
+            id, site, listen, ..
+        } = &drive.running.config;
         tracing::info!(gateway = %id, %site, %listen, "Gateway running");
         let ended = drive.run(inputs, events, ending).await;
         services.stop.cancel();
@@ -202,7 +287,8 @@ impl Gateway {
 
 fn mesh(membership: &Membership, lanes: NonZeroU32) -> anyhow::Result<Mesh> {
     let mut random = [0; 24];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
     let (boot, seed) = random.split_at(16);
     let boot = BootId(boot.try_into().expect("16 of 24 bytes"));
     let seed = u64::from_be_bytes(seed.try_into().expect("8 of 24 bytes"));
@@ -211,13 +297,25 @@ fn mesh(membership: &Membership, lanes: NonZeroU32) -> anyhow::Result<Mesh> {
         Aead::Aes256Gcm => ringway_core::Aead::Aes256Gcm,
         Aead::ChaCha20Poly1305 => ringway_core::Aead::ChaCha20Poly1305,
     };
-    let settings = Settings { aead, lanes, ..Settings::default() };
-    Ok(Mesh::new(membership.clone(), settings, boot, seed, Instant::now()))
+    let settings = Settings {
+        aead,
+        lanes,
+        ..Settings::default()
+    };
+    Ok(Mesh::new(
+        membership.clone(),
+        settings,
+        boot,
+        seed,
+        Instant::now(),
+    ))
 }
 
 /// The tunnel's sockets: one for each lane, all on the one port.
 fn bind(config: &Config) -> anyhow::Result<Vec<Arc<UdpSocket>>> {
-    let sockets: Vec<_> = (0..config.lanes.get()).map(|_| bind_one(config)).collect::<anyhow::Result<_>>()?;
+    let sockets: Vec<_> = (0..config.lanes.get())
+        .map(|_| bind_one(config))
+        .collect::<anyhow::Result<_>>()?;
     dataplane::share_port(&sockets).context("cannot share the tunnel's port between lanes")?;
     Ok(sockets)
 }
@@ -227,7 +325,11 @@ fn bind_one(config: &Config) -> anyhow::Result<Arc<UdpSocket>> {
     use socket2::{Domain, Protocol, Socket, Type};
     let listen = config.listen;
     let in_use = || format!("cannot listen on {listen}: is another program using the port?");
-    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(listen),
+        Type::DGRAM.cloexec(),
+        Some(Protocol::UDP),
+    )?;
     if let SocketAddr::V6(v6) = listen {
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
@@ -247,8 +349,25 @@ fn start_packets(
 ) -> anyhow::Result<(Plane, Packets)> {
     let counters = Arc::new(Counters::new());
     let tables = Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0))));
-    let packets = Packets::new(sockets[0].clone(), tables.clone(), counters.clone(), connected);
-    Ok((Plane::start(device, tun, Parts { sockets, tables, counters, sink })?, packets))
+    let packets = Packets::new(
+        sockets[0].clone(),
+        tables.clone(),
+        counters.clone(),
+        connected,
+    );
+    Ok((
+        Plane::start(
+            device,
+            tun,
+            Parts {
+                sockets,
+                tables,
+                counters,
+                sink,
+            },
+        )?,
+        packets,
+    ))
 }
 
 /// The signals that a daemon heeds, from its first moment: one that comes while it starts is not lost, and

@@ -80,7 +80,13 @@ impl Replicator {
     ) -> Option<Replicator> {
         let own = Own::new(apex.clone(), names.zones.zone(apex)?);
         let keeping = Keeping::new(heard, hold);
-        let mut replicator = Replicator::of(names.zones.clone(), names.copies.clone(), domain, own, keeping);
+        let mut replicator = Replicator::of(
+            names.zones.clone(),
+            names.copies.clone(),
+            domain,
+            own,
+            keeping,
+        );
         replicator.know_versions();
         replicator.look(Moment::now());
         Some(replicator)
@@ -127,15 +133,25 @@ impl Replicator {
 
     /// The offer of the own zone.
     pub fn offer(&self) -> Message {
-        let Offer { serial, digest, size } = self.own.offer;
+        let Offer {
+            serial,
+            digest,
+            size,
+        } = self.own.offer;
         // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
-        Message::ZoneOffer { apex: self.own.apex.clone(), serial, digest, size: size as u32 }
+        Message::ZoneOffer {
+            apex: self.own.apex.clone(),
+            serial,
+            digest,
+            size: size as u32,
+        }
     }
 
     /// A session has ended: what it was sending is forgotten.
     pub fn forget(&mut self, conn: ConnId) {
         if let Some((peer, _)) = self.receiving.remove(&conn) {
-            self.keeping.leave(&self.domain.zone_of(&peer.org), Moment::now());
+            self.keeping
+                .leave(&self.domain.zone_of(&peer.org), Moment::now());
         }
     }
 
@@ -148,9 +164,22 @@ impl Replicator {
         now: Instant,
     ) -> Option<Reply> {
         match message {
-            Message::ZoneOffer { apex, serial, digest, size } => {
-                self.handle_offer(conn, peer, apex, Offer { serial, digest, size: size.into() }, now)
-            }
+            Message::ZoneOffer {
+                apex,
+                serial,
+                digest,
+                size,
+            } => self.handle_offer(
+                conn,
+                peer,
+                apex,
+                Offer {
+                    serial,
+                    digest,
+                    size: size.into(),
+                },
+                now,
+            ),
             Message::ZoneFetch { apex, serial, have }
                 if apex == self.own.apex && serial == self.own.offer.serial =>
             {
@@ -158,8 +187,19 @@ impl Replicator {
             }
             // A fetch of a serial that has passed: the new one is on offer already.
             Message::ZoneFetch { .. } => None,
-            Message::ZoneData { apex, serial, from, offset, last, bytes } => {
-                let chunk = Chunk { offset: offset.into(), last, bytes: &bytes };
+            Message::ZoneData {
+                apex,
+                serial,
+                from,
+                offset,
+                last,
+                bytes,
+            } => {
+                let chunk = Chunk {
+                    offset: offset.into(),
+                    last,
+                    bytes: &bytes,
+                };
                 self.handle_data(conn, &apex, (serial, from), chunk, now)
             }
             _ => None,
@@ -176,7 +216,11 @@ impl Replicator {
     ) -> Option<Reply> {
         // An organization's zone is taken from its own gateways, and nobody else's.
         if apex != self.domain.zone_of(&peer.org) {
-            self.refused(peer, &format_args!("it offers {apex}, which is not its own"), now);
+            self.refused(
+                peer,
+                &format_args!("it offers {apex}, which is not its own"),
+                now,
+            );
             return None;
         }
         if apex == self.own.apex {
@@ -213,7 +257,11 @@ impl Replicator {
         let (peer, transfer) = self.receiving.get_mut(&conn)?;
         let peer = peer.clone();
         if *apex != self.domain.zone_of(&peer.org) {
-            self.refused(&peer, &format_args!("it sends {apex}, which is not its own"), now);
+            self.refused(
+                &peer,
+                &format_args!("it sends {apex}, which is not its own"),
+                now,
+            );
             return None;
         }
         // The rest of what was given up: another zone is awaited now.
@@ -225,7 +273,8 @@ impl Replicator {
             Ok(Progress::Whole(parcel)) => {
                 let (check, dropped) = self.checks.begin(conn, parcel, &self.zones);
                 // Another session of the same organization brought something later.
-                if let Some((_, transfer)) = dropped.and_then(|conn| self.receiving.get_mut(&conn)) {
+                if let Some((_, transfer)) = dropped.and_then(|conn| self.receiving.get_mut(&conn))
+                {
                     transfer.checked(true, false);
                 }
                 check.map(Reply::Check)
@@ -241,10 +290,18 @@ impl Replicator {
 
     /// A check has ended; the next, if one waits.
     pub fn handle_checked(&mut self, checked: Checked, now: Instant) -> Option<Reply> {
-        let Checked { conn, apex, offer, was_delta, result } = checked;
+        let Checked {
+            conn,
+            apex,
+            offer,
+            was_delta,
+            result,
+        } = checked;
         let next = self.checks.end(&apex, &self.zones).map(Reply::Check);
         // The session may have ended meanwhile, for reasons that concern its zone too (revocation).
-        let Some((peer, transfer)) = self.receiving.get_mut(&conn) else { return next };
+        let Some((peer, transfer)) = self.receiving.get_mut(&conn) else {
+            return next;
+        };
         let peer = peer.clone();
         transfer.checked(result.is_ok(), was_delta);
         match result {
@@ -261,8 +318,13 @@ impl Replicator {
     /// The version of `apex` that is served.
     fn held(&mut self, apex: &ZoneName) -> Option<Version> {
         let zone = self.zones.zone(apex)?;
-        let known = self.versions.get(apex).filter(|(serial, _)| *serial == zone.serial());
-        let version = known.copied().unwrap_or_else(|| (zone.serial(), zone.digest()));
+        let known = self
+            .versions
+            .get(apex)
+            .filter(|(serial, _)| *serial == zone.serial());
+        let version = known
+            .copied()
+            .unwrap_or_else(|| (zone.serial(), zone.digest()));
         self.versions.insert(apex.clone(), version);
         Some(version)
     }
@@ -279,8 +341,12 @@ impl Replicator {
     /// Remembers a refusal and logs it, but no more than one a minute and peer: a peer can cause any number.
     fn refused(&mut self, peer: &GatewayId, reason: &dyn fmt::Display, now: Instant) {
         let apex = self.domain.zone_of(&peer.org);
-        self.refusals.insert(apex.clone(), format!("{peer}: {reason}"));
-        let lately = self.reported.get(peer).is_some_and(|at| now.duration_since(*at) < PAUSE);
+        self.refusals
+            .insert(apex.clone(), format!("{peer}: {reason}"));
+        let lately = self
+            .reported
+            .get(peer)
+            .is_some_and(|at| now.duration_since(*at) < PAUSE);
         if !lately {
             self.reported.insert(peer.clone(), now);
             tracing::warn!(%peer, zone = %apex, %reason, "Zone refused");
@@ -299,7 +365,9 @@ impl Replicator {
         let storing = self.storing.clone();
         tokio::task::spawn_blocking(move || {
             let _storing = storing.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(zone) = zones.zone(&apex) else { return };
+            let Some(zone) = zones.zone(&apex) else {
+                return;
+            };
             if let Err(error) = copies.save(&apex, &zone, received) {
                 tracing::warn!(zone = %apex, %error, "Zone not stored: it is lost at a restart");
             }
@@ -308,16 +376,26 @@ impl Replicator {
 
     /// When to call [`Replicator::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.receiving.values().filter_map(|(_, transfer)| transfer.poll_timeout()).min()
+        self.receiving
+            .values()
+            .filter_map(|(_, transfer)| transfer.poll_timeout())
+            .min()
     }
 
     /// Gives up what takes too long, fetches what had to wait.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Reply> {
-        let is_due =
-            |(_, transfer): &(GatewayId, Transfer)| transfer.poll_timeout().is_some_and(|at| at <= now);
-        let due: Vec<_> =
-            self.receiving.iter().filter(|(_, entry)| is_due(entry)).map(|(conn, _)| *conn).collect();
-        due.into_iter().flat_map(|conn| self.handle_due(conn, now)).collect()
+        let is_due = |(_, transfer): &(GatewayId, Transfer)| {
+            transfer.poll_timeout().is_some_and(|at| at <= now)
+        };
+        let due: Vec<_> = self
+            .receiving
+            .iter()
+            .filter(|(_, entry)| is_due(entry))
+            .map(|(conn, _)| *conn)
+            .collect();
+        due.into_iter()
+            .flat_map(|conn| self.handle_due(conn, now))
+            .collect()
     }
 
     fn handle_due(&mut self, conn: ConnId, now: Instant) -> Vec<Reply> {
@@ -326,7 +404,9 @@ impl Replicator {
             let peer = peer.clone();
             let apex = self.domain.zone_of(&peer.org);
             let held = self.held(&apex);
-            let Some((_, transfer)) = self.receiving.get_mut(&conn) else { break };
+            let Some((_, transfer)) = self.receiving.get_mut(&conn) else {
+                break;
+            };
             match transfer.handle_timeout(held, now) {
                 Some(Due::Fetch(fetch)) => replies.push(Reply::Message(conn, message(apex, fetch))),
                 Some(Due::Failed(reason)) => self.refused(&peer, &reason, now),

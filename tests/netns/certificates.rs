@@ -27,29 +27,53 @@ fn a_new_certificate_is_taken_over_without_a_lost_packet_and_ends_its_session_wh
     let kept = keep_the_old_pair(&scene);
 
     let expiry = SystemTime::now() + Duration::from_secs(LIFETIME);
-    let not_after = expiry.duration_since(UNIX_EPOCH).expect("it is past 1970").as_secs();
+    let not_after = expiry
+        .duration_since(UNIX_EPOCH)
+        .expect("it is past 1970")
+        .as_secs();
     certify(&scene, not_after);
     scene.reload("gw.org2");
-    eventually("the new certificate in the status", 5, || subjects(&scene).contains("CN=made with openssl"));
+    eventually("the new certificate in the status", 5, || {
+        subjects(&scene).contains("CN=made with openssl")
+    });
     assert!(scene.is_up("gw.org2", "gw.org0") && scene.is_up("gw.org0", "gw.org2"));
 
     for gateway in ["gw.org0", "gw.org1"] {
-        eventually("the session to end with its certificate", LIFETIME + 5, || {
-            !scene.is_up(gateway, "gw.org2")
-        });
+        eventually(
+            "the session to end with its certificate",
+            LIFETIME + 5,
+            || !scene.is_up(gateway, "gw.org2"),
+        );
         let ended = SystemTime::now();
-        assert!(ended >= UNIX_EPOCH + Duration::from_secs(not_after), "before the certificate expired");
-        assert!(ended < expiry + CONTRACT, "{:?} after it expired", ended.duration_since(expiry));
+        assert!(
+            ended >= UNIX_EPOCH + Duration::from_secs(not_after),
+            "before the certificate expired"
+        );
+        assert!(
+            ended < expiry + CONTRACT,
+            "{:?} after it expired",
+            ended.duration_since(expiry)
+        );
     }
     let tally = flow.stop();
-    assert!(tally.replies > 20 && tally.lost == 0, "until it expired nothing was lost: {tally:?}");
-    eventually("gw.org0 to say why", 5, || last_error(&scene).contains("expired"));
+    assert!(
+        tally.replies > 20 && tally.lost == 0,
+        "until it expired nothing was lost: {tally:?}"
+    );
+    eventually("gw.org0 to say why", 5, || {
+        last_error(&scene).contains("expired")
+    });
 
     restore(&scene, &kept);
     scene.reload("gw.org2");
-    scene.wait_until_joined().expect("the old pair is still valid");
+    scene
+        .wait_until_joined()
+        .expect("the old pair is still valid");
     let tally = bystander.stop();
-    assert!(tally.replies > 20 && tally.lost == 0, "the others' tunnel: {tally:?}");
+    assert!(
+        tally.replies > 20 && tally.lost == 0,
+        "the others' tunnel: {tally:?}"
+    );
     scene.close();
 }
 
@@ -58,7 +82,10 @@ fn subjects(scene: &Scene) -> String {
 }
 
 fn last_error(scene: &Scene) -> String {
-    scene.tunnel("gw.org0", "gw.org2").map(|tunnel| tunnel["last_error"].to_string()).unwrap_or_default()
+    scene
+        .tunnel("gw.org0", "gw.org2")
+        .map(|tunnel| tunnel["last_error"].to_string())
+        .unwrap_or_default()
 }
 
 const PAIR: [&str; 2] = ["gateway.crt", "gateway.key"];
@@ -90,11 +117,35 @@ fn certify(scene: &Scene, not_after: u64) {
     };
     std::fs::write(dir.join("openssl.cnf"), OPENSSL).expect("the CA's directory is writable");
     std::fs::write(dir.join("index"), "").expect("the CA's directory is writable");
-    let key =
-        ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "../gateway.key"];
-    openssl(&[&["req", "-new", "-subj", "/CN=made with openssl", "-out", "new.csr"][..], &key].concat());
-    let end =
-        program::output(Command::new("date").args(["-u", "+%Y%m%d%H%M%SZ", "-d", &format!("@{not_after}")]));
+    let key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-keyout",
+        "../gateway.key",
+    ];
+    openssl(
+        &[
+            &[
+                "req",
+                "-new",
+                "-subj",
+                "/CN=made with openssl",
+                "-out",
+                "new.csr",
+            ][..],
+            &key,
+        ]
+        .concat(),
+    );
+    let end = program::output(Command::new("date").args([
+        "-u",
+        "+%Y%m%d%H%M%SZ",
+        "-d",
+        &format!("@{not_after}"),
+    ]));
     let end = end.expect("date runs");
     openssl(&[
         "ca",

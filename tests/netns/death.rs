@@ -14,7 +14,8 @@ const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
 
 /// A dead peer's routes go unreachable, and its session is back, within this.
 const CONTRACT: Duration = Duration::from_secs(2);
-const PRIVATE: &str = "net 10.0.0.0/8 or net 172.16.0.0/12 or net 192.168.0.0/16 or ip6 net fc00::/7";
+const PRIVATE: &str =
+    "net 10.0.0.0/8 or net 172.16.0.0/12 or net 192.168.0.0/16 or ip6 net fc00::/7";
 
 #[test]
 fn a_killed_gateway_leaks_nothing_is_unreachable_at_once_and_comes_back() {
@@ -30,8 +31,10 @@ fn a_killed_gateway_leaks_nothing_is_unreachable_at_once_and_comes_back() {
     );
     tcp.wait_for("connected to");
     let bystander = Flow::start(&scene, "orderer0.org0", "peer0.org2");
-    let (into, out_of) =
-        (Flow::start(&scene, "peer0.org2", "peer0.org1"), Flow::start(&scene, "peer1.org1", "peer1.org2"));
+    let (into, out_of) = (
+        Flow::start(&scene, "peer0.org2", "peer0.org1"),
+        Flow::start(&scene, "peer1.org1", "peer1.org2"),
+    );
 
     scene.kill("gw.org1").expect("it runs");
     let killed = Instant::now();
@@ -45,11 +48,20 @@ fn a_killed_gateway_leaks_nothing_is_unreachable_at_once_and_comes_back() {
     }
     // The others must notice first.
     for (family, to) in [(Family::V4, "10.10.1.11"), (Family::V6, "fd00:10:1::11")] {
-        ping::until(&scene, ("peer0.org2", to), family, &Outcome::Unreachable, CONTRACT)
-            .expect("ICMP says so");
+        ping::until(
+            &scene,
+            ("peer0.org2", to),
+            family,
+            &Outcome::Unreachable,
+            CONTRACT,
+        )
+        .expect("ICMP says so");
     }
     let noticed = killed.elapsed();
-    assert!(noticed < CONTRACT + Duration::from_millis(500), "noticed after {noticed:?}");
+    assert!(
+        noticed < CONTRACT + Duration::from_millis(500),
+        "noticed after {noticed:?}"
+    );
 
     let (into_before, out_before) = (into.replies(), out_of.replies());
     scene.start("gw.org1").expect("it starts");
@@ -61,13 +73,24 @@ fn a_killed_gateway_leaks_nothing_is_unreachable_at_once_and_comes_back() {
     ] {
         ping::until(&scene, (from, to), family, &Outcome::Reply, CONTRACT).expect("it is back");
     }
-    println!("noticed after {noticed:.1?}, back after {:.1?}", started.elapsed());
-    eventually("the flows to go on", 5, || into.replies() > into_before && out_of.replies() > out_before);
+    println!(
+        "noticed after {noticed:.1?}, back after {:.1?}",
+        started.elapsed()
+    );
+    eventually("the flows to go on", 5, || {
+        into.replies() > into_before && out_of.replies() > out_before
+    });
 
     drop(tcp);
     let bystander = bystander.stop();
-    assert!(bystander.replies > 0 && bystander.lost == 0, "the others' tunnel: {bystander:?}");
+    assert!(
+        bystander.replies > 0 && bystander.lost == 0,
+        "the others' tunnel: {bystander:?}"
+    );
     assert_eq!(outside.stop().matching(PRIVATE), [""; 0]);
-    assert_eq!(wan::leaks(scene.node("wan").expect("the WAN")).expect("counters"), wan::Leaks::default());
+    assert_eq!(
+        wan::leaks(scene.node("wan").expect("the WAN")).expect("counters"),
+        wan::Leaks::default()
+    );
     scene.close();
 }

@@ -18,14 +18,26 @@ const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
 fn a_cluster_outlives_the_restart_of_its_leaders_gateway() {
     let mut scene = Scene::new("etcd", RINGWAY);
     let cluster = Cluster::start(&scene);
-    let first = eventually_ok("a leader all members agree on", 30, || agreed(&scene, &cluster, &MEMBERS));
+    let first = eventually_ok("a leader all members agree on", 30, || {
+        agreed(&scene, &cluster, &MEMBERS)
+    });
     for member in MEMBERS {
-        cluster.ctl(&scene, member, &["put", "before", member]).expect("a write through every member");
+        cluster
+            .ctl(&scene, member, &["put", "before", member])
+            .expect("a write through every member");
     }
 
-    let gateway =
-        format!("gw.{}", first.split('.').nth(1).expect("a node's name ends with its organization"));
-    let others: Vec<_> = MEMBERS.into_iter().filter(|member| *member != first).collect();
+    let gateway = format!(
+        "gw.{}",
+        first
+            .split('.')
+            .nth(1)
+            .expect("a node's name ends with its organization")
+    );
+    let others: Vec<_> = MEMBERS
+        .into_iter()
+        .filter(|member| *member != first)
+        .collect();
     println!("{first} leads: {gateway} stops");
     scene.signal(&gateway, Signal::SIGTERM).expect("it runs");
     scene
@@ -41,7 +53,9 @@ fn a_cluster_outlives_the_restart_of_its_leaders_gateway() {
     eventually_ok("a write without the old leader", 10, || {
         cluster.ctl(&scene, others[0], &["put", "during", "x"])
     });
-    let copy = cluster.own_copy(&scene, first, "during").expect("it answers for itself");
+    let copy = cluster
+        .own_copy(&scene, first, "during")
+        .expect("it answers for itself");
     assert_eq!(copy, "", "{first} is cut off");
 
     println!("{successor} leads: {gateway} starts again");
@@ -54,16 +68,23 @@ fn a_cluster_outlives_the_restart_of_its_leaders_gateway() {
     eventually_ok("a write through the old leader", 10, || {
         cluster.ctl(&scene, first, &["put", "after", "y"])
     });
-    let read =
-        cluster.ctl(&scene, others[1], &["get", "--print-value-only", "after"]).expect("a read elsewhere");
+    let read = cluster
+        .ctl(&scene, others[1], &["get", "--print-value-only", "after"])
+        .expect("a read elsewhere");
     assert_eq!(read.trim(), "y", "{}", cluster.printed());
     scene.close();
 }
 
 /// The leader that all of `members` name.
 fn agreed(scene: &Scene, cluster: &Cluster, members: &[&str]) -> Result<&'static str> {
-    let leaders: Result<Vec<_>> = members.iter().map(|member| cluster.leader(scene, member)).collect();
+    let leaders: Result<Vec<_>> = members
+        .iter()
+        .map(|member| cluster.leader(scene, member))
+        .collect();
     let leaders = leaders.with_context(|| cluster.printed())?;
-    ensure!(leaders.iter().all(|leader| *leader == leaders[0]), "{leaders:?}");
+    ensure!(
+        leaders.iter().all(|leader| *leader == leaders[0]),
+        "{leaders:?}"
+    );
     Ok(leaders[0])
 }

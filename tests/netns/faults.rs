@@ -22,13 +22,19 @@ const FAULTS: [(&str, &str); 5] = [
     ("link delete ringway0", "deleted"),
     ("link set ringway0 carrier off", "set down"),
     ("link set ringway0 name stolen0", "renamed"),
-    ("link set ringway0 netns AWAY", "moved to another network namespace"),
+    (
+        "link set ringway0 netns AWAY",
+        "moved to another network namespace",
+    ),
 ];
 
 #[test]
 fn a_tun_device_that_is_taken_away_is_back_within_two_seconds() {
     let scene = Scene::new("tun", RINGWAY);
-    let (daemon, since) = (scene.process("gw.org1").expect("it was started"), since(&scene, "gw.org1"));
+    let (daemon, since) = (
+        scene.process("gw.org1").expect("it was started"),
+        since(&scene, "gw.org1"),
+    );
     let flow = Flow::start(&scene, "peer0.org2", "peer0.org1");
     let routes = settled_routes(&scene);
     for (mended, (fault, reason)) in (1..).zip(FAULTS) {
@@ -41,16 +47,36 @@ fn a_tun_device_that_is_taken_away_is_back_within_two_seconds() {
         });
         assert_eq!(scene.status("gw.org1")["tun_mended"], mended, "{fault:?}");
         let said = scene.logged("gw.org1").split_off(logged);
-        assert!(said.contains(&format!("reason=\"{reason}\"")), "{fault}: {said}");
+        assert!(
+            said.contains(&format!("reason=\"{reason}\"")),
+            "{fault}: {said}"
+        );
     }
-    let denied = || scene.status("gw.org1")["filtered"]["denied"].as_u64().unwrap_or(0);
+    let denied = || {
+        scene.status("gw.org1")["filtered"]["denied"]
+            .as_u64()
+            .unwrap_or(0)
+    };
     let before = denied();
     scene.output("peer0.org2", "bash", &["-c", "echo >/dev/udp/10.10.1.11/9"]);
-    eventually("the policy to drop what it does not allow", 5, || denied() > before);
+    eventually("the policy to drop what it does not allow", 5, || {
+        denied() > before
+    });
     assert!(daemon.is_alive(), "the daemon goes on");
-    assert_eq!(self::since(&scene, "gw.org1"), since, "the session was never lost");
-    assert_eq!(scene.logged("gw.org1").matches("it is up again").count(), FAULTS.len());
-    assert_eq!(scene.output("wan", "ip", &["link", "show", "type", "tun"]), "", "nothing is left behind");
+    assert_eq!(
+        self::since(&scene, "gw.org1"),
+        since,
+        "the session was never lost"
+    );
+    assert_eq!(
+        scene.logged("gw.org1").matches("it is up again").count(),
+        FAULTS.len()
+    );
+    assert_eq!(
+        scene.output("wan", "ip", &["link", "show", "type", "tun"]),
+        "",
+        "nothing is left behind"
+    );
     println!("{:?}", flow.stop());
     scene.close();
 }
@@ -78,7 +104,9 @@ fn another_device_in_the_place_of_the_tun_device_is_told_and_outlived() {
 fn ip(scene: &Scene, gateway: &str, arguments: &str) -> bool {
     let away = &scene.node("wan").expect("the WAN").netns;
     let mut ip = scene.command(gateway, "ip").expect("a gateway");
-    ip.args(arguments.replace("AWAY", away).split(' ')).status().is_ok_and(|status| status.success())
+    ip.args(arguments.replace("AWAY", away).split(' '))
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// IPv4 to and from gw.org2 is cut: its tunnels run over IPv6.
@@ -96,11 +124,25 @@ struct Outside {
     router: &'static str,
 }
 
-const V4: Outside = Outside { gateway: "gw.org1", address: "203.0.113.6/30", router: "203.0.113.5" };
-const V6: Outside = Outside { gateway: "gw.org2", address: "2001:db8:0:2::2/64", router: "2001:db8:0:2::1" };
+const V4: Outside = Outside {
+    gateway: "gw.org1",
+    address: "203.0.113.6/30",
+    router: "203.0.113.5",
+};
+const V6: Outside = Outside {
+    gateway: "gw.org2",
+    address: "2001:db8:0:2::2/64",
+    router: "2001:db8:0:2::1",
+};
 /// What becomes of them; the WAN is told of the first.
-const NEW_V4: Outside = Outside { address: "203.0.113.130/32", ..V4 };
-const NEW_V6: Outside = Outside { address: "2001:db8:0:2::99/64", ..V6 };
+const NEW_V4: Outside = Outside {
+    address: "203.0.113.130/32",
+    ..V4
+};
+const NEW_V6: Outside = Outside {
+    address: "2001:db8:0:2::99/64",
+    ..V6
+};
 
 /// Longer than QUIC holds out without hearing anything, s.
 const IDLE: u64 = 12;
@@ -116,37 +158,74 @@ fn the_wan_addresses_of_dialled_gateways_change_under_traffic() {
     let sinces = [V4, V6].map(|old| since(&scene, old.gateway));
     let hosts = [("peer0.org1", "10.10.1.11"), ("peer0.org2", "10.10.2.11")];
     let flows = hosts.map(|(host, _)| Flow::start(&scene, "orderer0.org0", host));
-    scene.output("wan", "ip", &["route", "add", NEW_V4.address, "dev", "org1"]);
+    scene.output(
+        "wan",
+        "ip",
+        &["route", "add", NEW_V4.address, "dev", "org1"],
+    );
     for (old, new) in [(&V4, &NEW_V4), (&V6, &NEW_V6)] {
-        scene.output(old.gateway, "ip", &["address", "add", new.address, "dev", "wan0"]);
+        scene.output(
+            old.gateway,
+            "ip",
+            &["address", "add", new.address, "dev", "wan0"],
+        );
         leaves_from(&scene, new);
-        scene.output(old.gateway, "ip", &["address", "delete", old.address, "dev", "wan0"]);
+        scene.output(
+            old.gateway,
+            "ip",
+            &["address", "delete", old.address, "dev", "wan0"],
+        );
         leaves_from(&scene, new);
     }
     for (host, address) in hosts {
-        ping::until(&scene, ("orderer0.org0", address), Family::V4, &Outcome::Reply, CONTRACT)
-            .unwrap_or_else(|error| panic!("{host}: {error:#}"));
+        ping::until(
+            &scene,
+            ("orderer0.org0", address),
+            Family::V4,
+            &Outcome::Reply,
+            CONTRACT,
+        )
+        .unwrap_or_else(|error| panic!("{host}: {error:#}"));
     }
     let replies = flows.each_ref().map(|flow| flow.replies());
     eventually("the old connections to be over", 3 * IDLE, || {
-        let went_on = |(flow, before): (&Flow, usize)| flow.replies() > before + IDLE as usize * RATE;
+        let went_on =
+            |(flow, before): (&Flow, usize)| flow.replies() > before + IDLE as usize * RATE;
         flows.iter().zip(replies).all(went_on)
     });
-    assert!(daemons.iter().all(|daemon| daemon.is_alive()), "the daemons go on");
-    assert_eq!([V4, V6].map(|old| since(&scene, old.gateway)), sinces, "no tunnel was ever down");
+    assert!(
+        daemons.iter().all(|daemon| daemon.is_alive()),
+        "the daemons go on"
+    );
+    assert_eq!(
+        [V4, V6].map(|old| since(&scene, old.gateway)),
+        sinces,
+        "no tunnel was ever down"
+    );
     for flow in flows {
         let tally = flow.stop();
         println!("{tally:?}");
-        assert!(tally.lost <= CONTRACT.as_secs() as usize * RATE, "{tally:?}");
+        assert!(
+            tally.lost <= CONTRACT.as_secs() as usize * RATE,
+            "{tally:?}"
+        );
     }
     scene.close();
 }
 
 /// What comes from a gateway leaves from this address, as soon as the kernel takes it for its own.
 fn leaves_from(scene: &Scene, outside: &Outside) {
-    let (address, _) = outside.address.split_once('/').expect("an address with its prefix length");
-    let route = format!("route replace default via {} dev wan0 onlink src {address}", outside.router);
-    eventually("the address to be good", 5, || ip(scene, outside.gateway, &route));
+    let (address, _) = outside
+        .address
+        .split_once('/')
+        .expect("an address with its prefix length");
+    let route = format!(
+        "route replace default via {} dev wan0 onlink src {address}",
+        outside.router
+    );
+    eventually("the address to be good", 5, || {
+        ip(scene, outside.gateway, &route)
+    });
 }
 
 /// With the interface, its IPv6 addresses vanish; who set them sets them again.
@@ -156,17 +235,34 @@ fn an_interface_that_comes_back_is_used_again() {
     runs_over_ipv6_to_org2(&scene);
     let daemons = [V4, V6].map(|outside| scene.process(outside.gateway).expect("it was started"));
     for outside in [V4, V6] {
-        let Outside { gateway, address, .. } = outside;
+        let Outside {
+            gateway, address, ..
+        } = outside;
         scene.output(gateway, "ip", &["link", "set", "wan0", "down"]);
-        eventually("the tunnel to be lost", 5, || !scene.is_up("gw.org0", gateway));
+        eventually("the tunnel to be lost", 5, || {
+            !scene.is_up("gw.org0", gateway)
+        });
         scene.output(gateway, "ip", &["link", "set", "wan0", "up"]);
-        scene.output(gateway, "ip", &["address", "replace", address, "dev", "wan0"]);
+        scene.output(
+            gateway,
+            "ip",
+            &["address", "replace", address, "dev", "wan0"],
+        );
         leaves_from(&scene, &outside);
         let from = format!("peer0.{}", gateway.trim_start_matches("gw."));
-        ping::until(&scene, (&from, "10.10.0.11"), Family::V4, &Outcome::Reply, CONTRACT)
-            .unwrap_or_else(|error| panic!("{gateway}: {error:#}"));
+        ping::until(
+            &scene,
+            (&from, "10.10.0.11"),
+            Family::V4,
+            &Outcome::Reply,
+            CONTRACT,
+        )
+        .unwrap_or_else(|error| panic!("{gateway}: {error:#}"));
     }
-    assert!(daemons.iter().all(|daemon| daemon.is_alive()), "the daemons go on");
+    assert!(
+        daemons.iter().all(|daemon| daemon.is_alive()),
+        "the daemons go on"
+    );
     scene.close();
 }
 
@@ -175,8 +271,14 @@ fn runs_over_ipv6_to_org2(scene: &Scene) {
     scene.output("wan", "nft", &[SIX_TO_ORG2]);
     for from in ["orderer0.org0", "peer0.org1"] {
         let limit = Duration::from_secs(20);
-        ping::until(scene, (from, "10.10.2.11"), Family::V4, &Outcome::Reply, limit)
-            .unwrap_or_else(|error| panic!("over IPv6: {error:#}"));
+        ping::until(
+            scene,
+            (from, "10.10.2.11"),
+            Family::V4,
+            &Outcome::Reply,
+            limit,
+        )
+        .unwrap_or_else(|error| panic!("over IPv6: {error:#}"));
     }
 }
 
@@ -199,20 +301,27 @@ fn settled_routes(scene: &Scene) -> [String; 2] {
         let all = |what: &str, good: &dyn Fn(&Value) -> bool| {
             status[what].as_array().expect("a list").iter().all(good)
         };
-        all("routes", &|route| route["org"] == "org1" || route["installed"] == true)
-            && all("tunnels", &|tunnel| tunnel["path_mtu"] == 1500)
+        all("routes", &|route| {
+            route["org"] == "org1" || route["installed"] == true
+        }) && all("tunnels", &|tunnel| tunnel["path_mtu"] == 1500)
     });
     // The kernel follows a moment later.
     let widest = |routes: &String| {
-        routes.lines().filter(|line| line.contains("dev ringway0")).all(|line| line.contains("mtu 1440"))
+        routes
+            .lines()
+            .filter(|line| line.contains("dev ringway0"))
+            .all(|line| line.contains("mtu 1440"))
     };
-    eventually("the routes to have the paths' MTU", 5, || routes(scene).iter().all(widest));
+    eventually("the routes to have the paths' MTU", 5, || {
+        routes(scene).iter().all(widest)
+    });
     routes(scene)
 }
 
 /// Those of gw.org1, without the device's number.
 fn routes(scene: &Scene) -> [String; 2] {
-    ["-4", "-6"].map(|family| scene.output("gw.org1", "ip", &[family, "route", "show", "table", "4600"]))
+    ["-4", "-6"]
+        .map(|family| scene.output("gw.org1", "ip", &[family, "route", "show", "table", "4600"]))
 }
 
 /// When the session between gw.org0 and `gateway` came up.

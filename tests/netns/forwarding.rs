@@ -24,8 +24,14 @@ const ADDRESS: &str = "192.0.2.7";
 fn other_names_are_forwarded_for_the_own_site_alone_and_everything_is_counted() {
     let scene = Scene::new("forwarding", RINGWAY);
     let known = format!("--address=/corp.test/{ADDRESS}");
-    let arguments =
-        ["--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--pid-file=", &known];
+    let arguments = [
+        "--keep-in-foreground",
+        "--no-resolv",
+        "--no-hosts",
+        "--user=root",
+        "--pid-file=",
+        &known,
+    ];
     let listening = ["--listen-address=10.10.1.12", "--bind-interfaces"];
     let _resolver = Background::server(
         &scene,
@@ -36,18 +42,40 @@ fn other_names_are_forwarded_for_the_own_site_alone_and_everything_is_counted() 
     );
     refused_for_all(&scene);
 
-    append(&scene.config(GATEWAY), "\n[[dns.forward]]\nsuffix = \"corp.test\"\nservers = [\"10.10.1.12\"]\n");
+    append(
+        &scene.config(GATEWAY),
+        "\n[[dns.forward]]\nsuffix = \"corp.test\"\nservers = [\"10.10.1.12\"]\n",
+    );
     scene.reload(GATEWAY);
-    eventually("the resolver's answer", 10, || ask(&scene, OWN, NAME, "").1 == ADDRESS);
-    assert_eq!(ask(&scene, OWN, "api.corp.test", "+tcp"), ("NOERROR".into(), ADDRESS.into()));
+    eventually("the resolver's answer", 10, || {
+        ask(&scene, OWN, NAME, "").1 == ADDRESS
+    });
+    assert_eq!(
+        ask(&scene, OWN, "api.corp.test", "+tcp"),
+        ("NOERROR".into(), ADDRESS.into())
+    );
     assert_eq!(ask(&scene, OTHER, NAME, "").0, "REFUSED", "another site's");
-    assert_eq!(ask(&scene, OTHER, "peer0.org1.consortium.example", "").1, "10.10.1.11", "but it is answered");
-    assert_eq!(ask(&scene, OWN, "www.example", "").0, "REFUSED", "another suffix");
+    assert_eq!(
+        ask(&scene, OTHER, "peer0.org1.consortium.example", "").1,
+        "10.10.1.11",
+        "but it is answered"
+    );
+    assert_eq!(
+        ask(&scene, OWN, "www.example", "").0,
+        "REFUSED",
+        "another suffix"
+    );
     everything_is_counted(&scene);
 
-    replace(&scene.config(GATEWAY), "\nsuffix = \"corp.test\"", "\nsuffix = \"lab.test\"");
+    replace(
+        &scene.config(GATEWAY),
+        "\nsuffix = \"corp.test\"",
+        "\nsuffix = \"lab.test\"",
+    );
     scene.reload(GATEWAY);
-    eventually("nobody to be asked any more", 10, || ask(&scene, OWN, NAME, "").0 == "REFUSED");
+    eventually("nobody to be asked any more", 10, || {
+        ask(&scene, OWN, NAME, "").0 == "REFUSED"
+    });
     refused_for_all(&scene);
     scene.close();
 }
@@ -61,13 +89,34 @@ fn refused_for_all(scene: &Scene) {
 /// Asks in every way that is counted apart, and looks at the difference.
 fn everything_is_counted(scene: &Scene) {
     const MOVES: [(&str, u64); 9] = [
-        ("ringway_dns_questions_total{asker=\"site\",transport=\"udp\",qtype=\"A\"}", 3),
-        ("ringway_dns_questions_total{asker=\"site\",transport=\"tcp\",qtype=\"TXT\"}", 1),
-        ("ringway_dns_questions_total{asker=\"mesh\",transport=\"udp\",qtype=\"A\"}", 1),
-        ("ringway_dns_answers_total{asker=\"site\",transport=\"udp\",rcode=\"NOERROR\"}", 2),
-        ("ringway_dns_answers_total{asker=\"site\",transport=\"udp\",rcode=\"NXDOMAIN\"}", 1),
-        ("ringway_dns_answers_total{asker=\"site\",transport=\"tcp\",rcode=\"NOERROR\"}", 1),
-        ("ringway_dns_answers_total{asker=\"mesh\",transport=\"udp\",rcode=\"REFUSED\"}", 1),
+        (
+            "ringway_dns_questions_total{asker=\"site\",transport=\"udp\",qtype=\"A\"}",
+            3,
+        ),
+        (
+            "ringway_dns_questions_total{asker=\"site\",transport=\"tcp\",qtype=\"TXT\"}",
+            1,
+        ),
+        (
+            "ringway_dns_questions_total{asker=\"mesh\",transport=\"udp\",qtype=\"A\"}",
+            1,
+        ),
+        (
+            "ringway_dns_answers_total{asker=\"site\",transport=\"udp\",rcode=\"NOERROR\"}",
+            2,
+        ),
+        (
+            "ringway_dns_answers_total{asker=\"site\",transport=\"udp\",rcode=\"NXDOMAIN\"}",
+            1,
+        ),
+        (
+            "ringway_dns_answers_total{asker=\"site\",transport=\"tcp\",rcode=\"NOERROR\"}",
+            1,
+        ),
+        (
+            "ringway_dns_answers_total{asker=\"mesh\",transport=\"udp\",rcode=\"REFUSED\"}",
+            1,
+        ),
         ("ringway_dns_forwarded_total{what=\"asked\"}", 1),
         ("ringway_dns_forward_seconds_count", 1),
     ];
@@ -79,7 +128,11 @@ fn everything_is_counted(scene: &Scene) {
     ask(scene, OTHER, NAME, "");
     let after = metrics(scene);
     for (series, more) in MOVES {
-        assert_eq!(value(&after, series) - value(&before, series), more, "{series}\n{after}");
+        assert_eq!(
+            value(&after, series) - value(&before, series),
+            more,
+            "{series}\n{after}"
+        );
     }
     // One message in some is timed: ask until one was.
     let timed = |text: &str| value(text, "ringway_dns_latency_seconds_count");
@@ -91,25 +144,50 @@ fn everything_is_counted(scene: &Scene) {
 
 /// What `ringway metrics` prints.
 fn metrics(scene: &Scene) -> String {
-    let output = scene.ringway(GATEWAY, &["metrics"]).output().expect("it runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = scene
+        .ringway(GATEWAY, &["metrics"])
+        .output()
+        .expect("it runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("OpenMetrics is UTF-8")
 }
 
 /// A series that is not there has counted nothing.
 fn value(text: &str, series: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.map_or(0, |value| value.parse().unwrap_or_else(|error| panic!("{series}: {value:?}: {error}")))
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map_or(0, |value| {
+        value
+            .parse()
+            .unwrap_or_else(|error| panic!("{series}: {value:?}: {error}"))
+    })
 }
 
 /// The code and the data that `dig` at `host` gets from the gateway, asked once.
 fn ask(scene: &Scene, host: &str, name: &str, how: &str) -> (String, String) {
-    let mut dig = scene.command(host, "dig").expect("a node of the laboratory");
-    dig.args(["@10.10.1.1", "+tries=1", "+timeout=5", name]).args(how.split_whitespace());
+    let mut dig = scene
+        .command(host, "dig")
+        .expect("a node of the laboratory");
+    dig.args(["@10.10.1.1", "+tries=1", "+timeout=5", name])
+        .args(how.split_whitespace());
     let output = dig.output().expect("dig runs; install bind9-dnsutils");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let code = text.split_once("status: ").and_then(|(_, rest)| rest.split_once(','));
-    let answers = text.lines().filter(|line| !line.starts_with(';') && !line.contains("SOA"));
-    let data: Vec<_> = answers.filter_map(|line| line.split_whitespace().nth(4)).collect();
-    (code.map_or(text.clone(), |(code, _)| code.to_owned()), data.join(" "))
+    let code = text
+        .split_once("status: ")
+        .and_then(|(_, rest)| rest.split_once(','));
+    let answers = text
+        .lines()
+        .filter(|line| !line.starts_with(';') && !line.contains("SOA"));
+    let data: Vec<_> = answers
+        .filter_map(|line| line.split_whitespace().nth(4))
+        .collect();
+    (
+        code.map_or(text.clone(), |(code, _)| code.to_owned()),
+        data.join(" "),
+    )
 }

@@ -29,10 +29,18 @@ fn routes_and_verdicts_follow_the_hosts_networks_and_addresses() {
 fn a_network_of_the_host_takes_its_range_while_it_is_there(scene: &Scene) {
     let verdict = || scene.verdict("gw.org0", "10.10.1.0/24");
     address(scene, "add", INTRUDER);
-    eventually("the verdict", 10, || verdict().as_deref() == Some("conflicted"));
-    eventually("the routes to follow", 10, || !routes(scene).contains("10.10.1.0/24"));
+    eventually("the verdict", 10, || {
+        verdict().as_deref() == Some("conflicted")
+    });
+    eventually("the routes to follow", 10, || {
+        !routes(scene).contains("10.10.1.0/24")
+    });
     let logged = scene.logged("gw.org0");
-    for part in ["overlaps a member's prefix", "10.10.1.192/26", "org1.member.toml:"] {
+    for part in [
+        "overlaps a member's prefix",
+        "10.10.1.192/26",
+        "org1.member.toml:",
+    ] {
         assert!(logged.contains(part), "{part} is not in the log");
     }
     assert_eq!(
@@ -40,19 +48,31 @@ fn a_network_of_the_host_takes_its_range_while_it_is_there(scene: &Scene) {
         Outcome::Reply
     );
     address(scene, "del", INTRUDER);
-    eventually("the verdict", 10, || verdict().as_deref() == Some("available"));
-    ping::until(scene, ("orderer0.org0", "10.10.1.11"), Family::V4, &Outcome::Reply, SOON)
-        .expect("as before");
+    eventually("the verdict", 10, || {
+        verdict().as_deref() == Some("available")
+    });
+    ping::until(
+        scene,
+        ("orderer0.org0", "10.10.1.11"),
+        Family::V4,
+        &Outcome::Reply,
+        SOON,
+    )
+    .expect("as before");
 }
 
 fn kernel_routes_name_the_hosts_own_address(scene: &Scene) {
     assert!(routes(scene).contains("src 10.10.0.1 "));
     address(scene, "del", "10.10.0.1/24");
     address(scene, "add", "10.10.0.7/24");
-    eventually("the new address", 10, || routes(scene).contains("src 10.10.0.7 "));
+    eventually("the new address", 10, || {
+        routes(scene).contains("src 10.10.0.7 ")
+    });
     address(scene, "del", "10.10.0.7/24");
     address(scene, "add", "10.10.0.1/24");
-    eventually("the old address", 10, || routes(scene).contains("src 10.10.0.1 "));
+    eventually("the old address", 10, || {
+        routes(scene).contains("src 10.10.0.1 ")
+    });
 }
 
 fn address(scene: &Scene, verb: &str, address: &str) {

@@ -27,19 +27,31 @@ fn what_the_way_repeats_or_damages_is_delivered_once_or_never() {
         } else {
             "10.10.1.0/24\", \"fd00:10:1::/64"
         };
-        append(&scene.config(gateway), &format!("{policy}to = [\"{to}\"]\n"));
+        append(
+            &scene.config(gateway),
+            &format!("{policy}to = [\"{to}\"]\n"),
+        );
         scene.reload(gateway);
     }
-    let (there, back) =
-        (("orderer0.org0", "peer0.org1", "gw.org1"), ("peer0.org1", "orderer0.org0", "gw.org0"));
+    let (there, back) = (
+        ("orderer0.org0", "peer0.org1", "gw.org1"),
+        ("peer0.org1", "orderer0.org0", "gw.org0"),
+    );
     nothing_is_changed_by_a_good_way(&scene, there, "10.10.1.11:7100");
-    emulator.tell(&["both duplicate 20% 40ms", "both reorder 10% 5ms", "both corrupt 3%"]);
+    emulator.tell(&[
+        "both duplicate 20% 40ms",
+        "both reorder 10% 5ms",
+        "both corrupt 3%",
+    ]);
     repeats_and_damage_stop_at_the_gateway(&scene, there, "10.10.1.11:7100");
     repeats_and_damage_stop_at_the_gateway(&scene, back, "[fd00:10::11]:7100");
     let counts = emulator.counts();
     for direction in ["out", "back"] {
         let count = |what: &str| counts[direction][what].as_u64().expect("a count");
-        assert!(count("duplicated") > 400 && count("reordered") > 200 && count("corrupted") > 50, "{counts}");
+        assert!(
+            count("duplicated") > 400 && count("reordered") > 200 && count("corrupted") > 50,
+            "{counts}"
+        );
         assert_eq!(count("overflow"), 0, "{counts}");
     }
     drop(emulator);
@@ -72,7 +84,11 @@ fn fifteen_percent_loss_ends_no_session_and_shrinks_no_path() {
 }
 
 /// The positive control: on a good way all arrives, so that what is missing later is the way's doing.
-fn nothing_is_changed_by_a_good_way(scene: &Scene, (from, to, _): (&str, &str, &str), socket: &str) {
+fn nothing_is_changed_by_a_good_way(
+    scene: &Scene,
+    (from, to, _): (&str, &str, &str),
+    socket: &str,
+) {
     let socket: SocketAddr = socket.parse().expect("an address");
     eventually("the policy to let datagrams through", 15, || {
         let receiver = Sequence::expect_at(scene, to);
@@ -81,7 +97,10 @@ fn nothing_is_changed_by_a_good_way(scene: &Scene, (from, to, _): (&str, &str, &
     });
     let receiver = Sequence::expect_at(scene, to);
     sequence::send(scene, from, socket, 300, PER_SECOND);
-    let expected = sequence::Tally { arrived: 300, ..sequence::Tally::default() };
+    let expected = sequence::Tally {
+        arrived: 300,
+        ..sequence::Tally::default()
+    };
     assert_eq!(receiver.stop(), expected);
 }
 
@@ -92,15 +111,30 @@ fn repeats_and_damage_stop_at_the_gateway(
 ) {
     let before = drops(scene, gateway);
     let receiver = Sequence::expect_at(scene, to);
-    sequence::send(scene, from, socket.parse().expect("an address"), SENT, PER_SECOND);
+    sequence::send(
+        scene,
+        from,
+        socket.parse().expect("an address"),
+        SENT,
+        PER_SECOND,
+    );
     let tally = receiver.stop();
     let after = drops(scene, gateway);
     println!("{from} → {to}: {tally:?}");
     assert_eq!((tally.repeated, tally.damaged), (0, 0), "{tally:?}");
-    assert!(tally.arrived > SENT as usize * 9 / 10, "damage loses three in a hundred: {tally:?}");
-    assert!(tally.overtaken > 100, "the way reorders, and the tunnel holds nothing back: {tally:?}");
+    assert!(
+        tally.arrived > SENT as usize * 9 / 10,
+        "damage loses three in a hundred: {tally:?}"
+    );
+    assert!(
+        tally.overtaken > 100,
+        "the way reorders, and the tunnel holds nothing back: {tally:?}"
+    );
     for reason in ["replay", "auth"] {
-        assert!(after(reason) > before(reason) + 20, "{gateway} has dropped no more by {reason}");
+        assert!(
+            after(reason) > before(reason) + 20,
+            "{gateway} has dropped no more by {reason}"
+        );
     }
 }
 
@@ -109,6 +143,8 @@ fn drops(scene: &Scene, gateway: &str) -> impl Fn(&str) -> u64 + use<> {
     let status = scene.status(gateway);
     move |reason| {
         let tunnels = status["tunnels"].as_array().into_iter().flatten();
-        tunnels.filter_map(|tunnel: &Value| tunnel["drops"][reason].as_u64()).sum()
+        tunnels
+            .filter_map(|tunnel: &Value| tunnel["drops"][reason].as_u64())
+            .sum()
     }
 }

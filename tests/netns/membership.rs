@@ -31,7 +31,10 @@ fn members_come_go_and_are_revoked_without_touching_other_tunnels() {
 
     let tally = bystander.stop();
     assert!(tally.replies > 20 && tally.lost == 0, "{tally:?}");
-    assert_eq!(wan::leaks(scene.node("wan").expect("the WAN")).expect("counters"), wan::Leaks::default());
+    assert_eq!(
+        wan::leaks(scene.node("wan").expect("the WAN")).expect("counters"),
+        wan::Leaks::default()
+    );
     scene.close();
 }
 
@@ -40,7 +43,11 @@ fn a_gateway_that_nobody_can_dial_dials_the_others() {
     let mut scene = Scene::new("dials", RINGWAY);
     for gateway in ["gw.org0", "gw.org2"] {
         let record = scene.beside(gateway, "members/org1.member.toml");
-        replace(&record, "endpoints = [\"203.0.113.6:4600\", \"[2001:db8:0:1::2]:4600\"]", "endpoints = []");
+        replace(
+            &record,
+            "endpoints = [\"203.0.113.6:4600\", \"[2001:db8:0:1::2]:4600\"]",
+            "endpoints = []",
+        );
         scene.reload(gateway);
     }
     scene.kill("gw.org1").expect("it runs");
@@ -50,13 +57,21 @@ fn a_gateway_that_nobody_can_dial_dials_the_others() {
     scene.start("gw.org1").expect("it starts");
     scene.wait_until_joined().expect("it dials both");
     let differ = scene.tunnel("gw.org0", "gw.org1").expect("a tunnel")["records_differ"].clone();
-    assert_eq!(differ, serde_json::json!(["org1"]), "its own record still has the endpoints");
+    assert_eq!(
+        differ,
+        serde_json::json!(["org1"]),
+        "its own record still has the endpoints"
+    );
     scene.close();
 }
 
 /// What would change in `gateway`'s tunnel to the other of org0 and org1 if its session were replaced.
 fn session(scene: &Scene, gateway: &str) -> [Value; 2] {
-    let peer = if gateway == "gw.org0" { "gw.org1" } else { "gw.org0" };
+    let peer = if gateway == "gw.org0" {
+        "gw.org1"
+    } else {
+        "gw.org0"
+    };
     let tunnel = scene.tunnel(gateway, peer).expect("a tunnel");
     [tunnel["state"].clone(), tunnel["since"].clone()]
 }
@@ -71,7 +86,10 @@ fn an_organization_leaves(scene: &Scene) {
         });
         assert_eq!(scene.verdict(gateway, "10.10.2.0/24"), None);
     }
-    for (from, to) in [("orderer0.org0", "10.10.2.11"), ("peer0.org2", "10.10.1.11")] {
+    for (from, to) in [
+        ("orderer0.org0", "10.10.2.11"),
+        ("peer0.org2", "10.10.1.11"),
+    ] {
         let outcome = ping::once(scene, from, to, Family::V4).expect("ping runs");
         assert_ne!(outcome, Outcome::Reply, "{from} to {to}");
     }
@@ -79,7 +97,9 @@ fn an_organization_leaves(scene: &Scene) {
         !scene.is_up("gw.org2", "gw.org0") && !scene.is_up("gw.org2", "gw.org1")
     });
     eventually("gw.org2 to say why", 10, || {
-        let error = scene.tunnel("gw.org2", "gw.org0").map(|tunnel| tunnel["last_error"].clone());
+        let error = scene
+            .tunnel("gw.org2", "gw.org0")
+            .map(|tunnel| tunnel["last_error"].clone());
         error.is_some_and(|error| error.is_string())
     });
 }
@@ -87,7 +107,8 @@ fn an_organization_leaves(scene: &Scene) {
 fn an_organization_joins(scene: &Scene) {
     let record = scene.beside("gw.org2", "org2.member.toml");
     for gateway in ["gw.org0", "gw.org1"] {
-        program::output(scene.ringway(gateway, &["member", "add"]).arg(&record)).expect("nothing overlaps");
+        program::output(scene.ringway(gateway, &["member", "add"]).arg(&record))
+            .expect("nothing overlaps");
         scene.reload(gateway);
     }
     scene.wait_until_joined().expect("everyone is back");
@@ -99,12 +120,22 @@ fn an_organization_joins(scene: &Scene) {
 fn a_revoked_gateway_loses_its_session(scene: &Scene) {
     for gateway in ["gw.org0", "gw.org1"] {
         let record = scene.beside(gateway, "members/org2.member.toml");
-        replace(&record, "[revoked]\ngateways = []", "[revoked]\ngateways = [\"gw\"]");
+        replace(
+            &record,
+            "[revoked]\ngateways = []",
+            "[revoked]\ngateways = [\"gw\"]",
+        );
         scene.reload(gateway);
-        within_the_contract("the revoked gateway's session to end", || !scene.is_up(gateway, "gw.org2"));
+        within_the_contract("the revoked gateway's session to end", || {
+            !scene.is_up(gateway, "gw.org2")
+        });
     }
     let outcome = ping::once(scene, "peer0.org1", "10.10.2.11", Family::V4).expect("ping runs");
-    assert_eq!(outcome, Outcome::Unreachable, "it is a member still, and fails fast");
+    assert_eq!(
+        outcome,
+        Outcome::Unreachable,
+        "it is a member still, and fails fast"
+    );
 }
 
 fn within_the_contract(what: &str, condition: impl FnMut() -> bool) {

@@ -25,7 +25,11 @@ fn every_node_reaches_every_other_by_name_and_no_more_than_policy_allows() {
 fn every_node_reaches_every_other_by_name(scene: &Scene) {
     for family in Family::BOTH {
         let (failed, pairs) = ping::all_pairs(scene, family).expect("ping runs");
-        assert!(failed.is_empty(), "{family:?}: {} of {pairs} failed: {failed:#?}", failed.len());
+        assert!(
+            failed.is_empty(),
+            "{family:?}: {} of {pairs} failed: {failed:#?}",
+            failed.len()
+        );
     }
 }
 
@@ -33,19 +37,32 @@ fn every_node_reaches_every_other_by_name(scene: &Scene) {
 fn names_are_answered_over_udp_and_tcp(scene: &Scene) {
     for node in scene.topology().of_kind(Kind::Node) {
         let server = format!("@{}", node.org.expect("a node is somebody's").v4(1));
-        for (name, address) in
-            [("orderer0.org0", "10.10.0.11"), ("peer1.org1", "10.10.1.12"), ("peer0.org2", "10.10.2.11")]
-        {
+        for (name, address) in [
+            ("orderer0.org0", "10.10.0.11"),
+            ("peer1.org1", "10.10.1.12"),
+            ("peer0.org2", "10.10.2.11"),
+        ] {
             let fqdn = format!("{name}.consortium.example");
             for protocol in ["+notcp", "+tcp"] {
-                let answer = scene.output(&node.name, "dig", &["+short", protocol, &server, &fqdn, "A"]);
+                let answer = scene.output(
+                    &node.name,
+                    "dig",
+                    &["+short", protocol, &server, &fqdn, "A"],
+                );
                 assert_eq!(answer.trim(), address, "{fqdn} {protocol} at {}", node.name);
             }
         }
         let foreign = scene.output(&node.name, "kdig", &[&server, "www.example.net", "A"]);
         assert!(foreign.contains("status: REFUSED"), "{foreign}");
-        let unknown = scene.output(&node.name, "kdig", &[&server, "nobody.org1.consortium.example", "A"]);
-        assert!(unknown.contains("status: NXDOMAIN") && unknown.contains("SOA"), "{unknown}");
+        let unknown = scene.output(
+            &node.name,
+            "kdig",
+            &[&server, "nobody.org1.consortium.example", "A"],
+        );
+        assert!(
+            unknown.contains("status: NXDOMAIN") && unknown.contains("SOA"),
+            "{unknown}"
+        );
     }
 }
 
@@ -56,9 +73,18 @@ fn iperf3_runs_both_ways(scene: &Scene) {
             let mut arguments = vec!["-c", "peer0.org1", "-t", "1", family.option()];
             arguments.extend(direction);
             let report = scene.iperf3("peer0.org2", &arguments);
-            let received = report["end"]["sum_received"]["bits_per_second"].as_f64().expect("a rate");
-            println!("iperf3 {family:?} {}: {:.0} Mbit/s", direction.unwrap_or("->"), received / 1e6);
-            assert!(received > 50e6, "{family:?} {direction:?}: {received} bit/s");
+            let received = report["end"]["sum_received"]["bits_per_second"]
+                .as_f64()
+                .expect("a rate");
+            println!(
+                "iperf3 {family:?} {}: {:.0} Mbit/s",
+                direction.unwrap_or("->"),
+                received / 1e6
+            );
+            assert!(
+                received > 50e6,
+                "{family:?} {direction:?}: {received} bit/s"
+            );
         }
     }
 }
@@ -74,7 +100,10 @@ fn policy_lets_through_what_it_lists(scene: &Scene) {
     ];
     for target in ["10.10.1.11", "fd00:10:1::11"] {
         for (port, state) in scan(scene, "peer0.org2", target) {
-            assert!(expected.contains(&(&port, &state)), "port {port} of {target} is {state}");
+            assert!(
+                expected.contains(&(&port, &state)),
+                "port {port} of {target} is {state}"
+            );
         }
         let neighbour = scan(scene, "peer1.org1", target);
         assert!(
@@ -93,17 +122,25 @@ fn policy_changes_without_touching_a_tunnel(scene: &Scene) {
     let since = |peer| scene.tunnel("gw.org1", peer).expect("a tunnel")["since"].clone();
     let before = [since("gw.org0"), since("gw.org2")];
     let flow = Flow::start(scene, "peer0.org2", "peer1.org1");
-    let rule = "\n[[policy.allow]]\nfrom = \"org2\"\nto = \"10.10.1.11\"\nproto = \"tcp\"\nports = 7052\n";
+    let rule =
+        "\n[[policy.allow]]\nfrom = \"org2\"\nto = \"10.10.1.11\"\nproto = \"tcp\"\nports = 7052\n";
     append(&scene.config("gw.org1"), rule);
     scene.reload("gw.org1");
     let state = |from, port: &str| {
         let states = scan(scene, from, "10.10.1.11");
-        states.into_iter().find(|(other, _)| other == port).map(|(_, state)| state)
+        states
+            .into_iter()
+            .find(|(other, _)| other == port)
+            .map(|(_, state)| state)
     };
     eventually("port 7052 to be let through", 15, || {
         state("peer0.org2", "7052").as_deref() == Some("closed")
     });
-    assert_eq!(state("orderer0.org0", "7052").as_deref(), Some("filtered"), "the rule names org2 only");
+    assert_eq!(
+        state("orderer0.org0", "7052").as_deref(),
+        Some("filtered"),
+        "the rule names org2 only"
+    );
     assert_eq!(state("peer0.org2", "22").as_deref(), Some("filtered"));
     let tally = flow.stop();
     assert!(tally.replies > 0 && tally.lost == 0, "{tally:?}");
@@ -117,11 +154,27 @@ fn scan(scene: &Scene, from: &str, target: &str) -> Vec<(String, String)> {
     let found = scene.output(
         from,
         "nmap",
-        &[family, "-sS", "-Pn", "-n", "-T4", "--max-retries", "2", "-p", ports, target],
+        &[
+            family,
+            "-sS",
+            "-Pn",
+            "-n",
+            "-T4",
+            "--max-retries",
+            "2",
+            "-p",
+            ports,
+            target,
+        ],
     );
     let states = found.lines().filter_map(|line| line.split_once("/tcp "));
     let states: Vec<_> = states
-        .filter_map(|(port, rest)| Some((port.to_string(), rest.split_whitespace().next()?.to_string())))
+        .filter_map(|(port, rest)| {
+            Some((
+                port.to_string(),
+                rest.split_whitespace().next()?.to_string(),
+            ))
+        })
         .collect();
     assert_eq!(states.len(), 5, "{found}");
     states
@@ -129,7 +182,16 @@ fn scan(scene: &Scene, from: &str, target: &str) -> Vec<(String, String)> {
 
 fn connects(scene: &Scene, port: &str) -> bool {
     let label = format!("iperf3-{port}");
-    let arguments = ["-c", "peer0.org1", "-p", port, "-n", "1K", "--connect-timeout", "2000"];
+    let arguments = [
+        "-c",
+        "peer0.org1",
+        "-p",
+        port,
+        "-n",
+        "1K",
+        "--connect-timeout",
+        "2000",
+    ];
     let client = Background::start(scene, "peer0.org2", &label, "iperf3", &arguments);
     client.finish(Duration::from_secs(10)).0
 }

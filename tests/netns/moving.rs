@@ -42,7 +42,9 @@ fn data_follows_a_gateway_that_has_answered_our_challenge() {
     let flow = Flow::start(&scene, "peer0.org1", "orderer0.org0");
 
     moves(&scene, &flow, OUTSIDE, || emulator.tell(&["rebind"]));
-    moves(&scene, &flow, ELSEWHERE, || emulator.tell(&[&format!("nat {ELSEWHERE} 2001:db8:64::2")]));
+    moves(&scene, &flow, ELSEWHERE, || {
+        emulator.tell(&[&format!("nat {ELSEWHERE} 2001:db8:64::2")])
+    });
     moves_twice_at_once(&scene, &flow, || emulator.tell(&["rebind"]));
     assert_eq!(since(&scene), session, "the tunnel was never down");
     let tally = flow.stop();
@@ -56,22 +58,38 @@ fn data_follows_a_gateway_that_has_answered_our_challenge() {
 fn moves(scene: &Scene, flow: &Flow, outside: &str, change: impl FnOnce()) {
     let capture = Capture::headers(scene, "wan", "org1");
     change();
-    for (from, to) in [("peer0.org1", "10.10.0.11"), ("orderer0.org0", "10.10.1.11")] {
-        ping::until(scene, (from, to), Family::V4, &Outcome::Reply, CONTRACT).expect("traffic goes on");
+    for (from, to) in [
+        ("peer0.org1", "10.10.0.11"),
+        ("orderer0.org0", "10.10.1.11"),
+    ] {
+        ping::until(scene, (from, to), Family::V4, &Outcome::Reply, CONTRACT)
+            .expect("traffic goes on");
     }
     let replies = flow.replies();
     eventually("the flow to go on", 10, || flow.replies() > replies);
     let capture = capture.stop();
-    let port =
-        newest_port(&capture.matching(&format!("src host {outside} and dst host {PEER} and udp")), outside);
+    let port = newest_port(
+        &capture.matching(&format!("src host {outside} and dst host {PEER} and udp")),
+        outside,
+    );
     let (out, back) = (
         format!("src host {PEER} and dst host {outside} and dst port {port}"),
         format!("src host {outside} and src port {port} and dst host {PEER}"),
     );
-    let first = |filter: String| capture.first(&filter).unwrap_or_else(|| panic!("nothing: {filter}"));
+    let first = |filter: String| {
+        capture
+            .first(&filter)
+            .unwrap_or_else(|| panic!("nothing: {filter}"))
+    };
     let challenge = first(format!("{out} and {PROBE}"));
-    let (echo, data) = (first(format!("{back} and {PROBE}")), first(format!("{out} and {DATA}")));
-    assert!(challenge < data && echo < data, "challenge {challenge}, echo {echo}, data {data}");
+    let (echo, data) = (
+        first(format!("{back} and {PROBE}")),
+        first(format!("{out} and {DATA}")),
+    );
+    assert!(
+        challenge < data && echo < data,
+        "challenge {challenge}, echo {echo}, data {data}"
+    );
 }
 
 /// gw.org0's address changes again in the moment in which the first change is known: each is found within a probe's
@@ -90,8 +108,12 @@ fn moves_twice_at_once(scene: &Scene, flow: &Flow, mut change: impl FnMut()) {
 /// The translator gives out ports in turn, and tcpdump's lines tell sources as `address.port`.
 fn newest_port(lines: &[String], outside: &str) -> u16 {
     let source = format!("IP {outside}.");
-    let ports = lines.iter().filter_map(|line| line.split_once(&source)?.1.split(' ').next()?.parse().ok());
-    ports.max().unwrap_or_else(|| panic!("nothing came from {outside}: {lines:#?}"))
+    let ports = lines
+        .iter()
+        .filter_map(|line| line.split_once(&source)?.1.split(' ').next()?.parse().ok());
+    ports
+        .max()
+        .unwrap_or_else(|| panic!("nothing came from {outside}: {lines:#?}"))
 }
 
 #[test]
@@ -109,11 +131,27 @@ fn a_forged_source_attracts_challenges_and_no_data() {
     let capture = capture.stop();
     let tally = flow.stop();
 
-    assert!(capture.first(&format!("src host {FORGED} and {DATA}")).is_some(), "gw.org1 got forged packets");
-    assert!(capture.first(&format!("dst host {FORGED} and {PROBE}")).is_some(), "it has asked who is there");
+    assert!(
+        capture
+            .first(&format!("src host {FORGED} and {DATA}"))
+            .is_some(),
+        "gw.org1 got forged packets"
+    );
+    assert!(
+        capture
+            .first(&format!("dst host {FORGED} and {PROBE}"))
+            .is_some(),
+        "it has asked who is there"
+    );
     // QUIC asks in its own way (RFC 9000, 8.2); what counts is that no packet of the tunnel's goes there.
-    assert_eq!(capture.matching(&format!("dst host {FORGED} and {DATA}")), [""; 0]);
-    assert_eq!(tally.lost, 0, "a forged source does not even disturb: {tally:?}");
+    assert_eq!(
+        capture.matching(&format!("dst host {FORGED} and {DATA}")),
+        [""; 0]
+    );
+    assert_eq!(
+        tally.lost, 0,
+        "a forged source does not even disturb: {tally:?}"
+    );
     assert_eq!(since(&scene), session);
     drop(emulator);
     scene.close();

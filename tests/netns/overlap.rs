@@ -24,7 +24,11 @@ fn an_overlapping_newcomer_never_knocks_out_an_incumbent() {
     let mut scene = Scene::new("overlap", RINGWAY);
     let record = newcomer(&scene);
     member_add_refuses_it(&scene, &record);
-    std::fs::copy(&record, scene.beside("gw.org0", "members/newcomer.member.toml")).expect("a copy by hand");
+    std::fs::copy(
+        &record,
+        scene.beside("gw.org0", "members/newcomer.member.toml"),
+    )
+    .expect("a copy by hand");
     check_names_both_places(&scene);
     a_reload_refuses_it_whole(&scene);
     a_restart_decides_the_same(&mut scene);
@@ -34,28 +38,52 @@ fn an_overlapping_newcomer_never_knocks_out_an_incumbent() {
 
 fn newcomer(scene: &Scene) -> PathBuf {
     let dir = scene.topology().dir().join("newcomer");
-    let mut init =
-        scene.ringway_alone("gw.org0", &["org", "init", "newcomer", "--domain", "consortium.example"]);
-    init.arg("--site").arg(format!("vpc={TAKEN}")).arg("--dir").arg(&dir);
+    let mut init = scene.ringway_alone(
+        "gw.org0",
+        &["org", "init", "newcomer", "--domain", "consortium.example"],
+    );
+    init.arg("--site")
+        .arg(format!("vpc={TAKEN}"))
+        .arg("--dir")
+        .arg(&dir);
     program::output(&mut init).expect("an organization of its own");
     dir.join("newcomer.member.toml")
 }
 
 fn member_add_refuses_it(scene: &Scene, record: &PathBuf) {
-    let refused = scene.ringway("gw.org0", &["member", "add"]).arg(record).output().expect("it runs");
+    let refused = scene
+        .ringway("gw.org0", &["member", "add"])
+        .arg(record)
+        .output()
+        .expect("it runs");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success());
-    for part in [TAKEN, "10.10.1.0/24", "newcomer.member.toml:", "org1.member.toml:"] {
+    for part in [
+        TAKEN,
+        "10.10.1.0/24",
+        "newcomer.member.toml:",
+        "org1.member.toml:",
+    ] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
-    assert!(!scene.beside("gw.org0", "members/newcomer.member.toml").exists());
+    assert!(
+        !scene
+            .beside("gw.org0", "members/newcomer.member.toml")
+            .exists()
+    );
 }
 
 fn check_names_both_places(scene: &Scene) {
-    let check = scene.ringway("gw.org0", &["check"]).output().expect("it runs");
+    let check = scene
+        .ringway("gw.org0", &["check"])
+        .output()
+        .expect("it runs");
     let said = String::from_utf8_lossy(&check.stdout) + String::from_utf8_lossy(&check.stderr);
     assert_eq!(check.status.code(), Some(64), "{said}");
-    assert!(said.contains(TAKEN) && said.contains("10.10.1.0/24"), "{said}");
+    assert!(
+        said.contains(TAKEN) && said.contains("10.10.1.0/24"),
+        "{said}"
+    );
 }
 
 /// Nothing of the new files takes effect, not even what is right in them.
@@ -69,12 +97,20 @@ fn a_reload_refuses_it_whole(scene: &Scene) {
     );
     let logged = scene.logged("gw.org0").len();
     scene.reload("gw.org0");
-    eventually("the refusal in the log", 5, || scene.logged("gw.org0")[logged..].contains(TAKEN));
-    let late =
-        scene.output("orderer0.org0", "dig", &["+short", "@10.10.0.1", "late.org0.consortium.example"]);
+    eventually("the refusal in the log", 5, || {
+        scene.logged("gw.org0")[logged..].contains(TAKEN)
+    });
+    let late = scene.output(
+        "orderer0.org0",
+        "dig",
+        &["+short", "@10.10.0.1", "late.org0.consortium.example"],
+    );
     assert_eq!(late, "", "a record from the refused files");
     assert_eq!([since("gw.org1"), since("gw.org2")], before);
-    assert_eq!(scene.verdict("gw.org0", "10.10.1.0/24").as_deref(), Some("available"));
+    assert_eq!(
+        scene.verdict("gw.org0", "10.10.1.0/24").as_deref(),
+        Some("available")
+    );
     let tally = flow.stop();
     assert!(tally.lost == 0 && tally.replies > 0, "{tally:?}");
 }
@@ -84,9 +120,18 @@ fn a_restart_decides_the_same(scene: &mut Scene) {
     stop(scene);
     scene.start("gw.org0").expect("it starts");
     status::wait_for_tunnels(scene, "gw.org0", JOIN).expect("both tunnels");
-    assert_eq!(scene.verdict("gw.org0", "10.10.1.0/24").as_deref(), Some("available"));
-    ping::until(scene, ("orderer0.org0", "10.10.1.11"), Family::V4, &Outcome::Reply, JOIN)
-        .expect("the incumbent");
+    assert_eq!(
+        scene.verdict("gw.org0", "10.10.1.0/24").as_deref(),
+        Some("available")
+    );
+    ping::until(
+        scene,
+        ("orderer0.org0", "10.10.1.11"),
+        Family::V4,
+        &Outcome::Reply,
+        JOIN,
+    )
+    .expect("the incumbent");
 }
 
 fn a_cold_start_without_history_shows_both_conflicted(scene: &mut Scene) {
@@ -95,25 +140,45 @@ fn a_cold_start_without_history_shows_both_conflicted(scene: &mut Scene) {
     scene.start("gw.org0").expect("it starts");
     status::wait_for_tunnels(scene, "gw.org0", JOIN).expect("both tunnels");
     for prefix in ["10.10.1.0/24", TAKEN] {
-        assert_eq!(scene.verdict("gw.org0", prefix).as_deref(), Some("conflicted"), "{prefix}");
+        assert_eq!(
+            scene.verdict("gw.org0", prefix).as_deref(),
+            Some("conflicted"),
+            "{prefix}"
+        );
     }
     let to = |target| {
         ping::once(
             scene,
             "orderer0.org0",
             target,
-            if str::contains(target, ':') { Family::V6 } else { Family::V4 },
+            if str::contains(target, ':') {
+                Family::V6
+            } else {
+                Family::V4
+            },
         )
     };
     for target in ["10.10.1.11", "10.10.1.129"] {
-        assert_eq!(to(target).expect("ping runs"), Outcome::Unreachable, "{target}");
+        assert_eq!(
+            to(target).expect("ping runs"),
+            Outcome::Unreachable,
+            "{target}"
+        );
     }
     for target in ["10.10.2.11", "fd00:10:1::11", "fd00:10:2::11"] {
-        assert_eq!(to(target).expect("ping runs"), Outcome::Reply, "everything else works: {target}");
+        assert_eq!(
+            to(target).expect("ping runs"),
+            Outcome::Reply,
+            "everything else works: {target}"
+        );
     }
 }
 
 fn stop(scene: &Scene) {
     scene.signal("gw.org0", Signal::SIGTERM).expect("it runs");
-    scene.process("gw.org0").expect("it ran").wait(JOIN).expect("it ends");
+    scene
+        .process("gw.org0")
+        .expect("it ran")
+        .wait(JOIN)
+        .expect("it ends");
 }

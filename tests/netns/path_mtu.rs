@@ -39,8 +39,16 @@ struct Peer {
 }
 
 const PEERS: [Peer; 2] = [
-    Peer { org: "org1", hosts: ["10.10.1.11", "fd00:10:1::11"], overhead: 60 },
-    Peer { org: "org2", hosts: ["10.10.2.11", "fd00:10:2::11"], overhead: 80 },
+    Peer {
+        org: "org1",
+        hosts: ["10.10.1.11", "fd00:10:1::11"],
+        overhead: 60,
+    },
+    Peer {
+        org: "org2",
+        hosts: ["10.10.2.11", "fd00:10:2::11"],
+        overhead: 80,
+    },
 ];
 
 #[test]
@@ -57,7 +65,10 @@ fn a_silent_path_of_any_size_is_a_link_of_that_size() {
     behaves_as_a_link(&scene, 1500);
     for mtu in [1420, 1280] {
         set_mtu(&scene, mtu);
-        assert!(is_black_hole(&scene, mtu), "the WAN says nothing of what is too large");
+        assert!(
+            is_black_hole(&scene, mtu),
+            "the WAN says nothing of what is too large"
+        );
         behaves_as_a_link(&scene, mtu);
     }
     set_mtu(&scene, 1500);
@@ -68,8 +79,15 @@ fn a_silent_path_of_any_size_is_a_link_of_that_size() {
 }
 
 fn servers(scene: &Scene) -> [Background; 2] {
-    let server =
-        |peer: &Peer| Background::server(scene, &format!("peer0.{}", peer.org), 5201, "iperf3", &["-s"]);
+    let server = |peer: &Peer| {
+        Background::server(
+            scene,
+            &format!("peer0.{}", peer.org),
+            5201,
+            "iperf3",
+            &["-s"],
+        )
+    };
     PEERS.each_ref().map(server)
 }
 
@@ -89,7 +107,11 @@ fn set_wan_mtu(scene: &Scene, mtu: u16) {
     for number in 0..3 {
         let v4 = format!("203.0.113.{}/30", 4 * number);
         let (v6, org) = (format!("2001:db8:0:{number}::/64"), format!("org{number}"));
-        scene.output("wan", "ip", &["route", "replace", &v4, "dev", &org, "mtu", "lock", &mtu]);
+        scene.output(
+            "wan",
+            "ip",
+            &["route", "replace", &v4, "dev", &org, "mtu", "lock", &mtu],
+        );
         let metric = ["metric", "256", "mtu", "lock", &mtu];
         let replace = ["-6", "route", "replace", &v6, "dev", &org];
         scene.output("wan", "ip", &[&replace[..], &metric].concat());
@@ -98,7 +120,8 @@ fn set_wan_mtu(scene: &Scene, mtu: u16) {
 
 /// The positive control: between the gateways' own addresses, a packet of that size passes, one byte more vanishes.
 fn is_black_hole(scene: &Scene, mtu: u16) -> bool {
-    let sent = |len: u16| ping(scene, ("gw.org0", "203.0.113.6"), "do", len).contains(" 0% packet loss");
+    let sent =
+        |len: u16| ping(scene, ("gw.org0", "203.0.113.6"), "do", len).contains(" 0% packet loss");
     sent(mtu) && !sent(mtu + 1)
 }
 
@@ -106,9 +129,15 @@ fn behaves_as_a_link(scene: &Scene, mtu: u16) {
     for peer in &PEERS {
         let gateway = format!("gw.{}", peer.org);
         for (here, there) in [("gw.org0", &*gateway), (&gateway, "gw.org0")] {
-            eventually(&format!("{here} to know of {mtu} bytes to {there}"), 20, || {
-                scene.tunnel(here, there).is_some_and(|tunnel| tunnel["path_mtu"] == mtu)
-            });
+            eventually(
+                &format!("{here} to know of {mtu} bytes to {there}"),
+                20,
+                || {
+                    scene
+                        .tunnel(here, there)
+                        .is_some_and(|tunnel| tunnel["path_mtu"] == mtu)
+                },
+            );
         }
         let inner = (mtu - peer.overhead).max(1280);
         for host in peer.hosts {
@@ -128,9 +157,16 @@ fn pings_fit_or_are_told(scene: &Scene, host: &str, inner: u16) {
         ping(scene, from, "do", inner).contains(" 0% packet loss")
     });
     let told = ping(scene, from, "do", inner + 1);
-    let gateway = if host.contains(':') { "fd00:10::1" } else { "10.10.0.1" };
+    let gateway = if host.contains(':') {
+        "fd00:10::1"
+    } else {
+        "10.10.0.1"
+    };
     let from_gateway = told.to_lowercase().contains(&format!("from {gateway}"));
-    assert!(from_gateway && told.replace(' ', "").contains(&format!("mtu={inner}")), "{host}: {told}");
+    assert!(
+        from_gateway && told.replace(' ', "").contains(&format!("mtu={inner}")),
+        "{host}: {told}"
+    );
     // IPv6 has no other way than to lose the first answer, until its sender is told too.
     eventually(&format!("4000 bytes to {host} and back"), 5, || {
         ping(scene, from, "dont", 4000).contains(" 0% packet loss")
@@ -142,7 +178,20 @@ fn ping(scene: &Scene, (from, to): (&str, &str), fragmentation: &str, len: u16) 
     let headers = if to.contains(':') { 48 } else { 28 };
     let len = (len - headers).to_string();
     let mut command = scene.command(from, "ping").expect("a machine");
-    let output = command.args(["-n", "-c", "1", "-W", "1", "-M", fragmentation, "-s", &len, to]).output();
+    let output = command
+        .args([
+            "-n",
+            "-c",
+            "1",
+            "-W",
+            "1",
+            "-M",
+            fragmentation,
+            "-s",
+            &len,
+            to,
+        ])
+        .output();
     let output = output.expect("ping runs");
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -155,7 +204,10 @@ fn streams_pass(scene: &Scene, peer: &Peer) {
             let report = scene.iperf3("orderer0.org0", &arguments);
             let received = report["end"]["sum_received"]["bytes"].as_u64();
             // The receiver stops counting when the sender has handed over its last byte.
-            assert!(received.is_some_and(|bytes| bytes >= 3_000_000), "{host} {direction:?}: {report}");
+            assert!(
+                received.is_some_and(|bytes| bytes >= 3_000_000),
+                "{host} {direction:?}: {report}"
+            );
         }
     }
 }
@@ -165,8 +217,14 @@ fn datagrams_pass(scene: &Scene) {
     for host in PEERS[0].hosts {
         let arguments = ["-c", host, "-u", "-l", "4000", "-b", "3M", "-n", "200K"];
         let report = scene.iperf3("orderer0.org0", &arguments);
-        let (lost, sent) = (&report["end"]["sum"]["lost_packets"], &report["end"]["sum"]["packets"]);
-        assert!(lost == 0 && sent.as_u64().is_some_and(|sent| sent >= 50), "{host}: {lost} of {sent} lost");
+        let (lost, sent) = (
+            &report["end"]["sum"]["lost_packets"],
+            &report["end"]["sum"]["packets"],
+        );
+        assert!(
+            lost == 0 && sent.as_u64().is_some_and(|sent| sent >= 50),
+            "{host}: {lost} of {sent} lost"
+        );
     }
 }
 
@@ -193,9 +251,20 @@ fn survives_a_change_under_traffic(scene: &Scene) {
         let (success, said) = stream.finish(Duration::from_secs(40));
         let report = json(&said);
         let intervals = report["intervals"].as_array().expect("intervals");
-        let silent = intervals.iter().filter(|second| second["sum"]["bytes"] == 0).count();
-        println!("{}: {silent} of {} seconds silent", peer.org, intervals.len());
-        assert!(success && silent <= 6, "{}: {silent} seconds silent", peer.org);
+        let silent = intervals
+            .iter()
+            .filter(|second| second["sum"]["bytes"] == 0)
+            .count();
+        println!(
+            "{}: {silent} of {} seconds silent",
+            peer.org,
+            intervals.len()
+        );
+        assert!(
+            success && silent <= 6,
+            "{}: {silent} seconds silent",
+            peer.org
+        );
     }
 }
 

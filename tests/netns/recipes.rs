@@ -27,8 +27,14 @@ const ROOT_KEY: &str = "20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC68
 /// What the recipes call by example names, and what it is here (the prefixes of org1 and org2).
 const HERE: [(&str, &str); 6] = [
     ("10.1.0.1", "10.10.1.1"),
-    (".0.0.1.0.0.0.0.0.d.f.ip6.arpa", ".1.0.0.0.0.1.0.0.0.0.d.f.ip6.arpa"),
-    (".0.0.2.0.0.0.0.0.d.f.ip6.arpa", ".2.0.0.0.0.1.0.0.0.0.d.f.ip6.arpa"),
+    (
+        ".0.0.1.0.0.0.0.0.d.f.ip6.arpa",
+        ".1.0.0.0.0.1.0.0.0.0.d.f.ip6.arpa",
+    ),
+    (
+        ".0.0.2.0.0.0.0.0.d.f.ip6.arpa",
+        ".2.0.0.0.0.1.0.0.0.0.d.f.ip6.arpa",
+    ),
     (".10.in-addr.arpa", ".10.10.in-addr.arpa"),
     ("fd00:1::/48", "fd00:10:1::/64"),
     ("fd00:2::/48", "fd00:10:2::/64"),
@@ -36,14 +42,54 @@ const HERE: [(&str, &str); 6] = [
 
 /// Questions and their answers: of the own organization, of another, and of none.
 const ANSWERS: [(&str, &str, &str, &str); 11] = [
-    ("peer0.org1.consortium.example", "A", "NOERROR", "10.10.1.11"),
-    ("peer0.org2.consortium.example", "A", "NOERROR", "10.10.2.11"),
-    ("peer0.org2.consortium.example", "AAAA", "NOERROR", "fd00:10:2::11"),
-    ("PEER0.Org2.consortium.example", "A", "NOERROR", "10.10.2.11"),
-    ("ca.org1.consortium.example", "A", "NOERROR", "ca1.org1.consortium.example. 10.10.1.40"),
-    ("_ca._tcp.ca1.org1.consortium.example", "SRV", "NOERROR", "0 0 7054 ca1.org1.consortium.example."),
-    ("11.1.10.10.in-addr.arpa", "PTR", "NOERROR", "peer0.org1.consortium.example."),
-    ("11.2.10.10.in-addr.arpa", "PTR", "NOERROR", "peer0.org2.consortium.example."),
+    (
+        "peer0.org1.consortium.example",
+        "A",
+        "NOERROR",
+        "10.10.1.11",
+    ),
+    (
+        "peer0.org2.consortium.example",
+        "A",
+        "NOERROR",
+        "10.10.2.11",
+    ),
+    (
+        "peer0.org2.consortium.example",
+        "AAAA",
+        "NOERROR",
+        "fd00:10:2::11",
+    ),
+    (
+        "PEER0.Org2.consortium.example",
+        "A",
+        "NOERROR",
+        "10.10.2.11",
+    ),
+    (
+        "ca.org1.consortium.example",
+        "A",
+        "NOERROR",
+        "ca1.org1.consortium.example. 10.10.1.40",
+    ),
+    (
+        "_ca._tcp.ca1.org1.consortium.example",
+        "SRV",
+        "NOERROR",
+        "0 0 7054 ca1.org1.consortium.example.",
+    ),
+    (
+        "11.1.10.10.in-addr.arpa",
+        "PTR",
+        "NOERROR",
+        "peer0.org1.consortium.example.",
+    ),
+    (
+        "11.2.10.10.in-addr.arpa",
+        "PTR",
+        "NOERROR",
+        "peer0.org2.consortium.example.",
+    ),
     (IPV6, "PTR", "NOERROR", "peer0.org2.consortium.example."),
     ("nobody.org1.consortium.example", "A", "NXDOMAIN", ""),
     ("99.1.10.10.in-addr.arpa", "PTR", "NXDOMAIN", ""),
@@ -67,11 +113,12 @@ fn stubs_resolve_through_dnsmasq_unbound_and_bind_and_survive_an_outage_of_the_g
     }
     scene.kill("gw.org1").expect("it runs");
     // Names of the last half minute may be kept for their 5 seconds; these were never asked before.
-    let fresh =
-        ["orderer1.org0", "peer1.org1", "peer1.org2"].map(|name| format!("{name}.consortium.example"));
+    let fresh = ["orderer1.org0", "peer1.org1", "peer1.org2"]
+        .map(|name| format!("{name}.consortium.example"));
     std::thread::scope(|threads| {
-        for (resolver, name) in
-            resolvers.iter().flat_map(|resolver| fresh.iter().map(move |name| (resolver, name)))
+        for (resolver, name) in resolvers
+            .iter()
+            .flat_map(|resolver| fresh.iter().map(move |name| (resolver, name)))
         {
             threads.spawn(|| resolver.knows_nothing_of(&scene, name));
         }
@@ -80,7 +127,12 @@ fn stubs_resolve_through_dnsmasq_unbound_and_bind_and_survive_an_outage_of_the_g
     for resolver in &resolvers {
         resolver.eventually_says(&scene, (&fresh[2], "A"), "NOERROR", "10.10.2.12");
         resolver.eventually_says(&scene, (&fresh[0], "A"), "NOERROR", "10.10.0.12");
-        resolver.eventually_says(&scene, ("nobody.org2.consortium.example", "A"), "NXDOMAIN", "");
+        resolver.eventually_says(
+            &scene,
+            ("nobody.org2.consortium.example", "A"),
+            "NXDOMAIN",
+            "",
+        );
     }
     drop(resolvers);
     each_exception_is_needed(&scene);
@@ -89,7 +141,10 @@ fn stubs_resolve_through_dnsmasq_unbound_and_bind_and_survive_an_outage_of_the_g
 
 /// Without its line there is no answer, or only that of the resolver's own empty zones.
 fn each_exception_is_needed(scene: &Scene) {
-    let (name, address) = (("peer0.org2.consortium.example", "A"), ("11.2.10.10.in-addr.arpa", "PTR"));
+    let (name, address) = (
+        ("peer0.org2.consortium.example", "A"),
+        ("11.2.10.10.in-addr.arpa", "PTR"),
+    );
     let [dnsmasq, unbound, bind] = RESOLVERS;
     for (resolver, line, (question, kind)) in [
         (dnsmasq, "rebind-domain-ok", name),
@@ -101,7 +156,11 @@ fn each_exception_is_needed(scene: &Scene) {
         (bind, "in-addr.arpa\" {", address),
     ] {
         let (code, data) = resolver.start(scene, &[line]).ask(scene, question, kind);
-        assert!(data.is_empty(), "{} without {line:?}: {code} {data}", resolver.program);
+        assert!(
+            data.is_empty(),
+            "{} without {line:?}: {code} {data}",
+            resolver.program
+        );
     }
 }
 
@@ -180,12 +239,18 @@ impl Resolver {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).expect("the laboratory's directory is writable");
         for recipe in self.recipes {
-            fs::write(dir.join(recipe), substituted(recipe, without)).expect("a writable directory");
+            fs::write(dir.join(recipe), substituted(recipe, without))
+                .expect("a writable directory");
         }
         fs::write(dir.join("base.conf"), (self.config)(&dir)).expect("a writable directory");
-        let mut command = scene.command(NODE, self.copied(&dir)).expect("a node of the laboratory");
+        let mut command = scene
+            .command(NODE, self.copied(&dir))
+            .expect("a node of the laboratory");
         command.args(self.arguments).current_dir(&dir);
-        let running = Running { program: Background::spawn(scene, self.address, command), resolver: self };
+        let running = Running {
+            program: Background::spawn(scene, self.address, command),
+            resolver: self,
+        };
         // A name that all of them know by themselves.
         eventually_ok(&format!("{} to answer", self.program), 15, || {
             match running.ask(scene, "1.0.0.127.in-addr.arpa", "PTR").0 != NO_ANSWER {
@@ -198,7 +263,11 @@ impl Resolver {
 
     /// A copy of the program: where AppArmor guards the installed one, it may not read the files of a test.
     fn copied(self, dir: &Path) -> PathBuf {
-        let copy = dir.join(Path::new(self.program).file_name().expect("a program has a name"));
+        let copy = dir.join(
+            Path::new(self.program)
+                .file_name()
+                .expect("a program has a name"),
+        );
         fs::copy(self.program, &copy).unwrap_or_else(|error| panic!("{}: {error}", self.program));
         copy
     }
@@ -207,8 +276,11 @@ impl Resolver {
 /// The recipe with this laboratory's addresses in it.
 fn substituted(recipe: &str, without: &[&str]) -> String {
     let path = Path::new(RECIPES).join(recipe);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let kept = text.lines().filter(|line| !without.iter().any(|word| line.contains(word)));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let kept = text
+        .lines()
+        .filter(|line| !without.iter().any(|word| line.contains(word)));
     let mut kept = kept.fold(String::new(), |mut text, line| {
         let _ = writeln!(text, "{line}");
         text
@@ -216,7 +288,8 @@ fn substituted(recipe: &str, without: &[&str]) -> String {
     for (example, here) in HERE {
         kept = kept.replace(example, here);
     }
-    kept.replace("10.1.0.0/16", "10.10.1.0/24").replace("10.2.0.0/16", "10.10.2.0/24")
+    kept.replace("10.1.0.0/16", "10.10.1.0/24")
+        .replace("10.2.0.0/16", "10.10.2.0/24")
 }
 
 /// What `dig` says when it has waited in vain.
@@ -225,15 +298,30 @@ const NO_ANSWER: &str = "no answer";
 impl Running {
     /// The response code, and the data of the answer section.
     fn ask(&self, scene: &Scene, name: &str, kind: &str) -> (String, String) {
-        let mut dig = scene.command(NODE, "dig").expect("a node of the laboratory");
-        dig.arg(format!("@{}", self.resolver.address)).args(["+tries=1", "+timeout=2", name, kind]);
+        let mut dig = scene
+            .command(NODE, "dig")
+            .expect("a node of the laboratory");
+        dig.arg(format!("@{}", self.resolver.address))
+            .args(["+tries=1", "+timeout=2", name, kind]);
         let output = dig.output().expect("dig runs; install bind9-dnsutils");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let code = text.split_once("status: ").and_then(|(_, rest)| rest.split(',').next());
-        let section = text.split_once(";; ANSWER SECTION:\n").map_or("", |(_, rest)| rest);
+        let code = text
+            .split_once("status: ")
+            .and_then(|(_, rest)| rest.split(',').next());
+        let section = text
+            .split_once(";; ANSWER SECTION:\n")
+            .map_or("", |(_, rest)| rest);
         let records = section.lines().take_while(|line| !line.is_empty());
-        let data = |line: &str| line.split_whitespace().skip(4).collect::<Vec<_>>().join(" ");
-        (code.unwrap_or(NO_ANSWER).into(), records.map(data).collect::<Vec<_>>().join(" "))
+        let data = |line: &str| {
+            line.split_whitespace()
+                .skip(4)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        (
+            code.unwrap_or(NO_ANSWER).into(),
+            records.map(data).collect::<Vec<_>>().join(" "),
+        )
     }
 
     /// It fails, and does not say that there is no such name.

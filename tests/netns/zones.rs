@@ -12,8 +12,11 @@ use std::time::UNIX_EPOCH;
 const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
 
 /// A host behind each gateway, and the gateway's address there.
-const ASKERS: [(&str, &str); 3] =
-    [("orderer0.org0", "@10.10.0.1"), ("peer0.org1", "@10.10.1.1"), ("peer0.org2", "@10.10.2.1")];
+const ASKERS: [(&str, &str); 3] = [
+    ("orderer0.org0", "@10.10.0.1"),
+    ("peer0.org1", "@10.10.1.1"),
+    ("peer0.org2", "@10.10.2.1"),
+];
 /// Those of the organizations that hold copies of org1's zone.
 const HOLDERS: [&str; 2] = ["gw.org0", "gw.org2"];
 const APEX: &str = "org1.consortium.example";
@@ -32,7 +35,10 @@ fn a_change_is_seen_everywhere_and_outlives_its_owner_and_restarts() {
 
     scene.kill("gw.org1").expect("it runs");
     let holders = [ASKERS[0], ASKERS[2]];
-    assert_eq!(holders.map(|asker| ask(&scene, asker, "late")), ["10.10.1.93", "10.10.1.93"]);
+    assert_eq!(
+        holders.map(|asker| ask(&scene, asker, "late")),
+        ["10.10.1.93", "10.10.1.93"]
+    );
     for gateway in HOLDERS {
         scene.kill(gateway).expect("it runs");
     }
@@ -42,12 +48,21 @@ fn a_change_is_seen_everywhere_and_outlives_its_owner_and_restarts() {
     seen_by(&scene, "early", "10.10.1.92", &holders);
     for gateway in HOLDERS {
         let zone = zone(&scene, gateway);
-        assert!(zone["serial"].is_u64() && zone["origin"] == "replica", "{gateway}: {zone}");
-        assert!(!scene.is_up(gateway, "gw.org1"), "the owner is gone all the while");
+        assert!(
+            zone["serial"].is_u64() && zone["origin"] == "replica",
+            "{gateway}: {zone}"
+        );
+        assert!(
+            !scene.is_up(gateway, "gw.org1"),
+            "the owner is gone all the while"
+        );
     }
     for (host, gateway) in holders {
         let unknown = scene.output(host, "dig", &[gateway, &format!("nobody.{APEX}")]);
-        assert!(unknown.contains("status: NXDOMAIN"), "copies deny, too: {unknown}");
+        assert!(
+            unknown.contains("status: NXDOMAIN"),
+            "copies deny, too: {unknown}"
+        );
     }
     scene.start("gw.org1").expect("it starts");
     seen_by(&scene, "late", "10.10.1.93", &ASKERS);
@@ -64,19 +79,40 @@ fn a_zone_that_is_refused_changes_nothing_and_the_status_says_why() {
     replace(&state, &format!("{before} "), "7 ");
     scene.start("gw.org1").expect("it starts");
     for gateway in HOLDERS {
-        let said = || zone(&scene, gateway)["refused"].as_str().unwrap_or_default().to_owned();
+        let said = || {
+            zone(&scene, gateway)["refused"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
         eventually("the refusal in the status", 10, || !said().is_empty());
-        assert_eq!(said(), format!("gw.org1: serial 7 is not newer than {before}, which we have"));
+        assert_eq!(
+            said(),
+            format!("gw.org1: serial 7 is not newer than {before}, which we have")
+        );
         assert_eq!(zone(&scene, gateway)["serial"], before);
-        let text = scene.ringway(gateway, &["status"]).output().expect("it runs");
-        assert!(String::from_utf8_lossy(&text.stdout).contains(&said()), "for people, too");
+        let text = scene
+            .ringway(gateway, &["status"])
+            .output()
+            .expect("it runs");
+        assert!(
+            String::from_utf8_lossy(&text.stdout).contains(&said()),
+            "for people, too"
+        );
     }
     let host = format!("peer0.{APEX}");
     for (asker, gateway) in [ASKERS[0], ASKERS[2]] {
-        assert_eq!(scene.output(asker, "dig", &["+short", gateway, &host]).trim(), "10.10.1.11");
+        assert_eq!(
+            scene
+                .output(asker, "dig", &["+short", gateway, &host])
+                .trim(),
+            "10.10.1.11"
+        );
     }
     // Serials follow the clock (seconds): from now on, a change outgrows what the owner forgot.
-    eventually("the clock past the forgotten serial", 10, || Some(now()) > before.as_u64());
+    eventually("the clock past the forgotten serial", 10, || {
+        Some(now()) > before.as_u64()
+    });
     append(&scene.config("gw.org1"), &record("mended", "10.10.1.94"));
     scene.reload("gw.org1");
     seen_by(&scene, "mended", "10.10.1.94", &ASKERS);
@@ -95,8 +131,16 @@ fn now() -> u64 {
 
 /// What `dig` gets; while nobody listens, that is nothing.
 fn ask(scene: &Scene, (host, gateway): (&str, &str), name: &str) -> String {
-    let mut dig = scene.command(host, "dig").expect("a node of the laboratory");
-    dig.args(["+short", "+tries=1", "+timeout=2", gateway, &format!("{name}.{APEX}")]);
+    let mut dig = scene
+        .command(host, "dig")
+        .expect("a node of the laboratory");
+    dig.args([
+        "+short",
+        "+tries=1",
+        "+timeout=2",
+        gateway,
+        &format!("{name}.{APEX}"),
+    ]);
     let output = dig.output().expect("dig runs; install bind9-dnsutils");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
@@ -112,5 +156,9 @@ fn seen_by(scene: &Scene, name: &str, address: &str, askers: &[(&str, &str)]) {
 fn zone(scene: &Scene, gateway: &str) -> Value {
     let status = scene.status(gateway);
     let zones = status["zones"].as_array().expect("zones");
-    zones.iter().find(|zone| zone["apex"] == APEX).expect("org1's").clone()
+    zones
+        .iter()
+        .find(|zone| zone["apex"] == APEX)
+        .expect("org1's")
+        .clone()
 }

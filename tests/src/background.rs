@@ -21,8 +21,16 @@ pub struct Background {
 
 impl Background {
     /// Starts `program` on `node`. `label` names its output file.
-    pub fn start(scene: &Scene, node: &str, label: &str, program: &str, arguments: &[&str]) -> Background {
-        let mut command = scene.command(node, program).expect("a node of the laboratory");
+    pub fn start(
+        scene: &Scene,
+        node: &str,
+        label: &str,
+        program: &str,
+        arguments: &[&str],
+    ) -> Background {
+        let mut command = scene
+            .command(node, program)
+            .expect("a node of the laboratory");
         command.args(arguments);
         Background::spawn(scene, label, command)
     }
@@ -33,15 +41,30 @@ impl Background {
         let file = File::create(&output).expect("the laboratory's directory is writable");
         let copy = file.try_clone().expect("a file handle can be copied");
         let child = command.stdout(copy).stderr(file).spawn();
-        Background { child: child.unwrap_or_else(|error| panic!("{label}: {error}")), output }
+        Background {
+            child: child.unwrap_or_else(|error| panic!("{label}: {error}")),
+            output,
+        }
     }
 
     /// Starts `program`, a server, and waits until it listens on the TCP port `port`.
-    pub fn server(scene: &Scene, node: &str, port: u16, program: &str, arguments: &[&str]) -> Background {
+    pub fn server(
+        scene: &Scene,
+        node: &str,
+        port: u16,
+        program: &str,
+        arguments: &[&str],
+    ) -> Background {
         let server = Background::start(scene, node, &format!("{node}-{port}"), program, arguments);
-        eventually(&format!("{program} to listen on port {port} of {node}"), LIMIT, || {
-            !scene.output(node, "ss", &["-Hltn", &format!("sport = :{port}")]).is_empty()
-        });
+        eventually(
+            &format!("{program} to listen on port {port} of {node}"),
+            LIMIT,
+            || {
+                !scene
+                    .output(node, "ss", &["-Hltn", &format!("sport = :{port}")])
+                    .is_empty()
+            },
+        );
         server
     }
 
@@ -52,9 +75,11 @@ impl Background {
 
     /// Waits until it has printed `text`.
     pub fn wait_for(&self, text: &str) {
-        eventually(&format!("{text:?} in {}", self.output.display()), LIMIT, || {
-            self.printed().contains(text)
-        });
+        eventually(
+            &format!("{text:?} in {}", self.output.display()),
+            LIMIT,
+            || self.printed().contains(text),
+        );
     }
 
     /// Sends `signal` to it.
@@ -73,17 +98,28 @@ impl Background {
     /// Waits until it ends by itself within `limit`, and returns whether it succeeded and what it printed.
     pub fn finish(mut self, limit: Duration) -> (bool, String) {
         let mut success = None;
-        eventually(&format!("the end of {}", self.output.display()), limit.as_secs(), || {
-            success =
-                self.child.try_wait().expect("a child can be waited for").map(|status| status.success());
-            success.is_some()
-        });
+        eventually(
+            &format!("the end of {}", self.output.display()),
+            limit.as_secs(),
+            || {
+                success = self
+                    .child
+                    .try_wait()
+                    .expect("a child can be waited for")
+                    .map(|status| status.success());
+                success.is_some()
+            },
+        );
         (success == Some(true), self.printed())
     }
 
     fn wait(&mut self) {
         let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
-        eventually(&format!("the end of {}", self.output.display()), LIMIT, || ended(&mut self.child));
+        eventually(
+            &format!("the end of {}", self.output.display()),
+            LIMIT,
+            || ended(&mut self.child),
+        );
     }
 }
 

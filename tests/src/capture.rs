@@ -46,9 +46,14 @@ impl Capture {
     /// Ends it, once it has written all that had arrived by now. No packet may have been lost.
     pub fn stop(self) -> Captured {
         let arrived = self.counters().arrived;
-        eventually("tcpdump to write what has arrived", 10, || self.counters().written >= arrived);
+        eventually("tcpdump to write what has arrived", 10, || {
+            self.counters().written >= arrived
+        });
         let said = self.tcpdump.stop(Signal::SIGINT);
-        assert!(said.contains("\n0 packets dropped by kernel"), "the capture is incomplete: {said}");
+        assert!(
+            said.contains("\n0 packets dropped by kernel"),
+            "the capture is incomplete: {said}"
+        );
         Captured { file: self.file }
     }
 
@@ -68,7 +73,10 @@ impl Capture {
                 .find_map(|word| word.parse().ok())
         };
         let number = |what: &str| number(what).unwrap_or_else(|| panic!("no {what:?} in {said:?}"));
-        Counters { written: number("captured"), arrived: number("received by filter") }
+        Counters {
+            written: number("captured"),
+            arrived: number("received by filter"),
+        }
     }
 }
 
@@ -81,25 +89,48 @@ struct Counters {
 impl Captured {
     /// The packets that match `filter` (pcap-filter(7)), one line each, at most twenty.
     pub fn matching(&self, filter: &str) -> Vec<String> {
-        let read =
-            Command::new("tcpdump").args(["-n", "-c", "20", "-r"]).arg(&self.file).arg(filter).output();
+        let read = Command::new("tcpdump")
+            .args(["-n", "-c", "20", "-r"])
+            .arg(&self.file)
+            .arg(filter)
+            .output();
         let read = read.expect("tcpdump runs");
-        assert!(read.status.success(), "tcpdump: {}", String::from_utf8_lossy(&read.stderr));
-        String::from_utf8_lossy(&read.stdout).lines().map(String::from).collect()
+        assert!(
+            read.status.success(),
+            "tcpdump: {}",
+            String::from_utf8_lossy(&read.stderr)
+        );
+        String::from_utf8_lossy(&read.stdout)
+            .lines()
+            .map(String::from)
+            .collect()
     }
 
     /// When the first packet that matches `filter` was seen, in seconds since 1970.
     pub fn first(&self, filter: &str) -> Option<f64> {
-        let seen =
-            Command::new("tcpdump").args(["-tt", "-n", "-c", "1", "-r"]).arg(&self.file).arg(filter).output();
+        let seen = Command::new("tcpdump")
+            .args(["-tt", "-n", "-c", "1", "-r"])
+            .arg(&self.file)
+            .arg(filter)
+            .output();
         let seen = seen.expect("tcpdump runs");
-        assert!(seen.status.success(), "tcpdump: {}", String::from_utf8_lossy(&seen.stderr));
-        String::from_utf8_lossy(&seen.stdout).split(' ').next()?.parse().ok()
+        assert!(
+            seen.status.success(),
+            "tcpdump: {}",
+            String::from_utf8_lossy(&seen.stderr)
+        );
+        String::from_utf8_lossy(&seen.stdout)
+            .split(' ')
+            .next()?
+            .parse()
+            .ok()
     }
 
     /// True if `marker` stands anywhere in a captured packet.
     pub fn contains(&self, marker: &str) -> bool {
         let bytes = std::fs::read(&self.file).expect("the capture was written");
-        bytes.windows(marker.len()).any(|window| window == marker.as_bytes())
+        bytes
+            .windows(marker.len())
+            .any(|window| window == marker.as_bytes())
     }
 }

@@ -41,12 +41,24 @@ impl Flow {
 /// A ping still under way when the flow ended is not lost: only gaps before the last reply count.
 fn tally(printed: &str) -> Tally {
     let replies = sequence(printed).count();
-    Tally { replies, lost: sequence(printed).max().unwrap_or(0) - replies }
+    Tally {
+        replies,
+        lost: sequence(printed).max().unwrap_or(0) - replies,
+    }
 }
 
 fn sequence(printed: &str) -> impl Iterator<Item = usize> {
-    let replies = printed.lines().filter(|line| line.contains("bytes from") && !line.contains("DUP!"));
-    replies.filter_map(|line| line.split("icmp_seq=").nth(1)?.split(' ').next()?.parse().ok())
+    let replies = printed
+        .lines()
+        .filter(|line| line.contains("bytes from") && !line.contains("DUP!"));
+    replies.filter_map(|line| {
+        line.split("icmp_seq=")
+            .nth(1)?
+            .split(' ')
+            .next()?
+            .parse()
+            .ok()
+    })
 }
 
 #[cfg(test)]
@@ -59,6 +71,12 @@ mod tests {
                        64 bytes from 10.10.1.11: icmp_seq=1 ttl=62 time=0.2 ms\n\
                        64 bytes from 10.10.1.11: icmp_seq=4 ttl=62 time=0.2 ms\n\
                        From 10.10.0.1 icmp_seq=5 Destination Host Unreachable\n";
-        assert_eq!(tally(printed), Tally { replies: 2, lost: 2 });
+        assert_eq!(
+            tally(printed),
+            Tally {
+                replies: 2,
+                lost: 2
+            }
+        );
     }
 }

@@ -61,7 +61,10 @@ impl Parcel {
         match ill {
             Ill::Good | Ill::Another | Ill::Huge | Ill::Drip => {}
             Ill::Outside => {
-                let label = good.windows(6).position(|at| at == b"\x05proof").context("its host")?;
+                let label = good
+                    .windows(6)
+                    .position(|at| at == b"\x05proof")
+                    .context("its host")?;
                 octets[label] = 0x45;
             }
             Ill::Hash => *octets.last_mut().context("a zone has octets")? ^= 1,
@@ -71,31 +74,75 @@ impl Parcel {
                 octets[count..count + 4].copy_from_slice(&1_000_000u32.to_be_bytes());
             }
         }
-        let promised = if matches!(ill, Ill::Hash | Ill::Truncated) { &good } else { &octets };
-        let size = if ill == Ill::Huge { u32::MAX } else { u32::try_from(promised.len())? };
+        let promised = if matches!(ill, Ill::Hash | Ill::Truncated) {
+            &good
+        } else {
+            &octets
+        };
+        let size = if ill == Ill::Huge {
+            u32::MAX
+        } else {
+            u32::try_from(promised.len())?
+        };
         let (apex, digest, drips) = (apex.clone(), Digest::of(promised), ill == Ill::Drip);
-        Ok(Parcel { apex, serial, digest, size, octets, drips })
+        Ok(Parcel {
+            apex,
+            serial,
+            digest,
+            size,
+            octets,
+            drips,
+        })
     }
 
     /// The offer.
     pub fn offer(&self) -> Message {
-        let Parcel { serial, digest, size, .. } = *self;
-        Message::ZoneOffer { apex: self.apex.clone(), serial, digest, size }
+        let Parcel {
+            serial,
+            digest,
+            size,
+            ..
+        } = *self;
+        Message::ZoneOffer {
+            apex: self.apex.clone(),
+            serial,
+            digest,
+            size,
+        }
     }
 
     /// The zone, which is small enough for one message, and how long to wait before each.
     pub fn data(&self) -> impl Iterator<Item = (Duration, Message)> {
-        let (piece, pause) = if self.drips { (1, DRIP) } else { (self.octets.len(), Duration::ZERO) };
-        self.octets.chunks(piece).enumerate().map(move |(i, bytes)| {
-            let (apex, serial, offset) = (self.apex.clone(), self.serial, i * piece);
-            let last = offset + bytes.len() == self.octets.len();
-            let (offset, bytes) = (offset as u32, bytes.to_vec());
-            (pause, Message::ZoneData { apex, serial, from: None, offset, last, bytes })
-        })
+        let (piece, pause) = if self.drips {
+            (1, DRIP)
+        } else {
+            (self.octets.len(), Duration::ZERO)
+        };
+        self.octets
+            .chunks(piece)
+            .enumerate()
+            .map(move |(i, bytes)| {
+                let (apex, serial, offset) = (self.apex.clone(), self.serial, i * piece);
+                let last = offset + bytes.len() == self.octets.len();
+                let (offset, bytes) = (offset as u32, bytes.to_vec());
+                (
+                    pause,
+                    Message::ZoneData {
+                        apex,
+                        serial,
+                        from: None,
+                        offset,
+                        last,
+                        bytes,
+                    },
+                )
+            })
     }
 }
 
 fn zone(apex: &ZoneName, serial: u32) -> Result<Zone> {
-    let text = format!("$TTL 5\n@ SOA gw h {serial} 60 10 600 5\n@ NS gw\ngw A 10.10.1.1\nproof A {PROOF}\n");
+    let text = format!(
+        "$TTL 5\n@ SOA gw h {serial} 60 10 600 5\n@ NS gw\ngw A 10.10.1.1\nproof A {PROOF}\n"
+    );
     Zone::from_text(&text, Some(&Name::from(apex))).map_err(|faults| anyhow!("{faults:?}"))
 }

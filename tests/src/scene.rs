@@ -38,10 +38,19 @@ impl Scene {
 
     fn with(test: &str, binary: &str, wan_filter: bool) -> Scene {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let name: LabName = format!("t{}-{test}", std::process::id()).parse().expect("short test names");
-        let options = Options { binary: PathBuf::from(binary), wan_filter };
+        let name: LabName = format!("t{}-{test}", std::process::id())
+            .parse()
+            .expect("short test names");
+        let options = Options {
+            binary: PathBuf::from(binary),
+            wan_filter,
+        };
         match Lab::up(name.clone(), options, &mut |_| ()) {
-            Ok((lab, _)) => Scene { lab, name, _turn: turn },
+            Ok((lab, _)) => Scene {
+                lab,
+                name,
+                _turn: turn,
+            },
             Err(error) => {
                 print_logs(Lab::open(name.clone()).ok().flatten().as_ref());
                 let removed = Lab::down(name);
@@ -52,14 +61,21 @@ impl Scene {
 
     /// What `command` prints; its failure fails the test.
     pub fn output(&self, node: &str, program: &str, arguments: &[&str]) -> String {
-        let mut command = self.lab.command(node, program).expect("a node of the laboratory");
-        program::output(command.args(arguments)).unwrap_or_else(|error| panic!("at {node}: {error:#}"))
+        let mut command = self
+            .lab
+            .command(node, program)
+            .expect("a node of the laboratory");
+        program::output(command.args(arguments))
+            .unwrap_or_else(|error| panic!("at {node}: {error:#}"))
     }
 
     /// What iperf3 at `node` reports, told `arguments` and to report in JSON. Its server closes its port between two
     /// clients, and is asked again then.
     pub fn iperf3(&self, node: &str, arguments: &[&str]) -> Value {
-        let mut command = self.lab.command(node, "iperf3").expect("a node of the laboratory");
+        let mut command = self
+            .lab
+            .command(node, "iperf3")
+            .expect("a node of the laboratory");
         command.args(arguments).arg("-J");
         eventually_ok("iperf3's server", 10, || {
             let output = command.output()?;
@@ -90,12 +106,17 @@ impl Scene {
 
     /// `gateway`'s `gateway.toml`.
     pub fn config(&self, gateway: &str) -> PathBuf {
-        self.lab.config(gateway).expect("a gateway of the laboratory")
+        self.lab
+            .config(gateway)
+            .expect("a gateway of the laboratory")
     }
 
     /// A file that stands beside `gateway`'s `gateway.toml`.
     pub fn beside(&self, gateway: &str, file: &str) -> PathBuf {
-        self.config(gateway).parent().expect("a file has a directory").join(file)
+        self.config(gateway)
+            .parent()
+            .expect("a file has a directory")
+            .join(file)
     }
 
     /// `ringway status --json` at `gateway`.
@@ -106,24 +127,35 @@ impl Scene {
     /// The tunnel from `gateway` to `peer`, if its status shows one.
     pub fn tunnel(&self, gateway: &str, peer: &str) -> Option<Value> {
         let status = self.status(gateway);
-        status["tunnels"].as_array()?.iter().find(|tunnel| tunnel["peer"] == peer).cloned()
+        status["tunnels"]
+            .as_array()?
+            .iter()
+            .find(|tunnel| tunnel["peer"] == peer)
+            .cloned()
     }
 
     /// True if `gateway` has a live tunnel to `peer`.
     pub fn is_up(&self, gateway: &str, peer: &str) -> bool {
-        self.tunnel(gateway, peer).is_some_and(|tunnel| tunnel["state"] == "up")
+        self.tunnel(gateway, peer)
+            .is_some_and(|tunnel| tunnel["state"] == "up")
     }
 
     /// The verdict of `gateway` on the route to `prefix`.
     pub fn verdict(&self, gateway: &str, prefix: &str) -> Option<String> {
         let status = self.status(gateway);
-        let route = status["routes"].as_array()?.iter().find(|route| route["prefix"] == prefix)?.clone();
+        let route = status["routes"]
+            .as_array()?
+            .iter()
+            .find(|route| route["prefix"] == prefix)?
+            .clone();
         route["verdict"].as_str().map(String::from)
     }
 
     /// Makes `gateway` read its files again.
     pub fn reload(&self, gateway: &str) {
-        self.lab.signal(gateway, Signal::SIGHUP).expect("a gateway that was started");
+        self.lab
+            .signal(gateway, Signal::SIGHUP)
+            .expect("a gateway that was started");
     }
 
     /// What `gateway` has logged.
@@ -190,8 +222,10 @@ pub fn replace(path: &Path, old: &str, new: &str) {
 }
 
 fn edit(path: &Path, change: impl FnOnce(String) -> String) {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    std::fs::write(path, change(text)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    std::fs::write(path, change(text))
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
 fn print_logs(lab: Option<&Lab>) {
@@ -200,6 +234,9 @@ fn print_logs(lab: Option<&Lab>) {
         let log = std::fs::read_to_string(lab.log(&gateway.name)).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         eprintln!("── the last lines of {}", gateway.name);
-        lines.iter().skip(lines.len().saturating_sub(LOG_LINES)).for_each(|line| eprintln!("{line}"));
+        lines
+            .iter()
+            .skip(lines.len().saturating_sub(LOG_LINES))
+            .for_each(|line| eprintln!("{line}"));
     }
 }

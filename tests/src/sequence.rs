@@ -47,8 +47,13 @@ impl Sequence {
         let stop = Arc::new(AtomicBool::new(false));
         let told = stop.clone();
         let socket = socket(scene, node, PORT);
-        socket.set_read_timeout(Some(LOOK)).expect("a socket takes a timeout");
-        Sequence { stop, receiver: thread::spawn(move || receive(&socket, &told)) }
+        socket
+            .set_read_timeout(Some(LOOK))
+            .expect("a socket takes a timeout");
+        Sequence {
+            stop,
+            receiver: thread::spawn(move || receive(&socket, &told)),
+        }
     }
 
     /// Ends the receiver after it has found nothing for a moment.
@@ -65,7 +70,9 @@ pub fn send(scene: &Scene, node: &str, to: SocketAddr, count: u32, rate: u32) {
     for number in 0..count {
         let due = Duration::from_secs(1) * number / rate;
         thread::sleep(due.saturating_sub(start.elapsed()));
-        socket.send_to(&datagram(number), to).expect("the node has a route");
+        socket
+            .send_to(&datagram(number), to)
+            .expect("the node has a route");
     }
 }
 
@@ -95,7 +102,12 @@ fn receive(socket: &UdpSocket, stop: &AtomicBool) -> Tally {
 fn datagram(number: u32) -> Vec<u8> {
     let mut dice = Dice::new(number.into());
     let filling = std::iter::repeat_with(|| dice.next_u64().to_be_bytes()).flatten();
-    number.to_be_bytes().into_iter().chain(filling).take(LEN).collect()
+    number
+        .to_be_bytes()
+        .into_iter()
+        .chain(filling)
+        .take(LEN)
+        .collect()
 }
 
 /// The number of a datagram that is as it was sent.

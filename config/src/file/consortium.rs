@@ -25,14 +25,28 @@ pub(crate) struct Consortium {
 impl Consortium {
     /// Reads the own record and the members directory, in which the own record may lie itself; `None` for
     /// what `gateway.toml` fails to name.
-    pub(crate) fn read(record: Option<&Path>, members_dir: Option<&Path>, report: &Report) -> Consortium {
+    pub(crate) fn read(
+        record: Option<&Path>,
+        members_dir: Option<&Path>,
+        report: &Report,
+    ) -> Consortium {
         let read = |path: &Path| Record::read(&source::read(path, report)?, path, report);
         let own = record.and_then(read);
-        let mut paths = members_dir.map(|dir| directory::list(dir, report)).unwrap_or_default();
+        let mut paths = members_dir
+            .map(|dir| directory::list(dir, report))
+            .unwrap_or_default();
         paths.retain(|path| Some(path.as_path()) != record);
         let members: Vec<Record> = paths.iter().filter_map(|path| read(path)).collect();
-        let files = paths.iter().filter_map(|path| stem(path)).map(str::to_owned).collect();
-        Consortium { own, members, files }
+        let files = paths
+            .iter()
+            .filter_map(|path| stem(path))
+            .map(str::to_owned)
+            .collect();
+        Consortium {
+            own,
+            members,
+            files,
+        }
     }
 
     /// Reports what does not fit together.
@@ -48,10 +62,15 @@ impl Consortium {
         let mut count = 0;
         for record in self.records() {
             let before = count;
-            count += record.sites.iter().map(|site| site.prefixes.len()).sum::<usize>();
+            count += record
+                .sites
+                .iter()
+                .map(|site| site.prefixes.len())
+                .sum::<usize>();
             let most = limits::ALL_PREFIXES;
             if before <= most && count > most {
-                let message = format!("with this record there are more than {most} prefixes; summarize some");
+                let message =
+                    format!("with this record there are more than {most} prefixes; summarize some");
                 report.fault(&record.place, message);
             }
         }
@@ -78,16 +97,28 @@ impl Consortium {
             report.fault(&site.place, own.lacks("site", site.value.as_str(), known));
         }
         let Some(gateway) = &here.gateway else { return };
-        match own.gateways.iter().find(|known| known.name == gateway.value) {
-            Some(Gateway { name, site: recorded, .. }) if *recorded != site.value => {
+        match own
+            .gateways
+            .iter()
+            .find(|known| known.name == gateway.value)
+        {
+            Some(Gateway {
+                name,
+                site: recorded,
+                ..
+            }) if *recorded != site.value => {
                 let place = &own.place;
-                let message =
-                    format!("gateway {name} serves site {recorded} in {place}; write site = \"{recorded}\"");
+                let message = format!(
+                    "gateway {name} serves site {recorded} in {place}; write site = \"{recorded}\""
+                );
                 report.fault(&site.place, message);
             }
             None if own.whole => {
                 let known = own.gateways.iter().map(|gateway| gateway.name.as_str());
-                report.fault(&gateway.place, own.lacks("gateway", gateway.value.as_str(), known));
+                report.fault(
+                    &gateway.place,
+                    own.lacks("gateway", gateway.value.as_str(), known),
+                );
             }
             _ => {}
         }
@@ -100,24 +131,33 @@ impl Consortium {
             if let Some(Placed { value: org, place }) = &member.org
                 && stem(&member.place.file) != Some(org.as_str())
             {
-                let message =
-                    format!("the file with org {org} is not called after it; rename it to {org}{SUFFIX}");
+                let message = format!(
+                    "the file with org {org} is not called after it; rename it to {org}{SUFFIX}"
+                );
                 report.fault(place, message);
             }
         }
         for record in self.records() {
             let Some(org) = &record.org else { continue };
             if let Some(first) = seen.insert(&org.value, &record.place) {
-                let message =
-                    format!("org {} has its record already in {first}; remove one of them", org.value);
+                let message = format!(
+                    "org {} has its record already in {first}; remove one of them",
+                    org.value
+                );
                 report.fault(&org.place, message);
             }
         }
     }
 
     fn check_domains(&self, report: &Report) {
-        let Some(ours) = self.own.as_ref().and_then(|own| own.domain.as_ref()) else { return };
-        for theirs in self.members.iter().filter_map(|member| member.domain.as_ref()) {
+        let Some(ours) = self.own.as_ref().and_then(|own| own.domain.as_ref()) else {
+            return;
+        };
+        for theirs in self
+            .members
+            .iter()
+            .filter_map(|member| member.domain.as_ref())
+        {
             if theirs.value != ours.value {
                 let message = format!(
                     "domain {} is not ours; all members write domain = \"{}\" as in {}",
@@ -135,7 +175,10 @@ impl Consortium {
 
     /// The own organization's sites; `None` if its record has faults.
     pub(crate) fn own_sites(&self) -> Option<&[Site]> {
-        self.own.as_ref().filter(|own| own.whole).map(|own| own.sites.as_slice())
+        self.own
+            .as_ref()
+            .filter(|own| own.whole)
+            .map(|own| own.sites.as_slice())
     }
 
     /// The own site's prefixes; `None` if the record has faults or no such site.
@@ -146,13 +189,16 @@ impl Consortium {
 
     /// The names of all organizations. A record that cannot be read still counts by its file's name.
     pub(crate) fn organizations(&self) -> impl Iterator<Item = &str> {
-        let read = self.records().filter_map(|record| Some(record.org.as_ref()?.value.as_str()));
+        let read = self
+            .records()
+            .filter_map(|record| Some(record.org.as_ref()?.value.as_str()));
         read.chain(self.files.iter().map(String::as_str))
     }
 
     /// The checked records, the members' by organization. `None` only if faults were reported.
     pub(crate) fn into_members(self) -> (Option<Member>, Option<Vec<Member>>) {
-        let members: Option<Vec<Member>> = self.members.into_iter().map(Record::into_member).collect();
+        let members: Option<Vec<Member>> =
+            self.members.into_iter().map(Record::into_member).collect();
         let sorted = members.map(|mut members| {
             members.sort_by(|a, b| a.org.cmp(&b.org));
             members

@@ -17,23 +17,34 @@ pub(crate) fn stem(path: &Path) -> Option<&str> {
 /// The member records in `dir`, by name. Other files are left alone, but not those that were meant to be
 /// records and would be missed.
 pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
-    let listed = fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let listed =
+        fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut paths: Vec<PathBuf> = listed.unwrap_or_else(|error| {
-        let message = format!("cannot read the members directory: {error}; create it, or correct members");
+        let message =
+            format!("cannot read the members directory: {error}; create it, or correct members");
         report.fault(&Place::whole(dir), message);
         Vec::new()
     });
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml") && !is_hidden(path));
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+            && !is_hidden(path)
+    });
     paths.sort();
     let (records, strays): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.into_iter().partition(|path| stem(path).is_some());
     for stray in strays {
-        let message =
-            format!("the file is not called <org>{SUFFIX} and would be missed; rename or remove it");
+        let message = format!(
+            "the file is not called <org>{SUFFIX} and would be missed; rename or remove it"
+        );
         report.fault(&Place::whole(&stray), message);
     }
     if records.len() > limits::MEMBERS {
-        let message = format!("{} member records; at most {} are allowed", records.len(), limits::MEMBERS);
+        let message = format!(
+            "{} member records; at most {} are allowed",
+            records.len(),
+            limits::MEMBERS
+        );
         report.fault(&Place::whole(dir), message);
         return Vec::new();
     }
@@ -41,5 +52,6 @@ pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
 }
 
 fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    path.file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

@@ -33,8 +33,10 @@ const DNS: Schema = Schema {
     ],
 };
 
-const QUERY_LOG: Schema =
-    Schema { name: "[dns.query-log]", keys: &[Key("sample", "sample = 100, for one question in 100")] };
+const QUERY_LOG: Schema = Schema {
+    name: "[dns.query-log]",
+    keys: &[Key("sample", "sample = 100, for one question in 100")],
+};
 const SAMPLES: RangeInclusive<u32> = 1..=1_000_000;
 
 /// A week: nobody should have to wait longer for a change (RFC 8767, section 4).
@@ -48,7 +50,12 @@ const HOLDS: RangeInclusive<u32> = 60..=31_536_000;
 const DEFAULT_TTL: u32 = 5;
 
 /// Reads `[dns]`. `None` only if faults were reported.
-pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Consortium) -> Option<Dns> {
+pub(crate) fn read(
+    gateway: &Table<'_>,
+    dir: &Path,
+    here: &Here,
+    consortium: &Consortium,
+) -> Option<Dns> {
     let Some(table) = gateway.table("dns", &DNS) else {
         return Some(Dns {
             listen: Vec::new(),
@@ -63,9 +70,14 @@ pub(crate) fn read(gateway: &Table<'_>, dir: &Path, here: &Here, consortium: &Co
         });
     };
     let org = here.org.as_ref().map(|org| &org.value);
-    let zone = org.zip(consortium.domain()).map(|(org, domain)| Zone::new(org, domain));
+    let zone = org
+        .zip(consortium.domain())
+        .map(|(org, domain)| Zone::new(org, domain));
     let ttl = read_ttl(&table).unwrap_or(DEFAULT_TTL);
-    let public = table.optional("public-listen").and_then(|item| item.boolean()).unwrap_or(false);
+    let public = table
+        .optional("public-listen")
+        .and_then(|item| item.boolean())
+        .unwrap_or(false);
     let listen = read_listen(&table, public);
     let hold = table.optional("hold").and_then(|item| item.integer(HOLDS));
     let forward = forward::read(&table, consortium.domain(), &listen);
@@ -90,20 +102,29 @@ fn read_ttl(table: &Table<'_>) -> Option<u32> {
 }
 
 fn read_query_log(table: &Table<'_>) -> Option<u32> {
-    table.table("query-log", &QUERY_LOG)?.required("sample")?.integer(SAMPLES)
+    table
+        .table("query-log", &QUERY_LOG)?
+        .required("sample")?
+        .integer(SAMPLES)
 }
 
 /// Private addresses, or any with `public`, but no wildcard; port 53 unless it is given.
 fn read_listen(table: &Table<'_>, public: bool) -> Vec<SocketAddr> {
     let mut listen = BTreeSet::new();
     for item in table.list("listen", limits::DNS_LISTEN) {
-        let Some(socket) = read_socket_address(&item) else { continue };
+        let Some(socket) = read_socket_address(&item) else {
+            continue;
+        };
         let address = socket.ip();
         if address.is_unspecified() {
             // An answer must leave from the address that was asked.
-            item.fault(format!("{address} is every address at once; write the addresses one by one"));
+            item.fault(format!(
+                "{address} is every address at once; write the addresses one by one"
+            ));
         } else if !public && !is_private(address) {
-            item.fault(format!("{address} is not private; write one that is, or public-listen = true"));
+            item.fault(format!(
+                "{address} is not private; write one that is, or public-listen = true"
+            ));
         } else if !listen.insert(socket) {
             item.fault(format!("{socket} is listed twice; remove one of them"));
         }
@@ -113,15 +134,24 @@ fn read_listen(table: &Table<'_>, public: bool) -> Vec<SocketAddr> {
 
 fn read_socket_address(item: &Item<'_>) -> Option<SocketAddr> {
     let text = item.text()?;
-    let address = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    let address = text
+        .parse::<IpAddr>()
+        .map(|address| SocketAddr::new(address, 53));
     match address.or_else(|_| text.parse::<SocketAddr>()) {
         Ok(socket) if socket.port() != 0 => Some(socket),
-        _ => item.refuse(format!("{text:?} is not an address, or an address and a port")),
+        _ => item.refuse(format!(
+            "{text:?} is not an address, or an address and a port"
+        )),
     }
 }
 
 fn read_zone_files(table: &Table<'_>, dir: &Path) -> Vec<ZoneFile> {
     let items = table.list("zone-files", limits::DNS_ZONE_FILES);
-    let file = |item: &Item<'_>| Some(ZoneFile { path: read_path(item, dir)?, place: item.place() });
+    let file = |item: &Item<'_>| {
+        Some(ZoneFile {
+            path: read_path(item, dir)?,
+            place: item.place(),
+        })
+    };
     items.iter().filter_map(file).collect()
 }

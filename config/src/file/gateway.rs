@@ -9,7 +9,9 @@ use super::report::Report;
 use super::source::Source;
 use super::table::{Item, Key, Placed, Schema, Table};
 use super::{dns, policy};
-use crate::{Config, GatewayId, GatewayName, Identity, OrgId, PlacedPrefix, Prefix, Routes, SiteId, limits};
+use crate::{
+    Config, GatewayId, GatewayName, Identity, OrgId, PlacedPrefix, Prefix, Routes, SiteId, limits,
+};
 
 const GATEWAY: Schema = Schema {
     name: "",
@@ -18,7 +20,10 @@ const GATEWAY: Schema = Schema {
         Key("org", "org = \"acme\""),
         Key("gateway", "gateway = \"gw\""),
         Key("site", "site = \"west\""),
-        Key("listen", "listen = \"0.0.0.0:4600\", or \"[::]:4600\" for both families"),
+        Key(
+            "listen",
+            "listen = \"0.0.0.0:4600\", or \"[::]:4600\" for both families",
+        ),
         Key("members", "members = \"members\""),
         Key("state-dir", "state-dir = \"state\""),
         Key("socket", "socket = \"ringway.sock\""),
@@ -26,7 +31,10 @@ const GATEWAY: Schema = Schema {
         Key("identity", "[identity] with record, certificate and key"),
         Key("tun", "[tun] with name and lanes"),
         Key("routes", "[routes] with table, protocol and mark"),
-        Key("dns", "[dns] with listen and ttl, then a [[dns.host]] for each host"),
+        Key(
+            "dns",
+            "[dns] with listen and ttl, then a [[dns.host]] for each host",
+        ),
         Key("policy", "[policy], then a [[policy.allow]] for each rule"),
     ],
 };
@@ -40,8 +48,13 @@ const IDENTITY: Schema = Schema {
     ],
 };
 
-const TUN: Schema =
-    Schema { name: "[tun]", keys: &[Key("name", "name = \"ringway0\""), Key("lanes", "lanes = 1")] };
+const TUN: Schema = Schema {
+    name: "[tun]",
+    keys: &[
+        Key("name", "name = \"ringway0\""),
+        Key("lanes", "lanes = 1"),
+    ],
+};
 
 const ROUTES: Schema = Schema {
     name: "[routes]",
@@ -61,8 +74,12 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
 
     let here = Here::read(&table);
     let listen = table.required("listen").and_then(|item| read_listen(&item));
-    let files = table.required("identity").and_then(|item| item.table(&IDENTITY));
-    let (record, identity) = files.map(|table| read_identity(&table, dir)).unwrap_or_default();
+    let files = table
+        .required("identity")
+        .and_then(|item| item.table(&IDENTITY));
+    let (record, identity) = files
+        .map(|table| read_identity(&table, dir))
+        .unwrap_or_default();
     let members_dir = path_or(&table, "members", "members", dir);
     let state_dir = path_or(&table, "state-dir", "state", dir);
     let socket = read_socket(&table, dir);
@@ -79,7 +96,10 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let (own, members) = consortium.into_members();
     Some(Config {
         path: path.to_owned(),
-        id: GatewayId { org: here.org?.value, name: here.gateway?.value },
+        id: GatewayId {
+            org: here.org?.value,
+            name: here.gateway?.value,
+        },
         site: here.site?.value,
         listen: listen?,
         identity: identity?,
@@ -133,7 +153,10 @@ impl Here {
 fn read_listen(item: &Item<'_>) -> Option<SocketAddr> {
     match item.text()?.parse::<SocketAddr>() {
         Ok(listen) if listen.port() != 0 => Some(listen),
-        _ => item.refuse(format!("{:?} is not an address of this host and a port", item.text()?)),
+        _ => item.refuse(format!(
+            "{:?} is not an address of this host and a port",
+            item.text()?
+        )),
     }
 }
 
@@ -141,7 +164,12 @@ fn read_listen(item: &Item<'_>) -> Option<SocketAddr> {
 fn read_identity(table: &Table<'_>, dir: &Path) -> (Option<PathBuf>, Option<Identity>) {
     let path = |key| table.required(key).and_then(|item| read_path(&item, dir));
     let (record, certificate, key) = (path("record"), path("certificate"), path("key"));
-    (record, certificate.zip(key).map(|(certificate, key)| Identity { certificate, key }))
+    (
+        record,
+        certificate
+            .zip(key)
+            .map(|(certificate, key)| Identity { certificate, key }),
+    )
 }
 
 pub(super) fn read_path(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
@@ -153,7 +181,9 @@ pub(super) fn read_path(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
 }
 
 fn path_or(table: &Table<'_>, key: &str, default: &str, dir: &Path) -> Option<PathBuf> {
-    table.optional(key).map_or_else(|| Some(dir.join(default)), |item| read_path(&item, dir))
+    table
+        .optional(key)
+        .map_or_else(|| Some(dir.join(default)), |item| read_path(&item, dir))
 }
 
 fn read_socket(table: &Table<'_>, dir: &Path) -> Option<PathBuf> {
@@ -178,13 +208,17 @@ fn read_device(tun: Option<&Table<'_>>) -> Option<String> {
     let name = item.text()?;
     let is_bad = |c: char| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c.is_control();
     if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(is_bad) {
-        return item.refuse(format!("{name:?} is not 1 to 15 bytes without blanks, '/', ':' and '%'"));
+        return item.refuse(format!(
+            "{name:?} is not 1 to 15 bytes without blanks, '/', ':' and '%'"
+        ));
     }
     Some(name.to_owned())
 }
 
 fn read_lanes(tun: Option<&Table<'_>>) -> Option<NonZeroU32> {
-    let Some(item) = tun.and_then(|tun| tun.optional("lanes")) else { return Some(NonZeroU32::MIN) };
+    let Some(item) = tun.and_then(|tun| tun.optional("lanes")) else {
+        return Some(NonZeroU32::MIN);
+    };
     NonZeroU32::new(item.integer(1..=limits::LANES)?)
 }
 
@@ -193,16 +227,24 @@ fn read_routes(table: &Table<'_>) -> Routes {
     let routes = table.table("routes", &ROUTES);
     let item = |key| routes.as_ref().and_then(|routes| routes.optional(key));
     Routes {
-        table: item("table").and_then(|item| read_route_table(&item)).unwrap_or(4600),
-        protocol: item("protocol").and_then(|item| read_route_protocol(&item)).unwrap_or(146),
-        mark: item("mark").and_then(|item| item.integer(1..=u32::MAX)).unwrap_or(0x5257_4159),
+        table: item("table")
+            .and_then(|item| read_route_table(&item))
+            .unwrap_or(4600),
+        protocol: item("protocol")
+            .and_then(|item| read_route_protocol(&item))
+            .unwrap_or(146),
+        mark: item("mark")
+            .and_then(|item| item.integer(1..=u32::MAX))
+            .unwrap_or(0x5257_4159),
     }
 }
 
 /// rtnetlink(7): 0 is no table, 253 to 255 are the host's own.
 fn read_route_table(item: &Item<'_>) -> Option<u32> {
     match item.integer(1..=u32::MAX)? {
-        table @ 253..=255 => item.refuse(format!("table {table} is the host's own (default, main, local)")),
+        table @ 253..=255 => item.refuse(format!(
+            "table {table} is the host's own (default, main, local)"
+        )),
         table => Some(table),
     }
 }
@@ -214,9 +256,14 @@ fn read_route_protocol(item: &Item<'_>) -> Option<u8> {
 
 fn read_reserved(table: &Table<'_>) -> Vec<PlacedPrefix> {
     let items = table.list("reserved", limits::RESERVED);
-    let placed = items.iter().filter_map(|item| match item.parse::<Prefix>()? {
-        all if all.len() == 0 => item.refuse(format!("{all} leaves no range for any site")),
-        prefix => Some(PlacedPrefix { prefix, place: item.place() }),
-    });
+    let placed = items
+        .iter()
+        .filter_map(|item| match item.parse::<Prefix>()? {
+            all if all.len() == 0 => item.refuse(format!("{all} leaves no range for any site")),
+            prefix => Some(PlacedPrefix {
+                prefix,
+                place: item.place(),
+            }),
+        });
     placed.collect()
 }

@@ -12,7 +12,9 @@ pub(crate) fn did_you_mean<'a>(
 /// The candidate nearest to `word`, if it is near enough to be offered.
 fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('_', "-");
-    let near = candidates.into_iter().map(|candidate| (distance(&word, candidate), candidate));
+    let near = candidates
+        .into_iter()
+        .map(|candidate| (distance(&word, candidate), candidate));
     let (distance, candidate) = near.min_by_key(|(distance, _)| *distance)?;
     (distance <= candidate.len() / 3 + 1 && distance < candidate.len()).then_some(candidate)
 }

@@ -31,7 +31,9 @@ pub(crate) fn certificates(text: &str) -> Vec<Result<String, PemError>> {
     let mut lines = text.lines().map(str::trim).peekable();
     let mut blocks = Vec::new();
     while let Some(line) = lines.next() {
-        let Some(label) = line.strip_prefix(BEGIN) else { continue };
+        let Some(label) = line.strip_prefix(BEGIN) else {
+            continue;
+        };
         let body = std::iter::from_fn(|| lines.next_if(|line| !line.starts_with("-----")));
         let body: Vec<&str> = body.collect();
         let end = lines.next_if(|line| !line.starts_with(BEGIN));
@@ -56,7 +58,10 @@ fn certificate(label: &str, body: &[&str], end: Option<&str>) -> Result<String, 
     if !is_base64(&body.concat()) {
         return Err(PemError::Base64);
     }
-    Ok(format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", body.join("\n")))
+    Ok(format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        body.join("\n")
+    ))
 }
 
 /// RFC 4648, section 4, padded.
@@ -77,19 +82,38 @@ mod tests {
 
     #[test]
     fn finds_every_block_between_commentary() {
-        let text = format!("Subject: CN = a\n{GOOD}\nSubject: CN = b\r\n{}", GOOD.replace('\n', "\r\n"));
-        assert_eq!(certificates(&text), [Ok(GOOD.to_owned()), Ok(GOOD.to_owned())]);
+        let text = format!(
+            "Subject: CN = a\n{GOOD}\nSubject: CN = b\r\n{}",
+            GOOD.replace('\n', "\r\n")
+        );
+        assert_eq!(
+            certificates(&text),
+            [Ok(GOOD.to_owned()), Ok(GOOD.to_owned())]
+        );
     }
 
     #[test]
     fn names_what_is_wrong_with_a_block() {
         let only = |text: &str| certificates(text).remove(0).unwrap_err();
         assert_eq!(only(""), PemError::Missing);
-        assert_eq!(only(&GOOD.replace("CERTIFICATE", "EC PRIVATE KEY")), PemError::PrivateKey);
-        assert_eq!(only(&GOOD.replace("CERTIFICATE", "PUBLIC KEY")), PemError::Label("PUBLIC KEY".into()));
-        assert_eq!(only("-----BEGIN CERTIFICATE-----\nMIIB\n"), PemError::Unclosed);
+        assert_eq!(
+            only(&GOOD.replace("CERTIFICATE", "EC PRIVATE KEY")),
+            PemError::PrivateKey
+        );
+        assert_eq!(
+            only(&GOOD.replace("CERTIFICATE", "PUBLIC KEY")),
+            PemError::Label("PUBLIC KEY".into())
+        );
+        assert_eq!(
+            only("-----BEGIN CERTIFICATE-----\nMIIB\n"),
+            PemError::Unclosed
+        );
         for body in ["M!IB", "MII", "", "====", "Proc-Type: 4,ENCRYPTED"] {
-            assert_eq!(only(&GOOD.replace("MIIB\nAAA=", body)), PemError::Base64, "{body:?}");
+            assert_eq!(
+                only(&GOOD.replace("MIIB\nAAA=", body)),
+                PemError::Base64,
+                "{body:?}"
+            );
         }
     }
 }

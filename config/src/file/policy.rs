@@ -9,8 +9,10 @@ use super::nearest::did_you_mean;
 use super::table::{Item, Key, Schema, Table};
 use crate::{Allow, OrgId, PlacedPrefix, PortRange, Prefix, Proto, limits};
 
-const POLICY: Schema =
-    Schema { name: "[policy]", keys: &[Key("allow", "[[policy.allow]] with from, to and proto")] };
+const POLICY: Schema = Schema {
+    name: "[policy]",
+    keys: &[Key("allow", "[[policy.allow]] with from, to and proto")],
+};
 
 const ALLOW: Schema = Schema {
     name: "[[policy.allow]]",
@@ -23,19 +25,46 @@ const ALLOW: Schema = Schema {
 };
 
 /// Reads `[policy]`; `None` if there is none. A rule with faults is left out.
-pub(crate) fn read(gateway: &Table<'_>, here: &Here, consortium: &Consortium) -> Option<Vec<Allow>> {
+pub(crate) fn read(
+    gateway: &Table<'_>,
+    here: &Here,
+    consortium: &Consortium,
+) -> Option<Vec<Allow>> {
     let policy = gateway.table("policy", &POLICY)?;
-    let own = here.site.as_ref().and_then(|site| consortium.site_prefixes(&site.value));
+    let own = here
+        .site
+        .as_ref()
+        .and_then(|site| consortium.site_prefixes(&site.value));
     let rules = policy.tables("allow", limits::RULES, &ALLOW);
-    Some(rules.iter().filter_map(|rule| read_rule(rule, own, consortium)).collect())
+    Some(
+        rules
+            .iter()
+            .filter_map(|rule| read_rule(rule, own, consortium))
+            .collect(),
+    )
 }
 
-fn read_rule(rule: &Table<'_>, own: Option<&[PlacedPrefix]>, consortium: &Consortium) -> Option<Allow> {
-    let from = rule.required("from").and_then(|item| read_from(&item, consortium));
+fn read_rule(
+    rule: &Table<'_>,
+    own: Option<&[PlacedPrefix]>,
+    consortium: &Consortium,
+) -> Option<Allow> {
+    let from = rule
+        .required("from")
+        .and_then(|item| read_from(&item, consortium));
     let to = rule.required("to").map(|item| read_to(&item, own));
     let proto = rule.required("proto").and_then(|item| read_proto(&item));
-    let ports = rule.optional("ports").map(|item| read_ports(&item, proto)).unwrap_or_default();
-    Some(Allow { from: from?, to: to?, proto: proto?, ports, place: rule.place().clone() })
+    let ports = rule
+        .optional("ports")
+        .map(|item| read_ports(&item, proto))
+        .unwrap_or_default();
+    Some(Allow {
+        from: from?,
+        to: to?,
+        proto: proto?,
+        ports,
+        place: rule.place().clone(),
+    })
 }
 
 /// `Some(None)` for all.
@@ -44,7 +73,10 @@ fn read_from(item: &Item<'_>, consortium: &Consortium) -> Option<Option<OrgId>> 
         return Some(None);
     }
     let org: OrgId = item.parse()?;
-    if consortium.organizations().any(|known| known == org.as_str()) {
+    if consortium
+        .organizations()
+        .any(|known| known == org.as_str())
+    {
         return Some(Some(org));
     }
     let otherwise = || "add its record first, or remove the rule".to_owned();
@@ -60,10 +92,15 @@ fn read_to(item: &Item<'_>, own: Option<&[PlacedPrefix]>) -> Vec<Prefix> {
         item.fault("no destination");
     }
     for item in items {
-        let Some(prefix) = read_destination(&item) else { continue };
+        let Some(prefix) = read_destination(&item) else {
+            continue;
+        };
         match own {
             Some(own) if !own.iter().any(|own| own.prefix.covers(&prefix)) => {
-                item.fault(format!("{prefix} is not in this site; write a part of {}", ranges(own)));
+                item.fault(format!(
+                    "{prefix} is not in this site; write a part of {}",
+                    ranges(own)
+                ));
             }
             _ => to.push(prefix),
         }
@@ -77,7 +114,11 @@ fn read_to(item: &Item<'_>, own: Option<&[PlacedPrefix]>) -> Vec<Prefix> {
 fn ranges<'a>(prefixes: impl IntoIterator<Item = &'a PlacedPrefix>) -> String {
     let mut prefixes = prefixes.into_iter().map(|own| own.prefix.to_string());
     let shown: Vec<String> = prefixes.by_ref().take(4).collect();
-    let more = if prefixes.next().is_some() { ", …" } else { "" };
+    let more = if prefixes.next().is_some() {
+        ", …"
+    } else {
+        ""
+    };
     match shown.is_empty() {
         true => "a site, once it has prefixes".to_owned(),
         false => format!("{}{more}", shown.join(", ")),
@@ -113,7 +154,11 @@ fn read_ports(item: &Item<'_>, proto: Option<Proto>) -> Vec<PortRange> {
     ports.sort_by_key(|range| (range.first, range.last));
     ports.dedup_by(|next, kept| {
         let joins = next.first <= kept.last.saturating_add(1);
-        kept.last = if joins { kept.last.max(next.last) } else { kept.last };
+        kept.last = if joins {
+            kept.last.max(next.last)
+        } else {
+            kept.last
+        };
         joins
     });
     ports
@@ -123,13 +168,22 @@ fn read_port_range(item: &Item<'_>) -> Option<PortRange> {
     const PORTS: RangeInclusive<u32> = 1..=65535;
     if !item.is_text() {
         let port = u16::try_from(item.integer(PORTS)?).ok()?;
-        return Some(PortRange { first: port, last: port });
+        return Some(PortRange {
+            first: port,
+            last: port,
+        });
     }
     let text = item.text()?;
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let port = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u16>().ok())?;
+    let port = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| text.parse::<u16>().ok())?
+    };
     match port(first).zip(port(last)) {
         Some((first, last)) if first > 0 && first <= last => Some(PortRange { first, last }),
-        _ => item.refuse(format!("{text:?} is not a port from 1 to 65535, or a range of them")),
+        _ => item.refuse(format!(
+            "{text:?} is not a port from 1 to 65535, or a range of them"
+        )),
     }
 }

@@ -12,8 +12,8 @@ use super::source::Source;
 use super::table::{Item, Key, Placed, Schema, Table};
 use crate::bogon::bogon;
 use crate::{
-    Digest, Endpoint, Gateway, GatewayName, Member, OrgId, Place, PlacedPrefix, Prefix, Revoked, Root, Site,
-    SiteId, ZoneName, limits,
+    Digest, Endpoint, Gateway, GatewayName, Member, OrgId, Place, PlacedPrefix, Prefix, Revoked,
+    Root, Site, SiteId, ZoneName, limits,
 };
 
 const RECORD: Schema = Schema {
@@ -31,7 +31,10 @@ const RECORD: Schema = Schema {
 
 const SITE: Schema = Schema {
     name: "[[site]]",
-    keys: &[Key("name", "name = \"west\""), Key("prefixes", "prefixes = [\"10.1.0.0/16\", \"fd00:1::/48\"]")],
+    keys: &[
+        Key("name", "name = \"west\""),
+        Key("prefixes", "prefixes = [\"10.1.0.0/16\", \"fd00:1::/48\"]"),
+    ],
 };
 
 const GATEWAY: Schema = Schema {
@@ -77,21 +80,32 @@ impl Record {
         let record = Record {
             org: table.required("org").and_then(|item| read_org(&item)),
             domain: table.required("domain").and_then(|item| item.placed()),
-            roots: table.required("ca").map(|item| read_roots(&item)).unwrap_or_default(),
+            roots: table
+                .required("ca")
+                .map(|item| read_roots(&item))
+                .unwrap_or_default(),
             gateways: read_gateways(&table, &sites),
             sites,
-            revoked: table.table("revoked", &REVOKED).map(|table| read_revoked(&table)).unwrap_or_default(),
+            revoked: table
+                .table("revoked", &REVOKED)
+                .map(|table| read_revoked(&table))
+                .unwrap_or_default(),
             digest: Digest::of(text.as_bytes()),
             place: source.whole(),
             whole: false,
         };
         record.check_zone(&table);
-        Some(Record { whole: report.len() == before, ..record })
+        Some(Record {
+            whole: report.len() == before,
+            ..record
+        })
     }
 
     /// A zone's name has at most 253 characters (RFC 1035, section 2.3.4), and names stand below it.
     fn check_zone(&self, table: &Table<'_>) {
-        let Some((org, domain)) = self.org.as_ref().zip(self.domain.as_ref()) else { return };
+        let Some((org, domain)) = self.org.as_ref().zip(self.domain.as_ref()) else {
+            return;
+        };
         if domain.value.zone_of(&org.value).as_str().len() > 253 - 64 {
             table.fault_at(
                 &domain.place,
@@ -102,9 +116,26 @@ impl Record {
 
     /// The checked record; `None` only if faults were reported.
     pub(crate) fn into_member(self) -> Option<Member> {
-        let Record { roots, sites, gateways, revoked, digest, place, .. } = self;
+        let Record {
+            roots,
+            sites,
+            gateways,
+            revoked,
+            digest,
+            place,
+            ..
+        } = self;
         let (org, domain) = (self.org?.value, self.domain?.value);
-        Some(Member { org, domain, roots, sites, gateways, revoked, digest, place })
+        Some(Member {
+            org,
+            domain,
+            roots,
+            sites,
+            gateways,
+            revoked,
+            digest,
+            place,
+        })
     }
 }
 
@@ -112,7 +143,9 @@ impl Record {
 fn read_org(item: &Item<'_>) -> Option<Placed<OrgId>> {
     let org: Placed<OrgId> = item.placed()?;
     match org.value.as_str() {
-        "all" => item.refuse("no organization can be called all, which means every one in a policy"),
+        "all" => {
+            item.refuse("no organization can be called all, which means every one in a policy")
+        }
         _ => Some(org),
     }
 }
@@ -123,7 +156,10 @@ fn read_roots(item: &Item<'_>) -> Vec<Root> {
     let texts = item.one_or_more(usize::MAX);
     for text in &texts {
         let Some(pem) = text.text() else { continue };
-        let mut begins = text.raw().match_indices(pem::BEGIN).map(|(offset, _)| text.place_within(offset));
+        let mut begins = text
+            .raw()
+            .match_indices(pem::BEGIN)
+            .map(|(offset, _)| text.place_within(offset));
         for block in pem::certificates(pem) {
             let place = begins.next().unwrap_or_else(|| text.place());
             match block {
@@ -135,7 +171,11 @@ fn read_roots(item: &Item<'_>) -> Vec<Root> {
     if texts.is_empty() {
         item.fault("no CA certificate");
     } else if roots.len() > limits::ROOTS {
-        item.fault(format!("{} certificates; at most {} are allowed", roots.len(), limits::ROOTS));
+        item.fault(format!(
+            "{} certificates; at most {} are allowed",
+            roots.len(),
+            limits::ROOTS
+        ));
     }
     roots
 }
@@ -156,13 +196,18 @@ fn read_prefixes(items: &[Item<'_>]) -> Vec<PlacedPrefix> {
     let mut seen = BTreeSet::new();
     let mut prefixes = Vec::new();
     for item in items {
-        let Some(prefix) = item.parse::<Prefix>() else { continue };
+        let Some(prefix) = item.parse::<Prefix>() else {
+            continue;
+        };
         if let Some(what) = bogon(&prefix) {
             item.fault(format!("{prefix} {what}, which no site may use"));
         } else if !seen.insert(prefix) {
             item.fault(format!("{prefix} is listed twice; remove one of them"));
         } else {
-            prefixes.push(PlacedPrefix { prefix, place: item.place() });
+            prefixes.push(PlacedPrefix {
+                prefix,
+                place: item.place(),
+            });
         }
     }
     prefixes
@@ -174,16 +219,26 @@ fn read_gateways(record: &Table<'_>, sites: &[Site]) -> Vec<Gateway> {
     let mut gateways = Vec::new();
     for table in record.tables("gateway", limits::GATEWAYS, &GATEWAY) {
         let name = names.read(&table, "gateway");
-        let site = table.required("site").and_then(|item| read_site_of_gateway(&item, sites));
+        let site = table
+            .required("site")
+            .and_then(|item| read_site_of_gateway(&item, sites));
         let endpoints = read_endpoints(&table);
-        let (Some(name), Some(site)) = (name, site) else { continue };
+        let (Some(name), Some(site)) = (name, site) else {
+            continue;
+        };
         let count = at_site.entry(site.clone()).or_default();
         *count += 1;
         if *count == limits::GATEWAYS_OF_A_SITE + 1 {
             let most = limits::GATEWAYS_OF_A_SITE;
-            table.fault(format!("site {site} has more than {most} gateways; remove some"));
+            table.fault(format!(
+                "site {site} has more than {most} gateways; remove some"
+            ));
         }
-        gateways.push(Gateway { name, site, endpoints });
+        gateways.push(Gateway {
+            name,
+            site,
+            endpoints,
+        });
     }
     gateways
 }
@@ -194,7 +249,9 @@ fn read_site_of_gateway(item: &Item<'_>, sites: &[Site]) -> Option<SiteId> {
         return Some(name);
     }
     let known = sites.iter().map(|site| site.name.as_str());
-    let remedy = did_you_mean(name.as_str(), known, || format!("add a [[site]] with name = \"{name}\""));
+    let remedy = did_you_mean(name.as_str(), known, || {
+        format!("add a [[site]] with name = \"{name}\"")
+    });
     item.refuse(format!("there is no site {name} in this record; {remedy}"))
 }
 
@@ -215,7 +272,10 @@ fn read_revoked(table: &Table<'_>) -> Revoked {
     let gateways = table.list("gateways", limits::REVOKED);
     let keys = table.list("keys", limits::REVOKED);
     Revoked {
-        gateways: gateways.iter().filter_map(|item| item.parse::<GatewayName>()).collect(),
+        gateways: gateways
+            .iter()
+            .filter_map(|item| item.parse::<GatewayName>())
+            .collect(),
         keys: keys.iter().filter_map(|item| item.parse()).collect(),
     }
 }
@@ -226,13 +286,18 @@ struct Names(BTreeMap<String, Place>);
 
 impl Names {
     /// Reads `name` from a table that describes a `what`.
-    fn read<T: FromStr<Err: std::fmt::Display>>(&mut self, table: &Table<'_>, what: &str) -> Option<T> {
+    fn read<T: FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        table: &Table<'_>,
+        what: &str,
+    ) -> Option<T> {
         let item = table.required("name")?;
         let name = item.parse()?;
         let text = item.text()?.to_owned();
         match self.0.get(&text) {
-            Some(first) => item
-                .refuse(format!("{what} {text} is already at {first}; give each {what} a name of its own")),
+            Some(first) => item.refuse(format!(
+                "{what} {text} is already at {first}; give each {what} a name of its own"
+            )),
             None => {
                 self.0.insert(text, item.place());
                 Some(name)

@@ -19,10 +19,16 @@ impl Report {
     pub(crate) fn fault(&self, place: &Place, message: impl Into<String>) {
         let mut faults = self.0.borrow_mut();
         match faults.len() {
-            0..MOST_FAULTS => faults.push(Fault { place: place.clone(), message: clip(message.into()) }),
+            0..MOST_FAULTS => faults.push(Fault {
+                place: place.clone(),
+                message: clip(message.into()),
+            }),
             MOST_FAULTS => {
                 let message = format!("more than {MOST_FAULTS} faults; mend these first");
-                faults.push(Fault { place: Place::whole(&place.file), message });
+                faults.push(Fault {
+                    place: Place::whole(&place.file),
+                    message,
+                });
             }
             _ => {}
         }
@@ -49,7 +55,9 @@ impl Report {
 
 fn clip(mut message: String) -> String {
     if message.len() > MOST_BYTES {
-        let end = (0..=MOST_BYTES).rev().find(|&end| message.is_char_boundary(end));
+        let end = (0..=MOST_BYTES)
+            .rev()
+            .find(|&end| message.is_char_boundary(end));
         message.truncate(end.unwrap_or(0));
         message.push('…');
     }

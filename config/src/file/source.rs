@@ -32,22 +32,37 @@ pub(crate) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(crate) fn new(text: &'a str, file: &Path, report: &'a Report) -> Source<'a> {
-        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let breaks = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
         let counts = text.as_bytes().chunks(BLOCK).scan(0, |before, block| {
             *before += characters(block);
             Some(*before)
         });
         let blocks = std::iter::once(0).chain(counts).collect();
-        Source { text, file: Arc::new(file.to_owned()), lines, blocks, report }
+        Source {
+            text,
+            file: Arc::new(file.to_owned()),
+            lines,
+            blocks,
+            report,
+        }
     }
 
     /// The place of the byte at `offset`; the column counts characters.
     pub(crate) fn place(&self, offset: usize) -> Place {
         let offset = offset.min(self.text.len());
         let line = self.lines.partition_point(|&start| start <= offset);
-        let column = self.characters_before(offset) - self.characters_before(self.lines[line - 1]) + 1;
-        Place { file: Arc::clone(&self.file), line: line as u32, column: column as u32 }
+        let column =
+            self.characters_before(offset) - self.characters_before(self.lines[line - 1]) + 1;
+        Place {
+            file: Arc::clone(&self.file),
+            line: line as u32,
+            column: column as u32,
+        }
     }
 
     fn characters_before(&self, offset: usize) -> usize {
@@ -60,8 +75,16 @@ impl<'a> Source<'a> {
     pub(crate) fn parse(&self) -> Option<DeTable<'a>> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         let placed = errors.iter().map(|error| {
-            let place = error.span().map_or_else(|| self.whole(), |span| self.place(span.start));
-            (place.line, (place, error.message().replacen(", expected ", "; expected ", 1)))
+            let place = error
+                .span()
+                .map_or_else(|| self.whole(), |span| self.place(span.start));
+            (
+                place.line,
+                (
+                    place,
+                    error.message().replacen(", expected ", "; expected ", 1),
+                ),
+            )
         });
         let first_of_lines: BTreeMap<_, _> = placed.rev().collect();
         for (place, message) in first_of_lines.into_values().take(MOST_SYNTAX_ERRORS) {
@@ -72,7 +95,11 @@ impl<'a> Source<'a> {
 
     /// The file as a whole.
     pub(crate) fn whole(&self) -> Place {
-        Place { file: Arc::clone(&self.file), line: 0, column: 0 }
+        Place {
+            file: Arc::clone(&self.file),
+            line: 0,
+            column: 0,
+        }
     }
 
     /// The bytes of `span` as they stand in the file.
@@ -95,7 +122,10 @@ pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
     match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
         Ok(read) if read <= limits::FILE_BYTES => {}
         Ok(_) => {
-            report.fault(&whole, "the file is larger than 1 MiB; is it the right one?");
+            report.fault(
+                &whole,
+                "the file is larger than 1 MiB; is it the right one?",
+            );
             return None;
         }
         Err(error) => {
@@ -108,14 +138,19 @@ pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
             return None;
         }
     }
-    String::from_utf8(bytes).map_err(|error| report_bytes(path, &error, report)).ok()
+    String::from_utf8(bytes)
+        .map_err(|error| report_bytes(path, &error, report))
+        .ok()
 }
 
 fn report_bytes(path: &Path, error: &std::string::FromUtf8Error, report: &Report) {
     let good = error.utf8_error().valid_up_to();
     let text = String::from_utf8_lossy(&error.as_bytes()[..good]);
     let place = Source::new(&text, path, report).place(good);
-    report.fault(&place, "the byte here is not UTF-8; save the file as UTF-8 text");
+    report.fault(
+        &place,
+        "the byte here is not UTF-8; save the file as UTF-8 text",
+    );
 }
 
 #[cfg(test)]

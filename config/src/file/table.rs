@@ -49,21 +49,34 @@ impl<'a> Table<'a> {
         entries: &'a DeTable<'a>,
         schema: &'static Schema,
     ) -> Option<Table<'a>> {
-        let table = Table { source, schema, entries, place: source.whole() };
+        let table = Table {
+            source,
+            schema,
+            entries,
+            place: source.whole(),
+        };
         let version = table.required("version")?;
         match version.integer(0..=u32::MAX)? {
             1 => Some(table.with_known_keys()),
-            other => {
-                version.refuse(format!("version {other} is not known to this ringway; write version = 1"))
-            }
+            other => version.refuse(format!(
+                "version {other} is not known to this ringway; write version = 1"
+            )),
         }
     }
 
     /// Reports the keys that the schema does not have.
     fn with_known_keys(self) -> Table<'a> {
         for (key, _) in self.entries.iter() {
-            if !self.schema.keys.iter().any(|known| known.0 == key.get_ref()) {
-                self.fault_at(&self.source.place(key.span().start), self.schema.unknown(key.get_ref()));
+            if !self
+                .schema
+                .keys
+                .iter()
+                .any(|known| known.0 == key.get_ref())
+            {
+                self.fault_at(
+                    &self.source.place(key.span().start),
+                    self.schema.unknown(key.get_ref()),
+                );
             }
         }
         self
@@ -86,28 +99,47 @@ impl<'a> Table<'a> {
 
     /// The value of `key`, if it is there.
     pub(crate) fn optional(&self, key: &str) -> Option<Item<'a>> {
-        let (_, value) = self.entries.iter().find(|(name, _)| *name.get_ref() == key)?;
-        Some(Item { source: self.source, value, form: self.schema.form(key) })
+        let (_, value) = self
+            .entries
+            .iter()
+            .find(|(name, _)| *name.get_ref() == key)?;
+        Some(Item {
+            source: self.source,
+            value,
+            form: self.schema.form(key),
+        })
     }
 
     /// The value of `key`; its absence is a fault.
     pub(crate) fn required(&self, key: &str) -> Option<Item<'a>> {
         self.optional(key).or_else(|| {
-            let within = if self.schema.name.is_empty() { "" } else { " in " };
+            let within = if self.schema.name.is_empty() {
+                ""
+            } else {
+                " in "
+            };
             let Schema { name, .. } = self.schema;
-            self.fault(format!("missing {key}{within}{name}; write {}", self.schema.form(key)));
+            self.fault(format!(
+                "missing {key}{within}{name}; write {}",
+                self.schema.form(key)
+            ));
             None
         })
     }
 
     /// The elements of the array at `key`; none if it is absent.
     pub(crate) fn list(&self, key: &str, most: usize) -> Vec<Item<'a>> {
-        self.optional(key).map(|item| item.list(most)).unwrap_or_default()
+        self.optional(key)
+            .map(|item| item.list(most))
+            .unwrap_or_default()
     }
 
     /// The tables of the array of tables at `key`; none if it is absent.
     pub(crate) fn tables(&self, key: &str, most: usize, schema: &'static Schema) -> Vec<Table<'a>> {
-        self.list(key, most).into_iter().filter_map(|item| item.table(schema)).collect()
+        self.list(key, most)
+            .into_iter()
+            .filter_map(|item| item.table(schema))
+            .collect()
     }
 
     /// The table at `key`, if it is there.
@@ -118,7 +150,10 @@ impl<'a> Table<'a> {
 
 impl Schema {
     fn form(&self, key: &str) -> &'static str {
-        self.keys.iter().find(|known| known.0 == key).map_or("", |known| known.1)
+        self.keys
+            .iter()
+            .find(|known| known.0 == key)
+            .map_or("", |known| known.1)
     }
 
     fn unknown(&self, key: &str) -> String {
@@ -162,7 +197,11 @@ impl<'a> Item<'a> {
     /// Like [`Item::fault`], at a place inside the value.
     pub(crate) fn fault_at(&self, place: &Place, wrong: impl Display) {
         let wrong = wrong.to_string();
-        let message = if wrong.contains("; ") { wrong } else { format!("{wrong}; write {}", self.form) };
+        let message = if wrong.contains("; ") {
+            wrong
+        } else {
+            format!("{wrong}; write {}", self.form)
+        };
         self.source.report.fault(place, message);
     }
 
@@ -173,24 +212,41 @@ impl<'a> Item<'a> {
     }
 
     fn unexpected<T>(&self, expected: &str) -> Option<T> {
-        let article =
-            if matches!(self.value.get_ref(), DeValue::Integer(_) | DeValue::Array(_)) { "an" } else { "a" };
-        self.refuse(format!("expected {expected}, found {article} {}", self.value.get_ref().type_str()))
+        let article = if matches!(
+            self.value.get_ref(),
+            DeValue::Integer(_) | DeValue::Array(_)
+        ) {
+            "an"
+        } else {
+            "a"
+        };
+        self.refuse(format!(
+            "expected {expected}, found {article} {}",
+            self.value.get_ref().type_str()
+        ))
     }
 
     /// A string.
     pub(crate) fn text(&self) -> Option<&'a str> {
-        self.value.get_ref().as_str().or_else(|| self.unexpected("a string"))
+        self.value
+            .get_ref()
+            .as_str()
+            .or_else(|| self.unexpected("a string"))
     }
 
     /// A string, as `T` reads it.
     pub(crate) fn parse<T: FromStr<Err: Display>>(&self) -> Option<T> {
-        self.text()?.parse().map_or_else(|error: T::Err| self.refuse(error), Some)
+        self.text()?
+            .parse()
+            .map_or_else(|error: T::Err| self.refuse(error), Some)
     }
 
     /// Like [`Item::parse`], with the place.
     pub(crate) fn placed<T: FromStr<Err: Display>>(&self) -> Option<Placed<T>> {
-        Some(Placed { value: self.parse()?, place: self.place() })
+        Some(Placed {
+            value: self.parse()?,
+            place: self.place(),
+        })
     }
 
     /// An integer within `range`.
@@ -199,8 +255,9 @@ impl<'a> Item<'a> {
             return self.unexpected("an integer");
         };
         let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
-        let number =
-            number.and_then(|number| u32::try_from(number).ok()).filter(|number| range.contains(number));
+        let number = number
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|number| range.contains(number));
         number.or_else(|| {
             let (first, last) = (range.start(), range.end());
             self.refuse(format!("{digits} is not from {first} to {last}"))
@@ -209,7 +266,10 @@ impl<'a> Item<'a> {
 
     /// True or false.
     pub(crate) fn boolean(&self) -> Option<bool> {
-        self.value.get_ref().as_bool().or_else(|| self.unexpected("true or false"))
+        self.value
+            .get_ref()
+            .as_bool()
+            .or_else(|| self.unexpected("true or false"))
     }
 
     /// True for a string.
@@ -219,31 +279,54 @@ impl<'a> Item<'a> {
 
     /// True for an array without elements.
     pub(crate) fn is_empty(&self) -> bool {
-        self.value.get_ref().as_array().is_some_and(|elements| elements.is_empty())
+        self.value
+            .get_ref()
+            .as_array()
+            .is_some_and(|elements| elements.is_empty())
     }
 
     /// The elements of an array of at most `most`.
     pub(crate) fn list(&self, most: usize) -> Vec<Item<'a>> {
-        let elements = self.value.get_ref().as_array().or_else(|| self.unexpected("an array"));
+        let elements = self
+            .value
+            .get_ref()
+            .as_array()
+            .or_else(|| self.unexpected("an array"));
         match elements {
             Some(elements) if elements.len() > most => {
-                self.fault(format!("{} elements; at most {most} are allowed here", elements.len()));
+                self.fault(format!(
+                    "{} elements; at most {most} are allowed here",
+                    elements.len()
+                ));
                 Vec::new()
             }
-            elements => elements.into_iter().flatten().map(|value| Item { value, ..*self }).collect(),
+            elements => elements
+                .into_iter()
+                .flatten()
+                .map(|value| Item { value, ..*self })
+                .collect(),
         }
     }
 
     /// The elements of an array, or the value itself if it is none.
     pub(crate) fn one_or_more(&self, most: usize) -> Vec<Item<'a>> {
-        if self.value.get_ref().is_array() { self.list(most) } else { vec![*self] }
+        if self.value.get_ref().is_array() {
+            self.list(most)
+        } else {
+            vec![*self]
+        }
     }
 
     /// A table of the kind `schema`.
     pub(crate) fn table(&self, schema: &'static Schema) -> Option<Table<'a>> {
         let entries = self.value.get_ref().as_table();
         let entries = entries.or_else(|| self.unexpected("a table"))?;
-        let table = Table { source: self.source, schema, entries, place: self.place() };
+        let table = Table {
+            source: self.source,
+            schema,
+            entries,
+            place: self.place(),
+        };
         Some(table.with_known_keys())
     }
 }

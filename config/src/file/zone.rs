@@ -11,7 +11,10 @@ pub(crate) struct Zone {
 
 impl Zone {
     pub(crate) fn new(org: &OrgId, domain: &ZoneName) -> Zone {
-        Zone { apex: domain.zone_of(org).to_string(), domain: domain.to_string() }
+        Zone {
+            apex: domain.zone_of(org).to_string(),
+            domain: domain.to_string(),
+        }
     }
 
     /// `@` is the zone itself; a name with a final dot or below the consortium's domain is absolute, any
@@ -26,7 +29,9 @@ impl Zone {
         };
         match name.len() <= 253 && name.split('.').all(is_label) {
             true => Ok(name),
-            false => Err(format!("{text:?} is no name of labels of 1 to 63 letters, digits, '-' and '_'")),
+            false => Err(format!(
+                "{text:?} is no name of labels of 1 to 63 letters, digits, '-' and '_'"
+            )),
         }
     }
 
@@ -38,7 +43,8 @@ impl Zone {
 
 /// True if `name` is `suffix` or below it.
 pub(crate) fn is_below(name: &str, suffix: &str) -> bool {
-    name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    name.strip_suffix(suffix)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// RFC 1035, section 2.3.1, and the underscore of service names (RFC 8552).
@@ -54,16 +60,34 @@ mod tests {
 
     #[test]
     fn a_name_is_relative_unless_it_says_where_it_ends() {
-        let zone = Zone::new(&"acme".parse().unwrap(), &"consortium.example".parse().unwrap());
+        let zone = Zone::new(
+            &"acme".parse().unwrap(),
+            &"consortium.example".parse().unwrap(),
+        );
         let absolute = |text: &str| zone.absolute(text).unwrap();
         assert_eq!(absolute("@"), "acme.consortium.example");
         assert_eq!(absolute("Peer0"), "peer0.acme.consortium.example");
         assert_eq!(absolute("peer0.west"), "peer0.west.acme.consortium.example");
-        assert_eq!(absolute("peer0.acme.consortium.example"), "peer0.acme.consortium.example");
-        assert_eq!(absolute("peer0.beta.consortium.example"), "peer0.beta.consortium.example");
+        assert_eq!(
+            absolute("peer0.acme.consortium.example"),
+            "peer0.acme.consortium.example"
+        );
+        assert_eq!(
+            absolute("peer0.beta.consortium.example"),
+            "peer0.beta.consortium.example"
+        );
         assert_eq!(absolute("www.example.org."), "www.example.org");
         assert!(zone.holds("acme.consortium.example") && !zone.holds("xacme.consortium.example"));
-        for bad in ["", ".", "a..b", "-a", "a b", "ä", &"x".repeat(64), &"x.".repeat(130)] {
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "-a",
+            "a b",
+            "ä",
+            &"x".repeat(64),
+            &"x.".repeat(130),
+        ] {
             assert!(zone.absolute(bad).is_err(), "{bad:?}");
         }
     }

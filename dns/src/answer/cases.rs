@@ -38,16 +38,30 @@ const ORG2: &str = "@ SOA gw h 3 60 10 100 9\npeer0 A 10.2.0.11\nback CNAME peer
 fn zones() -> ZoneSet {
     let published = Zones::new();
     let apex = |text: &str| text.parse().unwrap();
-    published.set_expected(&apex("org1.example"), &[apex("org2.example"), apex("org3.example")]);
-    published.publish_own(zone("org1.example", ORG1), std::time::SystemTime::UNIX_EPOCH).unwrap();
-    published.publish_replica(zone("org2.example", ORG2), std::time::SystemTime::UNIX_EPOCH).unwrap();
+    published.set_expected(
+        &apex("org1.example"),
+        &[apex("org2.example"), apex("org3.example")],
+    );
+    published
+        .publish_own(
+            zone("org1.example", ORG1),
+            std::time::SystemTime::UNIX_EPOCH,
+        )
+        .unwrap();
+    published
+        .publish_replica(
+            zone("org2.example", ORG2),
+            std::time::SystemTime::UNIX_EPOCH,
+        )
+        .unwrap();
     ZoneSet::clone(&published.load())
 }
 
 fn question(name: &str, kind: &str) -> Message {
-    let kind = kind
-        .strip_prefix("TYPE")
-        .map_or_else(|| kind.parse().unwrap(), |number| RecordType::from(number.parse::<u16>().unwrap()));
+    let kind = kind.strip_prefix("TYPE").map_or_else(
+        || kind.parse().unwrap(),
+        |number| RecordType::from(number.parse::<u16>().unwrap()),
+    );
     let mut message = Message::new(77, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
     message
@@ -68,16 +82,32 @@ fn ask(name: &str, kind: &str) -> String {
     let message = respond(&zones(), &question(&name, kind), Transport::Tcp);
     let data = |r: &Record| match &r.data {
         // hickory-proto does not know DNAME; its data is one name.
-        RData::Unknown { code: RecordType::DNAME, rdata } => {
+        RData::Unknown {
+            code: RecordType::DNAME,
+            rdata,
+        } => {
             format!("{}.", crate::Name::from_wire(&rdata.anything).unwrap().0)
         }
         known => known.to_string(),
     };
-    let record = |r: &Record| format!("{} {} {} {}", r.name, r.ttl, u16::from(r.record_type()), data(r));
+    let record = |r: &Record| {
+        format!(
+            "{} {} {} {}",
+            r.name,
+            r.ttl,
+            u16::from(r.record_type()),
+            data(r)
+        )
+    };
     let section = |records: &[Record]| records.iter().map(record).collect::<Vec<_>>().join(", ");
-    let sections = [&message.answers, &message.authorities, &message.additionals].map(|s| section(s));
+    let sections =
+        [&message.answers, &message.authorities, &message.additionals].map(|s| section(s));
     let code = format!("{:?}", message.metadata.response_code).to_uppercase();
-    let flag = if message.metadata.authoritative { " aa" } else { "" };
+    let flag = if message.metadata.authoritative {
+        " aa"
+    } else {
+        ""
+    };
     let text = format!("{code}{flag}; {}", sections.join("; ")).replace(".example.", ".");
     text.trim_end_matches([';', ' ']).to_owned()
 }
@@ -89,43 +119,83 @@ const PEER0: &str = "peer0.org1. 5 1 10.1.0.11, peer0.org1. 5 1 10.1.0.12";
 #[test]
 fn a_name_gets_its_whole_set() {
     assert_eq!(ask("peer0.org1.", "A"), format!("NOERROR aa; {PEER0}"));
-    assert_eq!(ask("peer0.org1.", "AAAA"), "NOERROR aa; peer0.org1. 5 28 fd00:1::11");
-    assert_eq!(ask("odd.org1.", "TYPE65280"), "NOERROR aa; odd.org1. 5 65280 vu8=");
+    assert_eq!(
+        ask("peer0.org1.", "AAAA"),
+        "NOERROR aa; peer0.org1. 5 28 fd00:1::11"
+    );
+    assert_eq!(
+        ask("odd.org1.", "TYPE65280"),
+        "NOERROR aa; odd.org1. 5 65280 vu8="
+    );
 }
 
 #[test]
 fn a_missing_name_and_a_missing_type_come_with_the_soa_at_the_negative_ttl() {
     assert_eq!(ask("nobody.org1.", "A"), format!("NXDOMAIN aa; ; {SOA1}"));
     assert_eq!(ask("peer0.org1.", "TXT"), format!("NOERROR aa; ; {SOA1}"));
-    assert_eq!(ask("nobody.org2.", "A"), format!("NXDOMAIN aa; ; {SOA2}"), "the SOA's own TTL is lower");
+    assert_eq!(
+        ask("nobody.org2.", "A"),
+        format!("NXDOMAIN aa; ; {SOA2}"),
+        "the SOA's own TTL is lower"
+    );
 }
 
 #[test]
 fn the_apex_answers_its_soa_and_its_ns_with_the_address() {
-    assert_eq!(ask("org1.", "SOA"), "NOERROR aa; org1. 60 6 gw.org1. h.org1. 7 60 10 100 5");
-    assert_eq!(ask("org1.", "NS"), "NOERROR aa; org1. 5 2 gw.org1.; ; gw.org1. 5 1 10.1.0.1");
+    assert_eq!(
+        ask("org1.", "SOA"),
+        "NOERROR aa; org1. 60 6 gw.org1. h.org1. 7 60 10 100 5"
+    );
+    assert_eq!(
+        ask("org1.", "NS"),
+        "NOERROR aa; org1. 5 2 gw.org1.; ; gw.org1. 5 1 10.1.0.1"
+    );
 }
 
 #[test]
 fn an_empty_non_terminal_exists() {
     assert_eq!(ask("ent.org1.", "A"), format!("NOERROR aa; ; {SOA1}"));
-    assert_eq!(ask("other.ent.org1.", "A"), format!("NXDOMAIN aa; ; {SOA1}"));
+    assert_eq!(
+        ask("other.ent.org1.", "A"),
+        format!("NXDOMAIN aa; ; {SOA1}")
+    );
 }
 
 #[test]
 fn a_wildcard_answers_for_what_does_not_exist_and_only_for_that() {
-    assert_eq!(ask("a.b.wild.org1.", "A"), "NOERROR aa; a.b.wild.org1. 5 1 10.1.0.30");
-    assert_eq!(ask("*.wild.org1.", "A"), "NOERROR aa; *.wild.org1. 5 1 10.1.0.30");
+    assert_eq!(
+        ask("a.b.wild.org1.", "A"),
+        "NOERROR aa; a.b.wild.org1. 5 1 10.1.0.30"
+    );
+    assert_eq!(
+        ask("*.wild.org1.", "A"),
+        "NOERROR aa; *.wild.org1. 5 1 10.1.0.30"
+    );
     assert_eq!(ask("a.wild.org1.", "AAAA"), format!("NOERROR aa; ; {SOA1}"));
-    assert_eq!(ask("there.wild.org1.", "TXT"), format!("NOERROR aa; ; {SOA1}"));
-    assert_eq!(ask("x.there.wild.org1.", "A"), format!("NXDOMAIN aa; ; {SOA1}"));
-    assert_eq!(ask("a.walias.org1.", "A"), format!("NOERROR aa; a.walias.org1. 5 5 peer0.org1., {PEER0}"));
+    assert_eq!(
+        ask("there.wild.org1.", "TXT"),
+        format!("NOERROR aa; ; {SOA1}")
+    );
+    assert_eq!(
+        ask("x.there.wild.org1.", "A"),
+        format!("NXDOMAIN aa; ; {SOA1}")
+    );
+    assert_eq!(
+        ask("a.walias.org1.", "A"),
+        format!("NOERROR aa; a.walias.org1. 5 5 peer0.org1., {PEER0}")
+    );
 }
 
 #[test]
 fn an_alias_is_followed_unless_it_is_what_was_asked() {
-    assert_eq!(ask("alias.org1.", "A"), format!("NOERROR aa; alias.org1. 5 5 peer0.org1., {PEER0}"));
-    assert_eq!(ask("alias.org1.", "CNAME"), "NOERROR aa; alias.org1. 5 5 peer0.org1.");
+    assert_eq!(
+        ask("alias.org1.", "A"),
+        format!("NOERROR aa; alias.org1. 5 5 peer0.org1., {PEER0}")
+    );
+    assert_eq!(
+        ask("alias.org1.", "CNAME"),
+        "NOERROR aa; alias.org1. 5 5 peer0.org1."
+    );
     assert_eq!(
         ask("chain.org1.", "TXT"),
         format!("NOERROR aa; chain.org1. 5 5 alias.org1., alias.org1. 5 5 peer0.org1.; {SOA1}")
@@ -138,15 +208,30 @@ fn an_alias_leads_into_the_other_organizations_zones_and_no_further() {
         ask("abroad.org1.", "A"),
         "NOERROR aa; abroad.org1. 5 5 peer0.org2., peer0.org2. 5 1 10.2.0.11"
     );
-    assert_eq!(ask("back.org2.", "A"), format!("NOERROR aa; back.org2. 5 5 peer0.org1., {PEER0}"));
-    assert_eq!(ask("away.org1.", "A"), "NOERROR aa; away.org1. 5 5 www.elsewhere.");
-    assert_eq!(ask("dead.org1.", "A"), format!("NXDOMAIN aa; dead.org1. 5 5 nobody.org2.; {SOA2}"));
-    assert_eq!(ask("late.org1.", "A"), "SERVFAIL aa; late.org1. 5 5 peer0.org3.");
+    assert_eq!(
+        ask("back.org2.", "A"),
+        format!("NOERROR aa; back.org2. 5 5 peer0.org1., {PEER0}")
+    );
+    assert_eq!(
+        ask("away.org1.", "A"),
+        "NOERROR aa; away.org1. 5 5 www.elsewhere."
+    );
+    assert_eq!(
+        ask("dead.org1.", "A"),
+        format!("NXDOMAIN aa; dead.org1. 5 5 nobody.org2.; {SOA2}")
+    );
+    assert_eq!(
+        ask("late.org1.", "A"),
+        "SERVFAIL aa; late.org1. 5 5 peer0.org3."
+    );
 }
 
 #[test]
 fn aliases_in_a_ring_end() {
-    assert_eq!(ask("loop.org1.", "A"), "NOERROR aa; loop.org1. 5 5 pool.org1., pool.org1. 5 5 loop.org1.");
+    assert_eq!(
+        ask("loop.org1.", "A"),
+        "NOERROR aa; loop.org1. 5 5 pool.org1., pool.org1. 5 5 loop.org1."
+    );
     assert_eq!(
         ask("x.inward.org1.", "A"),
         "NOERROR aa; inward.org1. 5 39 in.inward.org1., x.inward.org1. 5 5 x.in.inward.org1."
@@ -155,12 +240,19 @@ fn aliases_in_a_ring_end() {
 
 #[test]
 fn a_delegated_name_gets_a_referral_with_glue_and_without_authority() {
-    let referral =
-        "NOERROR; ; sub.org1. 5 2 ns.sub.org1., sub.org1. 5 2 ns.elsewhere.; ns.sub.org1. 5 1 10.1.0.40";
+    let referral = "NOERROR; ; sub.org1. 5 2 ns.sub.org1., sub.org1. 5 2 ns.elsewhere.; ns.sub.org1. 5 1 10.1.0.40";
     assert_eq!(ask("sub.org1.", "A"), referral);
     assert_eq!(ask("a.b.sub.org1.", "NS"), referral);
-    assert_eq!(ask("ns.sub.org1.", "A"), referral, "glue is not ours to answer with");
-    assert_eq!(ask("sub.org1.", "TYPE43"), "NOERROR aa; sub.org1. 5 43 AAEIAgA=", "the parent owns the DS");
+    assert_eq!(
+        ask("ns.sub.org1.", "A"),
+        referral,
+        "glue is not ours to answer with"
+    );
+    assert_eq!(
+        ask("sub.org1.", "TYPE43"),
+        "NOERROR aa; sub.org1. 5 43 AAEIAgA=",
+        "the parent owns the DS"
+    );
 }
 
 #[test]
@@ -179,13 +271,19 @@ fn names_below_a_dname_are_renamed_and_it_itself_is_not() {
         "NOERROR aa; old.org1. 5 39 new.org1., x.old.org1. 5 5 x.new.org1."
     );
     let long = format!("{0}.{0}.{0}.{1}.", "x".repeat(60), "x".repeat(49));
-    assert_eq!(ask(&format!("{long}inward.org1."), "A"), "YXDOMAIN aa; inward.org1. 5 39 in.inward.org1.");
+    assert_eq!(
+        ask(&format!("{long}inward.org1."), "A"),
+        "YXDOMAIN aa; inward.org1. 5 39 in.inward.org1."
+    );
 }
 
 #[test]
 fn any_gets_one_set() {
     assert_eq!(ask("peer0.org1.", "ANY"), format!("NOERROR aa; {PEER0}"));
-    assert_eq!(ask("alias.org1.", "ANY"), "NOERROR aa; alias.org1. 5 5 peer0.org1.");
+    assert_eq!(
+        ask("alias.org1.", "ANY"),
+        "NOERROR aa; alias.org1. 5 5 peer0.org1."
+    );
 }
 
 #[test]
@@ -213,7 +311,11 @@ fn the_questions_case_and_id_come_back() {
     let question = question("PeEr0.oRg1.ExAmPlE.", "A");
     let response = respond(&zones(), &question, Transport::Udp);
     assert_eq!(response.metadata.id, 77);
-    assert!(response.queries[0].name.eq_case(&Name::from_ascii("PeEr0.oRg1.ExAmPlE.").unwrap()));
+    assert!(
+        response.queries[0]
+            .name
+            .eq_case(&Name::from_ascii("PeEr0.oRg1.ExAmPlE.").unwrap())
+    );
     assert_eq!(response.answers.len(), 2);
 }
 
@@ -233,7 +335,12 @@ fn flags_of_the_question_come_back_as_the_rfcs_say() {
 fn other_classes_are_refused_and_class_any_is_never_authoritative() {
     let mut question = question("peer0.org1.example.", "A");
     question.queries[0].set_query_class(DNSClass::CH);
-    assert_eq!(respond(&zones(), &question, Transport::Udp).metadata.response_code, ResponseCode::Refused);
+    assert_eq!(
+        respond(&zones(), &question, Transport::Udp)
+            .metadata
+            .response_code,
+        ResponseCode::Refused
+    );
     question.queries[0].set_query_class(DNSClass::ANY);
     let response = respond(&zones(), &question, Transport::Udp);
     assert!(!response.metadata.authoritative && response.answers.len() == 2);
@@ -241,8 +348,13 @@ fn other_classes_are_refused_and_class_any_is_never_authoritative() {
 
 #[test]
 fn transfers_updates_and_mail_questions_get_their_codes() {
-    let code =
-        |question: &Message| u16::from(respond(&zones(), question, Transport::Tcp).metadata.response_code);
+    let code = |question: &Message| {
+        u16::from(
+            respond(&zones(), question, Transport::Tcp)
+                .metadata
+                .response_code,
+        )
+    };
     assert_eq!(code(&question("org1.example.", "AXFR")), rcode::REFUSED);
     assert_eq!(code(&question("org1.example.", "TYPE253")), rcode::NOTIMP);
     assert_eq!(code(&question("org1.example.", "TYPE41")), rcode::FORMERR);
@@ -260,7 +372,14 @@ fn edns_is_answered_with_edns_and_only_version_0_is_spoken() {
     question.set_edns(edns.clone());
     let response = respond(&zones(), &question, Transport::Udp);
     let theirs = response.edns.unwrap();
-    assert_eq!((theirs.max_payload(), theirs.version(), theirs.flags().dnssec_ok), (1232, 0, true));
+    assert_eq!(
+        (
+            theirs.max_payload(),
+            theirs.version(),
+            theirs.flags().dnssec_ok
+        ),
+        (1232, 0, true)
+    );
     edns.set_version(1);
     question.set_edns(edns);
     let response = respond(&zones(), &question, Transport::Udp);
@@ -271,9 +390,17 @@ fn edns_is_answered_with_edns_and_only_version_0_is_spoken() {
 #[test]
 fn what_does_not_fit_is_cut_to_the_question_with_tc_set() {
     let addresses: String = (0..200).map(|i| format!("many A 10.1.1.{i}\n")).collect();
-    let zones = ZoneSet::of([zone("org1.example", &format!("@ SOA gw h 1 1 1 1 5\n{addresses}"))]);
+    let zones = ZoneSet::of([zone(
+        "org1.example",
+        &format!("@ SOA gw h 1 1 1 1 5\n{addresses}"),
+    )]);
     let mut question = question("many.org1.example.", "A");
-    for (payload, limit) in [(None, 512), (Some(100), 512), (Some(700), 700), (Some(9000), MAX_UDP)] {
+    for (payload, limit) in [
+        (None, 512),
+        (Some(100), 512),
+        (Some(700), 700),
+        (Some(9000), MAX_UDP),
+    ] {
         if let Some(payload) = payload {
             question.set_edns({
                 let mut edns = Edns::new();
@@ -282,8 +409,14 @@ fn what_does_not_fit_is_cut_to_the_question_with_tc_set() {
             });
         }
         let response = respond(&zones, &question, Transport::Udp);
-        assert!(response.metadata.truncation && response.answers.is_empty(), "{limit}");
-        assert_eq!((response.queries.len(), response.edns.is_some()), (1, payload.is_some()));
+        assert!(
+            response.metadata.truncation && response.answers.is_empty(),
+            "{limit}"
+        );
+        assert_eq!(
+            (response.queries.len(), response.edns.is_some()),
+            (1, payload.is_some())
+        );
     }
     let whole = respond(&zones, &question, Transport::Tcp);
     assert!(!whole.metadata.truncation);
@@ -292,19 +425,33 @@ fn what_does_not_fit_is_cut_to_the_question_with_tc_set() {
 
 #[test]
 fn additional_addresses_are_left_out_silently_but_glue_is_not() {
-    let hosts: String = (0..12).map(|i| format!("@ NS n{i}.sub\nsub NS n{i}.sub\n")).collect();
-    let addresses: String =
-        (0..12).map(|i| format!("n{i}.sub AAAA fd00::{i}\nn{i}.sub A 10.0.0.{i}\n")).collect();
+    let hosts: String = (0..12)
+        .map(|i| format!("@ NS n{i}.sub\nsub NS n{i}.sub\n"))
+        .collect();
+    let addresses: String = (0..12)
+        .map(|i| format!("n{i}.sub AAAA fd00::{i}\nn{i}.sub A 10.0.0.{i}\n"))
+        .collect();
     let text = format!("@ SOA gw h 1 1 1 1 5\n{hosts}{addresses}")
         .replace("sub NS", "cut NS")
         .replace("n0.sub", "n0.cut");
     let zones = ZoneSet::of([zone("org1.example", &text)]);
     let own = respond(&zones, &question("org1.example.", "NS"), Transport::Udp);
     assert!(!own.metadata.truncation && own.answers.len() == 12 && own.additionals.len() < 24);
-    let referral = respond(&zones, &question("x.cut.org1.example.", "A"), Transport::Udp);
-    assert!(!referral.metadata.truncation, "only one host is inside the cut, and it comes first");
+    let referral = respond(
+        &zones,
+        &question("x.cut.org1.example.", "A"),
+        Transport::Udp,
+    );
+    assert!(
+        !referral.metadata.truncation,
+        "only one host is inside the cut, and it comes first"
+    );
     let inside = ZoneSet::of([zone("org1.example", &text.replace(".sub", ".cut"))]);
-    let referral = respond(&inside, &question("x.cut.org1.example.", "A"), Transport::Udp);
+    let referral = respond(
+        &inside,
+        &question("x.cut.org1.example.", "A"),
+        Transport::Udp,
+    );
     assert!(referral.metadata.truncation && referral.authorities.is_empty());
 }
 

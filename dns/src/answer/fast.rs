@@ -31,20 +31,33 @@ pub(super) fn answer(
         return None;
     }
     let labels = question.name.labels();
-    let Held::Zone(zone) = zones.holding(&labels) else { return None };
+    let Held::Zone(zone) = zones.holding(&labels) else {
+        return None;
+    };
     out.resize(HEADER, 0);
     out.extend_from_slice(question.raw);
     let (rcode, answer, authority) = match zone.find(&labels, question.kind) {
-        Found::Here(node) | Found::Missing { wildcard: Some(node) } => match node.rrset(question.kind) {
+        Found::Here(node)
+        | Found::Missing {
+            wildcard: Some(node),
+        } => match node.rrset(question.kind) {
             Some(set) => (rcode::NOERROR, put_set(set, about, out)?, 0),
             None if node.rrset(kind::CNAME).is_some() => return None,
             None => (rcode::NOERROR, 0, put_denial(zone, &labels, question, out)),
         },
-        Found::Missing { wildcard: None } => (rcode::NXDOMAIN, 0, put_denial(zone, &labels, question, out)),
+        Found::Missing { wildcard: None } => {
+            (rcode::NXDOMAIN, 0, put_denial(zone, &labels, question, out))
+        }
         Found::Delegated { .. } | Found::Renamed { .. } => return None,
     };
     let additional = about.opt.put(query, rcode, None, out);
-    let flags = Flags { rcode, aa: true, truncated: false, ra: about.ra, cd: about.cd };
+    let flags = Flags {
+        rcode,
+        aa: true,
+        truncated: false,
+        ra: about.ra,
+        cd: about.cd,
+    };
     put_header(query, flags, [1, answer, authority, additional], out);
     (out.len() <= limit).then_some(rcode)
 }

@@ -29,14 +29,32 @@ const MAX_HOSTS: usize = 16;
 
 /// The reply to a question of class IN.
 pub(super) fn lookup<'z>(zones: &'z ZoneSet, qname: &Name, qtype: u16) -> Reply<'z> {
-    follow(zones, *qname, qtype, Reply { aa: true, ..Reply::default() })
+    follow(
+        zones,
+        *qname,
+        qtype,
+        Reply {
+            aa: true,
+            ..Reply::default()
+        },
+    )
 }
 
 /// Goes on with `name` where the chain in `reply` has led.
-pub(super) fn follow<'z>(zones: &'z ZoneSet, mut name: Name, qtype: u16, mut reply: Reply<'z>) -> Reply<'z> {
+pub(super) fn follow<'z>(
+    zones: &'z ZoneSet,
+    mut name: Name,
+    qtype: u16,
+    mut reply: Reply<'z>,
+) -> Reply<'z> {
     for _ in 0..MAX_CHAIN {
         let labels = name.labels();
-        let step = Step { zones, name: &name, labels: &labels, qtype };
+        let step = Step {
+            zones,
+            name: &name,
+            labels: &labels,
+            qtype,
+        };
         let zone = match zones.holding(&labels) {
             Held::Zone(zone) => zone,
             Held::Reverse(place) => {
@@ -45,9 +63,17 @@ pub(super) fn follow<'z>(zones: &'z ZoneSet, mut name: Name, qtype: u16, mut rep
             }
             Held::Nobody if reply.answer.is_empty() => {
                 let refused = Reply::explained(rcode::REFUSED, ede::NOT_AUTHORITATIVE);
-                return Reply { elsewhere: Some(name), ..refused };
+                return Reply {
+                    elsewhere: Some(name),
+                    ..refused
+                };
             }
-            Held::Nobody => return Reply { elsewhere: Some(name), ..reply },
+            Held::Nobody => {
+                return Reply {
+                    elsewhere: Some(name),
+                    ..reply
+                };
+            }
             Held::NotReady => return failed(reply, ede::NOT_READY),
             Held::Stale => return failed(reply, ede::INVALID_DATA),
         };
@@ -61,7 +87,12 @@ pub(super) fn follow<'z>(zones: &'z ZoneSet, mut name: Name, qtype: u16, mut rep
 
 /// Without its answer a chain would look like a name without addresses, so all of it fails.
 fn failed(chain: Reply<'_>, ede: u16) -> Reply<'_> {
-    Reply { rcode: rcode::SERVFAIL, ede: Some(ede), aa: chain.aa && !chain.answer.is_empty(), ..chain }
+    Reply {
+        rcode: rcode::SERVFAIL,
+        ede: Some(ede),
+        aa: chain.aa && !chain.answer.is_empty(),
+        ..chain
+    }
 }
 
 /// True if the chain has been at `name` already.
@@ -81,7 +112,10 @@ impl<'z> Step<'_, 'z> {
     /// Adds what `zone` says about the name; gives the next name if it is an alias.
     fn take(&self, zone: &'z Zone, reply: &mut Reply<'z>) -> Option<Name> {
         match zone.find(self.labels, self.qtype) {
-            Found::Here(node) | Found::Missing { wildcard: Some(node) } => self.take_node(zone, node, reply),
+            Found::Here(node)
+            | Found::Missing {
+                wildcard: Some(node),
+            } => self.take_node(zone, node, reply),
             Found::Missing { wildcard: None } => {
                 reply.rcode = rcode::NXDOMAIN;
                 negative(zone, reply);
@@ -108,7 +142,9 @@ impl<'z> Step<'_, 'z> {
         }
         if let Some(alias) = node.rrset(kind::CNAME) {
             reply.answer.push(Rr::at(*self.name, alias));
-            return Name::from_wire(alias.first()).ok().map(|(target, _)| target);
+            return Name::from_wire(alias.first())
+                .ok()
+                .map(|(target, _)| target);
         }
         negative(zone, reply);
         None
@@ -117,7 +153,11 @@ impl<'z> Step<'_, 'z> {
     /// RFC 6672, section 3.2: the DNAME, a CNAME made from it, and on with the new name.
     fn rename(&self, dname: &'z RRset, below: usize, reply: &mut Reply<'z>) -> Option<Name> {
         let owner = self.suffix(below);
-        if !reply.answer.iter().any(|rr| rr.kind() == kind::DNAME && rr.owner == owner) {
+        if !reply
+            .answer
+            .iter()
+            .any(|rr| rr.kind() == kind::DNAME && rr.owner == owner)
+        {
             reply.answer.push(Rr::at(owner, dname));
         }
         let (target, _) = Name::from_wire(dname.first()).ok()?;
@@ -126,7 +166,12 @@ impl<'z> Step<'_, 'z> {
             return None;
         };
         let data = Data::Cname(Box::new(renamed));
-        reply.answer.push(Rr { owner: *self.name, ttl: dname.ttl(), data, needed: false });
+        reply.answer.push(Rr {
+            owner: *self.name,
+            ttl: dname.ttl(),
+            data,
+            needed: false,
+        });
         // A DNAME that points below itself would rename for ever.
         (self.qtype != kind::CNAME && !target.is_within(&owner)).then_some(renamed)
     }
@@ -142,13 +187,18 @@ impl<'z> Step<'_, 'z> {
             }
             let labels = host.labels();
             let node = match zone.find(&labels, kind::A) {
-                Found::Here(node) | Found::Missing { wildcard: Some(node) } => Some(node),
+                Found::Here(node)
+                | Found::Missing {
+                    wildcard: Some(node),
+                } => Some(node),
                 // Below a cut only what was written is glue.
                 _ => zone.exact(&labels),
             };
             let Some(node) = node else { continue };
             let needed = host.is_within(&cut);
-            reply.additional.extend(addresses(host, node).map(|rr| Rr { needed, ..rr }));
+            reply
+                .additional
+                .extend(addresses(host, node).map(|rr| Rr { needed, ..rr }));
         }
     }
 
@@ -156,15 +206,22 @@ impl<'z> Step<'_, 'z> {
     pub(super) fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
         for host in hosts(set) {
             let labels = host.labels();
-            let Held::Zone(zone) = self.zones.holding(&labels) else { continue };
-            if let Found::Here(node) | Found::Missing { wildcard: Some(node) } = zone.find(&labels, kind::A) {
+            let Held::Zone(zone) = self.zones.holding(&labels) else {
+                continue;
+            };
+            if let Found::Here(node)
+            | Found::Missing {
+                wildcard: Some(node),
+            } = zone.find(&labels, kind::A)
+            {
                 reply.additional.extend(addresses(host, node));
             }
         }
     }
 
     pub(super) fn suffix(&self, label: usize) -> Name {
-        let (name, _) = Name::from_wire(self.labels.suffix(label)).expect("a suffix of a name is a name");
+        let (name, _) =
+            Name::from_wire(self.labels.suffix(label)).expect("a suffix of a name is a name");
         name
     }
 }
@@ -177,14 +234,22 @@ fn negative<'z>(zone: &'z Zone, reply: &mut Reply<'z>) {
 /// The same at another apex, for the zones that share their owner's SOA.
 pub(super) fn negative_at<'z>(apex: Name, zone: &'z Zone, reply: &mut Reply<'z>) {
     let soa = Rr::at(apex, zone.soa());
-    reply.authority.push(Rr { ttl: zone.negative_ttl(), ..soa });
+    reply.authority.push(Rr {
+        ttl: zone.negative_ttl(),
+        ..soa
+    });
 }
 
 fn hosts(set: &RRset) -> impl Iterator<Item = Name> {
     let hosts = set.data().filter_map(|data| rdata::host(set.kind(), data));
-    hosts.take(MAX_HOSTS).filter_map(|host| Name::from_wire(host).ok()).map(|(host, _)| host)
+    hosts
+        .take(MAX_HOSTS)
+        .filter_map(|host| Name::from_wire(host).ok())
+        .map(|(host, _)| host)
 }
 
 fn addresses(host: Name, node: &Node) -> impl Iterator<Item = Rr<'_>> {
-    [kind::A, kind::AAAA].into_iter().filter_map(move |kind| Some(Rr::at(host, node.rrset(kind)?)))
+    [kind::A, kind::AAAA]
+        .into_iter()
+        .filter_map(move |kind| Some(Rr::at(host, node.rrset(kind)?)))
 }

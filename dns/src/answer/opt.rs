@@ -22,18 +22,38 @@ impl Opt<'_> {
     /// Octets that [`Opt::put`] will take.
     pub(super) fn len(&self, query: &Query<'_>, ede: Option<u16>) -> usize {
         let Some(edns) = &query.edns else { return 0 };
-        let cookie = if self.client(edns).is_some() { OPTION + CLIENT + COOKIE } else { 0 };
-        let nsid = if self.tells_nsid(edns) { OPTION + self.nsid.len() } else { 0 };
+        let cookie = if self.client(edns).is_some() {
+            OPTION + CLIENT + COOKIE
+        } else {
+            0
+        };
+        let nsid = if self.tells_nsid(edns) {
+            OPTION + self.nsid.len()
+        } else {
+            0
+        };
         BARE + cookie + nsid + if ede.is_some() { OPTION + 2 } else { 0 }
     }
 
     /// Appends the record if the query has one; gives their number. The asker's DO bit goes back
     /// (RFC 3225, section 3).
-    pub(super) fn put(&self, query: &Query<'_>, rcode: u16, ede: Option<u16>, out: &mut Vec<u8>) -> u16 {
+    pub(super) fn put(
+        &self,
+        query: &Query<'_>,
+        rcode: u16,
+        ede: Option<u16>,
+        out: &mut Vec<u8>,
+    ) -> u16 {
         let Some(edns) = &query.edns else { return 0 };
         let options = (self.len(query, ede) - BARE) as u16;
         out.push(0);
-        for word in [kind::OPT, MAX_UDP as u16, rcode >> 4 << 8, u16::from(edns.dnssec_ok) << 15, options] {
+        for word in [
+            kind::OPT,
+            MAX_UDP as u16,
+            rcode >> 4 << 8,
+            u16::from(edns.dnssec_ok) << 15,
+            options,
+        ] {
             out.extend_from_slice(&word.to_be_bytes());
         }
         if let (Some(client), Some(server)) = (self.client(edns), self.cookie) {

@@ -45,7 +45,11 @@ fn within(name: &[&str], suffix: &[&str]) -> bool {
 
 impl NaiveZone {
     fn at(&self, owner: &[&str], kind: u16) -> Vec<Record> {
-        self.records.iter().filter(|r| r.owner == owner && (r.kind == kind)).cloned().collect()
+        self.records
+            .iter()
+            .filter(|r| r.owner == owner && (r.kind == kind))
+            .cloned()
+            .collect()
     }
 
     fn exists(&self, name: &[&str]) -> bool {
@@ -65,14 +69,23 @@ impl NaiveZone {
     fn records_for(&self, name: &[&'static str]) -> Option<Vec<Record>> {
         let mut owner = name.to_vec();
         if !self.exists(name) {
-            let encloser = self.path(name).filter(|ancestor| self.exists(ancestor)).last()?;
+            let encloser = self
+                .path(name)
+                .filter(|ancestor| self.exists(ancestor))
+                .last()?;
             owner = [&["*"], encloser].concat();
             if !self.exists(&owner) {
                 return None;
             }
         }
         let here = self.records.iter().filter(|r| r.owner == owner);
-        Some(here.map(|r| Record { owner: name.to_vec(), ..r.clone() }).collect())
+        Some(
+            here.map(|r| Record {
+                owner: name.to_vec(),
+                ..r.clone()
+            })
+            .collect(),
+        )
     }
 
     /// One step for `name`; gives the next name of a chain.
@@ -90,8 +103,12 @@ impl NaiveZone {
                 let prefix = &name[..name.len() - ancestor.len()];
                 let renamed = [prefix, &dname.data].concat();
                 out.answer.insert(dname.clone());
-                let cname =
-                    Record { owner: name.clone(), kind: kind::CNAME, ttl: dname.ttl, data: renamed.clone() };
+                let cname = Record {
+                    owner: name.clone(),
+                    kind: kind::CNAME,
+                    ttl: dname.ttl,
+                    data: renamed.clone(),
+                };
                 out.answer.insert(cname);
                 let ends = qtype == kind::CNAME || within(&dname.data, ancestor);
                 return (!ends).then_some(renamed);
@@ -117,14 +134,20 @@ impl NaiveZone {
 }
 
 fn naive(zones: &[NaiveZone], qname: &Labels, qtype: u16) -> Answer {
-    let mut out = Answer { aa: true, ..Answer::default() };
+    let mut out = Answer {
+        aa: true,
+        ..Answer::default()
+    };
     let mut name = qname.clone();
     let mut seen = BTreeSet::new();
     while seen.insert(name.clone()) && seen.len() <= 16 {
         let holding = zones.iter().filter(|zone| within(&name, &zone.apex));
         let Some(zone) = holding.max_by_key(|zone| zone.apex.len()) else {
             if seen.len() == 1 {
-                return Answer { rcode: rcode::REFUSED, ..Answer::default() };
+                return Answer {
+                    rcode: rcode::REFUSED,
+                    ..Answer::default()
+                };
             }
             break;
         };
@@ -143,14 +166,22 @@ fn wire(labels: &[&str]) -> Name {
 fn labels(name: &Name) -> Labels {
     const KNOWN: [&str; 8] = ["a", "b", "c", "*", "x", "y", "sub", "out"];
     let text = name.to_string();
-    text.split('.').map(|label| *KNOWN.iter().find(|known| **known == label).unwrap()).collect()
+    text.split('.')
+        .map(|label| *KNOWN.iter().find(|known| **known == label).unwrap())
+        .collect()
 }
 
 /// A datum whose wire form says which record it is.
 fn data(record: &Record) -> Vec<u8> {
     let target = wire(&record.data);
     match record.kind {
-        kind::A => target.as_wire().iter().copied().chain([0; 4]).take(4).collect(),
+        kind::A => target
+            .as_wire()
+            .iter()
+            .copied()
+            .chain([0; 4])
+            .take(4)
+            .collect(),
         kind::SOA => [target.as_wire(), &[0], &[0; 19], &[9]].concat(),
         kind::MX => [&[0, 1], target.as_wire()].concat(),
         _ => target.as_wire().to_vec(),
@@ -161,7 +192,9 @@ fn zone_set(zones: &[NaiveZone]) -> ZoneSet {
     ZoneSet::of(zones.iter().map(|zone| {
         let mut draft = Draft::new(wire(&zone.apex));
         for record in &zone.records {
-            draft.add(&wire(&record.owner), record.kind, record.ttl, &data(record)).unwrap();
+            draft
+                .add(&wire(&record.owner), record.kind, record.ttl, &data(record))
+                .unwrap();
         }
         draft.finish().unwrap()
     }))
@@ -174,7 +207,12 @@ fn said(reply: &Reply<'_>) -> Answer {
         for rr in section {
             let owner = labels(&rr.owner);
             let mut add = |data| {
-                records.insert(Record { owner: owner.clone(), kind: rr.kind(), ttl: rr.ttl, data });
+                records.insert(Record {
+                    owner: owner.clone(),
+                    kind: rr.kind(),
+                    ttl: rr.ttl,
+                    data,
+                });
             };
             match &rr.data {
                 Data::Cname(target) => add(labels(target)),
@@ -188,7 +226,12 @@ fn said(reply: &Reply<'_>) -> Answer {
         records
     };
     let (answer, authority) = (records(&reply.answer), records(&reply.authority));
-    Answer { rcode: reply.rcode, aa: reply.aa, answer, authority }
+    Answer {
+        rcode: reply.rcode,
+        aa: reply.aa,
+        answer,
+        authority,
+    }
 }
 
 const APEXES: [&[&str]; 3] = [&["x"], &["sub", "x"], &["y"]];
@@ -203,24 +246,51 @@ fn any_name() -> impl Strategy<Value = Labels> {
 }
 
 fn any_zone(apex: &'static [&'static str]) -> impl Strategy<Value = NaiveZone> {
-    let kinds = vec![kind::A, kind::A, kind::MX, kind::CNAME, kind::CNAME, kind::NS, kind::DNAME];
+    let kinds = vec![
+        kind::A,
+        kind::A,
+        kind::MX,
+        kind::CNAME,
+        kind::CNAME,
+        kind::NS,
+        kind::DNAME,
+    ];
     let record = (below(), prop::sample::select(kinds), any_name());
     prop::collection::vec(record, 0..14).prop_map(move |drawn| {
-        let soa = Record { owner: apex.to_vec(), kind: kind::SOA, ttl: 9, data: vec!["out"] };
-        let mut zone = NaiveZone { apex: apex.to_vec(), records: vec![soa] };
+        let soa = Record {
+            owner: apex.to_vec(),
+            kind: kind::SOA,
+            ttl: 9,
+            data: vec!["out"],
+        };
+        let mut zone = NaiveZone {
+            apex: apex.to_vec(),
+            records: vec![soa],
+        };
         for (below, kind, target) in drawn {
             let owner = [&below, apex].concat();
-            let data =
-                if kind == kind::A { vec![if target.len() % 2 == 0 { "a" } else { "b" }] } else { target };
-            let has =
-                |kinds: &dyn Fn(u16) -> bool| zone.records.iter().any(|r| r.owner == owner && kinds(r.kind));
+            let data = if kind == kind::A {
+                vec![if target.len() % 2 == 0 { "a" } else { "b" }]
+            } else {
+                target
+            };
+            let has = |kinds: &dyn Fn(u16) -> bool| {
+                zone.records
+                    .iter()
+                    .any(|r| r.owner == owner && kinds(r.kind))
+            };
             // What a zone may not hold is another test's matter.
             let lawful = match kind {
                 kind::CNAME => !has(&|_| true),
                 kind::DNAME => !has(&|k| k == kind::CNAME || k == kind::DNAME),
                 _ => !has(&|k| k == kind::CNAME),
             };
-            let record = Record { owner, kind, ttl: 5, data };
+            let record = Record {
+                owner,
+                kind,
+                ttl: 5,
+                data,
+            };
             if lawful && !zone.records.contains(&record) {
                 zone.records.push(record);
             }

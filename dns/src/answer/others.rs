@@ -47,7 +47,10 @@ pub(crate) struct Owned {
 /// What others are to be asked to answer `message`; `None`: nothing.
 pub(crate) fn ask_of(zones: &ZoneSet, message: &[u8]) -> Option<Ask> {
     let query = Query::parse(message)?;
-    let question = query.question.as_ref().filter(|question| question.class == CLASS_IN)?;
+    let question = query
+        .question
+        .as_ref()
+        .filter(|question| question.class == CLASS_IN)?;
     Some(Ask {
         name: reply_to(zones, &query).elsewhere?,
         kind: question.kind,
@@ -66,15 +69,28 @@ pub(crate) fn answer_others(
     response: &mut Vec<u8>,
 ) -> Outcome {
     response.clear();
-    let Some(query) = Query::parse(message) else { return Outcome::Silent };
+    let Some(query) = Query::parse(message) else {
+        return Outcome::Silent;
+    };
     let cookie = asker.baked(&query);
     // RFC 4035, section 3.2.2: an answer of others has the asker's CD bit; our own has none (section 3.1.6).
-    let about = About { cd: query.header.checking_disabled, ..asker.about(zones, cookie) };
+    let about = About {
+        cd: query.header.checking_disabled,
+        ..asker.about(zones, cookie)
+    };
     let mut reply = reply_to(zones, &query);
-    if let (Some(name), Some((found, age)), Some(question)) = (reply.elsewhere, found, &query.question) {
+    if let (Some(name), Some((found, age)), Some(question)) =
+        (reply.elsewhere, found, &query.question)
+    {
         reply = complete(zones, reply, (name, question.kind), found, age);
     }
-    write::write(&query, &reply, &about, limit(&query, asker.transport), response);
+    write::write(
+        &query,
+        &reply,
+        &about,
+        limit(&query, asker.transport),
+        response,
+    );
     Outcome::Answered(reply.rcode)
 }
 
@@ -93,15 +109,34 @@ fn complete<'z>(
         needed: false,
     };
     let aa = !chain.answer.is_empty();
-    let mut reply = Reply { rcode: found.rcode, ede: found.ede, aa, elsewhere: None, ..chain };
+    let mut reply = Reply {
+        rcode: found.rcode,
+        ede: found.ede,
+        aa,
+        elsewhere: None,
+        ..chain
+    };
     reply.answer.extend(found.answer.iter().map(younger));
-    let back = found.end(name, qtype).filter(|end| !matches!(zones.holding(&end.labels()), Held::Nobody));
+    let back = found
+        .end(name, qtype)
+        .filter(|end| !matches!(zones.holding(&end.labels()), Held::Nobody));
     if let Some(end) = back.filter(|end| reply.answer.iter().all(|rr| rr.owner != *end)) {
         // Whatever others believe of a name of ours.
-        return follow(zones, end, qtype, Reply { rcode: rcode::NOERROR, ede: None, ..reply });
+        return follow(
+            zones,
+            end,
+            qtype,
+            Reply {
+                rcode: rcode::NOERROR,
+                ede: None,
+                ..reply
+            },
+        );
     }
     reply.authority.extend(found.authority.iter().map(younger));
-    reply.additional.extend(found.additional.iter().map(younger));
+    reply
+        .additional
+        .extend(found.additional.iter().map(younger));
     reply
 }
 
@@ -118,7 +153,9 @@ impl Found {
             if at_end().any(|owned| owned.set.kind() == qtype || qtype == kind::ANY) {
                 return None;
             }
-            let Some(alias) = at_end().find(|owned| owned.set.kind() == kind::CNAME) else { break };
+            let Some(alias) = at_end().find(|owned| owned.set.kind() == kind::CNAME) else {
+                break;
+            };
             (end, _) = Name::from_wire(alias.set.first()).ok()?;
         }
         (end != name).then_some(end)
@@ -140,7 +177,10 @@ mod tests {
     }
 
     fn owned(owner: &str, kind: u16, data: &[u8]) -> Owned {
-        Owned { owner: name(owner), set: RRset::pack(kind, 60, [data]) }
+        Owned {
+            owner: name(owner),
+            set: RRset::pack(kind, 60, [data]),
+        }
     }
 
     fn zones() -> ZoneSet {
@@ -158,29 +198,57 @@ mod tests {
     fn asker(forwards: bool) -> Asker<'static> {
         let address = IpAddr::from([10, 0, 0, 7]);
         let class = crate::acl::Class::Site;
-        Asker { address, class, transport: Transport::Udp, now: 0, cookies: None, nsid: &[], forwards }
+        Asker {
+            address,
+            class,
+            transport: Transport::Udp,
+            now: 0,
+            cookies: None,
+            nsid: &[],
+            forwards,
+        }
     }
 
     fn outcome(qname: &str, flags: u16, forwards: bool) -> Outcome {
         let message = question(qname, flags, kind::A);
-        answer_to(&zones(), &message, &asker(forwards), || Verdict::Answer, &mut Vec::new())
+        answer_to(
+            &zones(),
+            &message,
+            &asker(forwards),
+            || Verdict::Answer,
+            &mut Vec::new(),
+        )
     }
 
     fn told(qname: &str, found: &Found) -> Message {
         let mut response = Vec::new();
         let message = question(qname, RD, kind::A);
-        answer_others(&zones(), &message, &asker(true), Some((found, 10)), &mut response);
+        answer_others(
+            &zones(),
+            &message,
+            &asker(true),
+            Some((found, 10)),
+            &mut response,
+        );
         Message::from_vec(&response).unwrap()
     }
 
     fn answers(message: &Message) -> Vec<String> {
-        message.answers.iter().map(|rr| format!("{} {} {}", rr.name, rr.ttl, rr.data)).collect()
+        message
+            .answers
+            .iter()
+            .map(|rr| format!("{} {} {}", rr.name, rr.ttl, rr.data))
+            .collect()
     }
 
     #[test]
     fn only_names_outside_are_for_others_and_only_for_those_who_desire_and_may() {
         assert_eq!(outcome("www.corp.example", RD, true), Outcome::Elsewhere);
-        assert_eq!(outcome("www.org1.example", RD, true), Outcome::Elsewhere, "its chain leads out");
+        assert_eq!(
+            outcome("www.org1.example", RD, true),
+            Outcome::Elsewhere,
+            "its chain leads out"
+        );
         for (qname, flags, forwards, rcode) in [
             ("www.corp.example", RD, false, rcode::REFUSED),
             ("www.corp.example", 0, true, rcode::REFUSED),
@@ -188,7 +256,11 @@ mod tests {
             ("peer0.org1.example", RD, true, rcode::NOERROR),
             ("no.org1.example", RD, true, rcode::NXDOMAIN),
         ] {
-            assert_eq!(outcome(qname, flags, forwards), Outcome::Answered(rcode), "{qname}");
+            assert_eq!(
+                outcome(qname, flags, forwards),
+                Outcome::Answered(rcode),
+                "{qname}"
+            );
         }
     }
 
@@ -197,14 +269,20 @@ mod tests {
         let zones = zones();
         let ask = |qname: &str| ask_of(&zones, &question(qname, RD, kind::A));
         assert_eq!(ask("WWW.Corp.Example"), ask("www.corp.example"));
-        assert_eq!(ask("www.org1.example"), ask("www.corp.example"), "the end of our chain");
+        assert_eq!(
+            ask("www.org1.example"),
+            ask("www.corp.example"),
+            "the end of our chain"
+        );
         assert_eq!(ask("peer0.org1.example"), None);
     }
 
     #[test]
     fn what_others_said_stands_behind_our_chain_with_its_age_taken_off() {
-        let found =
-            Found { answer: vec![owned("www.corp.example", kind::A, &[192, 0, 2, 1])], ..Found::default() };
+        let found = Found {
+            answer: vec![owned("www.corp.example", kind::A, &[192, 0, 2, 1])],
+            ..Found::default()
+        };
         let direct = told("www.corp.example", &found);
         assert_eq!(answers(&direct), ["www.corp.example. 50 192.0.2.1"]);
         assert!(!direct.metadata.authoritative && direct.metadata.recursion_available);
@@ -215,8 +293,16 @@ mod tests {
 
     #[test]
     fn a_chain_back_into_the_consortium_is_answered_by_it_whatever_others_say() {
-        let back = owned("www.corp.example", kind::CNAME, name("peer0.org1.example").as_wire());
-        let found = Found { rcode: rcode::NXDOMAIN, answer: vec![back], ..Found::default() };
+        let back = owned(
+            "www.corp.example",
+            kind::CNAME,
+            name("peer0.org1.example").as_wire(),
+        );
+        let found = Found {
+            rcode: rcode::NXDOMAIN,
+            answer: vec![back],
+            ..Found::default()
+        };
         let message = told("www.corp.example", &found);
         assert_eq!(answers(&message)[1], "peer0.org1.example. 5 10.1.0.11");
         assert_eq!(u16::from(message.metadata.response_code), rcode::NOERROR);
@@ -224,11 +310,25 @@ mod tests {
 
     #[test]
     fn a_chain_that_goes_to_and_fro_ends() {
-        let back = owned("back.corp.example", kind::CNAME, name("loop.org1.example").as_wire());
-        let found = Found { answer: vec![back], ..Found::default() };
+        let back = owned(
+            "back.corp.example",
+            kind::CNAME,
+            name("loop.org1.example").as_wire(),
+        );
+        let found = Found {
+            answer: vec![back],
+            ..Found::default()
+        };
         assert_eq!(answers(&told("loop.org1.example", &found)).len(), 2);
-        let circle = owned("www.corp.example", kind::CNAME, name("www.corp.example").as_wire());
-        let found = Found { answer: vec![circle], ..Found::default() };
+        let circle = owned(
+            "www.corp.example",
+            kind::CNAME,
+            name("www.corp.example").as_wire(),
+        );
+        let found = Found {
+            answer: vec![circle],
+            ..Found::default()
+        };
         assert_eq!(answers(&told("www.corp.example", &found)).len(), 1);
     }
 }

@@ -73,7 +73,8 @@ impl<'m> Query<'m> {
     /// `None`: it is never answered.
     pub(super) fn parse(message: &'m [u8]) -> Option<Query<'m>> {
         let mut reader = Reader { message, at: 0 };
-        let (Some(id), Some(flags), true) = (reader.u16(), reader.u16(), message.len() >= HEADER) else {
+        let (Some(id), Some(flags), true) = (reader.u16(), reader.u16(), message.len() >= HEADER)
+        else {
             return None;
         };
         // A response to a response could go to and fro for ever.
@@ -86,7 +87,12 @@ impl<'m> Query<'m> {
             recursion_desired: flags & RD != 0,
             checking_disabled: flags & CD != 0,
         };
-        let mut query = Query { header, question: None, edns: None, fault: None };
+        let mut query = Query {
+            header,
+            question: None,
+            edns: None,
+            fault: None,
+        };
         // Other opcodes have sections of their own; what they have in common goes back with the refusal.
         let sound = reader.sections(&mut query).is_some();
         query.fault = match (header.opcode, sound) {
@@ -105,14 +111,21 @@ impl<'m> Query<'m> {
 
 /// The type that `message` asks for, as far as one can tell without reading it whole.
 pub(crate) fn qtype_of(message: &[u8]) -> Option<u16> {
-    let mut reader = Reader { message, at: HEADER };
+    let mut reader = Reader {
+        message,
+        at: HEADER,
+    };
     reader.skip_name()?;
     reader.u16()
 }
 
 /// The name and type that `message` asks for.
 pub(crate) fn question_of(message: &[u8]) -> Option<(Name, u16)> {
-    let question = Reader { message, at: HEADER }.question()?;
+    let question = Reader {
+        message,
+        at: HEADER,
+    }
+    .question()?;
     Some((question.name, question.kind))
 }
 
@@ -126,7 +139,9 @@ impl<'m> Reader<'m> {
     /// but a cookie (RFC 7873, section 5.4). `None`: it is something else. What was understood is in `query`.
     fn sections(&mut self, query: &mut Query<'m>) -> Option<()> {
         let counts = [self.u16()?, self.u16()?, self.u16()?, self.u16()?];
-        let [questions @ 0..=1, 0, 0, additional] = counts else { return None };
+        let [questions @ 0..=1, 0, 0, additional] = counts else {
+            return None;
+        };
         if questions == 1 {
             query.question = Some(self.question()?);
         }
@@ -142,7 +157,12 @@ impl<'m> Reader<'m> {
         let (name, len) = Name::from_wire(&self.message[start..]).ok()?;
         self.at += len;
         let (kind, class) = (self.u16()?, self.u16()?);
-        Some(Question { raw: &self.message[start..self.at], name, kind, class })
+        Some(Question {
+            raw: &self.message[start..self.at],
+            name,
+            kind,
+            class,
+        })
     }
 
     /// One record of the additional section, into `edns` if it is the OPT; `None` if it is malformed, or a second
@@ -163,7 +183,12 @@ impl<'m> Reader<'m> {
         let options = EdnsOptions::parse(data);
         let [_extended_rcode, version] = high.to_be_bytes();
         let dnssec_ok = low & DNSSEC_OK != 0;
-        *edns = Some(Edns { size: class, version, dnssec_ok, options: options.unwrap_or_default() });
+        *edns = Some(Edns {
+            size: class,
+            version,
+            dnssec_ok,
+            options: options.unwrap_or_default(),
+        });
         // What options another version has, we don't know (section 6.1.3).
         (options.is_some() || version != 0).then_some(())
     }
@@ -215,7 +240,8 @@ impl<'m> EdnsOptions<'m> {
 mod tests {
     use super::*;
 
-    const PLAIN: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01A\x00\x00\x01\x00\x01";
+    const PLAIN: &[u8] =
+        b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01A\x00\x00\x01\x00\x01";
     const HALF_AN_OPTION: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x03\x00\x0a\x00";
     const OPT: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
 
@@ -238,8 +264,16 @@ mod tests {
         assert_eq!(query.fault, None);
         let question = query.question.unwrap();
         assert_eq!(question.raw, &PLAIN[12..]);
-        assert_eq!((question.name, question.kind, question.class), (Name::from_text("a").unwrap(), 1, 1));
-        let header = Header { id: 0x1234, opcode: 0, recursion_desired: true, checking_disabled: false };
+        assert_eq!(
+            (question.name, question.kind, question.class),
+            (Name::from_text("a").unwrap(), 1, 1)
+        );
+        let header = Header {
+            id: 0x1234,
+            opcode: 0,
+            recursion_desired: true,
+            checking_disabled: false,
+        };
         assert_eq!(query.header, header);
         assert_eq!(query.edns, None);
     }
@@ -283,11 +317,21 @@ mod tests {
             let data = options.concat();
             EdnsOptions::parse(&data).map(|found| (found.nsid, found.cookie.map(<[u8]>::to_vec)))
         };
-        assert_eq!(parse(&[option(8, b"x"), option(3, b"")]), Some((true, None)));
-        assert_eq!(parse(&[option(10, &[7; 8]), option(10, &[8; 8])]), Some((false, Some(vec![7; 8]))));
+        assert_eq!(
+            parse(&[option(8, b"x"), option(3, b"")]),
+            Some((true, None))
+        );
+        assert_eq!(
+            parse(&[option(10, &[7; 8]), option(10, &[8; 8])]),
+            Some((false, Some(vec![7; 8])))
+        );
         for len in 0..60 {
             let lawful = len == 8 || (16..=40).contains(&len);
-            assert_eq!(parse(&[option(10, &vec![7; len])]).is_some(), lawful, "{len}");
+            assert_eq!(
+                parse(&[option(10, &vec![7; len])]).is_some(),
+                lawful,
+                "{len}"
+            );
         }
     }
 
@@ -297,17 +341,33 @@ mod tests {
         let edns = Query::parse(&message).unwrap().edns;
         assert_eq!(
             edns,
-            Some(Edns { size: 1232, version: 0, dnssec_ok: true, options: EdnsOptions::default() })
+            Some(Edns {
+                size: 1232,
+                version: 0,
+                dnssec_ok: true,
+                options: EdnsOptions::default()
+            })
         );
         let named = b"\x01a\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
-        for (bad, understood) in [(&[OPT, OPT][..], true), (&[named], false), (&[HALF_AN_OPTION], true)] {
+        for (bad, understood) in [
+            (&[OPT, OPT][..], true),
+            (&[named], false),
+            (&[HALF_AN_OPTION], true),
+        ] {
             let message = with_additional(bad);
             let query = Query::parse(&message).unwrap();
-            assert_eq!((query.fault, query.edns.is_some()), (Some(rcode::FORMERR), understood), "{bad:?}");
+            assert_eq!(
+                (query.fault, query.edns.is_some()),
+                (Some(rcode::FORMERR), understood),
+                "{bad:?}"
+            );
             assert!(query.question.is_some(), "{bad:?}");
         }
         let a_pointer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00";
-        assert_eq!(Query::parse(&with_additional(&[a_pointer])).unwrap().edns, None);
+        assert_eq!(
+            Query::parse(&with_additional(&[a_pointer])).unwrap().edns,
+            None
+        );
     }
 
     #[test]
@@ -316,7 +376,10 @@ mod tests {
         later[6] = 1;
         let message = with_additional(&[&later]);
         let query = Query::parse(&message).unwrap();
-        assert_eq!((query.fault, query.edns.map(|edns| edns.version)), (None, Some(1)));
+        assert_eq!(
+            (query.fault, query.edns.map(|edns| edns.version)),
+            (None, Some(1))
+        );
     }
 
     #[test]
@@ -328,6 +391,12 @@ mod tests {
         message.extend([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
         let query = Query::parse(&message).unwrap();
         assert_eq!(query.fault, None);
-        assert_eq!((query.question, query.edns.unwrap().options.cookie.unwrap().len()), (None, 8));
+        assert_eq!(
+            (
+                query.question,
+                query.edns.unwrap().options.cookie.unwrap().len()
+            ),
+            (None, 8)
+        );
     }
 }

@@ -60,7 +60,12 @@ pub(super) enum Data<'z> {
 
 impl<'z> Rr<'z> {
     pub(super) fn at(owner: Name, set: &'z RRset) -> Rr<'z> {
-        Rr { owner, ttl: set.ttl(), data: Data::Set(set), needed: false }
+        Rr {
+            owner,
+            ttl: set.ttl(),
+            data: Data::Set(set),
+            needed: false,
+        }
     }
 
     pub(super) fn kind(&self) -> u16 {
@@ -74,11 +79,17 @@ impl<'z> Rr<'z> {
 impl Reply<'_> {
     pub(super) fn error(rcode: u16) -> Self {
         debug_assert_ne!(rcode, rcode::NOERROR);
-        Reply { rcode, ..Reply::default() }
+        Reply {
+            rcode,
+            ..Reply::default()
+        }
     }
 
     /// An error and its [`ede`] code.
     pub(super) fn explained(rcode: u16, ede: u16) -> Self {
-        Reply { ede: Some(ede), ..Reply::error(rcode) }
+        Reply {
+            ede: Some(ede),
+            ..Reply::error(rcode)
+        }
     }
 }

@@ -15,10 +15,15 @@ impl<'z> Step<'_, 'z> {
         let at_apex = place.below == 0;
         let pointers = place.pointers();
         let apex_sets = [Some(place.zone.soa()), place.zone.ns()];
-        let here = apex_sets.into_iter().flatten().filter(|_| at_apex).chain(pointers);
+        let here = apex_sets
+            .into_iter()
+            .flatten()
+            .filter(|_| at_apex)
+            .chain(pointers);
         // RFC 8482, section 4.1: one set stands for all.
-        if let Some(set) =
-            here.into_iter().find(|set| matches!(self.qtype, kind::ANY) || set.kind() == self.qtype)
+        if let Some(set) = here
+            .into_iter()
+            .find(|set| matches!(self.qtype, kind::ANY) || set.kind() == self.qtype)
         {
             reply.answer.push(Rr::at(*self.name, set));
             return self.add_hosts(set, reply);

@@ -23,16 +23,29 @@ const ASKER: [u8; 4] = [10, 0, 0, 7];
 fn published() -> Zones {
     let zones = Zones::new();
     let apex = |text: &str| text.parse().unwrap();
-    zones.set_expected(&apex("org1.example"), &[apex("org2.example"), apex("org3.example")]);
+    zones.set_expected(
+        &apex("org1.example"),
+        &[apex("org2.example"), apex("org3.example")],
+    );
     let text = "@ SOA gw h 7 60 10 100 5\n@ NS gw\ngw A 10.1.0.1\npeer0 A 10.1.0.11\n\
         many A 10.1.0.11\nmany A 10.2.0.9\nalso A 10.1.0.11\nv6 AAAA fd00:1::11\n*.w A 10.1.0.66\n\
         foreign A 10.2.0.11\nodd A 10.1.200.5\nfar A 10.9.16.3\nsub NS ns.sub\nns.sub A 10.1.0.77\n";
-    zones.publish_own(zone("org1.example", text), SystemTime::UNIX_EPOCH).unwrap();
+    zones
+        .publish_own(zone("org1.example", text), SystemTime::UNIX_EPOCH)
+        .unwrap();
     let text = "@ SOA gw h 3 60 10 100 9\npeer0 A 10.2.0.11\nodd A 10.2.5.200\n";
-    zones.publish_replica(zone("org2.example", text), SystemTime::UNIX_EPOCH).unwrap();
+    zones
+        .publish_replica(zone("org2.example", text), SystemTime::UNIX_EPOCH)
+        .unwrap();
     zones.set_reverse([
-        (apex("org1.example"), prefixes(&["10.1.0.0/16", "10.9.16.0/20", "fd00:1::/32"])),
-        (apex("org2.example"), prefixes(&["10.2.0.0/24", "10.2.5.128/25"])),
+        (
+            apex("org1.example"),
+            prefixes(&["10.1.0.0/16", "10.9.16.0/20", "fd00:1::/32"]),
+        ),
+        (
+            apex("org2.example"),
+            prefixes(&["10.2.0.0/24", "10.2.5.128/25"]),
+        ),
         (apex("org3.example"), prefixes(&["10.3.0.0/16"])),
     ]);
     zones
@@ -47,12 +60,19 @@ fn question(name: &str, kind: RecordType, options: &[EdnsOption]) -> Vec<u8> {
     message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
     let mut edns = Edns::new();
     edns.set_max_payload(1232);
-    options.iter().for_each(|option| edns.options_mut().insert(option.clone()));
+    options
+        .iter()
+        .for_each(|option| edns.options_mut().insert(option.clone()));
     message.set_edns(edns);
     message.to_vec().unwrap()
 }
 
-fn asked(zones: &Zones, message: &[u8], jar: &CookieJar, verdict: Verdict) -> (Outcome, Option<Message>) {
+fn asked(
+    zones: &Zones,
+    message: &[u8],
+    jar: &CookieJar,
+    verdict: Verdict,
+) -> (Outcome, Option<Message>) {
     let asker = Asker {
         address: IpAddr::from(ASKER),
         class: crate::acl::Class::Mesh,
@@ -64,12 +84,17 @@ fn asked(zones: &Zones, message: &[u8], jar: &CookieJar, verdict: Verdict) -> (O
     };
     let mut response = Vec::new();
     let outcome = answer_to(&zones.load(), message, &asker, || verdict, &mut response);
-    (outcome, (!response.is_empty()).then(|| Message::from_vec(&response).unwrap()))
+    (
+        outcome,
+        (!response.is_empty()).then(|| Message::from_vec(&response).unwrap()),
+    )
 }
 
 fn answered(zones: &Zones, name: &str, kind: RecordType, options: &[EdnsOption]) -> Message {
     let jar = CookieJar::new().unwrap();
-    asked(zones, &question(name, kind, options), &jar, Verdict::Answer).1.unwrap()
+    asked(zones, &question(name, kind, options), &jar, Verdict::Answer)
+        .1
+        .unwrap()
 }
 
 fn option(message: &Message, code: u16) -> Option<Vec<u8>> {
@@ -84,24 +109,50 @@ fn unknown(code: u16, data: &[u8]) -> EdnsOption {
 /// The code and the first record of the answer, or of the authority section.
 fn said(zones: &Zones, name: &str, kind: RecordType) -> String {
     let message = answered(zones, name, kind, &[]);
-    let records = message.answers.iter().map(|r| r.data.to_string()).collect::<Vec<_>>().join(" ");
-    let apex = message.authorities.first().map(|r| format!("at {}", r.name)).unwrap_or_default();
+    let records = message
+        .answers
+        .iter()
+        .map(|r| r.data.to_string())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let apex = message
+        .authorities
+        .first()
+        .map(|r| format!("at {}", r.name))
+        .unwrap_or_default();
     let code = format!("{:?}", message.metadata.response_code).to_uppercase();
-    [code, records, apex].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    [code, records, apex]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[test]
 fn a_cookie_is_completed_and_then_exempts_from_the_limit() {
     let (zones, jar) = (published(), CookieJar::new().unwrap());
-    let half = question("peer0.org1.example.", RecordType::A, &[unknown(10, &[7; 8])]);
+    let half = question(
+        "peer0.org1.example.",
+        RecordType::A,
+        &[unknown(10, &[7; 8])],
+    );
     let (_, response) = asked(&zones, &half, &jar, Verdict::Answer);
     let whole = option(&response.unwrap(), 10).unwrap();
     assert_eq!((whole.len(), &whole[..8]), (24, &[7; 8][..]));
     let whole = question("peer0.org1.example.", RecordType::A, &[unknown(10, &whole)]);
-    assert_eq!(asked(&zones, &whole, &jar, Verdict::Drop).0, Outcome::Answered(0));
-    assert_eq!(asked(&zones, &half, &jar, Verdict::Drop).0, Outcome::Limited { told: false });
+    assert_eq!(
+        asked(&zones, &whole, &jar, Verdict::Drop).0,
+        Outcome::Answered(0)
+    );
+    assert_eq!(
+        asked(&zones, &half, &jar, Verdict::Drop).0,
+        Outcome::Limited { told: false }
+    );
     let stranger = CookieJar::new().unwrap();
-    assert_eq!(asked(&zones, &whole, &stranger, Verdict::Drop).0, Outcome::Limited { told: false });
+    assert_eq!(
+        asked(&zones, &whole, &stranger, Verdict::Drop).0,
+        Outcome::Limited { told: false }
+    );
 }
 
 #[test]
@@ -120,7 +171,11 @@ fn a_cookie_is_to_be_had_without_a_question() {
 #[test]
 fn a_format_error_of_edns_is_told_by_edns() {
     let (zones, jar) = (published(), CookieJar::new().unwrap());
-    let message = question("peer0.org1.example.", RecordType::A, &[unknown(10, &[7; 9])]);
+    let message = question(
+        "peer0.org1.example.",
+        RecordType::A,
+        &[unknown(10, &[7; 9])],
+    );
     let (outcome, response) = asked(&zones, &message, &jar, Verdict::Answer);
     let response = response.unwrap();
     assert_eq!(outcome, Outcome::Answered(1));
@@ -134,7 +189,9 @@ fn whoever_is_limited_is_told_to_ask_over_tcp_in_no_more_octets_than_asked() {
     let (outcome, response) = asked(&published(), &question, &jar, Verdict::Cut);
     let response = response.unwrap();
     assert_eq!(outcome, Outcome::Limited { told: true });
-    assert!(response.metadata.truncation && response.answers.is_empty() && response.queries.len() == 1);
+    assert!(
+        response.metadata.truncation && response.answers.is_empty() && response.queries.len() == 1
+    );
     assert_eq!(response.to_vec().unwrap().len(), question.len());
 }
 
@@ -160,7 +217,11 @@ fn a_failure_says_why() {
         ("no.org1.example.", RecordType::A, None),
     ] {
         let said = option(&answered(&zones, name, kind, &[]), 15);
-        assert_eq!(said.map(|data| u16::from_be_bytes([data[0], data[1]])), code, "{name}");
+        assert_eq!(
+            said.map(|data| u16::from_be_bytes([data[0], data[1]])),
+            code,
+            "{name}"
+        );
     }
 }
 
@@ -169,26 +230,47 @@ fn a_copy_that_is_too_old_fails_and_never_denies() {
     let zones = published();
     let org2 = "org2.example".parse().unwrap();
     zones.set_stale(&org2, true);
-    for name in ["peer0.org2.example.", "no.org2.example.", "org2.example.", "11.0.2.10.in-addr.arpa."] {
+    for name in [
+        "peer0.org2.example.",
+        "no.org2.example.",
+        "org2.example.",
+        "11.0.2.10.in-addr.arpa.",
+    ] {
         assert_eq!(said(&zones, name, RecordType::A), "SERVFAIL", "{name}");
     }
-    assert_eq!(said(&zones, "peer0.org1.example.", RecordType::A), "NOERROR 10.1.0.11");
+    assert_eq!(
+        said(&zones, "peer0.org1.example.", RecordType::A),
+        "NOERROR 10.1.0.11"
+    );
     zones.set_stale(&org2, false);
-    assert_eq!(said(&zones, "peer0.org2.example.", RecordType::A), "NOERROR 10.2.0.11");
+    assert_eq!(
+        said(&zones, "peer0.org2.example.", RecordType::A),
+        "NOERROR 10.2.0.11"
+    );
 }
 
 #[test]
 fn an_address_names_its_hosts_to_everybody() {
     let zones = published();
     let ptr = |name: &str| said(&zones, &format!("{name}.arpa."), RecordType::PTR);
-    assert_eq!(ptr("11.0.1.10.in-addr"), "NOERROR also.org1.example. many.org1.example. peer0.org1.example.");
-    assert_eq!(ptr("11.0.2.10.in-addr"), "NOERROR peer0.org2.example.", "foreign.org1 cannot name it");
+    assert_eq!(
+        ptr("11.0.1.10.in-addr"),
+        "NOERROR also.org1.example. many.org1.example. peer0.org1.example."
+    );
+    assert_eq!(
+        ptr("11.0.2.10.in-addr"),
+        "NOERROR peer0.org2.example.",
+        "foreign.org1 cannot name it"
+    );
     let v6 = "1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6";
     assert_eq!(ptr(v6), "NOERROR v6.org1.example.");
     assert_eq!(ptr("3.16.9.10.in-addr"), "NOERROR far.org1.example.");
     assert_eq!(ptr("200.5.2.10.in-addr"), "NOERROR odd.org2.example.");
     for silent in ["66.0.1.10", "77.0.1.10"] {
-        assert!(ptr(&format!("{silent}.in-addr")).starts_with("NXDOMAIN"), "wildcards and glue name nobody");
+        assert!(
+            ptr(&format!("{silent}.in-addr")).starts_with("NXDOMAIN"),
+            "wildcards and glue name nobody"
+        );
     }
 }
 
@@ -197,20 +279,45 @@ fn reverse_zones_begin_at_octets_and_nibbles_inside_the_prefix_and_nothing_is_an
     let zones = published();
     let ptr = |name: &str| said(&zones, &format!("{name}.arpa."), RecordType::PTR);
     assert_eq!(ptr("12.0.1.10.in-addr"), "NXDOMAIN at 1.10.in-addr.arpa.");
-    assert_eq!(ptr("0.1.10.in-addr"), "NOERROR at 1.10.in-addr.arpa.", "there are names below");
+    assert_eq!(
+        ptr("0.1.10.in-addr"),
+        "NOERROR at 1.10.in-addr.arpa.",
+        "there are names below"
+    );
     assert_eq!(ptr("7.1.10.in-addr"), "NXDOMAIN at 1.10.in-addr.arpa.");
     assert_eq!(ptr("1.10.in-addr"), "NOERROR at 1.10.in-addr.arpa.");
     assert_eq!(ptr("x.11.0.1.10.in-addr"), "NXDOMAIN at 1.10.in-addr.arpa.");
     assert_eq!(ptr("011.0.1.10.in-addr"), "NXDOMAIN at 1.10.in-addr.arpa.");
-    assert_eq!(ptr("9.17.9.10.in-addr"), "NXDOMAIN at 17.9.10.in-addr.arpa.");
-    assert_eq!(ptr("129.5.2.10.in-addr"), "NOERROR at 129.5.2.10.in-addr.arpa.");
+    assert_eq!(
+        ptr("9.17.9.10.in-addr"),
+        "NXDOMAIN at 17.9.10.in-addr.arpa."
+    );
+    assert_eq!(
+        ptr("129.5.2.10.in-addr"),
+        "NOERROR at 129.5.2.10.in-addr.arpa."
+    );
     assert_eq!(ptr("1.0.0.d.f.ip6"), "REFUSED", "the prefix is longer");
-    for beyond in ["10", "9.10", "32.9.10", "127.5.2.10", "5.2.10", "1.1.2.10", "1.0.4.10"] {
+    for beyond in [
+        "10",
+        "9.10",
+        "32.9.10",
+        "127.5.2.10",
+        "5.2.10",
+        "1.1.2.10",
+        "1.0.4.10",
+    ] {
         assert_eq!(ptr(&format!("{beyond}.in-addr")), "REFUSED", "{beyond}");
     }
-    assert_eq!(ptr("1.0.3.10.in-addr"), "SERVFAIL", "its owner was never heard");
+    assert_eq!(
+        ptr("1.0.3.10.in-addr"),
+        "SERVFAIL",
+        "its owner was never heard"
+    );
     assert!(said(&zones, "1.10.in-addr.arpa.", RecordType::SOA).contains("gw.org1.example."));
-    assert_eq!(said(&zones, "1.10.in-addr.arpa.", RecordType::NS), "NOERROR gw.org1.example.");
+    assert_eq!(
+        said(&zones, "1.10.in-addr.arpa.", RecordType::NS),
+        "NOERROR gw.org1.example."
+    );
     assert!(said(&zones, "11.0.1.10.in-addr.arpa.", RecordType::A).starts_with("NOERROR at"));
 }
 
@@ -219,7 +326,9 @@ fn pointers_follow_the_zone_and_the_prefixes() {
     let zones = published();
     let ptr = |name: &str| said(&zones, &format!("{name}.in-addr.arpa."), RecordType::PTR);
     let text = "@ SOA gw h 4 60 10 100 9\nmoved A 10.2.0.12\n";
-    zones.publish_replica(zone("org2.example", text), SystemTime::UNIX_EPOCH).unwrap();
+    zones
+        .publish_replica(zone("org2.example", text), SystemTime::UNIX_EPOCH)
+        .unwrap();
     assert_eq!(ptr("12.0.2.10"), "NOERROR moved.org2.example.");
     assert!(ptr("11.0.2.10").starts_with("NXDOMAIN"));
     zones.set_reverse([("org1.example".parse().unwrap(), prefixes(&["10.2.0.0/24"]))]);
@@ -232,25 +341,41 @@ fn what_can_be_reached_is_answered_and_the_own_site_first() {
     let zones = published();
     let many = || said(&zones, "many.org1.example.", RecordType::A);
     assert_eq!(many(), "NOERROR 10.1.0.11 10.2.0.9");
-    let reach =
-        |own: &[&str], gone: &[&str]| zones.set_reach(Arc::new(Reach::new(prefixes(own), prefixes(gone))));
+    let reach = |own: &[&str], gone: &[&str]| {
+        zones.set_reach(Arc::new(Reach::new(prefixes(own), prefixes(gone))))
+    };
     reach(&["10.2.0.0/16"], &[]);
     assert_eq!(many(), "NOERROR 10.2.0.9 10.1.0.11");
     reach(&["10.2.0.0/16"], &["10.1.0.0/16"]);
     assert_eq!(many(), "NOERROR 10.2.0.9");
     reach(&[], &["10.1.0.0/16", "10.2.0.0/16"]);
-    assert_eq!(many(), "NOERROR 10.1.0.11 10.2.0.9", "the last known rather than nothing");
+    assert_eq!(
+        many(),
+        "NOERROR 10.1.0.11 10.2.0.9",
+        "the last known rather than nothing"
+    );
 }
 
 /// The same question by the fast path and by the slow one, as messages; `None`: not the fast path's.
 fn both(zones: &ZoneSet, message: &[u8], limit: usize) -> Option<(Message, Message)> {
     let query = OurQuery::parse(message).unwrap();
-    let opt = Opt { cookie: Some([9; 16]), nsid: b"gw.org1" };
-    let about = About { reach: zones.reach(), opt, ra: false, cd: false };
+    let opt = Opt {
+        cookie: Some([9; 16]),
+        nsid: b"gw.org1",
+    };
+    let about = About {
+        reach: zones.reach(),
+        opt,
+        ra: false,
+        cd: false,
+    };
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     fast::answer(zones, &query, &about, limit, &mut fast)?;
     write::write(&query, &reply_to(zones, &query), &about, limit, &mut slow);
-    Some((Message::from_vec(&fast).unwrap(), Message::from_vec(&slow).unwrap()))
+    Some((
+        Message::from_vec(&fast).unwrap(),
+        Message::from_vec(&slow).unwrap(),
+    ))
 }
 
 proptest! {
@@ -285,8 +410,14 @@ fn hits_and_denials_are_the_fast_paths() {
         ("no.org1.example.", RecordType::A),
         ("peer0.org1.example.", RecordType::TXT),
     ] {
-        assert!(both(&zones.load(), &question(name, kind, &[]), 1232).is_some(), "{name}");
+        assert!(
+            both(&zones.load(), &question(name, kind, &[]), 1232).is_some(),
+            "{name}"
+        );
     }
     let many = question("many.org1.example.", RecordType::A, &[]);
-    assert!(both(&zones.load(), &many, 60).is_none(), "what does not fit is truncated by the slow path");
+    assert!(
+        both(&zones.load(), &many, 60).is_none(),
+        "what does not fit is truncated by the slow path"
+    );
 }

@@ -25,7 +25,13 @@ pub(super) fn write(
     out: &mut Vec<u8>,
 ) {
     let limit = limit.saturating_sub(about.opt.len(query, reply.ede));
-    let mut writer = Writer { out, limit, reach: about.reach, names: [0; MAX_NAMES], known: 0 };
+    let mut writer = Writer {
+        out,
+        limit,
+        reach: about.reach,
+        names: [0; MAX_NAMES],
+        known: 0,
+    };
     writer.out.resize(HEADER, 0);
     let questions = writer.put_question(query);
     let after_question = writer.mark();
@@ -37,18 +43,33 @@ pub(super) fn write(
     });
     let additional = additional + about.opt.put(query, reply.rcode, reply.ede, out);
     let counts = [questions, answer, authority, additional];
-    let flags = Flags { rcode: reply.rcode, aa: reply.aa, truncated, ra: about.ra, cd: about.cd };
+    let flags = Flags {
+        rcode: reply.rcode,
+        aa: reply.aa,
+        truncated,
+        ra: about.ra,
+        cd: about.cd,
+    };
     put_header(query, flags, counts, out);
 }
 
 /// Writes a response that says nothing but that the answer is to be had over TCP.
 pub(super) fn write_cut(query: &Query<'_>, about: &About<'_>, out: &mut Vec<u8>) {
     out.resize(HEADER, 0);
-    let question = query.question.as_ref().map_or(&[][..], |question| question.raw);
+    let question = query
+        .question
+        .as_ref()
+        .map_or(&[][..], |question| question.raw);
     out.extend_from_slice(question);
     let opt = about.opt.put(query, rcode::NOERROR, None, out);
     let counts = [u16::from(query.question.is_some()), 0, 0, opt];
-    let flags = Flags { rcode: rcode::NOERROR, aa: false, truncated: true, ra: about.ra, cd: about.cd };
+    let flags = Flags {
+        rcode: rcode::NOERROR,
+        aa: false,
+        truncated: true,
+        ra: about.ra,
+        cd: about.cd,
+    };
     put_header(query, flags, counts, out);
 }
 
@@ -107,7 +128,10 @@ struct Mark {
 
 impl Writer<'_> {
     fn mark(&self) -> Mark {
-        Mark { len: self.out.len(), known: self.known }
+        Mark {
+            len: self.out.len(),
+            known: self.known,
+        }
     }
 
     fn back_to(&mut self, mark: Mark) {
@@ -116,7 +140,9 @@ impl Writer<'_> {
     }
 
     fn put_question(&mut self, query: &Query<'_>) -> u16 {
-        let Some(question) = &query.question else { return 0 };
+        let Some(question) = &query.question else {
+            return 0;
+        };
         // Its bytes, not its name: the case goes back as it came.
         self.out.extend_from_slice(question.raw);
         self.remember(HEADER, question.name.as_wire());
@@ -139,7 +165,9 @@ impl Writer<'_> {
     }
 
     fn put_all(&mut self, section: &[Rr<'_>]) -> Option<u16> {
-        section.iter().try_fold(0, |count, rr| Some(count + self.put_rr(rr)?))
+        section
+            .iter()
+            .try_fold(0, |count, rr| Some(count + self.put_rr(rr)?))
     }
 
     /// Writes all records of the set or, if they do not fit, none.
@@ -217,7 +245,10 @@ impl Writer<'_> {
     }
 
     fn find(&self, name: &[u8]) -> Option<u16> {
-        self.names[..self.known].iter().copied().find(|&at| self.is_at(at.into(), name))
+        self.names[..self.known]
+            .iter()
+            .copied()
+            .find(|&at| self.is_at(at.into(), name))
     }
 
     /// True if the name written at `at` is `name`, whatever the case.
@@ -225,7 +256,8 @@ impl Writer<'_> {
         loop {
             let label = usize::from(self.out[at]);
             if label >= 0xc0 {
-                at = usize::from(u16::from_be_bytes([self.out[at], self.out[at + 1]])) & MAX_POINTER;
+                at =
+                    usize::from(u16::from_be_bytes([self.out[at], self.out[at + 1]])) & MAX_POINTER;
                 continue;
             }
             let (ours, theirs) = (&self.out[at..=at + label], &name[..=usize::from(name[0])]);

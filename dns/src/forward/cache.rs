@@ -41,7 +41,13 @@ impl Cache {
         if self.size + size > MOST {
             self.make_room(said.at);
         }
-        if let Some(old) = self.entries.insert(*ask, Entry { said: said.clone(), until }) {
+        if let Some(old) = self.entries.insert(
+            *ask,
+            Entry {
+                said: said.clone(),
+                until,
+            },
+        ) {
             self.size -= cost(&old.said);
         }
         self.size += size;
@@ -81,11 +87,21 @@ mod tests {
 
     fn ask(n: u32) -> Ask {
         let name = Name::from_text(&format!("h{n}.example")).unwrap();
-        Ask { name, kind: 1, dnssec_ok: false, checking_disabled: false }
+        Ask {
+            name,
+            kind: 1,
+            dnssec_ok: false,
+            checking_disabled: false,
+        }
     }
 
     fn said(at: Instant, holds: u64, size: usize) -> Arc<Said> {
-        Arc::new(Said { found: Found::default(), at, holds: Duration::from_secs(holds), size })
+        Arc::new(Said {
+            found: Found::default(),
+            at,
+            holds: Duration::from_secs(holds),
+            size,
+        })
     }
 
     #[test]
@@ -93,10 +109,17 @@ mod tests {
         let (mut cache, now) = (Cache::default(), Instant::now());
         cache.keep(&ask(1), &said(now, 5, 100));
         cache.keep(&ask(2), &said(now, 0, 100));
-        let known = |n, after| cache.find(&ask(n), now + Duration::from_millis(after)).is_some();
+        let known = |n, after| {
+            cache
+                .find(&ask(n), now + Duration::from_millis(after))
+                .is_some()
+        };
         assert!(known(1, 0) && known(1, 4_999) && !known(1, 5_000));
         assert!(!known(2, 0), "a TTL of zero is for those who asked");
-        let signed = Ask { dnssec_ok: true, ..ask(1) };
+        let signed = Ask {
+            dnssec_ok: true,
+            ..ask(1)
+        };
         assert!(cache.find(&signed, now).is_none());
     }
 
@@ -106,13 +129,19 @@ mod tests {
         cache.keep(&ask(0), &said(now + Duration::from_secs(1), 1000, 100));
         let fills = MOST / (1500 + OVERHEAD);
         (1..fills as u32).for_each(|n| cache.keep(&ask(n), &said(now, 1, 1500)));
-        cache.keep(&ask(9_999_999), &said(now + Duration::from_secs(2), 1000, 1500));
+        cache.keep(
+            &ask(9_999_999),
+            &said(now + Duration::from_secs(2), 1000, 1500),
+        );
         assert!(cache.find(&ask(0), now + Duration::from_secs(2)).is_some());
         for n in 0..3 * fills as u32 {
             cache.keep(&ask(n), &said(now + Duration::from_secs(3), 1000, 1500));
             assert!(cache.size <= MOST);
         }
-        assert_eq!(cache.size, cache.entries.values().map(|entry| cost(&entry.said)).sum());
+        assert_eq!(
+            cache.size,
+            cache.entries.values().map(|entry| cost(&entry.said)).sum()
+        );
         assert!(cache.entries.len() > fills / 2, "it is well filled");
         cache.keep(&ask(1), &said(now, 1000, MOST));
         assert!(cache.size <= MOST, "a giant is not kept");

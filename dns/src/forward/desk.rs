@@ -52,13 +52,20 @@ impl Desk {
         }
         let mine = self.waiting.get(&waiter.asker).copied().unwrap_or(0);
         let is_new = !self.flights.contains_key(&ask);
-        if mine >= MAX_PER_ASKER || self.all >= MAX_WAITING || (is_new && self.flights.len() >= MAX_FLIGHTS) {
+        if mine >= MAX_PER_ASKER
+            || self.all >= MAX_WAITING
+            || (is_new && self.flights.len() >= MAX_FLIGHTS)
+        {
             return Taken::Full(waiter);
         }
         self.waiting.insert(waiter.asker, mine + 1);
         self.all += 1;
         self.flights.entry(ask).or_default().push(waiter);
-        if is_new { Taken::First(self.era) } else { Taken::Joined }
+        if is_new {
+            Taken::First(self.era)
+        } else {
+            Taken::Joined
+        }
     }
 
     /// `said` is the answer to `ask`, put in `era`: gives those who waited for it.
@@ -88,7 +95,9 @@ impl Desk {
 
 impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiter").field("asker", &self.asker).finish_non_exhaustive()
+        f.debug_struct("Waiter")
+            .field("asker", &self.asker)
+            .finish_non_exhaustive()
     }
 }
 
@@ -102,7 +111,12 @@ mod tests {
 
     fn ask(n: usize) -> Ask {
         let name = Name::from_text(&format!("h{n}.example")).unwrap();
-        Ask { name, kind: 1, dnssec_ok: false, checking_disabled: false }
+        Ask {
+            name,
+            kind: 1,
+            dnssec_ok: false,
+            checking_disabled: false,
+        }
     }
 
     fn waiter(last: u8) -> Waiter {
@@ -110,7 +124,12 @@ mod tests {
     }
 
     fn said(now: Instant) -> Arc<Said> {
-        Arc::new(Said { found: Found::default(), at: now, holds: Duration::from_secs(5), size: 10 })
+        Arc::new(Said {
+            found: Found::default(),
+            at: now,
+            holds: Duration::from_secs(5),
+            size: 10,
+        })
     }
 
     #[test]
@@ -120,12 +139,18 @@ mod tests {
         assert!(matches!(desk.take(ask(1), waiter(2), now), Taken::Joined));
         assert!(matches!(desk.take(ask(2), waiter(1), now), Taken::First(0)));
         assert_eq!(desk.land(&ask(1), &said(now), 0).len(), 2);
-        assert!(matches!(desk.take(ask(1), waiter(3), now), Taken::Known(..)));
+        assert!(matches!(
+            desk.take(ask(1), waiter(3), now),
+            Taken::Known(..)
+        ));
         desk.forget();
         assert!(matches!(desk.take(ask(1), waiter(3), now), Taken::First(1)));
         assert_eq!((desk.all, desk.waiting.len()), (2, 2));
         assert_eq!(desk.land(&ask(2), &said(now), 0).len(), 1);
-        assert!(matches!(desk.take(ask(2), waiter(1), now), Taken::First(1)), "of the time before");
+        assert!(
+            matches!(desk.take(ask(2), waiter(1), now), Taken::First(1)),
+            "of the time before"
+        );
     }
 
     #[test]

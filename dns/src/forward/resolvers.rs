@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Edns, Message, Query, ResponseCode};
+use hickory_proto::op::{
+    DnsRequest, DnsRequestOptions, DnsResponse, Edns, Message, Query, ResponseCode,
+};
 use hickory_proto::rr::RecordType;
 use hickory_proto::serialize::binary::BinDecodable as _;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolverOpts};
@@ -63,13 +65,25 @@ enum Failure {
 
 impl Resolvers {
     pub(super) fn new(domain: Name, servers: &[SocketAddr]) -> Resolvers {
-        let servers = servers.iter().map(|address| Server::new(*address)).collect();
-        Resolvers { domain, servers, start: Instant::now() }
+        let servers = servers
+            .iter()
+            .map(|address| Server::new(*address))
+            .collect();
+        Resolvers {
+            domain,
+            servers,
+            start: Instant::now(),
+        }
     }
 
     /// True if they are `servers` and know `domain` for the consortium's.
     pub(super) fn are(&self, domain: &Name, servers: &[SocketAddr]) -> bool {
-        self.domain == *domain && self.servers.iter().map(|server| server.address).eq(servers.iter().copied())
+        self.domain == *domain
+            && self
+                .servers
+                .iter()
+                .map(|server| server.address)
+                .eq(servers.iter().copied())
     }
 
     /// The first good answer, or the failure of all.
@@ -80,7 +94,9 @@ impl Resolvers {
         let mut worst = Failure::Silent;
         loop {
             if asked.is_empty() {
-                let Some(server) = waiting.next() else { return failure(worst.ede()).into() };
+                let Some(server) = waiting.next() else {
+                    return failure(worst.ede()).into();
+                };
                 pending.push(server);
                 asked.push(self.ask_one(server, ask));
             }
@@ -118,7 +134,9 @@ impl Resolvers {
 
     fn ask_last(&self, server: usize) {
         let until = self.now() + LAST.as_millis() as u64;
-        self.servers[server].last_until.store(until, Ordering::Relaxed);
+        self.servers[server]
+            .last_until
+            .store(until, Ordering::Relaxed);
     }
 
     fn now(&self) -> u64 {
@@ -137,7 +155,10 @@ impl Server {
             connection.port = address.port();
             connection
         };
-        let connections = vec![connection(ProtocolConfig::Udp), connection(ProtocolConfig::Tcp)];
+        let connections = vec![
+            connection(ProtocolConfig::Udp),
+            connection(ProtocolConfig::Tcp),
+        ];
         let config = NameServerConfig::new(address.ip(), true, connections);
         let mut options = ResolverOpts::default();
         options.timeout = ONE;
@@ -146,14 +167,19 @@ impl Server {
         let tls = TlsConfig::new().expect("there is no TLS");
         let context = Arc::new(PoolContext::new(options, tls));
         let pool = NameServerPool::from_config([config], context, TokioRuntimeProvider::default());
-        Server { address, pool, last_until: AtomicU64::new(0) }
+        Server {
+            address,
+            pool,
+            last_until: AtomicU64::new(0),
+        }
     }
 
     async fn ask(&self, ask: &Ask, domain: &Name) -> Result<Said, Failure> {
         let mut answer = self.send(ask, true).await?;
         // RFC 6891, section 7: who does not know EDNS says so by this code (RFC 2671, section 5.3: or that).
-        if let Err(NetError::Dns(DnsError::ResponseCode(ResponseCode::FormErr | ResponseCode::NotImp))) =
-            answer
+        if let Err(NetError::Dns(DnsError::ResponseCode(
+            ResponseCode::FormErr | ResponseCode::NotImp,
+        ))) = answer
         {
             answer = self.send(ask, false).await?;
         }
@@ -162,7 +188,11 @@ impl Server {
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => Said::denial(&none, domain),
             // RFC 6672, section 2.2: a name that became too long; an answer like any other.
             Err(NetError::Dns(DnsError::ResponseCode(code @ ResponseCode::YXDomain))) => {
-                Ok(crate::answer::Found { rcode: code.into(), ..Default::default() }.into())
+                Ok(crate::answer::Found {
+                    rcode: code.into(),
+                    ..Default::default()
+                }
+                .into())
             }
             Err(error) => {
                 tracing::debug!(remote = %self.address, %error, "Resolver gave no answer");
@@ -187,7 +217,8 @@ fn request(ask: &Ask, with_edns: bool) -> Option<DnsRequest> {
     message.metadata.checking_disabled = ask.checking_disabled;
     if with_edns {
         let mut edns = Edns::new();
-        edns.set_max_payload(MAX_UDP as u16).set_dnssec_ok(ask.dnssec_ok);
+        edns.set_max_payload(MAX_UDP as u16)
+            .set_dnssec_ok(ask.dnssec_ok);
         message.set_edns(edns);
     }
     Some(DnsRequest::new(message, DnsRequestOptions::default()))
@@ -213,6 +244,8 @@ impl Failure {
 
 impl std::fmt::Debug for Resolvers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.servers.iter().map(|server| server.address)).finish()
+        f.debug_list()
+            .entries(self.servers.iter().map(|server| server.address))
+            .finish()
     }
 }

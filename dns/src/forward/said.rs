@@ -58,15 +58,28 @@ impl Said {
     /// From a response without: NXDOMAIN or no data.
     pub(super) fn denial(none: &NoRecords, domain: &Name) -> Result<Said, Malformed> {
         let authority = sets(none.authorities.as_deref().unwrap_or_default(), domain)?;
-        Ok(Said::from(Found { rcode: none.response_code.into(), authority, ..Found::default() }))
+        Ok(Said::from(Found {
+            rcode: none.response_code.into(),
+            authority,
+            ..Found::default()
+        }))
     }
 }
 
 impl From<Found> for Said {
     fn from(found: Found) -> Said {
-        let all = [&found.answer, &found.authority, &found.additional].into_iter().flatten();
-        let size = all.map(|owned| size_of::<Owned>() + owned.set.packed().len()).sum();
-        Said { holds: holds(&found), found, at: Instant::now(), size }
+        let all = [&found.answer, &found.authority, &found.additional]
+            .into_iter()
+            .flatten();
+        let size = all
+            .map(|owned| size_of::<Owned>() + owned.set.packed().len())
+            .sum();
+        Said {
+            holds: holds(&found),
+            found,
+            at: Instant::now(),
+            size,
+        }
     }
 }
 
@@ -75,11 +88,19 @@ fn holds(found: &Found) -> Duration {
     if !matches!(found.rcode, rcode::NOERROR | rcode::NXDOMAIN) {
         return FAILURE;
     }
-    let answer = shortest(&found.answer).map_or(LONGEST, seconds).min(LONGEST);
-    let soa = found.authority.iter().find(|owned| owned.set.kind() == kind::SOA);
+    let answer = shortest(&found.answer)
+        .map_or(LONGEST, seconds)
+        .min(LONGEST);
+    let soa = found
+        .authority
+        .iter()
+        .find(|owned| owned.set.kind() == kind::SOA);
     match soa {
         // RFC 2308, section 5: at the end of a chain, too.
-        Some(soa) => answer.min(seconds(soa.set.ttl())).min(minimum(&soa.set)).min(LONGEST_DENIAL),
+        Some(soa) => answer
+            .min(seconds(soa.set.ttl()))
+            .min(minimum(&soa.set))
+            .min(LONGEST_DENIAL),
         // RFC 2308, section 5: a denial without an SOA is not kept.
         None if found.answer.is_empty() || found.rcode == rcode::NXDOMAIN => Duration::ZERO,
         None => answer,
@@ -88,7 +109,9 @@ fn holds(found: &Found) -> Duration {
 
 /// The last field of an SOA.
 fn minimum(soa: &RRset) -> Duration {
-    soa.first().last_chunk().map_or(Duration::ZERO, |minimum| seconds(u32::from_be_bytes(*minimum)))
+    soa.first().last_chunk().map_or(Duration::ZERO, |minimum| {
+        seconds(u32::from_be_bytes(*minimum))
+    })
 }
 
 fn seconds(ttl: u32) -> Duration {
@@ -100,27 +123,44 @@ fn sets(records: &[Record], domain: &Name) -> Result<Vec<Owned>, Malformed> {
     let mut sets = Vec::new();
     let mut rest = records;
     while let Some(first) = rest.first() {
-        let is_same =
-            |record: &&Record| record.name == first.name && record.record_type() == first.record_type();
+        let is_same = |record: &&Record| {
+            record.name == first.name && record.record_type() == first.record_type()
+        };
         let (set, tail) = rest.split_at(rest.iter().take_while(is_same).count());
         rest = tail;
         let owner = name(&first.name)?;
         if !owner.is_within(domain) {
-            sets.push(Owned { owner, set: packed(set)? });
+            sets.push(Owned {
+                owner,
+                set: packed(set)?,
+            });
         }
     }
     Ok(sets)
 }
 
 fn packed(records: &[Record]) -> Result<RRset, Malformed> {
-    let kind = records.first().map_or(0, |record| record.record_type().into());
+    let kind = records
+        .first()
+        .map_or(0, |record| record.record_type().into());
     // RFC 2181, section 5.2: one TTL; section 8: the highest bit means none.
-    let ttl = records.iter().map(|record| record.ttl).min().filter(|ttl| *ttl <= i32::MAX as u32);
-    let data = records.iter().map(|record| encoded(&record.data)).collect::<Result<Vec<_>, _>>()?;
+    let ttl = records
+        .iter()
+        .map(|record| record.ttl)
+        .min()
+        .filter(|ttl| *ttl <= i32::MAX as u32);
+    let data = records
+        .iter()
+        .map(|record| encoded(&record.data))
+        .collect::<Result<Vec<_>, _>>()?;
     if !rdata::is_data(kind) || data.iter().any(|data| rdata::check(kind, data).is_err()) {
         return Err(Malformed);
     }
-    Ok(RRset::pack(kind, ttl.unwrap_or(0), data.iter().map(Vec::as_slice)))
+    Ok(RRset::pack(
+        kind,
+        ttl.unwrap_or(0),
+        data.iter().map(Vec::as_slice),
+    ))
 }
 
 fn name(name: &hickory_proto::rr::Name) -> Result<Name, Malformed> {

@@ -31,13 +31,21 @@ impl Table {
             .map(|(suffix, forward)| (suffix, old.known(domain, &suffix, &forward.servers)))
             .collect();
         entries.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.labels().count()));
-        Table { domain: Some(domain), entries }
+        Table {
+            domain: Some(domain),
+            entries,
+        }
     }
 
     fn known(&self, domain: Name, suffix: &Name, servers: &[SocketAddr]) -> Arc<Resolvers> {
-        let same =
-            |(its, resolvers): &&(Name, Arc<Resolvers>)| its == suffix && resolvers.are(&domain, servers);
-        let known = self.entries.iter().find(same).map(|(_, resolvers)| resolvers.clone());
+        let same = |(its, resolvers): &&(Name, Arc<Resolvers>)| {
+            its == suffix && resolvers.are(&domain, servers)
+        };
+        let known = self
+            .entries
+            .iter()
+            .find(same)
+            .map(|(_, resolvers)| resolvers.clone());
         known.unwrap_or_else(|| Arc::new(Resolvers::new(domain, servers)))
     }
 
@@ -48,20 +56,32 @@ impl Table {
         if is_ours || is_local {
             return None;
         }
-        let (_, resolvers) = self.entries.iter().find(|(suffix, _)| name.is_within(suffix))?;
+        let (_, resolvers) = self
+            .entries
+            .iter()
+            .find(|(suffix, _)| name.is_within(suffix))?;
         Some(resolvers.clone())
     }
 }
 
 fn suffix(forward: &Forward) -> &str {
-    if forward.suffix.is_empty() { "." } else { &forward.suffix }
+    if forward.suffix.is_empty() {
+        "."
+    } else {
+        &forward.suffix
+    }
 }
 
 impl PartialEq for Table {
     /// Whether every name is asked of the same resolvers.
     fn eq(&self, other: &Table) -> bool {
         let key = |(suffix, resolvers): &(Name, Arc<Resolvers>)| (*suffix, Arc::as_ptr(resolvers));
-        self.domain == other.domain && self.entries.iter().map(key).eq(other.entries.iter().map(key))
+        self.domain == other.domain
+            && self
+                .entries
+                .iter()
+                .map(key)
+                .eq(other.entries.iter().map(key))
     }
 }
 
@@ -92,8 +112,11 @@ mod tests {
 
     #[test]
     fn the_longest_suffix_wins_and_whole_labels_count() {
-        let forwards =
-            [("", "10.0.0.1:53"), ("a.corp.example", "10.0.0.3:53"), ("corp.example", "10.0.0.2:53")];
+        let forwards = [
+            ("", "10.0.0.1:53"),
+            ("a.corp.example", "10.0.0.3:53"),
+            ("corp.example", "10.0.0.2:53"),
+        ];
         let table = table(&forwards, &Table::default());
         assert_eq!(asked(&table, "www.a.corp.example"), Some(3));
         assert_eq!(asked(&table, "a.corp.example"), Some(3));
@@ -104,8 +127,15 @@ mod tests {
 
     #[test]
     fn no_name_of_the_consortium_is_anybodys_to_ask() {
-        let table = table(&[("", "10.0.0.1:53"), ("example", "10.0.0.2:53")], &Table::default());
-        for name in ["consortium.example", "peer0.gone.consortium.example", "_dns.resolver.arpa"] {
+        let table = table(
+            &[("", "10.0.0.1:53"), ("example", "10.0.0.2:53")],
+            &Table::default(),
+        );
+        for name in [
+            "consortium.example",
+            "peer0.gone.consortium.example",
+            "_dns.resolver.arpa",
+        ] {
             assert_eq!(asked(&table, name), None, "{name}");
         }
         assert_eq!(asked(&table, "xconsortium.example"), Some(2));
@@ -120,13 +150,25 @@ mod tests {
 
     #[test]
     fn a_new_table_keeps_the_resolvers_that_stay() {
-        let old = table(&[("a.example", "10.0.0.1:53"), ("b.example", "10.0.0.2:53")], &Table::default());
-        let new = table(&[("b.example", "10.0.0.2:53"), ("a.example", "10.0.0.3:53")], &old);
-        let of = |table: &Table, name: &str| table.resolvers(&Name::from_text(name).unwrap()).unwrap();
+        let old = table(
+            &[("a.example", "10.0.0.1:53"), ("b.example", "10.0.0.2:53")],
+            &Table::default(),
+        );
+        let new = table(
+            &[("b.example", "10.0.0.2:53"), ("a.example", "10.0.0.3:53")],
+            &old,
+        );
+        let of =
+            |table: &Table, name: &str| table.resolvers(&Name::from_text(name).unwrap()).unwrap();
         assert!(Arc::ptr_eq(&of(&old, "b.example"), &of(&new, "b.example")));
         assert!(!Arc::ptr_eq(&of(&old, "a.example"), &of(&new, "a.example")));
         assert!(
-            old != new && new == table(&[("b.example", "10.0.0.2:53"), ("a.example", "10.0.0.3:53")], &new)
+            old != new
+                && new
+                    == table(
+                        &[("b.example", "10.0.0.2:53"), ("a.example", "10.0.0.3:53")],
+                        &new
+                    )
         );
     }
 }

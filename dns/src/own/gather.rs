@@ -17,7 +17,10 @@ pub(super) fn gather(config: &Config, apex: &Name) -> (Vec<Record>, Vec<Fault>) 
     for record in &config.dns.records {
         match read(record, apex) {
             Ok(record) => records.push(record),
-            Err(message) => faults.push(Fault { place: record.place.clone(), message }),
+            Err(message) => faults.push(Fault {
+                place: record.place.clone(),
+                message,
+            }),
         }
     }
     let mut files = Files::default();
@@ -40,7 +43,13 @@ fn read(record: &DnsRecord, apex: &Name) -> Result<Record, String> {
         DnsData::Cname(target) => (kind::CNAME, name(target)?.as_wire().to_vec()),
         DnsData::Text { kind, data } => read_data(kind, data, apex)?,
     };
-    Ok(Record { owner, kind, ttl: record.ttl, data, place: record.place.clone() })
+    Ok(Record {
+        owner,
+        kind,
+        ttl: record.ttl,
+        data,
+        place: record.place.clone(),
+    })
 }
 
 /// That a record has an address of none of the own sites: others reach only those through the tunnels.
@@ -50,15 +59,29 @@ fn foreign(record: &Record, config: &Config) -> Option<Fault> {
         kind::AAAA => IpAddr::from(*record.data.first_chunk::<16>()?),
         _ => return None,
     };
-    let own = || config.own.sites.iter().flat_map(|site| &site.prefixes).map(|own| own.prefix);
+    let own = || {
+        config
+            .own
+            .sites
+            .iter()
+            .flat_map(|site| &site.prefixes)
+            .map(|own| own.prefix)
+    };
     if own().any(|prefix| prefix.contains(address)) {
         return None;
     }
     let some: Vec<String> = own().take(4).map(|prefix| prefix.to_string()).collect();
-    let ranges = if some.is_empty() { "a site, once it has prefixes".to_owned() } else { some.join(", ") };
+    let ranges = if some.is_empty() {
+        "a site, once it has prefixes".to_owned()
+    } else {
+        some.join(", ")
+    };
     let message = format!(
         "{address} is in no site of the own record; write an address in {ranges}, \
          or foreign-addresses = true in [dns]"
     );
-    Some(Fault { place: record.place.clone(), message })
+    Some(Fault {
+        place: record.place.clone(),
+        message,
+    })
 }

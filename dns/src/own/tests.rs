@@ -5,24 +5,35 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use ringway_config::{
-    Dns, DnsData, DnsRecord, Faults, Identity, Member, PlacedPrefix, Revoked, Routes, Site, ZoneFile,
+    Dns, DnsData, DnsRecord, Faults, Identity, Member, PlacedPrefix, Revoked, Routes, Site,
+    ZoneFile,
 };
 
 use super::*;
 use crate::disk::tests::Scratch;
 
 fn place(line: u32) -> Place {
-    Place { file: PathBuf::from("gateway.toml").into(), line, column: 1 }
+    Place {
+        file: PathBuf::from("gateway.toml").into(),
+        line,
+        column: 1,
+    }
 }
 
 fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
     let prefixes = ["10.0.0.0/15", "fd00:1::/48"];
-    let placed = |text: &str| PlacedPrefix { prefix: text.parse().unwrap(), place: place(0) };
+    let placed = |text: &str| PlacedPrefix {
+        prefix: text.parse().unwrap(),
+        place: place(0),
+    };
     let own = Member {
         org: "org1".parse().unwrap(),
         domain: "consortium.example".parse().unwrap(),
         roots: Vec::new(),
-        sites: vec![Site { name: "east".parse().unwrap(), prefixes: prefixes.map(placed).into() }],
+        sites: vec![Site {
+            name: "east".parse().unwrap(),
+            prefixes: prefixes.map(placed).into(),
+        }],
         gateways: Vec::new(),
         revoked: Revoked::default(),
         digest: Digest::of(b""),
@@ -33,7 +44,10 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         id: "gw.org1".parse().unwrap(),
         site: "east".parse().unwrap(),
         listen: "0.0.0.0:4600".parse().unwrap(),
-        identity: Identity { certificate: PathBuf::new(), key: PathBuf::new() },
+        identity: Identity {
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+        },
         own,
         members: Vec::new(),
         members_dir: PathBuf::new(),
@@ -41,7 +55,11 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         socket: PathBuf::new(),
         tun: "ringway0".into(),
         lanes: std::num::NonZeroU32::MIN,
-        routes: Routes { table: 4600, protocol: 146, mark: 1 },
+        routes: Routes {
+            table: 4600,
+            protocol: 146,
+            mark: 1,
+        },
         reserved: Vec::new(),
         dns: Dns {
             listen: listen.iter().map(|l| l.parse().unwrap()).collect(),
@@ -59,7 +77,12 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
 }
 
 fn record(line: u32, name: &str, data: DnsData) -> DnsRecord {
-    DnsRecord { name: format!("{name}org1.consortium.example"), ttl: 30, data, place: place(line) }
+    DnsRecord {
+        name: format!("{name}org1.consortium.example"),
+        ttl: 30,
+        data,
+        place: place(line),
+    }
 }
 
 fn address(line: u32, name: &str, address: &str) -> DnsRecord {
@@ -80,8 +103,16 @@ fn lines(zone: &Zone) -> Vec<String> {
     let mut lines = Vec::new();
     zone.rrsets(|owner, set| {
         let owner = owner.to_string().replace("org1.consortium.example", "@");
-        let data: Vec<_> = set.data().map(|data| data.escape_ascii().to_string()).collect();
-        lines.push(format!("{owner} {} {} {}", set.ttl(), set.kind(), data.join(" ")));
+        let data: Vec<_> = set
+            .data()
+            .map(|data| data.escape_ascii().to_string())
+            .collect();
+        lines.push(format!(
+            "{owner} {} {} {}",
+            set.ttl(),
+            set.kind(),
+            data.join(" ")
+        ));
     });
     lines
 }
@@ -142,7 +173,9 @@ fn the_serial_stays_with_the_content() {
     let mut serials = SerialStore::open(&scratch.path().join("serial")).unwrap();
     let mut own = |records, seconds| {
         let now = UNIX_EPOCH + Duration::from_secs(seconds);
-        Zone::own(&config(&[], records), &mut serials, now).unwrap().serial()
+        Zone::own(&config(&[], records), &mut serials, now)
+            .unwrap()
+            .serial()
     };
     assert_eq!(own(vec![], 1000), 1000);
     assert_eq!(own(vec![], 1001), 1000);
@@ -156,12 +189,22 @@ fn with_files(dir: &Path, files: &[(&str, &str)], records: Vec<DnsRecord>) -> Co
     }
     let mut config = config(&[], records);
     let path = dir.join(files[0].0);
-    config.dns.zone_files = vec![ZoneFile { path, place: place(9) }];
+    config.dns.zone_files = vec![ZoneFile {
+        path,
+        place: place(9),
+    }];
     config
 }
 
 fn text(line: u32, name: &str, kind: &str, data: &str) -> DnsRecord {
-    record(line, name, DnsData::Text { kind: kind.into(), data: data.into() })
+    record(
+        line,
+        name,
+        DnsData::Text {
+            kind: kind.into(),
+            data: data.into(),
+        },
+    )
 }
 
 #[test]
@@ -174,11 +217,20 @@ fn records_of_every_source_become_one_zone_that_knows_where_each_was_written() {
         text(4, "x.", "TYPE65280", "\\# 2 0a0b"),
     ];
     let files = [
-        ("acme.zone", "$ORIGIN west\n$INCLUDE more.zone\nb A 10.1.0.13\n"),
-        ("more.zone", "$TTL 60\n@ MX 10 a\n$ORIGIN lab\na A 10.1.0.12\n"),
+        (
+            "acme.zone",
+            "$ORIGIN west\n$INCLUDE more.zone\nb A 10.1.0.13\n",
+        ),
+        (
+            "more.zone",
+            "$TTL 60\n@ MX 10 a\n$ORIGIN lab\na A 10.1.0.12\n",
+        ),
     ];
     let (zone, sources) = Zone::with_sources(&with_files(scratch.path(), &files, records)).unwrap();
-    let frame = [NS.to_owned(), SOA.replace("\\x00\\t\\x00\\x00\\x00<", "\\x00\\x00\\x00\\x00\\x00<")];
+    let frame = [
+        NS.to_owned(),
+        SOA.replace("\\x00\\t\\x00\\x00\\x00<", "\\x00\\x00\\x00\\x00\\x00<"),
+    ];
     let expected = [
         r"@ 30 16 \ttwo words\x03one",
         r"_peer._tcp.peer0.@ 30 33 \x00\x00\x00\x00\x1b\x8b\x05peer0\x04org1\nconsortium\x07example\x00",
@@ -190,7 +242,10 @@ fn records_of_every_source_become_one_zone_that_knows_where_each_was_written() {
     ];
     let mut found = lines(&zone);
     found.sort();
-    let mut all: Vec<String> = frame.into_iter().chain(expected.map(str::to_owned)).collect();
+    let mut all: Vec<String> = frame
+        .into_iter()
+        .chain(expected.map(str::to_owned))
+        .collect();
     all.sort();
     assert_eq!(found, all);
 
@@ -199,9 +254,18 @@ fn records_of_every_source_become_one_zone_that_knows_where_each_was_written() {
         let place = sources.place(&owner, kind, data)?.to_string();
         Some(place.replace(&format!("{}/", scratch.path().display()), ""))
     };
-    assert_eq!(place("peer0.", kind::A, &[10, 1, 0, 11]).unwrap(), "gateway.toml:1:1");
-    assert_eq!(place("a.lab.west.", kind::A, &[10, 1, 0, 12]).unwrap(), "more.zone:4:1");
-    assert_eq!(place("b.west.", kind::A, &[10, 1, 0, 13]).unwrap(), "acme.zone:3:1");
+    assert_eq!(
+        place("peer0.", kind::A, &[10, 1, 0, 11]).unwrap(),
+        "gateway.toml:1:1"
+    );
+    assert_eq!(
+        place("a.lab.west.", kind::A, &[10, 1, 0, 12]).unwrap(),
+        "more.zone:4:1"
+    );
+    assert_eq!(
+        place("b.west.", kind::A, &[10, 1, 0, 13]).unwrap(),
+        "acme.zone:3:1"
+    );
     assert_eq!(place("b.west.", kind::A, &[10, 1, 0, 14]), None);
 }
 
@@ -220,7 +284,10 @@ fn contradictions_between_sources_are_named_with_both_places() {
     ];
     let config = with_files(scratch.path(), &[("acme.zone", file)], records);
     let dir = format!("{}/", scratch.path().display());
-    let mut found = faults(&config).iter().map(|fault| fault.replace(&dir, "")).collect::<Vec<_>>();
+    let mut found = faults(&config)
+        .iter()
+        .map(|fault| fault.replace(&dir, ""))
+        .collect::<Vec<_>>();
     found.sort();
     let apex = "org1.consortium.example";
     assert_eq!(
@@ -244,8 +311,13 @@ fn contradictions_between_sources_are_named_with_both_places() {
 
 #[test]
 fn addresses_of_elsewhere_pass_if_the_file_says_so() {
-    let mut config =
-        config(&[], vec![address(1, "peer0.", "192.0.2.1"), address(2, "peer0.", "2001:db8::1")]);
+    let mut config = config(
+        &[],
+        vec![
+            address(1, "peer0.", "192.0.2.1"),
+            address(2, "peer0.", "2001:db8::1"),
+        ],
+    );
     assert_eq!(faults(&config).len(), 2);
     config.dns.foreign_addresses = true;
     assert_eq!(Zone::from_config(&config, 9).unwrap().records(), 4);
@@ -254,10 +326,20 @@ fn addresses_of_elsewhere_pass_if_the_file_says_so() {
 #[test]
 fn a_zone_files_soa_stands_but_for_its_serial() {
     let scratch = Scratch::new();
-    let config = with_files(scratch.path(), &[("acme.zone", "@ 9 SOA ns admin 77 1 2 3 4\n")], vec![]);
+    let config = with_files(
+        scratch.path(),
+        &[("acme.zone", "@ 9 SOA ns admin 77 1 2 3 4\n")],
+        vec![],
+    );
     let zone = Zone::from_config(&config, 9).unwrap();
-    assert_eq!((zone.serial(), zone.negative_ttl(), zone.soa().ttl()), (9, 4, 9));
-    assert_eq!(Zone::from_config(&config, 0).unwrap().encode(), zone.with_serial(0).encode());
+    assert_eq!(
+        (zone.serial(), zone.negative_ttl(), zone.soa().ttl()),
+        (9, 4, 9)
+    );
+    assert_eq!(
+        Zone::from_config(&config, 0).unwrap().encode(),
+        zone.with_serial(0).encode()
+    );
 }
 
 #[test]
@@ -271,14 +353,23 @@ fn a_zone_file_shows_no_file_outside_its_directory() {
     let file = format!(
         "$INCLUDE ../secret\n$INCLUDE {secret}\n$INCLUDE link\n$INCLUDE .\n$INCLUDE gone\n$INCLUDE\n$INCLUDE loop\n"
     );
-    let config = with_files(&inner, &[("acme.zone", &file), ("loop", "$INCLUDE loop\n")], vec![]);
+    let config = with_files(
+        &inner,
+        &[("acme.zone", &file), ("loop", "$INCLUDE loop\n")],
+        vec![],
+    );
     let dir = format!("{}/", inner.display());
-    let found: Vec<String> = faults(&config).iter().map(|fault| fault.replace(&dir, "")).collect();
+    let found: Vec<String> = faults(&config)
+        .iter()
+        .map(|fault| fault.replace(&dir, ""))
+        .collect();
     assert_eq!(
         found,
         [
             "acme.zone:1:10: ../secret is not in the directory of this file; move it there",
-            &format!("acme.zone:2:10: {secret} is not in the directory of this file; move it there"),
+            &format!(
+                "acme.zone:2:10: {secret} is not in the directory of this file; move it there"
+            ),
             "acme.zone:3:10: link is not in the directory of this file; move it there",
             "acme.zone:4:10: . is not in the directory of this file; move it there",
             "acme.zone:5:10: gone: cannot read the file: No such file or directory (os error 2)",
@@ -300,7 +391,10 @@ fn octets_that_are_no_text_are_named_by_line_and_column() {
     let file = scratch.path().join("acme.zone");
     fs::write(&file, b"; caf\xc3\xa9\nb\xc3\xa9 \xff A 10.0.0.1\n").unwrap();
     let faults = Zone::from_file(&file, None).unwrap_err();
-    let expected = format!("{}:2:4: this is no UTF-8 text; save the file as such", file.display());
+    let expected = format!(
+        "{}:2:4: this is no UTF-8 text; save the file as such",
+        file.display()
+    );
     assert_eq!(faults[0].to_string(), expected);
 }
 
@@ -308,7 +402,10 @@ fn octets_that_are_no_text_are_named_by_line_and_column() {
 fn the_files_of_a_zone_have_a_size_together() {
     let scratch = Scratch::new();
     let config = with_files(scratch.path(), &[("acme.zone", "$INCLUDE big\n")], vec![]);
-    fs::File::create(scratch.path().join("big")).unwrap().set_len(crate::replica::MAX_SIZE as u64).unwrap();
+    fs::File::create(scratch.path().join("big"))
+        .unwrap()
+        .set_len(crate::replica::MAX_SIZE as u64)
+        .unwrap();
     let found = faults(&config);
     assert!(
         found[0].ends_with("big: the files of a zone may have at most 16777216 octets together"),
@@ -328,6 +425,9 @@ fn the_example_is_a_zone() {
         "peer1.acme.consortium.example. 60 IN AAAA fd00:1::21",
         "gw.acme.consortium.example. 5 IN A 10.1.0.1",
     ] {
-        assert!(text.lines().any(|written| written == line), "{line}\nis not in\n{text}");
+        assert!(
+            text.lines().any(|written| written == line),
+            "{line}\nis not in\n{text}"
+        );
     }
 }

@@ -10,8 +10,8 @@ use crate::rdata::kind;
 
 /// Codes that are counted one by one; BADVERS is the highest we give.
 const RCODES: [&str; 17] = [
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
-    "NOTAUTH", "NOTZONE", "11", "12", "13", "14", "15", "BADVERS",
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
+    "NXRRSET", "NOTAUTH", "NOTZONE", "11", "12", "13", "14", "15", "BADVERS",
 ];
 
 /// Question types that are counted one by one, the usual ones first.
@@ -103,7 +103,9 @@ impl Counters {
     /// Answers with this response code.
     pub fn answered(&self, rcode: u16) -> u64 {
         let all = self.answers.iter().flatten();
-        all.filter_map(|counts| counts.get(usize::from(rcode))).map(Count::get).sum()
+        all.filter_map(|counts| counts.get(usize::from(rcode)))
+            .map(Count::get)
+            .sum()
     }
 
     /// Questions by asker, transport and type; those that never came are left out.
@@ -154,22 +156,29 @@ fn counted<const N: usize>(
     let classes = Class::ALL.into_iter().zip(counts);
     classes.flat_map(move |(class, counts)| {
         let words = words.clone();
-        TRANSPORTS.into_iter().zip(counts).flat_map(move |((_, transport), counts)| {
-            let all = words.clone().zip(counts).map(|(what, count)| (what, count.get()));
-            all.filter(|(_, count)| *count > 0).map(move |(what, count)| Counted {
-                class: class.as_str(),
-                transport,
-                what,
-                count,
+        TRANSPORTS
+            .into_iter()
+            .zip(counts)
+            .flat_map(move |((_, transport), counts)| {
+                let all = words
+                    .clone()
+                    .zip(counts)
+                    .map(|(what, count)| (what, count.get()));
+                all.filter(|(_, count)| *count > 0)
+                    .map(move |(what, count)| Counted {
+                        class: class.as_str(),
+                        transport,
+                        what,
+                        count,
+                    })
             })
-        })
     })
 }
 
 /// Upper bounds of the buckets of a [`Histogram`], in microseconds.
 pub const BUCKETS: [u64; 16] = [
-    5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 2_500_000,
-    5_000_000,
+    5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000,
 ];
 
 /// How long something took, how often.
@@ -199,7 +208,15 @@ mod tests {
 
     fn asker(class: Class) -> Asker<'static> {
         let address = [10, 0, 0, 1].into();
-        Asker { address, class, transport: Transport::Udp, now: 0, cookies: None, nsid: &[], forwards: false }
+        Asker {
+            address,
+            class,
+            transport: Transport::Udp,
+            now: 0,
+            cookies: None,
+            nsid: &[],
+            forwards: false,
+        }
     }
 
     #[test]
@@ -210,14 +227,34 @@ mod tests {
         counters.count(&asker(Class::Mesh), &question(99), Outcome::Answered(3));
         counters.count(&asker(Class::Mesh), b"short", Outcome::Silent);
         counters.count(&asker(Class::Mesh), &[0; 14], Outcome::Answered(999));
-        let words = |counted: Counted| (counted.class, counted.transport, counted.what, counted.count);
+        let words = |counted: Counted| {
+            (
+                counted.class,
+                counted.transport,
+                counted.what,
+                counted.count,
+            )
+        };
         let questions: Vec<_> = counters.questions().map(words).collect();
-        assert_eq!(questions, [("site", "udp", "A", 1), ("mesh", "udp", "other", 2)]);
+        assert_eq!(
+            questions,
+            [("site", "udp", "A", 1), ("mesh", "udp", "other", 2)]
+        );
         let answers: Vec<_> = counters.answers().map(words).collect();
-        let expected =
-            [("site", "udp", "NOERROR", 1), ("mesh", "udp", "NXDOMAIN", 1), ("mesh", "udp", "other", 1)];
+        let expected = [
+            ("site", "udp", "NOERROR", 1),
+            ("mesh", "udp", "NXDOMAIN", 1),
+            ("mesh", "udp", "other", 1),
+        ];
         assert_eq!(answers, expected);
-        assert_eq!((counters.udp.get(), counters.silent.get(), counters.answered(3)), (4, 1, 1));
+        assert_eq!(
+            (
+                counters.udp.get(),
+                counters.silent.get(),
+                counters.answered(3)
+            ),
+            (4, 1, 1)
+        );
     }
 
     #[test]

@@ -39,9 +39,17 @@ struct Bucket {
 impl Limiter {
     pub(super) fn new(rate: Rate) -> Limiter {
         // A bucket's credit has 32 bits.
-        let rate = Rate { per_second: rate.per_second.min(u32::MAX / 1000), ..rate };
+        let rate = Rate {
+            per_second: rate.per_second.min(u32::MAX / 1000),
+            ..rate
+        };
         let buckets = vec![Bucket::default(); PLACES].into();
-        Limiter { rate, buckets, keys: RandomState::new(), above: 0 }
+        Limiter {
+            rate,
+            buckets,
+            keys: RandomState::new(),
+            above: 0,
+        }
     }
 
     /// What a question from `asker` gets, `now` after the server was bound.
@@ -51,7 +59,11 @@ impl Limiter {
         let full = u64::from(self.rate.per_second) * MILLI;
         let bucket = &mut self.buckets[hash as usize / 2 % PLACES];
         if bucket.hash != hash {
-            *bucket = Bucket { hash, credit: full as u32, filled: now };
+            *bucket = Bucket {
+                hash,
+                credit: full as u32,
+                filled: now,
+            };
         }
         let earned = u64::from(now.wrapping_sub(bucket.filled)) * u64::from(self.rate.per_second);
         bucket.credit = (u64::from(bucket.credit) + earned).min(full) as u32;
@@ -74,7 +86,10 @@ impl Limiter {
         match asker.to_canonical() {
             IpAddr::V4(address) => {
                 let host = 32 - u32::from(self.rate.ipv4.min(32));
-                (u128::from(address.to_bits()).checked_shr(host).unwrap_or(0), true)
+                (
+                    u128::from(address.to_bits()).checked_shr(host).unwrap_or(0),
+                    true,
+                )
             }
             IpAddr::V6(address) => {
                 let host = 128 - u32::from(self.rate.ipv6.min(128));
@@ -88,7 +103,12 @@ impl Limiter {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { per_second: 100, slip: 3, ipv4: 24, ipv6: 56 };
+    const RATE: Rate = Rate {
+        per_second: 100,
+        slip: 3,
+        ipv4: 24,
+        ipv6: 56,
+    };
 
     fn limiter() -> (Limiter, impl Fn(&mut Limiter, &str, u64) -> Verdict) {
         let ask = |limiter: &mut Limiter, asker: &str, ms| {
@@ -101,14 +121,23 @@ mod tests {
     fn a_network_gets_its_rate_and_then_every_third_answer_is_cut() {
         let (mut limiter, ask) = limiter();
         let answered = |limiter: &mut Limiter, ms| {
-            (0..1000).filter(|_| ask(limiter, "10.0.0.1", ms) == Verdict::Answer).count()
+            (0..1000)
+                .filter(|_| ask(limiter, "10.0.0.1", ms) == Verdict::Answer)
+                .count()
         };
         assert_eq!(answered(&mut limiter, 0), 100, "a second's worth at once");
         assert_eq!(answered(&mut limiter, 0), 0);
         assert_eq!(answered(&mut limiter, 50), 5);
         assert_eq!(answered(&mut limiter, 9_000), 100, "no more is saved up");
-        let next: Vec<_> = (0..6).map(|_| ask(&mut limiter, "10.0.0.1", 9_000)).collect();
-        assert_eq!(next.iter().filter(|verdict| **verdict == Verdict::Cut).count(), 2);
+        let next: Vec<_> = (0..6)
+            .map(|_| ask(&mut limiter, "10.0.0.1", 9_000))
+            .collect();
+        assert_eq!(
+            next.iter()
+                .filter(|verdict| **verdict == Verdict::Cut)
+                .count(),
+            2
+        );
     }
 
     #[test]
@@ -118,7 +147,9 @@ mod tests {
         for same in ["10.0.0.2", "::ffff:10.0.0.3"] {
             assert_ne!(ask(&mut limiter, same, 0), Verdict::Answer, "{same}");
         }
-        let _ = (0..200).map(|_| ask(&mut limiter, "fd00:0:0:100::1", 0)).count();
+        let _ = (0..200)
+            .map(|_| ask(&mut limiter, "fd00:0:0:100::1", 0))
+            .count();
         assert_ne!(ask(&mut limiter, "fd00:0:0:1ff::1", 0), Verdict::Answer);
         // Two networks of these may meet in a place: then the later has it, with a full bucket.
         for other in ["10.0.1.1", "fd00:0:0:200::1", "::1"] {

@@ -33,7 +33,9 @@ impl QueryLog {
             return;
         }
         // Names are escaped as in zone files: no byte of them reaches the log as it is.
-        let Some((qname, qtype)) = question_of(message) else { return };
+        let Some((qname, qtype)) = question_of(message) else {
+            return;
+        };
         let rcode = match outcome {
             Outcome::Answered(rcode) => Some(rcode),
             _ => None,
@@ -42,7 +44,11 @@ impl QueryLog {
     }
 
     fn is_due(&self, one_in: u32, second: u64) -> bool {
-        if !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(one_in) {
+        if !self
+            .seen
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(one_in)
+        {
             return false;
         }
         if self.second.swap(second, Ordering::Relaxed) != second {
@@ -60,7 +66,9 @@ mod tests {
     fn one_question_in_so_many_is_logged_and_no_more_than_a_few_a_second() {
         let log = QueryLog::default();
         let due = |questions: usize, one_in, second| {
-            (0..questions).filter(|_| log.is_due(one_in, second)).count() as u64
+            (0..questions)
+                .filter(|_| log.is_due(one_in, second))
+                .count() as u64
         };
         assert_eq!(due(100, 10, 1), 10);
         assert_eq!(due(100_000, 10, 2), MAX_LINES, "a flood");

@@ -23,7 +23,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let (forwarder, query_log) = (Arc::default(), Arc::default());
-        Options { nsid: Vec::new(), public: false, rate: Some(Rate::default()), forwarder, query_log }
+        Options {
+            nsid: Vec::new(),
+            public: false,
+            rate: Some(Rate::default()),
+            forwarder,
+            query_log,
+        }
     }
 }
 
@@ -44,6 +50,11 @@ pub struct Rate {
 impl Default for Rate {
     /// Far above what one resolver for a whole cluster asks.
     fn default() -> Rate {
-        Rate { per_second: 10_000, slip: 2, ipv4: 24, ipv6: 56 }
+        Rate {
+            per_second: 10_000,
+            slip: 2,
+            ipv4: 24,
+            ipv6: 56,
+        }
     }
 }

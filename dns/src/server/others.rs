@@ -22,7 +22,8 @@ impl Shared {
             Box::new(move |found| {
                 let mut response = Vec::new();
                 let asker = shared.asker(address, class, transport, shared.clock.elapsed());
-                let outcome = answer_others(&shared.zones.load(), &message, &asker, found, &mut response);
+                let outcome =
+                    answer_others(&shared.zones.load(), &message, &asker, found, &mut response);
                 shared.counters.count_late(&asker, outcome);
                 shared.counters.forwarded.add(shared.clock.elapsed() - came);
                 if outcome.is_sent() {

@@ -69,9 +69,13 @@ impl Listener {
                 self.shared.counters.crowded.add();
             }
             let leave = place.leave.clone();
-            let connection =
-                leave.run_until_cancelled_owned(converse(stream, self.shared.clone(), (place, class)));
-            self.tasks.spawn(self.cancel.clone().run_until_cancelled_owned(connection));
+            let connection = leave.run_until_cancelled_owned(converse(
+                stream,
+                self.shared.clone(),
+                (place, class),
+            ));
+            self.tasks
+                .spawn(self.cancel.clone().run_until_cancelled_owned(connection));
         }
     }
 }
@@ -82,7 +86,10 @@ async fn converse(
     shared: Shared,
     (place, class): (Place, Class),
 ) {
-    let mut inbox = Inbox { bytes: Vec::with_capacity(READ), taken: 0 };
+    let mut inbox = Inbox {
+        bytes: Vec::with_capacity(READ),
+        taken: 0,
+    };
     let (mut response, mut answers) = (Vec::new(), Vec::new());
     let (late, mut known) = mpsc::channel::<Vec<u8>>(MAX_LATE);
     let mut open = true;
@@ -97,7 +104,13 @@ async fn converse(
         while late.capacity() > 0
             && let Some(question) = inbox.next()
         {
-            answer_one(&shared, (place.asker, class), question, &late, &mut response);
+            answer_one(
+                &shared,
+                (place.asker, class),
+                question,
+                &late,
+                &mut response,
+            );
             put_framed(&response, &mut answers);
             if answers.len() >= BATCH && !write(&mut stream, &mut answers).await {
                 return;
@@ -128,7 +141,9 @@ fn answer_one(
     if outcome == Outcome::Elsewhere
         && let Ok(room) = late.clone().try_reserve_owned()
     {
-        shared.ask_others(question, (from, class, Transport::Tcp), |answer| _ = room.send(answer));
+        shared.ask_others(question, (from, class, Transport::Tcp), |answer| {
+            _ = room.send(answer)
+        });
     }
 }
 
@@ -183,7 +198,9 @@ impl Inbox {
 }
 
 fn announced(unread: &[u8]) -> Option<usize> {
-    unread.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len)))
+    unread
+        .first_chunk()
+        .map(|len| usize::from(u16::from_be_bytes(*len)))
 }
 
 #[cfg(test)]
@@ -203,7 +220,10 @@ mod tests {
     #[test]
     fn questions_are_cut_out_of_the_stream_by_their_lengths() {
         let cut = |bytes: &[u8]| {
-            let mut inbox = Inbox { bytes: bytes.into(), taken: 0 };
+            let mut inbox = Inbox {
+                bytes: bytes.into(),
+                taken: 0,
+            };
             std::iter::from_fn(|| inbox.next().map(<[u8]>::to_vec)).collect::<Vec<_>>()
         };
         assert!(cut(b"\x00").is_empty() && cut(b"\x00\x03ab").is_empty());
@@ -239,8 +259,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn idle_dripping_and_shouting_connections_are_closed() {
         assert_eq!(lasts(b"", Duration::MAX).await, IDLE);
-        assert_eq!(lasts(QUESTION, Duration::MAX).await, IDLE, "idle after an answer");
-        assert_eq!(lasts(b"\x01\x00", IDLE / 3).await, IDLE, "bytes alone keep nothing open");
+        assert_eq!(
+            lasts(QUESTION, Duration::MAX).await,
+            IDLE,
+            "idle after an answer"
+        );
+        assert_eq!(
+            lasts(b"\x01\x00", IDLE / 3).await,
+            IDLE,
+            "bytes alone keep nothing open"
+        );
         assert_eq!(lasts(b"\xff\xff", Duration::MAX).await, Duration::ZERO);
     }
 
@@ -266,11 +294,23 @@ mod tests {
         let place = Connections::default().enter([127, 0, 0, 1].into()).0;
         let conversation = tokio::spawn(converse(server, shared.clone(), (place, Class::Site)));
         let name = b"\x01a\x04org1\x07example\x00";
-        let question =
-            [&b"\x00\x20\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"[..], name, b"\x00\x01\x00\x01"];
-        assert!(client.write_all(&question.concat().repeat(1000)).await.is_err());
+        let question = [
+            &b"\x00\x20\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"[..],
+            name,
+            b"\x00\x01\x00\x01",
+        ];
+        assert!(
+            client
+                .write_all(&question.concat().repeat(1000))
+                .await
+                .is_err()
+        );
         conversation.await.unwrap();
         let one = 2 + 32 + 250 * 16;
-        assert_eq!(shared.counters.tcp.get(), (BATCH / one + 1) as u64, "one batch, and no more");
+        assert_eq!(
+            shared.counters.tcp.get(),
+            (BATCH / one + 1) as u64,
+            "one batch, and no more"
+        );
     }
 }

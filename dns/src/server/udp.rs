@@ -35,7 +35,10 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn bind(address: SocketAddr) -> io::Result<Socket> {
-        Ok(Socket { udp: Arc::new(UdpSocket::bind(address)?), stop: CancellationToken::new() })
+        Ok(Socket {
+            udp: Arc::new(UdpSocket::bind(address)?),
+            stop: CancellationToken::new(),
+        })
     }
 
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -46,7 +49,15 @@ impl Socket {
     pub(super) fn service(&self, shared: Shared) -> impl FnOnce() + Send + 'static {
         let (udp, stop) = (self.udp.clone(), self.stop.clone());
         let limiter = shared.options.rate.map(Limiter::new);
-        move || Service { udp, shared, limiter, served: 0 }.serve(&stop)
+        move || {
+            Service {
+                udp,
+                shared,
+                limiter,
+                served: 0,
+            }
+            .serve(&stop)
+        }
     }
 }
 
@@ -89,7 +100,9 @@ impl Service {
     fn answer_all(&mut self, questions: &Questions, answers: &mut Answers) {
         let now = self.shared.clock.elapsed();
         for (question, from) in questions.iter() {
-            answers.add(from, |response| self.answer_one(question, from, now, response));
+            answers.add(from, |response| {
+                self.answer_one(question, from, now, response)
+            });
         }
         // A full send buffer drops the answer, as the network might; the asker asks again.
         let (sent, unsent) = answers.send(&self.udp);
@@ -117,18 +130,29 @@ impl Service {
             return false;
         };
         let limiter = &mut self.limiter;
-        let verdict = || limiter.as_mut().map_or(Verdict::Answer, |limiter| limiter.verdict(address, now));
+        let verdict = || {
+            limiter
+                .as_mut()
+                .map_or(Verdict::Answer, |limiter| limiter.verdict(address, now))
+        };
         let asker = shared.asker(address, class, Transport::Udp, now);
         let outcome = answer_to(&shared.zones.load(), question, &asker, verdict, response);
         shared.counters.count(&asker, question, outcome);
-        shared.options.query_log.note(question, address, outcome, now);
+        shared
+            .options
+            .query_log
+            .note(question, address, outcome, now);
         if outcome == Outcome::Elsewhere {
             let (udp, counters) = (self.udp.clone(), shared.counters.clone());
-            shared.ask_others(question, (address, class, Transport::Udp), move |response| {
-                if sendto(&udp, &response, SendFlags::DONTWAIT, &from).is_err() {
-                    counters.unsent.add();
-                }
-            });
+            shared.ask_others(
+                question,
+                (address, class, Transport::Udp),
+                move |response| {
+                    if sendto(&udp, &response, SendFlags::DONTWAIT, &from).is_err() {
+                        counters.unsent.add();
+                    }
+                },
+            );
         }
         outcome.is_sent()
     }

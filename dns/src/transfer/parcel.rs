@@ -19,7 +19,12 @@ pub struct Parcel {
 
 impl Parcel {
     pub(super) fn new(apex: ZoneName, offer: Offer) -> Parcel {
-        Parcel { apex, offer, base: None, bytes: Vec::new() }
+        Parcel {
+            apex,
+            offer,
+            base: None,
+            bytes: Vec::new(),
+        }
     }
 
     /// Whose zone it is.
@@ -42,17 +47,37 @@ impl Parcel {
     }
 
     /// Adds the next piece; `base` is the same for all.
-    pub(super) fn add(&mut self, base: Option<Version>, chunk: Chunk<'_>) -> Result<(), TransferError> {
-        let Chunk { offset, last, bytes } = chunk;
+    pub(super) fn add(
+        &mut self,
+        base: Option<Version>,
+        chunk: Chunk<'_>,
+    ) -> Result<(), TransferError> {
+        let Chunk {
+            offset,
+            last,
+            bytes,
+        } = chunk;
         let first = self.bytes.is_empty();
         if !first && base != self.base {
             return Err(TransferError::Base);
         }
-        let (size, after) = (self.offer.size, self.bytes.len() as u64 + bytes.len() as u64);
+        let (size, after) = (
+            self.offer.size,
+            self.bytes.len() as u64 + bytes.len() as u64,
+        );
         // A difference that is larger than the zone is nonsense; where it ends, only its owner knows.
-        let ends = if base.is_some() { after <= size } else { last == (after == size) && after <= size };
-        if bytes.is_empty() || bytes.len() > MAX_CHUNK || offset != self.bytes.len() as u64 || !ends {
-            return Err(TransferError::Chunk { offset, len: bytes.len(), size });
+        let ends = if base.is_some() {
+            after <= size
+        } else {
+            last == (after == size) && after <= size
+        };
+        if bytes.is_empty() || bytes.len() > MAX_CHUNK || offset != self.bytes.len() as u64 || !ends
+        {
+            return Err(TransferError::Chunk {
+                offset,
+                len: bytes.len(),
+                size,
+            });
         }
         self.base = base;
         self.bytes.extend_from_slice(bytes);
@@ -65,7 +90,9 @@ impl Parcel {
         let bytes = match self.base {
             None => self.bytes,
             Some((serial, _)) => {
-                let held = held.filter(|held| held.serial() == serial).ok_or(TransferError::Base)?;
+                let held = held
+                    .filter(|held| held.serial() == serial)
+                    .ok_or(TransferError::Base)?;
                 delta::apply(&held.encode(), &self.bytes)?
             }
         };
@@ -74,7 +101,10 @@ impl Parcel {
         }
         let zone = Zone::decode(&bytes, &self.apex)?;
         if zone.serial() != self.offer.serial {
-            return Err(TransferError::Serial { found: zone.serial(), offered: self.offer.serial });
+            return Err(TransferError::Serial {
+                found: zone.serial(),
+                offered: self.offer.serial,
+            });
         }
         Ok(zone)
     }

@@ -18,11 +18,17 @@ struct Receiver {
 impl Receiver {
     fn new(held: Option<Zone>) -> Receiver {
         let transfer = Transfer::new("org1.example".parse().unwrap());
-        Receiver { transfer, held, now: Instant::now() }
+        Receiver {
+            transfer,
+            held,
+            now: Instant::now(),
+        }
     }
 
     fn version(&self) -> Option<Version> {
-        self.held.as_ref().map(|zone| (zone.serial(), zone.digest()))
+        self.held
+            .as_ref()
+            .map(|zone| (zone.serial(), zone.digest()))
     }
 
     fn offer(&mut self, offer: Offer) -> Verdict {
@@ -35,14 +41,25 @@ impl Receiver {
 
     fn chunk(&mut self, chunk: (u64, bool, &[u8])) -> Result<Progress, TransferError> {
         let (offset, last, bytes) = chunk;
-        self.transfer.chunk(None, Chunk { offset, last, bytes }, self.now)
+        self.transfer.chunk(
+            None,
+            Chunk {
+                offset,
+                last,
+                bytes,
+            },
+            self.now,
+        )
     }
 
     /// All of `bytes` in small pieces, and the check of them.
     fn send(&mut self, from: Option<u32>, bytes: &[u8]) -> Result<(), TransferError> {
         for (i, piece) in bytes.chunks(16).enumerate() {
-            let chunk =
-                Chunk { offset: 16 * i as u64, last: 16 * i + piece.len() == bytes.len(), bytes: piece };
+            let chunk = Chunk {
+                offset: 16 * i as u64,
+                last: 16 * i + piece.len() == bytes.len(),
+                bytes: piece,
+            };
             if let Progress::Whole(parcel) = self.transfer.chunk(from, chunk, self.now)? {
                 let delta = parcel.is_delta();
                 let checked = parcel.check(self.held.as_ref());
@@ -61,7 +78,11 @@ fn sample(serial: u32) -> Zone {
 }
 
 fn offer_of(serial: u32, bytes: &[u8]) -> Offer {
-    Offer { serial, digest: Digest::of(bytes), size: bytes.len() as u64 }
+    Offer {
+        serial,
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+    }
 }
 
 fn want(serial: u32, have: Option<Version>) -> Verdict {
@@ -94,7 +115,10 @@ fn a_newer_zone_is_wanted_received_and_then_held() {
 fn a_difference_from_what_is_held_is_asked_for_and_taken() {
     let (old, new) = (sample(7), sample(8));
     let mut receiver = Receiver::new(Some(old.clone()));
-    assert_eq!(receiver.offer(offer_of(8, &new.encode())), want(8, Some(version(&old))));
+    assert_eq!(
+        receiver.offer(offer_of(8, &new.encode())),
+        want(8, Some(version(&old)))
+    );
     receiver.send(Some(7), &delta(&old, &new).unwrap()).unwrap();
     assert_eq!(receiver.held.unwrap().encode(), new.encode());
 }
@@ -114,10 +138,23 @@ fn after_a_difference_that_is_no_good_the_whole_zone_is_fetched() {
     let mut receiver = Receiver::new(Some(old.clone()));
     receiver.offer(offer_of(8, &new.encode()));
     let other = delta(&old, &sample(9)).unwrap();
-    assert_eq!(receiver.send(Some(7), &other).unwrap_err(), TransferError::Digest);
-    assert_eq!(receiver.held.as_ref().unwrap().serial(), 7, "what was held is held");
+    assert_eq!(
+        receiver.send(Some(7), &other).unwrap_err(),
+        TransferError::Digest
+    );
+    assert_eq!(
+        receiver.held.as_ref().unwrap().serial(),
+        7,
+        "what was held is held"
+    );
     assert!(receiver.transfer.poll_timeout().unwrap() <= receiver.now);
-    assert_eq!(receiver.due(), Some(Due::Fetch(Fetch { serial: 8, have: None })));
+    assert_eq!(
+        receiver.due(),
+        Some(Due::Fetch(Fetch {
+            serial: 8,
+            have: None
+        }))
+    );
     receiver.send(None, &new.encode()).unwrap();
     assert_eq!(receiver.held.unwrap().serial(), 8);
 }
@@ -129,7 +166,10 @@ fn a_difference_that_nobody_asked_for_is_refused() {
     for (held, from) in [(None, 7), (Some(old), 6)] {
         let mut receiver = Receiver::new(held);
         receiver.offer(offer_of(8, &new.encode()));
-        assert_eq!(receiver.send(Some(from), &delta).unwrap_err(), TransferError::Base);
+        assert_eq!(
+            receiver.send(Some(from), &delta).unwrap_err(),
+            TransferError::Base
+        );
     }
 }
 
@@ -138,9 +178,19 @@ fn a_transfer_does_not_change_from_a_difference_to_a_zone_on_its_way() {
     let (old, new) = (sample(7), sample(8));
     let mut receiver = Receiver::new(Some(old));
     receiver.offer(offer_of(8, &new.encode()));
-    let chunk = |offset| Chunk { offset, last: false, bytes: b"x" };
-    receiver.transfer.chunk(Some(7), chunk(0), receiver.now).unwrap();
-    let error = receiver.transfer.chunk(None, chunk(1), receiver.now).unwrap_err();
+    let chunk = |offset| Chunk {
+        offset,
+        last: false,
+        bytes: b"x",
+    };
+    receiver
+        .transfer
+        .chunk(Some(7), chunk(0), receiver.now)
+        .unwrap();
+    let error = receiver
+        .transfer
+        .chunk(None, chunk(1), receiver.now)
+        .unwrap_err();
     assert_eq!(error, TransferError::Base);
 }
 
@@ -149,12 +199,27 @@ fn old_reused_empty_and_huge_offers_are_refused() {
     let bytes = sample(7).encode();
     let mut receiver = Receiver::new(Some(zone("org1.example", "@ SOA ns h 7 1 1 1 5\n")));
     let refused = Verdict::Refuse;
-    assert_eq!(receiver.offer(offer_of(7, &bytes)), refused(TransferError::Reused(7)));
-    let old = TransferError::Old { offered: 6, held: 7 };
+    assert_eq!(
+        receiver.offer(offer_of(7, &bytes)),
+        refused(TransferError::Reused(7))
+    );
+    let old = TransferError::Old {
+        offered: 6,
+        held: 7,
+    };
     assert_eq!(receiver.offer(offer_of(6, &bytes)), refused(old));
-    assert_eq!(receiver.offer(offer_of(8, b"")), refused(TransferError::Size(0)));
-    let huge = Offer { size: MAX_SIZE as u64 + 1, ..offer_of(8, &bytes) };
-    assert_eq!(receiver.offer(huge), refused(TransferError::Size(huge.size)));
+    assert_eq!(
+        receiver.offer(offer_of(8, b"")),
+        refused(TransferError::Size(0))
+    );
+    let huge = Offer {
+        size: MAX_SIZE as u64 + 1,
+        ..offer_of(8, &bytes)
+    };
+    assert_eq!(
+        receiver.offer(huge),
+        refused(TransferError::Size(huge.size))
+    );
 }
 
 #[test]
@@ -162,7 +227,10 @@ fn chunks_out_of_order_beyond_the_size_or_unasked_end_the_transfer() {
     let bytes = sample(7).encode();
     let mut receiver = Receiver::new(None);
     let size = bytes.len() as u64;
-    assert_eq!(receiver.chunk((0, true, &bytes)).unwrap_err(), TransferError::Unexpected);
+    assert_eq!(
+        receiver.chunk((0, true, &bytes)).unwrap_err(),
+        TransferError::Unexpected
+    );
     let longer = [&bytes[..], b"x"].concat();
     for (offset, last, chunk) in [
         (1, true, &bytes[1..]),
@@ -172,9 +240,17 @@ fn chunks_out_of_order_beyond_the_size_or_unasked_end_the_transfer() {
         (0, false, &[]),
     ] {
         assert_eq!(receiver.offer(offer_of(7, &bytes)), want(7, None));
-        let error = TransferError::Chunk { offset, len: chunk.len(), size };
+        let error = TransferError::Chunk {
+            offset,
+            len: chunk.len(),
+            size,
+        };
         assert_eq!(receiver.chunk((offset, last, chunk)).unwrap_err(), error);
-        assert_eq!(receiver.transfer.poll_timeout(), None, "nothing is left of it");
+        assert_eq!(
+            receiver.transfer.poll_timeout(),
+            None,
+            "nothing is left of it"
+        );
     }
 }
 
@@ -185,14 +261,26 @@ fn a_zone_that_is_not_what_was_offered_is_refused() {
     let mut other = bytes.clone();
     *other.last_mut().unwrap() ^= 1;
     receiver.offer(offer_of(7, &bytes));
-    assert_eq!(receiver.send(None, &other).unwrap_err(), TransferError::Digest);
+    assert_eq!(
+        receiver.send(None, &other).unwrap_err(),
+        TransferError::Digest
+    );
     receiver.offer(offer_of(9, &bytes));
-    let serial = TransferError::Serial { found: 7, offered: 9 };
+    let serial = TransferError::Serial {
+        found: 7,
+        offered: 9,
+    };
     assert_eq!(receiver.send(None, &bytes).unwrap_err(), serial);
-    let mut elsewhere = Receiver { transfer: Transfer::new("org2.example".parse().unwrap()), ..receiver };
+    let mut elsewhere = Receiver {
+        transfer: Transfer::new("org2.example".parse().unwrap()),
+        ..receiver
+    };
     elsewhere.offer(offer_of(7, &bytes));
     let error = elsewhere.send(None, &bytes).unwrap_err();
-    assert!(matches!(error, TransferError::Zone(ReplicaError::Apex { .. })), "{error}");
+    assert!(
+        matches!(error, TransferError::Zone(ReplicaError::Apex { .. })),
+        "{error}"
+    );
     assert!(elsewhere.held.is_none());
 }
 
@@ -208,12 +296,20 @@ fn a_dripping_sender_is_given_up() {
         if let Some(due) = receiver.due() {
             break due;
         }
-        receiver.chunk((sent, false, &bytes[sent as usize..=sent as usize])).unwrap();
+        receiver
+            .chunk((sent, false, &bytes[sent as usize..=sent as usize]))
+            .unwrap();
         sent += 1;
     };
     let size = bytes.len() as u64;
     assert_eq!(receiver.now, start + time_for(size));
-    assert_eq!(failure, Due::Failed(TransferError::Timeout { received: sent, size }));
+    assert_eq!(
+        failure,
+        Due::Failed(TransferError::Timeout {
+            received: sent,
+            size
+        })
+    );
     receiver.offer(offer_of(7, &bytes));
     assert_eq!(receiver.transfer.poll_timeout(), Some(receiver.now + STALL));
     receiver.now += STALL;
@@ -231,11 +327,23 @@ fn the_newest_offer_waits_for_the_running_transfer_and_its_check() {
     let (first, third) = (sample(7).encode(), sample(9).encode());
     let mut receiver = Receiver::new(None);
     receiver.offer(offer_of(7, &first));
-    let Ok(Progress::Whole(parcel)) = receiver.chunk((0, true, &first)) else { panic!("not whole") };
-    assert_eq!(receiver.offer(offer_of(7, &first)), Verdict::Ignore, "it is being checked");
-    assert_eq!(receiver.offer(offer_of(8, &sample(8).encode())), Verdict::Later);
+    let Ok(Progress::Whole(parcel)) = receiver.chunk((0, true, &first)) else {
+        panic!("not whole")
+    };
+    assert_eq!(
+        receiver.offer(offer_of(7, &first)),
+        Verdict::Ignore,
+        "it is being checked"
+    );
+    assert_eq!(
+        receiver.offer(offer_of(8, &sample(8).encode())),
+        Verdict::Later
+    );
     assert_eq!(receiver.offer(offer_of(9, &third)), Verdict::Later);
-    assert_eq!((receiver.due(), receiver.transfer.poll_timeout()), (None, None));
+    assert_eq!(
+        (receiver.due(), receiver.transfer.poll_timeout()),
+        (None, None)
+    );
     receiver.held = Some(parcel.check(None).unwrap());
     receiver.transfer.checked(true, false);
     assert!(receiver.transfer.poll_timeout().unwrap() <= receiver.now);
@@ -252,7 +360,10 @@ fn what_came_by_another_session_is_not_fetched_again() {
     receiver.offer(offer_of(8, &sample(8).encode()));
     receiver.send(None, &sample(7).encode()).unwrap();
     receiver.held = Some(sample(8));
-    assert_eq!((receiver.due(), receiver.transfer.poll_timeout()), (None, None));
+    assert_eq!(
+        (receiver.due(), receiver.transfer.poll_timeout()),
+        (None, None)
+    );
 }
 
 #[test]
@@ -260,7 +371,10 @@ fn offers_beyond_the_burst_wait_for_the_refill() {
     let mut receiver = Receiver::new(None);
     for serial in 1..=BURST {
         let bytes = sample(serial).encode();
-        assert!(matches!(receiver.offer(offer_of(serial, &bytes)), Verdict::Want(_)));
+        assert!(matches!(
+            receiver.offer(offer_of(serial, &bytes)),
+            Verdict::Want(_)
+        ));
         receiver.send(None, &bytes).unwrap();
     }
     let bytes = sample(BURST + 1).encode();
@@ -273,9 +387,18 @@ fn offers_beyond_the_burst_wait_for_the_refill() {
 #[test]
 fn chunks_cover_the_zone_in_order() {
     let bytes = vec![7; 2 * MAX_CHUNK + 1];
-    let cut: Vec<_> = chunks(&bytes).map(|c| (c.offset, c.last, c.bytes.len())).collect();
+    let cut: Vec<_> = chunks(&bytes)
+        .map(|c| (c.offset, c.last, c.bytes.len()))
+        .collect();
     let full = MAX_CHUNK as u64;
-    assert_eq!(cut, [(0, false, MAX_CHUNK), (full, false, MAX_CHUNK), (2 * full, true, 1)]);
+    assert_eq!(
+        cut,
+        [
+            (0, false, MAX_CHUNK),
+            (full, false, MAX_CHUNK),
+            (2 * full, true, 1)
+        ]
+    );
 }
 
 proptest! {

@@ -19,7 +19,10 @@ const DNSSEC: [u16; 10] = [kind::DS, 24, 25, 46, 47, 48, 50, 51, 59, 60];
 /// The type that a token names: a mnemonic, or `TYPE` and a number (RFC 3597, section 5).
 pub(super) fn kind(token: &Token<'_>) -> Result<u16, ZoneFileError> {
     rdata::kind_from_text(token.text).ok_or_else(|| {
-        token.at.fault(format!("{:?} is no record type; write TYPE and its number if it is new", token.text))
+        token.at.fault(format!(
+            "{:?} is no record type; write TYPE and its number if it is new",
+            token.text
+        ))
     })
 }
 
@@ -35,7 +38,9 @@ pub(super) fn parse(
     }
     let data = match (tokens, rdata::fields(kind)) {
         ([mark, len, hex @ ..], _) if mark.text == "\\#" && !mark.quoted => generic(len, hex)?,
-        (_, Some(fields)) if !fields.contains(&Field::Rest) => by_fields(at, fields, tokens, origin)?,
+        (_, Some(fields)) if !fields.contains(&Field::Rest) => {
+            by_fields(at, fields, tokens, origin)?
+        }
         (_, None) if kind == kind::LOC => {
             let words: Vec<_> = tokens.iter().map(|token| token.text).collect();
             loc::parse(&words).map_err(|what| at.fault(what))?.to_vec()
@@ -56,7 +61,10 @@ fn generic(len: &Token<'_>, hex: &[Token<'_>]) -> Result<Vec<u8>, ZoneFileError>
     let pair = |i: usize| u8::from_str_radix(digits.get(i..i + 2).filter(is_hex)?, 16).ok();
     let data: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(pair).collect();
     data.filter(|data| plain_number(len.text) == Some(data.len()))
-        .ok_or_else(|| len.at.fault("the length and the hexadecimal digits do not agree"))
+        .ok_or_else(|| {
+            len.at
+                .fault("the length and the hexadecimal digits do not agree")
+        })
 }
 
 fn by_fields(
@@ -68,7 +76,9 @@ fn by_fields(
     let mut data = Vec::new();
     let mut tokens = tokens.iter().peekable();
     for field in fields {
-        let token = tokens.next().ok_or_else(|| at.fault("the record's data is incomplete"))?;
+        let token = tokens
+            .next()
+            .ok_or_else(|| at.fault("the record's data is incomplete"))?;
         put_field(&mut data, *field, token, origin)?;
         while *field == Field::Texts
             && let Some(token) = tokens.next()
@@ -92,16 +102,33 @@ fn put_field(
     match field {
         Field::Name | Field::PlainName => data.extend(name(token, origin)?),
         Field::U16 => {
-            let number: u16 = plain_number(token.text).ok_or_else(|| fault("number up to 65535"))?;
+            let number: u16 =
+                plain_number(token.text).ok_or_else(|| fault("number up to 65535"))?;
             data.extend(number.to_be_bytes());
         }
         // The 32-bit numbers of known types are times and serials; plain seconds read the same.
-        Field::U32 => data.extend(parse_ttl(token.text).map_err(|_| fault("number or time"))?.to_be_bytes()),
+        Field::U32 => data.extend(
+            parse_ttl(token.text)
+                .map_err(|_| fault("number or time"))?
+                .to_be_bytes(),
+        ),
         Field::Ipv4 => {
-            data.extend(token.text.parse::<Ipv4Addr>().map_err(|_| fault("IPv4 address"))?.octets());
+            data.extend(
+                token
+                    .text
+                    .parse::<Ipv4Addr>()
+                    .map_err(|_| fault("IPv4 address"))?
+                    .octets(),
+            );
         }
         Field::Ipv6 => {
-            data.extend(token.text.parse::<Ipv6Addr>().map_err(|_| fault("IPv6 address"))?.octets());
+            data.extend(
+                token
+                    .text
+                    .parse::<Ipv6Addr>()
+                    .map_err(|_| fault("IPv6 address"))?
+                    .octets(),
+            );
         }
         Field::Text | Field::Texts => {
             let text = unescape(token)?;

@@ -56,44 +56,66 @@ impl Files {
             return Err(format!("a zone may have at most {MAX_FILES} files").into());
         }
         // A pipe or a device could be read for ever.
-        let is_file = fs::metadata(path).map_err(|error| unreadable(&error))?.is_file();
+        let is_file = fs::metadata(path)
+            .map_err(|error| unreadable(&error))?
+            .is_file();
         if !is_file {
             return Err("this is no file; name a regular one".to_owned().into());
         }
         let left = MAX_SIZE as u64 - self.octets;
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(|error| unreadable(&error))?;
-        file.take(left + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+        file.take(left + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| unreadable(&error))?;
         if bytes.len() as u64 > left {
-            return Err(format!("the files of a zone may have at most {MAX_SIZE} octets together").into());
+            return Err(
+                format!("the files of a zone may have at most {MAX_SIZE} octets together").into(),
+            );
         }
         self.octets += bytes.len() as u64;
         String::from_utf8(bytes).map_err(|error| {
             let message = "this is no UTF-8 text; save the file as such".into();
-            Unread { at: Some(end_of(&error.as_bytes()[..error.utf8_error().valid_up_to()])), message }
+            Unread {
+                at: Some(end_of(
+                    &error.as_bytes()[..error.utf8_error().valid_up_to()],
+                )),
+                message,
+            }
         })
     }
 
     /// Opens the file that `from` includes as `name`: its path, and its text. [`Files::close`] follows.
     pub(super) fn include(&mut self, from: &Path, name: &str) -> Result<(PathBuf, String), String> {
         if self.depth >= MAX_DEPTH {
-            return Err(format!("files may include each other {MAX_DEPTH} deep; does one include itself?"));
+            return Err(format!(
+                "files may include each other {MAX_DEPTH} deep; does one include itself?"
+            ));
         }
-        let inward = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        let inward = Path::new(name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
         let outside = || format!("{name} is not in the directory of this file; move it there");
         if !inward {
             return Err(outside());
         }
         let directory = from.parent().unwrap_or(Path::new(""));
         let path = directory.join(name);
-        let real =
-            |path: &Path| fs::canonicalize(path).map_err(|error| format!("{name}: {}", unreadable(&error)));
-        let directory = real(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })?;
+        let real = |path: &Path| {
+            fs::canonicalize(path).map_err(|error| format!("{name}: {}", unreadable(&error)))
+        };
+        let directory = real(if directory.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            directory
+        })?;
         let target = real(&path)?;
         if !target.starts_with(directory) {
             return Err(outside());
         }
-        let text = self.read(&target).map_err(|error| format!("{name}: {error}"))?;
+        let text = self
+            .read(&target)
+            .map_err(|error| format!("{name}: {error}"))?;
         self.depth += 1;
         Ok((path, text))
     }
@@ -110,7 +132,10 @@ fn end_of(text: &[u8]) -> Place {
     // What continues a character is no character.
     let characters = last.iter().filter(|octet| **octet & 0xc0 != 0x80).count();
     let lines = text.iter().filter(|octet| **octet == b'\n').count();
-    Place { line: lines as u32 + 1, column: characters as u32 + 1 }
+    Place {
+        line: lines as u32 + 1,
+        column: characters as u32 + 1,
+    }
 }
 
 fn unreadable(error: &io::Error) -> String {

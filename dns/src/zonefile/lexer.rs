@@ -21,7 +21,11 @@ pub(super) struct Token<'t> {
 
 /// The entries of a file. After a fault the next line is tried.
 pub(super) fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, ZoneFileError>> {
-    let mut lexer = Lexer { text, rest: text, at: Place { line: 1, column: 1 } };
+    let mut lexer = Lexer {
+        text,
+        rest: text,
+        at: Place { line: 1, column: 1 },
+    };
     std::iter::from_fn(move || (!lexer.rest.is_empty()).then(|| lexer.entry()))
 }
 
@@ -33,7 +37,10 @@ struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     fn entry(&mut self) -> Result<Entry<'t>, ZoneFileError> {
-        let mut entry = Entry { indented: self.rest.starts_with([' ', '\t']), tokens: Vec::new() };
+        let mut entry = Entry {
+            indented: self.rest.starts_with([' ', '\t']),
+            tokens: Vec::new(),
+        };
         let mut open: Option<Place> = None;
         while let Some(next) = self.peek() {
             match next {
@@ -72,7 +79,11 @@ impl<'t> Lexer<'t> {
         match self.peek() {
             Some('"') => {
                 self.bump();
-                Ok(Token { at, text, quoted: true })
+                Ok(Token {
+                    at,
+                    text,
+                    quoted: true,
+                })
             }
             _ => Err(self.skip_line("the quotation mark is never closed", at)),
         }
@@ -80,8 +91,13 @@ impl<'t> Lexer<'t> {
 
     fn word(&mut self) -> Token<'t> {
         let at = self.at;
-        let text = self.take_escaped(|c| c.is_ascii_whitespace() || matches!(c, ';' | '(' | ')' | '"'));
-        Token { at, text, quoted: false }
+        let text =
+            self.take_escaped(|c| c.is_ascii_whitespace() || matches!(c, ';' | '(' | ')' | '"'));
+        Token {
+            at,
+            text,
+            quoted: false,
+        }
     }
 
     /// Up to the first character that `ends` and is not escaped.
@@ -116,7 +132,12 @@ impl<'t> Lexer<'t> {
         let next = self.peek()?;
         self.rest = &self.rest[next.len_utf8()..];
         match next {
-            '\n' => self.at = Place { line: self.at.line + 1, column: 1 },
+            '\n' => {
+                self.at = Place {
+                    line: self.at.line + 1,
+                    column: 1,
+                }
+            }
             _ => self.at.column += 1,
         }
         Some(next)

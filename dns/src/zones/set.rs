@@ -65,15 +65,23 @@ impl ZoneSet {
     pub(crate) fn holding(&self, name: &Labels<'_>) -> Held<'_> {
         let first = name.count().saturating_sub(self.depth);
         match (first..=name.count()).find_map(|i| self.entries.get(name.suffix(i))) {
-            Some(entry) => entry.held().map_or_else(|held| held, |content| Held::Zone(&content.zone)),
+            Some(entry) => entry
+                .held()
+                .map_or_else(|held| held, |content| Held::Zone(&content.zone)),
             None => self.holding_reverse(name),
         }
     }
 
     fn holding_reverse(&self, name: &Labels<'_>) -> Held<'_> {
-        let Some(name) = ReverseName::parse(name) else { return Held::Nobody };
-        let Some((owner, below)) = self.ranges.holding(&name) else { return Held::Nobody };
-        let Some(entry) = self.entries.get(owner.as_wire()) else { return Held::Nobody };
+        let Some(name) = ReverseName::parse(name) else {
+            return Held::Nobody;
+        };
+        let Some((owner, below)) = self.ranges.holding(&name) else {
+            return Held::Nobody;
+        };
+        let Some(entry) = self.entries.get(owner.as_wire()) else {
+            return Held::Nobody;
+        };
         entry.held().map_or_else(
             |held| held,
             |Content { zone, .. }| Held::Reverse(ReversePlace { zone, below, name }),
@@ -85,30 +93,57 @@ impl ZoneSet {
     }
 
     pub(super) fn with_expected(&self, own: &Name, members: &[Name]) -> ZoneSet {
-        let mut set = ZoneSet { entries: HashMap::new(), depth: 0, ..self.clone() };
+        let mut set = ZoneSet {
+            entries: HashMap::new(),
+            depth: 0,
+            ..self.clone()
+        };
         set.expect(*own, Origin::Own);
-        members.iter().filter(|apex| *apex != own).for_each(|apex| set.expect(*apex, Origin::Replica));
+        members
+            .iter()
+            .filter(|apex| *apex != own)
+            .for_each(|apex| set.expect(*apex, Origin::Replica));
         for (apex, entry) in &mut set.entries {
             if let Some(old) = self.entries.get(apex) {
-                *entry = Entry { origin: entry.origin, ..old.clone() };
+                *entry = Entry {
+                    origin: entry.origin,
+                    ..old.clone()
+                };
             }
         }
         set
     }
 
     pub(super) fn with_ranges(&self, ranges: Arc<Ranges>) -> ZoneSet {
-        let set = ZoneSet { ranges, ..self.clone() };
-        set.entries.values().flat_map(|entry| &entry.content).for_each(|content| set.derive(&content.zone));
+        let set = ZoneSet {
+            ranges,
+            ..self.clone()
+        };
+        set.entries
+            .values()
+            .flat_map(|entry| &entry.content)
+            .for_each(|content| set.derive(&content.zone));
         set
     }
 
     pub(super) fn with_reach(&self, reach: Arc<Reach>) -> ZoneSet {
-        ZoneSet { reach, ..self.clone() }
+        ZoneSet {
+            reach,
+            ..self.clone()
+        }
     }
 
     fn expect(&mut self, apex: Name, origin: Origin) {
-        let entry = || Entry { apex, origin, content: None, stale: false };
-        self.entries.entry(apex.as_wire().into()).or_insert_with(entry).origin = origin;
+        let entry = || Entry {
+            apex,
+            origin,
+            content: None,
+            stale: false,
+        };
+        self.entries
+            .entry(apex.as_wire().into())
+            .or_insert_with(entry)
+            .origin = origin;
         self.depth = self.depth.max(apex.labels().count());
     }
 
@@ -144,13 +179,23 @@ impl ZoneSet {
     }
 
     pub(super) fn zone(&self, apex: &Name) -> Option<Arc<Zone>> {
-        Some(self.entries.get(apex.as_wire())?.content.as_ref()?.zone.clone())
+        Some(
+            self.entries
+                .get(apex.as_wire())?
+                .content
+                .as_ref()?
+                .zone
+                .clone(),
+        )
     }
 
     pub(super) fn statuses(&self) -> Vec<ZoneStatus> {
         let status = |entry: &Entry| ZoneStatus {
             apex: entry.apex,
-            content: entry.content.as_ref().map(|content| (content.zone.serial(), content.received)),
+            content: entry
+                .content
+                .as_ref()
+                .map(|content| (content.zone.serial(), content.received)),
             origin: entry.origin,
             stale: entry.stale,
         };
@@ -184,7 +229,10 @@ mod tests {
         };
         assert_eq!(serial("a.b.org1.example"), Some(2));
         assert_eq!(serial("org1.example"), Some(2));
-        assert_eq!((serial("org2.example"), serial("example")), (Some(1), Some(1)));
+        assert_eq!(
+            (serial("org2.example"), serial("example")),
+            (Some(1), Some(1))
+        );
         assert_eq!((serial("other"), serial(".")), (None, None));
     }
 }

@@ -30,12 +30,18 @@ impl Dice {
     /// Up to `most` labels, with a dot behind each; now and then many more.
     fn labels(&mut self, most: usize) -> String {
         let many = if self.below(50) == 0 { 6 * most } else { most };
-        (0..self.below(many + 1)).map(|_| format!("{}.", self.of(&["a", "b", "c", "a", "b", "*"]))).collect()
+        (0..self.below(many + 1))
+            .map(|_| format!("{}.", self.of(&["a", "b", "c", "a", "b", "*"])))
+            .collect()
     }
 
     /// Once in `sides`, labels so long that with as many again there is no name (RFC 6672, section 2.2).
     fn long_labels(&mut self, sides: usize) -> String {
-        if self.below(sides) == 0 { format!("{}.", "l".repeat(60)).repeat(3) } else { String::new() }
+        if self.below(sides) == 0 {
+            format!("{}.", "l".repeat(60)).repeat(3)
+        } else {
+            String::new()
+        }
     }
 }
 
@@ -46,12 +52,14 @@ pub(crate) fn apex(zone: usize) -> String {
 /// A zone that all three load: no CNAME beside other data, no data below a DNAME, no delegation or DNAME at
 /// a wildcard. Everything else is drawn.
 pub(crate) fn zone_text(dice: &mut Dice, apex: &str) -> String {
-    let mut text = format!("{apex} 5 IN SOA ns.{apex} h.{apex} 1 60 10 600 5\n{apex} 5 IN NS ns.{apex}\n");
+    let mut text =
+        format!("{apex} 5 IN SOA ns.{apex} h.{apex} 1 60 10 600 5\n{apex} 5 IN NS ns.{apex}\n");
     let mut owners = vec![(apex.to_owned(), "SOA")];
     for _ in 0..dice.below(40) {
         let owner = dice.labels(4) + apex;
-        let kind =
-            dice.of(&["A", "A", "A", "AAAA", "TXT", "MX", "SRV", "CNAME", "CNAME", "DNAME", "NS", "NS"]);
+        let kind = dice.of(&[
+            "A", "A", "A", "AAAA", "TXT", "MX", "SRV", "CNAME", "CNAME", "DNAME", "NS", "NS",
+        ]);
         if !is_lawful(&owners, &owner, kind) {
             continue;
         }
@@ -76,7 +84,10 @@ pub(crate) fn zone_text(dice: &mut Dice, apex: &str) -> String {
         // Glue is rarely met by chance.
         let (glue, below) = (format!("a.{owner}"), dice.of(&["A", "AAAA"]));
         if kind == "NS" && dice.below(2) == 0 && is_lawful(&owners, &glue, below) {
-            text += &format!("{glue} 5 IN {below} {}\n", if below == "A" { "10.0.1.1" } else { "fd00::1" });
+            text += &format!(
+                "{glue} 5 IN {below} {}\n",
+                if below == "A" { "10.0.1.1" } else { "fd00::1" }
+            );
             owners.push((glue, below));
         }
     }
@@ -84,15 +95,24 @@ pub(crate) fn zone_text(dice: &mut Dice, apex: &str) -> String {
 }
 
 fn is_lawful(owners: &[(String, &str)], owner: &str, kind: &str) -> bool {
-    let below = |name: &str, above: &str| name.len() > above.len() && name.ends_with(&format!(".{above}"));
-    let here = |kinds: &[&str]| owners.iter().any(|(name, kind)| name == owner && kinds.contains(kind));
+    let below =
+        |name: &str, above: &str| name.len() > above.len() && name.ends_with(&format!(".{above}"));
+    let here = |kinds: &[&str]| {
+        owners
+            .iter()
+            .any(|(name, kind)| name == owner && kinds.contains(kind))
+    };
     let taken = owners.iter().any(|(name, _)| name == owner);
-    let renamed = owners.iter().any(|(name, kind)| *kind == "DNAME" && below(owner, name));
+    let renamed = owners
+        .iter()
+        .any(|(name, kind)| *kind == "DNAME" && below(owner, name));
     !renamed
         && !here(&["CNAME", "DNAME"])
         && match kind {
             "CNAME" => !taken,
-            "DNAME" => !taken && !owner.contains('*') && !owners.iter().any(|(name, _)| below(name, owner)),
+            "DNAME" => {
+                !taken && !owner.contains('*') && !owners.iter().any(|(name, _)| below(name, owner))
+            }
             "NS" => !here(&["SOA"]) && !owner.contains('*'),
             _ => true,
         }
@@ -100,8 +120,17 @@ fn is_lawful(owners: &[(String, &str)], owner: &str, kind: &str) -> bool {
 
 /// A message, and how to say it in a report.
 pub(crate) fn question(dice: &mut Dice, id: u16) -> (Vec<u8>, String) {
-    let kinds =
-        [kind::A, kind::AAAA, kind::TXT, kind::MX, kind::SRV, kind::CNAME, kind::DNAME, kind::NS, kind::SOA];
+    let kinds = [
+        kind::A,
+        kind::AAAA,
+        kind::TXT,
+        kind::MX,
+        kind::SRV,
+        kind::CNAME,
+        kind::DNAME,
+        kind::NS,
+        kind::SOA,
+    ];
     let name = dice.long_labels(10) + &dice.labels(5) + &apex(dice.below(ZONES));
     let kind = kinds[dice.below(kinds.len())];
     (message(id, &name, kind), format!("{name} type {kind}"))

@@ -36,7 +36,9 @@ impl Facts {
 
 /// True if `name` is one of `above`, or below one.
 fn is_below(name: &str, above: &BTreeSet<String>) -> bool {
-    above.iter().any(|above| name == above || name.ends_with(&format!(".{above}")))
+    above
+        .iter()
+        .any(|above| name == above || name.ends_with(&format!(".{above}")))
 }
 
 /// A difference that the RFCs leave room for.
@@ -50,25 +52,61 @@ struct Known {
 const KNOWN: [Known; 9] = [
     // RFC 1034, section 4.3.2, step 3a goes back to the search for a zone, and so do NSD and we: a chain into
     // another organization's zone is answered whole.
-    Known { name: "ends a chain where its zone ends", of: &[Server::Knot], settle: ends_with_its_zone },
+    Known {
+        name: "ends a chain where its zone ends",
+        of: &[Server::Knot],
+        settle: ends_with_its_zone,
+    },
     // RFC 1034, section 6.2.1 shows it, nothing asks for it; resolvers here have been told where to ask.
-    Known { name: "names its servers beside an answer", of: &[Server::Nsd], settle: names_its_servers },
+    Known {
+        name: "names its servers beside an answer",
+        of: &[Server::Nsd],
+        settle: names_its_servers,
+    },
     // RFC 1034, section 4.3.2, step 6: whatever is useful. We know the consortium's other zones.
-    Known { name: "adds no hosts of another zone", of: &[Server::Nsd, Server::Knot], settle: stays_home },
+    Known {
+        name: "adds no hosts of another zone",
+        of: &[Server::Nsd, Server::Knot],
+        settle: stays_home,
+    },
     // The same step allows it; but the zone is no authority for them (RFC 2181, section 6.1).
-    Known { name: "adds hosts below a delegation", of: &[Server::Knot], settle: adds_delegated_hosts },
+    Known {
+        name: "adds hosts below a delegation",
+        of: &[Server::Knot],
+        settle: adds_delegated_hosts,
+    },
     // What is below a cut is no data of the zone, and no wildcard either; Knot and we give the glue that was
     // written (RFC 9471, section 2).
-    Known { name: "makes glue from a wildcard", of: &[Server::Nsd], settle: makes_glue },
+    Known {
+        name: "makes glue from a wildcard",
+        of: &[Server::Nsd],
+        settle: makes_glue,
+    },
     // NSD 4.6 gives the address at a name that nothing in the answer points at: one label of the host's, or several behind each other, are gone.
-    Known { name: "misnames a host that a wildcard makes", of: &[Server::Nsd], settle: misnames },
+    Known {
+        name: "misnames a host that a wildcard makes",
+        of: &[Server::Nsd],
+        settle: misnames,
+    },
     // NSD ends at a DNAME that it has used, Knot after some links; we follow up to sixteen.
-    Known { name: "gives up a long chain", of: &[Server::Nsd, Server::Knot], settle: gives_up },
+    Known {
+        name: "gives up a long chain",
+        of: &[Server::Nsd, Server::Knot],
+        settle: gives_up,
+    },
     // No such chain has an end; NSD and we say it once.
-    Known { name: "goes round with a DNAME into itself", of: &[Server::Knot], settle: goes_round },
+    Known {
+        name: "goes round with a DNAME into itself",
+        of: &[Server::Knot],
+        settle: goes_round,
+    },
     // RFC 6672, section 2.2 asks for YXDOMAIN where a DNAME makes too long a name. Knot looks the cut off
     // name up: it answers, denies or refers, under either code.
-    Known { name: "goes on with an overlong name", of: &[Server::Knot], settle: goes_on_with_the_overlong },
+    Known {
+        name: "goes on with an overlong name",
+        of: &[Server::Knot],
+        settle: goes_on_with_the_overlong,
+    },
 ];
 
 /// The names of the differences between our answer and that of `of`, if they are all known.
@@ -91,7 +129,12 @@ pub(crate) fn explained(
 
 fn ends_with_its_zone(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     let leaves = |alias: &String| zone(owner(alias)) != zone(target(alias));
-    let is_end = |alias: &String| theirs.answer.iter().all(|record| owner(record) != target(alias));
+    let is_end = |alias: &String| {
+        theirs
+            .answer
+            .iter()
+            .all(|record| owner(record) != target(alias))
+    };
     if theirs.rcode == "NOERROR"
         && theirs.authoritative
         && theirs.answer.is_subset(&ours.answer)
@@ -108,35 +151,56 @@ fn names_its_servers(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     if ours.answer.is_empty() || ours.answer != theirs.answer || !ours.authority.is_empty() {
         return;
     }
-    let servers: Section = theirs.authority.iter().filter(|record| own(record)).cloned().collect();
+    let servers: Section = theirs
+        .authority
+        .iter()
+        .filter(|record| own(record))
+        .cloned()
+        .collect();
     theirs.authority.retain(|record| !own(record));
     let named = |host: &str| servers.iter().any(|server| target(server) == host);
-    theirs.additional.retain(|record| ours.additional.contains(record) || !named(owner(record)));
+    theirs
+        .additional
+        .retain(|record| ours.additional.contains(record) || !named(owner(record)));
 }
 
 fn stays_home(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     let points_away =
         |record: &String, host: &str| target(record) == host && zone(owner(record)) != zone(host);
     let away = |host: &str| ours.answer.iter().any(|record| points_away(record, host));
-    ours.additional.retain(|record| theirs.additional.contains(record) || !away(owner(record)));
+    ours.additional
+        .retain(|record| theirs.additional.contains(record) || !away(owner(record)));
 }
 
 fn adds_delegated_hosts(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
     let added = |record: &String| is_below(owner(record), &facts.delegated);
-    theirs.additional.retain(|record| ours.additional.contains(record) || !added(record));
+    theirs
+        .additional
+        .retain(|record| ours.additional.contains(record) || !added(record));
 }
 
 fn makes_glue(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
-    let is_server = |host: &str| of_type(&ours.authority, "ns").any(|server| target(server) == host);
+    let is_server =
+        |host: &str| of_type(&ours.authority, "ns").any(|server| target(server) == host);
     let made = |record: &String| is_server(owner(record)) && is_below(owner(record), &facts.wild);
-    theirs.additional.retain(|record| ours.additional.contains(record) || !made(record));
+    theirs
+        .additional
+        .retain(|record| ours.additional.contains(record) || !made(record));
 }
 
 fn misnames(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
-    let (missing, strange) = (&ours.additional - &theirs.additional, &theirs.additional - &ours.additional);
-    let made = missing.iter().filter(|right| is_below(owner(right), &facts.wild));
+    let (missing, strange) = (
+        &ours.additional - &theirs.additional,
+        &theirs.additional - &ours.additional,
+    );
+    let made = missing
+        .iter()
+        .filter(|right| is_below(owner(right), &facts.wild));
     for right in made {
-        let wrong: Vec<_> = shortened(right).into_iter().filter(|short| strange.contains(short)).collect();
+        let wrong: Vec<_> = shortened(right)
+            .into_iter()
+            .filter(|short| strange.contains(short))
+            .collect();
         if !wrong.is_empty() {
             ours.additional.remove(right);
             theirs.additional.retain(|record| !wrong.contains(record));
@@ -149,12 +213,17 @@ fn shortened(record: &str) -> Vec<String> {
     let (owner, rest) = record.split_once(' ').unwrap_or_default();
     let labels: Vec<&str> = owner.split('.').collect();
     let without = |from: usize, to: usize| [&labels[..from], &labels[to..]].concat().join(".");
-    let runs = (0..labels.len()).flat_map(|from| (from + 1..=labels.len()).map(move |to| (from, to)));
-    runs.map(|(from, to)| format!("{} {rest}", without(from, to))).collect()
+    let runs =
+        (0..labels.len()).flat_map(|from| (from + 1..=labels.len()).map(move |to| (from, to)));
+    runs.map(|(from, to)| format!("{} {rest}", without(from, to)))
+        .collect()
 }
 
 fn gives_up(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
-    let (links, renames) = (of_type(&ours.answer, "cname").count(), of_type(&ours.answer, "dname").count());
+    let (links, renames) = (
+        of_type(&ours.answer, "cname").count(),
+        of_type(&ours.answer, "dname").count(),
+    );
     let is_code = theirs.rcode == ours.rcode || theirs.rcode == "NOERROR";
     let is_cut = is_code && theirs.answer.is_subset(&ours.answer) && theirs.authority.is_empty();
     // A DNAME has been used twice, or an alias as well.
@@ -166,7 +235,9 @@ fn gives_up(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
 fn goes_round(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     let into_itself = |dname: &String| target(dname).ends_with(&format!(".{}", owner(dname)));
     if ours.rcode == "NOERROR" && of_type(&ours.answer, "dname").any(into_itself) {
-        theirs.answer.retain(|record| ours.answer.contains(record) || kind(record) != "cname");
+        theirs
+            .answer
+            .retain(|record| ours.answer.contains(record) || kind(record) != "cname");
         // Where the name has grown too long on the way.
         if theirs.rcode == "YXDOMAIN" {
             theirs.rcode.clone_from(&ours.rcode);
@@ -176,7 +247,10 @@ fn goes_round(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
 }
 
 fn goes_on_with_the_overlong(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
-    if ours.rcode == "YXDOMAIN" && ours.authority.is_empty() && ours.answer.is_subset(&theirs.answer) {
+    if ours.rcode == "YXDOMAIN"
+        && ours.authority.is_empty()
+        && ours.answer.is_subset(&theirs.answer)
+    {
         *theirs = ours.clone();
     }
 }
@@ -214,9 +288,17 @@ mod tests {
     use super::*;
 
     fn answer(answer: &[&str], authority: &[&str], additional: &[&str]) -> Answer {
-        let section = |records: &[&str]| records.iter().map(|record| (*record).to_owned()).collect();
-        let (answer, authority, additional) = (section(answer), section(authority), section(additional));
-        Answer { rcode: "NOERROR".into(), authoritative: true, answer, authority, additional }
+        let section =
+            |records: &[&str]| records.iter().map(|record| (*record).to_owned()).collect();
+        let (answer, authority, additional) =
+            (section(answer), section(authority), section(additional));
+        Answer {
+            rcode: "NOERROR".into(),
+            authoritative: true,
+            answer,
+            authority,
+            additional,
+        }
     }
 
     const MX: &str = "z1.test. 5 in mx 1 a.sub.z1.test.";
@@ -227,28 +309,59 @@ mod tests {
     #[test]
     fn a_known_difference_has_its_name_and_anything_more_has_none() {
         let (none, mut cut) = (Facts::default(), Facts::default());
-        cut.add("z1.test.", "z1.test. 5 IN NS ns.z1.test.\nsub.z1.test. 5 IN NS a.sub.z1.test.\n");
+        cut.add(
+            "z1.test.",
+            "z1.test. 5 IN NS ns.z1.test.\nsub.z1.test. 5 IN NS a.sub.z1.test.\n",
+        );
         let (ours, plain) = (answer(&[MX], &[], &[]), answer(&[MX], &[NS], &[SERVER]));
         let names = |of, theirs: &Answer, facts| explained(of, &ours, theirs, facts);
-        assert_eq!(names(Server::Nsd, &plain, &none), Some(vec!["names its servers beside an answer"]));
+        assert_eq!(
+            names(Server::Nsd, &plain, &none),
+            Some(vec!["names its servers beside an answer"])
+        );
         assert_eq!(names(Server::Knot, &plain, &none), None);
-        assert_eq!(names(Server::Nsd, &answer(&[MX], &[NS], &[HOST]), &none), None);
+        assert_eq!(
+            names(Server::Nsd, &answer(&[MX], &[NS], &[HOST]), &none),
+            None
+        );
         assert_eq!(names(Server::Nsd, &answer(&[], &[NS], &[]), &none), None);
         let glue = answer(&[MX], &[], &[HOST]);
-        assert_eq!(names(Server::Knot, &glue, &cut), Some(vec!["adds hosts below a delegation"]));
+        assert_eq!(
+            names(Server::Knot, &glue, &cut),
+            Some(vec!["adds hosts below a delegation"])
+        );
         assert_eq!(names(Server::Knot, &glue, &none), None);
-        assert_eq!(explained(Server::Knot, &glue, &ours, &cut), None, "ours has more");
-        let other = Answer { rcode: "NXDOMAIN".into(), ..plain };
+        assert_eq!(
+            explained(Server::Knot, &glue, &ours, &cut),
+            None,
+            "ours has more"
+        );
+        let other = Answer {
+            rcode: "NXDOMAIN".into(),
+            ..plain
+        };
         assert_eq!(names(Server::Nsd, &other, &none), None);
     }
 
     #[test]
     fn a_chain_may_end_with_its_zone_and_nowhere_else() {
-        let (first, second) = ("a.z1.test. 5 in cname b.z1.test.", "b.z1.test. 5 in cname z2.test.");
+        let (first, second) = (
+            "a.z1.test. 5 in cname b.z1.test.",
+            "b.z1.test. 5 in cname z2.test.",
+        );
         let ours = answer(&[first, second, "z2.test. 5 in a 10.0.0.1"], &[], &[]);
-        let names =
-            |theirs: &[&str]| explained(Server::Knot, &ours, &answer(theirs, &[], &[]), &Facts::default());
-        assert_eq!(names(&[first, second]), Some(vec!["ends a chain where its zone ends"]));
+        let names = |theirs: &[&str]| {
+            explained(
+                Server::Knot,
+                &ours,
+                &answer(theirs, &[], &[]),
+                &Facts::default(),
+            )
+        };
+        assert_eq!(
+            names(&[first, second]),
+            Some(vec!["ends a chain where its zone ends"])
+        );
         assert_eq!(names(&[first]), None);
     }
 }

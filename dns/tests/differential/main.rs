@@ -58,8 +58,14 @@ fn loaded(socket: &UdpSocket, at: SocketAddr, others: &Others) {
     for zone in 0..ZONES {
         let message = message(0xff00 | zone as u16, &apex(zone), kind::SOA);
         let begin = Instant::now();
-        while ask(socket, at, &message).is_none_or(|response| Answer::read(&response).answer.is_empty()) {
-            assert!(begin.elapsed() < PATIENCE, "{at} does not serve zone {zone}:\n{}", others.logs());
+        while ask(socket, at, &message)
+            .is_none_or(|response| Answer::read(&response).answer.is_empty())
+        {
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{at} does not serve zone {zone}:\n{}",
+                others.logs()
+            );
             std::thread::yield_now();
         }
     }
@@ -79,34 +85,60 @@ impl Round {
     fn start(dice: &mut Dice, dir: &Path) -> Round {
         std::fs::create_dir_all(dir).unwrap();
         let zones = Arc::new(Zones::new());
-        let apexes: Vec<_> = (0..ZONES).map(|i| apex(i).trim_end_matches('.').parse().unwrap()).collect();
+        let apexes: Vec<_> = (0..ZONES)
+            .map(|i| apex(i).trim_end_matches('.').parse().unwrap())
+            .collect();
         zones.set_expected(&apexes[0], &apexes);
         let mut facts = Facts::default();
         for i in 0..ZONES {
             let text = zone_text(dice, &apex(i));
             facts.add(&apex(i), &text);
             std::fs::write(dir.join(format!("zone{i}")), &text).unwrap();
-            zones.publish_own(Zone::from_text(&text, None).unwrap(), SystemTime::now()).unwrap();
+            zones
+                .publish_own(Zone::from_text(&text, None).unwrap(), SystemTime::now())
+                .unwrap();
         }
         let (others, [nsd, knot]) = Others::start(dir);
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let acl = Arc::new(ArcSwap::from_pointee(Acl::new(["127.0.0.0/8".parse().unwrap()])));
-        let options = Options { rate: None, ..Options::default() };
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let acl = Arc::new(ArcSwap::from_pointee(Acl::new(["127.0.0.0/8"
+            .parse()
+            .unwrap()])));
+        let options = Options {
+            rate: None,
+            ..Options::default()
+        };
         let listen = ["127.0.0.1:0".parse().unwrap()];
-        let server = runtime.block_on(Server::bind_with(&listen, zones, acl, options)).unwrap();
+        let server = runtime
+            .block_on(Server::bind_with(&listen, zones, acl, options))
+            .unwrap();
         let servers = [server.addresses()[0], nsd, knot];
         runtime.spawn(server.run(CancellationToken::new()));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
         servers.iter().for_each(|at| loaded(&socket, *at, &others));
-        Round { others, runtime, servers, facts, socket }
+        Round {
+            others,
+            runtime,
+            servers,
+            facts,
+            socket,
+        }
     }
 
     /// What each says, ours first.
     fn ask(&self, message: &[u8]) -> [Answer; 3] {
         self.servers.map(|at| {
             let response = ask(&self.socket, at, message);
-            Answer::read(&response.unwrap_or_else(|| panic!("{at} does not answer:\n{}", self.others.logs())))
+            Answer::read(
+                &response
+                    .unwrap_or_else(|| panic!("{at} does not answer:\n{}", self.others.logs())),
+            )
         })
     }
 }
@@ -125,8 +157,15 @@ impl Tally {
     fn count(&mut self, question: &str, [ours, nsd, knot]: [Answer; 3], facts: &Facts) {
         *self.codes.entry(ours.rcode.clone()).or_default() += 1;
         let refers = !ours.authoritative && !ours.authority.is_empty();
-        let renames = ours.answer.iter().any(|record| record.contains(" in dname "));
-        for (met, yes) in self.met.iter_mut().zip([renames, refers, refers && !ours.additional.is_empty()]) {
+        let renames = ours
+            .answer
+            .iter()
+            .any(|record| record.contains(" in dname "));
+        for (met, yes) in
+            self.met
+                .iter_mut()
+                .zip([renames, refers, refers && !ours.additional.is_empty()])
+        {
             *met += usize::from(yes);
         }
         for (other, theirs) in [(Other::Nsd, nsd), (Other::Knot, knot)] {
@@ -135,9 +174,13 @@ impl Tally {
             }
             match explained(other, &ours, &theirs, facts) {
                 Some(names) => {
-                    names.into_iter().for_each(|name| *self.known.entry((other, name)).or_default() += 1);
+                    names
+                        .into_iter()
+                        .for_each(|name| *self.known.entry((other, name)).or_default() += 1);
                 }
-                None => self.strange.push(format!("{question}\n ours {ours:?}\n {other:?} {theirs:?}")),
+                None => self
+                    .strange
+                    .push(format!("{question}\n ours {ours:?}\n {other:?} {theirs:?}")),
             }
         }
     }
@@ -145,13 +188,20 @@ impl Tally {
 
 #[test]
 fn random_zones_are_answered_as_nsd_and_knot_answer_them_but_for_what_is_known() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     let seed = number("RINGWAY_SEED").unwrap_or(0x5eed_0001);
     let pairs = number("RINGWAY_DNS_PAIRS").map_or(PAIRS, |pairs| pairs as usize);
     let mut dice = Dice::new(seed);
     let mut tally = Tally::default();
     for round in 0..pairs.div_ceil(ROUND) {
-        let dir = std::env::temp_dir().join(format!("ringway-differential-{}-{round}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!(
+            "ringway-differential-{}-{round}",
+            std::process::id()
+        ));
         let servers = Round::start(&mut dice, &dir);
         for i in 0..ROUND.min(pairs - round * ROUND) {
             let (message, text) = question(&mut dice, i as u16);
@@ -159,9 +209,22 @@ fn random_zones_are_answered_as_nsd_and_knot_answer_them_but_for_what_is_known()
         }
         servers.runtime.shutdown_timeout(PATIENCE);
     }
-    let Tally { codes, met, known, strange } = tally;
-    println!("{pairs} questions: {codes:?}; renamed, referred, with glue: {met:?}; differences {known:?}");
-    assert!(codes.len() > 2 && met.iter().all(|met| *met > 0), "every kind of answer is reached");
+    let Tally {
+        codes,
+        met,
+        known,
+        strange,
+    } = tally;
+    println!(
+        "{pairs} questions: {codes:?}; renamed, referred, with glue: {met:?}; differences {known:?}"
+    );
+    assert!(
+        codes.len() > 2 && met.iter().all(|met| *met > 0),
+        "every kind of answer is reached"
+    );
     let (count, shown) = (strange.len(), strange[..strange.len().min(5)].join("\n"));
-    assert_eq!(count, 0, "seed {seed}: {count} of {pairs} differ, and nobody knows why:\n{shown}");
+    assert_eq!(
+        count, 0,
+        "seed {seed}: {count} of {pairs} differ, and nobody knows why:\n{shown}"
+    );
 }

@@ -19,17 +19,29 @@ impl Others {
         let ports = [free_port(), free_port()];
         std::fs::write(dir.join("nsd.conf"), nsd_conf(dir, ports[0])).unwrap();
         std::fs::write(dir.join("knot.conf"), knot_conf(dir, ports[1])).unwrap();
-        let mut others = Others { dir: dir.into(), servers: Vec::new() };
-        for command in [&["nsd", "-d", "-c", "nsd.conf"][..], &["knotd", "-c", "knot.conf"]] {
+        let mut others = Others {
+            dir: dir.into(),
+            servers: Vec::new(),
+        };
+        for command in [
+            &["nsd", "-d", "-c", "nsd.conf"][..],
+            &["knotd", "-c", "knot.conf"],
+        ] {
             let log = File::create(dir.join(format!("{}.out", command[0]))).unwrap();
             let mut server = Command::new(command[0]);
-            server.args(&command[1..]).current_dir(dir).stdin(Stdio::null());
+            server
+                .args(&command[1..])
+                .current_dir(dir)
+                .stdin(Stdio::null());
             let server = server.stdout(log.try_clone().unwrap()).stderr(log).spawn();
-            others
-                .servers
-                .push(server.unwrap_or_else(|e| panic!("{}: {e}; install nsd and knot", command[0])));
+            others.servers.push(
+                server.unwrap_or_else(|e| panic!("{}: {e}; install nsd and knot", command[0])),
+            );
         }
-        (others, ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))))
+        (
+            others,
+            ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
+        )
     }
 
     pub(crate) fn logs(&self) -> String {
@@ -50,13 +62,18 @@ impl Drop for Others {
 }
 
 fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn nsd_conf(dir: &Path, port: u16) -> String {
     let dir = dir.display();
-    let zones: String =
-        (0..ZONES).map(|i| format!("zone:\n  name: \"{}\"\n  zonefile: \"zone{i}\"\n", apex(i))).collect();
+    let zones: String = (0..ZONES)
+        .map(|i| format!("zone:\n  name: \"{}\"\n  zonefile: \"zone{i}\"\n", apex(i)))
+        .collect();
     format!(
         "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{dir}\"\n  \
          database: \"\"\n  pidfile: \"{dir}/nsd.pid\"\n  xfrdfile: \"{dir}/nsd.xfrd\"\n  xfrdir: \"{dir}\"\n  \
@@ -67,7 +84,12 @@ fn nsd_conf(dir: &Path, port: u16) -> String {
 
 fn knot_conf(dir: &Path, port: u16) -> String {
     let dir = dir.display();
-    let zone = |i| format!("  - domain: {}\n    file: \"{dir}/zone{i}\"\n    zonefile-sync: -1\n", apex(i));
+    let zone = |i| {
+        format!(
+            "  - domain: {}\n    file: \"{dir}/zone{i}\"\n    zonefile-sync: -1\n",
+            apex(i)
+        )
+    };
     let zones: String = (0..ZONES).map(zone).collect();
     format!(
         "server:\n    rundir: \"{dir}\"\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    \

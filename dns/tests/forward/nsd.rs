@@ -24,7 +24,11 @@ impl Nsd {
         std::fs::create_dir_all(&dir).unwrap();
         let large: String = (0..200).map(|i| format!("large A 192.0.2.{i}\n")).collect();
         std::fs::write(dir.join("corp.zone"), format!("{ZONE}{large}")).unwrap();
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let at = dir.display();
         let conf = format!(
             "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{at}\"\n  \
@@ -41,7 +45,11 @@ impl Nsd {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("nsd: {error}; install nsd"));
-        let nsd = Nsd { process, dir, address: SocketAddr::from(([127, 0, 0, 1], port)) };
+        let nsd = Nsd {
+            process,
+            dir,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+        };
         nsd.wait();
         nsd
     }
@@ -49,8 +57,20 @@ impl Nsd {
     fn wait(&self) {
         let until = Instant::now() + PATIENCE;
         let port = self.address.port().to_string();
-        let ask = ["@127.0.0.1", "-p", &port, "+short", "+time=1", "+retry=0", "www.corp.test"];
-        while Command::new("kdig").args(ask).output().is_ok_and(|output| output.stdout.len() < 9) {
+        let ask = [
+            "@127.0.0.1",
+            "-p",
+            &port,
+            "+short",
+            "+time=1",
+            "+retry=0",
+            "www.corp.test",
+        ];
+        while Command::new("kdig")
+            .args(ask)
+            .output()
+            .is_ok_and(|output| output.stdout.len() < 9)
+        {
             assert!(Instant::now() < until, "NSD does not answer");
         }
     }
@@ -59,7 +79,9 @@ impl Nsd {
 impl Drop for Nsd {
     fn drop(&mut self) {
         // SIGTERM lets it end its child too.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = Command::new("kill")
+            .arg(self.process.id().to_string())
+            .status();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
@@ -72,10 +94,16 @@ fn real_answers_pass_over_udp_and_tcp_as_they_are() {
     for transport in ["+notcp", "+tcp"] {
         let short = |question: &str| site.kdig(&format!("{question} +short {transport}"));
         assert_eq!(short("www.corp.test A"), "192.0.2.1\n192.0.2.2\n");
-        assert_eq!(short("alias.corp.test A"), "www.corp.test.\n192.0.2.1\n192.0.2.2\n");
+        assert_eq!(
+            short("alias.corp.test A"),
+            "www.corp.test.\n192.0.2.1\n192.0.2.2\n"
+        );
         assert_eq!(short("mail.corp.test MX"), "10 www.corp.test.\n");
         assert_eq!(short("odd.corp.test TYPE65280"), "\\# 3 010203\n");
-        assert_eq!(short("back.corp.test A"), "peer0.org1.consortium.test.\n10.1.0.11\n");
+        assert_eq!(
+            short("back.corp.test A"),
+            "peer0.org1.consortium.test.\n10.1.0.11\n"
+        );
         let out = "www.corp.test.\n192.0.2.1\n192.0.2.2\n";
         assert_eq!(short("out.org1.consortium.test A"), out);
     }
@@ -88,14 +116,23 @@ fn real_answers_pass_over_udp_and_tcp_as_they_are() {
 fn denials_pass_with_the_zone_that_denies_and_nobody_claims_authority_for_it() {
     let nsd = Nsd::start();
     let site = Site::forwarding(&[("corp.test", &[nsd.address])]);
-    for (question, status) in [("no.corp.test A", "NXDOMAIN"), ("www.corp.test TXT", "NOERROR")] {
+    for (question, status) in [
+        ("no.corp.test A", "NXDOMAIN"),
+        ("www.corp.test TXT", "NOERROR"),
+    ] {
         for _ in 0..2 {
             let said = site.kdig(question);
             assert!(said.contains(&format!("status: {status}")), "{said}");
             assert!(said.contains("Flags: qr rd ra;"), "{said}");
-            assert!(said.contains("ns.corp.test. h.corp.test. 1 60 10 600 30"), "{said}");
+            assert!(
+                said.contains("ns.corp.test. h.corp.test. 1 60 10 600 30"),
+                "{said}"
+            );
         }
     }
     let cut = site.kdig("large.corp.test A +ignore +edns");
-    assert!(cut.contains("Flags: qr tc rd ra;") && cut.contains("ANSWER: 0;"), "{cut}");
+    assert!(
+        cut.contains("Flags: qr tc rd ra;") && cut.contains("ANSWER: 0;"),
+        "{cut}"
+    );
 }

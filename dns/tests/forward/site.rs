@@ -35,23 +35,45 @@ fn zone_name(text: &str) -> ZoneName {
 impl Site {
     /// Forwards the names of each suffix to its servers; an empty suffix holds every name.
     pub(super) fn forwarding(forwards: &[(&str, &[SocketAddr])]) -> Site {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let zones = Arc::new(Zones::new());
-        zones.set_expected(&zone_name("org1.consortium.test"), &[zone_name("org2.consortium.test")]);
-        let text = "$TTL 5\n@ SOA gw h 7 60 10 100 5\npeer0 A 10.1.0.11\nout CNAME www.corp.test.\n";
-        let zone = Zone::from_text(text, Some(&Name::from_text("org1.consortium.test").unwrap())).unwrap();
+        zones.set_expected(
+            &zone_name("org1.consortium.test"),
+            &[zone_name("org2.consortium.test")],
+        );
+        let text =
+            "$TTL 5\n@ SOA gw h 7 60 10 100 5\npeer0 A 10.1.0.11\nout CNAME www.corp.test.\n";
+        let zone = Zone::from_text(
+            text,
+            Some(&Name::from_text("org1.consortium.test").unwrap()),
+        )
+        .unwrap();
         zones.publish_own(zone, SystemTime::now()).unwrap();
-        let acl = Acl::new(["127.0.0.3/32".parse().unwrap()]).with_site(["127.0.0.1/32".parse().unwrap()]);
+        let acl = Acl::new(["127.0.0.3/32".parse().unwrap()])
+            .with_site(["127.0.0.1/32".parse().unwrap()]);
         let acl = Arc::new(ArcSwap::from_pointee(acl));
         let forwarder = Arc::<Forwarder>::default();
-        let options = Options { forwarder: forwarder.clone(), ..Options::default() };
+        let options = Options {
+            forwarder: forwarder.clone(),
+            ..Options::default()
+        };
         let listen = ["127.0.0.1:0".parse().unwrap()];
-        let server = runtime.block_on(Server::bind_with(&listen, zones, acl, options)).unwrap();
+        let server = runtime
+            .block_on(Server::bind_with(&listen, zones, acl, options))
+            .unwrap();
         let address = server.addresses()[0];
         let cancel = CancellationToken::new();
         runtime.spawn(server.run(cancel.clone()));
-        let site = Site { runtime: Some(runtime), address, forwarder, cancel };
+        let site = Site {
+            runtime: Some(runtime),
+            address,
+            forwarder,
+            cancel,
+        };
         site.forward(forwards);
         site
     }
@@ -107,7 +129,10 @@ impl Host {
     pub(super) fn at(address: &str, site: &Site) -> Host {
         let socket = UdpSocket::bind((address.parse::<IpAddr>().unwrap(), 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Host { socket, site: site.address }
+        Host {
+            socket,
+            site: site.address,
+        }
     }
 
     pub(super) fn ask(&self, id: u16, name: &str) {
@@ -130,12 +155,19 @@ impl Host {
 impl Reply {
     fn read(message: &[u8]) -> Reply {
         let id = u16::from_be_bytes([message[0], message[1]]);
-        Reply { id, rcode: message[3] & 0xf, ra: message[3] & 0x80 != 0, message: message.into() }
+        Reply {
+            id,
+            rcode: message[3] & 0xf,
+            ra: message[3] & 0x80 != 0,
+            message: message.into(),
+        }
     }
 
     /// True if the message ends with the address (an A record, or the OPT record comes before it).
     pub(super) fn tells(&self, address: [u8; 4]) -> bool {
-        self.message.windows(6).any(|bytes| bytes == [&[0, 4][..], &address].concat())
+        self.message
+            .windows(6)
+            .any(|bytes| bytes == [&[0, 4][..], &address].concat())
     }
 }
 
@@ -155,8 +187,9 @@ pub(super) fn over_tcp(site: &Site, names: &[&str], meanwhile: impl FnOnce(&Repl
     let mut stream = TcpStream::connect(site.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let questions = names.iter().zip(1..).map(|(name, id)| question(id, name));
-    let framed: Vec<u8> =
-        questions.flat_map(|question| [&[0, question.len() as u8][..], &question].concat()).collect();
+    let framed: Vec<u8> = questions
+        .flat_map(|question| [&[0, question.len() as u8][..], &question].concat())
+        .collect();
     stream.write_all(&framed).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut next = || {
@@ -168,5 +201,7 @@ pub(super) fn over_tcp(site: &Site, names: &[&str], meanwhile: impl FnOnce(&Repl
     };
     let first = next();
     meanwhile(&first);
-    std::iter::once(first).chain(names[1..].iter().map(|_| next())).collect()
+    std::iter::once(first)
+        .chain(names[1..].iter().map(|_| next()))
+        .collect()
 }

@@ -33,7 +33,9 @@ impl Upstream {
         let udp = std::thread::spawn(move || {
             let mut question = [0; 4096];
             while !ended.load(Ordering::Relaxed) {
-                let Ok((len, from)) = udp.recv_from(&mut question) else { continue };
+                let Ok((len, from)) = udp.recv_from(&mut question) else {
+                    continue;
+                };
                 counts.fetch_add(1, Ordering::Relaxed);
                 for response in behaves(&question[..len]) {
                     udp.send_to(&response, from).unwrap();
@@ -41,7 +43,12 @@ impl Upstream {
             }
         });
         let tcp = std::thread::spawn(move || serve_tcp(&tcp, &ended_too));
-        Upstream { address, asked, end, threads: vec![udp, tcp] }
+        Upstream {
+            address,
+            asked,
+            end,
+            threads: vec![udp, tcp],
+        }
     }
 
     /// Answers every question with this address.
@@ -101,7 +108,9 @@ fn serve_tcp(tcp: &TcpListener, end: &AtomicBool) {
         let mut question = vec![0; u16::from_be_bytes(len).into()];
         stream.read_exact(&mut question).unwrap();
         let answer = answer(&question, [10, 9, 9, 9]);
-        stream.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat()).unwrap();
+        stream
+            .write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat())
+            .unwrap();
     }
 }
 
@@ -126,5 +135,10 @@ pub(super) fn truncated(message: &[u8]) -> Vec<u8> {
 fn head(message: &[u8], rcode: u8, answers: u8) -> Vec<u8> {
     let name = message[12..].iter().position(|byte| *byte == 0).unwrap();
     let question = &message[12..12 + name + 5];
-    [&message[..2], &[0x81, 0x80 | rcode, 0, 1, 0, answers, 0, 0, 0, 0], question].concat()
+    [
+        &message[..2],
+        &[0x81, 0x80 | rcode, 0, 1, 0, answers, 0, 0, 0, 0],
+        question,
+    ]
+    .concat()
 }

@@ -49,9 +49,12 @@ const FILE: &str = "$ORIGIN org1.example.\n$TTL 1h\n@ IN SOA gw h ( 1 ; serial\n
 
 fn zones() -> [Zone; 3] {
     let file = FILE.replace("$INCLUDE /etc/passwd\n", "");
-    let long: String = (0..40).map(|i| format!("host{i}.of.a.long.way.down A 10.0.0.{i}\n")).collect();
+    let long: String = (0..40)
+        .map(|i| format!("host{i}.of.a.long.way.down A 10.0.0.{i}\n"))
+        .collect();
     let long = format!("{}{long}", targets::ZONE);
-    [targets::ZONE, &file, &long].map(|text| Zone::from_text(text, Some(&targets::origin())).unwrap())
+    [targets::ZONE, &file, &long]
+        .map(|text| Zone::from_text(text, Some(&targets::origin())).unwrap())
 }
 
 /// Drives `target` with damaged `samples`: how many it took for what they were.
@@ -59,20 +62,37 @@ fn drive(count: u64, samples: &[Vec<u8>], target: impl Fn(&[u8]) -> bool) -> u64
     let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     let count = number("RINGWAY_DNS_MUTATED").unwrap_or(count);
     let before = peak();
-    assert!(samples.iter().all(|sample| target(sample)), "the samples themselves are good");
+    assert!(
+        samples.iter().all(|sample| target(sample)),
+        "the samples themselves are good"
+    );
     let mut mutator = Mutator::new(number("RINGWAY_DNS_SEED").unwrap_or(1));
-    let taken = (0..count).filter(|_| target(mutator.damage(samples))).count() as u64;
+    let taken = (0..count)
+        .filter(|_| target(mutator.damage(samples)))
+        .count() as u64;
     let grown = peak() - before;
     assert!(grown < MEMORY, "{grown} MiB more than before");
-    assert!(count < 1000 || (1..count).contains(&taken), "{taken} of {count} were still good");
+    assert!(
+        count < 1000 || (1..count).contains(&taken),
+        "{taken} of {count} were still good"
+    );
     taken
 }
 
 /// The most memory that this process ever held, MiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().split(' ').next().unwrap().parse::<u64>().unwrap() / 1024
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    line.trim()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1024
 }
 
 #[test]
@@ -91,7 +111,10 @@ fn damaged_zone_files_do_no_damage() {
 fn what_did_damage_once_does_none() {
     for file in FOUND {
         targets::zone_file(file.as_bytes());
-        assert!(targets::zone_file(format!("{}{file}", targets::ZONE).as_bytes()), "{file:?}");
+        assert!(
+            targets::zone_file(format!("{}{file}", targets::ZONE).as_bytes()),
+            "{file:?}"
+        );
     }
 }
 
@@ -103,7 +126,11 @@ fn a_zone_file_that_is_only_text_includes_nothing() {
 
 #[test]
 fn damaged_replicas_do_no_damage() {
-    drive(REPLICAS, &zones().map(|zone| zone.encode()), targets::replica);
+    drive(
+        REPLICAS,
+        &zones().map(|zone| zone.encode()),
+        targets::replica,
+    );
 }
 
 #[test]
@@ -115,5 +142,9 @@ fn damaged_differences_do_no_damage() {
         journal.note(Step::new(version, &old.encode(), &new.encode()));
         journal.since(version)
     });
-    drive(DIFFERENCES, &differences.collect::<Vec<_>>(), targets::difference);
+    drive(
+        DIFFERENCES,
+        &differences.collect::<Vec<_>>(),
+        targets::difference,
+    );
 }

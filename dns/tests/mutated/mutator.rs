@@ -10,7 +10,10 @@ pub(crate) struct Mutator {
 
 impl Mutator {
     pub(crate) fn new(seed: u64) -> Mutator {
-        Mutator { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, damaged: Vec::new() }
+        Mutator {
+            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            damaged: Vec::new(),
+        }
     }
 
     /// One of `samples`, damaged in up to four places.

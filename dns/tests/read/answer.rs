@@ -36,12 +36,19 @@ impl Answer {
 
 fn record_text(record: &Record) -> String {
     let data = match &record.data {
-        RData::Unknown { code: RecordType::DNAME, rdata } => {
+        RData::Unknown {
+            code: RecordType::DNAME,
+            rdata,
+        } => {
             format!("{}.", Name::from_wire(&rdata.anything).unwrap().0)
         }
         RData::TXT(text) => {
             let quoted = |part: &[u8]| format!("\"{}\"", String::from_utf8_lossy(part));
-            text.txt_data.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(" ")
+            text.txt_data
+                .iter()
+                .map(|part| quoted(part))
+                .collect::<Vec<_>>()
+                .join(" ")
         }
         known => known.to_string(),
     };

@@ -34,7 +34,9 @@ fn flood(to: SocketAddr) -> u32 {
 fn ask(socket: &UdpSocket, id: u16, to: SocketAddr) -> u32 {
     let deadline = Instant::now() + PATIENCE;
     for times in 1.. {
-        socket.send_to(&question(id, "peer0.org1.example"), to).unwrap();
+        socket
+            .send_to(&question(id, "peer0.org1.example"), to)
+            .unwrap();
         match socket.recv(&mut [0; 512]) {
             Ok(_) => return times,
             Err(error) => assert!(Instant::now() < deadline, "{error} for question {id}"),
@@ -44,7 +46,9 @@ fn ask(socket: &UdpSocket, id: u16, to: SocketAddr) -> u32 {
 }
 
 fn ask_over(stream: &mut TcpStream, id: u16) {
-    stream.write_all(&framed(&question(id, "peer0.org1.example"))).unwrap();
+    stream
+        .write_all(&framed(&question(id, "peer0.org1.example")))
+        .unwrap();
     assert_eq!(read_answer(stream)[..2], id.to_be_bytes());
 }
 
@@ -87,5 +91,9 @@ fn a_thousand_idle_connections_and_a_flood_keep_nobody_else_from_being_served() 
     });
     println!("{asked} questions were asked {times} times over UDP while {sent} others came");
     assert!(sent > FLOOD, "it was a flood");
-    assert!(server.counters.crowded.get() > 0, "{} connections were more than are held", idle.len());
+    assert!(
+        server.counters.crowded.get() > 0,
+        "{} connections were more than are held",
+        idle.len()
+    );
 }

@@ -7,7 +7,12 @@ use ringway_dns::{Options, Rate};
 use crate::running::*;
 
 /// So few that a test exceeds it at once, and that a slow machine earns no more while it asks.
-const RATE: Rate = Rate { per_second: 3, slip: 2, ipv4: 24, ipv6: 56 };
+const RATE: Rate = Rate {
+    per_second: 3,
+    slip: 2,
+    ipv4: 24,
+    ipv6: 56,
+};
 const BURST: u16 = 60;
 
 /// What became of a burst of questions.
@@ -20,7 +25,10 @@ struct Fate {
 }
 
 fn limited() -> Running {
-    Running::start_with(Options { rate: Some(RATE), ..Options::default() })
+    Running::start_with(Options {
+        rate: Some(RATE),
+        ..Options::default()
+    })
 }
 
 /// Asks [`BURST`] times and hears what comes. A question from another network ends it: the socket is
@@ -32,15 +40,24 @@ fn burst(server: &Running, asker: &UdpSocket, ask: impl Fn(u16) -> Vec<u8>) -> F
     for id in 0..BURST {
         asker.send_to(&ask(id), server.v4()).unwrap();
     }
-    other.send_to(&with_cookie(9, &whole_cookie(server, &other)), server.v4()).unwrap();
+    other
+        .send_to(&with_cookie(9, &whole_cookie(server, &other)), server.v4())
+        .unwrap();
     next(&other);
     fate.seconds = start.elapsed().as_secs() + 1;
     asker.set_nonblocking(true).unwrap();
     let mut answer = [0; 2048];
     while let Ok(len) = asker.recv(&mut answer) {
         let cut = answer[2] & 2 != 0;
-        assert!(!cut || len <= ask(0).len(), "never more octets than were asked with");
-        *if cut { &mut fate.cut } else { &mut fate.answered } += 1;
+        assert!(
+            !cut || len <= ask(0).len(),
+            "never more octets than were asked with"
+        );
+        *if cut {
+            &mut fate.cut
+        } else {
+            &mut fate.answered
+        } += 1;
     }
     asker.set_nonblocking(false).unwrap();
     fate
@@ -61,7 +78,9 @@ fn with_cookie(id: u16, cookie: &[u8]) -> Vec<u8> {
 
 /// Both halves, as the server completes them for `asker`; its last octets are the OPT record's.
 fn whole_cookie(server: &Running, asker: &UdpSocket) -> Vec<u8> {
-    asker.send_to(&with_cookie(1, b"halfhalf"), server.v4()).unwrap();
+    asker
+        .send_to(&with_cookie(1, b"halfhalf"), server.v4())
+        .unwrap();
     let answer = next(asker);
     let cookie = answer[answer.len() - 24..].to_vec();
     assert_eq!(&cookie[..8], b"halfhalf");
@@ -72,18 +91,33 @@ fn whole_cookie(server: &Running, asker: &UdpSocket) -> Vec<u8> {
 fn a_network_gets_its_rate_and_every_second_answer_above_is_cut() {
     let (server, asker) = (limited(), udp_from("127.0.0.1"));
     let fate = burst(&server, &asker, |id| question(id, "peer0.org1.example"));
-    assert!((3..=3 + 3 * fate.seconds as usize).contains(&fate.answered), "{fate:?}");
+    assert!(
+        (3..=3 + 3 * fate.seconds as usize).contains(&fate.answered),
+        "{fate:?}"
+    );
     let above = usize::from(BURST) - fate.answered;
     assert!(fate.cut.abs_diff(above / 2) <= 1, "{fate:?}");
-    assert_eq!(server.counters.limited.get(), (above - fate.cut) as u64, "who got no answer at all");
+    assert_eq!(
+        server.counters.limited.get(),
+        (above - fate.cut) as u64,
+        "who got no answer at all"
+    );
     let over_tcp = server.run("dig", server.v4(), "peer0.org1.example A +short +tcp");
-    assert_eq!(over_tcp, "10.1.0.11\n", "whoever is told to ask over TCP is answered there");
+    assert_eq!(
+        over_tcp, "10.1.0.11\n",
+        "whoever is told to ask over TCP is answered there"
+    );
 }
 
 #[test]
 fn without_a_limit_every_question_is_answered() {
-    let server = Running::start_with(Options { rate: None, ..Options::default() });
-    let fate = burst(&server, &udp_from("127.0.0.1"), |id| question(id, "peer0.org1.example"));
+    let server = Running::start_with(Options {
+        rate: None,
+        ..Options::default()
+    });
+    let fate = burst(&server, &udp_from("127.0.0.1"), |id| {
+        question(id, "peer0.org1.example")
+    });
     assert_eq!((fate.answered, fate.cut), (BURST.into(), 0));
 }
 
@@ -97,8 +131,13 @@ fn a_cookie_exempts_its_asker_and_a_forged_one_nobody() {
     forged[23] ^= 1;
     let fate = burst(&server, &asker, |id| with_cookie(id, &forged));
     assert!(fate.answered < BURST.into() && fate.cut > 0, "{fate:?}");
-    let stolen = burst(&server, &udp_from("127.0.0.3"), |id| with_cookie(id, &cookie));
-    assert!(stolen.answered < BURST.into(), "it is another's: {stolen:?}");
+    let stolen = burst(&server, &udp_from("127.0.0.3"), |id| {
+        with_cookie(id, &cookie)
+    });
+    assert!(
+        stolen.answered < BURST.into(),
+        "it is another's: {stolen:?}"
+    );
 }
 
 #[test]

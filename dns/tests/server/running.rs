@@ -44,20 +44,38 @@ impl Running {
     }
 
     pub(crate) fn start_with(options: Options) -> Running {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let zones = Arc::new(Zones::new());
         zones.set_expected(&zone_name("org1.example"), &[zone_name("org2.example")]);
         zones.publish_own(org1(), SystemTime::now()).unwrap();
-        let admitted = ["127.0.0.1/32", "127.0.0.3/32", "127.0.1.0/24", "127.0.9.1/32", "::1/128"]
-            .map(|prefix| prefix.parse().unwrap());
+        let admitted = [
+            "127.0.0.1/32",
+            "127.0.0.3/32",
+            "127.0.1.0/24",
+            "127.0.9.1/32",
+            "::1/128",
+        ]
+        .map(|prefix| prefix.parse().unwrap());
         let acl = Arc::new(ArcSwap::from_pointee(Acl::new(admitted)));
         let listen = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap());
-        let server = runtime.block_on(Server::bind_with(&listen, zones.clone(), acl, options)).unwrap();
+        let server = runtime
+            .block_on(Server::bind_with(&listen, zones.clone(), acl, options))
+            .unwrap();
         let (addresses, counters) = (server.addresses(), server.counters());
         let cancel = CancellationToken::new();
         let task = Some(runtime.spawn(server.run(cancel.clone())));
-        Running { runtime: Some(runtime), addresses, counters, zones, cancel, task }
+        Running {
+            runtime: Some(runtime),
+            addresses,
+            counters,
+            zones,
+            cancel,
+            task,
+        }
     }
 
     pub(crate) fn v4(&self) -> SocketAddr {
@@ -71,7 +89,9 @@ impl Running {
             .args(["-p", &at.port().to_string()])
             .args(question.split(' '))
             .output()
-            .unwrap_or_else(|error| panic!("{tool}: {error}; install bind9-dnsutils and knot-dnsutils"));
+            .unwrap_or_else(|error| {
+                panic!("{tool}: {error}; install bind9-dnsutils and knot-dnsutils")
+            });
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{tool} {question}: {text}");
         text
@@ -88,7 +108,8 @@ impl Running {
     pub(crate) fn end(&mut self) {
         self.cancel.cancel();
         if let (Some(runtime), Some(task)) = (&self.runtime, self.task.take()) {
-            runtime.block_on(async { tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap() });
+            runtime
+                .block_on(async { tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap() });
         }
     }
 }
@@ -105,7 +126,12 @@ impl Drop for Running {
 /// A question for the A records of `name`, with this id.
 pub(crate) fn question(id: u16, name: &str) -> Vec<u8> {
     let name = Name::from_text(name).unwrap();
-    let mut message = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0], name.as_wire()].concat();
+    let mut message = [
+        &id.to_be_bytes()[..],
+        &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+        name.as_wire(),
+    ]
+    .concat();
     message.extend([0, 1, 0, 1]);
     message
 }
@@ -136,7 +162,9 @@ pub(crate) fn next_id(socket: &UdpSocket) -> u16 {
 
 pub(crate) fn tcp_from(address: &str, to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(address.parse().unwrap(), 0).into()).unwrap();
+    socket
+        .bind(&SocketAddr::new(address.parse().unwrap(), 0).into())
+        .unwrap();
     socket.connect(&to.into()).unwrap();
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -154,6 +182,9 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> Vec<u8> {
 pub(crate) fn is_closed(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 1]) {
         Ok(len) => len == 0,
-        Err(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+        Err(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+        ),
     }
 }

@@ -9,7 +9,9 @@ fn questions_in_one_segment_and_in_single_bytes_are_answered_in_order() {
     let server = Running::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     stream.set_nodelay(true).unwrap();
-    let questions: Vec<u8> = (0..50).flat_map(|id| framed(&question(id, "many.org1.example"))).collect();
+    let questions: Vec<u8> = (0..50)
+        .flat_map(|id| framed(&question(id, "many.org1.example")))
+        .collect();
     stream.write_all(&questions).unwrap();
     for byte in framed(&question(50, "peer0.org1.example")) {
         stream.write_all(&[byte]).unwrap();
@@ -24,7 +26,9 @@ fn a_pipeline_of_many_questions_is_answered_whole_while_the_client_reads() {
     let server = Running::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     let mut writer = stream.try_clone().unwrap();
-    let questions: Vec<u8> = (0..2000).flat_map(|id| framed(&question(id, "many.org1.example"))).collect();
+    let questions: Vec<u8> = (0..2000)
+        .flat_map(|id| framed(&question(id, "many.org1.example")))
+        .collect();
     // 6 MB of answers: far more than any buffer holds.
     let writing = std::thread::spawn(move || writer.write_all(&questions));
     for id in 0..2000u16 {
@@ -37,7 +41,9 @@ fn a_pipeline_of_many_questions_is_answered_whole_while_the_client_reads() {
 fn a_client_that_ends_its_questions_still_gets_its_answers() {
     let server = Running::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
-    stream.write_all(&framed(&question(7, "peer0.org1.example"))).unwrap();
+    stream
+        .write_all(&framed(&question(7, "peer0.org1.example")))
+        .unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(read_answer(&mut stream)[..2], 7u16.to_be_bytes());
     assert!(is_closed(&mut stream));
@@ -47,11 +53,18 @@ fn a_client_that_ends_its_questions_still_gets_its_answers() {
 fn one_address_cannot_keep_the_others_from_being_served() {
     let server = Running::start();
     let mut other = tcp_from("127.0.0.3", server.v4());
-    let mut greedy: Vec<_> = (0..100).map(|_| tcp_from("127.0.0.1", server.v4())).collect();
+    let mut greedy: Vec<_> = (0..100)
+        .map(|_| tcp_from("127.0.0.1", server.v4()))
+        .collect();
     for stream in [&mut other, greedy.last_mut().unwrap()] {
-        stream.write_all(&framed(&question(9, "peer0.org1.example"))).unwrap();
+        stream
+            .write_all(&framed(&question(9, "peer0.org1.example")))
+            .unwrap();
         assert_eq!(read_answer(stream)[..2], 9u16.to_be_bytes());
     }
-    assert!(is_closed(&mut greedy[0]), "the longest silent of its own made room");
+    assert!(
+        is_closed(&mut greedy[0]),
+        "the longest silent of its own made room"
+    );
     assert_eq!(server.counters.crowded.get(), 68);
 }

@@ -59,13 +59,32 @@ impl fmt::Display for Alarm {
         match self {
             Self::DuplicateIdentity { peer } => write!(f, "two daemons use the identity {peer}"),
             Self::OurIdentityElsewhere { peer } => {
-                write!(f, "{peer} has a session with another daemon of our identity")
+                write!(
+                    f,
+                    "{peer} has a session with another daemon of our identity"
+                )
             }
-            Self::ClaimsRefused { peer, prefix, reason, count } => {
-                write!(f, "{count} claims of {peer} refused, first {prefix}: {reason}")
+            Self::ClaimsRefused {
+                peer,
+                prefix,
+                reason,
+                count,
+            } => {
+                write!(
+                    f,
+                    "{count} claims of {peer} refused, first {prefix}: {reason}"
+                )
             }
-            Self::RefusedByPeer { peer, prefix, reason, count } => {
-                write!(f, "{peer} refuses {count} of our prefixes, first {prefix}: {reason}")
+            Self::RefusedByPeer {
+                peer,
+                prefix,
+                reason,
+                count,
+            } => {
+                write!(
+                    f,
+                    "{peer} refuses {count} of our prefixes, first {prefix}: {reason}"
+                )
             }
             Self::Malformed { peer, kind, error } => {
                 write!(f, "malformed {kind} from {peer}: {error}")

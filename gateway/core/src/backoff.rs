@@ -15,7 +15,10 @@ impl Backoff {
     /// Counts a failure; between half of the step and the whole step, which doubles up to the cap.
     pub(crate) fn pause(&mut self, settings: &Settings, rng: &mut Rng) -> Duration {
         let doubled = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        let step = settings.backoff_min.saturating_mul(doubled).min(settings.backoff_max);
+        let step = settings
+            .backoff_min
+            .saturating_mul(doubled)
+            .min(settings.backoff_max);
         self.failures = self.failures.saturating_add(1);
         rng.between(step / 2, step)
     }

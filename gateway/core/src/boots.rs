@@ -94,7 +94,9 @@ mod tests {
     fn endless_alternation_raises_few_alarms() {
         let now = Instant::now();
         let mut boots = Boots::default();
-        let raised = (0..600).filter(|second| boots.alarm(now + Duration::from_secs(*second))).count();
+        let raised = (0..600)
+            .filter(|second| boots.alarm(now + Duration::from_secs(*second)))
+            .count();
         assert_eq!(raised, 10);
     }
 }

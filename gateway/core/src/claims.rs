@@ -33,11 +33,17 @@ impl Claims {
     }
 
     pub(crate) fn admitted(&self) -> impl Iterator<Item = Prefix> {
-        self.held.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(prefix, _)| *prefix)
+        self.held
+            .iter()
+            .filter(|(_, verdict)| verdict.is_ok())
+            .map(|(prefix, _)| *prefix)
     }
 
     pub(crate) fn refused(&self) -> BTreeMap<Prefix, Reason> {
-        self.held.iter().filter_map(|(prefix, verdict)| Some((*prefix, verdict.err()?))).collect()
+        self.held
+            .iter()
+            .filter_map(|(prefix, verdict)| Some((*prefix, verdict.err()?)))
+            .collect()
     }
 
     pub(crate) fn announce(
@@ -80,7 +86,10 @@ impl Claims {
 
     /// What the peer must be told: all that is refused, if that is news to it.
     pub(crate) fn answer(&mut self) -> Option<Refuse> {
-        let answer = Refuse { whole: self.whole, refused: self.refused() };
+        let answer = Refuse {
+            whole: self.whole,
+            refused: self.refused(),
+        };
         if answer == self.answered {
             return None;
         }
@@ -108,7 +117,9 @@ mod tests {
 
     fn only_ten(prefix: &Prefix) -> Verdict {
         let ten: Prefix = "10.0.0.0/8".parse().unwrap();
-        ten.covers(prefix).then_some(()).ok_or(Reason::NotAuthorized)
+        ten.covers(prefix)
+            .then_some(())
+            .ok_or(Reason::NotAuthorized)
     }
 
     fn admitted(claims: &Claims) -> BTreeSet<Prefix> {
@@ -127,7 +138,11 @@ mod tests {
         );
         assert_eq!(claims.answer(), None);
         claims.withdraw(2, &prefixes(&["11.0.0.0/16"]));
-        assert_eq!(claims.answer(), Some(Refuse::default()), "an empty answer clears the last");
+        assert_eq!(
+            claims.answer(),
+            Some(Refuse::default()),
+            "an empty answer clears the last"
+        );
     }
 
     #[test]
@@ -154,7 +169,11 @@ mod tests {
     fn a_change_of_membership_admits_and_refuses_what_is_held() {
         let mut claims = Claims::default();
         claims.announce(1, prefixes(&["10.1.0.0/16", "11.0.0.0/16"]), only_ten);
-        claims.judge_again(|prefix| only_ten(prefix).err().map_or(Err(Reason::NotAuthorized), |_| Ok(())));
+        claims.judge_again(|prefix| {
+            only_ten(prefix)
+                .err()
+                .map_or(Err(Reason::NotAuthorized), |_| Ok(()))
+        });
         assert_eq!(admitted(&claims), prefixes(&["11.0.0.0/16"]));
     }
 

@@ -63,18 +63,25 @@ impl Context {
     /// Starts a session on `conn`, with an index for each lane: one at least.
     pub(crate) fn open_session(&mut self, conn: ConnId, peer: &GatewayId) -> Vec<Lane> {
         self.conns.insert(conn, peer.clone());
-        (0..self.settings.lanes.get()).map(|lane| self.open_lane(conn, lane)).collect()
+        (0..self.settings.lanes.get())
+            .map(|lane| self.open_lane(conn, lane))
+            .collect()
     }
 
     /// The index is random, nonzero, in no other use, and tells the lane.
     fn open_lane(&mut self, conn: ConnId, lane: u32) -> Lane {
         loop {
             let random = self.rng.next_u64() as u32;
-            let index = (random - random % self.settings.lanes).checked_add(lane).map(SessionIndex);
+            let index = (random - random % self.settings.lanes)
+                .checked_add(lane)
+                .map(SessionIndex);
             let free = |index: &SessionIndex| index.0 != 0 && !self.sessions.contains_key(index);
             if let Some(index) = index.filter(free) {
                 self.sessions.insert(index, conn);
-                return Lane { index, aead: self.settings.aead };
+                return Lane {
+                    index,
+                    aead: self.settings.aead,
+                };
             }
         }
     }
@@ -97,7 +104,11 @@ impl Context {
         self.last_dial += 1;
         let dial = DialId(self.last_dial);
         self.dials.insert(dial, peer.clone());
-        self.act(Action::Dial { dial, peer: peer.clone(), endpoint: endpoint.clone() });
+        self.act(Action::Dial {
+            dial,
+            peer: peer.clone(),
+            endpoint: endpoint.clone(),
+        });
         dial
     }
 
@@ -126,7 +137,10 @@ impl Context {
     /// What to tell a gateway that the membership does not list, and the log.
     pub(crate) fn no_member(&self, peer: &GatewayId) -> (ByeCode, String) {
         match self.membership.records.contains_key(&peer.org) {
-            true => (ByeCode::UnknownGateway, format!("{peer} is no accepted gateway of its org")),
+            true => (
+                ByeCode::UnknownGateway,
+                format!("{peer} is no accepted gateway of its org"),
+            ),
             false => (ByeCode::UnknownOrg, format!("{} is no member", peer.org)),
         }
     }

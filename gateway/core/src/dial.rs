@@ -42,7 +42,14 @@ pub(crate) struct Attempt {
 
 impl Dialler {
     pub(crate) fn new(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints, turn: 0, backoff: Backoff::default(), attempt: None, next: None, last: None }
+        Self {
+            endpoints,
+            turn: 0,
+            backoff: Backoff::default(),
+            attempt: None,
+            next: None,
+            last: None,
+        }
     }
 
     /// True if the peer can be dialled at all.
@@ -78,7 +85,10 @@ impl Dialler {
     /// waited already: the back-off counts from its start.
     pub(crate) fn retry(&mut self, settings: &Settings, rng: &mut Rng, now: Instant) {
         let pause = self.backoff.pause(settings, rng);
-        let start = self.last.filter(|last| *last + settings.dial_timeout >= now).unwrap_or(now);
+        let start = self
+            .last
+            .filter(|last| *last + settings.dial_timeout >= now)
+            .unwrap_or(now);
         self.schedule((start + pause).max(now));
     }
 
@@ -116,7 +126,12 @@ impl Dialler {
         at: Instant,
         settings: &Settings,
     ) {
-        self.attempt = Some(Attempt { dial, endpoint, number, deadline: at + settings.dial_timeout });
+        self.attempt = Some(Attempt {
+            dial,
+            endpoint,
+            number,
+            deadline: at + settings.dial_timeout,
+        });
         (self.next, self.last) = (None, Some(at));
     }
 
@@ -137,7 +152,10 @@ impl Dialler {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.attempt.as_ref().map(|attempt| attempt.deadline).or(self.next)
+        self.attempt
+            .as_ref()
+            .map(|attempt| attempt.deadline)
+            .or(self.next)
     }
 
     fn schedule(&mut self, at: Instant) {
@@ -152,7 +170,13 @@ mod tests {
     use super::*;
 
     fn endpoints(hosts: &[&str]) -> Vec<Endpoint> {
-        hosts.iter().map(|host| Endpoint { host: (*host).into(), port: 4600 }).collect()
+        hosts
+            .iter()
+            .map(|host| Endpoint {
+                host: (*host).into(),
+                port: 4600,
+            })
+            .collect()
     }
 
     #[test]
@@ -181,7 +205,13 @@ mod tests {
         let mut dialler = Dialler::new(endpoints(&["a"]));
         dialler.soon(Duration::ZERO, now);
         assert!(dialler.is_due(now));
-        dialler.start(DialId(1), dialler.endpoint().unwrap().clone(), 1, now, &settings);
+        dialler.start(
+            DialId(1),
+            dialler.endpoint().unwrap().clone(),
+            1,
+            now,
+            &settings,
+        );
         dialler.finish(DialId(1)).unwrap();
         dialler.soon(Duration::ZERO, now);
         assert!(!dialler.is_due(now) && dialler.is_due(now + LEAST_GAP));

@@ -37,7 +37,8 @@ pub use id::{BootId, ConnId, DialId, SessionIndex};
 pub use membership::{GatewayInfo, Membership};
 pub use mesh::{Connected, DialError, Mesh, Role};
 pub use message::{
-    Aead, ByeCode, Decoder, FieldError, FramingError, Hello, Incoming, Kind, Lane, Message, Reason, Refuse,
+    Aead, ByeCode, Decoder, FieldError, FramingError, Hello, Incoming, Kind, Lane, Message, Reason,
+    Refuse,
 };
 pub use settings::Settings;
 pub use status::{RouteStatus, State, Status, TunnelStatus};

@@ -30,7 +30,14 @@ pub(crate) struct Liveness {
 impl Liveness {
     /// The first probe is due at once.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { heard: now, proved: false, next: now, unanswered: 0, sent: VecDeque::new(), rtt: None }
+        Self {
+            heard: now,
+            proved: false,
+            next: now,
+            unanswered: 0,
+            sent: VecDeque::new(),
+            rtt: None,
+        }
     }
 
     /// The session is used again after a pause without probes: its patience starts anew.
@@ -57,13 +64,21 @@ impl Liveness {
         self.sent.truncate(REMEMBERED - 1);
         self.sent.push_front((probe, now));
         let steady = self.next + settings.probe_interval;
-        self.next = if self.next <= now && now < steady { steady } else { now + settings.probe_interval };
+        self.next = if self.next <= now && now < steady {
+            steady
+        } else {
+            now + settings.probe_interval
+        };
     }
 
     /// An echo came; false if it answers none of our recent probes.
     pub(crate) fn echoed(&mut self, probe: u64, now: Instant) -> bool {
-        let Some(at) = self.sent.iter().position(|(sent, _)| *sent == probe) else { return false };
-        let Some((_, sent)) = self.sent.remove(at) else { return false };
+        let Some(at) = self.sent.iter().position(|(sent, _)| *sent == probe) else {
+            return false;
+        };
+        let Some((_, sent)) = self.sent.remove(at) else {
+            return false;
+        };
         let sample = now.saturating_duration_since(sent);
         // RFC 6298, section 2: SRTT with alpha = 1/8.
         self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
@@ -86,9 +101,12 @@ impl Liveness {
 
     /// At the steady pace echoes come in it too, however long their way is.
     fn due_at(&self, settings: &Settings) -> Instant {
-        let Some((_, last)) = self.sent.front() else { return self.next };
+        let Some((_, last)) = self.sent.front() else {
+            return self.next;
+        };
         let overdue = self.heard + settings.probe_interval * 5 / 4;
-        self.next.min(overdue.max(*last + settings.probe_interval / HURRY))
+        self.next
+            .min(overdue.max(*last + settings.probe_interval / HURRY))
     }
 
     fn dead_at(&self, settings: &Settings) -> Instant {
@@ -116,11 +134,22 @@ mod tests {
         fn new(rtt: Duration) -> Bench {
             let start = Instant::now();
             let (liveness, echoes) = (Liveness::new(start), VecDeque::new());
-            Bench { liveness, rtt, echoes, start, now: start, probes: 0 }
+            Bench {
+                liveness,
+                rtt,
+                echoes,
+                start,
+                now: start,
+                probes: 0,
+            }
         }
 
         /// Runs for `time` with echoes for the probes that `answered` accepts; gives when it died, if it did.
-        fn dies(&mut self, time: Duration, mut answered: impl FnMut(u64) -> bool) -> Option<Duration> {
+        fn dies(
+            &mut self,
+            time: Duration,
+            mut answered: impl FnMut(u64) -> bool,
+        ) -> Option<Duration> {
             let settings = Settings::default();
             while self.now < self.start + time {
                 if self.liveness.is_dead(&settings, self.now) {

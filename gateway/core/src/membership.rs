@@ -39,7 +39,9 @@ impl Membership {
     /// The prefixes of one site; none if it is unknown.
     pub fn prefixes(&self, org: &OrgId, site: &SiteId) -> &[Prefix] {
         // The map's key is a pair of owned names: looking it up takes owned names.
-        self.authorized.get(&(org.clone(), site.clone())).map_or(&[], Vec::as_slice)
+        self.authorized
+            .get(&(org.clone(), site.clone()))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// The own site's prefixes.
@@ -51,7 +53,11 @@ impl Membership {
     pub(crate) fn authorized_list(&self) -> Vec<(Prefix, OrgId, SiteId)> {
         let sites = self.authorized.iter();
         sites
-            .flat_map(|((org, site), prefixes)| prefixes.iter().map(move |p| (*p, org.clone(), site.clone())))
+            .flat_map(|((org, site), prefixes)| {
+                prefixes
+                    .iter()
+                    .map(move |p| (*p, org.clone(), site.clone()))
+            })
             .collect()
     }
 

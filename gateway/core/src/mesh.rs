@@ -17,8 +17,8 @@ use crate::status::{self, Status};
 use crate::timers::Timers;
 use crate::tunnel::Tunnel;
 use crate::{
-    Action, BootId, ByeCode, ConnId, DialId, Fib, FieldError, Kind, Membership, Message, SessionIndex,
-    Settings,
+    Action, BootId, ByeCode, ConnId, DialId, Fib, FieldError, Kind, Membership, Message,
+    SessionIndex, Settings,
 };
 
 /// Which end of a connection we are.
@@ -64,7 +64,13 @@ pub struct Mesh {
 impl Mesh {
     /// A mesh that dials every gateway of `membership` at once. `boot` must be fresh and random, `seed`
     /// any random number.
-    pub fn new(membership: Membership, settings: Settings, boot: BootId, seed: u64, now: Instant) -> Self {
+    pub fn new(
+        membership: Membership,
+        settings: Settings,
+        boot: BootId,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
         let mut mesh = Self {
             context: Context::new(membership, settings, boot, seed),
             tunnels: BTreeMap::new(),
@@ -92,58 +98,82 @@ impl Mesh {
     pub fn handle_connected(&mut self, conn: ConnId, connected: Connected, now: Instant) {
         let answered = connected.dial.map(|dial| self.context.answered(dial));
         if self.context.leaving {
-            return self.context.close(conn, ByeCode::Shutdown, "shutting down".into());
+            return self
+                .context
+                .close(conn, ByeCode::Shutdown, "shutting down".into());
         }
         if answered == Some(None) {
-            return self.context.close(conn, ByeCode::Replaced, "connected too late".into());
+            return self
+                .context
+                .close(conn, ByeCode::Replaced, "connected too late".into());
         }
         if !self.tunnels.contains_key(&connected.peer) {
             let (code, reason) = self.context.no_member(&connected.peer);
             return self.context.close(conn, code, reason);
         }
         let peer = connected.peer.clone();
-        self.on_tunnel(&peer, |tunnel, context| tunnel.connected(context, conn, connected, now));
+        self.on_tunnel(&peer, |tunnel, context| {
+            tunnel.connected(context, conn, connected, now)
+        });
         self.publish();
     }
 
     /// A dial came to nothing.
     pub fn handle_dial_failed(&mut self, dial: DialId, error: DialError, now: Instant) {
-        let Some(peer) = self.context.answered(dial) else { return };
-        self.on_tunnel(&peer, |tunnel, context| tunnel.dial_failed(context, dial, error.text, now));
+        let Some(peer) = self.context.answered(dial) else {
+            return;
+        };
+        self.on_tunnel(&peer, |tunnel, context| {
+            tunnel.dial_failed(context, dial, error.text, now)
+        });
     }
 
     /// A control message came.
     pub fn handle_message(&mut self, conn: ConnId, message: Message, now: Instant) {
-        self.on_conn(conn, |tunnel, context| tunnel.message(context, conn, message, now));
+        self.on_conn(conn, |tunnel, context| {
+            tunnel.message(context, conn, message, now)
+        });
     }
 
     /// A control message came that could not be read ([`Incoming::Malformed`](crate::Incoming)): treated
     /// as a withdrawal of what it carried, and reported.
     pub fn handle_malformed(&mut self, conn: ConnId, kind: Kind, error: FieldError, now: Instant) {
-        self.on_conn(conn, |tunnel, context| tunnel.malformed(context, conn, kind, &error, now));
+        self.on_conn(conn, |tunnel, context| {
+            tunnel.malformed(context, conn, kind, &error, now)
+        });
     }
 
     /// The connection is gone, or its control stream broke its framing. The shell has dropped its keys;
     /// no action about `conn` follows.
     pub fn handle_disconnected(&mut self, conn: ConnId, error: String, now: Instant) {
-        self.on_conn(conn, |tunnel, context| tunnel.lose(context, conn, error, now));
+        self.on_conn(conn, |tunnel, context| {
+            tunnel.lose(context, conn, error, now)
+        });
     }
 
     /// The peer's chain was verified again, after trust changed, and failed: the session is cut.
     pub fn handle_untrusted(&mut self, conn: ConnId, reason: String, now: Instant) {
-        self.on_conn(conn, |tunnel, context| tunnel.cut(context, conn, ByeCode::Untrusted, reason, now));
+        self.on_conn(conn, |tunnel, context| {
+            tunnel.cut(context, conn, ByeCode::Untrusted, reason, now)
+        });
     }
 
     /// A probe came back on the data path, authenticated. `session` is our index.
     pub fn handle_echo(&mut self, session: SessionIndex, probe: u64, now: Instant) {
-        let Some(conn) = self.context.session(session) else { return };
-        self.on_conn(conn, |tunnel, context| tunnel.echoed(context, conn, probe, now));
+        let Some(conn) = self.context.session(session) else {
+            return;
+        };
+        self.on_conn(conn, |tunnel, context| {
+            tunnel.echoed(context, conn, probe, now)
+        });
     }
 
     /// The peer of a session has moved to another address, and so its packets take another way. `session` is
     /// our index.
     pub fn handle_moved(&mut self, session: SessionIndex, now: Instant) {
-        let Some(conn) = self.context.session(session) else { return };
+        let Some(conn) = self.context.session(session) else {
+            return;
+        };
         self.on_conn(conn, |tunnel, _| tunnel.peer_moved(conn, now));
     }
 
@@ -207,38 +237,54 @@ impl Mesh {
     /// What an operator would want to know.
     pub fn status(&self, now: Instant) -> Status {
         Status {
-            tunnels: self.tunnels.values().map(|tunnel| tunnel.status(&self.context, now)).collect(),
+            tunnels: self
+                .tunnels
+                .values()
+                .map(|tunnel| tunnel.status(&self.context, now))
+                .collect(),
             routes: status::routes(&self.context.membership, &self.published),
         }
     }
 
     fn on_conn(&mut self, conn: ConnId, handle: impl FnOnce(&mut Tunnel, &mut Context)) {
         // Unknown: closed by us a moment ago, while the shell's report was under way.
-        let Some(peer) = self.context.peer(conn).cloned() else { return };
+        let Some(peer) = self.context.peer(conn).cloned() else {
+            return;
+        };
         self.on_tunnel(&peer, handle);
         self.publish();
     }
 
     /// The only ways to a tunnel: its timer is set after whatever it did.
     fn on_tunnel(&mut self, peer: &GatewayId, handle: impl FnOnce(&mut Tunnel, &mut Context)) {
-        let Some(tunnel) = self.tunnels.get_mut(peer) else { return };
+        let Some(tunnel) = self.tunnels.get_mut(peer) else {
+            return;
+        };
         handle(tunnel, &mut self.context);
-        self.timers.set(peer, tunnel.deadline(&self.context.settings));
+        self.timers
+            .set(peer, tunnel.deadline(&self.context.settings));
     }
 
     fn on_all(&mut self, mut handle: impl FnMut(&mut Tunnel, &mut Context)) {
         for (peer, tunnel) in &mut self.tunnels {
             handle(tunnel, &mut self.context);
-            self.timers.set(peer, tunnel.deadline(&self.context.settings));
+            self.timers
+                .set(peer, tunnel.deadline(&self.context.settings));
         }
     }
 
     fn remove_tunnels(&mut self, now: Instant) {
         let accepted = &self.context.membership.gateways;
-        let removed: Vec<GatewayId> =
-            self.tunnels.keys().filter(|peer| !accepted.contains_key(peer)).cloned().collect();
+        let removed: Vec<GatewayId> = self
+            .tunnels
+            .keys()
+            .filter(|peer| !accepted.contains_key(peer))
+            .cloned()
+            .collect();
         for peer in removed {
-            let Some(mut tunnel) = self.tunnels.remove(&peer) else { continue };
+            let Some(mut tunnel) = self.tunnels.remove(&peer) else {
+                continue;
+            };
             self.timers.set(&peer, None);
             let (code, reason) = self.context.no_member(&peer);
             tunnel.cut_all(&mut self.context, code, &reason, now);
@@ -253,7 +299,8 @@ impl Mesh {
             .collect();
         for (peer, info) in added {
             let tunnel = Tunnel::new(peer.clone(), info, &mut self.context, now);
-            self.timers.set(&peer, tunnel.deadline(&self.context.settings));
+            self.timers
+                .set(&peer, tunnel.deadline(&self.context.settings));
             self.tunnels.insert(peer, tunnel);
         }
     }
@@ -277,7 +324,11 @@ impl Mesh {
         let fib = Fib {
             routes: rib::choose(claims, &self.published.routes),
             authorized: self.context.membership.authorized_list(),
-            sessions: self.tunnels.values().flat_map(Tunnel::live_sessions).collect(),
+            sessions: self
+                .tunnels
+                .values()
+                .flat_map(Tunnel::live_sessions)
+                .collect(),
             own: self.context.membership.own().to_vec(),
         };
         if self.published != fib {

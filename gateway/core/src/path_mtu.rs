@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 
 /// What is asked for, ascending: the links and tunnels that there are.
 const SIZES: [u16; 18] = [
-    SMALLEST, 1280, 1300, 1320, 1340, 1360, 1380, 1400, 1410, 1420, 1430, 1440, 1450, 1460, 1470, 1480, 1492,
-    LARGEST,
+    SMALLEST, 1280, 1300, 1320, 1340, 1360, 1380, 1400, 1410, 1420, 1430, 1440, 1450, 1460, 1470,
+    1480, 1492, LARGEST,
 ];
 
 /// What the handshake's own packets need: 1200 bytes behind UDP and IPv4 (RFC 9000, section 14).
@@ -85,7 +85,13 @@ impl PathMtu {
     /// Starts to search at once, from the size that every path should carry.
     pub(crate) fn new(now: Instant) -> PathMtu {
         let stage = Stage::Search { rounds: 0 };
-        PathMtu { size: BASE, stage, next: now, grow_at: now, sent: VecDeque::new() }
+        PathMtu {
+            size: BASE,
+            stage,
+            next: now,
+            grow_at: now,
+            sent: VecDeque::new(),
+        }
     }
 
     /// Bytes of the largest outer IP packet that is known to pass.
@@ -110,7 +116,11 @@ impl PathMtu {
 
     /// What is to be sent now that something is due, in this order; `number` gives each probe its own. A size
     /// is that of the whole packet; small probes have none. Lowers the size if it has to.
-    pub(crate) fn round(&mut self, mut number: impl FnMut() -> u64, now: Instant) -> Vec<(u64, Option<u16>)> {
+    pub(crate) fn round(
+        &mut self,
+        mut number: impl FnMut() -> u64,
+        now: Instant,
+    ) -> Vec<(u64, Option<u16>)> {
         self.judge(now);
         self.next = now + ROUND;
         let sizes = match &mut self.stage {
@@ -121,19 +131,23 @@ impl PathMtu {
             Stage::Rest => self.ask(now),
             Stage::Asked => Vec::new(),
             // The small ones last: where packets queue, they pass behind the padded ones.
-            Stage::Doubt { .. } => {
-                [vec![Some(self.size); DOUBTED.0], vec![None; DOUBTED.1]].into_iter().flatten().collect()
-            }
+            Stage::Doubt { .. } => [vec![Some(self.size); DOUBTED.0], vec![None; DOUBTED.1]]
+                .into_iter()
+                .flatten()
+                .collect(),
         };
         let probes: Vec<_> = sizes.into_iter().map(|size| (number(), size)).collect();
         self.sent.extend(&probes);
-        self.sent.drain(..self.sent.len().saturating_sub(REMEMBERED));
+        self.sent
+            .drain(..self.sent.len().saturating_sub(REMEMBERED));
         probes
     }
 
     /// An echo came; false if it answers none of our recent probes.
     pub(crate) fn echoed(&mut self, number: u64, now: Instant) -> bool {
-        let Some(at) = self.sent.iter().position(|(sent, _)| *sent == number) else { return false };
+        let Some(at) = self.sent.iter().position(|(sent, _)| *sent == number) else {
+            return false;
+        };
         match self.sent.remove(at).and_then(|(_, size)| size) {
             Some(size) if size > self.size => self.raise(size, now),
             Some(size) if size == self.size => self.confirm(now),
@@ -154,10 +168,16 @@ impl PathMtu {
                 self.grow_at = now + GROW;
                 Stage::Rest
             }
-            Stage::Asked => Stage::Doubt { lost: 0, small_passed: false },
+            Stage::Asked => Stage::Doubt {
+                lost: 0,
+                small_passed: false,
+            },
             Stage::Doubt { lost, small_passed } => match lost + u32::from(small_passed) {
                 ROUNDS => return self.lower(),
-                lost => Stage::Doubt { lost, small_passed: false },
+                lost => Stage::Doubt {
+                    lost,
+                    small_passed: false,
+                },
             },
             stage => stage,
         };
@@ -195,7 +215,12 @@ impl PathMtu {
         let mut sizes = Vec::new();
         if self.grow_at <= now {
             self.grow_at = now + GROW;
-            sizes.extend(self.larger().next().filter(|next| *next < LARGEST).map(Some));
+            sizes.extend(
+                self.larger()
+                    .next()
+                    .filter(|next| *next < LARGEST)
+                    .map(Some),
+            );
             sizes.extend((self.size < LARGEST).then_some(Some(LARGEST)));
         }
         // What the handshake needs passes, or there is no session.

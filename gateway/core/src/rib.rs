@@ -24,7 +24,11 @@ pub(crate) fn admit(
     if authorized.iter().any(|whole| whole.covers(prefix)) {
         return Ok(());
     }
-    match membership.conflicted.iter().any(|whole| whole.overlaps(prefix)) {
+    match membership
+        .conflicted
+        .iter()
+        .any(|whole| whole.overlaps(prefix))
+    {
         true => Err(Reason::Conflicted),
         false => Err(Reason::NotAuthorized),
     }
@@ -42,7 +46,11 @@ pub(crate) fn choose<'a>(
 ) -> Routes {
     let mut routes = Routes::new();
     for (prefix, gateway, conn) in claims {
-        let holds = || standing.get(&prefix).is_some_and(|(holder, _)| holder == gateway);
+        let holds = || {
+            standing
+                .get(&prefix)
+                .is_some_and(|(holder, _)| holder == gateway)
+        };
         match routes.entry(prefix) {
             Entry::Vacant(free) => _ = free.insert((gateway.clone(), conn)),
             Entry::Occupied(mut taken) if holds() => _ = taken.insert((gateway.clone(), conn)),
@@ -69,14 +77,20 @@ mod tests {
     fn membership() -> Membership {
         let home: SiteId = "home".parse().unwrap();
         let site = |org: &str, site: &str| (org.parse().unwrap(), site.parse().unwrap());
-        let east = GatewayInfo { site: "east".parse().unwrap(), endpoints: vec![] };
+        let east = GatewayInfo {
+            site: "east".parse().unwrap(),
+            endpoints: vec![],
+        };
         Membership {
             me: id("gw.a"),
             site: home,
             gateways: [(id("gw.b"), east)].into(),
             authorized: [
                 (site("a", "home"), vec![prefix("10.1.0.0/16")]),
-                (site("b", "east"), vec![prefix("10.2.0.0/16"), prefix("fd00:2::/48")]),
+                (
+                    site("b", "east"),
+                    vec![prefix("10.2.0.0/16"), prefix("fd00:2::/48")],
+                ),
             ]
             .into(),
             conflicted: vec![prefix("10.9.0.0/16")],
@@ -86,24 +100,53 @@ mod tests {
 
     #[test]
     fn admits_only_what_lies_inside_the_senders_site() {
-        let judge =
-            |site: &str, text: &str| admit(&membership(), &id("gw.b"), &site.parse().unwrap(), &prefix(text));
+        let judge = |site: &str, text: &str| {
+            admit(
+                &membership(),
+                &id("gw.b"),
+                &site.parse().unwrap(),
+                &prefix(text),
+            )
+        };
         assert_eq!(judge("east", "10.2.0.0/16"), Ok(()));
         assert_eq!(judge("east", "10.2.9.0/24"), Ok(()));
         assert_eq!(judge("east", "fd00:2:0:1::/64"), Ok(()));
-        for outside in ["10.2.0.0/15", "10.3.0.0/16", "0.0.0.0/0", "::/0", "fd00:3::/48"] {
+        for outside in [
+            "10.2.0.0/15",
+            "10.3.0.0/16",
+            "0.0.0.0/0",
+            "::/0",
+            "fd00:3::/48",
+        ] {
             assert!(judge("east", outside).is_err(), "{outside}");
         }
-        assert_eq!(judge("west", "10.2.0.0/16"), Err(Reason::NotAuthorized), "no list means none, never all");
-        assert_eq!(judge("east", "10.9.1.0/24"), Err(Reason::Conflicted), "told apart for the operator");
+        assert_eq!(
+            judge("west", "10.2.0.0/16"),
+            Err(Reason::NotAuthorized),
+            "no list means none, never all"
+        );
+        assert_eq!(
+            judge("east", "10.9.1.0/24"),
+            Err(Reason::Conflicted),
+            "told apart for the operator"
+        );
     }
 
     #[test]
     fn never_admits_our_own_site_even_if_authorized_by_mistake() {
         let mut membership = membership();
         let east = ("b".parse().unwrap(), "east".parse().unwrap());
-        membership.authorized.insert(east, vec![prefix("10.0.0.0/8")]);
-        let judge = |text: &str| admit(&membership, &id("gw.b"), &"east".parse().unwrap(), &prefix(text));
+        membership
+            .authorized
+            .insert(east, vec![prefix("10.0.0.0/8")]);
+        let judge = |text: &str| {
+            admit(
+                &membership,
+                &id("gw.b"),
+                &"east".parse().unwrap(),
+                &prefix(text),
+            )
+        };
         for own in ["10.1.0.0/16", "10.1.4.0/24", "10.0.0.0/8"] {
             assert_eq!(judge(own), Err(Reason::OwnSite), "{own}");
         }
@@ -117,7 +160,14 @@ mod tests {
         assert_eq!(routes[&ten], (second.clone(), ConnId(2)));
         let both = [(ten, &first, ConnId(1)), (ten, &second, ConnId(3))];
         let routes = choose(both.into_iter(), &routes);
-        assert_eq!(routes[&ten], (second.clone(), ConnId(3)), "kept, on its new session");
-        assert_eq!(choose(both.into_iter(), &Routes::new())[&ten], (first.clone(), ConnId(1)));
+        assert_eq!(
+            routes[&ten],
+            (second.clone(), ConnId(3)),
+            "kept, on its new session"
+        );
+        assert_eq!(
+            choose(both.into_iter(), &Routes::new())[&ten],
+            (first.clone(), ConnId(1))
+        );
     }
 }

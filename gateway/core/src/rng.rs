@@ -22,7 +22,11 @@ impl Rng {
 
     /// A duration from `low` up to, not including, `high`; `low` if the range is empty.
     pub(crate) fn between(&mut self, low: Duration, high: Duration) -> Duration {
-        let width = high.saturating_sub(low).as_micros().try_into().unwrap_or(u64::MAX);
+        let width = high
+            .saturating_sub(low)
+            .as_micros()
+            .try_into()
+            .unwrap_or(u64::MAX);
         match width {
             0 => low,
             width => low + Duration::from_micros(self.next_u64() % width),
@@ -46,7 +50,11 @@ mod tests {
     fn a_duration_stays_inside_its_range() {
         let mut rng = Rng::new(7);
         let (low, high) = (Duration::from_millis(5), Duration::from_millis(9));
-        assert!((0..1000).map(|_| rng.between(low, high)).all(|d| low <= d && d < high));
+        assert!(
+            (0..1000)
+                .map(|_| rng.between(low, high))
+                .all(|d| low <= d && d < high)
+        );
         assert_eq!(rng.between(high, low), high);
     }
 }

@@ -86,13 +86,20 @@ impl Live {
 impl Session {
     /// Both `Hello`s are through.
     pub(crate) fn greeted(self, number: u64, live: Live) -> Self {
-        Self { number, stage: Stage::Up(Box::new(live)), ..self }
+        Self {
+            number,
+            stage: Stage::Up(Box::new(live)),
+            ..self
+        }
     }
 
     /// A better session has proved itself.
     pub(crate) fn drained(self, until: Instant) -> Self {
         match self.stage {
-            Stage::Up(live) => Self { stage: Stage::Draining { until, live }, ..self },
+            Stage::Up(live) => Self {
+                stage: Stage::Draining { until, live },
+                ..self
+            },
             stage => Self { stage, ..self },
         }
     }
@@ -102,7 +109,10 @@ impl Session {
         match self.stage {
             Stage::Draining { mut live, .. } => {
                 live.liveness.resume(now);
-                Self { stage: Stage::Up(live), ..self }
+                Self {
+                    stage: Stage::Up(live),
+                    ..self
+                }
             }
             stage => Self { stage, ..self },
         }
@@ -149,9 +159,11 @@ impl Session {
     pub(crate) fn deadline(&self, settings: &Settings) -> Instant {
         let stage = match &self.stage {
             Stage::Greeting { deadline } => *deadline,
-            Stage::Up(live) => {
-                live.liveness.deadline(settings).min(live.renew_at).min(live.since + settings.max_age)
-            }
+            Stage::Up(live) => live
+                .liveness
+                .deadline(settings)
+                .min(live.renew_at)
+                .min(live.since + settings.max_age),
             Stage::Draining { until, .. } => *until,
         };
         stage.min(self.expires)

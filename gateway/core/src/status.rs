@@ -77,14 +77,32 @@ pub(crate) fn routes(membership: &Membership, fib: &Fib) -> Vec<RouteStatus> {
         }
         for prefix in prefixes {
             let (org, site) = (org.clone(), site.clone());
-            routes.insert(*prefix, RouteStatus { prefix: *prefix, org, site, gateway: None });
+            routes.insert(
+                *prefix,
+                RouteStatus {
+                    prefix: *prefix,
+                    org,
+                    site,
+                    gateway: None,
+                },
+            );
         }
     }
     for (prefix, (gateway, _)) in &fib.routes {
-        let Some(info) = membership.gateways.get(gateway) else { continue };
+        let Some(info) = membership.gateways.get(gateway) else {
+            continue;
+        };
         let (org, site) = (gateway.org.clone(), info.site.clone());
         let gateway = Some(gateway.clone());
-        routes.insert(*prefix, RouteStatus { prefix: *prefix, org, site, gateway });
+        routes.insert(
+            *prefix,
+            RouteStatus {
+                prefix: *prefix,
+                org,
+                site,
+                gateway,
+            },
+        );
     }
     routes.into_values().collect()
 }

@@ -33,7 +33,11 @@ impl Timers {
 
     /// Those whose time has come, the earliest first.
     pub(crate) fn due(&self, now: Instant) -> Vec<GatewayId> {
-        self.in_order.iter().take_while(|(at, _)| *at <= now).map(|(_, peer)| peer.clone()).collect()
+        self.in_order
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, peer)| peer.clone())
+            .collect()
     }
 }
 
@@ -45,15 +49,24 @@ mod tests {
 
     #[test]
     fn only_the_last_word_of_each_counts() {
-        let (now, [a, b]) = (Instant::now(), ["gw.a", "gw.b"].map(|id| id.parse::<GatewayId>().unwrap()));
+        let (now, [a, b]) = (
+            Instant::now(),
+            ["gw.a", "gw.b"].map(|id| id.parse::<GatewayId>().unwrap()),
+        );
         let later = |seconds| now + Duration::from_secs(seconds);
         let mut timers = Timers::default();
         timers.set(&a, Some(later(5)));
         timers.set(&b, Some(later(3)));
         timers.set(&a, Some(later(1)));
-        assert_eq!((timers.next(), timers.due(later(2))), (Some(later(1)), vec![a.clone()]));
+        assert_eq!(
+            (timers.next(), timers.due(later(2))),
+            (Some(later(1)), vec![a.clone()])
+        );
         assert_eq!(timers.due(later(9)), [a.clone(), b.clone()]);
         timers.set(&a, None);
-        assert_eq!((timers.next(), timers.due(later(9))), (Some(later(3)), vec![b]));
+        assert_eq!(
+            (timers.next(), timers.due(later(9))),
+            (Some(later(3)), vec![b])
+        );
     }
 }

@@ -51,7 +51,12 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     /// A tunnel that is dialled at once.
-    pub(crate) fn new(peer: GatewayId, info: GatewayInfo, context: &mut Context, now: Instant) -> Self {
+    pub(crate) fn new(
+        peer: GatewayId,
+        info: GatewayInfo,
+        context: &mut Context,
+        now: Instant,
+    ) -> Self {
         let mut tunnel = Self {
             we_are_lower: context.membership.me < peer,
             peer,
@@ -69,14 +74,28 @@ impl Tunnel {
         tunnel
     }
 
-    pub(crate) fn dial_failed(&mut self, context: &mut Context, dial: DialId, error: String, now: Instant) {
+    pub(crate) fn dial_failed(
+        &mut self,
+        context: &mut Context,
+        dial: DialId,
+        error: String,
+        now: Instant,
+    ) {
         if self.dialler.finish(dial).is_some() {
             self.refused(context, error, now);
         }
     }
 
-    pub(crate) fn message(&mut self, context: &mut Context, conn: ConnId, message: Message, now: Instant) {
-        let Some(session) = self.sessions.get(&conn) else { return };
+    pub(crate) fn message(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        message: Message,
+        now: Instant,
+    ) {
+        let Some(session) = self.sessions.get(&conn) else {
+            return;
+        };
         match (message, session.is_greeting()) {
             (Message::Bye { code }, _) => self.bye(context, conn, code, now),
             (Message::Hello(hello), true) => self.hello(context, conn, hello, now),
@@ -91,7 +110,11 @@ impl Tunnel {
             (Message::Refuse(refuse), _) => self.refused_by_peer(context, conn, refuse),
             (message, _) => {
                 let peer = self.peer.clone();
-                context.act(Action::ZoneMessage { peer, conn, message });
+                context.act(Action::ZoneMessage {
+                    peer,
+                    conn,
+                    message,
+                });
             }
         }
     }
@@ -104,13 +127,17 @@ impl Tunnel {
         error: &FieldError,
         now: Instant,
     ) {
-        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let Some(session) = self.sessions.get_mut(&conn) else {
+            return;
+        };
         let reason = match error {
             FieldError::Version { .. } => error.to_string(),
             _ => format!("malformed {kind}: {error}"),
         };
         match (session.live_mut(), kind, error) {
-            (None, _, FieldError::Version { .. }) => self.cut(context, conn, ByeCode::Version, reason, now),
+            (None, _, FieldError::Version { .. }) => {
+                self.cut(context, conn, ByeCode::Version, reason, now)
+            }
             (None, ..) | (_, Kind::Hello | Kind::Bye, _) => {
                 self.cut(context, conn, ByeCode::Protocol, reason, now);
             }
@@ -133,9 +160,17 @@ impl Tunnel {
         if self.path_answered(context, conn, probe, now) {
             return;
         }
-        let Some(session) = self.sessions.get_mut(&conn).filter(|session| session.is_up()) else { return };
+        let Some(session) = self
+            .sessions
+            .get_mut(&conn)
+            .filter(|session| session.is_up())
+        else {
+            return;
+        };
         let first = !session.proved();
-        let ours = session.live_mut().is_some_and(|live| live.liveness.echoed(probe, now));
+        let ours = session
+            .live_mut()
+            .is_some_and(|live| live.liveness.echoed(probe, now));
         if ours && first {
             self.dialler.proved();
             self.settle(context, now);
@@ -158,13 +193,27 @@ impl Tunnel {
     }
 
     /// Ends every session.
-    pub(crate) fn cut_all(&mut self, context: &mut Context, code: ByeCode, reason: &str, now: Instant) {
+    pub(crate) fn cut_all(
+        &mut self,
+        context: &mut Context,
+        code: ByeCode,
+        reason: &str,
+        now: Instant,
+    ) {
         self.cut_those(context, |_| true, code, reason, now);
     }
 
     /// The session is gone, whoever ended it.
-    pub(crate) fn lose(&mut self, context: &mut Context, conn: ConnId, error: String, now: Instant) {
-        let Some(session) = self.sessions.remove(&conn) else { return };
+    pub(crate) fn lose(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        error: String,
+        now: Instant,
+    ) {
+        let Some(session) = self.sessions.remove(&conn) else {
+            return;
+        };
         context.forget_session(conn);
         context.changed |= session.live().is_some();
         if self.active == Some(conn) {
@@ -183,14 +232,25 @@ impl Tunnel {
     pub(crate) fn claims(&self) -> impl Iterator<Item = (Prefix, &GatewayId, ConnId)> {
         let active = self.active.and_then(|conn| self.sessions.get(&conn));
         let live = active.and_then(|session| Some((session.conn, session.live()?)));
-        live.into_iter()
-            .flat_map(move |(conn, live)| live.claims.admitted().map(move |p| (p, &self.peer, conn)))
+        live.into_iter().flat_map(move |(conn, live)| {
+            live.claims.admitted().map(move |p| (p, &self.peer, conn))
+        })
     }
 
     /// Every session that may be received on.
-    pub(crate) fn live_sessions(&self) -> impl Iterator<Item = (ConnId, (GatewayId, OrgId, SiteId))> {
-        let live = self.sessions.values().filter(|session| session.live().is_some());
-        live.map(|session| (session.conn, (self.peer.clone(), self.peer.org.clone(), self.site.clone())))
+    pub(crate) fn live_sessions(
+        &self,
+    ) -> impl Iterator<Item = (ConnId, (GatewayId, OrgId, SiteId))> {
+        let live = self
+            .sessions
+            .values()
+            .filter(|session| session.live().is_some());
+        live.map(|session| {
+            (
+                session.conn,
+                (self.peer.clone(), self.peer.org.clone(), self.site.clone()),
+            )
+        })
     }
 
     fn cut_those(
@@ -201,17 +261,27 @@ impl Tunnel {
         reason: &str,
         now: Instant,
     ) {
-        let mut cut: Vec<&Session> = self.sessions.values().filter(|session| those(session)).collect();
+        let mut cut: Vec<&Session> = self
+            .sessions
+            .values()
+            .filter(|session| those(session))
+            .collect();
         // Draining ones first: none shall be revived in between.
         cut.sort_by_key(|session| !session.is_draining());
-        for conn in cut.into_iter().map(|session| session.conn).collect::<Vec<_>>() {
+        for conn in cut
+            .into_iter()
+            .map(|session| session.conn)
+            .collect::<Vec<_>>()
+        {
             self.cut(context, conn, code, reason.to_owned(), now);
         }
     }
 
     fn bye(&mut self, context: &mut Context, conn: ConnId, code: ByeCode, now: Instant) {
         if code == ByeCode::DuplicateIdentity && self.boots.alarm(now) {
-            context.act(Action::Alarm(Alarm::OurIdentityElsewhere { peer: self.peer.clone() }));
+            context.act(Action::Alarm(Alarm::OurIdentityElsewhere {
+                peer: self.peer.clone(),
+            }));
         }
         // The shell is told to close in any case: the peer's `Bye` alone closes nothing.
         context.act(Action::Retire { conn });

@@ -9,15 +9,15 @@ use proptest::prelude::*;
 use ringway_config::{Digest, OrgId, Prefix, ZoneName};
 use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS};
 use ringway_core::{
-    Aead, BootId, ByeCode, Decoder, FramingError, Hello, Incoming, Kind, Lane, Message, Reason, Refuse,
-    SessionIndex,
+    Aead, BootId, ByeCode, Decoder, FramingError, Hello, Incoming, Kind, Lane, Message, Reason,
+    Refuse, SessionIndex,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
-    let v4 =
-        (any::<[u8; 4]>(), 0u8..=32).prop_map(|(octets, len)| Prefix::holding(IpAddr::from(octets), len));
-    let v6 =
-        (any::<[u8; 16]>(), 0u8..=128).prop_map(|(octets, len)| Prefix::holding(IpAddr::from(octets), len));
+    let v4 = (any::<[u8; 4]>(), 0u8..=32)
+        .prop_map(|(octets, len)| Prefix::holding(IpAddr::from(octets), len));
+    let v6 = (any::<[u8; 16]>(), 0u8..=128)
+        .prop_map(|(octets, len)| Prefix::holding(IpAddr::from(octets), len));
     prop_oneof![v4, v6].prop_map(|prefix| prefix.expect("the family has the length"))
 }
 
@@ -39,9 +39,23 @@ fn zone() -> impl Strategy<Value = ZoneName> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    let aead = prop_oneof![Just(Aead::Aes128Gcm), Just(Aead::Aes256Gcm), Just(Aead::ChaCha20Poly1305)];
-    let lane = (1..=u32::MAX, aead).prop_map(|(index, aead)| Lane { index: SessionIndex(index), aead });
-    let fields = (1u16.., any::<u64>(), any::<[u8; 16]>(), any::<u64>(), vec(lane, 1..5), records());
+    let aead = prop_oneof![
+        Just(Aead::Aes128Gcm),
+        Just(Aead::Aes256Gcm),
+        Just(Aead::ChaCha20Poly1305)
+    ];
+    let lane = (1..=u32::MAX, aead).prop_map(|(index, aead)| Lane {
+        index: SessionIndex(index),
+        aead,
+    });
+    let fields = (
+        1u16..,
+        any::<u64>(),
+        any::<[u8; 16]>(),
+        any::<u64>(),
+        vec(lane, 1..5),
+        records(),
+    );
     fields.prop_map(|(newest, features, boot, replaces, lanes, records)| Hello {
         versions: (1, newest),
         features,
@@ -54,8 +68,10 @@ fn hello() -> impl Strategy<Value = Hello> {
 
 fn message() -> impl Strategy<Value = Message> {
     let reason = any::<u16>().prop_map(Reason::from);
-    let refuse =
-        (proptest::option::of(any::<u16>().prop_map(Reason::from)), btree_map(prefix(), reason, 0..20));
+    let refuse = (
+        proptest::option::of(any::<u16>().prop_map(Reason::from)),
+        btree_map(prefix(), reason, 0..20),
+    );
     let claims = || (any::<u64>(), prefixes());
     prop_oneof![
         hello().prop_map(Message::Hello),
@@ -63,9 +79,19 @@ fn message() -> impl Strategy<Value = Message> {
         claims().prop_map(|(serial, prefixes)| Message::Withdraw { serial, prefixes }),
         refuse.prop_map(|(whole, refused)| Message::Refuse(Refuse { whole, refused })),
         records().prop_map(|records| Message::Records { records }),
-        (zone(), any::<u32>(), digest(), any::<u32>())
-            .prop_map(|(apex, serial, digest, size)| Message::ZoneOffer { apex, serial, digest, size }),
-        (zone(), any::<u32>(), proptest::option::of((any::<u32>(), digest())))
+        (zone(), any::<u32>(), digest(), any::<u32>()).prop_map(|(apex, serial, digest, size)| {
+            Message::ZoneOffer {
+                apex,
+                serial,
+                digest,
+                size,
+            }
+        }),
+        (
+            zone(),
+            any::<u32>(),
+            proptest::option::of((any::<u32>(), digest()))
+        )
             .prop_map(|(apex, serial, have)| Message::ZoneFetch { apex, serial, have }),
         (
             zone(),
@@ -75,15 +101,19 @@ fn message() -> impl Strategy<Value = Message> {
             any::<bool>(),
             vec(any::<u8>(), 0..200)
         )
-            .prop_map(|(apex, serial, from, offset, last, bytes)| Message::ZoneData {
-                apex,
-                serial,
-                from,
-                offset,
-                last,
-                bytes
-            }),
-        any::<u16>().prop_map(|code| Message::Bye { code: ByeCode::from(code) }),
+            .prop_map(
+                |(apex, serial, from, offset, last, bytes)| Message::ZoneData {
+                    apex,
+                    serial,
+                    from,
+                    offset,
+                    last,
+                    bytes
+                }
+            ),
+        any::<u16>().prop_map(|code| Message::Bye {
+            code: ByeCode::from(code)
+        }),
     ]
 }
 
@@ -145,12 +175,22 @@ fn the_largest_messages_fit_a_frame() {
     let host = |number: usize| Prefix::host(IpAddr::from((number as u128).to_be_bytes()));
     let all: BTreeSet<Prefix> = (0..MAX_PREFIXES).map(host).collect();
     let org = |number: usize| format!("{number:063}").parse().expect("a label");
-    let records: BTreeMap<OrgId, Digest> =
-        (0..MAX_RECORDS).map(|number| (org(number), Digest([1; 32]))).collect();
+    let records: BTreeMap<OrgId, Digest> = (0..MAX_RECORDS)
+        .map(|number| (org(number), Digest([1; 32])))
+        .collect();
     let label = "a".repeat(63);
-    let apex: ZoneName = [&label[..], &label, &label, &label[..61]].join(".").parse().expect("a name");
-    let refused = all.iter().map(|prefix| (*prefix, Reason::TooMany)).collect();
-    let lane = Lane { index: SessionIndex(1), aead: Aead::Aes128Gcm };
+    let apex: ZoneName = [&label[..], &label, &label, &label[..61]]
+        .join(".")
+        .parse()
+        .expect("a name");
+    let refused = all
+        .iter()
+        .map(|prefix| (*prefix, Reason::TooMany))
+        .collect();
+    let lane = Lane {
+        index: SessionIndex(1),
+        aead: Aead::Aes128Gcm,
+    };
     let hello = Hello {
         versions: (1, 1),
         features: 0,
@@ -161,8 +201,14 @@ fn the_largest_messages_fit_a_frame() {
     };
     for message in [
         Message::Hello(hello),
-        Message::Announce { serial: 1, prefixes: all },
-        Message::Refuse(Refuse { whole: None, refused }),
+        Message::Announce {
+            serial: 1,
+            prefixes: all,
+        },
+        Message::Refuse(Refuse {
+            whole: None,
+            refused,
+        }),
         Message::Records { records },
         Message::ZoneData {
             apex,
@@ -181,15 +227,28 @@ fn the_largest_messages_fit_a_frame() {
 
 #[test]
 fn what_exceeds_a_cap_is_malformed() {
-    let fetch = Message::ZoneFetch { apex: "a.example".parse().expect("a name"), serial: 1, have: None };
+    let fetch = Message::ZoneFetch {
+        apex: "a.example".parse().expect("a name"),
+        serial: 1,
+        have: None,
+    };
     let data = frame(
         Kind::ZoneData as u16,
-        &[&fetch.encode()[6..], &field(5, &[0; 4]), &field(6, &[1]), &field(7, &vec![0; MAX_CHUNK + 1])]
-            .concat(),
+        &[
+            &fetch.encode()[6..],
+            &field(5, &[0; 4]),
+            &field(6, &[1]),
+            &field(7, &vec![0; MAX_CHUNK + 1]),
+        ]
+        .concat(),
     );
-    let hosts: Vec<u8> =
-        (0..=MAX_PREFIXES as u32).flat_map(|n| [&[4, 32][..], &n.to_be_bytes()].concat()).collect();
-    let announce = frame(Kind::Announce as u16, &[field(1, &[0; 8]), field(2, &hosts)].concat());
+    let hosts: Vec<u8> = (0..=MAX_PREFIXES as u32)
+        .flat_map(|n| [&[4, 32][..], &n.to_be_bytes()].concat())
+        .collect();
+    let announce = frame(
+        Kind::Announce as u16,
+        &[field(1, &[0; 8]), field(2, &hosts)].concat(),
+    );
     for stream in [data, announce] {
         let found = read(&stream, 1000).expect("the framing is whole");
         assert!(matches!(found[..], [Incoming::Malformed { .. }]));
@@ -200,19 +259,44 @@ fn what_exceeds_a_cap_is_malformed() {
 #[test]
 fn a_difference_cannot_be_taken_for_a_zone_and_a_fetch_of_one_can_be_taken_for_any_other() {
     let apex: ZoneName = "a.example".parse().expect("a name");
-    let fetch = |have| Message::ZoneFetch { apex: apex.clone(), serial: 2, have }.encode();
+    let fetch = |have| {
+        Message::ZoneFetch {
+            apex: apex.clone(),
+            serial: 2,
+            have,
+        }
+        .encode()
+    };
     let data = |from| {
         let (apex, bytes) = (apex.clone(), vec![7; 9]);
-        Message::ZoneData { apex, serial: 2, from, offset: 0, last: true, bytes }.encode()
+        Message::ZoneData {
+            apex,
+            serial: 2,
+            from,
+            offset: 0,
+            last: true,
+            bytes,
+        }
+        .encode()
     };
     // The last field of each, behind what the older version knows.
-    assert_eq!(fetch(Some((1, Digest([1; 32]))))[fetch(None).len()..][..2], [0x00, 8], "may be skipped");
-    assert_eq!(data(Some(1))[data(None).len()..][..2], [0x80, 9], "must be known");
+    assert_eq!(
+        fetch(Some((1, Digest([1; 32]))))[fetch(None).len()..][..2],
+        [0x00, 8],
+        "may be skipped"
+    );
+    assert_eq!(
+        data(Some(1))[data(None).len()..][..2],
+        [0x80, 9],
+        "must be known"
+    );
 }
 
 #[test]
 fn unknown_kinds_are_skipped() {
-    let bye = Message::Bye { code: ByeCode::Shutdown };
+    let bye = Message::Bye {
+        code: ByeCode::Shutdown,
+    };
     let stream = [frame(999, b"of a later version"), bye.encode()].concat();
     assert_eq!(read(&stream, 7), Ok(vec![Incoming::Message(bye)]));
 }
@@ -224,5 +308,10 @@ fn a_frame_too_long_or_too_short_ends_the_session() {
 }
 
 fn field(tag: u16, value: &[u8]) -> Vec<u8> {
-    [&tag.to_be_bytes()[..], &(value.len() as u32).to_be_bytes(), value].concat()
+    [
+        &tag.to_be_bytes()[..],
+        &(value.len() as u32).to_be_bytes(),
+        value,
+    ]
+    .concat()
 }

@@ -37,13 +37,21 @@ fn outgoing(aead: Aead) -> Outgoing {
 }
 
 fn incoming(aead: Aead) -> Incoming {
-    Incoming::new(1, aead, &Secret::new([7; 48]), SiteNo(1), Arc::new(Peer::new()))
+    Incoming::new(
+        1,
+        aead,
+        &Secret::new([7; 48]),
+        SiteNo(1),
+        Arc::new(Peer::new()),
+    )
 }
 
 fn sealed(session: &Outgoing, size: usize) -> Vec<u8> {
     let mut buffer = vec![1; size + OVERHEAD];
     let number = session.reserve(1).expect("there are numbers enough");
-    session.seal(Kind::Packet(Checksum::Complete), number, &mut buffer).expect("its key is held");
+    session
+        .seal(Kind::Packet(Checksum::Complete), number, &mut buffer)
+        .expect("its key is held");
     buffer
 }
 
@@ -69,7 +77,11 @@ fn seal(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(format!("{aead:?}"), size), |b| {
                 b.iter(|| {
                     let number = session.reserve(1)?;
-                    session.seal(Kind::Packet(Checksum::Partial), number, black_box(&mut buffer))
+                    session.seal(
+                        Kind::Packet(Checksum::Partial),
+                        number,
+                        black_box(&mut buffer),
+                    )
                 });
             });
             let (key, mut number) = (alone(algorithm), 0);
@@ -103,11 +115,15 @@ fn open(c: &mut Criterion) {
             let key = alone(algorithm);
             let mut bytes = vec![1; size];
             let aad = || Aad::from([9; HEADER_LEN]);
-            key.seal_in_place_append_tag(nonce(1), aad(), &mut bytes).expect("it is short");
+            key.seal_in_place_append_tag(nonce(1), aad(), &mut bytes)
+                .expect("it is short");
             group.bench_function(BenchmarkId::new(format!("{aead:?} alone"), size), |b| {
                 b.iter_batched_ref(
                     || bytes.clone(),
-                    |bytes| key.open_in_place(nonce(1), aad(), bytes).map(|opened| opened.len()),
+                    |bytes| {
+                        key.open_in_place(nonce(1), aad(), bytes)
+                            .map(|opened| opened.len())
+                    },
                     BatchSize::SmallInput,
                 );
             });
@@ -117,8 +133,12 @@ fn open(c: &mut Criterion) {
 
 /// A TCP/IPv4 packet with `payload` bytes; its checksums are what the kernel leaves.
 fn tcp(sequence: u32, payload: usize) -> Vec<u8> {
-    let [high, low] = u16::try_from(HEADERS + payload).expect("it is a packet").to_be_bytes();
-    let mut packet = vec![0x45, 0, high, low, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 1, 10, 2, 0, 1];
+    let [high, low] = u16::try_from(HEADERS + payload)
+        .expect("it is a packet")
+        .to_be_bytes();
+    let mut packet = vec![
+        0x45, 0, high, low, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 1, 10, 2, 0, 1,
+    ];
     packet.extend([0x1b, 0x8a, 0x1b, 0x8b]);
     packet.extend(sequence.to_be_bytes());
     packet.extend([0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
@@ -131,7 +151,9 @@ fn split(c: &mut Criterion) {
     let mut packet = tcp(1, PIECE * PIECES);
     let mut out = vec![0; (PIECE + HEADERS) * PIECES];
     group.throughput(Throughput::Bytes(packet.len() as u64));
-    group.bench_function("TCP", |b| b.iter(|| bench::cut(black_box(&mut packet), PIECE, &mut out)));
+    group.bench_function("TCP", |b| {
+        b.iter(|| bench::cut(black_box(&mut packet), PIECE, &mut out))
+    });
     copy_alone(&mut group, &packet);
 }
 
@@ -155,7 +177,9 @@ fn coalesce(c: &mut Criterion) {
 
 fn copy_alone(group: &mut BenchmarkGroup<'_, WallTime>, bytes: &[u8]) {
     let mut out = vec![0; bytes.len()];
-    group.bench_function("copy alone", |b| b.iter(|| out.copy_from_slice(black_box(bytes))));
+    group.bench_function("copy alone", |b| {
+        b.iter(|| out.copy_from_slice(black_box(bytes)))
+    });
 }
 
 /// Prefix `at` of as many as there may be: /24s out of 10/8 and what follows it.
@@ -166,12 +190,20 @@ fn network(at: u32) -> Ipv4Addr {
 /// This site's prefix is the first; all others are spread over the peers.
 fn snapshot(prefixes: u32) -> Snapshot {
     let mut builder = SnapshotBuilder::new(SiteNo(0));
-    let sessions: Vec<_> = (0..PEERS).map(|_| Arc::new(outgoing(Aead::Aes128Gcm))).collect();
-    let prefix = |at| format!("{}/24", network(at)).parse().expect("it is a prefix");
+    let sessions: Vec<_> = (0..PEERS)
+        .map(|_| Arc::new(outgoing(Aead::Aes128Gcm)))
+        .collect();
+    let prefix = |at| {
+        format!("{}/24", network(at))
+            .parse()
+            .expect("it is a prefix")
+    };
     builder.own(prefix(0));
     for at in 1..prefixes {
         let peer = at % PEERS;
-        builder.authorize(prefix(at), SiteNo(1 + peer)).route(prefix(at), sessions[peer as usize].clone());
+        builder
+            .authorize(prefix(at), SiteNo(1 + peer))
+            .route(prefix(at), sessions[peer as usize].clone());
     }
     builder.build()
 }
@@ -207,7 +239,10 @@ fn lookup(c: &mut Criterion) {
 
 fn quick<'c>(c: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
     let mut group = c.benchmark_group(name);
-    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(30);
+    group
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(30);
     group
 }
 

@@ -40,7 +40,9 @@ fn bind(listen: SocketAddr) -> Result<Arc<UdpSocket>, Box<dyn std::error::Error>
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, number, listen, remote] = &arguments[..] else { return Err("pipe <1|2> <listen> <peer>".into()) };
+    let [_, number, listen, remote] = &arguments[..] else {
+        return Err("pipe <1|2> <listen> <peer>".into());
+    };
     let here: u8 = number.parse()?;
     let there = 3 - here;
     let aead = match std::env::var("AEAD").as_deref() {
@@ -55,7 +57,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = Path::new(remote.parse()?, None);
     let count: u32 = std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?;
     let index = |number: u8, lane| count * u32::from(number) + lane;
-    let seal = |lane| Arc::new(Outgoing::new(index(there, lane), aead, &secret(there), path, peer.clone()));
+    let seal = |lane| {
+        Arc::new(Outgoing::new(
+            index(there, lane),
+            aead,
+            &secret(there),
+            path,
+            peer.clone(),
+        ))
+    };
     let lanes = Lanes::new((0..count).map(seal)).ok_or("one lane at least")?;
     let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
     for (lane, outgoing) in (0..count).zip(lanes.iter()) {
@@ -65,11 +75,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         builder.incoming(Arc::new(incoming));
     }
     for (site, site_no) in [(here, SiteNo(here.into())), (there, SiteNo(there.into()))] {
-        for prefix in [format!("10.{site}.0.0/16").parse()?, format!("fd00:{site}::/32").parse()?] {
+        for prefix in [
+            format!("10.{site}.0.0/16").parse()?,
+            format!("fd00:{site}::/32").parse()?,
+        ] {
             if site == here {
                 builder.own(prefix);
             } else {
-                builder.authorize(prefix, site_no).route(prefix, lanes.clone());
+                builder
+                    .authorize(prefix, site_no)
+                    .route(prefix, lanes.clone());
             }
         }
     }
@@ -78,7 +93,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tun = DeviceBuilder::new().name("rw0").mtu(1420).with(|tun| {
         tun.offload(true).multi_queue(count > 1);
     });
-    let sockets = (0..count).map(|_| bind(listen.parse()?)).collect::<Result<Vec<_>, _>>()?;
+    let sockets = (0..count)
+        .map(|_| bind(listen.parse()?))
+        .collect::<Result<Vec<_>, _>>()?;
     share_port(&sockets)?;
     let own = Arc::new(Counters::new());
     let dataplane = Dataplane::start(&tun.build_sync()?, &sockets, snapshot, own.clone(), Ignore)?;
@@ -87,7 +104,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (whose, counters) in [("peer", peer.counters()), ("gateway", &own)] {
         let counts = counters.snapshot();
         let drops: Vec<_> = counts.drops().filter(|(_, count)| *count > 0).collect();
-        println!("{whose}: tx {} rx {} packets, drops {drops:?}", counts.tx_packets, counts.rx_packets);
+        println!(
+            "{whose}: tx {} rx {} packets, drops {drops:?}",
+            counts.tx_packets, counts.rx_packets
+        );
     }
     Ok(())
 }

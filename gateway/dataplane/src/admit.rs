@@ -28,7 +28,10 @@ pub(crate) struct Gate<'s> {
 
 impl<'s> Gate<'s> {
     pub(crate) fn new(snapshot: &'s Snapshot) -> Gate<'s> {
-        Gate { snapshot, last: None }
+        Gate {
+            snapshot,
+            last: None,
+        }
     }
 
     pub(crate) fn admit(&mut self, from: SiteNo, packet: &[u8]) -> Result<(), DropReason> {
@@ -42,7 +45,9 @@ impl<'s> Gate<'s> {
 }
 
 fn check(snapshot: &Snapshot, from: SiteNo, addresses: &Addresses) -> Result<(), DropReason> {
-    if snapshot.is_never_carried(addresses.source) || snapshot.holder(addresses.source) != Some(from) {
+    if snapshot.is_never_carried(addresses.source)
+        || snapshot.holder(addresses.source) != Some(from)
+    {
         return Err(DropReason::Source);
     }
     if snapshot.is_never_carried(addresses.destination)

@@ -47,7 +47,11 @@ pub(crate) struct Backlog {
 impl Backlog {
     /// No memory is taken before something waits.
     pub(crate) fn new() -> Backlog {
-        Backlog { slots: vec![slot()], waiting: VecDeque::new(), free: vec![0] }
+        Backlog {
+            slots: vec![slot()],
+            waiting: VecDeque::new(),
+            free: vec![0],
+        }
     }
 
     /// True if nothing may be read before [`Backlog::next`] has made room.
@@ -79,7 +83,9 @@ impl Backlog {
             return offload::is_super(read);
         }
         let flow = flow_of(read);
-        self.waiting.iter().any(|other| comes_before(other.flow.as_ref(), flow.as_ref()))
+        self.waiting
+            .iter()
+            .any(|other| comes_before(other.flow.as_ref(), flow.as_ref()))
     }
 
     fn vacant_slot(&mut self) -> usize {
@@ -104,7 +110,9 @@ fn flow_of(read: &[u8]) -> Option<Flow> {
 
 /// True if a packet must not overtake one that waits. What is no IP packet belongs to nobody's flow.
 fn comes_before(waiting: Option<&Flow>, packet: Option<&Flow>) -> bool {
-    waiting.zip(packet).is_some_and(|(waiting, packet)| waiting.may_be_of(packet))
+    waiting
+        .zip(packet)
+        .is_some_and(|(waiting, packet)| waiting.may_be_of(packet))
 }
 
 fn slot() -> Box<[u8]> {
@@ -133,9 +141,20 @@ mod tests {
 
     /// What a read gives: a packet of the flow of `port`, `count` pieces of 100 bytes.
     fn read(port: u16, count: usize) -> Vec<u8> {
-        let cut = Cut { pieces: Pieces::TcpV4, header_len: 40, size: 100 };
-        let offload = Offload { checksum: None, cut: (count > 1).then_some(cut) };
-        [&offload.encode()[..], &shape(port).packet(&vec![7; 100 * count])].concat()
+        let cut = Cut {
+            pieces: Pieces::TcpV4,
+            header_len: 40,
+            size: 100,
+        };
+        let offload = Offload {
+            checksum: None,
+            cut: (count > 1).then_some(cut),
+        };
+        [
+            &offload.encode()[..],
+            &shape(port).packet(&vec![7; 100 * count]),
+        ]
+        .concat()
     }
 
     fn put<'a>(backlog: &'a mut Backlog, bytes: &[u8]) -> Fate<'a> {
@@ -146,14 +165,25 @@ mod tests {
     #[test]
     fn small_packets_go_past_the_super_packets_of_other_flows_only() {
         let mut backlog = Backlog::new();
-        assert_eq!(put(&mut backlog, &read(1, 1)), Fate::Now(&mut read(1, 1)[..]), "nothing waits");
+        assert_eq!(
+            put(&mut backlog, &read(1, 1)),
+            Fate::Now(&mut read(1, 1)[..]),
+            "nothing waits"
+        );
         assert_eq!(put(&mut backlog, &read(1, 9)), Fate::Kept);
-        assert_eq!(put(&mut backlog, &read(2, 1)), Fate::Now(&mut read(2, 1)[..]));
+        assert_eq!(
+            put(&mut backlog, &read(2, 1)),
+            Fate::Now(&mut read(2, 1)[..])
+        );
         assert_eq!(put(&mut backlog, &read(1, 1)), Fate::Kept, "its flow waits");
         assert_eq!(put(&mut backlog, &read(2, 5)), Fate::Kept);
         assert_eq!(put(&mut backlog, &read(2, 1)), Fate::Kept);
         for (port, count) in [(1, 9), (1, 1), (2, 5), (2, 1)] {
-            assert_eq!(backlog.next().unwrap(), read(port, count), "in the order they came");
+            assert_eq!(
+                backlog.next().unwrap(),
+                read(port, count),
+                "in the order they came"
+            );
         }
         assert!(backlog.next().is_none());
     }
@@ -163,7 +193,10 @@ mod tests {
         let mut backlog = Backlog::new();
         assert_eq!(put(&mut backlog, &read(1, 9)), Fate::Kept);
         for len in 0..=OFFLOAD_LEN + 8 {
-            assert_eq!(put(&mut backlog, &vec![0; len]), Fate::Now(&mut vec![0; len][..]));
+            assert_eq!(
+                put(&mut backlog, &vec![0; len]),
+                Fate::Now(&mut vec![0; len][..])
+            );
         }
     }
 

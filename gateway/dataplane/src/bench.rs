@@ -15,7 +15,11 @@ pub const HEADROOM: usize = OFFLOAD_LEN;
 /// Cuts a TCP/IPv4 super-packet into pieces of `size` bytes of payload, written behind each other into `out`; gives how
 /// many. Error: as the sending thread would drop it.
 pub fn cut(packet: &mut [u8], size: usize, out: &mut [u8]) -> Result<usize, DropReason> {
-    let cut = Cut { pieces: Pieces::TcpV4, header_len: 0, size };
+    let cut = Cut {
+        pieces: Pieces::TcpV4,
+        header_len: 0,
+        size,
+    };
     let mut split = Split::new(packet, &cut, usize::MAX)?;
     let mut rest = out;
     for at in 0..split.count() {

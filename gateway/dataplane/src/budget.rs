@@ -16,7 +16,12 @@ pub(crate) struct Budget {
 impl Budget {
     /// `count` in each `span`.
     pub(crate) fn new(count: u64, span: Duration) -> Budget {
-        Budget { count, span, now: AtomicU64::new(0), used: AtomicU64::new(0) }
+        Budget {
+            count,
+            span,
+            now: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+        }
     }
 
     /// Takes one if there is one left. `now` is any monotonic clock.

@@ -14,7 +14,10 @@ pub(crate) fn add(a: u16, b: u16) -> u16 {
 pub(crate) fn sum(bytes: &[u8]) -> u16 {
     let (words, rest) = bytes.as_chunks::<4>();
     // The order of bytes does not matter until the end (RFC 1071, section 2 (B)).
-    let wide: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let wide: u64 = words
+        .iter()
+        .map(|word| u64::from(u32::from_ne_bytes(*word)))
+        .sum();
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
     fold(wide + u64::from(u32::from_ne_bytes(last)))
@@ -29,7 +32,11 @@ fn fold(mut wide: u64) -> u16 {
 
 /// The sum of the pseudo-header (RFC 9293, section 3.1; RFC 8200, section 8.1) without the length.
 pub(crate) fn pseudo_header(packet: &[u8], transport: &Transport) -> u16 {
-    let addresses = if transport.v6 { &packet[8..40] } else { &packet[12..20] };
+    let addresses = if transport.v6 {
+        &packet[8..40]
+    } else {
+        &packet[12..20]
+    };
     add(sum(addresses), u16::from(transport.protocol.number()))
 }
 
@@ -47,16 +54,25 @@ pub(crate) fn is_transport_right(packet: &[u8], transport: &Transport) -> bool {
     }
     let segment = &packet[transport.start..];
     // The caller has found the packet to be as long as an IP packet says.
-    add(add(pseudo_header(packet, transport), segment.len() as u16), sum(segment)) == 0xffff
+    add(
+        add(pseudo_header(packet, transport), segment.len() as u16),
+        sum(segment),
+    ) == 0xffff
 }
 
 /// Completes a partial checksum: what lies at `field` is the sum of the pseudo-header, all from `start` on is
 /// to be summed. False if they do not lie in the packet.
 pub(crate) fn complete(packet: &mut [u8], start: usize, field: usize) -> bool {
-    let (Some(covered), true) = (packet.get(start..), start <= field) else { return false };
+    let (Some(covered), true) = (packet.get(start..), start <= field) else {
+        return false;
+    };
     // RFC 768: a sum of zero is sent as all ones.
-    let checksum = Some(!sum(covered)).filter(|checksum| *checksum != 0).unwrap_or(0xffff);
-    let Some(field) = packet.get_mut(field..field + 2) else { return false };
+    let checksum = Some(!sum(covered))
+        .filter(|checksum| *checksum != 0)
+        .unwrap_or(0xffff);
+    let Some(field) = packet.get_mut(field..field + 2) else {
+        return false;
+    };
     field.copy_from_slice(&checksum.to_be_bytes());
     true
 }
@@ -70,7 +86,8 @@ mod tests {
     /// The sum as RFC 1071 says it, word by word.
     fn plainly(bytes: &[u8]) -> u16 {
         bytes.chunks(2).fold(0u32, |sum, word| {
-            let sum = sum + (u32::from(word[0]) << 8) + u32::from(word.get(1).copied().unwrap_or(0));
+            let sum =
+                sum + (u32::from(word[0]) << 8) + u32::from(word.get(1).copied().unwrap_or(0));
             (sum & 0xffff) + (sum >> 16)
         }) as u16
     }
@@ -98,6 +115,9 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_1071_sums_as_it_says() {
-        assert_eq!(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), 0xddf2);
+        assert_eq!(
+            sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
+            0xddf2
+        );
     }
 }

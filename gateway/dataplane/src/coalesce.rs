@@ -57,13 +57,24 @@ struct Run<'b> {
 
 impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
     pub(crate) fn new(joins_udp: bool, write: W) -> Self {
-        Coalesce { write, joins_udp, run: None, parts: [IoSlice::new(&[]); MOST] }
+        Coalesce {
+            write,
+            joins_udp,
+            run: None,
+            parts: [IoSlice::new(&[]); MOST],
+        }
     }
 
     /// Takes a packet that lies behind [`OFFLOAD_LEN`] bytes to be overwritten. `transport` was found in it.
-    pub(crate) fn push(&mut self, bytes: &'b mut [u8], checksum: Checksum, transport: Option<Transport>) {
+    pub(crate) fn push(
+        &mut self,
+        bytes: &'b mut [u8],
+        checksum: Checksum,
+        transport: Option<Transport>,
+    ) {
         let packet = &bytes[OFFLOAD_LEN..];
-        let flow = transport.and_then(|transport| self.joinable(packet, &transport).zip(Some(transport)));
+        let flow =
+            transport.and_then(|transport| self.joinable(packet, &transport).zip(Some(transport)));
         let Some((flow, transport)) = flow else {
             self.flush();
             return self.write_alone(bytes, checksum, transport.as_ref());
@@ -86,14 +97,24 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
             return self.write_alone(bytes, checksum, Some(&transport));
         }
         let len = packet.len();
-        let run =
-            Run { head: bytes, checksum, transport, flow, size: payload, len, count: 1, verified: false };
+        let run = Run {
+            head: bytes,
+            checksum,
+            transport,
+            flow,
+            size: payload,
+            len,
+            count: 1,
+            verified: false,
+        };
         self.run = Some(run);
     }
 
     /// Writes what has been joined.
     pub(crate) fn flush(&mut self) {
-        let Some(mut run) = self.run.take() else { return };
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
         if run.count == 1 {
             return self.write_alone(run.head, run.checksum, Some(&run.transport));
         }
@@ -104,22 +125,37 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
     }
 
     fn write_alone(&mut self, bytes: &mut [u8], checksum: Checksum, transport: Option<&Transport>) {
-        let checksum = transport.filter(|_| checksum == Checksum::Partial).map(Sum::of);
-        bytes[..OFFLOAD_LEN].copy_from_slice(&Offload { checksum, cut: None }.encode());
+        let checksum = transport
+            .filter(|_| checksum == Checksum::Partial)
+            .map(Sum::of);
+        bytes[..OFFLOAD_LEN].copy_from_slice(
+            &Offload {
+                checksum,
+                cut: None,
+            }
+            .encode(),
+        );
         (self.write)(&[IoSlice::new(bytes)], 1);
     }
 
     /// The packet's place in its flow, if any packet could ever join it or be joined by it.
     fn joinable(&self, packet: &[u8], transport: &Transport) -> Option<Flow> {
         let known = transport.protocol == Protocol::Tcp || self.joins_udp;
-        let flow = Flow::of(packet, transport).filter(|_| known && packet.len() > transport.payload)?;
+        let flow =
+            Flow::of(packet, transport).filter(|_| known && packet.len() > transport.payload)?;
         is_header_right(packet, transport).then_some(flow)
     }
 }
 
 impl Run<'_> {
     /// True if the packet is the next of the run.
-    fn takes(&mut self, packet: &[u8], checksum: Checksum, transport: &Transport, flow: &Flow) -> bool {
+    fn takes(
+        &mut self,
+        packet: &[u8],
+        checksum: Checksum,
+        transport: &Transport,
+        flow: &Flow,
+    ) -> bool {
         let payload = packet.len() - transport.payload;
         let fits = self.checksum == checksum
             && self.transport == *transport
@@ -132,13 +168,19 @@ impl Run<'_> {
     }
 
     fn is_first_right(&mut self) -> bool {
-        self.verified = self.verified || is_transport_right(&self.head[OFFLOAD_LEN..], &self.transport);
+        self.verified =
+            self.verified || is_transport_right(&self.head[OFFLOAD_LEN..], &self.transport);
         self.verified
     }
 
     /// Makes the first packet's headers those of the whole, with a partial checksum.
     fn finish(&mut self) {
-        let Transport { v6, protocol, start, payload } = self.transport;
+        let Transport {
+            v6,
+            protocol,
+            start,
+            payload,
+        } = self.transport;
         let (offload, packet) = self.head.split_at_mut(OFFLOAD_LEN);
         let segment = (self.len - start) as u16;
         let partial = add(pseudo_header(packet, &self.transport), segment);
@@ -156,7 +198,17 @@ impl Run<'_> {
             Protocol::Tcp => packet[start + 13] = self.flow.flags,
             Protocol::Udp => packet[start + 4..start + 6].copy_from_slice(&segment.to_be_bytes()),
         }
-        let cut = Cut { pieces: Pieces::of(&self.transport), header_len: payload, size: self.size };
-        offload.copy_from_slice(&Offload { checksum: Some(checksum), cut: Some(cut) }.encode());
+        let cut = Cut {
+            pieces: Pieces::of(&self.transport),
+            header_len: payload,
+            size: self.size,
+        };
+        offload.copy_from_slice(
+            &Offload {
+                checksum: Some(checksum),
+                cut: Some(cut),
+            }
+            .encode(),
+        );
     }
 }

@@ -155,7 +155,9 @@ impl Counts {
 
     /// Every reason with its number, zeros included.
     pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL.iter().map(|reason| (*reason, self.dropped(*reason)))
+        DropReason::ALL
+            .iter()
+            .map(|reason| (*reason, self.dropped(*reason)))
     }
 }
 
@@ -172,7 +174,10 @@ mod tests {
             counters.drop_packets(*reason, i + 1);
         }
         let counts: Vec<u64> = counters.snapshot().drops().map(|(_, n)| n).collect();
-        assert_eq!(counts, (1..=DropReason::ALL.len() as u64).collect::<Vec<_>>());
+        assert_eq!(
+            counts,
+            (1..=DropReason::ALL.len() as u64).collect::<Vec<_>>()
+        );
         let names: BTreeSet<&str> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
         assert_eq!(names.len(), DropReason::ALL.len());
     }

@@ -23,19 +23,28 @@ pub(crate) fn any_shape() -> impl Strategy<Value = Shape> {
         .prop_flat_map(|len| proptest::collection::vec(any::<u8>(), len));
     let sequence = prop_oneof![any::<u32>(), Just(u32::MAX - 5000)];
     let id = prop_oneof![any::<u16>(), Just(u16::MAX - 1)];
-    (any::<(bool, bool, bool)>(), options, any::<(u8, u8, u16)>(), sequence, id).prop_map(
-        |((v6, tcp, dont_fragment), options, (flags, traffic_class, port), sequence, id)| Shape {
-            v6,
-            tcp,
-            options,
-            flags,
-            sequence,
-            id,
-            dont_fragment,
-            traffic_class,
-            port,
-        },
+    (
+        any::<(bool, bool, bool)>(),
+        options,
+        any::<(u8, u8, u16)>(),
+        sequence,
+        id,
     )
+        .prop_map(
+            |((v6, tcp, dont_fragment), options, (flags, traffic_class, port), sequence, id)| {
+                Shape {
+                    v6,
+                    tcp,
+                    options,
+                    flags,
+                    sequence,
+                    id,
+                    dont_fragment,
+                    traffic_class,
+                    port,
+                }
+            },
+        )
 }
 
 impl Shape {
@@ -56,12 +65,32 @@ impl Shape {
             let [first, second] = [0x60 | self.traffic_class >> 4, self.traffic_class << 4 | 7];
             let next = if self.tcp { 6 } else { 17 };
             let fixed = [first, second, 1, 2, high, low, next, 64];
-            [&fixed[..], &[0xfd, 0, 0, 1], &[9; 12], &[0xfd, 0, 0, 2], &[1; 12]].concat()
+            [
+                &fixed[..],
+                &[0xfd, 0, 0, 1],
+                &[9; 12],
+                &[0xfd, 0, 0, 2],
+                &[1; 12],
+            ]
+            .concat()
         } else {
             let [high, low] = (20 + segment).to_be_bytes();
             let ([id_high, id_low], next) = (self.id.to_be_bytes(), if self.tcp { 6 } else { 17 });
             let fragment = if self.dont_fragment { 0x40 } else { 0 };
-            let fixed = [0x45, self.traffic_class, high, low, id_high, id_low, fragment, 0, 64, next, 0, 0];
+            let fixed = [
+                0x45,
+                self.traffic_class,
+                high,
+                low,
+                id_high,
+                id_low,
+                fragment,
+                0,
+                64,
+                next,
+                0,
+                0,
+            ];
             [&fixed[..], &[10, 1, 0, 1, 10, 2, 0, 1]].concat()
         };
         packet.extend([&self.port.to_be_bytes()[..], &[0x1b, 0x8a]].concat());
@@ -81,8 +110,10 @@ impl Shape {
 
 /// The one's complement sum of RFC 1071, modulo 0xffff.
 pub(crate) fn sum(bytes: impl IntoIterator<Item = u8>) -> u16 {
-    let words =
-        bytes.into_iter().enumerate().map(|(at, byte)| u32::from(byte) << if at % 2 == 0 { 8 } else { 0 });
+    let words = bytes
+        .into_iter()
+        .enumerate()
+        .map(|(at, byte)| u32::from(byte) << if at % 2 == 0 { 8 } else { 0 });
     words.fold(0u32, |sum, word| (sum + word) % 0xffff) as u16
 }
 
@@ -92,11 +123,15 @@ pub(crate) fn complete(packet: &mut [u8]) {
     if start == 20 {
         packet[10..12].fill(0);
         // What is not all zero has no sum of zero but of all ones (RFC 1624, section 3).
-        let checksum = Some(!sum(packet[..20].iter().copied())).filter(|sum| *sum != 0xffff).unwrap_or(0);
+        let checksum = Some(!sum(packet[..20].iter().copied()))
+            .filter(|sum| *sum != 0xffff)
+            .unwrap_or(0);
         packet[10..12].copy_from_slice(&checksum.to_be_bytes());
     }
     packet[field..field + 2].fill(0);
-    let checksum = Some(!covered(packet)).filter(|checksum| *checksum != 0).unwrap_or(0xffff);
+    let checksum = Some(!covered(packet))
+        .filter(|checksum| *checksum != 0)
+        .unwrap_or(0xffff);
     packet[field..field + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 
@@ -122,12 +157,20 @@ fn covered(packet: &[u8]) -> u16 {
 fn pseudo(packet: &[u8]) -> Vec<u8> {
     let (start, _) = fields(packet);
     let len = ((packet.len() - start) as u16).to_be_bytes();
-    let (addresses, next) = if start == 40 { (8..40, packet[6]) } else { (12..20, packet[9]) };
+    let (addresses, next) = if start == 40 {
+        (8..40, packet[6])
+    } else {
+        (12..20, packet[9])
+    };
     [&packet[addresses], &[0, next], &len].concat()
 }
 
 /// Where the transport header starts, and where its checksum lies.
 fn fields(packet: &[u8]) -> (usize, usize) {
-    let (start, next) = if packet[0] >> 4 == 6 { (40, packet[6]) } else { (20, packet[9]) };
+    let (start, next) = if packet[0] >> 4 == 6 {
+        (40, packet[6])
+    } else {
+        (20, packet[9])
+    };
     (start, start + if next == 6 { 16 } else { 6 })
 }

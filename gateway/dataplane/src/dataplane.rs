@@ -55,14 +55,33 @@ impl Dataplane {
         sink: impl ControlSink + Clone + 'static,
     ) -> io::Result<Dataplane> {
         let halt = Arc::new(Halt::new()?);
-        let mut dataplane = Dataplane { halt: halt.clone(), threads: Vec::with_capacity(2 * sockets.len()) };
-        for (lane, (tun, socket)) in Tun::open(tun, sockets.len())?.into_iter().zip(sockets).enumerate() {
+        let mut dataplane = Dataplane {
+            halt: halt.clone(),
+            threads: Vec::with_capacity(2 * sockets.len()),
+        };
+        for (lane, (tun, socket)) in Tun::open(tun, sockets.len())?
+            .into_iter()
+            .zip(sockets)
+            .enumerate()
+        {
             let (tun, socket) = (Arc::new(tun), socket.clone());
             let (snapshot, counters) = (snapshot.clone(), counters.clone());
-            let rx = Shared { lane, tun, socket, snapshot, counters, halt: halt.clone() };
+            let rx = Shared {
+                lane,
+                tun,
+                socket,
+                snapshot,
+                counters,
+                halt: halt.clone(),
+            };
             let (tx, sink) = (rx.clone(), sink.clone());
-            let name =
-                |what| if lane == 0 { format!("ringway-{what}") } else { format!("ringway-{what}{lane}") };
+            let name = |what| {
+                if lane == 0 {
+                    format!("ringway-{what}")
+                } else {
+                    format!("ringway-{what}{lane}")
+                }
+            };
             dataplane.spawn(name("tx"), move || run_send(&tx))?;
             dataplane.spawn(name("rx"), move || run_receive(&rx, sink))?;
         }
@@ -79,8 +98,13 @@ impl Dataplane {
         drop(self);
     }
 
-    fn spawn(&mut self, name: String, run: impl FnOnce() + std::marker::Send + 'static) -> io::Result<()> {
-        self.threads.push(thread::Builder::new().name(name).spawn(run)?);
+    fn spawn(
+        &mut self,
+        name: String,
+        run: impl FnOnce() + std::marker::Send + 'static,
+    ) -> io::Result<()> {
+        self.threads
+            .push(thread::Builder::new().name(name).spawn(run)?);
         Ok(())
     }
 }
@@ -101,10 +125,14 @@ fn run_send(shared: &Shared) {
 
 /// The sink outlives the receiving thread's work, to be told how it ended; once, whichever thread failed.
 fn run_receive(shared: &Shared, mut sink: impl ControlSink) {
-    guard("receiving", &shared.halt, || Receive::new(shared, &mut sink)?.run());
+    guard("receiving", &shared.halt, || {
+        Receive::new(shared, &mut sink)?.run()
+    });
     if let Some(reason) = shared.halt.failure().filter(|_| shared.lane == 0) {
         tracing::error!(reason, "Data plane stopped");
-        sink.event(Event::Failed { reason: reason.into() });
+        sink.event(Event::Failed {
+            reason: reason.into(),
+        });
     }
 }
 
@@ -119,5 +147,6 @@ fn guard(what: &str, halt: &Halt, work: impl FnOnce() -> io::Result<()>) {
 
 fn message(panic: &(dyn Any + std::marker::Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

@@ -24,5 +24,7 @@ pub fn route<'a>(snapshot: &'a Snapshot, packet: &[u8]) -> Result<&'a Lanes, Dro
     if snapshot.is_never_carried(addresses.destination) {
         return Err(DropReason::NoRoute);
     }
-    snapshot.route(addresses.destination).ok_or(DropReason::NoRoute)
+    snapshot
+        .route(addresses.destination)
+        .ok_or(DropReason::NoRoute)
 }

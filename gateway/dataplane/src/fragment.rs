@@ -23,8 +23,14 @@ const PIECE: usize = 1280 - 40 - 8;
 
 /// Sends `payload` along `path`, whose remote is IPv6, as `socket` would.
 pub(crate) fn send(socket: &SockRef<'_>, path: &Path, payload: &[u8], id: u32) -> io::Result<()> {
-    let SocketAddr::V6(remote) = path.remote() else { return Err(io::ErrorKind::Unsupported.into()) };
-    let port = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?.port();
+    let SocketAddr::V6(remote) = path.remote() else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
+    let port = socket
+        .local_addr()?
+        .as_socket()
+        .ok_or(io::ErrorKind::AddrNotAvailable)?
+        .port();
     let mark = socket.mark()?;
     let source = match path.local() {
         Some(IpAddr::V6(source)) => source,
@@ -43,7 +49,10 @@ pub(crate) fn send(socket: &SockRef<'_>, path: &Path, payload: &[u8], id: u32) -
     for fragment in fragments(&datagram((source, port), &remote, payload), id) {
         let buffers = [IoSlice::new(&fragment)];
         raw.sendmsg(
-            &MsgHdr::new().with_addr(&to).with_buffers(&buffers).with_control(control.as_bytes()),
+            &MsgHdr::new()
+                .with_addr(&to)
+                .with_buffers(&buffers)
+                .with_control(control.as_bytes()),
             0,
         )?;
     }
@@ -68,7 +77,9 @@ fn datagram((source, port): (Ipv6Addr, u16), remote: &SocketAddrV6, payload: &[u
     let mut datagram = [&ports[..], &len.to_be_bytes(), &[0, 0], payload].concat();
     let addresses = add(sum(&source.octets()), sum(&remote.ip().octets()));
     let pseudo = add(add(addresses, len), UDP.into());
-    let checksum = Some(!add(pseudo, sum(&datagram))).filter(|sum| *sum != 0).unwrap_or(0xffff);
+    let checksum = Some(!add(pseudo, sum(&datagram)))
+        .filter(|sum| *sum != 0)
+        .unwrap_or(0xffff);
     datagram[6..8].copy_from_slice(&checksum.to_be_bytes());
     datagram
 }
@@ -79,7 +90,13 @@ fn fragments(datagram: &[u8], id: u32) -> impl Iterator<Item = Vec<u8>> {
     datagram.chunks(PIECE).enumerate().map(move |(at, piece)| {
         // The offset counts units of eight bytes and lies above three bits, the last of which says that more follow.
         let field = (at * PIECE) as u16 | u16::from(at < last);
-        [&[UDP, 0][..], &field.to_be_bytes(), &id.to_be_bytes(), piece].concat()
+        [
+            &[UDP, 0][..],
+            &field.to_be_bytes(),
+            &id.to_be_bytes(),
+            piece,
+        ]
+        .concat()
     })
 }
 

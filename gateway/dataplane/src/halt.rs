@@ -40,7 +40,10 @@ impl Halt {
     /// Tells all threads to stop.
     pub(crate) fn stop(&self) {
         self.set.store(true, Relaxed);
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 
     /// Tells all threads to stop because one of them cannot go on. The first reason stays.

@@ -89,8 +89,12 @@ impl Header {
     }
 
     /// Splits a datagram into its header, the header's bytes and the sealed payload with its tag.
-    pub fn split(datagram: &mut [u8]) -> Result<(Header, &[u8; HEADER_LEN], &mut [u8]), DropReason> {
-        let (bytes, sealed) = datagram.split_first_chunk_mut::<HEADER_LEN>().ok_or(DropReason::Short)?;
+    pub fn split(
+        datagram: &mut [u8],
+    ) -> Result<(Header, &[u8; HEADER_LEN], &mut [u8]), DropReason> {
+        let (bytes, sealed) = datagram
+            .split_first_chunk_mut::<HEADER_LEN>()
+            .ok_or(DropReason::Short)?;
         if sealed.len() < TAG_LEN {
             return Err(DropReason::Short);
         }
@@ -98,10 +102,23 @@ impl Header {
         if bytes[3] != 0 {
             return Err(DropReason::UnknownFlags);
         }
-        let [.., a, b, c, d] = bytes[..8] else { return Err(DropReason::Short) };
+        let [.., a, b, c, d] = bytes[..8] else {
+            return Err(DropReason::Short);
+        };
         let index = u32::from_be_bytes([a, b, c, d]);
-        let number = bytes[8..].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-        Ok((Header { kind, phase: bytes[2], index, number }, bytes, sealed))
+        let number = bytes[8..]
+            .iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte));
+        Ok((
+            Header {
+                kind,
+                phase: bytes[2],
+                index,
+                number,
+            },
+            bytes,
+            sealed,
+        ))
     }
 }
 
@@ -118,7 +135,11 @@ mod tests {
     use super::*;
 
     fn any_kind() -> impl Strategy<Value = Kind> {
-        let kinds = [Kind::Packet(Checksum::Complete), Kind::Packet(Checksum::Partial), Kind::Probe];
+        let kinds = [
+            Kind::Packet(Checksum::Complete),
+            Kind::Packet(Checksum::Partial),
+            Kind::Probe,
+        ];
         proptest::sample::select(kinds.to_vec())
     }
 
@@ -143,7 +164,12 @@ mod tests {
 
     #[test]
     fn refuses_what_this_version_does_not_know() {
-        let header = Header { kind: Kind::Probe, phase: 0, index: 1, number: 2 };
+        let header = Header {
+            kind: Kind::Probe,
+            phase: 0,
+            index: 1,
+            number: 2,
+        };
         let good = [&header.encode()[..], &[0; 16]].concat();
         let with = |changes: &[(usize, u8)]| {
             let mut bad = good.clone();
@@ -151,16 +177,26 @@ mod tests {
             Header::split(&mut bad).map(|(header, ..)| header.kind)
         };
         assert_eq!(with(&[(0, 1)]), Ok(Kind::Packet(Checksum::Complete)));
-        assert_eq!(with(&[(0, 1), (1, PARTIAL_CHECKSUM)]), Ok(Kind::Packet(Checksum::Partial)));
+        assert_eq!(
+            with(&[(0, 1), (1, PARTIAL_CHECKSUM)]),
+            Ok(Kind::Packet(Checksum::Partial))
+        );
         assert_eq!(with(&[(0, 0)]), Err(DropReason::UnknownType));
         assert_eq!(with(&[(0, 3)]), Err(DropReason::UnknownType));
         for flags in 1..=255 {
-            assert_eq!(with(&[(1, flags)]), Err(DropReason::UnknownFlags), "probe, {flags}");
+            assert_eq!(
+                with(&[(1, flags)]),
+                Err(DropReason::UnknownFlags),
+                "probe, {flags}"
+            );
             let packet = with(&[(0, 1), (1, flags)]);
             assert_eq!(packet.is_ok(), flags == PARTIAL_CHECKSUM, "packet, {flags}");
         }
         assert_eq!(with(&[(3, 1)]), Err(DropReason::UnknownFlags));
-        assert_eq!(Header::split(&mut good.clone()[..31]).map(|_| ()), Err(DropReason::Short));
+        assert_eq!(
+            Header::split(&mut good.clone()[..31]).map(|_| ()),
+            Err(DropReason::Short)
+        );
     }
 
     #[test]

@@ -41,12 +41,17 @@ impl Aead {
     /// The fastest on this CPU: AES-128-GCM where AES is an instruction, else ChaCha20-Poly1305.
     pub fn preferred() -> Aead {
         #[cfg(target_arch = "x86_64")]
-        let fast = std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq");
+        let fast =
+            std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq");
         #[cfg(target_arch = "aarch64")]
         let fast = std::arch::is_aarch64_feature_detected!("aes");
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let fast = false;
-        if fast { Aead::Aes128Gcm } else { Aead::ChaCha20Poly1305 }
+        if fast {
+            Aead::Aes128Gcm
+        } else {
+            Aead::ChaCha20Poly1305
+        }
     }
 
     /// The AEAD with this wire code.
@@ -111,7 +116,13 @@ impl Secret {
         const PREFIX: &[u8] = b"tls13 ";
         let len = u16::try_from(out.len()).expect("asked for a key, an IV or a secret");
         let label_len = u8::try_from(PREFIX.len() + label.len()).expect("the labels are short");
-        let info = [&len.to_be_bytes()[..], &[label_len], PREFIX, label.as_bytes(), &[0]];
+        let info = [
+            &len.to_be_bytes()[..],
+            &[label_len],
+            PREFIX,
+            label.as_bytes(),
+            &[0],
+        ];
         Prk::new_less_safe(HKDF_SHA384, &self.0)
             .expand(&info, Length(out.len()))
             .and_then(|okm| okm.fill(out))
@@ -163,17 +174,26 @@ impl Drop for Key {
 
 impl Key {
     /// Seals `payload` in place; the tag follows it on the wire.
-    pub(crate) fn seal(&self, number: u64, header: &[u8; HEADER_LEN], payload: &mut [u8]) -> [u8; TAG_LEN] {
+    pub(crate) fn seal(
+        &self,
+        number: u64,
+        header: &[u8; HEADER_LEN],
+        payload: &mut [u8],
+    ) -> [u8; TAG_LEN] {
         let tag = self
             .cipher
             .seal_in_place_separate_tag(self.nonce(number), Aad::from(header), payload)
             .expect("a packet is shorter than any limit of the AEAD");
-        tag.as_ref().try_into().expect("all three AEADs have tags of 16 bytes")
+        tag.as_ref()
+            .try_into()
+            .expect("all three AEADs have tags of 16 bytes")
     }
 
     /// Opens `sealed` (ciphertext and tag) in place. False, and its bytes meaningless, if the AEAD refuses.
     pub(crate) fn open(&self, number: u64, header: &[u8; HEADER_LEN], sealed: &mut [u8]) -> bool {
-        self.cipher.open_in_place(self.nonce(number), Aad::from(header), sealed).is_ok()
+        self.cipher
+            .open_in_place(self.nonce(number), Aad::from(header), sealed)
+            .is_ok()
     }
 
     /// The IV xor the packet number, left-padded with zeros (as RFC 8446, section 5.3).
@@ -208,7 +228,10 @@ mod tests {
             secret.expand_label(label, &mut out);
             hex(&out)
         };
-        assert_eq!(expand(&secret(), "key", 16), "177f01c718ec17f6004f44c4dca0af7c");
+        assert_eq!(
+            expand(&secret(), "key", 16),
+            "177f01c718ec17f6004f44c4dca0af7c"
+        );
         assert_eq!(
             expand(&secret(), "key", 32),
             "6877d022f1c61d24ebb7487c16752d9a4798e40431c75b39320e537c90e23225"
@@ -218,20 +241,37 @@ mod tests {
             hex(&secret().next().0),
             "401331b63e9d59f202e8f041042d9516f4cd7fa2e2ee14631d3b49fc340d7af37fc2c0c9f252d8036f81ec5b85cbe5db"
         );
-        assert_eq!(expand(&secret().next(), "key", 16), "f6e7ab99dfd7f9395206f21ed5577c1c");
+        assert_eq!(
+            expand(&secret().next(), "key", 16),
+            "f6e7ab99dfd7f9395206f21ed5577c1c"
+        );
     }
 
     #[test]
     fn a_sealed_packet_is_the_one_another_implementation_seals() {
         // Python's `cryptography`, same secret, header as additional data.
         let vectors = [
-            (Aead::Aes128Gcm, "333b8cad73d13f410583b19f7df1fa28cc458396ad5969"),
-            (Aead::Aes256Gcm, "d6fb3f4a95a92f4dc57c70871db9af700d5d098744820f"),
-            (Aead::ChaCha20Poly1305, "97d7c9c6f35c1683574e4a79a153a9e2c2280afc7dd310"),
+            (
+                Aead::Aes128Gcm,
+                "333b8cad73d13f410583b19f7df1fa28cc458396ad5969",
+            ),
+            (
+                Aead::Aes256Gcm,
+                "d6fb3f4a95a92f4dc57c70871db9af700d5d098744820f",
+            ),
+            (
+                Aead::ChaCha20Poly1305,
+                "97d7c9c6f35c1683574e4a79a153a9e2c2280afc7dd310",
+            ),
         ];
         let number = 0x01_0203_0405;
-        let header =
-            Header { kind: Kind::Packet(Checksum::Complete), phase: 0, index: 0xdead_beef, number }.encode();
+        let header = Header {
+            kind: Kind::Packet(Checksum::Complete),
+            phase: 0,
+            index: 0xdead_beef,
+            number,
+        }
+        .encode();
         for (aead, expected) in vectors {
             let key = secret().key(aead);
             let mut payload = *b"ringway";
@@ -241,7 +281,10 @@ mod tests {
             let mut opened = sealed.clone();
             assert!(key.open(number, &header, &mut opened), "{aead:?}");
             assert_eq!(&opened[..7], b"ringway");
-            assert!(!key.open(number + 1, &header, &mut sealed.clone()), "{aead:?}");
+            assert!(
+                !key.open(number + 1, &header, &mut sealed.clone()),
+                "{aead:?}"
+            );
         }
     }
 

@@ -56,7 +56,9 @@ impl ops::Deref for Lanes {
 /// The TTL or hop limit of a socket is smaller by the number of its lane: a receiving kernel joins only datagrams that
 /// have the same one, and so never packets of two lanes.
 pub fn share_port(sockets: &[Arc<UdpSocket>]) -> io::Result<()> {
-    let Some(first) = sockets.first().filter(|_| sockets.len() > 1) else { return Ok(()) };
+    let Some(first) = sockets.first().filter(|_| sockets.len() > 1) else {
+        return Ok(());
+    };
     for (lane, socket) in (0..).zip(sockets) {
         socket.set_ttl(socket.ttl()?.saturating_sub(lane).max(1))?;
         if socket.local_addr()?.is_ipv6() {
@@ -84,7 +86,9 @@ mod tests {
             socket.set_reuse_port(true).unwrap();
             socket.bind(&address.into()).unwrap();
             let socket = UdpSocket::from(socket);
-            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
             address = socket.local_addr().unwrap();
             Arc::new(socket)
         };
@@ -93,14 +97,20 @@ mod tests {
 
     #[test]
     fn a_data_packet_goes_to_the_socket_of_its_index_and_anything_else_to_the_first() {
-        for (bind, host) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")] {
+        for (bind, host) in [
+            ("127.0.0.1:0", "127.0.0.1"),
+            ("[::1]:0", "::1"),
+            ("[::]:0", "127.0.0.1"),
+        ] {
             let sockets = sockets(bind);
             share_port(&sockets).unwrap();
             let port = sockets[0].local_addr().unwrap().port();
             let sender = UdpSocket::bind((host, 0)).unwrap();
             let lands_at = |datagram: &[u8], socket: usize| {
                 sender.send_to(datagram, (host, port)).unwrap();
-                let len = sockets[socket].recv(&mut [0; 64]).unwrap_or_else(|e| panic!("{datagram:?}: {e}"));
+                let len = sockets[socket]
+                    .recv(&mut [0; 64])
+                    .unwrap_or_else(|e| panic!("{datagram:?}: {e}"));
                 assert_eq!(len, datagram.len());
             };
             for index in (0..64u32).chain(u32::MAX - 64..=u32::MAX) {
@@ -118,11 +128,16 @@ mod tests {
         let sockets = sockets("[::]:0");
         share_port(&sockets).unwrap();
         let limits = |socket: &Arc<UdpSocket>| {
-            (socket.ttl().unwrap(), SockRef::from(&**socket).unicast_hops_v6().unwrap())
+            (
+                socket.ttl().unwrap(),
+                SockRef::from(&**socket).unicast_hops_v6().unwrap(),
+            )
         };
         let limits: Vec<_> = sockets.iter().map(limits).collect();
         assert!(
-            limits.windows(2).all(|two| two[0].0 == two[1].0 + 1 && two[0].1 == two[1].1 + 1),
+            limits
+                .windows(2)
+                .all(|two| two[0].0 == two[1].0 + 1 && two[0].1 == two[1].1 + 1),
             "{limits:?}"
         );
     }

@@ -43,7 +43,10 @@ pub(crate) struct Link<'a> {
 
 impl<'a> Link<'a> {
     pub(crate) fn of(socket: &'a UdpSocket) -> io::Result<Link<'a>> {
-        Ok(Link { v6: socket.local_addr()?.is_ipv6(), socket: SockRef::from(socket) })
+        Ok(Link {
+            v6: socket.local_addr()?.is_ipv6(),
+            socket: SockRef::from(socket),
+        })
     }
 
     /// Sends `payload` along `path` without waiting; cut into datagrams of `segment` bytes, if given.
@@ -57,8 +60,15 @@ impl<'a> Link<'a> {
             control.source(local, self.v6);
         }
         let buffers = [IoSlice::new(payload)];
-        let message = MsgHdr::new().with_addr(&to).with_buffers(&buffers).with_control(control.as_bytes());
-        let send = || self.socket.sendmsg(&message, libc::MSG_DONTWAIT).map(|_| ());
+        let message = MsgHdr::new()
+            .with_addr(&to)
+            .with_buffers(&buffers)
+            .with_control(control.as_bytes());
+        let send = || {
+            self.socket
+                .sendmsg(&message, libc::MSG_DONTWAIT)
+                .map(|_| ())
+        };
         match send() {
             // An ICMP error that some earlier datagram met is told once; this one was not sent yet.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => send(),
@@ -76,16 +86,19 @@ impl<'a> Link<'a> {
         segment: Option<u16>,
     ) -> io::Result<()> {
         let path = session.path();
-        self.send(&path, payload, segment).or_else(|error| match error.raw_os_error() {
-            // What a foreign source is called: by IPv6 and older kernels, by IPv4, and by neither yet.
-            Some(libc::EINVAL | libc::ENETUNREACH | libc::EADDRNOTAVAIL) if path.local().is_some() => {
-                let free = Path::new(path.remote(), None);
-                self.send(&free, payload, segment)?;
-                session.move_to(free);
-                Ok(())
-            }
-            _ => Err(error),
-        })
+        self.send(&path, payload, segment)
+            .or_else(|error| match error.raw_os_error() {
+                // What a foreign source is called: by IPv6 and older kernels, by IPv4, and by neither yet.
+                Some(libc::EINVAL | libc::ENETUNREACH | libc::EADDRNOTAVAIL)
+                    if path.local().is_some() =>
+                {
+                    let free = Path::new(path.remote(), None);
+                    self.send(&free, payload, segment)?;
+                    session.move_to(free);
+                    Ok(())
+                }
+                _ => Err(error),
+            })
     }
 
     /// Sends one datagram that is too long for the path in fragments. `id` shall not repeat soon.
@@ -141,11 +154,21 @@ pub fn configure_socket(socket: &UdpSocket, mark: u32) -> io::Result<()> {
     option::set(socket, libc::SOL_UDP, libc::UDP_GRO, 1)?;
     // An IPv6 socket carries IPv4 packets too, with IPv4's options for the type of service.
     option::set(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
-    option::set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)?;
+    option::set(
+        socket,
+        libc::IPPROTO_IP,
+        libc::IP_MTU_DISCOVER,
+        libc::IP_PMTUDISC_PROBE,
+    )?;
     if v6 {
         option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
         option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
-        option::set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
+        option::set(
+            socket,
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_PROBE,
+        )?;
     } else {
         option::set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
     }

@@ -36,7 +36,11 @@ pub(crate) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(shared: &'a Shared) -> io::Result<Self> {
-        Ok(Loader { shared, link: Link::of(&shared.socket)?, train: Train::new() })
+        Ok(Loader {
+            shared,
+            link: Link::of(&shared.socket)?,
+            train: Train::new(),
+        })
     }
 
     /// Sends what was loaded.
@@ -75,7 +79,10 @@ impl<'a> Loader<'a> {
             let number = session.reserve(1).map_err(|reason| (reason, 1))?;
             let write = |slot: &mut [u8]| slot.copy_from_slice(packet);
             let what = (checksum, packet.len());
-            return self.train.load(&self.link, session, number, what, write).map_err(|reason| (reason, 1));
+            return self
+                .train
+                .load(&self.link, session, number, what, write)
+                .map_err(|reason| (reason, 1));
         };
         let mut split = Split::new(packet, cut, session.room()).map_err(|reason| (reason, 1))?;
         let count = split.count();
@@ -101,10 +108,16 @@ fn clamp(packet: &mut [u8], checksum: Checksum, session: &Outgoing) {
 
 /// Leaves a checksum partial if the receiver will find the same place for it; else completes it.
 fn settle(packet: &mut [u8], sum: Option<Sum>) -> Result<Checksum, DropReason> {
-    let Some(sum) = sum else { return Ok(Checksum::Complete) };
+    let Some(sum) = sum else {
+        return Ok(Checksum::Complete);
+    };
     if Transport::locate(packet).is_some_and(|transport| Sum::of(&transport) == sum) {
         return Ok(Checksum::Partial);
     }
     let complete = checksum::complete(packet, sum.start, sum.field);
-    if complete { Ok(Checksum::Complete) } else { Err(DropReason::Malformed) }
+    if complete {
+        Ok(Checksum::Complete)
+    } else {
+        Err(DropReason::Malformed)
+    }
 }

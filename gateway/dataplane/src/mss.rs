@@ -28,9 +28,13 @@ pub(crate) fn applies_to(packet: &[u8], transport: &Transport) -> bool {
 pub(crate) fn clamp(packet: &mut [u8], transport: &Transport, checksum: Checksum, mtu: usize) {
     let ip = if transport.v6 { 40 } else { 20 };
     let most = mtu.saturating_sub(ip + HEADER);
-    let Some(at) = value_at(&packet[transport.start..transport.payload]) else { return };
+    let Some(at) = value_at(&packet[transport.start..transport.payload]) else {
+        return;
+    };
     let at = transport.start + at;
-    let (Ok(most), true) = (u16::try_from(most), u16_at(packet, at) > most) else { return };
+    let (Ok(most), true) = (u16::try_from(most), u16_at(packet, at) > most) else {
+        return;
+    };
     // The 16-bit words of the sum in which the value lies.
     let from = at - (at - transport.start) % 2;
     let words = from..(at + 2).next_multiple_of(2).max(from + 2).min(packet.len());
@@ -76,7 +80,13 @@ mod tests {
         let [high, low] = mss.to_be_bytes();
         let mut options = [before, &[MAXIMUM_SEGMENT_SIZE, 4, high, low]].concat();
         options.resize(options.len().next_multiple_of(4), NO_OPERATION);
-        Shape { tcp: true, flags: SYN, options, ..shape }.packet(&[])
+        Shape {
+            tcp: true,
+            flags: SYN,
+            options,
+            ..shape
+        }
+        .packet(&[])
     }
 
     proptest! {
@@ -120,7 +130,13 @@ mod tests {
 
     #[test]
     fn only_a_syn_is_touched() {
-        for (flags, is) in [(0x02, true), (0x12, true), (0x10, false), (0x18, false), (0x04, false)] {
+        for (flags, is) in [
+            (0x02, true),
+            (0x12, true),
+            (0x10, false),
+            (0x18, false),
+            (0x04, false),
+        ] {
             let shape = Shape {
                 v6: false,
                 tcp: true,

@@ -44,7 +44,10 @@ pub(crate) struct Sum {
 impl Sum {
     /// As the protocols say.
     pub(crate) fn of(transport: &Transport) -> Sum {
-        Sum { start: transport.start, field: transport.start + transport.protocol.checksum_at() }
+        Sum {
+            start: transport.start,
+            field: transport.start + transport.protocol.checksum_at(),
+        }
     }
 }
 
@@ -87,7 +90,10 @@ impl Offload {
     /// Reads the header. Error: [`DropReason::Malformed`].
     pub(crate) fn decode(bytes: &[u8; OFFLOAD_LEN]) -> Result<Offload, DropReason> {
         let word = |at: usize| usize::from(u16::from_ne_bytes([bytes[at], bytes[at + 1]]));
-        let sum = Sum { start: word(6), field: word(6) + word(8) };
+        let sum = Sum {
+            start: word(6),
+            field: word(6) + word(8),
+        };
         let pieces = match bytes[1] & !GSO_ECN {
             GSO_NONE => None,
             GSO_TCP_V4 => Some(Pieces::TcpV4),
@@ -95,8 +101,15 @@ impl Offload {
             GSO_UDP => Some(Pieces::Udp),
             _ => return Err(DropReason::Malformed),
         };
-        let cut = pieces.map(|pieces| Cut { pieces, header_len: word(2), size: word(4) });
-        Ok(Offload { checksum: (bytes[0] & NEEDS_CHECKSUM != 0).then_some(sum), cut })
+        let cut = pieces.map(|pieces| Cut {
+            pieces,
+            header_len: word(2),
+            size: word(4),
+        });
+        Ok(Offload {
+            checksum: (bytes[0] & NEEDS_CHECKSUM != 0).then_some(sum),
+            cut,
+        })
     }
 
     /// Writes the header.
@@ -114,7 +127,11 @@ impl Offload {
             put(2, cut.header_len);
             put(4, cut.size);
         }
-        bytes[0] = if self.checksum.is_some() { NEEDS_CHECKSUM } else { 0 };
+        bytes[0] = if self.checksum.is_some() {
+            NEEDS_CHECKSUM
+        } else {
+            0
+        };
         bytes[1] = match self.cut.map(|cut| cut.pieces) {
             None => GSO_NONE,
             Some(Pieces::TcpV4) => GSO_TCP_V4,
@@ -133,8 +150,15 @@ mod tests {
 
     #[test]
     fn writes_what_the_kernel_reads() {
-        let checksum = Some(Sum { start: 0x28, field: 0x38 });
-        let cut = Some(Cut { pieces: Pieces::TcpV6, header_len: 0x3c, size: 0x55a });
+        let checksum = Some(Sum {
+            start: 0x28,
+            field: 0x38,
+        });
+        let cut = Some(Cut {
+            pieces: Pieces::TcpV6,
+            header_len: 0x3c,
+            size: 0x55a,
+        });
         let words = |words: [u16; 4]| words.map(u16::to_ne_bytes).concat();
         let expected = [&[1, 4][..], &words([0x3c, 0x55a, 0x28, 16])].concat();
         assert_eq!(Offload { checksum, cut }.encode()[..], expected);
@@ -145,7 +169,11 @@ mod tests {
     fn fragmentation_offload_and_unknown_types_are_refused() {
         for kind in [2, 3, 6, 0x7f] {
             let bytes = [1, kind, 0, 0, 0, 0, 0, 0, 0, 0];
-            assert_eq!(Offload::decode(&bytes), Err(DropReason::Malformed), "type {kind}");
+            assert_eq!(
+                Offload::decode(&bytes),
+                Err(DropReason::Malformed),
+                "type {kind}"
+            );
         }
     }
 

@@ -69,31 +69,50 @@ pub fn send_probe(
     let (link, probe) = (Link::of(socket)?, Probe::Ask(token));
     match to {
         Some(remote) => send(&link, outgoing, probe, &Path::new(remote, None)),
-        None => link.send_along(outgoing, &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?, None),
+        None => link.send_along(
+            outgoing,
+            &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?,
+            None,
+        ),
     }
 }
 
 /// Sends a probe that makes an outer IP packet of `size` bytes, which reaches the peer whole or not at all. Any
 /// thread may. Errors: as of [`send_probe`], and `EMSGSIZE` if already the link takes less.
-pub fn send_padded_probe(socket: &UdpSocket, outgoing: &Outgoing, token: u64, size: u16) -> io::Result<()> {
+pub fn send_padded_probe(
+    socket: &UdpSocket,
+    outgoing: &Outgoing,
+    token: u64,
+    size: u16,
+) -> io::Result<()> {
     let path = outgoing.path();
-    let len = usize::from(size).saturating_sub(path.headers()).max(PAYLOAD_LEN + OVERHEAD);
+    let len = usize::from(size)
+        .saturating_sub(path.headers())
+        .max(PAYLOAD_LEN + OVERHEAD);
     let datagram = seal(outgoing, Probe::Ask(token), len)?;
     Link::of(socket)?.send_whole(&path, &datagram)
 }
 
 /// Seals and sends one type-2 packet.
-pub(crate) fn send(link: &Link<'_>, outgoing: &Outgoing, probe: Probe, path: &Path) -> io::Result<()> {
+pub(crate) fn send(
+    link: &Link<'_>,
+    outgoing: &Outgoing,
+    probe: Probe,
+    path: &Path,
+) -> io::Result<()> {
     link.send(path, &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?, None)
 }
 
 /// A sealed type-2 packet of `len` bytes.
 fn seal(outgoing: &Outgoing, probe: Probe, len: usize) -> io::Result<Vec<u8>> {
-    let exhausted = |reason: DropReason| io::Error::new(io::ErrorKind::QuotaExceeded, reason.name());
+    let exhausted =
+        |reason: DropReason| io::Error::new(io::ErrorKind::QuotaExceeded, reason.name());
     let mut datagram = vec![0; len];
     datagram[HEADER_LEN..HEADER_LEN + PAYLOAD_LEN].copy_from_slice(&probe.encode());
     let number = outgoing.reserve(1).map_err(exhausted)?;
-    outgoing.seal(Kind::Probe, number, &mut datagram).map_err(exhausted)?;
+    outgoing
+        .seal(Kind::Probe, number, &mut datagram)
+        .map_err(exhausted)?;
     Ok(datagram)
 }
 

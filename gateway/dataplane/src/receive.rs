@@ -90,7 +90,12 @@ pub(crate) struct Receive<'a, S> {
 
 impl<'a, S: ControlSink> Receive<'a, S> {
     pub(crate) fn new(shared: &'a Shared, sink: &'a mut S) -> io::Result<Self> {
-        Ok(Receive { shared, link: Link::of(&shared.socket)?, sink, started: Instant::now() })
+        Ok(Receive {
+            shared,
+            link: Link::of(&shared.socket)?,
+            sink,
+            started: Instant::now(),
+        })
     }
 
     /// Receives until it is time to stop. Error: the socket is gone.
@@ -100,14 +105,23 @@ impl<'a, S: ControlSink> Receive<'a, S> {
             match self.drain(&mut room) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    poll::wait(Some(self.shared.socket.as_fd()), self.shared.halt.signal(), None)?;
+                    poll::wait(
+                        Some(self.shared.socket.as_fd()),
+                        self.shared.halt.signal(),
+                        None,
+                    )?;
                 }
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => {
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) =>
+                {
                     return Err(error);
                 }
                 // An ICMP error that something sent earlier has met, or an interruption: read on.
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Interrupted | ErrorKind::ConnectionRefused
+                    ) => {}
                 Err(_) => poll::wait(None, self.shared.halt.signal(), Some(BACK_OFF))?,
             }
         }
@@ -116,7 +130,11 @@ impl<'a, S: ControlSink> Receive<'a, S> {
 
     /// Handles what the socket has, as far as there is room. Error: the socket's, and nothing is left behind.
     fn drain(&mut self, room: &mut [u8]) -> io::Result<()> {
-        let mut room = Room { left: room, receives: ENOUGH, at: self.started.elapsed() };
+        let mut room = Room {
+            left: room,
+            receives: ENOUGH,
+            at: self.started.elapsed(),
+        };
         let mut next = self.receive(&mut room)?;
         while let Some(first) = next {
             next = self.handle_batch(first, &mut room)?;
@@ -134,7 +152,15 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         let (len, from, told) = self.link.receive(&mut left[..BUFFER])?;
         let (buffer, left) = left.split_at_mut(len);
         room.left = left;
-        Ok(Some(Received { buffer, arrival: Arrival { from, to: told.to, at: room.at }, told }))
+        Ok(Some(Received {
+            buffer,
+            arrival: Arrival {
+                from,
+                to: told.to,
+                at: room.at,
+            },
+            told,
+        }))
     }
 
     /// Handles `first`, and what follows for as long as the tables stay what they are. Gives what came after a
@@ -154,7 +180,12 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         };
         let joined = Coalesce::new(shared.tun.joins_udp(), write);
         let gate = Gate::new(&snapshot);
-        let mut batch = Batch { snapshot: &snapshot, gate, session: None, joined };
+        let mut batch = Batch {
+            snapshot: &snapshot,
+            gate,
+            session: None,
+            joined,
+        };
         let mut next = Ok(Some(first));
         while let Ok(Some(received)) = next {
             self.handle(&mut batch, received);
@@ -173,7 +204,11 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         batch: &mut Batch<'b, '_, W>,
         received: Received<'b>,
     ) {
-        let Received { buffer, arrival, told } = received;
+        let Received {
+            buffer,
+            arrival,
+            told,
+        } = received;
         let counters = &self.shared.counters;
         if buffer.is_empty() {
             counters.drop_packet(DropReason::Short);
@@ -199,7 +234,9 @@ impl<'a, S: ControlSink> Receive<'a, S> {
             Ok((header, ..)) => header,
             Err(reason) => return counters.drop_packet(reason),
         };
-        let known = batch.session.filter(|session| session.index() == header.index);
+        let known = batch
+            .session
+            .filter(|session| session.index() == header.index);
         let Some(session) = known.or_else(|| batch.snapshot.incoming(header.index)) else {
             return counters.drop_packet(DropReason::UnknownIndex);
         };
@@ -236,10 +273,19 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         if let Some(transport) = transport.filter(|transport| mss::applies_to(packet, transport))
             && let Some(back) = session.answer()
         {
-            mss::clamp(&mut datagram[payload.clone()], &transport, checksum, back.room());
+            mss::clamp(
+                &mut datagram[payload.clone()],
+                &transport,
+                checksum,
+                back.room(),
+            );
         }
         // The header was read: the TUN device's takes its place.
-        batch.joined.push(&mut datagram[payload.start - OFFLOAD_LEN..payload.end], checksum, transport);
+        batch.joined.push(
+            &mut datagram[payload.start - OFFLOAD_LEN..payload.end],
+            checksum,
+            transport,
+        );
         Ok(())
     }
 
@@ -250,7 +296,14 @@ impl<'a, S: ControlSink> Receive<'a, S> {
             session.set_proved();
         }
         if !on_path && newest && session.may_report(arrival.at) {
-            self.offer(session, Event::OffPath { index, from: arrival.from, to: arrival.to });
+            self.offer(
+                session,
+                Event::OffPath {
+                    index,
+                    from: arrival.from,
+                    to: arrival.to,
+                },
+            );
         }
     }
 
@@ -267,13 +320,28 @@ impl<'a, S: ControlSink> Receive<'a, S> {
                 if !session.peer().may_be_heard(at) {
                     return Err(DropReason::EchoLimit);
                 }
-                self.offer(session, Event::Echo { index: session.index(), probe, from, to });
+                self.offer(
+                    session,
+                    Event::Echo {
+                        index: session.index(),
+                        probe,
+                        from,
+                        to,
+                    },
+                );
                 Ok(())
             }
             Probe::Ask(probe) => {
-                let answer =
-                    session.answer().filter(|_| session.peer().may_echo(at)).ok_or(DropReason::EchoLimit)?;
-                let sent = probe::send(&self.link, &answer, Probe::Echo(probe), &Path::new(from, to));
+                let answer = session
+                    .answer()
+                    .filter(|_| session.peer().may_echo(at))
+                    .ok_or(DropReason::EchoLimit)?;
+                let sent = probe::send(
+                    &self.link,
+                    &answer,
+                    Probe::Echo(probe),
+                    &Path::new(from, to),
+                );
                 sent.or_else(|error| link::lost_by(&error).map_or(Ok(()), Err))
             }
         }

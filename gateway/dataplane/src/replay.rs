@@ -28,7 +28,10 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new() -> Window {
-        Window { end: AtomicU64::new(0), words: Box::new([const { AtomicU64::new(0) }; WORDS as usize]) }
+        Window {
+            end: AtomicU64::new(0),
+            words: Box::new([const { AtomicU64::new(0) }; WORDS as usize]),
+        }
     }
 
     /// True if `number` is new and not older than the window.
@@ -45,7 +48,9 @@ impl Window {
     /// far. `None` if another thread has marked it meanwhile, or the window has passed it.
     pub(crate) fn mark(&self, number: u64) -> Option<bool> {
         let place = Place::of(number);
-        self.words[place.word].fetch_update(Relaxed, Relaxed, |word| place.marked(word)).ok()?;
+        self.words[place.word]
+            .fetch_update(Relaxed, Relaxed, |word| place.marked(word))
+            .ok()?;
         let newest = number >= self.end.load(Relaxed);
         Some(newest && number >= self.end.fetch_max(number + 1, Relaxed))
     }
@@ -62,7 +67,11 @@ impl Place {
     fn of(number: u64) -> Place {
         let block = number / BITS;
         // A session ends before the rounds repeat: after 2⁴⁵ numbers.
-        Place { word: (block % WORDS) as usize, round: (block / WORDS) as u32, bit: 1 << (number % BITS) }
+        Place {
+            word: (block % WORDS) as usize,
+            round: (block / WORDS) as u32,
+            bit: 1 << (number % BITS),
+        }
     }
 
     /// `word` with the bit set; `None` if it was set, or the word is of a later round.
@@ -153,11 +162,15 @@ mod tests {
         let passed = || {
             // Each thread goes through all numbers, in an order that is almost theirs.
             let near = (0..NUMBERS).map(|number| number ^ (number / 7 % 4));
-            near.filter(|number| window.admits(*number) && window.mark(*number).is_some()).collect::<Vec<_>>()
+            near.filter(|number| window.admits(*number) && window.mark(*number).is_some())
+                .collect::<Vec<_>>()
         };
         let mut all = thread::scope(|scope| {
             let threads: Vec<_> = (0..3).map(|_| scope.spawn(passed)).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect::<Vec<_>>()
         });
         let marked = all.len();
         all.sort_unstable();

@@ -32,7 +32,11 @@ pub(crate) struct Send<'a> {
 
 impl<'a> Send<'a> {
     pub(crate) fn new(shared: &'a Shared) -> io::Result<Self> {
-        Ok(Send { shared, backlog: Backlog::new(), loader: Loader::new(shared)? })
+        Ok(Send {
+            shared,
+            backlog: Backlog::new(),
+            loader: Loader::new(shared)?,
+        })
     }
 
     /// Sends until it is time to stop. Error: the device is gone.

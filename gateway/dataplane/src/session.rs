@@ -40,15 +40,22 @@ mod tests {
         let (secret, peer) = (Secret::new([7; 48]), Arc::new(Peer::new()));
         let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
         let outgoing = Outgoing::new(9, Aead::Aes128Gcm, &secret, path, peer.clone());
-        (outgoing, Incoming::new(9, Aead::Aes128Gcm, &secret, SiteNo(1), peer))
+        (
+            outgoing,
+            Incoming::new(9, Aead::Aes128Gcm, &secret, SiteNo(1), peer),
+        )
     }
 
     /// Skips to packet `number` and seals it.
     fn seal(outgoing: &Outgoing, number: u64) -> Vec<u8> {
-        outgoing.reserve((number - outgoing.packets()) as usize).unwrap();
+        outgoing
+            .reserve((number - outgoing.packets()) as usize)
+            .unwrap();
         let mut buffer = vec![0; PAYLOAD.len() + OVERHEAD];
         buffer[HEADER_LEN..][..PAYLOAD.len()].copy_from_slice(PAYLOAD);
-        outgoing.seal(PACKET, outgoing.reserve(1).unwrap(), &mut buffer).unwrap();
+        outgoing
+            .seal(PACKET, outgoing.reserve(1).unwrap(), &mut buffer)
+            .unwrap();
         buffer
     }
 
@@ -98,10 +105,26 @@ mod tests {
         let mut forged = honest.clone();
         forged[2] = 1;
         assert_eq!(open(&incoming, &forged), Err(DropReason::Phase));
-        let far = Header { kind: PACKET, phase: 2, index: 9, number: 2 * PACKETS_PER_PHASE };
-        assert_eq!(open(&incoming, &[&far.encode()[..], &[0; 32]].concat()), Err(DropReason::Phase));
-        let next = Header { kind: PACKET, phase: 1, index: 9, number: PACKETS_PER_PHASE };
-        assert_eq!(open(&incoming, &[&next.encode()[..], &[0; 32]].concat()), Err(DropReason::Auth));
+        let far = Header {
+            kind: PACKET,
+            phase: 2,
+            index: 9,
+            number: 2 * PACKETS_PER_PHASE,
+        };
+        assert_eq!(
+            open(&incoming, &[&far.encode()[..], &[0; 32]].concat()),
+            Err(DropReason::Phase)
+        );
+        let next = Header {
+            kind: PACKET,
+            phase: 1,
+            index: 9,
+            number: PACKETS_PER_PHASE,
+        };
+        assert_eq!(
+            open(&incoming, &[&next.encode()[..], &[0; 32]].concat()),
+            Err(DropReason::Auth)
+        );
         assert_eq!(open(&incoming, &honest), Ok(true));
     }
 
@@ -111,48 +134,79 @@ mod tests {
         let (outgoing, _) = pair();
         assert_eq!(outgoing.reserve(PACKETS as usize), Ok(0));
         assert_eq!(outgoing.reserve(1), Err(DropReason::Exhausted));
-        assert_eq!(outgoing.seal(PACKET, PACKETS, &mut [0; OVERHEAD]), Err(DropReason::Exhausted));
+        assert_eq!(
+            outgoing.seal(PACKET, PACKETS, &mut [0; OVERHEAD]),
+            Err(DropReason::Exhausted)
+        );
     }
 
     #[test]
     fn the_keys_of_a_passed_phase_are_forgotten_after_a_while_and_no_others() {
         let (outgoing, incoming) = pair();
-        let (early, late) = (seal(&outgoing, PACKETS_PER_PHASE - 2), seal(&outgoing, PACKETS_PER_PHASE - 1));
-        assert_eq!(open(&incoming, &seal(&outgoing, PACKETS_PER_PHASE)), Ok(true));
+        let (early, late) = (
+            seal(&outgoing, PACKETS_PER_PHASE - 2),
+            seal(&outgoing, PACKETS_PER_PHASE - 1),
+        );
+        assert_eq!(
+            open(&incoming, &seal(&outgoing, PACKETS_PER_PHASE)),
+            Ok(true)
+        );
         let passed = Instant::now();
         incoming.forget_passed(passed + PASSED - Duration::from_secs(1));
         assert_eq!(open(&incoming, &early), Ok(false), "still held");
         incoming.forget_passed(passed + PASSED + Duration::from_secs(1));
         outgoing.forget_passed(passed + PASSED + Duration::from_secs(1));
         assert_eq!(open(&incoming, &late), Err(DropReason::Phase));
-        assert_eq!(open(&incoming, &seal(&outgoing, PACKETS_PER_PHASE + 1)), Ok(true));
-        assert_eq!(open(&incoming, &seal(&outgoing, 2 * PACKETS_PER_PHASE)), Ok(true), "phases go on");
+        assert_eq!(
+            open(&incoming, &seal(&outgoing, PACKETS_PER_PHASE + 1)),
+            Ok(true)
+        );
+        assert_eq!(
+            open(&incoming, &seal(&outgoing, 2 * PACKETS_PER_PHASE)),
+            Ok(true),
+            "phases go on"
+        );
     }
 
     #[test]
     fn strangers_have_a_small_budget() {
         let (outgoing, incoming) = pair();
-        let (peer, stranger) = ("192.0.2.1:4600".parse().unwrap(), "192.0.2.1:4601".parse().unwrap());
+        let (peer, stranger) = (
+            "192.0.2.1:4600".parse().unwrap(),
+            "192.0.2.1:4601".parse().unwrap(),
+        );
         let at = Duration::from_secs(5);
         let expect = |from, kind| incoming.expect_from(from, kind, at);
         assert_eq!(expect(stranger, PACKET), Ok(true));
         incoming.answer_through(Arc::new(outgoing));
         assert_eq!(expect(peer, PACKET), Ok(true));
-        let opened = (0..1000).filter(|_| expect(stranger, PACKET) == Ok(false)).count();
+        let opened = (0..1000)
+            .filter(|_| expect(stranger, PACKET) == Ok(false))
+            .count();
         assert!((1..100).contains(&opened), "{opened}");
         assert_eq!(expect(stranger, PACKET), Err(DropReason::OffPath));
         assert_eq!(expect(peer, PACKET), Ok(true));
 
         // No flood of data from a new address keeps away the echo that proves it.
         assert_eq!(expect(stranger, Kind::Probe), Ok(false));
-        let opened = (0..1000).filter(|_| expect(stranger, Kind::Probe) == Ok(false)).count();
+        let opened = (0..1000)
+            .filter(|_| expect(stranger, Kind::Probe) == Ok(false))
+            .count();
         assert!((1..100).contains(&opened), "{opened}");
     }
 
     #[test]
     fn a_path_is_kept_in_its_plain_form() {
-        let mapped =
-            Path::new("[::ffff:192.0.2.1]:4600".parse().unwrap(), Some("::ffff:192.0.2.9".parse().unwrap()));
-        assert_eq!(mapped, Path::new("192.0.2.1:4600".parse().unwrap(), Some("192.0.2.9".parse().unwrap())));
+        let mapped = Path::new(
+            "[::ffff:192.0.2.1]:4600".parse().unwrap(),
+            Some("::ffff:192.0.2.9".parse().unwrap()),
+        );
+        assert_eq!(
+            mapped,
+            Path::new(
+                "192.0.2.1:4600".parse().unwrap(),
+                Some("192.0.2.9".parse().unwrap())
+            )
+        );
     }
 }

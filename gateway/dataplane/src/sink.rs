@@ -9,7 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 pub trait ControlSink: Send {
     /// A QUIC datagram, `from` a peer's address, sent `to` this local address (if the kernel told), with the
     /// two ECN bits of its IP header. Never waits; false if the queue is full and the datagram lost.
-    fn quic(&mut self, datagram: &[u8], from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8>) -> bool;
+    fn quic(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        ecn: Option<u8>,
+    ) -> bool;
 
     /// Something happened. Never waits; false if the queue is full. [`Event::Proved`] is offered again with
     /// the next packet, the others are lost.

@@ -89,7 +89,11 @@ impl SnapshotBuilder {
             local: PrefixTable::default(),
             incoming: HashMap::new(),
         };
-        SnapshotBuilder { snapshot, own: Vec::new(), local: Vec::new() }
+        SnapshotBuilder {
+            snapshot,
+            own: Vec::new(),
+            local: Vec::new(),
+        }
     }
 
     /// A prefix of this site.
@@ -193,9 +197,12 @@ mod tests {
             .local(prefix("10.0.0.0/8"))
             .local(prefix("203.0.113.0/24"));
         let snapshot = builder.build();
-        for (text, never) in
-            [("10.1.2.3", false), ("10.1.9.9", false), ("10.2.0.1", true), ("203.0.113.9", true)]
-        {
+        for (text, never) in [
+            ("10.1.2.3", false),
+            ("10.1.9.9", false),
+            ("10.2.0.1", true),
+            ("203.0.113.9", true),
+        ] {
             assert_eq!(snapshot.is_never_carried(address(text)), never, "{text}");
         }
         assert!(snapshot.is_never_carried(address("127.0.0.1")));

@@ -39,7 +39,11 @@ pub(crate) struct Split<'a> {
 impl<'a> Split<'a> {
     /// A super-packet that `ip` has let through. TCP, which knows no boundaries, is cut into pieces of at most
     /// `room` bytes. Error: [`DropReason::Malformed`], if it is not what `cut` says.
-    pub(crate) fn new(packet: &'a mut [u8], cut: &Cut, room: usize) -> Result<Split<'a>, DropReason> {
+    pub(crate) fn new(
+        packet: &'a mut [u8],
+        cut: &Cut,
+        room: usize,
+    ) -> Result<Split<'a>, DropReason> {
         let transport = Transport::locate(packet)
             .filter(|transport| Pieces::of(transport) == cut.pieces && cut.size > 0)
             .ok_or(DropReason::Malformed)?;
@@ -56,7 +60,9 @@ impl<'a> Split<'a> {
         if transport.protocol == Protocol::Tcp {
             size = size.min(room.saturating_sub(transport.payload).max(1));
             let tcp = &headers[transport.start..];
-            first_sequence = tcp[4..8].iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+            first_sequence = tcp[4..8]
+                .iter()
+                .fold(0, |number, byte| number << 8 | u32::from(*byte));
             flags = tcp[13];
         }
         Ok(Split {
@@ -217,7 +223,11 @@ mod tests {
         let checksums: BTreeSet<[u8; 2]> = (0..=u16::MAX)
             .map(|id| {
                 let alone = Shape { id, ..udp.clone() }.packet(&[7; 9]);
-                let cut = Cut { pieces: Pieces::Udp, header_len: 28, size: 9 };
+                let cut = Cut {
+                    pieces: Pieces::Udp,
+                    header_len: 28,
+                    size: 9,
+                };
                 let pieces = split(&mut alone.clone(), &cut, 1000).unwrap();
                 assert_eq!(pieces[0][..20], alone[..20]);
                 [alone[10], alone[11]]

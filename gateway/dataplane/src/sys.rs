@@ -3,7 +3,10 @@
 //!
 //! All `unsafe` of this crate is in the files below, each of which says why its blocks are sound.
 
-#![expect(unsafe_code, reason = "system calls; each file's head says why its block is sound")]
+#![expect(
+    unsafe_code,
+    reason = "system calls; each file's head says why its block is sound"
+)]
 
 pub(crate) mod control;
 pub(crate) mod option;

@@ -34,7 +34,10 @@ impl<T> PrefixTable<T> {
 
 impl<T> Default for PrefixTable<T> {
     fn default() -> Self {
-        PrefixTable { v4: PrefixMap::new(), v6: PrefixMap::new() }
+        PrefixTable {
+            v4: PrefixMap::new(),
+            v6: PrefixMap::new(),
+        }
     }
 }
 
@@ -49,12 +52,17 @@ mod tests {
         let pattern = proptest::sample::select(vec![0u128, 1, 2, 3, 0x80, 0xff, u128::MAX]);
         (any::<bool>(), pattern, 0u32..128).prop_map(|(v4, bits, shift)| {
             let bits = bits.rotate_right(shift);
-            if v4 { IpAddr::V4((bits as u32).into()) } else { IpAddr::V6(bits.into()) }
+            if v4 {
+                IpAddr::V4((bits as u32).into())
+            } else {
+                IpAddr::V6(bits.into())
+            }
         })
     }
 
     fn any_prefix() -> impl Strategy<Value = Prefix> {
-        (any_address(), 0u8..=128).prop_filter_map("length", |(address, len)| Prefix::holding(address, len))
+        (any_address(), 0u8..=128)
+            .prop_filter_map("length", |(address, len)| Prefix::holding(address, len))
     }
 
     proptest! {

@@ -33,7 +33,15 @@ pub(crate) struct Train {
 impl Train {
     pub(crate) fn new() -> Train {
         let bytes = vec![0; MAX_SEND].into();
-        Train { bytes, len: 0, session: None, count: 0, first: 0, last: 0, most: MAX_SEGMENTS }
+        Train {
+            bytes,
+            len: 0,
+            session: None,
+            count: 0,
+            first: 0,
+            last: 0,
+            most: MAX_SEGMENTS,
+        }
     }
 
     /// Seals one more packet of `session`, of `packet` bytes, which `write` puts where it is told. What may not
@@ -66,7 +74,9 @@ impl Train {
 
     /// True if a datagram of `len` bytes may follow: only the last may be shorter than the first.
     fn takes(&self, session: &Arc<Outgoing>, len: usize) -> bool {
-        let Some(ours) = &self.session else { return true };
+        let Some(ours) = &self.session else {
+            return true;
+        };
         Arc::ptr_eq(ours, session)
             && self.count < self.most
             && self.last == self.first
@@ -86,15 +96,27 @@ impl Train {
     /// The same for one packet that is too long for the path.
     fn leave_in_fragments(&mut self, link: &Link<'_>) {
         (self.count, self.len) = (0, 0);
-        let Some(session) = self.session.take() else { return };
+        let Some(session) = self.session.take() else {
+            return;
+        };
         let bytes = &self.bytes[..self.first];
-        told(&session, 1, self.first, link.send_in_fragments(&session.path(), bytes, id_of(bytes)));
+        told(
+            &session,
+            1,
+            self.first,
+            link.send_in_fragments(&session.path(), bytes, id_of(bytes)),
+        );
     }
 
     /// Sends and counts what was loaded.
     pub(crate) fn leave(&mut self, link: &Link<'_>) {
-        let (len, count) = (std::mem::take(&mut self.len), std::mem::take(&mut self.count));
-        let Some(session) = self.session.take() else { return };
+        let (len, count) = (
+            std::mem::take(&mut self.len),
+            std::mem::take(&mut self.count),
+        );
+        let Some(session) = self.session.take() else {
+            return;
+        };
         let bytes = &self.bytes[..len];
         if count == 1 {
             return alone(link, &session, bytes);
@@ -118,16 +140,20 @@ impl Train {
 
 /// Sends one datagram, in fragments if the link has become too small for it.
 fn alone(link: &Link<'_>, session: &Outgoing, bytes: &[u8]) {
-    let sent = link.send_along(session, bytes, None).or_else(|error| match error.raw_os_error() {
-        Some(libc::EMSGSIZE) => link.send_in_fragments(&session.path(), bytes, id_of(bytes)),
-        _ => Err(error),
-    });
+    let sent = link
+        .send_along(session, bytes, None)
+        .or_else(|error| match error.raw_os_error() {
+            Some(libc::EMSGSIZE) => link.send_in_fragments(&session.path(), bytes, id_of(bytes)),
+            _ => Err(error),
+        });
     told(session, 1, bytes.len(), sent);
 }
 
 /// What tells the fragments of a sealed packet from others': the low half of its number.
 fn id_of(bytes: &[u8]) -> u32 {
-    bytes[12..HEADER_LEN].iter().fold(0, |id, byte| id << 8 | u32::from(*byte))
+    bytes[12..HEADER_LEN]
+        .iter()
+        .fold(0, |id, byte| id << 8 | u32::from(*byte))
 }
 
 /// Counts what the kernel told of `count` datagrams.
@@ -152,7 +178,13 @@ mod tests {
     fn session() -> Arc<Outgoing> {
         let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
         let secret = Secret::new([7; 48]);
-        Arc::new(Outgoing::new(9, Aead::Aes128Gcm, &secret, path, Arc::new(Peer::new())))
+        Arc::new(Outgoing::new(
+            9,
+            Aead::Aes128Gcm,
+            &secret,
+            path,
+            Arc::new(Peer::new()),
+        ))
     }
 
     #[test]
@@ -160,7 +192,9 @@ mod tests {
         let (session, mut train) = (session(), Train::new());
         assert!(train.takes(&session, 101));
         train.couple(&session, 100);
-        assert!(train.takes(&session, 100) && train.takes(&session, 60) && !train.takes(&session, 101));
+        assert!(
+            train.takes(&session, 100) && train.takes(&session, 60) && !train.takes(&session, 101)
+        );
         train.couple(&session, 60);
         assert!(!train.takes(&session, 60) && !train.takes(&session, 100));
     }

@@ -46,7 +46,9 @@ impl Transport {
     /// long as it says itself.
     pub(crate) fn locate(packet: &[u8]) -> Option<Transport> {
         let (v6, number, start) = match packet.first()? >> 4 {
-            4 if u16_at(packet, 6) & 0x3fff == 0 => (false, *packet.get(9)?, usize::from(packet[0] & 15) * 4),
+            4 if u16_at(packet, 6) & 0x3fff == 0 => {
+                (false, *packet.get(9)?, usize::from(packet[0] & 15) * 4)
+            }
             6 => (true, *packet.get(6)?, 40),
             _ => return None,
         };
@@ -58,7 +60,12 @@ impl Transport {
         };
         let least = if protocol == Protocol::Tcp { 20 } else { 8 };
         let fits = start >= 20 && (least..=segment.len()).contains(&header_len);
-        fits.then_some(Transport { v6, protocol, start, payload: start + header_len })
+        fits.then_some(Transport {
+            v6,
+            protocol,
+            start,
+            payload: start + header_len,
+        })
     }
 }
 
@@ -77,17 +84,36 @@ mod tests {
 
     #[test]
     fn finds_what_lies_open() {
-        let found = Transport { v6: false, protocol: Protocol::Udp, start: 20, payload: 28 };
+        let found = Transport {
+            v6: false,
+            protocol: Protocol::Udp,
+            start: 20,
+            payload: 28,
+        };
         assert_eq!(Transport::locate(&udp_v4(5)), Some(found));
         let mut tcp = vec![0; 80];
         (tcp[0], tcp[6], tcp[52]) = (0x60, 6, 0x80);
-        let found = Transport { v6: true, protocol: Protocol::Tcp, start: 40, payload: 72 };
+        let found = Transport {
+            v6: true,
+            protocol: Protocol::Tcp,
+            start: 40,
+            payload: 72,
+        };
         assert_eq!(Transport::locate(&tcp), Some(found));
     }
 
     #[test]
     fn finds_nothing_in_fragments_and_what_contradicts_itself() {
-        for (at, value) in [(6, 0x20), (7, 1), (9, 1), (24, 1), (25, 12), (0, 0x46), (0, 0x55), (0, 0x44)] {
+        for (at, value) in [
+            (6, 0x20),
+            (7, 1),
+            (9, 1),
+            (24, 1),
+            (25, 12),
+            (0, 0x46),
+            (0, 0x55),
+            (0, 0x44),
+        ] {
             let mut packet = udp_v4(5);
             packet[at] = value;
             assert_eq!(Transport::locate(&packet), None, "byte {at} = {value}");

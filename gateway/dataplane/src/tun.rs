@@ -29,19 +29,28 @@ impl Tun {
     /// without offloads, or for one queue although there are to be more.
     pub(crate) fn open(device: &SyncDevice, lanes: usize) -> io::Result<Vec<Tun>> {
         if !device.tcp_gso() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the TUN device has no offloads"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the TUN device has no offloads",
+            ));
         }
         let queue = |device: &SyncDevice| -> io::Result<File> {
             device.set_nonblocking(true)?;
             Ok(device.as_fd().try_clone_to_owned()?.into())
         };
         let first = queue(device)?;
-        let more = (1..lanes).map(|_| queue(&device.try_clone()?)).collect::<io::Result<Vec<_>>>()?;
+        let more = (1..lanes)
+            .map(|_| queue(&device.try_clone()?))
+            .collect::<io::Result<Vec<_>>>()?;
         let out = Arc::new(match lanes {
             1 => first.try_clone()?,
             _ => writer(device)?,
         });
-        let tun = |queue| Tun { queue, out: out.clone(), joins_udp: device.udp_gso() };
+        let tun = |queue| Tun {
+            queue,
+            out: out.clone(),
+            joins_udp: device.udp_gso(),
+        };
         Ok([first].into_iter().chain(more).map(tun).collect())
     }
 

@@ -62,11 +62,19 @@ impl World {
         const PHASE: u64 = 20;
         let (secret, peer) = (Secret::new([7; 48]), Arc::new(Peer::new()));
         let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
-        let outgoing =
-            Outgoing::new(9, aead, &secret, path, peer.clone()).with_phases_of(aead, &secret, PHASE);
-        let incoming = Incoming::new(9, aead, &secret, SiteNo(1), peer).with_phases_of(aead, &secret, PHASE);
+        let outgoing = Outgoing::new(9, aead, &secret, path, peer.clone())
+            .with_phases_of(aead, &secret, PHASE);
+        let incoming =
+            Incoming::new(9, aead, &secret, SiteNo(1), peer).with_phases_of(aead, &secret, PHASE);
         let (sealed, under_way, seen) = (Vec::new(), Vec::new(), Vec::new());
-        World { outgoing, incoming, sealed, under_way, seen, opened: BTreeSet::new() }
+        World {
+            outgoing,
+            incoming,
+            sealed,
+            under_way,
+            seen,
+            opened: BTreeSet::new(),
+        }
     }
 
     fn seal(&mut self, len: usize) {
@@ -74,7 +82,9 @@ impl World {
         let payload: Vec<u8> = (0..len).map(|at| (at as u64 * 31 + number) as u8).collect();
         let mut datagram = vec![0; len + OVERHEAD];
         datagram[HEADER_LEN..HEADER_LEN + len].copy_from_slice(&payload);
-        self.outgoing.seal(Kind::Packet(Checksum::Complete), number, &mut datagram).unwrap();
+        self.outgoing
+            .seal(Kind::Packet(Checksum::Complete), number, &mut datagram)
+            .unwrap();
         self.sealed.push(payload);
         self.seen.push(datagram.clone());
         self.under_way.push(datagram);
@@ -82,13 +92,22 @@ impl World {
 
     /// What opens must be what was sealed under that number, for the first time.
     fn arrive(&mut self, mut datagram: Vec<u8>) -> Result<(), TestCaseError> {
-        let Ok((header, additional, sealed)) = Header::split(&mut datagram) else { return Ok(()) };
+        let Ok((header, additional, sealed)) = Header::split(&mut datagram) else {
+            return Ok(());
+        };
         if header.index != 9 || self.incoming.open(&header, additional, sealed).is_err() {
             return Ok(());
         }
         let payload = &sealed[..sealed.len() - TAG_LEN];
-        prop_assert_eq!(Some(payload), self.sealed.get(header.number as usize).map(Vec::as_slice));
-        prop_assert!(self.opened.insert(header.number), "packet {} twice", header.number);
+        prop_assert_eq!(
+            Some(payload),
+            self.sealed.get(header.number as usize).map(Vec::as_slice)
+        );
+        prop_assert!(
+            self.opened.insert(header.number),
+            "packet {} twice",
+            header.number
+        );
         Ok(())
     }
 

@@ -31,11 +31,16 @@ pub struct Metrics {
 impl Metrics {
     /// All of them, and those that are in `report`.
     pub fn text(&self, report: Report) -> Result<String, Error> {
-        let Report { zones, tun_mended, .. } = report;
+        let Report {
+            zones, tun_mended, ..
+        } = report;
         let mut registry = Registry::with_prefix("ringway");
         registry.register_collector(Box::new(Host { tun_mended }));
         let dns = registry.sub_registry_with_prefix("dns");
-        dns.register_collector(Box::new(Scrape { metrics: self.clone(), zones }));
+        dns.register_collector(Box::new(Scrape {
+            metrics: self.clone(),
+            zones,
+        }));
         let mut out = String::new();
         text::encode(&mut out, &registry)?;
         Ok(out)
@@ -67,10 +72,19 @@ type Labels<const N: usize> = [(&'static str, String); N];
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let out = &mut encoder;
-        let Metrics { counters, cookies, forwarder } = &self.metrics;
+        let Metrics {
+            counters,
+            cookies,
+            forwarder,
+        } = &self.metrics;
         let by_class = |what| {
             move |counted: Counted| {
-                let Counted { class, transport, what: word, count } = counted;
+                let Counted {
+                    class,
+                    transport,
+                    what: word,
+                    count,
+                } = counted;
                 let labels = [
                     ("asker", class.to_owned()),
                     ("transport", transport.to_owned()),
@@ -98,8 +112,16 @@ impl Collector for Scrape {
             ("crowded", counters.crowded.get()),
         ];
         let reasons = dropped.map(|(reason, n)| ([("reason", reason.to_owned())], n));
-        counts(out, "dropped", "Messages without an answer, and connections closed to make room", reasons)?;
-        let limited = [("dropped", counters.limited.get()), ("cut", counters.cut.get())];
+        counts(
+            out,
+            "dropped",
+            "Messages without an answer, and connections closed to make room",
+            reasons,
+        )?;
+        let limited = [
+            ("dropped", counters.limited.get()),
+            ("cut", counters.cut.get()),
+        ];
         let limited = limited.map(|(what, n)| ([("what", what.to_owned())], n));
         counts(
             out,
@@ -107,12 +129,31 @@ impl Collector for Scrape {
             "Messages over UDP above the rate: dropped, or told to ask over TCP",
             limited,
         )?;
-        let cookies = cookies.counts().map(|(what, n)| ([("what", what.to_owned())], n));
+        let cookies = cookies
+            .counts()
+            .map(|(what, n)| ([("what", what.to_owned())], n));
         counts(out, "cookies", "Cookies that came with questions", cookies)?;
-        let forwarded = forwarder.counts().map(|(what, n)| ([("what", what.to_owned())], n));
-        counts(out, "forwarded", "Questions for others, and what became of them", forwarded)?;
-        times(out, "latency_seconds", "From a message's receipt to its answer: a sample", &counters.latency)?;
-        times(out, "forward_seconds", "The same where others were asked: all", &counters.forwarded)?;
+        let forwarded = forwarder
+            .counts()
+            .map(|(what, n)| ([("what", what.to_owned())], n));
+        counts(
+            out,
+            "forwarded",
+            "Questions for others, and what became of them",
+            forwarded,
+        )?;
+        times(
+            out,
+            "latency_seconds",
+            "From a message's receipt to its answer: a sample",
+            &counters.latency,
+        )?;
+        times(
+            out,
+            "forward_seconds",
+            "The same where others were asked: all",
+            &counters.forwarded,
+        )?;
         self.zones(out)
     }
 }
@@ -129,9 +170,19 @@ impl Scrape {
             "Serial of the zone as it is served",
             by(|zone| zone.serial.map(u64::from)),
         )?;
-        gauges(out, "zone_age_seconds", "Since the zone's owner was last heard", by(|zone| zone.age_s))?;
+        gauges(
+            out,
+            "zone_age_seconds",
+            "Since the zone's owner was last heard",
+            by(|zone| zone.age_s),
+        )?;
         let stale = by(|zone| Some(zone.stale.into()));
-        gauges(out, "zone_stale", "1: the owner was silent for too long, and the zone's names fail", stale)
+        gauges(
+            out,
+            "zone_stale",
+            "1: the owner was silent for too long, and the zone's names fail",
+            stale,
+        )
     }
 }
 
@@ -162,10 +213,18 @@ fn gauges<const N: usize>(
     Ok(())
 }
 
-fn times(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, times: &Histogram) -> Result<(), Error> {
+fn times(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    times: &Histogram,
+) -> Result<(), Error> {
     let mut metric = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
     let (sum, counts) = times.get();
-    let bounds = BUCKETS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
+    let bounds = BUCKETS
+        .iter()
+        .map(|micros| *micros as f64 / 1e6)
+        .chain([f64::INFINITY]);
     let buckets: Vec<_> = bounds.zip(counts).collect();
     metric.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
 }
@@ -177,7 +236,11 @@ mod tests {
     #[test]
     fn everything_is_told_in_one_well_formed_text() {
         let cookies = Arc::new(CookieJar::new().unwrap());
-        let metrics = Metrics { counters: Arc::default(), cookies, forwarder: Arc::default() };
+        let metrics = Metrics {
+            counters: Arc::default(),
+            cookies,
+            forwarder: Arc::default(),
+        };
         let zone = |apex: &str, serial, stale| ZoneReport {
             apex: apex.into(),
             serial,
@@ -186,8 +249,17 @@ mod tests {
             refused: None,
             stale,
         };
-        let zones = vec![zone("org1.example", Some(7), true), zone("org2.example", None, false)];
-        let text = metrics.text(Report { zones, tun_mended: 3, ..Report::default() }).unwrap();
+        let zones = vec![
+            zone("org1.example", Some(7), true),
+            zone("org2.example", None, false),
+        ];
+        let text = metrics
+            .text(Report {
+                zones,
+                tun_mended: 3,
+                ..Report::default()
+            })
+            .unwrap();
         for line in [
             "# TYPE ringway_tun_mended counter",
             "ringway_tun_mended_total 3",
@@ -202,7 +274,10 @@ mod tests {
             "ringway_dns_zone_stale{zone=\"org1.example\"} 1",
             "ringway_dns_zone_stale{zone=\"org2.example\"} 0",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
         }
         assert!(text.ends_with("# EOF\n") && !text.contains("serial{zone=\"org2"));
     }

@@ -40,7 +40,8 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
         }
         Err(_) => {}
     }
-    let listener = UnixListener::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -78,11 +79,18 @@ async fn answer(
     (&mut client).take(REQUEST).read_line(&mut request).await?;
     let reply = match request.trim_end() {
         "status" => {
-            let report = Report { filtered: filtered(filter).await, ..report(inputs).await? };
+            let report = Report {
+                filtered: filtered(filter).await,
+                ..report(inputs).await?
+            };
             serde_json::to_vec(&report)?
         }
         "metrics" => metrics.text(report(inputs).await?)?.into_bytes(),
-        other => format!("{{\"error\":\"unknown request {:?}\"}}", other.escape_default()).into_bytes(),
+        other => format!(
+            "{{\"error\":\"unknown request {:?}\"}}",
+            other.escape_default()
+        )
+        .into_bytes(),
     };
     client.write_all(&reply).await?;
     client.shutdown().await?;
@@ -99,13 +107,18 @@ async fn report(inputs: &mpsc::Sender<Input>) -> anyhow::Result<Report> {
 async fn filtered(filter: &Filter) -> BTreeMap<String, u64> {
     let drops = timeout(FILTER, async { filter.lock().await.drops().await });
     let drops = drops.await.ok().and_then(Result::ok).unwrap_or_default();
-    drops.into_iter().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.as_str().to_owned(), n)).collect()
+    drops
+        .into_iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| (reason.as_str().to_owned(), n))
+        .collect()
 }
 
 /// Asks the gateway behind the socket at `path` for its report.
 pub fn ask(path: &Path) -> anyhow::Result<Report> {
     let reply = fetch(path, "status")?;
-    serde_json::from_slice(&reply).with_context(|| format!("{}: not a gateway's answer", path.display()))
+    serde_json::from_slice(&reply)
+        .with_context(|| format!("{}: not a gateway's answer", path.display()))
 }
 
 /// Asks the gateway behind the socket at `path` for its metrics, in the OpenMetrics text format.
@@ -116,11 +129,19 @@ pub fn ask_metrics(path: &Path) -> anyhow::Result<String> {
 
 fn fetch(path: &Path, request: &str) -> anyhow::Result<Vec<u8>> {
     use std::io::{Read as _, Write as _};
-    let not_running = || format!("{}: no running gateway answers on this socket", path.display());
+    let not_running = || {
+        format!(
+            "{}: no running gateway answers on this socket",
+            path.display()
+        )
+    };
     let mut stream = std::os::unix::net::UnixStream::connect(path).with_context(not_running)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut reply = Vec::new();
-    stream.take(ANSWER).read_to_end(&mut reply).with_context(not_running)?;
+    stream
+        .take(ANSWER)
+        .read_to_end(&mut reply)
+        .with_context(not_running)?;
     Ok(reply)
 }

@@ -35,24 +35,45 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.json {
         let report = Report::of(prepared.as_ref().ok(), &faults);
         answer(serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)? + "\n")?;
-        return Ok(if report.ok { ExitCode::SUCCESS } else { Failure::Faults(faults).exit_code() });
+        return Ok(if report.ok {
+            ExitCode::SUCCESS
+        } else {
+            Failure::Faults(faults).exit_code()
+        });
     }
     if let Ok(prepared) = &prepared {
         answer(describe(prepared))?;
     }
-    if faults.is_empty() { answer("\nEverything is in order.\n") } else { Err(faults.into()) }
+    if faults.is_empty() {
+        answer("\nEverything is in order.\n")
+    } else {
+        Err(faults.into())
+    }
 }
 
 impl Prepared {
     /// Everything that `check` does not let pass.
     fn faults(&self) -> Faults {
-        Faults::from(self.conflicts.0.iter().chain(&self.warnings.0).cloned().collect::<Vec<_>>())
+        Faults::from(
+            self.conflicts
+                .0
+                .iter()
+                .chain(&self.warnings.0)
+                .cloned()
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// Subject and end of the own certificate and of every CA certificate.
     fn certificates(&self) -> impl Iterator<Item = (String, UnixTime)> {
-        let own = (self.identity.subject().to_owned(), self.identity.not_after());
-        let authorities = self.trust.authorities().map(|ca| (ca.subject.clone(), ca.not_after));
+        let own = (
+            self.identity.subject().to_owned(),
+            self.identity.not_after(),
+        );
+        let authorities = self
+            .trust
+            .authorities()
+            .map(|ca| (ca.subject.clone(), ca.not_after));
         std::iter::once(own).chain(authorities)
     }
 }
@@ -61,15 +82,24 @@ fn describe(prepared: &Prepared) -> String {
     let config = &prepared.config;
     let mut prefixes = Table::new(["prefix", "org", "site", "verdict"]);
     for ruling in &prepared.rulings {
-        let Ruling { org, site, prefix, .. } = ruling;
-        prefixes.row([prefix.to_string(), org.to_string(), site.to_string(), verdict(ruling)]);
+        let Ruling {
+            org, site, prefix, ..
+        } = ruling;
+        prefixes.row([
+            prefix.to_string(),
+            org.to_string(),
+            site.to_string(),
+            verdict(ruling),
+        ]);
     }
     let mut certificates = Table::new(["certificate", "until"]);
     for (subject, not_after) in prepared.certificates() {
         certificates.row([subject, date(not_after)]);
     }
     let advice = prepared.identity.age(UnixTime::now()).advice();
-    let advice = advice.map(|advice| format!("\n{advice}\n")).unwrap_or_default();
+    let advice = advice
+        .map(|advice| format!("\n{advice}\n"))
+        .unwrap_or_default();
     format!(
         "gateway {}, site {}, listening on {}\n\n{prefixes}\n{certificates}{advice}",
         config.id, config.site, config.listen
@@ -126,7 +156,10 @@ impl Report {
             faults: faults.0.iter().map(FaultReport::of).collect(),
             prefixes: rulings.map(PrefixReport::of).collect(),
             certificates: certificates
-                .map(|(subject, not_after)| CertificateReport { subject, not_after: rfc3339(not_after) })
+                .map(|(subject, not_after)| CertificateReport {
+                    subject,
+                    not_after: rfc3339(not_after),
+                })
                 .collect(),
         }
     }
@@ -136,7 +169,12 @@ impl FaultReport {
     fn of(fault: &Fault) -> FaultReport {
         let place = &fault.place;
         let file = place.file.display().to_string();
-        FaultReport { file, line: place.line, column: place.column, message: fault.message.clone() }
+        FaultReport {
+            file,
+            line: place.line,
+            column: place.column,
+            message: fault.message.clone(),
+        }
     }
 }
 

@@ -22,10 +22,12 @@ use super::{ConfigFile, Failure};
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Show the answer to a question, and where each record was written
-    #[command(after_help = "Example:\n  ringway dns query peer0.acme.consortium.example -c gateway.toml\n  \
+    #[command(
+        after_help = "Example:\n  ringway dns query peer0.acme.consortium.example -c gateway.toml\n  \
         ringway dns query _peer._tcp.peer0.acme.consortium.example SRV -c gateway.toml\n\n\
         The answer is made from the files: the own zone as they say it now, the others' zones from their last\n\
-        good copies. The running gateway is not asked; it may also know that an address cannot be reached.")]
+        good copies. The running gateway is not asked; it may also know that an address cannot be reached."
+    )]
     Query(Box<Query>),
     /// List the zones: the own one from the files, the others' from their last good copies
     #[command(after_help = "Example:\n  ringway dns zones -c gateway.toml")]
@@ -46,8 +48,10 @@ pub enum Verb {
         config: ConfigFile,
     },
     /// Check a zone file and what it includes
-    #[command(after_help = "Example:\n  ringway dns check acme.zone --zone acme.consortium.example\n\n\
-        Whether it goes together with gateway.toml is for: ringway check -c gateway.toml")]
+    #[command(
+        after_help = "Example:\n  ringway dns check acme.zone --zone acme.consortium.example\n\n\
+        Whether it goes together with gateway.toml is for: ringway check -c gateway.toml"
+    )]
     Check {
         /// The zone file
         file: PathBuf,
@@ -82,7 +86,8 @@ fn name(text: &str) -> Result<Name, String> {
 }
 
 fn kind(text: &str) -> Result<u16, String> {
-    kind_from_text(text).ok_or_else(|| format!("{text:?} is no record type such as A, SRV or TYPE65280"))
+    kind_from_text(text)
+        .ok_or_else(|| format!("{text:?} is no record type such as A, SRV or TYPE65280"))
 }
 
 /// Runs `ringway dns`.

@@ -23,10 +23,12 @@ pub enum Verb {
         file: PathBuf,
     },
     /// Take a record into the members directory, unless it overlaps with anything
-    #[command(after_help = "Example:\n  ringway member add beta.member.toml -c gateway.toml \\\n    \
+    #[command(
+        after_help = "Example:\n  ringway member add beta.member.toml -c gateway.toml \\\n    \
         --fingerprint sha256:2f1c…\n\n\
         Compare the fingerprint with its owner over a second channel, such as the telephone.\n\
-        A record of an organization that is a member already replaces the old one.")]
+        A record of an organization that is a member already replaces the old one."
+    )]
     Add(Add),
     /// Remove an organization's record
     #[command(after_help = "Example:\n  ringway member remove beta -c gateway.toml")]
@@ -68,7 +70,10 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
     let file = record_of(org, path)?;
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-    answer(format!("{org} is no longer a member: {} is removed\n{APPLY}", file.display()))
+    answer(format!(
+        "{org} is no longer a member: {} is removed\n{APPLY}",
+        file.display()
+    ))
 }
 
 /// The file of `org`'s record. Nobody should have to mend a record to be rid of it: one with faults is found by
@@ -79,14 +84,22 @@ fn record_of(org: &OrgId, path: &Path) -> Result<PathBuf, Failure> {
         Err(faults) => {
             let name = format!("{org}.member.toml");
             let is_record = |file: &&PathBuf| {
-                file.file_name().is_some_and(|file| file == name.as_str()) && file.parent() != path.parent()
+                file.file_name().is_some_and(|file| file == name.as_str())
+                    && file.parent() != path.parent()
             };
-            let faulty = faults.0.iter().map(|fault| &*fault.place.file).find(is_record).cloned();
+            let faulty = faults
+                .0
+                .iter()
+                .map(|fault| &*fault.place.file)
+                .find(is_record)
+                .cloned();
             return faulty.ok_or_else(|| faults.into());
         }
     };
     if *org == config.own.org {
-        return Err(Failure::Usage(format!("{org} is this gateway's own organization")));
+        return Err(Failure::Usage(format!(
+            "{org} is this gateway's own organization"
+        )));
     }
     let Some(member) = config.record(org) else {
         return Err(Failure::Usage(format!("{org} is not a member")));

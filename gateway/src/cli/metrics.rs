@@ -15,5 +15,7 @@ pub struct Args {
 
 /// Asks and prints.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    answer(socket::ask_metrics(&ringway_config::socket_of(&args.config.path)?)?)
+    answer(socket::ask_metrics(&ringway_config::socket_of(
+        &args.config.path,
+    )?)?)
 }

@@ -13,8 +13,8 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use ringway_config::{
-    Config, Digest, Endpoint, Fault, Faults, GatewayId, GatewayName, NewGateway, NewMember, OrgId, Place,
-    Prefix, SiteId, ZoneName, conflicts, gateway_text, member_text,
+    Config, Digest, Endpoint, Fault, Faults, GatewayId, GatewayName, NewGateway, NewMember, OrgId,
+    Place, Prefix, SiteId, ZoneName, conflicts, gateway_text, member_text,
 };
 use time::OffsetDateTime;
 
@@ -26,9 +26,11 @@ use crate::identity::create::{Authority, CreateError};
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Make an organization's CA, its first gateway's files and the record for the other members
-    #[command(after_help = "Example:\n  ringway org init acme --domain consortium.example \\\n    \
+    #[command(
+        after_help = "Example:\n  ringway org init acme --domain consortium.example \\\n    \
         --site east=10.1.0.0/16,fd00:1::/48 --endpoint gw.acme.example:4600\n\n\
-        Nothing is ever overwritten. The CA's key (ca/ca.key) is not needed on the gateway: take it away.")]
+        Nothing is ever overwritten. The CA's key (ca/ca.key) is not needed on the gateway: take it away."
+    )]
     Init(Init),
 }
 
@@ -75,11 +77,19 @@ pub struct SiteArg {
 impl FromStr for SiteArg {
     type Err = String;
     fn from_str(text: &str) -> Result<SiteArg, String> {
-        let form = || format!("{text:?} is not name=prefix[,prefix…] such as east=10.1.0.0/16,fd00:1::/48");
+        let form = || {
+            format!("{text:?} is not name=prefix[,prefix…] such as east=10.1.0.0/16,fd00:1::/48")
+        };
         let (name, prefixes) = text.split_once('=').ok_or_else(form)?;
         let name = name.parse::<SiteId>().map_err(|error| error.to_string())?;
-        let prefixes = prefixes.split(',').map(str::parse::<Prefix>).collect::<Result<_, _>>();
-        Ok(SiteArg { name, prefixes: prefixes.map_err(|error| error.to_string())? })
+        let prefixes = prefixes
+            .split(',')
+            .map(str::parse::<Prefix>)
+            .collect::<Result<_, _>>();
+        Ok(SiteArg {
+            name,
+            prefixes: prefixes.map_err(|error| error.to_string())?,
+        })
     }
 }
 
@@ -90,9 +100,13 @@ pub struct DnsListen(pub SocketAddr);
 impl FromStr for DnsListen {
     type Err = String;
     fn from_str(text: &str) -> Result<DnsListen, String> {
-        let address = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+        let address = text
+            .parse::<IpAddr>()
+            .map(|address| SocketAddr::new(address, 53));
         let listen = address.or_else(|_| text.parse::<SocketAddr>());
-        listen.map(DnsListen).map_err(|_| format!("{text:?} is no address such as 10.1.0.1 or [fd00::1]:53"))
+        listen
+            .map(DnsListen)
+            .map_err(|_| format!("{text:?} is no address such as 10.1.0.1 or [fd00::1]:53"))
     }
 }
 
@@ -104,7 +118,9 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Some(dir) => existing_authority(dir)?,
         None => Authority::create(&init.org, now).context("cannot make a CA")?,
     };
-    let issued = authority.issue(&init.id(), &init.domain, now).map_err(|error| init.unissued(error))?;
+    let issued = authority
+        .issue(&init.id(), &init.domain, now)
+        .map_err(|error| init.unissued(error))?;
     let record = member_text(&init.member(authority.certificate()));
 
     let mut fresh = Fresh::in_directory(&init.dir);
@@ -115,8 +131,12 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
             .secret("ca/ca.key", &authority.key());
     }
     fresh.file("gateway.toml", &gateway_text(&init.new_gateway()));
-    fresh.file("gateway.crt", &issued.certificate).secret("gateway.key", &issued.key);
-    fresh.file(&init.record_name(), &record).directory("members");
+    fresh
+        .file("gateway.crt", &issued.certificate)
+        .secret("gateway.key", &issued.key);
+    fresh
+        .file(&init.record_name(), &record)
+        .directory("members");
 
     let summary = init.summary(&fresh, &Digest::of(record.as_bytes()));
     let config = fresh.path("gateway.toml");
@@ -148,12 +168,19 @@ fn existing_authority(dir: &Path) -> Result<Authority, Failure> {
 }
 
 fn fault(path: &Path, message: String) -> Failure {
-    Faults::from(vec![Fault { place: Place::whole(path), message }]).into()
+    Faults::from(vec![Fault {
+        place: Place::whole(path),
+        message,
+    }])
+    .into()
 }
 
 impl Init {
     fn id(&self) -> GatewayId {
-        GatewayId { org: self.org.clone(), name: self.gateway.clone() }
+        GatewayId {
+            org: self.org.clone(),
+            name: self.gateway.clone(),
+        }
     }
 
     /// The site that the gateway serves: the first. clap has seen to it that there is one.
@@ -176,20 +203,29 @@ impl Init {
     }
 
     fn member(&self, ca: &str) -> NewMember {
-        let sites = self.sites.iter().map(|site| (site.name.clone(), site.prefixes.clone()));
+        let sites = self
+            .sites
+            .iter()
+            .map(|site| (site.name.clone(), site.prefixes.clone()));
         NewMember {
             org: self.org.clone(),
             domain: self.domain.clone(),
             ca_pem: ca.to_owned(),
             sites: sites.collect(),
-            gateways: vec![(self.gateway.clone(), self.site().name.clone(), self.endpoints.clone())],
+            gateways: vec![(
+                self.gateway.clone(),
+                self.site().name.clone(),
+                self.endpoints.clone(),
+            )],
         }
     }
 
     fn unissued(&self, error: CreateError) -> Failure {
         match &self.ca {
             Some(dir) => fault(dir, error.to_string()),
-            None => anyhow::Error::new(error).context("cannot make a certificate").into(),
+            None => anyhow::Error::new(error)
+                .context("cannot make a certificate")
+                .into(),
         }
     }
 

@@ -15,7 +15,10 @@ pub struct Args {
 
 /// Runs the gateway until it is told to end.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     match runtime.block_on(crate::run::run(&args.config.path)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(RunError::Faults(faults)) => Err(faults.into()),

@@ -22,7 +22,10 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let report = socket::ask(&ringway_config::socket_of(&args.config.path)?)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?
+        );
     } else {
         print!("{}", text(&report));
     }
@@ -31,35 +34,71 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
 /// The report for people: what is wrong stands beside what it is about.
 fn text(report: &Report) -> String {
-    let sections = [tunnels(report), routes(report), zones(report), certificates(report)];
+    let sections = [
+        tunnels(report),
+        routes(report),
+        zones(report),
+        certificates(report),
+    ];
     let mut text = format!("gateway {}\n\n{}", report.gateway, sections.join("\n"));
     if !report.drops.is_empty() {
-        text.push_str(&format!("\ndropped, of no peer: {}\n", counted(&report.drops)));
+        text.push_str(&format!(
+            "\ndropped, of no peer: {}\n",
+            counted(&report.drops)
+        ));
     }
     if !report.filtered.is_empty() {
-        text.push_str(&format!("\ndropped by the policy: {}\n", counted(&report.filtered)));
+        text.push_str(&format!(
+            "\ndropped by the policy: {}\n",
+            counted(&report.filtered)
+        ));
     }
     if report.tun_mended > 0 {
-        text.push_str(&format!("\nTUN device taken away, and brought back: {}\n", report.tun_mended));
+        text.push_str(&format!(
+            "\nTUN device taken away, and brought back: {}\n",
+            report.tun_mended
+        ));
     }
     text
 }
 
 fn tunnels(report: &Report) -> String {
-    let mut table = Table::new(["TUNNEL", "STATE", "SINCE", "RTT", "PATH MTU", "SENT", "RECEIVED", "NOTE"]);
+    let mut table = Table::new([
+        "TUNNEL", "STATE", "SINCE", "RTT", "PATH MTU", "SENT", "RECEIVED", "NOTE",
+    ]);
     for tunnel in &report.tunnels {
         let mut notes = Vec::new();
-        notes.extend(tunnel.last_error.as_ref().filter(|_| tunnel.state != "up").cloned());
+        notes.extend(
+            tunnel
+                .last_error
+                .as_ref()
+                .filter(|_| tunnel.state != "up")
+                .cloned(),
+        );
         if !tunnel.records_differ.is_empty() {
-            notes.push(format!("holds other records of {}", tunnel.records_differ.join(", ")));
+            notes.push(format!(
+                "holds other records of {}",
+                tunnel.records_differ.join(", ")
+            ));
         }
-        notes.extend(tunnel.refused.iter().map(|(prefix, why)| format!("we refuse {prefix}: {why}")));
-        notes
-            .extend(tunnel.refused_by_peer.iter().map(|(prefix, why)| format!("it refuses {prefix}: {why}")));
+        notes.extend(
+            tunnel
+                .refused
+                .iter()
+                .map(|(prefix, why)| format!("we refuse {prefix}: {why}")),
+        );
+        notes.extend(
+            tunnel
+                .refused_by_peer
+                .iter()
+                .map(|(prefix, why)| format!("it refuses {prefix}: {why}")),
+        );
         if !tunnel.drops.is_empty() {
             notes.push(format!("dropped {}", counted(&tunnel.drops)));
         }
-        let rtt = tunnel.rtt_us.map_or("-".into(), |rtt| format!("{:.1} ms", rtt as f64 / 1e3));
+        let rtt = tunnel
+            .rtt_us
+            .map_or("-".into(), |rtt| format!("{:.1} ms", rtt as f64 / 1e3));
         table.row([
             tunnel.peer.clone(),
             tunnel.state.clone(),
@@ -81,7 +120,10 @@ fn routes(report: &Report) -> String {
             (Some(gateway), true) => gateway.clone(),
             _ => "unreachable".into(),
         };
-        let note = route.conflict_with.as_ref().map(|with| format!("overlaps {with}"));
+        let note = route
+            .conflict_with
+            .as_ref()
+            .map(|with| format!("overlaps {with}"));
         table.row([
             route.prefix.clone(),
             route.org.clone(),
@@ -96,12 +138,25 @@ fn routes(report: &Report) -> String {
 fn zones(report: &Report) -> String {
     let mut table = Table::new(["ZONE", "SERIAL", "ORIGIN", "AGE", "NOTE"]);
     for zone in &report.zones {
-        let serial = zone.serial.map_or("never received".into(), |serial| serial.to_string());
+        let serial = zone
+            .serial
+            .map_or("never received".into(), |serial| serial.to_string());
         let age = zone.age_s.map_or("-".into(), |age| format!("{age} s"));
-        let old = zone.stale.then(|| "too old: its names fail until its owner is back".to_owned());
-        let refused = zone.refused.as_ref().map(|reason| format!("refused: {reason}"));
+        let old = zone
+            .stale
+            .then(|| "too old: its names fail until its owner is back".to_owned());
+        let refused = zone
+            .refused
+            .as_ref()
+            .map(|reason| format!("refused: {reason}"));
         let notes: Vec<_> = old.into_iter().chain(refused).collect();
-        table.row([zone.apex.clone(), serial, zone.origin.clone(), age, notes.join("; ")]);
+        table.row([
+            zone.apex.clone(),
+            serial,
+            zone.origin.clone(),
+            age,
+            notes.join("; "),
+        ]);
     }
     table.to_string()
 }
@@ -115,7 +170,10 @@ fn certificates(report: &Report) -> String {
 }
 
 fn counted(drops: &BTreeMap<String, u64>) -> String {
-    let each: Vec<_> = drops.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    let each: Vec<_> = drops
+        .iter()
+        .map(|(reason, n)| format!("{n} {reason}"))
+        .collect();
     each.join(", ")
 }
 
@@ -164,8 +222,14 @@ mod tests {
             ..Report::default()
         };
         let text = text(&report);
-        assert!(text.contains("peer does not know our org; holds other records of org2; "), "{text}");
-        assert!(text.contains("; it refuses 10.0.0.0/24: in conflict; dropped 3 source"), "{text}");
+        assert!(
+            text.contains("peer does not know our org; holds other records of org2; "),
+            "{text}"
+        );
+        assert!(
+            text.contains("; it refuses 10.0.0.0/24: in conflict; dropped 3 source"),
+            "{text}"
+        );
         assert!(text.contains("unreachable  overlaps 10.1.0.0/16 (reserved, gateway.toml:9:13)"));
     }
 }

@@ -11,7 +11,9 @@ pub struct Table {
 impl Table {
     /// A table with these headings.
     pub fn new<const N: usize>(headings: [&str; N]) -> Table {
-        Table { rows: vec![headings.map(str::to_owned).into()] }
+        Table {
+            rows: vec![headings.map(str::to_owned).into()],
+        }
     }
 
     /// A table without headings.

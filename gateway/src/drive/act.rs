@@ -27,7 +27,9 @@ impl State {
     /// Brings the data plane's tables up to date, and only then lets go of connections whose keys they held.
     fn settle(&mut self) {
         if std::mem::take(&mut self.stale) {
-            self.drive.packets.publish(&self.fib, &self.membership, &self.sessions);
+            self.drive
+                .packets
+                .publish(&self.fib, &self.membership, &self.sessions);
             self.drive.peers.store(Arc::new(self.peer_addresses()));
         }
         for (outbox, code) in self.closing.drain(..) {
@@ -37,14 +39,26 @@ impl State {
 
     /// Where peers may dial from: their sessions' addresses, and those that their records name.
     fn peer_addresses(&self) -> BTreeSet<IpAddr> {
-        let endpoints = self.membership.gateways.values().flat_map(|info| &info.endpoints);
+        let endpoints = self
+            .membership
+            .gateways
+            .values()
+            .flat_map(|info| &info.endpoints);
         let recorded = endpoints.filter_map(|endpoint| endpoint.host.parse().ok());
-        self.sessions.addresses().into_iter().chain(recorded).collect()
+        self.sessions
+            .addresses()
+            .into_iter()
+            .chain(recorded)
+            .collect()
     }
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Dial { dial, peer, endpoint } => {
+            Action::Dial {
+                dial,
+                peer,
+                endpoint,
+            } => {
                 tracing::debug!(%peer, remote = %endpoint, "Dialling");
                 self.drive.dialler.start(dial, peer, endpoint);
             }
@@ -55,7 +69,9 @@ impl State {
                 });
             }
             Action::InstallSealing { conn, lanes } => {
-                self.install(conn, |state, _, peer| state.sessions.install_sealing(conn, &lanes, &peer));
+                self.install(conn, |state, _, peer| {
+                    state.sessions.install_sealing(conn, &lanes, &peer)
+                });
             }
             Action::Send { conn, message } => {
                 // What opens is in the tables before the `Hello` that names it goes out.
@@ -69,8 +85,11 @@ impl State {
                 self.close(conn, code);
             }
             Action::Retire { conn } => self.close(conn, ByeCode::Replaced),
-            Action::Probe { conn, probe, size, .. } => {
-                self.sessions.probe(conn, probe, size, self.drive.packets.socket());
+            Action::Probe {
+                conn, probe, size, ..
+            } => {
+                self.sessions
+                    .probe(conn, probe, size, self.drive.packets.socket());
             }
             Action::PathMtu { peer, size } => {
                 tracing::debug!(%peer, size, "Path MTU changed");
@@ -82,8 +101,16 @@ impl State {
                 self.stale = true;
                 self.publish_routes();
             }
-            Action::ZoneMessage { peer, conn, message } => {
-                if let Some(reply) = self.drive.replicator.handle(conn, &peer, message, Instant::now()) {
+            Action::ZoneMessage {
+                peer,
+                conn,
+                message,
+            } => {
+                if let Some(reply) =
+                    self.drive
+                        .replicator
+                        .handle(conn, &peer, message, Instant::now())
+                {
                     self.reply(reply);
                 }
             }
@@ -103,8 +130,12 @@ impl State {
 
     /// Keys of one direction, in the data plane's tables before anything else happens.
     fn install(&mut self, conn: ConnId, keys: impl FnOnce(&mut State, SiteNo, Arc<Peer>)) {
-        let Some(peer) = self.sessions.peer(conn).cloned() else { return };
-        let Some(info) = self.membership.gateways.get(&peer) else { return };
+        let Some(peer) = self.sessions.peer(conn).cloned() else {
+            return;
+        };
+        let Some(info) = self.membership.gateways.get(&peer) else {
+            return;
+        };
         let site = self.drive.packets.site(&peer.org, &info.site);
         let peer = self.drive.packets.peer(&peer);
         keys(self, site, peer);
@@ -127,7 +158,8 @@ impl State {
 
     /// Takes a session's keys away; its connection is closed when the data plane has let go of them.
     fn close(&mut self, conn: ConnId, code: ByeCode) {
-        self.closing.extend(self.sessions.remove(conn).map(|outbox| (outbox, code)));
+        self.closing
+            .extend(self.sessions.remove(conn).map(|outbox| (outbox, code)));
         self.forget(conn);
     }
 
@@ -144,9 +176,24 @@ impl State {
     }
 
     pub(super) fn publish_routes(&mut self) {
-        self.drive.running.names.reach(&self.membership, &self.fib, Instant::now());
-        let Running { config, rulings, connected, links, .. } = &self.drive.running;
-        let mtu = |conn| self.sessions.outgoing(conn).and_then(|outgoing| outgoing.mtu().try_into().ok());
-        self.drive.routes.send_replace(wanted(config, rulings, connected, &self.fib, links, mtu));
+        self.drive
+            .running
+            .names
+            .reach(&self.membership, &self.fib, Instant::now());
+        let Running {
+            config,
+            rulings,
+            connected,
+            links,
+            ..
+        } = &self.drive.running;
+        let mtu = |conn| {
+            self.sessions
+                .outgoing(conn)
+                .and_then(|outgoing| outgoing.mtu().try_into().ok())
+        };
+        self.drive
+            .routes
+            .send_replace(wanted(config, rulings, connected, &self.fib, links, mtu));
     }
 }

@@ -54,18 +54,33 @@ mod tests {
     #[test]
     fn each_address_proves_itself_by_its_own_token_and_once() {
         let mut challenges = Challenges::default();
-        let (first, second) = (challenges.token(address(1), 5), challenges.token(address(2), 6));
+        let (first, second) = (
+            challenges.token(address(1), 5),
+            challenges.token(address(2), 6),
+        );
         assert!(Challenges::has_made(first) && first != second);
-        assert!(!challenges.is_answered(address(1), second) && !challenges.is_answered(address(3), first));
-        assert_eq!(challenges.token(address(1), 7), first, "asked again, the same is asked");
+        assert!(
+            !challenges.is_answered(address(1), second)
+                && !challenges.is_answered(address(3), first)
+        );
+        assert_eq!(
+            challenges.token(address(1), 7),
+            first,
+            "asked again, the same is asked"
+        );
         assert!(challenges.is_answered(address(1), first));
-        assert!(!challenges.is_answered(address(1), first) && !challenges.is_answered(address(2), second));
+        assert!(
+            !challenges.is_answered(address(1), first)
+                && !challenges.is_answered(address(2), second)
+        );
     }
 
     #[test]
     fn strangers_addresses_push_out_the_oldest_only() {
         let mut challenges = Challenges::default();
-        let tokens: Vec<_> = (0..6).map(|port| challenges.token(address(port), port.into())).collect();
+        let tokens: Vec<_> = (0..6)
+            .map(|port| challenges.token(address(port), port.into()))
+            .collect();
         assert!(!challenges.is_answered(address(1), tokens[1]));
         assert!(challenges.is_answered(address(2), tokens[2]));
     }

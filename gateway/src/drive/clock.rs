@@ -17,7 +17,10 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new() -> Clock {
-        Clock { monotonic: Instant::now(), boot: boot_time() }
+        Clock {
+            monotonic: Instant::now(),
+            boot: boot_time(),
+        }
     }
 
     /// When to look again.
@@ -32,7 +35,10 @@ impl Clock {
         let boot = boot_time();
         let jumped = has_jumped(monotonic, self.boot, boot);
         if monotonic >= TICK || jumped {
-            *self = Clock { monotonic: now, boot };
+            *self = Clock {
+                monotonic: now,
+                boot,
+            };
         }
         jumped
     }

@@ -23,12 +23,21 @@ pub(super) struct Control {
 impl Control {
     /// Of a new connection.
     pub(super) fn new(connection: &Connection, links: &Links, now: Instant) -> Control {
-        Control { frames: 0, heard: now, at_home: is_here(connection, links) }
+        Control {
+            frames: 0,
+            heard: now,
+            at_home: is_here(connection, links),
+        }
     }
 
     /// True if the peer has said nothing for long, acknowledgements included, or the address that QUIC speaks from
     /// was taken from this host. Asked now and then.
-    pub(super) fn is_stranded(&mut self, connection: &Connection, links: &Links, now: Instant) -> bool {
+    pub(super) fn is_stranded(
+        &mut self,
+        connection: &Connection,
+        links: &Links,
+        now: Instant,
+    ) -> bool {
         let received = connection.stats().frame_rx;
         let silent = self.hear(received.acks + received.ping + received.stream, now);
         // An address that no interface bears may be routed here all the same.
@@ -47,7 +56,9 @@ impl Control {
 
 /// True if the address that `connection` is used from is on an interface of this host.
 fn is_here(connection: &Connection, links: &Links) -> bool {
-    connection.local_ip().is_some_and(|local| links.have(local.to_canonical()))
+    connection
+        .local_ip()
+        .is_some_and(|local| links.have(local.to_canonical()))
 }
 
 #[cfg(test)]
@@ -57,7 +68,11 @@ mod tests {
     #[test]
     fn only_new_frames_end_a_silence() {
         let start = Instant::now();
-        let mut control = Control { frames: 0, heard: start, at_home: false };
+        let mut control = Control {
+            frames: 0,
+            heard: start,
+            at_home: false,
+        };
         let mut hear = |seconds, frames| control.hear(frames, start + Duration::from_secs(seconds));
         assert!(!hear(0, 3) && !hear(4, 3) && hear(5, 3) && hear(6, 3));
         assert!(!hear(7, 4) && !hear(11, 4) && hear(12, 4));

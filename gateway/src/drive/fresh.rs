@@ -51,9 +51,19 @@ pub(super) struct Ground {
 
 impl Running {
     pub(super) fn ground(&self) -> Ground {
-        let (config, own, filter) = (self.config.clone(), self.names.own.clone(), self.filter.clone());
+        let (config, own, filter) = (
+            self.config.clone(),
+            self.names.own.clone(),
+            self.filter.clone(),
+        );
         let spec = policy(&config, &self.membership(), self.guard);
-        Ground { config, own, filter, guard: self.guard, spec }
+        Ground {
+            config,
+            own,
+            filter,
+            guard: self.guard,
+            spec,
+        }
     }
 }
 
@@ -73,7 +83,10 @@ pub(super) async fn reload(ground: Ground, inputs: mpsc::Sender<Input>) {
             }
         }
         Ok(fresh) => {
-            let applied = filter.apply(&fresh.spec).await.map_err(|error| cannot(&ground, &error));
+            let applied = filter
+                .apply(&fresh.spec)
+                .await
+                .map_err(|error| cannot(&ground, &error));
             let fresh = applied.map(|()| {
                 fresh.remember();
                 Box::new(fresh)
@@ -85,7 +98,11 @@ pub(super) async fn reload(ground: Ground, inputs: mpsc::Sender<Input>) {
 }
 
 fn cannot(ground: &Ground, error: &dyn std::fmt::Display) -> Faults {
-    vec![Fault { place: Place::whole(&ground.config.path), message: error.to_string() }].into()
+    vec![Fault {
+        place: Place::whole(&ground.config.path),
+        message: error.to_string(),
+    }]
+    .into()
 }
 
 impl Fresh {
@@ -96,8 +113,18 @@ impl Fresh {
         if !prepared.conflicts.0.is_empty() {
             return Err(prepared.conflicts);
         }
-        let Prepared { config, trust, identity, connected, rulings, accepted: before, .. } = prepared;
-        let links = Links::read(&config.tun).await.map_err(|error| cannot(ground, &error))?;
+        let Prepared {
+            config,
+            trust,
+            identity,
+            connected,
+            rulings,
+            accepted: before,
+            ..
+        } = prepared;
+        let links = Links::read(&config.tun)
+            .await
+            .map_err(|error| cannot(ground, &error))?;
         let (own, described) = (ground.own.clone(), config.clone());
         let zone = spawn_blocking(move || own.build(&described)).await;
         let zone = zone.map_err(|error| cannot(ground, &error))??;
@@ -105,13 +132,26 @@ impl Fresh {
         let spec = policy(&config, &membership, ground.guard);
         let accepted = accepted::after(&config, &rulings, &before);
         let accepted = (!accepted.keys().eq(&before)).then_some(accepted);
-        Ok(Fresh { config, rulings, connected, links, trust, identity, zone, membership, spec, accepted })
+        Ok(Fresh {
+            config,
+            rulings,
+            connected,
+            links,
+            trust,
+            identity,
+            zone,
+            membership,
+            spec,
+            accepted,
+        })
     }
 
     /// Whose ranges count from now on, also after a restart.
     fn remember(&self) {
-        let saved =
-            self.accepted.iter().try_for_each(|accepted| accepted::save(&self.config.state_dir, accepted));
+        let saved = self
+            .accepted
+            .iter()
+            .try_for_each(|accepted| accepted::save(&self.config.state_dir, accepted));
         if let Err(error) = saved {
             tracing::error!(%error, "The accepted records are not remembered: a restart may decide otherwise");
         }
@@ -121,13 +161,24 @@ impl Fresh {
 impl Running {
     /// Puts `fresh` in force. Gives the membership that it stands for, and whether the own certificate is another.
     pub(super) fn take_over(&mut self, fresh: Fresh) -> (Membership, bool) {
-        let Fresh { config, rulings, connected, links, trust, identity, zone, membership, .. } = fresh;
+        let Fresh {
+            config,
+            rulings,
+            connected,
+            links,
+            trust,
+            identity,
+            zone,
+            membership,
+            ..
+        } = fresh;
         let renewed = identity.chain() != self.identity.load().chain();
         let trust = trust.succeeding(&self.trust.load());
         self.trust.store(Arc::new(trust));
         self.identity.store(Arc::new(identity));
         self.names.publish(&config, &membership, zone);
-        (self.config, self.rulings, self.connected, self.links) = (config, rulings, connected, links);
+        (self.config, self.rulings, self.connected, self.links) =
+            (config, rulings, connected, links);
         (membership, renewed)
     }
 }
@@ -140,8 +191,14 @@ fn families(config: &Config) -> Families {
 /// What a running daemon cannot change: each is named, so that the operator restarts knowingly.
 fn check_constants(running: &Config, new: &Config) -> Result<(), Faults> {
     let constants = [
-        ("org, gateway or site", running.id == new.id && running.site == new.site),
-        ("the consortium's domain", running.own.domain == new.own.domain),
+        (
+            "org, gateway or site",
+            running.id == new.id && running.site == new.site,
+        ),
+        (
+            "the consortium's domain",
+            running.own.domain == new.own.domain,
+        ),
         ("listen", running.listen == new.listen),
         ("state-dir", running.state_dir == new.state_dir),
         ("socket", running.socket == new.socket),
@@ -150,12 +207,22 @@ fn check_constants(running: &Config, new: &Config) -> Result<(), Faults> {
         ("routes", running.routes == new.routes),
         ("dns.listen", running.dns.listen == new.dns.listen),
         ("identity", running.identity == new.identity),
-        ("the families of the own site's prefixes", families(running) == families(new)),
+        (
+            "the families of the own site's prefixes",
+            families(running) == families(new),
+        ),
     ];
     let fault = |(what, same): (&str, bool)| {
         let message = format!("{what} cannot change at a reload; restart the daemon");
-        (!same).then(|| Fault { place: Place::whole(&new.path), message })
+        (!same).then(|| Fault {
+            place: Place::whole(&new.path),
+            message,
+        })
     };
     let faults: Vec<Fault> = constants.into_iter().filter_map(fault).collect();
-    if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.into())
+    }
 }

@@ -62,7 +62,9 @@ impl State {
         running.connected = connected;
         match accepted::load(&running.config.state_dir) {
             Ok(accepted) => self.rule_anew(&accepted, now),
-            Err(error) => tracing::error!(%error, "The accepted records cannot be read: verdicts stay"),
+            Err(error) => {
+                tracing::error!(%error, "The accepted records cannot be read: verdicts stay")
+            }
         }
         self.drive.packets.set_local(&self.drive.running.connected);
         self.stale = true;

@@ -32,7 +32,14 @@ impl Packets {
         connected: &[Connected],
     ) -> Packets {
         let (peers, sites, local) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let mut packets = Packets { socket, tables, own, peers, sites, local };
+        let mut packets = Packets {
+            socket,
+            tables,
+            own,
+            peers,
+            sites,
+            local,
+        };
         packets.set_local(connected);
         packets
     }
@@ -57,13 +64,17 @@ impl Packets {
 
     /// Peers that are members no longer are forgotten.
     pub(super) fn retain(&mut self, membership: &Membership) {
-        self.peers.retain(|peer, _| membership.gateways.contains_key(peer));
+        self.peers
+            .retain(|peer, _| membership.gateways.contains_key(peer));
     }
 
     /// The number of a site, for as long as this process lives: running sessions refer to it.
     pub(super) fn site(&mut self, org: &OrgId, site: &SiteId) -> SiteNo {
         let next = SiteNo(self.sites.len() as u32);
-        *self.sites.entry((org.clone(), site.clone())).or_insert(next)
+        *self
+            .sites
+            .entry((org.clone(), site.clone()))
+            .or_insert(next)
     }
 
     /// Swaps in tables made from what is in force now.

@@ -88,7 +88,9 @@ impl State {
             Ok(fresh) => {
                 let (membership, renewed) = self.drive.running.take_over(*fresh);
                 let config = &self.drive.running.config;
-                self.drive.replicator.set_hold(config.dns.hold, &others(config));
+                self.drive
+                    .replicator
+                    .set_hold(config.dns.hold, &others(config));
                 self.take_over(membership, renewed, now);
                 tracing::info!("Configuration reloaded");
             }
@@ -121,10 +123,19 @@ impl State {
     pub(super) fn take_over(&mut self, membership: Membership, renewed: bool, now: Instant) {
         let trust = self.drive.running.trust.load_full();
         for (conn, refusal) in self.sessions.untrusted(&trust) {
-            self.drive.mesh.handle_untrusted(conn, refusal.to_string(), now);
+            self.drive
+                .mesh
+                .handle_untrusted(conn, refusal.to_string(), now);
         }
-        for conn in self.sessions.of(|peer| moved(&self.membership, &membership, peer)) {
-            self.drive.mesh.handle_untrusted(conn, "the gateway serves another site now".into(), now);
+        for conn in self
+            .sessions
+            .of(|peer| moved(&self.membership, &membership, peer))
+        {
+            self.drive.mesh.handle_untrusted(
+                conn,
+                "the gateway serves another site now".into(),
+                now,
+            );
         }
         self.drive.packets.set_local(&self.drive.running.connected);
         self.drive.packets.retain(&membership);
@@ -141,7 +152,9 @@ impl State {
 
     /// Has the own zone made ready for the others, if it is another.
     fn begin_renewing_zone(&mut self) {
-        let Some(renewal) = self.drive.replicator.renew_own() else { return };
+        let Some(renewal) = self.drive.replicator.renew_own() else {
+            return;
+        };
         let inputs = self.drive.inputs.clone();
         // The loop is gone only when the daemon ends.
         tokio::task::spawn_blocking(move || {
@@ -154,9 +167,16 @@ impl State {
         self.heap.littered(now);
         if self.drive.replicator.handle_renewed(renewed) {
             let offer = self.drive.replicator.offer();
-            let up: Vec<_> =
-                self.drive.mesh.status(now).tunnels.into_iter().filter_map(|tunnel| tunnel.conn).collect();
-            up.into_iter().for_each(|conn| self.sessions.send(conn, &offer));
+            let up: Vec<_> = self
+                .drive
+                .mesh
+                .status(now)
+                .tunnels
+                .into_iter()
+                .filter_map(|tunnel| tunnel.conn)
+                .collect();
+            up.into_iter()
+                .for_each(|conn| self.sessions.send(conn, &offer));
         }
         // It may have changed again meanwhile.
         self.begin_renewing_zone();
@@ -166,6 +186,7 @@ impl State {
 /// True if `peer` serves another site than before: its sessions' packets are held against the old one's
 /// prefixes.
 fn moved(before: &Membership, after: &Membership, peer: &GatewayId) -> bool {
-    let site = |membership: &Membership| membership.gateways.get(peer).map(|info| info.site.clone());
+    let site =
+        |membership: &Membership| membership.gateways.get(peer).map(|info| info.site.clone());
     site(before) != site(after)
 }

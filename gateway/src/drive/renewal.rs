@@ -20,7 +20,11 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Reports each change of the files until `stop`. A pair is written one file after the other: a change is
 /// told when both have been still for one look.
-pub async fn watch(files: ringway_config::Identity, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
+pub async fn watch(
+    files: ringway_config::Identity,
+    inputs: mpsc::Sender<Input>,
+    stop: CancellationToken,
+) {
     let files = [files.certificate, files.key];
     let (mut told, mut seen) = (changed(&files), changed(&files));
     while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
@@ -35,7 +39,11 @@ pub async fn watch(files: ringway_config::Identity, inputs: mpsc::Sender<Input>,
 }
 
 fn changed(files: &[PathBuf; 2]) -> [Option<SystemTime>; 2] {
-    files.each_ref().map(|file| fs::metadata(file).and_then(|metadata| metadata.modified()).ok())
+    files.each_ref().map(|file| {
+        fs::metadata(file)
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    })
 }
 
 impl State {

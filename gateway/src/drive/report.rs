@@ -25,14 +25,20 @@ impl State {
         let own = (own.subject().to_owned(), own.not_after());
         Report {
             gateway: self.drive.running.config.id.to_string(),
-            tunnels: status.tunnels.into_iter().map(|tunnel| self.tunnel(tunnel, now)).collect(),
+            tunnels: status
+                .tunnels
+                .into_iter()
+                .map(|tunnel| self.tunnel(tunnel, now))
+                .collect(),
             routes: self.routes(&status.routes),
             zones: self.zones(),
             certificates: std::iter::once(own)
                 .chain(certificates)
                 .map(|(subject, not_after)| CertificateReport {
                     subject,
-                    not_after: rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(not_after.as_secs())),
+                    not_after: rfc3339(
+                        SystemTime::UNIX_EPOCH + Duration::from_secs(not_after.as_secs()),
+                    ),
                 })
                 .collect(),
             drops: drops(self.drive.packets.own_counters()),
@@ -62,7 +68,11 @@ impl State {
             last_error: tunnel.last_error,
             refused: reasons(&tunnel.refused),
             refused_by_peer: reasons(&tunnel.refused_by_peer),
-            records_differ: tunnel.records_differ.iter().map(ToString::to_string).collect(),
+            records_differ: tunnel
+                .records_differ
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 
@@ -71,11 +81,15 @@ impl State {
         let installed = self.drive.installed.load();
         let remote = |ruling: &&Ruling| ruling.org != config.own.org || ruling.site != config.site;
         let report = |ruling: &Ruling| {
-            let route = routes.iter().find(|route| route.prefix == ruling.prefix && ruling.is_available());
+            let route = routes
+                .iter()
+                .find(|route| route.prefix == ruling.prefix && ruling.is_available());
             RouteReport {
                 prefix: ruling.prefix.to_string(),
                 org: ruling.org.to_string(),
-                gateway: route.and_then(|route| route.gateway.as_ref()).map(ToString::to_string),
+                gateway: route
+                    .and_then(|route| route.gateway.as_ref())
+                    .map(ToString::to_string),
                 verdict: match ruling.verdict {
                     Verdict::Available => "available",
                     Verdict::Conflicted { .. } => "conflicted",
@@ -86,12 +100,21 @@ impl State {
                 installed: ruling.is_available() && installed.contains(&ruling.prefix),
             }
         };
-        self.drive.running.rulings.iter().filter(remote).map(report).collect()
+        self.drive
+            .running
+            .rulings
+            .iter()
+            .filter(remote)
+            .map(report)
+            .collect()
     }
 
     pub(super) fn zones(&mut self) -> Vec<ZoneReport> {
         let zones = self.drive.running.names.zones.list();
-        zones.iter().map(|zone| self.zone(zone, Moment::now())).collect()
+        zones
+            .iter()
+            .map(|zone| self.zone(zone, Moment::now()))
+            .collect()
     }
 
     fn zone(&mut self, zone: &ZoneStatus, now: Moment) -> ZoneReport {
@@ -101,7 +124,9 @@ impl State {
             (Origin::Replica, Some(apex)) => self.drive.replicator.silence(apex, now),
             _ => Duration::ZERO,
         };
-        let refused = name.as_ref().and_then(|apex| self.drive.replicator.refusal(apex));
+        let refused = name
+            .as_ref()
+            .and_then(|apex| self.drive.replicator.refusal(apex));
         ZoneReport {
             apex,
             serial: zone.content.map(|(serial, _)| serial),
@@ -114,7 +139,12 @@ impl State {
 }
 
 fn conflict(verdict: &Verdict) -> Option<String> {
-    let Verdict::Conflicted { with, theirs, at, .. } = verdict else { return None };
+    let Verdict::Conflicted {
+        with, theirs, at, ..
+    } = verdict
+    else {
+        return None;
+    };
     Some(match with {
         Owner::Site { org, site } => format!("{theirs} (org {org}, site {site}, {at})"),
         Owner::Reserved => format!("{theirs} (reserved, {at})"),
@@ -123,16 +153,25 @@ fn conflict(verdict: &Verdict) -> Option<String> {
 }
 
 fn reasons(refused: &BTreeMap<Prefix, Reason>) -> BTreeMap<String, String> {
-    refused.iter().map(|(prefix, reason)| (prefix.to_string(), reason.to_string())).collect()
+    refused
+        .iter()
+        .map(|(prefix, reason)| (prefix.to_string(), reason.to_string()))
+        .collect()
 }
 
 /// Reasons that dropped anything.
 fn drops(counters: &Counters) -> BTreeMap<String, u64> {
     let counts = counters.snapshot();
-    counts.drops().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.name().to_owned(), n)).collect()
+    counts
+        .drops()
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| (reason.name().to_owned(), n))
+        .collect()
 }
 
 fn rfc3339(time: SystemTime) -> String {
     let time = OffsetDateTime::from(time).replace_nanosecond(0);
-    time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+    time.ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }

@@ -6,8 +6,8 @@ use quinn::Connection;
 use ringway_config::{GatewayId, ZoneName};
 use ringway_core::{Lane, Role};
 use ringway_dataplane::{
-    self as dataplane, Aead, EXPORTER_LABEL, Incoming, KeyContext, Lanes, Outgoing, Path, Peer, Secret,
-    SiteNo,
+    self as dataplane, Aead, EXPORTER_LABEL, Incoming, KeyContext, Lanes, Outgoing, Path, Peer,
+    Secret, SiteNo,
 };
 use rustls_pki_types::CertificateDer;
 
@@ -40,19 +40,35 @@ impl Session {
         let opening = Direction::all(lanes).map_while(|direction| {
             let secret = self.secret(sender, here, direction)?;
             let Direction { index, aead, .. } = direction;
-            Some(Arc::new(Incoming::new(index, aead, &secret, site, peer.clone())))
+            Some(Arc::new(Incoming::new(
+                index,
+                aead,
+                &secret,
+                site,
+                peer.clone(),
+            )))
         });
         self.incoming = opening.collect();
     }
 
     /// Derives the keys that seal for the peer, for as many of its lanes as we have.
     pub(super) fn seal(&mut self, here: Here<'_>, lanes: &[Lane], peer: &Arc<Peer>) {
-        let sealing = Direction::all(lanes).take(self.incoming.len()).map_while(|direction| {
-            let secret = self.secret(self.role, here, direction)?;
-            let Direction { index, aead, .. } = direction;
-            Some(Arc::new(Outgoing::new(index, aead, &secret, self.path(), peer.clone())))
-        });
-        let Some(sealing) = Lanes::new(sealing) else { return };
+        let sealing = Direction::all(lanes)
+            .take(self.incoming.len())
+            .map_while(|direction| {
+                let secret = self.secret(self.role, here, direction)?;
+                let Direction { index, aead, .. } = direction;
+                Some(Arc::new(Outgoing::new(
+                    index,
+                    aead,
+                    &secret,
+                    self.path(),
+                    peer.clone(),
+                )))
+            });
+        let Some(sealing) = Lanes::new(sealing) else {
+            return;
+        };
         for (number, incoming) in self.incoming.iter().enumerate() {
             incoming.answer_through(sealing.of(number).clone());
         }
@@ -77,7 +93,9 @@ impl Session {
             dialled: &dialled.spiffe(domain),
         };
         let mut secret = [0; 48];
-        self.connection.export_keying_material(&mut secret, EXPORTER_LABEL, &context.encode()).ok()?;
+        self.connection
+            .export_keying_material(&mut secret, EXPORTER_LABEL, &context.encode())
+            .ok()?;
         Some(Secret::new(secret))
     }
 
@@ -108,7 +126,11 @@ impl Direction {
                 ringway_core::Aead::Aes256Gcm => Aead::Aes256Gcm,
                 ringway_core::Aead::ChaCha20Poly1305 => Aead::ChaCha20Poly1305,
             };
-            Direction { lane, index: index.0, aead }
+            Direction {
+                lane,
+                index: index.0,
+                aead,
+            }
         })
     }
 }

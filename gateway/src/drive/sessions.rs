@@ -37,7 +37,13 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(domain: ZoneName, me: GatewayId) -> Sessions {
-        Sessions { table: BTreeMap::new(), next: 0, domain, me, links: TaskTracker::new() }
+        Sessions {
+            table: BTreeMap::new(),
+            next: 0,
+            domain,
+            me,
+            links: TaskTracker::new(),
+        }
     }
 
     /// Judges the connection's certificates by the trust in force now; gives the peer, and until when.
@@ -48,7 +54,8 @@ impl Sessions {
         dialled: Option<&GatewayId>,
         running: &Running,
     ) -> Result<(GatewayId, Instant), Refusal> {
-        let Verified { id, not_after, .. } = verify(&running.trust(), &chain_of(connection), role, dialled)?;
+        let Verified { id, not_after, .. } =
+            verify(&running.trust(), &chain_of(connection), role, dialled)?;
         let now = UnixTime::now();
         let left = Duration::from_secs(not_after.as_secs().saturating_sub(now.as_secs()));
         Ok((id, Instant::now() + left))
@@ -88,25 +95,41 @@ impl Sessions {
 
     /// Every session with a peer of which `chosen` is true.
     pub(super) fn of(&self, chosen: impl Fn(&GatewayId) -> bool) -> Vec<ConnId> {
-        self.table.iter().filter(|(_, session)| chosen(&session.peer)).map(|(conn, _)| *conn).collect()
+        self.table
+            .iter()
+            .filter(|(_, session)| chosen(&session.peer))
+            .map(|(conn, _)| *conn)
+            .collect()
     }
 
     /// Addresses that have a session.
     pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
-        self.table.values().map(|session| session.connection.remote_address().ip().to_canonical()).collect()
+        self.table
+            .values()
+            .map(|session| session.connection.remote_address().ip().to_canonical())
+            .collect()
     }
 
     /// Sessions that the trust in force would not have let begin, and why.
     pub(super) fn untrusted(&self, trust: &Trust) -> Vec<(ConnId, Refusal)> {
         let judge = |(conn, session): (&ConnId, &Session)| {
             let dialled = (session.role == Role::Dialler).then_some(&session.peer);
-            Some((*conn, verify(trust, &session.chain, session.role, dialled).err()?))
+            Some((
+                *conn,
+                verify(trust, &session.chain, session.role, dialled).err()?,
+            ))
         };
         self.table.iter().filter_map(judge).collect()
     }
 
     /// Derives the keys that open what the peer will send.
-    pub(super) fn install_opening(&mut self, conn: ConnId, lanes: &[Lane], site: SiteNo, peer: &Arc<Peer>) {
+    pub(super) fn install_opening(
+        &mut self,
+        conn: ConnId,
+        lanes: &[Lane],
+        site: SiteNo,
+        peer: &Arc<Peer>,
+    ) {
         if let Some(session) = self.table.get_mut(&conn) {
             session.open((&self.domain, &self.me), lanes, site, peer);
         }
@@ -137,8 +160,13 @@ impl Sessions {
     /// Lets go of keys whose time is over.
     pub(super) fn forget_passed_keys(&self, now: Instant) {
         for session in self.table.values() {
-            session.incoming.iter().for_each(|incoming| incoming.forget_passed(now));
-            session.sealing().for_each(|outgoing| outgoing.forget_passed(now));
+            session
+                .incoming
+                .iter()
+                .for_each(|incoming| incoming.forget_passed(now));
+            session
+                .sealing()
+                .for_each(|outgoing| outgoing.forget_passed(now));
         }
     }
 
@@ -182,11 +210,15 @@ impl Sessions {
     /// Packets of a session came from an address that is not the peer's: asks that address to prove
     /// that the peer is there (DESIGN.md 4.2, "Address of the peer").
     pub(super) fn challenge(&mut self, index: u32, from: SocketAddr, socket: &UdpSocket) {
-        let Some(session) = self.by_index(index) else { return };
+        let Some(session) = self.by_index(index) else {
+            return;
+        };
         // A packet may have been on its way here while the peer's address was settled.
         let elsewhere = |outgoing: &&Arc<Outgoing>| outgoing.path().remote() != from;
         let first = session.outgoing.as_ref().map(|lanes| lanes.of(0));
-        let Some(outgoing) = first.filter(elsewhere) else { return };
+        let Some(outgoing) = first.filter(elsewhere) else {
+            return;
+        };
         let mut token = [0; 8];
         if aws_lc_rs::rand::fill(&mut token).is_ok() {
             let token = session.challenges.token(from, u64::from_be_bytes(token));
@@ -209,7 +241,9 @@ impl Sessions {
         let moved = session.challenges.is_answered(from, probe);
         if moved {
             tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
-            session.sealing().for_each(|outgoing| outgoing.move_to(Path::new(from, to)));
+            session
+                .sealing()
+                .for_each(|outgoing| outgoing.move_to(Path::new(from, to)));
         }
         Some(moved)
     }
@@ -217,12 +251,17 @@ impl Sessions {
     /// Sessions whose control stream will end soon, since nothing comes through it any more: the peer's address
     /// or ours has changed, and QUIC did not follow.
     pub(super) fn stranded(&mut self, links: &Links, now: Instant) -> Vec<ConnId> {
-        let stranded = |session: &mut Session| session.control.is_stranded(&session.connection, links, now);
-        self.table.iter_mut().filter_map(|(conn, session)| stranded(session).then_some(*conn)).collect()
+        let stranded =
+            |session: &mut Session| session.control.is_stranded(&session.connection, links, now);
+        self.table
+            .iter_mut()
+            .filter_map(|(conn, session)| stranded(session).then_some(*conn))
+            .collect()
     }
 
     fn by_index(&mut self, index: u32) -> Option<&mut Session> {
-        let holds = |session: &&mut Session| session.incoming.iter().any(|lane| lane.index() == index);
+        let holds =
+            |session: &&mut Session| session.incoming.iter().any(|lane| lane.index() == index);
         self.table.values_mut().find(holds)
     }
 }
@@ -230,8 +269,9 @@ impl Sessions {
 /// The chain that the peer presented. quinn gives it as rustls does: never absent after a handshake in
 /// which both sides must present one.
 fn chain_of(connection: &Connection) -> Vec<CertificateDer<'static>> {
-    let identity =
-        connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let identity = connection
+        .peer_identity()
+        .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
     identity.map(|chain| *chain).unwrap_or_default()
 }
 

@@ -112,13 +112,18 @@ impl DropReason {
 /// The filter of one daemon.
 pub trait Firewall {
     /// Replaces what is in force by `spec`, in one transaction. On an error nothing has changed.
-    fn apply(&mut self, spec: &PolicySpec) -> impl Future<Output = Result<(), FirewallError>> + Send;
+    fn apply(
+        &mut self,
+        spec: &PolicySpec,
+    ) -> impl Future<Output = Result<(), FirewallError>> + Send;
 
     /// Takes the filter away; no error if there is none. To fail closed, only after the TUN is gone.
     fn remove(&mut self) -> impl Future<Output = Result<(), FirewallError>> + Send;
 
     /// Packets dropped so far, across every [`Firewall::apply`].
-    fn drops(&mut self) -> impl Future<Output = Result<BTreeMap<DropReason, u64>, FirewallError>> + Send;
+    fn drops(
+        &mut self,
+    ) -> impl Future<Output = Result<BTreeMap<DropReason, u64>, FirewallError>> + Send;
 }
 
 /// Why the filter is not as wanted.

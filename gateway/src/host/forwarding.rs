@@ -73,24 +73,39 @@ impl Forwarding {
         // Interfaces come and go.
         changes.retain(|change| sysctl::read(&change.key).is_ok());
         for (key, after) in plan(needed) {
-            let Ok(before) = sysctl::read(&key) else { continue };
+            let Ok(before) = sysctl::read(&key) else {
+                continue;
+            };
             // Of a setting that somebody undid while we were away, the oldest value counts.
             if before != after && !changes.iter().any(|change| change.key == key) {
-                changes.push(Change { key, before, after: after.into() });
+                changes.push(Change {
+                    key,
+                    before,
+                    after: after.into(),
+                });
             }
         }
         if changes != known {
-            memory::remember(memory, &changes)
-                .map_err(|source| ForwardingError::Memory { path: memory.into(), source })?;
+            memory::remember(memory, &changes).map_err(|source| ForwardingError::Memory {
+                path: memory.into(),
+                source,
+            })?;
         }
-        Ok(Forwarding { changes, memory: memory.into() })
+        Ok(Forwarding {
+            changes,
+            memory: memory.into(),
+        })
     }
 
     /// Switches forwarding on.
     pub fn enable(&self) -> Result<(), ForwardingError> {
         for change in &self.changes {
             match sysctl::write(&change.key, &change.after) {
-                Ok(true) => info!(key = change.key, before = change.before, "Changed a kernel setting"),
+                Ok(true) => info!(
+                    key = change.key,
+                    before = change.before,
+                    "Changed a kernel setting"
+                ),
                 Ok(false) => {}
                 Err(error) if change.key == MARKED_SOURCES => {
                     warn!(%error, reason = %error.source, "Peers whose endpoint lies in a prefix may be cut off");
@@ -104,7 +119,10 @@ impl Forwarding {
     /// The families that forward only because of this daemon.
     pub fn ours(&self) -> Families {
         let changed = |key| self.changes.iter().any(|change| change.key == key);
-        Families { v4: changed(FORWARD_V4), v6: changed(FORWARD_V6) }
+        Families {
+            v4: changed(FORWARD_V4),
+            v6: changed(FORWARD_V6),
+        }
     }
 
     /// Puts back what this daemon changed, where it still is as it was left, and forgets it.
@@ -112,12 +130,19 @@ impl Forwarding {
         for change in self.changes.iter().rev() {
             if sysctl::read(&change.key).is_ok_and(|now| now == change.after) {
                 sysctl::write(&change.key, &change.before)?;
-                info!(key = change.key, before = change.after, "Restored a kernel setting");
+                info!(
+                    key = change.key,
+                    before = change.after,
+                    "Restored a kernel setting"
+                );
             }
         }
         match fs::remove_file(&self.memory) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ForwardingError::Memory { path: self.memory, source })
+                Err(ForwardingError::Memory {
+                    path: self.memory,
+                    source,
+                })
             }
             _ => Ok(()),
         }

@@ -29,7 +29,9 @@ impl Heap {
     /// True if it is time to [`give_back`] what is free; time passes anew from now on.
     pub fn is_due(&mut self, now: Instant) -> bool {
         let waits = self.tidied.is_some_and(|tidied| now < tidied + PAUSE);
-        let due = self.littered.is_some_and(|(first, last)| now >= (last + CALM).min(first + PAUSE));
+        let due = self
+            .littered
+            .is_some_and(|(first, last)| now >= (last + CALM).min(first + PAUSE));
         if waits || !due {
             return false;
         }
@@ -81,21 +83,32 @@ mod tests {
     #[test]
     fn what_was_freed_between_what_is_kept_goes_back() {
         const SIZE: u64 = 64 << 20;
-        let mut blocks: Vec<Option<Box<[u8; 1000]>>> =
-            (0..SIZE / 1000).map(|_| Some(Box::new([1; 1000]))).collect();
+        let mut blocks: Vec<Option<Box<[u8; 1000]>>> = (0..SIZE / 1000)
+            .map(|_| Some(Box::new([1; 1000])))
+            .collect();
         // One stays in every hundred kilobytes, so that no run of pages is at the heap's end.
-        blocks.iter_mut().enumerate().filter(|(i, _)| i % 100 != 0).for_each(|(_, block)| *block = None);
+        blocks
+            .iter_mut()
+            .enumerate()
+            .filter(|(i, _)| i % 100 != 0)
+            .for_each(|(_, block)| *block = None);
         let before = resident();
         give_back();
         let after = resident();
-        assert!(before - after > SIZE / 2, "{before} bytes before, {after} after");
+        assert!(
+            before - after > SIZE / 2,
+            "{before} bytes before, {after} after"
+        );
         drop(blocks);
     }
 
     /// Bytes of this process's heap and stacks in memory, or nearly: other tests run in it.
     fn resident() -> u64 {
         let status = fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 }

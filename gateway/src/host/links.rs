@@ -42,10 +42,13 @@ impl Links {
         let netlink = Netlink::open()?;
         let mut names = BTreeMap::new();
         for link in netlink::dump(netlink.handle().link().get().execute()).await? {
-            let name = link.attributes.into_iter().find_map(|attribute| match attribute {
-                LinkAttribute::IfName(name) => Some(name),
-                _ => None,
-            });
+            let name = link
+                .attributes
+                .into_iter()
+                .find_map(|attribute| match attribute {
+                    LinkAttribute::IfName(name) => Some(name),
+                    _ => None,
+                });
             names.insert(link.header.index, name.unwrap_or_default());
         }
         names.retain(|_, name| name != tun);
@@ -54,12 +57,16 @@ impl Links {
             let interface = names.get(&message.header.index)?;
             read_address(interface, &message)
         });
-        Ok(Links { addresses: addresses.collect() })
+        Ok(Links {
+            addresses: addresses.collect(),
+        })
     }
 
     /// Links as they are in a test, or in a plan.
     pub fn from_addresses(addresses: impl IntoIterator<Item = Address>) -> Links {
-        Links { addresses: addresses.into_iter().collect() }
+        Links {
+            addresses: addresses.into_iter().collect(),
+        }
     }
 
     /// The networks that no remote site may use: all but loopback and link-local ones, each once.
@@ -68,7 +75,10 @@ impl Links {
             .addresses
             .iter()
             .filter(|address| address.interface != "lo" && is_routable(address.own))
-            .map(|address| Connected { prefix: address.network, interface: address.interface.clone() })
+            .map(|address| Connected {
+                prefix: address.network,
+                interface: address.interface.clone(),
+            })
             .collect();
         networks.sort();
         networks.dedup();
@@ -100,7 +110,10 @@ impl Links {
         };
         let mut candidates = self.addresses.iter().filter(inside).peekable();
         let first = candidates.peek().copied();
-        candidates.find(|address| address.preferred).or(first).map(|address| address.own)
+        candidates
+            .find(|address| address.preferred)
+            .or(first)
+            .map(|address| address.own)
     }
 }
 
@@ -125,7 +138,9 @@ pub async fn connected_networks(tun: &str) -> Result<Vec<Connected>, LinksError>
 }
 
 fn read_address(interface: &str, message: &AddressMessage) -> Option<Address> {
-    let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(wanted);
+    let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| {
+        message.attributes.iter().find_map(wanted)
+    };
     let local = find(|attribute| match attribute {
         AddressAttribute::Local(address) => Some(*address),
         _ => None,
@@ -162,7 +177,12 @@ mod tests {
     fn address(interface: &str, own: &str, len: u8, preferred: bool) -> Address {
         let own = own.parse().unwrap();
         let network = Prefix::holding(own, len).unwrap();
-        Address { interface: interface.into(), own, network, preferred }
+        Address {
+            interface: interface.into(),
+            own,
+            network,
+            preferred,
+        }
     }
 
     fn links() -> Links {
@@ -179,9 +199,19 @@ mod tests {
 
     #[test]
     fn connected_networks_are_each_named_once_without_loopback_and_link_local() {
-        let networks: Vec<_> =
-            links().connected().into_iter().map(|c| format!("{} {}", c.prefix, c.interface)).collect();
-        assert_eq!(networks, ["10.1.0.0/24 eth1", "203.0.113.0/24 eth0", "fd00:1::/64 eth1"]);
+        let networks: Vec<_> = links()
+            .connected()
+            .into_iter()
+            .map(|c| format!("{} {}", c.prefix, c.interface))
+            .collect();
+        assert_eq!(
+            networks,
+            [
+                "10.1.0.0/24 eth1",
+                "203.0.113.0/24 eth0",
+                "fd00:1::/64 eth1"
+            ]
+        );
     }
 
     #[test]

@@ -30,7 +30,10 @@ impl Netlink {
     /// Opens a socket with strict checking, so that the kernel filters dumps. Needs a tokio runtime.
     pub(super) fn open() -> io::Result<Netlink> {
         let (connection, handle, _multicast) = rtnetlink::new_connection_with_strict_check()?;
-        Ok(Netlink { handle, reader: tokio::spawn(connection) })
+        Ok(Netlink {
+            handle,
+            reader: tokio::spawn(connection),
+        })
     }
 
     /// For requests.
@@ -58,12 +61,20 @@ impl Changes {
         use MulticastGroup::{Ipv4Ifaddr, Ipv6Ifaddr, Link};
         let (connection, _handle, messages) =
             rtnetlink::new_multicast_connection(&[Link, Ipv4Ifaddr, Ipv6Ifaddr])?;
-        Ok(Changes { messages: Box::pin(messages.map(|_| ())), reader: tokio::spawn(connection) })
+        Ok(Changes {
+            messages: Box::pin(messages.map(|_| ())),
+            reader: tokio::spawn(connection),
+        })
     }
 
     /// Waits for a change, and then for the end of a burst, but not for long. An error: no more will come.
     pub(super) async fn next(&mut self) -> io::Result<()> {
-        let ended = || io::Error::new(io::ErrorKind::UnexpectedEof, "netlink tells no more changes");
+        let ended = || {
+            io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "netlink tells no more changes",
+            )
+        };
         self.messages.next().await.ok_or_else(ended)?;
         let _ = tokio::time::timeout(BURST, async {
             while let Ok(Some(_)) = tokio::time::timeout(LULL, self.messages.next()).await {}
@@ -80,15 +91,22 @@ impl Drop for Changes {
 }
 
 /// Waits for a request.
-pub(super) async fn answer<T>(request: impl Future<Output = Result<T, rtnetlink::Error>>) -> io::Result<T> {
+pub(super) async fn answer<T>(
+    request: impl Future<Output = Result<T, rtnetlink::Error>>,
+) -> io::Result<T> {
     match tokio::time::timeout(PATIENCE, request).await {
         Ok(result) => result.map_err(errno),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer over netlink")),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the kernel did not answer over netlink",
+        )),
     }
 }
 
 /// Waits for all of a dump.
-pub(super) async fn dump<T>(stream: impl Stream<Item = Result<T, rtnetlink::Error>>) -> io::Result<Vec<T>> {
+pub(super) async fn dump<T>(
+    stream: impl Stream<Item = Result<T, rtnetlink::Error>>,
+) -> io::Result<Vec<T>> {
     answer(stream.try_collect()).await
 }
 

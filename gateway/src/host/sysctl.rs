@@ -31,16 +31,23 @@ pub(super) fn write(key: &str, value: &str) -> Result<bool, SysctlError> {
     if read(key).is_ok_and(|now| now == value) {
         return Ok(false);
     }
-    let error = |source| SysctlError { key: key.into(), value: value.into(), source };
+    let error = |source| SysctlError {
+        key: key.into(),
+        value: value.into(),
+        source,
+    };
     fs::write(path(key), value).map_err(error)?;
     Ok(true)
 }
 
 /// Names of the entries below `key`, sorted; empty if there is no such directory.
 pub(super) fn entries(key: &str) -> Vec<String> {
-    let Ok(directory) = fs::read_dir(path(key)) else { return Vec::new() };
-    let mut names: Vec<_> =
-        directory.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let Ok(directory) = fs::read_dir(path(key)) else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = directory
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
     names.sort();
     names
 }

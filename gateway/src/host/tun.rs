@@ -28,7 +28,9 @@ pub enum TunError {
         name: String,
     },
     /// The kernel has no TUN driver, or the container no device node.
-    #[error("/dev/net/tun is missing: load the module (modprobe tun), or pass the device to the container")]
+    #[error(
+        "/dev/net/tun is missing: load the module (modprobe tun), or pass the device to the container"
+    )]
     NoDriver(#[source] io::Error),
     /// Not root, and no capability.
     #[error("not permitted to create device {name}: ringway needs CAP_NET_ADMIN")]
@@ -62,7 +64,10 @@ pub fn open_tun(name: &str, mtu: u16, lanes: usize) -> Result<(Arc<SyncDevice>, 
         .name(name)
         .mtu(mtu)
         .with(|linux| {
-            linux.offload(true).multi_queue(lanes > 1).tx_queue_len(QUEUE);
+            linux
+                .offload(true)
+                .multi_queue(lanes > 1)
+                .tx_queue_len(QUEUE);
         })
         .enable(false)
         .build_sync()
@@ -84,7 +89,10 @@ fn settle(name: &str) {
         (format!("net/ipv6/conf/{name}/accept_redirects"), "0"),
         (format!("net/ipv4/conf/{name}/accept_redirects"), "0"),
         (format!("net/ipv4/conf/{name}/send_redirects"), "0"),
-        (format!("net/ipv4/conf/{name}/rp_filter"), reverse_path_filter()),
+        (
+            format!("net/ipv4/conf/{name}/rp_filter"),
+            reverse_path_filter(),
+        ),
     ];
     for (key, value) in settings {
         if sysctl::read(&key).is_err() {
@@ -115,8 +123,13 @@ fn reverse_path_filter() -> &'static str {
 
 /// True if this thread's network namespace has an interface `name`.
 fn exists(name: &str) -> bool {
-    let Ok(interfaces) = fs::read_to_string("/proc/thread-self/net/dev") else { return false };
-    interfaces.lines().any(|line| line.split_once(':').is_some_and(|(found, _)| found.trim() == name))
+    let Ok(interfaces) = fs::read_to_string("/proc/thread-self/net/dev") else {
+        return false;
+    };
+    interfaces.lines().any(|line| {
+        line.split_once(':')
+            .is_some_and(|(found, _)| found.trim() == name)
+    })
 }
 
 fn classify(name: &str, source: io::Error) -> TunError {

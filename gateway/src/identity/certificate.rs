@@ -70,9 +70,14 @@ impl Certificate {
         Ok(Certificate {
             subject: x509.subject().to_string(),
             uris: uris(x509)?,
-            is_ca: x509.basic_constraints()?.is_some_and(|extension| extension.value.ca),
-            key_usage: x509.key_usage()?.map(|extension| Uses::from(extension.value)),
-            both_purposes: purposes.is_some_and(|purposes| purposes.server_auth && purposes.client_auth),
+            is_ca: x509
+                .basic_constraints()?
+                .is_some_and(|extension| extension.value.ca),
+            key_usage: x509
+                .key_usage()?
+                .map(|extension| Uses::from(extension.value)),
+            both_purposes: purposes
+                .is_some_and(|purposes| purposes.server_auth && purposes.client_auth),
             not_before: unix(x509.validity().not_before.timestamp()),
             not_after: unix(x509.validity().not_after.timestamp()),
             key: Digest::of(x509.public_key().raw),
@@ -92,7 +97,9 @@ impl From<&KeyUsage> for Uses {
 }
 
 fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X509Error> {
-    let Some(names) = x509.subject_alternative_name()? else { return Ok(Vec::new()) };
+    let Some(names) = x509.subject_alternative_name()? else {
+        return Ok(Vec::new());
+    };
     let uri = |name: &GeneralName<'_>| match name {
         GeneralName::URI(uri) => Some(String::from(*uri)),
         _ => None,
@@ -102,12 +109,18 @@ fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X
 
 /// Seconds since 1970; times before that count as 1970.
 fn unix(seconds: i64) -> UnixTime {
-    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds.try_into().unwrap_or(0)))
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+        seconds.try_into().unwrap_or(0),
+    ))
 }
 
 /// A day, for people: `2036-01-31`.
 pub fn date(time: UnixTime) -> String {
-    rfc3339(time).split('T').next().unwrap_or_default().to_owned()
+    rfc3339(time)
+        .split('T')
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A moment, for machines (RFC 3339, UTC): `2036-01-31T12:00:00Z`.

@@ -14,8 +14,8 @@
 //! | subjectAltName | none | the SPIFFE id as only URI |
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
 };
 use ringway_config::{Digest, GatewayId, OrgId, ZoneName};
 use rustls_pki_types::CertificateDer;
@@ -73,7 +73,11 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.pem();
-        Ok(Authority { certificate, not_after: params.not_after, issuer: Issuer::new(params, key) })
+        Ok(Authority {
+            certificate,
+            not_after: params.not_after,
+            issuer: Issuer::new(params, key),
+        })
     }
 
     /// An existing CA, from its PEM certificate and private key.
@@ -83,17 +87,23 @@ impl Authority {
             .map_err(|error| unusable(error.to_string()))?;
         let facts = Certificate::read(&der).map_err(unusable)?;
         if !facts.is_ca || !facts.key_usage.is_some_and(|uses| uses.cert_sign) {
-            return Err(unusable("it needs basicConstraints CA:TRUE and keyUsage keyCertSign".into()));
+            return Err(unusable(
+                "it needs basicConstraints CA:TRUE and keyUsage keyCertSign".into(),
+            ));
         }
         let key = KeyPair::from_pem(key)?;
         if Digest::of(&key.subject_public_key_info()) != facts.key {
             return Err(CreateError::Mismatch);
         }
         let not_after = i64::try_from(facts.not_after.as_secs()).unwrap_or(i64::MAX);
-        let not_after =
-            OffsetDateTime::from_unix_timestamp(not_after).map_err(|error| unusable(error.to_string()))?;
+        let not_after = OffsetDateTime::from_unix_timestamp(not_after)
+            .map_err(|error| unusable(error.to_string()))?;
         let issuer = Issuer::from_ca_cert_der(&der, key)?;
-        Ok(Authority { certificate: certificate.to_owned(), not_after, issuer })
+        Ok(Authority {
+            certificate: certificate.to_owned(),
+            not_after,
+            issuer,
+        })
     }
 
     /// The CA certificate, PEM: public.
@@ -121,17 +131,24 @@ impl Authority {
         params.not_after = params.not_after.min(self.not_after);
         params.subject_alt_names = vec![SanType::URI(id.spiffe(domain).try_into()?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(Issued { certificate, key: key.serialize_pem() })
+        Ok(Issued {
+            certificate,
+            key: key.serialize_pem(),
+        })
     }
 }
 
 fn params(now: OffsetDateTime, lifetime: Duration, org: &OrgId, name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, org.as_str());
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, org.as_str());
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = now - BACKDATED;
     params.not_after = now + lifetime;
@@ -146,10 +163,15 @@ mod tests {
     const MADE: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
     fn issue(authority: &Authority, now: OffsetDateTime) -> Result<Certificate, CreateError> {
-        let issued =
-            authority.issue(&"gw.acme".parse().unwrap(), &"consortium.example".parse().unwrap(), now)?;
-        Ok(Certificate::read(&CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap())
-            .unwrap())
+        let issued = authority.issue(
+            &"gw.acme".parse().unwrap(),
+            &"consortium.example".parse().unwrap(),
+            now,
+        )?;
+        Ok(Certificate::read(
+            &CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap(),
+        )
+        .unwrap())
     }
 
     #[test]
@@ -167,6 +189,9 @@ mod tests {
     #[test]
     fn two_keys_are_never_the_same() {
         let authority = Authority::create(&"acme".parse().unwrap(), MADE).unwrap();
-        assert_ne!(issue(&authority, MADE).unwrap().key, issue(&authority, MADE).unwrap().key);
+        assert_ne!(
+            issue(&authority, MADE).unwrap().key,
+            issue(&authority, MADE).unwrap().key
+        );
     }
 }

@@ -63,8 +63,12 @@ impl Age {
         match self {
             Age::Fresh => None,
             Age::Half => Some("half of the certificate's lifetime is over: plan its renewal"),
-            Age::ThreeQuarters => Some("three quarters of the certificate's lifetime are over: renew it"),
-            Age::SevenEighths => Some("seven eighths of the certificate's lifetime are over: renew it now"),
+            Age::ThreeQuarters => {
+                Some("three quarters of the certificate's lifetime are over: renew it")
+            }
+            Age::SevenEighths => {
+                Some("seven eighths of the certificate's lifetime are over: renew it now")
+            }
             Age::Expired => Some("the certificate has expired"),
         }
     }
@@ -86,9 +90,12 @@ impl Identity {
         let checked = check(&paths.certificate, &chain, id, trust, now);
         let paired = pair(paths, chain, key);
         match (checked, paired) {
-            (Ok((leaf, not_after)), Ok(certified)) => {
-                Ok(Identity { id: id.clone(), certified: Arc::new(certified), leaf, not_after })
-            }
+            (Ok((leaf, not_after)), Ok(certified)) => Ok(Identity {
+                id: id.clone(),
+                certified: Arc::new(certified),
+                leaf,
+                not_after,
+            }),
             (checked, paired) => Err(faults(checked.err(), paired.err())),
         }
     }
@@ -136,20 +143,39 @@ impl Identity {
 
 fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let pem = std::fs::read(file).map_err(|error| {
-        unreadable(file, &error, "ringway org init makes it, or set [identity] certificate")
+        unreadable(
+            file,
+            &error,
+            "ringway org init makes it, or set [identity] certificate",
+        )
     })?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err(fault(file, "holds no certificate; it must be PEM, the gateway's certificate first")),
-        Err(error) => Err(fault(file, format!("is not PEM ({error}); put the gateway's certificate first"))),
+        Ok(_) => Err(fault(
+            file,
+            "holds no certificate; it must be PEM, the gateway's certificate first",
+        )),
+        Err(error) => Err(fault(
+            file,
+            format!("is not PEM ({error}); put the gateway's certificate first"),
+        )),
     }
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
-    let unreadable =
-        |error: io::Error| unreadable(file, &error, "ringway org init makes it, or set [identity] key");
-    let mode = std::fs::metadata(file).map_err(unreadable)?.permissions().mode() & 0o777;
+    let unreadable = |error: io::Error| {
+        unreadable(
+            file,
+            &error,
+            "ringway org init makes it, or set [identity] key",
+        )
+    };
+    let mode = std::fs::metadata(file)
+        .map_err(unreadable)?
+        .permissions()
+        .mode()
+        & 0o777;
     if mode & 0o077 != 0 {
         let name = file.display();
         return Err(fault(
@@ -158,8 +184,12 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
         ));
     }
     let pem = std::fs::read(file).map_err(unreadable)?;
-    PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|error| fault(file, format!("holds no private key ({error}); it must be unencrypted PEM")))
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        fault(
+            file,
+            format!("holds no private key ({error}); it must be unencrypted PEM"),
+        )
+    })
 }
 
 fn pair(
@@ -171,9 +201,15 @@ fn pair(
     CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             let certificate = paths.certificate.display();
-            fault(&paths.key, format!("is not the key of {certificate}; put the pair's own key here"))
+            fault(
+                &paths.key,
+                format!("is not the key of {certificate}; put the pair's own key here"),
+            )
         }
-        error => fault(&paths.key, format!("cannot be used ({error}); make an ECDSA P-256 key, PKCS#8")),
+        error => fault(
+            &paths.key,
+            format!("cannot be used ({error}); make an ECDSA P-256 key, PKCS#8"),
+        ),
     })
 }
 
@@ -185,12 +221,16 @@ fn check(
     trust: &Trust,
     now: UnixTime,
 ) -> Result<(Certificate, UnixTime), Fault> {
-    let refused = |refusal: Refusal| fault(file, format!("{refusal}; {}", remedy(&refusal, id, trust)));
+    let refused =
+        |refusal: Refusal| fault(file, format!("{refusal}; {}", remedy(&refusal, id, trust)));
     let verified = trust.examine(chain, Role::Server, now).map_err(refused)?;
     trust.examine(chain, Role::Client, now).map_err(refused)?;
     if verified.id != *id {
         let found = verified.id;
-        return Err(fault(file, format!("is the certificate of {found}; this gateway is {id}")));
+        return Err(fault(
+            file,
+            format!("is the certificate of {found}; this gateway is {id}"),
+        ));
     }
     let leaf = Certificate::read(&chain[0]).map_err(|error| refused(Refusal::Malformed(error)))?;
     Ok((leaf, verified.not_after))
@@ -200,7 +240,10 @@ fn check(
 fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
     match refusal.code() {
         Code::Uri | Code::UriCount => {
-            format!("issue one whose only URI name is {}", id.spiffe(trust.domain()))
+            format!(
+                "issue one whose only URI name is {}",
+                id.spiffe(trust.domain())
+            )
         }
         Code::LeafIsCa => "use a certificate that the CA issued to the gateway, CA:FALSE".into(),
         Code::KeyUsage => "issue one with keyUsage = critical, digitalSignature".into(),
@@ -211,7 +254,9 @@ fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
         Code::UnknownOrg => format!("this gateway is {id}"),
         Code::Issuer => "the own record's ca must be the CA that issued it".into(),
         Code::UnknownGateway => format!("add it to the own record, or issue one for {id}"),
-        Code::RevokedGateway | Code::RevokedKey => "take a new name or key, or mend [revoked]".into(),
+        Code::RevokedGateway | Code::RevokedKey => {
+            "take a new name or key, or mend [revoked]".into()
+        }
         Code::Size => "send the gateway's certificate and its intermediates only".into(),
         Code::Malformed | Code::OwnIdentity | Code::NotDialled => "issue a new one".into(),
     }
@@ -226,7 +271,10 @@ fn unreadable(file: &Path, error: &io::Error, remedy: &str) -> Fault {
 }
 
 fn fault(file: &Path, message: impl Into<String>) -> Fault {
-    Fault { place: Place::whole(file), message: message.into() }
+    Fault {
+        place: Place::whole(file),
+        message: message.into(),
+    }
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ pub enum Refusal {
     #[error("certificate is a CA certificate")]
     LeafIsCa,
     /// keyUsage is missing, lacks digitalSignature or allows signing certificates.
-    #[error("certificate lacks keyUsage digitalSignature, or its keyUsage allows more than a leaf's")]
+    #[error(
+        "certificate lacks keyUsage digitalSignature, or its keyUsage allows more than a leaf's"
+    )]
     KeyUsage,
     /// extendedKeyUsage is missing or lacks one of the two purposes.
     #[error("certificate lacks extendedKeyUsage serverAuth and clientAuth")]
@@ -162,7 +164,9 @@ impl Refusal {
     /// What rustls is to tell the peer, as a TLS alert (RFC 8446, section 6.2).
     pub fn certificate_error(&self) -> CertificateError {
         match self.code() {
-            Code::Size | Code::Malformed | Code::UriCount | Code::Uri => CertificateError::BadEncoding,
+            Code::Size | Code::Malformed | Code::UriCount | Code::Uri => {
+                CertificateError::BadEncoding
+            }
             Code::LeafIsCa | Code::KeyUsage | Code::ExtendedKeyUsage | Code::IssuerUsage => {
                 CertificateError::InvalidPurpose
             }
@@ -180,9 +184,15 @@ impl Refusal {
 /// What a peer means by the TLS alert with which it ended our handshake, for `last_error`.
 pub fn said_by_peer(alert: AlertDescription) -> &'static str {
     match alert {
-        AlertDescription::BadCertificate => "peer cannot read our certificate, or it names no gateway",
-        AlertDescription::UnsupportedCertificate => "peer finds our certificate unfit: CA flag or key usages",
-        AlertDescription::CertificateRevoked => "peer's record of our org revokes this gateway or its key",
+        AlertDescription::BadCertificate => {
+            "peer cannot read our certificate, or it names no gateway"
+        }
+        AlertDescription::UnsupportedCertificate => {
+            "peer finds our certificate unfit: CA flag or key usages"
+        }
+        AlertDescription::CertificateRevoked => {
+            "peer's record of our org revokes this gateway or its key"
+        }
         AlertDescription::CertificateExpired => {
             "our certificate is expired or not yet valid by the peer's clock"
         }
@@ -224,14 +234,23 @@ mod tests {
     #[test]
     fn a_scanner_cannot_tell_an_unknown_org_from_a_wrong_ca() {
         let org: OrgId = "acme".parse().unwrap();
-        let wrong = Refusal::Issuer { org: org.clone(), detail: "x".into() };
-        assert_eq!(Refusal::UnknownOrg(org).certificate_error(), wrong.certificate_error());
+        let wrong = Refusal::Issuer {
+            org: org.clone(),
+            detail: "x".into(),
+        };
+        assert_eq!(
+            Refusal::UnknownOrg(org).certificate_error(),
+            wrong.certificate_error()
+        );
     }
 
     #[test]
     fn every_alert_we_send_has_words_on_the_other_side() {
         let expired = Refusal::Expired(Duration::ZERO);
         let alert = AlertDescription::from(expired.certificate_error());
-        assert_eq!(said_by_peer(alert), "our certificate is expired or not yet valid by the peer's clock");
+        assert_eq!(
+            said_by_peer(alert),
+            "our certificate is expired or not yet valid by the peer's clock"
+        );
     }
 }

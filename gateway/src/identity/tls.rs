@@ -18,7 +18,9 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::certificate::Certificate;
@@ -79,7 +81,11 @@ pub fn server_config(
     alpn: &[u8],
     log: Arc<dyn RefusalLog>,
 ) -> ServerConfig {
-    let verifier = Arc::new(Verifier { trust, dialled: None, log });
+    let verifier = Arc::new(Verifier {
+        trust,
+        dialled: None,
+        log,
+    });
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3 suites")
@@ -101,7 +107,11 @@ pub fn client_config(
     alpn: &[u8],
     log: Arc<dyn RefusalLog>,
 ) -> ClientConfig {
-    let verifier = Arc::new(Verifier { trust, dialled: Some(dialled), log });
+    let verifier = Arc::new(Verifier {
+        trust,
+        dialled: Some(dialled),
+        log,
+    });
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3 suites")
@@ -119,7 +129,10 @@ pub fn client_config(
 /// Cryptography: aws-lc-rs with the post-quantum hybrid first and one classical group.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
-    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
+    provider.kx_groups = vec![
+        aws_lc_rs::kx_group::X25519MLKEM768,
+        aws_lc_rs::kx_group::X25519,
+    ];
     Arc::new(provider)
 }
 
@@ -139,12 +152,22 @@ impl Verifier {
         role: Role,
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
-        let chain: Vec<_> = std::iter::once(leaf).chain(intermediates).cloned().collect();
-        match self.trust.load().verify(&chain, role, self.dialled.as_ref(), now) {
+        let chain: Vec<_> = std::iter::once(leaf)
+            .chain(intermediates)
+            .cloned()
+            .collect();
+        match self
+            .trust
+            .load()
+            .verify(&chain, role, self.dialled.as_ref(), now)
+        {
             Ok(_) => Ok(()),
             Err(refusal) => {
                 let error = refusal.certificate_error();
-                self.log.record(Refused { claimed: claimed(leaf), refusal });
+                self.log.record(Refused {
+                    claimed: claimed(leaf),
+                    refusal,
+                });
                 Err(error.into())
             }
         }
@@ -182,7 +205,8 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        self.verify(leaf, intermediates, Role::Client, now).map(|()| ClientCertVerified::assertion())
+        self.verify(leaf, intermediates, Role::Client, now)
+            .map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -217,7 +241,8 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.verify(leaf, intermediates, Role::Server, now).map(|()| ServerCertVerified::assertion())
+        self.verify(leaf, intermediates, Role::Server, now)
+            .map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringway_config::{Config, Fault, Faults, GatewayId, GatewayName, Member, OrgId, Revoked, Root, ZoneName};
+use ringway_config::{
+    Config, Fault, Faults, GatewayId, GatewayName, Member, OrgId, Revoked, Root, ZoneName,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
@@ -71,7 +73,10 @@ impl Trust {
 
     /// The same trust as the successor of `earlier`: one generation later.
     pub fn succeeding(self, earlier: &Trust) -> Trust {
-        Trust { generation: earlier.generation + 1, ..self }
+        Trust {
+            generation: earlier.generation + 1,
+            ..self
+        }
     }
 
     /// Counts the trusts of this process, from 0.
@@ -86,13 +91,18 @@ impl Trust {
 
     /// Every organization's CA certificates.
     pub fn authorities(&self) -> impl Iterator<Item = &Certificate> {
-        self.orgs.values().flat_map(|org| &org.roots).map(|root| &root.certificate)
+        self.orgs
+            .values()
+            .flat_map(|org| &org.roots)
+            .map(|root| &root.certificate)
     }
 
     /// Subject and end of validity of every CA certificate, for `status`.
     pub fn certificates(&self) -> Vec<(String, UnixTime)> {
         let roots = self.orgs.values().flat_map(|org| &org.roots);
-        roots.map(|root| (root.certificate.subject.clone(), root.certificate.not_after)).collect()
+        roots
+            .map(|root| (root.certificate.subject.clone(), root.certificate.not_after))
+            .collect()
     }
 
     /// CA certificates that are not valid at `now`: `check` reports them as faults, `run` as warnings.
@@ -104,7 +114,11 @@ impl Trust {
 
 /// The CA certificates of one record, in file order.
 pub fn authorities(member: &Member) -> Result<Vec<Certificate>, Faults> {
-    Ok(OrgTrust::build(member)?.roots.into_iter().map(|root| root.certificate).collect())
+    Ok(OrgTrust::build(member)?
+        .roots
+        .into_iter()
+        .map(|root| root.certificate)
+        .collect())
 }
 
 impl OrgTrust {
@@ -114,36 +128,57 @@ impl OrgTrust {
         for root in &member.roots {
             match TrustedRoot::read(root) {
                 Ok(root) => roots.push(root),
-                Err(message) => faults.push(Fault { place: root.place.clone(), message }),
+                Err(message) => faults.push(Fault {
+                    place: root.place.clone(),
+                    message,
+                }),
             }
         }
         if !faults.is_empty() {
             return Err(Faults::from(faults));
         }
-        let gateways = member.gateways.iter().map(|gateway| gateway.name.clone()).collect();
-        Ok(OrgTrust { roots, gateways, revoked: member.revoked.clone() })
+        let gateways = member
+            .gateways
+            .iter()
+            .map(|gateway| gateway.name.clone())
+            .collect();
+        Ok(OrgTrust {
+            roots,
+            gateways,
+            revoked: member.revoked.clone(),
+        })
     }
 }
 
 impl TrustedRoot {
     /// Reads one PEM block; the error says what is wrong and how to mend it.
     fn read(root: &Root) -> Result<TrustedRoot, String> {
-        let der = CertificateDer::from_pem_slice(root.pem.as_bytes())
-            .map_err(|error| format!("CA certificate is no PEM block ({error}); paste the CA's ca.crt"))?;
-        let certificate = Certificate::read(&der)
-            .map_err(|error| format!("CA certificate is malformed ({error}); paste the CA's ca.crt"))?;
+        let der = CertificateDer::from_pem_slice(root.pem.as_bytes()).map_err(|error| {
+            format!("CA certificate is no PEM block ({error}); paste the CA's ca.crt")
+        })?;
+        let certificate = Certificate::read(&der).map_err(|error| {
+            format!("CA certificate is malformed ({error}); paste the CA's ca.crt")
+        })?;
         if !certificate.is_ca {
             let subject = &certificate.subject;
-            return Err(format!("{subject} is no CA certificate; it needs basicConstraints CA:TRUE"));
+            return Err(format!(
+                "{subject} is no CA certificate; it needs basicConstraints CA:TRUE"
+            ));
         }
         if !certificate.key_usage.is_some_and(|uses| uses.cert_sign) {
             let subject = &certificate.subject;
-            return Err(format!("{subject} may not sign certificates; it needs keyUsage keyCertSign"));
+            return Err(format!(
+                "{subject} may not sign certificates; it needs keyUsage keyCertSign"
+            ));
         }
         let anchor = webpki::anchor_from_trusted_cert(&der)
             .map_err(|error| format!("CA certificate cannot be used ({error})"))?
             .to_owned();
-        Ok(TrustedRoot { anchor, certificate, place: root.place.clone() })
+        Ok(TrustedRoot {
+            anchor,
+            certificate,
+            place: root.place.clone(),
+        })
     }
 
     pub(super) fn is_valid_at(&self, now: UnixTime) -> bool {
@@ -154,9 +189,18 @@ impl TrustedRoot {
         if self.is_valid_at(now) {
             return None;
         }
-        let when = if now < self.certificate.not_before { "not yet valid" } else { "expired" };
-        let message =
-            format!("CA certificate {} is {when}; put the current one here", self.certificate.subject);
-        Some(Fault { place: self.place.clone(), message })
+        let when = if now < self.certificate.not_before {
+            "not yet valid"
+        } else {
+            "expired"
+        };
+        let message = format!(
+            "CA certificate {} is {when}; put the current one here",
+            self.certificate.subject
+        );
+        Some(Fault {
+            place: self.place.clone(),
+            message,
+        })
     }
 }

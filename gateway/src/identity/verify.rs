@@ -65,7 +65,10 @@ impl Trust {
         }
         match dialled {
             Some(dialled) if *dialled != verified.id => {
-                self.refuse(Refusal::NotDialled { dialled: dialled.clone(), found: verified.id.clone() })?;
+                self.refuse(Refusal::NotDialled {
+                    dialled: dialled.clone(),
+                    found: verified.id.clone(),
+                })?;
             }
             _ => {}
         }
@@ -85,19 +88,32 @@ impl Trust {
         }
         let read = |der: &CertificateDer<'_>| Certificate::read(der).map_err(Refusal::Malformed);
         let certificates = chain.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let (leaf, issuers) = certificates.split_first().ok_or(Refusal::Size { count: 0, bytes: 0 })?;
+        let (leaf, issuers) = certificates
+            .split_first()
+            .ok_or(Refusal::Size { count: 0, bytes: 0 })?;
         let id = self.identity_of(leaf)?;
         self.check_usages(leaf, issuers)?;
         self.check_dates(&certificates, now)?;
-        let org = self.orgs.get(&id.org).ok_or_else(|| Refusal::UnknownOrg(id.org.clone()))?;
+        let org = self
+            .orgs
+            .get(&id.org)
+            .ok_or_else(|| Refusal::UnknownOrg(id.org.clone()))?;
         let signed_until = match org.vouch(chain, &id, role, now) {
             Ok(not_after) => not_after,
             Err(refusal) => self.refuse(refusal).map(|()| leaf.not_after)?,
         };
         self.check_standing(&id, org, &certificates)?;
-        let presented_until = certificates.iter().map(|certificate| certificate.not_after).min();
+        let presented_until = certificates
+            .iter()
+            .map(|certificate| certificate.not_after)
+            .min();
         let not_after = presented_until.unwrap_or(signed_until).min(signed_until);
-        Ok(Verified { id, not_after, key: leaf.key, generation: self.generation() })
+        Ok(Verified {
+            id,
+            not_after,
+            key: leaf.key,
+            generation: self.generation(),
+        })
     }
 
     fn identity_of(&self, leaf: &Certificate) -> Result<GatewayId, Refusal> {
@@ -105,8 +121,10 @@ impl Trust {
             self.refuse(Refusal::UriCount(leaf.uris.len()))?;
         }
         let uri = leaf.uris.first().ok_or(Refusal::UriCount(0))?;
-        GatewayId::from_spiffe(uri, &self.domain)
-            .ok_or_else(|| Refusal::Uri { uri: shortened(uri), domain: self.domain.to_string() })
+        GatewayId::from_spiffe(uri, &self.domain).ok_or_else(|| Refusal::Uri {
+            uri: shortened(uri),
+            domain: self.domain.to_string(),
+        })
     }
 
     fn check_usages(&self, leaf: &Certificate, issuers: &[Certificate]) -> Result<(), Refusal> {
@@ -114,13 +132,19 @@ impl Trust {
             self.refuse(Refusal::LeafIsCa)?;
         }
         // SPIFFE X.509-SVID, section 4.3.
-        if !leaf.key_usage.is_some_and(|uses| uses.digital_signature && !uses.cert_sign && !uses.crl_sign) {
+        if !leaf
+            .key_usage
+            .is_some_and(|uses| uses.digital_signature && !uses.cert_sign && !uses.crl_sign)
+        {
             self.refuse(Refusal::KeyUsage)?;
         }
         if !leaf.both_purposes {
             self.refuse(Refusal::ExtendedKeyUsage)?;
         }
-        if !issuers.iter().all(|issuer| issuer.is_ca && issuer.key_usage.is_some_and(|uses| uses.cert_sign)) {
+        if !issuers
+            .iter()
+            .all(|issuer| issuer.is_ca && issuer.key_usage.is_some_and(|uses| uses.cert_sign))
+        {
             self.refuse(Refusal::IssuerUsage)?;
         }
         Ok(())
@@ -150,7 +174,10 @@ impl Trust {
         if org.revoked.gateways.contains(&id.name) {
             self.refuse(Refusal::RevokedGateway(id.clone()))?;
         }
-        if let Some(revoked) = certificates.iter().find(|one| org.revoked.keys.contains(&one.key)) {
+        if let Some(revoked) = certificates
+            .iter()
+            .find(|one| org.revoked.keys.contains(&one.key))
+        {
             self.refuse(Refusal::RevokedKey(revoked.key))?;
         }
         Ok(())
@@ -177,7 +204,9 @@ impl OrgTrust {
         now: UnixTime,
     ) -> Result<UnixTime, Refusal> {
         let refuse = |error| refusal_of(error, id);
-        let (leaf, intermediates) = chain.split_first().ok_or(Refusal::Size { count: 0, bytes: 0 })?;
+        let (leaf, intermediates) = chain
+            .split_first()
+            .ok_or(Refusal::Size { count: 0, bytes: 0 })?;
         let leaf = EndEntityCert::try_from(leaf).map_err(refuse)?;
         let valid = self.roots.iter().filter(|root| root.is_valid_at(now));
         let anchors: Vec<_> = valid.map(|root| root.anchor.clone()).collect();
@@ -186,10 +215,24 @@ impl OrgTrust {
             Role::Server => KeyUsage::server_auth(),
         };
         let path = leaf
-            .verify_for_usage(signature_algorithms().all, &anchors, intermediates, now, usage, None, None)
+            .verify_for_usage(
+                signature_algorithms().all,
+                &anchors,
+                intermediates,
+                now,
+                usage,
+                None,
+                None,
+            )
             .map_err(refuse)?;
-        let ends_at = self.roots.iter().filter(|root| root.anchor == *path.anchor());
-        Ok(ends_at.map(|root| root.certificate.not_after).min().unwrap_or(now))
+        let ends_at = self
+            .roots
+            .iter()
+            .filter(|root| root.anchor == *path.anchor());
+        Ok(ends_at
+            .map(|root| root.certificate.not_after)
+            .min()
+            .unwrap_or(now))
     }
 }
 
@@ -203,11 +246,16 @@ fn refusal_of(error: webpki::Error, id: &GatewayId) -> Refusal {
         webpki::Error::CaUsedAsEndEntity => Refusal::LeafIsCa,
         webpki::Error::RequiredEkuNotFoundContext(_) => Refusal::ExtendedKeyUsage,
         webpki::Error::EndEntityUsedAsCa => Refusal::IssuerUsage,
-        webpki::Error::CertExpired { time, not_after } => Refusal::Expired(between(not_after, time)),
+        webpki::Error::CertExpired { time, not_after } => {
+            Refusal::Expired(between(not_after, time))
+        }
         webpki::Error::CertNotValidYet { time, not_before } => {
             Refusal::NotYetValid(between(time, not_before))
         }
-        error => Refusal::Issuer { org: id.org.clone(), detail: error.to_string() },
+        error => Refusal::Issuer {
+            org: id.org.clone(),
+            detail: error.to_string(),
+        },
     }
 }
 

@@ -98,7 +98,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn up(name: LabName, no_wan_filter: bool) -> Result<ExitCode> {
-    let options = Options { wan_filter: !no_wan_filter, ..Options::of_this_program()? };
+    let options = Options {
+        wan_filter: !no_wan_filter,
+        ..Options::of_this_program()?
+    };
     let raised = Lab::up(name.clone(), options, &mut |step| println!("{step} …"));
     let (_, raised) = raised.with_context(|| {
         format!("the laboratory is not complete; `ringway lab down --name {name}` removes it")
@@ -108,9 +111,14 @@ fn up(name: LabName, no_wan_filter: bool) -> Result<ExitCode> {
             "The laboratory {name} is up. Try: ringway lab exec{} peer0.org1 -- ping peer0.org2",
             option(&name)
         ),
-        Raised::WasThere(started) if started.is_empty() => println!("The laboratory {name} is up already."),
+        Raised::WasThere(started) if started.is_empty() => {
+            println!("The laboratory {name} is up already.")
+        }
         Raised::WasThere(started) => {
-            println!("The laboratory {name} was up; started again: {}", started.join(" "))
+            println!(
+                "The laboratory {name} was up; started again: {}",
+                started.join(" ")
+            )
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -126,7 +134,10 @@ fn down(name: LabName) -> Result<ExitCode> {
 
 fn show(name: LabName, json: bool) -> Result<ExitCode> {
     let Some(lab) = Lab::open(name.clone())? else {
-        eprintln!("There is no laboratory {name}; `ringway lab up{}` makes it.", option(&name));
+        eprintln!(
+            "There is no laboratory {name}; `ringway lab up{}` makes it.",
+            option(&name)
+        );
         return Ok(ExitCode::FAILURE);
     };
     let status = status::of(&lab);
@@ -142,15 +153,25 @@ fn show(name: LabName, json: bool) -> Result<ExitCode> {
 fn exec(name: LabName, node: &str, command: &[String]) -> Result<ExitCode> {
     let topology = Topology::of(name.clone());
     let Some(node) = topology.find(node) else {
-        let names: Vec<_> = topology.nodes.iter().map(|node| node.name.as_str()).collect();
+        let names: Vec<_> = topology
+            .nodes
+            .iter()
+            .map(|node| node.name.as_str())
+            .collect();
         eprintln!("There is no machine {node}; there are {}.", names.join(" "));
         return Ok(ExitCode::from(USAGE));
     };
     if Lab::open(name.clone())?.is_none() {
-        eprintln!("There is no laboratory {name}; `ringway lab up{}` makes it.", option(&name));
+        eprintln!(
+            "There is no laboratory {name}; `ringway lab up{}` makes it.",
+            option(&name)
+        );
         return Ok(ExitCode::FAILURE);
     }
-    let error = Command::new("ip").args(["netns", "exec", &node.netns]).args(command).exec();
+    let error = Command::new("ip")
+        .args(["netns", "exec", &node.netns])
+        .args(command)
+        .exec();
     Err(error).context("cannot start `ip netns exec`")
 }
 

@@ -30,7 +30,12 @@ pub fn found(lab: &Lab) -> Result<()> {
 /// `ringway check` at every gateway.
 pub fn check(lab: &Lab) -> Result<()> {
     for org in Org::all() {
-        output(lab.ringway(&org.gateway())?.arg("check").arg("-c").arg(config(lab, org)))?;
+        output(
+            lab.ringway(&org.gateway())?
+                .arg("check")
+                .arg("-c")
+                .arg(config(lab, org)),
+        )?;
     }
     Ok(())
 }
@@ -42,17 +47,33 @@ pub fn config(lab: &Lab, org: Org) -> PathBuf {
 
 /// Where the record is that `org` hands to the others.
 pub fn record(lab: &Lab, org: Org) -> PathBuf {
-    lab.topology().org_dir(org).join(format!("{}.member.toml", org.name))
+    lab.topology()
+        .org_dir(org)
+        .join(format!("{}.member.toml", org.name))
 }
 
 fn init(lab: &Lab, org: Org) -> Result<()> {
     let mut init = lab.ringway(&org.gateway())?;
-    init.args(["org", "init", org.name, "--domain", DOMAIN, "--gateway", "gw"]);
-    init.arg("--site").arg(format!("vpc={}", org.prefixes().join(",")));
-    init.arg("--endpoint").arg(format!("{}:{TUNNEL_PORT}", org.wan_v4(2)));
-    init.arg("--endpoint").arg(format!("[{}]:{TUNNEL_PORT}", org.wan_v6(2)));
+    init.args([
+        "org",
+        "init",
+        org.name,
+        "--domain",
+        DOMAIN,
+        "--gateway",
+        "gw",
+    ]);
+    init.arg("--site")
+        .arg(format!("vpc={}", org.prefixes().join(",")));
+    init.arg("--endpoint")
+        .arg(format!("{}:{TUNNEL_PORT}", org.wan_v4(2)));
+    init.arg("--endpoint")
+        .arg(format!("[{}]:{TUNNEL_PORT}", org.wan_v6(2)));
     init.arg("--listen").arg(format!("[::]:{TUNNEL_PORT}"));
-    init.arg("--dns-listen").arg(org.v4(1).to_string()).arg("--dns-listen").arg(org.v6(1).to_string());
+    init.arg("--dns-listen")
+        .arg(org.v4(1).to_string())
+        .arg("--dns-listen")
+        .arg(org.v6(1).to_string());
     init.arg("--dir").arg(lab.topology().org_dir(org));
     output(&mut init)?;
     Ok(())
@@ -63,7 +84,10 @@ fn introduce(lab: &Lab, org: Org, other: Org) -> Result<()> {
     let record = record(lab, other);
     let bytes = fs::read(&record).with_context(|| format!("cannot read {}", record.display()))?;
     let mut add = lab.ringway(&org.gateway())?;
-    add.args(["member", "add"]).arg(&record).arg("-c").arg(config(lab, org));
+    add.args(["member", "add"])
+        .arg(&record)
+        .arg("-c")
+        .arg(config(lab, org));
     output(add.arg("--fingerprint").arg(Digest::of(&bytes).to_string()))?;
     Ok(())
 }
@@ -78,9 +102,13 @@ fn furnish(path: &Path, org: Org) -> Result<()> {
 }
 
 fn dns(org: Org) -> String {
-    let mut text = String::from("\n# The machines of this site, as the whole consortium sees them.\n");
+    let mut text =
+        String::from("\n# The machines of this site, as the whole consortium sees them.\n");
     for (label, host) in [("gw", 1), (org.nodes[0], 11), (org.nodes[1], 12)] {
-        for (kind, address) in [("A", org.v4(host).to_string()), ("AAAA", org.v6(host).to_string())] {
+        for (kind, address) in [
+            ("A", org.v4(host).to_string()),
+            ("AAAA", org.v6(host).to_string()),
+        ] {
             let _ = writeln!(
                 text,
                 "[[dns.record]]\nname = \"{label}\"\ntype = \"{kind}\"\ndata = \"{address}\"\n"
@@ -92,9 +120,15 @@ fn dns(org: Org) -> String {
 
 /// What the laboratory tries out itself; `org init` has written the rules for Fabric and ping.
 fn policy(org: Org) -> String {
-    let to = org.prefixes().map(|prefix| format!("\"{prefix}\"")).join(", ");
+    let to = org
+        .prefixes()
+        .map(|prefix| format!("\"{prefix}\""))
+        .join(", ");
     let mut text = String::from("# What runs here beside Fabric.\n");
-    for (ports, why) in [("\"2379-2380\"", "etcd: clients, members"), ("[5201, 8080]", "throughput, HTTP")] {
+    for (ports, why) in [
+        ("\"2379-2380\"", "etcd: clients, members"),
+        ("[5201, 8080]", "throughput, HTTP"),
+    ] {
         let _ = writeln!(
             text,
             "[[policy.allow]] # {why}\nfrom = \"all\"\nto = [{to}]\nproto = \"tcp\"\nports = {ports}\n"

@@ -49,7 +49,11 @@ pub fn run(name: LabName) -> Result<ExitCode> {
         "\n{passed} of {steps} steps passed in {:.1} s; the laboratory is gone.",
         start.elapsed().as_secs_f64()
     );
-    Ok(if passed == steps { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if passed == steps {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn rows(name: LabName) -> Vec<Row> {
@@ -60,7 +64,9 @@ fn rows(name: LabName) -> Vec<Row> {
         lab = Some(made);
         Ok("3 organizations, 6 nodes, 3 gateways, 1 WAN".into())
     })];
-    let Some(mut lab) = lab.or_else(|| Lab::open(name).ok().flatten()) else { return rows };
+    let Some(mut lab) = lab.or_else(|| Lab::open(name).ok().flatten()) else {
+        return rows;
+    };
     if rows[0].outcome.is_ok() {
         for (title, step) in steps::ALL {
             if interrupt::check().is_err() {
@@ -82,17 +88,29 @@ fn timed(title: &'static str, step: impl FnOnce() -> Result<String>) -> Row {
     if let Err(error) = &outcome {
         println!("    ✗ {error:#}");
     }
-    Row { title, outcome, elapsed: start.elapsed() }
+    Row {
+        title,
+        outcome,
+        elapsed: start.elapsed(),
+    }
 }
 
 fn print_table(rows: &[Row]) {
     println!();
-    for Row { title, outcome, elapsed } in rows {
+    for Row {
+        title,
+        outcome,
+        elapsed,
+    } in rows
+    {
         let (mark, detail) = match outcome {
             Ok(detail) => ('✓', detail.as_str()),
             Err(_) => ('✗', "failed, see above"),
         };
-        println!("  {mark} {title:<50} {:>5.1} s   {detail}", elapsed.as_secs_f64());
+        println!(
+            "  {mark} {title:<50} {:>5.1} s   {detail}",
+            elapsed.as_secs_f64()
+        );
     }
 }
 
@@ -101,6 +119,9 @@ fn print_logs(lab: &Lab) {
         let log = std::fs::read_to_string(lab.log(&gateway.name)).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         println!("\n  the last lines of {}:", gateway.name);
-        lines.iter().skip(lines.len().saturating_sub(LOG_LINES)).for_each(|line| println!("    {line}"));
+        lines
+            .iter()
+            .skip(lines.len().saturating_sub(LOG_LINES))
+            .for_each(|line| println!("    {line}"));
     }
 }

@@ -10,23 +10,37 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// From now on SIGINT, SIGTERM and SIGHUP no longer end the process but set the flag.
 pub fn catch() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let signals: Result<Vec<Signal>, _> = {
         let _entered = runtime.enter();
-        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
-            .map(signal)
-            .into_iter()
-            .collect()
+        [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ]
+        .map(signal)
+        .into_iter()
+        .collect()
     };
     let mut signals = signals.context("cannot catch signals")?;
     let wait = move || {
         runtime.block_on(std::future::poll_fn(|context| {
-            let pending = signals.iter_mut().all(|signal| signal.poll_recv(context).is_pending());
-            if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+            let pending = signals
+                .iter_mut()
+                .all(|signal| signal.poll_recv(context).is_pending());
+            if pending {
+                std::task::Poll::Pending
+            } else {
+                std::task::Poll::Ready(())
+            }
         }));
         INTERRUPTED.store(true, Ordering::Relaxed);
     };
-    std::thread::Builder::new().name("signals".into()).spawn(wait)?;
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait)?;
     Ok(())
 }
 

@@ -41,7 +41,10 @@ impl Options {
     /// The running program itself, on a WAN that drops private addresses.
     pub fn of_this_program() -> Result<Options> {
         let binary = std::env::current_exe().context("cannot find the running program's file")?;
-        Ok(Options { binary, wan_filter: true })
+        Ok(Options {
+            binary,
+            wan_filter: true,
+        })
     }
 }
 
@@ -63,7 +66,11 @@ pub enum Raised {
 
 impl Lab {
     /// Makes the laboratory `name`, or completes it. `tell` hears each step as it begins.
-    pub fn up(name: LabName, options: Options, tell: &mut dyn FnMut(&str)) -> Result<(Lab, Raised)> {
+    pub fn up(
+        name: LabName,
+        options: Options,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<(Lab, Raised)> {
         require_root_and_programs()?;
         let topology = Topology::of(name);
         let _lock = Lock::take(&topology)?;
@@ -111,13 +118,17 @@ impl Lab {
 
     /// The machine called `name`.
     pub fn node(&self, name: &str) -> Result<&Node> {
-        self.topology.find(name).ok_or_else(|| anyhow!("no {name:?} in the laboratory {}", self.topology.lab))
+        self.topology
+            .find(name)
+            .ok_or_else(|| anyhow!("no {name:?} in the laboratory {}", self.topology.lab))
     }
 
     /// `program` on the machine `node`: in its namespace, with its resolver.
     pub fn command(&self, node: &str, program: impl AsRef<Path>) -> Result<Command> {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.node(node)?.netns]).arg(program.as_ref());
+        command
+            .args(["netns", "exec", &self.node(node)?.netns])
+            .arg(program.as_ref());
         command.process_group(0).stdin(Stdio::null());
         Ok(command)
     }
@@ -152,8 +163,14 @@ impl Lab {
         let log = File::options().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("cannot write {}", path.display()))?;
         let mut run = self.ringway(name)?;
-        run.arg("run").arg("-c").arg(self.config(name)?).stdout(log.try_clone()?).stderr(log);
-        let mut child = run.spawn().with_context(|| format!("cannot start {name}"))?;
+        run.arg("run")
+            .arg("-c")
+            .arg(self.config(name)?)
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let mut child = run
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
         let process = Process::of(child.id())
             .with_context(|| format!("{name} ended at once; see {}", path.display()))?;
         // Whoever is its parent must hear of its end, or its number stays taken.
@@ -164,7 +181,9 @@ impl Lab {
 
     /// Sends `signal` to the gateway `name`.
     pub fn signal(&self, name: &str, signal: Signal) -> Result<()> {
-        let process = self.process(name).with_context(|| format!("{name} was never started"))?;
+        let process = self
+            .process(name)
+            .with_context(|| format!("{name} was never started"))?;
         process.signal(signal);
         Ok(())
     }
@@ -172,7 +191,8 @@ impl Lab {
     /// Ends the gateway `name` as a power cut would, and waits until it is gone.
     pub fn kill(&self, name: &str) -> Result<()> {
         self.signal(name, Signal::SIGKILL)?;
-        self.process(name).map_or(Ok(()), |process| process.wait(DRAIN))
+        self.process(name)
+            .map_or(Ok(()), |process| process.wait(DRAIN))
     }
 
     /// Waits until every gateway has a tunnel to every other and every node knows every name.
@@ -205,7 +225,11 @@ impl Lab {
         if self.state.wan_filter != options.wan_filter {
             wan::install(self.node("wan")?, options.wan_filter)?;
         }
-        self.state = State { binary: options.binary, wan_filter: options.wan_filter, ..self.state.clone() };
+        self.state = State {
+            binary: options.binary,
+            wan_filter: options.wan_filter,
+            ..self.state.clone()
+        };
         self.state.save(&self.topology)?;
         let started = self.start_the_stopped()?;
         self.wait_until_joined()?;
@@ -213,7 +237,11 @@ impl Lab {
     }
 
     fn start_the_stopped(&mut self) -> Result<Vec<String>> {
-        let gateways: Vec<_> = self.topology.of_kind(Kind::Gateway).map(|node| node.name.clone()).collect();
+        let gateways: Vec<_> = self
+            .topology
+            .of_kind(Kind::Gateway)
+            .map(|node| node.name.clone())
+            .collect();
         let runs = |name: &String| self.process(name).is_some_and(|process| process.is_alive());
         let stopped: Vec<_> = gateways.into_iter().filter(|name| !runs(name)).collect();
         stopped.iter().try_for_each(|name| self.start(name))?;
@@ -224,7 +252,10 @@ impl Lab {
 /// True if all namespaces are there: someone may have removed one by hand.
 fn is_whole(topology: &Topology) -> Result<bool> {
     let existing = network::namespaces()?;
-    Ok(topology.namespaces().iter().all(|netns| existing.contains(netns)))
+    Ok(topology
+        .namespaces()
+        .iter()
+        .all(|netns| existing.contains(netns)))
 }
 
 /// Gateways first, so that they can say good-bye to each other; then whatever else runs in the namespaces.
@@ -233,16 +264,19 @@ fn remove(topology: &Topology) -> Result<bool> {
     let mut present = topology.namespaces();
     present.retain(|netns| existing.contains(netns));
     let gateways = topology.of_kind(Kind::Gateway).map(|node| &node.netns);
-    if let Err(stubborn) = end(gateways.filter(|netns| existing.contains(netns)), Signal::SIGTERM) {
+    if let Err(stubborn) = end(
+        gateways.filter(|netns| existing.contains(netns)),
+        Signal::SIGTERM,
+    ) {
         eprintln!("a gateway did not end: {stubborn:#}");
     }
     end(present.iter(), Signal::SIGKILL)?;
     network::remove(topology)?;
     match fs::remove_dir_all(topology.dir()) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(!present.is_empty()),
-        outcome => {
-            outcome.map(|()| true).with_context(|| format!("cannot remove {}", topology.dir().display()))
-        }
+        outcome => outcome
+            .map(|()| true)
+            .with_context(|| format!("cannot remove {}", topology.dir().display())),
     }
 }
 
@@ -250,7 +284,11 @@ fn remove(topology: &Topology) -> Result<bool> {
 fn end<'a>(namespaces: impl Iterator<Item = &'a String>, signal: Signal) -> Result<()> {
     let mut processes = Vec::new();
     for netns in namespaces {
-        processes.extend(network::processes(netns)?.into_iter().filter_map(Process::of));
+        processes.extend(
+            network::processes(netns)?
+                .into_iter()
+                .filter_map(Process::of),
+        );
     }
     processes.iter().for_each(|process| process.signal(signal));
     processes.iter().try_for_each(|process| process.wait(DRAIN))
@@ -262,7 +300,9 @@ fn require_root_and_programs() -> Result<()> {
     }
     for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
         let found = program::output(&mut program::command(program, ["-V"]));
-        found.with_context(|| format!("the laboratory needs `{program}` (Debian: apt install {package})"))?;
+        found.with_context(|| {
+            format!("the laboratory needs `{program}` (Debian: apt install {package})")
+        })?;
     }
     Ok(())
 }

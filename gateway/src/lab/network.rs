@@ -19,7 +19,8 @@ use super::topology::{DOMAIN, Kind, Node, Org, Topology};
 const QUIET: &str = "for name in all default; do echo 0 >/proc/sys/net/ipv6/conf/$name/accept_dad; \
                      echo 0 >/proc/sys/net/ipv6/conf/$name/accept_ra; done";
 /// The WAN is a router. A gateway's forwarding is the gateway's own affair.
-const FORWARD: &str = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
+const FORWARD: &str =
+    "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
 
 /// Makes every namespace, link, address and resolver file.
 pub fn make(topology: &Topology) -> Result<()> {
@@ -55,19 +56,29 @@ pub fn remove(topology: &Topology) -> Result<()> {
 }
 
 fn each(namespaces: &[String], command: &str) -> String {
-    namespaces.iter().map(|netns| format!("{command} {netns}\n")).collect()
+    namespaces
+        .iter()
+        .map(|netns| format!("{command} {netns}\n"))
+        .collect()
 }
 
 /// The names of all network namespaces of this host.
 pub fn namespaces() -> Result<Vec<String>> {
     let list = output(&mut command("ip", ["netns", "list"]))?;
-    Ok(list.lines().filter_map(|line| line.split_whitespace().next()).map(String::from).collect())
+    Ok(list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(String::from)
+        .collect())
 }
 
 /// The numbers of all processes in the namespace `netns`.
 pub fn processes(netns: &str) -> Result<Vec<u32>> {
     let list = output(&mut command("ip", ["netns", "pids", netns]))?;
-    Ok(list.lines().filter_map(|line| line.trim().parse().ok()).collect())
+    Ok(list
+        .lines()
+        .filter_map(|line| line.trim().parse().ok())
+        .collect())
 }
 
 /// `Ok` also if there was nothing to remove.
@@ -82,13 +93,17 @@ pub fn remove_if_there(outcome: std::io::Result<()>) -> Result<()> {
 fn ip(netns: Option<&str>, batch: &str) -> Result<()> {
     let netns = netns.map(|netns| ["-n", netns]);
     let arguments = netns.iter().flatten().copied().chain(["-batch", "-"]);
-    feed(&mut command("ip", arguments), batch).with_context(|| format!("in this batch:\n{batch}"))?;
+    feed(&mut command("ip", arguments), batch)
+        .with_context(|| format!("in this batch:\n{batch}"))?;
     Ok(())
 }
 
 /// A shell script in the namespace `netns`.
 fn inside(netns: &str, script: &str) -> Result<()> {
-    output(&mut command("ip", ["netns", "exec", netns, "sh", "-ec", script]))?;
+    output(&mut command(
+        "ip",
+        ["netns", "exec", netns, "sh", "-ec", script],
+    ))?;
     Ok(())
 }
 
@@ -96,14 +111,26 @@ fn inside(netns: &str, script: &str) -> Result<()> {
 fn links(topology: &Topology) -> String {
     let mut text = String::new();
     for node in &topology.nodes {
-        let (Some(org), netns) = (node.org, &node.netns) else { continue };
+        let (Some(org), netns) = (node.org, &node.netns) else {
+            continue;
+        };
         let (switch, label) = (topology.switch(org), node.label());
-        let inner = if node.kind == Kind::Gateway { "lan0" } else { "eth0" };
-        let _ = writeln!(text, "link add {inner} netns {netns} type veth peer name {label} netns {switch}");
+        let inner = if node.kind == Kind::Gateway {
+            "lan0"
+        } else {
+            "eth0"
+        };
+        let _ = writeln!(
+            text,
+            "link add {inner} netns {netns} type veth peer name {label} netns {switch}"
+        );
         if node.kind == Kind::Gateway {
             let wan = format!("{}-wan", topology.lab);
-            let _ =
-                writeln!(text, "link add wan0 netns {netns} type veth peer name {} netns {wan}", org.name);
+            let _ = writeln!(
+                text,
+                "link add wan0 netns {netns} type veth peer name {} netns {wan}",
+                org.name
+            );
         }
     }
     text
@@ -128,12 +155,20 @@ fn addresses(node: &Node) -> String {
         }
         (Kind::Gateway, Some(org)) => {
             text += &address("lan0", [org.v4(1).into(), org.v6(1).into()], [24, 64]);
-            text += &address("wan0", [org.wan_v4(2).into(), org.wan_v6(2).into()], [30, 64]);
+            text += &address(
+                "wan0",
+                [org.wan_v4(2).into(), org.wan_v6(2).into()],
+                [30, 64],
+            );
             text += &default_routes(org.wan_v4(1).into(), org.wan_v6(1).into());
         }
         _ => {
             for org in Org::all() {
-                text += &address(org.name, [org.wan_v4(1).into(), org.wan_v6(1).into()], [30, 64]);
+                text += &address(
+                    org.name,
+                    [org.wan_v4(1).into(), org.wan_v6(1).into()],
+                    [30, 64],
+                );
             }
         }
     }
@@ -141,7 +176,11 @@ fn addresses(node: &Node) -> String {
 }
 
 /// Gives `interface` an IPv4 and an IPv6 address, with a prefix length each, and sets it up.
-fn address(interface: &str, addresses: impl IntoIterator<Item = IpAddr>, lengths: [u8; 2]) -> String {
+fn address(
+    interface: &str,
+    addresses: impl IntoIterator<Item = IpAddr>,
+    lengths: [u8; 2],
+) -> String {
     let mut text = String::new();
     for (address, length) in addresses.into_iter().zip(lengths) {
         let _ = writeln!(text, "address add {address}/{length} dev {interface}");
@@ -155,7 +194,9 @@ fn default_routes(v4: IpAddr, v6: IpAddr) -> String {
 
 /// What `ip netns exec` puts in the place of `/etc/resolv.conf`.
 fn write_resolver(node: &Node) -> Result<()> {
-    let (Kind::Node, Some(org)) = (node.kind, node.org) else { return Ok(()) };
+    let (Kind::Node, Some(org)) = (node.kind, node.org) else {
+        return Ok(());
+    };
     let dir = resolver_dir(node);
     // Two dots and more are a full name: `peer0.org1` goes through the search list first.
     let text = format!(

@@ -48,8 +48,10 @@ pub fn once(lab: &Lab, from: &str, to: &str, family: Family) -> Result<Outcome> 
 }
 
 fn send(lab: &Lab, (from, to): (&str, &str), family: Family, seconds: &str) -> Result<Outcome> {
-    let output =
-        lab.command(from, "ping")?.args([family.option(), "-n", "-c", "1", "-W", seconds, to]).output()?;
+    let output = lab
+        .command(from, "ping")?
+        .args([family.option(), "-n", "-c", "1", "-W", seconds, to])
+        .output()?;
     let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
     Ok(match output.status.code() {
         Some(0) => Outcome::Reply,
@@ -67,27 +69,38 @@ pub fn until(
     expected: &Outcome,
     limit: Duration,
 ) -> Result<()> {
-    wait::until(&format!("a ping from {from} to {to}: {expected:?}"), limit, || {
-        match send(lab, (from, to), family, "0.25")? {
+    wait::until(
+        &format!("a ping from {from} to {to}: {expected:?}"),
+        limit,
+        || match send(lab, (from, to), family, "0.25")? {
             outcome if outcome == *expected => Ok(Some(())),
             outcome => bail!("{outcome:?}"),
-        }
-    })
+        },
+    )
 }
 
 /// Pings every node from every other by name; returns the pairs whose ping failed, and how many were tried.
 pub fn all_pairs(lab: &Lab, family: Family) -> Result<(Vec<String>, usize)> {
-    let nodes: Vec<&str> = lab.topology().of_kind(super::Kind::Node).map(|node| node.name.as_str()).collect();
+    let nodes: Vec<&str> = lab
+        .topology()
+        .of_kind(super::Kind::Node)
+        .map(|node| node.name.as_str())
+        .collect();
     let from = |asking: &str| -> Result<Vec<String>> {
         let others = nodes.iter().filter(|other| **other != asking);
         let outcomes = others.map(|to| Ok((to, once(lab, asking, to, family)?)));
         let failed = outcomes.filter(|outcome| !matches!(outcome, Ok((_, Outcome::Reply))));
         failed
-            .map(|outcome: Result<_>| outcome.map(|(to, outcome)| format!("{asking} → {to}: {outcome:?}")))
+            .map(|outcome: Result<_>| {
+                outcome.map(|(to, outcome)| format!("{asking} → {to}: {outcome:?}"))
+            })
             .collect()
     };
     let failed: Result<Vec<Vec<String>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = nodes.iter().map(|asking| scope.spawn(|| from(asking))).collect();
+        let threads: Vec<_> = nodes
+            .iter()
+            .map(|asking| scope.spawn(|| from(asking)))
+            .collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))

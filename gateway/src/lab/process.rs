@@ -22,7 +22,11 @@ pub struct Process {
 impl Process {
     /// The process that has the number `pid` now.
     pub fn of(pid: u32) -> Option<Process> {
-        let Stat { state, threads, started } = stat(pid)?;
+        let Stat {
+            state,
+            threads,
+            started,
+        } = stat(pid)?;
         // The first thread may be a zombie while others still hold sockets and devices.
         let has_ended = state == 'Z' && threads <= 1;
         (!has_ended).then_some(Process { pid, started })
@@ -43,7 +47,9 @@ impl Process {
 
     /// Waits until it has ended.
     pub fn wait(&self, limit: Duration) -> Result<()> {
-        wait::until("a process to end", limit, || Ok((!self.is_alive()).then_some(())))
+        wait::until("a process to end", limit, || {
+            Ok((!self.is_alive()).then_some(()))
+        })
     }
 }
 
@@ -58,7 +64,11 @@ fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
     let state = fields.first()?.chars().next()?;
-    Some(Stat { state, threads: fields.get(17)?.parse().ok()?, started: fields.get(19)?.parse().ok()? })
+    Some(Stat {
+        state,
+        threads: fields.get(17)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -71,7 +81,13 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let process = Process::of(child.id()).unwrap();
         assert!(process.is_alive());
-        assert!(!Process { started: process.started + 1, ..process }.is_alive());
+        assert!(
+            !Process {
+                started: process.started + 1,
+                ..process
+            }
+            .is_alive()
+        );
         process.signal(Signal::SIGKILL);
         process.wait(Duration::from_secs(5)).unwrap();
         child.wait().unwrap();

@@ -45,7 +45,9 @@ impl State {
         match fs::read(&path) {
             Ok(bytes) => {
                 let state = serde_json::from_slice(&bytes);
-                state.map(Some).with_context(|| format!("cannot read {}", path.display()))
+                state
+                    .map(Some)
+                    .with_context(|| format!("cannot read {}", path.display()))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -84,7 +86,9 @@ impl Lock {
             let held = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
             let held = held.with_context(|| format!("cannot lock {}", path.display()))?;
             // Whoever had it may have removed the file: then others would lock another one.
-            if fs::metadata(&path).is_ok_and(|now| held.metadata().is_ok_and(|own| own.ino() == now.ino())) {
+            if fs::metadata(&path)
+                .is_ok_and(|now| held.metadata().is_ok_and(|own| own.ino() == now.ino()))
+            {
                 return Ok(Lock { path, _held: held });
             }
         }
@@ -92,11 +96,16 @@ impl Lock {
 
     /// Gives it up with its file: nothing is left of the laboratory.
     pub fn remove(self) -> Result<()> {
-        fs::remove_file(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))
+        fs::remove_file(&self.path)
+            .with_context(|| format!("cannot remove {}", self.path.display()))
     }
 }
 
 fn open(path: &Path) -> std::io::Result<File> {
     fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
-    File::options().create(true).write(true).truncate(false).open(path)
+    File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(path)
 }

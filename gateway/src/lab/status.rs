@@ -51,14 +51,23 @@ pub fn of(lab: &Lab) -> Status {
         netns: node.netns.clone(),
         addresses: node.addresses.clone(),
         config: lab.config(&node.name).ok(),
-        pid: lab.process(&node.name).filter(|process| process.is_alive()).map(|process| process.pid),
+        pid: lab
+            .process(&node.name)
+            .filter(|process| process.is_alive())
+            .map(|process| process.pid),
     });
-    Status { lab: lab.topology().lab.to_string(), nodes: nodes.collect() }
+    Status {
+        lab: lab.topology().lab.to_string(),
+        nodes: nodes.collect(),
+    }
 }
 
 /// The same as a table.
 pub fn table(status: &Status) -> String {
-    let mut text = format!("{:<14} {:<10} {:<28} {:<9} ADDRESSES\n", "NAME", "KIND", "NETNS", "PID");
+    let mut text = format!(
+        "{:<14} {:<10} {:<28} {:<9} ADDRESSES\n",
+        "NAME", "KIND", "NETNS", "PID"
+    );
     for node in &status.nodes {
         let addresses: Vec<_> = node.addresses.iter().map(IpAddr::to_string).collect();
         let (kind, pid) = match (node.kind, node.pid) {
@@ -80,7 +89,13 @@ pub fn table(status: &Status) -> String {
 
 /// What `ringway status --json` says at the gateway `name`.
 pub fn ask(lab: &Lab, name: &str) -> Result<Value> {
-    let text = output(lab.ringway(name)?.arg("status").arg("-c").arg(lab.config(name)?).arg("--json"))?;
+    let text = output(
+        lab.ringway(name)?
+            .arg("status")
+            .arg("-c")
+            .arg(lab.config(name)?)
+            .arg("--json"),
+    )?;
     serde_json::from_str(&text).with_context(|| format!("{name} printed no JSON: {text}"))
 }
 
@@ -89,12 +104,25 @@ pub fn wait_for_tunnels(lab: &Lab, name: &str, limit: Duration) -> Result<()> {
     let others = lab.topology().of_kind(Kind::Gateway).count() - 1;
     wait::until(&format!("the tunnels of {name}"), limit, || {
         if let Some(process) = lab.process(name).filter(|process| !process.is_alive()) {
-            anyhow::bail!("process {} ended; see {}", process.pid, lab.log(name).display());
+            anyhow::bail!(
+                "process {} ended; see {}",
+                process.pid,
+                lab.log(name).display()
+            );
         }
         let status = ask(lab, name)?;
-        let tunnels = status["tunnels"].as_array().context("no tunnels in the status")?;
-        let up = tunnels.iter().filter(|tunnel| tunnel["state"] == "up").count();
-        anyhow::ensure!(up >= others, "{up} of {others} are up: {}", status["tunnels"]);
+        let tunnels = status["tunnels"]
+            .as_array()
+            .context("no tunnels in the status")?;
+        let up = tunnels
+            .iter()
+            .filter(|tunnel| tunnel["state"] == "up")
+            .count();
+        anyhow::ensure!(
+            up >= others,
+            "{up} of {others} are up: {}",
+            status["tunnels"]
+        );
         Ok(Some(()))
     })
 }
@@ -114,16 +142,29 @@ pub fn wait_for_names(lab: &Lab, limit: Duration) -> Result<()> {
 /// The names that the machine `asking` does not resolve to exactly the private addresses of their owners,
 /// each with the record type that is missing.
 pub fn unknown_names(lab: &Lab, asking: &str) -> Result<Vec<String>> {
-    let owners: Vec<_> = lab.topology().nodes.iter().filter(|node| node.org.is_some()).collect();
+    let owners: Vec<_> = lab
+        .topology()
+        .nodes
+        .iter()
+        .filter(|node| node.org.is_some())
+        .collect();
     let mut unknown = Vec::new();
     for (database, record, at) in [("ahostsv4", "A", 0), ("ahostsv6", "AAAA", 1)] {
         let names = owners.iter().filter_map(|node| node.fqdn());
         // Exit code 2, "not found", is an answer too.
-        let lookup = lab.command(asking, "getent")?.arg(database).args(names).output()?;
+        let lookup = lab
+            .command(asking, "getent")?
+            .arg(database)
+            .args(names)
+            .output()?;
         let text = String::from_utf8_lossy(&lookup.stdout);
-        let answers: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
-        let missing =
-            owners.iter().filter(|node| !answers.contains(&node.addresses[at].to_string().as_str()));
+        let answers: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        let missing = owners
+            .iter()
+            .filter(|node| !answers.contains(&node.addresses[at].to_string().as_str()));
         unknown.extend(missing.map(|node| format!("{} {record}", node.name)));
     }
     Ok(unknown)

@@ -14,8 +14,11 @@ pub const DOMAIN: &str = "consortium.example";
 pub const TUNNEL_PORT: u16 = 4600;
 
 /// Each organization's nodes, in order of address.
-const ORGS: [(&str, [&str; 2]); 3] =
-    [("org0", ["orderer0", "orderer1"]), ("org1", ["peer0", "peer1"]), ("org2", ["peer0", "peer1"])];
+const ORGS: [(&str, [&str; 2]); 3] = [
+    ("org0", ["orderer0", "orderer1"]),
+    ("org1", ["peer0", "peer1"]),
+    ("org2", ["peer0", "peer1"]),
+];
 
 /// A laboratory's name: 1 to 32 characters of `a-z`, `0-9` and inner hyphens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +61,11 @@ pub struct Org {
 impl Org {
     /// The organizations, in order.
     pub fn all() -> impl Iterator<Item = Org> {
-        (0..).zip(ORGS).map(|(number, (name, nodes))| Org { number, name, nodes })
+        (0..).zip(ORGS).map(|(number, (name, nodes))| Org {
+            number,
+            name,
+            nodes,
+        })
     }
 
     /// `10.10.<n>.<host>`.
@@ -150,23 +157,50 @@ impl Topology {
             for (host, label) in (11..).zip(org.nodes) {
                 let name = format!("{label}.{}", org.name);
                 let addresses = vec![org.v4(host).into(), org.v6(host).into()];
-                nodes.push(Node { netns: netns(&name), name, kind: Kind::Node, org: Some(org), addresses });
+                nodes.push(Node {
+                    netns: netns(&name),
+                    name,
+                    kind: Kind::Node,
+                    org: Some(org),
+                    addresses,
+                });
             }
         }
         for org in Org::all() {
             let name = org.gateway();
-            let addresses =
-                vec![org.v4(1).into(), org.v6(1).into(), org.wan_v4(2).into(), org.wan_v6(2).into()];
-            nodes.push(Node { netns: netns(&name), name, kind: Kind::Gateway, org: Some(org), addresses });
+            let addresses = vec![
+                org.v4(1).into(),
+                org.v6(1).into(),
+                org.wan_v4(2).into(),
+                org.wan_v6(2).into(),
+            ];
+            nodes.push(Node {
+                netns: netns(&name),
+                name,
+                kind: Kind::Gateway,
+                org: Some(org),
+                addresses,
+            });
         }
-        let addresses = Org::all().flat_map(|org| [org.wan_v4(1).into(), org.wan_v6(1).into()]).collect();
-        nodes.push(Node { name: "wan".into(), kind: Kind::Wan, org: None, addresses, netns: netns("wan") });
+        let addresses = Org::all()
+            .flat_map(|org| [org.wan_v4(1).into(), org.wan_v6(1).into()])
+            .collect();
+        nodes.push(Node {
+            name: "wan".into(),
+            kind: Kind::Wan,
+            org: None,
+            addresses,
+            netns: netns("wan"),
+        });
         Topology { lab, nodes }
     }
 
     /// The machine called `name`, by its short or its full name.
     pub fn find(&self, name: &str) -> Option<&Node> {
-        let name = name.strip_suffix(DOMAIN).and_then(|name| name.strip_suffix('.')).unwrap_or(name);
+        let name = name
+            .strip_suffix(DOMAIN)
+            .and_then(|name| name.strip_suffix('.'))
+            .unwrap_or(name);
         self.nodes.iter().find(|node| node.name == name)
     }
 
@@ -183,7 +217,9 @@ impl Topology {
     /// All namespaces: the machines' and the switches'.
     pub fn namespaces(&self) -> Vec<String> {
         let machines = self.nodes.iter().map(|node| node.netns.clone());
-        machines.chain(Org::all().map(|org| self.switch(org))).collect()
+        machines
+            .chain(Org::all().map(|org| self.switch(org)))
+            .collect()
     }
 
     /// Where the laboratory keeps its state, files and logs.
@@ -219,13 +255,20 @@ mod tests {
         let node = topology.find("peer0.org1.consortium.example").unwrap();
         assert_eq!(topology.find("peer0.org1"), Some(node));
         assert_eq!(node.netns, "ringway-peer0.org1");
-        assert_eq!(node.fqdn().as_deref(), Some("peer0.org1.consortium.example"));
+        assert_eq!(
+            node.fqdn().as_deref(),
+            Some("peer0.org1.consortium.example")
+        );
         assert_eq!(topology.find("peer0"), None);
     }
 
     #[test]
     fn no_address_is_used_twice() {
-        let mut addresses: Vec<_> = topology().nodes.into_iter().flat_map(|node| node.addresses).collect();
+        let mut addresses: Vec<_> = topology()
+            .nodes
+            .into_iter()
+            .flat_map(|node| node.addresses)
+            .collect();
         let count = addresses.len();
         addresses.sort();
         addresses.dedup();

@@ -21,13 +21,20 @@ const CHUNK: usize = 256 * 1024;
 
 /// Serves until it is killed, under the name `name`. Says "serving" on stdout as soon as it listens.
 pub fn serve(name: &str) -> Result<()> {
-    let listen =
-        |port| TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).with_context(|| format!("port {port}"));
+    let listen = |port| {
+        TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).with_context(|| format!("port {port}"))
+    };
     let (http, sink) = (listen(HTTP)?, listen(SINK)?);
     println!("serving");
     io::stdout().flush()?;
-    std::thread::spawn(move || sink.incoming().flatten().for_each(|stream| drop(swallow(stream))));
-    http.incoming().flatten().for_each(|stream| drop(answer(stream, name)));
+    std::thread::spawn(move || {
+        sink.incoming()
+            .flatten()
+            .for_each(|stream| drop(swallow(stream)))
+    });
+    http.incoming()
+        .flatten()
+        .for_each(|stream| drop(answer(stream, name)));
     Ok(())
 }
 
@@ -35,10 +42,20 @@ pub fn serve(name: &str) -> Result<()> {
 fn answer(mut stream: TcpStream, name: &str) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut head = BufReader::new(&stream).take(8192).lines();
-    while head.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-    let body = format!("{name} answers {}\n", stream.peer_addr()?.ip().to_canonical());
+    while head
+        .next()
+        .transpose()?
+        .is_some_and(|line| !line.is_empty())
+    {}
+    let body = format!(
+        "{name} answers {}\n",
+        stream.peer_addr()?.ip().to_canonical()
+    );
     let length = body.len();
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
 }
 
 /// Reads to the end and answers with the number of bytes.
@@ -57,10 +74,15 @@ fn swallow(mut stream: TcpStream) -> io::Result<()> {
 /// The body that the server on `host` answers.
 pub fn fetch(host: &str) -> Result<String> {
     let mut stream = connect(host, HTTP)?;
-    write!(stream, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply)?;
-    let (head, body) = reply.split_once("\r\n\r\n").context("the answer is no HTTP")?;
+    let (head, body) = reply
+        .split_once("\r\n\r\n")
+        .context("the answer is no HTTP")?;
     ensure!(head.starts_with("HTTP/1.1 200 "), "the answer was {head:?}");
     Ok(body.to_string())
 }
@@ -76,12 +98,17 @@ pub fn send(host: &str, time: Duration) -> Result<f64> {
     stream.shutdown(std::net::Shutdown::Write)?;
     let mut arrived = String::new();
     stream.read_to_string(&mut arrived)?;
-    let bytes: u64 = arrived.trim().parse().with_context(|| format!("{host} answered {arrived:?}"))?;
+    let bytes: u64 = arrived
+        .trim()
+        .parse()
+        .with_context(|| format!("{host} answered {arrived:?}"))?;
     Ok(bytes as f64 * 8.0 / start.elapsed().as_secs_f64())
 }
 
 fn connect(host: &str, port: u16) -> Result<TcpStream> {
-    let addresses = (host, port).to_socket_addrs().with_context(|| format!("cannot resolve {host}"))?;
+    let addresses = (host, port)
+        .to_socket_addrs()
+        .with_context(|| format!("cannot resolve {host}"))?;
     let mut last = None;
     for address in addresses {
         match TcpStream::connect_timeout(&address, PATIENCE) {
@@ -91,7 +118,8 @@ fn connect(host: &str, port: u16) -> Result<TcpStream> {
                 return Ok(stream);
             }
             Err(error) => {
-                last = Some(anyhow::Error::new(error).context(format!("cannot connect to {address}")))
+                last =
+                    Some(anyhow::Error::new(error).context(format!("cannot connect to {address}")))
             }
         }
     }

@@ -9,7 +9,11 @@ const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Asks `condition` until it is `Ok(Some(_))`. After `limit` the error says what was awaited, and with
 /// [`Err`] from the last look, why it had not come.
-pub fn until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         let outcome = condition();
@@ -36,7 +40,10 @@ mod tests {
             looks += 1;
             Ok((looks == 3).then_some(looks))
         };
-        assert_eq!(until("the third look", Duration::from_secs(5), third).unwrap(), 3);
+        assert_eq!(
+            until("the third look", Duration::from_secs(5), third).unwrap(),
+            3
+        );
     }
 
     #[test]

@@ -35,13 +35,18 @@ pub fn install(wan: &Node, drops: bool) -> Result<()> {
             }}
         }}\n"
     );
-    feed(&mut command("ip", ["netns", "exec", &wan.netns, "nft", "-f", "-"]), &rules)?;
+    feed(
+        &mut command("ip", ["netns", "exec", &wan.netns, "nft", "-f", "-"]),
+        &rules,
+    )?;
     Ok(())
 }
 
 /// Reads the counters.
 pub fn leaks(wan: &Node) -> Result<Leaks> {
-    let list = ["netns", "exec", &wan.netns, "nft", "--json", "list", "counters"];
+    let list = [
+        "netns", "exec", &wan.netns, "nft", "--json", "list", "counters",
+    ];
     let text = output(&mut command("ip", list))?;
     read(&text).with_context(|| format!("cannot read the WAN's counters in {text}"))
 }
@@ -49,10 +54,16 @@ pub fn leaks(wan: &Node) -> Result<Leaks> {
 fn read(json: &str) -> Option<Leaks> {
     let document: serde_json::Value = serde_json::from_str(json).ok()?;
     let packets = |name: &str| {
-        let mut counters = document["nftables"].as_array()?.iter().map(|entry| &entry["counter"]);
+        let mut counters = document["nftables"]
+            .as_array()?
+            .iter()
+            .map(|entry| &entry["counter"]);
         counters.find(|counter| counter["name"] == name)?["packets"].as_u64()
     };
-    Some(Leaks { sources: packets("sources")?, destinations: packets("destinations")? })
+    Some(Leaks {
+        sources: packets("sources")?,
+        destinations: packets("destinations")?,
+    })
 }
 
 #[cfg(test)]
@@ -64,6 +75,12 @@ mod tests {
         let json = r#"{"nftables": [{"metainfo": {"version": "1.0.6"}},
             {"counter": {"family": "inet", "name": "sources", "table": "wan", "packets": 3, "bytes": 252}},
             {"counter": {"family": "inet", "name": "destinations", "table": "wan", "packets": 1, "bytes": 84}}]}"#;
-        assert_eq!(read(json), Some(Leaks { sources: 3, destinations: 1 }));
+        assert_eq!(
+            read(json),
+            Some(Leaks {
+                sources: 3,
+                destinations: 1
+            })
+        );
     }
 }

@@ -31,15 +31,22 @@ impl HoldDown {
                 self.back.insert(*prefix, now);
             }
         }
-        self.back.retain(|prefix, since| reached.contains(prefix) && now.duration_since(*since) < STAY);
-        let counted = reached.iter().filter(|prefix| !self.back.contains_key(prefix)).copied().collect();
+        self.back
+            .retain(|prefix, since| reached.contains(prefix) && now.duration_since(*since) < STAY);
+        let counted = reached
+            .iter()
+            .filter(|prefix| !self.back.contains_key(prefix))
+            .copied()
+            .collect();
         self.reached = reached;
         counted
     }
 
     /// True if something has stayed long enough since the last [`HoldDown::update`].
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.back.values().any(|since| now.duration_since(*since) >= STAY)
+        self.back
+            .values()
+            .any(|since| now.duration_since(*since) >= STAY)
     }
 
     /// Forgets prefixes that are no members' any more.
@@ -53,7 +60,10 @@ mod tests {
     use super::*;
 
     fn set(prefixes: &[&str]) -> BTreeSet<Prefix> {
-        prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect()
+        prefixes
+            .iter()
+            .map(|prefix| prefix.parse().unwrap())
+            .collect()
     }
 
     #[test]
@@ -61,7 +71,10 @@ mod tests {
         let mut hold_down = HoldDown::default();
         let now = Instant::now();
         assert_eq!(hold_down.update(set(&[]), now), set(&[]));
-        assert_eq!(hold_down.update(set(&["10.1.0.0/16"]), now), set(&["10.1.0.0/16"]));
+        assert_eq!(
+            hold_down.update(set(&["10.1.0.0/16"]), now),
+            set(&["10.1.0.0/16"])
+        );
     }
 
     #[test]
@@ -69,7 +82,11 @@ mod tests {
         let (mut hold_down, start) = (HoldDown::default(), Instant::now());
         let (both, one) = (set(&["10.1.0.0/16", "10.2.0.0/16"]), set(&["10.2.0.0/16"]));
         hold_down.update(both.clone(), start);
-        assert_eq!(hold_down.update(one.clone(), start), one, "what is lost is lost at once");
+        assert_eq!(
+            hold_down.update(one.clone(), start),
+            one,
+            "what is lost is lost at once"
+        );
         assert_eq!(hold_down.update(both.clone(), start), one);
         assert!(!hold_down.is_due(start + STAY / 2));
         assert_eq!(hold_down.update(both.clone(), start + STAY / 2), one);

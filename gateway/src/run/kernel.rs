@@ -48,21 +48,42 @@ pub(super) struct Restore {
 impl Kernel {
     /// Sets everything up. After an error, what was done is taken back.
     pub(super) async fn set_up(prepared: &Prepared) -> anyhow::Result<(Kernel, Restore)> {
-        let Prepared { config, rulings, .. } = prepared;
+        let Prepared {
+            config, rulings, ..
+        } = prepared;
         let membership = membership(config, rulings);
         let (tun, index) = open_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
         let index = Arc::new(AtomicU32::new(index));
-        let device = Device { name: config.tun.clone(), mtu: TUNNEL_MTU, index: index.clone() };
+        let device = Device {
+            name: config.tun.clone(),
+            mtu: TUNNEL_MTU,
+            index: index.clone(),
+        };
         let needed = Families::of(membership.own());
-        let forwarding = Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
+        let forwarding =
+            Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
         let guard = forwarding.ours();
         let mut firewall = Nft::new(&config.tun);
         firewall.apply(&policy(config, &membership, guard)).await?;
-        let restore = Restore { forwarding, tun: config.tun.clone() };
+        let restore = Restore {
+            forwarding,
+            tun: config.tun.clone(),
+        };
         match restore.go_on(prepared, index).await {
             Ok((links, wanted, routes)) => {
                 let filter = Arc::new(Mutex::new(firewall));
-                Ok((Kernel { tun, device, filter, routes, links, wanted, guard }, restore))
+                Ok((
+                    Kernel {
+                        tun,
+                        device,
+                        filter,
+                        routes,
+                        links,
+                        wanted,
+                        guard,
+                    },
+                    restore,
+                ))
             }
             Err(error) => {
                 drop(tun);
@@ -81,11 +102,21 @@ impl Restore {
     ) -> anyhow::Result<(Links, Wanted, KernelRoutes)> {
         self.forwarding.enable()?;
         if let Some(idle) = short_idle_timeout() {
-            tracing::warn!(?idle, "The kernel forgets idle TCP connections early: gRPC streams will break");
+            tracing::warn!(
+                ?idle,
+                "The kernel forgets idle TCP connections early: gRPC streams will break"
+            );
         }
-        let Prepared { config, rulings, connected, .. } = prepared;
+        let Prepared {
+            config,
+            rulings,
+            connected,
+            ..
+        } = prepared;
         let links = Links::read(&config.tun).await?;
-        let wanted = wanted(config, rulings, connected, &Fib::default(), &links, |_| None);
+        let wanted = wanted(config, rulings, connected, &Fib::default(), &links, |_| {
+            None
+        });
         let mut routes = KernelRoutes::open(config.routes, tun)?;
         routes.sync(&wanted).await?;
         Ok((links, wanted, routes))

@@ -61,14 +61,21 @@ pub async fn accept(
     while let Some(Some(incoming)) = stop.run_until_cancelled(endpoint.accept()).await {
         let address = plain(incoming.remote_address()).ip();
         let (source, known) = (Source::from(address), peers.load().contains(&address));
-        if !incoming.remote_address_validated() && !may_begin_unproven(places.taken(source), known) {
+        if !incoming.remote_address_validated() && !may_begin_unproven(places.taken(source), known)
+        {
             // Only an address that was validated already cannot be asked again.
             let _ = incoming.retry();
             continue;
         }
         match places.take(source, known) {
             Some(place) => {
-                tasks.spawn(handshake(incoming, tls.clone(), reported.clone(), place, inputs.clone()));
+                tasks.spawn(handshake(
+                    incoming,
+                    tls.clone(),
+                    reported.clone(),
+                    place,
+                    inputs.clone(),
+                ));
             }
             None => incoming.refuse(),
         }
@@ -102,7 +109,12 @@ async fn handshake(
 }
 
 /// A refused certificate is worth a warning: somebody has one. Anything else may be a scanner.
-fn report(reported: &Reported, remote: SocketAddr, error: &ConnectionError, refused: Option<Refused>) {
+fn report(
+    reported: &Reported,
+    remote: SocketAddr,
+    error: &ConnectionError,
+    refused: Option<Refused>,
+) {
     match refused {
         Some(Refused { claimed, refusal }) => {
             let reason = refusal.to_string();
@@ -110,7 +122,9 @@ fn report(reported: &Reported, remote: SocketAddr, error: &ConnectionError, refu
                 tracing::warn!(%remote, peer = claimed, reason, "Peer refused");
             }
         }
-        None => tracing::debug!(%remote, reason = refusal::describe(error, remote), "Handshake failed"),
+        None => {
+            tracing::debug!(%remote, reason = refusal::describe(error, remote), "Handshake failed")
+        }
     }
 }
 
@@ -123,7 +137,10 @@ impl Reported {
     fn is_new(&self, claimed: &Option<String>, reason: &str, now: Instant) -> bool {
         let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lately.retain(|_, at| now.duration_since(*at) < PAUSE);
-        lately.len() < REMEMBERED && lately.insert((claimed.clone(), reason.into()), now).is_none()
+        lately.len() < REMEMBERED
+            && lately
+                .insert((claimed.clone(), reason.into()), now)
+                .is_none()
     }
 }
 
@@ -136,7 +153,10 @@ mod tests {
         assert!(may_begin_unproven((QUIET - 1, 0), false));
         assert!(!may_begin_unproven((QUIET, 0), false));
         assert!(may_begin_unproven((QUIET, 0), true));
-        assert!(!may_begin_unproven((UNPROVEN, UNPROVEN), true), "whoever writes a peer's address");
+        assert!(
+            !may_begin_unproven((UNPROVEN, UNPROVEN), true),
+            "whoever writes a peer's address"
+        );
     }
 
     #[test]
@@ -147,7 +167,8 @@ mod tests {
         assert!(!reported.is_new(&claimed(0), "expired", start + PAUSE / 2));
         assert!(reported.is_new(&claimed(0), "revoked", start));
         assert!(reported.is_new(&claimed(0), "expired", start + PAUSE * 2));
-        let flood = (0..10 * REMEMBERED).filter(|n| reported.is_new(&claimed(*n), "x", start + PAUSE * 2));
+        let flood =
+            (0..10 * REMEMBERED).filter(|n| reported.is_new(&claimed(*n), "x", start + PAUSE * 2));
         assert_eq!(flood.count(), REMEMBERED - 1);
     }
 }

@@ -37,18 +37,29 @@ pub struct Dialler {
 impl Dialler {
     /// Dials from `endpoint` with `tls`; results go to `inputs`.
     pub fn new(endpoint: Endpoint, tls: Arc<Tls>, inputs: mpsc::Sender<Input>) -> Dialler {
-        Dialler { endpoint, tls, resolver: Arc::default(), inputs, under_way: BTreeMap::new() }
+        Dialler {
+            endpoint,
+            tls,
+            resolver: Arc::default(),
+            inputs,
+            under_way: BTreeMap::new(),
+        }
     }
 
     /// Begins a dial; it ends as an [`Input::Dialled`] or [`Input::DialFailed`].
     pub fn start(&mut self, dial: DialId, peer: GatewayId, target: Target) {
-        let (endpoint, tls, inputs) = (self.endpoint.clone(), self.tls.clone(), self.inputs.clone());
+        let (endpoint, tls, inputs) =
+            (self.endpoint.clone(), self.tls.clone(), self.inputs.clone());
         let resolver = self.resolver.clone();
         let attempt = tokio::spawn(async move {
             let refused = Arc::new(LastRefusal::default());
             let config = tls.client(peer.clone(), refused.clone());
             let input = match dial_target(endpoint, &resolver, config, &refused, target).await {
-                Ok(connection) => Input::Dialled { dial, peer, connection },
+                Ok(connection) => Input::Dialled {
+                    dial,
+                    peer,
+                    connection,
+                },
                 Err(error) => Input::DialFailed { dial, error },
             };
             // The drive is gone only when the daemon ends.
@@ -109,11 +120,18 @@ async fn resolve(
 ) -> Result<Vec<SocketAddr>, String> {
     let found = resolver.addresses(&target.host).await?;
     let local = endpoint.local_addr().map_err(|error| error.to_string())?;
-    let found = found.into_iter().map(|address| SocketAddr::new(address, target.port));
-    let usable: Vec<_> = found.filter(|address| reachable_from(local, *address)).collect();
+    let found = found
+        .into_iter()
+        .map(|address| SocketAddr::new(address, target.port));
+    let usable: Vec<_> = found
+        .filter(|address| reachable_from(local, *address))
+        .collect();
     if usable.is_empty() {
         let family = if local.is_ipv4() { "IPv4" } else { "IPv6" };
-        return Err(format!("{} has no {family} address, and we listen on {local} only", target.host));
+        return Err(format!(
+            "{} has no {family} address, and we listen on {local} only",
+            target.host
+        ));
     }
     Ok(usable)
 }
@@ -149,7 +167,10 @@ mod tests {
     #[test]
     fn a_socket_reaches_its_own_family_and_the_wildcard_reaches_both() {
         let reaches = |local: &str, remote: &str| {
-            reachable_from(format!("{local}:1").parse().unwrap(), format!("{remote}:1").parse().unwrap())
+            reachable_from(
+                format!("{local}:1").parse().unwrap(),
+                format!("{remote}:1").parse().unwrap(),
+            )
         };
         assert!(reaches("0.0.0.0", "192.0.2.1") && !reaches("0.0.0.0", "[2001:db8::1]"));
         assert!(reaches("[::]", "192.0.2.1") && reaches("[::]", "[2001:db8::1]"));

@@ -44,8 +44,12 @@ pub fn open(socket: &UdpSocket, state_dir: &Path, tls: &Tls) -> anyhow::Result<(
     let server = tls.server(Arc::new(LastRefusal::default()));
     let keys = EndpointKeys::load_or_make(&state_dir.join("endpoint-keys"))?;
     let (demux, inlet) = DemuxSocket::new(socket).context("cannot use the tunnel's UDP socket")?;
-    let endpoint =
-        Endpoint::new_with_abstract_socket(keys.config(), Some(server), demux, Arc::new(TokioRuntime))?;
+    let endpoint = Endpoint::new_with_abstract_socket(
+        keys.config(),
+        Some(server),
+        demux,
+        Arc::new(TokioRuntime),
+    )?;
     Ok((endpoint, inlet))
 }
 
@@ -59,7 +63,11 @@ pub fn transport() -> Arc<TransportConfig> {
         .receive_window(RECEIVE_WINDOW.into())
         .send_window(SEND_WINDOW)
         .datagram_receive_buffer_size(None)
-        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("ten seconds fit a QUIC varint")))
+        .max_idle_timeout(Some(
+            IDLE_TIMEOUT
+                .try_into()
+                .expect("ten seconds fit a QUIC varint"),
+        ))
         .keep_alive_interval(Some(KEEP_ALIVE))
         // A lost Initial is sent again after three times this: a peer just returned is found soon.
         .initial_rtt(Duration::from_millis(100))
@@ -78,17 +86,28 @@ pub struct Tls {
 
 impl Tls {
     /// Reads `trust` and `identity` anew for each handshake.
-    pub fn new(trust: Arc<ArcSwap<Trust>>, identity: Arc<ArcSwap<Identity>>) -> anyhow::Result<Tls> {
+    pub fn new(
+        trust: Arc<ArcSwap<Trust>>,
+        identity: Arc<ArcSwap<Identity>>,
+    ) -> anyhow::Result<Tls> {
         let mut key = [0; 64];
-        ensure!(aws_lc_rs::rand::fill(&mut key).is_ok(), "the system has no random bytes");
+        ensure!(
+            aws_lc_rs::rand::fill(&mut key).is_ok(),
+            "the system has no random bytes"
+        );
         let salt = aws_lc_rs::hkdf::Salt::new(aws_lc_rs::hkdf::HKDF_SHA256, &[]);
-        Ok(Tls { trust, identity, tokens: Arc::new(salt.extract(&key)) })
+        Ok(Tls {
+            trust,
+            identity,
+            tokens: Arc::new(salt.extract(&key)),
+        })
     }
 
     /// Settings for accepting; who is refused is told to `log`.
     pub fn server(&self, log: Arc<dyn RefusalLog>) -> ServerConfig {
         let tls = tls::server_config(self.trust.clone(), &self.identity.load(), tls::ALPN, log);
-        let tls = QuicServerConfig::try_from(tls).expect("TLS 1.3 has the cipher suite of QUIC's Initials");
+        let tls = QuicServerConfig::try_from(tls)
+            .expect("TLS 1.3 has the cipher suite of QUIC's Initials");
         let mut tokens = ValidationTokenConfig::default();
         tokens.sent(0);
         let mut config = ServerConfig::new(Arc::new(tls), self.tokens.clone());
@@ -103,8 +122,15 @@ impl Tls {
 
     /// Settings for dialling `peer` and nobody else; a refusal is told to `log`.
     pub fn client(&self, peer: GatewayId, log: Arc<dyn RefusalLog>) -> ClientConfig {
-        let tls = tls::client_config(self.trust.clone(), &self.identity.load(), peer, tls::ALPN, log);
-        let tls = QuicClientConfig::try_from(tls).expect("TLS 1.3 has the cipher suite of QUIC's Initials");
+        let tls = tls::client_config(
+            self.trust.clone(),
+            &self.identity.load(),
+            peer,
+            tls::ALPN,
+            log,
+        );
+        let tls = QuicClientConfig::try_from(tls)
+            .expect("TLS 1.3 has the cipher suite of QUIC's Initials");
         let mut config = ClientConfig::new(Arc::new(tls));
         config.transport_config(transport());
         config
@@ -122,7 +148,13 @@ impl EndpointKeys {
     fn load_or_make(path: &Path) -> anyhow::Result<EndpointKeys> {
         match fs::read(path) {
             Ok(bytes) => {
-                let wrong = || format!("{}: not {} bytes; remove the file", path.display(), Self::LEN);
+                let wrong = || {
+                    format!(
+                        "{}: not {} bytes; remove the file",
+                        path.display(),
+                        Self::LEN
+                    )
+                };
                 let keys = bytes.try_into().ok().with_context(wrong)?;
                 Ok(EndpointKeys(keys))
             }
@@ -133,7 +165,10 @@ impl EndpointKeys {
 
     fn make(path: &Path) -> anyhow::Result<EndpointKeys> {
         let mut keys = [0; Self::LEN];
-        ensure!(aws_lc_rs::rand::fill(&mut keys).is_ok(), "the system has no random bytes");
+        ensure!(
+            aws_lc_rs::rand::fill(&mut keys).is_ok(),
+            "the system has no random bytes"
+        );
         write(path, &keys).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(EndpointKeys(keys))
     }
@@ -153,7 +188,12 @@ impl EndpointKeys {
 /// Writes beside, syncs, renames: after a crash the file is whole or absent.
 fn write(path: &Path, keys: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)?;
     file.write_all(keys)?;
     file.sync_all()?;
     fs::rename(&fresh, path)
@@ -165,7 +205,8 @@ mod tests {
 
     #[test]
     fn endpoint_keys_outlive_a_restart_and_a_broken_file_is_named() {
-        let path = std::env::temp_dir().join(format!("ringway-endpoint-keys-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("ringway-endpoint-keys-{}", std::process::id()));
         let made = EndpointKeys::load_or_make(&path).unwrap();
         assert_eq!(EndpointKeys::load_or_make(&path).unwrap().0, made.0);
         fs::write(&path, b"short").unwrap();

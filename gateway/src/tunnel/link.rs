@@ -118,12 +118,27 @@ pub fn start(
 ) -> Outbox {
     let (orders, waiting) = mpsc::channel(OUTBOX);
     let (bulk, loads) = mpsc::channel(1);
-    let queue = Queue { orders: waiting, loads, load: Load::default(), gone: 0 };
+    let queue = Queue {
+        orders: waiting,
+        loads,
+        load: Load::default(),
+        gone: 0,
+    };
     links.spawn(run(conn, connection.clone(), role, queue, inputs));
-    Outbox { orders, bulk, connection }
+    Outbox {
+        orders,
+        bulk,
+        connection,
+    }
 }
 
-async fn run(conn: ConnId, connection: Connection, role: Role, queue: Queue, inputs: mpsc::Sender<Input>) {
+async fn run(
+    conn: ConnId,
+    connection: Connection,
+    role: Role,
+    queue: Queue,
+    inputs: mpsc::Sender<Input>,
+) {
     let stream = match role {
         Role::Dialler => connection.open_bi().await,
         Role::Accepter => connection.accept_bi().await,
@@ -148,7 +163,11 @@ async fn run(conn: ConnId, connection: Connection, role: Role, queue: Queue, inp
 }
 
 /// Reads until the stream ends. Returns what the peer did wrong, if that was the reason.
-async fn read(conn: ConnId, mut stream: RecvStream, inputs: &mpsc::Sender<Input>) -> Option<String> {
+async fn read(
+    conn: ConnId,
+    mut stream: RecvStream,
+    inputs: &mpsc::Sender<Input>,
+) -> Option<String> {
     let mut decoder = Decoder::default();
     let mut pace = Pace::new();
     loop {
@@ -199,7 +218,10 @@ struct Pace {
 
 impl Pace {
     fn new() -> Pace {
-        Pace { window: Instant::now(), taken: 0 }
+        Pace {
+            window: Instant::now(),
+            taken: 0,
+        }
     }
 
     async fn wait(&mut self) {
@@ -208,7 +230,10 @@ impl Pace {
             sleep_until(self.window + PACE).await;
         }
         if self.window.elapsed() >= PACE {
-            *self = Pace { window: Instant::now(), taken: 1 };
+            *self = Pace {
+                window: Instant::now(),
+                taken: 1,
+            };
         }
     }
 }

@@ -22,7 +22,9 @@ pub struct Source(IpAddr);
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Source {
         match address.to_canonical() {
-            IpAddr::V6(v6) => Source(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into()),
+            IpAddr::V6(v6) => {
+                Source(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into())
+            }
             v4 => Source(v4),
         }
     }
@@ -36,18 +38,30 @@ impl Places {
     /// Handshakes under way: of everybody, and of `source`.
     pub fn taken(&self, source: Source) -> (usize, usize) {
         let taken = self.lock();
-        (taken.values().sum(), taken.get(&source).copied().unwrap_or_default())
+        (
+            taken.values().sum(),
+            taken.get(&source).copied().unwrap_or_default(),
+        )
     }
 
     /// A place until it is dropped, if there is one for `source`; `known`: it is a peer's.
     pub fn take(self: &Arc<Places>, source: Source, known: bool) -> Option<Place> {
         let mut taken = self.lock();
-        let limit = if known { MAX_PLACES } else { MAX_PLACES - RESERVED };
-        if taken.values().sum::<usize>() >= limit || taken.get(&source).is_some_and(|n| *n >= PER_SOURCE) {
+        let limit = if known {
+            MAX_PLACES
+        } else {
+            MAX_PLACES - RESERVED
+        };
+        if taken.values().sum::<usize>() >= limit
+            || taken.get(&source).is_some_and(|n| *n >= PER_SOURCE)
+        {
             return None;
         }
         *taken.entry(source).or_default() += 1;
-        Some(Place { places: self.clone(), source })
+        Some(Place {
+            places: self.clone(),
+            source,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Source, usize>> {
@@ -85,7 +99,9 @@ mod tests {
     #[test]
     fn one_source_cannot_hold_all_places() {
         let places = Arc::new(Places::default());
-        let held: Vec<_> = (0..MAX_PLACES).filter_map(|_| places.take(source("192.0.2.1"), false)).collect();
+        let held: Vec<_> = (0..MAX_PLACES)
+            .filter_map(|_| places.take(source("192.0.2.1"), false))
+            .collect();
         assert_eq!(held.len(), PER_SOURCE);
         assert!(places.take(source("192.0.2.2"), false).is_some());
         drop(held);
@@ -97,7 +113,9 @@ mod tests {
     fn all_addresses_of_a_64_are_one_source() {
         let places = Arc::new(Places::default());
         let host = |n: usize| source(&format!("2001:db8:1:2::{n:x}"));
-        let held: Vec<_> = (0..MAX_PLACES).filter_map(|n| places.take(host(n), false)).collect();
+        let held: Vec<_> = (0..MAX_PLACES)
+            .filter_map(|n| places.take(host(n), false))
+            .collect();
         assert_eq!(held.len(), PER_SOURCE);
         assert!(places.take(source("2001:db8:1:3::1"), false).is_some());
         assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
@@ -107,7 +125,9 @@ mod tests {
     fn strangers_leave_places_for_peers() {
         let places = Arc::new(Places::default());
         let stranger = |n: usize| source(&format!("192.0.2.{}", n % 250));
-        let held: Vec<_> = (0..1000).filter_map(|n| places.take(stranger(n), false)).collect();
+        let held: Vec<_> = (0..1000)
+            .filter_map(|n| places.take(stranger(n), false))
+            .collect();
         assert_eq!(held.len(), MAX_PLACES - RESERVED);
         assert!(places.take(source("198.51.100.7"), true).is_some());
         assert!(places.take(source("198.51.100.8"), false).is_none());

@@ -47,7 +47,10 @@ struct Name {
 
 impl Default for Resolver {
     fn default() -> Resolver {
-        Resolver { names: Mutex::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Resolver {
+            names: Mutex::default(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 }
 
@@ -68,7 +71,11 @@ impl Resolver {
         let (mut latest, old) = self.latest(host, lookup);
         let waited = async {
             // The lookup's task always sends before it ends.
-            latest.wait_for(Option::is_some).await.ok().and_then(|found| found.clone())
+            latest
+                .wait_for(Option::is_some)
+                .await
+                .ok()
+                .and_then(|found| found.clone())
         };
         let found = match old.is_empty() {
             true => waited.await,
@@ -93,16 +100,26 @@ impl Resolver {
         let now = Instant::now();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, name| now.duration_since(name.asked) < FORGOTTEN);
-        let known = names.get_mut(host).and_then(|name| name.is_reliable(now).then_some(name));
+        let known = names
+            .get_mut(host)
+            .and_then(|name| name.is_reliable(now).then_some(name));
         let addresses = match known {
             Some(name) => {
                 name.asked = now;
                 return (name.latest.clone(), name.addresses.clone());
             }
-            None => names.remove(host).map(|name| name.addresses).unwrap_or_default(),
+            None => names
+                .remove(host)
+                .map(|name| name.addresses)
+                .unwrap_or_default(),
         };
         let latest = self.begin(lookup);
-        let name = Name { latest: latest.clone(), ended: None, asked: now, addresses: addresses.clone() };
+        let name = Name {
+            latest: latest.clone(),
+            ended: None,
+            asked: now,
+            addresses: addresses.clone(),
+        };
         names.insert(host.to_owned(), name);
         (latest, addresses)
     }
@@ -174,9 +191,23 @@ mod tests {
     async fn a_lookup_slower_than_a_dial_serves_a_later_dial() {
         let resolver = Resolver::default();
         let dial = Duration::from_millis(1250);
-        assert!(timeout(dial, resolver.look_up("gw", slowly(Ok(one())))).await.is_err());
-        assert!(timeout(dial, resolver.look_up("gw", pending())).await.is_err(), "no second lookup begins");
-        assert_eq!(timeout(dial, resolver.look_up("gw", pending())).await.unwrap(), Ok(one()));
+        assert!(
+            timeout(dial, resolver.look_up("gw", slowly(Ok(one()))))
+                .await
+                .is_err()
+        );
+        assert!(
+            timeout(dial, resolver.look_up("gw", pending()))
+                .await
+                .is_err(),
+            "no second lookup begins"
+        );
+        assert_eq!(
+            timeout(dial, resolver.look_up("gw", pending()))
+                .await
+                .unwrap(),
+            Ok(one())
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -187,7 +218,12 @@ mod tests {
         // The first look at an answer begins its time.
         resolver.look_up("gw", pending()).await.unwrap();
         tokio::time::advance(FRESH).await;
-        assert_eq!(resolver.look_up("gw", ready(Err(io::Error::other("refused")))).await, Ok(one()));
+        assert_eq!(
+            resolver
+                .look_up("gw", ready(Err(io::Error::other("refused"))))
+                .await,
+            Ok(one())
+        );
         tokio::time::advance(FAILED).await;
         resolver.look_up("gw", pending()).await.unwrap();
         tokio::time::advance(FAILED).await;
@@ -197,7 +233,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_told_and_soon_tried_again() {
         let resolver = Resolver::default();
-        let failed = resolver.look_up("gw", ready(Err(io::Error::other("no such name")))).await;
+        let failed = resolver
+            .look_up("gw", ready(Err(io::Error::other("no such name"))))
+            .await;
         assert_eq!(failed.unwrap_err(), "cannot resolve gw: no such name");
         let again = resolver.look_up("gw", ready(Ok(one()))).await;
         assert!(again.is_err(), "a failure stands for a moment");

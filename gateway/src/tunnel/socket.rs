@@ -53,15 +53,31 @@ pub struct Inlet {
 
 impl Inlet {
     /// Hands one datagram to quinn. False if the queue was full: the datagram is dropped and counted.
-    pub fn offer(&self, bytes: &[u8], from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8>) -> bool {
+    pub fn offer(
+        &self,
+        bytes: &[u8],
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        ecn: Option<u8>,
+    ) -> bool {
         let room = self.queue.capacity();
         let taken = (room > RESERVED || !is_initial(bytes)) && {
             let ecn = ecn.and_then(EcnCodepoint::from_bits);
             let (from, to) = match self.mapped {
-                true => (SocketAddr::new(mapped(from.ip()), from.port()), to.map(mapped)),
+                true => (
+                    SocketAddr::new(mapped(from.ip()), from.port()),
+                    to.map(mapped),
+                ),
                 false => (from, to),
             };
-            self.queue.try_send(Datagram { bytes: bytes.into(), from, to, ecn }).is_ok()
+            self.queue
+                .try_send(Datagram {
+                    bytes: bytes.into(),
+                    from,
+                    to,
+                    ecn,
+                })
+                .is_ok()
         };
         if !taken {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -113,13 +129,23 @@ impl DemuxSocket {
             queue: Mutex::new(receiver),
         };
         let mapped = socket.local_addr()?.is_ipv6();
-        Ok((Arc::new(demux), Inlet { queue: sender, dropped: Arc::default(), mapped }))
+        Ok((
+            Arc::new(demux),
+            Inlet {
+                queue: sender,
+                dropped: Arc::default(),
+                mapped,
+            },
+        ))
     }
 }
 
 impl AsyncUdpSocket for DemuxSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(WritePoller { full: self.full.clone(), wait: None })
+        Box::pin(WritePoller {
+            full: self.full.clone(),
+            wait: None,
+        })
     }
 
     fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
@@ -136,7 +162,10 @@ impl AsyncUdpSocket for DemuxSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let mut queue = self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut queue = self
+            .queue
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut filled = 0;
         for (buf, meta) in bufs.iter_mut().zip(meta) {
             let datagram = match queue.poll_recv(cx) {
@@ -147,8 +176,19 @@ impl AsyncUdpSocket for DemuxSocket {
             };
             let len = datagram.bytes.len().min(buf.len());
             buf[..len].copy_from_slice(&datagram.bytes[..len]);
-            let Datagram { from: addr, to: dst_ip, ecn, .. } = datagram;
-            *meta = RecvMeta { addr, len, stride: len, ecn, dst_ip };
+            let Datagram {
+                from: addr,
+                to: dst_ip,
+                ecn,
+                ..
+            } = datagram;
+            *meta = RecvMeta {
+                addr,
+                len,
+                stride: len,
+                ecn,
+                dst_ip,
+            };
             filled += 1;
         }
         Poll::Ready(Ok(filled))
@@ -181,7 +221,12 @@ impl UdpPoller for WritePoller {
         if self.wait.is_none() && !self.full.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.wait.get_or_insert_with(|| Box::pin(sleep(FULL))).as_mut().poll(cx));
+        ready!(
+            self.wait
+                .get_or_insert_with(|| Box::pin(sleep(FULL)))
+                .as_mut()
+                .poll(cx)
+        );
         self.wait = None;
         self.full.store(false, Ordering::Relaxed);
         Poll::Ready(Ok(()))
@@ -200,8 +245,10 @@ mod tests {
         let (demux, inlet) = DemuxSocket::new(&socket).unwrap();
         assert!(inlet.offer(&[0x43; 40], FROM, Some(FROM.ip()), None));
         let (mut buf, mut meta) = ([0; 64], [RecvMeta::default()]);
-        let received =
-            std::future::poll_fn(|cx| demux.poll_recv(cx, &mut [IoSliceMut::new(&mut buf)], &mut meta)).await;
+        let received = std::future::poll_fn(|cx| {
+            demux.poll_recv(cx, &mut [IoSliceMut::new(&mut buf)], &mut meta)
+        })
+        .await;
         assert_eq!(received.unwrap(), 1);
         assert_eq!(meta[0].addr.to_string(), "[::ffff:127.0.0.1]:4600");
         assert_eq!(meta[0].dst_ip, Some("::ffff:127.0.0.1".parse().unwrap()));
@@ -211,9 +258,13 @@ mod tests {
     async fn initials_leave_room_for_running_sessions() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (_demux, inlet) = DemuxSocket::new(&socket).unwrap();
-        let initials = (0..QUEUE).filter(|_| inlet.offer(&[0xc3; 1200], FROM, None, None)).count();
+        let initials = (0..QUEUE)
+            .filter(|_| inlet.offer(&[0xc3; 1200], FROM, None, None))
+            .count();
         assert_eq!(initials, QUEUE - RESERVED);
-        let short = (0..QUEUE).filter(|_| inlet.offer(&[0x43; 40], FROM, None, None)).count();
+        let short = (0..QUEUE)
+            .filter(|_| inlet.offer(&[0x43; 40], FROM, None, None))
+            .count();
         assert_eq!(short, RESERVED);
         assert_eq!(inlet.dropped(), 2 * QUEUE as u64 - QUEUE as u64);
     }

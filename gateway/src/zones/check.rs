@@ -31,12 +31,22 @@ pub struct Checked {
 impl Check {
     /// Does it.
     pub fn run(self) -> Checked {
-        let Check { conn, parcel, zones } = self;
+        let Check {
+            conn,
+            parcel,
+            zones,
+        } = self;
         let (apex, offer, was_delta) = (parcel.apex().clone(), *parcel.offer(), parcel.is_delta());
         let held = zones.zone(&apex);
         // Here and not when it is published, which the loop does.
         let result = parcel.check(held.as_deref()).inspect(Zone::derive_pointers);
-        Checked { conn, apex, offer, was_delta, result }
+        Checked {
+            conn,
+            apex,
+            offer,
+            was_delta,
+            result,
+        }
     }
 }
 
@@ -57,7 +67,14 @@ impl Checks {
             Some(waiting) => (None, waiting.replace((conn, parcel)).map(|(conn, _)| conn)),
             None => {
                 self.0.insert(parcel.apex().clone(), None);
-                (Some(Check { conn, parcel, zones: zones.clone() }), None)
+                (
+                    Some(Check {
+                        conn,
+                        parcel,
+                        zones: zones.clone(),
+                    }),
+                    None,
+                )
             }
         }
     }
@@ -66,6 +83,10 @@ impl Checks {
     pub(super) fn end(&mut self, apex: &ZoneName, zones: &Arc<Zones>) -> Option<Check> {
         let (conn, parcel) = self.0.remove(apex)??;
         self.0.insert(apex.clone(), None);
-        Some(Check { conn, parcel, zones: zones.clone() })
+        Some(Check {
+            conn,
+            parcel,
+            zones: zones.clone(),
+        })
     }
 }

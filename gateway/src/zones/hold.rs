@@ -25,7 +25,12 @@ pub(super) struct Keeping {
 
 impl Keeping {
     pub(super) fn new(heard: Hold, hold: Duration) -> Keeping {
-        Keeping { heard, hold, looked: None, written: None }
+        Keeping {
+            heard,
+            hold,
+            looked: None,
+            written: None,
+        }
     }
 
     /// The owner of `apex` is heard for the last time.
@@ -59,10 +64,16 @@ impl Replicator {
             return None;
         }
         *looked = Some(now.monotonic);
-        let owners = self.receiving.values().map(|(peer, _)| self.domain.zone_of(&peer.org));
+        let owners = self
+            .receiving
+            .values()
+            .map(|(peer, _)| self.domain.zone_of(&peer.org));
         let present: BTreeSet<ZoneName> = owners.collect();
         present.iter().for_each(|apex| heard.hear(apex, now));
-        self.zones.list().iter().for_each(|zone| self.judge(zone, now));
+        self.zones
+            .list()
+            .iter()
+            .for_each(|zone| self.judge(zone, now));
         let Keeping { written, heard, .. } = &mut self.keeping;
         let due = written.is_none_or(|at| now.monotonic.duration_since(at) >= WRITE);
         due.then(|| {
@@ -76,7 +87,9 @@ impl Replicator {
             return;
         }
         // Every apex is made from a `ZoneName`.
-        let Ok(apex) = zone.apex.to_string().parse::<ZoneName>() else { return };
+        let Ok(apex) = zone.apex.to_string().parse::<ZoneName>() else {
+            return;
+        };
         let silence = self.keeping.heard.silence(&apex, now);
         let stale = silence > self.keeping.hold;
         if stale == zone.stale {
@@ -84,7 +97,9 @@ impl Replicator {
         }
         self.zones.set_stale(&apex, stale);
         match stale {
-            true => tracing::warn!(zone = %apex, elapsed = ?silence, "Zone too old: its names fail"),
+            true => {
+                tracing::warn!(zone = %apex, elapsed = ?silence, "Zone too old: its names fail")
+            }
             false => tracing::info!(zone = %apex, "Zone answered again"),
         }
     }
@@ -114,7 +129,9 @@ mod tests {
     }
 
     fn zone(apex: &str) -> Zone {
-        let text = format!("{apex}. 5 SOA ns.{apex}. h.{apex}. 3 60 10 600 5\npeer0.{apex}. 5 A 10.1.0.9\n");
+        let text = format!(
+            "{apex}. 5 SOA ns.{apex}. h.{apex}. 3 60 10 600 5\npeer0.{apex}. 5 A 10.1.0.9\n"
+        );
         Zone::from_text(&text, None).unwrap()
     }
 
@@ -124,10 +141,15 @@ mod tests {
         let (org0, org1) = (name("org0.example.test"), name("org1.example.test"));
         let zones = Arc::new(Zones::new());
         zones.set_expected(&org0, std::slice::from_ref(&org1));
-        zones.publish_replica(zone("org1.example.test"), SystemTime::now()).unwrap();
+        zones
+            .publish_replica(zone("org1.example.test"), SystemTime::now())
+            .unwrap();
         let copies = Arc::new(ReplicaStore::open(&dir).unwrap());
         let start = Moment::now();
-        let after = |time| Moment { wall: start.wall + time, monotonic: start.monotonic + time };
+        let after = |time| Moment {
+            wall: start.wall + time,
+            monotonic: start.monotonic + time,
+        };
         let keeping = Keeping::new(Hold::open(&dir.join("heard"), start).unwrap(), WEEK);
         let own = Own::new(org0, Arc::new(zone("org0.example.test")));
         let mut replica = Replicator::of(zones.clone(), copies, name("example.test"), own, keeping);
@@ -146,9 +168,15 @@ mod tests {
         replica.receiving.insert(CONN, session(&org1));
         replica.look(after(4 * WEEK));
         assert!(!is_stale(), "its owner is back, with the same zone");
-        assert!(replica.silence(&org1, after(9 * WEEK)).is_zero(), "while it has a session");
+        assert!(
+            replica.silence(&org1, after(9 * WEEK)).is_zero(),
+            "while it has a session"
+        );
         replica.forget(CONN);
-        assert!(replica.look(after(4 * WEEK + minute)).is_some(), "who falls silent is written soon");
+        assert!(
+            replica.look(after(4 * WEEK + minute)).is_some(),
+            "who falls silent is written soon"
+        );
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -49,7 +49,11 @@ pub struct Renewed {
 impl Renewal {
     /// Does it.
     pub fn run(self) -> Renewed {
-        let Renewal { apex, before: (old, version), zone } = self;
+        let Renewal {
+            apex,
+            before: (old, version),
+            zone,
+        } = self;
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
         let change = (version != (offer.serial, offer.digest)).then(|| {
@@ -66,7 +70,15 @@ impl Own {
         let offer = offer(&zone, &bytes);
         let whole = load(&apex, offer.serial, None, &bytes);
         let (journal, deltas) = (Journal::default(), BTreeMap::new());
-        Own { apex, offer, zone, whole, journal, deltas, renewing: false }
+        Own {
+            apex,
+            offer,
+            zone,
+            whole,
+            journal,
+            deltas,
+            renewing: false,
+        }
     }
 
     /// What is to be done for `zone` to take its place; nothing while another has not done so.
@@ -75,13 +87,19 @@ impl Own {
             return None;
         }
         self.renewing = true;
-        Some(Renewal { apex: self.apex.clone(), before: (self.zone.clone(), self.version()), zone })
+        Some(Renewal {
+            apex: self.apex.clone(),
+            before: (self.zone.clone(), self.version()),
+            zone,
+        })
     }
 
     /// The zone takes its place; true if it is another version.
     pub(super) fn renew(&mut self, Renewed { zone, change }: Renewed) -> bool {
         (self.zone, self.renewing) = (zone, false);
-        let Some((offer, whole, step)) = change else { return false };
+        let Some((offer, whole, step)) = change else {
+            return false;
+        };
         self.journal.note(step);
         self.deltas.clear();
         (self.offer, self.whole) = (offer, whole);
@@ -90,11 +108,15 @@ impl Own {
 
     /// What brings whoever has the version `have` up to date; the shorter of what changed and the zone.
     pub(super) fn since(&mut self, have: Option<Version>) -> Load {
-        let Some((from, delta)) = have.and_then(|have| Some((have.0, self.journal.since(have)?))) else {
+        let Some((from, delta)) = have.and_then(|have| Some((have.0, self.journal.since(have)?)))
+        else {
             return self.whole.clone();
         };
         let (apex, serial) = (&self.apex, self.offer.serial);
-        self.deltas.entry(from).or_insert_with(|| load(apex, serial, Some(from), &delta)).clone()
+        self.deltas
+            .entry(from)
+            .or_insert_with(|| load(apex, serial, Some(from), &delta))
+            .clone()
     }
 
     fn version(&self) -> Version {
@@ -103,7 +125,11 @@ impl Own {
 }
 
 fn offer(zone: &Zone, bytes: &[u8]) -> Offer {
-    Offer { serial: zone.serial(), digest: Digest::of(bytes), size: bytes.len() as u64 }
+    Offer {
+        serial: zone.serial(),
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+    }
 }
 
 fn load(apex: &ZoneName, serial: u32, from: Option<u32>, bytes: &[u8]) -> Load {
@@ -116,5 +142,7 @@ fn load(apex: &ZoneName, serial: u32, from: Option<u32>, bytes: &[u8]) -> Load {
         last: chunk.last,
         bytes: chunk.bytes.to_vec(),
     };
-    transfer::chunks(bytes).map(|chunk| message(chunk).encode()).collect()
+    transfer::chunks(bytes)
+        .map(|chunk| message(chunk).encode())
+        .collect()
 }

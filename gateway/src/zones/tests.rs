@@ -19,7 +19,9 @@ fn zone(apex: &str, serial: u32) -> Zone {
 }
 
 fn hosts(apex: &str, serial: u32, count: u32) -> Zone {
-    let hosts: String = (0..count).map(|i| format!("peer{i} A 10.1.0.9\n")).collect();
+    let hosts: String = (0..count)
+        .map(|i| format!("peer{i} A 10.1.0.9\n"))
+        .collect();
     let text = format!("$TTL 5\n@ SOA ns h {serial} 60 10 600 5\n{hosts}");
     Zone::from_text(&text, Some(&Name::from_text(apex).unwrap())).unwrap()
 }
@@ -47,7 +49,10 @@ impl Stand {
             &name("org0.example.test"),
             &[name("org1.example.test"), name("org2.example.test")],
         );
-        let own = Own::new(name("org0.example.test"), Arc::new(hosts("org0.example.test", 7, 100)));
+        let own = Own::new(
+            name("org0.example.test"),
+            Arc::new(hosts("org0.example.test", 7, 100)),
+        );
         let dir = std::env::temp_dir().join(format!("ringway-zones-{test}-{}", std::process::id()));
         let copies = Arc::new(ReplicaStore::open(&dir).unwrap());
         let heard = Hold::open(&dir.join("heard"), Moment::now()).unwrap();
@@ -60,7 +65,8 @@ impl Stand {
     }
 
     fn handle(&mut self, peer: &str, message: Message) -> Option<Reply> {
-        self.replicator.handle(CONN, &peer.parse().unwrap(), message, self.now)
+        self.replicator
+            .handle(CONN, &peer.parse().unwrap(), message, self.now)
     }
 
     /// The same, with every check that follows.
@@ -73,8 +79,13 @@ impl Stand {
 
     /// Gives what `owner` has; true if it was asked for.
     fn push(&mut self, peer: &str, owner: &Own) -> bool {
-        let Some(fetch) = self.handle(peer, offer_of(owner)) else { return false };
-        assert!(matches!(fetch, Reply::Message(CONN, Message::ZoneFetch { .. })), "{fetch:?}");
+        let Some(fetch) = self.handle(peer, offer_of(owner)) else {
+            return false;
+        };
+        assert!(
+            matches!(fetch, Reply::Message(CONN, Message::ZoneFetch { .. })),
+            "{fetch:?}"
+        );
         self.send(peer, &owner.whole);
         true
     }
@@ -106,12 +117,24 @@ impl Drop for Stand {
 }
 
 fn owner(zone: Zone) -> Own {
-    Own::new(name(zone.apex().to_string().trim_end_matches('.')), Arc::new(zone))
+    Own::new(
+        name(zone.apex().to_string().trim_end_matches('.')),
+        Arc::new(zone),
+    )
 }
 
 fn offer_of(owner: &Own) -> Message {
-    let Offer { serial, digest, size } = owner.offer;
-    Message::ZoneOffer { apex: owner.apex.clone(), serial, digest, size: size as u32 }
+    let Offer {
+        serial,
+        digest,
+        size,
+    } = owner.offer;
+    Message::ZoneOffer {
+        apex: owner.apex.clone(),
+        serial,
+        digest,
+        size: size as u32,
+    }
 }
 
 #[tokio::test]
@@ -119,12 +142,22 @@ async fn a_zone_is_taken_from_its_owner_and_from_nobody_else() {
     let mut stand = Stand::new("owner");
     let theirs = owner(zone("org1.example.test", 3));
     assert!(!stand.push("gw.org2", &theirs), "not the owner");
-    assert!(stand.refusal("org2.example.test").contains("offers org1.example.test, which is not its own"));
-    assert!(!stand.push("gw.org1", &owner(zone("org0.example.test", 9))), "ours");
+    assert!(
+        stand
+            .refusal("org2.example.test")
+            .contains("offers org1.example.test, which is not its own")
+    );
+    assert!(
+        !stand.push("gw.org1", &owner(zone("org0.example.test", 9))),
+        "ours"
+    );
     assert!(stand.served("org1.example.test").is_none());
     assert!(stand.push("gw.org1", &theirs));
     assert_eq!(stand.served("org1.example.test").unwrap().serial(), 3);
-    assert!(stand.served("org0.example.test").is_none(), "nobody else's word");
+    assert!(
+        stand.served("org0.example.test").is_none(),
+        "nobody else's word"
+    );
 }
 
 #[tokio::test]
@@ -133,8 +166,12 @@ async fn only_what_changed_is_sent_to_whoever_has_the_version_before() {
     let mut theirs = owner(hosts("org1.example.test", 3, 1000));
     stand.push("gw.org1", &theirs);
     assert!(theirs.become_at_once(hosts("org1.example.test", 4, 1001)));
-    let Some(Reply::Message(_, Message::ZoneFetch { serial: 4, have, .. })) =
-        stand.handle("gw.org1", offer_of(&theirs))
+    let Some(Reply::Message(
+        _,
+        Message::ZoneFetch {
+            serial: 4, have, ..
+        },
+    )) = stand.handle("gw.org1", offer_of(&theirs))
     else {
         panic!("not fetched")
     };
@@ -142,7 +179,10 @@ async fn only_what_changed_is_sent_to_whoever_has_the_version_before() {
     assert!(delta.concat().len() < 300 && theirs.whole.concat().len() > 20_000);
     stand.send("gw.org1", &delta);
     assert_eq!(stand.served("org1.example.test").unwrap().records(), 1002);
-    assert_eq!(stand.served("org1.example.test").unwrap().digest(), theirs.offer.digest);
+    assert_eq!(
+        stand.served("org1.example.test").unwrap().digest(),
+        theirs.offer.digest
+    );
 }
 
 #[tokio::test]
@@ -158,11 +198,28 @@ async fn a_difference_that_lies_is_refused_and_then_the_whole_zone_taken() {
     let lie = other.since(Some((3, before.digest())));
     assert!(!Arc::ptr_eq(&lie, &other.whole));
     stand.send("gw.org1", &lie);
-    assert!(Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before), "nothing changed");
-    assert!(stand.refusal("org1.example.test").starts_with("gw.org1: the zone's digest"));
+    assert!(
+        Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before),
+        "nothing changed"
+    );
+    assert!(
+        stand
+            .refusal("org1.example.test")
+            .starts_with("gw.org1: the zone's digest")
+    );
     let again = stand.replicator.handle_timeout(stand.now);
     assert!(
-        matches!(again[..], [Reply::Message(CONN, Message::ZoneFetch { serial: 4, have: None, .. })]),
+        matches!(
+            again[..],
+            [Reply::Message(
+                CONN,
+                Message::ZoneFetch {
+                    serial: 4,
+                    have: None,
+                    ..
+                }
+            )]
+        ),
         "{again:?}"
     );
     stand.send("gw.org1", &theirs.whole);
@@ -172,7 +229,11 @@ async fn a_difference_that_lies_is_refused_and_then_the_whole_zone_taken() {
 
 /// What an owner that means ill offers and sends, and what is said of it.
 fn ill_will() -> Vec<(&'static str, Offer, Vec<u8>, &'static str)> {
-    let offer = |serial, bytes: &[u8]| Offer { serial, digest: Digest::of(bytes), size: bytes.len() as u64 };
+    let offer = |serial, bytes: &[u8]| Offer {
+        serial,
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+    };
     let good = zone("org1.example.test", 9).encode();
     let other = zone("org2.example.test", 9).encode();
     // Names are written below the apex: what is outside can only be meant by a broken label.
@@ -192,17 +253,60 @@ fn ill_will() -> Vec<(&'static str, Offer, Vec<u8>, &'static str)> {
             other,
             "it is the zone org2.example.test, not org1.example.test",
         ),
-        ("a name outside", offer(9, &outside), outside, "not a zone of this format"),
-        ("a wrong hash", offer(9, &good), damaged, "digest is not the one offered"),
-        ("another serial", offer(10, &good), good.clone(), "the zone has serial 9; offered was 10"),
-        ("cut off", offer(9, &cut), cut.clone(), "not a zone of this format"),
-        ("shorter than offered", offer(9, &good), cut, "does not fit a zone of"),
-        ("a million records", offer(9, &million), million, "1000000 records; a zone may have at most 100000"),
-        ("an older serial", offer(2, &good), good.clone(), "serial 2 is not newer than 3"),
-        ("a second zone of a serial", offer(3, &good), good.clone(), "serial 3 was given to two"),
+        (
+            "a name outside",
+            offer(9, &outside),
+            outside,
+            "not a zone of this format",
+        ),
+        (
+            "a wrong hash",
+            offer(9, &good),
+            damaged,
+            "digest is not the one offered",
+        ),
+        (
+            "another serial",
+            offer(10, &good),
+            good.clone(),
+            "the zone has serial 9; offered was 10",
+        ),
+        (
+            "cut off",
+            offer(9, &cut),
+            cut.clone(),
+            "not a zone of this format",
+        ),
+        (
+            "shorter than offered",
+            offer(9, &good),
+            cut,
+            "does not fit a zone of",
+        ),
+        (
+            "a million records",
+            offer(9, &million),
+            million,
+            "1000000 records; a zone may have at most 100000",
+        ),
+        (
+            "an older serial",
+            offer(2, &good),
+            good.clone(),
+            "serial 2 is not newer than 3",
+        ),
+        (
+            "a second zone of a serial",
+            offer(3, &good),
+            good.clone(),
+            "serial 3 was given to two",
+        ),
         (
             "a huge zone",
-            Offer { size: u64::from(u32::MAX), ..offer(9, &good) },
+            Offer {
+                size: u64::from(u32::MAX),
+                ..offer(9, &good)
+            },
             good,
             "4294967295 octets offered",
         ),
@@ -220,25 +324,62 @@ async fn whatever_an_owner_that_means_ill_sends_changes_nothing_and_is_reported(
         let apex = name("org1.example.test");
         stand.push("gw.org1", &owner(zone("org1.example.test", 3)));
         let before = stand.served("org1.example.test").unwrap();
-        let Offer { serial, digest, size } = offer;
-        let offer = Message::ZoneOffer { apex: apex.clone(), serial, digest, size: size as u32 };
+        let Offer {
+            serial,
+            digest,
+            size,
+        } = offer;
+        let offer = Message::ZoneOffer {
+            apex: apex.clone(),
+            serial,
+            digest,
+            size: size as u32,
+        };
         if stand.handle("gw.org1", offer).is_some() {
-            for transfer::Chunk { offset, last, bytes } in transfer::chunks(&bytes) {
+            for transfer::Chunk {
+                offset,
+                last,
+                bytes,
+            } in transfer::chunks(&bytes)
+            {
                 let (apex, bytes) = (apex.clone(), bytes.to_vec());
                 let offset = offset as u32;
-                stand.hand("gw.org1", Message::ZoneData { apex, serial, from: None, offset, last, bytes });
+                stand.hand(
+                    "gw.org1",
+                    Message::ZoneData {
+                        apex,
+                        serial,
+                        from: None,
+                        offset,
+                        last,
+                        bytes,
+                    },
+                );
             }
         }
-        assert!(Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before), "{ill}");
+        assert!(
+            Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before),
+            "{ill}"
+        );
         let refusal = stand.refusal("org1.example.test");
-        assert!(refusal.starts_with("gw.org1: ") && refusal.contains(said), "{ill}: {refusal}");
+        assert!(
+            refusal.starts_with("gw.org1: ") && refusal.contains(said),
+            "{ill}: {refusal}"
+        );
         assert!(stand.served("org2.example.test").is_none(), "{ill}");
     }
 }
 
 fn drop_of(serial: u32, offset: u32) -> Message {
     let (apex, bytes) = (name("org1.example.test"), vec![0]);
-    Message::ZoneData { apex, serial, from: None, offset, last: false, bytes }
+    Message::ZoneData {
+        apex,
+        serial,
+        from: None,
+        offset,
+        last: false,
+        bytes,
+    }
 }
 
 #[tokio::test]
@@ -255,7 +396,11 @@ async fn a_zone_that_drips_is_given_up_and_what_comes_late_disturbs_nothing() {
         given_up
     });
     assert_eq!(stand.now - start, transfer::time_for(theirs.offer.size));
-    let said = format!("gw.org1: only {} of {} octets came in time", drops.unwrap(), theirs.offer.size);
+    let said = format!(
+        "gw.org1: only {} of {} octets came in time",
+        drops.unwrap(),
+        theirs.offer.size
+    );
     assert_eq!(stand.refusal("org1.example.test"), said);
     assert!(stand.served("org1.example.test").is_none());
 
@@ -267,29 +412,50 @@ async fn a_zone_that_drips_is_given_up_and_what_comes_late_disturbs_nothing() {
 }
 
 #[tokio::test]
-async fn one_zone_of_an_organization_is_checked_at_a_time_and_a_result_of_an_ended_session_is_dropped() {
+async fn one_zone_of_an_organization_is_checked_at_a_time_and_a_result_of_an_ended_session_is_dropped()
+ {
     let mut stand = Stand::new("checks");
-    let peers: Vec<GatewayId> = ["a.org1", "b.org1", "c.org1"].map(|peer| peer.parse().unwrap()).into();
+    let peers: Vec<GatewayId> = ["a.org1", "b.org1", "c.org1"]
+        .map(|peer| peer.parse().unwrap())
+        .into();
     let mut checks = Vec::new();
     for (i, peer) in peers.iter().enumerate() {
-        let (conn, theirs) = (ConnId(i as u64), owner(zone("org1.example.test", 3 + i as u32)));
-        stand.replicator.handle(conn, peer, offer_of(&theirs), stand.now);
+        let (conn, theirs) = (
+            ConnId(i as u64),
+            owner(zone("org1.example.test", 3 + i as u32)),
+        );
+        stand
+            .replicator
+            .handle(conn, peer, offer_of(&theirs), stand.now);
         let mut decoder = Decoder::default();
         decoder.push(&theirs.whole.concat());
         while let Some(Incoming::Message(chunk)) = decoder.next().unwrap() {
             checks.extend(stand.replicator.handle(conn, peer, chunk, stand.now));
         }
     }
-    let Some(Reply::Check(first)) = checks.pop() else { panic!("the first is checked") };
+    let Some(Reply::Check(first)) = checks.pop() else {
+        panic!("the first is checked")
+    };
     assert!(checks.is_empty(), "the others wait, the last of them");
     let checked = first.run();
-    assert!(checked.result.as_ref().unwrap().has_pointers(), "made here, for the loop to publish at once");
+    assert!(
+        checked.result.as_ref().unwrap().has_pointers(),
+        "made here, for the loop to publish at once"
+    );
     stand.replicator.forget(ConnId(0));
     let Some(Reply::Check(last)) = stand.replicator.handle_checked(checked, stand.now) else {
         panic!("the last is next")
     };
-    assert!(stand.served("org1.example.test").is_none(), "its session is gone");
-    assert!(stand.replicator.handle_checked(last.run(), stand.now).is_none());
+    assert!(
+        stand.served("org1.example.test").is_none(),
+        "its session is gone"
+    );
+    assert!(
+        stand
+            .replicator
+            .handle_checked(last.run(), stand.now)
+            .is_none()
+    );
     assert_eq!(stand.served("org1.example.test").unwrap().serial(), 5);
 }
 
@@ -298,18 +464,34 @@ fn the_versions_of_restored_copies_are_known_before_anybody_offers_another() {
     let mut stand = Stand::new("versions");
     let copy = zone("org1.example.test", 3);
     let version = (3, copy.digest());
-    stand.replicator.zones.publish_replica(copy, SystemTime::now()).unwrap();
+    stand
+        .replicator
+        .zones
+        .publish_replica(copy, SystemTime::now())
+        .unwrap();
     stand.replicator.know_versions();
-    assert_eq!(stand.replicator.versions, BTreeMap::from([(name("org1.example.test"), version)]));
+    assert_eq!(
+        stand.replicator.versions,
+        BTreeMap::from([(name("org1.example.test"), version)])
+    );
 }
 
 #[test]
 fn only_the_serial_on_offer_is_handed_out() {
     let mut stand = Stand::new("out");
     let mut fetch = |apex: &str, serial| {
-        stand.handle("gw.org1", Message::ZoneFetch { apex: name(apex), serial, have: None })
+        stand.handle(
+            "gw.org1",
+            Message::ZoneFetch {
+                apex: name(apex),
+                serial,
+                have: None,
+            },
+        )
     };
-    assert!(matches!(fetch("org0.example.test", 7), Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty()));
+    assert!(
+        matches!(fetch("org0.example.test", 7), Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty())
+    );
     assert!(fetch("org0.example.test", 6).is_none());
     assert!(fetch("org1.example.test", 7).is_none());
 }
@@ -319,7 +501,11 @@ fn while_a_new_own_zone_is_made_ready_the_one_before_is_on_offer_and_handed_out(
     let mut stand = Stand::new("renewal");
     let own = |stand: &Stand, serial| {
         let zone = hosts("org0.example.test", serial, 100 + serial);
-        stand.replicator.zones.publish_own(zone, SystemTime::now()).unwrap();
+        stand
+            .replicator
+            .zones
+            .publish_own(zone, SystemTime::now())
+            .unwrap();
     };
     let offered = |stand: &Stand| match stand.replicator.offer() {
         Message::ZoneOffer { serial, .. } => serial,
@@ -330,15 +516,28 @@ fn while_a_new_own_zone_is_made_ready_the_one_before_is_on_offer_and_handed_out(
     own(&stand, 9);
     assert!(stand.replicator.renew_own().is_none(), "one at a time");
     assert_eq!(offered(&stand), 7);
-    let fetch = Message::ZoneFetch { apex: name("org0.example.test"), serial: 7, have: None };
-    assert!(matches!(stand.handle("gw.org1", fetch), Some(Reply::Stream(..))));
+    let fetch = Message::ZoneFetch {
+        apex: name("org0.example.test"),
+        serial: 7,
+        have: None,
+    };
+    assert!(matches!(
+        stand.handle("gw.org1", fetch),
+        Some(Reply::Stream(..))
+    ));
     assert!(stand.replicator.handle_renewed(renewal.run()));
     assert_eq!(offered(&stand), 8);
-    let renewal = stand.replicator.renew_own().expect("it has changed meanwhile");
+    let renewal = stand
+        .replicator
+        .renew_own()
+        .expect("it has changed meanwhile");
     assert!(stand.replicator.handle_renewed(renewal.run()));
     assert_eq!(offered(&stand), 9);
     own(&stand, 9);
     let renewal = stand.replicator.renew_own().expect("made anew");
-    assert!(!stand.replicator.handle_renewed(renewal.run()), "and the same");
+    assert!(
+        !stand.replicator.handle_renewed(renewal.run()),
+        "and the same"
+    );
     assert!(stand.replicator.renew_own().is_none());
 }

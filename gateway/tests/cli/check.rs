@@ -1,8 +1,8 @@
 //! `ringway check`.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -41,7 +41,8 @@ const PURPOSES: &str = "extendedKeyUsage = serverAuth, clientAuth";
 #[test]
 fn shows_the_verdict_on_every_prefix_and_when_certificates_end() {
     let desk = Desk::with_acme_and_beta();
-    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml").succeeds();
+    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml")
+        .succeeds();
     let out = check(&desk).succeeds().out;
     let head = "gateway gw.acme, site east, listening on 0.0.0.0:4600\n\n\
                 prefix         org   site  verdict\n\
@@ -86,7 +87,12 @@ fn json_says_the_same() {
     let good = report(0);
     assert_eq!((&good["ok"], &good["faults"]), (&json!(true), &json!([])));
     assert_eq!(good["certificates"][0]["subject"], "O=acme, CN=gw");
-    assert!(good["certificates"][0]["not_after"].as_str().unwrap().ends_with('Z'));
+    assert!(
+        good["certificates"][0]["not_after"]
+            .as_str()
+            .unwrap()
+            .ends_with('Z')
+    );
 
     desk.init("gamma", "--site south=10.211.9.0/24");
     desk.copy("gamma/gamma.member.toml", "acme/members/gamma.member.toml");
@@ -100,12 +106,23 @@ fn json_says_the_same() {
         })
     );
     let fault = &conflicted["faults"][0];
-    let place = format!("{}:{}:{}", fault["file"].as_str().unwrap(), fault["line"], fault["column"]);
-    assert_eq!(place, desk.place("acme/members/gamma.member.toml", "10.211.9.0/24"));
+    let place = format!(
+        "{}:{}:{}",
+        fault["file"].as_str().unwrap(),
+        fault["line"],
+        fault["column"]
+    );
+    assert_eq!(
+        place,
+        desk.place("acme/members/gamma.member.toml", "10.211.9.0/24")
+    );
 
     desk.remove("acme/gateway.key");
     let broken = report(64);
-    assert_eq!((&broken["ok"], &broken["prefixes"]), (&json!(false), &json!([])));
+    assert_eq!(
+        (&broken["ok"], &broken["prefixes"]),
+        (&json!(false), &json!([]))
+    );
     assert_eq!(broken["faults"][0]["file"], "acme/gateway.key");
 }
 
@@ -165,12 +182,20 @@ fn an_expired_certificate_says_since_when() {
     let issuer = Issuer::from_ca_cert_pem(&desk.read("acme/ca/ca.crt"), ca).unwrap();
     let key = KeyPair::from_pem(&desk.read("acme/gateway.key")).unwrap();
     let mut params = expired();
-    params.subject_alt_names =
-        vec![SanType::URI("spiffe://acme.consortium.example/gateway/gw".try_into().unwrap())];
+    params.subject_alt_names = vec![SanType::URI(
+        "spiffe://acme.consortium.example/gateway/gw"
+            .try_into()
+            .unwrap(),
+    )];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    desk.write("acme/gateway.crt", &params.signed_by(&key, &issuer).unwrap().pem());
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    desk.write(
+        "acme/gateway.crt",
+        &params.signed_by(&key, &issuer).unwrap().pem(),
+    );
     check(&desk).refuses(&[
         "acme/gateway.crt: certificate expired 3 days ago; issue a new one with the organization's CA",
     ]);
@@ -179,7 +204,8 @@ fn an_expired_certificate_says_since_when() {
 #[test]
 fn a_certificate_of_another_gateway_or_ca_is_told_apart() {
     let desk = Desk::with_acme_and_beta();
-    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml").succeeds();
+    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml")
+        .succeeds();
     desk.copy("beta/gateway.crt", "acme/gateway.crt");
     check(&desk).refuses(&[
         "acme/gateway.crt: is the certificate of gw.beta; this gateway is gw.acme",
@@ -189,8 +215,14 @@ fn a_certificate_of_another_gateway_or_ca_is_told_apart() {
     desk.copy("beta/ca/ca.key", "acme/ca/ca.key");
     certify(&desk, &[NAME, USAGE, PURPOSES]);
     let err = check(&desk).err;
-    assert!(err.starts_with("acme/gateway.crt: certificate does not chain to a CA of acme ("), "{err}");
-    assert!(err.ends_with("); the own record's ca must be the CA that issued it\n"), "{err}");
+    assert!(
+        err.starts_with("acme/gateway.crt: certificate does not chain to a CA of acme ("),
+        "{err}"
+    );
+    assert!(
+        err.ends_with("); the own record's ca must be the CA that issued it\n"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -217,7 +249,11 @@ fn files_that_are_missing_or_no_pem_are_all_named() {
 #[test]
 fn a_gateway_that_its_own_record_revokes_does_not_pass() {
     let desk = Desk::with_acme_and_beta();
-    desk.edit("acme/acme.member.toml", "\ngateways = []", "\ngateways = [\"gw\"]");
+    desk.edit(
+        "acme/acme.member.toml",
+        "\ngateways = []",
+        "\ngateways = [\"gw\"]",
+    );
     check(&desk).refuses(&[
         "acme/gateway.crt: gw.acme is revoked by its organization; take a new name or key, or mend [revoked]",
     ]);
@@ -229,7 +265,10 @@ fn a_members_expired_ca_is_a_fault() {
     let mut params = expired();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let old = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+    let old = params
+        .self_signed(&KeyPair::generate().unwrap())
+        .unwrap()
+        .pem();
     desk.edit("beta/beta.member.toml", &desk.read("beta/ca/ca.crt"), &old);
     desk.copy("beta/beta.member.toml", "acme/members/beta.member.toml");
     let place = desk.place("acme/members/beta.member.toml", "-----BEGIN");

@@ -32,14 +32,22 @@ impl Desk {
     pub(crate) fn with_acme_and_beta() -> Desk {
         let desk = Desk::new();
         desk.init("acme", "--site east=10.211.0.0/16,fd00:211::/48");
-        desk.init("beta", "--site west=10.212.0.0/16 --endpoint 203.0.113.5:4600");
+        desk.init(
+            "beta",
+            "--site west=10.212.0.0/16 --endpoint 203.0.113.5:4600",
+        );
         desk
     }
 
     /// Makes the organization `org` of consortium.example in the directory of its name.
     pub(crate) fn init(&self, org: &str, options: &str) {
-        let domain = if options.contains("--domain") { "" } else { "--domain consortium.example" };
-        self.ringway(&format!("org init {org} --dir {org} {domain} {options}")).succeeds();
+        let domain = if options.contains("--domain") {
+            ""
+        } else {
+            "--domain consortium.example"
+        };
+        self.ringway(&format!("org init {org} --dir {org} {domain} {options}"))
+            .succeeds();
     }
 
     /// Runs `ringway` with these words as arguments.
@@ -55,15 +63,22 @@ impl Desk {
 
     fn run(&self, program: &Path, arguments: &str) -> Answer {
         let mut command = Command::new(program);
-        command.args(arguments.split_whitespace()).current_dir(&self.dir).env_remove("RINGWAY_LOG");
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(&self.dir)
+            .env_remove("RINGWAY_LOG");
         command.output().unwrap().into()
     }
 
     /// Runs a shell script in an empty network namespace, with the program as `$ringway`.
     pub(crate) fn offline(&self, script: &str) -> Answer {
         let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-ec", script]).current_dir(&self.dir);
-        command.env("ringway", env!("CARGO_BIN_EXE_ringway")).env_remove("RINGWAY_LOG");
+        command
+            .args(["--net", "sh", "-ec", script])
+            .current_dir(&self.dir);
+        command
+            .env("ringway", env!("CARGO_BIN_EXE_ringway"))
+            .env_remove("RINGWAY_LOG");
         command.output().unwrap().into()
     }
 
@@ -78,7 +93,9 @@ impl Desk {
     /// Where `text` first stands in a file, as faults name places: a string begins with its quote.
     pub(crate) fn place(&self, name: &str, text: &str) -> String {
         let content = self.read(name);
-        let find = |(number, line): (usize, &str)| Some((number + 1, line.find(text)?, line.contains('"')));
+        let find = |(number, line): (usize, &str)| {
+            Some((number + 1, line.find(text)?, line.contains('"')))
+        };
         let (line, column, quoted) = content.lines().enumerate().find_map(find).unwrap();
         format!("{name}:{line}:{}", if quoted { column } else { column + 1 })
     }
@@ -158,7 +175,9 @@ impl Answer {
 }
 
 fn walk(dir: &Path, prefix: &str, found: &mut Vec<String>) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries.map(Result::unwrap) {
         let name = format!("{prefix}{}", entry.file_name().into_string().unwrap());
         if entry.path().is_dir() {

@@ -5,13 +5,17 @@ use super::desk::Desk;
 /// acme with a host, a zone file that includes another, and beta among its members.
 fn acme() -> Desk {
     let desk = Desk::with_acme_and_beta();
-    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml").succeeds();
+    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml")
+        .succeeds();
     desk.edit("acme/gateway.toml", "# zone-files = ", "zone-files = ");
     let config = desk.read("acme/gateway.toml");
     let host = "\n[[dns.host]]\nname = \"peer0\"\naddresses = [\"10.211.0.11\", \"fd00:211::11\"]\n\
                 services = [\"peer:7051/tcp\"]\n";
     desk.write("acme/gateway.toml", &format!("{config}{host}"));
-    desk.write("acme/acme.zone", "ca CNAME peer0\n*.apps TXT \"a b\"\n$INCLUDE more.zone lab\n");
+    desk.write(
+        "acme/acme.zone",
+        "ca CNAME peer0\n*.apps TXT \"a b\"\n$INCLUDE more.zone lab\n",
+    );
     desk.write("acme/more.zone", "@ MX 10 peer0.acme.consortium.example.\n");
     desk
 }
@@ -22,7 +26,10 @@ const C: &str = "-c acme/gateway.toml";
 fn an_answer_says_where_each_record_was_written() {
     let desk = acme();
     let before = desk.list("acme");
-    let out = desk.ringway(&format!("dns query CA.acme.consortium.example {C}")).succeeds().out;
+    let out = desk
+        .ringway(&format!("dns query CA.acme.consortium.example {C}"))
+        .succeeds()
+        .out;
     assert_eq!(
         out,
         format!(
@@ -36,58 +43,99 @@ fn an_answer_says_where_each_record_was_written() {
         )
     );
     let answer = |question: &str| {
-        let out = desk.ringway(&format!("dns query {question} {C}")).succeeds().out;
+        let out = desk
+            .ringway(&format!("dns query {question} {C}"))
+            .succeeds()
+            .out;
         out.lines().skip(4).map(str::to_owned).collect::<Vec<_>>()
     };
     let wildcard = answer("x.apps.acme.consortium.example TXT");
-    assert_eq!(wildcard[1], "x.apps.acme.consortium.example. 5 IN TXT \"a b\"  ; acme/acme.zone:2:1");
+    assert_eq!(
+        wildcard[1],
+        "x.apps.acme.consortium.example. 5 IN TXT \"a b\"  ; acme/acme.zone:2:1"
+    );
     let included = answer("lab.acme.consortium.example mx");
     assert_eq!(
         included[1],
         "lab.acme.consortium.example. 5 IN MX 10 peer0.acme.consortium.example.  ; acme/more.zone:1:1"
     );
     let service = answer("_peer._tcp.peer0.acme.consortium.example SRV");
-    let place = format!("acme/gateway.toml:{}:13", desk.read("acme/gateway.toml").lines().count());
+    let place = format!(
+        "acme/gateway.toml:{}:13",
+        desk.read("acme/gateway.toml").lines().count()
+    );
     let expected = format!(" SRV 0 0 7051 peer0.acme.consortium.example.  ; {place}");
     assert!(service[1].ends_with(&expected), "{service:?}");
     let reverse = answer("11.0.211.10.in-addr.arpa PTR");
-    let expected =
-        "11.0.211.10.in-addr.arpa. 5 IN PTR peer0.acme.consortium.example.  ; derived from addresses";
+    let expected = "11.0.211.10.in-addr.arpa. 5 IN PTR peer0.acme.consortium.example.  ; derived from addresses";
     assert_eq!(reverse[1], expected);
     let missing = answer("gone.acme.consortium.example");
-    assert!(missing[1].ends_with(" 60 10 1209600 5  ; made by ringway"), "{missing:?}");
+    assert!(
+        missing[1].ends_with(" 60 10 1209600 5  ; made by ringway"),
+        "{missing:?}"
+    );
     assert_eq!(desk.list("acme"), before, "a question changes nothing");
 }
 
 #[test]
 fn a_zone_that_was_never_received_is_no_missing_name() {
     let desk = acme();
-    let out = desk.ringway(&format!("dns query peer0.beta.consortium.example {C}")).succeeds().out;
+    let out = desk
+        .ringway(&format!("dns query peer0.beta.consortium.example {C}"))
+        .succeeds()
+        .out;
     assert!(out.contains("status: SERVFAIL"), "{out}");
-    assert!(out.contains(";; zone beta.consortium.example: never received\n"), "{out}");
-    let out = desk.ringway(&format!("dns query www.example.org {C}")).succeeds().out;
+    assert!(
+        out.contains(";; zone beta.consortium.example: never received\n"),
+        "{out}"
+    );
+    let out = desk
+        .ringway(&format!("dns query www.example.org {C}"))
+        .succeeds()
+        .out;
     assert!(out.contains("status: REFUSED"), "{out}");
 }
 
 #[test]
 fn zones_are_listed_with_where_they_come_from() {
     let out = acme().ringway(&format!("dns zones {C}")).succeeds().out;
-    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    let lines: Vec<Vec<&str>> = out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
     assert_eq!(lines[0], ["zone", "serial", "records", "from"]);
     assert_eq!((lines[1][0], lines[1][2]), ("acme.consortium.example", "8"));
-    assert_eq!(lines[2], ["beta.consortium.example", "-", "-", "never", "received"]);
+    assert_eq!(
+        lines[2],
+        ["beta.consortium.example", "-", "-", "never", "received"]
+    );
 }
 
 #[test]
 fn an_exported_zone_reads_back_as_itself() {
     let desk = acme();
-    let out = desk.ringway(&format!("dns export acme.consortium.example {C}")).succeeds().out;
+    let out = desk
+        .ringway(&format!("dns export acme.consortium.example {C}"))
+        .succeeds()
+        .out;
     desk.write("out.zone", &out);
     let check = desk.ringway("dns check out.zone").succeeds().out;
-    assert_eq!(check, "out.zone: zone acme.consortium.example, 8 records, in order\n");
-    let again = desk.ringway("dns query --zone-file out.zone lab.acme.consortium.example MX").succeeds().out;
-    assert!(again.starts_with(";; zone file out.zone\n;; status: NOERROR"), "{again}");
-    assert!(again.contains(" MX 10 peer0.acme.consortium.example.  ; out.zone:"), "{again}");
+    assert_eq!(
+        check,
+        "out.zone: zone acme.consortium.example, 8 records, in order\n"
+    );
+    let again = desk
+        .ringway("dns query --zone-file out.zone lab.acme.consortium.example MX")
+        .succeeds()
+        .out;
+    assert!(
+        again.starts_with(";; zone file out.zone\n;; status: NOERROR"),
+        "{again}"
+    );
+    assert!(
+        again.contains(" MX 10 peer0.acme.consortium.example.  ; out.zone:"),
+        "{again}"
+    );
     let unknown = desk.ringway(&format!("dns export gamma.consortium.example {C}"));
     unknown.refuses(&[
         "error: gamma.consortium.example is no zone here; there are acme.consortium.example, beta.consortium.example",
@@ -95,15 +143,24 @@ fn an_exported_zone_reads_back_as_itself() {
     let never = desk.ringway(&format!("dns export beta.consortium.example {C}"));
     assert_eq!(
         (never.code, &*never.err),
-        (1, "error: beta.consortium.example cannot be written: never received\n")
+        (
+            1,
+            "error: beta.consortium.example cannot be written: never received\n"
+        )
     );
 }
 
 #[test]
 fn a_zone_file_is_checked_by_itself() {
     let desk = acme();
-    let check = desk.ringway("dns check acme/acme.zone --zone acme.consortium.example").succeeds().out;
-    assert_eq!(check, "acme/acme.zone: zone acme.consortium.example, 4 records, in order\n");
+    let check = desk
+        .ringway("dns check acme/acme.zone --zone acme.consortium.example")
+        .succeeds()
+        .out;
+    assert_eq!(
+        check,
+        "acme/acme.zone: zone acme.consortium.example, 4 records, in order\n"
+    );
     desk.write(
         "bad.zone",
         "$TTL 5\n@ SOA ns h 1 2 3 4 5\na A 10.0.0.256\na CNAME b\na TXT x\n$INCLUDE ../x\n",
@@ -122,7 +179,10 @@ fn check_tells_every_fault_of_the_zone_with_both_places() {
     let desk = acme();
     desk.write("acme/more.zone", "x..y A 10.211.0.1\nb A 10.212.0.1\n");
     let zone = desk.read("acme/acme.zone");
-    desk.write("acme/acme.zone", &format!("{zone}peer0 CNAME ca\nwww.example.org. TXT x\n"));
+    desk.write(
+        "acme/acme.zone",
+        &format!("{zone}peer0 CNAME ca\nwww.example.org. TXT x\n"),
+    );
     desk.ringway(&format!("check {C}")).refuses(&[
         &format!(
             "acme/acme.zone:4:1: peer0.acme.consortium.example has another record at {}; a CNAME must be its only one",

@@ -10,7 +10,10 @@ fn every_verb_has_help_with_an_example() {
     for verb in verbs.split(',') {
         let help = desk.ringway(&format!("{verb} --help")).succeeds().out;
         assert!(help.contains("\nExample"), "{verb}: {help}");
-        assert!(help.contains(&format!("  ringway {verb}")), "{verb}: {help}");
+        assert!(
+            help.contains(&format!("  ringway {verb}")),
+            "{verb}: {help}"
+        );
     }
 }
 
@@ -33,7 +36,12 @@ fn a_wrong_command_line_is_64_on_stderr() {
     ];
     for arguments in wrong {
         let answer = desk.ringway(arguments);
-        assert_eq!((answer.code, answer.out.as_str()), (64, ""), "{arguments:?}: {}", answer.err);
+        assert_eq!(
+            (answer.code, answer.out.as_str()),
+            (64, ""),
+            "{arguments:?}: {}",
+            answer.err
+        );
         assert!(!answer.err.is_empty(), "{arguments:?}");
     }
 }
@@ -41,14 +49,19 @@ fn a_wrong_command_line_is_64_on_stderr() {
 #[test]
 fn the_version_is_an_answer() {
     let answer = Desk::new().ringway("--version").succeeds();
-    assert_eq!(answer.out, format!("ringway {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        answer.out,
+        format!("ringway {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
 fn an_option_that_makes_no_sense_says_what_would() {
     let desk = Desk::new();
     let init = |options: &str| {
-        let answer = desk.ringway(&format!("org init acme --domain consortium.example {options}"));
+        let answer = desk.ringway(&format!(
+            "org init acme --domain consortium.example {options}"
+        ));
         assert_eq!(answer.code, 64);
         answer.err.lines().next().unwrap().to_owned()
     };

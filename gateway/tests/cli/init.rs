@@ -14,7 +14,10 @@ fn make_ca(desk: &Desk) {
 #[test]
 fn makes_files_that_check_finds_in_order() {
     let desk = Desk::new();
-    desk.init("acme", "--site east=10.211.0.0/16,fd00:211::/48 --endpoint gw.acme.example:4600");
+    desk.init(
+        "acme",
+        "--site east=10.211.0.0/16,fd00:211::/48 --endpoint gw.acme.example:4600",
+    );
     let files = [
         "acme.member.toml",
         "ca/",
@@ -35,8 +38,9 @@ fn makes_files_that_check_finds_in_order() {
 #[test]
 fn says_what_it_made_and_what_comes_next() {
     let desk = Desk::new();
-    let answer =
-        desk.ringway("org init acme --domain consortium.example --site east=10.211.0.0/16").succeeds();
+    let answer = desk
+        .ringway("org init acme --domain consortium.example --site east=10.211.0.0/16")
+        .succeeds();
     let fingerprint = desk.fingerprint("acme.member.toml");
     let expected = format!(
         "Organization acme of consortium.example, gateway gw
@@ -63,16 +67,21 @@ fn writes_what_it_was_told() {
         "--gateway edge --site east=10.211.0.0/16 --site west=10.213.0.0/16 --endpoint 203.0.113.9:4700 \
          --endpoint [2001:db8::9]:4700 --listen [::]:4700 --dns-listen 10.211.0.1 --dns-listen 10.211.0.2:5353",
     );
-    let shown = desk.ringway("member show acme/acme.member.toml").succeeds().out;
+    let shown = desk
+        .ringway("member show acme/acme.member.toml")
+        .succeeds()
+        .out;
     assert!(
         shown.contains("gateway edge  at east, dialled at 203.0.113.9:4700, [2001:db8::9]:4700\n"),
         "{shown}"
     );
     assert!(shown.contains("site west     10.213.0.0/16\n"), "{shown}");
     let config = desk.read("acme/gateway.toml");
-    for line in
-        ["site = \"east\"", "listen = \"[::]:4700\"", "listen = [\"10.211.0.1\", \"10.211.0.2:5353\"]"]
-    {
+    for line in [
+        "site = \"east\"",
+        "listen = \"[::]:4700\"",
+        "listen = [\"10.211.0.1\", \"10.211.0.2:5353\"]",
+    ] {
         assert!(config.contains(&format!("\n{line}\n")), "{line}: {config}");
     }
     desk.ringway("check -c acme/gateway.toml").succeeds();
@@ -82,10 +91,11 @@ fn writes_what_it_was_told() {
 fn overwrites_nothing_and_says_what_is_in_the_way() {
     let desk = Desk::new();
     desk.init("acme", "--site east=10.211.0.0/16");
-    let before: Vec<_> =
-        ["ca/ca.key", "gateway.key", "gateway.toml"].map(|name| desk.read(&format!("acme/{name}"))).into();
-    let again =
-        desk.ringway("org init acme --domain consortium.example --site east=10.211.0.0/16 --dir acme");
+    let before: Vec<_> = ["ca/ca.key", "gateway.key", "gateway.toml"]
+        .map(|name| desk.read(&format!("acme/{name}")))
+        .into();
+    let again = desk
+        .ringway("org init acme --domain consortium.example --site east=10.211.0.0/16 --dir acme");
     again.refuses(&[
         "acme/acme.member.toml: is there already; nothing is overwritten, choose another --dir",
         "acme/ca/ca.crt: is there already; nothing is overwritten, choose another --dir",
@@ -94,8 +104,9 @@ fn overwrites_nothing_and_says_what_is_in_the_way() {
         "acme/gateway.key: is there already; nothing is overwritten, choose another --dir",
         "acme/gateway.toml: is there already; nothing is overwritten, choose another --dir",
     ]);
-    let after: Vec<_> =
-        ["ca/ca.key", "gateway.key", "gateway.toml"].map(|name| desk.read(&format!("acme/{name}"))).into();
+    let after: Vec<_> = ["ca/ca.key", "gateway.key", "gateway.toml"]
+        .map(|name| desk.read(&format!("acme/{name}")))
+        .into();
     assert_eq!(before, after);
 }
 
@@ -103,8 +114,10 @@ fn overwrites_nothing_and_says_what_is_in_the_way() {
 fn makes_nothing_beside_a_file_that_is_there() {
     let desk = Desk::new();
     desk.write("gateway.key", "precious");
-    let answer = desk.ringway("org init acme --domain consortium.example --site east=10.211.0.0/16");
-    answer.refuses(&["gateway.key: is there already; nothing is overwritten, choose another --dir"]);
+    let answer =
+        desk.ringway("org init acme --domain consortium.example --site east=10.211.0.0/16");
+    answer
+        .refuses(&["gateway.key: is there already; nothing is overwritten, choose another --dir"]);
     assert_eq!(desk.list("."), ["gateway.key"]);
     assert_eq!(desk.read("gateway.key"), "precious");
 }
@@ -113,7 +126,9 @@ fn makes_nothing_beside_a_file_that_is_there() {
 fn takes_everything_away_when_the_result_is_not_in_order() {
     let desk = Desk::new();
     let sites = "--site a=10.216.0.0/16 --site b=10.216.4.0/24";
-    let answer = desk.ringway(&format!("org init acme --domain consortium.example {sites} --dir new/acme"));
+    let answer = desk.ringway(&format!(
+        "org init acme --domain consortium.example {sites} --dir new/acme"
+    ));
     answer.refuses(&[
         "new/acme/acme.member.toml:32:13: 10.216.4.0/24 (org acme, site b) overlaps 10.216.0.0/16 \
          (org acme, site a, new/acme/acme.member.toml:28:13)",
@@ -125,9 +140,15 @@ fn takes_everything_away_when_the_result_is_not_in_order() {
 fn signs_with_a_ca_made_by_openssl() {
     let desk = Desk::new();
     make_ca(&desk);
-    let answer =
-        desk.ringway("org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw");
-    assert!(answer.succeeds().out.contains("\n  CA           . (as it was)\n"));
+    let answer = desk.ringway(
+        "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw",
+    );
+    assert!(
+        answer
+            .succeeds()
+            .out
+            .contains("\n  CA           . (as it was)\n")
+    );
     assert!(!desk.exists("gw/ca"));
     desk.openssl("verify -x509_strict -CAfile ca.crt gw/gateway.crt");
     let checked = desk.ringway("check -c gw/gateway.toml").succeeds().out;
@@ -139,8 +160,10 @@ fn refuses_a_ca_whose_key_is_another() {
     let desk = Desk::new();
     make_ca(&desk);
     desk.openssl("ecparam -name prime256v1 -genkey -noout -out ca.key");
-    let init = "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw";
-    desk.ringway(init).refuses(&[".: the CA key is not the key of the CA certificate"]);
+    let init =
+        "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw";
+    desk.ringway(init)
+        .refuses(&[".: the CA key is not the key of the CA certificate"]);
     assert!(!desk.exists("gw"));
 }
 
@@ -150,7 +173,8 @@ fn refuses_to_sign_with_what_is_no_ca() {
     desk.init("acme", "--site east=10.211.0.0/16");
     desk.copy("acme/gateway.crt", "ca.crt");
     desk.copy("acme/gateway.key", "ca.key");
-    let init = "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw";
+    let init =
+        "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw";
     desk.ringway(init).refuses(&[
         ".: the CA certificate cannot be used: it needs basicConstraints CA:TRUE and keyUsage keyCertSign",
     ]);
@@ -159,8 +183,12 @@ fn refuses_to_sign_with_what_is_no_ca() {
 #[test]
 fn a_ca_that_is_not_there_is_a_failure() {
     let desk = Desk::new();
-    let answer = desk
-        .ringway("org init acme --domain consortium.example --site east=10.211.0.0/16 --ca vault --dir gw");
-    assert_eq!(answer.err, "error: cannot read vault/ca.crt: No such file or directory (os error 2)\n");
+    let answer = desk.ringway(
+        "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca vault --dir gw",
+    );
+    assert_eq!(
+        answer.err,
+        "error: cannot read vault/ca.crt: No such file or directory (os error 2)\n"
+    );
     assert_eq!(answer.code, 1);
 }

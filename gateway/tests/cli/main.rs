@@ -2,7 +2,10 @@
 //!
 //! [`desk`] is a directory to work in. Ranges are chosen so that no test host is likely to have them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 mod check;
 mod desk;

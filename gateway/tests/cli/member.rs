@@ -8,14 +8,23 @@ const TAKEN: &str = "acme/members/beta.member.toml";
 /// Adds beta on a host with this address.
 fn connected(desk: &Desk, address: &str) -> Answer {
     let link = "ip link add lan0 type veth peer name lan1; ip link set lan0 up";
-    desk.offline(&format!("{link}; ip addr add {address} dev lan0; $ringway {ADD}"))
+    desk.offline(&format!(
+        "{link}; ip addr add {address} dev lan0; $ringway {ADD}"
+    ))
 }
 
 #[test]
 fn shows_what_people_compare_and_what_they_agree_to() {
     let desk = Desk::with_acme_and_beta();
-    desk.edit("beta/beta.member.toml", "\ngateways = []", "\ngateways = [\"old\"]");
-    let shown = desk.ringway("member show beta/beta.member.toml").succeeds().out;
+    desk.edit(
+        "beta/beta.member.toml",
+        "\ngateways = []",
+        "\ngateways = [\"old\"]",
+    );
+    let shown = desk
+        .ringway("member show beta/beta.member.toml")
+        .succeeds()
+        .out;
     let fingerprint = desk.fingerprint("beta/beta.member.toml");
     let start = format!(
         "organization  beta\n\
@@ -35,7 +44,9 @@ fn shows_what_people_compare_and_what_they_agree_to() {
 fn takes_a_record_in_byte_for_byte() {
     let desk = Desk::with_acme_and_beta();
     let fingerprint = desk.fingerprint("beta/beta.member.toml");
-    let answer = desk.ringway(&format!("{ADD} --fingerprint {fingerprint}")).succeeds();
+    let answer = desk
+        .ringway(&format!("{ADD} --fingerprint {fingerprint}"))
+        .succeeds();
     assert_eq!(
         answer.out,
         "beta is a member: acme/members/beta.member.toml\n\
@@ -71,8 +82,15 @@ fn refuses_a_record_with_another_fingerprint() {
 fn refuses_an_overlap_and_names_both_places() {
     let desk = Desk::with_acme_and_beta();
     desk.ringway(ADD).succeeds();
-    desk.init("gamma", "--site south=10.212.7.0/24,10.211.0.0/16,10.219.0.0/16");
-    desk.edit("acme/gateway.toml", "reserved = []", "reserved = [\"10.219.5.0/24\"]");
+    desk.init(
+        "gamma",
+        "--site south=10.212.7.0/24,10.211.0.0/16,10.219.0.0/16",
+    );
+    desk.edit(
+        "acme/gateway.toml",
+        "reserved = []",
+        "reserved = [\"10.219.5.0/24\"]",
+    );
     let new = |text| desk.place("gamma/gamma.member.toml", text);
     desk.ringway("member add gamma/gamma.member.toml -c acme/gateway.toml").refuses(&[
         &format!(
@@ -115,7 +133,10 @@ fn replaces_the_record_of_a_member() {
     let desk = Desk::with_acme_and_beta();
     desk.ringway(ADD).succeeds();
     let again = desk.ringway(ADD).succeeds().out;
-    assert_eq!(again, "beta is a member with this very record: acme/members/beta.member.toml\n");
+    assert_eq!(
+        again,
+        "beta is a member with this very record: acme/members/beta.member.toml\n"
+    );
     desk.edit("beta/beta.member.toml", "10.212.0.0/16", "10.213.0.0/16");
     let replaced = desk.ringway(ADD).succeeds().out;
     assert!(
@@ -161,7 +182,11 @@ fn refuses_our_own_record_and_other_consortia() {
 #[test]
 fn refuses_a_record_whose_ca_is_none() {
     let desk = Desk::with_acme_and_beta();
-    desk.edit("beta/beta.member.toml", &desk.read("beta/ca/ca.crt"), &desk.read("beta/gateway.crt"));
+    desk.edit(
+        "beta/beta.member.toml",
+        &desk.read("beta/ca/ca.crt"),
+        &desk.read("beta/gateway.crt"),
+    );
     let place = desk.place("beta/beta.member.toml", "-----BEGIN");
     desk.ringway(ADD).refuses(&[&format!(
         "{place}: O=beta, CN=gw is no CA certificate; it needs basicConstraints CA:TRUE"
@@ -175,21 +200,28 @@ fn refuses_what_is_no_record() {
         "nowhere.toml: cannot read the file: No such file or directory (os error 2); create it, or correct the path",
     ]);
     assert_eq!(desk.ringway("member show acme/gateway.toml").code, 64);
-    assert_eq!(desk.ringway("member add acme/gateway.crt -c acme/gateway.toml").code, 64);
+    assert_eq!(
+        desk.ringway("member add acme/gateway.crt -c acme/gateway.toml")
+            .code,
+        64
+    );
 }
 
 #[test]
 fn removes_a_member() {
     let desk = Desk::with_acme_and_beta();
     desk.ringway(ADD).succeeds();
-    let answer = desk.ringway("member remove beta -c acme/gateway.toml").succeeds();
+    let answer = desk
+        .ringway("member remove beta -c acme/gateway.toml")
+        .succeeds();
     assert_eq!(
         answer.out,
         "beta is no longer a member: acme/members/beta.member.toml is removed\n\
          A running gateway takes it over with: systemctl reload ringway, or kill -HUP <its pid>\n"
     );
     assert!(!desk.exists(TAKEN));
-    desk.ringway("member remove beta -c acme/gateway.toml").refuses(&["error: beta is not a member"]);
+    desk.ringway("member remove beta -c acme/gateway.toml")
+        .refuses(&["error: beta is not a member"]);
     desk.ringway("member remove acme -c acme/gateway.toml")
         .refuses(&["error: acme is this gateway's own organization"]);
     assert!(desk.exists("acme/acme.member.toml"));
@@ -200,9 +232,16 @@ fn removes_a_member_whose_record_has_faults() {
     let desk = Desk::with_acme_and_beta();
     desk.ringway(ADD).succeeds();
     desk.edit(TAKEN, "version = 1", "version = 9");
-    desk.ringway("member remove beta -c acme/gateway.toml").succeeds();
+    desk.ringway("member remove beta -c acme/gateway.toml")
+        .succeeds();
     assert!(!desk.exists(TAKEN));
     desk.edit("acme/acme.member.toml", "version = 1", "version = 9");
-    assert_eq!(desk.ringway("member remove acme -c acme/gateway.toml").code, 64);
-    assert!(desk.exists("acme/acme.member.toml"), "the own record is not a member's");
+    assert_eq!(
+        desk.ringway("member remove acme -c acme/gateway.toml").code,
+        64
+    );
+    assert!(
+        desk.exists("acme/acme.member.toml"),
+        "the own record is not a member's"
+    );
 }

@@ -10,8 +10,8 @@ use ringway::host::firewall::{DropReason, Firewall, Nft, PolicySpec};
 use ringway_config::Proto;
 
 use crate::site::{
-    Site, allow, arrives, connect, echoes, is_cut, is_lost, is_mute, is_silent, listen, passes, policy,
-    static_neighbour,
+    Site, allow, arrives, connect, echoes, is_cut, is_lost, is_mute, is_silent, listen, passes,
+    policy, static_neighbour,
 };
 
 const BETA: &str = "10.2.0.2";
@@ -23,8 +23,11 @@ const NOBODY: &str = "10.9.0.2";
 fn without_the_filter_everything_passes() {
     let site = Site::new();
     let _server = listen(&site.node, "[::]:7099");
-    for (source, to) in [(BETA, "10.1.0.10:7099"), (NOBODY, "10.1.0.10:7099"), (BETA_V6, "[fd00:1::10]:7099")]
-    {
+    for (source, to) in [
+        (BETA, "10.1.0.10:7099"),
+        (NOBODY, "10.1.0.10:7099"),
+        (BETA_V6, "[fd00:1::10]:7099"),
+    ] {
         connect(&site.remote, source, to);
     }
     assert!(echoes(&site.remote, "10.1.0.10") && echoes(&site.remote, "fd00:1::10"));
@@ -33,8 +36,15 @@ fn without_the_filter_everything_passes() {
 #[test]
 fn a_listed_port_passes_both_ways_and_an_unlisted_one_is_dropped() {
     let site = Site::new();
-    site.apply(&policy(Some(vec![allow("beta", Proto::Tcp, &[(7050, 7052), (7051, 7054)])])));
-    let (listed, unlisted) = (listen(&site.node, "[::]:7053"), listen(&site.node, "[::]:7099"));
+    site.apply(&policy(Some(vec![allow(
+        "beta",
+        Proto::Tcp,
+        &[(7050, 7052), (7051, 7054)],
+    )])));
+    let (listed, unlisted) = (
+        listen(&site.node, "[::]:7053"),
+        listen(&site.node, "[::]:7099"),
+    );
     for (source, node) in [(BETA, "10.1.0.10"), (BETA_V6, "[fd00:1::10]")] {
         let mut client = connect(&site.remote, source, &format!("{node}:7053"));
         let mut server = listed.accept().unwrap().0;
@@ -43,14 +53,24 @@ fn a_listed_port_passes_both_ways_and_an_unlisted_one_is_dropped() {
     }
     drop(unlisted);
     assert!(site.dropped(DropReason::Denied) >= 2);
-    assert!(is_mute(&site.remote, "10.1.0.10"), "echo needs a rule of its own");
+    assert!(
+        is_mute(&site.remote, "10.1.0.10"),
+        "echo needs a rule of its own"
+    );
 }
 
 #[test]
 fn rules_hold_for_the_gateway_itself_too() {
     let site = Site::new();
-    site.apply(&policy(Some(vec![allow("beta", Proto::Tcp, &[(7050, 7050)])])));
-    let _servers = [listen(&site.gateway, "10.1.0.1:7050"), listen(&site.gateway, "10.1.0.1:22")];
+    site.apply(&policy(Some(vec![allow(
+        "beta",
+        Proto::Tcp,
+        &[(7050, 7050)],
+    )])));
+    let _servers = [
+        listen(&site.gateway, "10.1.0.1:7050"),
+        listen(&site.gateway, "10.1.0.1:22"),
+    ];
     connect(&site.remote, BETA, "10.1.0.1:7050");
     assert!(is_cut(&site.remote, BETA, "10.1.0.1:22"));
 }
@@ -58,13 +78,21 @@ fn rules_hold_for_the_gateway_itself_too() {
 #[test]
 fn a_rule_for_one_organization_is_none_for_another() {
     let site = Site::new();
-    site.apply(&policy(Some(vec![allow("beta", Proto::Tcp, &[(7050, 7050)])])));
+    site.apply(&policy(Some(vec![allow(
+        "beta",
+        Proto::Tcp,
+        &[(7050, 7050)],
+    )])));
     let _server = listen(&site.node, "10.1.0.10:7050");
     connect(&site.remote, BETA, "10.1.0.10:7050");
     assert!(is_cut(&site.remote, GAMMA, "10.1.0.10:7050"));
     assert!(site.dropped(DropReason::Denied) >= 1);
 
-    site.apply(&policy(Some(vec![allow("all", Proto::Tcp, &[(7050, 7050)])])));
+    site.apply(&policy(Some(vec![allow(
+        "all",
+        Proto::Tcp,
+        &[(7050, 7050)],
+    )])));
     connect(&site.remote, GAMMA, "10.1.0.10:7050");
     assert!(is_cut(&site.remote, NOBODY, "10.1.0.10:7050"));
     assert!(site.dropped(DropReason::Stranger) >= 1);
@@ -74,16 +102,26 @@ fn a_rule_for_one_organization_is_none_for_another() {
 fn without_a_policy_only_echo_and_dns_pass() {
     let site = Site::new();
     site.apply(&policy(None));
-    let _servers = [listen(&site.node, "10.1.0.10:7050"), listen(&site.gateway, "10.1.0.1:53")];
+    let _servers = [
+        listen(&site.node, "10.1.0.10:7050"),
+        listen(&site.gateway, "10.1.0.1:53"),
+    ];
     assert!(echoes(&site.remote, "10.1.0.10") && echoes(&site.remote, "10.1.0.1"));
     assert!(echoes(&site.remote, "fd00:1::10"));
     connect(&site.remote, BETA, "10.1.0.1:53");
     for address in ["10.1.0.1:53", "[fd00:1::1]:53"] {
         let dns = site.gateway.enter(|| UdpSocket::bind(address)).unwrap();
-        let source = if dns.local_addr().unwrap().is_ipv4() { BETA } else { BETA_V6 };
+        let source = if dns.local_addr().unwrap().is_ipv4() {
+            BETA
+        } else {
+            BETA_V6
+        };
         assert!(arrives(&site.remote, source, &dns), "{address}");
     }
-    let other = site.gateway.enter(|| UdpSocket::bind("10.1.0.1:54")).unwrap();
+    let other = site
+        .gateway
+        .enter(|| UdpSocket::bind("10.1.0.1:54"))
+        .unwrap();
     assert!(is_lost(&site.remote, BETA, &other));
     assert!(is_cut(&site.remote, BETA, "10.1.0.10:7050"));
 }
@@ -111,7 +149,9 @@ fn errors_about_a_connection_pass() {
     let refused = site.node.enter(|| {
         let socket = UdpSocket::bind("10.1.0.10:0").unwrap();
         socket.connect("10.2.0.2:9").unwrap();
-        socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        socket
+            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .unwrap();
         socket.send(b"ping").unwrap();
         socket.recv(&mut [0; 8]).unwrap_err().kind()
     });
@@ -121,7 +161,11 @@ fn errors_about_a_connection_pass() {
 #[test]
 fn a_new_policy_keeps_established_connections_and_ends_those_of_a_removed_member() {
     let site = Site::new();
-    site.apply(&policy(Some(vec![allow("beta", Proto::Tcp, &[(7050, 7050)])])));
+    site.apply(&policy(Some(vec![allow(
+        "beta",
+        Proto::Tcp,
+        &[(7050, 7050)],
+    )])));
     let listener = listen(&site.node, "10.1.0.10:7050");
     let mut client = connect(&site.remote, BETA, "10.1.0.10:7050");
     let mut server = listener.accept().unwrap().0;
@@ -141,17 +185,29 @@ fn a_new_policy_keeps_established_connections_and_ends_those_of_a_removed_member
 #[test]
 fn no_tunnel_runs_inside_the_tunnel() {
     let site = Site::new();
-    site.apply(&policy(Some(vec![allow("beta", Proto::Udp, &[]), allow("beta", Proto::Tcp, &[])])));
+    site.apply(&policy(Some(vec![
+        allow("beta", Proto::Udp, &[]),
+        allow("beta", Proto::Tcp, &[]),
+    ])));
     let _server = listen(&site.gateway, "10.1.0.1:4600");
     assert!(is_cut(&site.remote, BETA, "10.1.0.1:4600"));
-    for receiver in [(&site.gateway, "10.1.0.1:4600"), (&site.node, "10.1.0.10:4600")] {
+    for receiver in [
+        (&site.gateway, "10.1.0.1:4600"),
+        (&site.node, "10.1.0.10:4600"),
+    ] {
         let socket = receiver.0.enter(|| UdpSocket::bind(receiver.1)).unwrap();
         assert!(is_lost(&site.remote, BETA, &socket), "{}", receiver.1);
     }
-    let endpoint = site.remote.enter(|| UdpSocket::bind("10.2.0.2:4600")).unwrap();
+    let endpoint = site
+        .remote
+        .enter(|| UdpSocket::bind("10.2.0.2:4600"))
+        .unwrap();
     assert!(is_lost(&site.node, "10.1.0.10", &endpoint));
     assert!(site.dropped(DropReason::TunnelPort) >= 4);
-    let other = site.remote.enter(|| UdpSocket::bind("10.2.0.2:4601")).unwrap();
+    let other = site
+        .remote
+        .enter(|| UdpSocket::bind("10.2.0.2:4601"))
+        .unwrap();
     assert!(arrives(&site.node, "10.1.0.10", &other));
 }
 
@@ -162,10 +218,17 @@ fn only_the_sites_own_addresses_enter_the_tunnel() {
     site.apply(&policy(Some(Vec::new())));
     let receiver = site.remote.enter(|| UdpSocket::bind("10.2.0.2:9")).unwrap();
     assert!(arrives(&site.node, "10.1.0.10", &receiver));
-    assert!(is_lost(&site.node, "10.99.0.10", &receiver), "from the site");
+    assert!(
+        is_lost(&site.node, "10.99.0.10", &receiver),
+        "from the site"
+    );
     // A packet that the own host may not send is an error there.
     site.gateway
-        .enter(|| UdpSocket::bind("203.0.113.5:0").unwrap().send_to(b"ping", "10.2.0.2:9"))
+        .enter(|| {
+            UdpSocket::bind("203.0.113.5:0")
+                .unwrap()
+                .send_to(b"ping", "10.2.0.2:9")
+        })
         .unwrap_err();
     assert!(site.dropped(DropReason::WrongSource) >= 2);
 }
@@ -179,19 +242,31 @@ fn a_guarded_gateway_forwards_for_the_tunnel_only() {
     wan.ip("addr add 203.0.113.2/24 dev eth0");
     wan.ip("route add 10.1.0.0/16 via 203.0.113.1");
     let open = policy(Some(vec![allow("all", Proto::Tcp, &[])]));
-    let _servers = [listen(&site.node, "10.1.0.10:7050"), listen(&wan, "203.0.113.2:80")];
+    let _servers = [
+        listen(&site.node, "10.1.0.10:7050"),
+        listen(&wan, "203.0.113.2:80"),
+    ];
 
     site.apply(&open);
     connect(&wan, "203.0.113.2", "10.1.0.10:7050");
     connect(&site.node, "10.1.0.10", "203.0.113.2:80");
 
-    site.apply(&PolicySpec { guard_forwarding: Families { v4: true, v6: true }, ..open.clone() });
+    site.apply(&PolicySpec {
+        guard_forwarding: Families { v4: true, v6: true },
+        ..open.clone()
+    });
     assert!(is_cut(&wan, "203.0.113.2", "10.1.0.10:7050"));
     assert!(is_cut(&site.node, "10.1.0.10", "203.0.113.2:80"));
     assert!(site.dropped(DropReason::Transit) >= 2);
     connect(&site.remote, BETA, "10.1.0.10:7050");
 
-    site.apply(&PolicySpec { guard_forwarding: Families { v4: false, v6: true }, ..open });
+    site.apply(&PolicySpec {
+        guard_forwarding: Families {
+            v4: false,
+            v6: true,
+        },
+        ..open
+    });
     connect(&wan, "203.0.113.2", "10.1.0.10:7050");
 }
 
@@ -205,14 +280,22 @@ fn arriving_tunnel_packets_pass_the_reverse_path_check_although_their_source_is_
     // ARP has the same check, and no mark; a router that stands between has an address elsewhere.
     static_neighbour(&peer, "eth0", &site.gateway, "eth0", "203.0.113.1");
     // The endpoint lies inside a prefix that the tunnel serves.
-    site.gateway.ip("route add unreachable 203.0.113.0/25 table 4600");
-    site.gateway.ip("rule add not fwmark 0x52574159 lookup 4600 priority 4600");
+    site.gateway
+        .ip("route add unreachable 203.0.113.0/25 table 4600");
+    site.gateway
+        .ip("rule add not fwmark 0x52574159 lookup 4600 priority 4600");
     site.gateway.enter(|| {
         std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "1").unwrap();
         std::fs::write("/proc/sys/net/ipv4/conf/all/src_valid_mark", "1").unwrap();
     });
-    let tunnel = site.gateway.enter(|| UdpSocket::bind("203.0.113.1:4600")).unwrap();
-    assert!(is_lost(&peer, "203.0.113.2", &tunnel), "the check is in force");
+    let tunnel = site
+        .gateway
+        .enter(|| UdpSocket::bind("203.0.113.1:4600"))
+        .unwrap();
+    assert!(
+        is_lost(&peer, "203.0.113.2", &tunnel),
+        "the check is in force"
+    );
     site.apply(&policy(None));
     assert!(arrives(&peer, "203.0.113.2", &tunnel));
 }
@@ -242,7 +325,10 @@ fn a_refused_transaction_changes_nothing_and_says_why() {
     site.apply(&policy(None));
     let mut broken = policy(Some(vec![allow("all", Proto::Tcp, &[(9, 8)])]));
     broken.guard_forwarding.v4 = true;
-    let error = site.gateway.wait(|| async { Nft::new("ringway0").apply(&broken).await }).unwrap_err();
+    let error = site
+        .gateway
+        .wait(|| async { Nft::new("ringway0").apply(&broken).await })
+        .unwrap_err();
     assert!(error.to_string().starts_with("nft refused: "), "{error}");
     let (_, table) = site.gateway.run("nft list table inet ringway0");
     assert!(table.contains("echo-request"), "{table}");

@@ -9,7 +9,10 @@ use ringway::host::forwarding::Forwarding;
 use crate::namespace::Namespace;
 
 const BOTH: Families = Families { v4: true, v6: true };
-const NONE: Families = Families { v4: false, v6: false };
+const NONE: Families = Families {
+    v4: false,
+    v6: false,
+};
 
 /// A gateway with one interface that takes router advertisements, and a state directory.
 struct Host {
@@ -21,7 +24,10 @@ impl Host {
     fn new() -> Host {
         let namespace = Namespace::new("gw");
         let directory = std::env::temp_dir().join(namespace.name());
-        let host = Host { namespace, memory: directory.join("forwarding.json") };
+        let host = Host {
+            namespace,
+            memory: directory.join("forwarding.json"),
+        };
         fs::create_dir(&directory).unwrap();
         host.namespace.nic("eth0");
         host.write("ipv4/ip_forward", "0");
@@ -38,16 +44,25 @@ impl Host {
     }
 
     fn read(&self, key: &str) -> String {
-        let value = self.namespace.enter(|| fs::read_to_string(format!("/proc/sys/net/{key}")));
+        let value = self
+            .namespace
+            .enter(|| fs::read_to_string(format!("/proc/sys/net/{key}")));
         value.unwrap().trim().to_owned()
     }
 
     fn write(&self, key: &str, value: &str) {
-        self.namespace.enter(|| fs::write(format!("/proc/sys/net/{key}"), value)).unwrap();
+        self.namespace
+            .enter(|| fs::write(format!("/proc/sys/net/{key}"), value))
+            .unwrap();
     }
 
     fn settings(&self) -> [String; 3] {
-        ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/eth0/accept_ra"].map(|key| self.read(key))
+        [
+            "ipv4/ip_forward",
+            "ipv6/conf/all/forwarding",
+            "ipv6/conf/eth0/accept_ra",
+        ]
+        .map(|key| self.read(key))
     }
 }
 
@@ -73,7 +88,13 @@ fn a_router_stays_a_router_and_is_not_guarded() {
     let host = Host::new();
     host.write("ipv4/ip_forward", "1");
     let forwarding = host.enable(BOTH);
-    assert_eq!(forwarding.ours(), Families { v4: false, v6: true });
+    assert_eq!(
+        forwarding.ours(),
+        Families {
+            v4: false,
+            v6: true
+        }
+    );
     host.namespace.enter(|| forwarding.restore()).unwrap();
     assert_eq!(host.settings(), ["1", "0", "1"]);
 }
@@ -81,7 +102,10 @@ fn a_router_stays_a_router_and_is_not_guarded() {
 #[test]
 fn preparing_changes_nothing_yet() {
     let host = Host::new();
-    let forwarding = host.namespace.enter(|| Forwarding::prepare(BOTH, &host.memory)).unwrap();
+    let forwarding = host
+        .namespace
+        .enter(|| Forwarding::prepare(BOTH, &host.memory))
+        .unwrap();
     assert_eq!(forwarding.ours(), BOTH);
     assert_eq!(host.settings(), ["0", "0", "1"]);
 }
@@ -89,7 +113,17 @@ fn preparing_changes_nothing_yet() {
 #[test]
 fn only_the_families_of_the_site_are_switched_on() {
     let host = Host::new();
-    assert_eq!(host.enable(Families { v4: true, v6: false }).ours(), Families { v4: true, v6: false });
+    assert_eq!(
+        host.enable(Families {
+            v4: true,
+            v6: false
+        })
+        .ours(),
+        Families {
+            v4: true,
+            v6: false
+        }
+    );
     assert_eq!(host.settings(), ["1", "0", "1"]);
 }
 

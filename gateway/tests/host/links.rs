@@ -26,9 +26,19 @@ fn connected_networks_and_own_addresses_are_those_of_the_namespace() {
         .into_iter()
         .map(|network| (network.prefix.to_string(), network.interface))
         .collect();
-    let expected = [("10.1.0.0/24", "eth1"), ("203.0.113.0/24", "eth0"), ("fd00:1::/64", "eth1")];
-    assert_eq!(connected, expected.map(|(prefix, interface)| (prefix.to_owned(), interface.to_owned())));
-    let site = ["10.1.0.0/16".parse().unwrap(), "fd00:1::/48".parse().unwrap()];
+    let expected = [
+        ("10.1.0.0/24", "eth1"),
+        ("203.0.113.0/24", "eth0"),
+        ("fd00:1::/64", "eth1"),
+    ];
+    assert_eq!(
+        connected,
+        expected.map(|(prefix, interface)| (prefix.to_owned(), interface.to_owned()))
+    );
+    let site = [
+        "10.1.0.0/16".parse().unwrap(),
+        "fd00:1::/48".parse().unwrap(),
+    ];
     assert_eq!(links.own_v4_in(&site), Some("10.1.0.1".parse().unwrap()));
     assert_eq!(links.own_v6_in(&site), Some("fd00:1::1".parse().unwrap()));
 }

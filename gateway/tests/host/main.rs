@@ -5,7 +5,11 @@
 //!                                    gateway: a real TUN            tun, routes
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of tests are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "helpers of tests are tests"
+)]
 
 mod firewall;
 mod forwarding;

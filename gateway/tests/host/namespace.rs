@@ -22,7 +22,9 @@ impl Namespace {
     /// `role` only makes the name readable.
     pub(crate) fn new(role: &str) -> Namespace {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let namespace = Namespace { name: format!("rwh-{}-{count}-{role}", process::id()) };
+        let namespace = Namespace {
+            name: format!("rwh-{}-{count}-{role}", process::id()),
+        };
         run("ip", &["netns", "add", &namespace.name]);
         namespace.ip("link set lo up");
         namespace
@@ -49,16 +51,25 @@ impl Namespace {
     }
 
     /// Runs a future inside the namespace, on a runtime of its own.
-    pub(crate) fn wait<T: Send, F: Future<Output = T>>(&self, work: impl FnOnce() -> F + Send) -> T {
+    pub(crate) fn wait<T: Send, F: Future<Output = T>>(
+        &self,
+        work: impl FnOnce() -> F + Send,
+    ) -> T {
         self.enter(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(work())
         })
     }
 
     /// `ip <arguments>` inside; returns what it prints.
     pub(crate) fn ip(&self, arguments: &str) -> String {
-        let all: Vec<_> = ["-n", &self.name].into_iter().chain(arguments.split_whitespace()).collect();
+        let all: Vec<_> = ["-n", &self.name]
+            .into_iter()
+            .chain(arguments.split_whitespace())
+            .collect();
         run("ip", &all)
     }
 
@@ -69,7 +80,10 @@ impl Namespace {
         program.args(words);
         let output = self.enter(move || program.output().unwrap());
         let text = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(text).unwrap(),
+        )
     }
 
     /// Counts the changes of routes and rules inside while `work` runs. The kernel queues its
@@ -80,7 +94,9 @@ impl Namespace {
         const IPV6_RULES: u32 = 1 << (libc::RTNLGRP_IPV6_RULE - 1);
         let socket = self.enter(|| {
             let mut socket = Socket::new(NETLINK_ROUTE).unwrap();
-            socket.bind(&SocketAddr::new(0, GROUPS | IPV6_RULES)).unwrap();
+            socket
+                .bind(&SocketAddr::new(0, GROUPS | IPV6_RULES))
+                .unwrap();
             socket.set_non_blocking(true).unwrap();
             socket
         });
@@ -97,7 +113,10 @@ impl Namespace {
 
     /// Joins this namespace's interface `here` with `there` in `other`.
     pub(crate) fn join(&self, here: &str, other: &Namespace, there: &str) {
-        self.ip(&format!("link add {here} type veth peer name {there} netns {}", other.name));
+        self.ip(&format!(
+            "link add {here} type veth peer name {there} netns {}",
+            other.name
+        ));
         self.ip(&format!("link set {here} up"));
         other.ip(&format!("link set {there} up"));
     }
@@ -106,7 +125,9 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         // Not `run`: a failure here must not hide the test's own.
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = Command::new("ip")
+            .args(["netns", "del", &self.name])
+            .status();
     }
 }
 

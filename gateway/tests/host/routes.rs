@@ -13,7 +13,11 @@ use tun_rs::SyncDevice;
 
 use crate::namespace::Namespace;
 
-const NUMBERS: Numbers = Numbers { table: 4600, protocol: 146, mark: 0x5257_4159 };
+const NUMBERS: Numbers = Numbers {
+    table: 4600,
+    protocol: 146,
+    mark: 0x5257_4159,
+};
 
 /// A host with a private address, a default route, and a TUN.
 struct Host {
@@ -35,15 +39,23 @@ impl Host {
             namespace.ip(command);
         }
         let tun = namespace.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
-        Host { namespace, tun: Some(tun) }
+        Host {
+            namespace,
+            tun: Some(tun),
+        }
     }
 
     fn sync(&self, want: &[(&str, RouteState)]) -> Result<(), RoutesError> {
-        let want: BTreeMap<Prefix, RouteState> =
-            want.iter().map(|(prefix, state)| (prefix.parse().unwrap(), *state)).collect();
+        let want: BTreeMap<Prefix, RouteState> = want
+            .iter()
+            .map(|(prefix, state)| (prefix.parse().unwrap(), *state))
+            .collect();
         let tun = self.tun.as_ref().unwrap().1;
-        self.namespace
-            .wait(|| async move { KernelRoutes::open(NUMBERS, Arc::new(tun.into()))?.sync(&want).await })
+        self.namespace.wait(|| async move {
+            KernelRoutes::open(NUMBERS, Arc::new(tun.into()))?
+                .sync(&want)
+                .await
+        })
     }
 
     /// Our table, one route a line, without what the kernel adds.
@@ -51,10 +63,15 @@ impl Host {
         let mut routes = Vec::new();
         for family in ["-4", "-6"] {
             // The table is unknown before its first route: an error then.
-            let (_, text) = self
-                .namespace
-                .run(&format!("ip {family} -n {} route show table 4600", self.namespace.name()));
-            routes.extend(text.lines().filter(|line| !line.contains("does not exist")).map(tidy));
+            let (_, text) = self.namespace.run(&format!(
+                "ip {family} -n {} route show table 4600",
+                self.namespace.name()
+            ));
+            routes.extend(
+                text.lines()
+                    .filter(|line| !line.contains("does not exist"))
+                    .map(tidy),
+            );
         }
         routes.sort();
         routes
@@ -68,19 +85,32 @@ impl Host {
     fn connect(&self, to: &str) -> (ErrorKind, Duration) {
         let to: SocketAddr = to.parse().unwrap();
         let begin = Instant::now();
-        let error = self.namespace.enter(|| TcpStream::connect_timeout(&to, Duration::from_secs(5)));
+        let error = self
+            .namespace
+            .enter(|| TcpStream::connect_timeout(&to, Duration::from_secs(5)));
         (error.unwrap_err().kind(), begin.elapsed())
     }
 }
 
 fn tidy(line: &str) -> String {
-    let noise = ["pref medium", "dev lo", "error -113", "scope link", "linkdown"];
-    let line = noise.iter().fold(line.to_owned(), |line, noise| line.replace(noise, ""));
+    let noise = [
+        "pref medium",
+        "dev lo",
+        "error -113",
+        "scope link",
+        "linkdown",
+    ];
+    let line = noise
+        .iter()
+        .fold(line.to_owned(), |line, noise| line.replace(noise, ""));
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn up(prefsrc: &str) -> RouteState {
-    RouteState::Tunnel { prefsrc: Some(prefsrc.parse().unwrap()), mtu: Some(1440) }
+    RouteState::Tunnel {
+        prefsrc: Some(prefsrc.parse().unwrap()),
+        mtu: Some(1440),
+    }
 }
 
 const UNREACHABLE_V4: &str = "unreachable 10.2.0.0/16 proto 146 metric 4294967294";
@@ -91,14 +121,31 @@ const TUNNEL_V6: &str = "fd00:2::/48 dev ringway0 proto 146 src fd00:1::1 metric
 #[test]
 fn a_tunnel_takes_both_families_and_its_loss_leaves_them_unreachable() {
     let host = Host::new();
-    host.sync(&[("10.2.0.0/16", up("10.1.0.1")), ("fd00:2::/48", up("fd00:1::1"))]).unwrap();
-    assert_eq!(host.table(), [TUNNEL_V4, TUNNEL_V6, UNREACHABLE_V4, UNREACHABLE_V6]);
+    host.sync(&[
+        ("10.2.0.0/16", up("10.1.0.1")),
+        ("fd00:2::/48", up("fd00:1::1")),
+    ])
+    .unwrap();
+    assert_eq!(
+        host.table(),
+        [TUNNEL_V4, TUNNEL_V6, UNREACHABLE_V4, UNREACHABLE_V6]
+    );
     let route = host.route_get("10.2.3.4");
-    assert!(route.contains("dev ringway0") && route.contains("src 10.1.0.1"), "{route}");
+    assert!(
+        route.contains("dev ringway0") && route.contains("src 10.1.0.1"),
+        "{route}"
+    );
     let route = host.route_get("fd00:2::9");
-    assert!(route.contains("dev ringway0") && route.contains("src fd00:1::1"), "{route}");
+    assert!(
+        route.contains("dev ringway0") && route.contains("src fd00:1::1"),
+        "{route}"
+    );
 
-    host.sync(&[("10.2.0.0/16", RouteState::Unreachable), ("fd00:2::/48", up("fd00:1::1"))]).unwrap();
+    host.sync(&[
+        ("10.2.0.0/16", RouteState::Unreachable),
+        ("fd00:2::/48", up("fd00:1::1")),
+    ])
+    .unwrap();
     assert_eq!(host.table(), [TUNNEL_V6, UNREACHABLE_V4, UNREACHABLE_V6]);
     host.sync(&[]).unwrap();
     assert!(host.table().is_empty());
@@ -107,9 +154,19 @@ fn a_tunnel_takes_both_families_and_its_loss_leaves_them_unreachable() {
 #[test]
 fn a_second_sync_changes_nothing() {
     let host = Host::new();
-    let want = [("10.2.0.0/16", up("10.1.0.1")), ("fd00:2::/48", up("fd00:1::1"))];
-    assert_eq!(host.namespace.route_changes(|| host.sync(&want).unwrap()), 6, "four routes, two rules");
-    assert_eq!(host.namespace.route_changes(|| host.sync(&want).unwrap()), 0);
+    let want = [
+        ("10.2.0.0/16", up("10.1.0.1")),
+        ("fd00:2::/48", up("fd00:1::1")),
+    ];
+    assert_eq!(
+        host.namespace.route_changes(|| host.sync(&want).unwrap()),
+        6,
+        "four routes, two rules"
+    );
+    assert_eq!(
+        host.namespace.route_changes(|| host.sync(&want).unwrap()),
+        0
+    );
 }
 
 #[test]
@@ -117,21 +174,50 @@ fn a_new_own_address_replaces_the_route() {
     let host = Host::new();
     host.sync(&[("10.2.0.0/16", up("10.1.0.1"))]).unwrap();
     host.sync(&[("10.2.0.0/16", up("10.1.0.2"))]).unwrap();
-    assert_eq!(host.table(), [&TUNNEL_V4.replace("10.1.0.1", "10.1.0.2"), UNREACHABLE_V4]);
-    host.sync(&[("10.2.0.0/16", RouteState::Tunnel { prefsrc: None, mtu: None })]).unwrap();
     assert_eq!(
         host.table(),
-        [&TUNNEL_V4.replace(" src 10.1.0.1", "").replace(" mtu 1440", ""), UNREACHABLE_V4]
+        [&TUNNEL_V4.replace("10.1.0.1", "10.1.0.2"), UNREACHABLE_V4]
+    );
+    host.sync(&[(
+        "10.2.0.0/16",
+        RouteState::Tunnel {
+            prefsrc: None,
+            mtu: None,
+        },
+    )])
+    .unwrap();
+    assert_eq!(
+        host.table(),
+        [
+            &TUNNEL_V4
+                .replace(" src 10.1.0.1", "")
+                .replace(" mtu 1440", ""),
+            UNREACHABLE_V4
+        ]
     );
 }
 
 #[test]
 fn another_mtu_replaces_the_route() {
     let host = Host::new();
-    host.sync(&[("10.2.0.0/16", up("10.1.0.1")), ("fd00:2::/48", up("fd00:1::1"))]).unwrap();
-    let smaller = |source: &str| RouteState::Tunnel { prefsrc: source.parse().ok(), mtu: Some(1280) };
-    host.sync(&[("10.2.0.0/16", smaller("10.1.0.1")), ("fd00:2::/48", smaller("fd00:1::1"))]).unwrap();
-    let (v4, v6) = (TUNNEL_V4.replace("1440", "1280"), TUNNEL_V6.replace("1440", "1280"));
+    host.sync(&[
+        ("10.2.0.0/16", up("10.1.0.1")),
+        ("fd00:2::/48", up("fd00:1::1")),
+    ])
+    .unwrap();
+    let smaller = |source: &str| RouteState::Tunnel {
+        prefsrc: source.parse().ok(),
+        mtu: Some(1280),
+    };
+    host.sync(&[
+        ("10.2.0.0/16", smaller("10.1.0.1")),
+        ("fd00:2::/48", smaller("fd00:1::1")),
+    ])
+    .unwrap();
+    let (v4, v6) = (
+        TUNNEL_V4.replace("1440", "1280"),
+        TUNNEL_V6.replace("1440", "1280"),
+    );
     assert_eq!(host.table(), [&v4, &v6, UNREACHABLE_V4, UNREACHABLE_V6]);
 }
 
@@ -161,24 +247,44 @@ fn what_a_killed_daemon_left_is_taken_over_and_strangers_are_left_alone() {
             UNREACHABLE_V4
         ]
     );
-    assert!(host.namespace.ip("route show table 4601").contains("10.6.0.0/16"));
+    assert!(
+        host.namespace
+            .ip("route show table 4601")
+            .contains("10.6.0.0/16")
+    );
     let rules = host.namespace.ip("rule");
-    assert!(rules.contains("not from all fwmark 0x52574159 lookup 4600"), "{rules}");
-    assert!(rules.contains("fwmark 0x2 lookup 4600") && !rules.contains("fwmark 0x1 "), "{rules}");
+    assert!(
+        rules.contains("not from all fwmark 0x52574159 lookup 4600"),
+        "{rules}"
+    );
+    assert!(
+        rules.contains("fwmark 0x2 lookup 4600") && !rules.contains("fwmark 0x1 "),
+        "{rules}"
+    );
 
     host.namespace.wait(|| purge(NUMBERS)).unwrap();
     assert_eq!(
         host.table(),
-        ["10.7.0.0/16 dev eth0 proto static", "fd00:7::/48 dev eth0 proto static metric 1024"]
+        [
+            "10.7.0.0/16 dev eth0 proto static",
+            "fd00:7::/48 dev eth0 proto static metric 1024"
+        ]
     );
     let rules = host.namespace.ip("rule") + &host.namespace.ip("-6 rule");
-    assert!(!rules.contains("0x52574159") && rules.contains("fwmark 0x2"), "{rules}");
+    assert!(
+        !rules.contains("0x52574159") && rules.contains("fwmark 0x2"),
+        "{rules}"
+    );
 }
 
 #[test]
 fn prefixes_stay_unreachable_when_the_tun_is_gone() {
     let mut host = Host::new();
-    host.sync(&[("10.2.0.0/16", up("10.1.0.1")), ("fd00:2::/48", up("fd00:1::1"))]).unwrap();
+    host.sync(&[
+        ("10.2.0.0/16", up("10.1.0.1")),
+        ("fd00:2::/48", up("fd00:1::1")),
+    ])
+    .unwrap();
     host.tun = None;
     assert_eq!(host.table(), [UNREACHABLE_V4, UNREACHABLE_V6]);
     for to in ["10.2.3.4:7051", "[fd00:2::9]:7051"] {
@@ -191,7 +297,11 @@ fn prefixes_stay_unreachable_when_the_tun_is_gone() {
 #[test]
 fn the_tunnels_own_packets_skip_the_table() {
     let host = Host::new();
-    host.sync(&[("10.2.0.0/16", up("10.1.0.1")), ("fd00:2::/48", RouteState::Unreachable)]).unwrap();
+    host.sync(&[
+        ("10.2.0.0/16", up("10.1.0.1")),
+        ("fd00:2::/48", RouteState::Unreachable),
+    ])
+    .unwrap();
     let marked = host.route_get("10.2.3.4 mark 0x52574159");
     assert!(marked.contains("via 10.1.0.254 dev eth0"), "{marked}");
     let marked = host.route_get("fd00:2::9 mark 0x52574159");
@@ -203,10 +313,20 @@ fn the_tunnels_own_packets_skip_the_table() {
 #[test]
 fn one_refused_route_does_not_hold_up_the_others() {
     let host = Host::new();
-    let error = host.sync(&[("10.2.0.0/16", up("10.99.0.1")), ("10.3.0.0/16", up("10.1.0.1"))]).unwrap_err();
-    let RoutesError::Refused { refused, route, .. } = &error else { panic!("{error:?}") };
+    let error = host
+        .sync(&[
+            ("10.2.0.0/16", up("10.99.0.1")),
+            ("10.3.0.0/16", up("10.1.0.1")),
+        ])
+        .unwrap_err();
+    let RoutesError::Refused { refused, route, .. } = &error else {
+        panic!("{error:?}")
+    };
     assert_eq!(route, "10.2.0.0/16 src 10.99.0.1 mtu 1440");
     assert_eq!(*refused, ["10.2.0.0/16".parse::<Prefix>().unwrap()]);
     let third = |route: &str| route.replace("10.2.", "10.3.");
-    assert_eq!(host.table(), [&third(TUNNEL_V4), UNREACHABLE_V4, &third(UNREACHABLE_V4)]);
+    assert_eq!(
+        host.table(),
+        [&third(TUNNEL_V4), UNREACHABLE_V4, &third(UNREACHABLE_V4)]
+    );
 }

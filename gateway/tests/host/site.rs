@@ -71,12 +71,20 @@ impl Site {
             static_neighbour(&self.remote, "tunnel", &self.gateway, "ringway0", address);
         }
         for prefix in beyond {
-            let hop = if prefix.contains(':') { "fd00:2::2" } else { "10.2.0.2" };
-            self.gateway.ip(&format!("route add {prefix} via {hop} dev ringway0 onlink"));
+            let hop = if prefix.contains(':') {
+                "fd00:2::2"
+            } else {
+                "10.2.0.2"
+            };
+            self.gateway
+                .ip(&format!("route add {prefix} via {hop} dev ringway0 onlink"));
         }
-        self.remote.ip("route add 10.1.0.0/16 via 10.1.0.1 dev tunnel onlink src 10.2.0.2");
-        self.remote.ip("route add 10.99.0.0/16 via 10.1.0.1 dev tunnel onlink src 10.2.0.2");
-        self.remote.ip("route add fd00:1::/48 via fd00:1::1 dev tunnel onlink src fd00:2::2");
+        self.remote
+            .ip("route add 10.1.0.0/16 via 10.1.0.1 dev tunnel onlink src 10.2.0.2");
+        self.remote
+            .ip("route add 10.99.0.0/16 via 10.1.0.1 dev tunnel onlink src 10.2.0.2");
+        self.remote
+            .ip("route add fd00:1::/48 via fd00:1::1 dev tunnel onlink src fd00:2::2");
     }
 
     /// Sets forwarding of both families in the gateway.
@@ -90,7 +98,9 @@ impl Site {
 
     /// Puts a policy in force.
     pub(crate) fn apply(&self, spec: &PolicySpec) {
-        self.gateway.wait(|| async { Nft::new("ringway0").apply(spec).await }).unwrap();
+        self.gateway
+            .wait(|| async { Nft::new("ringway0").apply(spec).await })
+            .unwrap();
     }
 
     /// Packets that the table in force has dropped for `reason`.
@@ -107,13 +117,31 @@ impl Site {
 pub(crate) fn policy(allow: Option<Vec<Allow>>) -> PolicySpec {
     PolicySpec {
         tun: "ringway0".into(),
-        own: vec!["10.1.0.0/16".parse().unwrap(), "fd00:1::/48".parse().unwrap()],
+        own: vec![
+            "10.1.0.0/16".parse().unwrap(),
+            "fd00:1::/48".parse().unwrap(),
+        ],
         orgs: BTreeMap::from([
-            ("beta".parse().unwrap(), vec!["10.2.0.0/16".parse().unwrap(), "fd00:2::/48".parse().unwrap()]),
-            ("gamma".parse().unwrap(), vec!["10.3.0.0/16".parse().unwrap(), "10.3.0.0/24".parse().unwrap()]),
+            (
+                "beta".parse().unwrap(),
+                vec![
+                    "10.2.0.0/16".parse().unwrap(),
+                    "fd00:2::/48".parse().unwrap(),
+                ],
+            ),
+            (
+                "gamma".parse().unwrap(),
+                vec![
+                    "10.3.0.0/16".parse().unwrap(),
+                    "10.3.0.0/24".parse().unwrap(),
+                ],
+            ),
         ]),
         allow,
-        dns: vec!["10.1.0.1:53".parse().unwrap(), "[fd00:1::1]:53".parse().unwrap()],
+        dns: vec![
+            "10.1.0.1:53".parse().unwrap(),
+            "[fd00:1::1]:53".parse().unwrap(),
+        ],
         tunnel_port: 4600,
         mark: 0x5257_4159,
         guard_forwarding: Families::default(),
@@ -131,8 +159,15 @@ pub(crate) fn allow(from: &str, proto: Proto, ports: &[(u16, u16)]) -> Allow {
             "fd00:1::/64".parse().unwrap(),
         ],
         proto,
-        ports: ports.iter().map(|&(first, last)| PortRange { first, last }).collect(),
-        place: Place { file: file.into(), line: 7, column: 1 },
+        ports: ports
+            .iter()
+            .map(|&(first, last)| PortRange { first, last })
+            .collect(),
+        place: Place {
+            file: file.into(),
+            line: 7,
+            column: 1,
+        },
     }
 }
 
@@ -148,10 +183,16 @@ pub(crate) fn connect(namespace: &Namespace, source: &str, to: &str) -> TcpStrea
 
 /// True if nobody answers a connection from `source`.
 pub(crate) fn is_cut(namespace: &Namespace, source: &str, to: &str) -> bool {
-    try_connect(namespace, source, to, SILENCE).is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    try_connect(namespace, source, to, SILENCE)
+        .is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
-fn try_connect(namespace: &Namespace, source: &str, to: &str, limit: Duration) -> io::Result<TcpStream> {
+fn try_connect(
+    namespace: &Namespace,
+    source: &str,
+    to: &str,
+    limit: Duration,
+) -> io::Result<TcpStream> {
     let source: IpAddr = source.parse().unwrap();
     let to: SocketAddr = to.parse().unwrap();
     namespace.enter(|| {
@@ -173,7 +214,9 @@ pub(crate) fn passes(from: &mut TcpStream, to: &mut TcpStream) -> bool {
 /// True if nothing comes out of an open connection.
 pub(crate) fn is_silent(connection: &mut TcpStream) -> bool {
     connection.set_read_timeout(Some(SILENCE)).unwrap();
-    connection.read(&mut [0; 8]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    connection
+        .read(&mut [0; 8])
+        .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Sends a datagram from `source` to a bound socket; true if it arrives.
@@ -190,7 +233,9 @@ fn send(namespace: &Namespace, source: &str, receiver: &UdpSocket, limit: Durati
     let source: IpAddr = source.parse().unwrap();
     let to = receiver.local_addr().unwrap();
     receiver.set_read_timeout(Some(limit)).unwrap();
-    namespace.enter(|| UdpSocket::bind((source, 0)).unwrap().send_to(b"ping", to)).unwrap();
+    namespace
+        .enter(|| UdpSocket::bind((source, 0)).unwrap().send_to(b"ping", to))
+        .unwrap();
     receiver.recv(&mut [0; 8]).is_ok()
 }
 
@@ -205,8 +250,22 @@ pub(crate) fn is_mute(namespace: &Namespace, to: &str) -> bool {
 }
 
 /// Tells `here` the link address of `address`, which is `there` behind its interface `peer`.
-pub(crate) fn static_neighbour(here: &Namespace, device: &str, there: &Namespace, peer: &str, address: &str) {
+pub(crate) fn static_neighbour(
+    here: &Namespace,
+    device: &str,
+    there: &Namespace,
+    peer: &str,
+    address: &str,
+) {
     let link = there.ip(&format!("link show {peer}"));
-    let ether = link.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap();
-    here.ip(&format!("neigh add {address} lladdr {ether} dev {device} nud permanent"));
+    let ether = link
+        .split("link/ether ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
+    here.ip(&format!(
+        "neigh add {address} lladdr {ether} dev {device} nud permanent"
+    ));
 }

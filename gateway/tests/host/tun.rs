@@ -21,7 +21,10 @@ fn the_device_is_up_with_its_mtu_and_without_any_address() {
     ] {
         assert!(link.contains(expected), "{expected} is missing in {link}");
     }
-    assert_eq!(gateway.ip("-4 addr show ringway0") + &gateway.ip("-6 addr show ringway0"), "");
+    assert_eq!(
+        gateway.ip("-4 addr show ringway0") + &gateway.ip("-6 addr show ringway0"),
+        ""
+    );
     drop(device);
     assert!(!gateway.ip("link").contains("ringway0"));
 }
@@ -30,16 +33,26 @@ fn the_device_is_up_with_its_mtu_and_without_any_address() {
 fn a_second_daemon_with_the_same_device_is_told_so() {
     let gateway = Namespace::new("gw");
     let _first = gateway.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
-    let error = gateway.enter(|| open_tun("ringway0", 1420, 1)).err().unwrap();
+    let error = gateway
+        .enter(|| open_tun("ringway0", 1420, 1))
+        .err()
+        .unwrap();
     assert!(matches!(&error, TunError::Exists { name } if name == "ringway0"));
-    assert!(error.to_string().contains("is another ringway running in this network namespace?"));
+    assert!(
+        error
+            .to_string()
+            .contains("is another ringway running in this network namespace?")
+    );
 }
 
 #[test]
 fn a_persistent_device_that_somebody_left_is_not_taken_over() {
     let gateway = Namespace::new("gw");
     gateway.ip("tuntap add ringway0 mode tun");
-    assert!(matches!(gateway.enter(|| open_tun("ringway0", 1420, 1)), Err(TunError::Exists { .. })));
+    assert!(matches!(
+        gateway.enter(|| open_tun("ringway0", 1420, 1)),
+        Err(TunError::Exists { .. })
+    ));
 }
 
 #[test]
@@ -56,7 +69,10 @@ fn missing_rights_are_named() {
         give_up_capabilities();
         open_tun("ringway0", 1420, 1).err()
     });
-    assert!(matches!(&error, Some(TunError::NotPermitted { .. })), "{error:?}");
+    assert!(
+        matches!(&error, Some(TunError::NotPermitted { .. })),
+        "{error:?}"
+    );
     assert!(error.unwrap().to_string().contains("CAP_NET_ADMIN"));
 }
 

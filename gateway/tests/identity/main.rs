@@ -4,10 +4,16 @@
 //! handshake; [`tunnel`] is the good connection that must not notice anything. That each check of the
 //! table is the one that refuses is proved beside the verifier (`src/identity/verify/tests.rs`).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 mod openssl;
-#[expect(dead_code, reason = "which check refuses is for the verifier's own tests")]
+#[expect(
+    dead_code,
+    reason = "which check refuses is for the verifier's own tests"
+)]
 mod rows;
 mod tunnel;
 mod wire;
@@ -33,11 +39,17 @@ use world::{Presented, World, good};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One handshake between the gateway and a peer; how it ended at both.
-async fn attempt(gateway: &Gateway, peer: &Peer, role: As, dialled: &str) -> (Ended, ConnectionError) {
+async fn attempt(
+    gateway: &Gateway,
+    peer: &Peer,
+    role: As,
+    dialled: &str,
+) -> (Ended, ConnectionError) {
     let handshake = async {
         match role {
             As::Client => {
-                let (here, there) = tokio::join!(settled(gateway.accept()), peer.dial(gateway.address()));
+                let (here, there) =
+                    tokio::join!(settled(gateway.accept()), peer.dial(gateway.address()));
                 (here, there)
             }
             As::Server => {
@@ -46,7 +58,9 @@ async fn attempt(gateway: &Gateway, peer: &Peer, role: As, dialled: &str) -> (En
             }
         }
     };
-    timeout(PATIENCE, handshake).await.expect("the handshake comes to an end")
+    timeout(PATIENCE, handshake)
+        .await
+        .expect("the handshake comes to an end")
 }
 
 /// Closes a connection that came about, so that the other side ends too.
@@ -60,17 +74,28 @@ async fn settled(ended: impl Future<Output = Ended>) -> Ended {
 
 /// The alert that a peer was sent, in words.
 fn told(error: &ConnectionError) -> &'static str {
-    let ConnectionError::ConnectionClosed(close) = error else { panic!("closed without an alert: {error}") };
+    let ConnectionError::ConnectionClosed(close) = error else {
+        panic!("closed without an alert: {error}")
+    };
     let alert = u64::from(close.error_code) - u64::from(TransportErrorCode::crypto(0));
     said_by_peer(AlertDescription::from(u8::try_from(alert).unwrap()))
 }
 
 fn check(row: &Row, role: As, here: &Ended, there: &ConnectionError) {
     let Row { name, refusal, .. } = row;
-    assert!(here.connection.is_err(), "{name}, as {role:?}: was accepted");
-    let refused = here.refused.as_ref().unwrap_or_else(|| panic!("{name}, as {role:?}: nothing is logged"));
+    assert!(
+        here.connection.is_err(),
+        "{name}, as {role:?}: was accepted"
+    );
+    let refused = here
+        .refused
+        .as_ref()
+        .unwrap_or_else(|| panic!("{name}, as {role:?}: nothing is logged"));
     let said = refused.refusal.to_string();
-    assert!(reads(&said, refusal), "{name}, as {role:?}: {said:?} is not {refusal:?}");
+    assert!(
+        reads(&said, refusal),
+        "{name}, as {role:?}: {said:?} is not {refusal:?}"
+    );
     let told = told(there);
     assert_ne!(
         told,
@@ -119,7 +144,10 @@ async fn tls_refuses_wrong_protocols_missing_certificates_and_stolen_ones() {
     let world = World::new();
     let gateway = Gateway::start(&world.config_of("alpha"));
     let honest = || world.beta.issue(&good("beta", "gw"));
-    let stolen = || Presented { key: world::private(&world.revoked), ..honest() };
+    let stolen = || Presented {
+        key: world::private(&world.revoked),
+        ..honest()
+    };
     let cases = [
         (
             "wrong protocol",
@@ -133,9 +161,24 @@ async fn tls_refuses_wrong_protocols_missing_certificates_and_stolen_ones() {
             Peer::start(honest(), b"h3"),
             "peer doesn't support any known protocol",
         ),
-        ("no certificate", As::Client, Peer::nobody(honest()), "peer sent no certificates"),
-        ("stolen certificate", As::Client, Peer::start(stolen(), tls::ALPN), "BadSignature"),
-        ("stolen certificate", As::Server, Peer::start(stolen(), tls::ALPN), "BadSignature"),
+        (
+            "no certificate",
+            As::Client,
+            Peer::nobody(honest()),
+            "peer sent no certificates",
+        ),
+        (
+            "stolen certificate",
+            As::Client,
+            Peer::start(stolen(), tls::ALPN),
+            "BadSignature",
+        ),
+        (
+            "stolen certificate",
+            As::Server,
+            Peer::start(stolen(), tls::ALPN),
+            "BadSignature",
+        ),
     ];
     for (name, role, peer, reason) in cases {
         let (here, _) = attempt(&gateway, &peer, role, "gw.beta").await;
@@ -155,14 +198,24 @@ async fn a_member_that_was_removed_does_not_get_in_again() {
         let (here, _) = attempt(&gateway, &peer, role, "gw.beta").await;
         assert!(here.connection.is_ok(), "{role:?}");
     }
-    config.members.retain(|member| member.org.as_str() != "beta");
+    config
+        .members
+        .retain(|member| member.org.as_str() != "beta");
     let earlier = gateway.trust.load_full();
-    gateway.trust.store(Arc::new(Trust::build(&config).unwrap().succeeding(&earlier)));
+    gateway.trust.store(Arc::new(
+        Trust::build(&config).unwrap().succeeding(&earlier),
+    ));
     for role in [As::Client, As::Server] {
         let (here, _) = attempt(&gateway, &peer, role, "gw.beta").await;
         let refused = here.refused.expect("it is logged");
-        assert_eq!(refused.refusal.to_string(), "organization beta is not a member");
-        assert_eq!(refused.claimed.as_deref(), Some("spiffe://beta.consortium.example/gateway/gw"));
+        assert_eq!(
+            refused.refusal.to_string(),
+            "organization beta is not a member"
+        );
+        assert_eq!(
+            refused.claimed.as_deref(),
+            Some("spiffe://beta.consortium.example/gateway/gw")
+        );
     }
 }
 
@@ -172,8 +225,13 @@ fn a_session_ends_with_the_chains_earliest_certificate() {
     let trust = Trust::build(&world.config_of("alpha")).unwrap();
     let hour = time::Duration::hours(1);
     let intermediate = world::ca_params("beta issuing", -hour, hour);
-    let chain = world.beta.issue_through(intermediate, &good("beta", "gw")).chain;
-    let verified = trust.verify(&chain, Role::Client, None, UnixTime::now()).unwrap();
+    let chain = world
+        .beta
+        .issue_through(intermediate, &good("beta", "gw"))
+        .chain;
+    let verified = trust
+        .verify(&chain, Role::Client, None, UnixTime::now())
+        .unwrap();
     let seconds = verified.not_after.as_secs() - UnixTime::now().as_secs();
     assert!((3_500..=3_600).contains(&seconds), "{seconds}");
 }
@@ -183,10 +241,15 @@ fn a_session_ends_with_the_chains_earliest_certificate() {
 fn gateways_agree_on_tls_1_3_with_the_post_quantum_hybrid_and_hide_their_names() {
     let world = World::new();
     let (alpha, beta) = (world.config_of("alpha"), world.config_of("beta"));
-    let trust = |config| Arc::new(arc_swap::ArcSwap::from_pointee(Trust::build(config).unwrap()));
+    let trust = |config| {
+        Arc::new(arc_swap::ArcSwap::from_pointee(
+            Trust::build(config).unwrap(),
+        ))
+    };
     let identity = |config: &ringway_config::Config| {
         let trust = Trust::build(config).unwrap();
-        ringway::identity::Identity::load(&config.identity, &config.id, &trust, UnixTime::now()).unwrap()
+        ringway::identity::Identity::load(&config.identity, &config.id, &trust, UnixTime::now())
+            .unwrap()
     };
     let log = Arc::<LastRefusal>::default;
     let server = tls::server_config(trust(&beta), &identity(&beta), tls::ALPN, log());
@@ -212,7 +275,10 @@ fn gateways_agree_on_tls_1_3_with_the_post_quantum_hybrid_and_hide_their_names()
     }
 
     assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
-    assert_eq!(client.negotiated_key_exchange_group().unwrap().name(), NamedGroup::X25519MLKEM768);
+    assert_eq!(
+        client.negotiated_key_exchange_group().unwrap().name(),
+        NamedGroup::X25519MLKEM768
+    );
     assert_eq!(client.alpn_protocol(), Some(tls::ALPN));
     assert_eq!(server.server_name(), None);
     assert_eq!(client.tls13_tickets_received(), 0);

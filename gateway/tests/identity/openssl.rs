@@ -19,7 +19,14 @@ pub(crate) fn good(world: &World) -> Presented {
 }
 
 pub(crate) fn two_names(world: &World) -> Presented {
-    issue(world, &[&format!("{NAME}, URI:spiffe://beta.consortium.example/gateway/gw2"), USAGE, PURPOSES])
+    issue(
+        world,
+        &[
+            &format!("{NAME}, URI:spiffe://beta.consortium.example/gateway/gw2"),
+            USAGE,
+            PURPOSES,
+        ],
+    )
 }
 
 pub(crate) fn no_purpose(world: &World) -> Presented {
@@ -54,13 +61,19 @@ fn issue(world: &World, extensions: &[&str]) -> Presented {
 
 fn directory(world: &World) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let dir = world.dir.join(format!("openssl-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let dir = world
+        .dir
+        .join(format!("openssl-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     fs::create_dir_all(&dir).unwrap();
     dir
 }
 
 fn openssl(dir: &Path, arguments: &str) {
-    let output = Command::new("openssl").args(arguments.split(' ')).current_dir(dir).output().unwrap();
+    let output = Command::new("openssl")
+        .args(arguments.split(' '))
+        .current_dir(dir)
+        .output()
+        .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "openssl {arguments}: {error}");
 }

@@ -51,13 +51,17 @@ pub(crate) fn rows() -> Vec<Row> {
 pub(crate) fn accepted() -> Vec<Row> {
     let yes = |name, forge| row(name, None, "", forge);
     vec![
-        yes("a gateway of its record, signed by its own CA", |w| w.beta.issue(&good("beta", "gw"))),
+        yes("a gateway of its record, signed by its own CA", |w| {
+            w.beta.issue(&good("beta", "gw"))
+        }),
         yes("the same through an intermediate CA", |w| {
             let intermediate = ca_params("beta issuing", -Duration::hours(1), Duration::days(5));
             w.beta.issue_through(intermediate, &good("beta", "gw"))
         }),
         yes("the same with a DNS name beside its URI", |w| {
-            w.beta.issue(&with(good("beta", "gw"), |p| p.subject_alt_names.push(dns("gw.example.org"))))
+            w.beta.issue(&with(good("beta", "gw"), |p| {
+                p.subject_alt_names.push(dns("gw.example.org"))
+            }))
         }),
         yes("the same made with openssl", openssl::good),
     ]
@@ -69,7 +73,14 @@ fn row(
     refusal: &'static str,
     forge: fn(&World) -> Presented,
 ) -> Row {
-    Row { name, roles: EITHER, dialled: "gw.beta", forge, refusal, check }
+    Row {
+        name,
+        roles: EITHER,
+        dialled: "gw.beta",
+        forge,
+        refusal,
+        check,
+    }
 }
 
 impl Row {
@@ -116,11 +127,19 @@ fn impostors() -> Vec<Row> {
             "certificate does not chain to a CA of beta (…)",
             |_| Ca::new("beta").issue(&good("beta", "gw")),
         ),
-        row("self-signed", Some("Issuer"), "certificate does not chain to a CA of beta (…)", |_| {
-            let key = KeyPair::generate().unwrap();
-            let certificate = good("beta", "gw").self_signed(&key).unwrap();
-            Presented { chain: vec![certificate.into()], key: private(&key) }
-        }),
+        row(
+            "self-signed",
+            Some("Issuer"),
+            "certificate does not chain to a CA of beta (…)",
+            |_| {
+                let key = KeyPair::generate().unwrap();
+                let certificate = good("beta", "gw").self_signed(&key).unwrap();
+                Presented {
+                    chain: vec![certificate.into()],
+                    key: private(&key),
+                }
+            },
+        ),
         row(
             "a CA certificate that has expired",
             Some("Issuer"),
@@ -128,9 +147,12 @@ fn impostors() -> Vec<Row> {
             |w| w.delta.issue(&good("delta", "gw")),
         )
         .dialled("gw.delta"),
-        row("an organization that is no member", None, "organization omega is not a member", |w| {
-            w.omega.issue(&good("omega", "gw"))
-        })
+        row(
+            "an organization that is no member",
+            None,
+            "organization omega is not a member",
+            |w| w.omega.issue(&good("omega", "gw")),
+        )
         .dialled("gw.omega"),
     ]
 }
@@ -143,8 +165,9 @@ fn names() -> Vec<Row> {
             None,
             "certificate has 0 URI names where exactly one SPIFFE id is required",
             |w| {
-                w.beta
-                    .issue(&with(good("beta", "gw"), |p| p.subject_alt_names = vec![dns("gw.beta.example")]))
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    p.subject_alt_names = vec![dns("gw.beta.example")]
+                }))
             },
         ),
         row(
@@ -153,7 +176,9 @@ fn names() -> Vec<Row> {
             "certificate has 2 URI names where exactly one SPIFFE id is required",
             |w| {
                 let second = uri(&format!("spiffe://gamma.{DOMAIN}/gateway/gw"));
-                w.beta.issue(&with(good("beta", "gw"), |p| p.subject_alt_names.push(second.clone())))
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    p.subject_alt_names.push(second.clone())
+                }))
             },
         ),
         row(
@@ -166,26 +191,56 @@ fn names() -> Vec<Row> {
             "an uppercase organization",
             None,
             "\"spiffe://BETA.consortium.example/gateway/gw\" is not spiffe://<org>.consortium.example/gateway/<name>",
-            |w| w.beta.issue(&named("spiffe://BETA.consortium.example/gateway/gw")),
+            |w| {
+                w.beta
+                    .issue(&named("spiffe://BETA.consortium.example/gateway/gw"))
+            },
         ),
         row(
             "a percent-encoded gateway",
             None,
             "\"spiffe://beta.consortium.example/gateway/%67w\" is not …",
-            |w| w.beta.issue(&named("spiffe://beta.consortium.example/gateway/%67w")),
+            |w| {
+                w.beta
+                    .issue(&named("spiffe://beta.consortium.example/gateway/%67w"))
+            },
         ),
-        row("a port", None, "\"spiffe://beta.consortium.example:443/gateway/gw\" is not …", |w| {
-            w.beta.issue(&named("spiffe://beta.consortium.example:443/gateway/gw"))
-        }),
-        row("a query", None, "\"spiffe://beta.consortium.example/gateway/gw?a\" is not …", |w| {
-            w.beta.issue(&named("spiffe://beta.consortium.example/gateway/gw?a"))
-        }),
-        row("another scheme", None, "\"https://beta.consortium.example/gateway/gw\" is not …", |w| {
-            w.beta.issue(&named("https://beta.consortium.example/gateway/gw"))
-        }),
-        row("another consortium", None, "\"spiffe://beta.other.example/gateway/gw\" is not …", |w| {
-            w.beta.issue(&named("spiffe://beta.other.example/gateway/gw"))
-        }),
+        row(
+            "a port",
+            None,
+            "\"spiffe://beta.consortium.example:443/gateway/gw\" is not …",
+            |w| {
+                w.beta
+                    .issue(&named("spiffe://beta.consortium.example:443/gateway/gw"))
+            },
+        ),
+        row(
+            "a query",
+            None,
+            "\"spiffe://beta.consortium.example/gateway/gw?a\" is not …",
+            |w| {
+                w.beta
+                    .issue(&named("spiffe://beta.consortium.example/gateway/gw?a"))
+            },
+        ),
+        row(
+            "another scheme",
+            None,
+            "\"https://beta.consortium.example/gateway/gw\" is not …",
+            |w| {
+                w.beta
+                    .issue(&named("https://beta.consortium.example/gateway/gw"))
+            },
+        ),
+        row(
+            "another consortium",
+            None,
+            "\"spiffe://beta.other.example/gateway/gw\" is not …",
+            |w| {
+                w.beta
+                    .issue(&named("spiffe://beta.other.example/gateway/gw"))
+            },
+        ),
     ]
 }
 
@@ -195,49 +250,92 @@ fn usages() -> Vec<Row> {
         "certificate lacks keyUsage digitalSignature, or its keyUsage allows more than a leaf's";
     const PURPOSES: &str = "certificate lacks extendedKeyUsage serverAuth and clientAuth";
     vec![
-        row("a leaf that is a CA", Some("LeafIsCa"), "certificate is a CA certificate", |w| {
-            let ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-            w.beta.issue(&with(good("beta", "gw"), |p| p.is_ca = ca))
-        }),
+        row(
+            "a leaf that is a CA",
+            Some("LeafIsCa"),
+            "certificate is a CA certificate",
+            |w| {
+                let ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                w.beta.issue(&with(good("beta", "gw"), |p| p.is_ca = ca))
+            },
+        ),
         row("no keyUsage", Some("KeyUsage"), KEY_USAGE, |w| {
-            w.beta.issue(&with(good("beta", "gw"), |p| p.key_usages.clear()))
+            w.beta
+                .issue(&with(good("beta", "gw"), |p| p.key_usages.clear()))
         }),
-        row("keyUsage without digitalSignature", Some("KeyUsage"), KEY_USAGE, |w| {
-            let usages = vec![KeyUsagePurpose::KeyEncipherment];
-            w.beta.issue(&with(good("beta", "gw"), |p| p.key_usages = usages.clone()))
-        }),
-        row("keyUsage that signs certificates too", Some("KeyUsage"), KEY_USAGE, |w| {
-            w.beta.issue(&with(good("beta", "gw"), |p| p.key_usages.push(KeyUsagePurpose::KeyCertSign)))
-        }),
-        row("no extendedKeyUsage", Some("ExtendedKeyUsage"), PURPOSES, |w| {
-            w.beta.issue(&with(good("beta", "gw"), |p| p.extended_key_usages.clear()))
-        }),
+        row(
+            "keyUsage without digitalSignature",
+            Some("KeyUsage"),
+            KEY_USAGE,
+            |w| {
+                let usages = vec![KeyUsagePurpose::KeyEncipherment];
+                w.beta
+                    .issue(&with(good("beta", "gw"), |p| p.key_usages = usages.clone()))
+            },
+        ),
+        row(
+            "keyUsage that signs certificates too",
+            Some("KeyUsage"),
+            KEY_USAGE,
+            |w| {
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    p.key_usages.push(KeyUsagePurpose::KeyCertSign)
+                }))
+            },
+        ),
+        row(
+            "no extendedKeyUsage",
+            Some("ExtendedKeyUsage"),
+            PURPOSES,
+            |w| {
+                w.beta
+                    .issue(&with(good("beta", "gw"), |p| p.extended_key_usages.clear()))
+            },
+        ),
         row(
             "no extendedKeyUsage, made with openssl",
             Some("ExtendedKeyUsage"),
             PURPOSES,
             openssl::no_purpose,
         ),
-        row("extendedKeyUsage serverAuth only", Some("ExtendedKeyUsage"), PURPOSES, |w| {
-            let purposes = vec![ExtendedKeyUsagePurpose::ServerAuth];
-            w.beta.issue(&with(good("beta", "gw"), |p| p.extended_key_usages = purposes.clone()))
-        }),
-        row("extendedKeyUsage clientAuth only", Some("ExtendedKeyUsage"), PURPOSES, |w| {
-            let purposes = vec![ExtendedKeyUsagePurpose::ClientAuth];
-            w.beta.issue(&with(good("beta", "gw"), |p| p.extended_key_usages = purposes.clone()))
-        }),
+        row(
+            "extendedKeyUsage serverAuth only",
+            Some("ExtendedKeyUsage"),
+            PURPOSES,
+            |w| {
+                let purposes = vec![ExtendedKeyUsagePurpose::ServerAuth];
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    p.extended_key_usages = purposes.clone()
+                }))
+            },
+        ),
+        row(
+            "extendedKeyUsage clientAuth only",
+            Some("ExtendedKeyUsage"),
+            PURPOSES,
+            |w| {
+                let purposes = vec![ExtendedKeyUsagePurpose::ClientAuth];
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    p.extended_key_usages = purposes.clone()
+                }))
+            },
+        ),
         row(
             "a gateway's certificate issues another",
             Some("IssuerUsage"),
             "chain has an issuer that is no CA with keyUsage keyCertSign",
-            |w| w.beta.issue_through(good("beta", "gw2"), &good("beta", "gw")),
+            |w| {
+                w.beta
+                    .issue_through(good("beta", "gw2"), &good("beta", "gw"))
+            },
         ),
         row(
             "an intermediate CA that may not sign certificates",
             Some("IssuerUsage"),
             "chain has an issuer that is no CA with keyUsage keyCertSign",
             |w| {
-                let mut intermediate = ca_params("beta issuing", -Duration::hours(1), Duration::days(5));
+                let mut intermediate =
+                    ca_params("beta issuing", -Duration::hours(1), Duration::days(5));
                 intermediate.key_usages = vec![KeyUsagePurpose::DigitalSignature];
                 w.beta.issue_through(intermediate, &good("beta", "gw"))
             },
@@ -247,20 +345,38 @@ fn usages() -> Vec<Row> {
 
 fn dates() -> Vec<Row> {
     vec![
-        row("expired", Some("Expired"), "certificate expired 3 days ago", |w| {
-            let expired = OffsetDateTime::now_utc() - Duration::days(3) - Duration::hours(1);
-            let begun = expired - Duration::days(1);
-            w.beta.issue(&with(good("beta", "gw"), |p| (p.not_before, p.not_after) = (begun, expired)))
-        }),
-        row("not yet valid", Some("NotYetValid"), "certificate is not valid before 2 hours from now", |w| {
-            let begins = OffsetDateTime::now_utc() + Duration::hours(2) + Duration::minutes(30);
-            w.beta.issue(&with(good("beta", "gw"), |p| p.not_before = begins))
-        }),
-        row("an intermediate CA that has expired", Some("Expired"), "certificate expired 2 days ago", |w| {
-            let until = -Duration::days(2) - Duration::hours(1);
-            let intermediate = ca_params("beta issuing", -Duration::days(9), until);
-            w.beta.issue_through(intermediate, &good("beta", "gw"))
-        }),
+        row(
+            "expired",
+            Some("Expired"),
+            "certificate expired 3 days ago",
+            |w| {
+                let expired = OffsetDateTime::now_utc() - Duration::days(3) - Duration::hours(1);
+                let begun = expired - Duration::days(1);
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    (p.not_before, p.not_after) = (begun, expired)
+                }))
+            },
+        ),
+        row(
+            "not yet valid",
+            Some("NotYetValid"),
+            "certificate is not valid before 2 hours from now",
+            |w| {
+                let begins = OffsetDateTime::now_utc() + Duration::hours(2) + Duration::minutes(30);
+                w.beta
+                    .issue(&with(good("beta", "gw"), |p| p.not_before = begins))
+            },
+        ),
+        row(
+            "an intermediate CA that has expired",
+            Some("Expired"),
+            "certificate expired 2 days ago",
+            |w| {
+                let until = -Duration::days(2) - Duration::hours(1);
+                let intermediate = ca_params("beta issuing", -Duration::days(9), until);
+                w.beta.issue_through(intermediate, &good("beta", "gw"))
+            },
+        ),
     ]
 }
 
@@ -283,9 +399,12 @@ fn members() -> Vec<Row> {
             |w| w.beta.issue(&good("beta", "stranger")),
         )
         .dialled("stranger.beta"),
-        row("a revoked gateway", Some("RevokedGateway"), "old.beta is revoked by its organization", |w| {
-            w.beta.issue(&good("beta", "old"))
-        })
+        row(
+            "a revoked gateway",
+            Some("RevokedGateway"),
+            "old.beta is revoked by its organization",
+            |w| w.beta.issue(&good("beta", "old")),
+        )
         .dialled("old.beta"),
         row(
             "a revoked key, certified again",
@@ -296,9 +415,12 @@ fn members() -> Vec<Row> {
                 w.beta.issue_to(&good("beta", "gw"), key)
             },
         ),
-        row("our own identity", Some("OwnIdentity"), "peer presents our own identity gw.alpha", |w| {
-            w.alpha.issue(&good("alpha", "gw"))
-        })
+        row(
+            "our own identity",
+            Some("OwnIdentity"),
+            "peer presents our own identity gw.alpha",
+            |w| w.alpha.issue(&good("alpha", "gw")),
+        )
         .dialled("gw.alpha"),
     ]
 }
@@ -311,15 +433,27 @@ fn shapes() -> Vec<Row> {
             presented.chain = vec![vec![0x30, 0x03, 1, 2, 3].into()];
             presented
         }),
-        row("bytes after the certificate", None, "certificate is malformed: 1 bytes follow it", |w| {
-            let mut presented = w.beta.issue(&good("beta", "gw"));
-            presented.chain[0] = [presented.chain[0].as_ref(), &[0]].concat().into();
-            presented
-        }),
-        row("two subjectAltName extensions", None, "certificate is malformed: …", |w| {
-            let second = second_names("spiffe://beta.consortium.example/gateway/gw");
-            w.beta.issue(&with(good("beta", "gw"), |p| p.custom_extensions.push(second.clone())))
-        }),
+        row(
+            "bytes after the certificate",
+            None,
+            "certificate is malformed: 1 bytes follow it",
+            |w| {
+                let mut presented = w.beta.issue(&good("beta", "gw"));
+                presented.chain[0] = [presented.chain[0].as_ref(), &[0]].concat().into();
+                presented
+            },
+        ),
+        row(
+            "two subjectAltName extensions",
+            None,
+            "certificate is malformed: …",
+            |w| {
+                let second = second_names("spiffe://beta.consortium.example/gateway/gw");
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    p.custom_extensions.push(second.clone())
+                }))
+            },
+        ),
         row(
             "X.509 version 1, made with openssl",
             None,
@@ -332,7 +466,9 @@ fn shapes() -> Vec<Row> {
             "chain of 5 certificates and … bytes is not within 1 to 4 and 16384 bytes",
             |w| {
                 let mut presented = w.beta.issue(&good("beta", "gw"));
-                presented.chain.extend(vec![w.beta.certificate.der().clone(); 4]);
+                presented
+                    .chain
+                    .extend(vec![w.beta.certificate.der().clone(); 4]);
                 presented
             },
         ),
@@ -340,12 +476,19 @@ fn shapes() -> Vec<Row> {
             "a certificate of 17 kilobytes",
             Some("Size"),
             "chain of 1 certificates and … bytes is not within 1 to 4 and 16384 bytes",
-            |w| w.beta.issue(&with(good("beta", "gw"), |p| p.custom_extensions.push(ballast(17_000)))),
+            |w| {
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    p.custom_extensions.push(ballast(17_000))
+                }))
+            },
         ),
     ]
 }
 
-fn with(mut params: CertificateParams, change: impl Fn(&mut CertificateParams)) -> CertificateParams {
+fn with(
+    mut params: CertificateParams,
+    change: impl Fn(&mut CertificateParams),
+) -> CertificateParams {
     change(&mut params);
     params
 }
@@ -356,7 +499,13 @@ fn dns(name: &str) -> SanType {
 
 /// True if `text` is `pattern`, where `…` stands for anything.
 pub(crate) fn reads(text: &str, pattern: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('…') else { return text == pattern };
-    let Some(text) = text.strip_prefix(start) else { return false };
-    (0..=text.len()).filter(|&i| text.is_char_boundary(i)).any(|i| reads(&text[i..], rest))
+    let Some((start, rest)) = pattern.split_once('…') else {
+        return text == pattern;
+    };
+    let Some(text) = text.strip_prefix(start) else {
+        return false;
+    };
+    (0..=text.len())
+        .filter(|&i| text.is_char_boundary(i))
+        .any(|i| reads(&text[i..], rest))
 }

@@ -33,8 +33,11 @@ impl Tunnel {
         let connection = near.clone();
         let ping = tokio::spawn(async move {
             for number in 1_u64.. {
-                near.send_datagram(number.to_be_bytes().to_vec().into()).unwrap();
-                let Ok(answer) = timeout(PATIENCE, near.read_datagram()).await.expect("a datagram was lost")
+                near.send_datagram(number.to_be_bytes().to_vec().into())
+                    .unwrap();
+                let Ok(answer) = timeout(PATIENCE, near.read_datagram())
+                    .await
+                    .expect("a datagram was lost")
                 else {
                     return;
                 };
@@ -42,13 +45,23 @@ impl Tunnel {
                 count.send_replace(number);
             }
         });
-        Tunnel { returned, connection, tasks: [echo, ping] }
+        Tunnel {
+            returned,
+            connection,
+            tasks: [echo, ping],
+        }
     }
 
     /// Waits until a datagram that is sent after now has come back.
     pub(crate) async fn works(&mut self) {
         let now = *self.returned.borrow_and_update();
-        timeout(PATIENCE, self.returned.wait_for(|returned| *returned > now + 1)).await.unwrap().unwrap();
+        timeout(
+            PATIENCE,
+            self.returned.wait_for(|returned| *returned > now + 1),
+        )
+        .await
+        .unwrap()
+        .unwrap();
     }
 
     /// Ends it; how many datagrams went to and fro.

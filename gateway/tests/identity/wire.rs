@@ -35,10 +35,20 @@ pub(crate) struct Ended {
 impl Gateway {
     pub(crate) fn start(config: &Config) -> Gateway {
         let trust = Trust::build(config).unwrap();
-        let identity = Identity::load(&config.identity, &config.id, &trust, UnixTime::now()).unwrap();
+        let identity =
+            Identity::load(&config.identity, &config.id, &trust, UnixTime::now()).unwrap();
         let trust = Arc::new(ArcSwap::from_pointee(trust));
-        let settings = tls::server_config(trust.clone(), &identity, tls::ALPN, Arc::<LastRefusal>::default());
-        Gateway { trust, identity, endpoint: endpoint(settings) }
+        let settings = tls::server_config(
+            trust.clone(),
+            &identity,
+            tls::ALPN,
+            Arc::<LastRefusal>::default(),
+        );
+        Gateway {
+            trust,
+            identity,
+            endpoint: endpoint(settings),
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -48,10 +58,17 @@ impl Gateway {
     /// Accepts one connection with settings of its own, as the daemon does to know whom a refusal concerns.
     pub(crate) async fn accept(&self) -> Ended {
         let log = Arc::<LastRefusal>::default();
-        let settings = tls::server_config(self.trust.clone(), &self.identity, tls::ALPN, log.clone());
+        let settings =
+            tls::server_config(self.trust.clone(), &self.identity, tls::ALPN, log.clone());
         let incoming = self.endpoint.accept().await.unwrap();
-        let connection = incoming.accept_with(Arc::new(quic(settings))).unwrap().await;
-        Ended { connection, refused: log.take() }
+        let connection = incoming
+            .accept_with(Arc::new(quic(settings)))
+            .unwrap()
+            .await;
+        Ended {
+            connection,
+            refused: log.take(),
+        }
     }
 
     pub(crate) async fn dial(&self, address: SocketAddr, dialled: &str) -> Ended {
@@ -60,7 +77,10 @@ impl Gateway {
         let trust = self.trust.clone();
         let settings = tls::client_config(trust, &self.identity, dialled, tls::ALPN, log.clone());
         let connection = connect(&self.endpoint, settings, address).await;
-        Ended { connection, refused: log.take() }
+        Ended {
+            connection,
+            refused: log.take(),
+        }
     }
 }
 
@@ -73,7 +93,10 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn start(presented: Presented, alpn: &[u8]) -> Peer {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let key = provider.key_provider.load_private_key(presented.key).unwrap();
+        let key = provider
+            .key_provider
+            .load_private_key(presented.key)
+            .unwrap();
         let certified = Arc::new(CertifiedKey::new(presented.chain, key));
         let mut server = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -81,10 +104,13 @@ impl Peer {
             .with_client_cert_verifier(Arc::new(Anybody(provider.clone())))
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified.clone())));
         server.alpn_protocols = vec![alpn.to_vec()];
-        let mut client =
-            lax_client(&provider).with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        let mut client = lax_client(&provider)
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         client.alpn_protocols = vec![alpn.to_vec()];
-        Peer { endpoint: endpoint(server), client }
+        Peer {
+            endpoint: endpoint(server),
+            client,
+        }
     }
 
     /// A peer that has no certificate at all.
@@ -119,7 +145,8 @@ async fn ending(connection: Result<Connection, ConnectionError>) -> ConnectionEr
     }
 }
 
-type WantsCertificate = rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>;
+type WantsCertificate =
+    rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>;
 
 fn lax_client(provider: &Arc<CryptoProvider>) -> WantsCertificate {
     rustls::ClientConfig::builder_with_provider(provider.clone())
@@ -142,8 +169,12 @@ async fn connect(
     settings: rustls::ClientConfig,
     address: SocketAddr,
 ) -> Result<Connection, ConnectionError> {
-    let settings = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(settings).unwrap()));
-    endpoint.connect_with(settings, address, SERVER_NAME).unwrap().await
+    let settings =
+        quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(settings).unwrap()));
+    endpoint
+        .connect_with(settings, address, SERVER_NAME)
+        .unwrap()
+        .await
 }
 
 /// Accepts every certificate, and even what is none.

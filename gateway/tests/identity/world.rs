@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
 };
 use ringway_config::{Config, Digest, NewGateway, NewMember, gateway_text, member_text};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -54,7 +54,8 @@ impl World {
     pub(crate) fn new() -> World {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("ringway-identity-{}-{count}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("ringway-identity-{}-{count}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let long_ago = ca_params("delta", -Duration::days(400), -Duration::days(30));
         World {
@@ -73,15 +74,33 @@ impl World {
         let dir = self.dir.join(org);
         fs::create_dir_all(dir.join("members")).unwrap();
         for member in ["alpha", "beta", "gamma", "delta"] {
-            let place = if member == org { dir.clone() } else { dir.join("members") };
-            fs::write(place.join(format!("{member}.member.toml")), self.record(member)).unwrap();
+            let place = if member == org {
+                dir.clone()
+            } else {
+                dir.join("members")
+            };
+            fs::write(
+                place.join(format!("{member}.member.toml")),
+                self.record(member),
+            )
+            .unwrap();
         }
         let id = format!("gw.{org}").parse().unwrap();
         let listen = "127.0.0.1:4600".parse().unwrap();
         let site = "home".parse().unwrap();
-        let gateway = NewGateway { id, site, prefixes: Vec::new(), listen, dns_listen: Vec::new() };
+        let gateway = NewGateway {
+            id,
+            site,
+            prefixes: Vec::new(),
+            listen,
+            dns_listen: Vec::new(),
+        };
         fs::write(dir.join("gateway.toml"), gateway_text(&gateway)).unwrap();
-        let ca = if org == "alpha" { &self.alpha } else { &self.beta };
+        let ca = if org == "alpha" {
+            &self.alpha
+        } else {
+            &self.beta
+        };
         self.write_identity(&dir, &good(org, "gw"), ca);
         Config::load(&dir.join("gateway.toml")).unwrap()
     }
@@ -101,7 +120,9 @@ impl World {
             "gamma" => (&self.gamma, &["gw"], "10.103.0.0/16"),
             _ => (&self.delta, &["gw"], "10.104.0.0/16"),
         };
-        let gateways = names.iter().map(|name| (name.parse().unwrap(), "home".parse().unwrap(), Vec::new()));
+        let gateways = names
+            .iter()
+            .map(|name| (name.parse().unwrap(), "home".parse().unwrap(), Vec::new()));
         let text = member_text(&NewMember {
             org: org.parse().unwrap(),
             domain: DOMAIN.parse().unwrap(),
@@ -113,7 +134,10 @@ impl World {
             return text;
         }
         let key = Digest::of(&self.revoked.subject_public_key_info());
-        text.replace("gateways = []\nkeys = []", &format!("gateways = [\"old\"]\nkeys = [\"{key}\"]"))
+        text.replace(
+            "gateways = []\nkeys = []",
+            &format!("gateways = [\"old\"]\nkeys = [\"{key}\"]"),
+        )
     }
 }
 
@@ -130,7 +154,10 @@ impl Ca {
 
     fn with(params: CertificateParams) -> Ca {
         let key = KeyPair::generate().unwrap();
-        Ca { certificate: params.self_signed(&key).unwrap(), issuer: Issuer::new(params, key) }
+        Ca {
+            certificate: params.self_signed(&key).unwrap(),
+            issuer: Issuer::new(params, key),
+        }
     }
 
     /// A chain of one certificate, with a new key.
@@ -140,7 +167,10 @@ impl Ca {
 
     pub(crate) fn issue_to(&self, params: &CertificateParams, key: KeyPair) -> Presented {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Presented { chain: vec![certificate.into()], key: private(&key) }
+        Presented {
+            chain: vec![certificate.into()],
+            key: private(&key),
+        }
     }
 
     /// A chain through an issuing certificate with `intermediate`'s parameters.
@@ -151,8 +181,11 @@ impl Ca {
     ) -> Presented {
         let key = KeyPair::generate().unwrap();
         let certificate = intermediate.signed_by(&key, &self.issuer).unwrap();
-        let mut presented =
-            Ca { certificate: certificate.clone(), issuer: Issuer::new(intermediate, key) }.issue(leaf);
+        let mut presented = Ca {
+            certificate: certificate.clone(),
+            issuer: Issuer::new(intermediate, key),
+        }
+        .issue(leaf);
         presented.chain.push(certificate.into());
         presented
     }
@@ -176,8 +209,10 @@ pub(crate) fn named(uri: &str) -> CertificateParams {
     let mut params = params("test", "gateway", -Duration::hours(1), Duration::days(10));
     params.subject_alt_names = vec![self::uri(uri)];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
     params
 }
 
@@ -206,7 +241,9 @@ fn params(org: &str, name: &str, from: Duration, until: Duration) -> Certificate
     let now = OffsetDateTime::now_utc();
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, org);
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, org);
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = now + from;
     params.not_after = now + until;

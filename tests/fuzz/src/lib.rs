@@ -29,23 +29,32 @@ pub fn zone() -> Zone {
 pub fn message(data: &[u8]) -> bool {
     static ZONES: LazyLock<ZoneSet> = LazyLock::new(|| ZoneSet::of([zone()]));
     let mut response = Vec::new();
-    let answered =
-        [(Transport::Udp, MAX_UDP), (Transport::Tcp, usize::from(u16::MAX))].map(|(transport, limit)| {
-            let outcome = answer(&ZONES, data, transport, &mut response);
-            match outcome {
-                Outcome::Silent => assert!(data.len() < 12 || data[2] & 0x80 != 0, "{data:02x?}"),
-                Outcome::Answered(_) => {
-                    assert!(
-                        data[2] & 0x80 == 0 && response[2] & 0x80 != 0,
-                        "a reply to a reply: {data:02x?}"
-                    );
-                    assert!(response[..2] == data[..2] && response.len() <= limit, "{data:02x?}");
-                    assert!(Message::from_vec(&response).is_ok(), "{data:02x?} {response:02x?}");
-                }
-                other => panic!("{other:?} for {data:02x?}: nobody is limited or asked here"),
+    let answered = [
+        (Transport::Udp, MAX_UDP),
+        (Transport::Tcp, usize::from(u16::MAX)),
+    ]
+    .map(|(transport, limit)| {
+        let outcome = answer(&ZONES, data, transport, &mut response);
+        match outcome {
+            Outcome::Silent => assert!(data.len() < 12 || data[2] & 0x80 != 0, "{data:02x?}"),
+            Outcome::Answered(_) => {
+                assert!(
+                    data[2] & 0x80 == 0 && response[2] & 0x80 != 0,
+                    "a reply to a reply: {data:02x?}"
+                );
+                assert!(
+                    response[..2] == data[..2] && response.len() <= limit,
+                    "{data:02x?}"
+                );
+                assert!(
+                    Message::from_vec(&response).is_ok(),
+                    "{data:02x?} {response:02x?}"
+                );
             }
-            outcome != Outcome::Silent
-        });
+            other => panic!("{other:?} for {data:02x?}: nobody is limited or asked here"),
+        }
+        outcome != Outcome::Silent
+    });
     assert_eq!(answered[0], answered[1], "{data:02x?}");
     answered[0]
 }
@@ -54,20 +63,29 @@ pub fn message(data: &[u8]) -> bool {
 /// True if it is a zone.
 pub fn zone_file(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);
-    let Ok(zone) = Zone::from_text(&text, Some(&origin())) else { return false };
+    let Ok(zone) = Zone::from_text(&text, Some(&origin())) else {
+        return false;
+    };
     let bytes = zone.encode();
     let again = Zone::from_text(&zone.to_text(), None);
-    let again = again.unwrap_or_else(|faults| panic!("{text:?} gives {:?}: {faults:?}", zone.to_text()));
+    let again =
+        again.unwrap_or_else(|faults| panic!("{text:?} gives {:?}: {faults:?}", zone.to_text()));
     assert_eq!(again.encode(), bytes, "{text:?}");
     if let Ok(apex) = zone.apex().to_string().trim_end_matches('.').parse() {
-        assert_eq!(Zone::decode(&bytes, &apex).map(|zone| zone.encode()), Ok(bytes), "{text:?}");
+        assert_eq!(
+            Zone::decode(&bytes, &apex).map(|zone| zone.encode()),
+            Ok(bytes),
+            "{text:?}"
+        );
     }
     true
 }
 
 /// A zone as another organization sends it. True if it is one.
 pub fn replica(data: &[u8]) -> bool {
-    let Ok(zone) = Zone::decode(data, &APEX.parse().expect("a name")) else { return false };
+    let Ok(zone) = Zone::decode(data, &APEX.parse().expect("a name")) else {
+        return false;
+    };
     assert_eq!(zone.encode(), data, "a zone has one encoding");
     true
 }

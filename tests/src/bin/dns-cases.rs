@@ -40,13 +40,22 @@ fn main() -> io::Result<()> {
 
 /// The response to one case's question.
 fn respond(case: &Value, way: Way) -> Result<Vec<u8>, String> {
-    let text = |key: &str| case[key].as_str().ok_or_else(|| format!("{key:?} is missing"));
+    let text = |key: &str| {
+        case[key]
+            .as_str()
+            .ok_or_else(|| format!("{key:?} is missing"))
+    };
     let zone = Zone::from_text(text("zone")?, None)
         .map_err(|faults| faults.first().map_or_else(String::new, ToString::to_string))?;
     let qname = Name::from_text(text("q")?).map_err(|error| error.to_string())?;
     let qtype = rdata::kind_from_text(text("t")?).ok_or("\"t\" is no type")?;
     let mut response = Vec::new();
-    match way(&ZoneSet::of([zone]), &question(&qname, qtype), Transport::Tcp, &mut response) {
+    match way(
+        &ZoneSet::of([zone]),
+        &question(&qname, qtype),
+        Transport::Tcp,
+        &mut response,
+    ) {
         Outcome::Answered(_) => Ok(response),
         Outcome::Silent | Outcome::Limited { .. } | Outcome::Elsewhere => Err("no answer".into()),
     }
@@ -59,8 +68,10 @@ fn question(qname: &Name, qtype: u16) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -25,7 +25,10 @@ use ringway_tests::ill_owner::{Ill, Keys, Parcel, Pulse};
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What its `Hello` says of packets.
-const LANE: Lane = Lane { index: SessionIndex(7), aead: Aead::Aes128Gcm };
+const LANE: Lane = Lane {
+    index: SessionIndex(7),
+    aead: Aead::Aes128Gcm,
+};
 
 #[derive(Parser)]
 struct Arguments {
@@ -40,18 +43,39 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let Arguments { config, peer, what } = Arguments::parse();
-    let Prepared { config, trust, identity, .. } =
-        prepare(&config).await.map_err(|faults| anyhow!("{faults}"))?;
-    let tls = Tls::new(Arc::new(ArcSwap::from_pointee(trust)), Arc::new(ArcSwap::from_pointee(identity)))?;
-    let another = others(&config).into_iter().find(|apex| *apex != config.own.domain.zone_of(&peer.org));
-    let parcel = Parcel::new(what, &own_apex(&config), &another.context("a third organization")?)?;
+    let Prepared {
+        config,
+        trust,
+        identity,
+        ..
+    } = prepare(&config)
+        .await
+        .map_err(|faults| anyhow!("{faults}"))?;
+    let tls = Tls::new(
+        Arc::new(ArcSwap::from_pointee(trust)),
+        Arc::new(ArcSwap::from_pointee(identity)),
+    )?;
+    let another = others(&config)
+        .into_iter()
+        .find(|apex| *apex != config.own.domain.zone_of(&peer.org));
+    let parcel = Parcel::new(
+        what,
+        &own_apex(&config),
+        &another.context("a third organization")?,
+    )?;
     let pulse = Pulse::bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
     let runtime = Arc::new(TokioRuntime);
-    let endpoint =
-        Endpoint::new_with_abstract_socket(EndpointConfig::default(), None, pulse.clone(), runtime)?;
+    let endpoint = Endpoint::new_with_abstract_socket(
+        EndpointConfig::default(),
+        None,
+        pulse.clone(),
+        runtime,
+    )?;
     loop {
         let settings = tls.client(peer.clone(), Arc::new(LastRefusal::default()));
-        let connection = endpoint.connect_with(settings, address(&config, &peer)?, SERVER_NAME)?.await;
+        let connection = endpoint
+            .connect_with(settings, address(&config, &peer)?, SERVER_NAME)?
+            .await;
         let error = match connection {
             Ok(connection) => {
                 let Err(error) = play(&connection, &pulse, (&config, &peer), &parcel).await;
@@ -111,13 +135,27 @@ fn hello() -> Result<Hello> {
     let boot = BootId(UNIX_EPOCH.elapsed()?.as_nanos().to_be_bytes());
     let lanes = vec![LANE];
     let versions = (*VERSIONS.start(), *VERSIONS.end());
-    Ok(Hello { versions, features: 0, boot, replaces: 0, lanes, records: BTreeMap::new() })
+    Ok(Hello {
+        versions,
+        features: 0,
+        boot,
+        replaces: 0,
+        lanes,
+        records: BTreeMap::new(),
+    })
 }
 
 fn address(config: &Config, peer: &GatewayId) -> Result<SocketAddr> {
-    let member = config.members.iter().find(|member| member.org == peer.org).context("no such member")?;
-    let gateway =
-        member.gateways.iter().find(|gateway| gateway.name == peer.name).context("no such gateway")?;
+    let member = config
+        .members
+        .iter()
+        .find(|member| member.org == peer.org)
+        .context("no such member")?;
+    let gateway = member
+        .gateways
+        .iter()
+        .find(|gateway| gateway.name == peer.name)
+        .context("no such gateway")?;
     let endpoint = gateway.endpoints.first().context("it has no endpoint")?;
     Ok(SocketAddr::new(endpoint.host.parse()?, endpoint.port))
 }

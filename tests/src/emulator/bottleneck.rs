@@ -39,7 +39,10 @@ mod tests {
     use super::*;
 
     /// 1000 bytes take a millisecond; ten of them may wait.
-    const RATE: Rate = Rate { bits: 8_000_000, queue: 10_000 };
+    const RATE: Rate = Rate {
+        bits: 8_000_000,
+        queue: 10_000,
+    };
 
     #[test]
     fn a_burst_leaves_at_the_rate_and_what_exceeds_the_queue_is_dropped() {
@@ -55,8 +58,10 @@ mod tests {
     fn over_a_second_no_more_than_the_rate_and_the_bucket_pass() {
         let mut line = Bottleneck::default();
         let offered = (0..10_000).map(|n| Duration::from_micros(100 * n));
-        let passed =
-            offered.filter_map(|now| line.pass(RATE, 1000, now)).filter(|at| at.as_secs() < 1).count();
+        let passed = offered
+            .filter_map(|now| line.pass(RATE, 1000, now))
+            .filter(|at| at.as_secs() < 1)
+            .count();
         assert!((999..=1003).contains(&passed), "{passed}");
     }
 }

@@ -2,8 +2,9 @@
 
 /// The ones' complement sum of `bytes`, folded, not inverted.
 pub fn sum(bytes: &[u8]) -> u16 {
-    let words =
-        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| (*low).into()));
+    let words = bytes
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| (*low).into()));
     // 65,535 bytes at most: the sum of so many words fits.
     fold(words.sum())
 }

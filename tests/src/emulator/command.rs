@@ -85,15 +85,23 @@ impl FromStr for Command {
     type Err = String;
     fn from_str(line: &str) -> Result<Command, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let both = Directions { out: true, back: true };
+        let both = Directions {
+            out: true,
+            back: true,
+        };
         match words[..] {
             ["both", ref setting @ ..] => Ok(Command::Set(both, parse(setting)?)),
-            ["out", ref setting @ ..] => {
-                Ok(Command::Set(Directions { back: false, ..both }, parse(setting)?))
-            }
-            ["back", ref setting @ ..] => {
-                Ok(Command::Set(Directions { out: false, ..both }, parse(setting)?))
-            }
+            ["out", ref setting @ ..] => Ok(Command::Set(
+                Directions {
+                    back: false,
+                    ..both
+                },
+                parse(setting)?,
+            )),
+            ["back", ref setting @ ..] => Ok(Command::Set(
+                Directions { out: false, ..both },
+                parse(setting)?,
+            )),
             ["nat", "off"] => Ok(Command::Nat(None)),
             ["nat", ref addresses @ ..] if !addresses.is_empty() => {
                 Ok(Command::Nat(Some(external(addresses)?)))
@@ -106,7 +114,8 @@ impl FromStr for Command {
 }
 
 fn parse(words: &[&str]) -> Result<Setting, String> {
-    let later = |text: Option<&&str>| text.map_or(Ok(Duration::ZERO), |text| conditions::duration(text));
+    let later =
+        |text: Option<&&str>| text.map_or(Ok(Duration::ZERO), |text| conditions::duration(text));
     match *words {
         ["clear"] => Ok(Setting::Clear),
         ["delay", time] => Ok(Setting::Delay(conditions::duration(time)?)),
@@ -115,14 +124,24 @@ fn parse(words: &[&str]) -> Result<Setting, String> {
         ["duplicate", share, ref time @ ..] if time.len() < 2 => {
             Ok(Setting::Duplicate(share.parse()?, later(time.first())?))
         }
-        ["reorder", share, time] => Ok(Setting::Reorder(share.parse()?, conditions::duration(time)?)),
+        ["reorder", share, time] => Ok(Setting::Reorder(
+            share.parse()?,
+            conditions::duration(time)?,
+        )),
         ["corrupt", share] => Ok(Setting::Corrupt(share.parse()?)),
         ["forge", share, source] => Ok(Setting::Forge(share.parse()?, address(source)?)),
-        ["rate", bits, queue] => {
-            Ok(Setting::Rate(Rate { bits: conditions::bits(bits)?, queue: conditions::bytes(queue)? }))
-        }
-        ["mtu", bytes] => Ok(Setting::Mtu(Mtu { bytes: mtu(bytes)?, silent: false })),
-        ["mtu", bytes, "silent"] => Ok(Setting::Mtu(Mtu { bytes: mtu(bytes)?, silent: true })),
+        ["rate", bits, queue] => Ok(Setting::Rate(Rate {
+            bits: conditions::bits(bits)?,
+            queue: conditions::bytes(queue)?,
+        })),
+        ["mtu", bytes] => Ok(Setting::Mtu(Mtu {
+            bytes: mtu(bytes)?,
+            silent: false,
+        })),
+        ["mtu", bytes, "silent"] => Ok(Setting::Mtu(Mtu {
+            bytes: mtu(bytes)?,
+            silent: true,
+        })),
         _ => Err(format!("{:?} is no condition", words.join(" "))),
     }
 }
@@ -185,8 +204,14 @@ mod tests {
             reorder: (share, ms(5)),
             corrupt: share,
             forge: Some((share, [192, 0, 2, 9].into())),
-            rate: Some(Rate { bits: 8_000_000, queue: 1024 }),
-            mtu: Some(Mtu { bytes: 1400, silent: true }),
+            rate: Some(Rate {
+                bits: 8_000_000,
+                queue: 1024,
+            }),
+            mtu: Some(Mtu {
+                bytes: 1400,
+                silent: true,
+            }),
         };
         assert_eq!(conditions(&lines), expected);
         assert_eq!(conditions(&[lines[0], "both clear"]), Conditions::default());
@@ -206,9 +231,16 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_refused() {
-        for line in
-            ["", "both", "both delay", "out loss 2", "nat", "nat here", "both mtu 100", "rate 1mbit 1k"]
-        {
+        for line in [
+            "",
+            "both",
+            "both delay",
+            "out loss 2",
+            "nat",
+            "nat here",
+            "both mtu 100",
+            "rate 1mbit 1k",
+        ] {
             assert!(line.parse::<Command>().is_err(), "{line}");
         }
     }

@@ -65,7 +65,9 @@ impl FromStr for Share {
     type Err = String;
     /// `0.1%`.
     fn from_str(text: &str) -> Result<Share, String> {
-        let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+        let percent = text
+            .strip_suffix('%')
+            .and_then(|number| number.parse::<f64>().ok());
         match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
             Some(percent) => Ok(Share((percent * 1e4).round() as u32)),
             None => Err(format!("{text:?} is no share; write 0.1%")),
@@ -78,7 +80,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     // The longer units first: `ms` ends in `s`.
     let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)];
     let seconds = scaled(text, &units).filter(|seconds| (0.0..=3600.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("{text:?} is no time; write 30ms"))
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("{text:?} is no time; write 30ms"))
 }
 
 /// `100mbit`, `2gbit`, `500kbit`: bits in a second.
@@ -99,8 +103,9 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 }
 
 fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
-    let (number, scale) =
-        units.iter().find_map(|(unit, scale)| text.strip_suffix(unit).map(|number| (number, scale)))?;
+    let (number, scale) = units
+        .iter()
+        .find_map(|(unit, scale)| text.strip_suffix(unit).map(|number| (number, scale)))?;
     Some(number.parse::<f64>().ok()? * scale)
 }
 
@@ -115,13 +120,19 @@ mod tests {
         assert_eq!(duration("1.5ms"), Ok(Duration::from_micros(1500)));
         assert_eq!(duration("200us"), Ok(Duration::from_micros(200)));
         assert_eq!(duration("3s"), Ok(Duration::from_secs(3)));
-        assert_eq!((bits("100mbit"), bytes("64k")), (Ok(100_000_000), Ok(65_536)));
+        assert_eq!(
+            (bits("100mbit"), bytes("64k")),
+            (Ok(100_000_000), Ok(65_536))
+        );
     }
 
     #[test]
     fn what_is_no_quantity_is_refused_with_an_example() {
         for text in ["1", "101%", "-1%", "NaN%"] {
-            assert_eq!(text.parse::<Share>(), Err(format!("{text:?} is no share; write 0.1%")));
+            assert_eq!(
+                text.parse::<Share>(),
+                Err(format!("{text:?} is no share; write 0.1%"))
+            );
         }
         for text in ["1", "-1ms", "NaNs", "ms"] {
             assert!(duration(text).is_err(), "{text}");

@@ -85,6 +85,9 @@ mod tests {
         assert_eq!(late.quantile(0.5), 0);
         (0..99).for_each(|_| late.add(Duration::from_micros(3)));
         late.add(Duration::from_millis(5));
-        assert_eq!((late.quantile(0.5), late.quantile(0.99), late.quantile(1.0)), (4, 4, 8192));
+        assert_eq!(
+            (late.quantile(0.5), late.quantile(0.99), late.quantile(1.0)),
+            (4, 4, 8192)
+        );
     }
 }

@@ -31,7 +31,8 @@ impl Dice {
     /// True for `share` of all calls. A share of nothing takes no number, so that a condition which is not
     /// set changes nothing of the others' fate.
     pub fn hits(&mut self, share: Share) -> bool {
-        share != Share::NONE && self.below(Share::ALL.per_million().into()) < share.per_million().into()
+        share != Share::NONE
+            && self.below(Share::ALL.per_million().into()) < share.per_million().into()
     }
 
     /// A time from 0 up to `most`.
@@ -54,6 +55,8 @@ mod tests {
         let share: Share = "10%".parse().unwrap();
         let hits = (0..100_000).filter(|_| dice.hits(share)).count();
         assert!((9_500..10_500).contains(&hits), "{hits}");
-        assert!((0..1000).all(|_| dice.hits(Share::ALL)) && !(0..1000).any(|_| dice.hits(Share::NONE)));
+        assert!(
+            (0..1000).all(|_| dice.hits(Share::ALL)) && !(0..1000).any(|_| dice.hits(Share::NONE))
+        );
     }
 }

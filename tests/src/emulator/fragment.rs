@@ -36,7 +36,10 @@ mod tests {
     fn the_pieces_of_the_pieces_together_are_the_packet() {
         let body: Vec<u8> = (0..3000u16).map(|n| n as u8).collect();
         let packet = udp("192.0.2.1:1", "192.0.2.2:2", &body);
-        let pieces: Vec<_> = cut(&packet, 1400).iter().flat_map(|piece| cut(piece, 576)).collect();
+        let pieces: Vec<_> = cut(&packet, 1400)
+            .iter()
+            .flat_map(|piece| cut(piece, 576))
+            .collect();
         let mut joined = vec![None; packet.bytes().len() - 20];
         for (number, piece) in pieces.iter().enumerate() {
             assert!(piece.bytes().len() <= 576 && checksum::sum(&piece.bytes()[..20]) == 0xffff);

@@ -55,18 +55,25 @@ mod tests {
 
     #[test]
     fn the_sender_is_told_the_mtu_and_shown_its_packet() {
-        for (from, to, header) in
-            [("192.0.2.1:1", "192.0.2.2:2", 20), ("[2001:db8::1]:1", "[2001:db8::2]:2", 40)]
-        {
+        for (from, to, header) in [
+            ("192.0.2.1:1", "192.0.2.2:2", 20),
+            ("[2001:db8::1]:1", "[2001:db8::2]:2", 40),
+        ] {
             let packet = udp(from, to, &[7; 1400]);
             let told = too_big(&packet, 1280).unwrap();
-            assert_eq!(told.address(Side::Destination), packet.address(Side::Source));
+            assert_eq!(
+                told.address(Side::Destination),
+                packet.address(Side::Source)
+            );
             assert_eq!(told.bytes()[header + 6..header + 8], 1280u16.to_be_bytes());
             assert!(packet.bytes().starts_with(&told.bytes()[header + 8..]));
         }
         let told = too_big(&udp("192.0.2.1:1", "192.0.2.2:2", &[7; 1400]), 1280).unwrap();
         assert_eq!(
-            (checksum::sum(&told.bytes()[..20]), checksum::sum(&told.bytes()[20..])),
+            (
+                checksum::sum(&told.bytes()[..20]),
+                checksum::sum(&told.bytes()[20..])
+            ),
             (0xffff, 0xffff)
         );
     }

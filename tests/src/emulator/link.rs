@@ -37,14 +37,22 @@ impl Link {
     pub fn new(seed: u64) -> Link {
         // Two directions of one seed must not lose the same packets.
         let (out, back) = (Pipe::new(seed), Pipe::new(seed ^ 0x5555_5555_5555_5555));
-        Link { out, back, nat: None, answers: VecDeque::new() }
+        Link {
+            out,
+            back,
+            nat: None,
+            answers: VecDeque::new(),
+        }
     }
 
     /// Does what `command` says; answers with the counts if it asks for them.
     pub fn apply(&mut self, command: &Command) -> Option<Value> {
         match command {
             Command::Set(directions, setting) => {
-                for (set, pipe) in [(directions.out, &mut self.out), (directions.back, &mut self.back)] {
+                for (set, pipe) in [
+                    (directions.out, &mut self.out),
+                    (directions.back, &mut self.back),
+                ] {
                     if set {
                         setting.apply(&mut pipe.conditions);
                     }
@@ -53,7 +61,9 @@ impl Link {
             Command::Nat(external) => self.nat = external.map(Nat::new),
             Command::Rebind => self.nat.iter_mut().for_each(Nat::rebind),
             Command::Counts => {
-                return Some(json!({ "out": self.out.counts.as_json(), "back": self.back.counts.as_json() }));
+                return Some(
+                    json!({ "out": self.out.counts.as_json(), "back": self.back.counts.as_json() }),
+                );
             }
         }
         None
@@ -64,13 +74,22 @@ impl Link {
         if is_of_the_device(&packet) {
             return;
         }
-        let pipe = if end == End::Left { &mut self.out } else { &mut self.back };
+        let pipe = if end == End::Left {
+            &mut self.out
+        } else {
+            &mut self.back
+        };
         pipe.counts.arrived += 1;
-        let mtu = pipe.conditions.mtu.filter(|mtu| packet.bytes().len() > mtu.bytes.into());
+        let mtu = pipe
+            .conditions
+            .mtu
+            .filter(|mtu| packet.bytes().len() > mtu.bytes.into());
         if let Some(mtu) = mtu.filter(|_| !packet.may_be_fragmented()) {
             pipe.counts.too_big += 1;
             // RFC 792, RFC 4443: the sender is told, unless this is a black hole.
-            let told = (!mtu.silent).then(|| icmp::too_big(&packet, mtu.bytes)).flatten();
+            let told = (!mtu.silent)
+                .then(|| icmp::too_big(&packet, mtu.bytes))
+                .flatten();
             self.answers.extend(told.map(|told| (end, told)));
             return;
         }
@@ -81,9 +100,9 @@ impl Link {
         };
         match mtu {
             _ if !translated => pipe.counts.untranslated += 1,
-            Some(mtu) => {
-                fragment::cut(&packet, mtu.bytes).into_iter().for_each(|piece| pipe.handle(piece, now))
-            }
+            Some(mtu) => fragment::cut(&packet, mtu.bytes)
+                .into_iter()
+                .for_each(|piece| pipe.handle(piece, now)),
             None => pipe.handle(packet, now),
         }
     }
@@ -93,7 +112,9 @@ impl Link {
         let out = |link: &mut Link| link.out.poll(now).map(|packet| (End::Right, packet));
         let back = |link: &mut Link| link.back.poll(now).map(|packet| (End::Left, packet));
         let out_is_first = due(&self.out) <= due(&self.back);
-        self.answers.pop_front().or_else(|| if out_is_first { out(self) } else { back(self) })
+        self.answers
+            .pop_front()
+            .or_else(|| if out_is_first { out(self) } else { back(self) })
     }
 
     /// When [`Link::poll`] will give something; `None` if nothing is on its way.
@@ -101,7 +122,11 @@ impl Link {
         if !self.answers.is_empty() {
             return Some(Duration::ZERO);
         }
-        self.out.poll_timeout().into_iter().chain(self.back.poll_timeout()).min()
+        self.out
+            .poll_timeout()
+            .into_iter()
+            .chain(self.back.poll_timeout())
+            .min()
     }
 }
 
@@ -111,7 +136,10 @@ fn due(pipe: &Pipe) -> Duration {
 
 /// What a kernel says on every device by itself (multicast reports, router solicitations) crosses no router.
 fn is_of_the_device(packet: &Packet) -> bool {
-    match (packet.address(Side::Source), packet.address(Side::Destination)) {
+    match (
+        packet.address(Side::Source),
+        packet.address(Side::Destination),
+    ) {
         (IpAddr::V6(from), IpAddr::V6(to)) => from.is_unicast_link_local() || to.is_multicast(),
         (_, to) => to.is_multicast(),
     }
@@ -146,8 +174,14 @@ mod tests {
     fn what_enters_at_one_end_leaves_at_the_other() {
         let (there, back) = (udp(LEFT, RIGHT, b"there"), udp(RIGHT, LEFT, b"back"));
         let mut link = link(&[]);
-        assert_eq!(pass(&mut link, End::Left, there.clone()), [(End::Right, there)]);
-        assert_eq!(pass(&mut link, End::Right, back.clone()), [(End::Left, back)]);
+        assert_eq!(
+            pass(&mut link, End::Left, there.clone()),
+            [(End::Right, there)]
+        );
+        assert_eq!(
+            pass(&mut link, End::Right, back.clone()),
+            [(End::Left, back)]
+        );
     }
 
     #[test]
@@ -156,9 +190,15 @@ mod tests {
         link.handle(End::Left, udp(LEFT, RIGHT, b"there"), Duration::ZERO);
         link.handle(End::Right, udp(RIGHT, LEFT, b"back"), Duration::ZERO);
         let ms = Duration::from_millis;
-        assert_eq!((link.poll_timeout(), link.poll(ms(9))), (Some(ms(10)), None));
+        assert_eq!(
+            (link.poll_timeout(), link.poll(ms(9))),
+            (Some(ms(10)), None)
+        );
         assert!(matches!(link.poll(ms(10)), Some((End::Left, _))));
-        assert_eq!((link.poll_timeout(), link.poll(ms(29))), (Some(ms(30)), None));
+        assert_eq!(
+            (link.poll_timeout(), link.poll(ms(29))),
+            (Some(ms(30)), None)
+        );
         assert!(matches!(link.poll(ms(30)), Some((End::Right, _))));
         assert_eq!(link.poll_timeout(), None);
     }
@@ -172,7 +212,14 @@ mod tests {
                 matches!(&told[..], [(End::Left, icmp)] if icmp.socket(Side::Source).is_none()),
                 "{told:?}"
             );
-            assert_eq!(pass(&mut link(&["out mtu 1400 silent"]), End::Left, packet.clone()), []);
+            assert_eq!(
+                pass(
+                    &mut link(&["out mtu 1400 silent"]),
+                    End::Left,
+                    packet.clone()
+                ),
+                []
+            );
             assert_eq!(
                 pass(&mut link(&["back mtu 1400"]), End::Left, packet.clone()),
                 [(End::Right, packet)]
@@ -186,7 +233,10 @@ mod tests {
         bytes[6] = 0;
         let packet = Packet::new(bytes).unwrap();
         let pieces = pass(&mut link(&["both mtu 1400 silent"]), End::Left, packet);
-        assert_eq!(pieces.iter().map(|(end, _)| *end).collect::<Vec<_>>(), [End::Right; 2]);
+        assert_eq!(
+            pieces.iter().map(|(end, _)| *end).collect::<Vec<_>>(),
+            [End::Right; 2]
+        );
     }
 
     #[test]
@@ -195,17 +245,33 @@ mod tests {
         let mut seen = || {
             let out = pass(&mut link, End::Left, udp(LEFT, RIGHT, b"x"));
             let outside = out[0].1.socket(Side::Source).unwrap().1;
-            let back = pass(&mut link, End::Right, udp(RIGHT, &outside.to_string(), b"x"));
-            assert!(matches!(&back[..], [(End::Left, packet)] if is_sound(packet)
-                && packet.socket(Side::Destination).unwrap().1 == LEFT.parse().unwrap()));
+            let back = pass(
+                &mut link,
+                End::Right,
+                udp(RIGHT, &outside.to_string(), b"x"),
+            );
+            assert!(
+                matches!(&back[..], [(End::Left, packet)] if is_sound(packet)
+                && packet.socket(Side::Destination).unwrap().1 == LEFT.parse().unwrap())
+            );
             link.apply(&Command::Rebind);
-            assert_eq!(pass(&mut link, End::Right, udp(RIGHT, &outside.to_string(), b"x")), []);
+            assert_eq!(
+                pass(
+                    &mut link,
+                    End::Right,
+                    udp(RIGHT, &outside.to_string(), b"x")
+                ),
+                []
+            );
             outside
         };
         let (first, second) = (seen(), seen());
         assert!(first != second && first.ip() == second.ip());
         let counts = link.apply(&Command::Counts).unwrap();
-        assert_eq!((&counts["back"]["untranslated"], &counts["out"]["delivered"]), (&json!(2), &json!(2)));
+        assert_eq!(
+            (&counts["back"]["untranslated"], &counts["out"]["delivered"]),
+            (&json!(2), &json!(2))
+        );
     }
 
     #[test]

@@ -35,7 +35,12 @@ pub struct Nat {
 impl Nat {
     /// One that knows no flow.
     pub fn new(external: External) -> Nat {
-        Nat { external, outside: BTreeMap::new(), inside: BTreeMap::new(), next: PORTS.start }
+        Nat {
+            external,
+            outside: BTreeMap::new(),
+            inside: BTreeMap::new(),
+            next: PORTS.start,
+        }
     }
 
     /// Forgets every flow: what was inside comes back from other ports.
@@ -46,8 +51,12 @@ impl Nat {
 
     /// A packet goes out, from left to right. False: it is dropped.
     pub fn translate_out(&mut self, packet: &mut Packet) -> bool {
-        let Some(external) = self.external(packet.is_v4()) else { return true };
-        let Some(flow @ (protocol, inside)) = packet.socket(Side::Source) else { return false };
+        let Some(external) = self.external(packet.is_v4()) else {
+            return true;
+        };
+        let Some(flow @ (protocol, inside)) = packet.socket(Side::Source) else {
+            return false;
+        };
         let outside = match self.outside.get(&flow) {
             Some(outside) => *outside,
             None => {
@@ -68,7 +77,9 @@ impl Nat {
         if self.external(packet.is_v4()).is_none() {
             return true;
         }
-        let inside = packet.socket(Side::Destination).and_then(|flow| self.inside.get(&flow));
+        let inside = packet
+            .socket(Side::Destination)
+            .and_then(|flow| self.inside.get(&flow));
         inside.is_some_and(|inside| {
             packet.redirect(Side::Destination, *inside);
             true
@@ -76,13 +87,21 @@ impl Nat {
     }
 
     fn external(&self, is_v4: bool) -> Option<IpAddr> {
-        if is_v4 { self.external.v4.map(IpAddr::V4) } else { self.external.v6.map(IpAddr::V6) }
+        if is_v4 {
+            self.external.v4.map(IpAddr::V4)
+        } else {
+            self.external.v6.map(IpAddr::V6)
+        }
     }
 
     /// When all have been given out, the oldest is taken away again.
     fn free_port(&mut self) -> u16 {
         let port = self.next;
-        self.next = if port + 1 < PORTS.end { port + 1 } else { PORTS.start };
+        self.next = if port + 1 < PORTS.end {
+            port + 1
+        } else {
+            PORTS.start
+        };
         port
     }
 }
@@ -95,7 +114,10 @@ mod tests {
     const PEER: &str = "203.0.113.6:4600";
 
     fn nat() -> Nat {
-        Nat::new(External { v4: Some(Ipv4Addr::new(198, 51, 100, 1)), v6: None })
+        Nat::new(External {
+            v4: Some(Ipv4Addr::new(198, 51, 100, 1)),
+            v6: None,
+        })
     }
 
     fn sent(nat: &mut Nat, from: &str) -> SocketAddr {
@@ -106,17 +128,28 @@ mod tests {
 
     fn answered(nat: &mut Nat, to: SocketAddr) -> Option<SocketAddr> {
         let mut packet = udp(PEER, &to.to_string(), b"x");
-        nat.translate_back(&mut packet).then(|| packet.socket(Side::Destination).unwrap().1)
+        nat.translate_back(&mut packet)
+            .then(|| packet.socket(Side::Destination).unwrap().1)
     }
 
     #[test]
     fn answers_come_back_and_strangers_do_not() {
         let mut nat = nat();
         let outside = sent(&mut nat, "203.0.113.2:4600");
-        assert_eq!(outside, sent(&mut nat, "203.0.113.2:4600"), "a flow keeps its port");
+        assert_eq!(
+            outside,
+            sent(&mut nat, "203.0.113.2:4600"),
+            "a flow keeps its port"
+        );
         assert_ne!(outside, sent(&mut nat, "203.0.113.2:4601"));
-        assert_eq!(answered(&mut nat, outside), Some("203.0.113.2:4600".parse().unwrap()));
-        assert_eq!(answered(&mut nat, "198.51.100.1:59999".parse().unwrap()), None);
+        assert_eq!(
+            answered(&mut nat, outside),
+            Some("203.0.113.2:4600".parse().unwrap())
+        );
+        assert_eq!(
+            answered(&mut nat, "198.51.100.1:59999".parse().unwrap()),
+            None
+        );
         assert_eq!(
             answered(&mut nat, "203.0.113.2:4600".parse().unwrap()),
             None,
@@ -132,7 +165,10 @@ mod tests {
         assert_eq!(answered(&mut nat, before), None);
         let after = sent(&mut nat, "203.0.113.2:4600");
         assert_ne!(before, after);
-        assert_eq!(answered(&mut nat, after), Some("203.0.113.2:4600".parse().unwrap()));
+        assert_eq!(
+            answered(&mut nat, after),
+            Some("203.0.113.2:4600".parse().unwrap())
+        );
     }
 
     #[test]

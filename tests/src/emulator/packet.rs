@@ -61,7 +61,11 @@ impl Packet {
 
     /// Bytes of its IP header, without IPv6 extension headers.
     pub fn header_len(&self) -> usize {
-        if self.is_v4() { usize::from(self.bytes[0] & 15) * 4 } else { V6_HEADER }
+        if self.is_v4() {
+            usize::from(self.bytes[0] & 15) * 4
+        } else {
+            V6_HEADER
+        }
     }
 
     /// The address of `side`.
@@ -91,7 +95,11 @@ impl Packet {
             IpAddr::V6(v6) => v6.octets().to_vec(),
         };
         let range = self.address_range(side);
-        assert_eq!(range.len(), octets.len(), "an address of the packet's family");
+        assert_eq!(
+            range.len(),
+            octets.len(),
+            "an address of the packet's family"
+        );
         let before = self.bytes[range.clone()].to_vec();
         self.bytes[range].copy_from_slice(&octets);
         if self.is_v4() {
@@ -103,7 +111,9 @@ impl Packet {
     /// Puts `socket` in the place of `side`'s, of a whole TCP or UDP packet.
     pub fn redirect(&mut self, side: Side, socket: SocketAddr) {
         self.readdress(side, socket.ip());
-        let Some(Transport { at, .. }) = self.transport() else { return };
+        let Some(Transport { at, .. }) = self.transport() else {
+            return;
+        };
         let at = port_at(at, side);
         let before = [self.bytes[at], self.bytes[at + 1]];
         let after = socket.port().to_be_bytes();
@@ -114,7 +124,9 @@ impl Packet {
     /// Flips bit `number` (modulo their count) of what UDP or TCP carries; the checksum does not show it. False
     /// if there is nothing to flip.
     pub fn flip(&mut self, number: u64) -> bool {
-        let Some(body) = self.body().filter(|body| !body.is_empty()) else { return false };
+        let Some(body) = self.body().filter(|body| !body.is_empty()) else {
+            return false;
+        };
         let bit = number % (body.len() as u64 * 8);
         let at = body.start + (bit / 8) as usize;
         // The checksum counts words from the start of the transport header, which lies at an even offset.
@@ -147,19 +159,27 @@ impl Packet {
     }
 
     fn transport(&self) -> Option<Transport> {
-        let (protocol, at) = (self.bytes[if self.is_v4() { 9 } else { 6 }], self.header_len());
+        let (protocol, at) = (
+            self.bytes[if self.is_v4() { 9 } else { 6 }],
+            self.header_len(),
+        );
         let header = match protocol {
             TCP => 20,
             UDP => 8,
             _ => return None,
         };
-        (!self.is_fragment() && self.bytes.len() >= at + header).then_some(Transport { protocol, at })
+        (!self.is_fragment() && self.bytes.len() >= at + header)
+            .then_some(Transport { protocol, at })
     }
 
     /// Where that lies what TCP or UDP carries.
     fn body(&self) -> Option<Range<usize>> {
         let Transport { protocol, at } = self.transport()?;
-        let header = if protocol == TCP { usize::from(self.bytes[at + 12] >> 4) * 4 } else { 8 };
+        let header = if protocol == TCP {
+            usize::from(self.bytes[at + 12] >> 4) * 4
+        } else {
+            8
+        };
         (self.bytes.len() >= at + header).then_some(at + header..self.bytes.len())
     }
 
@@ -185,7 +205,11 @@ impl Packet {
 }
 
 fn port_at(transport: usize, side: Side) -> usize {
-    if side == Side::Source { transport } else { transport + 2 }
+    if side == Side::Source {
+        transport
+    } else {
+        transport + 2
+    }
 }
 
 #[cfg(test)]
@@ -196,8 +220,13 @@ pub(crate) mod tests {
     pub(crate) fn udp(from: &str, to: &str, body: &[u8]) -> Packet {
         let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
         let len = (8 + body.len()) as u16;
-        let mut datagram =
-            [from.port().to_be_bytes(), to.port().to_be_bytes(), len.to_be_bytes(), [0; 2]].concat();
+        let mut datagram = [
+            from.port().to_be_bytes(),
+            to.port().to_be_bytes(),
+            len.to_be_bytes(),
+            [0; 2],
+        ]
+        .concat();
         datagram.extend_from_slice(body);
         let mut header = match (from.ip(), to.ip()) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
@@ -215,7 +244,13 @@ pub(crate) mod tests {
             _ => panic!("two families"),
         };
         let addresses = if from.is_ipv4() { 12 } else { 8 };
-        let pseudo = [&header[addresses..], &[0, UDP], &len.to_be_bytes(), &datagram].concat();
+        let pseudo = [
+            &header[addresses..],
+            &[0, UDP],
+            &len.to_be_bytes(),
+            &datagram,
+        ]
+        .concat();
         let sum = !checksum::sum(&pseudo);
         datagram[6..8].copy_from_slice(&sum.to_be_bytes());
         if from.is_ipv4() {
@@ -239,13 +274,23 @@ pub(crate) mod tests {
     fn changed_addresses_and_ports_leave_right_checksums() {
         for (from, to, new) in [
             ("192.0.2.1:4600", "198.51.100.2:4600", "203.0.113.9:61000"),
-            ("[2001:db8::1]:4600", "[2001:db8::2]:4600", "[2001:db8:5::9]:61000"),
+            (
+                "[2001:db8::1]:4600",
+                "[2001:db8::2]:4600",
+                "[2001:db8:5::9]:61000",
+            ),
         ] {
             let mut packet = udp(from, to, b"a body of odd length.");
             assert!(is_sound(&packet));
             packet.redirect(Side::Source, new.parse().unwrap());
-            assert_eq!(packet.socket(Side::Source), Some((UDP, new.parse().unwrap())));
-            assert_eq!(packet.socket(Side::Destination), Some((UDP, to.parse().unwrap())));
+            assert_eq!(
+                packet.socket(Side::Source),
+                Some((UDP, new.parse().unwrap()))
+            );
+            assert_eq!(
+                packet.socket(Side::Destination),
+                Some((UDP, to.parse().unwrap()))
+            );
             assert!(is_sound(&packet));
         }
     }

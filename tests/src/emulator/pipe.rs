@@ -110,7 +110,10 @@ impl Pipe {
     }
 
     fn forge(&mut self, packet: &mut Packet) {
-        let (share, source) = self.conditions.forge.unwrap_or((Share::NONE, [0, 0, 0, 0].into()));
+        let (share, source) = self
+            .conditions
+            .forge
+            .unwrap_or((Share::NONE, [0, 0, 0, 0].into()));
         if packet.is_v4() == source.is_ipv4() && self.dice.hits(share) {
             packet.readdress(Side::Source, source);
             self.counts.forged += 1;
@@ -137,7 +140,11 @@ impl Pipe {
             self.last = due;
         }
         self.number += 1;
-        self.flights.push(Reverse(Flight { due: due + later, number: self.number, packet }));
+        self.flights.push(Reverse(Flight {
+            due: due + later,
+            number: self.number,
+            packet,
+        }));
         true
     }
 }
@@ -151,7 +158,11 @@ mod tests {
     use super::*;
 
     fn numbered(number: u32) -> Packet {
-        udp("192.0.2.1:1", "192.0.2.2:2", &[&number.to_be_bytes()[..], &[0; 96]].concat())
+        udp(
+            "192.0.2.1:1",
+            "192.0.2.2:2",
+            &[&number.to_be_bytes()[..], &[0; 96]].concat(),
+        )
     }
 
     fn number(packet: &Packet) -> u32 {
@@ -184,36 +195,77 @@ mod tests {
     #[test]
     fn without_conditions_everything_passes_at_once_and_unchanged() {
         let (out, counts) = run(Conditions::default(), 1, 100);
-        let expected: Vec<_> = (0..100).map(|n| (Duration::from_millis(n.into()), numbered(n))).collect();
+        let expected: Vec<_> = (0..100)
+            .map(|n| (Duration::from_millis(n.into()), numbered(n)))
+            .collect();
         assert_eq!((out, counts.delivered), (expected, 100));
     }
 
     #[test]
     fn a_packet_is_never_early_and_by_jitter_alone_never_out_of_order() {
         let (delay, jitter) = (Duration::from_millis(50), Duration::from_millis(20));
-        let (out, _) = run(Conditions { delay, jitter, ..Conditions::default() }, 2, 1000);
-        assert!(out.windows(2).all(|pair| number(&pair[0].1) < number(&pair[1].1)));
+        let (out, _) = run(
+            Conditions {
+                delay,
+                jitter,
+                ..Conditions::default()
+            },
+            2,
+            1000,
+        );
+        assert!(
+            out.windows(2)
+                .all(|pair| number(&pair[0].1) < number(&pair[1].1))
+        );
         let extra: Vec<_> = out
             .iter()
             .map(|(due, packet)| *due - delay - Duration::from_millis(number(packet).into()))
             .collect();
         assert!(extra.iter().all(|extra| *extra <= jitter));
-        assert!(extra.iter().any(|extra| *extra > jitter / 2), "jitter does something");
+        assert!(
+            extra.iter().any(|extra| *extra > jitter / 2),
+            "jitter does something"
+        );
     }
 
     #[test]
     fn packets_held_back_are_passed_and_come_all_the_same() {
         let reorder = (share("10%"), Duration::from_millis(5));
-        let (out, counts) = run(Conditions { reorder, ..Conditions::default() }, 3, 1000);
-        let late = out.windows(2).filter(|pair| number(&pair[0].1) > number(&pair[1].1)).count() as u64;
-        assert!(out.len() == 1000 && late > 50 && late <= counts.reordered, "{late} of {}", counts.reordered);
+        let (out, counts) = run(
+            Conditions {
+                reorder,
+                ..Conditions::default()
+            },
+            3,
+            1000,
+        );
+        let late = out
+            .windows(2)
+            .filter(|pair| number(&pair[0].1) > number(&pair[1].1))
+            .count() as u64;
+        assert!(
+            out.len() == 1000 && late > 50 && late <= counts.reordered,
+            "{late} of {}",
+            counts.reordered
+        );
     }
 
     #[test]
     fn a_corrupt_packet_differs_and_its_checksum_does_not_tell() {
-        let (out, counts) = run(Conditions { corrupt: share("20%"), ..Conditions::default() }, 4, 1000);
+        let (out, counts) = run(
+            Conditions {
+                corrupt: share("20%"),
+                ..Conditions::default()
+            },
+            4,
+            1000,
+        );
         let sent: Vec<_> = (0..1000).map(numbered).collect();
-        let changed = out.iter().zip(&sent).filter(|((_, packet), sent)| packet != *sent).count() as u64;
+        let changed = out
+            .iter()
+            .zip(&sent)
+            .filter(|((_, packet), sent)| packet != *sent)
+            .count() as u64;
         assert!(changed == counts.corrupted && changed > 100);
         assert!(out.iter().all(|(_, packet)| is_sound(packet)));
     }
@@ -221,9 +273,18 @@ mod tests {
     #[test]
     fn a_forged_packet_comes_from_the_address_given() {
         let forged = "198.51.100.66".parse().unwrap();
-        let (out, counts) =
-            run(Conditions { forge: Some((share("50%"), forged)), ..Conditions::default() }, 5, 100);
-        let seen = out.iter().filter(|(_, packet)| packet.address(Side::Source) == forged).count() as u64;
+        let (out, counts) = run(
+            Conditions {
+                forge: Some((share("50%"), forged)),
+                ..Conditions::default()
+            },
+            5,
+            100,
+        );
+        let seen = out
+            .iter()
+            .filter(|(_, packet)| packet.address(Side::Source) == forged)
+            .count() as u64;
         assert!(seen == counts.forged && (20..80).contains(&seen));
         assert!(out.iter().all(|(_, packet)| is_sound(packet)));
     }
@@ -233,7 +294,10 @@ mod tests {
         let mut pipe = Pipe::new(6);
         pipe.conditions.delay = Duration::from_secs(1);
         (0..MOST_IN_FLIGHT as u32 + 5).for_each(|n| pipe.handle(numbered(n), Duration::ZERO));
-        assert_eq!((pipe.in_flight(), pipe.counts.overflow), (MOST_IN_FLIGHT, 5));
+        assert_eq!(
+            (pipe.in_flight(), pipe.counts.overflow),
+            (MOST_IN_FLIGHT, 5)
+        );
     }
 
     proptest! {

@@ -43,7 +43,14 @@ impl Shell {
     pub fn new(left: &str, right: &str, seed: u64) -> Result<Shell> {
         let (left, right) = (device(left)?, device(right)?);
         let (link, started) = (Link::new(seed), Instant::now());
-        Ok(Shell { link, left, right, started, refused: 0, line: Vec::new() })
+        Ok(Shell {
+            link,
+            left,
+            right,
+            started,
+            refused: 0,
+            line: Vec::new(),
+        })
     }
 
     /// Carries packets and obeys commands until standard input ends.
@@ -67,7 +74,10 @@ impl Shell {
 
     /// Until a device or the input is readable, or a packet is due. Says which of the three are readable.
     fn wait(&self) -> Result<[bool; 3]> {
-        let due = self.link.poll_timeout().map(|due| due.saturating_sub(self.started.elapsed()));
+        let due = self
+            .link
+            .poll_timeout()
+            .map(|due| due.saturating_sub(self.started.elapsed()));
         let input = io::stdin();
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut fds = [self.left.as_fd(), self.right.as_fd(), input.as_fd()].map(readable);
@@ -80,7 +90,11 @@ impl Shell {
 
     /// Reads what the device at `end` has, as far as it is this device's turn.
     fn take_in(&mut self, end: End, buffer: &mut [u8]) -> Result<()> {
-        let device = if end == End::Left { &self.left } else { &self.right };
+        let device = if end == End::Left {
+            &self.left
+        } else {
+            &self.right
+        };
         for _ in 0..TURN {
             match device.recv(buffer) {
                 Ok(len) => {
@@ -98,7 +112,11 @@ impl Shell {
 
     fn send_due(&mut self) {
         while let Some((end, packet)) = self.link.poll(self.started.elapsed()) {
-            let device = if end == End::Left { &self.left } else { &self.right };
+            let device = if end == End::Left {
+                &self.left
+            } else {
+                &self.right
+            };
             if device.send(packet.bytes()).is_err() {
                 self.refused += 1;
             }
@@ -130,7 +148,8 @@ impl Shell {
 
     /// The link's counts, with what was lost before it and behind it.
     fn whole(&self, mut counts: Value) -> Value {
-        let dropped = |device: &SyncDevice| device.name().ok().and_then(|name| dropped_before(&name));
+        let dropped =
+            |device: &SyncDevice| device.name().ok().and_then(|name| dropped_before(&name));
         counts["shell"] = json!({
             "refused": self.refused, "dropped_before": dropped(&self.left).zip(dropped(&self.right)).map(|(a, b)| a + b),
         });
@@ -142,7 +161,9 @@ fn device(name: &str) -> Result<SyncDevice> {
     let builder = DeviceBuilder::new().name(name).mtu(MTU).with(|linux| {
         linux.tx_queue_len(QUEUE);
     });
-    let device = builder.build_sync().with_context(|| format!("cannot make the TUN device {name}"))?;
+    let device = builder
+        .build_sync()
+        .with_context(|| format!("cannot make the TUN device {name}"))?;
     device.set_nonblocking(true)?;
     Ok(device)
 }
@@ -151,14 +172,18 @@ fn device(name: &str) -> Result<SyncDevice> {
 /// measurement void. The twelfth number of proc_net_dev(5): transmit, drop.
 fn dropped_before(device: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/net/dev").ok()?;
-    let (_, numbers) =
-        text.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.trim() == device)?;
+    let (_, numbers) = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.trim() == device)?;
     numbers.split_whitespace().nth(11)?.parse().ok()
 }
 
 fn say(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).context("nobody listens")
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .context("nobody listens")
 }
 
 #[cfg(test)]

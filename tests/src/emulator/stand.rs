@@ -31,10 +31,18 @@ impl Emulator {
     pub fn before(scene: &Scene, org: &str, program: &str, seed: u64) -> Emulator {
         let mut command = scene.command("wan", program).expect("the WAN");
         command.args(["left", "right", &seed.to_string()]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
         let input = child.stdin.take().expect("a pipe");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut emulator = Emulator { child, input, output };
+        let mut emulator = Emulator {
+            child,
+            input,
+            output,
+        };
         assert_eq!(emulator.heard(), "ready");
         for line in ways(org).lines() {
             scene.output("wan", "ip", &line.split(' ').collect::<Vec<_>>());
@@ -76,11 +84,14 @@ impl Drop for Emulator {
 
 /// Arguments of `ip`, line by line. What an emulator emits is asked first, so that it never comes twice.
 fn ways(name: &str) -> String {
-    let org = Org::all().find(|org| org.name == name).expect("an organization of the laboratory");
+    let org = Org::all()
+        .find(|org| org.name == name)
+        .expect("an organization of the laboratory");
     let mut text = String::new();
-    for (address, family, length) in
-        [(IpAddr::from(org.wan_v4(2)), "-4", 32), (IpAddr::from(org.wan_v6(2)), "-6", 128)]
-    {
+    for (address, family, length) in [
+        (IpAddr::from(org.wan_v4(2)), "-4", 32),
+        (IpAddr::from(org.wan_v6(2)), "-6", 128),
+    ] {
         let external = EXTERNAL[usize::from(family == "-6")];
         text += &format!(
             "{family} rule add priority 100 iif left lookup main\n\

@@ -13,8 +13,8 @@ use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Connection, Runtime as _, TokioRuntime, UdpPoller};
 use ringway_core::Lane;
 use ringway_dataplane::{
-    Aead, DropReason, EXPORTER_LABEL, HEADER_LEN, Header, Incoming, KeyContext, Kind, OVERHEAD, Outgoing,
-    Path, Peer, Role, Secret, SiteNo,
+    Aead, DropReason, EXPORTER_LABEL, HEADER_LEN, Header, Incoming, KeyContext, Kind, OVERHEAD,
+    Outgoing, Path, Peer, Role, Secret, SiteNo,
 };
 
 /// Octets of a probe's payload, the first of which is 0, and 1 in its echo (gateway/PROTOCOL.md).
@@ -35,16 +35,34 @@ pub struct Keys {
 impl Keys {
     /// Those of `connection`, dialled by the first of `ids` (SPIFFE) to the second; `ours` and `theirs` are
     /// the lanes of the two `Hello`s.
-    pub fn of(connection: &Connection, ids: (&str, &str), ours: Lane, theirs: Lane) -> Result<Keys> {
+    pub fn of(
+        connection: &Connection,
+        ids: (&str, &str),
+        ours: Lane,
+        theirs: Lane,
+    ) -> Result<Keys> {
         let secret = |sender, lane: Lane| {
             let (aead, index) = (aead(lane), lane.index.0);
-            let context = KeyContext { sender, lane: 0, aead, index, dialler: ids.0, dialled: ids.1 };
+            let context = KeyContext {
+                sender,
+                lane: 0,
+                aead,
+                index,
+                dialler: ids.0,
+                dialled: ids.1,
+            };
             let mut secret = [0; 48];
-            let exported = connection.export_keying_material(&mut secret, EXPORTER_LABEL, &context.encode());
-            exported.map(|()| Secret::new(secret)).map_err(|error| anyhow!("no keys: {error:?}"))
+            let exported =
+                connection.export_keying_material(&mut secret, EXPORTER_LABEL, &context.encode());
+            exported
+                .map(|()| Secret::new(secret))
+                .map_err(|error| anyhow!("no keys: {error:?}"))
         };
         let path = Path::new(connection.remote_address(), None);
-        let (opens, seals) = (secret(Role::Accepter, ours)?, secret(Role::Dialler, theirs)?);
+        let (opens, seals) = (
+            secret(Role::Accepter, ours)?,
+            secret(Role::Dialler, theirs)?,
+        );
         let peer = Arc::new(Peer::new());
         Ok(Keys {
             incoming: Incoming::new(ours.index.0, aead(ours), &opens, SiteNo(0), peer.clone()),
@@ -60,7 +78,9 @@ impl Keys {
             return None;
         }
         self.incoming.open(&header, additional, sealed).ok()?;
-        let payload = sealed.first_chunk::<PROBE>().filter(|payload| payload[0] == 0)?;
+        let payload = sealed
+            .first_chunk::<PROBE>()
+            .filter(|payload| payload[0] == 0)?;
         self.seal(*payload).ok()
     }
 
@@ -68,7 +88,8 @@ impl Keys {
         payload[0] = 1;
         let mut echo = vec![0; PROBE + OVERHEAD];
         echo[HEADER_LEN..][..PROBE].copy_from_slice(&payload);
-        self.outgoing.seal(Kind::Probe, self.outgoing.reserve(1)?, &mut echo)?;
+        self.outgoing
+            .seal(Kind::Probe, self.outgoing.reserve(1)?, &mut echo)?;
         Ok(echo)
     }
 }
@@ -85,7 +106,10 @@ impl Pulse {
     /// A socket of any port. Must run inside a tokio runtime.
     pub fn bind(address: SocketAddr) -> io::Result<Arc<Pulse>> {
         let socket = TokioRuntime.wrap_udp_socket(UdpSocket::bind(address)?)?;
-        Ok(Arc::new(Pulse { socket, keys: Mutex::default() }))
+        Ok(Arc::new(Pulse {
+            socket,
+            keys: Mutex::default(),
+        }))
     }
 
     /// Answers probes of this session from now on, and of no other.
@@ -98,8 +122,13 @@ impl Pulse {
         if let Some(echo) = keys.as_ref().and_then(|keys| keys.echo(datagram)) {
             let (ecn, segment_size, src_ip) = (None, None, None);
             // What is lost on the way here is a probe without an echo.
-            let _ =
-                self.socket.try_send(&Transmit { destination, ecn, contents: &echo, segment_size, src_ip });
+            let _ = self.socket.try_send(&Transmit {
+                destination,
+                ecn,
+                contents: &echo,
+                segment_size,
+                src_ip,
+            });
         }
     }
 }
@@ -148,6 +177,8 @@ impl AsyncUdpSocket for Pulse {
 
 impl fmt::Debug for Pulse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pulse").field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Pulse")
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
     }
 }

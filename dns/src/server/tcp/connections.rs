@@ -53,8 +53,24 @@ impl Connections {
         let leave = CancellationToken::new();
         let mut open = self.lock();
         let crowded = make_room(&mut open, asker);
-        open.insert(number, Open { asker, heard: heard.clone(), leave: leave.clone() });
-        (Place { connections: self.clone(), number, heard, asker, leave }, crowded)
+        open.insert(
+            number,
+            Open {
+                asker,
+                heard: heard.clone(),
+                leave: leave.clone(),
+            },
+        );
+        (
+            Place {
+                connections: self.clone(),
+                number,
+                heard,
+                asker,
+                leave,
+            },
+            crowded,
+        )
     }
 
     fn next_turn(&self) -> u64 {
@@ -69,7 +85,8 @@ impl Connections {
 impl Place {
     /// It has asked something: others are silent for longer now.
     pub(super) fn hear(&self) {
-        self.heard.store(self.connections.next_turn(), Ordering::Relaxed);
+        self.heard
+            .store(self.connections.next_turn(), Ordering::Relaxed);
     }
 }
 
@@ -86,9 +103,13 @@ fn make_room(open: &mut BTreeMap<u64, Open>, asker: IpAddr) -> bool {
     if mine < MAX_PER_ASKER && open.len() < MAX_CONNECTIONS {
         return false;
     }
-    let concerned = open.iter().filter(|(_, other)| mine < MAX_PER_ASKER || other.asker == asker);
+    let concerned = open
+        .iter()
+        .filter(|(_, other)| mine < MAX_PER_ASKER || other.asker == asker);
     let silent = concerned.min_by_key(|(_, other)| other.heard.load(Ordering::Relaxed));
-    let Some(number) = silent.map(|(number, _)| *number) else { return false };
+    let Some(number) = silent.map(|(number, _)| *number) else {
+        return false;
+    };
     if let Some(other) = open.remove(&number) {
         other.leave.cancel();
     }
@@ -105,14 +126,18 @@ mod tests {
     }
 
     fn gone(places: &[Place]) -> Vec<usize> {
-        (0..places.len()).filter(|i| places[*i].leave.is_cancelled()).collect()
+        (0..places.len())
+            .filter(|i| places[*i].leave.is_cancelled())
+            .collect()
     }
 
     #[test]
     fn above_an_askers_cap_its_own_longest_silent_connection_leaves() {
         let connections = Connections::default();
         let (other, _) = connections.enter(address(2));
-        let places: Vec<_> = (0..MAX_PER_ASKER).map(|_| connections.enter(address(1)).0).collect();
+        let places: Vec<_> = (0..MAX_PER_ASKER)
+            .map(|_| connections.enter(address(1)).0)
+            .collect();
         places[0].hear();
         let (_new, crowded) = connections.enter(address(1));
         assert!(crowded && !other.leave.is_cancelled());
@@ -123,7 +148,9 @@ mod tests {
     #[test]
     fn above_the_cap_of_all_the_longest_silent_connection_leaves_whosever_it_is() {
         let connections = Connections::default();
-        let places: Vec<_> = (0..MAX_CONNECTIONS).map(|i| connections.enter(address(i as u16)).0).collect();
+        let places: Vec<_> = (0..MAX_CONNECTIONS)
+            .map(|i| connections.enter(address(i as u16)).0)
+            .collect();
         places[0].hear();
         let newer: Vec<_> = (0..2).map(|_| connections.enter(address(1)).0).collect();
         assert_eq!((gone(&places), gone(&newer)), (vec![1, 2], vec![]));
@@ -132,7 +159,9 @@ mod tests {
     #[test]
     fn a_closed_connection_makes_room() {
         let connections = Connections::default();
-        let mut places: Vec<_> = (0..MAX_PER_ASKER).map(|_| connections.enter(address(1)).0).collect();
+        let mut places: Vec<_> = (0..MAX_PER_ASKER)
+            .map(|_| connections.enter(address(1)).0)
+            .collect();
         places.pop();
         assert!(!connections.enter(address(1)).1);
         drop(places);

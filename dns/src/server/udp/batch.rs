@@ -31,15 +31,32 @@ pub(super) struct Questions {
 impl Questions {
     pub(super) fn new() -> Questions {
         let headers = MultiHeaders::preallocate(BATCH, None);
-        Questions { headers, buffers: Box::new([[0; _]; _]), came: Vec::with_capacity(BATCH) }
+        Questions {
+            headers,
+            buffers: Box::new([[0; _]; _]),
+            came: Vec::with_capacity(BATCH),
+        }
     }
 
     /// Waits for a datagram, and takes what else has come; none if `stop` was cancelled.
-    pub(super) fn receive(&mut self, socket: &UdpSocket, stop: &CancellationToken) -> nix::Result<()> {
+    pub(super) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        stop: &CancellationToken,
+    ) -> nix::Result<()> {
         self.came.clear();
-        let mut places = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+        let mut places = self
+            .buffers
+            .each_mut()
+            .map(|buffer| [IoSliceMut::new(buffer)]);
         let flags = MsgFlags::MSG_WAITFORONE;
-        let received = recvmmsg(socket.as_raw_fd(), &mut self.headers, places.iter_mut(), flags, None)?;
+        let received = recvmmsg(
+            socket.as_raw_fd(),
+            &mut self.headers,
+            places.iter_mut(),
+            flags,
+            None,
+        )?;
         // A socket that was shut down gives a message from nowhere.
         if !stop.is_cancelled() {
             let came = received.map(|message| Some((host(&message.address?)?, message.bytes)));
@@ -50,13 +67,18 @@ impl Questions {
 
     /// Each datagram, and where it came from.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
-        self.buffers.iter().zip(&self.came).map(|(buffer, (from, len))| (&buffer[..*len], *from))
+        self.buffers
+            .iter()
+            .zip(&self.came)
+            .map(|(buffer, (from, len))| (&buffer[..*len], *from))
     }
 }
 
 /// `None` for addresses that no IP socket gives.
 fn host(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address.as_sockaddr_in().map(|v4| SocketAddrV4::from(*v4).into());
+    let v4 = address
+        .as_sockaddr_in()
+        .map(|v4| SocketAddrV4::from(*v4).into());
     v4.or_else(|| Some(SocketAddrV6::from(*address.as_sockaddr_in6()?).into()))
 }
 
@@ -69,7 +91,10 @@ pub(super) struct Answers {
 impl Answers {
     pub(super) fn new() -> Answers {
         let buffers = array::from_fn(|_| Vec::with_capacity(MAX_UDP));
-        Answers { buffers, to: Vec::with_capacity(BATCH) }
+        Answers {
+            buffers,
+            to: Vec::with_capacity(BATCH),
+        }
     }
 
     /// Adds a datagram to `to`, if `write` says that what it wrote is to be sent.
@@ -84,8 +109,9 @@ impl Answers {
         let slices = self.buffers.each_ref().map(|buffer| [IoSlice::new(buffer)]);
         let mut nothing: [_; BATCH] = array::from_fn(|_| SendAncillaryBuffer::default());
         let all = self.to.iter().zip(&slices).zip(&mut nothing);
-        let mut messages: Vec<_> =
-            all.map(|((to, slice), nothing)| MMsgHdr::new_with_addr(to, slice, nothing)).collect();
+        let mut messages: Vec<_> = all
+            .map(|((to, slice), nothing)| MMsgHdr::new_with_addr(to, slice, nothing))
+            .collect();
         let (mut sent, mut unsent) = (0, 0);
         while sent + unsent < messages.len() {
             match sendmmsg(socket, &mut messages[sent + unsent..], SendFlags::DONTWAIT) {

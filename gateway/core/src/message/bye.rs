@@ -113,7 +113,9 @@ pub(super) fn put(code: ByeCode, out: &mut Writer<'_>) {
 }
 
 pub(super) fn get(body: &[u8]) -> Result<ByeCode, FieldError> {
-    Fields::split(body, &[CODE])?.required::<u16>(CODE).map(ByeCode::from)
+    Fields::split(body, &[CODE])?
+        .required::<u16>(CODE)
+        .map(ByeCode::from)
 }
 
 #[cfg(test)]

@@ -58,7 +58,9 @@ impl Writer<'_> {
 
     /// A required field of values one after the other.
     pub(super) fn list<T: Wire>(&mut self, tag: u16, values: impl IntoIterator<Item = T>) {
-        self.field(tag | REQUIRED, |out| values.into_iter().for_each(|value| value.put(out)));
+        self.field(tag | REQUIRED, |out| {
+            values.into_iter().for_each(|value| value.put(out))
+        });
     }
 
     /// A required field of raw bytes.
@@ -92,11 +94,15 @@ impl<'a> Fields<'a> {
                 return Err(FieldError::TooManyFields);
             }
             let header = (u16::get(&mut cursor), u32::get(&mut cursor));
-            let (Some(tag), Some(length)) = header else { return Err(FieldError::Truncated) };
+            let (Some(tag), Some(length)) = header else {
+                return Err(FieldError::Truncated);
+            };
             let value = cursor.take(length as usize).ok_or(FieldError::Truncated)?;
             let name = tag & !REQUIRED;
             match known.contains(&name) {
-                true if fields.insert(name, value).is_some() => return Err(FieldError::Doubled(name)),
+                true if fields.insert(name, value).is_some() => {
+                    return Err(FieldError::Doubled(name));
+                }
                 false if tag & REQUIRED != 0 => return Err(FieldError::Unknown(name)),
                 _ => {}
             }
@@ -119,7 +125,9 @@ impl<'a> Fields<'a> {
 
     /// One value, or `None` without the field.
     pub(super) fn optional<T: Wire>(&self, tag: u16) -> Result<Option<T>, FieldError> {
-        let Some(value) = self.0.get(&tag) else { return Ok(None) };
+        let Some(value) = self.0.get(&tag) else {
+            return Ok(None);
+        };
         let mut cursor = Cursor(value);
         match (T::get(&mut cursor), cursor.0) {
             (Some(value), []) => Ok(Some(value)),
@@ -168,22 +176,37 @@ mod tests {
     #[test]
     fn skips_unknown_fields_unless_they_are_required() {
         let optional = [field(1, &[0, 9]), field(77, b"later")].concat();
-        assert_eq!(Fields::split(&optional, &[1]).unwrap().required::<u16>(1), Ok(9));
+        assert_eq!(
+            Fields::split(&optional, &[1]).unwrap().required::<u16>(1),
+            Ok(9)
+        );
         let required = [field(1, &[0, 9]), field(77 | REQUIRED, b"later")].concat();
-        assert_eq!(Fields::split(&required, &[1]).err(), Some(FieldError::Unknown(77)));
+        assert_eq!(
+            Fields::split(&required, &[1]).err(),
+            Some(FieldError::Unknown(77))
+        );
     }
 
     #[test]
     fn refuses_doubled_missing_long_and_truncated_fields() {
         let twice = [field(1, &[0, 9]), field(1 | REQUIRED, &[0, 9])].concat();
-        assert_eq!(Fields::split(&twice, &[1]).err(), Some(FieldError::Doubled(1)));
+        assert_eq!(
+            Fields::split(&twice, &[1]).err(),
+            Some(FieldError::Doubled(1))
+        );
         let one = field(1, &[0, 9, 9]);
         let fields = Fields::split(&one, &[1]).unwrap();
         assert_eq!(fields.required::<u16>(1), Err(FieldError::Value(1)));
         assert_eq!(fields.required::<u16>(2), Err(FieldError::Missing(2)));
         assert_eq!(fields.bytes(1, 2), Err(FieldError::TooLong(1)));
-        assert_eq!(Fields::split(&one[..one.len() - 1], &[1]).err(), Some(FieldError::Truncated));
+        assert_eq!(
+            Fields::split(&one[..one.len() - 1], &[1]).err(),
+            Some(FieldError::Truncated)
+        );
         let many: Vec<u8> = (100..165).flat_map(|tag| field(tag, &[])).collect();
-        assert_eq!(Fields::split(&many, &[1]).err(), Some(FieldError::TooManyFields));
+        assert_eq!(
+            Fields::split(&many, &[1]).err(),
+            Some(FieldError::TooManyFields)
+        );
     }
 }

@@ -91,11 +91,16 @@ impl Decoder {
     }
 
     /// The next message, `None` if it has not come whole yet. Unknown kinds are skipped.
-    #[expect(clippy::should_implement_trait, reason = "an error ends it, so it is no iterator")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an error ends it, so it is no iterator"
+    )]
     pub fn next(&mut self) -> Result<Option<Incoming>, FramingError> {
         loop {
             let rest = &self.buffer[self.read..];
-            let Some((length, rest)) = rest.split_first_chunk::<LENGTH>() else { return Ok(None) };
+            let Some((length, rest)) = rest.split_first_chunk::<LENGTH>() else {
+                return Ok(None);
+            };
             let length = u32::from_be_bytes(*length);
             if length as usize > MAX_FRAME {
                 return Err(FramingError::TooLong(length));
@@ -103,7 +108,9 @@ impl Decoder {
             if (length as usize) < KIND {
                 return Err(FramingError::TooShort(length));
             }
-            let Some(frame) = rest.get(..length as usize) else { return Ok(None) };
+            let Some(frame) = rest.get(..length as usize) else {
+                return Ok(None);
+            };
             self.read += LENGTH + frame.len();
             let (kind, body) = frame.split_at(KIND);
             if let Some(kind) = Kind::from_wire(u16::from_be_bytes([kind[0], kind[1]])) {
@@ -116,8 +123,12 @@ impl Decoder {
 fn decode(kind: Kind, body: &[u8]) -> Incoming {
     let message = match kind {
         Kind::Hello => hello::get(body).map(Message::Hello),
-        Kind::Announce => prefix::get(body).map(|(serial, prefixes)| Message::Announce { serial, prefixes }),
-        Kind::Withdraw => prefix::get(body).map(|(serial, prefixes)| Message::Withdraw { serial, prefixes }),
+        Kind::Announce => {
+            prefix::get(body).map(|(serial, prefixes)| Message::Announce { serial, prefixes })
+        }
+        Kind::Withdraw => {
+            prefix::get(body).map(|(serial, prefixes)| Message::Withdraw { serial, prefixes })
+        }
         Kind::Refuse => refuse::get(body).map(Message::Refuse),
         Kind::Records => records::get_message(body).map(|records| Message::Records { records }),
         Kind::ZoneOffer => zone::get_offer(body),
@@ -142,7 +153,12 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         }
         Message::Refuse(refuse) => refuse::put(refuse, &mut out),
         Message::Records { records } => records::put_message(records, &mut out),
-        Message::ZoneOffer { apex, serial, digest, size } => {
+        Message::ZoneOffer {
+            apex,
+            serial,
+            digest,
+            size,
+        } => {
             zone::put_name(apex, *serial, &mut out);
             zone::put_offer(digest, *size, &mut out);
         }
@@ -150,7 +166,14 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
             zone::put_name(apex, *serial, &mut out);
             zone::put_have(have, &mut out);
         }
-        Message::ZoneData { apex, serial, from, offset, last, bytes } => {
+        Message::ZoneData {
+            apex,
+            serial,
+            from,
+            offset,
+            last,
+            bytes,
+        } => {
             zone::put_name(apex, *serial, &mut out);
             zone::put_data(*offset, *last, bytes, &mut out);
             zone::put_from(from, &mut out);
@@ -158,7 +181,11 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         Message::Bye { code } => bye::put(*code, &mut out),
     }
     let length = (frame.len() - LENGTH) as u32;
-    debug_assert!(length as usize <= MAX_FRAME, "{} of {length} bytes", message.kind());
+    debug_assert!(
+        length as usize <= MAX_FRAME,
+        "{} of {length} bytes",
+        message.kind()
+    );
     frame[..LENGTH].copy_from_slice(&length.to_be_bytes());
     frame
 }

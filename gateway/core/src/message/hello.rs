@@ -101,7 +101,8 @@ pub(super) fn get(body: &[u8]) -> Result<Hello, FieldError> {
 }
 
 fn check_versions(body: &[u8]) -> Result<(), FieldError> {
-    let (oldest, newest): (u16, u16) = Fields::first(body, SPOKEN).ok_or(FieldError::Missing(SPOKEN))?;
+    let (oldest, newest): (u16, u16) =
+        Fields::first(body, SPOKEN).ok_or(FieldError::Missing(SPOKEN))?;
     match oldest <= *VERSIONS.end() && *VERSIONS.start() <= newest {
         true => Ok(()),
         false => Err(FieldError::Version { newest }),
@@ -122,7 +123,10 @@ impl Wire for Lane {
             3 => Aead::ChaCha20Poly1305,
             _ => return None,
         };
-        Some(Lane { index: SessionIndex(index), aead })
+        Some(Lane {
+            index: SessionIndex(index),
+            aead,
+        })
     }
 }
 
@@ -137,7 +141,10 @@ mod tests {
         out.required(40, &7u16);
         out.required(SPOKEN, &(3u16, 4u16));
         assert_eq!(get(&body), Err(FieldError::Version { newest: 4 }));
-        assert_eq!(FieldError::Version { newest: 4 }.to_string(), "peer runs protocol version 4, we speak 1");
+        assert_eq!(
+            FieldError::Version { newest: 4 }.to_string(),
+            "peer runs protocol version 4, we speak 1"
+        );
     }
 
     #[test]

@@ -100,7 +100,13 @@ pub(super) fn put(refuse: &Refuse, out: &mut Writer<'_>) {
     if let Some(reason) = refuse.whole {
         out.optional(WHOLE, &reason);
     }
-    out.list(REFUSED, refuse.refused.iter().map(|(prefix, reason)| (*reason, *prefix)));
+    out.list(
+        REFUSED,
+        refuse
+            .refused
+            .iter()
+            .map(|(prefix, reason)| (*reason, *prefix)),
+    );
 }
 
 pub(super) fn get(body: &[u8]) -> Result<Refuse, FieldError> {
@@ -108,6 +114,9 @@ pub(super) fn get(body: &[u8]) -> Result<Refuse, FieldError> {
     let refused = fields.list::<(Reason, Prefix)>(REFUSED, MAX_PREFIXES)?;
     Ok(Refuse {
         whole: fields.optional(WHOLE)?,
-        refused: refused.into_iter().map(|(reason, prefix)| (prefix, reason)).collect(),
+        refused: refused
+            .into_iter()
+            .map(|(reason, prefix)| (prefix, reason))
+            .collect(),
     })
 }

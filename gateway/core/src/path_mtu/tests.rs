@@ -32,7 +32,15 @@ impl Bench {
     fn new(mtu: u16, loss: u64, rtt: Duration, seed: u64) -> Bench {
         let now = Instant::now();
         let (search, way, rng) = (PathMtu::new(now), Way { mtu, loss, rtt }, Rng::new(seed));
-        Bench { search, way, rng, now, echoes: BinaryHeap::new(), last: 0, bytes: 0 }
+        Bench {
+            search,
+            way,
+            rng,
+            now,
+            echoes: BinaryHeap::new(),
+            last: 0,
+            bytes: 0,
+        }
     }
 
     /// Runs for `time` and gives the smallest and the largest size in use meanwhile.
@@ -41,7 +49,11 @@ impl Bench {
         let (mut least, mut most) = (self.search.size(), self.search.size());
         loop {
             let echo = self.echoes.peek().map(|Reverse((at, _))| *at);
-            let next = echo.into_iter().chain([self.search.deadline()]).min().unwrap_or(end);
+            let next = echo
+                .into_iter()
+                .chain([self.search.deadline()])
+                .min()
+                .unwrap_or(end);
             if next > end {
                 self.now = end;
                 return (least, most);
@@ -67,7 +79,9 @@ impl Bench {
         for (number, size) in self.search.round(number, self.now) {
             self.bytes += u64::from(size.unwrap_or(76));
             let passes = size.is_none_or(|size| size <= self.way.mtu);
-            let lost = [(); 2].iter().any(|()| self.rng.next_u64() % 1000 < self.way.loss);
+            let lost = [(); 2]
+                .iter()
+                .any(|()| self.rng.next_u64() % 1000 < self.way.loss);
             if passes && !lost {
                 self.echoes.push(Reverse((self.now + self.way.rtt, number)));
             }
@@ -79,7 +93,11 @@ impl Bench {
         let start = self.now;
         while self.search.size() != size {
             self.run(Duration::from_millis(50));
-            assert!(self.now - start < Duration::from_secs(60), "{} and not {size}", self.search.size());
+            assert!(
+                self.now - start < Duration::from_secs(60),
+                "{} and not {size}",
+                self.search.size()
+            );
         }
         self.now - start
     }
@@ -90,7 +108,14 @@ const LAN: Duration = Duration::from_millis(1);
 
 #[test]
 fn finds_the_size_of_the_path_in_one_round_trip() {
-    for (mtu, found) in [(1500, 1500), (1499, 1492), (1420, 1420), (1280, 1280), (1300, 1300), (9000, 1500)] {
+    for (mtu, found) in [
+        (1500, 1500),
+        (1499, 1492),
+        (1420, 1420),
+        (1280, 1280),
+        (1300, 1300),
+        (9000, 1500),
+    ] {
         let rtt = Duration::from_millis(80);
         let mut bench = Bench::new(mtu, 0, rtt, 1);
         bench.run(rtt);
@@ -104,10 +129,20 @@ fn a_path_that_shrinks_is_noticed_within_four_seconds_and_one_that_grows_within_
     for rtt in [LAN, Duration::from_millis(200), Duration::from_millis(700)] {
         let mut bench = Bench::new(1500, 0, rtt, 1);
         bench.run(MINUTE + Duration::from_millis(1234));
-        for (mtu, limit) in [(1420, 4), (1280, 4), (1380, 11), (1500, 11), (1280, 4), (1500, 11)] {
+        for (mtu, limit) in [
+            (1420, 4),
+            (1280, 4),
+            (1380, 11),
+            (1500, 11),
+            (1280, 4),
+            (1500, 11),
+        ] {
             bench.way.mtu = mtu;
             let took = bench.until(mtu);
-            assert!(took <= Duration::from_secs(limit) + 3 * rtt, "{mtu} after {took:?} at {rtt:?}");
+            assert!(
+                took <= Duration::from_secs(limit) + 3 * rtt,
+                "{mtu} after {took:?} at {rtt:?}"
+            );
             bench.run(Duration::from_secs(17));
             assert_eq!(bench.search.size(), mtu);
         }

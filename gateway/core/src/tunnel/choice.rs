@@ -23,7 +23,9 @@ impl Tunnel {
     pub(super) fn settle(&mut self, context: &mut Context, now: Instant) {
         let before = self.active;
         self.revive_if_alone(now);
-        let Some(best) = self.best(Session::is_up) else { return };
+        let Some(best) = self.best(Session::is_up) else {
+            return;
+        };
         let ready = self.sessions.get(&best).is_some_and(Session::is_ready);
         let active = match before {
             Some(active) if !ready => active,
@@ -39,7 +41,10 @@ impl Tunnel {
         }
         match before {
             Some(conn) if conn == active => {}
-            Some(_) => context.act(Action::TunnelMoved { peer: self.peer.clone(), conn: active }),
+            Some(_) => context.act(Action::TunnelMoved {
+                peer: self.peer.clone(),
+                conn: active,
+            }),
             None => self.went_up(context, active, now),
         }
     }
@@ -59,13 +64,18 @@ impl Tunnel {
         if self.sessions.values().any(Session::is_up) {
             return;
         }
-        let Some(conn) = self.best(Session::is_draining) else { return };
+        let Some(conn) = self.best(Session::is_draining) else {
+            return;
+        };
         self.change(conn, |session| session.revived(now));
     }
 
     fn drain_all_but(&mut self, best: ConnId, context: &Context, now: Instant) {
         let until = now + context.settings.drain;
-        let others = self.sessions.values().filter(|session| session.is_up() && session.conn != best);
+        let others = self
+            .sessions
+            .values()
+            .filter(|session| session.is_up() && session.conn != best);
         for conn in others.map(|session| session.conn).collect::<Vec<_>>() {
             self.change(conn, |session| session.drained(until));
         }
@@ -73,16 +83,25 @@ impl Tunnel {
 
     fn went_up(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
         self.since = now;
-        context.act(Action::TunnelUp { peer: self.peer.clone(), conn });
+        context.act(Action::TunnelUp {
+            peer: self.peer.clone(),
+            conn,
+        });
     }
 
     fn best(&self, eligible: impl Fn(&Session) -> bool) -> Option<ConnId> {
         let eligible = self.sessions.values().filter(|session| eligible(session));
-        eligible.max_by_key(|session| self.rank(session)).map(|session| session.conn)
+        eligible
+            .max_by_key(|session| self.rank(session))
+            .map(|session| session.conn)
     }
 
     fn rank(&self, session: &Session) -> Rank {
-        (session.number, self.lower_dialled(session.role), Reverse(session.conn))
+        (
+            session.number,
+            self.lower_dialled(session.role),
+            Reverse(session.conn),
+        )
     }
 
     /// True if the lower identity is the dialler.

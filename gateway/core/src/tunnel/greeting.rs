@@ -18,7 +18,13 @@ const MAX_SESSIONS: usize = 8;
 
 impl Tunnel {
     /// A verified connection: its keys can be made, our `Hello` goes out.
-    pub(crate) fn connected(&mut self, context: &mut Context, conn: ConnId, new: Connected, now: Instant) {
+    pub(crate) fn connected(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        new: Connected,
+        now: Instant,
+    ) {
         let attempt = new.dial.and_then(|dial| self.dialler.finish(dial));
         if new.expires <= now {
             self.refused(context, "the peer's certificate has expired".into(), now);
@@ -40,26 +46,52 @@ impl Tunnel {
         };
         let lanes = context.open_session(conn, &self.peer);
         let index = lanes[0].index;
-        context.act(Action::InstallOpening { conn, lanes: lanes.clone() });
+        context.act(Action::InstallOpening {
+            conn,
+            lanes: lanes.clone(),
+        });
         let hello = our_hello(context, lanes, replaces);
-        context.act(Action::Send { conn, message: Message::Hello(hello) });
-        let stage = Stage::Greeting { deadline: now + context.settings.hello_timeout };
-        let session = Session { conn, role: new.role, index, expires: new.expires, number, stage };
+        context.act(Action::Send {
+            conn,
+            message: Message::Hello(hello),
+        });
+        let stage = Stage::Greeting {
+            deadline: now + context.settings.hello_timeout,
+        };
+        let session = Session {
+            conn,
+            role: new.role,
+            index,
+            expires: new.expires,
+            number,
+            stage,
+        };
         self.sessions.insert(conn, session);
     }
 
     /// The peer's first message: the session is up.
-    pub(super) fn hello(&mut self, context: &mut Context, conn: ConnId, hello: Hello, now: Instant) {
+    pub(super) fn hello(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        hello: Hello,
+        now: Instant,
+    ) {
         if let Err((code, reason)) = self.admit_boot(context, hello.boot, now) {
             return self.cut(context, conn, code, reason.into(), now);
         }
-        let Some(session) = self.sessions.remove(&conn) else { return };
+        let Some(session) = self.sessions.remove(&conn) else {
+            return;
+        };
         let number = match session.role {
             Role::Dialler => session.number,
             Role::Accepter => hello.replaces.saturating_add(1),
         };
         self.newest = self.newest.max(number).max(hello.replaces);
-        context.act(Action::InstallSealing { conn, lanes: hello.lanes });
+        context.act(Action::InstallSealing {
+            conn,
+            lanes: hello.lanes,
+        });
         let renew_at = timing::renewal(&mut context.rng, &context.settings, session.role, now);
         let live = Live::new(hello.records, renew_at, now);
         self.sessions.insert(conn, session.greeted(number, live));
@@ -79,7 +111,9 @@ impl Tunnel {
     ) -> Result<(), (ByeCode, &'static str)> {
         let verdict = self.boots.judge(boot, now);
         if verdict == Boot::Returned && self.boots.alarm(now) {
-            context.act(Action::Alarm(Alarm::DuplicateIdentity { peer: self.peer.clone() }));
+            context.act(Action::Alarm(Alarm::DuplicateIdentity {
+                peer: self.peer.clone(),
+            }));
         }
         let served = self.sessions.values().any(Session::is_up);
         match verdict {
@@ -97,17 +131,33 @@ impl Tunnel {
     /// The peer's daemon was restarted: what the dead one left is of no use.
     fn retire_older(&mut self, context: &mut Context, now: Instant) {
         let older = |session: &Session| !session.is_greeting();
-        self.cut_those(context, older, ByeCode::Replaced, "the peer was restarted", now);
+        self.cut_those(
+            context,
+            older,
+            ByeCode::Replaced,
+            "the peer was restarted",
+            now,
+        );
     }
 
     fn has_room(&mut self, context: &mut Context) -> bool {
-        if self.sessions.values().filter(|session| session.is_greeting()).count() >= MAX_HALF_OPEN {
+        if self
+            .sessions
+            .values()
+            .filter(|session| session.is_greeting())
+            .count()
+            >= MAX_HALF_OPEN
+        {
             return false;
         }
         if self.sessions.len() < MAX_SESSIONS {
             return true;
         }
-        let oldest = self.sessions.values().find(|session| session.is_draining()).map(|session| session.conn);
+        let oldest = self
+            .sessions
+            .values()
+            .find(|session| session.is_draining())
+            .map(|session| session.conn);
         oldest.inspect(|conn| self.retire(context, *conn)).is_some()
     }
 }

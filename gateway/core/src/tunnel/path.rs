@@ -14,10 +14,17 @@ impl Tunnel {
         if self.path_deadline().is_none_or(|at| at > now) {
             return;
         }
-        let Some(session) = self.active.and_then(|conn| self.sessions.get(&conn)) else { return };
+        let Some(session) = self.active.and_then(|conn| self.sessions.get(&conn)) else {
+            return;
+        };
         let (conn, session, before) = (session.conn, session.index, self.path_mtu.size());
         for (probe, size) in self.path_mtu.round(|| context.next_probe(), now) {
-            context.act(Action::Probe { session, conn, probe, size });
+            context.act(Action::Probe {
+                session,
+                conn,
+                probe,
+                size,
+            });
         }
         self.tell_path(context, before);
     }
@@ -53,7 +60,11 @@ impl Tunnel {
         if let Some(live) = self.sessions.get_mut(&conn).and_then(Session::live_mut) {
             live.liveness.resume(now);
         }
-        if self.sessions.get(&conn).is_some_and(|session| session.role == Role::Dialler) {
+        if self
+            .sessions
+            .get(&conn)
+            .is_some_and(|session| session.role == Role::Dialler)
+        {
             self.stranded(conn, now);
         }
     }
@@ -61,7 +72,10 @@ impl Tunnel {
     fn tell_path(&self, context: &mut Context, before: u16) {
         let size = self.path_mtu.size();
         if size != before {
-            context.act(Action::PathMtu { peer: self.peer.clone(), size });
+            context.act(Action::PathMtu {
+                peer: self.peer.clone(),
+                size,
+            });
         }
     }
 }

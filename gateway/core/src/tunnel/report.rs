@@ -26,7 +26,9 @@ impl Tunnel {
                 .map(|live| differing(&context.membership.records, &live.records))
                 .unwrap_or_default(),
             refused: live.map(|live| live.claims.refused()).unwrap_or_default(),
-            refused_by_peer: live.map(|live| live.refused_by_peer.refused.clone()).unwrap_or_default(),
+            refused_by_peer: live
+                .map(|live| live.refused_by_peer.refused.clone())
+                .unwrap_or_default(),
             conn: self.active,
         }
     }
@@ -50,5 +52,8 @@ impl Tunnel {
 /// Organizations that one end does not know, or knows by another record.
 fn differing(ours: &BTreeMap<OrgId, Digest>, theirs: &BTreeMap<OrgId, Digest>) -> Vec<OrgId> {
     let orgs: BTreeSet<&OrgId> = ours.keys().chain(theirs.keys()).collect();
-    orgs.into_iter().filter(|org| ours.get(*org) != theirs.get(*org)).cloned().collect()
+    orgs.into_iter()
+        .filter(|org| ours.get(*org) != theirs.get(*org))
+        .cloned()
+        .collect()
 }

@@ -13,8 +13,15 @@ use crate::{Action, Alarm, ConnId, Message, Refuse, rib};
 
 impl Tunnel {
     /// The membership changed: its news go to the peer, its claims are judged again.
-    pub(crate) fn membership_changed(&mut self, context: &mut Context, records: bool, now: Instant) {
-        let Some(info) = context.membership.gateways.get(&self.peer) else { return };
+    pub(crate) fn membership_changed(
+        &mut self,
+        context: &mut Context,
+        records: bool,
+        now: Instant,
+    ) {
+        let Some(info) = context.membership.gateways.get(&self.peer) else {
+            return;
+        };
         context.changed = true;
         self.site = info.site.clone();
         if self.dialler.set_endpoints(&info.endpoints) && self.active.is_none() {
@@ -25,7 +32,10 @@ impl Tunnel {
             // Half-open sessions, too: the `Hello` sent on them named the old ones.
             for conn in self.sessions.keys().copied() {
                 let records = context.membership.records.clone();
-                context.act(Action::Send { conn, message: Message::Records { records } });
+                context.act(Action::Send {
+                    conn,
+                    message: Message::Records { records },
+                });
             }
         }
         for conn in self.live_conns() {
@@ -53,12 +63,21 @@ impl Tunnel {
     }
 
     fn tell_exactly(&mut self, context: &mut Context, conn: ConnId, own: &BTreeSet<Prefix>) {
-        let Some(live) = self.sessions.get_mut(&conn).and_then(|session| session.live_mut()) else { return };
+        let Some(live) = self
+            .sessions
+            .get_mut(&conn)
+            .and_then(|session| session.live_mut())
+        else {
+            return;
+        };
         let first = live.told.is_none();
         let told = live.told.replace(own.clone()).unwrap_or_default();
         for prefixes in parts(told.difference(own)) {
             let serial = context.next_serial();
-            context.act(Action::Send { conn, message: Message::Withdraw { serial, prefixes } });
+            context.act(Action::Send {
+                conn,
+                message: Message::Withdraw { serial, prefixes },
+            });
         }
         let mut gained = parts(own.difference(&told));
         if first && gained.is_empty() {
@@ -66,18 +85,35 @@ impl Tunnel {
         }
         for prefixes in gained {
             let serial = context.next_serial();
-            context.act(Action::Send { conn, message: Message::Announce { serial, prefixes } });
+            context.act(Action::Send {
+                conn,
+                message: Message::Announce { serial, prefixes },
+            });
         }
     }
 
     /// The peer announces or withdraws.
-    pub(super) fn claim(&mut self, context: &mut Context, conn: ConnId, message: Message, now: Instant) {
-        let Some(live) = self.sessions.get_mut(&conn).and_then(|session| session.live_mut()) else { return };
+    pub(super) fn claim(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        message: Message,
+        now: Instant,
+    ) {
+        let Some(live) = self
+            .sessions
+            .get_mut(&conn)
+            .and_then(|session| session.live_mut())
+        else {
+            return;
+        };
         let first = !live.claims.announced();
         match message {
             Message::Announce { serial, prefixes } => {
                 let (membership, peer, site) = (&context.membership, &self.peer, &self.site);
-                live.claims.announce(serial, prefixes, |prefix| rib::admit(membership, peer, site, prefix));
+                live.claims.announce(serial, prefixes, |prefix| {
+                    rib::admit(membership, peer, site, prefix)
+                });
             }
             Message::Withdraw { serial, prefixes } => live.claims.withdraw(serial, &prefixes),
             _ => return,
@@ -91,43 +127,97 @@ impl Tunnel {
 
     /// Tells the peer which of its claims are refused, and the operator.
     pub(super) fn answer(&mut self, context: &mut Context, conn: ConnId) {
-        let Some(live) = self.sessions.get_mut(&conn).and_then(|session| session.live_mut()) else { return };
-        let Some(refuse) = live.claims.answer() else { return };
+        let Some(live) = self
+            .sessions
+            .get_mut(&conn)
+            .and_then(|session| session.live_mut())
+        else {
+            return;
+        };
+        let Some(refuse) = live.claims.answer() else {
+            return;
+        };
         if let Some((prefix, reason)) = refuse.refused.first_key_value() {
             let (peer, count) = (self.peer.clone(), refuse.refused.len());
-            live.alarm(context, Alarm::ClaimsRefused { peer, prefix: *prefix, reason: *reason, count });
+            live.alarm(
+                context,
+                Alarm::ClaimsRefused {
+                    peer,
+                    prefix: *prefix,
+                    reason: *reason,
+                    count,
+                },
+            );
         }
-        context.act(Action::Send { conn, message: Message::Refuse(refuse) });
+        context.act(Action::Send {
+            conn,
+            message: Message::Refuse(refuse),
+        });
     }
 
     /// The peer holds other member records now.
     pub(super) fn records(&mut self, conn: ConnId, records: BTreeMap<OrgId, Digest>) {
-        if let Some(live) = self.sessions.get_mut(&conn).and_then(|session| session.live_mut()) {
+        if let Some(live) = self
+            .sessions
+            .get_mut(&conn)
+            .and_then(|session| session.live_mut())
+        {
             live.records = records;
         }
     }
 
     /// The peer refuses claims of ours.
-    pub(super) fn refused_by_peer(&mut self, context: &mut Context, conn: ConnId, mut refuse: Refuse) {
-        let Some(live) = self.sessions.get_mut(&conn).and_then(|session| session.live_mut()) else { return };
+    pub(super) fn refused_by_peer(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        mut refuse: Refuse,
+    ) {
+        let Some(live) = self
+            .sessions
+            .get_mut(&conn)
+            .and_then(|session| session.live_mut())
+        else {
+            return;
+        };
         // Only what we did announce: else the peer could make us hold what it likes.
-        refuse.refused.retain(|prefix, _| live.told.as_ref().is_some_and(|told| told.contains(prefix)));
+        refuse
+            .refused
+            .retain(|prefix, _| live.told.as_ref().is_some_and(|told| told.contains(prefix)));
         if let Some((prefix, reason)) = refuse.refused.first_key_value() {
             let (peer, count) = (self.peer.clone(), refuse.refused.len());
-            live.alarm(context, Alarm::RefusedByPeer { peer, prefix: *prefix, reason: *reason, count });
+            live.alarm(
+                context,
+                Alarm::RefusedByPeer {
+                    peer,
+                    prefix: *prefix,
+                    reason: *reason,
+                    count,
+                },
+            );
         }
         live.refused_by_peer = refuse;
     }
 
     fn judge_again(&mut self, context: &mut Context, conn: ConnId) {
-        let Some(live) = self.sessions.get_mut(&conn).and_then(|session| session.live_mut()) else { return };
+        let Some(live) = self
+            .sessions
+            .get_mut(&conn)
+            .and_then(|session| session.live_mut())
+        else {
+            return;
+        };
         let (membership, peer, site) = (&context.membership, &self.peer, &self.site);
-        live.claims.judge_again(|prefix| rib::admit(membership, peer, site, prefix));
+        live.claims
+            .judge_again(|prefix| rib::admit(membership, peer, site, prefix));
         self.answer(context, conn);
     }
 
     fn live_conns(&self) -> Vec<ConnId> {
-        let live = self.sessions.values().filter(|session| session.live().is_some());
+        let live = self
+            .sessions
+            .values()
+            .filter(|session| session.live().is_some());
         live.map(|session| session.conn).collect()
     }
 }
@@ -135,5 +225,8 @@ impl Tunnel {
 /// Sets that each fit one message.
 fn parts<'a>(prefixes: impl Iterator<Item = &'a Prefix>) -> Vec<BTreeSet<Prefix>> {
     let prefixes: Vec<Prefix> = prefixes.copied().collect();
-    prefixes.chunks(MAX_PREFIXES).map(|part| part.iter().copied().collect()).collect()
+    prefixes
+        .chunks(MAX_PREFIXES)
+        .map(|part| part.iter().copied().collect())
+        .collect()
 }

@@ -28,7 +28,10 @@ pub(super) fn renewal(rng: &mut Rng, settings: &Settings, role: Role, now: Insta
 impl Tunnel {
     /// Does what is due.
     pub(crate) fn timeout(&mut self, context: &mut Context, now: Instant) {
-        let due = self.sessions.values().filter(|session| session.deadline(&context.settings) <= now);
+        let due = self
+            .sessions
+            .values()
+            .filter(|session| session.deadline(&context.settings) <= now);
         for conn in due.map(|session| session.conn).collect::<Vec<_>>() {
             self.session_timeout(context, conn, now);
         }
@@ -44,8 +47,14 @@ impl Tunnel {
 
     /// When something is due.
     pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
-        let sessions = self.sessions.values().map(|session| session.deadline(settings));
-        sessions.chain(self.dialler.deadline()).chain(self.path_deadline()).min()
+        let sessions = self
+            .sessions
+            .values()
+            .map(|session| session.deadline(settings));
+        sessions
+            .chain(self.dialler.deadline())
+            .chain(self.path_deadline())
+            .min()
     }
 
     /// Dials at once. When a tunnel has lost its session, both ends know; the higher identity gives way a
@@ -93,9 +102,18 @@ impl Tunnel {
     }
 
     /// The last session ended.
-    pub(super) fn went_down(&mut self, context: &mut Context, reason: String, proved: bool, now: Instant) {
+    pub(super) fn went_down(
+        &mut self,
+        context: &mut Context,
+        reason: String,
+        proved: bool,
+        now: Instant,
+    ) {
         self.since = now;
-        context.act(Action::TunnelDown { peer: self.peer.clone(), reason });
+        context.act(Action::TunnelDown {
+            peer: self.peer.clone(),
+            reason,
+        });
         match proved {
             true => self.dial_soon(context, now),
             false => self.dial_later(context, now),
@@ -132,21 +150,32 @@ impl Tunnel {
     }
 
     fn dial(&mut self, context: &mut Context, now: Instant) {
-        let Some(endpoint) = self.dialler.endpoint().cloned() else { return };
+        let Some(endpoint) = self.dialler.endpoint().cloned() else {
+            return;
+        };
         let dial = context.dial(&self.peer, &endpoint);
         let number = self.newest.saturating_add(1);
-        self.dialler.start(dial, endpoint, number, now, &context.settings);
+        self.dialler
+            .start(dial, endpoint, number, now, &context.settings);
     }
 
     fn session_timeout(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
-        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let Some(session) = self.sessions.get_mut(&conn) else {
+            return;
+        };
         if session.expires <= now {
             let reason = "the peer's certificate has expired".to_owned();
             return self.cut(context, conn, ByeCode::Expired, reason, now);
         }
         match &mut session.stage {
             Stage::Greeting { .. } => {
-                self.cut(context, conn, ByeCode::HelloTimeout, "no hello from the peer".into(), now);
+                self.cut(
+                    context,
+                    conn,
+                    ByeCode::HelloTimeout,
+                    "no hello from the peer".into(),
+                    now,
+                );
             }
             Stage::Draining { .. } => self.retire(context, conn),
             Stage::Up(live) if live.liveness.is_dead(&context.settings, now) => {
@@ -164,7 +193,12 @@ impl Tunnel {
             Stage::Up(live) if live.liveness.is_due(&context.settings, now) => {
                 let probe = context.next_probe();
                 live.liveness.probe(probe, &context.settings, now);
-                context.act(Action::Probe { session: session.index, conn, probe, size: None });
+                context.act(Action::Probe {
+                    session: session.index,
+                    conn,
+                    probe,
+                    size: None,
+                });
             }
             Stage::Up(_) => {}
         }

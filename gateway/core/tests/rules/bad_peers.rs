@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use ringway_core::{
-    Action, ByeCode, ConnId, Connected, DialError, DialId, FieldError, Kind, Message, Reason, Refuse, Role,
-    SessionIndex,
+    Action, ByeCode, ConnId, Connected, DialError, DialId, FieldError, Kind, Message, Reason,
+    Refuse, Role, SessionIndex,
 };
 
 use crate::bench::{Bench, SECOND, hello, id, membership, prefixes};
@@ -21,7 +21,9 @@ fn a_peer_that_never_says_hello_is_cut_after_five_seconds() {
 #[test]
 fn half_open_sessions_are_capped_per_peer() {
     let mut bench = Bench::new();
-    let conns: Vec<ConnId> = (0..6).map(|_| bench.connect("gw.a", Role::Accepter)).collect();
+    let conns: Vec<ConnId> = (0..6)
+        .map(|_| bench.connect("gw.a", Role::Accepter))
+        .collect();
     let closed: Vec<_> = conns.iter().map(|conn| bench.closed(*conn)).collect();
     assert_eq!(closed[..4], [None; 4]);
     assert_eq!(closed[4..], [Some(ByeCode::TooMany); 2]);
@@ -36,7 +38,13 @@ fn sessions_that_are_replaced_without_end_are_capped_per_peer() {
     for number in 1..100 {
         conns.push(bench.connect("gw.a", Role::Accepter));
         bench.receive(conns[number], hello(1, number as u64));
-        bench.receive(conns[number], Message::Announce { serial: 1, prefixes: [].into() });
+        bench.receive(
+            conns[number],
+            Message::Announce {
+                serial: 1,
+                prefixes: [].into(),
+            },
+        );
         bench.pass(SECOND / 100, &conns);
         assert!(bench.fib.sessions.len() <= 8);
     }
@@ -46,7 +54,13 @@ fn sessions_that_are_replaced_without_end_are_capped_per_peer() {
 fn anything_but_hello_first_and_a_second_hello_break_the_protocol() {
     let mut bench = Bench::new();
     let early = bench.connect("gw.a", Role::Accepter);
-    bench.receive(early, Message::Announce { serial: 1, prefixes: prefixes(&["10.2.0.0/16"]) });
+    bench.receive(
+        early,
+        Message::Announce {
+            serial: 1,
+            prefixes: prefixes(&["10.2.0.0/16"]),
+        },
+    );
     assert_eq!(bench.closed(early), Some(ByeCode::Protocol));
     let twice = bench.tunnel("gw.a", &[]);
     bench.receive(twice, hello(1, 0));
@@ -59,10 +73,15 @@ fn a_hello_of_another_version_is_refused_with_both_versions_named() {
     let mut bench = Bench::new();
     let conn = bench.connect("gw.a", Role::Accepter);
     let error = FieldError::Version { newest: 3 };
-    bench.mesh.handle_malformed(conn, Kind::Hello, error, bench.now);
+    bench
+        .mesh
+        .handle_malformed(conn, Kind::Hello, error, bench.now);
     bench.collect();
     assert_eq!(bench.closed(conn), Some(ByeCode::Version));
-    assert_eq!(bench.error("gw.a"), "peer runs protocol version 3, we speak 1");
+    assert_eq!(
+        bench.error("gw.a"),
+        "peer runs protocol version 3, we speak 1"
+    );
 }
 
 #[test]
@@ -70,14 +89,25 @@ fn a_malformed_announcement_withdraws_and_is_answered_but_ends_nothing() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     for _ in 0..100 {
-        bench.mesh.handle_malformed(conn, Kind::Announce, FieldError::Truncated, bench.now);
+        bench
+            .mesh
+            .handle_malformed(conn, Kind::Announce, FieldError::Truncated, bench.now);
     }
     bench.collect();
     assert!(bench.is_up("gw.a") && bench.route("10.2.0.0/16").is_none());
-    let refuse = Refuse { whole: Some(Reason::Malformed), ..Refuse::default() };
+    let refuse = Refuse {
+        whole: Some(Reason::Malformed),
+        ..Refuse::default()
+    };
     assert_eq!(bench.sent(conn).pop(), Some(Message::Refuse(refuse)));
     assert_eq!(bench.alarms().len(), 8, "reported, but not without end");
-    bench.receive(conn, Message::Announce { serial: 2, prefixes: prefixes(&["10.2.0.0/16"]) });
+    bench.receive(
+        conn,
+        Message::Announce {
+            serial: 2,
+            prefixes: prefixes(&["10.2.0.0/16"]),
+        },
+    );
     assert_eq!(bench.route("10.2.0.0/16"), Some(conn));
 }
 
@@ -94,7 +124,12 @@ fn a_peer_that_drops_every_session_is_not_dialled_in_a_loop() {
             let conn = bench.connect("gw.a", Role::Dialler);
             bench.receive(conn, hello(1, 0));
             bench.pass(SECOND / 100, &[conn]);
-            bench.receive(conn, Message::Bye { code: ByeCode::Shutdown });
+            bench.receive(
+                conn,
+                Message::Bye {
+                    code: ByeCode::Shutdown,
+                },
+            );
             bench.actions.clear();
         }
     }
@@ -104,24 +139,48 @@ fn a_peer_that_drops_every_session_is_not_dialled_in_a_loop() {
 /// Any input, possible or not.
 #[derive(Debug, Clone)]
 enum Input {
-    Connect { peer: usize, role: bool, dial: Option<u64> },
-    Message { conn: u64, kind: usize, number: u64 },
-    Malformed { conn: u64 },
-    Gone { conn: u64 },
-    Untrusted { conn: u64 },
-    DialFailed { dial: u64 },
-    Echo { session: u32, probe: u64 },
-    Membership { without: usize },
+    Connect {
+        peer: usize,
+        role: bool,
+        dial: Option<u64>,
+    },
+    Message {
+        conn: u64,
+        kind: usize,
+        number: u64,
+    },
+    Malformed {
+        conn: u64,
+    },
+    Gone {
+        conn: u64,
+    },
+    Untrusted {
+        conn: u64,
+    },
+    DialFailed {
+        dial: u64,
+    },
+    Echo {
+        session: u32,
+        probe: u64,
+    },
+    Membership {
+        without: usize,
+    },
     ClockJump,
     HostChange,
     Identity,
-    Pass { millis: u64, echoing: bool },
+    Pass {
+        millis: u64,
+        echoing: bool,
+    },
 }
 
 fn input() -> impl Strategy<Value = Input> {
     use Input::{
-        ClockJump, Connect, DialFailed, Echo, Gone, HostChange, Identity, Malformed, Membership, Pass,
-        Untrusted,
+        ClockJump, Connect, DialFailed, Echo, Gone, HostChange, Identity, Malformed, Membership,
+        Pass, Untrusted,
     };
     let connect = (0usize..4, any::<bool>(), proptest::option::of(0u64..9));
     prop_oneof![
@@ -144,9 +203,17 @@ fn message(kind: usize, number: u64) -> Message {
     match kind {
         0 | 1 => hello(number as u8, number),
         2 => hello(1, u64::MAX),
-        3 => Message::Announce { serial: number, prefixes: prefixes(&["10.2.0.0/16", "10.3.0.0/16"]) },
-        4 => Message::Withdraw { serial: number, prefixes: prefixes(&["10.2.0.0/16"]) },
-        5 => Message::Bye { code: ByeCode::from(number as u16) },
+        3 => Message::Announce {
+            serial: number,
+            prefixes: prefixes(&["10.2.0.0/16", "10.3.0.0/16"]),
+        },
+        4 => Message::Withdraw {
+            serial: number,
+            prefixes: prefixes(&["10.2.0.0/16"]),
+        },
+        5 => Message::Bye {
+            code: ByeCode::from(number as u16),
+        },
         _ => Message::Records { records: [].into() },
     }
 }
@@ -158,7 +225,12 @@ fn feed(bench: &mut Bench, next: &mut u64, input: Input) {
             *next += 1;
             let peer = id(["gw.a", "gw.z", "gw2.m", "gw.q"][peer]);
             let role = if role { Role::Dialler } else { Role::Accepter };
-            let connected = Connected { peer, role, dial: dial.map(DialId), expires: now + SECOND * 30 };
+            let connected = Connected {
+                peer,
+                role,
+                dial: dial.map(DialId),
+                expires: now + SECOND * 30,
+            };
             mesh.handle_connected(ConnId(*next), connected, now);
         }
         Input::Message { conn, kind, number } => {

@@ -39,15 +39,30 @@ pub(crate) fn prefixes(texts: &[&str]) -> BTreeSet<Prefix> {
 pub(crate) fn membership() -> Membership {
     let site = |text: &str| text.parse::<SiteId>().unwrap();
     let gateway = |text: &str, at: &str| {
-        let endpoints = vec![Endpoint { host: "203.0.113.5".into(), port: 4600 }];
-        (id(text), GatewayInfo { site: site(at), endpoints })
+        let endpoints = vec![Endpoint {
+            host: "203.0.113.5".into(),
+            port: 4600,
+        }];
+        (
+            id(text),
+            GatewayInfo {
+                site: site(at),
+                endpoints,
+            },
+        )
     };
-    let list = |org: &str, at: &str, range: &str| ((org.parse().unwrap(), site(at)), vec![prefix(range)]);
+    let list =
+        |org: &str, at: &str, range: &str| ((org.parse().unwrap(), site(at)), vec![prefix(range)]);
     let record = |org: &str| (org.parse().unwrap(), Digest::of(org.as_bytes()));
     Membership {
         me: id("gw.m"),
         site: site("home"),
-        gateways: [gateway("gw.a", "east"), gateway("gw.z", "west"), gateway("gw2.m", "home")].into(),
+        gateways: [
+            gateway("gw.a", "east"),
+            gateway("gw.z", "west"),
+            gateway("gw2.m", "home"),
+        ]
+        .into(),
         authorized: [
             list("m", "home", "10.1.0.0/16"),
             list("a", "east", "10.2.0.0/16"),
@@ -67,7 +82,13 @@ impl Bench {
     pub(crate) fn with(settings: Settings) -> Self {
         let now = Instant::now();
         let mesh = Mesh::new(membership(), settings, BootId([9; 16]), 1, now);
-        let mut bench = Self { mesh, now, actions: Vec::new(), fib: Fib::default(), conns: 0 };
+        let mut bench = Self {
+            mesh,
+            now,
+            actions: Vec::new(),
+            fib: Fib::default(),
+            conns: 0,
+        };
         bench.collect();
         bench
     }
@@ -91,7 +112,12 @@ impl Bench {
             let first = self.actions.len();
             self.collect();
             for action in &self.actions[first..] {
-                if let Action::Probe { session, conn, probe, .. } = action
+                if let Action::Probe {
+                    session,
+                    conn,
+                    probe,
+                    ..
+                } = action
                     && echoing.contains(conn)
                 {
                     self.mesh.handle_echo(*session, *probe, self.now);
@@ -111,7 +137,12 @@ impl Bench {
         self.conns += 1;
         let conn = ConnId(self.conns);
         let dial = (role == Role::Dialler).then(|| self.last_dial(peer).unwrap());
-        let connected = Connected { peer: id(peer), role, dial, expires };
+        let connected = Connected {
+            peer: id(peer),
+            role,
+            dial,
+            expires,
+        };
         self.mesh.handle_connected(conn, connected, self.now);
         self.collect();
         conn
@@ -126,7 +157,8 @@ impl Bench {
 
     /// How often it has dialled.
     pub(crate) fn dials(&self, to: &str) -> usize {
-        let dials = |action: &&Action| matches!(action, Action::Dial { peer, .. } if *peer == id(to));
+        let dials =
+            |action: &&Action| matches!(action, Action::Dial { peer, .. } if *peer == id(to));
         self.actions.iter().filter(dials).count()
     }
 
@@ -148,7 +180,13 @@ impl Bench {
     pub(crate) fn tunnel(&mut self, peer: &str, claims: &[&str]) -> ConnId {
         let conn = self.connect(peer, Role::Accepter);
         self.receive(conn, hello(1, 0));
-        self.receive(conn, Message::Announce { serial: 1, prefixes: prefixes(claims) });
+        self.receive(
+            conn,
+            Message::Announce {
+                serial: 1,
+                prefixes: prefixes(claims),
+            },
+        );
         self.pass(Duration::ZERO, &[conn]);
         conn
     }
@@ -183,7 +221,10 @@ impl Bench {
 
     pub(crate) fn status(&self, peer: &str) -> TunnelStatus {
         let tunnels = self.mesh.status(self.now).tunnels;
-        tunnels.into_iter().find(|tunnel| tunnel.peer == id(peer)).unwrap()
+        tunnels
+            .into_iter()
+            .find(|tunnel| tunnel.peer == id(peer))
+            .unwrap()
     }
 
     pub(crate) fn is_up(&self, peer: &str) -> bool {
@@ -202,7 +243,10 @@ impl Bench {
 
 /// A peer's `Hello`.
 pub(crate) fn hello(boot: u8, replaces: u64) -> Message {
-    let lane = Lane { index: SessionIndex(77), aead: Aead::Aes256Gcm };
+    let lane = Lane {
+        index: SessionIndex(77),
+        aead: Aead::Aes256Gcm,
+    };
     Message::Hello(Hello {
         versions: (1, 1),
         features: 0,

@@ -1,6 +1,9 @@
 //! The rules of the protocol, one by one: a single mesh whose peers are played by hand (`bench`).
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a bench that cannot be set up has failed"
+)]
 
 mod bad_peers;
 mod bench;

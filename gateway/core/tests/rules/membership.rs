@@ -11,7 +11,13 @@ fn a_removed_gateway_loses_active_draining_and_handshaking_sessions_and_no_other
     let draining = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     let active = bench.connect("gw.a", Role::Accepter);
     bench.receive(active, hello(1, 1));
-    bench.receive(active, Message::Announce { serial: 9, prefixes: prefixes(&["10.2.0.0/16"]) });
+    bench.receive(
+        active,
+        Message::Announce {
+            serial: 9,
+            prefixes: prefixes(&["10.2.0.0/16"]),
+        },
+    );
     bench.pass(SECOND / 10, &[draining, active]);
     let handshaking = bench.connect("gw.a", Role::Accepter);
     let other = bench.tunnel("gw.z", &["10.3.0.0/16"]);
@@ -26,9 +32,15 @@ fn a_removed_gateway_loses_active_draining_and_handshaking_sessions_and_no_other
     assert_eq!(bench.fib.sessions.keys().collect::<Vec<_>>(), [&other]);
     assert_eq!(bench.route("10.3.0.0/16"), Some(other));
     assert!(
-        !bench.actions.iter().any(|action| matches!(action, Action::Close { conn, .. } if *conn == other))
+        !bench
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Close { conn, .. } if *conn == other))
     );
-    assert!(bench.sent(other).is_empty(), "the others hear nothing of it");
+    assert!(
+        bench.sent(other).is_empty(),
+        "the others hear nothing of it"
+    );
 }
 
 #[test]
@@ -45,15 +57,26 @@ fn a_claim_is_judged_again_when_authorization_changes() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16", "10.9.0.0/16"]);
     assert_eq!(bench.route("10.9.0.0/16"), None);
-    assert_eq!(bench.status("gw.a").refused, [(prefix("10.9.0.0/16"), Reason::NotAuthorized)].into());
+    assert_eq!(
+        bench.status("gw.a").refused,
+        [(prefix("10.9.0.0/16"), Reason::NotAuthorized)].into()
+    );
     let mut wider = membership();
     let east = ("a".parse().unwrap(), "east".parse().unwrap());
     wider.authorized.insert(east, vec![prefix("10.9.0.0/16")]);
     bench.mesh.handle_membership(wider, bench.now);
     bench.collect();
-    assert_eq!((bench.route("10.9.0.0/16"), bench.route("10.2.0.0/16")), (Some(conn), None));
-    let Some(Message::Refuse(refuse)) = bench.sent(conn).pop() else { panic!("no answer") };
-    assert_eq!(refuse.refused, [(prefix("10.2.0.0/16"), Reason::NotAuthorized)].into());
+    assert_eq!(
+        (bench.route("10.9.0.0/16"), bench.route("10.2.0.0/16")),
+        (Some(conn), None)
+    );
+    let Some(Message::Refuse(refuse)) = bench.sent(conn).pop() else {
+        panic!("no answer")
+    };
+    assert_eq!(
+        refuse.refused,
+        [(prefix("10.2.0.0/16"), Reason::NotAuthorized)].into()
+    );
 }
 
 #[test]
@@ -68,8 +91,7 @@ fn an_added_gateway_is_dialled_and_new_endpoints_are_tried_at_once() {
     bench.mesh.handle_membership(more, bench.now);
     bench.pass(SECOND / 2, &[]);
     assert!(bench.last_dial("gw.y").is_some());
-    let moved =
-        |action: &Action| matches!(action, Action::Dial { endpoint, .. } if endpoint.host == "198.51.100.7");
+    let moved = |action: &Action| matches!(action, Action::Dial { endpoint, .. } if endpoint.host == "198.51.100.7");
     assert!(bench.actions.iter().any(moved));
     assert_eq!(bench.last_dial("gw.z"), None, "its dial is still under way");
 }
@@ -81,14 +103,27 @@ fn drift_between_records_shows_until_one_end_says_otherwise() {
     let mut records = membership().records;
     records.insert("q".parse().unwrap(), Digest::of(b"q"));
     records.insert("z".parse().unwrap(), Digest::of(b"another"));
-    let Message::Hello(mut first) = hello(1, 0) else { panic!() };
+    let Message::Hello(mut first) = hello(1, 0) else {
+        panic!()
+    };
     first.records = records.clone();
     bench.receive(conn, Message::Hello(first));
-    assert_eq!(bench.status("gw.a").records_differ, ["q".parse().unwrap(), "z".parse().unwrap()]);
+    assert_eq!(
+        bench.status("gw.a").records_differ,
+        ["q".parse().unwrap(), "z".parse().unwrap()]
+    );
     records.insert("z".parse().unwrap(), Digest::of(b"z"));
-    bench.receive(conn, Message::Records { records: records.clone() });
+    bench.receive(
+        conn,
+        Message::Records {
+            records: records.clone(),
+        },
+    );
     assert_eq!(bench.status("gw.a").records_differ, ["q".parse().unwrap()]);
-    let joined = ringway_core::Membership { records: records.clone(), ..membership() };
+    let joined = ringway_core::Membership {
+        records: records.clone(),
+        ..membership()
+    };
     bench.mesh.handle_membership(joined, bench.now);
     bench.collect();
     assert!(bench.status("gw.a").records_differ.is_empty());

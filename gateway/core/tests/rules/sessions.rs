@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use ringway_core::{Action, Aead, ByeCode, DialError, Lane, Message, Role, SessionIndex, Settings, State};
+use ringway_core::{
+    Action, Aead, ByeCode, DialError, Lane, Message, Role, SessionIndex, Settings, State,
+};
 
 use crate::bench::{Bench, SECOND, hello};
 
@@ -12,31 +14,61 @@ use crate::bench::{Bench, SECOND, hello};
 fn the_opening_keys_are_installed_before_our_hello_is_sent() {
     let mut bench = Bench::new();
     let conn = bench.connect("gw.a", Role::Accepter);
-    let installed = bench.actions.iter().position(|action| matches!(action, Action::InstallOpening { .. }));
-    let sent = bench.actions.iter().position(|action| matches!(action, Action::Send { .. }));
+    let installed = bench
+        .actions
+        .iter()
+        .position(|action| matches!(action, Action::InstallOpening { .. }));
+    let sent = bench
+        .actions
+        .iter()
+        .position(|action| matches!(action, Action::Send { .. }));
     assert!(installed.unwrap() < sent.unwrap());
-    let Some(Message::Hello(hello)) = bench.sent(conn).into_iter().next() else { panic!("no hello") };
-    assert_eq!(bench.actions[installed.unwrap()], Action::InstallOpening { conn, lanes: hello.lanes });
+    let Some(Message::Hello(hello)) = bench.sent(conn).into_iter().next() else {
+        panic!("no hello")
+    };
+    assert_eq!(
+        bench.actions[installed.unwrap()],
+        Action::InstallOpening {
+            conn,
+            lanes: hello.lanes
+        }
+    );
 }
 
 #[test]
 fn every_lane_has_an_index_that_tells_it_and_the_peers_lanes_are_sealed_for_as_many_as_there_are() {
     let lanes = NonZeroU32::new(3).unwrap();
-    let mut bench = Bench::with(Settings { lanes, ..Settings::default() });
+    let mut bench = Bench::with(Settings {
+        lanes,
+        ..Settings::default()
+    });
     let conns = ["gw.a", "gw.z"].map(|peer| bench.connect(peer, Role::Accepter));
     let mut indexes = BTreeSet::new();
     for conn in conns {
-        let Some(Message::Hello(hello)) = bench.sent(conn).into_iter().next() else { panic!("no hello") };
+        let Some(Message::Hello(hello)) = bench.sent(conn).into_iter().next() else {
+            panic!("no hello")
+        };
         for (number, lane) in (0..).zip(&hello.lanes) {
-            assert!(lane.index.0 % lanes == number && indexes.insert(lane.index), "{lane:?}");
+            assert!(
+                lane.index.0 % lanes == number && indexes.insert(lane.index),
+                "{lane:?}"
+            );
         }
     }
     assert_eq!(indexes.len(), 6);
-    let Message::Hello(mut theirs) = hello(1, 0) else { panic!("a hello") };
-    let more = (1..5).map(|n| Lane { index: SessionIndex(n), aead: Aead::ChaCha20Poly1305 });
+    let Message::Hello(mut theirs) = hello(1, 0) else {
+        panic!("a hello")
+    };
+    let more = (1..5).map(|n| Lane {
+        index: SessionIndex(n),
+        aead: Aead::ChaCha20Poly1305,
+    });
     theirs.lanes.extend(more);
     bench.receive(conns[0], Message::Hello(theirs.clone()));
-    assert!(bench.actions.contains(&Action::InstallSealing { conn: conns[0], lanes: theirs.lanes }));
+    assert!(bench.actions.contains(&Action::InstallSealing {
+        conn: conns[0],
+        lanes: theirs.lanes
+    }));
 }
 
 #[test]
@@ -46,7 +78,10 @@ fn a_session_is_up_and_sealed_for_only_with_the_peers_hello() {
     assert!(!bench.is_up("gw.a") && bench.fib.sessions.is_empty());
     bench.receive(conn, hello(1, 0));
     assert!(bench.is_up("gw.a") && bench.fib.sessions.contains_key(&conn));
-    let lanes = vec![Lane { index: SessionIndex(77), aead: Aead::Aes256Gcm }];
+    let lanes = vec![Lane {
+        index: SessionIndex(77),
+        aead: Aead::Aes256Gcm,
+    }];
     let seal = Action::InstallSealing { conn, lanes };
     assert!(bench.actions.contains(&seal));
 }
@@ -58,15 +93,29 @@ fn between_two_dials_with_one_predecessor_the_lower_identitys_wins() {
         for first in [Role::Dialler, Role::Accepter] {
             let mut bench = Bench::new();
             bench.pass(SECOND / 4, &[]);
-            let second = if first == Role::Dialler { Role::Accepter } else { Role::Dialler };
+            let second = if first == Role::Dialler {
+                Role::Accepter
+            } else {
+                Role::Dialler
+            };
             let conns = [first, second].map(|role| (role, bench.connect(peer, role)));
             for (_, conn) in conns {
                 bench.receive(conn, hello(1, 0));
-                bench.receive(conn, Message::Announce { serial: 1, prefixes: [].into() });
+                bench.receive(
+                    conn,
+                    Message::Announce {
+                        serial: 1,
+                        prefixes: [].into(),
+                    },
+                );
             }
             bench.pass(SECOND / 10, &conns.map(|(_, conn)| conn));
             let expected = conns.iter().find(|(role, _)| *role == winner).unwrap().1;
-            assert_eq!(bench.status(peer).conn, Some(expected), "{peer}, {first:?} first");
+            assert_eq!(
+                bench.status(peer).conn,
+                Some(expected),
+                "{peer}, {first:?} first"
+            );
         }
     }
 }
@@ -80,7 +129,13 @@ fn a_session_that_names_its_predecessor_wins_even_against_dialler_order() {
     // gw.z is higher, but its dial names ours (number 1) as the one it replaces.
     let new = bench.connect("gw.z", Role::Accepter);
     bench.receive(new, hello(1, 1));
-    bench.receive(new, Message::Announce { serial: 2, prefixes: [].into() });
+    bench.receive(
+        new,
+        Message::Announce {
+            serial: 2,
+            prefixes: [].into(),
+        },
+    );
     bench.pass(SECOND / 10, &[old, new]);
     assert_eq!(bench.status("gw.z").conn, Some(new));
 }
@@ -93,11 +148,20 @@ fn a_stranded_session_carries_on_until_its_replacement_is_ready() {
     let dials = bench.dials("gw.a");
     bench.mesh.handle_stranded(old, bench.now);
     bench.pass(SECOND / 10, &[old]);
-    assert_eq!((bench.dials("gw.a"), bench.route("10.2.0.0/16")), (dials + 1, Some(old)));
+    assert_eq!(
+        (bench.dials("gw.a"), bench.route("10.2.0.0/16")),
+        (dials + 1, Some(old))
+    );
     let new = bench.connect("gw.a", Role::Dialler);
     bench.receive(new, hello(1, 1));
     let claims = crate::bench::prefixes(&["10.2.0.0/16"]);
-    bench.receive(new, Message::Announce { serial: 9, prefixes: claims });
+    bench.receive(
+        new,
+        Message::Announce {
+            serial: 9,
+            prefixes: claims,
+        },
+    );
     bench.pass(SECOND / 10, &[old, new]);
     assert_eq!(bench.route("10.2.0.0/16"), Some(new));
     // Nothing is done about what was replaced.
@@ -113,7 +177,13 @@ fn a_peer_that_moved_is_dialled_again_if_we_had_dialled_it() {
         bench.pass(SECOND / 4, &[]);
         let conn = bench.connect("gw.z", role);
         bench.receive(conn, hello(1, 0));
-        bench.receive(conn, Message::Announce { serial: 1, prefixes: [].into() });
+        bench.receive(
+            conn,
+            Message::Announce {
+                serial: 1,
+                prefixes: [].into(),
+            },
+        );
         bench.pass(2 * SECOND, &[conn]);
         let dials = bench.dials("gw.z");
         let index = bench.index(conn);
@@ -137,17 +207,31 @@ fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_
     bench.pass(SECOND, &[conn]);
     let fail = |bench: &mut Bench| {
         let dial = bench.last_dial("gw.z").unwrap();
-        bench.mesh.handle_dial_failed(dial, DialError { text: "network is unreachable".into() }, bench.now);
+        bench.mesh.handle_dial_failed(
+            dial,
+            DialError {
+                text: "network is unreachable".into(),
+            },
+            bench.now,
+        );
     };
     fail(&mut bench);
     bench.pass(SECOND, &[conn]);
-    assert_eq!((bench.dials("gw.a"), bench.dials("gw.z")), (0, 1), "it waits");
+    assert_eq!(
+        (bench.dials("gw.a"), bench.dials("gw.z")),
+        (0, 1),
+        "it waits"
+    );
     for dials in 2..5 {
         for _ in 0..10 {
             bench.mesh.handle_host_changed(bench.now);
             bench.pass(SECOND / 5, &[conn]);
         }
-        assert_eq!((bench.dials("gw.a"), bench.dials("gw.z")), (0, dials), "one is under way");
+        assert_eq!(
+            (bench.dials("gw.a"), bench.dials("gw.z")),
+            (0, dials),
+            "one is under way"
+        );
         fail(&mut bench);
     }
     for _ in 0..2 {
@@ -167,9 +251,19 @@ fn routes_move_only_when_the_new_session_has_carried_a_packet_and_the_claims() {
     let new = bench.connect("gw.a", Role::Accepter);
     bench.receive(new, hello(1, 1));
     bench.pass(SECOND / 10, &[old, new]);
-    assert_eq!(bench.route("10.2.0.0/16"), Some(old), "nothing is announced on the new one yet");
+    assert_eq!(
+        bench.route("10.2.0.0/16"),
+        Some(old),
+        "nothing is announced on the new one yet"
+    );
     let claims = crate::bench::prefixes(&["10.2.0.0/16"]);
-    bench.receive(new, Message::Announce { serial: 9, prefixes: claims });
+    bench.receive(
+        new,
+        Message::Announce {
+            serial: 9,
+            prefixes: claims,
+        },
+    );
     assert_eq!(bench.route("10.2.0.0/16"), Some(new));
     assert!(bench.fib.sessions.contains_key(&old), "still received on");
     bench.pass(9 * SECOND, &[old, new]);
@@ -184,10 +278,18 @@ fn the_loser_takes_over_again_if_the_winner_dies_while_it_drains() {
     let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     let new = bench.connect("gw.a", Role::Accepter);
     bench.receive(new, hello(1, 1));
-    bench.receive(new, Message::Announce { serial: 9, prefixes: [].into() });
+    bench.receive(
+        new,
+        Message::Announce {
+            serial: 9,
+            prefixes: [].into(),
+        },
+    );
     bench.pass(SECOND / 10, &[old, new]);
     assert_eq!(bench.route("10.2.0.0/16"), None);
-    bench.mesh.handle_disconnected(new, "reset".into(), bench.now);
+    bench
+        .mesh
+        .handle_disconnected(new, "reset".into(), bench.now);
     bench.collect();
     assert_eq!(bench.route("10.2.0.0/16"), Some(old));
     bench.pass(20 * SECOND, &[old]);
@@ -217,8 +319,15 @@ fn silence_on_the_data_path_ends_the_session_within_1_75_s_and_redials() {
     assert_eq!(bench.closed(conn), Some(ByeCode::DataPathDead));
     assert_eq!(bench.route("10.2.0.0/16"), None);
     bench.pass(SECOND / 4, &[]);
-    assert!(bench.last_dial("gw.a").is_some(), "redialled within {:?}", bench.now - silent_since);
-    assert_eq!(bench.error("gw.a"), "no data packets came back from the peer");
+    assert!(
+        bench.last_dial("gw.a").is_some(),
+        "redialled within {:?}",
+        bench.now - silent_since
+    );
+    assert_eq!(
+        bench.error("gw.a"),
+        "no data packets came back from the peer"
+    );
 }
 
 #[test]
@@ -238,10 +347,15 @@ fn a_session_is_cut_when_the_peers_certificate_expires() {
 fn a_session_whose_chain_is_no_longer_trusted_is_cut() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
-    bench.mesh.handle_untrusted(conn, "key revoked".into(), bench.now);
+    bench
+        .mesh
+        .handle_untrusted(conn, "key revoked".into(), bench.now);
     bench.collect();
     assert_eq!(bench.closed(conn), Some(ByeCode::Untrusted));
-    assert_eq!((bench.route("10.2.0.0/16"), bench.error("gw.a")), (None, "key revoked".into()));
+    assert_eq!(
+        (bench.route("10.2.0.0/16"), bench.error("gw.a")),
+        (None, "key revoked".into())
+    );
 }
 
 #[test]
@@ -250,7 +364,13 @@ fn the_dialler_renews_its_session_after_an_hour_give_or_take_a_tenth() {
     bench.pass(SECOND / 4, &[]);
     let conn = bench.connect("gw.a", Role::Dialler);
     bench.receive(conn, hello(1, 0));
-    bench.receive(conn, Message::Announce { serial: 1, prefixes: [].into() });
+    bench.receive(
+        conn,
+        Message::Announce {
+            serial: 1,
+            prefixes: [].into(),
+        },
+    );
     bench.actions.clear();
     bench.pass(53 * 60 * SECOND, &[conn]);
     assert_eq!(bench.last_dial("gw.a"), None);
@@ -280,9 +400,14 @@ fn the_path_mtu_is_told_once_and_outlives_the_session() {
         _ => None,
     });
     assert_eq!(sizes.collect::<Vec<_>>(), [1500]);
-    bench.mesh.handle_disconnected(conn, "gone".into(), bench.now);
+    bench
+        .mesh
+        .handle_disconnected(conn, "gone".into(), bench.now);
     bench.collect();
-    assert_eq!((bench.is_up("gw.a"), bench.status("gw.a").path_mtu), (false, 1500));
+    assert_eq!(
+        (bench.is_up("gw.a"), bench.status("gw.a").path_mtu),
+        (false, 1500)
+    );
 }
 
 #[test]
@@ -293,7 +418,11 @@ fn a_new_certificate_of_ours_renews_every_session_within_seconds() {
     bench.actions.clear();
     bench.mesh.handle_identity_changed(bench.now);
     bench.pass(5 * SECOND, &conns);
-    assert!(["gw.a", "gw.z"].iter().all(|peer| bench.last_dial(peer).is_some() && bench.is_up(peer)));
+    assert!(
+        ["gw.a", "gw.z"]
+            .iter()
+            .all(|peer| bench.last_dial(peer).is_some() && bench.is_up(peer))
+    );
 }
 
 #[test]
@@ -302,13 +431,24 @@ fn why_there_is_no_tunnel_is_said_in_an_operators_words() {
     bench.pass(SECOND / 4, &[]);
     assert_eq!(bench.status("gw.a").state, State::Connecting);
     let dial = bench.last_dial("gw.a").unwrap();
-    bench.mesh.handle_dial_failed(dial, DialError { text: "peer does not know our org".into() }, bench.now);
+    bench.mesh.handle_dial_failed(
+        dial,
+        DialError {
+            text: "peer does not know our org".into(),
+        },
+        bench.now,
+    );
     assert_eq!(bench.error("gw.a"), "peer does not know our org");
     assert_eq!(bench.status("gw.a").state, State::Down);
     bench.pass(4 * SECOND, &[]);
     assert_eq!(bench.error("gw.a"), "no answer from 203.0.113.5:4600");
     let conn = bench.connect("gw.a", Role::Accepter);
-    bench.receive(conn, Message::Bye { code: ByeCode::UnknownOrg });
+    bench.receive(
+        conn,
+        Message::Bye {
+            code: ByeCode::UnknownOrg,
+        },
+    );
     assert_eq!(bench.error("gw.a"), "peer does not know our org");
     assert!(bench.retired(conn));
 }
@@ -319,8 +459,14 @@ fn shutdown_withdraws_then_says_bye_then_has_drained() {
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     bench.mesh.handle_shutdown(bench.now);
     bench.collect();
-    assert!(matches!(bench.sent(conn).last(), Some(Message::Withdraw { .. })));
-    assert!(bench.closed(conn).is_none(), "the peer has a moment to turn away");
+    assert!(matches!(
+        bench.sent(conn).last(),
+        Some(Message::Withdraw { .. })
+    ));
+    assert!(
+        bench.closed(conn).is_none(),
+        "the peer has a moment to turn away"
+    );
     let late = bench.connect("gw.z", Role::Accepter);
     assert_eq!(bench.closed(late), Some(ByeCode::Shutdown));
     bench.pass(SECOND, &[conn]);

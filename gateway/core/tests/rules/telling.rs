@@ -5,17 +5,25 @@ use ringway_core::{Action, Message, Reason, Refuse, Role};
 use crate::bench::{Bench, hello, id, membership, prefix, prefixes};
 
 fn announced(messages: &[Message]) -> Vec<&Message> {
-    messages.iter().filter(|m| matches!(m, Message::Announce { .. } | Message::Withdraw { .. })).collect()
+    messages
+        .iter()
+        .filter(|m| matches!(m, Message::Announce { .. } | Message::Withdraw { .. }))
+        .collect()
 }
 
 #[test]
 fn a_peer_is_told_our_prefixes_and_our_own_sites_twin_that_there_are_none() {
     let mut bench = Bench::new();
-    for (peer, expected) in [("gw.a", prefixes(&["10.1.0.0/16"])), ("gw2.m", prefixes(&[]))] {
+    for (peer, expected) in [
+        ("gw.a", prefixes(&["10.1.0.0/16"])),
+        ("gw2.m", prefixes(&[])),
+    ] {
         let conn = bench.connect(peer, Role::Accepter);
         bench.receive(conn, hello(1, 0));
         let sent = bench.sent(conn);
-        let [Message::Announce { prefixes, .. }] = announced(&sent)[..] else { panic!("{sent:?}") };
+        let [Message::Announce { prefixes, .. }] = announced(&sent)[..] else {
+            panic!("{sent:?}")
+        };
         assert_eq!(*prefixes, expected, "{peer}");
     }
 }
@@ -25,7 +33,10 @@ fn our_own_sites_twin_is_no_way_to_it() {
     let mut bench = Bench::new();
     bench.tunnel("gw2.m", &["10.1.0.0/16", "10.1.7.0/24"]);
     assert!(bench.fib.routes.is_empty());
-    assert_eq!(bench.status("gw2.m").refused[&prefix("10.1.7.0/24")], Reason::OwnSite);
+    assert_eq!(
+        bench.status("gw2.m").refused[&prefix("10.1.7.0/24")],
+        Reason::OwnSite
+    );
 }
 
 #[test]
@@ -40,14 +51,23 @@ fn a_change_of_our_prefixes_is_told_as_a_difference_with_growing_serials() {
     let sent = bench.sent(conn);
     let [
         Message::Announce { serial: first, .. },
-        Message::Withdraw { serial: second, prefixes: lost },
-        Message::Announce { serial: third, prefixes: gained },
+        Message::Withdraw {
+            serial: second,
+            prefixes: lost,
+        },
+        Message::Announce {
+            serial: third,
+            prefixes: gained,
+        },
     ] = announced(&sent)[..]
     else {
         panic!("{sent:?}")
     };
     assert!(first < second && second < third);
-    assert_eq!((lost, gained), (&prefixes(&["10.1.0.0/16"]), &prefixes(&["10.8.0.0/16"])));
+    assert_eq!(
+        (lost, gained),
+        (&prefixes(&["10.1.0.0/16"]), &prefixes(&["10.8.0.0/16"]))
+    );
     assert_eq!(bench.fib.own, [prefix("10.8.0.0/16")]);
 }
 
@@ -57,23 +77,58 @@ fn a_refused_claim_is_answered_and_shown_at_both_ends() {
     let conn = bench.tunnel("gw.a", &["10.3.0.0/16"]);
     assert!(bench.fib.routes.is_empty());
     let refused = [(prefix("10.3.0.0/16"), Reason::NotAuthorized)].into();
-    let answer = Message::Refuse(Refuse { whole: None, refused });
+    let answer = Message::Refuse(Refuse {
+        whole: None,
+        refused,
+    });
     assert!(bench.sent(conn).contains(&answer));
-    assert!(bench.alarms()[0].to_string().contains("1 claims of gw.a refused, first 10.3.0.0/16"));
+    assert!(
+        bench.alarms()[0]
+            .to_string()
+            .contains("1 claims of gw.a refused, first 10.3.0.0/16")
+    );
     // The same from the other end.
     let refused = [(prefix("10.1.0.0/16"), Reason::NotAuthorized)].into();
-    bench.receive(conn, Message::Refuse(Refuse { whole: None, refused }));
-    assert_eq!(bench.status("gw.a").refused_by_peer[&prefix("10.1.0.0/16")], Reason::NotAuthorized);
+    bench.receive(
+        conn,
+        Message::Refuse(Refuse {
+            whole: None,
+            refused,
+        }),
+    );
+    assert_eq!(
+        bench.status("gw.a").refused_by_peer[&prefix("10.1.0.0/16")],
+        Reason::NotAuthorized
+    );
 }
 
 #[test]
 fn a_withdrawn_claim_is_no_route_any_more() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/17", "10.2.128.0/17"]);
-    bench.receive(conn, Message::Withdraw { serial: 2, prefixes: prefixes(&["10.2.0.0/17"]) });
-    assert_eq!((bench.route("10.2.0.0/17"), bench.route("10.2.128.0/17")), (None, Some(conn)));
-    bench.receive(conn, Message::Announce { serial: 1, prefixes: prefixes(&["10.2.0.0/17"]) });
-    assert_eq!(bench.route("10.2.0.0/17"), None, "an old serial changes nothing");
+    bench.receive(
+        conn,
+        Message::Withdraw {
+            serial: 2,
+            prefixes: prefixes(&["10.2.0.0/17"]),
+        },
+    );
+    assert_eq!(
+        (bench.route("10.2.0.0/17"), bench.route("10.2.128.0/17")),
+        (None, Some(conn))
+    );
+    bench.receive(
+        conn,
+        Message::Announce {
+            serial: 1,
+            prefixes: prefixes(&["10.2.0.0/17"]),
+        },
+    );
+    assert_eq!(
+        bench.route("10.2.0.0/17"),
+        None,
+        "an old serial changes nothing"
+    );
 }
 
 #[test]
@@ -81,7 +136,10 @@ fn every_remote_prefix_has_a_line_in_status_reachable_or_not() {
     let mut bench = Bench::new();
     bench.tunnel("gw.a", &["10.2.4.0/24"]);
     let routes = bench.mesh.status(bench.now).routes;
-    let lines: Vec<_> = routes.into_iter().map(|route| (route.prefix, route.gateway)).collect();
+    let lines: Vec<_> = routes
+        .into_iter()
+        .map(|route| (route.prefix, route.gateway))
+        .collect();
     let expected = [
         (prefix("10.2.0.0/16"), None),
         (prefix("10.2.4.0/24"), Some(id("gw.a"))),
@@ -94,9 +152,17 @@ fn every_remote_prefix_has_a_line_in_status_reachable_or_not() {
 fn zone_messages_pass_through_once_the_session_is_up() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &[]);
-    let message = Message::ZoneFetch { apex: "m.consortium.example".parse().unwrap(), serial: 4, have: None };
+    let message = Message::ZoneFetch {
+        apex: "m.consortium.example".parse().unwrap(),
+        serial: 4,
+        have: None,
+    };
     bench.receive(conn, message.clone());
-    assert!(bench.actions.contains(&Action::ZoneMessage { peer: id("gw.a"), conn, message }));
+    assert!(bench.actions.contains(&Action::ZoneMessage {
+        peer: id("gw.a"),
+        conn,
+        message
+    }));
 }
 
 #[test]
@@ -104,8 +170,19 @@ fn a_table_is_published_only_when_it_differs() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     bench.actions.clear();
-    bench.receive(conn, Message::Announce { serial: 3, prefixes: prefixes(&["10.2.0.0/16"]) });
+    bench.receive(
+        conn,
+        Message::Announce {
+            serial: 3,
+            prefixes: prefixes(&["10.2.0.0/16"]),
+        },
+    );
     bench.mesh.handle_membership(membership(), bench.now);
     bench.pass(crate::bench::SECOND * 3, &[conn]);
-    assert!(!bench.actions.iter().any(|action| matches!(action, Action::Publish(_))));
+    assert!(
+        !bench
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Publish(_)))
+    );
 }

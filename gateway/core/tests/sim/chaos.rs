@@ -115,7 +115,10 @@ fn plan_records(world: &mut World, founding: Records, span: u64) {
 /// A gateway always holds its own organization's record, and is in it.
 fn as_held_by(id: &GatewayId, records: &Records, founding: &Records) -> Records {
     let mut held = records.clone();
-    if !held.get(&id.org).is_some_and(|record| record.gateways.contains_key(id)) {
+    if !held
+        .get(&id.org)
+        .is_some_and(|record| record.gateways.contains_key(id))
+    {
         held.insert(id.org.clone(), founding[&id.org].clone());
     }
     held
@@ -139,14 +142,23 @@ fn change(records: &mut Records, founding: &Records, dice: &mut Dice) {
         2 => {
             let record = Rc::make_mut(record);
             record.version = version;
-            let more = format!("10.{}.{}.0/24", 100 + dice.below(100), dice.below(250)).parse().unwrap();
-            record.sites.values_mut().take(1).for_each(|prefixes| prefixes.push(more));
+            let more = format!("10.{}.{}.0/24", 100 + dice.below(100), dice.below(250))
+                .parse()
+                .unwrap();
+            record
+                .sites
+                .values_mut()
+                .take(1)
+                .for_each(|prefixes| prefixes.push(more));
         }
         _ => {
             let record = Rc::make_mut(record);
             record.version = version;
             for (id, info) in &mut record.gateways {
-                info.endpoints = vec![Endpoint { host: id.to_string(), port: 4600 }];
+                info.endpoints = vec![Endpoint {
+                    host: id.to_string(),
+                    port: 4600,
+                }];
             }
         }
     }

@@ -24,7 +24,10 @@ pub(crate) type Records = BTreeMap<OrgId, Rc<Record>>;
 /// At least 30 gateways of a dozen organizations: some sites with two gateways, some gateways without
 /// endpoints, some whose first endpoint leads nowhere.
 pub(crate) fn found(dice: &mut Dice) -> Records {
-    (0..12).map(|org| Rc::new(record(org, dice))).map(|record| (record.org.clone(), record)).collect()
+    (0..12)
+        .map(|org| Rc::new(record(org, dice)))
+        .map(|record| (record.org.clone(), record))
+        .collect()
 }
 
 fn record(number: usize, dice: &mut Dice) -> Record {
@@ -34,20 +37,38 @@ fn record(number: usize, dice: &mut Dice) -> Record {
         let name: SiteId = format!("site{site}").parse().unwrap();
         sites.insert(name.clone(), prefixes(number, site));
         // Every other first site has two gateways: 12 * 2 + 6 = 30 in all.
-        let twins = if site == 0 && number.is_multiple_of(2) { 2 } else { 1 };
+        let twins = if site == 0 && number.is_multiple_of(2) {
+            2
+        } else {
+            1
+        };
         for twin in 0..twins {
             let id: GatewayId = format!("gw{site}{twin}.org{number}").parse().unwrap();
             let endpoints = endpoints(&id, dice);
-            gateways.insert(id, GatewayInfo { site: name.clone(), endpoints });
+            gateways.insert(
+                id,
+                GatewayInfo {
+                    site: name.clone(),
+                    endpoints,
+                },
+            );
         }
     }
-    Record { org, version: 0, sites, gateways }
+    Record {
+        org,
+        version: 0,
+        sites,
+        gateways,
+    }
 }
 
 fn prefixes(org: usize, site: usize) -> Vec<Prefix> {
-    [format!("10.{org}.{site}.0/24"), format!("fd00:{org:x}:{site:x}::/64")]
-        .map(|p| p.parse().unwrap())
-        .into()
+    [
+        format!("10.{org}.{site}.0/24"),
+        format!("fd00:{org:x}:{site:x}::/64"),
+    ]
+    .map(|p| p.parse().unwrap())
+    .into()
 }
 
 /// One in four only dials.
@@ -63,16 +84,24 @@ fn endpoints(id: &GatewayId, dice: &mut Dice) -> Vec<Endpoint> {
 /// What `me` makes of its records.
 pub(crate) fn membership(me: &GatewayId, site: &SiteId, records: &Records) -> Membership {
     let gateways = records.values().flat_map(|record| &record.gateways);
-    let sites = records.values().flat_map(|record| record.sites.iter().map(|site| (&record.org, site)));
+    let sites = records
+        .values()
+        .flat_map(|record| record.sites.iter().map(|site| (&record.org, site)));
     Membership {
         me: me.clone(),
         site: site.clone(),
-        gateways: gateways.filter(|(id, _)| *id != me).map(|(id, info)| (id.clone(), info.clone())).collect(),
+        gateways: gateways
+            .filter(|(id, _)| *id != me)
+            .map(|(id, info)| (id.clone(), info.clone()))
+            .collect(),
         authorized: sites
             .map(|(org, (site, prefixes))| ((org.clone(), site.clone()), prefixes.clone()))
             .collect(),
         conflicted: Vec::new(),
-        records: records.values().map(|record| (record.org.clone(), digest(record))).collect(),
+        records: records
+            .values()
+            .map(|record| (record.org.clone(), digest(record)))
+            .collect(),
     }
 }
 

@@ -28,7 +28,10 @@ fn records() -> Records {
 }
 
 fn fault<T>(outcome: Result<T, Violation>) -> String {
-    outcome.err().map(|Violation(text)| text).unwrap_or_default()
+    outcome
+        .err()
+        .map(|Violation(text)| text)
+        .unwrap_or_default()
 }
 
 /// A record in which org7 has a part of org1's first site as well.
@@ -36,14 +39,21 @@ fn greedy() -> Records {
     let mut records = records();
     let record = Rc::make_mut(records.get_mut(&"org7".parse().unwrap()).unwrap());
     record.version = 1;
-    record.sites.values_mut().for_each(|prefixes| prefixes.push("10.1.0.0/25".parse().unwrap()));
+    record
+        .sites
+        .values_mut()
+        .for_each(|prefixes| prefixes.push("10.1.0.0/25".parse().unwrap()));
     records
 }
 
 /// Takes every IPv4 claim for authorized: as if `rib::admit` did not look.
 fn gullible(membership: &mut Membership) {
     let own = (membership.me.org.clone(), membership.site.clone());
-    for (_, prefixes) in membership.authorized.iter_mut().filter(|(site, _)| **site != own) {
+    for (_, prefixes) in membership
+        .authorized
+        .iter_mut()
+        .filter(|(site, _)| **site != own)
+    {
         prefixes.push("10.0.0.0/8".parse().unwrap());
     }
 }
@@ -57,22 +67,36 @@ fn without_the_authorization_check_a_stolen_range_is_found() {
     let guarded = settle(steal, Settings::default()).unwrap();
     let thief = &guarded.nodes[guarded.find("gw10.org7")];
     assert!(
-        thief.alarms.iter().any(|alarm| alarm.contains("refuses 1 of our prefixes")),
+        thief
+            .alarms
+            .iter()
+            .any(|alarm| alarm.contains("refuses 1 of our prefixes")),
         "both ends show it"
     );
     let unguarded = |world: &mut World| {
         steal(world);
-        world.nodes.iter_mut().for_each(|node| node.distort = Some(gullible));
+        world
+            .nodes
+            .iter_mut()
+            .for_each(|node| node.distort = Some(gullible));
     };
     let text = fault(settle(unguarded, Settings::default()));
-    assert!(text.contains("10.1.0.0/25 goes to gw10.org7, outside its authorization"), "{text}");
+    assert!(
+        text.contains("10.1.0.0/25 goes to gw10.org7, outside its authorization"),
+        "{text}"
+    );
 }
 
 #[test]
 fn without_the_cut_of_removed_members_their_sessions_are_found() {
     fn clings(membership: &mut Membership) {
-        let info = GatewayInfo { site: "site1".parse().unwrap(), endpoints: vec![] };
-        membership.gateways.insert("gw10.org3".parse().unwrap(), info);
+        let info = GatewayInfo {
+            site: "site1".parse().unwrap(),
+            endpoints: vec![],
+        };
+        membership
+            .gateways
+            .insert("gw10.org3".parse().unwrap(), info);
     }
     let remove_org3 = |distort: Option<fn(&mut Membership)>| {
         let mut world = settle(|_| {}, Settings::default()).unwrap();
@@ -86,7 +110,10 @@ fn without_the_cut_of_removed_members_their_sessions_are_found() {
     };
     remove_org3(None).unwrap();
     let text = fault(remove_org3(Some(clings)));
-    assert!(text.contains("a session of gw10.org3, which is no member"), "{text}");
+    assert!(
+        text.contains("a session of gw10.org3, which is no member"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -99,6 +126,9 @@ fn without_liveness_a_dead_data_path_is_found() {
         model::compare(&world, true)
     };
     cut_off_one(Settings::default()).unwrap();
-    let text = fault(cut_off_one(Settings { probes: 1000, ..Settings::default() }));
+    let text = fault(cut_off_one(Settings {
+        probes: 1000,
+        ..Settings::default()
+    }));
     assert!(text.contains("up is true"), "{text}");
 }

@@ -33,8 +33,14 @@ fn check(world: &World, node: usize) -> Result<(), String> {
         let Some(info) = membership.gateways.get(peer) else {
             return Err(format!("{prefix} goes to {peer}, which is no member"));
         };
-        if !membership.prefixes(&peer.org, &info.site).iter().any(|whole| whole.covers(prefix)) {
-            return Err(format!("{prefix} goes to {peer}, outside its authorization"));
+        if !membership
+            .prefixes(&peer.org, &info.site)
+            .iter()
+            .any(|whole| whole.covers(prefix))
+        {
+            return Err(format!(
+                "{prefix} goes to {peer}, outside its authorization"
+            ));
         }
         if membership.own().iter().any(|own| own.overlaps(prefix)) {
             return Err(format!("{prefix} goes to {peer}, but is our own"));
@@ -53,7 +59,10 @@ fn peer_can_open(world: &World, conn: ConnId) -> Result<(), String> {
         return Ok(());
     }
     let ends = &world.wires[wire].ends;
-    let (here, there) = (&world.nodes[ends[end].node], &world.nodes[ends[1 - end].node]);
+    let (here, there) = (
+        &world.nodes[ends[end].node],
+        &world.nodes[ends[1 - end].node],
+    );
     let index = here.sealing.get(&conn).ok_or("no sealing keys")?;
     match there.opening.get(&wire::conn(wire, 1 - end)) == Some(index) {
         true => Ok(()),
@@ -62,15 +71,27 @@ fn peer_can_open(world: &World, conn: ConnId) -> Result<(), String> {
 }
 
 /// A change of membership ends the sessions of removed gateways, and no other.
-pub(crate) fn only_removed_are_cut(world: &mut World, node: usize, before: &Membership, ended: &[ConnId]) {
+pub(crate) fn only_removed_are_cut(
+    world: &mut World,
+    node: usize,
+    before: &Membership,
+    ended: &[ConnId],
+) {
     let after = world.nodes[node].membership();
-    let kept: BTreeSet<GatewayId> =
-        before.gateways.keys().filter(|peer| after.gateways.contains_key(peer)).cloned().collect();
+    let kept: BTreeSet<GatewayId> = before
+        .gateways
+        .keys()
+        .filter(|peer| after.gateways.contains_key(peer))
+        .cloned()
+        .collect();
     for conn in ended {
         let (wire, end) = wire::end_of(*conn);
         let peer = world.nodes[world.wires[wire].ends[1 - end].node].id.clone();
         if kept.contains(&peer) {
-            world.violate(format!("{} cut {peer}, which stays a member", world.nodes[node].id));
+            world.violate(format!(
+                "{} cut {peer}, which stays a member",
+                world.nodes[node].id
+            ));
         }
     }
 }

@@ -10,7 +10,10 @@
 //! RINGWAY_SIM_SEED=17 cargo test -p ringway-core --test sim seeds -- --nocapture
 //! ```
 
-#![expect(clippy::unwrap_used, reason = "a simulation that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a simulation that cannot be set up has failed"
+)]
 
 mod chaos;
 mod consortium;

@@ -12,12 +12,17 @@ use crate::world::{Violation, World};
 /// Compares every gateway with the model. `settled`: no session is being replaced any more, either.
 pub(crate) fn compare(world: &World, settled: bool) -> Result<(), Violation> {
     for node in (0..world.nodes.len()).filter(|node| world.nodes[*node].runs()) {
-        let fault = tunnels(world, node).or_else(|| routes(world, node)).or_else(|| match settled {
-            true => sessions(world, node),
-            false => None,
-        });
+        let fault = tunnels(world, node)
+            .or_else(|| routes(world, node))
+            .or_else(|| match settled {
+                true => sessions(world, node),
+                false => None,
+            });
         if let Some(text) = fault {
-            return Err(Violation(format!("at the end: {}: {text}", world.nodes[node].id)));
+            return Err(Violation(format!(
+                "at the end: {}: {text}",
+                world.nodes[node].id
+            )));
         }
     }
     Ok(())
@@ -28,18 +33,27 @@ pub(crate) fn compare(world: &World, settled: bool) -> Result<(), Violation> {
 pub(crate) fn linked(world: &World, a: usize, b: usize) -> bool {
     let (here, there) = (&world.nodes[a], &world.nodes[b]);
     let (ours, theirs) = (here.membership(), there.membership());
-    let (Some(of_there), Some(of_here)) = (ours.gateways.get(&there.id), theirs.gateways.get(&here.id))
+    let (Some(of_there), Some(of_here)) =
+        (ours.gateways.get(&there.id), theirs.gateways.get(&here.id))
     else {
         return false;
     };
     let dialable = !of_there.endpoints.is_empty() || !of_here.endpoints.is_empty();
-    let standing = || here.fib.sessions.values().any(|(peer, ..)| *peer == there.id);
+    let standing = || {
+        here.fib
+            .sessions
+            .values()
+            .any(|(peer, ..)| *peer == there.id)
+    };
     here.runs() && there.runs() && !world.network.is_cut(a, b) && (dialable || standing())
 }
 
 fn peers(world: &World, node: usize) -> BTreeMap<GatewayId, usize> {
-    let others = (0..world.nodes.len()).filter(|other| *other != node && linked(world, node, *other));
-    others.map(|other| (world.nodes[other].id.clone(), other)).collect()
+    let others =
+        (0..world.nodes.len()).filter(|other| *other != node && linked(world, node, *other));
+    others
+        .map(|other| (world.nodes[other].id.clone(), other))
+        .collect()
 }
 
 fn tunnels(world: &World, node: usize) -> Option<String> {
@@ -53,11 +67,19 @@ fn tunnels(world: &World, node: usize) -> Option<String> {
     for tunnel in &status.tunnels {
         let up = tunnel.state == State::Up;
         if up != expected.contains_key(&tunnel.peer) {
-            return Some(format!("tunnel to {}: up is {up} ({:?})", tunnel.peer, tunnel.last_error));
+            return Some(format!(
+                "tunnel to {}: up is {up} ({:?})",
+                tunnel.peer, tunnel.last_error
+            ));
         }
-        let drift = expected.get(&tunnel.peer).map(|other| drift(world, node, *other));
+        let drift = expected
+            .get(&tunnel.peer)
+            .map(|other| drift(world, node, *other));
         if drift.is_some_and(|drift| drift != tunnel.records_differ) {
-            return Some(format!("records differ from {}: {:?}", tunnel.peer, tunnel.records_differ));
+            return Some(format!(
+                "records differ from {}: {:?}",
+                tunnel.peer, tunnel.records_differ
+            ));
         }
     }
     None
@@ -66,7 +88,10 @@ fn tunnels(world: &World, node: usize) -> Option<String> {
 fn drift(world: &World, a: usize, b: usize) -> Vec<OrgId> {
     let (ours, theirs) = (world.nodes[a].records(), world.nodes[b].records());
     let orgs: BTreeSet<&OrgId> = ours.keys().chain(theirs.keys()).collect();
-    orgs.into_iter().filter(|org| ours.get(*org) != theirs.get(*org)).cloned().collect()
+    orgs.into_iter()
+        .filter(|org| ours.get(*org) != theirs.get(*org))
+        .cloned()
+        .collect()
 }
 
 /// A prefix is reached if a linked gateway of another site serves it and our records give it to its site.
@@ -81,7 +106,11 @@ fn routes(world: &World, node: usize) -> Option<String> {
         }
         let served = world.nodes[other].membership();
         let allowed = ours.prefixes(&id.org, &info.site);
-        for prefix in served.own().iter().filter(|prefix| allowed.iter().any(|whole| whole.covers(prefix))) {
+        for prefix in served
+            .own()
+            .iter()
+            .filter(|prefix| allowed.iter().any(|whole| whole.covers(prefix)))
+        {
             if !ours.own().iter().any(|own| own.overlaps(prefix)) {
                 expected.entry(*prefix).or_default().insert(id.clone());
             }
@@ -89,22 +118,38 @@ fn routes(world: &World, node: usize) -> Option<String> {
     }
     if !here.fib.routes.keys().eq(expected.keys()) {
         let (have, want) = (here.fib.routes.keys(), expected.keys());
-        return Some(format!("routes {:?}, not {:?}", have.collect::<Vec<_>>(), want.collect::<Vec<_>>()));
+        return Some(format!(
+            "routes {:?}, not {:?}",
+            have.collect::<Vec<_>>(),
+            want.collect::<Vec<_>>()
+        ));
     }
     let mut routes = here.fib.routes.iter();
-    routes.find_map(|(prefix, (gateway, conn))| match expected[prefix].contains(gateway) {
-        false => Some(format!("{prefix} goes to {gateway}, which does not serve it")),
-        true => (!arrives(world, *conn)).then(|| format!("{prefix} is not received by {gateway}")),
-    })
+    routes.find_map(
+        |(prefix, (gateway, conn))| match expected[prefix].contains(gateway) {
+            false => Some(format!(
+                "{prefix} goes to {gateway}, which does not serve it"
+            )),
+            true => {
+                (!arrives(world, *conn)).then(|| format!("{prefix} is not received by {gateway}"))
+            }
+        },
+    )
 }
 
 /// The other end opens what is sealed here and takes it for ours.
 fn arrives(world: &World, conn: ringway_core::ConnId) -> bool {
     let (wire, end) = wire::end_of(conn);
     let ends = &world.wires[wire].ends;
-    let (here, there) = (&world.nodes[ends[end].node], &world.nodes[ends[1 - end].node]);
+    let (here, there) = (
+        &world.nodes[ends[end].node],
+        &world.nodes[ends[1 - end].node],
+    );
     let theirs = wire::conn(wire, 1 - end);
-    let opens = here.sealing.get(&conn).is_some_and(|index| there.opening.get(&theirs) == Some(index));
+    let opens = here
+        .sealing
+        .get(&conn)
+        .is_some_and(|index| there.opening.get(&theirs) == Some(index));
     let owner = there.fib.sessions.get(&theirs).map(|(owner, ..)| owner);
     opens && owner == Some(&here.id)
 }
@@ -122,10 +167,14 @@ fn sessions(world: &World, node: usize) -> Option<String> {
         }
     }
     // A gateway that is no member (any more) still tries, and is refused.
-    let mut stray = here.opening.keys().filter(|conn| !here.fib.sessions.contains_key(conn));
+    let mut stray = here
+        .opening
+        .keys()
+        .filter(|conn| !here.fib.sessions.contains_key(conn));
     stray.find_map(|conn| {
         let (wire, end) = wire::end_of(*conn);
         let peer = world.wires[wire].ends[1 - end].node;
-        linked(world, node, peer).then(|| format!("keys without a session with {}", world.nodes[peer].id))
+        linked(world, node, peer)
+            .then(|| format!("keys without a session with {}", world.nodes[peer].id))
     })
 }

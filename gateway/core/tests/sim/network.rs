@@ -30,7 +30,12 @@ impl Network {
 
     /// Nothing lost, nothing late.
     pub(crate) fn calm() -> Self {
-        Self { loss: 0, delay: Duration::from_millis(10), jitter: 1, cut: BTreeSet::new() }
+        Self {
+            loss: 0,
+            delay: Duration::from_millis(10),
+            jitter: 1,
+            cut: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn is_cut(&self, a: usize, b: usize) -> bool {
@@ -44,7 +49,9 @@ impl Network {
     /// Cuts every path between `group` and the rest of `count` gateways.
     pub(crate) fn cut_off(&mut self, group: &BTreeSet<usize>, count: usize) {
         for inside in group {
-            (0..count).filter(|other| !group.contains(other)).for_each(|other| self.cut(*inside, other));
+            (0..count)
+                .filter(|other| !group.contains(other))
+                .for_each(|other| self.cut(*inside, other));
         }
     }
 

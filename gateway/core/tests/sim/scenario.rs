@@ -27,10 +27,27 @@ fn records(gateways: &[&str]) -> Records {
             sites: [("site".parse().unwrap(), vec![range(number)])].into(),
             gateways: [].into(),
         };
-        let record = Rc::make_mut(records.entry(id.org.clone()).or_insert_with(|| Rc::new(fresh)));
-        let endpoint = Endpoint { host: name.into(), port: 4600 };
-        let endpoints = if *text == name { vec![endpoint] } else { vec![] };
-        record.gateways.insert(id, GatewayInfo { site: "site".parse().unwrap(), endpoints });
+        let record = Rc::make_mut(
+            records
+                .entry(id.org.clone())
+                .or_insert_with(|| Rc::new(fresh)),
+        );
+        let endpoint = Endpoint {
+            host: name.into(),
+            port: 4600,
+        };
+        let endpoints = if *text == name {
+            vec![endpoint]
+        } else {
+            vec![]
+        };
+        record.gateways.insert(
+            id,
+            GatewayInfo {
+                site: "site".parse().unwrap(),
+                endpoints,
+            },
+        );
     }
     records
 }
@@ -61,7 +78,10 @@ fn time_until(world: &mut World, done: impl Fn(&World) -> bool) -> Duration {
 
 fn is_up(world: &World, node: usize) -> bool {
     let mesh = world.nodes[node].mesh.as_ref().unwrap();
-    mesh.status(world.now).tunnels.iter().all(|tunnel| tunnel.state == State::Up)
+    mesh.status(world.now)
+        .tunnels
+        .iter()
+        .all(|tunnel| tunnel.state == State::Up)
 }
 
 #[test]
@@ -73,8 +93,16 @@ fn two_gateways_that_dial_each_other_at_once_agree_on_one_session_and_keep_it() 
         world.populate(&records(&["gw.a", "gw.b"]));
         (0..2).for_each(|node| world.start(node));
         world.run_for(30 * SECOND).unwrap();
-        assert_eq!(world.wires.len(), 2, "seed {seed}: they did not dial at once");
-        assert_eq!([world.nodes[0].ups, world.nodes[1].ups], [1, 1], "seed {seed}: a tunnel went down");
+        assert_eq!(
+            world.wires.len(),
+            2,
+            "seed {seed}: they did not dial at once"
+        );
+        assert_eq!(
+            [world.nodes[0].ups, world.nodes[1].ups],
+            [1, 1],
+            "seed {seed}: a tunnel went down"
+        );
         model::compare(&world, true).unwrap();
     }
 }
@@ -89,13 +117,23 @@ fn a_dead_peer_is_unreachable_within_two_seconds_and_back_within_two_of_its_retu
             let moment = world.dice.millis(0, 500);
             world.run_for(moment).unwrap();
             world.kill(victim);
-            let noticed = time_until(&mut world, |world| world.nodes[survivor].fib.routes.is_empty());
-            assert!(noticed < 2 * SECOND, "seed {seed}: {gateways:?}: noticed after {noticed:?}");
+            let noticed = time_until(&mut world, |world| {
+                world.nodes[survivor].fib.routes.is_empty()
+            });
+            assert!(
+                noticed < 2 * SECOND,
+                "seed {seed}: {gateways:?}: noticed after {noticed:?}"
+            );
             let outage = world.dice.millis(0, 20_000);
             world.run_for(outage).unwrap();
             world.start(victim);
-            let back = time_until(&mut world, |world| is_up(world, survivor) && is_up(world, victim));
-            assert!(back < 2 * SECOND, "seed {seed}: {gateways:?}: back after {back:?}");
+            let back = time_until(&mut world, |world| {
+                is_up(world, survivor) && is_up(world, victim)
+            });
+            assert!(
+                back < 2 * SECOND,
+                "seed {seed}: {gateways:?}: back after {back:?}"
+            );
         }
     }
 }
@@ -115,7 +153,11 @@ fn a_restart_that_nobody_noticed_takes_the_tunnel_over_at_once() {
 
 /// Packets lost while one gateway sends to the other and their session is renewed every two seconds.
 fn lost_in_renewals(drain: Duration) -> usize {
-    let settings = Settings { rehandshake: 2 * SECOND, drain, ..Settings::default() };
+    let settings = Settings {
+        rehandshake: 2 * SECOND,
+        drain,
+        ..Settings::default()
+    };
     let mut world = settled(&["gw.a", "gw.b"], 3, settings);
     // Packets and streams overtake each other.
     world.network.jitter = 40;
@@ -128,7 +170,10 @@ fn lost_in_renewals(drain: Duration) -> usize {
         world.run_for(Duration::from_millis(5)).unwrap();
     }
     world.run_for(SECOND).unwrap();
-    assert_ne!(world.nodes[sender].fib.routes[&target].1, before, "never renewed");
+    assert_ne!(
+        world.nodes[sender].fib.routes[&target].1, before,
+        "never renewed"
+    );
     sent - world.delivered
 }
 
@@ -156,9 +201,18 @@ fn two_daemons_of_one_identity_raise_the_alarm_and_do_not_flap() {
     world.start(twin);
     world.run_for(60 * SECOND).unwrap();
     let alarms = &world.nodes[peer].alarms;
-    assert!(alarms.iter().any(|alarm| alarm == "two daemons use the identity gw.b"), "{alarms:?}");
+    assert!(
+        alarms
+            .iter()
+            .any(|alarm| alarm == "two daemons use the identity gw.b"),
+        "{alarms:?}"
+    );
     assert!(alarms.len() <= 2, "one a minute: {alarms:?}");
-    assert!(world.nodes[peer].ups <= ups + 2, "flaps: {} times up", world.nodes[peer].ups - ups);
+    assert!(
+        world.nodes[peer].ups <= ups + 2,
+        "flaps: {} times up",
+        world.nodes[peer].ups - ups
+    );
     assert!(is_up(&world, world.find("gw.c")));
 }
 
@@ -193,13 +247,19 @@ fn an_organization_joins_and_leaves_without_a_packet_lost_between_the_others() {
     let mut world = World::new(6, Settings::default(), Network::calm());
     world.populate(&all);
     let [a, b, c] = ["gw.a", "gw.b", "gw.c"].map(|id| world.find(id));
-    [a, b].iter().for_each(|node| world.hand_records(*node, two.clone()));
+    [a, b]
+        .iter()
+        .for_each(|node| world.hand_records(*node, two.clone()));
     [a, b, c].iter().for_each(|node| world.start(*node));
     world.run_for(2 * SECOND).unwrap();
     for step in 0..600 {
         match step {
-            100 => [a, b].iter().for_each(|node| world.hand_records(*node, all.clone())),
-            400 => [a, b].iter().for_each(|node| world.hand_records(*node, two.clone())),
+            100 => [a, b]
+                .iter()
+                .for_each(|node| world.hand_records(*node, all.clone())),
+            400 => [a, b]
+                .iter()
+                .for_each(|node| world.hand_records(*node, two.clone())),
             _ => {}
         }
         if step == 399 {
@@ -219,6 +279,8 @@ fn a_gateway_that_was_suspended_is_back_at_once() {
     let (suspended, peer) = (world.find("gw.b"), world.find("gw.a"));
     world.run_for(2 * SECOND).unwrap();
     world.input(suspended, Mesh::handle_clock_jump);
-    let back = time_until(&mut world, |world| is_up(world, suspended) && is_up(world, peer));
+    let back = time_until(&mut world, |world| {
+        is_up(world, suspended) && is_up(world, peer)
+    });
     assert!(back < SECOND / 2, "back after {back:?}");
 }

@@ -23,7 +23,9 @@ fn whatever_happens_the_right_gateways_reach_each_other_in_the_end() {
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
-                (thread..seeds).step_by(threads as usize).for_each(|seed| report(seed, course(seed, false)));
+                (thread..seeds)
+                    .step_by(threads as usize)
+                    .for_each(|seed| report(seed, course(seed, false)));
             });
         }
     });
@@ -31,7 +33,13 @@ fn whatever_happens_the_right_gateways_reach_each_other_in_the_end() {
 
 #[test]
 fn the_same_seed_repeats_exactly() {
-    let print = |world: World| (world.scheduled(), world.wires.len(), world.dice.clone().next());
+    let print = |world: World| {
+        (
+            world.scheduled(),
+            world.wires.len(),
+            world.dice.clone().next(),
+        )
+    };
     let [first, second] = [(), ()].map(|()| course(4, false).map(print).unwrap());
     assert_eq!(first, second);
 }
@@ -45,7 +53,12 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
     let rehandshake = Duration::from_secs(if renews { 5 } else { 3600 });
     // What is left of the chaos must end within the calm.
     let (drain, hello_timeout) = (Duration::from_secs(2), Duration::from_secs(3));
-    let settings = Settings { rehandshake, drain, hello_timeout, ..Settings::default() };
+    let settings = Settings {
+        rehandshake,
+        drain,
+        hello_timeout,
+        ..Settings::default()
+    };
     let records = consortium::found(&mut dice);
     let mut world = World::new(dice.next(), settings, network);
     world.verbose = verbose;
@@ -82,5 +95,7 @@ fn report(seed: u64, outcome: Result<World, Violation>) {
 }
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+    std::env::var(variable)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
 }

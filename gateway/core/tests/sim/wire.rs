@@ -45,7 +45,9 @@ impl Wire {
             arrival: now,
             stalled: None,
         };
-        Self { ends: [end(dialler), end(accepter)] }
+        Self {
+            ends: [end(dialler), end(accepter)],
+        }
     }
 }
 
@@ -67,5 +69,9 @@ pub(crate) fn end_of(conn: ConnId) -> (usize, usize) {
 }
 
 pub(crate) fn role(end: usize) -> Role {
-    if end == 0 { Role::Dialler } else { Role::Accepter }
+    if end == 0 {
+        Role::Dialler
+    } else {
+        Role::Accepter
+    }
 }

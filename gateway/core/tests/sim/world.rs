@@ -6,7 +6,9 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use ringway_config::GatewayId;
-use ringway_core::{Action, BootId, ConnId, DialError, DialId, Incoming, Mesh, SessionIndex, Settings};
+use ringway_core::{
+    Action, BootId, ConnId, DialError, DialId, Incoming, Mesh, SessionIndex, Settings,
+};
 
 use crate::consortium::Records;
 use crate::dice::Dice;
@@ -45,17 +47,33 @@ pub(crate) enum Event {
     /// A node asked to be woken.
     Wake { node: usize },
     /// A handshake reaches the dialled gateway.
-    Dialled { from: usize, life: u64, dial: DialId, peer: GatewayId, to: usize },
+    Dialled {
+        from: usize,
+        life: u64,
+        dial: DialId,
+        peer: GatewayId,
+        to: usize,
+    },
     /// The handshake is done, as far as the dialler knows.
     Answered { wire: usize, dial: DialId },
     /// A dial came to nothing.
-    DialFailed { node: usize, life: u64, dial: DialId, text: String },
+    DialFailed {
+        node: usize,
+        life: u64,
+        dial: DialId,
+        text: String,
+    },
     /// The next item of a stream arrives at an end.
     Arrival { wire: usize, end: usize },
     /// A connection is found broken at an end.
     Broken { wire: usize, end: usize },
     /// A packet of the data path arrives at an end.
-    Datagram { wire: usize, end: usize, index: SessionIndex, content: Content },
+    Datagram {
+        wire: usize,
+        end: usize,
+        index: SessionIndex,
+        content: Content,
+    },
     /// Something that the run planned.
     Planned(Box<crate::chaos::Deed>),
 }
@@ -97,7 +115,8 @@ impl World {
     /// One node per gateway of `records`, none of them running.
     pub(crate) fn populate(&mut self, records: &Records) {
         for (id, info) in records.values().flat_map(|record| &record.gateways) {
-            self.nodes.push(Node::new(id.clone(), info.site.clone(), records.clone()));
+            self.nodes
+                .push(Node::new(id.clone(), info.site.clone(), records.clone()));
         }
     }
 
@@ -138,7 +157,12 @@ impl World {
 
     /// One of the node's connections breaks; each end finds out for itself.
     pub(crate) fn break_one(&mut self, node: usize) {
-        let held = |wire: &usize| self.wires[*wire].ends.iter().any(|end| end.node == node && end.open);
+        let held = |wire: &usize| {
+            self.wires[*wire]
+                .ends
+                .iter()
+                .any(|end| end.node == node && end.open)
+        };
         let wires: Vec<usize> = (0..self.wires.len()).filter(held).collect();
         if wires.is_empty() {
             return;
@@ -162,8 +186,14 @@ impl World {
     /// Runs until `end`, or the first violation.
     pub(crate) fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
         let end = self.now + time;
-        while self.queue.peek().is_some_and(|Reverse(next)| next.at <= end) {
-            let Some(Reverse(next)) = self.queue.pop() else { break };
+        while self
+            .queue
+            .peek()
+            .is_some_and(|Reverse(next)| next.at <= end)
+        {
+            let Some(Reverse(next)) = self.queue.pop() else {
+                break;
+            };
             self.now = next.at;
             self.happen(next.event);
             if let Some(violation) = self.violation.take() {
@@ -176,18 +206,30 @@ impl World {
 
     pub(crate) fn schedule(&mut self, after: Duration, event: Event) {
         self.scheduled += 1;
-        self.queue.push(Reverse(Scheduled { at: self.now + after, number: self.scheduled, event }));
+        self.queue.push(Reverse(Scheduled {
+            at: self.now + after,
+            number: self.scheduled,
+            event,
+        }));
     }
 
     /// Hands an input to a node's mesh, carries out its actions and checks what it published.
     /// Returns the connections that it ended.
-    pub(crate) fn input(&mut self, node: usize, handle: impl FnOnce(&mut Mesh, Instant)) -> Vec<ConnId> {
+    pub(crate) fn input(
+        &mut self,
+        node: usize,
+        handle: impl FnOnce(&mut Mesh, Instant),
+    ) -> Vec<ConnId> {
         let now = self.now;
-        let Some(mesh) = self.nodes[node].mesh.as_mut() else { return Vec::new() };
+        let Some(mesh) = self.nodes[node].mesh.as_mut() else {
+            return Vec::new();
+        };
         handle(mesh, now);
         let actions: Vec<Action> = std::iter::from_fn(|| mesh.poll_action()).collect();
         let wake = mesh.poll_timeout();
-        let published = actions.iter().any(|action| matches!(action, Action::Publish(_)));
+        let published = actions
+            .iter()
+            .any(|action| matches!(action, Action::Publish(_)));
         let mut ended = Vec::new();
         for action in actions {
             if let Action::Close { conn, .. } | Action::Retire { conn } = action {
@@ -212,12 +254,17 @@ impl World {
 
     pub(crate) fn violate(&mut self, text: String) {
         let at = self.now - self.start;
-        self.violation.get_or_insert(Violation(format!("after {at:?}: {text}")));
+        self.violation
+            .get_or_insert(Violation(format!("after {at:?}: {text}")));
     }
 
     pub(crate) fn log(&self, node: usize, text: &str) {
         if self.verbose {
-            println!("{:>10.3?} {} {text}", self.now - self.start, self.nodes[node].id);
+            println!(
+                "{:>10.3?} {} {text}",
+                self.now - self.start,
+                self.nodes[node].id
+            );
         }
     }
 
@@ -229,21 +276,42 @@ impl World {
                     self.input(node, Mesh::handle_timeout);
                 }
             }
-            Event::Dialled { from, life, dial, peer, to } => self.dialled(from, life, dial, &peer, to),
+            Event::Dialled {
+                from,
+                life,
+                dial,
+                peer,
+                to,
+            } => self.dialled(from, life, dial, &peer, to),
             Event::Answered { wire, dial } => self.answered(wire, dial),
-            Event::DialFailed { node, life, dial, text } if self.nodes[node].life == life => {
-                self.input(node, |mesh, now| mesh.handle_dial_failed(dial, DialError { text }, now));
+            Event::DialFailed {
+                node,
+                life,
+                dial,
+                text,
+            } if self.nodes[node].life == life => {
+                self.input(node, |mesh, now| {
+                    mesh.handle_dial_failed(dial, DialError { text }, now)
+                });
             }
             Event::DialFailed { .. } => {}
             Event::Arrival { wire, end } => self.arrival(wire, end),
             Event::Broken { wire, end } => self.broken(wire, end, "connection reset"),
-            Event::Datagram { wire, end, index, content } => self.datagram(wire, end, index, content),
+            Event::Datagram {
+                wire,
+                end,
+                index,
+                content,
+            } => self.datagram(wire, end, index, content),
             Event::Planned(deed) => deed.done(self),
         }
     }
 
     fn arrival(&mut self, wire: usize, end: usize) {
-        let (here, there) = (self.wires[wire].ends[end].node, self.wires[wire].ends[1 - end].node);
+        let (here, there) = (
+            self.wires[wire].ends[end].node,
+            self.wires[wire].ends[1 - end].node,
+        );
         if self.network.is_cut(here, there) {
             let since = *self.wires[wire].ends[end].stalled.get_or_insert(self.now);
             match self.now - since < IDLE {
@@ -276,7 +344,9 @@ impl World {
                     Incoming::Message(message) => {
                         self.input(node, |mesh, now| mesh.handle_message(conn, message, now));
                     }
-                    Incoming::Malformed { kind, error } => self.violate(format!("malformed {kind}: {error}")),
+                    Incoming::Malformed { kind, error } => {
+                        self.violate(format!("malformed {kind}: {error}"))
+                    }
                 }
             }
         }
@@ -289,7 +359,9 @@ impl World {
         self.wires[wire].ends[end].open = false;
         let (conn, node) = (wire::conn(wire, end), self.wires[wire].ends[end].node);
         self.nodes[node].drop_keys(conn);
-        self.input(node, |mesh, now| mesh.handle_disconnected(conn, text.into(), now));
+        self.input(node, |mesh, now| {
+            mesh.handle_disconnected(conn, text.into(), now)
+        });
     }
 
     /// True if the daemon that held this end still does.

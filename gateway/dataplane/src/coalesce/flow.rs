@@ -28,16 +28,33 @@ impl Flow {
         if !transport.v6 && transport.start != 20 {
             return None;
         }
-        let (id, whole) =
-            if transport.v6 { (0, true) } else { (u16_at(packet, 4) as u16, packet[6] & 0x40 != 0) };
+        let (id, whole) = if transport.v6 {
+            (0, true)
+        } else {
+            (u16_at(packet, 4) as u16, packet[6] & 0x40 != 0)
+        };
         if transport.protocol == Protocol::Udp {
-            return Some(Flow { id, whole, sequence: None, flags: 0, ends: false });
+            return Some(Flow {
+                id,
+                whole,
+                sequence: None,
+                flags: 0,
+                ends: false,
+            });
         }
         let tcp = &packet[transport.start..];
         let flags = tcp[13];
-        let sequence = tcp[4..8].iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        let sequence = tcp[4..8]
+            .iter()
+            .fold(0, |number, byte| number << 8 | u32::from(*byte));
         let plain = flags & !(PSH | ECE) == ACK;
-        plain.then_some(Flow { id, whole, sequence: Some(sequence), flags, ends: flags & PSH != 0 })
+        plain.then_some(Flow {
+            id,
+            whole,
+            sequence: Some(sequence),
+            flags,
+            ends: flags & PSH != 0,
+        })
     }
 
     /// True if `next` comes directly behind this packet, whose payload has `size` bytes.
@@ -45,7 +62,9 @@ impl Flow {
         // With Don't Fragment set, the identification means nothing (RFC 6864, section 4.1), and many leave
         // it constant; a cut counts it up.
         let counted = next.id == self.id.wrapping_add(1) || self.whole && next.id == self.id;
-        let behind = self.sequence.map(|sequence| sequence.wrapping_add(size as u32));
+        let behind = self
+            .sequence
+            .map(|sequence| sequence.wrapping_add(size as u32));
         counted && next.sequence == behind && self.flags | PSH == next.flags | PSH
     }
 }
@@ -55,8 +74,11 @@ impl Flow {
 pub(super) fn same(first: &[u8], next: &[u8], transport: &Transport) -> bool {
     let equal = |from: usize, to: usize| first[from..to] == next[from..to];
     // Version, traffic class and flow label; hop limit, next header, addresses, fragment bits.
-    let ip =
-        if transport.v6 { equal(0, 4) && equal(6, 40) } else { equal(0, 2) && equal(6, 10) && equal(12, 20) };
+    let ip = if transport.v6 {
+        equal(0, 4) && equal(6, 40)
+    } else {
+        equal(0, 2) && equal(6, 10) && equal(12, 20)
+    };
     let at = |offset: usize| transport.start + offset;
     let transport = match transport.protocol {
         // Ports; acknowledgement and length; window; urgent pointer and options, timestamps among them.

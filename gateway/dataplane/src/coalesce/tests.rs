@@ -14,13 +14,19 @@ struct Written {
 }
 
 fn coalesce(packets: &[(Vec<u8>, Checksum)]) -> Vec<Written> {
-    let mut buffers: Vec<Vec<u8>> =
-        packets.iter().map(|(packet, _)| [&[0xee; OFFLOAD_LEN][..], packet].concat()).collect();
+    let mut buffers: Vec<Vec<u8>> = packets
+        .iter()
+        .map(|(packet, _)| [&[0xee; OFFLOAD_LEN][..], packet].concat())
+        .collect();
     let mut written = Vec::new();
     let mut joined = Coalesce::new(true, |parts: &[IoSlice<'_>], count| {
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         let (head, packet) = bytes.split_first_chunk().unwrap();
-        written.push(Written { offload: Offload::decode(head).unwrap(), packet: packet.to_vec(), count });
+        written.push(Written {
+            offload: Offload::decode(head).unwrap(),
+            packet: packet.to_vec(),
+            count,
+        });
     });
     for (buffer, (packet, checksum)) in buffers.iter_mut().zip(packets) {
         joined.push(buffer, *checksum, Transport::locate(packet));
@@ -31,7 +37,11 @@ fn coalesce(packets: &[(Vec<u8>, Checksum)]) -> Vec<Written> {
 
 /// The packets that the kernel makes of one write, with complete checksums.
 fn cut(written: Written) -> Vec<Vec<u8>> {
-    let Written { offload, mut packet, .. } = written;
+    let Written {
+        offload,
+        mut packet,
+        ..
+    } = written;
     let Some(cut) = offload.cut else {
         if offload.checksum.is_some() {
             craft::complete(&mut packet);
@@ -84,16 +94,18 @@ fn any_step() -> impl Strategy<Value = Step> {
         proptest::option::weighted(0.03, 1u16..4),
         proptest::option::weighted(0.05, (0usize..120, 0u8..8)),
     )
-        .prop_map(|(len, (same_id, gap, partial), flags, class, port, damage)| Step {
-            len,
-            same_id,
-            gap,
-            flags,
-            class,
-            port,
-            partial,
-            damage,
-        })
+        .prop_map(
+            |(len, (same_id, gap, partial), flags, class, port, damage)| Step {
+                len,
+                same_id,
+                gap,
+                flags,
+                class,
+                port,
+                partial,
+                damage,
+            },
+        )
 }
 
 /// Packets of a flow that goes on as the steps say.
@@ -105,7 +117,10 @@ fn flow(mut shape: Shape, usual: usize, steps: &[Step]) -> Vec<(Vec<u8>, Checksu
         shape.traffic_class = step.class.unwrap_or(shape.traffic_class);
         shape.port = step.port.unwrap_or(shape.port);
         shape.sequence = shape.sequence.wrapping_add(u32::from(step.gap));
-        let now = Shape { flags: step.flags.unwrap_or(ACK), ..shape.clone() };
+        let now = Shape {
+            flags: step.flags.unwrap_or(ACK),
+            ..shape.clone()
+        };
         let mut packet = now.packet(&vec![len as u8 ^ now.id as u8; len]);
         shape.sequence = shape.sequence.wrapping_add(len as u32);
         shape.id = shape.id.wrapping_add(u16::from(!step.same_id));

@@ -17,8 +17,12 @@ pub(super) fn parse(packet: &[u8]) -> Result<Addresses, DropReason> {
     }
     check_fragment(u16_at(packet, 6), packet.len() - header_len)?;
     check_options(&packet[MIN_HEADER..header_len])?;
-    let address = |at: usize| Ipv4Addr::from([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
-    Ok(Addresses { source: address(12).into(), destination: address(16).into() })
+    let address =
+        |at: usize| Ipv4Addr::from([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
+    Ok(Addresses {
+        source: address(12).into(),
+        destination: address(16).into(),
+    })
 }
 
 /// A fragment must hold something, end on a multiple of 8 unless it is the last (RFC 791, section 3.2),
@@ -28,8 +32,14 @@ fn check_fragment(field: usize, payload: usize) -> Result<(), DropReason> {
     if !more && offset == 0 {
         return Ok(());
     }
-    let sane = payload > 0 && (!more || payload.is_multiple_of(8)) && MIN_HEADER + offset + payload <= 0xffff;
-    if sane { Ok(()) } else { Err(DropReason::Malformed) }
+    let sane = payload > 0
+        && (!more || payload.is_multiple_of(8))
+        && MIN_HEADER + offset + payload <= 0xffff;
+    if sane {
+        Ok(())
+    } else {
+        Err(DropReason::Malformed)
+    }
 }
 
 /// Options must fit each other and the header (RFC 791, section 3.1); none may route.
@@ -89,23 +99,47 @@ mod tests {
             bad[at] = value;
             parse(&bad)
         };
-        for bad in
-            [with(0, 0x44), with(0, 0x4f), with(3, 39), with(3, 41), parse(&good[..19]), parse(&[0x45])]
-        {
+        for bad in [
+            with(0, 0x44),
+            with(0, 0x4f),
+            with(3, 39),
+            with(3, 41),
+            parse(&good[..19]),
+            parse(&[0x45]),
+        ] {
             assert_eq!(bad, Err(DropReason::Malformed));
         }
     }
 
     #[test]
     fn options_must_fit_and_must_not_route() {
-        for fine in [&[0, 0, 0, 0][..], &[1, 1, 1, 1], &[7, 3, 4, 0], &[1, 148, 3, 0], &[0, 131, 3, 4]] {
+        for fine in [
+            &[0, 0, 0, 0][..],
+            &[1, 1, 1, 1],
+            &[7, 3, 4, 0],
+            &[1, 148, 3, 0],
+            &[0, 131, 3, 4],
+        ] {
             assert!(parse(&packet(fine, 4)).is_ok(), "{fine:?}");
         }
-        for cut in [&[7, 1, 0, 0][..], &[7, 0, 0, 0], &[7, 5, 0, 0], &[1, 1, 1, 7]] {
-            assert_eq!(parse(&packet(cut, 4)), Err(DropReason::Malformed), "{cut:?}");
+        for cut in [
+            &[7, 1, 0, 0][..],
+            &[7, 0, 0, 0],
+            &[7, 5, 0, 0],
+            &[1, 1, 1, 7],
+        ] {
+            assert_eq!(
+                parse(&packet(cut, 4)),
+                Err(DropReason::Malformed),
+                "{cut:?}"
+            );
         }
         for route in [&[131, 3, 4, 0][..], &[1, 137, 3, 4]] {
-            assert_eq!(parse(&packet(route, 4)), Err(DropReason::Options), "{route:?}");
+            assert_eq!(
+                parse(&packet(route, 4)),
+                Err(DropReason::Options),
+                "{route:?}"
+            );
         }
     }
 

@@ -29,10 +29,15 @@ pub(super) fn parse(packet: &[u8]) -> Result<Addresses, DropReason> {
     }
     check_extensions(packet[6], &packet[HEADER..])?;
     let address = |at: usize| {
-        let bits = packet[at..at + 16].iter().fold(0, |bits, byte| bits << 8 | u128::from(*byte));
+        let bits = packet[at..at + 16]
+            .iter()
+            .fold(0, |bits, byte| bits << 8 | u128::from(*byte));
         Ipv6Addr::from_bits(bits)
     };
-    Ok(Addresses { source: address(8).into(), destination: address(24).into() })
+    Ok(Addresses {
+        source: address(8).into(),
+        destination: address(24).into(),
+    })
 }
 
 /// Walks the chain from the first next-header value to the first that is no extension header.
@@ -64,8 +69,11 @@ fn check_extensions(mut next: u8, mut rest: &[u8]) -> Result<(), DropReason> {
 
 /// The extension header at the front of `rest`, whose length follows from its second byte.
 fn extension(rest: &[u8], len: impl Fn(usize) -> usize) -> Result<&[u8], DropReason> {
-    let [_, units, ..] = rest else { return Err(DropReason::Malformed) };
-    rest.get(..len(usize::from(*units))).ok_or(DropReason::Malformed)
+    let [_, units, ..] = rest else {
+        return Err(DropReason::Malformed);
+    };
+    rest.get(..len(usize::from(*units)))
+        .ok_or(DropReason::Malformed)
 }
 
 /// A header of options (RFC 8200, section 4.2): each must fit; none may replace the source.
@@ -88,7 +96,11 @@ fn options(rest: &[u8]) -> Result<&[u8], DropReason> {
 /// A routing header, harmless only when there is nowhere left to go (RFC 8200, section 4.4).
 fn routing(rest: &[u8]) -> Result<&[u8], DropReason> {
     let header = extension(rest, |len| (len + 1) * 8)?;
-    if header[3] != 0 { Err(DropReason::Options) } else { Ok(header) }
+    if header[3] != 0 {
+        Err(DropReason::Options)
+    } else {
+        Ok(header)
+    }
 }
 
 /// The offset in bytes of a fragment (RFC 8200, section 4.5): all but the last end on a multiple of 8 and
@@ -128,7 +140,10 @@ mod tests {
     fn reads_both_addresses() {
         let addresses = parse(&packet(UDP, &[0; 8])).unwrap();
         assert_eq!(
-            (addresses.source.to_string(), addresses.destination.to_string()),
+            (
+                addresses.source.to_string(),
+                addresses.destination.to_string()
+            ),
             ("fd00::1".into(), "fd00::2".into())
         );
         assert_eq!(check(59, &[]), Ok(()));
@@ -138,7 +153,10 @@ mod tests {
     fn lengths_must_agree() {
         let good = packet(UDP, &[0; 8]);
         assert_eq!(parse(&good[..47]), Err(DropReason::Malformed));
-        assert_eq!(parse(&[&good[..], &[0]].concat()), Err(DropReason::Malformed));
+        assert_eq!(
+            parse(&[&good[..], &[0]].concat()),
+            Err(DropReason::Malformed)
+        );
         assert_eq!(parse(&good[..39]), Err(DropReason::Malformed));
         let mut jumbo = packet(HOP_BY_HOP, &[UDP, 0, 0xc2, 4, 0, 1, 0, 0]);
         jumbo[4..6].fill(0);
@@ -149,29 +167,59 @@ mod tests {
     fn known_extension_headers_are_walked() {
         let padded = |next| vec![next, 0, 1, 4, 0, 0, 0, 0];
         assert_eq!(check(HOP_BY_HOP, &padded(UDP)), Ok(()));
-        assert_eq!(check(HOP_BY_HOP, &[padded(DESTINATION_OPTIONS), padded(UDP)].concat()), Ok(()));
+        assert_eq!(
+            check(
+                HOP_BY_HOP,
+                &[padded(DESTINATION_OPTIONS), padded(UDP)].concat()
+            ),
+            Ok(())
+        );
         assert_eq!(check(ROUTING, &[UDP, 0, 2, 0, 0, 0, 0, 0]), Ok(()));
-        assert_eq!(check(AUTHENTICATION, &[&[UDP, 4][..], &[0; 22]].concat()), Ok(()));
+        assert_eq!(
+            check(AUTHENTICATION, &[&[UDP, 4][..], &[0; 22]].concat()),
+            Ok(())
+        );
     }
 
     #[test]
     fn what_is_cut_off_is_refused() {
         assert_eq!(check(HOP_BY_HOP, &[]), Err(DropReason::Malformed));
-        assert_eq!(check(DESTINATION_OPTIONS, &[UDP, 1, 1, 4, 0, 0, 0, 0]), Err(DropReason::Malformed));
-        assert_eq!(check(DESTINATION_OPTIONS, &[UDP, 0, 1, 5, 0, 0, 0, 0]), Err(DropReason::Malformed));
-        assert_eq!(check(DESTINATION_OPTIONS, &[UDP, 0, 0, 0, 0, 0, 0, 5]), Err(DropReason::Malformed));
-        assert_eq!(check(AUTHENTICATION, &[UDP, 4, 0, 0]), Err(DropReason::Malformed));
+        assert_eq!(
+            check(DESTINATION_OPTIONS, &[UDP, 1, 1, 4, 0, 0, 0, 0]),
+            Err(DropReason::Malformed)
+        );
+        assert_eq!(
+            check(DESTINATION_OPTIONS, &[UDP, 0, 1, 5, 0, 0, 0, 0]),
+            Err(DropReason::Malformed)
+        );
+        assert_eq!(
+            check(DESTINATION_OPTIONS, &[UDP, 0, 0, 0, 0, 0, 0, 5]),
+            Err(DropReason::Malformed)
+        );
+        assert_eq!(
+            check(AUTHENTICATION, &[UDP, 4, 0, 0]),
+            Err(DropReason::Malformed)
+        );
         assert_eq!(check(FRAGMENT, &[UDP, 0, 0, 1]), Err(DropReason::Malformed));
     }
 
     #[test]
     fn what_leads_past_the_checks_is_refused() {
-        assert_eq!(check(ROUTING, &[UDP, 0, 0, 1, 0, 0, 0, 0]), Err(DropReason::Options));
         assert_eq!(
-            check(DESTINATION_OPTIONS, &[&[UDP, 2, 201, 16][..], &[0; 20]].concat()),
+            check(ROUTING, &[UDP, 0, 0, 1, 0, 0, 0, 0]),
             Err(DropReason::Options)
         );
-        assert_eq!(check(DESTINATION_OPTIONS, &[HOP_BY_HOP, 0, 1, 4, 0, 0, 0, 0]), Err(DropReason::Options));
+        assert_eq!(
+            check(
+                DESTINATION_OPTIONS,
+                &[&[UDP, 2, 201, 16][..], &[0; 20]].concat()
+            ),
+            Err(DropReason::Options)
+        );
+        assert_eq!(
+            check(DESTINATION_OPTIONS, &[HOP_BY_HOP, 0, 1, 4, 0, 0, 0, 0]),
+            Err(DropReason::Options)
+        );
         for unknown in [MOBILITY, HIP, SHIM6, 253, 254] {
             assert_eq!(check(unknown, &[0; 8]), Err(DropReason::Options));
         }
@@ -183,7 +231,10 @@ mod tests {
     fn fragments_pass_if_their_offsets_are_sane() {
         let piece = |field: u16, payload: usize| {
             let [high, low] = field.to_be_bytes();
-            check(FRAGMENT, &[&[UDP, 0, high, low, 0, 0, 0, 7][..], &vec![0; payload]].concat())
+            check(
+                FRAGMENT,
+                &[&[UDP, 0, high, low, 0, 0, 0, 7][..], &vec![0; payload]].concat(),
+            )
         };
         assert_eq!(piece(0, 5), Ok(()));
         assert_eq!(piece(1, 16), Ok(()));
@@ -191,7 +242,11 @@ mod tests {
         assert_eq!(piece(1, 15), Err(DropReason::Malformed));
         assert_eq!(piece(17, 0), Err(DropReason::Malformed));
         assert_eq!(piece(0xfff8, 8), Err(DropReason::Malformed));
-        let twice = [&[FRAGMENT, 0, 0, 0, 0, 0, 0, 7][..], &[UDP, 0, 0, 0, 0, 0, 0, 7]].concat();
+        let twice = [
+            &[FRAGMENT, 0, 0, 0, 0, 0, 0, 7][..],
+            &[UDP, 0, 0, 0, 0, 0, 0, 7],
+        ]
+        .concat();
         assert_eq!(check(FRAGMENT, &twice), Err(DropReason::Options));
     }
 }

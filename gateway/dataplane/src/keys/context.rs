@@ -68,9 +68,19 @@ mod tests {
             dialler: "spiffe://a",
             dialled: "b",
         };
-        let expected = [&[1, 2, 0, 3, 1, 2, 3, 4, 0, 10][..], b"spiffe://a", &[0, 1], b"b"].concat();
+        let expected = [
+            &[1, 2, 0, 3, 1, 2, 3, 4, 0, 10][..],
+            b"spiffe://a",
+            &[0, 1],
+            b"b",
+        ]
+        .concat();
         assert_eq!(context.encode(), expected);
-        let shifted = KeyContext { dialler: "spiffe://", dialled: "ab", ..context };
+        let shifted = KeyContext {
+            dialler: "spiffe://",
+            dialled: "ab",
+            ..context
+        };
         assert_ne!(shifted.encode(), context.encode());
     }
 }

@@ -71,7 +71,10 @@ impl Incoming {
 
     /// The same with phases of `len` packet numbers, as the sender has them: for tests, which cannot send 2²⁶.
     pub fn with_phases_of(self, aead: Aead, secret: &Secret, len: u64) -> Incoming {
-        Incoming { phases: ArcSwap::from_pointee(Phases::new(aead, secret, len)), ..self }
+        Incoming {
+            phases: ArcSwap::from_pointee(Phases::new(aead, secret, len)),
+            ..self
+        }
     }
 
     /// Lets go of the keys of a phase that passed 10 s ago. Any thread may.
@@ -126,12 +129,20 @@ impl Incoming {
         kind: Kind,
         now: Duration,
     ) -> Result<bool, DropReason> {
-        let on_path = self.answer.load().as_ref().is_none_or(|outgoing| outgoing.path().remote() == from);
+        let on_path = self
+            .answer
+            .load()
+            .as_ref()
+            .is_none_or(|outgoing| outgoing.path().remote() == from);
         let budget = match kind {
             Kind::Packet(_) => &self.off_path,
             Kind::Probe => &self.off_path_probes,
         };
-        if on_path || budget.take(now) { Ok(on_path) } else { Err(DropReason::OffPath) }
+        if on_path || budget.take(now) {
+            Ok(on_path)
+        } else {
+            Err(DropReason::OffPath)
+        }
     }
 
     /// True if one more packet from another address may be reported now.

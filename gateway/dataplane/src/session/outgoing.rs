@@ -35,7 +35,10 @@ impl Path {
             IpAddr::V4(address) => SocketAddr::from((address, remote.port())),
             IpAddr::V6(_) => remote,
         };
-        Path { remote, local: local.map(|local| local.to_canonical()) }
+        Path {
+            remote,
+            local: local.map(|local| local.to_canonical()),
+        }
     }
 
     /// Address and port of the peer.
@@ -84,7 +87,11 @@ impl Outgoing {
     /// The same with phases of `len` packet numbers, as the receiver has them: for tests, which cannot send 2²⁶.
     pub fn with_phases_of(self, aead: Aead, secret: &Secret, len: u64) -> Outgoing {
         let phases = ArcSwap::from_pointee(Phases::new(aead, secret, len));
-        Outgoing { phases, end: PHASES * len, ..self }
+        Outgoing {
+            phases,
+            end: PHASES * len,
+            ..self
+        }
     }
 
     /// Lets go of the keys of a phase that passed 10 s ago. Any thread may.
@@ -132,7 +139,11 @@ impl Outgoing {
     pub fn reserve(&self, count: usize) -> Result<u64, DropReason> {
         // A u64 does not wrap: 2³⁰ years of asking after the end.
         let first = self.numbers.fetch_add(count as u64, Relaxed);
-        if first + count as u64 <= self.end { Ok(first) } else { Err(DropReason::Exhausted) }
+        if first + count as u64 <= self.end {
+            Ok(first)
+        } else {
+            Err(DropReason::Exhausted)
+        }
     }
 
     /// Seals `buffer`, which holds a payload between [`HEADER_LEN`] bytes in front and [`TAG_LEN`] behind,
@@ -146,7 +157,13 @@ impl Outgoing {
             phases = self.phases.load();
         }
         let key = phases.key(phase).ok_or(DropReason::Exhausted)?;
-        let header = Header { kind, phase, index: self.index, number }.encode();
+        let header = Header {
+            kind,
+            phase,
+            index: self.index,
+            number,
+        }
+        .encode();
         let payload = HEADER_LEN..buffer.len() - TAG_LEN;
         let tag = key.seal(number, &header, &mut buffer[payload.clone()]);
         buffer[..HEADER_LEN].copy_from_slice(&header);

@@ -82,7 +82,8 @@ impl Phases {
 
     /// The same without keys that have been passed for long; `None` if there are none.
     pub(super) fn without_passed(&self, now: Instant) -> Option<Phases> {
-        let is_over = self.previous.is_some() && now.saturating_duration_since(self.since) >= PASSED;
+        let is_over =
+            self.previous.is_some() && now.saturating_duration_since(self.since) >= PASSED;
         is_over.then(|| Phases {
             aead: self.aead,
             len: self.len,
@@ -98,7 +99,13 @@ impl Phases {
 
 /// Goes on to `phase`, the next. Several threads may: all derive the same keys, and one's are kept.
 pub(super) fn advance_to(phases: &ArcSwap<Phases>, phase: u8) {
-    phases.rcu(|phases| if phases.number() < phase { Arc::new(phases.advanced()) } else { phases.clone() });
+    phases.rcu(|phases| {
+        if phases.number() < phase {
+            Arc::new(phases.advanced())
+        } else {
+            phases.clone()
+        }
+    });
 }
 
 /// Lets go of keys that have been passed for long. Any thread may: whoever advances at the same time wins.

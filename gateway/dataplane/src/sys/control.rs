@@ -21,7 +21,10 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new() -> Control {
-        Control { bytes: [0; ROOM], len: 0 }
+        Control {
+            bytes: [0; ROOM],
+            len: 0,
+        }
     }
 
     /// Cut the payload into datagrams of `size` bytes, the last one shorter (UDP_SEGMENT, udp(7)).
@@ -79,19 +82,26 @@ pub(crate) fn read(mut bytes: &[u8]) -> Told {
     let mut told = Told::default();
     while let Some((header, _)) = bytes.split_at_checked(HEADER) {
         let len = header[..ALIGN].try_into().map_or(0, usize::from_ne_bytes);
-        let Some(data) = bytes.get(HEADER..len) else { break };
+        let Some(data) = bytes.get(HEADER..len) else {
+            break;
+        };
         match (int(&header[ALIGN..]), int(&header[ALIGN + 4..])) {
             (Some(libc::SOL_UDP), Some(libc::UDP_GRO)) => {
-                told.segment = int(data).and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0);
+                told.segment = int(data)
+                    .and_then(|size| usize::try_from(size).ok())
+                    .filter(|size| *size > 0);
             }
             (Some(libc::IPPROTO_IP), Some(libc::IP_PKTINFO)) => {
-                told.to = octets::<4>(&data[8.min(data.len())..]).map(|octets| Ipv4Addr::from(octets).into());
+                told.to = octets::<4>(&data[8.min(data.len())..])
+                    .map(|octets| Ipv4Addr::from(octets).into());
             }
             (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_PKTINFO)) => {
-                told.to =
-                    octets::<16>(data).map(|octets| IpAddr::from(Ipv6Addr::from(octets)).to_canonical());
+                told.to = octets::<16>(data)
+                    .map(|octets| IpAddr::from(Ipv6Addr::from(octets)).to_canonical());
             }
-            (Some(libc::IPPROTO_IP), Some(libc::IP_TOS)) => told.ecn = data.first().map(|tos| tos & 3),
+            (Some(libc::IPPROTO_IP), Some(libc::IP_TOS)) => {
+                told.ecn = data.first().map(|tos| tos & 3)
+            }
             (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_TCLASS)) => {
                 told.ecn = int(data).map(|class| (class & 3) as u8);
             }
@@ -119,10 +129,21 @@ mod tests {
         let mut control = Control::new();
         control.push(libc::SOL_UDP, libc::UDP_GRO, &1452i32.to_ne_bytes());
         control.push(libc::IPPROTO_IP, libc::IP_TOS, &[0xb9]);
-        control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &[0, 0, 0, 2, 192, 0, 2, 1, 192, 0, 2, 7]);
+        control.push(
+            libc::IPPROTO_IP,
+            libc::IP_PKTINFO,
+            &[0, 0, 0, 2, 192, 0, 2, 1, 192, 0, 2, 7],
+        );
         let told = read(control.as_bytes());
         let to = Some("192.0.2.7".parse().unwrap());
-        assert_eq!(told, Told { segment: Some(1452), to, ecn: Some(1) });
+        assert_eq!(
+            told,
+            Told {
+                segment: Some(1452),
+                to,
+                ecn: Some(1)
+            }
+        );
     }
 
     #[test]
@@ -131,7 +152,14 @@ mod tests {
         control.source("192.0.2.1".parse().unwrap(), true);
         control.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &2i32.to_ne_bytes());
         let told = read(control.as_bytes());
-        assert_eq!(told, Told { segment: None, to: Some("192.0.2.1".parse().unwrap()), ecn: Some(2) });
+        assert_eq!(
+            told,
+            Told {
+                segment: None,
+                to: Some("192.0.2.1".parse().unwrap()),
+                ecn: Some(2)
+            }
+        );
     }
 
     #[test]
@@ -139,7 +167,11 @@ mod tests {
         let mut control = Control::new();
         control.source("2001:db8::1".parse().unwrap(), true);
         for len in 0..control.as_bytes().len() - 4 {
-            assert_eq!(read(&control.as_bytes()[..len]), Told::default(), "{len} bytes");
+            assert_eq!(
+                read(&control.as_bytes()[..len]),
+                Told::default(),
+                "{len} bytes"
+            );
         }
     }
 }

@@ -13,10 +13,19 @@ pub(crate) fn wait(
     stop: BorrowedFd<'_>,
     timeout: Option<Duration>,
 ) -> io::Result<()> {
-    let watch = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let watch = |fd: i32| libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
     // poll(2) ignores negative descriptors.
-    let mut fds = [watch(stop.as_raw_fd()), watch(work.map_or(-1, |work| work.as_raw_fd()))];
-    let millis = timeout.map_or(-1, |timeout| i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
+    let mut fds = [
+        watch(stop.as_raw_fd()),
+        watch(work.map_or(-1, |work| work.as_raw_fd())),
+    ];
+    let millis = timeout.map_or(-1, |timeout| {
+        i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
+    });
     // SAFETY: `fds` is an initialized array of as many elements as its length says, alive during the call.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, millis) };
     if ready < 0 {
@@ -39,7 +48,12 @@ mod tests {
     fn work_stop_and_time_each_end_the_wait() {
         let (work, mut feed) = io::pipe().unwrap();
         let (stop, writer) = io::pipe().unwrap();
-        wait(Some(work.as_fd()), stop.as_fd(), Some(Duration::from_millis(1))).unwrap();
+        wait(
+            Some(work.as_fd()),
+            stop.as_fd(),
+            Some(Duration::from_millis(1)),
+        )
+        .unwrap();
         feed.write_all(b"x").unwrap();
         wait(Some(work.as_fd()), stop.as_fd(), None).unwrap();
         drop(writer);

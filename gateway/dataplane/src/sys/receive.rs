@@ -14,7 +14,10 @@ use super::control::{self, ROOM, Told};
 
 /// Receives one datagram, or several that the kernel has joined, without waiting. Gives their length, where
 /// they came from (IPv4 in its plain form) and what else was told.
-pub(crate) fn receive(socket: &SockRef<'_>, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Told)> {
+pub(crate) fn receive(
+    socket: &SockRef<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, SocketAddr, Told)> {
     let mut from = SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
     let mut room = [0; ROOM];
     let (len, told_len) = {

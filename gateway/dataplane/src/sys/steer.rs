@@ -6,7 +6,9 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
-use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_MOD, BPF_RET, BPF_W};
+use libc::{
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_MOD, BPF_RET, BPF_W,
+};
 
 /// `BPF_A` of linux/filter.h: what is returned is in the accumulator.
 const BPF_A: u32 = 0x10;
@@ -18,7 +20,12 @@ const BPF_A: u32 = 0x10;
 ///   session index, bytes 4 to 7 ─► socket index mod count
 /// ```
 pub(crate) fn by_index(socket: &impl AsRawFd, count: u32) -> io::Result<()> {
-    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
     let mut program = [
         step(BPF_LD | BPF_B | BPF_ABS, 0, 0, 0),
         step(BPF_ALU | BPF_AND | BPF_K, 0, 0, 0xc0),
@@ -28,7 +35,10 @@ pub(crate) fn by_index(socket: &impl AsRawFd, count: u32) -> io::Result<()> {
         step(BPF_ALU | BPF_MOD | BPF_K, 0, 0, count),
         step(BPF_RET | BPF_A, 0, 0, 0),
     ];
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let program = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
     // SAFETY: `program` and the instructions that it points to are live; setsockopt(2) copies both.
     let result = unsafe {
         libc::setsockopt(
@@ -39,5 +49,9 @@ pub(crate) fn by_index(socket: &impl AsRawFd, count: u32) -> io::Result<()> {
             size_of::<libc::sock_fprog>() as libc::socklen_t,
         )
     };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

@@ -46,17 +46,35 @@ const DESTINATION_OPTIONS: u8 = 60;
 
 impl Class {
     /// One packet of this class that gateway `from` could send to gateway `to`.
-    pub(crate) fn craft(self, world: &World, from: usize, to: usize, v6: bool, dice: &mut Dice) -> Crafted {
+    pub(crate) fn craft(
+        self,
+        world: &World,
+        from: usize,
+        to: usize,
+        v6: bool,
+        dice: &mut Dice,
+    ) -> Crafted {
         let source = self.source(world, from, to, v6, dice);
         let destination = self.destination(world, from, to, v6, dice);
         let plain = packet(source, destination, UDP, &[], 8 + dice.below(120));
         match self {
-            Class::WithHarmlessOptions => packet(source, destination, harmless(v6).0, harmless(v6).1, 40),
-            Class::Fragment => fragment(source, destination, dice.below(2) == 0, 8 * dice.below(180), 64),
+            Class::WithHarmlessOptions => {
+                packet(source, destination, harmless(v6).0, harmless(v6).1, 40)
+            }
+            Class::Fragment => fragment(
+                source,
+                destination,
+                dice.below(2) == 0,
+                8 * dice.below(180),
+                64,
+            ),
             Class::InsaneFragment => {
                 let (more, offset, payload) =
                     *dice.pick(&[(true, 0, 63), (true, 64, 0), (false, 0xfff0, 64)]);
-                refuse(fragment(source, destination, more, offset, payload), DropReason::Malformed)
+                refuse(
+                    fragment(source, destination, more, offset, payload),
+                    DropReason::Malformed,
+                )
             }
             Class::Empty => refuse(cut(plain, dice.below(8)), DropReason::Malformed),
             Class::Truncated => {
@@ -66,12 +84,20 @@ impl Class {
             Class::Trailing => refuse(with(plain, |packet| packet.push(0)), DropReason::Malformed),
             Class::WrongVersion => {
                 let version = *dice.pick(&[0, 5, 7, 15]);
-                refuse(with(plain, |packet| packet[0] = version << 4 | packet[0] & 15), DropReason::Malformed)
+                refuse(
+                    with(plain, |packet| packet[0] = version << 4 | packet[0] & 15),
+                    DropReason::Malformed,
+                )
             }
-            Class::WrongHeaderLength | Class::WrongTotalLength => self.wrong_length(plain, v6, dice),
+            Class::WrongHeaderLength | Class::WrongTotalLength => {
+                self.wrong_length(plain, v6, dice)
+            }
             Class::SourceRoute => {
                 let (next, middle) = routing(v6, dice);
-                refuse(packet(source, destination, next, &middle, 40), DropReason::Options)
+                refuse(
+                    packet(source, destination, next, &middle, 40),
+                    DropReason::Options,
+                )
             }
             Class::BrokenOptions => {
                 let (next, middle): (u8, &[u8]) = if v6 {
@@ -79,7 +105,10 @@ impl Class {
                 } else {
                     (UDP, &[68, 9, 0, 0])
                 };
-                refuse(packet(source, destination, next, middle, 20), DropReason::Malformed)
+                refuse(
+                    packet(source, destination, next, middle, 20),
+                    DropReason::Malformed,
+                )
             }
             Class::HeaderBomb => bomb(source, destination, v6, dice),
             _ => plain,
@@ -100,7 +129,14 @@ impl Class {
         }
     }
 
-    fn destination(self, world: &World, from: usize, to: usize, v6: bool, dice: &mut Dice) -> IpAddr {
+    fn destination(
+        self,
+        world: &World,
+        from: usize,
+        to: usize,
+        v6: bool,
+        dice: &mut Dice,
+    ) -> IpAddr {
         let (site, peer) = (world.site(from), world.site(to));
         match self {
             Class::DestinationOfTheSender => of(world, site, v6, dice),
@@ -138,7 +174,9 @@ fn of(world: &World, site: usize, v6: bool, dice: &mut Dice) -> IpAddr {
 }
 
 fn of_a_third_site(world: &World, site: usize, peer: usize, v6: bool, dice: &mut Dice) -> IpAddr {
-    let third: Vec<usize> = (0..world.sites()).filter(|third| ![site, peer].contains(third)).collect();
+    let third: Vec<usize> = (0..world.sites())
+        .filter(|third| ![site, peer].contains(third))
+        .collect();
     of(world, *dice.pick(&third), v6, dice)
 }
 
@@ -163,7 +201,11 @@ fn never(v6: bool, dice: &mut Dice) -> IpAddr {
 }
 
 fn connected(v6: bool, dice: &mut Dice) -> IpAddr {
-    in_one_of("203.0.113.0/24 172.17.5.0/24 2001:db8:ffff::/64 fd17:5::/32", v6, dice)
+    in_one_of(
+        "203.0.113.0/24 172.17.5.0/24 2001:db8:ffff::/64 fd17:5::/32",
+        v6,
+        dice,
+    )
 }
 
 fn in_one_of(nets: &str, v6: bool, dice: &mut Dice) -> IpAddr {
@@ -171,7 +213,10 @@ fn in_one_of(nets: &str, v6: bool, dice: &mut Dice) -> IpAddr {
 }
 
 fn of_family(nets: &str, v6: bool) -> Vec<Net> {
-    nets.split_whitespace().map(Net::new).filter(|net| net.first.is_ipv6() == v6).collect()
+    nets.split_whitespace()
+        .map(Net::new)
+        .filter(|net| net.first.is_ipv6() == v6)
+        .collect()
 }
 
 fn any(world: &World, v6: bool, dice: &mut Dice) -> IpAddr {
@@ -187,7 +232,9 @@ fn any(world: &World, v6: bool, dice: &mut Dice) -> IpAddr {
 /// Router alert and padding, or hop-by-hop, destination options and a spent routing header.
 fn harmless(v6: bool) -> (u8, &'static [u8]) {
     if v6 {
-        let chain = &[60, 0, 5, 2, 0, 0, 1, 0, 43, 0, 1, 4, 0, 0, 0, 0, UDP, 0, 2, 0, 0, 0, 0, 0];
+        let chain = &[
+            60, 0, 5, 2, 0, 0, 1, 0, 43, 0, 1, 4, 0, 0, 0, 0, UDP, 0, 2, 0, 0, 0, 0, 0,
+        ];
         (0, chain)
     } else {
         (UDP, &[148, 4, 0, 0, 1, 1, 1, 0])
@@ -201,8 +248,14 @@ fn routing(v6: bool, dice: &mut Dice) -> (u8, Vec<u8>) {
     }
     let tail = [0xfd; 20];
     match dice.below(2) {
-        0 => (ROUTING, [&[UDP, 2, *dice.pick(&[0, 2, 4]), 1][..], &tail].concat()),
-        _ => (DESTINATION_OPTIONS, [&[UDP, 2, 201, 16][..], &tail].concat()),
+        0 => (
+            ROUTING,
+            [&[UDP, 2, *dice.pick(&[0, 2, 4]), 1][..], &tail].concat(),
+        ),
+        _ => (
+            DESTINATION_OPTIONS,
+            [&[UDP, 2, 201, 16][..], &tail].concat(),
+        ),
     }
 }
 
@@ -210,20 +263,44 @@ fn routing(v6: bool, dice: &mut Dice) -> (u8, Vec<u8>) {
 fn bomb(source: IpAddr, destination: IpAddr, v6: bool, dice: &mut Dice) -> Crafted {
     if !v6 {
         let short = packet(source, destination, UDP, &[], 8);
-        return refuse(with(short, |packet| packet[0] = 0x4f), DropReason::Malformed);
+        return refuse(
+            with(short, |packet| packet[0] = 0x4f),
+            DropReason::Malformed,
+        );
     }
     let (next, chain) = match dice.below(3) {
-        0 => (DESTINATION_OPTIONS, [DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(9 + dice.below(100))),
+        0 => (
+            DESTINATION_OPTIONS,
+            [DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(9 + dice.below(100)),
+        ),
         1 => (FRAGMENT, [FRAGMENT, 0, 0, 0, 0, 0, 0, 1].repeat(2)),
-        _ => (*dice.pick(&[135, 139, 140, 253, 254]), vec![UDP, 0, 0, 0, 0, 0, 0, 0]),
+        _ => (
+            *dice.pick(&[135, 139, 140, 253, 254]),
+            vec![UDP, 0, 0, 0, 0, 0, 0, 0],
+        ),
     };
-    refuse(packet(source, destination, next, &chain, 16), DropReason::Options)
+    refuse(
+        packet(source, destination, next, &chain, 16),
+        DropReason::Options,
+    )
 }
 
-fn fragment(source: IpAddr, destination: IpAddr, more: bool, offset: usize, payload: usize) -> Crafted {
+fn fragment(
+    source: IpAddr,
+    destination: IpAddr,
+    more: bool,
+    offset: usize,
+    payload: usize,
+) -> Crafted {
     if source.is_ipv6() {
         let [high, low] = ((offset & 0xfff8) as u16 | u16::from(more)).to_be_bytes();
-        return packet(source, destination, FRAGMENT, &[UDP, 0, high, low, 0, 0, 0, 9], payload);
+        return packet(
+            source,
+            destination,
+            FRAGMENT,
+            &[UDP, 0, high, low, 0, 0, 0, 9],
+            payload,
+        );
     }
     let field = (offset / 8) as u16 | if more { 0x2000 } else { 0 };
     with(packet(source, destination, UDP, &[], payload), |packet| {
@@ -241,5 +318,8 @@ fn cut(crafted: Crafted, len: usize) -> Crafted {
 }
 
 fn refuse(crafted: Crafted, reason: DropReason) -> Crafted {
-    Crafted { shape: Err(reason), ..crafted }
+    Crafted {
+        shape: Err(reason),
+        ..crafted
+    }
 }

@@ -35,25 +35,39 @@ pub(crate) fn packet(
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let [high, low] = (rest as u16).to_be_bytes();
-            [&[0x60, 0, 0, 0, high, low, next, 64][..], &source.octets(), &destination.octets()].concat()
+            [
+                &[0x60, 0, 0, 0, high, low, next, 64][..],
+                &source.octets(),
+                &destination.octets(),
+            ]
+            .concat()
         }
         _ => panic!("a packet has one family"),
     };
     packet.extend_from_slice(middle);
     packet.resize(packet.len() + payload, 0x5a);
-    Crafted { packet, source, destination, shape: Ok(()) }
+    Crafted {
+        packet,
+        source,
+        destination,
+        shape: Ok(()),
+    }
 }
 
 /// An address in the range.
 pub(crate) fn address_in(net: &Net, dice: &mut Dice) -> IpAddr {
     let host = |bits: u32| {
-        (0..bits - net.len).fold(0u128, |host, bit| host | u128::from(dice.below(2) as u8) << bit)
+        (0..bits - net.len).fold(0u128, |host, bit| {
+            host | u128::from(dice.below(2) as u8) << bit
+        })
     };
     match net.first {
-        IpAddr::V4(first) => {
-            IpAddr::from(std::net::Ipv4Addr::from_bits(first.to_bits() | { host }(32) as u32))
-        }
-        IpAddr::V6(first) => IpAddr::from(std::net::Ipv6Addr::from_bits(first.to_bits() | { host }(128))),
+        IpAddr::V4(first) => IpAddr::from(std::net::Ipv4Addr::from_bits(
+            first.to_bits() | { host }(32) as u32,
+        )),
+        IpAddr::V6(first) => IpAddr::from(std::net::Ipv6Addr::from_bits(
+            first.to_bits() | { host }(128),
+        )),
     }
 }
 

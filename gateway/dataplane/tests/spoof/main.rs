@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 
 use class::Class;
 use craft::{Crafted, Dice};
-use ringway_dataplane::{Checksum, DropReason, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN, admit, route};
+use ringway_dataplane::{
+    Checksum, DropReason, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN, admit, route,
+};
 use world::{Weakness, World};
 
 /// Packets of each class, pair of gateways, family and direction.
@@ -47,7 +49,10 @@ impl Tally {
         self.delivered += usize::from(found.is_ok());
         if found != expected {
             let example = || format!("{found:?} instead of {expected:?}: {crafted:?}");
-            self.wrong.entry((direction, class)).or_insert_with(|| (0, example())).0 += 1;
+            self.wrong
+                .entry((direction, class))
+                .or_insert_with(|| (0, example()))
+                .0 += 1;
         }
     }
 }
@@ -60,26 +65,55 @@ fn nothing_wrong_is_delivered_and_nothing_good_is_dropped() {
     let tally = run(Weakness::None, REPEAT);
     assert!(tally.wrong.is_empty(), "{:#?}", tally.wrong);
     assert!(tally.packets >= 200_000, "only {} packets", tally.packets);
-    assert!(tally.delivered >= tally.packets / 10, "only {} of {} were good", tally.delivered, tally.packets);
+    assert!(
+        tally.delivered >= tally.packets / 10,
+        "only {} of {} were good",
+        tally.delivered,
+        tally.packets
+    );
 }
 
 #[test]
 fn without_the_source_check_a_foreign_source_is_delivered() {
     let tally = run(Weakness::AnySource, 2);
-    assert!(tally.wrong.contains_key(&("ingress", Class::SourceOfAThirdSite)), "{:?}", tally.wrong.keys());
-    assert!(tally.wrong.contains_key(&("ingress", Class::SourceOfTheReceiver)), "{:?}", tally.wrong.keys());
+    assert!(
+        tally
+            .wrong
+            .contains_key(&("ingress", Class::SourceOfAThirdSite)),
+        "{:?}",
+        tally.wrong.keys()
+    );
+    assert!(
+        tally
+            .wrong
+            .contains_key(&("ingress", Class::SourceOfTheReceiver)),
+        "{:?}",
+        tally.wrong.keys()
+    );
 }
 
 #[test]
 fn without_the_destination_check_a_foreign_destination_is_delivered() {
     let tally = run(Weakness::AnyDestination, 2);
-    assert!(tally.wrong.contains_key(&("ingress", Class::DestinationOfNobody)), "{:?}", tally.wrong.keys());
+    assert!(
+        tally
+            .wrong
+            .contains_key(&("ingress", Class::DestinationOfNobody)),
+        "{:?}",
+        tally.wrong.keys()
+    );
 }
 
 #[test]
 fn without_authorization_an_announced_source_is_delivered() {
     let tally = run(Weakness::WideAuthorization, 2);
-    assert!(tally.wrong.contains_key(&("ingress", Class::SourceOfNobody)), "{:?}", tally.wrong.keys());
+    assert!(
+        tally
+            .wrong
+            .contains_key(&("ingress", Class::SourceOfNobody)),
+        "{:?}",
+        tally.wrong.keys()
+    );
 }
 
 fn run(weakness: Weakness, repeat: usize) -> Tally {
@@ -107,7 +141,10 @@ fn ingress(
     dice: &mut Dice,
 ) {
     let mut datagram = seal(world, from, to, &crafted.packet);
-    let mut expected = world.model.admits(world.site(from), to, crafted).map(|()| to);
+    let mut expected = world
+        .model
+        .admits(world.site(from), to, crafted)
+        .map(|()| to);
     match class {
         Class::Tampered => {
             let at = HEADER_LEN + dice.below(datagram.len() - HEADER_LEN);
@@ -124,7 +161,11 @@ fn ingress(
                 "ingress",
                 class,
                 found,
-                if refused { found } else { Err(DropReason::Auth) },
+                if refused {
+                    found
+                } else {
+                    Err(DropReason::Auth)
+                },
                 crafted,
             );
         }
@@ -135,7 +176,13 @@ fn ingress(
         }
         _ => {}
     }
-    tally.note("ingress", class, open(world, to, &datagram), expected, crafted);
+    tally.note(
+        "ingress",
+        class,
+        open(world, to, &datagram),
+        expected,
+        crafted,
+    );
 }
 
 /// A host behind gateway `from` sends whatever it likes; what is routed, the peer must admit.
@@ -145,11 +192,23 @@ fn egress(world: &World, tally: &mut Tally, from: usize, class: Class, crafted: 
         let peer = World::receiver(session.of(0).index());
         (peer, seal(world, from, peer, &crafted.packet))
     });
-    let routed = found.as_ref().map(|(peer, _)| *peer).map_err(|reason| *reason);
+    let routed = found
+        .as_ref()
+        .map(|(peer, _)| *peer)
+        .map_err(|reason| *reason);
     tally.note("egress", class, routed, expected, crafted);
     if let Ok((peer, datagram)) = found {
-        let expected = world.model.admits(world.site(from), peer, crafted).map(|()| peer);
-        tally.note("through", class, open(world, peer, &datagram), expected, crafted);
+        let expected = world
+            .model
+            .admits(world.site(from), peer, crafted)
+            .map(|()| peer);
+        tally.note(
+            "through",
+            class,
+            open(world, peer, &datagram),
+            expected,
+            crafted,
+        );
     }
 }
 
@@ -157,7 +216,13 @@ fn seal(world: &World, from: usize, to: usize, packet: &[u8]) -> Vec<u8> {
     let session = &world.gateways[from].outgoing[&to];
     let mut buffer = vec![0; packet.len() + OVERHEAD];
     buffer[HEADER_LEN..][..packet.len()].copy_from_slice(packet);
-    session.seal(Kind::Packet(Checksum::Complete), session.reserve(1).unwrap(), &mut buffer).unwrap();
+    session
+        .seal(
+            Kind::Packet(Checksum::Complete),
+            session.reserve(1).unwrap(),
+            &mut buffer,
+        )
+        .unwrap();
     buffer
 }
 
@@ -165,7 +230,9 @@ fn open(world: &World, at: usize, datagram: &[u8]) -> Verdict {
     let snapshot = &world.gateways[at].snapshot;
     let mut datagram = datagram.to_vec();
     let (header, additional, sealed) = Header::split(&mut datagram)?;
-    let session = snapshot.incoming(header.index).ok_or(DropReason::UnknownIndex)?;
+    let session = snapshot
+        .incoming(header.index)
+        .ok_or(DropReason::UnknownIndex)?;
     session.open(&header, additional, sealed)?;
     admit(snapshot, session.site(), &sealed[..sealed.len() - TAG_LEN]).map(|()| at)
 }

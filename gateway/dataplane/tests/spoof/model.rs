@@ -16,11 +16,15 @@ pub(crate) struct Net {
 impl Net {
     pub(crate) fn new(text: &str) -> Net {
         let (first, len) = text.split_once('/').unwrap();
-        Net { first: first.parse().unwrap(), len: len.parse().unwrap() }
+        Net {
+            first: first.parse().unwrap(),
+            len: len.parse().unwrap(),
+        }
     }
 
     pub(crate) fn holds(&self, address: IpAddr) -> bool {
-        let same = |a: &[u8], b: &[u8]| (0..self.len as usize).all(|bit| bit_of(a, bit) == bit_of(b, bit));
+        let same =
+            |a: &[u8], b: &[u8]| (0..self.len as usize).all(|bit| bit_of(a, bit) == bit_of(b, bit));
         match (self.first, address) {
             (IpAddr::V4(a), IpAddr::V4(b)) => same(&a.octets(), &b.octets()),
             (IpAddr::V6(a), IpAddr::V6(b)) => same(&a.octets(), &b.octets()),
@@ -61,11 +65,19 @@ impl Model {
     }
 
     fn forbids(&self, gateway: usize, address: IpAddr) -> bool {
-        self.never.iter().chain(&self.gateways[gateway].connected).any(|net| net.holds(address))
+        self.never
+            .iter()
+            .chain(&self.gateways[gateway].connected)
+            .any(|net| net.holds(address))
     }
 
     /// Whether gateway `to` admits this from a gateway of `site`.
-    pub(crate) fn admits(&self, site: usize, to: usize, crafted: &Crafted) -> Result<(), DropReason> {
+    pub(crate) fn admits(
+        &self,
+        site: usize,
+        to: usize,
+        crafted: &Crafted,
+    ) -> Result<(), DropReason> {
         crafted.shape?;
         if self.forbids(to, crafted.source) || self.holder(crafted.source) != Some(site) {
             return Err(DropReason::Source);
@@ -94,5 +106,7 @@ impl Model {
 
 fn most_specific(list: &[(Net, usize)], address: IpAddr) -> Option<usize> {
     let holding = list.iter().filter(|(net, _)| net.holds(address));
-    holding.max_by_key(|(net, _)| net.len).map(|(_, value)| *value)
+    holding
+        .max_by_key(|(net, _)| net.len)
+        .map(|(_, value)| *value)
 }

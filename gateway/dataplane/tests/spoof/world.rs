@@ -61,7 +61,9 @@ pub(crate) struct Gateway {
 impl World {
     pub(crate) fn new(weakness: Weakness) -> World {
         let model = model();
-        let gateways = (0..GATEWAYS.len()).map(|number| gateway(number, &model, weakness)).collect();
+        let gateways = (0..GATEWAYS.len())
+            .map(|number| gateway(number, &model, weakness))
+            .collect();
         World { gateways, model }
     }
 
@@ -82,12 +84,17 @@ impl World {
 
     /// The prefixes of a site in one family.
     pub(crate) fn prefixes(&self, site: usize, v6: bool) -> Vec<Net> {
-        nets(SITES[site]).into_iter().filter(|net| net.first.is_ipv6() == v6).collect()
+        nets(SITES[site])
+            .into_iter()
+            .filter(|net| net.first.is_ipv6() == v6)
+            .collect()
     }
 
     /// A gateway that is none of these.
     pub(crate) fn other_than(&self, not: &[usize], dice: &mut Dice) -> usize {
-        let others: Vec<usize> = (0..GATEWAYS.len()).filter(|number| !not.contains(number)).collect();
+        let others: Vec<usize> = (0..GATEWAYS.len())
+            .filter(|number| !not.contains(number))
+            .collect();
         others[dice.below(others.len())]
     }
 
@@ -107,17 +114,33 @@ fn nets(text: &str) -> Vec<Net> {
 }
 
 fn connected(gateway: usize) -> String {
-    if GATEWAYS[gateway] == 2 { format!("{WAN} {BRIDGE}") } else { WAN.into() }
+    if GATEWAYS[gateway] == 2 {
+        format!("{WAN} {BRIDGE}")
+    } else {
+        WAN.into()
+    }
 }
 
 fn model() -> Model {
-    let authorized =
-        SITES.iter().enumerate().flat_map(|(site, text)| nets(text).into_iter().map(move |net| (net, site)));
-    let mut model = Model { authorized: authorized.collect(), never: nets(NEVER), gateways: Vec::new() };
+    let authorized = SITES
+        .iter()
+        .enumerate()
+        .flat_map(|(site, text)| nets(text).into_iter().map(move |net| (net, site)));
+    let mut model = Model {
+        authorized: authorized.collect(),
+        never: nets(NEVER),
+        gateways: Vec::new(),
+    };
     for (number, site) in GATEWAYS.iter().enumerate() {
         let others = model.authorized.iter().filter(|(_, holder)| holder != site);
-        let routes = others.map(|(net, holder)| (*net, first_gateway_of(*holder))).collect();
-        model.gateways.push(View { site: *site, connected: nets(&connected(number)), routes });
+        let routes = others
+            .map(|(net, holder)| (*net, first_gateway_of(*holder)))
+            .collect();
+        model.gateways.push(View {
+            site: *site,
+            connected: nets(&connected(number)),
+            routes,
+        });
     }
     model
 }
@@ -127,18 +150,38 @@ fn first_gateway_of(site: usize) -> usize {
 }
 
 fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
-    let site_no = |site: usize| SiteNo(if weakness == Weakness::AnySource { 0 } else { site as u32 });
+    let site_no = |site: usize| {
+        SiteNo(if weakness == Weakness::AnySource {
+            0
+        } else {
+            site as u32
+        })
+    };
     let (site, shared) = (GATEWAYS[number], Arc::new(Peer::new()));
-    let secret = |from: usize, to: usize| Secret::new([World::index(from, to) as u8 ^ (from * 16) as u8; 48]);
+    let secret = |from: usize, to: usize| {
+        Secret::new([World::index(from, to) as u8 ^ (from * 16) as u8; 48])
+    };
     let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
     let mut builder = SnapshotBuilder::new(site_no(site));
     let mut outgoing = BTreeMap::new();
     for peer in (0..GATEWAYS.len()).filter(|peer| *peer != number) {
         let index = World::index(number, peer);
-        let sealing = Outgoing::new(index, Aead::Aes128Gcm, &secret(number, peer), path, shared.clone());
+        let sealing = Outgoing::new(
+            index,
+            Aead::Aes128Gcm,
+            &secret(number, peer),
+            path,
+            shared.clone(),
+        );
         outgoing.insert(peer, Arc::new(sealing));
         let (index, from) = (World::index(peer, number), site_no(GATEWAYS[peer]));
-        let opening = Incoming::new(index, Aead::Aes128Gcm, &secret(peer, number), from, shared.clone());
+        let opening = Incoming::new(
+            index,
+            Aead::Aes128Gcm,
+            &secret(peer, number),
+            from,
+            shared.clone(),
+        );
         builder.incoming(Arc::new(opening));
     }
     for (net, holder) in &model.authorized {
@@ -158,9 +201,14 @@ fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
     for everything in ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()] {
         match weakness {
             Weakness::AnyDestination => _ = builder.own(everything),
-            Weakness::WideAuthorization => _ = builder.authorize(everything, SiteNo((site as u32 + 1) % 6)),
+            Weakness::WideAuthorization => {
+                _ = builder.authorize(everything, SiteNo((site as u32 + 1) % 6))
+            }
             Weakness::None | Weakness::AnySource => {}
         }
     }
-    Gateway { snapshot: builder.build(), outgoing }
+    Gateway {
+        snapshot: builder.build(),
+        outgoing,
+    }
 }

@@ -19,10 +19,16 @@ use crate::transfer;
 /// A host behind gateway `number`. What it sends has partial checksums and is joined, if `offloads`.
 pub(crate) fn host(gateway: &Gateway, number: u8, offloads: bool) -> Netns {
     let host = Netns::new();
-    ip(&format!("link add lan netns {} type veth peer name lan netns {}", gateway.netns.name(), host.name()));
+    ip(&format!(
+        "link add lan netns {} type veth peer name lan netns {}",
+        gateway.netns.name(),
+        host.name()
+    ));
     for (netns, last, offloads) in [(&gateway.netns, 1, false), (&host, 2, offloads)] {
         netns.ip(&format!("addr add 10.{number}.0.{}/26 dev lan", 64 + last));
-        netns.ip(&format!("addr add fd00:{number}::1:{last}/112 dev lan nodad"));
+        netns.ip(&format!(
+            "addr add fd00:{number}::1:{last}/112 dev lan nodad"
+        ));
         netns.ip("link set lan up");
         let onoff = if offloads { "on" } else { "off" };
         for command in [
@@ -31,7 +37,11 @@ pub(crate) fn host(gateway: &Gateway, number: u8, offloads: bool) -> Netns {
             "sysctl -qw net.ipv4.conf.all.rp_filter=0".into(),
         ] {
             let output = netns.exec(&command);
-            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{command}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
     }
     host.ip(&format!("route add default via 10.{number}.0.65"));
@@ -41,7 +51,8 @@ pub(crate) fn host(gateway: &Gateway, number: u8, offloads: bool) -> Netns {
 
 /// Datagrams of all kinds of lengths, one after the other, each answered by itself.
 fn converse(from: &Netns, to: &Netns, bind: &str, address: &str) {
-    let (bind, address): (SocketAddr, SocketAddr) = (bind.parse().unwrap(), address.parse().unwrap());
+    let (bind, address): (SocketAddr, SocketAddr) =
+        (bind.parse().unwrap(), address.parse().unwrap());
     let lengths = [0, 1, 2, 3, 7, 64, 65, 511, 1000, 1001, 1371, 1372];
     let echo = to.within(move || UdpSocket::bind(address).unwrap());
     let answer = std::thread::spawn(move || {
@@ -52,7 +63,9 @@ fn converse(from: &Netns, to: &Netns, bind: &str, address: &str) {
         }
     });
     let socket = from.within(move || UdpSocket::bind(bind).unwrap());
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
     for len in lengths {
         let payload: Vec<u8> = (0..len).map(|at| (at * 37 + len) as u8).collect();
         let mut buffer = [0; 2000];
@@ -67,13 +80,23 @@ fn converse(from: &Netns, to: &Netns, bind: &str, address: &str) {
 fn stream(from: &Netns, to: &Netns, bind: &str, address: &str) {
     const RUN: usize = 20;
     const LEN: usize = 701;
-    let (bind, address): (SocketAddr, SocketAddr) = (bind.parse().unwrap(), address.parse().unwrap());
+    let (bind, address): (SocketAddr, SocketAddr) =
+        (bind.parse().unwrap(), address.parse().unwrap());
     let receiver = to.within(move || UdpSocket::bind(address).unwrap());
-    receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    receiver
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
     let sender = from.within(move || UdpSocket::bind(bind).unwrap());
-    nix::sys::socket::setsockopt(&sender, nix::sys::socket::sockopt::UdpGsoSegment, &(LEN as i32)).unwrap();
+    nix::sys::socket::setsockopt(
+        &sender,
+        nix::sys::socket::sockopt::UdpGsoSegment,
+        &(LEN as i32),
+    )
+    .unwrap();
     for round in 0..10 {
-        let run: Vec<u8> = (0..RUN * LEN - 300).map(|at| (at / LEN * 7 + at + round) as u8).collect();
+        let run: Vec<u8> = (0..RUN * LEN - 300)
+            .map(|at| (at / LEN * 7 + at + round) as u8)
+            .collect();
         sender.send_to(&run, address).unwrap();
         for expected in run.chunks(LEN) {
             let mut buffer = [0; 2000];
@@ -88,8 +111,9 @@ fn wrong_checksums(netns: &Netns) -> u64 {
     let output = netns.exec("nstat -asz TcpInCsumErrors UdpInCsumErrors Udp6InCsumErrors");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let counts = text.lines().filter(|line| line.contains("CsumErrors"));
-    let counts: Vec<u64> =
-        counts.map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+    let counts: Vec<u64> = counts
+        .map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap())
+        .collect();
     assert_eq!(counts.len(), 3, "{text}");
     counts.iter().sum()
 }

@@ -29,10 +29,19 @@ fn a_port_that_refuses_ends_nothing() {
         run(&right, command);
     }
     let rested = rests(&left, || {
-        assert!(!left.netns.exec("ping -c 10 -i 0.05 -W 1 10.2.0.1").status.success());
+        assert!(
+            !left
+                .netns
+                .exec("ping -c 10 -i 0.05 -W 1 10.2.0.1")
+                .status
+                .success()
+        );
     });
     assert!(rested, "its threads spin");
-    assert!(counted(&left, "IcmpInDestUnreachs") >= 2, "nothing was refused");
+    assert!(
+        counted(&left, "IcmpInDestUnreachs") >= 2,
+        "nothing was refused"
+    );
     run(&right, "nft delete table ip closed");
     ping(&left, "10.2.0.1");
     left.assert_nothing_dropped();
@@ -56,14 +65,22 @@ fn a_full_queue_below_the_socket_drops_and_recovers() {
 
 /// Sends more than a slow cable takes, whose queue is bounded by `limit`.
 fn floods_and_recovers(left: &Gateway, limit: &str) {
-    run(left, &format!("tc qdisc add dev wan root tbf rate 5mbit burst 20kb {limit}"));
+    run(
+        left,
+        &format!("tc qdisc add dev wan root tbf rate 5mbit burst 20kb {limit}"),
+    );
     left.netns.within(|| {
         let socket = UdpSocket::bind("10.1.0.1:0").unwrap();
         for _ in 0..2000 {
             socket.send_to(&[0; 1000], "10.2.0.1:9").unwrap();
         }
     });
-    let full = || left.peer.counters().snapshot().dropped(DropReason::SocketFull);
+    let full = || {
+        left.peer
+            .counters()
+            .snapshot()
+            .dropped(DropReason::SocketFull)
+    };
     let deadline = Instant::now() + Duration::from_secs(10);
     while full() == 0 {
         assert!(Instant::now() < deadline, "nothing was dropped");
@@ -72,8 +89,19 @@ fn floods_and_recovers(left: &Gateway, limit: &str) {
     run(left, "tc qdisc del dev wan root");
     ping(left, "10.2.0.1");
     let sent = left.peer.counters().snapshot().tx_packets;
-    assert!(full() > 100 && full() + sent >= 2000, "{} were dropped, {sent} sent", full());
-    let rested = rests(left, || assert!(left.netns.exec("ping -c 10 -i 0.05 10.2.0.1").status.success()));
+    assert!(
+        full() > 100 && full() + sent >= 2000,
+        "{} were dropped, {sent} sent",
+        full()
+    );
+    let rested = rests(left, || {
+        assert!(
+            left.netns
+                .exec("ping -c 10 -i 0.05 10.2.0.1")
+                .status
+                .success()
+        )
+    });
     assert!(rested, "its threads spin");
 }
 
@@ -95,7 +123,9 @@ fn busy(gateway: &Gateway) -> Duration {
             continue;
         }
         // A thread that has ended meanwhile was none of the gateway's.
-        let Ok(times) = fs::read_to_string(format!("{task}/schedstat")) else { continue };
+        let Ok(times) = fs::read_to_string(format!("{task}/schedstat")) else {
+            continue;
+        };
         total += Duration::from_nanos(times.split(' ').next().unwrap().parse().unwrap());
     }
     assert!(!total.is_zero(), "the gateway has threads");
@@ -106,12 +136,19 @@ fn busy(gateway: &Gateway) -> Duration {
 fn counted(gateway: &Gateway, name: &str) -> u64 {
     let output = gateway.netns.exec(&format!("nstat -asz {name}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(name))
+        .unwrap_or_else(|| panic!("{name}: {text}"));
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// `command` in `gateway`'s namespace, which must succeed.
 fn run(gateway: &Gateway, command: &str) {
     let output = gateway.netns.exec(command);
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

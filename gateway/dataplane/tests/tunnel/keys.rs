@@ -37,7 +37,12 @@ struct End<'a> {
 impl<'a> End<'a> {
     fn new(gateway: &'a Gateway, here: u8) -> End<'a> {
         let (opening, sealing) = (vec![gateway.incoming.clone()], gateway.outgoing.clone());
-        End { gateway, numbers: (here, 3 - here), opening, sealing }
+        End {
+            gateway,
+            numbers: (here, 3 - here),
+            opening,
+            sealing,
+        }
     }
 
     /// Opens session `number`, and gives the direction that seals.
@@ -45,9 +50,16 @@ impl<'a> End<'a> {
         let (here, there) = self.numbers;
         let secret = |receiver| pair::secret(receiver, number);
         let path = self.gateway.outgoing.path().remote();
-        let (outgoing, incoming) = pair::session(self.numbers, number, AEAD, path, &self.gateway.peer);
-        let outgoing = Arc::into_inner(outgoing).unwrap().with_phases_of(AEAD, &secret(there), PHASE);
-        let incoming = Arc::into_inner(incoming).unwrap().with_phases_of(AEAD, &secret(here), PHASE);
+        let (outgoing, incoming) =
+            pair::session(self.numbers, number, AEAD, path, &self.gateway.peer);
+        let outgoing =
+            Arc::into_inner(outgoing)
+                .unwrap()
+                .with_phases_of(AEAD, &secret(there), PHASE);
+        let incoming =
+            Arc::into_inner(incoming)
+                .unwrap()
+                .with_phases_of(AEAD, &secret(here), PHASE);
         self.opening.push(Arc::new(incoming));
         self.publish();
         Arc::new(outgoing)
@@ -60,7 +72,11 @@ impl<'a> End<'a> {
 
     fn publish(&self) {
         let opening: Vec<_> = self.opening.iter().collect();
-        self.gateway.snapshot.store(Arc::new(pair::tables(self.numbers.0, &opening, &self.sealing)));
+        self.gateway.snapshot.store(Arc::new(pair::tables(
+            self.numbers.0,
+            &opening,
+            &self.sealing,
+        )));
     }
 }
 
@@ -69,8 +85,18 @@ fn a_thousand_key_updates_and_a_hundred_sessions_lose_and_reorder_nothing() {
     let (left, right) = pair(AEAD, Wan::V4);
     let (mut near, mut far) = (End::new(&left, 1), End::new(&right, 2));
     let stop = Arc::new(AtomicBool::new(false));
-    let stream = stream(&left.netns, &right.netns, "10.2.0.1:7050".parse().unwrap(), &stop);
-    let ticks = ticks(&left.netns, &right.netns, "10.2.0.1:7051".parse().unwrap(), &stop);
+    let stream = stream(
+        &left.netns,
+        &right.netns,
+        "10.2.0.1:7050".parse().unwrap(),
+        &stop,
+    );
+    let ticks = ticks(
+        &left.netns,
+        &right.netns,
+        "10.2.0.1:7051".parse().unwrap(),
+        &stop,
+    );
     let mut updates = 0;
     for number in 1..=SESSIONS {
         let (there, back) = (near.open(number), far.open(number));
@@ -78,7 +104,10 @@ fn a_thousand_key_updates_and_a_hundred_sessions_lose_and_reorder_nothing() {
         far.seal_with(back);
         let deadline = Instant::now() + Duration::from_secs(20);
         while near.sealing.packets() < PHASES_EACH * PHASE {
-            assert!(Instant::now() < deadline, "session {number} carries no more packets");
+            assert!(
+                Instant::now() < deadline,
+                "session {number} carries no more packets"
+            );
             std::thread::yield_now();
         }
         updates += near.sealing.packets() / PHASE;
@@ -89,7 +118,9 @@ fn a_thousand_key_updates_and_a_hundred_sessions_lose_and_reorder_nothing() {
     println!("{updates} updates, {SESSIONS} sessions, {sent} bytes, {ticked} ticks");
     assert!(updates >= 1000 && ticked > 100);
     assert_eq!(received, sent, "bytes of the stream");
-    let missing: Vec<_> = (0..ticked).filter(|tick| heard.binary_search(tick).is_err()).collect();
+    let missing: Vec<_> = (0..ticked)
+        .filter(|tick| heard.binary_search(tick).is_err())
+        .collect();
     left.assert_nothing_dropped();
     right.assert_nothing_dropped();
     assert!(missing.is_empty(), "lost ticks: {missing:?} of {ticked}");
@@ -97,13 +128,20 @@ fn a_thousand_key_updates_and_a_hundred_sessions_lose_and_reorder_nothing() {
 }
 
 /// A TCP stream of counted words until `stop`; gives how many bytes were sent, and how many came as they were sent.
-fn stream(from: &Netns, to: &Netns, address: SocketAddr, stop: &Arc<AtomicBool>) -> JoinHandle<(u64, u64)> {
+fn stream(
+    from: &Netns,
+    to: &Netns,
+    address: SocketAddr,
+    stop: &Arc<AtomicBool>,
+) -> JoinHandle<(u64, u64)> {
     let listener = to.within(move || TcpListener::bind(address).unwrap());
     let receiver = to.spawn(move || {
         let mut stream = std::io::BufReader::new(listener.accept().unwrap().0);
         let mut word = [0; 8];
         (0u64..)
-            .take_while(|at| stream.read_exact(&mut word).is_ok() && u64::from_be_bytes(word) == *at)
+            .take_while(|at| {
+                stream.read_exact(&mut word).is_ok() && u64::from_be_bytes(word) == *at
+            })
             .count() as u64
             * 8
     });
@@ -114,7 +152,11 @@ fn stream(from: &Netns, to: &Netns, address: SocketAddr, stop: &Arc<AtomicBool>)
         let mut words = 0u64..;
         let mut sent = 0;
         while !stop.load(Ordering::Relaxed) {
-            let block: Vec<u8> = words.by_ref().take(4096).flat_map(u64::to_be_bytes).collect();
+            let block: Vec<u8> = words
+                .by_ref()
+                .take(4096)
+                .flat_map(u64::to_be_bytes)
+                .collect();
             stream.write_all(&block).expect("the connection lives");
             sent += block.len() as u64;
         }
@@ -132,11 +174,20 @@ fn ticks(
 ) -> JoinHandle<(u32, Vec<u32>)> {
     let socket = to.within(move || UdpSocket::bind(address).unwrap());
     setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(2)))
+        .unwrap();
     let receiver = to.spawn(move || {
         let mut number = [0; 4];
-        let next = || socket.recv(&mut number).is_ok().then(|| u32::from_be_bytes(number));
-        std::iter::from_fn(next).take_while(|number| *number != u32::MAX).collect::<Vec<_>>()
+        let next = || {
+            socket
+                .recv(&mut number)
+                .is_ok()
+                .then(|| u32::from_be_bytes(number))
+        };
+        std::iter::from_fn(next)
+            .take_while(|number| *number != u32::MAX)
+            .collect::<Vec<_>>()
     });
     let stop = stop.clone();
     from.spawn(move || {

@@ -17,14 +17,22 @@ const DATAGRAMS: u32 = 400;
 
 #[test]
 fn flows_stay_in_order_between_gateways_of_any_number_of_lanes() {
-    for (wan, lanes) in
-        [(Wan::V4, [1, 2]), (Wan::Mapped, [2, 1]), (Wan::V6, [2, 2]), (Wan::V4, [3, 2]), (Wan::V6, [2, 3])]
-    {
+    for (wan, lanes) in [
+        (Wan::V4, [1, 2]),
+        (Wan::Mapped, [2, 1]),
+        (Wan::V6, [2, 2]),
+        (Wan::V4, [3, 2]),
+        (Wan::V6, [2, 3]),
+    ] {
         let (left, right) = pair_with_lanes(Aead::Aes128Gcm, wan, lanes);
         for gateway in [&left, &right] {
             // The receiving kernel joins what it can, of whatever lane.
             let output = gateway.netns.exec("ethtool -K wan tso off gso off gro on");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         ping(&left, "10.2.0.1");
         ping(&right, "fd00:1::1");
@@ -35,12 +43,22 @@ fn flows_stay_in_order_between_gateways_of_any_number_of_lanes() {
         for (from, used) in [(&left, lanes[0]), (&right, lanes[1])] {
             let used = usize::from(used).min(from.lanes.len());
             for (lane, sealing) in from.lanes.iter().enumerate() {
-                assert_eq!(sealing.packets() > 0, lane < used, "lane {lane} of {lanes:?}");
+                assert_eq!(
+                    sealing.packets() > 0,
+                    lane < used,
+                    "lane {lane} of {lanes:?}"
+                );
             }
         }
         for gateway in [left, right] {
             let counts = gateway.peer.counters().snapshot();
-            assert_eq!((counts.dropped(DropReason::Replay), counts.dropped(DropReason::Auth)), (0, 0));
+            assert_eq!(
+                (
+                    counts.dropped(DropReason::Replay),
+                    counts.dropped(DropReason::Auth)
+                ),
+                (0, 0)
+            );
         }
     }
 }
@@ -49,7 +67,9 @@ fn flows_stay_in_order_between_gateways_of_any_number_of_lanes() {
 fn stay_in_order(from: &Gateway, to: &Gateway, [source, destination]: [&str; 2]) {
     let bind = |gateway: &Gateway, address: &str, flow: u16| {
         let address = (address.parse::<std::net::IpAddr>().unwrap(), 9000 + flow);
-        gateway.netns.within(move || UdpSocket::bind(address).unwrap())
+        gateway
+            .netns
+            .within(move || UdpSocket::bind(address).unwrap())
     };
     let receivers: Vec<_> = (0..FLOWS).map(|flow| bind(to, destination, flow)).collect();
     let senders: Vec<_> = (0..FLOWS).map(|flow| bind(from, source, flow)).collect();
@@ -63,12 +83,17 @@ fn stay_in_order(from: &Gateway, to: &Gateway, [source, destination]: [&str; 2])
         }
     }
     let arrived: usize = receivers.iter().map(in_order).sum();
-    assert!(arrived > usize::from(FLOWS) * DATAGRAMS as usize / 2, "{arrived}");
+    assert!(
+        arrived > usize::from(FLOWS) * DATAGRAMS as usize / 2,
+        "{arrived}"
+    );
 }
 
 /// How many datagrams have come until the last, or until no more come.
 fn in_order(receiver: &UdpSocket) -> usize {
-    receiver.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    receiver
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
     let (deadline, mut next, mut arrived) = (Instant::now() + Duration::from_secs(10), 0, 0);
     while next < DATAGRAMS && Instant::now() < deadline {
         let mut number = [0; 4];
@@ -78,7 +103,9 @@ fn in_order(receiver: &UdpSocket) -> usize {
                 assert!(number >= next, "{number} came after {}", next - 1);
                 (next, arrived) = (number + 1, arrived + 1);
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                break;
+            }
             Err(error) => panic!("{error}"),
         }
     }

@@ -16,7 +16,9 @@ impl Netns {
     pub(crate) fn new() -> Netns {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let netns = Netns { name: format!("rwdp-{}-{count}", std::process::id()) };
+        let netns = Netns {
+            name: format!("rwdp-{}-{count}", std::process::id()),
+        };
         ip(&format!("netns add {}", netns.name));
         netns.ip("link set lo up");
         netns
@@ -34,12 +36,18 @@ impl Netns {
     /// A command inside, with its output.
     pub(crate) fn exec(&self, command: &str) -> Output {
         let mut words = command.split_whitespace();
-        Command::new("ip").args(["netns", "exec", &self.name]).args(&mut words).output().expect("ip runs")
+        Command::new("ip")
+            .args(["netns", "exec", &self.name])
+            .args(&mut words)
+            .output()
+            .expect("ip runs")
     }
 
     /// Runs `work` in a thread of its own that is inside; sockets it makes stay there.
     pub(crate) fn within<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        self.spawn(work).join().expect("the work inside does not panic")
+        self.spawn(work)
+            .join()
+            .expect("the work inside does not panic")
     }
 
     /// As [`Netns::within`], without waiting.
@@ -47,7 +55,8 @@ impl Netns {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> thread::JoinHandle<T> {
-        let namespace = File::open(format!("/run/netns/{}", self.name)).expect("the namespace is there");
+        let namespace =
+            File::open(format!("/run/netns/{}", self.name)).expect("the namespace is there");
         thread::spawn(move || {
             setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
             work()
@@ -57,12 +66,21 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = Command::new("ip")
+            .args(["netns", "del", &self.name])
+            .status();
     }
 }
 
 /// `ip <arguments>`, which must succeed.
 pub(crate) fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("ip runs");
-    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("ip")
+        .args(arguments.split_whitespace())
+        .output()
+        .expect("ip runs");
+    assert!(
+        output.status.success(),
+        "ip {arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

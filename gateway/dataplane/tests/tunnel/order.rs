@@ -28,27 +28,57 @@ struct Burst {
 #[test]
 fn small_packets_behind_a_super_packet_of_their_flow_are_neither_lost_nor_reordered() {
     let (mut left, right) = pair(Aead::Aes128Gcm, Wan::V4);
-    arrives_in_order(&mut left, &right, &Burst { super_packets: 1, small: 1000 });
+    arrives_in_order(
+        &mut left,
+        &right,
+        &Burst {
+            super_packets: 1,
+            small: 1000,
+        },
+    );
 }
 
 #[test]
 fn more_super_packets_than_may_wait_are_neither_lost_nor_reordered() {
     let (mut left, right) = pair(Aead::Aes128Gcm, Wan::V4);
-    arrives_in_order(&mut left, &right, &Burst { super_packets: 300, small: 0 });
-    arrives_in_order(&mut left, &right, &Burst { super_packets: 150, small: 4 });
+    arrives_in_order(
+        &mut left,
+        &right,
+        &Burst {
+            super_packets: 300,
+            small: 0,
+        },
+    );
+    arrives_in_order(
+        &mut left,
+        &right,
+        &Burst {
+            super_packets: 150,
+            small: 4,
+        },
+    );
 }
 
 /// The burst over IPv4 and over IPv6, each beside small packets of a flow that may go past it.
 fn arrives_in_order(left: &mut Gateway, right: &Gateway, burst: &Burst) {
     // The neighbours know each other: nothing is lost while they ask.
     ping(left, "10.2.0.1");
-    let Burst { super_packets, small } = *burst;
+    let Burst {
+        super_packets,
+        small,
+    } = *burst;
     let round = JOINED + small;
     let flow = |from, to, count| Flow::new((&left.netns, from), (&right.netns, to), count);
-    let flows = [("10.1.0.1:0", "10.2.0.1:7050"), ("[fd00:1::1]:0", "[fd00:2::1]:7050")]
-        .map(|(from, to)| flow(from, to, super_packets * round));
-    let others = [("10.1.0.1:0", "10.2.0.1:7051"), ("[fd00:1::1]:0", "[fd00:2::1]:7051")]
-        .map(|(from, to)| flow(from, to, super_packets));
+    let flows = [
+        ("10.1.0.1:0", "10.2.0.1:7050"),
+        ("[fd00:1::1]:0", "[fd00:2::1]:7050"),
+    ]
+    .map(|(from, to)| flow(from, to, super_packets * round));
+    let others = [
+        ("10.1.0.1:0", "10.2.0.1:7051"),
+        ("[fd00:1::1]:0", "[fd00:2::1]:7051"),
+    ]
+    .map(|(from, to)| flow(from, to, super_packets));
     left.hold_up(|| {
         for at in 0..super_packets {
             for (flow, other) in flows.iter().zip(&others) {
@@ -58,7 +88,10 @@ fn arrives_in_order(left: &mut Gateway, right: &Gateway, burst: &Burst) {
             }
         }
     });
-    flows.into_iter().chain(others).for_each(Flow::arrives_in_order);
+    flows
+        .into_iter()
+        .chain(others)
+        .for_each(Flow::arrives_in_order);
     left.assert_nothing_dropped();
     right.assert_nothing_dropped();
 }
@@ -73,14 +106,21 @@ struct Flow {
 impl Flow {
     /// Of `count` datagrams, from one namespace and address to another.
     fn new((from, source): (&Netns, &str), (to, address): (&Netns, &str), count: u32) -> Flow {
-        let [source, address]: [SocketAddr; 2] = [source, address].map(|text| text.parse().unwrap());
+        let [source, address]: [SocketAddr; 2] =
+            [source, address].map(|text| text.parse().unwrap());
         let receiver = to.within(move || UdpSocket::bind(address).unwrap());
         setsockopt(&receiver, sockopt::RcvBufForce, &(8 << 20)).unwrap();
-        receiver.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        receiver
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         let sender = from.within(move || UdpSocket::bind(source).unwrap());
         sender.connect(address).unwrap();
         setsockopt(&sender, sockopt::UdpGsoSegment, &(LEN as i32)).unwrap();
-        Flow { sender, receiver: std::thread::spawn(move || listen(&receiver, count)), count }
+        Flow {
+            sender,
+            receiver: std::thread::spawn(move || listen(&receiver, count)),
+            count,
+        }
     }
 
     /// Sends `count` datagrams from number `first` on, in one call.
@@ -105,7 +145,9 @@ fn listen(receiver: &UdpSocket, count: u32) -> Vec<u32> {
     let next = |_| {
         let len = receiver.recv(&mut datagram).ok()?;
         assert_eq!(len, LEN, "another length");
-        datagram.first_chunk().map(|number| u32::from_be_bytes(*number))
+        datagram
+            .first_chunk()
+            .map(|number| u32::from_be_bytes(*number))
     };
     (0..count).map_while(next).collect()
 }

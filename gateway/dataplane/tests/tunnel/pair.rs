@@ -22,7 +22,12 @@ use super::netns::{Netns, ip};
 /// What a sink was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Taken {
-    Quic { datagram: Vec<u8>, from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8> },
+    Quic {
+        datagram: Vec<u8>,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        ecn: Option<u8>,
+    },
     Event(Event),
 }
 
@@ -30,8 +35,21 @@ pub(crate) enum Taken {
 struct Sink(SyncSender<Taken>);
 
 impl ControlSink for Sink {
-    fn quic(&mut self, datagram: &[u8], from: SocketAddr, to: Option<IpAddr>, ecn: Option<u8>) -> bool {
-        self.0.try_send(Taken::Quic { datagram: datagram.to_vec(), from, to, ecn }).is_ok()
+    fn quic(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        ecn: Option<u8>,
+    ) -> bool {
+        self.0
+            .try_send(Taken::Quic {
+                datagram: datagram.to_vec(),
+                from,
+                to,
+                ecn,
+            })
+            .is_ok()
     }
 
     fn event(&mut self, event: Event) -> bool {
@@ -65,7 +83,12 @@ impl Gateway {
     /// Starts its threads, which tell what they are given through `given`. They are where its sockets are: IPv6
     /// fragments leave by sockets that they make.
     pub(crate) fn start(&mut self, given: SyncSender<Taken>) {
-        let parts = (self.tun.clone(), self.sockets.clone(), self.snapshot.clone(), self.counters.clone());
+        let parts = (
+            self.tun.clone(),
+            self.sockets.clone(),
+            self.snapshot.clone(),
+            self.counters.clone(),
+        );
         self.dataplane = Some(self.netns.within(move || {
             let (tun, sockets, snapshot, counters) = parts;
             Dataplane::start(&tun, &sockets, snapshot, counters, Sink(given)).unwrap()
@@ -83,7 +106,9 @@ impl Gateway {
 
     /// The next thing the sink was given.
     pub(crate) fn next(&self) -> Taken {
-        self.taken.recv_timeout(Duration::from_secs(10)).expect("the sink is given something")
+        self.taken
+            .recv_timeout(Duration::from_secs(10))
+            .expect("the sink is given something")
     }
 
     pub(crate) fn next_event(&self) -> Event {
@@ -98,7 +123,9 @@ impl Gateway {
     pub(crate) fn assert_nothing_dropped(&self) {
         for counters in [&*self.counters, self.peer.counters()] {
             let counts = counters.snapshot();
-            let told = |(reason, count): &(DropReason, u64)| *count > 0 && *reason != DropReason::OwnSource;
+            let told = |(reason, count): &(DropReason, u64)| {
+                *count > 0 && *reason != DropReason::OwnSource
+            };
             let drops: Vec<_> = counts.drops().filter(told).collect();
             assert!(drops.is_empty(), "{}: {drops:?}", self.netns.name());
         }
@@ -118,7 +145,11 @@ pub(crate) enum Wan {
 
 impl Wan {
     fn listen(self) -> &'static str {
-        if matches!(self, Wan::V4) { "0.0.0.0:4600" } else { "[::]:4600" }
+        if matches!(self, Wan::V4) {
+            "0.0.0.0:4600"
+        } else {
+            "[::]:4600"
+        }
     }
 
     fn address(self, number: u8) -> SocketAddr {
@@ -138,14 +169,21 @@ pub(crate) fn pair(aead: Aead, wan: Wan) -> (Gateway, Gateway) {
 /// The same with as many lanes.
 pub(crate) fn pair_with_lanes(aead: Aead, wan: Wan, lanes: [u8; 2]) -> (Gateway, Gateway) {
     let (left, right) = (Netns::new(), Netns::new());
-    ip(&format!("link add wan netns {} type veth peer name wan netns {}", left.name(), right.name()));
+    ip(&format!(
+        "link add wan netns {} type veth peer name wan netns {}",
+        left.name(),
+        right.name()
+    ));
     for (netns, number) in [(&left, 1), (&right, 2)] {
         netns.ip(&format!("addr add 192.0.2.{number}/24 dev wan"));
         netns.ip(&format!("addr add 192.0.2.{number}{number}/24 dev wan"));
         netns.ip(&format!("addr add 2001:db8::{number}/64 dev wan nodad"));
         netns.ip("link set wan up");
     }
-    (start(left, 1, aead, wan, lanes), start(right, 2, aead, wan, lanes))
+    (
+        start(left, 1, aead, wan, lanes),
+        start(right, 2, aead, wan, lanes),
+    )
 }
 
 /// Starts the gateway whose number is in all its addresses.
@@ -157,8 +195,12 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
     netns.ip(&format!("addr add 10.{here}.0.1/24 dev rw0"));
     netns.ip(&format!("addr add fd00:{here}::1/64 dev rw0 nodad"));
     netns.ip("link set rw0 up");
-    netns.ip(&format!("route add 10.{there}.0.0/24 dev rw0 src 10.{here}.0.1"));
-    netns.ip(&format!("route add fd00:{there}::/64 dev rw0 src fd00:{here}::1"));
+    netns.ip(&format!(
+        "route add 10.{there}.0.0/24 dev rw0 src 10.{here}.0.1"
+    ));
+    netns.ip(&format!(
+        "route add fd00:{there}::/64 dev rw0 src fd00:{here}::1"
+    ));
 
     let (counters, peer) = (Arc::new(Counters::new()), Arc::new(Peer::new()));
     peer.set_path_mtu(1500);
@@ -169,7 +211,10 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
     for (number, incoming) in incoming.iter().enumerate() {
         incoming.answer_through(lanes.of(number).clone());
     }
-    let (outgoing, opening) = (lanes.of(0).clone(), incoming.iter().take(ours.into()).collect::<Vec<_>>());
+    let (outgoing, opening) = (
+        lanes.of(0).clone(),
+        incoming.iter().take(ours.into()).collect::<Vec<_>>(),
+    );
     let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &opening, &lanes)));
     let incoming = incoming[0].clone();
     let (given, taken) = sync_channel(1024);
@@ -206,13 +251,21 @@ pub(crate) fn session(
     let index = |receiver: u8| 0x0060_0000 * u32::from(receiver) + u32::from(number);
     let path = Path::new(remote, None);
     let outgoing = Outgoing::new(index(there), aead, &secret(there), path, peer.clone());
-    let incoming = Incoming::new(index(here), aead, &secret(here), SiteNo(there.into()), peer.clone());
+    let incoming = Incoming::new(
+        index(here),
+        aead,
+        &secret(here),
+        SiteNo(there.into()),
+        peer.clone(),
+    );
     (Arc::new(outgoing), Arc::new(incoming))
 }
 
 /// The secret of what gateway `receiver` opens in session `number`.
 pub(crate) fn secret(receiver: u8, number: u8) -> Secret {
-    Secret::new(std::array::from_fn(|at| if at == 0 { number } else { receiver }))
+    Secret::new(std::array::from_fn(
+        |at| if at == 0 { number } else { receiver },
+    ))
 }
 
 /// The tables of the gateway whose number is in all its addresses: what it opens, and what it seals with.
@@ -241,7 +294,9 @@ fn tun(several_queues: bool) -> SyncDevice {
         .name("rw0")
         .mtu(1420)
         .with(|tun| {
-            tun.offload(true).multi_queue(several_queues).tx_queue_len(5000);
+            tun.offload(true)
+                .multi_queue(several_queues)
+                .tx_queue_len(5000);
         })
         .build_sync()
         .expect("root may make a TUN device")

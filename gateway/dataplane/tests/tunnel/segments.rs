@@ -22,14 +22,24 @@ fn connections_in_both_directions_fit_the_narrower_path_whoever_knows_it() {
         let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
         let (near, far) = (host(&left, 1, true), host(&right, 2, true));
         [&near, &far].into_iter().for_each(hears_no_errors);
-        if narrow_is_left { &left } else { &right }.peer.set_path_mtu(NARROW);
+        if narrow_is_left { &left } else { &right }
+            .peer
+            .set_path_mtu(NARROW);
         // Behind IPv4, UDP and what the tunnel adds, and the headers of the packet inside.
         let inside = u32::from(NARROW) - 20 - 8 - OVERHEAD as u32;
         for (address, headers) in [("10.2.0.66:7050", 40), ("[fd00:2::1:2]:7050", 60)] {
-            assert_eq!(segments(&near, &far, address), [inside - headers; 2], "{address}");
+            assert_eq!(
+                segments(&near, &far, address),
+                [inside - headers; 2],
+                "{address}"
+            );
         }
         for (address, headers) in [("10.1.0.66:7050", 40), ("[fd00:1::1:2]:7050", 60)] {
-            assert_eq!(segments(&far, &near, address), [inside - headers; 2], "{address}");
+            assert_eq!(
+                segments(&far, &near, address),
+                [inside - headers; 2],
+                "{address}"
+            );
         }
         transfer(&near, &far, "10.2.0.66:7050", 2);
         transfer(&far, &near, "[fd00:1::1:2]:7050", 2);
@@ -58,6 +68,10 @@ fn hears_no_errors(host: &Netns) {
         "nft add rule inet deaf in icmpv6 type packet-too-big drop",
     ] {
         let output = host.exec(command);
-        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

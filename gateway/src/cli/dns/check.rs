@@ -12,5 +12,10 @@ use crate::cli::{Failure, answer};
 pub(super) fn run(file: &Path, zone: Option<&ZoneName>) -> Result<ExitCode, Failure> {
     let origin = zone.map(Name::from);
     let (zone, _) = Zone::from_file(file, origin.as_ref()).map_err(Faults::from)?;
-    answer(format!("{}: zone {}, {} records, in order\n", file.display(), zone.apex(), zone.records()))
+    answer(format!(
+        "{}: zone {}, {} records, in order\n",
+        file.display(),
+        zone.apex(),
+        zone.records()
+    ))
 }

@@ -17,24 +17,39 @@ pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
         None => View::of_gateway(&query.config.path)?,
     };
     let mut response = Vec::new();
-    answer_question(&view.set(), &question(&query.name, query.kind), Transport::Tcp, &mut response);
+    answer_question(
+        &view.set(),
+        &question(&query.name, query.kind),
+        Transport::Tcp,
+        &mut response,
+    );
     let explained = Explained::read(&response).context("the answer cannot be read")?;
     answer(text(&view, query, &explained))
 }
 
 fn text(view: &View, query: &Query, explained: &Explained) -> String {
-    let flags = if explained.authoritative { "qr aa" } else { "qr" };
+    let flags = if explained.authoritative {
+        "qr aa"
+    } else {
+        "qr"
+    };
     let mut text = format!(
         ";; {}\n;; status: {}, flags: {flags}\n;; question: {}\n",
         view.about,
         explained.status(),
         question_text(&query.name, query.kind),
     );
-    if let Some(seen) = view.zones.iter().find(|seen| seen.zone.is_none() && query.name.is_within(&seen.apex))
+    if let Some(seen) = view
+        .zones
+        .iter()
+        .find(|seen| seen.zone.is_none() && query.name.is_within(&seen.apex))
     {
         text.push_str(&format!(";; zone {}: {}\n", seen.apex, seen.origin));
     }
-    for (section, records) in ["ANSWER", "AUTHORITY", "ADDITIONAL"].iter().zip(&explained.sections) {
+    for (section, records) in ["ANSWER", "AUTHORITY", "ADDITIONAL"]
+        .iter()
+        .zip(&explained.sections)
+    {
         if !records.is_empty() {
             text.push_str(&format!("\n;; {section}\n"));
         }

@@ -59,18 +59,35 @@ impl View {
             zone: Some(own.with_serial(serial)),
         };
         let copies = ReplicaStore::existing(&state.join("zones"));
-        let copies = others(&config).into_iter().map(|apex| Seen::copy(&copies, &apex));
-        let about = format!("gateway {}, from its files; a running one was not asked", config.id);
+        let copies = others(&config)
+            .into_iter()
+            .map(|apex| Seen::copy(&copies, &apex));
+        let about = format!(
+            "gateway {}, from its files; a running one was not asked",
+            config.id
+        );
         let zones = std::iter::once(own).chain(copies).collect();
-        Ok(View { about, zones, owners: owners(&config) })
+        Ok(View {
+            about,
+            zones,
+            owners: owners(&config),
+        })
     }
 
     /// The zone of a zone file.
     pub(super) fn of_file(path: &Path, apex: Option<&ZoneName>) -> Result<View, Failure> {
         let origin = apex.map(Name::from);
         let (zone, sources) = Zone::from_file(path, origin.as_ref()).map_err(Faults::from)?;
-        let seen = Seen { apex: *zone.apex(), origin: Origin::Written(sources), zone: Some(zone) };
-        Ok(View { about: format!("zone file {}", path.display()), zones: vec![seen], owners: Vec::new() })
+        let seen = Seen {
+            apex: *zone.apex(),
+            origin: Origin::Written(sources),
+            zone: Some(zone),
+        };
+        Ok(View {
+            about: format!("zone file {}", path.display()),
+            zones: vec![seen],
+            owners: Vec::new(),
+        })
     }
 
     /// What a server answers from.
@@ -91,7 +108,10 @@ impl View {
 
     /// Where the record comes from.
     pub(super) fn source(&self, record: &ExplainedRecord) -> String {
-        let holding = self.zones.iter().filter(|seen| record.owner.is_within(&seen.apex));
+        let holding = self
+            .zones
+            .iter()
+            .filter(|seen| record.owner.is_within(&seen.apex));
         let Some(seen) = holding.max_by_key(|seen| seen.apex.as_wire().len()) else {
             return "derived from addresses".into();
         };
@@ -105,7 +125,11 @@ impl View {
 /// Each organization's zone and prefixes. Those in conflict, which a running gateway leaves out, are here too.
 fn owners(config: &Config) -> Vec<(ZoneName, Vec<Prefix>)> {
     let owner = |record: &Member| {
-        let prefixes = record.sites.iter().flat_map(|site| &site.prefixes).map(|placed| placed.prefix);
+        let prefixes = record
+            .sites
+            .iter()
+            .flat_map(|site| &site.prefixes)
+            .map(|placed| placed.prefix);
         (config.own.domain.zone_of(&record.org), prefixes.collect())
     };
     config.records().map(owner).collect()
@@ -118,7 +142,11 @@ impl Seen {
             Ok(None) => (None, Origin::Never),
             Err(error) => (None, Origin::Unusable(format!("{error}: {}", error.reason))),
         };
-        Seen { apex: apex.into(), origin, zone }
+        Seen {
+            apex: apex.into(),
+            origin,
+            zone,
+        }
     }
 }
 
@@ -137,7 +165,11 @@ impl fmt::Display for Origin {
             Origin::Written(_) => f.write_str("made by ringway"),
             Origin::Copy(received) => {
                 let since = received.duration_since(UNIX_EPOCH).unwrap_or_default();
-                write!(f, "copy received {}", rfc3339(UnixTime::since_unix_epoch(since)))
+                write!(
+                    f,
+                    "copy received {}",
+                    rfc3339(UnixTime::since_unix_epoch(since))
+                )
             }
             Origin::Unusable(reason) => f.write_str(reason),
             Origin::Never => f.write_str("never received"),

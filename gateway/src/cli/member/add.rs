@@ -29,10 +29,19 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     judge(&mut config, &record)?;
     let target = match &replaced {
         Some(old) => old.place.file.to_path_buf(),
-        None => config.members_dir.join(format!("{}.member.toml", record.org)),
+        None => config
+            .members_dir
+            .join(format!("{}.member.toml", record.org)),
     };
-    if replaced.as_ref().is_some_and(|old| old.digest == record.digest) {
-        return answer(format!("{} is a member with this very record: {}\n", record.org, target.display()));
+    if replaced
+        .as_ref()
+        .is_some_and(|old| old.digest == record.digest)
+    {
+        return answer(format!(
+            "{} is a member with this very record: {}\n",
+            record.org,
+            target.display()
+        ));
     }
     put(&target, &bytes).with_context(|| format!("cannot write {}", target.display()))?;
     answer(summary(args, &record, replaced.is_some(), &target))
@@ -40,9 +49,17 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
 
 /// The record and the very bytes that it was read from.
 fn read(file: &Path) -> Result<(Vec<u8>, Member), Faults> {
-    let fault = |message: String| Faults::from(vec![Fault { place: Place::whole(file), message }]);
-    let bytes = fs::read(file)
-        .map_err(|error| fault(format!("cannot read the file: {error}; create it, or correct the path")))?;
+    let fault = |message: String| {
+        Faults::from(vec![Fault {
+            place: Place::whole(file),
+            message,
+        }])
+    };
+    let bytes = fs::read(file).map_err(|error| {
+        fault(format!(
+            "cannot read the file: {error}; create it, or correct the path"
+        ))
+    })?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| fault("is not UTF-8 text; a member record is TOML".into()))?;
     let record = Member::parse(text, file)?;
@@ -51,27 +68,44 @@ fn read(file: &Path) -> Result<(Vec<u8>, Member), Faults> {
 
 fn unlike(record: &Member, fingerprint: Option<Digest>) -> Option<Fault> {
     let expected = fingerprint.filter(|expected| *expected != record.digest)?;
-    let message =
-        format!("fingerprint is {}, not {expected}; ask {} for the right record", record.digest, record.org);
-    Some(Fault { place: record.place.clone(), message })
+    let message = format!(
+        "fingerprint is {}, not {expected}; ask {} for the right record",
+        record.digest, record.org
+    );
+    Some(Fault {
+        place: record.place.clone(),
+        message,
+    })
 }
 
 /// The record of another consortium, or our own.
 fn foreign(record: &Member, config: &Config) -> Option<Fault> {
     let own = &config.own;
     let message = if record.org == own.org {
-        format!("{} is this gateway's own organization; its record is {}", own.org, own.place)
+        format!(
+            "{} is this gateway's own organization; its record is {}",
+            own.org, own.place
+        )
     } else if record.domain != own.domain {
-        format!("is of the consortium {}; this gateway's is {}", record.domain, own.domain)
+        format!(
+            "is of the consortium {}; this gateway's is {}",
+            record.domain, own.domain
+        )
     } else {
         return None;
     };
-    Some(Fault { place: record.place.clone(), message })
+    Some(Fault {
+        place: record.place.clone(),
+        message,
+    })
 }
 
 /// Removes the record of the same organization, if there is one.
 fn take_out(config: &mut Config, record: &Member) -> Option<Member> {
-    let position = config.members.iter().position(|member| member.org == record.org)?;
+    let position = config
+        .members
+        .iter()
+        .position(|member| member.org == record.org)?;
     Some(config.members.remove(position))
 }
 
@@ -86,7 +120,11 @@ fn judge(config: &mut Config, record: &Member) -> Result<(), Failure> {
     let overlapping = conflicts(config, &connected, &accepted).0;
     let mut faults: Vec<Fault> = lapsed.into_iter().chain(overlapping).collect();
     faults.retain(|fault| fault.place.file == record.place.file);
-    if faults.is_empty() { Ok(()) } else { Err(Faults::from(faults).into()) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Faults::from(faults).into())
+    }
 }
 
 /// Writes beside the target and renames: a crash leaves the old or the new file.

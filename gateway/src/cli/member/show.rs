@@ -25,7 +25,10 @@ fn describe(member: &Member, authorities: &[Certificate]) -> Table {
     line("zone", member.domain.zone_of(&member.org).to_string());
     line("fingerprint", member.digest.to_string());
     for ca in authorities {
-        line("CA", format!("{}, until {}", ca.subject, date(ca.not_after)));
+        line(
+            "CA",
+            format!("{}, until {}", ca.subject, date(ca.not_after)),
+        );
         line("", ca.fingerprint.to_string());
     }
     for site in &member.sites {
@@ -47,7 +50,10 @@ fn place_of(gateway: &Gateway) -> String {
 }
 
 fn revocations(revoked: &Revoked) -> String {
-    let gateways = revoked.gateways.iter().map(|name| format!("gateway {name}"));
+    let gateways = revoked
+        .gateways
+        .iter()
+        .map(|name| format!("gateway {name}"));
     let keys = revoked.keys.iter().map(|key| format!("key {key}"));
     match list(gateways.chain(keys)) {
         none if none.is_empty() => "nothing".into(),
@@ -56,5 +62,9 @@ fn revocations(revoked: &Revoked) -> String {
 }
 
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

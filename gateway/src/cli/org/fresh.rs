@@ -34,12 +34,19 @@ pub(super) struct Made(Vec<PathBuf>);
 impl Fresh {
     /// Nothing yet, to be made in `dir`, which is made if it is not there.
     pub(super) fn in_directory(dir: &Path) -> Fresh {
-        Fresh { dir: dir.to_owned(), entries: Vec::new() }
+        Fresh {
+            dir: dir.to_owned(),
+            entries: Vec::new(),
+        }
     }
 
     /// Where the file or directory `name` is going to be.
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        if self.dir == Path::new(".") { name.into() } else { self.dir.join(name) }
+        if self.dir == Path::new(".") {
+            name.into()
+        } else {
+            self.dir.join(name)
+        }
     }
 
     pub(super) fn directory(&mut self, name: &str) -> &mut Fresh {
@@ -47,12 +54,24 @@ impl Fresh {
     }
 
     pub(super) fn file(&mut self, name: &str, text: &str) -> &mut Fresh {
-        self.entry(name, Entry::File { text: text.to_owned(), mode: 0o644 })
+        self.entry(
+            name,
+            Entry::File {
+                text: text.to_owned(),
+                mode: 0o644,
+            },
+        )
     }
 
     /// A file that only its owner may read.
     pub(super) fn secret(&mut self, name: &str, text: &str) -> &mut Fresh {
-        self.entry(name, Entry::File { text: text.to_owned(), mode: 0o600 })
+        self.entry(
+            name,
+            Entry::File {
+                text: text.to_owned(),
+                mode: 0o600,
+            },
+        )
     }
 
     fn entry(&mut self, name: &str, entry: Entry) -> &mut Fresh {
@@ -62,8 +81,10 @@ impl Fresh {
 
     /// Writes everything, unless one of the files is there already.
     pub(super) fn write(self) -> Result<Made, Failure> {
-        let existing =
-            self.entries.iter().filter(|(path, entry)| entry.is_file() && path.symlink_metadata().is_ok());
+        let existing = self
+            .entries
+            .iter()
+            .filter(|(path, entry)| entry.is_file() && path.symlink_metadata().is_ok());
         let faults: Vec<_> = existing.map(|(path, _)| exists(path)).collect();
         if !faults.is_empty() {
             return Err(Faults::from(faults).into());
@@ -71,7 +92,9 @@ impl Fresh {
         let mut made = Made(Vec::new());
         make_directories(&self.dir, &mut made)?;
         for (path, entry) in &self.entries {
-            entry.make(path, &mut made).with_context(|| format!("cannot make {}", path.display()))?;
+            entry
+                .make(path, &mut made)
+                .with_context(|| format!("cannot make {}", path.display()))?;
         }
         Ok(made)
     }
@@ -83,8 +106,14 @@ impl Entry {
     }
 
     fn make(&self, path: &Path, made: &mut Made) -> io::Result<()> {
-        let Entry::File { text, mode } = self else { return make_directory(path, made) };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(*mode).open(path)?;
+        let Entry::File { text, mode } = self else {
+            return make_directory(path, made);
+        };
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(*mode)
+            .open(path)?;
         made.0.push(path.to_owned());
         file.write_all(text.as_bytes())?;
         file.sync_all()
@@ -105,14 +134,20 @@ impl Drop for Made {
     fn drop(&mut self) {
         for path in self.0.iter().rev() {
             // A directory that somebody else has put something into stays.
-            _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+            _ = if path.is_dir() {
+                fs::remove_dir(path)
+            } else {
+                fs::remove_file(path)
+            };
         }
     }
 }
 
 /// Makes `path` and the directories above it, as far as they are not there.
 fn make_directories(path: &Path, made: &mut Made) -> anyhow::Result<()> {
-    let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let missing = path
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     for path in missing.collect::<Vec<_>>().into_iter().rev() {
         make_directory(path, made).with_context(|| format!("cannot make {}", path.display()))?;
     }
@@ -130,5 +165,8 @@ fn make_directory(path: &Path, made: &mut Made) -> io::Result<()> {
 
 fn exists(path: &Path) -> Fault {
     let message = "is there already; nothing is overwritten, choose another --dir".into();
-    Fault { place: Place::whole(path), message }
+    Fault {
+        place: Place::whole(path),
+        message,
+    }
 }

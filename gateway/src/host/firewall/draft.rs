@@ -26,7 +26,10 @@ pub(super) struct Draft {
 impl Draft {
     /// Starts with the table gone. Adding it first makes deleting work when there is none.
     pub(super) fn over(table: &str) -> Draft {
-        let mut draft = Draft { table: Cow::Owned(table.to_owned()), batch: Batch::new() };
+        let mut draft = Draft {
+            table: Cow::Owned(table.to_owned()),
+            batch: Batch::new(),
+        };
         draft.begin();
         draft.batch.delete(draft.table());
         draft
@@ -56,8 +59,13 @@ impl Draft {
     /// Two sets of addresses, one per family: see [`set_name`].
     pub(super) fn sets<'a>(&mut self, name: &str, prefixes: impl IntoIterator<Item = &'a Prefix>) {
         let outermost = outermost(prefixes);
-        for (family, kind) in [(Family::V4, SetType::Ipv4Addr), (Family::V6, SetType::Ipv6Addr)] {
-            let inside = outermost.iter().filter(|prefix| Family::of(prefix) == family);
+        for (family, kind) in [
+            (Family::V4, SetType::Ipv4Addr),
+            (Family::V6, SetType::Ipv6Addr),
+        ] {
+            let inside = outermost
+                .iter()
+                .filter(|prefix| Family::of(prefix) == family);
             let elements: Vec<_> = inside.map(terms::prefix).collect();
             self.batch.add(NfListObject::Set(Box::new(Set {
                 family: NfFamily::INet,
@@ -100,7 +108,11 @@ impl Draft {
         comment: &str,
     ) {
         let steps: Vec<_> = steps.into_iter().collect();
-        let comment: String = comment.chars().filter(|c| c.is_ascii_graphic()).take(COMMENT).collect();
+        let comment: String = comment
+            .chars()
+            .filter(|c| c.is_ascii_graphic())
+            .take(COMMENT)
+            .collect();
         self.batch.add(NfListObject::Rule(Rule {
             family: NfFamily::INet,
             table: self.table.clone(),
@@ -112,11 +124,20 @@ impl Draft {
     }
 
     fn plain_chain(&self, name: &'static str) -> Chain<'static> {
-        Chain { family: NfFamily::INet, table: self.table.clone(), name: name.into(), ..Chain::default() }
+        Chain {
+            family: NfFamily::INet,
+            table: self.table.clone(),
+            name: name.into(),
+            ..Chain::default()
+        }
     }
 
     fn table(&self) -> NfListObject<'static> {
-        NfListObject::Table(Table { family: NfFamily::INet, name: self.table.clone(), handle: None })
+        NfListObject::Table(Table {
+            family: NfFamily::INet,
+            name: self.table.clone(),
+            handle: None,
+        })
     }
 }
 
@@ -163,7 +184,12 @@ mod tests {
     #[test]
     fn overlapping_port_ranges_melt_into_one() {
         let range = |first, last| PortRange { first, last };
-        let ports = [range(7054, 7054), range(7050, 7052), range(7051, 7053), range(7050, 7050)];
+        let ports = [
+            range(7054, 7054),
+            range(7050, 7052),
+            range(7051, 7053),
+            range(7050, 7050),
+        ];
         assert_eq!(disjoint(&ports), [range(7050, 7053), range(7054, 7054)]);
     }
 }

@@ -31,15 +31,25 @@ impl Nft {
     /// The filter for the TUN device `tun`, which names the table. Changes nothing yet; a table that a
     /// crash left behind stays in force until it is replaced.
     pub fn new(tun: &str) -> Nft {
-        Nft { table: tun.into(), applied: false, replaced: BTreeMap::new() }
+        Nft {
+            table: tun.into(),
+            applied: false,
+            replaced: BTreeMap::new(),
+        }
     }
 
     /// What the table in force has counted.
     async fn counted(&self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
-        let answer = nft(&["-j", "list", "counters", "table", "inet", &self.table], None).await?;
+        let answer = nft(
+            &["-j", "list", "counters", "table", "inet", &self.table],
+            None,
+        )
+        .await?;
         let answer: Value = serde_json::from_slice(&answer).map_err(FirewallError::Answer)?;
         let counters = answer["nftables"].as_array().into_iter().flatten();
-        Ok(counters.filter_map(|object| read_counter(&object["counter"])).collect())
+        Ok(counters
+            .filter_map(|object| read_counter(&object["counter"]))
+            .collect())
     }
 }
 
@@ -79,7 +89,9 @@ fn add(sum: &mut BTreeMap<DropReason, u64>, more: BTreeMap<DropReason, u64>) {
 
 fn read_counter(counter: &Value) -> Option<(DropReason, u64)> {
     let name = counter["name"].as_str()?;
-    let reason = DropReason::ALL.into_iter().find(|reason| reason.as_str() == name)?;
+    let reason = DropReason::ALL
+        .into_iter()
+        .find(|reason| reason.as_str() == name)?;
     Some((reason, counter["packets"].as_u64()?))
 }
 
@@ -92,11 +104,15 @@ async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
 async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, FirewallError> {
     let child = spawn(&PROGRAMS, arguments)?;
     let finished = tokio::time::timeout(PATIENCE, converse(child, input.unwrap_or_default())).await;
-    let output = finished.map_err(|_| FirewallError::Timeout(PATIENCE))?.map_err(FirewallError::Run)?;
+    let output = finished
+        .map_err(|_| FirewallError::Timeout(PATIENCE))?
+        .map_err(FirewallError::Run)?;
     if !output.status.success() {
         let lines = String::from_utf8_lossy(&output.stderr);
         let stderr = lines.lines().map(str::trim).filter(|line| !line.is_empty());
-        return Err(FirewallError::Refused { stderr: stderr.take(4).collect::<Vec<_>>().join("; ") });
+        return Err(FirewallError::Refused {
+            stderr: stderr.take(4).collect::<Vec<_>>().join("; "),
+        });
     }
     Ok(output.stdout)
 }
@@ -105,7 +121,10 @@ fn spawn(programs: &[&str], arguments: &[&str]) -> Result<Child, FirewallError> 
     for program in programs {
         let mut command = Command::new(program);
         command.args(arguments).kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         match command.spawn() {
             Ok(child) => return Ok(child),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -133,6 +152,10 @@ mod tests {
     #[tokio::test]
     async fn a_missing_program_is_named_with_its_package() {
         let error = spawn(&["nft-that-is-not-there", "/nowhere/nft"], &[]).unwrap_err();
-        assert!(error.to_string().contains("install the Debian package nftables"));
+        assert!(
+            error
+                .to_string()
+                .contains("install the Debian package nftables")
+        );
     }
 }

@@ -29,7 +29,9 @@ const PRIORITY_FILTER: i32 = 0;
 pub(super) fn replace(table: &str, spec: &PolicySpec) -> Nftables<'static> {
     let mut draft = Draft::over(table);
     draft.begin();
-    DropReason::ALL.into_iter().for_each(|reason| draft.counter(reason.as_str()));
+    DropReason::ALL
+        .into_iter()
+        .for_each(|reason| draft.counter(reason.as_str()));
     add_sets(&mut draft, spec);
     draft.chain(FROM_TUN);
     draft.chain(TO_TUN);
@@ -53,27 +55,54 @@ fn add_hooks(draft: &mut Draft, spec: &PolicySpec) {
     let outer = [terms::entered_elsewhere_than(&spec.tun), terms::is_local()];
     draft.rule(
         "prerouting",
-        outer.into_iter().chain(to_tunnel_port(spec)).chain([terms::set_mark(spec.mark)]),
+        outer
+            .into_iter()
+            .chain(to_tunnel_port(spec))
+            .chain([terms::set_mark(spec.mark)]),
     );
-    draft.rule("input", [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)]);
-    draft.rule("forward", [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)]);
-    draft.rule("forward", [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)]);
+    draft.rule(
+        "input",
+        [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)],
+    );
+    draft.rule(
+        "forward",
+        [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)],
+    );
+    draft.rule(
+        "forward",
+        [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)],
+    );
     draft.rule("output", [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)]);
-    let guarded = [(Family::V4, spec.guard_forwarding.v4), (Family::V6, spec.guard_forwarding.v6)];
+    let guarded = [
+        (Family::V4, spec.guard_forwarding.v4),
+        (Family::V6, spec.guard_forwarding.v6),
+    ];
     for (family, _) in guarded.into_iter().filter(|(_, guarded)| *guarded) {
-        draft.rule("forward", then_drop([terms::is_family(family)], DropReason::Transit));
+        draft.rule(
+            "forward",
+            then_drop([terms::is_family(family)], DropReason::Transit),
+        );
     }
 }
 
 /// What comes out of the tunnel.
 fn add_arrivals(draft: &mut Draft, spec: &PolicySpec) {
-    draft.rule(FROM_TUN, then_drop(to_tunnel_port(spec), DropReason::TunnelPort));
+    draft.rule(
+        FROM_TUN,
+        then_drop(to_tunnel_port(spec), DropReason::TunnelPort),
+    );
     for family in Family::BOTH {
         let stranger = terms::is_not_in_set(terms::source(family), &set_name(MEMBERS, family));
         draft.rule(FROM_TUN, then_drop([stranger], DropReason::Stranger));
     }
-    draft.rule(FROM_TUN, then_drop([terms::in_state(["invalid"])], DropReason::Invalid));
-    draft.rule(FROM_TUN, [terms::in_state(["established", "related"]), terms::accept()]);
+    draft.rule(
+        FROM_TUN,
+        then_drop([terms::in_state(["invalid"])], DropReason::Invalid),
+    );
+    draft.rule(
+        FROM_TUN,
+        [terms::in_state(["established", "related"]), terms::accept()],
+    );
     match spec.allow.as_deref() {
         Some([]) => {}
         Some(allow) => {
@@ -94,10 +123,16 @@ fn add_departures(draft: &mut Draft, spec: &PolicySpec) {
     for family in Family::BOTH {
         draft.rule(
             TO_TUN,
-            [terms::is(terms::destination(family), terms::multicast(family)), terms::discard()],
+            [
+                terms::is(terms::destination(family), terms::multicast(family)),
+                terms::discard(),
+            ],
         );
     }
-    draft.rule(TO_TUN, then_drop(to_tunnel_port(spec), DropReason::TunnelPort));
+    draft.rule(
+        TO_TUN,
+        then_drop(to_tunnel_port(spec), DropReason::TunnelPort),
+    );
     for family in Family::BOTH {
         let foreign = terms::is_not_in_set(terms::source(family), &set_name(OWN, family));
         draft.rule(TO_TUN, then_drop([foreign], DropReason::WrongSource));
@@ -106,45 +141,80 @@ fn add_departures(draft: &mut Draft, spec: &PolicySpec) {
 
 fn add_dns(draft: &mut Draft, spec: &PolicySpec) {
     for listen in &spec.dns {
-        let family = if listen.is_ipv4() { Family::V4 } else { Family::V6 };
+        let family = if listen.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        };
         let address = match listen.ip().is_unspecified() {
             true => terms::is_in_set(terms::destination(family), &set_name(OWN, family)),
-            false => terms::is(terms::destination(family), terms::word(listen.ip().to_string())),
+            false => terms::is(
+                terms::destination(family),
+                terms::word(listen.ip().to_string()),
+            ),
         };
         let port = terms::is(terms::port("th"), terms::number(listen.port()));
-        draft.rule(FROM_TUN, [address, terms::is_tcp_or_udp(), port, terms::count(), terms::accept()]);
+        draft.rule(
+            FROM_TUN,
+            [
+                address,
+                terms::is_tcp_or_udp(),
+                port,
+                terms::count(),
+                terms::accept(),
+            ],
+        );
     }
 }
 
 fn add_echo(draft: &mut Draft) {
     for family in Family::BOTH {
         let own = terms::is_in_set(terms::destination(family), &set_name(OWN, family));
-        draft.rule(FROM_TUN, [own, terms::is_echo(family), terms::count(), terms::accept()]);
+        draft.rule(
+            FROM_TUN,
+            [own, terms::is_echo(family), terms::count(), terms::accept()],
+        );
     }
 }
 
 /// One rule of the policy: per family, since addresses are matched per family.
 fn add_allow(draft: &mut Draft, spec: &PolicySpec, allow: &Allow) {
     // An organization that is no member now has no set, and nothing to match.
-    if allow.from.as_ref().is_some_and(|org| !spec.orgs.contains_key(org)) {
+    if allow
+        .from
+        .as_ref()
+        .is_some_and(|org| !spec.orgs.contains_key(org))
+    {
         return;
     }
     for family in Family::BOTH {
-        let to = outermost(allow.to.iter().filter(|prefix| Family::of(prefix) == family));
+        let to = outermost(
+            allow
+                .to
+                .iter()
+                .filter(|prefix| Family::of(prefix) == family),
+        );
         if to.is_empty() {
             continue;
         }
-        let from = allow
-            .from
-            .as_ref()
-            .map(|org| terms::is_in_set(terms::source(family), &set_name(&format!("from-{org}"), family)));
+        let from = allow.from.as_ref().map(|org| {
+            terms::is_in_set(
+                terms::source(family),
+                &set_name(&format!("from-{org}"), family),
+            )
+        });
         let service = match allow.proto {
             Proto::Tcp => to_ports("tcp", &allow.ports),
             Proto::Udp => to_ports("udp", &allow.ports),
             Proto::Icmp => terms::is_echo(family),
         };
-        let to = terms::is(terms::destination(family), terms::one_of(to.iter().map(terms::prefix)));
-        let steps = from.into_iter().chain([to, service, terms::count(), terms::accept()]);
+        let to = terms::is(
+            terms::destination(family),
+            terms::one_of(to.iter().map(terms::prefix)),
+        );
+        let steps = from
+            .into_iter()
+            .chain([to, service, terms::count(), terms::accept()]);
         draft.commented_rule(FROM_TUN, steps, &allow.place.to_string());
     }
 }
@@ -159,17 +229,29 @@ fn add_sets(draft: &mut Draft, spec: &PolicySpec) {
 }
 
 fn to_tunnel_port(spec: &PolicySpec) -> [Step; 2] {
-    [terms::is_tcp_or_udp(), terms::is(terms::port("th"), terms::number(spec.tunnel_port))]
+    [
+        terms::is_tcp_or_udp(),
+        terms::is(terms::port("th"), terms::number(spec.tunnel_port)),
+    ]
 }
 
 /// `protocol` to one of `ports`; to any port if there are none.
 fn to_ports(protocol: &'static str, ports: &[PortRange]) -> Step {
-    let any = [PortRange { first: 0, last: u16::MAX }];
+    let any = [PortRange {
+        first: 0,
+        last: u16::MAX,
+    }];
     let ports = if ports.is_empty() { &any } else { ports };
-    terms::is(terms::port(protocol), terms::one_of(disjoint(ports).iter().map(terms::ports)))
+    terms::is(
+        terms::port(protocol),
+        terms::one_of(disjoint(ports).iter().map(terms::ports)),
+    )
 }
 
-fn then_drop(steps: impl IntoIterator<Item = Step>, reason: DropReason) -> impl Iterator<Item = Step> {
+fn then_drop(
+    steps: impl IntoIterator<Item = Step>,
+    reason: DropReason,
+) -> impl Iterator<Item = Step> {
     steps.into_iter().chain(terms::drop(reason))
 }
 
@@ -186,7 +268,10 @@ mod tests {
         PolicySpec {
             tun: "ringway0".into(),
             own: vec!["10.1.0.0/16".parse().unwrap()],
-            orgs: BTreeMap::from([("beta".parse().unwrap(), vec!["10.2.0.0/16".parse().unwrap()])]),
+            orgs: BTreeMap::from([(
+                "beta".parse().unwrap(),
+                vec!["10.2.0.0/16".parse().unwrap()],
+            )]),
             allow: None,
             dns: vec!["10.1.0.1:53".parse().unwrap()],
             tunnel_port: 4600,
@@ -201,8 +286,13 @@ mod tests {
     }
 
     fn rules(spec: &PolicySpec, chain: &str) -> Vec<String> {
-        let rules = commands(spec).into_iter().map(|command| command["add"]["rule"].clone());
-        rules.filter(|rule| rule["chain"] == chain).map(|rule| rule["expr"].to_string()).collect()
+        let rules = commands(spec)
+            .into_iter()
+            .map(|command| command["add"]["rule"].clone());
+        rules
+            .filter(|rule| rule["chain"] == chain)
+            .map(|rule| rule["expr"].to_string())
+            .collect()
     }
 
     #[test]
@@ -212,7 +302,11 @@ mod tests {
         assert_eq!(commands[0]["add"], table);
         assert_eq!(commands[1]["delete"], table);
         assert_eq!(commands[2]["add"], table);
-        assert!(commands[3..].iter().all(|command| command["add"].is_object()));
+        assert!(
+            commands[3..]
+                .iter()
+                .all(|command| command["add"].is_object())
+        );
     }
 
     #[test]
@@ -233,9 +327,14 @@ mod tests {
     #[test]
     fn the_guard_is_per_family() {
         let guards = |v4, v6| {
-            let spec = PolicySpec { guard_forwarding: Families { v4, v6 }, ..spec() };
+            let spec = PolicySpec {
+                guard_forwarding: Families { v4, v6 },
+                ..spec()
+            };
             let rules = rules(&spec, "forward").into_iter();
-            rules.filter(|rule| rule.contains("transit")).collect::<Vec<_>>()
+            rules
+                .filter(|rule| rule.contains("transit"))
+                .collect::<Vec<_>>()
         };
         assert!(guards(false, false).is_empty());
         assert_eq!(guards(true, true).len(), 2);

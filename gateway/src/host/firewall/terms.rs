@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use nftables::expr::{
-    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix,
-    Range, SetItem,
+    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField,
+    Prefix, Range, SetItem,
 };
 use nftables::stmt::{AnonymousCounter, Counter, JumpTarget, Mangle, Match, Operator, Statement};
 use ringway_config::PortRange;
@@ -26,7 +26,11 @@ impl Family {
     pub(super) const BOTH: [Family; 2] = [Family::V4, Family::V6];
 
     pub(super) fn of(prefix: &ringway_config::Prefix) -> Family {
-        if prefix.is_ipv4() { Family::V4 } else { Family::V6 }
+        if prefix.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        }
     }
 
     fn protocol(self) -> &'static str {
@@ -82,7 +86,10 @@ pub(super) fn is_family(family: Family) -> Step {
 /// Addressed to this host.
 pub(super) fn is_local() -> Step {
     let flags = HashSet::from([FibFlag::Daddr]);
-    let kind = Expression::Named(NamedExpression::Fib(Fib { result: FibResult::Type, flags }));
+    let kind = Expression::Named(NamedExpression::Fib(Fib {
+        result: FibResult::Type,
+        flags,
+    }));
     is(kind, word("local"))
 }
 
@@ -100,20 +107,38 @@ pub(super) fn leaves_by(device: &str) -> Step {
 
 /// In one of the connection states.
 pub(super) fn in_state(states: impl IntoIterator<Item = &'static str>) -> Step {
-    let state = CT { key: "state".into(), family: None, dir: None };
-    is(Expression::Named(NamedExpression::CT(state)), one_of(states.into_iter().map(word)))
+    let state = CT {
+        key: "state".into(),
+        family: None,
+        dir: None,
+    };
+    is(
+        Expression::Named(NamedExpression::CT(state)),
+        one_of(states.into_iter().map(word)),
+    )
 }
 
 pub(super) fn set_mark(mark: u32) -> Step {
-    Statement::Mangle(Mangle { key: meta(MetaKey::Mark), value: Expression::Number(mark) })
+    Statement::Mangle(Mangle {
+        key: meta(MetaKey::Mark),
+        value: Expression::Number(mark),
+    })
 }
 
 pub(super) fn is(left: Term, right: Term) -> Step {
-    Statement::Match(Match { left, right, op: Operator::EQ })
+    Statement::Match(Match {
+        left,
+        right,
+        op: Operator::EQ,
+    })
 }
 
 pub(super) fn is_not(left: Term, right: Term) -> Step {
-    Statement::Match(Match { left, right, op: Operator::NEQ })
+    Statement::Match(Match {
+        left,
+        right,
+        op: Operator::NEQ,
+    })
 }
 
 pub(super) fn is_in_set(left: Term, set: &str) -> Step {
@@ -125,7 +150,9 @@ pub(super) fn is_not_in_set(left: Term, set: &str) -> Step {
 }
 
 pub(super) fn one_of(items: impl IntoIterator<Item = Term>) -> Term {
-    Expression::Named(NamedExpression::Set(items.into_iter().map(SetItem::Element).collect()))
+    Expression::Named(NamedExpression::Set(
+        items.into_iter().map(SetItem::Element).collect(),
+    ))
 }
 
 pub(super) fn prefix(prefix: &ringway_config::Prefix) -> Term {
@@ -144,7 +171,9 @@ pub(super) fn ports(range: &PortRange) -> Term {
     let number = |port: u16| Expression::Number(port.into());
     match range.first == range.last {
         true => number(range.first),
-        false => Expression::Range(Box::new(Range { range: [number(range.first), number(range.last)] })),
+        false => Expression::Range(Box::new(Range {
+            range: [number(range.first), number(range.last)],
+        })),
     }
 }
 
@@ -167,7 +196,10 @@ pub(super) fn count() -> Step {
 
 /// Counts the packet under its reason, and drops it.
 pub(super) fn drop(reason: DropReason) -> [Step; 2] {
-    [Statement::Counter(Counter::Named(reason.as_str().into())), Statement::Drop(None)]
+    [
+        Statement::Counter(Counter::Named(reason.as_str().into())),
+        Statement::Drop(None),
+    ]
 }
 
 /// Drops the packet without a trace.
@@ -177,16 +209,24 @@ pub(super) fn discard() -> Step {
 
 /// Goes on in another chain, and does not come back.
 pub(super) fn goto(chain: &'static str) -> Step {
-    Statement::Goto(JumpTarget { target: chain.into() })
+    Statement::Goto(JumpTarget {
+        target: chain.into(),
+    })
 }
 
 fn range(address: impl Into<Cow<'static, str>>, len: u8) -> Term {
     let addr = Box::new(word(address));
-    Expression::Named(NamedExpression::Prefix(Prefix { addr, len: len.into() }))
+    Expression::Named(NamedExpression::Prefix(Prefix {
+        addr,
+        len: len.into(),
+    }))
 }
 
 fn field(protocol: &'static str, field: &'static str) -> Term {
-    let payload = PayloadField { protocol: protocol.into(), field: field.into() };
+    let payload = PayloadField {
+        protocol: protocol.into(),
+        field: field.into(),
+    };
     Expression::Named(NamedExpression::Payload(Payload::PayloadField(payload)))
 }
 

@@ -26,7 +26,9 @@ struct Place {
 impl Place {
     /// Of the calling thread.
     fn here() -> io::Result<Place> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_owned();
         let namespace = fs::metadata("/proc/thread-self/ns/net")?.ino();
         Ok(Place { boot, namespace })
     }
@@ -34,7 +36,9 @@ impl Place {
 
 /// What was changed here earlier and not yet restored.
 pub(super) fn recall(path: &Path) -> Vec<Change> {
-    let memory = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
+    let memory = fs::read(path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
     match (memory, Place::here()) {
         (Some(memory), Ok(here)) if memory.place == here => memory.changes,
         _ => Vec::new(),
@@ -43,7 +47,10 @@ pub(super) fn recall(path: &Path) -> Vec<Change> {
 
 /// Writes what is about to be changed; atomic, so that a crash leaves the old file or the new one.
 pub(super) fn remember(path: &Path, changes: &[Change]) -> io::Result<()> {
-    let memory = Memory { place: Place::here()?, changes: changes.to_vec() };
+    let memory = Memory {
+        place: Place::here()?,
+        changes: changes.to_vec(),
+    };
     let draft = path.with_extension("new");
     fs::write(&draft, serde_json::to_vec_pretty(&memory)?)?;
     fs::rename(&draft, path)

@@ -19,7 +19,10 @@ pub(super) struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hop {
     Unreachable,
-    Tunnel { prefsrc: Option<IpAddr>, mtu: Option<u32> },
+    Tunnel {
+        prefsrc: Option<IpAddr>,
+        mtu: Option<u32>,
+    },
 }
 
 /// A step towards the wanted routes. `M` is how the kernel names an installed route.
@@ -57,7 +60,11 @@ pub(super) fn difference<M>(
             None => steps.push((removal(route), Change::Remove(name))),
         }
     }
-    steps.extend(missing.into_values().map(|route| (addition(route), Change::Add(route))));
+    steps.extend(
+        missing
+            .into_values()
+            .map(|route| (addition(route), Change::Add(route))),
+    );
     steps.sort_by_key(|(step, _)| *step);
     steps.into_iter().map(|(_, change)| change).collect()
 }
@@ -94,9 +101,15 @@ fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<(Prefix, u32), Route>
     let mut routes = BTreeMap::new();
     let mut insert = |route: Route| routes.insert(key(&route), route);
     for (&prefix, &state) in want {
-        insert(Route { prefix, hop: Hop::Unreachable });
+        insert(Route {
+            prefix,
+            hop: Hop::Unreachable,
+        });
         if let RouteState::Tunnel { prefsrc, mtu } = state {
-            insert(Route { prefix, hop: Hop::Tunnel { prefsrc, mtu } });
+            insert(Route {
+                prefix,
+                hop: Hop::Tunnel { prefsrc, mtu },
+            });
         }
     }
     routes
@@ -134,20 +147,35 @@ mod tests {
     }
 
     fn unreachable(text: &str) -> Route {
-        Route { prefix: prefix(text), hop: Hop::Unreachable }
+        Route {
+            prefix: prefix(text),
+            hop: Hop::Unreachable,
+        }
     }
 
     fn tunnel(text: &str, prefsrc: Option<&str>) -> Route {
         let prefsrc = prefsrc.map(|source| source.parse().unwrap());
-        Route { prefix: prefix(text), hop: Hop::Tunnel { prefsrc, mtu: Some(1440) } }
+        Route {
+            prefix: prefix(text),
+            hop: Hop::Tunnel {
+                prefsrc,
+                mtu: Some(1440),
+            },
+        }
     }
 
     fn up(prefsrc: Option<&str>) -> RouteState {
-        RouteState::Tunnel { prefsrc: prefsrc.map(|source| source.parse().unwrap()), mtu: Some(1440) }
+        RouteState::Tunnel {
+            prefsrc: prefsrc.map(|source| source.parse().unwrap()),
+            mtu: Some(1440),
+        }
     }
 
     fn named(routes: &[Route]) -> Vec<(Option<Route>, String)> {
-        routes.iter().map(|route| (Some(*route), route.to_string())).collect()
+        routes
+            .iter()
+            .map(|route| (Some(*route), route.to_string()))
+            .collect()
     }
 
     #[test]
@@ -156,14 +184,20 @@ mod tests {
             (prefix("10.2.0.0/16"), up(Some("10.1.0.2"))),
             (prefix("fd00:2::/48"), RouteState::Unreachable),
         ]);
-        let have =
-            [tunnel("10.2.0.0/16", Some("10.1.0.2")), unreachable("fd00:2::/48"), unreachable("10.2.0.0/16")];
+        let have = [
+            tunnel("10.2.0.0/16", Some("10.1.0.2")),
+            unreachable("fd00:2::/48"),
+            unreachable("10.2.0.0/16"),
+        ];
         assert_eq!(difference(&want, named(&have)), []);
     }
 
     #[test]
     fn unreachable_routes_are_added_first_and_removed_last() {
-        let want = BTreeMap::from([(prefix("10.2.0.0/16"), up(None)), (prefix("10.3.0.0/16"), up(None))]);
+        let want = BTreeMap::from([
+            (prefix("10.2.0.0/16"), up(None)),
+            (prefix("10.3.0.0/16"), up(None)),
+        ]);
         let have = [unreachable("10.9.0.0/16"), tunnel("10.9.0.0/16", None)];
         assert_eq!(
             difference(&want, named(&have)),
@@ -181,26 +215,49 @@ mod tests {
     #[test]
     fn a_new_source_replaces_the_route_in_one_step() {
         let want = BTreeMap::from([(prefix("10.2.0.0/16"), up(Some("10.1.0.3")))]);
-        let have = [unreachable("10.2.0.0/16"), tunnel("10.2.0.0/16", Some("10.1.0.2"))];
+        let have = [
+            unreachable("10.2.0.0/16"),
+            tunnel("10.2.0.0/16", Some("10.1.0.2")),
+        ];
         let steps = difference(&want, named(&have));
-        assert_eq!(steps, [Change::Replace(tunnel("10.2.0.0/16", Some("10.1.0.3")))]);
+        assert_eq!(
+            steps,
+            [Change::Replace(tunnel("10.2.0.0/16", Some("10.1.0.3")))]
+        );
     }
 
     #[test]
     fn another_mtu_replaces_the_route_in_one_step() {
-        let smaller = Hop::Tunnel { prefsrc: None, mtu: Some(1280) };
-        let want =
-            BTreeMap::from([(prefix("10.2.0.0/16"), RouteState::Tunnel { prefsrc: None, mtu: Some(1280) })]);
+        let smaller = Hop::Tunnel {
+            prefsrc: None,
+            mtu: Some(1280),
+        };
+        let want = BTreeMap::from([(
+            prefix("10.2.0.0/16"),
+            RouteState::Tunnel {
+                prefsrc: None,
+                mtu: Some(1280),
+            },
+        )]);
         let have = [unreachable("10.2.0.0/16"), tunnel("10.2.0.0/16", None)];
         let steps = difference(&want, named(&have));
-        assert_eq!(steps, [Change::Replace(Route { prefix: prefix("10.2.0.0/16"), hop: smaller })]);
+        assert_eq!(
+            steps,
+            [Change::Replace(Route {
+                prefix: prefix("10.2.0.0/16"),
+                hop: smaller
+            })]
+        );
     }
 
     #[test]
     fn a_lost_tunnel_leaves_the_unreachable_route() {
         let want = BTreeMap::from([(prefix("10.2.0.0/16"), RouteState::Unreachable)]);
         let have = [unreachable("10.2.0.0/16"), tunnel("10.2.0.0/16", None)];
-        assert_eq!(difference(&want, named(&have)), [Change::Remove("10.2.0.0/16 mtu 1440".to_owned())]);
+        assert_eq!(
+            difference(&want, named(&have)),
+            [Change::Remove("10.2.0.0/16 mtu 1440".to_owned())]
+        );
     }
 
     #[test]
@@ -211,6 +268,9 @@ mod tests {
             (Some(unreachable("10.2.0.0/16")), "first"),
             (Some(unreachable("10.2.0.0/16")), "again"),
         ];
-        assert_eq!(difference(&want, have), [Change::Remove("leftover"), Change::Remove("again")]);
+        assert_eq!(
+            difference(&want, have),
+            [Change::Remove("leftover"), Change::Remove("again")]
+        );
     }
 }

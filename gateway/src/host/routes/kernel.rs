@@ -28,10 +28,16 @@ pub struct KernelRoutes {
 /// Removes every route and rule of ours: what a daemon leaves behind on purpose. Other protocols' routes in
 /// the table stay. Needs a tokio runtime.
 pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
-    let mut routes = KernelRoutes { netlink: open()?, numbers, tun: None };
+    let mut routes = KernelRoutes {
+        netlink: open()?,
+        numbers,
+        tun: None,
+    };
     routes.change(&BTreeMap::new()).await?;
     for family in families() {
-        rule::purge(&routes.netlink, &numbers, family).await.map_err(|source| routes.rule_error(source))?;
+        rule::purge(&routes.netlink, &numbers, family)
+            .await
+            .map_err(|source| routes.rule_error(source))?;
     }
     Ok(())
 }
@@ -40,7 +46,11 @@ impl KernelRoutes {
     /// Routes through the device with the interface index that `tun` holds at each call, in the network namespace of the calling
     /// thread. Needs a tokio runtime; changes nothing yet.
     pub fn open(numbers: Numbers, tun: Arc<AtomicU32>) -> Result<KernelRoutes, RoutesError> {
-        Ok(KernelRoutes { netlink: open()?, numbers, tun: Some(tun) })
+        Ok(KernelRoutes {
+            netlink: open()?,
+            numbers,
+            tun: Some(tun),
+        })
     }
 
     fn tun(&self) -> Option<u32> {
@@ -48,7 +58,10 @@ impl KernelRoutes {
     }
 
     async fn change(&mut self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
-        let list_error = |source| RoutesError::List { table: self.numbers.table, source };
+        let list_error = |source| RoutesError::List {
+            table: self.numbers.table,
+            source,
+        };
         let have = self.installed().await.map_err(list_error)?;
         let mut refused = Vec::new();
         let mut first = None;
@@ -61,9 +74,11 @@ impl KernelRoutes {
         }
         match first {
             None => Ok(()),
-            Some((route, source)) => {
-                Err(RoutesError::Refused { refused: refused.into_iter().flatten().collect(), route, source })
-            }
+            Some((route, source)) => Err(RoutesError::Refused {
+                refused: refused.into_iter().flatten().collect(),
+                route,
+                source,
+            }),
         }
     }
 
@@ -85,7 +100,10 @@ impl KernelRoutes {
         }
         // A kernel may ignore the filter.
         routes.retain(|route| message::is_ours(route, &self.numbers));
-        Ok(routes.into_iter().map(|found| (message::read(&found, self.tun()), found)).collect())
+        Ok(routes
+            .into_iter()
+            .map(|found| (message::read(&found, self.tun()), found))
+            .collect())
     }
 
     /// Carries out one change; the error bears the route as `ip route` writes it.
@@ -94,18 +112,32 @@ impl KernelRoutes {
         let (step, name, result) = match change {
             Change::Add(route) => {
                 let request = handle.add(message::write(&route, &self.numbers, self.tun()));
-                ("add", route.to_string(), netlink::answer(request.execute()).await)
+                (
+                    "add",
+                    route.to_string(),
+                    netlink::answer(request.execute()).await,
+                )
             }
             Change::Replace(route) => {
-                let request = handle.add(message::write(&route, &self.numbers, self.tun())).replace();
-                ("replace", route.to_string(), netlink::answer(request.execute()).await)
+                let request = handle
+                    .add(message::write(&route, &self.numbers, self.tun()))
+                    .replace();
+                (
+                    "replace",
+                    route.to_string(),
+                    netlink::answer(request.execute()).await,
+                )
             }
             Change::Remove(found) => {
                 let name = match message::read(&found, self.tun()) {
                     Some(route) => route.to_string(),
                     None => "an unknown one".into(),
                 };
-                ("remove", name, gone_is_fine(netlink::answer(handle.del(found).execute()).await))
+                (
+                    "remove",
+                    name,
+                    gone_is_fine(netlink::answer(handle.del(found).execute()).await),
+                )
             }
         };
         debug!(step, prefix = name, error = ?result.as_ref().err(), "Changed a kernel route");
@@ -113,7 +145,10 @@ impl KernelRoutes {
     }
 
     fn rule_error(&self, source: io::Error) -> RoutesError {
-        RoutesError::Rule { table: self.numbers.table, source }
+        RoutesError::Rule {
+            table: self.numbers.table,
+            source,
+        }
     }
 }
 

@@ -18,17 +18,29 @@ pub(super) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
     // Tables above 255 do not fit the header.
     message.header.table = u8::try_from(numbers.table).unwrap_or_default();
     message.header.protocol = RouteProtocol::from(numbers.protocol);
-    message.attributes.push(RouteAttribute::Table(numbers.table));
+    message
+        .attributes
+        .push(RouteAttribute::Table(numbers.table));
     message
 }
 
 /// The message that adds `route`, through interface `tun`.
 pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> RouteMessage {
-    let family = if route.prefix.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let family = if route.prefix.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
     let mut message = filter(numbers, family);
     message.header.destination_prefix_length = route.prefix.len();
-    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(route.prefix.address())));
-    message.attributes.push(RouteAttribute::Priority(route.metric()));
+    message
+        .attributes
+        .push(RouteAttribute::Destination(RouteAddress::from(
+            route.prefix.address(),
+        )));
+    message
+        .attributes
+        .push(RouteAttribute::Priority(route.metric()));
     match route.hop {
         Hop::Unreachable => {
             message.header.kind = RouteType::Unreachable;
@@ -38,7 +50,9 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
             message.header.kind = RouteType::Unicast;
             message.header.scope = RouteScope::Link;
             message.attributes.extend(tun.map(RouteAttribute::Oif));
-            message.attributes.extend(prefsrc.map(|own| RouteAttribute::PrefSource(own.into())));
+            message
+                .attributes
+                .extend(prefsrc.map(|own| RouteAttribute::PrefSource(own.into())));
             let metrics = mtu.map(|mtu| RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
             message.attributes.extend(metrics);
         }
@@ -64,12 +78,16 @@ pub(super) fn read(message: &RouteMessage, tun: Option<u32>) -> Option<Route> {
     });
     let hop = match (message.header.kind, metric?) {
         (RouteType::Unreachable, UNREACHABLE_METRIC) => Hop::Unreachable,
-        (RouteType::Unicast, TUNNEL_METRIC) if leads_to(message, tun?) => {
-            Hop::Tunnel { prefsrc: prefsrc(message), mtu: mtu(message) }
-        }
+        (RouteType::Unicast, TUNNEL_METRIC) if leads_to(message, tun?) => Hop::Tunnel {
+            prefsrc: prefsrc(message),
+            mtu: mtu(message),
+        },
         _ => return None,
     };
-    Some(Route { prefix: prefix(message)?, hop })
+    Some(Route {
+        prefix: prefix(message)?,
+        hop,
+    })
 }
 
 /// The destination; the kernel leaves out the address of a default route.
@@ -83,7 +101,10 @@ fn prefix(message: &RouteMessage) -> Option<Prefix> {
         RouteAttribute::Destination(address) => ip(address),
         _ => None,
     });
-    Prefix::holding(address.unwrap_or(any), message.header.destination_prefix_length)
+    Prefix::holding(
+        address.unwrap_or(any),
+        message.header.destination_prefix_length,
+    )
 }
 
 fn prefsrc(message: &RouteMessage) -> Option<IpAddr> {
@@ -114,7 +135,8 @@ fn leads_to(message: &RouteMessage, device: u32) -> bool {
             RouteAttribute::Gateway(_) | RouteAttribute::Via(_) | RouteAttribute::MultiPath(_)
         )
     };
-    message.attributes.contains(&RouteAttribute::Oif(device)) && !message.attributes.iter().any(has_hop)
+    message.attributes.contains(&RouteAttribute::Oif(device))
+        && !message.attributes.iter().any(has_hop)
 }
 
 fn find<T>(message: &RouteMessage, wanted: impl Fn(&RouteAttribute) -> Option<T>) -> Option<T> {

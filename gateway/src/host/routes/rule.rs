@@ -13,9 +13,15 @@ use super::RULE_PRIORITY;
 use crate::host::netlink::{self, Netlink};
 
 /// Adds our rule if it is missing, then removes any other of ours (an earlier configuration's mark).
-pub(super) async fn ensure(netlink: &Netlink, numbers: &Numbers, family: &IpVersion) -> io::Result<()> {
-    let (good, stale): (Vec<_>, Vec<_>) =
-        ours(netlink, numbers, family).await?.into_iter().partition(|rule| is_current(rule, numbers));
+pub(super) async fn ensure(
+    netlink: &Netlink,
+    numbers: &Numbers,
+    family: &IpVersion,
+) -> io::Result<()> {
+    let (good, stale): (Vec<_>, Vec<_>) = ours(netlink, numbers, family)
+        .await?
+        .into_iter()
+        .partition(|rule| is_current(rule, numbers));
     if good.is_empty() {
         add(netlink, numbers, family).await?;
     }
@@ -23,18 +29,29 @@ pub(super) async fn ensure(netlink: &Netlink, numbers: &Numbers, family: &IpVers
 }
 
 /// Removes every rule of ours.
-pub(super) async fn purge(netlink: &Netlink, numbers: &Numbers, family: &IpVersion) -> io::Result<()> {
+pub(super) async fn purge(
+    netlink: &Netlink,
+    numbers: &Numbers,
+    family: &IpVersion,
+) -> io::Result<()> {
     let rules = ours(netlink, numbers, family).await?;
     remove(netlink, rules).await
 }
 
-async fn ours(netlink: &Netlink, numbers: &Numbers, family: &IpVersion) -> io::Result<Vec<RuleMessage>> {
+async fn ours(
+    netlink: &Netlink,
+    numbers: &Numbers,
+    family: &IpVersion,
+) -> io::Result<Vec<RuleMessage>> {
     let mut rules = netlink::dump(netlink.handle().rule().get(family.clone()).execute()).await?;
     rules.retain(|rule| {
         let has = |attribute| rule.attributes.contains(&attribute);
-        let leads_to_table =
-            has(RuleAttribute::Table(numbers.table)) || u32::from(rule.header.table) == numbers.table;
-        leads_to_table && has(RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol)))
+        let leads_to_table = has(RuleAttribute::Table(numbers.table))
+            || u32::from(rule.header.table) == numbers.table;
+        leads_to_table
+            && has(RuleAttribute::Protocol(RouteProtocol::from(
+                numbers.protocol,
+            )))
     });
     Ok(rules)
 }

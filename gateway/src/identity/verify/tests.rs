@@ -10,7 +10,10 @@ use crate::identity::{Code, Refusal};
 mod openssl;
 #[path = "../../../tests/identity/rows.rs"]
 mod rows;
-#[expect(dead_code, reason = "private keys are for the handshakes in tests/identity")]
+#[expect(
+    dead_code,
+    reason = "private keys are for the handshakes in tests/identity"
+)]
 #[path = "../../../tests/identity/world.rs"]
 mod world;
 
@@ -30,13 +33,21 @@ fn judge(
     let dialled = row.dialled.parse().unwrap();
     match role {
         As::Client => trust.verify(&presented.chain, Role::Client, None, UnixTime::now()),
-        As::Server => trust.verify(&presented.chain, Role::Server, Some(&dialled), UnixTime::now()),
+        As::Server => trust.verify(
+            &presented.chain,
+            Role::Server,
+            Some(&dialled),
+            UnixTime::now(),
+        ),
     }
 }
 
 fn code(name: &str) -> Code {
     let named = |code: &Code| format!("{code:?}") == name;
-    Code::ALL.into_iter().find(named).unwrap_or_else(|| panic!("no code {name}"))
+    Code::ALL
+        .into_iter()
+        .find(named)
+        .unwrap_or_else(|| panic!("no code {name}"))
 }
 
 #[test]
@@ -48,7 +59,9 @@ fn without_its_check_each_attempt_would_get_in() {
             let at = format!("{}, as {role:?}", row.name);
             let refusal = judge(&world, &row, role, &presented, Vec::new()).expect_err(&at);
             assert!(reads(&refusal.to_string(), row.refusal), "{at}: {refusal}");
-            let Some(check) = row.check.map(code) else { continue };
+            let Some(check) = row.check.map(code) else {
+                continue;
+            };
             assert_eq!(refusal.code(), check, "{at}");
             judge(&world, &row, role, &presented, vec![check]).expect(&at);
         }
@@ -60,7 +73,9 @@ fn each_check_refuses_its_attempts_alone() {
     let world = World::new();
     for row in rows() {
         let presented = (row.forge)(&world);
-        let others = Code::ALL.into_iter().filter(|code| row.check != Some(format!("{code:?}").as_str()));
+        let others = Code::ALL
+            .into_iter()
+            .filter(|code| row.check != Some(format!("{code:?}").as_str()));
         let others: Vec<_> = others.collect();
         for &role in row.roles {
             let refusal = judge(&world, &row, role, &presented, others.clone());
@@ -76,7 +91,11 @@ fn every_refusal_has_an_attempt_in_the_table() {
         .iter()
         .flat_map(|row| {
             let presented = (row.forge)(&world);
-            let judge = |&role| judge(&world, row, role, &presented, Vec::new()).unwrap_err().code();
+            let judge = |&role| {
+                judge(&world, row, role, &presented, Vec::new())
+                    .unwrap_err()
+                    .code()
+            };
             row.roles.iter().map(judge).collect::<Vec<_>>()
         })
         .collect();

@@ -18,12 +18,19 @@ pub(super) type Step = (&'static str, fn(&mut Lab) -> Result<String>);
 /// All steps, in order.
 pub(super) const ALL: [Step; 8] = [
     ("every node knows every name", names),
-    ("every node reaches every other, IPv4", |lab| pings(lab, Family::V4)),
-    ("every node reaches every other, IPv6", |lab| pings(lab, Family::V6)),
+    ("every node reaches every other, IPv4", |lab| {
+        pings(lab, Family::V4)
+    }),
+    ("every node reaches every other, IPv6", |lab| {
+        pings(lab, Family::V6)
+    }),
     ("HTTP between organizations, by name", http),
     ("throughput between organizations", throughput),
     ("an overlapping organization is refused", overlap),
-    ("a killed gateway: unreachable at once, then back", killed_gateway),
+    (
+        "a killed gateway: unreachable at once, then back",
+        killed_gateway,
+    ),
     ("no private address was seen on the WAN", no_leak),
 ];
 
@@ -34,10 +41,20 @@ fn names(lab: &mut Lab) -> Result<String> {
     let mut asked = 0;
     for node in lab.topology().of_kind(Kind::Node) {
         let unknown = status::unknown_names(lab, &node.name)?;
-        ensure!(unknown.is_empty(), "{} does not know {}", node.name, unknown.join(", "));
+        ensure!(
+            unknown.is_empty(),
+            "{} does not know {}",
+            node.name,
+            unknown.join(", ")
+        );
         asked += 1;
     }
-    let names = lab.topology().nodes.iter().filter(|node| node.org.is_some()).count();
+    let names = lab
+        .topology()
+        .nodes
+        .iter()
+        .filter(|node| node.org.is_some())
+        .count();
     Ok(format!("{names} names, A and AAAA, asked by {asked} nodes"))
 }
 
@@ -53,12 +70,18 @@ struct Server(Child);
 impl Server {
     fn start(lab: &Lab, node: &str) -> Result<Server> {
         let mut command = lab.ringway(node)?;
-        let mut child = command.args(["lab", "serve", node]).stdout(Stdio::piped()).spawn()?;
+        let mut child = command
+            .args(["lab", "serve", node])
+            .stdout(Stdio::piped())
+            .spawn()?;
         let stdout = child.stdout.take();
         let server = Server(child);
         let mut line = String::new();
         BufReader::new(stdout.context("the server has no stdout")?).read_line(&mut line)?;
-        ensure!(line.trim() == "serving", "the server on {node} did not start");
+        ensure!(
+            line.trim() == "serving",
+            "the server on {node} did not start"
+        );
         Ok(server)
     }
 }
@@ -82,8 +105,8 @@ fn http(lab: &mut Lab) -> Result<String> {
             .iter()
             .map(ToString::to_string)
             .find(|own| answer.trim().ends_with(own));
-        let address =
-            address.with_context(|| format!("the server saw another address than {client}'s: {answer}"))?;
+        let address = address
+            .with_context(|| format!("the server saw another address than {client}'s: {answer}"))?;
         answers.push(format!("{client} ({address})"));
     }
     Ok(format!("peer0.org1 answered {}", answers.join(", ")))
@@ -91,24 +114,52 @@ fn http(lab: &mut Lab) -> Result<String> {
 
 fn throughput(lab: &mut Lab) -> Result<String> {
     let _server = Server::start(lab, "peer0.org1")?;
-    let sent = output(lab.ringway("peer0.org2")?.args(["lab", "send", "peer0.org1", "--seconds", "2"]))?;
-    let bits: f64 = sent.trim().parse().with_context(|| format!("no rate: {sent}"))?;
-    Ok(format!("{:.1} Gbit/s, one TCP connection, peer0.org2 → peer0.org1", bits / 1e9))
+    let sent =
+        output(
+            lab.ringway("peer0.org2")?
+                .args(["lab", "send", "peer0.org1", "--seconds", "2"]),
+        )?;
+    let bits: f64 = sent
+        .trim()
+        .parse()
+        .with_context(|| format!("no rate: {sent}"))?;
+    Ok(format!(
+        "{:.1} Gbit/s, one TCP connection, peer0.org2 → peer0.org1",
+        bits / 1e9
+    ))
 }
 
 /// A fourth organization whose range lies inside one that is taken.
 fn overlap(lab: &mut Lab) -> Result<String> {
     let dir = lab.topology().dir().join("newcomer");
     let mut init = lab.ringway("gw.org0")?;
-    init.args(["org", "init", "newcomer", "--domain", DOMAIN, "--site", "vpc=10.10.1.128/25", "--dir"])
-        .arg(&dir);
+    init.args([
+        "org",
+        "init",
+        "newcomer",
+        "--domain",
+        DOMAIN,
+        "--site",
+        "vpc=10.10.1.128/25",
+        "--dir",
+    ])
+    .arg(&dir);
     output(&mut init)?;
     let mut add = lab.ringway("gw.org0")?;
-    add.args(["member", "add"]).arg(dir.join("newcomer.member.toml")).arg("-c").arg(lab.config("gw.org0")?);
+    add.args(["member", "add"])
+        .arg(dir.join("newcomer.member.toml"))
+        .arg("-c")
+        .arg(lab.config("gw.org0")?);
     let refused = add.output()?;
     let said = String::from_utf8_lossy(&refused.stderr);
-    ensure!(!refused.status.success(), "10.10.1.128/25 was accepted beside 10.10.1.0/24");
-    ensure!(said.contains("10.10.1.0/24"), "the refusal does not name the range that is taken: {said}");
+    ensure!(
+        !refused.status.success(),
+        "10.10.1.128/25 was accepted beside 10.10.1.0/24"
+    );
+    ensure!(
+        said.contains("10.10.1.0/24"),
+        "the refusal does not name the range that is taken: {said}"
+    );
     said.lines().for_each(|line| println!("    {line}"));
     Ok("10.10.1.128/25 lies in org1's 10.10.1.0/24".into())
 }
@@ -120,16 +171,35 @@ fn killed_gateway(lab: &mut Lab) -> Result<String> {
     lab.kill("gw.org1")?;
     let killed = Instant::now();
     match ping::once(lab, "peer0.org1", &outside, Family::V4)? {
-        Outcome::Unreachable => println!("    behind it: unreachable at once ({:.0?})", killed.elapsed()),
+        Outcome::Unreachable => println!(
+            "    behind it: unreachable at once ({:.0?})",
+            killed.elapsed()
+        ),
         outcome => bail!("after gw.org1 was killed, a ping from peer0.org1: {outcome:?}"),
     }
-    ping::until(lab, ("peer0.org2", &inside), Family::V4, &Outcome::Unreachable, LIMIT)?;
+    ping::until(
+        lab,
+        ("peer0.org2", &inside),
+        Family::V4,
+        &Outcome::Unreachable,
+        LIMIT,
+    )?;
     let noticed = killed.elapsed();
     println!("    at the others: unreachable after {noticed:.1?}");
     lab.start("gw.org1")?;
     let started = Instant::now();
-    ping::until(lab, ("peer0.org2", &inside), Family::V4, &Outcome::Reply, LIMIT)?;
-    Ok(format!("noticed in {:.1} s, back in {:.1} s", noticed.as_secs_f64(), started.elapsed().as_secs_f64()))
+    ping::until(
+        lab,
+        ("peer0.org2", &inside),
+        Family::V4,
+        &Outcome::Reply,
+        LIMIT,
+    )?;
+    Ok(format!(
+        "noticed in {:.1} s, back in {:.1} s",
+        noticed.as_secs_f64(),
+        started.elapsed().as_secs_f64()
+    ))
 }
 
 fn no_leak(lab: &mut Lab) -> Result<String> {
