@@ -1,14 +1,15 @@
 //! Ringway's gateway as a library: what the `ringway` binary is made of, and what its tests drive.
 //!
-//! Reading order: [`prepare`] (the files), [`identity`] (whom to believe), [`run`] (how a gateway comes up),
-//! [`drive`] (the loop around the core), [`tunnel`] (QUIC), [`host`] (the kernel), [`plane`] (the TUN device and its
+//! Reading order: [`prepare`] (the files), [`ringway_identity`] (whom to believe), [`run`] (how a gateway comes up),
+//! [`drive`] (the loop around the core), [`tunnel`] (QUIC), [`ringway_host`] (the kernel), [`plane`] (the TUN device and its
 //! threads), [`names`] and [`zones`] (DNS), [`admin`] and [`cli`] (what operators see), [`lab`] (all of it on one machine).
+
+use ringway_host as host;
+use ringway_identity as identity;
 
 pub mod admin;
 pub mod cli;
 pub mod drive;
-pub mod host;
-pub mod identity;
 pub mod keeper;
 pub mod lab;
 pub mod logging;

@@ -12,13 +12,13 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use arc_swap::ArcSwap;
 use clap::Parser;
 use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, TokioRuntime};
-use ringway::identity::tls::{LastRefusal, SERVER_NAME};
 use ringway::names::{others, own_apex};
 use ringway::prepare::{Prepared, prepare};
 use ringway::tunnel::endpoint::Tls;
 use ringway_config::{Config, GatewayId};
 use ringway_core::message::VERSIONS;
 use ringway_core::{Aead, BootId, Decoder, Hello, Incoming, Lane, Message, SessionIndex};
+use ringway_identity::tls::{LastRefusal, SERVER_NAME};
 use ringway_tests::ill_owner::{Ill, Keys, Parcel, Pulse};
 
 /// Between two attempts.

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use super::difference::{Change, Route, difference};
 use super::{RouteState, Routes, RoutesError, message, rule};
-use crate::host::netlink::{self, Netlink};
+use crate::netlink::{self, Netlink};
 
 /// The routes of one daemon in the kernel.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The TUN device.
 
-use ringway::host::tun::{TunError, open_tun};
+use ringway_host::tun::{TunError, open_tun};
 
 use crate::namespace::Namespace;
 

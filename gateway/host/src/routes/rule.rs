@@ -10,7 +10,7 @@ use rtnetlink::packet_route::route::RouteProtocol;
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 
 use super::RULE_PRIORITY;
-use crate::host::netlink::{self, Netlink};
+use crate::netlink::{self, Netlink};
 
 /// Adds our rule if it is missing, then removes any other of ours (an earlier configuration's mark).
 pub(super) async fn ensure(

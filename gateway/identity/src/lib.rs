@@ -14,6 +14,8 @@
 //! A peer's leaf certificate names its organization; only that organization's CA certificates can vouch
 //! for it. There is no other trust: no system store, no shared root, no fallback.
 
+#![forbid(unsafe_code)]
+
 pub mod certificate;
 pub mod create;
 pub mod local;

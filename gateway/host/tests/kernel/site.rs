@@ -15,9 +15,9 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use ringway::host::Families;
-use ringway::host::firewall::{DropReason, Firewall, Nft, PolicySpec};
 use ringway_config::{Allow, Place, PortRange, Proto};
+use ringway_host::Families;
+use ringway_host::firewall::{DropReason, Firewall, Nft, PolicySpec};
 use socket2::{Domain, Socket, Type};
 
 use crate::namespace::Namespace;

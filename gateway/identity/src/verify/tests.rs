@@ -1,20 +1,20 @@
 //! Positive controls: with the check of its row taken away, an attempt of the identity table would get in.
-//! That no row gets in over a real handshake is `tests/identity`'s to prove, with the same table.
+//! That no row gets in over a real handshake is `tests/handshake`'s to prove, with the same table.
 
 use rustls_pki_types::UnixTime;
 
 use super::{Role, Trust, Verified};
-use crate::identity::{Code, Refusal};
+use crate::{Code, Refusal};
 
-#[path = "../../../tests/identity/openssl.rs"]
+#[path = "../../tests/handshake/openssl.rs"]
 mod openssl;
-#[path = "../../../tests/identity/rows.rs"]
+#[path = "../../tests/handshake/rows.rs"]
 mod rows;
 #[expect(
     dead_code,
-    reason = "private keys are for the handshakes in tests/identity"
+    reason = "private keys are for the handshakes in tests/handshake"
 )]
-#[path = "../../../tests/identity/world.rs"]
+#[path = "../../tests/handshake/world.rs"]
 mod world;
 
 use rows::{As, Row, accepted, reads, rows};

@@ -23,9 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{ConnectionError, TransportErrorCode};
-use ringway::identity::refusal::said_by_peer;
-use ringway::identity::tls::{self, LastRefusal, SERVER_NAME};
-use ringway::identity::{Role, Trust};
+use ringway_identity::refusal::said_by_peer;
+use ringway_identity::tls::{self, LastRefusal, SERVER_NAME};
+use ringway_identity::{Role, Trust};
 use rustls::{AlertDescription, NamedGroup, ProtocolVersion};
 use rustls_pki_types::UnixTime;
 use tokio::time::timeout;
@@ -248,7 +248,7 @@ fn gateways_agree_on_tls_1_3_with_the_post_quantum_hybrid_and_hide_their_names()
     };
     let identity = |config: &ringway_config::Config| {
         let trust = Trust::build(config).unwrap();
-        ringway::identity::Identity::load(&config.identity, &config.id, &trust, UnixTime::now())
+        ringway_identity::Identity::load(&config.identity, &config.id, &trust, UnixTime::now())
             .unwrap()
     };
     let log = Arc::<LastRefusal>::default;

@@ -5,9 +5,9 @@
 use std::io::Write;
 use std::net::UdpSocket;
 
-use ringway::host::Families;
-use ringway::host::firewall::{DropReason, Firewall, Nft, PolicySpec};
 use ringway_config::Proto;
+use ringway_host::Families;
+use ringway_host::firewall::{DropReason, Firewall, Nft, PolicySpec};
 
 use crate::site::{
     Site, allow, arrives, connect, echoes, is_cut, is_lost, is_mute, is_silent, listen, passes,

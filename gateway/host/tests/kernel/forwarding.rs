@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use ringway::host::Families;
-use ringway::host::forwarding::Forwarding;
+use ringway_host::Families;
+use ringway_host::forwarding::Forwarding;
 
 use crate::namespace::Namespace;
 

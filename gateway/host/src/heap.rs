@@ -43,6 +43,7 @@ impl Heap {
 /// Gives back all pages that nothing lies on. May take milliseconds: nothing for a loop that others wait for.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "libc has no safe wrapper of malloc_trim(3)")]
     // SAFETY: malloc_trim(3) takes no pointer, and any thread may call it at any time.
     unsafe {
         libc::malloc_trim(0);

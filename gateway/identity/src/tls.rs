@@ -67,13 +67,6 @@ impl RefusalLog for LastRefusal {
     }
 }
 
-/// Filled by every refused handshake; when it is full, refusals are lost rather than handshakes held up.
-impl RefusalLog for tokio::sync::mpsc::Sender<Refused> {
-    fn record(&self, refused: Refused) {
-        _ = self.try_send(refused);
-    }
-}
-
 /// Settings for accepting. `alpn` is the only protocol spoken.
 pub fn server_config(
     trust: Arc<ArcSwap<Trust>>,

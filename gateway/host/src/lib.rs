@@ -16,6 +16,8 @@
 //!
 //! Reading order: [`tun`], [`links`], [`forwarding`], [`routes`], [`firewall`].
 
+#![deny(unsafe_code)]
+
 pub mod firewall;
 pub mod forwarding;
 pub mod heap;

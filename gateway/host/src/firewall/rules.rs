@@ -262,7 +262,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::host::Families;
+    use crate::Families;
 
     fn spec() -> PolicySpec {
         PolicySpec {

@@ -6,9 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway::host::routes::{KernelRoutes, RouteState, Routes, RoutesError, purge};
-use ringway::host::tun::open_tun;
 use ringway_config::{Prefix, Routes as Numbers};
+use ringway_host::routes::{KernelRoutes, RouteState, Routes, RoutesError, purge};
+use ringway_host::tun::open_tun;
 use tun_rs::SyncDevice;
 
 use crate::namespace::Namespace;

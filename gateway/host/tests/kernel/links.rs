@@ -1,6 +1,6 @@
 //! Interfaces and their addresses.
 
-use ringway::host::links::Links;
+use ringway_host::links::Links;
 
 use crate::namespace::Namespace;
 
