@@ -1,7 +1,7 @@
 //! [`Endpoint`]: where a gateway can be dialled.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// `host:port`, the host a DNS name or an address (IPv6 in brackets).
@@ -88,6 +88,15 @@ fn is_host_name(host: &str) -> bool {
         .next()
         .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     host.len() <= 253 && host.split('.').all(is_label) && !last_is_number
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {

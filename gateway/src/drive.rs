@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 use quinn::Connection;
 use ringway_config::GatewayId;
 use ringway_core::{
-    ByeCode, Connected, DialError, DialId, Fib, Incoming, Membership, Mesh, Role, SessionIndex,
+    ByeCode, Connected, DialError, DialId, ExternalText, Fib, Incoming, Membership, Mesh, Role,
+    SessionIndex,
 };
 use ringway_dataplane::Event;
 use ringway_dns::{HoldFile, Moment};
@@ -223,9 +224,7 @@ impl State {
             }
             Input::DialFailed { dial, error } => {
                 self.drive.dialler.finish(dial);
-                self.drive
-                    .mesh
-                    .handle_dial_failed(dial, DialError { text: error }, now);
+                self.drive.mesh.handle_dial_failed(dial, error, now);
             }
             Input::Message {
                 conn,
@@ -299,13 +298,11 @@ impl State {
                 tracing::warn!(%remote, reason = %refusal, "Peer refused");
                 connection.close(0u8.into(), b"");
                 if let Some(dial) = dial {
-                    self.drive.mesh.handle_dial_failed(
-                        dial,
-                        DialError {
-                            text: refusal.to_string(),
-                        },
-                        now,
-                    );
+                    let error = DialError::PeerRefused {
+                        endpoint: remote.into(),
+                        reason: ExternalText::new(refusal),
+                    };
+                    self.drive.mesh.handle_dial_failed(dial, error, now);
                 }
             }
         }
@@ -343,7 +340,7 @@ impl State {
     /// Sessions whose control stream is about to end are replaced before it does.
     fn replace_stranded(&mut self, now: Instant) {
         for conn in self.sessions.stranded(&self.drive.running.links, now) {
-            self.drive.mesh.handle_stranded(conn, now);
+            self.drive.mesh.handle_silent(conn, now);
         }
     }
 }

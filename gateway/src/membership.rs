@@ -68,7 +68,7 @@ pub fn policy(config: &Config, membership: &Membership, guard_forwarding: Famili
     }
     PolicySpec {
         tun: config.tun.clone(),
-        own: membership.own().to_vec(),
+        own: membership.local_prefixes().to_vec(),
         orgs,
         allow: config.policy.clone(),
         dns: config.dns.listen.clone(),

@@ -94,8 +94,9 @@ impl Names {
         // It fails for a zone that nobody expects; this one is expected since a line ago.
         let _ = self.zones.publish_own(own, SystemTime::now());
         let acl = Acl::new(membership.authorized.values().flatten().copied());
-        self.acl
-            .store(Arc::new(acl.with_site(membership.own().iter().copied())));
+        self.acl.store(Arc::new(
+            acl.with_site(membership.local_prefixes().iter().copied()),
+        ));
         self.forwarder.set(&config.own.domain, &config.dns.forward);
         self.query_log.set(config.dns.query_log);
         if let Err(error) = self.copies.retain(&others) {
@@ -106,7 +107,7 @@ impl Names {
     /// Names with several addresses are answered with those that can be reached: behind a route that stays, or
     /// here.
     pub fn reach(&mut self, membership: &Membership, fib: &Fib, now: Instant) {
-        let is_own = |prefix: &Prefix| membership.own().contains(prefix);
+        let is_own = |prefix: &Prefix| membership.local_prefixes().contains(prefix);
         let remote: BTreeSet<Prefix> = membership
             .authorized
             .values()
@@ -121,7 +122,7 @@ impl Names {
             .collect();
         self.hold_down.retain(|prefix| remote.contains(prefix));
         let unreachable = &remote - &self.hold_down.update(routed, now);
-        let reach = Reach::new(membership.own().iter().copied(), unreachable);
+        let reach = Reach::new(membership.local_prefixes().iter().copied(), unreachable);
         self.zones.set_reach(Arc::new(reach));
     }
 

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{GatewayId, ZoneName};
-use ringway_core::{ConnId, Message};
+use ringway_core::{ConnId, ZoneMessage};
 use ringway_dns::delta::Version;
 use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, TransferError, Verdict};
 use ringway_dns::{Hold, Moment, Origin, ReplicaStore, Zone, Zones};
@@ -40,7 +40,7 @@ pub use own::{Renewal, Renewed};
 #[derive(Debug)]
 pub enum Reply {
     /// Send one message.
-    Message(ConnId, Message),
+    Message(ConnId, ZoneMessage),
     /// Send the own zone, or what changed in it, in chunks, as fast as the peer takes them.
     Stream(ConnId, Load),
     /// Run this off the loop, and give what becomes of it to [`Replicator::handle_checked`].
@@ -132,14 +132,14 @@ impl Replicator {
     }
 
     /// The offer of the own zone.
-    pub fn offer(&self) -> Message {
+    pub fn offer(&self) -> ZoneMessage {
         let Offer {
             serial,
             digest,
             size,
         } = self.own.offer;
         // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
-        Message::ZoneOffer {
+        ZoneMessage::Offer {
             apex: self.own.apex.clone(),
             serial,
             digest,
@@ -160,11 +160,11 @@ impl Replicator {
         &mut self,
         conn: ConnId,
         peer: &GatewayId,
-        message: Message,
+        message: ZoneMessage,
         now: Instant,
     ) -> Option<Reply> {
         match message {
-            Message::ZoneOffer {
+            ZoneMessage::Offer {
                 apex,
                 serial,
                 digest,
@@ -180,14 +180,14 @@ impl Replicator {
                 },
                 now,
             ),
-            Message::ZoneFetch { apex, serial, have }
+            ZoneMessage::Fetch { apex, serial, have }
                 if apex == self.own.apex && serial == self.own.offer.serial =>
             {
                 Some(Reply::Stream(conn, self.own.since(have)))
             }
             // A fetch of a serial that has passed: the new one is on offer already.
-            Message::ZoneFetch { .. } => None,
-            Message::ZoneData {
+            ZoneMessage::Fetch { .. } => None,
+            ZoneMessage::Data {
                 apex,
                 serial,
                 from,
@@ -202,7 +202,6 @@ impl Replicator {
                 };
                 self.handle_data(conn, &apex, (serial, from), chunk, now)
             }
-            _ => None,
         }
     }
 
@@ -417,6 +416,6 @@ impl Replicator {
     }
 }
 
-fn message(apex: ZoneName, Fetch { serial, have }: Fetch) -> Message {
-    Message::ZoneFetch { apex, serial, have }
+fn message(apex: ZoneName, Fetch { serial, have }: Fetch) -> ZoneMessage {
+    ZoneMessage::Fetch { apex, serial, have }
 }

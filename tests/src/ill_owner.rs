@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow};
 use ringway_config::{Digest, ZoneName};
-use ringway_core::Message;
+use ringway_core::{Message, ZoneMessage};
 use ringway_dns::{Name, Zone};
 
 pub use pulse::{Keys, Pulse};
@@ -103,12 +103,12 @@ impl Parcel {
             size,
             ..
         } = *self;
-        Message::ZoneOffer {
+        Message::Zone(ZoneMessage::Offer {
             apex: self.apex.clone(),
             serial,
             digest,
             size,
-        }
+        })
     }
 
     /// The zone, which is small enough for one message, and how long to wait before each.
@@ -127,14 +127,14 @@ impl Parcel {
                 let (offset, bytes) = (offset as u32, bytes.to_vec());
                 (
                     pause,
-                    Message::ZoneData {
+                    Message::Zone(ZoneMessage::Data {
                         apex,
                         serial,
                         from: None,
                         offset,
                         last,
                         bytes,
-                    },
+                    }),
                 )
             })
     }

@@ -2,7 +2,12 @@
 
 use ringway_config::{Endpoint, GatewayId};
 
-use crate::{Alarm, ByeCode, ConnId, DialId, Fib, Lane, Message, SessionIndex};
+use crate::alarm::Alarm;
+use crate::close_reason::CloseReason;
+use crate::fib::Fib;
+use crate::id::{ConnId, DialId, SessionIndex};
+use crate::message::{Lane, Message, ZoneMessage};
+use crate::tunnel_error::TunnelError;
 
 /// One thing for the shell to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +49,13 @@ pub enum Action {
         /// The message.
         message: Message,
     },
-    /// Send `Bye`, drop the session's keys, close the connection. Nothing more is said about `conn`.
+    /// Send `Bye` with the reason's [code](CloseReason::code), drop the session's keys, close the
+    /// connection. No other action names `conn` afterwards.
     Close {
         /// The connection.
         conn: ConnId,
-        /// For the peer.
-        code: ByeCode,
-        /// For the log.
-        reason: String,
+        /// Why.
+        reason: CloseReason,
     },
     /// A replaced session has drained: drop its keys, close its connection quietly. Nothing more is
     /// said about `conn`.
@@ -87,8 +91,8 @@ pub enum Action {
         peer: GatewayId,
         /// Where to answer.
         conn: ConnId,
-        /// `ZoneOffer`, `ZoneFetch` or `ZoneData`.
-        message: Message,
+        /// What it says.
+        message: ZoneMessage,
     },
     /// The tunnel has a session now, where it had none.
     TunnelUp {
@@ -108,8 +112,8 @@ pub enum Action {
     TunnelDown {
         /// The peer.
         peer: GatewayId,
-        /// For the operator.
-        reason: String,
+        /// Why its last session ended.
+        reason: TunnelError,
     },
     /// Something that an operator should look at.
     Alarm(Alarm),

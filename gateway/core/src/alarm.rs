@@ -6,7 +6,7 @@ use std::fmt;
 
 use ringway_config::{GatewayId, Prefix};
 
-use crate::{Kind, Reason};
+use crate::message::{FieldError, Kind, RefuseReason};
 
 /// Something wrong that does not stop the mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Alarm {
         /// The first of them.
         prefix: Prefix,
         /// Why that one is refused.
-        reason: Reason,
+        reason: RefuseReason,
         /// How many are refused now.
         count: usize,
     },
@@ -39,7 +39,7 @@ pub enum Alarm {
         /// The first of them.
         prefix: Prefix,
         /// Why, in the peer's words.
-        reason: Reason,
+        reason: RefuseReason,
         /// How many it refuses now.
         count: usize,
     },
@@ -50,7 +50,7 @@ pub enum Alarm {
         /// Which message.
         kind: Kind,
         /// What is wrong with it.
-        error: String,
+        error: FieldError,
     },
 }
 

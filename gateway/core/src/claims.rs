@@ -9,20 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringway_config::Prefix;
 
 use crate::message::MAX_PREFIXES;
-use crate::{Reason, Refuse};
+use crate::{Refuse, RefuseReason};
 
 /// Most claims of one session; one `Refuse` can name them all.
 const MAX_CLAIMS: usize = MAX_PREFIXES;
 
 /// The import policy as these claims see it.
-pub(crate) type Verdict = Result<(), Reason>;
+pub(crate) type Verdict = Result<(), RefuseReason>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     /// Of the last announcement or withdrawal; `None` before the first announcement.
     serial: Option<u64>,
     held: BTreeMap<Prefix, Verdict>,
-    whole: Option<Reason>,
+    whole: Option<RefuseReason>,
     answered: Refuse,
 }
 
@@ -39,7 +39,7 @@ impl Claims {
             .map(|(prefix, _)| *prefix)
     }
 
-    pub(crate) fn refused(&self) -> BTreeMap<Prefix, Reason> {
+    pub(crate) fn refused(&self) -> BTreeMap<Prefix, RefuseReason> {
         self.held
             .iter()
             .filter_map(|(prefix, verdict)| Some((*prefix, verdict.err()?)))
@@ -57,7 +57,7 @@ impl Claims {
         }
         for prefix in prefixes {
             if self.held.len() == MAX_CLAIMS && !self.held.contains_key(&prefix) {
-                self.whole = Some(Reason::TooMany);
+                self.whole = Some(RefuseReason::TooMany);
                 continue;
             }
             self.held.insert(prefix, admit(&prefix));
@@ -74,7 +74,7 @@ impl Claims {
     pub(crate) fn malformed(&mut self) {
         self.serial.get_or_insert(0);
         self.held.clear();
-        self.whole = Some(Reason::Malformed);
+        self.whole = Some(RefuseReason::Malformed);
     }
 
     /// The membership changed.
@@ -99,7 +99,7 @@ impl Claims {
 
     fn advance(&mut self, serial: u64) -> bool {
         if self.serial.is_some_and(|last| serial < last) {
-            self.whole = Some(Reason::OldSerial);
+            self.whole = Some(RefuseReason::OldSerial);
             return false;
         }
         (self.serial, self.whole) = (Some(serial), None);
@@ -119,7 +119,7 @@ mod tests {
         let ten: Prefix = "10.0.0.0/8".parse().unwrap();
         ten.covers(prefix)
             .then_some(())
-            .ok_or(Reason::NotAuthorized)
+            .ok_or(RefuseReason::NotAuthorized)
     }
 
     fn admitted(claims: &Claims) -> BTreeSet<Prefix> {
@@ -134,7 +134,7 @@ mod tests {
         let answer = claims.answer().unwrap();
         assert_eq!(
             answer.refused.into_iter().collect::<Vec<_>>(),
-            [("11.0.0.0/16".parse().unwrap(), Reason::NotAuthorized)]
+            [("11.0.0.0/16".parse().unwrap(), RefuseReason::NotAuthorized)]
         );
         assert_eq!(claims.answer(), None);
         claims.withdraw(2, &prefixes(&["11.0.0.0/16"]));
@@ -151,7 +151,10 @@ mod tests {
         claims.withdraw(5, &prefixes(&["10.1.0.0/16"]));
         claims.announce(4, prefixes(&["10.1.0.0/16"]), only_ten);
         assert_eq!(admitted(&claims), prefixes(&[]));
-        assert_eq!(claims.answer().unwrap().whole, Some(Reason::OldSerial));
+        assert_eq!(
+            claims.answer().unwrap().whole,
+            Some(RefuseReason::OldSerial)
+        );
     }
 
     #[test]
@@ -162,7 +165,7 @@ mod tests {
             claims.announce(1, many(third).collect(), only_ten);
         }
         assert_eq!(claims.admitted().count(), MAX_CLAIMS);
-        assert_eq!(claims.answer().unwrap().whole, Some(Reason::TooMany));
+        assert_eq!(claims.answer().unwrap().whole, Some(RefuseReason::TooMany));
     }
 
     #[test]
@@ -172,7 +175,7 @@ mod tests {
         claims.judge_again(|prefix| {
             only_ten(prefix)
                 .err()
-                .map_or(Err(Reason::NotAuthorized), |_| Ok(()))
+                .map_or(Err(RefuseReason::NotAuthorized), |_| Ok(()))
         });
         assert_eq!(admitted(&claims), prefixes(&["11.0.0.0/16"]));
     }
@@ -183,6 +186,9 @@ mod tests {
         claims.announce(1, prefixes(&["10.1.0.0/16"]), only_ten);
         claims.malformed();
         assert_eq!(admitted(&claims), prefixes(&[]));
-        assert_eq!(claims.answer().unwrap().whole, Some(Reason::Malformed));
+        assert_eq!(
+            claims.answer().unwrap().whole,
+            Some(RefuseReason::Malformed)
+        );
     }
 }

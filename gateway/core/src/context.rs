@@ -5,8 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ringway_config::{Endpoint, GatewayId};
 
+use crate::action::Action;
+use crate::close_reason::CloseReason;
+use crate::id::{BootId, ConnId, DialId, SessionIndex};
+use crate::membership::Membership;
+use crate::message::Lane;
 use crate::rng::Rng;
-use crate::{Action, BootId, ByeCode, ConnId, DialId, Lane, Membership, SessionIndex, Settings};
+use crate::settings::Settings;
 
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -56,8 +61,8 @@ impl Context {
     }
 
     /// Ends a connection that has no session (any more).
-    pub(crate) fn close(&mut self, conn: ConnId, code: ByeCode, reason: String) {
-        self.act(Action::Close { conn, code, reason });
+    pub(crate) fn close(&mut self, conn: ConnId, reason: CloseReason) {
+        self.act(Action::Close { conn, reason });
     }
 
     /// Starts a session on `conn`, with an index for each lane: one at least.
@@ -134,14 +139,12 @@ impl Context {
         self.last_serial
     }
 
-    /// What to tell a gateway that the membership does not list, and the log.
-    pub(crate) fn no_member(&self, peer: &GatewayId) -> (ByeCode, String) {
-        match self.membership.records.contains_key(&peer.org) {
-            true => (
-                ByeCode::UnknownGateway,
-                format!("{peer} is no accepted gateway of its org"),
-            ),
-            false => (ByeCode::UnknownOrg, format!("{} is no member", peer.org)),
+    /// Why a gateway that the membership does not list has no session.
+    pub(crate) fn not_accepted(&self, peer: &GatewayId) -> CloseReason {
+        if self.membership.records.contains_key(&peer.org) {
+            CloseReason::UnknownGateway(peer.clone())
+        } else {
+            CloseReason::UnknownOrg(peer.org.clone())
         }
     }
 }

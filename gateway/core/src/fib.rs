@@ -14,8 +14,6 @@ pub struct Fib {
     /// Whose a source address is: every authorized prefix, this site's included, whether announced or
     /// not (DESIGN.md, 4.3: announcements steer sending only).
     pub authorized: Vec<(Prefix, OrgId, SiteId)>,
-    /// Sessions that may be received on, draining ones included, and the site each speaks for.
-    pub sessions: BTreeMap<ConnId, (GatewayId, OrgId, SiteId)>,
-    /// This site's prefixes: the only destinations.
-    pub own: Vec<Prefix>,
+    /// Prefixes of the site that this gateway serves: the only destinations of received packets.
+    pub local: Vec<Prefix>,
 }

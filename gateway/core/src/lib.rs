@@ -9,6 +9,10 @@
 
 pub mod action;
 pub mod alarm;
+pub mod close_reason;
+pub mod connection_error;
+pub mod dial_error;
+pub mod external_text;
 pub mod fib;
 pub mod id;
 pub mod membership;
@@ -16,6 +20,8 @@ pub mod mesh;
 pub mod message;
 pub mod settings;
 pub mod status;
+pub mod trust_error;
+pub mod tunnel_error;
 
 mod backoff;
 mod boots;
@@ -32,13 +38,19 @@ mod tunnel;
 
 pub use action::Action;
 pub use alarm::Alarm;
+pub use close_reason::CloseReason;
+pub use connection_error::ConnectionError;
+pub use dial_error::DialError;
+pub use external_text::ExternalText;
 pub use fib::Fib;
 pub use id::{BootId, ConnId, DialId, SessionIndex};
 pub use membership::{GatewayInfo, Membership};
-pub use mesh::{Connected, DialError, Mesh, Role};
+pub use mesh::{Connected, Mesh, Role};
 pub use message::{
-    Aead, ByeCode, Decoder, FieldError, FramingError, Hello, Incoming, Kind, Lane, Message, Reason,
-    Refuse,
+    Aead, ByeCode, Decoder, FieldError, FramingError, Hello, Incoming, Kind, Lane, Message, Refuse,
+    RefuseReason, VersionMismatch, ZoneMessage,
 };
 pub use settings::Settings;
-pub use status::{RouteStatus, State, Status, TunnelStatus};
+pub use status::{RouteStatus, Status, TunnelState, TunnelStatus};
+pub use trust_error::TrustError;
+pub use tunnel_error::TunnelError;

@@ -44,8 +44,8 @@ impl Membership {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The own site's prefixes.
-    pub fn own(&self) -> &[Prefix] {
+    /// The prefixes of the site that this gateway serves.
+    pub fn local_prefixes(&self) -> &[Prefix] {
         self.prefixes(&self.me.org, &self.site)
     }
 

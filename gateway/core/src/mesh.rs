@@ -11,15 +11,21 @@ use std::time::Instant;
 
 use ringway_config::GatewayId;
 
+use crate::action::Action;
+use crate::close_reason::CloseReason;
+use crate::connection_error::ConnectionError;
 use crate::context::Context;
+use crate::dial_error::DialError;
+use crate::fib::Fib;
+use crate::id::{BootId, ConnId, DialId, SessionIndex};
+use crate::membership::Membership;
+use crate::message::{FieldError, Kind, Message};
 use crate::rib;
+use crate::settings::Settings;
 use crate::status::{self, Status};
 use crate::timers::Timers;
+use crate::trust_error::TrustError;
 use crate::tunnel::Tunnel;
-use crate::{
-    Action, BootId, ByeCode, ConnId, DialId, Fib, FieldError, Kind, Membership, Message,
-    SessionIndex, Settings,
-};
 
 /// Which end of a connection we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,13 +47,6 @@ pub struct Connected {
     pub dial: Option<DialId>,
     /// When the first certificate of its chain expires.
     pub expires: Instant,
-}
-
-/// Why a dial came to nothing, in an operator's words: "no answer from 203.0.113.5:4600".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DialError {
-    /// The text.
-    pub text: String,
 }
 
 /// The mesh of one gateway.
@@ -98,18 +97,14 @@ impl Mesh {
     pub fn handle_connected(&mut self, conn: ConnId, connected: Connected, now: Instant) {
         let answered = connected.dial.map(|dial| self.context.answered(dial));
         if self.context.leaving {
-            return self
-                .context
-                .close(conn, ByeCode::Shutdown, "shutting down".into());
+            return self.context.close(conn, CloseReason::Shutdown);
         }
         if answered == Some(None) {
-            return self
-                .context
-                .close(conn, ByeCode::Replaced, "connected too late".into());
+            return self.context.close(conn, CloseReason::ConnectedTooLate);
         }
         if !self.tunnels.contains_key(&connected.peer) {
-            let (code, reason) = self.context.no_member(&connected.peer);
-            return self.context.close(conn, code, reason);
+            let reason = self.context.not_accepted(&connected.peer);
+            return self.context.close(conn, reason);
         }
         let peer = connected.peer.clone();
         self.on_tunnel(&peer, |tunnel, context| {
@@ -124,7 +119,7 @@ impl Mesh {
             return;
         };
         self.on_tunnel(&peer, |tunnel, context| {
-            tunnel.dial_failed(context, dial, error.text, now)
+            tunnel.dial_failed(context, dial, error, now)
         });
     }
 
@@ -139,22 +134,22 @@ impl Mesh {
     /// as a withdrawal of what it carried, and reported.
     pub fn handle_malformed(&mut self, conn: ConnId, kind: Kind, error: FieldError, now: Instant) {
         self.on_conn(conn, |tunnel, context| {
-            tunnel.malformed(context, conn, kind, &error, now)
+            tunnel.malformed(context, conn, kind, error, now)
         });
     }
 
     /// The connection is gone, or its control stream broke its framing. The shell has dropped its keys;
     /// no action about `conn` follows.
-    pub fn handle_disconnected(&mut self, conn: ConnId, error: String, now: Instant) {
+    pub fn handle_disconnected(&mut self, conn: ConnId, error: ConnectionError, now: Instant) {
         self.on_conn(conn, |tunnel, context| {
-            tunnel.lose(context, conn, error, now)
+            tunnel.lose(context, conn, error.into(), now)
         });
     }
 
     /// The peer's chain was verified again, after trust changed, and failed: the session is cut.
-    pub fn handle_untrusted(&mut self, conn: ConnId, reason: String, now: Instant) {
+    pub fn handle_untrusted(&mut self, conn: ConnId, error: TrustError, now: Instant) {
         self.on_conn(conn, |tunnel, context| {
-            tunnel.cut(context, conn, ByeCode::Untrusted, reason, now)
+            tunnel.cut(context, conn, CloseReason::Untrusted(error), now)
         });
     }
 
@@ -177,10 +172,10 @@ impl Mesh {
         self.on_conn(conn, |tunnel, _| tunnel.peer_moved(conn, now));
     }
 
-    /// Nothing comes through a connection any more, while its session may well carry packets. Told again as long as
-    /// that is so: the session is to be replaced before it ends.
-    pub fn handle_stranded(&mut self, conn: ConnId, now: Instant) {
-        self.on_conn(conn, |tunnel, _| tunnel.stranded(conn, now));
+    /// The control connection is silent, although its session may still carry packets. The session is
+    /// replaced before its connection times out. May be called again for as long as the silence lasts.
+    pub fn handle_silent(&mut self, conn: ConnId, now: Instant) {
+        self.on_conn(conn, |tunnel, _| tunnel.silent(conn, now));
     }
 
     /// The host's interfaces or addresses changed: what could not be reached may be reachable now. Every peer without a
@@ -191,13 +186,13 @@ impl Mesh {
 
     /// Our own certificate changed: every tunnel that we can dial gets a new session, paced.
     pub fn handle_identity_changed(&mut self, now: Instant) {
-        self.on_all(|tunnel, context| tunnel.renew_soon(context, now));
+        self.on_all(|tunnel, context| tunnel.rekey_soon(context, now));
     }
 
     /// Boot or monotonic time jumped (suspend): nothing is known about the sessions any more.
     pub fn handle_clock_jump(&mut self, now: Instant) {
         self.on_all(|tunnel, context| {
-            tunnel.cut_all(context, ByeCode::ClockJump, "the clock jumped", now);
+            tunnel.cut_all(context, CloseReason::ClockJump, now);
             tunnel.dial_soon(context, now);
         });
         self.publish();
@@ -286,8 +281,8 @@ impl Mesh {
                 continue;
             };
             self.timers.set(&peer, None);
-            let (code, reason) = self.context.no_member(&peer);
-            tunnel.cut_all(&mut self.context, code, &reason, now);
+            let reason = self.context.not_accepted(&peer);
+            tunnel.cut_all(&mut self.context, reason, now);
             tunnel.stop_dialling(&mut self.context);
         }
     }
@@ -308,7 +303,7 @@ impl Mesh {
     fn leave(&mut self, now: Instant) {
         self.leaving = None;
         self.on_all(|tunnel, context| {
-            tunnel.cut_all(context, ByeCode::Shutdown, "shutting down", now);
+            tunnel.cut_all(context, CloseReason::Shutdown, now);
             tunnel.stop_dialling(context);
         });
         self.publish();
@@ -324,12 +319,7 @@ impl Mesh {
         let fib = Fib {
             routes: rib::choose(claims, &self.published.routes),
             authorized: self.context.membership.authorized_list(),
-            sessions: self
-                .tunnels
-                .values()
-                .flat_map(Tunnel::live_sessions)
-                .collect(),
-            own: self.context.membership.own().to_vec(),
+            local: self.context.membership.local_prefixes().to_vec(),
         };
         if self.published != fib {
             self.context.act(Action::Publish(fib.clone()));

@@ -22,16 +22,16 @@ mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringway_config::{Digest, OrgId, Prefix, ZoneName};
+use ringway_config::{Digest, OrgId, Prefix};
 
 pub use bye::ByeCode;
 pub use field::FieldError;
 pub use frame::{Decoder, FramingError, Incoming, Kind, MAX_FRAME};
-pub use hello::{Aead, Hello, Lane, MAX_LANES, VERSIONS};
+pub use hello::{Aead, Hello, Lane, VERSIONS, VersionMismatch};
 pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
-pub use refuse::{Reason, Refuse};
-pub use zone::MAX_CHUNK;
+pub use refuse::{Refuse, RefuseReason};
+pub use zone::{MAX_CHUNK, ZoneMessage};
 
 /// One control message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,41 +59,8 @@ pub enum Message {
         /// By organization.
         records: BTreeMap<OrgId, Digest>,
     },
-    /// The sender has this zone.
-    ZoneOffer {
-        /// The zone.
-        apex: ZoneName,
-        /// SOA serial.
-        serial: u32,
-        /// Of the whole content.
-        digest: Digest,
-        /// Of the whole content, in bytes.
-        size: u32,
-    },
-    /// The sender wants this zone.
-    ZoneFetch {
-        /// The zone.
-        apex: ZoneName,
-        /// SOA serial.
-        serial: u32,
-        /// The version that the sender has, by serial and digest: what changed since will do.
-        have: Option<(u32, Digest)>,
-    },
-    /// A part of a zone, or of what changed in it.
-    ZoneData {
-        /// The zone.
-        apex: ZoneName,
-        /// SOA serial.
-        serial: u32,
-        /// The content is what changed since this serial; `None`: it is the zone.
-        from: Option<u32>,
-        /// Of the first byte in the whole content.
-        offset: u32,
-        /// Nothing follows.
-        last: bool,
-        /// At most [`MAX_CHUNK`].
-        bytes: Vec<u8>,
-    },
+    /// Zones: for the replicator.
+    Zone(ZoneMessage),
     /// The sender ends the session.
     Bye {
         /// Why.
@@ -116,9 +83,7 @@ impl Message {
             Message::Withdraw { .. } => Kind::Withdraw,
             Message::Refuse(_) => Kind::Refuse,
             Message::Records { .. } => Kind::Records,
-            Message::ZoneOffer { .. } => Kind::ZoneOffer,
-            Message::ZoneFetch { .. } => Kind::ZoneFetch,
-            Message::ZoneData { .. } => Kind::ZoneData,
+            Message::Zone(message) => message.kind(),
             Message::Bye { .. } => Kind::Bye,
         }
     }

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 
 use ringway_config::{GatewayId, Prefix, SiteId};
 
-use crate::{ConnId, Membership, Reason};
+use crate::{ConnId, Membership, RefuseReason};
 
 /// May `peer`, serving `site`, be the way to `prefix`?
 pub(crate) fn admit(
@@ -16,9 +16,13 @@ pub(crate) fn admit(
     peer: &GatewayId,
     site: &SiteId,
     prefix: &Prefix,
-) -> Result<(), Reason> {
-    if membership.own().iter().any(|own| own.overlaps(prefix)) {
-        return Err(Reason::OwnSite);
+) -> Result<(), RefuseReason> {
+    if membership
+        .local_prefixes()
+        .iter()
+        .any(|own| own.overlaps(prefix))
+    {
+        return Err(RefuseReason::LocalSite);
     }
     let authorized = membership.prefixes(&peer.org, site);
     if authorized.iter().any(|whole| whole.covers(prefix)) {
@@ -29,8 +33,8 @@ pub(crate) fn admit(
         .iter()
         .any(|whole| whole.overlaps(prefix))
     {
-        true => Err(Reason::Conflicted),
-        false => Err(Reason::NotAuthorized),
+        true => Err(RefuseReason::Conflicted),
+        false => Err(RefuseReason::NotAuthorized),
     }
 }
 
@@ -122,12 +126,12 @@ mod tests {
         }
         assert_eq!(
             judge("west", "10.2.0.0/16"),
-            Err(Reason::NotAuthorized),
+            Err(RefuseReason::NotAuthorized),
             "no list means none, never all"
         );
         assert_eq!(
             judge("east", "10.9.1.0/24"),
-            Err(Reason::Conflicted),
+            Err(RefuseReason::Conflicted),
             "told apart for the operator"
         );
     }
@@ -148,7 +152,7 @@ mod tests {
             )
         };
         for own in ["10.1.0.0/16", "10.1.4.0/24", "10.0.0.0/8"] {
-            assert_eq!(judge(own), Err(Reason::OwnSite), "{own}");
+            assert_eq!(judge(own), Err(RefuseReason::LocalSite), "{own}");
         }
         assert_eq!(judge("10.7.0.0/16"), Ok(()));
     }

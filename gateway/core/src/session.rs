@@ -59,7 +59,7 @@ pub(crate) struct Live {
     /// Since when it is up.
     pub(crate) since: Instant,
     /// When it is time to replace it, from this end.
-    pub(crate) renew_at: Instant,
+    pub(crate) rekey_at: Instant,
     /// What we announced on it; `None` before the first announcement.
     pub(crate) told: Option<BTreeSet<Prefix>>,
     /// The peer's last answer to that.
@@ -69,13 +69,13 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(records: BTreeMap<OrgId, Digest>, renew_at: Instant, now: Instant) -> Self {
+    pub(crate) fn new(records: BTreeMap<OrgId, Digest>, rekey_at: Instant, now: Instant) -> Self {
         Self {
             liveness: Liveness::new(now),
             claims: Claims::default(),
             records,
             since: now,
-            renew_at,
+            rekey_at,
             told: None,
             refused_by_peer: Refuse::default(),
             alarms: 0,
@@ -162,7 +162,7 @@ impl Session {
             Stage::Up(live) => live
                 .liveness
                 .deadline(settings)
-                .min(live.renew_at)
+                .min(live.rekey_at)
                 .min(live.since + settings.max_age),
             Stage::Draining { until, .. } => *until,
         };

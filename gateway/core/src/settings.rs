@@ -21,8 +21,8 @@ pub struct Settings {
     /// The same at last, after doublings. It bounds how long a returned peer waits for us: its session must
     /// be back within 2 s.
     pub backoff_max: Duration,
-    /// Age at which the dialler of a session makes a new one; ±10 % jitter.
-    pub rehandshake: Duration,
+    /// Age at which the dialler of a session replaces it, and with it its keys; ±10 % jitter.
+    pub rekey_after: Duration,
     /// Age at which a session that was not replaced ends: its keys come from one handshake.
     pub max_age: Duration,
     /// How long a replaced session stays open for receiving.
@@ -47,7 +47,7 @@ impl Default for Settings {
             hello_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_millis(1750),
-            rehandshake: Duration::from_secs(3600),
+            rekey_after: Duration::from_secs(3600),
             max_age: Duration::from_secs(90 * 60),
             drain: Duration::from_secs(10),
             shutdown_grace: Duration::from_millis(200),

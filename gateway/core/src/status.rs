@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use ringway_config::{GatewayId, OrgId, Prefix, SiteId};
 
-use crate::{ConnId, Fib, Membership, Reason};
+use crate::fib::Fib;
+use crate::id::ConnId;
+use crate::membership::Membership;
+use crate::message::RefuseReason;
+use crate::tunnel_error::TunnelError;
 
 /// The mesh at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub struct Status {
 
 /// The state of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum TunnelState {
     /// A session carries it.
     Up,
     /// The first attempt since it was last up is under way.
@@ -35,7 +39,7 @@ pub struct TunnelStatus {
     /// The site it serves.
     pub site: SiteId,
     /// Its state.
-    pub state: State,
+    pub state: TunnelState,
     /// For how long it has been up, or not up.
     pub since: Duration,
     /// Smoothed round trip of the data path, once a probe was echoed.
@@ -43,14 +47,14 @@ pub struct TunnelStatus {
     /// Bytes of the largest outer IP packet that is known to reach the peer whole.
     pub path_mtu: u16,
     /// Why the last session or attempt ended, for an operator; kept while the tunnel is up.
-    pub last_error: Option<String>,
+    pub last_error: Option<TunnelError>,
     /// Organizations whose records differ between the two ends, by the peer's last word on the session in
     /// use; none while the tunnel is down.
     pub records_differ: Vec<OrgId>,
     /// The peer's claims that we refuse.
-    pub refused: BTreeMap<Prefix, Reason>,
+    pub refused: BTreeMap<Prefix, RefuseReason>,
     /// Our claims that the peer refuses.
-    pub refused_by_peer: BTreeMap<Prefix, Reason>,
+    pub refused_by_peer: BTreeMap<Prefix, RefuseReason>,
     /// The session in use.
     pub conn: Option<ConnId>,
 }

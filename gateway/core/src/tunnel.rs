@@ -18,14 +18,22 @@ mod timing;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ringway_config::{GatewayId, OrgId, Prefix, SiteId};
+use ringway_config::{GatewayId, Prefix, SiteId};
 
+use crate::action::Action;
+use crate::alarm::Alarm;
 use crate::boots::Boots;
+use crate::close_reason::CloseReason;
+use crate::connection_error::ConnectionError;
 use crate::context::Context;
 use crate::dial::Dialler;
+use crate::dial_error::DialError;
+use crate::id::{ConnId, DialId};
+use crate::membership::GatewayInfo;
+use crate::message::{ByeCode, FieldError, Kind, Message};
 use crate::path_mtu::PathMtu;
 use crate::session::{Live, Session};
-use crate::{Action, Alarm, ByeCode, ConnId, DialId, FieldError, GatewayInfo, Kind, Message};
+use crate::tunnel_error::TunnelError;
 
 /// Most alarms about one session.
 const MAX_ALARMS: u32 = 8;
@@ -46,7 +54,7 @@ pub(crate) struct Tunnel {
     newest: u64,
     /// Since when it is up, or is not.
     since: Instant,
-    last_error: Option<String>,
+    last_error: Option<TunnelError>,
 }
 
 impl Tunnel {
@@ -78,11 +86,11 @@ impl Tunnel {
         &mut self,
         context: &mut Context,
         dial: DialId,
-        error: String,
+        error: DialError,
         now: Instant,
     ) {
         if self.dialler.finish(dial).is_some() {
-            self.refused(context, error, now);
+            self.refused(context, error.into(), now);
         }
     }
 
@@ -96,26 +104,31 @@ impl Tunnel {
         let Some(session) = self.sessions.get(&conn) else {
             return;
         };
-        match (message, session.is_greeting()) {
-            (Message::Bye { code }, _) => self.bye(context, conn, code, now),
-            (Message::Hello(hello), true) => self.hello(context, conn, hello, now),
-            (message, greeting) if greeting || matches!(message, Message::Hello(_)) => {
-                let reason = format!("unexpected {}", message.kind());
-                self.cut(context, conn, ByeCode::Protocol, reason, now);
+
+        // The first message is `Hello` and no later one is. `Bye` may come at any time.
+        let is_hello = matches!(message, Message::Hello(_));
+        let is_bye = matches!(message, Message::Bye { .. });
+        if !is_bye && is_hello != session.is_greeting() {
+            let reason = CloseReason::UnexpectedMessage(message.kind());
+            return self.cut(context, conn, reason, now);
+        }
+
+        match message {
+            Message::Hello(hello) => self.hello(context, conn, hello, now),
+            Message::Announce { serial, prefixes } => {
+                self.announced(context, conn, serial, prefixes, now);
             }
-            (Message::Records { records }, _) => self.records(conn, records),
-            (message @ (Message::Announce { .. } | Message::Withdraw { .. }), _) => {
-                self.claim(context, conn, message, now);
+            Message::Withdraw { serial, prefixes } => {
+                self.withdrawn(context, conn, serial, &prefixes, now);
             }
-            (Message::Refuse(refuse), _) => self.refused_by_peer(context, conn, refuse),
-            (message, _) => {
-                let peer = self.peer.clone();
-                context.act(Action::ZoneMessage {
-                    peer,
-                    conn,
-                    message,
-                });
-            }
+            Message::Refuse(refuse) => self.refused_by_peer(context, conn, refuse),
+            Message::Records { records } => self.records(conn, records),
+            Message::Zone(message) => context.act(Action::ZoneMessage {
+                peer: self.peer.clone(),
+                conn,
+                message,
+            }),
+            Message::Bye { code } => self.bye(context, conn, code, now),
         }
     }
 
@@ -124,34 +137,36 @@ impl Tunnel {
         context: &mut Context,
         conn: ConnId,
         kind: Kind,
-        error: &FieldError,
+        error: FieldError,
         now: Instant,
     ) {
         let Some(session) = self.sessions.get_mut(&conn) else {
             return;
         };
-        let reason = match error {
-            FieldError::Version { .. } => error.to_string(),
-            _ => format!("malformed {kind}: {error}"),
-        };
-        match (session.live_mut(), kind, error) {
-            (None, _, FieldError::Version { .. }) => {
-                self.cut(context, conn, ByeCode::Version, reason, now)
-            }
-            (None, ..) | (_, Kind::Hello | Kind::Bye, _) => {
-                self.cut(context, conn, ByeCode::Protocol, reason, now);
-            }
-            (Some(live), kind, error) => {
-                let (peer, error) = (self.peer.clone(), error.to_string());
-                live.alarm(context, Alarm::Malformed { peer, kind, error });
-                self.last_error = Some(reason);
-                if matches!(kind, Kind::Announce | Kind::Withdraw) {
-                    live.claims.malformed();
-                    context.changed = true;
-                    self.answer(context, conn);
-                    self.settle(context, now);
+
+        // Before the session is up every message counts, and so do these two kinds at any time.
+        let essential = matches!(kind, Kind::Hello | Kind::Bye);
+        let Some(live) = session.live_mut().filter(|_| !essential) else {
+            let reason = match error {
+                FieldError::Version(mismatch) if session.is_greeting() => {
+                    CloseReason::Version(mismatch)
                 }
-            }
+                error => CloseReason::Malformed { kind, error },
+            };
+            return self.cut(context, conn, reason, now);
+        };
+
+        let alarm = Alarm::Malformed {
+            peer: self.peer.clone(),
+            kind,
+            error: error.clone(),
+        };
+        live.alarm(context, alarm);
+        self.last_error = Some(TunnelError::Malformed { kind, error });
+
+        if matches!(kind, Kind::Announce | Kind::Withdraw) {
+            live.claims.malformed();
+            self.claims_changed(context, conn, now);
         }
     }
 
@@ -182,25 +197,18 @@ impl Tunnel {
         &mut self,
         context: &mut Context,
         conn: ConnId,
-        code: ByeCode,
-        reason: String,
+        reason: CloseReason,
         now: Instant,
     ) {
         if self.sessions.contains_key(&conn) {
-            context.close(conn, code, reason.clone());
-            self.lose(context, conn, reason, now);
+            context.close(conn, reason.clone());
+            self.lose(context, conn, reason.into(), now);
         }
     }
 
     /// Ends every session.
-    pub(crate) fn cut_all(
-        &mut self,
-        context: &mut Context,
-        code: ByeCode,
-        reason: &str,
-        now: Instant,
-    ) {
-        self.cut_those(context, |_| true, code, reason, now);
+    pub(crate) fn cut_all(&mut self, context: &mut Context, reason: CloseReason, now: Instant) {
+        self.cut_those(context, |_| true, reason, now);
     }
 
     /// The session is gone, whoever ended it.
@@ -208,7 +216,7 @@ impl Tunnel {
         &mut self,
         context: &mut Context,
         conn: ConnId,
-        error: String,
+        error: TunnelError,
         now: Instant,
     ) {
         let Some(session) = self.sessions.remove(&conn) else {
@@ -237,28 +245,11 @@ impl Tunnel {
         })
     }
 
-    /// Every session that may be received on.
-    pub(crate) fn live_sessions(
-        &self,
-    ) -> impl Iterator<Item = (ConnId, (GatewayId, OrgId, SiteId))> {
-        let live = self
-            .sessions
-            .values()
-            .filter(|session| session.live().is_some());
-        live.map(|session| {
-            (
-                session.conn,
-                (self.peer.clone(), self.peer.org.clone(), self.site.clone()),
-            )
-        })
-    }
-
     fn cut_those(
         &mut self,
         context: &mut Context,
         those: impl Fn(&Session) -> bool,
-        code: ByeCode,
-        reason: &str,
+        reason: CloseReason,
         now: Instant,
     ) {
         let mut cut: Vec<&Session> = self
@@ -273,7 +264,7 @@ impl Tunnel {
             .map(|session| session.conn)
             .collect::<Vec<_>>()
         {
-            self.cut(context, conn, code, reason.to_owned(), now);
+            self.cut(context, conn, reason.clone(), now);
         }
     }
 
@@ -285,7 +276,12 @@ impl Tunnel {
         }
         // The shell is told to close in any case: the peer's `Bye` alone closes nothing.
         context.act(Action::Retire { conn });
-        self.lose(context, conn, code.to_string(), now);
+        self.lose(
+            context,
+            conn,
+            ConnectionError::ClosedByPeer(code).into(),
+            now,
+        );
     }
 }
 

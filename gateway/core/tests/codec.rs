@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use ringway_config::{Digest, OrgId, Prefix, ZoneName};
 use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS};
 use ringway_core::{
-    Aead, BootId, ByeCode, Decoder, FramingError, Hello, Incoming, Kind, Lane, Message, Reason,
-    Refuse, SessionIndex,
+    Aead, BootId, ByeCode, Decoder, FramingError, Hello, Incoming, Kind, Lane, Message, Refuse,
+    RefuseReason, SessionIndex, ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -67,9 +67,9 @@ fn hello() -> impl Strategy<Value = Hello> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let reason = any::<u16>().prop_map(Reason::from);
+    let reason = any::<u16>().prop_map(RefuseReason::from);
     let refuse = (
-        proptest::option::of(any::<u16>().prop_map(Reason::from)),
+        proptest::option::of(any::<u16>().prop_map(RefuseReason::from)),
         btree_map(prefix(), reason, 0..20),
     );
     let claims = || (any::<u64>(), prefixes());
@@ -80,19 +80,23 @@ fn message() -> impl Strategy<Value = Message> {
         refuse.prop_map(|(whole, refused)| Message::Refuse(Refuse { whole, refused })),
         records().prop_map(|records| Message::Records { records }),
         (zone(), any::<u32>(), digest(), any::<u32>()).prop_map(|(apex, serial, digest, size)| {
-            Message::ZoneOffer {
+            Message::Zone(ZoneMessage::Offer {
                 apex,
                 serial,
                 digest,
                 size,
-            }
+            })
         }),
         (
             zone(),
             any::<u32>(),
             proptest::option::of((any::<u32>(), digest()))
         )
-            .prop_map(|(apex, serial, have)| Message::ZoneFetch { apex, serial, have }),
+            .prop_map(|(apex, serial, have)| Message::Zone(ZoneMessage::Fetch {
+                apex,
+                serial,
+                have
+            })),
         (
             zone(),
             any::<u32>(),
@@ -101,8 +105,8 @@ fn message() -> impl Strategy<Value = Message> {
             any::<bool>(),
             vec(any::<u8>(), 0..200)
         )
-            .prop_map(
-                |(apex, serial, from, offset, last, bytes)| Message::ZoneData {
+            .prop_map(|(apex, serial, from, offset, last, bytes)| Message::Zone(
+                ZoneMessage::Data {
                     apex,
                     serial,
                     from,
@@ -110,7 +114,7 @@ fn message() -> impl Strategy<Value = Message> {
                     last,
                     bytes
                 }
-            ),
+            )),
         any::<u16>().prop_map(|code| Message::Bye {
             code: ByeCode::from(code)
         }),
@@ -185,7 +189,7 @@ fn the_largest_messages_fit_a_frame() {
         .expect("a name");
     let refused = all
         .iter()
-        .map(|prefix| (*prefix, Reason::TooMany))
+        .map(|prefix| (*prefix, RefuseReason::TooMany))
         .collect();
     let lane = Lane {
         index: SessionIndex(1),
@@ -210,14 +214,14 @@ fn the_largest_messages_fit_a_frame() {
             refused,
         }),
         Message::Records { records },
-        Message::ZoneData {
+        Message::Zone(ZoneMessage::Data {
             apex,
             serial: 1,
             from: Some(0),
             offset: 0,
             last: true,
             bytes: vec![7; MAX_CHUNK],
-        },
+        }),
     ] {
         let stream = message.encode();
         assert!(stream.len() - 4 <= MAX_FRAME);
@@ -227,11 +231,11 @@ fn the_largest_messages_fit_a_frame() {
 
 #[test]
 fn what_exceeds_a_cap_is_malformed() {
-    let fetch = Message::ZoneFetch {
+    let fetch = Message::Zone(ZoneMessage::Fetch {
         apex: "a.example".parse().expect("a name"),
         serial: 1,
         have: None,
-    };
+    });
     let data = frame(
         Kind::ZoneData as u16,
         &[
@@ -260,23 +264,23 @@ fn what_exceeds_a_cap_is_malformed() {
 fn a_difference_cannot_be_taken_for_a_zone_and_a_fetch_of_one_can_be_taken_for_any_other() {
     let apex: ZoneName = "a.example".parse().expect("a name");
     let fetch = |have| {
-        Message::ZoneFetch {
+        Message::Zone(ZoneMessage::Fetch {
             apex: apex.clone(),
             serial: 2,
             have,
-        }
+        })
         .encode()
     };
     let data = |from| {
         let (apex, bytes) = (apex.clone(), vec![7; 9]);
-        Message::ZoneData {
+        Message::Zone(ZoneMessage::Data {
             apex,
             serial: 2,
             from,
             offset: 0,
             last: true,
             bytes,
-        }
+        })
         .encode()
     };
     // The last field of each, behind what the older version knows.

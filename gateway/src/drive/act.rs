@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringway_core::{Action, ByeCode, ConnId};
+use ringway_core::{Action, ByeCode, ConnId, Message};
 use ringway_dataplane::{Peer, SiteNo};
 
 use super::{Input, Running, State};
@@ -78,11 +78,11 @@ impl State {
                 self.settle();
                 self.sessions.send(conn, &message);
             }
-            Action::Close { conn, code, reason } => {
+            Action::Close { conn, reason } => {
                 if let Some(peer) = self.sessions.peer(conn) {
-                    tracing::info!(%peer, reason, "Session closed");
+                    tracing::info!(%peer, %reason, "Session closed");
                 }
-                self.close(conn, code);
+                self.close(conn, reason.code());
             }
             Action::Retire { conn } => self.close(conn, ByeCode::Replaced),
             Action::Probe {
@@ -116,13 +116,15 @@ impl State {
             }
             Action::TunnelUp { peer, conn } => {
                 tracing::info!(%peer, "Tunnel up");
-                self.sessions.send(conn, &self.drive.replicator.offer());
+                let offer = Message::Zone(self.drive.replicator.offer());
+                self.sessions.send(conn, &offer);
             }
             Action::TunnelMoved { peer, conn } => {
                 tracing::debug!(%peer, "Tunnel moved to a new session");
-                self.sessions.send(conn, &self.drive.replicator.offer());
+                let offer = Message::Zone(self.drive.replicator.offer());
+                self.sessions.send(conn, &offer);
             }
-            Action::TunnelDown { peer, reason } => tracing::warn!(%peer, reason, "Tunnel down"),
+            Action::TunnelDown { peer, reason } => tracing::warn!(%peer, %reason, "Tunnel down"),
             Action::Alarm(alarm) => tracing::warn!(reason = %alarm, "Alarm"),
             Action::Drained => self.drained = true,
         }
@@ -144,7 +146,7 @@ impl State {
 
     pub(super) fn reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Message(conn, message) => self.sessions.send(conn, &message),
+            Reply::Message(conn, message) => self.sessions.send(conn, &Message::Zone(message)),
             Reply::Stream(conn, messages) => self.sessions.stream(conn, messages),
             Reply::Check(check) => {
                 let inputs = self.drive.inputs.clone();

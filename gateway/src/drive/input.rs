@@ -2,7 +2,7 @@
 
 use quinn::Connection;
 use ringway_config::{Faults, GatewayId};
-use ringway_core::{ConnId, DialId, Incoming};
+use ringway_core::{ConnId, ConnectionError, DialError, DialId, Incoming};
 use tokio::sync::oneshot;
 
 use super::Fresh;
@@ -29,8 +29,8 @@ pub enum Input {
     DialFailed {
         /// Which.
         dial: DialId,
-        /// For operators.
-        error: String,
+        /// Why.
+        error: DialError,
     },
     /// A control message came.
     Message {
@@ -43,8 +43,8 @@ pub enum Input {
     Disconnected {
         /// Which.
         conn: ConnId,
-        /// For operators.
-        error: String,
+        /// Why.
+        error: ConnectionError,
     },
     /// What a peer sent as its zone was looked at.
     ZoneChecked(Box<Checked>),

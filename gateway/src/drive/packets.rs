@@ -80,7 +80,7 @@ impl Packets {
     /// Swaps in tables made from what is in force now.
     pub(super) fn publish(&mut self, fib: &Fib, membership: &Membership, sessions: &Sessions) {
         let mut tables = SnapshotBuilder::new(self.site(&membership.me.org, &membership.site));
-        for prefix in &fib.own {
+        for prefix in &fib.local {
             tables.own(*prefix);
         }
         for prefix in &self.local {

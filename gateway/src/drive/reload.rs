@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use ringway_config::{Config, Connected, Faults, GatewayId, Ruling, ZoneName};
-use ringway_core::Membership;
+use ringway_core::{ExternalText, Membership, Message, TrustError};
 
 use super::{Fresh, Input, State, fresh};
 use crate::host::Families;
@@ -123,19 +123,19 @@ impl State {
     pub(super) fn take_over(&mut self, membership: Membership, renewed: bool, now: Instant) {
         let trust = self.drive.running.trust.load_full();
         for (conn, refusal) in self.sessions.untrusted(&trust) {
-            self.drive
-                .mesh
-                .handle_untrusted(conn, refusal.to_string(), now);
+            self.drive.mesh.handle_untrusted(
+                conn,
+                TrustError::Certificate(ExternalText::new(refusal)),
+                now,
+            );
         }
         for conn in self
             .sessions
             .of(|peer| moved(&self.membership, &membership, peer))
         {
-            self.drive.mesh.handle_untrusted(
-                conn,
-                "the gateway serves another site now".into(),
-                now,
-            );
+            self.drive
+                .mesh
+                .handle_untrusted(conn, TrustError::SiteChanged, now);
         }
         self.drive.packets.set_local(&self.drive.running.connected);
         self.drive.packets.retain(&membership);
@@ -166,7 +166,7 @@ impl State {
     pub(super) fn end_renewing_zone(&mut self, renewed: Renewed, now: Instant) {
         self.heap.littered(now);
         if self.drive.replicator.handle_renewed(renewed) {
-            let offer = self.drive.replicator.offer();
+            let offer = Message::Zone(self.drive.replicator.offer());
             let up: Vec<_> = self
                 .drive
                 .mesh

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{Owner, Prefix, Ruling, Verdict, ZoneName};
-use ringway_core::{Reason, RouteStatus, State as Tunnel, TunnelStatus};
+use ringway_core::{RefuseReason, RouteStatus, TunnelState, TunnelStatus};
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
 use time::OffsetDateTime;
@@ -54,9 +54,9 @@ impl State {
             org: tunnel.peer.org.to_string(),
             peer: tunnel.peer.to_string(),
             state: match tunnel.state {
-                Tunnel::Up => "up",
-                Tunnel::Connecting => "connecting",
-                Tunnel::Down => "down",
+                TunnelState::Up => "up",
+                TunnelState::Connecting => "connecting",
+                TunnelState::Down => "down",
             }
             .into(),
             since: rfc3339(now - tunnel.since),
@@ -65,7 +65,7 @@ impl State {
             tx_bytes: counts.tx_bytes,
             rx_bytes: counts.rx_bytes,
             drops: drops(peer.counters()),
-            last_error: tunnel.last_error,
+            last_error: tunnel.last_error.map(|error| error.to_string()),
             refused: reasons(&tunnel.refused),
             refused_by_peer: reasons(&tunnel.refused_by_peer),
             records_differ: tunnel
@@ -152,7 +152,7 @@ fn conflict(verdict: &Verdict) -> Option<String> {
     })
 }
 
-fn reasons(refused: &BTreeMap<Prefix, Reason>) -> BTreeMap<String, String> {
+fn reasons(refused: &BTreeMap<Prefix, RefuseReason>) -> BTreeMap<String, String> {
     refused
         .iter()
         .map(|(prefix, reason)| (prefix.to_string(), reason.to_string()))

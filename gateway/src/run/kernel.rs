@@ -59,7 +59,7 @@ impl Kernel {
             mtu: TUNNEL_MTU,
             index: index.clone(),
         };
-        let needed = Families::of(membership.own());
+        let needed = Families::of(membership.local_prefixes());
         let forwarding =
             Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
         let guard = forwarding.ours();

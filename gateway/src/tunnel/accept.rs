@@ -123,7 +123,7 @@ fn report(
             }
         }
         None => {
-            tracing::debug!(%remote, reason = refusal::describe(error, remote), "Handshake failed")
+            tracing::debug!(%remote, reason = %refusal::connection_error(error, remote), "Handshake failed")
         }
     }
 }

@@ -3,13 +3,14 @@
 //! When to dial whom, and how long to wait after a failure, is the core's to decide.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{ClientConfig, Connection, Endpoint};
 use ringway_config::{Endpoint as Target, GatewayId};
-use ringway_core::DialId;
+use ringway_core::{ConnectionError, DialError, DialId, ExternalText};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -81,15 +82,14 @@ impl Dialler {
     }
 }
 
-/// Dials `target`. The error is a text for operators: who did not answer, or who refused whom and why;
-/// `refused` is the log that `config` was made with.
+/// Dials `target`. `refused` receives what the verifier of `config` refuses.
 async fn dial_target(
     endpoint: Endpoint,
     resolver: &Resolver,
     config: ClientConfig,
     refused: &LastRefusal,
     target: Target,
-) -> Result<Connection, String> {
+) -> Result<Connection, DialError> {
     let addresses = resolve(&endpoint, resolver, &target).await?;
     let mut attempts = JoinSet::new();
     for (i, address) in addresses.into_iter().enumerate() {
@@ -99,17 +99,28 @@ async fn dial_target(
             handshake(&endpoint, config, address).await
         });
     }
-    let mut failure = format!("no address for {target}");
+    let mut failure = None;
     while let Some(attempt) = attempts.join_next().await {
         match attempt {
             Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) => failure = error,
-            Err(join) => failure = format!("dialling {target} failed: {join}"),
+            Ok(Err(error)) => failure = Some(error),
+            Err(join) => failure = Some(local_error(&target, &join)),
         }
     }
     match refused.take() {
-        Some(refused) => Err(format!("we refuse {target}: {}", refused.refusal)),
-        None => Err(failure),
+        Some(refused) => Err(DialError::PeerRefused {
+            endpoint: target,
+            reason: ExternalText::new(refused.refusal),
+        }),
+        // There is an attempt for every address, and `resolve` returns one at least.
+        None => Err(failure.unwrap_or_else(|| local_error(&target, &"it has no address"))),
+    }
+}
+
+fn local_error(endpoint: &Target, error: &dyn Display) -> DialError {
+    DialError::Local {
+        endpoint: endpoint.clone(),
+        error: ExternalText::new(error),
     }
 }
 
@@ -117,9 +128,11 @@ async fn resolve(
     endpoint: &Endpoint,
     resolver: &Resolver,
     target: &Target,
-) -> Result<Vec<SocketAddr>, String> {
+) -> Result<Vec<SocketAddr>, DialError> {
     let found = resolver.addresses(&target.host).await?;
-    let local = endpoint.local_addr().map_err(|error| error.to_string())?;
+    let local = endpoint
+        .local_addr()
+        .map_err(|error| local_error(target, &error))?;
     let found = found
         .into_iter()
         .map(|address| SocketAddr::new(address, target.port));
@@ -127,11 +140,10 @@ async fn resolve(
         .filter(|address| reachable_from(local, *address))
         .collect();
     if usable.is_empty() {
-        let family = if local.is_ipv4() { "IPv4" } else { "IPv6" };
-        return Err(format!(
-            "{} has no {family} address, and we listen on {local} only",
-            target.host
-        ));
+        return Err(DialError::AddressFamily {
+            host: target.host.clone(),
+            local,
+        });
     }
     Ok(usable)
 }
@@ -149,14 +161,14 @@ async fn handshake(
     endpoint: &Endpoint,
     config: ClientConfig,
     remote: SocketAddr,
-) -> Result<Connection, String> {
+) -> Result<Connection, DialError> {
     let connecting = endpoint
         .connect_with(config, remote, SERVER_NAME)
-        .map_err(|error| format!("cannot dial {remote}: {error}"))?;
+        .map_err(|error| local_error(&remote.into(), &error))?;
     match timeout(HANDSHAKE, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(refusal::describe(&error, remote)),
-        Err(_) => Err(format!("no answer from {remote}")),
+        Ok(Err(error)) => Err(refusal::connection_error(&error, remote).into()),
+        Err(_) => Err(ConnectionError::TimedOut { remote }.into()),
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, ReadError, RecvStream, SendStream};
-use ringway_core::{ByeCode, ConnId, Decoder, Role};
+use ringway_core::{ByeCode, ConnId, ConnectionError, Decoder, ExternalText, Role};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
@@ -149,14 +149,14 @@ async fn run(
             let writing = tokio::spawn(write(connection.clone(), send, queue));
             let error = read(conn, receive, &inputs).await;
             if let Some(violation) = &error {
-                tracing::warn!(%remote, reason = violation, "Control stream broken");
+                tracing::warn!(%remote, reason = %violation, "Control stream broken");
                 close(&connection, ByeCode::Protocol);
             }
             let closed = connection.closed().await;
             writing.abort();
-            error.unwrap_or_else(|| refusal::describe(&closed, remote))
+            error.unwrap_or_else(|| refusal::connection_error(&closed, remote))
         }
-        Err(error) => refusal::describe(&error, remote),
+        Err(error) => refusal::connection_error(&error, remote),
     };
     // The drive is gone only when the daemon ends: nobody is left to tell.
     let _ = inputs.send(Input::Disconnected { conn, error }).await;
@@ -167,14 +167,14 @@ async fn read(
     conn: ConnId,
     mut stream: RecvStream,
     inputs: &mpsc::Sender<Input>,
-) -> Option<String> {
+) -> Option<ConnectionError> {
     let mut decoder = Decoder::default();
     let mut pace = Pace::new();
     loop {
         match stream.read_chunk(16 * 1024, true).await {
             Ok(Some(chunk)) => decoder.push(&chunk.bytes),
             Ok(None) | Err(ReadError::ConnectionLost(_)) => return None,
-            Err(error) => return Some(error.to_string()),
+            Err(error) => return Some(ConnectionError::Stream(ExternalText::new(error))),
         }
         loop {
             match decoder.next() {
@@ -183,7 +183,7 @@ async fn read(
                     pace.wait().await;
                     inputs.send(Input::Message { conn, incoming }).await.ok()?;
                 }
-                Err(error) => return Some(error.to_string()),
+                Err(error) => return Some(error.into()),
             }
         }
     }

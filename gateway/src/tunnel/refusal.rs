@@ -1,45 +1,54 @@
-//! Says in an operator's words why a connection failed. Owns the texts of QUIC's codes;
-//! those of certificates and TLS alerts are [`crate::identity`]'s.
+//! Converts QUIC's errors to the mesh core's [`ConnectionError`]. The texts of certificates and TLS alerts
+//! are [`crate::identity`]'s.
 
 use std::net::SocketAddr;
 
-use quinn::ConnectionError;
-use ringway_core::ByeCode;
+use ringway_core::{ByeCode, ConnectionError, ExternalText};
 use rustls::AlertDescription;
 
 use crate::identity::refusal::said_by_peer;
 
-/// What went wrong between us and `remote`, and where there is one, what to do.
-pub fn describe(error: &ConnectionError, remote: SocketAddr) -> String {
+/// Why the connection with `remote` ended.
+pub fn connection_error(error: &quinn::ConnectionError, remote: SocketAddr) -> ConnectionError {
     match error {
-        ConnectionError::TimedOut => format!("no answer from {remote}"),
-        ConnectionError::VersionMismatch => format!("{remote} does not speak QUIC version 1"),
-        ConnectionError::Reset => "peer has restarted".into(),
-        ConnectionError::LocallyClosed => "closed by us".into(),
-        ConnectionError::ApplicationClosed(close) => bye(close.error_code.into_inner()),
-        ConnectionError::ConnectionClosed(close) => transport(u64::from(close.error_code)),
-        ConnectionError::TransportError(error) => match alert(u64::from(error.code)) {
-            // Our own TLS stack refused the peer: its text is not from the wire.
-            Some(_) => format!("we refuse {remote}: {}", error.reason),
-            None => format!("{remote} broke the QUIC protocol: {error}"),
+        quinn::ConnectionError::TimedOut => ConnectionError::TimedOut { remote },
+        quinn::ConnectionError::VersionMismatch => ConnectionError::QuicVersion { remote },
+        quinn::ConnectionError::Reset => ConnectionError::Reset,
+        quinn::ConnectionError::LocallyClosed => ConnectionError::ClosedLocally,
+        quinn::ConnectionError::ApplicationClosed(close) => {
+            closed_by_peer(close.error_code.into_inner())
+        }
+        quinn::ConnectionError::ConnectionClosed(close) => transport(u64::from(close.error_code)),
+        quinn::ConnectionError::TransportError(error) => match alert(u64::from(error.code)) {
+            // The alert is our own TLS stack's, and so is the text.
+            Some(_) => ConnectionError::PeerRefused {
+                remote,
+                reason: ExternalText::new(&error.reason),
+            },
+            None => ConnectionError::QuicViolation {
+                remote,
+                error: ExternalText::new(error),
+            },
         },
-        ConnectionError::CidsExhausted => "too many connections".into(),
+        quinn::ConnectionError::CidsExhausted => ConnectionError::TooManyConnections,
     }
 }
 
-fn bye(code: u64) -> String {
+fn closed_by_peer(code: u64) -> ConnectionError {
     match u16::try_from(code) {
-        Ok(code) => ByeCode::from(code).to_string(),
-        Err(_) => format!("peer closed the session with unknown code {code}"),
+        Ok(code) => ConnectionError::ClosedByPeer(ByeCode::from(code)),
+        Err(_) => ConnectionError::UnknownCode(code),
     }
 }
 
-fn transport(code: u64) -> String {
+fn transport(code: u64) -> ConnectionError {
     match alert(code) {
-        Some(alert) => said_by_peer(AlertDescription::from(alert)).into(),
+        Some(alert) => ConnectionError::TlsAlert {
+            meaning: said_by_peer(AlertDescription::from(alert)),
+        },
         // RFC 9000, section 20.1: 2 is CONNECTION_REFUSED.
-        None if code == 2 => "peer is busy with other handshakes".into(),
-        None => format!("peer closed the connection with QUIC error {code:#x}"),
+        None if code == 2 => ConnectionError::PeerBusy,
+        None => ConnectionError::TransportCode(code),
     }
 }
 
@@ -54,8 +63,9 @@ mod tests {
 
     #[test]
     fn alerts_are_told_in_an_operators_words() {
-        assert!(transport(0x100 | 48).starts_with("peer does not know our org"));
-        assert!(transport(0x100 | 120).contains("protocol"));
+        let text = |code| transport(code).to_string();
+        assert!(text(0x100 | 48).starts_with("peer does not know our org"));
+        assert!(text(0x100 | 120).contains("protocol"));
         assert_eq!(alert(0x99), None);
     }
 }

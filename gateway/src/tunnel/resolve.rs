@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ringway_core::{DialError, ExternalText};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
@@ -56,15 +57,15 @@ impl Default for Resolver {
 
 impl Resolver {
     /// Addresses of `host`, a name or an address, in the resolver's order. Waits as long as the resolver
-    /// takes; the caller gives up when it likes. The error is a text for operators.
-    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+    /// takes; the caller gives up when it likes.
+    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DialError> {
         match host.parse() {
             Ok(address) => Ok(vec![address]),
             Err(_) => self.look_up(host, system(host.to_owned())).await,
         }
     }
 
-    async fn look_up<L>(&self, host: &str, lookup: L) -> Result<Vec<IpAddr>, String>
+    async fn look_up<L>(&self, host: &str, lookup: L) -> Result<Vec<IpAddr>, DialError>
     where
         L: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
     {
@@ -86,8 +87,8 @@ impl Resolver {
                 self.learn(host, &addresses);
                 Ok(addresses)
             }
-            Some(Err(error)) if old.is_empty() => Err(format!("cannot resolve {host}: {error}")),
-            None if old.is_empty() => Err(format!("cannot resolve {host}: the lookup was lost")),
+            Some(Err(error)) if old.is_empty() => Err(resolve_error(host, &error)),
+            None if old.is_empty() => Err(resolve_error(host, "the lookup was lost")),
             _ => Ok(old),
         }
     }
@@ -166,6 +167,13 @@ impl Name {
     }
 }
 
+fn resolve_error(host: &str, error: &str) -> DialError {
+    DialError::Resolve {
+        host: host.to_owned(),
+        error: ExternalText::new(error),
+    }
+}
+
 async fn system(host: String) -> io::Result<Vec<IpAddr>> {
     // The port plays no part in the answer.
     let found = tokio::net::lookup_host((host, 0)).await?;
@@ -236,7 +244,10 @@ mod tests {
         let failed = resolver
             .look_up("gw", ready(Err(io::Error::other("no such name"))))
             .await;
-        assert_eq!(failed.unwrap_err(), "cannot resolve gw: no such name");
+        assert_eq!(
+            failed.unwrap_err().to_string(),
+            "cannot resolve gw: no such name"
+        );
         let again = resolver.look_up("gw", ready(Ok(one()))).await;
         assert!(again.is_err(), "a failure stands for a moment");
         tokio::time::advance(FAILED).await;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringway_config::{Digest, ZoneName};
-use ringway_core::Message;
+use ringway_core::{Message, ZoneMessage};
 use ringway_dns::Zone;
 use ringway_dns::delta::{Journal, Step, Version};
 use ringway_dns::transfer::{self, Offer};
@@ -133,7 +133,7 @@ fn offer(zone: &Zone, bytes: &[u8]) -> Offer {
 }
 
 fn load(apex: &ZoneName, serial: u32, from: Option<u32>, bytes: &[u8]) -> Load {
-    let message = |chunk: transfer::Chunk<'_>| Message::ZoneData {
+    let message = |chunk: transfer::Chunk<'_>| ZoneMessage::Data {
         apex: apex.clone(),
         serial,
         from,
@@ -143,6 +143,6 @@ fn load(apex: &ZoneName, serial: u32, from: Option<u32>, bytes: &[u8]) -> Load {
         bytes: chunk.bytes.to_vec(),
     };
     transfer::chunks(bytes)
-        .map(|chunk| message(chunk).encode())
+        .map(|chunk| Message::Zone(message(chunk)).encode())
         .collect()
 }

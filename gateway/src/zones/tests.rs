@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ringway_config::Digest;
-use ringway_core::{Decoder, Incoming};
+use ringway_core::{Decoder, Incoming, Message};
 use ringway_dns::{Name, transfer};
 
 use super::*;
@@ -64,13 +64,13 @@ impl Stand {
         }
     }
 
-    fn handle(&mut self, peer: &str, message: Message) -> Option<Reply> {
+    fn handle(&mut self, peer: &str, message: ZoneMessage) -> Option<Reply> {
         self.replicator
             .handle(CONN, &peer.parse().unwrap(), message, self.now)
     }
 
     /// The same, with every check that follows.
-    fn hand(&mut self, peer: &str, message: Message) {
+    fn hand(&mut self, peer: &str, message: ZoneMessage) {
         let mut reply = self.handle(peer, message);
         while let Some(Reply::Check(check)) = reply {
             reply = self.replicator.handle_checked(check.run(), self.now);
@@ -83,7 +83,7 @@ impl Stand {
             return false;
         };
         assert!(
-            matches!(fetch, Reply::Message(CONN, Message::ZoneFetch { .. })),
+            matches!(fetch, Reply::Message(CONN, ZoneMessage::Fetch { .. })),
             "{fetch:?}"
         );
         self.send(peer, &owner.whole);
@@ -94,7 +94,7 @@ impl Stand {
         let mut decoder = Decoder::default();
         for chunk in load.iter() {
             decoder.push(chunk);
-            while let Some(Incoming::Message(chunk)) = decoder.next().unwrap() {
+            while let Some(Incoming::Message(Message::Zone(chunk))) = decoder.next().unwrap() {
                 self.hand(peer, chunk);
             }
         }
@@ -123,13 +123,13 @@ fn owner(zone: Zone) -> Own {
     )
 }
 
-fn offer_of(owner: &Own) -> Message {
+fn offer_of(owner: &Own) -> ZoneMessage {
     let Offer {
         serial,
         digest,
         size,
     } = owner.offer;
-    Message::ZoneOffer {
+    ZoneMessage::Offer {
         apex: owner.apex.clone(),
         serial,
         digest,
@@ -168,7 +168,7 @@ async fn only_what_changed_is_sent_to_whoever_has_the_version_before() {
     assert!(theirs.become_at_once(hosts("org1.example.test", 4, 1001)));
     let Some(Reply::Message(
         _,
-        Message::ZoneFetch {
+        ZoneMessage::Fetch {
             serial: 4, have, ..
         },
     )) = stand.handle("gw.org1", offer_of(&theirs))
@@ -213,7 +213,7 @@ async fn a_difference_that_lies_is_refused_and_then_the_whole_zone_taken() {
             again[..],
             [Reply::Message(
                 CONN,
-                Message::ZoneFetch {
+                ZoneMessage::Fetch {
                     serial: 4,
                     have: None,
                     ..
@@ -329,7 +329,7 @@ async fn whatever_an_owner_that_means_ill_sends_changes_nothing_and_is_reported(
             digest,
             size,
         } = offer;
-        let offer = Message::ZoneOffer {
+        let offer = ZoneMessage::Offer {
             apex: apex.clone(),
             serial,
             digest,
@@ -346,7 +346,7 @@ async fn whatever_an_owner_that_means_ill_sends_changes_nothing_and_is_reported(
                 let offset = offset as u32;
                 stand.hand(
                     "gw.org1",
-                    Message::ZoneData {
+                    ZoneMessage::Data {
                         apex,
                         serial,
                         from: None,
@@ -370,9 +370,9 @@ async fn whatever_an_owner_that_means_ill_sends_changes_nothing_and_is_reported(
     }
 }
 
-fn drop_of(serial: u32, offset: u32) -> Message {
+fn drop_of(serial: u32, offset: u32) -> ZoneMessage {
     let (apex, bytes) = (name("org1.example.test"), vec![0]);
-    Message::ZoneData {
+    ZoneMessage::Data {
         apex,
         serial,
         from: None,
@@ -429,7 +429,7 @@ async fn one_zone_of_an_organization_is_checked_at_a_time_and_a_result_of_an_end
             .handle(conn, peer, offer_of(&theirs), stand.now);
         let mut decoder = Decoder::default();
         decoder.push(&theirs.whole.concat());
-        while let Some(Incoming::Message(chunk)) = decoder.next().unwrap() {
+        while let Some(Incoming::Message(Message::Zone(chunk))) = decoder.next().unwrap() {
             checks.extend(stand.replicator.handle(conn, peer, chunk, stand.now));
         }
     }
@@ -482,7 +482,7 @@ fn only_the_serial_on_offer_is_handed_out() {
     let mut fetch = |apex: &str, serial| {
         stand.handle(
             "gw.org1",
-            Message::ZoneFetch {
+            ZoneMessage::Fetch {
                 apex: name(apex),
                 serial,
                 have: None,
@@ -508,7 +508,7 @@ fn while_a_new_own_zone_is_made_ready_the_one_before_is_on_offer_and_handed_out(
             .unwrap();
     };
     let offered = |stand: &Stand| match stand.replicator.offer() {
-        Message::ZoneOffer { serial, .. } => serial,
+        ZoneMessage::Offer { serial, .. } => serial,
         other => panic!("no offer: {other:?}"),
     };
     own(&stand, 8);
@@ -516,7 +516,7 @@ fn while_a_new_own_zone_is_made_ready_the_one_before_is_on_offer_and_handed_out(
     own(&stand, 9);
     assert!(stand.replicator.renew_own().is_none(), "one at a time");
     assert_eq!(offered(&stand), 7);
-    let fetch = Message::ZoneFetch {
+    let fetch = ZoneMessage::Fetch {
         apex: name("org0.example.test"),
         serial: 7,
         have: None,

@@ -17,7 +17,9 @@ use ringway::prepare::{Prepared, prepare};
 use ringway::tunnel::endpoint::Tls;
 use ringway_config::{Config, GatewayId};
 use ringway_core::message::VERSIONS;
-use ringway_core::{Aead, BootId, Decoder, Hello, Incoming, Lane, Message, SessionIndex};
+use ringway_core::{
+    Aead, BootId, Decoder, Hello, Incoming, Lane, Message, SessionIndex, ZoneMessage,
+};
 use ringway_identity::tls::{LastRefusal, SERVER_NAME};
 use ringway_tests::ill_owner::{Ill, Keys, Parcel, Pulse};
 
@@ -106,7 +108,7 @@ async fn play(
                 pulse.beat(Keys::of(connection, (&me, &them), LANE, lane)?);
                 send.write_all(&parcel.offer().encode()).await?;
             }
-            Message::ZoneFetch { apex, .. } if apex == parcel.apex => {
+            Message::Zone(ZoneMessage::Fetch { apex, .. }) if apex == parcel.apex => {
                 for (pause, piece) in parcel.data() {
                     tokio::time::sleep(pause).await;
                     send.write_all(&piece.encode()).await?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::hello::VersionMismatch;
 use super::wire::{Cursor, Wire};
 
 /// Set in a tag: who does not know the field cannot use the message.
@@ -35,11 +36,8 @@ pub enum FieldError {
     #[error("field {0} is too long")]
     TooLong(u16),
     /// `Hello` from a gateway with which we share no version.
-    #[error("peer runs protocol version {newest}, we speak {}", super::VERSIONS.end())]
-    Version {
-        /// The newest version that the peer speaks.
-        newest: u16,
-    },
+    #[error(transparent)]
+    Version(#[from] VersionMismatch),
 }
 
 /// Writes the fields of one message.

@@ -131,9 +131,9 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
         }
         Kind::Refuse => refuse::get(body).map(Message::Refuse),
         Kind::Records => records::get_message(body).map(|records| Message::Records { records }),
-        Kind::ZoneOffer => zone::get_offer(body),
-        Kind::ZoneFetch => zone::get_fetch(body),
-        Kind::ZoneData => zone::get_data(body),
+        Kind::ZoneOffer => zone::get_offer(body).map(Message::Zone),
+        Kind::ZoneFetch => zone::get_fetch(body).map(Message::Zone),
+        Kind::ZoneData => zone::get_data(body).map(Message::Zone),
         Kind::Bye => bye::get(body).map(|code| Message::Bye { code }),
     };
     match message {
@@ -153,31 +153,7 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         }
         Message::Refuse(refuse) => refuse::put(refuse, &mut out),
         Message::Records { records } => records::put_message(records, &mut out),
-        Message::ZoneOffer {
-            apex,
-            serial,
-            digest,
-            size,
-        } => {
-            zone::put_name(apex, *serial, &mut out);
-            zone::put_offer(digest, *size, &mut out);
-        }
-        Message::ZoneFetch { apex, serial, have } => {
-            zone::put_name(apex, *serial, &mut out);
-            zone::put_have(have, &mut out);
-        }
-        Message::ZoneData {
-            apex,
-            serial,
-            from,
-            offset,
-            last,
-            bytes,
-        } => {
-            zone::put_name(apex, *serial, &mut out);
-            zone::put_data(*offset, *last, bytes, &mut out);
-            zone::put_from(from, &mut out);
-        }
+        Message::Zone(message) => zone::put(message, &mut out),
         Message::Bye { code } => bye::put(*code, &mut out),
     }
     let length = (frame.len() - LENGTH) as u32;

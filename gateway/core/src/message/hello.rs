@@ -22,8 +22,13 @@ use crate::{BootId, SessionIndex};
 /// The protocol versions spoken here.
 pub const VERSIONS: RangeInclusive<u16> = 1..=1;
 
-/// Most lanes in one `Hello`.
-pub const MAX_LANES: usize = limits::LANES as usize;
+/// The peer and this gateway have no protocol version in common.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("peer runs protocol version {newest}, we speak {}", VERSIONS.end())]
+pub struct VersionMismatch {
+    /// The newest version that the peer speaks.
+    pub newest: u16,
+}
 
 const SPOKEN: u16 = 1;
 const FEATURES: u16 = 2;
@@ -86,7 +91,7 @@ pub(super) fn get(body: &[u8]) -> Result<Hello, FieldError> {
     // A later version may add required fields: which version it is says more than which field is unknown.
     check_versions(body)?;
     let fields = Fields::split(body, &[SPOKEN, FEATURES, BOOT, REPLACES, LANES, RECORDS])?;
-    let lanes = fields.list(LANES, MAX_LANES)?;
+    let lanes = fields.list(LANES, limits::LANES as usize)?;
     if lanes.is_empty() {
         return Err(FieldError::Missing(LANES));
     }
@@ -103,9 +108,10 @@ pub(super) fn get(body: &[u8]) -> Result<Hello, FieldError> {
 fn check_versions(body: &[u8]) -> Result<(), FieldError> {
     let (oldest, newest): (u16, u16) =
         Fields::first(body, SPOKEN).ok_or(FieldError::Missing(SPOKEN))?;
-    match oldest <= *VERSIONS.end() && *VERSIONS.start() <= newest {
-        true => Ok(()),
-        false => Err(FieldError::Version { newest }),
+    if oldest <= *VERSIONS.end() && *VERSIONS.start() <= newest {
+        Ok(())
+    } else {
+        Err(VersionMismatch { newest }.into())
     }
 }
 
@@ -140,11 +146,13 @@ mod tests {
         let mut out = Writer(&mut body);
         out.required(40, &7u16);
         out.required(SPOKEN, &(3u16, 4u16));
-        assert_eq!(get(&body), Err(FieldError::Version { newest: 4 }));
+
+        let mismatch = VersionMismatch { newest: 4 };
         assert_eq!(
-            FieldError::Version { newest: 4 }.to_string(),
+            mismatch.to_string(),
             "peer runs protocol version 4, we speak 1"
         );
+        assert_eq!(get(&body), Err(mismatch.into()));
     }
 
     #[test]

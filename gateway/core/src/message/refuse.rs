@@ -21,18 +21,18 @@ const REFUSED: u16 = 2;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refuse {
     /// The last announcement was refused as a whole, or what was beyond a cap.
-    pub whole: Option<Reason>,
+    pub whole: Option<RefuseReason>,
     /// Claims by themselves; at most [`MAX_PREFIXES`].
-    pub refused: BTreeMap<Prefix, Reason>,
+    pub refused: BTreeMap<Prefix, RefuseReason>,
 }
 
 /// Why a claim is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub enum RefuseReason {
     /// 1: outside the prefixes that the member record gives the sender's site.
     NotAuthorized,
     /// 2: a prefix of the receiver's own site.
-    OwnSite,
+    LocalSite,
     /// 3: more claims than the receiver takes from one gateway.
     TooMany,
     /// 4: an older serial than the session had seen.
@@ -45,11 +45,11 @@ pub enum Reason {
     Other(u16),
 }
 
-impl From<u16> for Reason {
+impl From<u16> for RefuseReason {
     fn from(number: u16) -> Self {
         match number {
             1 => Self::NotAuthorized,
-            2 => Self::OwnSite,
+            2 => Self::LocalSite,
             3 => Self::TooMany,
             4 => Self::OldSerial,
             5 => Self::Malformed,
@@ -59,25 +59,25 @@ impl From<u16> for Reason {
     }
 }
 
-impl From<Reason> for u16 {
-    fn from(reason: Reason) -> Self {
+impl From<RefuseReason> for u16 {
+    fn from(reason: RefuseReason) -> Self {
         match reason {
-            Reason::NotAuthorized => 1,
-            Reason::OwnSite => 2,
-            Reason::TooMany => 3,
-            Reason::OldSerial => 4,
-            Reason::Malformed => 5,
-            Reason::Conflicted => 6,
-            Reason::Other(other) => other,
+            RefuseReason::NotAuthorized => 1,
+            RefuseReason::LocalSite => 2,
+            RefuseReason::TooMany => 3,
+            RefuseReason::OldSerial => 4,
+            RefuseReason::Malformed => 5,
+            RefuseReason::Conflicted => 6,
+            RefuseReason::Other(other) => other,
         }
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for RefuseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAuthorized => f.write_str("outside the site's authorized prefixes"),
-            Self::OwnSite => f.write_str("belongs to the receiver's own site"),
+            Self::LocalSite => f.write_str("belongs to the receiver's own site"),
             Self::TooMany => f.write_str("too many prefixes"),
             Self::OldSerial => f.write_str("older than the last announcement"),
             Self::Malformed => f.write_str("announcement could not be read"),
@@ -87,7 +87,7 @@ impl fmt::Display for Reason {
     }
 }
 
-impl Wire for Reason {
+impl Wire for RefuseReason {
     fn put(&self, out: &mut Vec<u8>) {
         u16::from(*self).put(out);
     }
@@ -111,7 +111,7 @@ pub(super) fn put(refuse: &Refuse, out: &mut Writer<'_>) {
 
 pub(super) fn get(body: &[u8]) -> Result<Refuse, FieldError> {
     let fields = Fields::split(body, &[WHOLE, REFUSED])?;
-    let refused = fields.list::<(Reason, Prefix)>(REFUSED, MAX_PREFIXES)?;
+    let refused = fields.list::<(RefuseReason, Prefix)>(REFUSED, MAX_PREFIXES)?;
     Ok(Refuse {
         whole: fields.optional(WHOLE)?,
         refused: refused

@@ -1,10 +1,12 @@
-//! `ZoneOffer`, `ZoneFetch`, `ZoneData`: zones, and what changed in them, travel in chunks. When to offer and what to accept is the
-//! replicator's matter; the mesh only carries them.
+//! `ZoneOffer`, `ZoneFetch` and `ZoneData`: zones, and the changes between their versions, in chunks.
+//!
+//! The mesh only carries these messages. When to offer a zone, and which to accept, is the replicator's
+//! decision.
 
 use ringway_config::{Digest, ZoneName};
 
-use super::Message;
 use super::field::{FieldError, Fields, Writer};
+use super::frame::Kind;
 
 /// Most bytes of a zone in one `ZoneData`.
 pub const MAX_CHUNK: usize = 48 * 1024;
@@ -19,35 +21,106 @@ const BYTES: u16 = 7;
 const HAVE: u16 = 8;
 const FROM: u16 = 9;
 
-pub(super) fn put_name(apex: &ZoneName, serial: u32, out: &mut Writer<'_>) {
-    out.required(APEX, apex);
-    out.required(SERIAL, &serial);
+/// A message between the replicators of two gateways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneMessage {
+    /// The sender has this zone.
+    Offer {
+        /// The zone.
+        apex: ZoneName,
+        /// SOA serial.
+        serial: u32,
+        /// SHA-256 of the whole content.
+        digest: Digest,
+        /// Bytes of the whole content.
+        size: u32,
+    },
+    /// The sender wants this zone.
+    Fetch {
+        /// The zone.
+        apex: ZoneName,
+        /// SOA serial of the version that is wanted.
+        serial: u32,
+        /// Serial and digest of the version that the sender holds. If it is there, the changes since that
+        /// version may be sent instead of the zone.
+        have: Option<(u32, Digest)>,
+    },
+    /// A part of a zone, or of the changes in it.
+    Data {
+        /// The zone.
+        apex: ZoneName,
+        /// SOA serial.
+        serial: u32,
+        /// `Some`: the content is the changes since this serial. `None`: it is the zone.
+        from: Option<u32>,
+        /// Offset of the first byte in the whole content.
+        offset: u32,
+        /// True for the last part.
+        last: bool,
+        /// At most [`MAX_CHUNK`].
+        bytes: Vec<u8>,
+    },
 }
 
-pub(super) fn put_offer(digest: &Digest, size: u32, out: &mut Writer<'_>) {
-    out.required(DIGEST, digest);
-    out.required(SIZE, &size);
+impl ZoneMessage {
+    /// Its number on the wire.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Offer { .. } => Kind::ZoneOffer,
+            Self::Fetch { .. } => Kind::ZoneFetch,
+            Self::Data { .. } => Kind::ZoneData,
+        }
+    }
 }
 
-/// A gateway that does not know the field answers with the whole zone, which is as good.
-pub(super) fn put_have(have: &Option<(u32, Digest)>, out: &mut Writer<'_>) {
-    have.iter().for_each(|have| out.optional(HAVE, have));
+pub(super) fn put(message: &ZoneMessage, out: &mut Writer<'_>) {
+    match message {
+        ZoneMessage::Offer {
+            apex,
+            serial,
+            digest,
+            size,
+        } => {
+            out.required(APEX, apex);
+            out.required(SERIAL, serial);
+            out.required(DIGEST, digest);
+            out.required(SIZE, size);
+        }
+        ZoneMessage::Fetch { apex, serial, have } => {
+            out.required(APEX, apex);
+            out.required(SERIAL, serial);
+
+            // Optional: a gateway that does not know the field answers with the whole zone, which serves.
+            if let Some(have) = have {
+                out.optional(HAVE, have);
+            }
+        }
+        ZoneMessage::Data {
+            apex,
+            serial,
+            from,
+            offset,
+            last,
+            bytes,
+        } => {
+            out.required(APEX, apex);
+            out.required(SERIAL, serial);
+            out.required(OFFSET, offset);
+            out.required(LAST, last);
+            out.bytes(BYTES, bytes);
+
+            // Required: a gateway that does not know the field must not take a difference for a zone.
+            if let Some(from) = from {
+                out.required(FROM, from);
+            }
+        }
+    }
 }
 
-/// Whoever does not know this field must not take a difference for a zone.
-pub(super) fn put_from(from: &Option<u32>, out: &mut Writer<'_>) {
-    from.iter().for_each(|from| out.required(FROM, from));
-}
-
-pub(super) fn put_data(offset: u32, last: bool, bytes: &[u8], out: &mut Writer<'_>) {
-    out.required(OFFSET, &offset);
-    out.required(LAST, &last);
-    out.bytes(BYTES, bytes);
-}
-
-pub(super) fn get_offer(body: &[u8]) -> Result<Message, FieldError> {
+pub(super) fn get_offer(body: &[u8]) -> Result<ZoneMessage, FieldError> {
     let fields = Fields::split(body, &[APEX, SERIAL, DIGEST, SIZE])?;
-    Ok(Message::ZoneOffer {
+
+    Ok(ZoneMessage::Offer {
         apex: fields.required(APEX)?,
         serial: fields.required(SERIAL)?,
         digest: fields.required(DIGEST)?,
@@ -55,18 +128,20 @@ pub(super) fn get_offer(body: &[u8]) -> Result<Message, FieldError> {
     })
 }
 
-pub(super) fn get_fetch(body: &[u8]) -> Result<Message, FieldError> {
+pub(super) fn get_fetch(body: &[u8]) -> Result<ZoneMessage, FieldError> {
     let fields = Fields::split(body, &[APEX, SERIAL, HAVE])?;
-    Ok(Message::ZoneFetch {
+
+    Ok(ZoneMessage::Fetch {
         apex: fields.required(APEX)?,
         serial: fields.required(SERIAL)?,
         have: fields.optional(HAVE)?,
     })
 }
 
-pub(super) fn get_data(body: &[u8]) -> Result<Message, FieldError> {
+pub(super) fn get_data(body: &[u8]) -> Result<ZoneMessage, FieldError> {
     let fields = Fields::split(body, &[APEX, SERIAL, OFFSET, LAST, BYTES, FROM])?;
-    Ok(Message::ZoneData {
+
+    Ok(ZoneMessage::Data {
         apex: fields.required(APEX)?,
         serial: fields.required(SERIAL)?,
         from: fields.optional(FROM)?,

@@ -4,11 +4,16 @@
 use std::time::Instant;
 
 use super::{Tunnel, timing};
+use crate::action::Action;
+use crate::alarm::Alarm;
 use crate::boots::Boot;
+use crate::close_reason::CloseReason;
 use crate::context::Context;
+use crate::id::{BootId, ConnId};
+use crate::mesh::{Connected, Role};
 use crate::message::VERSIONS;
+use crate::message::{Hello, Lane, Message};
 use crate::session::{Live, Session, Stage};
-use crate::{Action, Alarm, BootId, ByeCode, ConnId, Connected, Hello, Lane, Message, Role};
 
 /// Most sessions of one peer that wait for its `Hello`.
 const MAX_HALF_OPEN: usize = 4;
@@ -27,12 +32,10 @@ impl Tunnel {
     ) {
         let attempt = new.dial.and_then(|dial| self.dialler.finish(dial));
         if new.expires <= now {
-            self.refused(context, "the peer's certificate has expired".into(), now);
-            return context.close(conn, ByeCode::Expired, "certificate has expired".into());
+            return self.refuse(context, conn, CloseReason::CertificateExpired, now);
         }
         if !self.has_room(context) {
-            self.refused(context, "too many sessions at once".into(), now);
-            return context.close(conn, ByeCode::TooMany, "too many sessions at once".into());
+            return self.refuse(context, conn, CloseReason::TooManySessions, now);
         }
         let (number, replaces) = match new.role {
             Role::Accepter => (0, self.newest),
@@ -69,6 +72,12 @@ impl Tunnel {
         self.sessions.insert(conn, session);
     }
 
+    /// Closes a connection that becomes no session.
+    fn refuse(&mut self, context: &mut Context, conn: ConnId, reason: CloseReason, now: Instant) {
+        self.refused(context, reason.clone().into(), now);
+        context.close(conn, reason);
+    }
+
     /// The peer's first message: the session is up.
     pub(super) fn hello(
         &mut self,
@@ -77,8 +86,8 @@ impl Tunnel {
         hello: Hello,
         now: Instant,
     ) {
-        if let Err((code, reason)) = self.admit_boot(context, hello.boot, now) {
-            return self.cut(context, conn, code, reason.into(), now);
+        if let Err(reason) = self.admit_boot(context, hello.boot, now) {
+            return self.cut(context, conn, reason, now);
         }
         let Some(session) = self.sessions.remove(&conn) else {
             return;
@@ -92,8 +101,8 @@ impl Tunnel {
             conn,
             lanes: hello.lanes,
         });
-        let renew_at = timing::renewal(&mut context.rng, &context.settings, session.role, now);
-        let live = Live::new(hello.records, renew_at, now);
+        let rekey_at = timing::rekey_at(&mut context.rng, &context.settings, session.role, now);
+        let live = Live::new(hello.records, rekey_at, now);
         self.sessions.insert(conn, session.greeted(number, live));
         context.changed = true;
         self.tell(context, conn);
@@ -108,7 +117,7 @@ impl Tunnel {
         context: &mut Context,
         boot: BootId,
         now: Instant,
-    ) -> Result<(), (ByeCode, &'static str)> {
+    ) -> Result<(), CloseReason> {
         let verdict = self.boots.judge(boot, now);
         if verdict == Boot::Returned && self.boots.alarm(now) {
             context.act(Action::Alarm(Alarm::DuplicateIdentity {
@@ -117,10 +126,8 @@ impl Tunnel {
         }
         let served = self.sessions.values().any(Session::is_up);
         match verdict {
-            Boot::Late if served => return Err((ByeCode::Replaced, "hello of a replaced daemon")),
-            Boot::Returned if served => {
-                return Err((ByeCode::DuplicateIdentity, "two daemons use this identity"));
-            }
+            Boot::Late if served => return Err(CloseReason::OldDaemon),
+            Boot::Returned if served => return Err(CloseReason::DuplicateIdentity),
             Boot::New | Boot::Late | Boot::Returned => self.retire_older(context, now),
             Boot::Same => {}
         }
@@ -131,13 +138,7 @@ impl Tunnel {
     /// The peer's daemon was restarted: what the dead one left is of no use.
     fn retire_older(&mut self, context: &mut Context, now: Instant) {
         let older = |session: &Session| !session.is_greeting();
-        self.cut_those(
-            context,
-            older,
-            ByeCode::Replaced,
-            "the peer was restarted",
-            now,
-        );
+        self.cut_those(context, older, CloseReason::PeerRestarted, now);
     }
 
     fn has_room(&mut self, context: &mut Context) -> bool {

@@ -65,7 +65,7 @@ impl Tunnel {
             .get(&conn)
             .is_some_and(|session| session.role == Role::Dialler)
         {
-            self.stranded(conn, now);
+            self.silent(conn, now);
         }
     }
 

@@ -8,7 +8,8 @@ use ringway_config::{Digest, OrgId};
 use super::Tunnel;
 use crate::context::Context;
 use crate::session::Session;
-use crate::{State, TunnelStatus};
+use crate::status::{TunnelState, TunnelStatus};
+use crate::tunnel_error::TunnelError;
 
 impl Tunnel {
     pub(crate) fn status(&self, context: &Context, now: Instant) -> TunnelStatus {
@@ -34,17 +35,17 @@ impl Tunnel {
     }
 
     /// Nothing went wrong, but nothing can be done from this end.
-    fn waiting(&self) -> Option<String> {
+    fn waiting(&self) -> Option<TunnelError> {
         let waits = self.active.is_none() && !self.dialler.has_endpoints();
-        waits.then(|| "the peer's record names no endpoint: it has to dial us".to_owned())
+        waits.then_some(TunnelError::NoEndpoint)
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> TunnelState {
         let trying = self.dialler.deadline().is_some() || !self.sessions.is_empty();
         match self.active {
-            Some(_) => State::Up,
-            None if trying && self.dialler.failures() == 0 => State::Connecting,
-            None => State::Down,
+            Some(_) => TunnelState::Up,
+            None if trying && self.dialler.failures() == 0 => TunnelState::Connecting,
+            None => TunnelState::Down,
         }
     }
 }

@@ -7,9 +7,14 @@ use std::time::Instant;
 use ringway_config::{Digest, OrgId, Prefix};
 
 use super::Tunnel;
+use crate::action::Action;
+use crate::alarm::Alarm;
 use crate::context::Context;
+use crate::id::ConnId;
 use crate::message::MAX_PREFIXES;
-use crate::{Action, Alarm, ConnId, Message, Refuse, rib};
+use crate::message::{Message, Refuse};
+use crate::rib;
+use crate::session::Session;
 
 impl Tunnel {
     /// The membership changed: its news go to the peer, its claims are judged again.
@@ -57,7 +62,12 @@ impl Tunnel {
         // A gateway of our own site reaches it without us.
         let own = match context.membership.shares_site(&self.peer, &self.site) || context.leaving {
             true => BTreeSet::new(),
-            false => context.membership.own().iter().copied().collect(),
+            false => context
+                .membership
+                .local_prefixes()
+                .iter()
+                .copied()
+                .collect(),
         };
         self.tell_exactly(context, conn, &own);
     }
@@ -92,37 +102,46 @@ impl Tunnel {
         }
     }
 
-    /// The peer announces or withdraws.
-    pub(super) fn claim(
+    /// The peer announces prefixes.
+    pub(super) fn announced(
         &mut self,
         context: &mut Context,
         conn: ConnId,
-        message: Message,
+        serial: u64,
+        prefixes: BTreeSet<Prefix>,
         now: Instant,
     ) {
-        let Some(live) = self
-            .sessions
-            .get_mut(&conn)
-            .and_then(|session| session.live_mut())
-        else {
+        let Some(live) = self.sessions.get_mut(&conn).and_then(Session::live_mut) else {
             return;
         };
-        let first = !live.claims.announced();
-        match message {
-            Message::Announce { serial, prefixes } => {
-                let (membership, peer, site) = (&context.membership, &self.peer, &self.site);
-                live.claims.announce(serial, prefixes, |prefix| {
-                    rib::admit(membership, peer, site, prefix)
-                });
-            }
-            Message::Withdraw { serial, prefixes } => live.claims.withdraw(serial, &prefixes),
-            _ => return,
-        }
+        live.claims.announce(serial, prefixes, |prefix| {
+            rib::admit(&context.membership, &self.peer, &self.site, prefix)
+        });
+        self.claims_changed(context, conn, now);
+    }
+
+    /// The peer withdraws prefixes.
+    pub(super) fn withdrawn(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        serial: u64,
+        prefixes: &BTreeSet<Prefix>,
+        now: Instant,
+    ) {
+        let Some(live) = self.sessions.get_mut(&conn).and_then(Session::live_mut) else {
+            return;
+        };
+        live.claims.withdraw(serial, prefixes);
+        self.claims_changed(context, conn, now);
+    }
+
+    pub(super) fn claims_changed(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
         context.changed = true;
         self.answer(context, conn);
-        if first {
-            self.settle(context, now);
-        }
+
+        // With its first announcement a session may have become ready to take over the routes.
+        self.settle(context, now);
     }
 
     /// Tells the peer which of its claims are refused, and the operator.

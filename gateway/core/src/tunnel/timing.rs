@@ -3,25 +3,30 @@
 use std::time::{Duration, Instant};
 
 use super::Tunnel;
+use crate::action::Action;
+use crate::close_reason::CloseReason;
 use crate::context::Context;
+use crate::id::ConnId;
+use crate::mesh::Role;
 use crate::rng::Rng;
 use crate::session::{Session, Stage};
-use crate::{Action, ByeCode, ConnId, Role, Settings};
+use crate::settings::Settings;
+use crate::tunnel_error::TunnelError;
 
 /// Pause before the renewal of a session is tried again.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
+const REKEY_PAUSE: Duration = Duration::from_secs(60);
 
 /// Over how long renewals after a change of our certificate are spread.
 const PACE: Duration = Duration::from_secs(5);
 
 /// When this end of a new session shall replace it. The dialler does (DESIGN.md, 4.2); should it fail to,
 /// the accepter steps in before the keys are used up.
-pub(super) fn renewal(rng: &mut Rng, settings: &Settings, role: Role, now: Instant) -> Instant {
-    let jitter = rng.between(Duration::ZERO, settings.rehandshake / 5);
-    let earliest = settings.rehandshake / 10 * 9;
+pub(super) fn rekey_at(rng: &mut Rng, settings: &Settings, role: Role, now: Instant) -> Instant {
+    let jitter = rng.between(Duration::ZERO, settings.rekey_after / 5);
+    let earliest = settings.rekey_after / 10 * 9;
     match role {
         Role::Dialler => now + earliest + jitter,
-        Role::Accepter => now + earliest + settings.rehandshake / 4 + jitter,
+        Role::Accepter => now + earliest + settings.rekey_after / 4 + jitter,
     }
 }
 
@@ -37,7 +42,7 @@ impl Tunnel {
         }
         if let Some(attempt) = self.dialler.expire(now) {
             context.abandon(attempt.dial);
-            self.refused(context, format!("no answer from {}", attempt.endpoint), now);
+            self.refused(context, TunnelError::NoAnswer(attempt.endpoint), now);
         }
         if self.dialler.is_due(now) {
             self.dial(context, now);
@@ -85,19 +90,19 @@ impl Tunnel {
     }
 
     /// Replaces the session within the next seconds.
-    pub(crate) fn renew_soon(&mut self, context: &mut Context, now: Instant) {
+    pub(crate) fn rekey_soon(&mut self, context: &mut Context, now: Instant) {
         let at = now + context.rng.between(Duration::ZERO, PACE);
         if let Some(live) = self.active_session_mut().and_then(Session::live_mut) {
-            live.renew_at = live.renew_at.min(at);
+            live.rekey_at = live.rekey_at.min(at);
         }
     }
 
     /// The session in use will lose its control stream soon: it is replaced at once.
-    pub(crate) fn stranded(&mut self, conn: ConnId, now: Instant) {
+    pub(crate) fn silent(&mut self, conn: ConnId, now: Instant) {
         if self.active == Some(conn)
             && let Some(live) = self.active_session_mut().and_then(Session::live_mut)
         {
-            live.renew_at = live.renew_at.min(now);
+            live.rekey_at = live.rekey_at.min(now);
         }
     }
 
@@ -105,7 +110,7 @@ impl Tunnel {
     pub(super) fn went_down(
         &mut self,
         context: &mut Context,
-        reason: String,
+        reason: TunnelError,
         proved: bool,
         now: Instant,
     ) {
@@ -121,7 +126,7 @@ impl Tunnel {
     }
 
     /// A dial or a session that was not yet up came to nothing.
-    pub(super) fn refused(&mut self, context: &mut Context, error: String, now: Instant) {
+    pub(super) fn refused(&mut self, context: &mut Context, error: TunnelError, now: Instant) {
         self.last_error = Some(error);
         self.dial_later(context, now);
     }
@@ -164,31 +169,22 @@ impl Tunnel {
             return;
         };
         if session.expires <= now {
-            let reason = "the peer's certificate has expired".to_owned();
-            return self.cut(context, conn, ByeCode::Expired, reason, now);
+            return self.cut(context, conn, CloseReason::CertificateExpired, now);
         }
         match &mut session.stage {
             Stage::Greeting { .. } => {
-                self.cut(
-                    context,
-                    conn,
-                    ByeCode::HelloTimeout,
-                    "no hello from the peer".into(),
-                    now,
-                );
+                self.cut(context, conn, CloseReason::HelloTimeout, now);
             }
             Stage::Draining { .. } => self.retire(context, conn),
             Stage::Up(live) if live.liveness.is_dead(&context.settings, now) => {
-                let reason = "no data packets came back from the peer".to_owned();
-                self.cut(context, conn, ByeCode::DataPathDead, reason, now);
+                self.cut(context, conn, CloseReason::DataPathDead, now);
             }
             Stage::Up(live) if live.since + context.settings.max_age <= now => {
-                let reason = "its keys are too old, and no new session came".to_owned();
-                self.cut(context, conn, ByeCode::KeysTooOld, reason, now);
+                self.cut(context, conn, CloseReason::KeysTooOld, now);
             }
-            Stage::Up(live) if live.renew_at <= now => {
-                live.renew_at = now + RENEWAL_PAUSE;
-                self.renew(context, now);
+            Stage::Up(live) if live.rekey_at <= now => {
+                live.rekey_at = now + REKEY_PAUSE;
+                self.rekey(context, now);
             }
             Stage::Up(live) if live.liveness.is_due(&context.settings, now) => {
                 let probe = context.next_probe();
@@ -205,7 +201,7 @@ impl Tunnel {
     }
 
     /// A new session, while the old one carries on. Without endpoints, the peer has to.
-    fn renew(&mut self, context: &mut Context, now: Instant) {
+    fn rekey(&mut self, context: &mut Context, now: Instant) {
         if !context.leaving {
             self.dialler.soon(Duration::ZERO, now);
         }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use ringway_core::{
-    Action, ByeCode, ConnId, Connected, DialError, DialId, FieldError, Kind, Message, Reason,
-    Refuse, Role, SessionIndex,
+    Action, ByeCode, ConnId, Connected, ConnectionError, DialId, FieldError, Kind, Message, Refuse,
+    RefuseReason, Role, SessionIndex, TrustError, VersionMismatch,
 };
 
 use crate::bench::{Bench, SECOND, hello, id, membership, prefixes};
@@ -46,7 +46,7 @@ fn sessions_that_are_replaced_without_end_are_capped_per_peer() {
             },
         );
         bench.pass(SECOND / 100, &conns);
-        assert!(bench.fib.sessions.len() <= 8);
+        assert!(bench.live.len() <= 8);
     }
 }
 
@@ -72,7 +72,7 @@ fn anything_but_hello_first_and_a_second_hello_break_the_protocol() {
 fn a_hello_of_another_version_is_refused_with_both_versions_named() {
     let mut bench = Bench::new();
     let conn = bench.connect("gw.a", Role::Accepter);
-    let error = FieldError::Version { newest: 3 };
+    let error = FieldError::Version(VersionMismatch { newest: 3 });
     bench
         .mesh
         .handle_malformed(conn, Kind::Hello, error, bench.now);
@@ -96,7 +96,7 @@ fn a_malformed_announcement_withdraws_and_is_answered_but_ends_nothing() {
     bench.collect();
     assert!(bench.is_up("gw.a") && bench.route("10.2.0.0/16").is_none());
     let refuse = Refuse {
-        whole: Some(Reason::Malformed),
+        whole: Some(RefuseReason::Malformed),
         ..Refuse::default()
     };
     assert_eq!(bench.sent(conn).pop(), Some(Message::Refuse(refuse)));
@@ -239,10 +239,12 @@ fn feed(bench: &mut Bench, next: &mut u64, input: Input) {
         Input::Malformed { conn } => {
             mesh.handle_malformed(ConnId(conn), Kind::Announce, FieldError::Truncated, now);
         }
-        Input::Gone { conn } => mesh.handle_disconnected(ConnId(conn), "gone".into(), now),
-        Input::Untrusted { conn } => mesh.handle_untrusted(ConnId(conn), "revoked".into(), now),
+        Input::Gone { conn } => bench.disconnect(ConnId(conn)),
+        Input::Untrusted { conn } => {
+            mesh.handle_untrusted(ConnId(conn), TrustError::SiteChanged, now);
+        }
         Input::DialFailed { dial } => {
-            mesh.handle_dial_failed(DialId(dial), DialError { text: "no".into() }, now);
+            mesh.handle_dial_failed(DialId(dial), ConnectionError::Reset.into(), now);
         }
         Input::Echo { session, probe } => mesh.handle_echo(SessionIndex(session), probe, now),
         Input::Membership { without } => {
@@ -284,7 +286,7 @@ proptest! {
                 prop_assert!(!ended.contains(conn), "an action about {conn:?} after its end");
             }
             let routes = &bench.fib.routes;
-            prop_assert!(routes.values().all(|(_, conn)| bench.fib.sessions.contains_key(conn)));
+            prop_assert!(routes.values().all(|(_, conn)| bench.live.contains(conn)));
         }
     }
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use ringway_config::{Digest, Endpoint, GatewayId, Prefix, SiteId};
 use ringway_core::{
-    Action, Aead, Alarm, BootId, ByeCode, ConnId, Connected, DialId, Fib, GatewayInfo, Hello, Lane,
-    Membership, Mesh, Message, Role, SessionIndex, Settings, State, TunnelStatus,
+    Action, Aead, Alarm, BootId, ByeCode, ConnId, Connected, ConnectionError, DialId, Fib,
+    GatewayInfo, Hello, Lane, Membership, Mesh, Message, Role, SessionIndex, Settings, TunnelState,
+    TunnelStatus,
 };
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ pub(crate) struct Bench {
     pub(crate) actions: Vec<Action>,
     /// The last published table.
     pub(crate) fib: Fib,
+    /// Sessions with the keys of both directions: up or draining.
+    pub(crate) live: BTreeSet<ConnId>,
     conns: u64,
 }
 
@@ -87,6 +90,7 @@ impl Bench {
             now,
             actions: Vec::new(),
             fib: Fib::default(),
+            live: BTreeSet::new(),
             conns: 0,
         };
         bench.collect();
@@ -96,8 +100,13 @@ impl Bench {
     /// Takes in what the mesh wants done.
     pub(crate) fn collect(&mut self) {
         while let Some(action) = self.mesh.poll_action() {
-            if let Action::Publish(fib) = &action {
-                self.fib = fib.clone();
+            match &action {
+                Action::Publish(fib) => self.fib = fib.clone(),
+                Action::InstallSealing { conn, .. } => _ = self.live.insert(*conn),
+                Action::Close { conn, .. } | Action::Retire { conn } => {
+                    self.live.remove(conn);
+                }
+                _ => {}
             }
             self.actions.push(action);
         }
@@ -171,6 +180,13 @@ impl Bench {
         index.unwrap()
     }
 
+    pub(crate) fn disconnect(&mut self, conn: ConnId) {
+        self.live.remove(&conn);
+        self.mesh
+            .handle_disconnected(conn, ConnectionError::Reset, self.now);
+        self.collect();
+    }
+
     pub(crate) fn receive(&mut self, conn: ConnId, message: Message) {
         self.mesh.handle_message(conn, message, self.now);
         self.collect();
@@ -202,7 +218,7 @@ impl Bench {
     /// With what code a connection was closed by us.
     pub(crate) fn closed(&self, which: ConnId) -> Option<ByeCode> {
         self.actions.iter().find_map(|action| match action {
-            Action::Close { conn, code, .. } if *conn == which => Some(*code),
+            Action::Close { conn, reason } if *conn == which => Some(reason.code()),
             _ => None,
         })
     }
@@ -228,11 +244,14 @@ impl Bench {
     }
 
     pub(crate) fn is_up(&self, peer: &str) -> bool {
-        self.status(peer).state == State::Up
+        self.status(peer).state == TunnelState::Up
     }
 
     pub(crate) fn error(&self, peer: &str) -> String {
-        self.status(peer).last_error.unwrap_or_default()
+        self.status(peer)
+            .last_error
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     }
 
     /// The session that carries `prefix`.

@@ -1,7 +1,7 @@
 //! Changes of membership act on the difference, and at once.
 
 use ringway_config::Digest;
-use ringway_core::{Action, ByeCode, Message, Reason, Role};
+use ringway_core::{Action, ByeCode, Message, RefuseReason, Role};
 
 use crate::bench::{Bench, SECOND, hello, id, membership, prefix, prefixes};
 
@@ -29,7 +29,7 @@ fn a_removed_gateway_loses_active_draining_and_handshaking_sessions_and_no_other
     for conn in [draining, active, handshaking] {
         assert_eq!(bench.closed(conn), Some(ByeCode::UnknownGateway));
     }
-    assert_eq!(bench.fib.sessions.keys().collect::<Vec<_>>(), [&other]);
+    assert_eq!(bench.live, [other].into());
     assert_eq!(bench.route("10.3.0.0/16"), Some(other));
     assert!(
         !bench
@@ -59,7 +59,7 @@ fn a_claim_is_judged_again_when_authorization_changes() {
     assert_eq!(bench.route("10.9.0.0/16"), None);
     assert_eq!(
         bench.status("gw.a").refused,
-        [(prefix("10.9.0.0/16"), Reason::NotAuthorized)].into()
+        [(prefix("10.9.0.0/16"), RefuseReason::NotAuthorized)].into()
     );
     let mut wider = membership();
     let east = ("a".parse().unwrap(), "east".parse().unwrap());
@@ -75,7 +75,7 @@ fn a_claim_is_judged_again_when_authorization_changes() {
     };
     assert_eq!(
         refuse.refused,
-        [(prefix("10.2.0.0/16"), Reason::NotAuthorized)].into()
+        [(prefix("10.2.0.0/16"), RefuseReason::NotAuthorized)].into()
     );
 }
 

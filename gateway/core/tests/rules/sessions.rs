@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ringway_core::{
-    Action, Aead, ByeCode, DialError, Lane, Message, Role, SessionIndex, Settings, State,
+    Action, Aead, ByeCode, ConnectionError, DialError, ExternalText, Lane, Message, Role,
+    SessionIndex, Settings, TrustError, TunnelState,
 };
 
 use crate::bench::{Bench, SECOND, hello};
@@ -75,9 +76,9 @@ fn every_lane_has_an_index_that_tells_it_and_the_peers_lanes_are_sealed_for_as_m
 fn a_session_is_up_and_sealed_for_only_with_the_peers_hello() {
     let mut bench = Bench::new();
     let conn = bench.connect("gw.a", Role::Accepter);
-    assert!(!bench.is_up("gw.a") && bench.fib.sessions.is_empty());
+    assert!(!bench.is_up("gw.a") && bench.live.is_empty());
     bench.receive(conn, hello(1, 0));
-    assert!(bench.is_up("gw.a") && bench.fib.sessions.contains_key(&conn));
+    assert!(bench.is_up("gw.a") && bench.live.contains(&conn));
     let lanes = vec![Lane {
         index: SessionIndex(77),
         aead: Aead::Aes256Gcm,
@@ -146,7 +147,7 @@ fn a_stranded_session_carries_on_until_its_replacement_is_ready() {
     let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     bench.pass(2 * SECOND, &[old]);
     let dials = bench.dials("gw.a");
-    bench.mesh.handle_stranded(old, bench.now);
+    bench.mesh.handle_silent(old, bench.now);
     bench.pass(SECOND / 10, &[old]);
     assert_eq!(
         (bench.dials("gw.a"), bench.route("10.2.0.0/16")),
@@ -165,7 +166,7 @@ fn a_stranded_session_carries_on_until_its_replacement_is_ready() {
     bench.pass(SECOND / 10, &[old, new]);
     assert_eq!(bench.route("10.2.0.0/16"), Some(new));
     // Nothing is done about what was replaced.
-    bench.mesh.handle_stranded(old, bench.now);
+    bench.mesh.handle_silent(old, bench.now);
     bench.pass(5 * SECOND, &[old, new]);
     assert_eq!(bench.dials("gw.a"), dials + 1);
 }
@@ -194,6 +195,13 @@ fn a_peer_that_moved_is_dialled_again_if_we_had_dialled_it() {
     }
 }
 
+fn unreachable() -> DialError {
+    DialError::Local {
+        endpoint: "203.0.113.5:4600".parse().unwrap(),
+        error: ExternalText::new("network is unreachable"),
+    }
+}
+
 #[test]
 fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_dial() {
     let pause = 60 * SECOND;
@@ -207,13 +215,9 @@ fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_
     bench.pass(SECOND, &[conn]);
     let fail = |bench: &mut Bench| {
         let dial = bench.last_dial("gw.z").unwrap();
-        bench.mesh.handle_dial_failed(
-            dial,
-            DialError {
-                text: "network is unreachable".into(),
-            },
-            bench.now,
-        );
+        bench
+            .mesh
+            .handle_dial_failed(dial, unreachable(), bench.now);
     };
     fail(&mut bench);
     bench.pass(SECOND, &[conn]);
@@ -265,11 +269,11 @@ fn routes_move_only_when_the_new_session_has_carried_a_packet_and_the_claims() {
         },
     );
     assert_eq!(bench.route("10.2.0.0/16"), Some(new));
-    assert!(bench.fib.sessions.contains_key(&old), "still received on");
+    assert!(bench.live.contains(&old), "still received on");
     bench.pass(9 * SECOND, &[old, new]);
     assert!(!bench.retired(old));
     bench.pass(2 * SECOND, &[old, new]);
-    assert!(bench.retired(old) && !bench.fib.sessions.contains_key(&old));
+    assert!(bench.retired(old) && !bench.live.contains(&old));
 }
 
 #[test]
@@ -287,10 +291,7 @@ fn the_loser_takes_over_again_if_the_winner_dies_while_it_drains() {
     );
     bench.pass(SECOND / 10, &[old, new]);
     assert_eq!(bench.route("10.2.0.0/16"), None);
-    bench
-        .mesh
-        .handle_disconnected(new, "reset".into(), bench.now);
-    bench.collect();
+    bench.disconnect(new);
     assert_eq!(bench.route("10.2.0.0/16"), Some(old));
     bench.pass(20 * SECOND, &[old]);
     assert!(bench.is_up("gw.a"));
@@ -347,9 +348,8 @@ fn a_session_is_cut_when_the_peers_certificate_expires() {
 fn a_session_whose_chain_is_no_longer_trusted_is_cut() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
-    bench
-        .mesh
-        .handle_untrusted(conn, "key revoked".into(), bench.now);
+    let revoked = TrustError::Certificate(ExternalText::new("key revoked"));
+    bench.mesh.handle_untrusted(conn, revoked, bench.now);
     bench.collect();
     assert_eq!(bench.closed(conn), Some(ByeCode::Untrusted));
     assert_eq!(
@@ -386,8 +386,7 @@ fn a_session_that_nothing_replaces_ends_after_90_minutes() {
     assert!(bench.is_up("gw.a"));
     bench.pass(2 * 60 * SECOND, &[conn]);
     assert!(!bench.is_up("gw.a"));
-    let told = |action: &Action| matches!(action, Action::Close { conn: of, code: ByeCode::KeysTooOld, .. } if *of == conn);
-    assert!(bench.actions.iter().any(told));
+    assert_eq!(bench.closed(conn), Some(ByeCode::KeysTooOld));
 }
 
 #[test]
@@ -400,10 +399,7 @@ fn the_path_mtu_is_told_once_and_outlives_the_session() {
         _ => None,
     });
     assert_eq!(sizes.collect::<Vec<_>>(), [1500]);
-    bench
-        .mesh
-        .handle_disconnected(conn, "gone".into(), bench.now);
-    bench.collect();
+    bench.disconnect(conn);
     assert_eq!(
         (bench.is_up("gw.a"), bench.status("gw.a").path_mtu),
         (false, 1500)
@@ -429,17 +425,18 @@ fn a_new_certificate_of_ours_renews_every_session_within_seconds() {
 fn why_there_is_no_tunnel_is_said_in_an_operators_words() {
     let mut bench = Bench::new();
     bench.pass(SECOND / 4, &[]);
-    assert_eq!(bench.status("gw.a").state, State::Connecting);
+    assert_eq!(bench.status("gw.a").state, TunnelState::Connecting);
     let dial = bench.last_dial("gw.a").unwrap();
     bench.mesh.handle_dial_failed(
         dial,
-        DialError {
-            text: "peer does not know our org".into(),
-        },
+        ConnectionError::TlsAlert {
+            meaning: "peer does not know our org",
+        }
+        .into(),
         bench.now,
     );
     assert_eq!(bench.error("gw.a"), "peer does not know our org");
-    assert_eq!(bench.status("gw.a").state, State::Down);
+    assert_eq!(bench.status("gw.a").state, TunnelState::Down);
     bench.pass(4 * SECOND, &[]);
     assert_eq!(bench.error("gw.a"), "no answer from 203.0.113.5:4600");
     let conn = bench.connect("gw.a", Role::Accepter);

@@ -1,6 +1,6 @@
 //! What is announced, and what the peer's answers do.
 
-use ringway_core::{Action, Message, Reason, Refuse, Role};
+use ringway_core::{Action, Message, Refuse, RefuseReason, Role, ZoneMessage};
 
 use crate::bench::{Bench, hello, id, membership, prefix, prefixes};
 
@@ -35,7 +35,7 @@ fn our_own_sites_twin_is_no_way_to_it() {
     assert!(bench.fib.routes.is_empty());
     assert_eq!(
         bench.status("gw2.m").refused[&prefix("10.1.7.0/24")],
-        Reason::OwnSite
+        RefuseReason::LocalSite
     );
 }
 
@@ -68,7 +68,7 @@ fn a_change_of_our_prefixes_is_told_as_a_difference_with_growing_serials() {
         (lost, gained),
         (&prefixes(&["10.1.0.0/16"]), &prefixes(&["10.8.0.0/16"]))
     );
-    assert_eq!(bench.fib.own, [prefix("10.8.0.0/16")]);
+    assert_eq!(bench.fib.local, [prefix("10.8.0.0/16")]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_refused_claim_is_answered_and_shown_at_both_ends() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.3.0.0/16"]);
     assert!(bench.fib.routes.is_empty());
-    let refused = [(prefix("10.3.0.0/16"), Reason::NotAuthorized)].into();
+    let refused = [(prefix("10.3.0.0/16"), RefuseReason::NotAuthorized)].into();
     let answer = Message::Refuse(Refuse {
         whole: None,
         refused,
@@ -88,7 +88,7 @@ fn a_refused_claim_is_answered_and_shown_at_both_ends() {
             .contains("1 claims of gw.a refused, first 10.3.0.0/16")
     );
     // The same from the other end.
-    let refused = [(prefix("10.1.0.0/16"), Reason::NotAuthorized)].into();
+    let refused = [(prefix("10.1.0.0/16"), RefuseReason::NotAuthorized)].into();
     bench.receive(
         conn,
         Message::Refuse(Refuse {
@@ -98,7 +98,7 @@ fn a_refused_claim_is_answered_and_shown_at_both_ends() {
     );
     assert_eq!(
         bench.status("gw.a").refused_by_peer[&prefix("10.1.0.0/16")],
-        Reason::NotAuthorized
+        RefuseReason::NotAuthorized
     );
 }
 
@@ -152,12 +152,12 @@ fn every_remote_prefix_has_a_line_in_status_reachable_or_not() {
 fn zone_messages_pass_through_once_the_session_is_up() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &[]);
-    let message = Message::ZoneFetch {
+    let message = ZoneMessage::Fetch {
         apex: "m.consortium.example".parse().unwrap(),
         serial: 4,
         have: None,
     };
-    bench.receive(conn, message.clone());
+    bench.receive(conn, Message::Zone(message.clone()));
     assert!(bench.actions.contains(&Action::ZoneMessage {
         peer: id("gw.a"),
         conn,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ringway_config::GatewayId;
 use ringway_core::{ConnId, Membership};
 
+use crate::model;
 use crate::wire;
 use crate::world::World;
 
@@ -20,14 +21,14 @@ pub(crate) fn table_is_sound(world: &mut World, node: usize) {
 fn check(world: &World, node: usize) -> Result<(), String> {
     let gateway = &world.nodes[node];
     let membership = gateway.membership();
-    for (conn, (peer, ..)) in &gateway.fib.sessions {
+    for (conn, peer) in model::sessions_of(world, node) {
         if !membership.gateways.contains_key(peer) {
             return Err(format!("a session of {peer}, which is no member"));
         }
-        if !gateway.opening.contains_key(conn) || !gateway.sealing.contains_key(conn) {
+        if !gateway.opening.contains_key(&conn) {
             return Err(format!("a session of {peer} without keys"));
         }
-        peer_can_open(world, *conn)?;
+        peer_can_open(world, conn)?;
     }
     for (prefix, (peer, conn)) in &gateway.fib.routes {
         let Some(info) = membership.gateways.get(peer) else {
@@ -42,10 +43,14 @@ fn check(world: &World, node: usize) -> Result<(), String> {
                 "{prefix} goes to {peer}, outside its authorization"
             ));
         }
-        if membership.own().iter().any(|own| own.overlaps(prefix)) {
+        if membership
+            .local_prefixes()
+            .iter()
+            .any(|own| own.overlaps(prefix))
+        {
             return Err(format!("{prefix} goes to {peer}, but is our own"));
         }
-        if gateway.fib.sessions.get(conn).map(|(owner, ..)| owner) != Some(peer) {
+        if !gateway.sealing.contains_key(conn) || model::peer_of(world, *conn) != peer {
             return Err(format!("{prefix} goes to {peer} on a session of another"));
         }
     }

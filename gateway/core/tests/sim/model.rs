@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringway_config::{GatewayId, OrgId, Prefix};
-use ringway_core::State;
+use ringway_core::{ConnId, TunnelState};
 
 use crate::wire;
 use crate::world::{Violation, World};
@@ -39,12 +39,7 @@ pub(crate) fn linked(world: &World, a: usize, b: usize) -> bool {
         return false;
     };
     let dialable = !of_there.endpoints.is_empty() || !of_here.endpoints.is_empty();
-    let standing = || {
-        here.fib
-            .sessions
-            .values()
-            .any(|(peer, ..)| *peer == there.id)
-    };
+    let standing = || sessions_of(world, a).any(|(_, peer)| *peer == there.id);
     here.runs() && there.runs() && !world.network.is_cut(a, b) && (dialable || standing())
 }
 
@@ -65,7 +60,7 @@ fn tunnels(world: &World, node: usize) -> Option<String> {
         return Some("status lists other gateways than the records".into());
     }
     for tunnel in &status.tunnels {
-        let up = tunnel.state == State::Up;
+        let up = tunnel.state == TunnelState::Up;
         if up != expected.contains_key(&tunnel.peer) {
             return Some(format!(
                 "tunnel to {}: up is {up} ({:?})",
@@ -107,11 +102,11 @@ fn routes(world: &World, node: usize) -> Option<String> {
         let served = world.nodes[other].membership();
         let allowed = ours.prefixes(&id.org, &info.site);
         for prefix in served
-            .own()
+            .local_prefixes()
             .iter()
             .filter(|prefix| allowed.iter().any(|whole| whole.covers(prefix)))
         {
-            if !ours.own().iter().any(|own| own.overlaps(prefix)) {
+            if !ours.local_prefixes().iter().any(|own| own.overlaps(prefix)) {
                 expected.entry(*prefix).or_default().insert(id.clone());
             }
         }
@@ -137,8 +132,23 @@ fn routes(world: &World, node: usize) -> Option<String> {
     )
 }
 
+/// The sessions that both `Hello`s are through on, and the peer of each.
+pub(crate) fn sessions_of(
+    world: &World,
+    node: usize,
+) -> impl Iterator<Item = (ConnId, &GatewayId)> {
+    let conns = world.nodes[node].sealing.keys();
+    conns.map(|conn| (*conn, peer_of(world, *conn)))
+}
+
+/// The gateway at the other end of a connection.
+pub(crate) fn peer_of(world: &World, conn: ConnId) -> &GatewayId {
+    let (wire, end) = wire::end_of(conn);
+    &world.nodes[world.wires[wire].ends[1 - end].node].id
+}
+
 /// The other end opens what is sealed here and takes it for ours.
-fn arrives(world: &World, conn: ringway_core::ConnId) -> bool {
+fn arrives(world: &World, conn: ConnId) -> bool {
     let (wire, end) = wire::end_of(conn);
     let ends = &world.wires[wire].ends;
     let (here, there) = (
@@ -150,19 +160,18 @@ fn arrives(world: &World, conn: ringway_core::ConnId) -> bool {
         .sealing
         .get(&conn)
         .is_some_and(|index| there.opening.get(&theirs) == Some(index));
-    let owner = there.fib.sessions.get(&theirs).map(|(owner, ..)| owner);
-    opens && owner == Some(&here.id)
+    opens && there.sealing.contains_key(&theirs)
 }
 
 /// One session per tunnel is left, and both ends agree which.
 fn sessions(world: &World, node: usize) -> Option<String> {
     let here = &world.nodes[node];
     let mut seen = BTreeSet::new();
-    for (conn, (peer, ..)) in &here.fib.sessions {
+    for (conn, peer) in sessions_of(world, node) {
         if !seen.insert(peer) {
             return Some(format!("two sessions with {peer}"));
         }
-        if !arrives(world, *conn) {
+        if !arrives(world, conn) {
             return Some(format!("the session with {peer} is not the peer's"));
         }
     }
@@ -170,7 +179,7 @@ fn sessions(world: &World, node: usize) -> Option<String> {
     let mut stray = here
         .opening
         .keys()
-        .filter(|conn| !here.fib.sessions.contains_key(conn));
+        .filter(|conn| !here.sealing.contains_key(conn));
     stray.find_map(|conn| {
         let (wire, end) = wire::end_of(*conn);
         let peer = world.wires[wire].ends[1 - end].node;

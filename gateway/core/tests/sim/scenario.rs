@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringway_config::{Endpoint, GatewayId, Prefix};
-use ringway_core::{GatewayInfo, Mesh, Settings, State};
+use ringway_core::{GatewayInfo, Mesh, Settings, TunnelState};
 
 use crate::consortium::{Record, Records};
 use crate::model;
@@ -81,7 +81,7 @@ fn is_up(world: &World, node: usize) -> bool {
     mesh.status(world.now)
         .tunnels
         .iter()
-        .all(|tunnel| tunnel.state == State::Up)
+        .all(|tunnel| tunnel.state == TunnelState::Up)
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_restart_that_nobody_noticed_takes_the_tunnel_over_at_once() {
 /// Packets lost while one gateway sends to the other and their session is renewed every two seconds.
 fn lost_in_renewals(drain: Duration) -> usize {
     let settings = Settings {
-        rehandshake: 2 * SECOND,
+        rekey_after: 2 * SECOND,
         drain,
         ..Settings::default()
     };

@@ -50,11 +50,11 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
     let network = Network::new(&mut dice);
     // Every other seed renews its sessions all the time; then one is always being replaced.
     let renews = seed % 2 == 1;
-    let rehandshake = Duration::from_secs(if renews { 5 } else { 3600 });
+    let rekey_after = Duration::from_secs(if renews { 5 } else { 3600 });
     // What is left of the chaos must end within the calm.
     let (drain, hello_timeout) = (Duration::from_secs(2), Duration::from_secs(3));
     let settings = Settings {
-        rehandshake,
+        rekey_after,
         drain,
         hello_timeout,
         ..Settings::default()

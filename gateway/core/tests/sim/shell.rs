@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use ringway_config::{GatewayId, Prefix};
-use ringway_core::{Action, ConnId, Connected, DialId, Message, SessionIndex};
+use ringway_core::{
+    Action, ConnId, Connected, ConnectionError, DialError, DialId, ExternalText, Message,
+    SessionIndex,
+};
 
 use crate::wire::{self, Item, Wire};
 use crate::world::{Content, Event, World};
@@ -35,10 +38,18 @@ impl World {
                 self.nodes[node].sealing.insert(conn, lanes[0].index);
             }
             Action::Send { conn, message } => self.send(conn, Item::Bytes(message.encode())),
-            Action::Close { conn, code, .. } => {
+            Action::Close { conn, reason } => {
                 // QUIC does not repeat its close: it may be lost.
                 if !self.dice.chance(self.network.loss) {
-                    self.send(conn, Item::Bytes(Message::Bye { code }.encode()));
+                    self.send(
+                        conn,
+                        Item::Bytes(
+                            Message::Bye {
+                                code: reason.code(),
+                            }
+                            .encode(),
+                        ),
+                    );
                     self.send(conn, Item::Closed);
                 }
                 self.close(node, conn);
@@ -86,14 +97,14 @@ impl World {
             true if !known && self.dice.chance(500) => Some("peer does not know our org"),
             true => None,
         };
-        if let Some(text) = refusal {
+        if let Some(meaning) = refusal {
             self.schedule(
                 back,
                 Event::DialFailed {
                     node: from,
                     life,
                     dial,
-                    text: text.into(),
+                    error: ConnectionError::TlsAlert { meaning }.into(),
                 },
             );
             return;
@@ -155,9 +166,7 @@ impl World {
             Content::Echo(probe) => {
                 _ = self.input(node, |mesh, now| mesh.handle_echo(index, probe, now))
             }
-            Content::Data if self.nodes[node].fib.sessions.contains_key(&conn) => {
-                self.delivered += 1
-            }
+            Content::Data if self.nodes[node].sealing.contains_key(&conn) => self.delivered += 1,
             Content::Data => {}
         }
     }
@@ -174,14 +183,17 @@ impl World {
     fn dial(&mut self, from: usize, dial: DialId, peer: GatewayId, host: &str) {
         let life = self.nodes[from].life;
         let Some(to) = self.nodes.iter().position(|node| node.host == host) else {
-            let text = format!("{host} has no address");
+            let error = DialError::Resolve {
+                host: host.to_owned(),
+                error: ExternalText::new("it has no address"),
+            };
             return self.schedule(
                 Duration::ZERO,
                 Event::DialFailed {
                     node: from,
                     life,
                     dial,
-                    text,
+                    error,
                 },
             );
         };

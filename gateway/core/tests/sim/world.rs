@@ -3,11 +3,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ringway_config::GatewayId;
 use ringway_core::{
-    Action, BootId, ConnId, DialError, DialId, Incoming, Mesh, SessionIndex, Settings,
+    Action, BootId, ByeCode, ConnId, ConnectionError, DialError, DialId, Incoming, Mesh,
+    SessionIndex, Settings,
 };
 
 use crate::consortium::Records;
@@ -61,7 +63,7 @@ pub(crate) enum Event {
         node: usize,
         life: u64,
         dial: DialId,
-        text: String,
+        error: DialError,
     },
     /// The next item of a stream arrives at an end.
     Arrival { wire: usize, end: usize },
@@ -288,15 +290,13 @@ impl World {
                 node,
                 life,
                 dial,
-                text,
+                error,
             } if self.nodes[node].life == life => {
-                self.input(node, |mesh, now| {
-                    mesh.handle_dial_failed(dial, DialError { text }, now)
-                });
+                self.input(node, |mesh, now| mesh.handle_dial_failed(dial, error, now));
             }
             Event::DialFailed { .. } => {}
             Event::Arrival { wire, end } => self.arrival(wire, end),
-            Event::Broken { wire, end } => self.broken(wire, end, "connection reset"),
+            Event::Broken { wire, end } => self.broken(wire, end, ConnectionError::Reset),
             Event::Datagram {
                 wire,
                 end,
@@ -316,7 +316,7 @@ impl World {
             let since = *self.wires[wire].ends[end].stalled.get_or_insert(self.now);
             match self.now - since < IDLE {
                 true => self.schedule(Duration::from_millis(250), Event::Arrival { wire, end }),
-                false => self.broken(wire, end, "timed out"),
+                false => self.broken(wire, end, timed_out()),
             }
             return;
         }
@@ -328,7 +328,9 @@ impl World {
         match item {
             Some(Item::Connected) => self.connected(wire, end, None),
             Some(Item::Bytes(bytes)) => self.bytes(wire, end, &bytes),
-            Some(Item::Closed) => self.broken(wire, end, "closed by the peer"),
+            Some(Item::Closed) => {
+                self.broken(wire, end, ConnectionError::ClosedByPeer(ByeCode::Replaced))
+            }
             None => {}
         }
     }
@@ -352,16 +354,14 @@ impl World {
         }
     }
 
-    fn broken(&mut self, wire: usize, end: usize, text: &str) {
+    fn broken(&mut self, wire: usize, end: usize, error: ConnectionError) {
         if !self.is_open(wire, end) {
             return;
         }
         self.wires[wire].ends[end].open = false;
         let (conn, node) = (wire::conn(wire, end), self.wires[wire].ends[end].node);
         self.nodes[node].drop_keys(conn);
-        self.input(node, |mesh, now| {
-            mesh.handle_disconnected(conn, text.into(), now)
-        });
+        self.input(node, |mesh, now| mesh.handle_disconnected(conn, error, now));
     }
 
     /// True if the daemon that held this end still does.
@@ -369,6 +369,11 @@ impl World {
         let end = &self.wires[wire].ends[end];
         end.open && self.nodes[end.node].runs() && self.nodes[end.node].life == end.life
     }
+}
+
+fn timed_out() -> ConnectionError {
+    let remote = SocketAddr::from(([203, 0, 113, 5], 4600));
+    ConnectionError::TimedOut { remote }
 }
 
 impl Ord for Scheduled {

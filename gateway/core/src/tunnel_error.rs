@@ -1,0 +1,38 @@
+//! [`TunnelError`]: what went wrong with a tunnel last.
+
+use ringway_config::Endpoint;
+use thiserror::Error;
+
+use crate::close_reason::CloseReason;
+use crate::connection_error::ConnectionError;
+use crate::dial_error::DialError;
+use crate::message::{FieldError, Kind};
+
+/// Why the last session of a tunnel ended or the last attempt to start one failed.
+/// [`Display`](std::fmt::Display) is the text for operators.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TunnelError {
+    /// This gateway closed the session.
+    #[error(transparent)]
+    Closed(#[from] CloseReason),
+    /// The session's connection ended.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// A dial failed.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// A dial had no result within [`Settings::dial_timeout`](crate::Settings::dial_timeout).
+    #[error("no answer from {0}")]
+    NoAnswer(Endpoint),
+    /// A message could not be read. The session goes on.
+    #[error("malformed {kind}: {error}")]
+    Malformed {
+        /// Which message.
+        kind: Kind,
+        /// What is wrong with it.
+        error: FieldError,
+    },
+    /// Nothing failed, but only the peer can dial.
+    #[error("the peer's record names no endpoint: it has to dial us")]
+    NoEndpoint,
+}
