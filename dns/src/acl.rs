@@ -15,22 +15,22 @@ pub struct Acl {
 
 /// What an asker is to this site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub enum Locality {
     /// A host of it: others are asked on its behalf.
     Site,
     /// A host of another site in the consortium.
     Mesh,
 }
 
-impl Class {
+impl Locality {
     /// Every class.
-    pub const ALL: [Class; 2] = [Class::Site, Class::Mesh];
+    pub const ALL: [Locality; 2] = [Locality::Site, Locality::Mesh];
 
     /// As metrics name it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Class::Site => "site",
-            Class::Mesh => "mesh",
+            Locality::Site => "site",
+            Locality::Mesh => "mesh",
         }
     }
 }
@@ -54,15 +54,17 @@ impl Acl {
 
     /// True if `asker` is answered.
     pub fn admits(&self, asker: IpAddr) -> bool {
-        self.class(asker).is_some()
+        self.locality(asker).is_some()
     }
 
     /// What `asker` is; `None`: nobody who is answered.
-    pub fn class(&self, asker: IpAddr) -> Option<Class> {
-        match () {
-            () if self.site.contains(asker) => Some(Class::Site),
-            () if self.others.contains(asker) => Some(Class::Mesh),
-            () => None,
+    pub fn locality(&self, asker: IpAddr) -> Option<Locality> {
+        if self.site.contains(asker) {
+            Some(Locality::Site)
+        } else if self.others.contains(asker) {
+            Some(Locality::Mesh)
+        } else {
+            None
         }
     }
 }
@@ -92,15 +94,11 @@ mod tests {
             "10.1.0.0/16".parse().unwrap(),
             "fd00:1::/64".parse().unwrap(),
         ]);
-        let class = |asker: &str| acl.class(asker.parse().unwrap());
-        assert_eq!(
-            (class("10.1.0.7"), class("fd00:1::7")),
-            (Some(Class::Site), Some(Class::Site))
-        );
-        assert_eq!(
-            (class("10.2.0.7"), class("192.0.2.1")),
-            (Some(Class::Mesh), None)
-        );
+        let locality = |client: &str| acl.locality(client.parse().unwrap());
+        assert_eq!(locality("10.1.0.7"), Some(Locality::Site));
+        assert_eq!(locality("fd00:1::7"), Some(Locality::Site));
+        assert_eq!(locality("10.2.0.7"), Some(Locality::Mesh));
+        assert_eq!(locality("192.0.2.1"), None);
     }
 
     proptest! {

@@ -7,10 +7,12 @@
 //! What is ready says what the lookup would say; [`answer_in_full`] is for tests of that.
 //! Who may ask at all was decided before ([`crate::acl`]).
 
+mod context;
 mod fast;
+mod forward;
 mod lookup;
 mod opt;
-mod others;
+mod outcome;
 mod query;
 mod reply;
 mod reverse;
@@ -23,18 +25,19 @@ mod oracle;
 #[cfg(test)]
 mod service;
 
-use std::net::IpAddr;
-
-use opt::Opt;
-pub(crate) use others::{Ask, Found, Owned, answer_others, ask_of};
-use query::Query;
+pub use context::Transport;
+pub(crate) use context::{Client, QueryContext};
+pub use forward::ForwardedQuery;
+pub(crate) use forward::{ForwardQuestion as Ask, NamedRRset as Owned, ResolverResponse as Found};
+pub use outcome::Outcome;
+pub(crate) use outcome::RateDecision;
 pub(crate) use query::{qtype_of, question_of};
-use reply::Reply;
 pub(crate) use reply::ede;
-use write::About;
 
-use crate::acl::Class;
-use crate::cookie::{COOKIE, CookieJar};
+use query::Query;
+use reply::Reply;
+use write::ResponseContext;
+
 use crate::rdata::kind;
 use crate::zones::ZoneSet;
 
@@ -51,76 +54,15 @@ pub mod rcode {
     pub const BADVERS: u16 = 16;
 }
 
-/// How the question came, which bounds the answer's size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// At most 512 octets, or what EDNS allows, at most [`MAX_UDP`].
-    Udp,
-    /// At most 65,535 octets.
-    Tcp,
-}
-
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Not to be answered at all: too short for a header, or itself a response.
-    Silent,
-    /// Answered with this response code.
-    Answered(u16),
-    /// Nothing was written: the name is nobody's in the consortium, and others are to be asked.
-    Elsewhere,
-    /// The asker has had enough: not answered, or only told to ask over TCP.
-    Limited {
-        /// Whether there is a response to send.
-        told: bool,
-    },
-}
-
-impl Outcome {
-    /// True if there is a response to send.
-    pub(crate) fn is_sent(self) -> bool {
-        matches!(self, Outcome::Answered(_) | Outcome::Limited { told: true })
-    }
-}
-
-/// Whether a question over UDP is answered, decided before any work is done for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Answered.
-    Answer,
-    /// Told to ask over TCP, in as many octets as it asked with.
-    Cut,
-    /// Dropped.
-    Drop,
-}
-
-/// Who asks, when, and what this server has to say in EDNS options.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker<'a> {
-    /// The address that the question came from.
-    pub address: IpAddr,
-    /// What the asker is to this site.
-    pub class: Class,
-    /// How it came.
-    pub transport: Transport,
-    /// Seconds, for the age of cookies.
-    pub now: u32,
-    /// Completes and checks cookies; `None`: there are none.
-    pub cookies: Option<&'a CookieJar>,
-    /// This server's identifier (RFC 5001); empty: none.
-    pub nsid: &'a [u8],
-    /// Whether others are asked for names outside the consortium, on this asker's behalf.
-    pub forwards: bool,
-}
-
-/// Octets of the largest UDP answer: fits every path's MTU (DNS flag day 2020).
+/// Octets of the largest response over UDP: it fits every path's MTU (DNS flag day 2020).
 pub const MAX_UDP: usize = 1232;
 
 /// CLASS IN and the question class "any" (RFC 1035, sections 3.2.4 and 3.2.5).
 const CLASS_IN: u16 = 1;
 const CLASS_ANY: u16 = 255;
 
-/// Answers `message` from `zones` into `response`, which is overwritten: no cookies, no identifier, no limit.
+/// Answers `message` from `zones` into `response`, which is overwritten. No cookies, no server
+/// identifier, no rate limit.
 pub fn answer(
     zones: &ZoneSet,
     message: &[u8],
@@ -130,13 +72,14 @@ pub fn answer(
     answer_to(
         zones,
         message,
-        &Asker::nobody(transport),
-        || Verdict::Answer,
+        &QueryContext::plain(transport),
+        || RateDecision::Answer,
         response,
     )
 }
 
-/// Answers as [`answer`] does, but never with what is ready: the algorithm of RFC 1034 alone.
+/// Answers as [`answer`] does, but never from prepared records: by the algorithm of RFC 1034 alone.
+/// Conformance tests compare the two.
 pub fn answer_in_full(
     zones: &ZoneSet,
     message: &[u8],
@@ -144,120 +87,86 @@ pub fn answer_in_full(
     response: &mut Vec<u8>,
 ) -> Outcome {
     answer_by(
-        no_short_cut,
+        no_fast_path,
         zones,
         message,
-        &Asker::nobody(transport),
-        || Verdict::Answer,
+        &QueryContext::plain(transport),
+        || RateDecision::Answer,
         response,
     )
 }
 
-/// Answers `message` of `asker` from `zones` into `response`, which is overwritten. `verdict` is asked
-/// unless a cookie has proved the asker's address.
-pub fn answer_to(
+/// Answers `message` from `zones` into `response`, which is overwritten. `rate_limit` is consulted
+/// unless a cookie has proved the client's address.
+pub(crate) fn answer_to(
     zones: &ZoneSet,
     message: &[u8],
-    asker: &Asker<'_>,
-    verdict: impl FnOnce() -> Verdict,
+    context: &QueryContext<'_>,
+    rate_limit: impl FnOnce() -> RateDecision,
     response: &mut Vec<u8>,
 ) -> Outcome {
-    answer_by(fast::answer, zones, message, asker, verdict, response)
+    answer_by(fast::answer, zones, message, context, rate_limit, response)
 }
 
-/// A way to an answer that may have none: as [`fast::answer`].
-type ShortCut = fn(&ZoneSet, &Query<'_>, &About<'_>, usize, &mut Vec<u8>) -> Option<u16>;
+/// A way to answer that applies to some queries only, such as [`fast::answer`].
+type FastPath = fn(&ZoneSet, &Query<'_>, &ResponseContext<'_>, usize, &mut Vec<u8>) -> Option<u16>;
 
-fn no_short_cut(
+fn no_fast_path(
     _: &ZoneSet,
     _: &Query<'_>,
-    _: &About<'_>,
+    _: &ResponseContext<'_>,
     _: usize,
     _: &mut Vec<u8>,
 ) -> Option<u16> {
     None
 }
 
+// Inlined into both callers, so that the fast path is a direct call.
 #[inline(always)]
 fn answer_by(
-    short_cut: ShortCut,
+    fast_path: FastPath,
     zones: &ZoneSet,
     message: &[u8],
-    asker: &Asker<'_>,
-    verdict: impl FnOnce() -> Verdict,
+    context: &QueryContext<'_>,
+    rate_limit: impl FnOnce() -> RateDecision,
     response: &mut Vec<u8>,
 ) -> Outcome {
     response.clear();
     let Some(query) = Query::parse(message) else {
         return Outcome::Silent;
     };
-    let (cookie, proved) = asker.cookie(&query);
-    let about = asker.about(zones, cookie);
-    match if proved { Verdict::Answer } else { verdict() } {
-        Verdict::Answer => (),
-        Verdict::Cut => {
-            write::write_cut(&query, &about, response);
-            return Outcome::Limited { told: true };
+
+    let about = context.response(zones, context.server_cookie(&query));
+    if !context.has_valid_cookie(&query) {
+        match rate_limit() {
+            RateDecision::Answer => {}
+            RateDecision::Truncate => {
+                write::write_truncated(&query, &about, response);
+                return Outcome::Truncated;
+            }
+            RateDecision::Drop => return Outcome::Dropped,
         }
-        Verdict::Drop => return Outcome::Limited { told: false },
     }
-    let limit = limit(&query, asker.transport);
-    if let Some(rcode) = short_cut(zones, &query, &about, limit, response) {
+
+    let limit = limit(&query, context.client.transport);
+    if let Some(rcode) = fast_path(zones, &query, &about, limit, response) {
         return Outcome::Answered(rcode);
     }
+
+    // A fast path that gives up may have written something.
     response.clear();
     let reply = reply_to(zones, &query);
-    // RFC 1034, section 5.3.1: only who desires recursion gets it.
-    if asker.forwards && query.header.recursion_desired && reply.elsewhere.is_some() {
-        debug_assert!(response.is_empty());
-        return Outcome::Elsewhere;
+    // RFC 1034, section 5.3.1: recursion only for a client that desires it.
+    if context.forwards
+        && query.header.recursion_desired
+        && let Some(name) = reply.forward
+        && let Some(forwarded) = ForwardedQuery::new(&query, name)
+    {
+        return Outcome::Forward(Box::new(forwarded));
     }
+
     write::write(&query, &reply, &about, limit, response);
     Outcome::Answered(reply.rcode)
-}
-
-impl Asker<'_> {
-    /// Somebody without cookies.
-    fn nobody(transport: Transport) -> Self {
-        let (address, class) = (IpAddr::from([0; 16]), Class::Mesh);
-        Asker {
-            address,
-            class,
-            transport,
-            now: 0,
-            cookies: None,
-            nsid: &[],
-            forwards: false,
-        }
-    }
-
-    /// The server's half of the cookie to send, and whether the one that came proves the address.
-    fn cookie(&self, query: &Query<'_>) -> (Option<[u8; COOKIE]>, bool) {
-        let (Some(came), Some(jar)) = (query.cookie(), self.cookies) else {
-            return (None, false);
-        };
-        (
-            Some(jar.bake(came, self.address, self.now)),
-            jar.judge(came, self.address, self.now),
-        )
-    }
-
-    /// The same without the check, for a question that has passed it.
-    fn baked(&self, query: &Query<'_>) -> Option<[u8; COOKIE]> {
-        Some(self.cookies?.bake(query.cookie()?, self.address, self.now))
-    }
-
-    fn about<'a>(&'a self, zones: &'a ZoneSet, cookie: Option<[u8; COOKIE]>) -> About<'a> {
-        About {
-            reach: zones.reach(),
-            opt: Opt {
-                cookie,
-                nsid: self.nsid,
-            },
-            ra: self.forwards,
-            cd: false,
-        }
-    }
 }
 
 fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
@@ -284,7 +193,7 @@ fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
         // RFC 1034, section 6.2.2: nobody is authoritative for every class.
         (CLASS_ANY, qtype) => Reply {
             aa: false,
-            elsewhere: None,
+            forward: None,
             ..lookup::lookup(zones, &question.name, qtype)
         },
         _ => Reply::explained(rcode::REFUSED, ede::NOT_SUPPORTED),

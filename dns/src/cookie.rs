@@ -5,7 +5,7 @@
 //! ```
 //! The server's half, interoperable (RFC 9018, section 4). Cookies are never demanded: a valid one
 //! exempts from the response rate limit. The secret is random for each process; the one before the last
-//! [`CookieJar::roll`] still counts.
+//! [`CookieJar::rotate_secret`] still counts.
 
 use std::net::IpAddr;
 
@@ -49,7 +49,7 @@ impl CookieJar {
     }
 
     /// Makes cookies by a new secret; those of the last one stay valid until the next call.
-    pub fn roll(&self) -> Result<(), getrandom::Error> {
+    pub fn rotate_secret(&self) -> Result<(), getrandom::Error> {
         let secret = random()?;
         self.secrets.rcu(|old| [secret, old[0]]);
         Ok(())
@@ -65,7 +65,7 @@ impl CookieJar {
     }
 
     /// Like [`CookieJar::accepts`], counted.
-    pub(crate) fn judge(&self, cookie: &[u8], asker: IpAddr, now: u32) -> bool {
+    pub(crate) fn check(&self, cookie: &[u8], asker: IpAddr, now: u32) -> bool {
         let good = self.accepts(cookie, asker, now);
         match (good, cookie.len()) {
             (true, _) => self.good.add(),
@@ -76,7 +76,7 @@ impl CookieJar {
     }
 
     /// The server's half for `asker`, whose own half stands at the start of `cookie`. `now` in seconds.
-    pub(crate) fn bake(&self, cookie: &[u8], asker: IpAddr, now: u32) -> [u8; COOKIE] {
+    pub(crate) fn server_cookie(&self, cookie: &[u8], asker: IpAddr, now: u32) -> [u8; COOKIE] {
         let client = cookie.first_chunk().copied().unwrap_or_default();
         seal(&self.secrets.load()[0], client, asker, now)
     }
@@ -173,7 +173,7 @@ mod tests {
     fn a_cookie_is_good_for_its_asker_and_its_hour() {
         let jar = CookieJar::new().unwrap();
         let client = [7; CLIENT];
-        let cookie = [&client[..], &jar.bake(&client, ASKER.into(), NOW)].concat();
+        let cookie = [&client[..], &jar.server_cookie(&client, ASKER.into(), NOW)].concat();
         assert!(jar.accepts(&cookie, ASKER.into(), NOW));
         assert!(jar.accepts(&cookie, ASKER.into(), NOW + MAX_AGE));
         assert!(!jar.accepts(&cookie, ASKER.into(), NOW + MAX_AGE + 1));
@@ -195,10 +195,10 @@ mod tests {
     fn a_rolled_secret_counts_once_more_and_then_no_longer() {
         let jar = CookieJar::new().unwrap();
         let client = [7; CLIENT];
-        let cookie = [&client[..], &jar.bake(&client, ASKER.into(), NOW)].concat();
-        jar.roll().unwrap();
+        let cookie = [&client[..], &jar.server_cookie(&client, ASKER.into(), NOW)].concat();
+        jar.rotate_secret().unwrap();
         assert!(jar.accepts(&cookie, ASKER.into(), NOW));
-        jar.roll().unwrap();
+        jar.rotate_secret().unwrap();
         assert!(!jar.accepts(&cookie, ASKER.into(), NOW));
     }
 }

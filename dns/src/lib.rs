@@ -39,7 +39,7 @@ pub mod zone;
 pub mod zonefile;
 pub mod zones;
 
-pub use acl::{Acl, Class};
+pub use acl::{Acl, Locality};
 pub use answer::{Outcome, Transport, answer, answer_in_full};
 pub use draft::{Draft, ZoneError};
 pub use explain::Explained;

@@ -1,18 +1,19 @@
-//! [`Server`]: listens on UDP and TCP, asks [`answer()`](crate::answer()) and nothing else.
+//! [`Server`]: answers DNS queries over UDP and TCP by [`answer()`](crate::answer()).
 //!
-//! One thread per UDP socket, one task per TCP listener and per TCP connection; no task per question, no
-//! buffer per question. Who is not in the [`Acl`] gets silence: UDP is dropped, TCP closed.
+//! Each UDP socket has a thread; each TCP listener and each TCP connection has a task. There is no task
+//! and no buffer per query, except for forwarded ones. Clients that the [`Acl`] does not admit get no
+//! response: their datagrams are dropped, their connections closed.
 
 mod counters;
+mod forward;
 mod limiter;
 mod log;
 mod options;
-mod others;
 mod tcp;
 mod udp;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,26 +23,30 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use counters::{BUCKETS, Count, Counted, Counters, Histogram};
-pub use log::QueryLog;
-pub use options::{Options, Rate};
+pub use self::counters::{BUCKETS, Count, Counted, Counters, Histogram};
+pub use self::log::QueryLog;
+pub use self::options::{Options, Rate};
 
-use crate::acl::{Acl, Class};
-use crate::answer::{Asker, Transport};
+use crate::acl::{Acl, Locality};
+use crate::answer::{Client, QueryContext};
 use crate::cookie::CookieJar;
 use crate::zones::Zones;
 
-/// How long cookies are made by one secret: they are good for an hour, and the last secret still counts.
+/// How often the secret of cookies is rotated. A cookie is valid for an hour, and the previous secret
+/// still verifies, so no client notices.
 const SECRET_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// Sockets that are bound and wait for [`Server::run`].
+/// Octets of the server identifier that are sent at most.
+const MAX_NSID: usize = 128;
+
+/// Bound sockets, which answer once [`Server::run`] runs.
 #[derive(Debug)]
 pub struct Server {
     sockets: Vec<(udp::Socket, TcpListener)>,
     shared: Shared,
 }
 
-/// What every task of the server reads.
+/// What all threads and tasks of the server share.
 #[derive(Debug, Clone)]
 struct Shared {
     zones: Arc<Zones>,
@@ -52,22 +57,24 @@ struct Shared {
     clock: Clock,
 }
 
-/// Time since the server was bound, and when that was: one reading serves limits and cookies.
+/// The monotonic clock since the server was bound. One reading serves the rate limit and the cookies,
+/// which need the time of day.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     start: Instant,
-    /// Seconds since 1970.
+    /// The time of day at `start`, in seconds since 1970.
     bound: u32,
 }
 
 impl Clock {
     fn start() -> Clock {
-        let since = SystemTime::now()
+        let since_epoch = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
+
         Clock {
             start: Instant::now(),
-            bound: since.as_secs() as u32,
+            bound: since_epoch.as_secs() as u32,
         }
     }
 
@@ -78,47 +85,34 @@ impl Clock {
 
 impl Shared {
     fn new(zones: Arc<Zones>, acl: Arc<ArcSwap<Acl>>, options: Options) -> io::Result<Shared> {
-        let (counters, options) = (Arc::default(), Arc::new(options));
-        let cookies = Arc::new(CookieJar::new()?);
         Ok(Shared {
             zones,
             acl,
-            counters,
-            options,
-            cookies,
+            counters: Arc::default(),
+            options: Arc::new(options),
+            cookies: Arc::new(CookieJar::new()?),
             clock: Clock::start(),
         })
     }
 
-    fn asker(
-        &self,
-        address: IpAddr,
-        class: Class,
-        transport: Transport,
-        elapsed: Duration,
-    ) -> Asker<'_> {
-        let now = self.clock.bound.wrapping_add(elapsed.as_secs() as u32);
-        let forwards = class == Class::Site && self.options.forwarder.is_on();
-        let nsid = &self.options.nsid[..self.options.nsid.len().min(MAX_NSID)];
-        Asker {
-            address,
-            class,
-            transport,
-            now,
+    /// What the answer to `client` depends on, `elapsed` after the server was bound.
+    fn context(&self, client: Client, elapsed: Duration) -> QueryContext<'_> {
+        let nsid = &self.options.nsid;
+
+        QueryContext {
+            client,
+            now: self.clock.bound.wrapping_add(elapsed.as_secs() as u32),
             cookies: Some(&self.cookies),
-            nsid,
-            forwards,
+            nsid: &nsid[..nsid.len().min(MAX_NSID)],
+            forwards: client.locality == Locality::Site && self.options.forwarder.is_on(),
         }
     }
 }
 
-/// Octets of the identifier that are told at most.
-const MAX_NSID: usize = 128;
-
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Without it, cookies could be forged.
+    /// Without random numbers, cookies could be forged.
     #[error("the system gives no random numbers")]
     Random(#[source] io::Error),
     /// Private names are answered on private addresses only, unless [`Options::public`] is set.
@@ -128,26 +122,29 @@ pub enum BindError {
     NotPrivate(SocketAddr),
     /// The host does not have the address (yet).
     #[error(
-        "dns cannot listen on {0}: this host does not have the address; add it to an interface first, or correct [dns] listen"
+        "dns cannot listen on {0}: this host does not have the address; \
+         add it to an interface first, or correct [dns] listen"
     )]
     NoSuchAddress(SocketAddr),
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error(
-        "dns cannot listen on {0}: another server does; stop it, or give it and us different addresses"
+        "dns cannot listen on {0}: another server does; \
+         stop it, or give it and us different addresses"
     )]
     InUse(SocketAddr),
-    /// Anything else.
+    /// Any other failure of the system call.
     #[error("dns cannot listen on {address}")]
     Io {
-        /// The address.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Server {
-    /// Binds UDP and TCP on every address. Port 0 takes one that is free for both.
+    /// Binds UDP and TCP on every address, with default options. Port 0 takes a port that is free for
+    /// both.
     pub async fn bind(
         addresses: &[SocketAddr],
         zones: Arc<Zones>,
@@ -156,7 +153,7 @@ impl Server {
         Server::bind_with(addresses, zones, acl, Options::default()).await
     }
 
-    /// Binds as [`Server::bind`] does, to serve by `options`.
+    /// Binds as [`Server::bind`] does, with these options.
     pub async fn bind_with(
         addresses: &[SocketAddr],
         zones: Arc<Zones>,
@@ -168,19 +165,17 @@ impl Server {
             if !options.public && !is_private(address.ip()) {
                 return Err(BindError::NotPrivate(address));
             }
-            sockets.push(
-                bind_both(address)
-                    .await
-                    .map_err(|error| named(address, error))?,
-            );
+            let bound = bind_both(address).await;
+            sockets.push(bound.map_err(|error| bind_error(address, error))?);
         }
+
         Ok(Server {
             sockets,
             shared: Shared::new(zones, acl, options).map_err(BindError::Random)?,
         })
     }
 
-    /// The addresses bound, with their ports.
+    /// The bound addresses with their ports.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.sockets
             .iter()
@@ -188,26 +183,30 @@ impl Server {
             .collect()
     }
 
-    /// What it counts from now on.
+    /// The server's counters, which live on after [`Server::run`] has consumed it.
     pub fn counters(&self) -> Arc<Counters> {
         self.shared.counters.clone()
     }
 
-    /// Its cookies.
+    /// The server's cookies and their counters.
     pub fn cookies(&self) -> Arc<CookieJar> {
         self.shared.cookies.clone()
     }
 
-    /// Answers until `cancel`; then every connection is closed and every task gone.
+    /// Answers until `cancel`; returns when every connection is closed and every thread and task has
+    /// ended.
     pub async fn run(self, cancel: CancellationToken) {
         let tasks = TaskTracker::new();
         let connections = tcp::Connections::default();
         let forwarder = self.shared.options.forwarder.clone();
-        // Dropped with this future, whatever ends it: then the threads end, too.
+
+        // A UDP thread ends when its socket is dropped, so the sockets stay with this future: it may be
+        // dropped without `cancel`.
         let mut bound = Vec::with_capacity(self.sockets.len());
         for (udp, tcp) in self.sockets {
             tasks.spawn_blocking(udp.service(self.shared.clone()));
             bound.push(udp);
+
             let listener = tcp::Listener {
                 socket: tcp,
                 shared: self.shared.clone(),
@@ -217,12 +216,11 @@ impl Server {
             };
             tasks.spawn(cancel.clone().run_until_cancelled_owned(listener.serve()));
         }
-        tasks.spawn(
-            cancel
-                .clone()
-                .run_until_cancelled_owned(roll(self.shared.cookies)),
-        );
+
+        let rotation = rotate_secrets(self.shared.cookies);
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(rotation));
         cancel.cancelled().await;
+
         drop(bound);
         forwarder.end().await;
         tasks.close();
@@ -230,30 +228,30 @@ impl Server {
     }
 }
 
-/// Gives the cookies a new secret every day.
-async fn roll(cookies: Arc<CookieJar>) {
+/// Rotates the secret of cookies every day.
+async fn rotate_secrets(cookies: Arc<CookieJar>) {
     loop {
         tokio::time::sleep(SECRET_LIFE).await;
-        if let Err(error) = cookies.roll() {
-            tracing::warn!(%error, "The secret of DNS cookies stays the old one");
+        if let Err(error) = cookies.rotate_secret() {
+            tracing::warn!(%error, "Cannot rotate the secret of DNS cookies; keeping the old one");
         }
     }
 }
 
 async fn bind_both(address: SocketAddr) -> io::Result<(udp::Socket, TcpListener)> {
-    // A free TCP port may be taken on UDP: with port 0, try a few.
-    let mut tries = if address.port() == 0 { 16 } else { 1 };
+    // With port 0, the system picks a free TCP port, which may be in use on UDP: then try another.
+    let mut attempts = if address.port() == 0 { 16 } else { 1 };
     loop {
-        tries -= 1;
+        attempts -= 1;
         let tcp = TcpListener::bind(address).await?;
         match udp::Socket::bind(tcp.local_addr()?) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => (),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
             udp => return Ok((udp?, tcp)),
         }
     }
 }
 
-fn named(address: SocketAddr, source: io::Error) -> BindError {
+fn bind_error(address: SocketAddr, source: io::Error) -> BindError {
     match source.kind() {
         io::ErrorKind::AddrNotAvailable => BindError::NoSuchAddress(address),
         io::ErrorKind::AddrInUse => BindError::InUse(address),
@@ -270,30 +268,25 @@ mod tests {
     async fn refusal(address: &str) -> String {
         let acl = Acl::new(["198.51.100.0/24".parse().unwrap()]);
         let acl = Arc::new(ArcSwap::from_pointee(acl));
-        let error = Server::bind(&[address.parse().unwrap()], Arc::default(), acl)
-            .await
-            .unwrap_err();
-        error.to_string()
+        let address = address.parse().unwrap();
+        let result = Server::bind(&[address], Arc::default(), acl).await;
+        result.unwrap_err().to_string()
     }
 
     #[tokio::test]
-    async fn an_address_that_cannot_be_used_is_named_with_what_to_do() {
-        let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = taken.local_addr().unwrap().to_string();
-        assert!(
-            refusal(&address)
-                .await
-                .starts_with(&format!("dns cannot listen on {address}: another"))
-        );
-        assert!(
-            refusal("10.254.253.252:5353")
-                .await
-                .contains("does not have the address")
-        );
+    async fn the_error_says_why_an_address_cannot_be_used() {
+        let occupied = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = occupied.local_addr().unwrap().to_string();
+        let expected = format!("dns cannot listen on {address}: another server does");
+        let error = refusal(&address).await;
+        assert!(error.starts_with(&expected), "{error}");
+
+        let error = refusal("10.254.253.252:5353").await;
+        assert!(error.contains("does not have the address"), "{error}");
     }
 
     #[tokio::test]
-    async fn a_public_address_is_refused_unless_it_is_wanted() {
+    async fn refuses_public_addresses_unless_the_options_allow_them() {
         for public in [
             "0.0.0.0:53",
             "[::]:53",
@@ -301,23 +294,16 @@ mod tests {
             "[2001:db8::1]:53",
             "100.128.0.1:53",
         ] {
-            assert!(
-                refusal(public).await.contains("no private address"),
-                "{public}"
-            );
+            let error = refusal(public).await;
+            assert!(error.contains("no private address"), "{public}: {error}");
         }
-        let zones = Arc::new(Zones::new());
+
         let options = Options {
             public: true,
             ..Options::default()
         };
-        let bound = Server::bind_with(
-            &["0.0.0.0:0".parse().unwrap()],
-            zones,
-            Arc::default(),
-            options,
-        )
-        .await;
-        assert_eq!(bound.expect("it is wanted").addresses().len(), 1);
+        let any = "0.0.0.0:0".parse().unwrap();
+        let bound = Server::bind_with(&[any], Arc::default(), Arc::default(), options).await;
+        assert_eq!(bound.unwrap().addresses().len(), 1);
     }
 }

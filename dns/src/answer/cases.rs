@@ -486,7 +486,7 @@ proptest! {
                 prop_assert!(bytes.len() < 12 || bytes[2] & 0x80 != 0);
                 prop_assert!(response.is_empty());
             }
-            other @ (Outcome::Limited { .. } | Outcome::Elsewhere) => prop_assert!(false, "{other:?}"),
+            other @ (Outcome::Truncated | Outcome::Dropped | Outcome::Forward(_)) => prop_assert!(false, "{other:?}"),
             Outcome::Answered(_) => {
                 prop_assert!(bytes[2] & 0x80 == 0 && response[2] & 0x80 != 0);
                 prop_assert_eq!(&response[..2], &bytes[..2]);

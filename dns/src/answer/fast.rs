@@ -5,7 +5,7 @@
 
 use super::query::{Query, Question};
 use super::rcode;
-use super::write::{About, Flags, HEADER, put_header};
+use super::write::{Flags, HEADER, ResponseContext, put_header};
 use super::{CLASS_IN, write};
 use crate::name::Labels;
 use crate::rdata::{self, Field, kind};
@@ -18,7 +18,7 @@ use crate::zones::{Held, ZoneSet};
 pub(super) fn answer(
     zones: &ZoneSet,
     query: &Query<'_>,
-    about: &About<'_>,
+    about: &ResponseContext<'_>,
     limit: usize,
     out: &mut Vec<u8>,
 ) -> Option<u16> {
@@ -63,7 +63,7 @@ pub(super) fn answer(
 }
 
 /// The number of records put; `None` if the set's names want compressing or its hosts looking up.
-fn put_set(set: &RRset, about: &About<'_>, out: &mut Vec<u8>) -> Option<u16> {
+fn put_set(set: &RRset, about: &ResponseContext<'_>, out: &mut Vec<u8>) -> Option<u16> {
     if rdata::fields(set.kind()).is_some_and(|fields| fields.contains(&Field::Name))
         || set.kind() == kind::SRV
     {

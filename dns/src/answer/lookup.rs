@@ -10,7 +10,7 @@
 //!          │  └─► missing ─► NXDOMAIN + SOA
 //!          ├─► an address: the pointers of its prefix's owner ([`super::reverse`])
 //!          ├─► never received, or too old: SERVFAIL
-//!          └─► nobody's: REFUSED; at the end of a chain, the chain alone; or what others say ([`super::others`])
+//!          └─► nobody's: REFUSED; at the end of a chain, the chain alone; or what others say ([`super::forward`])
 //! ```
 
 use super::rcode;
@@ -64,13 +64,13 @@ pub(super) fn follow<'z>(
             Held::Nobody if reply.answer.is_empty() => {
                 let refused = Reply::explained(rcode::REFUSED, ede::NOT_AUTHORITATIVE);
                 return Reply {
-                    elsewhere: Some(name),
+                    forward: Some(name),
                     ..refused
                 };
             }
             Held::Nobody => {
                 return Reply {
-                    elsewhere: Some(name),
+                    forward: Some(name),
                     ..reply
                 };
             }

@@ -33,8 +33,9 @@ pub(super) struct Reply<'z> {
     pub(super) ede: Option<u16>,
     /// Authoritative (RFC 1034, section 6.2.1): about the first owner in the answer section.
     pub(super) aa: bool,
-    /// The name at which the consortium's knowledge ended: the question's, or the last of a chain.
-    pub(super) elsewhere: Option<Name>,
+    /// The name that no zone of the consortium holds: the QNAME, or the end of a chain of aliases. The
+    /// configured resolvers may be queried for it.
+    pub(super) forward: Option<Name>,
     pub(super) answer: Vec<Rr<'z>>,
     pub(super) authority: Vec<Rr<'z>>,
     pub(super) additional: Vec<Rr<'z>>,

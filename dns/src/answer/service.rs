@@ -10,9 +10,13 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, RecordType};
 use proptest::prelude::*;
 
+use super::opt::Opt;
 use super::query::Query as OurQuery;
-use super::write::About;
-use super::{Asker, Opt, Outcome, Transport, Verdict, answer_to, fast, reply_to, write};
+use super::write::ResponseContext;
+use super::{
+    Client, Outcome, QueryContext, RateDecision, Transport, answer_to, fast, reply_to, write,
+};
+use crate::acl::Locality;
 use crate::cookie::CookieJar;
 use crate::reach::Reach;
 use crate::zone::tests::zone;
@@ -71,19 +75,21 @@ fn asked(
     zones: &Zones,
     message: &[u8],
     jar: &CookieJar,
-    verdict: Verdict,
+    verdict: RateDecision,
 ) -> (Outcome, Option<Message>) {
-    let asker = Asker {
-        address: IpAddr::from(ASKER),
-        class: crate::acl::Class::Mesh,
-        transport: Transport::Udp,
+    let context = QueryContext {
+        client: Client {
+            address: IpAddr::from(ASKER),
+            locality: Locality::Mesh,
+            transport: Transport::Udp,
+        },
         now: 1000,
         cookies: Some(jar),
         nsid: b"gw.org1",
         forwards: false,
     };
     let mut response = Vec::new();
-    let outcome = answer_to(&zones.load(), message, &asker, || verdict, &mut response);
+    let outcome = answer_to(&zones.load(), message, &context, || verdict, &mut response);
     (
         outcome,
         (!response.is_empty()).then(|| Message::from_vec(&response).unwrap()),
@@ -92,9 +98,14 @@ fn asked(
 
 fn answered(zones: &Zones, name: &str, kind: RecordType, options: &[EdnsOption]) -> Message {
     let jar = CookieJar::new().unwrap();
-    asked(zones, &question(name, kind, options), &jar, Verdict::Answer)
-        .1
-        .unwrap()
+    asked(
+        zones,
+        &question(name, kind, options),
+        &jar,
+        RateDecision::Answer,
+    )
+    .1
+    .unwrap()
 }
 
 fn option(message: &Message, code: u16) -> Option<Vec<u8>> {
@@ -136,22 +147,22 @@ fn a_cookie_is_completed_and_then_exempts_from_the_limit() {
         RecordType::A,
         &[unknown(10, &[7; 8])],
     );
-    let (_, response) = asked(&zones, &half, &jar, Verdict::Answer);
+    let (_, response) = asked(&zones, &half, &jar, RateDecision::Answer);
     let whole = option(&response.unwrap(), 10).unwrap();
     assert_eq!((whole.len(), &whole[..8]), (24, &[7; 8][..]));
     let whole = question("peer0.org1.example.", RecordType::A, &[unknown(10, &whole)]);
     assert_eq!(
-        asked(&zones, &whole, &jar, Verdict::Drop).0,
+        asked(&zones, &whole, &jar, RateDecision::Drop).0,
         Outcome::Answered(0)
     );
     assert_eq!(
-        asked(&zones, &half, &jar, Verdict::Drop).0,
-        Outcome::Limited { told: false }
+        asked(&zones, &half, &jar, RateDecision::Drop).0,
+        Outcome::Dropped
     );
     let stranger = CookieJar::new().unwrap();
     assert_eq!(
-        asked(&zones, &whole, &stranger, Verdict::Drop).0,
-        Outcome::Limited { told: false }
+        asked(&zones, &whole, &stranger, RateDecision::Drop).0,
+        Outcome::Dropped
     );
 }
 
@@ -162,7 +173,12 @@ fn a_cookie_is_to_be_had_without_a_question() {
     let mut edns = Edns::new();
     edns.options_mut().insert(unknown(10, &[7; 8]));
     message.set_edns(edns);
-    let (outcome, response) = asked(&zones, &message.to_vec().unwrap(), &jar, Verdict::Answer);
+    let (outcome, response) = asked(
+        &zones,
+        &message.to_vec().unwrap(),
+        &jar,
+        RateDecision::Answer,
+    );
     let response = response.unwrap();
     assert_eq!((outcome, response.queries.len()), (Outcome::Answered(0), 0));
     assert_eq!(option(&response, 10).unwrap().len(), 24);
@@ -176,7 +192,7 @@ fn a_format_error_of_edns_is_told_by_edns() {
         RecordType::A,
         &[unknown(10, &[7; 9])],
     );
-    let (outcome, response) = asked(&zones, &message, &jar, Verdict::Answer);
+    let (outcome, response) = asked(&zones, &message, &jar, RateDecision::Answer);
     let response = response.unwrap();
     assert_eq!(outcome, Outcome::Answered(1));
     assert!(response.edns.is_some() && response.queries.len() == 1 && response.answers.is_empty());
@@ -186,9 +202,9 @@ fn a_format_error_of_edns_is_told_by_edns() {
 fn whoever_is_limited_is_told_to_ask_over_tcp_in_no_more_octets_than_asked() {
     let question = question("many.org1.example.", RecordType::A, &[]);
     let jar = CookieJar::new().unwrap();
-    let (outcome, response) = asked(&published(), &question, &jar, Verdict::Cut);
+    let (outcome, response) = asked(&published(), &question, &jar, RateDecision::Truncate);
     let response = response.unwrap();
-    assert_eq!(outcome, Outcome::Limited { told: true });
+    assert_eq!(outcome, Outcome::Truncated);
     assert!(
         response.metadata.truncation && response.answers.is_empty() && response.queries.len() == 1
     );
@@ -363,7 +379,7 @@ fn both(zones: &ZoneSet, message: &[u8], limit: usize) -> Option<(Message, Messa
         cookie: Some([9; 16]),
         nsid: b"gw.org1",
     };
-    let about = About {
+    let about = ResponseContext {
         reach: zones.reach(),
         opt,
         ra: false,

@@ -20,7 +20,7 @@ const MAX_POINTER: usize = 0x3fff;
 pub(super) fn write(
     query: &Query<'_>,
     reply: &Reply<'_>,
-    about: &About<'_>,
+    about: &ResponseContext<'_>,
     limit: usize,
     out: &mut Vec<u8>,
 ) {
@@ -54,7 +54,7 @@ pub(super) fn write(
 }
 
 /// Writes a response that says nothing but that the answer is to be had over TCP.
-pub(super) fn write_cut(query: &Query<'_>, about: &About<'_>, out: &mut Vec<u8>) {
+pub(super) fn write_truncated(query: &Query<'_>, about: &ResponseContext<'_>, out: &mut Vec<u8>) {
     out.resize(HEADER, 0);
     let question = query
         .question
@@ -74,7 +74,7 @@ pub(super) fn write_cut(query: &Query<'_>, about: &About<'_>, out: &mut Vec<u8>)
 }
 
 /// What a response depends on besides the question and the zones.
-pub(super) struct About<'a> {
+pub(super) struct ResponseContext<'a> {
     pub(super) reach: &'a Reach,
     pub(super) opt: Opt<'a>,
     /// Other names are asked elsewhere on this asker's behalf.

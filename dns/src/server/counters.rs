@@ -1,20 +1,22 @@
-//! [`Counters`]: what the server has done so far. Arrays of atomics with an index for each label: counting
-//! costs a few additions, and whoever reads puts the words to it.
+//! [`Counters`]: what the server has done so far. Arrays of atomics, with one index per label, so that
+//! counting costs a few additions; the reader adds the label texts.
 
+use std::array;
+use std::iter::once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::acl::Class;
-use crate::answer::{Asker, Outcome, Transport, qtype_of};
+use crate::acl::Locality;
+use crate::answer::{Client, Outcome, Transport, qtype_of};
 use crate::rdata::kind;
 
-/// Codes that are counted one by one; BADVERS is the highest we give.
+/// Response codes that are counted one by one (IANA, DNS RCODEs). BADVERS is the highest that we send.
 const RCODES: [&str; 17] = [
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
     "NXRRSET", "NOTAUTH", "NOTZONE", "11", "12", "13", "14", "15", "BADVERS",
 ];
 
-/// Question types that are counted one by one, the usual ones first.
+/// Question types that are counted one by one, the most frequent first.
 const KINDS: [(u16, &str); 15] = [
     (kind::A, "A"),
     (kind::AAAA, "AAAA"),
@@ -32,47 +34,52 @@ const KINDS: [(u16, &str); 15] = [
     (kind::DNAME, "DNAME"),
     (kind::ANY, "ANY"),
 ];
-/// All others together.
+/// Label of all other types and codes together.
 const OTHER: &str = "other";
 
-const TRANSPORTS: [(Transport, &str); 2] = [(Transport::Udp, "udp"), (Transport::Tcp, "tcp")];
+/// Labels of [`Transport`], in the order of its variants.
+const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 
-/// Counts since the server was bound. Each is read on its own: sums may be off by what is in flight.
+/// Counts by locality, transport, and a third label with `N` values.
+type Table<const N: usize> = [[[Count; N]; TRANSPORTS.len()]; Locality::ALL.len()];
+
+/// Counts since the server was bound. Each is read by itself, so sums may differ by queries that are
+/// being answered.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Messages over UDP from those who may ask.
+    /// Messages over UDP from clients that the ACL admits.
     pub udp: Count,
-    /// Messages over TCP from those who may ask.
+    /// Messages over TCP from clients that the ACL admits.
     pub tcp: Count,
-    /// Datagrams dropped and connections closed because the asker may not ask.
+    /// Datagrams dropped and connections closed because the ACL does not admit the client.
     pub foreign: Count,
-    /// Messages that are never answered: responses, fragments of a header.
+    /// Messages that are never answered: responses, and messages too short for a header.
     pub silent: Count,
-    /// Messages over UDP whose network had had its share of answers, and which were dropped.
-    pub limited: Count,
-    /// The same, told to ask over TCP.
-    pub cut: Count,
-    /// Answers that the socket's full buffer swallowed.
+    /// Queries over UDP above the client's rate that were dropped.
+    pub dropped: Count,
+    /// Queries over UDP above the client's rate that got a truncated response without records.
+    pub truncated: Count,
+    /// Responses over UDP that the socket did not accept: its send buffer was full, or sending failed.
     pub unsent: Count,
-    /// TCP connections closed, the longest silent ones, to make room for others.
+    /// TCP connections closed for a new one, because there were too many.
     pub crowded: Count,
-    /// From the receipt of a message to its answer's sending: one message in some.
+    /// Time from the receipt of a query over UDP to the sending of its response: a sample.
     pub latency: Histogram,
-    /// The same where others were asked: all.
+    /// Time from the receipt of a forwarded query to its response: every one.
     pub forwarded: Histogram,
-    questions: [[[Count; KINDS.len() + 1]; TRANSPORTS.len()]; Class::ALL.len()],
-    answers: [[[Count; RCODES.len() + 1]; TRANSPORTS.len()]; Class::ALL.len()],
+    questions: Table<{ KINDS.len() + 1 }>,
+    answers: Table<{ RCODES.len() + 1 }>,
 }
 
-/// One message in so many has its latency measured: reading the clock costs more than counting.
+/// One query of so many has its latency measured: reading the clock costs more than counting.
 pub(super) const SAMPLE: u32 = 16;
 
-/// One counter.
+/// One counter, which only grows.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Its value.
+    /// The value at this moment.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -86,93 +93,100 @@ impl Count {
     }
 }
 
-/// A count, and the words for what it counts.
+/// A count and its labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
-    /// Who asked.
-    pub class: &'static str,
+    /// Where the client is: `site` or `mesh`.
+    pub locality: &'static str,
     /// `udp` or `tcp`.
     pub transport: &'static str,
-    /// The question's type, or the answer's code.
+    /// The question's type, or the response code.
     pub what: &'static str,
-    /// How often.
+    /// At least 1.
     pub count: u64,
 }
 
 impl Counters {
-    /// Answers with this response code.
+    /// The number of responses with this response code, over all clients and transports.
     pub fn answered(&self, rcode: u16) -> u64 {
-        let all = self.answers.iter().flatten();
-        all.filter_map(|counts| counts.get(usize::from(rcode)))
+        self.answers
+            .iter()
+            .flatten()
+            .filter_map(|counts| counts.get(usize::from(rcode)))
             .map(Count::get)
             .sum()
     }
 
-    /// Questions by asker, transport and type; those that never came are left out.
+    /// Questions by locality, transport and type, without those that are 0.
     pub fn questions(&self) -> impl Iterator<Item = Counted> {
-        let words = KINDS.iter().map(|(_, text)| *text).chain([OTHER]);
-        counted(&self.questions, words)
+        let labels = KINDS.iter().map(|(_, mnemonic)| *mnemonic);
+        counted(&self.questions, labels.chain(once(OTHER)))
     }
 
-    /// Answers by asker, transport and code; those that were never given are left out.
+    /// Answers by locality, transport and response code, without those that are 0.
     pub fn answers(&self) -> impl Iterator<Item = Counted> {
-        counted(&self.answers, RCODES.into_iter().chain([OTHER]))
+        counted(&self.answers, RCODES.into_iter().chain(once(OTHER)))
     }
 
-    /// An answer that others had to be asked for.
-    pub(super) fn count_late(&self, asker: &Asker<'_>, outcome: Outcome) {
+    /// Counts the answer to a forwarded query.
+    pub(super) fn count_forwarded(&self, client: Client, outcome: &Outcome) {
         if let Outcome::Answered(rcode) = outcome {
-            let rcode = usize::from(rcode).min(RCODES.len());
-            self.answers[asker.class as usize][asker.transport as usize][rcode].add();
+            self.count_answer(client, *rcode);
         }
     }
 
-    /// `message` came of `asker`, and what became of it.
-    pub(super) fn count(&self, asker: &Asker<'_>, message: &[u8], outcome: Outcome) {
-        match asker.transport {
+    /// Counts `message` from `client`, and its outcome.
+    pub(super) fn count(&self, client: Client, message: &[u8], outcome: &Outcome) {
+        match client.transport {
             Transport::Udp => self.udp.add(),
             Transport::Tcp => self.tcp.add(),
         }
-        if outcome != Outcome::Silent {
-            let is = |known: &(u16, _)| Some(known.0) == qtype_of(message);
-            let kind = KINDS.iter().position(is).unwrap_or(KINDS.len());
-            self.questions[asker.class as usize][asker.transport as usize][kind].add();
-        }
+
         match outcome {
-            Outcome::Silent => self.silent.add(),
-            // Counted when others have answered.
-            Outcome::Elsewhere => {}
-            Outcome::Limited { told: true } => self.cut.add(),
-            Outcome::Limited { told: false } => self.limited.add(),
-            Outcome::Answered(_) => self.count_late(asker, outcome),
+            Outcome::Silent => return self.silent.add(),
+            // Its answer is counted when a resolver has responded.
+            Outcome::Forward(_) => {}
+            Outcome::Truncated => self.truncated.add(),
+            Outcome::Dropped => self.dropped.add(),
+            Outcome::Answered(rcode) => self.count_answer(client, *rcode),
         }
+
+        let qtype = qtype_of(message);
+        let kind = KINDS
+            .iter()
+            .position(|(kind, _)| Some(*kind) == qtype)
+            .unwrap_or(KINDS.len());
+        self.questions[client.locality as usize][client.transport as usize][kind].add();
+    }
+
+    fn count_answer(&self, client: Client, rcode: u16) {
+        let rcode = usize::from(rcode).min(RCODES.len());
+        self.answers[client.locality as usize][client.transport as usize][rcode].add();
     }
 }
 
+/// The counts of `table` that are not 0, with `labels` for its last dimension.
 fn counted<const N: usize>(
-    counts: &[[[Count; N]; 2]; 2],
-    words: impl Iterator<Item = &'static str> + Clone,
+    table: &Table<N>,
+    labels: impl Iterator<Item = &'static str>,
 ) -> impl Iterator<Item = Counted> {
-    let classes = Class::ALL.into_iter().zip(counts);
-    classes.flat_map(move |(class, counts)| {
-        let words = words.clone();
-        TRANSPORTS
-            .into_iter()
-            .zip(counts)
-            .flat_map(move |((_, transport), counts)| {
-                let all = words
-                    .clone()
-                    .zip(counts)
-                    .map(|(what, count)| (what, count.get()));
-                all.filter(|(_, count)| *count > 0)
-                    .map(move |(what, count)| Counted {
-                        class: class.as_str(),
-                        transport,
-                        what,
-                        count,
-                    })
-            })
-    })
+    let labels: Vec<_> = labels.collect();
+    let mut all = Vec::new();
+
+    for (locality, by_transport) in Locality::ALL.into_iter().zip(table) {
+        for (transport, counts) in TRANSPORTS.into_iter().zip(by_transport) {
+            for (what, count) in labels.iter().zip(counts) {
+                all.push(Counted {
+                    locality: locality.as_str(),
+                    transport,
+                    what,
+                    count: count.get(),
+                });
+            }
+        }
+    }
+
+    all.into_iter().filter(|counted| counted.count > 0)
 }
 
 /// Upper bounds of the buckets of a [`Histogram`], in microseconds.
@@ -181,24 +195,27 @@ pub const BUCKETS: [u64; 16] = [
     2_500_000, 5_000_000,
 ];
 
-/// How long something took, how often.
+/// A distribution of durations over [`BUCKETS`].
 #[derive(Debug, Default)]
 pub struct Histogram {
     counts: [Count; BUCKETS.len() + 1],
+    /// Sum of all durations in microseconds.
     micros: AtomicU64,
 }
 
 impl Histogram {
     pub(super) fn add(&self, elapsed: Duration) {
         let micros = elapsed.as_micros() as u64;
-        self.counts[BUCKETS.partition_point(|bound| *bound < micros)].add();
+        let bucket = BUCKETS.partition_point(|bound| *bound < micros);
+        self.counts[bucket].add();
         self.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    /// The sum in seconds, and the count of each bucket, not accumulated; the last has no bound.
+    /// The sum of all durations in seconds, and the count of each bucket. The counts are not
+    /// cumulative; the last is of durations above every bound.
     pub fn get(&self) -> (f64, [u64; BUCKETS.len() + 1]) {
         let sum = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
-        (sum, std::array::from_fn(|i| self.counts[i].get()))
+        (sum, array::from_fn(|bucket| self.counts[bucket].get()))
     }
 }
 
@@ -206,65 +223,68 @@ impl Histogram {
 mod tests {
     use super::*;
 
-    fn asker(class: Class) -> Asker<'static> {
-        let address = [10, 0, 0, 1].into();
-        Asker {
-            address,
-            class,
+    fn client(locality: Locality) -> Client {
+        Client {
+            address: [10, 0, 0, 1].into(),
+            locality,
             transport: Transport::Udp,
-            now: 0,
-            cookies: None,
-            nsid: &[],
-            forwards: false,
         }
     }
 
-    #[test]
-    fn messages_are_counted_by_asker_transport_type_and_code_and_strange_ones_together() {
-        let counters = Counters::default();
-        let question = |kind: u8| [&[0; 12][..], b"\x01a\x00", &[0, kind, 0, 1]].concat();
-        counters.count(&asker(Class::Site), &question(1), Outcome::Answered(0));
-        counters.count(&asker(Class::Mesh), &question(99), Outcome::Answered(3));
-        counters.count(&asker(Class::Mesh), b"short", Outcome::Silent);
-        counters.count(&asker(Class::Mesh), &[0; 14], Outcome::Answered(999));
-        let words = |counted: Counted| {
-            (
-                counted.class,
-                counted.transport,
-                counted.what,
-                counted.count,
-            )
-        };
-        let questions: Vec<_> = counters.questions().map(words).collect();
-        assert_eq!(
-            questions,
-            [("site", "udp", "A", 1), ("mesh", "udp", "other", 2)]
-        );
-        let answers: Vec<_> = counters.answers().map(words).collect();
-        let expected = [
-            ("site", "udp", "NOERROR", 1),
-            ("mesh", "udp", "NXDOMAIN", 1),
-            ("mesh", "udp", "other", 1),
-        ];
-        assert_eq!(answers, expected);
-        assert_eq!(
-            (
-                counters.udp.get(),
-                counters.silent.get(),
-                counters.answered(3)
-            ),
-            (4, 1, 1)
-        );
+    /// A message with a question of this type.
+    fn message(kind: u8) -> Vec<u8> {
+        [&[0; 12][..], b"\x01a\x00", &[0, kind, 0, 1]].concat()
+    }
+
+    fn lines(counted: impl Iterator<Item = Counted>) -> Vec<String> {
+        counted
+            .map(|c| format!("{} {} {} {}", c.locality, c.transport, c.what, c.count))
+            .collect()
     }
 
     #[test]
-    fn a_time_falls_into_the_bucket_that_bounds_it() {
+    fn counts_by_locality_transport_and_type_or_code() {
+        let counters = Counters::default();
+        let site = client(Locality::Site);
+        let mesh = client(Locality::Mesh);
+        counters.count(site, &message(1), &Outcome::Answered(0));
+        counters.count(mesh, &message(99), &Outcome::Answered(3));
+        counters.count(mesh, b"short", &Outcome::Silent);
+        counters.count(mesh, &[0; 14], &Outcome::Answered(999));
+
+        assert_eq!(
+            lines(counters.questions()),
+            ["site udp A 1", "mesh udp other 2"]
+        );
+        assert_eq!(
+            lines(counters.answers()),
+            [
+                "site udp NOERROR 1",
+                "mesh udp NXDOMAIN 1",
+                "mesh udp other 1"
+            ]
+        );
+        assert_eq!(counters.udp.get(), 4);
+        assert_eq!(counters.silent.get(), 1);
+        assert_eq!(counters.answered(3), 1);
+    }
+
+    #[test]
+    fn the_labels_of_transports_follow_the_order_of_the_variants() {
+        assert_eq!(TRANSPORTS[Transport::Udp as usize], "udp");
+        assert_eq!(TRANSPORTS[Transport::Tcp as usize], "tcp");
+    }
+
+    #[test]
+    fn a_duration_counts_in_the_first_bucket_whose_bound_it_does_not_exceed() {
         let histogram = Histogram::default();
         for micros in [0, 5, 6, 5_000_000, 5_000_001] {
             histogram.add(Duration::from_micros(micros));
         }
+
         let (sum, counts) = histogram.get();
-        assert_eq!((counts[0], counts[1], counts[15], counts[16]), (2, 1, 1, 1));
+        assert_eq!(counts[..3], [2, 1, 0]);
+        assert_eq!(counts[15..], [1, 1]);
         assert!((sum - 10.000012).abs() < 1e-9);
     }
 }

@@ -1,99 +1,101 @@
-//! [`Limiter`]: response rate limiting over UDP, a token bucket for each network.
+//! [`Limiter`]: response rate limiting over UDP, one token bucket per network.
 //!
-//! The table has a fixed size. Where two networks meet in one place, the later takes it with a full bucket:
-//! a crowd of networks is limited less, never somebody for another's questions. Where is a keyed hash, so
-//! nobody can arrange for it.
+//! The table has a fixed size. Two networks may collide in it; then the one that sent last takes the
+//! place, with a full bucket. So with very many networks the limit gets weaker, but no network loses
+//! answers because of another. The place is chosen by a keyed hash, so an attacker cannot arrange
+//! collisions.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::options::Rate;
-use crate::answer::Verdict;
+use crate::answer::RateDecision;
 
-/// Networks that are told apart; 64 KiB.
+/// Networks that are tracked at the same time; 64 KiB.
 const PLACES: usize = 4096;
 
-/// One thousandth of a response: what a bucket counts in.
-const MILLI: u64 = 1000;
+/// Credit is counted in thousandths of a response.
+const MILLI: u32 = 1000;
 
 #[derive(Debug)]
 pub(super) struct Limiter {
     rate: Rate,
     buckets: Box<[Bucket]>,
     keys: RandomState,
-    /// Responses above the rate so far.
+    /// Queries above the rate so far, of all networks.
     above: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
-    /// Of the network; 0: nobody's yet.
+    /// Hash of the network; 0: unused.
     hash: u64,
-    /// Thousandths of responses that may be sent at once.
+    /// Thousandths of responses.
     credit: u32,
-    /// Milliseconds since the server was bound.
+    /// When `credit` was computed: milliseconds since the server was bound.
     filled: u32,
 }
 
 impl Limiter {
     pub(super) fn new(rate: Rate) -> Limiter {
-        // A bucket's credit has 32 bits.
-        let rate = Rate {
-            per_second: rate.per_second.min(u32::MAX / 1000),
-            ..rate
-        };
-        let buckets = vec![Bucket::default(); PLACES].into();
         Limiter {
-            rate,
-            buckets,
+            rate: Rate {
+                // A full bucket must fit the 32 bits of its credit.
+                per_second: rate.per_second.min(u32::MAX / MILLI),
+                ..rate
+            },
+            buckets: vec![Bucket::default(); PLACES].into(),
             keys: RandomState::new(),
             above: 0,
         }
     }
 
-    /// What a question from `asker` gets, `now` after the server was bound.
-    pub(super) fn verdict(&mut self, asker: IpAddr, now: Duration) -> Verdict {
-        let hash = self.keys.hash_one(self.network(asker)) | 1;
+    /// Takes one response from the bucket of `client`'s network. `now` is the time since the server was
+    /// bound.
+    pub(super) fn decide(&mut self, client: IpAddr, now: Duration) -> RateDecision {
+        let hash = self.keys.hash_one(self.network(client)) | 1;
         let now = now.as_millis() as u32;
-        let full = u64::from(self.rate.per_second) * MILLI;
+        let per_second = self.rate.per_second;
+        let full = per_second * MILLI;
+
         let bucket = &mut self.buckets[hash as usize / 2 % PLACES];
         if bucket.hash != hash {
             *bucket = Bucket {
                 hash,
-                credit: full as u32,
+                credit: full,
                 filled: now,
             };
         }
-        let earned = u64::from(now.wrapping_sub(bucket.filled)) * u64::from(self.rate.per_second);
-        bucket.credit = (u64::from(bucket.credit) + earned).min(full) as u32;
+
+        // A rate per second is as many thousandths per millisecond.
+        let earned = u64::from(now.wrapping_sub(bucket.filled)) * u64::from(per_second);
+        bucket.credit = (u64::from(bucket.credit) + earned).min(full.into()) as u32;
         bucket.filled = now;
-        match bucket.credit.checked_sub(MILLI as u32) {
-            Some(rest) => {
-                bucket.credit = rest;
-                Verdict::Answer
-            }
-            None => {
-                self.above = self.above.wrapping_add(1);
-                let told = self.rate.slip != 0 && self.above.is_multiple_of(self.rate.slip);
-                if told { Verdict::Cut } else { Verdict::Drop }
-            }
+        if let Some(rest) = bucket.credit.checked_sub(MILLI) {
+            bucket.credit = rest;
+            return RateDecision::Answer;
+        }
+
+        self.above = self.above.wrapping_add(1);
+        if self.rate.slip != 0 && self.above.is_multiple_of(self.rate.slip) {
+            RateDecision::Truncate
+        } else {
+            RateDecision::Drop
         }
     }
 
-    /// The asker's network: its first bits, and its family.
-    fn network(&self, asker: IpAddr) -> (u128, bool) {
-        match asker.to_canonical() {
+    /// The prefix of the client's network, and whether it is IPv4.
+    fn network(&self, client: IpAddr) -> (u128, bool) {
+        match client.to_canonical() {
             IpAddr::V4(address) => {
-                let host = 32 - u32::from(self.rate.ipv4.min(32));
-                (
-                    u128::from(address.to_bits()).checked_shr(host).unwrap_or(0),
-                    true,
-                )
+                let host_bits = 32 - u32::from(self.rate.ipv4.min(32));
+                let prefix = u128::from(address.to_bits()).checked_shr(host_bits);
+                (prefix.unwrap_or(0), true)
             }
             IpAddr::V6(address) => {
-                let host = 128 - u32::from(self.rate.ipv6.min(128));
-                (address.to_bits().checked_shr(host).unwrap_or(0), false)
+                let host_bits = 128 - u32::from(self.rate.ipv6.min(128));
+                (address.to_bits().checked_shr(host_bits).unwrap_or(0), false)
             }
         }
     }
@@ -110,59 +112,68 @@ mod tests {
         ipv6: 56,
     };
 
-    fn limiter() -> (Limiter, impl Fn(&mut Limiter, &str, u64) -> Verdict) {
-        let ask = |limiter: &mut Limiter, asker: &str, ms| {
-            limiter.verdict(asker.parse().unwrap(), Duration::from_millis(ms))
-        };
-        (Limiter::new(RATE), ask)
+    fn decide(limiter: &mut Limiter, client: &str, millis: u64) -> RateDecision {
+        limiter.decide(client.parse().unwrap(), Duration::from_millis(millis))
+    }
+
+    /// How many of `queries` from `client` are answered.
+    fn answered(limiter: &mut Limiter, client: &str, millis: u64, queries: usize) -> usize {
+        (0..queries)
+            .filter(|_| decide(limiter, client, millis) == RateDecision::Answer)
+            .count()
     }
 
     #[test]
-    fn a_network_gets_its_rate_and_then_every_third_answer_is_cut() {
-        let (mut limiter, ask) = limiter();
-        let answered = |limiter: &mut Limiter, ms| {
-            (0..1000)
-                .filter(|_| ask(limiter, "10.0.0.1", ms) == Verdict::Answer)
-                .count()
-        };
-        assert_eq!(answered(&mut limiter, 0), 100, "a second's worth at once");
-        assert_eq!(answered(&mut limiter, 0), 0);
-        assert_eq!(answered(&mut limiter, 50), 5);
-        assert_eq!(answered(&mut limiter, 9_000), 100, "no more is saved up");
-        let next: Vec<_> = (0..6)
-            .map(|_| ask(&mut limiter, "10.0.0.1", 9_000))
-            .collect();
+    fn answers_at_the_rate_and_truncates_every_third_response_above_it() {
+        let mut limiter = Limiter::new(RATE);
+        let client = "10.0.0.1";
+        assert_eq!(answered(&mut limiter, client, 0, 1000), 100, "one second's");
+        assert_eq!(answered(&mut limiter, client, 0, 1000), 0);
+        assert_eq!(answered(&mut limiter, client, 50, 1000), 5);
         assert_eq!(
-            next.iter()
-                .filter(|verdict| **verdict == Verdict::Cut)
-                .count(),
-            2
+            answered(&mut limiter, client, 9_000, 1000),
+            100,
+            "credit is capped at one second's"
         );
-    }
 
-    #[test]
-    fn hosts_share_the_rate_of_their_network_and_only_that() {
-        let (mut limiter, ask) = limiter();
-        let _ = (0..200).map(|_| ask(&mut limiter, "10.0.0.1", 0)).count();
-        for same in ["10.0.0.2", "::ffff:10.0.0.3"] {
-            assert_ne!(ask(&mut limiter, same, 0), Verdict::Answer, "{same}");
-        }
-        let _ = (0..200)
-            .map(|_| ask(&mut limiter, "fd00:0:0:100::1", 0))
+        let truncated = (0..6)
+            .filter(|_| decide(&mut limiter, client, 9_000) == RateDecision::Truncate)
             .count();
-        assert_ne!(ask(&mut limiter, "fd00:0:0:1ff::1", 0), Verdict::Answer);
-        // Two networks of these may meet in a place: then the later has it, with a full bucket.
+        assert_eq!(truncated, 2);
+    }
+
+    #[test]
+    fn hosts_of_one_network_share_its_rate() {
+        let mut limiter = Limiter::new(RATE);
+        answered(&mut limiter, "10.0.0.1", 0, 200);
+        for same in ["10.0.0.2", "::ffff:10.0.0.3"] {
+            assert_ne!(
+                decide(&mut limiter, same, 0),
+                RateDecision::Answer,
+                "{same}"
+            );
+        }
+
+        answered(&mut limiter, "fd00:0:0:100::1", 0, 200);
+        let same = "fd00:0:0:1ff::1";
+        assert_ne!(decide(&mut limiter, same, 0), RateDecision::Answer);
+
+        // Even if two of these collide, the later one has a full bucket.
         for other in ["10.0.1.1", "fd00:0:0:200::1", "::1"] {
-            assert_eq!(ask(&mut limiter, other, 0), Verdict::Answer, "{other}");
+            assert_eq!(
+                decide(&mut limiter, other, 0),
+                RateDecision::Answer,
+                "{other}"
+            );
         }
     }
 
     #[test]
-    fn a_crowd_of_networks_takes_no_more_memory_and_nobodys_answers() {
-        let (mut limiter, _) = limiter();
+    fn many_networks_use_no_more_memory_and_each_is_answered() {
+        let mut limiter = Limiter::new(RATE);
         for network in 0..100_000u32 {
-            let asker = IpAddr::from((0x0a00_0000 + (network << 8)).to_be_bytes());
-            assert_eq!(limiter.verdict(asker, Duration::ZERO), Verdict::Answer);
+            let client = IpAddr::from((0x0a00_0000 + (network << 8)).to_be_bytes());
+            assert_eq!(limiter.decide(client, Duration::ZERO), RateDecision::Answer);
         }
         assert_eq!(limiter.buckets.len(), PLACES);
     }

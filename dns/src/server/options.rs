@@ -1,54 +1,55 @@
-//! [`Options`]: how the server serves, beside what it serves and to whom.
+//! [`Options`]: how the server answers, apart from its zones and its ACL.
 
 use std::sync::Arc;
 
-use super::QueryLog;
+use super::log::QueryLog;
 use crate::forward::Forwarder;
 
-/// Options of [`Server::bind_with`](super::Server::bind_with); the default is what a gateway wants.
+/// Options of [`Server::bind_with`](super::Server::bind_with). The default suits a gateway.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// This server's identifier, told to those who ask (RFC 5001); empty: it has none.
+    /// The server identifier that clients can ask for (RFC 5001); empty: none.
     pub nsid: Vec<u8>,
-    /// Listens on addresses that are neither private nor a site's, too. Who is answered does not change.
+    /// Allows listening on public addresses. The ACL applies all the same.
     pub public: bool,
-    /// Bounds the responses over UDP; `None`: they are not bounded.
+    /// The rate limit for responses over UDP; `None`: unlimited.
     pub rate: Option<Rate>,
-    /// Asks others for the names that nobody in the consortium has, on behalf of the own site.
+    /// Forwards queries of this site's hosts for names outside the consortium.
     pub forwarder: Arc<Forwarder>,
-    /// Logs a sample of the questions.
+    /// Logs a sample of the queries.
     pub query_log: Arc<QueryLog>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        let (forwarder, query_log) = (Arc::default(), Arc::default());
         Options {
             nsid: Vec::new(),
             public: false,
             rate: Some(Rate::default()),
-            forwarder,
-            query_log,
+            forwarder: Arc::default(),
+            query_log: Arc::default(),
         }
     }
 }
 
-/// Responses over UDP to one network, all its hosts together. Who shows a cookie or asks over TCP is not
-/// bounded: only their addresses could be forged to flood somebody.
+/// A limit on the responses over UDP to one network, that is, to all its hosts together. It does not
+/// apply to clients with a valid cookie or over TCP: their addresses cannot be forged to send
+/// somebody else a flood of responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Responses a second; as many again at once after a quiet second.
+    /// Responses per second. A network that was quiet for a second may have as many at once.
     pub per_second: u32,
-    /// One in so many responses above the rate tells to ask over TCP, the others are dropped; 0: all are.
+    /// Of the queries above the rate, one in so many gets a truncated response, so that a genuine client
+    /// retries over TCP; the others are dropped. 0: all are dropped.
     pub slip: u32,
-    /// Length of the prefix that makes a network of IPv4 addresses.
+    /// Prefix length of an IPv4 network.
     pub ipv4: u8,
-    /// Length of the prefix that makes a network of IPv6 addresses.
+    /// Prefix length of an IPv6 network.
     pub ipv6: u8,
 }
 
 impl Default for Rate {
-    /// Far above what one resolver for a whole cluster asks.
+    /// Far above what the one resolver of a whole cluster sends.
     fn default() -> Rate {
         Rate {
             per_second: 10_000,

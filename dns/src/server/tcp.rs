@@ -1,43 +1,43 @@
-//! TCP (RFC 7766): length-prefixed messages, several questions in flight, few and short-lived connections.
+//! DNS over TCP (RFC 7766): length-prefixed messages, pipelined queries, few and short-lived
+//! connections.
 //!
-//! Every question is answered as soon as it is read, so answers keep the order of the questions; only those
-//! that others are asked for come later, as they are known. They are written as they are made, no more than
-//! [`BATCH`] octets of them waiting: a client that asks much and reads nothing costs a buffer, and then its
-//! connection. So does one that is slow to send or to end. Above the caps, who was silent for longest makes
-//! room ([`connections`]).
+//! A query is answered as soon as it is read, so responses have the order of the queries; only the
+//! responses to forwarded queries come later, when the resolvers have answered. Responses are written
+//! in batches of about [`BATCH`] octets. A client that sends queries and reads no responses therefore
+//! costs one buffer, and is disconnected after [`STALL`]; one that sends slowly, after [`IDLE`]. Above
+//! the connection limits, the connection that has been silent for longest is closed ([`connections`]).
 
 mod connections;
 
 use std::io;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
-use crate::acl::Class;
-use crate::answer::{Outcome, Transport, Verdict, answer_to};
+use crate::answer::{Client, Outcome, RateDecision, Transport, answer_to};
 pub(super) use connections::Connections;
-use connections::Place;
+use connections::Slot;
 
-/// A connection without a whole question for this long is closed (RFC 7766, section 6.2.3).
+/// A connection without a whole query for this long is closed (RFC 7766, section 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
-/// A client that does not read its answers for this long is closed.
+/// A client that does not read its responses for this long is disconnected.
 const STALL: Duration = Duration::from_secs(5);
-/// Larger questions are nonsense; their connection is closed.
-const MAX_QUESTION: usize = 4096;
-/// Octets that one read takes at first; a connection that asks much gets larger ones.
+/// A larger query is no plausible one; its connection is closed.
+const MAX_QUERY: usize = 4096;
+/// Initial capacity of the read buffer in octets; it grows for a client that sends more at once.
 const READ: usize = 1024;
-/// Octets of answers that are gathered for one write; the last may exceed it by its own length.
+/// Octets of responses that are gathered for one write; the last may exceed it by its own length.
 const BATCH: usize = 16 * 1024;
-/// Answers of others that one connection may wait for; it is not read from while there are so many.
-const MAX_LATE: usize = 64;
-/// While the system has no more descriptors.
+/// Forwarded queries of one connection that may be pending. At the limit nothing more is read from the
+/// connection until a resolver has answered one.
+const MAX_FORWARDED: usize = 64;
+/// Pause after a failed accept, such as when the process has no descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Listener {
@@ -49,10 +49,10 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Accepts for ever.
+    /// Accepts connections until the future is dropped.
     pub(super) async fn serve(self) {
         loop {
-            let (stream, asker) = match self.socket.accept().await {
+            let (stream, peer) = match self.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "Accepting DNS connections failed");
@@ -60,151 +60,176 @@ impl Listener {
                     continue;
                 }
             };
-            let Some(class) = self.shared.acl.load().class(asker.ip()) else {
+            let Some(locality) = self.shared.acl.load().locality(peer.ip()) else {
                 self.shared.counters.foreign.add();
                 continue;
             };
-            let (place, crowded) = self.connections.enter(asker.ip().to_canonical());
-            if crowded {
-                self.shared.counters.crowded.add();
-            }
-            let leave = place.leave.clone();
-            let connection = leave.run_until_cancelled_owned(converse(
-                stream,
-                self.shared.clone(),
-                (place, class),
-            ));
-            self.tasks
-                .spawn(self.cancel.clone().run_until_cancelled_owned(connection));
+
+            let client = Client {
+                address: peer.ip().to_canonical(),
+                locality,
+                transport: Transport::Tcp,
+            };
+            self.spawn(stream, client);
         }
+    }
+
+    fn spawn(&self, stream: TcpStream, client: Client) {
+        let slot = self.connections.open(client.address);
+        if slot.evicted {
+            self.shared.counters.crowded.add();
+        }
+
+        let close = slot.close.clone();
+        let connection = close.run_until_cancelled_owned(serve_connection(
+            stream,
+            self.shared.clone(),
+            slot,
+            client,
+        ));
+        self.tasks
+            .spawn(self.cancel.clone().run_until_cancelled_owned(connection));
     }
 }
 
-/// Answers what comes over one connection until it ends, idles or misbehaves.
-async fn converse(
+/// Answers the queries of one connection until it ends, is idle for too long or misbehaves.
+async fn serve_connection(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     shared: Shared,
-    (place, class): (Place, Class),
+    slot: Slot,
+    client: Client,
 ) {
-    let mut inbox = Inbox {
-        bytes: Vec::with_capacity(READ),
-        taken: 0,
-    };
-    let (mut response, mut answers) = (Vec::new(), Vec::new());
-    let (late, mut known) = mpsc::channel::<Vec<u8>>(MAX_LATE);
+    let mut input = Input::new();
+    let mut response = Vec::new();
+    let mut output = Vec::new();
+    // Filled by the forwarder. A query is forwarded only after a place was reserved, so sending never
+    // waits.
+    let (forwarded, mut resolved) = mpsc::channel::<Vec<u8>>(MAX_FORWARDED);
+
     let mut open = true;
-    while open || late.capacity() < MAX_LATE {
+    while open || forwarded.capacity() < MAX_FORWARDED {
         tokio::select! {
-            Some(answer) = known.recv() => put_framed(&answer, &mut answers),
-            asked = inbox.read(&mut stream), if open && late.capacity() > 0 => {
-                open = matches!(asked, Ok(true));
-                place.hear();
+            Some(response) = resolved.recv() => put_framed(&response, &mut output),
+            read = input.read(&mut stream), if open && forwarded.capacity() > 0 => {
+                open = matches!(read, Ok(true));
+                slot.touch();
             }
         }
-        while late.capacity() > 0
-            && let Some(question) = inbox.next()
+
+        while forwarded.capacity() > 0
+            && let Some(query) = input.next()
         {
-            answer_one(
-                &shared,
-                (place.asker, class),
-                question,
-                &late,
-                &mut response,
-            );
-            put_framed(&response, &mut answers);
-            if answers.len() >= BATCH && !write(&mut stream, &mut answers).await {
+            answer_one(&shared, client, query, &forwarded, &mut response);
+            put_framed(&response, &mut output);
+            if output.len() >= BATCH && !write(&mut stream, &mut output).await {
                 return;
             }
         }
-        if !write(&mut stream, &mut answers).await {
+        if !write(&mut stream, &mut output).await {
             return;
         }
     }
 }
 
-/// Writes the answer to `question` over `response`; one that others are asked for goes to `late`, which has
-/// room.
+/// Writes the response to `query` over `response`. The response to a forwarded query goes to
+/// `forwarded`, which has capacity left.
 fn answer_one(
     shared: &Shared,
-    (from, class): (IpAddr, Class),
-    question: &[u8],
-    late: &mpsc::Sender<Vec<u8>>,
+    client: Client,
+    query: &[u8],
+    forwarded: &mpsc::Sender<Vec<u8>>,
     response: &mut Vec<u8>,
 ) {
     let now = shared.clock.elapsed();
-    let asker = shared.asker(from, class, Transport::Tcp, now);
-    // Who completes a handshake has the address it claims: no limit.
-    let verdict = || Verdict::Answer;
-    let outcome = answer_to(&shared.zones.load(), question, &asker, verdict, response);
-    shared.counters.count(&asker, question, outcome);
-    shared.options.query_log.note(question, from, outcome, now);
-    if outcome == Outcome::Elsewhere
-        && let Ok(room) = late.clone().try_reserve_owned()
+    let outcome = answer_to(
+        &shared.zones.load(),
+        query,
+        &shared.context(client, now),
+        // The handshake has proved the client's address: no rate limit.
+        || RateDecision::Answer,
+        response,
+    );
+
+    shared.counters.count(client, query, &outcome);
+    let query_log = &shared.options.query_log;
+    query_log.note(query, client.address, &outcome, now);
+
+    if let Outcome::Forward(query) = outcome
+        && let Ok(permit) = forwarded.clone().try_reserve_owned()
     {
-        shared.ask_others(question, (from, class, Transport::Tcp), |answer| {
-            _ = room.send(answer)
-        });
+        shared.forward(query, client, |response| _ = permit.send(response));
     }
 }
 
-/// Appends `answer` and its length; nothing if there is none.
-fn put_framed(answer: &[u8], answers: &mut Vec<u8>) {
-    if answer.is_empty() {
+/// Appends `response` and its length; nothing if it is empty.
+fn put_framed(response: &[u8], output: &mut Vec<u8>) {
+    if response.is_empty() {
         return;
     }
-    answers.extend_from_slice(&(answer.len() as u16).to_be_bytes());
-    answers.extend_from_slice(answer);
+    // RFC 7766, section 8: two octets of length before each message.
+    output.extend_from_slice(&(response.len() as u16).to_be_bytes());
+    output.extend_from_slice(response);
 }
 
-/// Writes all of `answers` and empties it; false if the client does not take them.
-async fn write(stream: &mut (impl AsyncWrite + Unpin), answers: &mut Vec<u8>) -> bool {
-    let written = matches!(timeout(STALL, stream.write_all(answers)).await, Ok(Ok(())));
-    answers.clear();
-    written
+/// Writes all of `output` and empties it; false if the client does not take it in time.
+async fn write(stream: &mut (impl AsyncWrite + Unpin), output: &mut Vec<u8>) -> bool {
+    let written = timeout(STALL, stream.write_all(output)).await;
+    output.clear();
+    matches!(written, Ok(Ok(())))
 }
 
-/// What was read and not yet answered: less than one question and one read more.
-struct Inbox {
+/// Octets that were read and not yet answered: less than one query and one read more.
+struct Input {
     bytes: Vec<u8>,
-    /// Octets of it that were taken.
+    /// How many of them belong to queries that [`Input::next`] has returned.
     taken: usize,
 }
 
-impl Inbox {
-    /// Reads until there is a whole question; false at the end, too late, or if none can come.
+impl Input {
+    fn new() -> Input {
+        Input {
+            bytes: Vec::with_capacity(READ),
+            taken: 0,
+        }
+    }
+
+    /// Reads until there is a whole query; false if the stream ended, the client was idle for too long
+    /// or announced an oversized query.
     async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
         self.bytes.drain(..self.taken);
         self.taken = 0;
+
         let reading = async {
             loop {
                 match announced(&self.bytes) {
-                    Some(len) if len > MAX_QUESTION => return Ok(false),
+                    Some(len) if len > MAX_QUERY => return Ok(false),
                     Some(len) if self.bytes.len() >= 2 + len => return Ok(true),
                     _ if stream.read_buf(&mut self.bytes).await? == 0 => return Ok(false),
-                    _ => (),
+                    _ => {}
                 }
             }
         };
         timeout(IDLE, reading).await.unwrap_or(Ok(false))
     }
 
-    /// The next whole question.
+    /// The next whole query.
     fn next(&mut self) -> Option<&[u8]> {
         let unread = self.bytes.get(self.taken..)?;
-        let question = unread.get(2..2 + announced(unread)?)?;
-        self.taken += 2 + question.len();
-        Some(question)
+        let query = unread.get(2..2 + announced(unread)?)?;
+        self.taken += 2 + query.len();
+        Some(query)
     }
 }
 
+/// The length field before the first message of `unread`.
 fn announced(unread: &[u8]) -> Option<usize> {
-    unread
-        .first_chunk()
-        .map(|len| usize::from(u16::from_be_bytes(*len)))
+    let len = unread.first_chunk()?;
+    Some(u16::from_be_bytes(*len).into())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
     use std::pin::pin;
     use std::sync::Arc;
     use std::time::SystemTime;
@@ -214,32 +239,39 @@ mod tests {
 
     use super::super::Options;
     use super::*;
+    use crate::acl::Locality;
     use crate::zone::tests::zone;
     use crate::zones::Zones;
 
     #[test]
     fn questions_are_cut_out_of_the_stream_by_their_lengths() {
         let cut = |bytes: &[u8]| {
-            let mut inbox = Inbox {
+            let mut input = Input {
                 bytes: bytes.into(),
                 taken: 0,
             };
-            std::iter::from_fn(|| inbox.next().map(<[u8]>::to_vec)).collect::<Vec<_>>()
+            std::iter::from_fn(|| input.next().map(<[u8]>::to_vec)).collect::<Vec<_>>()
         };
         assert!(cut(b"\x00").is_empty() && cut(b"\x00\x03ab").is_empty());
         assert_eq!(cut(b"\x00\x02ab\x00\x01c\x00\x09d"), [&b"ab"[..], b"c"]);
     }
 
-    const QUESTION: &[u8] =
+    const QUERY: &[u8] =
         b"\x00\x13\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
 
     fn shared(zones: Zones) -> Shared {
         Shared::new(Arc::new(zones), Arc::default(), Options::default()).unwrap()
     }
 
-    fn converse_over(server: DuplexStream) -> impl Future<Output = ()> {
-        let place = Connections::default().enter([127, 0, 0, 1].into()).0;
-        converse(server, shared(Zones::new()), (place, Class::Site))
+    const CLIENT: Client = Client {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        locality: Locality::Site,
+        transport: Transport::Tcp,
+    };
+
+    async fn serve(server: DuplexStream, shared: Shared) {
+        let slot = Connections::default().open(CLIENT.address);
+        serve_connection(server, shared, slot, CLIENT).await;
     }
 
     /// How long a connection lasts on which `first` is written, and a byte more after each `pause`.
@@ -247,20 +279,20 @@ mod tests {
         let (mut client, server) = duplex(1024);
         client.write_all(first).await.unwrap();
         let start = Instant::now();
-        let mut conversation = pin!(converse_over(server));
+        let mut connection = pin!(serve(server, shared(Zones::new())));
         loop {
             tokio::select! {
-                () = &mut conversation => return start.elapsed(),
+                () = &mut connection => return start.elapsed(),
                 () = sleep(pause) => client.write_all(&[0]).await.unwrap(),
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_dripping_and_shouting_connections_are_closed() {
+    async fn closes_connections_that_are_idle_slow_or_announce_an_oversized_query() {
         assert_eq!(lasts(b"", Duration::MAX).await, IDLE);
         assert_eq!(
-            lasts(QUESTION, Duration::MAX).await,
+            lasts(QUERY, Duration::MAX).await,
             IDLE,
             "idle after an answer"
         );
@@ -276,9 +308,9 @@ mod tests {
     async fn a_client_that_does_not_read_its_answers_is_closed() {
         let (mut client, server) = duplex(64);
         let start = Instant::now();
-        let conversation = tokio::spawn(converse_over(server));
-        assert!(client.write_all(&QUESTION.repeat(1000)).await.is_err());
-        conversation.await.unwrap();
+        let connection = tokio::spawn(serve(server, shared(Zones::new())));
+        assert!(client.write_all(&QUERY.repeat(1000)).await.is_err());
+        connection.await.unwrap();
         assert_eq!(start.elapsed(), STALL);
     }
 
@@ -291,8 +323,7 @@ mod tests {
         zones.publish_own(zone, SystemTime::UNIX_EPOCH).unwrap();
         let shared = shared(zones);
         let (mut client, server) = duplex(2048);
-        let place = Connections::default().enter([127, 0, 0, 1].into()).0;
-        let conversation = tokio::spawn(converse(server, shared.clone(), (place, Class::Site)));
+        let connection = tokio::spawn(serve(server, shared.clone()));
         let name = b"\x01a\x04org1\x07example\x00";
         let question = [
             &b"\x00\x20\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"[..],
@@ -305,7 +336,7 @@ mod tests {
                 .await
                 .is_err()
         );
-        conversation.await.unwrap();
+        connection.await.unwrap();
         let one = 2 + 32 + 250 * 16;
         assert_eq!(
             shared.counters.tcp.get(),

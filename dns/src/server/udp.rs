@@ -1,9 +1,9 @@
-//! The UDP loop: a thread for each socket, which waits for questions, takes as many as have come in one call
-//! ([`batch`]), answers each, and sends the answers in one call, from the socket that was asked and so from
-//! its address.
+//! The UDP loop: one thread per socket. It receives all waiting queries in one system call
+//! ([`batch`]), answers each, and sends the responses in one system call. They leave from the socket
+//! that received the queries, and so from the address that was queried.
 //!
-//! A thread of its own makes two system calls for a question that comes alone, and two for many that come
-//! together. A task of the runtime makes two for each, and two more whenever it has nothing to do.
+//! A thread needs two system calls for a query that arrives alone, and two for a batch. A task of the
+//! runtime would need two for each query, and two more whenever it becomes idle.
 
 mod batch;
 
@@ -17,16 +17,16 @@ use nix::errno::Errno;
 use rustix::net::{SendFlags, Shutdown, sendto, shutdown};
 use tokio_util::sync::CancellationToken;
 
-use self::batch::{Answers, Questions};
+use self::batch::{Queries, Responses};
 use super::Shared;
 use super::counters::SAMPLE;
 use super::limiter::Limiter;
-use crate::answer::{Outcome, Transport, Verdict, answer_to};
+use crate::answer::{Client, Outcome, RateDecision, Transport, answer_to};
 
-/// Between attempts while the socket itself fails (interface down, no memory).
+/// Pause between attempts while receiving fails: interface down, no memory.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A bound socket. Dropping it ends its [`serve`].
+/// A bound socket. Dropping it ends the thread that serves it.
 #[derive(Debug)]
 pub(super) struct Socket {
     udp: Arc<UdpSocket>,
@@ -45,24 +45,24 @@ impl Socket {
         self.udp.local_addr()
     }
 
-    /// What answers here until `self` is dropped. Blocks.
+    /// The loop that answers queries until `self` is dropped. It blocks its thread, and must run in the
+    /// runtime's context: the forwarder spawns tasks.
     pub(super) fn service(&self, shared: Shared) -> impl FnOnce() + Send + 'static {
-        let (udp, stop) = (self.udp.clone(), self.stop.clone());
-        let limiter = shared.options.rate.map(Limiter::new);
-        move || {
-            Service {
-                udp,
-                shared,
-                limiter,
-                served: 0,
-            }
-            .serve(&stop)
-        }
+        let stop = self.stop.clone();
+        let service = Service {
+            udp: self.udp.clone(),
+            limiter: shared.options.rate.map(Limiter::new),
+            shared,
+            served: 0,
+        };
+
+        move || service.serve(&stop)
     }
 }
 
 impl Drop for Socket {
-    /// Linux wakes whoever waits on a socket that is shut down, although it says that it is not connected.
+    /// On Linux, shutting down an unconnected socket reports ENOTCONN and wakes the blocked receiver
+    /// all the same.
     fn drop(&mut self) {
         self.stop.cancel();
         let _ = shutdown(&self.udp, Shutdown::Read);
@@ -73,87 +73,96 @@ struct Service {
     udp: Arc<UdpSocket>,
     shared: Shared,
     limiter: Option<Limiter>,
-    /// Messages so far.
+    /// Responses sent so far; wraps.
     served: u32,
 }
 
 impl Service {
-    /// Answers until `stop`. The runtime's context is needed for questions that others answer.
     fn serve(mut self, stop: &CancellationToken) {
-        let (mut questions, mut answers) = (Questions::new(), Answers::new());
+        let mut queries = Queries::new();
+        let mut responses = Responses::new();
+
         loop {
-            let received = questions.receive(&self.udp, stop);
+            let received = queries.receive(&self.udp, stop);
             if stop.is_cancelled() {
                 return;
             }
+
             match received {
-                Ok(()) => self.answer_all(&questions, &mut answers),
-                Err(Errno::EINTR) => (),
+                Ok(()) => self.answer_all(&queries, &mut responses),
+                Err(Errno::EINTR) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "Receiving DNS questions failed");
+                    tracing::warn!(%error, "Receiving DNS queries failed");
                     thread::sleep(PAUSE);
                 }
             }
         }
     }
 
-    fn answer_all(&mut self, questions: &Questions, answers: &mut Answers) {
+    fn answer_all(&mut self, queries: &Queries, responses: &mut Responses) {
         let now = self.shared.clock.elapsed();
-        for (question, from) in questions.iter() {
-            answers.add(from, |response| {
-                self.answer_one(question, from, now, response)
-            });
+        for (query, from) in queries.iter() {
+            responses.add(from, |response| self.answer_one(query, from, now, response));
         }
-        // A full send buffer drops the answer, as the network might; the asker asks again.
-        let (sent, unsent) = answers.send(&self.udp);
+
+        // When the send buffer is full, the response is lost, as it could be in the network; the client
+        // repeats its query.
+        let result = responses.send(&self.udp);
         let counters = &self.shared.counters;
-        counters.unsent.add_many(unsent);
-        let before = self.served / SAMPLE;
-        self.served = self.served.wrapping_add(sent);
-        if self.served / SAMPLE != before {
+        counters.unsent.add_many(result.unsent);
+
+        let samples_before = self.served / SAMPLE;
+        self.served = self.served.wrapping_add(result.sent);
+        if self.served / SAMPLE != samples_before {
             counters.latency.add(self.shared.clock.elapsed() - now);
         }
     }
 
-    /// True if `response` is to be sent.
+    /// Writes the response to `query`; true if there is one to send now.
     fn answer_one(
         &mut self,
-        question: &[u8],
+        query: &[u8],
         from: SocketAddr,
         now: Duration,
         response: &mut Vec<u8>,
     ) -> bool {
-        let address = from.ip();
         let shared = &self.shared;
-        let Some(class) = shared.acl.load().class(address) else {
+        let Some(locality) = shared.acl.load().locality(from.ip()) else {
             shared.counters.foreign.add();
             return false;
         };
-        let limiter = &mut self.limiter;
-        let verdict = || {
-            limiter
-                .as_mut()
-                .map_or(Verdict::Answer, |limiter| limiter.verdict(address, now))
+        let client = Client {
+            address: from.ip(),
+            locality,
+            transport: Transport::Udp,
         };
-        let asker = shared.asker(address, class, Transport::Udp, now);
-        let outcome = answer_to(&shared.zones.load(), question, &asker, verdict, response);
-        shared.counters.count(&asker, question, outcome);
-        shared
-            .options
-            .query_log
-            .note(question, address, outcome, now);
-        if outcome == Outcome::Elsewhere {
-            let (udp, counters) = (self.udp.clone(), shared.counters.clone());
-            shared.ask_others(
-                question,
-                (address, class, Transport::Udp),
-                move |response| {
-                    if sendto(&udp, &response, SendFlags::DONTWAIT, &from).is_err() {
-                        counters.unsent.add();
-                    }
-                },
-            );
+
+        let limiter = &mut self.limiter;
+        let outcome = answer_to(
+            &shared.zones.load(),
+            query,
+            &shared.context(client, now),
+            || match limiter {
+                Some(limiter) => limiter.decide(client.address, now),
+                None => RateDecision::Answer,
+            },
+            response,
+        );
+
+        shared.counters.count(client, query, &outcome);
+        let query_log = &shared.options.query_log;
+        query_log.note(query, client.address, &outcome, now);
+
+        let is_sent = outcome.is_sent();
+        if let Outcome::Forward(query) = outcome {
+            let udp = self.udp.clone();
+            let counters = shared.counters.clone();
+            shared.forward(query, client, move |response| {
+                if sendto(&udp, &response, SendFlags::DONTWAIT, &from).is_err() {
+                    counters.unsent.add();
+                }
+            });
         }
-        outcome.is_sent()
+        is_sent
     }
 }

@@ -11,9 +11,9 @@
 
 mod draw;
 mod known;
-mod others;
 #[path = "../read/answer.rs"]
 mod read;
+mod reference;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -24,8 +24,8 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use draw::{Dice, ZONES, apex, message, question, zone_text};
 use known::{Facts, Server as Other, explained};
-use others::Others;
 use read::Answer;
+use reference::ReferenceServers;
 use ringway_dns::rdata::kind;
 use ringway_dns::{Acl, Options, Server, Zone, Zones};
 use tokio::runtime::{Builder, Runtime};
@@ -54,7 +54,7 @@ fn ask(socket: &UdpSocket, at: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every zone is loaded: each apex has its SOA.
-fn loaded(socket: &UdpSocket, at: SocketAddr, others: &Others) {
+fn loaded(socket: &UdpSocket, at: SocketAddr, reference: &ReferenceServers) {
     for zone in 0..ZONES {
         let message = message(0xff00 | zone as u16, &apex(zone), kind::SOA);
         let begin = Instant::now();
@@ -64,7 +64,7 @@ fn loaded(socket: &UdpSocket, at: SocketAddr, others: &Others) {
             assert!(
                 begin.elapsed() < PATIENCE,
                 "{at} does not serve zone {zone}:\n{}",
-                others.logs()
+                reference.logs()
             );
             std::thread::yield_now();
         }
@@ -73,7 +73,7 @@ fn loaded(socket: &UdpSocket, at: SocketAddr, others: &Others) {
 
 /// One set of zones on three servers.
 struct Round {
-    others: Others,
+    reference: ReferenceServers,
     runtime: Runtime,
     /// Ours, NSD's, Knot's.
     servers: [SocketAddr; 3],
@@ -98,7 +98,7 @@ impl Round {
                 .publish_own(Zone::from_text(&text, None).unwrap(), SystemTime::now())
                 .unwrap();
         }
-        let (others, [nsd, knot]) = Others::start(dir);
+        let (reference, [nsd, knot]) = ReferenceServers::start(dir);
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -121,9 +121,11 @@ impl Round {
         socket
             .set_read_timeout(Some(Duration::from_millis(500)))
             .unwrap();
-        servers.iter().for_each(|at| loaded(&socket, *at, &others));
+        servers
+            .iter()
+            .for_each(|at| loaded(&socket, *at, &reference));
         Round {
-            others,
+            reference,
             runtime,
             servers,
             facts,
@@ -137,7 +139,7 @@ impl Round {
             let response = ask(&self.socket, at, message);
             Answer::read(
                 &response
-                    .unwrap_or_else(|| panic!("{at} does not answer:\n{}", self.others.logs())),
+                    .unwrap_or_else(|| panic!("{at} does not answer:\n{}", self.reference.logs())),
             )
         })
     }

@@ -17,7 +17,7 @@ const BURST: u16 = 60;
 
 /// What became of a burst of questions.
 #[derive(Debug, Default)]
-struct Fate {
+struct Burst {
     answered: usize,
     /// Told to ask over TCP.
     cut: usize,
@@ -33,10 +33,10 @@ fn limited() -> Running {
 
 /// Asks [`BURST`] times and hears what comes. A question from another network ends it: the socket is
 /// served in order.
-fn burst(server: &Running, asker: &UdpSocket, ask: impl Fn(u16) -> Vec<u8>) -> Fate {
+fn send_burst(server: &Running, asker: &UdpSocket, ask: impl Fn(u16) -> Vec<u8>) -> Burst {
     let start = std::time::Instant::now();
     let other = udp_from("127.0.9.1");
-    let mut fate = Fate::default();
+    let mut responses = Burst::default();
     for id in 0..BURST {
         asker.send_to(&ask(id), server.v4()).unwrap();
     }
@@ -44,7 +44,7 @@ fn burst(server: &Running, asker: &UdpSocket, ask: impl Fn(u16) -> Vec<u8>) -> F
         .send_to(&with_cookie(9, &whole_cookie(server, &other)), server.v4())
         .unwrap();
     next(&other);
-    fate.seconds = start.elapsed().as_secs() + 1;
+    responses.seconds = start.elapsed().as_secs() + 1;
     asker.set_nonblocking(true).unwrap();
     let mut answer = [0; 2048];
     while let Ok(len) = asker.recv(&mut answer) {
@@ -54,13 +54,13 @@ fn burst(server: &Running, asker: &UdpSocket, ask: impl Fn(u16) -> Vec<u8>) -> F
             "never more octets than were asked with"
         );
         *if cut {
-            &mut fate.cut
+            &mut responses.cut
         } else {
-            &mut fate.answered
+            &mut responses.answered
         } += 1;
     }
     asker.set_nonblocking(false).unwrap();
-    fate
+    responses
 }
 
 /// A question with a COOKIE option (RFC 7873, section 4).
@@ -90,16 +90,16 @@ fn whole_cookie(server: &Running, asker: &UdpSocket) -> Vec<u8> {
 #[test]
 fn a_network_gets_its_rate_and_every_second_answer_above_is_cut() {
     let (server, asker) = (limited(), udp_from("127.0.0.1"));
-    let fate = burst(&server, &asker, |id| question(id, "peer0.org1.example"));
+    let responses = send_burst(&server, &asker, |id| question(id, "peer0.org1.example"));
     assert!(
-        (3..=3 + 3 * fate.seconds as usize).contains(&fate.answered),
-        "{fate:?}"
+        (3..=3 + 3 * responses.seconds as usize).contains(&responses.answered),
+        "{responses:?}"
     );
-    let above = usize::from(BURST) - fate.answered;
-    assert!(fate.cut.abs_diff(above / 2) <= 1, "{fate:?}");
+    let above = usize::from(BURST) - responses.answered;
+    assert!(responses.cut.abs_diff(above / 2) <= 1, "{responses:?}");
     assert_eq!(
-        server.counters.limited.get(),
-        (above - fate.cut) as u64,
+        server.counters.dropped.get(),
+        (above - responses.cut) as u64,
         "who got no answer at all"
     );
     let over_tcp = server.run("dig", server.v4(), "peer0.org1.example A +short +tcp");
@@ -115,23 +115,26 @@ fn without_a_limit_every_question_is_answered() {
         rate: None,
         ..Options::default()
     });
-    let fate = burst(&server, &udp_from("127.0.0.1"), |id| {
+    let responses = send_burst(&server, &udp_from("127.0.0.1"), |id| {
         question(id, "peer0.org1.example")
     });
-    assert_eq!((fate.answered, fate.cut), (BURST.into(), 0));
+    assert_eq!((responses.answered, responses.cut), (BURST.into(), 0));
 }
 
 #[test]
 fn a_cookie_exempts_its_asker_and_a_forged_one_nobody() {
     let (server, asker) = (limited(), udp_from("127.0.0.1"));
     let cookie = whole_cookie(&server, &asker);
-    let fate = burst(&server, &asker, |id| with_cookie(id, &cookie));
-    assert_eq!((fate.answered, fate.cut), (BURST.into(), 0));
+    let responses = send_burst(&server, &asker, |id| with_cookie(id, &cookie));
+    assert_eq!((responses.answered, responses.cut), (BURST.into(), 0));
     let mut forged = cookie.clone();
     forged[23] ^= 1;
-    let fate = burst(&server, &asker, |id| with_cookie(id, &forged));
-    assert!(fate.answered < BURST.into() && fate.cut > 0, "{fate:?}");
-    let stolen = burst(&server, &udp_from("127.0.0.3"), |id| {
+    let responses = send_burst(&server, &asker, |id| with_cookie(id, &forged));
+    assert!(
+        responses.answered < BURST.into() && responses.cut > 0,
+        "{responses:?}"
+    );
+    let stolen = send_burst(&server, &udp_from("127.0.0.3"), |id| {
         with_cookie(id, &cookie)
     });
     assert!(

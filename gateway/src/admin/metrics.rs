@@ -80,13 +80,13 @@ impl Collector for Scrape {
         let by_class = |what| {
             move |counted: Counted| {
                 let Counted {
-                    class,
+                    locality,
                     transport,
                     what: word,
                     count,
                 } = counted;
                 let labels = [
-                    ("asker", class.to_owned()),
+                    ("asker", locality.to_owned()),
                     ("transport", transport.to_owned()),
                     (what, word.to_owned()),
                 ];
@@ -119,8 +119,8 @@ impl Collector for Scrape {
             reasons,
         )?;
         let limited = [
-            ("dropped", counters.limited.get()),
-            ("cut", counters.cut.get()),
+            ("dropped", counters.dropped.get()),
+            ("cut", counters.truncated.get()),
         ];
         let limited = limited.map(|(what, n)| ([("what", what.to_owned())], n));
         counts(

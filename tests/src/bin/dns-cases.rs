@@ -57,7 +57,7 @@ fn respond(case: &Value, way: Way) -> Result<Vec<u8>, String> {
         &mut response,
     ) {
         Outcome::Answered(_) => Ok(response),
-        Outcome::Silent | Outcome::Limited { .. } | Outcome::Elsewhere => Err("no answer".into()),
+        other => Err(format!("no answer: {other:?}")),
     }
 }
 

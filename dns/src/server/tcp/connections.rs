@@ -1,8 +1,9 @@
-//! [`Connections`]: who is connected, and who has to leave when there are too many.
+//! [`Connections`]: the open TCP connections, and which of them is closed when there are too many.
 //!
-//! Nobody is refused for being new: above a cap, the connection that was silent for longest makes room.
-//! Above an asker's own cap it is one of that asker's, so nobody's crowd reaches the others before the cap
-//! of all is reached; and even then whoever asks outlasts whoever only holds on.
+//! A new connection is never refused: above a limit, the connection that has been silent for longest is
+//! closed for it. Above the limit of one client it is one of that client's connections, so a client
+//! with many connections does not displace others before the limit of all clients is reached; and then
+//! connections in use outlast idle ones.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,108 +12,108 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// Open connections in all, and from one address. A process may have 1024 descriptors by default.
-pub(super) const MAX_CONNECTIONS: usize = 512;
-pub(super) const MAX_PER_ASKER: usize = 32;
+/// Open connections in all. By default a process may have 1024 descriptors.
+const MAX_CONNECTIONS: usize = 512;
+/// Open connections from one address.
+const MAX_PER_CLIENT: usize = 32;
 
-/// Everybody who is connected.
+/// All open connections. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Connections(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// By the order in which they came.
-    open: Mutex<BTreeMap<u64, Open>>,
-    /// Counts connections and questions: who has the lower number was heard earlier. No clock is read.
-    turn: AtomicU64,
+    /// By number, which is the tick at which they were opened.
+    open: Mutex<BTreeMap<u64, Connection>>,
+    /// A logical clock that advances with every connection and query. No real clock is read.
+    tick: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Open {
-    asker: IpAddr,
-    heard: Arc<AtomicU64>,
-    leave: CancellationToken,
+struct Connection {
+    client: IpAddr,
+    last_active: Arc<AtomicU64>,
+    close: CancellationToken,
 }
 
-/// One open connection; dropping it makes room.
+/// The place of one open connection; dropping it frees the place.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     connections: Connections,
     number: u64,
-    heard: Arc<AtomicU64>,
-    pub(super) asker: IpAddr,
-    /// Cancelled when it has to go.
-    pub(super) leave: CancellationToken,
+    last_active: Arc<AtomicU64>,
+    /// Cancelled when the connection must close.
+    pub(super) close: CancellationToken,
+    /// True if another connection was closed for this one.
+    pub(super) evicted: bool,
 }
 
 impl Connections {
-    /// A place for `asker`; true if another connection has to leave for it.
-    pub(super) fn enter(&self, asker: IpAddr) -> (Place, bool) {
-        let number = self.next_turn();
-        let heard = Arc::new(AtomicU64::new(number));
-        let leave = CancellationToken::new();
+    /// A place for a connection from `client`; closes another connection if there are too many.
+    pub(super) fn open(&self, client: IpAddr) -> Slot {
+        let number = self.next_tick();
+        let last_active = Arc::new(AtomicU64::new(number));
+        let close = CancellationToken::new();
+
         let mut open = self.lock();
-        let crowded = make_room(&mut open, asker);
-        open.insert(
+        let evicted = make_room(&mut open, client);
+        let connection = Connection {
+            client,
+            last_active: last_active.clone(),
+            close: close.clone(),
+        };
+        open.insert(number, connection);
+
+        Slot {
+            connections: self.clone(),
             number,
-            Open {
-                asker,
-                heard: heard.clone(),
-                leave: leave.clone(),
-            },
-        );
-        (
-            Place {
-                connections: self.clone(),
-                number,
-                heard,
-                asker,
-                leave,
-            },
-            crowded,
-        )
+            last_active,
+            close,
+            evicted,
+        }
     }
 
-    fn next_turn(&self) -> u64 {
-        self.0.turn.fetch_add(1, Ordering::Relaxed)
+    fn next_tick(&self) -> u64 {
+        self.0.tick.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Open>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
-    /// It has asked something: others are silent for longer now.
-    pub(super) fn hear(&self) {
-        self.heard
-            .store(self.connections.next_turn(), Ordering::Relaxed);
+impl Slot {
+    /// Records that the connection has just sent a query.
+    pub(super) fn touch(&self) {
+        let tick = self.connections.next_tick();
+        self.last_active.store(tick, Ordering::Relaxed);
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.connections.lock().remove(&self.number);
     }
 }
 
-/// Sends the longest silent connection away if `asker`'s next would exceed a cap. With a few hundred
-/// connections a scan is cheaper than an order that every question would have to keep.
-fn make_room(open: &mut BTreeMap<u64, Open>, asker: IpAddr) -> bool {
-    let mine = open.values().filter(|other| other.asker == asker).count();
-    if mine < MAX_PER_ASKER && open.len() < MAX_CONNECTIONS {
+/// Closes the connection that has been silent for longest if the next one of `client` would exceed a
+/// limit; true if one was closed.
+fn make_room(open: &mut BTreeMap<u64, Connection>, client: IpAddr) -> bool {
+    let from_client = open.values().filter(|other| other.client == client).count();
+    if from_client < MAX_PER_CLIENT && open.len() < MAX_CONNECTIONS {
         return false;
     }
-    let concerned = open
+
+    // A scan of a few hundred connections costs less than an order that every query would update.
+    let longest_silent = open
         .iter()
-        .filter(|(_, other)| mine < MAX_PER_ASKER || other.asker == asker);
-    let silent = concerned.min_by_key(|(_, other)| other.heard.load(Ordering::Relaxed));
-    let Some(number) = silent.map(|(number, _)| *number) else {
+        .filter(|(_, other)| from_client < MAX_PER_CLIENT || other.client == client)
+        .min_by_key(|(_, other)| other.last_active.load(Ordering::Relaxed));
+    let Some((&number, connection)) = longest_silent else {
         return false;
     };
-    if let Some(other) = open.remove(&number) {
-        other.leave.cancel();
-    }
+    connection.close.cancel();
+    open.remove(&number);
     true
 }
 
@@ -125,46 +126,46 @@ mod tests {
         [10, 0, high, low].into()
     }
 
-    fn gone(places: &[Place]) -> Vec<usize> {
-        (0..places.len())
-            .filter(|i| places[*i].leave.is_cancelled())
+    fn closed(slots: &[Slot]) -> Vec<usize> {
+        (0..slots.len())
+            .filter(|i| slots[*i].close.is_cancelled())
             .collect()
     }
 
     #[test]
-    fn above_an_askers_cap_its_own_longest_silent_connection_leaves() {
+    fn above_the_limit_of_a_client_its_longest_silent_connection_is_closed() {
         let connections = Connections::default();
-        let (other, _) = connections.enter(address(2));
-        let places: Vec<_> = (0..MAX_PER_ASKER)
-            .map(|_| connections.enter(address(1)).0)
+        let other = connections.open(address(2));
+        let slots: Vec<_> = (0..MAX_PER_CLIENT)
+            .map(|_| connections.open(address(1)))
             .collect();
-        places[0].hear();
-        let (_new, crowded) = connections.enter(address(1));
-        assert!(crowded && !other.leave.is_cancelled());
-        assert_eq!(gone(&places), [1], "the first has asked since");
-        assert_eq!(connections.lock().len(), MAX_PER_ASKER + 1);
+        slots[0].touch();
+        let new = connections.open(address(1));
+        assert!(new.evicted && !other.close.is_cancelled());
+        assert_eq!(closed(&slots), [1], "the first has sent a query since");
+        assert_eq!(connections.lock().len(), MAX_PER_CLIENT + 1);
     }
 
     #[test]
-    fn above_the_cap_of_all_the_longest_silent_connection_leaves_whosever_it_is() {
+    fn above_the_limit_of_all_the_longest_silent_connection_of_any_client_is_closed() {
         let connections = Connections::default();
-        let places: Vec<_> = (0..MAX_CONNECTIONS)
-            .map(|i| connections.enter(address(i as u16)).0)
+        let slots: Vec<_> = (0..MAX_CONNECTIONS)
+            .map(|i| connections.open(address(i as u16)))
             .collect();
-        places[0].hear();
-        let newer: Vec<_> = (0..2).map(|_| connections.enter(address(1)).0).collect();
-        assert_eq!((gone(&places), gone(&newer)), (vec![1, 2], vec![]));
+        slots[0].touch();
+        let newer: Vec<_> = (0..2).map(|_| connections.open(address(1))).collect();
+        assert_eq!((closed(&slots), closed(&newer)), (vec![1, 2], vec![]));
     }
 
     #[test]
     fn a_closed_connection_makes_room() {
         let connections = Connections::default();
-        let mut places: Vec<_> = (0..MAX_PER_ASKER)
-            .map(|_| connections.enter(address(1)).0)
+        let mut slots: Vec<_> = (0..MAX_PER_CLIENT)
+            .map(|_| connections.open(address(1)))
             .collect();
-        places.pop();
-        assert!(!connections.enter(address(1)).1);
-        drop(places);
+        slots.pop();
+        assert!(!connections.open(address(1)).evicted);
+        drop(slots);
         assert!(connections.lock().is_empty());
     }
 }

@@ -1,6 +1,6 @@
-//! [`Questions`] and [`Answers`]: datagrams that are received, and sent, many in one system call.
+//! [`Queries`] and [`Responses`]: datagrams that are received, and sent, many per system call.
 //!
-//! Their buffers are made once. Neither knows what is in a datagram.
+//! The buffers are allocated once. Neither type interprets the datagrams.
 
 use std::array;
 use std::io::{IoSlice, IoSliceMut};
@@ -14,114 +14,135 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::MAX_UDP;
 
-/// Datagrams in one call.
+/// Datagrams per system call.
 const BATCH: usize = 64;
-/// Larger questions are cut off, and then malformed. An odd number of cache lines: buffers that are a power
-/// of two apart share few places of the cache.
-const MAX_QUESTION: usize = 1472;
+/// Octets of a query; a larger one is cut off and so malformed. It is an odd number of cache lines: if
+/// buffers began a power of two apart, they would compete for few sets of the cache.
+const MAX_QUERY: usize = 1472;
 
-/// What has come.
-pub(super) struct Questions {
+/// The datagrams received last.
+pub(super) struct Queries {
     headers: MultiHeaders<SockaddrStorage>,
-    buffers: Box<[[u8; MAX_QUESTION]; BATCH]>,
-    /// From where, and how many octets, of those that came last.
-    came: Vec<(SocketAddr, usize)>,
+    buffers: Box<[[u8; MAX_QUERY]; BATCH]>,
+    /// For each datagram in `buffers` its source and length.
+    received: Vec<(SocketAddr, usize)>,
 }
 
-impl Questions {
-    pub(super) fn new() -> Questions {
-        let headers = MultiHeaders::preallocate(BATCH, None);
-        Questions {
-            headers,
+impl Queries {
+    pub(super) fn new() -> Queries {
+        Queries {
+            headers: MultiHeaders::preallocate(BATCH, None),
             buffers: Box::new([[0; _]; _]),
-            came: Vec::with_capacity(BATCH),
+            received: Vec::with_capacity(BATCH),
         }
     }
 
-    /// Waits for a datagram, and takes what else has come; none if `stop` was cancelled.
+    /// Waits for a datagram and takes all that have arrived; takes none once `stop` is cancelled.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,
         stop: &CancellationToken,
     ) -> nix::Result<()> {
-        self.came.clear();
-        let mut places = self
+        self.received.clear();
+        let mut slices = self
             .buffers
             .each_mut()
             .map(|buffer| [IoSliceMut::new(buffer)]);
-        let flags = MsgFlags::MSG_WAITFORONE;
-        let received = recvmmsg(
+        let messages = recvmmsg(
             socket.as_raw_fd(),
             &mut self.headers,
-            places.iter_mut(),
-            flags,
+            slices.iter_mut(),
+            MsgFlags::MSG_WAITFORONE,
             None,
         )?;
-        // A socket that was shut down gives a message from nowhere.
-        if !stop.is_cancelled() {
-            let came = received.map(|message| Some((host(&message.address?)?, message.bytes)));
-            self.came.extend(came.map_while(|came| came));
+
+        // After a shutdown, the system call returns a message without a source.
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        for message in messages {
+            let Some(from) = message.address.as_ref().and_then(ip_address) else {
+                break;
+            };
+            self.received.push((from, message.bytes));
         }
         Ok(())
     }
 
-    /// Each datagram, and where it came from.
+    /// Each datagram and its source.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
         self.buffers
             .iter()
-            .zip(&self.came)
+            .zip(&self.received)
             .map(|(buffer, (from, len))| (&buffer[..*len], *from))
     }
 }
 
-/// `None` for addresses that no IP socket gives.
-fn host(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address
-        .as_sockaddr_in()
-        .map(|v4| SocketAddrV4::from(*v4).into());
-    v4.or_else(|| Some(SocketAddrV6::from(*address.as_sockaddr_in6()?).into()))
+/// `None` for families that an IP socket never returns.
+fn ip_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddrV4::from(*v4).into());
+    }
+    let v6 = address.as_sockaddr_in6()?;
+    Some(SocketAddrV6::from(*v6).into())
 }
 
-/// What is to be sent: no more than one for each of [`Questions::iter`].
-pub(super) struct Answers {
+/// Datagrams to send: at most one for each of [`Queries::iter`].
+pub(super) struct Responses {
     buffers: [Vec<u8>; BATCH],
+    /// Destinations of the first buffers.
     to: Vec<SocketAddrAny>,
 }
 
-impl Answers {
-    pub(super) fn new() -> Answers {
-        let buffers = array::from_fn(|_| Vec::with_capacity(MAX_UDP));
-        Answers {
-            buffers,
+/// How many datagrams [`Responses::send`] sent, and how many the socket did not accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SendResult {
+    pub(super) sent: u32,
+    pub(super) unsent: u32,
+}
+
+impl Responses {
+    pub(super) fn new() -> Responses {
+        Responses {
+            buffers: array::from_fn(|_| Vec::with_capacity(MAX_UDP)),
             to: Vec::with_capacity(BATCH),
         }
     }
 
-    /// Adds a datagram to `to`, if `write` says that what it wrote is to be sent.
+    /// Adds a datagram to `to` if `write` returns true: then it has filled the buffer.
     pub(super) fn add(&mut self, to: SocketAddr, write: impl FnOnce(&mut Vec<u8>) -> bool) {
         if write(&mut self.buffers[self.to.len()]) {
             self.to.push(to.as_any());
         }
     }
 
-    /// Sends all without waiting for room, and forgets them; gives how many were sent, and how many not.
-    pub(super) fn send(&mut self, socket: &UdpSocket) -> (u32, u32) {
+    /// Sends all datagrams without waiting for buffer space, and forgets them.
+    pub(super) fn send(&mut self, socket: &UdpSocket) -> SendResult {
         let slices = self.buffers.each_ref().map(|buffer| [IoSlice::new(buffer)]);
-        let mut nothing: [_; BATCH] = array::from_fn(|_| SendAncillaryBuffer::default());
-        let all = self.to.iter().zip(&slices).zip(&mut nothing);
-        let mut messages: Vec<_> = all
-            .map(|((to, slice), nothing)| MMsgHdr::new_with_addr(to, slice, nothing))
+        let mut no_control: [_; BATCH] = array::from_fn(|_| SendAncillaryBuffer::default());
+        let mut messages: Vec<_> = self
+            .to
+            .iter()
+            .zip(&slices)
+            .zip(&mut no_control)
+            .map(|((to, slice), control)| MMsgHdr::new_with_addr(to, slice, control))
             .collect();
-        let (mut sent, mut unsent) = (0, 0);
+
+        let mut sent = 0;
+        let mut unsent = 0;
         while sent + unsent < messages.len() {
             match sendmmsg(socket, &mut messages[sent + unsent..], SendFlags::DONTWAIT) {
-                Ok(taken) => sent += taken,
-                // The first of them; the others may have another way to go.
+                Ok(count) => sent += count,
+                // The error is about the first of them; the others may have a different route.
                 Err(_) => unsent += 1,
             }
         }
+
         drop(messages);
         self.to.clear();
-        (sent as u32, unsent as u32)
+        SendResult {
+            sent: sent as u32,
+            unsent: unsent as u32,
+        }
     }
 }

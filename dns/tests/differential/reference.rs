@@ -1,4 +1,4 @@
-//! [`Others`]: NSD and Knot on loopback, with the zones of a run.
+//! [`ReferenceServers`]: NSD and Knot on loopback, with the zones of a run.
 
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
@@ -8,18 +8,18 @@ use std::process::{Child, Command, Stdio};
 use crate::draw::{ZONES, apex};
 
 /// A directory and the servers in it; dropped, they are gone.
-pub(crate) struct Others {
+pub(crate) struct ReferenceServers {
     dir: PathBuf,
     servers: Vec<Child>,
 }
 
-impl Others {
+impl ReferenceServers {
     /// NSD and Knot with the zones in `dir`, and where they listen.
-    pub(crate) fn start(dir: &Path) -> (Others, [SocketAddr; 2]) {
+    pub(crate) fn start(dir: &Path) -> (ReferenceServers, [SocketAddr; 2]) {
         let ports = [free_port(), free_port()];
         std::fs::write(dir.join("nsd.conf"), nsd_conf(dir, ports[0])).unwrap();
         std::fs::write(dir.join("knot.conf"), knot_conf(dir, ports[1])).unwrap();
-        let mut others = Others {
+        let mut reference = ReferenceServers {
             dir: dir.into(),
             servers: Vec::new(),
         };
@@ -34,12 +34,12 @@ impl Others {
                 .current_dir(dir)
                 .stdin(Stdio::null());
             let server = server.stdout(log.try_clone().unwrap()).stderr(log).spawn();
-            others.servers.push(
+            reference.servers.push(
                 server.unwrap_or_else(|e| panic!("{}: {e}; install nsd and knot", command[0])),
             );
         }
         (
-            others,
+            reference,
             ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
         )
     }
@@ -50,7 +50,7 @@ impl Others {
     }
 }
 
-impl Drop for Others {
+impl Drop for ReferenceServers {
     fn drop(&mut self) {
         for server in &mut self.servers {
             // SIGTERM: NSD's children end with it.
