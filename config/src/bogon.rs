@@ -1,10 +1,10 @@
-//! Ranges that are never a site's, whoever says so in a file or on the wire.
+//! Ranges that no site may use, whether a file or an announcement claims them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::Prefix;
 
-/// First address, length, and what a prefix does that overlaps it.
+/// First address, prefix length, and what to say of a prefix that overlaps the range (RFC 6890).
 const V4: [(Ipv4Addr, u8, &str); 5] = [
     (
         Ipv4Addr::new(0, 0, 0, 0),
@@ -25,7 +25,7 @@ const V4: [(Ipv4Addr, u8, &str); 5] = [
     ),
 ];
 
-/// The same for IPv6 (RFC 4291, sections 2.4 and 2.5.5).
+/// As [`V4`] (RFC 4291, sections 2.4 and 2.5.5).
 const V6: [(Ipv6Addr, u8, &str); 5] = [
     (Ipv6Addr::UNSPECIFIED, 128, "holds unspecified addresses"),
     (Ipv6Addr::LOCALHOST, 128, "holds loopback addresses"),
@@ -51,20 +51,19 @@ pub fn bogon(prefix: &Prefix) -> Option<&'static str> {
     if prefix.len() == 0 {
         return Some("is the default route");
     }
-    let v4 = V4
-        .iter()
-        .map(|&(address, len, what)| (IpAddr::from(address), len, what));
-    let v6 = V6
-        .iter()
-        .map(|&(address, len, what)| (IpAddr::from(address), len, what));
-    let mut ranges = v4
-        .chain(v6)
-        .map(|(address, len, what)| (Prefix::holding(address, len), what));
-    ranges.find_map(|(range, what)| range.filter(|range| range.overlaps(prefix)).map(|_| what))
+
+    let v4 = V4.map(|(address, len, what)| (IpAddr::from(address), len, what));
+    let v6 = V6.map(|(address, len, what)| (IpAddr::from(address), len, what));
+    for (address, len, what) in v4.into_iter().chain(v6) {
+        if Prefix::holding(address, len).is_some_and(|range| range.overlaps(prefix)) {
+            return Some(what);
+        }
+    }
+
+    None
 }
 
-/// True for addresses that are reachable only inside a site or a consortium: RFC 1918, RFC 4193,
-/// RFC 6598 and this host itself.
+/// True for addresses that the Internet does not route: RFC 1918, RFC 4193, RFC 6598 and loopback.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || is_shared(v4),
@@ -83,8 +82,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_site_may_use_what_every_host_has_or_nobody_owns() {
+    fn refuses_ranges_that_every_host_has_or_that_are_reserved() {
         let why = |text: &str| bogon(&text.parse().unwrap());
+
         for bad in [
             "0.0.0.0/0",
             "::/0",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn private_is_what_the_internet_does_not_route() {
+    fn private_addresses_are_those_that_the_internet_does_not_route() {
         let private = |text: &str| is_private(text.parse().unwrap());
         for good in [
             "10.0.0.1",

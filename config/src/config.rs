@@ -1,5 +1,5 @@
-//! [`Config`]: everything one daemon is told, read from `gateway.toml`, its own member record and the
-//! members directory. Nothing in it is left to check or to default.
+//! [`Config`]: the whole configuration of one daemon, read from `gateway.toml`, its organization's
+//! member record and the members directory. Every value is checked, and every default filled in.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -7,9 +7,11 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Digest, GatewayId, Member, OrgId, Place, PlacedPrefix, Prefix, SiteId};
+use crate::{
+    Digest, DnsName, GatewayId, Member, OrgId, Place, PlacedPrefix, Prefix, SiteId, TunName,
+};
 
-/// What `ringway run` works from. Paths are absolute or relative to the working directory.
+/// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// `gateway.toml` itself.
@@ -22,42 +24,42 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Certificate chain and key.
     pub identity: Identity,
-    /// The own organization's record.
+    /// This organization's record.
     pub own: Member,
     /// The other organizations' records, by organization.
     pub members: Vec<Member>,
     /// Where the other organizations' records lie.
     pub members_dir: PathBuf,
-    /// Where the daemon keeps what it must remember.
+    /// Where the daemon keeps its state from one start to the next.
     pub state_dir: PathBuf,
     /// The admin socket.
     pub socket: PathBuf,
-    /// The TUN device's name, at most 15 bytes.
-    pub tun: String,
+    /// The TUN device's name.
+    pub tun: TunName,
     /// Pairs of threads for packets, at most 16.
     pub lanes: NonZeroU32,
     /// How routes are marked in the kernel.
     pub routes: Routes,
-    /// Ranges that no other site may use.
+    /// Ranges in use around this gateway that no other site may use.
     pub reserved: Vec<PlacedPrefix>,
     /// The DNS server.
     pub dns: Dns,
-    /// What others may reach; `None` if the file has no `[policy]`: ICMP echo and DNS only.
+    /// What others may reach; `None` if the file has no `[policy]`, which admits ICMP echo and DNS.
     pub policy: Option<Vec<Allow>>,
 }
 
 impl Config {
-    /// The record of `org`, the own one included.
+    /// The record of `org`, which may be this organization.
     pub fn record(&self, org: &OrgId) -> Option<&Member> {
         self.records().find(|record| record.org == *org)
     }
 
-    /// Every record, the own one first.
+    /// Every record, this organization's first.
     pub fn records(&self) -> impl Iterator<Item = &Member> {
         std::iter::once(&self.own).chain(&self.members)
     }
 
-    /// The organizations whose records are, as they are now, among the `accepted` ones.
+    /// The organizations whose current records are among the `accepted` ones.
     pub fn incumbents(&self, accepted: &BTreeSet<Digest>) -> BTreeSet<&OrgId> {
         self.records()
             .filter(|record| accepted.contains(&record.digest))
@@ -65,12 +67,12 @@ impl Config {
             .collect()
     }
 
-    /// The prefixes of the own site.
+    /// The prefixes of this site.
     pub fn own_prefixes(&self) -> &[PlacedPrefix] {
         self.own.site(&self.site).map_or(&[], |site| &site.prefixes)
     }
 
-    /// True if one of the own site's prefixes covers `prefix`.
+    /// True if one of this site's prefixes covers `prefix`.
     pub fn is_own(&self, prefix: &Prefix) -> bool {
         self.own_prefixes()
             .iter()
@@ -90,64 +92,65 @@ pub struct Identity {
 /// Numbers that mark this daemon's routes and packets in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Routes {
-    /// Routing table; default 4600.
+    /// Routing table.
     pub table: u32,
-    /// Route protocol number (rtm_protocol); default 146.
+    /// Route protocol number (rtm_protocol).
     pub protocol: u8,
-    /// Firewall mark of the tunnel's own packets; default 0x52574159.
+    /// Firewall mark of the tunnel's outer packets.
     pub mark: u32,
 }
 
 /// The authoritative server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dns {
-    /// Addresses it listens on, UDP and TCP; default port 53.
+    /// Addresses it listens on, UDP and TCP.
     pub listen: Vec<SocketAddr>,
-    /// TTL of records that state none, seconds; default 5.
+    /// TTL of records that state none, seconds.
     pub ttl: u32,
-    /// The own zone's records, from `[[dns.host]]` and `[[dns.record]]`. How they go together with each other
-    /// and with the zone files is `ringway-dns`'s to check.
+    /// The records of this organization's zone, from `[[dns.host]]` and `[[dns.record]]`. Whether
+    /// they fit together, and with the zone files, is checked in `ringway-dns`.
     pub records: Vec<DnsRecord>,
-    /// Zone files with more of them, unread.
+    /// Zone files with more records of the zone; they are read in `ringway-dns`.
     pub zone_files: Vec<ZoneFile>,
-    /// The own zone may have addresses outside the own sites.
+    /// The zone may have addresses outside this organization's sites.
     pub foreign_addresses: bool,
-    /// It may listen on addresses that are not private. Only members are answered there too.
+    /// The server may listen on addresses that are not private. There too it answers only members.
     pub public_listen: bool,
-    /// How long another organization's names are answered after it was last heard; default 7 days.
+    /// How long another organization's names are answered after its last message.
     pub hold: Duration,
-    /// One question in so many is logged; `None`: none.
+    /// One question in so many is logged; `None` logs none.
     pub query_log: Option<u32>,
-    /// Whom to ask for names outside the consortium, on behalf of the own site; none: they are refused.
+    /// Resolvers for names outside the consortium, asked on behalf of this site. Without any, such
+    /// names are refused.
     pub forward: Vec<Forward>,
 }
 
-/// One `[[dns.forward]]`: who is asked for the names of a suffix.
+/// One `[[dns.forward]]`: the resolvers for the names below a suffix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
-    /// Absolute, lowercase, without the final dot; empty: every name that no other suffix holds.
-    pub suffix: String,
+    /// `None` stands for every name that is below no other block's suffix.
+    pub suffix: Option<DnsName>,
     /// Resolvers, asked in this order; never empty.
     pub servers: Vec<SocketAddr>,
 }
 
-/// A file in the form of RFC 1035, section 5.
+/// A zone file (RFC 1035, section 5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneFile {
-    /// The file.
+    /// Its path.
     pub path: PathBuf,
-    /// Where it is named.
+    /// Where `gateway.toml` names it.
     pub place: Place,
 }
 
-/// One record of the own zone.
+/// One record of this organization's zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsRecord {
-    /// Owner, absolute, lowercase, without the final dot; within the own zone.
-    pub name: String,
-    /// Seconds.
+    /// The owner, within the zone.
+    pub name: DnsName,
+    /// TTL in seconds.
     pub ttl: u32,
-    /// What it says.
+    /// Type and data.
     pub data: DnsData,
     /// Where it was written.
     pub place: Place,
@@ -158,27 +161,27 @@ pub struct DnsRecord {
 pub enum DnsData {
     /// A or AAAA, by the address's family.
     Address(IpAddr),
-    /// CNAME: an absolute name without the final dot.
-    Cname(String),
-    /// Any other type, unread: its name, and its data as a zone file has it.
+    /// CNAME: the target.
+    Cname(DnsName),
+    /// Any other type, as a zone file has it; it is read in `ringway-dns`.
     Text {
-        /// Such as `SRV` or `TYPE65280`.
+        /// The type, such as `SRV` or `TYPE65280`.
         kind: String,
-        /// Such as `0 0 7051 peer0`; relative names stand below the own zone.
+        /// The data, such as `0 0 7051 peer0`; relative names stand below the zone.
         data: String,
     },
 }
 
-/// One `[[policy.allow]]`: who may reach what.
+/// One `[[policy.allow]]`: packets of one origin that are admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allow {
-    /// The organization that may; `None`: every member.
+    /// The organization that sends; `None` stands for every member.
     pub from: Option<OrgId>,
-    /// Destinations, each inside this site's prefixes, none inside another; in order.
+    /// Destinations inside this site's prefixes, in order, none inside another.
     pub to: Vec<Prefix>,
     /// Protocol.
     pub proto: Proto,
-    /// Destination ports in order, disjoint; empty: every port (always empty for ICMP).
+    /// Destination ports in order, disjoint. Empty for every port, and always for ICMP.
     pub ports: Vec<PortRange>,
     /// Where it was written.
     pub place: Place,
@@ -195,11 +198,11 @@ pub enum Proto {
     Icmp,
 }
 
-/// First and last port of a range.
+/// A range of TCP or UDP ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRange {
-    /// First.
+    /// The first port.
     pub first: u16,
-    /// Last; the first itself for a single port.
+    /// The last port, which is the first if the range is one port.
     pub last: u16,
 }

@@ -1,42 +1,54 @@
-//! Overlaps as faults: what `check`, `member add` and a reload tell the operator.
+//! Overlaps as faults, which `check`, `member add` and a reload report to the operator.
 
 use std::collections::BTreeSet;
 
-use crate::overlap::{Claim, Connected, Owner, claims, overlaps};
+use crate::overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 use crate::{Config, Digest, Fault, Faults, OrgId, Place};
 
-/// At most this many faults are listed; more than that help nobody.
+/// Faults that are listed. A list of n equal prefixes has n² overlaps.
 const MOST_FAULTS: usize = 200;
 
-/// Every overlap as a fault. It stands at the side that has to give way: at a site rather than at the
-/// host's own range, at a newcomer rather than at an incumbent known from `accepted` (see
-/// [`crate::verdict`]), else at the later one.
+/// Every overlap as a fault, placed at the claim that has to give way: a site's before the host's, a
+/// newcomer's before an incumbent's (known from `accepted`, see [`crate::verdict`]), else the later
+/// one in the list of claims.
 pub fn conflicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> Faults {
-    let (claims, here) = (claims(config, connected), Owner::here(config));
+    let claims = claims(config, connected);
+    let here = Owner::here(config);
     let incumbents = config.incumbents(accepted);
-    let mut pairs = overlaps(&claims, &here);
-    let shown = pairs.by_ref().take(MOST_FAULTS);
-    let shown = shown.map(|pair| fault_of(&claims[pair.a], &claims[pair.b], &incumbents));
-    let mut faults: Vec<Fault> = shown.collect();
-    if pairs.next().is_some() {
-        let message =
-            format!("more than {MOST_FAULTS} overlaps; the first {MOST_FAULTS} are listed");
-        faults.push(Fault {
-            place: Place::whole(&config.path),
-            message,
-        });
+
+    let mut faults = Vec::new();
+    for Overlap { a, b, .. } in overlaps(&claims, &here) {
+        if faults.len() == MOST_FAULTS {
+            faults.push(Fault {
+                place: Place::whole(&config.path),
+                message: format!(
+                    "more than {MOST_FAULTS} overlaps; the first {MOST_FAULTS} are listed"
+                ),
+            });
+            break;
+        }
+        faults.push(fault_of(&claims[a], &claims[b], &incumbents));
     }
+
     Faults::from(faults)
 }
 
-/// In the list of claims `earlier` stands before `later`, and sites before the host's own ranges.
+/// `earlier` stands before `later` in the list of claims, and sites stand before the host's ranges.
 fn fault_of(earlier: &Claim, later: &Claim, incumbents: &BTreeSet<&OrgId>) -> Fault {
-    let is_incumbent =
-        |claim: &Claim| matches!(&claim.owner, Owner::Site { org, .. } if incumbents.contains(org));
-    let is_host = !matches!(later.owner, Owner::Site { .. });
-    match is_host || (is_incumbent(later) && !is_incumbent(earlier)) {
-        true => earlier.overlapping(later),
-        false => later.overlapping(earlier),
+    let later_is_host = !matches!(later.owner, Owner::Site { .. });
+    let later_is_incumbent = is_incumbent(later, incumbents) && !is_incumbent(earlier, incumbents);
+
+    if later_is_host || later_is_incumbent {
+        earlier.overlapping(later)
+    } else {
+        later.overlapping(earlier)
+    }
+}
+
+fn is_incumbent(claim: &Claim, incumbents: &BTreeSet<&OrgId>) -> bool {
+    match &claim.owner {
+        Owner::Site { org, .. } => incumbents.contains(org),
+        Owner::Reserved | Owner::Connected { .. } => false,
     }
 }
 
@@ -48,6 +60,8 @@ impl Claim {
             prefix,
             place,
         } = other;
+
+        // A connected network is not written in any file.
         let other = match owner {
             Owner::Connected { .. } => format!("{prefix} ({owner})"),
             _ => format!("{prefix} ({owner}, {place})"),

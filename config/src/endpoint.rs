@@ -4,13 +4,24 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// `host:port`, the host a DNS name or an address (IPv6 in brackets).
+use crate::HostName;
+
+/// `host:port`, with an IPv6 address in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
-    /// A name, an IPv4 address, or an IPv6 address without brackets.
-    pub host: String,
-    /// UDP and TCP port.
+    /// A name or an address.
+    pub host: Host,
+    /// UDP and TCP port, never 0.
     pub port: u16,
+}
+
+/// The host of an [`Endpoint`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// Resolved each time the gateway is dialled.
+    Name(HostName),
+    /// One host's address: neither unspecified nor multicast.
+    Address(IpAddr),
 }
 
 /// Why a text is not an endpoint.
@@ -21,41 +32,43 @@ pub enum EndpointError {
         "{0:?} is not host:port such as gw.example.org:4600, 203.0.113.5:4600 or [2001:db8::5]:4600"
     )]
     Syntax(String),
-    /// The port is not one.
+    /// The text after the colon is not a port.
     #[error("{0:?} has no port from 1 to 65535; write it after a colon, as in 203.0.113.5:4600")]
     Port(String),
-    /// Nobody can be dialled there.
+    /// An unspecified or a multicast address.
     #[error("{0:?} is not the address of one host; write one that the other gateways can dial")]
     Address(String),
 }
 
+impl Host {
+    /// The address, unless the host is a name.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Host::Name(_) => None,
+            Host::Address(address) => Some(*address),
+        }
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = EndpointError;
+
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let syntax = || EndpointError::Syntax(text.into());
-        let (host, port) = split(text).ok_or_else(syntax)?;
-        if !port.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(EndpointError::Port(text.into()));
-        }
-        let port = port
-            .parse()
-            .ok()
-            .filter(|&port| port != 0)
-            .ok_or_else(|| EndpointError::Port(text.into()))?;
-        match host.parse::<IpAddr>() {
+        let (host, port) = split(text).ok_or_else(|| EndpointError::Syntax(text.into()))?;
+        let port = parse_port(port).ok_or_else(|| EndpointError::Port(text.into()))?;
+
+        let host = match host.parse::<IpAddr>() {
             Ok(address) if address.is_unspecified() || address.is_multicast() => {
-                Err(EndpointError::Address(text.into()))
+                return Err(EndpointError::Address(text.into()));
             }
-            Ok(address) => Ok(Endpoint {
-                host: address.to_string(),
-                port,
-            }),
-            Err(_) if is_host_name(host) => Ok(Endpoint {
-                host: host.to_ascii_lowercase(),
-                port,
-            }),
-            Err(_) => Err(syntax()),
-        }
+            Ok(address) => Host::Address(address),
+            Err(_) => match host.parse() {
+                Ok(name) => Host::Name(name),
+                Err(_) => return Err(EndpointError::Syntax(text.into())),
+            },
+        };
+
+        Ok(Endpoint { host, port })
     }
 }
 
@@ -73,27 +86,28 @@ fn split(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// RFC 1123, section 2.1: letters, digits and inner hyphens; a last label of digits alone would be an
-/// IPv4 address gone wrong.
-fn is_host_name(host: &str) -> bool {
-    let is_label = |label: &str| {
-        let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        (1..=63).contains(&label.len())
-            && label.bytes().all(inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last_is_number = host
-        .rsplit('.')
-        .next()
-        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-    host.len() <= 253 && host.split('.').all(is_label) && !last_is_number
+fn parse_port(text: &str) -> Option<u16> {
+    // `u16::from_str` alone would accept a plus sign.
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+
+    text.parse().ok().filter(|&port| port != 0)
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => name.fmt(f),
+            Host::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         Self {
-            host: address.ip().to_string(),
+            host: Host::Address(address.ip()),
             port: address.port(),
         }
     }
@@ -101,9 +115,10 @@ impl From<SocketAddr> for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        let Endpoint { host, port } = self;
+        match host {
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]:{port}"),
+            _ => write!(f, "{host}:{port}"),
         }
     }
 }
@@ -122,14 +137,13 @@ mod tests {
         ] {
             assert_eq!(good.parse::<Endpoint>().unwrap().to_string(), good);
         }
-        assert_eq!(
-            "GW.Example.org:4600".parse::<Endpoint>().unwrap().host,
-            "gw.example.org"
-        );
-        assert_eq!(
-            "[2001:DB8::5]:4600".parse::<Endpoint>().unwrap().host,
-            "2001:db8::5"
-        );
+
+        for (text, host) in [
+            ("GW.Example.org:4600", "gw.example.org"),
+            ("[2001:DB8::5]:4600", "2001:db8::5"),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().host.to_string(), host);
+        }
     }
 
     #[test]

@@ -1,14 +1,21 @@
-//! [`Fault`]: what is wrong in a file, where, and how to mend it.
+//! [`Fault`]: what is wrong in a file, where, and how to correct it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A place in a file. Lines and columns count from 1; 0 means the file as a whole.
+/// A place in a file, or the file as a whole. Places in one file come after the whole file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The file as the user named it.
     pub file: Arc<PathBuf>,
+    /// Line and column; `None` for the whole file, as when it cannot be read.
+    pub position: Option<Position>,
+}
+
+/// A character in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
     /// Line, from 1.
     pub line: u32,
     /// Column in characters, from 1.
@@ -24,8 +31,9 @@ pub struct Fault {
     pub message: String,
 }
 
-/// Everything wrong in a set of files, in the order of the places, one per line. Every fault is reported
-/// at once.
+/// Everything wrong in a set of files, ordered by place and printed one per line.
+///
+/// A check reports every fault at once, so that an operator need not run it again for each.
 #[derive(Debug, Clone, PartialEq, Eq, Default, thiserror::Error)]
 pub struct Faults(pub Vec<Fault>);
 
@@ -40,6 +48,7 @@ impl From<Vec<Fault>> for Faults {
     fn from(mut faults: Vec<Fault>) -> Faults {
         faults.sort();
         faults.dedup();
+
         Faults(faults)
     }
 }
@@ -49,18 +58,31 @@ impl Place {
     pub fn whole(file: &Path) -> Place {
         Place {
             file: Arc::new(file.to_owned()),
-            line: 0,
-            column: 0,
+            position: None,
+        }
+    }
+
+    /// A line and a column of a file, both from 1.
+    pub fn at(file: Arc<PathBuf>, line: u32, column: u32) -> Place {
+        Place {
+            file,
+            position: Some(Position { line, column }),
         }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.line, self.column) {
-            (0, _) => write!(f, "{}", self.file.display()),
-            (line, column) => write!(f, "{}:{line}:{column}", self.file.display()),
+        match self.position {
+            None => write!(f, "{}", self.file.display()),
+            Some(position) => write!(f, "{}:{position}", self.file.display()),
         }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
     }
 }
 
@@ -76,6 +98,7 @@ impl fmt::Display for Faults {
             let separator = if i == 0 { "" } else { "\n" };
             write!(f, "{separator}{fault}")?;
         }
+
         Ok(())
     }
 }

@@ -1,16 +1,18 @@
 //! Reading `gateway.toml` and member records: text in, checked values or every fault out.
 //!
 //! ```text
-//! bytes ─source─► TOML ─table─► Item, Table ─record, gateway, dns, policy─► what each file says
-//!                                                        └─consortium─► Config: it fits together
+//! bytes ─source─► TOML ─table, item─► typed values ─record, gateway, dns, policy─► one file
+//!                                                  └─consortium─► Config: the files fit together
 //! ```
-//! Reading goes on after a fault; [`report`] keeps them all. Overlaps are no faults of a file: see
-//! [`crate::overlap`] and [`crate::verdict`].
+//! Reading goes on after a fault; [`report`] keeps them all. Overlapping prefixes are not faults of
+//! a file: see [`crate::overlap`] and [`crate::verdict`].
 
 mod consortium;
 mod directory;
 mod dns;
 mod gateway;
+mod item;
+mod local_gateway;
 mod nearest;
 pub(crate) mod pem;
 mod policy;
@@ -28,11 +30,12 @@ use report::Report;
 use crate::{Config, Faults, Member};
 
 impl Config {
-    /// Reads `gateway.toml` at `path`, the own member record it names, and every `*.member.toml` in its
-    /// members directory. Relative paths in the file are relative to its directory.
+    /// Reads `gateway.toml` at `path`, the member record of this organization that it names, and
+    /// every `*.member.toml` in its members directory. Relative paths in the file are relative to
+    /// its directory.
     ///
-    /// Fails with every fault of every file. Overlaps are no faults here: see [`crate::conflicts`] and
-    /// [`crate::verdict`].
+    /// Fails with every fault of every file. Overlaps are not faults here: see [`crate::conflicts`]
+    /// and [`crate::verdict`].
     pub fn load(path: &Path) -> Result<Config, Faults> {
         let report = Report::default();
         let text = source::read(path, &report);
@@ -41,8 +44,10 @@ impl Config {
     }
 }
 
-/// Where the admin socket of the gateway of `path` is. Nothing else in the file needs to be right: whoever asks
-/// a running daemon may do so just because a file is broken.
+/// The path of the admin socket that `gateway.toml` at `path` names.
+///
+/// Other faults of the file are ignored: a running daemon must be reachable to see why a reload
+/// failed.
 pub fn socket_of(path: &Path) -> Result<PathBuf, Faults> {
     let report = Report::default();
     let text = source::read(path, &report);
@@ -51,7 +56,7 @@ pub fn socket_of(path: &Path) -> Result<PathBuf, Faults> {
 }
 
 impl Member {
-    /// Reads one member record, wherever it lies and whatever the file is called.
+    /// Reads one member record, in any directory and under any name.
     pub fn load(path: &Path) -> Result<Member, Faults> {
         let report = Report::default();
         let text = source::read(path, &report);
@@ -59,10 +64,10 @@ impl Member {
         report.conclude(record.and_then(Record::into_member))
     }
 
-    /// Reads the text of a member record; `name` is how faults call the file.
-    pub fn parse(text: &str, name: &Path) -> Result<Member, Faults> {
+    /// Reads the text of a member record; `file` is the name of the file in faults.
+    pub fn parse(text: &str, file: &Path) -> Result<Member, Faults> {
         let report = Report::default();
-        let record = Record::read(text, name, &report);
+        let record = Record::read(text, file, &report);
         report.conclude(record.and_then(Record::into_member))
     }
 }

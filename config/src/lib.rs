@@ -1,8 +1,8 @@
-//! Ringway's words and the files that say them.
+//! Ringway's vocabulary and its files: `gateway.toml` and the member records.
 //!
-//! Reading order: the words ([`name`], [`prefix`], [`member`], [`config`]); the files they come from
-//! (`file`, [`fault`], [`limits`], [`text`]); what must not collide ([`overlap`], [`verdict`],
-//! [`conflict`], [`accepted`]).
+//! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`]); the files it comes
+//! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
+//! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]).
 
 #![forbid(unsafe_code)]
 
@@ -10,15 +10,20 @@ pub mod accepted;
 pub mod bogon;
 pub mod config;
 pub mod conflict;
+pub mod defaults;
+pub mod dns_name;
 pub mod endpoint;
 pub mod fault;
 mod file;
+pub mod host_name;
+pub mod keys;
 pub mod limits;
 pub mod member;
 pub mod name;
 pub mod overlap;
 pub mod prefix;
 pub mod text;
+pub mod tun_name;
 pub mod verdict;
 
 pub use accepted::{Accepted, AcceptedError};
@@ -27,12 +32,15 @@ pub use config::{
     Allow, Config, Dns, DnsData, DnsRecord, Forward, Identity, PortRange, Proto, Routes, ZoneFile,
 };
 pub use conflict::conflicts;
-pub use endpoint::{Endpoint, EndpointError};
-pub use fault::{Fault, Faults, Place};
+pub use dns_name::{DnsName, DnsNameError};
+pub use endpoint::{Endpoint, EndpointError, Host};
+pub use fault::{Fault, Faults, Place, Position};
 pub use file::socket_of;
+pub use host_name::{HostName, HostNameError};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
 pub use name::{GatewayId, GatewayName, NameError, OrgId, SiteId, ZoneName};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use prefix::{Prefix, PrefixError};
 pub use text::{NewGateway, NewMember, gateway_text, member_text};
+pub use tun_name::{TunName, TunNameError};
 pub use verdict::{Ruling, Verdict, rule};

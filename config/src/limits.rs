@@ -1,9 +1,11 @@
-//! How much one file or one organization may say. Generous for a consortium, small enough that no record
-//! handed over by another organization can exhaust a gateway. The wire holds announcements to the same.
+//! How much one file or one organization may contain.
+//!
+//! Generous for a consortium, and small enough that another organization's record cannot exhaust a
+//! gateway. Announcements on the wire have the same limits.
 
 /// Bytes of one file: 1 MiB.
 pub const FILE_BYTES: usize = 1 << 20;
-/// Member records, the own one not counted.
+/// Member records beside our own.
 pub const MEMBERS: usize = 1000;
 /// CA certificates of one organization.
 pub const ROOTS: usize = 16;
@@ -29,11 +31,11 @@ pub const LANES: u32 = 16;
 pub const DNS_LISTEN: usize = 16;
 /// `[[dns.record]]` blocks, `[[dns.host]]` blocks, and elements of a list in one.
 pub const DNS_RECORDS: usize = 10_000;
-/// Zone files of the own zone, those that they include not counted.
+/// Zone files that `gateway.toml` names. Files that they include are not counted.
 pub const DNS_ZONE_FILES: usize = 64;
 /// `[[dns.forward]]` blocks.
 pub const DNS_FORWARDS: usize = 64;
-/// Resolvers in one of them.
+/// Resolvers in one `[[dns.forward]]` block.
 pub const DNS_RESOLVERS: usize = 8;
 /// Rules of the policy.
 pub const RULES: usize = 1024;

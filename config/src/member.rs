@@ -1,4 +1,4 @@
-//! [`Member`]: what the consortium agreed on about one organization, as read from `<org>.member.toml`.
+//! [`Member`]: one organization as the consortium agreed on it, read from `<org>.member.toml`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,21 +9,21 @@ use crate::{Endpoint, GatewayName, OrgId, Place, Prefix, SiteId, ZoneName};
 /// A checked member record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Whose record it is.
+    /// The organization.
     pub org: OrgId,
     /// The consortium's domain; the organization's zone is `<org>.<domain>`.
     pub domain: ZoneName,
-    /// The organization's CA certificates, PEM; never empty. The gateway decodes them.
+    /// The organization's CA certificates, never empty. The gateway decodes them.
     pub roots: Vec<Root>,
     /// Its sites, in file order.
     pub sites: Vec<Site>,
     /// Its gateways, in file order.
     pub gateways: Vec<Gateway>,
-    /// What it no longer stands for.
+    /// Gateways and keys that it revoked.
     pub revoked: Revoked,
-    /// SHA-256 of the file's bytes: the fingerprint that people compare and `Hello` carries.
+    /// SHA-256 of the file's bytes: the fingerprint that operators compare and `Hello` carries.
     pub digest: Digest,
-    /// The file (line 0).
+    /// The whole file.
     pub place: Place,
 }
 
@@ -44,7 +44,7 @@ impl Member {
 pub struct Root {
     /// One PEM block (RFC 7468).
     pub pem: String,
-    /// Where it stands.
+    /// Where the PEM block begins.
     pub place: Place,
 }
 
@@ -53,7 +53,7 @@ pub struct Root {
 pub struct Site {
     /// Its name in the organization.
     pub name: SiteId,
-    /// Its address ranges: all that its gateways may ever announce.
+    /// Its address ranges. Its gateways may announce no others.
     pub prefixes: Vec<PlacedPrefix>,
 }
 
@@ -73,7 +73,7 @@ pub struct Gateway {
     pub name: GatewayName,
     /// The site it serves.
     pub site: SiteId,
-    /// Where it can be dialled; empty: it only dials.
+    /// Where it can be dialled; without any, it only dials.
     pub endpoints: Vec<Endpoint>,
 }
 
@@ -98,31 +98,42 @@ impl Digest {
     }
 }
 
-/// Why a text is no digest.
+/// Why a text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not sha256: and 64 hexadecimal digits")]
 pub struct DigestError(String);
 
 impl FromStr for Digest {
     type Err = DigestError;
+
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let error = || DigestError(text.into());
-        let hex = text.strip_prefix("sha256:").ok_or_else(error)?;
-        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(error());
-        }
-        let mut digest = [0; 32];
-        for (i, byte) in digest.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).map_err(|_| error())?;
-        }
-        Ok(Digest(digest))
+        parse_digest(text).ok_or_else(|| DigestError(text.into()))
     }
+}
+
+fn parse_digest(text: &str) -> Option<Digest> {
+    let hex = text.strip_prefix("sha256:")?;
+    // `from_str_radix` alone would accept a sign.
+    if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+
+    let mut digest = [0; 32];
+    for (i, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
+    }
+
+    Some(Digest(digest))
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        for byte in self.0 {
+            write!(f, "{byte:02x}")?;
+        }
+
+        Ok(())
     }
 }
 

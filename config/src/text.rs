@@ -1,15 +1,16 @@
-//! The text of fresh files: what `ringway org init` writes. Annotated, and loads without faults.
+//! The text of new files, as `ringway org init` writes them. Annotated, and loads without faults.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
 
 use crate::file::pem;
-use crate::{Endpoint, GatewayId, GatewayName, OrgId, Prefix, SiteId, ZoneName};
+use crate::{Endpoint, GatewayId, GatewayName, OrgId, Prefix, Routes, SiteId, ZoneName, defaults};
 
-/// What a fresh `gateway.toml` says.
+/// The contents of a new `gateway.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewGateway {
-    /// The gateway. Its files are `<org>.member.toml`, `gateway.crt` and `gateway.key` beside it.
+    /// The gateway. Its files are `<org>.member.toml`, `gateway.crt` and `gateway.key`, all in the
+    /// directory of `gateway.toml`.
     pub id: GatewayId,
     /// The site it serves.
     pub site: SiteId,
@@ -21,7 +22,7 @@ pub struct NewGateway {
     pub dns_listen: Vec<SocketAddr>,
 }
 
-/// What a fresh member record says.
+/// The contents of a new member record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMember {
     /// The organization.
@@ -36,7 +37,8 @@ pub struct NewMember {
     pub gateways: Vec<(GatewayName, SiteId, Vec<Endpoint>)>,
 }
 
-/// The text of a fresh `gateway.toml`. `[[policy.allow]]`, `[[dns.host]]` and `[[dns.record]]` blocks may be appended.
+/// The text of a new `gateway.toml`. `[[policy.allow]]`, `[[dns.host]]` and `[[dns.record]]` blocks
+/// may be appended.
 pub fn gateway_text(new: &NewGateway) -> String {
     let NewGateway {
         id, site, listen, ..
@@ -47,6 +49,8 @@ pub fn gateway_text(new: &NewGateway) -> String {
     } else {
         fabric_rules(&list(&new.prefixes))
     };
+    let routes = Routes::default();
+
     format!(
         r#"# Gateway {name} of organization {org}. Paths are relative to this file's directory.
 # After a change: ringway check -c gateway.toml, then send the daemon a SIGHUP.
@@ -59,9 +63,9 @@ site = "{site}"
 # The tunnel port, UDP and TCP: the only one that the other gateways must reach.
 listen = "{listen}"
 
-members = "members"       # the other organizations' records, <org>.member.toml
-state-dir = "state"       # what the daemon must remember
-socket = "ringway.sock"   # for ringway status
+members = "{members}"       # the other organizations' records, <org>.member.toml
+state-dir = "{state_dir}"       # what the daemon keeps from one start to the next
+socket = "{socket}"   # for ringway status
 
 # Ranges used here that no other site may use, such as a container network ("172.17.0.0/16").
 reserved = []
@@ -72,20 +76,20 @@ certificate = "gateway.crt"
 key = "gateway.key"            # never leaves this host
 
 [tun]
-name = "ringway0"
+name = "{tun}"
 
 # How the daemon's routes and packets are marked in the kernel.
 [routes]
-table = 4600
-protocol = 146
-mark = 0x52574159
+table = {table}
+protocol = {protocol}
+mark = {mark:#010x}
 
 # The names of {org}'s hosts, for every member. Port 53 unless an address says otherwise.
 [dns]
 listen = {dns_listen}
-ttl = 5   # seconds
+ttl = {ttl}   # seconds
 
-# zone-files = ["{org}.zone"]   # more of them, as RFC 1035 writes them
+# zone-files = ["{org}.zone"]   # more records, in the format of RFC 1035
 
 # One block a host, or a record of any other type, here or at the end of the file:
 #
@@ -99,11 +103,19 @@ ttl = 5   # seconds
 # type = "CNAME"
 # data = "peer0"
 
-# What the others may reach here. Without any rule: nothing but our replies.
+# What the others may reach here. Without any rule they receive only replies.
 [policy]
 {rules}"#,
         name = id.name,
         org = id.org,
+        members = defaults::MEMBERS,
+        state_dir = defaults::STATE_DIR,
+        socket = defaults::SOCKET,
+        tun = defaults::TUN,
+        table = routes.table,
+        protocol = routes.protocol,
+        mark = routes.mark,
+        ttl = defaults::DNS_TTL,
     )
 }
 
@@ -125,12 +137,12 @@ proto = "icmp"
     )
 }
 
-/// The text of a fresh `<org>.member.toml`.
+/// The text of a new `<org>.member.toml`.
 pub fn member_text(new: &NewMember) -> String {
     let NewMember { org, domain, .. } = new;
     let mut text = format!(
-        r#"# Member record of organization {org}: what the others agree to. It holds nothing secret. Compare its
-# fingerprint (ringway member show, or sha256sum) over a second channel.
+        r#"# Member record of organization {org}, which the other organizations copy. It holds nothing secret.
+# Compare its fingerprint (ringway member show, or sha256sum) over a second channel.
 
 version = 1
 org = "{org}"
@@ -144,40 +156,44 @@ ca = [
         text.push_str(&format!("\"\"\"\n{certificate}\"\"\",\n"));
     }
     text.push_str("]\n");
+
     for (name, prefixes) in &new.sites {
         let prefixes = list(prefixes);
         text.push_str(&format!(
             "\n[[site]]\nname = \"{name}\"\nprefixes = {prefixes}\n"
         ));
     }
+
     for (name, site, endpoints) in &new.gateways {
         let endpoints = list(endpoints);
-        let head = format!("\n[[gateway]]\nname = \"{name}\"\nsite = \"{site}\"\n");
         text.push_str(&format!(
-            "{head}endpoints = {endpoints}   # without any it only dials\n"
+            "\n[[gateway]]\nname = \"{name}\"\nsite = \"{site}\"\n\
+             endpoints = {endpoints}   # without any it only dials\n"
         ));
     }
+
     text.push_str(
-        "\n# What the others must no longer accept: gateways by name, keys as sha256 of their SPKI.\n",
+        "\n# What the others must refuse: gateways by name, keys as sha256 of their SPKI.\n",
     );
     text.push_str("[revoked]\ngateways = []\nkeys = []\n");
     text
 }
 
-/// The address alone where the port is DNS's own.
+/// The address alone if the port is the usual one.
 fn dns_address(listen: &SocketAddr) -> String {
-    if listen.port() == 53 {
+    if listen.port() == defaults::DNS_PORT {
         listen.ip().to_string()
     } else {
         listen.to_string()
     }
 }
 
-/// A TOML array of strings. Nothing that is listed here needs escaping.
+/// A TOML array of strings. No item may need escaping.
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items
         .into_iter()
         .map(|item| format!("\"{item}\""))
         .collect();
+
     format!("[{}]", items.join(", "))
 }

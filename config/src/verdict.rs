@@ -4,11 +4,11 @@
 //! | clash between | verdict |
 //! |---|---|
 //! | an accepted record and a newcomer | the newcomer is conflicted, the incumbent keeps its range |
-//! | two records without history (cold start), the own one included | both are conflicted |
+//! | two records without history (cold start), ours included | both are conflicted |
 //! | two accepted records | both are conflicted |
 //! | another site and a reserved or connected range | the site is conflicted, accepted or not |
 //!
-//! Everything that clashes with nothing is available. Pure; finding the clashes is [`crate::overlap`]'s.
+//! A prefix without a clash is available. Pure; clashes are found by [`crate::overlap`].
 
 use std::collections::BTreeSet;
 
@@ -18,38 +18,33 @@ use crate::{Config, Digest, Fault, OrgId, Place, Prefix, SiteId};
 /// Whether this gateway routes a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing speaks against it.
+    /// No other claim clashes with it.
     Available,
-    /// Somebody else has a claim on part of it or on all of it.
+    /// Another owner claims part of it, or all of it, with the same or a better right.
     Conflicted {
-        /// Who.
+        /// The other owner.
         with: Owner,
-        /// The other's prefix.
+        /// The other owner's prefix.
         theirs: Prefix,
-        /// Where the other's prefix is written.
+        /// Where the other owner's prefix is written.
         at: Place,
-        /// What both claim.
+        /// The addresses that both claim.
         range: Prefix,
-    },
-    /// The import policy refuses it. [`rule`] never says so, a running gateway may.
-    Denied {
-        /// Why.
-        reason: String,
     },
 }
 
 /// The verdict on one prefix of one site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ruling {
-    /// Whose prefix it is.
+    /// The organization whose record has the prefix.
     pub org: OrgId,
-    /// The site.
+    /// Its site.
     pub site: SiteId,
     /// The prefix.
     pub prefix: Prefix,
     /// Where it is written.
     pub place: Place,
-    /// What this gateway makes of it.
+    /// Whether this gateway routes it.
     pub verdict: Verdict,
 }
 
@@ -61,14 +56,8 @@ impl Ruling {
 
     /// The ruling as a fault, unless the prefix is available.
     pub fn fault(&self) -> Option<Fault> {
-        let message = match &self.verdict {
-            Verdict::Available => return None,
-            Verdict::Denied { reason } => {
-                format!(
-                    "{} (org {}, site {}) is denied: {reason}",
-                    self.prefix, self.org, self.site
-                )
-            }
+        match &self.verdict {
+            Verdict::Available => None,
             Verdict::Conflicted {
                 with, theirs, at, ..
             } => {
@@ -77,13 +66,9 @@ impl Ruling {
                     prefix: *theirs,
                     place: at.clone(),
                 };
-                return Some(self.claim().overlapping(&other));
+                Some(self.claim().overlapping(&other))
             }
-        };
-        Some(Fault {
-            place: self.place.clone(),
-            message,
-        })
+        }
     }
 
     fn claim(&self) -> Claim {
@@ -99,34 +84,50 @@ impl Ruling {
     }
 }
 
-/// The verdict on every prefix of the own record and of every member's, in file order.
+/// The verdict on every prefix of our record and of every member's, in file order.
 ///
-/// `accepted` holds the digests of the records that this gateway accepted before; empty at a cold start.
-/// An incumbent yields to incumbents and to the host, a newcomer to everybody.
+/// `accepted` holds the digests of the records that this gateway accepted before; it is empty at a
+/// cold start. An incumbent yields to incumbents and to the host, a newcomer to every other claim.
 pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> Vec<Ruling> {
-    let (claims, here) = (claims(config, connected), Owner::here(config));
+    let claims = claims(config, connected);
+    let here = Owner::here(config);
     let incumbents = config.incumbents(accepted);
-    let is_newcomer = |claim: &Claim| matches!(&claim.owner, Owner::Site { org, .. } if !incumbents.contains(org));
-    let everybody = || 0..claims.len();
-    let established = everybody().filter(|&i| !is_newcomer(&claims[i])).collect();
+
+    let all: Vec<usize> = (0..claims.len()).collect();
+    let established = all
+        .iter()
+        .copied()
+        .filter(|&i| !is_newcomer(&claims[i], &incumbents))
+        .collect();
     let among_established = rivals(&claims, &here, established);
-    let among_all = rivals(&claims, &here, everybody().collect());
-    let rulings = claims.iter().enumerate().filter_map(|(i, claim)| {
-        let rival = if is_newcomer(claim) {
+    let among_all = rivals(&claims, &here, all);
+
+    let mut rulings = Vec::new();
+    for (i, claim) in claims.iter().enumerate() {
+        let rival = if is_newcomer(claim, &incumbents) {
             among_all[i]
         } else {
             among_established[i]
         };
-        ruling(claim, rival.map(|rival| &claims[rival]))
-    });
-    rulings.collect()
+        rulings.extend(ruling(claim, rival.map(|rival| &claims[rival])));
+    }
+
+    rulings
 }
 
-/// `None` for a claim of the host itself, on which nothing is to be ruled.
+fn is_newcomer(claim: &Claim, incumbents: &BTreeSet<&OrgId>) -> bool {
+    match &claim.owner {
+        Owner::Site { org, .. } => !incumbents.contains(org),
+        Owner::Reserved | Owner::Connected { .. } => false,
+    }
+}
+
+/// `None` for a claim of the host, which is not ruled on.
 fn ruling(claim: &Claim, rival: Option<&Claim>) -> Option<Ruling> {
     let Owner::Site { org, site } = &claim.owner else {
         return None;
     };
+
     let verdict = match rival {
         None => Verdict::Available,
         Some(rival) => Verdict::Conflicted {
@@ -136,12 +137,12 @@ fn ruling(claim: &Claim, rival: Option<&Claim>) -> Option<Ruling> {
             range: claim.prefix.narrower(rival.prefix),
         },
     };
-    let (org, site, place) = (org.clone(), site.clone(), claim.place.clone());
+
     Some(Ruling {
-        org,
-        site,
+        org: org.clone(),
+        site: site.clone(),
         prefix: claim.prefix,
-        place,
+        place: claim.place.clone(),
         verdict,
     })
 }

@@ -56,7 +56,6 @@ fn verdicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
         let verdict = match &ruling.verdict {
             Verdict::Available => "available".into(),
             Verdict::Conflicted { with, range, .. } => format!("conflicted in {range} with {with}"),
-            Verdict::Denied { reason } => format!("denied: {reason}"),
         };
         writeln!(
             text,

@@ -21,7 +21,10 @@ fn the_example_gateway_loads_and_overlaps_nothing() {
     assert_eq!(config.members.len(), 1);
     let records = &config.dns.records;
     assert_eq!((records.len(), config.dns.zone_files.len()), (7, 1));
-    assert_eq!(records[4].name, "_peer._tcp.peer0.acme.consortium.example");
+    assert_eq!(
+        records[4].name.as_str(),
+        "_peer._tcp.peer0.acme.consortium.example"
+    );
     assert_eq!(
         records[4].data,
         DnsData::Text {
@@ -31,7 +34,7 @@ fn the_example_gateway_loads_and_overlaps_nothing() {
     );
     assert_eq!(
         records[5].data,
-        DnsData::Cname("orderer0.acme.consortium.example".into())
+        DnsData::Cname("orderer0.acme.consortium.example".parse().unwrap())
     );
     assert_eq!(conflicts(&config, &[], &BTreeSet::new()), Faults::default());
 }

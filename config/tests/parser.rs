@@ -75,15 +75,14 @@ fn check_places(faults: &Faults, text: &str, file: &Path) -> Result<(), TestCase
     prop_assert!(!faults.is_empty());
     prop_assert!(faults.0.is_sorted());
     let lines: Vec<&str> = text.split('\n').collect();
-    for fault in faults
-        .0
-        .iter()
-        .filter(|fault| **fault.place.file == *file && fault.place.line > 0)
-    {
-        let line = lines.get(fault.place.line as usize - 1);
+    for fault in faults.0.iter().filter(|fault| **fault.place.file == *file) {
+        let Some(position) = fault.place.position else {
+            continue;
+        };
+        let line = lines.get(position.line as usize - 1);
         let columns = line.map_or(0, |line| line.chars().count() + 1);
         prop_assert!(
-            (1..=columns).contains(&(fault.place.column as usize)),
+            (1..=columns).contains(&(position.column as usize)),
             "{fault}"
         );
     }

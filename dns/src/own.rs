@@ -52,11 +52,7 @@ impl Zone {
     pub fn with_sources(config: &Config) -> Result<(Zone, Sources), Vec<Fault>> {
         let apex = Name::from(&config.own.domain.zone_of(&config.own.org));
         let whole_file = |error: &dyn Display| Fault {
-            place: Place {
-                file: config.path.clone().into(),
-                line: 0,
-                column: 0,
-            },
+            place: Place::whole(&config.path),
             message: error.to_string(),
         };
         let (records, mut faults) = gather(config, &apex);

@@ -219,19 +219,15 @@ impl Place {
     }
 
     fn in_file(self, file: &Arc<PathBuf>) -> config::Place {
-        config::Place {
-            file: file.clone(),
-            line: self.line,
-            column: self.column,
-        }
+        config::Place::at(file.clone(), self.line, self.column)
     }
 }
 
 impl From<Fault> for ZoneFileError {
     fn from(Fault { place, message }: Fault) -> ZoneFileError {
         ZoneFileError {
-            line: place.line,
-            column: place.column,
+            line: place.position.map_or(0, |position| position.line),
+            column: place.position.map_or(0, |position| position.column),
             message,
         }
     }

@@ -67,7 +67,7 @@ pub fn policy(config: &Config, membership: &Membership, guard_forwarding: Famili
         }
     }
     PolicySpec {
-        tun: config.tun.clone(),
+        tun: config.tun.to_string(),
         own: membership.local_prefixes().to_vec(),
         orgs,
         allow: config.policy.clone(),

@@ -66,7 +66,7 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
 
 /// The host's networks as claims.
 pub async fn connected(config: &Config) -> Result<Vec<Connected>, Faults> {
-    connected_networks(&config.tun)
+    connected_networks(config.tun.as_str())
         .await
         .map_err(|error| cannot(config, &error))
 }

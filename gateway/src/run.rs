@@ -222,7 +222,7 @@ impl Gateway {
             .start(|stop| admin::socket::serve(admin, to_admin, (filter.clone(), metrics), stop));
         services.start(|stop| accept::accept(endpoint, tls, peers.clone(), to_accept, stop));
         services.start(|stop| renewal::watch(config.identity.clone(), to_renew, stop));
-        services.start(|stop| drive::watch_host(config.tun.clone(), to_host, stop));
+        services.start(|stop| drive::watch_host(config.tun.to_string(), to_host, stop));
 
         let mesh = mesh(&membership, config.lanes)?;
         let running = Running {

@@ -1,88 +1,79 @@
-//! [`Consortium`]: the own record and the members' as read from their files, and what must hold between
-//! them: one domain, one record an organization, and in the own record this gateway at its site.
+//! [`Consortium`]: this organization's record and the members', as read from their files, and what
+//! must hold between them: one domain, one record for each organization, and in our record this
+//! gateway at its site.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::directory::{self, SUFFIX, stem};
-use super::gateway::Here;
+use super::item::Placed;
+use super::local_gateway::LocalGateway;
 use super::nearest::did_you_mean;
 use super::record::Record;
 use super::report::Report;
 use super::source;
-use super::table::Placed;
-use crate::{Gateway, Member, OrgId, Place, PlacedPrefix, Site, SiteId, ZoneName, limits};
+use crate::{Member, OrgId, Place, PlacedPrefix, SiteId, ZoneName, limits};
 
 /// Every record that could be read.
 #[derive(Debug)]
 pub(crate) struct Consortium {
+    /// This organization's record; `None` if it could not be read.
     own: Option<Record>,
     members: Vec<Record>,
-    /// Organizations by file name, those included whose records could not be read.
+    /// Organizations by file name, including those whose records could not be read.
     files: Vec<String>,
 }
 
+/// The checked records.
+#[derive(Debug)]
+pub(crate) struct Members {
+    /// This organization's record; `None` only if faults were reported.
+    pub(crate) own: Option<Member>,
+    /// The others by organization; `None` only if faults were reported.
+    pub(crate) others: Option<Vec<Member>>,
+}
+
 impl Consortium {
-    /// Reads the own record and the members directory, in which the own record may lie itself; `None` for
-    /// what `gateway.toml` fails to name.
+    /// Reads our record and the members directory, which may hold our record too. Each argument is
+    /// `None` if `gateway.toml` lacks it.
     pub(crate) fn read(
         record: Option<&Path>,
         members_dir: Option<&Path>,
         report: &Report,
     ) -> Consortium {
-        let read = |path: &Path| Record::read(&source::read(path, report)?, path, report);
-        let own = record.and_then(read);
+        let own = record.and_then(|path| read_record(path, report));
         let mut paths = members_dir
             .map(|dir| directory::list(dir, report))
             .unwrap_or_default();
         paths.retain(|path| Some(path.as_path()) != record);
-        let members: Vec<Record> = paths.iter().filter_map(|path| read(path)).collect();
-        let files = paths
-            .iter()
-            .filter_map(|path| stem(path))
-            .map(str::to_owned)
-            .collect();
+
         Consortium {
             own,
-            members,
-            files,
+            members: paths
+                .iter()
+                .filter_map(|path| read_record(path, report))
+                .collect(),
+            files: paths
+                .iter()
+                .filter_map(|path| stem(path))
+                .map(str::to_owned)
+                .collect(),
         }
     }
 
     /// Reports what does not fit together.
-    pub(crate) fn check(&self, here: &Here, report: &Report) {
-        self.check_own(here, report);
+    pub(crate) fn check(&self, local: &LocalGateway, report: &Report) {
+        self.check_local(local, report);
+        self.check_file_names(report);
         self.check_organizations(report);
         self.check_domains(report);
         self.check_size(report);
     }
 
-    /// Reports the record that makes them too many.
-    fn check_size(&self, report: &Report) {
-        let mut count = 0;
-        for record in self.records() {
-            let before = count;
-            count += record
-                .sites
-                .iter()
-                .map(|site| site.prefixes.len())
-                .sum::<usize>();
-            let most = limits::ALL_PREFIXES;
-            if before <= most && count > most {
-                let message =
-                    format!("with this record there are more than {most} prefixes; summarize some");
-                report.fault(&record.place, message);
-            }
-        }
-    }
-
-    fn records(&self) -> impl Iterator<Item = &Record> {
-        self.own.iter().chain(&self.members)
-    }
-
-    fn check_own(&self, here: &Here, report: &Report) {
+    /// This gateway is in our record, at the site that `gateway.toml` names.
+    fn check_local(&self, local: &LocalGateway, report: &Report) {
         let Some(own) = &self.own else { return };
-        if let (Some(org), Some(Placed { value, place })) = (&here.org, &own.org)
+        if let (Some(org), Some(Placed { value, place })) = (&local.org, &own.org)
             && org.value != *value
         {
             let message = format!(
@@ -91,42 +82,38 @@ impl Consortium {
             );
             report.fault(&org.place, message);
         }
-        let Some(site) = &here.site else { return };
+
+        let Some(site) = &local.site else { return };
         if !own.has_site(&site.value) {
             let known = own.sites.iter().map(|site| site.name.as_str());
             report.fault(&site.place, own.lacks("site", site.value.as_str(), known));
         }
-        let Some(gateway) = &here.gateway else { return };
-        match own
+
+        let Some(gateway) = &local.name else { return };
+        let recorded = own
             .gateways
             .iter()
-            .find(|known| known.name == gateway.value)
-        {
-            Some(Gateway {
-                name,
-                site: recorded,
-                ..
-            }) if *recorded != site.value => {
-                let place = &own.place;
+            .find(|known| known.name == gateway.value);
+        match recorded {
+            Some(recorded) if recorded.site != site.value => {
                 let message = format!(
-                    "gateway {name} serves site {recorded} in {place}; write site = \"{recorded}\""
+                    "gateway {} serves site {site} in {}; write site = \"{site}\"",
+                    recorded.name,
+                    own.place,
+                    site = recorded.site,
                 );
                 report.fault(&site.place, message);
             }
             None if own.whole => {
                 let known = own.gateways.iter().map(|gateway| gateway.name.as_str());
-                report.fault(
-                    &gateway.place,
-                    own.lacks("gateway", gateway.value.as_str(), known),
-                );
+                let message = own.lacks("gateway", gateway.value.as_str(), known);
+                report.fault(&gateway.place, message);
             }
             _ => {}
         }
     }
 
-    /// Each member's file is called after it, and there is one record for each organization.
-    fn check_organizations(&self, report: &Report) {
-        let mut seen: BTreeMap<&OrgId, &Place> = BTreeMap::new();
+    fn check_file_names(&self, report: &Report) {
         for member in &self.members {
             if let Some(Placed { value: org, place }) = &member.org
                 && stem(&member.place.file) != Some(org.as_str())
@@ -137,6 +124,11 @@ impl Consortium {
                 report.fault(place, message);
             }
         }
+    }
+
+    /// There is one record for each organization.
+    fn check_organizations(&self, report: &Report) {
+        let mut seen: BTreeMap<&OrgId, &Place> = BTreeMap::new();
         for record in self.records() {
             let Some(org) = &record.org else { continue };
             if let Some(first) = seen.insert(&org.value, &record.place) {
@@ -153,11 +145,11 @@ impl Consortium {
         let Some(ours) = self.own.as_ref().and_then(|own| own.domain.as_ref()) else {
             return;
         };
-        for theirs in self
-            .members
-            .iter()
-            .filter_map(|member| member.domain.as_ref())
-        {
+
+        for member in &self.members {
+            let Some(theirs) = &member.domain else {
+                continue;
+            };
             if theirs.value != ours.value {
                 let message = format!(
                     "domain {} is not ours; all members write domain = \"{}\" as in {}",
@@ -168,26 +160,40 @@ impl Consortium {
         }
     }
 
+    /// Reports the first record with which the prefixes are too many.
+    fn check_size(&self, report: &Report) {
+        let most = limits::ALL_PREFIXES;
+        let mut count = 0;
+        for record in self.records() {
+            for site in &record.sites {
+                count += site.prefixes.len();
+            }
+            if count > most {
+                let message =
+                    format!("with this record there are more than {most} prefixes; summarize some");
+                report.fault(&record.place, message);
+                return;
+            }
+        }
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        self.own.iter().chain(&self.members)
+    }
+
     /// The consortium's domain.
     pub(crate) fn domain(&self) -> Option<&ZoneName> {
         Some(&self.own.as_ref()?.domain.as_ref()?.value)
     }
 
-    /// The own organization's sites; `None` if its record has faults.
-    pub(crate) fn own_sites(&self) -> Option<&[Site]> {
-        self.own
-            .as_ref()
-            .filter(|own| own.whole)
-            .map(|own| own.sites.as_slice())
-    }
-
-    /// The own site's prefixes; `None` if the record has faults or no such site.
+    /// The prefixes of one of our sites; `None` if our record has faults or no such site.
     pub(crate) fn site_prefixes(&self, site: &SiteId) -> Option<&[PlacedPrefix]> {
-        let site = self.own_sites()?.iter().find(|known| known.name == *site)?;
+        let own = self.own.as_ref().filter(|own| own.whole)?;
+        let site = own.sites.iter().find(|known| known.name == *site)?;
         Some(&site.prefixes)
     }
 
-    /// The names of all organizations. A record that cannot be read still counts by its file's name.
+    /// The names of all organizations. A record that cannot be read counts by its file's name.
     pub(crate) fn organizations(&self) -> impl Iterator<Item = &str> {
         let read = self
             .records()
@@ -195,28 +201,37 @@ impl Consortium {
         read.chain(self.files.iter().map(String::as_str))
     }
 
-    /// The checked records, the members' by organization. `None` only if faults were reported.
-    pub(crate) fn into_members(self) -> (Option<Member>, Option<Vec<Member>>) {
-        let members: Option<Vec<Member>> =
+    /// The checked records.
+    pub(crate) fn into_members(self) -> Members {
+        let mut others: Option<Vec<Member>> =
             self.members.into_iter().map(Record::into_member).collect();
-        let sorted = members.map(|mut members| {
-            members.sort_by(|a, b| a.org.cmp(&b.org));
-            members
-        });
-        (self.own.and_then(Record::into_member), sorted)
+        if let Some(others) = &mut others {
+            others.sort_by(|a, b| a.org.cmp(&b.org));
+        }
+
+        Members {
+            own: self.own.and_then(Record::into_member),
+            others,
+        }
     }
 }
 
+fn read_record(path: &Path, report: &Report) -> Option<Record> {
+    let text = source::read(path, report)?;
+    Record::read(&text, path, report)
+}
+
 impl Record {
-    /// False only if the record is whole and has no such site.
+    /// False only if the record has no faults and no such site.
     fn has_site(&self, name: &SiteId) -> bool {
         !self.whole || self.sites.iter().any(|site| site.name == *name)
     }
 
-    /// That there is no `what` called `name` in this record.
-    fn lacks<'a>(&self, what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-        let otherwise = || format!("add a [[{what}]] with name = \"{name}\" there");
-        let remedy = did_you_mean(name, known, otherwise);
-        format!("{what} {name} is not in {}; {remedy}", self.place)
+    /// The fault that this record has no site or gateway (the `kind`) called `name`.
+    fn lacks<'a>(&self, kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+        let remedy = did_you_mean(name, known, || {
+            format!("add a [[{kind}]] with name = \"{name}\" there")
+        });
+        format!("{kind} {name} is not in {}; {remedy}", self.place)
     }
 }

@@ -1,6 +1,7 @@
 //! The members directory: which of its files are member records.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::report::Report;
@@ -14,23 +15,24 @@ pub(crate) fn stem(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()?.strip_suffix(SUFFIX)
 }
 
-/// The member records in `dir`, by name. Other files are left alone, but not those that were meant to be
-/// records and would be missed.
+/// The member records in `dir`, by name.
+///
+/// Any other `.toml` file that is not hidden is a fault: it was probably meant to be a record, and
+/// the member would be missing. Files of other kinds are ignored.
 pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
-    let listed =
-        fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    let mut paths: Vec<PathBuf> = listed.unwrap_or_else(|error| {
-        let message =
-            format!("cannot read the members directory: {error}; create it, or correct members");
-        report.fault(&Place::whole(dir), message);
-        Vec::new()
-    });
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "toml")
-            && !is_hidden(path)
-    });
+    let mut paths = match paths_in(dir) {
+        Ok(paths) => paths,
+        Err(error) => {
+            let message = format!(
+                "cannot read the members directory: {error}; create it, or correct members"
+            );
+            report.fault(&Place::whole(dir), message);
+            return Vec::new();
+        }
+    };
+    paths.retain(|path| is_toml(path) && !is_hidden(path));
     paths.sort();
+
     let (records, strays): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.into_iter().partition(|path| stem(path).is_some());
     for stray in strays {
@@ -39,16 +41,30 @@ pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
         );
         report.fault(&Place::whole(&stray), message);
     }
-    if records.len() > limits::MEMBERS {
-        let message = format!(
-            "{} member records; at most {} are allowed",
-            records.len(),
-            limits::MEMBERS
-        );
+
+    let count = records.len();
+    let most = limits::MEMBERS;
+    if count > most {
+        let message = format!("{count} member records; at most {most} are allowed");
         report.fault(&Place::whole(dir), message);
         return Vec::new();
     }
+
     records
+}
+
+fn paths_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        paths.push(entry?.path());
+    }
+
+    Ok(paths)
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "toml")
 }
 
 fn is_hidden(path: &Path) -> bool {

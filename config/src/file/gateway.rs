@@ -5,106 +5,59 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::consortium::Consortium;
+use super::item::Item;
+use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
-use super::table::{Item, Key, Placed, Schema, Table};
+use super::table::Table;
 use super::{dns, policy};
-use crate::{
-    Config, GatewayId, GatewayName, Identity, OrgId, PlacedPrefix, Prefix, Routes, SiteId, limits,
-};
-
-const GATEWAY: Schema = Schema {
-    name: "",
-    keys: &[
-        Key("version", "version = 1"),
-        Key("org", "org = \"acme\""),
-        Key("gateway", "gateway = \"gw\""),
-        Key("site", "site = \"west\""),
-        Key(
-            "listen",
-            "listen = \"0.0.0.0:4600\", or \"[::]:4600\" for both families",
-        ),
-        Key("members", "members = \"members\""),
-        Key("state-dir", "state-dir = \"state\""),
-        Key("socket", "socket = \"ringway.sock\""),
-        Key("reserved", "reserved = [\"172.17.0.0/16\"]"),
-        Key("identity", "[identity] with record, certificate and key"),
-        Key("tun", "[tun] with name and lanes"),
-        Key("routes", "[routes] with table, protocol and mark"),
-        Key(
-            "dns",
-            "[dns] with listen and ttl, then a [[dns.host]] for each host",
-        ),
-        Key("policy", "[policy], then a [[policy.allow]] for each rule"),
-    ],
-};
-
-const IDENTITY: Schema = Schema {
-    name: "[identity]",
-    keys: &[
-        Key("record", "record = \"acme.member.toml\""),
-        Key("certificate", "certificate = \"gateway.crt\""),
-        Key("key", "key = \"gateway.key\""),
-    ],
-};
-
-const TUN: Schema = Schema {
-    name: "[tun]",
-    keys: &[
-        Key("name", "name = \"ringway0\""),
-        Key("lanes", "lanes = 1"),
-    ],
-};
-
-const ROUTES: Schema = Schema {
-    name: "[routes]",
-    keys: &[
-        Key("table", "table = 4600"),
-        Key("protocol", "protocol = 146"),
-        Key("mark", "mark = 0x52574159"),
-    ],
-};
+use crate::keys::{self, Key};
+use crate::{Config, GatewayId, Identity, PlacedPrefix, Prefix, Routes, TunName, defaults, limits};
 
 /// Reads `gateway.toml` and what it names. `None` only if faults were reported.
 pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let source = Source::new(text, path, report);
     let document = source.parse()?;
-    let table = Table::document(&source, &document, &GATEWAY)?;
+    let version = &keys::gateway::VERSION;
+    let table = Table::document(&source, &document, &keys::gateway::SCHEMA, version)?;
     let dir = path.parent().unwrap_or(Path::new(""));
 
-    let here = Here::read(&table);
-    let listen = table.required("listen").and_then(|item| read_listen(&item));
+    // Every part is read before the first `?`, so that the faults of all parts are reported.
+    let local = LocalGateway::read(&table);
+    let listen = table
+        .required(&keys::gateway::LISTEN)
+        .and_then(|item| read_listen(&item));
     let files = table
-        .required("identity")
-        .and_then(|item| item.table(&IDENTITY));
-    let (record, identity) = files
-        .map(|table| read_identity(&table, dir))
-        .unwrap_or_default();
-    let members_dir = path_or(&table, "members", "members", dir);
-    let state_dir = path_or(&table, "state-dir", "state", dir);
+        .required(&keys::gateway::IDENTITY)
+        .and_then(|item| item.table(&keys::identity::SCHEMA));
+    let record = files.as_ref().and_then(|files| read_record(files, dir));
+    let identity = files.as_ref().and_then(|files| read_identity(files, dir));
+    let members_dir = path_or(&table, &keys::gateway::MEMBERS, defaults::MEMBERS, dir);
+    let state_dir = path_or(&table, &keys::gateway::STATE_DIR, defaults::STATE_DIR, dir);
     let socket = read_socket(&table, dir);
-    let tun = table.table("tun", &TUN);
-    let (tun, lanes) = (read_device(tun.as_ref()), read_lanes(tun.as_ref()));
+    let device = table.table(&keys::gateway::TUN, &keys::tun::SCHEMA);
+    let tun = read_tun_name(device.as_ref());
+    let lanes = read_lanes(device.as_ref());
     let routes = read_routes(&table);
     let reserved = read_reserved(&table);
 
     let consortium = Consortium::read(record.as_deref(), members_dir.as_deref(), report);
-    consortium.check(&here, report);
-    let dns = dns::read(&table, dir, &here, &consortium);
-    let policy = policy::read(&table, &here, &consortium);
+    consortium.check(&local, report);
+    let dns = dns::read(&table, dir, &local, &consortium);
+    let policy = policy::read(&table, &local, &consortium);
 
-    let (own, members) = consortium.into_members();
+    let records = consortium.into_members();
     Some(Config {
         path: path.to_owned(),
         id: GatewayId {
-            org: here.org?.value,
-            name: here.gateway?.value,
+            org: local.org?.value,
+            name: local.name?.value,
         },
-        site: here.site?.value,
+        site: local.site?.value,
         listen: listen?,
         identity: identity?,
-        own: own?,
-        members: members?,
+        own: records.own?,
+        members: records.others?,
         members_dir: members_dir?,
         state_dir: state_dir?,
         socket: socket?,
@@ -117,61 +70,57 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     })
 }
 
-/// The admin socket alone, whatever else is wrong in a file of this version. `None` only if faults were reported.
+/// The admin socket alone, whatever else is wrong in a file of this version. `None` only if faults
+/// were reported.
 pub(crate) fn read_socket_path(text: &str, path: &Path, report: &Report) -> Option<PathBuf> {
     let source = Source::new(text, path, report);
     let document = source.parse()?;
-    let unheard = Report::default();
-    let quiet = Source::new(text, path, &unheard);
+
+    // Faults of other keys, such as an unknown one, are dropped if the socket is found.
+    let faults = Report::default();
+    let source = Source::new(text, path, &faults);
     let dir = path.parent().unwrap_or(Path::new(""));
-    let table = Table::document(&quiet, &document, &GATEWAY);
+    let version = &keys::gateway::VERSION;
+    let table = Table::document(&source, &document, &keys::gateway::SCHEMA, version);
     let socket = table.and_then(|table| read_socket(&table, dir));
     if socket.is_none() {
-        unheard.move_to(report);
+        faults.move_to(report);
     }
+
     socket
 }
 
-/// Who this gateway is, where the file says so.
-#[derive(Debug)]
-pub(crate) struct Here {
-    pub(crate) org: Option<Placed<OrgId>>,
-    pub(crate) gateway: Option<Placed<GatewayName>>,
-    pub(crate) site: Option<Placed<SiteId>>,
-}
-
-impl Here {
-    fn read(table: &Table<'_>) -> Here {
-        Here {
-            org: table.required("org").and_then(|item| item.placed()),
-            gateway: table.required("gateway").and_then(|item| item.placed()),
-            site: table.required("site").and_then(|item| item.placed()),
-        }
-    }
-}
-
 fn read_listen(item: &Item<'_>) -> Option<SocketAddr> {
-    match item.text()?.parse::<SocketAddr>() {
+    let text = item.text()?;
+    match text.parse::<SocketAddr>() {
         Ok(listen) if listen.port() != 0 => Some(listen),
         _ => item.refuse(format!(
-            "{:?} is not an address of this host and a port",
-            item.text()?
+            "{text:?} is not an address of this host and a port"
         )),
     }
 }
 
-/// The own record's path, and the certificate's and the key's.
-fn read_identity(table: &Table<'_>, dir: &Path) -> (Option<PathBuf>, Option<Identity>) {
-    let path = |key| table.required(key).and_then(|item| read_path(&item, dir));
-    let (record, certificate, key) = (path("record"), path("certificate"), path("key"));
-    (
-        record,
-        certificate
-            .zip(key)
-            .map(|(certificate, key)| Identity { certificate, key }),
-    )
+/// The path of this organization's record.
+fn read_record(files: &Table<'_>, dir: &Path) -> Option<PathBuf> {
+    let item = files.required(&keys::identity::RECORD)?;
+    read_path(&item, dir)
 }
 
+fn read_identity(files: &Table<'_>, dir: &Path) -> Option<Identity> {
+    let certificate = files
+        .required(&keys::identity::CERTIFICATE)
+        .and_then(|item| read_path(&item, dir));
+    let key = files
+        .required(&keys::identity::KEY)
+        .and_then(|item| read_path(&item, dir));
+
+    Some(Identity {
+        certificate: certificate?,
+        key: key?,
+    })
+}
+
+/// A path, relative to `dir`.
 pub(super) fn read_path(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
     match item.text()? {
         "" => item.refuse("an empty path"),
@@ -180,90 +129,95 @@ pub(super) fn read_path(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
     }
 }
 
-fn path_or(table: &Table<'_>, key: &str, default: &str, dir: &Path) -> Option<PathBuf> {
-    table
-        .optional(key)
-        .map_or_else(|| Some(dir.join(default)), |item| read_path(&item, dir))
+fn path_or(table: &Table<'_>, key: &Key, default: &str, dir: &Path) -> Option<PathBuf> {
+    match table.optional(key) {
+        Some(item) => read_path(&item, dir),
+        None => Some(dir.join(default)),
+    }
 }
 
 fn read_socket(table: &Table<'_>, dir: &Path) -> Option<PathBuf> {
-    let path = path_or(table, "socket", "ringway.sock", dir)?;
+    let path = path_or(table, &keys::gateway::SOCKET, defaults::SOCKET, dir)?;
     let most = limits::SOCKET_PATH;
     if path.as_os_str().len() <= most {
         return Some(path);
     }
+
+    // Without the key, the directory of the file itself is too deep for the default.
     let message = format!("a socket's path has at most {most} bytes; set socket to a shorter one");
-    match table.optional("socket") {
+    match table.optional(&keys::gateway::SOCKET) {
         Some(item) => item.fault(message),
         None => table.fault(message),
     }
     None
 }
 
-/// What the kernel takes for a device's name (`dev_valid_name`), and no `%`, which it would number.
-fn read_device(tun: Option<&Table<'_>>) -> Option<String> {
-    let Some(item) = tun.and_then(|tun| tun.optional("name")) else {
-        return Some("ringway0".to_owned());
-    };
-    let name = item.text()?;
-    let is_bad = |c: char| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c.is_control();
-    if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(is_bad) {
-        return item.refuse(format!(
-            "{name:?} is not 1 to 15 bytes without blanks, '/', ':' and '%'"
-        ));
+fn read_tun_name(device: Option<&Table<'_>>) -> Option<TunName> {
+    match device.and_then(|device| device.optional(&keys::tun::NAME)) {
+        Some(item) => item.parse(),
+        None => Some(defaults::tun()),
     }
-    Some(name.to_owned())
 }
 
-fn read_lanes(tun: Option<&Table<'_>>) -> Option<NonZeroU32> {
-    let Some(item) = tun.and_then(|tun| tun.optional("lanes")) else {
-        return Some(NonZeroU32::MIN);
-    };
-    NonZeroU32::new(item.integer(1..=limits::LANES)?)
+fn read_lanes(device: Option<&Table<'_>>) -> Option<NonZeroU32> {
+    match device.and_then(|device| device.optional(&keys::tun::LANES)) {
+        Some(item) => NonZeroU32::new(item.integer(1..=limits::LANES)?),
+        None => Some(defaults::LANES),
+    }
 }
 
-/// A value out of range is reported; the default that stands in for it is never used.
+/// A value out of range is reported; the default that replaces it here is never used.
 fn read_routes(table: &Table<'_>) -> Routes {
-    let routes = table.table("routes", &ROUTES);
-    let item = |key| routes.as_ref().and_then(|routes| routes.optional(key));
-    Routes {
-        table: item("table")
-            .and_then(|item| read_route_table(&item))
-            .unwrap_or(4600),
-        protocol: item("protocol")
-            .and_then(|item| read_route_protocol(&item))
-            .unwrap_or(146),
-        mark: item("mark")
-            .and_then(|item| item.integer(1..=u32::MAX))
-            .unwrap_or(0x5257_4159),
+    let mut routes = Routes::default();
+    let Some(table) = table.table(&keys::gateway::ROUTES, &keys::routes::SCHEMA) else {
+        return routes;
+    };
+
+    if let Some(item) = table.optional(&keys::routes::TABLE) {
+        routes.table = read_route_table(&item).unwrap_or(routes.table);
     }
+    if let Some(item) = table.optional(&keys::routes::PROTOCOL) {
+        routes.protocol = read_route_protocol(&item).unwrap_or(routes.protocol);
+    }
+    if let Some(item) = table.optional(&keys::routes::MARK) {
+        routes.mark = item.integer(1..=u32::MAX).unwrap_or(routes.mark);
+    }
+
+    routes
 }
 
-/// rtnetlink(7): 0 is no table, 253 to 255 are the host's own.
 fn read_route_table(item: &Item<'_>) -> Option<u32> {
+    // rtnetlink(7): 0 is RT_TABLE_UNSPEC, 253 to 255 exist on every host.
     match item.integer(1..=u32::MAX)? {
         table @ 253..=255 => item.refuse(format!(
-            "table {table} is the host's own (default, main, local)"
+            "table {table} belongs to the host (default, main, local)"
         )),
         table => Some(table),
     }
 }
 
-/// rtnetlink(7): 0 to 4 are the kernel's and the administrator's; their routes are not ours to remove.
 fn read_route_protocol(item: &Item<'_>) -> Option<u8> {
+    // rtnetlink(7): 0 to 4 mark routes of the kernel and of the administrator. The daemon removes
+    // every route of its protocol when it starts, and must not remove those.
     u8::try_from(item.integer(5..=255)?).ok()
 }
 
 fn read_reserved(table: &Table<'_>) -> Vec<PlacedPrefix> {
-    let items = table.list("reserved", limits::RESERVED);
-    let placed = items
+    table
+        .list(&keys::gateway::RESERVED, limits::RESERVED)
         .iter()
-        .filter_map(|item| match item.parse::<Prefix>()? {
-            all if all.len() == 0 => item.refuse(format!("{all} leaves no range for any site")),
-            prefix => Some(PlacedPrefix {
-                prefix,
-                place: item.place(),
-            }),
-        });
-    placed.collect()
+        .filter_map(read_reserved_prefix)
+        .collect()
+}
+
+fn read_reserved_prefix(item: &Item<'_>) -> Option<PlacedPrefix> {
+    let prefix: Prefix = item.parse()?;
+    if prefix.len() == 0 {
+        return item.refuse(format!("{prefix} leaves no range for any site"));
+    }
+
+    Some(PlacedPrefix {
+        prefix,
+        place: item.place(),
+    })
 }

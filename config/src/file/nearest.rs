@@ -12,26 +12,14 @@ pub(crate) fn did_you_mean<'a>(
 /// The candidate nearest to `word`, if it is near enough to be offered.
 fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('_', "-");
-    let near = candidates
+    let (distance, candidate) = candidates
         .into_iter()
-        .map(|candidate| (distance(&word, candidate), candidate));
-    let (distance, candidate) = near.min_by_key(|(distance, _)| *distance)?;
-    (distance <= candidate.len() / 3 + 1 && distance < candidate.len()).then_some(candidate)
-}
+        .map(|candidate| (strsim::levenshtein(&word, candidate), candidate))
+        .min_by_key(|(distance, _)| *distance)?;
 
-/// Levenshtein's distance: insertions, deletions and replacements of bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    // A third of the letters may be wrong, and one more so that short words have a chance; but not
+    // all of them.
+    (distance <= candidate.len() / 3 + 1 && distance < candidate.len()).then_some(candidate)
 }
 
 #[cfg(test)]

@@ -4,62 +4,60 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::consortium::Consortium;
-use super::gateway::Here;
+use super::item::Item;
+use super::local_gateway::LocalGateway;
 use super::nearest::did_you_mean;
-use super::table::{Item, Key, Schema, Table};
+use super::table::Table;
+use crate::keys::{allow, gateway, policy};
 use crate::{Allow, OrgId, PlacedPrefix, PortRange, Prefix, Proto, limits};
 
-const POLICY: Schema = Schema {
-    name: "[policy]",
-    keys: &[Key("allow", "[[policy.allow]] with from, to and proto")],
-};
+const PORTS: RangeInclusive<u32> = 1..=65535;
 
-const ALLOW: Schema = Schema {
-    name: "[[policy.allow]]",
-    keys: &[
-        Key("from", "from = \"all\", or one organization"),
-        Key("to", "to = \"10.1.0.0/24\", an address, or a list of them"),
-        Key("proto", "proto = \"tcp\", \"udp\" or \"icmp\""),
-        Key("ports", "ports = 7050, \"7050-7054\", or a list of them"),
-    ],
-};
+/// Prefixes of this site that a fault offers.
+const MOST_OFFERED: usize = 4;
 
 /// Reads `[policy]`; `None` if there is none. A rule with faults is left out.
 pub(crate) fn read(
-    gateway: &Table<'_>,
-    here: &Here,
+    table: &Table<'_>,
+    local: &LocalGateway,
     consortium: &Consortium,
 ) -> Option<Vec<Allow>> {
-    let policy = gateway.table("policy", &POLICY)?;
-    let own = here
+    let policy = table.table(&gateway::POLICY, &policy::SCHEMA)?;
+    let prefixes = local
         .site
         .as_ref()
         .and_then(|site| consortium.site_prefixes(&site.value));
-    let rules = policy.tables("allow", limits::RULES, &ALLOW);
-    Some(
-        rules
-            .iter()
-            .filter_map(|rule| read_rule(rule, own, consortium))
-            .collect(),
-    )
+
+    let rules = policy.tables(&policy::ALLOW, limits::RULES, &allow::SCHEMA);
+    let rules = rules
+        .iter()
+        .filter_map(|rule| read_rule(rule, prefixes, consortium));
+    Some(rules.collect())
 }
 
+/// `prefixes` are this site's; `None` if its record has faults.
 fn read_rule(
     rule: &Table<'_>,
-    own: Option<&[PlacedPrefix]>,
+    prefixes: Option<&[PlacedPrefix]>,
     consortium: &Consortium,
 ) -> Option<Allow> {
+    // Every key is read before the first `?`, so that the faults of all are reported.
     let from = rule
-        .required("from")
+        .required(&allow::FROM)
         .and_then(|item| read_from(&item, consortium));
-    let to = rule.required("to").map(|item| read_to(&item, own));
-    let proto = rule.required("proto").and_then(|item| read_proto(&item));
+    let to = rule
+        .required(&allow::TO)
+        .map(|item| read_to(&item, prefixes));
+    let proto = rule
+        .required(&allow::PROTO)
+        .and_then(|item| read_proto(&item));
     let ports = rule
-        .optional("ports")
+        .optional(&allow::PORTS)
         .map(|item| read_ports(&item, proto))
         .unwrap_or_default();
+
     Some(Allow {
-        from: from?,
+        from: from?.into_org(),
         to: to?,
         proto: proto?,
         ports,
@@ -67,64 +65,93 @@ fn read_rule(
     })
 }
 
-/// `Some(None)` for all.
-fn read_from(item: &Item<'_>, consortium: &Consortium) -> Option<Option<OrgId>> {
-    if item.text()? == "all" {
-        return Some(None);
+/// The value of `from`: whose packets a rule admits.
+enum Origin {
+    AnyMember,
+    Org(OrgId),
+}
+
+impl Origin {
+    fn into_org(self) -> Option<OrgId> {
+        match self {
+            Origin::AnyMember => None,
+            Origin::Org(org) => Some(org),
+        }
     }
+}
+
+fn read_from(item: &Item<'_>, consortium: &Consortium) -> Option<Origin> {
+    if item.text()? == "all" {
+        return Some(Origin::AnyMember);
+    }
+
     let org: OrgId = item.parse()?;
     if consortium
         .organizations()
         .any(|known| known == org.as_str())
     {
-        return Some(Some(org));
+        return Some(Origin::Org(org));
     }
-    let otherwise = || "add its record first, or remove the rule".to_owned();
-    let remedy = did_you_mean(org.as_str(), consortium.organizations(), otherwise);
+
+    let remedy = did_you_mean(org.as_str(), consortium.organizations(), || {
+        "add its record first, or remove the rule".to_owned()
+    });
     item.refuse(format!("org {org} is no member; {remedy}"))
 }
 
-/// Destinations inside the own site, in order; none lies in another.
-fn read_to(item: &Item<'_>, own: Option<&[PlacedPrefix]>) -> Vec<Prefix> {
-    let mut to = Vec::new();
+/// Destinations inside this site's prefixes, in order, none inside another.
+fn read_to(item: &Item<'_>, prefixes: Option<&[PlacedPrefix]>) -> Vec<Prefix> {
     let items = item.one_or_more(limits::RULE_ITEMS);
     if items.is_empty() {
         item.fault("no destination");
     }
+
+    let mut to = Vec::new();
     for item in items {
-        let Some(prefix) = read_destination(&item) else {
+        let Some(destination) = read_destination(&item) else {
             continue;
         };
-        match own {
-            Some(own) if !own.iter().any(|own| own.prefix.covers(&prefix)) => {
-                item.fault(format!(
-                    "{prefix} is not in this site; write a part of {}",
-                    ranges(own)
-                ));
+        match prefixes {
+            Some(prefixes) if !is_covered(prefixes, &destination) => {
+                let offer = offer(prefixes);
+                item.fault(format!("{destination} is not in this site; write {offer}"));
             }
-            _ => to.push(prefix),
+            _ => to.push(destination),
         }
     }
+
+    // A wider prefix is sorted before those that it covers.
     to.sort();
     to.dedup_by(|next, kept| kept.covers(next));
     to
 }
 
-/// A few of the ranges that would be right.
-fn ranges<'a>(prefixes: impl IntoIterator<Item = &'a PlacedPrefix>) -> String {
-    let mut prefixes = prefixes.into_iter().map(|own| own.prefix.to_string());
-    let shown: Vec<String> = prefixes.by_ref().take(4).collect();
-    let more = if prefixes.next().is_some() {
+fn is_covered(prefixes: &[PlacedPrefix], destination: &Prefix) -> bool {
+    prefixes
+        .iter()
+        .any(|placed| placed.prefix.covers(destination))
+}
+
+/// The correct form of a destination: `a part of 10.1.0.0/16, fd00:1::/48`.
+fn offer(prefixes: &[PlacedPrefix]) -> String {
+    if prefixes.is_empty() {
+        return "a part of this site, once it has prefixes".to_owned();
+    }
+
+    let shown: Vec<String> = prefixes
+        .iter()
+        .take(MOST_OFFERED)
+        .map(|placed| placed.prefix.to_string())
+        .collect();
+    let more = if prefixes.len() > MOST_OFFERED {
         ", …"
     } else {
         ""
     };
-    match shown.is_empty() {
-        true => "a site, once it has prefixes".to_owned(),
-        false => format!("{}{more}", shown.join(", ")),
-    }
+    format!("a part of {}{more}", shown.join(", "))
 }
 
+/// A prefix, or one address.
 fn read_destination(item: &Item<'_>) -> Option<Prefix> {
     match item.text()?.parse::<IpAddr>() {
         Ok(address) => Some(Prefix::host(address)),
@@ -150,22 +177,28 @@ fn read_ports(item: &Item<'_>, proto: Option<Proto>) -> Vec<PortRange> {
     if items.is_empty() {
         item.fault("no port; remove ports to allow every one");
     }
-    let mut ports: Vec<PortRange> = items.iter().filter_map(read_port_range).collect();
-    ports.sort_by_key(|range| (range.first, range.last));
-    ports.dedup_by(|next, kept| {
-        let joins = next.first <= kept.last.saturating_add(1);
-        kept.last = if joins {
-            kept.last.max(next.last)
-        } else {
-            kept.last
-        };
-        joins
-    });
-    ports
+
+    join(items.iter().filter_map(read_port_range).collect())
+}
+
+/// Sorts ranges and joins those that overlap or touch.
+fn join(mut ranges: Vec<PortRange>) -> Vec<PortRange> {
+    ranges.sort_by_key(|range| (range.first, range.last));
+
+    let mut joined: Vec<PortRange> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.first <= last.last.saturating_add(1) => {
+                last.last = last.last.max(range.last);
+            }
+            _ => joined.push(range),
+        }
+    }
+
+    joined
 }
 
 fn read_port_range(item: &Item<'_>) -> Option<PortRange> {
-    const PORTS: RangeInclusive<u32> = 1..=65535;
     if !item.is_text() {
         let port = u16::try_from(item.integer(PORTS)?).ok()?;
         return Some(PortRange {
@@ -173,17 +206,22 @@ fn read_port_range(item: &Item<'_>) -> Option<PortRange> {
             last: port,
         });
     }
+
     let text = item.text()?;
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let port = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| text.parse::<u16>().ok())?
-    };
-    match port(first).zip(port(last)) {
+    match parse_port(first).zip(parse_port(last)) {
         Some((first, last)) if first > 0 && first <= last => Some(PortRange { first, last }),
         _ => item.refuse(format!(
             "{text:?} is not a port from 1 to 65535, or a range of them"
         )),
     }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    // `u16::from_str` alone would accept a plus sign.
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+
+    text.parse().ok()
 }

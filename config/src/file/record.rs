@@ -1,60 +1,29 @@
-//! [`Record`]: what one member record says, as far as it can be read. What must hold between records is
-//! checked in [`super::consortium`].
+//! [`Record`]: what one member record says, as far as it can be read. What must hold between records
+//! is checked in [`super::consortium`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::item::{Item, Placed};
 use super::nearest::did_you_mean;
 use super::pem;
 use super::report::Report;
 use super::source::Source;
-use super::table::{Item, Key, Placed, Schema, Table};
+use super::table::Table;
 use crate::bogon::bogon;
+use crate::keys::{self, Key};
 use crate::{
-    Digest, Endpoint, Gateway, GatewayName, Member, OrgId, Place, PlacedPrefix, Prefix, Revoked,
-    Root, Site, SiteId, ZoneName, limits,
+    Digest, Endpoint, Gateway, Member, OrgId, Place, PlacedPrefix, Prefix, Revoked, Root, Site,
+    SiteId, ZoneName, limits,
 };
 
-const RECORD: Schema = Schema {
-    name: "",
-    keys: &[
-        Key("version", "version = 1"),
-        Key("org", "org = \"acme\""),
-        Key("domain", "domain = \"consortium.example\""),
-        Key("ca", "ca = [\"\"\"<the CA certificate in PEM>\"\"\"]"),
-        Key("site", "[[site]] with name and prefixes"),
-        Key("gateway", "[[gateway]] with name, site and endpoints"),
-        Key("revoked", "[revoked] with gateways and keys"),
-    ],
-};
+/// Characters of a zone's name that leave room for a label below it (RFC 1035, section 2.3.4: a
+/// name has at most 253 characters, a label 63 and a dot).
+const LONGEST_ZONE: usize = 253 - 64;
 
-const SITE: Schema = Schema {
-    name: "[[site]]",
-    keys: &[
-        Key("name", "name = \"west\""),
-        Key("prefixes", "prefixes = [\"10.1.0.0/16\", \"fd00:1::/48\"]"),
-    ],
-};
-
-const GATEWAY: Schema = Schema {
-    name: "[[gateway]]",
-    keys: &[
-        Key("name", "name = \"gw\""),
-        Key("site", "site = \"west\""),
-        Key("endpoints", "endpoints = [\"203.0.113.5:4600\"]"),
-    ],
-};
-
-const REVOKED: Schema = Schema {
-    name: "[revoked]",
-    keys: &[
-        Key("gateways", "gateways = [\"gw2\"]"),
-        Key("keys", "keys = [\"sha256:<64 hexadecimal digits>\"]"),
-    ],
-};
-
-/// A record that was read; with faults in it, the rest of it.
+/// A record that was read. What had faults is left out.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) org: Option<Placed<OrgId>>,
@@ -65,29 +34,35 @@ pub(crate) struct Record {
     pub(crate) revoked: Revoked,
     pub(crate) digest: Digest,
     pub(crate) place: Place,
-    /// Nothing in it was faulty, so that what is missing here is missing in the file.
+    /// It had no faults, so that a site or gateway that is missing here is missing in the file.
     pub(crate) whole: bool,
 }
 
 impl Record {
-    /// Reads the text of a record. `None` if it is no TOML, or of an unknown version.
+    /// Reads the text of a record. `None` if it is not TOML, or of an unknown version.
     pub(crate) fn read(text: &str, file: &Path, report: &Report) -> Option<Record> {
         let before = report.len();
         let source = Source::new(text, file, report);
         let document = source.parse()?;
-        let table = Table::document(&source, &document, &RECORD)?;
+        let version = &keys::member::VERSION;
+        let table = Table::document(&source, &document, &keys::member::SCHEMA, version)?;
+
         let sites = read_sites(&table);
-        let record = Record {
-            org: table.required("org").and_then(|item| read_org(&item)),
-            domain: table.required("domain").and_then(|item| item.placed()),
+        let mut record = Record {
+            org: table
+                .required(&keys::member::ORG)
+                .and_then(|item| read_org(&item)),
+            domain: table
+                .required(&keys::member::DOMAIN)
+                .and_then(|item| item.placed()),
             roots: table
-                .required("ca")
+                .required(&keys::member::CA)
                 .map(|item| read_roots(&item))
                 .unwrap_or_default(),
             gateways: read_gateways(&table, &sites),
             sites,
             revoked: table
-                .table("revoked", &REVOKED)
+                .table(&keys::member::REVOKED, &keys::revoked::SCHEMA)
                 .map(|table| read_revoked(&table))
                 .unwrap_or_default(),
             digest: Digest::of(text.as_bytes()),
@@ -95,99 +70,93 @@ impl Record {
             whole: false,
         };
         record.check_zone(&table);
-        Some(Record {
-            whole: report.len() == before,
-            ..record
-        })
+        record.whole = report.len() == before;
+
+        Some(record)
     }
 
-    /// A zone's name has at most 253 characters (RFC 1035, section 2.3.4), and names stand below it.
     fn check_zone(&self, table: &Table<'_>) {
-        let Some((org, domain)) = self.org.as_ref().zip(self.domain.as_ref()) else {
+        let (Some(org), Some(domain)) = (&self.org, &self.domain) else {
             return;
         };
-        if domain.value.zone_of(&org.value).as_str().len() > 253 - 64 {
-            table.fault_at(
-                &domain.place,
-                "the zone <org>.<domain> is too long; choose a domain of fewer characters",
-            );
+
+        if domain.value.zone_of(&org.value).as_str().len() > LONGEST_ZONE {
+            let message =
+                "the zone <org>.<domain> is too long; choose a domain of fewer characters";
+            table.fault_at(&domain.place, message);
         }
     }
 
     /// The checked record; `None` only if faults were reported.
     pub(crate) fn into_member(self) -> Option<Member> {
-        let Record {
-            roots,
-            sites,
-            gateways,
-            revoked,
-            digest,
-            place,
-            ..
-        } = self;
-        let (org, domain) = (self.org?.value, self.domain?.value);
         Some(Member {
-            org,
-            domain,
-            roots,
-            sites,
-            gateways,
-            revoked,
-            digest,
-            place,
+            org: self.org?.value,
+            domain: self.domain?.value,
+            roots: self.roots,
+            sites: self.sites,
+            gateways: self.gateways,
+            revoked: self.revoked,
+            digest: self.digest,
+            place: self.place,
         })
     }
 }
 
-/// `all` stands for every organization in a policy.
 fn read_org(item: &Item<'_>) -> Option<Placed<OrgId>> {
     let org: Placed<OrgId> = item.placed()?;
-    match org.value.as_str() {
-        "all" => {
-            item.refuse("no organization can be called all, which means every one in a policy")
-        }
-        _ => Some(org),
+    if org.value.as_str() == "all" {
+        return item.refuse("no organization can be called all, which means every one in a policy");
     }
+
+    Some(org)
 }
 
-/// One certificate a string or several; faults stand at their block.
+/// The certificates of a string, or of several. A fault is placed at its PEM block.
 fn read_roots(item: &Item<'_>) -> Vec<Root> {
     let mut roots = Vec::new();
     let texts = item.one_or_more(usize::MAX);
     for text in &texts {
         let Some(pem) = text.text() else { continue };
-        let mut begins = text
-            .raw()
-            .match_indices(pem::BEGIN)
-            .map(|(offset, _)| text.place_within(offset));
+        let mut begins = text.raw().match_indices(pem::BEGIN);
         for block in pem::certificates(pem) {
-            let place = begins.next().unwrap_or_else(|| text.place());
+            // A BEGIN line that is written with escapes is not found in the raw text.
+            let place = match begins.next() {
+                Some((offset, _)) => text.place_within(offset),
+                None => text.place(),
+            };
             match block {
                 Ok(pem) => roots.push(Root { pem, place }),
                 Err(error) => text.fault_at(&place, error),
             }
         }
     }
+
+    let count = roots.len();
+    let most = limits::ROOTS;
     if texts.is_empty() {
         item.fault("no CA certificate");
-    } else if roots.len() > limits::ROOTS {
-        item.fault(format!(
-            "{} certificates; at most {} are allowed",
-            roots.len(),
-            limits::ROOTS
-        ));
+    } else if count > most {
+        item.fault(format!("{count} certificates; at most {most} are allowed"));
     }
+
     roots
 }
 
 fn read_sites(record: &Table<'_>) -> Vec<Site> {
-    let mut names = Names::default();
+    let mut names = Names::new("site");
     let mut sites = Vec::new();
-    for table in record.tables("site", limits::SITES, &SITE) {
-        let name = names.read(&table, "site");
-        let prefixes = read_prefixes(&table.list("prefixes", limits::PREFIXES));
-        sites.extend(name.map(|name| Site { name, prefixes }));
+    for table in record.tables(
+        &keys::member::SITE,
+        limits::SITES,
+        &keys::member_site::SCHEMA,
+    ) {
+        let name = names.read(&table, &keys::member_site::NAME);
+        let prefixes = read_prefixes(&table.list(&keys::member_site::PREFIXES, limits::PREFIXES));
+        if let Some(name) = name {
+            sites.push(Site { name, prefixes });
+        }
     }
+
     sites
 }
 
@@ -210,36 +179,42 @@ fn read_prefixes(items: &[Item<'_>]) -> Vec<PlacedPrefix> {
             });
         }
     }
+
     prefixes
 }
 
 fn read_gateways(record: &Table<'_>, sites: &[Site]) -> Vec<Gateway> {
-    let mut names = Names::default();
+    let schema = &keys::member_gateway::SCHEMA;
+    let mut names = Names::new("gateway");
     let mut at_site = BTreeMap::<SiteId, usize>::new();
     let mut gateways = Vec::new();
-    for table in record.tables("gateway", limits::GATEWAYS, &GATEWAY) {
-        let name = names.read(&table, "gateway");
+    for table in record.tables(&keys::member::GATEWAY, limits::GATEWAYS, schema) {
+        let name = names.read(&table, &keys::member_gateway::NAME);
         let site = table
-            .required("site")
+            .required(&keys::member_gateway::SITE)
             .and_then(|item| read_site_of_gateway(&item, sites));
         let endpoints = read_endpoints(&table);
         let (Some(name), Some(site)) = (name, site) else {
             continue;
         };
+
+        // Reported once for each site, at the first gateway that is too many.
         let count = at_site.entry(site.clone()).or_default();
         *count += 1;
-        if *count == limits::GATEWAYS_OF_A_SITE + 1 {
-            let most = limits::GATEWAYS_OF_A_SITE;
+        let most = limits::GATEWAYS_OF_A_SITE;
+        if *count == most + 1 {
             table.fault(format!(
                 "site {site} has more than {most} gateways; remove some"
             ));
         }
+
         gateways.push(Gateway {
             name,
             site,
             endpoints,
         });
     }
+
     gateways
 }
 
@@ -248,6 +223,7 @@ fn read_site_of_gateway(item: &Item<'_>, sites: &[Site]) -> Option<SiteId> {
     if sites.iter().any(|site| site.name == name) {
         return Some(name);
     }
+
     let known = sites.iter().map(|site| site.name.as_str());
     let remedy = did_you_mean(name.as_str(), known, || {
         format!("add a [[site]] with name = \"{name}\"")
@@ -256,52 +232,59 @@ fn read_site_of_gateway(item: &Item<'_>, sites: &[Site]) -> Option<SiteId> {
 }
 
 fn read_endpoints(gateway: &Table<'_>) -> Vec<Endpoint> {
-    let mut endpoints: Vec<Endpoint> = Vec::new();
-    for item in gateway.list("endpoints", limits::ENDPOINTS) {
-        match item.parse::<Endpoint>() {
-            Some(endpoint) if endpoints.contains(&endpoint) => {
-                item.fault(format!("{endpoint} is listed twice; remove one of them"))
-            }
-            endpoint => endpoints.extend(endpoint),
+    let mut endpoints = Vec::new();
+    for item in gateway.list(&keys::member_gateway::ENDPOINTS, limits::ENDPOINTS) {
+        let Some(endpoint) = item.parse::<Endpoint>() else {
+            continue;
+        };
+        if endpoints.contains(&endpoint) {
+            item.fault(format!("{endpoint} is listed twice; remove one of them"));
+        } else {
+            endpoints.push(endpoint);
         }
     }
+
     endpoints
 }
 
 fn read_revoked(table: &Table<'_>) -> Revoked {
-    let gateways = table.list("gateways", limits::REVOKED);
-    let keys = table.list("keys", limits::REVOKED);
+    let gateways = table.list(&keys::revoked::GATEWAYS, limits::REVOKED);
+    let keys = table.list(&keys::revoked::KEYS, limits::REVOKED);
+
     Revoked {
-        gateways: gateways
-            .iter()
-            .filter_map(|item| item.parse::<GatewayName>())
-            .collect(),
+        gateways: gateways.iter().filter_map(|item| item.parse()).collect(),
         keys: keys.iter().filter_map(|item| item.parse()).collect(),
     }
 }
 
-/// Names that must be different from each other, and where each was written.
-#[derive(Default)]
-struct Names(BTreeMap<String, Place>);
+/// The names that one kind of table has in this record, and where each was written.
+struct Names {
+    /// Such as `site`.
+    kind: &'static str,
+    first: BTreeMap<String, Place>,
+}
 
 impl Names {
-    /// Reads `name` from a table that describes a `what`.
-    fn read<T: FromStr<Err: std::fmt::Display>>(
-        &mut self,
-        table: &Table<'_>,
-        what: &str,
-    ) -> Option<T> {
-        let item = table.required("name")?;
-        let name = item.parse()?;
-        let text = item.text()?.to_owned();
-        match self.0.get(&text) {
-            Some(first) => item.refuse(format!(
-                "{what} {text} is already at {first}; give each {what} a name of its own"
-            )),
-            None => {
-                self.0.insert(text, item.place());
-                Some(name)
-            }
+    fn new(kind: &'static str) -> Names {
+        Names {
+            kind,
+            first: BTreeMap::new(),
         }
+    }
+
+    /// Reads the name at `key`, which no earlier table of this kind may have.
+    fn read<T: FromStr<Err: Display>>(&mut self, table: &Table<'_>, key: &Key) -> Option<T> {
+        let kind = self.kind;
+        let item = table.required(key)?;
+        let name = item.parse()?;
+        let text = item.text()?;
+        if let Some(first) = self.first.get(text) {
+            return item.refuse(format!(
+                "{kind} {text} is already at {first}; give each {kind} another name"
+            ));
+        }
+
+        self.first.insert(text.to_owned(), item.place());
+        Some(name)
     }
 }

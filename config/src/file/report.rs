@@ -1,16 +1,17 @@
-//! [`Report`]: the faults found so far, in all files. Reading goes on after a fault, so that every one is
-//! told at once.
+//! [`Report`]: the faults found so far, in all files.
 
 use std::cell::RefCell;
 
 use crate::{Fault, Faults, Place};
 
-/// A file from another organization must not flood the log: so many faults, ...
+/// Faults that are kept. Another organization's record must not flood the log.
 const MOST_FAULTS: usize = 1000;
-/// ... and so many bytes of each, whatever it quotes.
+/// Bytes of a message that are kept. It may quote the file.
 const MOST_BYTES: usize = 1000;
 
-/// Collects faults. Whoever reports one returns `None` for what cannot be used.
+/// Collects faults, so that reading can go on after each.
+///
+/// By convention a reader reports a fault and returns `None` for the value that cannot be used.
 #[derive(Debug, Default)]
 pub(crate) struct Report(RefCell<Vec<Fault>>);
 
@@ -23,18 +24,15 @@ impl Report {
                 place: place.clone(),
                 message: clip(message.into()),
             }),
-            MOST_FAULTS => {
-                let message = format!("more than {MOST_FAULTS} faults; mend these first");
-                faults.push(Fault {
-                    place: Place::whole(&place.file),
-                    message,
-                });
-            }
+            MOST_FAULTS => faults.push(Fault {
+                place: Place::whole(&place.file),
+                message: format!("more than {MOST_FAULTS} faults; correct these first"),
+            }),
             _ => {}
         }
     }
 
-    /// Hands every fault over to `other`.
+    /// Adds every fault to `other`.
     pub(crate) fn move_to(self, other: &Report) {
         other.0.borrow_mut().extend(self.0.into_inner());
     }
@@ -55,11 +53,13 @@ impl Report {
 
 fn clip(mut message: String) -> String {
     if message.len() > MOST_BYTES {
-        let end = (0..=MOST_BYTES)
-            .rev()
-            .find(|&end| message.is_char_boundary(end));
-        message.truncate(end.unwrap_or(0));
+        let mut end = MOST_BYTES;
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
         message.push('…');
     }
+
     message
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use toml::de::DeTable;
@@ -12,10 +13,11 @@ use toml::de::DeTable;
 use super::report::Report;
 use crate::{Place, limits};
 
-/// Bytes counted at once.
+/// Bytes between two places whose characters were counted. A file may be one long line, and counting
+/// from its start for each fault would take quadratic time.
 const BLOCK: usize = 1024;
 
-/// Syntax errors reported of one file.
+/// Syntax errors that are reported of one file.
 const MOST_SYNTAX_ERRORS: usize = 3;
 
 /// One file's text and the report that its faults go to.
@@ -23,26 +25,27 @@ const MOST_SYNTAX_ERRORS: usize = 3;
 pub(crate) struct Source<'a> {
     pub(crate) text: &'a str,
     file: Arc<PathBuf>,
-    /// Where each line begins.
+    /// Offsets at which the lines begin.
     lines: Vec<usize>,
-    /// Characters before each block of [`BLOCK`] bytes: a file may be one long line.
+    /// Characters before each block of [`BLOCK`] bytes.
     blocks: Vec<usize>,
     pub(crate) report: &'a Report,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn new(text: &'a str, file: &Path, report: &'a Report) -> Source<'a> {
-        let breaks = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, byte)| *byte == b'\n')
-            .map(|(at, _)| at + 1);
-        let lines = std::iter::once(0).chain(breaks).collect();
-        let counts = text.as_bytes().chunks(BLOCK).scan(0, |before, block| {
-            *before += characters(block);
-            Some(*before)
-        });
-        let blocks = std::iter::once(0).chain(counts).collect();
+        let mut lines = vec![0];
+        for (offset, _) in text.match_indices('\n') {
+            lines.push(offset + 1);
+        }
+
+        let mut blocks = vec![0];
+        let mut count = 0;
+        for block in text.as_bytes().chunks(BLOCK) {
+            count += characters(block);
+            blocks.push(count);
+        }
+
         Source {
             text,
             file: Arc::new(file.to_owned()),
@@ -52,17 +55,17 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The place of the byte at `offset`; the column counts characters.
+    /// The place of the byte at `offset`.
     pub(crate) fn place(&self, offset: usize) -> Place {
         let offset = offset.min(self.text.len());
+
+        // `lines` begins with 0, so that at least one line starts at or before the offset.
         let line = self.lines.partition_point(|&start| start <= offset);
-        let column =
-            self.characters_before(offset) - self.characters_before(self.lines[line - 1]) + 1;
-        Place {
-            file: Arc::clone(&self.file),
-            line: line as u32,
-            column: column as u32,
-        }
+        let start = self.lines[line - 1];
+        let column = self.characters_before(offset) - self.characters_before(start) + 1;
+
+        // A file has at most `limits::FILE_BYTES`, far less than u32::MAX.
+        Place::at(Arc::clone(&self.file), line as u32, column as u32)
     }
 
     fn characters_before(&self, offset: usize) -> usize {
@@ -70,35 +73,39 @@ impl<'a> Source<'a> {
         self.blocks[block] + characters(&self.text.as_bytes()[block * BLOCK..offset])
     }
 
-    /// The document's top table; `None` if it is no TOML. Of the syntax errors the first of each line is
-    /// reported, and only a few: most of the later ones come from misreading an earlier one.
+    /// The document's top table; `None` if the text is not TOML.
     pub(crate) fn parse(&self) -> Option<DeTable<'a>> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
-        let placed = errors.iter().map(|error| {
-            let place = error
-                .span()
-                .map_or_else(|| self.whole(), |span| self.place(span.start));
-            (
-                place.line,
-                (
-                    place,
-                    error.message().replacen(", expected ", "; expected ", 1),
-                ),
-            )
-        });
-        let first_of_lines: BTreeMap<_, _> = placed.rev().collect();
-        for (place, message) in first_of_lines.into_values().take(MOST_SYNTAX_ERRORS) {
+        self.report_syntax(&errors);
+
+        errors.is_empty().then(|| document.into_inner())
+    }
+
+    /// Reports the first error of each line, and only of a few lines: the parser guesses how to go
+    /// on after an error, and most of the later ones come from a wrong guess.
+    fn report_syntax(&self, errors: &[toml::de::Error]) {
+        let mut first_of_lines = BTreeMap::new();
+        for error in errors {
+            let place = match error.span() {
+                Some(span) => self.place(span.start),
+                None => self.whole(),
+            };
+            let line = place.position.map(|position| position.line);
+            first_of_lines.entry(line).or_insert((place, error));
+        }
+
+        for (place, error) in first_of_lines.into_values().take(MOST_SYNTAX_ERRORS) {
+            // What the parser expected is the correct form.
+            let message = error.message().replacen(", expected ", "; expected ", 1);
             self.report.fault(&place, message);
         }
-        errors.is_empty().then(|| document.into_inner())
     }
 
     /// The file as a whole.
     pub(crate) fn whole(&self) -> Place {
         Place {
             file: Arc::clone(&self.file),
-            line: 0,
-            column: 0,
+            position: None,
         }
     }
 
@@ -108,42 +115,52 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Every byte but those that continue a character (RFC 3629, section 3).
+/// Characters in a piece of UTF-8 text, which may begin inside a character.
 fn characters(utf8: &[u8]) -> usize {
+    // RFC 3629, section 3: every byte of a character but the first is 10xxxxxx.
     utf8.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
 
-/// Reads a file whole. `None` if that fails or it is too large or no UTF-8: the report then says what to
-/// do about it.
+/// Reads a whole file. `None`, and a fault, if that fails or the file is too large or not UTF-8.
 pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
-    let whole = Place::whole(path);
-    let mut bytes = Vec::new();
-    let limit = limits::FILE_BYTES as u64 + 1;
-    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
-        Ok(read) if read <= limits::FILE_BYTES => {}
-        Ok(_) => {
-            report.fault(
-                &whole,
-                "the file is larger than 1 MiB; is it the right one?",
-            );
-            return None;
+    match read_bytes(path) {
+        Ok(bytes) if bytes.len() > limits::FILE_BYTES => {
+            let message = "the file is larger than 1 MiB; is it the right one?";
+            report.fault(&Place::whole(path), message);
+            None
         }
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                report_bytes(path, &error, report);
+                None
+            }
+        },
         Err(error) => {
             let remedy = match error.kind() {
                 ErrorKind::NotFound => "create it, or correct the path",
                 ErrorKind::PermissionDenied => "let this user read it",
                 _ => "it must be a readable file",
             };
-            report.fault(&whole, format!("cannot read the file: {error}; {remedy}"));
-            return None;
+            let message = format!("cannot read the file: {error}; {remedy}");
+            report.fault(&Place::whole(path), message);
+            None
         }
     }
-    String::from_utf8(bytes)
-        .map_err(|error| report_bytes(path, &error, report))
-        .ok()
 }
 
-fn report_bytes(path: &Path, error: &std::string::FromUtf8Error, report: &Report) {
+/// The bytes of a file, up to one more than are allowed.
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(limits::FILE_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
+
+    Ok(bytes)
+}
+
+/// Reports where the first byte is that is not UTF-8.
+fn report_bytes(path: &Path, error: &FromUtf8Error, report: &Report) {
     let good = error.utf8_error().valid_up_to();
     let text = String::from_utf8_lossy(&error.as_bytes()[..good]);
     let place = Source::new(&text, path, report).place(good);
@@ -162,14 +179,23 @@ mod tests {
         let report = Report::default();
         let text = "a = 1\nä = \"ö\"\r\n";
         let source = Source::new(text, Path::new("x.toml"), &report);
-        let at = |offset| source.place(offset).to_string();
-        assert_eq!(at(0), "x.toml:1:1");
-        assert_eq!(at(text.find('ä').unwrap()), "x.toml:2:1");
-        assert_eq!(at(text.find('ö').unwrap()), "x.toml:2:6");
-        assert_eq!(at(text.len()), "x.toml:3:1");
-        assert_eq!(at(text.len() + 100), "x.toml:3:1");
+        for (offset, place) in [
+            (0, "x.toml:1:1"),
+            (text.find('ä').unwrap(), "x.toml:2:1"),
+            (text.find('ö').unwrap(), "x.toml:2:6"),
+            (text.len(), "x.toml:3:1"),
+            (text.len() + 100, "x.toml:3:1"),
+        ] {
+            assert_eq!(source.place(offset).to_string(), place);
+        }
+    }
+
+    #[test]
+    fn a_column_is_right_beyond_the_first_block_of_a_long_line() {
+        let report = Report::default();
         let long = "ä".repeat(3 * BLOCK);
         let source = Source::new(&long, Path::new("x.toml"), &report);
-        assert_eq!(source.place(4 * BLOCK + 2).column as usize, 2 * BLOCK + 2);
+        let position = source.place(4 * BLOCK + 2).position.unwrap();
+        assert_eq!(position.column as usize, 2 * BLOCK + 2);
     }
 }

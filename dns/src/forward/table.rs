@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringway_config::{Forward, ZoneName};
+use ringway_config::{DnsName, Forward, ZoneName};
 
 use super::resolvers::Resolvers;
 use crate::name::Name;
@@ -65,11 +65,7 @@ impl Table {
 }
 
 fn suffix(forward: &Forward) -> &str {
-    if forward.suffix.is_empty() {
-        "."
-    } else {
-        &forward.suffix
-    }
+    forward.suffix.as_ref().map_or(".", DnsName::as_str)
 }
 
 impl PartialEq for Table {
@@ -91,7 +87,7 @@ mod tests {
 
     fn table(forwards: &[(&str, &str)], old: &Table) -> Table {
         let forward = |(suffix, server): &(&str, &str)| Forward {
-            suffix: (*suffix).into(),
+            suffix: (!suffix.is_empty()).then(|| suffix.parse().unwrap()),
             servers: vec![server.parse().unwrap()],
         };
         let forwards: Vec<_> = forwards.iter().map(forward).collect();

@@ -37,10 +37,10 @@ pub(super) fn gather(config: &Config, apex: &Name) -> (Vec<Record>, Vec<Fault>) 
 
 fn read(record: &DnsRecord, apex: &Name) -> Result<Record, String> {
     let name = |text: &str| name_of(text).map_err(|error| error.to_string());
-    let owner = name(&record.name)?;
+    let owner = name(record.name.as_str())?;
     let (kind, data) = match &record.data {
         DnsData::Address(address) => address_data(*address),
-        DnsData::Cname(target) => (kind::CNAME, name(target)?.as_wire().to_vec()),
+        DnsData::Cname(target) => (kind::CNAME, name(target.as_str())?.as_wire().to_vec()),
         DnsData::Text { kind, data } => read_data(kind, data, apex)?,
     };
     Ok(Record {

@@ -13,18 +13,14 @@ use super::*;
 use crate::disk::tests::Scratch;
 
 fn place(line: u32) -> Place {
-    Place {
-        file: PathBuf::from("gateway.toml").into(),
-        line,
-        column: 1,
-    }
+    Place::at(PathBuf::from("gateway.toml").into(), line, 1)
 }
 
 fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
     let prefixes = ["10.0.0.0/15", "fd00:1::/48"];
     let placed = |text: &str| PlacedPrefix {
         prefix: text.parse().unwrap(),
-        place: place(0),
+        place: Place::whole(Path::new("gateway.toml")),
     };
     let own = Member {
         org: "org1".parse().unwrap(),
@@ -37,7 +33,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         gateways: Vec::new(),
         revoked: Revoked::default(),
         digest: Digest::of(b""),
-        place: place(0),
+        place: Place::whole(Path::new("gateway.toml")),
     };
     Config {
         path: "gateway.toml".into(),
@@ -53,7 +49,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         members_dir: PathBuf::new(),
         state_dir: PathBuf::new(),
         socket: PathBuf::new(),
-        tun: "ringway0".into(),
+        tun: "ringway0".parse().unwrap(),
         lanes: std::num::NonZeroU32::MIN,
         routes: Routes {
             table: 4600,
@@ -78,7 +74,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
 
 fn record(line: u32, name: &str, data: DnsData) -> DnsRecord {
     DnsRecord {
-        name: format!("{name}org1.consortium.example"),
+        name: format!("{name}org1.consortium.example").parse().unwrap(),
         ttl: 30,
         data,
         place: place(line),
@@ -90,7 +86,7 @@ fn address(line: u32, name: &str, address: &str) -> DnsRecord {
 }
 
 fn alias(line: u32, name: &str, target: &str) -> DnsRecord {
-    record(line, name, DnsData::Cname(target.into()))
+    record(line, name, DnsData::Cname(target.parse().unwrap()))
 }
 
 /// As `check` shows them.

@@ -81,7 +81,7 @@ impl Site {
     /// Forwards so from now on.
     pub(super) fn forward(&self, forwards: &[(&str, &[SocketAddr])]) {
         let forward = |(suffix, servers): &(&str, &[SocketAddr])| Forward {
-            suffix: (*suffix).into(),
+            suffix: (!suffix.is_empty()).then(|| suffix.parse().unwrap()),
             servers: servers.to_vec(),
         };
         let forwards: Vec<_> = forwards.iter().map(forward).collect();

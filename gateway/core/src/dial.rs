@@ -167,13 +167,15 @@ impl Dialler {
 
 #[cfg(test)]
 mod tests {
+    use ringway_config::Host;
+
     use super::*;
 
     fn endpoints(hosts: &[&str]) -> Vec<Endpoint> {
         hosts
             .iter()
             .map(|host| Endpoint {
-                host: (*host).into(),
+                host: Host::Name(host.parse().unwrap()),
                 port: 4600,
             })
             .collect()
@@ -184,7 +186,7 @@ mod tests {
         let mut dialler = Dialler::new(endpoints(&["a", "b"]));
         let mut tried = Vec::new();
         for _ in 0..3 {
-            tried.push(dialler.endpoint().unwrap().host.clone());
+            tried.push(dialler.endpoint().unwrap().host.to_string());
             dialler.turn();
         }
         assert_eq!(tried, ["a", "b", "a"]);

@@ -110,7 +110,6 @@ fn verdict(ruling: &Ruling) -> String {
     match &ruling.verdict {
         Verdict::Available => "available".into(),
         Verdict::Conflicted { with, range, .. } => format!("conflicted: {range} with {with}"),
-        Verdict::Denied { reason } => format!("denied: {reason}"),
     }
 }
 
@@ -168,11 +167,10 @@ impl Report {
 impl FaultReport {
     fn of(fault: &Fault) -> FaultReport {
         let place = &fault.place;
-        let file = place.file.display().to_string();
         FaultReport {
-            file,
-            line: place.line,
-            column: place.column,
+            file: place.file.display().to_string(),
+            line: place.position.map_or(0, |position| position.line),
+            column: place.position.map_or(0, |position| position.column),
             message: fault.message.clone(),
         }
     }
@@ -183,7 +181,6 @@ impl PrefixReport {
         let (verdict, conflict) = match &ruling.verdict {
             Verdict::Available => ("available", None),
             Verdict::Conflicted { with, range, .. } => ("conflicted", Some((with, range))),
-            Verdict::Denied { .. } => ("denied", None),
         };
         PrefixReport {
             prefix: ruling.prefix.to_string(),

@@ -44,7 +44,7 @@ impl State {
             .gateways
             .values()
             .flat_map(|info| &info.endpoints);
-        let recorded = endpoints.filter_map(|endpoint| endpoint.host.parse().ok());
+        let recorded = endpoints.filter_map(|endpoint| endpoint.host.address());
         self.sessions
             .addresses()
             .into_iter()

@@ -5,9 +5,12 @@
 //! else has flushed it, but nobody waits for it: a changed name is served before `nft` has started.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
-use ringway_config::{Config, Connected, Digest, Fault, Faults, OrgId, Place, Ruling, accepted};
+use ringway_config::{
+    Config, Connected, Digest, Fault, Faults, OrgId, Place, Ruling, accepted, keys,
+};
 use ringway_core::Membership;
 use ringway_dns::Zone;
 
@@ -122,7 +125,7 @@ impl Fresh {
             accepted: before,
             ..
         } = prepared;
-        let links = Links::read(&config.tun)
+        let links = Links::read(config.tun.as_str())
             .await
             .map_err(|error| cannot(ground, &error))?;
         let (own, described) = (ground.own.clone(), config.clone());
@@ -190,29 +193,32 @@ fn families(config: &Config) -> Families {
 
 /// What a running daemon cannot change: each is named, so that the operator restarts knowingly.
 fn check_constants(running: &Config, new: &Config) -> Result<(), Faults> {
-    let constants = [
+    let constants: [(&dyn Display, bool); 11] = [
         (
-            "org, gateway or site",
+            &"org, gateway or site",
             running.id == new.id && running.site == new.site,
         ),
         (
-            "the consortium's domain",
+            &"the consortium's domain",
             running.own.domain == new.own.domain,
         ),
-        ("listen", running.listen == new.listen),
-        ("state-dir", running.state_dir == new.state_dir),
-        ("socket", running.socket == new.socket),
-        ("tun.name", running.tun == new.tun),
-        ("tun.lanes", running.lanes == new.lanes),
-        ("routes", running.routes == new.routes),
-        ("dns.listen", running.dns.listen == new.dns.listen),
-        ("identity", running.identity == new.identity),
+        (&keys::gateway::LISTEN, running.listen == new.listen),
         (
-            "the families of the own site's prefixes",
+            &keys::gateway::STATE_DIR,
+            running.state_dir == new.state_dir,
+        ),
+        (&keys::gateway::SOCKET, running.socket == new.socket),
+        (&keys::tun::NAME, running.tun == new.tun),
+        (&keys::tun::LANES, running.lanes == new.lanes),
+        (&keys::gateway::ROUTES, running.routes == new.routes),
+        (&keys::dns::LISTEN, running.dns.listen == new.dns.listen),
+        (&keys::gateway::IDENTITY, running.identity == new.identity),
+        (
+            &"the families of this site's prefixes",
             families(running) == families(new),
         ),
     ];
-    let fault = |(what, same): (&str, bool)| {
+    let fault = |(what, same): (&dyn Display, bool)| {
         let message = format!("{what} cannot change at a reload; restart the daemon");
         (!same).then(|| Fault {
             place: Place::whole(&new.path),

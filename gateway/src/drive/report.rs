@@ -93,7 +93,6 @@ impl State {
                 verdict: match ruling.verdict {
                     Verdict::Available => "available",
                     Verdict::Conflicted { .. } => "conflicted",
-                    Verdict::Denied { .. } => "denied",
                 }
                 .into(),
                 conflict_with: conflict(&ruling.verdict),

@@ -52,10 +52,10 @@ impl Kernel {
             config, rulings, ..
         } = prepared;
         let membership = membership(config, rulings);
-        let (tun, index) = open_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
+        let (tun, index) = open_tun(config.tun.as_str(), TUNNEL_MTU, config.lanes.get() as usize)?;
         let index = Arc::new(AtomicU32::new(index));
         let device = Device {
-            name: config.tun.clone(),
+            name: config.tun.to_string(),
             mtu: TUNNEL_MTU,
             index: index.clone(),
         };
@@ -63,11 +63,11 @@ impl Kernel {
         let forwarding =
             Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
         let guard = forwarding.ours();
-        let mut firewall = Nft::new(&config.tun);
+        let mut firewall = Nft::new(config.tun.as_str());
         firewall.apply(&policy(config, &membership, guard)).await?;
         let restore = Restore {
             forwarding,
-            tun: config.tun.clone(),
+            tun: config.tun.to_string(),
         };
         match restore.go_on(prepared, index).await {
             Ok((links, wanted, routes)) => {
@@ -113,7 +113,7 @@ impl Restore {
             connected,
             ..
         } = prepared;
-        let links = Links::read(&config.tun).await?;
+        let links = Links::read(config.tun.as_str()).await?;
         let wanted = wanted(config, rulings, connected, &Fib::default(), &links, |_| {
             None
         });

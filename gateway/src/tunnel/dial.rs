@@ -129,7 +129,7 @@ async fn resolve(
     resolver: &Resolver,
     target: &Target,
 ) -> Result<Vec<SocketAddr>, DialError> {
-    let found = resolver.addresses(&target.host).await?;
+    let found = resolver.addresses(&target.host.to_string()).await?;
     let local = endpoint
         .local_addr()
         .map_err(|error| local_error(target, &error))?;
@@ -141,7 +141,7 @@ async fn resolve(
         .collect();
     if usable.is_empty() {
         return Err(DialError::AddressFamily {
-            host: target.host.clone(),
+            host: target.host.to_string(),
             local,
         });
     }

@@ -159,5 +159,6 @@ fn address(config: &Config, peer: &GatewayId) -> Result<SocketAddr> {
         .find(|gateway| gateway.name == peer.name)
         .context("no such gateway")?;
     let endpoint = gateway.endpoints.first().context("it has no endpoint")?;
-    Ok(SocketAddr::new(endpoint.host.parse()?, endpoint.port))
+    let address = endpoint.host.address().context("the endpoint is a name")?;
+    Ok(SocketAddr::new(address, endpoint.port))
 }

@@ -1,84 +1,95 @@
-//! `[[dns.forward]]`: who is asked for names outside the consortium.
+//! `[[dns.forward]]`: which resolvers are asked for names outside the consortium.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::super::table::{Item, Key, Schema, Table};
-use super::super::zone::{is_below, is_label};
 use super::read_socket_address;
-use crate::{Forward, Place, ZoneName, limits};
+use crate::file::item::Item;
+use crate::file::table::Table;
+use crate::keys::{dns, forward as keys};
+use crate::{DnsName, Forward, Place, ZoneName, limits};
 
-const FORWARD: Schema = Schema {
-    name: "[[dns.forward]]",
-    keys: &[
-        Key(
-            "suffix",
-            "suffix = \"corp.example\", or no suffix for every other name",
-        ),
-        Key("servers", "servers = [\"10.0.0.2\"], or \"10.0.0.2:5353\""),
-    ],
-};
-
-/// Every block: each suffix once, none in the consortium's `domain`, nowhere this server's own `listen`.
+/// Every block: each suffix once, none inside the consortium's `domain`, and no resolver that is
+/// one of our `listen` addresses.
 pub(super) fn read(
-    dns: &Table<'_>,
+    table: &Table<'_>,
     domain: Option<&ZoneName>,
     listen: &[SocketAddr],
 ) -> Vec<Forward> {
     let mut first = BTreeMap::new();
     let mut forwards = Vec::new();
-    for table in dns.tables("forward", limits::DNS_FORWARDS, &FORWARD) {
-        let suffix = match table.optional("suffix") {
-            Some(item) => read_suffix(&item, domain),
-            None => Some(String::new()),
-        };
-        let servers = table
-            .required("servers")
+    for block in table.tables(&dns::FORWARD, limits::DNS_FORWARDS, &keys::SCHEMA) {
+        let suffix = read_suffix(&block, domain);
+        let servers = block
+            .required(&keys::SERVERS)
             .map(|item| read_servers(&item, listen))
             .unwrap_or_default();
-        let Some(suffix) = suffix.filter(|suffix| is_first(&table, suffix, &mut first)) else {
-            continue;
-        };
-        forwards.push(Forward { suffix, servers });
+
+        if let Some(suffix) = suffix
+            && is_first(&block, &suffix, &mut first)
+        {
+            forwards.push(Forward {
+                suffix: suffix.into_name(),
+                servers,
+            });
+        }
     }
+
     forwards
 }
 
-fn read_suffix(item: &Item<'_>, domain: Option<&ZoneName>) -> Option<String> {
-    let text = item.text()?;
-    let lower = text.to_ascii_lowercase();
-    let suffix = lower.strip_suffix('.').unwrap_or(&lower);
-    if suffix.len() > 253 || !suffix.split('.').all(is_label) {
-        return item.refuse(format!(
-            "{text:?} is no name of labels of 1 to 63 letters, digits, '-' and '_'"
-        ));
-    }
-    match domain.filter(|domain| is_below(suffix, domain.as_str())) {
-        Some(domain) => {
-            let reason = "the members answer for its names, and nobody else is asked";
-            item.refuse(format!(
-                "{suffix} is in the consortium's domain {domain}: {reason}; remove this block"
-            ))
+/// The names that a block is for.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Suffix {
+    /// The block has no suffix: every name that no other block holds.
+    EveryOther,
+    Name(DnsName),
+}
+
+impl Suffix {
+    fn into_name(self) -> Option<DnsName> {
+        match self {
+            Suffix::EveryOther => None,
+            Suffix::Name(name) => Some(name),
         }
-        None => Some(suffix.to_owned()),
     }
 }
 
+/// `None` only if a fault was reported.
+fn read_suffix(block: &Table<'_>, domain: Option<&ZoneName>) -> Option<Suffix> {
+    let Some(item) = block.optional(&keys::SUFFIX) else {
+        return Some(Suffix::EveryOther);
+    };
+
+    let suffix: DnsName = item.parse()?;
+    if let Some(domain) = domain
+        && suffix.is_within(domain)
+    {
+        return item.refuse(format!(
+            "{suffix} is in the consortium's domain {domain}: only the members answer for its \
+             names; remove this block"
+        ));
+    }
+
+    Some(Suffix::Name(suffix))
+}
+
 /// False, and a fault, if an earlier block has the suffix.
-fn is_first(table: &Table<'_>, suffix: &str, first: &mut BTreeMap<String, Place>) -> bool {
-    let place = table
-        .optional("suffix")
-        .map_or_else(|| table.place().clone(), |item| item.place());
+fn is_first(block: &Table<'_>, suffix: &Suffix, first: &mut BTreeMap<Suffix, Place>) -> bool {
+    let place = match block.optional(&keys::SUFFIX) {
+        Some(item) => item.place(),
+        None => block.place().clone(),
+    };
     let Some(earlier) = first.get(suffix) else {
-        first.insert(suffix.to_owned(), place);
+        first.insert(suffix.clone(), place);
         return true;
     };
-    let what = if suffix.is_empty() {
-        "every other name"
-    } else {
-        suffix
+
+    let what = match suffix {
+        Suffix::EveryOther => "every other name",
+        Suffix::Name(name) => name.as_str(),
     };
-    table.fault_at(
+    block.fault_at(
         &place,
         format!("{what} is forwarded at {earlier} already; remove one of them"),
     );
@@ -89,13 +100,15 @@ fn read_servers(item: &Item<'_>, listen: &[SocketAddr]) -> Vec<SocketAddr> {
     if item.is_empty() {
         item.fault("at least one resolver must be there");
     }
+
     let mut servers = Vec::new();
     for item in &item.one_or_more(limits::DNS_RESOLVERS) {
         let Some(server) = read_socket_address(item) else {
             continue;
         };
-        if server.ip().is_unspecified() || server.ip().is_multicast() {
-            item.fault(format!("{} is no resolver's address", server.ip()));
+        let address = server.ip();
+        if address.is_unspecified() || address.is_multicast() {
+            item.fault(format!("{address} is no resolver's address"));
         } else if listen.contains(&server) {
             item.fault(format!(
                 "{server} is this server itself, which would ask in a loop; remove it"
@@ -106,5 +119,6 @@ fn read_servers(item: &Item<'_>, listen: &[SocketAddr]) -> Vec<SocketAddr> {
             servers.push(server);
         }
     }
+
     servers
 }

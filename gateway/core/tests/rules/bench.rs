@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use ringway_config::{Digest, Endpoint, GatewayId, Prefix, SiteId};
+use ringway_config::{Digest, Endpoint, GatewayId, Host, Prefix, SiteId};
 use ringway_core::{
     Action, Aead, Alarm, BootId, ByeCode, ConnId, Connected, ConnectionError, DialId, Fib,
     GatewayInfo, Hello, Lane, Membership, Mesh, Message, Role, SessionIndex, Settings, TunnelState,
@@ -43,7 +43,7 @@ pub(crate) fn membership() -> Membership {
     let site = |text: &str| text.parse::<SiteId>().unwrap();
     let gateway = |text: &str, at: &str| {
         let endpoints = vec![Endpoint {
-            host: "203.0.113.5".into(),
+            host: Host::Address([203, 0, 113, 5].into()),
             port: 4600,
         }];
         (

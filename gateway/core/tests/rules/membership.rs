@@ -1,6 +1,6 @@
 //! Changes of membership act on the difference, and at once.
 
-use ringway_config::Digest;
+use ringway_config::{Digest, Host};
 use ringway_core::{Action, ByeCode, Message, RefuseReason, Role};
 
 use crate::bench::{Bench, SECOND, hello, id, membership, prefix, prefixes};
@@ -84,14 +84,15 @@ fn an_added_gateway_is_dialled_and_new_endpoints_are_tried_at_once() {
     let mut bench = Bench::new();
     let mut more = membership();
     let info = more.gateways[&id("gw.a")].clone();
+    let moved_to = Host::Address([198, 51, 100, 7].into());
     more.gateways.insert(id("gw.y"), info);
-    more.gateways.get_mut(&id("gw.a")).unwrap().endpoints[0].host = "198.51.100.7".into();
+    more.gateways.get_mut(&id("gw.a")).unwrap().endpoints[0].host = moved_to.clone();
     bench.pass(SECOND / 4, &[]);
     bench.actions.clear();
     bench.mesh.handle_membership(more, bench.now);
     bench.pass(SECOND / 2, &[]);
     assert!(bench.last_dial("gw.y").is_some());
-    let moved = |action: &Action| matches!(action, Action::Dial { endpoint, .. } if endpoint.host == "198.51.100.7");
+    let moved = |action: &Action| matches!(action, Action::Dial { endpoint, .. } if endpoint.host == moved_to);
     assert!(bench.actions.iter().any(moved));
     assert_eq!(bench.last_dial("gw.z"), None, "its dial is still under way");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringway_config::{Endpoint, GatewayId, OrgId};
+use ringway_config::{Endpoint, GatewayId, Host, OrgId};
 use ringway_core::Mesh;
 
 use crate::consortium::Records;
@@ -156,7 +156,7 @@ fn change(records: &mut Records, founding: &Records, dice: &mut Dice) {
             record.version = version;
             for (id, info) in &mut record.gateways {
                 info.endpoints = vec![Endpoint {
-                    host: id.to_string(),
+                    host: Host::Name(id.to_string().parse().unwrap()),
                     port: 4600,
                 }];
             }

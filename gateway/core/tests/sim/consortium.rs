@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ringway_config::{Digest, Endpoint, GatewayId, OrgId, Prefix, SiteId};
+use ringway_config::{Digest, Endpoint, GatewayId, Host, OrgId, Prefix, SiteId};
 use ringway_core::{GatewayInfo, Membership};
 
 use crate::dice::Dice;
@@ -73,7 +73,10 @@ fn prefixes(org: usize, site: usize) -> Vec<Prefix> {
 
 /// One in four only dials.
 fn endpoints(id: &GatewayId, dice: &mut Dice) -> Vec<Endpoint> {
-    let endpoint = |host: String| Endpoint { host, port: 4600 };
+    let endpoint = |host: String| Endpoint {
+        host: Host::Name(host.parse().unwrap()),
+        port: 4600,
+    };
     match dice.below(8) {
         0 | 1 => vec![],
         2 => vec![endpoint("nowhere".into()), endpoint(id.to_string())],

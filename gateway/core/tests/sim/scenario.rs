@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringway_config::{Endpoint, GatewayId, Prefix};
+use ringway_config::{Endpoint, GatewayId, Host, Prefix};
 use ringway_core::{GatewayInfo, Mesh, Settings, TunnelState};
 
 use crate::consortium::{Record, Records};
@@ -33,7 +33,7 @@ fn records(gateways: &[&str]) -> Records {
                 .or_insert_with(|| Rc::new(fresh)),
         );
         let endpoint = Endpoint {
-            host: name.into(),
+            host: Host::Name(name.parse().unwrap()),
             port: 4600,
         };
         let endpoints = if *text == name {

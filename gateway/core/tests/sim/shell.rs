@@ -30,7 +30,7 @@ impl World {
                 dial,
                 peer,
                 endpoint,
-            } => self.dial(node, dial, peer, &endpoint.host),
+            } => self.dial(node, dial, peer, &endpoint.host.to_string()),
             Action::InstallOpening { conn, lanes } => {
                 self.nodes[node].opening.insert(conn, lanes[0].index);
             }

@@ -163,11 +163,7 @@ pub(crate) fn allow(from: &str, proto: Proto, ports: &[(u16, u16)]) -> Allow {
             .iter()
             .map(|&(first, last)| PortRange { first, last })
             .collect(),
-        place: Place {
-            file: file.into(),
-            line: 7,
-            column: 1,
-        },
+        place: Place::at(file.into(), 7, 1),
     }
 }
 

@@ -1,0 +1,63 @@
+//! What `gateway.toml` leaves open, and what `ringway org init` writes into a new one.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::{Dns, Routes, TunName};
+
+/// The tunnel port.
+pub const PORT: u16 = 4600;
+/// Where a new gateway listens: the tunnel port of every IPv4 address.
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
+
+/// The members directory, beside `gateway.toml`.
+pub const MEMBERS: &str = "members";
+/// The state directory, beside `gateway.toml`.
+pub const STATE_DIR: &str = "state";
+/// The admin socket, beside `gateway.toml`.
+pub const SOCKET: &str = "ringway.sock";
+
+/// The TUN device.
+pub const TUN: &str = "ringway0";
+/// Pairs of threads for packets.
+pub const LANES: NonZeroU32 = NonZeroU32::MIN;
+
+/// The port of a DNS server (RFC 1035, section 4.2).
+pub const DNS_PORT: u16 = 53;
+/// Seconds until a change of a DNS record is seen everywhere.
+pub const DNS_TTL: u32 = 5;
+/// How long the names of a silent organization are answered: a week.
+pub const DNS_HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
+
+pub(crate) fn tun() -> TunName {
+    TUN.parse().expect("the default is an interface name")
+}
+
+impl Default for Routes {
+    fn default() -> Routes {
+        Routes {
+            table: 4600,
+            protocol: 146,
+            // "RWAY" in ASCII, so that the mark is recognized in a packet trace.
+            mark: 0x5257_4159,
+        }
+    }
+}
+
+impl Default for Dns {
+    /// Without `[dns]` the server does not listen and knows no names.
+    fn default() -> Dns {
+        Dns {
+            listen: Vec::new(),
+            ttl: DNS_TTL,
+            records: Vec::new(),
+            zone_files: Vec::new(),
+            foreign_addresses: false,
+            public_listen: false,
+            hold: DNS_HOLD,
+            query_log: None,
+            forward: Vec::new(),
+        }
+    }
+}

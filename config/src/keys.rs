@@ -1,0 +1,214 @@
+//! The keys of `gateway.toml` and of member records, each with an example of its correct form.
+//!
+//! One module holds the keys of one kind of table and its [`Schema`]: all keys that it may have.
+//! The public keys are those that the daemon names itself, when a reload changes what cannot change.
+
+use std::fmt;
+
+/// A key of one kind of table. Displayed with its table: `tun.name`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    table: &'static str,
+    pub(crate) name: &'static str,
+    /// An example of the correct form, which ends every fault in the value.
+    pub(crate) form: &'static str,
+}
+
+/// One kind of table. Keys that are not listed are refused.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// The table's header as it stands in the file; empty for the document itself.
+    pub(crate) header: &'static str,
+    pub(crate) keys: &'static [Key],
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.table.is_empty() {
+            write!(f, "{}.", self.table)?;
+        }
+
+        f.write_str(self.name)
+    }
+}
+
+/// Declares the schema of a table and a constant for each of its keys.
+macro_rules! table {
+    ($table:literal, $header:literal;
+     $($(#[$doc:meta])* $visibility:vis $constant:ident = $name:literal, $form:expr;)*) => {
+        pub(crate) const SCHEMA: $crate::keys::Schema = $crate::keys::Schema {
+            header: $header,
+            keys: &[$($constant),*],
+        };
+
+        $($(#[$doc])* $visibility const $constant: $crate::keys::Key = $crate::keys::Key {
+            table: $table,
+            name: $name,
+            form: $form,
+        };)*
+    };
+}
+
+/// `gateway.toml`, the document itself.
+pub mod gateway {
+    table! {
+        "", "";
+        pub(crate) VERSION = "version", "version = 1";
+        pub(crate) ORG = "org", r#"org = "acme""#;
+        pub(crate) GATEWAY = "gateway", r#"gateway = "gw""#;
+        pub(crate) SITE = "site", r#"site = "west""#;
+        /// The tunnel port.
+        pub LISTEN = "listen", r#"listen = "0.0.0.0:4600", or "[::]:4600" for both families"#;
+        pub(crate) MEMBERS = "members", r#"members = "members""#;
+        /// The state directory.
+        pub STATE_DIR = "state-dir", r#"state-dir = "state""#;
+        /// The admin socket.
+        pub SOCKET = "socket", r#"socket = "ringway.sock""#;
+        pub(crate) RESERVED = "reserved", r#"reserved = ["172.17.0.0/16"]"#;
+        /// The certificate and the key.
+        pub IDENTITY = "identity", "[identity] with record, certificate and key";
+        pub(crate) TUN = "tun", "[tun] with name and lanes";
+        /// The numbers that mark routes and packets.
+        pub ROUTES = "routes", "[routes] with table, protocol and mark";
+        pub(crate) DNS = "dns", "[dns] with listen and ttl, then a [[dns.host]] for each host";
+        pub(crate) POLICY = "policy", "[policy], then a [[policy.allow]] for each rule";
+    }
+}
+
+pub(crate) mod identity {
+    table! {
+        "identity", "[identity]";
+        pub(crate) RECORD = "record", r#"record = "acme.member.toml""#;
+        pub(crate) CERTIFICATE = "certificate", r#"certificate = "gateway.crt""#;
+        pub(crate) KEY = "key", r#"key = "gateway.key""#;
+    }
+}
+
+/// `[tun]`.
+pub mod tun {
+    table! {
+        "tun", "[tun]";
+        /// The device's name.
+        pub NAME = "name", r#"name = "ringway0""#;
+        /// Pairs of threads for packets.
+        pub LANES = "lanes", "lanes = 1";
+    }
+}
+
+pub(crate) mod routes {
+    table! {
+        "routes", "[routes]";
+        pub(crate) TABLE = "table", "table = 4600";
+        pub(crate) PROTOCOL = "protocol", "protocol = 146";
+        pub(crate) MARK = "mark", "mark = 0x52574159";
+    }
+}
+
+/// `[dns]`.
+pub mod dns {
+    table! {
+        "dns", "[dns]";
+        /// Addresses of the DNS server.
+        pub LISTEN = "listen", r#"listen = ["10.1.0.1"], or "10.1.0.1:5353""#;
+        pub(crate) TTL = "ttl", "ttl = 5";
+        pub(crate) ZONE_FILES = "zone-files", r#"zone-files = ["acme.zone"]"#;
+        pub(crate) FOREIGN_ADDRESSES = "foreign-addresses", "foreign-addresses = false";
+        pub(crate) PUBLIC_LISTEN = "public-listen", "public-listen = false";
+        pub(crate) HOLD = "hold", "hold = 604800";
+        pub(crate) QUERY_LOG = "query-log", "query-log = { sample = 100 }";
+        pub(crate) HOST = "host", "[[dns.host]] with name and addresses";
+        pub(crate) RECORD = "record", "[[dns.record]] with name, type and data";
+        pub(crate) FORWARD = "forward", "[[dns.forward]] with servers";
+    }
+}
+
+pub(crate) mod query_log {
+    table! {
+        "dns.query-log", "[dns.query-log]";
+        pub(crate) SAMPLE = "sample", "sample = 100, for one question in 100";
+    }
+}
+
+pub(crate) mod host {
+    table! {
+        "dns.host", "[[dns.host]]";
+        pub(crate) NAME = "name", r#"name = "peer0", or "@" for the zone itself"#;
+        pub(crate) ADDRESSES = "addresses", r#"addresses = ["10.1.0.11", "fd00:1::11"]"#;
+        pub(crate) SERVICES = "services", r#"services = ["peer:7051/tcp"]"#;
+        pub(crate) TTL = "ttl", "ttl = 5";
+    }
+}
+
+pub(crate) mod record {
+    table! {
+        "dns.record", "[[dns.record]]";
+        pub(crate) NAME = "name", r#"name = "peer0", or "@" for the zone itself"#;
+        pub(crate) TYPE = "type", r#"type = "A", "AAAA", "CNAME", or another type such as "TXT""#;
+        pub(crate) DATA = "data", r#"data = "10.1.0.11", a list, or a name for CNAME"#;
+        pub(crate) TTL = "ttl", "ttl = 5";
+    }
+}
+
+pub(crate) mod forward {
+    table! {
+        "dns.forward", "[[dns.forward]]";
+        pub(crate) SUFFIX = "suffix", r#"suffix = "corp.example", or no suffix for every other name"#;
+        pub(crate) SERVERS = "servers", r#"servers = ["10.0.0.2"], or "10.0.0.2:5353""#;
+    }
+}
+
+pub(crate) mod policy {
+    table! {
+        "policy", "[policy]";
+        pub(crate) ALLOW = "allow", "[[policy.allow]] with from, to and proto";
+    }
+}
+
+pub(crate) mod allow {
+    table! {
+        "policy.allow", "[[policy.allow]]";
+        pub(crate) FROM = "from", r#"from = "all", or one organization"#;
+        pub(crate) TO = "to", r#"to = "10.1.0.0/24", an address, or a list of them"#;
+        pub(crate) PROTO = "proto", r#"proto = "tcp", "udp" or "icmp""#;
+        pub(crate) PORTS = "ports", r#"ports = 7050, "7050-7054", or a list of them"#;
+    }
+}
+
+/// A member record, the document itself.
+pub(crate) mod member {
+    table! {
+        "", "";
+        pub(crate) VERSION = "version", "version = 1";
+        pub(crate) ORG = "org", r#"org = "acme""#;
+        pub(crate) DOMAIN = "domain", r#"domain = "consortium.example""#;
+        pub(crate) CA = "ca", r#"ca = ["""<the CA certificate in PEM>"""]"#;
+        pub(crate) SITE = "site", "[[site]] with name and prefixes";
+        pub(crate) GATEWAY = "gateway", "[[gateway]] with name, site and endpoints";
+        pub(crate) REVOKED = "revoked", "[revoked] with gateways and keys";
+    }
+}
+
+pub(crate) mod member_site {
+    table! {
+        "site", "[[site]]";
+        pub(crate) NAME = "name", r#"name = "west""#;
+        pub(crate) PREFIXES = "prefixes", r#"prefixes = ["10.1.0.0/16", "fd00:1::/48"]"#;
+    }
+}
+
+pub(crate) mod member_gateway {
+    table! {
+        "gateway", "[[gateway]]";
+        pub(crate) NAME = "name", r#"name = "gw""#;
+        pub(crate) SITE = "site", r#"site = "west""#;
+        pub(crate) ENDPOINTS = "endpoints", r#"endpoints = ["203.0.113.5:4600"]"#;
+    }
+}
+
+pub(crate) mod revoked {
+    table! {
+        "revoked", "[revoked]";
+        pub(crate) GATEWAYS = "gateways", r#"gateways = ["gw2"]"#;
+        pub(crate) KEYS = "keys", r#"keys = ["sha256:<64 hexadecimal digits>"]"#;
+    }
+}
