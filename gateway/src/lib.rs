@@ -1,7 +1,7 @@
 //! Ringway's gateway as a library: what the `ringway` binary is made of, and what its tests drive.
 //!
 //! Reading order: [`prepare`] (the files), [`ringway_identity`] (whom to believe), [`run`] (how a gateway comes up),
-//! [`drive`] (the loop around the core), [`tunnel`] (QUIC), [`ringway_host`] (the kernel), [`plane`] (the TUN device and its
+//! [`drive`] (the loop around the core), [`quic`], [`ringway_host`] (the kernel), [`plane`] (the TUN device and its
 //! threads), [`names`] and [`zones`] (DNS), [`admin`] and [`cli`] (what operators see), [`lab`] (all of it on one machine).
 
 use ringway_host as host;
@@ -17,6 +17,6 @@ pub mod membership;
 pub mod names;
 pub mod plane;
 pub mod prepare;
+pub mod quic;
 pub mod run;
-pub mod tunnel;
 pub mod zones;

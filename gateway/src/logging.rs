@@ -15,7 +15,7 @@ pub enum Form {
     Json,
 }
 
-/// Which log lines are written: `info`, or `info,ringway::tunnel=debug`.
+/// Which log lines are written: `info`, or `info,ringway::quic=debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level(String);
 

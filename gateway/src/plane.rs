@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tun_rs::SyncDevice;
 
 use crate::host::tun::open_tun;
-use crate::tunnel::socket::Inlet;
+use crate::quic::socket::Inlet;
 
 /// Least time between two devices: threads that end at once are not started in a loop.
 const PAUSE: Duration = Duration::from_millis(750);

@@ -36,9 +36,9 @@ use crate::membership::membership;
 use crate::names::{Names, own_apex};
 use crate::plane::{Device, Parts, Plane, Sink};
 use crate::prepare::{Prepared, prepare};
-use crate::tunnel::accept::{self, PeerAddresses};
-use crate::tunnel::dial::Dialler;
-use crate::tunnel::endpoint::{self, Tls};
+use crate::quic::accept::{self, PeerAddresses};
+use crate::quic::dial::Dialler;
+use crate::quic::endpoint::{self, Tls};
 use crate::zones::Replicator;
 use kernel::Kernel;
 

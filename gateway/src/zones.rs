@@ -29,7 +29,7 @@ use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, Transf
 use ringway_dns::{Hold, Moment, Origin, ReplicaStore, Zone, Zones};
 
 use crate::names::Names;
-use crate::tunnel::link::Load;
+use crate::quic::link::Load;
 use check::Checks;
 pub use check::{Check, Checked};
 use hold::Keeping;

@@ -31,13 +31,12 @@ mod terms;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringway_config::{Allow, OrgId, Prefix};
+pub use ringway_intent::PolicySpec;
 
-use super::{Families, sysctl};
+use super::sysctl;
 
 pub use memory::MemoryFirewall;
 pub use nft::Nft;
@@ -45,28 +44,6 @@ pub use nft::Nft;
 /// The filter of a running daemon. Reloads change it, whoever asks for its drops reads it: one at a time, and
 /// none of them on the loop, since the program may take its time.
 pub type Filter = Arc<tokio::sync::Mutex<Nft>>;
-
-/// Everything that the filter depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicySpec {
-    /// The TUN device; also the table's name.
-    pub tun: String,
-    /// The own site's prefixes.
-    pub own: Vec<Prefix>,
-    /// The prefixes that each organization's other sites may use as source; the own organization's other
-    /// sites among them.
-    pub orgs: BTreeMap<OrgId, Vec<Prefix>>,
-    /// The rules; `None` without a `[policy]`: ICMP echo and DNS only.
-    pub allow: Option<Vec<Allow>>,
-    /// Where this gateway answers DNS, UDP and TCP. An unspecified address means the site's prefixes.
-    pub dns: Vec<SocketAddr>,
-    /// The tunnel port, UDP and TCP.
-    pub tunnel_port: u16,
-    /// The firewall mark of the tunnel's own packets. Arriving ones get it too, for the reverse-path check.
-    pub mark: u32,
-    /// Families that forward only because of this daemon (`Forwarding::ours`).
-    pub guard_forwarding: Families,
-}
 
 /// Why the filter dropped packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -27,25 +27,4 @@ pub mod routes;
 mod sysctl;
 pub mod tun;
 
-/// Something that holds or is wanted per address family.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Families {
-    /// IPv4.
-    pub v4: bool,
-    /// IPv6.
-    pub v6: bool,
-}
-
-impl Families {
-    /// The families that `prefixes` belong to.
-    pub fn of<'a>(prefixes: impl IntoIterator<Item = &'a ringway_config::Prefix>) -> Families {
-        let mut families = Families::default();
-        for prefix in prefixes {
-            match prefix.is_ipv4() {
-                true => families.v4 = true,
-                false => families.v6 = true,
-            }
-        }
-        families
-    }
-}
+pub use ringway_intent::Families;

@@ -33,9 +33,9 @@ mod rule;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
 
 use ringway_config::Prefix;
+pub use ringway_intent::RouteState;
 
 pub use kernel::{KernelRoutes, purge};
 pub use memory::MemoryRoutes;
@@ -46,21 +46,6 @@ pub const TUNNEL_METRIC: u32 = 100;
 pub const UNREACHABLE_METRIC: u32 = u32::MAX - 1;
 /// Priority of the rule: after the `local` table (0), before `main` (32766).
 pub const RULE_PRIORITY: u32 = 4600;
-
-/// What the kernel shall do with packets to a remote prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouteState {
-    /// A tunnel is up: through the TUN, and answer with ICMP "unreachable" should the TUN vanish.
-    Tunnel {
-        /// This host's own address inside the site's prefixes, as the source of its own packets; of the
-        /// prefix's family. `None`: it has none, and cannot talk to the prefix itself.
-        prefsrc: Option<IpAddr>,
-        /// Longest packet, bytes; `None`: the TUN's own MTU.
-        mtu: Option<u32>,
-    },
-    /// No tunnel: answer with ICMP "unreachable".
-    Unreachable,
-}
 
 /// The routes of one daemon.
 pub trait Routes {

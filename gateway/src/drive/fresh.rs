@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use super::{Input, Running};
 use crate::host::Families;
 use crate::host::firewall::{Filter, Firewall as _, PolicySpec};
-use crate::host::links::Links;
+use crate::host::links::{self, Links};
 use crate::identity::{Identity, Trust};
 use crate::membership::{membership, policy};
 use crate::names::OwnZone;
@@ -125,7 +125,7 @@ impl Fresh {
             accepted: before,
             ..
         } = prepared;
-        let links = Links::read(config.tun.as_str())
+        let links = links::read(config.tun.as_str())
             .await
             .map_err(|error| cannot(ground, &error))?;
         let (own, described) = (ground.own.clone(), config.clone());

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Input, State};
 use crate::host::firewall::{Firewall as _, FirewallError};
-use crate::host::links::{Links, LinksError, Watch};
+use crate::host::links::{self, Links, LinksError, Watch};
 use crate::membership::{membership, policy};
 
 /// How soon the kernel is asked again after it could not be.
@@ -35,7 +35,7 @@ async fn follow(tun: &str, inputs: &mpsc::Sender<Input>) -> Result<(), LinksErro
     let mut watch = Watch::open()?;
     loop {
         // The first time too: something may have changed before we listened.
-        let links = Links::read(tun).await?;
+        let links = links::read(tun).await?;
         // The drive is gone only when the daemon ends.
         let _ = inputs.send(Input::Host(links)).await;
         watch.change().await?;

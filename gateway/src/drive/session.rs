@@ -13,7 +13,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::challenges::Challenges;
 use super::control::Control;
-use crate::tunnel::link::Outbox;
+use crate::quic::link::Outbox;
 
 /// A connection and what was derived from it.
 pub(super) struct Session {

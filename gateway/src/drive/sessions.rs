@@ -21,7 +21,7 @@ use super::session::Session;
 use super::{Input, Running};
 use crate::host::links::Links;
 use crate::identity::{self, Refusal, Trust, Verified};
-use crate::tunnel::link::{self, Load, Outbox};
+use crate::quic::link::{self, Load, Outbox};
 
 /// How long links may take to say good-bye.
 const PATIENCE: Duration = Duration::from_secs(2);

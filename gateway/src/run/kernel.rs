@@ -14,7 +14,7 @@ use tun_rs::SyncDevice;
 use crate::host::Families;
 use crate::host::firewall::{Filter, Firewall as _, Nft, short_idle_timeout};
 use crate::host::forwarding::Forwarding;
-use crate::host::links::Links;
+use crate::host::links::{self, Links};
 use crate::host::routes::{KernelRoutes, Routes as _};
 use crate::host::tun::open_tun;
 use crate::keeper::{Wanted, wanted};
@@ -113,7 +113,7 @@ impl Restore {
             connected,
             ..
         } = prepared;
-        let links = Links::read(config.tun.as_str()).await?;
+        let links = links::read(config.tun.as_str()).await?;
         let wanted = wanted(config, rulings, connected, &Fib::default(), &links, |_| {
             None
         });

@@ -15,7 +15,7 @@ use ringway_dns::Zone;
 use ringway_dns::delta::{Journal, Step, Version};
 use ringway_dns::transfer::{self, Offer};
 
-use crate::tunnel::link::Load;
+use crate::quic::link::Load;
 
 /// The own zone of the moment, and how it came to be so.
 pub(super) struct Own {

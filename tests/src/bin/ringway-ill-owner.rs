@@ -14,7 +14,7 @@ use clap::Parser;
 use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, TokioRuntime};
 use ringway::names::{others, own_apex};
 use ringway::prepare::{Prepared, prepare};
-use ringway::tunnel::endpoint::Tls;
+use ringway::quic::endpoint::Tls;
 use ringway_config::{Config, GatewayId};
 use ringway_core::message::VERSIONS;
 use ringway_core::{

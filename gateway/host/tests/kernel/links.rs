@@ -1,6 +1,6 @@
 //! Interfaces and their addresses.
 
-use ringway_host::links::Links;
+use ringway_host::links;
 
 use crate::namespace::Namespace;
 
@@ -20,7 +20,7 @@ fn connected_networks_and_own_addresses_are_those_of_the_namespace() {
     ] {
         gateway.ip(&format!("addr add {address} dev {interface}"));
     }
-    let links = gateway.wait(|| async { Links::read("ringway0").await.unwrap() });
+    let links = gateway.wait(|| async { links::read("ringway0").await.unwrap() });
     let connected: Vec<_> = links
         .connected()
         .into_iter()

@@ -1,0 +1,227 @@
+//! [`Effect`]: everything that a gateway wants done. The executor carries the effects out in their order,
+//! each by one call of one port, and decides nothing.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ringway_config::{Accepted, Config, Endpoint, GatewayId, Prefix};
+use ringway_core::{ByeCode, ConnId, DialId, Lane, Membership, Message, ZoneMessage};
+use ringway_intent::{PolicySpec, RoutePlan};
+
+use crate::changes::ChangeId;
+use crate::tables::{SiteNumber, Tables};
+
+/// One thing to do.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    // Links.
+    /// Resolve the endpoint's name and connect to it, accepting only `peer`. Answered by
+    /// [`Input::Connected`](crate::Input::Connected) or
+    /// [`Input::DialFailed`](crate::Input::DialFailed).
+    Dial {
+        /// Names the attempt in the answer.
+        dial: DialId,
+        /// The only identity to accept.
+        peer: GatewayId,
+        /// The address.
+        endpoint: Endpoint,
+    },
+    /// Give a dial up, if it has not ended yet.
+    AbandonDial {
+        /// The attempt.
+        dial: DialId,
+    },
+    /// Start the control stream of a connection.
+    StartLink {
+        /// The connection.
+        conn: ConnId,
+        /// For the log.
+        peer: GatewayId,
+    },
+    /// Close a connection that was not started.
+    RefuseLink {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Queue a message on a control stream.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// The message.
+        message: Message,
+    },
+    /// Close a connection after what is queued. Its keys are gone from the published tables.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// For the peer.
+        code: ByeCode,
+    },
+    /// Forget a connection that has ended by itself.
+    ForgetLink {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Tell what came in on each connection. Answered by
+    /// [`Input::Activity`](crate::Input::Activity).
+    ReadActivity,
+    /// The addresses that peers may dial from: a flood of strangers must not slow their handshakes.
+    ExpectPeers(BTreeSet<IpAddr>),
+
+    // Packets.
+    /// Derive the keys that open what a peer sends.
+    InstallOpening {
+        /// The session's connection.
+        conn: ConnId,
+        /// The peer.
+        peer: GatewayId,
+        /// The site whose addresses its packets may come from.
+        site: SiteNumber,
+        /// Our lanes.
+        lanes: Vec<Lane>,
+    },
+    /// Derive the keys that seal for a peer.
+    InstallSealing {
+        /// The session's connection.
+        conn: ConnId,
+        /// The peer.
+        peer: GatewayId,
+        /// The peer's lanes.
+        lanes: Vec<Lane>,
+    },
+    /// Swap in new tables. Keys of connections that they do not name are dropped.
+    Publish(Box<Tables>),
+    /// Send a probe along a session's path.
+    Probe {
+        /// The session's connection.
+        conn: ConnId,
+        /// The token that the echo must repeat.
+        probe: u64,
+        /// Bytes of the whole outer packet; `None`: as short as it can be.
+        size: Option<u16>,
+    },
+    /// Send a probe to an address that is not the peer's, so that the peer can prove that it is there.
+    Challenge {
+        /// The session's connection.
+        conn: ConnId,
+        /// The token that the echo must repeat.
+        token: u64,
+        /// The address.
+        to: SocketAddr,
+    },
+    /// Send a session's packets to another address from now on.
+    MovePath {
+        /// The session's connection.
+        conn: ConnId,
+        /// The peer's address.
+        remote: SocketAddr,
+        /// The local address, if it is fixed.
+        local: Option<IpAddr>,
+    },
+    /// The largest outer packet that reaches a peer whole has changed.
+    SetPathMtu {
+        /// The peer.
+        peer: GatewayId,
+        /// Bytes, IP header included.
+        size: u16,
+    },
+    /// Drop the counters of every peer that is not among these.
+    RetainPeers(Arc<Membership>),
+    /// Drop keys of key phases that have passed.
+    ForgetPassedKeys,
+
+    // Host.
+    /// Make the kernel's routes those of the plan. One at a time; answered by
+    /// [`Input::RoutesSynced`](crate::Input::RoutesSynced).
+    SyncRoutes(RoutePlan),
+    /// Replace the packet filter in one transaction. One at a time; answered by
+    /// [`Input::Filtered`](crate::Input::Filtered).
+    ApplyFilter {
+        /// Names the answer.
+        change: ChangeId,
+        /// The filter.
+        spec: Box<PolicySpec>,
+    },
+    /// Look after the TUN device and bring it back if it is down or gone. Answered by
+    /// [`Input::DeviceRecreated`](crate::Input::DeviceRecreated) if it was.
+    CheckDevice,
+
+    // Jobs.
+    /// Read and check every file. Answered by [`Input::ConfigRead`](crate::Input::ConfigRead).
+    ReadConfig {
+        /// Names the answer.
+        change: ChangeId,
+    },
+    /// Build our zone from a configuration. Answered by [`Input::ZoneBuilt`](crate::Input::ZoneBuilt).
+    BuildZone {
+        /// Names the answer.
+        change: ChangeId,
+        /// The configuration.
+        config: Arc<Config>,
+    },
+    /// Read and check our certificate and key. Answered by
+    /// [`Input::IdentityRead`](crate::Input::IdentityRead).
+    ReadIdentity {
+        /// Names the answer.
+        change: ChangeId,
+    },
+    /// Remember the accepted records, for the verdicts after a restart.
+    SaveAccepted(Accepted),
+    /// Give freed memory back to the system.
+    TrimHeap,
+
+    // What is in force.
+    /// Put what was read and built for this change in force: trust, identity, zone and whom to answer.
+    /// Answered at once by [`Input::Adopted`](crate::Input::Adopted).
+    Adopt {
+        /// The change.
+        change: ChangeId,
+        /// Its configuration.
+        config: Arc<Config>,
+        /// What follows from it.
+        membership: Arc<Membership>,
+    },
+    /// Use the certificate and key that were read for this change.
+    AdoptIdentity {
+        /// The change.
+        change: ChangeId,
+    },
+    /// Drop whatever was read and built for this change.
+    Discard {
+        /// The change.
+        change: ChangeId,
+    },
+
+    // Names.
+    /// Answer names that have several addresses with those that can be reached.
+    SetReach {
+        /// Our site's prefixes, always reachable.
+        own: Vec<Prefix>,
+        /// Prefixes of members that are not reachable now.
+        unreachable: BTreeSet<Prefix>,
+    },
+    /// A zone message came.
+    ZoneMessage {
+        /// The peer.
+        peer: GatewayId,
+        /// The connection, for the answer.
+        conn: ConnId,
+        /// What it says.
+        message: ZoneMessage,
+    },
+    /// Offer our zone on a connection.
+    OfferZone {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A session has ended: forget what it was sending as its zone.
+    ForgetZone {
+        /// The connection.
+        conn: ConnId,
+    },
+
+    /// The last effect: every session is closed, and the kernel has the routes of a gateway without
+    /// tunnels. Nothing follows.
+    Stop,
+}

@@ -1,0 +1,198 @@
+//! [`Input`]: everything that can happen to a gateway, as plain values.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use ringway_config::{Digest, Faults, GatewayId, Prefix};
+use ringway_core::{
+    ConnId, ConnectionError, DialError, DialId, ExternalText, Incoming, Role, SessionIndex,
+};
+use ringway_intent::Links;
+
+use crate::changes::ChangeId;
+use crate::next::NextConfig;
+
+/// One thing that happened. The executor makes these from the events of its ports.
+#[derive(Debug)]
+pub enum Input {
+    /// The time of [`Shell::poll_timeout`](crate::Shell::poll_timeout) has come.
+    Tick {
+        /// Time since boot, suspension included (CLOCK_BOOTTIME).
+        boot: Duration,
+    },
+    /// SIGTERM or SIGINT: withdraw, close every session, then [`Effect::Stop`](crate::Effect::Stop).
+    Shutdown,
+
+    /// A handshake is done, dialled or accepted. Answered by
+    /// [`Effect::StartLink`](crate::Effect::StartLink) or
+    /// [`Effect::RefuseLink`](crate::Effect::RefuseLink).
+    Connected {
+        /// The connection, numbered by the executor and never used before.
+        conn: ConnId,
+        /// What the handshake said.
+        handshake: Handshake,
+    },
+    /// A dial came to nothing.
+    DialFailed {
+        /// The dial.
+        dial: DialId,
+        /// Why.
+        error: DialError,
+    },
+    /// A control message came.
+    Message {
+        /// The connection it came on.
+        conn: ConnId,
+        /// The message, or why it could not be read.
+        incoming: Incoming,
+    },
+    /// A connection ended.
+    Disconnected {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        error: ConnectionError,
+    },
+    /// What came in on each connection so far: the answer to
+    /// [`Effect::ReadActivity`](crate::Effect::ReadActivity).
+    Activity(Vec<Activity>),
+
+    /// The echo of a probe came, authenticated.
+    Echo {
+        /// Our index of the session.
+        index: SessionIndex,
+        /// What was echoed: the token of a probe, or of a challenge.
+        probe: u64,
+        /// The address it came from: proof that the peer receives what is sent there.
+        from: SocketAddr,
+        /// The local address it was sent to, if the kernel told.
+        to: Option<IpAddr>,
+    },
+    /// A packet of a session came from another address than the peer's.
+    OffPath {
+        /// Our index of the session.
+        index: SessionIndex,
+        /// The other address.
+        from: SocketAddr,
+        /// 64 bits that no stranger can guess.
+        random: u64,
+    },
+
+    /// A data-plane thread ended by itself.
+    DeviceFailed,
+    /// The TUN device was down or gone and is up again; the kernel has dropped the routes through it.
+    DeviceRecreated,
+    /// Interfaces or addresses of the host changed, or may have.
+    HostChanged(Links),
+    /// The kernel's routes were compared with the plan: the answer to
+    /// [`Effect::SyncRoutes`](crate::Effect::SyncRoutes).
+    RoutesSynced(RoutesOutcome),
+    /// The packet filter was replaced, or could not be: the answer to
+    /// [`Effect::ApplyFilter`](crate::Effect::ApplyFilter).
+    Filtered {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// The error is for operators; the filter is as before then.
+        result: Result<(), String>,
+    },
+
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// The files of our certificate changed.
+    CertificateChanged,
+    /// The answer to [`Effect::ReadConfig`](crate::Effect::ReadConfig).
+    ConfigRead {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// What the files say.
+        result: Result<Box<NextConfig>, Faults>,
+    },
+    /// The answer to [`Effect::BuildZone`](crate::Effect::BuildZone).
+    ZoneBuilt {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// Whether there is a zone.
+        result: Result<(), Faults>,
+    },
+    /// The answer to [`Effect::Adopt`](crate::Effect::Adopt).
+    Adopted {
+        /// The change that was put in force.
+        change: ChangeId,
+        /// Connections whose certificates the new trust refuses, and why.
+        untrusted: Vec<Untrusted>,
+    },
+    /// The answer to [`Effect::ReadIdentity`](crate::Effect::ReadIdentity).
+    IdentityRead {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// What the files hold.
+        result: Result<IdentityFacts, Faults>,
+    },
+}
+
+/// What a completed handshake said about its connection.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// Which end we are.
+    pub role: Role,
+    /// The dial that this answers, if we are the dialler.
+    pub dial: Option<DialId>,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The local address that is used, if the kernel told.
+    pub local: Option<IpAddr>,
+    /// The fingerprint of the certificate that we presented.
+    pub certificate: Digest,
+    /// What the trust in force now says about the peer's certificate. It may say otherwise than the
+    /// trust at the start of the handshake. The error is the verifier's reason.
+    pub verdict: Result<Verified, ExternalText>,
+}
+
+/// A peer whose certificate is in order.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The identity in the certificate.
+    pub peer: GatewayId,
+    /// When the first certificate of its chain expires.
+    pub expires: Instant,
+}
+
+/// What came in on one connection so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Activity {
+    /// The connection.
+    pub conn: ConnId,
+    /// QUIC frames that show the peer to be alive: acknowledgements, pings and stream data.
+    pub frames: u64,
+    /// The local address that QUIC uses now, if the kernel told.
+    pub local: Option<IpAddr>,
+}
+
+/// A connection that the trust in force would not have let begin.
+#[derive(Debug, Clone)]
+pub struct Untrusted {
+    /// The connection.
+    pub conn: ConnId,
+    /// The verifier's reason.
+    pub reason: ExternalText,
+}
+
+/// What the shell needs to know of a certificate that was read and checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdentityFacts {
+    /// The fingerprint of the chain.
+    pub certificate: Digest,
+    /// For how long the chain is still valid.
+    pub remaining: Duration,
+}
+
+/// How far the kernel followed a [`RoutePlan`](ringway_intent::RoutePlan).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoutesOutcome {
+    /// It has the routes of the plan.
+    Done,
+    /// It refused these prefixes' routes and has the others.
+    Refused(Vec<Prefix>),
+    /// It could not be asked: what it has is not known.
+    Failed,
+}

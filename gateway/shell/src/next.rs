@@ -1,0 +1,101 @@
+//! [`NextConfig`]: what a reload has read, and whether it may be put in force.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use ringway_config::{Config, Connected, Digest, Fault, Faults, Place, Ruling, keys};
+use ringway_core::Membership;
+use ringway_intent::{Families, Links, PolicySpec};
+
+use crate::input::IdentityFacts;
+
+/// What the files and the host said when a reload read them. Every file is in order by itself.
+#[derive(Debug, Clone)]
+pub struct NextConfig {
+    /// What the files say.
+    pub config: Arc<Config>,
+    /// The verdict on every prefix.
+    pub rulings: Vec<Ruling>,
+    /// Overlaps, each as a fault: one is enough to refuse the reload.
+    pub conflicts: Faults,
+    /// The networks that the host is connected to.
+    pub connected: Vec<Connected>,
+    /// The host's addresses.
+    pub links: Links,
+    /// The records that were accepted before.
+    pub accepted: BTreeSet<Digest>,
+    /// Our certificate.
+    pub identity: IdentityFacts,
+}
+
+/// A [`NextConfig`] that is about to be put in force, and what follows from it.
+#[derive(Debug)]
+pub(crate) struct Adoption {
+    pub(crate) next: NextConfig,
+    pub(crate) membership: Arc<Membership>,
+    pub(crate) spec: PolicySpec,
+    /// The packet filter has the rules of `spec` already.
+    pub(crate) is_filtered: bool,
+}
+
+impl NextConfig {
+    /// Why this must not follow `current` without a restart.
+    pub(crate) fn check(&self, current: &Config) -> Result<(), Faults> {
+        check_constants(current, &self.config)?;
+
+        if self.conflicts.is_empty() {
+            Ok(())
+        } else {
+            Err(self.conflicts.clone())
+        }
+    }
+}
+
+/// What a running daemon cannot change. Each is named, so that the operator restarts knowingly.
+fn check_constants(current: &Config, next: &Config) -> Result<(), Faults> {
+    let constants: [(&dyn Display, bool); 11] = [
+        (
+            &"org, gateway or site",
+            current.id == next.id && current.site == next.site,
+        ),
+        (
+            &"the consortium's domain",
+            current.own.domain == next.own.domain,
+        ),
+        (&keys::gateway::LISTEN, current.listen == next.listen),
+        (
+            &keys::gateway::STATE_DIR,
+            current.state_dir == next.state_dir,
+        ),
+        (&keys::gateway::SOCKET, current.socket == next.socket),
+        (&keys::tun::NAME, current.tun == next.tun),
+        (&keys::tun::LANES, current.lanes == next.lanes),
+        (&keys::gateway::ROUTES, current.routes == next.routes),
+        (&keys::dns::LISTEN, current.dns.listen == next.dns.listen),
+        (&keys::gateway::IDENTITY, current.identity == next.identity),
+        (
+            &"the families of this site's prefixes",
+            families(current) == families(next),
+        ),
+    ];
+
+    let faults: Vec<Fault> = constants
+        .into_iter()
+        .filter(|(_, is_same)| !is_same)
+        .map(|(what, _)| Fault {
+            place: Place::whole(&next.path),
+            message: format!("{what} cannot change at a reload; restart the daemon"),
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.into())
+    }
+}
+
+/// The families that forwarding was switched on for.
+fn families(config: &Config) -> Families {
+    Families::of(config.own_prefixes().iter().map(|own| &own.prefix))
+}

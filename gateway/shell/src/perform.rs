@@ -1,0 +1,285 @@
+//! What the mesh wants, turned into effects in an order that keeps the invariants on keys and tables.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ringway_config::Prefix;
+use ringway_core::{Action, ByeCode, ConnId, Lane};
+use ringway_intent::{Tunnelled, plan_routes};
+
+use crate::effect::Effect;
+use crate::shell::{Phase, Shell};
+use crate::tables::Tables;
+
+/// The path MTU of a peer of which nothing is known (RFC 8200, section 5).
+const BASE_PATH_MTU: u16 = 1280;
+
+impl Shell {
+    /// Carries out what the mesh wants, in its order.
+    pub(crate) fn drain_mesh(&mut self, now: Instant) {
+        while let Some(action) = self.mesh.poll_action() {
+            self.perform(action, now);
+        }
+
+        self.publish();
+    }
+
+    fn perform(&mut self, action: Action, now: Instant) {
+        match action {
+            Action::Dial {
+                dial,
+                peer,
+                endpoint,
+            } => {
+                tracing::debug!(%peer, remote = %endpoint, "Dialling");
+                self.effects.push_back(Effect::Dial {
+                    dial,
+                    peer,
+                    endpoint,
+                });
+            }
+            Action::AbandonDial { dial } => self.effects.push_back(Effect::AbandonDial { dial }),
+            Action::InstallOpening { conn, lanes } => self.install_opening(conn, lanes),
+            Action::InstallSealing { conn, lanes } => self.install_sealing(conn, lanes),
+            Action::Send { conn, message } => {
+                // The keys that open are in the tables before the `Hello` that names them goes out.
+                self.publish();
+                self.effects.push_back(Effect::Send { conn, message });
+            }
+            Action::Close { conn, reason } => {
+                if let Some(session) = self.sessions.get(conn) {
+                    tracing::info!(
+                        peer = %session.peer, session = conn.0, %reason, "Session closed"
+                    );
+                }
+                self.close(conn, reason.code(), now);
+            }
+            Action::Retire { conn } => self.close(conn, ByeCode::Replaced, now),
+            Action::Probe {
+                conn, probe, size, ..
+            } => self.effects.push_back(Effect::Probe { conn, probe, size }),
+            Action::PathMtu { peer, size } => {
+                tracing::debug!(%peer, size, "Path MTU changed");
+                self.path_mtus.insert(peer.clone(), size);
+                self.effects.push_back(Effect::SetPathMtu { peer, size });
+                self.plan_routes(now);
+            }
+            Action::Publish(fib) => {
+                self.fib = fib;
+                self.is_stale = true;
+                self.plan_routes(now);
+            }
+            Action::ZoneMessage {
+                peer,
+                conn,
+                message,
+            } => self.effects.push_back(Effect::ZoneMessage {
+                peer,
+                conn,
+                message,
+            }),
+            Action::TunnelUp { peer, conn } => {
+                tracing::info!(%peer, session = conn.0, "Tunnel up");
+                self.effects.push_back(Effect::OfferZone { conn });
+            }
+            Action::TunnelMoved { peer, conn } => {
+                tracing::debug!(%peer, session = conn.0, "Tunnel moved to a new session");
+                self.effects.push_back(Effect::OfferZone { conn });
+            }
+            Action::TunnelDown { peer, reason } => tracing::warn!(%peer, %reason, "Tunnel down"),
+            Action::Alarm(alarm) => {
+                tracing::warn!(reason = %alarm, "A peer and this gateway disagree");
+            }
+            Action::Drained => self.phase = Phase::Drained,
+        }
+    }
+
+    fn install_opening(&mut self, conn: ConnId, lanes: Vec<Lane>) {
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        let Some(info) = self.membership.gateways.get(&session.peer) else {
+            return;
+        };
+
+        session.open(&lanes);
+        self.effects.push_back(Effect::InstallOpening {
+            conn,
+            peer: session.peer.clone(),
+            site: self.sites.of(&session.peer.org, &info.site),
+            lanes,
+        });
+        self.is_stale = true;
+    }
+
+    fn install_sealing(&mut self, conn: ConnId, lanes: Vec<Lane>) {
+        let Some(session) = self
+            .sessions
+            .get_mut(conn)
+            .filter(|session| session.opens())
+        else {
+            return;
+        };
+
+        session.seals = true;
+        self.effects.push_back(Effect::InstallSealing {
+            conn,
+            peer: session.peer.clone(),
+            lanes,
+        });
+        self.is_stale = true;
+    }
+
+    /// Brings the published tables up to date, and only then closes connections whose keys they named.
+    fn publish(&mut self) {
+        if std::mem::take(&mut self.is_stale) {
+            let tables = self.tables();
+            self.effects.push_back(Effect::Publish(Box::new(tables)));
+            self.effects
+                .push_back(Effect::ExpectPeers(self.peer_addresses()));
+        }
+
+        let closing = std::mem::take(&mut self.closing);
+        self.effects.extend(
+            closing
+                .into_iter()
+                .map(|(conn, code)| Effect::Close { conn, code }),
+        );
+    }
+
+    fn tables(&mut self) -> Tables {
+        let site = self
+            .sites
+            .of(&self.membership.me.org, &self.membership.site);
+        let authorized = self
+            .fib
+            .authorized
+            .iter()
+            .map(|(prefix, org, site)| (*prefix, self.sites.of(org, site)))
+            .collect();
+
+        // A session without keys seals nothing: its prefixes have no route yet.
+        let routes = self
+            .fib
+            .routes
+            .iter()
+            .map(|(prefix, (_, conn))| (*prefix, *conn))
+            .filter(|(_, conn)| {
+                self.sessions
+                    .get(*conn)
+                    .is_some_and(|session| session.seals)
+            })
+            .collect();
+        let sessions = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.opens())
+            .map(|(conn, _)| conn)
+            .collect();
+
+        Tables {
+            site,
+            local: self.fib.local.clone(),
+            connected: self
+                .current
+                .connected
+                .iter()
+                .map(|network| network.prefix)
+                .collect(),
+            authorized,
+            routes,
+            sessions,
+        }
+    }
+
+    /// The addresses that peers may dial from: those of their sessions, and those in their records.
+    fn peer_addresses(&self) -> BTreeSet<IpAddr> {
+        let recorded = self
+            .membership
+            .gateways
+            .values()
+            .flat_map(|info| &info.endpoints)
+            .filter_map(|endpoint| endpoint.host.address());
+
+        self.sessions
+            .addresses()
+            .into_iter()
+            .chain(recorded)
+            .collect()
+    }
+
+    /// Takes a session's keys away. Its connection is closed when the tables do not name them any more.
+    fn close(&mut self, conn: ConnId, code: ByeCode, now: Instant) {
+        if self.drop_session(conn, now) {
+            self.closing.push((conn, code));
+        }
+    }
+
+    /// Forgets a session and its keys. False if there is none.
+    pub(crate) fn drop_session(&mut self, conn: ConnId, now: Instant) -> bool {
+        let existed = self.sessions.remove(conn).is_some();
+
+        self.effects.push_back(Effect::ForgetZone { conn });
+        self.is_stale = true;
+        self.heap.note_freed(now);
+        existed
+    }
+
+    /// The kernel's routes follow the forwarding table, and so does what names are answered with.
+    pub(crate) fn plan_routes(&mut self, now: Instant) {
+        self.reach(now);
+
+        let tunnelled = self.tunnelled();
+        let current = &self.current;
+        self.routes.follow(plan_routes(
+            &current.config,
+            &current.rulings,
+            &current.connected,
+            &tunnelled,
+            &current.links,
+        ));
+    }
+
+    fn tunnelled(&self) -> Tunnelled {
+        self.fib
+            .routes
+            .iter()
+            .map(|(prefix, (peer, conn))| {
+                let path_mtu = self.path_mtus.get(peer).copied().unwrap_or(BASE_PATH_MTU);
+                let mtu = self
+                    .sessions
+                    .get(*conn)
+                    .filter(|session| session.seals)
+                    .map(|session| session.mtu(path_mtu));
+                (*prefix, mtu)
+            })
+            .collect()
+    }
+
+    /// Names with several addresses are answered with those that can be reached: behind a route that
+    /// stays, or in our site.
+    pub(crate) fn reach(&mut self, now: Instant) {
+        let own = self.membership.local_prefixes();
+        let remote: BTreeSet<Prefix> = self
+            .membership
+            .authorized
+            .values()
+            .flatten()
+            .copied()
+            .filter(|prefix| !own.contains(prefix))
+            .collect();
+        let routed = remote
+            .iter()
+            .copied()
+            .filter(|prefix| self.fib.routes.contains_key(prefix))
+            .collect();
+
+        self.hold_down.retain(|prefix| remote.contains(prefix));
+        let unreachable = &remote - &self.hold_down.update(routed, now);
+        self.effects.push_back(Effect::SetReach {
+            own: own.to_vec(),
+            unreachable,
+        });
+    }
+}

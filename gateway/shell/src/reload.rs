@@ -1,0 +1,258 @@
+//! How a reload and a new certificate are put in force, stage by stage (see `changes`).
+//!
+//! A reload reads and checks everything again, as a start does. After any fault, any overlap, the running
+//! set stays as it is. What can fail (files, zone, packet filter) comes first; then what cannot (trust,
+//! membership, names). Sessions that the new trust would not have let begin are cut.
+//!
+//! Most reloads leave the filter's rules as they are. The filter is then set again all the same, in case
+//! somebody else has flushed it, but only after the rest: a changed name is served before `nft` has
+//! started.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ringway_config::{Config, Fault, Faults, GatewayId, Place, accepted};
+use ringway_core::{Membership, TrustError};
+use ringway_intent::policy;
+
+use crate::changes::{ChangeId, Stage};
+use crate::effect::Effect;
+use crate::input::{IdentityFacts, Untrusted};
+use crate::next::{Adoption, NextConfig};
+use crate::shell::Shell;
+
+impl Shell {
+    pub(crate) fn begin_reload(&mut self, id: ChangeId) {
+        self.effects.push_back(Effect::ReadConfig { change: id });
+        self.changes.await_stage(Stage::Reading);
+    }
+
+    /// The files were read.
+    pub(crate) fn config_read(
+        &mut self,
+        id: ChangeId,
+        result: Result<Box<NextConfig>, Faults>,
+        now: Instant,
+    ) {
+        let is_expected = |stage: &Stage| matches!(stage, Stage::Reading);
+        if self.changes.take_stage(id, is_expected).is_none() {
+            return self.discard(id);
+        }
+
+        let checked = result.and_then(|next| {
+            next.check(&self.current.config)?;
+            Ok(next)
+        });
+        match checked {
+            Ok(next) => {
+                self.effects.push_back(Effect::BuildZone {
+                    change: id,
+                    config: next.config.clone(),
+                });
+                self.changes.await_stage(Stage::BuildingZone(next));
+            }
+            Err(faults) => self.refuse_reload(id, &faults, now),
+        }
+    }
+
+    /// Our zone was built from the new configuration.
+    pub(crate) fn zone_built(&mut self, id: ChangeId, result: Result<(), Faults>, now: Instant) {
+        let is_expected = |stage: &Stage| matches!(stage, Stage::BuildingZone(_));
+        let Some(Stage::BuildingZone(next)) = self.changes.take_stage(id, is_expected) else {
+            return self.discard(id);
+        };
+        if let Err(faults) = result {
+            return self.refuse_reload(id, &faults, now);
+        }
+
+        let next = *next;
+        let spec = policy(&next.config, &next.rulings, self.current.guard);
+        let adoption = Box::new(Adoption {
+            membership: Arc::new((self.derive)(&next.config, &next.rulings)),
+            is_filtered: spec != self.current.policy(),
+            spec,
+            next,
+        });
+
+        if adoption.is_filtered {
+            self.apply_filter(id, adoption.spec.clone());
+            self.changes.await_stage(Stage::Filtering(adoption));
+        } else {
+            self.adopt(id, adoption);
+        }
+    }
+
+    /// The packet filter was replaced, or could not be.
+    pub(crate) fn filtered(&mut self, id: ChangeId, result: Result<(), String>, now: Instant) {
+        if self.filtering == Some(id) {
+            self.filtering = None;
+        }
+
+        let is_expected = |stage: &Stage| matches!(stage, Stage::Filtering(_) | Stage::Refiltering);
+        match (self.changes.take_stage(id, is_expected), result) {
+            (Some(Stage::Filtering(adoption)), Ok(())) => self.adopt(id, adoption),
+            (Some(Stage::Filtering(adoption)), Err(error)) => {
+                let faults = whole_file_fault(&adoption.next.config, error);
+                self.refuse_reload(id, &faults, now);
+            }
+            (Some(_), Ok(())) => self.end_change(now),
+            (Some(_), Err(error)) => {
+                tracing::error!(
+                    error,
+                    "The packet filter does not follow what is in force; what it does not know is dropped"
+                );
+                self.end_change(now);
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn adopt(&mut self, id: ChangeId, adoption: Box<Adoption>) {
+        self.effects.push_back(Effect::Adopt {
+            change: id,
+            config: adoption.next.config.clone(),
+            membership: adoption.membership.clone(),
+        });
+
+        self.changes.await_stage(Stage::Adopting(adoption));
+    }
+
+    /// Trust, identity, zone and names are in force: the rest follows.
+    pub(crate) fn adopted(&mut self, id: ChangeId, untrusted: &[Untrusted], now: Instant) {
+        let is_expected = |stage: &Stage| matches!(stage, Stage::Adopting(_));
+        let Some(Stage::Adopting(adoption)) = self.changes.take_stage(id, is_expected) else {
+            return;
+        };
+        let Adoption {
+            next,
+            membership,
+            spec,
+            is_filtered,
+        } = *adoption;
+        let is_rotated = next.identity.certificate != self.current.certificate;
+
+        self.put_in_force(next);
+        for Untrusted { conn, reason } in untrusted {
+            let error = TrustError::Certificate(reason.clone());
+            self.mesh.handle_untrusted(*conn, error, now);
+        }
+        self.apply_membership(membership, now);
+        if is_rotated {
+            self.mesh.handle_identity_changed(now);
+            self.drain_mesh(now);
+        }
+        self.plan_routes(now);
+        tracing::info!("Configuration reloaded");
+
+        if is_filtered {
+            self.end_change(now);
+        } else {
+            self.apply_filter(id, spec);
+            self.changes.await_stage(Stage::Refiltering);
+        }
+    }
+
+    fn put_in_force(&mut self, next: NextConfig) {
+        let accepted = accepted::after(&next.config, &next.rulings, &next.accepted);
+        if !accepted.keys().eq(&next.accepted) {
+            self.effects
+                .push_back(Effect::SaveAccepted(accepted.clone()));
+        }
+
+        let current = &mut self.current;
+        current.config = next.config;
+        current.rulings = next.rulings;
+        current.connected = next.connected;
+        current.links = next.links;
+        current.accepted = accepted.into_keys().collect();
+        current.certificate = next.identity.certificate;
+    }
+
+    /// The mesh and the data plane follow `membership`.
+    pub(crate) fn apply_membership(&mut self, membership: Arc<Membership>, now: Instant) {
+        // The packets of a peer's running sessions are held against the prefixes of its earlier site.
+        let moved = self
+            .sessions
+            .find(|session| has_other_site(&self.membership, &membership, &session.peer));
+        for conn in moved {
+            self.mesh
+                .handle_untrusted(conn, TrustError::SiteChanged, now);
+        }
+
+        self.path_mtus
+            .retain(|peer, _| membership.gateways.contains_key(peer));
+        self.effects
+            .push_back(Effect::RetainPeers(membership.clone()));
+        self.membership = membership.clone();
+        self.mesh.handle_membership((*membership).clone(), now);
+        self.is_stale = true;
+        self.drain_mesh(now);
+    }
+
+    fn refuse_reload(&mut self, id: ChangeId, faults: &Faults, now: Instant) {
+        for fault in &faults.0 {
+            tracing::error!(reason = %fault, "Reload refused");
+        }
+
+        self.discard(id);
+        self.end_change(now);
+    }
+
+    /// Our certificate's files have changed.
+    pub(crate) fn begin_rotation(&mut self, id: ChangeId) {
+        self.effects.push_back(Effect::ReadIdentity { change: id });
+
+        self.changes.await_stage(Stage::ReadingIdentity);
+    }
+
+    /// Our certificate's files were read: a good pair is used from now on, a bad one is not.
+    pub(crate) fn identity_read(
+        &mut self,
+        id: ChangeId,
+        result: Result<IdentityFacts, Faults>,
+        now: Instant,
+    ) {
+        let is_expected = |stage: &Stage| matches!(stage, Stage::ReadingIdentity);
+        if self.changes.take_stage(id, is_expected).is_none() {
+            return self.discard(id);
+        }
+
+        match result {
+            Ok(facts) if facts.certificate == self.current.certificate => self.discard(id),
+            Ok(facts) => {
+                tracing::info!(remaining = ?facts.remaining, "New certificate in use");
+                self.current.certificate = facts.certificate;
+                self.effects.push_back(Effect::AdoptIdentity { change: id });
+                self.mesh.handle_identity_changed(now);
+            }
+            Err(faults) => {
+                for fault in &faults.0 {
+                    tracing::error!(
+                        reason = %fault,
+                        "New certificate refused; the old one stays in use"
+                    );
+                }
+                self.discard(id);
+            }
+        }
+        self.end_change(now);
+    }
+
+    fn discard(&mut self, change: ChangeId) {
+        self.effects.push_back(Effect::Discard { change });
+    }
+}
+
+fn whole_file_fault(config: &Config, message: String) -> Faults {
+    let place = Place::whole(&config.path);
+
+    vec![Fault { place, message }].into()
+}
+
+/// True if `peer` serves another site than before.
+fn has_other_site(before: &Membership, after: &Membership, peer: &GatewayId) -> bool {
+    let before = before.gateways.get(peer).map(|info| &info.site);
+    let after = after.gateways.get(peer).map(|info| &info.site);
+
+    before != after
+}

@@ -1,0 +1,465 @@
+//! [`Shell`]: the machine. This file owns the way of each input; what the mesh wants is carried out in
+//! `perform`, changes to what is in force in `reload` and `host`.
+//!
+//! ```text
+//!   Running ── Shutdown ──► Leaving ── the mesh is drained ──► Drained ── ports answered ──► Stopped
+//! ```
+//! From Leaving on no change is begun. In Drained only the answers of the host's ports count: the last
+//! routes must be in the kernel, and no filter may be on its way to it, when the daemon stops.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ringway_config::{Config, GatewayId, Prefix, Ruling};
+use ringway_core::{
+    BootId, ByeCode, ConnId, Connected, ConnectionError, DialError, ExternalText, Fib, Incoming,
+    Membership, Mesh, SessionIndex, Settings, Status,
+};
+
+use crate::challenges::Challenges;
+use crate::changes::{ChangeId, Changes, Request};
+use crate::clock::Clock;
+use crate::current::CurrentConfig;
+use crate::effect::Effect;
+use crate::heap::Heap;
+use crate::hold_down::HoldDown;
+use crate::input::{Activity, Handshake, Input, Verified};
+use crate::routes::RouteKeeper;
+use crate::session::{Session, Sessions};
+use crate::tables::SiteNumbers;
+
+/// How often the device and the connections are looked after although no port reported anything.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// What a gateway starts with.
+pub struct Start {
+    /// The configuration and the verdicts on it.
+    pub current: CurrentConfig,
+    /// How the mesh's membership follows from them: [`membership`](crate::membership()). Tests replace it
+    /// to show that the mesh's checks are needed.
+    pub derive: fn(&Config, &[Ruling]) -> Membership,
+    /// The mesh's times and choices.
+    pub settings: Settings,
+    /// Random, and new at each start.
+    pub boot: BootId,
+    /// Any random number.
+    pub seed: u64,
+    /// Time since boot, suspension included.
+    pub boot_time: Duration,
+}
+
+/// How far the daemon is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    Leaving,
+    Drained,
+    Stopped,
+}
+
+/// A whole gateway but for its IO.
+#[derive(Debug)]
+pub struct Shell {
+    pub(crate) mesh: Mesh,
+    pub(crate) current: CurrentConfig,
+    pub(crate) derive: fn(&Config, &[Ruling]) -> Membership,
+    pub(crate) membership: Arc<Membership>,
+    pub(crate) fib: Fib,
+    pub(crate) sessions: Sessions,
+    pub(crate) sites: SiteNumbers,
+    /// Bytes of the largest outer packet that reaches each peer whole, where that is known.
+    pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
+    pub(crate) changes: Changes,
+    last_change: ChangeId,
+    /// The change whose filter rules are on their way to the kernel.
+    pub(crate) filtering: Option<ChangeId>,
+    pub(crate) routes: RouteKeeper,
+    pub(crate) hold_down: HoldDown,
+    clock: Clock,
+    pub(crate) heap: Heap,
+    /// When the next round is due.
+    round: Instant,
+    pub(crate) phase: Phase,
+    /// The published tables are not those of the sessions and routes.
+    pub(crate) is_stale: bool,
+    /// Connections to close once the published tables do not name their keys any more.
+    pub(crate) closing: Vec<(ConnId, ByeCode)>,
+    pub(crate) effects: VecDeque<Effect>,
+}
+
+impl Shell {
+    /// A gateway that dials every member at once.
+    pub fn new(start: Start, now: Instant) -> Shell {
+        let Start {
+            current,
+            derive,
+            settings,
+            boot,
+            seed,
+            boot_time,
+        } = start;
+        let membership = derive(&current.config, &current.rulings);
+        let mesh = Mesh::new(membership.clone(), settings, boot, seed, now);
+
+        let mut shell = Shell {
+            mesh,
+            current,
+            derive,
+            membership: Arc::new(membership),
+            fib: Fib::default(),
+            sessions: Sessions::default(),
+            sites: SiteNumbers::default(),
+            path_mtus: BTreeMap::new(),
+            changes: Changes::default(),
+            last_change: ChangeId(0),
+            filtering: None,
+            routes: RouteKeeper::new(BTreeMap::new(), now),
+            hold_down: HoldDown::default(),
+            clock: Clock::new(now, boot_time),
+            heap: Heap::default(),
+            round: now,
+            phase: Phase::Running,
+            is_stale: true,
+            closing: Vec::new(),
+            effects: VecDeque::new(),
+        };
+        shell.plan_routes(now);
+        shell.settle_all(now);
+        shell
+    }
+
+    /// Something happened. Poll every effect before the next input.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        match self.phase {
+            Phase::Running | Phase::Leaving => self.handle_running(input, now),
+            Phase::Drained => self.handle_drained(input, now),
+            Phase::Stopped => {}
+        }
+    }
+
+    /// The next thing to do; poll until `None` after every input.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to hand over an [`Input::Tick`] at the latest. Ask again after every input.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.phase == Phase::Stopped {
+            return None;
+        }
+
+        [self.mesh.poll_timeout(), self.routes.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .chain([self.clock.next()])
+            .min()
+    }
+
+    /// What is in force.
+    pub fn current(&self) -> &CurrentConfig {
+        &self.current
+    }
+
+    /// What the mesh works from.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Tunnels and routes, for operators.
+    pub fn status(&self, now: Instant) -> Status {
+        self.mesh.status(now)
+    }
+
+    /// Prefixes whose packets go through a tunnel, as far as the kernel is known to follow.
+    pub fn installed(&self) -> &BTreeSet<Prefix> {
+        self.routes.installed()
+    }
+
+    /// The forwarding table that was published last.
+    pub fn fib(&self) -> &Fib {
+        &self.fib
+    }
+
+    /// True once [`Effect::Stop`] was given out or is about to be.
+    pub fn is_stopped(&self) -> bool {
+        self.phase == Phase::Stopped
+    }
+
+    fn handle_running(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Tick { boot } => self.tick(boot, now),
+            Input::Shutdown => self.shut_down(now),
+            Input::Connected { conn, handshake } => self.connected(conn, handshake, now),
+            Input::DialFailed { dial, error } => {
+                self.mesh.handle_dial_failed(dial, error, now);
+            }
+            Input::Message { conn, incoming } => self.message(conn, incoming, now),
+            Input::Disconnected { conn, error } => self.disconnected(conn, error, now),
+            Input::Activity(activity) => self.replace_silent(&activity, now),
+            Input::Echo {
+                index,
+                probe,
+                from,
+                to,
+            } => {
+                if Challenges::is_token(probe) {
+                    self.challenge_answered(index, probe, from, to, now);
+                } else {
+                    self.mesh.handle_echo(index, probe, now);
+                }
+            }
+            Input::OffPath {
+                index,
+                from,
+                random,
+            } => self.challenge(index, from, random),
+            Input::DeviceFailed => self.effects.push_back(Effect::CheckDevice),
+            Input::DeviceRecreated => self.plan_routes(now),
+            Input::HostChanged(links) => {
+                self.effects.push_back(Effect::CheckDevice);
+                self.submit(Request::Host(links), now);
+                self.effects.push_back(Effect::ReadActivity);
+                self.mesh.handle_host_changed(now);
+            }
+            Input::RoutesSynced(outcome) => self.routes.synced(&outcome, now),
+            Input::Filtered { change, result } => self.filtered(change, result, now),
+            Input::Reload => self.submit(Request::Reload, now),
+            Input::CertificateChanged => self.submit(Request::Certificate, now),
+            Input::ConfigRead { change, result } => self.config_read(change, result, now),
+            Input::ZoneBuilt { change, result } => self.zone_built(change, result, now),
+            Input::Adopted { change, untrusted } => self.adopted(change, &untrusted, now),
+            Input::IdentityRead { change, result } => self.identity_read(change, result, now),
+        }
+
+        self.settle_all(now);
+    }
+
+    /// Every session is closed: only the host's ports may still have something to say.
+    fn handle_drained(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::RoutesSynced(outcome) => self.routes.synced(&outcome, now),
+            Input::Filtered { change, .. } if self.filtering == Some(change) => {
+                self.filtering = None;
+            }
+            // A handshake that ends now has no mesh to go to.
+            Input::Connected { conn, .. } => self.effects.push_back(Effect::RefuseLink { conn }),
+            _ => {}
+        }
+
+        self.settle_all(now);
+    }
+
+    /// Carries out what the mesh wants, publishes what changed, and stops if all is done.
+    pub(crate) fn settle_all(&mut self, now: Instant) {
+        self.drain_mesh(now);
+
+        // In Drained a plan that was refused is not tried again: the routes go with the device.
+        if self.phase != Phase::Drained || !self.routes.is_settled() {
+            self.effects
+                .extend(self.routes.poll(now).map(Effect::SyncRoutes));
+        }
+        if self.phase == Phase::Drained && self.filtering.is_none() && self.routes.is_settled() {
+            self.phase = Phase::Stopped;
+            self.effects.push_back(Effect::Stop);
+        }
+    }
+
+    fn tick(&mut self, boot: Duration, now: Instant) {
+        if self.clock.has_jumped(now, boot) {
+            tracing::warn!(
+                "The clock jumped: this machine slept or was moved; every session is replaced"
+            );
+            self.mesh.handle_clock_jump(now);
+        }
+
+        if self.round <= now {
+            self.round = now + ROUND;
+            self.begin_round(now);
+        }
+        if self.hold_down.is_due(now) {
+            self.reach(now);
+        }
+        self.mesh.handle_timeout(now);
+    }
+
+    fn begin_round(&mut self, now: Instant) {
+        self.effects.push_back(Effect::CheckDevice);
+        self.effects.push_back(Effect::ReadActivity);
+        self.effects.push_back(Effect::ForgetPassedKeys);
+        if self.heap.is_due(now) {
+            self.effects.push_back(Effect::TrimHeap);
+        }
+
+        // The mesh replaces such a session once it is in use; it is told again until it has.
+        for conn in self.sessions.find(|session| session.is_outdated) {
+            self.mesh.handle_silent(conn, now);
+        }
+    }
+
+    fn shut_down(&mut self, now: Instant) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Leaving;
+            self.changes.close();
+            self.mesh.handle_shutdown(now);
+        }
+    }
+
+    /// Registers a connection, if its peer has this gateway's trust.
+    fn connected(&mut self, conn: ConnId, handshake: Handshake, now: Instant) {
+        self.heap.note_freed(now);
+
+        match &handshake.verdict {
+            Ok(verified) => self.admit(conn, &handshake, verified, now),
+            Err(reason) => {
+                tracing::warn!(remote = %handshake.remote, %reason, "Peer refused");
+                self.effects.push_back(Effect::RefuseLink { conn });
+                self.fail_dial(&handshake, reason.clone(), now);
+            }
+        }
+    }
+
+    fn admit(&mut self, conn: ConnId, handshake: &Handshake, verified: &Verified, now: Instant) {
+        let peer = verified.peer.clone();
+        // The certificate changed while this handshake was under way, and the mesh renews only the
+        // sessions that it knows.
+        let is_outdated = handshake.certificate != self.current.certificate;
+        let session = Session::new(
+            peer.clone(),
+            handshake,
+            is_outdated,
+            &self.current.links,
+            now,
+        );
+
+        self.sessions.insert(conn, session);
+        self.effects.push_back(Effect::StartLink {
+            conn,
+            peer: peer.clone(),
+        });
+        self.mesh.handle_connected(
+            conn,
+            Connected {
+                peer,
+                role: handshake.role,
+                dial: handshake.dial,
+                expires: verified.expires,
+            },
+            now,
+        );
+    }
+
+    /// The dial that led to a refused peer, if it was ours, has failed.
+    fn fail_dial(&mut self, handshake: &Handshake, reason: ExternalText, now: Instant) {
+        let error = DialError::PeerRefused {
+            endpoint: handshake.remote.into(),
+            reason,
+        };
+
+        if let Some(dial) = handshake.dial {
+            self.mesh.handle_dial_failed(dial, error, now);
+        }
+    }
+
+    fn message(&mut self, conn: ConnId, incoming: Incoming, now: Instant) {
+        match incoming {
+            Incoming::Message(message) => self.mesh.handle_message(conn, message, now),
+            Incoming::Malformed { kind, error } => {
+                self.mesh.handle_malformed(conn, kind, error, now);
+            }
+        }
+    }
+
+    fn disconnected(&mut self, conn: ConnId, error: ConnectionError, now: Instant) {
+        self.effects.push_back(Effect::ForgetLink { conn });
+
+        self.drop_session(conn, now);
+        self.mesh.handle_disconnected(conn, error, now);
+    }
+
+    /// Replaces sessions whose control stream is about to end, before it does.
+    fn replace_silent(&mut self, activity: &[Activity], now: Instant) {
+        for activity in activity {
+            let silent = self
+                .sessions
+                .get_mut(activity.conn)
+                .is_some_and(|session| session.is_silent(activity, &self.current.links, now));
+
+            if silent {
+                self.mesh.handle_silent(activity.conn, now);
+            }
+        }
+    }
+
+    fn challenge(&mut self, index: SessionIndex, from: SocketAddr, random: u64) {
+        let challenge = self
+            .sessions
+            .by_index(index)
+            .and_then(|(conn, session)| Some((conn, session.challenge(from, random)?)));
+
+        if let Some((conn, token)) = challenge {
+            self.effects.push_back(Effect::Challenge {
+                conn,
+                token,
+                to: from,
+            });
+        }
+    }
+
+    fn challenge_answered(
+        &mut self,
+        index: SessionIndex,
+        token: u64,
+        from: SocketAddr,
+        to: Option<std::net::IpAddr>,
+        now: Instant,
+    ) {
+        let Some((conn, session)) = self.sessions.by_index(index) else {
+            return;
+        };
+        if !session.has_moved(from, token) {
+            return;
+        }
+
+        tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
+        self.effects.push_back(Effect::MovePath {
+            conn,
+            remote: from,
+            local: to,
+        });
+        self.mesh.handle_moved(index, now);
+    }
+
+    /// Has `request` carried out now, or after the change under way.
+    fn submit(&mut self, request: Request, now: Instant) {
+        let id = self.next_change();
+
+        if let Some(request) = self.changes.submit(request, id) {
+            self.begin(request, id, now);
+        }
+    }
+
+    /// The change under way has ended: the next of those that wait.
+    pub(crate) fn end_change(&mut self, now: Instant) {
+        self.heap.note_freed(now);
+        let id = self.next_change();
+
+        if let Some(request) = self.changes.finish(id) {
+            self.begin(request, id, now);
+        }
+    }
+
+    fn begin(&mut self, request: Request, id: ChangeId, now: Instant) {
+        match request {
+            Request::Host(links) => self.begin_host_change(id, links, now),
+            Request::Certificate => self.begin_rotation(id),
+            Request::Reload => self.begin_reload(id),
+        }
+    }
+
+    fn next_change(&mut self) -> ChangeId {
+        self.last_change = ChangeId(self.last_change.0 + 1);
+        self.last_change
+    }
+}
