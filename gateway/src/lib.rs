@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`prepare`] (the files), [`ringway_identity`] (whom to believe), [`run`] (how a gateway comes up),
 //! [`drive`] (the loop around the core), [`quic`], [`ringway_host`] (the kernel), [`plane`] (the TUN device and its
-//! threads), [`names`] and [`zones`] (DNS), [`admin`] and [`cli`] (what operators see), [`lab`] (all of it on one machine).
+//! threads), [`names`] and [`zones`] (DNS), [`admin`] and [`cli`] (what operators see).
 
 use ringway_host as host;
 use ringway_identity as identity;
@@ -11,7 +11,6 @@ pub mod admin;
 pub mod cli;
 pub mod drive;
 pub mod keeper;
-pub mod lab;
 pub mod logging;
 pub mod membership;
 pub mod names;

@@ -1,13 +1,13 @@
 //! A gateway's certificate changes and expires while the mesh runs. It is made with openssl, as an
 //! organization with a CA of its own would.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ringway::lab::program;
+use ringway_lab::program;
 use ringway_tests::scene::eventually;
 use ringway_tests::{Flow, Scene};
 

@@ -1,12 +1,12 @@
 //! A gateway's sudden death under traffic: fail fast, leak nothing, come back.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), with a WAN that lets private
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`), with a WAN that lets private
 //! addresses through, so that a leak would arrive.
 
 use std::time::{Duration, Instant};
 
-use ringway::lab::ping::{self, Family, Outcome};
-use ringway::lab::wan;
+use ringway_lab::ping::{self, Family, Outcome};
+use ringway_lab::wan;
 use ringway_tests::scene::eventually;
 use ringway_tests::{Background, Capture, Flow, Scene};
 
@@ -50,7 +50,8 @@ fn a_killed_gateway_leaks_nothing_is_unreachable_at_once_and_comes_back() {
     for (family, to) in [(Family::V4, "10.10.1.11"), (Family::V6, "fd00:10:1::11")] {
         ping::until(
             &scene,
-            ("peer0.org2", to),
+            "peer0.org2",
+            to,
             family,
             &Outcome::Unreachable,
             CONTRACT,
@@ -71,7 +72,7 @@ fn a_killed_gateway_leaks_nothing_is_unreachable_at_once_and_comes_back() {
         ("peer0.org1", Family::V6, "fd00:10:2::11"),
         ("peer0.org1", Family::V4, "10.10.0.11"),
     ] {
-        ping::until(&scene, (from, to), family, &Outcome::Reply, CONTRACT).expect("it is back");
+        ping::until(&scene, from, to, family, &Outcome::Reply, CONTRACT).expect("it is back");
     }
     println!(
         "noticed after {noticed:.1?}, back after {:.1?}",

@@ -1,6 +1,6 @@
 //! The link emulator itself, between real kernels: what it is told is what the gateways' own packets meet.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), with the link emulator between gw.org0
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`), with the link emulator between gw.org0
 //! and the WAN. Nothing here goes through a tunnel.
 
 use ringway_tests::{Emulator, Scene};

@@ -1,13 +1,13 @@
 //! What the WAN sees of a mesh: one port per gateway, and nothing readable.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), with a WAN that lets private
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`), with a WAN that lets private
 //! addresses through, so that a leak would arrive.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ringway::lab::ping::{self, Family, Outcome};
-use ringway::lab::wan;
+use ringway_lab::ping::{self, Family, Outcome};
+use ringway_lab::wan;
 use ringway_tests::{Background, Capture, Scene};
 
 const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
@@ -69,7 +69,7 @@ fn a_capture_shows_only_the_tunnel(scene: &Scene) {
     let outside = Capture::start(scene, "wan", "any");
     let inside = Capture::start(scene, "gw.org1", "lan0");
     for family in Family::BOTH {
-        let (failed, _) = ping::all_pairs(scene, family).expect("ping runs");
+        let failed = ping::all_pairs(scene, family).expect("ping runs").failed;
         assert!(failed.is_empty(), "{family:?}: {failed:#?}");
         speak_plainly(scene, family);
     }
@@ -159,10 +159,10 @@ fn a_foreign_source_goes_nowhere_and_is_counted(scene: &Scene) {
         .args(ping)
         .output();
     assert!(unanswered.is_ok_and(|output| output.status.code() == Some(1)));
-    let last = ("peer0.org1", "orderer0.org0");
     ping::until(
         scene,
-        last,
+        "peer0.org1",
+        "orderer0.org0",
         Family::V4,
         &Outcome::Reply,
         Duration::from_secs(5),

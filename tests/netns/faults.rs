@@ -1,12 +1,12 @@
 //! The devices under a running gateway are taken away: the daemon goes on, its sessions live on, and packets flow
 //! again soon.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use std::time::Duration;
 
 use anyhow::bail;
-use ringway::lab::ping::{self, Family, Outcome};
+use ringway_lab::ping::{self, Family, Outcome};
 use ringway_tests::scene::{eventually, eventually_ok};
 use ringway_tests::{Flow, Scene};
 use serde_json::Value;
@@ -180,7 +180,8 @@ fn the_wan_addresses_of_dialled_gateways_change_under_traffic() {
     for (host, address) in hosts {
         ping::until(
             &scene,
-            ("orderer0.org0", address),
+            "orderer0.org0",
+            address,
             Family::V4,
             &Outcome::Reply,
             CONTRACT,
@@ -252,7 +253,8 @@ fn an_interface_that_comes_back_is_used_again() {
         let from = format!("peer0.{}", gateway.trim_start_matches("gw."));
         ping::until(
             &scene,
-            (&from, "10.10.0.11"),
+            &from,
+            "10.10.0.11",
             Family::V4,
             &Outcome::Reply,
             CONTRACT,
@@ -273,7 +275,8 @@ fn runs_over_ipv6_to_org2(scene: &Scene) {
         let limit = Duration::from_secs(20);
         ping::until(
             scene,
-            (from, "10.10.2.11"),
+            from,
+            "10.10.2.11",
             Family::V4,
             &Outcome::Reply,
             limit,
@@ -289,7 +292,7 @@ fn reaches_both_ways(scene: &Scene, fault: &str) {
         ("peer0.org1", Family::V4, "10.10.0.11"),
         ("peer0.org1", Family::V6, "fd00:10:2::11"),
     ] {
-        ping::until(scene, (from, to), family, &Outcome::Reply, CONTRACT)
+        ping::until(scene, from, to, family, &Outcome::Reply, CONTRACT)
             .unwrap_or_else(|error| panic!("{fault}: {error:#}"));
     }
 }

@@ -6,7 +6,7 @@
 //!               ├─► gw.org1 (10.10.1.1) ┤
 //!   orderer0.org0 ═══ (mesh)            └─ REFUSED
 //! ```
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use ringway_tests::scene::{append, eventually, replace};
 use ringway_tests::{Background, Scene};

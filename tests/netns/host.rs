@@ -1,11 +1,11 @@
 //! The host under a running gateway changes: a network that overlaps a member's prefix comes and goes, the
 //! gateway's own address becomes another.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use std::time::Duration;
 
-use ringway::lab::ping::{self, Family, Outcome};
+use ringway_lab::ping::{self, Family, Outcome};
 use ringway_tests::Scene;
 use ringway_tests::scene::eventually;
 
@@ -53,7 +53,8 @@ fn a_network_of_the_host_takes_its_range_while_it_is_there(scene: &Scene) {
     });
     ping::until(
         scene,
-        ("orderer0.org0", "10.10.1.11"),
+        "orderer0.org0",
+        "10.10.1.11",
         Family::V4,
         &Outcome::Reply,
         SOON,

@@ -1,7 +1,7 @@
 //! A WAN that repeats, reorders and damages packets: nothing is delivered twice, and nothing damaged. One that loses
 //! many is no black hole.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), with the link emulator between gw.org0
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`), with the link emulator between gw.org0
 //! and the WAN.
 
 use std::net::SocketAddr;

@@ -5,12 +5,12 @@
 //!   gw.org1: the daemon killed, and in its place, ═══ gw.org0 ═══ gw.org2
 //!            with its certificate, the ill owner      (watched)
 //! ```
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use ringway::lab::ping::{self, Family, Outcome};
+use ringway_lab::ping::{self, Family, Outcome};
 use ringway_tests::ill_owner::PROOF;
 use ringway_tests::scene::eventually;
 use ringway_tests::{Background, Scene};
@@ -76,10 +76,10 @@ fn whatever_an_owner_that_means_ill_gives_changes_nothing_and_the_status_says_so
 
 fn others_are_not_disturbed(scene: &Scene) {
     assert!(scene.is_up("gw.org0", "gw.org2"));
-    let ends = ("orderer0.org0", "peer0.org2");
     ping::until(
         scene,
-        ends,
+        "orderer0.org0",
+        "peer0.org2",
         Family::V4,
         &Outcome::Reply,
         Duration::from_secs(5),

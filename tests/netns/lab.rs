@@ -1,16 +1,17 @@
 //! `ringway lab` from outside: the command line as a user or a script meets it.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), twice at the same time.
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`), twice at the same time.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::Signal;
-use ringway::lab::process::Process;
+use ringway_lab::process::Process;
 use ringway_tests::scene::eventually;
 use serde_json::Value;
 
 const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
+const LAB: &str = env!("CARGO_BIN_EXE_ringway-lab-under-test");
 
 /// A laboratory by its name, removed at the end.
 struct Named(String);
@@ -21,8 +22,10 @@ impl Named {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(RINGWAY);
-        command.args(["lab", "--name", &self.0]).args(arguments);
+        let mut command = Command::new(LAB);
+        command
+            .args(["--ringway", RINGWAY, "--name", &self.0])
+            .args(arguments);
         command
     }
 
@@ -57,7 +60,7 @@ impl Named {
 
     /// This laboratory's namespaces.
     fn namespaces(&self) -> usize {
-        let all = ringway::lab::network::namespaces().expect("ip runs");
+        let all = ringway_lab::network::namespaces().expect("ip runs");
         all.iter()
             .filter(|name| name.starts_with(&format!("{}-", self.0)))
             .count()

@@ -1,13 +1,13 @@
 //! Gateways of one, two and three lanes in one consortium: all lanes that a pair has in common carry packets, both
 //! families pass, a flow stays in order, and a TUN device that was taken away comes back with all its queues.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ringway::lab::ping::{self, Family, Outcome};
-use ringway::lab::status;
+use ringway_lab::ping::{self, Family, Outcome};
+use ringway_lab::status;
 use ringway_tests::scene::{append, eventually, replace};
 use ringway_tests::sequence::{self, PORT, Sequence};
 use ringway_tests::{Capture, Scene};
@@ -66,7 +66,7 @@ fn gateways_of_different_numbers_of_lanes_use_what_they_have_in_common() {
         Family::BOTH.iter().all(|family| {
             ping::all_pairs(&scene, *family)
                 .expect("ping runs")
-                .0
+                .failed
                 .is_empty()
         })
     });
@@ -76,7 +76,8 @@ fn gateways_of_different_numbers_of_lanes_use_what_they_have_in_common() {
     scene.output("gw.org1", "ip", &["link", "delete", "ringway0"]);
     ping::until(
         &scene,
-        ("peer0.org2", "10.10.1.11"),
+        "peer0.org2",
+        "10.10.1.11",
         Family::V4,
         &Outcome::Reply,
         Duration::from_secs(2),

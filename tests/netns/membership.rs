@@ -1,11 +1,11 @@
 //! Members come, go and are revoked while the mesh runs.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use std::time::{Duration, Instant};
 
-use ringway::lab::ping::{self, Family, Outcome};
-use ringway::lab::{program, wan};
+use ringway_lab::ping::{self, Family, Outcome};
+use ringway_lab::{program, wan};
 use ringway_tests::scene::{eventually, replace};
 use ringway_tests::{Flow, Scene};
 use serde_json::Value;
@@ -112,7 +112,9 @@ fn an_organization_joins(scene: &Scene) {
         scene.reload(gateway);
     }
     scene.wait_until_joined().expect("everyone is back");
-    let (failed, _) = ping::all_pairs(scene, Family::V4).expect("ping runs");
+    let failed = ping::all_pairs(scene, Family::V4)
+        .expect("ping runs")
+        .failed;
     assert!(failed.is_empty(), "{failed:#?}");
 }
 

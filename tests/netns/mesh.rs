@@ -1,11 +1,11 @@
 //! One mesh: names, reachability in both families, throughput, and what policy lets through.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`).
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use std::time::Duration;
 
-use ringway::lab::Kind;
-use ringway::lab::ping::{self, Family};
+use ringway_lab::Kind;
+use ringway_lab::ping::{self, Family};
 use ringway_tests::scene::{append, eventually};
 use ringway_tests::{Background, Flow, Scene};
 
@@ -24,11 +24,13 @@ fn every_node_reaches_every_other_by_name_and_no_more_than_policy_allows() {
 
 fn every_node_reaches_every_other_by_name(scene: &Scene) {
     for family in Family::BOTH {
-        let (failed, pairs) = ping::all_pairs(scene, family).expect("ping runs");
+        let pairs = ping::all_pairs(scene, family).expect("ping runs");
         assert!(
-            failed.is_empty(),
-            "{family:?}: {} of {pairs} failed: {failed:#?}",
-            failed.len()
+            pairs.failed.is_empty(),
+            "{family:?}: {} of {} failed: {:#?}",
+            pairs.failed.len(),
+            pairs.tried,
+            pairs.failed
         );
     }
 }

@@ -1,13 +1,13 @@
 //! A gateway whose address changes on the way, and one that only seems to: data goes where a challenge was
 //! answered, and nowhere else.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`), with the link emulator between gw.org0
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`), with the link emulator between gw.org0
 //! and the WAN; it translates gw.org0's address, or forges the source of its packets.
 
 use std::time::Duration;
 
-use ringway::lab::ping::{self, Family, Outcome};
-use ringway::lab::status;
+use ringway_lab::ping::{self, Family, Outcome};
+use ringway_lab::status;
 use ringway_tests::scene::eventually;
 use ringway_tests::{Capture, Emulator, Flow, Scene};
 use serde_json::Value;
@@ -62,7 +62,7 @@ fn moves(scene: &Scene, flow: &Flow, outside: &str, change: impl FnOnce()) {
         ("peer0.org1", "10.10.0.11"),
         ("orderer0.org0", "10.10.1.11"),
     ] {
-        ping::until(scene, (from, to), Family::V4, &Outcome::Reply, CONTRACT)
+        ping::until(scene, from, to, Family::V4, &Outcome::Reply, CONTRACT)
             .expect("traffic goes on");
     }
     let replies = flow.replies();

@@ -1,15 +1,15 @@
 //! The overlap rule in its three forms: a newcomer's record is refused when it is added, refused whole when it
 //! is read at run time, and only at a cold start without history are both sides conflicted.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`); the newcomer exists on paper only,
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`); the newcomer exists on paper only,
 //! with a range inside org1's.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use ringway::lab::ping::{self, Family, Outcome};
-use ringway::lab::{program, status};
+use ringway_lab::ping::{self, Family, Outcome};
+use ringway_lab::{program, status};
 use ringway_tests::scene::{append, eventually};
 use ringway_tests::{Flow, Scene};
 
@@ -126,7 +126,8 @@ fn a_restart_decides_the_same(scene: &mut Scene) {
     );
     ping::until(
         scene,
-        ("orderer0.org0", "10.10.1.11"),
+        "orderer0.org0",
+        "10.10.1.11",
         Family::V4,
         &Outcome::Reply,
         JOIN,

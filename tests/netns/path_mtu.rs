@@ -1,7 +1,7 @@
 //! Paths of 1500, 1420 and 1280 bytes that drop what is larger without a word, over IPv4 and IPv6: what hosts see
 //! is a correct router.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`). The WAN's router takes less and less, and no
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`). The WAN's router takes less and less, and no
 //! ICMP error leaves it. IPv4 to org2 is cut, so that its tunnels run over IPv6:
 //!
 //! ```text

@@ -6,7 +6,7 @@
 //!                    ──► 127.0.0.3 unbound ├──► gw.org1 ═══ gw.org0, gw.org2
 //!                    ──► 127.0.0.1 BIND    ┘
 //! ```
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`). Every resolver validates DNSSEC and
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`). Every resolver validates DNSSEC and
 //! guards against rebinding: what a recipe excepts from that is shown to need it.
 
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! An organization's zone at every gateway: what changes is seen at once everywhere, what its owner gave is
 //! served without it, and what it may not give changes nothing.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway::lab`). Names of org1 are asked for at
+//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`). Names of org1 are asked for at
 //! every gateway, by a host behind it.
 
 use ringway_tests::Scene;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use ringway::lab::program;
+use ringway_lab::program;
 use serde_json::Value;
 
 use crate::{Background, Scene};
@@ -123,7 +123,7 @@ fn start_member(scene: &Scene, dir: &Path, member: &str) -> Background {
 
 /// The name under which the others know `member`.
 fn fqdn(member: &str) -> String {
-    format!("{member}.{}", ringway::lab::topology::DOMAIN)
+    format!("{member}.{}", ringway_lab::topology::DOMAIN)
 }
 
 /// One CA and a certificate per member.

@@ -2,7 +2,7 @@
 //! its WAN, an emulator of bad links.
 //!
 //! The laboratory is the one of `ringway lab`, with the program under test as its gateways; its topology is
-//! drawn at the head of [`ringway::lab`]. Everything waits for conditions under deadlines, nothing sleeps to
+//! drawn at the head of [`ringway_lab`]. Everything waits for conditions under deadlines, nothing sleeps to
 //! synchronize. Every failure prints the gateways' logs. Errors are panics: this is test code.
 
 pub mod background;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
-use ringway::lab::topology::LabName;
-use ringway::lab::{Lab, Options, program, status, wait};
+use ringway_lab::topology::LabName;
+use ringway_lab::{Lab, Options, program, status, wait};
 use serde_json::Value;
 
 /// One laboratory at a time: on two cores a second one would only disturb the first one's clocks.
@@ -230,7 +230,7 @@ fn edit(path: &Path, change: impl FnOnce(String) -> String) {
 
 fn print_logs(lab: Option<&Lab>) {
     let Some(lab) = lab else { return };
-    for gateway in lab.topology().of_kind(ringway::lab::Kind::Gateway) {
+    for gateway in lab.topology().of_kind(ringway_lab::Kind::Gateway) {
         let log = std::fs::read_to_string(lab.log(&gateway.name)).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         eprintln!("── the last lines of {}", gateway.name);

@@ -61,7 +61,23 @@ impl Desk {
         assert_eq!(answer.code, 0, "openssl {arguments}: {}", answer.err);
     }
 
-    fn run(&self, program: &Path, arguments: &str) -> Answer {
+    /// Copies the program under test to `dir/ringway`, away from what is built beside it.
+    pub(crate) fn install_ringway(&self, dir: &str) -> PathBuf {
+        fs::create_dir_all(self.dir.join(dir)).unwrap();
+        let program = format!("{dir}/ringway");
+        self.install(env!("CARGO_BIN_EXE_ringway"), &program);
+        self.dir.join(program)
+    }
+
+    /// Copies `from` to the executable file `to`.
+    pub(crate) fn install(&self, from: &str, to: &str) {
+        // In a process of its own: a file that this process has open for writing cannot be executed
+        // while a child that another test has just forked still holds the descriptor (ETXTBSY).
+        let answer = self.run(Path::new("install"), &format!("-m 755 {from} {to}"));
+        assert_eq!(answer.code, 0, "install {from} {to}: {}", answer.err);
+    }
+
+    pub(crate) fn run(&self, program: &Path, arguments: &str) -> Answer {
         let mut command = Command::new(program);
         command
             .args(arguments.split_whitespace())

@@ -6,7 +6,7 @@ use super::desk::Desk;
 fn every_verb_has_help_with_an_example() {
     let desk = Desk::new();
     let verbs = "org init,member show,member add,member remove,check,dns query,dns zones,dns export,dns check,\
-                 run,status,metrics,lab";
+                 run,status,metrics";
     for verb in verbs.split(',') {
         let help = desk.ringway(&format!("{verb} --help")).succeeds().out;
         assert!(help.contains("\nExample"), "{verb}: {help}");

@@ -12,4 +12,5 @@ mod desk;
 mod dns;
 mod help;
 mod init;
+mod lab;
 mod member;

@@ -10,7 +10,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::IpAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
-use ringway::lab::topology::Org;
+use ringway_lab::topology::Org;
 use serde_json::Value;
 
 use crate::Scene;

@@ -1,31 +1,34 @@
-//! `ringway lab demo`: builds a laboratory, shows what a consortium gets, step by step, and removes it,
-//! whether or not the steps passed, and also after Ctrl-C.
+//! `ringway lab demo`: creates a laboratory, shows step by step what a consortium gets, removes it.
+//!
+//! The laboratory is removed whether or not the steps pass, and also after Ctrl-C.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::interrupt;
-use super::laboratory::{Lab, Options};
-use super::topology::{Kind, LabName};
+use crate::interrupt;
+use crate::laboratory::{Lab, Options};
+use crate::topology::{Kind, LabName};
 
 mod steps;
 
-/// How many lines of each gateway's log a failure shows.
+/// Number of lines of each gateway's log that are shown after a failure.
 const LOG_LINES: usize = 15;
 
 /// One line of the summary.
 struct Row {
     title: &'static str,
+    /// What the step saw, or why it failed.
     outcome: Result<String>,
     elapsed: Duration,
 }
 
-/// Removes the laboratory on every way out.
-struct Takedown(LabName);
+/// Removes the laboratory when dropped, so on every way out.
+struct RemoveOnDrop(LabName);
 
-impl Drop for Takedown {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         if let Err(error) = Lab::down(self.0.clone()) {
             eprintln!("cannot remove the laboratory {}: {error:#}", self.0);
@@ -33,18 +36,21 @@ impl Drop for Takedown {
     }
 }
 
-/// Runs the demonstration in a laboratory of its own; succeeds if every step passed.
-pub fn run(name: LabName) -> Result<ExitCode> {
+/// Runs the demonstration in the laboratory `name`; succeeds if every step passes.
+pub(crate) fn run(name: LabName, ringway: PathBuf) -> Result<ExitCode> {
     interrupt::catch()?;
     let start = Instant::now();
     println!("Three organizations, three private networks, one mesh.\n");
+
+    // The block removes the laboratory before the summary says that it is gone.
     let rows = {
-        let _takedown = Takedown(name.clone());
-        rows(name)
+        let _remove = RemoveOnDrop(name.clone());
+        run_steps(name, ringway)
     };
-    let passed = rows.iter().filter(|row| row.outcome.is_ok()).count();
-    let steps = 1 + steps::ALL.len();
+
     print_table(&rows);
+    let steps = 1 + steps::ALL.len();
+    let passed = rows.iter().filter(|row| row.outcome.is_ok()).count();
     println!(
         "\n{passed} of {steps} steps passed in {:.1} s; the laboratory is gone.",
         start.elapsed().as_secs_f64()
@@ -56,15 +62,13 @@ pub fn run(name: LabName) -> Result<ExitCode> {
     })
 }
 
-fn rows(name: LabName) -> Vec<Row> {
-    let mut lab = None;
+fn run_steps(name: LabName, ringway: PathBuf) -> Vec<Row> {
     let mut rows = vec![timed("the laboratory is built", || {
-        let options = Options::of_this_program()?;
-        let (made, _) = Lab::up(name.clone(), options, &mut |step| println!("    {step}"))?;
-        lab = Some(made);
-        Ok("3 organizations, 6 nodes, 3 gateways, 1 WAN".into())
+        build(name.clone(), ringway)
     })];
-    let Some(mut lab) = lab.or_else(|| Lab::open(name).ok().flatten()) else {
+
+    // A laboratory that is only half built can still be opened, to show its gateways' logs.
+    let Some(mut lab) = Lab::open(name).ok().flatten() else {
         return rows;
     };
     if rows[0].outcome.is_ok() {
@@ -75,16 +79,27 @@ fn rows(name: LabName) -> Vec<Row> {
             rows.push(timed(title, || step(&mut lab)));
         }
     }
+
     if rows.iter().any(|row| row.outcome.is_err()) && interrupt::check().is_ok() {
         print_logs(&lab);
     }
     rows
 }
 
+fn build(name: LabName, ringway: PathBuf) -> Result<String> {
+    let options = Options {
+        binary: ringway,
+        wan_filter: true,
+    };
+    Lab::up(name, options, &mut |step| println!("    {step}"))?;
+    Ok("3 organizations, 6 nodes, 3 gateways, 1 WAN".into())
+}
+
 fn timed(title: &'static str, step: impl FnOnce() -> Result<String>) -> Row {
     println!("  {title} …");
     let start = Instant::now();
     let outcome = step();
+
     if let Err(error) = &outcome {
         println!("    ✗ {error:#}");
     }
@@ -97,31 +112,27 @@ fn timed(title: &'static str, step: impl FnOnce() -> Result<String>) -> Row {
 
 fn print_table(rows: &[Row]) {
     println!();
-    for Row {
-        title,
-        outcome,
-        elapsed,
-    } in rows
-    {
-        let (mark, detail) = match outcome {
+    for row in rows {
+        let (mark, detail) = match &row.outcome {
             Ok(detail) => ('✓', detail.as_str()),
             Err(_) => ('✗', "failed, see above"),
         };
         println!(
-            "  {mark} {title:<50} {:>5.1} s   {detail}",
-            elapsed.as_secs_f64()
+            "  {mark} {:<50} {:>5.1} s   {detail}",
+            row.title,
+            row.elapsed.as_secs_f64()
         );
     }
 }
 
 fn print_logs(lab: &Lab) {
     for gateway in lab.topology().of_kind(Kind::Gateway) {
+        println!("\n  the last lines of {}:", gateway.name);
+
         let log = std::fs::read_to_string(lab.log(&gateway.name)).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
-        println!("\n  the last lines of {}:", gateway.name);
-        lines
-            .iter()
-            .skip(lines.len().saturating_sub(LOG_LINES))
-            .for_each(|line| println!("    {line}"));
+        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            println!("    {line}");
+        }
     }
 }

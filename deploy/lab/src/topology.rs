@@ -1,7 +1,7 @@
-//! Who there is in a laboratory, and under which names and addresses. Pure: makes nothing.
+//! The machines of a laboratory, their names and addresses. Only describes; creates nothing.
 //!
-//! All that tells two laboratories on one host apart is the namespaces' names; the addresses are the same
-//! in each, since no two of them can see each other.
+//! Two laboratories on one host differ only in the names of their namespaces. Their addresses are
+//! the same, because no packet passes from one to the other.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,7 +13,7 @@ pub const DOMAIN: &str = "consortium.example";
 /// The tunnel port of every gateway.
 pub const TUNNEL_PORT: u16 = 4600;
 
-/// Each organization's nodes, in order of address.
+/// Each organization's name and the first labels of its nodes, in order of address.
 const ORGS: [(&str, [&str; 2]); 3] = [
     ("org0", ["orderer0", "orderer1"]),
     ("org1", ["peer0", "peer1"]),
@@ -24,19 +24,24 @@ const ORGS: [(&str, [&str; 2]); 3] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabName(String);
 
-/// Why a text is no laboratory's name.
+/// The text that is not a laboratory's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no name for a laboratory; use 1 to 32 of a-z, 0-9 and inner hyphens")]
+#[error("{0:?} is not a laboratory's name; use 1 to 32 of a-z, 0-9 and inner hyphens")]
 pub struct LabNameError(String);
 
 impl FromStr for LabName {
     type Err = LabNameError;
     fn from_str(text: &str) -> Result<Self, LabNameError> {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let good_length = (1..=32).contains(&text.len());
+        let good_bytes = text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let hyphen_at_an_end = text.starts_with('-') || text.ends_with('-');
-        match (1..=32).contains(&text.len()) && text.bytes().all(inner) && !hyphen_at_an_end {
-            true => Ok(Self(text.into())),
-            false => Err(LabNameError(text.into())),
+
+        if good_length && good_bytes && !hyphen_at_an_end {
+            Ok(Self(text.into()))
+        } else {
+            Err(LabNameError(text.into()))
         }
     }
 }
@@ -52,9 +57,9 @@ impl fmt::Display for LabName {
 pub struct Org {
     /// 0, 1 or 2; the third octet of its addresses.
     pub number: u8,
-    /// `org0` and so on.
+    /// `org0`, `org1` or `org2`.
     pub name: &'static str,
-    /// Its nodes' first labels.
+    /// First labels of its nodes: `peer0`, `peer1`.
     pub nodes: [&'static str; 2],
 }
 
@@ -68,28 +73,29 @@ impl Org {
         })
     }
 
-    /// `10.10.<n>.<host>`.
+    /// `10.10.<n>.<host>`, an address in its VPC.
     pub fn v4(&self, host: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 10, self.number, host)
     }
 
-    /// `fd00:10:<n>::<host>`, the host written as in IPv4 (`::11`).
+    /// `fd00:10:<n>::<host>`, the counterpart of [`Org::v4`]. The hexadecimal digits of `host` are
+    /// its decimal ones, so host 11 has the address `::11`. For hosts below 100.
     pub fn v6(&self, host: u8) -> Ipv6Addr {
-        let decimal_look = u16::from(host / 10) * 16 + u16::from(host % 10);
-        Ipv6Addr::new(0xfd00, 0x10, self.number.into(), 0, 0, 0, 0, decimal_look)
+        let same_digits = u16::from(host / 10) * 16 + u16::from(host % 10);
+        Ipv6Addr::new(0xfd00, 0x10, self.number.into(), 0, 0, 0, 0, same_digits)
     }
 
-    /// Its site's ranges, a /24 and a /64.
+    /// The prefixes of its site, a /24 and a /64.
     pub fn prefixes(&self) -> [String; 2] {
         [format!("{}/24", self.v4(0)), format!("{}/64", self.v6(0))]
     }
 
-    /// The ends of its WAN link: the WAN's router (1) or the gateway (2), in a /30.
+    /// An end of its link to the WAN, a /30: the router's address (1) or the gateway's (2).
     pub fn wan_v4(&self, end: u8) -> Ipv4Addr {
         Ipv4Addr::new(203, 0, 113, 4 * self.number + end)
     }
 
-    /// The ends of its WAN link in IPv6, in a /64.
+    /// The IPv6 counterpart of [`Org::wan_v4`], in a /64.
     pub fn wan_v6(&self, end: u8) -> Ipv6Addr {
         Ipv6Addr::new(0x2001, 0xdb8, 0, self.number.into(), 0, 0, 0, end.into())
     }
@@ -100,41 +106,80 @@ impl Org {
     }
 }
 
-/// What a namespace stands for.
+/// Role of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A machine of an organization that knows nothing of Ringway.
+    /// A machine inside a site, which runs nothing of Ringway.
     Node,
-    /// A machine that runs a gateway.
+    /// A machine that runs the gateway of its site.
     Gateway,
     /// The network between the organizations.
     Wan,
 }
 
-/// One machine: one namespace.
+/// One machine, represented by one network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// `peer0.org1`, `gw.org1` or `wan`.
     pub name: String,
-    /// What it stands for.
+    /// Its role.
     pub kind: Kind,
-    /// Whose it is; the WAN is nobody's.
+    /// The organization that it belongs to; `None` for the WAN.
     pub org: Option<Org>,
-    /// Its addresses: private ones first, then a gateway's on the WAN.
+    /// Private IPv4 and IPv6 address first, then a gateway's addresses on the WAN.
     pub addresses: Vec<IpAddr>,
-    /// Its network namespace.
+    /// Name of its network namespace.
     pub netns: String,
 }
 
 impl Node {
+    fn inside(lab: &LabName, org: Org, label: &str, host: u8) -> Node {
+        let name = format!("{label}.{}", org.name);
+        Node {
+            netns: format!("{lab}-{name}"),
+            name,
+            kind: Kind::Node,
+            org: Some(org),
+            addresses: vec![org.v4(host).into(), org.v6(host).into()],
+        }
+    }
+
+    fn gateway(lab: &LabName, org: Org) -> Node {
+        let name = org.gateway();
+        Node {
+            netns: format!("{lab}-{name}"),
+            name,
+            kind: Kind::Gateway,
+            org: Some(org),
+            addresses: vec![
+                org.v4(1).into(),
+                org.v6(1).into(),
+                org.wan_v4(2).into(),
+                org.wan_v6(2).into(),
+            ],
+        }
+    }
+
+    fn wan(lab: &LabName) -> Node {
+        Node {
+            netns: format!("{lab}-wan"),
+            name: "wan".into(),
+            kind: Kind::Wan,
+            org: None,
+            addresses: Org::all()
+                .flat_map(|org| [org.wan_v4(1).into(), org.wan_v6(1).into()])
+                .collect(),
+        }
+    }
+
     /// Its name in the consortium's DNS.
     pub fn fqdn(&self) -> Option<String> {
         self.org.map(|_| format!("{}.{DOMAIN}", self.name))
     }
 
-    /// Its name in its own zone: `peer0`.
-    pub fn label(&self) -> &str {
+    /// Its first label: `peer0` of `peer0.org1`.
+    pub(crate) fn label(&self) -> &str {
         self.name.split('.').next().unwrap_or(&self.name)
     }
 }
@@ -151,51 +196,21 @@ pub struct Topology {
 impl Topology {
     /// The machines of the laboratory `lab`.
     pub fn of(lab: LabName) -> Topology {
-        let netns = |name: &str| format!("{lab}-{name}");
         let mut nodes = Vec::new();
         for org in Org::all() {
             for (host, label) in (11..).zip(org.nodes) {
-                let name = format!("{label}.{}", org.name);
-                let addresses = vec![org.v4(host).into(), org.v6(host).into()];
-                nodes.push(Node {
-                    netns: netns(&name),
-                    name,
-                    kind: Kind::Node,
-                    org: Some(org),
-                    addresses,
-                });
+                nodes.push(Node::inside(&lab, org, label, host));
             }
         }
         for org in Org::all() {
-            let name = org.gateway();
-            let addresses = vec![
-                org.v4(1).into(),
-                org.v6(1).into(),
-                org.wan_v4(2).into(),
-                org.wan_v6(2).into(),
-            ];
-            nodes.push(Node {
-                netns: netns(&name),
-                name,
-                kind: Kind::Gateway,
-                org: Some(org),
-                addresses,
-            });
+            nodes.push(Node::gateway(&lab, org));
         }
-        let addresses = Org::all()
-            .flat_map(|org| [org.wan_v4(1).into(), org.wan_v6(1).into()])
-            .collect();
-        nodes.push(Node {
-            name: "wan".into(),
-            kind: Kind::Wan,
-            org: None,
-            addresses,
-            netns: netns("wan"),
-        });
+        nodes.push(Node::wan(&lab));
+
         Topology { lab, nodes }
     }
 
-    /// The machine called `name`, by its short or its full name.
+    /// The machine with the short or full name `name` (`peer0.org1`, `peer0.org1.<domain>`).
     pub fn find(&self, name: &str) -> Option<&Node> {
         let name = name
             .strip_suffix(DOMAIN)
@@ -204,31 +219,32 @@ impl Topology {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    /// The machines of one kind.
+    /// The machines with the role `kind`.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.kind == kind)
     }
 
-    /// The namespace of `org`'s switch: what a cloud keeps out of sight.
-    pub fn switch(&self, org: Org) -> String {
+    /// The namespace of `org`'s switch, which stands for the network that a cloud provides.
+    pub(crate) fn switch(&self, org: Org) -> String {
         format!("{}-vpc.{}", self.lab, org.name)
     }
 
     /// All namespaces: the machines' and the switches'.
-    pub fn namespaces(&self) -> Vec<String> {
-        let machines = self.nodes.iter().map(|node| node.netns.clone());
-        machines
+    pub(crate) fn namespaces(&self) -> Vec<String> {
+        self.nodes
+            .iter()
+            .map(|node| node.netns.clone())
             .chain(Org::all().map(|org| self.switch(org)))
             .collect()
     }
 
-    /// Where the laboratory keeps its state, files and logs.
+    /// Directory of the laboratory's state, its gateways' logs and all other files.
     pub fn dir(&self) -> PathBuf {
         PathBuf::from("/run/ringway-lab").join(self.lab.to_string())
     }
 
-    /// Where the organization `org` keeps its files.
-    pub fn org_dir(&self, org: Org) -> PathBuf {
+    /// Directory of the files of the organization `org`.
+    pub(crate) fn org_dir(&self, org: Org) -> PathBuf {
         self.dir().join(org.name)
     }
 }
@@ -242,15 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_that_the_readme_uses() {
+    fn the_machines_have_the_names_that_the_readme_uses() {
         let names: Vec<_> = topology().nodes.into_iter().map(|node| node.name).collect();
-        let expected = "orderer0.org0 orderer1.org0 peer0.org1 peer1.org1 peer0.org2 peer1.org2 gw.org0 gw.org1 \
-                        gw.org2 wan";
+        let expected = "orderer0.org0 orderer1.org0 peer0.org1 peer1.org1 peer0.org2 peer1.org2 \
+                        gw.org0 gw.org1 gw.org2 wan";
         assert_eq!(names.join(" "), expected);
     }
 
     #[test]
-    fn a_machine_is_found_by_its_short_and_its_full_name() {
+    fn finds_a_machine_by_its_short_and_its_full_name() {
         let topology = topology();
         let node = topology.find("peer0.org1.consortium.example").unwrap();
         assert_eq!(topology.find("peer0.org1"), Some(node));
@@ -263,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn no_address_is_used_twice() {
+    fn no_two_machines_have_the_same_address() {
         let mut addresses: Vec<_> = topology()
             .nodes
             .into_iter()
@@ -276,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_read_alike_in_both_families() {
+    fn a_host_has_the_same_digits_in_both_families() {
         let org = Org::all().nth(2).unwrap();
         assert_eq!(
             (org.v4(11).to_string(), org.v6(11).to_string()),
@@ -286,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_laboratorys_name_cannot_leave_its_directory() {
+    fn refuses_a_laboratory_name_that_is_not_a_plain_file_name() {
         for bad in ["", "..", "a/b", "A", "-a", "a-", &"x".repeat(33)] {
             assert!(bad.parse::<LabName>().is_err(), "{bad:?}");
         }

@@ -1,0 +1,342 @@
+//! [`Lab`]: one laboratory, from its creation to its removal.
+//!
+//! ```text
+//!   (nothing) ── up ──► Building ── tunnels up, names resolve ──► Ready ── down ──► (nothing)
+//!                           └───────────── down, or the next up ────────────────────┘
+//! ```
+//! `down` also removes what a killed command has left. It does not depend on the state file: it
+//! looks for the namespaces by name, and for the processes in them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use nix::sys::signal::Signal;
+
+use crate::process::Process;
+use crate::state::{Lock, Phase, State};
+use crate::topology::{Kind, LabName, Node, Topology};
+use crate::{consortium, interrupt, network, program, status, wan};
+
+/// Limit for all tunnels to come up, and again for all names to resolve.
+const JOIN: Duration = Duration::from_secs(30);
+/// Limit for a gateway to close its sessions and end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How a laboratory is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The `ringway` program that its gateways run.
+    pub binary: PathBuf,
+    /// False: the WAN counts private addresses but lets them through.
+    pub wan_filter: bool,
+}
+
+/// The program `ringway` in the directory of the running program.
+pub fn ringway_beside_this_program() -> Result<PathBuf> {
+    let this = std::env::current_exe().context("cannot find the file of the running program")?;
+    let ringway = this.with_file_name("ringway");
+
+    if !ringway.is_file() {
+        bail!(
+            "{} does not exist; build it with `cargo build --release -p ringway`",
+            ringway.display()
+        );
+    }
+    Ok(ringway)
+}
+
+/// A laboratory that exists, complete or not.
+#[derive(Debug)]
+pub struct Lab {
+    topology: Topology,
+    state: State,
+}
+
+/// What [`Lab::up`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpOutcome {
+    /// It created the laboratory.
+    Created,
+    /// The laboratory existed; these gateways had stopped and run again.
+    Restarted(Vec<String>),
+}
+
+impl Lab {
+    /// Creates the laboratory `name`, or completes it. Calls `report` with each step as it begins.
+    pub fn up(
+        name: LabName,
+        options: Options,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<(Lab, UpOutcome)> {
+        require_root_and_programs()?;
+        let topology = Topology::of(name);
+        let _lock = Lock::take(&topology)?;
+
+        match State::load(&topology) {
+            Ok(Some(state)) if state.phase == Phase::Ready && is_whole(&topology)? => {
+                let mut lab = Lab { topology, state };
+                let started = lab.complete(options)?;
+                return Ok((lab, UpOutcome::Restarted(started)));
+            }
+            Ok(None) => (),
+            // Incomplete, or a state file of another version: nothing to build upon.
+            _ => report("removing the remains of an earlier laboratory"),
+        }
+        remove(&topology)?;
+
+        let state = State {
+            phase: Phase::Building,
+            binary: options.binary,
+            wan_filter: options.wan_filter,
+            gateways: BTreeMap::new(),
+        };
+        let mut lab = Lab { topology, state };
+        lab.build(report)?;
+        Ok((lab, UpOutcome::Created))
+    }
+
+    /// The laboratory `name` as an earlier `up` left it; `None` if there is none.
+    pub fn open(name: LabName) -> Result<Option<Lab>> {
+        let topology = Topology::of(name);
+        let state = State::load(&topology)?;
+        Ok(state.map(|state| Lab { topology, state }))
+    }
+
+    /// Removes the laboratory `name`, complete or not; returns false if there was none.
+    pub fn down(name: LabName) -> Result<bool> {
+        interrupt::clear();
+        let topology = Topology::of(name);
+        let lock = Lock::take(&topology)?;
+
+        let was_there = remove(&topology)?;
+        lock.remove()?;
+        Ok(was_there)
+    }
+
+    /// Its machines.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The machine called `name`; an error if there is none.
+    pub fn node(&self, name: &str) -> Result<&Node> {
+        self.topology
+            .find(name)
+            .ok_or_else(|| anyhow!("no {name:?} in the laboratory {}", self.topology.lab))
+    }
+
+    /// A command that runs `program` on the machine `node`, with that machine's resolver.
+    pub fn command(&self, node: &str, program: impl AsRef<Path>) -> Result<Command> {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.node(node)?.netns])
+            .arg(program.as_ref())
+            .process_group(0)
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// A command that runs the laboratory's `ringway` program on the machine `node`.
+    pub fn ringway(&self, node: &str) -> Result<Command> {
+        self.command(node, &self.state.binary)
+    }
+
+    /// The last process of the gateway `name`, running or not; `None` if it was never started.
+    pub fn process(&self, name: &str) -> Option<Process> {
+        self.state.gateways.get(name).copied()
+    }
+
+    /// Path of the `gateway.toml` of the gateway `name`.
+    pub fn config(&self, name: &str) -> Result<PathBuf> {
+        let node = self.node(name)?;
+        match (node.kind, node.org) {
+            (Kind::Gateway, Some(org)) => Ok(consortium::config(self, org)),
+            _ => bail!("{name} is not a gateway"),
+        }
+    }
+
+    /// Path of the log of the gateway `name`.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.topology.dir().join(format!("{name}.log"))
+    }
+
+    /// Starts the gateway `name`; does not wait for its tunnels.
+    pub fn start(&mut self, name: &str) -> Result<()> {
+        let path = self.log(name);
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+
+        let mut run = self.ringway(name)?;
+        run.arg("run")
+            .arg("-c")
+            .arg(self.config(name)?)
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let mut child = run
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let process = Process::of(child.id())
+            .with_context(|| format!("{name} ended at once; see {}", path.display()))?;
+
+        // A child that has ended stays a zombie until its parent waits for it.
+        thread::spawn(move || child.wait());
+        self.state.gateways.insert(name.into(), process);
+        self.state.save(&self.topology)
+    }
+
+    /// Sends `signal` to the gateway `name`.
+    pub fn signal(&self, name: &str, signal: Signal) -> Result<()> {
+        self.started(name)?.signal(signal);
+        Ok(())
+    }
+
+    /// Ends the gateway `name` as a power cut would, and waits until its process is gone.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        let process = self.started(name)?;
+        process.signal(Signal::SIGKILL);
+        process.wait(DRAIN)
+    }
+
+    fn started(&self, name: &str) -> Result<Process> {
+        self.process(name)
+            .with_context(|| format!("{name} was never started"))
+    }
+
+    /// Waits until every gateway has a tunnel to every other and every node resolves every name.
+    pub fn wait_until_joined(&self) -> Result<()> {
+        for gateway in self.topology.of_kind(Kind::Gateway) {
+            status::wait_for_tunnels(self, &gateway.name, JOIN)?;
+        }
+        status::wait_for_names(self, JOIN)
+    }
+
+    fn build(&mut self, report: &mut dyn FnMut(&str)) -> Result<()> {
+        self.state.save(&self.topology)?;
+
+        report("namespaces, links, addresses");
+        network::create(&self.topology)?;
+        wan::install(self.node("wan")?, self.state.wan_filter)?;
+        interrupt::check()?;
+
+        report("three organizations: CAs, certificates, member records exchanged");
+        consortium::create(self)?;
+        consortium::check(self)?;
+        interrupt::check()?;
+
+        report("gateways");
+        self.start_stopped_gateways()?;
+
+        report("tunnels and names");
+        self.wait_until_joined()?;
+        self.state.phase = Phase::Ready;
+        self.state.save(&self.topology)
+    }
+
+    /// Applies `options` to a laboratory that is up; returns the gateways that had to be started.
+    fn complete(&mut self, options: Options) -> Result<Vec<String>> {
+        if self.state.wan_filter != options.wan_filter {
+            wan::install(self.node("wan")?, options.wan_filter)?;
+        }
+        self.state.binary = options.binary;
+        self.state.wan_filter = options.wan_filter;
+        self.state.save(&self.topology)?;
+
+        let started = self.start_stopped_gateways()?;
+        self.wait_until_joined()?;
+        Ok(started)
+    }
+
+    fn start_stopped_gateways(&mut self) -> Result<Vec<String>> {
+        let stopped: Vec<String> = self
+            .topology
+            .of_kind(Kind::Gateway)
+            .map(|node| node.name.clone())
+            .filter(|name| !self.runs(name))
+            .collect();
+
+        for name in &stopped {
+            self.start(name)?;
+        }
+        Ok(stopped)
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        self.process(name).is_some_and(|process| process.is_alive())
+    }
+}
+
+/// True if no namespace is missing, for example removed by hand.
+fn is_whole(topology: &Topology) -> Result<bool> {
+    let existing = network::namespaces()?;
+    Ok(topology
+        .namespaces()
+        .iter()
+        .all(|netns| existing.contains(netns)))
+}
+
+/// Removes processes, namespaces and files; returns false if there were none.
+fn remove(topology: &Topology) -> Result<bool> {
+    let existing = network::namespaces()?;
+    let mut present = topology.namespaces();
+    present.retain(|netns| existing.contains(netns));
+
+    // Gateways end first and in order, so that they can close their sessions with each other.
+    let gateways: Vec<String> = topology
+        .of_kind(Kind::Gateway)
+        .map(|node| node.netns.clone())
+        .filter(|netns| existing.contains(netns))
+        .collect();
+    if let Err(error) = end_processes(&gateways, Signal::SIGTERM) {
+        eprintln!("a gateway did not end: {error:#}");
+    }
+    end_processes(&present, Signal::SIGKILL)?;
+    network::remove(topology)?;
+
+    match fs::remove_dir_all(topology.dir()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(!present.is_empty()),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot remove {}", topology.dir().display()))
+        }
+    }
+}
+
+/// Signals every process in `namespaces` and waits until all have ended.
+fn end_processes(namespaces: &[String], signal: Signal) -> Result<()> {
+    let mut processes = Vec::new();
+    for netns in namespaces {
+        let pids = network::processes(netns)?;
+        processes.extend(pids.into_iter().filter_map(Process::of));
+    }
+
+    for process in &processes {
+        process.signal(signal);
+    }
+    for process in &processes {
+        process.wait(DRAIN)?;
+    }
+    Ok(())
+}
+
+fn require_root_and_programs() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("the laboratory creates network namespaces: run it as root");
+    }
+
+    for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
+        program::output(&mut program::command(program, ["-V"])).with_context(|| {
+            format!("the laboratory needs `{program}` (Debian: apt install {package})")
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! Namespaces, links, addresses and resolvers: the part of a laboratory that exists without Ringway.
+//!
+//! A VPC is a switch in a namespace of its own, so packets between nodes of one site never pass
+//! their gateway. A node has one interface and a default route to its gateway. A packet to an
+//! address that nothing claims therefore reaches the gateway, and would leave it by the default
+//! route to the WAN, where a leak is counted.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::program::{command, feed, output};
+use crate::topology::{DOMAIN, Kind, Node, Org, Topology};
+
+/// Shell script that switches IPv6 duplicate address detection off. It keeps a new address from use
+/// for a second, and the laboratory has no duplicates.
+const NO_DAD: &str = "for name in all default; do \
+                      echo 0 >/proc/sys/net/ipv6/conf/$name/accept_dad; \
+                      echo 0 >/proc/sys/net/ipv6/conf/$name/accept_ra; done";
+
+/// Shell script that makes the WAN a router. A gateway enables forwarding itself.
+const FORWARD: &str = "echo 1 >/proc/sys/net/ipv4/ip_forward; \
+                       echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
+
+/// Creates every namespace, link, address and resolver file.
+pub(crate) fn create(topology: &Topology) -> Result<()> {
+    let namespaces = topology.namespaces();
+    ip_batch(None, &for_each("netns add", &namespaces))?;
+    for netns in &namespaces {
+        run_script(netns, NO_DAD)?;
+    }
+    for wan in topology.of_kind(Kind::Wan) {
+        run_script(&wan.netns, FORWARD)?;
+    }
+
+    ip_batch(None, &links(topology))?;
+    for org in Org::all() {
+        ip_batch(Some(&topology.switch(org)), &switch(org))?;
+    }
+    for node in &topology.nodes {
+        ip_batch(Some(&node.netns), &addresses(node))?;
+        write_resolver(node)?;
+    }
+    Ok(())
+}
+
+/// Removes everything that [`create`] creates, as far as it exists.
+pub(crate) fn remove(topology: &Topology) -> Result<()> {
+    let existing = namespaces()?;
+    let mut ours = topology.namespaces();
+    ours.retain(|netns| existing.contains(netns));
+    ip_batch(None, &for_each("netns delete", &ours))?;
+
+    for node in &topology.nodes {
+        let dir = resolver_dir(node);
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
+            }
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+fn for_each(command: &str, namespaces: &[String]) -> String {
+    namespaces
+        .iter()
+        .map(|netns| format!("{command} {netns}\n"))
+        .collect()
+}
+
+/// The names of all network namespaces of this host.
+pub fn namespaces() -> Result<Vec<String>> {
+    let list = output(&mut command("ip", ["netns", "list"]))?;
+    Ok(list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(String::from)
+        .collect())
+}
+
+/// The numbers of all processes in the namespace `netns`.
+pub(crate) fn processes(netns: &str) -> Result<Vec<u32>> {
+    let list = output(&mut command("ip", ["netns", "pids", netns]))?;
+    Ok(list
+        .lines()
+        .filter_map(|line| line.trim().parse().ok())
+        .collect())
+}
+
+/// Runs `ip -batch` in the namespace `netns`, or in this process's if it is `None`.
+fn ip_batch(netns: Option<&str>, batch: &str) -> Result<()> {
+    let mut arguments = Vec::new();
+    if let Some(netns) = netns {
+        arguments.extend(["-n", netns]);
+    }
+    arguments.extend(["-batch", "-"]);
+
+    feed(&mut command("ip", arguments), batch)
+        .with_context(|| format!("in this batch:\n{batch}"))?;
+    Ok(())
+}
+
+/// Runs a shell script in the namespace `netns`.
+fn run_script(netns: &str, script: &str) -> Result<()> {
+    let arguments = ["netns", "exec", netns, "sh", "-ec", script];
+    output(&mut command("ip", arguments))?;
+    Ok(())
+}
+
+/// The `ip` commands for every link. Each is created directly in the two namespaces that it joins,
+/// so no interface ever appears on the host.
+fn links(topology: &Topology) -> String {
+    let mut text = String::new();
+    for node in &topology.nodes {
+        let Some(org) = node.org else {
+            continue;
+        };
+
+        let interface = match node.kind {
+            Kind::Gateway => "lan0",
+            _ => "eth0",
+        };
+        _ = writeln!(
+            text,
+            "link add {interface} netns {} type veth peer name {} netns {}",
+            node.netns,
+            node.label(),
+            topology.switch(org)
+        );
+
+        if node.kind == Kind::Gateway {
+            _ = writeln!(
+                text,
+                "link add wan0 netns {} type veth peer name {} netns {}-wan",
+                node.netns, org.name, topology.lab
+            );
+        }
+    }
+    text
+}
+
+/// The `ip` commands that turn the namespace of `org`'s switch into one.
+fn switch(org: Org) -> String {
+    let mut text = String::from("link add vpc type bridge\nlink set vpc up\n");
+    for label in ["gw", org.nodes[0], org.nodes[1]] {
+        _ = writeln!(text, "link set {label} master vpc up");
+    }
+    text
+}
+
+/// The `ip` commands for the addresses and routes of `node`.
+fn addresses(node: &Node) -> String {
+    let mut text = String::from("link set lo up\n");
+    match (node.kind, node.org) {
+        (Kind::Node, Some(org)) => {
+            text += &interface("eth0", &node.addresses, [24, 64]);
+            text += &default_routes(org.v4(1).into(), org.v6(1).into());
+        }
+        (Kind::Gateway, Some(org)) => {
+            let (inside, outside) = node.addresses.split_at(2);
+            text += &interface("lan0", inside, [24, 64]);
+            text += &interface("wan0", outside, [30, 64]);
+            text += &default_routes(org.wan_v4(1).into(), org.wan_v6(1).into());
+        }
+        _ => {
+            for org in Org::all() {
+                let ends = [org.wan_v4(1).into(), org.wan_v6(1).into()];
+                text += &interface(org.name, &ends, [30, 64]);
+            }
+        }
+    }
+    text
+}
+
+/// The `ip` commands that give `name` an IPv4 and an IPv6 address, and set it up.
+fn interface(name: &str, addresses: &[IpAddr], prefix_lengths: [u8; 2]) -> String {
+    let mut text = String::new();
+    for (address, length) in addresses.iter().zip(prefix_lengths) {
+        _ = writeln!(text, "address add {address}/{length} dev {name}");
+    }
+    _ = writeln!(text, "link set {name} up");
+    text
+}
+
+fn default_routes(v4: IpAddr, v6: IpAddr) -> String {
+    format!("route add default via {v4}\nroute add default via {v6}\n")
+}
+
+/// Writes the file that `ip netns exec` mounts over `/etc/resolv.conf`.
+fn write_resolver(node: &Node) -> Result<()> {
+    let (Kind::Node, Some(org)) = (node.kind, node.org) else {
+        return Ok(());
+    };
+
+    // A name with two dots or more is tried as it is first; `peer0.org1`, with one, goes through
+    // the search list first.
+    let text = format!(
+        "nameserver {}\nnameserver {}\nsearch {}.{DOMAIN} {DOMAIN}\noptions ndots:2 timeout:1\n",
+        org.v4(1),
+        org.v6(1),
+        org.name
+    );
+    let dir = resolver_dir(node);
+    write_in_new_dir(&dir, &text).with_context(|| format!("cannot write {}", dir.display()))
+}
+
+fn write_in_new_dir(dir: &Path, text: &str) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    fs::write(dir.join("resolv.conf"), text)
+}
+
+fn resolver_dir(node: &Node) -> PathBuf {
+    PathBuf::from("/etc/netns").join(&node.netns)
+}

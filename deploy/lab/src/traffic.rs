@@ -1,0 +1,145 @@
+//! The demonstration's traffic: a server for HTTP and for throughput, and a client for each.
+//!
+//! They stand for an application on a machine that knows nothing of Ringway: ordinary sockets, and
+//! names from the system's resolver. The server takes one connection at a time and trusts every
+//! client, so it is of no use outside a laboratory.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// Port on which the server answers HTTP.
+const HTTP: u16 = 8080;
+/// Port on which the server reads to the end and answers with the number of bytes; iperf3's port,
+/// because the laboratory's policy allows it.
+const SINK: u16 = 5201;
+
+/// Limit for establishing a connection, and for each read and write on it.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Size of one write, large enough for segmentation offload.
+const CHUNK: usize = 256 * 1024;
+
+/// Serves as `name` until the process is killed. Prints "serving" as soon as both ports listen.
+pub(crate) fn serve(name: &str) -> Result<()> {
+    let http = listen(HTTP)?;
+    let sink = listen(SINK)?;
+    println!("serving");
+    io::stdout().flush()?;
+
+    // A client that fails ends only its own connection, so errors are dropped.
+    thread::spawn(move || {
+        for stream in sink.incoming().flatten() {
+            _ = count_bytes(stream);
+        }
+    });
+    for stream in http.incoming().flatten() {
+        _ = answer_http(stream, name);
+    }
+    Ok(())
+}
+
+fn listen(port: u16) -> Result<TcpListener> {
+    TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+        .with_context(|| format!("cannot listen on port {port}"))
+}
+
+/// Answers one request with a line that contains the server's name and the client's address.
+fn answer_http(mut stream: TcpStream, name: &str) -> io::Result<()> {
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let mut head = BufReader::new(&stream).take(8192).lines();
+    while head
+        .next()
+        .transpose()?
+        .is_some_and(|line| !line.is_empty())
+    {}
+
+    let client = stream.peer_addr()?.ip().to_canonical();
+    let body = format!("{name} answers {client}\n");
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+/// Reads to the end and answers with the number of bytes.
+fn count_bytes(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let mut buffer = vec![0; CHUNK];
+    let mut total: u64 = 0;
+
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return writeln!(stream, "{total}"),
+            count => total += count as u64,
+        }
+    }
+}
+
+/// Gets `/` from the HTTP server on `host`; returns the body.
+pub(crate) fn fetch(host: &str) -> Result<String> {
+    let mut stream = connect(host, HTTP)?;
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+
+    let (head, body) = reply
+        .split_once("\r\n\r\n")
+        .context("the answer is not HTTP")?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "the answer was {head:?}");
+    Ok(body.to_string())
+}
+
+/// Sends to `host` for `duration`; returns the bits per second that arrived there.
+pub(crate) fn send(host: &str, duration: Duration) -> Result<f64> {
+    let mut stream = connect(host, SINK)?;
+    let chunk = vec![0x5a; CHUNK];
+    let start = Instant::now();
+    while start.elapsed() < duration {
+        stream.write_all(&chunk)?;
+    }
+
+    // The receiver's count comes back after its last byte: it measures what arrived, not what the
+    // kernel took from us.
+    stream.shutdown(Shutdown::Write)?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    let bytes: u64 = reply
+        .trim()
+        .parse()
+        .with_context(|| format!("{host} answered {reply:?}"))?;
+    Ok(bytes as f64 * 8.0 / start.elapsed().as_secs_f64())
+}
+
+/// Connects to the first address of `host` that accepts.
+fn connect(host: &str, port: u16) -> Result<TcpStream> {
+    let addresses = (host, port)
+        .to_socket_addrs()
+        .with_context(|| format!("cannot resolve {host}"))?;
+
+    let mut last_error = None;
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, TIMEOUT) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(TIMEOUT))?;
+                stream.set_write_timeout(Some(TIMEOUT))?;
+                return Ok(stream);
+            }
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                last_error = Some(error.context(format!("cannot connect to {address}")));
+            }
+        }
+    }
+
+    match last_error {
+        Some(error) => Err(error),
+        None => bail!("{host} has no address"),
+    }
+}
