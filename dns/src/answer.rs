@@ -28,7 +28,7 @@ mod service;
 pub use context::Transport;
 pub(crate) use context::{Client, QueryContext};
 pub use forward::ForwardedQuery;
-pub(crate) use forward::{ForwardQuestion as Ask, NamedRRset as Owned, ResolverResponse as Found};
+pub(crate) use forward::{ForwardQuestion, NamedRRset, ResolverResponse};
 pub use outcome::Outcome;
 pub(crate) use outcome::RateDecision;
 pub(crate) use query::{qtype_of, question_of};

@@ -1,24 +1,26 @@
-//! [`Forwarder`]: asks configured resolvers for names outside the consortium.
+//! [`Forwarder`]: resolves names outside the consortium through the configured resolvers.
 //!
 //! ```text
-//!   question ─► table: whom? ─► desk: known? being asked? room? ─► resolvers: one after the other ─► found
-//!                 │ nobody: REFUSED   │ known: at once    │ none: SERVFAIL                            │
-//!                                     └───────────────────────────── everybody who waits ◄───────────┘
+//!   query ─► table: which      ─► in flight: cached? asked  ─► resolvers: one after ─► response
+//!            resolvers?           already? at a limit?         the other                  │
+//!               │ none: REFUSED      │ cached: at once                                    │
+//!               ▼                    │ at a limit: SERVFAIL                               │
+//!            callback ◄──────────────┴────────────────── callback of every waiter ◄───────┘
 //! ```
-//! Whoever asks never waits here: an answer that is known is given at once, any other later, by a task
-//! of its own. Questions that are equal are asked once. What may be forwarded, and what becomes of the
-//! answer, is [`answer`](mod@crate::answer)'s; who may have it, [`crate::acl`]'s.
+//! The caller never blocks: a cached response reaches its callback before [`Forwarder::forward`]
+//! returns, any other later, from a task. Equal questions share one upstream query. Which names may
+//! be forwarded, and how the response becomes part of our answer, is decided in
+//! [`answer`](mod@crate::answer); who may use forwarding, in [`crate::acl`].
 //!
-//! Invariants: no name of the consortium's domain is ever asked elsewhere, and nothing that others say
-//! about one is kept; every question that was taken is answered once, in `PATIENCE`.
+//! Invariants: no name of the consortium's domain is sent to a resolver, and no record of one is
+//! accepted from a resolver; every callback runs exactly once, within `TIMEOUT`.
 
 mod cache;
-mod desk;
+mod in_flight;
 mod resolvers;
-mod said;
+mod response;
 mod table;
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,27 +31,27 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use desk::Waiter;
+pub(crate) use self::in_flight::Waiter;
 
-use crate::answer::{Ask, Found, ede, rcode};
+use self::in_flight::{InFlight, Lookup};
+use self::resolvers::Resolvers;
+use self::response::CachedResponse;
+use self::table::Table;
+use crate::answer::{ForwardQuestion, ResolverResponse, ede, rcode};
 use crate::server::Count;
-use desk::{Desk, Taken};
-use resolvers::Resolvers;
-use said::Said;
-use table::Table;
 
-/// The longest that a question may take: stubs ask again after 5 s.
-const PATIENCE: Duration = Duration::from_millis(4500);
+/// How long a forwarded query may take in all. Stub resolvers repeat theirs after 5 s.
+const TIMEOUT: Duration = Duration::from_millis(4500);
 
-/// Asks others on behalf of this site. Without resolvers, as it begins, it asks nobody.
+/// Forwards queries on behalf of this site. The default has no resolvers and forwards nothing.
 #[derive(Debug, Default)]
 pub struct Forwarder {
     table: ArcSwap<Table>,
-    on: AtomicBool,
-    desk: Mutex<Desk>,
+    enabled: AtomicBool,
+    in_flight: Mutex<InFlight>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    known: Count,
+    cached: Count,
     joined: Count,
     asked: Count,
     full: Count,
@@ -57,143 +59,133 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Asks whom `forwards` names from now on, and nobody for names of `domain`. Questions under way are
-    /// answered by whom they were put to.
+    /// Replaces the resolvers by those in `forwards`; names of `domain` are never forwarded.
+    ///
+    /// Queries in flight end with the resolvers that they were sent to. If anything changed, the
+    /// cache is emptied.
     pub fn set(&self, domain: &ZoneName, forwards: &[Forward]) {
         let table = Table::new(domain, forwards, &self.table.load());
         let changed = table != **self.table.load();
-        self.on.store(!forwards.is_empty(), Ordering::Relaxed);
+
+        self.enabled.store(!forwards.is_empty(), Ordering::Relaxed);
         self.table.store(Arc::new(table));
+
         if changed {
-            self.desk().forget();
+            self.in_flight().invalidate();
         }
     }
 
-    /// Questions so far: answered at once, joined to one under way, asked, refused for want of room; and
-    /// those of the asked that failed.
+    /// Totals by outcome, as the label values of `ringway_dns_forwarded_total`: answered from the
+    /// cache, joined to an equal query in flight, sent to resolvers, rejected at a limit; and how
+    /// many of those sent have failed.
     pub fn counts(&self) -> [(&'static str, u64); 5] {
-        let Forwarder {
-            known,
-            joined,
-            asked,
-            full,
-            failed,
-            ..
-        } = self;
         [
-            ("known", known),
-            ("joined", joined),
-            ("asked", asked),
-            ("full", full),
-            ("failed", failed),
+            ("known", self.cached.get()),
+            ("joined", self.joined.get()),
+            ("asked", self.asked.get()),
+            ("full", self.full.get()),
+            ("failed", self.failed.get()),
         ]
-        .map(|(what, count)| (what, count.get()))
     }
 
-    /// True if there are names that others are asked for.
-    pub(crate) fn is_on(&self) -> bool {
-        self.on.load(Ordering::Relaxed)
+    /// True if any resolver is configured.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Relaxed)
     }
 
-    /// Puts `ask` to whoever is to be asked; `waiter` hears of the answer, at once or later, or of the
-    /// failure, or that nobody is to be asked.
-    pub(crate) fn put(self: &Arc<Self>, ask: Ask, waiter: Waiter) {
-        let Some(resolvers) = self.table.load().resolvers(&ask.name) else {
-            return waiter.hear(None);
+    /// Resolves `question` and calls `waiter` back once: with the response or a SERVFAIL, or with `None`
+    /// if no resolver is configured for the name.
+    pub(crate) fn forward(self: &Arc<Self>, question: ForwardQuestion, waiter: Waiter) {
+        let Some(resolvers) = self.table.load().resolvers(&question.name) else {
+            return waiter.notify(None);
         };
+
         let now = Instant::now();
-        let taken = self.desk().take(ask, waiter, now);
-        match &taken {
-            Taken::Known(..) => self.known.add(),
-            Taken::Full(_) => self.full.add(),
-            Taken::Joined => self.joined.add(),
-            Taken::First(_) => self.asked.add(),
-        }
-        match taken {
-            Taken::Known(said, waiter) => waiter.hear(Some((&said.found, said.age(now)))),
-            Taken::Full(waiter) => waiter.hear(Some((&failure(ede::OTHER), 0))),
-            Taken::Joined => {}
-            Taken::First(era) => {
-                let flight = Flight {
+        // The lock must be free again before a callback runs.
+        let lookup = self.in_flight().lookup(question, waiter, now);
+        match lookup {
+            Lookup::Cached(response, waiter) => {
+                self.cached.add();
+                waiter.notify(Some((&response.found, response.age(now))));
+            }
+            Lookup::Full(waiter) => {
+                self.full.add();
+                waiter.notify(Some((&failure(ede::OTHER), 0)));
+            }
+            Lookup::Joined => self.joined.add(),
+            Lookup::New(generation) => {
+                self.asked.add();
+                let pending = PendingQuery {
                     forwarder: self.clone(),
-                    ask,
-                    era,
-                    said: None,
+                    question,
+                    generation,
+                    response: None,
                 };
-                self.tasks.spawn(flight.fly(resolvers));
+                self.tasks.spawn(pending.query(resolvers));
             }
         }
     }
 
-    /// Asks nobody any more; every question under way fails.
-    pub(crate) async fn end(&self) {
+    /// Cancels every query in flight (their waiters get SERVFAIL) and waits for the tasks to end.
+    pub(crate) async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One question on its way. Whatever becomes of it, those who wait hear.
-struct Flight {
+/// One query at the resolvers. Its drop completes it, so waiters are notified even if the task is
+/// cancelled or panics.
+struct PendingQuery {
     forwarder: Arc<Forwarder>,
-    ask: Ask,
-    era: u64,
-    said: Option<Said>,
+    question: ForwardQuestion,
+    generation: u64,
+    response: Option<CachedResponse>,
 }
 
-impl Flight {
-    async fn fly(mut self, resolvers: Arc<Resolvers>) {
-        let asking = timeout(PATIENCE, resolvers.ask(&self.ask));
-        let Some(said) = self.forwarder.stop.run_until_cancelled(asking).await else {
+impl PendingQuery {
+    async fn query(mut self, resolvers: Arc<Resolvers>) {
+        let response = timeout(TIMEOUT, resolvers.query(&self.question));
+        let stop = self.forwarder.stop.clone();
+        let Some(response) = stop.run_until_cancelled(response).await else {
             return;
         };
-        self.said = Some(said.unwrap_or_else(|_| failure(ede::NO_REACHABLE_AUTHORITY).into()));
+
+        let response = response.unwrap_or_else(|_| failure(ede::NO_REACHABLE_AUTHORITY).into());
+        self.response = Some(response);
     }
 }
 
-impl Drop for Flight {
+impl Drop for PendingQuery {
     fn drop(&mut self) {
-        // None: the task was ended, or panicked over a message.
-        let said = self
-            .said
-            .take()
-            .unwrap_or_else(|| failure(ede::OTHER).into());
-        let said = Arc::new(said);
-        if said.found.rcode == rcode::SERVFAIL {
+        let response = self.response.take();
+        let response = Arc::new(response.unwrap_or_else(|| failure(ede::OTHER).into()));
+        if response.found.rcode == rcode::SERVFAIL {
             self.forwarder.failed.add();
         }
-        let waiters = self.forwarder.desk().land(&self.ask, &said, self.era);
-        waiters
-            .into_iter()
-            .for_each(|waiter| waiter.hear(Some((&said.found, 0))));
-    }
-}
 
-fn failure(ede: u16) -> Found {
-    Found {
-        rcode: rcode::SERVFAIL,
-        ede: Some(ede),
-        ..Found::default()
-    }
-}
-
-/// Hears what was found, and how many seconds ago; `None`: nobody was to be asked.
-pub(crate) type Hear = Box<dyn FnOnce(Option<(&Found, u32)>) + Send>;
-
-impl Waiter {
-    pub(crate) fn new(asker: IpAddr, hear: Hear) -> Waiter {
-        Waiter {
-            asker: asker.to_canonical(),
-            hear,
+        // As in `forward`: callbacks run without the lock.
+        let waiters =
+            self.forwarder
+                .in_flight()
+                .complete(&self.question, &response, self.generation);
+        for waiter in waiters {
+            waiter.notify(Some((&response.found, 0)));
         }
     }
+}
 
-    /// Tells the waiter; see [`Hear`].
-    pub(crate) fn hear(self, found: Option<(&Found, u32)>) {
-        (self.hear)(found);
+/// A SERVFAIL of our own with an extended error code (RFC 8914).
+fn failure(ede: u16) -> ResolverResponse {
+    ResolverResponse {
+        rcode: rcode::SERVFAIL,
+        ede: Some(ede),
+        ..ResolverResponse::default()
     }
 }

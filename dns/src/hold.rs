@@ -1,15 +1,19 @@
-//! [`Hold`]: when each zone's owner was last heard, remembered across restarts, and whether that is too long ago.
+//! [`Hold`]: when each zone's owner was last in contact, kept across restarts.
 //!
-//! A copy is answered from while its owner is silent, but not for ever: after the hold its names fail. How
-//! long an owner has been silent is told by the wall clock, which goes on while the daemon does not run;
-//! and at least by the monotonic clock, so that a wall clock set back makes no copy young again. One set
-//! forward makes copies old until it is right again. Whoever was never heard begins to be silent now.
+//! A replica is answered from while its owner is silent, up to the hold time; then the gateway marks
+//! it stale. The silence is the longer of what two clocks say:
 //!
-//! The file has a line for each zone: its name, and seconds since 1970.
+//! * the wall clock, which also counts the time in which the daemon did not run;
+//! * the monotonic clock, so that setting back the wall clock does not make a replica look fresher.
+//!
+//! Setting the wall clock forward makes replicas stale until it is corrected. The silence of an owner
+//! that was never in contact starts when it is first asked for.
+//!
+//! The file has one line for each zone: its name, and the last contact in seconds since 1970.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,17 +21,17 @@ use ringway_config::ZoneName;
 
 use crate::disk;
 
-/// Both clocks at one moment.
+/// The two clocks, read together.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// The wall clock.
+    /// The wall clock, which can jump.
     pub wall: SystemTime,
-    /// The monotonic clock.
+    /// The monotonic clock, which starts again with the host.
     pub monotonic: Instant,
 }
 
 impl Moment {
-    /// This moment.
+    /// Reads both clocks.
     pub fn now() -> Moment {
         Moment {
             wall: SystemTime::now(),
@@ -36,72 +40,75 @@ impl Moment {
     }
 }
 
-/// When owners were last heard.
+/// The last contact with each zone's owner.
 #[derive(Debug)]
 pub struct Hold {
     path: PathBuf,
-    heard: BTreeMap<ZoneName, Moment>,
+    last_contact: BTreeMap<ZoneName, Moment>,
 }
 
 impl Hold {
-    /// Reads `path`; without it, or if it is damaged, every owner begins to be silent at `now`.
+    /// Reads `path`. Zones without a readable line there start with a silence of zero. Blocks.
     pub fn open(path: &Path, now: Moment) -> io::Result<Hold> {
         let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             text => text?,
         };
-        let heard = text.lines().filter_map(|line| {
-            let (apex, seconds) = line.split_once(' ')?;
-            let wall = UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?;
-            // Written when the clock was wrong: nobody has been heard in the future.
-            Some((
-                apex.parse().ok()?,
-                Moment {
-                    wall: wall.min(now.wall),
-                    ..now
-                },
-            ))
-        });
         Ok(Hold {
             path: path.into(),
-            heard: heard.collect(),
+            last_contact: text
+                .lines()
+                .filter_map(|line| parse_line(line, now))
+                .collect(),
         })
     }
 
-    /// The owner of `apex` is heard at `now`.
-    pub fn hear(&mut self, apex: &ZoneName, now: Moment) {
-        self.heard.insert(apex.clone(), now);
+    /// The owner of `apex` is in contact at `now`.
+    pub fn record_contact(&mut self, apex: &ZoneName, now: Moment) {
+        self.last_contact.insert(apex.clone(), now);
     }
 
-    /// How long the owner of `apex` has been silent at `now`.
+    /// How long the owner of `apex` has been silent.
     pub fn silence(&mut self, apex: &ZoneName, now: Moment) -> Duration {
-        let heard = self.heard.entry(apex.clone()).or_insert(now);
-        let wall = now.wall.duration_since(heard.wall).unwrap_or_default();
-        wall.max(now.monotonic.saturating_duration_since(heard.monotonic))
+        let last = self.last_contact.entry(apex.clone()).or_insert(now);
+        let by_wall = now.wall.duration_since(last.wall).unwrap_or_default();
+        let by_monotonic = now.monotonic.saturating_duration_since(last.monotonic);
+        by_wall.max(by_monotonic)
     }
 
-    /// Forgets every owner whose zone is not in `kept`.
+    /// Removes every zone that is not in `kept`.
     pub fn retain(&mut self, kept: &[ZoneName]) {
-        self.heard.retain(|apex, _| kept.contains(apex));
+        self.last_contact.retain(|apex, _| kept.contains(apex));
     }
 
-    /// What is to be written where ([`HoldFile::write`]), perhaps elsewhere: it waits for the disk.
+    /// The file as it should now be. [`HoldFile::write`] can then run on a blocking thread.
     pub fn file(&self) -> HoldFile {
-        let seconds = |at: &Moment| {
-            at.wall
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs()
-        };
-        let line = |(apex, at): (&ZoneName, &Moment)| format!("{apex} {}\n", seconds(at));
+        let mut text = String::new();
+        for (apex, last) in &self.last_contact {
+            let since = last.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+            text.push_str(&format!("{apex} {}\n", since.as_secs()));
+        }
         HoldFile {
             path: self.path.clone(),
-            text: self.heard.iter().map(line).collect(),
+            text,
         }
     }
 }
 
-/// What a [`Hold`] remembers.
+/// `None` if the line is damaged.
+fn parse_line(line: &str, now: Moment) -> Option<(ZoneName, Moment)> {
+    let (apex, seconds) = line.split_once(' ')?;
+    let since = Duration::from_secs(seconds.parse().ok()?);
+    let wall = UNIX_EPOCH.checked_add(since)?;
+    let last = Moment {
+        // A time in the future was written while the clock was wrong.
+        wall: wall.min(now.wall),
+        monotonic: now.monotonic,
+    };
+    Some((apex.parse().ok()?, last))
+}
+
+/// The content of a [`Hold`]'s file.
 #[derive(Debug)]
 pub struct HoldFile {
     path: PathBuf,
@@ -109,7 +116,7 @@ pub struct HoldFile {
 }
 
 impl HoldFile {
-    /// Replaces the file.
+    /// Replaces the file atomically. Blocks.
     pub fn write(&self) -> io::Result<()> {
         disk::replace(&self.path, self.text.as_bytes())
     }
@@ -122,13 +129,13 @@ mod tests {
     use super::*;
     use crate::disk::tests::Scratch;
 
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
     fn apex(n: u8) -> ZoneName {
         format!("org{n}.example").parse().unwrap()
     }
 
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-
-    /// The same in every call.
+    /// Returns the same moment in every call.
     fn start() -> Moment {
         static START: OnceLock<Instant> = OnceLock::new();
         Moment {
@@ -145,73 +152,73 @@ mod tests {
             }
         }
 
-        /// After a restart: the monotonic clock begins anew.
+        /// As [`Moment::after`], but the host was restarted: its monotonic clock starts again.
         fn restarted_after(self, time: Duration) -> Moment {
             Moment {
                 wall: self.wall + time,
-                ..self
+                monotonic: self.monotonic,
             }
         }
     }
 
     #[test]
-    fn a_restart_does_not_restart_the_hold() {
+    fn silence_goes_on_across_a_restart() {
         let scratch = Scratch::new();
         let path = scratch.path().join("heard");
+
         let mut hold = Hold::open(&path, start()).unwrap();
-        assert_eq!(
-            hold.silence(&apex(1), start().after(DAY)),
-            Duration::ZERO,
-            "never heard: from now on"
-        );
-        hold.hear(&apex(1), start());
-        hold.hear(&apex(2), start().after(DAY));
+        let first = hold.silence(&apex(1), start().after(DAY));
+        assert_eq!(first, Duration::ZERO, "silence starts when first asked for");
+        hold.record_contact(&apex(1), start());
+        hold.record_contact(&apex(2), start().after(DAY));
         assert_eq!(hold.silence(&apex(1), start().after(3 * DAY)), 3 * DAY);
         hold.file().write().unwrap();
+
         let mut hold = Hold::open(&path, start().restarted_after(4 * DAY)).unwrap();
         let later = start().restarted_after(4 * DAY).after(DAY);
         assert_eq!(hold.silence(&apex(1), later), 5 * DAY);
         assert_eq!(hold.silence(&apex(2), later), 4 * DAY);
-        hold.hear(&apex(1), later);
+
+        hold.record_contact(&apex(1), later);
         assert_eq!(hold.silence(&apex(1), later.after(DAY)), DAY);
         hold.retain(&[apex(2)]);
-        assert_eq!(hold.silence(&apex(1), later.after(DAY)), Duration::ZERO);
+        let removed = hold.silence(&apex(1), later.after(DAY));
+        assert_eq!(removed, Duration::ZERO);
     }
 
     #[test]
-    fn a_clock_that_is_set_back_makes_nothing_young_and_one_set_forward_heals() {
+    fn setting_the_wall_clock_back_does_not_shorten_the_silence_and_forward_can_be_corrected() {
         let scratch = Scratch::new();
         let mut hold = Hold::open(&scratch.path().join("heard"), start()).unwrap();
-        hold.hear(&apex(1), start());
+        hold.record_contact(&apex(1), start());
         let later = start().after(3 * DAY);
-        let back = Moment {
+
+        let set_back = Moment {
             wall: start().wall - 100 * DAY,
             ..later
         };
-        assert_eq!(hold.silence(&apex(1), back), 3 * DAY);
-        let forward = Moment {
+        assert_eq!(hold.silence(&apex(1), set_back), 3 * DAY);
+
+        let set_forward = Moment {
             wall: later.wall + 100 * DAY,
             ..later
         };
-        assert_eq!(hold.silence(&apex(1), forward), 103 * DAY);
+        assert_eq!(hold.silence(&apex(1), set_forward), 103 * DAY);
         assert_eq!(hold.silence(&apex(1), later), 3 * DAY);
     }
 
     #[test]
-    fn a_file_from_the_future_or_of_nonsense_starts_from_now() {
+    fn damaged_lines_and_times_in_the_future_start_from_now() {
         let scratch = Scratch::new();
         let path = scratch.path().join("heard");
-        fs::write(
-            &path,
-            format!(
-                "org1.example {}\nx\norg2.example y\norg3.example 0\n",
-                u64::MAX / 4
-            ),
-        )
-        .unwrap();
+        let future = u64::MAX / 4;
+        let text = format!("org1.example {future}\nx\norg2.example y\norg3.example 0\n");
+        fs::write(&path, text).unwrap();
+
         let mut hold = Hold::open(&path, start()).unwrap();
         assert_eq!(hold.silence(&apex(1), start().after(DAY)), DAY);
-        assert_eq!(hold.silence(&apex(2), start().after(DAY)), Duration::ZERO);
+        let damaged = hold.silence(&apex(2), start().after(DAY));
+        assert_eq!(damaged, Duration::ZERO);
         assert_eq!(hold.silence(&apex(3), start()), 20_000 * DAY);
     }
 }

@@ -1,6 +1,7 @@
-//! The own organization's zone, from the configuration and its zone files: their records, and the SOA and
-//! NS that every zone needs. `check`, `run` and a reload all come through here, so they refuse the same
-//! things.
+//! This organization's zone: the records of its configuration and zone files, with the SOA and NS
+//! that every zone needs.
+//!
+//! `ringway check`, the start and a reload all build the zone here, so they refuse the same things.
 
 mod gather;
 #[cfg(test)]
@@ -11,9 +12,9 @@ use std::io;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use gather::gather;
 use ringway_config::{Config, Digest, Fault, Place};
 
+use self::gather::gather;
 use crate::draft::{Draft, ZoneError};
 use crate::name::Name;
 use crate::rdata::kind;
@@ -22,60 +23,69 @@ use crate::serial::SerialStore;
 use crate::source::{Record, Sources, merge};
 use crate::zone::Zone;
 
-/// Seconds after which a standard secondary would ask again, retry, and give up (RFC 1912, section 2.2).
+/// REFRESH, RETRY and EXPIRE of the SOA, in seconds (RFC 1912, section 2.2). Ringway transfers zones
+/// over its control streams and does not use them; an ordinary secondary would.
 const REFRESH_RETRY_EXPIRE: [u32; 3] = [60, 10, 1_209_600];
 
-/// Why the own zone could not be made.
+/// Why this organization's zone could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnZoneError {
-    /// The configuration's records are wrong.
+    /// The records in the configuration or a zone file are wrong.
     #[error("the zone's records have {} faults", .0.len())]
     Faults(Vec<Fault>),
-    /// The serial could not be kept.
+    /// The file with the serial could not be replaced.
     #[error("the zone's serial could not be saved")]
     Serial(#[from] io::Error),
 }
 
 impl Zone {
-    /// The zone that `config` describes, at `serial`; else every fault. See [`Zone::with_sources`].
+    /// The zone that `config` describes, with this serial; otherwise every fault.
+    ///
+    /// As [`Zone::with_sources`], which says what the zone has beside the configured records.
     pub fn from_config(config: &Config, serial: u32) -> Result<Zone, Vec<Fault>> {
         let (zone, _) = Zone::with_sources(config)?;
         Ok(zone.with_serial(serial))
     }
 
-    /// The zone that `config` and its zone files describe, at serial 0, and where each record was written;
-    /// else every fault.
+    /// The zone that `config` and its zone files describe, with serial 0, and where each record was
+    /// written; otherwise every fault.
     ///
-    /// Beside the records it has an NS that names this gateway, `<gateway>.<apex>`, and a SOA unless a
-    /// zone file has one; of that, all but the serial stays. If no record says the gateway's addresses, they
-    /// are those that the server listens on.
+    /// Beside these records the zone has:
+    ///
+    /// * an NS record for this gateway, `<gateway>.<apex>`;
+    /// * an SOA record, unless a zone file has one, of which all but the serial is kept;
+    /// * the gateway's address records, unless the configuration has some: the addresses that the
+    ///   server listens on.
     pub fn with_sources(config: &Config) -> Result<(Zone, Sources), Vec<Fault>> {
         let apex = Name::from(&config.own.domain.zone_of(&config.own.org));
-        let whole_file = |error: &dyn Display| Fault {
-            place: Place::whole(&config.path),
-            message: error.to_string(),
-        };
         let (records, mut faults) = gather(config, &apex);
+
         let mut draft = Draft::new(apex);
-        if let Err(error) = add_frame(&mut draft, config, apex, &records) {
-            faults.push(whole_file(&error));
+        if let Err(error) = add_infrastructure(&mut draft, config, apex, &records) {
+            faults.push(whole_file(config, &error));
             return Err(faults);
         }
         faults.extend(merge(&mut draft, &records));
         if let Err(error) = replica::check_counts(draft.records(), draft.names()) {
-            faults.push(whole_file(&error));
+            faults.push(whole_file(config, &error));
         }
-        match draft.finish() {
-            Ok(zone) if faults.is_empty() => {
-                return Ok((zone.with_serial(0), Sources::of(records)));
+
+        let zone = match draft.finish() {
+            Ok(zone) => zone,
+            Err(error) => {
+                faults.push(whole_file(config, &error));
+                return Err(faults);
             }
-            Ok(_) => (),
-            Err(error) => faults.push(whole_file(&error)),
+        };
+        if faults.is_empty() {
+            Ok((zone.with_serial(0), Sources::of(records)))
+        } else {
+            Err(faults)
         }
-        Err(faults)
     }
 
-    /// The zone that `config` describes, at the serial that `serials` gives its content.
+    /// The zone that `config` describes, with the serial that `serials` assigns to its content.
+    /// Blocks on the disk.
     pub fn own(
         config: &Config,
         serials: &mut SerialStore,
@@ -87,6 +97,14 @@ impl Zone {
     }
 }
 
+/// A fault that has no line of its own.
+fn whole_file(config: &Config, error: &dyn Display) -> Fault {
+    Fault {
+        place: Place::whole(&config.path),
+        message: error.to_string(),
+    }
+}
+
 fn name_of(text: &str) -> Result<Name, ZoneError> {
     Name::from_text(text).map_err(|reason| ZoneError::Name {
         text: text.into(),
@@ -94,7 +112,7 @@ fn name_of(text: &str) -> Result<Name, ZoneError> {
     })
 }
 
-/// The record type that tells an address, and its data.
+/// Type and data of the record that has this address.
 fn address_data(address: IpAddr) -> (u16, Vec<u8>) {
     match address {
         IpAddr::V4(v4) => (kind::A, v4.octets().to_vec()),
@@ -102,8 +120,8 @@ fn address_data(address: IpAddr) -> (u16, Vec<u8>) {
     }
 }
 
-/// The SOA and this gateway's addresses, unless `records` say something about them, and the NS.
-fn add_frame(
+/// Adds the NS, and the SOA and the gateway's addresses unless `records` have them.
+fn add_infrastructure(
     draft: &mut Draft,
     config: &Config,
     apex: Name,
@@ -112,25 +130,26 @@ fn add_frame(
     let ttl = config.dns.ttl;
     let gateway = name_of(&format!("{}.{apex}", config.id.name))?;
     draft.add(&apex, kind::NS, ttl, gateway.as_wire())?;
-    if !records
-        .iter()
-        .any(|record| record.kind == kind::SOA && record.owner == apex)
-    {
+
+    let is_soa = |record: &Record| record.kind == kind::SOA && record.owner == apex;
+    if !records.iter().any(is_soa) {
         draft.add(&apex, kind::SOA, ttl, &soa(&gateway, &apex, ttl)?)?;
     }
+
     if records.iter().any(|record| record.owner == gateway) {
         return Ok(());
     }
-    let addresses = config.dns.listen.iter().map(|listen| listen.ip());
-    addresses
-        .filter(|address| !address.is_loopback())
-        .try_for_each(|address| {
-            let (kind, data) = address_data(address);
-            draft.add(&gateway, kind, ttl, &data)
-        })
+    for listen in &config.dns.listen {
+        // Other hosts cannot reach us at a loopback address.
+        if !listen.ip().is_loopback() {
+            let (kind, data) = address_data(listen.ip());
+            draft.add(&gateway, kind, ttl, &data)?;
+        }
+    }
+    Ok(())
 }
 
-/// SOA data at serial 0, for a zone that `server` is the first of.
+/// SOA data with serial 0 (RFC 1035, section 3.3.13). `server` becomes MNAME, `ttl` MINIMUM.
 pub(crate) fn soa(server: &Name, apex: &Name, ttl: u32) -> Result<Vec<u8>, ZoneError> {
     let mailbox = name_of(&format!("hostmaster.{apex}"))?;
     let mut soa = [server.as_wire(), mailbox.as_wire()].concat();

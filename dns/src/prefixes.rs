@@ -1,34 +1,35 @@
-//! [`PrefixSet`]: address ranges, and whether an address lies in one of them.
+//! [`PrefixSet`]: a set of address ranges with a fast lookup.
 
 use std::net::IpAddr;
 
 use ringway_config::Prefix;
 
-/// A set of prefixes that is asked far more often than made.
+/// Prefixes in a sorted list: building it is slow, looking up an address takes one binary search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PrefixSet {
-    /// Ordered, none inside another.
+    /// Sorted; none covers another.
     prefixes: Vec<Prefix>,
 }
 
 impl PrefixSet {
     pub(crate) fn new(prefixes: impl IntoIterator<Item = Prefix>) -> PrefixSet {
         let mut prefixes: Vec<Prefix> = prefixes.into_iter().collect();
-        // Sorted by first address, then length: whatever covers a prefix stands before it.
+        // Sorted by first address, then by length, so that a prefix comes after those that cover it.
         prefixes.sort_unstable();
         prefixes.dedup_by(|later, kept| kept.covers(later));
         PrefixSet { prefixes }
     }
 
-    /// True if one of the prefixes holds `address`; a mapped IPv4 address is an IPv4 address.
+    /// True if a prefix contains `address`. An IPv4-mapped IPv6 address counts as IPv4.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        let after = self
+        let end = self
             .prefixes
             .partition_point(|prefix| prefix.address() <= address);
-        after
-            .checked_sub(1)
-            .is_some_and(|last| self.prefixes[last].contains(address))
+        // No prefix overlaps another, so only the last one that starts at or before it can match.
+        self.prefixes[..end]
+            .last()
+            .is_some_and(|prefix| prefix.contains(address))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

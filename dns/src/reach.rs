@@ -1,8 +1,8 @@
-//! [`Reach`]: which addresses can be reached from here, and which are near.
+//! [`Reach`]: which addresses are reachable from this site, and which are in it.
 //!
-//! A name with several addresses is answered with those that can be reached, the own site's first. If
-//! none can, with all: what was last known is better than nothing, and the asker's own attempt tells
-//! more than we know. Sets of one address are never touched. The gateway says what is reachable
+//! A name with several addresses is answered with the reachable ones, those of this site first. If
+//! none is reachable, all are returned: our view may be outdated, and the client finds out by trying.
+//! Sets of one address never change. The gateway supplies the view
 //! ([`Zones::set_reach`](crate::zones::Zones::set_reach)); nothing is probed here.
 
 use std::net::IpAddr;
@@ -13,47 +13,50 @@ use crate::prefixes::PrefixSet;
 use crate::rdata::kind;
 use crate::rrset::{RRset, data_of};
 
-/// What this site reaches at one moment. The default knows nothing and changes no answer.
+/// Reachability at one moment. The default is empty and changes no answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach {
-    own: PrefixSet,
+    /// Prefixes of this site.
+    site: PrefixSet,
     unreachable: PrefixSet,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rank {
-    Own,
-    Far,
+    ThisSite,
+    Remote,
     Unreachable,
 }
 
-/// One pass over a set for each rank that is answered, in this order; `None` takes every rank.
-const BY_RANK: &[Option<Rank>] = &[Some(Rank::Own), Some(Rank::Far)];
-const AS_IT_IS: &[Option<Rank>] = &[None];
+/// The passes over a set, which return the records of one rank each; `None` stands for every rank.
+const BY_RANK: &[Option<Rank>] = &[Some(Rank::ThisSite), Some(Rank::Remote)];
+const UNCHANGED: &[Option<Rank>] = &[None];
 
 impl Reach {
-    /// `own` is the own site; hosts in `unreachable` cannot be reached now.
+    /// From this site's prefixes, and those that are unreachable at the moment.
     pub fn new(
-        own: impl IntoIterator<Item = Prefix>,
+        site: impl IntoIterator<Item = Prefix>,
         unreachable: impl IntoIterator<Item = Prefix>,
     ) -> Reach {
         Reach {
-            own: PrefixSet::new(own),
+            site: PrefixSet::new(site),
             unreachable: PrefixSet::new(unreachable),
         }
     }
 
-    /// True if `set` is answered whole and in its own order.
-    pub(crate) fn leaves(&self, set: &RRset) -> bool {
-        let knows_nothing = self.own.is_empty() && self.unreachable.is_empty();
-        knows_nothing || set.count() < 2 || !matches!(set.kind(), kind::A | kind::AAAA)
+    /// True if `set` is returned whole and in its order, whatever the addresses are.
+    pub(crate) fn leaves_unchanged(&self, set: &RRset) -> bool {
+        let is_empty = self.site.is_empty() && self.unreachable.is_empty();
+        is_empty || set.count() < 2 || !matches!(set.kind(), kind::A | kind::AAAA)
     }
 
-    /// The records of `set` to answer ([`RRset::records`]), nearest first. Allocates nothing.
+    /// The records of `set` to answer with (see [`RRset::records`]), in order of preference.
+    ///
+    /// Part of the query path: passes over the set again instead of sorting, to allocate nothing.
     pub(crate) fn records<'s>(&'s self, set: &'s RRset) -> impl Iterator<Item = &'s [u8]> {
-        let reached = |record| self.rank(record) != Rank::Unreachable;
-        let as_it_is = self.leaves(set) || !set.records().any(reached);
-        let passes = if as_it_is { AS_IT_IS } else { BY_RANK };
+        let mut ranks = set.records().map(|record| self.rank(record));
+        let by_rank = !self.leaves_unchanged(set) && ranks.any(|rank| rank != Rank::Unreachable);
+        let passes = if by_rank { BY_RANK } else { UNCHANGED };
         passes.iter().flat_map(move |pass| {
             set.records()
                 .filter(move |record| pass.is_none_or(|rank| rank == self.rank(record)))
@@ -63,35 +66,37 @@ impl Reach {
     fn rank(&self, record: &[u8]) -> Rank {
         match address(data_of(record)) {
             Some(address) if self.unreachable.contains(address) => Rank::Unreachable,
-            Some(address) if self.own.contains(address) => Rank::Own,
-            _ => Rank::Far,
+            Some(address) if self.site.contains(address) => Rank::ThisSite,
+            _ => Rank::Remote,
         }
     }
 }
 
-/// The address that the data of an A or AAAA record is.
+/// The address in the data of an A or AAAA record; `None` for data of any other length.
 pub(crate) fn address(data: &[u8]) -> Option<IpAddr> {
-    let v4 = || <[u8; 4]>::try_from(data).ok().map(IpAddr::from);
-    v4().or_else(|| <[u8; 16]>::try_from(data).ok().map(IpAddr::from))
+    match data.len() {
+        4 => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answered(own: &[&str], unreachable: &[&str], last_octets: &[u8]) -> Vec<u8> {
-        let prefixes = |texts: &[&str]| {
-            texts
-                .iter()
-                .map(|text| text.parse().unwrap())
-                .collect::<Vec<_>>()
-        };
-        let data: Vec<_> = last_octets
+    fn prefixes(texts: &[&str]) -> Vec<Prefix> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// The last octets of the addresses answered, out of `10.0.<last / 10>.<last>` for each `last`.
+    fn answered(site: &[&str], unreachable: &[&str], last_octets: &[u8]) -> Vec<u8> {
+        let addresses: Vec<_> = last_octets
             .iter()
             .map(|last| [10, 0, last / 10, *last])
             .collect();
-        let set = RRset::pack(kind::A, 5, data.iter().map(|data| &data[..]));
-        let reach = Reach::new(prefixes(own), prefixes(unreachable));
+        let set = RRset::pack(kind::A, 5, addresses.iter().map(|address| &address[..]));
+        let reach = Reach::new(prefixes(site), prefixes(unreachable));
         reach
             .records(&set)
             .map(|record| record[record.len() - 1])
@@ -99,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_sites_addresses_come_first_and_the_unreachable_not_at_all() {
+    fn addresses_of_this_site_come_first_and_unreachable_ones_are_left_out() {
         let all = [1, 2, 11, 21, 22];
         assert_eq!(answered(&[], &[], &all), all);
         assert_eq!(answered(&["10.0.2.0/24"], &[], &all), [21, 22, 1, 2, 11]);
@@ -114,15 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_last_known_is_answered_rather_than_nothing() {
+    fn if_nothing_is_reachable_every_address_is_answered() {
         assert_eq!(answered(&[], &["10.0.0.0/8"], &[1, 2]), [1, 2]);
         assert_eq!(answered(&[], &["10.0.0.0/8"], &[1]), [1]);
     }
 
     #[test]
-    fn other_types_are_left_as_they_are() {
-        let set = RRset::pack(16, 5, [&[10, 0, 0, 1][..], &[10, 0, 0, 2]]);
-        let reach = Reach::new([], ["10.0.0.1/32".parse().unwrap()]);
+    fn records_of_other_types_are_unchanged() {
+        let set = RRset::pack(kind::TXT, 5, [&[10, 0, 0, 1][..], &[10, 0, 0, 2]]);
+        let reach = Reach::new([], prefixes(&["10.0.0.1/32"]));
         assert_eq!(reach.records(&set).count(), 2);
     }
 }

@@ -1,19 +1,21 @@
-//! Reverse zones: names of addresses (RFC 1035, section 3.5; RFC 3596, section 2.5), answered from the A
-//! and AAAA records of the members' zones. They are virtual: nothing is enumerated, an address is looked up.
+//! Reverse zones: names of addresses (RFC 1035, section 3.5; RFC 3596, section 2.5). They are virtual:
+//! a PTR query is answered from the A and AAAA records of the members' zones.
 //!
-//! A pointer is answered only if its organization's own prefixes hold the address: nobody can name
-//! another's hosts. Zones are cut where octets (nibbles) end: the apex is the shortest such name below
-//! which everything lies inside the prefix, so nothing beyond a prefix is ever answered.
+//! A pointer is answered only if the address is in a prefix of the organization whose zone it comes
+//! from, so no organization can name another's hosts. Reverse zones can only be cut at whole labels,
+//! that is, at octets (nibbles for IPv6). The apex of a prefix that ends within a label is therefore
+//! one label longer, which makes several zones:
+//!
 //! ```text
 //!   10.1.0.0/16      1.10.in-addr.arpa
 //!   10.1.16.0/20     16.1.10.in-addr.arpa … 31.1.10.in-addr.arpa
 //!   10.1.2.128/25    128.2.1.10.in-addr.arpa … 255.2.1.10.in-addr.arpa: each address its own zone;
 //!                    127.2.1.10.in-addr.arpa and 2.1.10.in-addr.arpa are REFUSED
 //! ```
-//! Names that answer for others are left out: wildcards, and names at or below a delegation.
+//! Wildcards and names at or below a delegation have no pointers: they do not name one host of ours.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use ringway_config::Prefix;
 
@@ -24,49 +26,79 @@ use crate::rrset::RRset;
 use crate::tree::Found;
 use crate::zone::Zone;
 
-/// Names that one address may have; the first in canonical order are taken.
+/// Limit on the names of one address; the first in canonical order are used.
 const MAX_NAMES: usize = 32;
 
-/// What a zone makes of its addresses: PTR sets by address. Those that lie in nobody's prefixes, or another's, are
-/// here too; [`Ranges`] lets nobody ask for them.
+/// PTR records by address, derived from one zone.
+///
+/// Addresses outside the organization's prefixes are included; [`Ranges`] keeps them from being
+/// queried.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pointers(BTreeMap<IpAddr, RRset>);
 
+/// An address record of the zone, turned around.
+struct Pointer {
+    address: IpAddr,
+    ttl: u32,
+    /// In wire form.
+    host: Box<[u8]>,
+}
+
 impl Pointers {
-    /// Derived from `zone`; takes about as long as reading it did.
+    /// Derives them from `zone`. Takes about as long as parsing the zone.
     pub(crate) fn of(zone: &Zone) -> Pointers {
-        let mut found: Vec<(IpAddr, u32, Box<[u8]>)> = Vec::new();
+        let mut pointers = Vec::new();
         zone.rrsets(|owner, set| {
-            if matches!(set.kind(), kind::A | kind::AAAA) && speaks_for_itself(zone, owner) {
-                let addresses = set.data().filter_map(address);
-                found.extend(addresses.map(|address| (address, set.ttl(), owner.as_wire().into())));
+            if !matches!(set.kind(), kind::A | kind::AAAA) || !is_host(zone, owner) {
+                return;
+            }
+            for address in set.data().filter_map(address) {
+                pointers.push(Pointer {
+                    address,
+                    ttl: set.ttl(),
+                    host: owner.as_wire().into(),
+                });
             }
         });
-        // Stable: the names of an address stay in canonical order.
-        found.sort_by_key(|(address, ..)| *address);
-        let pack = |same: &[(IpAddr, u32, Box<[u8]>)]| {
-            let names = same.iter().take(MAX_NAMES).map(|(.., name)| &**name);
-            let ttl = same.iter().map(|(_, ttl, _)| *ttl).min()?;
-            Some((same.first()?.0, RRset::pack(kind::PTR, ttl, names)))
-        };
-        Pointers(found.chunk_by(|a, b| a.0 == b.0).filter_map(pack).collect())
+
+        // The sort is stable: the hosts of an address stay in canonical order.
+        pointers.sort_by_key(|pointer| pointer.address);
+        let sets = pointers
+            .chunk_by(|a, b| a.address == b.address)
+            .map(|same_address| (same_address[0].address, ptr_set(same_address)));
+        Pointers(sets.collect())
     }
 }
 
-fn speaks_for_itself(zone: &Zone, owner: &Name) -> bool {
+/// The PTR set of one address. Its TTL is the lowest of the address records'.
+fn ptr_set(pointers: &[Pointer]) -> RRset {
+    let ttl = pointers
+        .iter()
+        .map(|pointer| pointer.ttl)
+        .min()
+        .unwrap_or(0);
+    let hosts = pointers
+        .iter()
+        .take(MAX_NAMES)
+        .map(|pointer| &*pointer.host);
+    RRset::pack(kind::PTR, ttl, hosts)
+}
+
+/// False for wildcards, and for names at or below a delegation.
+fn is_host(zone: &Zone, owner: &Name) -> bool {
     let labels = owner.labels();
     (0..labels.count()).all(|i| labels.label(i) != b"*")
-        && matches!(zone.find(&labels, kind::A), Found::Here(_))
+        && matches!(zone.find(&labels, kind::A), Found::Exact(_))
 }
 
 /// A name under `in-addr.arpa` or `ip6.arpa`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReverseName {
-    /// The address; what the name does not say is 0.
+    /// The address; the parts that the name does not have are 0.
     address: IpAddr,
-    /// Octets or nibbles that the name says.
+    /// Number of labels that are parts of the address: octets or nibbles.
     known: usize,
-    /// Labels in front that are no part of an address.
+    /// Number of labels in front of those.
     extra: usize,
 }
 
@@ -76,18 +108,26 @@ impl ReverseName {
         if name.label(count + 1) != b"arpa" {
             return None;
         }
-        let parts = (0..count).rev().map(|i| name.label(i));
-        let (address, known) = match name.label(count) {
+
+        // The labels are in reverse order of the address: its first part is next to the suffix.
+        let labels = (0..count).rev().map(|i| name.label(i));
+        let mut known = 0;
+        let address = match name.label(count) {
             b"in-addr" => {
-                let (octets, known) = gather::<4>(parts, octet);
-                (Ipv4Addr::from(octets).into(), known)
+                let mut octets = [0; 4];
+                for (octet, value) in octets.iter_mut().zip(labels.map_while(parse_octet)) {
+                    *octet = value;
+                    known += 1;
+                }
+                IpAddr::from(octets)
             }
             b"ip6" => {
-                let (nibbles, known) = gather::<32>(parts, nibble);
-                let bits = nibbles
-                    .iter()
-                    .fold(0, |bits: u128, nibble| bits << 4 | u128::from(*nibble));
-                (Ipv6Addr::from(bits).into(), known)
+                let mut bits = 0;
+                for (i, value) in labels.map_while(parse_nibble).take(32).enumerate() {
+                    bits |= u128::from(value) << (124 - 4 * i);
+                    known += 1;
+                }
+                Ipv6Addr::from(bits).into()
             }
             _ => return None,
         };
@@ -98,45 +138,38 @@ impl ReverseName {
         })
     }
 
-    /// How many labels of the address the zones of `prefix` start at, and how many an address has.
-    fn cuts(prefix: &Prefix) -> (usize, usize) {
-        let unit = if prefix.is_ipv4() { 8 } else { 4 };
-        let bits = if prefix.is_ipv4() { 32 } else { 128 };
-        (usize::from(prefix.len()).div_ceil(unit), bits / unit)
+    /// Bits of the address that one label stands for.
+    fn bits_per_label(&self) -> usize {
+        if self.address.is_ipv4() { 8 } else { 4 }
     }
 
-    /// The addresses whose names are this one or below it.
+    /// True if the name is one of a whole address.
+    fn is_whole_address(&self) -> bool {
+        let labels = if self.address.is_ipv4() { 4 } else { 32 };
+        self.extra == 0 && self.known == labels
+    }
+
+    /// The addresses whose names are at or below this one.
     fn range(&self) -> Option<Prefix> {
-        let unit = if self.address.is_ipv4() { 8 } else { 4 };
-        Prefix::holding(self.address, (self.known * unit) as u8)
+        if self.extra > 0 {
+            return None;
+        }
+        Prefix::holding(self.address, (self.known * self.bits_per_label()) as u8)
     }
 }
 
-/// As many labels as are parts of an address.
-fn gather<'n, const N: usize>(
-    labels: impl Iterator<Item = &'n [u8]>,
-    part: impl Fn(&[u8]) -> Option<u8>,
-) -> ([u8; N], usize) {
-    let (mut parts, mut known) = ([0; N], 0);
-    for (place, part) in parts.iter_mut().zip(labels.map_while(part)) {
-        *place = part;
-        known += 1;
+/// A decimal number without leading zeros: every address has one name only.
+fn parse_octet(label: &[u8]) -> Option<u8> {
+    let is_number = label.iter().all(u8::is_ascii_digit);
+    let has_leading_zero = label.len() > 1 && label[0] == b'0';
+    if !is_number || has_leading_zero {
+        return None;
     }
-    (parts, known)
+    std::str::from_utf8(label).ok()?.parse().ok()
 }
 
-/// Only the one way to write a number names an address.
-fn octet(label: &[u8]) -> Option<u8> {
-    let canonical =
-        label.iter().all(u8::is_ascii_digit) && (label.len() == 1 || label.first() != Some(&b'0'));
-    std::str::from_utf8(label)
-        .ok()
-        .filter(|_| canonical)?
-        .parse()
-        .ok()
-}
-
-fn nibble(label: &[u8]) -> Option<u8> {
+/// A lower-case digit, as all labels are here.
+fn parse_nibble(label: &[u8]) -> Option<u8> {
     match label {
         [digit @ b'0'..=b'9'] => Some(digit - b'0'),
         [digit @ b'a'..=b'f'] => Some(digit - b'a' + 10),
@@ -144,42 +177,63 @@ fn nibble(label: &[u8]) -> Option<u8> {
     }
 }
 
-/// Whose addresses are whose.
+/// Each organization's prefixes, with the apex of its zone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ranges(Vec<(Prefix, Name)>);
+pub(crate) struct Ranges(Vec<Range>);
 
-impl Ranges {
-    pub(crate) fn new(owners: impl IntoIterator<Item = (Name, Vec<Prefix>)>) -> Ranges {
-        let of_owner =
-            |(apex, prefixes): (Name, Vec<Prefix>)| prefixes.into_iter().map(move |p| (p, apex));
-        Ranges(owners.into_iter().flat_map(of_owner).collect())
+#[derive(Debug, Clone)]
+struct Range {
+    prefix: Prefix,
+    owner: Name,
+}
+
+impl Range {
+    /// Number of address labels in the apexes of the prefix's reverse zones.
+    fn apex_labels(&self) -> usize {
+        let bits_per_label = if self.prefix.is_ipv4() { 8 } else { 4 };
+        usize::from(self.prefix.len()).div_ceil(bits_per_label)
     }
 
-    /// True if the organization whose zone is `apex` has any.
-    pub(crate) fn has(&self, apex: &Name) -> bool {
-        self.0.iter().any(|(_, owner)| owner == apex)
-    }
-
-    /// Whose zone holds `name`, and the name's labels below that reverse zone's apex. A consortium has
-    /// tens of prefixes, so all are looked at.
-    pub(crate) fn holding(&self, name: &ReverseName) -> Option<(&Name, usize)> {
-        let above = |prefix: &Prefix| {
-            ReverseName::cuts(prefix).0 <= name.known && prefix.contains(name.address)
-        };
-        let (prefix, owner) = self
-            .0
-            .iter()
-            .filter(|(prefix, _)| above(prefix))
-            .max_by_key(|(prefix, _)| prefix.len())?;
-        Some((owner, name.known + name.extra - ReverseName::cuts(prefix).0))
+    /// True if `name` is in a reverse zone of the prefix.
+    fn contains(&self, name: &ReverseName) -> bool {
+        name.known >= self.apex_labels() && self.prefix.contains(name.address)
     }
 }
 
-/// A name in a reverse zone, and what is known of it.
+impl Ranges {
+    pub(crate) fn new(owners: impl IntoIterator<Item = (Name, Vec<Prefix>)>) -> Ranges {
+        let mut ranges = Vec::new();
+        for (owner, prefixes) in owners {
+            ranges.extend(prefixes.into_iter().map(|prefix| Range { prefix, owner }));
+        }
+        Ranges(ranges)
+    }
+
+    /// True if the organization with this zone has any prefix.
+    pub(crate) fn has(&self, apex: &Name) -> bool {
+        self.0.iter().any(|range| range.owner == *apex)
+    }
+
+    /// Finds the reverse zone of `name`: the apex of its organization's zone, and how many labels of
+    /// the name are below the reverse zone's apex.
+    ///
+    /// A linear search: a consortium has tens of prefixes.
+    pub(crate) fn find(&self, name: &ReverseName) -> Option<(&Name, usize)> {
+        let range = self
+            .0
+            .iter()
+            .filter(|range| range.contains(name))
+            .max_by_key(|range| range.prefix.len())?;
+        let below = name.known + name.extra - range.apex_labels();
+        Some((&range.owner, below))
+    }
+}
+
+/// A query name in a reverse zone.
 pub(crate) struct ReversePlace<'z> {
-    /// The owner's zone, whose SOA and NS the reverse zone shares.
+    /// The organization's zone. The reverse zone has the same SOA and NS.
     pub(crate) zone: &'z Zone,
-    /// The question's labels below the reverse zone's apex.
+    /// How many labels of the query name are below the reverse zone's apex.
     pub(crate) below: usize,
     pub(crate) name: ReverseName,
 }
@@ -187,25 +241,18 @@ pub(crate) struct ReversePlace<'z> {
 impl<'z> ReversePlace<'z> {
     /// The PTR set of exactly this name.
     pub(crate) fn pointers(&self) -> Option<&'z RRset> {
-        let whole = if self.name.address.is_ipv4() { 4 } else { 32 };
-        let exact = self.name.extra == 0 && self.name.known == whole;
-        self.zone
-            .pointers()
-            .0
-            .get(&self.name.address)
-            .filter(|_| exact)
+        if !self.name.is_whole_address() {
+            return None;
+        }
+        self.zone.pointers().0.get(&self.name.address)
     }
 
-    /// True if there is a pointer at or below this name.
+    /// True if there is a PTR set at or below this name. If not, the name does not exist.
     pub(crate) fn exists(&self) -> bool {
-        let Some(range) = self.name.range().filter(|_| self.name.extra == 0) else {
+        let Some(range) = self.name.range() else {
             return false;
         };
-        self.zone
-            .pointers()
-            .0
-            .range(range.address()..=range.last())
-            .next()
-            .is_some()
+        let addresses = range.address()..=range.last();
+        self.zone.pointers().0.range(addresses).next().is_some()
     }
 }

@@ -104,7 +104,7 @@ impl Shared {
             now: self.clock.bound.wrapping_add(elapsed.as_secs() as u32),
             cookies: Some(&self.cookies),
             nsid: &nsid[..nsid.len().min(MAX_NSID)],
-            forwards: client.locality == Locality::Site && self.options.forwarder.is_on(),
+            forwards: client.locality == Locality::Site && self.options.forwarder.is_enabled(),
         }
     }
 }
@@ -222,7 +222,7 @@ impl Server {
         cancel.cancelled().await;
 
         drop(bound);
-        forwarder.end().await;
+        forwarder.shutdown().await;
         tasks.close();
         tasks.wait().await;
     }

@@ -1,5 +1,5 @@
-//! `Record`: one record and where it was written; `merge`: how records of several places become one
-//! zone. Two that cannot stand together are reported with both places.
+//! [`Record`]: one record and where it was written; [`merge`]: the records of several sources as one
+//! zone. Of two records that cannot stand together, the fault names both places.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::name::Name;
 use crate::rdata::kind;
 
-/// One record as a person wrote it.
+/// One record as it was written in the configuration or a zone file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) owner: Name,
@@ -19,10 +19,10 @@ pub(crate) struct Record {
     pub(crate) place: Place,
 }
 
-/// Where the records of a zone were written.
+/// Where each record of a zone was written.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// Ordered by owner, type and data.
+    /// Sorted by [`Record::key`].
     records: Vec<Record>,
 }
 
@@ -32,25 +32,37 @@ impl Sources {
         Sources { records }
     }
 
-    /// Where this record was written, or the wildcard that it was made from; `None` if nobody wrote it, as
-    /// with the SOA and NS that Ringway adds.
+    /// Where this record was written, or the wildcard that it was synthesized from. `None` for the
+    /// SOA, NS and addresses that Ringway adds.
     pub fn place(&self, owner: &Name, kind: u16, data: &[u8]) -> Option<&Place> {
-        self.written(owner.as_wire(), kind, data).or_else(|| {
-            let labels = owner.labels();
-            let wildcard = |i| [b"\x01*", labels.suffix(i)].concat();
-            (1..=labels.count()).find_map(|i| self.written(&wildcard(i), kind, data))
+        if let Some(place) = self.place_of(owner.as_wire(), kind, data) {
+            return Some(place);
+        }
+
+        let labels = owner.labels();
+        (1..=labels.count()).find_map(|i| {
+            let wildcard = [b"\x01*", labels.suffix(i)].concat();
+            self.place_of(&wildcard, kind, data)
         })
     }
 
-    fn written(&self, owner: &[u8], kind: u16, data: &[u8]) -> Option<&Place> {
-        // A zone has one SOA, and Ringway keeps its serial: the data is not as it was written.
-        let is_before = |record: &Record| match kind {
-            kind::SOA => (record.owner.as_wire(), record.kind) < (owner, kind),
-            _ => record.key() < (owner, kind, data),
-        };
-        let found = self.records.get(self.records.partition_point(is_before))?;
-        let is_it = (found.owner.as_wire(), found.kind) == (owner, kind);
-        (is_it && (kind == kind::SOA || found.data == data)).then_some(&found.place)
+    fn place_of(&self, owner: &[u8], kind: u16, data: &[u8]) -> Option<&Place> {
+        // A zone has one SOA. Its data differs from what was written, because Ringway replaces the
+        // serial.
+        let ignore_data = kind == kind::SOA;
+        let index = self.records.partition_point(|record| {
+            if ignore_data {
+                (record.owner.as_wire(), record.kind) < (owner, kind)
+            } else {
+                record.key() < (owner, kind, data)
+            }
+        });
+
+        let record = self.records.get(index)?;
+        let is_found = record.owner.as_wire() == owner
+            && record.kind == kind
+            && (ignore_data || record.data == data);
+        is_found.then_some(&record.place)
     }
 }
 
@@ -59,10 +71,10 @@ impl Record {
         (self.owner.as_wire(), self.kind, &self.data)
     }
 
-    /// Why this record cannot stand beside an `earlier` one of the same name.
+    /// Why this record cannot stand beside an `earlier` one with the same owner.
     fn conflict(&self, earlier: &Record) -> Option<String> {
-        let (owner, place) = (self.owner, &earlier.place);
-        let both = |kind| self.kind == kind && earlier.kind == kind;
+        let owner = self.owner;
+        let place = &earlier.place;
         if self.key() == earlier.key() {
             return Some(format!(
                 "{owner} has this record already at {place}; remove one of them"
@@ -74,26 +86,33 @@ impl Record {
                 "{owner} has another record at {place}; a CNAME must be its only one"
             ));
         }
-        // RFC 6672, section 2.4; RFC 1035, section 5.2.
-        let name = if both(kind::DNAME) { "DNAME" } else { "SOA" };
-        (both(kind::DNAME) || both(kind::SOA))
+        let name = match self.kind {
+            // RFC 6672, section 2.4.
+            kind::DNAME => "DNAME",
+            // RFC 1035, section 5.2.
+            kind::SOA => "SOA",
+            _ => return None,
+        };
+        (self.kind == earlier.kind)
             .then(|| format!("{owner} has another {name} at {place}; remove one of them"))
     }
 }
 
-/// Adds `records` to `draft`; the faults are those of the records that cannot be there.
+/// Adds `records` to `draft`. Returns a fault for each record that is refused.
 pub(crate) fn merge(draft: &mut Draft, records: &[Record]) -> Vec<Fault> {
+    // The accepted records of each owner.
     let mut names: HashMap<&[u8], Vec<&Record>> = HashMap::new();
     let mut faults = Vec::new();
     for record in records {
-        let known = names.entry(record.owner.as_wire()).or_default();
-        let conflict = known.iter().find_map(|earlier| record.conflict(earlier));
+        let accepted = names.entry(record.owner.as_wire()).or_default();
+        let conflict = accepted.iter().find_map(|earlier| record.conflict(earlier));
+        // The draft checks the same again and more, but knows no places.
         let refusal = conflict.or_else(|| {
             let added = draft.add(&record.owner, record.kind, record.ttl, &record.data);
             added.err().map(|error| error.to_string())
         });
         match refusal {
-            None => known.push(record),
+            None => accepted.push(record),
             Some(message) => faults.push(Fault {
                 place: record.place.clone(),
                 message,

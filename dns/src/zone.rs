@@ -1,7 +1,9 @@
-//! [`Zone`]: the records of one apex at one serial, immutable, ready to be asked.
+//! [`Zone`]: the records of one apex at one serial, immutable.
 //!
-//! Made by a [`Draft`](crate::draft::Draft) and nothing else; published by [`crate::zones`]. What a
-//! question gets from it is decided in [`answer`](mod@crate::answer).
+//! Built by a [`Draft`](crate::draft::Draft) only, published by [`crate::zones`], and searched by
+//! [`answer`](mod@crate::answer).
+//!
+//! Invariant: the apex has exactly one SOA record, with well-formed data.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -13,31 +15,31 @@ use crate::reverse::Pointers;
 use crate::rrset::RRset;
 use crate::tree::{Found, Node, Tree};
 
-/// One zone. Its SOA is always there.
+/// The records of one apex at one serial.
 #[derive(Clone)]
 pub struct Zone {
     apex: Name,
     tree: Tree,
+    /// Number of records.
     records: usize,
     denial: Denial,
-    /// Derived when they are first needed.
+    /// Computed on first use, or ahead of it by [`Zone::derive_pointers`].
     pointers: OnceLock<Arc<Pointers>>,
 }
 
-/// Offset of the serial from the end of SOA data: five 32-bit numbers, the serial first.
+// SOA data ends in five 32-bit numbers: SERIAL, REFRESH, RETRY, EXPIRE and MINIMUM (RFC 1035, section
+// 3.3.13). Before them are two names of variable length.
 const SERIAL_FROM_END: usize = 20;
-/// Offset of MINIMUM from the end of SOA data.
 const MINIMUM_FROM_END: usize = 4;
 
 impl Zone {
-    pub(crate) fn of(apex: Name, tree: Tree, records: usize) -> Zone {
-        let (denial, pointers) = (Denial::default(), OnceLock::new());
+    pub(crate) fn new(apex: Name, tree: Tree, records: usize) -> Zone {
         let mut zone = Zone {
             apex,
             tree,
             records,
-            denial,
-            pointers,
+            denial: Denial::default(),
+            pointers: OnceLock::new(),
         };
         zone.denial = Denial::new(&zone.apex, zone.soa(), zone.negative_ttl());
         zone
@@ -64,38 +66,44 @@ impl Zone {
         let mut data = soa.first().to_vec();
         let at = data.len() - SERIAL_FROM_END;
         data[at..at + 4].copy_from_slice(&serial.to_be_bytes());
+
         let soa = RRset::pack(kind::SOA, soa.ttl(), [&data[..]]);
         self.tree.replace_apex_set(soa);
+        // Built again for the sake of its prepared negative answers, which contain the SOA.
         Zone {
             pointers: self.pointers,
-            ..Zone::of(self.apex, self.tree, self.records)
+            ..Zone::new(self.apex, self.tree, self.records)
         }
     }
 
-    /// Derives the names of its addresses, if that was not done yet. A large zone's take some 100 ms: who
-    /// publishes a zone where nothing may wait, calls this before, elsewhere.
+    /// Computes the PTR records for the zone's addresses, unless that is done already.
+    ///
+    /// This takes about 100 ms for a large zone. [`Zones`](crate::Zones) does it when the zone is
+    /// published, so call this first, on a blocking thread, if the publishing task must not stall.
     pub fn derive_pointers(&self) {
         self.pointers();
     }
 
-    /// True if [`Zone::derive_pointers`] has nothing to do.
+    /// True if [`Zone::derive_pointers`] has nothing left to do.
     pub fn has_pointers(&self) -> bool {
         self.pointers.get().is_some()
     }
 
-    /// What it says of its addresses.
+    /// PTR records for the zone's addresses.
     pub(crate) fn pointers(&self) -> &Pointers {
         self.pointers.get_or_init(|| Arc::new(Pointers::of(self)))
     }
 
-    /// Every RRset: in canonical order of the names, by type within a name. Owners are complete.
+    /// Visits every RRset with its owner: names in canonical order, then by type.
     pub fn rrsets(&self, mut visit: impl FnMut(&Name, &RRset)) {
         self.tree.walk(&mut |below, node| {
             let owner = self
                 .apex
                 .prefixed(below)
-                .expect("a zone's names were names when they came in");
-            node.rrsets().iter().for_each(|set| visit(&owner, set));
+                .expect("the draft checked every owner");
+            for set in node.rrsets() {
+                visit(&owner, set);
+            }
         });
     }
 
@@ -103,10 +111,10 @@ impl Zone {
         self.tree
             .apex()
             .rrset(kind::SOA)
-            .expect("a zone is only made with its SOA")
+            .expect("a draft is finished only with an SOA")
     }
 
-    /// The name servers, if the apex names any.
+    /// The NS records at the apex.
     pub(crate) fn ns(&self) -> Option<&RRset> {
         self.tree.apex().rrset(kind::NS)
     }
@@ -116,26 +124,28 @@ impl Zone {
         &self.denial
     }
 
-    /// The TTL of a negative answer: RFC 2308, section 5.
+    /// The TTL of a negative answer: the lower of the SOA's TTL and its MINIMUM field (RFC 2308,
+    /// section 5).
     pub(crate) fn negative_ttl(&self) -> u32 {
         self.soa().ttl().min(self.soa_number(MINIMUM_FROM_END))
     }
 
-    /// See [`Tree::find`]; `name` lies within the apex.
+    /// See [`Tree::find`]. `name` must be within the apex.
     pub(crate) fn find(&self, name: &Labels<'_>, qtype: u16) -> Found<'_> {
         self.tree.find(name, qtype)
     }
 
-    /// See [`Tree::exact`]; `name` lies within the apex.
+    /// See [`Tree::exact`]. `name` must be within the apex.
     pub(crate) fn exact(&self, name: &Labels<'_>) -> Option<&Node> {
         self.tree.exact(name)
     }
 
+    /// A number in the SOA's data, by its offset from the end.
     fn soa_number(&self, from_end: usize) -> u32 {
         let data = self.soa().first();
         let bytes = data[data.len() - from_end..]
             .first_chunk()
-            .expect("checked SOA data ends in five numbers");
+            .expect("the draft checked the SOA's data");
         u32::from_be_bytes(*bytes)
     }
 }
@@ -155,7 +165,7 @@ impl fmt::Debug for Zone {
 pub(crate) mod tests {
     use super::*;
 
-    /// A zone from zone-file text below `apex`, TTL 5 unless it says otherwise.
+    /// The zone `apex` from zone-file text; the default TTL is 5.
     pub(crate) fn zone(apex: &str, text: &str) -> Zone {
         let apex = Name::from_text(apex).unwrap();
         Zone::from_text(&format!("$TTL 5\n{text}"), Some(&apex)).unwrap()
@@ -165,11 +175,12 @@ pub(crate) mod tests {
     fn a_new_serial_changes_the_soa_and_nothing_else() {
         let old = zone("org1.example", "@ SOA ns h 1 2 3 4 5\na A 10.0.0.1\n");
         let new = old.clone().with_serial(77);
-        assert_eq!((old.serial(), new.serial(), new.negative_ttl()), (1, 77, 5));
-        assert_eq!(new.clone().with_serial(1).encode(), old.encode());
-        assert_eq!(
-            (new.records(), new.apex().to_string()),
-            (2, "org1.example".into())
-        );
+
+        assert_eq!(old.serial(), 1);
+        assert_eq!(new.serial(), 77);
+        assert_eq!(new.negative_ttl(), 5);
+        assert_eq!(new.records(), 2);
+        assert_eq!(new.apex().to_string(), "org1.example");
+        assert_eq!(new.with_serial(1).encode(), old.encode());
     }
 }

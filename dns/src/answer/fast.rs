@@ -12,7 +12,7 @@ use crate::rdata::{self, Field, kind};
 use crate::rrset::RRset;
 use crate::tree::Found;
 use crate::zone::Zone;
-use crate::zones::{Held, ZoneSet};
+use crate::zones::{Authority, ZoneSet};
 
 /// Writes the answer to the end of the empty `out` and gives its code; or `None`, and `out` is of no use.
 pub(super) fn answer(
@@ -31,13 +31,13 @@ pub(super) fn answer(
         return None;
     }
     let labels = question.name.labels();
-    let Held::Zone(zone) = zones.holding(&labels) else {
+    let Authority::Zone(zone) = zones.authority(&labels) else {
         return None;
     };
     out.resize(HEADER, 0);
     out.extend_from_slice(question.raw);
     let (rcode, answer, authority) = match zone.find(&labels, question.kind) {
-        Found::Here(node)
+        Found::Exact(node)
         | Found::Missing {
             wildcard: Some(node),
         } => match node.rrset(question.kind) {
@@ -69,7 +69,7 @@ fn put_set(set: &RRset, about: &ResponseContext<'_>, out: &mut Vec<u8>) -> Optio
     {
         return None;
     }
-    if about.reach.leaves(set) {
+    if about.reach.leaves_unchanged(set) {
         out.extend_from_slice(set.packed());
         return Some(set.count() as u16);
     }

@@ -19,7 +19,7 @@ use super::{limit, rcode, reply_to};
 use crate::name::Name;
 use crate::rdata::kind;
 use crate::rrset::RRset;
-use crate::zones::{Held, ZoneSet};
+use crate::zones::{Authority, ZoneSet};
 
 /// A query that waits for the configured resolvers. It was parsed once, when it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +130,7 @@ fn complete<'z>(
     reply.answer.extend(aged(&resolved.answer, age));
 
     if let Some(end) = resolved.chain_end(name, qtype)
-        && !matches!(zones.holding(&end.labels()), Held::Nobody)
+        && !matches!(zones.authority(&end.labels()), Authority::Outside)
         && reply.answer.iter().all(|rr| rr.owner != end)
     {
         // Our zones are authoritative for this name, whatever the resolver says about it.

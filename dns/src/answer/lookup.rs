@@ -20,7 +20,7 @@ use crate::rdata::{self, kind};
 use crate::rrset::RRset;
 use crate::tree::{Found, Node};
 use crate::zone::Zone;
-use crate::zones::{Held, ZoneSet};
+use crate::zones::{Authority, ZoneSet};
 
 /// Names in a chain of aliases at most; the chain so far is the answer then.
 const MAX_CHAIN: usize = 16;
@@ -55,27 +55,27 @@ pub(super) fn follow<'z>(
             labels: &labels,
             qtype,
         };
-        let zone = match zones.holding(&labels) {
-            Held::Zone(zone) => zone,
-            Held::Reverse(place) => {
+        let zone = match zones.authority(&labels) {
+            Authority::Zone(zone) => zone,
+            Authority::Reverse(place) => {
                 step.take_reverse(&place, &mut reply);
                 return reply;
             }
-            Held::Nobody if reply.answer.is_empty() => {
+            Authority::Outside if reply.answer.is_empty() => {
                 let refused = Reply::explained(rcode::REFUSED, ede::NOT_AUTHORITATIVE);
                 return Reply {
                     forward: Some(name),
                     ..refused
                 };
             }
-            Held::Nobody => {
+            Authority::Outside => {
                 return Reply {
                     forward: Some(name),
                     ..reply
                 };
             }
-            Held::NotReady => return failed(reply, ede::NOT_READY),
-            Held::Stale => return failed(reply, ede::INVALID_DATA),
+            Authority::NotReady => return failed(reply, ede::NOT_READY),
+            Authority::Stale => return failed(reply, ede::INVALID_DATA),
         };
         match step.take(zone, &mut reply) {
             Some(next) if reply.answer.iter().all(|rr| !is_alias_of(rr, &next)) => name = next,
@@ -112,7 +112,7 @@ impl<'z> Step<'_, 'z> {
     /// Adds what `zone` says about the name; gives the next name if it is an alias.
     fn take(&self, zone: &'z Zone, reply: &mut Reply<'z>) -> Option<Name> {
         match zone.find(self.labels, self.qtype) {
-            Found::Here(node)
+            Found::Exact(node)
             | Found::Missing {
                 wildcard: Some(node),
             } => self.take_node(zone, node, reply),
@@ -187,7 +187,7 @@ impl<'z> Step<'_, 'z> {
             }
             let labels = host.labels();
             let node = match zone.find(&labels, kind::A) {
-                Found::Here(node)
+                Found::Exact(node)
                 | Found::Missing {
                     wildcard: Some(node),
                 } => Some(node),
@@ -206,10 +206,10 @@ impl<'z> Step<'_, 'z> {
     pub(super) fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
         for host in hosts(set) {
             let labels = host.labels();
-            let Held::Zone(zone) = self.zones.holding(&labels) else {
+            let Authority::Zone(zone) = self.zones.authority(&labels) else {
                 continue;
             };
-            if let Found::Here(node)
+            if let Found::Exact(node)
             | Found::Missing {
                 wildcard: Some(node),
             } = zone.find(&labels, kind::A)

@@ -1,71 +1,80 @@
-//! [`Cache`]: what others said lately, for as long as they said, in bounded memory.
+//! [`Cache`]: responses of resolvers for as long as their TTLs allow, in bounded memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::said::Said;
-use crate::answer::Ask;
+use super::response::CachedResponse;
+use crate::answer::ForwardQuestion;
 
-/// Octets of all answers that are kept; about 10,000 ordinary ones.
-const MOST: usize = 8 << 20;
-/// Of one answer besides its records: question, entry, bookkeeping.
+/// Octets of all entries together: about 10,000 ordinary responses.
+const MAX_SIZE: usize = 8 << 20;
+/// Octets of one entry; a larger response is not cached.
+const MAX_ENTRY_SIZE: usize = MAX_SIZE / 8;
+/// Octets of an entry besides the response's records: question, map slot, bookkeeping.
 const OVERHEAD: usize = 512;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    entries: HashMap<Ask, Entry>,
+    entries: HashMap<ForwardQuestion, Entry>,
+    /// Octets of all entries.
     size: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
-    said: Arc<Said>,
-    until: Instant,
+    response: Arc<CachedResponse>,
+    expires: Instant,
 }
 
 impl Cache {
-    /// What was said to `ask` and still holds.
-    pub(super) fn find(&self, ask: &Ask, now: Instant) -> Option<Arc<Said>> {
-        let entry = self.entries.get(ask).filter(|entry| now < entry.until)?;
-        Some(entry.said.clone())
+    /// The response to `question`, unless it has expired.
+    pub(super) fn get(
+        &self,
+        question: &ForwardQuestion,
+        now: Instant,
+    ) -> Option<Arc<CachedResponse>> {
+        let entry = self.entries.get(question)?;
+        (now < entry.expires).then(|| entry.response.clone())
     }
 
-    /// Keeps `said` for as long as it holds; what takes too much room is not kept.
-    pub(super) fn keep(&mut self, ask: &Ask, said: &Arc<Said>) {
-        let until = said.at + said.holds;
-        let size = cost(said);
-        if said.holds.is_zero() || size > MOST / 8 {
+    /// Keeps `response` for its lifetime, unless that is zero or the response is too large.
+    pub(super) fn insert(&mut self, question: &ForwardQuestion, response: &Arc<CachedResponse>) {
+        let size = size_of_entry(response);
+        if response.lifetime.is_zero() || size > MAX_ENTRY_SIZE {
             return;
         }
-        if self.size + size > MOST {
-            self.make_room(said.at);
+        if self.size + size > MAX_SIZE {
+            self.evict(response.received);
         }
-        if let Some(old) = self.entries.insert(
-            *ask,
-            Entry {
-                said: said.clone(),
-                until,
-            },
-        ) {
-            self.size -= cost(&old.said);
+
+        let entry = Entry {
+            response: response.clone(),
+            expires: response.received + response.lifetime,
+        };
+        let replaced = self.entries.insert(*question, entry);
+        if let Some(replaced) = replaced {
+            self.size -= size_of_entry(&replaced.response);
         }
         self.size += size;
     }
 
-    /// Drops what holds no more, and others in no order until an eighth is free: seldom, since all are looked at.
-    fn make_room(&mut self, now: Instant) {
-        let goal = MOST - MOST / 8;
-        self.entries.retain(|_, entry| now < entry.until);
-        self.size = self.entries.values().map(|entry| cost(&entry.said)).sum();
-        let size = &mut self.size;
+    /// Drops expired entries, then arbitrary ones until an eighth of the memory is free.
+    ///
+    /// Each call looks at every entry. Freeing an eighth makes calls rare enough.
+    fn evict(&mut self, now: Instant) {
+        self.entries.retain(|_, entry| now < entry.expires);
+
+        let mut size = 0;
         self.entries.retain(|_, entry| {
-            let stays = *size <= goal;
-            if !stays {
-                *size -= cost(&entry.said);
-            }
-            stays
+            size += size_of_entry(&entry.response);
+            size <= MAX_SIZE - MAX_SIZE / 8
         });
+        self.size = self
+            .entries
+            .values()
+            .map(|entry| size_of_entry(&entry.response))
+            .sum();
     }
 
     pub(super) fn clear(&mut self) {
@@ -73,8 +82,8 @@ impl Cache {
     }
 }
 
-fn cost(said: &Said) -> usize {
-    said.size + OVERHEAD
+fn size_of_entry(response: &CachedResponse) -> usize {
+    response.size + OVERHEAD
 }
 
 #[cfg(test)]
@@ -82,12 +91,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::answer::Found;
+    use crate::answer::ResolverResponse;
     use crate::name::Name;
 
-    fn ask(n: u32) -> Ask {
+    fn question(n: u32) -> ForwardQuestion {
         let name = Name::from_text(&format!("h{n}.example")).unwrap();
-        Ask {
+        ForwardQuestion {
             name,
             kind: 1,
             dnssec_ok: false,
@@ -95,55 +104,71 @@ mod tests {
         }
     }
 
-    fn said(at: Instant, holds: u64, size: usize) -> Arc<Said> {
-        Arc::new(Said {
-            found: Found::default(),
-            at,
-            holds: Duration::from_secs(holds),
+    fn response(received: Instant, lifetime: u64, size: usize) -> Arc<CachedResponse> {
+        Arc::new(CachedResponse {
+            found: ResolverResponse::default(),
+            received,
+            lifetime: Duration::from_secs(lifetime),
             size,
         })
     }
 
     #[test]
-    fn an_answer_is_known_for_as_long_as_it_holds_and_to_its_question_only() {
-        let (mut cache, now) = (Cache::default(), Instant::now());
-        cache.keep(&ask(1), &said(now, 5, 100));
-        cache.keep(&ask(2), &said(now, 0, 100));
-        let known = |n, after| {
-            cache
-                .find(&ask(n), now + Duration::from_millis(after))
-                .is_some()
+    fn a_response_is_found_during_its_lifetime_and_for_its_question_only() {
+        let mut cache = Cache::default();
+        let now = Instant::now();
+        cache.insert(&question(1), &response(now, 5, 100));
+        cache.insert(&question(2), &response(now, 0, 100));
+        let is_cached = |n, milliseconds| {
+            let then = now + Duration::from_millis(milliseconds);
+            cache.get(&question(n), then).is_some()
         };
-        assert!(known(1, 0) && known(1, 4_999) && !known(1, 5_000));
-        assert!(!known(2, 0), "a TTL of zero is for those who asked");
-        let signed = Ask {
+
+        assert!(is_cached(1, 0));
+        assert!(is_cached(1, 4_999));
+        assert!(!is_cached(1, 5_000));
+        assert!(!is_cached(2, 0), "a TTL of zero forbids caching");
+
+        let with_dnssec = ForwardQuestion {
             dnssec_ok: true,
-            ..ask(1)
+            ..question(1)
         };
-        assert!(cache.find(&signed, now).is_none());
+        assert!(cache.get(&with_dnssec, now).is_none());
     }
 
     #[test]
-    fn a_crowd_of_answers_takes_no_more_room_and_what_holds_outlives_what_does_not() {
-        let (mut cache, now) = (Cache::default(), Instant::now());
-        cache.keep(&ask(0), &said(now + Duration::from_secs(1), 1000, 100));
-        let fills = MOST / (1500 + OVERHEAD);
-        (1..fills as u32).for_each(|n| cache.keep(&ask(n), &said(now, 1, 1500)));
-        cache.keep(
-            &ask(9_999_999),
-            &said(now + Duration::from_secs(2), 1000, 1500),
-        );
-        assert!(cache.find(&ask(0), now + Duration::from_secs(2)).is_some());
-        for n in 0..3 * fills as u32 {
-            cache.keep(&ask(n), &said(now + Duration::from_secs(3), 1000, 1500));
-            assert!(cache.size <= MOST);
+    fn memory_is_bounded_and_expired_entries_are_evicted_first() {
+        let mut cache = Cache::default();
+        let now = Instant::now();
+        let later = |seconds| now + Duration::from_secs(seconds);
+
+        // A long-lived entry among ones that expire after a second, until the cache is full.
+        cache.insert(&question(0), &response(later(1), 1000, 100));
+        let capacity = (MAX_SIZE / (1500 + OVERHEAD)) as u32;
+        for n in 1..capacity {
+            cache.insert(&question(n), &response(now, 1, 1500));
         }
-        assert_eq!(
-            cache.size,
-            cache.entries.values().map(|entry| cost(&entry.said)).sum()
+        cache.insert(&question(9_999_999), &response(later(2), 1000, 1500));
+        assert!(cache.get(&question(0), later(2)).is_some());
+
+        for n in 0..3 * capacity {
+            cache.insert(&question(n), &response(later(3), 1000, 1500));
+            assert!(cache.size <= MAX_SIZE);
+        }
+        let sizes = cache
+            .entries
+            .values()
+            .map(|entry| size_of_entry(&entry.response));
+        assert_eq!(cache.size, sizes.sum());
+        assert!(
+            cache.entries.len() as u32 > capacity / 2,
+            "it is mostly full"
         );
-        assert!(cache.entries.len() > fills / 2, "it is well filled");
-        cache.keep(&ask(1), &said(now, 1000, MOST));
-        assert!(cache.size <= MOST, "a giant is not kept");
+
+        cache.insert(&question(1), &response(now, 1000, MAX_SIZE));
+        assert!(
+            cache.size <= MAX_SIZE,
+            "an oversized response is not cached"
+        );
     }
 }

@@ -1,12 +1,14 @@
-//! [`Resolvers`]: those of one suffix, asked one after the other.
+//! [`Resolvers`]: the servers of one suffix, queried one after the other.
 //!
-//! The first is asked; when it fails, or has not answered within [`STAGGER`], the next one is asked too, and
-//! the first good answer counts. Who was too late or failed is asked last for a while. How a resolver is
-//! asked (ports and identifiers at random, again after a loss, over TCP after truncation) is
-//! `hickory-resolver`'s; without EDNS after a resolver that does not know it, ours.
+//! The first server is queried. If it fails or has not responded within [`STAGGER`], the next one is
+//! queried as well, and the first good response counts. A server that failed or lost to a later one
+//! is demoted: for [`DEMOTION`] it comes last in the order.
 //!
-//! One that does not even repeat the question in its error is not heard: the answer could be anybody's.
+//! Transport is `hickory-resolver`'s: random ports and identifiers, retransmission, TCP after
+//! truncation. It discards a response that does not repeat the question, an error included, because
+//! such a response could be anybody's. Falling back to a query without EDNS is done here.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,223 +29,249 @@ use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use tokio::time::sleep;
 
 use super::failure;
-use super::said::{Malformed, Said};
-use crate::answer::{Ask, MAX_UDP, ede};
+use super::response::{CachedResponse, Malformed};
+use crate::answer::{ForwardQuestion, MAX_UDP, ResolverResponse, ede};
 use crate::name::Name;
 
-/// How long one resolver may take before another is asked too.
+/// How long one server may take before the next is queried as well.
 const STAGGER: Duration = Duration::from_millis(400);
-/// How long one resolver may take at all.
-const ONE: Duration = Duration::from_secs(2);
-/// How long a resolver that failed is asked last.
-const LAST: Duration = Duration::from_secs(10);
-/// Resolvers that are asked at the same time.
-const AT_ONCE: usize = 2;
-/// Questions under way on one TCP connection.
-const ON_TCP: usize = 128;
+/// How long one server may take at all.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a demoted server stays last in the order.
+const DEMOTION: Duration = Duration::from_secs(10);
+/// Servers queried at the same time for one question.
+const MAX_CONCURRENT: usize = 2;
+/// Queries in flight on one TCP connection.
+const MAX_PER_CONNECTION: usize = 128;
 
 pub(super) struct Resolvers {
+    /// The consortium's domain: records of its names are removed from responses.
     domain: Name,
     servers: Vec<Server>,
+    /// Zero of the servers' `demoted_until`.
     start: Instant,
 }
 
 struct Server {
     address: SocketAddr,
     pool: NameServerPool<TokioRuntimeProvider>,
-    /// Until when it is asked last, in milliseconds since `start`.
-    last_until: AtomicU64,
+    /// Milliseconds since [`Resolvers::start`].
+    demoted_until: AtomicU64,
 }
 
-/// Why a resolver gave no answer; the later, the more it says.
+/// Why a server gave no usable response. Ordered: the greatest of several is reported to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Failure {
-    Silent,
+    NoResponse,
     Unreachable,
-    Failed,
+    /// The server responded with an error, or with a malformed message.
+    BadResponse,
 }
 
 impl Resolvers {
     pub(super) fn new(domain: Name, servers: &[SocketAddr]) -> Resolvers {
-        let servers = servers
-            .iter()
-            .map(|address| Server::new(*address))
-            .collect();
         Resolvers {
             domain,
-            servers,
+            servers: servers.iter().copied().map(Server::new).collect(),
             start: Instant::now(),
         }
     }
 
-    /// True if they are `servers` and know `domain` for the consortium's.
-    pub(super) fn are(&self, domain: &Name, servers: &[SocketAddr]) -> bool {
-        self.domain == *domain
-            && self
-                .servers
-                .iter()
-                .map(|server| server.address)
-                .eq(servers.iter().copied())
+    /// True if these are `servers`, in this order, and `domain` is the consortium's.
+    pub(super) fn matches(&self, domain: &Name, servers: &[SocketAddr]) -> bool {
+        let addresses = self.servers.iter().map(|server| server.address);
+        self.domain == *domain && addresses.eq(servers.iter().copied())
     }
 
-    /// The first good answer, or the failure of all.
-    pub(super) async fn ask(&self, ask: &Ask) -> Said {
-        let mut waiting = self.order().into_iter();
-        let mut asked = FuturesUnordered::new();
+    /// The first good response; a SERVFAIL if every server fails.
+    pub(super) async fn query(&self, question: &ForwardQuestion) -> CachedResponse {
+        let mut remaining = self.order().into_iter();
+        let mut queries = FuturesUnordered::new();
         let mut pending = Vec::new();
-        let mut worst = Failure::Silent;
+        let mut worst = Failure::NoResponse;
+
         loop {
-            if asked.is_empty() {
-                let Some(server) = waiting.next() else {
-                    return failure(worst.ede()).into();
+            if queries.is_empty() {
+                let Some(server) = remaining.next() else {
+                    return failure(worst.extended_error()).into();
                 };
                 pending.push(server);
-                asked.push(self.ask_one(server, ask));
+                queries.push(self.query_server(server, question));
             }
-            let may_ask_more = asked.len() < AT_ONCE && waiting.len() > 0;
+
+            let may_query_next = queries.len() < MAX_CONCURRENT && remaining.len() > 0;
             tokio::select! {
-                Some((server, answer)) = asked.next() => {
+                Some((server, result)) = queries.next() => {
                     pending.retain(|other| *other != server);
-                    match answer {
-                        Ok(said) => {
-                            pending.iter().for_each(|late| self.ask_last(*late));
-                            return said;
+                    match result {
+                        Ok(response) => {
+                            // Whatever is still pending was queried earlier, or is no faster.
+                            for slow in pending {
+                                self.demote(slow);
+                            }
+                            return response;
                         }
                         Err(failure) => {
                             worst = worst.max(failure);
-                            self.ask_last(server);
+                            self.demote(server);
                         }
                     }
                 }
-                () = sleep(STAGGER), if may_ask_more => {
-                    let next = waiting.next().expect("some wait");
+                () = sleep(STAGGER), if may_query_next => {
+                    let next = remaining.next().expect("checked by may_query_next");
                     pending.push(next);
-                    asked.push(self.ask_one(next, ask));
+                    queries.push(self.query_server(next, question));
                 }
             }
         }
     }
 
-    /// Indices of the servers: as they were configured, but those that failed lately last.
+    /// Indices of the servers: as configured, but demoted ones last.
     fn order(&self) -> Vec<usize> {
-        let now = self.now();
+        let now = self.elapsed_ms();
         let mut order: Vec<usize> = (0..self.servers.len()).collect();
-        order.sort_by_key(|i| self.servers[*i].last_until.load(Ordering::Relaxed) > now);
+        // The sort is stable, so the configured order remains within both groups.
+        order.sort_by_key(|&server| self.servers[server].is_demoted(now));
         order
     }
 
-    fn ask_last(&self, server: usize) {
-        let until = self.now() + LAST.as_millis() as u64;
+    fn demote(&self, server: usize) {
+        let until = self.elapsed_ms() + DEMOTION.as_millis() as u64;
         self.servers[server]
-            .last_until
+            .demoted_until
             .store(until, Ordering::Relaxed);
     }
 
-    fn now(&self) -> u64 {
+    fn elapsed_ms(&self) -> u64 {
         self.start.elapsed().as_millis() as u64
     }
 
-    async fn ask_one(&self, server: usize, ask: &Ask) -> (usize, Result<Said, Failure>) {
-        (server, self.servers[server].ask(ask, &self.domain).await)
+    /// The index is returned too, because the results arrive in any order.
+    async fn query_server(
+        &self,
+        server: usize,
+        question: &ForwardQuestion,
+    ) -> (usize, Result<CachedResponse, Failure>) {
+        let result = self.servers[server].query(question, &self.domain).await;
+        (server, result)
     }
 }
 
 impl Server {
     fn new(address: SocketAddr) -> Server {
-        let connection = |protocol| {
+        let connections = [ProtocolConfig::Udp, ProtocolConfig::Tcp].map(|protocol| {
             let mut connection = ConnectionConfig::new(protocol);
             connection.port = address.port();
             connection
-        };
-        let connections = vec![
-            connection(ProtocolConfig::Udp),
-            connection(ProtocolConfig::Tcp),
-        ];
-        let config = NameServerConfig::new(address.ip(), true, connections);
+        });
+        let config = NameServerConfig::new(address.ip(), true, connections.into());
+
         let mut options = ResolverOpts::default();
-        options.timeout = ONE;
-        options.max_active_requests = ON_TCP;
-        // Without its feature for TLS, hickory-resolver has nothing there that could fail.
-        let tls = TlsConfig::new().expect("there is no TLS");
+        options.timeout = SERVER_TIMEOUT;
+        options.max_active_requests = MAX_PER_CONNECTION;
+
+        // hickory-resolver is built without its TLS feature, so nothing in here can fail.
+        let tls = TlsConfig::new().expect("the TLS configuration is empty");
         let context = Arc::new(PoolContext::new(options, tls));
-        let pool = NameServerPool::from_config([config], context, TokioRuntimeProvider::default());
         Server {
             address,
-            pool,
-            last_until: AtomicU64::new(0),
+            pool: NameServerPool::from_config([config], context, TokioRuntimeProvider::default()),
+            demoted_until: AtomicU64::new(0),
         }
     }
 
-    async fn ask(&self, ask: &Ask, domain: &Name) -> Result<Said, Failure> {
-        let mut answer = self.send(ask, true).await?;
-        // RFC 6891, section 7: who does not know EDNS says so by this code (RFC 2671, section 5.3: or that).
+    /// `now` is in milliseconds since [`Resolvers::start`].
+    fn is_demoted(&self, now: u64) -> bool {
+        self.demoted_until.load(Ordering::Relaxed) > now
+    }
+
+    async fn query(
+        &self,
+        question: &ForwardQuestion,
+        domain: &Name,
+    ) -> Result<CachedResponse, Failure> {
+        let mut result = self.send(question, true).await?;
+        // RFC 6891, section 7: a server without EDNS responds with FORMERR. Older ones use NOTIMP
+        // (RFC 2671, section 5.3).
         if let Err(NetError::Dns(DnsError::ResponseCode(
             ResponseCode::FormErr | ResponseCode::NotImp,
-        ))) = answer
+        ))) = result
         {
-            answer = self.send(ask, false).await?;
+            result = self.send(question, false).await?;
         }
-        let said = match answer {
-            Ok(response) => Said::answer(&response, domain),
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => Said::denial(&none, domain),
-            // RFC 6672, section 2.2: a name that became too long; an answer like any other.
+
+        let response = match result {
+            Ok(response) => CachedResponse::positive(&response, domain),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+                CachedResponse::negative(&none, domain)
+            }
+            // RFC 6672, section 2.2: a DNAME made the name too long. A valid result, not a failure.
             Err(NetError::Dns(DnsError::ResponseCode(code @ ResponseCode::YXDomain))) => {
-                Ok(crate::answer::Found {
+                let found = ResolverResponse {
                     rcode: code.into(),
-                    ..Default::default()
-                }
-                .into())
+                    ..ResolverResponse::default()
+                };
+                Ok(found.into())
             }
             Err(error) => {
-                tracing::debug!(remote = %self.address, %error, "Resolver gave no answer");
-                return Err(Failure::of(&error));
+                tracing::debug!(remote = %self.address, %error, "Resolver query failed");
+                return Err(Failure::from(&error));
             }
         };
-        said.map_err(|Malformed| Failure::Failed)
+        response.map_err(|Malformed| Failure::BadResponse)
     }
 
-    /// Asks once, over TCP too if the answer was cut off.
-    async fn send(&self, ask: &Ask, edns: bool) -> Result<Result<DnsResponse, NetError>, Failure> {
-        let request = request(ask, edns).ok_or(Failure::Failed)?;
+    /// Sends one query, again over TCP if the response was truncated.
+    async fn send(
+        &self,
+        question: &ForwardQuestion,
+        with_edns: bool,
+    ) -> Result<Result<DnsResponse, NetError>, Failure> {
+        let request = request(question, with_edns).ok_or(Failure::BadResponse)?;
         Ok(self.pool.send(request).first_answer().await)
     }
 }
 
-fn request(ask: &Ask, with_edns: bool) -> Option<DnsRequest> {
-    let name = hickory_proto::rr::Name::from_bytes(ask.name.as_wire()).ok()?;
+/// `None` if hickory-proto refuses the name.
+fn request(question: &ForwardQuestion, with_edns: bool) -> Option<DnsRequest> {
+    let name = hickory_proto::rr::Name::from_bytes(question.name.as_wire()).ok()?;
     let mut message = Message::query();
-    message.add_query(Query::query(name, RecordType::from(ask.kind)));
+    message.add_query(Query::query(name, RecordType::from(question.kind)));
     message.metadata.recursion_desired = true;
-    message.metadata.checking_disabled = ask.checking_disabled;
+    message.metadata.checking_disabled = question.checking_disabled;
+
     if with_edns {
         let mut edns = Edns::new();
-        edns.set_max_payload(MAX_UDP as u16)
-            .set_dnssec_ok(ask.dnssec_ok);
+        edns.set_max_payload(MAX_UDP as u16);
+        edns.set_dnssec_ok(question.dnssec_ok);
         message.set_edns(edns);
     }
     Some(DnsRequest::new(message, DnsRequestOptions::default()))
 }
 
-impl Failure {
-    fn of(error: &NetError) -> Failure {
+impl From<&NetError> for Failure {
+    fn from(error: &NetError) -> Failure {
         match error {
-            NetError::Timeout | NetError::NoConnections | NetError::Busy => Failure::Silent,
+            NetError::Timeout | NetError::NoConnections | NetError::Busy => Failure::NoResponse,
             NetError::Io(_) => Failure::Unreachable,
-            _ => Failure::Failed,
-        }
-    }
-
-    fn ede(self) -> u16 {
-        match self {
-            Failure::Silent => ede::NO_REACHABLE_AUTHORITY,
-            Failure::Unreachable => ede::NETWORK_ERROR,
-            Failure::Failed => ede::OTHER,
+            _ => Failure::BadResponse,
         }
     }
 }
 
-impl std::fmt::Debug for Resolvers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Failure {
+    /// The info code that tells the client (RFC 8914, section 4).
+    fn extended_error(self) -> u16 {
+        match self {
+            Failure::NoResponse => ede::NO_REACHABLE_AUTHORITY,
+            Failure::Unreachable => ede::NETWORK_ERROR,
+            Failure::BadResponse => ede::OTHER,
+        }
+    }
+}
+
+impl fmt::Debug for Resolvers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(self.servers.iter().map(|server| server.address))
             .finish()

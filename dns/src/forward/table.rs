@@ -1,5 +1,6 @@
-//! [`Table`]: who is asked for which names. The longest suffix wins.
+//! [`Table`]: which resolvers are configured for which suffix. The longest matching suffix wins.
 
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,76 +9,95 @@ use ringway_config::{DnsName, Forward, ZoneName};
 use super::resolvers::Resolvers;
 use crate::name::Name;
 
-/// Everybody who can be asked.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// The consortium's domain: nobody else is asked about its names.
+    /// The consortium's domain, whose names are never forwarded.
     domain: Option<Name>,
     /// Longest suffix first.
-    entries: Vec<(Name, Arc<Resolvers>)>,
+    entries: Vec<Entry>,
 }
 
-/// RFC 9462, section 6.4: it would tell the asker of the resolvers behind us.
+#[derive(Debug)]
+struct Entry {
+    suffix: Name,
+    resolvers: Arc<Resolvers>,
+}
+
+/// RFC 9462, section 6.4: forwarders must not pass on queries for it. The response would direct the
+/// client to the resolvers behind us.
 const RESOLVER_ARPA: &str = "resolver.arpa";
 
 impl Table {
-    /// What `forwards` says. Resolvers that `old` has too go on with what they know of each other.
+    /// Builds the table that `forwards` describes. An entry that `old` has too keeps its
+    /// [`Resolvers`], and so what they learned about which server fails.
     pub(super) fn new(domain: &ZoneName, forwards: &[Forward], old: &Table) -> Table {
         let domain = Name::from(domain);
-        let mut entries: Vec<_> = forwards
-            .iter()
-            // The configuration has checked the suffix: it is a name.
-            .filter_map(|forward| Some((Name::from_text(suffix(forward)).ok()?, forward)))
-            .map(|(suffix, forward)| (suffix, old.known(domain, &suffix, &forward.servers)))
-            .collect();
-        entries.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.labels().count()));
+        let mut entries = Vec::new();
+        for forward in forwards {
+            // The configuration accepts only suffixes that are names.
+            let Ok(suffix) = Name::from_text(suffix(forward)) else {
+                continue;
+            };
+            entries.push(Entry {
+                suffix,
+                resolvers: old.reuse_or_create(domain, &suffix, &forward.servers),
+            });
+        }
+        entries.sort_by_key(|entry| Reverse(entry.suffix.labels().count()));
+
         Table {
             domain: Some(domain),
             entries,
         }
     }
 
-    fn known(&self, domain: Name, suffix: &Name, servers: &[SocketAddr]) -> Arc<Resolvers> {
-        let same = |(its, resolvers): &&(Name, Arc<Resolvers>)| {
-            its == suffix && resolvers.are(&domain, servers)
-        };
-        let known = self
+    fn reuse_or_create(
+        &self,
+        domain: Name,
+        suffix: &Name,
+        servers: &[SocketAddr],
+    ) -> Arc<Resolvers> {
+        let existing = self
             .entries
             .iter()
-            .find(same)
-            .map(|(_, resolvers)| resolvers.clone());
-        known.unwrap_or_else(|| Arc::new(Resolvers::new(domain, servers)))
+            .find(|entry| entry.suffix == *suffix && entry.resolvers.matches(&domain, servers));
+        match existing {
+            Some(entry) => entry.resolvers.clone(),
+            None => Arc::new(Resolvers::new(domain, servers)),
+        }
     }
 
-    /// Who is asked for `name`; `None`: nobody.
+    /// The resolvers for `name`; `None` if it is not forwarded.
     pub(super) fn resolvers(&self, name: &Name) -> Option<Arc<Resolvers>> {
         let is_ours = self.domain.is_none_or(|domain| name.is_within(&domain));
         let is_local = Name::from_text(RESOLVER_ARPA).is_ok_and(|local| name.is_within(&local));
         if is_ours || is_local {
             return None;
         }
-        let (_, resolvers) = self
+
+        let entry = self
             .entries
             .iter()
-            .find(|(suffix, _)| name.is_within(suffix))?;
-        Some(resolvers.clone())
+            .find(|entry| name.is_within(&entry.suffix))?;
+        Some(entry.resolvers.clone())
     }
 }
 
+/// The suffix as text; `None` in the configuration stands for the root.
 fn suffix(forward: &Forward) -> &str {
     forward.suffix.as_ref().map_or(".", DnsName::as_str)
 }
 
 impl PartialEq for Table {
-    /// Whether every name is asked of the same resolvers.
+    /// True if every name has the same [`Resolvers`] in both.
     fn eq(&self, other: &Table) -> bool {
-        let key = |(suffix, resolvers): &(Name, Arc<Resolvers>)| (*suffix, Arc::as_ptr(resolvers));
-        self.domain == other.domain
-            && self
-                .entries
-                .iter()
-                .map(key)
-                .eq(other.entries.iter().map(key))
+        self.domain == other.domain && self.entries == other.entries
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.suffix == other.suffix && Arc::ptr_eq(&self.resolvers, &other.resolvers)
     }
 }
 
@@ -85,86 +105,83 @@ impl PartialEq for Table {
 mod tests {
     use super::*;
 
+    /// A table of suffixes and the server of each.
     fn table(forwards: &[(&str, &str)], old: &Table) -> Table {
-        let forward = |(suffix, server): &(&str, &str)| Forward {
-            suffix: (!suffix.is_empty()).then(|| suffix.parse().unwrap()),
-            servers: vec![server.parse().unwrap()],
-        };
-        let forwards: Vec<_> = forwards.iter().map(forward).collect();
+        let forwards: Vec<Forward> = forwards
+            .iter()
+            .map(|(suffix, server)| Forward {
+                suffix: (!suffix.is_empty()).then(|| suffix.parse().unwrap()),
+                servers: vec![server.parse().unwrap()],
+            })
+            .collect();
         Table::new(&"consortium.example".parse().unwrap(), &forwards, old)
     }
 
-    fn asked(table: &Table, name: &str) -> Option<u8> {
-        let resolvers = table.resolvers(&Name::from_text(name).unwrap())?;
-        Some((1..9).find(|n| resolvers.are_at(*n)).unwrap())
+    fn resolvers(table: &Table, name: &str) -> Option<Arc<Resolvers>> {
+        table.resolvers(&Name::from_text(name).unwrap())
     }
 
-    impl Resolvers {
-        fn are_at(&self, last: u8) -> bool {
-            let domain = Name::from_text("consortium.example").unwrap();
-            self.are(&domain, &[SocketAddr::from(([10, 0, 0, last], 53))])
-        }
+    /// The last octet of the address of the server for `name`.
+    fn server(table: &Table, name: &str) -> Option<u8> {
+        let resolvers = resolvers(table, name)?;
+        let domain = Name::from_text("consortium.example").unwrap();
+        (1..9).find(|last| resolvers.matches(&domain, &[SocketAddr::from(([10, 0, 0, *last], 53))]))
     }
 
     #[test]
-    fn the_longest_suffix_wins_and_whole_labels_count() {
+    fn the_longest_suffix_wins_and_matches_whole_labels() {
         let forwards = [
             ("", "10.0.0.1:53"),
             ("a.corp.example", "10.0.0.3:53"),
             ("corp.example", "10.0.0.2:53"),
         ];
         let table = table(&forwards, &Table::default());
-        assert_eq!(asked(&table, "www.a.corp.example"), Some(3));
-        assert_eq!(asked(&table, "a.corp.example"), Some(3));
-        assert_eq!(asked(&table, "xa.corp.example"), Some(2));
-        assert_eq!(asked(&table, "xcorp.example"), Some(1));
-        assert_eq!(asked(&table, "."), Some(1));
+
+        assert_eq!(server(&table, "www.a.corp.example"), Some(3));
+        assert_eq!(server(&table, "a.corp.example"), Some(3));
+        assert_eq!(server(&table, "xa.corp.example"), Some(2));
+        assert_eq!(server(&table, "xcorp.example"), Some(1));
+        assert_eq!(server(&table, "."), Some(1));
     }
 
     #[test]
-    fn no_name_of_the_consortium_is_anybodys_to_ask() {
-        let table = table(
-            &[("", "10.0.0.1:53"), ("example", "10.0.0.2:53")],
-            &Table::default(),
-        );
+    fn names_of_the_consortium_and_of_resolver_arpa_are_never_forwarded() {
+        let forwards = [("", "10.0.0.1:53"), ("example", "10.0.0.2:53")];
+        let table = table(&forwards, &Table::default());
+
         for name in [
             "consortium.example",
             "peer0.gone.consortium.example",
             "_dns.resolver.arpa",
         ] {
-            assert_eq!(asked(&table, name), None, "{name}");
+            assert_eq!(server(&table, name), None, "{name}");
         }
-        assert_eq!(asked(&table, "xconsortium.example"), Some(2));
+        assert_eq!(server(&table, "xconsortium.example"), Some(2));
     }
 
     #[test]
-    fn without_a_suffix_for_it_a_name_is_nobodys() {
+    fn a_name_without_a_matching_suffix_is_not_forwarded() {
         let table = table(&[("corp.example", "10.0.0.1:53")], &Table::default());
-        assert_eq!(asked(&table, "www.example"), None);
-        assert_eq!(asked(&Table::default(), "www.corp.example"), None);
+        assert_eq!(server(&table, "www.example"), None);
+        assert_eq!(server(&Table::default(), "www.corp.example"), None);
     }
 
     #[test]
-    fn a_new_table_keeps_the_resolvers_that_stay() {
-        let old = table(
-            &[("a.example", "10.0.0.1:53"), ("b.example", "10.0.0.2:53")],
-            &Table::default(),
-        );
-        let new = table(
-            &[("b.example", "10.0.0.2:53"), ("a.example", "10.0.0.3:53")],
-            &old,
-        );
-        let of =
-            |table: &Table, name: &str| table.resolvers(&Name::from_text(name).unwrap()).unwrap();
-        assert!(Arc::ptr_eq(&of(&old, "b.example"), &of(&new, "b.example")));
-        assert!(!Arc::ptr_eq(&of(&old, "a.example"), &of(&new, "a.example")));
-        assert!(
-            old != new
-                && new
-                    == table(
-                        &[("b.example", "10.0.0.2:53"), ("a.example", "10.0.0.3:53")],
-                        &new
-                    )
-        );
+    fn unchanged_entries_keep_their_resolvers() {
+        let first = [("a.example", "10.0.0.1:53"), ("b.example", "10.0.0.2:53")];
+        let second = [("b.example", "10.0.0.2:53"), ("a.example", "10.0.0.3:53")];
+        let old = table(&first, &Table::default());
+        let new = table(&second, &old);
+
+        let is_kept = |name| {
+            let before = resolvers(&old, name).unwrap();
+            let after = resolvers(&new, name).unwrap();
+            Arc::ptr_eq(&before, &after)
+        };
+        assert!(is_kept("b.example"));
+        assert!(!is_kept("a.example"));
+
+        assert!(old != new);
+        assert!(new == table(&second, &new));
     }
 }

@@ -294,7 +294,7 @@ fn contradictions_between_sources_are_named_with_both_places() {
             format!("acme.zone:4:1: peer1.{apex} has another record at gateway.toml:2:1; a CNAME must be its only one"),
             format!("acme.zone:5:1: peer2.{apex} has another record at gateway.toml:3:1; a CNAME must be its only one"),
             format!("acme.zone:7:1: d.{apex} has another DNAME at acme.zone:6:1; remove one of them"),
-            "acme.zone:8:1: 10.9.0.1 is in no site of the own record; write an address in 10.0.0.0/15, fd00:1::/48, \
+            "acme.zone:8:1: 10.9.0.1 is in no site of this organization; write an address in 10.0.0.0/15, fd00:1::/48, \
              or foreign-addresses = true in [dns]"
                 .into(),
             format!("acme.zone:9:1: www.org2.consortium.example is outside the zone {apex}"),

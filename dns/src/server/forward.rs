@@ -33,6 +33,6 @@ impl Shared {
                 }
             }),
         );
-        self.options.forwarder.put(question, waiter);
+        self.options.forwarder.forward(question, waiter);
     }
 }

@@ -1,21 +1,25 @@
-//! [`ZoneSet`]: the zones of one moment, found by name. Immutable once published: [`Zones`](super::Zones)
-//! makes the next from the last.
+//! [`ZoneSet`]: the zones at one moment, searched by name.
+//!
+//! Immutable once published. [`Zones`](super::Zones) derives each set from the previous one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Origin, PublishError, ZoneStatus};
+use super::PublishError;
+use super::status::{Origin, ZoneStatus};
 use crate::name::{Labels, Name};
 use crate::reach::Reach;
 use crate::reverse::{Ranges, ReverseName, ReversePlace};
+use crate::serial::is_newer;
 use crate::zone::Zone;
 
-/// The zones of one moment, and what else answers depend on.
+/// The zones at one moment, and everything else that answers depend on.
 #[derive(Debug, Clone, Default)]
 pub struct ZoneSet {
+    /// By the apex in wire form.
     entries: HashMap<Box<[u8]>, Entry>,
-    /// Labels of the deepest apex: no need to look for deeper ones.
+    /// Number of labels of the deepest apex. Longer suffixes of a name need no lookup.
     depth: usize,
     ranges: Arc<Ranges>,
     reach: Arc<Reach>,
@@ -25,6 +29,7 @@ pub struct ZoneSet {
 struct Entry {
     apex: Name,
     origin: Origin,
+    /// `None` if the zone was never received.
     content: Option<Content>,
     stale: bool,
 }
@@ -35,80 +40,84 @@ struct Content {
     received: SystemTime,
 }
 
-/// Who holds a name.
-pub(crate) enum Held<'z> {
-    /// A zone that is answered from.
+/// What a name is answered from.
+pub(crate) enum Authority<'z> {
+    /// A zone with content.
     Zone(&'z Zone),
-    /// An organization whose prefixes hold the address that the name is of.
+    /// A reverse zone, whose content is derived from its organization's zone.
     Reverse(ReversePlace<'z>),
-    /// A zone that was never received.
+    /// A member's zone that was never received.
     NotReady,
-    /// A zone whose copy has become too old.
+    /// A member's zone whose copy is too old.
     Stale,
-    /// No member.
-    Nobody,
+    /// Nothing: the name is in no zone of the consortium.
+    Outside,
 }
 
 impl ZoneSet {
-    /// A set of just these zones.
+    /// A set of these zones only.
     pub fn of(zones: impl IntoIterator<Item = Zone>) -> ZoneSet {
         let mut set = ZoneSet::default();
         for zone in zones {
-            let apex = *zone.apex();
-            set.expect(apex, Origin::Own);
+            set.expect(*zone.apex(), Origin::Own);
             set.put(Arc::new(zone), SystemTime::UNIX_EPOCH);
         }
         set
     }
 
-    /// What holds `name`: the deepest apex at or above it.
-    pub(crate) fn holding(&self, name: &Labels<'_>) -> Held<'_> {
+    /// Finds the zone of `name`: the one with the deepest apex at or above it.
+    pub(crate) fn authority(&self, name: &Labels<'_>) -> Authority<'_> {
         let first = name.count().saturating_sub(self.depth);
-        match (first..=name.count()).find_map(|i| self.entries.get(name.suffix(i))) {
-            Some(entry) => entry
-                .held()
-                .map_or_else(|held| held, |content| Held::Zone(&content.zone)),
-            None => self.holding_reverse(name),
+        let mut suffixes = (first..=name.count()).map(|i| name.suffix(i));
+        match suffixes.find_map(|suffix| self.entries.get(suffix)) {
+            Some(entry) => match entry.content() {
+                Ok(content) => Authority::Zone(&content.zone),
+                Err(unusable) => unusable,
+            },
+            None => self.reverse_authority(name),
         }
     }
 
-    fn holding_reverse(&self, name: &Labels<'_>) -> Held<'_> {
+    fn reverse_authority(&self, name: &Labels<'_>) -> Authority<'_> {
         let Some(name) = ReverseName::parse(name) else {
-            return Held::Nobody;
+            return Authority::Outside;
         };
-        let Some((owner, below)) = self.ranges.holding(&name) else {
-            return Held::Nobody;
+        let Some((owner, below)) = self.ranges.find(&name) else {
+            return Authority::Outside;
         };
         let Some(entry) = self.entries.get(owner.as_wire()) else {
-            return Held::Nobody;
+            return Authority::Outside;
         };
-        entry.held().map_or_else(
-            |held| held,
-            |Content { zone, .. }| Held::Reverse(ReversePlace { zone, below, name }),
-        )
+
+        match entry.content() {
+            Ok(Content { zone, .. }) => Authority::Reverse(ReversePlace { zone, below, name }),
+            Err(unusable) => unusable,
+        }
     }
 
     pub(crate) fn reach(&self) -> &Reach {
         &self.reach
     }
 
+    /// See [`Zones::set_expected`](super::Zones::set_expected).
     pub(super) fn with_expected(&self, own: &Name, members: &[Name]) -> ZoneSet {
         let mut set = ZoneSet {
             entries: HashMap::new(),
             depth: 0,
-            ..self.clone()
+            ranges: self.ranges.clone(),
+            reach: self.reach.clone(),
         };
         set.expect(*own, Origin::Own);
-        members
-            .iter()
-            .filter(|apex| *apex != own)
-            .for_each(|apex| set.expect(*apex, Origin::Replica));
+        for apex in members {
+            if apex != own {
+                set.expect(*apex, Origin::Replica);
+            }
+        }
+
         for (apex, entry) in &mut set.entries {
             if let Some(old) = self.entries.get(apex) {
-                *entry = Entry {
-                    origin: entry.origin,
-                    ..old.clone()
-                };
+                entry.content = old.content.clone();
+                entry.stale = old.stale;
             }
         }
         set
@@ -119,10 +128,9 @@ impl ZoneSet {
             ranges,
             ..self.clone()
         };
-        set.entries
-            .values()
-            .flat_map(|entry| &entry.content)
-            .for_each(|content| set.derive(&content.zone));
+        for content in set.entries.values().flat_map(|entry| &entry.content) {
+            set.derive_pointers(&content.zone);
+        }
         set
     }
 
@@ -133,30 +141,57 @@ impl ZoneSet {
         }
     }
 
+    /// Adds a zone without content.
     fn expect(&mut self, apex: Name, origin: Origin) {
-        let entry = || Entry {
+        let entry = Entry {
             apex,
             origin,
             content: None,
             stale: false,
         };
-        self.entries
-            .entry(apex.as_wire().into())
-            .or_insert_with(entry)
-            .origin = origin;
+        self.entries.insert(apex.as_wire().into(), entry);
         self.depth = self.depth.max(apex.labels().count());
     }
 
-    pub(super) fn put(&mut self, zone: Arc<Zone>, received: SystemTime) {
-        self.derive(&zone);
+    /// Replaces the content of the zone's entry. With [`Origin::Replica`] the serial must be newer.
+    pub(super) fn replace(
+        &mut self,
+        zone: &Arc<Zone>,
+        received: SystemTime,
+        origin: Origin,
+    ) -> Result<(), PublishError> {
+        let apex = zone.apex();
+        let Some(entry) = self.entries.get(apex.as_wire()) else {
+            return Err(PublishError::Unexpected(apex.to_string()));
+        };
+        let offered = zone.serial();
+        let served = entry.content.as_ref().map(|content| content.zone.serial());
+        if let Some(held) = served
+            && origin == Origin::Replica
+            && !is_newer(offered, held)
+        {
+            return Err(PublishError::Old {
+                apex: apex.to_string(),
+                offered,
+                held,
+            });
+        }
+
+        self.put(zone.clone(), received);
+        Ok(())
+    }
+
+    fn put(&mut self, zone: Arc<Zone>, received: SystemTime) {
+        self.derive_pointers(&zone);
         if let Some(entry) = self.entries.get_mut(zone.apex().as_wire()) {
             entry.content = Some(Content { zone, received });
             entry.stale = false;
         }
     }
 
-    /// No question waits for pointers; a zone whose addresses nobody can ask for needs none.
-    fn derive(&self, zone: &Zone) {
+    /// Done before the set is published, so that no query has to wait for it. Without prefixes of
+    /// its own a zone has no reverse zones and needs none.
+    fn derive_pointers(&self, zone: &Zone) {
         if self.ranges.has(zone.apex()) {
             zone.derive_pointers();
         }
@@ -168,48 +203,34 @@ impl ZoneSet {
         }
     }
 
-    pub(super) fn remove(&mut self, apex: &Name) {
-        self.entries.remove(apex.as_wire());
-    }
-
-    pub(super) fn serial(&self, apex: &Name) -> Result<Option<u32>, PublishError> {
-        let entry = self.entries.get(apex.as_wire());
-        let entry = entry.ok_or_else(|| PublishError::Unexpected(apex.to_string()))?;
-        Ok(entry.content.as_ref().map(|content| content.zone.serial()))
-    }
-
     pub(super) fn zone(&self, apex: &Name) -> Option<Arc<Zone>> {
-        Some(
-            self.entries
-                .get(apex.as_wire())?
-                .content
-                .as_ref()?
-                .zone
-                .clone(),
-        )
+        let entry = self.entries.get(apex.as_wire())?;
+        entry.content.as_ref().map(|content| content.zone.clone())
     }
 
+    /// In no particular order.
     pub(super) fn statuses(&self) -> Vec<ZoneStatus> {
-        let status = |entry: &Entry| ZoneStatus {
-            apex: entry.apex,
-            content: entry
-                .content
-                .as_ref()
-                .map(|content| (content.zone.serial(), content.received)),
-            origin: entry.origin,
-            stale: entry.stale,
-        };
-        self.entries.values().map(status).collect()
+        self.entries.values().map(Entry::status).collect()
     }
 }
 
 impl Entry {
-    /// What is answered from, or why nothing is.
-    fn held(&self) -> Result<&Content, Held<'_>> {
+    /// The content to answer from, or else why there is none.
+    fn content(&self) -> Result<&Content, Authority<'_>> {
         match &self.content {
-            None => Err(Held::NotReady),
-            Some(_) if self.stale => Err(Held::Stale),
+            None => Err(Authority::NotReady),
+            Some(_) if self.stale => Err(Authority::Stale),
             Some(content) => Ok(content),
+        }
+    }
+
+    fn status(&self) -> ZoneStatus {
+        let content = self.content.as_ref();
+        ZoneStatus {
+            apex: self.apex,
+            content: content.map(|content| (content.zone.serial(), content.received)),
+            origin: self.origin,
+            stale: self.stale,
         }
     }
 }
@@ -220,19 +241,19 @@ mod tests {
     use crate::zone::tests::zone;
 
     #[test]
-    fn the_deepest_zone_holds_a_name() {
+    fn a_name_belongs_to_the_zone_with_the_deepest_apex() {
         let at = |serial, apex| zone(apex, "@ SOA gw h 1 1 1 1 5\n").with_serial(serial);
         let set = ZoneSet::of([at(1, "example"), at(2, "org1.example")]);
-        let serial = |text: &str| match set.holding(&Name::from_text(text).unwrap().labels()) {
-            Held::Zone(zone) => Some(zone.serial()),
+        let serial = |text: &str| match set.authority(&Name::from_text(text).unwrap().labels()) {
+            Authority::Zone(zone) => Some(zone.serial()),
             _ => None,
         };
+
         assert_eq!(serial("a.b.org1.example"), Some(2));
         assert_eq!(serial("org1.example"), Some(2));
-        assert_eq!(
-            (serial("org2.example"), serial("example")),
-            (Some(1), Some(1))
-        );
-        assert_eq!((serial("other"), serial(".")), (None, None));
+        assert_eq!(serial("org2.example"), Some(1));
+        assert_eq!(serial("example"), Some(1));
+        assert_eq!(serial("other"), None);
+        assert_eq!(serial("."), None);
     }
 }

@@ -35,7 +35,7 @@ impl Keeping {
 
     /// The owner of `apex` is heard for the last time.
     pub(super) fn leave(&mut self, apex: &ZoneName, now: Moment) {
-        self.heard.hear(apex, now);
+        self.heard.record_contact(apex, now);
         self.written = None;
     }
 }
@@ -69,7 +69,9 @@ impl Replicator {
             .values()
             .map(|(peer, _)| self.domain.zone_of(&peer.org));
         let present: BTreeSet<ZoneName> = owners.collect();
-        present.iter().for_each(|apex| heard.hear(apex, now));
+        present
+            .iter()
+            .for_each(|apex| heard.record_contact(apex, now));
         self.zones
             .list()
             .iter()

@@ -1,0 +1,37 @@
+//! [`ZoneStatus`]: one zone's state, for `ringway status` and the metrics.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::name::Name;
+
+/// Where a zone comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This organization's configuration.
+    Own,
+    /// A member, over a control stream or from the copy on disk.
+    Replica,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Origin::Own => "own",
+            Origin::Replica => "replica",
+        })
+    }
+}
+
+/// One zone's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneStatus {
+    /// The zone's name.
+    pub apex: Name,
+    /// Serial and time of arrival; `None` if the zone was never received.
+    pub content: Option<(u32, SystemTime)>,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Whether it is too old to answer from; see [`Zones::set_stale`](crate::Zones::set_stale).
+    pub stale: bool,
+}
