@@ -1,36 +1,49 @@
-//! So many in a while, for what strangers and peers can cause. Asked by the receiving threads, whose clocks may
-//! differ by the length of a batch; as a span begins, they may take a few more than the count.
+//! [`Budget`]: at most so many actions per span of time, for work that peers and strangers can cause.
+//!
+//! A budget belongs to a peer or a session and outlives the threads that draw on it: they end when the
+//! TUN device is re-created. So it measures time with [`Instant`], the one monotonic clock of the process.
+//! A duration since some thread's start would begin at zero again with the next thread, and the budget
+//! would not be refilled until that thread had run as long as all threads before it.
+//!
+//! Several threads may draw at once. As a span begins they may together take a few more than the limit.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A count that starts anew after each span of time.
+/// A limit that is refilled at the start of each span.
 pub(crate) struct Budget {
-    count: u64,
+    limit: u64,
     span: Duration,
-    /// Which span it was when one was last asked for.
-    now: AtomicU64,
+    /// Spans are numbered from here.
+    origin: Instant,
+    /// Number of the latest span in which something was taken.
+    current: AtomicU64,
+    /// Taken, or refused, in that span.
     used: AtomicU64,
 }
 
 impl Budget {
-    /// `count` in each `span`.
-    pub(crate) fn new(count: u64, span: Duration) -> Budget {
+    /// A budget of `limit` actions in each `span`.
+    pub(crate) fn new(limit: u64, span: Duration) -> Budget {
         Budget {
-            count,
+            limit,
             span,
-            now: AtomicU64::new(0),
+            origin: Instant::now(),
+            current: AtomicU64::new(0),
             used: AtomicU64::new(0),
         }
     }
 
-    /// Takes one if there is one left. `now` is any monotonic clock.
-    pub(crate) fn take(&self, now: Duration) -> bool {
-        let now = (now.as_nanos() / self.span.as_nanos()) as u64;
-        if self.now.fetch_max(now, Relaxed) < now {
+    /// True if one more action fits into the span that `now` lies in; it is taken then.
+    pub(crate) fn take(&self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.origin);
+        let span = (elapsed.as_nanos() / self.span.as_nanos()) as u64;
+
+        // A thread whose `now` is a batch old must not refill the span that others have begun.
+        if self.current.fetch_max(span, Relaxed) < span {
             self.used.store(0, Relaxed);
         }
-        self.used.fetch_add(1, Relaxed) < self.count
+        self.used.fetch_add(1, Relaxed) < self.limit
     }
 }
 
@@ -39,13 +52,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_is_spent_and_comes_back() {
+    fn a_budget_is_spent_and_refilled() {
         let budget = Budget::new(2, Duration::from_millis(500));
-        let at = |millis| budget.take(Duration::from_millis(millis));
+        let take_at = |millis| budget.take(budget.origin + Duration::from_millis(millis));
         assert_eq!(
-            [at(0), at(250), at(499), at(500), at(501), at(502)],
+            [0, 250, 499, 500, 501, 502].map(take_at),
             [true, true, false, true, true, false]
         );
-        assert!(!at(499), "who is late opens no span anew");
+        assert!(!take_at(499), "a late thread refills nothing");
+    }
+
+    #[test]
+    fn a_budget_is_refilled_after_any_length_of_time() {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let budget = Budget::new(1, Duration::from_millis(500));
+        for days in [1, 2, 30, 3000] {
+            let now = budget.origin + days * DAY;
+            assert_eq!(
+                [budget.take(now), budget.take(now)],
+                [true, false],
+                "{days} days"
+            );
+        }
     }
 }

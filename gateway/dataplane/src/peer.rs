@@ -2,7 +2,7 @@
 //! may be on the way to it, and how much it may cause. Nothing here locks.
 
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
 use crate::counters::Counters;
@@ -53,12 +53,12 @@ impl Peer {
     }
 
     /// True if one more of its probes may be echoed this second.
-    pub(crate) fn may_echo(&self, now: Duration) -> bool {
+    pub(crate) fn may_echo(&self, now: Instant) -> bool {
         self.echoes.take(now)
     }
 
     /// True if one more of its echoes may be reported this second.
-    pub(crate) fn may_be_heard(&self, now: Duration) -> bool {
+    pub(crate) fn may_be_heard(&self, now: Instant) -> bool {
         self.heard.take(now)
     }
 }

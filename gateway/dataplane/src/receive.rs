@@ -52,8 +52,9 @@ pub(crate) const BACK_OFF: Duration = Duration::from_millis(50);
 struct Arrival {
     from: SocketAddr,
     to: Option<IpAddr>,
-    /// When the room was empty, since the thread started.
-    at: Duration,
+    /// When the first buffer of its room was received. Sessions and peers, which outlive this thread, compare
+    /// it with what other threads give them.
+    at: Instant,
 }
 
 /// What one recvmsg(2) gave.
@@ -67,8 +68,8 @@ struct Received<'b> {
 struct Room<'b> {
     left: &'b mut [u8],
     receives: usize,
-    /// When it began, since the thread started.
-    at: Duration,
+    /// When it began to be filled.
+    at: Instant,
 }
 
 /// What the datagrams of neighbouring buffers share, lookups that they repeat among it.
@@ -85,7 +86,6 @@ pub(crate) struct Receive<'a, S> {
     shared: &'a Shared,
     link: Link<'a>,
     sink: &'a mut S,
-    started: Instant,
 }
 
 impl<'a, S: ControlSink> Receive<'a, S> {
@@ -94,7 +94,6 @@ impl<'a, S: ControlSink> Receive<'a, S> {
             shared,
             link: Link::of(&shared.socket)?,
             sink,
-            started: Instant::now(),
         })
     }
 
@@ -133,7 +132,7 @@ impl<'a, S: ControlSink> Receive<'a, S> {
         let mut room = Room {
             left: room,
             receives: ENOUGH,
-            at: self.started.elapsed(),
+            at: Instant::now(),
         };
         let mut next = self.receive(&mut room)?;
         while let Some(first) = next {

@@ -175,7 +175,7 @@ mod tests {
             "192.0.2.1:4600".parse().unwrap(),
             "192.0.2.1:4601".parse().unwrap(),
         );
-        let at = Duration::from_secs(5);
+        let at = Instant::now();
         let expect = |from, kind| incoming.expect_from(from, kind, at);
         assert_eq!(expect(stranger, PACKET), Ok(true));
         incoming.answer_through(Arc::new(outgoing));

@@ -127,7 +127,7 @@ impl Incoming {
         &self,
         from: SocketAddr,
         kind: Kind,
-        now: Duration,
+        now: Instant,
     ) -> Result<bool, DropReason> {
         let on_path = self
             .answer
@@ -146,7 +146,7 @@ impl Incoming {
     }
 
     /// True if one more packet from another address may be reported now.
-    pub(crate) fn may_report(&self, now: Duration) -> bool {
+    pub(crate) fn may_report(&self, now: Instant) -> bool {
         self.reports.take(now)
     }
 
