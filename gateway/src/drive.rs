@@ -325,7 +325,6 @@ impl State {
                     .challenge(index, from, self.drive.packets.socket());
             }
             // The echo of the first probe proves more: that both directions work.
-            Event::Proved { .. } => {}
             Event::Failed { .. } => self.mend(now),
         }
     }

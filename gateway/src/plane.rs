@@ -9,14 +9,14 @@
 //! counters live on: they are in the tables and in the core. The kernel drops its routes with the device; whoever
 //! looks has them put back. The packet filter knows the device by its name and needs no mending.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use ringway_dataplane::{ControlSink, Counters, Dataplane, Event, Snapshot};
+use ringway_dataplane::{ControlSink, Counters, Dataplane, Event, Snapshot, TunnelSocket};
 use tokio::sync::mpsc;
 use tun_rs::SyncDevice;
 
@@ -40,7 +40,7 @@ pub struct Device {
 /// What the threads work with, besides the device.
 pub struct Parts {
     /// The tunnel's sockets, one for each lane.
-    pub sockets: Vec<Arc<UdpSocket>>,
+    pub sockets: Vec<Arc<TunnelSocket>>,
     /// What packets are looked up in.
     pub tables: Arc<ArcSwap<Snapshot>>,
     /// Counts what belongs to no peer.

@@ -10,7 +10,7 @@
 
 mod kernel;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_config::{Config, Faults, accepted};
 use ringway_core::{BootId, Membership, Mesh, Settings};
-use ringway_dataplane::{self as dataplane, Aead, Counters, Event, SiteNo, Snapshot};
+use ringway_dataplane::{self as dataplane, Aead, Counters, Event, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -201,7 +201,7 @@ impl Gateway {
         let identity = Arc::new(ArcSwap::from_pointee(identity));
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
         let sockets = bind(&config)?;
-        let (endpoint, inlet) = endpoint::open(&sockets[0], &config.state_dir, &tls)?;
+        let (endpoint, inlet) = endpoint::open(sockets[0].socket(), &config.state_dir, &tls)?;
         let sink = Sink {
             inlet,
             events: noticed,
@@ -312,7 +312,7 @@ fn mesh(membership: &Membership, lanes: NonZeroU32) -> anyhow::Result<Mesh> {
 }
 
 /// The tunnel's sockets: one for each lane, all on the one port.
-fn bind(config: &Config) -> anyhow::Result<Vec<Arc<UdpSocket>>> {
+fn bind(config: &Config) -> anyhow::Result<Vec<Arc<TunnelSocket>>> {
     let sockets: Vec<_> = (0..config.lanes.get())
         .map(|_| bind_one(config))
         .collect::<anyhow::Result<_>>()?;
@@ -321,7 +321,7 @@ fn bind(config: &Config) -> anyhow::Result<Vec<Arc<UdpSocket>>> {
 }
 
 /// `[::]` takes IPv4 too.
-fn bind_one(config: &Config) -> anyhow::Result<Arc<UdpSocket>> {
+fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
     use socket2::{Domain, Protocol, Socket, Type};
     let listen = config.listen;
     let in_use = || format!("cannot listen on {listen}: is another program using the port?");
@@ -335,15 +335,14 @@ fn bind_one(config: &Config) -> anyhow::Result<Arc<UdpSocket>> {
     }
     socket.set_reuse_port(config.lanes.get() > 1)?;
     socket.bind(&listen.into()).with_context(in_use)?;
-    let socket = UdpSocket::from(socket);
-    dataplane::configure_socket(&socket, config.routes.mark)
+    let socket = TunnelSocket::new(socket.into(), config.routes.mark)
         .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
     Ok(Arc::new(socket))
 }
 
 fn start_packets(
     (device, tun): (Device, Arc<SyncDevice>),
-    sockets: Vec<Arc<UdpSocket>>,
+    sockets: Vec<Arc<TunnelSocket>>,
     sink: Sink,
     connected: &[ringway_config::Connected],
 ) -> anyhow::Result<(Plane, Packets)> {

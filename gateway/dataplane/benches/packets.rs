@@ -106,8 +106,8 @@ fn open(c: &mut Criterion) {
                 b.iter_batched_ref(
                     || sealed(&sender, size),
                     |datagram| {
-                        let (header, additional, sealed) = Header::split(datagram)?;
-                        receiver.open(&header, additional, sealed)
+                        let header = Header::decode(datagram)?;
+                        receiver.open(&header, datagram)
                     },
                     BatchSize::SmallInput,
                 );
@@ -152,7 +152,7 @@ fn split(c: &mut Criterion) {
     let mut out = vec![0; (PIECE + HEADERS) * PIECES];
     group.throughput(Throughput::Bytes(packet.len() as u64));
     group.bench_function("TCP", |b| {
-        b.iter(|| bench::cut(black_box(&mut packet), PIECE, &mut out))
+        b.iter(|| harness::cut(black_box(&mut packet), PIECE, &mut out))
     });
     copy_alone(&mut group, &packet);
 }
@@ -161,14 +161,19 @@ fn coalesce(c: &mut Criterion) {
     let mut group = quick(c, "coalesce");
     let mut whole = tcp(1, PIECE * PIECES);
     let mut pieces = vec![0; (PIECE + HEADERS) * PIECES];
-    assert_eq!(bench::cut(&mut whole, PIECE, &mut pieces), Ok(PIECES));
-    let room = |piece: &[u8]| [&[0; bench::HEADROOM][..], piece].concat();
+    assert_eq!(harness::cut(&mut whole, PIECE, &mut pieces), Ok(PIECES));
+    let room = |piece: &[u8]| [&[0; harness::HEADROOM][..], piece].concat();
     let packets: Vec<u8> = pieces.chunks(PIECE + HEADERS).flat_map(room).collect();
     group.throughput(Throughput::Bytes(packets.len() as u64));
     group.bench_function("TCP", |b| {
         b.iter_batched_ref(
             || packets.clone(),
-            |packets| assert_eq!(bench::join(packets, PIECE + HEADERS, Checksum::Partial), 1),
+            |packets| {
+                assert_eq!(
+                    harness::join(packets, PIECE + HEADERS, Checksum::Partial),
+                    1
+                )
+            },
             BatchSize::SmallInput,
         );
     });
@@ -198,7 +203,7 @@ fn snapshot(prefixes: u32) -> Snapshot {
             .parse()
             .expect("it is a prefix")
     };
-    builder.own(prefix(0));
+    builder.site_prefix(prefix(0));
     for at in 1..prefixes {
         let peer = at % PEERS;
         builder

@@ -8,7 +8,7 @@
 //! AEAD, LANES=2 as many lanes.
 
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -29,13 +29,11 @@ impl ControlSink for Ignore {
     }
 }
 
-fn bind(listen: SocketAddr) -> Result<Arc<UdpSocket>, Box<dyn std::error::Error>> {
+fn bind(listen: SocketAddr) -> Result<Arc<TunnelSocket>, Box<dyn std::error::Error>> {
     let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, None)?;
     socket.set_reuse_port(true)?;
     socket.bind(&listen.into())?;
-    let socket = UdpSocket::from(socket);
-    configure_socket(&socket, 0)?;
-    Ok(Arc::new(socket))
+    Ok(Arc::new(TunnelSocket::new(socket.into(), 0)?))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -71,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (lane, outgoing) in (0..count).zip(lanes.iter()) {
         let site = SiteNo(there.into());
         let incoming = Incoming::new(index(here, lane), aead, &secret(here), site, peer.clone());
-        incoming.answer_through(outgoing.clone());
+        incoming.pair_with(outgoing.clone());
         builder.incoming(Arc::new(incoming));
     }
     for (site, site_no) in [(here, SiteNo(here.into())), (there, SiteNo(there.into()))] {
@@ -80,7 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             format!("fd00:{site}::/32").parse()?,
         ] {
             if site == here {
-                builder.own(prefix);
+                builder.site_prefix(prefix);
             } else {
                 builder
                     .authorize(prefix, site_no)

@@ -1,34 +1,34 @@
-//! What an opened packet must pass before it reaches this site. Pure; the last word on the way in.
+//! [`admit`]: the checks that an opened packet must pass before it reaches this site. Pure.
 //!
 //! ```text
 //! sane packet ─► addresses a tunnel may carry ─► source authorized ─► destination is ours ─► TUN
 //!  malformed      source / destination            source               destination
 //!  options
 //! ```
-//! What comes before (session, phase, window, AEAD) is `session`'s; what comes behind the TUN device
-//! (policy by protocol and port) is the packet filter's.
+//! Before it, `session` has checked phase, window and AEAD. Behind the TUN device, the packet filter applies the
+//! policy by protocol and port.
 
 use crate::counters::DropReason;
 use crate::ip::{self, Addresses};
 use crate::snapshot::{SiteNo, Snapshot};
 
-/// Admits a packet that a gateway of site `from` sealed, or says why not: its source must lie in a prefix
-/// authorized for that site, more specific authorizations of others going first, and its destination in
-/// one of this site's.
+/// Admits a packet that a gateway of site `from` has sealed, or says why not. Its source must lie in a prefix
+/// that is authorized for that site and not, more specifically, for another; its destination likewise in a
+/// prefix of this site.
 pub fn admit(snapshot: &Snapshot, from: SiteNo, packet: &[u8]) -> Result<(), DropReason> {
-    Gate::new(snapshot).admit(from, packet)
+    AdmitCache::new(snapshot).admit(from, packet)
 }
 
 /// [`admit`] for many packets under one snapshot. Neighbours mostly have the same addresses: those that were
 /// admitted last are not looked up again.
-pub(crate) struct Gate<'s> {
+pub(crate) struct AdmitCache<'s> {
     snapshot: &'s Snapshot,
     last: Option<(SiteNo, Addresses)>,
 }
 
-impl<'s> Gate<'s> {
-    pub(crate) fn new(snapshot: &'s Snapshot) -> Gate<'s> {
-        Gate {
+impl<'s> AdmitCache<'s> {
+    pub(crate) fn new(snapshot: &'s Snapshot) -> AdmitCache<'s> {
+        AdmitCache {
             snapshot,
             last: None,
         }

@@ -1,14 +1,14 @@
-//! [`Dataplane`]: two threads for each lane, started and stopped.
+//! [`Dataplane`]: two threads for each lane, started and stopped together.
 //!
 //! ```text
-//!  TUN ──► ringway-tx: split, route, seal ──► UDP        both poll their descriptor and the halt signal
-//!  TUN ◄── ringway-rx: admit, open, coalesce ◄── UDP ──► ControlSink
+//!  TUN ──► ringway-tx: route, seal, send ──► UDP         both poll their descriptor and the shutdown signal
+//!  TUN ◄── ringway-rx: coalesce, admit, open ◄── UDP ──► ControlSink
 //! ```
-//! If one thread cannot go on, all end and the sink is told: half a data plane is none.
+//! If one thread cannot go on, all threads end and the sink gets [`Event::Failed`]. Half a data plane would
+//! swallow packets.
 
 use std::any::Any;
 use std::io;
-use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -17,80 +17,80 @@ use arc_swap::ArcSwap;
 use tun_rs::SyncDevice;
 
 use crate::counters::Counters;
-use crate::halt::Halt;
-use crate::receive::Receive;
-use crate::send::Send;
+use crate::receiver::Receiver;
+use crate::sender::Sender;
+use crate::shutdown::{Failure, Shutdown, ThreadRole};
 use crate::sink::{ControlSink, Event};
 use crate::snapshot::Snapshot;
-use crate::tun::Tun;
+use crate::tun::{Tun, TunQueue};
+use crate::udp::{TunnelSocket, Udp};
 
 /// What the two threads of a lane share.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) lane: usize,
-    pub(crate) tun: Arc<Tun>,
-    pub(crate) socket: Arc<UdpSocket>,
+pub(crate) struct Lane<T, U> {
+    pub(crate) number: usize,
+    pub(crate) tun: T,
+    pub(crate) udp: Arc<U>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
-    /// The gateway's own counters, for what belongs to no peer.
+    /// The gateway's, for packets that belong to no peer.
     pub(crate) counters: Arc<Counters>,
-    pub(crate) halt: Arc<Halt>,
+    pub(crate) shutdown: Arc<Shutdown>,
 }
 
-/// The running data plane. Dropped, it stops.
+/// The running data plane. Dropping it stops the threads and waits for them.
 pub struct Dataplane {
-    halt: Arc<Halt>,
+    shutdown: Arc<Shutdown>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Dataplane {
-    /// Starts the threads of one lane for each socket. `tun` must have been opened with offloads (and is set to
-    /// non-blocking), for several queues if there are several lanes; the sockets prepared by
-    /// [`crate::configure_socket`], and by [`crate::share_port`]; nobody else reads from either. `counters` count
-    /// what belongs to no peer. Each lane has a copy of the sink.
+    /// Starts the threads of one lane for each socket on the kernel's TUN device.
+    ///
+    /// `tun` must have been opened with offloads, and for several queues if there are several lanes; it is
+    /// set to non-blocking. Several sockets must have been prepared by [`crate::share_port`]. Nothing else may
+    /// read from the device or the sockets. `counters` count packets that belong to no peer. Each lane
+    /// has a clone of the sink.
     pub fn start(
         tun: &SyncDevice,
-        sockets: &[Arc<UdpSocket>],
+        sockets: &[Arc<TunnelSocket>],
         snapshot: Arc<ArcSwap<Snapshot>>,
         counters: Arc<Counters>,
         sink: impl ControlSink + Clone + 'static,
     ) -> io::Result<Dataplane> {
-        let halt = Arc::new(Halt::new()?);
+        let queues = TunQueue::open(tun, sockets.len())?;
+        let lanes = queues.into_iter().zip(sockets.iter().cloned());
+        Dataplane::start_on(lanes, snapshot, counters, sink)
+    }
+
+    /// As [`Dataplane::start`], on any devices and sockets: those of lane 0 first.
+    pub fn start_on<T: Tun, U: Udp>(
+        lanes: impl IntoIterator<Item = (T, Arc<U>)>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        counters: Arc<Counters>,
+        sink: impl ControlSink + Clone + 'static,
+    ) -> io::Result<Dataplane> {
+        let shutdown = Arc::new(Shutdown::new()?);
+        // Dropped on an early return, it ends the threads that have been started.
         let mut dataplane = Dataplane {
-            halt: halt.clone(),
-            threads: Vec::with_capacity(2 * sockets.len()),
+            shutdown: shutdown.clone(),
+            threads: Vec::new(),
         };
-        for (lane, (tun, socket)) in Tun::open(tun, sockets.len())?
-            .into_iter()
-            .zip(sockets)
-            .enumerate()
-        {
-            let (tun, socket) = (Arc::new(tun), socket.clone());
-            let (snapshot, counters) = (snapshot.clone(), counters.clone());
-            let rx = Shared {
-                lane,
+        for (number, (tun, udp)) in lanes.into_iter().enumerate() {
+            let lane = Arc::new(Lane {
+                number,
                 tun,
-                socket,
-                snapshot,
-                counters,
-                halt: halt.clone(),
-            };
-            let (tx, sink) = (rx.clone(), sink.clone());
-            let name = |what| {
-                if lane == 0 {
-                    format!("ringway-{what}")
-                } else {
-                    format!("ringway-{what}{lane}")
-                }
-            };
-            dataplane.spawn(name("tx"), move || run_send(&tx))?;
-            dataplane.spawn(name("rx"), move || run_receive(&rx, sink))?;
+                udp,
+                snapshot: snapshot.clone(),
+                counters: counters.clone(),
+                shutdown: shutdown.clone(),
+            });
+            dataplane.spawn_lane(lane, sink.clone())?;
         }
         Ok(dataplane)
     }
 
     /// True once a thread could not go on: no packet moves any more.
     pub fn has_failed(&self) -> bool {
-        self.halt.failure().is_some()
+        self.shutdown.failure().is_some()
     }
 
     /// Stops the threads and waits for them: at most as long as one batch takes.
@@ -98,20 +98,32 @@ impl Dataplane {
         drop(self);
     }
 
-    fn spawn(
+    fn spawn_lane<T: Tun, U: Udp>(
         &mut self,
-        name: String,
-        run: impl FnOnce() + std::marker::Send + 'static,
+        lane: Arc<Lane<T, U>>,
+        sink: impl ControlSink + 'static,
     ) -> io::Result<()> {
-        self.threads
-            .push(thread::Builder::new().name(name).spawn(run)?);
+        let suffix = match lane.number {
+            0 => String::new(),
+            number => number.to_string(),
+        };
+        let sending = lane.clone();
+        self.spawn(format!("ringway-tx{suffix}"), move || run_sender(&sending))?;
+        self.spawn(format!("ringway-rx{suffix}"), move || {
+            run_receiver(&lane, sink);
+        })
+    }
+
+    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name).spawn(run)?;
+        self.threads.push(thread);
         Ok(())
     }
 }
 
 impl Drop for Dataplane {
     fn drop(&mut self) {
-        self.halt.stop();
+        self.shutdown.request();
         for thread in self.threads.drain(..) {
             // The threads catch their own panics.
             let _ = thread.join();
@@ -119,33 +131,41 @@ impl Drop for Dataplane {
     }
 }
 
-fn run_send(shared: &Shared) {
-    guard("sending", &shared.halt, || Send::new(shared)?.run());
+fn run_sender<T: Tun, U: Udp>(lane: &Lane<T, U>) {
+    guard(ThreadRole::Sending, &lane.shutdown, || {
+        Sender::new(lane).run()
+    });
 }
 
-/// The sink outlives the receiving thread's work, to be told how it ended; once, whichever thread failed.
-fn run_receive(shared: &Shared, mut sink: impl ControlSink) {
-    guard("receiving", &shared.halt, || {
-        Receive::new(shared, &mut sink)?.run()
+/// Runs a receiving thread. That of lane 0 also reports how the data plane ended, whichever thread failed.
+fn run_receiver<T: Tun, U: Udp>(lane: &Lane<T, U>, mut sink: impl ControlSink) {
+    guard(ThreadRole::Receiving, &lane.shutdown, || {
+        Receiver::new(lane, &mut sink).run()
     });
-    if let Some(reason) = shared.halt.failure().filter(|_| shared.lane == 0) {
-        tracing::error!(reason, "Data plane stopped");
-        sink.event(Event::Failed {
-            reason: reason.into(),
-        });
+    if lane.number == 0
+        && let Some(failure) = lane.shutdown.failure()
+    {
+        tracing::error!(reason = %failure, "Data plane stopped");
+        sink.event(Event::Failed(failure.clone()));
     }
 }
 
-/// Runs one thread's work; an error or a panic ends all threads.
-fn guard(what: &str, halt: &Halt, work: impl FnOnce() -> io::Result<()>) {
+/// Runs one thread's work. An error or a panic ends all threads.
+fn guard(thread: ThreadRole, shutdown: &Shutdown, work: impl FnOnce() -> io::Result<()>) {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => halt.fail(format!("{what}: {error}")),
-        Err(panic) => halt.fail(format!("{what}: panicked: {}", message(panic.as_ref()))),
+        Ok(Err(error)) => shutdown.fail(Failure::Io {
+            thread,
+            errno: error.raw_os_error().unwrap_or(0),
+        }),
+        Err(panic) => shutdown.fail(Failure::Panic {
+            thread,
+            message: message(panic.as_ref()).to_owned(),
+        }),
     }
 }
 
-fn message(panic: &(dyn Any + std::marker::Send)) -> &str {
+fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")

@@ -1,6 +1,6 @@
 //! The 16-byte header of a data packet: the additional data of its AEAD.
 //!
-//! Owns the layout and the classification of datagrams; what the payload means is `ip` and `probe`.
+//! Owns the layout and the classification of datagrams. `ip` and `probe` read the payload.
 //!
 //! ```text
 //!  0      1      2      3      4             8                     16
@@ -22,15 +22,15 @@ pub const TAG_LEN: usize = 16;
 pub const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
 
 /// Flag bit 0, of packets only: [`Checksum::Partial`].
-pub const PARTIAL_CHECKSUM: u8 = 1;
+const PARTIAL_CHECKSUM: u8 = 1;
 
 /// The TCP or UDP checksum of an IP packet on its way through the tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
-    /// As it must be in the end, for all that is known.
+    /// As its sender made it: complete, if the sender made no mistake.
     Complete,
-    /// The sum of the pseudo-header only, not inverted: the AEAD protects the bytes, and whoever needs the
-    /// checksum at last makes it. Only in an unfragmented TCP or UDP packet.
+    /// The sum of the pseudo-header only, not inverted. The AEAD protects the bytes on the way, and the far
+    /// host's kernel completes the checksum if it needs one. Only in an unfragmented TCP or UDP packet.
     Partial,
 }
 
@@ -88,37 +88,26 @@ impl Header {
         bytes
     }
 
-    /// Splits a datagram into its header, the header's bytes and the sealed payload with its tag.
-    pub fn split(
-        datagram: &mut [u8],
-    ) -> Result<(Header, &[u8; HEADER_LEN], &mut [u8]), DropReason> {
-        let (bytes, sealed) = datagram
-            .split_first_chunk_mut::<HEADER_LEN>()
+    /// Reads the header of a datagram. Errors: [`DropReason::Short`], also if there is no room for a tag
+    /// behind it; [`DropReason::UnknownType`]; [`DropReason::UnknownFlags`].
+    pub fn decode(datagram: &[u8]) -> Result<Header, DropReason> {
+        let bytes = datagram
+            .first_chunk::<HEADER_LEN>()
+            .filter(|_| datagram.len() >= OVERHEAD)
             .ok_or(DropReason::Short)?;
-        if sealed.len() < TAG_LEN {
-            return Err(DropReason::Short);
-        }
-        let kind = Kind::decode([bytes[0], bytes[1]])?;
-        if bytes[3] != 0 {
+        let [kind, flags, phase, reserved, rest @ ..] = bytes;
+        let kind = Kind::decode([*kind, *flags])?;
+        if *reserved != 0 {
             return Err(DropReason::UnknownFlags);
         }
-        let [.., a, b, c, d] = bytes[..8] else {
-            return Err(DropReason::Short);
-        };
-        let index = u32::from_be_bytes([a, b, c, d]);
-        let number = bytes[8..]
-            .iter()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte));
-        Ok((
-            Header {
-                kind,
-                phase: bytes[2],
-                index,
-                number,
-            },
-            bytes,
-            sealed,
-        ))
+
+        let [a, b, c, d, number @ ..] = rest;
+        Ok(Header {
+            kind,
+            phase: *phase,
+            index: u32::from_be_bytes([*a, *b, *c, *d]),
+            number: u64::from_be_bytes(*number),
+        })
     }
 }
 
@@ -145,25 +134,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_reads_back_as_it_was_written(kind in any_kind(), phase: u8, index: u32, number: u64, rest in 16usize..64) {
+        fn a_header_reads_back_as_it_was_written(
+            kind in any_kind(), phase: u8, index: u32, number: u64, rest in 16usize..64,
+        ) {
             let header = Header { kind, phase, index, number };
             let mut datagram = header.encode().to_vec();
             datagram.resize(HEADER_LEN + rest, 0xaa);
             prop_assert!(is_data(&datagram));
-            let (read, bytes, sealed) = Header::split(&mut datagram).unwrap();
-            prop_assert_eq!(read, header);
-            prop_assert_eq!(bytes, &header.encode());
-            prop_assert_eq!(sealed.len(), rest);
+            prop_assert_eq!(Header::decode(&datagram), Ok(header));
         }
 
         #[test]
-        fn any_bytes_are_split_or_refused(mut datagram in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Header::split(&mut datagram);
+        fn any_bytes_are_decoded_or_refused(datagram in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Header::decode(&datagram);
         }
     }
 
     #[test]
-    fn refuses_what_this_version_does_not_know() {
+    fn refuses_types_and_flags_that_this_version_does_not_know() {
         let header = Header {
             kind: Kind::Probe,
             phase: 0,
@@ -173,8 +161,10 @@ mod tests {
         let good = [&header.encode()[..], &[0; 16]].concat();
         let with = |changes: &[(usize, u8)]| {
             let mut bad = good.clone();
-            changes.iter().for_each(|(at, value)| bad[*at] = *value);
-            Header::split(&mut bad).map(|(header, ..)| header.kind)
+            for (at, value) in changes {
+                bad[*at] = *value;
+            }
+            Header::decode(&bad).map(|header| header.kind)
         };
         assert_eq!(with(&[(0, 1)]), Ok(Kind::Packet(Checksum::Complete)));
         assert_eq!(
@@ -194,13 +184,13 @@ mod tests {
         }
         assert_eq!(with(&[(3, 1)]), Err(DropReason::UnknownFlags));
         assert_eq!(
-            Header::split(&mut good.clone()[..31]).map(|_| ()),
+            Header::decode(&good[..OVERHEAD - 1]),
             Err(DropReason::Short)
         );
     }
 
     #[test]
-    fn quic_is_told_apart_by_the_first_byte() {
+    fn quic_differs_in_the_first_byte() {
         // RFC 9000, section 17: long headers start 0b11, short ones 0b01.
         assert!(!is_data(&[0xc3]) && !is_data(&[0x40]) && !is_data(&[]));
         assert!(is_data(&[1]) && is_data(&[0x3f]));

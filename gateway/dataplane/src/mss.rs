@@ -1,15 +1,15 @@
-//! Lowers what a TCP SYN says of the segments that its sender takes, to what fits the path. Pure.
+//! Lowers the maximum segment size that a TCP SYN announces to what fits the path. Pure.
 //!
-//! Both directions, on both gateways: what a SYN from here allows comes back through the peer's tunnel, what a
-//! SYN from there allows goes out through ours. It spares a connection the loss by which it would find out,
-//! and helps where ICMP is filtered between a host and its gateway.
+//! Both gateways do so in both directions: segments that a SYN from this site allows come back through the peer's
+//! tunnel, segments that a SYN from the peer's site allows go out through ours. A connection is spared the loss by
+//! which it would find the path MTU, and works where ICMP is filtered between a host and its gateway.
 
 use crate::checksum::{add, sum};
 use crate::header::Checksum;
 use crate::ip::u16_at;
 use crate::transport::{Protocol, Transport};
 
-/// TCP header without options (RFC 9293, section 3.1).
+/// Bytes of a TCP header without options (RFC 9293, section 3.1).
 const HEADER: usize = 20;
 const SYN: u8 = 0x02;
 
@@ -24,33 +24,38 @@ pub(crate) fn applies_to(packet: &[u8], transport: &Transport) -> bool {
 }
 
 /// Lowers the maximum segment size in a SYN so that packets of its connection have at most `mtu` bytes. A SYN
-/// without the option says less than any path carries (RFC 9293, section 3.7.1).
+/// without the option allows less than any path carries (RFC 9293, section 3.7.1).
 pub(crate) fn clamp(packet: &mut [u8], transport: &Transport, checksum: Checksum, mtu: usize) {
     let ip = if transport.v6 { 40 } else { 20 };
-    let most = mtu.saturating_sub(ip + HEADER);
-    let Some(at) = value_at(&packet[transport.start..transport.payload]) else {
+    let Ok(limit) = u16::try_from(mtu.saturating_sub(ip + HEADER)) else {
         return;
     };
-    let at = transport.start + at;
-    let (Ok(most), true) = (u16::try_from(most), u16_at(packet, at) > most) else {
+    let Some(offset) = mss_offset(&packet[transport.start..transport.payload]) else {
         return;
     };
-    // The 16-bit words of the sum in which the value lies.
-    let from = at - (at - transport.start) % 2;
-    let words = from..(at + 2).next_multiple_of(2).max(from + 2).min(packet.len());
+    let at = transport.start + offset;
+    if u16_at(packet, at) <= usize::from(limit) {
+        return;
+    }
+
+    // The value may lie across two of the 16-bit words that the checksum is a sum of.
+    let first_word = at - offset % 2;
+    let end = (at + 2).next_multiple_of(2).max(first_word + 2);
+    let words = first_word..end.min(packet.len());
     let before = sum(&packet[words.clone()]);
-    packet[at..at + 2].copy_from_slice(&most.to_be_bytes());
-    // RFC 1624, section 3. A partial checksum is the pseudo-header's alone.
+    packet[at..at + 2].copy_from_slice(&limit.to_be_bytes());
+
+    // RFC 1624, section 3. A partial checksum is the pseudo-header's alone and stays.
     if checksum == Checksum::Complete {
-        let field = transport.start + transport.protocol.checksum_at();
+        let field = transport.checksum_place().field;
         let old = !(u16_at(packet, field) as u16);
         let new = !add(add(old, !before), sum(&packet[words]));
         packet[field..field + 2].copy_from_slice(&new.to_be_bytes());
     }
 }
 
-/// Where in a TCP header the value of the option lies, if there is a sound one.
-fn value_at(header: &[u8]) -> Option<usize> {
+/// Offset of the option's value in a TCP header, if there is a sound one.
+fn mss_offset(header: &[u8]) -> Option<usize> {
     let mut at = HEADER;
     loop {
         match *header.get(at)? {
@@ -93,11 +98,13 @@ mod tests {
         #[test]
         fn a_larger_value_is_lowered_and_the_checksum_stays_right(
             shape in any_shape(), mss: u16, mtu in 1228usize..1500, partial: bool,
-            before in prop_oneof![Just(vec![]), Just(vec![1]), Just(vec![3, 3, 7]), Just(vec![4, 2, 1, 1])],
+            before in prop_oneof![
+                Just(vec![]), Just(vec![1]), Just(vec![3, 3, 7]), Just(vec![4, 2, 1, 1])
+            ],
         ) {
             let most = (mtu - if shape.v6 { 60 } else { 40 }) as u16;
-            let (mut packet, mut expected) =
-                (syn(shape.clone(), &before, mss), syn(shape, &before, mss.min(most)));
+            let mut packet = syn(shape.clone(), &before, mss);
+            let mut expected = syn(shape, &before, mss.min(most));
             let checksum = if partial { Checksum::Partial } else { Checksum::Complete };
             if partial {
                 craft::make_partial(&mut packet);
@@ -116,14 +123,16 @@ mod tests {
 
         #[test]
         fn whatever_the_options_are_only_one_value_and_the_checksum_change(
-            shape in any_shape(), options in proptest::collection::vec(any::<u8>(), 0..10), mtu in 0usize..3000,
+            shape in any_shape(), options in proptest::collection::vec(any::<u8>(), 0..10),
+            mtu in 0usize..3000,
         ) {
             let options = options.repeat(4);
             let mut packet = Shape { tcp: true, flags: SYN, options, ..shape }.packet(b"data");
             let before = packet.clone();
             let transport = Transport::locate(&packet).unwrap();
             clamp(&mut packet, &transport, Checksum::Complete, mtu);
-            let changed = before.iter().zip(&packet).filter(|(before, after)| before != after).count();
+            let bytes = before.iter().zip(&packet);
+            let changed = bytes.filter(|(before, after)| before != after).count();
             prop_assert!(changed <= 4 && craft::is_right(&packet));
         }
     }

@@ -1,11 +1,11 @@
-//! [`Offload`]: what stands in front of each packet that a TUN device with IFF_VNET_HDR gives and takes.
+//! [`Offload`]: the header in front of each packet that a TUN device with IFF_VNET_HDR gives and takes.
 //!
-//! Owns `struct virtio_net_hdr` (virtio 1.2, section 5.1.6; linux/virtio_net.h), in native byte order.
+//! Owns the layout of `struct virtio_net_hdr` (virtio 1.2, section 5.1.6; linux/virtio_net.h), in native byte order.
 //!
 //! ```text
 //!  0       1          2            4              6           8            10
 //!  +-------+----------+------------+--------------+-----------+-------------+--------
-//!  | flags | GSO type | header len | size of each | sum from  | and put it  | packet
+//!  | flags | GSO type | header len | GSO size     | csum start| csum offset | packet
 //!  +-------+----------+------------+--------------+-----------+-------------+--------
 //! ```
 
@@ -20,126 +20,115 @@ const GSO_NONE: u8 = 0;
 const GSO_TCP_V4: u8 = 1;
 const GSO_TCP_V6: u8 = 4;
 const GSO_UDP: u8 = 5;
-/// On top of the type: the first piece carries CWR.
+/// Added to the type: the first segment carries CWR.
 const GSO_ECN: u8 = 0x80;
 
 /// What is left to do to a packet before it is one for the wire.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Offload {
-    /// The checksum is partial.
-    pub(crate) checksum: Option<Sum>,
-    /// It is a super-packet.
-    pub(crate) cut: Option<Cut>,
+    /// Where a partial checksum lies; `None` if the checksum is complete.
+    pub(crate) checksum: Option<ChecksumPlace>,
+    /// How to cut a super-packet.
+    pub(crate) gso: Option<Gso>,
 }
 
-/// How to complete a partial checksum.
+/// Where a checksum lies, and which bytes it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sum {
-    /// What to sum: all from here on.
+pub(crate) struct ChecksumPlace {
+    /// All bytes from here on are covered.
     pub(crate) start: usize,
-    /// Where the checksum lies.
+    /// Offset of the checksum itself.
     pub(crate) field: usize,
 }
 
-impl Sum {
-    /// As the protocols say.
-    pub(crate) fn of(transport: &Transport) -> Sum {
-        Sum {
-            start: transport.start,
-            field: transport.start + transport.protocol.checksum_at(),
-        }
-    }
-}
-
-/// What pieces a super-packet is cut into.
+/// What segments a super-packet is cut into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pieces {
+pub(crate) enum GsoType {
     TcpV4,
     TcpV6,
     /// Over either family.
     Udp,
 }
 
-impl Pieces {
-    /// As the packet's own headers say.
-    pub(crate) fn of(transport: &Transport) -> Pieces {
+impl GsoType {
+    /// The type that a packet's headers call for.
+    pub(crate) fn of(transport: &Transport) -> GsoType {
         match (transport.protocol, transport.v6) {
-            (Protocol::Tcp, false) => Pieces::TcpV4,
-            (Protocol::Tcp, true) => Pieces::TcpV6,
-            (Protocol::Udp, _) => Pieces::Udp,
+            (Protocol::Tcp, false) => GsoType::TcpV4,
+            (Protocol::Tcp, true) => GsoType::TcpV6,
+            (Protocol::Udp, _) => GsoType::Udp,
         }
     }
 }
 
 /// How to cut a super-packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cut {
-    pub(crate) pieces: Pieces,
+pub(crate) struct Gso {
+    pub(crate) kind: GsoType,
     /// Bytes of headers in front of the payload. Only a hint, when read.
     pub(crate) header_len: usize,
-    /// Bytes of payload of every piece but the last.
+    /// Bytes of payload of every segment but the last.
     pub(crate) size: usize,
 }
 
 /// True if what was read, header first, is a super-packet.
-pub(crate) fn is_super(read: &[u8]) -> bool {
+pub(crate) fn is_super_packet(read: &[u8]) -> bool {
     read.len() > OFFLOAD_LEN && read[1] != GSO_NONE
 }
 
 impl Offload {
     /// Reads the header. Error: [`DropReason::Malformed`].
     pub(crate) fn decode(bytes: &[u8; OFFLOAD_LEN]) -> Result<Offload, DropReason> {
-        let word = |at: usize| usize::from(u16::from_ne_bytes([bytes[at], bytes[at + 1]]));
-        let sum = Sum {
-            start: word(6),
-            field: word(6) + word(8),
-        };
-        let pieces = match bytes[1] & !GSO_ECN {
+        let [flags, gso_type, words @ ..] = bytes;
+        let kind = match gso_type & !GSO_ECN {
             GSO_NONE => None,
-            GSO_TCP_V4 => Some(Pieces::TcpV4),
-            GSO_TCP_V6 => Some(Pieces::TcpV6),
-            GSO_UDP => Some(Pieces::Udp),
+            GSO_TCP_V4 => Some(GsoType::TcpV4),
+            GSO_TCP_V6 => Some(GsoType::TcpV6),
+            GSO_UDP => Some(GsoType::Udp),
             _ => return Err(DropReason::Malformed),
         };
-        let cut = pieces.map(|pieces| Cut {
-            pieces,
-            header_len: word(2),
-            size: word(4),
-        });
+
+        let (words, _) = words.as_chunks::<2>();
+        let [header_len, size, start, offset] =
+            [0, 1, 2, 3].map(|at| usize::from(u16::from_ne_bytes(words[at])));
+        let place = ChecksumPlace {
+            start,
+            field: start + offset,
+        };
         Ok(Offload {
-            checksum: (bytes[0] & NEEDS_CHECKSUM != 0).then_some(sum),
-            cut,
+            checksum: (flags & NEEDS_CHECKSUM != 0).then_some(place),
+            gso: kind.map(|kind| Gso {
+                kind,
+                header_len,
+                size,
+            }),
         })
     }
 
     /// Writes the header.
     pub(crate) fn encode(&self) -> [u8; OFFLOAD_LEN] {
         let mut bytes = [0; OFFLOAD_LEN];
-        // All of them are offsets and lengths within an IP packet.
-        let mut put = |at: usize, value: usize| {
-            bytes[at..at + 2].copy_from_slice(&(value as u16).to_ne_bytes());
-        };
-        if let Some(Sum { start, field }) = self.checksum {
-            put(6, start);
-            put(8, field - start);
+        if let Some(ChecksumPlace { start, field }) = self.checksum {
+            bytes[0] = NEEDS_CHECKSUM;
+            put(&mut bytes, 6, start);
+            put(&mut bytes, 8, field - start);
         }
-        if let Some(cut) = self.cut {
-            put(2, cut.header_len);
-            put(4, cut.size);
+        if let Some(gso) = &self.gso {
+            bytes[1] = match gso.kind {
+                GsoType::TcpV4 => GSO_TCP_V4,
+                GsoType::TcpV6 => GSO_TCP_V6,
+                GsoType::Udp => GSO_UDP,
+            };
+            put(&mut bytes, 2, gso.header_len);
+            put(&mut bytes, 4, gso.size);
         }
-        bytes[0] = if self.checksum.is_some() {
-            NEEDS_CHECKSUM
-        } else {
-            0
-        };
-        bytes[1] = match self.cut.map(|cut| cut.pieces) {
-            None => GSO_NONE,
-            Some(Pieces::TcpV4) => GSO_TCP_V4,
-            Some(Pieces::TcpV6) => GSO_TCP_V6,
-            Some(Pieces::Udp) => GSO_UDP,
-        };
         bytes
     }
+}
+
+/// Writes an offset or a length within an IP packet, which fits 16 bits.
+fn put(bytes: &mut [u8; OFFLOAD_LEN], at: usize, value: usize) {
+    bytes[at..at + 2].copy_from_slice(&(value as u16).to_ne_bytes());
 }
 
 #[cfg(test)]
@@ -150,18 +139,18 @@ mod tests {
 
     #[test]
     fn writes_what_the_kernel_reads() {
-        let checksum = Some(Sum {
+        let checksum = Some(ChecksumPlace {
             start: 0x28,
             field: 0x38,
         });
-        let cut = Some(Cut {
-            pieces: Pieces::TcpV6,
+        let gso = Some(Gso {
+            kind: GsoType::TcpV6,
             header_len: 0x3c,
             size: 0x55a,
         });
         let words = |words: [u16; 4]| words.map(u16::to_ne_bytes).concat();
         let expected = [&[1, 4][..], &words([0x3c, 0x55a, 0x28, 16])].concat();
-        assert_eq!(Offload { checksum, cut }.encode()[..], expected);
+        assert_eq!(Offload { checksum, gso }.encode()[..], expected);
         assert_eq!(Offload::default().encode(), [0; OFFLOAD_LEN]);
     }
 
@@ -179,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_what_is_written(bytes: [u8; OFFLOAD_LEN]) {
+        fn a_header_reads_back_as_it_was_written(bytes: [u8; OFFLOAD_LEN]) {
             if let Ok(offload) = Offload::decode(&bytes) {
                 prop_assert_eq!(Offload::decode(&offload.encode()), Ok(offload));
             }

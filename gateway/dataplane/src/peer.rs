@@ -1,5 +1,5 @@
 //! [`Peer`]: what the data plane keeps of a peer across its sessions: what was counted, how large a packet
-//! may be on the way to it, and how much it may cause. Nothing here locks.
+//! may be on the way to it, and how much work it may cause. Nothing here locks.
 
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -7,42 +7,40 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::counters::Counters;
 
-/// What every path should carry (RFC 8200, section 5): the path MTU until another is known.
-const BASE: u16 = 1280;
+/// The smallest MTU that IPv6 allows (RFC 8200, section 5), and the path MTU until another is known.
+pub(crate) const MIN_MTU: u16 = 1280;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Echoes a second to one peer: more than liveness, challenges and path MTU ever ask for.
+/// Echoes per second to one peer, and from one peer to the control plane: more than liveness, challenges and
+/// path MTU discovery ever ask for.
 const ECHOES_PER_SECOND: u64 = 128;
 
-/// Echoes a second from one peer that the control plane hears of: as many as it would ask for.
-const HEARD_PER_SECOND: u64 = 128;
-
-/// One other gateway, shared by all its sessions.
+/// One other gateway, shared by all its sessions. It outlives them, and the threads.
 pub struct Peer {
     counters: Counters,
     path_mtu: AtomicU16,
     echoes: Budget,
-    heard: Budget,
+    reported_echoes: Budget,
 }
 
 impl Peer {
-    /// A peer of whom nothing is known yet.
+    /// A peer with counters at zero and a path MTU of 1280.
     pub fn new() -> Peer {
         Peer {
             counters: Counters::new(),
-            path_mtu: AtomicU16::new(BASE),
+            path_mtu: AtomicU16::new(MIN_MTU),
             echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
-            heard: Budget::new(HEARD_PER_SECOND, SECOND),
+            reported_echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
         }
     }
 
-    /// Its counters.
+    /// What was sent to it, received from it and dropped.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Bytes of the largest outer IP packet that reaches the peer whole; 1280 until another is set.
+    /// Bytes of the largest outer IP packet that reaches the peer whole.
     pub fn path_mtu(&self) -> u16 {
         self.path_mtu.load(Relaxed)
     }
@@ -52,14 +50,14 @@ impl Peer {
         self.path_mtu.store(size, Relaxed);
     }
 
-    /// True if one more of its probes may be echoed this second.
+    /// True if one more of its probes may be echoed in this second.
     pub(crate) fn may_echo(&self, now: Instant) -> bool {
         self.echoes.take(now)
     }
 
-    /// True if one more of its echoes may be reported this second.
-    pub(crate) fn may_be_heard(&self, now: Instant) -> bool {
-        self.heard.take(now)
+    /// True if one more of its echoes may be reported in this second.
+    pub(crate) fn may_report_echo(&self, now: Instant) -> bool {
+        self.reported_echoes.take(now)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Type-2 packets: a probe and its echo. They measure whether, and how fast, the data path works, and
 //! prove that the peer receives at an address (a challenge).
 //!
-//! Owns their payload and how they are sent. When to probe, and what silence means, is the control
-//! plane's.
+//! Owns their payload and how they are sent. When to probe, and what silence means, the control plane
+//! decides.
 //!
 //! ```text
 //!  0      1 .. 7      8                16
@@ -10,31 +10,32 @@
 //!  | kind | zero      | token (BE)     | padding, zeros   |     kind 0 = probe, 1 = echo
 //!  +------+-----------+----------------+------------------+
 //! ```
-//! An echo repeats the token and never the padding: it is not longer than its probe.
+//! An echo repeats the token and never the padding, so that it is not longer than its probe.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 
 use crate::counters::DropReason;
 use crate::header::{HEADER_LEN, Kind, OVERHEAD};
-use crate::link::Link;
 use crate::session::{Outgoing, Path};
+use crate::udp::{self, Udp};
 
+/// Bytes of the payload without padding.
 const PAYLOAD_LEN: usize = 16;
 
 /// The payload of a type-2 packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
-    /// Asks for an echo with this token.
-    Ask(u64),
-    /// Answers the probe with this token.
+    /// Asks for an echo of this token.
+    Request(u64),
+    /// Answers the probe that had this token.
     Echo(u64),
 }
 
 impl Probe {
     pub(crate) fn encode(self) -> [u8; PAYLOAD_LEN] {
         let (kind, token) = match self {
-            Probe::Ask(token) => (0, token),
+            Probe::Request(token) => (0, token),
             Probe::Echo(token) => (1, token),
         };
         let mut payload = [0; PAYLOAD_LEN];
@@ -45,12 +46,16 @@ impl Probe {
 
     /// Error: [`DropReason::Malformed`].
     pub(crate) fn decode(payload: &[u8]) -> Result<Probe, DropReason> {
-        let (kind, rest) = payload.split_first().ok_or(DropReason::Malformed)?;
-        let (zeros, rest) = rest.split_first_chunk::<7>().ok_or(DropReason::Malformed)?;
-        let (token, _padding) = rest.split_first_chunk::<8>().ok_or(DropReason::Malformed)?;
-        match (kind, zeros) {
-            (0, [0, 0, 0, 0, 0, 0, 0]) => Ok(Probe::Ask(u64::from_be_bytes(*token))),
-            (1, [0, 0, 0, 0, 0, 0, 0]) => Ok(Probe::Echo(u64::from_be_bytes(*token))),
+        let (fixed, _padding) = payload
+            .split_first_chunk::<PAYLOAD_LEN>()
+            .ok_or(DropReason::Malformed)?;
+        let [kind, 0, 0, 0, 0, 0, 0, 0, token @ ..] = fixed else {
+            return Err(DropReason::Malformed);
+        };
+        let token = u64::from_be_bytes(*token);
+        match kind {
+            0 => Ok(Probe::Request(token)),
+            1 => Ok(Probe::Echo(token)),
             _ => Err(DropReason::Malformed),
         }
     }
@@ -58,29 +63,28 @@ impl Probe {
 
 /// Sends a probe with this token to the peer, or as a challenge to the address `to`. Any thread may.
 ///
-/// The echo arrives as an event of the opposite direction's session. Errors: the socket's, and
+/// The echo arrives as [`crate::Event::Echo`] of the opposite direction. Errors: the socket's, and
 /// `QuotaExceeded` when the session has used up its packet numbers.
-pub fn send_probe(
-    socket: &UdpSocket,
+pub fn send_probe<U: Udp>(
+    udp: &U,
     outgoing: &Outgoing,
     token: u64,
     to: Option<SocketAddr>,
 ) -> io::Result<()> {
-    let (link, probe) = (Link::of(socket)?, Probe::Ask(token));
+    let probe = Probe::Request(token);
     match to {
-        Some(remote) => send(&link, outgoing, probe, &Path::new(remote, None)),
-        None => link.send_along(
-            outgoing,
-            &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?,
-            None,
-        ),
+        Some(remote) => send(udp, outgoing, probe, &Path::new(remote, None)),
+        None => {
+            let datagram = seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?;
+            udp::send_along(udp, outgoing, &datagram, None)
+        }
     }
 }
 
-/// Sends a probe that makes an outer IP packet of `size` bytes, which reaches the peer whole or not at all. Any
-/// thread may. Errors: as of [`send_probe`], and `EMSGSIZE` if already the link takes less.
-pub fn send_padded_probe(
-    socket: &UdpSocket,
+/// Sends a probe that makes an outer IP packet of `size` bytes, which reaches the peer whole or not at all.
+/// Any thread may. Errors: as of [`send_probe`], and `EMSGSIZE` if this host's link takes less.
+pub fn send_padded_probe<U: Udp>(
+    udp: &U,
     outgoing: &Outgoing,
     token: u64,
     size: u16,
@@ -89,24 +93,23 @@ pub fn send_padded_probe(
     let len = usize::from(size)
         .saturating_sub(path.headers())
         .max(PAYLOAD_LEN + OVERHEAD);
-    let datagram = seal(outgoing, Probe::Ask(token), len)?;
-    Link::of(socket)?.send_whole(&path, &datagram)
+    let datagram = seal(outgoing, Probe::Request(token), len)?;
+    udp.send_unfragmented(&path, &datagram)
 }
 
 /// Seals and sends one type-2 packet.
-pub(crate) fn send(
-    link: &Link<'_>,
+pub(crate) fn send<U: Udp>(
+    udp: &U,
     outgoing: &Outgoing,
     probe: Probe,
     path: &Path,
 ) -> io::Result<()> {
-    link.send(path, &seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?, None)
+    let datagram = seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?;
+    udp.send(path, &datagram, None)
 }
 
 /// A sealed type-2 packet of `len` bytes.
 fn seal(outgoing: &Outgoing, probe: Probe, len: usize) -> io::Result<Vec<u8>> {
-    let exhausted =
-        |reason: DropReason| io::Error::new(io::ErrorKind::QuotaExceeded, reason.name());
     let mut datagram = vec![0; len];
     datagram[HEADER_LEN..HEADER_LEN + PAYLOAD_LEN].copy_from_slice(&probe.encode());
     let number = outgoing.reserve(1).map_err(exhausted)?;
@@ -116,13 +119,17 @@ fn seal(outgoing: &Outgoing, probe: Probe, len: usize) -> io::Result<Vec<u8>> {
     Ok(datagram)
 }
 
+fn exhausted(reason: DropReason) -> io::Error {
+    io::Error::new(io::ErrorKind::QuotaExceeded, reason)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_probe_reads_back_and_may_be_padded() {
-        for probe in [Probe::Ask(0x0102_0304_0506_0708), Probe::Echo(u64::MAX)] {
+        for probe in [Probe::Request(0x0102_0304_0506_0708), Probe::Echo(u64::MAX)] {
             let mut payload = probe.encode().to_vec();
             assert_eq!(Probe::decode(&payload), Ok(probe));
             payload.resize(1400, 0);
@@ -131,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_probe_is_refused() {
-        let good = Probe::Ask(7).encode();
+    fn a_payload_that_is_no_probe_is_refused() {
+        let good = Probe::Request(7).encode();
         assert_eq!(Probe::decode(&good[..15]), Err(DropReason::Malformed));
         for at in 0..8 {
             let mut bad = good;

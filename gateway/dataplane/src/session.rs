@@ -3,9 +3,10 @@
 //! Both are shared between the snapshot, the threads and the control plane, and hold what outlives a
 //! snapshot: packet numbers, replay window, keys of the phases, the peer's address. Nothing here locks.
 //!
-//! Phases go by count alone: phase p carries the packet numbers p·2²⁶ to (p+1)·2²⁶ − 1, so that both ends
-//! know from the number which key a packet belongs to, and the phase byte is a check. The keys of a passed phase
-//! are held for 10 s more, if whoever owns the session calls `forget_passed` now and then.
+//! Phases follow from the packet number: phase p carries the numbers p·2²⁶ to (p+1)·2²⁶ − 1, so that both ends
+//! know which key a packet belongs to, and the phase byte is a check. The key of the previous phase is held
+//! for at least 10 s and dropped by the next call of `expire_keys`, which the session's owner makes
+//! regularly.
 
 mod incoming;
 mod outgoing;
@@ -17,7 +18,7 @@ pub use outgoing::{Outgoing, Path};
 /// Packets sealed under one key.
 const PACKETS_PER_PHASE: u64 = 1 << 26;
 
-/// Phases of a session: sealing stops behind the last.
+/// Phases of a session. Nothing is sealed after the last.
 const PHASES: u64 = 256;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use super::phases::PASSED;
+    use super::phases::KEPT;
     use super::*;
     use crate::counters::DropReason;
     use crate::header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD};
@@ -61,9 +62,9 @@ mod tests {
 
     fn open(incoming: &Incoming, datagram: &[u8]) -> Result<bool, DropReason> {
         let mut datagram = datagram.to_vec();
-        let (header, additional, sealed) = Header::split(&mut datagram)?;
-        let newest = incoming.open(&header, additional, sealed)?;
-        assert_eq!(&sealed[..PAYLOAD.len()], PAYLOAD);
+        let header = Header::decode(&datagram)?;
+        let newest = incoming.open(&header, &mut datagram)?;
+        assert_eq!(&datagram[HEADER_LEN..][..PAYLOAD.len()], PAYLOAD);
         Ok(newest)
     }
 
@@ -152,10 +153,10 @@ mod tests {
             Ok(true)
         );
         let passed = Instant::now();
-        incoming.forget_passed(passed + PASSED - Duration::from_secs(1));
+        incoming.expire_keys(passed + KEPT - Duration::from_secs(1));
         assert_eq!(open(&incoming, &early), Ok(false), "still held");
-        incoming.forget_passed(passed + PASSED + Duration::from_secs(1));
-        outgoing.forget_passed(passed + PASSED + Duration::from_secs(1));
+        incoming.expire_keys(passed + KEPT + Duration::from_secs(1));
+        outgoing.expire_keys(passed + KEPT + Duration::from_secs(1));
         assert_eq!(open(&incoming, &late), Err(DropReason::Phase));
         assert_eq!(
             open(&incoming, &seal(&outgoing, PACKETS_PER_PHASE + 1)),
@@ -178,7 +179,7 @@ mod tests {
         let at = Instant::now();
         let expect = |from, kind| incoming.expect_from(from, kind, at);
         assert_eq!(expect(stranger, PACKET), Ok(true));
-        incoming.answer_through(Arc::new(outgoing));
+        incoming.pair_with(Arc::new(outgoing));
         assert_eq!(expect(peer, PACKET), Ok(true));
         let opened = (0..1000)
             .filter(|_| expect(stranger, PACKET) == Ok(false))

@@ -1,14 +1,16 @@
-//! [`ControlSink`]: what the data plane hands to the control plane.
+//! [`ControlSink`]: what the data plane hands to the control plane, and the [`Event`]s that it reports.
 //!
-//! The receiving thread owns the sink and must never wait: an implementation tries to put things into
-//! bounded queues and says whether they were taken.
+//! A receiving thread owns its sink and must never wait. An implementation tries to put things into bounded
+//! queues and says whether it could.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Takes what is not data, and what happened to data that the control plane must know.
+use crate::shutdown::Failure;
+
+/// Takes QUIC datagrams and events.
 pub trait ControlSink: Send {
-    /// A QUIC datagram, `from` a peer's address, sent `to` this local address (if the kernel told), with the
-    /// two ECN bits of its IP header. Never waits; false if the queue is full and the datagram lost.
+    /// A QUIC datagram, sent `from` the peer's address `to` this local address (if the kernel says so), with
+    /// the two ECN bits of its IP header. False if the queue is full and the datagram lost.
     fn quic(
         &mut self,
         datagram: &[u8],
@@ -17,8 +19,7 @@ pub trait ControlSink: Send {
         ecn: Option<u8>,
     ) -> bool;
 
-    /// Something happened. Never waits; false if the queue is full. [`Event::Proved`] is offered again with
-    /// the next packet, the others are lost.
+    /// Something has happened. False if the queue is full and the event lost.
     fn event(&mut self, event: Event) -> bool;
 }
 
@@ -26,35 +27,27 @@ pub trait ControlSink: Send {
 /// mapped into IPv6.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The echo of a probe arrived.
+    /// The echo of a probe has arrived.
     Echo {
-        /// Our index of the session it arrived on.
+        /// Our index of the session that it arrived on.
         index: u32,
         /// The probe's token.
         probe: u64,
-        /// Where it came from: proof that the peer receives what is sent there.
+        /// The sender's address: the echo proves that the peer receives there.
         from: SocketAddr,
-        /// The local address it was sent to, if the kernel told.
+        /// The local address that it was sent to, if the kernel says so.
         to: Option<IpAddr>,
     },
-    /// The first packet of a session passed the AEAD.
-    Proved {
-        /// Our index of the session.
-        index: u32,
-    },
-    /// The newest packet of a session came from another address than the peer's. Nothing moves by that: the
-    /// control plane may challenge the address.
+    /// The newest packet of a session came from another address than the peer's. The session's path stays
+    /// as it is; the control plane may challenge the address.
     OffPath {
         /// Our index of the session.
         index: u32,
-        /// Where it came from.
+        /// The sender's address.
         from: SocketAddr,
-        /// The local address it was sent to, if the kernel told.
+        /// The local address that it was sent to, if the kernel says so.
         to: Option<IpAddr>,
     },
-    /// A thread ended by itself: no packet moves any more. The last event.
-    Failed {
-        /// Which thread, and why.
-        reason: String,
-    },
+    /// The data plane has ended by itself. No packet moves any more; this is the last event.
+    Failed(Failure),
 }

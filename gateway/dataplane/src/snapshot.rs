@@ -1,11 +1,10 @@
-//! [`Snapshot`]: everything the threads look up, built once and never changed.
+//! [`Snapshot`]: all tables that the threads look up, built once and never changed.
 //!
-//! The control plane builds a new one for every change and swaps it in; the sessions in it are shared
-//! with the one before. What is authorized and which route wins was decided before: the data plane only
-//! looks up.
+//! The control plane builds a new one for every change and swaps it in; both share the sessions. Which prefixes
+//! are authorized and which route wins was decided before: the data plane only looks up.
 //!
 //! Two tables answer every question about addresses:
-//! * `holders`: whose is an address? The most specific authorized prefix holding it, this site's own
+//! * `holders`: which site holds an address? The most specific authorized prefix decides, prefixes of this site
 //!   included; announcements play no part;
 //! * `routes`: which session leads to a destination?
 
@@ -20,23 +19,38 @@ use crate::lanes::Lanes;
 use crate::session::Incoming;
 use crate::table::PrefixTable;
 
-/// A site of the consortium, numbered by whoever builds the snapshot; equal numbers mean one site.
+/// A site of the consortium, numbered by the builder's caller. Equal numbers mean one site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteNo(pub u32);
 
 /// One immutable state of the data plane's tables.
 pub struct Snapshot {
     site: SiteNo,
-    /// `None` where two sites claim the same prefix: it is nobody's.
-    holders: PrefixTable<Option<SiteNo>>,
+    holders: PrefixTable<Holder>,
     routes: PrefixTable<Lanes>,
-    /// True in a connected network that is not the site's own, false in an own prefix.
-    local: PrefixTable<bool>,
+    connected: PrefixTable<Network>,
     incoming: HashMap<u32, Arc<Incoming>>,
 }
 
+/// Who holds a prefix.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Site(SiteNo),
+    /// Two sites claim it: neither holds it.
+    Disputed,
+}
+
+/// How a prefix relates to the networks that this host is connected to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Network {
+    /// A prefix of this site, or within one.
+    Site,
+    /// Connected, and not of this site: no tunnel carries its addresses.
+    Foreign,
+}
+
 impl Snapshot {
-    /// Knows only which site it is at: everything is dropped.
+    /// Tables with nothing but the site that this gateway is at: all packets are dropped.
     pub fn empty(site: SiteNo) -> Snapshot {
         SnapshotBuilder::new(site).build()
     }
@@ -48,7 +62,10 @@ impl Snapshot {
 
     /// The site whose authorized prefix holds `address` most specifically.
     pub(crate) fn holder(&self, address: IpAddr) -> Option<SiteNo> {
-        *self.holders.lookup(address)?
+        match self.holders.lookup(address)? {
+            Holder::Site(site) => Some(*site),
+            Holder::Disputed => None,
+        }
     }
 
     /// The session that leads to `destination`.
@@ -58,25 +75,20 @@ impl Snapshot {
 
     /// True if no tunnel may carry `address`: a special one, or one of this host's connected networks.
     pub(crate) fn is_never_carried(&self, address: IpAddr) -> bool {
-        ip::is_never_carried(address) || self.local.lookup(address).is_some_and(|local| *local)
+        ip::is_never_carried(address) || self.connected.lookup(address) == Some(&Network::Foreign)
     }
 
     /// The session whose packets carry `index`.
     pub fn incoming(&self, index: u32) -> Option<&Arc<Incoming>> {
         self.incoming.get(&index)
     }
-
-    /// Every session that receives, in no particular order.
-    pub fn sessions(&self) -> impl Iterator<Item = &Arc<Incoming>> {
-        self.incoming.values()
-    }
 }
 
 /// Collects a [`Snapshot`].
 pub struct SnapshotBuilder {
     snapshot: Snapshot,
-    own: Vec<Prefix>,
-    local: Vec<Prefix>,
+    site_prefixes: Vec<Prefix>,
+    connected: Vec<Prefix>,
 }
 
 impl SnapshotBuilder {
@@ -86,47 +98,48 @@ impl SnapshotBuilder {
             site,
             holders: PrefixTable::default(),
             routes: PrefixTable::default(),
-            local: PrefixTable::default(),
+            connected: PrefixTable::default(),
             incoming: HashMap::new(),
         };
         SnapshotBuilder {
             snapshot,
-            own: Vec::new(),
-            local: Vec::new(),
+            site_prefixes: Vec::new(),
+            connected: Vec::new(),
         }
     }
 
-    /// A prefix of this site.
-    pub fn own(&mut self, prefix: Prefix) -> &mut Self {
-        self.own.push(prefix);
+    /// Adds a prefix of this site.
+    pub fn site_prefix(&mut self, prefix: Prefix) -> &mut Self {
+        self.site_prefixes.push(prefix);
         let site = self.snapshot.site;
         self.authorize(prefix, site)
     }
 
-    /// A prefix from the member record of `site`. A prefix that two sites claim belongs to neither.
+    /// Adds a prefix from the member record of `site`. A prefix that two sites claim belongs to neither.
     pub fn authorize(&mut self, prefix: Prefix, site: SiteNo) -> &mut Self {
-        if let Some(holder) = self.snapshot.holders.insert(prefix, Some(site))
-            && holder != Some(site)
-        {
-            self.snapshot.holders.insert(prefix, None);
+        let holders = &mut self.snapshot.holders;
+        let earlier = holders.insert(prefix, Holder::Site(site));
+        if earlier.is_some_and(|holder| holder != Holder::Site(site)) {
+            holders.insert(prefix, Holder::Disputed);
         }
         self
     }
 
-    /// Packets to `prefix` go through `session`. The last session named for a prefix stays.
+    /// Sends packets to `prefix` through `session`. The last session that is named for a prefix stays.
     pub fn route(&mut self, prefix: Prefix, session: impl Into<Lanes>) -> &mut Self {
         self.snapshot.routes.insert(prefix, session.into());
         self
     }
 
-    /// A network that this host is connected to: no address in it is taken from or sent to a peer. One
-    /// within an own prefix is the site itself and ignored; an own prefix within one stays own.
-    pub fn local(&mut self, prefix: Prefix) -> &mut Self {
-        self.local.push(prefix);
+    /// Adds a network that this host is connected to: its addresses are neither taken from peers nor sent to
+    /// them. A network within a prefix of this site is the site itself and is ignored; a prefix of this site
+    /// within a connected network stays the site's.
+    pub fn connected(&mut self, prefix: Prefix) -> &mut Self {
+        self.connected.push(prefix);
         self
     }
 
-    /// A session that receives, under its own index.
+    /// Adds a session that receives, under its own index.
     pub fn incoming(&mut self, session: Arc<Incoming>) -> &mut Self {
         self.snapshot.incoming.insert(session.index(), session);
         self
@@ -134,12 +147,14 @@ impl SnapshotBuilder {
 
     /// The snapshot.
     pub fn build(mut self) -> Snapshot {
-        let foreign = |prefix: &&Prefix| !self.own.iter().any(|own| own.covers(prefix));
-        for prefix in self.local.iter().filter(foreign) {
-            self.snapshot.local.insert(*prefix, true);
+        let table = &mut self.snapshot.connected;
+        for network in &self.connected {
+            if !self.site_prefixes.iter().any(|own| own.covers(network)) {
+                table.insert(*network, Network::Foreign);
+            }
         }
-        for prefix in &self.own {
-            self.snapshot.local.insert(*prefix, false);
+        for prefix in &self.site_prefixes {
+            table.insert(*prefix, Network::Site);
         }
         self.snapshot
     }
@@ -164,7 +179,7 @@ mod tests {
     fn the_most_specific_authorization_holds_an_address() {
         let mut builder = SnapshotBuilder::new(HERE);
         builder
-            .own(prefix("10.1.4.0/24"))
+            .site_prefix(prefix("10.1.4.0/24"))
             .authorize(prefix("10.1.0.0/16"), THERE)
             .authorize(prefix("10.1.4.8/29"), SiteNo(2));
         let snapshot = builder.build();
@@ -175,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_two_sites_claim_is_nobodys() {
+    fn a_prefix_that_two_sites_claim_belongs_to_neither() {
         let mut builder = SnapshotBuilder::new(HERE);
         builder
             .authorize(prefix("10.2.0.0/16"), THERE)
@@ -192,10 +207,10 @@ mod tests {
     fn connected_networks_are_never_carried_unless_they_are_the_site() {
         let mut builder = SnapshotBuilder::new(HERE);
         builder
-            .own(prefix("10.1.0.0/16"))
-            .local(prefix("10.1.2.0/24"))
-            .local(prefix("10.0.0.0/8"))
-            .local(prefix("203.0.113.0/24"));
+            .site_prefix(prefix("10.1.0.0/16"))
+            .connected(prefix("10.1.2.0/24"))
+            .connected(prefix("10.0.0.0/8"))
+            .connected(prefix("203.0.113.0/24"));
         let snapshot = builder.build();
         for (text, never) in [
             ("10.1.2.3", false),

@@ -1,11 +1,12 @@
 //! [`Transport`]: where TCP or UDP lies in a packet, if nothing is in the way.
 //!
-//! Owns the one parse that sender and receiver of a partial checksum must agree on. A packet that it finds
-//! nothing in is not bad: it only travels alone, and with a complete checksum.
+//! Owns the one parse that sender and receiver of a partial checksum must agree on. A packet in which it finds
+//! nothing is not bad: it only travels alone, and with a complete checksum.
 
 use crate::ip::u16_at;
+use crate::offload::ChecksumPlace;
 
-/// The protocols that the kernel cuts and joins.
+/// The protocols whose packets the kernel segments and coalesces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Tcp,
@@ -21,7 +22,7 @@ impl Protocol {
         }
     }
 
-    /// Where the checksum lies in the header (RFC 9293, section 3.1; RFC 768).
+    /// Offset of the checksum in the header (RFC 9293, section 3.1; RFC 768).
     pub(crate) fn checksum_at(self) -> usize {
         match self {
             Protocol::Tcp => 16,
@@ -30,22 +31,38 @@ impl Protocol {
     }
 }
 
-/// Offsets in a packet.
+/// Where the parts of a packet lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Transport {
     pub(crate) v6: bool,
     pub(crate) protocol: Protocol,
-    /// Where the TCP or UDP header starts.
+    /// Offset of the TCP or UDP header.
     pub(crate) start: usize,
-    /// Where it ends.
+    /// Offset of what follows it.
     pub(crate) payload: usize,
 }
 
 impl Transport {
+    /// Where the packet's checksum lies.
+    pub(crate) fn checksum_place(&self) -> ChecksumPlace {
+        ChecksumPlace {
+            start: self.start,
+            field: self.start + self.protocol.checksum_at(),
+        }
+    }
+
+    /// The sequence number of TCP, which was found in this packet.
+    pub(crate) fn tcp_sequence(&self, packet: &[u8]) -> u32 {
+        packet[self.start + 4..self.start + 8]
+            .iter()
+            .fold(0, |number, byte| number << 8 | u32::from(*byte))
+    }
+
     /// Finds TCP or UDP in a packet that `ip` has let through: whole, not behind extension headers, and as
     /// long as it says itself.
     pub(crate) fn locate(packet: &[u8]) -> Option<Transport> {
         let (v6, number, start) = match packet.first()? >> 4 {
+            // Neither More Fragments nor an offset (RFC 791, section 3.1).
             4 if u16_at(packet, 6) & 0x3fff == 0 => {
                 (false, *packet.get(9)?, usize::from(packet[0] & 15) * 4)
             }
@@ -77,13 +94,14 @@ mod tests {
 
     fn udp_v4(payload: usize) -> Vec<u8> {
         let mut packet = vec![0; 28 + payload];
-        (packet[0], packet[9]) = (0x45, 17);
+        packet[0] = 0x45;
+        packet[9] = 17;
         packet[24..26].copy_from_slice(&(8 + payload as u16).to_be_bytes());
         packet
     }
 
     #[test]
-    fn finds_what_lies_open() {
+    fn finds_tcp_and_udp_directly_behind_the_ip_header() {
         let found = Transport {
             v6: false,
             protocol: Protocol::Udp,
@@ -92,7 +110,9 @@ mod tests {
         };
         assert_eq!(Transport::locate(&udp_v4(5)), Some(found));
         let mut tcp = vec![0; 80];
-        (tcp[0], tcp[6], tcp[52]) = (0x60, 6, 0x80);
+        tcp[0] = 0x60;
+        tcp[6] = 6;
+        tcp[52] = 0x80;
         let found = Transport {
             v6: true,
             protocol: Protocol::Tcp,
@@ -103,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_nothing_in_fragments_and_what_contradicts_itself() {
+    fn finds_nothing_in_fragments_and_in_packets_that_contradict_themselves() {
         for (at, value) in [
             (6, 0x20),
             (7, 1),
@@ -122,8 +142,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_located_in_bounds(mut packet in proptest::collection::vec(any::<u8>(), 0..120),
-                                           first in proptest::sample::select(vec![0x45u8, 0x4f, 0x60]), tcp: bool) {
+        fn any_bytes_are_located_in_bounds(
+            mut packet in proptest::collection::vec(any::<u8>(), 0..120),
+            first in proptest::sample::select(vec![0x45u8, 0x4f, 0x60]), tcp: bool,
+        ) {
             if packet.len() > 20 {
                 packet[0] = first;
                 packet[if first == 0x60 { 6 } else { 9 }] = if tcp { 6 } else { 17 };

@@ -2,19 +2,18 @@
 //! outlives a peer's sessions. Looks nothing up and moves no packet itself.
 
 use std::collections::BTreeMap;
-use std::net::UdpSocket;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ringway_config::{Connected, GatewayId, OrgId, Prefix, SiteId};
 use ringway_core::{Fib, Membership};
-use ringway_dataplane::{Counters, Peer, SiteNo, Snapshot, SnapshotBuilder};
+use ringway_dataplane::{Counters, Peer, SiteNo, Snapshot, SnapshotBuilder, TunnelSocket};
 
 use super::sessions::Sessions;
 
 /// The tables and counters that the data plane's threads share with the drive.
 pub struct Packets {
-    socket: Arc<UdpSocket>,
+    socket: Arc<TunnelSocket>,
     tables: Arc<ArcSwap<Snapshot>>,
     own: Arc<Counters>,
     peers: BTreeMap<GatewayId, Arc<Peer>>,
@@ -26,7 +25,7 @@ impl Packets {
     /// For a data plane that has `socket`, looks up in `tables` and counts what it cannot tell to a peer
     /// in `own`. `connected`: the networks that this host is connected to.
     pub fn new(
-        socket: Arc<UdpSocket>,
+        socket: Arc<TunnelSocket>,
         tables: Arc<ArcSwap<Snapshot>>,
         own: Arc<Counters>,
         connected: &[Connected],
@@ -49,7 +48,7 @@ impl Packets {
         self.local = connected.iter().map(|network| network.prefix).collect();
     }
 
-    pub(super) fn socket(&self) -> &UdpSocket {
+    pub(super) fn socket(&self) -> &TunnelSocket {
         &self.socket
     }
 
@@ -81,10 +80,10 @@ impl Packets {
     pub(super) fn publish(&mut self, fib: &Fib, membership: &Membership, sessions: &Sessions) {
         let mut tables = SnapshotBuilder::new(self.site(&membership.me.org, &membership.site));
         for prefix in &fib.local {
-            tables.own(*prefix);
+            tables.site_prefix(*prefix);
         }
         for prefix in &self.local {
-            tables.local(*prefix);
+            tables.connected(*prefix);
         }
         for (prefix, org, site) in &fib.authorized {
             tables.authorize(*prefix, self.site(org, site));

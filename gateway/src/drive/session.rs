@@ -70,7 +70,7 @@ impl Session {
             return;
         };
         for (number, incoming) in self.incoming.iter().enumerate() {
-            incoming.answer_through(sealing.of(number).clone());
+            incoming.pair_with(sealing.lane(number).clone());
         }
         self.outgoing = Some(sealing);
     }

@@ -2,14 +2,16 @@
 //! The data plane's tables are made from them in [`super::packets`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quinn::Connection;
 use ringway_config::{GatewayId, ZoneName};
 use ringway_core::{ConnId, Lane, Message, Role};
-use ringway_dataplane::{self as dataplane, Incoming, Lanes, Outgoing, Path, Peer, SiteNo};
+use ringway_dataplane::{
+    self as dataplane, Incoming, Lanes, Outgoing, Path, Peer, SiteNo, TunnelSocket,
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -154,7 +156,7 @@ impl Sessions {
 
     /// That of lane 0, which probes go through.
     pub(super) fn outgoing(&self, conn: ConnId) -> Option<&Arc<Outgoing>> {
-        Some(self.lanes(conn)?.of(0))
+        Some(self.lanes(conn)?.lane(0))
     }
 
     /// Lets go of keys whose time is over.
@@ -163,10 +165,10 @@ impl Sessions {
             session
                 .incoming
                 .iter()
-                .for_each(|incoming| incoming.forget_passed(now));
+                .for_each(|incoming| incoming.expire_keys(now));
             session
                 .sealing()
-                .for_each(|outgoing| outgoing.forget_passed(now));
+                .for_each(|outgoing| outgoing.expire_keys(now));
         }
     }
 
@@ -197,7 +199,7 @@ impl Sessions {
     }
 
     /// Sends a probe; one that makes an outer packet of `size` bytes, if given.
-    pub(super) fn probe(&self, conn: ConnId, probe: u64, size: Option<u16>, socket: &UdpSocket) {
+    pub(super) fn probe(&self, conn: ConnId, probe: u64, size: Option<u16>, socket: &TunnelSocket) {
         if let Some(outgoing) = self.outgoing(conn) {
             // A probe that could not be sent is a probe that is not answered.
             let _ = match size {
@@ -209,13 +211,13 @@ impl Sessions {
 
     /// Packets of a session came from an address that is not the peer's: asks that address to prove
     /// that the peer is there (DESIGN.md 4.2, "Address of the peer").
-    pub(super) fn challenge(&mut self, index: u32, from: SocketAddr, socket: &UdpSocket) {
+    pub(super) fn challenge(&mut self, index: u32, from: SocketAddr, socket: &TunnelSocket) {
         let Some(session) = self.by_index(index) else {
             return;
         };
         // A packet may have been on its way here while the peer's address was settled.
         let elsewhere = |outgoing: &&Arc<Outgoing>| outgoing.path().remote() != from;
-        let first = session.outgoing.as_ref().map(|lanes| lanes.of(0));
+        let first = session.outgoing.as_ref().map(|lanes| lanes.lane(0));
         let Some(outgoing) = first.filter(elsewhere) else {
             return;
         };
@@ -243,7 +245,7 @@ impl Sessions {
             tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
             session
                 .sealing()
-                .for_each(|outgoing| outgoing.move_to(Path::new(from, to)));
+                .for_each(|outgoing| outgoing.set_path(Path::new(from, to)));
         }
         Some(moved)
     }

@@ -73,12 +73,12 @@ impl Keys {
     /// The echo of `datagram`; `None` if it is no probe of this session.
     fn echo(&self, datagram: &[u8]) -> Option<Vec<u8>> {
         let mut datagram = datagram.to_vec();
-        let (header, additional, sealed) = Header::split(&mut datagram).ok()?;
+        let header = Header::decode(&datagram).ok()?;
         if header.kind != Kind::Probe || header.index != self.incoming.index() {
             return None;
         }
-        self.incoming.open(&header, additional, sealed).ok()?;
-        let payload = sealed
+        self.incoming.open(&header, &mut datagram).ok()?;
+        let payload = datagram[HEADER_LEN..]
             .first_chunk::<PROBE>()
             .filter(|payload| payload[0] == 0)?;
         self.seal(*payload).ok()

@@ -1,4 +1,4 @@
-//! What is joined and cut again is what came.
+//! Segmenting what was joined gives back the packets that came.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::craft::{self, Shape, any_shape};
 use crate::split::Split;
 
-/// One call of `write`: the bytes behind the offload header, and how many packets they were said to be.
+/// One call of `write`: the bytes behind the offload header, and how many packets they are said to be.
 struct Written {
     offload: Offload,
     packet: Vec<u8>,
@@ -36,27 +36,27 @@ fn coalesce(packets: &[(Vec<u8>, Checksum)]) -> Vec<Written> {
 }
 
 /// The packets that the kernel makes of one write, with complete checksums.
-fn cut(written: Written) -> Vec<Vec<u8>> {
+fn segment(written: Written) -> Vec<Vec<u8>> {
     let Written {
         offload,
         mut packet,
         ..
     } = written;
-    let Some(cut) = offload.cut else {
+    let Some(gso) = offload.gso else {
         if offload.checksum.is_some() {
             craft::complete(&mut packet);
         }
         return vec![packet];
     };
-    let mut split = Split::new(&mut packet, &cut, usize::MAX).unwrap();
-    let count = split.count();
-    let piece = |at| {
-        let mut out = vec![0; split.len(at)];
-        split.write(at, &mut out);
-        craft::complete(&mut out);
-        out
-    };
-    (0..count).map(piece).collect()
+    let mut split = Split::new(&mut packet, &gso, usize::MAX).unwrap();
+    let mut segments = Vec::new();
+    for at in 0..split.count() {
+        let mut segment = vec![0; split.len(at)];
+        split.write(at, &mut segment);
+        craft::complete(&mut segment);
+        segments.push(segment);
+    }
+    segments
 }
 
 /// With Don't Fragment set the identification means nothing (RFC 6864, section 4.1).
@@ -84,7 +84,7 @@ struct Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let rare = |percent: u8| (0u8..100).prop_map(move |dice| dice < percent);
+    let rare = |percent: u8| (0u8..100).prop_map(move |roll| roll < percent);
     let some = |percent: f64| proptest::option::weighted(percent, any::<u8>());
     (
         proptest::option::weighted(0.1, 0usize..200),
@@ -142,8 +142,9 @@ fn flow(mut shape: Shape, usual: usize, steps: &[Step]) -> Vec<(Vec<u8>, Checksu
 
 proptest! {
     #[test]
-    fn what_is_joined_and_cut_again_is_what_came(
-        shape in any_shape(), usual in 1usize..150, steps in proptest::collection::vec(any_step(), 1..150),
+    fn segmenting_what_was_joined_gives_back_what_came(
+        shape in any_shape(), usual in 1usize..150,
+        steps in proptest::collection::vec(any_step(), 1..150),
     ) {
         let packets = flow(shape, usual, &steps);
         let mut came = packets.clone().into_iter();
@@ -151,9 +152,9 @@ proptest! {
             let group: Vec<_> = came.by_ref().take(written.count).collect();
             prop_assert!(group.iter().all(|(_, checksum)| *checksum == group[0].1), "mixed");
             let joined = group.len() > 1;
-            let cut = cut(written);
-            prop_assert_eq!(cut.len(), group.len());
-            for (out, (mut packet, checksum)) in cut.into_iter().zip(group) {
+            let segments = segment(written);
+            prop_assert_eq!(segments.len(), group.len());
+            for (out, (mut packet, checksum)) in segments.into_iter().zip(group) {
                 if checksum == Checksum::Partial {
                     craft::complete(&mut packet);
                 }
@@ -165,14 +166,17 @@ proptest! {
     }
 
     #[test]
-    fn a_steady_flow_is_joined(mut shape in any_shape(), usual in 100usize..1400, count in 2usize..200, partial: bool) {
+    fn a_steady_flow_is_joined(
+        mut shape in any_shape(), usual in 100usize..1400, count in 2usize..200, partial: bool,
+    ) {
         const ACK: u8 = 0x10;
         shape.flags = ACK;
         let step = Step {
-            len: None, same_id: false, gap: false, flags: None, class: None, port: None, partial, damage: None,
+            len: None, same_id: false, gap: false, flags: None, class: None, port: None, partial,
+            damage: None,
         };
         let packets = flow(shape.clone(), usual, &vec![step; count]);
-        let in_one = MOST.min((MAX_PACKET - shape.headers()) / usual);
+        let in_one = MAX_PACKETS.min((MAX_LEN - shape.headers()) / usual);
         prop_assert_eq!(coalesce(&packets).len(), count.div_ceil(in_one));
     }
 }

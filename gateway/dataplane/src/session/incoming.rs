@@ -5,12 +5,11 @@
 //!  off_path                                                  phase, replay      auth     phase advanced
 //! ```
 //! The receiving threads of all lanes may open; each packet is opened once. The control plane makes a session,
-//! publishes it in a snapshot before its own `Hello` goes out, and adds the way to answer when the peer's `Hello` has
-//! come.
+//! publishes it in a snapshot before its `Hello` goes out, and pairs it with the opposite direction when the
+//! peer's `Hello` has come.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -25,17 +24,18 @@ use crate::peer::Peer;
 use crate::replay::Window;
 use crate::snapshot::SiteNo;
 
-/// In which the budgets below are counted: short, so that an address which changes again is heard of soon after.
+/// Span of the budgets below. It is short, so that an address which changes twice is reported soon.
 const SPAN: Duration = Duration::from_millis(100);
 
-/// Packets that are opened although they come from another address than the peer's: enough for the first data
-/// after a change of address, too few to keep a core busy.
+/// Packets in a span that are opened although they come from another address than the peer's: enough for
+/// the first data after a change of address, too few to keep a core busy.
 const OFF_PATH: u64 = 8;
 
-/// Probes and echoes beside them: the echo that proves a new address comes among the data from there.
+/// Probes and echoes likewise. They are counted apart, because the echo that proves a new address comes
+/// among data from there.
 const OFF_PATH_PROBES: u64 = 8;
 
-/// Reports of packets from another address: each is a challenge of some 60 bytes.
+/// Reports in a span of packets from another address. Each causes a challenge of some 60 bytes.
 const REPORTS: u64 = 2;
 
 /// The opening direction of a session.
@@ -44,9 +44,9 @@ pub struct Incoming {
     site: SiteNo,
     phases: ArcSwap<Phases>,
     window: Window,
-    answer: ArcSwapOption<Outgoing>,
+    /// `None` until the peer's `Hello` has come.
+    outgoing: ArcSwapOption<Outgoing>,
     peer: Arc<Peer>,
-    proved: AtomicBool,
     off_path: Budget,
     off_path_probes: Budget,
     reports: Budget,
@@ -60,31 +60,31 @@ impl Incoming {
             site,
             phases: ArcSwap::from_pointee(Phases::new(aead, secret, PACKETS_PER_PHASE)),
             window: Window::new(),
-            answer: ArcSwapOption::empty(),
+            outgoing: ArcSwapOption::empty(),
             peer,
-            proved: AtomicBool::new(false),
             off_path: Budget::new(OFF_PATH, SPAN),
             off_path_probes: Budget::new(OFF_PATH_PROBES, SPAN),
             reports: Budget::new(REPORTS, SPAN),
         }
     }
 
-    /// The same with phases of `len` packet numbers, as the sender has them: for tests, which cannot send 2²⁶.
-    pub fn with_phases_of(self, aead: Aead, secret: &Secret, len: u64) -> Incoming {
+    /// With phases of `len` packet numbers, as the sender has them. For tests, which cannot send 2²⁶ packets.
+    #[doc(hidden)]
+    pub fn with_phase_len(self, aead: Aead, secret: &Secret, len: u64) -> Incoming {
         Incoming {
             phases: ArcSwap::from_pointee(Phases::new(aead, secret, len)),
             ..self
         }
     }
 
-    /// Lets go of the keys of a phase that passed 10 s ago. Any thread may.
-    pub fn forget_passed(&self, now: Instant) {
-        phases::forget_passed(&self.phases, now);
+    /// Drops the keys of a phase that ended 10 s ago. Any thread may call it.
+    pub fn expire_keys(&self, now: Instant) {
+        phases::expire_previous(&self.phases, now);
     }
 
-    /// Probes are answered through `outgoing` from now on, and its path is the peer's address.
-    pub fn answer_through(&self, outgoing: Arc<Outgoing>) {
-        self.answer.store(Some(outgoing));
+    /// Answers probes through `outgoing` from now on, and takes its path for the peer's address.
+    pub fn pair_with(&self, outgoing: Arc<Outgoing>) {
+        self.outgoing.store(Some(outgoing));
     }
 
     /// Our index, which every packet carries.
@@ -97,49 +97,40 @@ impl Incoming {
         self.site
     }
 
-    /// Who seals.
-    pub fn peer(&self) -> &Peer {
-        &self.peer
-    }
-
-    /// The peer's counters.
+    /// The counters of the gateway that seals.
     pub fn counters(&self) -> &Counters {
         self.peer.counters()
     }
 
-    /// True once a packet has passed the AEAD and the control plane was told.
-    pub fn is_proved(&self) -> bool {
-        self.proved.load(Relaxed)
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
-    pub(crate) fn set_proved(&self) {
-        self.proved.store(true, Relaxed);
+    /// The opposite direction, once the two are paired.
+    pub(crate) fn outgoing(&self) -> Option<Arc<Outgoing>> {
+        self.outgoing.load_full()
     }
 
-    /// The direction that answers.
-    pub(crate) fn answer(&self) -> Option<Arc<Outgoing>> {
-        self.answer.load_full()
-    }
-
-    /// True if a packet of this kind `from` there is on the path, or its path is not known yet; false if it is
-    /// opened out of the budget for others. Error: [`DropReason::OffPath`].
+    /// Whether a packet of this kind may be opened that comes `from` there: true if that is the peer's
+    /// address, or the peer's is not known yet; false if the packet is paid for by the budget for other
+    /// addresses. Error: [`DropReason::OffPath`].
     pub(crate) fn expect_from(
         &self,
         from: SocketAddr,
         kind: Kind,
         now: Instant,
     ) -> Result<bool, DropReason> {
-        let on_path = self
-            .answer
-            .load()
+        let outgoing = self.outgoing.load();
+        let is_on_path = outgoing
             .as_ref()
             .is_none_or(|outgoing| outgoing.path().remote() == from);
         let budget = match kind {
             Kind::Packet(_) => &self.off_path,
             Kind::Probe => &self.off_path_probes,
         };
-        if on_path || budget.take(now) {
-            Ok(on_path)
+
+        if is_on_path || budget.take(now) {
+            Ok(is_on_path)
         } else {
             Err(DropReason::OffPath)
         }
@@ -150,26 +141,30 @@ impl Incoming {
         self.reports.take(now)
     }
 
-    /// Opens a packet, split by [`Header::split`], in place: the payload is `sealed` without its tag. True if
-    /// its number is the highest so far. Any thread may open. Errors: [`DropReason::Phase`],
-    /// [`DropReason::Replay`], [`DropReason::Auth`]; a packet that fails changes nothing but its own bytes.
-    pub fn open(
-        &self,
-        header: &Header,
-        additional: &[u8; HEADER_LEN],
-        sealed: &mut [u8],
-    ) -> Result<bool, DropReason> {
+    /// Opens a packet in place: the payload is between the header and the tag afterwards. `header` is what
+    /// [`Header::decode`] has read from it. True if its number is the highest so far. Any thread may open.
+    ///
+    /// Errors: [`DropReason::Phase`], [`DropReason::Replay`], [`DropReason::Auth`]. A packet that fails
+    /// changes nothing but its own bytes.
+    pub fn open(&self, header: &Header, datagram: &mut [u8]) -> Result<bool, DropReason> {
+        let (additional, sealed) = datagram
+            .split_first_chunk_mut::<HEADER_LEN>()
+            .ok_or(DropReason::Short)?;
         let phases = self.phases.load();
         if phases.of(header.number) != Some(header.phase) {
             return Err(DropReason::Phase);
         }
         let key = phases.key(header.phase).ok_or(DropReason::Phase)?;
+
+        // The cheap check first: a replayed packet costs no decryption.
         if !self.window.admits(header.number) {
             return Err(DropReason::Replay);
         }
         if !key.open(header.number, additional, sealed) {
             return Err(DropReason::Auth);
         }
+
+        // Only an authentic packet moves phase and window.
         if header.phase > phases.number() {
             phases::advance_to(&self.phases, header.phase);
         }

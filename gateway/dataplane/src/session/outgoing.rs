@@ -12,13 +12,10 @@ use super::{PACKETS_PER_PHASE, PHASES};
 use crate::counters::{Counters, DropReason};
 use crate::header::{HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
 use crate::keys::{Aead, Secret};
-use crate::peer::Peer;
+use crate::peer::{MIN_MTU, Peer};
 
-/// Bytes of a UDP header.
-const UDP: usize = 8;
-
-/// The smallest MTU that IPv6 knows (RFC 8200, section 5).
-const LEAST: usize = 1280;
+/// Bytes of a UDP header (RFC 768).
+const UDP_HEADER: usize = 8;
 
 /// Where sealed packets go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,7 +45,7 @@ impl Path {
 
     /// Bytes of the outer IP and UDP headers.
     pub(crate) fn headers(&self) -> usize {
-        UDP + if self.remote.is_ipv4() { 20 } else { 40 }
+        UDP_HEADER + if self.remote.is_ipv4() { 20 } else { 40 }
     }
 
     /// The local address to send from, if it is fixed.
@@ -60,13 +57,14 @@ impl Path {
 /// The sealing direction of a session. Any thread may seal; a packet number is given out once.
 pub struct Outgoing {
     index: u32,
-    numbers: AtomicU64,
-    /// How many there are.
+    /// The next packet number.
+    next: AtomicU64,
+    /// Packet numbers of the session.
     end: u64,
     phases: ArcSwap<Phases>,
     path: ArcSwap<Path>,
-    /// Bytes around an inner packet on this path: asked for every packet.
-    around: AtomicUsize,
+    /// Bytes around an inner packet on this path. Kept beside the path because every packet needs them.
+    overhead: AtomicUsize,
     peer: Arc<Peer>,
 }
 
@@ -75,17 +73,18 @@ impl Outgoing {
     pub fn new(index: u32, aead: Aead, secret: &Secret, path: Path, peer: Arc<Peer>) -> Outgoing {
         Outgoing {
             index,
-            numbers: AtomicU64::new(0),
+            next: AtomicU64::new(0),
             end: PHASES * PACKETS_PER_PHASE,
             phases: ArcSwap::from_pointee(Phases::new(aead, secret, PACKETS_PER_PHASE)),
             path: ArcSwap::from_pointee(path),
-            around: AtomicUsize::new(path.headers() + OVERHEAD),
+            overhead: AtomicUsize::new(path.headers() + OVERHEAD),
             peer,
         }
     }
 
-    /// The same with phases of `len` packet numbers, as the receiver has them: for tests, which cannot send 2²⁶.
-    pub fn with_phases_of(self, aead: Aead, secret: &Secret, len: u64) -> Outgoing {
+    /// With phases of `len` packet numbers, as the receiver has them. For tests, which cannot send 2²⁶ packets.
+    #[doc(hidden)]
+    pub fn with_phase_len(self, aead: Aead, secret: &Secret, len: u64) -> Outgoing {
         let phases = ArcSwap::from_pointee(Phases::new(aead, secret, len));
         Outgoing {
             phases,
@@ -94,9 +93,9 @@ impl Outgoing {
         }
     }
 
-    /// Lets go of the keys of a phase that passed 10 s ago. Any thread may.
-    pub fn forget_passed(&self, now: Instant) {
-        phases::forget_passed(&self.phases, now);
+    /// Drops the keys of a phase that ended 10 s ago. Any thread may call it.
+    pub fn expire_keys(&self, now: Instant) {
+        phases::expire_previous(&self.phases, now);
     }
 
     /// The receiver's index, which every packet carries.
@@ -109,10 +108,10 @@ impl Outgoing {
         **self.path.load()
     }
 
-    /// Sends along another path from the next packet on. Only to an address that has echoed a challenge.
-    pub fn move_to(&self, path: Path) {
+    /// Sends along another path from the next packet on. Its remote must have echoed a challenge.
+    pub fn set_path(&self, path: Path) {
         self.path.store(Arc::new(path));
-        self.around.store(path.headers() + OVERHEAD, Relaxed);
+        self.overhead.store(path.headers() + OVERHEAD, Relaxed);
     }
 
     /// The peer's counters.
@@ -121,24 +120,25 @@ impl Outgoing {
     }
 
     /// Bytes of the longest inner packet that goes to the peer in one outer packet. Longer ones go in fragments.
-    pub fn room(&self) -> usize {
-        usize::from(self.peer.path_mtu()).saturating_sub(self.around.load(Relaxed))
+    pub fn max_packet(&self) -> usize {
+        usize::from(self.peer.path_mtu()).saturating_sub(self.overhead.load(Relaxed))
     }
 
-    /// The MTU of routes through this session: its room, but never less than what IPv6 asks of every link.
+    /// The MTU of routes through this session: [`Outgoing::max_packet`], but at least what IPv6 demands of
+    /// every link.
     pub fn mtu(&self) -> usize {
-        self.room().max(LEAST)
+        self.max_packet().max(usize::from(MIN_MTU))
     }
 
-    /// How many packet numbers were given out: 2³⁴ is the end of the session.
+    /// Packet numbers that were given out. The session ends after 2³⁴.
     pub fn packets(&self) -> u64 {
-        self.numbers.load(Relaxed)
+        self.next.load(Relaxed)
     }
 
     /// Takes `count` consecutive packet numbers and gives the first. Error: [`DropReason::Exhausted`].
     pub fn reserve(&self, count: usize) -> Result<u64, DropReason> {
-        // A u64 does not wrap: 2³⁰ years of asking after the end.
-        let first = self.numbers.fetch_add(count as u64, Relaxed);
+        // Does not wrap: callers end the session at the first error, 2⁶⁴ − 2³⁴ numbers earlier.
+        let first = self.next.fetch_add(count as u64, Relaxed);
         if first + count as u64 <= self.end {
             Ok(first)
         } else {
@@ -156,6 +156,7 @@ impl Outgoing {
             phases::advance_to(&self.phases, phase);
             phases = self.phases.load();
         }
+
         let key = phases.key(phase).ok_or(DropReason::Exhausted)?;
         let header = Header {
             kind,
@@ -164,6 +165,7 @@ impl Outgoing {
             number,
         }
         .encode();
+
         let payload = HEADER_LEN..buffer.len() - TAG_LEN;
         let tag = key.seal(number, &header, &mut buffer[payload.clone()]);
         buffer[..HEADER_LEN].copy_from_slice(&header);

@@ -4,8 +4,8 @@
 //!   previous ── current ── next ── secret of the phase after that
 //!              advanced(): each moves one place to the left
 //! ```
-//! Immutable: whoever advances puts a new value in place of the old. The next key is made ahead, so that
-//! a packet of a phase that never was costs its receiver no derivation.
+//! Immutable: to advance is to swap in a new value. The next key is derived ahead, so that a packet of a phase
+//! that was never reached costs its receiver no derivation.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +14,10 @@ use arc_swap::ArcSwap;
 
 use crate::keys::{Aead, Key, Secret};
 
-/// How long the keys of a passed phase are held: packets are not under way for longer (DESIGN.md 4.2, "Phases").
-pub(super) const PASSED: Duration = Duration::from_secs(10);
+/// How long the key of the previous phase is held. No packet stays in the network for longer.
+pub(super) const KEPT: Duration = Duration::from_secs(10);
 
+/// The keys, and which phase they are of.
 pub(super) struct Phases {
     aead: Aead,
     /// Packet numbers of one phase.
@@ -66,7 +67,7 @@ impl Phases {
         }
     }
 
-    /// One phase on. Only below phase 255: packet numbers end before.
+    /// The keys of the phase that follows. After phase 255 there are no packet numbers that would ask for it.
     pub(super) fn advanced(&self) -> Phases {
         Phases {
             aead: self.aead,
@@ -80,11 +81,11 @@ impl Phases {
         }
     }
 
-    /// The same without keys that have been passed for long; `None` if there are none.
-    pub(super) fn without_passed(&self, now: Instant) -> Option<Phases> {
-        let is_over =
-            self.previous.is_some() && now.saturating_duration_since(self.since) >= PASSED;
-        is_over.then(|| Phases {
+    /// The keys without the previous one, if that has been held for long enough; `None` if nothing changes.
+    fn without_previous(&self, now: Instant) -> Option<Phases> {
+        let previous_is_over =
+            self.previous.is_some() && now.saturating_duration_since(self.since) >= KEPT;
+        previous_is_over.then(|| Phases {
             aead: self.aead,
             len: self.len,
             number: self.number,
@@ -97,7 +98,7 @@ impl Phases {
     }
 }
 
-/// Goes on to `phase`, the next. Several threads may: all derive the same keys, and one's are kept.
+/// Advances to `phase`, the next. Several threads may: all derive the same keys, and the first swap stays.
 pub(super) fn advance_to(phases: &ArcSwap<Phases>, phase: u8) {
     phases.rcu(|phases| {
         if phases.number() < phase {
@@ -108,10 +109,11 @@ pub(super) fn advance_to(phases: &ArcSwap<Phases>, phase: u8) {
     });
 }
 
-/// Lets go of keys that have been passed for long. Any thread may: whoever advances at the same time wins.
-pub(super) fn forget_passed(phases: &ArcSwap<Phases>, now: Instant) {
+/// Drops the previous phase's key once it has been held for [`KEPT`]. Any thread may.
+pub(super) fn expire_previous(phases: &ArcSwap<Phases>, now: Instant) {
     let held = phases.load();
-    if let Some(without) = held.without_passed(now) {
+    if let Some(without) = held.without_previous(now) {
+        // If another thread advances at the same time, its keys stay.
         phases.compare_and_swap(&held, Arc::new(without));
     }
 }

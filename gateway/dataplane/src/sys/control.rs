@@ -3,38 +3,46 @@
 //! ```text
 //! +------------- cmsghdr --------------+------+---------+
 //! | length of header and data | level | type | data    | padding to the size of a pointer | next ...
+//! +------------------------------------+------+---------+
 //! ```
+//! Why not quinn-udp: its `RecvMeta` has no field for SO_RXQ_OVFL and control messages that it does not know
+//! are discarded, so that the kernel's drop count cannot be read through it. Each `recv` prepares 32
+//! headers for recvmmsg(2), where this path reads one joined buffer at a time into memory that the next
+//! buffer follows. Each send carries a type of service. After one EINVAL, which here only means that a
+//! source address has gone, it stops using GSO and IPv4's type of service for as long as the socket lives.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::udp::Metadata;
 
 const HEADER: usize = size_of::<libc::cmsghdr>();
 const ALIGN: usize = size_of::<usize>();
 
-/// Room for what one datagram is sent or received with: address, segment size, ECN.
-pub(crate) const ROOM: usize = 128;
+/// Bytes for what one send or receive carries: address, segment size, ECN bits.
+pub(crate) const CAPACITY: usize = 128;
 
 /// Ancillary data for one sendmsg(2).
 pub(crate) struct Control {
-    bytes: [u8; ROOM],
+    bytes: [u8; CAPACITY],
     len: usize,
 }
 
 impl Control {
     pub(crate) fn new() -> Control {
         Control {
-            bytes: [0; ROOM],
+            bytes: [0; CAPACITY],
             len: 0,
         }
     }
 
-    /// Cut the payload into datagrams of `size` bytes, the last one shorter (UDP_SEGMENT, udp(7)).
-    pub(crate) fn segment(&mut self, size: u16) {
+    /// Cuts the payload into datagrams of `size` bytes, the last one perhaps shorter (UDP_SEGMENT, udp(7)).
+    pub(crate) fn push_segment(&mut self, size: u16) {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
     }
 
-    /// Send from this local address (IP_PKTINFO, ip(7); IPV6_PKTINFO, RFC 3542, section 6.2). An IPv6
+    /// Sends from this local address (IP_PKTINFO, ip(7); IPV6_PKTINFO, RFC 3542, section 6.2). An IPv6
     /// socket takes IPv4 addresses in their mapped form.
-    pub(crate) fn source(&mut self, address: IpAddr, v6_socket: bool) {
+    pub(crate) fn push_source(&mut self, address: IpAddr, v6_socket: bool) {
         match address {
             IpAddr::V4(address) if !v6_socket => {
                 // struct in_pktinfo: interface, source, destination.
@@ -42,7 +50,7 @@ impl Control {
                 info[4..8].copy_from_slice(&address.octets());
                 self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
             }
-            IpAddr::V4(address) => self.source(address.to_ipv6_mapped().into(), v6_socket),
+            IpAddr::V4(address) => self.push_source(address.to_ipv6_mapped().into(), v6_socket),
             IpAddr::V6(address) => {
                 // struct in6_pktinfo: source, interface.
                 let mut info = [0; 20];
@@ -66,63 +74,68 @@ impl Control {
     }
 }
 
-/// What recvmsg(2) said about a buffer of datagrams.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Told {
-    /// Length of all datagrams in the buffer but the last, if there are several (UDP_GRO).
-    pub(crate) segment: Option<usize>,
-    /// The local address they were sent to, in its plain form.
-    pub(crate) to: Option<IpAddr>,
-    /// The two ECN bits of their IP header (RFC 3168, section 5).
-    pub(crate) ecn: Option<u8>,
-}
-
-/// Reads ancillary data.
-pub(crate) fn read(mut bytes: &[u8]) -> Told {
-    let mut told = Told::default();
+/// Reads the ancillary data of one recvmsg(2) into `metadata`. Messages of other kinds are skipped; a
+/// message that is cut off ends the reading.
+pub(crate) fn read(mut bytes: &[u8], metadata: &mut Metadata) {
     while let Some((header, _)) = bytes.split_at_checked(HEADER) {
         let len = header[..ALIGN].try_into().map_or(0, usize::from_ne_bytes);
         let Some(data) = bytes.get(HEADER..len) else {
-            break;
+            return;
         };
+
         match (int(&header[ALIGN..]), int(&header[ALIGN + 4..])) {
-            (Some(libc::SOL_UDP), Some(libc::UDP_GRO)) => {
-                told.segment = int(data)
-                    .and_then(|size| usize::try_from(size).ok())
-                    .filter(|size| *size > 0);
-            }
-            (Some(libc::IPPROTO_IP), Some(libc::IP_PKTINFO)) => {
-                told.to = octets::<4>(&data[8.min(data.len())..])
-                    .map(|octets| Ipv4Addr::from(octets).into());
-            }
+            (Some(libc::SOL_UDP), Some(libc::UDP_GRO)) => metadata.segment = segment(data),
+            (Some(libc::IPPROTO_IP), Some(libc::IP_PKTINFO)) => metadata.to = v4_destination(data),
             (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_PKTINFO)) => {
-                told.to = octets::<16>(data)
-                    .map(|octets| IpAddr::from(Ipv6Addr::from(octets)).to_canonical());
+                metadata.to = v6_destination(data);
             }
             (Some(libc::IPPROTO_IP), Some(libc::IP_TOS)) => {
-                told.ecn = data.first().map(|tos| tos & 3)
+                metadata.ecn = data.first().map(|tos| tos & 3);
             }
             (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_TCLASS)) => {
-                told.ecn = int(data).map(|class| (class & 3) as u8);
+                metadata.ecn = int(data).map(|class| (class & 3) as u8);
             }
             _ => {}
         }
         bytes = bytes.get(len.next_multiple_of(ALIGN)..).unwrap_or_default();
     }
-    told
 }
 
-fn octets<const N: usize>(data: &[u8]) -> Option<[u8; N]> {
-    data.first_chunk::<N>().copied()
+fn segment(data: &[u8]) -> Option<usize> {
+    usize::try_from(int(data)?).ok().filter(|size| *size > 0)
+}
+
+/// The third field of `struct in_pktinfo`: the destination in the IP header.
+fn v4_destination(data: &[u8]) -> Option<IpAddr> {
+    let octets = data.get(8..)?.first_chunk::<4>()?;
+    Some(Ipv4Addr::from(*octets).into())
+}
+
+/// The first field of `struct in6_pktinfo`.
+fn v6_destination(data: &[u8]) -> Option<IpAddr> {
+    let octets = data.first_chunk::<16>()?;
+    Some(IpAddr::from(Ipv6Addr::from(*octets)).to_canonical())
 }
 
 fn int(data: &[u8]) -> Option<i32> {
-    octets::<4>(data).map(i32::from_ne_bytes)
+    data.first_chunk::<4>()
+        .map(|bytes| i32::from_ne_bytes(*bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is read from these bytes of ancillary data.
+    fn read_all(bytes: &[u8]) -> Metadata {
+        let mut metadata = empty();
+        read(bytes, &mut metadata);
+        metadata
+    }
+
+    fn empty() -> Metadata {
+        Metadata::new(1, "192.0.2.1:4600".parse().unwrap())
+    }
 
     #[test]
     fn messages_follow_each_other_as_the_kernel_lays_them_out() {
@@ -134,44 +147,34 @@ mod tests {
             libc::IP_PKTINFO,
             &[0, 0, 0, 2, 192, 0, 2, 1, 192, 0, 2, 7],
         );
-        let told = read(control.as_bytes());
-        let to = Some("192.0.2.7".parse().unwrap());
-        assert_eq!(
-            told,
-            Told {
-                segment: Some(1452),
-                to,
-                ecn: Some(1)
-            }
-        );
+        let expected = Metadata {
+            segment: Some(1452),
+            to: Some("192.0.2.7".parse().unwrap()),
+            ecn: Some(1),
+            ..empty()
+        };
+        assert_eq!(read_all(control.as_bytes()), expected);
     }
 
     #[test]
-    fn a_mapped_address_is_told_in_its_plain_form() {
+    fn a_mapped_address_is_read_in_its_plain_form() {
         let mut control = Control::new();
-        control.source("192.0.2.1".parse().unwrap(), true);
+        control.push_source("192.0.2.1".parse().unwrap(), true);
         control.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &2i32.to_ne_bytes());
-        let told = read(control.as_bytes());
-        assert_eq!(
-            told,
-            Told {
-                segment: None,
-                to: Some("192.0.2.1".parse().unwrap()),
-                ecn: Some(2)
-            }
-        );
+        let expected = Metadata {
+            to: Some("192.0.2.1".parse().unwrap()),
+            ecn: Some(2),
+            ..empty()
+        };
+        assert_eq!(read_all(control.as_bytes()), expected);
     }
 
     #[test]
-    fn cut_off_data_is_ignored() {
+    fn a_message_that_is_cut_off_is_ignored() {
         let mut control = Control::new();
-        control.source("2001:db8::1".parse().unwrap(), true);
+        control.push_source("2001:db8::1".parse().unwrap(), true);
         for len in 0..control.as_bytes().len() - 4 {
-            assert_eq!(
-                read(&control.as_bytes()[..len]),
-                Told::default(),
-                "{len} bytes"
-            );
+            assert_eq!(read_all(&control.as_bytes()[..len]), empty(), "{len} bytes");
         }
     }
 }

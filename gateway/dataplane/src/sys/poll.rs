@@ -1,4 +1,4 @@
-//! poll(2) over two descriptors: one to work on, one that says stop.
+//! poll(2) over two descriptors: one to work on, one that asks to stop.
 //!
 //! Soundness: the one block passes poll(2) an array of two initialized `pollfd`s and its length; the kernel
 //! writes only their `revents`. The descriptors are borrowed, so they stay open during the call.
@@ -7,25 +7,24 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// Waits until `work` is readable (or broken) or `stop` is, or `timeout` has passed; `None` waits for ever.
+/// Waits until `work` is readable (or broken), `stop` is, or `timeout` has passed; `None` waits forever.
+/// True if `work` is ready.
 pub(crate) fn wait(
     work: Option<BorrowedFd<'_>>,
     stop: BorrowedFd<'_>,
     timeout: Option<Duration>,
-) -> io::Result<()> {
-    let watch = |fd: i32| libc::pollfd {
+) -> io::Result<bool> {
+    // poll(2) ignores negative descriptors.
+    let work = work.map_or(-1, |work| work.as_raw_fd());
+    let mut fds = [work, stop.as_raw_fd()].map(|fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
         revents: 0,
-    };
-    // poll(2) ignores negative descriptors.
-    let mut fds = [
-        watch(stop.as_raw_fd()),
-        watch(work.map_or(-1, |work| work.as_raw_fd())),
-    ];
+    });
     let millis = timeout.map_or(-1, |timeout| {
         i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
     });
+
     // SAFETY: `fds` is an initialized array of as many elements as its length says, alive during the call.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, millis) };
     if ready < 0 {
@@ -34,7 +33,7 @@ pub(crate) fn wait(
             return Err(error);
         }
     }
-    Ok(())
+    Ok(fds[0].revents != 0)
 }
 
 #[cfg(test)]
@@ -48,15 +47,13 @@ mod tests {
     fn work_stop_and_time_each_end_the_wait() {
         let (work, mut feed) = io::pipe().unwrap();
         let (stop, writer) = io::pipe().unwrap();
-        wait(
-            Some(work.as_fd()),
-            stop.as_fd(),
-            Some(Duration::from_millis(1)),
-        )
-        .unwrap();
+        let timeout = Some(Duration::from_millis(1));
+        assert!(!wait(Some(work.as_fd()), stop.as_fd(), timeout).unwrap());
+
         feed.write_all(b"x").unwrap();
-        wait(Some(work.as_fd()), stop.as_fd(), None).unwrap();
+        assert!(wait(Some(work.as_fd()), stop.as_fd(), None).unwrap());
+
         drop(writer);
-        wait(None, stop.as_fd(), None).unwrap();
+        assert!(!wait(None, stop.as_fd(), None).unwrap());
     }
 }

@@ -189,7 +189,7 @@ fn ingress(
 fn egress(world: &World, tally: &mut Tally, from: usize, class: Class, crafted: &Crafted) {
     let expected = world.model.routes(from, crafted);
     let found = route(&world.gateways[from].snapshot, &crafted.packet).map(|session| {
-        let peer = World::receiver(session.of(0).index());
+        let peer = World::receiver(session.lane(0).index());
         (peer, seal(world, from, peer, &crafted.packet))
     });
     let routed = found
@@ -229,10 +229,11 @@ fn seal(world: &World, from: usize, to: usize, packet: &[u8]) -> Vec<u8> {
 fn open(world: &World, at: usize, datagram: &[u8]) -> Verdict {
     let snapshot = &world.gateways[at].snapshot;
     let mut datagram = datagram.to_vec();
-    let (header, additional, sealed) = Header::split(&mut datagram)?;
+    let header = Header::decode(&datagram)?;
     let session = snapshot
         .incoming(header.index)
         .ok_or(DropReason::UnknownIndex)?;
-    session.open(&header, additional, sealed)?;
-    admit(snapshot, session.site(), &sealed[..sealed.len() - TAG_LEN]).map(|()| at)
+    session.open(&header, &mut datagram)?;
+    let packet = &datagram[HEADER_LEN..datagram.len() - TAG_LEN];
+    admit(snapshot, session.site(), packet).map(|()| at)
 }

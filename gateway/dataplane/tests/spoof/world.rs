@@ -188,7 +188,7 @@ fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
         let prefix = format!("{}/{}", net.first, net.len).parse().unwrap();
         if *holder == site {
             // The host's own network card, as every gateway has one.
-            builder.own(prefix).local(prefix);
+            builder.site_prefix(prefix).connected(prefix);
         } else {
             builder
                 .authorize(prefix, site_no(*holder))
@@ -196,11 +196,11 @@ fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
         }
     }
     for text in connected(number).split_whitespace() {
-        builder.local(text.parse().unwrap());
+        builder.connected(text.parse().unwrap());
     }
     for everything in ["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()] {
         match weakness {
-            Weakness::AnyDestination => _ = builder.own(everything),
+            Weakness::AnyDestination => _ = builder.site_prefix(everything),
             Weakness::WideAuthorization => {
                 _ = builder.authorize(everything, SiteNo((site as u32 + 1) % 6))
             }

@@ -19,7 +19,7 @@ use super::ping;
 fn a_port_that_refuses_ends_nothing() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
     // Only a connected socket is told of what ICMP says: at its next send or receive.
-    left.socket.connect("192.0.2.2:4600").unwrap();
+    left.socket.socket().connect("192.0.2.2:4600").unwrap();
     ping(&left, "10.2.0.1");
     for command in [
         "nft add table ip closed",
@@ -51,7 +51,7 @@ fn a_port_that_refuses_ends_nothing() {
 fn a_full_socket_drops_and_recovers() {
     let (left, _right) = pair(Aead::Aes128Gcm, Wan::V4);
     // EAGAIN: the socket has little room, and what is in it leaves slowly.
-    setsockopt(&left.socket, sockopt::SndBuf, &4608).unwrap();
+    setsockopt(left.socket.socket(), sockopt::SndBuf, &4608).unwrap();
     floods_and_recovers(&left, "limit 2mb");
 }
 
@@ -59,7 +59,7 @@ fn a_full_socket_drops_and_recovers() {
 fn a_full_queue_below_the_socket_drops_and_recovers() {
     let (left, _right) = pair(Aead::Aes128Gcm, Wan::V4);
     // ENOBUFS: only a socket that wants to hear of errors is told that the device's queue was full.
-    setsockopt(&left.socket, sockopt::Ipv4RecvErr, &true).unwrap();
+    setsockopt(left.socket.socket(), sockopt::Ipv4RecvErr, &true).unwrap();
     floods_and_recovers(&left, "limit 20kb");
 }
 

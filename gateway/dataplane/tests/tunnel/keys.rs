@@ -55,11 +55,11 @@ impl<'a> End<'a> {
         let outgoing =
             Arc::into_inner(outgoing)
                 .unwrap()
-                .with_phases_of(AEAD, &secret(there), PHASE);
+                .with_phase_len(AEAD, &secret(there), PHASE);
         let incoming =
             Arc::into_inner(incoming)
                 .unwrap()
-                .with_phases_of(AEAD, &secret(here), PHASE);
+                .with_phase_len(AEAD, &secret(here), PHASE);
         self.opening.push(Arc::new(incoming));
         self.publish();
         Arc::new(outgoing)

@@ -81,12 +81,6 @@ fn hosts_reach_each_other_by_both_families_over_both_families() {
         transfer(&right.netns, &left.netns, "[fd00:1::1]:7050", 8);
         left.assert_nothing_dropped();
         right.assert_nothing_dropped();
-        assert_eq!(
-            left.next_event(),
-            Event::Proved {
-                index: left.incoming.index()
-            }
-        );
         assert!(
             left.peer.counters().snapshot().tx_bytes > 8 << 20
                 && left.peer.counters().snapshot().rx_bytes > 8 << 20
@@ -129,6 +123,7 @@ fn what_is_no_data_reaches_the_sink_with_its_addresses() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::Mapped);
     let quic = |first: u8| [&[first][..], b"initial"].concat();
     left.socket
+        .socket()
         .send_to(&quic(0xc3), "[::ffff:192.0.2.22]:4600")
         .unwrap();
     let from = "192.0.2.1:4600".parse().unwrap();
@@ -172,14 +167,8 @@ fn every_datagram_of_a_joined_buffer_is_classified() {
 
 #[test]
 fn a_probe_is_echoed_to_where_it_came_from() {
-    let (left, right) = pair(Aead::Aes128Gcm, Wan::Mapped);
-    send_probe(&left.socket, &left.outgoing, 7, None).unwrap();
-    assert_eq!(
-        left.next_event(),
-        Event::Proved {
-            index: left.incoming.index()
-        }
-    );
+    let (left, _right) = pair(Aead::Aes128Gcm, Wan::Mapped);
+    send_probe(&*left.socket, &left.outgoing, 7, None).unwrap();
     let (from, to) = (
         "192.0.2.2:4600".parse().unwrap(),
         Some("192.0.2.1".parse().unwrap()),
@@ -193,16 +182,10 @@ fn a_probe_is_echoed_to_where_it_came_from() {
             to
         }
     );
-    assert_eq!(
-        right.next_event(),
-        Event::Proved {
-            index: right.incoming.index()
-        }
-    );
 
     // A challenge to another address is answered from that address, which proves it.
     send_probe(
-        &left.socket,
+        &*left.socket,
         &left.outgoing,
         8,
         Some("192.0.2.22:4600".parse().unwrap()),
@@ -232,16 +215,11 @@ fn a_probe_is_echoed_to_where_it_came_from() {
 fn a_packet_from_another_address_is_reported_and_moves_nothing() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
     let before = right.outgoing.path();
-    let elsewhere = left
-        .netns
-        .within(|| UdpSocket::bind("192.0.2.11:5000").unwrap());
+    let elsewhere = left.netns.within(|| {
+        let socket = UdpSocket::bind("192.0.2.11:5000").unwrap();
+        TunnelSocket::new(socket, 0).unwrap()
+    });
     send_probe(&elsewhere, &left.outgoing, 1, None).unwrap();
-    assert_eq!(
-        right.next_event(),
-        Event::Proved {
-            index: right.incoming.index()
-        }
-    );
     let (from, to) = (
         "192.0.2.11:5000".parse().unwrap(),
         Some("192.0.2.2".parse().unwrap()),
@@ -282,13 +260,12 @@ fn packets_leave_from_another_address_when_theirs_is_taken_away() {
         let (left, right) = pair(Aead::Aes128Gcm, wan);
         let remote = left.outgoing.path().remote();
         left.outgoing
-            .move_to(Path::new(remote, Some(old.parse().unwrap())));
+            .set_path(Path::new(remote, Some(old.parse().unwrap())));
         left.netns.ip(&format!("addr del {old}/{len} dev wan"));
         left.netns
             .ip(&format!("addr add {new}/{len} dev wan nodad"));
-        send_probe(&left.socket, &left.outgoing, 1, None).unwrap();
+        send_probe(&*left.socket, &left.outgoing, 1, None).unwrap();
         assert_eq!(left.outgoing.path(), Path::new(remote, None));
-        assert!(matches!(right.next_event(), Event::Proved { .. }));
         let Event::OffPath { from, .. } = right.next_event() else {
             panic!("another event")
         };
@@ -336,10 +313,13 @@ fn a_device_that_was_down_works_again() {
 fn the_loss_of_the_device_is_told_and_ends_both_threads() {
     let (_left, mut right) = pair(Aead::Aes128Gcm, Wan::V4);
     right.netns.ip("link del rw0");
-    let Event::Failed { reason } = right.next_event() else {
+    let Event::Failed(failure) = right.next_event() else {
         panic!("another event")
     };
-    assert!(reason.starts_with("sending: "), "{reason}");
+    let Failure::Io { thread, errno } = failure else {
+        panic!("{failure}")
+    };
+    assert_eq!((thread, errno), (ThreadRole::Sending, libc::EBADFD));
     right.dataplane.take().unwrap().stop();
 }
 
@@ -352,7 +332,9 @@ fn stops_under_traffic() {
             let _ = socket.send_to(&[0; 1000], "10.2.0.1:9");
         }
     });
-    assert!(matches!(right.next_event(), Event::Proved { .. }));
+    while right.peer.counters().snapshot().rx_packets == 0 {
+        std::thread::yield_now();
+    }
     right.dataplane.take().unwrap().stop();
     left.dataplane.take().unwrap().stop();
     flood.join().unwrap();

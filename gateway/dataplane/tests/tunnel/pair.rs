@@ -6,7 +6,7 @@
 //!   192.0.2.1, 2001:db8::1 on wan ────veth──── wan, 192.0.2.2 and .22, 2001:db8::2
 //! ```
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -62,10 +62,10 @@ pub(crate) struct Gateway {
     /// None while it is stopped.
     pub(crate) dataplane: Option<Dataplane>,
     tun: Arc<SyncDevice>,
-    sockets: Vec<Arc<UdpSocket>>,
+    sockets: Vec<Arc<TunnelSocket>>,
     pub(crate) netns: Netns,
     /// That of lane 0.
-    pub(crate) socket: Arc<UdpSocket>,
+    pub(crate) socket: Arc<TunnelSocket>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     /// Those of lane 0.
     pub(crate) outgoing: Arc<Outgoing>,
@@ -209,10 +209,10 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
     let (outgoing, incoming): (Vec<_>, Vec<_>) = (0..ours.max(theirs)).map(&mut lane).unzip();
     let lanes = Lanes::new(outgoing.into_iter().take(theirs.into())).unwrap();
     for (number, incoming) in incoming.iter().enumerate() {
-        incoming.answer_through(lanes.of(number).clone());
+        incoming.pair_with(lanes.lane(number).clone());
     }
     let (outgoing, opening) = (
-        lanes.of(0).clone(),
+        lanes.lane(0).clone(),
         incoming.iter().take(ours.into()).collect::<Vec<_>>(),
     );
     let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &opening, &lanes)));
@@ -280,7 +280,7 @@ pub(crate) fn tables(
         builder.incoming(Arc::clone(session));
     }
     for prefix in [format!("10.{here}.0.0/24"), format!("fd00:{here}::/64")] {
-        builder.own(prefix.parse().unwrap());
+        builder.site_prefix(prefix.parse().unwrap());
     }
     for prefix in [format!("10.{there}.0.0/24"), format!("fd00:{there}::/64")] {
         builder.authorize(prefix.parse().unwrap(), SiteNo(there.into()));
@@ -303,15 +303,13 @@ fn tun(several_queues: bool) -> SyncDevice {
 }
 
 /// The sockets of as many lanes.
-fn bind(listen: &str, lanes: u8) -> Vec<Arc<UdpSocket>> {
+fn bind(listen: &str, lanes: u8) -> Vec<Arc<TunnelSocket>> {
     let listen: SocketAddr = listen.parse().unwrap();
     let bind = |_| {
         let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, None).unwrap();
         socket.set_reuse_port(lanes > 1).unwrap();
         socket.bind(&listen.into()).unwrap();
-        let socket = UdpSocket::from(socket);
-        configure_socket(&socket, 0x5257_4159).unwrap();
-        Arc::new(socket)
+        Arc::new(TunnelSocket::new(socket.into(), 0x5257_4159).unwrap())
     };
     let sockets: Vec<_> = (0..lanes).map(bind).collect();
     share_port(&sockets).unwrap();

@@ -43,7 +43,7 @@ pub(crate) fn send(socket: &SockRef<'_>, path: &Path, payload: &[u8], id: u32) -
     )?;
     raw.set_mark(mark)?;
     let mut control = Control::new();
-    control.source(source.into(), true);
+    control.push_source(source.into(), true);
     // A raw socket takes no port.
     let to = SockAddr::from(SocketAddrV6::new(*remote.ip(), 0, 0, remote.scope_id()));
     for fragment in fragments(&datagram((source, port), &remote, payload), id) {

@@ -1,0 +1,338 @@
+//! [`Receiver`]: the receiving thread, UDP to TUN. Owns the socket's reading end, the opening of packets and
+//! the sink.
+//!
+//! ```text
+//!  receive: several datagrams joined (GRO)
+//!     └─ each: top two bits 00?  no ─► sink.quic
+//!          └─ header ─► session ─► path, phase, window, AEAD ─► packet: admit ─► coalesce ─► TUN
+//!                                                           └─► probe: echo, or event
+//! ```
+//! Every datagram of a buffer is classified by itself: the kernel appends a short QUIC packet to a run of
+//! data packets. A packet that fails is counted and ends nothing.
+//!
+//! Packets are opened in place and written to the TUN device from where they lie. Buffers are filled behind
+//! each other until the socket is empty or the memory is used up, so that a super-packet that had to cross
+//! in two sends is joined again. A buffer is judged by tables that were loaded after it came, because the
+//! first packet of a new session may follow closely upon its keys.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::admit::AdmitCache;
+use crate::coalesce::Coalesce;
+use crate::counters::DropReason;
+use crate::dataplane::Lane;
+use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, TAG_LEN};
+use crate::mss;
+use crate::offload::OFFLOAD_LEN;
+use crate::probe::{self, Probe};
+use crate::session::{Incoming, Path};
+use crate::sink::{ControlSink, Event};
+use crate::snapshot::Snapshot;
+use crate::sys::poll;
+use crate::transport::Transport;
+use crate::tun::Tun;
+use crate::udp::{self, MAX_RECEIVE, Metadata, Udp};
+
+/// Bytes in which receive buffers lie behind each other: at least four full ones, or many short ones.
+const BUFFER_LEN: usize = 4 * MAX_RECEIVE;
+
+/// Receives after which joined packets are written although more may be waiting.
+const MAX_RECEIVES: usize = 64;
+
+/// How long a descriptor is left alone that fails for a reason that may pass.
+pub(crate) const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Where and when a buffer of datagrams arrived.
+#[derive(Clone, Copy)]
+struct Arrival {
+    from: SocketAddr,
+    to: Option<IpAddr>,
+    at: Instant,
+}
+
+/// What one receive gave.
+struct Received<'b> {
+    bytes: &'b mut [u8],
+    metadata: Metadata,
+    at: Instant,
+}
+
+/// Memory for receives up to the next write to the TUN device.
+struct Buffer<'b> {
+    free: &'b mut [u8],
+    receives_left: usize,
+    /// When the first receive into it began. One reading of the clock serves them all.
+    at: Instant,
+}
+
+/// Datagrams that are judged by the same tables, and lookups that neighbours share.
+struct Batch<'b, 's, W> {
+    snapshot: &'s Snapshot,
+    admitted: AdmitCache<'s>,
+    /// The session of the buffer's previous datagram, if that came from the peer's address.
+    on_path: Option<&'s Arc<Incoming>>,
+    coalesce: Coalesce<'b, W>,
+}
+
+/// The receiving thread's state.
+pub(crate) struct Receiver<'a, T, U, S> {
+    lane: &'a Lane<T, U>,
+    sink: &'a mut S,
+}
+
+impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
+    pub(crate) fn new(lane: &'a Lane<T, U>, sink: &'a mut S) -> Self {
+        Receiver { lane, sink }
+    }
+
+    /// Receives until shutdown is requested. Error: the socket is gone.
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        let mut memory = vec![0; BUFFER_LEN];
+        let shutdown = self.lane.shutdown.as_fd();
+        while !self.lane.shutdown.is_requested() {
+            let Err(error) = self.drain(&mut memory) else {
+                continue;
+            };
+            match (error.kind(), error.raw_os_error()) {
+                (ErrorKind::WouldBlock, _) => {
+                    poll::wait(Some(self.lane.udp.as_fd()), shutdown, None)?;
+                }
+                // Read on after an interruption, or the ICMP error of an earlier datagram.
+                (ErrorKind::Interrupted | ErrorKind::ConnectionRefused, _) => {}
+                (_, Some(libc::EBADF | libc::ENOTSOCK)) => return Err(error),
+                _ => {
+                    poll::wait(None, shutdown, Some(BACK_OFF))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what the socket has, as far as `memory` suffices. Error: the socket's; what was received
+    /// before it has been handled.
+    fn drain(&mut self, memory: &mut [u8]) -> io::Result<()> {
+        let mut buffer = Buffer {
+            free: memory,
+            receives_left: MAX_RECEIVES,
+            at: self.lane.udp.now(),
+        };
+        let mut next = self.receive(&mut buffer)?;
+        while let Some(first) = next {
+            next = self.handle_batch(first, &mut buffer)?;
+        }
+        Ok(())
+    }
+
+    /// One receive; `None` if what was joined must be written first.
+    fn receive<'b>(&mut self, buffer: &mut Buffer<'b>) -> io::Result<Option<Received<'b>>> {
+        let free = mem::take(&mut buffer.free);
+        if buffer.receives_left == 0 || free.len() < MAX_RECEIVE {
+            return Ok(None);
+        }
+        buffer.receives_left -= 1;
+
+        let metadata = self.lane.udp.receive(&mut free[..MAX_RECEIVE])?;
+        let (bytes, free) = free.split_at_mut(metadata.len);
+        buffer.free = free;
+        Ok(Some(Received {
+            bytes,
+            metadata,
+            at: buffer.at,
+        }))
+    }
+
+    /// Handles `first` and what follows for as long as the tables stay the same. Gives the first receive
+    /// after a change: it may belong to a session that only the new tables have.
+    fn handle_batch<'b>(
+        &mut self,
+        first: Received<'b>,
+        buffer: &mut Buffer<'b>,
+    ) -> io::Result<Option<Received<'b>>> {
+        let lane = self.lane;
+        let snapshot = lane.snapshot.load();
+        let write = |parts: &[IoSlice<'_>], packets| {
+            // A device that is down refuses.
+            if lane.tun.write(parts).is_err() {
+                lane.counters.drop_packets(DropReason::TunWrite, packets);
+            }
+        };
+        let mut batch = Batch {
+            snapshot: &snapshot,
+            admitted: AdmitCache::new(&snapshot),
+            on_path: None,
+            coalesce: Coalesce::new(lane.tun.segments_udp(), write),
+        };
+
+        let mut next = Ok(Some(first));
+        while let Ok(Some(received)) = next {
+            self.handle(&mut batch, received);
+            next = self.receive(buffer);
+            if !Arc::ptr_eq(&snapshot, &lane.snapshot.load()) {
+                break;
+            }
+        }
+        batch.coalesce.flush();
+        next
+    }
+
+    /// Handles one datagram, or several of one length and a last one.
+    fn handle<'b, W: FnMut(&[IoSlice<'_>], usize)>(
+        &mut self,
+        batch: &mut Batch<'b, '_, W>,
+        received: Received<'b>,
+    ) {
+        let Metadata {
+            from,
+            to,
+            segment,
+            ecn,
+            ..
+        } = received.metadata;
+        let arrival = Arrival {
+            from,
+            to,
+            at: received.at,
+        };
+        let counters = &self.lane.counters;
+        if received.bytes.is_empty() {
+            counters.drop_packet(DropReason::Short);
+        }
+
+        // Another buffer may have come from elsewhere.
+        batch.on_path = None;
+        for datagram in received.bytes.chunks_mut(segment.unwrap_or(MAX_RECEIVE)) {
+            if header::is_data(datagram) {
+                self.handle_data(batch, &arrival, datagram);
+            } else if !self.sink.quic(datagram, from, to, ecn) {
+                counters.drop_packet(DropReason::QuicQueueFull);
+            }
+        }
+    }
+
+    fn handle_data<'b, W: FnMut(&[IoSlice<'_>], usize)>(
+        &mut self,
+        batch: &mut Batch<'b, '_, W>,
+        arrival: &Arrival,
+        datagram: &'b mut [u8],
+    ) {
+        let counters = &self.lane.counters;
+        let header = match Header::decode(datagram) {
+            Ok(header) => header,
+            Err(reason) => return counters.drop_packet(reason),
+        };
+        let known = batch
+            .on_path
+            .filter(|session| session.index() == header.index);
+        let Some(session) = known.or_else(|| batch.snapshot.incoming(header.index)) else {
+            return counters.drop_packet(DropReason::UnknownIndex);
+        };
+        if let Err(reason) = self.accept(batch, arrival, session, &header, datagram) {
+            session.counters().drop_packet(reason);
+        }
+    }
+
+    /// Opens a packet in place and passes it on.
+    fn accept<'b, 's, W: FnMut(&[IoSlice<'_>], usize)>(
+        &mut self,
+        batch: &mut Batch<'b, 's, W>,
+        arrival: &Arrival,
+        session: &'s Arc<Incoming>,
+        header: &Header,
+        datagram: &'b mut [u8],
+    ) -> Result<(), DropReason> {
+        let is_known_path = batch
+            .on_path
+            .is_some_and(|known| known.index() == header.index);
+        let is_on_path =
+            is_known_path || session.expect_from(arrival.from, header.kind, arrival.at)?;
+        batch.on_path = is_on_path.then_some(session);
+
+        let is_newest = session.open(header, datagram)?;
+        if !is_on_path && is_newest {
+            self.report_off_path(session, arrival);
+        }
+
+        let payload = HEADER_LEN..datagram.len() - TAG_LEN;
+        let Kind::Packet(checksum) = header.kind else {
+            return self.accept_probe(session, &datagram[payload], arrival);
+        };
+        let packet = &datagram[payload.clone()];
+        batch.admitted.admit(session.site(), packet)?;
+        let transport = Transport::locate(packet);
+        if checksum == Checksum::Partial && transport.is_none() {
+            return Err(DropReason::Malformed);
+        }
+        session.counters().received(packet.len());
+
+        if let Some(transport) = &transport
+            && mss::applies_to(packet, transport)
+            && let Some(back) = session.outgoing()
+        {
+            let packet = &mut datagram[payload.clone()];
+            mss::clamp(packet, transport, checksum, back.max_packet());
+        }
+
+        // The header has been read: the offload header of the TUN device takes its place.
+        let with_headroom = &mut datagram[payload.start - OFFLOAD_LEN..payload.end];
+        batch.coalesce.push(with_headroom, checksum, transport);
+        Ok(())
+    }
+
+    /// Tells the control plane, within a budget, where the newest packet of a session came from.
+    fn report_off_path(&mut self, session: &Incoming, arrival: &Arrival) {
+        if session.may_report(arrival.at) {
+            let event = Event::OffPath {
+                index: session.index(),
+                from: arrival.from,
+                to: arrival.to,
+            };
+            self.report(session, event);
+        }
+    }
+
+    /// Echoes a probe to where it came from, and reports an echo.
+    fn accept_probe(
+        &mut self,
+        session: &Incoming,
+        payload: &[u8],
+        arrival: &Arrival,
+    ) -> Result<(), DropReason> {
+        let Arrival { from, to, at } = *arrival;
+        match Probe::decode(payload)? {
+            Probe::Echo(_) if !session.peer().may_report_echo(at) => Err(DropReason::EchoLimit),
+            Probe::Echo(probe) => {
+                let event = Event::Echo {
+                    index: session.index(),
+                    probe,
+                    from,
+                    to,
+                };
+                self.report(session, event);
+                Ok(())
+            }
+            Probe::Request(token) => {
+                let outgoing = session
+                    .outgoing()
+                    .filter(|_| session.peer().may_echo(at))
+                    .ok_or(DropReason::EchoLimit)?;
+                let path = Path::new(from, to);
+                let sent = probe::send(&*self.lane.udp, &outgoing, Probe::Echo(token), &path);
+                match sent.as_ref().map_err(udp::drop_reason) {
+                    Err(Some(reason)) => Err(reason),
+                    Ok(()) | Err(None) => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, session: &Incoming, event: Event) {
+        if !self.sink.event(event) {
+            session.counters().drop_packet(DropReason::EventQueueFull);
+        }
+    }
+}

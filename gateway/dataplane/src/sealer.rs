@@ -1,0 +1,160 @@
+//! [`Sealer`]: packets that were read from the TUN device, routed, checked and sealed into the GSO batch.
+//!
+//! ```text
+//!  a super-packet ─► egress ─► its session ─► cut ─► each segment sealed into the batch ─┐
+//!  or a packet    ─► egress ─► its session ───────► sealed into the batch ───────────────┤
+//!  ◄───────── full, of another length or to another peer: the batch is flushed first ◄───┘
+//! ```
+//! The segments of a super-packet share their addresses, so that one check of the whole covers them all.
+//!
+//! The kernel's routes know how long packets to a peer may be: it has fragmented longer ones, or answered
+//! them by ICMP. Packets that are too long all the same (the path has just become narrower, or carries less
+//! than IPv6's 1280 bytes) go on, TCP in shorter segments and everything else in outer fragments.
+
+use std::sync::Arc;
+
+use crate::checksum;
+use crate::counters::{Counters, DropReason};
+use crate::dataplane::Lane;
+use crate::egress::route;
+use crate::gso_batch::{GsoBatch, Plaintext};
+use crate::header::Checksum;
+use crate::mss;
+use crate::offload::{ChecksumPlace, Gso, OFFLOAD_LEN, Offload};
+use crate::session::Outgoing;
+use crate::split::Split;
+use crate::transport::Transport;
+use crate::tun::Tun;
+use crate::udp::Udp;
+
+/// Packets of one read that were dropped for one reason.
+struct Dropped {
+    reason: DropReason,
+    packets: usize,
+}
+
+impl From<DropReason> for Dropped {
+    fn from(reason: DropReason) -> Dropped {
+        Dropped { reason, packets: 1 }
+    }
+}
+
+/// The batch that is being filled, and what it takes to fill it.
+pub(crate) struct Sealer<'a, T, U> {
+    lane: &'a Lane<T, U>,
+    batch: GsoBatch,
+}
+
+impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
+    pub(crate) fn new(lane: &'a Lane<T, U>) -> Self {
+        Sealer {
+            lane,
+            batch: GsoBatch::new(),
+        }
+    }
+
+    /// Sends what was sealed.
+    pub(crate) fn flush(&mut self) {
+        self.batch.flush(&*self.lane.udp);
+    }
+
+    /// Seals what one read gave: an offload header and one packet or super-packet.
+    pub(crate) fn handle(&mut self, read: &mut [u8]) {
+        let gateway: &Counters = &self.lane.counters;
+        let snapshot = self.lane.snapshot.load();
+        let Some((header, packet)) = read.split_first_chunk_mut::<OFFLOAD_LEN>() else {
+            return gateway.drop_packet(DropReason::Malformed);
+        };
+        let offload = match Offload::decode(header) {
+            Ok(offload) => offload,
+            Err(reason) => return gateway.drop_packet(reason),
+        };
+        let session = match route(&snapshot, packet) {
+            Ok(lanes) => lanes.lane(self.lane.number),
+            Err(reason) => return gateway.drop_packet(reason),
+        };
+
+        let sealed = match &offload.gso {
+            Some(gso) => self.seal_segments(session, packet, gso),
+            None => self.seal_packet(session, packet, offload.checksum),
+        };
+        if let Err(Dropped { reason, packets }) = sealed {
+            session.counters().drop_packets(reason, packets);
+        }
+    }
+
+    fn seal_packet(
+        &mut self,
+        session: &Arc<Outgoing>,
+        packet: &mut [u8],
+        partial: Option<ChecksumPlace>,
+    ) -> Result<(), Dropped> {
+        let checksum = settle_checksum(packet, partial)?;
+        clamp_mss(packet, checksum, session);
+        let plaintext = Plaintext {
+            number: session.reserve(1)?,
+            checksum,
+            len: packet.len(),
+        };
+        self.batch
+            .push(&*self.lane.udp, session, &plaintext, |segment| {
+                segment.copy_from_slice(packet);
+            })?;
+        Ok(())
+    }
+
+    fn seal_segments(
+        &mut self,
+        session: &Arc<Outgoing>,
+        packet: &mut [u8],
+        gso: &Gso,
+    ) -> Result<(), Dropped> {
+        let mut split = Split::new(packet, gso, session.max_packet())?;
+        let count = split.count();
+        let dropped = |reason, packets| Dropped { reason, packets };
+        let first = session
+            .reserve(count)
+            .map_err(|reason| dropped(reason, count))?;
+
+        for (at, number) in (0..count).zip(first..) {
+            let plaintext = Plaintext {
+                number,
+                checksum: Checksum::Partial,
+                len: split.len(at),
+            };
+            self.batch
+                .push(&*self.lane.udp, session, &plaintext, |segment| {
+                    split.write(at, segment);
+                })
+                .map_err(|reason| dropped(reason, count - at))?;
+        }
+        Ok(())
+    }
+}
+
+/// Lowers the MSS of a SYN. The segments that it speaks of come back through the peer's tunnel, whose path is
+/// taken to be no wider than ours.
+fn clamp_mss(packet: &mut [u8], checksum: Checksum, session: &Outgoing) {
+    let syn = Transport::locate(packet).filter(|transport| mss::applies_to(packet, transport));
+    if let Some(transport) = syn {
+        mss::clamp(packet, &transport, checksum, session.max_packet());
+    }
+}
+
+/// Leaves a checksum partial if the receiver will find the same place for it; completes it otherwise.
+fn settle_checksum(
+    packet: &mut [u8],
+    partial: Option<ChecksumPlace>,
+) -> Result<Checksum, DropReason> {
+    let Some(place) = partial else {
+        return Ok(Checksum::Complete);
+    };
+    if Transport::locate(packet).is_some_and(|transport| transport.checksum_place() == place) {
+        return Ok(Checksum::Partial);
+    }
+    if checksum::complete(packet, place.start, place.field) {
+        Ok(Checksum::Complete)
+    } else {
+        Err(DropReason::Malformed)
+    }
+}

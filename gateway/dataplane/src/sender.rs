@@ -1,0 +1,105 @@
+//! [`Sender`]: the sending thread, TUN to UDP. Owns the reading end of the lane's queue of the TUN device and
+//! the order in which packets leave.
+//!
+//! ```text
+//!  read ─► backlog ─┬─ small: sealed at once ──────────┐
+//!   ▲               └─ a super-packet: queued          ├─► GSO batch ─► UDP
+//!   └──────── device empty: the oldest that is queued ─┘
+//!             nothing queued either: flush, wait
+//! ```
+//! Nothing waits for more to come: the batch is flushed as soon as the device and the backlog are empty.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+
+use crate::backlog::{Backlog, Decision};
+use crate::dataplane::Lane;
+use crate::receiver::BACK_OFF;
+use crate::sealer::Sealer;
+use crate::sys::poll;
+use crate::tun::Tun;
+use crate::udp::Udp;
+
+/// Reads after which the batch is flushed and the backlog has its turn, although more may be waiting.
+const MAX_READS: usize = 64;
+
+/// Bytes of the backlog that leave before the device is read again: one super-packet, or many packets.
+const BACKLOG_SHARE: usize = 1 << 16;
+
+/// The sending thread's state.
+pub(crate) struct Sender<'a, T, U> {
+    lane: &'a Lane<T, U>,
+    backlog: Backlog,
+    sealer: Sealer<'a, T, U>,
+}
+
+impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
+    pub(crate) fn new(lane: &'a Lane<T, U>) -> Self {
+        Sender {
+            lane,
+            backlog: Backlog::new(),
+            sealer: Sealer::new(lane),
+        }
+    }
+
+    /// Sends until shutdown is requested. Error: the device is gone.
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        let shutdown = self.lane.shutdown.as_fd();
+        while !self.lane.shutdown.is_requested() {
+            let Err(error) = self.drain() else { continue };
+            match (error.kind(), error.raw_os_error()) {
+                (ErrorKind::WouldBlock, _) => {
+                    poll::wait(Some(self.lane.tun.as_fd()), shutdown, None)?;
+                }
+                (ErrorKind::Interrupted, _) => {}
+                (_, Some(libc::EBADF | libc::EBADFD)) => return Err(error),
+                // A device that is down may come up again.
+                _ => _ = poll::wait(None, shutdown, Some(BACK_OFF))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what the device has, then a share of the backlog. The device's error is given once the backlog
+    /// is empty.
+    fn drain(&mut self) -> io::Result<()> {
+        let read = self.read();
+        let mut sealed = 0;
+        while sealed < BACKLOG_SHARE {
+            let Some(oldest) = self.backlog.next() else {
+                self.sealer.flush();
+                return read;
+            };
+            sealed += oldest.len();
+            self.sealer.handle(oldest);
+        }
+        Ok(())
+    }
+
+    /// Reads what the device has, up to [`MAX_READS`] packets. Packets that need not wait have left afterwards.
+    fn read(&mut self) -> io::Result<()> {
+        let mut has_sealed = false;
+        let mut result = Ok(());
+        for _ in 0..MAX_READS {
+            if self.backlog.is_full() {
+                break;
+            }
+            let len = match self.lane.tun.read(self.backlog.vacant()) {
+                Ok(len) => len,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            };
+            if let Decision::SendNow(packet) = self.backlog.accept(len) {
+                self.sealer.handle(packet);
+                has_sealed = true;
+            }
+        }
+
+        if has_sealed {
+            self.sealer.flush();
+        }
+        result
+    }
+}

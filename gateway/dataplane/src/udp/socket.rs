@@ -1,0 +1,150 @@
+//! [`TunnelSocket`]: the kernel's UDP socket of one lane.
+//!
+//! Owns the socket's options and how a sendmsg(2) is put together.
+//!
+//! Packets leave whole, with Don't Fragment set, and the kernel's own idea of the path MTU, which anybody
+//! can change by a forged ICMP message, is not used (IP_PMTUDISC_PROBE, ip(7)). A datagram that is longer
+//! than the path takes goes in fragments: over IPv4 the socket is set to allow them for the time of one
+//! send, over IPv6 `fragment` makes them.
+//!
+//! The socket may be IPv4, IPv6 or both (an IPv6 socket that takes mapped addresses). Callers see plain
+//! addresses only.
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
+
+use socket2::{MsgHdr, SockAddr, SockRef};
+
+use super::{Metadata, Udp, fragment};
+use crate::session::Path;
+use crate::sys::control::Control;
+use crate::sys::{option, receive};
+
+/// Bytes of each of the socket's buffers, for the bursts of several peers. The kernel doubles it for its
+/// own accounting.
+const SOCKET_BUFFER: i32 = 4 << 20;
+
+/// The socket. Its lane's threads send and receive; other threads may send probes and QUIC.
+pub struct TunnelSocket {
+    socket: UdpSocket,
+    is_v6: bool,
+    /// Held while the socket lets IPv4 packets be fragmented: a padded probe that left at that time would
+    /// prove nothing. Datagrams that fit the path never take it.
+    fragmenting: Mutex<()>,
+}
+
+impl TunnelSocket {
+    /// Prepares `socket`, which may be bound already: `mark` keeps its packets off the TUN device's routes;
+    /// its buffers are large; the kernel joins datagrams (UDP_GRO) and reports local addresses and ECN bits.
+    /// Error: the kernel refuses an option; the mark and the buffers need CAP_NET_ADMIN.
+    pub fn new(socket: UdpSocket, mark: u32) -> io::Result<TunnelSocket> {
+        let is_v6 = socket.local_addr()?.is_ipv6();
+        SockRef::from(&socket).set_mark(mark)?;
+        for name in [libc::SO_RCVBUFFORCE, libc::SO_SNDBUFFORCE] {
+            option::set(&socket, libc::SOL_SOCKET, name, SOCKET_BUFFER)?;
+        }
+        option::set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1)?;
+
+        // An IPv6 socket carries IPv4 packets too, with IPv4's options for the type of service.
+        option::set(&socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
+        set_fragments(&socket, libc::IP_PMTUDISC_PROBE)?;
+        if is_v6 {
+            let probe = libc::IPV6_PMTUDISC_PROBE;
+            option::set(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
+            option::set(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+            option::set(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, probe)?;
+        } else {
+            option::set(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        }
+
+        Ok(TunnelSocket {
+            socket,
+            is_v6,
+            fragmenting: Mutex::new(()),
+        })
+    }
+
+    /// The socket itself, through which QUIC sends.
+    pub fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    /// An address in the form that the socket's family takes.
+    fn native(&self, address: SocketAddr) -> SocketAddr {
+        match address.ip() {
+            IpAddr::V4(ip) if self.is_v6 => SocketAddr::from((ip.to_ipv6_mapped(), address.port())),
+            _ => address,
+        }
+    }
+}
+
+impl Udp for TunnelSocket {
+    fn send(&self, path: &Path, payload: &[u8], segment: Option<u16>) -> io::Result<()> {
+        let remote = SockAddr::from(self.native(path.remote()));
+        let mut control = Control::new();
+        if let Some(size) = segment {
+            control.push_segment(size);
+        }
+        if let Some(local) = path.local() {
+            control.push_source(local, self.is_v6);
+        }
+        let buffers = [IoSlice::new(payload)];
+        let message = MsgHdr::new()
+            .with_addr(&remote)
+            .with_buffers(&buffers)
+            .with_control(control.as_bytes());
+
+        let socket = SockRef::from(&self.socket);
+        match socket.sendmsg(&message, libc::MSG_DONTWAIT) {
+            // The first reports, once, the ICMP error of an earlier datagram; this one was not sent yet.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted
+                ) =>
+            {
+                socket.sendmsg(&message, libc::MSG_DONTWAIT).map(|_| ())
+            }
+            sent => sent.map(|_| ()),
+        }
+    }
+
+    fn send_unfragmented(&self, path: &Path, payload: &[u8]) -> io::Result<()> {
+        let _guard = self
+            .fragmenting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.send(path, payload, None)
+    }
+
+    fn send_in_fragments(&self, path: &Path, payload: &[u8], id: u32) -> io::Result<()> {
+        if path.remote().is_ipv6() {
+            return fragment::send(&SockRef::from(&self.socket), path, payload, id);
+        }
+        let _guard = self
+            .fragmenting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        set_fragments(&self.socket, libc::IP_PMTUDISC_DONT)?;
+        let sent = self.send(path, payload, None);
+        set_fragments(&self.socket, libc::IP_PMTUDISC_PROBE)?;
+        sent
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Metadata> {
+        receive::receive(&SockRef::from(&self.socket), buffer)
+    }
+}
+
+impl AsFd for TunnelSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Sets what the kernel does with IPv4 packets that are longer than the link takes.
+fn set_fragments(socket: &UdpSocket, mode: i32) -> io::Result<()> {
+    option::set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, mode)
+}
