@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::escape::Escaped;
+
 /// A place in a file, or the file as a whole. Places in one file come after the whole file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -73,9 +75,11 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.to_string_lossy();
+        let file = Escaped(&file);
         match self.position {
-            None => write!(f, "{}", self.file.display()),
-            Some(position) => write!(f, "{}:{position}", self.file.display()),
+            None => write!(f, "{file}"),
+            Some(position) => write!(f, "{file}:{position}"),
         }
     }
 }
@@ -88,7 +92,7 @@ impl fmt::Display for Position {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.place, Escaped(&self.message))
     }
 }
 
@@ -100,5 +104,22 @@ impl fmt::Display for Faults {
         }
 
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_stays_on_its_line_and_off_the_terminal() {
+        let fault = Fault {
+            place: Place::whole(Path::new("beta\n.member.toml")),
+            message: "unknown field `\u{1b}[2J\r\u{202e}`".into(),
+        };
+        assert_eq!(
+            Faults(vec![fault]).to_string(),
+            r"beta\n.member.toml: unknown field `\u{1b}[2J\r\u{202e}`"
+        );
     }
 }

@@ -13,6 +13,7 @@ pub mod conflict;
 pub mod defaults;
 pub mod dns_name;
 pub mod endpoint;
+pub mod escape;
 pub mod fault;
 mod file;
 pub mod host_name;
@@ -34,6 +35,7 @@ pub use config::{
 pub use conflict::conflicts;
 pub use dns_name::{DnsName, DnsNameError};
 pub use endpoint::{Endpoint, EndpointError, Host};
+pub use escape::{Escaped, is_printable};
 pub use fault::{Fault, Faults, Place, Position};
 pub use file::socket_of;
 pub use host_name::{HostName, HostNameError};

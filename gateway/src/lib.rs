@@ -10,6 +10,7 @@ use ringway_identity as identity;
 pub mod admin;
 pub mod cli;
 pub mod drive;
+mod json;
 pub mod keeper;
 pub mod logging;
 pub mod membership;

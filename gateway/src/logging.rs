@@ -1,9 +1,19 @@
 //! Logs go to stderr, as text for people or JSON for machines. What is logged is each module's affair.
+//!
+//! Values come from peers, certificates and records too. None of them can forge a line or reach the
+//! terminal: text is escaped field by field, JSON as it is written.
 
-use std::io::IsTerminal as _;
+use std::fmt;
+use std::io::{self, IsTerminal as _};
 use std::str::FromStr;
 
+use ringway_config::Escaped;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
+
+use crate::json;
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,25 +39,163 @@ impl FromStr for Level {
     }
 }
 
-/// What these libraries warn of is what others send: a flood of forged answers would be a flood of lines. Who
-/// looks for it names them: `info,hickory_net=warn`.
+/// These libraries warn of what others send: a flood of forged answers would be a flood of lines. An
+/// operator who needs the lines names the library: `info,hickory_net=warn`.
 const QUIET: &str = "hickory_net=error,hickory_proto=error,hickory_resolver=error";
 
 /// Starts logging. A second call changes nothing.
 pub fn start(form: Form, level: &Level) {
+    let filter = EnvFilter::new(format!("{QUIET},{}", level.0));
+    let colours = std::io::stderr().is_terminal();
+
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", level.0)))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_env_filter(filter)
+        .with_ansi(colours);
     _ = match form {
-        Form::Text => logs.with_target(false).try_init(),
-        Form::Json => logs.json().flatten_event(true).try_init(),
+        Form::Text => logs
+            .with_target(false)
+            .fmt_fields(escaped_fields())
+            .with_writer(io::stderr)
+            .try_init(),
+        Form::Json => logs
+            .json()
+            .flatten_event(true)
+            .with_writer(PrintableJson(io::stderr))
+            .try_init(),
     };
+}
+
+/// Writes `message name=value name=value`, with every value on this line and nothing in it that a
+/// terminal would obey.
+fn escaped_fields() -> impl for<'w> FormatFields<'w> + 'static {
+    use tracing_subscriber::field::MakeExt as _;
+    debug_fn(write_field).delimited(" ")
+}
+
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    // A value that was recorded as `%value` is debugged as it is displayed.
+    let value = format!("{value:?}");
+    let value = Escaped(&value);
+
+    if field.name() == "message" {
+        write!(writer, "{value}")
+    } else if writer.has_ansi_escapes() {
+        write!(
+            writer,
+            "\u{1b}[3m{field}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}"
+        )
+    } else {
+        write!(writer, "{field}={value}")
+    }
+}
+
+/// Escapes lines of JSON for a terminal: serde_json escapes no more of them than RFC 8259 asks for.
+struct PrintableJson<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for PrintableJson<W> {
+    type Writer = PrintableJson<W::Writer>;
+
+    fn make_writer(&'a self) -> PrintableJson<W::Writer> {
+        PrintableJson(self.0.make_writer())
+    }
+}
+
+impl<W: io::Write> io::Write for PrintableJson<W> {
+    /// Takes whole lines: the subscriber writes each event by one call.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(json::printable(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// Says how a forged line would go on, in the ways that terminals and readers of logs take for a new line.
+    const HOSTILE: &str =
+        "X\n2026-11-28T01:00:00Z  INFO Configuration reloaded\r\u{1b}[31m\u{9b}2J\u{202e}\u{2028}";
+
+    /// What a log writes to.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn log_hostile_values() {
+        let error = io::Error::other(HOSTILE);
+        tracing::info_span!("session", peer = HOSTILE).in_scope(|| {
+            tracing::warn!(
+                reason = %HOSTILE,
+                error = &error as &dyn std::error::Error,
+                org = HOSTILE,
+                session = ?[HOSTILE],
+                "Refused {HOSTILE}",
+            );
+        });
+    }
+
+    fn assert_is_one_printable_line(written: &str) {
+        let line = written.strip_suffix('\n').unwrap();
+        assert!(line.contains("Configuration reloaded"), "{line}");
+        assert_eq!(
+            Escaped(line).to_string(),
+            line,
+            "something is not printable"
+        );
+    }
+
+    #[test]
+    fn no_value_forges_a_line_of_text() {
+        let written = Written::default();
+        let target = written.clone();
+        let logs = tracing_subscriber::fmt()
+            .fmt_fields(escaped_fields())
+            .with_ansi(false)
+            .with_writer(move || target.clone());
+        tracing::subscriber::with_default(logs.finish(), log_hostile_values);
+        assert_is_one_printable_line(&written.text());
+    }
+
+    #[test]
+    fn no_value_of_a_json_line_reaches_the_terminal() {
+        let written = Written::default();
+        let target = written.clone();
+        let logs = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_writer(PrintableJson(move || target.clone()));
+        tracing::subscriber::with_default(logs.finish(), log_hostile_values);
+        assert_is_one_printable_line(&written.text());
+
+        let line: serde_json::Value = serde_json::from_str(&written.text()).unwrap();
+        assert_eq!(
+            line["reason"], HOSTILE,
+            "JSON must keep the value as it was"
+        );
+    }
 
     #[test]
     fn libraries_that_warn_of_what_others_send_are_silent_unless_they_are_named() {

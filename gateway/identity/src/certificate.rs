@@ -4,7 +4,7 @@
 //! [`verify`](super::verify) for peers, [`trust`](super::trust) for CA certificates and
 //! [`local`](super::local) for our own. Signatures are webpki's.
 
-use ringway_config::Digest;
+use ringway_config::{Digest, Escaped};
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,7 +16,7 @@ use x509_parser::x509::X509Version;
 /// What one certificate says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Subject, as text: `CN=gw.acme`.
+    /// Subject, as printable text: `CN=gw.acme`. Its issuer chose the characters, so it is kept escaped.
     pub subject: String,
     /// Every URI among the subject's alternative names, in order.
     pub uris: Vec<String>,
@@ -68,7 +68,7 @@ impl Certificate {
     ) -> Result<Certificate, x509_parser::error::X509Error> {
         let purposes = x509.extended_key_usage()?.map(|extension| extension.value);
         Ok(Certificate {
-            subject: x509.subject().to_string(),
+            subject: Escaped(&x509.subject().to_string()).to_string(),
             uris: uris(x509)?,
             is_ca: x509
                 .basic_constraints()?
@@ -139,5 +139,21 @@ mod tests {
         let time = unix(1_000_000_000);
         assert_eq!(rfc3339(time), "2001-09-09T01:46:40Z");
         assert_eq!(date(time), "2001-09-09");
+    }
+
+    #[test]
+    fn a_subject_is_kept_printable() {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let hostile = "\u{1b}[A\u{1b}[22G7ccb\r\n\u{202e}\u{9b}K";
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, hostile);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let der = params.self_signed(&key).unwrap();
+        assert_eq!(
+            Certificate::read(der.der()).unwrap().subject,
+            r"CN=\u{1b}[A\u{1b}[22G7ccb\r\n\u{202e}\u{9b}K"
+        );
     }
 }

@@ -31,9 +31,9 @@ pub enum Refusal {
     #[error("certificate has {0} URI names where exactly one SPIFFE id is required")]
     UriCount(usize),
     /// The URI is no identity of this consortium, byte for byte.
-    #[error("{uri:?} is not spiffe://<org>.{domain}/gateway/<name>")]
+    #[error("\"{uri}\" is not spiffe://<org>.{domain}/gateway/<name>")]
     Uri {
-        /// What the certificate says, shortened.
+        /// What the certificate says, shortened and escaped.
         uri: String,
         /// The consortium's domain.
         domain: String,

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use ringway_config::{Digest, GatewayId};
+use ringway_config::{Digest, Escaped, GatewayId};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
@@ -263,9 +263,10 @@ fn between(earlier: UnixTime, later: UnixTime) -> Duration {
     Duration::from_secs(later.as_secs().saturating_sub(earlier.as_secs()))
 }
 
-/// A peer's text, short enough for a log line.
+/// A peer's text, short enough for a log line and printable.
 pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(120).collect()
+    let start: String = text.chars().take(120).collect();
+    Escaped(&start).to_string()
 }
 
 #[cfg(test)]

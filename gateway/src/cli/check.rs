@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::table::Table;
 use super::{ConfigFile, Failure, answer, block_on};
 use crate::identity::certificate::{date, rfc3339};
+use crate::json;
 use crate::prepare::{Prepared, prepare};
 
 /// What `check` is told.
@@ -34,7 +35,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     if args.json {
         let report = Report::of(prepared.as_ref().ok(), &faults);
-        answer(serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)? + "\n")?;
+        answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
         return Ok(if report.ok {
             ExitCode::SUCCESS
         } else {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use ringway_config::Faults;
+use ringway_config::{Escaped, Faults};
 
 /// Why a verb failed, and with which exit code.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Faults(faults) => faults.fmt(f),
-            Failure::Usage(message) => write!(f, "error: {message}"),
-            Failure::Failed(error) => write!(f, "error: {error:#}"),
+            Failure::Usage(message) => write!(f, "error: {}", Escaped(message)),
+            Failure::Failed(error) => write!(f, "error: {}", Escaped(&format!("{error:#}"))),
         }
     }
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use ringway_config::Escaped;
+
 use super::table::Table;
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, answer};
 use crate::admin::{Report, socket};
+use crate::json;
 
 /// What `status` is told.
 #[derive(Debug, clap::Args)]
@@ -22,14 +25,10 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let report = socket::ask(&ringway_config::socket_of(&args.config.path)?)?;
     if args.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?
-        );
+        answer(json::pretty(&report).map_err(anyhow::Error::from)?)
     } else {
-        print!("{}", text(&report));
+        answer(text(&report))
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The report for people: what is wrong stands beside what it is about.
@@ -40,7 +39,8 @@ fn text(report: &Report) -> String {
         zones(report),
         certificates(report),
     ];
-    let mut text = format!("gateway {}\n\n{}", report.gateway, sections.join("\n"));
+    let gateway = Escaped(&report.gateway);
+    let mut text = format!("gateway {gateway}\n\n{}", sections.join("\n"));
     if !report.drops.is_empty() {
         text.push_str(&format!(
             "\ndropped, of no peer: {}\n",
@@ -174,7 +174,7 @@ fn counted(drops: &BTreeMap<String, u64>) -> String {
         .iter()
         .map(|(reason, n)| format!("{n} {reason}"))
         .collect();
-    each.join(", ")
+    Escaped(&each.join(", ")).to_string()
 }
 
 /// 1000-based, as network people count.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ringway_config::Escaped;
+
 /// Rows of cells, printed with two spaces between columns.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
@@ -21,9 +23,11 @@ impl Table {
         Table::default()
     }
 
-    /// Adds a row.
+    /// Adds a row. Cells may come from a certificate, a record or a peer: they are escaped, so that none
+    /// can leave its place.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.into());
+        let escaped = cells.map(|cell| Escaped(&cell).to_string());
+        self.rows.push(escaped.into());
     }
 
     fn width(&self, column: usize) -> usize {
@@ -54,5 +58,18 @@ mod tests {
         let mut table = Table::new(["org", "site"]);
         table.row(["acme".into(), "east".into()]);
         assert_eq!(table.to_string(), "org   site\nacme  east\n");
+    }
+
+    #[test]
+    fn no_cell_leaves_its_place() {
+        let mut table = Table::plain();
+        table.row([
+            "CA".into(),
+            "CN=\u{1b}[A\u{1b}[22G7ccb\r\nfingerprint".into(),
+        ]);
+        assert_eq!(
+            table.to_string(),
+            "CA  CN=\\u{1b}[A\\u{1b}[22G7ccb\\r\\nfingerprint\n"
+        );
     }
 }

@@ -11,6 +11,7 @@ mod check;
 mod desk;
 mod dns;
 mod help;
+mod hostile;
 mod init;
 mod lab;
 mod member;

@@ -1,0 +1,48 @@
+//! JSON that is safe to print: RFC 8259 lets C1 controls and bidirectional marks stand raw in strings.
+
+use std::fmt::Write as _;
+
+use ringway_config::is_printable;
+use serde::Serialize;
+
+/// Replaces what a terminal would obey or hide by `\uXXXX` (RFC 8259, section 7). Such characters occur
+/// only inside strings, so the text means the same afterwards. Newlines between tokens stay.
+pub(crate) fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character == '\n' || is_printable(character) {
+            text.push(character);
+            continue;
+        }
+
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a String cannot fail.
+            _ = write!(text, "\\u{unit:04x}");
+        }
+    }
+    text
+}
+
+/// A report for `--json`: indented, with a final newline.
+pub(crate) fn pretty(report: &impl Serialize) -> serde_json::Result<String> {
+    Ok(printable(&serde_json::to_string_pretty(report)?) + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printable_text_means_the_same() {
+        let hostile = "\u{1b}[2J\u{9b}2J\u{7f}\u{202e}\u{2028}\u{e0041}\n\"ä\\";
+        let printed = pretty(&[hostile]).unwrap();
+        assert_eq!(
+            printed,
+            "[\n  \"\\u001b[2J\\u009b2J\\u007f\\u202e\\u2028\\udb40\\udc41\\n\\\"ä\\\\\"\n]\n"
+        );
+        assert_eq!(
+            serde_json::from_str::<[String; 1]>(&printed).unwrap(),
+            [hostile]
+        );
+    }
+}
