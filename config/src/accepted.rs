@@ -1,7 +1,7 @@
-//! The records that this gateway has accepted, kept in `<state-dir>/accepted` so that a restart decides
-//! overlaps as the running daemon did (see [`crate::verdict`]).
+//! The records that this gateway has accepted, kept in `<state-dir>/accepted`, so that a restart
+//! decides overlaps as the running daemon did (see [`crate::verdict`]).
 //!
-//! One line a record, `sha256:<64 hex digits> <org>`; written whole or not at all.
+//! A line for each record, `sha256:<64 hex digits> <org>`; the file is replaced atomically.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -23,13 +23,13 @@ pub enum AcceptedError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
     /// A line is not `sha256:<64 hex digits> <org>`.
     #[error(
-        "{path}:{line}:1: not a line `sha256:<64 hex digits> <org>`; restore the file from a backup, or \
-         remove it if no two member records overlap (`ringway check` tells)"
+        "{path}:{line}:1: not a line `sha256:<64 hex digits> <org>`; restore the file from a \
+         backup, or remove it if no two member records overlap (run `ringway check`)"
     )]
     Broken {
         /// The file.
@@ -42,12 +42,12 @@ pub enum AcceptedError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// The digests kept in `state_dir`; empty if nothing was kept yet.
+/// The digests kept in `state_dir`; none if the file does not exist yet.
 pub fn load(state_dir: &Path) -> Result<BTreeSet<Digest>, AcceptedError> {
     let path = state_dir.join("accepted");
     let text = match fs::read_to_string(&path) {
@@ -55,11 +55,16 @@ pub fn load(state_dir: &Path) -> Result<BTreeSet<Digest>, AcceptedError> {
         Err(source) => return Err(AcceptedError::Read { path, source }),
         Ok(text) => text,
     };
-    let lines = text.lines().zip(1..);
-    let digests = lines
-        .map(|(text, line)| read_line(text).ok_or(line))
-        .collect::<Result<_, usize>>();
-    digests.map_err(|line| AcceptedError::Broken { path, line })
+
+    let mut digests = BTreeSet::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        let Some(digest) = read_line(text) else {
+            return Err(AcceptedError::Broken { path, line });
+        };
+        digests.insert(digest);
+    }
+
+    Ok(digests)
 }
 
 fn read_line(line: &str) -> Option<Digest> {
@@ -68,8 +73,8 @@ fn read_line(line: &str) -> Option<Digest> {
     digest.parse().ok()
 }
 
-/// Keeps `accepted` in `state_dir` in place of what was there. Atomic: a crash leaves the old or the
-/// new file.
+/// Replaces the records kept in `state_dir` by `accepted`. Atomic: a crash leaves the old or the new
+/// file.
 pub fn save(state_dir: &Path, accepted: &Accepted) -> Result<(), AcceptedError> {
     let path = state_dir.join("accepted");
     let text: String = accepted
@@ -89,27 +94,25 @@ fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// What to keep once `rulings` are in force: the records of `config` that were accepted `before`, and
-/// those that clash with no other organization's. A record that lost a clash stays a newcomer.
+/// The records to keep once `rulings` are in force: those of `config` that were accepted `before`,
+/// and those that clash with no other organization's. A record that lost a clash stays a newcomer.
 pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> Accepted {
-    let disputed = |ruling: &&Ruling| {
-        matches!(
-            ruling.verdict,
-            Verdict::Conflicted {
-                with: Owner::Site { .. },
-                ..
-            }
-        )
-    };
-    let disputed: BTreeSet<&OrgId> = rulings
-        .iter()
-        .filter(disputed)
-        .map(|ruling| &ruling.org)
-        .collect();
-    let kept = config
+    let mut disputed = BTreeSet::new();
+    for ruling in rulings {
+        // A clash with a range of this host does not count: it may be gone at the next start.
+        if let Verdict::Conflicted {
+            with: Owner::Site { .. },
+            ..
+        } = ruling.verdict
+        {
+            disputed.insert(&ruling.org);
+        }
+    }
+
+    config
         .records()
-        .filter(|record| before.contains(&record.digest) || !disputed.contains(&record.org));
-    kept.map(|record| (record.digest, record.org.clone()))
+        .filter(|record| before.contains(&record.digest) || !disputed.contains(&record.org))
+        .map(|record| (record.digest, record.org.clone()))
         .collect()
 }
 
@@ -117,7 +120,7 @@ pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> 
 mod tests {
     use super::*;
 
-    /// An empty directory of this test's own.
+    /// An empty directory for one test.
     fn scratch(test: &str) -> PathBuf {
         let dir =
             std::env::temp_dir().join(format!("ringway-accepted-{test}-{}", std::process::id()));
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_read_back_and_replaced_whole() {
+    fn records_that_were_kept_are_read_back_and_replaced_whole() {
         let dir = scratch("kept");
         assert_eq!(load(&dir).unwrap(), BTreeSet::new());
         let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_an_error_that_says_how_to_mend_it() {
+    fn a_broken_file_is_an_error_that_says_how_to_correct_it() {
         let dir = scratch("broken");
         let good = format!("{} acme\n", Digest::of(b"x"));
         for bad in [

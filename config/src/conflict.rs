@@ -8,9 +8,9 @@ use crate::{Config, Digest, Fault, Faults, OrgId, Place};
 /// Faults that are listed. A list of n equal prefixes has n² overlaps.
 const MOST_FAULTS: usize = 200;
 
-/// Every overlap as a fault, placed at the claim that has to give way: a site's before the host's, a
-/// newcomer's before an incumbent's (known from `accepted`, see [`crate::verdict`]), else the later
-/// one in the list of claims.
+/// Every overlap as a fault, placed at the claim that has to give way: a site's before the host's,
+/// a newcomer's before an incumbent's (known from `accepted`, see [`crate::verdict`]), else the
+/// later one in the list of claims.
 pub fn conflicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> Faults {
     let claims = claims(config, connected);
     let here = Owner::here(config);

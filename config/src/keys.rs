@@ -1,7 +1,7 @@
 //! The keys of `gateway.toml` and of member records, each with an example of its correct form.
 //!
 //! One module holds the keys of one kind of table and its [`Schema`]: all keys that it may have.
-//! The public keys are those that the daemon names itself, when a reload changes what cannot change.
+//! The public keys are those that the daemon names: a reload cannot change their values.
 
 use std::fmt;
 
@@ -152,7 +152,8 @@ pub(crate) mod record {
 pub(crate) mod forward {
     table! {
         "dns.forward", "[[dns.forward]]";
-        pub(crate) SUFFIX = "suffix", r#"suffix = "corp.example", or no suffix for every other name"#;
+        pub(crate) SUFFIX = "suffix",
+            r#"suffix = "corp.example", or no suffix for every other name"#;
         pub(crate) SERVERS = "servers", r#"servers = ["10.0.0.2"], or "10.0.0.2:5353""#;
     }
 }

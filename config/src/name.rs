@@ -1,7 +1,7 @@
 //! Names of organizations, sites, gateways and zones, checked once, when they are parsed.
 //!
-//! Every name is also a DNS label or name (RFC 1123, section 2.1, lowercase only), so that it can stand
-//! in a SPIFFE id, a zone apex and a file name without escaping.
+//! Every name is also a DNS label or name (RFC 1123, section 2.1, lowercase only), so that it needs
+//! no escaping in a SPIFFE id, a zone apex and a file name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,10 +28,13 @@ fn check_label(text: &str) -> Result<(), NameError> {
     if text.is_empty() || text.len() > 63 {
         return Err(NameError::Length(text.into()));
     }
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if !text.bytes().all(inner) || text.starts_with('-') || text.ends_with('-') {
+    let is_allowed = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !is_allowed || text.starts_with('-') || text.ends_with('-') {
         return Err(NameError::Character(text.into()));
     }
+
     Ok(())
 }
 
@@ -50,6 +53,7 @@ macro_rules! label {
 
         impl FromStr for $name {
             type Err = NameError;
+
             fn from_str(text: &str) -> Result<Self, NameError> {
                 check_label(text)?;
                 Ok(Self(text.into()))
@@ -103,12 +107,16 @@ impl ZoneName {
 
 impl FromStr for ZoneName {
     type Err = NameError;
+
     fn from_str(text: &str) -> Result<Self, NameError> {
         let text = text.strip_suffix('.').unwrap_or(text);
         if text.len() > 253 || !text.contains('.') {
             return Err(NameError::Domain(text.into()));
         }
-        text.split('.').try_for_each(check_label)?;
+        for label in text.split('.') {
+            check_label(label)?;
+        }
+
         Ok(Self(text.into()))
     }
 }
@@ -119,8 +127,10 @@ impl fmt::Display for ZoneName {
     }
 }
 
-/// A gateway of the consortium, written `<gateway>.<org>`. The order of two ids (organization first,
-/// then name, bytewise) is the dialler order of the protocol.
+/// A gateway of the consortium, written `<gateway>.<org>`.
+///
+/// Ordered bytewise by organization, then by name. Of two gateways that dial each other, the lower
+/// one keeps its session (gateway/PROTOCOL.md).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GatewayId {
     /// The organization that runs it.
@@ -143,6 +153,7 @@ impl GatewayId {
             .strip_suffix(domain.as_str())?
             .strip_suffix('.')?;
         let name = path.strip_prefix("gateway/")?;
+
         Some(GatewayId {
             org: org.parse().ok()?,
             name: name.parse().ok()?,
@@ -152,6 +163,7 @@ impl GatewayId {
 
 impl FromStr for GatewayId {
     type Err = NameError;
+
     fn from_str(text: &str) -> Result<Self, NameError> {
         let (name, org) = text
             .split_once('.')

@@ -1,25 +1,25 @@
-//! Overlap: which claims on address ranges cannot both hold. The one rule for the loader, the reload,
-//! `member add`, and the wire.
+//! Overlap: which claims on address ranges cannot both hold. One rule serves the loader, the
+//! reload, `member add` and the wire.
 //!
-//! A [`Claim`] is an owner's prefix and the place where it was made. Two claims *clash* if they share an
-//! address and their owners differ in a way that matters:
+//! A [`Claim`] is an owner's prefix and the place where it is written. Two claims *clash* if they
+//! share an address and their owners are at odds:
 //!
-//! | | own site | other site | reserved, connected |
+//! | | this site | other site | reserved, connected |
 //! |---|---|---|---|
-//! | own site | – | clash | – |
+//! | this site | – | clash | – |
 //! | other site | clash | clash, unless it is the same site | clash |
 //!
-//! Pure; who wins a clash is [`crate::verdict`]'s business.
+//! Pure; the winner of a clash is decided in [`crate::verdict`].
 //!
 //! Two prefixes share an address only if one covers the other. So in the order of [`Prefix`] (first
-//! address, then length) the prefixes that cover the current one form a stack, widest first, and every
-//! pair is found in O(n log n + pairs).
+//! address, then length) the prefixes that cover the current one form a stack, widest first, and
+//! every pair is found in O(n log n + pairs).
 
 use std::fmt;
 
 use crate::{Config, Member, OrgId, Place, Prefix, SiteId};
 
-/// Who claims a range.
+/// The party that claims a range.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// A site of a member organization. Two gateways of one site are one owner.
@@ -29,9 +29,9 @@ pub enum Owner {
         /// Its site.
         site: SiteId,
     },
-    /// A range that this gateway's file reserves.
+    /// This gateway, which reserves the range in its file.
     Reserved,
-    /// A network that this gateway's host is connected to.
+    /// This gateway's host, which is connected to the network.
     Connected {
         /// The interface's name.
         interface: String,
@@ -41,7 +41,7 @@ pub enum Owner {
 /// One owner's claim on one range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Who claims it.
+    /// The party that claims it.
     pub owner: Owner,
     /// The range.
     pub prefix: Prefix,
@@ -49,8 +49,8 @@ pub struct Claim {
     pub place: Place,
 }
 
-/// A network that this host is connected to, as the gateway reads it from the kernel (without the
-/// loopback interface and the daemon's own TUN device).
+/// A network that this host is connected to, as the kernel lists it. The loopback interface and the
+/// daemon's TUN device do not count.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Connected {
     /// The network.
@@ -66,7 +66,7 @@ pub struct Overlap {
     pub a: usize,
     /// The higher position.
     pub b: usize,
-    /// What both claim: the longer of the two prefixes.
+    /// The addresses that both claim: the longer of the two prefixes.
     pub range: Prefix,
 }
 
@@ -79,7 +79,7 @@ impl Owner {
         }
     }
 
-    /// True if claims of `self` and `other` on one range cannot both hold. `here` is the own site.
+    /// True if claims of `self` and `other` on one range cannot both hold. `here` is this site.
     pub(crate) fn clashes(&self, other: &Owner, here: &Owner) -> bool {
         match (self, other) {
             (Owner::Site { .. }, Owner::Site { .. }) => self != other,
@@ -89,43 +89,55 @@ impl Owner {
     }
 }
 
-/// Every claim that `config` and the host's networks make: the own record first, then the members in
-/// their order, the reserved ranges and the connected networks. A connected network inside the own
-/// site's prefixes *is* the own site and makes no claim of its own.
+/// Every claim that `config` and the host's networks make: those of our record first, then the
+/// members' in their order, the reserved ranges and the connected networks.
+///
+/// A connected network inside this site's prefixes is a part of the site, and makes no claim.
 pub fn claims(config: &Config, connected: &[Connected]) -> Vec<Claim> {
-    let sites = config.records().flat_map(claims_of);
-    let reserved = config.reserved.iter().map(|reserved| Claim {
-        owner: Owner::Reserved,
-        prefix: reserved.prefix,
-        place: reserved.place.clone(),
-    });
-    let networks = connected
-        .iter()
-        .filter(|network| !config.is_own(&network.prefix))
-        .map(|network| Claim {
+    let mut claims = Vec::new();
+    for record in config.records() {
+        push_claims(&mut claims, record);
+    }
+    for reserved in &config.reserved {
+        claims.push(Claim {
+            owner: Owner::Reserved,
+            prefix: reserved.prefix,
+            place: reserved.place.clone(),
+        });
+    }
+    for network in connected {
+        if config.is_own(&network.prefix) {
+            continue;
+        }
+        claims.push(Claim {
             owner: Owner::Connected {
                 interface: network.interface.clone(),
             },
             prefix: network.prefix,
             place: Place::whole(&config.path),
         });
-    sites.chain(reserved).chain(networks).collect()
+    }
+
+    claims
 }
 
-fn claims_of(member: &Member) -> impl Iterator<Item = Claim> + '_ {
-    member.sites.iter().flat_map(|site| {
-        site.prefixes.iter().map(|placed| Claim {
-            owner: Owner::Site {
-                org: member.org.clone(),
-                site: site.name.clone(),
-            },
-            prefix: placed.prefix,
-            place: placed.place.clone(),
-        })
-    })
+fn push_claims(claims: &mut Vec<Claim>, member: &Member) {
+    for site in &member.sites {
+        let owner = Owner::Site {
+            org: member.org.clone(),
+            site: site.name.clone(),
+        };
+        for placed in &site.prefixes {
+            claims.push(Claim {
+                owner: owner.clone(),
+                prefix: placed.prefix,
+                place: placed.place.clone(),
+            });
+        }
+    }
 }
 
-/// Every clashing pair, once. Lazy, since a list of n equal claims has n² pairs: take what you can show.
+/// Every clashing pair, once. Lazy, since a list of n equal claims has n² pairs.
 pub fn overlaps<'a>(claims: &'a [Claim], here: &'a Owner) -> impl Iterator<Item = Overlap> + 'a {
     let mut order: Vec<usize> = (0..claims.len()).collect();
     order.sort_unstable_by_key(|&i| (claims[i].prefix, i));
@@ -138,12 +150,15 @@ pub fn overlaps<'a>(claims: &'a [Claim], here: &'a Owner) -> impl Iterator<Item 
     }
 }
 
-/// The sweep behind [`overlaps`]. The last of `covering` is the current claim, the others cover it.
+/// The sweep behind [`overlaps`].
 struct Pairs<'a> {
     claims: &'a [Claim],
     here: &'a Owner,
+    /// Claims that are still to come, in the order of their prefixes.
     order: std::vec::IntoIter<usize>,
+    /// The claims that cover the current one, widest first, and last the current one itself.
     covering: Vec<usize>,
+    /// The position in `covering` of the next claim to compare with the current one.
     next: usize,
 }
 
@@ -161,13 +176,13 @@ impl Iterator for Pairs<'_> {
                 continue;
             };
             self.next += 1;
-            let (one, two) = (&self.claims[current], &self.claims[other]);
-            if one.owner.clashes(&two.owner, self.here) {
-                let (a, b) = (current.min(other), current.max(other));
+
+            let claim = &self.claims[current];
+            if claim.owner.clashes(&self.claims[other].owner, self.here) {
                 return Some(Overlap {
-                    a,
-                    b,
-                    range: one.prefix,
+                    a: current.min(other),
+                    b: current.max(other),
+                    range: claim.prefix,
                 });
             }
         }
@@ -175,34 +190,44 @@ impl Iterator for Pairs<'_> {
 }
 
 impl Pairs<'_> {
+    /// Makes the next claim the current one; `None` after the last.
     fn advance(&mut self) -> Option<()> {
         let current = self.order.next()?;
-        close(&mut self.covering, self.claims, current);
+        pop_disjoint(&mut self.covering, self.claims, current);
         self.covering.push(current);
         self.next = 0;
+
         Some(())
     }
 }
 
-/// Drops from the stack what does not cover the claim at `current`.
-fn close(covering: &mut Vec<usize>, claims: &[Claim], current: usize) {
-    while covering
-        .pop_if(|&mut last| !claims[last].prefix.covers(&claims[current].prefix))
-        .is_some()
-    {}
+/// Pops the claims from the stack that do not cover the claim at `current`.
+fn pop_disjoint(stack: &mut Vec<usize>, claims: &[Claim], current: usize) {
+    let prefix = claims[current].prefix;
+    while let Some(&last) = stack.last()
+        && !claims[last].prefix.covers(&prefix)
+    {
+        stack.pop();
+    }
 }
 
-/// For each of the `chosen` claims one other that it clashes with, if there is any among them; the
-/// narrowest that covers it goes first. Unlike all pairs, this stays near O(n log n) for any input: a
-/// claim whose rival is found is not looked at again.
+/// For each of the `chosen` claims one other of them that it clashes with, if there is any. If
+/// several cover it, it is the narrowest.
+///
+/// Unlike a search of all pairs this stays near O(n log n) for any input, since a claim whose rival
+/// is found is not compared again.
 pub(crate) fn rivals(claims: &[Claim], here: &Owner, mut chosen: Vec<usize>) -> Vec<Option<usize>> {
     let mut rivals = vec![None; claims.len()];
-    let (mut covering, mut unrivalled) = (Vec::new(), Vec::new());
+    // Both are stacks of claims that cover the current one, widest first.
+    let mut covering = Vec::new();
+    let mut unrivalled = Vec::new();
+
     chosen.sort_unstable_by_key(|&i| (claims[i].prefix, i));
     for current in chosen {
         let clashes = |&other: &usize| claims[other].owner.clashes(&claims[current].owner, here);
-        close(&mut covering, claims, current);
-        close(&mut unrivalled, claims, current);
+        pop_disjoint(&mut covering, claims, current);
+        pop_disjoint(&mut unrivalled, claims, current);
+
         for other in unrivalled.extract_if(.., |other| clashes(other)) {
             rivals[other] = Some(current);
         }
@@ -212,6 +237,7 @@ pub(crate) fn rivals(claims: &[Claim], here: &Owner, mut chosen: Vec<usize>) -> 
             unrivalled.push(current);
         }
     }
+
     rivals
 }
 

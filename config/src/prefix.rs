@@ -16,7 +16,7 @@ pub enum PrefixError {
     /// Bits after the prefix length are set.
     #[error("{text} has host bits set; did you mean {meant}?")]
     HostBits {
-        /// What was written.
+        /// The text.
         text: String,
         /// The prefix that holds it.
         meant: Prefix,
@@ -78,7 +78,7 @@ impl Prefix {
         self.covers(other) || other.covers(self)
     }
 
-    /// The narrower of two prefixes of which one covers the other: what they have in common.
+    /// The narrower of two prefixes of which one covers the other: their common addresses.
     pub(crate) fn narrower(self, other: Prefix) -> Prefix {
         if self.len() < other.len() {
             other
@@ -87,7 +87,7 @@ impl Prefix {
         }
     }
 
-    /// The same range as an [`IpNetwork`].
+    /// The range as an [`IpNetwork`], for tables that are keyed by it.
     pub fn network(&self) -> IpNetwork {
         self.0
     }
@@ -107,23 +107,34 @@ impl PartialOrd for Prefix {
 
 impl FromStr for Prefix {
     type Err = PrefixError;
+
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let syntax = || PrefixError::Syntax(text.into());
-        let (address, len) = text.split_once('/').ok_or_else(syntax)?;
-        let address: IpAddr = address.parse().map_err(|_| syntax())?;
-        if len.is_empty() || !len.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(syntax());
-        }
-        let meant =
-            Prefix::holding(address, len.parse().map_err(|_| syntax())?).ok_or_else(syntax)?;
+        let Some((address, len)) = parse_parts(text) else {
+            return Err(PrefixError::Syntax(text.into()));
+        };
+        let Some(meant) = Prefix::holding(address, len) else {
+            return Err(PrefixError::Syntax(text.into()));
+        };
+
         if meant.address() != address {
             return Err(PrefixError::HostBits {
                 text: text.into(),
                 meant,
             });
         }
+
         Ok(meant)
     }
+}
+
+fn parse_parts(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, len) = text.split_once('/')?;
+    // `u8::from_str` alone would accept a plus sign.
+    if !len.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+
+    Some((address.parse().ok()?, len.parse().ok()?))
 }
 
 impl fmt::Display for Prefix {

@@ -141,7 +141,7 @@ proto = "icmp"
 pub fn member_text(new: &NewMember) -> String {
     let NewMember { org, domain, .. } = new;
     let mut text = format!(
-        r#"# Member record of organization {org}, which the other organizations copy. It holds nothing secret.
+        r#"# Member record of organization {org}, which the others copy. It holds nothing secret.
 # Compare its fingerprint (ringway member show, or sha256sum) over a second channel.
 
 version = 1

@@ -3,10 +3,10 @@
 //!
 //! | clash between | verdict |
 //! |---|---|
-//! | an accepted record and a newcomer | the newcomer is conflicted, the incumbent keeps its range |
-//! | two records without history (cold start), ours included | both are conflicted |
+//! | an accepted record and a newcomer | the newcomer is conflicted, not the incumbent |
+//! | two records at a cold start, ours included | both are conflicted |
 //! | two accepted records | both are conflicted |
-//! | another site and a reserved or connected range | the site is conflicted, accepted or not |
+//! | another site and a reserved or connected range | the site is conflicted |
 //!
 //! A prefix without a clash is available. Pure; clashes are found by [`crate::overlap`].
 

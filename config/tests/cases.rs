@@ -2,7 +2,8 @@
 //! `expected` holds the faults of loading it, or else the overlaps and the verdict on each prefix.
 //! `connected` (prefix and interface a line) and `accepted` (an organization a line) are optional.
 //!
-//! `BLESS=1 cargo test -p ringway-config --test cases` writes what is produced; read the difference.
+//! `BLESS=1 cargo test -p ringway-config --test cases` writes the produced texts. Read the
+//! difference.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

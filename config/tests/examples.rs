@@ -86,12 +86,13 @@ fn the_example_record_loads_and_shows_every_kind_of_endpoint() {
 }
 
 #[test]
-fn what_the_example_calls_a_default_is_the_default() {
+fn the_defaults_that_the_example_names_are_the_defaults() {
     let shown = Config::load(&example("gateway.toml")).unwrap();
     let dir = scratch();
     std::fs::create_dir_all(dir.join("members")).unwrap();
     std::fs::copy(example("acme.member.toml"), dir.join("acme.member.toml")).unwrap();
-    let least = "version = 1\norg = \"acme\"\ngateway = \"gw\"\nsite = \"west\"\nlisten = \"0.0.0.0:4600\"\n\
+    let least = "version = 1\norg = \"acme\"\ngateway = \"gw\"\nsite = \"west\"\n\
+                 listen = \"0.0.0.0:4600\"\n\
                  [identity]\nrecord = \"acme.member.toml\"\ncertificate = \"a\"\nkey = \"b\"\n";
     std::fs::write(dir.join("gateway.toml"), least).unwrap();
     let least = Config::load(&dir.join("gateway.toml")).unwrap_or_else(|faults| panic!("{faults}"));

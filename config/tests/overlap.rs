@@ -1,4 +1,4 @@
-//! The laws of overlap and of the incumbent rule, held against naive models that look at every pair.
+//! The laws of overlap and of the incumbent rule, against naive models that compare every pair.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -59,7 +59,8 @@ fn nowhere() -> Place {
     Place::whole(Path::new("x"))
 }
 
-/// The table at the head of overlap.rs, by addresses: two ranges meet if neither ends before the other begins.
+/// The table at the head of overlap.rs, by addresses: two ranges meet if neither ends before the
+/// other begins.
 fn clash(a: &Claim, b: &Claim, here: &Owner) -> bool {
     let is_site = |claim: &Claim| matches!(claim.owner, Owner::Site { .. });
     let meet = a.prefix.is_ipv4() == b.prefix.is_ipv4()
@@ -177,7 +178,7 @@ fn claim_of(ruling: &Ruling) -> Claim {
     }
 }
 
-/// False for the host's own claims.
+/// False for claims of the host.
 fn is_newcomer(claim: &Claim, config: &Config, accepted: &BTreeSet<Digest>) -> bool {
     match &claim.owner {
         Owner::Site { org, .. } => !accepted.contains(&config.record(org).unwrap().digest),
@@ -192,21 +193,22 @@ proptest! {
     fn a_prefix_is_conflicted_exactly_if_it_clashes_with_one_that_does_not_give_way(
         config in any_config(), connected in any_connected(), accepted in any_accepted(),
     ) {
-        let (all, here) = (claims(&config, &connected), Owner::here(&config));
+        let all = claims(&config, &connected);
+        let here = Owner::here(&config);
         for ruling in rule(&config, &connected, &accepted) {
             let mine = claim_of(&ruling);
-            let stands = |other: &&Claim| {
+            let yields_to_all = is_newcomer(&mine, &config, &accepted);
+            let mut rivals = all.iter().filter(|other| {
                 clash(&mine, other, &here)
-                    && (is_newcomer(&mine, &config, &accepted) || !is_newcomer(other, &config, &accepted))
-            };
-            let rivals: Vec<&Claim> = all.iter().filter(stands).collect();
-            match &ruling.verdict {
-                Verdict::Available => prop_assert!(rivals.is_empty(), "{ruling:?} against {rivals:?}"),
+                    && (yields_to_all || !is_newcomer(other, &config, &accepted))
+            });
+            let is_right = match &ruling.verdict {
+                Verdict::Available => rivals.next().is_none(),
                 Verdict::Conflicted { with, theirs, .. } => {
-                    let named = |rival: &&Claim| rival.owner == *with && rival.prefix == *theirs;
-                    prop_assert!(rivals.iter().any(named), "{ruling:?} is not among {rivals:?}");
+                    rivals.any(|rival| rival.owner == *with && rival.prefix == *theirs)
                 }
-            }
+            };
+            prop_assert!(is_right, "{ruling:?} among {all:?}");
         }
     }
 
@@ -215,40 +217,58 @@ proptest! {
         mut config in any_config(), newcomer in (vec(any_prefix(), 0..5), vec(any_prefix(), 0..5)),
     ) {
         let before = rule(&config, &[], &BTreeSet::new());
-        let accepted: BTreeSet<Digest> = accepted::after(&config, &before, &BTreeSet::new()).into_keys().collect();
+        let accepted = accepted::after(&config, &before, &BTreeSet::new());
+        let accepted: BTreeSet<Digest> = accepted.into_keys().collect();
         let settled = rule(&config, &[], &accepted);
         config.members.push(record(9, [newcomer.0, newcomer.1]));
         for ruling in rule(&config, &[], &accepted) {
             if accepted.contains(&config.record(&ruling.org).unwrap().digest) {
-                prop_assert!(settled.contains(&ruling), "{ruling:?} was otherwise before");
+                prop_assert!(settled.contains(&ruling), "{ruling:?} was different before");
             }
         }
     }
 
     #[test]
-    fn what_was_accepted_stays_accepted_over_a_restart(config in any_config(), connected in any_connected()) {
-        let first = accepted::after(&config, &rule(&config, &connected, &BTreeSet::new()), &BTreeSet::new());
+    fn a_record_that_was_accepted_stays_accepted_over_a_restart(
+        config in any_config(), connected in any_connected(),
+    ) {
+        let rulings = rule(&config, &connected, &BTreeSet::new());
+        let first = accepted::after(&config, &rulings, &BTreeSet::new());
         let kept: BTreeSet<Digest> = first.keys().copied().collect();
         let rulings = rule(&config, &connected, &kept);
         for record in config.records().filter(|record| kept.contains(&record.digest)) {
-            let own_rulings = rulings.iter().filter(|ruling| ruling.org == record.org);
-            let lost = |ruling: &Ruling| matches!(ruling.verdict, Verdict::Conflicted { with: Owner::Site { .. }, .. });
-            prop_assert!(!own_rulings.clone().any(lost), "{} lost what it had", record.org);
+            let lost = rulings
+                .iter()
+                .any(|ruling| ruling.org == record.org && is_lost_to_a_site(ruling));
+            prop_assert!(!lost, "{} lost a prefix", record.org);
         }
         let again = accepted::after(&config, &rulings, &kept);
         prop_assert!(first.keys().all(|digest| again.contains_key(digest)));
     }
 
     #[test]
-    fn a_fault_is_reported_exactly_if_something_clashes(config in any_config(), connected in any_connected()) {
-        let (all, here) = (claims(&config, &connected), Owner::here(&config));
+    fn a_fault_is_reported_exactly_if_two_claims_clash(
+        config in any_config(), connected in any_connected(),
+    ) {
+        let all = claims(&config, &connected);
+        let here = Owner::here(&config);
         let faults = conflicts(&config, &connected, &BTreeSet::new());
         prop_assert_eq!(faults.is_empty(), naive_overlaps(&all, &here).is_empty());
     }
 }
 
+fn is_lost_to_a_site(ruling: &Ruling) -> bool {
+    matches!(
+        ruling.verdict,
+        Verdict::Conflicted {
+            with: Owner::Site { .. },
+            ..
+        }
+    )
+}
+
 #[test]
-fn fifty_thousand_claims_are_ruled_without_looking_at_every_pair() {
+fn fifty_thousand_claims_are_ruled_without_comparing_every_pair() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/gateway.toml");
     let mut config = Config::load(&example).unwrap();
     let everything: Prefix = "10.0.0.0/8".parse().unwrap();

@@ -1,6 +1,11 @@
-//! Any text at all yields a configuration or faults, each at a place that exists; nothing panics.
+//! Any text yields a configuration or faults, each at a place that exists; nothing panics. The laws
+//! are those of the fuzz targets, in `tests/fuzz`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[expect(unreachable_pub, reason = "the fuzzer's crate exports them")]
+#[path = "../../tests/fuzz/src/config.rs"]
+mod targets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +13,7 @@ use std::path::{Path, PathBuf};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use ringway_config::{Config, Faults, Member};
+use ringway_config::Member;
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -70,34 +75,12 @@ fn variants(name: &str) -> impl Strategy<Value = String> + use<> {
     prop_oneof![4 => changed(&text), 1 => shuffled(&text), 1 => any::<String>()]
 }
 
-/// There are faults, in order, and those in `file` are at a place that it has.
-fn check_places(faults: &Faults, text: &str, file: &Path) -> Result<(), TestCaseError> {
-    prop_assert!(!faults.is_empty());
-    prop_assert!(faults.0.is_sorted());
-    let lines: Vec<&str> = text.split('\n').collect();
-    for fault in faults.0.iter().filter(|fault| **fault.place.file == *file) {
-        let Some(position) = fault.place.position else {
-            continue;
-        };
-        let line = lines.get(position.line as usize - 1);
-        let columns = line.map_or(0, |line| line.chars().count() + 1);
-        prop_assert!(
-            (1..=columns).contains(&(position.column as usize)),
-            "{fault}"
-        );
-    }
-    Ok(())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_a_member_record_or_has_faults(text in variants("acme.member.toml")) {
-        let file = Path::new("acme.member.toml");
-        if let Err(faults) = Member::parse(&text, file) {
-            check_places(&faults, &text, file)?;
-        }
+        targets::record(text.as_bytes());
     }
 }
 
@@ -106,16 +89,27 @@ proptest! {
 
     #[test]
     fn any_text_is_a_gateway_file_or_has_faults(text in variants("gateway.toml")) {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("any-gateway");
-        fs::create_dir_all(dir.join("members")).unwrap();
-        for record in ["acme.member.toml", "members/beta.member.toml"] {
-            fs::copy(example(record), dir.join(record)).unwrap();
+        targets::gateway(text.as_bytes());
+    }
+}
+
+#[test]
+fn the_fuzzers_seeds_are_sound_files() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
+    for (name, target) in [
+        ("record", targets::record as fn(&[u8]) -> bool),
+        ("gateway", targets::gateway),
+    ] {
+        let mut count = 0;
+        for seed in fs::read_dir(corpus.join(name)).unwrap() {
+            let path = seed.unwrap().path();
+            if !path.to_string_lossy().contains("/seed-") {
+                continue;
+            }
+            assert!(target(&fs::read(&path).unwrap()), "{}", path.display());
+            count += 1;
         }
-        let file = dir.join("gateway.toml");
-        fs::write(&file, &text).unwrap();
-        if let Err(faults) = Config::load(&file) {
-            check_places(&faults, &text, &file)?;
-        }
+        assert!(count >= 5, "the seeds of {name} are missing");
     }
 }
 

@@ -1,5 +1,5 @@
-//! `[dns]`: where the server listens, and what our zone is made of. Whether its records fit together
-//! is checked in `ringway-dns`, which also reads the zone files.
+//! `[dns]`: the addresses of the server, and the records of our zone. Whether the records fit
+//! together is checked in `ringway-dns`, which also reads the zone files.
 
 mod forward;
 mod host;

@@ -1,6 +1,7 @@
 //! The known word that a mistyped one was probably meant to be.
 
-/// The end of a fault about the unknown `word`: the one that was probably meant, or else `otherwise`.
+/// The end of a fault about the unknown `word`: the known one that was probably meant, or else
+/// `otherwise`.
 pub(crate) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offers_what_was_probably_meant_and_nothing_far_off() {
+    fn offers_the_word_that_was_probably_meant_and_no_distant_one() {
         let known = ["name", "site", "endpoints", "state-dir"];
         let offered = |word| nearest(word, known);
         assert_eq!(offered("endpoint"), Some("endpoints"));

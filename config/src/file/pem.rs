@@ -1,14 +1,15 @@
-//! The shape of CA certificates in PEM (RFC 7468). What is inside is decoded by the gateway.
+//! The shape of CA certificates in PEM (RFC 7468). Their contents are decoded by the gateway.
 
 /// Why a PEM block is not a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PemError {
-    /// There is no block at all.
+    /// The text has no block.
     #[error("no -----BEGIN CERTIFICATE----- line")]
     Missing,
-    /// The worst mistake to make in a file that is handed to everybody.
+    /// A private key, in a file that is handed to every other organization.
     #[error(
-        "a private key has no place in a member record; remove it and replace the key, for it may be known"
+        "a private key has no place in a member record; remove it and replace the key, for it may \
+         be known"
     )]
     PrivateKey,
     /// A block of another kind.
@@ -22,7 +23,7 @@ pub(crate) enum PemError {
     Base64,
 }
 
-/// What every block begins with.
+/// The beginning of every block.
 pub(crate) const BEGIN: &str = "-----BEGIN ";
 
 /// The blocks of `text` in order, each with line ends as `\n`. Text between blocks is commentary
@@ -34,8 +35,13 @@ pub(crate) fn certificates(text: &str) -> Vec<Result<String, PemError>> {
         let Some(label) = line.strip_prefix(BEGIN) else {
             continue;
         };
-        let body = std::iter::from_fn(|| lines.next_if(|line| !line.starts_with("-----")));
-        let body: Vec<&str> = body.collect();
+
+        let mut body = Vec::new();
+        while let Some(line) = lines.next_if(|line| !line.starts_with("-----")) {
+            body.push(line);
+        }
+
+        // The next BEGIN line is not consumed: an unclosed block must not hide the one after it.
         let end = lines.next_if(|line| !line.starts_with(BEGIN));
         blocks.push(certificate(label.trim_end_matches('-'), &body, end));
     }
@@ -67,11 +73,13 @@ fn certificate(label: &str, body: &[&str], end: Option<&str>) -> Result<String, 
 /// RFC 4648, section 4, padded.
 fn is_base64(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
-    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
+
     !digits.is_empty()
         && text.len().is_multiple_of(4)
         && text.len() - digits.len() <= 2
-        && digits.bytes().all(inner)
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
 }
 
 #[cfg(test)]

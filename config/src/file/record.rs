@@ -1,5 +1,5 @@
-//! [`Record`]: what one member record says, as far as it can be read. What must hold between records
-//! is checked in [`super::consortium`].
+//! [`Record`]: the contents of one member record, as far as they can be read. What must hold
+//! between records is checked in [`super::consortium`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;

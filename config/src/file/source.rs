@@ -13,8 +13,8 @@ use toml::de::DeTable;
 use super::report::Report;
 use crate::{Place, limits};
 
-/// Bytes between two places whose characters were counted. A file may be one long line, and counting
-/// from its start for each fault would take quadratic time.
+/// Bytes between two places whose characters were counted. A file may be one long line, and
+/// counting from its start for each fault would take quadratic time.
 const BLOCK: usize = 1024;
 
 /// Syntax errors that are reported of one file.

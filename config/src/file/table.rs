@@ -1,7 +1,7 @@
 //! [`Table`]: a typed view of a TOML table that reports what does not fit and goes on.
 //!
 //! serde would stop at the first fault; an operator wants them all. So each kind of table has a
-//! [`Schema`], the mirror of what the file may say, and its reader asks for one key after the other.
+//! [`Schema`], which lists what the file may say, and its reader asks for one key after the other.
 
 use toml::de::DeTable;
 

@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""The house style, as far as it can be counted: prints counts, and fails on what must not occur.
+
+  tests/checks/style.py           the whole repository
+  tests/checks/style.py PATH …    only files below these
+
+Counted over Rust that is not a test: tuple assignments, named closures, blank lines and comments
+inside functions, lengths of files and functions. Forbidden everywhere: lines over 100 columns,
+words of a private dialect, and the names that such words once had in code.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+import rust
+
+COLUMNS = 100
+
+# Word, and what to write instead.
+WORDS = [
+    (r"the own \w+", "our …, this …"),
+    (r"anew", "again"),
+    (r"whoever", "the caller, a peer that …"),
+    (r"shall", "must, will"),
+    (r"mend(?:s|ed|ing)?", "correct, recover, recreate"),
+    (r"stranded", "silent"),
+    (r"littered", "freed"),
+    (r"tidied", "trimmed"),
+    (r"(?:is|are) told", "receives, is notified"),
+]
+WORD = re.compile(r"(?<![A-Za-z])(?:%s)(?![A-Za-z])" % "|".join(word for word, _ in WORDS), re.I)
+
+# Name of a type, and what it is called now.
+NAMES = {
+    "Train": "GsoBatch",
+    "Desk": "InFlight",
+    "Taken": "Lookup",
+    "Flight": "Query",
+    "Said": "CachedResponse",
+    "Told": "Metadata",
+    "Fate": "Decision",
+    "Halt": "Shutdown",
+    "Room": "Buffer",
+    "Sketch": "Draft",
+    "Dice": "Rng",
+    "Here": "LocalGateway",
+    "Ground": "ReloadContext",
+    "Fresh": "NextConfig",
+    "Running": "CurrentConfig",
+    "Elsewhere": "Forward",
+}
+NAME = re.compile(r"\b(?:%s)\b" % "|".join(NAMES))
+SENDER = re.compile(r"\b(?:struct|enum|trait|type) Send\b")
+
+TUPLE_ASSIGNMENT = re.compile(r"^\s*(?:let )?\((?:mut )?[\w.]+(?:, *(?:mut )?[\w.]+)+\) = \(")
+NAMED_CLOSURE = re.compile(r"^\s*let (?:mut )?\w+(?:: [^=]+)? = (?:move )?\|")
+
+COMMENT = re.compile(r"\s*//(?![/!])")
+PYTHON_TEXT = re.compile(
+    r"""\"\"\".*?\"\"\"|#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL
+)
+
+# Written by programs.
+EXEMPT = ("tests/results/", "tests/bench/results/", "Cargo.lock", "LICENSE")
+# Faults of files are tested there by line and column.
+FIXTURES = "config/tests/cases/"
+# Lists the forbidden words.
+VOCABULARY = pathlib.Path("tests/checks/style.py")
+TEST_PATH = re.compile(r"(?:^|/)(?:tests|benches|fuzz|examples)/|(?:^|/)tests\.rs$")
+TABLE_ROW = re.compile(r"^\s*\|")
+
+
+def tracked(below):
+    """Every text file that git knows, and those not yet added."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *below]
+    for name in sorted(set(subprocess.check_output(command, text=True).split("\n"))):
+        path = pathlib.Path(name)
+        if name and path.is_file() and not name.startswith(EXEMPT):
+            yield path
+
+
+def kind(path, text):
+    """The language of a file; None for those that are not checked."""
+    if path.suffix in (".rs", ".md", ".toml", ".py", ".sh", ".zone", ".conf"):
+        return path.suffix[1:]
+    if text.startswith("#!"):
+        return "py" if "python" in text.split("\n")[0] else "sh"
+    return None
+
+
+def joined(text):
+    """`text` in one line, without comment marks, and for each character its line (from 1)."""
+    characters, lines = [], []
+    for number, line in enumerate(text.split("\n"), 1):
+        line = re.sub(r"^\s*(?://[/!]?|#|\*|>)*\s*", "", line) + " "
+        characters.append(line)
+        lines += [number] * len(line)
+    return "".join(characters), lines
+
+
+def can_wrap(path, line, language):
+    """False for table rows and long addresses in Markdown, and for fixtures."""
+    if language == "md":
+        return not TABLE_ROW.match(line) and " " in line.strip()
+    return language not in ("zone", "conf") and not str(path).startswith(FIXTURES)
+
+
+def faults(path, text, language):
+    """What must not occur in a file: line and reason."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > COLUMNS and can_wrap(path, line, language):
+            yield number, f"{len(line)} columns; at most {COLUMNS}"
+
+    if path == VOCABULARY:
+        return
+    flat, lines = joined(text)
+    for match in WORD.finditer(flat):
+        yield lines[match.start()], f"“{match[0]}”"
+
+    code = rust.code_only(text) if language == "rs" else ""
+    if language == "py":
+        code = PYTHON_TEXT.sub(lambda match: rust.blank(match[0]), text)
+    for number, line in enumerate(code.split("\n"), 1):
+        for match in NAME.finditer(line):
+            yield number, f"{match[0]} as a name; {NAMES[match[0]]} is meant"
+        if SENDER.search(line):
+            yield number, "a type Send hides std::marker::Send; Sender is meant"
+
+
+def percentile(values, part):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(part * len(values)))] if values else 0
+
+
+class Counts:
+    """The counts over Rust that is not a test."""
+
+    def __init__(self):
+        self.lines = self.tuples = self.closures = self.comments = 0
+        self.body = self.blank = 0
+        self.files, self.functions = [], []
+
+    def add(self, path, text):
+        text = rust.without_tests(text)
+        code = rust.code_only(text)
+        source, code = text.split("\n"), code.split("\n")
+        self.lines += len(source)
+        self.files.append(len(source))
+        self.tuples += sum(bool(TUPLE_ASSIGNMENT.match(line)) for line in code)
+        self.closures += sum(bool(NAMED_CLOSURE.match(line)) for line in code)
+
+        inside = set()
+        for name, first, last in rust.functions("\n".join(code)):
+            self.functions.append((last - first + 1, name, f"{path}:{first + 1}"))
+            inside.update(range(first + 1, last))
+        self.body += len(inside)
+        self.blank += sum(not source[line].strip() for line in inside)
+        self.comments += sum(bool(COMMENT.match(source[line])) for line in inside)
+
+    def print(self):
+        thousands = max(self.lines, 1) / 1000
+        lengths = [length for length, *_ in self.functions]
+        long = [function for function in self.functions if function[0] > 80]
+        rows = [
+            ("files, lines", f"{len(self.files)}, {self.lines}"),
+            ("tuple assignments per 1,000 lines", f"{self.tuples / thousands:.2f} (≤ 0.1)"),
+            ("named closures per 1,000 lines", f"{self.closures / thousands:.2f} (≤ 0.4)"),
+            ("blank lines in functions", f"{100 * self.blank / max(self.body, 1):.1f} % (≥ 5)"),
+            ("comments in functions", f"{self.comments / thousands / 10:.1f} % of lines (≥ 2)"),
+            ("lines of a file, p90", f"{percentile(self.files, 0.9)} (≤ 350)"),
+            ("lines of a function, p90", f"{percentile(lengths, 0.9)} (≤ 30)"),
+            ("functions over 80 lines", f"{len(long)} of {len(lengths)}"),
+        ]
+        for what, count in rows:
+            print(f"{what:36}{count}")
+        for length, name, place in sorted(long, reverse=True):
+            print(f"  {place}: {name} has {length} lines")
+
+
+def main():
+    below = sys.argv[1:] or ["."]
+    sources = {}
+    for path in tracked(below):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        if language := kind(path, text):
+            sources[path] = (text, language)
+
+    only_tests = set()
+    for path, (text, language) in sources.items():
+        if language == "rs":
+            home = path.parent if path.stem in ("lib", "main", "mod") else path.with_suffix("")
+            only_tests |= {home / name for name in rust.test_modules(text)}
+
+    counts, found = Counts(), []
+    for path, (text, language) in sources.items():
+        found += [f"{path}:{line}: {what}" for line, what in faults(path, text, language)]
+        is_test = TEST_PATH.search(str(path)) or any(
+            path.with_suffix("") == module or module in path.parents for module in only_tests
+        )
+        if language == "rs" and not is_test:
+            counts.add(path, text)
+
+    counts.print()
+    print(f"\n{len(sources)} files, {len(found)} faults")
+    for fault in found:
+        print(fault)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
