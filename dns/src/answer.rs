@@ -5,7 +5,7 @@
 //! bytes ─► query (what is asked, and how) ┴─► lookup (RFC 1034, 4.3.2) ─► write (bytes, truncation)
 //! ```
 //! What is ready says what the lookup would say; [`answer_in_full`] is for tests of that.
-//! Who may ask at all was decided before ([`crate::acl`]).
+//! Who may ask at all was decided before (see `acl`).
 
 mod context;
 mod fast;

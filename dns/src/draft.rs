@@ -19,7 +19,7 @@ pub(crate) const MAX_SET: usize = 48 * 1024;
 
 /// The records added so far.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     apex: Name,
     /// The first is the apex.
     nodes: Vec<DraftNode>,
@@ -28,7 +28,7 @@ pub struct Draft {
 
 impl Draft {
     /// An empty zone.
-    pub fn new(apex: Name) -> Draft {
+    pub(crate) fn new(apex: Name) -> Draft {
         Draft {
             apex,
             nodes: vec![DraftNode::default()],
@@ -38,7 +38,13 @@ impl Draft {
 
     /// Adds one record. A duplicate changes nothing. If the TTLs within a set differ, the lowest
     /// is used (RFC 2181, section 5.2).
-    pub fn add(&mut self, owner: &Name, kind: u16, ttl: u32, data: &[u8]) -> Result<(), ZoneError> {
+    pub(crate) fn add(
+        &mut self,
+        owner: &Name,
+        kind: u16,
+        ttl: u32,
+        data: &[u8],
+    ) -> Result<(), ZoneError> {
         self.check(owner, kind, ttl, data)?;
 
         let index = self.node_index(owner);
@@ -83,17 +89,17 @@ impl Draft {
     }
 
     /// Number of records so far.
-    pub fn records(&self) -> usize {
+    pub(crate) fn records(&self) -> usize {
         self.records
     }
 
     /// Number of names so far, empty non-terminals included.
-    pub fn names(&self) -> usize {
+    pub(crate) fn names(&self) -> usize {
         self.nodes.len()
     }
 
     /// The finished zone, which must have its SOA.
-    pub fn finish(mut self) -> Result<Zone, ZoneError> {
+    pub(crate) fn finish(mut self) -> Result<Zone, ZoneError> {
         match self.nodes[0].find(kind::SOA) {
             Some(soa) if soa.len() == 1 => (),
             _ => return Err(ZoneError::Soa),

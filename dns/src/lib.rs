@@ -1,48 +1,57 @@
-//! Ringway's private DNS: each organization's zone, the others' replicas, and the server that answers from them.
+//! Ringway's DNS server: authoritative for the zone of this organization and for copies of the
+//! members' zones; for other names it forwards to configured resolvers.
 //!
-//! Reading order: [`name`], [`rrset`] and [`rdata`] (the words), [`zone`] with [`draft`] (how one is
-//! made), [`own`], [`source`] and [`zonefile`] (from what) and `tree` (how one is searched),
-//! [`answer`](mod@answer) (what a question gets), [`zones`] (what is published) with `reverse` and [`reach`]
-//! (what follows from addresses), [`replica`], [`delta`], [`transfer`], [`serial`], [`store`] and
-//! [`hold`] (how zones travel and stay), then [`server`] and [`acl`] (who is answered, and how) and [`forward`] (other names).
-//! For people: [`text`] and [`explain`].
+//! It does not decide which zones exist, who may query or which addresses are reachable: the gateway
+//! does, and publishes it here. Nor does it carry zones between gateways, except for saying what to
+//! send and checking what arrives.
+//!
+//! Reading order:
+//!
+//! * `name`, `rrset` and [`rdata`]: the basic types of DNS;
+//! * `zone`, built by `draft` from the sources (`own`, `source`, `zonefile`) and searched by `tree`;
+//! * [`zones`]: the published set, with `reverse` and `reach`, which depend on addresses;
+//! * [`answer`](mod@answer): from a query and the published set to a response;
+//! * [`server`] with `acl` and [`cookie`]: sockets, who is answered, rate limits;
+//! * `forward`: names outside the consortium;
+//! * [`replica`], [`delta`], [`transfer`], `serial`, `store` and `hold`: how zones reach other
+//!   gateways, how they are kept, and for how long;
+//! * `text` and [`explain`]: records and responses for people.
 
 #![forbid(unsafe_code)]
 
-pub mod acl;
+mod acl;
 pub mod answer;
 pub mod cookie;
 pub mod delta;
 mod denial;
 mod disk;
-pub mod draft;
+mod draft;
 pub mod explain;
-pub mod forward;
-pub mod hold;
+mod forward;
+mod hold;
 mod loc;
-pub mod name;
-pub mod own;
+mod name;
+mod own;
 mod prefixes;
 pub mod rdata;
-pub mod reach;
+mod reach;
 pub mod replica;
 mod reverse;
-pub mod rrset;
-pub mod serial;
+mod rrset;
+mod serial;
 pub mod server;
-pub mod source;
-pub mod store;
-pub mod text;
+mod source;
+mod store;
+mod text;
 pub mod transfer;
 mod tree;
-pub mod zone;
-pub mod zonefile;
+mod zone;
+mod zonefile;
 pub mod zones;
 
 pub use acl::{Acl, Locality};
 pub use answer::{Outcome, Transport, answer, answer_in_full};
-pub use draft::{Draft, ZoneError};
-pub use explain::Explained;
+pub use draft::ZoneError;
 pub use forward::Forwarder;
 pub use hold::{Hold, HoldFile, Moment};
 pub use name::Name;

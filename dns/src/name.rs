@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use ringway_config::ZoneName;
 
 /// Octets of the longest name, root label included (RFC 1035, section 2.3.4).
-pub const MAX_LEN: usize = 255;
+pub(crate) const MAX_LEN: usize = 255;
 const MAX_LABELS: usize = 128;
 
 /// An absolute, lowercase domain name. Lives on the stack; copying allocates nothing.

@@ -11,7 +11,7 @@ use ringway_config::Digest;
 use crate::disk;
 
 /// True if `a` comes after `b` (RFC 1982, section 3.2); false for the undefined pairs, 2^31 apart.
-pub fn is_newer(a: u32, b: u32) -> bool {
+pub(crate) fn is_newer(a: u32, b: u32) -> bool {
     matches!(a.wrapping_sub(b), 1..0x8000_0000)
 }
 

@@ -1,5 +1,7 @@
-//! Records as text: the presentation form of zone files (RFC 1035, section 5). What is written here reads
-//! back as the same octets; data that has no other form is written as RFC 3597, section 5, has it.
+//! Records in presentation format, as in zone files (RFC 1035, section 5).
+//!
+//! Invariant: parsing the text gives the same octets again. Data without a format of its own, or that
+//! would not survive it, is written in the generic format of RFC 3597, section 5.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -14,7 +16,8 @@ use crate::zone::Zone;
 use crate::zonefile::read_data;
 
 impl Zone {
-    /// The zone as a zone file that reads back as this very zone. Every name is absolute.
+    /// The zone as a zone file with absolute names, from which [`Zone::from_text`] builds the same
+    /// zone again.
     pub fn to_text(&self) -> String {
         let mut text = format!(
             "; {} at serial {}, {} records\n",
@@ -34,16 +37,16 @@ impl Zone {
 
 /// One record: owner, TTL, class, type, data.
 pub(crate) fn record_text(owner: &Name, ttl: u32, kind: u16, data: &[u8]) -> String {
-    let (owner, data, kind) = (
+    format!(
+        "{} {ttl} IN {} {}",
         text_from_wire(owner.as_wire()),
-        data_text(kind, data),
         kind_text(kind),
-    );
-    format!("{owner} {ttl} IN {kind} {data}")
+        data_text(kind, data)
+    )
 }
 
-/// A type's mnemonic, or `TYPE` and its number.
-pub fn kind_text(kind: u16) -> String {
+/// A type's mnemonic, or `TYPE` and its number (RFC 3597, section 5).
+pub(crate) fn kind_text(kind: u16) -> String {
     let name = match kind {
         kind::DNAME => "DNAME".to_owned(),
         kind::LOC => "LOC".to_owned(),
@@ -56,7 +59,7 @@ pub fn kind_text(kind: u16) -> String {
     }
 }
 
-/// Data of `kind`, which must be well-formed.
+/// `data` must be well-formed for its type.
 fn data_text(kind: u16, data: &[u8]) -> String {
     let text = match rdata::fields(kind) {
         Some(fields) if !fields.contains(&Field::Rest) => text_by_fields(fields, data),
@@ -87,11 +90,12 @@ fn text_by_fields(fields: &[Field], mut data: &[u8]) -> Option<String> {
     data.is_empty().then(|| words.join(" "))
 }
 
-/// Character strings, each after its length.
+/// Character strings, each preceded by its length (RFC 1035, section 3.3).
 fn quoted(mut strings: &[u8]) -> Option<String> {
     let mut words = Vec::new();
     while let Some((len, rest)) = strings.split_first() {
         let (string, rest) = rest.split_at_checked(usize::from(*len))?;
+
         let mut word = String::from('"');
         for &octet in string {
             match octet {
@@ -100,27 +104,30 @@ fn quoted(mut strings: &[u8]) -> Option<String> {
                 _ => word.push_str(&format!("\\{octet:03}")),
             }
         }
-        words.push(word + "\"");
+        word.push('"');
+        words.push(word);
         strings = rest;
     }
     Some(words.join(" "))
 }
 
-/// As hickory-proto writes it, if it reads back as the same octets.
+/// The text that hickory-proto writes; `None` if parsing it does not give the same octets again.
 fn text_by_hickory(kind: u16, data: &[u8]) -> Option<String> {
     let record_type = RecordType::from(kind);
     if matches!(record_type, RecordType::Unknown(_)) || data.is_empty() {
         return None;
     }
+
     let len = u16::try_from(data.len()).ok()?;
-    let text = RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len))
-        .ok()?
-        .to_string();
-    // It ends lists of service parameters by commas, which others cannot read.
-    let plain = text.replace(", ", " ").trim_end_matches(',').to_owned();
-    let reads_back =
-        |text: &String| read_data(&kind_text(kind), text, &Name::ROOT) == Ok((kind, data.to_vec()));
-    [plain, text].into_iter().find(reads_back)
+    let decoded = RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len)).ok()?;
+    let text = decoded.to_string();
+    // hickory-proto puts commas between service parameters, which other servers do not accept.
+    let without_commas = text.replace(", ", " ").trim_end_matches(',').to_owned();
+
+    let mnemonic = kind_text(kind);
+    [without_commas, text]
+        .into_iter()
+        .find(|text| read_data(&mnemonic, text, &Name::ROOT) == Ok((kind, data.to_vec())))
 }
 
 #[cfg(test)]
@@ -128,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_reads_back_from_its_text_as_itself() {
+    fn parsing_a_zones_text_gives_the_same_zone() {
         let text = "$TTL 5\n\
                     @ SOA ns h\\.m 7 2 3 4 5\n@ NS Ns\n@ MX 10 mail\n@ CAA 0 issue \"ca.example\"\n\
                     \\@a\\.b\\032c A 10.0.0.1\nns AAAA fd00::1\nt TXT \"a \\\" \\\\ \\200 ; (\" \"\" c\n\
@@ -138,10 +145,12 @@ mod tests {
                     s SSHFP 1 1 123456789abcdef67890123456789abcdef67890\n";
         let apex = Name::from_text("org1.example").unwrap();
         let zone = Zone::from_text(text, Some(&apex)).unwrap();
+
         let written = zone.to_text();
-        let back = Zone::from_text(&written, None)
+        let parsed = Zone::from_text(&written, None)
             .unwrap_or_else(|faults| panic!("{faults:?}\n{written}"));
-        assert_eq!(back.encode(), zone.encode(), "{written}");
+        assert_eq!(parsed.encode(), zone.encode(), "{written}");
+
         for line in [
             "org1.example. 5 IN MX 10 mail.org1.example.",
             "org1.example. 5 IN NS Ns.org1.example.",

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_dns::explain::{Explained, question, question_text};
+use ringway_dns::explain::{Response, query_message, question_text};
 use ringway_dns::{Transport, answer as answer_question};
 
 use super::Query;
@@ -19,16 +19,16 @@ pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
     let mut response = Vec::new();
     answer_question(
         &view.set(),
-        &question(&query.name, query.kind),
+        &query_message(&query.name, query.kind),
         Transport::Tcp,
         &mut response,
     );
-    let explained = Explained::read(&response).context("the answer cannot be read")?;
-    answer(text(&view, query, &explained))
+    let response = Response::parse(&response).context("the answer cannot be read")?;
+    answer(text(&view, query, &response))
 }
 
-fn text(view: &View, query: &Query, explained: &Explained) -> String {
-    let flags = if explained.authoritative {
+fn text(view: &View, query: &Query, response: &Response) -> String {
+    let flags = if response.authoritative {
         "qr aa"
     } else {
         "qr"
@@ -36,7 +36,7 @@ fn text(view: &View, query: &Query, explained: &Explained) -> String {
     let mut text = format!(
         ";; {}\n;; status: {}, flags: {flags}\n;; question: {}\n",
         view.about,
-        explained.status(),
+        response.status(),
         question_text(&query.name, query.kind),
     );
     if let Some(seen) = view
@@ -48,7 +48,7 @@ fn text(view: &View, query: &Query, explained: &Explained) -> String {
     }
     for (section, records) in ["ANSWER", "AUTHORITY", "ADDITIONAL"]
         .iter()
-        .zip(&explained.sections)
+        .zip(&response.sections)
     {
         if !records.is_empty() {
             text.push_str(&format!("\n;; {section}\n"));

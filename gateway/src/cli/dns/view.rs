@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use ringway_config::{Config, Digest, Faults, Member, Place, Prefix, ZoneName};
-use ringway_dns::explain::ExplainedRecord;
+use ringway_dns::explain::ResponseRecord;
 use ringway_dns::{Name, ReplicaStore, SerialStore, Sources, Zone, ZoneSet, Zones};
 use rustls_pki_types::UnixTime;
 
@@ -107,7 +107,7 @@ impl View {
     }
 
     /// Where the record comes from.
-    pub(super) fn source(&self, record: &ExplainedRecord) -> String {
+    pub(super) fn source(&self, record: &ResponseRecord) -> String {
         let holding = self
             .zones
             .iter()
@@ -151,7 +151,7 @@ impl Seen {
 }
 
 impl Origin {
-    fn place(&self, record: &ExplainedRecord) -> Option<&Place> {
+    fn place(&self, record: &ResponseRecord) -> Option<&Place> {
         match self {
             Origin::Written(sources) => sources.place(&record.owner, record.kind, &record.data),
             _ => None,
