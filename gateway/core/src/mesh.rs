@@ -205,7 +205,10 @@ impl Mesh {
         }
         self.leaving = Some(now + self.context.settings.shutdown_grace);
         self.context.leaving = true;
-        self.on_all(Tunnel::withdraw_all);
+        self.on_all(|tunnel, context| {
+            tunnel.stop_dialling(context);
+            tunnel.withdraw_all(context);
+        });
     }
 
     /// [`Mesh::poll_timeout`]'s time has come (or not: calling it early does no harm).
@@ -304,7 +307,6 @@ impl Mesh {
         self.leaving = None;
         self.on_all(|tunnel, context| {
             tunnel.cut_all(context, CloseReason::Shutdown, now);
-            tunnel.stop_dialling(context);
         });
         self.publish();
         self.context.act(Action::Drained);
