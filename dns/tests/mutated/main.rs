@@ -6,9 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 #[expect(unreachable_pub, reason = "the fuzzer's crate exports them")]
-#[path = "../../../tests/fuzz/src/lib.rs"]
+#[path = "../../../tests/fuzz/src/dns.rs"]
 mod targets;
 
+#[path = "../../../tests/fuzz/src/mutator.rs"]
 mod mutator;
 
 use mutator::Mutator;

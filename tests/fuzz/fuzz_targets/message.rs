@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    ringway_fuzz::message(data);
+    ringway_fuzz::dns::message(data);
 });
