@@ -1,42 +1,26 @@
-//! What the WAN sees of a mesh: one port per gateway, and nothing readable.
+//! What the WAN sees of a mesh: one port of each gateway, and nothing readable.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`), with a WAN that lets private
-//! addresses through, so that a leak would arrive.
+//! The WAN forwards private addresses here, so that a leaked packet would arrive.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ringway_lab::ping::{self, Family, Outcome};
-use ringway_lab::wan;
+use ringway_lab::ping::{Family, Outcome};
 use ringway_tests::{Background, Capture, Scene};
 
-const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
+use crate::{PRIVATE, RINGWAY};
 
-/// A word that no header holds by chance; `ping -p` takes it in hexadecimal.
+/// Text that no header contains by chance. `ping -p` takes it in hexadecimal.
 const MARKER: &str = "Zq7!plain-text?";
 
-/// All that may cross the WAN: the tunnel port, ARP, ICMP and ICMPv6 (neighbour discovery, and MLD, which
-/// stands behind a hop-by-hop header).
+/// What may cross the WAN: the tunnel port, ARP, ICMP and ICMPv6. The last part is for MLD, which
+/// follows a hop-by-hop header.
 const EXPECTED: &str = "udp port 4600 or arp or icmp or icmp6 or (ip6[6] == 0 and ip6[40] == 58)";
-const PRIVATE: &str =
-    "net 10.0.0.0/8 or net 172.16.0.0/12 or net 192.168.0.0/16 or ip6 net fc00::/7";
 
 #[test]
-fn only_the_tunnel_port_meets_the_wan_and_nothing_on_it_is_readable() {
-    let scene = Scene::without_wan_filter("exposure", RINGWAY);
-    one_socket_faces_the_wan(&scene);
-    a_capture_shows_only_the_tunnel(&scene);
-    a_foreign_source_goes_nowhere_and_is_counted(&scene);
-    a_scan_finds_nothing_else(&scene);
-    assert_eq!(
-        wan::leaks(scene.node("wan").expect("the WAN")).expect("counters"),
-        wan::Leaks::default()
-    );
-    a_stranger_reaches_nothing_behind_a_gateway(&scene);
-    scene.close();
-}
+fn each_gateway_has_one_socket_that_the_wan_can_reach() {
+    let scene = Scene::without_wan_filter("sockets", RINGWAY);
 
-fn one_socket_faces_the_wan(scene: &Scene) {
     for gateway in ["gw.org0", "gw.org1", "gw.org2"] {
         let sockets = scene.output(gateway, "ss", &["-Hlntu"]);
         let facing: Vec<_> = sockets.lines().filter(|line| faces_the_wan(line)).collect();
@@ -45,11 +29,18 @@ fn one_socket_faces_the_wan(scene: &Scene) {
             "{sockets}"
         );
         let raw = scene.output(gateway, "ss", &["-Hnw"]);
-        assert_eq!(raw, "", "raw sockets");
+        assert_eq!(raw, "", "{gateway} has raw sockets");
     }
+
+    // The control: a server that faces the WAN is noticed.
+    let _stray = Background::server(&scene, "gw.org1", 9999, "iperf3", &["-s", "-p", "9999"]);
+    let sockets = scene.output("gw.org1", "ss", &["-Hlntu"]);
+    let facing = sockets.lines().filter(|line| faces_the_wan(line)).count();
+    assert_eq!(facing, 2, "{sockets}");
+    scene.close();
 }
 
-/// True unless the local address (the fifth column) is private or loopback.
+/// True unless the local address (the fifth column of `ss`) is private or loopback.
 fn faces_the_wan(line: &str) -> bool {
     let local = line.split_whitespace().nth(4).unwrap_or_default();
     let host = local.rsplit_once(':').map_or(local, |(host, _)| host);
@@ -58,235 +49,182 @@ fn faces_the_wan(line: &str) -> bool {
         .split('%')
         .next()
         .unwrap_or_default();
+
     match host.parse() {
         Ok(IpAddr::V4(address)) => !address.is_private() && !address.is_loopback(),
         Ok(IpAddr::V6(address)) => !address.is_unique_local() && !address.is_loopback(),
+        // `*`: all addresses.
         Err(_) => true,
     }
 }
 
-fn a_capture_shows_only_the_tunnel(scene: &Scene) {
-    let outside = Capture::start(scene, "wan", "any");
-    let inside = Capture::start(scene, "gw.org1", "lan0");
+#[test]
+fn a_capture_on_the_wan_shows_nothing_but_the_tunnels() {
+    let scene = Scene::without_wan_filter("capture", RINGWAY);
+    let outside = Capture::start(&scene, "wan", "any");
+    let inside = Capture::start(&scene, "gw.org1", "lan0");
     for family in Family::BOTH {
-        let failed = ping::all_pairs(scene, family).expect("ping runs").failed;
-        assert!(failed.is_empty(), "{family:?}: {failed:#?}");
-        speak_plainly(scene, family);
+        scene.assert_all_reachable(family);
+        ping_with_marker(&scene, family);
     }
-    let (outside, inside) = (outside.stop(), inside.stop());
+    let outside = outside.stop();
+    let inside = inside.stop();
+
     assert!(
         inside.contains(MARKER),
-        "the search finds the marker where it is in the clear"
+        "the search does not find the marker where it is in the clear"
     );
     assert!(!outside.contains(MARKER), "plaintext on the WAN");
     assert_eq!(outside.matching(&format!("not ({EXPECTED})")), [""; 0]);
     assert_eq!(outside.matching(PRIVATE), [""; 0]);
     assert!(
         !outside.matching("udp port 4600").is_empty(),
-        "the capture saw the tunnels"
+        "the capture did not see the tunnels"
     );
+    scene.assert_no_leaks();
+    scene.close();
 }
 
-/// Sends the marker through a tunnel in a ping's payload.
-fn speak_plainly(scene: &Scene, family: Family) {
+/// Sends the marker through a tunnel as the payload of a ping.
+fn ping_with_marker(scene: &Scene, family: Family) {
     let hex: String = MARKER.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let arguments = [
-        family.option(),
-        "-c",
-        "2",
-        "-i",
-        "0.05",
-        "-W",
-        "2",
-        "-s",
-        "200",
-        "-p",
-        &hex,
-        "peer1.org1",
-    ];
-    scene.output("orderer0.org0", "ping", &arguments);
+    let timing = ["-c", "2", "-i", "0.05", "-W", "2"];
+    let payload = ["-s", "200", "-p", &hex, family.option(), "peer1.org1"];
+    scene.output("orderer0.org0", "ping", &[&timing[..], &payload].concat());
 }
 
-/// Packets whose source is another organization's, a neighbour organization's own, or nobody's: raw ones in IPv4,
-/// and in IPv6 from an address that the node has given itself.
-fn a_foreign_source_goes_nowhere_and_is_counted(scene: &Scene) {
-    let before = filtered(scene, "gw.org1", "wrong-source");
-    let arrival = Capture::start(scene, "orderer0.org0", "eth0");
-    let leaving = Capture::start(scene, "gw.org1", "wan0");
+/// Sources of another organization, of the receiver's organization, and of no organization: raw
+/// packets in IPv4, and in IPv6 from an address that the node has added to its interface.
+#[test]
+fn a_packet_with_a_foreign_source_is_dropped_and_counted() {
+    let scene = Scene::without_wan_filter("spoofed", RINGWAY);
+    let before = scene.filtered("gw.org1", "wrong-source");
+    let arrival = Capture::start(&scene, "orderer0.org0", "eth0");
+    let leaving = Capture::start(&scene, "gw.org1", "wan0");
+
     for source in ["10.10.2.11", "198.51.100.7", "10.10.0.12"] {
-        scene.output(
-            "peer0.org1",
-            "nping",
-            &[
-                "--icmp",
-                "-S",
-                source,
-                "-c",
-                "10",
-                "--delay",
-                "10ms",
-                "-N",
-                "10.10.0.11",
-            ],
-        );
+        send_ten_spoofed_pings(&scene, source);
     }
-    scene.output(
-        "peer0.org1",
-        "ip",
-        &[
-            "address",
-            "add",
-            "fd00:10:2::99/128",
-            "dev",
-            "eth0",
-            "nodad",
-        ],
-    );
-    let ping = [
-        "-c",
-        "5",
-        "-i",
-        "0.05",
-        "-W",
-        "0.2",
-        "-I",
-        "fd00:10:2::99",
-        "fd00:10::11",
-    ];
-    let unanswered = scene
-        .command("peer0.org1", "ping")
-        .expect("a node")
-        .args(ping)
-        .output();
-    assert!(unanswered.is_ok_and(|output| output.status.code() == Some(1)));
-    ping::until(
-        scene,
+    send_five_spoofed_pings_over_ipv6(&scene);
+    scene.ping_until(
         "peer0.org1",
         "orderer0.org0",
         Family::V4,
         &Outcome::Reply,
         Duration::from_secs(5),
-    )
-    .expect("the true source passes");
+    );
 
-    let (arrival, leaving) = (arrival.stop(), leaving.stop());
-    let foreign = "src host 10.10.2.11 or src host 198.51.100.7 or src host fd00:10:2::99 or (src host 10.10.0.12 and icmp)";
-    assert_eq!(arrival.matching(foreign), [""; 0]);
+    let arrival = arrival.stop();
+    let leaving = leaving.stop();
+    for foreign in [
+        "src host 10.10.2.11",
+        "src host 198.51.100.7",
+        "src host 10.10.0.12 and icmp",
+        "src host fd00:10:2::99",
+    ] {
+        assert_eq!(arrival.matching(foreign), [""; 0], "{foreign}");
+    }
     assert_eq!(leaving.matching(PRIVATE), [""; 0]);
     assert!(
         !arrival.matching("src host 10.10.1.11").is_empty(),
-        "the capture saw the true source"
+        "the capture did not see the true source"
     );
     assert_eq!(
-        filtered(scene, "gw.org1", "wrong-source") - before,
+        scene.filtered("gw.org1", "wrong-source") - before,
         35,
-        "each is counted: {}",
+        "not every packet was counted: {}",
         scene.status("gw.org1")
     );
+    scene.close();
 }
 
-/// A neighbour on the WAN routes a site's range through its gateway.
-fn a_stranger_reaches_nothing_behind_a_gateway(scene: &Scene) {
-    scene.output(
-        "wan",
-        "ip",
-        &["route", "add", "10.10.1.0/24", "via", "203.0.113.6"],
-    );
-    let inside = Capture::start(scene, "peer0.org1", "eth0");
-    let before = filtered(scene, "gw.org1", "transit");
-    assert_ne!(
-        ping::once(scene, "wan", "10.10.1.11", Family::V4).expect("ping runs"),
-        Outcome::Reply
-    );
-    let question = [
-        "+tries=1",
-        "+time=1",
-        "@10.10.1.1",
-        "peer0.org1.consortium.example",
-        "A",
-    ];
-    let dig = scene
-        .command("wan", "dig")
-        .expect("the WAN")
-        .args(question)
+fn send_ten_spoofed_pings(scene: &Scene, source: &str) {
+    let count = ["-c", "10", "--delay", "10ms", "-N"];
+    let packet = ["--icmp", "-S", source, "10.10.0.11"];
+    scene.output("peer0.org1", "nping", &[&count[..], &packet].concat());
+}
+
+fn send_five_spoofed_pings_over_ipv6(scene: &Scene) {
+    let add = ["address", "add", "fd00:10:2::99/128", "dev", "eth0"];
+    scene.output("peer0.org1", "ip", &[&add[..], &["nodad"]].concat());
+
+    let timing = ["-c", "5", "-i", "0.05", "-W", "0.2"];
+    let status = scene
+        .command("peer0.org1", "ping")
+        .expect("a node")
+        .args(timing)
+        .args(["-I", "fd00:10:2::99", "fd00:10::11"])
         .output()
-        .expect("dig runs");
-    let said = String::from_utf8_lossy(&dig.stdout);
+        .expect("ping runs")
+        .status;
+    assert_eq!(status.code(), Some(1), "a ping was answered");
+}
+
+/// A machine on the WAN routes a site's prefix through the site's gateway.
+#[test]
+fn a_stranger_on_the_wan_reaches_nothing_behind_a_gateway() {
+    let scene = Scene::without_wan_filter("stranger", RINGWAY);
+    let route = ["route", "add", "10.10.1.0/24", "via", "203.0.113.6"];
+    scene.output("wan", "ip", &route);
+    let inside = Capture::start(&scene, "peer0.org1", "eth0");
+    let before = scene.filtered("gw.org1", "transit");
+
+    let outcome = scene.ping("wan", "10.10.1.11", Family::V4);
+    assert_ne!(outcome, Outcome::Reply);
+    let name = "peer0.org1.consortium.example";
+    let dig = ["+tries=1", "+time=1", "@10.10.1.1", name, "A"];
+    let printed = scene.output_of_any_exit("wan", "dig", &dig);
     assert!(
-        !said.contains("10.10.1.11"),
-        "a stranger was told a private address: {said}"
+        !printed.contains("10.10.1.11"),
+        "a stranger got a private address: {printed}"
     );
+
     assert_eq!(inside.stop().matching("net 203.0.113.0/24"), [""; 0]);
     assert!(
-        filtered(scene, "gw.org1", "transit") > before,
-        "it was the gateway that stopped it"
-    );
-}
-
-/// How many packets the firewall of `gateway` has dropped for `reason`.
-fn filtered(scene: &Scene, gateway: &str, reason: &str) -> u64 {
-    scene.status(gateway)["filtered"][reason]
-        .as_u64()
-        .unwrap_or(0)
-}
-
-/// The whole TCP range, and of UDP what services use (Linux answers a thousand probes a second, no more).
-fn a_scan_finds_nothing_else(scene: &Scene) {
-    let per_target =
-        "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit";
-    scene.output("gw.org1", "sh", &["-c", per_target]);
-    for target in ["203.0.113.6", "2001:db8:0:1::2"] {
-        let tcp = scan(
-            scene,
-            target,
-            &["-sS", "-p", "1-65535", "--min-rate", "4000"],
-        );
-        assert!(
-            tcp.iter().all(|(port, _)| port == "4600/tcp"),
-            "{target}: {tcp:?}"
-        );
-        let udp = scan(
-            scene,
-            target,
-            &["-sU", "-p", "1-1100,4590-4610", "--max-rate", "500"],
-        );
-        assert!(
-            udp.iter().all(|(port, _)| port == "4600/udp"),
-            "{target}: {udp:?}"
-        );
-    }
-}
-
-/// The ports of `target` that did not refuse, with their state. Most must have refused: a host that does not
-/// answer at all would prove nothing.
-fn scan(scene: &Scene, target: &str, what: &[&str]) -> Vec<(String, String)> {
-    let family = if target.contains(':') { "-6" } else { "-4" };
-    let common = [family, "-Pn", "-n", "-T5", "--max-retries", "3", target];
-    let found = scene.output("wan", "nmap", &[what, &common].concat());
-    assert!(
-        found.contains("Not shown: ") && found.contains(" closed "),
-        "{found}"
-    );
-    let ports = found
-        .lines()
-        .filter(|line| line.contains("/tcp ") || line.contains("/udp "));
-    let states =
-        ports.filter_map(|line| line.split_once(' ').map(|(port, rest)| (port, rest.trim())));
-    states
-        .filter(|(_, rest)| !rest.starts_with("closed"))
-        .map(|(port, rest)| (port.into(), rest.into()))
-        .collect()
-}
-
-#[test]
-fn a_server_that_faces_the_wan_would_be_noticed() {
-    let scene = Scene::without_wan_filter("control", RINGWAY);
-    let _stray = Background::server(&scene, "gw.org1", 9999, "iperf3", &["-s", "-p", "9999"]);
-    let sockets = scene.output("gw.org1", "ss", &["-Hlntu"]);
-    assert_eq!(
-        sockets.lines().filter(|line| faces_the_wan(line)).count(),
-        2,
-        "{sockets}"
+        scene.filtered("gw.org1", "transit") > before,
+        "the gateway did not count what it stopped"
     );
     scene.close();
+}
+
+/// Scans all TCP ports, and the UDP ports that services use. All would take too long in UDP: Linux
+/// sends at most a thousand ICMP errors a second.
+#[test]
+fn a_scan_from_the_wan_finds_only_the_tunnel_port() {
+    let scene = Scene::without_wan_filter("scan", RINGWAY);
+    let no_limit_per_target = "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; \
+                               echo 0 >/proc/sys/net/ipv6/icmp/ratelimit";
+    scene.output("gw.org1", "sh", &["-c", no_limit_per_target]);
+
+    for target in ["203.0.113.6", "2001:db8:0:1::2"] {
+        let tcp = ["-sS", "-p", "1-65535", "--min-rate", "4000"];
+        for port in ports_not_closed(&scene, target, &tcp) {
+            assert!(port.starts_with("4600/tcp "), "{target}: {port}");
+        }
+        let udp = ["-sU", "-p", "1-1100,4590-4610", "--max-rate", "500"];
+        for port in ports_not_closed(&scene, target, &udp) {
+            assert!(port.starts_with("4600/udp "), "{target}: {port}");
+        }
+    }
+    scene.assert_no_leaks();
+    scene.close();
+}
+
+/// The lines of nmap about ports of `target` that did not refuse. Fails the test unless most ports
+/// refused: a host that does not answer at all would prove nothing.
+fn ports_not_closed(scene: &Scene, target: &str, scan: &[&str]) -> Vec<String> {
+    let family = if target.contains(':') { "-6" } else { "-4" };
+    let common = [family, "-Pn", "-n", "-T5", "--max-retries", "3", target];
+    let printed = scene.output("wan", "nmap", &[scan, &common].concat());
+    assert!(
+        printed.contains("Not shown: ") && printed.contains(" closed "),
+        "{printed}"
+    );
+
+    printed
+        .lines()
+        .filter(|line| line.contains("/tcp ") || line.contains("/udp "))
+        .filter(|line| line.split_whitespace().nth(1) != Some("closed"))
+        .map(String::from)
+        .collect()
 }

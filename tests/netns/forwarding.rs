@@ -1,71 +1,54 @@
-//! Names outside the consortium: forwarded for the own site alone, through the packet filter that the daemon
-//! installs, as the configuration says at the moment; and what is asked and answered shows in the metrics.
+//! Names outside the consortium are forwarded for hosts of this site alone, through the packet
+//! filter that the daemon installs. Questions and answers show in the metrics.
 //!
 //! ```text
-//!   peer0.org1 ─┐                       ┌─► peer1.org1: dnsmasq, who knows corp.test
+//!   peer0.org1 ─┐                       ┌─► peer1.org1: dnsmasq, which knows corp.test
 //!               ├─► gw.org1 (10.10.1.1) ┤
 //!   orderer0.org0 ═══ (mesh)            └─ REFUSED
 //! ```
-//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`).
 
 use ringway_tests::scene::{append, eventually, replace};
 use ringway_tests::{Background, Scene};
 
-const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
+use crate::RINGWAY;
 
 const GATEWAY: &str = "gw.org1";
-const OWN: &str = "peer0.org1";
-/// A host of another organization: it reaches the gateway through the mesh.
-const OTHER: &str = "orderer0.org0";
+
+/// A host of the gateway's site.
+const SITE_HOST: &str = "peer0.org1";
+/// A host of another organization, which reaches the gateway through the mesh.
+const MESH_HOST: &str = "orderer0.org0";
+
+/// A name that dnsmasq knows, and its address.
 const NAME: &str = "www.corp.test";
 const ADDRESS: &str = "192.0.2.7";
 
 #[test]
-fn other_names_are_forwarded_for_the_own_site_alone_and_everything_is_counted() {
+fn names_outside_are_forwarded_for_this_site_alone() {
     let scene = Scene::new("forwarding", RINGWAY);
-    let known = format!("--address=/corp.test/{ADDRESS}");
-    let arguments = [
-        "--keep-in-foreground",
-        "--no-resolv",
-        "--no-hosts",
-        "--user=root",
-        "--pid-file=",
-        &known,
-    ];
-    let listening = ["--listen-address=10.10.1.12", "--bind-interfaces"];
-    let _resolver = Background::server(
-        &scene,
-        "peer1.org1",
-        53,
-        "/usr/sbin/dnsmasq",
-        &[&arguments[..], &listening].concat(),
-    );
-    refused_for_all(&scene);
+    let _resolver = start_resolver(&scene);
+    for host in [SITE_HOST, MESH_HOST] {
+        assert_eq!(ask(&scene, host, NAME, &[]).code, "REFUSED", "{host}");
+    }
 
-    append(
-        &scene.config(GATEWAY),
-        "\n[[dns.forward]]\nsuffix = \"corp.test\"\nservers = [\"10.10.1.12\"]\n",
-    );
-    scene.reload(GATEWAY);
-    eventually("the resolver's answer", 10, || {
-        ask(&scene, OWN, NAME, "").1 == ADDRESS
-    });
-    assert_eq!(
-        ask(&scene, OWN, "api.corp.test", "+tcp"),
-        ("NOERROR".into(), ADDRESS.into())
-    );
-    assert_eq!(ask(&scene, OTHER, NAME, "").0, "REFUSED", "another site's");
-    assert_eq!(
-        ask(&scene, OTHER, "peer0.org1.consortium.example", "").1,
-        "10.10.1.11",
-        "but it is answered"
-    );
-    assert_eq!(
-        ask(&scene, OWN, "www.example", "").0,
-        "REFUSED",
-        "another suffix"
-    );
-    everything_is_counted(&scene);
+    configure_forwarding(&scene);
+    let over_tcp = ask(&scene, SITE_HOST, "api.corp.test", &["+tcp"]);
+    assert_eq!(over_tcp.code, "NOERROR");
+    assert_eq!(over_tcp.data, ADDRESS);
+    let other_suffix = ask(&scene, SITE_HOST, "www.example", &[]);
+    assert_eq!(other_suffix.code, "REFUSED");
+    let from_mesh = ask(&scene, MESH_HOST, NAME, &[]);
+    assert_eq!(from_mesh.code, "REFUSED", "the asker is at another site");
+    let member = ask(&scene, MESH_HOST, "peer0.org1.consortium.example", &[]);
+    assert_eq!(member.data, "10.10.1.11", "the asker is a member");
+    scene.close();
+}
+
+#[test]
+fn a_reload_ends_the_forwarding_of_a_suffix() {
+    let scene = Scene::new("forwarding-off", RINGWAY);
+    let _resolver = start_resolver(&scene);
+    configure_forwarding(&scene);
 
     replace(
         &scene.config(GATEWAY),
@@ -73,81 +56,108 @@ fn other_names_are_forwarded_for_the_own_site_alone_and_everything_is_counted() 
         "\nsuffix = \"lab.test\"",
     );
     scene.reload(GATEWAY);
-    eventually("nobody to be asked any more", 10, || {
-        ask(&scene, OWN, NAME, "").0 == "REFUSED"
+    eventually("the name to be refused", 10, || {
+        ask(&scene, SITE_HOST, NAME, &[]).code == "REFUSED"
     });
-    refused_for_all(&scene);
     scene.close();
 }
 
-fn refused_for_all(scene: &Scene) {
-    for asker in [OWN, OTHER] {
-        assert_eq!(ask(scene, asker, NAME, "").0, "REFUSED", "{asker}");
+/// Series that the five questions of the test below increase, and by how much.
+const INCREASES: [(&str, u64); 9] = [
+    (
+        "ringway_dns_questions_total{asker=\"site\",transport=\"udp\",qtype=\"A\"}",
+        3,
+    ),
+    (
+        "ringway_dns_questions_total{asker=\"site\",transport=\"tcp\",qtype=\"TXT\"}",
+        1,
+    ),
+    (
+        "ringway_dns_questions_total{asker=\"mesh\",transport=\"udp\",qtype=\"A\"}",
+        1,
+    ),
+    (
+        "ringway_dns_answers_total{asker=\"site\",transport=\"udp\",rcode=\"NOERROR\"}",
+        2,
+    ),
+    (
+        "ringway_dns_answers_total{asker=\"site\",transport=\"udp\",rcode=\"NXDOMAIN\"}",
+        1,
+    ),
+    (
+        "ringway_dns_answers_total{asker=\"site\",transport=\"tcp\",rcode=\"NOERROR\"}",
+        1,
+    ),
+    (
+        "ringway_dns_answers_total{asker=\"mesh\",transport=\"udp\",rcode=\"REFUSED\"}",
+        1,
+    ),
+    ("ringway_dns_forwarded_total{what=\"asked\"}", 1),
+    ("ringway_dns_forward_seconds_count", 1),
+];
+
+#[test]
+fn questions_answers_and_forwarded_questions_are_counted() {
+    let scene = Scene::new("metrics", RINGWAY);
+    let _resolver = start_resolver(&scene);
+    configure_forwarding(&scene);
+
+    let before = metrics(&scene);
+    let host = "peer0.org1.consortium.example";
+    ask(&scene, SITE_HOST, host, &[]);
+    ask(&scene, SITE_HOST, "nobody.org1.consortium.example", &[]);
+    ask(&scene, SITE_HOST, host, &["+tcp", "TXT"]);
+    ask(&scene, SITE_HOST, "new.corp.test", &[]);
+    ask(&scene, MESH_HOST, NAME, &[]);
+    let after = metrics(&scene);
+    for (series, increase) in INCREASES {
+        let counted = value(&after, series) - value(&before, series);
+        assert_eq!(counted, increase, "{series}\n{after}");
     }
+
+    // Latency is measured for a sample of the messages: ask until one is in it.
+    let measured = "ringway_dns_latency_seconds_count";
+    eventually("a measured message", 10, || {
+        ask(&scene, SITE_HOST, host, &[]);
+        value(&metrics(&scene), measured) > value(&before, measured)
+    });
+    scene.close();
 }
 
-/// Asks in every way that is counted apart, and looks at the difference.
-fn everything_is_counted(scene: &Scene) {
-    const MOVES: [(&str, u64); 9] = [
-        (
-            "ringway_dns_questions_total{asker=\"site\",transport=\"udp\",qtype=\"A\"}",
-            3,
-        ),
-        (
-            "ringway_dns_questions_total{asker=\"site\",transport=\"tcp\",qtype=\"TXT\"}",
-            1,
-        ),
-        (
-            "ringway_dns_questions_total{asker=\"mesh\",transport=\"udp\",qtype=\"A\"}",
-            1,
-        ),
-        (
-            "ringway_dns_answers_total{asker=\"site\",transport=\"udp\",rcode=\"NOERROR\"}",
-            2,
-        ),
-        (
-            "ringway_dns_answers_total{asker=\"site\",transport=\"udp\",rcode=\"NXDOMAIN\"}",
-            1,
-        ),
-        (
-            "ringway_dns_answers_total{asker=\"site\",transport=\"tcp\",rcode=\"NOERROR\"}",
-            1,
-        ),
-        (
-            "ringway_dns_answers_total{asker=\"mesh\",transport=\"udp\",rcode=\"REFUSED\"}",
-            1,
-        ),
-        ("ringway_dns_forwarded_total{what=\"asked\"}", 1),
-        ("ringway_dns_forward_seconds_count", 1),
+/// Starts dnsmasq on another host of the site. It answers for names below corp.test only.
+fn start_resolver(scene: &Scene) -> Background {
+    let known = format!("--address=/corp.test/{ADDRESS}");
+    let arguments = [
+        "--keep-in-foreground",
+        "--no-resolv",
+        "--no-hosts",
+        "--user=root",
+        "--pid-file=",
+        "--listen-address=10.10.1.12",
+        "--bind-interfaces",
+        &known,
     ];
-    let before = metrics(scene);
-    ask(scene, OWN, "peer0.org1.consortium.example", "");
-    ask(scene, OWN, "nobody.org1.consortium.example", "");
-    ask(scene, OWN, "peer0.org1.consortium.example", "+tcp TXT");
-    ask(scene, OWN, "new.corp.test", "");
-    ask(scene, OTHER, NAME, "");
-    let after = metrics(scene);
-    for (series, more) in MOVES {
-        assert_eq!(
-            value(&after, series) - value(&before, series),
-            more,
-            "{series}\n{after}"
-        );
-    }
-    // One message in some is timed: ask until one was.
-    let timed = |text: &str| value(text, "ringway_dns_latency_seconds_count");
-    eventually("a message that is timed", 10, || {
-        ask(scene, OWN, "peer0.org1.consortium.example", "");
-        timed(&metrics(scene)) > timed(&before)
+    Background::server(scene, "peer1.org1", 53, "/usr/sbin/dnsmasq", &arguments)
+}
+
+/// Makes the gateway forward names below corp.test to that resolver.
+fn configure_forwarding(scene: &Scene) {
+    append(
+        &scene.config(GATEWAY),
+        "\n[[dns.forward]]\nsuffix = \"corp.test\"\nservers = [\"10.10.1.12\"]\n",
+    );
+    scene.reload(GATEWAY);
+    eventually("the resolver's answer", 10, || {
+        ask(scene, SITE_HOST, NAME, &[]).data == ADDRESS
     });
 }
 
-/// What `ringway metrics` prints.
+/// Output of `ringway metrics`.
 fn metrics(scene: &Scene) -> String {
     let output = scene
         .ringway(GATEWAY, &["metrics"])
         .output()
-        .expect("it runs");
+        .expect("the program under test starts");
     assert!(
         output.status.success(),
         "{}",
@@ -156,38 +166,39 @@ fn metrics(scene: &Scene) -> String {
     String::from_utf8(output.stdout).expect("OpenMetrics is UTF-8")
 }
 
-/// A series that is not there has counted nothing.
+/// The value of `series` in OpenMetrics text. A series that is missing has counted nothing.
 fn value(text: &str, series: &str) -> u64 {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.map_or(0, |value| {
-        value
-            .parse()
-            .unwrap_or_else(|error| panic!("{series}: {value:?}: {error}"))
-    })
+    text.lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+        .map_or(0, |value| {
+            value
+                .parse()
+                .unwrap_or_else(|error| panic!("{series}: {value:?}: {error}"))
+        })
 }
 
-/// The code and the data that `dig` at `host` gets from the gateway, asked once.
-fn ask(scene: &Scene, host: &str, name: &str, how: &str) -> (String, String) {
-    let mut dig = scene
-        .command(host, "dig")
-        .expect("a node of the laboratory");
-    dig.args(["@10.10.1.1", "+tries=1", "+timeout=5", name])
-        .args(how.split_whitespace());
-    let output = dig.output().expect("dig runs; install bind9-dnsutils");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+/// What `dig` printed of an answer.
+struct Answer {
+    /// The response code; all that dig printed if there was none.
+    code: String,
+    data: String,
+}
+
+/// Asks the gateway once.
+fn ask(scene: &Scene, host: &str, name: &str, options: &[&str]) -> Answer {
+    let dig = ["@10.10.1.1", "+tries=1", "+timeout=5", name];
+    let text = scene.output_of_any_exit(host, "dig", &[&dig[..], options].concat());
+
     let code = text
         .split_once("status: ")
         .and_then(|(_, rest)| rest.split_once(','));
-    let answers = text
+    let data: Vec<_> = text
         .lines()
-        .filter(|line| !line.starts_with(';') && !line.contains("SOA"));
-    let data: Vec<_> = answers
+        .filter(|line| !line.starts_with(';') && !line.contains("SOA"))
         .filter_map(|line| line.split_whitespace().nth(4))
         .collect();
-    (
-        code.map_or(text.clone(), |(code, _)| code.to_owned()),
-        data.join(" "),
-    )
+    Answer {
+        code: code.map_or(text.as_str(), |(code, _)| code).to_owned(),
+        data: data.join(" "),
+    }
 }

@@ -1,19 +1,20 @@
-//! `ringway lab` from outside: the command line as a user or a script meets it.
-//!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`), twice at the same time.
+//! The laboratory's command line as a user or a script meets it.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::MutexGuard;
+use std::thread;
 
 use nix::sys::signal::Signal;
+use ringway_lab::network;
 use ringway_lab::process::Process;
-use ringway_tests::scene::eventually;
+use ringway_tests::scene::{eventually, take_turn};
 use serde_json::Value;
 
-const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
-const LAB: &str = env!("CARGO_BIN_EXE_ringway-lab-under-test");
+use crate::{LAB, RINGWAY};
 
-/// A laboratory by its name, removed at the end.
+/// A laboratory's name, with the commands about it. The laboratory is removed at the end.
 struct Named(String);
 
 impl Named {
@@ -32,11 +33,11 @@ impl Named {
     fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments)
             .output()
-            .expect("the program under test runs")
+            .expect("the laboratory's program starts")
     }
 
-    /// What a successful run prints.
-    fn says(&self, arguments: &[&str]) -> String {
+    /// Stdout of a run that has to succeed.
+    fn output(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(
             output.status.success(),
@@ -46,217 +47,238 @@ impl Named {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn status(&self) -> Vec<Value> {
-        let status: Value = serde_json::from_str(&self.says(&["status", "--json"])).expect("JSON");
-        status["nodes"].as_array().expect("nodes").clone()
+    fn exit_code(&self, arguments: &[&str]) -> Option<i32> {
+        self.run(arguments).status.code()
     }
 
+    /// The machines in the output of `status --json`.
+    fn machines(&self) -> Vec<Value> {
+        let json = self.output(&["status", "--json"]);
+        let status: Value = serde_json::from_str(&json).expect("the status is JSON");
+        status["nodes"].as_array().expect("a list").clone()
+    }
+
+    /// Process numbers of the running gateways.
     fn gateway_pids(&self) -> Vec<u64> {
-        self.status()
+        self.machines()
             .iter()
             .filter_map(|node| node["pid"].as_u64())
             .collect()
     }
 
-    /// This laboratory's namespaces.
+    /// Number of this laboratory's namespaces.
     fn namespaces(&self) -> usize {
-        let all = ringway_lab::network::namespaces().expect("ip runs");
-        all.iter()
-            .filter(|name| name.starts_with(&format!("{}-", self.0)))
-            .count()
+        let prefix = format!("{}-", self.0);
+        let all = network::namespaces().expect("ip lists the namespaces");
+        all.iter().filter(|name| name.starts_with(&prefix)).count()
     }
 
-    /// Nothing of it may be left.
+    /// The rules of the WAN's packet filter.
+    fn wan_filter(&self) -> String {
+        self.output(&["exec", "wan", "--", "nft", "list", "table", "inet", "wan"])
+    }
+
+    /// Fails the test if a namespace, file or directory of this laboratory is left.
     fn assert_gone(&self) {
         assert_eq!(self.namespaces(), 0);
         for directory in ["/run/ringway-lab", "/etc/netns"] {
             let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
             let left: Vec<_> = entries
                 .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .filter(|name| name.starts_with(&self.0))
                 .collect();
-            assert!(
-                !left.iter().any(|entry| entry.starts_with(&self.0)),
-                "left in {directory}: {left:?}"
-            );
+            assert!(left.is_empty(), "left in {directory}: {left:?}");
         }
     }
 }
 
 impl Drop for Named {
     fn drop(&mut self) {
-        let _ = self.run(&["down"]);
+        // A test that has failed may have removed it already.
+        _ = self.run(&["down"]);
+    }
+}
+
+/// A laboratory that is up, and the turn that keeps other tests from having one.
+struct Up {
+    lab: Named,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Up {
+    fn new(suffix: &str) -> Up {
+        let turn = take_turn();
+        let lab = Named::new(suffix);
+        lab.output(&["up"]);
+        Up { lab, _turn: turn }
     }
 }
 
 #[test]
-fn two_laboratories_live_side_by_side_and_go_without_a_trace() {
-    let (one, two) = (Named::new("one"), Named::new("two"));
-    std::thread::scope(|scope| {
-        scope.spawn(|| one.says(&["up"]));
-        scope.spawn(|| two.says(&["up"]));
+fn two_laboratories_exist_side_by_side_and_leave_nothing_behind() {
+    let _turn = take_turn();
+    let one = Named::new("one");
+    let two = Named::new("two");
+    thread::scope(|scope| {
+        scope.spawn(|| one.output(&["up"]));
+        scope.spawn(|| two.output(&["up"]));
     });
-    assert_eq!((one.namespaces(), two.namespaces()), (13, 13));
+    assert_eq!(one.namespaces(), 13);
+    assert_eq!(two.namespaces(), 13);
 
-    let nodes = one.status();
-    let names: Vec<_> = nodes
+    let pids = two.gateway_pids();
+    one.output(&["down"]);
+    one.assert_gone();
+    assert_eq!(
+        two.gateway_pids(),
+        pids,
+        "`down` has ended another's gateways"
+    );
+
+    two.output(&["down"]);
+    assert_eq!(two.exit_code(&["down"]), Some(0), "there is nothing to do");
+    two.assert_gone();
+    assert_eq!(two.exit_code(&["status"]), Some(1), "there is none to show");
+}
+
+#[test]
+fn the_status_lists_every_machine_and_where_to_find_it() {
+    let Up { lab, _turn } = Up::new("status");
+    let machines = lab.machines();
+
+    let names: Vec<_> = machines
         .iter()
         .filter_map(|node| node["name"].as_str())
         .collect();
     assert_eq!(
         names.join(" "),
-        "orderer0.org0 orderer1.org0 peer0.org1 peer1.org1 peer0.org2 peer1.org2 gw.org0 gw.org1 gw.org2 wan"
+        "orderer0.org0 orderer1.org0 peer0.org1 peer1.org1 peer0.org2 peer1.org2 \
+         gw.org0 gw.org1 gw.org2 wan"
     );
-    for node in nodes.iter().filter(|node| node["kind"] == "gateway") {
-        let config = node["config"]
-            .as_str()
-            .expect("a gateway has a configuration");
-        assert!(
-            std::path::Path::new(config).is_file() && node["pid"].is_u64(),
-            "{node}"
-        );
+    assert_eq!(machines[2]["fqdn"], "peer0.org1.consortium.example");
+    assert_eq!(machines[2]["netns"], format!("{}-peer0.org1", lab.0));
+    for gateway in machines.iter().filter(|node| node["kind"] == "gateway") {
+        let config = gateway["config"].as_str().expect("a path");
+        assert!(Path::new(config).is_file(), "{gateway}");
+        assert!(gateway["pid"].is_u64(), "{gateway}");
     }
-    assert_eq!(nodes[2]["fqdn"], "peer0.org1.consortium.example");
-    assert_eq!(nodes[2]["netns"], format!("{}-peer0.org1", one.0));
-
-    let mut ping = one.command(&[
-        "exec",
-        "peer0.org1",
-        "--",
-        "ping",
-        "-c",
-        "1",
-        "-W",
-        "2",
-        "peer0.org2",
-    ]);
-    assert!(
-        ping.output().expect("exec runs").status.success(),
-        "short names of other organizations resolve"
-    );
-    assert_eq!(
-        fed(
-            &mut one.command(&["exec", "peer0.org1", "--", "tr", "a-z", "A-Z"]),
-            "through"
-        ),
-        "THROUGH"
-    );
-    assert_eq!(
-        one.run(&["exec", "peer0.org1", "--", "sh", "-c", "exit 7"])
-            .status
-            .code(),
-        Some(7)
-    );
-    assert_eq!(
-        one.run(&["exec", "peer9.org1", "--", "true"]).status.code(),
-        Some(64)
-    );
-    assert_eq!(
-        one.run(&["exec", "peer0.org1"]).status.code(),
-        Some(64),
-        "a command is required"
-    );
-
-    let (pids_one, pids_two) = (one.gateway_pids(), two.gateway_pids());
-    assert!(one.says(&["up"]).contains("already"));
-    assert!(wan_filter(&one).contains("drop"));
-    assert!(one.says(&["up", "--no-wan-filter"]).contains("already"));
-    assert!(
-        !wan_filter(&one).contains("drop"),
-        "an option given later counts too"
-    );
-    assert_eq!(
-        one.gateway_pids(),
-        pids_one,
-        "a second `up` leaves running gateways alone"
-    );
-    one.says(&["down"]);
-    one.assert_gone();
-    assert_eq!(
-        two.gateway_pids(),
-        pids_two,
-        "removing one laboratory leaves the other alone"
-    );
-    two.says(&["down"]);
-    two.says(&["down"]);
-    two.assert_gone();
 }
 
 #[test]
-fn a_laboratory_whose_making_or_gateway_was_killed_is_recovered() {
+fn exec_runs_a_command_on_a_machine_with_its_resolver_input_and_exit_code() {
+    let Up { lab, _turn } = Up::new("exec");
+
+    let ping = ["exec", "peer0.org1", "--", "ping", "-c", "1", "-W", "2"];
+    let code = lab.exit_code(&[&ping[..], &["peer0.org2"]].concat());
+    assert_eq!(code, Some(0), "a short name does not resolve");
+
+    let upper_case = ["exec", "peer0.org1", "--", "tr", "a-z", "A-Z"];
+    let printed = output_with_input(&mut lab.command(&upper_case), "through");
+    assert_eq!(printed, "THROUGH");
+
+    let exit = ["exec", "peer0.org1", "--", "sh", "-c", "exit 7"];
+    assert_eq!(lab.exit_code(&exit), Some(7));
+    let unknown = ["exec", "peer9.org1", "--", "true"];
+    assert_eq!(
+        lab.exit_code(&unknown),
+        Some(64),
+        "there is no such machine"
+    );
+    let incomplete = ["exec", "peer0.org1"];
+    assert_eq!(lab.exit_code(&incomplete), Some(64), "there is no command");
+}
+
+#[test]
+fn a_second_up_applies_its_options_and_leaves_running_gateways_alone() {
+    let Up { lab, _turn } = Up::new("again");
+    let pids = lab.gateway_pids();
+
+    assert!(lab.output(&["up"]).contains("already"));
+    assert!(lab.wan_filter().contains("drop"));
+
+    assert!(lab.output(&["up", "--no-wan-filter"]).contains("already"));
+    assert!(!lab.wan_filter().contains("drop"));
+    assert_eq!(lab.gateway_pids(), pids);
+}
+
+#[test]
+fn up_recovers_a_laboratory_whose_creation_was_killed() {
+    let _turn = take_turn();
     let lab = Named::new("killed");
     let mut up = lab
         .command(&["up"])
         .spawn()
-        .expect("the program under test runs");
+        .expect("the laboratory's program starts");
     eventually("some namespaces", 10, || lab.namespaces() > 3);
     up.kill().expect("it still runs");
     up.wait().expect("it was killed");
-    lab.says(&["up"]);
-    assert_eq!(lab.gateway_pids().len(), 3);
 
-    let victim =
-        Process::of(u32::try_from(lab.gateway_pids()[1]).expect("a pid")).expect("it runs");
-    victim.signal(Signal::SIGKILL);
-    eventually("the gateway's end", 5, || !victim.is_alive());
-    assert_eq!(
-        lab.gateway_pids().len(),
-        2,
-        "`status` shows no process that has ended"
-    );
-    assert!(lab.says(&["up"]).contains("started again: gw.org1"));
+    lab.output(&["up"]);
     assert_eq!(lab.gateway_pids().len(), 3);
-    lab.says(&["down"]);
+    lab.output(&["down"]);
     lab.assert_gone();
-    assert_eq!(
-        lab.run(&["status"]).status.code(),
-        Some(1),
-        "there is nothing to show"
-    );
 }
 
 #[test]
-fn the_demonstration_passes_and_leaves_nothing() {
+fn up_starts_a_gateway_that_was_killed() {
+    let Up { lab, _turn } = Up::new("gateway");
+    let pid = u32::try_from(lab.gateway_pids()[1]).expect("a process number");
+    let gateway = Process::of(pid).expect("gw.org1 runs");
+    gateway.signal(Signal::SIGKILL);
+    eventually("the gateway's end", 5, || !gateway.is_alive());
+    assert_eq!(
+        lab.gateway_pids().len(),
+        2,
+        "`status` shows an ended process"
+    );
+
+    assert!(lab.output(&["up"]).contains("started again: gw.org1"));
+    assert_eq!(lab.gateway_pids().len(), 3);
+}
+
+#[test]
+fn the_demonstration_passes_and_leaves_nothing_behind() {
+    let _turn = take_turn();
     let lab = Named::new("demo");
-    let summary = lab.says(&["demo"]);
+    let summary = lab.output(&["demo"]);
     assert!(summary.contains("9 of 9 steps passed"), "{summary}");
     assert!(!summary.contains('✗'), "{summary}");
     lab.assert_gone();
 }
 
 #[test]
-fn an_interrupted_demonstration_fails_and_leaves_nothing() {
+fn an_interrupted_demonstration_fails_and_leaves_nothing_behind() {
+    let _turn = take_turn();
     let lab = Named::new("ctrl-c");
     let demo = lab
         .command(&["demo"])
         .stdout(Stdio::null())
         .spawn()
-        .expect("the program under test runs");
+        .expect("the laboratory's program starts");
     eventually("some namespaces", 10, || lab.namespaces() > 3);
+
     Process::of(demo.id())
-        .expect("it runs")
+        .expect("the demonstration runs")
         .signal(Signal::SIGINT);
-    let output = demo.wait_with_output().expect("it ends");
+    let output = demo.wait_with_output().expect("the demonstration ends");
     assert_eq!(output.status.code(), Some(1));
     lab.assert_gone();
 }
 
-fn wan_filter(lab: &Named) -> String {
-    lab.says(&["exec", "wan", "--", "nft", "list", "table", "inet", "wan"])
-}
-
-/// What `command` prints when `input` is on its stdin.
-fn fed(command: &mut Command, input: &str) -> String {
+/// Stdout of `command` with `input` on its stdin.
+fn output_with_input(command: &mut Command, input: &str) -> String {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("it starts");
+        .expect("the command starts");
     child
         .stdin
         .take()
-        .expect("a pipe")
+        .expect("stdin is a pipe")
         .write_all(input.as_bytes())
-        .expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
+        .expect("the command reads");
+
+    let output = child.wait_with_output().expect("the command ends");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -1,8 +1,8 @@
-//! Paths of 1500, 1420 and 1280 bytes that drop what is larger without a word, over IPv4 and IPv6: what hosts see
-//! is a correct router.
+//! Paths of 1500, 1420 and 1280 bytes that silently drop longer packets, over IPv4 and IPv6. To
+//! hosts, the mesh behaves as a correct router.
 //!
-//! Topology: that of `ringway lab` (drawn at the head of `ringway_lab`). The WAN's router takes less and less, and no
-//! ICMP error leaves it. IPv4 to org2 is cut, so that its tunnels run over IPv6:
+//! The WAN's router accepts shorter and shorter packets, and no ICMP error leaves it. IPv4 to org2
+//! is cut, so that its tunnels run over IPv6:
 //!
 //! ```text
 //!   orderer0.org0 ─ gw.org0 ══ IPv4 outside ══ gw.org1 ─ peer0.org1
@@ -15,26 +15,31 @@ use ringway_tests::scene::{append, eventually};
 use ringway_tests::{Background, Scene};
 use serde_json::Value;
 
-const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
+use crate::{CUT_IPV4_TO_ORG2, RINGWAY};
 
-const SILENT_WAN: &str = "table inet silence {
+/// Keeps the WAN's router from reporting that a packet is too long.
+const NO_ICMP_ERRORS: &str = "table inet silence {
     chain from-here { type filter hook output priority 0; policy accept;
         icmp type destination-unreachable drop
         icmpv6 type packet-too-big drop
     }
-    chain through { type filter hook forward priority 0; policy accept;
-        ip saddr 203.0.113.10 drop
-        ip daddr 203.0.113.10 drop
-    }
 }";
 
-/// Policies name ports; the test sends large UDP to this one.
-const UDP: &str = "\n[[policy.allow]]\nfrom = \"all\"\nto = [\"10.10.1.0/24\", \"fd00:10:1::/64\"]\nproto = \"udp\"\nports = 5201\n";
+/// Lets the UDP datagrams of the test in; the laboratory's policy has a rule for TCP only.
+const ALLOW_UDP: &str = r#"
+[[policy.allow]]
+from = "all"
+to = ["10.10.1.0/24", "fd00:10:1::/64"]
+proto = "udp"
+ports = 5201
+"#;
 
-/// A peer of gw.org0: its organization, a host there in both families, and what the outer packet adds.
+/// A peer of gw.org0.
 struct Peer {
     org: &'static str,
+    /// A host there in both families.
     hosts: [&'static str; 2],
+    /// Bytes that the outer packet adds.
     overhead: u16,
 }
 
@@ -51,49 +56,86 @@ const PEERS: [Peer; 2] = [
     },
 ];
 
+impl Peer {
+    fn gateway(&self) -> String {
+        format!("gw.{}", self.org)
+    }
+}
+
 #[test]
-fn a_silent_path_of_any_size_is_a_link_of_that_size() {
-    let scene = Scene::new("pathmtu", RINGWAY);
-    append(&scene.config("gw.org1"), UDP);
-    scene.reload("gw.org1");
-    scene.output("wan", "nft", &[SILENT_WAN]);
-    // A ping has no other way than IPv6.
-    eventually("the tunnel over IPv6", 20, || {
-        ping(&scene, ("orderer0.org0", "10.10.2.11"), "dont", 100).contains(" 0% packet loss")
-    });
-    let servers = servers(&scene);
-    behaves_as_a_link(&scene, 1500);
+fn a_silent_path_of_any_mtu_is_a_link_of_that_mtu() {
+    let scene = silent_scene("pathmtu");
+    let _servers = start_servers(&scene);
+    assert_is_a_link(&scene, 1500);
+
     for mtu in [1420, 1280] {
         set_mtu(&scene, mtu);
         assert!(
             is_black_hole(&scene, mtu),
-            "the WAN says nothing of what is too large"
+            "the WAN reports what is too long"
         );
-        behaves_as_a_link(&scene, mtu);
+        assert_is_a_link(&scene, mtu);
     }
+
     set_mtu(&scene, 1500);
-    behaves_as_a_link(&scene, 1500);
-    drop(servers);
-    survives_a_change_under_traffic(&scene);
+    assert_is_a_link(&scene, 1500);
     scene.close();
 }
 
-fn servers(scene: &Scene) -> [Background; 2] {
-    let server = |peer: &Peer| {
-        Background::server(
-            scene,
-            &format!("peer0.{}", peer.org),
-            5201,
-            "iperf3",
-            &["-s"],
-        )
-    };
-    PEERS.each_ref().map(server)
+#[test]
+fn streams_survive_a_change_of_the_paths_mtu() {
+    let scene = silent_scene("mtu-change");
+    let _servers = start_servers(&scene);
+    let streams = PEERS.each_ref().map(|peer| {
+        let arguments = ["-c", peer.hosts[0], "-t", "18", "-b", "20M", "-J"];
+        let label = format!("stream-{}", peer.org);
+        Background::start(&scene, "orderer0.org0", &label, "iperf3", &arguments)
+    });
+
+    for mtu in [1280, 1500] {
+        set_wan_mtu(&scene, mtu);
+        for peer in &PEERS {
+            eventually(&format!("{mtu} bytes to {}", peer.org), 20, || {
+                path_mtu(&scene, "gw.org0", &peer.gateway()) == u64::from(mtu)
+            });
+        }
+    }
+
+    for (stream, peer) in streams.into_iter().zip(&PEERS) {
+        let finished = stream.finish(Duration::from_secs(40));
+        let silent = silent_seconds(&finished.printed);
+        println!("{}: {silent} seconds silent", peer.org);
+        assert!(finished.success, "{}: {}", peer.org, finished.printed);
+        assert!(silent <= 6, "{}: {silent} seconds silent", peer.org);
+    }
+    scene.close();
 }
 
+/// A laboratory whose WAN sends no ICMP errors, with tunnels to org2 over IPv6.
+fn silent_scene(test: &str) -> Scene {
+    let scene = Scene::new(test, RINGWAY);
+    append(&scene.config("gw.org1"), ALLOW_UDP);
+    scene.reload("gw.org1");
+    scene.output("wan", "nft", &[NO_ICMP_ERRORS]);
+    scene.output("wan", "nft", &[CUT_IPV4_TO_ORG2]);
+
+    // No ping gets through before the tunnel runs over IPv6.
+    eventually("the tunnel over IPv6", 20, || {
+        passes(&ping(&scene, "orderer0.org0", "10.10.2.11", "dont", 100))
+    });
+    scene
+}
+
+fn start_servers(scene: &Scene) -> [Background; 2] {
+    PEERS.each_ref().map(|peer| {
+        let node = format!("peer0.{}", peer.org);
+        Background::server(scene, &node, 5201, "iperf3", &["-s"])
+    })
+}
+
+/// Sets the MTU of the WAN's router, and makes the hosts forget the path MTUs that they know.
 fn set_mtu(scene: &Scene, mtu: u16) {
     set_wan_mtu(scene, mtu);
-    // Hosts shall ask again instead of remembering.
     for node in ["orderer0.org0", "peer0.org1", "peer0.org2"] {
         for family in ["-4", "-6"] {
             scene.output(node, "ip", &[family, "route", "flush", "cache"]);
@@ -101,173 +143,131 @@ fn set_mtu(scene: &Scene, mtu: u16) {
     }
 }
 
-/// What the WAN's router takes on its way to each gateway.
+/// Sets the longest packet that the WAN's router forwards to each gateway.
 fn set_wan_mtu(scene: &Scene, mtu: u16) {
     let mtu = mtu.to_string();
     for number in 0..3 {
+        let org = format!("org{number}");
         let v4 = format!("203.0.113.{}/30", 4 * number);
-        let (v6, org) = (format!("2001:db8:0:{number}::/64"), format!("org{number}"));
-        scene.output(
-            "wan",
-            "ip",
-            &["route", "replace", &v4, "dev", &org, "mtu", "lock", &mtu],
-        );
-        let metric = ["metric", "256", "mtu", "lock", &mtu];
-        let replace = ["-6", "route", "replace", &v6, "dev", &org];
-        scene.output("wan", "ip", &[&replace[..], &metric].concat());
+        let v6 = format!("2001:db8:0:{number}::/64");
+
+        let to_v4 = ["route", "replace", &v4, "dev", &org, "mtu", "lock", &mtu];
+        scene.output("wan", "ip", &to_v4);
+        // With the metric of the route that the kernel has created, which it replaces.
+        let to_v6 = ["-6", "route", "replace", &v6, "dev", &org];
+        let metrics = ["metric", "256", "mtu", "lock", &mtu];
+        scene.output("wan", "ip", &[&to_v6[..], &metrics].concat());
     }
 }
 
-/// The positive control: between the gateways' own addresses, a packet of that size passes, one byte more vanishes.
+/// The control: between the gateways' addresses, a packet of `mtu` bytes passes, and one that is a
+/// byte longer vanishes.
 fn is_black_hole(scene: &Scene, mtu: u16) -> bool {
-    let sent =
-        |len: u16| ping(scene, ("gw.org0", "203.0.113.6"), "do", len).contains(" 0% packet loss");
+    let sent = |len| passes(&ping(scene, "gw.org0", "203.0.113.6", "do", len));
     sent(mtu) && !sent(mtu + 1)
 }
 
-fn behaves_as_a_link(scene: &Scene, mtu: u16) {
+fn assert_is_a_link(scene: &Scene, mtu: u16) {
     for peer in &PEERS {
-        let gateway = format!("gw.{}", peer.org);
-        for (here, there) in [("gw.org0", &*gateway), (&gateway, "gw.org0")] {
-            eventually(
-                &format!("{here} to know of {mtu} bytes to {there}"),
-                20,
-                || {
-                    scene
-                        .tunnel(here, there)
-                        .is_some_and(|tunnel| tunnel["path_mtu"] == mtu)
-                },
-            );
+        let gateway = peer.gateway();
+        for (here, there) in [("gw.org0", gateway.as_str()), (&gateway, "gw.org0")] {
+            let what = format!("{here} to find a path MTU of {mtu} to {there}");
+            eventually(&what, 20, || path_mtu(scene, here, there) == u64::from(mtu));
         }
+
+        // IPv6 requires a link to carry 1280 bytes (RFC 8200, 5): below that, the tunnel fragments.
         let inner = (mtu - peer.overhead).max(1280);
         for host in peer.hosts {
-            pings_fit_or_are_told(scene, host, inner);
+            assert_pings_fit_or_get_an_error(scene, host, inner);
         }
-        streams_pass(scene, peer);
+        assert_streams_pass(scene, peer);
     }
-    datagrams_pass(scene);
+    assert_long_datagrams_pass(scene);
 }
 
-/// With Don't Fragment: exactly what fits passes, and what does not is answered by the gateway with the size that
-/// would. Without: any length passes.
-fn pings_fit_or_are_told(scene: &Scene, host: &str, inner: u16) {
-    let from = ("orderer0.org0", host);
-    // The gateway's routes follow its path MTU a moment later.
-    eventually(&format!("{inner} bytes to {host} to fit"), 5, || {
-        ping(scene, from, "do", inner).contains(" 0% packet loss")
+fn path_mtu(scene: &Scene, gateway: &str, peer: &str) -> u64 {
+    scene
+        .tunnel(gateway, peer)
+        .and_then(|tunnel| tunnel["path_mtu"].as_u64())
+        .unwrap_or(0)
+}
+
+/// With Don't Fragment, a packet of `inner` bytes passes, and for a longer one the gateway reports
+/// the size that would pass. Without it, every length passes.
+fn assert_pings_fit_or_get_an_error(scene: &Scene, host: &str, inner: u16) {
+    let from = "orderer0.org0";
+    // The gateway's routes follow the path MTU with a delay.
+    eventually(&format!("{inner} bytes to {host}"), 5, || {
+        passes(&ping(scene, from, host, "do", inner))
     });
-    let told = ping(scene, from, "do", inner + 1);
+
+    let error = ping(scene, from, host, "do", inner + 1).to_lowercase();
     let gateway = if host.contains(':') {
-        "fd00:10::1"
+        "from fd00:10::1"
     } else {
-        "10.10.0.1"
+        "from 10.10.0.1"
     };
-    let from_gateway = told.to_lowercase().contains(&format!("from {gateway}"));
+    assert!(error.contains(gateway), "{host}: {error}");
     assert!(
-        from_gateway && told.replace(' ', "").contains(&format!("mtu={inner}")),
-        "{host}: {told}"
+        error.replace(' ', "").contains(&format!("mtu={inner}")),
+        "{host}: {error}"
     );
-    // IPv6 has no other way than to lose the first answer, until its sender is told too.
+
+    // In IPv6 only senders fragment, so the reply is lost until its sender has got the error too.
     eventually(&format!("4000 bytes to {host} and back"), 5, || {
-        ping(scene, from, "dont", 4000).contains(" 0% packet loss")
+        passes(&ping(scene, from, host, "dont", 4000))
     });
 }
 
-/// One ping of `len` bytes, IP header included; what `ping` said.
-fn ping(scene: &Scene, (from, to): (&str, &str), fragmentation: &str, len: u16) -> String {
-    let headers = if to.contains(':') { 48 } else { 28 };
-    let len = (len - headers).to_string();
-    let mut command = scene.command(from, "ping").expect("a machine");
-    let output = command
-        .args([
-            "-n",
-            "-c",
-            "1",
-            "-W",
-            "1",
-            "-M",
-            fragmentation,
-            "-s",
-            &len,
-            to,
-        ])
-        .output();
-    let output = output.expect("ping runs");
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+fn passes(printed: &str) -> bool {
+    printed.contains(" 0% packet loss")
 }
 
-fn streams_pass(scene: &Scene, peer: &Peer) {
+/// The output of one ping with a packet of `len` bytes, IP header included. `fragmentation` is the
+/// argument of `ping -M`.
+fn ping(scene: &Scene, from: &str, to: &str, fragmentation: &str, len: u16) -> String {
+    let headers = if to.contains(':') { 48 } else { 28 };
+    let payload = (len - headers).to_string();
+    let once = ["-n", "-c", "1", "-W", "1"];
+    let packet = ["-M", fragmentation, "-s", &payload, to];
+    scene.output_of_any_exit(from, "ping", &[&once[..], &packet].concat())
+}
+
+fn assert_streams_pass(scene: &Scene, peer: &Peer) {
     for host in peer.hosts {
-        for direction in [None, Some("-R")] {
+        for reverse in [&[][..], &["-R"]] {
             let arguments = ["-c", host, "-n", "16M", "--connect-timeout", "3000"];
-            let arguments: Vec<_> = arguments.into_iter().chain(direction).collect();
-            let report = scene.iperf3("orderer0.org0", &arguments);
+            let report = scene.iperf3("orderer0.org0", &[&arguments[..], reverse].concat());
+
+            // The receiver stops counting when the sender has handed over its last byte, so it has
+            // not counted all 16 MB.
             let received = report["end"]["sum_received"]["bytes"].as_u64();
-            // The receiver stops counting when the sender has handed over its last byte.
-            assert!(
-                received.is_some_and(|bytes| bytes >= 3_000_000),
-                "{host} {direction:?}: {report}"
-            );
+            assert!(received >= Some(3_000_000), "{host} {reverse:?}: {report}");
         }
     }
 }
 
-/// Datagrams that no path carries whole.
-fn datagrams_pass(scene: &Scene) {
+/// Datagrams longer than any of the paths' MTUs.
+fn assert_long_datagrams_pass(scene: &Scene) {
     for host in PEERS[0].hosts {
         let arguments = ["-c", host, "-u", "-l", "4000", "-b", "3M", "-n", "200K"];
         let report = scene.iperf3("orderer0.org0", &arguments);
-        let (lost, sent) = (
-            &report["end"]["sum"]["lost_packets"],
-            &report["end"]["sum"]["packets"],
-        );
-        assert!(
-            lost == 0 && sent.as_u64().is_some_and(|sent| sent >= 50),
-            "{host}: {lost} of {sent} lost"
-        );
+
+        let sum = &report["end"]["sum"];
+        assert_eq!(sum["lost_packets"], 0, "{host}: {sum}");
+        assert!(sum["packets"].as_u64() >= Some(50), "{host}: {sum}");
     }
 }
 
-fn survives_a_change_under_traffic(scene: &Scene) {
-    // New ones: they listen now, which they do not at once after a client.
-    let _servers = servers(scene);
-    let label = |host: &str| format!("stream-{}", host.replace([':', '.'], "-"));
-    let streams = PEERS.each_ref().map(|peer| {
-        let host = peer.hosts[0];
-        let arguments = ["-c", host, "-t", "18", "-b", "20M", "-J"];
-        Background::start(scene, "orderer0.org0", &label(host), "iperf3", &arguments)
-    });
-    for mtu in [1280, 1500] {
-        set_wan_mtu(scene, mtu);
-        for peer in &PEERS {
-            eventually(&format!("{mtu} bytes to {}", peer.org), 20, || {
-                scene
-                    .tunnel("gw.org0", &format!("gw.{}", peer.org))
-                    .is_some_and(|tunnel| tunnel["path_mtu"] == mtu)
-            });
-        }
-    }
-    for (stream, peer) in streams.into_iter().zip(&PEERS) {
-        let (success, said) = stream.finish(Duration::from_secs(40));
-        let report = json(&said);
-        let intervals = report["intervals"].as_array().expect("intervals");
-        let silent = intervals
-            .iter()
-            .filter(|second| second["sum"]["bytes"] == 0)
-            .count();
-        println!(
-            "{}: {silent} of {} seconds silent",
-            peer.org,
-            intervals.len()
-        );
-        assert!(
-            success && silent <= 6,
-            "{}: {silent} seconds silent",
-            peer.org
-        );
-    }
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+/// Seconds of an iperf3 report in which nothing was sent.
+fn silent_seconds(report: &str) -> usize {
+    let report: Value =
+        serde_json::from_str(report).unwrap_or_else(|error| panic!("{error} in {report}"));
+    let intervals = report["intervals"]
+        .as_array()
+        .expect("iperf3 reports intervals");
+    intervals
+        .iter()
+        .filter(|second| second["sum"]["bytes"] == 0)
+        .count()
 }

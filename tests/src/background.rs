@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::scene::{Scene, eventually};
 
-/// How long a program may take to start or to end.
+/// Limit in seconds for a program to start or to end.
 const LIMIT: u64 = 15;
 
 /// A running program whose output goes to a file in the laboratory's directory.
@@ -19,8 +19,16 @@ pub struct Background {
     output: PathBuf,
 }
 
+/// How a program ended.
+pub struct Finished {
+    /// True if its exit code was 0.
+    pub success: bool,
+    /// Its stdout and stderr.
+    pub printed: String,
+}
+
 impl Background {
-    /// Starts `program` on `node`. `label` names its output file.
+    /// Starts `program` on `node`. Its output goes to the file `<label>.out`.
     pub fn start(
         scene: &Scene,
         node: &str,
@@ -30,21 +38,23 @@ impl Background {
     ) -> Background {
         let mut command = scene
             .command(node, program)
-            .expect("a node of the laboratory");
+            .expect("a machine of the laboratory");
         command.args(arguments);
         Background::spawn(scene, label, command)
     }
 
-    /// Starts `command`, whose output goes to the file `label`.
+    /// Starts `command`. Its output goes to the file `<label>.out`.
     pub fn spawn(scene: &Scene, label: &str, mut command: Command) -> Background {
         let output = scene.topology().dir().join(format!("{label}.out"));
         let file = File::create(&output).expect("the laboratory's directory is writable");
         let copy = file.try_clone().expect("a file handle can be copied");
-        let child = command.stdout(copy).stderr(file).spawn();
-        Background {
-            child: child.unwrap_or_else(|error| panic!("{label}: {error}")),
-            output,
-        }
+
+        let child = command
+            .stdout(copy)
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{label}: {error}"));
+        Background { child, output }
     }
 
     /// Starts `program`, a server, and waits until it listens on the TCP port `port`.
@@ -56,77 +66,66 @@ impl Background {
         arguments: &[&str],
     ) -> Background {
         let server = Background::start(scene, node, &format!("{node}-{port}"), program, arguments);
-        eventually(
-            &format!("{program} to listen on port {port} of {node}"),
-            LIMIT,
-            || {
-                !scene
-                    .output(node, "ss", &["-Hltn", &format!("sport = :{port}")])
-                    .is_empty()
-            },
-        );
+
+        let filter = format!("sport = :{port}");
+        let what = format!("{program} to listen on port {port} of {node}");
+        eventually(&what, LIMIT, || {
+            let listening = scene.output(node, "ss", &["-Hltn", &filter]);
+            !listening.is_empty()
+        });
         server
     }
 
-    /// What it has printed so far, stdout and stderr.
+    /// All that it has printed so far, stdout and stderr.
     pub fn printed(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.output).unwrap_or_default()).into_owned()
+        let bytes = fs::read(&self.output).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Waits until it has printed `text`.
     pub fn wait_for(&self, text: &str) {
-        eventually(
-            &format!("{text:?} in {}", self.output.display()),
-            LIMIT,
-            || self.printed().contains(text),
-        );
+        let what = format!("{text:?} in {}", self.output.display());
+        eventually(&what, LIMIT, || self.printed().contains(text));
     }
 
     /// Sends `signal` to it.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed());
-        kill(pid, signal).expect("it has not been waited for");
+        kill(pid, signal).expect("the child has not been waited for");
     }
 
     /// Ends it with `signal` and returns all that it printed.
     pub fn stop(mut self, signal: Signal) -> String {
         self.signal(signal);
-        self.wait();
+        self.wait(Duration::from_secs(LIMIT));
         self.printed()
     }
 
-    /// Waits until it ends by itself within `limit`, and returns whether it succeeded and what it printed.
-    pub fn finish(mut self, limit: Duration) -> (bool, String) {
-        let mut success = None;
-        eventually(
-            &format!("the end of {}", self.output.display()),
-            limit.as_secs(),
-            || {
-                success = self
-                    .child
-                    .try_wait()
-                    .expect("a child can be waited for")
-                    .map(|status| status.success());
-                success.is_some()
-            },
-        );
-        (success == Some(true), self.printed())
+    /// Waits until it ends by itself; fails the test if it does not within `limit`.
+    pub fn finish(mut self, limit: Duration) -> Finished {
+        let success = self.wait(limit);
+        Finished {
+            success,
+            printed: self.printed(),
+        }
     }
 
-    fn wait(&mut self) {
-        let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
-        eventually(
-            &format!("the end of {}", self.output.display()),
-            LIMIT,
-            || ended(&mut self.child),
-        );
+    /// Waits until it has ended; true if its exit code was 0.
+    fn wait(&mut self, limit: Duration) -> bool {
+        let mut status = None;
+        let what = format!("the end of {}", self.output.display());
+        eventually(&what, limit.as_secs(), || {
+            status = self.child.try_wait().expect("a child can be waited for");
+            status.is_some()
+        });
+        status.is_some_and(|status| status.success())
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // Fails only if it has ended, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Both fail only if the process has already ended.
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }

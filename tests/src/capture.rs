@@ -1,7 +1,7 @@
-//! [`Capture`]: what crosses an interface, by tcpdump.
+//! [`Capture`]: the packets that cross an interface, recorded by tcpdump.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use nix::sys::signal::Signal;
 
@@ -14,119 +14,120 @@ pub struct Capture {
     file: PathBuf,
 }
 
-/// What was captured.
+/// A finished capture.
 pub struct Captured {
     file: PathBuf,
 }
 
 impl Capture {
-    /// Captures whole packets on `interface` of `node`; has begun when this returns.
+    /// Captures whole packets on `interface` of `node`; the capture runs when this returns.
     pub fn start(scene: &Scene, node: &str, interface: &str) -> Capture {
-        Capture::of(scene, node, interface, "0")
+        Capture::with_length(scene, node, interface, "0")
     }
 
-    /// The same of their headers only. Each packet takes as much of the buffer as the largest may need: where there are
-    /// many, there would be no room for them whole.
+    /// Captures the first 128 bytes of each packet. The kernel reserves the full captured length in
+    /// its buffer for every packet, so a capture of whole packets overflows when there are many.
     pub fn headers(scene: &Scene, node: &str, interface: &str) -> Capture {
-        Capture::of(scene, node, interface, "128")
+        Capture::with_length(scene, node, interface, "128")
     }
 
-    fn of(scene: &Scene, node: &str, interface: &str, len: &str) -> Capture {
+    fn with_length(scene: &Scene, node: &str, interface: &str, length: &str) -> Capture {
         let label = format!("capture-{node}-{interface}");
         let file = scene.topology().dir().join(format!("{label}.pcap"));
         let path = file.to_string_lossy();
-        // -Z root: tcpdump would give up the right to write into the laboratory's directory.
-        let mut arguments = vec!["-i", interface, "-w", &path, "-Z", "root", "-n", "-s", len];
+
+        let mut arguments = vec!["-i", interface, "-w", &path, "-n", "-s", length];
+        // tcpdump would change to a user that may not write into the laboratory's directory.
+        arguments.extend(["-Z", "root"]);
         arguments.extend(["-U", "--immediate-mode", "-B", "32768"]);
         let tcpdump = Background::start(scene, node, &label, "tcpdump", &arguments);
         tcpdump.wait_for("listening on");
         Capture { tcpdump, file }
     }
 
-    /// Ends it, once it has written all that had arrived by now. No packet may have been lost.
+    /// Ends the capture once all packets that have arrived by now are written. Fails the test if a
+    /// packet was lost.
     pub fn stop(self) -> Captured {
         let arrived = self.counters().arrived;
         eventually("tcpdump to write what has arrived", 10, || {
             self.counters().written >= arrived
         });
-        let said = self.tcpdump.stop(Signal::SIGINT);
+
+        let printed = self.tcpdump.stop(Signal::SIGINT);
         assert!(
-            said.contains("\n0 packets dropped by kernel"),
-            "the capture is incomplete: {said}"
+            printed.contains("\n0 packets dropped by kernel"),
+            "the capture is incomplete: {printed}"
         );
         Captured { file: self.file }
     }
 
-    /// Asks tcpdump for its counters (SIGUSR1).
+    /// Makes tcpdump print its counters (SIGUSR1) and reads them.
     fn counters(&self) -> Counters {
-        let asked = self.tcpdump.printed().len();
+        let printed_before = self.tcpdump.printed().len();
         self.tcpdump.signal(Signal::SIGUSR1);
-        let mut said = String::new();
+
+        let mut printed = String::new();
         eventually("tcpdump's counters", 10, || {
-            said = self.tcpdump.printed()[asked..].to_string();
-            said.contains("dropped by kernel")
+            printed = self.tcpdump.printed()[printed_before..].to_string();
+            printed.contains("dropped by kernel")
         });
-        let number = |what: &str| {
-            said.lines()
-                .find(|line| line.contains(what))?
-                .split_whitespace()
-                .find_map(|word| word.parse().ok())
-        };
-        let number = |what: &str| number(what).unwrap_or_else(|| panic!("no {what:?} in {said:?}"));
         Counters {
-            written: number("captured"),
-            arrived: number("received by filter"),
+            written: counter(&printed, "captured"),
+            arrived: counter(&printed, "received by filter"),
         }
     }
 }
 
-/// What tcpdump says of itself.
+/// Numbers of packets by tcpdump's own count.
 struct Counters {
     written: u64,
     arrived: u64,
 }
 
+/// The number in the line that contains `name`: `12 packets received by filter`.
+fn counter(printed: &str, name: &str) -> u64 {
+    printed
+        .lines()
+        .filter(|line| line.contains(name))
+        .flat_map(str::split_whitespace)
+        .find_map(|word| word.parse().ok())
+        .unwrap_or_else(|| panic!("no {name:?} in {printed:?}"))
+}
+
 impl Captured {
-    /// The packets that match `filter` (pcap-filter(7)), one line each, at most twenty.
+    /// The first twenty packets that match `filter` (pcap-filter(7)), one line each.
     pub fn matching(&self, filter: &str) -> Vec<String> {
-        let read = Command::new("tcpdump")
-            .args(["-n", "-c", "20", "-r"])
-            .arg(&self.file)
-            .arg(filter)
-            .output();
-        let read = read.expect("tcpdump runs");
-        assert!(
-            read.status.success(),
-            "tcpdump: {}",
-            String::from_utf8_lossy(&read.stderr)
-        );
-        String::from_utf8_lossy(&read.stdout)
+        let output = self.read(&["-n", "-c", "20"], filter);
+        String::from_utf8_lossy(&output.stdout)
             .lines()
             .map(String::from)
             .collect()
     }
 
-    /// When the first packet that matches `filter` was seen, in seconds since 1970.
+    /// Time of the first packet that matches `filter`, in seconds since 1970.
     pub fn first(&self, filter: &str) -> Option<f64> {
-        let seen = Command::new("tcpdump")
-            .args(["-tt", "-n", "-c", "1", "-r"])
-            .arg(&self.file)
-            .arg(filter)
-            .output();
-        let seen = seen.expect("tcpdump runs");
-        assert!(
-            seen.status.success(),
-            "tcpdump: {}",
-            String::from_utf8_lossy(&seen.stderr)
-        );
-        String::from_utf8_lossy(&seen.stdout)
-            .split(' ')
-            .next()?
-            .parse()
-            .ok()
+        let output = self.read(&["-tt", "-n", "-c", "1"], filter);
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.split(' ').next()?.parse().ok()
     }
 
-    /// True if `marker` stands anywhere in a captured packet.
+    fn read(&self, options: &[&str], filter: &str) -> Output {
+        let output = Command::new("tcpdump")
+            .args(options)
+            .arg("-r")
+            .arg(&self.file)
+            .arg(filter)
+            .output()
+            .expect("tcpdump runs");
+        assert!(
+            output.status.success(),
+            "tcpdump: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output
+    }
+
+    /// True if a captured packet contains `marker`.
     pub fn contains(&self, marker: &str) -> bool {
         let bytes = std::fs::read(&self.file).expect("the capture was written");
         bytes

@@ -1,4 +1,4 @@
-//! [`Flow`]: pings at a steady rate, and how many of them were lost.
+//! [`Flow`]: pings at a steady rate, and the number of lost ones.
 
 use nix::sys::signal::Signal;
 
@@ -9,17 +9,20 @@ pub struct Flow {
     ping: Background,
 }
 
-/// What became of a flow's pings.
+/// Result of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
-    /// How many replies came.
+    /// Replies that arrived, without duplicates.
     pub replies: usize,
-    /// How many pings before the last reply had none.
+    /// Pings without a reply among those sent before the last answered one.
     pub lost: usize,
 }
 
 impl Flow {
-    /// Pings `to` from `from` twenty times a second; the first reply has come when this returns.
+    /// Number of pings in a second.
+    pub const RATE: usize = 20;
+
+    /// Starts to ping `to` from `from`; the first reply has arrived when this returns.
     pub fn start(scene: &Scene, from: &str, to: &str) -> Flow {
         let label = format!("flow-{from}-{to}");
         let ping = Background::start(scene, from, &label, "ping", &["-n", "-i", "0.05", to]);
@@ -27,38 +30,43 @@ impl Flow {
         Flow { ping }
     }
 
-    /// How many replies have come.
+    /// Number of replies so far.
     pub fn replies(&self) -> usize {
-        sequence(&self.ping.printed()).count()
+        sequence_numbers(&self.ping.printed()).count()
     }
 
-    /// Ends it.
+    /// Ends the pings.
     pub fn stop(self) -> Tally {
         tally(&self.ping.stop(Signal::SIGINT))
     }
-}
 
-/// A ping still under way when the flow ended is not lost: only gaps before the last reply count.
-fn tally(printed: &str) -> Tally {
-    let replies = sequence(printed).count();
-    Tally {
-        replies,
-        lost: sequence(printed).max().unwrap_or(0) - replies,
+    /// Ends the pings; fails the test if one was lost or there were fewer than twenty.
+    pub fn assert_none_lost(self, what: &str) {
+        let tally = self.stop();
+        assert!(tally.replies >= Flow::RATE, "{what}: {tally:?}");
+        assert_eq!(tally.lost, 0, "{what}: {tally:?}");
     }
 }
 
-fn sequence(printed: &str) -> impl Iterator<Item = usize> {
-    let replies = printed
+/// A ping that was under way when the flow ended is not lost: only gaps before the last reply
+/// count.
+fn tally(printed: &str) -> Tally {
+    let replies = sequence_numbers(printed).count();
+    let last = sequence_numbers(printed).max().unwrap_or(0);
+    Tally {
+        replies,
+        lost: last - replies,
+    }
+}
+
+fn sequence_numbers(printed: &str) -> impl Iterator<Item = usize> {
+    printed
         .lines()
-        .filter(|line| line.contains("bytes from") && !line.contains("DUP!"));
-    replies.filter_map(|line| {
-        line.split("icmp_seq=")
-            .nth(1)?
-            .split(' ')
-            .next()?
-            .parse()
-            .ok()
-    })
+        .filter(|line| line.contains("bytes from") && !line.contains("DUP!"))
+        .filter_map(|line| {
+            let (_, rest) = line.split_once("icmp_seq=")?;
+            rest.split(' ').next()?.parse().ok()
+        })
 }
 
 #[cfg(test)]
@@ -71,12 +79,10 @@ mod tests {
                        64 bytes from 10.10.1.11: icmp_seq=1 ttl=62 time=0.2 ms\n\
                        64 bytes from 10.10.1.11: icmp_seq=4 ttl=62 time=0.2 ms\n\
                        From 10.10.0.1 icmp_seq=5 Destination Host Unreachable\n";
-        assert_eq!(
-            tally(printed),
-            Tally {
-                replies: 2,
-                lost: 2
-            }
-        );
+        let expected = Tally {
+            replies: 2,
+            lost: 2,
+        };
+        assert_eq!(tally(printed), expected);
     }
 }

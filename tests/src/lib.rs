@@ -1,16 +1,16 @@
-//! What the end-to-end tests share: a laboratory per test, programs that run in it, captures of what crosses
-//! its WAN, an emulator of bad links.
+//! Shared parts of the end-to-end tests: a laboratory for each test, programs that run in it,
+//! captures of the packets that cross its WAN, and an emulator of bad links.
 //!
-//! The laboratory is the one of `ringway lab`, with the program under test as its gateways; its topology is
-//! drawn at the head of [`ringway_lab`]. Everything waits for conditions under deadlines, nothing sleeps to
-//! synchronize. Every failure prints the gateways' logs. Errors are panics: this is test code.
+//! The laboratory is that of `ringway lab`, with the program under test as its gateways. Its
+//! topology is drawn at the head of [`ringway_lab`]. Tests wait for conditions under deadlines and
+//! never sleep to synchronize. A failed test prints its gateways' logs. Errors are panics.
 
 pub mod background;
 pub mod capture;
 pub mod emulator;
 pub mod etcd;
 pub mod flow;
-pub mod ill_owner;
+pub mod malicious_owner;
 pub mod scene;
 pub mod sequence;
 

@@ -1,4 +1,4 @@
-//! [`Scene`]: a laboratory for one test, removed whatever becomes of the test.
+//! [`Scene`]: a laboratory for one test, removed whether the test passes or fails.
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -8,43 +8,52 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
+use ringway_lab::ping::{self, Family, Outcome};
 use ringway_lab::topology::LabName;
-use ringway_lab::{Lab, Options, program, status, wait};
+use ringway_lab::{Kind, Lab, Options, program, status, wait, wan};
 use serde_json::Value;
 
-/// One laboratory at a time: on two cores a second one would only disturb the first one's clocks.
+/// Held by each test that has a laboratory. On two cores, a second laboratory would delay the first
+/// one's gateways, and the tests measure time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// How many lines of each gateway's log a failed test prints.
+/// Number of lines of each gateway's log that a failed test prints.
 const LOG_LINES: usize = 60;
 
-/// A laboratory that is up, and goes down with this value.
+/// A laboratory that is up. It is removed when the value is dropped.
 pub struct Scene {
     lab: Lab,
     name: LabName,
     _turn: MutexGuard<'static, ()>,
 }
 
+/// Waits until no other test of this process has a laboratory.
+pub fn take_turn() -> MutexGuard<'static, ()> {
+    // A failed test poisons the mutex, which protects no data.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Scene {
-    /// A laboratory for the test `test`, whose gateways run `binary`.
+    /// A laboratory for the test `test` (at most 20 bytes), whose gateways run `binary`.
     pub fn new(test: &str, binary: &str) -> Scene {
         Scene::with(test, binary, true)
     }
 
-    /// The same with a WAN that lets private addresses through: what a filter would hide can be seen.
+    /// Like [`Scene::new`], with a WAN that forwards private addresses, so that a leak can be seen.
     pub fn without_wan_filter(test: &str, binary: &str) -> Scene {
         Scene::with(test, binary, false)
     }
 
     fn with(test: &str, binary: &str, wan_filter: bool) -> Scene {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = take_turn();
         let name: LabName = format!("t{}-{test}", std::process::id())
             .parse()
-            .expect("short test names");
+            .expect("test names are short");
         let options = Options {
             binary: PathBuf::from(binary),
             wan_filter,
         };
+
         match Lab::up(name.clone(), options, &mut |_| ()) {
             Ok((lab, _)) => Scene {
                 lab,
@@ -52,31 +61,48 @@ impl Scene {
                 _turn: turn,
             },
             Err(error) => {
-                print_logs(Lab::open(name.clone()).ok().flatten().as_ref());
+                if let Ok(Some(lab)) = Lab::open(name.clone()) {
+                    print_logs(&lab);
+                }
                 let removed = Lab::down(name);
                 panic!("the laboratory did not come up: {error:#}; removed: {removed:?}");
             }
         }
     }
 
-    /// What `command` prints; its failure fails the test.
+    /// Runs `program` at `node` and returns its stdout; its failure fails the test.
     pub fn output(&self, node: &str, program: &str, arguments: &[&str]) -> String {
-        let mut command = self
-            .lab
-            .command(node, program)
-            .expect("a node of the laboratory");
+        let mut command = self.machine_command(node, program);
         program::output(command.args(arguments))
             .unwrap_or_else(|error| panic!("at {node}: {error:#}"))
     }
 
-    /// What iperf3 at `node` reports, told `arguments` and to report in JSON. Its server closes its port between two
-    /// clients, and is asked again then.
+    /// Runs `program` at `node` and returns its stdout followed by its stderr, whatever its exit
+    /// code.
+    pub fn output_of_any_exit(&self, node: &str, program: &str, arguments: &[&str]) -> String {
+        let output = self
+            .machine_command(node, program)
+            .args(arguments)
+            .output()
+            .unwrap_or_else(|error| panic!("{program} at {node}: {error}"));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    fn machine_command(&self, node: &str, program: &str) -> Command {
+        self.lab
+            .command(node, program)
+            .expect("a machine of the laboratory")
+    }
+
+    /// The JSON report of the iperf3 client at `node`.
+    ///
+    /// An iperf3 server closes its port for a moment between two clients, so a refused connection
+    /// is tried again.
     pub fn iperf3(&self, node: &str, arguments: &[&str]) -> Value {
-        let mut command = self
-            .lab
-            .command(node, "iperf3")
-            .expect("a node of the laboratory");
+        let mut command = self.machine_command(node, "iperf3");
         command.args(arguments).arg("-J");
+
         eventually_ok("iperf3's server", 10, || {
             let output = command.output()?;
             let report: Value = serde_json::from_slice(&output.stdout)?;
@@ -90,80 +116,138 @@ impl Scene {
         })
     }
 
+    /// Sends one ping; waits a second for the answer.
+    pub fn ping(&self, from: &str, to: &str, family: Family) -> Outcome {
+        ping::once(&self.lab, from, to, family).expect("ping runs")
+    }
+
+    /// Pings until the outcome is `expected`; fails the test after `limit`.
+    pub fn ping_until(
+        &self,
+        from: &str,
+        to: &str,
+        family: Family,
+        expected: &Outcome,
+        limit: Duration,
+    ) {
+        ping::until(&self.lab, from, to, family, expected, limit)
+            .unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    /// Fails the test if a node gets no reply from another.
+    pub fn assert_all_reachable(&self, family: Family) {
+        let pairs = ping::all_pairs(&self.lab, family).expect("ping runs");
+        assert!(
+            pairs.failed.is_empty(),
+            "{family:?}: {} of {} pings failed: {:#?}",
+            pairs.failed.len(),
+            pairs.tried,
+            pairs.failed
+        );
+    }
+
+    /// Fails the test if a private address was seen on the WAN.
+    pub fn assert_no_leaks(&self) {
+        let wan = self.lab.node("wan").expect("there is always a WAN");
+        let leaks = wan::leaks(wan).expect("nft reads the counters");
+        assert_eq!(leaks, wan::Leaks::default());
+    }
+
     /// The program under test at `gateway`, with `-c` and its configuration at the end.
     pub fn ringway(&self, gateway: &str, arguments: &[&str]) -> Command {
-        let mut command = self.ringway_alone(gateway, arguments);
+        let mut command = self.ringway_without_config(gateway, arguments);
         command.arg("-c").arg(self.config(gateway));
         command
     }
 
     /// The program under test at `node`, with `arguments` only.
-    pub fn ringway_alone(&self, node: &str, arguments: &[&str]) -> Command {
-        let mut command = self.lab.ringway(node).expect("a node of the laboratory");
+    pub fn ringway_without_config(&self, node: &str, arguments: &[&str]) -> Command {
+        let mut command = self.lab.ringway(node).expect("a machine of the laboratory");
         command.args(arguments);
         command
     }
 
-    /// `gateway`'s `gateway.toml`.
+    /// Path of the `gateway.toml` of `gateway`.
     pub fn config(&self, gateway: &str) -> PathBuf {
         self.lab
             .config(gateway)
             .expect("a gateway of the laboratory")
     }
 
-    /// A file that stands beside `gateway`'s `gateway.toml`.
+    /// Path of `file` in the directory of `gateway`'s `gateway.toml`.
     pub fn beside(&self, gateway: &str, file: &str) -> PathBuf {
-        self.config(gateway)
-            .parent()
-            .expect("a file has a directory")
-            .join(file)
+        self.config(gateway).with_file_name(file)
     }
 
-    /// `ringway status --json` at `gateway`.
+    /// Output of `ringway status --json` at `gateway`.
     pub fn status(&self, gateway: &str) -> Value {
         status::ask(&self.lab, gateway).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// The tunnel from `gateway` to `peer`, if its status shows one.
+    /// The tunnel from `gateway` to `peer` in the status of `gateway`.
     pub fn tunnel(&self, gateway: &str, peer: &str) -> Option<Value> {
         let status = self.status(gateway);
-        status["tunnels"]
-            .as_array()?
+        let tunnels = status["tunnels"].as_array()?;
+        tunnels
             .iter()
             .find(|tunnel| tunnel["peer"] == peer)
             .cloned()
     }
 
-    /// True if `gateway` has a live tunnel to `peer`.
+    /// True if `gateway` reports its tunnel to `peer` as up.
     pub fn is_up(&self, gateway: &str, peer: &str) -> bool {
         self.tunnel(gateway, peer)
             .is_some_and(|tunnel| tunnel["state"] == "up")
     }
 
-    /// The verdict of `gateway` on the route to `prefix`.
+    /// The time at which the tunnel from `gateway` to `peer` came up. It changes when the tunnel is
+    /// lost and comes back.
+    pub fn up_since(&self, gateway: &str, peer: &str) -> Value {
+        self.tunnel(gateway, peer)
+            .unwrap_or_else(|| panic!("{gateway} has no tunnel to {peer}"))["since"]
+            .clone()
+    }
+
+    /// The verdict of `gateway` on the route to `prefix`; `None` if it has no such route.
     pub fn verdict(&self, gateway: &str, prefix: &str) -> Option<String> {
         let status = self.status(gateway);
-        let route = status["routes"]
-            .as_array()?
-            .iter()
-            .find(|route| route["prefix"] == prefix)?
-            .clone();
+        let routes = status["routes"].as_array()?;
+        let route = routes.iter().find(|route| route["prefix"] == prefix)?;
         route["verdict"].as_str().map(String::from)
     }
 
-    /// Makes `gateway` read its files again.
+    /// The number of packets that the packet filter of `gateway` has dropped for `reason`.
+    pub fn filtered(&self, gateway: &str, reason: &str) -> u64 {
+        self.status(gateway)["filtered"][reason]
+            .as_u64()
+            .unwrap_or(0)
+    }
+
+    /// Sends SIGHUP to `gateway`, which reads its files again.
     pub fn reload(&self, gateway: &str) {
         self.lab
             .signal(gateway, Signal::SIGHUP)
             .expect("a gateway that was started");
     }
 
-    /// What `gateway` has logged.
+    /// Ends `gateway` with SIGTERM and waits until it has drained and ended.
+    pub fn stop(&self, gateway: &str) {
+        self.lab
+            .signal(gateway, Signal::SIGTERM)
+            .expect("a gateway that was started");
+        self.lab
+            .process(gateway)
+            .expect("a gateway that was started")
+            .wait(Duration::from_secs(15))
+            .expect("the gateway drains and ends");
+    }
+
+    /// All that `gateway` has logged.
     pub fn logged(&self, gateway: &str) -> String {
         std::fs::read_to_string(self.lab.log(gateway)).unwrap_or_default()
     }
 
-    /// Removes the laboratory and fails if that fails.
+    /// Removes the laboratory; fails the test if that fails.
     pub fn close(self) {
         Lab::down(self.name.clone())
             .unwrap_or_else(|error| panic!("cannot remove the laboratory: {error:#}"));
@@ -186,7 +270,7 @@ impl DerefMut for Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            print_logs(Some(&self.lab));
+            print_logs(&self.lab);
         }
         if let Err(error) = Lab::down(self.name.clone()) {
             eprintln!("cannot remove the laboratory {}: {error:#}", self.name);
@@ -196,47 +280,50 @@ impl Drop for Scene {
 
 /// Waits until `condition` holds; fails the test if it does not within `seconds`.
 pub fn eventually(what: &str, seconds: u64, mut condition: impl FnMut() -> bool) {
-    eventually_ok(what, seconds, || match condition() {
-        true => Ok(()),
-        false => bail!("not yet"),
+    eventually_ok(what, seconds, || {
+        if !condition() {
+            bail!("not yet");
+        }
+        Ok(())
     });
 }
 
-/// Waits until `attempt` succeeds and returns what it gives; the last error is in the test's failure.
+/// Waits until `attempt` succeeds, and returns its value. After `seconds` the test fails with the
+/// error of the last attempt.
 pub fn eventually_ok<T>(what: &str, seconds: u64, mut attempt: impl FnMut() -> Result<T>) -> T {
     let waited = wait::until(what, Duration::from_secs(seconds), || attempt().map(Some));
     waited.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Adds `text` at the end of the file `path`.
+/// Appends `text` to the file `path`.
 pub fn append(path: &Path, text: &str) {
-    edit(path, |old| old + text);
+    let old = read(path);
+    write(path, &(old + text));
 }
 
-/// Puts `new` in the place of `old`, which must be there, in the file `path`.
+/// Replaces `old`, which must be there, by `new` in the file `path`.
 pub fn replace(path: &Path, old: &str, new: &str) {
-    edit(path, |text| {
-        assert!(text.contains(old), "{old:?} is not in {}", path.display());
-        text.replace(old, new)
-    });
+    let text = read(path);
+    assert!(text.contains(old), "{old:?} is not in {}", path.display());
+    write(path, &text.replace(old, new));
 }
 
-fn edit(path: &Path, change: impl FnOnce(String) -> String) {
-    let text =
-        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    std::fs::write(path, change(text))
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn print_logs(lab: Option<&Lab>) {
-    let Some(lab) = lab else { return };
-    for gateway in lab.topology().of_kind(ringway_lab::Kind::Gateway) {
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+fn print_logs(lab: &Lab) {
+    for gateway in lab.topology().of_kind(Kind::Gateway) {
+        eprintln!("── the last lines of {}", gateway.name);
+
         let log = std::fs::read_to_string(lab.log(&gateway.name)).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
-        eprintln!("── the last lines of {}", gateway.name);
-        lines
-            .iter()
-            .skip(lines.len().saturating_sub(LOG_LINES))
-            .for_each(|line| eprintln!("{line}"));
+        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            eprintln!("{line}");
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! [`Sequence`]: numbered UDP datagrams from one node to another, and what arrived of them.
+//! [`Sequence`]: numbered UDP datagrams from one node to another, and what arrives of them.
 //!
-//! Every number decides its datagram's whole content, so that the far end knows a damaged one from a true one.
+//! The number of a datagram determines its whole content, so the receiver recognizes a damaged one.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,14 +13,16 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns};
 
 use crate::Scene;
-use crate::emulator::dice::Dice;
+use crate::emulator::rng::Rng;
 
 /// The receiver's port.
 pub const PORT: u16 = 7100;
+
 /// Bytes of a datagram.
 const LEN: usize = 400;
-/// How long the receiver waits between two looks whether it shall stop.
-const LOOK: Duration = Duration::from_millis(50);
+
+/// Longest silence after which the receiver checks whether it has been stopped.
+const READ_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// A receiver that counts.
 pub struct Sequence {
@@ -28,45 +30,47 @@ pub struct Sequence {
     receiver: JoinHandle<Tally>,
 }
 
-/// What arrived.
+/// Numbers of datagrams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Different datagrams as they were sent.
+    /// Different datagrams that arrived unchanged.
     pub arrived: usize,
-    /// Arrivals beyond the first of a number.
+    /// Arrivals of a datagram that had arrived before.
     pub repeated: usize,
-    /// Arrivals that nobody sent so.
+    /// Arrivals of a changed datagram.
     pub damaged: usize,
-    /// Arrivals behind one with a higher number.
+    /// Arrivals of a datagram after one with a higher number.
     pub overtaken: usize,
 }
 
 impl Sequence {
-    /// Receives on `node` from now on.
+    /// Receives on [`PORT`] of `node` from now on.
     pub fn expect_at(scene: &Scene, node: &str) -> Sequence {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
-        let socket = socket(scene, node, PORT);
+        let stopped = stop.clone();
+        let socket = bind(scene, node, PORT);
         socket
-            .set_read_timeout(Some(LOOK))
+            .set_read_timeout(Some(READ_TIMEOUT))
             .expect("a socket takes a timeout");
+
         Sequence {
             stop,
-            receiver: thread::spawn(move || receive(&socket, &told)),
+            receiver: thread::spawn(move || receive(&socket, &stopped)),
         }
     }
 
-    /// Ends the receiver after it has found nothing for a moment.
+    /// Ends the receiver as soon as nothing more arrives.
     pub fn stop(self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
         self.receiver.join().expect("the receiver does not panic")
     }
 }
 
-/// Sends the numbers 0 to `count` from `node`, `rate` in a second.
+/// Sends the datagrams 0 to `count` - 1 from `node` to `to`, `rate` in a second.
 pub fn send(scene: &Scene, node: &str, to: SocketAddr, count: u32, rate: u32) {
-    let socket = socket(scene, node, 0);
+    let socket = bind(scene, node, 0);
     let start = Instant::now();
+
     for number in 0..count {
         let due = Duration::from_secs(1) * number / rate;
         thread::sleep(due.saturating_sub(start.elapsed()));
@@ -76,55 +80,61 @@ pub fn send(scene: &Scene, node: &str, to: SocketAddr, count: u32, rate: u32) {
     }
 }
 
-fn receive(socket: &UdpSocket, stop: &AtomicBool) -> Tally {
-    let (mut times, mut tally, mut highest) = (BTreeMap::<u32, usize>::new(), Tally::default(), 0);
+fn receive(socket: &UdpSocket, stopped: &AtomicBool) -> Tally {
+    let mut tally = Tally::default();
+    let mut arrivals: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut highest = 0;
     let mut buffer = [0; 2048];
+
     loop {
         match socket.recv(&mut buffer) {
             Ok(len) => match number(&buffer[..len]) {
                 Some(number) => {
-                    *times.entry(number).or_default() += 1;
+                    *arrivals.entry(number).or_default() += 1;
                     tally.overtaken += usize::from(number < highest);
                     highest = highest.max(number);
                 }
                 None => tally.damaged += 1,
             },
-            // Only silence ends it: what had arrived is counted.
-            Err(_) if stop.load(Ordering::Relaxed) => break,
+            // Checked only on silence, so that everything that has arrived is counted.
+            Err(_) if stopped.load(Ordering::Relaxed) => break,
             Err(_) => {}
         }
     }
-    tally.arrived = times.len();
-    tally.repeated = times.values().map(|times| times - 1).sum();
+
+    tally.arrived = arrivals.len();
+    tally.repeated = arrivals.values().map(|count| count - 1).sum();
     tally
 }
 
+/// The datagram `number`: the number, then bytes generated from it.
 fn datagram(number: u32) -> Vec<u8> {
-    let mut dice = Dice::new(number.into());
-    let filling = std::iter::repeat_with(|| dice.next_u64().to_be_bytes()).flatten();
-    number
-        .to_be_bytes()
-        .into_iter()
-        .chain(filling)
-        .take(LEN)
-        .collect()
+    let mut rng = Rng::new(number.into());
+    let mut bytes = number.to_be_bytes().to_vec();
+    while bytes.len() < LEN {
+        bytes.extend(rng.next_u64().to_be_bytes());
+    }
+    bytes.truncate(LEN);
+    bytes
 }
 
-/// The number of a datagram that is as it was sent.
+/// The number of an unchanged datagram; `None` for a changed one.
 fn number(bytes: &[u8]) -> Option<u32> {
-    let number = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?);
+    let number = u32::from_be_bytes(*bytes.first_chunk()?);
     (datagram(number) == bytes).then_some(number)
 }
 
-/// A socket on `node`.
-fn socket(scene: &Scene, node: &str, port: u16) -> UdpSocket {
-    let netns = &scene.node(node).expect("a node of the laboratory").netns;
-    let netns = File::open(format!("/run/netns/{netns}")).expect("its namespace");
-    let made = thread::spawn(move || {
+/// A socket in the network namespace of `node`.
+fn bind(scene: &Scene, node: &str, port: u16) -> UdpSocket {
+    let netns = &scene.node(node).expect("a machine of the laboratory").netns;
+    let netns = File::open(format!("/run/netns/{netns}")).expect("its namespace exists");
+
+    // The namespace belongs to the thread that enters it, so the thread must not be one of ours.
+    let bound = thread::spawn(move || {
         setns(netns, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
         UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).expect("the port is free")
     });
-    made.join().expect("no panic")
+    bound.join().expect("the socket is bound")
 }
 
 #[cfg(test)]
@@ -132,11 +142,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_datagram_is_known_by_its_number_and_a_damaged_one_is_none() {
+    fn an_unchanged_datagram_has_its_number_and_a_changed_one_has_none() {
         let mut bytes = datagram(7);
         assert_eq!(number(&bytes), Some(7));
+
         bytes[399] ^= 1;
-        assert_eq!(number(&bytes), None);
-        assert_eq!(number(&bytes[..100]), None);
+        assert_eq!(number(&bytes), None, "one bit is flipped");
+        assert_eq!(number(&bytes[..100]), None, "cut off");
     }
 }

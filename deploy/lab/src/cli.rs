@@ -50,9 +50,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Create it: three organizations, each with two nodes and a gateway, and a WAN between them
-    #[command(
-        after_help = "Example:\n  ringway lab up\n  ringway lab exec peer0.org1 -- ping -c 3 peer0.org2"
-    )]
+    #[command(after_help = "Example:\n  ringway lab up\n  \
+                      ringway lab exec peer0.org1 -- ping -c 3 peer0.org2")]
     Up {
         /// Let the WAN forward packets with private addresses (it counts them in any case)
         #[arg(long)]

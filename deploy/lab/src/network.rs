@@ -1,4 +1,5 @@
-//! Namespaces, links, addresses and resolvers: the part of a laboratory that exists without Ringway.
+//! Namespaces, links, addresses and resolvers: the part of a laboratory that exists without
+//! Ringway.
 //!
 //! A VPC is a switch in a namespace of its own, so packets between nodes of one site never pass
 //! their gateway. A node has one interface and a default route to its gateway. A packet to an

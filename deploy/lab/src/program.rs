@@ -20,7 +20,8 @@ pub fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item
     command
 }
 
-/// Runs `command` and returns its stdout. A non-zero exit code is an error that contains its stderr.
+/// Runs `command` and returns its stdout. A non-zero exit code is an error that contains its
+/// stderr.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command
         .output()

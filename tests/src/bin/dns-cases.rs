@@ -1,8 +1,10 @@
-//! `dns-cases [--in-full] < FILE`: answers the questions of a case file in process, through the server's own
-//! code; with `--in-full` by the full algorithm alone, without the answers that a zone keeps ready.
+//! `dns-cases [--in-full] < FILE`: answers the questions of a case file in process, through the
+//! server's own code; with `--in-full` by the full algorithm alone, without the answers that a zone
+//! keeps ready.
 //!
-//! One JSON object a line: `i` (id), `zone` (master-file text), `q` and `t` (the question). One line out
-//! for each: `i`, a space, and the response message in hex, or `ERR` and why there is none.
+//! One JSON object a line: `i` (id), `zone` (master-file text), `q` and `t` (the question). One
+//! line out for each: `i`, a space, and the response message in hex, or `ERR` and why there is
+//! none.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufWriter, Write as _};

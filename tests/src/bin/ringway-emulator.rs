@@ -1,5 +1,6 @@
-//! The link emulator as a program: `ringway-emulator <left device> <right device> [seed]`, in the network
-//! namespace that routes into the two. Prints `ready`, then obeys the lines that `emulator::command` lists.
+//! The link emulator as a program: `ringway-emulator <left device> <right device> [seed]`, in the
+//! network namespace that routes into the two. Prints `ready`, then obeys the lines that
+//! `emulator::command` lists.
 
 use anyhow::Result;
 use clap::Parser;

@@ -10,7 +10,7 @@ pub fn sum(bytes: &[u8]) -> u16 {
 }
 
 /// The checksum `old` after the even number of bytes `before` became `after`. RFC 1624, 3: HC' = ~(~HC + ~m + m').
-pub fn mended(old: u16, before: &[u8], after: &[u8]) -> u16 {
+pub fn updated(old: u16, before: &[u8], after: &[u8]) -> u16 {
     !fold(u32::from(!old) + u32::from(!sum(before)) + u32::from(sum(after)))
 }
 
@@ -28,16 +28,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_mended_checksum_is_that_of_the_changed_bytes(
+        fn an_updated_checksum_is_that_of_the_changed_bytes(
             mut bytes in proptest::collection::vec(any::<u8>(), 4..64), new in any::<[u8; 4]>(), at in 0usize..30,
         ) {
             let at = at.min((bytes.len() - 4) / 2) * 2;
             let old = !sum(&bytes);
             let before: [u8; 4] = bytes[at..at + 4].try_into().unwrap();
             bytes[at..at + 4].copy_from_slice(&new);
-            let mended = mended(old, &before, &new);
+            let updated = updated(old, &before, &new);
             // 0 and 0xffff are the same number in ones' complement.
-            prop_assert_eq!(fold(u32::from(mended) + u32::from(sum(&bytes))), 0xffff);
+            prop_assert_eq!(fold(u32::from(updated) + u32::from(sum(&bytes))), 0xffff);
         }
     }
 }

@@ -103,9 +103,9 @@ impl Packet {
         let before = self.bytes[range.clone()].to_vec();
         self.bytes[range].copy_from_slice(&octets);
         if self.is_v4() {
-            self.mend(10, &before, &octets);
+            self.update_checksum(10, &before, &octets);
         }
-        self.mend_transport(&before, &octets);
+        self.update_transport_checksum(&before, &octets);
     }
 
     /// Puts `socket` in the place of `side`'s, of a whole TCP or UDP packet.
@@ -118,7 +118,7 @@ impl Packet {
         let before = [self.bytes[at], self.bytes[at + 1]];
         let after = socket.port().to_be_bytes();
         self.bytes[at..at + 2].copy_from_slice(&after);
-        self.mend_transport(&before, &after);
+        self.update_transport_checksum(&before, &after);
     }
 
     /// Flips bit `number` (modulo their count) of what UDP or TCP carries; the checksum does not show it. False
@@ -135,7 +135,7 @@ impl Packet {
         let before = pair(&self.bytes);
         self.bytes[at] ^= 1 << (bit % 8);
         let after = pair(&self.bytes);
-        self.mend_transport(&before, &after);
+        self.update_transport_checksum(&before, &after);
         true
     }
 
@@ -183,12 +183,12 @@ impl Packet {
         (self.bytes.len() >= at + header).then_some(at + header..self.bytes.len())
     }
 
-    fn mend_transport(&mut self, before: &[u8], after: &[u8]) {
+    fn update_transport_checksum(&mut self, before: &[u8], after: &[u8]) {
         match self.transport() {
-            Some(Transport { protocol: TCP, at }) => self.mend(at + 16, before, after),
+            Some(Transport { protocol: TCP, at }) => self.update_checksum(at + 16, before, after),
             // 0 says that there is no checksum (RFC 768); a sum of 0 is sent as its twin.
             Some(Transport { at, .. }) if self.bytes[at + 6..at + 8] != [0, 0] => {
-                self.mend(at + 6, before, after);
+                self.update_checksum(at + 6, before, after);
                 if self.bytes[at + 6..at + 8] == [0, 0] {
                     self.bytes[at + 6..at + 8].copy_from_slice(&[0xff, 0xff]);
                 }
@@ -198,9 +198,10 @@ impl Packet {
     }
 
     /// Mends the checksum at `at`.
-    fn mend(&mut self, at: usize, before: &[u8], after: &[u8]) {
+    fn update_checksum(&mut self, at: usize, before: &[u8], after: &[u8]) {
         let old = u16::from_be_bytes([self.bytes[at], self.bytes[at + 1]]);
-        self.bytes[at..at + 2].copy_from_slice(&checksum::mended(old, before, after).to_be_bytes());
+        self.bytes[at..at + 2]
+            .copy_from_slice(&checksum::updated(old, before, after).to_be_bytes());
     }
 }
 

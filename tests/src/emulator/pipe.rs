@@ -13,8 +13,8 @@ use std::time::Duration;
 use super::bottleneck::Bottleneck;
 use super::conditions::{Conditions, Share};
 use super::counts::Counts;
-use super::dice::Dice;
 use super::packet::{Packet, Side};
+use super::rng::Rng;
 
 /// Packets that may be on their way: 200 ms of two gigabits, and a copy of each.
 pub const MOST_IN_FLIGHT: usize = 100_000;
@@ -46,7 +46,7 @@ pub struct Pipe {
     pub conditions: Conditions,
     /// What became of its packets.
     pub counts: Counts,
-    dice: Dice,
+    rng: Rng,
     bottleneck: Bottleneck,
     flights: BinaryHeap<Reverse<Flight>>,
     number: u64,
@@ -60,7 +60,7 @@ impl Pipe {
         Pipe {
             conditions: Conditions::default(),
             counts: Counts::default(),
-            dice: Dice::new(seed),
+            rng: Rng::new(seed),
             bottleneck: Bottleneck::default(),
             flights: BinaryHeap::new(),
             number: 0,
@@ -70,20 +70,20 @@ impl Pipe {
 
     /// A packet comes in.
     pub fn handle(&mut self, mut packet: Packet, now: Duration) {
-        if self.dice.hits(self.conditions.loss) {
+        if self.rng.hits(self.conditions.loss) {
             self.counts.lost += 1;
             return;
         }
         self.forge(&mut packet);
-        if self.dice.hits(self.conditions.corrupt) && packet.flip(self.dice.next_u64()) {
+        if self.rng.hits(self.conditions.corrupt) && packet.flip(self.rng.next_u64()) {
             self.counts.corrupted += 1;
         }
         let (share, later) = self.conditions.duplicate;
-        if self.dice.hits(share) && self.send(packet.clone(), now, later) {
+        if self.rng.hits(share) && self.send(packet.clone(), now, later) {
             self.counts.duplicated += 1;
         }
         let (share, later) = self.conditions.reorder;
-        let held_back = self.dice.hits(share);
+        let held_back = self.rng.hits(share);
         if self.send(packet, now, if held_back { later } else { Duration::ZERO }) && held_back {
             self.counts.reordered += 1;
         }
@@ -114,7 +114,7 @@ impl Pipe {
             .conditions
             .forge
             .unwrap_or((Share::NONE, [0, 0, 0, 0].into()));
-        if packet.is_v4() == source.is_ipv4() && self.dice.hits(share) {
+        if packet.is_v4() == source.is_ipv4() && self.rng.hits(share) {
             packet.readdress(Side::Source, source);
             self.counts.forged += 1;
         }
@@ -134,7 +134,7 @@ impl Pipe {
             self.counts.queue_full += 1;
             return false;
         };
-        let mut due = passed + self.conditions.delay + self.dice.within(self.conditions.jitter);
+        let mut due = passed + self.conditions.delay + self.rng.within(self.conditions.jitter);
         if later == Duration::ZERO {
             due = due.max(self.last);
             self.last = due;

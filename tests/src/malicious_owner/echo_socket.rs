@@ -1,11 +1,13 @@
-//! [`Pulse`]: a QUIC client's socket that also answers the peer's probes, so that a session lives although
-//! there is no data plane behind it. Nothing else that data packets carry is looked at.
+//! [`EchoSocket`]: a QUIC client's socket that also answers the peer's probes.
+//!
+//! With answered probes, the peer keeps a session up although there is no data plane behind it. All
+//! other data packets are ignored.
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use anyhow::{Result, anyhow};
@@ -17,52 +19,44 @@ use ringway_dataplane::{
     Outgoing, Path, Peer, Role, Secret, SiteNo,
 };
 
-/// Octets of a probe's payload, the first of which is 0, and 1 in its echo (gateway/PROTOCOL.md).
+/// Bytes of a probe's payload. The first is 0 in a probe and 1 in its echo (gateway/PROTOCOL.md).
 const PROBE: usize = 16;
 
-/// The socket.
-pub struct Pulse {
+/// A UDP socket for QUIC and for probes.
+pub struct EchoSocket {
     socket: Arc<dyn AsyncUdpSocket>,
     keys: Mutex<Option<Keys>>,
 }
 
-/// The two directions of one session.
+/// The data plane's keys of one session, for both directions.
 pub struct Keys {
     incoming: Incoming,
     outgoing: Outgoing,
 }
 
 impl Keys {
-    /// Those of `connection`, dialled by the first of `ids` (SPIFFE) to the second; `ours` and `theirs` are
-    /// the lanes of the two `Hello`s.
+    /// The keys of `connection`, dialled by the gateway with the SPIFFE id `dialler` to the one
+    /// with the id `dialled`. `ours` and `theirs` are the lanes of the two `Hello`s.
     pub fn of(
         connection: &Connection,
-        ids: (&str, &str),
+        dialler: &str,
+        dialled: &str,
         ours: Lane,
         theirs: Lane,
     ) -> Result<Keys> {
-        let secret = |sender, lane: Lane| {
-            let (aead, index) = (aead(lane), lane.index.0);
-            let context = KeyContext {
-                sender,
-                lane: 0,
-                aead,
-                index,
-                dialler: ids.0,
-                dialled: ids.1,
-            };
-            let mut secret = [0; 48];
-            let exported =
-                connection.export_keying_material(&mut secret, EXPORTER_LABEL, &context.encode());
-            exported
-                .map(|()| Secret::new(secret))
-                .map_err(|error| anyhow!("no keys: {error:?}"))
+        let context = |sender, lane: Lane| KeyContext {
+            sender,
+            lane: 0,
+            aead: aead(lane),
+            index: lane.index.0,
+            dialler,
+            dialled,
         };
+        // The receiver of a direction has chosen its lane, and with it index and cipher.
+        let opens = export(connection, &context(Role::Accepter, ours))?;
+        let seals = export(connection, &context(Role::Dialler, theirs))?;
+
         let path = Path::new(connection.remote_address(), None);
-        let (opens, seals) = (
-            secret(Role::Accepter, ours)?,
-            secret(Role::Dialler, theirs)?,
-        );
         let peer = Arc::new(Peer::new());
         Ok(Keys {
             incoming: Incoming::new(ours.index.0, aead(ours), &opens, SiteNo(0), peer.clone()),
@@ -70,28 +64,39 @@ impl Keys {
         })
     }
 
-    /// The echo of `datagram`; `None` if it is no probe of this session.
+    /// The echo of `datagram`; `None` if it is not a probe of this session.
     fn echo(&self, datagram: &[u8]) -> Option<Vec<u8>> {
         let mut datagram = datagram.to_vec();
         let header = Header::decode(&datagram).ok()?;
         if header.kind != Kind::Probe || header.index != self.incoming.index() {
             return None;
         }
+
         self.incoming.open(&header, &mut datagram).ok()?;
-        let payload = datagram[HEADER_LEN..]
-            .first_chunk::<PROBE>()
-            .filter(|payload| payload[0] == 0)?;
-        self.seal(*payload).ok()
+        let payload = *datagram[HEADER_LEN..].first_chunk::<PROBE>()?;
+        if payload[0] != 0 {
+            return None;
+        }
+        self.seal_echo(payload).ok()
     }
 
-    fn seal(&self, mut payload: [u8; PROBE]) -> Result<Vec<u8>, DropReason> {
+    fn seal_echo(&self, mut payload: [u8; PROBE]) -> Result<Vec<u8>, DropReason> {
         payload[0] = 1;
         let mut echo = vec![0; PROBE + OVERHEAD];
         echo[HEADER_LEN..][..PROBE].copy_from_slice(&payload);
-        self.outgoing
-            .seal(Kind::Probe, self.outgoing.reserve(1)?, &mut echo)?;
+
+        let counter = self.outgoing.reserve(1)?;
+        self.outgoing.seal(Kind::Probe, counter, &mut echo)?;
         Ok(echo)
     }
+}
+
+fn export(connection: &Connection, context: &KeyContext<'_>) -> Result<Secret> {
+    let mut secret = [0; 48];
+    connection
+        .export_keying_material(&mut secret, EXPORTER_LABEL, &context.encode())
+        .map_err(|error| anyhow!("no keys: {error:?}"))?;
+    Ok(Secret::new(secret))
 }
 
 fn aead(lane: Lane) -> Aead {
@@ -102,38 +107,41 @@ fn aead(lane: Lane) -> Aead {
     }
 }
 
-impl Pulse {
-    /// A socket of any port. Must run inside a tokio runtime.
-    pub fn bind(address: SocketAddr) -> io::Result<Arc<Pulse>> {
+impl EchoSocket {
+    /// Binds `address`. Must be called inside a tokio runtime.
+    pub fn bind(address: SocketAddr) -> io::Result<Arc<EchoSocket>> {
         let socket = TokioRuntime.wrap_udp_socket(UdpSocket::bind(address)?)?;
-        Ok(Arc::new(Pulse {
+        Ok(Arc::new(EchoSocket {
             socket,
             keys: Mutex::default(),
         }))
     }
 
-    /// Answers probes of this session from now on, and of no other.
-    pub fn beat(&self, keys: Keys) {
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys);
+    /// From now on, answers the probes of the session that has these keys, and no others.
+    pub fn answer_probes_of(&self, keys: Keys) {
+        *self.lock() = Some(keys);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Keys>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn answer(&self, datagram: &[u8], destination: SocketAddr) {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(echo) = keys.as_ref().and_then(|keys| keys.echo(datagram)) {
-            let (ecn, segment_size, src_ip) = (None, None, None);
-            // What is lost on the way here is a probe without an echo.
-            let _ = self.socket.try_send(&Transmit {
-                destination,
-                ecn,
-                contents: &echo,
-                segment_size,
-                src_ip,
-            });
-        }
+        let echo = self.lock().as_ref().and_then(|keys| keys.echo(datagram));
+        let Some(echo) = echo else { return };
+
+        // If the socket is full, the echo is lost like any datagram, and the peer probes again.
+        _ = self.socket.try_send(&Transmit {
+            destination,
+            ecn: None,
+            contents: &echo,
+            segment_size: None,
+            src_ip: None,
+        });
     }
 }
 
-impl AsyncUdpSocket for Pulse {
+impl AsyncUdpSocket for EchoSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         self.socket.clone().create_io_poller()
     }
@@ -142,7 +150,7 @@ impl AsyncUdpSocket for Pulse {
         self.socket.try_send(transmit)
     }
 
-    /// QUIC drops what is not its own by itself.
+    /// Hands every datagram to QUIC, which ignores those that are not QUIC's.
     fn poll_recv(
         &self,
         context: &mut Context<'_>,
@@ -150,6 +158,7 @@ impl AsyncUdpSocket for Pulse {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let count = ready!(self.socket.poll_recv(context, buffers, meta))?;
+
         for (buffer, meta) in buffers.iter().zip(meta).take(count) {
             for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
                 self.answer(datagram, meta.addr);
@@ -175,9 +184,9 @@ impl AsyncUdpSocket for Pulse {
     }
 }
 
-impl fmt::Debug for Pulse {
+impl fmt::Debug for EchoSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pulse")
+        f.debug_struct("EchoSocket")
             .field("socket", &self.socket)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! [`Dice`]: the emulator's seeded chance (SplitMix64: Steele, Lea, Flood, OOPSLA 2014).
+//! [`Rng`]: the emulator's seeded chance (SplitMix64: Steele, Lea, Flood, OOPSLA 2014).
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::conditions::Share;
 
 /// Numbers that follow from a seed.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
+impl Rng {
     /// The sequence of `seed`.
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed)
     }
 
     /// The next 64 bits.
@@ -51,12 +51,12 @@ mod tests {
 
     #[test]
     fn a_share_is_hit_about_as_often_as_it_says() {
-        let mut dice = Dice::new(1);
+        let mut rng = Rng::new(1);
         let share: Share = "10%".parse().unwrap();
-        let hits = (0..100_000).filter(|_| dice.hits(share)).count();
+        let hits = (0..100_000).filter(|_| rng.hits(share)).count();
         assert!((9_500..10_500).contains(&hits), "{hits}");
         assert!(
-            (0..1000).all(|_| dice.hits(Share::ALL)) && !(0..1000).any(|_| dice.hits(Share::NONE))
+            (0..1000).all(|_| rng.hits(Share::ALL)) && !(0..1000).any(|_| rng.hits(Share::NONE))
         );
     }
 }

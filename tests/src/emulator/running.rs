@@ -1,10 +1,11 @@
-//! [`Emulator`]: an emulator that stands on the way between one organization of a laboratory and all others.
+//! [`Emulator`]: a running emulator between one organization of a laboratory and all others.
 //!
 //! ```text
 //!   gw.org0 ──── org0 │ wan │ left ═══ emulator ═══ right │ wan │ org1 ──── gw.org1
 //! ```
-//! It stands in the WAN's namespace. What comes from the organization is routed into the left device, what
-//! goes to it into the right one; what leaves the emulator takes the WAN's ordinary routes.
+//! It runs in the WAN's namespace. Packets from the organization are routed into the left device,
+//! packets to it into the right one. Packets that leave the emulator take the WAN's ordinary
+//! routes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::IpAddr;
@@ -15,10 +16,10 @@ use serde_json::Value;
 
 use crate::Scene;
 
-/// External addresses for translation are out of these (RFC 5737, RFC 3849).
+/// The external addresses for translation are from these prefixes (RFC 5737, RFC 3849).
 const EXTERNAL: [&str; 2] = ["198.51.100.0/24", "2001:db8:64::/48"];
 
-/// A running emulator; it ends with this value.
+/// A running emulator. It ends when the value is dropped.
 pub struct Emulator {
     child: Child,
     input: ChildStdin,
@@ -26,9 +27,9 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts `program` (`ringway-emulator`) and leads all that comes from or goes to the organization `org`
-    /// through it.
-    pub fn before(scene: &Scene, org: &str, program: &str, seed: u64) -> Emulator {
+    /// Starts `program` (`ringway-emulator`) and routes all packets from and to the organization
+    /// `org` through it.
+    pub fn install(scene: &Scene, org: &str, program: &str, seed: u64) -> Emulator {
         let mut command = scene.command("wan", program).expect("the WAN");
         command.args(["left", "right", &seed.to_string()]);
         let mut child = command
@@ -43,31 +44,33 @@ impl Emulator {
             input,
             output,
         };
-        assert_eq!(emulator.heard(), "ready");
-        for line in ways(org).lines() {
-            scene.output("wan", "ip", &line.split(' ').collect::<Vec<_>>());
+        assert_eq!(emulator.read_line(), "ready");
+
+        for line in routes(org).lines() {
+            let arguments: Vec<_> = line.split(' ').collect();
+            scene.output("wan", "ip", &arguments);
         }
         emulator
     }
 
-    /// Says the lines, each of which must be understood.
-    pub fn tell(&mut self, lines: &[&str]) {
+    /// Applies the commands, one line each; see `emulator::command`.
+    pub fn apply(&mut self, lines: &[&str]) {
         for line in lines {
             assert_eq!(self.ask(line), "ok", "{line}");
         }
     }
 
-    /// What became of the packets; see [`super::counts::Counts::as_json`].
+    /// The numbers of packets in each direction; see [`super::counts::Counts::as_json`].
     pub fn counts(&mut self) -> Value {
-        serde_json::from_str(&self.ask("counts")).expect("JSON")
+        serde_json::from_str(&self.ask("counts")).expect("the counts are JSON")
     }
 
     fn ask(&mut self, line: &str) -> String {
         writeln!(self.input, "{line}").expect("the emulator runs");
-        self.heard()
+        self.read_line()
     }
 
-    fn heard(&mut self) -> String {
+    fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("the emulator runs");
         line.trim_end().into()
@@ -76,14 +79,15 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // Fails only if it has ended, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Both fail only if the process has already ended.
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }
 
-/// Arguments of `ip`, line by line. What an emulator emits is asked first, so that it never comes twice.
-fn ways(name: &str) -> String {
+/// Arguments of `ip`, one call in each line. The rules for packets that leave the emulator come
+/// first, so that no packet enters it twice.
+fn routes(name: &str) -> String {
     let org = Org::all()
         .find(|org| org.name == name)
         .expect("an organization of the laboratory");

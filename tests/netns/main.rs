@@ -1,0 +1,53 @@
+//! End-to-end tests: the real programs, in network namespaces. They need root and the Debian
+//! packages that `tests/run` installs.
+//!
+//! Each test has a laboratory of its own, and only one test has one at a time: see
+//! `ringway_tests::scene`. To run one module or one test:
+//!
+//! ```sh
+//! cargo test -p ringway-tests --test netns mesh::
+//! ```
+//! Unless a module draws its topology, it is that of `ringway lab`, drawn at the head of
+//! `ringway_lab`.
+
+mod certificates;
+mod death;
+mod emulator;
+mod etcd;
+mod exposure;
+mod forwarding;
+mod host;
+mod impaired_path;
+mod lab;
+mod lanes;
+mod malicious_owner;
+mod membership;
+mod mesh;
+mod moving;
+mod overlap;
+mod path_mtu;
+mod recipes;
+mod tun_device;
+mod wan_addresses;
+mod zones;
+
+/// The program under test.
+const RINGWAY: &str = env!("CARGO_BIN_EXE_ringway-under-test");
+/// The laboratory's program.
+const LAB: &str = env!("CARGO_BIN_EXE_ringway-lab-under-test");
+/// The link emulator.
+const EMULATOR: &str = env!("CARGO_BIN_EXE_ringway-emulator");
+/// A gateway that attacks its peers with its zone.
+const MALICIOUS_OWNER: &str = env!("CARGO_BIN_EXE_ringway-malicious-owner");
+
+/// Private source and destination addresses, as a filter for tcpdump.
+const PRIVATE: &str =
+    "net 10.0.0.0/8 or net 172.16.0.0/12 or net 192.168.0.0/16 or ip6 net fc00::/7";
+
+/// Drops IPv4 to and from gw.org2 on the WAN, so that its tunnels run over IPv6.
+const CUT_IPV4_TO_ORG2: &str = "table ip cut {
+    chain through { type filter hook forward priority 0; policy accept;
+        ip saddr 203.0.113.10 drop
+        ip daddr 203.0.113.10 drop
+    }
+}";
