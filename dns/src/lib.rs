@@ -29,7 +29,6 @@ mod draft;
 pub mod explain;
 mod forward;
 mod hold;
-mod loc;
 mod name;
 mod own;
 mod prefixes;

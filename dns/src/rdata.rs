@@ -1,20 +1,20 @@
-//! Record data in wire form: which fields a type has, where names stand in it, whether bytes are well-formed.
+//! Record data in wire format: the fields of each type, where names stand in them, and whether
+//! octets are well-formed.
 //!
-//! Types that carry names are described here by their fields; all others are opaque to the answer
-//! logic and checked by `hickory-proto`'s decoder where it knows them (RFC 3597: unknown types are
-//! carried as they are).
+//! Types whose data contains names are described here by their fields. The answer logic treats all
+//! other types as opaque; `hickory-proto` checks those that it knows, and the rest is carried as it
+//! is (RFC 3597).
 
 use std::str::FromStr;
 
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
-use crate::loc;
 use crate::name::wire_len;
 
-/// Numbers of the record types that the answer logic treats specially (IANA, DNS parameters).
+/// Numbers of the record types that have a meaning here (IANA, DNS parameters).
 pub mod kind {
-    #![expect(missing_docs, reason = "the types' own names")]
+    #![expect(missing_docs, reason = "the names are the types' mnemonics")]
     pub const A: u16 = 1;
     pub const NS: u16 = 2;
     pub const CNAME: u16 = 5;
@@ -31,17 +31,25 @@ pub mod kind {
     pub const DS: u16 = 43;
     pub const SVCB: u16 = 64;
     pub const HTTPS: u16 = 65;
+    pub const TKEY: u16 = 249;
+    pub const TSIG: u16 = 250;
     pub const IXFR: u16 = 251;
     pub const AXFR: u16 = 252;
+    pub const MAILB: u16 = 253;
+    pub const MAILA: u16 = 254;
     pub const ANY: u16 = 255;
 }
+
+/// CLASS IN (RFC 1035, section 3.2.4): the only class of records here.
+pub(crate) const CLASS_IN: u16 = 1;
 
 /// One field of a record's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// A domain name that may be compressed in a message (RFC 3597, section 4: types of RFC 1035 only).
+    /// A domain name that may be compressed in a message (RFC 3597, section 4: types of RFC 1035
+    /// only).
     Name,
-    /// A domain name that may not.
+    /// A domain name that must not be compressed.
     PlainName,
     U16,
     U32,
@@ -51,11 +59,11 @@ pub(crate) enum Field {
     Text,
     /// One or more character strings.
     Texts,
-    /// All that is left; checked by hickory-proto.
+    /// The rest of the data, which hickory-proto checks.
     Rest,
 }
 
-/// Why bytes are not data of their type.
+/// Octets are not well-formed data of their type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the data of type {kind} is malformed")]
 pub struct RdataError {
@@ -95,11 +103,12 @@ pub(crate) fn fields(kind: u16) -> Option<&'static [Field]> {
     })
 }
 
-/// The number of the type that zone files and users write as `text`: `A`, `dname`, `TYPE65280` (RFC 3597).
+/// The number of a type by its mnemonic, such as `A` or `dname`, or by its generic name, such as
+/// `TYPE65280` (RFC 3597, section 5).
 pub fn kind_from_text(text: &str) -> Option<u16> {
     let text = text.to_ascii_uppercase();
     match &*text {
-        // hickory-proto does not know them.
+        // hickory-proto does not know these mnemonics.
         "DNAME" => Some(kind::DNAME),
         "LOC" => Some(kind::LOC),
         _ => match text.strip_prefix("TYPE") {
@@ -109,54 +118,66 @@ pub fn kind_from_text(text: &str) -> Option<u16> {
     }
 }
 
-/// A number of decimal digits and nothing else.
+/// A number of decimal digits alone: `str::parse` would accept a sign.
 pub(crate) fn plain_number<N: FromStr>(text: &str) -> Option<N> {
-    text.parse()
-        .ok()
-        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
 }
 
-/// True if records of `kind` may stand in a zone: no question types, no pseudo types (RFC 6895, section 3.1).
+/// True if records of `kind` may stand in a zone: neither a question type nor a meta type (RFC
+/// 6895, section 3.1).
 pub fn is_data(kind: u16) -> bool {
     !matches!(kind, 0 | kind::OPT | 128..=255 | 65535)
 }
 
-/// Checks that `data` is exactly one datum of `kind`, without compression.
+/// Checks that `data` is exactly one record's data of `kind`, without name compression.
 pub fn check(kind: u16, data: &[u8]) -> Result<(), RdataError> {
-    let error = || RdataError { kind };
-    let len = u16::try_from(data.len()).map_err(|_| error())?;
-    let known = fields(kind);
+    if is_well_formed(kind, data) {
+        Ok(())
+    } else {
+        Err(RdataError { kind })
+    }
+}
+
+fn is_well_formed(kind: u16, data: &[u8]) -> bool {
+    // RFC 1035, section 3.2.1: RDLENGTH has 16 bits.
+    let Ok(len) = u16::try_from(data.len()) else {
+        return false;
+    };
+    let Some(fields) = fields(kind) else {
+        return is_well_formed_opaque(kind, data, len);
+    };
+
     let mut rest = data;
-    for field in known.unwrap_or(&[]) {
-        rest = field_len(*field, rest)
-            .and_then(|len| rest.get(len..))
-            .ok_or_else(error)?;
+    for field in fields {
+        let Some(tail) = field_len(*field, rest).and_then(|len| rest.get(len..)) else {
+            return false;
+        };
+        rest = tail;
     }
-    match known {
-        Some([.., Field::Rest]) | None => check_opaque(kind, data, len).ok_or_else(error),
-        Some(_) if rest.is_empty() => Ok(()),
-        Some(_) => Err(error()),
+    match fields {
+        [.., Field::Rest] => is_well_formed_opaque(kind, data, len),
+        _ => rest.is_empty(),
     }
 }
 
-fn check_opaque(kind: u16, data: &[u8], len: u16) -> Option<()> {
+/// As far as hickory-proto knows the type.
+fn is_well_formed_opaque(kind: u16, data: &[u8], len: u16) -> bool {
     let record_type = RecordType::from(kind);
-    if kind == kind::LOC {
-        return loc::is_loc(data).then_some(());
-    }
     if matches!(record_type, RecordType::Unknown(_)) {
-        return Some(());
+        return true;
     }
-    // hickory-proto asserts that what it keeps as bytes is not empty.
+
+    // hickory-proto panics on empty data of some types that it keeps as octets.
     if data.is_empty() {
-        return None;
+        return false;
     }
-    RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len))
-        .ok()
-        .map(drop)
+    RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len)).is_ok()
 }
 
-/// How many of `data`'s first octets the field takes; `None` if it is malformed.
+/// The number of octets that `field` has at the start of `data`; `None` if it is malformed.
 pub(crate) fn field_len(field: Field, data: &[u8]) -> Option<usize> {
     match field {
         Field::Name | Field::PlainName => wire_len(data).ok(),
@@ -175,7 +196,7 @@ pub(crate) fn field_len(field: Field, data: &[u8]) -> Option<usize> {
     }
 }
 
-/// The host that `data` points at, in wire form: its addresses belong into the additional section
+/// The host name in `data`, in wire format, whose addresses belong into the additional section
 /// (RFC 1035, section 3.3; RFC 2782).
 pub(crate) fn host(kind: u16, data: &[u8]) -> Option<&[u8]> {
     match kind {
@@ -191,7 +212,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn well_formed_data_passes_and_anything_cut_or_stretched_does_not() {
+    fn accepts_well_formed_data_and_no_shorter_or_longer() {
+        // A CAA record's value has any length.
+        const CAA: u16 = 257;
         let good: [(u16, &[u8]); 7] = [
             (kind::A, &[10, 0, 0, 1]),
             (kind::AAAA, &[0; 16]),
@@ -199,43 +222,44 @@ mod tests {
             (kind::MX, b"\x00\x0a\x01m\x00"),
             (kind::TXT, b"\x02hi\x01x"),
             (kind::SRV, b"\x00\x00\x00\x00\x1b\x8a\x04peer\x00"),
-            (257, b"\x00\x05issueca.example"),
+            (CAA, b"\x00\x05issueca.example"),
         ];
         for (kind, data) in good {
             assert_eq!(check(kind, data), Ok(()), "type {kind}");
-            assert!(
-                check(kind, &data[..data.len() - 1]).is_err() || kind == 257,
-                "type {kind} cut"
-            );
-            let longer: Vec<u8> = data.iter().copied().chain([9]).collect();
-            assert!(
-                check(kind, &longer).is_err() || kind == 257,
-                "type {kind} stretched"
-            );
-            assert!(check(kind, &[]).is_err(), "type {kind} empty");
+            assert!(check(kind, &[]).is_err(), "type {kind}, empty");
+            if kind == CAA {
+                continue;
+            }
+
+            let shorter = &data[..data.len() - 1];
+            assert!(check(kind, shorter).is_err(), "type {kind}, shorter");
+            let longer = [data, &[9]].concat();
+            assert!(check(kind, &longer).is_err(), "type {kind}, longer");
         }
-        assert_eq!(check(65280, &[]), Ok(()), "an unknown type may be empty");
     }
 
     #[test]
-    fn types_are_read_in_any_case_and_by_number() {
+    fn accepts_any_data_of_types_it_does_not_know() {
+        for kind in [kind::LOC, 65280] {
+            assert_eq!(check(kind, &[]), Ok(()), "RFC 3597: opaque");
+            assert_eq!(check(kind, b"any"), Ok(()), "RFC 3597: opaque");
+        }
+    }
+
+    #[test]
+    fn reads_types_in_any_case_and_by_number() {
         assert_eq!(kind_from_text("aaaa"), Some(kind::AAAA));
-        assert_eq!(
-            (kind_from_text("DNAME"), kind_from_text("type39")),
-            (Some(kind::DNAME), Some(kind::DNAME))
-        );
-        assert_eq!(
-            (kind_from_text("ANY"), kind_from_text("NONSENSE")),
-            (Some(kind::ANY), None)
-        );
-        assert_eq!(
-            (kind_from_text("TYPE+39"), kind_from_text("TYPE")),
-            (None, None)
-        );
+        assert_eq!(kind_from_text("DNAME"), Some(kind::DNAME));
+        assert_eq!(kind_from_text("type39"), Some(kind::DNAME));
+        assert_eq!(kind_from_text("LOC"), Some(kind::LOC));
+        assert_eq!(kind_from_text("ANY"), Some(kind::ANY));
+        assert_eq!(kind_from_text("NONSENSE"), None);
+        assert_eq!(kind_from_text("TYPE+39"), None);
+        assert_eq!(kind_from_text("TYPE"), None);
     }
 
     #[test]
-    fn question_types_are_no_data() {
+    fn question_types_and_meta_types_are_no_data() {
         assert!(is_data(kind::A) && is_data(257) && is_data(65280));
         assert!(!is_data(0) && !is_data(kind::ANY) && !is_data(kind::AXFR) && !is_data(kind::OPT));
     }

@@ -9,7 +9,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
-use crate::loc;
 use crate::name::{Name, text_from_wire};
 use crate::rdata::{self, Field, kind, kind_from_text};
 use crate::zone::Zone;
@@ -63,7 +62,6 @@ pub(crate) fn kind_text(kind: u16) -> String {
 fn data_text(kind: u16, data: &[u8]) -> String {
     let text = match rdata::fields(kind) {
         Some(fields) if !fields.contains(&Field::Rest) => text_by_fields(fields, data),
-        None if kind == kind::LOC => loc::text(data),
         _ => text_by_hickory(kind, data),
     };
     text.unwrap_or_else(|| {
@@ -141,7 +139,7 @@ mod tests {
                     \\@a\\.b\\032c A 10.0.0.1\nns AAAA fd00::1\nt TXT \"a \\\" \\\\ \\200 ; (\" \"\" c\n\
                     _x._tcp 30 SRV 0 1 7051 ns\nd DNAME x.\nu TYPE65280 \\# 3 0a0b0c\nv TYPE65281 \\# 0\n\
                     *.w CNAME .\nn NAPTR 1 2 \"u\" \"s\" \"\" .\nh HTTPS 1 . alpn=h2,h3 port=53\n\
-                    l LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000.00m 10.00m\n\
+                    l LOC \\# 16 001613138b3cf018810cbce0009895b8\n\
                     s SSHFP 1 1 123456789abcdef67890123456789abcdef67890\n";
         let apex = Name::from_text("org1.example").unwrap();
         let zone = Zone::from_text(text, Some(&apex)).unwrap();
@@ -161,6 +159,7 @@ mod tests {
             "u.org1.example. 5 IN TYPE65280 \\# 3 0a0b0c",
             "v.org1.example. 5 IN TYPE65281 \\# 0",
             "h.org1.example. 5 IN HTTPS 1 . alpn=h2,h3 port=53",
+            "l.org1.example. 5 IN LOC \\# 16 001613138b3cf018810cbce0009895b8",
         ] {
             assert!(
                 written.lines().any(|written| written == line),

@@ -1,9 +1,9 @@
-//! Zone files (RFC 1035, section 5; `$TTL` of RFC 2308, section 4; unknown types of RFC 3597): text to
-//! records or a [`Zone`], every fault with its line and column.
+//! Zone files (RFC 1035, section 5; `$TTL` of RFC 2308, section 4; unknown types of RFC 3597): text
+//! to records or a [`Zone`], every fault with its line and column.
 //!
-//! Types whose data this crate knows by fields are read here, so that relative names, DNAME and
-//! escapes work; the others by `hickory-proto`. Which files `$INCLUDE` may open is `include`'s to say;
-//! a text that comes from no file opens none.
+//! Types whose fields this crate knows are parsed here, so that relative names, DNAME and escapes
+//! work; others are parsed by `hickory-proto`; the rest must have the generic form of RFC 3597.
+//! `include` decides which files `$INCLUDE` may open; a text that is not from a file may open none.
 
 mod data;
 mod include;
@@ -27,21 +27,21 @@ use crate::replica::check_counts;
 use crate::source::{Record, Sources, merge};
 use crate::zone::Zone;
 
-/// What is wrong in a zone file, and where; both count from 1.
+/// A fault in a zone file. Lines and columns count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {message}")]
 pub struct ZoneFileError {
-    /// Line.
+    /// The line of the fault; 0 if it is about the file as a whole.
     pub line: u32,
-    /// Column, in characters.
+    /// The column in characters.
     pub column: u32,
-    /// What is wrong.
+    /// The fault, and what to do about it where that is clear.
     pub message: String,
 }
 
 impl Zone {
-    /// Reads the text of a zone file. The zone's apex is the owner of its SOA; `origin` completes relative
-    /// names. A record that stands there twice is taken once.
+    /// Parses the text of a zone file. The owner of the SOA record is the apex; `origin` completes
+    /// relative names. A duplicate record counts once.
     pub fn from_text(text: &str, origin: Option<&Name>) -> Result<Zone, Vec<ZoneFileError>> {
         let file = Arc::new(PathBuf::new());
         let mut reader = Reader::new(file.clone(), origin, None, None);
@@ -73,12 +73,12 @@ impl Zone {
         zone.map_err(|faults| faults.into_iter().map(ZoneFileError::from).collect())
     }
 
-    /// Reads the zone file at `path` and what it includes; also tells where each record stands. The
-    /// zone's apex is the owner of its SOA; `origin` completes relative names. A file without SOA and TTLs is
-    /// the zone `origin`, as if `gateway.toml` named the file.
+    /// Reads the zone file at `path` and the files that it includes; also returns the place of each
+    /// record. The owner of the SOA record is the apex; `origin` completes relative names. A file
+    /// without SOA and TTLs is a zone at `origin`, as if `gateway.toml` named the file.
     ///
-    /// Stricter than [`Zone::from_text`], as with the own zone: nothing may stand there twice, and it must
-    /// be small enough for the other gateways.
+    /// Stricter than [`Zone::from_text`], as for our zone: duplicate records are faults, and the
+    /// zone must be small enough for other gateways to accept.
     pub fn from_file(path: &Path, origin: Option<&Name>) -> Result<(Zone, Sources), Vec<Fault>> {
         let (records, faults) = read_file(
             path,
@@ -116,7 +116,7 @@ impl Zone {
     }
 }
 
-/// TTL of what states none, as that of `[dns]`.
+/// The TTL of records without one, as in `[dns]`.
 const DEFAULT_TTL: u32 = 5;
 
 fn add_soa(draft: &mut Draft, apex: &Name) -> Result<(), ZoneError> {
@@ -128,7 +128,7 @@ fn without_soa(mut faults: Vec<Fault>, file: &Arc<PathBuf>) -> Vec<Fault> {
     faults
 }
 
-/// The zone `apex` as `fill` makes it; else every fault.
+/// The zone at `apex` with the records that `fill` adds, or all faults.
 fn finish(
     apex: Name,
     file: &Arc<PathBuf>,
@@ -145,7 +145,8 @@ fn finish(
         .map_err(|error| vec![START.fault_in(file, error.to_string())])
 }
 
-/// Everything that the file at `path` and those that it includes say; `ttl` holds until they say one.
+/// All records and faults of the file at `path` and of those that it includes. `ttl` applies until
+/// a file sets one.
 pub(crate) fn read_file(
     path: &Path,
     origin: Option<&Name>,
@@ -173,7 +174,7 @@ pub(crate) fn read_file(
     }
 }
 
-/// Reads a type and the data of one record as a zone file has them.
+/// Parses the type and the data of one record in presentation format.
 pub(crate) fn read_data(kind: &str, data: &str, origin: &Name) -> Result<(u16, Vec<u8>), String> {
     let kind = data::kind(&Token {
         at: START,
@@ -192,14 +193,14 @@ pub(crate) fn read_data(kind: &str, data: &str, origin: &Name) -> Result<(u16, V
     Ok((kind, data))
 }
 
-/// Where a token starts.
+/// The place of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     line: u32,
     column: u32,
 }
 
-/// Where a file starts.
+/// The start of a file.
 const START: Place = Place { line: 1, column: 1 };
 
 impl Place {
@@ -233,17 +234,17 @@ impl From<Fault> for ZoneFileError {
     }
 }
 
-/// Reads one file after the other.
+/// Reads files one after another.
 struct Reader<'f> {
     file: Arc<PathBuf>,
     scope: Scope,
-    /// `None` if the text comes from no file.
+    /// `None` if the text is not from a file.
     files: Option<&'f mut Files>,
     records: Vec<Record>,
     faults: Vec<Fault>,
 }
 
-/// What earlier entries left for later ones; ends with its file.
+/// What earlier entries of a file set for later ones.
 #[derive(Clone)]
 struct Scope {
     origin: Option<Vec<u8>>,
@@ -374,7 +375,8 @@ impl<'f> Reader<'f> {
             }
         };
         let data = data::parse(at, kind, tokens, scope.origin.as_deref())?;
-        // RFC 1035, section 3.3.13: before there was $TTL, the SOA's last number was what it says now.
+        // RFC 1035, section 3.3.13: before there was $TTL, the SOA's last number was what it says
+        // now.
         let minimum = data
             .last_chunk()
             .filter(|_| kind == kind::SOA)
@@ -394,7 +396,8 @@ impl<'f> Reader<'f> {
     }
 }
 
-/// True if `text` is the class IN, false if it is another (RFC 1035, section 3.2.4; RFC 3597, section 5).
+/// True if `text` is the class IN, false if it is another (RFC 1035, section 3.2.4; RFC 3597,
+/// section 5).
 fn is_class_in(text: &str) -> Option<bool> {
     match &*text.to_ascii_uppercase() {
         "IN" => Some(true),
@@ -446,7 +449,9 @@ mod tests {
              f CAA 0 issue \"ca.example\"\n\
              *.g NAPTR 1 2 \"u\" \"s\" \"\" .\n\
              h 5 CLASS1 HTTPS 1 a port=53\n\
-             i SVCB 0 @\n",
+             i SVCB 0 @\n\
+             j LOC \\# 2 0102\n\
+             k TYPE29 \\# 2 0102\n",
             Some(&origin()),
         )
         .unwrap();
@@ -477,6 +482,8 @@ mod tests {
                 r"*.g.sub.org1.example 3600 35 \x00\x01\x00\x02\x01u\x01s\x00\x00",
                 r"h.sub.org1.example 5 65 \x00\x01\x01a\x03sub\x04org1\x07example\x00\x00\x03\x00\x02\x005",
                 r"i.sub.org1.example 3600 64 \x00\x00\x03sub\x04org1\x07example\x00",
+                r"j.sub.org1.example 3600 29 \x01\x02",
+                r"k.sub.org1.example 3600 29 \x01\x02",
             ]
         );
     }
@@ -520,7 +527,8 @@ mod tests {
             ]
         );
         let text = "@ 5 SOA ns h 1 1 1 1 5\na CH A 10.0.0.1\nb CLASS3 TXT x\nc TYPE65280 \\# 1 +a\n\
-                    d MX +1 m\ne ANY x\nf DS 1 8 2 00\ng HTTPS 1 a..b\n";
+                    d MX +1 m\ne ANY x\nf DS 1 8 2 00\ng HTTPS 1 a..b\n\
+                    h LOC 52 22 23.000 N 4 53 32.000 E -2.00m\n";
         assert_eq!(
             faults(text),
             [
@@ -529,8 +537,11 @@ mod tests {
                 "4:16: the length and the hexadecimal digits do not agree",
                 "5:6: this is no number up to 65535",
                 "6:1: type 255 cannot stand in a zone",
-                "7:1: data of this type is written as \\# <length> <hexadecimal digits>",
+                "7:1: data of this type must have the generic form of RFC 3597: \
+                 \\# <length> <hexadecimal digits>",
                 "8:11: a label must have 1 to 63 octets",
+                "9:1: data of this type must have the generic form of RFC 3597: \
+                 \\# <length> <hexadecimal digits>",
             ]
         );
         assert_eq!(

@@ -9,11 +9,11 @@ use hickory_proto::serialize::txt::parse_ttl;
 use super::lexer::Token;
 use super::{Place, ZoneFileError, name};
 use crate::draft::ZoneError;
-use crate::loc;
 use crate::name::{escaped, text_from_wire};
 use crate::rdata::{self, Field, kind, plain_number};
 
-/// Types of DNSSEC (RFC 4034; RFC 2535; RFC 5155; RFC 7344), which hickory-proto reads from no text.
+/// Types of DNSSEC (RFC 4034; RFC 2535; RFC 5155; RFC 7344), which hickory-proto reads from no
+/// text.
 const DNSSEC: [u16; 10] = [kind::DS, 24, 25, 46, 47, 48, 50, 51, 59, 60];
 
 /// The type that a token names: a mnemonic, or `TYPE` and a number (RFC 3597, section 5).
@@ -40,10 +40,6 @@ pub(super) fn parse(
         ([mark, len, hex @ ..], _) if mark.text == "\\#" && !mark.quoted => generic(len, hex)?,
         (_, Some(fields)) if !fields.contains(&Field::Rest) => {
             by_fields(at, fields, tokens, origin)?
-        }
-        (_, None) if kind == kind::LOC => {
-            let words: Vec<_> = tokens.iter().map(|token| token.text).collect();
-            loc::parse(&words).map_err(|what| at.fault(what))?.to_vec()
         }
         _ => by_hickory(at, kind, tokens, origin)?,
     };
@@ -161,13 +157,16 @@ fn by_hickory(
 ) -> Result<Vec<u8>, ZoneFileError> {
     let record_type = RecordType::from(kind);
     if matches!(record_type, RecordType::Unknown(_)) || DNSSEC.contains(&kind) {
-        return Err(at.fault("data of this type is written as \\# <length> <hexadecimal digits>"));
+        return Err(at.fault(
+            "data of this type must have the generic form of RFC 3597: \
+             \\# <length> <hexadecimal digits>",
+        ));
     }
     let mut words = Vec::new();
     let mut fields = rdata::fields(kind).unwrap_or(&[]).iter();
     for token in tokens {
         words.push(match (fields.next(), token.quoted) {
-            // It is told no origin.
+            // hickory-proto does not complete relative names.
             (Some(Field::Name | Field::PlainName), _) => text_from_wire(&name(token, origin)?),
             (_, true) => format!("\"{}\"", token.text),
             (_, false) => token.text.to_owned(),

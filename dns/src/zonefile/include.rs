@@ -1,8 +1,9 @@
-//! [`Files`]: opens zone files and what they `$INCLUDE` (RFC 1035, section 5.1), within bounds.
+//! [`Files`]: opens zone files and the files that they include (`$INCLUDE`, RFC 1035, section 5.1),
+//! within limits.
 //!
-//! An included file lies in the directory of the one that includes it, or below: neither `..` nor an
-//! absolute path nor a symbolic link leads out of it. So a zone file that somebody else wrote cannot
-//! show a file of this host.
+//! An included file must be in the directory of the including file or below; `..`, absolute paths
+//! and symbolic links cannot lead out of it. So a zone file from elsewhere cannot publish a file of
+//! this host.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -12,17 +13,17 @@ use std::path::{Component, Path, PathBuf};
 use super::Place;
 use crate::replica::MAX_SIZE;
 
-/// Files inside files inside files; also what ends a file that includes itself.
+/// Depth of inclusion at most; this also ends a file that includes itself.
 const MAX_DEPTH: usize = 8;
-/// Files of one zone.
+/// Files of one zone at most.
 const MAX_FILES: usize = 256;
 
-/// The files of one zone, as far as they were read.
+/// The files of one zone that were read so far.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     count: usize,
     octets: u64,
-    /// How many stand open inside each other, the first not counted.
+    /// Nested inclusions at the moment.
     depth: usize,
 }
 
@@ -85,7 +86,8 @@ impl Files {
         })
     }
 
-    /// Opens the file that `from` includes as `name`: its path, and its text. [`Files::close`] follows.
+    /// Opens the file that `from` includes as `name`: its path, and its text. [`Files::close`]
+    /// follows.
     pub(super) fn include(&mut self, from: &Path, name: &str) -> Result<(PathBuf, String), String> {
         if self.depth >= MAX_DEPTH {
             return Err(format!(

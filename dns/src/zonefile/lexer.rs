@@ -1,5 +1,5 @@
-//! Entries and their tokens: comments, quotation marks, parentheses. Escapes stay as they are written;
-//! what they mean depends on where they stand.
+//! Entries and their tokens: comments, quotation marks, parentheses. Escapes stay as they are
+//! written; what they mean depends on where they stand.
 
 use super::{Place, ZoneFileError};
 
@@ -50,7 +50,8 @@ impl<'t> Lexer<'t> {
                         break;
                     }
                 }
-                // Whatever ends a word: one that began here would be empty, and so the next, for ever.
+                // Whatever ends a word: one that began here would be empty, and so the next, for
+                // ever.
                 blank if blank.is_ascii_whitespace() => drop(self.bump()),
                 ';' => drop(self.take_while(|c| c != '\n')),
                 '(' if open.is_none() => {
