@@ -1,4 +1,4 @@
-//! [`Acl`]: who is answered. Anybody else gets silence.
+//! [`Acl`]: which clients are answered. All others get no response.
 
 use std::net::IpAddr;
 
@@ -6,27 +6,27 @@ use ringway_config::Prefix;
 
 use crate::prefixes::PrefixSet;
 
-/// The prefixes whose hosts are answered: the own site's, and those of all members.
+/// The prefixes whose hosts are answered: this site's, and those of all members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Acl {
     site: PrefixSet,
-    others: PrefixSet,
+    mesh: PrefixSet,
 }
 
-/// What an asker is to this site.
+/// Where a client is, seen from this site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Locality {
-    /// A host of it: others are asked on its behalf.
+    /// In this site: names outside the consortium are forwarded for it.
     Site,
-    /// A host of another site in the consortium.
+    /// In another site of the consortium.
     Mesh,
 }
 
 impl Locality {
-    /// Every class.
+    /// Every locality, in the order of the variants.
     pub const ALL: [Locality; 2] = [Locality::Site, Locality::Mesh];
 
-    /// As metrics name it.
+    /// The label in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Locality::Site => "site",
@@ -36,15 +36,15 @@ impl Locality {
 }
 
 impl Acl {
-    /// Answers `prefixes` and nobody else; none of them is the own site's.
-    pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Acl {
+    /// Answers clients in `mesh`, all of which are in other sites.
+    pub fn new(mesh: impl IntoIterator<Item = Prefix>) -> Acl {
         Acl {
             site: PrefixSet::default(),
-            others: PrefixSet::new(prefixes),
+            mesh: PrefixSet::new(mesh),
         }
     }
 
-    /// The same, and `site` is the own site.
+    /// Also answers clients in `site`, the prefixes of this site.
     pub fn with_site(self, site: impl IntoIterator<Item = Prefix>) -> Acl {
         Acl {
             site: PrefixSet::new(site),
@@ -52,16 +52,17 @@ impl Acl {
         }
     }
 
-    /// True if `asker` is answered.
-    pub fn admits(&self, asker: IpAddr) -> bool {
-        self.locality(asker).is_some()
+    /// True if a client with this address is answered.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        self.locality(client).is_some()
     }
 
-    /// What `asker` is; `None`: nobody who is answered.
-    pub fn locality(&self, asker: IpAddr) -> Option<Locality> {
-        if self.site.contains(asker) {
+    /// Where the client is; `None` if it is not answered. This site's prefixes may be within the
+    /// mesh's.
+    pub fn locality(&self, client: IpAddr) -> Option<Locality> {
+        if self.site.contains(client) {
             Some(Locality::Site)
-        } else if self.others.contains(asker) {
+        } else if self.mesh.contains(client) {
             Some(Locality::Mesh)
         } else {
             None
@@ -76,19 +77,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_admitted_by_an_empty_list() {
+    fn an_empty_list_admits_no_client() {
         assert!(!Acl::default().admits("127.0.0.1".parse().unwrap()));
     }
 
     #[test]
-    fn an_ipv4_asker_on_a_dual_stack_socket_is_an_ipv4_asker() {
+    fn an_ipv4_mapped_address_is_its_ipv4_address() {
         let acl = Acl::new(["10.0.0.0/8".parse().unwrap()]);
         assert!(acl.admits("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!acl.admits("::10.1.2.3".parse().unwrap()));
     }
 
     #[test]
-    fn a_host_of_the_own_site_is_told_from_one_of_another() {
+    fn distinguishes_clients_of_this_site_from_those_of_other_sites() {
         let mesh = ["10.0.0.0/8".parse().unwrap()];
         let acl = Acl::new(mesh).with_site([
             "10.1.0.0/16".parse().unwrap(),
@@ -105,13 +106,15 @@ mod tests {
         #[test]
         fn admits_exactly_what_some_prefix_contains(
             prefixes in prop::collection::vec((any::<u8>(), 20u8..=32), 0..12),
-            asker in any::<u8>(),
+            client in any::<u8>(),
         ) {
             let address = |low: u8| IpAddr::from([10, 0, low / 16, low.wrapping_mul(37)]);
-            let prefixes: Vec<_> =
-                prefixes.iter().filter_map(|(low, len)| Prefix::holding(address(*low), *len)).collect();
-            let naive = prefixes.iter().any(|prefix| prefix.contains(address(asker)));
-            prop_assert_eq!(Acl::new(prefixes).admits(address(asker)), naive);
+            let prefixes: Vec<_> = prefixes
+                .iter()
+                .filter_map(|(low, len)| Prefix::holding(address(*low), *len))
+                .collect();
+            let naive = prefixes.iter().any(|prefix| prefix.contains(address(client)));
+            prop_assert_eq!(Acl::new(prefixes).admits(address(client)), naive);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! [`answer`]: zones and a message in, the response out; no sockets, no clock.
+//! [`answer`]: turns zones and a query into a response. Pure: no sockets, no clock.
 //!
 //! ```text
-//!                                        ┌─► fast (what is ready, copied)
-//! bytes ─► query (what is asked, and how) ┴─► lookup (RFC 1034, 4.3.2) ─► write (bytes, truncation)
+//!                    ┌─► fast: copies prepared records
+//! octets ─► query ───┴─► lookup (RFC 1034, section 4.3.2) ─► write: compression, truncation
 //! ```
-//! What is ready says what the lookup would say; [`answer_in_full`] is for tests of that.
-//! Who may ask at all was decided before (see `acl`).
+//! The fast path gives the same answers as the lookup; tests compare it with [`answer_in_full`].
+//! Whether a client is answered at all is decided before, by the [`Acl`](crate::Acl).
 
 mod context;
 mod fast;
@@ -34,16 +34,16 @@ pub(crate) use outcome::RateDecision;
 pub(crate) use query::{qtype_of, question_of};
 pub(crate) use reply::ede;
 
-use query::Query;
+use query::{Query, Question};
 use reply::Reply;
 use write::ResponseContext;
 
-use crate::rdata::kind;
+use crate::rdata::{CLASS_IN, kind};
 use crate::zones::ZoneSet;
 
 /// Response codes (RFC 1035, section 4.1.1; RFC 6891, section 9).
 pub mod rcode {
-    #![expect(missing_docs, reason = "the codes' own names")]
+    #![expect(missing_docs, reason = "the names are those of the registry")]
     pub const NOERROR: u16 = 0;
     pub const FORMERR: u16 = 1;
     pub const SERVFAIL: u16 = 2;
@@ -57,8 +57,7 @@ pub mod rcode {
 /// Octets of the largest response over UDP: it fits every path's MTU (DNS flag day 2020).
 pub const MAX_UDP: usize = 1232;
 
-/// CLASS IN and the question class "any" (RFC 1035, sections 3.2.4 and 3.2.5).
-const CLASS_IN: u16 = 1;
+/// The question class "any" (RFC 1035, section 3.2.5).
 const CLASS_ANY: u16 = 255;
 
 /// Answers `message` from `zones` into `response`, which is overwritten. No cookies, no server
@@ -136,12 +135,12 @@ fn answer_by(
         return Outcome::Silent;
     };
 
-    let about = context.response(zones, context.server_cookie(&query));
+    let response_context = context.response(zones, context.server_cookie(&query));
     if !context.has_valid_cookie(&query) {
         match rate_limit() {
             RateDecision::Answer => {}
             RateDecision::Truncate => {
-                write::write_truncated(&query, &about, response);
+                write::write_truncated(&query, &response_context, response);
                 return Outcome::Truncated;
             }
             RateDecision::Drop => return Outcome::Dropped,
@@ -149,7 +148,7 @@ fn answer_by(
     }
 
     let limit = limit(&query, context.client.transport);
-    if let Some(rcode) = fast_path(zones, &query, &about, limit, response) {
+    if let Some(rcode) = fast_path(zones, &query, &response_context, limit, response) {
         return Outcome::Answered(rcode);
     }
 
@@ -165,44 +164,53 @@ fn answer_by(
         return Outcome::Forward(Box::new(forwarded));
     }
 
-    write::write(&query, &reply, &about, limit, response);
+    write::write(&query, &reply, &response_context, limit, response);
     Outcome::Answered(reply.rcode)
 }
 
+/// The reply from the zones alone.
 fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
     if let Some(rcode) = query.fault {
         return Reply::error(rcode);
     }
     // RFC 6891, section 6.1.3.
-    if query.edns.as_ref().is_some_and(|edns| edns.version != 0) {
+    if query.edns.is_some_and(|edns| edns.version != 0) {
         return Reply::error(rcode::BADVERS);
     }
-    // RFC 7873, section 5.4: there is nothing to say but the cookie.
+    // RFC 7873, section 5.4: a query without a question asks for a server cookie.
     let Some(question) = &query.question else {
         return Reply::default();
     };
-    match (question.class, question.kind) {
-        // Zones leave over control streams only.
-        (CLASS_IN | CLASS_ANY, kind::AXFR | kind::IXFR) => {
-            Reply::explained(rcode::REFUSED, ede::PROHIBITED)
-        }
-        // The obsolete mail question types, and pseudo types that are no questions (RFC 6895, section 3.1).
-        (CLASS_IN | CLASS_ANY, 253 | 254) => Reply::explained(rcode::NOTIMP, ede::NOT_SUPPORTED),
-        (CLASS_IN | CLASS_ANY, 0 | kind::OPT | 249 | 250) => Reply::error(rcode::FORMERR),
-        (CLASS_IN, qtype) => lookup::lookup(zones, &question.name, qtype),
-        // RFC 1034, section 6.2.2: nobody is authoritative for every class.
-        (CLASS_ANY, qtype) => Reply {
+
+    match question.class {
+        CLASS_IN => reply_to_question(zones, question),
+        // RFC 1034, section 6.2.2: no server is authoritative for all classes.
+        CLASS_ANY => Reply {
             aa: false,
             forward: None,
-            ..lookup::lookup(zones, &question.name, qtype)
+            ..reply_to_question(zones, question)
         },
         _ => Reply::explained(rcode::REFUSED, ede::NOT_SUPPORTED),
     }
 }
 
+fn reply_to_question<'z>(zones: &'z ZoneSet, question: &Question<'_>) -> Reply<'z> {
+    match question.kind {
+        // Zones are transferred over the mesh's control streams only.
+        kind::AXFR | kind::IXFR => Reply::explained(rcode::REFUSED, ede::PROHIBITED),
+        // RFC 1035, section 3.2.3: obsolete.
+        kind::MAILB | kind::MAILA => Reply::explained(rcode::NOTIMP, ede::NOT_SUPPORTED),
+        // RFC 6895, section 3.1: meta types that no question may have.
+        0 | kind::OPT | kind::TKEY | kind::TSIG => Reply::error(rcode::FORMERR),
+        qtype => lookup::lookup(zones, &question.name, qtype),
+    }
+}
+
+/// The octets that the response may have.
 fn limit(query: &Query<'_>, transport: Transport) -> usize {
     match (transport, &query.edns) {
         (Transport::Tcp, _) => usize::from(u16::MAX),
+        // RFC 1035, section 4.2.1.
         (Transport::Udp, None) => 512,
         // RFC 6891, section 6.2.3: values below 512 mean 512.
         (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(512, MAX_UDP),

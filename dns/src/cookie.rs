@@ -1,11 +1,15 @@
-//! [`CookieJar`]: DNS cookies (RFC 7873), which prove that an asker has the address it claims.
+//! [`CookieJar`]: DNS cookies (RFC 7873), which prove that a client has its source address.
 //!
+//! The server cookie has the interoperable form of RFC 9018, section 4:
 //! ```text
-//!  0 version = 1 | 1..4 reserved = 0 | 4..8 time (s) | 8..16 SipHash-2-4(client's half | 0..8 | address)
+//!  0     1                4          8              16
+//!  ├─────┼────────────────┼──────────┼───────────────┤
+//!  │ 1   │ reserved = 0   │ time (s) │ hash          │    hash = SipHash-2-4(
+//!  └─────┴────────────────┴──────────┴───────────────┘      client cookie | octets 0..8 | address)
 //! ```
-//! The server's half, interoperable (RFC 9018, section 4). Cookies are never demanded: a valid one
-//! exempts from the response rate limit. The secret is random for each process; the one before the last
-//! [`CookieJar::rotate_secret`] still counts.
+//! Cookies are never demanded. A valid one exempts its client from the response rate limit. The
+//! secret is random for each process; the previous one still verifies, until the next
+//! [`CookieJar::rotate_secret`].
 
 use std::net::IpAddr;
 
@@ -14,24 +18,33 @@ use siphasher::sip::SipHasher24;
 
 use crate::server::Count;
 
-/// Octets of the client's half, and of the server's.
+/// Octets of the client cookie (RFC 7873, section 4).
 pub(crate) const CLIENT: usize = 8;
+/// Octets of the server cookie (RFC 9018, section 4).
 pub(crate) const COOKIE: usize = 16;
 
-/// How old a cookie may be, and how far ahead of our clock (RFC 9018, section 4.3).
+/// Octets of the server cookie before its hash.
+const PREFIX: usize = 8;
+/// Octets of the longest input of the hash: with an IPv6 address.
+const MAX_INPUT: usize = CLIENT + PREFIX + 16;
+
+/// Seconds that a cookie is valid, and how far its time may be ahead of our clock (RFC 9018,
+/// section 4.3).
 const MAX_AGE: u32 = 3600;
 const MAX_AHEAD: u32 = 300;
 
 type Secret = [u8; 16];
 
-/// Makes and checks the server's half of cookies.
+/// Makes and verifies server cookies.
 #[derive(Debug)]
 pub struct CookieJar {
-    /// The current secret, and the one before.
+    /// The current secret and the previous one.
     secrets: ArcSwap<[Secret; 2]>,
-    /// Cookies that came without a server's half, with a good one, and with a bad one.
+    /// Queries with a client cookie alone.
     fresh: Count,
+    /// Queries with a valid server cookie.
     good: Count,
+    /// Queries with a server cookie that is not valid.
     bad: Count,
 }
 
@@ -39,23 +52,23 @@ impl CookieJar {
     /// With a random secret. Fails only if the system has no randomness to give.
     pub fn new() -> Result<CookieJar, getrandom::Error> {
         let secret = random()?;
-        let secrets = ArcSwap::from_pointee([secret, secret]);
         Ok(CookieJar {
-            secrets,
+            secrets: ArcSwap::from_pointee([secret, secret]),
             fresh: Count::default(),
             good: Count::default(),
             bad: Count::default(),
         })
     }
 
-    /// Makes cookies by a new secret; those of the last one stay valid until the next call.
+    /// Replaces the secret. Cookies made with the last one stay valid until the next call.
     pub fn rotate_secret(&self) -> Result<(), getrandom::Error> {
         let secret = random()?;
         self.secrets.rcu(|old| [secret, old[0]]);
         Ok(())
     }
 
-    /// Cookies that came so far: without a server's half, with a good one, with a bad one.
+    /// Queries with cookies so far: without a server cookie (`fresh`), with a valid one (`good`),
+    /// with one that is not valid (`bad`).
     pub fn counts(&self) -> [(&'static str, u64); 3] {
         [
             ("fresh", self.fresh.get()),
@@ -64,41 +77,46 @@ impl CookieJar {
         ]
     }
 
-    /// Like [`CookieJar::accepts`], counted.
-    pub(crate) fn check(&self, cookie: &[u8], asker: IpAddr, now: u32) -> bool {
-        let good = self.accepts(cookie, asker, now);
-        match (good, cookie.len()) {
-            (true, _) => self.good.add(),
-            (false, CLIENT) => self.fresh.add(),
-            (false, _) => self.bad.add(),
+    /// Verifies a query's cookie as [`CookieJar::accepts`] does, and counts the result.
+    pub(crate) fn check(&self, cookie: &[u8], client: IpAddr, now: u32) -> bool {
+        let accepted = self.accepts(cookie, client, now);
+        if accepted {
+            self.good.add();
+        } else if cookie.len() == CLIENT {
+            self.fresh.add();
+        } else {
+            self.bad.add();
         }
-        good
+        accepted
     }
 
-    /// The server's half for `asker`, whose own half stands at the start of `cookie`. `now` in seconds.
-    pub(crate) fn server_cookie(&self, cookie: &[u8], asker: IpAddr, now: u32) -> [u8; COOKIE] {
-        let client = cookie.first_chunk().copied().unwrap_or_default();
-        seal(&self.secrets.load()[0], client, asker, now)
+    /// The server cookie for a client. Its own cookie is at the start of `cookie`; `now` is in
+    /// seconds.
+    pub(crate) fn server_cookie(&self, cookie: &[u8], client: IpAddr, now: u32) -> [u8; COOKIE] {
+        let client_cookie = cookie.first_chunk().copied().unwrap_or_default();
+        seal(&self.secrets.load()[0], client_cookie, client, now)
     }
 
-    /// True if `cookie` is whole, not too old, and was given to `asker`.
-    pub(crate) fn accepts(&self, cookie: &[u8], asker: IpAddr, now: u32) -> bool {
-        let Some((client, server)) = cookie.split_first_chunk::<CLIENT>() else {
+    /// True if `cookie` has a server cookie that was made for `client` and is not too old.
+    pub(crate) fn accepts(&self, cookie: &[u8], client: IpAddr, now: u32) -> bool {
+        let Some((client_cookie, server_cookie)) = cookie.split_first_chunk::<CLIENT>() else {
             return false;
         };
-        let Ok(server) = <&[u8; COOKIE]>::try_from(server) else {
+        let Ok(server_cookie) = <&[u8; COOKIE]>::try_from(server_cookie) else {
             return false;
         };
-        let [.., a, b, c, d, _, _, _, _, _, _, _, _] = *server;
-        let baked = u32::from_be_bytes([a, b, c, d]);
-        // RFC 9018, section 4.3: by serial number arithmetic.
-        let in_time = now.wrapping_sub(baked) <= MAX_AGE || baked.wrapping_sub(now) <= MAX_AHEAD;
-        in_time
-            && self
-                .secrets
-                .load()
-                .iter()
-                .any(|secret| seal(secret, *client, asker, baked) == *server)
+
+        // RFC 9018, section 4.3: times are compared by serial number arithmetic.
+        let [_, _, _, _, a, b, c, d, ..] = *server_cookie;
+        let made = u32::from_be_bytes([a, b, c, d]);
+        if now.wrapping_sub(made) > MAX_AGE && made.wrapping_sub(now) > MAX_AHEAD {
+            return false;
+        }
+
+        let secrets = self.secrets.load();
+        secrets
+            .iter()
+            .any(|secret| seal(secret, *client_cookie, client, made) == *server_cookie)
     }
 }
 
@@ -108,25 +126,30 @@ fn random() -> Result<Secret, getrandom::Error> {
     Ok(secret)
 }
 
-fn seal(secret: &Secret, client: [u8; CLIENT], asker: IpAddr, now: u32) -> [u8; COOKIE] {
+/// RFC 9018, section 4: the server cookie made at `time`.
+fn seal(secret: &Secret, client_cookie: [u8; CLIENT], client: IpAddr, time: u32) -> [u8; COOKIE] {
     let mut cookie = [0; COOKIE];
     cookie[0] = 1;
-    cookie[4..8].copy_from_slice(&now.to_be_bytes());
-    let mut hashed = [0; CLIENT + 8 + 16];
-    hashed[..8].copy_from_slice(&client);
-    hashed[8..16].copy_from_slice(&cookie[..8]);
-    let len = match asker.to_canonical() {
-        IpAddr::V4(address) => {
-            hashed[16..20].copy_from_slice(&address.octets());
-            20
+    cookie[4..8].copy_from_slice(&time.to_be_bytes());
+
+    let mut input = [0; MAX_INPUT];
+    input[..CLIENT].copy_from_slice(&client_cookie);
+    input[CLIENT..CLIENT + PREFIX].copy_from_slice(&cookie[..PREFIX]);
+    let address = &mut input[CLIENT + PREFIX..];
+    let address_len = match client.to_canonical() {
+        IpAddr::V4(v4) => {
+            address[..4].copy_from_slice(&v4.octets());
+            4
         }
-        IpAddr::V6(address) => {
-            hashed[16..32].copy_from_slice(&address.octets());
-            32
+        IpAddr::V6(v6) => {
+            address.copy_from_slice(&v6.octets());
+            16
         }
     };
-    let hash = SipHasher24::new_with_key(secret).hash(&hashed[..len]);
-    cookie[8..].copy_from_slice(&hash.to_le_bytes());
+
+    let input = &input[..CLIENT + PREFIX + address_len];
+    let hash = SipHasher24::new_with_key(secret).hash(input);
+    cookie[PREFIX..].copy_from_slice(&hash.to_le_bytes());
     cookie
 }
 
@@ -134,71 +157,71 @@ fn seal(secret: &Secret, client: [u8; CLIENT], asker: IpAddr, now: u32) -> [u8; 
 mod tests {
     use super::*;
 
-    fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
-            .collect()
+    fn bytes<const N: usize>(hex: &str) -> [u8; N] {
+        std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
     }
 
     #[test]
-    fn cookies_are_those_of_rfc_9018_appendix_a() {
-        let baked = |secret: &str, client: &str, asker: &str, now| {
-            let (secret, client) = (
-                bytes(secret).try_into().unwrap(),
-                bytes(client).try_into().unwrap(),
-            );
-            seal(&secret, client, asker.parse().unwrap(), now).to_vec()
-        };
-        let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+    fn server_cookies_are_those_of_rfc_9018_appendix_a() {
         assert_eq!(
-            baked(secret, "2464c4abcf10c957", "198.51.100.100", 1_559_731_985),
+            seal(
+                &bytes("e5e973e5a6b2a43f48e7dc849e37bfcf"),
+                bytes("2464c4abcf10c957"),
+                "198.51.100.100".parse().unwrap(),
+                1_559_731_985
+            ),
             bytes("010000005cf79f111f8130c3eee29480")
         );
         assert_eq!(
-            baked(
-                "445536bcd2513298075a5d379663c962",
-                "22681ab97d52c298",
-                "2001:db8:220:1:59de:d0f4:8769:82b8",
+            seal(
+                &bytes("445536bcd2513298075a5d379663c962"),
+                bytes("22681ab97d52c298"),
+                "2001:db8:220:1:59de:d0f4:8769:82b8".parse().unwrap(),
                 1_559_741_961
             ),
             bytes("010000005cf7c609a6bb79d16625507a")
         );
     }
 
-    const ASKER: [u8; 4] = [10, 0, 0, 1];
+    const CLIENT_COOKIE: [u8; CLIENT] = [7; CLIENT];
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
     const NOW: u32 = 1_000_000;
 
+    /// The client cookie and its server cookie, made at [`NOW`].
+    fn cookie(jar: &CookieJar) -> Vec<u8> {
+        let server_cookie = jar.server_cookie(&CLIENT_COOKIE, ADDRESS, NOW);
+        [&CLIENT_COOKIE[..], &server_cookie].concat()
+    }
+
     #[test]
-    fn a_cookie_is_good_for_its_asker_and_its_hour() {
+    fn a_cookie_is_valid_for_its_client_for_an_hour() {
         let jar = CookieJar::new().unwrap();
-        let client = [7; CLIENT];
-        let cookie = [&client[..], &jar.server_cookie(&client, ASKER.into(), NOW)].concat();
-        assert!(jar.accepts(&cookie, ASKER.into(), NOW));
-        assert!(jar.accepts(&cookie, ASKER.into(), NOW + MAX_AGE));
-        assert!(!jar.accepts(&cookie, ASKER.into(), NOW + MAX_AGE + 1));
-        assert!(jar.accepts(&cookie, ASKER.into(), NOW - MAX_AHEAD));
-        assert!(!jar.accepts(&cookie, ASKER.into(), NOW - MAX_AHEAD - 1));
+        let cookie = cookie(&jar);
+        assert!(jar.accepts(&cookie, ADDRESS, NOW));
+        assert!(jar.accepts(&cookie, ADDRESS, NOW + MAX_AGE));
+        assert!(!jar.accepts(&cookie, ADDRESS, NOW + MAX_AGE + 1));
+        assert!(jar.accepts(&cookie, ADDRESS, NOW - MAX_AHEAD));
+        assert!(!jar.accepts(&cookie, ADDRESS, NOW - MAX_AHEAD - 1));
+
         assert!(!jar.accepts(&cookie, [10, 0, 0, 2].into(), NOW));
         assert!(
-            !jar.accepts(&client, ASKER.into(), NOW),
-            "the client's half alone"
+            !jar.accepts(&CLIENT_COOKIE, ADDRESS, NOW),
+            "no server cookie"
         );
         for at in 0..cookie.len() {
-            let mut other = cookie.clone();
-            other[at] ^= 1;
-            assert!(!jar.accepts(&other, ASKER.into(), NOW), "octet {at}");
+            let mut changed = cookie.clone();
+            changed[at] ^= 1;
+            assert!(!jar.accepts(&changed, ADDRESS, NOW), "octet {at}");
         }
     }
 
     #[test]
-    fn a_rolled_secret_counts_once_more_and_then_no_longer() {
+    fn a_secret_verifies_until_the_second_rotation() {
         let jar = CookieJar::new().unwrap();
-        let client = [7; CLIENT];
-        let cookie = [&client[..], &jar.server_cookie(&client, ASKER.into(), NOW)].concat();
+        let cookie = cookie(&jar);
         jar.rotate_secret().unwrap();
-        assert!(jar.accepts(&cookie, ASKER.into(), NOW));
+        assert!(jar.accepts(&cookie, ADDRESS, NOW));
         jar.rotate_secret().unwrap();
-        assert!(!jar.accepts(&cookie, ASKER.into(), NOW));
+        assert!(!jar.accepts(&cookie, ADDRESS, NOW));
     }
 }

@@ -1,15 +1,16 @@
-//! What changed between versions of a zone, as bytes: so that a change of one record in a large zone is a
-//! small message. How a zone is encoded is [`crate::replica`]'s; who asks for what, [`crate::transfer`]'s.
+//! Differences between versions of a zone, so that a change of one record in a large zone is a
+//! small message. The encoding of whole zones is in [`crate::replica`]; [`crate::transfer`] decides
+//! which of the two is requested.
 //!
 //! ```text
 //! delta: "RWD1" | step...             one step for each version since, oldest first
 //! step:  octets: u32 | edit...        from the start of the older encoding to its end
-//! edit:  0 | length: u32              keep so many octets
-//!        1 | length: u32              leave so many out
-//!        2 | length: u32 | octets     put these in
+//! edit:  0 | length: u32              copy so many octets of the older encoding
+//!        1 | length: u32              skip so many
+//!        2 | length: u32 | octets     insert these
 //! ```
-//! Edits know nothing of records, and are believed nothing: what they make is bounded in size, and is a zone
-//! only if its digest is the one that its owner offered and it passes every check of a whole one.
+//! Edits are about octets, not records, and are not trusted: the result is bounded in size, must
+//! have the digest that its owner offered, and passes the same checks as a whole zone.
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
@@ -19,7 +20,7 @@ use ringway_config::Digest;
 
 use crate::replica::{self, MAX_SIZE};
 
-/// Versions that a [`Journal`] leads on from, and steps that a delta may have.
+/// Versions from which a [`Journal`] has a delta at most, and steps of a delta at most.
 pub const MAX_STEPS: usize = 16;
 
 const MAGIC: &[u8; 4] = b"RWD1";
@@ -27,26 +28,26 @@ const MAGIC: &[u8; 4] = b"RWD1";
 /// A version of a zone: its serial, and the digest of its encoding.
 pub type Version = (u32, Digest);
 
-/// Why bytes are no delta of a zone.
+/// Why octets are no delta of a zone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeltaError {
-    /// Not this format, cut off, or with too many steps.
+    /// The octets have another format, are truncated, or have too many steps.
     #[error("the bytes are not a difference of this format")]
     Format,
-    /// An edit beyond the end of the old zone, or an old zone that goes on behind the last.
-    #[error("the difference does not fit the zone that it is to change")]
+    /// The edits need more octets than the older zone has, or fewer.
+    #[error("the difference does not apply to the zone that we have")]
     Fit,
-    /// What it makes is larger than [`MAX_SIZE`].
-    #[error("the difference makes more than {MAX_SIZE} octets")]
+    /// The result is larger than [`MAX_SIZE`].
+    #[error("the difference results in more than {MAX_SIZE} octets")]
     Size,
 }
 
-/// The last changes of one zone, kept by its owner: at most [`MAX_STEPS`], and together no larger than the
-/// zone, for then the zone itself is the shorter answer.
+/// The last changes of one zone, kept by its owner: at most [`MAX_STEPS`], and together no larger
+/// than the zone: otherwise the whole zone is the smaller message.
 #[derive(Debug, Default)]
 pub struct Journal(VecDeque<Step>);
 
-/// What leads from one version of a zone to the next.
+/// The difference between two consecutive versions of a zone.
 #[derive(Debug)]
 pub struct Step {
     from: Version,
@@ -56,7 +57,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// From version `from`, encoded as `old`, to `new`. Takes as long as it takes to read both.
+    /// From version `from`, encoded as `old`, to the one encoded as `new`. Takes time linear in
+    /// their sizes.
     pub fn new(from: Version, old: &[u8], new: &[u8]) -> Step {
         Step {
             from,
@@ -67,7 +69,7 @@ impl Step {
 }
 
 impl Journal {
-    /// The zone has taken `step` from the version that the last one led to.
+    /// Adds `step`, which starts at the version with which the last one ends.
     pub fn note(&mut self, step: Step) {
         let size = step.size;
         self.0.push_back(step);
@@ -76,7 +78,8 @@ impl Journal {
         }
     }
 
-    /// What leads from version `have` to the newest; `None` if that is not known (any more).
+    /// The delta from version `have` to the newest; `None` if the journal does not reach back to
+    /// it.
     pub fn since(&self, have: Version) -> Option<Vec<u8>> {
         let first = self.0.iter().position(|step| step.from == have)?;
         let mut delta = MAGIC.to_vec();
@@ -97,7 +100,7 @@ impl Journal {
     }
 }
 
-/// What `delta` makes of the encoded zone `old`.
+/// The encoded zone that results from `delta` applied to the encoded zone `old`.
 pub fn apply(old: &[u8], delta: &[u8]) -> Result<Vec<u8>, DeltaError> {
     let mut rest = delta.strip_prefix(MAGIC).ok_or(DeltaError::Format)?;
     let mut zone = Cow::Borrowed(old);
@@ -156,8 +159,8 @@ fn take_length(bytes: &mut &[u8]) -> Result<usize, DeltaError> {
     Ok(u32::from_be_bytes(len) as usize)
 }
 
-/// The edits that make `new` of `old`. Records stand in one order only, so those that both have come in the
-/// same order: where the next two differ, one of them is the other's no more, or not yet.
+/// The edits from `old` to `new`. Records have a canonical order, so those in both encodings have
+/// the same order: where the next two differ, one of them was removed or added.
 fn edits(old: &[u8], new: &[u8]) -> Vec<u8> {
     let kept: HashSet<&[u8]> = replica::pieces(new).map(|at| &new[at]).collect();
     let (mut left, mut right) = (
@@ -193,7 +196,7 @@ fn edits(old: &[u8], new: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Edits being written; neighbours of one kind become one.
+/// Writes edits; consecutive ones of one kind become one.
 struct Edits<'b> {
     new: &'b [u8],
     out: Vec<u8>,
@@ -201,7 +204,7 @@ struct Edits<'b> {
 }
 
 impl Edits<'_> {
-    /// `at` is a place in the new zone, but for what is left out.
+    /// `at` is a range of the new zone, except for skipped octets.
     fn push(&mut self, edit: u8, at: Range<usize>) {
         match &mut self.pending {
             Some((last, range)) if *last == edit => range.end += at.len(),

@@ -1,61 +1,74 @@
-//! [`Denial`]: a zone's SOA record as negative answers carry it (RFC 2308, section 3), ready to be
-//! copied, so that a name that does not exist costs what one that does costs.
+//! [`Denial`]: a zone's SOA record as negative responses carry it (RFC 2308, section 3), prepared
+//! for copying, so that a name that does not exist costs no more than one that does.
 //!
-//! Its owner and the ends of its names are pointers to the apex, whose place in a message depends on
-//! the question: it is filled in with each copy.
+//! The owner and the ends of the names are compression pointers to the apex. Where the apex is in a
+//! message depends on the question, so each copy gets its own offsets.
 
-use crate::name::{Labels, Name};
-use crate::rdata::kind;
+use crate::name::{Labels, Name, POINTER};
+use crate::rdata::{CLASS_IN, kind};
 use crate::rrset::RRset;
 
-/// The one record of an authority section that denies.
+/// The record of the authority section of a negative response.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Denial {
     record: Box<[u8]>,
-    /// Where pointers stand in the record, and to which octet of the apex they point.
-    pointers: Vec<(u8, u8)>,
+    pointers: Vec<Pointer>,
 }
 
-/// Of SOA data: serial, refresh, retry, expire, minimum.
+/// A compression pointer in [`Denial`], without its offset.
+#[derive(Debug, Clone, Copy)]
+struct Pointer {
+    /// Octet of the record at which the pointer is.
+    at: u8,
+    /// Octet of the apex to which it points.
+    to: u8,
+}
+
+/// Octets of the SOA fields after the names: serial, refresh, retry, expire, minimum.
 const NUMBERS: usize = 20;
 
 impl Denial {
-    /// Of `soa` at `apex`, to be kept for `ttl` seconds.
+    /// From the SOA record of the zone at `apex`. Resolvers keep the denial for `ttl` seconds.
     pub(crate) fn new(apex: &Name, soa: &RRset, ttl: u32) -> Denial {
-        let mut denial = Builder {
+        let mut builder = Builder {
             apex: apex.labels(),
             record: Vec::new(),
             pointers: Vec::new(),
         };
-        denial.put_name(apex, apex.as_wire());
-        denial.record.extend_from_slice(&kind::SOA.to_be_bytes());
-        denial.record.extend_from_slice(&[0, 1]);
-        denial.record.extend_from_slice(&ttl.to_be_bytes());
-        let len_at = denial.record.len();
-        denial.record.extend_from_slice(&[0, 0]);
+        builder.put_name(apex, apex.as_wire());
+        builder.put_u16(kind::SOA);
+        builder.put_u16(CLASS_IN);
+        builder.record.extend_from_slice(&ttl.to_be_bytes());
+
+        // The length is known only after compression.
+        builder.put_u16(0);
+        let start = builder.record.len();
         let mut data = soa.first();
         while data.len() > NUMBERS
             && let Ok((name, len)) = Name::from_wire(data)
         {
-            denial.put_name(&name, &data[..len]);
+            builder.put_name(&name, &data[..len]);
             data = &data[len..];
         }
-        denial.record.extend_from_slice(data);
-        let len = (denial.record.len() - len_at - 2) as u16;
-        denial.record[len_at..len_at + 2].copy_from_slice(&len.to_be_bytes());
+        builder.record.extend_from_slice(data);
+        let len = (builder.record.len() - start) as u16;
+        builder.record[start - 2..start].copy_from_slice(&len.to_be_bytes());
+
         Denial {
-            record: denial.record.into(),
-            pointers: denial.pointers,
+            record: builder.record.into(),
+            pointers: builder.pointers,
         }
     }
 
-    /// Appends the record to a message in which the apex stands at octet `apex`.
+    /// Appends the record to a message that has the apex at octet `apex`.
     pub(crate) fn put(&self, apex: u16, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.record);
-        for &(at, to) in &self.pointers {
-            let at = start + usize::from(at);
-            out[at..at + 2].copy_from_slice(&(0xc000 | (apex + u16::from(to))).to_be_bytes());
+
+        for pointer in &self.pointers {
+            let at = start + usize::from(pointer.at);
+            let offset = apex + u16::from(pointer.to);
+            out[at..at + 2].copy_from_slice(&(POINTER | offset).to_be_bytes());
         }
     }
 }
@@ -63,31 +76,40 @@ impl Denial {
 struct Builder<'a> {
     apex: Labels<'a>,
     record: Vec<u8>,
-    pointers: Vec<(u8, u8)>,
+    pointers: Vec<Pointer>,
 }
 
 impl Builder<'_> {
-    /// The labels that the apex does not end in, in the case they were `written` in, then a pointer to
-    /// those that it does.
+    /// Appends `name`, in the case of `written`. Labels that it shares with the end of the apex
+    /// become a pointer, if they are within the first 255 octets of the record.
     fn put_name(&mut self, name: &Name, written: &[u8]) {
         let labels = name.labels();
-        let shared = |i: usize| {
-            let above = self.apex.count().checked_sub(labels.count() - i)?;
-            (labels.suffix(i) == self.apex.suffix(above)).then_some((i, above))
-        };
-        match (0..labels.count()).find_map(shared) {
-            // A record's pointers stand in its first octets: behind one name they always do.
-            Some((i, above))
-                if self.record.len() + labels.prefix(i).len() < usize::from(u8::MAX) =>
-            {
-                self.record
-                    .extend_from_slice(&written[..labels.prefix(i).len()]);
-                let to = self.apex.prefix(above).len() as u8;
-                self.pointers.push((self.record.len() as u8, to));
-                self.record.extend_from_slice(&[0, 0]);
-            }
-            _ => self.record.extend_from_slice(written),
+        for i in 0..labels.count() {
+            let Some(to) = self.offset_in_apex(labels.suffix(i)) else {
+                continue;
+            };
+            let own = labels.prefix(i).len();
+            let Ok(at) = u8::try_from(self.record.len() + own) else {
+                break;
+            };
+
+            self.record.extend_from_slice(&written[..own]);
+            self.pointers.push(Pointer { at, to });
+            self.put_u16(0);
+            return;
         }
+        self.record.extend_from_slice(written);
+    }
+
+    /// The octet at which the apex continues with `suffix` to its end.
+    fn offset_in_apex(&self, suffix: &[u8]) -> Option<u8> {
+        (0..self.apex.count())
+            .find(|&i| self.apex.suffix(i) == suffix)
+            .map(|i| self.apex.prefix(i).len() as u8)
+    }
+
+    fn put_u16(&mut self, word: u16) {
+        self.record.extend_from_slice(&word.to_be_bytes());
     }
 }
 
@@ -97,12 +119,11 @@ mod tests {
     use crate::zone::tests::zone;
 
     #[test]
-    fn names_end_in_pointers_to_the_apex_wherever_it_stands() {
-        let zone = zone(
-            "org1.example",
-            "@ SOA gw.org1.example. h.x.example. 1 2 3 4 5\n",
-        );
+    fn names_end_in_pointers_to_the_apex_at_any_offset() {
+        let text = "@ SOA gw.org1.example. h.x.example. 1 2 3 4 5\n";
+        let zone = zone("org1.example", text);
         let denial = Denial::new(zone.apex(), zone.soa(), 5);
+
         let mut out = vec![0; 3];
         denial.put(0x20, &mut out);
         assert_eq!(out.len(), 3 + denial.record.len());
@@ -112,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_whose_names_share_nothing_is_written_in_full() {
+    fn names_outside_the_zone_are_written_in_full() {
         let zone = zone("org1.example", "@ SOA a.test. b.test. 1 2 3 4 5\n");
         let mut out = Vec::new();
         Denial::new(zone.apex(), zone.soa(), 5).put(12, &mut out);

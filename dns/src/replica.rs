@@ -1,13 +1,14 @@
-//! A zone as bytes: what goes over a control stream and into a [`ReplicaStore`](crate::store::ReplicaStore).
+//! The encoding of zones, on control streams and in a [`ReplicaStore`](crate::store::ReplicaStore).
 //!
 //! ```text
 //! "RWZ1" | apex | records: u32 | record...
-//! record: owner's labels below the apex, without the root, after their length (u8) | type: u16 | ttl: u32 | length: u16 | data
+//! record: octets: u8 | owner | type: u16 | ttl: u32 | length: u16 | data
+//! owner:  its labels below the apex, in wire format without the root, lowercase
 //! ```
-//! Numbers are in network order, owners lowercase. Records stand in one order only (canonical order
-//! of owners, then type, then data), so a zone has exactly one encoding and equal digests mean equal
-//! zones; and an owner outside the apex cannot even be written. Decoding takes all of it or nothing, and trusts none of it: the bytes come from another
-//! organization.
+//! Numbers are in network byte order. Records are in canonical order (owners as in RFC 4034,
+//! section 6.1, then type, then data), so a zone has exactly one encoding, and equal digests mean
+//! equal zones. An owner outside the apex cannot be encoded. Decoding is all or nothing, and trusts
+//! no input: the octets come from another organization.
 
 use std::ops::Range;
 
@@ -17,21 +18,20 @@ use crate::draft::{Draft, ZoneError};
 use crate::name::Name;
 use crate::zone::Zone;
 
-/// Octets of the largest zone that is taken from others.
+/// Octets of the largest zone that is accepted from another organization.
 pub const MAX_SIZE: usize = 16 * 1024 * 1024;
-/// Records of the largest zone that is taken from others.
+/// Records of the largest zone that is accepted from another organization.
 pub const MAX_RECORDS: usize = 100_000;
-
-/// Names of the largest zone that is taken from others, empty non-terminals included: a few long names
-/// could otherwise become millions of nodes.
+/// Names of the largest zone that is accepted from another organization, with empty non-terminals:
+/// few long names could otherwise become millions of nodes.
 pub const MAX_NAMES: usize = 2 * MAX_RECORDS;
 
 const MAGIC: &[u8; 4] = b"RWZ1";
 
-/// Why bytes are not a zone that we take.
+/// Why octets are no acceptable zone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplicaError {
-    /// Not this format, cut off, or followed by something.
+    /// The octets have another format, are truncated, or are followed by others.
     #[error("the bytes are not a zone of this format")]
     Format,
     /// Larger than [`MAX_SIZE`].
@@ -43,24 +43,25 @@ pub enum ReplicaError {
     /// More names than [`MAX_NAMES`].
     #[error("{0} names; a zone may have at most {MAX_NAMES}")]
     Names(usize),
-    /// Another organization's zone, or none.
+    /// It is the zone of another apex.
     #[error("it is the zone {found}, not {expected}")]
     Apex {
-        /// What it says.
+        /// The apex in the encoding.
         found: String,
-        /// Whose it must be.
+        /// The apex of the peer's organization.
         expected: String,
     },
-    /// Not in canonical order, repeated, with uppercase owners or with two TTLs in one set.
+    /// A record is not in canonical order, repeated, has an uppercase owner or another TTL than its
+    /// RRset.
     #[error("octet {0} departs from the canonical form")]
     Form(usize),
-    /// A record, or the lack of one, breaks a rule of zones.
+    /// A record is not allowed in the zone, or a required one is missing.
     #[error(transparent)]
     Zone(#[from] ZoneError),
 }
 
 impl Zone {
-    /// The one encoding of this zone.
+    /// The encoding of this zone. Equal zones have equal encodings.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(self.apex().as_wire());
@@ -80,7 +81,7 @@ impl Zone {
         bytes
     }
 
-    /// Reads a zone that must be `apex`'s.
+    /// Decodes a zone, whose apex must be `apex`.
     pub fn decode(bytes: &[u8], apex: &ZoneName) -> Result<Zone, ReplicaError> {
         decode(bytes, Name::from(apex))
     }
@@ -128,8 +129,8 @@ fn decode(bytes: &[u8], apex: Name) -> Result<Zone, ReplicaError> {
     Ok(zone)
 }
 
-/// Where the pieces of an encoded zone stand: what precedes the records, then each record. Bytes that are no
-/// encoded zone are one piece from where they stop being one.
+/// The ranges of an encoded zone: what precedes the records, then each record. From where the
+/// octets are no longer an encoded zone, the rest is one range.
 pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -146,7 +147,7 @@ pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Caps that an own zone keeps too: nobody would take it otherwise.
+/// Limits on the zones of others, and on ours, which they would refuse otherwise.
 pub(crate) fn check_counts(records: usize, names: usize) -> Result<(), ReplicaError> {
     match (records, names) {
         (..=MAX_RECORDS, ..=MAX_NAMES) => Ok(()),
@@ -155,7 +156,7 @@ pub(crate) fn check_counts(records: usize, names: usize) -> Result<(), ReplicaEr
     }
 }
 
-/// The zone's own encoding must be the bytes it came from.
+/// Checks that the zone's encoding is `bytes`.
 fn check_canonical(zone: &Zone, bytes: &[u8]) -> Result<(), ReplicaError> {
     let own = zone.encode();
     if own == bytes {

@@ -1,5 +1,5 @@
-//! Serials: how two compare (RFC 1982), and how the own zone's grows with every change, also across
-//! restarts and steps of the clock.
+//! Serials of zones: how two compare (RFC 1982), and how our zone's serial grows with every change,
+//! across restarts and clock steps.
 
 use std::fs;
 use std::io;
@@ -10,12 +10,14 @@ use ringway_config::Digest;
 
 use crate::disk;
 
-/// True if `a` comes after `b` (RFC 1982, section 3.2); false for the undefined pairs, 2^31 apart.
+/// True if serial `a` is newer than `b`. False for two serials 2^31 apart, whose order RFC 1982,
+/// section 3.2, leaves undefined.
 pub(crate) fn is_newer(a: u32, b: u32) -> bool {
     matches!(a.wrapping_sub(b), 1..0x8000_0000)
 }
 
-/// The serial last given, remembered in a file of one line: the serial and the content's digest.
+/// The last serial of our zone, kept in a file of one line: the serial and the digest of the
+/// content that it was given to.
 #[derive(Debug)]
 pub struct SerialStore {
     path: PathBuf,
@@ -23,42 +25,43 @@ pub struct SerialStore {
 }
 
 impl SerialStore {
-    /// Reads `path`; a file that is missing starts anew, one that is damaged too, with a warning.
+    /// Reads `path`. Without the file, the next serial is the clock's; so it is with a damaged
+    /// file, after a warning.
     pub fn open(path: &Path) -> io::Result<SerialStore> {
         let last = match fs::read_to_string(path) {
-            Ok(text) => {
-                let last = parse(&text);
-                if last.is_none() {
-                    tracing::warn!(path = %path.display(), "Serial file is damaged; serials start from the clock");
-                }
-                last
-            }
+            Ok(text) => parse(&text).or_else(|| {
+                let path = path.display();
+                tracing::warn!(%path, "Serial file is damaged; serials start from the clock");
+                None
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
+
         Ok(SerialStore {
             path: path.into(),
             last,
         })
     }
 
-    /// The serial for this content: the last one if nothing changed, else the clock's seconds or one
-    /// more than the last, whichever is newer. It is on disk before it is returned.
+    /// The serial for `content`: the last one if the content has not changed, else the newer of the
+    /// clock's seconds and the last serial plus one. It is on disk before it is returned.
     pub fn serial_for(&mut self, content: Digest, now: SystemTime) -> io::Result<u32> {
-        let next = (self.next_for(content, now), content);
-        if self.last != Some(next) {
-            disk::replace(&self.path, format!("{} {content}\n", next.0).as_bytes())?;
-            self.last = Some(next);
+        let serial = self.next_for(content, now);
+        if self.last != Some((serial, content)) {
+            disk::replace(&self.path, format!("{serial} {content}\n").as_bytes())?;
+            self.last = Some((serial, content));
         }
-        Ok(next.0)
+        Ok(serial)
     }
 
-    /// The serial that [`SerialStore::serial_for`] would give; nothing is written.
+    /// The serial that [`SerialStore::serial_for`] would return, without writing it.
     pub fn next_for(&self, content: Digest, now: SystemTime) -> u32 {
-        // RFC 1982 arithmetic: only the low 32 bits of the clock matter.
+        // The low 32 bits of the clock are enough for serial number arithmetic.
         let clock = now
             .duration_since(UNIX_EPOCH)
-            .map_or(1, |since| since.as_secs() as u32);
+            .map_or(1, |since_epoch| since_epoch.as_secs() as u32);
+
         match self.last {
             Some((serial, digest)) if digest == content => serial,
             Some((serial, _)) if !is_newer(clock, serial) => serial.wrapping_add(1),
@@ -67,6 +70,7 @@ impl SerialStore {
     }
 }
 
+/// `None` if the line is not what [`SerialStore::serial_for`] writes.
 fn parse(text: &str) -> Option<(u32, Digest)> {
     let (serial, digest) = text.trim_end().split_once(' ')?;
     Some((serial.parse().ok()?, digest.parse().ok()?))
@@ -86,41 +90,28 @@ mod tests {
     #[test]
     fn newer_follows_rfc_1982_across_the_wrap() {
         assert!(is_newer(1, 0) && is_newer(0, u32::MAX) && is_newer(0x7fff_ffff, 0));
-        assert!(
-            !is_newer(0, 0)
-                && !is_newer(0, 1)
-                && !is_newer(0x8000_0000, 0)
-                && !is_newer(0, 0x8000_0000)
-        );
+        assert!(!is_newer(0, 0) && !is_newer(0, 1));
+        assert!(!is_newer(0x8000_0000, 0) && !is_newer(0, 0x8000_0000));
     }
 
     #[test]
-    fn the_serial_grows_with_every_change_whatever_the_clock_and_the_process_do() {
+    fn the_serial_grows_with_every_change_across_clock_steps_and_restarts() {
         let scratch = Scratch::new();
         let path = scratch.path().join("serial");
-        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let a = Digest::of(b"a");
+        let b = Digest::of(b"b");
+
         let mut store = SerialStore::open(&path).unwrap();
         assert_eq!(store.serial_for(a, at(1000)).unwrap(), 1000);
-        assert_eq!(
-            store.serial_for(a, at(2000)).unwrap(),
-            1000,
-            "nothing changed"
-        );
-        assert_eq!(
-            store.serial_for(b, at(1000)).unwrap(),
-            1001,
-            "the clock stands"
-        );
+        assert_eq!(store.serial_for(a, at(2000)).unwrap(), 1000, "no change");
+        assert_eq!(store.serial_for(b, at(1000)).unwrap(), 1001, "same second");
+
         let mut store = SerialStore::open(&path).unwrap();
-        assert_eq!(
-            store.serial_for(b, at(10)).unwrap(),
-            1001,
-            "a restart changes nothing"
-        );
+        assert_eq!(store.serial_for(b, at(10)).unwrap(), 1001, "no change");
         assert_eq!(
             store.serial_for(a, at(10)).unwrap(),
             1002,
-            "the clock went back"
+            "clock went back"
         );
         assert_eq!(store.serial_for(b, at(5000)).unwrap(), 5000);
     }

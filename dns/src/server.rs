@@ -1,8 +1,8 @@
 //! [`Server`]: answers DNS queries over UDP and TCP by [`answer()`](crate::answer()).
 //!
-//! Each UDP socket has a thread; each TCP listener and each TCP connection has a task. There is no task
-//! and no buffer per query, except for forwarded ones. Clients that the [`Acl`] does not admit get no
-//! response: their datagrams are dropped, their connections closed.
+//! Each UDP socket has a thread; each TCP listener and each TCP connection has a task. There is no
+//! task and no buffer per query, except for forwarded ones. Clients that the [`Acl`] does not admit
+//! get no response: their datagrams are dropped, their connections closed.
 
 mod counters;
 mod forward;
@@ -32,8 +32,8 @@ use crate::answer::{Client, QueryContext};
 use crate::cookie::CookieJar;
 use crate::zones::Zones;
 
-/// How often the secret of cookies is rotated. A cookie is valid for an hour, and the previous secret
-/// still verifies, so no client notices.
+/// How often the secret of cookies is rotated. A cookie is valid for an hour, and the previous
+/// secret still verifies, so no client notices.
 const SECRET_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Octets of the server identifier that are sent at most.
@@ -57,8 +57,8 @@ struct Shared {
     clock: Clock,
 }
 
-/// The monotonic clock since the server was bound. One reading serves the rate limit and the cookies,
-/// which need the time of day.
+/// The monotonic clock since the server was bound. One reading serves the rate limit and the
+/// cookies, which need the time of day.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     start: Instant,
@@ -143,8 +143,8 @@ pub enum BindError {
 }
 
 impl Server {
-    /// Binds UDP and TCP on every address, with default options. Port 0 takes a port that is free for
-    /// both.
+    /// Binds UDP and TCP on every address, with default options. Port 0 takes a port that is free
+    /// for both.
     pub async fn bind(
         addresses: &[SocketAddr],
         zones: Arc<Zones>,
@@ -193,15 +193,15 @@ impl Server {
         self.shared.cookies.clone()
     }
 
-    /// Answers until `cancel`; returns when every connection is closed and every thread and task has
-    /// ended.
+    /// Answers until `cancel`; returns when every connection is closed and every thread and task
+    /// has ended.
     pub async fn run(self, cancel: CancellationToken) {
         let tasks = TaskTracker::new();
         let connections = tcp::Connections::default();
         let forwarder = self.shared.options.forwarder.clone();
 
-        // A UDP thread ends when its socket is dropped, so the sockets stay with this future: it may be
-        // dropped without `cancel`.
+        // A UDP thread ends when its socket is dropped, so the sockets stay with this future: it
+        // may be dropped without `cancel`.
         let mut bound = Vec::with_capacity(self.sockets.len());
         for (udp, tcp) in self.sockets {
             tasks.spawn_blocking(udp.service(self.shared.clone()));

@@ -1,5 +1,5 @@
-//! [`Transfer`]: the receiving side of one zone's replication, without I/O or clock: what to do with
-//! an owner's offer, and when its bytes have all come.
+//! [`Transfer`]: the receiving side of the replication of one zone, without I/O and clock. It
+//! decides whether to fetch what an owner offers, and collects the octets.
 //!
 //! ```text
 //!            offer: newer ─► Want           last chunk ─► Whole(parcel)      checked: good
@@ -8,10 +8,11 @@
 //!    │ └── due: Fetch ── Waiting ◄──┴──┼─────────────────────────┘                               │
 //!    └                                 └──────────────────────── refused ────────────────────────┘
 //! ```
-//! A newer offer that comes while a zone is received or checked, or too soon after the last, waits; only the
-//! newest waits. What came is checked by [`Parcel::check`], which takes its time and is called elsewhere.
-//! Whose zone it is was decided by who opened the stream: one `Transfer` serves one apex, and every record
-//! is checked against it. The sending side is [`chunks`] and [`Journal`](crate::delta::Journal).
+//! An offer waits if it arrives while a zone is received or checked, or too soon after the last
+//! one; only the newest waits. The caller checks the received octets by [`Parcel::check`], off the
+//! event loop, since it can take 100 ms. The peer on the control stream determines the apex: one
+//! `Transfer` serves one apex, and every record is checked against it. The sending side is
+//! [`chunks`] and [`Journal`](crate::delta::Journal).
 
 mod parcel;
 #[cfg(test)]
@@ -26,21 +27,22 @@ use crate::replica::{MAX_SIZE, ReplicaError};
 use crate::serial::is_newer;
 pub use parcel::Parcel;
 
-/// Octets of one chunk at most.
+/// Octets of the largest chunk.
 pub const MAX_CHUNK: usize = 48 * 1024;
-/// A zone of which nothing arrives for this long is given up.
+/// A transfer without a chunk for this long fails.
 pub const STALL: Duration = Duration::from_secs(10);
-/// Octets a second that arrive of a zone at least, but for a first [`STALL`]: those of a link of 1 Mbit/s.
+/// Octets per second at which a zone must arrive on average, after a first [`STALL`]: a link of
+/// 1 Mbit/s.
 pub const RATE: u64 = 128 * 1024;
-/// How many zones may be fetched in a row; one more each [`REFILL`].
+/// Zones that may be fetched at once; then one per [`REFILL`].
 pub const BURST: u32 = 10;
-/// See [`BURST`].
+/// Time until one more zone may be fetched; see [`BURST`].
 pub const REFILL: Duration = Duration::from_secs(1);
 
-/// An owner's word that it has a zone.
+/// An owner's announcement of a version of its zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offer {
-    /// The SOA's serial.
+    /// The serial in its SOA record.
     pub serial: u32,
     /// SHA-256 of the encoded zone.
     pub digest: Digest,
@@ -48,102 +50,104 @@ pub struct Offer {
     pub size: u64,
 }
 
-/// What to ask an owner for.
+/// A request to an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fetch {
-    /// The zone of this serial.
+    /// The serial of the wanted version.
     pub serial: u32,
-    /// What we have and would have brought up to it; `None`: nothing, or a difference was no good.
+    /// The version that we have, from which a difference is wanted; `None`: the whole zone is
+    /// wanted.
     pub have: Option<Version>,
 }
 
-/// What to do with an offer.
+/// The decision about an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Ask for it now.
+    /// Send this request now.
     Want(Fetch),
-    /// It waits; [`Transfer::handle_timeout`] says when to ask.
+    /// The offer waits until [`Transfer::handle_timeout`] returns its request.
     Later,
-    /// We have it, or are receiving it.
+    /// We have this version, or are receiving it.
     Ignore,
-    /// Tell the owner why not.
+    /// Send the owner this reason.
     Refuse(TransferError),
 }
 
-/// How far a chunk brought us.
+/// The state of a transfer after a chunk.
 #[derive(Debug)]
 pub enum Progress {
-    /// More is to come.
+    /// Chunks are missing.
     More,
-    /// Everything came: check it, then say how that went to [`Transfer::checked`].
+    /// The transfer is complete: check it, and pass the result to [`Transfer::checked`].
     Whole(Parcel),
 }
 
-/// What [`Transfer::handle_timeout`] found due.
+/// What is due at a timeout.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Ask for this.
+    /// Send this request.
     Fetch(Fetch),
-    /// The transfer was given up.
+    /// The transfer has failed.
     Failed(TransferError),
 }
 
-/// Why an offer or a transfer is refused: always the other side's doing.
+/// Why an offer or a transfer is refused. Each is a fault of the other side or its link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
     /// A serial that is not newer than ours.
     #[error("serial {offered} is not newer than {held}, which we have")]
     Old {
-        /// Theirs.
+        /// The offered serial.
         offered: u32,
-        /// Ours.
+        /// The serial of the version that we have.
         held: u32,
     },
-    /// The serial we have, for other content.
+    /// The serial of the version that we have, with other content.
     #[error("serial {0} was given to two different zones")]
     Reused(u32),
-    /// Larger than [`MAX_SIZE`], or empty.
+    /// The zone is larger than [`MAX_SIZE`], or empty.
     #[error("{0} octets offered; a zone has 1 to {MAX_SIZE}")]
     Size(u64),
-    /// A chunk that nobody asked for.
+    /// A chunk that was not requested.
     #[error("a chunk came without a transfer")]
     Unexpected,
     /// A chunk that is empty, larger than [`MAX_CHUNK`], out of order, or beyond the size offered.
     #[error("chunk at {offset} of {len} octets does not fit a zone of {size}")]
     Chunk {
-        /// Where it says it belongs.
+        /// Octets of the zone before the chunk.
         offset: u64,
-        /// Its octets.
+        /// Octets of the chunk.
         len: usize,
-        /// The zone's size as offered.
+        /// The offered size.
         size: u64,
     },
-    /// The bytes are not those offered.
+    /// The received octets have another digest than the offered one.
     #[error("the zone's digest is not the one offered")]
     Digest,
     /// The serial in the zone is not the one offered.
     #[error("the zone has serial {found}; offered was {offered}")]
     Serial {
-        /// In the SOA.
+        /// The serial in the SOA record.
         found: u32,
-        /// In the offer.
+        /// The serial in the offer.
         offered: u32,
     },
-    /// It came more slowly than at [`RATE`], or nothing came for [`STALL`].
+    /// The zone arrived more slowly than at [`RATE`], or no chunk arrived for [`STALL`].
     #[error("only {received} of {size} octets came in time")]
     Timeout {
-        /// What came.
+        /// Octets received.
         received: u64,
-        /// The zone's size as offered.
+        /// The offered size.
         size: u64,
     },
-    /// A difference from a version that is not the one we said we have, or not from where it began.
+    /// A difference from a version other than the one in our request, or other than that of the
+    /// first chunk.
     #[error("a difference from another version than the one we have")]
     Base,
-    /// The bytes are no difference that fits the zone we have.
+    /// The difference is malformed, or does not apply to the version that we have.
     #[error(transparent)]
     Delta(#[from] DeltaError),
-    /// The bytes are no zone that we take.
+    /// The zone is not acceptable.
     #[error(transparent)]
     Zone(#[from] ReplicaError),
 }
@@ -153,7 +157,7 @@ pub enum TransferError {
 pub struct Transfer {
     apex: ZoneName,
     receiving: Option<Receiving>,
-    /// Came whole, and is being checked.
+    /// Complete, and being checked.
     checking: Option<Offer>,
     waiting: Option<Waiting>,
     budget: Budget,
@@ -162,7 +166,7 @@ pub struct Transfer {
 #[derive(Debug)]
 struct Receiving {
     parcel: Parcel,
-    /// What we said that we have.
+    /// The version in our request.
     have: Option<Version>,
     deadline: Instant,
     stalled: Instant,
@@ -171,12 +175,12 @@ struct Receiving {
 #[derive(Debug)]
 struct Waiting {
     offer: Offer,
-    /// A difference was no good.
+    /// Request the whole zone: a difference has failed.
     whole: bool,
 }
 
 impl Transfer {
-    /// For `apex`.
+    /// A transfer of the zone of `apex`, without any offer yet.
     pub fn new(apex: ZoneName) -> Transfer {
         Transfer {
             apex,
@@ -187,7 +191,7 @@ impl Transfer {
         }
     }
 
-    /// The owner offers its zone, of which we have the version `held`, if any.
+    /// Handles an offer; `held` is the version that we have, if any.
     pub fn offer(&mut self, offer: Offer, held: Option<Version>, now: Instant) -> Verdict {
         if let Err(error) = check_offer(&offer, held) {
             return Verdict::Refuse(error);
@@ -218,9 +222,9 @@ impl Transfer {
         Some(self.receiving.as_ref()?.parcel.offer.serial)
     }
 
-    /// A piece of what was asked for: of the zone, or of the difference from serial `from`. After an error
-    /// the transfer is over and nothing of it is kept; either way [`Transfer::handle_timeout`] may have the
-    /// next fetch at once.
+    /// Handles a chunk of the zone, or of the difference from serial `from`. After an error the
+    /// transfer has ended and its octets are dropped. In any case, call
+    /// [`Transfer::handle_timeout`]: the next request may be due at once.
     pub fn chunk(
         &mut self,
         from: Option<u32>,
@@ -242,8 +246,8 @@ impl Transfer {
         Ok(Progress::Whole(receiving.parcel))
     }
 
-    /// How the check of a parcel of this transfer went. A difference that was no good is followed by a fetch
-    /// of the whole zone, unless a newer one waits.
+    /// Handles the result of checking a parcel. After a difference that failed, the whole zone is
+    /// requested, unless a newer offer waits.
     pub fn checked(&mut self, good: bool, was_delta: bool) {
         let Some(offer) = self.checking.take() else {
             return;
@@ -262,14 +266,15 @@ impl Transfer {
         }
     }
 
-    /// What is due at `now`, while we have the version `held`; call it until it gives nothing.
+    /// Returns what is due at `now`; `held` is the version that we have. Call it until it returns
+    /// `None`.
     pub fn handle_timeout(&mut self, held: Option<Version>, now: Instant) -> Option<Due> {
         if let Some(receiving) = self.receiving.take_if(|r| r.deadline.min(r.stalled) <= now) {
             let Receiving { parcel, .. } = receiving;
             let (received, size) = (parcel.octets() as u64, parcel.offer.size);
             return Some(Due::Failed(TransferError::Timeout { received, size }));
         }
-        // What waits may have come by another session meanwhile.
+        // The waiting version may have arrived through another session.
         self.waiting
             .take_if(|waiting| held.is_some_and(|(held, _)| !is_newer(waiting.offer.serial, held)));
         if self.receiving.is_some()
@@ -303,7 +308,7 @@ impl Transfer {
     }
 }
 
-/// How long a zone of `size` octets may take to arrive.
+/// The time limit for a zone of `size` octets.
 pub fn time_for(size: u64) -> Duration {
     STALL + Duration::from_secs(size.div_ceil(RATE))
 }
@@ -329,7 +334,7 @@ fn check_offer(offer: &Offer, held: Option<Version>) -> Result<(), TransferError
 /// [`BURST`] fetches at once, then one each [`REFILL`].
 #[derive(Debug, Default)]
 struct Budget {
-    /// When the whole burst would be there again.
+    /// When the full burst will be available again.
     full: Option<Instant>,
 }
 
@@ -343,25 +348,25 @@ impl Budget {
         granted
     }
 
-    /// When the next fetch may be taken, if any was before.
+    /// When the next fetch is allowed; `None` if there was none before.
     fn ready(&self) -> Option<Instant> {
         self.full
             .map(|full| full.checked_sub(REFILL * (BURST - 1)).unwrap_or(full))
     }
 }
 
-/// A piece of a zone or of a difference on its way.
+/// A piece of an encoded zone or difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'b> {
-    /// Of its first octet in the whole.
+    /// Octets before the chunk.
     pub offset: u64,
-    /// Nothing follows.
+    /// True for the last chunk.
     pub last: bool,
-    /// At most [`MAX_CHUNK`].
+    /// 1 to [`MAX_CHUNK`] octets.
     pub bytes: &'b [u8],
 }
 
-/// The sending side: an encoded zone, or a difference, in pieces.
+/// Divides an encoded zone or difference into chunks.
 pub fn chunks(whole: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     whole.chunks(MAX_CHUNK).enumerate().map(|(i, bytes)| {
         let offset = i * MAX_CHUNK;

@@ -1,5 +1,5 @@
-//! One test per rule: questions as bytes, answers read back by `hickory-proto`, which shares no code
-//! with the writer.
+//! One test per rule. Queries are octets, and `hickory-proto`, which shares no code with the
+//! writer, parses the responses.
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
@@ -68,7 +68,7 @@ fn question(name: &str, kind: &str) -> Message {
 }
 
 fn respond(zones: &ZoneSet, question: &Message, transport: Transport) -> Message {
-    let mut response = b"left from before".to_vec();
+    let mut response = b"previous content".to_vec();
     let outcome = answer(zones, &question.to_vec().unwrap(), transport, &mut response);
     let message = Message::from_vec(&response).unwrap();
     let code = u16::from(message.metadata.response_code);
@@ -117,7 +117,7 @@ const SOA2: &str = "org2. 5 6 gw.org2. h.org2. 3 60 10 100 9";
 const PEER0: &str = "peer0.org1. 5 1 10.1.0.11, peer0.org1. 5 1 10.1.0.12";
 
 #[test]
-fn a_name_gets_its_whole_set() {
+fn a_name_is_answered_with_its_whole_rrset() {
     assert_eq!(ask("peer0.org1.", "A"), format!("NOERROR aa; {PEER0}"));
     assert_eq!(
         ask("peer0.org1.", "AAAA"),
@@ -130,7 +130,7 @@ fn a_name_gets_its_whole_set() {
 }
 
 #[test]
-fn a_missing_name_and_a_missing_type_come_with_the_soa_at_the_negative_ttl() {
+fn negative_answers_have_the_soa_with_the_negative_ttl() {
     assert_eq!(ask("nobody.org1.", "A"), format!("NXDOMAIN aa; ; {SOA1}"));
     assert_eq!(ask("peer0.org1.", "TXT"), format!("NOERROR aa; ; {SOA1}"));
     assert_eq!(
@@ -141,7 +141,7 @@ fn a_missing_name_and_a_missing_type_come_with_the_soa_at_the_negative_ttl() {
 }
 
 #[test]
-fn the_apex_answers_its_soa_and_its_ns_with_the_address() {
+fn the_apex_has_its_soa_and_its_ns_with_addresses() {
     assert_eq!(
         ask("org1.", "SOA"),
         "NOERROR aa; org1. 60 6 gw.org1. h.org1. 7 60 10 100 5"
@@ -162,7 +162,7 @@ fn an_empty_non_terminal_exists() {
 }
 
 #[test]
-fn a_wildcard_answers_for_what_does_not_exist_and_only_for_that() {
+fn a_wildcard_applies_to_names_that_do_not_exist_only() {
     assert_eq!(
         ask("a.b.wild.org1.", "A"),
         "NOERROR aa; a.b.wild.org1. 5 1 10.1.0.30"
@@ -187,7 +187,7 @@ fn a_wildcard_answers_for_what_does_not_exist_and_only_for_that() {
 }
 
 #[test]
-fn an_alias_is_followed_unless_it_is_what_was_asked() {
+fn an_alias_is_followed_unless_the_question_is_for_the_alias() {
     assert_eq!(
         ask("alias.org1.", "A"),
         format!("NOERROR aa; alias.org1. 5 5 peer0.org1., {PEER0}")
@@ -203,7 +203,7 @@ fn an_alias_is_followed_unless_it_is_what_was_asked() {
 }
 
 #[test]
-fn an_alias_leads_into_the_other_organizations_zones_and_no_further() {
+fn aliases_are_followed_through_the_zones_of_the_consortium_only() {
     assert_eq!(
         ask("abroad.org1.", "A"),
         "NOERROR aa; abroad.org1. 5 5 peer0.org2., peer0.org2. 5 1 10.2.0.11"
@@ -227,7 +227,7 @@ fn an_alias_leads_into_the_other_organizations_zones_and_no_further() {
 }
 
 #[test]
-fn aliases_in_a_ring_end() {
+fn a_loop_of_aliases_ends() {
     assert_eq!(
         ask("loop.org1.", "A"),
         "NOERROR aa; loop.org1. 5 5 pool.org1., pool.org1. 5 5 loop.org1."
@@ -239,32 +239,35 @@ fn aliases_in_a_ring_end() {
 }
 
 #[test]
-fn a_delegated_name_gets_a_referral_with_glue_and_without_authority() {
-    let referral = "NOERROR; ; sub.org1. 5 2 ns.sub.org1., sub.org1. 5 2 ns.elsewhere.; ns.sub.org1. 5 1 10.1.0.40";
+fn a_delegated_name_gets_a_referral_with_glue_and_without_aa() {
+    let referral = "NOERROR; ; sub.org1. 5 2 ns.sub.org1., sub.org1. 5 2 ns.elsewhere.; \
+                    ns.sub.org1. 5 1 10.1.0.40";
     assert_eq!(ask("sub.org1.", "A"), referral);
     assert_eq!(ask("a.b.sub.org1.", "NS"), referral);
     assert_eq!(
         ask("ns.sub.org1.", "A"),
         referral,
-        "glue is not ours to answer with"
+        "glue is not authoritative data"
     );
     assert_eq!(
         ask("sub.org1.", "TYPE43"),
         "NOERROR aa; sub.org1. 5 43 AAEIAgA=",
-        "the parent owns the DS"
+        "a DS record belongs to the parent zone"
     );
 }
 
 #[test]
-fn names_below_a_dname_are_renamed_and_it_itself_is_not() {
+fn names_below_a_dname_are_renamed_and_its_owner_is_not() {
     assert_eq!(
         ask("x.old.org1.", "A"),
-        "NOERROR aa; old.org1. 5 39 new.org1., x.old.org1. 5 5 x.new.org1., x.new.org1. 5 1 10.1.0.50"
+        "NOERROR aa; old.org1. 5 39 new.org1., x.old.org1. 5 5 x.new.org1., \
+         x.new.org1. 5 1 10.1.0.50"
     );
     assert_eq!(ask("old.org1.", "A"), format!("NOERROR aa; ; {SOA1}"));
     assert_eq!(
         ask("peer0.far.org1.", "A"),
-        "NOERROR aa; far.org1. 5 39 org2., peer0.far.org1. 5 5 peer0.org2., peer0.org2. 5 1 10.2.0.11"
+        "NOERROR aa; far.org1. 5 39 org2., peer0.far.org1. 5 5 peer0.org2., \
+         peer0.org2. 5 1 10.2.0.11"
     );
     assert_eq!(
         ask("x.old.org1.", "CNAME"),
@@ -278,7 +281,7 @@ fn names_below_a_dname_are_renamed_and_it_itself_is_not() {
 }
 
 #[test]
-fn any_gets_one_set() {
+fn any_is_answered_with_one_rrset() {
     assert_eq!(ask("peer0.org1.", "ANY"), format!("NOERROR aa; {PEER0}"));
     assert_eq!(
         ask("alias.org1.", "ANY"),
@@ -287,18 +290,19 @@ fn any_gets_one_set() {
 }
 
 #[test]
-fn a_service_comes_with_its_hosts_addresses() {
+fn srv_records_come_with_the_addresses_of_their_hosts() {
     assert_eq!(
         ask("_peer._tcp.org1.", "SRV"),
         format!(
-            "NOERROR aa; _peer._tcp.org1. 5 33 0 0 7051 peer0.org1., _peer._tcp.org1. 5 33 0 0 7051 peer0.org2.; ; \
+            "NOERROR aa; _peer._tcp.org1. 5 33 0 0 7051 peer0.org1., \
+             _peer._tcp.org1. 5 33 0 0 7051 peer0.org2.; ; \
              {PEER0}, peer0.org1. 5 28 fd00:1::11, peer0.org2. 5 1 10.2.0.11"
         )
     );
 }
 
 #[test]
-fn names_of_nobody_are_refused_and_zones_never_received_fail() {
+fn names_outside_are_refused_and_zones_without_a_copy_fail() {
     assert_eq!(ask("www.", "A"), "REFUSED");
     assert_eq!(ask("", "SOA"), "REFUSED");
     assert_eq!(ask("xorg1.", "A"), "REFUSED");
@@ -307,7 +311,7 @@ fn names_of_nobody_are_refused_and_zones_never_received_fail() {
 }
 
 #[test]
-fn the_questions_case_and_id_come_back() {
+fn a_response_repeats_the_id_and_the_case_of_the_question() {
     let question = question("PeEr0.oRg1.ExAmPlE.", "A");
     let response = respond(&zones(), &question, Transport::Udp);
     assert_eq!(response.metadata.id, 77);
@@ -320,7 +324,7 @@ fn the_questions_case_and_id_come_back() {
 }
 
 #[test]
-fn flags_of_the_question_come_back_as_the_rfcs_say() {
+fn a_response_copies_rd_and_clears_cd_and_ad() {
     let mut question = question("peer0.org1.example.", "A");
     question.metadata.recursion_desired = true;
     question.metadata.checking_disabled = true;
@@ -347,7 +351,7 @@ fn other_classes_are_refused_and_class_any_is_never_authoritative() {
 }
 
 #[test]
-fn transfers_updates_and_mail_questions_get_their_codes() {
+fn zone_transfers_updates_and_obsolete_types_are_refused_by_their_codes() {
     let code = |question: &Message| {
         u16::from(
             respond(&zones(), question, Transport::Tcp)
@@ -364,7 +368,7 @@ fn transfers_updates_and_mail_questions_get_their_codes() {
 }
 
 #[test]
-fn edns_is_answered_with_edns_and_only_version_0_is_spoken() {
+fn queries_with_edns_get_edns_and_only_version_0_is_supported() {
     let mut question = question("peer0.org1.example.", "A");
     assert!(respond(&zones(), &question, Transport::Udp).edns.is_none());
     let mut edns = Edns::new();
@@ -388,7 +392,7 @@ fn edns_is_answered_with_edns_and_only_version_0_is_spoken() {
 }
 
 #[test]
-fn what_does_not_fit_is_cut_to_the_question_with_tc_set() {
+fn a_response_that_does_not_fit_has_tc_and_only_its_question() {
     let addresses: String = (0..200).map(|i| format!("many A 10.1.1.{i}\n")).collect();
     let zones = ZoneSet::of([zone(
         "org1.example",
@@ -444,7 +448,7 @@ fn additional_addresses_are_left_out_silently_but_glue_is_not() {
     );
     assert!(
         !referral.metadata.truncation,
-        "only one host is inside the cut, and it comes first"
+        "one host is below the cut, and its glue comes first"
     );
     let inside = ZoneSet::of([zone("org1.example", &text.replace(".sub", ".cut"))]);
     let referral = respond(
@@ -455,11 +459,20 @@ fn additional_addresses_are_left_out_silently_but_glue_is_not() {
     assert!(referral.metadata.truncation && referral.authorities.is_empty());
 }
 
+const NAMES: &[&str] = &[
+    "peer0.org1",
+    "chain.org1",
+    "x.old.org1",
+    "a.sub.org1",
+    "_peer._tcp.org1",
+    "no.org3",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
     #[test]
-    fn no_message_panics_no_response_is_answered_and_every_answer_can_be_read(
-        name in prop::sample::select(vec!["peer0.org1", "chain.org1", "x.old.org1", "a.sub.org1", "_peer._tcp.org1", "no.org3"]),
+    fn no_message_panics_and_every_response_is_well_formed(
+        name in prop::sample::select(NAMES),
         kind in prop::sample::select(vec!["A", "ANY", "SOA", "SRV", "NS"]),
         edns in any::<Option<u16>>(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
@@ -486,7 +499,9 @@ proptest! {
                 prop_assert!(bytes.len() < 12 || bytes[2] & 0x80 != 0);
                 prop_assert!(response.is_empty());
             }
-            other @ (Outcome::Truncated | Outcome::Dropped | Outcome::Forward(_)) => prop_assert!(false, "{other:?}"),
+            other @ (Outcome::Truncated | Outcome::Dropped | Outcome::Forward(_)) => {
+                prop_assert!(false, "{other:?}")
+            }
             Outcome::Answered(_) => {
                 prop_assert!(bytes[2] & 0x80 == 0 && response[2] & 0x80 != 0);
                 prop_assert_eq!(&response[..2], &bytes[..2]);

@@ -75,6 +75,7 @@ impl QueryContext<'_> {
         )
     }
 
+    /// What the response depends on, with this server cookie.
     pub(super) fn response<'a>(
         &'a self,
         zones: &'a ZoneSet,

@@ -3,14 +3,14 @@
 //! resolvers there are and how they are queried belongs to [`crate::forward`].
 //!
 //! ```text
-//! our chain of aliases ─► the resolvers' response for its end ─► if that leads back into one of our
-//!                                                               zones, the answer from that zone
+//! our chain of aliases ─► the resolvers' response for its end
+//!                                       └─► if that leads back into our zones: the zone's answer
 //! ```
-//! A query is forwarded once: where a chain of aliases leaves the consortium a second time, the answer
-//! ends.
+//! A query is forwarded once: where a chain of aliases leaves the consortium a second time, the
+//! answer ends.
 
 use super::context::QueryContext;
-use super::lookup::follow;
+use super::lookup::{MAX_CHAIN, follow};
 use super::outcome::Outcome;
 use super::query::{OwnedQuery, Query};
 use super::reply::{Data, Reply, Rr};
@@ -28,7 +28,8 @@ pub struct ForwardedQuery {
     question: ForwardQuestion,
 }
 
-/// A question for the resolvers, of class IN. Equal questions share one query and one cached response.
+/// A question for the resolvers, of class IN. Equal questions share one query and one cached
+/// response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ForwardQuestion {
     pub(crate) name: Name,
@@ -78,8 +79,8 @@ impl ForwardedQuery {
         &self.question
     }
 
-    /// Answers with what a resolver said `age` seconds ago; with `None`, from the consortium's zones
-    /// alone. `response` is overwritten.
+    /// Answers with what a resolver said `age` seconds ago; with `None`, from the consortium's
+    /// zones alone. `response` is overwritten.
     pub(crate) fn answer(
         &self,
         zones: &ZoneSet,
@@ -89,9 +90,9 @@ impl ForwardedQuery {
     ) -> Outcome {
         response.clear();
         let query = self.query.as_query();
-        let about = ResponseContext {
-            // RFC 4035, section 3.2.2: the CD bit of a query is copied into the response of a resolver.
-            // Section 3.1.6: an authoritative answer clears it.
+        let response_context = ResponseContext {
+            // RFC 4035, section 3.2.2: the CD bit of a query is copied into the response of a
+            // resolver. Section 3.1.6: an authoritative answer clears it.
             cd: query.header.checking_disabled,
             ..context.response(zones, context.server_cookie(&query))
         };
@@ -105,7 +106,7 @@ impl ForwardedQuery {
         }
 
         let limit = limit(&query, context.client.transport);
-        write::write(&query, &reply, &about, limit, response);
+        write::write(&query, &reply, &response_context, limit, response);
         Outcome::Answered(reply.rcode)
     }
 }
@@ -157,12 +158,9 @@ fn aged(sets: &[NamedRRset], age: u32) -> impl Iterator<Item = Rr<'_>> {
     })
 }
 
-/// Aliases of a resolver's response that are followed at most.
-const MAX_CHAIN: usize = 16;
-
 impl ResolverResponse {
-    /// The name at which the chain of aliases from `name` ends without an answer; `None` if there is no
-    /// chain, or an answer at its end.
+    /// The name at which the chain of aliases from `name` ends without an answer; `None` if there
+    /// is no chain, or an answer at its end.
     fn chain_end(&self, name: Name, qtype: u16) -> Option<Name> {
         let mut end = name;
 

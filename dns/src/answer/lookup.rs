@@ -1,17 +1,18 @@
-//! The algorithm of RFC 1034, section 4.3.2, with what later RFCs made of it: wildcards (4592), DNAME
-//! (6672), negative answers (2308), the code of the last name in a chain (6604), minimal ANY (8482),
-//! glue (9471).
+//! The algorithm of RFC 1034, section 4.3.2, as later RFCs changed it: wildcards (4592), DNAME
+//! (6672), negative answers (2308), the response code of the last name in a chain (6604), minimal
+//! responses to ANY (8482), glue (9471).
 //!
-//! A chain of aliases is followed through every zone of the consortium, one step per name:
+//! A chain of aliases is followed through all zones of the consortium, one step per name:
 //! ```text
 //!            ┌──────── alias ────────┐
-//! name ─► zone ─► found / wildcard / renamed ─► data, or NODATA + SOA
+//! name ─► zone ─► exact / wildcard / renamed ─► data, or NODATA + SOA
 //!          │  └─► delegated ─► referral + glue
 //!          │  └─► missing ─► NXDOMAIN + SOA
-//!          ├─► an address: the pointers of its prefix's owner ([`super::reverse`])
-//!          ├─► never received, or too old: SERVFAIL
-//!          └─► nobody's: REFUSED; at the end of a chain, the chain alone; or what others say ([`super::forward`])
+//!          ├─► reverse name of an address: PTR records of the prefix's organization
+//!          ├─► no copy of the zone, or one that is too old: SERVFAIL
+//!          └─► no zone: REFUSED, or the chain so far, or the name is forwarded
 //! ```
+//! Reverse names are answered by [`super::reverse`], forwarded ones by [`super::forward`].
 
 use super::rcode;
 use super::reply::{Data, Reply, Rr, ede};
@@ -23,24 +24,20 @@ use crate::zone::Zone;
 use crate::zones::{Authority, ZoneSet};
 
 /// Names in a chain of aliases at most; the chain so far is the answer then.
-const MAX_CHAIN: usize = 16;
+pub(super) const MAX_CHAIN: usize = 16;
 /// Hosts whose addresses are looked up for the additional section at most.
 const MAX_HOSTS: usize = 16;
 
 /// The reply to a question of class IN.
 pub(super) fn lookup<'z>(zones: &'z ZoneSet, qname: &Name, qtype: u16) -> Reply<'z> {
-    follow(
-        zones,
-        *qname,
-        qtype,
-        Reply {
-            aa: true,
-            ..Reply::default()
-        },
-    )
+    let reply = Reply {
+        aa: true,
+        ..Reply::default()
+    };
+    follow(zones, *qname, qtype, reply)
 }
 
-/// Goes on with `name` where the chain in `reply` has led.
+/// Continues at `name`, to which the chain of aliases in `reply` has led.
 pub(super) fn follow<'z>(
     zones: &'z ZoneSet,
     mut name: Name,
@@ -61,22 +58,12 @@ pub(super) fn follow<'z>(
                 step.take_reverse(&place, &mut reply);
                 return reply;
             }
-            Authority::Outside if reply.answer.is_empty() => {
-                let refused = Reply::explained(rcode::REFUSED, ede::NOT_AUTHORITATIVE);
-                return Reply {
-                    forward: Some(name),
-                    ..refused
-                };
-            }
-            Authority::Outside => {
-                return Reply {
-                    forward: Some(name),
-                    ..reply
-                };
-            }
+            Authority::Outside => return outside(reply, name),
             Authority::NotReady => return failed(reply, ede::NOT_READY),
             Authority::Stale => return failed(reply, ede::INVALID_DATA),
         };
+
+        // A loop of aliases ends where it would begin again.
         match step.take(zone, &mut reply) {
             Some(next) if reply.answer.iter().all(|rr| !is_alias_of(rr, &next)) => name = next,
             _ => return reply,
@@ -85,7 +72,21 @@ pub(super) fn follow<'z>(
     reply
 }
 
-/// Without its answer a chain would look like a name without addresses, so all of it fails.
+/// The reply for a chain that ends at `name`, which no zone of the consortium holds.
+fn outside(chain: Reply<'_>, name: Name) -> Reply<'_> {
+    let reply = if chain.answer.is_empty() {
+        Reply::explained(rcode::REFUSED, ede::NOT_AUTHORITATIVE)
+    } else {
+        chain
+    };
+
+    Reply {
+        forward: Some(name),
+        ..reply
+    }
+}
+
+/// The whole chain fails: without its end, it would look like a name without addresses.
 fn failed(chain: Reply<'_>, ede: u16) -> Reply<'_> {
     Reply {
         rcode: rcode::SERVFAIL,
@@ -95,12 +96,12 @@ fn failed(chain: Reply<'_>, ede: u16) -> Reply<'_> {
     }
 }
 
-/// True if the chain has been at `name` already.
+/// True if the chain has been at `name` before.
 fn is_alias_of(rr: &Rr<'_>, name: &Name) -> bool {
     rr.kind() == kind::CNAME && rr.owner == *name
 }
 
-/// One name of the chain.
+/// One name of a chain.
 pub(super) struct Step<'s, 'z> {
     zones: &'z ZoneSet,
     pub(super) name: &'s Name,
@@ -109,7 +110,7 @@ pub(super) struct Step<'s, 'z> {
 }
 
 impl<'z> Step<'_, 'z> {
-    /// Adds what `zone` says about the name; gives the next name if it is an alias.
+    /// Adds the answer of `zone` for the name; returns the next name if it is an alias.
     fn take(&self, zone: &'z Zone, reply: &mut Reply<'z>) -> Option<Name> {
         match zone.find(self.labels, self.qtype) {
             Found::Exact(node)
@@ -118,7 +119,7 @@ impl<'z> Step<'_, 'z> {
             } => self.take_node(zone, node, reply),
             Found::Missing { wildcard: None } => {
                 reply.rcode = rcode::NXDOMAIN;
-                negative(zone, reply);
+                negative_at(*zone.apex(), zone, reply);
                 None
             }
             Found::Delegated { ns, below } => {
@@ -131,7 +132,7 @@ impl<'z> Step<'_, 'z> {
 
     fn take_node(&self, zone: &'z Zone, node: &'z Node, reply: &mut Reply<'z>) -> Option<Name> {
         let set = match self.qtype {
-            // RFC 8482, section 4.1: one set stands for all.
+            // RFC 8482, section 4.1: one RRset is enough.
             kind::ANY => node.rrsets().first(),
             qtype => node.rrset(qtype),
         };
@@ -140,69 +141,74 @@ impl<'z> Step<'_, 'z> {
             self.add_hosts(set, reply);
             return None;
         }
+
+        // RFC 1034, section 4.3.2, step 3a.
         if let Some(alias) = node.rrset(kind::CNAME) {
             reply.answer.push(Rr::at(*self.name, alias));
-            return Name::from_wire(alias.first())
-                .ok()
-                .map(|(target, _)| target);
+            let (target, _) = Name::from_wire(alias.first()).ok()?;
+            return Some(target);
         }
-        negative(zone, reply);
+
+        negative_at(*zone.apex(), zone, reply);
         None
     }
 
-    /// RFC 6672, section 3.2: the DNAME, a CNAME made from it, and on with the new name.
+    /// RFC 6672, section 3.2: adds the DNAME and a CNAME synthesized from it; returns the new name.
     fn rename(&self, dname: &'z RRset, below: usize, reply: &mut Reply<'z>) -> Option<Name> {
         let owner = self.suffix(below);
-        if !reply
+        if reply
             .answer
             .iter()
-            .any(|rr| rr.kind() == kind::DNAME && rr.owner == owner)
+            .all(|rr| rr.kind() != kind::DNAME || rr.owner != owner)
         {
             reply.answer.push(Rr::at(owner, dname));
         }
+
         let (target, _) = Name::from_wire(dname.first()).ok()?;
         let Some(renamed) = target.prefixed(self.labels.prefix(below)) else {
+            // RFC 6672, section 2.2: the new name is too long.
             reply.rcode = rcode::YXDOMAIN;
             return None;
         };
-        let data = Data::Cname(Box::new(renamed));
         reply.answer.push(Rr {
             owner: *self.name,
             ttl: dname.ttl(),
-            data,
+            data: Data::Cname(Box::new(renamed)),
             needed: false,
         });
-        // A DNAME that points below itself would rename for ever.
+
+        // A DNAME whose target is below its owner would rename for ever.
         (self.qtype != kind::CNAME && !target.is_within(&owner)).then_some(renamed)
     }
 
-    /// RFC 1034, section 4.3.2, step 3b: not ours to answer.
+    /// RFC 1034, section 4.3.2, step 3b: adds a referral to the servers of the delegated zone.
     fn refer(&self, zone: &'z Zone, ns: &'z RRset, below: usize, reply: &mut Reply<'z>) {
         let cut = self.suffix(below);
+        // The zone is not authoritative for names below the cut; a chain that led here is.
         reply.aa &= !reply.answer.is_empty();
         reply.authority.push(Rr::at(cut, ns));
-        for host in hosts(ns) {
-            if !host.is_within(zone.apex()) {
-                continue;
-            }
+
+        for host in hosts(ns).filter(|host| host.is_within(zone.apex())) {
             let labels = host.labels();
             let node = match zone.find(&labels, kind::A) {
                 Found::Exact(node)
                 | Found::Missing {
                     wildcard: Some(node),
                 } => Some(node),
-                // Below a cut only what was written is glue.
+                // Below a cut, wildcards do not apply: glue is what the zone has at this very name.
                 _ => zone.exact(&labels),
             };
             let Some(node) = node else { continue };
+
+            // RFC 9471, section 2.1: a server inside the delegated zone is reachable by glue only.
             let needed = host.is_within(&cut);
-            reply
-                .additional
-                .extend(addresses(host, node).map(|rr| Rr { needed, ..rr }));
+            let glue = addresses(host, node).map(|rr| Rr { needed, ..rr });
+            reply.additional.extend(glue);
         }
     }
 
-    /// The addresses of the hosts that the answer points at, as far as the consortium knows them.
+    /// RFC 1034, section 4.3.2, step 6: adds the addresses of the hosts in `set`, as far as the
+    /// consortium's zones have them.
     pub(super) fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
         for host in hosts(set) {
             let labels = host.labels();
@@ -219,19 +225,16 @@ impl<'z> Step<'_, 'z> {
         }
     }
 
-    pub(super) fn suffix(&self, label: usize) -> Name {
+    /// The name without its first `labels` labels.
+    pub(super) fn suffix(&self, labels: usize) -> Name {
         let (name, _) =
-            Name::from_wire(self.labels.suffix(label)).expect("a suffix of a name is a name");
+            Name::from_wire(self.labels.suffix(labels)).expect("a suffix of a name is a name");
         name
     }
 }
 
-/// RFC 2308, section 3: the SOA, for no longer than negative answers may be kept.
-fn negative<'z>(zone: &'z Zone, reply: &mut Reply<'z>) {
-    negative_at(*zone.apex(), zone, reply);
-}
-
-/// The same at another apex, for the zones that share their owner's SOA.
+/// RFC 2308, section 3: adds the SOA record at `apex`, with the TTL of negative answers. The apex
+/// is not the zone's in a reverse zone, which has the SOA record of its organization's zone.
 pub(super) fn negative_at<'z>(apex: Name, zone: &'z Zone, reply: &mut Reply<'z>) {
     let soa = Rr::at(apex, zone.soa());
     reply.authority.push(Rr {
@@ -240,9 +243,10 @@ pub(super) fn negative_at<'z>(apex: Name, zone: &'z Zone, reply: &mut Reply<'z>)
     });
 }
 
+/// The host names in the data of `set`.
 fn hosts(set: &RRset) -> impl Iterator<Item = Name> {
-    let hosts = set.data().filter_map(|data| rdata::host(set.kind(), data));
-    hosts
+    set.data()
+        .filter_map(|data| rdata::host(set.kind(), data))
         .take(MAX_HOSTS)
         .filter_map(|host| Name::from_wire(host).ok())
         .map(|(host, _)| host)

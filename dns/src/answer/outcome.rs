@@ -9,8 +9,8 @@ pub enum Outcome {
     Silent,
     /// A response with this response code was written.
     Answered(u16),
-    /// Nothing was written: no zone of the consortium holds the name, or a chain of aliases leads out
-    /// of the consortium. The configured resolvers are queried instead.
+    /// Nothing was written: no zone of the consortium holds the name, or a chain of aliases leads
+    /// out of the consortium. The configured resolvers are queried instead.
     Forward(Box<ForwardedQuery>),
     /// The client is above its rate: a truncated response without records was written, so that the
     /// client retries over TCP.

@@ -45,8 +45,8 @@ pub(super) struct Query<'m> {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Question<'m> {
-    /// The question as received, to be repeated bit by bit: clients check that the case of the name comes
-    /// back (draft-vixie-dnsext-dns0x20).
+    /// The question as received, to be repeated bit by bit: clients check that the case of the name
+    /// comes back (draft-vixie-dnsext-dns0x20).
     pub(super) raw: &'m [u8],
     pub(super) name: Name,
     pub(super) kind: u16,
@@ -191,11 +191,11 @@ struct Reader<'m> {
 }
 
 impl<'m> Reader<'m> {
-    /// Reads the rest of the message into `query`; `None` if it is malformed, and then `query` has what
-    /// precedes the fault.
+    /// Reads the rest of the message into `query`; `None` if it is malformed, and then `query` has
+    /// what precedes the fault.
     ///
-    /// A query has one question, empty answer and authority sections, and at most one OPT record. It
-    /// may lack the question if it has a cookie (RFC 7873, section 5.4).
+    /// A query has one question, empty answer and authority sections, and at most one OPT record.
+    /// It may lack the question if it has a cookie (RFC 7873, section 5.4).
     fn sections(&mut self, query: &mut Query<'m>) -> Option<()> {
         let counts = [self.u16()?, self.u16()?, self.u16()?, self.u16()?];
         let [questions @ 0..=1, 0, 0, additional] = counts else {
@@ -228,8 +228,8 @@ impl<'m> Reader<'m> {
         })
     }
 
-    /// Reads one record of the additional section, into `edns` if it is an OPT record; `None` if it is
-    /// malformed, or a second OPT record.
+    /// Reads one record of the additional section, into `edns` if it is an OPT record; `None` if it
+    /// is malformed, or a second OPT record.
     fn additional(&mut self, edns: &mut Option<Edns<'m>>) -> Option<()> {
         let root = self.message.get(self.at) == Some(&0);
         self.skip_name()?;
@@ -251,8 +251,8 @@ impl<'m> Reader<'m> {
 
         let options = EdnsOptions::parse(data);
         let [_extended_rcode, version] = ttl_high.to_be_bytes();
-        // RFC 6891, section 7: the response to a query with an OPT record has one, even if the options
-        // are malformed.
+        // RFC 6891, section 7: the response to a query with an OPT record has one, even if the
+        // options are malformed.
         *edns = Some(Edns {
             size: class,
             version,
@@ -332,7 +332,8 @@ mod tests {
     const OPT: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
     const OPT_WITH_CUT_OPTION: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x03\x00\x0a\x00";
 
-    /// The response code by which [`PLAIN`] is refused after `change`; `None` if it is not answered.
+    /// The response code by which [`PLAIN`] is refused after `change`; `None` if it is not
+    /// answered.
     fn refusal(change: impl Fn(&mut Vec<u8>)) -> Option<u16> {
         let mut message = PLAIN.to_vec();
         change(&mut message);

@@ -1,5 +1,5 @@
-//! [`Counters`]: what the server has done so far. Arrays of atomics, with one index per label, so that
-//! counting costs a few additions; the reader adds the label texts.
+//! [`Counters`]: what the server has done so far. Arrays of atomics, with one index per label, so
+//! that counting costs a few additions; the reader adds the label texts.
 
 use std::array;
 use std::iter::once;
@@ -10,7 +10,8 @@ use crate::acl::Locality;
 use crate::answer::{Client, Outcome, Transport, qtype_of};
 use crate::rdata::kind;
 
-/// Response codes that are counted one by one (IANA, DNS RCODEs). BADVERS is the highest that we send.
+/// Response codes that are counted one by one (IANA, DNS RCODEs). BADVERS is the highest that we
+/// send.
 const RCODES: [&str; 17] = [
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
     "NXRRSET", "NOTAUTH", "NOTZONE", "11", "12", "13", "14", "15", "BADVERS",
@@ -43,8 +44,8 @@ const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 /// Counts by locality, transport, and a third label with `N` values.
 type Table<const N: usize> = [[[Count; N]; TRANSPORTS.len()]; Locality::ALL.len()];
 
-/// Counts since the server was bound. Each is read by itself, so sums may differ by queries that are
-/// being answered.
+/// Counts since the server was bound. Each is read by itself, so sums may differ by queries that
+/// are being answered.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Messages over UDP from clients that the ACL admits.
@@ -59,7 +60,8 @@ pub struct Counters {
     pub dropped: Count,
     /// Queries over UDP above the client's rate that got a truncated response without records.
     pub truncated: Count,
-    /// Responses over UDP that the socket did not accept: its send buffer was full, or sending failed.
+    /// Responses over UDP that the socket did not accept: its send buffer was full, or sending
+    /// failed.
     pub unsent: Count,
     /// TCP connections closed for a new one, because there were too many.
     pub crowded: Count,

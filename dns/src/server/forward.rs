@@ -5,8 +5,8 @@ use crate::answer::{Client, ForwardedQuery};
 use crate::forward::Waiter;
 
 impl Shared {
-    /// Has the configured resolvers queried for `query`, and passes the response to `send`: once, now
-    /// or later, from this thread or a task of the forwarder.
+    /// Has the configured resolvers queried for `query`, and passes the response to `send`: once,
+    /// now or later, from this thread or a task of the forwarder.
     pub(super) fn forward(
         &self,
         query: Box<ForwardedQuery>,

@@ -1,9 +1,9 @@
 //! [`Limiter`]: response rate limiting over UDP, one token bucket per network.
 //!
-//! The table has a fixed size. Two networks may collide in it; then the one that sent last takes the
-//! place, with a full bucket. So with very many networks the limit gets weaker, but no network loses
-//! answers because of another. The place is chosen by a keyed hash, so an attacker cannot arrange
-//! collisions.
+//! The table has a fixed size. Two networks may collide in it; then the one that sent last takes
+//! the place, with a full bucket. So with very many networks the limit gets weaker, but no network
+//! loses answers because of another. The place is chosen by a keyed hash, so an attacker cannot
+//! arrange collisions.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -51,8 +51,8 @@ impl Limiter {
         }
     }
 
-    /// Takes one response from the bucket of `client`'s network. `now` is the time since the server was
-    /// bound.
+    /// Takes one response from the bucket of `client`'s network. `now` is the time since the server
+    /// was bound.
     pub(super) fn decide(&mut self, client: IpAddr, now: Duration) -> RateDecision {
         let hash = self.keys.hash_one(self.network(client)) | 1;
         let now = now.as_millis() as u32;

@@ -1,4 +1,5 @@
-//! [`QueryLog`]: logs a sample of the queries. Off by default; bounded, whatever the rate of queries.
+//! [`QueryLog`]: logs a sample of the queries. Off by default; bounded, whatever the rate of
+//! queries.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -32,15 +32,15 @@ impl Default for Options {
     }
 }
 
-/// A limit on the responses over UDP to one network, that is, to all its hosts together. It does not
-/// apply to clients with a valid cookie or over TCP: their addresses cannot be forged to send
+/// A limit on the responses over UDP to one network, that is, to all its hosts together. It does
+/// not apply to clients with a valid cookie or over TCP: their addresses cannot be forged to send
 /// somebody else a flood of responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Responses per second. A network that was quiet for a second may have as many at once.
     pub per_second: u32,
-    /// Of the queries above the rate, one in so many gets a truncated response, so that a genuine client
-    /// retries over TCP; the others are dropped. 0: all are dropped.
+    /// Of the queries above the rate, one in so many gets a truncated response, so that a genuine
+    /// client retries over TCP; the others are dropped. 0: all are dropped.
     pub slip: u32,
     /// Prefix length of an IPv4 network.
     pub ipv4: u8,

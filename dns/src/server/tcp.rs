@@ -2,10 +2,11 @@
 //! connections.
 //!
 //! A query is answered as soon as it is read, so responses have the order of the queries; only the
-//! responses to forwarded queries come later, when the resolvers have answered. Responses are written
-//! in batches of about [`BATCH`] octets. A client that sends queries and reads no responses therefore
-//! costs one buffer, and is disconnected after [`STALL`]; one that sends slowly, after [`IDLE`]. Above
-//! the connection limits, the connection that has been silent for longest is closed ([`connections`]).
+//! responses to forwarded queries come later, when the resolvers have answered. Responses are
+//! written in batches of about [`BATCH`] octets. A client that sends queries and reads no responses
+//! therefore costs one buffer, and is disconnected after [`STALL`]; one that sends slowly, after
+//! [`IDLE`]. Above the connection limits, the connection that has been silent for longest is closed
+//! ([`connections`]).
 
 mod connections;
 
@@ -34,8 +35,8 @@ const MAX_QUERY: usize = 4096;
 const READ: usize = 1024;
 /// Octets of responses that are gathered for one write; the last may exceed it by its own length.
 const BATCH: usize = 16 * 1024;
-/// Forwarded queries of one connection that may be pending. At the limit nothing more is read from the
-/// connection until a resolver has answered one.
+/// Forwarded queries of one connection that may be pending. At the limit nothing more is read from
+/// the connection until a resolver has answered one.
 const MAX_FORWARDED: usize = 64;
 /// Pause after a failed accept, such as when the process has no descriptors left.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -102,8 +103,8 @@ async fn serve_connection(
     let mut input = Input::new();
     let mut response = Vec::new();
     let mut output = Vec::new();
-    // Filled by the forwarder. A query is forwarded only after a place was reserved, so sending never
-    // waits.
+    // Filled by the forwarder. A query is forwarded only after a place was reserved, so sending
+    // never waits.
     let (forwarded, mut resolved) = mpsc::channel::<Vec<u8>>(MAX_FORWARDED);
 
     let mut open = true;
@@ -193,8 +194,8 @@ impl Input {
         }
     }
 
-    /// Reads until there is a whole query; false if the stream ended, the client was idle for too long
-    /// or announced an oversized query.
+    /// Reads until there is a whole query; false if the stream ended, the client was idle for too
+    /// long or announced an oversized query.
     async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
         self.bytes.drain(..self.taken);
         self.taken = 0;

@@ -1,9 +1,9 @@
 //! The UDP loop: one thread per socket. It receives all waiting queries in one system call
-//! ([`batch`]), answers each, and sends the responses in one system call. They leave from the socket
-//! that received the queries, and so from the address that was queried.
+//! ([`batch`]), answers each, and sends the responses in one system call. They leave from the
+//! socket that received the queries, and so from the address that was queried.
 //!
-//! A thread needs two system calls for a query that arrives alone, and two for a batch. A task of the
-//! runtime would need two for each query, and two more whenever it becomes idle.
+//! A thread needs two system calls for a query that arrives alone, and two for a batch. A task of
+//! the runtime would need two for each query, and two more whenever it becomes idle.
 
 mod batch;
 
@@ -45,8 +45,8 @@ impl Socket {
         self.udp.local_addr()
     }
 
-    /// The loop that answers queries until `self` is dropped. It blocks its thread, and must run in the
-    /// runtime's context: the forwarder spawns tasks.
+    /// The loop that answers queries until `self` is dropped. It blocks its thread, and must run in
+    /// the runtime's context: the forwarder spawns tasks.
     pub(super) fn service(&self, shared: Shared) -> impl FnOnce() + Send + 'static {
         let stop = self.stop.clone();
         let service = Service {
@@ -61,8 +61,8 @@ impl Socket {
 }
 
 impl Drop for Socket {
-    /// On Linux, shutting down an unconnected socket reports ENOTCONN and wakes the blocked receiver
-    /// all the same.
+    /// On Linux, shutting down an unconnected socket reports ENOTCONN and wakes the blocked
+    /// receiver all the same.
     fn drop(&mut self) {
         self.stop.cancel();
         let _ = shutdown(&self.udp, Shutdown::Read);
@@ -105,8 +105,8 @@ impl Service {
             responses.add(from, |response| self.answer_one(query, from, now, response));
         }
 
-        // When the send buffer is full, the response is lost, as it could be in the network; the client
-        // repeats its query.
+        // When the send buffer is full, the response is lost, as it could be in the network; the
+        // client repeats its query.
         let result = responses.send(&self.udp);
         let counters = &self.shared.counters;
         counters.unsent.add_many(result.unsent);

@@ -1,4 +1,4 @@
-//! [`Parcel`]: what came of one zone, whole or as a difference, and the check that makes a zone of it.
+//! [`Parcel`]: the received octets of a zone or of a difference, and their check.
 
 use ringway_config::{Digest, ZoneName};
 
@@ -6,14 +6,14 @@ use super::{Chunk, MAX_CHUNK, Offer, TransferError};
 use crate::delta::{self, Version};
 use crate::zone::Zone;
 
-/// The octets of one transfer. They are believed nothing until [`Parcel::check`].
+/// The octets of one transfer, which are not trusted before [`Parcel::check`].
 #[derive(Debug)]
 pub struct Parcel {
     apex: ZoneName,
     pub(super) offer: Offer,
-    /// The version that they change; `None`: they are the whole zone.
+    /// The version to which the difference applies; `None`: the octets are a whole zone.
     base: Option<Version>,
-    /// Grows with what arrives, never by what was promised.
+    /// Grows with what arrives, so that an offer alone allocates nothing.
     bytes: Vec<u8>,
 }
 
@@ -27,17 +27,17 @@ impl Parcel {
         }
     }
 
-    /// Whose zone it is.
+    /// The apex that the zone must have.
     pub fn apex(&self) -> &ZoneName {
         &self.apex
     }
 
-    /// What it was announced as.
+    /// The offer that was fetched.
     pub fn offer(&self) -> &Offer {
         &self.offer
     }
 
-    /// True if it only says what changed.
+    /// True if the octets are a difference.
     pub fn is_delta(&self) -> bool {
         self.base.is_some()
     }
@@ -46,7 +46,7 @@ impl Parcel {
         self.bytes.len()
     }
 
-    /// Adds the next piece; `base` is the same for all.
+    /// Adds the next chunk; `base` must be the same for all.
     pub(super) fn add(
         &mut self,
         base: Option<Version>,
@@ -65,7 +65,7 @@ impl Parcel {
             self.offer.size,
             self.bytes.len() as u64 + bytes.len() as u64,
         );
-        // A difference that is larger than the zone is nonsense; where it ends, only its owner knows.
+        // A difference must not be larger than the zone; the offer does not say where it ends.
         let ends = if base.is_some() {
             after <= size
         } else {
@@ -84,8 +84,8 @@ impl Parcel {
         Ok(())
     }
 
-    /// The zone, if all is as it was offered. `held` is what we have of it. Large zones take their time:
-    /// some 100 ms for the largest.
+    /// Decodes the zone and compares it with its offer. `held` is the version that we have. The
+    /// largest zones take about 100 ms.
     pub fn check(self, held: Option<&Zone>) -> Result<Zone, TransferError> {
         let bytes = match self.base {
             None => self.bytes,

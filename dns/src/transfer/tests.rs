@@ -1,4 +1,4 @@
-//! Tests of the receiving side, as an owner of every kind meets it.
+//! Tests of the receiving side, with honest, faulty and hostile owners.
 
 use proptest::prelude::*;
 

@@ -1,35 +1,36 @@
-//! [`explained`]: the differences from NSD and Knot that were looked into, each by name and with its reason.
-//! Every other one fails the test.
+//! [`explained`]: the known differences from NSD and Knot, each with a name and a reason. Any other
+//! difference fails the test.
 
 use std::collections::BTreeSet;
 
 use crate::read::{Answer, Section};
 
-/// Whose answer is compared with ours.
+/// The server whose answer is compared with ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Server {
     Nsd,
     Knot,
 }
 
-/// What answers do not show of the zones that they were made from.
+/// Facts about the zones that answers do not show.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    /// Names with a delegation.
+    /// Zone cuts.
     pub(crate) delegated: BTreeSet<String>,
-    /// Names with a wildcard below.
-    pub(crate) wild: BTreeSet<String>,
+    /// Names with a wildcard child.
+    pub(crate) wildcards: BTreeSet<String>,
 }
 
 impl Facts {
-    /// Adds those of the zone of `apex`, a record a line.
+    /// Adds the facts about the zone of `apex`, whose text has one record per line.
     pub(crate) fn add(&mut self, apex: &str, text: &str) {
         for line in text.lines() {
             let owner = line.split(' ').next().unwrap_or_default();
             if line.contains(" IN NS ") && owner != apex {
                 self.delegated.insert(owner.into());
             }
-            self.wild.extend(owner.strip_prefix("*.").map(String::from));
+            self.wildcards
+                .extend(owner.strip_prefix("*.").map(String::from));
         }
     }
 }
@@ -41,71 +42,75 @@ fn is_below(name: &str, above: &BTreeSet<String>) -> bool {
         .any(|above| name == above || name.ends_with(&format!(".{above}")))
 }
 
-/// A difference that the RFCs leave room for.
+/// A difference that the RFCs permit, or a known fault of the other server.
 struct Known {
     name: &'static str,
     of: &'static [Server],
-    /// Takes it out of our answer (first) and theirs, if it is there.
+    /// Removes the difference from our answer (first) and theirs, if there is one.
     settle: fn(&mut Answer, &mut Answer, &Facts),
 }
 
 const KNOWN: [Known; 9] = [
-    // RFC 1034, section 4.3.2, step 3a goes back to the search for a zone, and so do NSD and we: a chain into
-    // another organization's zone is answered whole.
+    // RFC 1034, section 4.3.2, step 3a: the search starts again with the nearest zone. NSD and
+    // Ringway do so, and follow a chain into another organization's zone.
     Known {
-        name: "ends a chain where its zone ends",
+        name: "ends a chain of aliases where its zone ends",
         of: &[Server::Knot],
         settle: ends_with_its_zone,
     },
-    // RFC 1034, section 6.2.1 shows it, nothing asks for it; resolvers here have been told where to ask.
+    // RFC 1034, section 6.2.1, has an example with them, but no rule; resolvers are configured with
+    // the servers of the consortium.
     Known {
-        name: "names its servers beside an answer",
+        name: "adds its NS records to an answer",
         of: &[Server::Nsd],
-        settle: names_its_servers,
+        settle: adds_its_servers,
     },
-    // RFC 1034, section 4.3.2, step 6: whatever is useful. We know the consortium's other zones.
+    // RFC 1034, section 4.3.2, step 6: other useful records. Ringway has the consortium's other
+    // zones.
     Known {
-        name: "adds no hosts of another zone",
+        name: "adds no addresses of hosts in another zone",
         of: &[Server::Nsd, Server::Knot],
-        settle: stays_home,
+        settle: adds_no_other_zone,
     },
-    // The same step allows it; but the zone is no authority for them (RFC 2181, section 6.1).
+    // The same step permits them; but the zone has no authority for them (RFC 2181, section 6.1).
     Known {
-        name: "adds hosts below a delegation",
+        name: "adds addresses of hosts below a delegation",
         of: &[Server::Knot],
         settle: adds_delegated_hosts,
     },
-    // What is below a cut is no data of the zone, and no wildcard either; Knot and we give the glue that was
-    // written (RFC 9471, section 2).
+    // Names below a cut are not data of the zone, so wildcards do not apply. Knot and Ringway
+    // return the glue that the zone file has (RFC 9471, section 2).
     Known {
-        name: "makes glue from a wildcard",
+        name: "synthesizes glue from a wildcard",
         of: &[Server::Nsd],
-        settle: makes_glue,
+        settle: synthesizes_glue,
     },
-    // NSD 4.6 gives the address at a name that nothing in the answer points at: one label of the host's, or several behind each other, are gone.
+    // NSD 4.6 returns the address under a name that nothing in the answer points at: the host's
+    // name without one or several consecutive labels.
     Known {
         name: "misnames a host that a wildcard makes",
         of: &[Server::Nsd],
-        settle: misnames,
+        settle: misnames_hosts,
     },
-    // NSD ends at a DNAME that it has used, Knot after some links; we follow up to sixteen.
+    // NSD ends at a DNAME that it has used before, Knot after some aliases; Ringway follows up to
+    // sixteen.
     Known {
-        name: "gives up a long chain",
+        name: "ends a long chain of aliases earlier",
         of: &[Server::Nsd, Server::Knot],
-        settle: gives_up,
+        settle: ends_earlier,
     },
-    // No such chain has an end; NSD and we say it once.
+    // No such chain has an end; NSD and Ringway return the DNAME once.
     Known {
-        name: "goes round with a DNAME into itself",
+        name: "repeats a DNAME that points below itself",
         of: &[Server::Knot],
-        settle: goes_round,
+        settle: repeats_dname,
     },
-    // RFC 6672, section 2.2 asks for YXDOMAIN where a DNAME makes too long a name. Knot looks the cut off
-    // name up: it answers, denies or refers, under either code.
+    // RFC 6672, section 2.2 requires YXDOMAIN where a DNAME makes too long a name. Knot looks up
+    // the truncated name: it answers, denies or refers, with either response code.
     Known {
-        name: "goes on with an overlong name",
+        name: "looks up a truncated overlong name",
         of: &[Server::Knot],
-        settle: goes_on_with_the_overlong,
+        settle: looks_up_truncated_name,
     },
 ];
 
@@ -116,7 +121,9 @@ pub(crate) fn explained(
     theirs: &Answer,
     facts: &Facts,
 ) -> Option<Vec<&'static str>> {
-    let (mut ours, mut theirs, mut names) = (ours.clone(), theirs.clone(), Vec::new());
+    let mut ours = ours.clone();
+    let mut theirs = theirs.clone();
+    let mut names = Vec::new();
     for known in KNOWN.iter().filter(|known| known.of.contains(&of)) {
         let before = (ours.clone(), theirs.clone());
         (known.settle)(&mut ours, &mut theirs, facts);
@@ -146,7 +153,7 @@ fn ends_with_its_zone(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     }
 }
 
-fn names_its_servers(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+fn adds_its_servers(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     let own = |record: &String| kind(record) == "ns" && zone(owner(record)) == owner(record);
     if ours.answer.is_empty() || ours.answer != theirs.answer || !ours.authority.is_empty() {
         return;
@@ -164,7 +171,7 @@ fn names_its_servers(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
         .retain(|record| ours.additional.contains(record) || !named(owner(record)));
 }
 
-fn stays_home(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+fn adds_no_other_zone(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     let points_away =
         |record: &String, host: &str| target(record) == host && zone(owner(record)) != zone(host);
     let away = |host: &str| ours.answer.iter().any(|record| points_away(record, host));
@@ -179,27 +186,26 @@ fn adds_delegated_hosts(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
         .retain(|record| ours.additional.contains(record) || !added(record));
 }
 
-fn makes_glue(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
+fn synthesizes_glue(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
     let is_server =
         |host: &str| of_type(&ours.authority, "ns").any(|server| target(server) == host);
-    let made = |record: &String| is_server(owner(record)) && is_below(owner(record), &facts.wild);
+    let made =
+        |record: &String| is_server(owner(record)) && is_below(owner(record), &facts.wildcards);
     theirs
         .additional
         .retain(|record| ours.additional.contains(record) || !made(record));
 }
 
-fn misnames(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
-    let (missing, strange) = (
-        &ours.additional - &theirs.additional,
-        &theirs.additional - &ours.additional,
-    );
+fn misnames_hosts(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
+    let missing = &ours.additional - &theirs.additional;
+    let extra = &theirs.additional - &ours.additional;
     let made = missing
         .iter()
-        .filter(|right| is_below(owner(right), &facts.wild));
+        .filter(|right| is_below(owner(right), &facts.wildcards));
     for right in made {
         let wrong: Vec<_> = shortened(right)
             .into_iter()
-            .filter(|short| strange.contains(short))
+            .filter(|short| extra.contains(short))
             .collect();
         if !wrong.is_empty() {
             ours.additional.remove(right);
@@ -208,7 +214,7 @@ fn misnames(ours: &mut Answer, theirs: &mut Answer, facts: &Facts) {
     }
 }
 
-/// The record at every name that lacks some of its owner's labels, which lie behind each other.
+/// The record at each name that lacks consecutive labels of its owner.
 fn shortened(record: &str) -> Vec<String> {
     let (owner, rest) = record.split_once(' ').unwrap_or_default();
     let labels: Vec<&str> = owner.split('.').collect();
@@ -219,26 +225,24 @@ fn shortened(record: &str) -> Vec<String> {
         .collect()
 }
 
-fn gives_up(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
-    let (links, renames) = (
-        of_type(&ours.answer, "cname").count(),
-        of_type(&ours.answer, "dname").count(),
-    );
+fn ends_earlier(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+    let links = of_type(&ours.answer, "cname").count();
+    let renames = of_type(&ours.answer, "dname").count();
     let is_code = theirs.rcode == ours.rcode || theirs.rcode == "NOERROR";
     let is_cut = is_code && theirs.answer.is_subset(&ours.answer) && theirs.authority.is_empty();
-    // A DNAME has been used twice, or an alias as well.
+    // A DNAME was used twice, or an alias was followed besides.
     if is_cut && links > 2 && renames > 0 && links > renames {
         *theirs = ours.clone();
     }
 }
 
-fn goes_round(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+fn repeats_dname(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     let into_itself = |dname: &String| target(dname).ends_with(&format!(".{}", owner(dname)));
     if ours.rcode == "NOERROR" && of_type(&ours.answer, "dname").any(into_itself) {
         theirs
             .answer
             .retain(|record| ours.answer.contains(record) || kind(record) != "cname");
-        // Where the name has grown too long on the way.
+        // The name grew too long on the way.
         if theirs.rcode == "YXDOMAIN" {
             theirs.rcode.clone_from(&ours.rcode);
             theirs.authority.retain(|record| kind(record) != "soa");
@@ -246,7 +250,7 @@ fn goes_round(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     }
 }
 
-fn goes_on_with_the_overlong(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
+fn looks_up_truncated_name(ours: &mut Answer, theirs: &mut Answer, _: &Facts) {
     if ours.rcode == "YXDOMAIN"
         && ours.authority.is_empty()
         && ours.answer.is_subset(&theirs.answer)
@@ -259,7 +263,7 @@ fn of_type<'r>(records: &'r Section, wanted: &'r str) -> impl Iterator<Item = &'
     records.iter().filter(move |record| kind(record) == wanted)
 }
 
-/// Of `owner ttl in kind data`.
+/// A word of `owner ttl in kind data`.
 fn word(record: &str, place: usize) -> &str {
     record.split(' ').nth(place).unwrap_or_default()
 }
@@ -290,14 +294,12 @@ mod tests {
     fn answer(answer: &[&str], authority: &[&str], additional: &[&str]) -> Answer {
         let section =
             |records: &[&str]| records.iter().map(|record| (*record).to_owned()).collect();
-        let (answer, authority, additional) =
-            (section(answer), section(authority), section(additional));
         Answer {
             rcode: "NOERROR".into(),
             authoritative: true,
-            answer,
-            authority,
-            additional,
+            answer: section(answer),
+            authority: section(authority),
+            additional: section(additional),
         }
     }
 
@@ -307,17 +309,19 @@ mod tests {
     const HOST: &str = "a.sub.z1.test. 5 in a 10.0.0.2";
 
     #[test]
-    fn a_known_difference_has_its_name_and_anything_more_has_none() {
-        let (none, mut cut) = (Facts::default(), Facts::default());
+    fn names_a_known_difference_and_no_other() {
+        let none = Facts::default();
+        let mut cut = Facts::default();
         cut.add(
             "z1.test.",
             "z1.test. 5 IN NS ns.z1.test.\nsub.z1.test. 5 IN NS a.sub.z1.test.\n",
         );
-        let (ours, plain) = (answer(&[MX], &[], &[]), answer(&[MX], &[NS], &[SERVER]));
+        let ours = answer(&[MX], &[], &[]);
+        let plain = answer(&[MX], &[NS], &[SERVER]);
         let names = |of, theirs: &Answer, facts| explained(of, &ours, theirs, facts);
         assert_eq!(
             names(Server::Nsd, &plain, &none),
-            Some(vec!["names its servers beside an answer"])
+            Some(vec!["adds its NS records to an answer"])
         );
         assert_eq!(names(Server::Knot, &plain, &none), None);
         assert_eq!(
@@ -328,7 +332,7 @@ mod tests {
         let glue = answer(&[MX], &[], &[HOST]);
         assert_eq!(
             names(Server::Knot, &glue, &cut),
-            Some(vec!["adds hosts below a delegation"])
+            Some(vec!["adds addresses of hosts below a delegation"])
         );
         assert_eq!(names(Server::Knot, &glue, &none), None);
         assert_eq!(
@@ -345,10 +349,8 @@ mod tests {
 
     #[test]
     fn a_chain_may_end_with_its_zone_and_nowhere_else() {
-        let (first, second) = (
-            "a.z1.test. 5 in cname b.z1.test.",
-            "b.z1.test. 5 in cname z2.test.",
-        );
+        let first = "a.z1.test. 5 in cname b.z1.test.";
+        let second = "b.z1.test. 5 in cname z2.test.";
         let ours = answer(&[first, second, "z2.test. 5 in a 10.0.0.1"], &[], &[]);
         let names = |theirs: &[&str]| {
             explained(
@@ -360,7 +362,7 @@ mod tests {
         };
         assert_eq!(
             names(&[first, second]),
-            Some(vec!["ends a chain where its zone ends"])
+            Some(vec!["ends a chain of aliases where its zone ends"])
         );
         assert_eq!(names(&[first]), None);
     }

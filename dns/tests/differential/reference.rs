@@ -7,14 +7,14 @@ use std::process::{Child, Command, Stdio};
 
 use crate::draw::{ZONES, apex};
 
-/// A directory and the servers in it; dropped, they are gone.
+/// The servers, and the directory with their files. Dropping stops and removes them.
 pub(crate) struct ReferenceServers {
     dir: PathBuf,
     servers: Vec<Child>,
 }
 
 impl ReferenceServers {
-    /// NSD and Knot with the zones in `dir`, and where they listen.
+    /// Starts NSD and Knot with the zones in `dir`; also returns their addresses.
     pub(crate) fn start(dir: &Path) -> (ReferenceServers, [SocketAddr; 2]) {
         let ports = [free_port(), free_port()];
         std::fs::write(dir.join("nsd.conf"), nsd_conf(dir, ports[0])).unwrap();
@@ -75,9 +75,12 @@ fn nsd_conf(dir: &Path, port: u16) -> String {
         .map(|i| format!("zone:\n  name: \"{}\"\n  zonefile: \"zone{i}\"\n", apex(i)))
         .collect();
     format!(
-        "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{dir}\"\n  \
-         database: \"\"\n  pidfile: \"{dir}/nsd.pid\"\n  xfrdfile: \"{dir}/nsd.xfrd\"\n  xfrdir: \"{dir}\"\n  \
-         zonelistfile: \"{dir}/nsd.list\"\n  logfile: \"{dir}/nsd.log\"\n  server-count: 1\n  rrl-ratelimit: 0\n\
+        "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  chroot: \"\"\n  \
+         zonesdir: \"{dir}\"\n  \
+         database: \"\"\n  pidfile: \"{dir}/nsd.pid\"\n  \
+         xfrdfile: \"{dir}/nsd.xfrd\"\n  xfrdir: \"{dir}\"\n  \
+         zonelistfile: \"{dir}/nsd.list\"\n  logfile: \"{dir}/nsd.log\"\n  server-count: 1\n  \
+         rrl-ratelimit: 0\n\
          remote-control:\n  control-enable: no\n{zones}"
     )
 }
@@ -92,8 +95,10 @@ fn knot_conf(dir: &Path, port: u16) -> String {
     };
     let zones: String = (0..ZONES).map(zone).collect();
     format!(
-        "server:\n    rundir: \"{dir}\"\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    \
-         background-workers: 1\nlog:\n  - target: stderr\n    any: warning\ndatabase:\n    storage: \"{dir}\"\n\
+        "server:\n    rundir: \"{dir}\"\n    listen: 127.0.0.1@{port}\n    \
+         udp-workers: 1\n    tcp-workers: 1\n    \
+         background-workers: 1\nlog:\n  - target: stderr\n    any: warning\n\
+         database:\n    storage: \"{dir}\"\n\
          zone:\n{zones}"
     )
 }

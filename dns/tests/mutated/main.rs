@@ -1,7 +1,7 @@
-//! Damaged questions, zone files, replicas and differences, a million of them: nothing panics, no response
-//! is answered, nothing takes more memory than it may. What must hold of each is in `tests/fuzz`.
+//! A million damaged queries, zone files, replicas and differences: nothing panics, no response is
+//! answered, memory stays bounded. What must hold for each input is defined in `tests/fuzz`.
 //!
-//! The numbers below, or for each as many as `RINGWAY_DNS_MUTATED` says; `RINGWAY_DNS_SEED` makes others.
+//! `RINGWAY_DNS_MUTATED` overrides the number of inputs of each kind, `RINGWAY_DNS_SEED` the seed.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -21,13 +21,13 @@ const FILES: u64 = 50_000;
 const REPLICAS: u64 = 150_000;
 const DIFFERENCES: u64 = 100_000;
 
-/// Zone files that once did damage.
-const FOUND: [&str; 1] = ["a A 10.0.0.1\x0c\n"];
+/// Zone files that caused failures in the past.
+const REGRESSIONS: [&str; 1] = ["a A 10.0.0.1\x0c\n"];
 
-/// MiB that a whole run may add to the process, whatever is in the samples.
+/// MiB by which a run may increase the peak memory of the process.
 const MEMORY: u64 = 128;
 
-/// A question that is well-formed, with EDNS and a cookie in every second.
+/// A well-formed query; every second 64 have EDNS with a cookie.
 fn question(number: u64) -> Vec<u8> {
     const NAMES: [&str; 8] = ["a", "b", "x.c", "q.w", "y.sub", "_s._tcp", "no", "gw"];
     let name = Name::from_text(&format!("{}.org1.example.", NAMES[number as usize % 8])).unwrap();
@@ -41,9 +41,11 @@ fn question(number: u64) -> Vec<u8> {
     message
 }
 
-/// A zone file of every kind of record and directive.
-const FILE: &str = "$ORIGIN org1.example.\n$TTL 1h\n@ IN SOA gw h ( 1 ; serial\n 60 10 600 5 )\n@ NS gw\n\
-    gw 30 A 10.0.0.1\n  AAAA fd00::1\n\\097b CNAME gw\nt TXT \"a;b\" c\\\"d \"\\255\"\n* MX 10 gw.org1.example.\n\
+/// A zone file with all kinds of records and directives.
+const FILE: &str = "$ORIGIN org1.example.\n$TTL 1h\n\
+    @ IN SOA gw h ( 1 ; serial\n 60 10 600 5 )\n@ NS gw\n\
+    gw 30 A 10.0.0.1\n  AAAA fd00::1\n\\097b CNAME gw\nt TXT \"a;b\" c\\\"d \"\\255\"\n\
+    * MX 10 gw.org1.example.\n\
     _s._tcp SRV 0 0 7051 gw\nd DNAME e\n\
     u TYPE65400 \\# 4 0a000001\nc CAA 0 issue \"ca.example\"\nh HTTPS 1 . alpn=h2 port=443\n\
     $INCLUDE /etc/passwd\n$ORIGIN sub\nx A 10.0.0.2\n";
@@ -58,29 +60,30 @@ fn zones() -> [Zone; 3] {
         .map(|text| Zone::from_text(text, Some(&targets::origin())).unwrap())
 }
 
-/// Drives `target` with damaged `samples`: how many it took for what they were.
-fn drive(count: u64, samples: &[Vec<u8>], target: impl Fn(&[u8]) -> bool) -> u64 {
+/// Runs `target` with damaged `samples`; returns how many it accepted.
+fn run(count: u64, samples: &[Vec<u8>], target: impl Fn(&[u8]) -> bool) -> u64 {
     let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     let count = number("RINGWAY_DNS_MUTATED").unwrap_or(count);
     let before = peak();
     assert!(
         samples.iter().all(|sample| target(sample)),
-        "the samples themselves are good"
+        "a sample is not accepted"
     );
     let mut mutator = Mutator::new(number("RINGWAY_DNS_SEED").unwrap_or(1));
-    let taken = (0..count)
+    let accepted = (0..count)
         .filter(|_| target(mutator.damage(samples)))
         .count() as u64;
+
     let grown = peak() - before;
-    assert!(grown < MEMORY, "{grown} MiB more than before");
+    assert!(grown < MEMORY, "peak memory grew by {grown} MiB");
     assert!(
-        count < 1000 || (1..count).contains(&taken),
-        "{taken} of {count} were still good"
+        count < 1000 || (1..count).contains(&accepted),
+        "{accepted} of {count} were accepted"
     );
-    taken
+    accepted
 }
 
-/// The most memory that this process ever held, MiB.
+/// The peak memory of this process in MiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -97,20 +100,20 @@ fn peak() -> u64 {
 }
 
 #[test]
-fn damaged_questions_do_no_damage() {
+fn damaged_queries() {
     let samples: Vec<_> = (0..128).map(question).collect();
-    drive(MESSAGES, &samples, targets::message);
+    run(MESSAGES, &samples, targets::message);
 }
 
 #[test]
-fn damaged_zone_files_do_no_damage() {
+fn damaged_zone_files() {
     let file = FILE.replace("$INCLUDE /etc/passwd\n", "").into_bytes();
-    drive(FILES, &[targets::ZONE.into(), file], targets::zone_file);
+    run(FILES, &[targets::ZONE.into(), file], targets::zone_file);
 }
 
 #[test]
-fn what_did_damage_once_does_none() {
-    for file in FOUND {
+fn inputs_that_failed_in_the_past() {
+    for file in REGRESSIONS {
         targets::zone_file(file.as_bytes());
         assert!(
             targets::zone_file(format!("{}{file}", targets::ZONE).as_bytes()),
@@ -120,14 +123,14 @@ fn what_did_damage_once_does_none() {
 }
 
 #[test]
-fn a_zone_file_that_is_only_text_includes_nothing() {
+fn text_without_a_file_cannot_include_files() {
     let faults = Zone::from_text(FILE, Some(&targets::origin())).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");
 }
 
 #[test]
-fn damaged_replicas_do_no_damage() {
-    drive(
+fn damaged_replicas() {
+    run(
         REPLICAS,
         &zones().map(|zone| zone.encode()),
         targets::replica,
@@ -135,7 +138,7 @@ fn damaged_replicas_do_no_damage() {
 }
 
 #[test]
-fn damaged_differences_do_no_damage() {
+fn damaged_differences() {
     let old = targets::zone();
     let version = (old.serial(), old.digest());
     let differences = zones().into_iter().skip(1).filter_map(|new| {
@@ -143,7 +146,7 @@ fn damaged_differences_do_no_damage() {
         journal.note(Step::new(version, &old.encode(), &new.encode()));
         journal.since(version)
     });
-    drive(
+    run(
         DIFFERENCES,
         &differences.collect::<Vec<_>>(),
         targets::difference,

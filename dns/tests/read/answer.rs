@@ -1,4 +1,4 @@
-//! [`Answer`]: what a response says, as sets of text, for comparing servers.
+//! [`Answer`]: a response as sets of text lines, for comparing servers.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Of a whole response.
+    /// Parses a response.
     pub(crate) fn read(response: &[u8]) -> Answer {
         let message = Message::from_vec(response).unwrap();
         let section = |records: &[Record]| records.iter().map(record_text).collect::<Section>();

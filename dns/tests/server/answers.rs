@@ -1,4 +1,4 @@
-//! What is answered, to whom, over both transports.
+//! Answers over both transports, and which clients get them.
 
 use std::io::{ErrorKind, Write};
 use std::net::UdpSocket;
@@ -27,15 +27,13 @@ fn dig_and_kdig_get_the_same_answers_over_udp_and_tcp_and_both_families() {
             }
         }
     }
-    assert_eq!(
-        (server.counters.udp.get(), server.counters.tcp.get()),
-        (20, 20)
-    );
+    assert_eq!(server.counters.udp.get(), 20);
+    assert_eq!(server.counters.tcp.get(), 20);
     assert_eq!(server.counters.answered(0), 40);
 }
 
 #[test]
-fn codes_tell_a_missing_name_from_a_missing_zone_and_a_strange_one() {
+fn the_response_code_distinguishes_missing_names_missing_copies_and_other_zones() {
     let server = Running::start();
     for (name, code) in [
         ("no.org1.example", "NXDOMAIN"),
@@ -51,28 +49,25 @@ fn codes_tell_a_missing_name_from_a_missing_zone_and_a_strange_one() {
 }
 
 #[test]
-fn an_answer_too_large_for_udp_is_asked_for_again_over_tcp() {
+fn a_response_too_large_for_udp_is_truncated_and_complete_over_tcp() {
     let server = Running::start();
-    let cut = server.run("dig", server.v4(), "many.org1.example A +ignore");
+    let truncated = server.run("dig", server.v4(), "many.org1.example A +ignore");
     assert!(
-        cut.contains("flags: qr aa tc rd;") && cut.contains("ANSWER: 0"),
-        "{cut}"
+        truncated.contains("flags: qr aa tc rd;") && truncated.contains("ANSWER: 0"),
+        "{truncated}"
     );
     for tool in ["dig", "kdig"] {
-        let whole = server.run(tool, server.v4(), "many.org1.example A +short");
-        assert_eq!(
-            whole
-                .lines()
-                .filter(|line| line.starts_with("10.1.1."))
-                .count(),
-            200,
-            "{tool}: {whole}"
-        );
+        let complete = server.run(tool, server.v4(), "many.org1.example A +short");
+        let addresses = complete
+            .lines()
+            .filter(|line| line.starts_with("10.1.1."))
+            .count();
+        assert_eq!(addresses, 200, "{tool}: {complete}");
     }
 }
 
 #[test]
-fn a_changed_zone_is_answered_at_once() {
+fn a_published_zone_is_served_at_once() {
     let server = Running::start();
     let zone = org1().with_serial(8);
     server.zones.publish_own(zone, SystemTime::now()).unwrap();
@@ -83,62 +78,63 @@ fn a_changed_zone_is_answered_at_once() {
 #[test]
 fn a_response_is_never_answered() {
     let server = Running::start();
-    let asker = udp_from("127.0.0.1");
+    let client = udp_from("127.0.0.1");
     let mut response = question(1, "peer0.org1.example");
     response[2] |= 0x80;
-    asker.send_to(&response, server.v4()).unwrap();
-    asker.send_to(&response[..11], server.v4()).unwrap();
-    asker
+    client.send_to(&response, server.v4()).unwrap();
+    client.send_to(&response[..11], server.v4()).unwrap();
+    client
         .send_to(&question(2, "peer0.org1.example"), server.v4())
         .unwrap();
     assert_eq!(
-        next_id(&asker),
+        next_id(&client),
         2,
-        "the socket is served in order: the first two got nothing"
+        "queries are answered in order: the first two got no response"
     );
     assert_eq!(server.counters.silent.get(), 2);
 }
 
 #[test]
-fn whoever_is_not_in_the_acl_gets_silence() {
+fn clients_outside_the_acl_get_no_response() {
     let server = Running::start();
-    let (stranger, friend) = (udp_from("127.0.0.2"), udp_from("127.0.0.1"));
-    stranger
+    let outside = udp_from("127.0.0.2");
+    let admitted = udp_from("127.0.0.1");
+    outside
         .send_to(&question(1, "peer0.org1.example"), server.v4())
         .unwrap();
-    friend
+    admitted
         .send_to(&question(2, "peer0.org1.example"), server.v4())
         .unwrap();
-    assert_eq!(next_id(&friend), 2);
-    stranger.set_nonblocking(true).unwrap();
-    let nothing = stranger.recv(&mut [0; 512]).unwrap_err();
+    assert_eq!(next_id(&admitted), 2);
+    outside.set_nonblocking(true).unwrap();
+    let error = outside.recv(&mut [0; 512]).unwrap_err();
     assert_eq!(
-        nothing.kind(),
+        error.kind(),
         ErrorKind::WouldBlock,
-        "served in order, so it would be here by now"
+        "queries are answered in order: a response would have arrived"
     );
     assert!(is_closed(&mut tcp_from("127.0.0.2", server.v4())));
     assert_eq!(server.counters.foreign.get(), 2);
 }
 
 #[test]
-fn the_end_closes_every_connection_and_frees_the_port() {
+fn shutdown_closes_every_connection_and_frees_the_port() {
     let mut server = Running::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     stream
         .write_all(&framed(&question(1, "peer0.org1.example")))
         .unwrap();
     read_answer(&mut stream);
-    server.end();
+    server.shut_down();
     assert!(is_closed(&mut stream));
     UdpSocket::bind(server.v4()).unwrap();
 }
 
 #[test]
-fn the_port_is_free_soon_after_a_server_was_dropped_without_being_told_to_end() {
+fn dropping_a_running_server_frees_the_port() {
     let mut server = Running::start();
     server.run("dig", server.v4(), "peer0.org1.example A");
-    server.abandon();
+    server.drop_running();
     let until = Instant::now() + PATIENCE;
     while let Err(error) = UdpSocket::bind(server.v4()) {
         assert!(Instant::now() < until, "{error}");
@@ -147,21 +143,21 @@ fn the_port_is_free_soon_after_a_server_was_dropped_without_being_told_to_end() 
 }
 
 #[test]
-fn questions_that_come_together_are_each_answered_to_who_asked() {
+fn each_response_goes_to_the_client_that_sent_the_query() {
     let server = Running::start();
-    let askers = ["127.0.0.1", "127.0.0.3", "127.0.1.9"].map(udp_from);
+    let clients = ["127.0.0.1", "127.0.0.3", "127.0.1.9"].map(udp_from);
     for id in 0..50 {
-        for (asker, name) in
-            askers
+        for (client, name) in
+            clients
                 .iter()
                 .zip(["peer0.org1.example", "no.org1.example", "many.org1.example"])
         {
-            asker.send_to(&question(id, name), server.v4()).unwrap();
+            client.send_to(&question(id, name), server.v4()).unwrap();
         }
     }
-    for (asker, code) in askers.iter().zip([0, 3, 0]) {
+    for (client, code) in clients.iter().zip([0, 3, 0]) {
         let mut ids: Vec<_> = (0..50)
-            .map(|_| next(asker))
+            .map(|_| next(client))
             .map(|answer| {
                 assert_eq!(answer[3] & 0xf, code);
                 u16::from_be_bytes([answer[0], answer[1]])

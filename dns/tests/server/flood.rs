@@ -1,4 +1,4 @@
-//! Others are served whatever one does: a thousand connections that only hold on, and a flood of questions.
+//! A client is served beside a thousand idle connections and a flood of queries from others.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -9,20 +9,22 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::running::*;
 
-/// The flood: so many questions a second, in so many bursts of a hundredth of a second each.
+/// Queries per second of the flood.
 const FLOOD: u32 = 50_000;
+/// Bursts of 10 ms that the flood consists of.
 const BURSTS: u32 = 200;
-/// A stub resolver asks again after this.
-const AGAIN: Duration = Duration::from_secs(1);
+/// A stub resolver repeats its query after this.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// Sends the flood; gives how many went out. A machine that is too slow for it takes longer, but not for ever.
+/// Sends the flood and returns how many queries were sent. On a slow machine it takes longer.
 fn flood(to: SocketAddr) -> u32 {
     let socket = udp_from("127.0.9.1");
     let message = question(1, "no.org1.example");
-    let (start, mut sent) = (Instant::now(), 0);
+    let start = Instant::now();
+    let mut sent = 0;
     for burst in 1..=BURSTS {
         for _ in 0..FLOOD / 100 {
-            // What the own buffer does not take is no flood.
+            // A full send buffer drops some.
             sent += u32::from(socket.send_to(&message, to).is_ok());
         }
         std::thread::sleep((Duration::from_millis(10) * burst).saturating_sub(start.elapsed()));
@@ -30,7 +32,8 @@ fn flood(to: SocketAddr) -> u32 {
     sent
 }
 
-/// Asks over UDP as a stub resolver does: again after a second, if there is no answer. Gives how often.
+/// Sends a query over UDP as a stub resolver does, which repeats it after a second without a
+/// response. Returns how often it was sent.
 fn ask(socket: &UdpSocket, id: u16, to: SocketAddr) -> u32 {
     let deadline = Instant::now() + PATIENCE;
     for times in 1.. {
@@ -39,7 +42,7 @@ fn ask(socket: &UdpSocket, id: u16, to: SocketAddr) -> u32 {
             .unwrap();
         match socket.recv(&mut [0; 512]) {
             Ok(_) => return times,
-            Err(error) => assert!(Instant::now() < deadline, "{error} for question {id}"),
+            Err(error) => assert!(Instant::now() < deadline, "{error} for query {id}"),
         }
     }
     unreachable!("the loop ends by its deadline")
@@ -52,21 +55,23 @@ fn ask_over(stream: &mut TcpStream, id: u16) {
     assert_eq!(read_answer(stream)[..2], id.to_be_bytes());
 }
 
-/// A thousand connections have two thousand ends, all of them in this process.
+/// Both ends of a thousand connections are in this process.
 fn raise_limit() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(8192.min(hard)), hard).unwrap();
 }
 
 #[test]
-fn a_thousand_idle_connections_and_a_flood_keep_nobody_else_from_being_served() {
+fn idle_connections_and_a_flood_do_not_stop_other_clients() {
     raise_limit();
     let server = Running::start();
     let to = server.v4();
     let mut kept = tcp_from("127.0.0.3", to);
-    let asker = udp_from("127.0.0.3");
-    asker.set_read_timeout(Some(AGAIN)).unwrap();
-    let (over, mut asked, mut times) = (AtomicBool::new(false), 0u16, 0);
+    let client = udp_from("127.0.0.3");
+    client.set_read_timeout(Some(RETRY)).unwrap();
+    let over = AtomicBool::new(false);
+    let mut asked = 0u16;
+    let mut times = 0;
     let idle: Vec<_> = (0..1000)
         .map(|i| {
             if i % 100 == 0 {
@@ -82,18 +87,18 @@ fn a_thousand_idle_connections_and_a_flood_keep_nobody_else_from_being_served() 
             sent
         });
         while !over.load(Ordering::Relaxed) || asked < 50 {
-            times += ask(&asker, asked, to);
+            times += ask(&client, asked, to);
             ask_over(&mut kept, asked);
             ask_over(&mut tcp_from("127.0.0.3", to), asked);
             asked += 1;
         }
         flooding.join().unwrap()
     });
-    println!("{asked} questions were asked {times} times over UDP while {sent} others came");
-    assert!(sent > FLOOD, "it was a flood");
+    println!("{asked} queries were sent {times} times over UDP during a flood of {sent}");
+    assert!(sent > FLOOD, "too few queries for a flood");
     assert!(
         server.counters.crowded.get() > 0,
-        "{} connections were more than are held",
+        "{} connections did not reach the limit",
         idle.len()
     );
 }

@@ -1,26 +1,28 @@
-//! The limit of answers over UDP, and the cookies that prove who need not be limited.
+//! The response rate limit over UDP, and the cookies that exempt from it.
 
 use std::net::UdpSocket;
+use std::time::Instant;
 
 use ringway_dns::{Options, Rate};
 
 use crate::running::*;
 
-/// So few that a test exceeds it at once, and that a slow machine earns no more while it asks.
+/// So low that a test exceeds it at once, even on a slow machine.
 const RATE: Rate = Rate {
     per_second: 3,
     slip: 2,
     ipv4: 24,
     ipv6: 56,
 };
+/// Queries in a burst.
 const BURST: u16 = 60;
 
-/// What became of a burst of questions.
+/// The responses to a burst of queries.
 #[derive(Debug, Default)]
-struct Burst {
+struct Responses {
     answered: usize,
-    /// Told to ask over TCP.
-    cut: usize,
+    truncated: usize,
+    /// How long the burst took, rounded up.
     seconds: u64,
 }
 
@@ -31,39 +33,39 @@ fn limited() -> Running {
     })
 }
 
-/// Asks [`BURST`] times and hears what comes. A question from another network ends it: the socket is
-/// served in order.
-fn send_burst(server: &Running, asker: &UdpSocket, ask: impl Fn(u16) -> Vec<u8>) -> Burst {
-    let start = std::time::Instant::now();
+/// Sends [`BURST`] queries and collects the responses. The server answers in order, so a response
+/// to another network means that all of the burst have been handled.
+fn send_burst(server: &Running, client: &UdpSocket, query: impl Fn(u16) -> Vec<u8>) -> Responses {
+    let start = Instant::now();
     let other = udp_from("127.0.9.1");
-    let mut responses = Burst::default();
     for id in 0..BURST {
-        asker.send_to(&ask(id), server.v4()).unwrap();
+        client.send_to(&query(id), server.v4()).unwrap();
     }
+    let cookie = server_cookie(server, &other);
     other
-        .send_to(&with_cookie(9, &whole_cookie(server, &other)), server.v4())
+        .send_to(&with_cookie(9, &cookie), server.v4())
         .unwrap();
     next(&other);
-    responses.seconds = start.elapsed().as_secs() + 1;
-    asker.set_nonblocking(true).unwrap();
-    let mut answer = [0; 2048];
-    while let Ok(len) = asker.recv(&mut answer) {
-        let cut = answer[2] & 2 != 0;
-        assert!(
-            !cut || len <= ask(0).len(),
-            "never more octets than were asked with"
-        );
-        *if cut {
-            &mut responses.cut
+
+    let mut responses = Responses {
+        seconds: start.elapsed().as_secs() + 1,
+        ..Responses::default()
+    };
+    client.set_nonblocking(true).unwrap();
+    let mut response = [0; 2048];
+    while let Ok(len) = client.recv(&mut response) {
+        if response[2] & 2 != 0 {
+            assert!(len <= query(0).len(), "larger than the query");
+            responses.truncated += 1;
         } else {
-            &mut responses.answered
-        } += 1;
+            responses.answered += 1;
+        }
     }
-    asker.set_nonblocking(false).unwrap();
+    client.set_nonblocking(false).unwrap();
     responses
 }
 
-/// A question with a COOKIE option (RFC 7873, section 4).
+/// A query with a COOKIE option (RFC 7873, section 4).
 fn with_cookie(id: u16, cookie: &[u8]) -> Vec<u8> {
     let mut message = question(id, "peer0.org1.example");
     message[11] = 1;
@@ -76,75 +78,69 @@ fn with_cookie(id: u16, cookie: &[u8]) -> Vec<u8> {
     message
 }
 
-/// Both halves, as the server completes them for `asker`; its last octets are the OPT record's.
-fn whole_cookie(server: &Running, asker: &UdpSocket) -> Vec<u8> {
-    asker
-        .send_to(&with_cookie(1, b"halfhalf"), server.v4())
-        .unwrap();
-    let answer = next(asker);
-    let cookie = answer[answer.len() - 24..].to_vec();
-    assert_eq!(&cookie[..8], b"halfhalf");
+/// A client cookie and the server cookie for it, as `client` receives them.
+fn server_cookie(server: &Running, client: &UdpSocket) -> Vec<u8> {
+    let query = with_cookie(1, b"clientco");
+    client.send_to(&query, server.v4()).unwrap();
+    let response = next(client);
+    // The response ends in the OPT record, and that in the cookie.
+    let cookie = response[response.len() - 24..].to_vec();
+    assert_eq!(&cookie[..8], b"clientco");
     cookie
 }
 
 #[test]
-fn a_network_gets_its_rate_and_every_second_answer_above_is_cut() {
-    let (server, asker) = (limited(), udp_from("127.0.0.1"));
-    let responses = send_burst(&server, &asker, |id| question(id, "peer0.org1.example"));
+fn above_the_rate_of_a_network_every_second_response_is_truncated_and_the_others_dropped() {
+    let server = limited();
+    let client = udp_from("127.0.0.1");
+    let responses = send_burst(&server, &client, |id| question(id, "peer0.org1.example"));
+
+    let most = 3 + 3 * responses.seconds as usize;
+    assert!((3..=most).contains(&responses.answered), "{responses:?}");
+    let above = usize::from(BURST) - responses.answered;
     assert!(
-        (3..=3 + 3 * responses.seconds as usize).contains(&responses.answered),
+        responses.truncated.abs_diff(above / 2) <= 1,
         "{responses:?}"
     );
-    let above = usize::from(BURST) - responses.answered;
-    assert!(responses.cut.abs_diff(above / 2) <= 1, "{responses:?}");
-    assert_eq!(
-        server.counters.dropped.get(),
-        (above - responses.cut) as u64,
-        "who got no answer at all"
-    );
+    let dropped = server.counters.dropped.get();
+    assert_eq!(dropped, (above - responses.truncated) as u64);
+
     let over_tcp = server.run("dig", server.v4(), "peer0.org1.example A +short +tcp");
-    assert_eq!(
-        over_tcp, "10.1.0.11\n",
-        "whoever is told to ask over TCP is answered there"
-    );
+    assert_eq!(over_tcp, "10.1.0.11\n", "TCP has no limit");
 }
 
 #[test]
-fn without_a_limit_every_question_is_answered() {
+fn without_a_rate_limit_every_query_is_answered() {
     let server = Running::start_with(Options {
         rate: None,
         ..Options::default()
     });
-    let responses = send_burst(&server, &udp_from("127.0.0.1"), |id| {
-        question(id, "peer0.org1.example")
-    });
-    assert_eq!((responses.answered, responses.cut), (BURST.into(), 0));
+    let client = udp_from("127.0.0.1");
+    let responses = send_burst(&server, &client, |id| question(id, "peer0.org1.example"));
+    assert_eq!(responses.answered, BURST.into());
 }
 
 #[test]
-fn a_cookie_exempts_its_asker_and_a_forged_one_nobody() {
-    let (server, asker) = (limited(), udp_from("127.0.0.1"));
-    let cookie = whole_cookie(&server, &asker);
-    let responses = send_burst(&server, &asker, |id| with_cookie(id, &cookie));
-    assert_eq!((responses.answered, responses.cut), (BURST.into(), 0));
+fn a_valid_cookie_exempts_its_client_from_the_rate_limit() {
+    let server = limited();
+    let client = udp_from("127.0.0.1");
+    let cookie = server_cookie(&server, &client);
+    let valid = send_burst(&server, &client, |id| with_cookie(id, &cookie));
+    assert_eq!(valid.answered, BURST.into());
+
     let mut forged = cookie.clone();
     forged[23] ^= 1;
-    let responses = send_burst(&server, &asker, |id| with_cookie(id, &forged));
-    assert!(
-        responses.answered < BURST.into() && responses.cut > 0,
-        "{responses:?}"
-    );
-    let stolen = send_burst(&server, &udp_from("127.0.0.3"), |id| {
-        with_cookie(id, &cookie)
-    });
-    assert!(
-        stolen.answered < BURST.into(),
-        "it is another's: {stolen:?}"
-    );
+    let forged = send_burst(&server, &client, |id| with_cookie(id, &forged));
+    assert!(forged.answered < BURST.into(), "{forged:?}");
+    assert!(forged.truncated > 0, "{forged:?}");
+
+    let other_client = udp_from("127.0.0.3");
+    let stolen = send_burst(&server, &other_client, |id| with_cookie(id, &cookie));
+    assert!(stolen.answered < BURST.into(), "{stolen:?}");
 }
 
 #[test]
-fn dig_proves_itself_by_the_cookie_that_it_was_given() {
+fn dig_accepts_the_server_cookie() {
     let server = Running::start();
     let text = server.run("dig", server.v4(), "peer0.org1.example A +cookie");
     assert!(text.contains("(good)"), "{text}");

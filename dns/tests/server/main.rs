@@ -1,5 +1,5 @@
-//! The server on loopback, asked by `dig` (BIND), `kdig` (Knot) and raw sockets: everything a resolver would
-//! do, and what nobody should.
+//! The server on loopback, queried by `dig` (BIND), `kdig` (Knot) and raw sockets, as resolvers do
+//! and as hostile clients might.
 //!
 //! ```text
 //!   127.0.0.1, 127.0.1.0/24, 127.0.9.1, ::1   in the ACL     ┐

@@ -1,4 +1,4 @@
-//! A running server, and askers of every kind.
+//! A running server, and clients over UDP and TCP.
 
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -12,10 +12,10 @@ use ringway_dns::{Acl, Counters, Name, Options, Server, Zone, Zones};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// Only a broken server makes a test wait this long.
+/// How long a test waits for a server that is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running server; dropped, it has ended.
+/// A server that runs until it is dropped.
 pub(crate) struct Running {
     runtime: Option<Runtime>,
     pub(crate) addresses: Vec<SocketAddr>,
@@ -65,7 +65,8 @@ impl Running {
         let server = runtime
             .block_on(Server::bind_with(&listen, zones.clone(), acl, options))
             .unwrap();
-        let (addresses, counters) = (server.addresses(), server.counters());
+        let addresses = server.addresses();
+        let counters = server.counters();
         let cancel = CancellationToken::new();
         let task = Some(runtime.spawn(server.run(cancel.clone())));
         Running {
@@ -82,7 +83,7 @@ impl Running {
         self.addresses[0]
     }
 
-    /// The output of `dig` or `kdig` about this server's address `at`.
+    /// The output of `dig` or `kdig` for a question to this server at `at`.
     pub(crate) fn run(&self, tool: &str, at: SocketAddr, question: &str) -> String {
         let output = Command::new(tool)
             .arg(format!("@{}", at.ip()))
@@ -97,15 +98,15 @@ impl Running {
         text
     }
 
-    /// Drops what serves, without telling it to end.
-    pub(crate) fn abandon(&mut self) {
+    /// Drops the future of the running server, without cancelling it.
+    pub(crate) fn drop_running(&mut self) {
         if let (Some(runtime), Some(task)) = (&self.runtime, self.task.take()) {
             task.abort();
             runtime.block_on(task).unwrap_err();
         }
     }
 
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn shut_down(&mut self) {
         self.cancel.cancel();
         if let (Some(runtime), Some(task)) = (&self.runtime, self.task.take()) {
             runtime
@@ -123,7 +124,7 @@ impl Drop for Running {
     }
 }
 
-/// A question for the A records of `name`, with this id.
+/// A query for the A records of `name`.
 pub(crate) fn question(id: u16, name: &str) -> Vec<u8> {
     let name = Name::from_text(name).unwrap();
     let mut message = [
@@ -146,7 +147,7 @@ pub(crate) fn udp_from(address: &str) -> UdpSocket {
     socket
 }
 
-/// The next answer.
+/// The next response.
 pub(crate) fn next(socket: &UdpSocket) -> Vec<u8> {
     let mut answer = [0; 2048];
     let len = socket.recv(&mut answer).unwrap();
@@ -154,7 +155,7 @@ pub(crate) fn next(socket: &UdpSocket) -> Vec<u8> {
     answer[..len].to_vec()
 }
 
-/// The id of the next answer.
+/// The ID of the next response.
 pub(crate) fn next_id(socket: &UdpSocket) -> u16 {
     let answer = next(socket);
     u16::from_be_bytes([answer[0], answer[1]])

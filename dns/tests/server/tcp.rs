@@ -1,11 +1,11 @@
-//! Many questions on a connection, many connections.
+//! Many queries on one connection, and many connections.
 
 use std::io::Write;
 
 use crate::running::*;
 
 #[test]
-fn questions_in_one_segment_and_in_single_bytes_are_answered_in_order() {
+fn queries_in_one_segment_and_in_single_octets_are_answered_in_order() {
     let server = Running::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     stream.set_nodelay(true).unwrap();
@@ -22,14 +22,14 @@ fn questions_in_one_segment_and_in_single_bytes_are_answered_in_order() {
 }
 
 #[test]
-fn a_pipeline_of_many_questions_is_answered_whole_while_the_client_reads() {
+fn pipelined_queries_are_all_answered_while_the_client_reads() {
     let server = Running::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     let mut writer = stream.try_clone().unwrap();
     let questions: Vec<u8> = (0..2000)
         .flat_map(|id| framed(&question(id, "many.org1.example")))
         .collect();
-    // 6 MB of answers: far more than any buffer holds.
+    // The responses have 6 MB, far more than any buffer.
     let writing = std::thread::spawn(move || writer.write_all(&questions));
     for id in 0..2000u16 {
         assert_eq!(read_answer(&mut stream)[..2], id.to_be_bytes());
@@ -38,7 +38,7 @@ fn a_pipeline_of_many_questions_is_answered_whole_while_the_client_reads() {
 }
 
 #[test]
-fn a_client_that_ends_its_questions_still_gets_its_answers() {
+fn a_client_that_shuts_down_its_sending_side_still_gets_its_responses() {
     let server = Running::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     stream
@@ -50,7 +50,7 @@ fn a_client_that_ends_its_questions_still_gets_its_answers() {
 }
 
 #[test]
-fn one_address_cannot_keep_the_others_from_being_served() {
+fn connections_from_one_address_do_not_displace_those_from_others() {
     let server = Running::start();
     let mut other = tcp_from("127.0.0.3", server.v4());
     let mut greedy: Vec<_> = (0..100)
@@ -64,7 +64,7 @@ fn one_address_cannot_keep_the_others_from_being_served() {
     }
     assert!(
         is_closed(&mut greedy[0]),
-        "the longest silent of its own made room"
+        "the oldest connection from this address was closed"
     );
     assert_eq!(server.counters.crowded.get(), 68);
 }

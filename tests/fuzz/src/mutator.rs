@@ -1,6 +1,6 @@
-//! [`Mutator`]: damages samples, the same way for the same seed.
+//! [`Mutator`]: damages samples, reproducibly for a seed.
 
-/// Numbers at which lengths and counts break.
+/// Boundary values of lengths and counts.
 const EDGES: [u32; 8] = [0, 1, 0x3f, 0xc0, 0xff, 0x7fff_ffff, 0xffff_fffe, u32::MAX];
 
 pub(crate) struct Mutator {
@@ -23,12 +23,12 @@ impl Mutator {
         self.damaged.extend_from_slice(sample);
         for _ in 0..self.draw(5) {
             let other = &samples[self.draw(samples.len())];
-            self.strike(other);
+            self.damage_once(other);
         }
         &self.damaged
     }
 
-    fn strike(&mut self, other: &[u8]) {
+    fn damage_once(&mut self, other: &[u8]) {
         let len = self.damaged.len();
         if len == 0 {
             return;

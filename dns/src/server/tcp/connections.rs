@@ -1,9 +1,9 @@
 //! [`Connections`]: the open TCP connections, and which of them is closed when there are too many.
 //!
-//! A new connection is never refused: above a limit, the connection that has been silent for longest is
-//! closed for it. Above the limit of one client it is one of that client's connections, so a client
-//! with many connections does not displace others before the limit of all clients is reached; and then
-//! connections in use outlast idle ones.
+//! A new connection is never refused: above a limit, the connection that has been silent for
+//! longest is closed for it. Above the limit of one client it is one of that client's connections,
+//! so a client with many connections does not displace others before the limit of all clients is
+//! reached; and then connections in use outlast idle ones.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -96,8 +96,8 @@ impl Drop for Slot {
     }
 }
 
-/// Closes the connection that has been silent for longest if the next one of `client` would exceed a
-/// limit; true if one was closed.
+/// Closes the connection that has been silent for longest if the next one of `client` would exceed
+/// a limit; true if one was closed.
 fn make_room(open: &mut BTreeMap<u64, Connection>, client: IpAddr) -> bool {
     let from_client = open.values().filter(|other| other.client == client).count();
     if from_client < MAX_PER_CLIENT && open.len() < MAX_CONNECTIONS {

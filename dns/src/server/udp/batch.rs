@@ -16,8 +16,8 @@ use crate::answer::MAX_UDP;
 
 /// Datagrams per system call.
 const BATCH: usize = 64;
-/// Octets of a query; a larger one is cut off and so malformed. It is an odd number of cache lines: if
-/// buffers began a power of two apart, they would compete for few sets of the cache.
+/// Octets of a query; a larger one is cut off and so malformed. It is an odd number of cache lines:
+/// if buffers began a power of two apart, they would compete for few sets of the cache.
 const MAX_QUERY: usize = 1472;
 
 /// The datagrams received last.
