@@ -1,0 +1,219 @@
+//! Two gateways that hold each other's keys, on devices and a network in memory.
+//!
+//! ```text
+//!   left                                                  right
+//!   site 10.1.0.0/24, fd00:1::/64                         site 10.2.0.0/24, fd00:2::/64
+//!   host ── ChannelTun ── 192.0.2.1:4600 ──ChannelNetwork── 192.0.2.2:4600 ── ChannelTun ── host
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use ringway_dataplane::*;
+
+/// How long a test waits for what must come.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a sink has received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reported {
+    Quic {
+        datagram: Vec<u8>,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+    },
+    Event(Event),
+}
+
+/// A sink with one bounded queue for everything.
+#[derive(Clone)]
+struct Sink(SyncSender<Reported>);
+
+impl ControlSink for Sink {
+    fn quic(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        _ecn: Option<u8>,
+    ) -> bool {
+        let datagram = datagram.to_vec();
+        self.0
+            .try_send(Reported::Quic { datagram, from, to })
+            .is_ok()
+    }
+
+    fn event(&mut self, event: Event) -> bool {
+        self.0.try_send(Reported::Event(event)).is_ok()
+    }
+}
+
+/// How many items each queue of a gateway holds.
+#[derive(Clone, Copy)]
+pub(crate) struct Capacity {
+    pub(crate) tun: usize,
+    pub(crate) udp: usize,
+    pub(crate) sink: usize,
+}
+
+/// More than any test needs.
+pub(crate) const AMPLE: Capacity = Capacity {
+    tun: 1024,
+    udp: 1024,
+    sink: 1024,
+};
+
+/// One of the two gateways.
+pub(crate) struct Gateway {
+    /// `None` while it is stopped.
+    dataplane: Option<Dataplane>,
+    capacity: Capacity,
+    pub(crate) host: ChannelHost,
+    pub(crate) udp: Arc<ChannelUdp>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) incoming: Arc<Incoming>,
+    pub(crate) outgoing: Arc<Outgoing>,
+    /// The gateway's, for packets that belong to no peer.
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) peer: Arc<Peer>,
+    reports: Receiver<Reported>,
+}
+
+impl Gateway {
+    /// Starts the gateway whose number is in all its addresses.
+    fn start(network: &ChannelNetwork, number: u8, capacity: Capacity) -> Gateway {
+        let there = 3 - number;
+        let peer = Arc::new(Peer::new());
+        peer.set_path_mtu(1500);
+        let path = Path::new(address(there), None);
+        let secret = |receiver: u8| Secret::new([receiver; 48]);
+        let outgoing = Outgoing::new(there.into(), AEAD, &secret(there), path, peer.clone());
+        let site = SiteNo(there.into());
+        let incoming = Incoming::new(number.into(), AEAD, &secret(number), site, peer.clone());
+        let (outgoing, incoming) = (Arc::new(outgoing), Arc::new(incoming));
+        incoming.pair_with(outgoing.clone());
+
+        let snapshot = tables(number, &incoming, &outgoing);
+        let (_, host) = ChannelTun::new(capacity.tun).unwrap();
+        let (_, reports) = sync_channel(0);
+        let mut gateway = Gateway {
+            dataplane: None,
+            capacity,
+            host,
+            udp: Arc::new(network.bind(address(number), capacity.udp).unwrap()),
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            incoming,
+            outgoing,
+            counters: Arc::new(Counters::new()),
+            peer,
+            reports,
+        };
+        gateway.recreate_device();
+        gateway
+    }
+
+    /// Ends the threads, and starts new ones on a new device. Socket, tables, sessions and counters stay.
+    pub(crate) fn recreate_device(&mut self) {
+        self.stop();
+        let (tun, host) = ChannelTun::new(self.capacity.tun).unwrap();
+        let (sender, reports) = sync_channel(self.capacity.sink);
+        let dataplane = Dataplane::start_on(
+            [(tun, self.udp.clone())],
+            self.snapshot.clone(),
+            self.counters.clone(),
+            Sink(sender),
+        );
+        self.dataplane = Some(dataplane.unwrap());
+        self.host = host;
+        self.reports = reports;
+    }
+
+    /// Ends the threads. What arrives waits in the queues.
+    pub(crate) fn stop(&mut self) {
+        if let Some(dataplane) = self.dataplane.take() {
+            dataplane.stop();
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.dataplane.as_ref().unwrap().has_failed()
+    }
+
+    pub(crate) fn next_report(&self) -> Reported {
+        self.reports.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
+            let drops = self.peer.counters().snapshot();
+            let drops: Vec<_> = drops.drops().filter(|(_, count)| *count > 0).collect();
+            panic!("the sink receives nothing; dropped: {drops:?}")
+        })
+    }
+
+    pub(crate) fn next_event(&self) -> Event {
+        match self.next_report() {
+            Reported::Event(event) => event,
+            other => panic!("{other:?} instead of an event"),
+        }
+    }
+
+    /// Waits for an IP packet at the host.
+    pub(crate) fn next_packet(&self) -> Vec<u8> {
+        self.host.receive(TIMEOUT).expect("a packet arrives")
+    }
+
+    /// Drops for this reason, of the gateway and of its peer.
+    pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
+        self.counters.snapshot().dropped(reason) + self.peer.counters().snapshot().dropped(reason)
+    }
+
+    pub(crate) fn assert_nothing_dropped(&self) {
+        for reason in DropReason::ALL {
+            assert_eq!(self.dropped(*reason), 0, "{reason}");
+        }
+    }
+}
+
+/// Both gateways, running, with ample queues.
+pub(crate) fn pair() -> (ChannelNetwork, Gateway, Gateway) {
+    pair_with(AMPLE)
+}
+
+/// Both gateways, running. The right one has queues of this capacity.
+pub(crate) fn pair_with(right: Capacity) -> (ChannelNetwork, Gateway, Gateway) {
+    let network = ChannelNetwork::new();
+    let left = Gateway::start(&network, 1, AMPLE);
+    let right = Gateway::start(&network, 2, right);
+    (network, left, right)
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Where gateway `number` receives.
+pub(crate) fn address(number: u8) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, number], 4600))
+}
+
+const AEAD: Aead = Aead::Aes128Gcm;
+
+fn tables(here: u8, incoming: &Arc<Incoming>, outgoing: &Arc<Outgoing>) -> Snapshot {
+    let there = 3 - here;
+    let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
+    builder.incoming(incoming.clone());
+    for prefix in [format!("10.{here}.0.0/24"), format!("fd00:{here}::/64")] {
+        builder.site_prefix(prefix.parse().unwrap());
+    }
+    for prefix in [format!("10.{there}.0.0/24"), format!("fd00:{there}::/64")] {
+        let prefix = prefix.parse().unwrap();
+        builder.authorize(prefix, SiteNo(there.into()));
+        builder.route(prefix, outgoing.clone());
+    }
+    builder.build()
+}
