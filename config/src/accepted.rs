@@ -4,10 +4,11 @@
 //! A line for each record, `sha256:<64 hex digits> <org>`; the file is replaced atomically.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{self, Access};
 use crate::overlap::Owner;
 use crate::verdict::{Ruling, Verdict};
 use crate::{Config, Digest, OrgId};
@@ -81,17 +82,8 @@ pub fn save(state_dir: &Path, accepted: &Accepted) -> Result<(), AcceptedError> 
         .iter()
         .map(|(digest, org)| format!("{digest} {org}\n"))
         .collect();
-    replace(state_dir, &path, text.as_bytes())
+    disk::replace(&path, text.as_bytes(), Access::Everybody)
         .map_err(|source| AcceptedError::Write { path, source })
-}
-
-fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(dir)?.sync_all()
 }
 
 /// The records to keep once `rulings` are in force: those of `config` that were accepted `before`,

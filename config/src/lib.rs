@@ -11,6 +11,7 @@ pub mod bogon;
 pub mod config;
 pub mod conflict;
 pub mod defaults;
+pub mod disk;
 pub mod dns_name;
 pub mod endpoint;
 pub mod escape;

@@ -18,8 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ringway_config::ZoneName;
-
-use crate::disk;
+use ringway_config::disk::{self, Access};
 
 /// The two clocks, read together.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +117,7 @@ pub struct HoldFile {
 impl HoldFile {
     /// Replaces the file atomically. Blocks.
     pub fn write(&self) -> io::Result<()> {
-        disk::replace(&self.path, self.text.as_bytes())
+        disk::replace(&self.path, self.text.as_bytes(), Access::Everybody)
     }
 }
 
@@ -127,7 +126,7 @@ mod tests {
     use std::sync::OnceLock;
 
     use super::*;
-    use crate::disk::tests::Scratch;
+    use crate::scratch::Scratch;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -24,7 +24,6 @@ pub mod answer;
 pub mod cookie;
 pub mod delta;
 mod denial;
-mod disk;
 mod draft;
 pub mod explain;
 mod forward;
@@ -37,6 +36,8 @@ mod reach;
 pub mod replica;
 mod reverse;
 mod rrset;
+#[cfg(test)]
+mod scratch;
 mod serial;
 pub mod server;
 mod source;

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringway_config::Digest;
-
-use crate::disk;
+use ringway_config::disk::{self, Access};
 
 /// True if serial `a` is newer than `b`. False for two serials 2^31 apart, whose order RFC 1982,
 /// section 3.2, leaves undefined.
@@ -49,7 +48,8 @@ impl SerialStore {
     pub fn serial_for(&mut self, content: Digest, now: SystemTime) -> io::Result<u32> {
         let serial = self.next_for(content, now);
         if self.last != Some((serial, content)) {
-            disk::replace(&self.path, format!("{serial} {content}\n").as_bytes())?;
+            let line = format!("{serial} {content}\n");
+            disk::replace(&self.path, line.as_bytes(), Access::Everybody)?;
             self.last = Some((serial, content));
         }
         Ok(serial)
@@ -81,7 +81,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::disk::tests::Scratch;
+    use crate::scratch::Scratch;
 
     fn at(seconds: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(seconds)

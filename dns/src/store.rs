@@ -16,9 +16,9 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ringway_config::disk::{self, Access};
 use ringway_config::{Digest, ZoneName};
 
-use crate::disk;
 use crate::replica::{MAX_SIZE, ReplicaError};
 use crate::zone::Zone;
 
@@ -83,7 +83,11 @@ impl ReplicaStore {
         let since = received.duration_since(UNIX_EPOCH).unwrap_or_default();
         let rest = [&since.as_secs().to_be_bytes()[..], &zone.encode()].concat();
         let checksum = Digest::of(&rest);
-        disk::replace(&self.path(apex), &[&checksum.0[..], &rest].concat())
+        disk::replace(
+            &self.path(apex),
+            &[&checksum.0[..], &rest].concat(),
+            Access::Everybody,
+        )
     }
 
     /// Reads the copy of `apex`; `None` if there is none.
@@ -148,7 +152,7 @@ fn read(path: &Path, apex: &ZoneName) -> Result<Stored, StoreFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::tests::Scratch;
+    use crate::scratch::Scratch;
     use crate::zone::tests::zone;
 
     fn org1() -> ZoneName {

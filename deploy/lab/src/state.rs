@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nix::fcntl::{Flock, FlockArg};
+use ringway_config::disk::{self, Access};
 
 use crate::process::Process;
 use crate::topology::Topology;
@@ -59,11 +60,9 @@ impl State {
     }
 
     fn replace_file(&self, dir: &Path) -> io::Result<()> {
-        let new = dir.join("state.json.new");
-
         fs::create_dir_all(dir)?;
-        fs::write(&new, serde_json::to_vec_pretty(self)?)?;
-        fs::rename(&new, state_file(dir))
+        let json = serde_json::to_vec_pretty(self)?;
+        disk::replace(&state_file(dir), &json, Access::Everybody)
     }
 }
 

@@ -10,7 +10,7 @@ use ringway_config::{
 };
 
 use super::*;
-use crate::disk::tests::Scratch;
+use crate::scratch::Scratch;
 
 fn place(line: u32) -> Place {
     Place::at(PathBuf::from("gateway.toml").into(), line, 1)

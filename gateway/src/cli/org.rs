@@ -1,9 +1,9 @@
-//! `ringway org init`: an organization's CA, its first gateway's files and its member record.
+//! `ringway org init`: creates an organization's CA, its first gateway's files and its member record.
 //!
-//! Owns what is made and what is said about it. The texts of the files are ringway-config's, the
-//! certificates [`crate::identity::create`]'s, all or nothing `fresh`'s.
+//! ringway-config has the texts of the files, [`ringway_identity::create`] the certificates, and
+//! `new_files` sees to it that all of them are created or none.
 
-mod fresh;
+mod new_files;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +18,7 @@ use ringway_config::{
 };
 use time::OffsetDateTime;
 
-use self::fresh::Fresh;
+use self::new_files::NewFiles;
 use super::{Failure, answer};
 use crate::identity::create::{Authority, CreateError};
 
@@ -123,33 +123,32 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         .map_err(|error| init.unissued(error))?;
     let record = member_text(&init.member(authority.certificate()));
 
-    let mut fresh = Fresh::in_directory(&init.dir);
+    let mut files = NewFiles::in_directory(&init.dir);
     if init.ca.is_none() {
-        fresh
+        files
             .directory("ca")
             .file("ca/ca.crt", authority.certificate())
             .secret("ca/ca.key", &authority.key());
     }
-    fresh.file("gateway.toml", &gateway_text(&init.new_gateway()));
-    fresh
+    files
+        .file("gateway.toml", &gateway_text(&init.new_gateway()))
         .file("gateway.crt", &issued.certificate)
-        .secret("gateway.key", &issued.key);
-    fresh
+        .secret("gateway.key", &issued.key)
         .file(&init.record_name(), &record)
         .directory("members");
 
-    let summary = init.summary(&fresh, &Digest::of(record.as_bytes()));
-    let config = fresh.path("gateway.toml");
-    let made = fresh.write()?;
+    let summary = init.summary(&files, &Digest::of(record.as_bytes()));
+    let config = files.path("gateway.toml");
+    let created = files.create()?;
     if let Err(faults) = load(&config) {
-        made.remove();
+        created.remove();
         return Err(faults.into());
     }
-    made.keep();
+    created.keep();
     answer(summary)
 }
 
-/// What was written must be what `run` takes.
+/// Loads the created files as `run` will: a combination of options may have faults that none has alone.
 fn load(path: &Path) -> Result<(), Faults> {
     let config = Config::load(path)?;
     match conflicts(&config, &[], &BTreeSet::new()) {
@@ -229,8 +228,8 @@ impl Init {
         }
     }
 
-    fn summary(&self, fresh: &Fresh, fingerprint: &Digest) -> String {
-        let at = |name: &str| fresh.path(name).display().to_string();
+    fn summary(&self, files: &NewFiles, fingerprint: &Digest) -> String {
+        let at = |name: &str| files.path(name).display().to_string();
         let record = at(&self.record_name());
         let config = at("gateway.toml");
         let authority = match &self.ca {

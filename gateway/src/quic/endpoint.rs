@@ -4,10 +4,9 @@
 //! quinn's defaults are a web server's. One control stream per peer needs far less, and what is not
 //! needed is what a stranger could fill (DESIGN.md 4.1).
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::net::UdpSocket;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use quinn::{
 };
 use quinn_proto::HashedConnectionIdGenerator;
 use ringway_config::GatewayId;
+use ringway_config::disk::{self, Access};
 
 use super::socket::{DemuxSocket, Inlet};
 use crate::identity::tls::{self, LastRefusal, RefusalLog};
@@ -169,7 +169,8 @@ impl EndpointKeys {
             aws_lc_rs::rand::fill(&mut keys).is_ok(),
             "the system has no random bytes"
         );
-        write(path, &keys).with_context(|| format!("cannot write {}", path.display()))?;
+        disk::replace(path, &keys, Access::Owner)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(EndpointKeys(keys))
     }
 
@@ -183,20 +184,6 @@ impl EndpointKeys {
             .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id)));
         config
     }
-}
-
-/// Writes beside, syncs, renames: after a crash the file is whole or absent.
-fn write(path: &Path, keys: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(keys)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! The file that remembers changed kernel settings across a crash.
+//! The file that keeps changed kernel settings across a crash.
 //!
-//! It holds for one boot and one network namespace; a file from elsewhere is as good as none.
+//! It is valid for one boot and one network namespace: anywhere else it counts as absent.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::{fs, io};
 
+use ringway_config::disk::{self, Access};
 use serde::{Deserialize, Serialize};
 
 use super::Change;
@@ -20,38 +21,43 @@ struct Memory {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     boot: String,
+    /// Inode of the network namespace.
     namespace: u64,
 }
 
 impl Place {
-    /// Of the calling thread.
-    fn here() -> io::Result<Place> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-            .trim()
-            .to_owned();
+    /// The place of the calling thread.
+    fn current() -> io::Result<Place> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         let namespace = fs::metadata("/proc/thread-self/ns/net")?.ino();
-        Ok(Place { boot, namespace })
+        Ok(Place {
+            boot: boot.trim().to_owned(),
+            namespace,
+        })
     }
 }
 
-/// What was changed here earlier and not yet restored.
+/// What was changed here earlier and not yet restored. A file that cannot be read counts as absent.
 pub(super) fn recall(path: &Path) -> Vec<Change> {
-    let memory = fs::read(path)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
-    match (memory, Place::here()) {
-        (Some(memory), Ok(here)) if memory.place == here => memory.changes,
+    let Ok(bytes) = fs::read(path) else {
+        return Vec::new();
+    };
+    let Ok(memory) = serde_json::from_slice::<Memory>(&bytes) else {
+        return Vec::new();
+    };
+
+    match Place::current() {
+        Ok(place) if place == memory.place => memory.changes,
         _ => Vec::new(),
     }
 }
 
-/// Writes what is about to be changed; atomic, so that a crash leaves the old file or the new one.
+/// Records what is about to be changed.
 pub(super) fn remember(path: &Path, changes: &[Change]) -> io::Result<()> {
     let memory = Memory {
-        place: Place::here()?,
+        place: Place::current()?,
         changes: changes.to_vec(),
     };
-    let draft = path.with_extension("new");
-    fs::write(&draft, serde_json::to_vec_pretty(&memory)?)?;
-    fs::rename(&draft, path)
+    let json = serde_json::to_vec_pretty(&memory)?;
+    disk::replace(path, &json, Access::Everybody)
 }

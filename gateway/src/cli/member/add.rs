@@ -2,12 +2,13 @@
 //! for byte and atomically. Everything that speaks against it is said at once; nothing changes then.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use ringway_config::disk::{self, Access};
 use ringway_config::{Config, Digest, Fault, Faults, Member, Place, conflicts};
 use rustls_pki_types::UnixTime;
 
@@ -127,23 +128,12 @@ fn judge(config: &mut Config, record: &Member) -> Result<(), Failure> {
     }
 }
 
-/// Writes beside the target and renames: a crash leaves the old or the new file.
+/// Writes the file as it was handed over, into a directory that may not exist yet.
 fn put(target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = target.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir)?;
-    let fresh = unfinished(target);
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, target)?;
-    File::open(dir)?.sync_all()
-}
-
-/// A name that no loader takes for a record.
-fn unfinished(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".new");
-    name.into()
+    if let Some(dir) = target.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    disk::replace(target, bytes, Access::Everybody)
 }
 
 fn summary(args: &Add, record: &Member, replaced: bool, target: &Path) -> String {

@@ -1,0 +1,175 @@
+//! Files that survive a crash whole: written beside, synced, renamed, and the directory synced.
+//!
+//! Everything that the daemon remembers and the command line writes goes through here. Each path has one
+//! writer at a time: two would share the file beside it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Who may read a file that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody on this host, as far as the umask allows: mode 644.
+    Everybody,
+    /// The owner alone: mode 600. For keys.
+    Owner,
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Access::Everybody => 0o644,
+            Access::Owner => 0o600,
+        }
+    }
+}
+
+/// Replaces the file `path` by `bytes`, or creates it. After a crash it is the old or the new one, and once
+/// this has returned it is the new one.
+pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let beside = beside(path);
+    // A crash may have left one, perhaps with another mode.
+    remove(&beside)?;
+
+    write_new(&beside, bytes, access)?;
+    if let Err(error) = fs::rename(&beside, path) {
+        _ = fs::remove_file(&beside);
+        return Err(error);
+    }
+    sync_directory_of(path)
+}
+
+/// Creates the file `path`; an error if anything of that name exists. After a crash it may be a part.
+pub fn create(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    write_new(path, bytes, access)?;
+    sync_directory_of(path)
+}
+
+/// Removes the file `path`, if there is one, for good.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_directory_of(path),
+    }
+}
+
+/// The file that becomes `path`. No loader takes its name for a record or a zone's copy.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".new");
+    name.into()
+}
+
+fn write_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(access.mode())
+        .open(path)?;
+
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // A full disk: a part of the file is worth nothing.
+        _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Creations, renames and removals last only once their directory is synced: fsync(2).
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A directory of one test, removed after it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Scratch {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path =
+                std::env::temp_dir().join(format!("ringway-disk-{}-{count}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Scratch(path)
+        }
+
+        fn names(&self) -> Vec<OsString> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            entries.map(|entry| entry.unwrap().file_name()).collect()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn replacing_leaves_the_new_file_and_nothing_beside_it() {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("file");
+        replace(&path, b"old", Access::Everybody).unwrap();
+        replace(&path, b"new", Access::Everybody).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(scratch.names(), ["file"]);
+    }
+
+    #[test]
+    fn a_secret_is_nobody_elses_even_where_a_crash_left_a_readable_file() {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("key");
+        fs::write(beside(&path), "left by a crash").unwrap();
+        fs::write(&path, "old").unwrap();
+        replace(&path, b"secret", Access::Owner).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn a_failed_replacement_changes_nothing() {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("directory");
+        fs::create_dir(&path).unwrap();
+        assert!(replace(&path, b"new", Access::Everybody).is_err());
+        assert_eq!(scratch.names(), ["directory"]);
+    }
+
+    #[test]
+    fn creating_overwrites_nothing() {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("file");
+        create(&path, b"first", Access::Owner).unwrap();
+        let error = create(&path, b"second", Access::Owner).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_no_error() {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("file");
+        create(&path, b"", Access::Everybody).unwrap();
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert!(scratch.names().is_empty());
+    }
+}
