@@ -1,4 +1,5 @@
-//! What one packet costs on the CPU alone, each beside its limit: the AEAD or a copy of the same bytes.
+//! What one packet costs on the CPU alone, each beside its limit: the AEAD or a copy of the same
+//! bytes.
 //!
 //! ```text
 //! cargo bench -p ringway-dataplane                    all; under three minutes

@@ -1,11 +1,12 @@
-//! One end of a tunnel with fixed keys, to measure the data plane alone. Never for traffic that matters.
+//! One end of a tunnel with fixed keys, to measure the data plane alone. Never for traffic that
+//! matters.
 //!
 //! ```text
 //! ip netns exec a pipe 1 192.0.2.1:4600 192.0.2.2:4600        site 10.1.0.0/16, fd00:1::/32 on rw0
 //! ip netns exec b pipe 2 192.0.2.2:4600 192.0.2.1:4600        site 10.2.0.0/16, fd00:2::/32 on rw0
 //! ```
-//! Addresses and routes of rw0 are the caller's. Ends with its standard input. AEAD=aes256 or chacha takes another
-//! AEAD, LANES=2 as many lanes.
+//! Addresses and routes of rw0 are the caller's. Ends with its standard input. AEAD=aes256 or
+//! chacha takes another AEAD, LANES=2 as many lanes.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};

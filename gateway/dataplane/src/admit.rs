@@ -5,22 +5,22 @@
 //!  malformed      source / destination            source               destination
 //!  options
 //! ```
-//! Before it, `session` has checked phase, window and AEAD. Behind the TUN device, the packet filter applies the
-//! policy by protocol and port.
+//! Before it, `session` has checked phase, window and AEAD. Behind the TUN device, the packet
+//! filter applies the policy by protocol and port.
 
 use crate::counters::DropReason;
 use crate::ip::{self, Addresses};
 use crate::snapshot::{SiteNo, Snapshot};
 
-/// Admits a packet that a gateway of site `from` has sealed, or says why not. Its source must lie in a prefix
-/// that is authorized for that site and not, more specifically, for another; its destination likewise in a
-/// prefix of this site.
+/// Admits a packet that a gateway of site `from` has sealed, or says why not. Its source must lie
+/// in a prefix that is authorized for that site and not, more specifically, for another; its
+/// destination likewise in a prefix of this site.
 pub fn admit(snapshot: &Snapshot, from: SiteNo, packet: &[u8]) -> Result<(), DropReason> {
     AdmitCache::new(snapshot).admit(from, packet)
 }
 
-/// [`admit`] for many packets under one snapshot. Neighbours mostly have the same addresses: those that were
-/// admitted last are not looked up again.
+/// [`admit`] for many packets under one snapshot. Neighbours mostly have the same addresses: those
+/// that were admitted last are not looked up again.
 pub(crate) struct AdmitCache<'s> {
     snapshot: &'s Snapshot,
     last: Option<(SiteNo, Addresses)>,

@@ -1,14 +1,15 @@
 //! [`Backlog`]: super-packets that wait to be sealed, and which packets may overtake them.
 //!
-//! To send one super-packet takes as long as to send dozens of packets. A ping, a handshake or a heartbeat of
-//! Raft must not wait behind all super-packets of a saturating stream. So the TUN device is emptied first,
-//! super-packets are queued here, in order, and small packets go at once.
+//! To send one super-packet takes as long as to send dozens of packets. A ping, a handshake or a
+//! heartbeat of Raft must not wait behind all super-packets of a saturating stream. So the TUN
+//! device is emptied first, super-packets are queued here, in order, and small packets go at once.
 //!
 //! ```text
 //!  vacant ─► written ─► accept ─┬─ a super-packet, or its flow waits ─► queued ─► next
 //!                               └─ otherwise: sent now
 //! ```
-//! Flows stay in order. The queue is bounded: when it is full, the rest stays in the device's queue.
+//! Flows stay in order. The queue is bounded: when it is full, the rest stays in the device's
+//! queue.
 
 mod flow_key;
 
@@ -18,8 +19,8 @@ use self::flow_key::FlowKey;
 use crate::offload::{self, OFFLOAD_LEN};
 use crate::tun::MAX_READ;
 
-/// Packets that may wait. Of super-packets these are 8 MiB, more than one stream with Linux's default buffers
-/// has in flight.
+/// Packets that may wait. Of super-packets these are 8 MiB, more than one stream with Linux's
+/// default buffers has in flight.
 const MAX_WAITING: usize = 128;
 
 /// What becomes of a packet that was read.
@@ -43,7 +44,8 @@ struct Waiting {
 pub(crate) struct Backlog {
     slots: Vec<Box<[u8]>>,
     waiting: VecDeque<Waiting>,
-    /// Slots that hold nothing. The one that was used last is on top: it is still in the CPU's cache.
+    /// Slots that hold nothing. The one that was used last is on top: it is still in the CPU's
+    /// cache.
     free: Vec<usize>,
 }
 

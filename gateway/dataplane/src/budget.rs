@@ -1,11 +1,14 @@
-//! [`Budget`]: at most so many actions per span of time, for work that peers and strangers can cause.
+//! [`Budget`]: at most so many actions per span of time, for work that peers and strangers can
+//! cause.
 //!
-//! A budget belongs to a peer or a session and outlives the threads that draw on it: they end when the
-//! TUN device is re-created. So it measures time with [`Instant`], the one monotonic clock of the process.
-//! A duration since some thread's start would begin at zero again with the next thread, and the budget
-//! would not be refilled until that thread had run as long as all threads before it.
+//! A budget belongs to a peer or a session and outlives the threads that draw on it: they end when
+//! the TUN device is re-created. So it measures time with [`Instant`], the one monotonic clock of
+//! the process. A duration since some thread's start would begin at zero again with the next
+//! thread, and the budget would not be refilled until that thread had run as long as all threads
+//! before it.
 //!
-//! Several threads may draw at once. As a span begins they may together take a few more than the limit.
+//! Several threads may draw at once. As a span begins they may together take a few more than the
+//! limit.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
-//! The Internet checksum (RFC 1071): of IPv4 headers, of TCP and UDP, and of their pseudo-headers. Pure.
+//! The Internet checksum (RFC 1071): of IPv4 headers, of TCP and UDP, and of their pseudo-headers.
+//! Pure.
 //!
-//! Sums are kept folded to 16 bits, in the order of bytes on the wire; 0xffff and 0 are the same sum.
+//! Sums are kept folded to 16 bits, in network byte order; 0xffff and 0 are the same sum.
 
 use crate::transport::{Protocol, Transport};
 
@@ -13,7 +14,8 @@ pub(crate) fn add(a: u16, b: u16) -> u16 {
 /// One's complement sum of `bytes`, padded with a zero to an even number.
 pub(crate) fn sum(bytes: &[u8]) -> u16 {
     let (words, rest) = bytes.as_chunks::<4>();
-    // The order of bytes does not matter until the end (RFC 1071, section 2 (B)).
+    // Four bytes at a time, in the CPU's byte order: it does not matter until the end (RFC 1071,
+    // section 2 (B)). The carries of 64 KiB stay far below 64 bits.
     let wide: u64 = words
         .iter()
         .map(|word| u64::from(u32::from_ne_bytes(*word)))
@@ -60,21 +62,24 @@ pub(crate) fn is_transport_right(packet: &[u8], transport: &Transport) -> bool {
     ) == 0xffff
 }
 
-/// Completes a partial checksum: what lies at `field` is the sum of the pseudo-header, all from `start` on is
-/// to be summed. False if they do not lie in the packet.
+/// Completes a partial checksum. At `field` lies the sum of the pseudo-header, and all bytes from
+/// `start` on are covered. False if they do not lie in the packet.
 pub(crate) fn complete(packet: &mut [u8], start: usize, field: usize) -> bool {
-    let (Some(covered), true) = (packet.get(start..), start <= field) else {
+    if start > field || field + 2 > packet.len() {
         return false;
-    };
-    // RFC 768: a sum of zero is sent as all ones.
-    let checksum = Some(!sum(covered))
-        .filter(|checksum| *checksum != 0)
-        .unwrap_or(0xffff);
-    let Some(field) = packet.get_mut(field..field + 2) else {
-        return false;
-    };
-    field.copy_from_slice(&checksum.to_be_bytes());
+    }
+    let checksum = never_zero(!sum(&packet[start..]));
+    packet[field..field + 2].copy_from_slice(&checksum.to_be_bytes());
     true
+}
+
+/// A transport checksum as it is sent: a zero as all ones, because zero means "no checksum" in UDP
+/// (RFC 768). For TCP the two are the same.
+pub(crate) fn never_zero(checksum: u16) -> u16 {
+    match checksum {
+        0 => 0xffff,
+        checksum => checksum,
+    }
 }
 
 #[cfg(test)]
@@ -83,8 +88,8 @@ mod tests {
 
     use super::*;
 
-    /// The sum as RFC 1071 says it, word by word.
-    fn plainly(bytes: &[u8]) -> u16 {
+    /// The sum as RFC 1071 defines it, word by word.
+    fn naive_sum(bytes: &[u8]) -> u16 {
         bytes.chunks(2).fold(0u32, |sum, word| {
             let sum =
                 sum + (u32::from(word[0]) << 8) + u32::from(word.get(1).copied().unwrap_or(0));
@@ -94,15 +99,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sum_is_the_one_taken_word_by_word(bytes in proptest::collection::vec(any::<u8>(), 0..3000),
-                                               ones in 0usize..3000) {
-            prop_assert_eq!(sum(&bytes), plainly(&bytes));
-            prop_assert_eq!(sum(&vec![0xff; ones]), plainly(&vec![0xff; ones]));
+        fn a_sum_is_the_one_taken_word_by_word(
+            bytes in proptest::collection::vec(any::<u8>(), 0..3000), ones in 0usize..3000,
+        ) {
+            prop_assert_eq!(sum(&bytes), naive_sum(&bytes));
+            prop_assert_eq!(sum(&vec![0xff; ones]), naive_sum(&vec![0xff; ones]));
         }
 
         #[test]
-        fn what_is_completed_sums_up(mut packet in proptest::collection::vec(any::<u8>(), 0..100), start in 0usize..110,
-                                     field in 0usize..110) {
+        fn a_completed_packet_sums_to_all_ones(
+            mut packet in proptest::collection::vec(any::<u8>(), 0..100), start in 0usize..110,
+            field in 0usize..110,
+        ) {
             let fits = start <= field && field + 2 <= packet.len();
             prop_assert_eq!(complete(&mut packet, start, field), fits);
             if fits && (field - start).is_multiple_of(2) {
@@ -114,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_rfc_1071_sums_as_it_says() {
+    fn the_example_of_rfc_1071_has_the_sum_that_it_gives() {
         assert_eq!(
             sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
             0xddf2

@@ -1,16 +1,18 @@
-//! [`Coalesce`]: neighbours of a flow joined into one super-packet for the TUN device. Pure but for `write`.
+//! [`Coalesce`]: neighbours of a flow joined into one super-packet for the TUN device. Pure but for
+//! `write`.
 //!
-//! Owns when packets may be joined, by the rules of the kernel's own receive offload (inet_gro_receive,
-//! tcp_gro_receive, udp_gro_receive), so that segmenting a super-packet gives back the packets that came.
-//! `position` compares headers.
+//! Owns when packets may be joined, by the rules of the kernel's own receive offload
+//! (inet_gro_receive, tcp_gro_receive, udp_gro_receive), so that segmenting a super-packet gives
+//! back the packets that came. `position` compares headers.
 //!
 //! ```text
 //!  push ─► continues the run? ─ yes ─► joins it ─► short or PSH: the run is written
 //!            └─ no: the run is written ─► may start one? ─ yes ─► a run of one
 //!                                            └─ no: written alone
 //! ```
-//! There is one run at a time, and it never outlives the buffer: no packet overtakes another, none waits.
-//! Packets with complete checksums are joined only if these are right, and never with partial ones.
+//! There is one run at a time, and it never outlives the buffer: no packet overtakes another, none
+//! waits. Packets with complete checksums are joined only if these are right, and never with
+//! partial ones.
 
 mod position;
 #[cfg(test)]
@@ -30,7 +32,8 @@ const MAX_PACKETS: usize = 64;
 /// Bytes of the longest super-packet: what the length field of IPv4 can say.
 const MAX_LEN: usize = 0xffff;
 
-/// Joins the packets of one buffer. `W` gets the parts of one write and the number of packets in it.
+/// Joins the packets of one buffer. `W` gets the parts of one write and the number of packets in
+/// it.
 pub(crate) struct Coalesce<'b, W> {
     write: W,
     segments_udp: bool,

@@ -1,7 +1,9 @@
-//! What was sent, received and dropped: numbers only, added to without locks.
+//! [`Counters`]: packets that were sent, received and dropped. Numbers only, added to without
+//! locks.
 //!
-//! One [`Counters`] per peer and one for the gateway. Every event is counted once: at the peer if the
-//! session tells who it is, else at the gateway. Who reads them, and under which label, is the gateway's.
+//! There is one for each peer and one for the gateway. Every packet is counted once: at the peer if
+//! its session tells which peer it is, otherwise at the gateway. The gateway's crate reads and
+//! labels them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -38,7 +40,7 @@ reasons! {
     UnknownFlags = "unknown_flags",
     /// Received: no session has this index. Never answered.
     UnknownIndex = "unknown_index",
-    /// Received: from another address than the peer's, beyond the small budget for that.
+    /// Received: from another address than the peer's, beyond the small budget for such packets.
     OffPath = "off_path",
     /// Received: the phase does not belong to the packet number, or its key is not held.
     Phase = "phase",
@@ -46,9 +48,10 @@ reasons! {
     Replay = "replay",
     /// Received: the AEAD refused it.
     Auth = "auth",
-    /// Either way: the IP header contradicts itself or the length, or a probe is none.
+    /// Either direction: the IP header contradicts itself or the length, or a probe is malformed.
     Malformed = "malformed",
-    /// Either way: an IP option or extension header that could lead past the checks, such as a source route.
+    /// Either direction: an IP option or extension header that could lead past the checks, such as
+    /// a source route.
     Options = "options",
     /// Received: the source is not authorized for the site of the sending gateway.
     Source = "source",
@@ -58,9 +61,9 @@ reasons! {
     TunWrite = "tun_write",
     /// Received: more probes or echoes than the budget of the peer allows.
     EchoLimit = "echo_limit",
-    /// Received: the queue towards QUIC was full.
+    /// Received: the queue to QUIC was full.
     QuicQueueFull = "quic_queue_full",
-    /// Received: the queue of events towards the control plane was full.
+    /// Received: the queue of events to the control plane was full.
     EventQueueFull = "event_queue_full",
     /// Sending: the source is not this site's.
     OwnSource = "own_source",
@@ -68,11 +71,11 @@ reasons! {
     NoRoute = "no_route",
     /// Sending: the session has used up its packet numbers.
     Exhausted = "exhausted",
-    /// Sending: longer than a buffer or than the path takes.
+    /// Sending: longer than a buffer, or than the path takes.
     TooBig = "too_big",
     /// Sending: the socket or the device below it had no room.
     SocketFull = "socket_full",
-    /// Sending: the kernel has no way to the peer's address, or forbids it.
+    /// Sending: the kernel has no route to the peer's address, or forbids the packet.
     Unreachable = "unreachable",
 }
 
@@ -100,7 +103,7 @@ impl Counters {
         Counters::default()
     }
 
-    /// The numbers now. Not one instant for all of them: each alone is exact.
+    /// The current numbers. Each is exact; they are not of one instant.
     pub fn snapshot(&self) -> Counts {
         Counts {
             tx_packets: self.tx_packets.load(Relaxed),
@@ -132,8 +135,8 @@ impl Counters {
     }
 }
 
-/// The numbers of a [`Counters`] at one time. Packets and bytes are inner IP packets, delivered to the
-/// socket or admitted for the TUN device.
+/// The numbers of a [`Counters`] at one time. Packets and bytes are inner IP packets, delivered to
+/// the socket or admitted for the TUN device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// IP packets sealed and sent.
@@ -153,7 +156,7 @@ impl Counts {
         self.drops[reason as usize]
     }
 
-    /// Every reason with its number, zeros included.
+    /// Every reason with its count, zeros included.
     pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         DropReason::ALL
             .iter()

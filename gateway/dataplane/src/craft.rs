@@ -1,5 +1,5 @@
-//! Packets for the tests of `split` and `coalesce`, with checksums taken word by word: nothing of the code
-//! under test is used to make or to judge one.
+//! Packets for the tests of `split` and `coalesce`, with checksums taken word by word: nothing of
+//! the code under test is used to make or to judge one.
 
 use proptest::prelude::*;
 

@@ -1,11 +1,13 @@
 //! [`Dataplane`]: two threads for each lane, started and stopped together.
 //!
 //! ```text
-//!  TUN ──► ringway-tx: route, seal, send ──► UDP         both poll their descriptor and the shutdown signal
+//!  TUN ──► ringway-tx: route, seal, send ──► UDP
 //!  TUN ◄── ringway-rx: coalesce, admit, open ◄── UDP ──► ControlSink
 //! ```
-//! If one thread cannot go on, all threads end and the sink gets [`Event::Failed`]. Half a data plane would
-//! swallow packets.
+//! Both poll their descriptor and the shutdown signal.
+//!
+//! If one thread cannot go on, all threads end and the sink gets [`Event::Failed`]. Half a data
+//! plane would swallow packets.
 
 use std::any::Any;
 use std::io;
@@ -45,10 +47,10 @@ pub struct Dataplane {
 impl Dataplane {
     /// Starts the threads of one lane for each socket on the kernel's TUN device.
     ///
-    /// `tun` must have been opened with offloads, and for several queues if there are several lanes; it is
-    /// set to non-blocking. Several sockets must have been prepared by [`crate::share_port`]. Nothing else may
-    /// read from the device or the sockets. `counters` count packets that belong to no peer. Each lane
-    /// has a clone of the sink.
+    /// `tun` must have been opened with offloads, and for several queues if there are several
+    /// lanes; it is set to non-blocking. Several sockets must have been prepared by
+    /// [`crate::share_port`]. Nothing else may read from the device or the sockets. `counters`
+    /// count packets that belong to no peer. Each lane has a clone of the sink.
     pub fn start(
         tun: &SyncDevice,
         sockets: &[Arc<TunnelSocket>],
@@ -137,7 +139,8 @@ fn run_sender<T: Tun, U: Udp>(lane: &Lane<T, U>) {
     });
 }
 
-/// Runs a receiving thread. That of lane 0 also reports how the data plane ended, whichever thread failed.
+/// Runs a receiving thread. That of lane 0 also reports how the data plane ended, whichever thread
+/// failed.
 fn run_receiver<T: Tun, U: Udp>(lane: &Lane<T, U>, mut sink: impl ControlSink) {
     guard(ThreadRole::Receiving, &lane.shutdown, || {
         Receiver::new(lane, &mut sink).run()

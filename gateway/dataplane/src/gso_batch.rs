@@ -1,10 +1,10 @@
-//! [`GsoBatch`]: datagrams to one peer that leave in one sendmsg(2), cut apart by the kernel (UDP_SEGMENT,
-//! udp(7)).
+//! [`GsoBatch`]: datagrams to one peer that leave in one sendmsg(2), cut apart by the kernel
+//! (UDP_SEGMENT, udp(7)).
 //!
-//! Owns the buffer that packets are sealed in, which datagrams may share a send, and what is done and
-//! counted when the kernel refuses. A batch that the kernel cannot cut is sent one datagram at a time, so
-//! that nothing is lost by having been batched. A packet that is longer than the path takes goes alone,
-//! in fragments.
+//! Owns the buffer that packets are sealed in, which datagrams may share a send, and what is done
+//! and counted when the kernel refuses. A batch that the kernel cannot cut is sent one datagram at
+//! a time, so that nothing is lost by having been batched. A packet that is longer than the path
+//! takes goes alone, in fragments.
 //!
 //! ```text
 //!  push ─► fits behind the others? ─► written and sealed in its segment ─► ... ─► flush
@@ -55,8 +55,8 @@ impl GsoBatch {
         }
     }
 
-    /// Seals one more packet of `session`, which `write` puts into the slice that it is given. Segments that
-    /// it cannot share a send with are flushed first. Errors: [`DropReason::TooBig`],
+    /// Seals one more packet of `session`, which `write` puts into the slice that it is given.
+    /// Segments that it cannot share a send with are flushed first. Errors: [`DropReason::TooBig`],
     /// [`DropReason::Exhausted`].
     pub(crate) fn push<U: Udp>(
         &mut self,
@@ -133,8 +133,8 @@ impl GsoBatch {
 
         let sent = udp::send_along(udp, &session, bytes, u16::try_from(self.first).ok());
         match sent.as_ref().err().and_then(io::Error::raw_os_error) {
-            // EIO: the device cannot checksum the segments. The others: the link has become too small for a
-            // segment; alone it will be fragmented.
+            // EIO: the device cannot checksum the segments. The others: the link has become too
+            // small for a segment; alone it will be fragmented.
             Some(error @ (libc::EIO | libc::EINVAL | libc::EMSGSIZE)) => {
                 if error == libc::EIO {
                     self.max_segments = 1;

@@ -1,5 +1,5 @@
-//! Plain functions over bytes for benches, fuzz targets and tests outside of this crate. No thread, no socket
-//! and no key is needed; nothing else may use them.
+//! Plain functions over bytes for benches, fuzz targets and tests outside of this crate. No thread,
+//! no socket and no key is needed; nothing else may use them.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -22,8 +22,9 @@ pub fn parse(packet: &[u8]) -> Result<(IpAddr, IpAddr), DropReason> {
     Ok((addresses.source, addresses.destination))
 }
 
-/// Cuts a TCP/IPv4 super-packet into segments with `size` bytes of payload, written behind each other into `out`,
-/// and gives their number. Error: the reason for which the sending thread would drop it.
+/// Cuts a TCP/IPv4 super-packet into segments with `size` bytes of payload, written behind each
+/// other into `out`, and gives their number. Error: the reason for which the sending thread would
+/// drop it.
 pub fn cut(packet: &mut [u8], size: usize, out: &mut [u8]) -> Result<usize, DropReason> {
     let gso = Gso {
         kind: GsoType::TcpV4,
@@ -40,8 +41,8 @@ pub fn cut(packet: &mut [u8], size: usize, out: &mut [u8]) -> Result<usize, Drop
     Ok(split.count())
 }
 
-/// Joins packets that lie behind each other, each of `len` bytes with [`HEADROOM`] in front, and gives the number
-/// of writes to the TUN device that it took.
+/// Joins packets that lie behind each other, each of `len` bytes with [`HEADROOM`] in front, and
+/// gives the number of writes to the TUN device that it took.
 pub fn join(packets: &mut [u8], len: usize, checksum: Checksum) -> usize {
     let mut writes = 0;
     let mut coalesce = Coalesce::new(true, |_: &[IoSlice<'_>], _| writes += 1);
@@ -53,8 +54,9 @@ pub fn join(packets: &mut [u8], len: usize, checksum: Checksum) -> usize {
     writes
 }
 
-/// Cuts what a read of the TUN device may give, offload header first, into packets. A packet that is no
-/// super-packet is given back as it is. Error: the reason for which the sending thread would drop it.
+/// Cuts what a read of the TUN device may give, offload header first, into packets. A packet that
+/// is no super-packet is given back as it is. Error: the reason for which the sending thread would
+/// drop it.
 pub fn split(read: &mut [u8], max_packet: usize) -> Result<Vec<Vec<u8>>, DropReason> {
     let (header, packet) = read
         .split_first_chunk_mut::<OFFLOAD_LEN>()
@@ -72,8 +74,8 @@ pub fn split(read: &mut [u8], max_packet: usize) -> Result<Vec<Vec<u8>>, DropRea
     Ok(segments)
 }
 
-/// Joins `packets` as the receiving thread does, and gives what it would write to the TUN device: each write with
-/// its offload header, and the number of packets in it.
+/// Joins `packets` as the receiving thread does, and gives what it would write to the TUN device:
+/// each write with its offload header, and the number of packets in it.
 pub fn coalesce(packets: &[(Vec<u8>, Checksum)]) -> Vec<(Vec<u8>, usize)> {
     let mut buffers: Vec<Vec<u8>> = packets
         .iter()

@@ -29,8 +29,9 @@ const PARTIAL_CHECKSUM: u8 = 1;
 pub enum Checksum {
     /// As its sender made it: complete, if the sender made no mistake.
     Complete,
-    /// The sum of the pseudo-header only, not inverted. The AEAD protects the bytes on the way, and the far
-    /// host's kernel completes the checksum if it needs one. Only in an unfragmented TCP or UDP packet.
+    /// The sum of the pseudo-header only, not inverted. The AEAD protects the bytes on the way, and
+    /// the far host's kernel completes the checksum if it needs one. Only in an unfragmented TCP or
+    /// UDP packet.
     Partial,
 }
 
@@ -88,8 +89,8 @@ impl Header {
         bytes
     }
 
-    /// Reads the header of a datagram. Errors: [`DropReason::Short`], also if there is no room for a tag
-    /// behind it; [`DropReason::UnknownType`]; [`DropReason::UnknownFlags`].
+    /// Reads the header of a datagram. Errors: [`DropReason::Short`], also if there is no room for
+    /// a tag behind it; [`DropReason::UnknownType`]; [`DropReason::UnknownFlags`].
     pub fn decode(datagram: &[u8]) -> Result<Header, DropReason> {
         let bytes = datagram
             .first_chunk::<HEADER_LEN>()
@@ -111,8 +112,8 @@ impl Header {
     }
 }
 
-/// True if a datagram is ours: its top two bits are 0. Everything else is QUIC, whose fixed bit is set
-/// (RFC 9443, section 3, keeps protocols on one port apart in the same way).
+/// True if a datagram is ours: its top two bits are 0. Everything else is QUIC, whose fixed bit is
+/// set (RFC 9443, section 3, keeps protocols on one port apart in the same way).
 pub(crate) fn is_data(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|first| first & 0xc0 == 0)
 }
@@ -145,7 +146,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_decoded_or_refused(datagram in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn any_bytes_are_decoded_or_refused(
+            datagram in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
             let _ = Header::decode(&datagram);
         }
     }

@@ -1,7 +1,8 @@
-//! From a TLS exporter secret to the key, IV and next secret of one direction of one lane.
+//! [`Secret`] and [`Key`]: from a TLS exporter's secret to the key, IV and next secret of one
+//! direction of one lane.
 //!
-//! Owns the AEADs, the schedule, and sealing and opening of single packets; `context` says what the first
-//! secret is bound to. Which phase a packet belongs to is `session`'s.
+//! Owns the AEADs, the key schedule, and sealing and opening of single packets. `context` defines
+//! what the first secret is bound to; `session` knows which phase a packet belongs to.
 //!
 //! ```text
 //! TLS exporter(EXPORTER_LABEL, KeyContext) = secret of phase 0
@@ -9,7 +10,8 @@
 //!        ─ Expand-Label "iv"  ──► IV;  nonce = IV xor packet number
 //!        ─ Expand-Label "traffic upd" ──► secret of the next phase
 //! ```
-//! HKDF-Expand-Label is that of TLS 1.3 with SHA-384 (RFC 8446, section 7.1, and 7.2 for the update).
+//! HKDF-Expand-Label is that of TLS 1.3 with SHA-384 (RFC 8446, section 7.1; section 7.2 for the
+//! update).
 
 mod context;
 
@@ -47,6 +49,7 @@ impl Aead {
         let fast = std::arch::is_aarch64_feature_detected!("aes");
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let fast = false;
+
         if fast {
             Aead::Aes128Gcm
         } else {
@@ -64,7 +67,7 @@ impl Aead {
         }
     }
 
-    /// The code on the wire.
+    /// The wire code.
     pub fn code(self) -> u8 {
         self as u8
     }
@@ -78,7 +81,8 @@ impl Aead {
     }
 }
 
-/// The secret of one phase of one direction: 48 bytes, wiped when dropped, never shown.
+/// The secret of one phase of one direction: 48 bytes, wiped when dropped, absent from debug
+/// output.
 pub struct Secret([u8; 48]);
 
 impl Secret {
@@ -94,7 +98,8 @@ impl Secret {
         next
     }
 
-    /// The same secret again.
+    /// A second copy, which is wiped on its own. Not `Clone`, so that each copy is a visible
+    /// decision.
     pub(crate) fn copy(&self) -> Secret {
         Secret(self.0)
     }
@@ -106,6 +111,7 @@ impl Secret {
         self.expand_label("key", &mut bytes[..algorithm.key_len()]);
         let cipher = cipher(algorithm, &bytes);
         bytes.zeroize();
+
         let mut iv = [0; aead::NONCE_LEN];
         self.expand_label("iv", &mut iv);
         Key { cipher, iv }
@@ -121,6 +127,7 @@ impl Secret {
             &[label_len],
             PREFIX,
             label.as_bytes(),
+            // The empty context, behind its length.
             &[0],
         ];
         Prk::new_less_safe(HKDF_SHA384, &self.0)
@@ -142,7 +149,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Keyed with as many of the first of `bytes` as the AEAD asks for.
+/// A cipher with the first of `bytes`, as many as the AEAD asks for, as its key.
 fn cipher(algorithm: &'static aead::Algorithm, bytes: &[u8; MAX_KEY_LEN]) -> LessSafeKey {
     let unbound = UnboundKey::new(algorithm, &bytes[..algorithm.key_len()]);
     LessSafeKey::new(unbound.expect("the key has the length the AEAD asks for"))
@@ -156,18 +163,19 @@ impl KeyType for Length {
     }
 }
 
-/// The key and IV of one phase. One packet number must never be sealed twice: `session` sees to that.
+/// The key and IV of one phase. `session` makes sure that no packet number is sealed twice, which
+/// would reveal plaintexts (RFC 5116, section 3.1).
 pub(crate) struct Key {
     cipher: LessSafeKey,
     iv: [u8; aead::NONCE_LEN],
 }
 
-/// Wiped when dropped. The cipher cannot wipe itself: that of another key takes its place.
+/// Wiped when dropped. `ring` does not wipe a cipher, so one with another key is put in its place.
 impl Drop for Key {
     fn drop(&mut self) {
         self.cipher = cipher(self.cipher.algorithm(), &[0; MAX_KEY_LEN]);
         self.iv.zeroize();
-        // Somebody might look at it, as far as the compiler knows: it must be written.
+        // Without a reader, the compiler could leave out the write above.
         black_box(&self.cipher);
     }
 }
@@ -189,7 +197,8 @@ impl Key {
             .expect("all three AEADs have tags of 16 bytes")
     }
 
-    /// Opens `sealed` (ciphertext and tag) in place. False, and its bytes meaningless, if the AEAD refuses.
+    /// Opens `sealed` (ciphertext and tag) in place. False if the AEAD refuses; the bytes mean
+    /// nothing then.
     pub(crate) fn open(&self, number: u64, header: &[u8; HEADER_LEN], sealed: &mut [u8]) -> bool {
         self.cipher
             .open_in_place(self.nonce(number), Aad::from(header), sealed)
@@ -199,6 +208,7 @@ impl Key {
     /// The IV xor the packet number, left-padded with zeros (as RFC 8446, section 5.3).
     fn nonce(&self, number: u64) -> Nonce {
         let mut nonce = self.iv;
+        // The first four bytes would be xored with the padding's zeros.
         for (byte, number) in nonce[4..].iter_mut().zip(number.to_be_bytes()) {
             *byte ^= number;
         }
@@ -211,8 +221,8 @@ mod tests {
     use super::*;
     use crate::header::{Checksum, Header, Kind};
 
-    /// Bytes 0, 1, 2 ... 47. The vectors below were computed from it with Python's `hmac` and checked
-    /// with `openssl kdf -kdfopt mode:EXPAND_ONLY -kdfopt digest:SHA384`.
+    /// Bytes 0, 1, 2 ... 47. The vectors below were computed from it with Python's `hmac` and
+    /// checked with `openssl kdf -kdfopt mode:EXPAND_ONLY -kdfopt digest:SHA384`.
     fn secret() -> Secret {
         Secret::new(std::array::from_fn(|i| i as u8))
     }
@@ -239,7 +249,8 @@ mod tests {
         assert_eq!(expand(&secret(), "iv", 12), "42822531a0fe88648fc09e9f");
         assert_eq!(
             hex(&secret().next().0),
-            "401331b63e9d59f202e8f041042d9516f4cd7fa2e2ee14631d3b49fc340d7af37fc2c0c9f252d8036f81ec5b85cbe5db"
+            "401331b63e9d59f202e8f041042d9516f4cd7fa2e2ee14631d3b49fc340d7af3\
+             7fc2c0c9f252d8036f81ec5b85cbe5db"
         );
         assert_eq!(
             expand(&secret().next(), "key", 16),
@@ -289,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_read_back() {
+    fn wire_codes_read_back() {
         for aead in [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305] {
             assert_eq!(Aead::from_code(aead.code()), Some(aead));
         }
@@ -297,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_does_not_show_itself() {
+    fn debug_output_does_not_show_a_secret() {
         assert_eq!(format!("{:?}", secret()), "Secret");
     }
 }

@@ -1,14 +1,16 @@
-//! [`Lanes`]: each lane has a pair of threads, a queue of the TUN device, a socket on the tunnel's one port, and in
-//! every session an index and keys.
+//! [`Lanes`]: each lane has a pair of threads, a queue of the TUN device, a socket on the tunnel's
+//! one port, and in every session an index and keys.
 //!
 //! ```text
-//!   flow ─ hash ─► TUN queue n ─► sending thread n ─► index of the peer's lane n ─► its socket n ─► receiving thread n
+//!   flow ─ hash ─► TUN queue n ─► sending thread n ─► index of the peer's lane n
+//!                                    ─► the peer's socket n ─► its receiving thread n
 //! ```
-//! A flow stays in order because nothing on its way is chosen per packet: the kernel chooses the queue by the
-//! hash of addresses and ports; the thread seals for one lane of the peer; and the peer's kernel chooses the
-//! socket by the index ([`share_port`]). Two gateways may have different numbers of lanes: the n-th thread
-//! seals for the peer's lane n modulo their count. A packet that reaches another lane's socket all the same
-//! is opened there, since the lanes share the tables; only its order is not guaranteed.
+//! A flow stays in order because nothing on its way is chosen per packet: the kernel chooses the
+//! queue by the hash of addresses and ports; the thread seals for one lane of the peer; and the
+//! peer's kernel chooses the socket by the index ([`share_port`]). Two gateways may have different
+//! numbers of lanes: the n-th thread seals for the peer's lane n modulo their count. A packet that
+//! reaches another lane's socket all the same is opened there, since the lanes share the tables;
+//! only its order is not guaranteed.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -50,12 +52,12 @@ impl ops::Deref for Lanes {
     }
 }
 
-/// Distributes what arrives on a port over the sockets that are bound to it, given in the order of their lanes
-/// (SO_REUSEPORT, socket(7)): a data packet goes to the socket whose number is its index modulo their count,
-/// anything else to the first.
+/// Distributes what arrives on a port over the sockets that are bound to it, given in the order of
+/// their lanes (SO_REUSEPORT, socket(7)): a data packet goes to the socket whose number is its
+/// index modulo their count, anything else to the first.
 ///
-/// The TTL or hop limit of a socket is smaller by the number of its lane. A receiving kernel joins only datagrams
-/// of the same TTL, and so never packets of two lanes.
+/// The TTL or hop limit of a socket is smaller by the number of its lane. A receiving kernel joins
+/// only datagrams of the same TTL, and so never packets of two lanes.
 pub fn share_port<S: AsFd>(sockets: &[Arc<S>]) -> io::Result<()> {
     let [first, _, ..] = sockets else {
         return Ok(());

@@ -9,19 +9,21 @@
 //!                                                       ▼      AEAD     destination
 //!                                                 ControlSink: QUIC, events
 //! ```
-//! It looks up what the control plane has decided. It owns the packet format ([`Kind`], [`HEADER_LEN`]), key
-//! derivation ([`KeyContext`], [`Secret`]), sessions ([`Outgoing`], [`Incoming`]), the two checks ([`admit`],
-//! [`route`]), probes and their echoes, the threads ([`Dataplane`]) of each lane ([`Lanes`]) and their
-//! [`Counters`]. Handshakes, routes, liveness and policy are not here.
+//! It looks up what the control plane has decided. It owns the packet format ([`Kind`],
+//! [`HEADER_LEN`]), key derivation ([`KeyContext`], [`Secret`]), sessions ([`Outgoing`],
+//! [`Incoming`]), the two checks ([`admit`], [`route`]), probes and their echoes, the threads
+//! ([`Dataplane`]) of each lane ([`Lanes`]) and their [`Counters`]. Handshakes, routes, liveness
+//! and policy are not here.
 //!
-//! The threads are generic over their ends, [`Tun`] and [`Udp`]. Both have a version of the kernel's and one in
-//! memory, so that whole gateways run in a test without root.
+//! The threads are generic over their ends, [`Tun`] and [`Udp`]. Both have a version of the
+//! kernel's and one in memory, so that whole gateways run in a test without root.
 //!
 //! Per packet it takes no lock, allocates nothing of its own and logs nothing.
 //!
-//! Reading order: `header`, `keys`, `replay`, `peer`, `session`, `ip`, `lanes`, `snapshot`, `admit`, `egress`;
-//! `transport`, `checksum`, `offload`, `split`, `coalesce`, `mss`; `tun` and `udp`; then the threads: `dataplane`,
-//! `backlog`, `sealer`, `sender`, `receiver`. What is fast, and why: PERFORMANCE.md.
+//! Reading order: `header`, `keys`, `replay`, `peer`, `session`, `ip`, `lanes`, `snapshot`,
+//! `admit`, `egress`; `transport`, `checksum`, `offload`, `split`, `coalesce`, `mss`; `tun` and
+//! `udp`; then the threads: `dataplane`, `backlog`, `sealer`, `sender`, `receiver`. What is fast,
+//! and why: PERFORMANCE.md.
 
 #![deny(unsafe_code)]
 

@@ -1,8 +1,9 @@
 //! Lowers the maximum segment size that a TCP SYN announces to what fits the path. Pure.
 //!
-//! Both gateways do so in both directions: segments that a SYN from this site allows come back through the peer's
-//! tunnel, segments that a SYN from the peer's site allows go out through ours. A connection is spared the loss by
-//! which it would find the path MTU, and works where ICMP is filtered between a host and its gateway.
+//! Both gateways do so in both directions: segments that a SYN from this site allows come back
+//! through the peer's tunnel, segments that a SYN from the peer's site allows go out through ours.
+//! A connection is spared the loss by which it would find the path MTU, and works where ICMP is
+//! filtered between a host and its gateway.
 
 use crate::checksum::{add, sum};
 use crate::header::Checksum;
@@ -23,8 +24,8 @@ pub(crate) fn applies_to(packet: &[u8], transport: &Transport) -> bool {
     transport.protocol == Protocol::Tcp && packet[transport.start + 13] & SYN != 0
 }
 
-/// Lowers the maximum segment size in a SYN so that packets of its connection have at most `mtu` bytes. A SYN
-/// without the option allows less than any path carries (RFC 9293, section 3.7.1).
+/// Lowers the maximum segment size in a SYN so that packets of its connection have at most `mtu`
+/// bytes. A SYN without the option allows less than any path carries (RFC 9293, section 3.7.1).
 pub(crate) fn clamp(packet: &mut [u8], transport: &Transport, checksum: Checksum, mtu: usize) {
     let ip = if transport.v6 { 40 } else { 20 };
     let Ok(limit) = u16::try_from(mtu.saturating_sub(ip + HEADER)) else {

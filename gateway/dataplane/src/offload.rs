@@ -1,6 +1,8 @@
-//! [`Offload`]: the header in front of each packet that a TUN device with IFF_VNET_HDR gives and takes.
+//! [`Offload`]: the header in front of each packet that a TUN device with IFF_VNET_HDR gives and
+//! takes.
 //!
-//! Owns the layout of `struct virtio_net_hdr` (virtio 1.2, section 5.1.6; linux/virtio_net.h), in native byte order.
+//! Owns the layout of `struct virtio_net_hdr` (virtio 1.2, section 5.1.6; linux/virtio_net.h), in
+//! native byte order.
 //!
 //! ```text
 //!  0       1          2            4              6           8            10

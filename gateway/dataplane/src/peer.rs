@@ -1,5 +1,5 @@
-//! [`Peer`]: what the data plane keeps of a peer across its sessions: what was counted, how large a packet
-//! may be on the way to it, and how much work it may cause. Nothing here locks.
+//! [`Peer`]: what the data plane keeps of a peer across its sessions: what was counted, how large a
+//! packet may be on the way to it, and how much work it may cause. Nothing here locks.
 
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use crate::budget::Budget;
 use crate::counters::Counters;
 
-/// The smallest MTU that IPv6 allows (RFC 8200, section 5), and the path MTU until another is known.
+/// The smallest MTU that IPv6 allows (RFC 8200, section 5), and the path MTU until another is
+/// known.
 pub(crate) const MIN_MTU: u16 = 1280;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Echoes per second to one peer, and from one peer to the control plane: more than liveness, challenges and
-/// path MTU discovery ever ask for.
+/// Echoes per second to one peer, and from one peer to the control plane: more than liveness,
+/// challenges and path MTU discovery ever ask for.
 const ECHOES_PER_SECOND: u64 = 128;
 
 /// One other gateway, shared by all its sessions. It outlives them, and the threads.

@@ -1,8 +1,8 @@
-//! Type-2 packets: a probe and its echo. They measure whether, and how fast, the data path works, and
-//! prove that the peer receives at an address (a challenge).
+//! Type-2 packets: a probe and its echo. They measure whether, and how fast, the data path works,
+//! and prove that the peer receives at an address (a challenge).
 //!
-//! Owns their payload and how they are sent. When to probe, and what silence means, the control plane
-//! decides.
+//! Owns their payload and how they are sent. When to probe, and what silence means, the control
+//! plane decides.
 //!
 //! ```text
 //!  0      1 .. 7      8                16
@@ -61,7 +61,8 @@ impl Probe {
     }
 }
 
-/// Sends a probe with this token to the peer, or as a challenge to the address `to`. Any thread may.
+/// Sends a probe with this token to the peer, or as a challenge to the address `to`. Any thread
+/// may.
 ///
 /// The echo arrives as [`crate::Event::Echo`] of the opposite direction. Errors: the socket's, and
 /// `QuotaExceeded` when the session has used up its packet numbers.
@@ -81,8 +82,9 @@ pub fn send_probe<U: Udp>(
     }
 }
 
-/// Sends a probe that makes an outer IP packet of `size` bytes, which reaches the peer whole or not at all.
-/// Any thread may. Errors: as of [`send_probe`], and `EMSGSIZE` if this host's link takes less.
+/// Sends a probe that makes an outer IP packet of `size` bytes, which reaches the peer whole or not
+/// at all. Any thread may. Errors: as of [`send_probe`], and `EMSGSIZE` if this host's link takes
+/// less.
 pub fn send_padded_probe<U: Udp>(
     udp: &U,
     outgoing: &Outgoing,

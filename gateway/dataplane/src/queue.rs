@@ -1,7 +1,8 @@
-//! [`Queue`]: a bounded queue in memory that poll(2) can wait for, as the threads wait for a descriptor.
+//! [`Queue`]: a bounded queue in memory that poll(2) can wait for, as the threads wait for a
+//! descriptor.
 //!
-//! A pipe holds one byte while the queue is not empty, so that its reading end is readable exactly then.
-//! When the queue is full, the new item is refused.
+//! A pipe holds one byte while the queue is not empty, so that its reading end is readable exactly
+//! then. When the queue is full, the new item is refused.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};

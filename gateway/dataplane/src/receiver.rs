@@ -1,5 +1,5 @@
-//! [`Receiver`]: the receiving thread, UDP to TUN. Owns the socket's reading end, the opening of packets and
-//! the sink.
+//! [`Receiver`]: the receiving thread, UDP to TUN. Owns the socket's reading end, the opening of
+//! packets and the sink.
 //!
 //! ```text
 //!  receive: several datagrams joined (GRO)
@@ -7,13 +7,14 @@
 //!          └─ header ─► session ─► path, phase, window, AEAD ─► packet: admit ─► coalesce ─► TUN
 //!                                                           └─► probe: echo, or event
 //! ```
-//! Every datagram of a buffer is classified by itself: the kernel appends a short QUIC packet to a run of
-//! data packets. A packet that fails is counted and ends nothing.
+//! Every datagram of a buffer is classified by itself: the kernel appends a short QUIC packet to a
+//! run of data packets. A packet that fails is counted and ends nothing.
 //!
-//! Packets are opened in place and written to the TUN device from where they lie. Buffers are filled behind
-//! each other until the socket is empty or the memory is used up, so that a super-packet that had to cross
-//! in two sends is joined again. A buffer is judged by tables that were loaded after it came, because the
-//! first packet of a new session may follow closely upon its keys.
+//! Packets are opened in place and written to the TUN device from where they lie. Buffers are
+//! filled behind each other until the socket is empty or the memory is used up, so that a
+//! super-packet that had to cross in two sends is joined again. A buffer is judged by tables that
+//! were loaded after it came, because the first packet of a new session may follow closely upon its
+//! keys.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
@@ -38,7 +39,8 @@ use crate::transport::Transport;
 use crate::tun::Tun;
 use crate::udp::{self, MAX_RECEIVE, Metadata, Udp};
 
-/// Bytes in which receive buffers lie behind each other: at least four full ones, or many short ones.
+/// Bytes in which receive buffers lie behind each other: at least four full ones, or many short
+/// ones.
 const BUFFER_LEN: usize = 4 * MAX_RECEIVE;
 
 /// Receives after which joined packets are written although more may be waiting.
@@ -113,8 +115,8 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         Ok(())
     }
 
-    /// Handles what the socket has, as far as `memory` suffices. Error: the socket's; what was received
-    /// before it has been handled.
+    /// Handles what the socket has, as far as `memory` suffices. Error: the socket's; what was
+    /// received before it has been handled.
     fn drain(&mut self, memory: &mut [u8]) -> io::Result<()> {
         let mut buffer = Buffer {
             free: memory,
@@ -146,8 +148,8 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         }))
     }
 
-    /// Handles `first` and what follows for as long as the tables stay the same. Gives the first receive
-    /// after a change: it may belong to a session that only the new tables have.
+    /// Handles `first` and what follows for as long as the tables stay the same. Gives the first
+    /// receive after a change: it may belong to a session that only the new tables have.
     fn handle_batch<'b>(
         &mut self,
         first: Received<'b>,

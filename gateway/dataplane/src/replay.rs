@@ -1,11 +1,13 @@
-//! The replay window: which packet numbers of a session were seen.
+//! [`Window`]: the replay window, which knows the packet numbers of a session that were seen.
 //!
-//! One bit for each of the last 8192 numbers below the highest, in a ring of words. A word carries the round of the
-//! ring that its bits belong to, so that the window slides without clearing anything (RFC 6479's ring, made for
-//! several threads): whoever comes first with a number of a new round starts the word anew, and nobody can put an
-//! older round back. Lock-free; the opening threads of all lanes may share a window.
+//! One bit for each of the last 8192 numbers up to the highest, in a ring of words (RFC 6479, made
+//! for several threads). A word holds, beside 32 bits, the round of the ring that they belong to,
+//! so that the window slides without clearing anything: the first number of a new round starts the
+//! word over, and no thread can put an older round back. Lock-free; the receiving threads of all
+//! lanes share it.
 //!
-//! Asked before the AEAD and told only after it: a forged packet never moves the window.
+//! [`Window::admits`] is asked before the AEAD, [`Window::mark`] called only after it: a forged
+//! packet never moves the window.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -22,7 +24,7 @@ const WORDS: u64 = WINDOW / BITS + 1;
 pub(crate) struct Window {
     /// One more than the highest number seen; 0 at first.
     end: AtomicU64,
-    /// Round of the ring, then a bit for each number seen in it; 0: nothing was seen here yet.
+    /// The round of the ring above a bit for each number seen in it. 0: nothing was seen here yet.
     words: Box<[AtomicU64; WORDS as usize]>,
 }
 
@@ -38,36 +40,42 @@ impl Window {
     pub(crate) fn admits(&self, number: u64) -> bool {
         let end = self.end.load(Relaxed);
         if number >= end {
+            // The last number has no successor for `end`. Sessions end long before it.
             return number < u64::MAX;
         }
-        let place = Place::of(number);
-        end - number <= WINDOW && place.marked(self.words[place.word].load(Relaxed)).is_some()
+        let slot = Slot::of(number);
+        let word = self.words[slot.word].load(Relaxed);
+        end - number <= WINDOW && slot.mark(word).is_some()
     }
 
-    /// Marks a number that [`Window::admits`] and the AEAD have let through, and says whether it is the highest so
-    /// far. `None` if another thread has marked it meanwhile, or the window has passed it.
+    /// Marks a number that [`Window::admits`] and the AEAD have let through, and says whether it is
+    /// the highest so far. `None` if another thread has marked it since, or the window has passed
+    /// it.
     pub(crate) fn mark(&self, number: u64) -> Option<bool> {
-        let place = Place::of(number);
-        self.words[place.word]
-            .fetch_update(Relaxed, Relaxed, |word| place.marked(word))
+        // Which of two threads with one number may go on is decided here, by the one atomic update.
+        let slot = Slot::of(number);
+        self.words[slot.word]
+            .fetch_update(Relaxed, Relaxed, |word| slot.mark(word))
             .ok()?;
-        let newest = number >= self.end.load(Relaxed);
-        Some(newest && number >= self.end.fetch_max(number + 1, Relaxed))
+
+        // A plain load first: packets that come late do not fight for the cache line.
+        let is_newest = number >= self.end.load(Relaxed);
+        Some(is_newest && number >= self.end.fetch_max(number + 1, Relaxed))
     }
 }
 
-/// Where a number has its bit.
-struct Place {
+/// The place of a number's bit.
+struct Slot {
     word: usize,
     round: u32,
     bit: u64,
 }
 
-impl Place {
-    fn of(number: u64) -> Place {
+impl Slot {
+    fn of(number: u64) -> Slot {
         let block = number / BITS;
         // A session ends before the rounds repeat: after 2⁴⁵ numbers.
-        Place {
+        Slot {
             word: (block % WORDS) as usize,
             round: (block / WORDS) as u32,
             bit: 1 << (number % BITS),
@@ -75,13 +83,16 @@ impl Place {
     }
 
     /// `word` with the bit set; `None` if it was set, or the word is of a later round.
-    fn marked(&self, word: u64) -> Option<u64> {
-        let (round, seen) = ((word >> BITS) as u32, word & u64::from(u32::MAX));
-        let fresh = u64::from(self.round) << BITS | self.bit;
+    fn mark(&self, word: u64) -> Option<u64> {
+        let round = (word >> BITS) as u32;
+        let seen = word & u64::from(u32::MAX);
+        let restarted = u64::from(self.round) << BITS | self.bit;
+        if seen == 0 {
+            return Some(restarted);
+        }
         match self.round.wrapping_sub(round) as i32 {
-            _ if seen == 0 => Some(fresh),
             0 => (seen & self.bit == 0).then_some(word | self.bit),
-            ahead => (ahead > 0).then_some(fresh),
+            ahead => (ahead > 0).then_some(restarted),
         }
     }
 }
@@ -95,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// The window as one would say it.
+    /// The window as a set of numbers.
     #[derive(Default)]
     struct Naive {
         seen: BTreeSet<u64>,
@@ -111,7 +122,8 @@ mod tests {
     }
 
     fn agree(numbers: impl IntoIterator<Item = u64>) -> Result<(), TestCaseError> {
-        let (window, mut naive) = (Window::new(), Naive::default());
+        let window = Window::new();
+        let mut naive = Naive::default();
         for number in numbers {
             prop_assert_eq!(window.admits(number), naive.admits(number), "at {}", number);
             if naive.admits(number) {
@@ -125,8 +137,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_naive_model(start in prop_oneof![Just(0), 0..100_000u64, Just(u64::MAX - 70_000)],
-                                     steps in proptest::collection::vec(-10_000i64..10_000, 1..400)) {
+        fn agrees_with_a_naive_model(
+            start in prop_oneof![Just(0), 0..100_000u64, Just(u64::MAX - 70_000)],
+            steps in proptest::collection::vec(-10_000i64..10_000, 1..400),
+        ) {
             agree(steps.iter().scan(start, |at, step| {
                 *at = at.saturating_add_signed(*step);
                 Some(*at)
@@ -134,7 +148,9 @@ mod tests {
         }
 
         #[test]
-        fn agrees_when_packets_stay_close(steps in proptest::collection::vec(-130i64..130, 1..1500)) {
+        fn agrees_when_packets_stay_close(
+            steps in proptest::collection::vec(-130i64..130, 1..1500),
+        ) {
             agree(steps.iter().scan(5_000u64, |at, step| {
                 *at = at.saturating_add_signed(*step);
                 Some(*at)
@@ -160,7 +176,7 @@ mod tests {
         const NUMBERS: u64 = 20 * WINDOW;
         let window = Window::new();
         let passed = || {
-            // Each thread goes through all numbers, in an order that is almost theirs.
+            // Each thread goes through all numbers, in an order close to theirs.
             let near = (0..NUMBERS).map(|number| number ^ (number / 7 % 4));
             near.filter(|number| window.admits(*number) && window.mark(*number).is_some())
                 .collect::<Vec<_>>()

@@ -1,15 +1,18 @@
-//! [`Sealer`]: packets that were read from the TUN device, routed, checked and sealed into the GSO batch.
+//! [`Sealer`]: packets that were read from the TUN device, routed, checked and sealed into the GSO
+//! batch.
 //!
 //! ```text
 //!  a super-packet ─► egress ─► its session ─► cut ─► each segment sealed into the batch ─┐
 //!  or a packet    ─► egress ─► its session ───────► sealed into the batch ───────────────┤
 //!  ◄───────── full, of another length or to another peer: the batch is flushed first ◄───┘
 //! ```
-//! The segments of a super-packet share their addresses, so that one check of the whole covers them all.
+//! The segments of a super-packet share their addresses, so that one check of the whole covers them
+//! all.
 //!
-//! The kernel's routes know how long packets to a peer may be: it has fragmented longer ones, or answered
-//! them by ICMP. Packets that are too long all the same (the path has just become narrower, or carries less
-//! than IPv6's 1280 bytes) go on, TCP in shorter segments and everything else in outer fragments.
+//! The kernel's routes know how long packets to a peer may be: it has fragmented longer ones, or
+//! answered them by ICMP. Packets that are too long all the same (the path has just become
+//! narrower, or carries less than IPv6's 1280 bytes) go on, TCP in shorter segments and everything
+//! else in outer fragments.
 
 use std::sync::Arc;
 
@@ -111,10 +114,11 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
     ) -> Result<(), Dropped> {
         let mut split = Split::new(packet, gso, session.max_packet())?;
         let count = split.count();
-        let dropped = |reason, packets| Dropped { reason, packets };
-        let first = session
-            .reserve(count)
-            .map_err(|reason| dropped(reason, count))?;
+        // All at once, so that the numbers of one super-packet are consecutive.
+        let first = session.reserve(count).map_err(|reason| Dropped {
+            reason,
+            packets: count,
+        })?;
 
         for (at, number) in (0..count).zip(first..) {
             let plaintext = Plaintext {
@@ -126,14 +130,17 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
                 .push(&*self.lane.udp, session, &plaintext, |segment| {
                     split.write(at, segment);
                 })
-                .map_err(|reason| dropped(reason, count - at))?;
+                .map_err(|reason| Dropped {
+                    reason,
+                    packets: count - at,
+                })?;
         }
         Ok(())
     }
 }
 
-/// Lowers the MSS of a SYN. The segments that it speaks of come back through the peer's tunnel, whose path is
-/// taken to be no wider than ours.
+/// Lowers the MSS of a SYN. The segments that it speaks of come back through the peer's tunnel,
+/// whose path is taken to be no wider than ours.
 fn clamp_mss(packet: &mut [u8], checksum: Checksum, session: &Outgoing) {
     let syn = Transport::locate(packet).filter(|transport| mss::applies_to(packet, transport));
     if let Some(transport) = syn {
@@ -141,7 +148,8 @@ fn clamp_mss(packet: &mut [u8], checksum: Checksum, session: &Outgoing) {
     }
 }
 
-/// Leaves a checksum partial if the receiver will find the same place for it; completes it otherwise.
+/// Leaves a checksum partial if the receiver will find the same place for it; completes it
+/// otherwise.
 fn settle_checksum(
     packet: &mut [u8],
     partial: Option<ChecksumPlace>,

@@ -1,5 +1,5 @@
-//! [`Sender`]: the sending thread, TUN to UDP. Owns the reading end of the lane's queue of the TUN device and
-//! the order in which packets leave.
+//! [`Sender`]: the sending thread, TUN to UDP. Owns the reading end of the lane's queue of the TUN
+//! device and the order in which packets leave.
 //!
 //! ```text
 //!  read ─► backlog ─┬─ small: sealed at once ──────────┐
@@ -7,7 +7,8 @@
 //!   └──────── device empty: the oldest that is queued ─┘
 //!             nothing queued either: flush, wait
 //! ```
-//! Nothing waits for more to come: the batch is flushed as soon as the device and the backlog are empty.
+//! Nothing waits for more to come: the batch is flushed as soon as the device and the backlog are
+//! empty.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -20,10 +21,12 @@ use crate::sys::poll;
 use crate::tun::Tun;
 use crate::udp::Udp;
 
-/// Reads after which the batch is flushed and the backlog has its turn, although more may be waiting.
+/// Reads after which the batch is flushed and the backlog has its turn, although more may be
+/// waiting.
 const MAX_READS: usize = 64;
 
-/// Bytes of the backlog that leave before the device is read again: one super-packet, or many packets.
+/// Bytes of the backlog that leave before the device is read again: one super-packet, or many
+/// packets.
 const BACKLOG_SHARE: usize = 1 << 16;
 
 /// The sending thread's state.
@@ -60,8 +63,8 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
         Ok(())
     }
 
-    /// Sends what the device has, then a share of the backlog. The device's error is given once the backlog
-    /// is empty.
+    /// Sends what the device has, then a share of the backlog. The device's error is given once the
+    /// backlog is empty.
     fn drain(&mut self) -> io::Result<()> {
         let read = self.read();
         let mut sealed = 0;
@@ -76,7 +79,8 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
         Ok(())
     }
 
-    /// Reads what the device has, up to [`MAX_READS`] packets. Packets that need not wait have left afterwards.
+    /// Reads what the device has, up to [`MAX_READS`] packets. Packets that need not wait have left
+    /// afterwards.
     fn read(&mut self) -> io::Result<()> {
         let mut has_sealed = false;
         let mut result = Ok(());

@@ -1,12 +1,13 @@
 //! The two directions of a session: [`Outgoing`] seals, [`Incoming`] opens.
 //!
-//! Both are shared between the snapshot, the threads and the control plane, and hold what outlives a
-//! snapshot: packet numbers, replay window, keys of the phases, the peer's address. Nothing here locks.
+//! Both are shared between the snapshot, the threads and the control plane, and hold what outlives
+//! a snapshot: packet numbers, replay window, keys of the phases, the peer's address. Nothing here
+//! locks.
 //!
-//! Phases follow from the packet number: phase p carries the numbers p·2²⁶ to (p+1)·2²⁶ − 1, so that both ends
-//! know which key a packet belongs to, and the phase byte is a check. The key of the previous phase is held
-//! for at least 10 s and dropped by the next call of `expire_keys`, which the session's owner makes
-//! regularly.
+//! Phases follow from the packet number: phase p carries the numbers p·2²⁶ to (p+1)·2²⁶ − 1, so
+//! that both ends know which key a packet belongs to, and the phase byte is a check. The key of the
+//! previous phase is held for at least 10 s and dropped by the next call of `expire_keys`, which
+//! the session's owner makes regularly.
 
 mod incoming;
 mod outgoing;

@@ -1,7 +1,8 @@
-//! [`Shutdown`]: the signal that ends all threads of a data plane, and the [`Failure`] that caused it, if any.
+//! [`Shutdown`]: the signal that ends all threads of a data plane, and the [`Failure`] that caused
+//! it, if any.
 //!
-//! The signal is a pipe whose writing end is closed: from then on the reading end is readable for every
-//! poll(2).
+//! The signal is a pipe whose writing end is closed: from then on the reading end is readable for
+//! every poll(2).
 
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter};

@@ -1,11 +1,12 @@
 //! [`Snapshot`]: all tables that the threads look up, built once and never changed.
 //!
-//! The control plane builds a new one for every change and swaps it in; both share the sessions. Which prefixes
-//! are authorized and which route wins was decided before: the data plane only looks up.
+//! The control plane builds a new one for every change and swaps it in; both share the sessions.
+//! Which prefixes are authorized and which route wins was decided before: the data plane only looks
+//! up.
 //!
 //! Two tables answer every question about addresses:
-//! * `holders`: which site holds an address? The most specific authorized prefix decides, prefixes of this site
-//!   included; announcements play no part;
+//! * `holders`: which site holds an address? The most specific authorized prefix decides, prefixes
+//!   of this site included; announcements play no part;
 //! * `routes`: which session leads to a destination?
 
 use std::collections::HashMap;
@@ -73,7 +74,8 @@ impl Snapshot {
         self.routes.lookup(destination)
     }
 
-    /// True if no tunnel may carry `address`: a special one, or one of this host's connected networks.
+    /// True if no tunnel may carry `address`: a special one, or one of this host's connected
+    /// networks.
     pub(crate) fn is_never_carried(&self, address: IpAddr) -> bool {
         ip::is_never_carried(address) || self.connected.lookup(address) == Some(&Network::Foreign)
     }
@@ -115,7 +117,8 @@ impl SnapshotBuilder {
         self.authorize(prefix, site)
     }
 
-    /// Adds a prefix from the member record of `site`. A prefix that two sites claim belongs to neither.
+    /// Adds a prefix from the member record of `site`. A prefix that two sites claim belongs to
+    /// neither.
     pub fn authorize(&mut self, prefix: Prefix, site: SiteNo) -> &mut Self {
         let holders = &mut self.snapshot.holders;
         let earlier = holders.insert(prefix, Holder::Site(site));
@@ -125,15 +128,16 @@ impl SnapshotBuilder {
         self
     }
 
-    /// Sends packets to `prefix` through `session`. The last session that is named for a prefix stays.
+    /// Sends packets to `prefix` through `session`. The last session that is named for a prefix
+    /// stays.
     pub fn route(&mut self, prefix: Prefix, session: impl Into<Lanes>) -> &mut Self {
         self.snapshot.routes.insert(prefix, session.into());
         self
     }
 
-    /// Adds a network that this host is connected to: its addresses are neither taken from peers nor sent to
-    /// them. A network within a prefix of this site is the site itself and is ignored; a prefix of this site
-    /// within a connected network stays the site's.
+    /// Adds a network that this host is connected to: its addresses are neither taken from peers
+    /// nor sent to them. A network within a prefix of this site is the site itself and is ignored;
+    /// a prefix of this site within a connected network stays the site's.
     pub fn connected(&mut self, prefix: Prefix) -> &mut Self {
         self.connected.push(prefix);
         self

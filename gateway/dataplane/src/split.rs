@@ -1,12 +1,13 @@
 //! [`Split`]: a super-packet from the TUN device, cut into the segments that it stands for. Pure.
 //!
-//! Owns what the kernel's segmentation would do (tcp_gso_segment, __udp_gso_segment): lengths, the IPv4
-//! identification and checksum, sequence numbers, flags. The transport checksums of the segments are partial.
+//! Owns what the kernel's segmentation would do (tcp_gso_segment, __udp_gso_segment): lengths, the
+//! IPv4 identification and checksum, sequence numbers, flags. The transport checksums of the
+//! segments are partial.
 //!
 //! ```text
-//!  +---------+-------------------------------+        +---------+------+  +---------+------+  +---------+---+
-//!  | headers | payload                       |   =>   | adapted | size |  | adapted | size |  | adapted |   |
-//!  +---------+-------------------------------+        +---------+------+  +---------+------+  +---------+---+
+//!  +---------+--------------------+      +---------+------+ +---------+------+ +---------+---+
+//!  | headers | payload            |  =>  | adapted | size | | adapted | size | | adapted |   |
+//!  +---------+--------------------+      +---------+------+ +---------+------+ +---------+---+
 //! ```
 //! Each byte is copied once: from the buffer that was read to where its segment is sealed.
 
@@ -44,8 +45,9 @@ struct Tcp {
 }
 
 impl<'a> Split<'a> {
-    /// A super-packet that `ip` has let through. TCP, which has no message boundaries, is cut into packets of
-    /// at most `max_packet` bytes. Error: [`DropReason::Malformed`], if the packet is not what `gso` says.
+    /// A super-packet that `ip` has let through. TCP, which has no message boundaries, is cut into
+    /// packets of at most `max_packet` bytes. Error: [`DropReason::Malformed`], if the packet is
+    /// not what `gso` says.
     pub(crate) fn new(
         packet: &'a mut [u8],
         gso: &Gso,

@@ -1,5 +1,5 @@
-//! The Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data, which socket
-//! gets a datagram, queues of a TUN device.
+//! Linux calls that std does not have: waiting for two descriptors, socket options, ancillary data,
+//! steering datagrams to sockets, queues of a TUN device.
 //!
 //! All `unsafe` of this crate is in the files below, each of which says why its blocks are sound.
 

@@ -1,7 +1,8 @@
-//! [`PrefixTable`]: the most specific prefix that holds an address, and what belongs to it.
+//! [`PrefixTable`]: values of prefixes, looked up by the most specific prefix that holds an
+//! address.
 //!
-//! Two tries, one per family: an address of one family never matches a prefix of the other. A lookup
-//! costs a few steps down the trie, however many prefixes there are.
+//! Two tries, one per family: an address of one family never matches a prefix of the other. A
+//! lookup costs a few steps down the trie, however many prefixes there are.
 
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ pub(crate) struct PrefixTable<T> {
 }
 
 impl<T> PrefixTable<T> {
-    /// Sets the value of `prefix` and gives the one that stood there.
+    /// Sets the value of `prefix` and gives its previous one.
     pub(crate) fn insert(&mut self, prefix: Prefix, value: T) -> Option<T> {
         match prefix.address() {
             IpAddr::V4(address) => self.v4.insert((address.to_bits(), prefix.len()), value),
@@ -77,7 +78,8 @@ mod tests {
             }
             let inside = prefixes.iter().map(|prefix| prefix.last());
             for address in addresses.into_iter().chain(inside) {
-                let holding = prefixes.iter().enumerate().filter(|(_, prefix)| prefix.contains(address));
+                let all = prefixes.iter().enumerate();
+                let holding = all.filter(|(_, prefix)| prefix.contains(address));
                 let naive = holding.max_by_key(|(i, prefix)| (prefix.len(), *i)).map(|(i, _)| i);
                 prop_assert_eq!(table.lookup(address).copied(), naive, "{}", address);
             }

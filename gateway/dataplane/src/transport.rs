@@ -1,7 +1,7 @@
 //! [`Transport`]: where TCP or UDP lies in a packet, if nothing is in the way.
 //!
-//! Owns the one parse that sender and receiver of a partial checksum must agree on. A packet in which it finds
-//! nothing is not bad: it only travels alone, and with a complete checksum.
+//! Owns the one parse that sender and receiver of a partial checksum must agree on. A packet in
+//! which it finds nothing is not bad: it only travels alone, and with a complete checksum.
 
 use crate::ip::u16_at;
 use crate::offload::ChecksumPlace;
@@ -58,8 +58,8 @@ impl Transport {
             .fold(0, |number, byte| number << 8 | u32::from(*byte))
     }
 
-    /// Finds TCP or UDP in a packet that `ip` has let through: whole, not behind extension headers, and as
-    /// long as it says itself.
+    /// Finds TCP or UDP in a packet that `ip` has let through: whole, not behind extension headers,
+    /// and as long as it says itself.
     pub(crate) fn locate(packet: &[u8]) -> Option<Transport> {
         let (v6, number, start) = match packet.first()? >> 4 {
             // Neither More Fragments nor an offset (RFC 791, section 3.1).

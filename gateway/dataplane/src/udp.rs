@@ -1,10 +1,10 @@
 //! [`Udp`]: the tunnel's UDP socket of one lane, as its threads use it.
 //!
-//! [`TunnelSocket`] is the kernel's, [`ChannelUdp`] a version in memory for tests, simulation and fuzzing.
-//! The threads are generic over the trait, so that its calls are static and cost nothing.
+//! [`TunnelSocket`] is the kernel's, [`ChannelUdp`] a version in memory for tests, simulation and
+//! fuzzing. The threads are generic over the trait, so that its calls are static and cost nothing.
 //!
-//! Owns what a failed send means: which drop is counted, and when the kernel must choose another source
-//! address. What is in a datagram is for the callers.
+//! Owns what a failed send means: which drop is counted, and when the kernel must choose another
+//! source address. What is in a datagram is for the callers.
 
 mod channel;
 mod fragment;
@@ -29,15 +29,16 @@ pub(crate) const MAX_SEND: usize = 65_000;
 /// Bytes up to which the kernel joins datagrams in one receive.
 pub(crate) const MAX_RECEIVE: usize = 0xffff;
 
-/// A UDP socket that sends along a path and joins what it receives (UDP_GRO). Nothing here waits; poll(2)
-/// on the descriptor does. Addresses are in their plain form: IPv4 is never mapped into IPv6.
+/// A UDP socket that sends along a path and joins what it receives (UDP_GRO). Nothing here waits;
+/// poll(2) on the descriptor does. Addresses are in their plain form: IPv4 is never mapped into
+/// IPv6.
 pub trait Udp: AsFd + Send + Sync + 'static {
-    /// Sends `payload` along `path`, cut into datagrams of `segment` bytes if given. Datagrams leave whole
-    /// or not at all.
+    /// Sends `payload` along `path`, cut into datagrams of `segment` bytes if given. Datagrams
+    /// leave whole or not at all.
     fn send(&self, path: &Path, payload: &[u8], segment: Option<u16>) -> io::Result<()>;
 
-    /// As [`Udp::send`] with one datagram, and certainly not while [`Udp::send_in_fragments`] allows
-    /// fragments: a padded probe proves the path MTU.
+    /// As [`Udp::send`] with one datagram, and certainly not while [`Udp::send_in_fragments`]
+    /// allows fragments: a padded probe proves the path MTU.
     fn send_unfragmented(&self, path: &Path, payload: &[u8]) -> io::Result<()>;
 
     /// Sends one datagram that is longer than the path takes in IP fragments. `id` identifies its
@@ -48,7 +49,8 @@ pub trait Udp: AsFd + Send + Sync + 'static {
     /// [`MAX_RECEIVE`] bytes. Error: `WouldBlock` if there is none.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Metadata>;
 
-    /// The time now. One clock for all sockets of a process: budgets outlive the threads that read it.
+    /// The time now. One clock for all sockets of a process: budgets outlive the threads that read
+    /// it.
     fn now(&self) -> Instant {
         Instant::now()
     }
@@ -82,8 +84,8 @@ impl Metadata {
     }
 }
 
-/// [`Udp::send`] along the path of `session`. If the path's local address is no longer this host's, the
-/// kernel chooses the source from now on; the peer will challenge the new address.
+/// [`Udp::send`] along the path of `session`. If the path's local address is no longer this host's,
+/// the kernel chooses the source from now on; the peer will challenge the new address.
 pub(crate) fn send_along<U: Udp>(
     udp: &U,
     session: &Outgoing,
@@ -105,8 +107,8 @@ pub(crate) fn send_along<U: Udp>(
 
 /// True for the errors that a source address which is not this host's may cause.
 fn is_foreign_source(error: &io::Error) -> bool {
-    // EINVAL: IPv6, and IPv4 before Linux 5.2; ENETUNREACH: IPv4. EADDRNOTAVAIL is what bind(2) says, and
-    // would be the natural choice of a later kernel.
+    // EINVAL: IPv6, and IPv4 before Linux 5.2; ENETUNREACH: IPv4. EADDRNOTAVAIL is what bind(2)
+    // says, and would be the natural choice of a later kernel.
     matches!(
         error.raw_os_error(),
         Some(libc::EINVAL | libc::ENETUNREACH | libc::EADDRNOTAVAIL)

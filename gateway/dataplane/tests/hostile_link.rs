@@ -1,6 +1,8 @@
-//! Sealed packets over a link that loses, repeats, delays and damages: what is opened is what was sealed, each once.
+//! Sealed packets over a link that loses, repeats, delays and damages: what is opened is what was
+//! sealed, each once.
 //!
-//! Keys, phases and replay window are the real ones; the link is a list. The model that judges is a set.
+//! Keys, phases and replay window are the real ones; the link is a list. The model that judges is a
+//! set.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 

@@ -1,5 +1,5 @@
-//! Damaged packets, super-packets and sequences of packets: nothing panics, and the laws of the fuzz targets hold.
-//! The laws and the samples are in `tests/fuzz`.
+//! Damaged packets, super-packets and sequences of packets: nothing panics, and the laws of the
+//! fuzz targets hold. The laws and the samples are in `tests/fuzz`.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 

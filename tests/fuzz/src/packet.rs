@@ -1,5 +1,5 @@
-//! IP packets as hosts and peers may send them: the checks on their shape and addresses, and joining and cutting
-//! them. None of it needs a thread, a socket or a key.
+//! IP packets as hosts and peers may send them: the checks on their shape and addresses, and
+//! joining and cutting them. None of it needs a thread, a socket or a key.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -44,7 +44,8 @@ pub fn parse(data: &[u8]) -> bool {
     true
 }
 
-/// A packet that the peer has sealed, and that a host of this site sends. True if it passes one of the checks.
+/// A packet that the peer has sealed, and that a host of this site sends. True if it passes one of
+/// the checks.
 pub fn admit(data: &[u8]) -> bool {
     static TABLES: LazyLock<Snapshot> = LazyLock::new(tables);
     let is_admitted = admit_packet(&TABLES, PEER, data).is_ok();
@@ -60,8 +61,8 @@ pub fn admit(data: &[u8]) -> bool {
     is_admitted
 }
 
-/// A super-packet as the TUN device gives it, offload header first. The first byte says how long packets on the
-/// path may be. True if it is cut.
+/// A super-packet as the TUN device gives it, offload header first. The first byte says how long
+/// packets on the path may be. True if it is cut.
 pub fn split(data: &[u8]) -> bool {
     let Some((limit, read)) = data.split_first() else {
         return false;
@@ -96,8 +97,8 @@ pub fn split(data: &[u8]) -> bool {
     true
 }
 
-/// Packets that were opened one after the other: each behind its length (2 bytes, BE) and a byte whose lowest bit
-/// says that its checksum is partial. True if some are joined.
+/// Packets that were opened one after the other: each behind its length (2 bytes, BE) and a byte
+/// whose lowest bit says that its checksum is partial. True if some are joined.
 pub fn coalesce(data: &[u8]) -> bool {
     let packets = packets(data);
     let written = harness::coalesce(&packets);
@@ -209,7 +210,8 @@ fn protocol(packet: &[u8]) -> u8 {
     }
 }
 
-/// Bytes of all headers of a TCP or UDP packet; those of the IP header alone if nothing of it can be cut.
+/// Bytes of all headers of a TCP or UDP packet; those of the IP header alone if nothing of it can
+/// be cut.
 fn headers(packet: &[u8]) -> usize {
     let start = ip_header(packet);
     let is_fragment = packet[0] >> 4 == 4 && (packet[6] & 0x3f != 0 || packet[7] != 0);
@@ -227,7 +229,8 @@ fn headers(packet: &[u8]) -> usize {
     }
 }
 
-/// The packet with zeros for its checksums, and for an identification that means nothing (RFC 6864, section 4.1).
+/// The packet with zeros for its checksums, and for an identification that means nothing (RFC 6864,
+/// section 4.1).
 fn without_checksums(mut packet: Vec<u8>) -> Vec<u8> {
     let start = ip_header(&packet);
     if packet[0] >> 4 == 4 {

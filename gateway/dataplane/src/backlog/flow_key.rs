@@ -1,7 +1,7 @@
 //! [`FlowKey`]: which packets must stay in order. Pure.
 //!
-//! Reads packets that nothing has checked yet, and no more of them than it needs. The key only decides about an
-//! order; a forged header harms no other flow.
+//! Reads packets that nothing has checked yet, and no more of them than it needs. The key only
+//! decides about an order; a forged header harms no other flow.
 
 use crate::transport::Transport;
 
@@ -66,7 +66,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_flow_is_known_by_its_ends_and_ports_and_a_fragment_may_match_any(
-            shape in any_shape(), port: u16, payload in proptest::collection::vec(any::<u8>(), 0..50),
+            shape in any_shape(), port: u16,
+            payload in proptest::collection::vec(any::<u8>(), 0..50),
         ) {
             let packet = shape.packet(&payload);
             let flow = FlowKey::of(&packet).unwrap();
@@ -97,7 +98,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_have_a_key_or_none(mut packet in proptest::collection::vec(any::<u8>(), 0..100), v6: bool) {
+        fn any_bytes_have_a_key_or_none(
+            mut packet in proptest::collection::vec(any::<u8>(), 0..100), v6: bool,
+        ) {
             if let Some(first) = packet.first_mut() {
                 *first = if v6 { 0x60 } else { 0x45 };
             }

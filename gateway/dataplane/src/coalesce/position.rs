@@ -27,8 +27,8 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// `None` if the packet must travel alone: it has IPv4 options, or TCP flags that segmentation would not
-    /// give back.
+    /// `None` if the packet must travel alone: it has IPv4 options, or TCP flags that segmentation
+    /// would not give back.
     pub(super) fn of(packet: &[u8], transport: &Transport) -> Option<Position> {
         if !transport.v6 && transport.start != 20 {
             return None;
@@ -59,8 +59,8 @@ impl Position {
 
     /// True if `next` comes directly behind this packet, whose payload has `size` bytes.
     pub(super) fn is_followed_by(&self, next: &Position, size: usize) -> bool {
-        // In an atomic packet the identification means nothing (RFC 6864, section 4.1), and many senders leave
-        // it constant; segmentation will count it up.
+        // In an atomic packet the identification means nothing (RFC 6864, section 4.1), and many
+        // senders leave it constant; segmentation will count it up.
         let id_follows = next.id == self.id.wrapping_add(1) || self.is_atomic && next.id == self.id;
         let expected = self
             .sequence
@@ -69,8 +69,8 @@ impl Position {
     }
 }
 
-/// True if both packets have the same headers except for lengths, checksums and what [`Position`] holds.
-/// `transport` is that of both.
+/// True if both packets have the same headers except for lengths, checksums and what [`Position`]
+/// holds. `transport` is that of both.
 pub(super) fn same_headers(first: &[u8], next: &[u8], transport: &Transport) -> bool {
     let equal = |from: usize, to: usize| first[from..to] == next[from..to];
     // Version, traffic class and flow label; hop limit, next header, addresses, fragment bits.
@@ -82,7 +82,8 @@ pub(super) fn same_headers(first: &[u8], next: &[u8], transport: &Transport) -> 
 
     let start = transport.start;
     let same_transport = match transport.protocol {
-        // Ports; acknowledgement and length; window; urgent pointer and options, timestamps among them.
+        // Ports; acknowledgement and length; window; urgent pointer and options, timestamps among
+        // them.
         Protocol::Tcp => {
             equal(start, start + 4)
                 && equal(start + 8, start + 13)

@@ -6,7 +6,8 @@ use super::*;
 use crate::craft::{self, Shape, any_shape};
 use crate::split::Split;
 
-/// One call of `write`: the bytes behind the offload header, and how many packets they are said to be.
+/// One call of `write`: the bytes behind the offload header, and how many packets they are said to
+/// be.
 struct Written {
     offload: Offload,
     packet: Vec<u8>,

@@ -12,26 +12,33 @@ const FRAGMENT_OFFSET: usize = 0x1fff;
 /// Reads a packet whose first four bits say 4.
 pub(super) fn parse(packet: &[u8]) -> Result<Addresses, DropReason> {
     let header_len = usize::from(packet[0] & 0x0f) * 4;
-    if header_len < MIN_HEADER || packet.len() < header_len || u16_at(packet, 2) != packet.len() {
+    let total_len = u16_at(packet, 2);
+    if header_len < MIN_HEADER || packet.len() < header_len || total_len != packet.len() {
         return Err(DropReason::Malformed);
     }
+
     check_fragment(u16_at(packet, 6), packet.len() - header_len)?;
     check_options(&packet[MIN_HEADER..header_len])?;
-    let address =
-        |at: usize| Ipv4Addr::from([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
     Ok(Addresses {
-        source: address(12).into(),
-        destination: address(16).into(),
+        source: address_at(packet, 12).into(),
+        destination: address_at(packet, 16).into(),
     })
 }
 
-/// A fragment must hold something, end on a multiple of 8 unless it is the last (RFC 791, section 3.2),
-/// and stay within the largest packet there is.
+fn address_at(packet: &[u8], at: usize) -> Ipv4Addr {
+    Ipv4Addr::from([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]])
+}
+
+/// A fragment must hold something, end on a multiple of 8 unless it is the last (RFC 791, section
+/// 3.2), and stay within the largest packet there is.
 fn check_fragment(field: usize, payload: usize) -> Result<(), DropReason> {
-    let (more, offset) = (field & MORE_FRAGMENTS != 0, (field & FRAGMENT_OFFSET) * 8);
+    let more = field & MORE_FRAGMENTS != 0;
+    let offset = (field & FRAGMENT_OFFSET) * 8;
     if !more && offset == 0 {
         return Ok(());
     }
+
+    // The reassembled packet must fit the length field, or reassembly overflows ("ping of death").
     let sane = payload > 0
         && (!more || payload.is_multiple_of(8))
         && MIN_HEADER + offset + payload <= 0xffff;
@@ -48,11 +55,14 @@ fn check_options(mut options: &[u8]) -> Result<(), DropReason> {
     const NO_OPERATION: u8 = 1;
     const LOOSE_SOURCE_ROUTE: u8 = 131;
     const STRICT_SOURCE_ROUTE: u8 = 137;
+
     while let [kind, rest @ ..] = options {
         options = match (*kind, rest) {
+            // Nothing behind it is an option (RFC 791, section 3.1).
             (END, _) => return Ok(()),
             (NO_OPERATION, rest) => rest,
             (LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE, _) => return Err(DropReason::Options),
+            // The length counts kind and length, and must be within what is left.
             (_, [len, ..]) if *len >= 2 && usize::from(*len) <= options.len() => {
                 &options[usize::from(*len)..]
             }

@@ -7,7 +7,7 @@ use crate::counters::DropReason;
 
 const HEADER: usize = 40;
 
-/// More extension headers than this in one packet are an attack on whoever walks them.
+/// Extension headers in one packet. A longer chain only costs time to walk (RFC 7112, section 1).
 const MAX_EXTENSIONS: usize = 8;
 
 // Next-header values (IANA protocol numbers) that are not the end of the chain.
@@ -28,16 +28,17 @@ pub(super) fn parse(packet: &[u8]) -> Result<Addresses, DropReason> {
         return Err(DropReason::Malformed);
     }
     check_extensions(packet[6], &packet[HEADER..])?;
-    let address = |at: usize| {
-        let bits = packet[at..at + 16]
-            .iter()
-            .fold(0, |bits, byte| bits << 8 | u128::from(*byte));
-        Ipv6Addr::from_bits(bits)
-    };
     Ok(Addresses {
-        source: address(8).into(),
-        destination: address(24).into(),
+        source: address_at(packet, 8).into(),
+        destination: address_at(packet, 24).into(),
     })
+}
+
+fn address_at(packet: &[u8], at: usize) -> Ipv6Addr {
+    let bits = packet[at..at + 16]
+        .iter()
+        .fold(0, |bits, byte| bits << 8 | u128::from(*byte));
+    Ipv6Addr::from_bits(bits)
 }
 
 /// Walks the chain from the first next-header value to the first that is no extension header.
@@ -54,15 +55,19 @@ fn check_extensions(mut next: u8, mut rest: &[u8]) -> Result<(), DropReason> {
                 fragmented = true;
                 match fragment(rest)? {
                     0 => &rest[..8],
-                    // The chain continues in the first fragment, which must hold all of it (RFC 7112).
+                    // The chain continues in the first fragment, which must hold all of it (RFC
+                    // 7112).
                     _ => return Ok(()),
                 }
             }
+            // A second fragment header, headers out of their place, and those that carry addresses.
             HOP_BY_HOP | FRAGMENT | MOBILITY | HIP | SHIM6 => return Err(DropReason::Options),
             next if EXPERIMENTS.contains(&next) => return Err(DropReason::Options),
+            // An upper-layer protocol, or No Next Header (59): the end of the chain.
             _ => return Ok(()),
         };
-        (next, rest) = (header[0], &rest[header.len()..]);
+        next = header[0];
+        rest = &rest[header.len()..];
     }
     Err(DropReason::Options)
 }
@@ -80,6 +85,7 @@ fn extension(rest: &[u8], len: impl Fn(usize) -> usize) -> Result<&[u8], DropRea
 fn options(rest: &[u8]) -> Result<&[u8], DropReason> {
     const PAD1: u8 = 0;
     const HOME_ADDRESS: u8 = 201;
+
     let header = extension(rest, |len| (len + 1) * 8)?;
     let mut options = &header[2..];
     while let [kind, tail @ ..] = options {
@@ -103,17 +109,24 @@ fn routing(rest: &[u8]) -> Result<&[u8], DropReason> {
     }
 }
 
-/// The offset in bytes of a fragment (RFC 8200, section 4.5): all but the last end on a multiple of 8 and
-/// none reaches beyond the largest packet.
+/// The offset in bytes of a fragment (RFC 8200, section 4.5): all but the last end on a multiple of
+/// 8 and none reaches beyond the largest packet.
 fn fragment(rest: &[u8]) -> Result<usize, DropReason> {
     let header = rest.get(..8).ok_or(DropReason::Malformed)?;
-    let (offset, more) = (u16_at(header, 2) & 0xfff8, header[3] & 1 != 0);
-    let payload = rest.len() - header.len();
-    let whole = !more && offset == 0;
-    if !whole && (payload == 0 || more && !payload.is_multiple_of(8) || offset + payload > 0xffff) {
-        return Err(DropReason::Malformed);
+    let offset = u16_at(header, 2) & 0xfff8;
+    let more = header[3] & 1 != 0;
+    if !more && offset == 0 {
+        // An atomic fragment (RFC 6946) is a whole packet.
+        return Ok(offset);
     }
-    Ok(offset)
+
+    let payload = rest.len() - header.len();
+    let sane = payload > 0 && (!more || payload.is_multiple_of(8)) && offset + payload <= 0xffff;
+    if sane {
+        Ok(offset)
+    } else {
+        Err(DropReason::Malformed)
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +140,9 @@ mod tests {
         let mut packet = vec![0; HEADER];
         packet[0] = 0x60;
         packet[4..6].copy_from_slice(&(payload.len() as u16).to_be_bytes());
-        (packet[6], packet[8], packet[23], packet[24], packet[39]) = (next, 0xfd, 1, 0xfd, 2);
+        packet[6] = next;
+        packet[8..24].copy_from_slice(&"fd00::1".parse::<Ipv6Addr>().unwrap().octets());
+        packet[24..40].copy_from_slice(&"fd00::2".parse::<Ipv6Addr>().unwrap().octets());
         packet.extend_from_slice(payload);
         packet
     }
@@ -182,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_refused() {
+    fn headers_that_are_cut_off_are_refused() {
         assert_eq!(check(HOP_BY_HOP, &[]), Err(DropReason::Malformed));
         assert_eq!(
             check(DESTINATION_OPTIONS, &[UDP, 1, 1, 4, 0, 0, 0, 0]),
@@ -204,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_past_the_checks_is_refused() {
+    fn headers_that_lead_past_the_checks_are_refused() {
         assert_eq!(
             check(ROUTING, &[UDP, 0, 0, 1, 0, 0, 0, 0]),
             Err(DropReason::Options)

@@ -37,8 +37,8 @@ pub struct KeyContext<'a> {
 }
 
 impl KeyContext<'_> {
-    /// version ‖ sender's role ‖ lane ‖ AEAD ‖ index (BE) ‖ dialler ‖ dialled, each id behind its length
-    /// as a big-endian u16.
+    /// version ‖ sender's role ‖ lane ‖ AEAD ‖ index (BE) ‖ dialler ‖ dialled, each id behind its
+    /// length as a big-endian u16.
     ///
     /// # Panics
     /// If an id is longer than 65,535 bytes; a SPIFFE id has at most 2048 (SPIFFE-ID, section 2.3).

@@ -1,12 +1,12 @@
 //! [`Incoming`]: the opening direction of a session.
 //!
 //! ```text
-//! from the peer's address, or within the off-path budget ─► phase and window ─► AEAD ─► window marked
-//!  off_path                                                  phase, replay      auth     phase advanced
+//! peer's address, or off-path budget ─► phase and window ─► AEAD ─► window marked,
+//!  off_path                              phase, replay       auth    phase advanced
 //! ```
-//! The receiving threads of all lanes may open; each packet is opened once. The control plane makes a session,
-//! publishes it in a snapshot before its `Hello` goes out, and pairs it with the opposite direction when the
-//! peer's `Hello` has come.
+//! The receiving threads of all lanes may open; each packet is opened once. The control plane makes
+//! a session, publishes it in a snapshot before its `Hello` goes out, and pairs it with the
+//! opposite direction when the peer's `Hello` has come.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use crate::snapshot::SiteNo;
 /// Span of the budgets below. It is short, so that an address which changes twice is reported soon.
 const SPAN: Duration = Duration::from_millis(100);
 
-/// Packets in a span that are opened although they come from another address than the peer's: enough for
-/// the first data after a change of address, too few to keep a core busy.
+/// Packets in a span that are opened although they come from another address than the peer's:
+/// enough for the first data after a change of address, too few to keep a core busy.
 const OFF_PATH: u64 = 8;
 
-/// Probes and echoes likewise. They are counted apart, because the echo that proves a new address comes
-/// among data from there.
+/// Probes and echoes likewise. They are counted apart, because the echo that proves a new address
+/// comes among data from there.
 const OFF_PATH_PROBES: u64 = 8;
 
 /// Reports in a span of packets from another address. Each causes a challenge of some 60 bytes.
@@ -68,7 +68,8 @@ impl Incoming {
         }
     }
 
-    /// With phases of `len` packet numbers, as the sender has them. For tests, which cannot send 2²⁶ packets.
+    /// With phases of `len` packet numbers, as the sender has them. For tests, which cannot send
+    /// 2²⁶ packets.
     #[doc(hidden)]
     pub fn with_phase_len(self, aead: Aead, secret: &Secret, len: u64) -> Incoming {
         Incoming {
@@ -111,9 +112,9 @@ impl Incoming {
         self.outgoing.load_full()
     }
 
-    /// Whether a packet of this kind may be opened that comes `from` there: true if that is the peer's
-    /// address, or the peer's is not known yet; false if the packet is paid for by the budget for other
-    /// addresses. Error: [`DropReason::OffPath`].
+    /// Whether a packet of this kind may be opened that comes `from` there: true if that is the
+    /// peer's address, or the peer's is not known yet; false if the packet is paid for by the
+    /// budget for other addresses. Error: [`DropReason::OffPath`].
     pub(crate) fn expect_from(
         &self,
         from: SocketAddr,
@@ -141,11 +142,12 @@ impl Incoming {
         self.reports.take(now)
     }
 
-    /// Opens a packet in place: the payload is between the header and the tag afterwards. `header` is what
-    /// [`Header::decode`] has read from it. True if its number is the highest so far. Any thread may open.
+    /// Opens a packet in place: the payload is between the header and the tag afterwards. `header`
+    /// is what [`Header::decode`] has read from it. True if its number is the highest so far. Any
+    /// thread may open.
     ///
-    /// Errors: [`DropReason::Phase`], [`DropReason::Replay`], [`DropReason::Auth`]. A packet that fails
-    /// changes nothing but its own bytes.
+    /// Errors: [`DropReason::Phase`], [`DropReason::Replay`], [`DropReason::Auth`]. A packet that
+    /// fails changes nothing but its own bytes.
     pub fn open(&self, header: &Header, datagram: &mut [u8]) -> Result<bool, DropReason> {
         let (additional, sealed) = datagram
             .split_first_chunk_mut::<HEADER_LEN>()

@@ -25,8 +25,8 @@ pub struct Path {
 }
 
 impl Path {
-    /// To `remote`, from the local address `local`; `None` leaves the choice to the kernel's routes.
-    /// Both are kept in their plain form: `::ffff:192.0.2.1` becomes `192.0.2.1`.
+    /// To `remote`, from the local address `local`; `None` leaves the choice to the kernel's
+    /// routes. Both are kept in their plain form: `::ffff:192.0.2.1` becomes `192.0.2.1`.
     pub fn new(remote: SocketAddr, local: Option<IpAddr>) -> Path {
         let remote = match remote.ip().to_canonical() {
             IpAddr::V4(address) => SocketAddr::from((address, remote.port())),
@@ -63,7 +63,8 @@ pub struct Outgoing {
     end: u64,
     phases: ArcSwap<Phases>,
     path: ArcSwap<Path>,
-    /// Bytes around an inner packet on this path. Kept beside the path because every packet needs them.
+    /// Bytes around an inner packet on this path. Kept beside the path because every packet needs
+    /// them.
     overhead: AtomicUsize,
     peer: Arc<Peer>,
 }
@@ -82,7 +83,8 @@ impl Outgoing {
         }
     }
 
-    /// With phases of `len` packet numbers, as the receiver has them. For tests, which cannot send 2²⁶ packets.
+    /// With phases of `len` packet numbers, as the receiver has them. For tests, which cannot send
+    /// 2²⁶ packets.
     #[doc(hidden)]
     pub fn with_phase_len(self, aead: Aead, secret: &Secret, len: u64) -> Outgoing {
         let phases = ArcSwap::from_pointee(Phases::new(aead, secret, len));
@@ -119,13 +121,14 @@ impl Outgoing {
         self.peer.counters()
     }
 
-    /// Bytes of the longest inner packet that goes to the peer in one outer packet. Longer ones go in fragments.
+    /// Bytes of the longest inner packet that goes to the peer in one outer packet. Longer ones go
+    /// in fragments.
     pub fn max_packet(&self) -> usize {
         usize::from(self.peer.path_mtu()).saturating_sub(self.overhead.load(Relaxed))
     }
 
-    /// The MTU of routes through this session: [`Outgoing::max_packet`], but at least what IPv6 demands of
-    /// every link.
+    /// The MTU of routes through this session: [`Outgoing::max_packet`], but at least what IPv6
+    /// demands of every link.
     pub fn mtu(&self) -> usize {
         self.max_packet().max(usize::from(MIN_MTU))
     }
@@ -135,7 +138,8 @@ impl Outgoing {
         self.next.load(Relaxed)
     }
 
-    /// Takes `count` consecutive packet numbers and gives the first. Error: [`DropReason::Exhausted`].
+    /// Takes `count` consecutive packet numbers and gives the first. Error:
+    /// [`DropReason::Exhausted`].
     pub fn reserve(&self, count: usize) -> Result<u64, DropReason> {
         // Does not wrap: callers end the session at the first error, 2⁶⁴ − 2³⁴ numbers earlier.
         let first = self.next.fetch_add(count as u64, Relaxed);
@@ -146,9 +150,9 @@ impl Outgoing {
         }
     }
 
-    /// Seals `buffer`, which holds a payload between [`HEADER_LEN`] bytes in front and [`TAG_LEN`] behind,
-    /// under a number from [`Outgoing::reserve`]. Error: [`DropReason::Exhausted`], if the number's key is
-    /// no longer held.
+    /// Seals `buffer`, which holds a payload between [`HEADER_LEN`] bytes in front and [`TAG_LEN`]
+    /// behind, under a number from [`Outgoing::reserve`]. Error: [`DropReason::Exhausted`], if the
+    /// number's key is no longer held.
     pub fn seal(&self, kind: Kind, number: u64, buffer: &mut [u8]) -> Result<(), DropReason> {
         let mut phases = self.phases.load();
         let phase = phases.of(number).ok_or(DropReason::Exhausted)?;

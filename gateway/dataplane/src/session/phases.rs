@@ -4,8 +4,8 @@
 //!   previous ── current ── next ── secret of the phase after that
 //!              advanced(): each moves one place to the left
 //! ```
-//! Immutable: to advance is to swap in a new value. The next key is derived ahead, so that a packet of a phase
-//! that was never reached costs its receiver no derivation.
+//! Immutable: to advance is to swap in a new value. The next key is derived ahead, so that a packet
+//! of a phase that was never reached costs its receiver no derivation.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,7 +67,8 @@ impl Phases {
         }
     }
 
-    /// The keys of the phase that follows. After phase 255 there are no packet numbers that would ask for it.
+    /// The keys of the phase that follows. After phase 255 there are no packet numbers that would
+    /// ask for it.
     pub(super) fn advanced(&self) -> Phases {
         Phases {
             aead: self.aead,
@@ -81,7 +82,8 @@ impl Phases {
         }
     }
 
-    /// The keys without the previous one, if that has been held for long enough; `None` if nothing changes.
+    /// The keys without the previous one, if that has been held for long enough; `None` if nothing
+    /// changes.
     fn without_previous(&self, now: Instant) -> Option<Phases> {
         let previous_is_over =
             self.previous.is_some() && now.saturating_duration_since(self.since) >= KEPT;
@@ -98,7 +100,8 @@ impl Phases {
     }
 }
 
-/// Advances to `phase`, the next. Several threads may: all derive the same keys, and the first swap stays.
+/// Advances to `phase`, the next. Several threads may: all derive the same keys, and the first swap
+/// stays.
 pub(super) fn advance_to(phases: &ArcSwap<Phases>, phase: u8) {
     phases.rcu(|phases| {
         if phases.number() < phase {

@@ -1,15 +1,17 @@
 //! Ancillary data of sendmsg(2) and recvmsg(2), written and read as bytes (cmsg(3)). No `unsafe`.
 //!
 //! ```text
-//! +------------- cmsghdr --------------+------+---------+
-//! | length of header and data | level | type | data    | padding to the size of a pointer | next ...
-//! +------------------------------------+------+---------+
+//! +---------------- cmsghdr ------------------+------+------------------------+----------
+//! | length of header and data | level  | type  | data | padding to a pointer's | next ...
+//! +---------------------------+--------+-------+------+------------------------+----------
 //! ```
-//! Why not quinn-udp: its `RecvMeta` has no field for SO_RXQ_OVFL and control messages that it does not know
-//! are discarded, so that the kernel's drop count cannot be read through it. Each `recv` prepares 32
-//! headers for recvmmsg(2), where this path reads one joined buffer at a time into memory that the next
-//! buffer follows. Each send carries a type of service. After one EINVAL, which here only means that a
-//! source address has gone, it stops using GSO and IPv4's type of service for as long as the socket lives.
+//! quinn-udp would spare this file, but cannot do what the tunnel needs:
+//! * `RecvMeta` has no field for SO_RXQ_OVFL, and control messages that it does not know are
+//!   discarded, so that the kernel's count of drops cannot be read through it;
+//! * each `recv` prepares 32 headers for recvmmsg(2), while this path reads one joined buffer at a
+//!   time into memory that the next one follows;
+//! * after one EINVAL, which here only means that a source address has gone, it advises against GSO
+//!   and leaves out IPv4's type of service for as long as the socket lives.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -35,13 +37,14 @@ impl Control {
         }
     }
 
-    /// Cuts the payload into datagrams of `size` bytes, the last one perhaps shorter (UDP_SEGMENT, udp(7)).
+    /// Cuts the payload into datagrams of `size` bytes, the last one perhaps shorter (UDP_SEGMENT,
+    /// udp(7)).
     pub(crate) fn push_segment(&mut self, size: u16) {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
     }
 
-    /// Sends from this local address (IP_PKTINFO, ip(7); IPV6_PKTINFO, RFC 3542, section 6.2). An IPv6
-    /// socket takes IPv4 addresses in their mapped form.
+    /// Sends from this local address (IP_PKTINFO, ip(7); IPV6_PKTINFO, RFC 3542, section 6.2). An
+    /// IPv6 socket takes IPv4 addresses in their mapped form.
     pub(crate) fn push_source(&mut self, address: IpAddr, v6_socket: bool) {
         match address {
             IpAddr::V4(address) if !v6_socket => {
@@ -74,8 +77,8 @@ impl Control {
     }
 }
 
-/// Reads the ancillary data of one recvmsg(2) into `metadata`. Messages of other kinds are skipped; a
-/// message that is cut off ends the reading.
+/// Reads the ancillary data of one recvmsg(2) into `metadata`. Messages of other kinds are skipped;
+/// a message that is cut off ends the reading.
 pub(crate) fn read(mut bytes: &[u8], metadata: &mut Metadata) {
     while let Some((header, _)) = bytes.split_at_checked(HEADER) {
         let len = header[..ALIGN].try_into().map_or(0, usize::from_ne_bytes);

@@ -1,14 +1,15 @@
 //! poll(2) over two descriptors: one to work on, one that asks to stop.
 //!
-//! Soundness: the one block passes poll(2) an array of two initialized `pollfd`s and its length; the kernel
-//! writes only their `revents`. The descriptors are borrowed, so they stay open during the call.
+//! Soundness: the one block passes poll(2) an array of two initialized `pollfd`s and its length;
+//! the kernel writes only their `revents`. The descriptors are borrowed, so they stay open during
+//! the call.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// Waits until `work` is readable (or broken), `stop` is, or `timeout` has passed; `None` waits forever.
-/// True if `work` is ready.
+/// Waits until `work` is readable (or broken), `stop` is, or `timeout` has passed; `None` waits
+/// forever. True if `work` is ready.
 pub(crate) fn wait(
     work: Option<BorrowedFd<'_>>,
     stop: BorrowedFd<'_>,
@@ -25,7 +26,8 @@ pub(crate) fn wait(
         i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
     });
 
-    // SAFETY: `fds` is an initialized array of as many elements as its length says, alive during the call.
+    // SAFETY: `fds` is an initialized array of as many elements as its length says, alive during
+    // the call.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, millis) };
     if ready < 0 {
         let error = io::Error::last_os_error();

@@ -1,8 +1,8 @@
 //! recvmsg(2) into an ordinary byte buffer.
 //!
-//! Soundness: `&mut [u8]` is handed to `socket2` as `&mut [MaybeUninit<u8>]`, which has the same layout. That
-//! would be wrong if anything wrote uninitialized bytes through it. `socket2` promises not to: it passes
-//! the slice to the kernel, which writes values.
+//! Soundness: `&mut [u8]` is handed to `socket2` as `&mut [MaybeUninit<u8>]`, which has the same
+//! layout. That would be wrong if anything wrote uninitialized bytes through it. `socket2` promises
+//! not to: it passes the slice to the kernel, which writes values.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -44,7 +44,8 @@ fn plain(address: SocketAddr) -> SocketAddr {
 }
 
 /// # Safety
-/// No uninitialized byte may be written to the slice that is returned: it is read as `u8` afterwards.
+/// No uninitialized byte may be written to the slice that is returned: it is read as `u8`
+/// afterwards.
 unsafe fn as_uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     // SAFETY: `MaybeUninit<u8>` has the layout of `u8`; the caller writes only initialized bytes.
     unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) }

@@ -1,10 +1,13 @@
-//! [`ChannelTun`]: a TUN device in memory. [`ChannelHost`] is the host behind it and plays the kernel's part.
+//! [`ChannelTun`]: a TUN device in memory. [`ChannelHost`] is the host behind it and plays the
+//! kernel's part.
 //!
 //! ```text
-//!   host.send ─► queue ─► read        write ─► queue ─► host.receive: super-packets cut, checksums complete
+//!   host.send ─► queue ─► read        write ─► queue ─► host.receive
 //! ```
-//! Both queues are bounded. As with the kernel's device, a packet from the host that finds its queue
-//! full is lost; a write that finds its queue full fails, and the thread counts it.
+//! What the host receives has complete checksums, and super-packets are cut.
+//!
+//! Both queues are bounded. As with the kernel's device, a packet from the host that finds its
+//! queue full is lost; a write that finds its queue full fails, and the thread counts it.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -94,8 +97,8 @@ impl ChannelHost {
         self.push(&Offload::default(), packet)
     }
 
-    /// Sends a TCP or UDP super-packet, to be cut into segments with `size` bytes of payload each. False if
-    /// it is lost: the queue is full, or the packet is neither TCP nor UDP.
+    /// Sends a TCP or UDP super-packet, to be cut into segments with `size` bytes of payload each.
+    /// False if it is lost: the queue is full, or the packet is neither TCP nor UDP.
     pub fn send_super_packet(&self, packet: &[u8], size: usize) -> bool {
         let Some(transport) = Transport::locate(packet) else {
             return false;
@@ -112,8 +115,8 @@ impl ChannelHost {
         self.push(&offload, packet)
     }
 
-    /// The next IP packet, waiting up to `timeout` for it. Super-packets arrive as their segments, and all
-    /// checksums are complete, as the kernel would hand them to a host.
+    /// The next IP packet, waiting up to `timeout` for it. Super-packets arrive as their segments,
+    /// and all checksums are complete, as the kernel would hand them to a host.
     pub fn receive(&self, timeout: Duration) -> Option<Vec<u8>> {
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         if received.is_empty() {

@@ -22,8 +22,8 @@ pub(crate) struct TunQueue {
 }
 
 impl TunQueue {
-    /// A queue for each of `lanes` lanes. Error: `InvalidInput` if the device was opened without offloads,
-    /// or for a single queue although there are several lanes.
+    /// A queue for each of `lanes` lanes. Error: `InvalidInput` if the device was opened without
+    /// offloads, or for a single queue although there are several lanes.
     pub(crate) fn open(device: &SyncDevice, lanes: usize) -> io::Result<Vec<TunQueue>> {
         if !device.tcp_gso() {
             return Err(io::Error::new(
@@ -75,9 +75,9 @@ fn open_file(device: &SyncDevice) -> io::Result<File> {
     Ok(device.as_fd().try_clone_to_owned()?.into())
 }
 
-/// A queue that is only written to. The kernel steers a flow to the queue that last wrote a packet of its
-/// opposite direction. With a detached queue for all writes, every flow stays where its hash puts it,
-/// from its first packet on.
+/// A queue that is only written to. The kernel steers a flow to the queue that last wrote a packet
+/// of its opposite direction. With a detached queue for all writes, every flow stays where its hash
+/// puts it, from its first packet on.
 fn open_writer(device: &SyncDevice) -> io::Result<File> {
     let writer = device.try_clone()?;
     writer.set_nonblocking(true)?;

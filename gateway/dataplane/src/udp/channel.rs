@@ -1,12 +1,13 @@
-//! [`ChannelNetwork`]: the network between gateways, in memory and with its own clock. [`ChannelUdp`] is a
-//! socket on it.
+//! [`ChannelNetwork`]: the network between gateways, in memory and with its own clock.
+//! [`ChannelUdp`] is a socket on it.
 //!
 //! ```text
 //!   send ─► queue of the socket that is bound to the remote address ─► receive
 //!     └─ no such socket: lost on the way, as on a real network
 //! ```
-//! Nothing is lost, delayed or reordered otherwise. Segments of one send arrive joined, as over a veth.
-//! Queues are bounded: a send that finds the receiver's full fails with `EAGAIN`, and the thread counts it.
+//! Nothing is lost, delayed or reordered otherwise. Segments of one send arrive joined, as over a
+//! veth. Queues are bounded: a send that finds the receiver's full fails with `EAGAIN`, and the
+//! thread counts it.
 
 use std::collections::HashMap;
 use std::io;
@@ -48,8 +49,8 @@ impl ChannelNetwork {
         }
     }
 
-    /// A socket at `address`, for which up to `capacity` sends may wait. It takes the place of another at the
-    /// same address.
+    /// A socket at `address`, for which up to `capacity` sends may wait. It takes the place of
+    /// another at the same address.
     pub fn bind(&self, address: SocketAddr, capacity: usize) -> io::Result<ChannelUdp> {
         let queue = Arc::new(Queue::new(capacity)?);
         self.bound().insert(address, queue.clone());

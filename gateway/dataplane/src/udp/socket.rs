@@ -2,13 +2,13 @@
 //!
 //! Owns the socket's options and how a sendmsg(2) is put together.
 //!
-//! Packets leave whole, with Don't Fragment set, and the kernel's own idea of the path MTU, which anybody
-//! can change by a forged ICMP message, is not used (IP_PMTUDISC_PROBE, ip(7)). A datagram that is longer
-//! than the path takes goes in fragments: over IPv4 the socket is set to allow them for the time of one
-//! send, over IPv6 `fragment` makes them.
+//! Packets leave whole, with Don't Fragment set, and the kernel's own idea of the path MTU, which
+//! anybody can change by a forged ICMP message, is not used (IP_PMTUDISC_PROBE, ip(7)). A datagram
+//! that is longer than the path takes goes in fragments: over IPv4 the socket is set to allow them
+//! for the time of one send, over IPv6 `fragment` makes them.
 //!
-//! The socket may be IPv4, IPv6 or both (an IPv6 socket that takes mapped addresses). Callers see plain
-//! addresses only.
+//! The socket may be IPv4, IPv6 or both (an IPv6 socket that takes mapped addresses). Callers see
+//! plain addresses only.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -22,23 +22,24 @@ use crate::session::Path;
 use crate::sys::control::Control;
 use crate::sys::{option, receive};
 
-/// Bytes of each of the socket's buffers, for the bursts of several peers. The kernel doubles it for its
-/// own accounting.
+/// Bytes of each of the socket's buffers, for the bursts of several peers. The kernel doubles it
+/// for its own accounting.
 const SOCKET_BUFFER: i32 = 4 << 20;
 
 /// The socket. Its lane's threads send and receive; other threads may send probes and QUIC.
 pub struct TunnelSocket {
     socket: UdpSocket,
     is_v6: bool,
-    /// Held while the socket lets IPv4 packets be fragmented: a padded probe that left at that time would
-    /// prove nothing. Datagrams that fit the path never take it.
+    /// Held while the socket lets IPv4 packets be fragmented: a padded probe that left at that time
+    /// would prove nothing. Datagrams that fit the path never take it.
     fragmenting: Mutex<()>,
 }
 
 impl TunnelSocket {
-    /// Prepares `socket`, which may be bound already: `mark` keeps its packets off the TUN device's routes;
-    /// its buffers are large; the kernel joins datagrams (UDP_GRO) and reports local addresses and ECN bits.
-    /// Error: the kernel refuses an option; the mark and the buffers need CAP_NET_ADMIN.
+    /// Prepares `socket`, which may be bound already: `mark` keeps its packets off the TUN device's
+    /// routes; its buffers are large; the kernel joins datagrams (UDP_GRO) and reports local
+    /// addresses and ECN bits. Error: the kernel refuses an option; the mark and the buffers need
+    /// CAP_NET_ADMIN.
     pub fn new(socket: UdpSocket, mark: u32) -> io::Result<TunnelSocket> {
         let is_v6 = socket.local_addr()?.is_ipv6();
         SockRef::from(&socket).set_mark(mark)?;
@@ -98,7 +99,8 @@ impl Udp for TunnelSocket {
 
         let socket = SockRef::from(&self.socket);
         match socket.sendmsg(&message, libc::MSG_DONTWAIT) {
-            // The first reports, once, the ICMP error of an earlier datagram; this one was not sent yet.
+            // The first reports, once, the ICMP error of an earlier datagram; this one was not sent
+            // yet.
             Err(error)
                 if matches!(
                     error.kind(),

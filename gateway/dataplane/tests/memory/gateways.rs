@@ -115,7 +115,8 @@ impl Gateway {
         gateway
     }
 
-    /// Ends the threads, and starts new ones on a new device. Socket, tables, sessions and counters stay.
+    /// Ends the threads, and starts new ones on a new device. Socket, tables, sessions and counters
+    /// stay.
     pub(crate) fn recreate_device(&mut self) {
         self.stop();
         let (tun, host) = ChannelTun::new(self.capacity.tun).unwrap();

@@ -1,4 +1,5 @@
-//! The threads of two gateways over devices and sockets in memory: no root, no namespaces, a virtual clock.
+//! The threads of two gateways over devices and sockets in memory: no root, no namespaces, a
+//! virtual clock.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 

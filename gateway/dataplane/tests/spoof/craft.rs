@@ -16,8 +16,8 @@ pub(crate) struct Crafted {
     pub(crate) shape: Result<(), DropReason>,
 }
 
-/// A packet of either family. `middle` stands between the fixed header and the payload: options of IPv4
-/// (padded by the caller), or extension headers of IPv6, the first of which is of type `next`.
+/// A packet of either family. `middle` stands between the fixed header and the payload: options of
+/// IPv4 (padded by the caller), or extension headers of IPv6, the first of which is of type `next`.
 pub(crate) fn packet(
     source: IpAddr,
     destination: IpAddr,

@@ -1,12 +1,13 @@
-//! No packet with a wrong source, a wrong destination or a wrong shape is delivered, and no good one is lost:
-//! every ordered pair of gateways, both directions, both families, against a naive model.
+//! No packet with a wrong source, a wrong destination or a wrong shape is delivered, and no good
+//! one is lost: every ordered pair of gateways, both directions, both families, against a naive
+//! model.
 //!
 //! ```text
 //!  ingress   a gateway gone bad seals any packet ──► the peer opens, admits or drops
 //!  egress    a host gone bad sends any packet ──► its gateway routes or drops ──► seals ──► the peer admits
 //! ```
-//! The model never parses: who makes a packet knows its addresses and what is wrong with it. With a check
-//! taken away, the same run must disagree with the model: the positive controls below.
+//! The model never parses: who makes a packet knows its addresses and what is wrong with it. With a
+//! check taken away, the same run must disagree with the model: the positive controls below.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 

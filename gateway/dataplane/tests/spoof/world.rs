@@ -1,4 +1,5 @@
-//! The consortium of this test: eight gateways at six sites of four organizations, with nested prefixes.
+//! The consortium of this test: eight gateways at six sites of four organizations, with nested
+//! prefixes.
 //!
 //! ```text
 //!  0 acme/east    10.1/16            gateways 0, 1        gamma's 10.2.128/24 lies in beta's 10.2/16,

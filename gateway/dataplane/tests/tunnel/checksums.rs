@@ -4,8 +4,8 @@
 //!   host ──veth── left ══ tunnel ══ right ──veth── host
 //!   10.1.0.66     10.1.0.65         10.2.0.65      10.2.0.66       and fd00:N::1:2 behind fd00:N::1:1
 //! ```
-//! The cables to the hosts offload nothing when a packet leaves a gateway: its kernel must complete what is
-//! partial, and the host's kernel sums all of it again.
+//! The cables to the hosts offload nothing when a packet leaves a gateway: its kernel must complete
+//! what is partial, and the host's kernel sums all of it again.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::netns::{Netns, ip};
 use crate::pair::{Gateway, Wan, pair};
 use crate::transfer;
 
-/// A host behind gateway `number`. What it sends has partial checksums and is joined, if `offloads`.
+/// A host behind gateway `number`. What it sends has partial checksums and is joined, if
+/// `offloads`.
 pub(crate) fn host(gateway: &Gateway, number: u8, offloads: bool) -> Netns {
     let host = Netns::new();
     ip(&format!(

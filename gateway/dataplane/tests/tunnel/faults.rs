@@ -1,8 +1,8 @@
-//! What a kernel answers when it cannot send or has bad news: nothing ends, nothing spins, what was lost is
-//! counted, and packets pass again as soon as they can.
+//! What a kernel answers when it cannot send or has bad news: nothing ends, nothing spins, what was
+//! lost is counted, and packets pass again as soon as they can.
 //!
-//! The causes are real: ICMP errors, a full socket, a full queue of the device below. Packets that are too large
-//! for the own link are in the tests of fragments.
+//! The causes are real: ICMP errors, a full socket, a full queue of the device below. Packets that
+//! are too large for the own link are in the tests of fragments.
 
 use std::fs;
 use std::net::UdpSocket;

@@ -1,9 +1,9 @@
-//! A thousand key updates and a hundred session replacements under a TCP stream and a thousand packets a second:
-//! nothing is lost, nothing overtakes, no connection breaks.
+//! A thousand key updates and a hundred session replacements under a TCP stream and a thousand
+//! packets a second: nothing is lost, nothing overtakes, no connection breaks.
 //!
-//! Phases have 256 packet numbers instead of 2²⁶. A session is replaced as the gateway does it: both ends open
-//! the new one before either seals with it, and go on opening the old ones. A gateway does so for 10 s, in which
-//! here all of them have their turn.
+//! Phases have 256 packet numbers instead of 2²⁶. A session is replaced as the gateway does it:
+//! both ends open the new one before either seals with it, and go on opening the old ones. A
+//! gateway does so for 10 s, in which here all of them have their turn.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -127,7 +127,8 @@ fn a_thousand_key_updates_and_a_hundred_sessions_lose_and_reorder_nothing() {
     assert!(heard.is_sorted(), "a tick overtook another");
 }
 
-/// A TCP stream of counted words until `stop`; gives how many bytes were sent, and how many came as they were sent.
+/// A TCP stream of counted words until `stop`; gives how many bytes were sent, and how many came as
+/// they were sent.
 fn stream(
     from: &Netns,
     to: &Netns,
@@ -165,7 +166,8 @@ fn stream(
     })
 }
 
-/// A numbered datagram each millisecond until `stop`; gives how many were sent, and those that came.
+/// A numbered datagram each millisecond until `stop`; gives how many were sent, and those that
+/// came.
 fn ticks(
     from: &Netns,
     to: &Netns,

@@ -143,8 +143,8 @@ fn what_is_no_data_reaches_the_sink_with_its_addresses() {
 #[test]
 fn every_datagram_of_a_joined_buffer_is_classified() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
-    // One send that the kernel cuts into three: two packets of unknown sessions and a short QUIC packet. The
-    // cable carries it whole, so that the receiver gets it in one buffer.
+    // One send that the kernel cuts into three: two packets of unknown sessions and a short QUIC
+    // packet. The cable carries it whole, so that the receiver gets it in one buffer.
     let data = [&[1, 0, 0, 0, 9, 9, 9, 9][..], &[0; 32]].concat();
     let run = [&data[..], &data, &[0x40, 1, 2, 3]].concat();
     let socket = left

@@ -1,7 +1,9 @@
-//! Packets that wait to be sealed, more than may wait: none is lost, none overtakes another of its flow.
+//! Packets that wait to be sealed, more than may wait: none is lost, none overtakes another of its
+//! flow.
 //!
-//! Super-packets are kept while small packets of other flows go past them; those of their own flow wait behind them.
-//! All of a burst stands in the device's queue before a thread reads the first packet.
+//! Super-packets are kept while small packets of other flows go past them; those of their own flow
+//! wait behind them. All of a burst stands in the device's queue before a thread reads the first
+//! packet.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::JoinHandle;

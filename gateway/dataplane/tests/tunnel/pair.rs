@@ -80,8 +80,8 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts its threads, which tell what they are given through `given`. They are where its sockets are: IPv6
-    /// fragments leave by sockets that they make.
+    /// Starts its threads, which tell what they are given through `given`. They are where its
+    /// sockets are: IPv6 fragments leave by sockets that they make.
     pub(crate) fn start(&mut self, given: SyncSender<Taken>) {
         let parts = (
             self.tun.clone(),
@@ -95,7 +95,8 @@ impl Gateway {
         }));
     }
 
-    /// What is sent through the device during `work` waits in its queue, until other threads read it.
+    /// What is sent through the device during `work` waits in its queue, until other threads read
+    /// it.
     pub(crate) fn hold_up(&mut self, work: impl FnOnce()) {
         self.dataplane.take().expect("it runs").stop();
         work();
@@ -118,8 +119,8 @@ impl Gateway {
         }
     }
 
-    /// Nothing but what the kernel says on every link by itself: link-local router solicitations and
-    /// multicast reports, which no tunnel carries.
+    /// Nothing but what the kernel says on every link by itself: link-local router solicitations
+    /// and multicast reports, which no tunnel carries.
     pub(crate) fn assert_nothing_dropped(&self) {
         for counters in [&*self.counters, self.peer.counters()] {
             let counts = counters.snapshot();
@@ -237,8 +238,8 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
     gateway
 }
 
-/// Both directions of session `number` of a gateway. The index and the secret of a direction are those of its
-/// receiver.
+/// Both directions of session `number` of a gateway. The index and the secret of a direction are
+/// those of its receiver.
 pub(crate) fn session(
     (here, there): (u8, u8),
     number: u8,
@@ -247,7 +248,8 @@ pub(crate) fn session(
     peer: &Arc<Peer>,
 ) -> (Arc<Outgoing>, Arc<Incoming>) {
     let secret = |receiver: u8| secret(receiver, number);
-    // Divisible by every number of lanes in these tests, so that a session's number is also its lane.
+    // Divisible by every number of lanes in these tests, so that a session's number is also its
+    // lane.
     let index = |receiver: u8| 0x0060_0000 * u32::from(receiver) + u32::from(number);
     let path = Path::new(remote, None);
     let outgoing = Outgoing::new(index(there), aead, &secret(there), path, peer.clone());
@@ -268,7 +270,8 @@ pub(crate) fn secret(receiver: u8, number: u8) -> Secret {
     ))
 }
 
-/// The tables of the gateway whose number is in all its addresses: what it opens, and what it seals with.
+/// The tables of the gateway whose number is in all its addresses: what it opens, and what it seals
+/// with.
 pub(crate) fn tables(
     here: u8,
     incoming: &[&Arc<Incoming>],

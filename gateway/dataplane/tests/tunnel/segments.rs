@@ -1,7 +1,8 @@
-//! Segments of TCP fit the path because the gateways lower what SYNs say, both directions at either gateway alone.
+//! Segments of TCP fit the path because the gateways lower what SYNs say, both directions at either
+//! gateway alone.
 //!
-//! Hosts stand behind the gateways (drawn at the head of `checksums`) and hear no ICMP errors: a host that sends more
-//! than fits would never know.
+//! Hosts stand behind the gateways (drawn at the head of `checksums`) and hear no ICMP errors: a
+//! host that sends more than fits would never know.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
