@@ -1,22 +1,21 @@
-//! A link emulator: what two ends of a WAN do to each other's packets, in user space, on layer 3.
+//! A link emulator: what a bad WAN does to the packets between two ends, in user space, on layer 3.
 //!
-//! It stands between two TUN devices of one namespace, which routes into them whatever shall
-//! suffer: the tunnel and the un-tunnelled reference alike. It owns delay, jitter, loss,
-//! reordering, duplication, corruption, rate, a smaller MTU with or without ICMP, address
-//! translation with rebinding, and forged sources; it does not own routes ([`running`] makes those
-//! of a laboratory).
+//! It connects two TUN devices of one network namespace. The namespace routes into them the packets
+//! to be impaired, those of a tunnel as well as those of the measurement without one. The emulator
+//! owns delay, jitter, loss, reordering, duplication, corruption, rate, a smaller MTU with or
+//! without ICMP errors, address translation with rebinding, and forged sources. It does not own
+//! routes; [`running`] adds those of a laboratory.
 //!
 //! ```text
 //!   left TUN ──► [mtu] ─► NAT ─► out:  loss, duplicates, corruption, rate, delay ──► right TUN
 //!   left TUN ◄── NAT ◄─ back: loss, duplicates, corruption, rate, delay ◄─ [mtu] ◄── right TUN
 //! ```
-//! [`Link`] is pure: packets, commands and the time go in, packets come out. A seed and the same
-//! input give the same output, always. [`shell`] is its only contact with devices, clocks and
-//! standard input.
+//! [`Link`] is pure: packets, commands and the time go in, packets come out. The same seed and
+//! input always give the same output. Only [`shell`] touches devices, clocks and standard input.
 //!
-//! The TUN devices have no offloads: super-packets are cut by the kernel in front of them, so that
-//! packets of the size of the MTU arrive here, as on a wire. `tests/bench/wan --ceiling` says how
-//! much it carries.
+//! The TUN devices have no offloads: the kernel cuts large segments before them, so that packets no
+//! longer than the MTU arrive here, as on a wire. `tests/bench/wan --ceiling` measures how much the
+//! emulator carries.
 //!
 //! Reading order: [`conditions`], [`pipe`], [`link`], [`command`], [`shell`].
 

@@ -176,6 +176,7 @@ fn show(name: LabName, json: bool) -> Result<ExitCode> {
     } else {
         status::table(&status)
     };
+    // Unlike `print!`, this returns an error if the reader of a pipe has gone.
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -194,6 +195,7 @@ fn exec(name: LabName, node: &str, command: &[String]) -> Result<ExitCode> {
         return Ok(no_laboratory(&name));
     }
 
+    // `ip netns exec` also mounts the machine's resolver file over /etc/resolv.conf.
     let error = Command::new("ip")
         .args(["netns", "exec", &node.netns])
         .args(command)

@@ -21,6 +21,7 @@ pub(crate) fn create(lab: &Lab) -> Result<()> {
         append_records_and_policy(&config(lab, org), org)?;
     }
 
+    // All records exist now.
     for org in Org::all() {
         for other in Org::all().filter(|other| *other != org) {
             add_member(lab, org, other)?;

@@ -77,6 +77,7 @@ impl Lab {
     ) -> Result<(Lab, UpOutcome)> {
         require_root_and_programs()?;
         let topology = Topology::of(name);
+        // Held to the end, so that no other `up` or `down` of this laboratory runs meanwhile.
         let _lock = Lock::take(&topology)?;
 
         match State::load(&topology) {
@@ -135,6 +136,8 @@ impl Lab {
     /// A command that runs `program` on the machine `node`, with that machine's resolver.
     pub fn command(&self, node: &str, program: impl AsRef<Path>) -> Result<Command> {
         let mut command = Command::new("ip");
+        // In a process group of its own: Ctrl-C reaches this program, which ends the others in
+        // order.
         command
             .args(["netns", "exec", &self.node(node)?.netns])
             .arg(program.as_ref())
@@ -169,6 +172,7 @@ impl Lab {
 
     /// Starts the gateway `name`; does not wait for its tunnels.
     pub fn start(&mut self, name: &str) -> Result<()> {
+        // Appended to, so that the log of an earlier run of the gateway is kept.
         let path = self.log(name);
         let log = File::options()
             .create(true)
@@ -221,6 +225,7 @@ impl Lab {
     }
 
     fn build(&mut self, report: &mut dyn FnMut(&str)) -> Result<()> {
+        // Before the first namespace exists, so that a killed `up` is found.
         self.state.save(&self.topology)?;
 
         report("namespaces, links, addresses");
@@ -244,6 +249,7 @@ impl Lab {
 
     /// Applies `options` to a laboratory that is up; returns the gateways that had to be started.
     fn complete(&mut self, options: Options) -> Result<Vec<String>> {
+        // Installing the filter resets its counters, so it is done only for a change.
         if self.state.wan_filter != options.wan_filter {
             wan::install(self.node("wan")?, options.wan_filter)?;
         }
@@ -319,6 +325,7 @@ fn end_processes(namespaces: &[String], signal: Signal) -> Result<()> {
         processes.extend(pids.into_iter().filter_map(Process::of));
     }
 
+    // All get the signal before the first wait, so that they end at the same time.
     for process in &processes {
         process.signal(signal);
     }

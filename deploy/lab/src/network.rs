@@ -29,6 +29,7 @@ const FORWARD: &str = "echo 1 >/proc/sys/net/ipv4/ip_forward; \
 
 /// Creates every namespace, link, address and resolver file.
 pub(crate) fn create(topology: &Topology) -> Result<()> {
+    // `ip -batch` runs many commands in one process, which makes this fast.
     let namespaces = topology.namespaces();
     ip_batch(None, &for_each("netns add", &namespaces))?;
     for netns in &namespaces {
@@ -38,6 +39,7 @@ pub(crate) fn create(topology: &Topology) -> Result<()> {
         run_script(&wan.netns, FORWARD)?;
     }
 
+    // A link joins two namespaces, so all of them must exist by now.
     ip_batch(None, &links(topology))?;
     for org in Org::all() {
         ip_batch(Some(&topology.switch(org)), &switch(org))?;
@@ -119,6 +121,7 @@ fn run_script(netns: &str, script: &str) -> Result<()> {
 fn links(topology: &Topology) -> String {
     let mut text = String::new();
     for node in &topology.nodes {
+        // The WAN gets its ends of the links from the gateways.
         let Some(org) = node.org else {
             continue;
         };
@@ -164,6 +167,7 @@ fn addresses(node: &Node) -> String {
             text += &default_routes(org.v4(1).into(), org.v6(1).into());
         }
         (Kind::Gateway, Some(org)) => {
+            // Two addresses in the VPC come first, then two on the WAN.
             let (inside, outside) = node.addresses.split_at(2);
             text += &interface("lan0", inside, [24, 64]);
             text += &interface("wan0", outside, [30, 64]);
@@ -195,6 +199,7 @@ fn default_routes(v4: IpAddr, v6: IpAddr) -> String {
 
 /// Writes the file that `ip netns exec` mounts over `/etc/resolv.conf`.
 fn write_resolver(node: &Node) -> Result<()> {
+    // Only nodes resolve names.
     let (Kind::Node, Some(org)) = (node.kind, node.org) else {
         return Ok(());
     };

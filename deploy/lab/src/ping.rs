@@ -101,6 +101,8 @@ pub fn all_pairs(lab: &Lab, family: Family) -> Result<AllPairs> {
         .map(|node| node.name.as_str())
         .collect();
 
+    // One thread for each node: with a gateway down, the pings one after the other take half a
+    // minute.
     let failed: Result<Vec<Vec<String>>> = thread::scope(|scope| {
         let threads: Vec<_> = nodes
             .iter()

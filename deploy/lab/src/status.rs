@@ -113,6 +113,7 @@ pub fn wait_for_tunnels(lab: &Lab, name: &str, limit: Duration) -> Result<()> {
     wait::until(&format!("the tunnels of {name}"), limit, || {
         require_running(lab, name)?;
 
+        // Fails while the daemon does not yet listen on its socket, and is tried again.
         let status = ask(lab, name)?;
         let tunnels = status["tunnels"]
             .as_array()

@@ -49,6 +49,7 @@ fn listen(port: u16) -> Result<TcpListener> {
 /// Answers one request with a line that contains the server's name and the client's address.
 fn answer_http(mut stream: TcpStream, name: &str) -> io::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
+    // The head ends with an empty line. Its content does not matter.
     let mut head = BufReader::new(&stream).take(8192).lines();
     while head
         .next()
@@ -56,6 +57,7 @@ fn answer_http(mut stream: TcpStream, name: &str) -> io::Result<()> {
         .is_some_and(|line| !line.is_empty())
     {}
 
+    // An IPv4 client of an IPv6 socket has a mapped address (RFC 4291, 2.5.5.2).
     let client = stream.peer_addr()?.ip().to_canonical();
     let body = format!("{name} answers {client}\n");
     let length = body.len();
@@ -86,6 +88,7 @@ pub(crate) fn fetch(host: &str) -> Result<String> {
         stream,
         "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     )?;
+    // The server closes the connection at the end of the body.
     let mut reply = String::new();
     stream.read_to_string(&mut reply)?;
 
@@ -123,6 +126,7 @@ fn connect(host: &str, port: u16) -> Result<TcpStream> {
         .to_socket_addrs()
         .with_context(|| format!("cannot resolve {host}"))?;
 
+    // Like other clients, tries the next address if one does not answer.
     let mut last_error = None;
     for address in addresses {
         match TcpStream::connect_timeout(&address, TIMEOUT) {

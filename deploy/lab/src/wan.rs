@@ -25,6 +25,8 @@ pub(crate) fn install(wan: &Node, drops: bool) -> Result<()> {
     // RFC 1918 (IPv4) and RFC 4193 (IPv6) define the private addresses.
     let private_v4 = "{ 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 }";
     let private_v6 = "fc00::/7";
+    // The first two lines create the table if it is missing and delete it, so that the rules
+    // replace an earlier filter. nft applies the file in one transaction.
     let rules = format!(
         "table inet wan
         delete table inet wan

@@ -1,6 +1,7 @@
-//! The link emulator as a program: `ringway-emulator <left device> <right device> [seed]`, in the
-//! network namespace that routes into the two. Prints `ready`, then obeys the lines that
-//! `emulator::command` lists.
+//! The link emulator as a program: `ringway-emulator <left device> <right device> [seed]`.
+//!
+//! It runs in the network namespace that routes into the two devices. It prints `ready`, then
+//! applies the commands that `emulator::command` lists.
 
 use anyhow::Result;
 use clap::Parser;
@@ -8,11 +9,11 @@ use ringway_tests::emulator::shell::Shell;
 
 #[derive(Parser)]
 struct Arguments {
-    /// The TUN device at the left end, made here.
+    /// Name of the TUN device to create at the left end
     left: String,
-    /// The TUN device at the right end, made here.
+    /// Name of the TUN device to create at the right end
     right: String,
-    /// Decides what chance does.
+    /// Determines all that is random
     #[arg(default_value_t = 1)]
     seed: u64,
 }

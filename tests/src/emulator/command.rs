@@ -1,15 +1,15 @@
-//! [`Command`]: what may be said to a running emulator, a line each.
+//! [`Command`]: the commands of a running emulator, one line each.
 //!
 //! ```text
 //! <both|out|back> clear                      out: from left to right
 //! <both|out|back> delay 30ms
 //! <both|out|back> jitter 5ms
 //! <both|out|back> loss 0.1%
-//! <both|out|back> duplicate 1% [3s]          the copy comes this much later
-//! <both|out|back> reorder 1% 5ms             held back this long
+//! <both|out|back> duplicate 1% [3s]          the duplicate arrives this much later
+//! <both|out|back> reorder 1% 5ms             held back for this long
 //! <both|out|back> corrupt 1%
 //! <both|out|back> forge 10% 198.51.100.66    from this source
-//! <both|out|back> rate 100mbit 256k          with a queue of so many bytes
+//! <both|out|back> rate 100mbit 256k          bandwidth and bytes in the queue
 //! <both|out|back> mtu 1400 [silent]
 //! nat 198.51.100.1 [2001:db8:64::1]
 //! nat off
@@ -24,20 +24,20 @@ use std::time::Duration;
 use super::conditions::{self, Conditions, Mtu, Rate, Share};
 use super::nat::External;
 
-/// One line.
+/// A parsed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Changes a condition.
+    /// Changes a condition in one or both directions.
     Set(Directions, Setting),
-    /// Translates addresses from now on, or no longer.
+    /// Translates addresses from now on, or stops doing so.
     Nat(Option<External>),
     /// Makes the translation forget its flows.
     Rebind,
-    /// Asks for the counts.
+    /// Returns the counts.
     Counts,
 }
 
-/// Which directions a setting is for.
+/// The directions that a setting applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Directions {
     /// From left to right.
@@ -50,7 +50,7 @@ pub struct Directions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named after the fields of `Conditions`")]
 pub enum Setting {
-    /// All of them back at nothing.
+    /// Resets all conditions.
     Clear,
     Delay(Duration),
     Jitter(Duration),
@@ -64,7 +64,7 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// Puts it into `conditions`.
+    /// Changes `conditions` accordingly.
     pub fn apply(&self, conditions: &mut Conditions) {
         match *self {
             Setting::Clear => *conditions = Conditions::default(),
@@ -108,22 +108,22 @@ impl FromStr for Command {
             }
             ["rebind"] => Ok(Command::Rebind),
             ["counts"] => Ok(Command::Counts),
-            _ => Err(format!("{line:?} is no command")),
+            _ => Err(format!("{line:?} is not a command")),
         }
     }
 }
 
 fn parse(words: &[&str]) -> Result<Setting, String> {
-    let later =
-        |text: Option<&&str>| text.map_or(Ok(Duration::ZERO), |text| conditions::duration(text));
     match *words {
         ["clear"] => Ok(Setting::Clear),
         ["delay", time] => Ok(Setting::Delay(conditions::duration(time)?)),
         ["jitter", time] => Ok(Setting::Jitter(conditions::duration(time)?)),
         ["loss", share] => Ok(Setting::Loss(share.parse()?)),
-        ["duplicate", share, ref time @ ..] if time.len() < 2 => {
-            Ok(Setting::Duplicate(share.parse()?, later(time.first())?))
-        }
+        ["duplicate", share] => Ok(Setting::Duplicate(share.parse()?, Duration::ZERO)),
+        ["duplicate", share, time] => Ok(Setting::Duplicate(
+            share.parse()?,
+            conditions::duration(time)?,
+        )),
         ["reorder", share, time] => Ok(Setting::Reorder(
             share.parse()?,
             conditions::duration(time)?,
@@ -142,18 +142,21 @@ fn parse(words: &[&str]) -> Result<Setting, String> {
             bytes: mtu(bytes)?,
             silent: true,
         })),
-        _ => Err(format!("{:?} is no condition", words.join(" "))),
+        _ => Err(format!("{:?} is not a condition", words.join(" "))),
     }
 }
 
-/// At least what every IPv4 host takes whole (RFC 791).
 fn mtu(text: &str) -> Result<u16, String> {
-    let bytes = text.parse().ok().filter(|bytes| *bytes >= 576);
-    bytes.ok_or_else(|| format!("{text:?} is no MTU; write 576 to 65535"))
+    // RFC 791, 3.1: every host must accept 576 bytes.
+    text.parse()
+        .ok()
+        .filter(|bytes| *bytes >= 576)
+        .ok_or_else(|| format!("{text:?} is not an MTU; write 576 to 65535"))
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is no address"))
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address"))
 }
 
 fn external(words: &[&str]) -> Result<External, String> {
@@ -184,7 +187,8 @@ mod tests {
 
     #[test]
     fn each_line_sets_its_condition_and_leaves_the_others() {
-        let (share, ms) = ("1%".parse().unwrap(), Duration::from_millis);
+        let share = "1%".parse().unwrap();
+        let ms = Duration::from_millis;
         let lines = [
             "both delay 30ms",
             "out jitter 5ms",
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_names_its_directions() {
+    fn the_first_word_selects_the_directions() {
         let directions = |line: &str| match line.parse() {
             Ok(Command::Set(Directions { out, back }, _)) => (out, back),
             other => panic!("{other:?}"),
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command_is_refused() {
+    fn refuses_a_line_that_is_not_a_command() {
         for line in [
             "",
             "both",

@@ -1,47 +1,48 @@
-//! [`Conditions`]: what one direction of the link does to packets, and the quantities that say it.
+//! [`Conditions`]: what one direction of the link does to packets, and the quantities in it.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What one direction does. The default does nothing.
+/// What one direction does to packets. The default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// Added to every packet.
+    /// Time that every packet takes.
     pub delay: Duration,
-    /// At most this much more, evenly spread; packets keep their order.
+    /// Longest additional time, evenly distributed from 0. Packets keep their order.
     pub jitter: Duration,
-    /// Vanish.
+    /// Share of packets that are dropped.
     pub loss: Share,
-    /// Arrive twice, the second time this much later.
+    /// Share of packets that are duplicated, and how much later the duplicate arrives.
     pub duplicate: (Share, Duration),
-    /// Are held back this long while those behind them pass.
+    /// Share of packets that are held back, and for how long, while later packets pass.
     pub reorder: (Share, Duration),
-    /// Arrive with one bit of what UDP or TCP carries flipped, and a checksum that does not tell.
+    /// Share of packets in which one bit of the payload of UDP or TCP is flipped and the checksum
+    /// adjusted.
     pub corrupt: Share,
-    /// Arrive from this address in the place of their own.
+    /// Share of packets that get this source address.
     pub forge: Option<(Share, IpAddr)>,
-    /// What passes in a second, and how much waits.
+    /// Bandwidth and queue; `None` for no limit.
     pub rate: Option<Rate>,
-    /// The longest packet.
+    /// The longest packet that passes; `None` for no limit.
     pub mtu: Option<Mtu>,
 }
 
-/// A token bucket.
+/// Bandwidth of a line and the queue before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Bits in a second, headers of IP included; not 0.
+    /// Bits in a second, IP headers included; not 0.
     pub bits: u64,
-    /// Bytes that may wait; more are dropped at the tail.
+    /// Bytes that can wait. Further packets are dropped.
     pub queue: u64,
 }
 
-/// The longest packet, in bytes, and what becomes of longer ones that must not be fragmented.
+/// The longest packet that passes, and what happens to a longer one that must not be fragmented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mtu {
     /// Bytes of an IP packet.
     pub bytes: u16,
-    /// True: the sender is not told (a black hole).
+    /// True: it is dropped without an ICMP error (a black hole).
     pub silent: bool,
 }
 
@@ -55,7 +56,7 @@ impl Share {
     /// Every packet.
     pub const ALL: Share = Share(1_000_000);
 
-    /// 0 to 1,000,000.
+    /// The share in millionths, 0 to 1,000,000.
     pub fn per_million(self) -> u32 {
         self.0
     }
@@ -63,43 +64,41 @@ impl Share {
 
 impl FromStr for Share {
     type Err = String;
-    /// `0.1%`.
+    /// Parses a percentage: `0.1%`.
     fn from_str(text: &str) -> Result<Share, String> {
         let percent = text
             .strip_suffix('%')
             .and_then(|number| number.parse::<f64>().ok());
         match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
             Some(percent) => Ok(Share((percent * 1e4).round() as u32)),
-            None => Err(format!("{text:?} is no share; write 0.1%")),
+            None => Err(format!("{text:?} is not a share; write 0.1%")),
         }
     }
 }
 
-/// `30ms`, `0.5s`, `200us`.
+/// Parses a duration of at most an hour: `30ms`, `0.5s`, `200us`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    // The longer units first: `ms` ends in `s`.
-    let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)];
-    let seconds = scaled(text, &units).filter(|seconds| (0.0..=3600.0).contains(seconds));
-    seconds
+    // `s` comes last, because the other units end with it.
+    scaled(text, &[("us", 1e-6), ("ms", 1e-3), ("s", 1.0)])
+        .filter(|seconds| (0.0..=3600.0).contains(seconds))
         .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("{text:?} is no time; write 30ms"))
+        .ok_or_else(|| format!("{text:?} is not a time; write 30ms"))
 }
 
-/// `100mbit`, `2gbit`, `500kbit`: bits in a second.
+/// Parses bits in a second: `100mbit`, `2gbit`, `500kbit`.
 pub fn bits(text: &str) -> Result<u64, String> {
-    let rate = scaled(text, &[("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9)]);
-    rate.filter(|bits| (1e3..=1e12).contains(bits))
+    scaled(text, &[("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9)])
+        .filter(|bits| (1e3..=1e12).contains(bits))
         .map(|bits| bits as u64)
-        .ok_or_else(|| format!("{text:?} is no rate; write 100mbit"))
+        .ok_or_else(|| format!("{text:?} is not a rate; write 100mbit"))
 }
 
-/// `64k`, `2m`: bytes in powers of 1024.
+/// Parses a number of bytes in units of 1024 or 1024²: `64k`, `2m`.
 pub fn bytes(text: &str) -> Result<u64, String> {
-    let bytes = scaled(text, &[("k", 1024.0), ("m", 1024.0 * 1024.0)]);
-    bytes
+    scaled(text, &[("k", 1024.0), ("m", 1024.0 * 1024.0)])
         .filter(|bytes| (1.0..=1e10).contains(bytes))
         .map(|bytes| bytes as u64)
-        .ok_or_else(|| format!("{text:?} is no size; write 64k"))
+        .ok_or_else(|| format!("{text:?} is not a size; write 64k"))
 }
 
 fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
@@ -114,29 +113,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantities_are_read_as_they_are_written() {
+    fn parses_every_quantity_with_every_unit() {
         assert_eq!("0.1%".parse::<Share>(), Ok(Share(1000)));
         assert_eq!("100%".parse::<Share>(), Ok(Share::ALL));
         assert_eq!(duration("1.5ms"), Ok(Duration::from_micros(1500)));
         assert_eq!(duration("200us"), Ok(Duration::from_micros(200)));
         assert_eq!(duration("3s"), Ok(Duration::from_secs(3)));
-        assert_eq!(
-            (bits("100mbit"), bytes("64k")),
-            (Ok(100_000_000), Ok(65_536))
-        );
+        assert_eq!(bits("100mbit"), Ok(100_000_000));
+        assert_eq!(bytes("64k"), Ok(65_536));
     }
 
     #[test]
-    fn what_is_no_quantity_is_refused_with_an_example() {
+    fn refuses_a_malformed_quantity_with_an_example() {
         for text in ["1", "101%", "-1%", "NaN%"] {
             assert_eq!(
                 text.parse::<Share>(),
-                Err(format!("{text:?} is no share; write 0.1%"))
+                Err(format!("{text:?} is not a share; write 0.1%"))
             );
         }
         for text in ["1", "-1ms", "NaNs", "ms"] {
             assert!(duration(text).is_err(), "{text}");
         }
-        assert!(bits("0mbit").is_err() && bits("5").is_err() && bytes("0k").is_err());
+        for text in ["0mbit", "5"] {
+            assert!(bits(text).is_err(), "{text}");
+        }
+        assert!(bytes("0k").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! [`Link`]: both directions, what is too big for them, and the translation at the left end. Pure.
+//! [`Link`]: both directions, the MTU of each, and the address translation at the left end. Pure.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -13,12 +13,12 @@ use super::nat::Nat;
 use super::packet::{Packet, Side};
 use super::pipe::Pipe;
 
-/// Where a packet enters or leaves.
+/// The end at which a packet enters or leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The end with the address translation.
     Left,
-    /// The other one.
+    /// The end without it.
     Right,
 }
 
@@ -28,98 +28,110 @@ pub struct Link {
     out: Pipe,
     back: Pipe,
     nat: Option<Nat>,
-    /// Answers of the link itself, which leave at once.
-    answers: VecDeque<(End, Packet)>,
+    /// ICMP errors, which leave at once.
+    errors: VecDeque<(End, Packet)>,
 }
 
 impl Link {
-    /// A perfect one; `seed` decides what chance will do.
+    /// A link without conditions. `seed` determines all that is random.
     pub fn new(seed: u64) -> Link {
-        // Two directions of one seed must not lose the same packets.
-        let (out, back) = (Pipe::new(seed), Pipe::new(seed ^ 0x5555_5555_5555_5555));
         Link {
-            out,
-            back,
+            out: Pipe::new(seed),
+            // With the same seed, both directions would lose the same packets.
+            back: Pipe::new(seed ^ 0x5555_5555_5555_5555),
             nat: None,
-            answers: VecDeque::new(),
+            errors: VecDeque::new(),
         }
     }
 
-    /// Does what `command` says; answers with the counts if it asks for them.
+    /// Applies `command`; returns the counts if it is [`Command::Counts`].
     pub fn apply(&mut self, command: &Command) -> Option<Value> {
         match command {
             Command::Set(directions, setting) => {
-                for (set, pipe) in [
-                    (directions.out, &mut self.out),
-                    (directions.back, &mut self.back),
-                ] {
-                    if set {
-                        setting.apply(&mut pipe.conditions);
-                    }
+                if directions.out {
+                    setting.apply(&mut self.out.conditions);
+                }
+                if directions.back {
+                    setting.apply(&mut self.back.conditions);
                 }
             }
             Command::Nat(external) => self.nat = external.map(Nat::new),
-            Command::Rebind => self.nat.iter_mut().for_each(Nat::rebind),
+            Command::Rebind => {
+                if let Some(nat) = &mut self.nat {
+                    nat.rebind();
+                }
+            }
             Command::Counts => {
-                return Some(
-                    json!({ "out": self.out.counts.as_json(), "back": self.back.counts.as_json() }),
-                );
+                let out = self.out.counts.as_json();
+                let back = self.back.counts.as_json();
+                return Some(json!({ "out": out, "back": back }));
             }
         }
         None
     }
 
-    /// A packet comes in at `end`.
+    /// Takes a packet that enters at `end`.
     pub fn handle(&mut self, end: End, mut packet: Packet, now: Duration) {
-        if is_of_the_device(&packet) {
+        if is_link_local(&packet) {
             return;
         }
-        let pipe = if end == End::Left {
-            &mut self.out
-        } else {
-            &mut self.back
+        let pipe = match end {
+            End::Left => &mut self.out,
+            End::Right => &mut self.back,
         };
         pipe.counts.arrived += 1;
-        let mtu = pipe
+
+        let exceeded = pipe
             .conditions
             .mtu
             .filter(|mtu| packet.bytes().len() > mtu.bytes.into());
-        if let Some(mtu) = mtu.filter(|_| !packet.may_be_fragmented()) {
+        if let Some(mtu) = exceeded
+            && !packet.may_be_fragmented()
+        {
             pipe.counts.too_big += 1;
-            // RFC 792, RFC 4443: the sender is told, unless this is a black hole.
-            let told = (!mtu.silent)
-                .then(|| icmp::too_big(&packet, mtu.bytes))
-                .flatten();
-            self.answers.extend(told.map(|told| (end, told)));
+            if !mtu.silent {
+                let error = icmp::too_big(&packet, mtu.bytes);
+                self.errors.extend(error.map(|error| (end, error)));
+            }
             return;
         }
+
         let translated = match (&mut self.nat, end) {
             (None, _) => true,
             (Some(nat), End::Left) => nat.translate_out(&mut packet),
             (Some(nat), End::Right) => nat.translate_back(&mut packet),
         };
-        match mtu {
-            _ if !translated => pipe.counts.untranslated += 1,
-            Some(mtu) => fragment::cut(&packet, mtu.bytes)
-                .into_iter()
-                .for_each(|piece| pipe.handle(piece, now)),
+        if !translated {
+            pipe.counts.untranslated += 1;
+            return;
+        }
+
+        match exceeded {
             None => pipe.handle(packet, now),
+            Some(mtu) => {
+                for piece in fragment::cut(&packet, mtu.bytes) {
+                    pipe.handle(piece, now);
+                }
+            }
         }
     }
 
-    /// The next packet that is due by `now`, and where it leaves.
+    /// Returns the next packet that is due by `now`, and the end at which it leaves.
     pub fn poll(&mut self, now: Duration) -> Option<(End, Packet)> {
-        let out = |link: &mut Link| link.out.poll(now).map(|packet| (End::Right, packet));
-        let back = |link: &mut Link| link.back.poll(now).map(|packet| (End::Left, packet));
-        let out_is_first = due(&self.out) <= due(&self.back);
-        self.answers
-            .pop_front()
-            .or_else(|| if out_is_first { out(self) } else { back(self) })
+        if let Some(error) = self.errors.pop_front() {
+            return Some(error);
+        }
+
+        if due(&self.out) <= due(&self.back) {
+            self.out.poll(now).map(|packet| (End::Right, packet))
+        } else {
+            self.back.poll(now).map(|packet| (End::Left, packet))
+        }
     }
 
-    /// When [`Link::poll`] will give something; `None` if nothing is on its way.
+    /// When [`Link::poll`] will return a packet; `None` if none is under way.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        if !self.answers.is_empty() {
+        if !self.errors.is_empty() {
             return Some(Duration::ZERO);
         }
         self.out
@@ -134,8 +146,9 @@ fn due(pipe: &Pipe) -> Duration {
     pipe.poll_timeout().unwrap_or(Duration::MAX)
 }
 
-/// What a kernel says on every device by itself (multicast reports, router solicitations) crosses no router.
-fn is_of_the_device(packet: &Packet) -> bool {
+/// True for packets that a kernel sends on every device and that no router forwards: multicast
+/// reports, router solicitations.
+fn is_link_local(packet: &Packet) -> bool {
     match (
         packet.address(Side::Source),
         packet.address(Side::Destination),
@@ -171,8 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn what_enters_at_one_end_leaves_at_the_other() {
-        let (there, back) = (udp(LEFT, RIGHT, b"there"), udp(RIGHT, LEFT, b"back"));
+    fn a_packet_leaves_at_the_other_end() {
+        let there = udp(LEFT, RIGHT, b"there");
+        let back = udp(RIGHT, LEFT, b"back");
         let mut link = link(&[]);
         assert_eq!(
             pass(&mut link, End::Left, there.clone()),
@@ -190,27 +204,23 @@ mod tests {
         link.handle(End::Left, udp(LEFT, RIGHT, b"there"), Duration::ZERO);
         link.handle(End::Right, udp(RIGHT, LEFT, b"back"), Duration::ZERO);
         let ms = Duration::from_millis;
-        assert_eq!(
-            (link.poll_timeout(), link.poll(ms(9))),
-            (Some(ms(10)), None)
-        );
+        assert_eq!(link.poll_timeout(), Some(ms(10)));
+        assert_eq!(link.poll(ms(9)), None);
         assert!(matches!(link.poll(ms(10)), Some((End::Left, _))));
-        assert_eq!(
-            (link.poll_timeout(), link.poll(ms(29))),
-            (Some(ms(30)), None)
-        );
+        assert_eq!(link.poll_timeout(), Some(ms(30)));
+        assert_eq!(link.poll(ms(29)), None);
         assert!(matches!(link.poll(ms(30)), Some((End::Right, _))));
         assert_eq!(link.poll_timeout(), None);
     }
 
     #[test]
-    fn a_packet_that_is_too_big_comes_back_as_icmp_or_vanishes() {
+    fn a_packet_that_is_too_long_causes_an_icmp_error_or_is_dropped_silently() {
         for (from, to) in [(LEFT, RIGHT), ("[2001:db8::2]:1", "[2001:db8::6]:1")] {
             let packet = udp(from, to, &[0; 1390]);
-            let told = pass(&mut link(&["out mtu 1400"]), End::Left, packet.clone());
+            let errors = pass(&mut link(&["out mtu 1400"]), End::Left, packet.clone());
             assert!(
-                matches!(&told[..], [(End::Left, icmp)] if icmp.socket(Side::Source).is_none()),
-                "{told:?}"
+                matches!(&errors[..], [(End::Left, icmp)] if icmp.socket(Side::Source).is_none()),
+                "{errors:?}"
             );
             assert_eq!(
                 pass(
@@ -228,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_that_may_be_cut_is_cut_also_where_nobody_is_told() {
+    fn a_packet_that_may_be_fragmented_is_fragmented_also_by_a_silent_link() {
         let mut bytes = udp(LEFT, RIGHT, &[0; 1390]).bytes().to_vec();
         bytes[6] = 0;
         let packet = Packet::new(bytes).unwrap();
@@ -240,42 +250,40 @@ mod tests {
     }
 
     #[test]
-    fn translation_is_the_left_ends_and_rebinding_moves_it() {
+    fn translation_is_at_the_left_end_and_rebinding_assigns_another_port() {
         let mut link = link(&["nat 198.51.100.1"]);
-        let mut seen = || {
-            let out = pass(&mut link, End::Left, udp(LEFT, RIGHT, b"x"));
-            let outside = out[0].1.socket(Side::Source).unwrap().1;
-            let back = pass(
-                &mut link,
-                End::Right,
-                udp(RIGHT, &outside.to_string(), b"x"),
-            );
-            assert!(
-                matches!(&back[..], [(End::Left, packet)] if is_sound(packet)
-                && packet.socket(Side::Destination).unwrap().1 == LEFT.parse().unwrap())
-            );
-            link.apply(&Command::Rebind);
-            assert_eq!(
-                pass(
-                    &mut link,
-                    End::Right,
-                    udp(RIGHT, &outside.to_string(), b"x")
-                ),
-                []
-            );
-            outside
-        };
-        let (first, second) = (seen(), seen());
-        assert!(first != second && first.ip() == second.ip());
+        let first = translated_until_rebinding(&mut link);
+        let second = translated_until_rebinding(&mut link);
+        assert_ne!(first, second);
+        assert_eq!(first.ip(), second.ip());
+
         let counts = link.apply(&Command::Counts).unwrap();
-        assert_eq!(
-            (&counts["back"]["untranslated"], &counts["out"]["delivered"]),
-            (&json!(2), &json!(2))
-        );
+        assert_eq!(counts["back"]["untranslated"], 2);
+        assert_eq!(counts["out"]["delivered"], 2);
+    }
+
+    /// Sends a packet and an answer, then rebinds: another answer to the same port is dropped.
+    /// Returns the external socket.
+    fn translated_until_rebinding(link: &mut Link) -> std::net::SocketAddr {
+        let out = pass(link, End::Left, udp(LEFT, RIGHT, b"x"));
+        let external = out[0].1.socket(Side::Source).unwrap().1;
+        let answer = udp(RIGHT, &external.to_string(), b"x");
+
+        let back = pass(link, End::Right, answer.clone());
+        let [(End::Left, packet)] = &back[..] else {
+            panic!("{back:?}");
+        };
+        assert!(is_sound(packet));
+        let (_, destination) = packet.socket(Side::Destination).unwrap();
+        assert_eq!(destination, LEFT.parse().unwrap());
+
+        link.apply(&Command::Rebind);
+        assert_eq!(pass(link, End::Right, answer), []);
+        external
     }
 
     #[test]
-    fn what_the_kernel_says_on_every_device_is_not_carried() {
+    fn link_local_packets_are_not_forwarded() {
         let report = udp("[fe80::1]:1", "[ff02::16]:1", b"x");
         assert_eq!(pass(&mut link(&[]), End::Left, report), []);
     }

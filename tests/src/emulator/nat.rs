@@ -1,55 +1,58 @@
-//! [`Nat`]: source address translation at the left end (RFC 4787: endpoint-independent mapping and filtering).
+//! [`Nat`]: source address translation at the left end, with endpoint-independent mapping and
+//! filtering (RFC 4787).
 //!
-//! TCP and UDP only, and no fragments: everything else is dropped, as many translators do. A family without an
-//! external address passes untouched.
+//! It translates unfragmented TCP and UDP and drops everything else, as many translators do. A
+//! family without an external address passes unchanged.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::packet::{Packet, Side};
 
-/// External ports, given out in turn.
+/// External ports, assigned in ascending order.
 const PORTS: std::ops::Range<u16> = 20_000..60_000;
 
-/// What stands outside for everything inside.
+/// The external addresses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct External {
-    /// For IPv4.
+    /// For IPv4; `None` if it is not translated.
     pub v4: Option<Ipv4Addr>,
-    /// For IPv6.
+    /// For IPv6; `None` if it is not translated.
     pub v6: Option<Ipv6Addr>,
 }
 
 /// A protocol number and an address with port.
 type Flow = (u8, SocketAddr);
 
-/// The translator and what it remembers.
+/// The translator with its entries.
 #[derive(Debug)]
 pub struct Nat {
     external: External,
+    /// External socket by internal flow.
     outside: BTreeMap<Flow, SocketAddr>,
+    /// Internal socket by external flow.
     inside: BTreeMap<Flow, SocketAddr>,
-    next: u16,
+    next_port: u16,
 }
 
 impl Nat {
-    /// One that knows no flow.
+    /// A translator without entries.
     pub fn new(external: External) -> Nat {
         Nat {
             external,
             outside: BTreeMap::new(),
             inside: BTreeMap::new(),
-            next: PORTS.start,
+            next_port: PORTS.start,
         }
     }
 
-    /// Forgets every flow: what was inside comes back from other ports.
+    /// Forgets every flow. Its next packet gets another external port.
     pub fn rebind(&mut self) {
         self.outside.clear();
         self.inside.clear();
     }
 
-    /// A packet goes out, from left to right. False: it is dropped.
+    /// Translates the source of a packet from left to right; false if it must be dropped.
     pub fn translate_out(&mut self, packet: &mut Packet) -> bool {
         let Some(external) = self.external(packet.is_v4()) else {
             return true;
@@ -60,7 +63,7 @@ impl Nat {
         let outside = match self.outside.get(&flow) {
             Some(outside) => *outside,
             None => {
-                let outside = SocketAddr::new(external, self.free_port());
+                let outside = SocketAddr::new(external, self.assign_port());
                 if let Some(old) = self.inside.insert((protocol, outside), inside) {
                     self.outside.remove(&(protocol, old));
                 }
@@ -72,18 +75,18 @@ impl Nat {
         true
     }
 
-    /// A packet comes in, from right to left. False: nobody inside has asked for it.
+    /// Translates the destination of a packet from right to left; false if no flow matches.
     pub fn translate_back(&mut self, packet: &mut Packet) -> bool {
         if self.external(packet.is_v4()).is_none() {
             return true;
         }
-        let inside = packet
-            .socket(Side::Destination)
-            .and_then(|flow| self.inside.get(&flow));
-        inside.is_some_and(|inside| {
-            packet.redirect(Side::Destination, *inside);
-            true
-        })
+
+        let flow = packet.socket(Side::Destination);
+        let Some(inside) = flow.and_then(|flow| self.inside.get(&flow)) else {
+            return false;
+        };
+        packet.redirect(Side::Destination, *inside);
+        true
     }
 
     fn external(&self, is_v4: bool) -> Option<IpAddr> {
@@ -94,10 +97,11 @@ impl Nat {
         }
     }
 
-    /// When all have been given out, the oldest is taken away again.
-    fn free_port(&mut self) -> u16 {
-        let port = self.next;
-        self.next = if port + 1 < PORTS.end {
+    /// The next port in the range. After the last one the first is assigned again, and the flow
+    /// that had it loses it.
+    fn assign_port(&mut self) -> u16 {
+        let port = self.next_port;
+        self.next_port = if port + 1 < PORTS.end {
             port + 1
         } else {
             PORTS.start
@@ -133,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn answers_come_back_and_strangers_do_not() {
+    fn answers_reach_the_inside_and_other_packets_do_not() {
         let mut nat = nat();
         let outside = sent(&mut nat, "203.0.113.2:4600");
         assert_eq!(
             outside,
             sent(&mut nat, "203.0.113.2:4600"),
-            "a flow keeps its port"
+            "a flow does not keep its port"
         );
         assert_ne!(outside, sent(&mut nat, "203.0.113.2:4601"));
         assert_eq!(
@@ -153,12 +157,12 @@ mod tests {
         assert_eq!(
             answered(&mut nat, "203.0.113.2:4600".parse().unwrap()),
             None,
-            "the inside is out of reach"
+            "the internal address is reachable from outside"
         );
     }
 
     #[test]
-    fn after_a_rebinding_the_old_port_leads_nowhere() {
+    fn after_rebinding_the_old_port_is_closed() {
         let mut nat = nat();
         let before = sent(&mut nat, "203.0.113.2:4600");
         nat.rebind();
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_without_an_external_address_passes() {
+    fn a_family_without_an_external_address_passes_unchanged() {
         let mut packet = udp("[2001:db8::2]:1", "[2001:db8::6]:2", b"x");
         let before = packet.clone();
         assert!(nat().translate_out(&mut packet) && nat().translate_back(&mut packet));

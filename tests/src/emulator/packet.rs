@@ -1,15 +1,14 @@
-//! [`Packet`]: one IP packet, and the changes that the way may make to it, checksums mended.
+//! [`Packet`]: one IP packet, and changes to it that keep its checksums right.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
 use super::checksum;
 
-/// RFC 9293.
+/// Protocol numbers.
 const TCP: u8 = 6;
-/// RFC 768.
 const UDP: u8 = 17;
-/// Header of an IPv6 packet (RFC 8200).
+/// Bytes of an IPv6 header (RFC 8200, 3).
 const V6_HEADER: usize = 40;
 
 /// A whole IPv4 or IPv6 packet.
@@ -18,24 +17,25 @@ pub struct Packet {
     bytes: Vec<u8>,
 }
 
-/// Which of its two addresses.
+/// One of a packet's two addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The sender's.
+    /// The sender's address.
     Source,
-    /// The receiver's.
+    /// The receiver's address.
     Destination,
 }
 
-/// A TCP or UDP header that follows the IP header directly, in a packet that is no fragment.
+/// A TCP or UDP header directly after the IP header of an unfragmented packet.
 #[derive(Debug, Clone, Copy)]
 struct Transport {
     protocol: u8,
+    /// Offset of the header in the packet.
     at: usize,
 }
 
 impl Packet {
-    /// `None` if the header contradicts the length: a TUN device gives no such packet.
+    /// `None` if the length in the header is not that of `bytes`. A TUN device never returns that.
     pub fn new(bytes: Vec<u8>) -> Option<Packet> {
         let len = match bytes.first()? >> 4 {
             4 => {
@@ -49,7 +49,7 @@ impl Packet {
         (bytes.len() == len).then_some(Packet { bytes })
     }
 
-    /// All of it.
+    /// The packet's bytes, from the IP header on.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -59,7 +59,7 @@ impl Packet {
         self.bytes[0] >> 4 == 4
     }
 
-    /// Bytes of its IP header, without IPv6 extension headers.
+    /// Length of the IP header in bytes, without IPv6 extension headers.
     pub fn header_len(&self) -> usize {
         if self.is_v4() {
             usize::from(self.bytes[0] & 15) * 4
@@ -70,25 +70,28 @@ impl Packet {
 
     /// The address of `side`.
     pub fn address(&self, side: Side) -> IpAddr {
-        let range = self.address_range(side);
-        match <[u8; 16]>::try_from(&self.bytes[range.clone()]) {
-            Ok(v6) => Ipv6Addr::from(v6).into(),
-            Err(_) => {
-                let [a, b, c, d] = [0, 1, 2, 3].map(|n| self.bytes[range.start + n]);
-                Ipv4Addr::new(a, b, c, d).into()
+        let octets = &self.bytes[self.address_range(side)];
+        match *octets {
+            [a, b, c, d] => Ipv4Addr::new(a, b, c, d).into(),
+            _ => {
+                let octets: [u8; 16] = octets.try_into().expect("an IPv6 address has 16 octets");
+                Ipv6Addr::from(octets).into()
             }
         }
     }
 
-    /// Address, port and protocol number of `side`, of whole TCP and UDP packets.
+    /// Protocol number, address and port of `side`; `None` for other protocols and fragments.
     pub fn socket(&self, side: Side) -> Option<(u8, SocketAddr)> {
-        let Transport { protocol, at } = self.transport()?;
-        let at = port_at(at, side);
+        let transport = self.transport()?;
+        let at = port_offset(transport.at, side);
         let port = u16::from_be_bytes([self.bytes[at], self.bytes[at + 1]]);
-        Some((protocol, SocketAddr::new(self.address(side), port)))
+        Some((
+            transport.protocol,
+            SocketAddr::new(self.address(side), port),
+        ))
     }
 
-    /// Puts `address`, of its own family, in the place of `side`'s.
+    /// Replaces the address of `side` by `address`, which has the same family.
     pub fn readdress(&mut self, side: Side, address: IpAddr) {
         let octets = match address {
             IpAddr::V4(v4) => v4.octets().to_vec(),
@@ -98,8 +101,9 @@ impl Packet {
         assert_eq!(
             range.len(),
             octets.len(),
-            "an address of the packet's family"
+            "the address is of the other family"
         );
+
         let before = self.bytes[range.clone()].to_vec();
         self.bytes[range].copy_from_slice(&octets);
         if self.is_v4() {
@@ -108,38 +112,45 @@ impl Packet {
         self.update_transport_checksum(&before, &octets);
     }
 
-    /// Puts `socket` in the place of `side`'s, of a whole TCP or UDP packet.
+    /// Replaces address and port of `side`; of a packet without ports only the address.
     pub fn redirect(&mut self, side: Side, socket: SocketAddr) {
         self.readdress(side, socket.ip());
-        let Some(Transport { at, .. }) = self.transport() else {
+        let Some(transport) = self.transport() else {
             return;
         };
-        let at = port_at(at, side);
+
+        let at = port_offset(transport.at, side);
         let before = [self.bytes[at], self.bytes[at + 1]];
         let after = socket.port().to_be_bytes();
         self.bytes[at..at + 2].copy_from_slice(&after);
         self.update_transport_checksum(&before, &after);
     }
 
-    /// Flips bit `number` (modulo their count) of what UDP or TCP carries; the checksum does not show it. False
-    /// if there is nothing to flip.
+    /// Flips bit `number`, modulo their count, of the payload of UDP or TCP, and adjusts the
+    /// checksum. Returns false if there is no payload.
     pub fn flip(&mut self, number: u64) -> bool {
         let Some(body) = self.body().filter(|body| !body.is_empty()) else {
             return false;
         };
         let bit = number % (body.len() as u64 * 8);
         let at = body.start + (bit / 8) as usize;
-        // The checksum counts words from the start of the transport header, which lies at an even offset.
+
+        // The checksum is over words of two bytes from the start of the transport header, which has
+        // an even offset.
         let word = at & !1;
-        let pair = |bytes: &[u8]| [bytes[word], bytes.get(word + 1).copied().unwrap_or(0)];
-        let before = pair(&self.bytes);
+        let before = self.word(word);
         self.bytes[at] ^= 1 << (bit % 8);
-        let after = pair(&self.bytes);
+        let after = self.word(word);
         self.update_transport_checksum(&before, &after);
         true
     }
 
-    /// True if it is IPv4 and routers may cut it.
+    /// Two bytes from the offset `at`; zero stands for a byte after the end (RFC 1071, 1).
+    fn word(&self, at: usize) -> [u8; 2] {
+        [self.bytes[at], self.bytes.get(at + 1).copied().unwrap_or(0)]
+    }
+
+    /// True if a router may fragment it: IPv4 without Don't Fragment.
     pub fn may_be_fragmented(&self) -> bool {
         self.is_v4() && self.bytes[6] & 0x40 == 0
     }
@@ -153,16 +164,14 @@ impl Packet {
         }
     }
 
-    /// More fragments, or an offset (RFC 791).
     fn is_fragment(&self) -> bool {
+        // "More fragments", or an offset other than 0 (RFC 791, 3.1).
         self.is_v4() && u16::from_be_bytes([self.bytes[6], self.bytes[7]]) & 0x3fff != 0
     }
 
     fn transport(&self) -> Option<Transport> {
-        let (protocol, at) = (
-            self.bytes[if self.is_v4() { 9 } else { 6 }],
-            self.header_len(),
-        );
+        let protocol = self.bytes[if self.is_v4() { 9 } else { 6 }];
+        let at = self.header_len();
         let header = match protocol {
             TCP => 20,
             UDP => 8,
@@ -172,7 +181,7 @@ impl Packet {
             .then_some(Transport { protocol, at })
     }
 
-    /// Where that lies what TCP or UDP carries.
+    /// The payload of TCP or UDP.
     fn body(&self) -> Option<Range<usize>> {
         let Transport { protocol, at } = self.transport()?;
         let header = if protocol == TCP {
@@ -184,20 +193,26 @@ impl Packet {
     }
 
     fn update_transport_checksum(&mut self, before: &[u8], after: &[u8]) {
-        match self.transport() {
-            Some(Transport { protocol: TCP, at }) => self.update_checksum(at + 16, before, after),
-            // 0 says that there is no checksum (RFC 768); a sum of 0 is sent as its twin.
-            Some(Transport { at, .. }) if self.bytes[at + 6..at + 8] != [0, 0] => {
-                self.update_checksum(at + 6, before, after);
-                if self.bytes[at + 6..at + 8] == [0, 0] {
-                    self.bytes[at + 6..at + 8].copy_from_slice(&[0xff, 0xff]);
-                }
+        let Some(transport) = self.transport() else {
+            return;
+        };
+        if transport.protocol == TCP {
+            self.update_checksum(transport.at + 16, before, after);
+            return;
+        }
+
+        // In UDP, 0 means that there is no checksum, and a sum of 0 is sent as 0xffff, which is the
+        // same number in ones' complement (RFC 768).
+        let at = transport.at + 6;
+        if self.bytes[at..at + 2] != [0, 0] {
+            self.update_checksum(at, before, after);
+            if self.bytes[at..at + 2] == [0, 0] {
+                self.bytes[at..at + 2].fill(0xff);
             }
-            _ => {}
         }
     }
 
-    /// Mends the checksum at `at`.
+    /// Updates the checksum at the offset `at` after `before` was replaced by `after`.
     fn update_checksum(&mut self, at: usize, before: &[u8], after: &[u8]) {
         let old = u16::from_be_bytes([self.bytes[at], self.bytes[at + 1]]);
         self.bytes[at..at + 2]
@@ -205,11 +220,10 @@ impl Packet {
     }
 }
 
-fn port_at(transport: usize, side: Side) -> usize {
-    if side == Side::Source {
-        transport
-    } else {
-        transport + 2
+fn port_offset(transport: usize, side: Side) -> usize {
+    match side {
+        Side::Source => transport,
+        Side::Destination => transport + 2,
     }
 }
 
@@ -219,7 +233,8 @@ pub(crate) mod tests {
 
     /// A UDP packet with right checksums.
     pub(crate) fn udp(from: &str, to: &str, body: &[u8]) -> Packet {
-        let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
+        let from: SocketAddr = from.parse().unwrap();
+        let to: SocketAddr = to.parse().unwrap();
         let len = (8 + body.len()) as u16;
         let mut datagram = [
             from.port().to_be_bytes(),
@@ -242,7 +257,7 @@ pub(crate) mod tests {
                 header.extend([from.octets(), to.octets()].concat());
                 header
             }
-            _ => panic!("two families"),
+            _ => panic!("the addresses are of two families"),
         };
         let addresses = if from.is_ipv4() { 12 } else { 8 };
         let pseudo = [
@@ -258,12 +273,13 @@ pub(crate) mod tests {
             let sum = !checksum::sum(&header);
             header[10..12].copy_from_slice(&sum.to_be_bytes());
         }
-        Packet::new([header, datagram].concat()).expect("a sane packet")
+        Packet::new([header, datagram].concat()).expect("the lengths agree")
     }
 
     /// True if both checksums of a UDP packet are right.
     pub(crate) fn is_sound(packet: &Packet) -> bool {
-        let (bytes, at) = (packet.bytes(), packet.header_len());
+        let bytes = packet.bytes();
+        let at = packet.header_len();
         let addresses = if packet.is_v4() { 12 } else { 8 };
         let len = ((bytes.len() - at) as u16).to_be_bytes();
         let pseudo = [&bytes[addresses..at], &[0, UDP], &len, &bytes[at..]].concat();
@@ -272,7 +288,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn changed_addresses_and_ports_leave_right_checksums() {
+    fn a_changed_address_and_port_leave_the_checksums_right() {
         for (from, to, new) in [
             ("192.0.2.1:4600", "198.51.100.2:4600", "203.0.113.9:61000"),
             (
@@ -297,7 +313,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_changes_the_body_only_and_no_checksum_tells() {
+    fn a_flipped_bit_changes_the_payload_and_leaves_the_checksums_right() {
         let whole = udp("192.0.2.1:1", "192.0.2.2:2", b"odd");
         for bit in 0..24 {
             let mut packet = whole.clone();
@@ -311,7 +327,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_contradicts_its_length_is_no_packet() {
+    fn refuses_bytes_that_contradict_the_length_in_the_header() {
         let whole = udp("192.0.2.1:1", "192.0.2.2:2", b"body").bytes().to_vec();
         assert!(Packet::new(whole[..whole.len() - 1].to_vec()).is_none());
         assert!(Packet::new(Vec::new()).is_none() && Packet::new(vec![0x45]).is_none());

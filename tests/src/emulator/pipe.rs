@@ -1,28 +1,30 @@
 //! [`Pipe`]: one direction of the link, on virtual time. Pure.
 //!
 //! ```text
-//!   handle ──► lost? ──► forged? corrupted? ──► copied? ──► bottleneck ──► delay ──► in flight ──► poll
+//!   handle ─► lost? ─► forged? corrupted? ─► duplicated? ─► bottleneck ─► delay ─► heap ─► poll
 //! ```
-//! Packets leave in the order in which they came, except those held back and copies that come later. All that
-//! waits is in one heap, bounded by [`MOST_IN_FLIGHT`].
+//! Packets leave in the order in which they entered, except those that are held back and late
+//! duplicates. All packets under way are in one heap. It holds at most [`MOST_IN_FLIGHT`]; further
+//! packets are dropped and counted.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::bottleneck::Bottleneck;
-use super::conditions::{Conditions, Share};
+use super::conditions::Conditions;
 use super::counts::Counts;
 use super::packet::{Packet, Side};
 use super::rng::Rng;
 
-/// Packets that may be on their way: 200 ms of two gigabits, and a copy of each.
+/// Most packets under way: those of 200 ms at two gigabits a second, and a duplicate of each.
 pub const MOST_IN_FLIGHT: usize = 100_000;
 
-/// A packet on its way.
+/// A packet under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Flight {
     due: Duration,
+    /// Position among the packets that are due at the same time.
     number: u64,
     packet: Packet,
 }
@@ -39,23 +41,23 @@ impl PartialOrd for Flight {
     }
 }
 
-/// One direction.
+/// One direction of the link.
 #[derive(Debug)]
 pub struct Pipe {
-    /// What it does; may change at any time.
+    /// What it does to packets. May be changed at any time; packets under way are not affected.
     pub conditions: Conditions,
-    /// What became of its packets.
+    /// Numbers of its packets.
     pub counts: Counts,
     rng: Rng,
     bottleneck: Bottleneck,
     flights: BinaryHeap<Reverse<Flight>>,
-    number: u64,
-    /// When the last packet is due that keeps its place.
+    next_number: u64,
+    /// When the last packet is due, of those that keep their order.
     last: Duration,
 }
 
 impl Pipe {
-    /// One that does nothing yet.
+    /// A pipe without conditions.
     pub fn new(seed: u64) -> Pipe {
         Pipe {
             conditions: Conditions::default(),
@@ -63,33 +65,39 @@ impl Pipe {
             rng: Rng::new(seed),
             bottleneck: Bottleneck::default(),
             flights: BinaryHeap::new(),
-            number: 0,
+            next_number: 0,
             last: Duration::ZERO,
         }
     }
 
-    /// A packet comes in.
+    /// Takes a packet that enters `now`.
     pub fn handle(&mut self, mut packet: Packet, now: Duration) {
         if self.rng.hits(self.conditions.loss) {
             self.counts.lost += 1;
             return;
         }
+
         self.forge(&mut packet);
         if self.rng.hits(self.conditions.corrupt) && packet.flip(self.rng.next_u64()) {
             self.counts.corrupted += 1;
         }
+
         let (share, later) = self.conditions.duplicate;
         if self.rng.hits(share) && self.send(packet.clone(), now, later) {
             self.counts.duplicated += 1;
         }
+
         let (share, later) = self.conditions.reorder;
-        let held_back = self.rng.hits(share);
-        if self.send(packet, now, if held_back { later } else { Duration::ZERO }) && held_back {
-            self.counts.reordered += 1;
+        if self.rng.hits(share) {
+            if self.send(packet, now, later) {
+                self.counts.reordered += 1;
+            }
+        } else {
+            self.send(packet, now, Duration::ZERO);
         }
     }
 
-    /// The next packet that is due by `now`.
+    /// Returns the next packet that is due by `now`.
     pub fn poll(&mut self, now: Duration) -> Option<Packet> {
         self.poll_timeout().filter(|due| *due <= now)?;
         let Reverse(Flight { due, packet, .. }) = self.flights.pop()?;
@@ -99,33 +107,34 @@ impl Pipe {
         Some(packet)
     }
 
-    /// When the next packet is due.
+    /// When the next packet is due; `None` if none is under way.
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.flights.peek().map(|Reverse(flight)| flight.due)
     }
 
-    /// Packets that are on their way.
+    /// Number of packets under way.
     pub fn in_flight(&self) -> usize {
         self.flights.len()
     }
 
     fn forge(&mut self, packet: &mut Packet) {
-        let (share, source) = self
-            .conditions
-            .forge
-            .unwrap_or((Share::NONE, [0, 0, 0, 0].into()));
+        let Some((share, source)) = self.conditions.forge else {
+            return;
+        };
         if packet.is_v4() == source.is_ipv4() && self.rng.hits(share) {
             packet.readdress(Side::Source, source);
             self.counts.forged += 1;
         }
     }
 
-    /// Puts a packet on its way; false if there was no room. One that comes `later` leaves its place to others.
+    /// Puts a packet into the heap; returns false if it was dropped. A packet that comes `later`
+    /// does not delay those after it.
     fn send(&mut self, packet: Packet, now: Duration, later: Duration) -> bool {
         if self.flights.len() == MOST_IN_FLIGHT {
             self.counts.overflow += 1;
             return false;
         }
+
         let passed = match self.conditions.rate {
             Some(rate) => self.bottleneck.pass(rate, packet.bytes().len(), now),
             None => Some(now),
@@ -134,17 +143,18 @@ impl Pipe {
             self.counts.queue_full += 1;
             return false;
         };
+
         let mut due = passed + self.conditions.delay + self.rng.within(self.conditions.jitter);
         if later == Duration::ZERO {
             due = due.max(self.last);
             self.last = due;
         }
-        self.number += 1;
         self.flights.push(Reverse(Flight {
             due: due + later,
-            number: self.number,
+            number: self.next_number,
             packet,
         }));
+        self.next_number += 1;
         true
     }
 }
@@ -153,7 +163,7 @@ impl Pipe {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::conditions::Rate;
+    use super::super::conditions::{Rate, Share};
     use super::super::packet::tests::{is_sound, udp};
     use super::*;
 
@@ -169,7 +179,7 @@ mod tests {
         u32::from_be_bytes(packet.bytes()[28..32].try_into().unwrap())
     }
 
-    /// Sends `count` packets, a millisecond apart, and returns when each came out.
+    /// Sends `count` packets, a millisecond apart, and returns when each left.
     fn run(conditions: Conditions, seed: u64, count: u32) -> (Vec<(Duration, Packet)>, Counts) {
         let mut pipe = Pipe::new(seed);
         pipe.conditions = conditions;
@@ -193,17 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn without_conditions_everything_passes_at_once_and_unchanged() {
+    fn without_conditions_every_packet_passes_at_once_and_unchanged() {
         let (out, counts) = run(Conditions::default(), 1, 100);
         let expected: Vec<_> = (0..100)
             .map(|n| (Duration::from_millis(n.into()), numbered(n)))
             .collect();
-        assert_eq!((out, counts.delivered), (expected, 100));
+        assert_eq!(out, expected);
+        assert_eq!(counts.delivered, 100);
     }
 
     #[test]
-    fn a_packet_is_never_early_and_by_jitter_alone_never_out_of_order() {
-        let (delay, jitter) = (Duration::from_millis(50), Duration::from_millis(20));
+    fn a_packet_is_never_early_and_jitter_does_not_change_the_order() {
+        let delay = Duration::from_millis(50);
+        let jitter = Duration::from_millis(20);
         let (out, _) = run(
             Conditions {
                 delay,
@@ -224,12 +236,12 @@ mod tests {
         assert!(extra.iter().all(|extra| *extra <= jitter));
         assert!(
             extra.iter().any(|extra| *extra > jitter / 2),
-            "jitter does something"
+            "there is no jitter"
         );
     }
 
     #[test]
-    fn packets_held_back_are_passed_and_come_all_the_same() {
+    fn packets_that_are_held_back_are_overtaken_and_arrive() {
         let reorder = (share("10%"), Duration::from_millis(5));
         let (out, counts) = run(
             Conditions {
@@ -251,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_corrupt_packet_differs_and_its_checksum_does_not_tell() {
+    fn a_corrupted_packet_differs_and_its_checksums_are_right() {
         let (out, counts) = run(
             Conditions {
                 corrupt: share("20%"),
@@ -271,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_packet_comes_from_the_address_given() {
+    fn a_forged_packet_has_the_given_source_address() {
         let forged = "198.51.100.66".parse().unwrap();
         let (out, counts) = run(
             Conditions {
@@ -290,20 +302,23 @@ mod tests {
     }
 
     #[test]
-    fn the_heap_is_bounded() {
+    fn packets_beyond_the_bound_of_the_heap_are_dropped_and_counted() {
         let mut pipe = Pipe::new(6);
         pipe.conditions.delay = Duration::from_secs(1);
-        (0..MOST_IN_FLIGHT as u32 + 5).for_each(|n| pipe.handle(numbered(n), Duration::ZERO));
-        assert_eq!(
-            (pipe.in_flight(), pipe.counts.overflow),
-            (MOST_IN_FLIGHT, 5)
-        );
+        for n in 0..MOST_IN_FLIGHT as u32 + 5 {
+            pipe.handle(numbered(n), Duration::ZERO);
+        }
+        assert_eq!(pipe.in_flight(), MOST_IN_FLIGHT);
+        assert_eq!(pipe.counts.overflow, 5);
     }
 
     proptest! {
         #[test]
-        fn every_packet_is_accounted_for_and_a_seed_repeats(
-            seed: u64, loss in 0u32..30, copies in 0u32..30, rate in proptest::option::of(100_000u64..2_000_000),
+    fn every_packet_is_counted_and_the_same_seed_gives_the_same_result(
+            seed: u64,
+            loss in 0u32..30,
+            copies in 0u32..30,
+            rate in proptest::option::of(100_000u64..2_000_000),
         ) {
             let conditions = Conditions {
                 loss: share(&format!("{loss}%")),

@@ -1,10 +1,11 @@
-//! [`Rng`]: the emulator's seeded chance (SplitMix64: Steele, Lea, Flood, OOPSLA 2014).
+//! [`Rng`]: the emulator's random numbers, determined by a seed (SplitMix64: Steele, Lea and Flood,
+//! "Fast splittable pseudorandom number generators", OOPSLA 2014).
 
 use std::time::Duration;
 
 use super::conditions::Share;
 
-/// Numbers that follow from a seed.
+/// A sequence of numbers that follows from a seed.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 
@@ -23,19 +24,22 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`, which is not 0.
+    /// A number below `limit`, which must not be 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next_u64() % limit
     }
 
-    /// True for `share` of all calls. A share of nothing takes no number, so that a condition which is not
-    /// set changes nothing of the others' fate.
+    /// True for `share` of all calls.
     pub fn hits(&mut self, share: Share) -> bool {
-        share != Share::NONE
-            && self.below(Share::ALL.per_million().into()) < share.per_million().into()
+        // A condition that is not set must not consume a number, or it would change what the others
+        // do with the same seed.
+        if share == Share::NONE {
+            return false;
+        }
+        self.below(Share::ALL.per_million().into()) < share.per_million().into()
     }
 
-    /// A time from 0 up to `most`.
+    /// A duration from 0 to `most`, evenly distributed.
     pub fn within(&mut self, most: Duration) -> Duration {
         match u64::try_from(most.as_nanos()) {
             Ok(0) => Duration::ZERO,
@@ -55,8 +59,8 @@ mod tests {
         let share: Share = "10%".parse().unwrap();
         let hits = (0..100_000).filter(|_| rng.hits(share)).count();
         assert!((9_500..10_500).contains(&hits), "{hits}");
-        assert!(
-            (0..1000).all(|_| rng.hits(Share::ALL)) && !(0..1000).any(|_| rng.hits(Share::NONE))
-        );
+
+        assert!((0..1000).all(|_| rng.hits(Share::ALL)));
+        assert!(!(0..1000).any(|_| rng.hits(Share::NONE)));
     }
 }

@@ -1,12 +1,15 @@
-//! The emulator's contact with the world: two TUN devices, the clock, and commands on standard input.
+//! The emulator's contact with the world: two TUN devices, the clock, and commands on standard
+//! input.
 //!
-//! One thread. It reads what both devices have, in turns, and between turns sends what is due; when there is
-//! nothing to do it sleeps in ppoll(2) until the next packet is due, with a timer slack of a nanosecond. Every
-//! command is answered by one line: `ok`, the counts as JSON, or `error: ` and why. Ends with its input.
+//! One thread reads both devices in turns, and between turns sends what is due. With nothing to do
+//! it sleeps in ppoll(2) until the next packet is due, with a timer slack of one nanosecond. It
+//! answers every command with one line: `ok`, the counts as JSON, or `error: ` and the reason. It
+//! ends with its input.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::fd::AsFd as _;
-use std::time::Instant;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
@@ -19,87 +22,112 @@ use super::command::Command;
 use super::link::{End, Link};
 use super::packet::Packet;
 
-/// Packets read from one device before what is due is sent.
+/// Number of packets read from one device before due packets are sent.
 const TURN: usize = 32;
-/// Packets that may wait in front of a device while the emulator is busy with the other.
+
+/// Number of packets that wait before a device while the emulator is busy. The kernel drops more,
+/// and `dropped_before` reports that.
 const QUEUE: u32 = 10_000;
-/// The largest packet that enters; smaller MTUs are a condition.
+
+/// MTU of the devices. A smaller one is a condition of the link.
 const MTU: u16 = 1500;
 
-/// The emulator while it runs.
+/// The running emulator.
 pub struct Shell {
     link: Link,
     left: SyncDevice,
     right: SyncDevice,
     started: Instant,
-    /// What a device would not take.
+    /// Packets that a device did not accept.
     refused: u64,
-    /// Standard input up to the next end of a line.
+    /// Input that does not yet end with a newline.
     line: Vec<u8>,
 }
 
+/// What the emulator waited for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ready {
+    left: bool,
+    right: bool,
+    input: bool,
+}
+
 impl Shell {
-    /// Makes the devices `left` and `right` in this network namespace and sets them up.
+    /// Creates the devices `left` and `right` in this network namespace and sets them up.
     pub fn new(left: &str, right: &str, seed: u64) -> Result<Shell> {
-        let (left, right) = (device(left)?, device(right)?);
-        let (link, started) = (Link::new(seed), Instant::now());
         Ok(Shell {
-            link,
-            left,
-            right,
-            started,
+            link: Link::new(seed),
+            left: create_device(left)?,
+            right: create_device(right)?,
+            started: Instant::now(),
             refused: 0,
             line: Vec::new(),
         })
     }
 
-    /// Carries packets and obeys commands until standard input ends.
+    /// Carries packets and applies commands until standard input ends.
     pub fn run(&mut self) -> Result<()> {
         nix::sys::prctl::set_timerslack(1).context("cannot have precise timers")?;
-        say("ready")?;
+        print_line("ready")?;
         let mut buffer = [0; 65_536];
+
         loop {
-            let [left, right, told] = self.wait()?;
-            for (end, ready) in [(End::Left, left), (End::Right, right)] {
-                if ready {
-                    self.take_in(end, &mut buffer)?;
-                }
-                self.send_due();
+            let ready = self.wait()?;
+            if ready.left {
+                self.receive(End::Left, &mut buffer)?;
             }
-            if told && !self.obey(&mut buffer)? {
+            self.send_due();
+            if ready.right {
+                self.receive(End::Right, &mut buffer)?;
+            }
+            self.send_due();
+            if ready.input && !self.read_commands(&mut buffer)? {
                 return Ok(());
             }
         }
     }
 
-    /// Until a device or the input is readable, or a packet is due. Says which of the three are readable.
-    fn wait(&self) -> Result<[bool; 3]> {
-        let due = self
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Waits until a device or the input is readable, or a packet is due.
+    fn wait(&self) -> Result<Ready> {
+        let timeout = self
             .link
             .poll_timeout()
-            .map(|due| due.saturating_sub(self.started.elapsed()));
+            .map(|due| due.saturating_sub(self.now()));
+
         let input = io::stdin();
-        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        let mut fds = [self.left.as_fd(), self.right.as_fd(), input.as_fd()].map(readable);
-        match ppoll(&mut fds, due.map(TimeSpec::from_duration), None) {
-            Err(Errno::EINTR) => Ok([false; 3]),
-            Err(error) => Err(error).context("cannot wait"),
-            Ok(_) => Ok([0, 1, 2].map(|n: usize| fds[n].any().unwrap_or(false))),
+        let mut fds = [
+            readable(self.left.as_fd()),
+            readable(self.right.as_fd()),
+            readable(input.as_fd()),
+        ];
+        match ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None) {
+            Err(Errno::EINTR) => return Ok(Ready::default()),
+            Err(error) => return Err(error).context("cannot wait"),
+            Ok(_) => {}
+        }
+        let [left, right, input] = fds.map(|fd| fd.any().unwrap_or(false));
+        Ok(Ready { left, right, input })
+    }
+
+    fn device(&self, end: End) -> &SyncDevice {
+        match end {
+            End::Left => &self.left,
+            End::Right => &self.right,
         }
     }
 
-    /// Reads what the device at `end` has, as far as it is this device's turn.
-    fn take_in(&mut self, end: End, buffer: &mut [u8]) -> Result<()> {
-        let device = if end == End::Left {
-            &self.left
-        } else {
-            &self.right
-        };
+    /// Reads at most [`TURN`] packets from the device at `end`.
+    fn receive(&mut self, end: End, buffer: &mut [u8]) -> Result<()> {
         for _ in 0..TURN {
-            match device.recv(buffer) {
+            match self.device(end).recv(buffer) {
                 Ok(len) => {
+                    let now = self.now();
                     if let Some(packet) = Packet::new(buffer[..len].to_vec()) {
-                        self.link.handle(end, packet, self.started.elapsed());
+                        self.link.handle(end, packet, now);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -111,27 +139,23 @@ impl Shell {
     }
 
     fn send_due(&mut self) {
-        while let Some((end, packet)) = self.link.poll(self.started.elapsed()) {
-            let device = if end == End::Left {
-                &self.left
-            } else {
-                &self.right
-            };
-            if device.send(packet.bytes()).is_err() {
+        while let Some((end, packet)) = self.link.poll(self.now()) {
+            if self.device(end).send(packet.bytes()).is_err() {
                 self.refused += 1;
             }
         }
     }
 
-    /// Reads commands and obeys them; false at the end of the input.
-    fn obey(&mut self, buffer: &mut [u8]) -> Result<bool> {
-        // Not through `Stdin`, which would keep back lines that ppoll knows nothing of.
-        let mut input = std::fs::File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    /// Reads and applies commands; returns false at the end of the input.
+    fn read_commands(&mut self, buffer: &mut [u8]) -> Result<bool> {
+        // `Stdin` would buffer further lines, and ppoll does not see those.
+        let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let len = input.read(buffer).context("cannot read commands")?;
         self.line.extend_from_slice(&buffer[..len]);
+
         while let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.line.drain(..=end).collect();
-            say(&self.answer(&String::from_utf8_lossy(&line)))?;
+            print_line(&self.answer(&String::from_utf8_lossy(&line)))?;
         }
         Ok(len > 0)
     }
@@ -141,36 +165,48 @@ impl Shell {
             Err(error) => format!("error: {error}"),
             Ok(command) => match self.link.apply(&command) {
                 None => "ok".into(),
-                Some(counts) => self.whole(counts).to_string(),
+                Some(counts) => self.with_devices(counts).to_string(),
             },
         }
     }
 
-    /// The link's counts, with what was lost before it and behind it.
-    fn whole(&self, mut counts: Value) -> Value {
-        let dropped =
-            |device: &SyncDevice| device.name().ok().and_then(|name| dropped_before(&name));
+    /// Adds to the link's counts the packets that were lost before and after it.
+    fn with_devices(&self, mut counts: Value) -> Value {
+        let left = dropped_before(&self.left);
+        let right = dropped_before(&self.right);
         counts["shell"] = json!({
-            "refused": self.refused, "dropped_before": dropped(&self.left).zip(dropped(&self.right)).map(|(a, b)| a + b),
+            "refused": self.refused,
+            "dropped_before": left.zip(right).map(|(left, right)| left + right),
         });
         counts
     }
 }
 
-fn device(name: &str) -> Result<SyncDevice> {
-    let builder = DeviceBuilder::new().name(name).mtu(MTU).with(|linux| {
-        linux.tx_queue_len(QUEUE);
-    });
-    let device = builder
+fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::new(fd, PollFlags::POLLIN)
+}
+
+fn create_device(name: &str) -> Result<SyncDevice> {
+    let device = DeviceBuilder::new()
+        .name(name)
+        .mtu(MTU)
+        .with(|linux| {
+            linux.tx_queue_len(QUEUE);
+        })
         .build_sync()
-        .with_context(|| format!("cannot make the TUN device {name}"))?;
+        .with_context(|| format!("cannot create the TUN device {name}"))?;
     device.set_nonblocking(true)?;
     Ok(device)
 }
 
-/// Packets that the kernel dropped in front of the device because the emulator was too slow, which makes the
-/// measurement void. The twelfth number of proc_net_dev(5): transmit, drop.
-fn dropped_before(device: &str) -> Option<u64> {
+/// Packets that the kernel dropped before the device because the emulator was too slow. Any makes a
+/// measurement void.
+fn dropped_before(device: &SyncDevice) -> Option<u64> {
+    transmit_drops(&device.name().ok()?)
+}
+
+/// The twelfth number of the device's line in `/proc/net/dev` (proc_net_dev(5)): transmit, drop.
+fn transmit_drops(device: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/net/dev").ok()?;
     let (_, numbers) = text
         .lines()
@@ -179,11 +215,11 @@ fn dropped_before(device: &str) -> Option<u64> {
     numbers.split_whitespace().nth(11)?.parse().ok()
 }
 
-fn say(line: &str) -> Result<()> {
+fn print_line(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")
         .and_then(|()| out.flush())
-        .context("nobody listens")
+        .context("cannot write to stdout")
 }
 
 #[cfg(test)]
@@ -191,8 +227,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loopback_device_has_dropped_nothing_that_can_be_read() {
-        assert_eq!(dropped_before("lo"), Some(0));
-        assert_eq!(dropped_before("there is no such device"), None);
+    fn drops_are_read_for_a_device_that_exists() {
+        assert_eq!(transmit_drops("lo"), Some(0));
+        assert_eq!(transmit_drops("no-such-device"), None);
     }
 }

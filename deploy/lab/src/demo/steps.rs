@@ -84,6 +84,7 @@ impl Server {
         let stdout = child.stdout.take();
         let server = Server(child);
 
+        // Returning earlier, a client could connect before the server listens.
         let mut line = String::new();
         BufReader::new(stdout.context("the server has no stdout")?).read_line(&mut line)?;
         ensure!(
@@ -178,6 +179,7 @@ fn killed_gateway(lab: &mut Lab) -> Result<String> {
     let behind = lab.node("peer0.org1")?.addresses[0].to_string();
     let beyond = lab.node("peer0.org2")?.addresses[0].to_string();
 
+    // Without its daemon, the gateway's kernel still has the mesh's routes, as unreachable ones.
     lab.kill("gw.org1")?;
     let killed = Instant::now();
     match ping::once(lab, "peer0.org1", &beyond, Family::V4)? {
@@ -188,6 +190,7 @@ fn killed_gateway(lab: &mut Lab) -> Result<String> {
         outcome => bail!("after gw.org1 was killed, a ping from peer0.org1: {outcome:?}"),
     }
 
+    // The other gateways have to notice first.
     let unreachable = Outcome::Unreachable;
     ping::until(lab, "peer0.org2", &behind, Family::V4, &unreachable, LIMIT)?;
     let noticed = killed.elapsed();
