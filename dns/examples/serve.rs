@@ -1,5 +1,5 @@
-//! Serves one zone file: `serve ADDRESS ZONE_FILE`, such as `serve 127.0.0.1:5300 zone.txt`. Answers
-//! loopback only, without a rate limit; for measurements (`tests/bench/dns`) and trials.
+//! Serves one zone file: `serve ADDRESS ZONE_FILE`, such as `serve 127.0.0.1:5300 zone.txt`.
+//! Answers loopback only, without a rate limit; for measurements (`tests/bench/dns`) and trials.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! [`Response`]: a response in parts, for people who want to see what a query gets.
 //!
-//! Reads messages that [`answer`](crate::answer()) wrote, for `ringway dns query`. Responses of other
-//! servers are read by `hickory-proto` (see `forward`).
+//! Reads messages that [`answer`](crate::answer()) wrote, for `ringway dns query`. Responses of
+//! other servers are read by `hickory-proto` (see `forward`).
 
 use std::fmt;
 

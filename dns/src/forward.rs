@@ -93,8 +93,8 @@ impl Forwarder {
         self.enabled.load(Ordering::Relaxed)
     }
 
-    /// Resolves `question` and calls `waiter` back once: with the response or a SERVFAIL, or with `None`
-    /// if no resolver is configured for the name.
+    /// Resolves `question` and calls `waiter` back once: with the response or a SERVFAIL, or with
+    /// `None` if no resolver is configured for the name.
     pub(crate) fn forward(self: &Arc<Self>, question: ForwardQuestion, waiter: Waiter) {
         let Some(resolvers) = self.table.load().resolvers(&question.name) else {
             return waiter.notify(None);

@@ -1,13 +1,13 @@
 //! [`Hold`]: when each zone's owner was last in contact, kept across restarts.
 //!
-//! A replica is answered from while its owner is silent, up to the hold time; then the gateway marks
-//! it stale. The silence is the longer of what two clocks say:
+//! A replica is answered from while its owner is silent, up to the hold time; then the gateway
+//! marks it stale. The silence is the longer of what two clocks say:
 //!
 //! * the wall clock, which also counts the time in which the daemon did not run;
 //! * the monotonic clock, so that setting back the wall clock does not make a replica look fresher.
 //!
-//! Setting the wall clock forward makes replicas stale until it is corrected. The silence of an owner
-//! that was never in contact starts when it is first asked for.
+//! Setting the wall clock forward makes replicas stale until it is corrected. The silence of an
+//! owner that was never in contact starts when it is first asked for.
 //!
 //! The file has one line for each zone: its name, and the last contact in seconds since 1970.
 

@@ -1,14 +1,15 @@
 //! Ringway's DNS server: authoritative for the zone of this organization and for copies of the
 //! members' zones; for other names it forwards to configured resolvers.
 //!
-//! It does not decide which zones exist, who may query or which addresses are reachable: the gateway
-//! does, and publishes it here. Nor does it carry zones between gateways, except for saying what to
-//! send and checking what arrives.
+//! It does not decide which zones exist, who may query or which addresses are reachable: the
+//! gateway does, and publishes it here. Nor does it carry zones between gateways, except for saying
+//! what to send and checking what arrives.
 //!
 //! Reading order:
 //!
 //! * `name`, `rrset` and [`rdata`]: the basic types of DNS;
-//! * `zone`, built by `draft` from the sources (`own`, `source`, `zonefile`) and searched by `tree`;
+//! * `zone`, built by `draft` from the sources (`own`, `source`, `zonefile`) and searched by
+//!   `tree`;
 //! * [`zones`]: the published set, with `reverse` and `reach`, which depend on addresses;
 //! * [`answer`](mod@answer): from a query and the published set to a response;
 //! * [`server`] with `acl` and [`cookie`]: sockets, who is answered, rate limits;

@@ -23,8 +23,8 @@ use crate::serial::SerialStore;
 use crate::source::{Record, Sources, merge};
 use crate::zone::Zone;
 
-/// REFRESH, RETRY and EXPIRE of the SOA, in seconds (RFC 1912, section 2.2). Ringway transfers zones
-/// over its control streams and does not use them; an ordinary secondary would.
+/// REFRESH, RETRY and EXPIRE of the SOA, in seconds (RFC 1912, section 2.2). Ringway transfers
+/// zones over its control streams and does not use them; an ordinary secondary would.
 const REFRESH_RETRY_EXPIRE: [u32; 3] = [60, 10, 1_209_600];
 
 /// Why this organization's zone could not be built.

@@ -14,7 +14,7 @@ pub(crate) struct PrefixSet {
 impl PrefixSet {
     pub(crate) fn new(prefixes: impl IntoIterator<Item = Prefix>) -> PrefixSet {
         let mut prefixes: Vec<Prefix> = prefixes.into_iter().collect();
-        // Sorted by first address, then by length, so that a prefix comes after those that cover it.
+        // Sorted by first address, then by length: what covers a prefix comes before it.
         prefixes.sort_unstable();
         prefixes.dedup_by(|later, kept| kept.covers(later));
         PrefixSet { prefixes }

@@ -1,8 +1,8 @@
 //! [`Reach`]: which addresses are reachable from this site, and which are in it.
 //!
 //! A name with several addresses is answered with the reachable ones, those of this site first. If
-//! none is reachable, all are returned: our view may be outdated, and the client finds out by trying.
-//! Sets of one address never change. The gateway supplies the view
+//! none is reachable, all are returned: our view may be outdated, and the client finds out by
+//! trying. Sets of one address never change. The gateway supplies the view
 //! ([`Zones::set_reach`](crate::zones::Zones::set_reach)); nothing is probed here.
 
 use std::net::IpAddr;

@@ -1,10 +1,10 @@
-//! Reverse zones: names of addresses (RFC 1035, section 3.5; RFC 3596, section 2.5). They are virtual:
-//! a PTR query is answered from the A and AAAA records of the members' zones.
+//! Reverse zones: names of addresses (RFC 1035, section 3.5; RFC 3596, section 2.5). They are
+//! virtual: a PTR query is answered from the A and AAAA records of the members' zones.
 //!
 //! A pointer is answered only if the address is in a prefix of the organization whose zone it comes
-//! from, so no organization can name another's hosts. Reverse zones can only be cut at whole labels,
-//! that is, at octets (nibbles for IPv6). The apex of a prefix that ends within a label is therefore
-//! one label longer, which makes several zones:
+//! from, so no organization can name another's hosts. Reverse zones can only be cut at whole
+//! labels, that is, at octets (nibbles for IPv6). The apex of a prefix that ends within a label is
+//! therefore one label longer, which makes several zones:
 //!
 //! ```text
 //!   10.1.0.0/16      1.10.in-addr.arpa
@@ -12,7 +12,7 @@
 //!   10.1.2.128/25    128.2.1.10.in-addr.arpa … 255.2.1.10.in-addr.arpa: each address its own zone;
 //!                    127.2.1.10.in-addr.arpa and 2.1.10.in-addr.arpa are REFUSED
 //! ```
-//! Wildcards and names at or below a delegation have no pointers: they do not name one host of ours.
+//! Wildcards, and names at or below a delegation, have no pointers: they are not names of hosts.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -214,8 +214,8 @@ impl Ranges {
         self.0.iter().any(|range| range.owner == *apex)
     }
 
-    /// Finds the reverse zone of `name`: the apex of its organization's zone, and how many labels of
-    /// the name are below the reverse zone's apex.
+    /// Finds the reverse zone of `name`: the apex of its organization's zone, and how many labels
+    /// of the name are below the reverse zone's apex.
     ///
     /// A linear search: a consortium has tens of prefixes.
     pub(crate) fn find(&self, name: &ReverseName) -> Option<(&Name, usize)> {

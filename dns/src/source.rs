@@ -1,5 +1,5 @@
-//! [`Record`]: one record and where it was written; [`merge`]: the records of several sources as one
-//! zone. Of two records that cannot stand together, the fault names both places.
+//! [`Record`]: one record and where it was written; [`merge`]: the records of several sources as
+//! one zone. Of two records that cannot stand together, the fault names both places.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Records in presentation format, as in zone files (RFC 1035, section 5).
 //!
-//! Invariant: parsing the text gives the same octets again. Data without a format of its own, or that
-//! would not survive it, is written in the generic format of RFC 3597, section 5.
+//! Invariant: parsing the text gives the same octets again. Data without a format of its own, or
+//! that would not survive it, is written in the generic format of RFC 3597, section 5.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -24,7 +24,7 @@ pub(crate) struct Tree {
     depth: usize,
 }
 
-/// One name. Without RRsets and with children it is an empty non-terminal (RFC 4592, section 2.2.2).
+/// One name. With children but no RRsets it is an empty non-terminal (RFC 4592, section 2.2.2).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Node {
     /// Ordered by type.
@@ -42,7 +42,8 @@ pub(crate) enum Found<'t> {
     Exact(&'t Node),
     /// The name does not exist.
     Missing {
-        /// The source of synthesis: the `*` child of the closest encloser (RFC 4592, section 3.3.1).
+        /// The `*` child of the closest encloser: the source of synthesis of RFC 4592, section
+        /// 3.3.1.
         wildcard: Option<&'t Node>,
     },
     /// The name is at or below a zone cut.
@@ -125,8 +126,8 @@ impl Tree {
         self.nodes[0].rrsets = rrsets.into();
     }
 
-    /// Searches for `name`, which must be within the apex, from the apex downwards (RFC 1034, section
-    /// 4.3.2, step 3).
+    /// Searches for `name`, which must be within the apex, from the apex downwards (RFC 1034,
+    /// section 4.3.2, step 3).
     pub(crate) fn find(&self, name: &Labels<'_>, qtype: u16) -> Found<'_> {
         let mut node = self.apex();
         for below in (0..name.count() - self.depth).rev() {
@@ -155,8 +156,8 @@ impl Tree {
         Found::Exact(node)
     }
 
-    /// The node of exactly `name`, regardless of zone cuts and wildcards. Finds glue, which is below
-    /// a cut.
+    /// The node of exactly `name`, regardless of zone cuts and wildcards. Finds glue, which is
+    /// below a cut.
     pub(crate) fn exact(&self, name: &Labels<'_>) -> Option<&Node> {
         (0..name.count() - self.depth)
             .rev()
@@ -165,8 +166,8 @@ impl Tree {
             })
     }
 
-    /// Visits every name in canonical order (RFC 4034, section 6.1). `visit` receives the labels below
-    /// the apex, in wire form without the root label, and the node.
+    /// Visits every name in canonical order (RFC 4034, section 6.1). `visit` receives the labels
+    /// below the apex, in wire form without the root label, and the node.
     pub(crate) fn walk<'t>(&'t self, visit: &mut impl FnMut(&[u8], &'t Node)) {
         self.walk_below(self.apex(), &[], visit);
     }

@@ -27,8 +27,8 @@ pub struct Zone {
     pointers: OnceLock<Arc<Pointers>>,
 }
 
-// SOA data ends in five 32-bit numbers: SERIAL, REFRESH, RETRY, EXPIRE and MINIMUM (RFC 1035, section
-// 3.3.13). Before them are two names of variable length.
+// SOA data ends in five 32-bit numbers: SERIAL, REFRESH, RETRY, EXPIRE and MINIMUM (RFC 1035,
+// section 3.3.13). Before them are two names of variable length.
 const SERIAL_FROM_END: usize = 20;
 const MINIMUM_FROM_END: usize = 4;
 

@@ -1,8 +1,8 @@
 //! [`Resolvers`]: the servers of one suffix, queried one after the other.
 //!
-//! The first server is queried. If it fails or has not responded within [`STAGGER`], the next one is
-//! queried as well, and the first good response counts. A server that failed or lost to a later one
-//! is demoted: for [`DEMOTION`] it comes last in the order.
+//! The first server is queried. If it fails or has not responded within [`STAGGER`], the next one
+//! is queried as well, and the first good response counts. A server that failed or lost to a later
+//! one is demoted: for [`DEMOTION`] it comes last in the order.
 //!
 //! Transport is `hickory-resolver`'s: random ports and identifiers, retransmission, TCP after
 //! truncation. It discards a response that does not repeat the question, an error included, because
@@ -59,7 +59,7 @@ struct Server {
     demoted_until: AtomicU64,
 }
 
-/// Why a server gave no usable response. Ordered: the greatest of several is reported to the client.
+/// Why a server gave no usable response. Of several, the client learns the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Failure {
     NoResponse,

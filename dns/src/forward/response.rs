@@ -121,7 +121,7 @@ fn seconds(ttl: u32) -> Duration {
     Duration::from_secs(ttl.into())
 }
 
-/// Groups the records of a section into RRsets, in their order. Records of one set must be adjacent.
+/// Groups the records of a section into RRsets. Only adjacent records form a set.
 fn rrsets(records: &[Record], domain: &Name) -> Result<Vec<NamedRRset>, Malformed> {
     let mut sets = Vec::new();
     for set in records.chunk_by(is_same_set) {
@@ -145,7 +145,7 @@ fn is_same_set(a: &Record, b: &Record) -> bool {
 /// `records` are those of one set, at least one.
 fn pack(records: &[Record]) -> Result<RRset, Malformed> {
     let kind = records[0].record_type().into();
-    // RFC 2181, section 5.2: a set has one TTL, the lowest; section 8: above 2^31 - 1 it counts as 0.
+    // RFC 2181, section 5.2: a set has one TTL, the lowest. Section 8: above 2^31 - 1, it is 0.
     let ttl = records
         .iter()
         .map(|record| record.ttl)

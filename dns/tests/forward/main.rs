@@ -1,4 +1,4 @@
-//! Names outside the consortium, asked of resolvers that are well, slow, dead, or worse.
+//! Forwarding of names outside the consortium, to resolvers that work, fail, are slow or silent.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -6,216 +6,241 @@ mod nsd;
 mod site;
 mod upstream;
 
-use site::{Host, Site, over_tcp};
-use upstream::{Upstream, answer, code, truncated};
+use site::{Host, Site, query_over_tcp};
+use upstream::{Upstream, answer, error, truncated};
 
 const NOERROR: u8 = 0;
+const FORMERR: u8 = 1;
 const SERVFAIL: u8 = 2;
+const NOTIMP: u8 = 4;
 const REFUSED: u8 = 5;
 
 #[test]
-fn the_own_site_is_served_and_told_so_and_nobody_else() {
-    let upstream = Upstream::telling([192, 0, 2, 1]);
+fn only_hosts_of_this_site_are_offered_recursion() {
+    let upstream = Upstream::answering([192, 0, 2, 1]);
     let site = Site::forwarding(&[("", &[upstream.address])]);
-    let (own, other) = (Host::at("127.0.0.1", &site), Host::at("127.0.0.3", &site));
-    let served = own.asks("www.corp.test");
-    assert!(served.rcode == NOERROR && served.ra && served.tells([192, 0, 2, 1]));
-    let refused = other.asks("www.corp.test");
-    assert!(refused.rcode == REFUSED && !refused.ra);
-    assert!(
-        own.asks("peer0.org1.consortium.test").ra && !other.asks("peer0.org1.consortium.test").ra
-    );
+    let host = Host::at("127.0.0.1", &site);
+    let remote_host = Host::at("127.0.0.3", &site);
+
+    let answered = host.query("www.corp.test");
+    assert_eq!(answered.rcode, NOERROR);
+    assert!(answered.recursion_available);
+    assert!(answered.contains([192, 0, 2, 1]));
+
+    let refused = remote_host.query("www.corp.test");
+    assert_eq!(refused.rcode, REFUSED);
+    assert!(!refused.recursion_available);
+
+    let our_name = "peer0.org1.consortium.test";
+    assert!(host.query(our_name).recursion_available);
+    assert!(!remote_host.query(our_name).recursion_available);
+}
+
+#[test]
+fn without_resolvers_nothing_is_answered_from_the_cache_either() {
+    let upstream = Upstream::answering([192, 0, 2, 1]);
+    let site = Site::forwarding(&[("", &[upstream.address])]);
+    let host = Host::at("127.0.0.1", &site);
+    assert_eq!(host.query("www.corp.test").rcode, NOERROR);
+
     site.forward(&[]);
-    let refused = own.asks("www.corp.test");
-    assert!(
-        refused.rcode == REFUSED && !refused.ra,
-        "nobody is asked any more, nor is the cache"
-    );
+    let refused = host.query("www.corp.test");
+    assert_eq!(refused.rcode, REFUSED);
+    assert!(!refused.recursion_available);
 }
 
 #[test]
-fn the_longest_suffix_is_asked_and_other_names_are_refused() {
-    let (a, b) = (
-        Upstream::telling([192, 0, 2, 1]),
-        Upstream::telling([192, 0, 2, 2]),
-    );
-    let site = Site::forwarding(&[("corp.test", &[a.address]), ("lab.corp.test", &[b.address])]);
+fn the_longest_suffix_decides_and_names_without_one_are_refused() {
+    let corp = Upstream::answering([192, 0, 2, 1]);
+    let lab = Upstream::answering([192, 0, 2, 2]);
+    let site = Site::forwarding(&[
+        ("corp.test", &[corp.address]),
+        ("lab.corp.test", &[lab.address]),
+    ]);
     let host = Host::at("127.0.0.1", &site);
-    assert!(host.asks("www.corp.test").tells([192, 0, 2, 1]));
-    assert!(host.asks("www.lab.corp.test").tells([192, 0, 2, 2]));
-    assert_eq!(host.asks("www.test").rcode, REFUSED);
-    site.forward(&[("corp.test", &[b.address])]);
+
+    assert!(host.query("www.corp.test").contains([192, 0, 2, 1]));
+    assert!(host.query("www.lab.corp.test").contains([192, 0, 2, 2]));
+    assert_eq!(host.query("www.test").rcode, REFUSED);
+
+    site.forward(&[("corp.test", &[lab.address])]);
     assert!(
-        host.asks("www.corp.test").tells([192, 0, 2, 2]),
-        "what the first said is forgotten"
+        host.query("www.corp.test").contains([192, 0, 2, 2]),
+        "a change of resolvers empties the cache"
     );
 }
 
 #[test]
-fn no_name_of_the_consortium_is_asked_elsewhere() {
-    let upstream = Upstream::telling([192, 0, 2, 1]);
+fn names_of_the_consortium_are_never_forwarded() {
+    let upstream = Upstream::answering([192, 0, 2, 1]);
     let site = Site::forwarding(&[("", &[upstream.address])]);
     let host = Host::at("127.0.0.1", &site);
+
     assert_eq!(
-        host.asks("peer0.org2.consortium.test").rcode,
+        host.query("peer0.org2.consortium.test").rcode,
         SERVFAIL,
-        "its zone was never received"
+        "the zone was never received"
     );
     for name in ["peer0.org9.consortium.test", "consortium.test"] {
-        assert_eq!(host.asks(name).rcode, REFUSED, "{name}");
+        assert_eq!(host.query(name).rcode, REFUSED, "{name}");
     }
-    assert_eq!(upstream.asked(), 0);
-    assert_eq!(
-        (host.asks("www.corp.test").rcode, upstream.asked()),
-        (NOERROR, 1),
-        "others are"
-    );
+    assert_eq!(upstream.queries(), 0);
+
+    assert_eq!(host.query("www.corp.test").rcode, NOERROR);
+    assert_eq!(upstream.queries(), 1, "other names are forwarded");
 }
 
 #[test]
-fn equal_questions_are_asked_once_and_their_answer_is_kept() {
-    let (upstream, go) = Upstream::held([192, 0, 2, 1]);
+fn equal_questions_are_forwarded_once_and_the_response_is_cached() {
+    let (upstream, resume) = Upstream::paused([192, 0, 2, 1]);
     let site = Site::forwarding(&[("", &[upstream.address])]);
     let host = Host::at("127.0.0.1", &site);
-    (0..20).for_each(|id| {
-        host.ask(
-            id,
-            if id % 2 == 0 {
-                "www.corp.test"
-            } else {
-                "WWW.corp.TEST"
-            },
-        )
-    });
-    // The socket is served in order: when this is answered, all twenty wait.
-    host.ask(99, "peer0.org1.consortium.test");
-    assert_eq!(host.hear().id, 99);
-    go.send(()).unwrap();
-    let mut ids: Vec<_> = (0..20)
-        .map(|_| host.hear())
-        .map(|reply| (reply.id, reply.rcode))
-        .collect();
-    ids.sort();
-    assert_eq!(ids, (0..20).map(|id| (id, NOERROR)).collect::<Vec<_>>());
-    let mixed = host.asks("wWw.cOrp.tEst");
+
+    for id in 0..10 {
+        host.send(2 * id, "www.corp.test");
+        host.send(2 * id + 1, "WWW.corp.TEST");
+    }
+    // The server handles a socket's queries in order, so once this one is answered all twenty wait.
+    host.send(99, "peer0.org1.consortium.test");
+    assert_eq!(host.receive().id, 99);
+
+    resume.send(()).unwrap();
+    let mut received = Vec::new();
+    for _ in 0..20 {
+        let reply = host.receive();
+        received.push((reply.id, reply.rcode));
+    }
+    received.sort();
+    let expected: Vec<_> = (0..20).map(|id| (id, NOERROR)).collect();
+    assert_eq!(received, expected);
+
+    let cached = host.query("wWw.cOrp.tEst");
+    assert!(cached.contains([192, 0, 2, 1]));
+    let question = b"\x03wWw\x04cOrp\x04tEst\x00";
     assert!(
-        mixed.tells([192, 0, 2, 1])
-            && mixed.message[12..].starts_with(b"\x03wWw\x04cOrp\x04tEst\x00")
+        cached.message[12..].starts_with(question),
+        "a cached response repeats the question in the client's case"
     );
-    assert_eq!(upstream.asked(), 1);
+    assert_eq!(upstream.queries(), 1);
 }
 
 #[test]
-fn a_dead_resolver_delays_no_answer_of_ours_and_its_names_fail() {
-    let dead = Upstream::dead();
-    let site = Site::forwarding(&[("", &[dead.address])]);
+fn a_silent_resolver_delays_no_answer_from_our_zones_and_forwarded_names_fail() {
+    let silent = Upstream::silent();
+    let site = Site::forwarding(&[("", &[silent.address])]);
     let host = Host::at("127.0.0.1", &site);
-    host.ask(1, "www.corp.test");
-    host.ask(2, "peer0.org1.consortium.test");
-    assert_eq!(host.hear().id, 2);
-    let failed = host.hear();
-    assert_eq!((failed.id, failed.rcode), (1, SERVFAIL));
-    assert!(
-        site.kdig("www.corp.test +edns")
-            .contains("No Reachable Authority")
-    );
+
+    host.send(1, "www.corp.test");
+    host.send(2, "peer0.org1.consortium.test");
+    assert_eq!(host.receive().id, 2);
+    let failed = host.receive();
+    assert_eq!(failed.id, 1);
+    assert_eq!(failed.rcode, SERVFAIL);
+
+    let output = site.kdig("www.corp.test +edns");
+    assert!(output.contains("No Reachable Authority"), "{output}");
 }
 
 #[test]
-fn when_one_resolver_is_dead_or_fails_the_next_one_answers() {
-    let dead = Upstream::dead();
-    let failing = Upstream::that(Box::new(|question| vec![code(question, SERVFAIL)]));
-    let good = Upstream::telling([192, 0, 2, 1]);
-    let site = Site::forwarding(&[("", &[dead.address, failing.address, good.address])]);
+fn if_a_resolver_is_silent_or_fails_the_next_one_answers() {
+    let silent = Upstream::silent();
+    let failing = Upstream::new(Box::new(|query| vec![error(query, SERVFAIL)]));
+    let working = Upstream::answering([192, 0, 2, 1]);
+    let site = Site::forwarding(&[("", &[silent.address, failing.address, working.address])]);
     let host = Host::at("127.0.0.1", &site);
-    assert!(host.asks("a.corp.test").tells([192, 0, 2, 1]));
-    let asked = dead.asked() + failing.asked();
-    assert!(host.asks("b.corp.test").tells([192, 0, 2, 1]));
+
+    assert!(host.query("a.corp.test").contains([192, 0, 2, 1]));
+    let before = silent.queries() + failing.queries();
+    assert!(host.query("b.corp.test").contains([192, 0, 2, 1]));
     assert_eq!(
-        dead.asked() + failing.asked(),
-        asked,
-        "the good one is asked first now"
+        silent.queries() + failing.queries(),
+        before,
+        "the working resolver comes first now"
     );
 }
 
 #[test]
-fn too_many_questions_under_way_fail_at_once() {
-    let dead = Upstream::dead();
-    let site = Site::forwarding(&[("", &[dead.address])]);
+fn beyond_the_limit_of_questions_in_flight_queries_fail_at_once() {
+    let silent = Upstream::silent();
+    let site = Site::forwarding(&[("", &[silent.address])]);
     let host = Host::at("127.0.0.1", &site);
-    (0..130).for_each(|id| host.ask(id, &format!("h{id}.corp.test")));
-    let mut first: Vec<_> = (0..2)
-        .map(|_| host.hear())
-        .map(|reply| (reply.id, reply.rcode))
-        .collect();
-    first.sort();
+
+    // The limit is 128.
+    for id in 0..130 {
+        host.send(id, &format!("h{id}.corp.test"));
+    }
+    let first = host.receive();
+    let second = host.receive();
+    let mut failed = [(first.id, first.rcode), (second.id, second.rcode)];
+    failed.sort();
     assert_eq!(
-        first,
+        failed,
         [(128, SERVFAIL), (129, SERVFAIL)],
-        "the others still wait"
+        "the others are still in flight"
     );
 }
 
 #[test]
-fn an_answer_with_a_strange_identifier_is_not_heard() {
-    let forging = Upstream::that(Box::new(|question| {
-        let mut forged = answer(question, [203, 0, 113, 66]);
+fn a_response_with_another_identifier_is_ignored() {
+    let spoofed = Upstream::new(Box::new(|query| {
+        let mut forged = answer(query, [203, 0, 113, 66]);
         forged[0] ^= 1;
-        vec![forged, answer(question, [192, 0, 2, 1])]
+        vec![forged, answer(query, [192, 0, 2, 1])]
     }));
-    let site = Site::forwarding(&[("", &[forging.address])]);
-    let reply = Host::at("127.0.0.1", &site).asks("www.corp.test");
-    assert!(reply.tells([192, 0, 2, 1]) && !reply.tells([203, 0, 113, 66]));
+    let site = Site::forwarding(&[("", &[spoofed.address])]);
+
+    let reply = Host::at("127.0.0.1", &site).query("www.corp.test");
+    assert!(reply.contains([192, 0, 2, 1]));
+    assert!(!reply.contains([203, 0, 113, 66]));
 }
 
 #[test]
-fn what_is_cut_off_is_asked_again_over_tcp() {
-    let cutting = Upstream::that(Box::new(|question| vec![truncated(question)]));
-    let site = Site::forwarding(&[("", &[cutting.address])]);
-    assert!(
-        Host::at("127.0.0.1", &site)
-            .asks("www.corp.test")
-            .tells([10, 9, 9, 9])
-    );
+fn after_a_truncated_response_the_query_is_sent_over_tcp() {
+    let truncating = Upstream::new(Box::new(|query| vec![truncated(query)]));
+    let site = Site::forwarding(&[("", &[truncating.address])]);
+
+    let reply = Host::at("127.0.0.1", &site).query("www.corp.test");
+    assert!(reply.contains([10, 9, 9, 9]), "the answer over TCP");
 }
 
 #[test]
-fn a_resolver_that_does_not_know_edns_is_asked_again_without() {
-    const FORMERR: u8 = 1;
-    const NOTIMP: u8 = 4;
-    for refusal in [FORMERR, NOTIMP] {
-        let old = Upstream::that(Box::new(move |question| {
-            let has_opt = question[11] == 1;
+fn a_resolver_without_edns_is_queried_again_without() {
+    for rcode in [FORMERR, NOTIMP] {
+        let old = Upstream::new(Box::new(move |query| {
+            let has_opt = query[11] == 1;
             vec![if has_opt {
-                code(question, refusal)
+                error(query, rcode)
             } else {
-                answer(question, [192, 0, 2, 1])
+                answer(query, [192, 0, 2, 1])
             }]
         }));
         let site = Site::forwarding(&[("", &[old.address])]);
-        let reply = Host::at("127.0.0.1", &site).asks("www.corp.test");
-        assert!(reply.tells([192, 0, 2, 1]), "{reply:?}");
-        assert_eq!(old.asked(), 2);
+
+        let reply = Host::at("127.0.0.1", &site).query("www.corp.test");
+        assert!(reply.contains([192, 0, 2, 1]), "{reply:?}");
+        assert_eq!(old.queries(), 2);
     }
-    let broken = Upstream::that(Box::new(|question| vec![code(question, FORMERR)]));
-    let site = Site::forwarding(&[("", &[broken.address])]);
-    assert_eq!(
-        Host::at("127.0.0.1", &site).asks("www.corp.test").rcode,
-        SERVFAIL
-    );
 }
 
 #[test]
-fn over_tcp_our_answers_do_not_wait_for_others_and_none_is_lost_when_the_client_has_asked_all() {
-    let (upstream, go) = Upstream::held([192, 0, 2, 1]);
+fn a_resolver_that_always_reports_a_format_error_counts_as_failed() {
+    let broken = Upstream::new(Box::new(|query| vec![error(query, FORMERR)]));
+    let site = Site::forwarding(&[("", &[broken.address])]);
+
+    let reply = Host::at("127.0.0.1", &site).query("www.corp.test");
+    assert_eq!(reply.rcode, SERVFAIL);
+}
+
+#[test]
+fn over_tcp_forwarded_queries_delay_no_others_and_are_answered_after_the_client_has_finished() {
+    let (upstream, resume) = Upstream::paused([192, 0, 2, 1]);
     let site = Site::forwarding(&[("", &[upstream.address])]);
-    let replies = over_tcp(
-        &site,
-        &["www.corp.test", "peer0.org1.consortium.test"],
-        |first| {
-            assert_eq!(first.id, 2);
-            go.send(()).unwrap();
-        },
-    );
-    assert!(replies[1].id == 1 && replies[1].tells([192, 0, 2, 1]));
+
+    let names = ["www.corp.test", "peer0.org1.consortium.test"];
+    let replies = query_over_tcp(&site, &names, |first| {
+        assert_eq!(first.id, 2);
+        resume.send(()).unwrap();
+    });
+    assert_eq!(replies[1].id, 1);
+    assert!(replies[1].contains([192, 0, 2, 1]));
 }

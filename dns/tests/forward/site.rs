@@ -1,12 +1,12 @@
-//! [`Site`]: this server on loopback, which forwards.
+//! [`Site`]: our server on loopback, forwarding to the resolvers of a test; [`Host`]: a client.
 //!
 //! ```text
-//!   127.0.0.1   a host of the site      ┐
+//!   127.0.0.1   a host of this site     ┐
 //!   127.0.0.3   a host of another site  ┴──► 127.0.0.1, a free port ──► resolvers
 //! ```
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,10 +17,10 @@ use ringway_dns::{Acl, Forwarder, Name, Options, Server, Zone, Zones};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// Only a broken server makes a test wait this long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for any working server, on a slow machine too.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A running server; dropped, it has ended.
+/// A running server. Its drop stops it.
 pub(super) struct Site {
     runtime: Option<Runtime>,
     pub(super) address: SocketAddr,
@@ -32,30 +32,40 @@ fn zone_name(text: &str) -> ZoneName {
     text.parse().unwrap()
 }
 
+/// Our zone, `org1.consortium.test`, and a member's that was never received.
+fn zones() -> Arc<Zones> {
+    let zones = Zones::new();
+    zones.set_expected(
+        &zone_name("org1.consortium.test"),
+        &[zone_name("org2.consortium.test")],
+    );
+
+    let apex = Name::from_text("org1.consortium.test").unwrap();
+    let text = "\
+        $TTL 5\n\
+        @ SOA gw h 7 60 10 100 5\n\
+        peer0 A 10.1.0.11\n\
+        out CNAME www.corp.test.\n";
+    let zone = Zone::from_text(text, Some(&apex)).unwrap();
+    zones.publish_own(zone, SystemTime::now()).unwrap();
+    Arc::new(zones)
+}
+
+fn acl() -> Arc<ArcSwap<Acl>> {
+    let mesh = ["127.0.0.3/32".parse().unwrap()];
+    let site = ["127.0.0.1/32".parse().unwrap()];
+    Arc::new(ArcSwap::from_pointee(Acl::new(mesh).with_site(site)))
+}
+
 impl Site {
-    /// Forwards the names of each suffix to its servers; an empty suffix holds every name.
+    /// Forwards names below each suffix to its resolvers; the empty suffix is the root.
     pub(super) fn forwarding(forwards: &[(&str, &[SocketAddr])]) -> Site {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let zones = Arc::new(Zones::new());
-        zones.set_expected(
-            &zone_name("org1.consortium.test"),
-            &[zone_name("org2.consortium.test")],
-        );
-        let text =
-            "$TTL 5\n@ SOA gw h 7 60 10 100 5\npeer0 A 10.1.0.11\nout CNAME www.corp.test.\n";
-        let zone = Zone::from_text(
-            text,
-            Some(&Name::from_text("org1.consortium.test").unwrap()),
-        )
-        .unwrap();
-        zones.publish_own(zone, SystemTime::now()).unwrap();
-        let acl = Acl::new(["127.0.0.3/32".parse().unwrap()])
-            .with_site(["127.0.0.1/32".parse().unwrap()]);
-        let acl = Arc::new(ArcSwap::from_pointee(acl));
+
         let forwarder = Arc::<Forwarder>::default();
         let options = Options {
             forwarder: forwarder.clone(),
@@ -63,11 +73,12 @@ impl Site {
         };
         let listen = ["127.0.0.1:0".parse().unwrap()];
         let server = runtime
-            .block_on(Server::bind_with(&listen, zones, acl, options))
+            .block_on(Server::bind_with(&listen, zones(), acl(), options))
             .unwrap();
         let address = server.addresses()[0];
         let cancel = CancellationToken::new();
         runtime.spawn(server.run(cancel.clone()));
+
         let site = Site {
             runtime: Some(runtime),
             address,
@@ -78,7 +89,7 @@ impl Site {
         site
     }
 
-    /// Forwards so from now on.
+    /// Replaces the resolvers.
     pub(super) fn forward(&self, forwards: &[(&str, &[SocketAddr])]) {
         let forward = |(suffix, servers): &(&str, &[SocketAddr])| Forward {
             suffix: (!suffix.is_empty()).then(|| suffix.parse().unwrap()),
@@ -103,76 +114,77 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.cancel.cancel();
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(PATIENCE);
+            runtime.shutdown_timeout(TIMEOUT);
         }
     }
 }
 
-/// A host that asks over UDP.
+/// A client that sends its queries over UDP, from one socket.
 pub(super) struct Host {
     socket: UdpSocket,
     site: SocketAddr,
 }
 
-/// An answer's header.
+/// A response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) id: u16,
     pub(super) rcode: u8,
-    /// Recursion is available.
-    pub(super) ra: bool,
-    /// The whole message.
+    /// The RA bit.
+    pub(super) recursion_available: bool,
+    /// The whole message, header included.
     pub(super) message: Vec<u8>,
 }
 
 impl Host {
     pub(super) fn at(address: &str, site: &Site) -> Host {
         let socket = UdpSocket::bind((address.parse::<IpAddr>().unwrap(), 0)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         Host {
             socket,
             site: site.address,
         }
     }
 
-    pub(super) fn ask(&self, id: u16, name: &str) {
-        self.socket.send_to(&question(id, name), self.site).unwrap();
+    /// Sends a query for the A records of `name`.
+    pub(super) fn send(&self, id: u16, name: &str) {
+        self.socket.send_to(&query(id, name), self.site).unwrap();
     }
 
-    /// The next answer, to whichever question.
-    pub(super) fn hear(&self) -> Reply {
+    /// The next response, to any of the queries.
+    pub(super) fn receive(&self) -> Reply {
         let mut bytes = [0; 4096];
         let len = self.socket.recv(&mut bytes).unwrap();
-        Reply::read(&bytes[..len])
+        Reply::parse(&bytes[..len])
     }
 
-    pub(super) fn asks(&self, name: &str) -> Reply {
-        self.ask(1, name);
-        self.hear()
+    /// Sends a query and waits for its response.
+    pub(super) fn query(&self, name: &str) -> Reply {
+        self.send(1, name);
+        self.receive()
     }
 }
 
 impl Reply {
-    fn read(message: &[u8]) -> Reply {
-        let id = u16::from_be_bytes([message[0], message[1]]);
+    fn parse(message: &[u8]) -> Reply {
         Reply {
-            id,
+            id: u16::from_be_bytes([message[0], message[1]]),
             rcode: message[3] & 0xf,
-            ra: message[3] & 0x80 != 0,
+            recursion_available: message[3] & 0x80 != 0,
             message: message.into(),
         }
     }
 
-    /// True if the message ends with the address (an A record, or the OPT record comes before it).
-    pub(super) fn tells(&self, address: [u8; 4]) -> bool {
-        self.message
-            .windows(6)
-            .any(|bytes| bytes == [&[0, 4][..], &address].concat())
+    /// True if a record's data is this address.
+    pub(super) fn contains(&self, address: [u8; 4]) -> bool {
+        // Before the data stands its length.
+        let data = [&[0, 4][..], &address].concat();
+        self.message.windows(6).any(|bytes| bytes == data)
     }
 }
 
-/// A question for the A records of `name`, its case kept, recursion desired.
-pub(super) fn question(id: u16, name: &str) -> Vec<u8> {
+/// A query for the A records of `name`, in its case, with the RD bit.
+fn query(id: u16, name: &str) -> Vec<u8> {
     let mut message = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
     for label in name.split('.') {
         message.push(label.len() as u8);
@@ -182,26 +194,36 @@ pub(super) fn question(id: u16, name: &str) -> Vec<u8> {
     message
 }
 
-/// Puts all questions on one connection at once, and ends its sending half; the answers as they come.
-pub(super) fn over_tcp(site: &Site, names: &[&str], meanwhile: impl FnOnce(&Reply)) -> Vec<Reply> {
+/// Sends queries for all `names`, with identifiers from 1, over one connection and closes its
+/// sending half. Returns the responses in the order of arrival. `after_first` runs between the
+/// first response and the second.
+pub(super) fn query_over_tcp(
+    site: &Site,
+    names: &[&str],
+    after_first: impl FnOnce(&Reply),
+) -> Vec<Reply> {
     let mut stream = TcpStream::connect(site.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let questions = names.iter().zip(1..).map(|(name, id)| question(id, name));
-    let framed: Vec<u8> = questions
-        .flat_map(|question| [&[0, question.len() as u8][..], &question].concat())
-        .collect();
-    stream.write_all(&framed).unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut next = || {
-        let mut len = [0; 2];
-        stream.read_exact(&mut len).unwrap();
-        let mut answer = vec![0; u16::from_be_bytes(len).into()];
-        stream.read_exact(&mut answer).unwrap();
-        Reply::read(&answer)
-    };
-    let first = next();
-    meanwhile(&first);
-    std::iter::once(first)
-        .chain(names[1..].iter().map(|_| next()))
-        .collect()
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    for (id, name) in (1..).zip(names) {
+        let query = query(id, name);
+        stream.write_all(&[0, query.len() as u8]).unwrap();
+        stream.write_all(&query).unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+
+    let first = receive_over_tcp(&mut stream);
+    after_first(&first);
+    let mut replies = vec![first];
+    while replies.len() < names.len() {
+        replies.push(receive_over_tcp(&mut stream));
+    }
+    replies
+}
+
+fn receive_over_tcp(stream: &mut TcpStream) -> Reply {
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).unwrap();
+    let mut message = vec![0; u16::from_be_bytes(len).into()];
+    stream.read_exact(&mut message).unwrap();
+    Reply::parse(&message)
 }
