@@ -52,6 +52,7 @@ impl Draft {
         node.check_coexistence(owner, kind, data)?;
 
         let set = node.set_mut(kind, ttl);
+        // RFC 2181, section 5.2.
         set.ttl = set.ttl.min(ttl);
         if set.insert(data) {
             self.records += 1;
@@ -73,14 +74,17 @@ impl Draft {
                 apex: self.apex.to_string(),
             });
         }
+
         if !rdata::is_data(kind) {
             return Err(ZoneError::Kind { kind });
         }
         rdata::check(kind, data)?;
+
         // RFC 2181, section 8.
         if ttl > i32::MAX as u32 {
             return Err(ZoneError::Ttl);
         }
+
         // RFC 1035, section 5.2.
         if kind == kind::SOA && *owner != self.apex {
             return Err(ZoneError::Soa);
@@ -115,8 +119,10 @@ impl Draft {
     fn move_children(&mut self, from: usize, tree: &mut Tree, to: u32) {
         let children = std::mem::take(&mut self.nodes[from].children);
         if from == 0 {
+            // Exactly: what growing would reserve in vain is a large part of a big zone's memory.
             tree.reserve(self.nodes.len() - 1, to, children.len());
         }
+
         for (label, child) in children {
             let added = tree.add_child(to, label, self.nodes[child].take_node());
             self.move_children(child, tree, added);

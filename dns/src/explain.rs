@@ -130,6 +130,7 @@ impl Reader<'_> {
         // Type, class, TTL in two halves, length (RFC 1035, section 4.1.3).
         let [kind, _, ttl_high, ttl_low, len] = self.numbers()?;
         let end = self.at + usize::from(len);
+
         Some(ResponseRecord {
             owner,
             ttl: u32::from(ttl_high) << 16 | u32::from(ttl_low),
@@ -146,10 +147,13 @@ impl Reader<'_> {
                 data.extend(self.name()?);
                 continue;
             }
+
             let len = rdata::field_len(*field, self.message.get(self.at..end)?)?;
             data.extend_from_slice(self.message.get(self.at..self.at + len)?);
             self.at += len;
         }
+
+        // A compressed name may have led beyond the end that the record states.
         (self.at == end).then_some(data)
     }
 

@@ -106,7 +106,7 @@ impl Forwarder {
         match lookup {
             Lookup::Cached(response, waiter) => {
                 self.cached.add();
-                waiter.notify(Some((&response.found, response.age(now))));
+                waiter.notify(Some((&response.content, response.age(now))));
             }
             Lookup::Full(waiter) => {
                 self.full.add();
@@ -166,7 +166,7 @@ impl Drop for PendingQuery {
     fn drop(&mut self) {
         let response = self.response.take();
         let response = Arc::new(response.unwrap_or_else(|| failure(ede::OTHER).into()));
-        if response.found.rcode == rcode::SERVFAIL {
+        if response.content.rcode == rcode::SERVFAIL {
             self.forwarder.failed.add();
         }
 
@@ -176,7 +176,7 @@ impl Drop for PendingQuery {
                 .in_flight()
                 .complete(&self.question, &response, self.generation);
         for waiter in waiters {
-            waiter.notify(Some((&response.found, 0)));
+            waiter.notify(Some((&response.content, 0)));
         }
     }
 }

@@ -53,6 +53,7 @@ impl Hold {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             text => text?,
         };
+
         Ok(Hold {
             path: path.into(),
             last_contact: text
@@ -87,6 +88,7 @@ impl Hold {
             let since = last.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
             text.push_str(&format!("{apex} {}\n", since.as_secs()));
         }
+
         HoldFile {
             path: self.path.clone(),
             text,
@@ -99,11 +101,14 @@ fn parse_line(line: &str, now: Moment) -> Option<(ZoneName, Moment)> {
     let (apex, seconds) = line.split_once(' ')?;
     let since = Duration::from_secs(seconds.parse().ok()?);
     let wall = UNIX_EPOCH.checked_add(since)?;
+
     let last = Moment {
         // A time in the future was written while the clock was wrong.
         wall: wall.min(now.wall),
+        // The time since then on this clock is unknown; silence is counted by the wall clock.
         monotonic: now.monotonic,
     };
+
     Some((apex.parse().ok()?, last))
 }
 

@@ -61,11 +61,13 @@ impl Zone {
         let (records, mut faults) = gather(config, &apex);
 
         let mut draft = Draft::new(apex);
+        // Without these the zone is incomplete anyhow, and further faults would be misleading.
         if let Err(error) = add_infrastructure(&mut draft, config, apex, &records) {
             faults.push(whole_file(config, &error));
             return Err(faults);
         }
         faults.extend(merge(&mut draft, &records));
+        // A zone that members would refuse to copy is not served here either.
         if let Err(error) = replica::check_counts(draft.records(), draft.names()) {
             faults.push(whole_file(config, &error));
         }
@@ -91,6 +93,7 @@ impl Zone {
         serials: &mut SerialStore,
         now: SystemTime,
     ) -> Result<Zone, OwnZoneError> {
+        // The digest is that of the zone at serial 0, so it depends on the content alone.
         let zone = Zone::from_config(config, 0).map_err(OwnZoneError::Faults)?;
         let serial = serials.serial_for(Digest::of(&zone.encode()), now)?;
         Ok(zone.with_serial(serial))
@@ -153,6 +156,7 @@ fn add_infrastructure(
 pub(crate) fn soa(server: &Name, apex: &Name, ttl: u32) -> Result<Vec<u8>, ZoneError> {
     let mailbox = name_of(&format!("hostmaster.{apex}"))?;
     let mut soa = [server.as_wire(), mailbox.as_wire()].concat();
+
     let [refresh, retry, expire] = REFRESH_RETRY_EXPIRE;
     for number in [0, refresh, retry, expire, ttl] {
         soa.extend_from_slice(&number.to_be_bytes());

@@ -46,6 +46,7 @@ impl Reach {
 
     /// True if `set` is returned whole and in its order, whatever the addresses are.
     pub(crate) fn leaves_unchanged(&self, set: &RRset) -> bool {
+        // Without any prefix every address has the same rank.
         let is_empty = self.site.is_empty() && self.unreachable.is_empty();
         is_empty || set.count() < 2 || !matches!(set.kind(), kind::A | kind::AAAA)
     }

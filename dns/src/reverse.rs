@@ -77,16 +77,19 @@ fn ptr_set(pointers: &[Pointer]) -> RRset {
         .map(|pointer| pointer.ttl)
         .min()
         .unwrap_or(0);
+
     let hosts = pointers
         .iter()
         .take(MAX_NAMES)
         .map(|pointer| &*pointer.host);
+
     RRset::pack(kind::PTR, ttl, hosts)
 }
 
 /// False for wildcards, and for names at or below a delegation.
 fn is_host(zone: &Zone, owner: &Name) -> bool {
     let labels = owner.labels();
+    // The owner exists, so any result but an exact match means a delegation or DNAME above it.
     (0..labels.count()).all(|i| labels.label(i) != b"*")
         && matches!(zone.find(&labels, kind::A), Found::Exact(_))
 }
@@ -112,6 +115,8 @@ impl ReverseName {
         // The labels are in reverse order of the address: its first part is next to the suffix.
         let labels = (0..count).rev().map(|i| name.label(i));
         let mut known = 0;
+
+        // Labels that are no octet or nibble, and those in front of them, are left over as `extra`.
         let address = match name.label(count) {
             b"in-addr" => {
                 let mut octets = [0; 4];
@@ -224,6 +229,7 @@ impl Ranges {
             .iter()
             .filter(|range| range.contains(name))
             .max_by_key(|range| range.prefix.len())?;
+
         let below = name.known + name.extra - range.apex_labels();
         Some((&range.owner, below))
     }

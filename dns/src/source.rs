@@ -75,17 +75,21 @@ impl Record {
     fn conflict(&self, earlier: &Record) -> Option<String> {
         let owner = self.owner;
         let place = &earlier.place;
+
+        // A zone would ignore the duplicate, but it is probably a mistake for another record.
         if self.key() == earlier.key() {
             return Some(format!(
                 "{owner} has this record already at {place}; remove one of them"
             ));
         }
+
         // RFC 1034, section 3.6.2.
         if self.kind == kind::CNAME || earlier.kind == kind::CNAME {
             return Some(format!(
                 "{owner} has another record at {place}; a CNAME must be its only one"
             ));
         }
+
         let name = match self.kind {
             // RFC 6672, section 2.4.
             kind::DNAME => "DNAME",
@@ -93,6 +97,7 @@ impl Record {
             kind::SOA => "SOA",
             _ => return None,
         };
+
         (self.kind == earlier.kind)
             .then(|| format!("{owner} has another {name} at {place}; remove one of them"))
     }
@@ -103,14 +108,17 @@ pub(crate) fn merge(draft: &mut Draft, records: &[Record]) -> Vec<Fault> {
     // The accepted records of each owner.
     let mut names: HashMap<&[u8], Vec<&Record>> = HashMap::new();
     let mut faults = Vec::new();
+
     for record in records {
         let accepted = names.entry(record.owner.as_wire()).or_default();
         let conflict = accepted.iter().find_map(|earlier| record.conflict(earlier));
+
         // The draft checks the same again and more, but knows no places.
         let refusal = conflict.or_else(|| {
             let added = draft.add(&record.owner, record.kind, record.ttl, &record.data);
             added.err().map(|error| error.to_string())
         });
+
         match refusal {
             None => accepted.push(record),
             Some(message) => faults.push(Fault {

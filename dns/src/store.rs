@@ -4,7 +4,7 @@
 //! One file per zone, `<apex>.zone`, replaced atomically:
 //!
 //! ```text
-//!   SHA-256 of the rest (32 octets) │ received, seconds since 1970 (u64, big-endian) │ encoded zone
+//!   SHA-256 of the rest: 32 octets │ received, seconds since 1970: u64, big-endian │ encoded zone
 //! ```
 //! The encoding is [`crate::replica`]'s. Loading makes the same checks as a transfer: a file that
 //! fails its checksum or one of them is reported and not served.
@@ -109,6 +109,7 @@ impl ReplicaStore {
     pub fn retain(&self, kept: &[ZoneName]) -> io::Result<()> {
         for entry in fs::read_dir(&self.dir)? {
             let file = entry?.file_name();
+            // Among the others are files that a replacement left behind when the host crashed.
             if let Some(apex) = file.to_str().and_then(apex_of_file)
                 && !kept.contains(&apex)
             {

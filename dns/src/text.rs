@@ -24,12 +24,14 @@ impl Zone {
             self.serial(),
             self.records()
         );
+
         self.rrsets(|owner, set| {
             for data in set.data() {
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "{}", record_text(owner, set.ttl(), set.kind(), data));
             }
         });
+
         text
     }
 }
@@ -51,6 +53,8 @@ pub(crate) fn kind_text(kind: u16) -> String {
         kind::LOC => "LOC".to_owned(),
         _ => RecordType::from(kind).to_string(),
     };
+
+    // hickory-proto has mnemonics that we do not read.
     if kind_from_text(&name) == Some(kind) {
         name
     } else {
@@ -74,6 +78,7 @@ fn text_by_fields(fields: &[Field], mut data: &[u8]) -> Option<String> {
     let mut words = Vec::new();
     for field in fields {
         let (value, rest) = data.split_at_checked(rdata::field_len(*field, data)?)?;
+
         words.push(match field {
             Field::Name | Field::PlainName => text_from_wire(value),
             Field::U16 => u16::from_be_bytes(*value.first_chunk()?).to_string(),
@@ -85,6 +90,7 @@ fn text_by_fields(fields: &[Field], mut data: &[u8]) -> Option<String> {
         });
         data = rest;
     }
+
     data.is_empty().then(|| words.join(" "))
 }
 
@@ -134,13 +140,24 @@ mod tests {
 
     #[test]
     fn parsing_a_zones_text_gives_the_same_zone() {
-        let text = "$TTL 5\n\
-                    @ SOA ns h\\.m 7 2 3 4 5\n@ NS Ns\n@ MX 10 mail\n@ CAA 0 issue \"ca.example\"\n\
-                    \\@a\\.b\\032c A 10.0.0.1\nns AAAA fd00::1\nt TXT \"a \\\" \\\\ \\200 ; (\" \"\" c\n\
-                    _x._tcp 30 SRV 0 1 7051 ns\nd DNAME x.\nu TYPE65280 \\# 3 0a0b0c\nv TYPE65281 \\# 0\n\
-                    *.w CNAME .\nn NAPTR 1 2 \"u\" \"s\" \"\" .\nh HTTPS 1 . alpn=h2,h3 port=53\n\
-                    l LOC \\# 16 001613138b3cf018810cbce0009895b8\n\
-                    s SSHFP 1 1 123456789abcdef67890123456789abcdef67890\n";
+        let text = "\
+            $TTL 5\n\
+            @ SOA ns h\\.m 7 2 3 4 5\n\
+            @ NS Ns\n\
+            @ MX 10 mail\n\
+            @ CAA 0 issue \"ca.example\"\n\
+            \\@a\\.b\\032c A 10.0.0.1\n\
+            ns AAAA fd00::1\n\
+            t TXT \"a \\\" \\\\ \\200 ; (\" \"\" c\n\
+            _x._tcp 30 SRV 0 1 7051 ns\n\
+            d DNAME x.\n\
+            u TYPE65280 \\# 3 0a0b0c\n\
+            v TYPE65281 \\# 0\n\
+            *.w CNAME .\n\
+            n NAPTR 1 2 \"u\" \"s\" \"\" .\n\
+            h HTTPS 1 . alpn=h2,h3 port=53\n\
+            l LOC \\# 16 001613138b3cf018810cbce0009895b8\n\
+            s SSHFP 1 1 123456789abcdef67890123456789abcdef67890\n";
         let apex = Name::from_text("org1.example").unwrap();
         let zone = Zone::from_text(text, Some(&apex)).unwrap();
 

@@ -3,7 +3,7 @@
 //! ```text
 //! apex ── org1 ── peer0 (A, AAAA)         peer0.org1   found
 //!             ├── a (empty) ── b (A)      a.org1       found, no data: an empty non-terminal
-//!             ├── *  (A)                  x.y.org1     missing; closest encloser org1 has a wildcard
+//!             ├── *  (A)                  x.y.org1     missing; the encloser org1 has a wildcard
 //!             └── sub (NS)                z.sub.org1   delegated
 //! ```
 //! A search takes one hash lookup per label, so a name that does not exist costs no more than one
@@ -139,6 +139,7 @@ impl Tree {
                 };
             }
 
+            // RFC 1034, section 4.3.2, step 3c.
             let Some(child) = self.child(node, name.label(below)) else {
                 return Found::Missing {
                     wildcard: self.child(node, b"*"),

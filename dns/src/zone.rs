@@ -41,6 +41,8 @@ impl Zone {
             denial: Denial::default(),
             pointers: OnceLock::new(),
         };
+
+        // Built last: it reads the SOA in the tree.
         zone.denial = Denial::new(&zone.apex, zone.soa(), zone.negative_ttl());
         zone
     }
@@ -64,6 +66,7 @@ impl Zone {
     pub fn with_serial(mut self, serial: u32) -> Zone {
         let soa = self.soa();
         let mut data = soa.first().to_vec();
+        // Counted from the end, because the two names before it vary in length.
         let at = data.len() - SERIAL_FROM_END;
         data[at..at + 4].copy_from_slice(&serial.to_be_bytes());
 
@@ -101,6 +104,7 @@ impl Zone {
                 .apex
                 .prefixed(below)
                 .expect("the draft checked every owner");
+
             for set in node.rrsets() {
                 visit(&owner, set);
             }

@@ -108,6 +108,7 @@ impl Zones {
     ) -> Result<(), PublishError> {
         let zone = Arc::new(zone);
         let mut result = Ok(());
+
         // The closure runs again if another task has replaced the set meanwhile; the result of the
         // last run counts.
         self.set.rcu(|old| {
@@ -115,6 +116,7 @@ impl Zones {
             result = set.replace(&zone, received, origin);
             set
         });
+
         result
     }
 

@@ -1,13 +1,13 @@
 //! Cases from files (zone, question, accepted answers) against the answer logic. Zones are parsed
 //! from text and responses by the tests' own reader, not by our types.
 //!
-//! `cases.jsonl` beside this file has cases of our own. `RINGWAY_FERRET=FILE` scores another file of
-//! the same format, such as the FerretDataset's. A case in a thousand may be disputed there, so such
-//! a file must reach [`FERRET_SCORE`], and every case that fails is printed. Every question is
+//! `cases.jsonl` beside this file has cases of our own. `RINGWAY_FERRET=FILE` scores another file
+//! of the same format, such as the FerretDataset's. A case in a thousand may be disputed there, so
+//! such a file must reach [`FERRET_SCORE`], and every case that fails is printed. Every question is
 //! answered twice, by the fast path and by the algorithm of RFC 1034 alone, and both must be right.
 //!
-//! An answer is right if rcode, AA, answer section and authority section equal those of one accepted
-//! answer. Sections are compared as sets, and an NS set beside an answer is ignored.
+//! An answer is right if rcode, AA, answer section and authority section equal those of one
+//! accepted answer. Sections are compared as sets, and an NS set beside an answer is ignored.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

@@ -48,6 +48,7 @@ impl DraftNode {
                 self.sets.len() - 1
             }
         };
+
         &mut self.sets[index]
     }
 

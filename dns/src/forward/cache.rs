@@ -106,7 +106,7 @@ mod tests {
 
     fn response(received: Instant, lifetime: u64, size: usize) -> Arc<CachedResponse> {
         Arc::new(CachedResponse {
-            found: ResolverResponse::default(),
+            content: ResolverResponse::default(),
             received,
             lifetime: Duration::from_secs(lifetime),
             size,

@@ -36,8 +36,8 @@ impl Waiter {
         }
     }
 
-    pub(crate) fn notify(self, found: Option<(&ResolverResponse, u32)>) {
-        (self.callback)(found);
+    pub(crate) fn notify(self, resolved: Option<(&ResolverResponse, u32)>) {
+        (self.callback)(resolved);
     }
 }
 
@@ -112,6 +112,7 @@ impl InFlight {
         response: &Arc<CachedResponse>,
         generation: u64,
     ) -> Vec<Waiter> {
+        // Otherwise the response may come from a resolver that is no longer configured.
         if generation == self.generation {
             self.cache.insert(question, response);
         }
@@ -165,7 +166,7 @@ mod tests {
 
     fn response(now: Instant) -> Arc<CachedResponse> {
         Arc::new(CachedResponse {
-            found: ResolverResponse::default(),
+            content: ResolverResponse::default(),
             received: now,
             lifetime: Duration::from_secs(5),
             size: 10,

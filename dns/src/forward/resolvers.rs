@@ -164,6 +164,7 @@ impl Server {
             connection.port = address.port();
             connection
         });
+        // `true`: a negative response of this server is final, no other needs to confirm it.
         let config = NameServerConfig::new(address.ip(), true, connections.into());
 
         let mut options = ResolverOpts::default();
@@ -207,11 +208,11 @@ impl Server {
             }
             // RFC 6672, section 2.2: a DNAME made the name too long. A valid result, not a failure.
             Err(NetError::Dns(DnsError::ResponseCode(code @ ResponseCode::YXDomain))) => {
-                let found = ResolverResponse {
+                let response = ResolverResponse {
                     rcode: code.into(),
                     ..ResolverResponse::default()
                 };
-                Ok(found.into())
+                Ok(response.into())
             }
             Err(error) => {
                 tracing::debug!(remote = %self.address, %error, "Resolver query failed");

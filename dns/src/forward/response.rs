@@ -24,7 +24,7 @@ const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct CachedResponse {
-    pub(super) found: ResolverResponse,
+    pub(super) content: ResolverResponse,
     pub(super) received: Instant,
     /// How long it may be cached; zero: not at all.
     pub(super) lifetime: Duration,
@@ -49,55 +49,56 @@ impl CachedResponse {
             return Err(Malformed);
         }
 
-        let found = ResolverResponse {
+        let content = ResolverResponse {
             rcode,
             ede: None,
             answer: rrsets(&response.answers, domain)?,
             authority: rrsets(&response.authorities, domain)?,
             additional: rrsets(&response.additionals, domain)?,
         };
-        Ok(CachedResponse::from(found))
+        Ok(CachedResponse::from(content))
     }
 
     /// Converts a response without answer: NXDOMAIN or NODATA (RFC 2308, section 2).
     pub(super) fn negative(none: &NoRecords, domain: &Name) -> Result<CachedResponse, Malformed> {
         let authorities = none.authorities.as_deref().unwrap_or_default();
-        let found = ResolverResponse {
+        let content = ResolverResponse {
             rcode: none.response_code.into(),
             authority: rrsets(authorities, domain)?,
             ..ResolverResponse::default()
         };
-        Ok(CachedResponse::from(found))
+        Ok(CachedResponse::from(content))
     }
 }
 
 impl From<ResolverResponse> for CachedResponse {
-    fn from(found: ResolverResponse) -> CachedResponse {
-        let size = [&found.answer, &found.authority, &found.additional]
+    fn from(content: ResolverResponse) -> CachedResponse {
+        let size = [&content.answer, &content.authority, &content.additional]
             .into_iter()
             .flatten()
-            .map(|owned| size_of::<NamedRRset>() + owned.set.packed().len())
+            .map(|named| size_of::<NamedRRset>() + named.set.packed().len())
             .sum();
+
         CachedResponse {
-            lifetime: lifetime(&found),
-            found,
+            lifetime: lifetime(&content),
+            content,
             received: Instant::now(),
             size,
         }
     }
 }
 
-fn lifetime(found: &ResolverResponse) -> Duration {
-    if !matches!(found.rcode, rcode::NOERROR | rcode::NXDOMAIN) {
+fn lifetime(content: &ResolverResponse) -> Duration {
+    if !matches!(content.rcode, rcode::NOERROR | rcode::NXDOMAIN) {
         return FAILURE_LIFETIME;
     }
 
-    let shortest_ttl = found.answer.iter().map(|owned| owned.set.ttl()).min();
+    let shortest_ttl = content.answer.iter().map(|named| named.set.ttl()).min();
     let answer = shortest_ttl.map_or(MAX_LIFETIME, seconds).min(MAX_LIFETIME);
-    let soa = found
+    let soa = content
         .authority
         .iter()
-        .find(|owned| owned.set.kind() == kind::SOA);
+        .find(|named| named.set.kind() == kind::SOA);
     match soa {
         // RFC 2308, section 5. A chain of aliases can end in a negative answer, too.
         Some(soa) => answer
@@ -105,7 +106,7 @@ fn lifetime(found: &ResolverResponse) -> Duration {
             .min(minimum(&soa.set))
             .min(MAX_NEGATIVE_LIFETIME),
         // RFC 2308, section 5: a negative answer without an SOA should not be cached.
-        None if found.answer.is_empty() || found.rcode == rcode::NXDOMAIN => Duration::ZERO,
+        None if content.answer.is_empty() || content.rcode == rcode::NXDOMAIN => Duration::ZERO,
         None => answer,
     }
 }
@@ -130,6 +131,7 @@ fn rrsets(records: &[Record], domain: &Name) -> Result<Vec<NamedRRset>, Malforme
         if owner.is_within(domain) {
             continue;
         }
+
         sets.push(NamedRRset {
             owner,
             set: pack(set)?,
@@ -157,6 +159,7 @@ fn pack(records: &[Record]) -> Result<RRset, Malformed> {
         .iter()
         .map(|record| encode(&record.data))
         .collect::<Result<Vec<_>, _>>()?;
+    // The same checks as for zones: hickory-proto is more tolerant.
     if !rdata::is_data(kind) || data.iter().any(|data| rdata::check(kind, data).is_err()) {
         return Err(Malformed);
     }

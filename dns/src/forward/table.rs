@@ -38,6 +38,7 @@ impl Table {
             let Ok(suffix) = Name::from_text(suffix(forward)) else {
                 continue;
             };
+
             entries.push(Entry {
                 suffix,
                 resolvers: old.reuse_or_create(domain, &suffix, &forward.servers),
@@ -61,6 +62,7 @@ impl Table {
             .entries
             .iter()
             .find(|entry| entry.suffix == *suffix && entry.resolvers.matches(&domain, servers));
+
         match existing {
             Some(entry) => entry.resolvers.clone(),
             None => Arc::new(Resolvers::new(domain, servers)),
@@ -69,6 +71,7 @@ impl Table {
 
     /// The resolvers for `name`; `None` if it is not forwarded.
     pub(super) fn resolvers(&self, name: &Name) -> Option<Arc<Resolvers>> {
+        // `None` before the first configuration, when nothing may be forwarded.
         let is_ours = self.domain.is_none_or(|domain| name.is_within(&domain));
         let is_local = Name::from_text(RESOLVER_ARPA).is_ok_and(|local| name.is_within(&local));
         if is_ours || is_local {

@@ -53,6 +53,7 @@ fn read(record: &DnsRecord, apex: &Name) -> Result<Record, String> {
         DnsData::Cname(target) => (kind::CNAME, name(target.as_str())?.as_wire().to_vec()),
         DnsData::Text { kind, data } => read_data(kind, data, apex)?,
     };
+
     Ok(Record {
         owner,
         kind,
@@ -79,6 +80,7 @@ fn check_address(record: &Record, config: &Config) -> Option<Fault> {
         .flat_map(|site| &site.prefixes)
         .map(|placed| placed.prefix)
         .collect();
+
     if prefixes.iter().any(|prefix| prefix.contains(address)) {
         return None;
     }

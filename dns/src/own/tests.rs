@@ -155,8 +155,8 @@ fn every_fault_is_reported_at_its_place() {
         faults(&config(&[], records)),
         [
             "gateway.toml:1:1: org1.consortium.example has a CNAME and can have no other record",
-            "gateway.toml:3:1: peer0.org1.consortium.example has another record at gateway.toml:2:1; \
-             a CNAME must be its only one",
+            "gateway.toml:3:1: peer0.org1.consortium.example has another record at \
+             gateway.toml:2:1; a CNAME must be its only one",
             "gateway.toml:4:1: peer1.xorg1.consortium.example is outside the zone \
              org1.consortium.example",
         ]
@@ -229,7 +229,10 @@ fn a_zone_has_the_records_of_every_source_and_knows_where_each_was_written() {
         NS,
         &soa_with_serial_0,
         r"@ 30 16 \ttwo words\x03one",
-        r"_peer._tcp.peer0.@ 30 33 \x00\x00\x00\x00\x1b\x8b\x05peer0\x04org1\nconsortium\x07example\x00",
+        concat!(
+            r"_peer._tcp.peer0.@ 30 33 \x00\x00\x00\x00\x1b\x8b",
+            r"\x05peer0\x04org1\nconsortium\x07example\x00",
+        ),
         r"a.lab.west.@ 60 1 \n\x01\x00\x0c",
         r"b.west.@ 5 1 \n\x01\x00\r",
         r"peer0.@ 30 1 \n\x01\x00\x0b",
@@ -440,7 +443,8 @@ fn the_example_configuration_has_a_valid_zone() {
     let (zone, _) = Zone::with_sources(&config).unwrap();
     let text = zone.to_text();
     for line in [
-        "_peer._tcp.peer0.acme.consortium.example. 30 IN SRV 0 0 7051 peer0.acme.consortium.example.",
+        "_peer._tcp.peer0.acme.consortium.example. 30 IN SRV 0 0 7051 \
+         peer0.acme.consortium.example.",
         "acme.consortium.example. 5 IN TXT \"the zone of acme\"",
         "peer1.acme.consortium.example. 60 IN AAAA fd00:1::21",
         "gw.acme.consortium.example. 5 IN A 10.1.0.1",

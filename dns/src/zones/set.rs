@@ -59,6 +59,7 @@ impl ZoneSet {
     pub fn of(zones: impl IntoIterator<Item = Zone>) -> ZoneSet {
         let mut set = ZoneSet::default();
         for zone in zones {
+            // One that is not expected would have no entry to be put into.
             set.expect(*zone.apex(), Origin::Own);
             set.put(Arc::new(zone), SystemTime::UNIX_EPOCH);
         }
@@ -69,6 +70,8 @@ impl ZoneSet {
     pub(crate) fn authority(&self, name: &Labels<'_>) -> Authority<'_> {
         let first = name.count().saturating_sub(self.depth);
         let mut suffixes = (first..=name.count()).map(|i| name.suffix(i));
+
+        // From the longest suffix: the deepest apex wins.
         match suffixes.find_map(|suffix| self.entries.get(suffix)) {
             Some(entry) => match entry.content() {
                 Ok(content) => Authority::Zone(&content.zone),
@@ -114,6 +117,7 @@ impl ZoneSet {
             }
         }
 
+        // Content survives even if a zone's origin changes: it has the same apex.
         for (apex, entry) in &mut set.entries {
             if let Some(old) = self.entries.get(apex) {
                 entry.content = old.content.clone();
@@ -128,6 +132,7 @@ impl ZoneSet {
             ranges,
             ..self.clone()
         };
+
         for content in set.entries.values().flat_map(|entry| &entry.content) {
             set.derive_pointers(&content.zone);
         }
@@ -166,6 +171,9 @@ impl ZoneSet {
         };
         let offered = zone.serial();
         let served = entry.content.as_ref().map(|content| content.zone.serial());
+
+        // RFC 1982. The gateways of an organization can differ for a while, so that an older copy
+        // arrives last.
         if let Some(held) = served
             && origin == Origin::Replica
             && !is_newer(offered, held)
