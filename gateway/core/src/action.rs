@@ -1,4 +1,5 @@
-//! [`Action`]: what the mesh wants done. The shell does it in order and decides nothing.
+//! [`Action`]: what the mesh wants the shell to do. The shell carries actions out in their order
+//! and decides nothing.
 
 use ringway_config::{Endpoint, GatewayId};
 
@@ -16,30 +17,31 @@ pub enum Action {
     /// [`Mesh::handle_connected`](crate::Mesh::handle_connected) or
     /// [`Mesh::handle_dial_failed`](crate::Mesh::handle_dial_failed).
     Dial {
-        /// Names the attempt in the answer.
+        /// Names the dial in the answer.
         dial: DialId,
         /// The only identity to accept.
         peer: GatewayId,
-        /// Where.
+        /// Where to dial.
         endpoint: Endpoint,
     },
-    /// Give a dial up: no answer is expected any more. Without effect if it has been answered.
+    /// Abandon a dial: no answer is expected. Without effect if it has been answered.
     AbandonDial {
-        /// The attempt.
+        /// The dial.
         dial: DialId,
     },
-    /// Derive and install the keys that open what the peer sends. Always before our `Hello` is sent.
+    /// Derive and install the keys that open what the peer sends. Always before our `Hello` is
+    /// sent.
     InstallOpening {
         /// The session's connection.
         conn: ConnId,
-        /// Our lanes: the index that the peer writes into its packets, and our choice of AEAD.
+        /// Our lanes: the index that the peer writes into its packets, and the AEAD that we chose.
         lanes: Vec<Lane>,
     },
-    /// Derive and install the keys that seal for the peer: its `Hello` came.
+    /// Derive and install the keys that seal for the peer: its `Hello` has arrived.
     InstallSealing {
         /// The session's connection.
         conn: ConnId,
-        /// The peer's lanes, of which there may be more or fewer than ours.
+        /// The peer's lanes, which may be more or fewer than ours.
         lanes: Vec<Lane>,
     },
     /// Write a message to the control stream.
@@ -57,41 +59,42 @@ pub enum Action {
         /// Why.
         reason: CloseReason,
     },
-    /// A replaced session has drained: drop its keys, close its connection quietly. Nothing more is
-    /// said about `conn`.
+    /// A replaced session has drained, or the peer has ended it: drop its keys and close its
+    /// connection without a log entry. No other action names `conn` afterwards.
     Retire {
         /// The connection.
         conn: ConnId,
     },
-    /// Send a type-2 probe on the data path. Its authenticated echo comes back by
+    /// Send a probe (packet type 2) on the data path. Its authenticated echo comes back by
     /// [`Mesh::handle_echo`](crate::Mesh::handle_echo).
     Probe {
         /// Our index of the session.
         session: SessionIndex,
         /// The session's connection.
         conn: ConnId,
-        /// What the echo must repeat.
+        /// The number that the echo repeats.
         probe: u64,
-        /// Bytes of the whole outer IP packet, which must not be fragmented; `None`: as short as it is.
+        /// Bytes of the whole outer IP packet, which is padded and must not be fragmented. `None`:
+        /// no padding.
         size: Option<u16>,
     },
-    /// The largest outer IP packet that is known to reach the peer whole has changed. Before the first time it
-    /// is 1280 bytes; it outlives sessions.
+    /// The path MTU has changed: the largest outer IP packet that is known to reach the peer whole.
+    /// It starts at 1280 bytes and outlives sessions.
     PathMtu {
         /// The peer.
         peer: GatewayId,
         /// Bytes, IP header included.
         size: u16,
     },
-    /// Swap in a new forwarding table. Only when it differs from the last.
+    /// Replace the forwarding table. Only when it differs from the last.
     Publish(Fib),
-    /// A zone message for the replicator; only from sessions that are up.
+    /// A message for the replicator of zones; only from sessions that are up.
     ZoneMessage {
-        /// Who sent it.
+        /// The sender.
         peer: GatewayId,
-        /// Where to answer.
+        /// The connection to answer on.
         conn: ConnId,
-        /// What it says.
+        /// The message.
         message: ZoneMessage,
     },
     /// The tunnel has a session now, where it had none.
@@ -101,22 +104,23 @@ pub enum Action {
         /// The session in use.
         conn: ConnId,
     },
-    /// The tunnel moved to another session, make-before-break.
+    /// The tunnel uses another session from now on (make-before-break).
     TunnelMoved {
         /// The peer.
         peer: GatewayId,
-        /// The session in use from now on.
+        /// The session in use.
         conn: ConnId,
     },
-    /// The tunnel has no session any more.
+    /// The tunnel has no session left.
     TunnelDown {
         /// The peer.
         peer: GatewayId,
         /// Why its last session ended.
         reason: TunnelError,
     },
-    /// Something that an operator should look at.
+    /// Report a fault to the operator.
     Alarm(Alarm),
-    /// After [`Mesh::handle_shutdown`](crate::Mesh::handle_shutdown): every session is closed.
+    /// Every session is closed, after [`Mesh::handle_shutdown`](crate::Mesh::handle_shutdown). The
+    /// last action.
     Drained,
 }

@@ -1,94 +1,60 @@
 //! [`Alarm`]: what an operator should look at, although the mesh goes on.
 //!
-//! Bounded: a peer that misbehaves endlessly is reported a few times per session, then only counted.
-
-use std::fmt;
+//! Alarms are bounded: a peer that misbehaves without end causes a few for each session and is then
+//! only counted.
 
 use ringway_config::{GatewayId, Prefix};
+use thiserror::Error;
 
 use crate::message::{FieldError, Kind, RefuseReason};
 
-/// Something wrong that does not stop the mesh.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A fault that does not stop the mesh. [`Display`](std::fmt::Display) is the text for operators.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Alarm {
     /// Two daemons use one identity: their boot ids alternate.
+    #[error("two daemons use the identity {peer}")]
     DuplicateIdentity {
         /// The identity.
         peer: GatewayId,
     },
-    /// The peer tells us that another daemon uses our identity.
+    /// The peer reports that another daemon uses our identity.
+    #[error("{peer} has a session with another daemon of our identity")]
     OurIdentityElsewhere {
-        /// Who says so.
+        /// The peer that reports it.
         peer: GatewayId,
     },
     /// A peer claims prefixes that it may not.
+    #[error("{count} claims of {peer} refused, first {prefix}: {reason}")]
     ClaimsRefused {
-        /// Who claims them.
+        /// The claiming peer.
         peer: GatewayId,
-        /// The first of them.
+        /// The first of the prefixes.
         prefix: Prefix,
         /// Why that one is refused.
         reason: RefuseReason,
-        /// How many are refused now.
+        /// Number of prefixes that are refused now.
         count: usize,
     },
     /// A peer refuses prefixes of ours.
+    #[error("{peer} refuses {count} of our prefixes, first {prefix}: {reason}")]
     RefusedByPeer {
-        /// Who refuses.
+        /// The refusing peer.
         peer: GatewayId,
-        /// The first of them.
+        /// The first of the prefixes.
         prefix: Prefix,
-        /// Why, in the peer's words.
+        /// The peer's reason.
         reason: RefuseReason,
-        /// How many it refuses now.
+        /// Number of prefixes that it refuses now.
         count: usize,
     },
-    /// A peer sent a message that could not be read; it was treated as a withdrawal of what it carried.
+    /// A peer sent a message that could not be read. It counts as a withdrawal of its content.
+    #[error("malformed {kind} from {peer}: {error}")]
     Malformed {
-        /// Who sent it.
+        /// The sender.
         peer: GatewayId,
         /// Which message.
         kind: Kind,
         /// What is wrong with it.
         error: FieldError,
     },
-}
-
-impl fmt::Display for Alarm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DuplicateIdentity { peer } => write!(f, "two daemons use the identity {peer}"),
-            Self::OurIdentityElsewhere { peer } => {
-                write!(
-                    f,
-                    "{peer} has a session with another daemon of our identity"
-                )
-            }
-            Self::ClaimsRefused {
-                peer,
-                prefix,
-                reason,
-                count,
-            } => {
-                write!(
-                    f,
-                    "{count} claims of {peer} refused, first {prefix}: {reason}"
-                )
-            }
-            Self::RefusedByPeer {
-                peer,
-                prefix,
-                reason,
-                count,
-            } => {
-                write!(
-                    f,
-                    "{peer} refuses {count} of our prefixes, first {prefix}: {reason}"
-                )
-            }
-            Self::Malformed { peer, kind, error } => {
-                write!(f, "malformed {kind} from {peer}: {error}")
-            }
-        }
-    }
 }

@@ -1,48 +1,47 @@
 //! [`Claims`]: what a peer announced on one session, and which of it was admitted.
 //!
-//! Claims belong to the session they came on: a new session starts with none and is told all, so that
-//! messages of two sessions of a tunnel never mix. Refused claims are kept, too (up to the cap): a change
-//! of membership may admit them.
+//! Claims belong to the session on which they came. A new session starts without any and the peer
+//! announces everything on it, so that messages of two sessions of a tunnel never mix. Refused
+//! claims are held too (up to the cap): a change of membership may admit them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringway_config::Prefix;
 
-use crate::message::MAX_PREFIXES;
-use crate::{Refuse, RefuseReason};
+use crate::message::{MAX_PREFIXES, Refuse, RefuseReason};
 
-/// Most claims of one session; one `Refuse` can name them all.
+/// Most claims of one session. One `Refuse` can name all of them.
 const MAX_CLAIMS: usize = MAX_PREFIXES;
 
-/// The import policy as these claims see it.
-pub(crate) type Verdict = Result<(), RefuseReason>;
+/// The decision of the import policy ([`crate::rib::admit`]) about one claim.
+pub(crate) type Admission = Result<(), RefuseReason>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    /// Of the last announcement or withdrawal; `None` before the first announcement.
+    /// Serial of the last announcement or withdrawal; `None` before the first.
     serial: Option<u64>,
-    held: BTreeMap<Prefix, Verdict>,
+    held: BTreeMap<Prefix, Admission>,
+    /// Why the last message was refused as a whole, or in part for the cap.
     whole: Option<RefuseReason>,
-    answered: Refuse,
+    /// The refusal that the peer was sent last.
+    sent: Refuse,
 }
 
 impl Claims {
-    /// True once the peer has said what it serves.
+    /// True once the peer has announced what it serves.
     pub(crate) fn announced(&self) -> bool {
         self.serial.is_some()
     }
 
     pub(crate) fn admitted(&self) -> impl Iterator<Item = Prefix> {
-        self.held
-            .iter()
-            .filter(|(_, verdict)| verdict.is_ok())
-            .map(|(prefix, _)| *prefix)
+        let admitted = self.held.iter().filter(|(_, admission)| admission.is_ok());
+        admitted.map(|(prefix, _)| *prefix)
     }
 
     pub(crate) fn refused(&self) -> BTreeMap<Prefix, RefuseReason> {
-        self.held
-            .iter()
-            .filter_map(|(prefix, verdict)| Some((*prefix, verdict.err()?)))
+        let refused = self.held.iter();
+        refused
+            .filter_map(|(prefix, admission)| Some((*prefix, admission.err()?)))
             .collect()
     }
 
@@ -50,11 +49,12 @@ impl Claims {
         &mut self,
         serial: u64,
         prefixes: BTreeSet<Prefix>,
-        admit: impl Fn(&Prefix) -> Verdict,
+        admit: impl Fn(&Prefix) -> Admission,
     ) {
         if !self.advance(serial) {
             return;
         }
+
         for prefix in prefixes {
             if self.held.len() == MAX_CLAIMS && !self.held.contains_key(&prefix) {
                 self.whole = Some(RefuseReason::TooMany);
@@ -70,39 +70,44 @@ impl Claims {
         }
     }
 
-    /// What the unreadable message carried is unknown: everything is withdrawn (RFC 7606, section 2).
+    /// An announcement or withdrawal could not be read. Its prefixes are unknown, so that
+    /// everything counts as withdrawn (RFC 7606, section 2).
     pub(crate) fn malformed(&mut self) {
         self.serial.get_or_insert(0);
         self.held.clear();
         self.whole = Some(RefuseReason::Malformed);
     }
 
-    /// The membership changed.
-    pub(crate) fn judge_again(&mut self, admit: impl Fn(&Prefix) -> Verdict) {
-        for (prefix, verdict) in &mut self.held {
-            *verdict = admit(prefix);
+    /// Applies the import policy again, after the membership has changed.
+    pub(crate) fn reevaluate(&mut self, admit: impl Fn(&Prefix) -> Admission) {
+        for (prefix, admission) in &mut self.held {
+            *admission = admit(prefix);
         }
     }
 
-    /// What the peer must be told: all that is refused, if that is news to it.
-    pub(crate) fn answer(&mut self) -> Option<Refuse> {
-        let answer = Refuse {
+    /// Everything that is refused, if that differs from what the peer was sent last.
+    pub(crate) fn pending_refusal(&mut self) -> Option<Refuse> {
+        let refusal = Refuse {
             whole: self.whole,
             refused: self.refused(),
         };
-        if answer == self.answered {
+        if refusal == self.sent {
             return None;
         }
-        self.answered = answer.clone();
-        Some(answer)
+
+        self.sent = refusal.clone();
+        Some(refusal)
     }
 
+    /// Takes the serial of a message; false if the message is older than the last.
     fn advance(&mut self, serial: u64) -> bool {
         if self.serial.is_some_and(|last| serial < last) {
             self.whole = Some(RefuseReason::OldSerial);
             return false;
         }
-        (self.serial, self.whole) = (Some(serial), None);
+
+        self.serial = Some(serial);
+        self.whole = None;
         true
     }
 }
@@ -115,11 +120,13 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn only_ten(prefix: &Prefix) -> Verdict {
+    fn only_ten(prefix: &Prefix) -> Admission {
         let ten: Prefix = "10.0.0.0/8".parse().unwrap();
-        ten.covers(prefix)
-            .then_some(())
-            .ok_or(RefuseReason::NotAuthorized)
+        if ten.covers(prefix) {
+            Ok(())
+        } else {
+            Err(RefuseReason::NotAuthorized)
+        }
     }
 
     fn admitted(claims: &Claims) -> BTreeSet<Prefix> {
@@ -127,19 +134,20 @@ mod tests {
     }
 
     #[test]
-    fn admits_what_it_may_and_answers_the_rest_once() {
+    fn admits_authorized_claims_and_refuses_the_rest_once() {
         let mut claims = Claims::default();
         claims.announce(1, prefixes(&["10.1.0.0/16", "11.0.0.0/16"]), only_ten);
         assert_eq!(admitted(&claims), prefixes(&["10.1.0.0/16"]));
-        let answer = claims.answer().unwrap();
+        let answer = claims.pending_refusal().unwrap();
         assert_eq!(
             answer.refused.into_iter().collect::<Vec<_>>(),
             [("11.0.0.0/16".parse().unwrap(), RefuseReason::NotAuthorized)]
         );
-        assert_eq!(claims.answer(), None);
+        assert_eq!(claims.pending_refusal(), None);
+
         claims.withdraw(2, &prefixes(&["11.0.0.0/16"]));
         assert_eq!(
-            claims.answer(),
+            claims.pending_refusal(),
             Some(Refuse::default()),
             "an empty answer clears the last"
         );
@@ -152,30 +160,34 @@ mod tests {
         claims.announce(4, prefixes(&["10.1.0.0/16"]), only_ten);
         assert_eq!(admitted(&claims), prefixes(&[]));
         assert_eq!(
-            claims.answer().unwrap().whole,
+            claims.pending_refusal().unwrap().whole,
             Some(RefuseReason::OldSerial)
         );
     }
 
     #[test]
     fn holds_no_more_claims_than_the_cap() {
-        let many = |third: u8| (0..=255).map(move |last| Prefix::host([10, 0, third, last].into()));
         let mut claims = Claims::default();
         for third in 0..8 {
-            claims.announce(1, many(third).collect(), only_ten);
+            let hosts = (0..=255).map(|last| Prefix::host([10, 0, third, last].into()));
+            claims.announce(1, hosts.collect(), only_ten);
         }
+
         assert_eq!(claims.admitted().count(), MAX_CLAIMS);
-        assert_eq!(claims.answer().unwrap().whole, Some(RefuseReason::TooMany));
+        assert_eq!(
+            claims.pending_refusal().unwrap().whole,
+            Some(RefuseReason::TooMany)
+        );
     }
 
     #[test]
     fn a_change_of_membership_admits_and_refuses_what_is_held() {
         let mut claims = Claims::default();
         claims.announce(1, prefixes(&["10.1.0.0/16", "11.0.0.0/16"]), only_ten);
-        claims.judge_again(|prefix| {
-            only_ten(prefix)
-                .err()
-                .map_or(Err(RefuseReason::NotAuthorized), |_| Ok(()))
+
+        claims.reevaluate(|prefix| match only_ten(prefix) {
+            Ok(()) => Err(RefuseReason::NotAuthorized),
+            Err(_) => Ok(()),
         });
         assert_eq!(admitted(&claims), prefixes(&["11.0.0.0/16"]));
     }
@@ -187,7 +199,7 @@ mod tests {
         claims.malformed();
         assert_eq!(admitted(&claims), prefixes(&[]));
         assert_eq!(
-            claims.answer().unwrap().whole,
+            claims.pending_refusal().unwrap().whole,
             Some(RefuseReason::Malformed)
         );
     }

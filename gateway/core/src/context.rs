@@ -1,7 +1,8 @@
-//! [`Context`]: what all tunnels of a mesh share: membership, settings, dice, the numbers in use and the
-//! actions to be polled. It decides nothing.
+//! [`Context`]: what all tunnels of a mesh share: membership, settings, random numbers, the
+//! identifiers in use and the actions that wait for the shell. It decides nothing.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use ringway_config::{Endpoint, GatewayId};
 
@@ -19,10 +20,9 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) boot: BootId,
     pub(crate) rng: Rng,
-    /// Something that the forwarding table depends on may have changed.
-    pub(crate) changed: bool,
-    /// Shutting down: nothing is dialled any more.
-    pub(crate) leaving: bool,
+    pub(crate) phase: Phase,
+    /// True if the inputs of the forwarding table may have changed since it was last computed.
+    pub(crate) routes_stale: bool,
     /// Filled by one input, emptied by the shell before the next.
     actions: VecDeque<Action>,
     conns: BTreeMap<ConnId, GatewayId>,
@@ -33,6 +33,16 @@ pub(crate) struct Context {
     last_serial: u64,
 }
 
+/// The life of a mesh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    /// Every prefix is withdrawn and no peer is dialled. At this time the sessions are closed.
+    Leaving(Instant),
+    /// Every session is closed.
+    Drained,
+}
+
 impl Context {
     pub(crate) fn new(membership: Membership, settings: Settings, boot: BootId, seed: u64) -> Self {
         Self {
@@ -40,8 +50,8 @@ impl Context {
             settings,
             boot,
             rng: Rng::new(seed),
-            changed: true,
-            leaving: false,
+            phase: Phase::Running,
+            routes_stale: true,
             actions: VecDeque::new(),
             conns: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -52,6 +62,12 @@ impl Context {
         }
     }
 
+    /// True before the shutdown.
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// Queues an action.
     pub(crate) fn act(&mut self, action: Action) {
         self.actions.push_back(action);
     }
@@ -60,47 +76,54 @@ impl Context {
         self.actions.pop_front()
     }
 
-    /// Ends a connection that has no session (any more).
+    /// Closes a connection without a session.
     pub(crate) fn close(&mut self, conn: ConnId, reason: CloseReason) {
         self.act(Action::Close { conn, reason });
     }
 
-    /// Starts a session on `conn`, with an index for each lane: one at least.
+    /// Starts a session on `conn`. Returns an index for each lane: at least one.
     pub(crate) fn open_session(&mut self, conn: ConnId, peer: &GatewayId) -> Vec<Lane> {
         self.conns.insert(conn, peer.clone());
-        (0..self.settings.lanes.get())
-            .map(|lane| self.open_lane(conn, lane))
-            .collect()
+        let lanes = 0..self.settings.lanes.get();
+        lanes.map(|lane| self.open_lane(conn, lane)).collect()
     }
 
-    /// The index is random, nonzero, in no other use, and tells the lane.
+    /// Draws an index that is random, not zero, not in use, and equal to `lane` modulo the number
+    /// of lanes.
     fn open_lane(&mut self, conn: ConnId, lane: u32) -> Lane {
         loop {
             let random = self.rng.next_u64() as u32;
-            let index = (random - random % self.settings.lanes)
-                .checked_add(lane)
-                .map(SessionIndex);
-            let free = |index: &SessionIndex| index.0 != 0 && !self.sessions.contains_key(index);
-            if let Some(index) = index.filter(free) {
-                self.sessions.insert(index, conn);
-                return Lane {
-                    index,
-                    aead: self.settings.aead,
-                };
+            let multiple = random - random % self.settings.lanes;
+
+            // Close to 2^32 the sum overflows; 0 and indexes in use are possible too. Draw again
+            // then.
+            let Some(index) = multiple.checked_add(lane).map(SessionIndex) else {
+                continue;
+            };
+            if index.0 == 0 || self.sessions.contains_key(&index) {
+                continue;
             }
+
+            self.sessions.insert(index, conn);
+            return Lane {
+                index,
+                aead: self.settings.aead,
+            };
         }
     }
 
-    /// Ends the session on `conn`.
+    /// Releases the identifiers of the session on `conn`.
     pub(crate) fn forget_session(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
         self.sessions.retain(|_, session| *session != conn);
     }
 
+    /// The peer of the session on `conn`.
     pub(crate) fn peer(&self, conn: ConnId) -> Option<&GatewayId> {
         self.conns.get(&conn)
     }
 
+    /// The connection of the session with one of our indexes.
     pub(crate) fn session(&self, index: SessionIndex) -> Option<ConnId> {
         self.sessions.get(&index).copied()
     }
@@ -108,6 +131,7 @@ impl Context {
     pub(crate) fn dial(&mut self, peer: &GatewayId, endpoint: &Endpoint) -> DialId {
         self.last_dial += 1;
         let dial = DialId(self.last_dial);
+
         self.dials.insert(dial, peer.clone());
         self.act(Action::Dial {
             dial,
@@ -117,8 +141,8 @@ impl Context {
         dial
     }
 
-    /// The shell answered a dial: whom it was for, unless it was abandoned.
-    pub(crate) fn answered(&mut self, dial: DialId) -> Option<GatewayId> {
+    /// Ends a dial that the shell has answered. Returns its peer, unless the dial was abandoned.
+    pub(crate) fn finish_dial(&mut self, dial: DialId) -> Option<GatewayId> {
         self.dials.remove(&dial)
     }
 
@@ -132,8 +156,8 @@ impl Context {
         self.last_probe
     }
 
-    /// The serial of the next change of what we announce. One count for all tunnels, so that it never
-    /// falls within a session.
+    /// The serial of the next announcement or withdrawal. All tunnels share the count, so that
+    /// serials grow within every session.
     pub(crate) fn next_serial(&mut self) -> u64 {
         self.last_serial += 1;
         self.last_serial

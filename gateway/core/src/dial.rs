@@ -1,32 +1,37 @@
-//! [`Dialler`]: when to dial one peer, and at which endpoint. Names, addresses and handshakes are the
-//! shell's.
+//! [`Dialler`]: when one peer is dialled, and at which of its endpoints. The shell resolves names,
+//! tries addresses and does the handshakes.
 //!
 //! ```text
-//!   idle ──soon/retry──► scheduled ──due──► attempt ──connected──► scheduled, in case no Hello follows
-//!    ▲                       ▲                 └──failed, expired──► scheduled (back-off)
-//!    └──── stop: a session is up
+//!   idle ── dial_within ──► scheduled ── due ──► attempt ── connected ──► scheduled:
+//!    ▲                          ▲                   │                     no Hello may follow
+//!    │                          └── back_off ◄──────┘ failed, expired
+//!    └── stop: a session is up
 //! ```
-//! A gateway without endpoints is never dialled. At most one attempt is under way.
+//! A gateway without endpoints is never dialled. At most one attempt is under way; the next may be
+//! scheduled meanwhile.
 
 use std::time::{Duration, Instant};
 
 use ringway_config::Endpoint;
 
 use crate::backoff::Backoff;
+use crate::id::DialId;
 use crate::rng::Rng;
-use crate::{DialId, Settings};
+use crate::settings::Settings;
 
-/// Least time between two dials that no failure made us pause for.
+/// Least time between two dials without a failure: a peer may accept sessions only to drop them.
 const LEAST_GAP: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Dialler {
     endpoints: Vec<Endpoint>,
-    /// Counts attempts, to try the endpoints in turn.
+    /// Counts up; modulo the number of endpoints it is the one to dial next.
     turn: usize,
     backoff: Backoff,
     attempt: Option<Attempt>,
+    /// When the next attempt is due.
     next: Option<Instant>,
+    /// When the last attempt started.
     last: Option<Instant>,
 }
 
@@ -57,52 +62,57 @@ impl Dialler {
         !self.endpoints.is_empty()
     }
 
-    /// True if the peer's endpoints are new.
+    /// Takes the endpoints of the peer's record; true if they have changed.
     pub(crate) fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> bool {
-        let changed = self.endpoints != endpoints;
-        if changed {
-            (self.endpoints, self.turn, self.last) = (endpoints.to_vec(), 0, None);
+        if self.endpoints == endpoints {
+            return false;
         }
-        changed
+
+        self.endpoints = endpoints.to_vec();
+        self.turn = 0;
+        self.last = None;
+        true
     }
 
     pub(crate) fn attempt(&self) -> Option<&Attempt> {
         self.attempt.as_ref()
     }
 
-    /// Failed attempts since a session last proved itself.
+    /// Failed attempts since a session last carried a packet.
     pub(crate) fn failures(&self) -> u32 {
         self.backoff.failures()
     }
 
-    /// Dials after `delay`, but never in a loop: a peer may take sessions only to drop them.
-    pub(crate) fn soon(&mut self, delay: Duration, now: Instant) {
+    /// Schedules a dial after `delay`, but not before [`LEAST_GAP`] has passed since the last.
+    pub(crate) fn dial_within(&mut self, delay: Duration, now: Instant) {
         let earliest = self.last.map_or(now, |last| last + LEAST_GAP);
         self.schedule((now + delay).max(earliest));
     }
 
-    /// Dials again after the back-off, or when it was to dial anyway. An attempt that took long has
-    /// waited already: the back-off counts from its start.
-    pub(crate) fn retry(&mut self, settings: &Settings, rng: &mut Rng, now: Instant) {
+    /// Schedules a dial after the back-off, unless one is scheduled earlier.
+    pub(crate) fn back_off(&mut self, settings: &Settings, rng: &mut Rng, now: Instant) {
         let pause = self.backoff.pause(settings, rng);
-        let start = self
+
+        // The pause counts from the start of the attempt, so that a slow failure is not waited for
+        // twice.
+        let recent = self
             .last
-            .filter(|last| *last + settings.dial_timeout >= now)
-            .unwrap_or(now);
+            .filter(|last| *last + settings.dial_timeout >= now);
+        let start = recent.unwrap_or(now);
         self.schedule((start + pause).max(now));
     }
 
-    /// It is the next endpoint's turn.
-    pub(crate) fn turn(&mut self) {
+    /// Turns to the next endpoint.
+    pub(crate) fn next_endpoint(&mut self) {
         self.turn = self.turn.wrapping_add(1);
     }
 
-    /// A session has proved itself.
-    pub(crate) fn proved(&mut self) {
+    /// A session has carried a packet.
+    pub(crate) fn reset_backoff(&mut self) {
         self.backoff.reset();
     }
 
-    /// Nothing is to be dialled. Returns the attempt under way, for the caller to abandon.
+    /// Cancels what is scheduled. Returns the attempt under way, which the caller abandons.
     pub(crate) fn stop(&mut self) -> Option<Attempt> {
         self.next = None;
         self.attempt.take()
@@ -112,50 +122,52 @@ impl Dialler {
         self.attempt.is_none() && self.next.is_some_and(|at| at <= now)
     }
 
-    /// The endpoint whose turn it is.
+    /// The endpoint to dial next.
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
         self.endpoints.get(self.turn % self.endpoints.len().max(1))
     }
 
-    /// The shell was told to dial.
+    /// An attempt was started.
     pub(crate) fn start(
         &mut self,
         dial: DialId,
         endpoint: Endpoint,
         number: u64,
-        at: Instant,
+        now: Instant,
         settings: &Settings,
     ) {
         self.attempt = Some(Attempt {
             dial,
             endpoint,
             number,
-            deadline: at + settings.dial_timeout,
+            deadline: now + settings.dial_timeout,
         });
-        (self.next, self.last) = (None, Some(at));
+        self.next = None;
+        self.last = Some(now);
     }
 
-    /// The attempt, if it is the one that `dial` names: it is over.
+    /// Ends the attempt that `dial` names and returns it, if it is under way.
     pub(crate) fn finish(&mut self, dial: DialId) -> Option<Attempt> {
         self.attempt.take_if(|attempt| attempt.dial == dial)
     }
 
-    /// The attempt, if it has taken too long: it is over.
+    /// Ends an attempt that has taken too long and returns it.
     pub(crate) fn expire(&mut self, now: Instant) -> Option<Attempt> {
         self.attempt.take_if(|attempt| attempt.deadline <= now)
     }
 
-    /// The connection stands, but its `Hello` may never come: then dial again, and not before.
+    /// Schedules the next dial for the case that no `Hello` follows on the new connection.
     pub(crate) fn connected(&mut self, settings: &Settings, now: Instant) {
         self.next = None;
         self.schedule(now + settings.dial_timeout);
     }
 
+    /// When the attempt expires, or the next is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.attempt
-            .as_ref()
-            .map(|attempt| attempt.deadline)
-            .or(self.next)
+        match &self.attempt {
+            Some(attempt) => Some(attempt.deadline),
+            None => self.next,
+        }
     }
 
     fn schedule(&mut self, at: Instant) {
@@ -185,9 +197,10 @@ mod tests {
     fn endpoints_are_tried_in_turn() {
         let mut dialler = Dialler::new(endpoints(&["a", "b"]));
         let mut tried = Vec::new();
+
         for _ in 0..3 {
             tried.push(dialler.endpoint().unwrap().host.to_string());
-            dialler.turn();
+            dialler.next_endpoint();
         }
         assert_eq!(tried, ["a", "b", "a"]);
     }
@@ -196,26 +209,23 @@ mod tests {
     fn a_gateway_without_endpoints_is_never_dialled() {
         let now = Instant::now();
         let mut dialler = Dialler::new(endpoints(&[]));
-        dialler.soon(Duration::ZERO, now);
+        dialler.dial_within(Duration::ZERO, now);
         assert!(!dialler.is_due(now + Duration::from_secs(3600)) && dialler.endpoint().is_none());
         assert_eq!(dialler.deadline(), None);
     }
 
     #[test]
     fn redials_at_once_but_never_in_a_loop() {
-        let (settings, now) = (Settings::default(), Instant::now());
+        let settings = Settings::default();
+        let now = Instant::now();
         let mut dialler = Dialler::new(endpoints(&["a"]));
-        dialler.soon(Duration::ZERO, now);
+        dialler.dial_within(Duration::ZERO, now);
         assert!(dialler.is_due(now));
-        dialler.start(
-            DialId(1),
-            dialler.endpoint().unwrap().clone(),
-            1,
-            now,
-            &settings,
-        );
+
+        let endpoint = dialler.endpoint().unwrap().clone();
+        dialler.start(DialId(1), endpoint, 1, now, &settings);
         dialler.finish(DialId(1)).unwrap();
-        dialler.soon(Duration::ZERO, now);
+        dialler.dial_within(Duration::ZERO, now);
         assert!(!dialler.is_due(now) && dialler.is_due(now + LEAST_GAP));
     }
 }

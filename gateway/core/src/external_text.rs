@@ -1,11 +1,14 @@
 //! [`ExternalText`]: a text that this project did not write.
 
-use std::fmt::{self, Write};
+use std::fmt;
+
+use ringway_config::Escaped;
 
 /// A message from the operating system, a library or a peer's certificate.
 ///
-/// Its author may be hostile, and operators read it in terminals. [`Display`](fmt::Display) therefore
-/// escapes control characters, invisible characters and those that change the direction of writing.
+/// Its author may be hostile, and operators read it in terminals. [`Display`](fmt::Display)
+/// therefore escapes control characters, invisible characters and those that change the direction
+/// of writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalText(String);
 
@@ -18,14 +21,7 @@ impl ExternalText {
 
 impl fmt::Display for ExternalText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                // `escape_debug` would escape quotes, which are harmless outside a literal.
-                '\'' | '"' => f.write_char(character)?,
-                _ => write!(f, "{}", character.escape_debug())?,
-            }
-        }
-        Ok(())
+        Escaped(&self.0).fmt(f)
     }
 }
 

@@ -1,18 +1,19 @@
-//! [`Fib`]: the lookup table that the mesh publishes. How it is searched is the data plane's matter.
+//! [`Fib`]: the forwarding table that the mesh publishes. The data plane derives its lookup
+//! structures from it.
 
 use std::collections::BTreeMap;
 
 use ringway_config::{GatewayId, OrgId, Prefix, SiteId};
 
-use crate::ConnId;
+use crate::id::ConnId;
 
-/// A whole forwarding table, valid until the next.
+/// A complete forwarding table. It replaces the one before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fib {
-    /// Where a packet goes: the gateway, and the session to seal it for.
+    /// For each reachable prefix the gateway, and the session to seal the packets for.
     pub routes: BTreeMap<Prefix, (GatewayId, ConnId)>,
-    /// Whose a source address is: every authorized prefix, this site's included, whether announced or
-    /// not (DESIGN.md, 4.3: announcements steer sending only).
+    /// Every authorized prefix and the site it belongs to, this gateway's site included, announced
+    /// or not. Received packets are checked against it: announcements steer only what is sent.
     pub authorized: Vec<(Prefix, OrgId, SiteId)>,
     /// Prefixes of the site that this gateway serves: the only destinations of received packets.
     pub local: Vec<Prefix>,

@@ -1,9 +1,10 @@
-//! The mesh as a deterministic machine: who is dialled, which session of a tunnel is used, which claims
-//! become routes. No sockets, files, clocks or dice: time and a seed are arguments, the shell
-//! (`drive.rs` of the gateway) carries out the [`Action`]s.
+//! The mesh as a deterministic state machine. It decides which peers are dialled, which session of
+//! a tunnel is used and which claims become routes. It has no sockets, files, clocks or sources of
+//! randomness: the time and a seed are arguments, and the shell carries out the [`Action`]s.
 //!
-//! Reading order: [`membership`], [`mesh`] (what goes in and comes out), `tunnel` (one peer), `session`
-//! (one handshake), `dial`, `liveness`, `path_mtu`, `claims` and `rib`, then [`message`] (the control stream).
+//! Reading order: [`membership`], [`mesh`] (inputs and outputs), `tunnel` (one peer), `session`
+//! (one handshake), `dial`, `liveness`, `path_mtu`, `claims` and `rib`, then [`message`] (the
+//! control stream, specified in gateway/PROTOCOL.md).
 
 #![forbid(unsafe_code)]
 

@@ -1,28 +1,32 @@
-//! [`Liveness`]: is the data path of one session alive? Probes go out at a steady pace; silence for three
-//! of them ends the session. Sending and authenticating probes is the data plane's.
+//! [`Liveness`]: whether the data path of one session works. Probes are sent at a steady pace; the
+//! session is dead when three in a row are not echoed. The data plane sends the probes and
+//! authenticates the echoes.
 //!
-//! An echo that is overdue may have been lost: five probes go out instead of one then. At 15 % loss each way and a round
-//! trip of 30 ms, all of the ten that can still be echoed are lost once in 370,000 times.
+//! An overdue echo may only have been lost. From then on five probes are sent in the time of one.
+//! At 15 % loss each way and a round trip of 30 ms, all of the ten that can still be echoed are
+//! lost once in 370,000 times.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::Settings;
+use crate::settings::Settings;
 
-/// Probes whose echo still counts: all of a session's patience.
+/// Probes whose echo still counts: more than are sent until a session is dead.
 const REMEMBERED: usize = 16;
 
-/// Probes in the place of one while an echo is overdue.
+/// Probes in the time of one while an echo is overdue.
 const HURRY: u32 = 5;
 
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    /// The last echo; before the first, the start.
-    heard: Instant,
+    /// Time of the last echo; before the first, the start.
+    last_echo: Instant,
     proved: bool,
+    /// When the next probe is due at the steady pace.
     next: Instant,
     /// Probes since the last echo.
     unanswered: u32,
+    /// Number and time of each probe, the latest first.
     sent: VecDeque<(u64, Instant)>,
     rtt: Option<Duration>,
 }
@@ -31,7 +35,7 @@ impl Liveness {
     /// The first probe is due at once.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
-            heard: now,
+            last_echo: now,
             proved: false,
             next: now,
             unanswered: 0,
@@ -40,16 +44,20 @@ impl Liveness {
         }
     }
 
-    /// The session is used again after a pause without probes: its patience starts anew.
+    /// Starts the wait for an echo again: no probes were sent for a while, or they went to another
+    /// address.
     pub(crate) fn resume(&mut self, now: Instant) {
-        (self.heard, self.next, self.unanswered) = (now, now, 0);
+        self.last_echo = now;
+        self.next = now;
+        self.unanswered = 0;
     }
 
-    /// True once an authenticated packet came back.
+    /// True once a probe was echoed.
     pub(crate) fn proved(&self) -> bool {
         self.proved
     }
 
+    /// Smoothed round trip time.
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt
     }
@@ -58,11 +66,13 @@ impl Liveness {
         self.due_at(settings) <= now
     }
 
-    /// Probe number `probe` goes out.
+    /// Records that probe number `probe` is sent now.
     pub(crate) fn probe(&mut self, probe: u64, settings: &Settings, now: Instant) {
         self.unanswered = self.unanswered.saturating_add(1);
         self.sent.truncate(REMEMBERED - 1);
         self.sent.push_front((probe, now));
+
+        // A probe on time keeps the pace. An early one, or one after a pause, starts it again.
         let steady = self.next + settings.probe_interval;
         self.next = if self.next <= now && now < steady {
             steady
@@ -71,46 +81,53 @@ impl Liveness {
         };
     }
 
-    /// An echo came; false if it answers none of our recent probes.
+    /// Takes an echo; false if it answers none of our recent probes.
     pub(crate) fn echoed(&mut self, probe: u64, now: Instant) -> bool {
         let Some(at) = self.sent.iter().position(|(sent, _)| *sent == probe) else {
             return false;
         };
-        let Some((_, sent)) = self.sent.remove(at) else {
+        let Some((_, sent_at)) = self.sent.remove(at) else {
             return false;
         };
-        let sample = now.saturating_duration_since(sent);
+
         // RFC 6298, section 2: SRTT with alpha = 1/8.
+        let sample = now.saturating_duration_since(sent_at);
         self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
-        (self.heard, self.unanswered, self.proved) = (now, 0, true);
+
+        self.last_echo = now;
+        self.unanswered = 0;
+        self.proved = true;
         true
     }
 
-    /// True after silence. If we ourselves slept and sent no probes, that is no silence of the peer.
+    /// True after silence. If this gateway itself was suspended and sent no probes, it cannot tell.
     pub(crate) fn is_dead(&self, settings: &Settings, now: Instant) -> bool {
         self.dead_at(settings) <= now && self.unanswered >= settings.probes
     }
 
-    /// When to look again.
+    /// When [`Liveness::is_due`] or [`Liveness::is_dead`] may become true.
     pub(crate) fn deadline(&self, settings: &Settings) -> Instant {
-        match self.unanswered >= settings.probes {
-            true => self.due_at(settings).min(self.dead_at(settings)),
-            false => self.due_at(settings),
+        if self.unanswered >= settings.probes {
+            self.due_at(settings).min(self.dead_at(settings))
+        } else {
+            self.due_at(settings)
         }
     }
 
-    /// At the steady pace echoes come in it too, however long their way is.
     fn due_at(&self, settings: &Settings) -> Instant {
         let Some((_, last)) = self.sent.front() else {
             return self.next;
         };
-        let overdue = self.heard + settings.probe_interval * 5 / 4;
-        self.next
-            .min(overdue.max(*last + settings.probe_interval / HURRY))
+
+        // While nothing is lost, echoes come at the pace of the probes, however long the round trip
+        // is.
+        let overdue = self.last_echo + settings.probe_interval * 5 / 4;
+        let hurried = *last + settings.probe_interval / HURRY;
+        self.next.min(overdue.max(hurried))
     }
 
     fn dead_at(&self, settings: &Settings) -> Instant {
-        self.heard + settings.dead_after()
+        self.last_echo + settings.dead_after()
     }
 }
 
@@ -123,7 +140,7 @@ mod tests {
     struct Bench {
         liveness: Liveness,
         rtt: Duration,
-        /// When the echo of which probe arrives.
+        /// When each echo arrives, and the number of its probe.
         echoes: VecDeque<(Instant, u64)>,
         start: Instant,
         now: Instant,
@@ -133,18 +150,18 @@ mod tests {
     impl Bench {
         fn new(rtt: Duration) -> Bench {
             let start = Instant::now();
-            let (liveness, echoes) = (Liveness::new(start), VecDeque::new());
             Bench {
-                liveness,
+                liveness: Liveness::new(start),
                 rtt,
-                echoes,
+                echoes: VecDeque::new(),
                 start,
                 now: start,
                 probes: 0,
             }
         }
 
-        /// Runs for `time` with echoes for the probes that `answered` accepts; gives when it died, if it did.
+        /// Runs for `time` with echoes for the probes that `answered` accepts. Returns when the
+        /// session died, if it did.
         fn dies(
             &mut self,
             time: Duration,
@@ -155,6 +172,7 @@ mod tests {
                 if self.liveness.is_dead(&settings, self.now) {
                     return Some(self.now - self.start);
                 }
+
                 if self.liveness.is_due(&settings, self.now) {
                     self.probes += 1;
                     self.liveness.probe(self.probes, &settings, self.now);
@@ -162,6 +180,7 @@ mod tests {
                         self.echoes.push_back((self.now + self.rtt, self.probes));
                     }
                 }
+
                 let next = self.liveness.deadline(&settings).max(self.now);
                 match self.echoes.front() {
                     Some((at, probe)) if *at <= next => {
@@ -182,13 +201,15 @@ mod tests {
 
     #[test]
     fn silence_for_three_probes_and_a_quarter_interval_is_death() {
-        let dies = |last| Bench::new(LAN).dies(HOUR, |probe| probe <= last);
-        assert_eq!(dies(0), Some(Duration::from_millis(1625)));
-        assert_eq!(dies(4), Some(Duration::from_millis(1500 + 1625)));
+        let never = Bench::new(LAN).dies(HOUR, |_| false);
+        assert_eq!(never, Some(Duration::from_millis(1625)));
+
+        let four = Bench::new(LAN).dies(HOUR, |probe| probe <= 4);
+        assert_eq!(four, Some(Duration::from_millis(1500 + 1625)));
     }
 
     #[test]
-    fn nine_of_ten_lost_probes_are_not() {
+    fn the_loss_of_nine_probes_in_ten_is_survived() {
         assert_eq!(Bench::new(WAN).dies(HOUR, |probe| probe % 10 == 0), None);
     }
 
@@ -204,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_lost_echo_makes_it_hurry() {
+    fn probes_hurry_only_after_a_lost_echo() {
         for rtt in [LAN, WAN, Duration::from_millis(600)] {
             let mut bench = Bench::new(rtt);
             bench.dies(HOUR, |_| true);
@@ -214,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_gateway_that_slept_does_not_take_its_own_silence_for_the_peers() {
-        let (settings, start) = (Settings::default(), Instant::now());
+        let settings = Settings::default();
+        let start = Instant::now();
         let mut liveness = Liveness::new(start);
         liveness.probe(1, &settings, start);
         assert!(!liveness.is_dead(&settings, start + Duration::from_secs(60)));
@@ -222,9 +244,13 @@ mod tests {
 
     #[test]
     fn only_a_recent_probe_of_ours_counts_as_echoed() {
-        let (settings, now) = (Settings::default(), Instant::now());
+        let settings = Settings::default();
+        let now = Instant::now();
         let mut liveness = Liveness::new(now);
-        (1..=40).for_each(|probe| liveness.probe(probe, &settings, now));
+        for probe in 1..=40 {
+            liveness.probe(probe, &settings, now);
+        }
+
         assert!(!liveness.echoed(99, now) && !liveness.echoed(1, now) && !liveness.proved());
         assert!(liveness.echoed(40, now + Duration::from_millis(30)) && liveness.proved());
         assert!(!liveness.echoed(40, now), "an echo counts once");

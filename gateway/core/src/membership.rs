@@ -1,28 +1,29 @@
-//! [`Membership`]: what this gateway was told about the consortium, already ruled on.
+//! [`Membership`]: what the member records say about the consortium, after all rulings.
 //!
-//! It is a value: the shell builds a whole new one from the configuration and hands it to
-//! [`Mesh::handle_membership`](crate::Mesh::handle_membership), which acts on the difference. Overlaps,
-//! revocation by name and denials are decided before (crate `ringway-config`); keys and certificates
+//! It is a value. The shell builds a new one from the configuration and passes it to
+//! [`Mesh::handle_membership`](crate::Mesh::handle_membership), which acts on the difference. The
+//! crate `ringway-config` resolves overlaps and revocations by name before; keys and certificates
 //! are the shell's.
 
 use std::collections::BTreeMap;
 
 use ringway_config::{Digest, Endpoint, GatewayId, OrgId, Prefix, SiteId};
 
-/// Everyone this gateway accepts, and what each may use.
+/// The gateways that this gateway accepts, and what each may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// This gateway. Never changes in the life of a mesh.
     pub me: GatewayId,
     /// The site it serves.
     pub site: SiteId,
-    /// Every accepted gateway but this one: the own organization's others included, the revoked not.
+    /// Every accepted gateway but this one: others of our organization included, revoked ones not.
     pub gateways: BTreeMap<GatewayId, GatewayInfo>,
-    /// Prefixes ruled available, by site; the own site's included. A missing entry means none.
+    /// The available prefixes of each site, this gateway's included. A site without an entry has
+    /// none.
     pub authorized: BTreeMap<(OrgId, SiteId), Vec<Prefix>>,
-    /// Prefixes of any member that are in conflict, and so nobody's: claims of them are refused as that.
+    /// Prefixes of any member that are in conflict. Claims of them are refused with that reason.
     pub conflicted: Vec<Prefix>,
-    /// Fingerprints of the member records this is made of.
+    /// Fingerprints of the member records that this was built from.
     pub records: BTreeMap<OrgId, Digest>,
 }
 
@@ -31,17 +32,15 @@ pub struct Membership {
 pub struct GatewayInfo {
     /// The site it serves.
     pub site: SiteId,
-    /// Where it can be dialled, tried in turn; empty: it only dials.
+    /// Where it can be dialled; the endpoints are tried in turn. Empty: only it dials.
     pub endpoints: Vec<Endpoint>,
 }
 
 impl Membership {
-    /// The prefixes of one site; none if it is unknown.
+    /// The available prefixes of one site; none if the site is unknown.
     pub fn prefixes(&self, org: &OrgId, site: &SiteId) -> &[Prefix] {
-        // The map's key is a pair of owned names: looking it up takes owned names.
-        self.authorized
-            .get(&(org.clone(), site.clone()))
-            .map_or(&[], Vec::as_slice)
+        let key = (org.clone(), site.clone());
+        self.authorized.get(&key).map_or(&[], Vec::as_slice)
     }
 
     /// The prefixes of the site that this gateway serves.
@@ -49,16 +48,13 @@ impl Membership {
         self.prefixes(&self.me.org, &self.site)
     }
 
-    /// Every authorized prefix and whose it is, in order.
+    /// Every available prefix and its site, ordered by site.
     pub(crate) fn authorized_list(&self) -> Vec<(Prefix, OrgId, SiteId)> {
-        let sites = self.authorized.iter();
-        sites
-            .flat_map(|((org, site), prefixes)| {
-                prefixes
-                    .iter()
-                    .map(move |p| (*p, org.clone(), site.clone()))
-            })
-            .collect()
+        let mut list = Vec::new();
+        for ((org, site), prefixes) in &self.authorized {
+            list.extend(prefixes.iter().map(|p| (*p, org.clone(), site.clone())));
+        }
+        list
     }
 
     /// True if `peer`, serving `site`, serves the same site as this gateway.

@@ -1,14 +1,16 @@
-//! [`Message`]: what two gateways say on the control stream, and its encoding.
+//! [`Message`]: what two gateways say on the control stream, and its encoding (gateway/PROTOCOL.md,
+//! "Control stream").
 //!
 //! ```text
-//! frame   = length u32 | kind u16 | field*          length counts kind and fields, at most 64 KiB
-//! field   = tag u16 | length u32 | value            top bit of the tag: the receiver must know it
+//! frame   = length u32 | kind u16 | field*    length counts kind and fields, at most 64 KiB
+//! field   = tag u16 | length u32 | value      top bit of the tag: the receiver must know the field
 //! ```
-//! All integers are big-endian. Unknown kinds are skipped; unknown fields are skipped unless their top bit
-//! is set, then the message is malformed, as it is with a missing, doubled, truncated or oversized field.
-//! A malformed message is a value ([`Incoming::Malformed`]), which the mesh treats as a withdrawal of what
-//! it carried (in the spirit of RFC 7606, section 2); only a frame that is too long or too short to hold a
-//! kind ends the session ([`FramingError`]). Tags stand beside each message; numbers are never reused.
+//! All integers are big-endian. Unknown kinds are skipped. Unknown fields are skipped unless their
+//! top bit is set: then the message is malformed, as it is with a missing, doubled, truncated or
+//! oversized field. A malformed message is a value ([`Incoming::Malformed`]), which the mesh treats
+//! as a withdrawal of the message's content (in the spirit of RFC 7606, section 2). Only a frame
+//! that is too long, or too short to hold a kind, ends the session ([`FramingError`]). The head of
+//! each file lists its tags; numbers are never reused.
 
 mod bye;
 mod field;
@@ -36,41 +38,41 @@ pub use zone::{MAX_CHUNK, ZoneMessage};
 /// One control message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// The first message of each end. A session is up when both are through.
+    /// The first message of each end. A session is up when both have arrived.
     Hello(Hello),
-    /// The sender serves these prefixes, too.
+    /// The sender serves these prefixes, besides those it announced before.
     Announce {
         /// Grows with every change of what the sender serves; never falls within a session.
         serial: u64,
         /// At most [`MAX_PREFIXES`].
         prefixes: BTreeSet<Prefix>,
     },
-    /// The sender serves these prefixes no longer.
+    /// The sender does not serve these prefixes any more.
     Withdraw {
-        /// As in `Announce`.
+        /// The same count as in `Announce`.
         serial: u64,
         /// At most [`MAX_PREFIXES`].
         prefixes: BTreeSet<Prefix>,
     },
-    /// All of the receiver's claims that the sender refuses; empty: none any more.
+    /// All claims of the receiver that the sender refuses now; empty if there is none any more.
     Refuse(Refuse),
     /// Fingerprints of the member records that the sender holds now, at most [`MAX_RECORDS`].
     Records {
-        /// By organization.
+        /// SHA-256 of each organization's record.
         records: BTreeMap<OrgId, Digest>,
     },
-    /// Zones: for the replicator.
+    /// A message between the replicators of zones.
     Zone(ZoneMessage),
     /// The sender ends the session.
     Bye {
-        /// Why.
+        /// The reason.
         code: ByeCode,
     },
 }
 
 impl Message {
-    /// The whole frame, length included. The caller keeps to the caps named at each variant; beyond them
-    /// the receiver finds the message malformed.
+    /// The whole frame, length included. The caller keeps to the caps named at each variant; beyond
+    /// them the receiver finds the message malformed.
     pub fn encode(&self) -> Vec<u8> {
         frame::encode(self)
     }

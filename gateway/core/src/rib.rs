@@ -1,64 +1,65 @@
-//! The import policy ([`admit`]) and the choice among admitted claims ([`Rib`]).
+//! The import policy ([`admit`]) and the choice among admitted claims ([`choose`]).
 //!
-//! Authorization is configuration, reachability is the wire (DESIGN.md, 5): a claim becomes a route only
-//! inside the prefixes that the member record gives to the claiming gateway's site.
+//! Authorization is configuration, reachability is the wire: a claim becomes a route only inside
+//! the prefixes that the member record gives to the claiming gateway's site.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use ringway_config::{GatewayId, Prefix, SiteId};
 
-use crate::{ConnId, Membership, RefuseReason};
+use crate::claims::Admission;
+use crate::id::ConnId;
+use crate::membership::Membership;
+use crate::message::RefuseReason;
 
-/// May `peer`, serving `site`, be the way to `prefix`?
+/// Decides whether `peer`, serving `site`, may be the way to `prefix`.
 pub(crate) fn admit(
     membership: &Membership,
     peer: &GatewayId,
     site: &SiteId,
     prefix: &Prefix,
-) -> Result<(), RefuseReason> {
-    if membership
-        .local_prefixes()
-        .iter()
-        .any(|own| own.overlaps(prefix))
-    {
+) -> Admission {
+    let local = membership.local_prefixes();
+    if local.iter().any(|local| local.overlaps(prefix)) {
         return Err(RefuseReason::LocalSite);
     }
+
     let authorized = membership.prefixes(&peer.org, site);
     if authorized.iter().any(|whole| whole.covers(prefix)) {
         return Ok(());
     }
-    match membership
-        .conflicted
-        .iter()
-        .any(|whole| whole.overlaps(prefix))
-    {
-        true => Err(RefuseReason::Conflicted),
-        false => Err(RefuseReason::NotAuthorized),
+
+    let mut conflicted = membership.conflicted.iter();
+    if conflicted.any(|whole| whole.overlaps(prefix)) {
+        return Err(RefuseReason::Conflicted);
     }
+    Err(RefuseReason::NotAuthorized)
 }
 
-/// Which gateway each prefix is reached through, and on which session.
+/// The gateway through which each prefix is reached, and the session that is used.
 pub(crate) type Routes = BTreeMap<Prefix, (GatewayId, ConnId)>;
 
-/// One route per claimed prefix: the gateway that has it in the `standing` routes keeps it as long as it
-/// claims it; else the first claimant gets it. The claims come in the order of identities, so that a site's
-/// peers tend to take the same gateway.
+/// Chooses one gateway for each claimed prefix. The gateway that has the route in `current` keeps
+/// it for as long as it claims the prefix; otherwise the first claimant gets it. The claims come in
+/// the order of identities, so that the peers of a site tend to use the same gateway.
 pub(crate) fn choose<'a>(
     claims: impl Iterator<Item = (Prefix, &'a GatewayId, ConnId)>,
-    standing: &Routes,
+    current: &Routes,
 ) -> Routes {
     let mut routes = Routes::new();
+
     for (prefix, gateway, conn) in claims {
-        let holds = || {
-            standing
-                .get(&prefix)
-                .is_some_and(|(holder, _)| holder == gateway)
-        };
         match routes.entry(prefix) {
-            Entry::Vacant(free) => _ = free.insert((gateway.clone(), conn)),
-            Entry::Occupied(mut taken) if holds() => _ = taken.insert((gateway.clone(), conn)),
-            Entry::Occupied(_) => {}
+            Entry::Vacant(entry) => {
+                entry.insert((gateway.clone(), conn));
+            }
+            Entry::Occupied(mut entry) => {
+                let holder = current.get(&prefix).map(|(holder, _)| holder);
+                if holder == Some(gateway) {
+                    entry.insert((gateway.clone(), conn));
+                }
+            }
         }
     }
     routes
@@ -66,8 +67,10 @@ pub(crate) fn choose<'a>(
 
 #[cfg(test)]
 mod tests {
+    use ringway_config::OrgId;
+
     use super::*;
-    use crate::GatewayInfo;
+    use crate::membership::GatewayInfo;
 
     fn prefix(text: &str) -> Prefix {
         text.parse().unwrap()
@@ -77,10 +80,14 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// `gw.a` at site `home` (10.1.0.0/16); org b has site `east` (10.2.0.0/16) and, without a list, `west`.
+    fn site(org: &str, site: &str) -> (OrgId, SiteId) {
+        (org.parse().unwrap(), site.parse().unwrap())
+    }
+
+    /// `gw.a` at site `home` (10.1.0.0/16); org b has site `east` (10.2.0.0/16) and, without a
+    /// list, `west`.
     fn membership() -> Membership {
         let home: SiteId = "home".parse().unwrap();
-        let site = |org: &str, site: &str| (org.parse().unwrap(), site.parse().unwrap());
         let east = GatewayInfo {
             site: "east".parse().unwrap(),
             endpoints: vec![],
@@ -104,14 +111,12 @@ mod tests {
 
     #[test]
     fn admits_only_what_lies_inside_the_senders_site() {
+        let membership = membership();
         let judge = |site: &str, text: &str| {
-            admit(
-                &membership(),
-                &id("gw.b"),
-                &site.parse().unwrap(),
-                &prefix(text),
-            )
+            let site = site.parse().unwrap();
+            admit(&membership, &id("gw.b"), &site, &prefix(text))
         };
+
         assert_eq!(judge("east", "10.2.0.0/16"), Ok(()));
         assert_eq!(judge("east", "10.2.9.0/24"), Ok(()));
         assert_eq!(judge("east", "fd00:2:0:1::/64"), Ok(()));
@@ -132,25 +137,20 @@ mod tests {
         assert_eq!(
             judge("east", "10.9.1.0/24"),
             Err(RefuseReason::Conflicted),
-            "told apart for the operator"
+            "a reason of its own for the operator"
         );
     }
 
     #[test]
     fn never_admits_our_own_site_even_if_authorized_by_mistake() {
         let mut membership = membership();
-        let east = ("b".parse().unwrap(), "east".parse().unwrap());
-        membership
-            .authorized
-            .insert(east, vec![prefix("10.0.0.0/8")]);
+        let mistake = vec![prefix("10.0.0.0/8")];
+        membership.authorized.insert(site("b", "east"), mistake);
         let judge = |text: &str| {
-            admit(
-                &membership,
-                &id("gw.b"),
-                &"east".parse().unwrap(),
-                &prefix(text),
-            )
+            let east = "east".parse().unwrap();
+            admit(&membership, &id("gw.b"), &east, &prefix(text))
         };
+
         for own in ["10.1.0.0/16", "10.1.4.0/24", "10.0.0.0/8"] {
             assert_eq!(judge(own), Err(RefuseReason::LocalSite), "{own}");
         }
@@ -158,8 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn a_route_stays_where_it_is_and_else_goes_to_the_lowest_identity() {
-        let (ten, first, second) = (prefix("10.2.0.0/16"), id("gw1.b"), id("gw2.b"));
+    fn a_route_keeps_its_gateway_and_otherwise_goes_to_the_lowest_identity() {
+        let ten = prefix("10.2.0.0/16");
+        let first = id("gw1.b");
+        let second = id("gw2.b");
+
         let routes = choose([(ten, &second, ConnId(2))].into_iter(), &Routes::new());
         assert_eq!(routes[&ten], (second.clone(), ConnId(2)));
         let both = [(ten, &first, ConnId(1)), (ten, &second, ConnId(3))];

@@ -1,12 +1,14 @@
-//! [`Session`]: one handshake's worth of keys with a peer, from the connection to its end.
+//! [`Session`]: the keys of one handshake with a peer, from the connection to its end.
 //!
 //! ```text
-//!   connected ──► Greeting ──peer's Hello──► Up ──a better one has proved itself──► Draining ──► retired
-//!                                            ▲                                        │
-//!                                            └──────────── the better one died ───────┘
+//!   connected ──► AwaitingHello ── peer's Hello ──► Up ── a better one is ready ──► Draining
+//!                                                   ▲                               │    │
+//!                                                   └──── the better one ended ─────┘    ▼
+//!                                                                                     retired
 //! ```
-//! A session is up when both `Hello`s are through: a TLS 1.3 client cannot know earlier that it was
-//! accepted. A draining session is only received on. Which session is better is `tunnel`'s matter.
+//! A session is up when both `Hello`s have arrived: a TLS 1.3 client cannot know earlier that it
+//! was accepted. On a draining session packets are only received. `tunnel::sessions` decides which
+//! session is better.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -14,35 +16,38 @@ use std::time::Instant;
 use ringway_config::{Digest, OrgId, Prefix};
 
 use crate::claims::Claims;
+use crate::id::{ConnId, SessionIndex};
 use crate::liveness::Liveness;
-use crate::{ConnId, Refuse, Role, SessionIndex, Settings};
+use crate::mesh::Role;
+use crate::message::Refuse;
+use crate::settings::Settings;
 
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) conn: ConnId,
     pub(crate) role: Role,
-    /// What the peer calls the session in its packets to us, in lane 0: that of all probes.
+    /// Our index in lane 0: the peer writes it into its probes and echoes.
     pub(crate) index: SessionIndex,
     /// When the peer's certificate expires.
     pub(crate) expires: Instant,
-    /// Its number within the tunnel ([`Hello::replaces`](crate::Hello) plus one). An accepted session has
-    /// none (0) until the dialler's `Hello` comes.
+    /// Its number within the tunnel ([`Hello::replaces`](crate::Hello) plus one). For an accepted
+    /// session it is 0 until the dialler's `Hello` arrives.
     pub(crate) number: u64,
     pub(crate) stage: Stage,
 }
 
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// Our `Hello` is sent, the peer's awaited.
-    Greeting {
-        /// How long.
+    /// Our `Hello` is sent, the peer's has not arrived.
+    AwaitingHello {
+        /// When the wait ends.
         deadline: Instant,
     },
-    /// In use, or ready for it. Boxed: a map of few sessions has room for many.
+    /// In use, or ready for it. Boxed, because the live state is large and the enum lies in a map.
     Up(Box<Live>),
-    /// Replaced: still received on.
+    /// Replaced; packets are still received.
     Draining {
-        /// How long.
+        /// When it is retired.
         until: Instant,
         /// As before.
         live: Box<Live>,
@@ -54,17 +59,17 @@ pub(crate) enum Stage {
 pub(crate) struct Live {
     pub(crate) liveness: Liveness,
     pub(crate) claims: Claims,
-    /// The member records that the peer holds, by its last word on this session.
+    /// Fingerprints of the member records that the peer holds, as it last reported them.
     pub(crate) records: BTreeMap<OrgId, Digest>,
     /// Since when it is up.
     pub(crate) since: Instant,
-    /// When it is time to replace it, from this end.
+    /// When this end is to replace it.
     pub(crate) rekey_at: Instant,
     /// What we announced on it; `None` before the first announcement.
-    pub(crate) told: Option<BTreeSet<Prefix>>,
+    pub(crate) announced: Option<BTreeSet<Prefix>>,
     /// The peer's last answer to that.
     pub(crate) refused_by_peer: Refuse,
-    /// Alarms raised about it.
+    /// Number of alarms raised about it.
     pub(crate) alarms: u32,
 }
 
@@ -76,16 +81,24 @@ impl Live {
             records,
             since: now,
             rekey_at,
-            told: None,
+            announced: None,
             refused_by_peer: Refuse::default(),
             alarms: 0,
         }
     }
+
+    /// When something is due, apart from the certificate's expiry.
+    fn deadline(&self, settings: &Settings) -> Instant {
+        self.liveness
+            .deadline(settings)
+            .min(self.rekey_at)
+            .min(self.since + settings.max_age)
+    }
 }
 
 impl Session {
-    /// Both `Hello`s are through.
-    pub(crate) fn greeted(self, number: u64, live: Live) -> Self {
+    /// The peer's `Hello` has arrived.
+    pub(crate) fn established(self, number: u64, live: Live) -> Self {
         Self {
             number,
             stage: Stage::Up(Box::new(live)),
@@ -93,33 +106,29 @@ impl Session {
         }
     }
 
-    /// A better session has proved itself.
-    pub(crate) fn drained(self, until: Instant) -> Self {
-        match self.stage {
-            Stage::Up(live) => Self {
-                stage: Stage::Draining { until, live },
-                ..self
-            },
-            stage => Self { stage, ..self },
-        }
+    /// A better session is ready. Only a session that is up can drain.
+    pub(crate) fn draining(self, until: Instant) -> Self {
+        let stage = match self.stage {
+            Stage::Up(live) => Stage::Draining { until, live },
+            stage => stage,
+        };
+        Self { stage, ..self }
     }
 
-    /// The better session died.
+    /// The better session has ended. Only a session that drains can come back.
     pub(crate) fn revived(self, now: Instant) -> Self {
-        match self.stage {
+        let stage = match self.stage {
             Stage::Draining { mut live, .. } => {
                 live.liveness.resume(now);
-                Self {
-                    stage: Stage::Up(live),
-                    ..self
-                }
+                Stage::Up(live)
             }
-            stage => Self { stage, ..self },
-        }
+            stage => stage,
+        };
+        Self { stage, ..self }
     }
 
-    pub(crate) fn is_greeting(&self) -> bool {
-        matches!(self.stage, Stage::Greeting { .. })
+    pub(crate) fn awaits_hello(&self) -> bool {
+        matches!(self.stage, Stage::AwaitingHello { .. })
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -130,42 +139,39 @@ impl Session {
         matches!(self.stage, Stage::Draining { .. })
     }
 
-    /// Up or draining: both ends hold all keys.
+    /// The live state of a session that is up or draining: both ends hold all keys.
     pub(crate) fn live(&self) -> Option<&Live> {
         match &self.stage {
-            Stage::Greeting { .. } => None,
+            Stage::AwaitingHello { .. } => None,
             Stage::Up(live) | Stage::Draining { live, .. } => Some(live),
         }
     }
 
     pub(crate) fn live_mut(&mut self) -> Option<&mut Live> {
         match &mut self.stage {
-            Stage::Greeting { .. } => None,
+            Stage::AwaitingHello { .. } => None,
             Stage::Up(live) | Stage::Draining { live, .. } => Some(live),
         }
     }
 
-    /// True once an authenticated packet came back.
+    /// True once a probe was echoed: the data path carries packets in both directions.
     pub(crate) fn proved(&self) -> bool {
         self.live().is_some_and(|live| live.liveness.proved())
     }
 
-    /// True if routes may move here: the data path carries packets and the peer has said what it serves.
+    /// True if routes may move here: it has carried a packet and the peer has announced what it
+    /// serves.
     pub(crate) fn is_ready(&self) -> bool {
         self.proved() && self.live().is_some_and(|live| live.claims.announced())
     }
 
-    /// When something has to be done about it.
+    /// When something is due.
     pub(crate) fn deadline(&self, settings: &Settings) -> Instant {
-        let stage = match &self.stage {
-            Stage::Greeting { deadline } => *deadline,
-            Stage::Up(live) => live
-                .liveness
-                .deadline(settings)
-                .min(live.rekey_at)
-                .min(live.since + settings.max_age),
+        let deadline = match &self.stage {
+            Stage::AwaitingHello { deadline } => *deadline,
+            Stage::Up(live) => live.deadline(settings),
             Stage::Draining { until, .. } => *until,
         };
-        stage.min(self.expires)
+        deadline.min(self.expires)
     }
 }

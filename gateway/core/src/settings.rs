@@ -1,25 +1,26 @@
-//! [`Settings`]: the mesh's times and choices. Defaults are DESIGN.md's; simulations shorten them.
+//! [`Settings`]: the times and choices of a mesh. The defaults are those of gateway/PROTOCOL.md;
+//! simulations shorten them.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::Aead;
+use crate::message::Aead;
 
 /// Times and choices of one mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Time between two probes of a session.
     pub probe_interval: Duration,
-    /// Unanswered probes after which a session is dead (a quarter interval is added for the echo's way).
+    /// Probes without an echo after which a session is dead; see [`Settings::dead_after`].
     pub probes: u32,
-    /// How long a dial may take until the connection stands.
+    /// How long a dial may take until the connection is established.
     pub dial_timeout: Duration,
-    /// How long a connection may stand without the peer's `Hello`.
+    /// How long a connection may remain without the peer's `Hello`.
     pub hello_timeout: Duration,
-    /// Time from the start of a failed dial to the next, at first; jitter takes up to half of it.
+    /// Time from the start of the first failed dial to the next; jitter takes off up to half.
     pub backoff_min: Duration,
-    /// The same at last, after doublings. It bounds how long a returned peer waits for us: its session must
-    /// be back within 2 s.
+    /// The longest such time, reached by doubling. It bounds how long a peer that comes back waits
+    /// for us: its session is to be up within 2 s.
     pub backoff_max: Duration,
     /// Age at which the dialler of a session replaces it, and with it its keys; ±10 % jitter.
     pub rekey_after: Duration,
@@ -29,10 +30,10 @@ pub struct Settings {
     pub drain: Duration,
     /// Time between `Withdraw` and `Bye` at shutdown, for the peers to turn to another gateway.
     pub shutdown_grace: Duration,
-    /// The AEAD that peers shall seal with: what this CPU does fastest.
+    /// The AEAD that peers must seal with: the one that this CPU computes fastest.
     pub aead: Aead,
-    /// Lanes that packets are received in, at most [`LANES`](ringway_config::limits::LANES): session index n belongs to lane
-    /// n mod this.
+    /// Lanes for receiving, at most [`LANES`](ringway_config::limits::LANES). A session index n
+    /// belongs to lane n mod this number.
     pub lanes: NonZeroU32,
     /// Feature bits offered in `Hello`.
     pub features: u64,
@@ -59,8 +60,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Silence after which a session is dead: 1.625 s by default, so that with the swap of the
-    /// forwarding table a dead peer's routes are gone within 2 s.
+    /// Time without an echo after which a session is dead. A quarter of an interval is added for
+    /// the round trip of the last probe: 1.625 s by default, so that a dead peer's routes are gone
+    /// within 2 s.
     pub fn dead_after(&self) -> Duration {
         self.probe_interval * self.probes + self.probe_interval / 4
     }

@@ -1,4 +1,4 @@
-//! [`Status`]: what the mesh would tell an operator. Counters of packets are the data plane's.
+//! [`Status`]: the state of the mesh for operators. The data plane counts the packets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,9 +25,9 @@ pub struct Status {
 pub enum TunnelState {
     /// A session carries it.
     Up,
-    /// The first attempt since it was last up is under way.
+    /// The first attempt to start a session is under way.
     Connecting,
-    /// Attempts failed, or the peer has to dial us and has not.
+    /// Attempts failed, or only the peer can dial and has not.
     Down,
 }
 
@@ -38,18 +38,18 @@ pub struct TunnelStatus {
     pub peer: GatewayId,
     /// The site it serves.
     pub site: SiteId,
-    /// Its state.
+    /// Whether a session carries it.
     pub state: TunnelState,
-    /// For how long it has been up, or not up.
+    /// How long it has been up, or not up.
     pub since: Duration,
-    /// Smoothed round trip of the data path, once a probe was echoed.
+    /// Smoothed round trip time of the data path, once a probe was echoed.
     pub rtt: Option<Duration>,
     /// Bytes of the largest outer IP packet that is known to reach the peer whole.
     pub path_mtu: u16,
-    /// Why the last session or attempt ended, for an operator; kept while the tunnel is up.
+    /// Why the last session or attempt ended; kept while the tunnel is up.
     pub last_error: Option<TunnelError>,
-    /// Organizations whose records differ between the two ends, by the peer's last word on the session in
-    /// use; none while the tunnel is down.
+    /// Organizations whose records differ between the two ends, as the peer last reported on the
+    /// session in use; none while the tunnel is down.
     pub records_differ: Vec<OrgId>,
     /// The peer's claims that we refuse.
     pub refused: BTreeMap<Prefix, RefuseReason>,
@@ -62,51 +62,45 @@ pub struct TunnelStatus {
 /// One remote prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteStatus {
-    /// The range.
+    /// Its range.
     pub prefix: Prefix,
-    /// Whose it is.
+    /// The organization it belongs to.
     pub org: OrgId,
-    /// Which of its sites.
+    /// The site it belongs to.
     pub site: SiteId,
-    /// The gateway it is reached through; `None`: unreachable now.
+    /// The gateway it is reached through; `None`: no gateway serves it now.
     pub gateway: Option<GatewayId>,
 }
 
 /// Every authorized prefix of another site and every route, reachable or not.
 pub(crate) fn routes(membership: &Membership, fib: &Fib) -> Vec<RouteStatus> {
     let mut routes = BTreeMap::new();
+
     for ((org, site), prefixes) in &membership.authorized {
         if *org == membership.me.org && *site == membership.site {
             continue;
         }
         for prefix in prefixes {
-            let (org, site) = (org.clone(), site.clone());
-            routes.insert(
-                *prefix,
-                RouteStatus {
-                    prefix: *prefix,
-                    org,
-                    site,
-                    gateway: None,
-                },
-            );
+            routes.insert(*prefix, route(*prefix, org, site, None));
         }
     }
+
+    // A route may lead to a part of an authorized prefix: then both are listed.
     for (prefix, (gateway, _)) in &fib.routes {
         let Some(info) = membership.gateways.get(gateway) else {
             continue;
         };
-        let (org, site) = (gateway.org.clone(), info.site.clone());
-        let gateway = Some(gateway.clone());
-        routes.insert(
-            *prefix,
-            RouteStatus {
-                prefix: *prefix,
-                org,
-                site,
-                gateway,
-            },
-        );
+        let route = route(*prefix, &gateway.org, &info.site, Some(gateway));
+        routes.insert(*prefix, route);
     }
     routes.into_values().collect()
+}
+
+fn route(prefix: Prefix, org: &OrgId, site: &SiteId, gateway: Option<&GatewayId>) -> RouteStatus {
+    RouteStatus {
+        prefix,
+        org: org.clone(),
+        site: site.clone(),
+        gateway: gateway.cloned(),
+    }
 }

@@ -1,4 +1,5 @@
-//! [`Timers`]: when each tunnel wants to be called, so that a mesh of many looks only at those due.
+//! [`Timers`]: the deadline of each tunnel, so that a timeout of a mesh of many visits only those
+//! that are due.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -7,37 +8,35 @@ use ringway_config::GatewayId;
 
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    in_order: BTreeSet<(Instant, GatewayId)>,
-    set: BTreeMap<GatewayId, Instant>,
+    by_time: BTreeSet<(Instant, GatewayId)>,
+    by_peer: BTreeMap<GatewayId, Instant>,
 }
 
 impl Timers {
-    /// The tunnel with `peer` wants to be called at this time, or not at all, whatever it wanted before.
+    /// Replaces the deadline of the tunnel with `peer`; `None` removes it.
     pub(crate) fn set(&mut self, peer: &GatewayId, at: Option<Instant>) {
-        if self.set.get(peer).copied() == at {
+        if self.by_peer.get(peer).copied() == at {
             return;
         }
-        if let Some(before) = self.set.remove(peer) {
-            self.in_order.remove(&(before, peer.clone()));
+
+        if let Some(before) = self.by_peer.remove(peer) {
+            self.by_time.remove(&(before, peer.clone()));
         }
         if let Some(at) = at {
-            self.set.insert(peer.clone(), at);
-            self.in_order.insert((at, peer.clone()));
+            self.by_peer.insert(peer.clone(), at);
+            self.by_time.insert((at, peer.clone()));
         }
     }
 
-    /// The earliest time.
+    /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.in_order.first().map(|(at, _)| *at)
+        self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// Those whose time has come, the earliest first.
+    /// The peers whose deadline has passed, the earliest first.
     pub(crate) fn due(&self, now: Instant) -> Vec<GatewayId> {
-        self.in_order
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .map(|(_, peer)| peer.clone())
-            .collect()
+        let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
+        due.map(|(_, peer)| peer.clone()).collect()
     }
 }
 
@@ -48,25 +47,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_word_of_each_counts() {
-        let (now, [a, b]) = (
-            Instant::now(),
-            ["gw.a", "gw.b"].map(|id| id.parse::<GatewayId>().unwrap()),
-        );
+    fn only_the_last_deadline_of_each_tunnel_counts() {
+        let now = Instant::now();
         let later = |seconds| now + Duration::from_secs(seconds);
+        let [a, b] = ["gw.a", "gw.b"].map(|id| id.parse::<GatewayId>().unwrap());
         let mut timers = Timers::default();
+
         timers.set(&a, Some(later(5)));
         timers.set(&b, Some(later(3)));
         timers.set(&a, Some(later(1)));
-        assert_eq!(
-            (timers.next(), timers.due(later(2))),
-            (Some(later(1)), vec![a.clone()])
-        );
+        assert_eq!(timers.next(), Some(later(1)));
+        assert_eq!(timers.due(later(2)), std::slice::from_ref(&a));
         assert_eq!(timers.due(later(9)), [a.clone(), b.clone()]);
+
         timers.set(&a, None);
-        assert_eq!(
-            (timers.next(), timers.due(later(9))),
-            (Some(later(3)), vec![b])
-        );
+        assert_eq!(timers.next(), Some(later(3)));
+        assert_eq!(timers.due(later(9)), [b]);
     }
 }

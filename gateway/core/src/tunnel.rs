@@ -1,21 +1,21 @@
 //! [`Tunnel`]: the relation with one peer, carried by one session at a time.
 //!
-//! This file owns what comes in and how sessions end. How they start stands in `greeting`, which of them
-//! wins in `choice`, what happens by time in `timing`, how large its packets may be in `path`, what is announced in
-//! `telling`, what operators see in `report`.
+//! This file takes what happens to a tunnel and ends sessions. `sessions` decides which session
+//! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
+//! `timeout` acts when a time has come, `path` finds the path MTU, `report` describes the tunnel
+//! for operators.
 //!
-//! Invariants: `active` is a session that is up; a session of a dead daemon (an older boot id) is never up
-//! beside one of the running daemon; a peer has a bounded number of sessions, half-open ones included. A
-//! bad peer may lose its session, never the mesh.
+//! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
+//! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may
+//! lose its session, but does not affect other tunnels.
 
-mod choice;
-mod greeting;
+mod claims;
 mod path;
 mod report;
-mod telling;
-mod timing;
+mod sessions;
+mod start;
+mod timeout;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ringway_config::{GatewayId, Prefix, SiteId};
@@ -34,6 +34,7 @@ use crate::message::{ByeCode, FieldError, Kind, Message};
 use crate::path_mtu::PathMtu;
 use crate::session::{Live, Session};
 use crate::tunnel_error::TunnelError;
+use sessions::{Selection, Sessions};
 
 /// Most alarms about one session.
 const MAX_ALARMS: u32 = 8;
@@ -42,17 +43,13 @@ const MAX_ALARMS: u32 = 8;
 pub(crate) struct Tunnel {
     peer: GatewayId,
     site: SiteId,
-    /// Dialler order: our dial wins between equals.
-    we_are_lower: bool,
-    sessions: BTreeMap<ConnId, Session>,
-    /// The session that routes use.
-    active: Option<ConnId>,
+    sessions: Sessions,
     dialler: Dialler,
     path_mtu: PathMtu,
     boots: Boots,
-    /// Highest session number that was used or heard of.
+    /// The highest session number that either end has used.
     newest: u64,
-    /// Since when it is up, or is not.
+    /// When it went up or down last.
     since: Instant,
     last_error: Option<TunnelError>,
 }
@@ -66,11 +63,9 @@ impl Tunnel {
         now: Instant,
     ) -> Self {
         let mut tunnel = Self {
-            we_are_lower: context.membership.me < peer,
+            sessions: Sessions::new(context.membership.me < peer),
             peer,
             site: info.site,
-            sessions: BTreeMap::new(),
-            active: None,
             dialler: Dialler::new(info.endpoints),
             path_mtu: PathMtu::new(now),
             boots: Boots::default(),
@@ -90,7 +85,7 @@ impl Tunnel {
         now: Instant,
     ) {
         if self.dialler.finish(dial).is_some() {
-            self.refused(context, error.into(), now);
+            self.attempt_failed(context, error.into(), now);
         }
     }
 
@@ -101,16 +96,16 @@ impl Tunnel {
         message: Message,
         now: Instant,
     ) {
-        let Some(session) = self.sessions.get(&conn) else {
+        let Some(session) = self.sessions.get(conn) else {
             return;
         };
 
         // The first message is `Hello` and no later one is. `Bye` may come at any time.
         let is_hello = matches!(message, Message::Hello(_));
         let is_bye = matches!(message, Message::Bye { .. });
-        if !is_bye && is_hello != session.is_greeting() {
+        if !is_bye && is_hello != session.awaits_hello() {
             let reason = CloseReason::UnexpectedMessage(message.kind());
-            return self.cut(context, conn, reason, now);
+            return self.close(context, conn, reason, now);
         }
 
         match message {
@@ -140,20 +135,21 @@ impl Tunnel {
         error: FieldError,
         now: Instant,
     ) {
-        let Some(session) = self.sessions.get_mut(&conn) else {
+        let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
 
-        // Before the session is up every message counts, and so do these two kinds at any time.
+        // Before the session is up every message is essential, and so are these two kinds at any
+        // time.
         let essential = matches!(kind, Kind::Hello | Kind::Bye);
         let Some(live) = session.live_mut().filter(|_| !essential) else {
             let reason = match error {
-                FieldError::Version(mismatch) if session.is_greeting() => {
+                FieldError::Version(mismatch) if session.awaits_hello() => {
                     CloseReason::Version(mismatch)
                 }
                 error => CloseReason::Malformed { kind, error },
             };
-            return self.cut(context, conn, reason, now);
+            return self.close(context, conn, reason, now);
         };
 
         let alarm = Alarm::Malformed {
@@ -170,123 +166,166 @@ impl Tunnel {
         }
     }
 
-    /// An authenticated packet came back on the session.
+    /// A probe was echoed on the session.
     pub(crate) fn echoed(&mut self, context: &mut Context, conn: ConnId, probe: u64, now: Instant) {
-        if self.path_answered(context, conn, probe, now) {
+        // The path's probes have numbers of the same count.
+        if self.path_echoed(context, conn, probe, now) {
             return;
         }
-        let Some(session) = self
-            .sessions
-            .get_mut(&conn)
-            .filter(|session| session.is_up())
-        else {
+
+        let session = self.sessions.get_mut(conn);
+        let Some(session) = session.filter(|session| session.is_up()) else {
             return;
         };
         let first = !session.proved();
-        let ours = session
-            .live_mut()
-            .is_some_and(|live| live.liveness.echoed(probe, now));
-        if ours && first {
-            self.dialler.proved();
-            self.settle(context, now);
+        let Some(live) = session.live_mut() else {
+            return;
+        };
+
+        if live.liveness.echoed(probe, now) && first {
+            self.dialler.reset_backoff();
+            self.select_session(context, now);
         }
     }
 
-    /// Ends a session from this side, with the reason for both ends.
-    pub(crate) fn cut(
+    /// Closes a session from this side. Both ends record the reason.
+    pub(crate) fn close(
         &mut self,
         context: &mut Context,
         conn: ConnId,
         reason: CloseReason,
         now: Instant,
     ) {
-        if self.sessions.contains_key(&conn) {
+        if self.sessions.get(conn).is_some() {
             context.close(conn, reason.clone());
-            self.lose(context, conn, reason.into(), now);
+            self.ended(context, conn, reason.into(), now);
         }
     }
 
-    /// Ends every session.
-    pub(crate) fn cut_all(&mut self, context: &mut Context, reason: CloseReason, now: Instant) {
-        self.cut_those(context, |_| true, reason, now);
+    pub(crate) fn close_all(&mut self, context: &mut Context, reason: CloseReason, now: Instant) {
+        self.close_those(context, |_| true, reason, now);
     }
 
-    /// The session is gone, whoever ended it.
-    pub(crate) fn lose(
+    fn close_those(
+        &mut self,
+        context: &mut Context,
+        which: impl Fn(&Session) -> bool,
+        reason: CloseReason,
+        now: Instant,
+    ) {
+        // Draining ones first, so that none is revived when the one in use is closed.
+        let draining = self.sessions.conns(|s| which(s) && s.is_draining());
+        let others = self.sessions.conns(|s| which(s) && !s.is_draining());
+
+        for conn in draining.into_iter().chain(others) {
+            self.close(context, conn, reason.clone(), now);
+        }
+    }
+
+    /// A session has ended, from whichever side.
+    pub(crate) fn ended(
         &mut self,
         context: &mut Context,
         conn: ConnId,
         error: TunnelError,
         now: Instant,
     ) {
-        let Some(session) = self.sessions.remove(&conn) else {
+        let was_active = self.sessions.is_active(conn);
+        let Some(session) = self.sessions.remove(conn) else {
             return;
         };
         context.forget_session(conn);
-        context.changed |= session.live().is_some();
-        if self.active == Some(conn) {
-            self.active = None;
+        context.routes_stale |= session.live().is_some();
+
+        if was_active {
             self.last_error = Some(error.clone());
-            self.settle(context, now);
-            if self.active.is_none() {
+            self.select_session(context, now);
+            if self.sessions.active().is_none() {
                 self.went_down(context, error, session.proved(), now);
             }
-        } else if session.is_greeting() && self.active.is_none() {
-            self.refused(context, error, now);
+        } else if session.awaits_hello() && self.sessions.active().is_none() {
+            self.attempt_failed(context, error, now);
         }
     }
 
-    /// What the active session's claims offer.
+    /// The admitted claims of the session in use.
     pub(crate) fn claims(&self) -> impl Iterator<Item = (Prefix, &GatewayId, ConnId)> {
-        let active = self.active.and_then(|conn| self.sessions.get(&conn));
+        let active = self.sessions.active();
         let live = active.and_then(|session| Some((session.conn, session.live()?)));
+
         live.into_iter().flat_map(move |(conn, live)| {
-            live.claims.admitted().map(move |p| (p, &self.peer, conn))
+            let admitted = live.claims.admitted();
+            admitted.map(move |prefix| (prefix, &self.peer, conn))
         })
     }
 
-    fn cut_those(
-        &mut self,
-        context: &mut Context,
-        those: impl Fn(&Session) -> bool,
-        reason: CloseReason,
-        now: Instant,
-    ) {
-        let mut cut: Vec<&Session> = self
-            .sessions
-            .values()
-            .filter(|session| those(session))
-            .collect();
-        // Draining ones first: none shall be revived in between.
-        cut.sort_by_key(|session| !session.is_draining());
-        for conn in cut
-            .into_iter()
-            .map(|session| session.conn)
-            .collect::<Vec<_>>()
-        {
-            self.cut(context, conn, reason.clone(), now);
+    /// Uses the best session, drains the others, and reports a change.
+    fn select_session(&mut self, context: &mut Context, now: Instant) {
+        let peer = self.peer.clone();
+
+        match self.sessions.select(context.settings.drain, now) {
+            Selection::Unchanged => return,
+            Selection::Up(conn) => {
+                self.since = now;
+                context.act(Action::TunnelUp { peer, conn });
+            }
+            Selection::Moved(conn) => context.act(Action::TunnelMoved { peer, conn }),
+        }
+        context.routes_stale = true;
+        self.path_mtu.path_changed(now);
+    }
+
+    /// Ends a session that was replaced, without a reason for the peer.
+    fn retire(&mut self, context: &mut Context, conn: ConnId) {
+        if self.sessions.remove(conn).is_some() {
+            context.forget_session(conn);
+            context.act(Action::Retire { conn });
         }
     }
 
+    fn went_down(
+        &mut self,
+        context: &mut Context,
+        reason: TunnelError,
+        proved: bool,
+        now: Instant,
+    ) {
+        self.since = now;
+        context.act(Action::TunnelDown {
+            peer: self.peer.clone(),
+            reason,
+        });
+
+        // A session that has carried packets is worth an immediate dial.
+        if proved {
+            self.dial_soon(context, now);
+        } else {
+            self.dial_later(context, now);
+        }
+    }
+
+    /// A dial, or a connection without `Hello`, came to nothing.
+    fn attempt_failed(&mut self, context: &mut Context, error: TunnelError, now: Instant) {
+        self.last_error = Some(error);
+        self.dial_later(context, now);
+    }
+
     fn bye(&mut self, context: &mut Context, conn: ConnId, code: ByeCode, now: Instant) {
-        if code == ByeCode::DuplicateIdentity && self.boots.alarm(now) {
+        if code == ByeCode::DuplicateIdentity && self.boots.alarm_due(now) {
             context.act(Action::Alarm(Alarm::OurIdentityElsewhere {
                 peer: self.peer.clone(),
             }));
         }
-        // The shell is told to close in any case: the peer's `Bye` alone closes nothing.
+
+        // The peer's `Bye` alone closes nothing.
         context.act(Action::Retire { conn });
-        self.lose(
-            context,
-            conn,
-            ConnectionError::ClosedByPeer(code).into(),
-            now,
-        );
+        let error = ConnectionError::ClosedByPeer(code);
+        self.ended(context, conn, error.into(), now);
     }
 }
 
 impl Live {
-    /// Raises an alarm, unless the session has raised enough of them.
+    /// Raises an alarm, unless the session has raised [`MAX_ALARMS`].
     fn alarm(&mut self, context: &mut Context, alarm: Alarm) {
         self.alarms = self.alarms.saturating_add(1);
         if self.alarms <= MAX_ALARMS {

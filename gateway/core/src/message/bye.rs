@@ -6,15 +6,15 @@ use super::field::{FieldError, Fields, Writer};
 
 const CODE: u16 = 1;
 
-/// Why a session ends. [`Display`](fmt::Display) is the text for the operator of the gateway that receives
-/// it; the gateway that sends it logs its own reason.
+/// Why a session ends. [`Display`](fmt::Display) is the text for the operator of the gateway that
+/// receives the code; the gateway that sends it logs its [`CloseReason`](crate::CloseReason).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ByeCode {
     /// 0: the peer shuts down.
     Shutdown,
-    /// 1: another session of this tunnel took over.
+    /// 1: another session of this tunnel replaces it.
     Replaced,
-    /// 2: the organization is none of the members that the peer knows.
+    /// 2: the peer has no member record of the organization.
     UnknownOrg,
     /// 3: the member record does not list the gateway, or revokes it.
     UnknownGateway,
@@ -22,21 +22,21 @@ pub enum ByeCode {
     Untrusted,
     /// 5: the certificate has expired.
     Expired,
-    /// 6: the rules of the protocol were broken.
+    /// 6: the receiver of the code broke the protocol.
     Protocol,
     /// 7: no common protocol version.
     Version,
     /// 8: no `Hello` in time.
     HelloTimeout,
-    /// 9: the data path carried nothing although the control path lived.
+    /// 9: no probe was echoed on the data path, although the control path works.
     DataPathDead,
     /// 10: another daemon uses this identity.
     DuplicateIdentity,
     /// 11: too many sessions at once.
     TooMany,
-    /// 12: the peer's clock jumped (suspend): all its sessions start anew.
+    /// 12: the peer's clock jumped (suspend), which ends all its sessions.
     ClockJump,
-    /// 13: no new session came for so long that the session's keys may not be used any more.
+    /// 13: no other session replaced this one before its keys reached the age limit.
     KeysTooOld,
     /// A number that a later version uses.
     Other(u16),
@@ -97,7 +97,7 @@ impl fmt::Display for ByeCode {
             Self::Expired => "our certificate has expired",
             Self::Protocol => "peer says that we broke the protocol",
             Self::Version => "peer does not speak our protocol version",
-            Self::HelloTimeout => "peer waited in vain for our hello",
+            Self::HelloTimeout => "peer received no hello from us in time",
             Self::DataPathDead => "peer received no data packets from us",
             Self::DuplicateIdentity => "another daemon uses our identity",
             Self::TooMany => "peer has too many sessions with us",

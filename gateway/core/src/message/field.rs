@@ -1,14 +1,14 @@
-//! Fields of a message: `tag u16 | length u32 | value`. What a value means is `wire`'s matter.
+//! Fields of a message: `tag u16 | length u32 | value`. `wire` encodes the values.
 
 use std::collections::BTreeMap;
 
 use super::hello::VersionMismatch;
 use super::wire::{Cursor, Wire};
 
-/// Set in a tag: who does not know the field cannot use the message.
+/// Set in a tag: a receiver that does not know the field cannot use the message.
 pub(super) const REQUIRED: u16 = 0x8000;
 
-/// Most fields that a message may have, known or not.
+/// Most fields of a message, unknown ones included.
 const MAX_FIELDS: usize = 64;
 
 /// Why a message's body cannot be used.
@@ -23,19 +23,19 @@ pub enum FieldError {
     /// A field that the sender marked as required is unknown here.
     #[error("unknown required field {0}")]
     Unknown(u16),
-    /// A field that the message cannot do without is not there.
+    /// A field that the message needs is not there.
     #[error("field {0} is missing")]
     Missing(u16),
     /// A field occurs twice.
     #[error("field {0} occurs twice")]
     Doubled(u16),
-    /// A value is not of the form its field has.
+    /// A value does not have the form of its field.
     #[error("field {0} has a bad value")]
     Value(u16),
     /// A list or byte string is longer than its cap.
     #[error("field {0} is too long")]
     TooLong(u16),
-    /// `Hello` from a gateway with which we share no version.
+    /// A `Hello` without a protocol version that we speak.
     #[error(transparent)]
     Version(#[from] VersionMismatch),
 }
@@ -57,7 +57,9 @@ impl Writer<'_> {
     /// A required field of values one after the other.
     pub(super) fn list<T: Wire>(&mut self, tag: u16, values: impl IntoIterator<Item = T>) {
         self.field(tag | REQUIRED, |out| {
-            values.into_iter().for_each(|value| value.put(out))
+            for value in values {
+                value.put(out);
+            }
         });
     }
 
@@ -68,9 +70,12 @@ impl Writer<'_> {
 
     fn field(&mut self, tag: u16, value: impl FnOnce(&mut Vec<u8>)) {
         self.0.extend_from_slice(&tag.to_be_bytes());
+
+        // The length is known only after the value is written.
         let length_at = self.0.len();
         self.0.extend_from_slice(&[0; 4]);
         value(self.0);
+
         let length = (self.0.len() - length_at - 4) as u32;
         self.0[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
     }
@@ -80,42 +85,39 @@ impl Writer<'_> {
 pub(super) struct Fields<'a>(BTreeMap<u16, &'a [u8]>);
 
 impl<'a> Fields<'a> {
-    /// Splits `body`; `known` are the tags that this version understands.
+    /// Splits `body` into fields; `known` are the tags that this version understands.
     pub(super) fn split(body: &'a [u8], known: &[u16]) -> Result<Self, FieldError> {
         let mut fields = BTreeMap::new();
         let mut cursor = Cursor(body);
-        for count in 0.. {
-            if cursor.0.is_empty() {
-                break;
-            }
-            if count == MAX_FIELDS {
+        let mut count = 0;
+
+        while !cursor.0.is_empty() {
+            count += 1;
+            if count > MAX_FIELDS {
                 return Err(FieldError::TooManyFields);
             }
-            let header = (u16::get(&mut cursor), u32::get(&mut cursor));
-            let (Some(tag), Some(length)) = header else {
-                return Err(FieldError::Truncated);
-            };
-            let value = cursor.take(length as usize).ok_or(FieldError::Truncated)?;
-            let name = tag & !REQUIRED;
-            match known.contains(&name) {
-                true if fields.insert(name, value).is_some() => {
+
+            let field = next_field(&mut cursor).ok_or(FieldError::Truncated)?;
+            let name = field.tag & !REQUIRED;
+            if known.contains(&name) {
+                if fields.insert(name, field.value).is_some() {
                     return Err(FieldError::Doubled(name));
                 }
-                false if tag & REQUIRED != 0 => return Err(FieldError::Unknown(name)),
-                _ => {}
+            } else if field.tag & REQUIRED != 0 {
+                return Err(FieldError::Unknown(name));
             }
         }
         Ok(Self(fields))
     }
 
-    /// The first field of `body` called `tag`, however malformed what stands around it.
+    /// The first field of `body` with this tag, even if the rest of the message is malformed.
     pub(super) fn first<T: Wire>(body: &[u8], tag: u16) -> Option<T> {
         let mut cursor = Cursor(body);
+
         for _ in 0..MAX_FIELDS {
-            let (found, length) = (u16::get(&mut cursor)?, u32::get(&mut cursor)?);
-            let value = cursor.take(length as usize)?;
-            if found & !REQUIRED == tag {
-                return T::get(&mut Cursor(value));
+            let field = next_field(&mut cursor)?;
+            if field.tag & !REQUIRED == tag {
+                return T::get(&mut Cursor(field.value));
             }
         }
         None
@@ -126,6 +128,8 @@ impl<'a> Fields<'a> {
         let Some(value) = self.0.get(&tag) else {
             return Ok(None);
         };
+
+        // Nothing may follow the value.
         let mut cursor = Cursor(value);
         match (T::get(&mut cursor), cursor.0) {
             (Some(value), []) => Ok(Some(value)),
@@ -142,6 +146,7 @@ impl<'a> Fields<'a> {
     pub(super) fn list<T: Wire>(&self, tag: u16, cap: usize) -> Result<Vec<T>, FieldError> {
         let mut cursor = Cursor(self.0.get(&tag).copied().unwrap_or_default());
         let mut values = Vec::new();
+
         while !cursor.0.is_empty() {
             if values.len() == cap {
                 return Err(FieldError::TooLong(tag));
@@ -159,6 +164,20 @@ impl<'a> Fields<'a> {
         }
         Ok(bytes)
     }
+}
+
+/// One field as it is on the wire.
+struct Field<'a> {
+    tag: u16,
+    value: &'a [u8],
+}
+
+/// Reads one field; `None` if it runs past the end of the message.
+fn next_field<'a>(cursor: &mut Cursor<'a>) -> Option<Field<'a>> {
+    let tag = u16::get(cursor)?;
+    let length = u32::get(cursor)?;
+    let value = cursor.take(length as usize)?;
+    Some(Field { tag, value })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Frames: `length u32 | kind u16 | fields`, written whole and read piece by piece.
+//! Frames: `length u32 | kind u16 | field*`, written whole and read piece by piece.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub const MAX_FRAME: usize = 64 * 1024;
 const LENGTH: usize = 4;
 const KIND: usize = 2;
 
-/// What kind of message a frame holds, by its number on the wire.
+/// The kind of a message, by its number on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is the message of the same name")]
 pub enum Kind {
@@ -50,21 +50,21 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What the stream held next.
+/// The next message of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
-    /// A message.
+    /// A message that can be used.
     Message(Message),
     /// A message of a known kind that cannot be used.
     Malformed {
-        /// Its kind.
+        /// The kind.
         kind: Kind,
         /// What is wrong with it.
         error: FieldError,
     },
 }
 
-/// The stream cannot be read on: the session ends.
+/// The stream cannot be read any further: the session ends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// Longer than [`MAX_FRAME`].
@@ -75,7 +75,8 @@ pub enum FramingError {
     TooShort(u32),
 }
 
-/// Reads a control stream. It holds at most one unfinished frame beyond what was last pushed.
+/// Reads a control stream. It holds at most one incomplete frame and the bytes that were pushed
+/// last.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -83,17 +84,18 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Takes the next bytes of the stream. Call [`Decoder::next`] until it gives `None` before pushing more.
+    /// Takes the next bytes of the stream. To be called again only after [`Decoder::next`] has
+    /// returned `None`.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.read);
         self.read = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next message, `None` if it has not come whole yet. Unknown kinds are skipped.
+    /// The next message; `None` until it is complete. Unknown kinds are skipped.
     #[expect(
         clippy::should_implement_trait,
-        reason = "an error ends it, so it is no iterator"
+        reason = "an error ends the stream, so that it is no iterator"
     )]
     pub fn next(&mut self) -> Result<Option<Incoming>, FramingError> {
         loop {
@@ -101,6 +103,7 @@ impl Decoder {
             let Some((length, rest)) = rest.split_first_chunk::<LENGTH>() else {
                 return Ok(None);
             };
+
             let length = u32::from_be_bytes(*length);
             if length as usize > MAX_FRAME {
                 return Err(FramingError::TooLong(length));
@@ -108,6 +111,7 @@ impl Decoder {
             if (length as usize) < KIND {
                 return Err(FramingError::TooShort(length));
             }
+
             let Some(frame) = rest.get(..length as usize) else {
                 return Ok(None);
             };
@@ -136,6 +140,7 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
         Kind::ZoneData => zone::get_data(body).map(Message::Zone),
         Kind::Bye => bye::get(body).map(|code| Message::Bye { code }),
     };
+
     match message {
         Ok(message) => Incoming::Message(message),
         Err(error) => Incoming::Malformed { kind, error },
@@ -143,8 +148,10 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
 }
 
 pub(super) fn encode(message: &Message) -> Vec<u8> {
+    // The length is known only after the fields are written.
     let mut frame = vec![0; LENGTH];
     frame.extend_from_slice(&(message.kind() as u16).to_be_bytes());
+
     let mut out = Writer(&mut frame);
     match message {
         Message::Hello(hello) => hello::put(hello, &mut out),
@@ -156,6 +163,7 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         Message::Zone(message) => zone::put(message, &mut out),
         Message::Bye { code } => bye::put(*code, &mut out),
     }
+
     let length = (frame.len() - LENGTH) as u32;
     debug_assert!(
         length as usize <= MAX_FRAME,

@@ -1,4 +1,5 @@
-//! `Hello`: who starts, since when, and how to seal for it. First message of each end.
+//! `Hello`, the first message of each end: the sender's versions, its start, and how to seal for
+//! it.
 //!
 //! | tag | field | value |
 //! |---|---|---|
@@ -37,22 +38,22 @@ const REPLACES: u16 = 4;
 const LANES: u16 = 5;
 const RECORDS: u16 = 6;
 
-/// First message of each end.
+/// The first message of each end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
     /// Oldest and newest protocol version spoken.
     pub versions: (u16, u16),
-    /// Feature bits; both ends use what both have.
+    /// Feature bits; both ends use the features that both offer.
     pub features: u64,
-    /// This start of the sending daemon.
+    /// The present start of the sending daemon.
     pub boot: BootId,
-    /// The sessions of a tunnel are numbered. This is the highest number that the sender knew when the
-    /// session was started (0: none). The dialler's decides: the session is the next in number, replaces
-    /// all lower ones, and competes only with one of the same number, that is, with one that replaces the
-    /// same predecessor; between these two the lower identity's dial wins. The accepter's tells a dialler
-    /// that lost its memory where the numbers stand.
+    /// The sessions of a tunnel are numbered. This is the highest number that the sender knew when
+    /// the session was started; 0: none. The dialler's value decides: the session has the next
+    /// number and replaces all lower ones. It competes only with a session of the same number,
+    /// started at the same time by the other end; of these two the lower identity's dial wins. The
+    /// accepter's value lets a dialler that was restarted continue the count.
     pub replaces: u64,
-    /// How to seal for the sender, lane 0 first; at least one.
+    /// How to seal for each of the sender's lanes, lane 0 first; at least one.
     pub lanes: Vec<Lane>,
     /// Fingerprints of the member records that the sender holds.
     pub records: BTreeMap<OrgId, Digest>,
@@ -61,13 +62,14 @@ pub struct Hello {
 /// How to seal for one lane of the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane {
-    /// What the packets carry.
+    /// The index that the packets carry.
     pub index: SessionIndex,
-    /// What they are sealed with.
+    /// The cipher they are sealed with.
     pub aead: Aead,
 }
 
-/// Ciphers of the data path, by their number on the wire. All are mandatory; the receiver chooses.
+/// Ciphers of the data path, by their number on the wire. Every gateway has all; the receiver
+/// chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Aead {
     /// AES-128-GCM.
@@ -88,7 +90,7 @@ pub(super) fn put(hello: &Hello, out: &mut Writer<'_>) {
 }
 
 pub(super) fn get(body: &[u8]) -> Result<Hello, FieldError> {
-    // A later version may add required fields: which version it is says more than which field is unknown.
+    // A later version may add required fields. Its number says more than the first unknown field.
     check_versions(body)?;
     let fields = Fields::split(body, &[SPOKEN, FEATURES, BOOT, REPLACES, LANES, RECORDS])?;
     let lanes = fields.list(LANES, limits::LANES as usize)?;
@@ -158,6 +160,7 @@ mod tests {
     #[test]
     fn an_index_of_zero_and_an_unknown_aead_are_no_lane() {
         let lane = |bytes: &[u8]| Lane::get(&mut Cursor(bytes));
+
         assert!(lane(&[0, 0, 0, 1, 3]).is_some());
         assert_eq!(lane(&[0, 0, 0, 0, 3]), None);
         assert_eq!(lane(&[0, 0, 0, 1, 4]), None);

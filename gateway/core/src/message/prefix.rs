@@ -1,5 +1,10 @@
-//! Prefixes on the wire (`family u8 | length u8 | address`, only the bytes that the length covers), and
-//! the two messages made of them, `Announce` and `Withdraw`.
+//! The messages `Announce` and `Withdraw`, and the encoding of a prefix: `family u8 | length u8 |
+//! address`, of which only the bytes that the length covers are written.
+//!
+//! | tag | field | value |
+//! |---|---|---|
+//! | 1 | serial | u64 |
+//! | 2 | prefixes | prefix* |
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -43,14 +48,16 @@ impl Wire for Prefix {
     }
 
     fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
-        let (family, len) = (u8::get(cursor)?, u8::get(cursor)?);
+        let family = u8::get(cursor)?;
+        let len = u8::get(cursor)?;
         let octets = cursor.take(usize::from(len).div_ceil(8))?;
         let address: IpAddr = match family {
             4 => padded::<4>(octets)?.into(),
             6 => padded::<16>(octets)?.into(),
             _ => return None,
         };
-        // One range has one encoding: host bits are refused, not cut off.
+
+        // One range has one encoding: host bits are refused, not cleared.
         Prefix::holding(address, len).filter(|prefix| prefix.address() == address)
     }
 }
@@ -80,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_host_bits_and_lengths_that_the_family_has_not() {
+    fn refuses_host_bits_and_lengths_beyond_those_of_the_family() {
         assert_eq!(read(&[4, 15, 10, 1]), None);
         assert_eq!(read(&[4, 33, 10, 0, 0, 0, 0]), None);
         assert_eq!(read(&[5, 8, 10]), None);

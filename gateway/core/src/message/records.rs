@@ -1,5 +1,6 @@
 //! `Records`, and the same list inside `Hello`: fingerprints of member records, as
-//! `(organization's name, SHA-256)*`. Differences show in `status`; they decide nothing.
+//! `(organization's name, SHA-256)*` in field 1. Operators see differences in `status`; they decide
+//! nothing.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use ringway_config::{Digest, OrgId};
 
 use super::field::{FieldError, Fields, Writer};
 
-/// Most records in one message: with names of 63 bytes, 48 KiB. A larger consortium sends the first.
+/// Most records in one message: 48 KiB with names of 63 bytes. In a larger consortium only the
+/// first are sent.
 pub const MAX_RECORDS: usize = 512;
 
 const RECORDS: u16 = 1;

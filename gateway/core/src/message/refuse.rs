@@ -1,4 +1,5 @@
-//! `Refuse`: the answer to claims that the import policy does not admit, so that both ends show why.
+//! `Refuse`: the answer to claims that the import policy does not admit. Both ends show the
+//! reasons.
 //!
 //! | tag | field | value |
 //! |---|---|---|
@@ -17,12 +18,12 @@ use super::wire::{Cursor, Wire};
 const WHOLE: u16 = 1;
 const REFUSED: u16 = 2;
 
-/// All claims of the receiver that the sender refuses now. A later one replaces it.
+/// All claims of the receiver that the sender refuses now. A later message replaces it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refuse {
-    /// The last announcement was refused as a whole, or what was beyond a cap.
+    /// Why the last announcement was refused as a whole, or its prefixes beyond a cap.
     pub whole: Option<RefuseReason>,
-    /// Claims by themselves; at most [`MAX_PREFIXES`].
+    /// Refused claims; at most [`MAX_PREFIXES`].
     pub refused: BTreeMap<Prefix, RefuseReason>,
 }
 
@@ -31,15 +32,16 @@ pub struct Refuse {
 pub enum RefuseReason {
     /// 1: outside the prefixes that the member record gives the sender's site.
     NotAuthorized,
-    /// 2: a prefix of the receiver's own site.
+    /// 2: a prefix of the site that the refusing gateway serves.
     LocalSite,
-    /// 3: more claims than the receiver takes from one gateway.
+    /// 3: more claims than one gateway may have.
     TooMany,
-    /// 4: an older serial than the session had seen.
+    /// 4: a lower serial than that of an earlier message.
     OldSerial,
     /// 5: the message could not be read; everything the session had claimed is withdrawn.
     Malformed,
-    /// 6: in conflict with another member's prefix, or with a range that the receiver keeps for itself.
+    /// 6: in conflict with another member's prefix, or with a range that the refusing gateway
+    /// reserves.
     Conflicted,
     /// A number that a later version uses.
     Other(u16),
@@ -77,7 +79,7 @@ impl fmt::Display for RefuseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAuthorized => f.write_str("outside the site's authorized prefixes"),
-            Self::LocalSite => f.write_str("belongs to the receiver's own site"),
+            Self::LocalSite => f.write_str("belongs to the site of the refusing gateway"),
             Self::TooMany => f.write_str("too many prefixes"),
             Self::OldSerial => f.write_str("older than the last announcement"),
             Self::Malformed => f.write_str("announcement could not be read"),
@@ -91,6 +93,7 @@ impl Wire for RefuseReason {
     fn put(&self, out: &mut Vec<u8>) {
         u16::from(*self).put(out);
     }
+
     fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
         u16::get(cursor).map(Self::from)
     }
@@ -100,23 +103,18 @@ pub(super) fn put(refuse: &Refuse, out: &mut Writer<'_>) {
     if let Some(reason) = refuse.whole {
         out.optional(WHOLE, &reason);
     }
-    out.list(
-        REFUSED,
-        refuse
-            .refused
-            .iter()
-            .map(|(prefix, reason)| (*reason, *prefix)),
-    );
+
+    let refused = refuse.refused.iter();
+    out.list(REFUSED, refused.map(|(prefix, reason)| (*reason, *prefix)));
 }
 
 pub(super) fn get(body: &[u8]) -> Result<Refuse, FieldError> {
     let fields = Fields::split(body, &[WHOLE, REFUSED])?;
     let refused = fields.list::<(RefuseReason, Prefix)>(REFUSED, MAX_PREFIXES)?;
+    let refused = refused.into_iter();
+
     Ok(Refuse {
         whole: fields.optional(WHOLE)?,
-        refused: refused
-            .into_iter()
-            .map(|(reason, prefix)| (prefix, reason))
-            .collect(),
+        refused: refused.map(|(reason, prefix)| (prefix, reason)).collect(),
     })
 }

@@ -1,4 +1,4 @@
-//! How single values look on the wire: integers big-endian, texts as `length u8 | bytes`.
+//! The encoding of single values: integers big-endian, texts as `length u8 | bytes`.
 
 use ringway_config::{Digest, OrgId, ZoneName};
 
@@ -10,7 +10,7 @@ pub(super) trait Wire: Sized {
     fn get(cursor: &mut Cursor<'_>) -> Option<Self>;
 }
 
-/// What is left to read.
+/// The bytes that are left to read.
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {
@@ -32,6 +32,7 @@ macro_rules! integers {
             fn put(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_be_bytes());
             }
+
             fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
                 cursor.array().map(<$int>::from_be_bytes)
             }
@@ -44,6 +45,7 @@ impl Wire for bool {
     fn put(&self, out: &mut Vec<u8>) {
         u8::from(*self).put(out);
     }
+
     fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
         match u8::get(cursor)? {
             0 => Some(false),
@@ -57,6 +59,7 @@ impl<const N: usize> Wire for [u8; N] {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
     }
+
     fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
         cursor.array()
     }
@@ -66,12 +69,13 @@ impl Wire for Digest {
     fn put(&self, out: &mut Vec<u8>) {
         self.0.put(out);
     }
+
     fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
         cursor.array().map(Digest)
     }
 }
 
-/// Names are at most 253 bytes (RFC 1035, section 2.3.4), so that their length fits one byte.
+// Names have at most 253 bytes (RFC 1035, section 2.3.4), so that their length fits one byte.
 macro_rules! names {
     ($($name:ty),*) => {$(
         impl Wire for $name {
@@ -79,6 +83,7 @@ macro_rules! names {
                 out.push(self.as_str().len() as u8);
                 out.extend_from_slice(self.as_str().as_bytes());
             }
+
             fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
                 let length = u8::get(cursor)?;
                 let text = std::str::from_utf8(cursor.take(length.into())?).ok()?;
@@ -94,6 +99,7 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
         self.0.put(out);
         self.1.put(out);
     }
+
     fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
         Some((A::get(cursor)?, B::get(cursor)?))
     }

@@ -1,7 +1,20 @@
-//! `ZoneOffer`, `ZoneFetch` and `ZoneData`: zones, and the changes between their versions, in chunks.
+//! `ZoneOffer`, `ZoneFetch` and `ZoneData`: zones, and the changes between their versions, in
+//! chunks.
 //!
-//! The mesh only carries these messages. When to offer a zone, and which to accept, is the replicator's
-//! decision.
+//! The mesh only carries these messages. When to offer a zone, and which to accept, is the
+//! replicator's decision.
+//!
+//! | tag | field | value |
+//! |---|---|---|
+//! | 1 | apex | name |
+//! | 2 | serial | u32 |
+//! | 3 | digest (offer) | SHA-256 |
+//! | 4 | size (offer) | u32 |
+//! | 5 | offset (data) | u32 |
+//! | 6 | last (data) | u8, 0 or 1 |
+//! | 7 | bytes (data) | at most 48 KiB |
+//! | 8 | have (fetch, optional) | serial u32, SHA-256 |
+//! | 9 | from (data, only in a difference) | serial u32 |
 
 use ringway_config::{Digest, ZoneName};
 
@@ -41,8 +54,8 @@ pub enum ZoneMessage {
         apex: ZoneName,
         /// SOA serial of the version that is wanted.
         serial: u32,
-        /// Serial and digest of the version that the sender holds. If it is there, the changes since that
-        /// version may be sent instead of the zone.
+        /// Serial and digest of the version that the sender holds. If it is there, the changes
+        /// since that version may be sent instead of the zone.
         have: Option<(u32, Digest)>,
     },
     /// A part of a zone, or of the changes in it.
@@ -90,7 +103,8 @@ pub(super) fn put(message: &ZoneMessage, out: &mut Writer<'_>) {
             out.required(APEX, apex);
             out.required(SERIAL, serial);
 
-            // Optional: a gateway that does not know the field answers with the whole zone, which serves.
+            // Optional: a gateway that does not know the field answers with the whole zone, which
+            // serves.
             if let Some(have) = have {
                 out.optional(HAVE, have);
             }
@@ -109,7 +123,8 @@ pub(super) fn put(message: &ZoneMessage, out: &mut Writer<'_>) {
             out.required(LAST, last);
             out.bytes(BYTES, bytes);
 
-            // Required: a gateway that does not know the field must not take a difference for a zone.
+            // Required: a gateway that does not know the field must not take a difference for a
+            // zone.
             if let Some(from) = from {
                 out.required(FROM, from);
             }

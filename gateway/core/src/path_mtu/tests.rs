@@ -1,4 +1,4 @@
-//! The search on virtual time, against a path that drops what is too large without a word.
+//! The search on virtual time, over a path that silently drops packets that are too large.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,21 +8,21 @@ use proptest::prelude::*;
 use super::*;
 use crate::rng::Rng;
 
-/// A way to the peer and back.
-struct Way {
+/// A path to the peer and back.
+struct Path {
     mtu: u16,
-    /// Of a thousand packets in either direction, so many are lost.
+    /// Lost packets of a thousand, in either direction.
     loss: u64,
-    /// There and back.
+    /// Round trip.
     rtt: Duration,
 }
 
 struct Bench {
     search: PathMtu,
-    way: Way,
+    path: Path,
     rng: Rng,
     now: Instant,
-    /// When which echo arrives.
+    /// When each echo arrives, and the number of its probe.
     echoes: BinaryHeap<Reverse<(Instant, u64)>>,
     last: u64,
     bytes: u64,
@@ -31,11 +31,10 @@ struct Bench {
 impl Bench {
     fn new(mtu: u16, loss: u64, rtt: Duration, seed: u64) -> Bench {
         let now = Instant::now();
-        let (search, way, rng) = (PathMtu::new(now), Way { mtu, loss, rtt }, Rng::new(seed));
         Bench {
-            search,
-            way,
-            rng,
+            search: PathMtu::new(now),
+            path: Path { mtu, loss, rtt },
+            rng: Rng::new(seed),
             now,
             echoes: BinaryHeap::new(),
             last: 0,
@@ -43,10 +42,11 @@ impl Bench {
         }
     }
 
-    /// Runs for `time` and gives the smallest and the largest size in use meanwhile.
+    /// Runs for `time` and returns the smallest and the largest size in use meanwhile.
     fn run(&mut self, time: Duration) -> (u16, u16) {
         let end = self.now + time;
-        let (mut least, mut most) = (self.search.size(), self.search.size());
+        let mut least = self.search.size();
+        let mut most = least;
         loop {
             let echo = self.echoes.peek().map(|Reverse((at, _))| *at);
             let next = echo
@@ -66,7 +66,8 @@ impl Bench {
                 }
                 _ => self.send(),
             }
-            (least, most) = (least.min(self.search.size()), most.max(self.search.size()));
+            least = least.min(self.search.size());
+            most = most.max(self.search.size());
         }
     }
 
@@ -76,19 +77,21 @@ impl Bench {
             *last += 1;
             *last
         };
-        for (number, size) in self.search.round(number, self.now) {
-            self.bytes += u64::from(size.unwrap_or(76));
-            let passes = size.is_none_or(|size| size <= self.way.mtu);
+
+        for probe in self.search.due_probes(number, self.now) {
+            self.bytes += u64::from(probe.size.unwrap_or(76));
+            let passes = probe.size.is_none_or(|size| size <= self.path.mtu);
             let lost = [(); 2]
                 .iter()
-                .any(|()| self.rng.next_u64() % 1000 < self.way.loss);
+                .any(|()| self.rng.next_u64() % 1000 < self.path.loss);
             if passes && !lost {
-                self.echoes.push(Reverse((self.now + self.way.rtt, number)));
+                self.echoes
+                    .push(Reverse((self.now + self.path.rtt, probe.number)));
             }
         }
     }
 
-    /// Runs until the size is `size`; gives how long that took.
+    /// Runs until the size is `size`; returns how long that took.
     fn until(&mut self, size: u16) -> Duration {
         let start = self.now;
         while self.search.size() != size {
@@ -137,7 +140,7 @@ fn a_path_that_shrinks_is_noticed_within_four_seconds_and_one_that_grows_within_
             (1280, 4),
             (1500, 11),
         ] {
-            bench.way.mtu = mtu;
+            bench.path.mtu = mtu;
             let took = bench.until(mtu);
             assert!(
                 took <= Duration::from_secs(limit) + 3 * rtt,
@@ -154,17 +157,17 @@ fn a_path_too_small_for_ipv6_is_used_as_it_is() {
     let mut bench = Bench::new(1240, 0, LAN, 1);
     bench.until(1228);
     assert_eq!(bench.run(10 * MINUTE), (1228, 1228));
-    bench.way.mtu = 1500;
+    bench.path.mtu = 1500;
     bench.until(1500);
 }
 
 #[test]
-fn silence_of_everything_is_no_reason_to_shrink() {
+fn a_path_that_is_down_keeps_its_size() {
     let mut bench = Bench::new(1500, 0, LAN, 1);
     bench.until(1500);
-    bench.way.loss = 1000;
+    bench.path.loss = 1000;
     assert_eq!(bench.run(MINUTE), (1500, 1500));
-    bench.way.loss = 0;
+    bench.path.loss = 0;
     assert_eq!(bench.run(MINUTE), (1500, 1500));
 }
 
@@ -176,14 +179,14 @@ fn fifteen_percent_loss_for_ten_days_never_shrinks_a_path() {
 }
 
 #[test]
-fn another_way_is_asked_at_once() {
+fn a_changed_path_is_probed_at_once() {
     let mut bench = Bench::new(1500, 0, LAN, 1);
     bench.run(MINUTE);
-    bench.way.mtu = 1280;
-    bench.search.resume(bench.now);
+    bench.path.mtu = 1280;
+    bench.search.path_changed(bench.now);
     assert!(bench.until(1280) < Duration::from_millis(1200));
-    bench.way.mtu = 1500;
-    bench.search.resume(bench.now);
+    bench.path.mtu = 1500;
+    bench.search.path_changed(bench.now);
     assert!(bench.until(1500) < Duration::from_millis(100));
 }
 
@@ -197,17 +200,25 @@ fn an_idle_tunnel_costs_little() {
     }
 }
 
+/// An MTU and for how many seconds the path has it.
+fn change() -> impl Strategy<Value = (u16, u64)> {
+    let mtu = prop_oneof![Just(1280u16), Just(1420), Just(1500), 1228u16..1600];
+    (mtu, 15u64..90)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn whatever_the_path_does_its_size_is_found_and_never_exceeded_for_long(
-        changes in proptest::collection::vec((prop_oneof![Just(1280u16), Just(1420), Just(1500), 1228u16..1600], 15u64..90), 1..12),
-        loss in prop_oneof![Just(0u64), Just(150)], rtt in 1u64..900, seed: u64,
+        changes in proptest::collection::vec(change(), 1..12),
+        loss in prop_oneof![Just(0u64), Just(150)],
+        rtt in 1u64..900,
+        seed: u64,
     ) {
         let mut bench = Bench::new(1500, loss, Duration::from_millis(rtt), seed);
         for (mtu, seconds) in changes {
-            bench.way.mtu = mtu;
+            bench.path.mtu = mtu;
             bench.run(Duration::from_secs(seconds));
             // At 15 % loss, both of the doubt's round and the search's take longer.
             bench.run(MINUTE);

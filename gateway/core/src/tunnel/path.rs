@@ -1,75 +1,84 @@
-//! How large the tunnel's packets may be: asks along the session in use. What is asked, and what answers mean, is
-//! [`crate::path_mtu`]'s.
+//! The path MTU of a tunnel: sends the probes along the session in use. [`crate::path_mtu`] decides
+//! which are sent and what their echoes mean.
 
 use std::time::Instant;
 
 use super::Tunnel;
+use crate::action::Action;
 use crate::context::Context;
+use crate::id::ConnId;
+use crate::mesh::Role;
 use crate::session::Session;
-use crate::{Action, ConnId, Role};
 
 impl Tunnel {
-    /// Sends the padded probes that are due, once a session has proved that small ones pass.
-    pub(super) fn ask_path(&mut self, context: &mut Context, now: Instant) {
+    /// Sends the path probes that are due, once a session has proved that small packets pass.
+    pub(super) fn probe_path(&mut self, context: &mut Context, now: Instant) {
         if self.path_deadline().is_none_or(|at| at > now) {
             return;
         }
-        let Some(session) = self.active.and_then(|conn| self.sessions.get(&conn)) else {
+        let Some(active) = self.sessions.active() else {
             return;
         };
-        let (conn, session, before) = (session.conn, session.index, self.path_mtu.size());
-        for (probe, size) in self.path_mtu.round(|| context.next_probe(), now) {
+
+        let before = self.path_mtu.size();
+        for probe in self.path_mtu.due_probes(|| context.next_probe(), now) {
             context.act(Action::Probe {
-                session,
-                conn,
-                probe,
-                size,
+                session: active.index,
+                conn: active.conn,
+                probe: probe.number,
+                size: probe.size,
             });
         }
-        self.tell_path(context, before);
+        self.report_path(context, before);
     }
 
-    /// When to ask next; not without a session in use.
+    /// When path probes are due; never without a session in use.
     pub(super) fn path_deadline(&self) -> Option<Instant> {
-        let session = self.active.and_then(|conn| self.sessions.get(&conn))?;
-        (session.is_up() && session.proved()).then(|| self.path_mtu.deadline())
+        let active = self.sessions.active()?;
+        (active.is_up() && active.proved()).then(|| self.path_mtu.deadline())
     }
 
-    /// True if an echo answers a question about the path.
-    pub(super) fn path_answered(
+    /// Takes the echo of a path probe; false if the probe was none.
+    pub(super) fn path_echoed(
         &mut self,
         context: &mut Context,
         conn: ConnId,
         probe: u64,
         now: Instant,
     ) -> bool {
+        if !self.sessions.get(conn).is_some_and(Session::is_up) {
+            return false;
+        }
+
         let before = self.path_mtu.size();
-        let live = self.sessions.get(&conn).is_some_and(Session::is_up);
-        let answered = live && self.path_mtu.echoed(probe, now);
-        self.tell_path(context, before);
+        let answered = self.path_mtu.echoed(probe, now);
+        self.report_path(context, before);
         answered
     }
 
-    /// The packets of a session take another way. The control stream of a peer that we dialled does not follow:
-    /// QUIC lets only the one who dialled move (RFC 9000, section 9).
+    /// The packets of a session take another path.
     pub(crate) fn peer_moved(&mut self, conn: ConnId, now: Instant) {
-        if self.active == Some(conn) {
-            self.path_mtu.resume(now);
+        if self.sessions.is_active(conn) {
+            self.path_mtu.path_changed(now);
         }
-        // It has echoed a challenge: probes that went to its old address say nothing.
-        if let Some(live) = self.sessions.get_mut(&conn).and_then(Session::live_mut) {
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+
+        // The peer has echoed a challenge. Probes that went to its old address say nothing any
+        // more.
+        if let Some(live) = session.live_mut() {
             live.liveness.resume(now);
         }
-        if self
-            .sessions
-            .get(&conn)
-            .is_some_and(|session| session.role == Role::Dialler)
-        {
+
+        // QUIC follows only a client that moves (RFC 9000, section 9): the control connection to a
+        // peer that we dialled stays behind.
+        if session.role == Role::Dialler {
             self.silent(conn, now);
         }
     }
 
-    fn tell_path(&self, context: &mut Context, before: u16) {
+    fn report_path(&self, context: &mut Context, before: u16) {
         let size = self.path_mtu.size();
         if size != before {
             context.act(Action::PathMtu {

@@ -1,0 +1,230 @@
+//! What the two ends exchange once a session is up: which prefixes each serves, which of the
+//! other's claims it refuses, which member records it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use ringway_config::{Digest, OrgId, Prefix};
+
+use super::Tunnel;
+use crate::action::Action;
+use crate::alarm::Alarm;
+use crate::context::Context;
+use crate::id::ConnId;
+use crate::message::{MAX_PREFIXES, Message, Refuse};
+use crate::rib;
+use crate::session::Session;
+
+impl Tunnel {
+    /// The membership has changed: the peer is informed, its claims are evaluated again.
+    pub(crate) fn membership_changed(
+        &mut self,
+        context: &mut Context,
+        records_changed: bool,
+        now: Instant,
+    ) {
+        let Some(info) = context.membership.gateways.get(&self.peer) else {
+            return;
+        };
+        context.routes_stale = true;
+        self.site = info.site.clone();
+
+        let endpoints_changed = self.dialler.set_endpoints(&info.endpoints);
+        if endpoints_changed && self.sessions.active().is_none() {
+            self.stop_dialling(context);
+            self.dial_soon(context, now);
+        }
+
+        if records_changed {
+            // On sessions without the peer's `Hello` too: ours, already sent there, named the old
+            // records.
+            for conn in self.sessions.conns(|_| true) {
+                let records = context.membership.records.clone();
+                let message = Message::Records { records };
+                context.act(Action::Send { conn, message });
+            }
+        }
+
+        for conn in self.live_conns() {
+            self.announce(context, conn);
+            self.reevaluate(context, conn);
+        }
+    }
+
+    /// The daemon stops: the peers turn to another gateway of the site, if there is one.
+    pub(crate) fn withdraw_all(&mut self, context: &mut Context) {
+        for conn in self.live_conns() {
+            self.announce_exactly(context, conn, BTreeSet::new());
+        }
+    }
+
+    /// Announces and withdraws until the peer knows what we serve. The first announcement is sent
+    /// even if it is empty: routes move to a session only after it.
+    pub(super) fn announce(&mut self, context: &mut Context, conn: ConnId) {
+        // A gateway of our own site needs no other to reach it.
+        let serves = !context.membership.shares_site(&self.peer, &self.site);
+        let prefixes = if serves && context.is_running() {
+            let local = context.membership.local_prefixes();
+            local.iter().copied().collect()
+        } else {
+            BTreeSet::new()
+        };
+        self.announce_exactly(context, conn, prefixes);
+    }
+
+    fn announce_exactly(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        prefixes: BTreeSet<Prefix>,
+    ) {
+        let Some(live) = self.sessions.live_mut(conn) else {
+            return;
+        };
+        let first = live.announced.is_none();
+        let before = live.announced.replace(prefixes.clone()).unwrap_or_default();
+
+        for prefixes in parts(before.difference(&prefixes)) {
+            let serial = context.next_serial();
+            let message = Message::Withdraw { serial, prefixes };
+            context.act(Action::Send { conn, message });
+        }
+
+        let mut gained = parts(prefixes.difference(&before));
+        if first && gained.is_empty() {
+            gained.push(BTreeSet::new());
+        }
+        for prefixes in gained {
+            let serial = context.next_serial();
+            let message = Message::Announce { serial, prefixes };
+            context.act(Action::Send { conn, message });
+        }
+    }
+
+    /// The peer announces prefixes.
+    pub(super) fn announced(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        serial: u64,
+        prefixes: BTreeSet<Prefix>,
+        now: Instant,
+    ) {
+        let Some(live) = self.sessions.live_mut(conn) else {
+            return;
+        };
+
+        live.claims.announce(serial, prefixes, |prefix| {
+            rib::admit(&context.membership, &self.peer, &self.site, prefix)
+        });
+        self.claims_changed(context, conn, now);
+    }
+
+    /// The peer withdraws prefixes.
+    pub(super) fn withdrawn(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        serial: u64,
+        prefixes: &BTreeSet<Prefix>,
+        now: Instant,
+    ) {
+        let Some(live) = self.sessions.live_mut(conn) else {
+            return;
+        };
+
+        live.claims.withdraw(serial, prefixes);
+        self.claims_changed(context, conn, now);
+    }
+
+    pub(super) fn claims_changed(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
+        context.routes_stale = true;
+        self.report_refusals(context, conn);
+
+        // With its first announcement a session may have become ready to take the routes.
+        self.select_session(context, now);
+    }
+
+    /// Informs the peer, and the operator, which of the peer's claims are refused.
+    fn report_refusals(&mut self, context: &mut Context, conn: ConnId) {
+        let Some(live) = self.sessions.live_mut(conn) else {
+            return;
+        };
+        let Some(refuse) = live.claims.pending_refusal() else {
+            return;
+        };
+
+        if let Some((prefix, reason)) = refuse.refused.first_key_value() {
+            let alarm = Alarm::ClaimsRefused {
+                peer: self.peer.clone(),
+                prefix: *prefix,
+                reason: *reason,
+                count: refuse.refused.len(),
+            };
+            live.alarm(context, alarm);
+        }
+
+        let message = Message::Refuse(refuse);
+        context.act(Action::Send { conn, message });
+    }
+
+    /// The peer reports which member records it holds.
+    pub(super) fn records(&mut self, conn: ConnId, records: BTreeMap<OrgId, Digest>) {
+        if let Some(live) = self.sessions.live_mut(conn) {
+            live.records = records;
+        }
+    }
+
+    /// The peer refuses claims of ours.
+    pub(super) fn refused_by_peer(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        mut refuse: Refuse,
+    ) {
+        let Some(live) = self.sessions.live_mut(conn) else {
+            return;
+        };
+
+        // Only what we did announce is kept, so that the peer cannot make us hold anything else.
+        let announced = live.announced.clone().unwrap_or_default();
+        refuse
+            .refused
+            .retain(|prefix, _| announced.contains(prefix));
+
+        if let Some((prefix, reason)) = refuse.refused.first_key_value() {
+            let alarm = Alarm::RefusedByPeer {
+                peer: self.peer.clone(),
+                prefix: *prefix,
+                reason: *reason,
+                count: refuse.refused.len(),
+            };
+            live.alarm(context, alarm);
+        }
+        live.refused_by_peer = refuse;
+    }
+
+    fn reevaluate(&mut self, context: &mut Context, conn: ConnId) {
+        let Some(live) = self.sessions.live_mut(conn) else {
+            return;
+        };
+
+        live.claims
+            .reevaluate(|prefix| rib::admit(&context.membership, &self.peer, &self.site, prefix));
+        self.report_refusals(context, conn);
+    }
+
+    fn live_conns(&self) -> Vec<ConnId> {
+        self.sessions
+            .conns(|session: &Session| session.live().is_some())
+    }
+}
+
+/// Sets of which each fits one message.
+fn parts<'a>(prefixes: impl Iterator<Item = &'a Prefix>) -> Vec<BTreeSet<Prefix>> {
+    let prefixes: Vec<Prefix> = prefixes.copied().collect();
+    let chunks = prefixes.chunks(MAX_PREFIXES);
+    chunks
+        .map(|chunk| chunk.iter().copied().collect())
+        .collect()
+}

@@ -1,0 +1,171 @@
+//! [`Sessions`]: the sessions with one peer, and which of them carries the tunnel. Both ends decide
+//! alone and must come to the same result.
+//!
+//! Sessions are ranked by what both ends know. The higher number wins: the end that started it knew
+//! of the lower. Two sessions of one number were started by both ends at the same time; there the
+//! dial of the lower identity wins. Routes move to a better session only when it is ready, that is,
+//! when it has carried an authenticated packet and the peer has announced its prefixes on it
+//! (make-before-break). Then the others drain, so that packets that the peer still sends on them
+//! are received.
+//!
+//! Invariant: the active session is up.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::id::ConnId;
+use crate::mesh::Role;
+use crate::session::{Live, Session};
+
+#[derive(Debug)]
+pub(super) struct Sessions {
+    by_conn: BTreeMap<ConnId, Session>,
+    /// The session that routes use.
+    active: Option<ConnId>,
+    /// True if our identity is lower than the peer's: then our dial wins a tie.
+    we_are_lower: bool,
+}
+
+/// The outcome of [`Sessions::select`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Selection {
+    /// The active session is the one before, or there is still none.
+    Unchanged,
+    /// There was no active session; this is it now.
+    Up(ConnId),
+    /// This session takes the place of another.
+    Moved(ConnId),
+}
+
+/// Greater is better. The connection decides only between two dials of one end with the same
+/// number, which a peer that keeps to the protocol never makes.
+type Rank = (u64, bool, Reverse<ConnId>);
+
+impl Sessions {
+    pub(super) fn new(we_are_lower: bool) -> Self {
+        Self {
+            by_conn: BTreeMap::new(),
+            active: None,
+            we_are_lower,
+        }
+    }
+
+    /// True if our dial wins a tie.
+    pub(super) fn we_are_lower(&self) -> bool {
+        self.we_are_lower
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_conn.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_conn.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.by_conn.values()
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Session> {
+        self.by_conn.get(&conn)
+    }
+
+    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        self.by_conn.get_mut(&conn)
+    }
+
+    /// The live state of a session that is up or draining.
+    pub(super) fn live_mut(&mut self, conn: ConnId) -> Option<&mut Live> {
+        self.get_mut(conn).and_then(Session::live_mut)
+    }
+
+    /// The session that routes use.
+    pub(super) fn active(&self) -> Option<&Session> {
+        self.active.and_then(|conn| self.get(conn))
+    }
+
+    pub(super) fn is_active(&self, conn: ConnId) -> bool {
+        self.active == Some(conn)
+    }
+
+    /// The connections of the sessions that `which` accepts.
+    pub(super) fn conns(&self, which: impl Fn(&Session) -> bool) -> Vec<ConnId> {
+        let chosen = self.iter().filter(|session| which(session));
+        chosen.map(|session| session.conn).collect()
+    }
+
+    pub(super) fn insert(&mut self, session: Session) {
+        self.by_conn.insert(session.conn, session);
+    }
+
+    /// Removes a session. If it was the active one, there is none until the next
+    /// [`Sessions::select`].
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Session> {
+        if self.is_active(conn) {
+            self.active = None;
+        }
+        self.by_conn.remove(&conn)
+    }
+
+    /// Makes the best session the active one, as far as it is ready, and drains the others for
+    /// `drain`.
+    pub(super) fn select(&mut self, drain: Duration, now: Instant) -> Selection {
+        self.revive_if_alone(now);
+        let Some(best) = self.best(Session::is_up) else {
+            return Selection::Unchanged;
+        };
+
+        let ready = self.get(best).is_some_and(Session::is_ready);
+        if ready {
+            self.drain_all_but(best, now + drain);
+        }
+
+        match self.active {
+            Some(active) if active == best || !ready => Selection::Unchanged,
+            Some(_) => {
+                self.active = Some(best);
+                Selection::Moved(best)
+            }
+            // A session that is not ready yet is better than none.
+            None => {
+                self.active = Some(best);
+                Selection::Up(best)
+            }
+        }
+    }
+
+    /// If the better session has died while the other was draining, the other serves again.
+    fn revive_if_alone(&mut self, now: Instant) {
+        if self.iter().any(Session::is_up) {
+            return;
+        }
+        if let Some(conn) = self.best(Session::is_draining) {
+            self.change(conn, |session| session.revived(now));
+        }
+    }
+
+    fn drain_all_but(&mut self, best: ConnId, until: Instant) {
+        for conn in self.conns(|session| session.is_up() && session.conn != best) {
+            self.change(conn, |session| session.draining(until));
+        }
+    }
+
+    fn best(&self, eligible: impl Fn(&Session) -> bool) -> Option<ConnId> {
+        let eligible = self.iter().filter(|session| eligible(session));
+        let best = eligible.max_by_key(|session| self.rank(session))?;
+        Some(best.conn)
+    }
+
+    fn rank(&self, session: &Session) -> Rank {
+        let lower_dialled = (session.role == Role::Dialler) == self.we_are_lower;
+        (session.number, lower_dialled, Reverse(session.conn))
+    }
+
+    fn change(&mut self, conn: ConnId, transition: impl FnOnce(Session) -> Session) {
+        if let Some(session) = self.by_conn.remove(&conn) {
+            self.by_conn.insert(conn, transition(session));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What a tunnel does when a time has come: dials, probes, deadlines, rekeying.
+
+use std::time::{Duration, Instant};
+
+use super::Tunnel;
+use crate::action::Action;
+use crate::close_reason::CloseReason;
+use crate::context::Context;
+use crate::id::ConnId;
+use crate::mesh::Role;
+use crate::rng::Rng;
+use crate::session::Stage;
+use crate::settings::Settings;
+use crate::tunnel_error::TunnelError;
+
+/// Pause before another attempt to replace a session.
+const REKEY_PAUSE: Duration = Duration::from_secs(60);
+
+/// The time over which the tunnels' sessions are replaced after a change of our certificate.
+const REKEY_SPREAD: Duration = Duration::from_secs(5);
+
+/// When this end of a new session is to replace it. That is the dialler's duty; if it fails, the
+/// accepter steps in before the keys reach their age limit.
+pub(super) fn rekey_at(rng: &mut Rng, settings: &Settings, role: Role, now: Instant) -> Instant {
+    let jitter = rng.between(Duration::ZERO, settings.rekey_after / 5);
+    let earliest = settings.rekey_after / 10 * 9;
+
+    match role {
+        Role::Dialler => now + earliest + jitter,
+        Role::Accepter => now + earliest + settings.rekey_after / 4 + jitter,
+    }
+}
+
+impl Tunnel {
+    /// Does everything that is due.
+    pub(crate) fn timeout(&mut self, context: &mut Context, now: Instant) {
+        let settings = &context.settings;
+        for conn in self.sessions.conns(|s| s.deadline(settings) <= now) {
+            self.session_timeout(context, conn, now);
+        }
+
+        if let Some(attempt) = self.dialler.expire(now) {
+            context.abandon(attempt.dial);
+            self.attempt_failed(context, TunnelError::NoAnswer(attempt.endpoint), now);
+        }
+        if self.dialler.is_due(now) {
+            self.dial(context, now);
+        }
+
+        self.probe_path(context, now);
+    }
+
+    /// When something is due.
+    pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
+        let sessions = self.sessions.iter();
+        sessions
+            .map(|session| session.deadline(settings))
+            .chain(self.dialler.deadline())
+            .chain(self.path_deadline())
+            .min()
+    }
+
+    /// Dials at once. When a tunnel has lost its session both ends notice; the higher identity
+    /// waits a little, because its dial would lose against the other's.
+    pub(crate) fn dial_soon(&mut self, context: &mut Context, now: Instant) {
+        if self.sessions.active().is_some() || !context.is_running() {
+            return;
+        }
+
+        let step = context.settings.backoff_min;
+        let delay = if self.sessions.we_are_lower() {
+            Duration::ZERO
+        } else {
+            context.rng.between(step / 2, step)
+        };
+        self.dialler.dial_within(delay, now);
+    }
+
+    /// Dials without waiting for the back-off. An attempt under way continues: its packets may pass
+    /// now.
+    pub(crate) fn dial_again(&mut self, context: &Context, now: Instant) {
+        if self.sessions.active().is_none() && context.is_running() {
+            self.dialler.dial_within(Duration::ZERO, now);
+        }
+    }
+
+    /// Dials after the back-off, at the next endpoint.
+    pub(super) fn dial_later(&mut self, context: &mut Context, now: Instant) {
+        self.dialler.next_endpoint();
+
+        let idle = self.sessions.active().is_none() && self.dialler.attempt().is_none();
+        if idle && context.is_running() {
+            self.dialler
+                .back_off(&context.settings, &mut context.rng, now);
+        }
+    }
+
+    pub(crate) fn stop_dialling(&mut self, context: &mut Context) {
+        if let Some(attempt) = self.dialler.stop() {
+            context.abandon(attempt.dial);
+        }
+    }
+
+    /// A session with this number is up: a dial that did not know of it could only lose against it,
+    /// or replace it without need. A dial that is to replace it has a higher number and continues.
+    pub(super) fn stop_older_dial(&mut self, context: &mut Context, number: u64) {
+        let attempt = self.dialler.attempt();
+        if attempt.is_none_or(|attempt| attempt.number <= number) {
+            self.stop_dialling(context);
+        }
+    }
+
+    /// Our connection is established. If its `Hello` never arrives, the peer is dialled again.
+    pub(super) fn expect_hello(&mut self, context: &Context, now: Instant) {
+        if self.sessions.active().is_none() {
+            self.dialler.connected(&context.settings, now);
+        }
+    }
+
+    /// Replaces the session within the next seconds.
+    pub(crate) fn rekey_soon(&mut self, context: &mut Context, now: Instant) {
+        let pause = context.rng.between(Duration::ZERO, REKEY_SPREAD);
+        self.rekey_by(now + pause);
+    }
+
+    /// The control connection is silent and will time out: if the session is in use, it is replaced
+    /// at once.
+    pub(crate) fn silent(&mut self, conn: ConnId, now: Instant) {
+        if self.sessions.is_active(conn) {
+            self.rekey_by(now);
+        }
+    }
+
+    fn rekey_by(&mut self, at: Instant) {
+        let active = self.sessions.active().map(|session| session.conn);
+        if let Some(live) = active.and_then(|conn| self.sessions.live_mut(conn)) {
+            live.rekey_at = live.rekey_at.min(at);
+        }
+    }
+
+    fn dial(&mut self, context: &mut Context, now: Instant) {
+        let Some(endpoint) = self.dialler.endpoint().cloned() else {
+            return;
+        };
+        let dial = context.dial(&self.peer, &endpoint);
+        let number = self.newest.saturating_add(1);
+        self.dialler
+            .start(dial, endpoint, number, now, &context.settings);
+    }
+
+    fn session_timeout(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
+        let settings = &context.settings;
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        if session.expires <= now {
+            return self.close(context, conn, CloseReason::CertificateExpired, now);
+        }
+
+        let live = match &mut session.stage {
+            Stage::AwaitingHello { .. } => {
+                return self.close(context, conn, CloseReason::HelloTimeout, now);
+            }
+            Stage::Draining { .. } => return self.retire(context, conn),
+            Stage::Up(live) => live,
+        };
+        if live.liveness.is_dead(settings, now) {
+            return self.close(context, conn, CloseReason::DataPathDead, now);
+        }
+        if live.since + settings.max_age <= now {
+            return self.close(context, conn, CloseReason::KeysTooOld, now);
+        }
+
+        if live.rekey_at <= now {
+            live.rekey_at = now + REKEY_PAUSE;
+            self.rekey(context, now);
+        } else if live.liveness.is_due(settings, now) {
+            let probe = context.next_probe();
+            live.liveness.probe(probe, &context.settings, now);
+            context.act(Action::Probe {
+                session: session.index,
+                conn,
+                probe,
+                size: None,
+            });
+        }
+    }
+
+    /// Starts a new session while the old one is in use. A peer without endpoints has to do it.
+    fn rekey(&mut self, context: &Context, now: Instant) {
+        if context.is_running() {
+            self.dialler.dial_within(Duration::ZERO, now);
+        }
+    }
+}
