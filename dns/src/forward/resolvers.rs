@@ -191,14 +191,14 @@ impl Server {
         question: &ForwardQuestion,
         domain: &Name,
     ) -> Result<CachedResponse, Failure> {
-        let mut result = self.send(question, true).await?;
+        let mut result = self.send(request(question, true)?).await;
         // RFC 6891, section 7: a server without EDNS responds with FORMERR. Older ones use NOTIMP
         // (RFC 2671, section 5.3).
         if let Err(NetError::Dns(DnsError::ResponseCode(
             ResponseCode::FormErr | ResponseCode::NotImp,
         ))) = result
         {
-            result = self.send(question, false).await?;
+            result = self.send(request(question, false)?).await;
         }
 
         let response = match result {
@@ -223,19 +223,15 @@ impl Server {
     }
 
     /// Sends one query, again over TCP if the response was truncated.
-    async fn send(
-        &self,
-        question: &ForwardQuestion,
-        with_edns: bool,
-    ) -> Result<Result<DnsResponse, NetError>, Failure> {
-        let request = request(question, with_edns).ok_or(Failure::BadResponse)?;
-        Ok(self.pool.send(request).first_answer().await)
+    async fn send(&self, request: DnsRequest) -> Result<DnsResponse, NetError> {
+        self.pool.send(request).first_answer().await
     }
 }
 
-/// `None` if hickory-proto refuses the name.
-fn request(question: &ForwardQuestion, with_edns: bool) -> Option<DnsRequest> {
-    let name = hickory_proto::rr::Name::from_bytes(question.name.as_wire()).ok()?;
+/// Fails if hickory-proto refuses the name.
+fn request(question: &ForwardQuestion, with_edns: bool) -> Result<DnsRequest, Failure> {
+    let name = hickory_proto::rr::Name::from_bytes(question.name.as_wire())
+        .map_err(|_| Failure::BadResponse)?;
     let mut message = Message::query();
     message.add_query(Query::query(name, RecordType::from(question.kind)));
     message.metadata.recursion_desired = true;
@@ -247,7 +243,7 @@ fn request(question: &ForwardQuestion, with_edns: bool) -> Option<DnsRequest> {
         edns.set_dnssec_ok(question.dnssec_ok);
         message.set_edns(edns);
     }
-    Some(DnsRequest::new(message, DnsRequestOptions::default()))
+    Ok(DnsRequest::new(message, DnsRequestOptions::default()))
 }
 
 impl From<&NetError> for Failure {
