@@ -1,29 +1,28 @@
 //! The packet filter: what the other organizations may reach, as one nftables table of our own.
 //!
 //! The table (family `inet`, named like the TUN) is replaced in one transaction, so that no packet ever
-//! meets half a policy, and established connections go on. It only ever drops: what another table of the
-//! host drops stays dropped.
+//! meets half a policy, and established connections continue. It only drops: packets that another table of
+//! the host drops stay dropped.
 //!
-//! Semantics, of packets that come out of the TUN, to this host or through it, in this order:
+//! Packets out of the TUN, to this host or through it, are judged in this order:
 //! 1. to the tunnel port: dropped (no tunnel in a tunnel);
 //! 2. from a source outside every member's prefixes: dropped;
-//! 3. of no known connection and unfit to open one: dropped; of an established connection, or an ICMP
+//! 3. of no known connection and unable to open one: dropped; of an established connection, or an ICMP
 //!    error about one (packet too big included): accepted;
 //! 4. DNS to this gateway's listeners: accepted, unless the list of rules is empty;
-//! 5. without a list of rules: ICMP echo to the site's prefixes accepted; with one: what a rule allows
-//!    (ICMP echo needs a rule of its own, an empty list allows nothing new);
+//! 5. without a list of rules: ICMP echo to the site's prefixes accepted; with one: accepted if a rule
+//!    allows it (ICMP echo needs a rule of its own, an empty list allows no new connection);
 //! 6. everything else: dropped.
 //!
 //! Packets into the TUN, from this host or through it, must come from the site's prefixes and not go to
 //! the tunnel port. Where this daemon switched forwarding on, other forwarding is dropped (`guard_forwarding`).
 //!
-//! A removed rule ends no established connection; a removed member does (2. comes before 3.).
+//! Removing a rule ends no established connection; removing a member does (2. comes before 3.).
 //!
-//! The data plane has checked sources and destinations before; the filter decides on services, and is a
-//! second pair of eyes.
+//! The data plane has checked sources and destinations before. The filter decides on services, and checks
+//! addresses a second time.
 
 mod draft;
-mod memory;
 mod nft;
 mod rules;
 mod terms;
@@ -35,22 +34,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use ringway_intent::PolicySpec;
+use tokio::sync::Mutex;
 
 use super::sysctl;
 
-pub use memory::MemoryFirewall;
 pub use nft::Nft;
 
-/// The filter of a running daemon. Reloads change it, whoever asks for its drops reads it: one at a time, and
-/// none of them on the loop, since the program may take its time.
-pub type Filter = Arc<tokio::sync::Mutex<Nft>>;
+/// The filter of a running daemon, which reloads change and reports read, one at a time. Each call runs a
+/// program that may take seconds: not for the loop.
+pub type Filter = Arc<Mutex<Nft>>;
 
 /// Why the filter dropped packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropReason {
     /// No rule allows it.
     Denied,
-    /// Of no connection, and unfit to open one.
+    /// Of no connection, and unable to open one.
     Invalid,
     /// From the TUN, with a source that no member owns.
     Stranger,
@@ -73,7 +72,7 @@ impl DropReason {
         DropReason::WrongSource,
     ];
 
-    /// As metrics, `status` and the table's counters name it.
+    /// The name in metrics, in `status`, and of the table's counter.
     pub fn as_str(self) -> &'static str {
         match self {
             DropReason::Denied => "denied",
@@ -88,25 +87,25 @@ impl DropReason {
 
 /// The filter of one daemon.
 pub trait Firewall {
-    /// Replaces what is in force by `spec`, in one transaction. On an error nothing has changed.
+    /// Replaces the policy in force by `spec`, in one transaction. After an error nothing has changed.
     fn apply(
         &mut self,
         spec: &PolicySpec,
     ) -> impl Future<Output = Result<(), FirewallError>> + Send;
 
-    /// Takes the filter away; no error if there is none. To fail closed, only after the TUN is gone.
+    /// Removes the filter; no error if there is none. The TUN must be gone before: fail closed.
     fn remove(&mut self) -> impl Future<Output = Result<(), FirewallError>> + Send;
 
-    /// Packets dropped so far, across every [`Firewall::apply`].
+    /// Packets dropped so far. [`Firewall::apply`] does not reset the counts.
     fn drops(
         &mut self,
     ) -> impl Future<Output = Result<BTreeMap<DropReason, u64>, FirewallError>> + Send;
 }
 
-/// Why the filter is not as wanted.
+/// Why the filter could not be changed or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
-    /// The program is not installed.
+    /// The program nft is not installed.
     #[error("the nft program is missing: install the Debian package nftables")]
     Missing,
     /// The program could not be run.
@@ -118,10 +117,10 @@ pub enum FirewallError {
     /// The program, or the kernel, refused.
     #[error("nft refused: {stderr}")]
     Refused {
-        /// What it said, in one line.
+        /// The first lines of its error output, joined.
         stderr: String,
     },
-    /// The program's answer could not be read.
+    /// JSON from or for the program could not be read or written.
     #[error("nft gave an answer that is not understood")]
     Answer(#[source] serde_json::Error),
 }
@@ -129,9 +128,9 @@ pub enum FirewallError {
 /// An idle connection must outlast Fabric's gRPC keepalive of 60 s by far.
 const LEAST_IDLE: Duration = Duration::from_secs(600);
 
-/// After how long the kernel forgets an idle TCP connection, if that is too soon for a gRPC connection that
-/// is kept alive every 60 s; its packets would then be dropped as [`DropReason::Denied`]. The kernel's
-/// default is 5 days. Known only once a filter is in force.
+/// The time after which the kernel forgets an idle TCP connection, if that is too soon for a gRPC connection
+/// with a keepalive of 60 s: its packets would then be dropped as [`DropReason::Denied`]. `None` if it is
+/// long enough (the kernel's default is 5 days), or if no filter is in force yet.
 pub fn short_idle_timeout() -> Option<Duration> {
     let seconds = sysctl::read("net/netfilter/nf_conntrack_tcp_timeout_established").ok()?;
     let timeout = Duration::from_secs(seconds.parse().ok()?);

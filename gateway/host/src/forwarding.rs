@@ -1,45 +1,48 @@
-//! Packet forwarding in this network namespace: switched on where it is off, and switched off again.
+//! Packet forwarding in this network namespace: enabled where it is off, and disabled again at the end.
 //!
-//! What was changed is remembered in a file, so that a daemon that was killed knows at its next start that
-//! forwarding is its own doing and must be guarded ([`Forwarding::ours`], the packet filter's
-//! `guard_forwarding`): a host that was no router before must not become one between WAN and LAN.
+//! A host that was no router must not become one between WAN and LAN. So the packet filter guards every
+//! family that forwards only because of this daemon ([`Forwarding::ours`], `guard_forwarding` in the
+//! filter's policy). Which families those are is kept in a file, so that a daemon that was killed still
+//! knows it at its next start.
 //!
 //! ```text
-//!   prepare ──► the packet filter, guarding what is ours() ──► enable ── ... ──► restore ──► filter removed
+//!   prepare ──► packet filter, guarding ours() ──► enable ── ... ──► restore ──► filter removed
 //! ```
 //!
-//! Decided: what this daemon switched on, it switches off at its end ([`Forwarding::restore`]); the guard
-//! goes with it, and an unguarded router would be left behind otherwise. Whoever needs forwarding besides
-//! sets it on the host (`sysctl.d`); then nothing is changed, guarded or restored here.
+//! The daemon disables at its end what it enabled: the guard goes with it, and would leave an unguarded
+//! router behind. A host that must forward for other reasons sets that itself (`sysctl.d`); then nothing
+//! is changed, guarded or restored here.
 //!
 //! IPv6: a host that forwards ignores router advertisements unless `accept_ra` is 2 (kernel documentation,
 //! ip-sysctl), so interfaces that have 1 get 2 first.
 
 mod memory;
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
+use ringway_config::disk;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::Families;
-use super::sysctl::{self, SysctlError};
+use super::sysctl::{self, SysctlError, Written};
 
 const FORWARD_V4: &str = "net/ipv4/ip_forward";
 const FORWARD_V6: &str = "net/ipv6/conf/all/forwarding";
-/// With it, the reverse-path check of a packet that the filter marked as the tunnel's own looks past our
-/// table: a peer's endpoint may lie inside a prefix that is routed to the TUN, or unreachable.
+/// Lets the reverse-path check use the mark that the filter gives the tunnel's own packets, and so look past
+/// our routing table: a peer's endpoint may lie inside a prefix that is routed to the TUN, or unreachable.
 const MARKED_SOURCES: &str = "net/ipv4/conf/all/src_valid_mark";
 
 /// Forwarding as this daemon needs it.
 #[derive(Debug)]
 pub struct Forwarding {
     changes: Vec<Change>,
+    /// The file that keeps `changes` across a crash.
     memory: PathBuf,
 }
 
-/// One setting that was changed.
+/// One setting that this daemon changes, with the value it found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Change {
     key: String,
@@ -50,12 +53,12 @@ struct Change {
 /// Why forwarding is not as needed.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardingError {
-    /// What is about to be changed could not be remembered.
+    /// The file of changed settings could not be written or removed.
     #[error("cannot remember changed kernel settings in {}", path.display())]
     Memory {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -65,19 +68,21 @@ pub enum ForwardingError {
 }
 
 impl Forwarding {
-    /// Finds out what must change for the families that the site has, and remembers it. `memory` is a file
-    /// of the daemon's own, in its state directory. Nothing is changed yet: the guard comes first.
+    /// Finds what must change for the families of the site's prefixes, and records it in the file `memory`.
+    /// Changes nothing yet: the guard must be in force first.
     pub fn prepare(needed: Families, memory: &Path) -> Result<Forwarding, ForwardingError> {
-        let mut changes = memory::recall(memory);
-        let known = changes.clone();
-        // Interfaces come and go.
+        let recalled = memory::recall(memory);
+        let mut changes = recalled.clone();
+        // Interfaces come and go, and their settings with them.
         changes.retain(|change| sysctl::read(&change.key).is_ok());
-        for (key, after) in plan(needed) {
+
+        for (key, after) in required(needed) {
             let Ok(before) = sysctl::read(&key) else {
-                continue;
+                continue; // This kernel does not have the setting.
             };
-            // Of a setting that somebody undid while we were away, the oldest value counts.
-            if before != after && !changes.iter().any(|change| change.key == key) {
+            // If another program reset a setting since it was recorded, the value before ours still counts.
+            let is_recorded = changes.iter().any(|change| change.key == key);
+            if before != after && !is_recorded {
                 changes.push(Change {
                     key,
                     before,
@@ -85,7 +90,8 @@ impl Forwarding {
                 });
             }
         }
-        if changes != known {
+
+        if changes != recalled {
             memory::remember(memory, &changes).map_err(|source| ForwardingError::Memory {
                 path: memory.into(),
                 source,
@@ -97,19 +103,22 @@ impl Forwarding {
         })
     }
 
-    /// Switches forwarding on.
+    /// Enables forwarding.
     pub fn enable(&self) -> Result<(), ForwardingError> {
         for change in &self.changes {
             match sysctl::write(&change.key, &change.after) {
-                Ok(true) => info!(
+                Ok(Written::Changed) => info!(
                     key = change.key,
                     before = change.before,
                     "Changed a kernel setting"
                 ),
-                Ok(false) => {}
-                Err(error) if change.key == MARKED_SOURCES => {
-                    warn!(%error, reason = %error.source, "Peers whose endpoint lies in a prefix may be cut off");
-                }
+                Ok(Written::Unchanged) => {}
+                // Without it, everything works that does not tunnel to an address inside a prefix.
+                Err(error) if change.key == MARKED_SOURCES => warn!(
+                    %error,
+                    reason = %error.source,
+                    "Peers whose endpoint lies in a prefix may be cut off"
+                ),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -118,14 +127,13 @@ impl Forwarding {
 
     /// The families that forward only because of this daemon.
     pub fn ours(&self) -> Families {
-        let changed = |key| self.changes.iter().any(|change| change.key == key);
         Families {
-            v4: changed(FORWARD_V4),
-            v6: changed(FORWARD_V6),
+            v4: self.changes.iter().any(|change| change.key == FORWARD_V4),
+            v6: self.changes.iter().any(|change| change.key == FORWARD_V6),
         }
     }
 
-    /// Puts back what this daemon changed, where it still is as it was left, and forgets it.
+    /// Puts back what this daemon changed, unless another program has changed it since, and removes the file.
     pub fn restore(self) -> Result<(), ForwardingError> {
         for change in self.changes.iter().rev() {
             if sysctl::read(&change.key).is_ok_and(|now| now == change.after) {
@@ -137,36 +145,32 @@ impl Forwarding {
                 );
             }
         }
-        match fs::remove_file(&self.memory) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ForwardingError::Memory {
-                    path: self.memory,
-                    source,
-                })
-            }
-            _ => Ok(()),
-        }
+
+        disk::remove(&self.memory).map_err(|source| ForwardingError::Memory {
+            path: self.memory,
+            source,
+        })
     }
 }
 
-/// Settings and the values they must have, in the order of writing: router advertisements are kept before
-/// forwarding would stop them. Settings that this kernel lacks are left out by the caller.
-fn plan(needed: Families) -> Vec<(String, &'static str)> {
-    let mut plan = Vec::new();
+/// Settings and the values they must have, in the order of writing. This kernel may lack some of them.
+fn required(needed: Families) -> Vec<(String, &'static str)> {
+    let mut settings = Vec::new();
     if needed.v6 {
+        // Before forwarding is enabled: from then on, interfaces with 1 ignore router advertisements.
         for interface in sysctl::entries("net/ipv6/conf") {
             let key = format!("net/ipv6/conf/{interface}/accept_ra");
             if !["all", "lo"].contains(&interface.as_str())
                 && sysctl::read(&key).is_ok_and(|value| value == "1")
             {
-                plan.push((key, "2"));
+                settings.push((key, "2"));
             }
         }
-        plan.push((FORWARD_V6.into(), "1"));
+        settings.push((FORWARD_V6.into(), "1"));
     }
     if needed.v4 {
-        plan.push((FORWARD_V4.into(), "1"));
-        plan.push((MARKED_SOURCES.into(), "1"));
+        settings.push((FORWARD_V4.into(), "1"));
+        settings.push((MARKED_SOURCES.into(), "1"));
     }
-    plan
+    settings
 }

@@ -1,18 +1,15 @@
-//! The operating system behind narrow traits: the TUN device, kernel routes, links, forwarding and the
-//! packet filter. Linux only.
+//! The Linux kernel as a gateway uses it: TUN device, routes, interfaces, forwarding and packet filter.
 //!
-//! Nothing here decides: the core says which prefixes are reachable, the configuration says what others
-//! may reach, and this module makes the kernel agree. Packets themselves are the data plane's.
+//! Nothing here decides. The caller says which prefixes are reachable and what others may reach; this crate
+//! makes the kernel agree. The data plane moves the packets.
 //!
 //! ```text
 //!   LAN ──► forward ──► table 4600 ──► TUN ──► data plane      [routes], [tun]
 //!   LAN ◄── from-tun (policy) ◄─────── TUN ◄── data plane      [firewall]
 //! ```
 //!
-//! [`routes::Routes`] and [`firewall::Firewall`] have an in-memory version beside the real one.
-//!
-//! What outlives the daemon, on purpose: the `unreachable` routes and the rule that leads to them, so that
-//! private traffic never leaks to the default route. [`routes::purge`] takes them away.
+//! The `unreachable` routes, and the rule that leads to them, outlive the daemon on purpose: private traffic
+//! must never leak to the default route. [`routes::purge`] removes them.
 //!
 //! Reading order: [`tun`], [`links`], [`forwarding`], [`routes`], [`firewall`].
 

@@ -1,15 +1,13 @@
-//! Which networks this host is connected to, and which of its addresses lie inside the site.
-//!
-//! A reading of one moment; [`Watch`] tells when it is out of date.
+//! Reads this host's interfaces over netlink: [`read`] once, [`Watch`] whenever they change.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 
 use ringway_config::{Connected, Prefix};
-pub use ringway_intent::{Address, Links};
+use ringway_intent::Address;
+pub use ringway_intent::Links;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 
 use super::netlink::{self, Changes, Netlink};
 
@@ -18,30 +16,32 @@ use super::netlink::{self, Changes, Netlink};
 #[error("cannot read the interfaces' addresses over netlink")]
 pub struct LinksError(#[from] io::Error);
 
-/// Reads the addresses of all interfaces in this thread's network namespace but `tun`.
+/// Reads the addresses of all interfaces in this thread's network namespace except `tun`.
 pub async fn read(tun: &str) -> Result<Links, LinksError> {
     let netlink = Netlink::open()?;
-    let mut names = BTreeMap::new();
-    for link in netlink::dump(netlink.handle().link().get().execute()).await? {
-        let name = link
-            .attributes
-            .into_iter()
-            .find_map(|attribute| match attribute {
-                LinkAttribute::IfName(name) => Some(name),
-                _ => None,
-            });
-        names.insert(link.header.index, name.unwrap_or_default());
-    }
-    names.retain(|_, name| name != tun);
+    let links = netlink::dump(netlink.handle().link().get().execute()).await?;
     let messages = netlink::dump(netlink.handle().address().get().execute()).await?;
+
+    let mut names: BTreeMap<u32, String> = links
+        .into_iter()
+        .map(|link| (link.header.index, name_of(link)))
+        .collect();
+    names.retain(|_, name| name != tun);
+
     let addresses = messages.into_iter().filter_map(|message| {
+        // Without a name, the interface is the TUN, or is newer than the dump of links.
         let interface = names.get(&message.header.index)?;
         read_address(interface, &message)
     });
     Ok(Links::from_addresses(addresses))
 }
 
-/// Tells when to read the links again.
+/// The networks this host is connected to, other than through `tun`: see [`Links::connected`].
+pub async fn connected_networks(tun: &str) -> Result<Vec<Connected>, LinksError> {
+    Ok(read(tun).await?.connected())
+}
+
+/// Reports when the links must be read again.
 pub struct Watch(Changes);
 
 impl Watch {
@@ -50,30 +50,35 @@ impl Watch {
         Ok(Watch(Changes::listen()?))
     }
 
-    /// Waits until links or addresses have changed. After an error no change is told.
+    /// Waits until links or addresses have changed. After an error, changes are no longer reported.
     pub async fn change(&mut self) -> Result<(), LinksError> {
         Ok(self.0.next().await?)
     }
 }
 
-/// The networks this host is connected to, other than through `tun`: see [`Links::connected`].
-pub async fn connected_networks(tun: &str) -> Result<Vec<Connected>, LinksError> {
-    Ok(read(tun).await?.connected())
+fn name_of(link: LinkMessage) -> String {
+    let names = link.attributes.into_iter();
+    let mut names = names.filter_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name),
+        _ => None,
+    });
+    names.next().unwrap_or_default()
 }
 
 fn read_address(interface: &str, message: &AddressMessage) -> Option<Address> {
-    let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| {
-        message.attributes.iter().find_map(wanted)
-    };
-    let local = find(|attribute| match attribute {
-        AddressAttribute::Local(address) => Some(*address),
-        _ => None,
-    });
-    let far = find(|attribute| match attribute {
-        AddressAttribute::Address(address) => Some(*address),
-        _ => None,
-    });
-    let own = local.or(far)?;
+    // rtnetlink(7): on a point-to-point link IFA_ADDRESS is the far end and IFA_LOCAL this host's
+    // address. On other links they are equal, or (IPv6) there is no IFA_LOCAL.
+    let mut local = None;
+    let mut address = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(found) => local = Some(*found),
+            AddressAttribute::Address(found) => address = Some(*found),
+            _ => {}
+        }
+    }
+
+    let own = local.or(address)?;
     let unfit = AddressHeaderFlags::Secondary
         | AddressHeaderFlags::Dadfailed
         | AddressHeaderFlags::Deprecated
@@ -81,7 +86,7 @@ fn read_address(interface: &str, message: &AddressMessage) -> Option<Address> {
     Some(Address {
         interface: interface.into(),
         own,
-        network: Prefix::holding(far.unwrap_or(own), message.header.prefix_len)?,
+        network: Prefix::holding(address.unwrap_or(own), message.header.prefix_len)?,
         preferred: !message.header.flags.intersects(unfit),
     })
 }

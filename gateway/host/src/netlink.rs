@@ -1,7 +1,7 @@
-//! One rtnetlink socket, the task that reads it, and a bound on how long the kernel may take; and another that
-//! tells changes.
+//! The two rtnetlink sockets: [`Netlink`] asks and is answered, [`Changes`] listens.
 //!
-//! The socket belongs to the network namespace of the thread that opens it.
+//! A socket belongs to the network namespace of the thread that opens it. A task on the runtime reads it,
+//! and ends with the value that owns it.
 
 use std::future::Future;
 use std::io;
@@ -11,15 +11,17 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use rtnetlink::{Handle, MulticastGroup};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// The kernel answers in microseconds; after this the host is broken, not busy.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A change seldom comes alone: how long none must come to end a burst, and the longest burst.
+/// Changes come in bursts: a burst is over when none came for this long.
 const LULL: Duration = Duration::from_millis(20);
+/// The longest burst that is waited for.
 const BURST: Duration = Duration::from_millis(500);
 
-/// An open socket. Dropping it ends the task that reads it.
+/// A socket for requests.
 #[derive(Debug)]
 pub(super) struct Netlink {
     handle: Handle,
@@ -36,7 +38,7 @@ impl Netlink {
         })
     }
 
-    /// For requests.
+    /// Builds requests; wait for them with [`answer`] or [`dump`].
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -48,9 +50,9 @@ impl Drop for Netlink {
     }
 }
 
-/// Notices that links or addresses changed; says no more than that.
+/// Notifications that links or addresses changed, without saying which.
 pub(super) struct Changes {
-    /// Unbounded by the library; [`Changes::next`] empties it.
+    /// Unbounded inside the library, filled by the kernel; [`Changes::next`] empties it.
     messages: Pin<Box<dyn Stream<Item = ()> + Send>>,
     reader: JoinHandle<()>,
 }
@@ -67,17 +69,19 @@ impl Changes {
         })
     }
 
-    /// Waits for a change, and then for the end of a burst, but not for long. An error: no more will come.
+    /// Waits for a change and then for the end of its burst, so that a caller reads the links once. After an
+    /// error there are no more changes.
     pub(super) async fn next(&mut self) -> io::Result<()> {
-        let ended = || {
+        self.messages.next().await.ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "netlink tells no more changes",
+                "the netlink socket reports no more changes",
             )
-        };
-        self.messages.next().await.ok_or_else(ended)?;
-        let _ = tokio::time::timeout(BURST, async {
-            while let Ok(Some(_)) = tokio::time::timeout(LULL, self.messages.next()).await {}
+        })?;
+
+        // Running out of time only means that the burst goes on; the next call reports the rest of it.
+        _ = timeout(BURST, async {
+            while let Ok(Some(())) = timeout(LULL, self.messages.next()).await {}
         })
         .await;
         Ok(())
@@ -90,11 +94,11 @@ impl Drop for Changes {
     }
 }
 
-/// Waits for a request.
+/// Waits for the answer to a request.
 pub(super) async fn answer<T>(
     request: impl Future<Output = Result<T, rtnetlink::Error>>,
 ) -> io::Result<T> {
-    match tokio::time::timeout(PATIENCE, request).await {
+    match timeout(ANSWER_TIMEOUT, request).await {
         Ok(result) => result.map_err(errno),
         Err(_) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
@@ -103,7 +107,7 @@ pub(super) async fn answer<T>(
     }
 }
 
-/// Waits for all of a dump.
+/// Collects a whole dump.
 pub(super) async fn dump<T>(
     stream: impl Stream<Item = Result<T, rtnetlink::Error>>,
 ) -> io::Result<Vec<T>> {

@@ -1,10 +1,11 @@
-//! Kernel routes to the other sites: an own table, a rule that leads to it, and two routes per prefix.
+//! Kernel routes to the other sites: a routing table of our own, a rule that leads to it, and two routes
+//! for each prefix.
 //!
 //! ```text
 //!   priority 0      local table                                  the kernel's
 //!   priority 4600   not fwmark MARK  ──►  table 4600             ours, IPv4 and IPv6
 //!                      10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 100 mtu 1440   while a tunnel is up
-//!                      10.2.0.0/16 unreachable metric 4294967294                   as long as it is wanted
+//!                      10.2.0.0/16 unreachable metric 4294967294                   at all times
 //!   priority 32766  main table                                   the host's
 //! ```
 //!
@@ -15,18 +16,17 @@
 //! * A wanted prefix is never without its `unreachable` route: it is added before and removed after the
 //!   route through the TUN. Private traffic meets an ICMP error, never the default route.
 //! * The `unreachable` routes and the rule outlive the daemon, however it ends: fail closed. The next
-//!   [`Routes::sync`] takes them over; [`purge`] removes them.
+//!   [`Routes::sync`] adopts them; [`purge`] removes them.
 //! * Only routes of our table *and* protocol are ours; all others are left alone.
 //!
-//! A route through the TUN has the MTU of its tunnel. The kernel then does what a router must: it fragments IPv4
-//! that may be, and answers the rest by "fragmentation needed" (RFC 792) or "packet too big" (RFC 4443), from its
-//! own address, rate-limited, and never in answer to an ICMP error.
+//! A route through the TUN has the MTU of its tunnel, and the kernel does what a router must: it fragments
+//! IPv4 packets that allow it, and answers others with "fragmentation needed" (RFC 792) or "packet too big"
+//! (RFC 4443), from its own address, rate-limited, and never in answer to an ICMP error.
 //!
-//! Which prefixes are wanted, and that the own site's are not among them, is the caller's part.
+//! The caller decides which prefixes are wanted. This site's must not be among them.
 
 mod difference;
 mod kernel;
-mod memory;
 mod message;
 mod rule;
 
@@ -38,19 +38,18 @@ use ringway_config::Prefix;
 pub use ringway_intent::RouteState;
 
 pub use kernel::{KernelRoutes, purge};
-pub use memory::MemoryRoutes;
 
 /// Metric of the routes through the TUN.
-pub const TUNNEL_METRIC: u32 = 100;
-/// Metric of the standing `unreachable` routes: the worst but one, so that anything else wins.
-pub const UNREACHABLE_METRIC: u32 = u32::MAX - 1;
+const TUNNEL_METRIC: u32 = 100;
+/// Metric of the `unreachable` routes: the worst but one, so that any other route is preferred.
+const UNREACHABLE_METRIC: u32 = u32::MAX - 1;
 /// Priority of the rule: after the `local` table (0), before `main` (32766).
-pub const RULE_PRIORITY: u32 = 4600;
+const RULE_PRIORITY: u32 = 4600;
 
 /// The routes of one daemon.
 pub trait Routes {
-    /// Makes the kernel's routes those of `want`, no more and no less, touching only what differs. What was
-    /// refused is tried again at the next call; the rest of the batch is carried out all the same.
+    /// Makes the kernel's routes those of `want`, no more and no less, and touches only what differs. A
+    /// refused change does not stop the others; the next call tries it again.
     fn sync(
         &mut self,
         want: &BTreeMap<Prefix, RouteState>,
@@ -68,7 +67,7 @@ pub enum RoutesError {
     List {
         /// Our table.
         table: u32,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
@@ -77,18 +76,18 @@ pub enum RoutesError {
     Rule {
         /// Our table.
         table: u32,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
     /// Some routes could not be added or removed; the others were.
     #[error("the kernel refused changes, the first of {route}")]
     Refused {
-        /// The prefixes whose wanted routes are not there.
+        /// The prefixes that lack a wanted route.
         refused: Vec<Prefix>,
-        /// The first of them, as `ip route` writes it.
+        /// The first refused route, as `ip route` writes it.
         route: String,
-        /// What the kernel said of it.
+        /// The kernel's error about that route.
         #[source]
         source: io::Error,
     },

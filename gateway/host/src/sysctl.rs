@@ -8,16 +8,25 @@ use std::{fs, io};
 /// A setting could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot set {key} to {value}; set it on the host beforehand, or run ringway where /proc/sys is writable"
+    "cannot set {key} to {value}; set it on the host beforehand, \
+     or run ringway where /proc/sys is writable"
 )]
 pub struct SysctlError {
     /// The setting, with slashes.
     pub key: String,
-    /// The value that was wanted.
+    /// The value that was to be written.
     pub value: String,
-    /// What the kernel said.
+    /// The kernel's error.
     #[source]
     pub source: io::Error,
+}
+
+/// What [`write()`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Changed,
+    /// The setting had the value already.
+    Unchanged,
 }
 
 /// The value of `key`, without the final newline.
@@ -25,19 +34,21 @@ pub(super) fn read(key: &str) -> io::Result<String> {
     Ok(fs::read_to_string(path(key))?.trim().to_owned())
 }
 
-/// Sets `key`, unless it has that value already: `/proc/sys` is read-only in many containers. True if
-/// something was changed.
-pub(super) fn write(key: &str, value: &str) -> Result<bool, SysctlError> {
+/// Sets `key` to `value`.
+pub(super) fn write(key: &str, value: &str) -> Result<Written, SysctlError> {
+    // `/proc/sys` is read-only in many containers: a value that is right already must not be written.
     if read(key).is_ok_and(|now| now == value) {
-        return Ok(false);
+        return Ok(Written::Unchanged);
     }
-    let error = |source| SysctlError {
-        key: key.into(),
-        value: value.into(),
-        source,
-    };
-    fs::write(path(key), value).map_err(error)?;
-    Ok(true)
+
+    match fs::write(path(key), value) {
+        Ok(()) => Ok(Written::Changed),
+        Err(source) => Err(SysctlError {
+            key: key.into(),
+            value: value.into(),
+            source,
+        }),
+    }
 }
 
 /// Names of the entries below `key`, sorted; empty if there is no such directory.
@@ -45,6 +56,7 @@ pub(super) fn entries(key: &str) -> Vec<String> {
     let Ok(directory) = fs::read_dir(path(key)) else {
         return Vec::new();
     };
+
     let mut names: Vec<_> = directory
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();

@@ -1,8 +1,8 @@
-//! The TUN device: made, configured and brought up.
+//! The TUN device: created, configured and brought up.
 //!
-//! It reads and writes packets with a virtio header (`IFF_VNET_HDR`, TCP and UDP segmentation offload), in
-//! blocking mode; the data plane does both. It is not persistent: it goes when the last handle is dropped,
-//! or the process dies, and the kernel removes the routes through it.
+//! Packets are read and written with a virtio header (`IFF_VNET_HDR`, for TCP and UDP segmentation offload),
+//! in blocking mode, by the data plane. The device is not persistent: it goes with its last handle or with
+//! the process, and the kernel then removes the routes through it.
 
 use std::sync::Arc;
 use std::{fs, io};
@@ -10,9 +10,10 @@ use std::{fs, io};
 use tracing::warn;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-use super::sysctl;
+use super::sysctl::{self, SysctlError};
 
-/// Packets that wait for the data plane: as on an Ethernet card (the driver's own default is 500).
+/// Packets that wait for the data plane; the kernel drops more. As on an Ethernet card (the driver's own
+/// default is 500).
 const QUEUE: u32 = 1000;
 
 /// Why there is no TUN device.
@@ -37,7 +38,7 @@ pub enum TunError {
     NotPermitted {
         /// The device.
         name: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
@@ -46,21 +47,21 @@ pub enum TunError {
     Failed {
         /// The device.
         name: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Makes device `name`, which can have a queue for each of `lanes`, in the network namespace of the calling thread and
-/// brings it up. Returns it with its interface index.
+/// Creates device `name` in the network namespace of the calling thread and brings it up. Each of `lanes` can
+/// open a queue of it. Returns the device and its interface index.
 pub fn open_tun(name: &str, mtu: u16, lanes: usize) -> Result<(Arc<SyncDevice>, u32), TunError> {
-    // The driver would attach to a persistent device of that name without a word.
+    // The driver would attach to a persistent device of that name, and report no error.
     if exists(name) {
         return Err(TunError::Exists { name: name.into() });
     }
-    let classify = |source| classify(name, source);
-    let device = DeviceBuilder::new()
+
+    let built = DeviceBuilder::new()
         .name(name)
         .mtu(mtu)
         .with(|linux| {
@@ -70,19 +71,28 @@ pub fn open_tun(name: &str, mtu: u16, lanes: usize) -> Result<(Arc<SyncDevice>, 
                 .tx_queue_len(QUEUE);
         })
         .enable(false)
-        .build_sync()
-        .map_err(classify)?;
-    settle(name);
-    device.enabled(true).map_err(classify)?;
-    let index = device.if_index().map_err(classify)?;
-    Ok((Arc::new(device), index))
+        .build_sync();
+    let device = built.map_err(|source| classify(name, source))?;
+
+    match bring_up(name, &device) {
+        Ok(index) => Ok((Arc::new(device), index)),
+        Err(source) => Err(classify(name, source)),
+    }
 }
 
-/// Kernel settings of the device, before it is up. Each is a second line of defence or saves noise, so
-/// that one that cannot be written (read-only `/proc/sys`) is a warning.
-fn settle(name: &str) {
+/// Returns the interface index.
+fn bring_up(name: &str, device: &SyncDevice) -> io::Result<u32> {
+    // Before the device is up, so that the kernel never sends or accepts what the settings forbid.
+    configure(name);
+    device.enabled(true)?;
+    device.if_index()
+}
+
+/// Sets the device's kernel settings. Each is a second line of defence or saves noise, so one that cannot be
+/// written (read-only `/proc/sys`) is only warned of.
+fn configure(name: &str) {
     let settings = [
-        // No link-local address, no router solicitations: nobody on this link speaks them.
+        // No link-local address and no router solicitations: nothing on this link understands them.
         (format!("net/ipv6/conf/{name}/addr_gen_mode"), "1"),
         (format!("net/ipv6/conf/{name}/accept_ra"), "0"),
         // What a peer sends must not change our routes.
@@ -95,25 +105,34 @@ fn settle(name: &str) {
         ),
     ];
     for (key, value) in settings {
-        if sysctl::read(&key).is_err() {
-            continue; // a kernel without IPv6
-        }
-        if let Err(error) = sysctl::write(&key, value) {
-            warn!(%error, reason = %error.source, "Could not settle the TUN device");
+        // A kernel without IPv6 lacks its settings.
+        if sysctl::read(&key).is_ok() {
+            warn_of(
+                sysctl::write(&key, value),
+                "Cannot configure the TUN device",
+            );
         }
     }
-    // `default` may have disabled IPv6; containers do.
+
+    // The setting `default` may have disabled IPv6 on new devices; container runtimes do that.
     let disabled = format!("net/ipv6/conf/{name}/disable_ipv6");
-    if sysctl::read(&disabled).is_ok_and(|value| value == "1")
-        && let Err(error) = sysctl::write(&disabled, "0")
-    {
-        warn!(%error, reason = %error.source, "IPv6 stays disabled on the TUN device");
+    if sysctl::read(&disabled).is_ok_and(|value| value == "1") {
+        warn_of(
+            sysctl::write(&disabled, "0"),
+            "IPv6 stays disabled on the TUN device",
+        );
     }
 }
 
-/// The data plane checks sources itself, against what the sender is authorized for, and a draining peer's
-/// packets still arrive when its route is gone: the kernel's check is off where it can be. The kernel
-/// takes the larger value of `all` and the device; 2 (loose) undoes a strict `all`.
+fn warn_of<T>(written: Result<T, SysctlError>, message: &'static str) {
+    if let Err(error) = written {
+        warn!(%error, reason = %error.source, "{message}");
+    }
+}
+
+/// The value of `rp_filter` that checks least. The data plane checks sources itself, against what the sender
+/// is authorized for, and packets of a draining peer still arrive when its route is gone. The kernel takes
+/// the larger value of `all` and the device; 2 (loose) undoes a strict `all`.
 fn reverse_path_filter() -> &'static str {
     match sysctl::read("net/ipv4/conf/all/rp_filter").as_deref() {
         Ok("0") | Err(_) => "0",

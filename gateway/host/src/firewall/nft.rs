@@ -1,4 +1,5 @@
-//! The real filter: JSON to the `nft` program (libnftables-json(5)), one transaction per call, bounded.
+//! [`Nft`]: the filter in the kernel, by JSON to the program `nft` (libnftables-json(5)), one transaction per
+//! call, each under a deadline.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,23 +13,23 @@ use tokio::process::{Child, Command};
 
 use super::{DropReason, Firewall, FirewallError, PolicySpec, rules};
 
-/// Where the program may be: service managers and plain shells may lack `/usr/sbin` in their path.
+/// Where to find the program: the path of service managers and of users' shells may lack `/usr/sbin`.
 const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
-/// A transaction takes milliseconds; the kernel's lock may be held by another one.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A transaction takes milliseconds, but another one may hold the kernel's lock.
+const NFT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The filter of one daemon in the kernel, in the network namespace of the calling thread.
 #[derive(Debug)]
 pub struct Nft {
     table: String,
-    /// True once a table of this daemon is in force.
+    /// True while a table of this daemon is in force.
     applied: bool,
-    /// Drops counted by tables that were replaced.
+    /// Packets that replaced tables dropped.
     replaced: BTreeMap<DropReason, u64>,
 }
 
 impl Nft {
-    /// The filter for the TUN device `tun`, which names the table. Changes nothing yet; a table that a
+    /// The filter for the TUN device `tun`; the table has the same name. Changes nothing yet: a table that a
     /// crash left behind stays in force until it is replaced.
     pub fn new(tun: &str) -> Nft {
         Nft {
@@ -38,7 +39,7 @@ impl Nft {
         }
     }
 
-    /// What the table in force has counted.
+    /// The counts of the table in force.
     async fn counted(&self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
         let answer = nft(
             &["-j", "list", "counters", "table", "inet", &self.table],
@@ -56,10 +57,12 @@ impl Nft {
 impl Firewall for Nft {
     async fn apply(&mut self, spec: &PolicySpec) -> Result<(), FirewallError> {
         // Counters start again with the new table. If the old one is gone, so are its counts.
-        let counted = match self.applied {
-            true => self.counted().await.unwrap_or_default(),
-            false => BTreeMap::new(),
+        let counted = if self.applied {
+            self.counted().await.unwrap_or_default()
+        } else {
+            BTreeMap::new()
         };
+
         transact(&rules::replace(&self.table, spec)).await?;
         self.applied = true;
         add(&mut self.replaced, counted);
@@ -100,13 +103,15 @@ async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
     nft(&["-j", "-f", "-"], Some(&json)).await.map(drop)
 }
 
-/// Runs the program and returns what it printed. It is killed when it takes too long.
+/// Runs the program and returns its output. Kills it if it exceeds the deadline.
 async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, FirewallError> {
     let child = spawn(&PROGRAMS, arguments)?;
-    let finished = tokio::time::timeout(PATIENCE, converse(child, input.unwrap_or_default())).await;
-    let output = finished
-        .map_err(|_| FirewallError::Timeout(PATIENCE))?
-        .map_err(FirewallError::Run)?;
+    let input = input.unwrap_or_default();
+    let output = match tokio::time::timeout(NFT_TIMEOUT, converse(child, input)).await {
+        Ok(finished) => finished.map_err(FirewallError::Run)?,
+        Err(_) => return Err(FirewallError::Timeout(NFT_TIMEOUT)),
+    };
+
     if !output.status.success() {
         let lines = String::from_utf8_lossy(&output.stderr);
         let stderr = lines.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -137,7 +142,7 @@ fn spawn(programs: &[&str], arguments: &[&str]) -> Result<Child, FirewallError> 
 async fn converse(mut child: Child, input: &[u8]) -> io::Result<Output> {
     if let Some(mut stdin) = child.stdin.take() {
         match stdin.write_all(input).await {
-            // The program stopped reading: what it says on stderr is the better error.
+            // The program stopped reading, and explains why on stderr.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The real routes: carries out, over netlink, the steps that `difference` finds.
+//! [`KernelRoutes`]: carries out, over netlink, the changes that `difference` finds.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +12,7 @@ use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::RouteMessage;
 use tracing::{debug, warn};
 
-use super::difference::{Change, Route, difference};
+use super::difference::{Change, Installed, difference};
 use super::{RouteState, Routes, RoutesError, message, rule};
 use crate::netlink::{self, Netlink};
 
@@ -21,18 +21,26 @@ use crate::netlink::{self, Netlink};
 pub struct KernelRoutes {
     netlink: Netlink,
     numbers: Numbers,
-    /// The TUN's interface index, which changes when the device is made anew; `None` when only removing.
+    /// The TUN's interface index, which changes when the device is re-created; `None` when only removing.
     tun: Option<Arc<AtomicU32>>,
 }
 
-/// Removes every route and rule of ours: what a daemon leaves behind on purpose. Other protocols' routes in
-/// the table stay. Needs a tokio runtime.
+/// A change that the kernel refused.
+struct Refusal {
+    /// The route, as `ip route` writes it.
+    route: String,
+    source: io::Error,
+}
+
+/// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them. Other
+/// protocols' routes in the table stay. Needs a tokio runtime.
 pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
     let mut routes = KernelRoutes {
-        netlink: open()?,
+        netlink: Netlink::open().map_err(RoutesError::Open)?,
         numbers,
         tun: None,
     };
+
     routes.change(&BTreeMap::new()).await?;
     for family in families() {
         rule::purge(&routes.netlink, &numbers, family)
@@ -43,11 +51,11 @@ pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
 }
 
 impl KernelRoutes {
-    /// Routes through the device with the interface index that `tun` holds at each call, in the network namespace of the calling
-    /// thread. Needs a tokio runtime; changes nothing yet.
+    /// Routes in the network namespace of the calling thread, through the device whose interface index `tun`
+    /// holds at the time of each call. Needs a tokio runtime; changes nothing yet.
     pub fn open(numbers: Numbers, tun: Arc<AtomicU32>) -> Result<KernelRoutes, RoutesError> {
         Ok(KernelRoutes {
-            netlink: open()?,
+            netlink: Netlink::open().map_err(RoutesError::Open)?,
             numbers,
             tun: Some(tun),
         })
@@ -58,33 +66,39 @@ impl KernelRoutes {
     }
 
     async fn change(&mut self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
-        let list_error = |source| RoutesError::List {
-            table: self.numbers.table,
-            source,
+        let installed = match self.installed().await {
+            Ok(installed) => installed,
+            Err(source) => {
+                return Err(RoutesError::List {
+                    table: self.numbers.table,
+                    source,
+                });
+            }
         };
-        let have = self.installed().await.map_err(list_error)?;
+
         let mut refused = Vec::new();
         let mut first = None;
-        for change in difference(want, have) {
-            let prefix = change.prefix();
-            if let Err(error) = self.carry_out(change).await {
-                refused.push(prefix);
-                first.get_or_insert(error);
+        for change in difference(want, installed) {
+            let added = change.added().map(|route| route.prefix);
+            if let Err(refusal) = self.carry_out(change).await {
+                refused.extend(added);
+                first.get_or_insert(refusal);
             }
         }
+
         match first {
             None => Ok(()),
-            Some((route, source)) => Err(RoutesError::Refused {
-                refused: refused.into_iter().flatten().collect(),
+            Some(Refusal { route, source }) => Err(RoutesError::Refused {
+                refused,
                 route,
                 source,
             }),
         }
     }
 
-    /// Every route of our table and protocol, with what it says if it is one that we install.
-    async fn installed(&self) -> io::Result<Vec<(Option<Route>, RouteMessage)>> {
-        let mut routes = Vec::new();
+    /// Every route of our table and protocol.
+    async fn installed(&self) -> io::Result<Vec<Installed<RouteMessage>>> {
+        let mut messages = Vec::new();
         for family in families() {
             let family = match family {
                 IpVersion::V4 => AddressFamily::Inet,
@@ -92,56 +106,53 @@ impl KernelRoutes {
             };
             let filter = message::filter(&self.numbers, family);
             match netlink::dump(self.netlink.handle().route().get(filter).execute()).await {
-                Ok(found) => routes.extend(found),
-                // The kernel makes a table with its first route.
+                Ok(found) => messages.extend(found),
+                // A table exists from its first route on.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => return Err(error),
             }
         }
+
         // A kernel may ignore the filter.
-        routes.retain(|route| message::is_ours(route, &self.numbers));
-        Ok(routes
-            .into_iter()
-            .map(|found| (message::read(&found, self.tun()), found))
-            .collect())
+        messages.retain(|route| message::is_ours(route, &self.numbers));
+        let installed = messages.into_iter().map(|name| Installed {
+            route: message::read(&name, self.tun()),
+            name,
+        });
+        Ok(installed.collect())
     }
 
-    /// Carries out one change; the error bears the route as `ip route` writes it.
-    async fn carry_out(&self, change: Change<RouteMessage>) -> Result<(), (String, io::Error)> {
+    async fn carry_out(&self, change: Change<RouteMessage>) -> Result<(), Refusal> {
+        let step = change.step();
+        let route = match change.route() {
+            Some(route) => route.to_string(),
+            None => "an unknown one".into(),
+        };
+
+        let result = self.request(change).await;
+        debug!(step, prefix = route, error = ?result.as_ref().err(), "Changed a kernel route");
+        result.map_err(|source| Refusal { route, source })
+    }
+
+    async fn request(&self, change: Change<RouteMessage>) -> io::Result<()> {
         let handle = self.netlink.handle().route();
-        let (step, name, result) = match change {
+        match change {
             Change::Add(route) => {
-                let request = handle.add(message::write(&route, &self.numbers, self.tun()));
-                (
-                    "add",
-                    route.to_string(),
-                    netlink::answer(request.execute()).await,
-                )
+                let message = message::write(&route, &self.numbers, self.tun());
+                netlink::answer(handle.add(message).execute()).await
             }
             Change::Replace(route) => {
-                let request = handle
-                    .add(message::write(&route, &self.numbers, self.tun()))
-                    .replace();
-                (
-                    "replace",
-                    route.to_string(),
-                    netlink::answer(request.execute()).await,
-                )
+                let message = message::write(&route, &self.numbers, self.tun());
+                netlink::answer(handle.add(message).replace().execute()).await
             }
-            Change::Remove(found) => {
-                let name = match message::read(&found, self.tun()) {
-                    Some(route) => route.to_string(),
-                    None => "an unknown one".into(),
-                };
-                (
-                    "remove",
-                    name,
-                    gone_is_fine(netlink::answer(handle.del(found).execute()).await),
-                )
+            Change::Remove(installed) => {
+                match netlink::answer(handle.del(installed.name).execute()).await {
+                    // The kernel removes routes by itself when their device goes.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+                    other => other,
+                }
             }
-        };
-        debug!(step, prefix = name, error = ?result.as_ref().err(), "Changed a kernel route");
-        result.map_err(|error| (name, error))
+        }
     }
 
     fn rule_error(&self, source: io::Error) -> RoutesError {
@@ -159,6 +170,7 @@ impl Routes for KernelRoutes {
                 .await
                 .map_err(|source| self.rule_error(source))?;
         }
+
         if families().contains(&IpVersion::V6) {
             return self.change(want).await;
         }
@@ -171,22 +183,11 @@ impl Routes for KernelRoutes {
     }
 }
 
-fn open() -> Result<Netlink, RoutesError> {
-    Netlink::open().map_err(RoutesError::Open)
-}
-
 /// The families that this kernel has.
 fn families() -> &'static [IpVersion] {
-    match Path::new("/proc/sys/net/ipv6").exists() {
-        true => &[IpVersion::V4, IpVersion::V6],
-        false => &[IpVersion::V4],
-    }
-}
-
-/// The kernel removes routes of its own accord when their device goes.
-fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-        other => other,
+    if Path::new("/proc/sys/net/ipv6").exists() {
+        &[IpVersion::V4, IpVersion::V6]
+    } else {
+        &[IpVersion::V4]
     }
 }

@@ -1,4 +1,4 @@
-//! How our routes look in netlink messages, both ways.
+//! Our routes as netlink messages, in both directions.
 
 use std::net::IpAddr;
 
@@ -11,11 +11,11 @@ use rtnetlink::packet_route::route::{
 use super::difference::{Hop, Route};
 use super::{TUNNEL_METRIC, UNREACHABLE_METRIC};
 
-/// Asks a dump for our routes of one family.
+/// A message that asks a dump for our routes of one family.
 pub(super) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family;
-    // Tables above 255 do not fit the header.
+    // Tables above 255 do not fit the header: the attribute has them.
     message.header.table = u8::try_from(numbers.table).unwrap_or_default();
     message.header.protocol = RouteProtocol::from(numbers.protocol);
     message
@@ -31,16 +31,15 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
     } else {
         AddressFamily::Inet6
     };
+    let destination = RouteAddress::from(route.prefix.address());
+
     let mut message = filter(numbers, family);
     message.header.destination_prefix_length = route.prefix.len();
-    message
-        .attributes
-        .push(RouteAttribute::Destination(RouteAddress::from(
-            route.prefix.address(),
-        )));
-    message
-        .attributes
-        .push(RouteAttribute::Priority(route.metric()));
+    message.attributes.extend([
+        RouteAttribute::Destination(destination),
+        RouteAttribute::Priority(route.metric()),
+    ]);
+
     match route.hop {
         Hop::Unreachable => {
             message.header.kind = RouteType::Unreachable;
@@ -49,11 +48,10 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
         Hop::Tunnel { prefsrc, mtu } => {
             message.header.kind = RouteType::Unicast;
             message.header.scope = RouteScope::Link;
-            message.attributes.extend(tun.map(RouteAttribute::Oif));
-            message
-                .attributes
-                .extend(prefsrc.map(|own| RouteAttribute::PrefSource(own.into())));
+            let source = prefsrc.map(|source| RouteAttribute::PrefSource(source.into()));
             let metrics = mtu.map(|mtu| RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
+            message.attributes.extend(tun.map(RouteAttribute::Oif));
+            message.attributes.extend(source);
             message.attributes.extend(metrics);
         }
     }
@@ -70,7 +68,7 @@ pub(super) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
         && message.header.protocol == RouteProtocol::from(numbers.protocol)
 }
 
-/// The route that `message` says, if it is of a shape that [`write`] makes for interface `tun`.
+/// The route in `message`, if it has the form that [`write`] gives it for interface `tun`.
 pub(super) fn read(message: &RouteMessage, tun: Option<u32>) -> Option<Route> {
     let metric = find(message, |attribute| match attribute {
         RouteAttribute::Priority(metric) => Some(*metric),
@@ -78,7 +76,7 @@ pub(super) fn read(message: &RouteMessage, tun: Option<u32>) -> Option<Route> {
     });
     let hop = match (message.header.kind, metric?) {
         (RouteType::Unreachable, UNREACHABLE_METRIC) => Hop::Unreachable,
-        (RouteType::Unicast, TUNNEL_METRIC) if leads_to(message, tun?) => Hop::Tunnel {
+        (RouteType::Unicast, TUNNEL_METRIC) if is_on_link(message, tun?) => Hop::Tunnel {
             prefsrc: prefsrc(message),
             mtu: mtu(message),
         },
@@ -90,9 +88,9 @@ pub(super) fn read(message: &RouteMessage, tun: Option<u32>) -> Option<Route> {
     })
 }
 
-/// The destination; the kernel leaves out the address of a default route.
+/// The destination. The kernel leaves out the address of a default route.
 fn prefix(message: &RouteMessage) -> Option<Prefix> {
-    let any = match message.header.address_family {
+    let unspecified = match message.header.address_family {
         AddressFamily::Inet => IpAddr::from([0; 4]),
         AddressFamily::Inet6 => IpAddr::from([0; 16]),
         _ => return None,
@@ -102,7 +100,7 @@ fn prefix(message: &RouteMessage) -> Option<Prefix> {
         _ => None,
     });
     Prefix::holding(
-        address.unwrap_or(any),
+        address.unwrap_or(unspecified),
         message.header.destination_prefix_length,
     )
 }
@@ -115,31 +113,31 @@ fn prefsrc(message: &RouteMessage) -> Option<IpAddr> {
 }
 
 fn mtu(message: &RouteMessage) -> Option<u32> {
-    let of = |metrics: &Vec<RouteMetric>| {
-        metrics.iter().find_map(|metric| match metric {
-            RouteMetric::Mtu(mtu) => Some(*mtu),
-            _ => None,
-        })
-    };
-    find(message, |attribute| match attribute {
-        RouteAttribute::Metrics(metrics) => of(metrics),
+    let metrics = find(message, |attribute| match attribute {
+        RouteAttribute::Metrics(metrics) => Some(metrics),
+        _ => None,
+    });
+    metrics?.iter().find_map(|metric| match metric {
+        RouteMetric::Mtu(mtu) => Some(*mtu),
         _ => None,
     })
 }
 
-/// Straight to the device, without a next hop.
-fn leads_to(message: &RouteMessage, device: u32) -> bool {
-    let has_hop = |attribute: &RouteAttribute| {
+/// True if the route leads to `device` without a next hop.
+fn is_on_link(message: &RouteMessage, device: u32) -> bool {
+    let has_next_hop = message.attributes.iter().any(|attribute| {
         matches!(
             attribute,
             RouteAttribute::Gateway(_) | RouteAttribute::Via(_) | RouteAttribute::MultiPath(_)
         )
-    };
-    message.attributes.contains(&RouteAttribute::Oif(device))
-        && !message.attributes.iter().any(has_hop)
+    });
+    !has_next_hop && message.attributes.contains(&RouteAttribute::Oif(device))
 }
 
-fn find<T>(message: &RouteMessage, wanted: impl Fn(&RouteAttribute) -> Option<T>) -> Option<T> {
+fn find<'m, T>(
+    message: &'m RouteMessage,
+    wanted: impl Fn(&'m RouteAttribute) -> Option<T>,
+) -> Option<T> {
     message.attributes.iter().find_map(wanted)
 }
 
@@ -148,5 +146,74 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
         RouteAddress::Inet(v4) => Some((*v4).into()),
         RouteAddress::Inet6(v6) => Some((*v6).into()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBERS: Numbers = Numbers {
+        table: 4600,
+        protocol: 146,
+        mark: 1,
+    };
+    const TUN: u32 = 7;
+
+    fn routes() -> Vec<Route> {
+        let tunnel = |prefsrc: Option<&str>, mtu| Hop::Tunnel {
+            prefsrc: prefsrc.map(|source| source.parse().unwrap()),
+            mtu,
+        };
+        [
+            ("10.2.0.0/16", Hop::Unreachable),
+            ("fd00:2::/48", Hop::Unreachable),
+            ("10.2.0.0/16", tunnel(Some("10.1.0.2"), Some(1440))),
+            ("fd00:2::/48", tunnel(Some("fd00:1::2"), None)),
+            ("0.0.0.0/0", tunnel(None, None)),
+        ]
+        .map(|(prefix, hop)| Route {
+            prefix: prefix.parse().unwrap(),
+            hop,
+        })
+        .into()
+    }
+
+    #[test]
+    fn a_route_reads_back_as_it_was_written() {
+        for route in routes() {
+            let message = write(&route, &NUMBERS, Some(TUN));
+            assert!(is_ours(&message, &NUMBERS));
+            assert_eq!(read(&message, Some(TUN)), Some(route));
+        }
+    }
+
+    #[test]
+    fn a_route_through_an_earlier_device_or_a_next_hop_is_of_unknown_form() {
+        let tunnel = routes()[2];
+        assert_eq!(
+            read(&write(&tunnel, &NUMBERS, Some(TUN + 1)), Some(TUN)),
+            None
+        );
+
+        let mut message = write(&tunnel, &NUMBERS, Some(TUN));
+        let gateway = RouteAddress::from(IpAddr::from([10, 1, 0, 1]));
+        message.attributes.push(RouteAttribute::Gateway(gateway));
+        assert_eq!(read(&message, Some(TUN)), None);
+    }
+
+    #[test]
+    fn routes_of_another_table_or_protocol_are_not_ours() {
+        let message = write(&routes()[0], &NUMBERS, Some(TUN));
+        let other_table = Numbers {
+            table: 4601,
+            ..NUMBERS
+        };
+        let other_protocol = Numbers {
+            protocol: 147,
+            ..NUMBERS
+        };
+        assert!(!is_ours(&message, &other_table));
+        assert!(!is_ours(&message, &other_protocol));
     }
 }

@@ -1,6 +1,6 @@
-//! The rule that leads packets to our table, unless they carry the tunnel's mark: one per family.
+//! The rule that leads packets to our table unless they carry the tunnel's mark; one per family.
 //!
-//! A rule is ours if it leads to our table and bears our protocol number.
+//! A rule is ours if it leads to our table and carries our protocol number.
 
 use std::io;
 
@@ -18,14 +18,18 @@ pub(super) async fn ensure(
     numbers: &Numbers,
     family: &IpVersion,
 ) -> io::Result<()> {
-    let (good, stale): (Vec<_>, Vec<_>) = ours(netlink, numbers, family)
-        .await?
+    let rules = ours(netlink, numbers, family).await?;
+    let (mut current, mut superfluous): (Vec<_>, Vec<_>) = rules
         .into_iter()
         .partition(|rule| is_current(rule, numbers));
-    if good.is_empty() {
+
+    // Added before others are removed: between the two, packets must not miss the table.
+    if current.is_empty() {
         add(netlink, numbers, family).await?;
+    } else {
+        superfluous.extend(current.drain(1..));
     }
-    remove(netlink, stale.into_iter().chain(good.into_iter().skip(1))).await
+    remove(netlink, superfluous).await
 }
 
 /// Removes every rule of ours.
@@ -44,25 +48,29 @@ async fn ours(
     family: &IpVersion,
 ) -> io::Result<Vec<RuleMessage>> {
     let mut rules = netlink::dump(netlink.handle().rule().get(family.clone()).execute()).await?;
-    rules.retain(|rule| {
-        let has = |attribute| rule.attributes.contains(&attribute);
-        let leads_to_table = has(RuleAttribute::Table(numbers.table))
-            || u32::from(rule.header.table) == numbers.table;
-        leads_to_table
-            && has(RuleAttribute::Protocol(RouteProtocol::from(
-                numbers.protocol,
-            )))
-    });
+    rules.retain(|rule| is_ours(rule, numbers));
     Ok(rules)
 }
 
+fn is_ours(rule: &RuleMessage, numbers: &Numbers) -> bool {
+    let table = RuleAttribute::Table(numbers.table);
+    let protocol = RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol));
+    let leads_to_table =
+        rule.attributes.contains(&table) || u32::from(rule.header.table) == numbers.table;
+    leads_to_table && rule.attributes.contains(&protocol)
+}
+
 fn is_current(rule: &RuleMessage, numbers: &Numbers) -> bool {
-    let has = |attribute| rule.attributes.contains(&attribute);
+    let attributes = [
+        RuleAttribute::Priority(RULE_PRIORITY),
+        RuleAttribute::FwMark(numbers.mark),
+        RuleAttribute::FwMask(u32::MAX),
+    ];
     rule.header.action == RuleAction::ToTable
         && rule.header.flags.contains(RuleFlags::Invert)
-        && has(RuleAttribute::Priority(RULE_PRIORITY))
-        && has(RuleAttribute::FwMark(numbers.mark))
-        && has(RuleAttribute::FwMask(u32::MAX))
+        && attributes
+            .iter()
+            .all(|attribute| rule.attributes.contains(attribute))
 }
 
 async fn add(netlink: &Netlink, numbers: &Numbers, family: &IpVersion) -> io::Result<()> {
@@ -74,30 +82,32 @@ async fn add(netlink: &Netlink, numbers: &Numbers, family: &IpVersion) -> io::Re
         .table_id(numbers.table)
         .priority(RULE_PRIORITY)
         .fw_mark(numbers.mark);
-    let finish = |message: &mut RuleMessage| {
-        // `table_id` leaves the header at `main` when the table needs an attribute.
-        message.header.table = u8::try_from(numbers.table).unwrap_or_default();
-        message.header.flags = RuleFlags::Invert;
-        message.attributes.extend([
-            RuleAttribute::FwMask(u32::MAX),
-            RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol)),
-        ]);
-    };
     match family {
         IpVersion::V4 => {
             let mut request = request.v4();
-            finish(request.message_mut());
+            complete(request.message_mut(), numbers);
             netlink::answer(request.execute()).await
         }
         IpVersion::V6 => {
             let mut request = request.v6();
-            finish(request.message_mut());
+            complete(request.message_mut(), numbers);
             netlink::answer(request.execute()).await
         }
     }
 }
 
-async fn remove(netlink: &Netlink, rules: impl IntoIterator<Item = RuleMessage>) -> io::Result<()> {
+/// Adds what the library's request cannot say.
+fn complete(message: &mut RuleMessage, numbers: &Numbers) {
+    // `table_id` leaves the header at `main` when the table needs an attribute.
+    message.header.table = u8::try_from(numbers.table).unwrap_or_default();
+    message.header.flags = RuleFlags::Invert;
+    message.attributes.extend([
+        RuleAttribute::FwMask(u32::MAX),
+        RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol)),
+    ]);
+}
+
+async fn remove(netlink: &Netlink, rules: Vec<RuleMessage>) -> io::Result<()> {
     for rule in rules {
         netlink::answer(netlink.handle().rule().del(rule).execute()).await?;
     }

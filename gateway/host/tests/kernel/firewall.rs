@@ -6,8 +6,8 @@ use std::io::Write;
 use std::net::UdpSocket;
 
 use ringway_config::Proto;
-use ringway_host::Families;
-use ringway_host::firewall::{DropReason, Firewall, Nft, PolicySpec};
+use ringway_host::firewall::{DropReason, Firewall, Nft};
+use ringway_intent::{Families, PolicySpec};
 
 use crate::site::{
     Site, allow, arrives, connect, echoes, is_cut, is_lost, is_mute, is_silent, listen, passes,

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use ringway_host::Families;
 use ringway_host::forwarding::Forwarding;
+use ringway_intent::Families;
 
 use crate::namespace::Namespace;
 

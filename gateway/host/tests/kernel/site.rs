@@ -16,8 +16,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use ringway_config::{Allow, Place, PortRange, Proto};
-use ringway_host::Families;
-use ringway_host::firewall::{DropReason, Firewall, Nft, PolicySpec};
+use ringway_host::firewall::{DropReason, Firewall, Nft};
+use ringway_intent::{Families, PolicySpec};
 use socket2::{Domain, Socket, Type};
 
 use crate::namespace::Namespace;
