@@ -1,8 +1,8 @@
-//! [`Certificate`]: the few facts of an X.509 certificate that decide anything here.
+//! [`Certificate`]: those contents of an X.509 certificate on which decisions depend.
 //!
-//! Reads DER (RFC 5280) with x509-parser and interprets nothing: what is good enough is decided in
-//! [`verify`](super::verify) for peers, [`trust`](super::trust) for CA certificates and
-//! [`local`](super::local) for our own. Signatures are webpki's.
+//! Reads DER (RFC 5280) with x509-parser and judges nothing: requirements are in [`verify`](super::verify) for
+//! peers, [`trust`](super::trust) for CA certificates and [`local`](super::local) for this gateway's
+//! certificate. webpki verifies signatures.
 
 use ringway_config::{Digest, Escaped};
 use rustls_pki_types::UnixTime;
@@ -13,30 +13,30 @@ use x509_parser::extensions::{GeneralName, KeyUsage};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Version;
 
-/// What one certificate says about itself.
+/// The contents of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// Subject, as printable text: `CN=gw.acme`. Its issuer chose the characters, so it is kept escaped.
     pub subject: String,
-    /// Every URI among the subject's alternative names, in order.
+    /// Every URI among the subject's alternative names, in order, as the certificate has it.
     pub uris: Vec<String>,
-    /// basicConstraints says CA.
+    /// True if basicConstraints has the CA flag.
     pub is_ca: bool,
-    /// What its key may do; `None` without keyUsage.
+    /// What its key may be used for; `None` without keyUsage.
     pub key_usage: Option<Uses>,
-    /// extendedKeyUsage has both serverAuth and clientAuth.
+    /// True if extendedKeyUsage has both serverAuth and clientAuth.
     pub both_purposes: bool,
     /// First second of validity.
     pub not_before: UnixTime,
     /// Last second of validity.
     pub not_after: UnixTime,
-    /// SHA-256 of the SubjectPublicKeyInfo: what a revocation names.
+    /// SHA-256 of the SubjectPublicKeyInfo: revocations name keys by it.
     pub key: Digest,
-    /// SHA-256 of the whole certificate: what people compare.
+    /// SHA-256 of the whole certificate: for people to compare.
     pub fingerprint: Digest,
 }
 
-/// The bits of keyUsage that matter (RFC 5280, section 4.2.1.3).
+/// The bits of keyUsage on which decisions depend (RFC 5280, section 4.2.1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uses {
     /// digitalSignature.
@@ -47,19 +47,40 @@ pub struct Uses {
     pub crl_sign: bool,
 }
 
+/// Why bytes are not a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Not DER, or not a certificate; the parser's message.
+    #[error("{0}")]
+    Unreadable(String),
+    /// So many bytes follow the certificate.
+    #[error("{0} bytes follow it")]
+    TrailingBytes(usize),
+    /// Not an X.509 version 3 certificate.
+    #[error("it is X.509 {0}, not version 3")]
+    Version(String),
+}
+
+impl Malformed {
+    fn unreadable(error: impl ToString) -> Malformed {
+        Malformed::Unreadable(error.to_string())
+    }
+}
+
 impl Certificate {
-    /// Reads one DER certificate. The error is the reader's own words.
-    pub fn read(der: &[u8]) -> Result<Certificate, String> {
-        let (rest, x509) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+    /// Reads one DER certificate.
+    pub fn read(der: &[u8]) -> Result<Certificate, Malformed> {
+        let (rest, x509) = X509Certificate::from_der(der).map_err(Malformed::unreadable)?;
         if !rest.is_empty() {
-            return Err(format!("{} bytes follow it", rest.len()));
+            return Err(Malformed::TrailingBytes(rest.len()));
         }
         if x509.version() != X509Version::V3 {
-            return Err(format!("it is X.509 {}, not version 3", x509.version()));
+            return Err(Malformed::Version(x509.version().to_string()));
         }
+
         // Refuses a second extension of the same kind (RFC 5280, section 4.2).
-        x509.extensions_map().map_err(|error| error.to_string())?;
-        Certificate::from_x509(&x509, Digest::of(der)).map_err(|error| error.to_string())
+        x509.extensions_map().map_err(Malformed::unreadable)?;
+        Certificate::from_x509(&x509, Digest::of(der)).map_err(Malformed::unreadable)
     }
 
     fn from_x509(
@@ -67,6 +88,7 @@ impl Certificate {
         fingerprint: Digest,
     ) -> Result<Certificate, x509_parser::error::X509Error> {
         let purposes = x509.extended_key_usage()?.map(|extension| extension.value);
+
         Ok(Certificate {
             subject: Escaped(&x509.subject().to_string()).to_string(),
             uris: uris(x509)?,
@@ -100,30 +122,30 @@ fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X
     let Some(names) = x509.subject_alternative_name()? else {
         return Ok(Vec::new());
     };
-    let uri = |name: &GeneralName<'_>| match name {
+
+    let names = names.value.general_names.iter();
+    let uris = names.filter_map(|name| match name {
         GeneralName::URI(uri) => Some(String::from(*uri)),
         _ => None,
-    };
-    Ok(names.value.general_names.iter().filter_map(uri).collect())
+    });
+    Ok(uris.collect())
 }
 
-/// Seconds since 1970; times before that count as 1970.
+/// From seconds since 1970; earlier times count as 1970.
 fn unix(seconds: i64) -> UnixTime {
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(
         seconds.try_into().unwrap_or(0),
     ))
 }
 
-/// A day, for people: `2036-01-31`.
+/// A day in UTC, for people: `2036-01-31`.
 pub fn date(time: UnixTime) -> String {
-    rfc3339(time)
-        .split('T')
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    let mut text = rfc3339(time);
+    text.truncate("2036-01-31".len());
+    text
 }
 
-/// A moment, for machines (RFC 3339, UTC): `2036-01-31T12:00:00Z`.
+/// A moment in UTC, for machines (RFC 3339): `2036-01-31T12:00:00Z`.
 pub fn rfc3339(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -135,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_moments_as_rfc_3339_and_days() {
+    fn moments_are_written_as_rfc_3339_and_days() {
         let time = unix(1_000_000_000);
         assert_eq!(rfc3339(time), "2001-09-09T01:46:40Z");
         assert_eq!(date(time), "2001-09-09");

@@ -1,8 +1,8 @@
-//! Making certificates: an organization's CA and what it issues to gateways.
+//! Creates certificates: an organization's CA, and those it issues to gateways.
 //!
-//! Only `ringway org init`, the laboratory and tests make certificates; the daemon never does, and the
-//! CA key need not be on a gateway. Anything that follows the same rules will do as well: the test
-//! suite makes them with openssl.
+//! Only `ringway org init`, the laboratory and tests create certificates. The daemon never does, and the CA
+//! key need not be on a gateway. Certificates that other tools make by the same rules are as good: the test
+//! suite makes some with openssl.
 //!
 //! | | CA | gateway |
 //! |---|---|---|
@@ -20,9 +20,9 @@ use rcgen::{
 use ringway_config::{Digest, GatewayId, OrgId, ZoneName};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, Malformed};
 
 /// Lifetime of a CA certificate.
 const CA_LIFETIME: Duration = Duration::days(3652);
@@ -34,16 +34,25 @@ const BACKDATED: Duration = Duration::minutes(5);
 /// Why a certificate could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// The certificate is not a CA's.
+    /// The CA certificate is not PEM.
     #[error("the CA certificate cannot be used: {0}")]
-    Certificate(String),
+    Pem(#[from] rustls_pki_types::pem::Error),
+    /// The CA certificate cannot be read.
+    #[error("the CA certificate cannot be used: {0}")]
+    Malformed(#[from] Malformed),
+    /// The certificate may not issue others.
+    #[error(
+        "the CA certificate cannot be used: \
+         it needs basicConstraints CA:TRUE and keyUsage keyCertSign"
+    )]
+    Usages,
     /// The key is not the certificate's.
     #[error("the CA key is not the key of the CA certificate")]
     Mismatch,
-    /// Its time is over.
+    /// The CA certificate is no longer valid.
     #[error("the CA certificate expired on {}", .0.date())]
     Expired(OffsetDateTime),
-    /// Reading the key, or signing, failed.
+    /// The key could not be read, or signing failed.
     #[error(transparent)]
     Rcgen(#[from] rcgen::Error),
 }
@@ -72,9 +81,9 @@ impl Authority {
         let mut params = params(now, CA_LIFETIME, org, "Ringway CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key)?.pem();
+
         Ok(Authority {
-            certificate,
+            certificate: params.self_signed(&key)?.pem(),
             not_after: params.not_after,
             issuer: Issuer::new(params, key),
         })
@@ -82,27 +91,21 @@ impl Authority {
 
     /// An existing CA, from its PEM certificate and private key.
     pub fn read(certificate: &str, key: &str) -> Result<Authority, CreateError> {
-        let unusable = CreateError::Certificate;
-        let der = CertificateDer::from_pem_slice(certificate.as_bytes())
-            .map_err(|error| unusable(error.to_string()))?;
-        let facts = Certificate::read(&der).map_err(unusable)?;
-        if !facts.is_ca || !facts.key_usage.is_some_and(|uses| uses.cert_sign) {
-            return Err(unusable(
-                "it needs basicConstraints CA:TRUE and keyUsage keyCertSign".into(),
-            ));
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes())?;
+        let parsed = Certificate::read(&der)?;
+        if !parsed.is_ca || !parsed.key_usage.is_some_and(|uses| uses.cert_sign) {
+            return Err(CreateError::Usages);
         }
+
         let key = KeyPair::from_pem(key)?;
-        if Digest::of(&key.subject_public_key_info()) != facts.key {
+        if Digest::of(&key.subject_public_key_info()) != parsed.key {
             return Err(CreateError::Mismatch);
         }
-        let not_after = i64::try_from(facts.not_after.as_secs()).unwrap_or(i64::MAX);
-        let not_after = OffsetDateTime::from_unix_timestamp(not_after)
-            .map_err(|error| unusable(error.to_string()))?;
-        let issuer = Issuer::from_ca_cert_der(&der, key)?;
+
         Ok(Authority {
             certificate: certificate.to_owned(),
-            not_after,
-            issuer,
+            not_after: end_of(&parsed),
+            issuer: Issuer::from_ca_cert_der(&der, key)?,
         })
     }
 
@@ -126,8 +129,10 @@ impl Authority {
         if self.not_after <= now {
             return Err(CreateError::Expired(self.not_after));
         }
+
         let key = KeyPair::generate()?;
         let mut params = params(now, GATEWAY_LIFETIME, &id.org, id.name.as_str());
+        // A chain is valid only as long as all of its certificates are.
         params.not_after = params.not_after.min(self.not_after);
         params.subject_alt_names = vec![SanType::URI(id.spiffe(domain).try_into()?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -135,12 +140,18 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+
         Ok(Issued {
-            certificate,
+            certificate: params.signed_by(&key, &self.issuer)?.pem(),
             key: key.serialize_pem(),
         })
     }
+}
+
+/// The end of validity. X.509 ends with the year 9999, and so does `OffsetDateTime`.
+fn end_of(certificate: &Certificate) -> OffsetDateTime {
+    let seconds = i64::try_from(certificate.not_after.as_secs()).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(PrimitiveDateTime::MAX.assume_utc())
 }
 
 fn params(now: OffsetDateTime, lifetime: Duration, org: &OrgId, name: &str) -> CertificateParams {
@@ -187,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_are_never_the_same() {
+    fn every_certificate_has_a_key_of_its_own() {
         let authority = Authority::create(&"acme".parse().unwrap(), MADE).unwrap();
         assert_ne!(
             issue(&authority, MADE).unwrap().key,

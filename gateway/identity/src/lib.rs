@@ -1,14 +1,14 @@
-//! Who a gateway is, and whom it believes (DESIGN.md, section 3).
+//! Which certificates a gateway presents, and which it accepts.
 //!
-//! Owns certificates and their verification: making them ([`create`]), loading the own ones ([`local`]),
-//! deciding on a peer's ([`trust`], [`verify`]) and the TLS settings that carry the decision ([`tls`]).
-//! It opens no socket and holds no session: `tunnel` dials and accepts with the settings made here,
-//! and verifies again whenever the trust changes.
+//! Owns certificates and their verification: creating them ([`create`]), loading this gateway's ([`local`]),
+//! deciding on a peer's ([`trust`], [`verify`]), and the TLS settings that carry the decision ([`tls`]).
+//! It opens no socket and holds no session: the gateway dials and accepts with these settings, and verifies
+//! the chains of its sessions again when a reload changes the trust.
 //!
 //! ```text
 //!   member records ──► Trust ──► verify(chain) ──► Verified ──► the session
 //!                        ▲            │
-//!       SIGHUP swaps one in           └─────────► Refusal ──► TLS alert, log, status
+//!          reload: a new one          └─────────► Refusal ──► TLS alert, log, status
 //! ```
 //!
 //! A peer's leaf certificate names its organization; only that organization's CA certificates can vouch

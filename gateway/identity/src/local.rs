@@ -1,8 +1,8 @@
-//! [`Identity`]: this gateway's own certificate chain and key, loaded and checked.
+//! [`Identity`]: this gateway's certificate chain and key, loaded and checked.
 //!
-//! What peers would refuse is refused here first, with the file and the way to mend it. Loading is
-//! the whole check: a reload loads again and keeps the old one when that fails. The key never leaves
-//! [`rustls::sign::CertifiedKey`].
+//! A chain that peers would refuse is refused here first, with the file at fault and the remedy. Loading is
+//! the whole check: a reload loads again, and keeps the previous identity if that fails. The key never
+//! leaves [`rustls::sign::CertifiedKey`].
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,13 +24,12 @@ use super::verify::Role;
 /// A checked certificate chain and its key. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    id: GatewayId,
     certified: Arc<CertifiedKey>,
     leaf: Certificate,
     not_after: UnixTime,
 }
 
-/// How much of a certificate's lifetime is over: the steps at which an operator is warned.
+/// How much of a certificate's lifetime has passed, in the steps at which an operator is warned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
     /// Less than half.
@@ -46,10 +45,12 @@ pub enum Age {
 }
 
 impl Age {
-    /// The age at `now` of what is valid between these moments.
-    pub fn of(not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> Age {
-        let since = |time: UnixTime| time.as_secs().saturating_sub(not_before.as_secs());
-        match since(now).saturating_mul(8) / since(not_after).max(1) {
+    /// The age, at `now`, of a certificate that is valid between these moments.
+    fn of(not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> Age {
+        let start = not_before.as_secs();
+        let lifetime = not_after.as_secs().saturating_sub(start).max(1);
+        let passed = now.as_secs().saturating_sub(start);
+        match passed.saturating_mul(8) / lifetime {
             0..4 => Age::Fresh,
             4 | 5 => Age::Half,
             6 => Age::ThreeQuarters,
@@ -58,16 +59,16 @@ impl Age {
         }
     }
 
-    /// What an operator is told, if anything.
+    /// Advice for the operator; `None` while the certificate is fresh.
     pub fn advice(self) -> Option<&'static str> {
         match self {
             Age::Fresh => None,
-            Age::Half => Some("half of the certificate's lifetime is over: plan its renewal"),
+            Age::Half => Some("half of the certificate's lifetime is over: plan its rotation"),
             Age::ThreeQuarters => {
-                Some("three quarters of the certificate's lifetime are over: renew it")
+                Some("three quarters of the certificate's lifetime are over: rotate it")
             }
             Age::SevenEighths => {
-                Some("seven eighths of the certificate's lifetime are over: renew it now")
+                Some("seven eighths of the certificate's lifetime are over: rotate it now")
             }
             Age::Expired => Some("the certificate has expired"),
         }
@@ -75,34 +76,24 @@ impl Age {
 }
 
 impl Identity {
-    /// Loads the files that `paths` names and checks them as a peer would: the pair fits, the chain
-    /// obeys our rules, the own organization's CA vouches for it, and it names `id`.
+    /// Loads the files that `paths` names and checks them as a peer would: the key is the certificate's, the
+    /// chain obeys our rules, our organization's CA issued it, and it names `id`.
     pub fn load(
         paths: &ringway_config::Identity,
         id: &GatewayId,
         trust: &Trust,
         now: UnixTime,
     ) -> Result<Identity, Faults> {
-        let (chain, key) = match (read_chain(&paths.certificate), read_key(&paths.key)) {
-            (Ok(chain), Ok(key)) => (chain, key),
-            (chain, key) => return Err(faults(chain.err(), key.err())),
-        };
-        let checked = check(&paths.certificate, &chain, id, trust, now);
-        let paired = pair(paths, chain, key);
-        match (checked, paired) {
-            (Ok((leaf, not_after)), Ok(certified)) => Ok(Identity {
-                id: id.clone(),
-                certified: Arc::new(certified),
-                leaf,
-                not_after,
-            }),
-            (checked, paired) => Err(faults(checked.err(), paired.err())),
-        }
-    }
+        let (chain, key) = both(read_chain(&paths.certificate), read_key(&paths.key))?;
 
-    /// The gateway it names: this one.
-    pub fn id(&self) -> &GatewayId {
-        &self.id
+        let checked = check(&paths.certificate, &chain, id, trust, now);
+        let certified = pair(paths, chain, key);
+        let (checked, certified) = both(checked, certified)?;
+        Ok(Identity {
+            certified: Arc::new(certified),
+            leaf: checked.leaf,
+            not_after: checked.not_after,
+        })
     }
 
     /// The chain as it is sent, leaf first.
@@ -120,7 +111,7 @@ impl Identity {
         &self.leaf.subject
     }
 
-    /// SHA-256 of the leaf's SubjectPublicKeyInfo: what a revocation names.
+    /// SHA-256 of the leaf's SubjectPublicKeyInfo: revocations name keys by it.
     pub fn key(&self) -> Digest {
         self.leaf.key
     }
@@ -130,14 +121,25 @@ impl Identity {
         self.not_after
     }
 
-    /// How far the lifetime is over at `now`.
+    /// How much of the lifetime has passed at `now`.
     pub fn age(&self, now: UnixTime) -> Age {
         Age::of(self.leaf.not_before, self.not_after, now)
     }
 
-    /// How long the chain is still valid at `now`; zero when it is over.
+    /// How long after `now` the chain is still valid; zero if it has expired.
     pub fn remaining(&self, now: UnixTime) -> Duration {
         Duration::from_secs(self.not_after.as_secs().saturating_sub(now.as_secs()))
+    }
+}
+
+/// Both values, or every fault.
+fn both<A, B>(one: Result<A, Fault>, other: Result<B, Fault>) -> Result<(A, B), Faults> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => {
+            let faults = one.err().into_iter().chain(other.err());
+            Err(Faults::from(faults.collect::<Vec<_>>()))
+        }
     }
 }
 
@@ -149,6 +151,7 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
             "ringway org init makes it, or set [identity] certificate",
         )
     })?;
+
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
@@ -164,18 +167,9 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
-    let unreadable = |error: io::Error| {
-        unreadable(
-            file,
-            &error,
-            "ringway org init makes it, or set [identity] key",
-        )
-    };
-    let mode = std::fs::metadata(file)
-        .map_err(unreadable)?
-        .permissions()
-        .mode()
-        & 0o777;
+    let remedy = "ringway org init makes it, or set [identity] key";
+    let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error, remedy))?;
+    let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let name = file.display();
         return Err(fault(
@@ -183,7 +177,8 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
             format!("others may use the private key (mode {mode:04o}); chmod 600 {name}"),
         ));
     }
-    let pem = std::fs::read(file).map_err(unreadable)?;
+
+    let pem = std::fs::read(file).map_err(|error| unreadable(file, &error, remedy))?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
         fault(
             file,
@@ -213,18 +208,30 @@ fn pair(
     })
 }
 
-/// Judges our own chain as a peer's, in both roles. Returns the leaf and the chain's earliest end.
+/// What [`check`] found in a chain that peers accept.
+struct Checked {
+    leaf: Certificate,
+    /// The earliest end of validity in the chain, the CA included.
+    not_after: UnixTime,
+}
+
+/// Judges our chain as peers will, in both roles.
 fn check(
     file: &Path,
     chain: &[CertificateDer<'static>],
     id: &GatewayId,
     trust: &Trust,
     now: UnixTime,
-) -> Result<(Certificate, UnixTime), Fault> {
-    let refused =
-        |refusal: Refusal| fault(file, format!("{refusal}; {}", remedy(&refusal, id, trust)));
-    let verified = trust.examine(chain, Role::Server, now).map_err(refused)?;
-    trust.examine(chain, Role::Client, now).map_err(refused)?;
+) -> Result<Checked, Fault> {
+    let examined = trust
+        .examine(chain, Role::Server, now)
+        .and_then(|verified| trust.examine(chain, Role::Client, now).map(|_| verified))
+        .and_then(|verified| Ok((verified, Certificate::read(&chain[0])?)));
+    let (verified, leaf) = examined.map_err(|refusal| {
+        let remedy = remedy(&refusal, id, trust);
+        fault(file, format!("{refusal}; {remedy}"))
+    })?;
+
     if verified.id != *id {
         let found = verified.id;
         return Err(fault(
@@ -232,11 +239,13 @@ fn check(
             format!("is the certificate of {found}; this gateway is {id}"),
         ));
     }
-    let leaf = Certificate::read(&chain[0]).map_err(|error| refused(Refusal::Malformed(error)))?;
-    Ok((leaf, verified.not_after))
+    Ok(Checked {
+        leaf,
+        not_after: verified.not_after,
+    })
 }
 
-/// What an operator does about a refusal of the own certificate.
+/// How an operator gets a certificate that is not refused.
 fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
     match refusal.code() {
         Code::Uri | Code::UriCount => {
@@ -252,18 +261,14 @@ fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
         Code::NotYetValid => "check this host's clock".into(),
         Code::Expired => "issue a new one with the organization's CA".into(),
         Code::UnknownOrg => format!("this gateway is {id}"),
-        Code::Issuer => "the own record's ca must be the CA that issued it".into(),
-        Code::UnknownGateway => format!("add it to the own record, or issue one for {id}"),
+        Code::Issuer => "the ca of our record must be the CA that issued it".into(),
+        Code::UnknownGateway => format!("add it to our record, or issue one for {id}"),
         Code::RevokedGateway | Code::RevokedKey => {
-            "take a new name or key, or mend [revoked]".into()
+            "take a new name or key, or correct [revoked]".into()
         }
         Code::Size => "send the gateway's certificate and its intermediates only".into(),
         Code::Malformed | Code::OwnIdentity | Code::NotDialled => "issue a new one".into(),
     }
-}
-
-fn faults(one: Option<Fault>, other: Option<Fault>) -> Faults {
-    Faults::from(one.into_iter().chain(other).collect::<Vec<_>>())
 }
 
 fn unreadable(file: &Path, error: &io::Error, remedy: &str) -> Fault {

@@ -1,18 +1,20 @@
 //! [`Refusal`]: why a certificate is not accepted, in an operator's words.
 //!
 //! The peer learns less than the log: a TLS alert, the same one for "we do not know your organization"
-//! and "your CA is another", so that a scanner learns no member's name. [`said_by_peer`] turns a
-//! peer's alert back into words for our own operator.
+//! and "your CA is another", so that a scanner learns no member's name. [`said_by_peer`] turns an alert
+//! from a peer back into words for our operator.
 
 use std::time::Duration;
 
 use ringway_config::{Digest, GatewayId, OrgId};
 use rustls::{AlertDescription, CertificateError};
 
+use super::certificate::Malformed;
+
 /// Why a chain is refused. Texts read after "peer refused: ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No certificate, or more of them or larger ones than a gateway needs.
+    /// No certificate, or a chain larger than any gateway needs.
     #[error(
         "chain of {count} certificates and {bytes} bytes is not within 1 to {} and {} bytes",
         super::verify::MAX_CERTIFICATES,
@@ -26,7 +28,7 @@ pub enum Refusal {
     },
     /// Not readable as an X.509 version 3 certificate.
     #[error("certificate is malformed: {0}")]
-    Malformed(String),
+    Malformed(#[from] Malformed),
     /// Not exactly one URI among the subject's alternative names.
     #[error("certificate has {0} URI names where exactly one SPIFFE id is required")]
     UriCount(usize),
@@ -38,7 +40,7 @@ pub enum Refusal {
         /// The consortium's domain.
         domain: String,
     },
-    /// The leaf may issue certificates itself.
+    /// The leaf has the CA flag.
     #[error("certificate is a CA certificate")]
     LeafIsCa,
     /// keyUsage is missing, lacks digitalSignature or allows signing certificates.
@@ -52,21 +54,21 @@ pub enum Refusal {
     /// An issuing certificate in the chain is not allowed to issue.
     #[error("chain has an issuer that is no CA with keyUsage keyCertSign")]
     IssuerUsage,
-    /// Its time has not come, by our clock.
+    /// A certificate of the chain is not valid yet, by our clock.
     #[error("certificate is not valid before {} from now", span(.0))]
     NotYetValid(Duration),
-    /// Its time is over, by our clock.
+    /// A certificate of the chain has expired, by our clock.
     #[error("certificate expired {} ago", span(.0))]
     Expired(Duration),
     /// No member record of this organization.
     #[error("organization {0} is not a member")]
     UnknownOrg(OrgId),
-    /// None of the organization's CA certificates vouches for the chain.
+    /// None of the organization's CA certificates signed the chain.
     #[error("certificate does not chain to a CA of {org} ({detail})")]
     Issuer {
         /// The organization that the leaf names.
         org: OrgId,
-        /// The verifier's own words.
+        /// webpki's message.
         detail: String,
     },
     /// The member record has no such gateway.
@@ -78,15 +80,15 @@ pub enum Refusal {
     /// The organization revoked a key of the chain.
     #[error("key {0} is revoked by its organization")]
     RevokedKey(Digest),
-    /// The peer is, or pretends to be, this very gateway.
+    /// The peer presents the identity of this gateway.
     #[error("peer presents our own identity {0}")]
     OwnIdentity(GatewayId),
     /// Another gateway answered than the one dialled.
     #[error("dialled {dialled}, but {found} answered")]
     NotDialled {
-        /// Whom we wanted.
+        /// The gateway that was dialled.
         dialled: GatewayId,
-        /// Who answered.
+        /// The gateway that answered.
         found: GatewayId,
     },
 }
@@ -161,7 +163,7 @@ impl Refusal {
         }
     }
 
-    /// What rustls is to tell the peer, as a TLS alert (RFC 8446, section 6.2).
+    /// The error that makes rustls send the right TLS alert (RFC 8446, section 6.2).
     pub fn certificate_error(&self) -> CertificateError {
         match self.code() {
             Code::Size | Code::Malformed | Code::UriCount | Code::Uri => {
@@ -181,7 +183,7 @@ impl Refusal {
     }
 }
 
-/// What a peer means by the TLS alert with which it ended our handshake, for `last_error`.
+/// What it means that a peer ended our handshake with this TLS alert, for `last_error`.
 pub fn said_by_peer(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::BadCertificate => {
@@ -207,7 +209,7 @@ pub fn said_by_peer(alert: AlertDescription) -> &'static str {
     }
 }
 
-/// A length of time in its largest fitting unit: `3 days`, `1 hour`.
+/// A duration in its largest fitting unit, rounded down: `3 days`, `1 hour`.
 fn span(length: &Duration) -> String {
     let seconds = length.as_secs();
     let (count, unit) = match seconds {

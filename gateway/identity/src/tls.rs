@@ -1,11 +1,11 @@
 //! TLS settings that carry [`Trust::verify`]: TLS 1.3 only, certificates on both sides, no resumption.
 //!
-//! Owns everything about TLS that an attacker could turn: versions, key exchange, 0-RTT, tickets,
-//! hints, and who is told about a refusal. Sockets and deadlines are `tunnel`'s.
+//! Owns everything about TLS that an attacker could exploit: versions, key exchange, 0-RTT, tickets, hints,
+//! and where refusals are recorded. The gateway owns sockets and deadlines.
 //!
-//! The trust is read at each handshake, so that settings made at start obey the latest reload.
-//! A handshake alone proves less than it seems: a client cannot know yet that it was accepted, and
-//! the trust may have changed since. `tunnel` verifies the chain again before it believes a `Hello`.
+//! The trust is read at each handshake, so settings that were made at start obey the latest reload. A
+//! handshake alone proves less than it seems: a client cannot know yet that it was accepted, and the trust
+//! may have changed since. So the gateway verifies the chain again before it accepts a `Hello`.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,28 +29,28 @@ use super::refusal::Refusal;
 use super::trust::Trust;
 use super::verify::{Role, shortened, signature_algorithms};
 
-/// The control protocol over QUIC, as ALPN names it (DESIGN.md, section 4.1).
+/// The ALPN name of the control protocol over QUIC (gateway/PROTOCOL.md).
 pub const ALPN: &[u8] = b"ringway/1";
-/// What to give to APIs that insist on a server name. It is never sent and never compared.
+/// For APIs that require a server name. It is never sent and never compared.
 pub const SERVER_NAME: &str = "gateway.ringway.invalid";
 
 /// A peer whose certificate was refused, for the log and for `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The URI that its leaf claims, if it has one; shortened, not to be believed.
+    /// The URI in its leaf, if there is one: unverified, shortened, and escaped.
     pub claimed: Option<String>,
     /// Why.
     pub refusal: Refusal,
 }
 
-/// Where refusals go. The address of the peer is not known here: whoever wants to log it gives each
-/// handshake its own settings with its own log. Called inside a handshake: it must not block.
+/// Receives refusals. Called inside a handshake: it must not block.
 pub trait RefusalLog: fmt::Debug + Send + Sync {
     /// `refused` has just been turned away.
     fn record(&self, refused: Refused);
 }
 
-/// Keeps the last refusal: the log of a single handshake.
+/// Keeps the last refusal. The peer's address is not known inside a handshake: a caller that wants to log
+/// it gives each handshake settings of its own, and takes the refusal out when the handshake has failed.
 #[derive(Debug, Default)]
 pub struct LastRefusal(Mutex<Option<Refused>>);
 
@@ -67,7 +67,7 @@ impl RefusalLog for LastRefusal {
     }
 }
 
-/// Settings for accepting. `alpn` is the only protocol spoken.
+/// Settings for accepting connections. `alpn` is the only protocol offered.
 pub fn server_config(
     trust: Arc<ArcSwap<Trust>>,
     identity: &Identity,
@@ -79,12 +79,14 @@ pub fn server_config(
         dialled: None,
         log,
     });
+
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3 suites")
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
     config.alpn_protocols = vec![alpn.to_vec()];
+
     // A resumed session skips the certificate checks: nothing here can be resumed.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -92,7 +94,7 @@ pub fn server_config(
     config
 }
 
-/// Settings for dialling `dialled`: nobody else is accepted.
+/// Settings for dialling: only the gateway `dialled` is accepted.
 pub fn client_config(
     trust: Arc<ArcSwap<Trust>>,
     identity: &Identity,
@@ -105,6 +107,7 @@ pub fn client_config(
         dialled: Some(dialled),
         log,
     });
+
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3 suites")
@@ -112,14 +115,15 @@ pub fn client_config(
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
     config.alpn_protocols = vec![alpn.to_vec()];
+
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
-    // A name in the first flight would be readable by anyone.
+    // SNI is sent in the clear: anyone on the way could read the name.
     config.enable_sni = false;
     config
 }
 
-/// Cryptography: aws-lc-rs with the post-quantum hybrid first and one classical group.
+/// aws-lc-rs, with the post-quantum hybrid key exchange first and one classical group.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups = vec![
@@ -129,7 +133,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// [`Trust::verify`] as rustls asks for it, in both roles.
+/// [`Trust::verify`] behind rustls's traits, for both roles.
 #[derive(Debug)]
 struct Verifier {
     trust: Arc<ArcSwap<Trust>>,
@@ -149,21 +153,18 @@ impl Verifier {
             .chain(intermediates)
             .cloned()
             .collect();
-        match self
-            .trust
-            .load()
-            .verify(&chain, role, self.dialled.as_ref(), now)
-        {
-            Ok(_) => Ok(()),
-            Err(refusal) => {
-                let error = refusal.certificate_error();
-                self.log.record(Refused {
-                    claimed: claimed(leaf),
-                    refusal,
-                });
-                Err(error.into())
-            }
-        }
+        let trust = self.trust.load();
+        let Err(refusal) = trust.verify(&chain, role, self.dialled.as_ref(), now) else {
+            return Ok(());
+        };
+
+        // rustls sends the alert; what is not in it stays in the log.
+        let error = refusal.certificate_error();
+        self.log.record(Refused {
+            claimed: claimed(leaf),
+            refusal,
+        });
+        Err(error.into())
     }
 
     fn verify_signature(
@@ -176,7 +177,7 @@ impl Verifier {
     }
 }
 
-/// TLS 1.2 is not spoken, so that nobody asks for its signatures.
+/// TLS 1.2 is disabled, so rustls never asks for its signatures.
 fn no_tls12() -> rustls::Error {
     rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13.into()
 }
@@ -187,7 +188,7 @@ fn claimed(leaf: &CertificateDer<'_>) -> Option<String> {
 }
 
 impl ClientCertVerifier for Verifier {
-    /// Empty: a scanner learns no member's name.
+    /// Empty, so that a scanner learns no member's name.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -1,8 +1,9 @@
-//! [`Trust`]: whom this gateway believes, built once from the configuration and never changed.
+//! [`Trust`]: the CA certificates, gateways and revocations of every organization, built once from the
+//! configuration and immutable.
 //!
-//! A reload builds another one and swaps it in; sessions remember the generation they were verified
-//! under. Root sets are kept per organization and never merged. How a chain is judged is
-//! [`verify`](super::verify)'s; whether records agree with each other is ringway-config's.
+//! A reload builds another one and swaps it in; sessions remember the generation they were verified under.
+//! Root sets are kept per organization and never merged. [`verify`](super::verify) judges chains;
+//! ringway-config checks that records agree with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +15,17 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
 use super::certificate::Certificate;
 
-/// The organizations, their CA certificates, gateways and revocations: immutable.
+/// What certificates are verified against.
 #[derive(Debug, Clone)]
 pub struct Trust {
     /// The consortium's domain.
     pub(super) domain: ZoneName,
     /// This gateway: never accepted as a peer.
     pub(super) own: GatewayId,
-    /// Every organization, the own one included: its other gateways are peers too.
+    /// Every organization, ours included: its other gateways are peers too.
     pub(super) orgs: BTreeMap<OrgId, OrgTrust>,
     generation: u64,
-    /// Refusals to overlook: proves, in tests, that each check is what keeps an attacker out.
+    /// Refusals that tests overlook, to prove that each check is what keeps an attacker out.
     #[cfg(test)]
     pub(super) spared: Vec<super::Code>,
 }
@@ -46,18 +47,21 @@ pub(super) struct TrustedRoot {
 }
 
 impl Trust {
-    /// Builds the trust that `config` describes. Every CA certificate that cannot be one is a fault;
-    /// one that is out of date is not ([`Trust::lapsed`]): another member's late renewal must not
-    /// keep this gateway from starting.
+    /// Builds the trust that `config` describes. A certificate that cannot serve as a CA's is a fault. An
+    /// expired one is not ([`Trust::lapsed`]): a member that rotates its CA too late must not keep this
+    /// gateway from starting.
     pub fn build(config: &Config) -> Result<Trust, Faults> {
         let mut orgs = BTreeMap::new();
         let mut faults = Vec::new();
-        for member in std::iter::once(&config.own).chain(&config.members) {
+        for member in config.records() {
             match OrgTrust::build(member) {
-                Ok(org) => _ = orgs.insert(member.org.clone(), org),
+                Ok(org) => {
+                    orgs.insert(member.org.clone(), org);
+                }
                 Err(Faults(more)) => faults.extend(more),
             }
         }
+
         if !faults.is_empty() {
             return Err(Faults::from(faults));
         }
@@ -71,7 +75,7 @@ impl Trust {
         })
     }
 
-    /// The same trust as the successor of `earlier`: one generation later.
+    /// Makes this trust the successor of `earlier`, one generation later.
     pub fn succeeding(self, earlier: &Trust) -> Trust {
         Trust {
             generation: earlier.generation + 1,
@@ -79,7 +83,7 @@ impl Trust {
         }
     }
 
-    /// Counts the trusts of this process, from 0.
+    /// Number of reloads before this trust.
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -91,24 +95,23 @@ impl Trust {
 
     /// Every organization's CA certificates.
     pub fn authorities(&self) -> impl Iterator<Item = &Certificate> {
-        self.orgs
-            .values()
-            .flat_map(|org| &org.roots)
-            .map(|root| &root.certificate)
+        self.roots().map(|root| &root.certificate)
     }
 
     /// Subject and end of validity of every CA certificate, for `status`.
     pub fn certificates(&self) -> Vec<(String, UnixTime)> {
-        let roots = self.orgs.values().flat_map(|org| &org.roots);
-        roots
-            .map(|root| (root.certificate.subject.clone(), root.certificate.not_after))
+        self.authorities()
+            .map(|certificate| (certificate.subject.clone(), certificate.not_after))
             .collect()
+    }
+
+    fn roots(&self) -> impl Iterator<Item = &TrustedRoot> {
+        self.orgs.values().flat_map(|org| &org.roots)
     }
 
     /// CA certificates that are not valid at `now`: `check` reports them as faults, `run` as warnings.
     pub fn lapsed(&self, now: UnixTime) -> Vec<Fault> {
-        let roots = self.orgs.values().flat_map(|org| &org.roots);
-        roots.filter_map(|root| root.lapsed(now)).collect()
+        self.roots().filter_map(|root| root.lapsed(now)).collect()
     }
 }
 
@@ -134,35 +137,33 @@ impl OrgTrust {
                 }),
             }
         }
+
         if !faults.is_empty() {
             return Err(Faults::from(faults));
         }
-        let gateways = member
-            .gateways
-            .iter()
-            .map(|gateway| gateway.name.clone())
-            .collect();
+        let gateways = member.gateways.iter();
         Ok(OrgTrust {
             roots,
-            gateways,
+            gateways: gateways.map(|gateway| gateway.name.clone()).collect(),
             revoked: member.revoked.clone(),
         })
     }
 }
 
 impl TrustedRoot {
-    /// Reads one PEM block; the error says what is wrong and how to mend it.
+    /// Reads one PEM block. The error is a fault's message: what is wrong, and the remedy.
     fn read(root: &Root) -> Result<TrustedRoot, String> {
         let der = CertificateDer::from_pem_slice(root.pem.as_bytes()).map_err(|error| {
-            format!("CA certificate is no PEM block ({error}); paste the CA's ca.crt")
+            format!("CA certificate is not a PEM block ({error}); paste the CA's ca.crt")
         })?;
         let certificate = Certificate::read(&der).map_err(|error| {
             format!("CA certificate is malformed ({error}); paste the CA's ca.crt")
         })?;
+
         if !certificate.is_ca {
             let subject = &certificate.subject;
             return Err(format!(
-                "{subject} is no CA certificate; it needs basicConstraints CA:TRUE"
+                "{subject} is not a CA certificate; it needs basicConstraints CA:TRUE"
             ));
         }
         if !certificate.key_usage.is_some_and(|uses| uses.cert_sign) {
@@ -171,6 +172,7 @@ impl TrustedRoot {
                 "{subject} may not sign certificates; it needs keyUsage keyCertSign"
             ));
         }
+
         let anchor = webpki::anchor_from_trusted_cert(&der)
             .map_err(|error| format!("CA certificate cannot be used ({error})"))?
             .to_owned();
@@ -189,6 +191,7 @@ impl TrustedRoot {
         if self.is_valid_at(now) {
             return None;
         }
+
         let when = if now < self.certificate.not_before {
             "not yet valid"
         } else {

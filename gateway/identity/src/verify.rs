@@ -1,16 +1,16 @@
 //! [`Trust::verify`]: is this chain a gateway of the consortium, and which?
 //!
-//! Pure: the clock is an argument and nothing is logged. The rules are SPIFFE's X.509-SVID
-//! (exactly one URI, a leaf that is no CA, keyUsage digitalSignature) and stricter than webpki's,
-//! which ignores keyUsage and takes a missing extendedKeyUsage for consent.
+//! Pure: the time is an argument and nothing is logged. The rules are SPIFFE's X.509-SVID (exactly one URI,
+//! a leaf without the CA flag, keyUsage digitalSignature). They are stricter than webpki's, which ignores
+//! keyUsage and lets a missing extendedKeyUsage pass.
 //!
 //! ```text
-//!   size ► readable ► one SPIFFE id ► leaf's usages ► dates       what the certificates say
-//!        ► known org ► signed by that org's CA                    who vouches for them
-//!        ► in the record ► not revoked ► not us ► whom we dialled  who that is to us
+//!   size ► readable ► one SPIFFE id ► leaf's usages ► dates            the certificates by themselves
+//!        ► known org ► signed by that org's CA                         their issuer
+//!        ► in the record ► not revoked ► not us ► the one we dialled   their place in the mesh
 //! ```
-//! Until a signature has been verified nothing depends on what only members know, except that the
-//! organization is one; and that refusal looks to the peer like a wrong CA.
+//! Before a signature has been verified, no refusal depends on the records, except that the organization
+//! must be a member; and to the peer that refusal looks like one for a wrong CA.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ use super::certificate::Certificate;
 use super::refusal::Refusal;
 use super::trust::{OrgTrust, Trust};
 
-/// Longest chain looked at: a leaf, two intermediates and a root sent along.
-pub const MAX_CERTIFICATES: usize = 4;
-/// Largest chain looked at, in bytes of DER.
-pub const MAX_BYTES: usize = 16 * 1024;
+/// Longest chain that is read: a leaf, two intermediates and a root that was sent along.
+pub(super) const MAX_CERTIFICATES: usize = 4;
+/// Largest chain that is read, in bytes of DER.
+pub(super) const MAX_BYTES: usize = 16 * 1024;
 
-/// In which role of TLS the peer presents its chain.
+/// The role of TLS in which the peer presents its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// It dialled us.
@@ -37,21 +37,22 @@ pub enum Role {
     Server,
 }
 
-/// A peer that may hold a session, for as long as this says.
+/// A peer that may hold a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Who it is.
+    /// The gateway that its certificate names.
     pub id: GatewayId,
-    /// The earliest end of validity in the chain, its CA included: the session ends then.
+    /// The earliest end of validity in the chain, its CA included: the session must end then.
     pub not_after: UnixTime,
     /// SHA-256 of the leaf's SubjectPublicKeyInfo.
     pub key: Digest,
-    /// The generation of the trust that said so.
+    /// The generation of the trust that verified it.
     pub generation: u64,
 }
 
 impl Trust {
-    /// Judges the chain that a peer presented, leaf first. `dialled` is whom we dialled, if we did.
+    /// Judges the chain that a peer presented, leaf first. `dialled` is the gateway that we dialled, if the
+    /// peer did not dial us.
     pub fn verify(
         &self,
         chain: &[CertificateDer<'_>],
@@ -63,51 +64,60 @@ impl Trust {
         if verified.id == self.own {
             self.refuse(Refusal::OwnIdentity(verified.id.clone()))?;
         }
-        match dialled {
-            Some(dialled) if *dialled != verified.id => {
-                self.refuse(Refusal::NotDialled {
-                    dialled: dialled.clone(),
-                    found: verified.id.clone(),
-                })?;
-            }
-            _ => {}
+
+        if let Some(dialled) = dialled
+            && *dialled != verified.id
+        {
+            self.refuse(Refusal::NotDialled {
+                dialled: dialled.clone(),
+                found: verified.id.clone(),
+            })?;
         }
         Ok(verified)
     }
 
-    /// Everything that must hold of any gateway's chain, our own included.
+    /// Checks the requirements on any gateway's chain, this gateway's included.
     pub(super) fn examine(
         &self,
         chain: &[CertificateDer<'_>],
         role: Role,
         now: UnixTime,
     ) -> Result<Verified, Refusal> {
-        let (count, bytes) = (chain.len(), chain.iter().map(|der| der.len()).sum());
+        let count = chain.len();
+        let bytes = chain.iter().map(|der| der.len()).sum();
         if count > MAX_CERTIFICATES || bytes > MAX_BYTES {
             self.refuse(Refusal::Size { count, bytes })?;
         }
-        let read = |der: &CertificateDer<'_>| Certificate::read(der).map_err(Refusal::Malformed);
-        let certificates = chain.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+
+        let certificates = chain
+            .iter()
+            .map(|der| Certificate::read(der))
+            .collect::<Result<Vec<_>, _>>()?;
         let (leaf, issuers) = certificates
             .split_first()
             .ok_or(Refusal::Size { count: 0, bytes: 0 })?;
+
         let id = self.identity_of(leaf)?;
         self.check_usages(leaf, issuers)?;
         self.check_dates(&certificates, now)?;
+
         let org = self
             .orgs
             .get(&id.org)
             .ok_or_else(|| Refusal::UnknownOrg(id.org.clone()))?;
-        let signed_until = match org.vouch(chain, &id, role, now) {
+        let root_not_after = match org.verify_signatures(chain, &id, role, now) {
             Ok(not_after) => not_after,
-            Err(refusal) => self.refuse(refusal).map(|()| leaf.not_after)?,
+            Err(refusal) => {
+                self.refuse(refusal)?;
+                leaf.not_after
+            }
         };
         self.check_standing(&id, org, &certificates)?;
-        let presented_until = certificates
+
+        let not_after = certificates
             .iter()
             .map(|certificate| certificate.not_after)
-            .min();
-        let not_after = presented_until.unwrap_or(signed_until).min(signed_until);
+            .fold(root_not_after, UnixTime::min);
         Ok(Verified {
             id,
             not_after,
@@ -132,19 +142,21 @@ impl Trust {
             self.refuse(Refusal::LeafIsCa)?;
         }
         // SPIFFE X.509-SVID, section 4.3.
-        if !leaf
+        let signs_only = leaf
             .key_usage
-            .is_some_and(|uses| uses.digital_signature && !uses.cert_sign && !uses.crl_sign)
-        {
+            .is_some_and(|uses| uses.digital_signature && !uses.cert_sign && !uses.crl_sign);
+        if !signs_only {
             self.refuse(Refusal::KeyUsage)?;
         }
         if !leaf.both_purposes {
             self.refuse(Refusal::ExtendedKeyUsage)?;
         }
-        if !issuers
+
+        // RFC 5280, section 4.2.1.3: keyCertSign is required to verify signatures on certificates.
+        let may_issue = issuers
             .iter()
-            .all(|issuer| issuer.is_ca && issuer.key_usage.is_some_and(|uses| uses.cert_sign))
-        {
+            .all(|issuer| issuer.is_ca && issuer.key_usage.is_some_and(|uses| uses.cert_sign));
+        if !may_issue {
             self.refuse(Refusal::IssuerUsage)?;
         }
         Ok(())
@@ -162,6 +174,7 @@ impl Trust {
         Ok(())
     }
 
+    /// Checks what the organization's record says about the gateway and the keys.
     fn check_standing(
         &self,
         id: &GatewayId,
@@ -183,7 +196,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Every refusal that a check decides passes here. Tests of the checks themselves overlook some.
+    /// Every refusal passes here. Tests overlook some, to show what each check prevents.
     fn refuse(&self, refusal: Refusal) -> Result<(), Refusal> {
         #[cfg(test)]
         if self.spared.contains(&refusal.code()) {
@@ -194,20 +207,20 @@ impl Trust {
 }
 
 impl OrgTrust {
-    /// Builds a path from the leaf to one of this organization's CA certificates and to no other.
-    /// Returns when the CA certificate that ends the path expires.
-    fn vouch(
+    /// Builds a path of signatures from the leaf to one of this organization's CA certificates, and to no
+    /// other's. Returns the end of validity of the CA certificate at the end of the path.
+    fn verify_signatures(
         &self,
         chain: &[CertificateDer<'_>],
         id: &GatewayId,
         role: Role,
         now: UnixTime,
     ) -> Result<UnixTime, Refusal> {
-        let refuse = |error| refusal_of(error, id);
         let (leaf, intermediates) = chain
             .split_first()
             .ok_or(Refusal::Size { count: 0, bytes: 0 })?;
-        let leaf = EndEntityCert::try_from(leaf).map_err(refuse)?;
+        let leaf = EndEntityCert::try_from(leaf).map_err(|error| refusal_of(error, id))?;
+
         let valid = self.roots.iter().filter(|root| root.is_valid_at(now));
         let anchors: Vec<_> = valid.map(|root| root.anchor.clone()).collect();
         let usage = match role {
@@ -224,19 +237,20 @@ impl OrgTrust {
                 None,
                 None,
             )
-            .map_err(refuse)?;
-        let ends_at = self
+            .map_err(|error| refusal_of(error, id))?;
+
+        // A CA may have several certificates for one key: the earliest end counts.
+        let not_after = self
             .roots
             .iter()
-            .filter(|root| root.anchor == *path.anchor());
-        Ok(ends_at
+            .filter(|root| root.anchor == *path.anchor())
             .map(|root| root.certificate.not_after)
-            .min()
-            .unwrap_or(now))
+            .min();
+        Ok(not_after.unwrap_or(now))
     }
 }
 
-/// The signatures accepted on certificates and handshakes.
+/// The signature algorithms accepted on certificates and handshakes.
 pub(super) fn signature_algorithms() -> WebPkiSupportedAlgorithms {
     super::tls::provider().signature_verification_algorithms
 }
@@ -259,11 +273,12 @@ fn refusal_of(error: webpki::Error, id: &GatewayId) -> Refusal {
     }
 }
 
+/// Zero if `later` is not later.
 fn between(earlier: UnixTime, later: UnixTime) -> Duration {
     Duration::from_secs(later.as_secs().saturating_sub(earlier.as_secs()))
 }
 
-/// A peer's text, short enough for a log line and printable.
+/// A peer's text, escaped and short enough for a log line.
 pub(super) fn shortened(text: &str) -> String {
     let start: String = text.chars().take(120).collect();
     Escaped(&start).to_string()
