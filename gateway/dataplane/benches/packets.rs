@@ -1,4 +1,4 @@
-//! What one packet costs on the CPU alone, each beside its limit: the AEAD or a copy of the same
+//! CPU time of one packet, each step beside its lower bound: the AEAD alone, or a copy of the same
 //! bytes.
 //!
 //! ```text
@@ -19,17 +19,17 @@ use criterion::{
 use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use ringway_dataplane::*;
 
-/// What a tunnel over a path of 1500 bytes carries, and the shortest packets worth a ladder.
+/// Bytes of a full packet on a path of 1500 bytes, and of a small one.
 const SIZES: [usize; 2] = [1440, 64];
 const AEADS: [(Aead, &aead::Algorithm); 3] = [
     (Aead::Aes128Gcm, &aead::AES_128_GCM),
     (Aead::Aes256Gcm, &aead::AES_256_GCM),
     (Aead::ChaCha20Poly1305, &aead::CHACHA20_POLY1305),
 ];
-/// Bytes of the headers of TCP over IPv4, and of the payload of each piece.
+/// Bytes of the headers of TCP over IPv4, and of the payload of each segment.
 const HEADERS: usize = 40;
-const PIECE: usize = 1400;
-const PIECES: usize = 45;
+const SEGMENT: usize = 1400;
+const SEGMENTS: usize = 45;
 const PEERS: u32 = 300;
 
 fn outgoing(aead: Aead) -> Outgoing {
@@ -85,7 +85,8 @@ fn seal(c: &mut Criterion) {
                     )
                 });
             });
-            let (key, mut number) = (alone(algorithm), 0);
+            let key = alone(algorithm);
+            let mut number = 0;
             group.bench_function(BenchmarkId::new(format!("{aead:?} alone"), size), |b| {
                 b.iter(|| {
                     number += 1;
@@ -102,7 +103,8 @@ fn open(c: &mut Criterion) {
     for (aead, algorithm) in AEADS {
         for size in SIZES {
             group.throughput(Throughput::Bytes(size as u64));
-            let (sender, receiver) = (outgoing(aead), incoming(aead));
+            let sender = outgoing(aead);
+            let receiver = incoming(aead);
             group.bench_function(BenchmarkId::new(format!("{aead:?}"), size), |b| {
                 b.iter_batched_ref(
                     || sealed(&sender, size),
@@ -149,29 +151,34 @@ fn tcp(sequence: u32, payload: usize) -> Vec<u8> {
 
 fn split(c: &mut Criterion) {
     let mut group = quick(c, "split");
-    let mut packet = tcp(1, PIECE * PIECES);
-    let mut out = vec![0; (PIECE + HEADERS) * PIECES];
+    let mut packet = tcp(1, SEGMENT * SEGMENTS);
+    let mut out = vec![0; (SEGMENT + HEADERS) * SEGMENTS];
     group.throughput(Throughput::Bytes(packet.len() as u64));
     group.bench_function("TCP", |b| {
-        b.iter(|| harness::cut(black_box(&mut packet), PIECE, &mut out))
+        b.iter(|| harness::cut(black_box(&mut packet), SEGMENT, &mut out))
     });
     copy_alone(&mut group, &packet);
 }
 
 fn coalesce(c: &mut Criterion) {
     let mut group = quick(c, "coalesce");
-    let mut whole = tcp(1, PIECE * PIECES);
-    let mut pieces = vec![0; (PIECE + HEADERS) * PIECES];
-    assert_eq!(harness::cut(&mut whole, PIECE, &mut pieces), Ok(PIECES));
-    let room = |piece: &[u8]| [&[0; harness::HEADROOM][..], piece].concat();
-    let packets: Vec<u8> = pieces.chunks(PIECE + HEADERS).flat_map(room).collect();
+    let mut whole = tcp(1, SEGMENT * SEGMENTS);
+    let mut segments = vec![0; (SEGMENT + HEADERS) * SEGMENTS];
+    assert_eq!(
+        harness::cut(&mut whole, SEGMENT, &mut segments),
+        Ok(SEGMENTS)
+    );
+    let packets: Vec<u8> = segments
+        .chunks(SEGMENT + HEADERS)
+        .flat_map(|segment| [&[0; harness::HEADROOM][..], segment].concat())
+        .collect();
     group.throughput(Throughput::Bytes(packets.len() as u64));
     group.bench_function("TCP", |b| {
         b.iter_batched_ref(
             || packets.clone(),
             |packets| {
                 assert_eq!(
-                    harness::join(packets, PIECE + HEADERS, Checksum::Partial),
+                    harness::join(packets, SEGMENT + HEADERS, Checksum::Partial),
                     1
                 )
             },
@@ -218,13 +225,14 @@ fn lookup(c: &mut Criterion) {
     let mut group = quick(c, "lookup");
     for prefixes in [300, 1_000, 10_000, 100_000] {
         let snapshot = snapshot(prefixes);
-        // Far apart, so that the next is never where the last was.
+        // Far apart, so that no lookup finds the path of the previous one in the cache.
         let mut at = 0;
         let mut next = || {
             at = 1 + (at + 7_919) % (prefixes - 1);
             at
         };
-        let (mut out, mut back) = (tcp(1, 0), tcp(1, 0));
+        let mut out = tcp(1, 0);
+        let mut back = tcp(1, 0);
         out[12..16].copy_from_slice(&network(0).octets());
         back[16..20].copy_from_slice(&network(0).octets());
         group.bench_function(BenchmarkId::new("route", prefixes), |b| {

@@ -5,8 +5,8 @@
 //! ip netns exec a pipe 1 192.0.2.1:4600 192.0.2.2:4600        site 10.1.0.0/16, fd00:1::/32 on rw0
 //! ip netns exec b pipe 2 192.0.2.2:4600 192.0.2.1:4600        site 10.2.0.0/16, fd00:2::/32 on rw0
 //! ```
-//! Addresses and routes of rw0 are the caller's. Ends with its standard input. AEAD=aes256 or
-//! chacha takes another AEAD, LANES=2 as many lanes.
+//! The caller configures addresses and routes of rw0. The program ends with its standard input.
+//! AEAD=aes256 or AEAD=chacha selects another AEAD, LANES=2 two lanes.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};

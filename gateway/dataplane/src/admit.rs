@@ -45,11 +45,14 @@ impl<'s> AdmitCache<'s> {
 }
 
 fn check(snapshot: &Snapshot, from: SiteNo, addresses: &Addresses) -> Result<(), DropReason> {
+    // Routes play no part: a site may send from its prefixes even while it announces none of them.
     if snapshot.is_never_carried(addresses.source)
         || snapshot.holder(addresses.source) != Some(from)
     {
         return Err(DropReason::Source);
     }
+
+    // Without this, a peer could reach other sites, or the host's networks, through this gateway.
     if snapshot.is_never_carried(addresses.destination)
         || snapshot.holder(addresses.destination) != Some(snapshot.site())
     {

@@ -78,6 +78,7 @@ impl Backlog {
             return Decision::SendNow(&mut self.slots[slot][..len]);
         }
         let flow = flow_of(read);
+        // Only now: a packet that is sent at once leaves its slot free.
         self.free.pop();
         self.waiting.push_back(Waiting { slot, len, flow });
         Decision::Queued

@@ -95,6 +95,7 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
             run.len += payload;
             self.parts[run.count] = IoSlice::new(&bytes[OFFLOAD_LEN + transport.payload..]);
             run.count += 1;
+            // Segmentation makes all packets but the last equally long.
             if position.is_last || payload < run.size || run.count == MAX_PACKETS {
                 self.flush();
             }
@@ -127,6 +128,8 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
             return self.write_alone(run.head, run.checksum, Some(&run.transport));
         }
         run.finish();
+
+        // The first packet with its headers, then the payloads of the others from where they lie.
         let mut parts: [IoSlice<'_>; MAX_PACKETS] = self.parts;
         parts[0] = IoSlice::new(run.head);
         (self.write)(&parts[..run.count], run.count);
@@ -146,6 +149,7 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
 
     /// The packet's position in its flow; `None` if no packet can ever be joined with it.
     fn position_of(&self, packet: &[u8], transport: &Transport) -> Option<Position> {
+        // A bare acknowledgement must not wait in a run, and UDP needs a kernel that cuts it.
         let is_segmented = transport.protocol == Protocol::Tcp || self.segments_udp;
         let has_payload = packet.len() > transport.payload;
         if !is_segmented || !has_payload {
@@ -191,6 +195,7 @@ impl Run<'_> {
         let segment = (self.len - start) as u16;
         let partial = add(pseudo_header(packet, &self.transport), segment);
 
+        // Lengths are those of the whole; segmentation gives each packet its own again.
         if self.transport.v6 {
             packet[4..6].copy_from_slice(&segment.to_be_bytes());
         } else {
@@ -201,6 +206,7 @@ impl Run<'_> {
         }
 
         match self.transport.protocol {
+            // PSH of the last packet; the other flags are equal.
             Protocol::Tcp => packet[start + 13] = self.position.flags,
             Protocol::Udp => packet[start + 4..start + 6].copy_from_slice(&segment.to_be_bytes()),
         }

@@ -75,7 +75,8 @@ impl Shape {
             .concat()
         } else {
             let [high, low] = (20 + segment).to_be_bytes();
-            let ([id_high, id_low], next) = (self.id.to_be_bytes(), if self.tcp { 6 } else { 17 });
+            let [id_high, id_low] = self.id.to_be_bytes();
+            let next = if self.tcp { 6 } else { 17 };
             let fragment = if self.dont_fragment { 0x40 } else { 0 };
             let fixed = [
                 0x45,

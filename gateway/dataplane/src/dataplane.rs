@@ -105,6 +105,7 @@ impl Dataplane {
         lane: Arc<Lane<T, U>>,
         sink: impl ControlSink + 'static,
     ) -> io::Result<()> {
+        // Operators know the threads of a single lane by these names; the kernel keeps 15 bytes.
         let suffix = match lane.number {
             0 => String::new(),
             number => number.to_string(),

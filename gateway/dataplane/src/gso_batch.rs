@@ -74,11 +74,13 @@ impl GsoBatch {
             self.flush(udp);
         }
 
+        // Sealed where it is sent from: the packet is copied only once.
         let segment = &mut self.bytes[self.len..self.len + len];
         write(&mut segment[HEADER_LEN..len - TAG_LEN]);
         session.seal(Kind::Packet(packet.checksum), packet.number, segment)?;
         self.append(session, len);
 
+        // Fragments may be of one datagram only.
         if !fits_path {
             self.flush_in_fragments(udp);
         }
@@ -90,6 +92,7 @@ impl GsoBatch {
         let Some(ours) = &self.session else {
             return true;
         };
+        // A shorter segment ends the batch: the kernel cuts at multiples of the first length.
         Arc::ptr_eq(ours, session)
             && self.count < self.max_segments
             && self.last == self.first
@@ -127,6 +130,7 @@ impl GsoBatch {
         let Some(session) = self.session.take() else {
             return;
         };
+        // Without a segment size the kernel has nothing to cut, and any device will do.
         if segments == 1 {
             return send_one(udp, &session, bytes);
         }

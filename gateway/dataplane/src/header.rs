@@ -98,6 +98,7 @@ impl Header {
             .ok_or(DropReason::Short)?;
         let [kind, flags, phase, reserved, rest @ ..] = bytes;
         let kind = Kind::decode([*kind, *flags])?;
+        // Later versions may use it for something that must not be ignored.
         if *reserved != 0 {
             return Err(DropReason::UnknownFlags);
         }

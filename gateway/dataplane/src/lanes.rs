@@ -59,6 +59,7 @@ impl ops::Deref for Lanes {
 /// The TTL or hop limit of a socket is smaller by the number of its lane. A receiving kernel joins
 /// only datagrams of the same TTL, and so never packets of two lanes.
 pub fn share_port<S: AsFd>(sockets: &[Arc<S>]) -> io::Result<()> {
+    // One socket gets everything without a program.
     let [first, _, ..] = sockets else {
         return Ok(());
     };

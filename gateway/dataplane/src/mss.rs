@@ -66,6 +66,7 @@ fn mss_offset(header: &[u8]) -> Option<usize> {
                 let len = usize::from(*header.get(at + 1)?);
                 match (kind, len) {
                     (MAXIMUM_SEGMENT_SIZE, 4) if at + 4 <= header.len() => return Some(at + 2),
+                    // An option shorter than its own header would loop forever.
                     (MAXIMUM_SEGMENT_SIZE, _) | (_, 0 | 1) => return None,
                     _ => at += len,
                 }

@@ -92,6 +92,7 @@ pub fn send_padded_probe<U: Udp>(
     size: u16,
 ) -> io::Result<()> {
     let path = outgoing.path();
+    // The padding is zeros behind the token, sealed with it.
     let len = usize::from(size)
         .saturating_sub(path.headers())
         .max(PAYLOAD_LEN + OVERHEAD);

@@ -38,6 +38,7 @@ impl<T> Queue<T> {
         if items.len() == self.capacity {
             return false;
         }
+        // One byte at most: a pipe that fills up would block.
         if items.is_empty() {
             self.raise();
         }

@@ -136,6 +136,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         if buffer.receives_left == 0 || free.len() < MAX_RECEIVE {
             return Ok(None);
         }
+        // A full receive fits, whatever the kernel has joined.
         buffer.receives_left -= 1;
 
         let metadata = self.lane.udp.receive(&mut free[..MAX_RECEIVE])?;
@@ -174,6 +175,8 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         while let Ok(Some(received)) = next {
             self.handle(&mut batch, received);
             next = self.receive(buffer);
+            // Loaded after the receive: its first packets may be of a session that is just
+            // published.
             if !Arc::ptr_eq(&snapshot, &lane.snapshot.load()) {
                 break;
             }
@@ -227,6 +230,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             Ok(header) => header,
             Err(reason) => return counters.drop_packet(reason),
         };
+        // Neighbours are mostly of one session: no lookup, and the path is known to be right.
         let known = batch
             .on_path
             .filter(|session| session.index() == header.index);
@@ -263,9 +267,11 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let Kind::Packet(checksum) = header.kind else {
             return self.accept_probe(session, &datagram[payload], arrival);
         };
+        // Authentic, but not yet trusted: the peer may seal what its hosts must not send.
         let packet = &datagram[payload.clone()];
         batch.admitted.admit(session.site(), packet)?;
         let transport = Transport::locate(packet);
+        // The kernel would not know where to complete it.
         if checksum == Checksum::Partial && transport.is_none() {
             return Err(DropReason::Malformed);
         }
@@ -322,6 +328,8 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
                     .outgoing()
                     .filter(|_| session.peer().may_echo(at))
                     .ok_or(DropReason::EchoLimit)?;
+                // Not along the session's path: the echo tells the peer that this very address
+                // works.
                 let path = Path::new(from, to);
                 let sent = probe::send(&*self.lane.udp, &outgoing, Probe::Echo(token), &path);
                 match sent.as_ref().map_err(udp::drop_reason) {

@@ -72,6 +72,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
             Ok(offload) => offload,
             Err(reason) => return gateway.drop_packet(reason),
         };
+        // A drop before this is the gateway's: without a route there is no peer to count it at.
         let session = match route(&snapshot, packet) {
             Ok(lanes) => lanes.lane(self.lane.number),
             Err(reason) => return gateway.drop_packet(reason),
@@ -94,6 +95,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
     ) -> Result<(), Dropped> {
         let checksum = settle_checksum(packet, partial)?;
         clamp_mss(packet, checksum, session);
+        // A number that is reserved and not sent only leaves a gap in the peer's window.
         let plaintext = Plaintext {
             number: session.reserve(1)?,
             checksum,
@@ -157,6 +159,8 @@ fn settle_checksum(
     let Some(place) = partial else {
         return Ok(Checksum::Complete);
     };
+    // The peer locates the transport header by the same rules, so the place needs no bytes on the
+    // wire.
     if Transport::locate(packet).is_some_and(|transport| transport.checksum_place() == place) {
         return Ok(Checksum::Partial);
     }

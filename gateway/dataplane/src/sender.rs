@@ -68,6 +68,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
     fn drain(&mut self) -> io::Result<()> {
         let read = self.read();
         let mut sealed = 0;
+        // Then the device again: a small packet waits for one super-packet at most.
         while sealed < BACKLOG_SHARE {
             let Some(oldest) = self.backlog.next() else {
                 self.sealer.flush();
@@ -85,6 +86,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
         let mut has_sealed = false;
         let mut result = Ok(());
         for _ in 0..MAX_READS {
+            // The rest stays in the device's queue, where the kernel drops when that is full.
             if self.backlog.is_full() {
                 break;
             }
@@ -101,6 +103,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
             }
         }
 
+        // Small packets leave before the backlog has its turn.
         if has_sealed {
             self.sealer.flush();
         }

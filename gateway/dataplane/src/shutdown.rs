@@ -89,6 +89,7 @@ impl Shutdown {
     /// Ends all threads.
     pub(crate) fn request(&self) {
         self.requested.store(true, Relaxed);
+        // Dropping the writer closes the pipe, which wakes all threads that poll.
         self.writer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -97,6 +98,7 @@ impl Shutdown {
 
     /// Ends all threads because one of them cannot go on. The first failure is kept.
     pub(crate) fn fail(&self, failure: Failure) {
+        // Later failures are mostly consequences of the first.
         let _ = self.failure.set(failure);
         self.request();
     }

@@ -66,12 +66,15 @@ impl Transport {
             4 if u16_at(packet, 6) & 0x3fff == 0 => {
                 (false, *packet.get(9)?, usize::from(packet[0] & 15) * 4)
             }
+            // Extension headers are not walked: kernels do not segment behind all of them.
             6 => (true, *packet.get(6)?, 40),
             _ => return None,
         };
+
         let segment = packet.get(start..)?;
         let (protocol, header_len) = match number {
             6 => (Protocol::Tcp, usize::from(segment.get(12)? >> 4) * 4),
+            // A length of 0 or less than the packet's would leave bytes that no checksum covers.
             17 if u16_at(segment, 4) == segment.len() => (Protocol::Udp, 8),
             _ => return None,
         };

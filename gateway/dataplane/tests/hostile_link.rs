@@ -1,5 +1,5 @@
-//! Sealed packets over a link that loses, repeats, delays and damages: what is opened is what was
-//! sealed, each once.
+//! Sealed packets over a link that loses, repeats, delays and damages them: what is opened is what
+//! was sealed, each packet once.
 //!
 //! Keys, phases and replay window are the real ones; the link is a list. The model that judges is a
 //! set.
@@ -13,37 +13,38 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use ringway_dataplane::*;
 
-/// What the link does to the packets that are under way.
+/// What happens on the link.
 #[derive(Debug, Clone)]
-enum Deed {
-    /// One more packet of so many bytes is sealed.
+enum Step {
+    /// A packet of so many bytes is sealed and sent.
     Seal(usize),
-    /// One of them arrives; the others stay under way.
+    /// A packet in flight arrives.
     Deliver(Index),
-    /// One of them arrives, and stays under way as well.
+    /// A packet arrives, and stays in flight.
     Repeat(Index),
     Lose(Index),
-    /// A bit of one of them changes.
+    /// A packet arrives with one bit changed.
     Damage(Index, Index, u8),
-    /// Part of one of them is cut off.
+    /// A packet arrives without its end.
     Cut(Index, Index),
-    /// The head of one of them stands before the rest of another.
+    /// The header of one packet arrives before the payload of another.
     Splice(Index, Index),
-    /// Everything that ever was under way arrives again.
+    /// Every packet that was ever sent arrives again.
     Replay,
 }
 
-fn any_deed() -> impl Strategy<Value = Deed> {
+fn any_step() -> impl Strategy<Value = Step> {
     let index = any::<Index>;
     prop_oneof![
-        8 => (0usize..200).prop_map(Deed::Seal),
-        6 => index().prop_map(Deed::Deliver),
-        2 => index().prop_map(Deed::Repeat),
-        1 => index().prop_map(Deed::Lose),
-        1 => (index(), index(), 0u8..8).prop_map(|(which, byte, bit)| Deed::Damage(which, byte, 1 << bit)),
-        1 => (index(), index()).prop_map(|(which, len)| Deed::Cut(which, len)),
-        1 => (index(), index()).prop_map(|(head, tail)| Deed::Splice(head, tail)),
-        1 => Just(Deed::Replay),
+        8 => (0usize..200).prop_map(Step::Seal),
+        6 => index().prop_map(Step::Deliver),
+        2 => index().prop_map(Step::Repeat),
+        1 => index().prop_map(Step::Lose),
+        1 => (index(), index(), 0u8..8)
+            .prop_map(|(which, byte, bit)| Step::Damage(which, byte, 1 << bit)),
+        1 => (index(), index()).prop_map(|(which, len)| Step::Cut(which, len)),
+        1 => (index(), index()).prop_map(|(head, tail)| Step::Splice(head, tail)),
+        1 => Just(Step::Replay),
     ]
 }
 
@@ -51,30 +52,30 @@ fn any_deed() -> impl Strategy<Value = Deed> {
 struct World {
     outgoing: Outgoing,
     incoming: Incoming,
-    /// What was sealed, by packet number.
+    /// Payloads, by packet number.
     sealed: Vec<Vec<u8>>,
-    under_way: Vec<Vec<u8>>,
-    seen: Vec<Vec<u8>>,
+    in_flight: Vec<Vec<u8>>,
+    sent: Vec<Vec<u8>>,
     opened: BTreeSet<u64>,
 }
 
 impl World {
     fn new(aead: Aead) -> World {
-        // Phases so short that a course has several of them.
+        // So short that a test goes through several phases.
         const PHASE: u64 = 20;
-        let (secret, peer) = (Secret::new([7; 48]), Arc::new(Peer::new()));
+        let secret = Secret::new([7; 48]);
+        let peer = Arc::new(Peer::new());
         let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
         let outgoing = Outgoing::new(9, aead, &secret, path, peer.clone())
             .with_phase_len(aead, &secret, PHASE);
         let incoming =
             Incoming::new(9, aead, &secret, SiteNo(1), peer).with_phase_len(aead, &secret, PHASE);
-        let (sealed, under_way, seen) = (Vec::new(), Vec::new(), Vec::new());
         World {
             outgoing,
             incoming,
-            sealed,
-            under_way,
-            seen,
+            sealed: Vec::new(),
+            in_flight: Vec::new(),
+            sent: Vec::new(),
             opened: BTreeSet::new(),
         }
     }
@@ -88,11 +89,11 @@ impl World {
             .seal(Kind::Packet(Checksum::Complete), number, &mut datagram)
             .unwrap();
         self.sealed.push(payload);
-        self.seen.push(datagram.clone());
-        self.under_way.push(datagram);
+        self.sent.push(datagram.clone());
+        self.in_flight.push(datagram);
     }
 
-    /// What opens must be what was sealed under that number, for the first time.
+    /// A packet that opens must have the payload that was sealed under its number, and open once.
     fn arrive(&mut self, mut datagram: Vec<u8>) -> Result<(), TestCaseError> {
         let Ok(header) = Header::decode(&datagram) else {
             return Ok(());
@@ -113,39 +114,39 @@ impl World {
         Ok(())
     }
 
-    fn happen(&mut self, deed: Deed) -> Result<(), TestCaseError> {
-        let at = |which: Index| which.index(self.under_way.len());
-        match deed {
-            Deed::Seal(len) => self.seal(len),
-            _ if self.under_way.is_empty() => {}
-            Deed::Deliver(which) => {
+    fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
+        let at = |which: Index| which.index(self.in_flight.len());
+        match step {
+            Step::Seal(len) => self.seal(len),
+            _ if self.in_flight.is_empty() => {}
+            Step::Deliver(which) => {
                 let at = at(which);
-                let datagram = self.under_way.swap_remove(at);
+                let datagram = self.in_flight.swap_remove(at);
                 self.arrive(datagram)?;
             }
-            Deed::Repeat(which) => self.arrive(self.under_way[at(which)].clone())?,
-            Deed::Lose(which) => _ = self.under_way.swap_remove(at(which)),
-            Deed::Damage(which, byte, bit) => {
-                let mut datagram = self.under_way[at(which)].clone();
+            Step::Repeat(which) => self.arrive(self.in_flight[at(which)].clone())?,
+            Step::Lose(which) => _ = self.in_flight.swap_remove(at(which)),
+            Step::Damage(which, byte, bit) => {
+                let mut datagram = self.in_flight[at(which)].clone();
                 let byte = byte.index(datagram.len());
                 datagram[byte] ^= bit;
                 self.arrive(datagram)?;
             }
-            Deed::Cut(which, len) => {
-                let mut datagram = self.under_way[at(which)].clone();
+            Step::Cut(which, len) => {
+                let mut datagram = self.in_flight[at(which)].clone();
                 datagram.truncate(len.index(datagram.len()));
                 self.arrive(datagram)?;
             }
-            Deed::Splice(head, tail) => {
-                let (head, tail) = (&self.under_way[at(head)], &self.under_way[at(tail)]);
+            Step::Splice(head, tail) => {
+                let (head, tail) = (&self.in_flight[at(head)], &self.in_flight[at(tail)]);
                 let spliced = [&head[..HEADER_LEN], &tail[HEADER_LEN..]].concat();
                 self.arrive(spliced)?;
             }
-            Deed::Replay => {
-                for datagram in self.seen.clone() {
+            Step::Replay => {
+                for datagram in self.sent.clone() {
                     self.arrive(datagram)?;
                 }
-                self.under_way.clear();
+                self.in_flight.clear();
             }
         }
         Ok(())
@@ -155,12 +156,14 @@ impl World {
 proptest! {
     #[test]
     fn nothing_is_opened_twice_and_nothing_that_was_not_sealed(
-        deeds in proptest::collection::vec(any_deed(), 1..400),
-        aead in proptest::sample::select(vec![Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305]),
+        steps in proptest::collection::vec(any_step(), 1..400),
+        aead in proptest::sample::select(vec![
+            Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305,
+        ]),
     ) {
         let mut world = World::new(aead);
-        for deed in deeds {
-            world.happen(deed)?;
+        for step in steps {
+            world.take(step)?;
         }
     }
 }
@@ -170,7 +173,7 @@ fn an_honest_link_delivers_everything() {
     let mut world = World::new(Aead::Aes128Gcm);
     for len in 0..1000 {
         world.seal(len % 200);
-        let datagram = world.under_way.pop().unwrap();
+        let datagram = world.in_flight.pop().unwrap();
         world.arrive(datagram).unwrap();
     }
     assert_eq!(world.opened.len(), 1000);

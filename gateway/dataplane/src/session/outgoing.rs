@@ -28,6 +28,7 @@ impl Path {
     /// To `remote`, from the local address `local`; `None` leaves the choice to the kernel's
     /// routes. Both are kept in their plain form: `::ffff:192.0.2.1` becomes `192.0.2.1`.
     pub fn new(remote: SocketAddr, local: Option<IpAddr>) -> Path {
+        // A socket of both families reports IPv4 peers in the mapped form.
         let remote = match remote.ip().to_canonical() {
             IpAddr::V4(address) => SocketAddr::from((address, remote.port())),
             IpAddr::V6(_) => remote,
@@ -157,6 +158,7 @@ impl Outgoing {
         let mut phases = self.phases.load();
         let phase = phases.of(number).ok_or(DropReason::Exhausted)?;
         if phases.number() < phase {
+            // By another thread meanwhile, perhaps: then this changes nothing.
             phases::advance_to(&self.phases, phase);
             phases = self.phases.load();
         }
@@ -170,6 +172,7 @@ impl Outgoing {
         }
         .encode();
 
+        // The header is additional data: authenticated, and sent in the clear.
         let payload = HEADER_LEN..buffer.len() - TAG_LEN;
         let tag = key.seal(number, &header, &mut buffer[payload.clone()]);
         buffer[..HEADER_LEN].copy_from_slice(&header);

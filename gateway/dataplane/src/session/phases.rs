@@ -34,6 +34,8 @@ pub(super) struct Phases {
 impl Phases {
     /// Phase 0, from the exporter's secret. Each phase has `len` packet numbers.
     pub(super) fn new(aead: Aead, secret: &Secret, len: u64) -> Phases {
+        // Each secret follows from the one before by a one-way function: a key that leaks opens no
+        // earlier phase.
         let next = secret.next();
         Phases {
             aead,
@@ -59,6 +61,7 @@ impl Phases {
 
     /// The key of `phase`, if it is held.
     pub(super) fn key(&self, phase: u8) -> Option<&Key> {
+        // A neighbour's packets may overtake, or be overtaken by, those of the phase in use.
         match i16::from(phase) - i16::from(self.number) {
             -1 => self.previous.as_deref(),
             0 => Some(&self.current),

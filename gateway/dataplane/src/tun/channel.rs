@@ -55,6 +55,7 @@ impl Tun for ChannelTun {
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // `remove_device` sets the flag before its push, so that the thread which wakes sees it.
         let packet = self.0.from_host.pop();
         if self.0.is_gone.load(Relaxed) {
             return Err(io::Error::from_raw_os_error(libc::EBADFD));
@@ -100,6 +101,7 @@ impl ChannelHost {
     /// Sends a TCP or UDP super-packet, to be cut into segments with `size` bytes of payload each.
     /// False if it is lost: the queue is full, or the packet is neither TCP nor UDP.
     pub fn send_super_packet(&self, packet: &[u8], size: usize) -> bool {
+        // The kernel's stack makes super-packets of these two only.
         let Some(transport) = Transport::locate(packet) else {
             return false;
         };

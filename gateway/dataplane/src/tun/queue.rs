@@ -32,11 +32,13 @@ impl TunQueue {
             ));
         }
 
+        // A clone of a device with IFF_MULTI_QUEUE is another queue of it.
         let mut queues = vec![open_file(device)?];
         for _ in 1..lanes {
             queues.push(open_file(&device.try_clone()?)?);
         }
         let writer = Arc::new(match lanes {
+            // With one queue, there is no other that a flow could be steered to.
             1 => queues[0].try_clone()?,
             _ => open_writer(device)?,
         });

@@ -90,6 +90,7 @@ pub struct ChannelUdp {
 
 impl Udp for ChannelUdp {
     fn send(&self, path: &Path, payload: &[u8], segment: Option<u16>) -> io::Result<()> {
+        // The lock is released before the push, so that senders to two sockets do not meet.
         let Some(queue) = self.network.bound().get(&path.remote()).cloned() else {
             return Ok(());
         };

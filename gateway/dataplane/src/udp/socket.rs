@@ -131,6 +131,7 @@ impl Udp for TunnelSocket {
             .unwrap_or_else(PoisonError::into_inner);
         set_fragments(&self.socket, libc::IP_PMTUDISC_DONT)?;
         let sent = self.send(path, payload, None);
+        // Also after a failed send: the next datagram must leave whole.
         set_fragments(&self.socket, libc::IP_PMTUDISC_PROBE)?;
         sent
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ringway_dataplane::DropReason;
 
-use crate::craft::{Crafted, Dice, address_in, packet};
+use crate::craft::{Crafted, Rng, address_in, packet};
 use crate::model::{NEVER, Net};
 use crate::world::World;
 
@@ -25,14 +25,14 @@ classes! {
     // Good ones, from the sender's site to the receiver's.
     Plain, WithHarmlessOptions, Fragment,
     // Wrong source.
-    SourceOfAThirdSite, SourceOfTheReceiver, SourceOfNobody, SourceNestedInAnothers, SourceNeverCarried,
-    SourceConnectedLocally,
+    SourceOfAThirdSite, SourceOfTheReceiver, SourceHeldByNoSite, SourceNestedInAnothers,
+    SourceNeverCarried, SourceConnectedLocally,
     // Wrong destination.
-    DestinationOfTheSender, DestinationOfAThirdSite, DestinationOfNobody, DestinationNestedInAnothers,
-    DestinationNeverCarried, DestinationConnectedLocally,
+    DestinationOfTheSender, DestinationOfAThirdSite, DestinationHeldByNoSite,
+    DestinationNestedInAnothers, DestinationNeverCarried, DestinationConnectedLocally,
     // Wrong shape.
-    Empty, Truncated, Trailing, WrongVersion, WrongHeaderLength, WrongTotalLength, SourceRoute, BrokenOptions,
-    HeaderBomb, InsaneFragment,
+    Empty, Truncated, Trailing, WrongVersion, WrongHeaderLength, WrongTotalLength, SourceRoute,
+    BrokenOptions, HeaderBomb, InsaneFragment,
     // Wrong seal.
     Tampered, AnothersSession, Replayed,
     // Any addresses at all.
@@ -45,18 +45,18 @@ const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
 impl Class {
-    /// One packet of this class that gateway `from` could send to gateway `to`.
+    /// A packet of this class that gateway `from` could send to gateway `to`.
     pub(crate) fn craft(
         self,
         world: &World,
         from: usize,
         to: usize,
         v6: bool,
-        dice: &mut Dice,
+        rng: &mut Rng,
     ) -> Crafted {
-        let source = self.source(world, from, to, v6, dice);
-        let destination = self.destination(world, from, to, v6, dice);
-        let plain = packet(source, destination, UDP, &[], 8 + dice.below(120));
+        let source = self.source(world, from, to, v6, rng);
+        let destination = self.destination(world, from, to, v6, rng);
+        let plain = packet(source, destination, UDP, &[], 8 + rng.below(120));
         match self {
             Class::WithHarmlessOptions => {
                 packet(source, destination, harmless(v6).0, harmless(v6).1, 40)
@@ -64,36 +64,34 @@ impl Class {
             Class::Fragment => fragment(
                 source,
                 destination,
-                dice.below(2) == 0,
-                8 * dice.below(180),
+                rng.below(2) == 0,
+                8 * rng.below(180),
                 64,
             ),
             Class::InsaneFragment => {
                 let (more, offset, payload) =
-                    *dice.pick(&[(true, 0, 63), (true, 64, 0), (false, 0xfff0, 64)]);
+                    *rng.pick(&[(true, 0, 63), (true, 64, 0), (false, 0xfff0, 64)]);
                 refuse(
                     fragment(source, destination, more, offset, payload),
                     DropReason::Malformed,
                 )
             }
-            Class::Empty => refuse(cut(plain, dice.below(8)), DropReason::Malformed),
+            Class::Empty => refuse(cut(plain, rng.below(8)), DropReason::Malformed),
             Class::Truncated => {
-                let len = plain.packet.len() - 1 - dice.below(plain.packet.len() - 1);
+                let len = plain.packet.len() - 1 - rng.below(plain.packet.len() - 1);
                 refuse(cut(plain, len), DropReason::Malformed)
             }
             Class::Trailing => refuse(with(plain, |packet| packet.push(0)), DropReason::Malformed),
             Class::WrongVersion => {
-                let version = *dice.pick(&[0, 5, 7, 15]);
+                let version = *rng.pick(&[0, 5, 7, 15]);
                 refuse(
                     with(plain, |packet| packet[0] = version << 4 | packet[0] & 15),
                     DropReason::Malformed,
                 )
             }
-            Class::WrongHeaderLength | Class::WrongTotalLength => {
-                self.wrong_length(plain, v6, dice)
-            }
+            Class::WrongHeaderLength | Class::WrongTotalLength => self.wrong_length(plain, v6, rng),
             Class::SourceRoute => {
-                let (next, middle) = routing(v6, dice);
+                let (next, middle) = routing(v6, rng);
                 refuse(
                     packet(source, destination, next, &middle, 40),
                     DropReason::Options,
@@ -110,51 +108,44 @@ impl Class {
                     DropReason::Malformed,
                 )
             }
-            Class::HeaderBomb => bomb(source, destination, v6, dice),
+            Class::HeaderBomb => bomb(source, destination, v6, rng),
             _ => plain,
         }
     }
 
-    fn source(self, world: &World, from: usize, to: usize, v6: bool, dice: &mut Dice) -> IpAddr {
+    fn source(self, world: &World, from: usize, to: usize, v6: bool, rng: &mut Rng) -> IpAddr {
         let (site, peer) = (world.site(from), world.site(to));
         match self {
-            Class::SourceOfAThirdSite => of_a_third_site(world, site, peer, v6, dice),
-            Class::SourceOfTheReceiver => of(world, peer, v6, dice),
-            Class::SourceOfNobody => of_nobody(v6, dice),
-            Class::SourceNestedInAnothers => nested(v6, dice),
-            Class::SourceNeverCarried => never(v6, dice),
-            Class::SourceConnectedLocally => connected(v6, dice),
-            Class::AnyPair => any(world, v6, dice),
-            _ => of(world, site, v6, dice),
+            Class::SourceOfAThirdSite => of_a_third_site(world, site, peer, v6, rng),
+            Class::SourceOfTheReceiver => of(world, peer, v6, rng),
+            Class::SourceHeldByNoSite => held_by_no_site(v6, rng),
+            Class::SourceNestedInAnothers => nested(v6, rng),
+            Class::SourceNeverCarried => never(v6, rng),
+            Class::SourceConnectedLocally => connected(v6, rng),
+            Class::AnyPair => any(world, v6, rng),
+            _ => of(world, site, v6, rng),
         }
     }
 
-    fn destination(
-        self,
-        world: &World,
-        from: usize,
-        to: usize,
-        v6: bool,
-        dice: &mut Dice,
-    ) -> IpAddr {
+    fn destination(self, world: &World, from: usize, to: usize, v6: bool, rng: &mut Rng) -> IpAddr {
         let (site, peer) = (world.site(from), world.site(to));
         match self {
-            Class::DestinationOfTheSender => of(world, site, v6, dice),
-            Class::DestinationOfAThirdSite => of_a_third_site(world, site, peer, v6, dice),
-            Class::DestinationOfNobody => of_nobody(v6, dice),
-            Class::DestinationNestedInAnothers => nested(v6, dice),
-            Class::DestinationNeverCarried => never(v6, dice),
-            Class::DestinationConnectedLocally => connected(v6, dice),
-            Class::AnyPair => any(world, v6, dice),
-            _ => of(world, peer, v6, dice),
+            Class::DestinationOfTheSender => of(world, site, v6, rng),
+            Class::DestinationOfAThirdSite => of_a_third_site(world, site, peer, v6, rng),
+            Class::DestinationHeldByNoSite => held_by_no_site(v6, rng),
+            Class::DestinationNestedInAnothers => nested(v6, rng),
+            Class::DestinationNeverCarried => never(v6, rng),
+            Class::DestinationConnectedLocally => connected(v6, rng),
+            Class::AnyPair => any(world, v6, rng),
+            _ => of(world, peer, v6, rng),
         }
     }
 
     /// A length field that disagrees with the packet.
-    fn wrong_length(self, plain: Crafted, v6: bool, dice: &mut Dice) -> Crafted {
-        let by = 1 + dice.below(7) as u8;
+    fn wrong_length(self, plain: Crafted, v6: bool, rng: &mut Rng) -> Crafted {
+        let by = 1 + rng.below(7) as u8;
         let crafted = with(plain, |packet| match (self, v6) {
-            (Class::WrongHeaderLength, false) => packet[0] = 0x40 | *dice.pick(&[0, 1, 4]),
+            (Class::WrongHeaderLength, false) => packet[0] = 0x40 | *rng.pick(&[0, 1, 4]),
             (_, false) => packet[3] = packet[3].wrapping_add(by),
             (_, true) => packet[5] = packet[5].wrapping_add(by),
         });
@@ -163,53 +154,53 @@ impl Class {
 }
 
 /// An address that the site itself holds.
-fn of(world: &World, site: usize, v6: bool, dice: &mut Dice) -> IpAddr {
+fn of(world: &World, site: usize, v6: bool, rng: &mut Rng) -> IpAddr {
     let prefixes = world.prefixes(site, v6);
     loop {
-        let address = address_in(dice.pick(&prefixes), dice);
+        let address = address_in(rng.pick(&prefixes), rng);
         if world.model.holder(address) == Some(site) {
             return address;
         }
     }
 }
 
-fn of_a_third_site(world: &World, site: usize, peer: usize, v6: bool, dice: &mut Dice) -> IpAddr {
+fn of_a_third_site(world: &World, site: usize, peer: usize, v6: bool, rng: &mut Rng) -> IpAddr {
     let third: Vec<usize> = (0..world.sites())
         .filter(|third| ![site, peer].contains(third))
         .collect();
-    of(world, *dice.pick(&third), v6, dice)
+    of(world, *rng.pick(&third), v6, rng)
 }
 
-fn of_nobody(v6: bool, dice: &mut Dice) -> IpAddr {
-    const NOBODYS: &str = "10.9.0.0/16 192.168.0.0/16 8.8.8.0/24 198.51.100.0/24 172.16.0.0/16 \
+fn held_by_no_site(v6: bool, rng: &mut Rng) -> IpAddr {
+    const UNHELD: &str = "10.9.0.0/16 192.168.0.0/16 8.8.8.0/24 198.51.100.0/24 172.16.0.0/16 \
                            fd00:9::/32 2001:db8::/48 fc00::/16 2620:fe::/48 fec0::/10";
-    in_one_of(NOBODYS, v6, dice)
+    in_one_of(UNHELD, v6, rng)
 }
 
-/// Where one site's prefix lies in another's.
-fn nested(v6: bool, dice: &mut Dice) -> IpAddr {
+/// An address in a site's prefix that lies within another site's.
+fn nested(v6: bool, rng: &mut Rng) -> IpAddr {
     const NESTED: &str =
         "10.2.128.0/24 10.4.200.0/24 10.1.77.0/24 fd00:2:8000::/48 fd00:4:200::/48 fd00:1:77::/48";
-    in_one_of(NESTED, v6, dice)
+    in_one_of(NESTED, v6, rng)
 }
 
-fn never(v6: bool, dice: &mut Dice) -> IpAddr {
-    if dice.below(4) == 0 {
-        return dice.pick(&of_family(NEVER, v6)).first;
+fn never(v6: bool, rng: &mut Rng) -> IpAddr {
+    if rng.below(4) == 0 {
+        return rng.pick(&of_family(NEVER, v6)).first;
     }
-    in_one_of(NEVER, v6, dice)
+    in_one_of(NEVER, v6, rng)
 }
 
-fn connected(v6: bool, dice: &mut Dice) -> IpAddr {
+fn connected(v6: bool, rng: &mut Rng) -> IpAddr {
     in_one_of(
         "203.0.113.0/24 172.17.5.0/24 2001:db8:ffff::/64 fd17:5::/32",
         v6,
-        dice,
+        rng,
     )
 }
 
-fn in_one_of(nets: &str, v6: bool, dice: &mut Dice) -> IpAddr {
-    address_in(dice.pick(&of_family(nets, v6)), dice)
+fn in_one_of(nets: &str, v6: bool, rng: &mut Rng) -> IpAddr {
+    address_in(rng.pick(&of_family(nets, v6)), rng)
 }
 
 fn of_family(nets: &str, v6: bool) -> Vec<Net> {
@@ -219,13 +210,13 @@ fn of_family(nets: &str, v6: bool) -> Vec<Net> {
         .collect()
 }
 
-fn any(world: &World, v6: bool, dice: &mut Dice) -> IpAddr {
-    match dice.below(8) {
-        0 => of_nobody(v6, dice),
-        1 => nested(v6, dice),
-        2 => never(v6, dice),
-        3 => connected(v6, dice),
-        _ => of(world, dice.below(world.sites()), v6, dice),
+fn any(world: &World, v6: bool, rng: &mut Rng) -> IpAddr {
+    match rng.below(8) {
+        0 => held_by_no_site(v6, rng),
+        1 => nested(v6, rng),
+        2 => never(v6, rng),
+        3 => connected(v6, rng),
+        _ => of(world, rng.below(world.sites()), v6, rng),
     }
 }
 
@@ -242,15 +233,15 @@ fn harmless(v6: bool) -> (u8, &'static [u8]) {
 }
 
 /// A source route with somewhere left to go, or a home address that replaces the source.
-fn routing(v6: bool, dice: &mut Dice) -> (u8, Vec<u8>) {
+fn routing(v6: bool, rng: &mut Rng) -> (u8, Vec<u8>) {
     if !v6 {
-        return (UDP, vec![*dice.pick(&[131, 137]), 7, 4, 10, 9, 0, 1, 0]);
+        return (UDP, vec![*rng.pick(&[131, 137]), 7, 4, 10, 9, 0, 1, 0]);
     }
     let tail = [0xfd; 20];
-    match dice.below(2) {
+    match rng.below(2) {
         0 => (
             ROUTING,
-            [&[UDP, 2, *dice.pick(&[0, 2, 4]), 1][..], &tail].concat(),
+            [&[UDP, 2, *rng.pick(&[0, 2, 4]), 1][..], &tail].concat(),
         ),
         _ => (
             DESTINATION_OPTIONS,
@@ -259,8 +250,8 @@ fn routing(v6: bool, dice: &mut Dice) -> (u8, Vec<u8>) {
     }
 }
 
-/// More headers than anybody needs; or, in IPv4, a header longer than the packet.
-fn bomb(source: IpAddr, destination: IpAddr, v6: bool, dice: &mut Dice) -> Crafted {
+/// A chain of too many IPv6 headers, or an IPv4 header longer than the packet.
+fn bomb(source: IpAddr, destination: IpAddr, v6: bool, rng: &mut Rng) -> Crafted {
     if !v6 {
         let short = packet(source, destination, UDP, &[], 8);
         return refuse(
@@ -268,14 +259,14 @@ fn bomb(source: IpAddr, destination: IpAddr, v6: bool, dice: &mut Dice) -> Craft
             DropReason::Malformed,
         );
     }
-    let (next, chain) = match dice.below(3) {
+    let (next, chain) = match rng.below(3) {
         0 => (
             DESTINATION_OPTIONS,
-            [DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(9 + dice.below(100)),
+            [DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(9 + rng.below(100)),
         ),
         1 => (FRAGMENT, [FRAGMENT, 0, 0, 0, 0, 0, 0, 1].repeat(2)),
         _ => (
-            *dice.pick(&[135, 139, 140, 253, 254]),
+            *rng.pick(&[135, 139, 140, 253, 254]),
             vec![UDP, 0, 0, 0, 0, 0, 0, 0],
         ),
     };

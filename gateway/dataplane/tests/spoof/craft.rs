@@ -1,12 +1,12 @@
 //! Packets made byte by byte, together with what is right or wrong about them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ringway_dataplane::DropReason;
 
 use crate::model::Net;
 
-/// A packet and what its maker knows of it.
+/// A packet, and what is known about it without parsing it.
 #[derive(Debug, Clone)]
 pub(crate) struct Crafted {
     pub(crate) packet: Vec<u8>,
@@ -55,28 +55,29 @@ pub(crate) fn packet(
 }
 
 /// An address in the range.
-pub(crate) fn address_in(net: &Net, dice: &mut Dice) -> IpAddr {
-    let host = |bits: u32| {
-        (0..bits - net.len).fold(0u128, |host, bit| {
-            host | u128::from(dice.below(2) as u8) << bit
-        })
-    };
+pub(crate) fn address_in(net: &Net, rng: &mut Rng) -> IpAddr {
     match net.first {
-        IpAddr::V4(first) => IpAddr::from(std::net::Ipv4Addr::from_bits(
-            first.to_bits() | { host }(32) as u32,
-        )),
-        IpAddr::V6(first) => IpAddr::from(std::net::Ipv6Addr::from_bits(
-            first.to_bits() | { host }(128),
-        )),
+        IpAddr::V4(first) => {
+            let host = random_bits(32 - net.len, rng) as u32;
+            Ipv4Addr::from_bits(first.to_bits() | host).into()
+        }
+        IpAddr::V6(first) => {
+            let host = random_bits(128 - net.len, rng);
+            Ipv6Addr::from_bits(first.to_bits() | host).into()
+        }
     }
 }
 
-/// Repeatable chance (xorshift64*).
-pub(crate) struct Dice(u64);
+fn random_bits(count: u32, rng: &mut Rng) -> u128 {
+    (0..count).fold(0, |bits, at| bits | (rng.below(2) as u128) << at)
+}
 
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Dice {
-        Dice(seed)
+/// A pseudo-random generator with a fixed seed (xorshift64*).
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Rng {
+        Rng(seed)
     }
 
     /// A number below `end`.

@@ -1,13 +1,13 @@
-//! No packet with a wrong source, a wrong destination or a wrong shape is delivered, and no good
-//! one is lost: every ordered pair of gateways, both directions, both families, against a naive
-//! model.
+//! No packet with a wrong source, destination or shape is delivered, and no good one is lost: every
+//! ordered pair of gateways, both directions, both families, against a naive model.
 //!
 //! ```text
-//!  ingress   a gateway gone bad seals any packet ──► the peer opens, admits or drops
-//!  egress    a host gone bad sends any packet ──► its gateway routes or drops ──► seals ──► the peer admits
+//!  ingress   a compromised gateway seals any packet ──► the peer opens, admits or drops
+//!  egress    a compromised host sends any packet ──► its gateway routes or drops
+//!                                                     ──► seals ──► the peer admits
 //! ```
-//! The model never parses: who makes a packet knows its addresses and what is wrong with it. With a
-//! check taken away, the same run must disagree with the model: the positive controls below.
+//! The model never parses: a packet's addresses and faults are known from its crafting. With
+//! a check taken away, the same run must disagree with the model: the positive controls below.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
@@ -19,17 +19,17 @@ mod world;
 use std::collections::BTreeMap;
 
 use class::Class;
-use craft::{Crafted, Dice};
+use craft::{Crafted, Rng};
 use ringway_dataplane::{
     Checksum, DropReason, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN, admit, route,
 };
 use world::{Weakness, World};
 
-/// Packets of each class, pair of gateways, family and direction; `RINGWAY_SPOOF_REPEAT` sets another
-/// number, and `RINGWAY_SEED` the seed.
+/// Packets of each class, pair of gateways, family and direction; `RINGWAY_SPOOF_REPEAT` sets
+/// another number, and `RINGWAY_SEED` the seed.
 const REPEAT: usize = 64;
 
-/// What a run found.
+/// The result of a run.
 #[derive(Default)]
 struct Tally {
     packets: usize,
@@ -111,7 +111,7 @@ fn without_the_destination_check_a_foreign_destination_is_delivered() {
     assert!(
         tally
             .wrong
-            .contains_key(&("ingress", Class::DestinationOfNobody)),
+            .contains_key(&("ingress", Class::DestinationHeldByNoSite)),
         "{:?}",
         tally.wrong.keys()
     );
@@ -123,7 +123,7 @@ fn without_authorization_an_announced_source_is_delivered() {
     assert!(
         tally
             .wrong
-            .contains_key(&("ingress", Class::SourceOfNobody)),
+            .contains_key(&("ingress", Class::SourceHeldByNoSite)),
         "{:?}",
         tally.wrong.keys()
     );
@@ -135,13 +135,13 @@ fn number(variable: &str) -> Option<u64> {
 
 fn run(weakness: Weakness, repeat: usize) -> Tally {
     let world = World::new(weakness);
-    let mut dice = Dice::new(number("RINGWAY_SEED").unwrap_or(0x5eed));
+    let mut rng = Rng::new(number("RINGWAY_SEED").unwrap_or(0x5eed));
     let mut tally = Tally::default();
     for (from, to) in world.pairs() {
         for class in Class::ALL {
             for v6 in [false, true].repeat(repeat) {
-                let crafted = class.craft(&world, from, to, v6, &mut dice);
-                ingress(&world, &mut tally, from, to, *class, &crafted, &mut dice);
+                let crafted = class.craft(&world, from, to, v6, &mut rng);
+                ingress(&world, &mut tally, from, to, *class, &crafted, &mut rng);
                 egress(&world, &mut tally, from, *class, &crafted);
             }
         }
@@ -149,7 +149,7 @@ fn run(weakness: Weakness, repeat: usize) -> Tally {
     tally
 }
 
-/// Gateway `from` seals whatever it likes; gateway `to` must see through it.
+/// Gateway `from` seals any packet; gateway `to` must drop it unless it is a good one.
 fn ingress(
     world: &World,
     tally: &mut Tally,
@@ -157,7 +157,7 @@ fn ingress(
     to: usize,
     class: Class,
     crafted: &Crafted,
-    dice: &mut Dice,
+    rng: &mut Rng,
 ) {
     let mut datagram = seal(world, from, to, &crafted.packet);
     let mut expected = world
@@ -166,14 +166,14 @@ fn ingress(
         .map(|()| to);
     match class {
         Class::Tampered => {
-            let at = HEADER_LEN + dice.below(datagram.len() - HEADER_LEN);
-            datagram[at] ^= 1 << dice.below(8);
+            let at = HEADER_LEN + rng.below(datagram.len() - HEADER_LEN);
+            datagram[at] ^= 1 << rng.below(8);
             expected = Err(DropReason::Auth);
         }
         Class::AnothersSession => {
-            let other = world.other_than(&[from, to], dice);
+            let other = world.other_than(&[from, to], rng);
             datagram[4..8].copy_from_slice(&World::index(other, to).to_be_bytes());
-            // Its number may also be old news to that session.
+            // The other session may also have seen its number.
             let found = open(world, to, &datagram);
             let refused = matches!(found, Err(DropReason::Auth | DropReason::Replay));
             return tally.note(
@@ -204,7 +204,7 @@ fn ingress(
     );
 }
 
-/// A host behind gateway `from` sends whatever it likes; what is routed, the peer must admit.
+/// A host behind gateway `from` sends any packet; the peer must admit those that are routed.
 fn egress(world: &World, tally: &mut Tally, from: usize, class: Class, crafted: &Crafted) {
     let expected = world.model.routes(from, crafted);
     let found = route(&world.gateways[from].snapshot, &crafted.packet).map(|session| {

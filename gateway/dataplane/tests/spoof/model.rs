@@ -37,7 +37,7 @@ fn bit_of(bytes: &[u8], bit: usize) -> bool {
     bytes[bit / 8] & (0x80 >> (bit % 8)) != 0
 }
 
-/// What no tunnel carries, written out.
+/// Addresses that no tunnel carries.
 pub(crate) const NEVER: &str = "0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 224.0.0.0/4 240.0.0.0/4 \
                                 ::/96 ::ffff:0:0/96 fe80::/10 ff00::/8";
 
@@ -49,7 +49,7 @@ pub(crate) struct Model {
     pub(crate) gateways: Vec<View>,
 }
 
-/// What one gateway has that another has not.
+/// What differs between gateways.
 pub(crate) struct View {
     pub(crate) site: usize,
     /// Connected networks that are not the site's.

@@ -2,20 +2,23 @@
 //! prefixes.
 //!
 //! ```text
-//!  0 acme/east    10.1/16            gateways 0, 1        gamma's 10.2.128/24 lies in beta's 10.2/16,
-//!  1 acme/west    10.11/16           gateway 2            delta/south's 10.4.200/24 in delta/north's 10.4/16,
-//!  2 beta/main    10.2/16            gateways 3, 4        delta/north's 10.1.77/24 in acme/east's 10.1/16;
-//!  3 gamma/main   10.3/16, ...       gateway 5            gamma's 172.17.5/24 in beta's connected 172.17/16;
-//!  4 delta/north  10.4/16, ...       gateway 6            likewise in IPv6
-//!  5 delta/south  10.4.200/24        gateway 7
+//!  0 acme/east    10.1/16        gateways 0, 1
+//!  1 acme/west    10.11/16       gateway 2
+//!  2 beta/main    10.2/16        gateways 3, 4
+//!  3 gamma/main   10.3/16, ...   gateway 5
+//!  4 delta/north  10.4/16, ...   gateway 6
+//!  5 delta/south  10.4.200/24    gateway 7
 //! ```
+//! gamma's 10.2.128/24 lies in beta's 10.2/16, delta/south's 10.4.200/24 in delta/north's 10.4/16,
+//! delta/north's 10.1.77/24 in acme/east's 10.1/16, and gamma's 172.17.5/24 in 172.17/16, to which
+//! beta's hosts are connected. Likewise in IPv6.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringway_dataplane::*;
 
-use crate::craft::Dice;
+use crate::craft::Rng;
 use crate::model::{Model, NEVER, Net, View};
 
 const SITES: [&str; 6] = [
@@ -42,9 +45,9 @@ pub(crate) enum Weakness {
     None,
     /// All sites are one.
     AnySource,
-    /// Every address is this site's own.
+    /// Every address is this site's.
     AnyDestination,
-    /// Every site may use every address that nobody holds.
+    /// Every site may use every address that no site holds.
     WideAuthorization,
 }
 
@@ -92,11 +95,11 @@ impl World {
     }
 
     /// A gateway that is none of these.
-    pub(crate) fn other_than(&self, not: &[usize], dice: &mut Dice) -> usize {
+    pub(crate) fn other_than(&self, not: &[usize], rng: &mut Rng) -> usize {
         let others: Vec<usize> = (0..GATEWAYS.len())
             .filter(|number| !not.contains(number))
             .collect();
-        others[dice.below(others.len())]
+        others[rng.below(others.len())]
     }
 
     /// The index under which gateway `to` knows the session from gateway `from`.
@@ -158,7 +161,8 @@ fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
             site as u32
         })
     };
-    let (site, shared) = (GATEWAYS[number], Arc::new(Peer::new()));
+    let site = GATEWAYS[number];
+    let shared = Arc::new(Peer::new());
     let secret = |from: usize, to: usize| {
         Secret::new([World::index(from, to) as u8 ^ (from * 16) as u8; 48])
     };
@@ -175,7 +179,8 @@ fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
             shared.clone(),
         );
         outgoing.insert(peer, Arc::new(sealing));
-        let (index, from) = (World::index(peer, number), site_no(GATEWAYS[peer]));
+        let index = World::index(peer, number);
+        let from = site_no(GATEWAYS[peer]);
         let opening = Incoming::new(
             index,
             Aead::Aes128Gcm,
@@ -188,7 +193,7 @@ fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
     for (net, holder) in &model.authorized {
         let prefix = format!("{}/{}", net.first, net.len).parse().unwrap();
         if *holder == site {
-            // The host's own network card, as every gateway has one.
+            // The gateway's host is connected to the site's network.
             builder.site_prefix(prefix).connected(prefix);
         } else {
             builder

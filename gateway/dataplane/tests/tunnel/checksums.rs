@@ -1,9 +1,12 @@
-//! Hosts behind the gateways, whose kernels verify every checksum that comes out of the tunnel.
+//! Hosts behind the gateways, whose kernels verify the checksums of everything that leaves the
+//! tunnel.
 //!
 //! ```text
 //!   host ──veth── left ══ tunnel ══ right ──veth── host
-//!   10.1.0.66     10.1.0.65         10.2.0.65      10.2.0.66       and fd00:N::1:2 behind fd00:N::1:1
+//!   10.1.0.66     10.1.0.65         10.2.0.65      10.2.0.66
 //! ```
+//! In IPv6, fd00:N::1:2 is behind fd00:N::1:1.
+//!
 //! The cables to the hosts offload nothing when a packet leaves a gateway: its kernel must complete
 //! what is partial, and the host's kernel sums all of it again.
 

@@ -1,8 +1,7 @@
-//! What a kernel answers when it cannot send or has bad news: nothing ends, nothing spins, what was
-//! lost is counted, and packets pass again as soon as they can.
+//! Errors of the kernel when it cannot send, or has bad news: no thread ends or spins, lost packets
+//! are counted, and packets pass again as soon as they can.
 //!
-//! The causes are real: ICMP errors, a full socket, a full queue of the device below. Packets that
-//! are too large for the own link are in the tests of fragments.
+//! The causes are real: ICMP errors, a full socket, a full queue of the device below it.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -18,7 +17,7 @@ use super::ping;
 #[test]
 fn a_port_that_refuses_ends_nothing() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
-    // Only a connected socket is told of what ICMP says: at its next send or receive.
+    // Only a connected socket reports ICMP errors: at its next send or receive.
     left.socket.socket().connect("192.0.2.2:4600").unwrap();
     ping(&left, "10.2.0.1");
     for command in [
@@ -28,7 +27,7 @@ fn a_port_that_refuses_ends_nothing() {
     ] {
         run(&right, command);
     }
-    let rested = rests(&left, || {
+    let is_idle = is_idle(&left, || {
         assert!(
             !left
                 .netns
@@ -37,7 +36,7 @@ fn a_port_that_refuses_ends_nothing() {
                 .success()
         );
     });
-    assert!(rested, "its threads spin");
+    assert!(is_idle, "its threads spin");
     assert!(
         counted(&left, "IcmpInDestUnreachs") >= 2,
         "nothing was refused"
@@ -58,7 +57,7 @@ fn a_full_socket_drops_and_recovers() {
 #[test]
 fn a_full_queue_below_the_socket_drops_and_recovers() {
     let (left, _right) = pair(Aead::Aes128Gcm, Wan::V4);
-    // ENOBUFS: only a socket that wants to hear of errors is told that the device's queue was full.
+    // ENOBUFS: only a socket with IP_RECVERR learns that the device's queue was full.
     setsockopt(left.socket.socket(), sockopt::Ipv4RecvErr, &true).unwrap();
     floods_and_recovers(&left, "limit 20kb");
 }
@@ -94,7 +93,7 @@ fn floods_and_recovers(left: &Gateway, limit: &str) {
         "{} were dropped, {sent} sent",
         full()
     );
-    let rested = rests(left, || {
+    let is_idle = is_idle(left, || {
         assert!(
             left.netns
                 .exec("ping -c 10 -i 0.05 10.2.0.1")
@@ -102,11 +101,11 @@ fn floods_and_recovers(left: &Gateway, limit: &str) {
                 .success()
         )
     });
-    assert!(rested, "its threads spin");
+    assert!(is_idle, "its threads spin");
 }
 
 /// True if `gateway`'s threads had little to do during `work`.
-fn rests(gateway: &Gateway, work: impl FnOnce()) -> bool {
+fn is_idle(gateway: &Gateway, work: impl FnOnce()) -> bool {
     let (start, before) = (Instant::now(), busy(gateway));
     work();
     busy(gateway) - before < start.elapsed() / 4
@@ -122,7 +121,7 @@ fn busy(gateway: &Gateway) -> Duration {
         if inode(&format!("{task}/ns/net")) != inside {
             continue;
         }
-        // A thread that has ended meanwhile was none of the gateway's.
+        // A thread that has ended since is not one of the gateway's.
         let Ok(times) = fs::read_to_string(format!("{task}/schedstat")) else {
             continue;
         };

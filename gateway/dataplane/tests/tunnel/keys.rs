@@ -1,9 +1,9 @@
 //! A thousand key updates and a hundred session replacements under a TCP stream and a thousand
-//! packets a second: nothing is lost, nothing overtakes, no connection breaks.
+//! packets a second: no packet is lost or reordered, no connection breaks.
 //!
 //! Phases have 256 packet numbers instead of 2²⁶. A session is replaced as the gateway does it:
-//! both ends open the new one before either seals with it, and go on opening the old ones. A
-//! gateway does so for 10 s, in which here all of them have their turn.
+//! both ends open the new one before either seals with it, and go on opening the old ones. The
+//! gateway does so for 10 s, within which all replacements of this test happen.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -23,7 +23,7 @@ const SESSIONS: u8 = 100;
 const PHASES_EACH: u64 = 11;
 const PHASE: u64 = 256;
 
-/// So little under way that no queue overflows: what is lost, the tunnel has lost.
+/// Bytes in flight: so few that no queue overflows and every loss is the tunnel's.
 const WINDOW: usize = 64 << 10;
 
 /// One end with the sessions that it opens, and the one that it seals with.
@@ -36,12 +36,11 @@ struct End<'a> {
 
 impl<'a> End<'a> {
     fn new(gateway: &'a Gateway, here: u8) -> End<'a> {
-        let (opening, sealing) = (vec![gateway.incoming.clone()], gateway.outgoing.clone());
         End {
             gateway,
             numbers: (here, 3 - here),
-            opening,
-            sealing,
+            opening: vec![gateway.incoming.clone()],
+            sealing: gateway.outgoing.clone(),
         }
     }
 
@@ -198,7 +197,7 @@ fn ticks(
         while !stop.load(Ordering::Relaxed) {
             socket.send_to(&sent.to_be_bytes(), address).unwrap();
             sent += 1;
-            // Late ones are not made up for: a burst would only say how long the device's queue is.
+            // Late ones are not made up for: a burst would only overflow the device's queue.
             std::thread::sleep(Duration::from_millis(1));
         }
         socket.send_to(&u32::MAX.to_be_bytes(), address).unwrap();

@@ -10,7 +10,7 @@ use ringway_dataplane::*;
 use super::pair::{Gateway, Wan, pair_with_lanes};
 use super::{ping, transfer};
 
-/// Enough that no lane is left out by chance.
+/// Enough that each lane carries one.
 const FLOWS: u16 = 32;
 /// Datagrams of each.
 const DATAGRAMS: u32 = 400;
@@ -26,7 +26,7 @@ fn flows_stay_in_order_between_gateways_of_any_number_of_lanes() {
     ] {
         let (left, right) = pair_with_lanes(Aead::Aes128Gcm, wan, lanes);
         for gateway in [&left, &right] {
-            // The receiving kernel joins what it can, of whatever lane.
+            // The receiving kernel joins what it can, of all lanes.
             let output = gateway.netns.exec("ethtool -K wan tso off gso off gro on");
             assert!(
                 output.status.success(),
@@ -63,7 +63,7 @@ fn flows_stay_in_order_between_gateways_of_any_number_of_lanes() {
     }
 }
 
-/// Many flows at once, of which each must arrive in its order, and most of it.
+/// Sends many flows at once: each must arrive in its order, and most of it.
 fn stay_in_order(from: &Gateway, to: &Gateway, [source, destination]: [&str; 2]) {
     let bind = |gateway: &Gateway, address: &str, flow: u16| {
         let address = (address.parse::<std::net::IpAddr>().unwrap(), 9000 + flow);
@@ -94,14 +94,17 @@ fn in_order(receiver: &UdpSocket) -> usize {
     receiver
         .set_read_timeout(Some(Duration::from_millis(200)))
         .unwrap();
-    let (deadline, mut next, mut arrived) = (Instant::now() + Duration::from_secs(10), 0, 0);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut next = 0;
+    let mut arrived = 0;
     while next < DATAGRAMS && Instant::now() < deadline {
         let mut number = [0; 4];
         match receiver.recv(&mut number) {
             Ok(_) => {
                 let number = u32::from_be_bytes(number);
                 assert!(number >= next, "{number} came after {}", next - 1);
-                (next, arrived) = (number + 1, arrived + 1);
+                next = number + 1;
+                arrived += 1;
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 break;

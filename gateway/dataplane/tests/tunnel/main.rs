@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netns::Netns;
-use pair::{Gateway, Taken, Wan, pair};
+use pair::{Gateway, Reported, Wan, pair};
 use ringway_dataplane::*;
 
 fn ping(from: &Gateway, to: &str) {
@@ -34,20 +34,17 @@ fn transfer(from: &Netns, to: &Netns, address: &str, megabytes: usize) {
     let address: SocketAddr = address.parse().unwrap();
     let listener = to.within(move || TcpListener::bind(address).unwrap());
     let receiver = to.spawn(move || {
-        let (mut stream, mut sum, mut buffer) = (
-            listener.accept().unwrap().0,
-            (0u64, 0usize),
-            vec![0; 1 << 16],
-        );
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut received = 0;
+        let mut sum = 0u64;
+        let mut buffer = vec![0; 1 << 16];
         loop {
-            match stream.read(&mut buffer).unwrap() {
-                0 => return sum,
-                len => {
-                    sum = buffer[..len]
-                        .iter()
-                        .fold(sum, |(sum, at), byte| (mix(sum, *byte), at + 1))
-                }
+            let len = stream.read(&mut buffer).unwrap();
+            if len == 0 {
+                return (sum, received);
             }
+            received += len;
+            sum = buffer[..len].iter().fold(sum, |sum, byte| mix(sum, *byte));
         }
     });
     let block: Vec<u8> = (0..1 << 20)
@@ -58,7 +55,9 @@ fn transfer(from: &Netns, to: &Netns, address: &str, megabytes: usize) {
         .fold(0, |sum, byte| mix(sum, *byte));
     from.within(move || {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap();
-        (0..megabytes).for_each(|_| stream.write_all(&block).unwrap());
+        for _ in 0..megabytes {
+            stream.write_all(&block).unwrap();
+        }
     });
     assert_eq!(receiver.join().unwrap(), (expected, megabytes << 20));
 }
@@ -119,7 +118,7 @@ fn a_device_that_cuts_nothing_is_sent_to_in_single_datagrams() {
 }
 
 #[test]
-fn what_is_no_data_reaches_the_sink_with_its_addresses() {
+fn quic_reaches_the_sink_with_its_addresses() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::Mapped);
     let quic = |first: u8| [&[first][..], b"initial"].concat();
     left.socket
@@ -130,7 +129,7 @@ fn what_is_no_data_reaches_the_sink_with_its_addresses() {
     let to = Some("192.0.2.22".parse().unwrap());
     assert_eq!(
         right.next(),
-        Taken::Quic {
+        Reported::Quic {
             datagram: quic(0xc3),
             from,
             to,
@@ -152,7 +151,7 @@ fn every_datagram_of_a_joined_buffer_is_classified() {
         .within(|| UdpSocket::bind("192.0.2.11:0").unwrap());
     nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::UdpGsoSegment, &40).unwrap();
     socket.send_to(&run, "192.0.2.2:4600").unwrap();
-    let Taken::Quic { datagram, from, .. } = right.next() else {
+    let Reported::Quic { datagram, from, .. } = right.next() else {
         panic!("an event")
     };
     assert_eq!(
@@ -169,10 +168,8 @@ fn every_datagram_of_a_joined_buffer_is_classified() {
 fn a_probe_is_echoed_to_where_it_came_from() {
     let (left, _right) = pair(Aead::Aes128Gcm, Wan::Mapped);
     send_probe(&*left.socket, &left.outgoing, 7, None).unwrap();
-    let (from, to) = (
-        "192.0.2.2:4600".parse().unwrap(),
-        Some("192.0.2.1".parse().unwrap()),
-    );
+    let from = "192.0.2.2:4600".parse().unwrap();
+    let to = Some("192.0.2.1".parse().unwrap());
     assert_eq!(
         left.next_event(),
         Event::Echo {
@@ -212,18 +209,16 @@ fn a_probe_is_echoed_to_where_it_came_from() {
 }
 
 #[test]
-fn a_packet_from_another_address_is_reported_and_moves_nothing() {
+fn a_packet_from_another_address_is_reported_and_the_path_stays() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
     let before = right.outgoing.path();
-    let elsewhere = left.netns.within(|| {
+    let other_address = left.netns.within(|| {
         let socket = UdpSocket::bind("192.0.2.11:5000").unwrap();
         TunnelSocket::new(socket, 0).unwrap()
     });
-    send_probe(&elsewhere, &left.outgoing, 1, None).unwrap();
-    let (from, to) = (
-        "192.0.2.11:5000".parse().unwrap(),
-        Some("192.0.2.2".parse().unwrap()),
-    );
+    send_probe(&other_address, &left.outgoing, 1, None).unwrap();
+    let from = "192.0.2.11:5000".parse().unwrap();
+    let to = Some("192.0.2.2".parse().unwrap());
     assert_eq!(
         right.next_event(),
         Event::OffPath {
@@ -234,9 +229,9 @@ fn a_packet_from_another_address_is_reported_and_moves_nothing() {
     );
     assert_eq!(right.outgoing.path(), before);
 
-    // Strangers get little: of many packets from there, most are dropped before they are opened.
+    // The budget for other addresses is small: most packets from there are dropped unopened.
     for probe in 0..1000 {
-        send_probe(&elsewhere, &left.outgoing, probe, None).unwrap();
+        send_probe(&other_address, &left.outgoing, probe, None).unwrap();
     }
     ping(&left, "10.2.0.1");
     assert!(
@@ -251,11 +246,9 @@ fn a_packet_from_another_address_is_reported_and_moves_nothing() {
 }
 
 #[test]
-fn packets_leave_from_another_address_when_theirs_is_taken_away() {
-    let (v4, v6) = (
-        ("192.0.2.1", "192.0.2.33", 24),
-        ("2001:db8::1", "2001:db8::33", 64),
-    );
+fn packets_leave_from_another_address_when_theirs_is_removed() {
+    let v4 = ("192.0.2.1", "192.0.2.33", 24);
+    let v6 = ("2001:db8::1", "2001:db8::33", 64);
     for (wan, (old, new, len)) in [(Wan::V4, v4), (Wan::Mapped, v4), (Wan::V6, v6)] {
         let (left, right) = pair(Aead::Aes128Gcm, wan);
         let remote = left.outgoing.path().remote();
@@ -274,7 +267,7 @@ fn packets_leave_from_another_address_when_theirs_is_taken_away() {
 }
 
 #[test]
-fn a_session_that_was_cut_opens_nothing_more() {
+fn a_session_that_was_removed_opens_no_more_packets() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
     ping(&left, "10.2.0.1");
     right.snapshot.store(Arc::new(Snapshot::empty(SiteNo(2))));
@@ -310,7 +303,7 @@ fn a_device_that_was_down_works_again() {
 }
 
 #[test]
-fn the_loss_of_the_device_is_told_and_ends_both_threads() {
+fn the_loss_of_the_device_is_reported_and_ends_both_threads() {
     let (_left, mut right) = pair(Aead::Aes128Gcm, Wan::V4);
     right.netns.ip("link del rw0");
     let Event::Failed(failure) = right.next_event() else {

@@ -1,4 +1,4 @@
-//! Network namespaces of one test: made by it, entered by it, gone with it.
+//! Network namespaces of one test, which are removed at its end.
 
 use std::fs::File;
 use std::process::{Command, Output};

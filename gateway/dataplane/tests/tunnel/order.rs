@@ -1,9 +1,9 @@
-//! Packets that wait to be sealed, more than may wait: none is lost, none overtakes another of its
-//! flow.
+//! Packets that wait to be sealed, more than may wait: none is lost, and none overtakes another of
+//! its flow.
 //!
-//! Super-packets are kept while small packets of other flows go past them; those of their own flow
-//! wait behind them. All of a burst stands in the device's queue before a thread reads the first
-//! packet.
+//! Super-packets are queued while small packets of other flows overtake them; small packets of
+//! their own flow wait behind them. Each burst is in the device's queue before a thread reads the
+//! first packet.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::JoinHandle;
@@ -18,7 +18,8 @@ use crate::ping;
 
 /// Bytes of a datagram.
 const LEN: usize = 100;
-/// Datagrams in a super-packet. Linux before 6.2 cuts UDP before the device: there, nothing waits.
+/// Datagrams in a super-packet. Linux before 6.2 cuts UDP in front of the device; nothing waits
+/// there.
 const JOINED: u32 = 3;
 
 /// Super-packets, each followed by small packets of the same flow.
@@ -61,9 +62,9 @@ fn more_super_packets_than_may_wait_are_neither_lost_nor_reordered() {
     );
 }
 
-/// The burst over IPv4 and over IPv6, each beside small packets of a flow that may go past it.
+/// The burst over IPv4 and over IPv6, each beside small packets of a flow that may overtake it.
 fn arrives_in_order(left: &mut Gateway, right: &Gateway, burst: &Burst) {
-    // The neighbours know each other: nothing is lost while they ask.
+    // Resolves the neighbours' addresses first: packets may be lost meanwhile.
     ping(left, "10.2.0.1");
     let Burst {
         super_packets,
@@ -81,19 +82,20 @@ fn arrives_in_order(left: &mut Gateway, right: &Gateway, burst: &Burst) {
         ("[fd00:1::1]:0", "[fd00:2::1]:7051"),
     ]
     .map(|(from, to)| flow(from, to, super_packets));
-    left.hold_up(|| {
+    left.while_stopped(|| {
         for at in 0..super_packets {
             for (flow, other) in flows.iter().zip(&others) {
                 flow.send(at * round, JOINED);
-                (0..small).for_each(|behind| flow.send(at * round + JOINED + behind, 1));
+                for behind in 0..small {
+                    flow.send(at * round + JOINED + behind, 1);
+                }
                 other.send(at, 1);
             }
         }
     });
-    flows
-        .into_iter()
-        .chain(others)
-        .for_each(Flow::arrives_in_order);
+    for flow in flows.into_iter().chain(others) {
+        flow.arrives_in_order();
+    }
     left.assert_nothing_dropped();
     right.assert_nothing_dropped();
 }
@@ -141,7 +143,7 @@ impl Flow {
     }
 }
 
-/// The numbers of `count` datagrams, or of those that come.
+/// The numbers of up to `count` datagrams, in the order of their arrival.
 fn listen(receiver: &UdpSocket, count: u32) -> Vec<u32> {
     let mut datagram = [0; LEN];
     let next = |_| {

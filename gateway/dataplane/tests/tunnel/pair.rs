@@ -19,9 +19,9 @@ use socket2::{Domain, Socket, Type};
 
 use super::netns::{Netns, ip};
 
-/// What a sink was given.
+/// What a sink has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum Reported {
     Quic {
         datagram: Vec<u8>,
         from: SocketAddr,
@@ -32,7 +32,7 @@ pub(crate) enum Taken {
 }
 
 #[derive(Clone)]
-struct Sink(SyncSender<Taken>);
+struct Sink(SyncSender<Reported>);
 
 impl ControlSink for Sink {
     fn quic(
@@ -43,7 +43,7 @@ impl ControlSink for Sink {
         ecn: Option<u8>,
     ) -> bool {
         self.0
-            .try_send(Taken::Quic {
+            .try_send(Reported::Quic {
                 datagram: datagram.to_vec(),
                 from,
                 to,
@@ -53,81 +53,78 @@ impl ControlSink for Sink {
     }
 
     fn event(&mut self, event: Event) -> bool {
-        self.0.try_send(Taken::Event(event)).is_ok()
+        self.0.try_send(Reported::Event(event)).is_ok()
     }
 }
 
 /// One of the two gateways.
 pub(crate) struct Gateway {
-    /// None while it is stopped.
+    /// `None` while it is stopped.
     pub(crate) dataplane: Option<Dataplane>,
     tun: Arc<SyncDevice>,
     sockets: Vec<Arc<TunnelSocket>>,
     pub(crate) netns: Netns,
-    /// That of lane 0.
+    /// The socket of lane 0.
     pub(crate) socket: Arc<TunnelSocket>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Those of lane 0.
+    /// The directions of lane 0.
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) incoming: Arc<Incoming>,
-    /// What it seals with, in all lanes.
+    /// The sealing directions of all lanes.
     pub(crate) lanes: Lanes,
-    /// Of the gateway itself.
+    /// The gateway's, for packets that belong to no peer.
     pub(crate) counters: Arc<Counters>,
-    /// Its one peer.
+    /// The other gateway.
     pub(crate) peer: Arc<Peer>,
-    pub(crate) taken: Receiver<Taken>,
+    pub(crate) reports: Receiver<Reported>,
 }
 
 impl Gateway {
-    /// Starts its threads, which tell what they are given through `given`. They are where its
-    /// sockets are: IPv6 fragments leave by sockets that they make.
-    pub(crate) fn start(&mut self, given: SyncSender<Taken>) {
-        let parts = (
-            self.tun.clone(),
-            self.sockets.clone(),
-            self.snapshot.clone(),
-            self.counters.clone(),
-        );
+    /// Starts its threads inside its namespace, because IPv6 fragments leave by sockets that the
+    /// threads make.
+    pub(crate) fn start(&mut self, reports: SyncSender<Reported>) {
+        let tun = self.tun.clone();
+        let sockets = self.sockets.clone();
+        let snapshot = self.snapshot.clone();
+        let counters = self.counters.clone();
         self.dataplane = Some(self.netns.within(move || {
-            let (tun, sockets, snapshot, counters) = parts;
-            Dataplane::start(&tun, &sockets, snapshot, counters, Sink(given)).unwrap()
+            Dataplane::start(&tun, &sockets, snapshot, counters, Sink(reports)).unwrap()
         }));
     }
 
-    /// What is sent through the device during `work` waits in its queue, until other threads read
+    /// Runs `work` while no thread runs: packets for the device wait in its queue.
     /// it.
-    pub(crate) fn hold_up(&mut self, work: impl FnOnce()) {
+    pub(crate) fn while_stopped(&mut self, work: impl FnOnce()) {
         self.dataplane.take().expect("it runs").stop();
         work();
-        let (given, taken) = sync_channel(1024);
-        self.taken = taken;
-        self.start(given);
+        let (sender, reports) = sync_channel(1024);
+        self.reports = reports;
+        self.start(sender);
     }
 
-    /// The next thing the sink was given.
-    pub(crate) fn next(&self) -> Taken {
-        self.taken
+    /// The next report, waiting for it.
+    pub(crate) fn next(&self) -> Reported {
+        self.reports
             .recv_timeout(Duration::from_secs(10))
-            .expect("the sink is given something")
+            .expect("the sink receives something")
     }
 
     pub(crate) fn next_event(&self) -> Event {
         match self.next() {
-            Taken::Event(event) => event,
+            Reported::Event(event) => event,
             other => panic!("{other:?} is no event"),
         }
     }
 
-    /// Nothing but what the kernel says on every link by itself: link-local router solicitations
-    /// and multicast reports, which no tunnel carries.
+    /// Nothing is dropped except what every kernel sends on every link: link-local router
+    /// solicitations and multicast reports, which no tunnel carries.
     pub(crate) fn assert_nothing_dropped(&self) {
         for counters in [&*self.counters, self.peer.counters()] {
             let counts = counters.snapshot();
-            let told = |(reason, count): &(DropReason, u64)| {
-                *count > 0 && *reason != DropReason::OwnSource
-            };
-            let drops: Vec<_> = counts.drops().filter(told).collect();
+            let drops: Vec<_> = counts
+                .drops()
+                .filter(|(reason, count)| *count > 0 && *reason != DropReason::OwnSource)
+                .collect();
             assert!(drops.is_empty(), "{}: {drops:?}", self.netns.name());
         }
     }
@@ -167,7 +164,7 @@ pub(crate) fn pair(aead: Aead, wan: Wan) -> (Gateway, Gateway) {
     pair_with_lanes(aead, wan, [1, 1])
 }
 
-/// The same with as many lanes.
+/// Both gateways, running, with these numbers of lanes.
 pub(crate) fn pair_with_lanes(aead: Aead, wan: Wan, lanes: [u8; 2]) -> (Gateway, Gateway) {
     let (left, right) = (Netns::new(), Netns::new());
     ip(&format!(
@@ -203,7 +200,8 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
         "route add fd00:{there}::/64 dev rw0 src fd00:{here}::1"
     ));
 
-    let (counters, peer) = (Arc::new(Counters::new()), Arc::new(Peer::new()));
+    let counters = Arc::new(Counters::new());
+    let peer = Arc::new(Peer::new());
     peer.set_path_mtu(1500);
     // Index n is that of lane n, as many as there may be.
     let mut lane = |number| session((here, there), number, aead, wan.address(there), &peer);
@@ -212,13 +210,11 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
     for (number, incoming) in incoming.iter().enumerate() {
         incoming.pair_with(lanes.lane(number).clone());
     }
-    let (outgoing, opening) = (
-        lanes.lane(0).clone(),
-        incoming.iter().take(ours.into()).collect::<Vec<_>>(),
-    );
+    let outgoing = lanes.lane(0).clone();
+    let opening: Vec<_> = incoming.iter().take(ours.into()).collect();
     let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &opening, &lanes)));
     let incoming = incoming[0].clone();
-    let (given, taken) = sync_channel(1024);
+    let (sender, reports) = sync_channel(1024);
     let tun = Arc::new(tun);
     let mut gateway = Gateway {
         dataplane: None,
@@ -232,9 +228,9 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
         lanes,
         counters,
         peer,
-        taken,
+        reports,
     };
-    gateway.start(given);
+    gateway.start(sender);
     gateway
 }
 

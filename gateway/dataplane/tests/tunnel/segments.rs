@@ -1,8 +1,8 @@
-//! Segments of TCP fit the path because the gateways lower what SYNs say, both directions at either
-//! gateway alone.
+//! TCP segments fit the path because the gateways lower the MSS of SYNs, in both directions at
+//! either gateway alone.
 //!
-//! Hosts stand behind the gateways (drawn at the head of `checksums`) and hear no ICMP errors: a
-//! host that sends more than fits would never know.
+//! Hosts stand behind the gateways (drawn in `checksums`) and receive no ICMP errors: a host that
+//! sends more than fits would never know.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -14,15 +14,17 @@ use crate::netns::Netns;
 use crate::pair::{Wan, pair};
 use crate::transfer;
 
-/// What the one path takes; the other takes 1500.
+/// Path MTU in one direction; it is 1500 in the other.
 const NARROW: u16 = 1380;
 
 #[test]
-fn connections_in_both_directions_fit_the_narrower_path_whoever_knows_it() {
+fn connections_in_both_directions_fit_the_narrower_path_if_one_gateway_knows_it() {
     for narrow_is_left in [true, false] {
         let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
         let (near, far) = (host(&left, 1, true), host(&right, 2, true));
-        [&near, &far].into_iter().for_each(hears_no_errors);
+        for host in [&near, &far] {
+            drop_icmp_errors(host);
+        }
         if narrow_is_left { &left } else { &right }
             .peer
             .set_path_mtu(NARROW);
@@ -58,10 +60,10 @@ fn segments(from: &Netns, to: &Netns, address: &str) -> [u32; 2] {
     [dialled, accepted].map(|end| getsockopt(&end, sockopt::TcpMaxSeg).unwrap() + TIMESTAMPS)
 }
 
-/// Bytes of the option (RFC 7323, section 3), which the kernel counts off.
+/// Bytes of the option (RFC 7323, section 3), which the kernel subtracts from what it reports.
 const TIMESTAMPS: u32 = 12;
 
-fn hears_no_errors(host: &Netns) {
+fn drop_icmp_errors(host: &Netns) {
     for command in [
         "nft add table inet deaf",
         "nft add chain inet deaf in { type filter hook input priority 0 ; }",
