@@ -4,6 +4,7 @@
 Checked are the relative links of Markdown files, with the headings that they name, and every
 mention of a Markdown file in comments, texts and scripts.
 """
+
 import pathlib
 import re
 import subprocess

@@ -1,4 +1,5 @@
 """As much of Rust's lexical structure as tells code from comments and finds functions."""
+
 import re
 
 TOKEN = re.compile(

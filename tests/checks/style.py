@@ -8,6 +8,7 @@ Counted over Rust that is not a test: tuple assignments, named closures, blank l
 inside functions, lengths of files and functions. Forbidden everywhere: lines over 100 columns,
 words of a private dialect, and the names that such words once had in code.
 """
+
 import pathlib
 import re
 import subprocess

@@ -1,4 +1,5 @@
 """What the gateways' processes use: CPU and memory, from /proc."""
+
 import os, pathlib, re
 
 
@@ -13,5 +14,7 @@ def cpu(processes):
 
 def memory(processes):
     """The peak of the larger of the two gateways, in MiB."""
-    peak = lambda pid: re.search(r"^VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)
+    peak = lambda pid: re.search(
+        r"^VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M
+    )
     return max((int(peak(process.pid)[1]) / 1024 for process in processes), default=0.0)

@@ -2,9 +2,11 @@
 
     gw-a ─ wan ════ to-a │ wan: left ═ ringway-emulator ═ right │ to-b ════ wan ─ gw-b
 
-What comes from a side is routed into the emulator's device for that side; what leaves the emulator takes the
-ordinary routes. The private networks are routed too, so that the un-tunnelled reference crosses the same link.
+What comes from a side is routed into the emulator's device for that side; what leaves the emulator
+takes the ordinary routes. The private networks are routed too, so that the un-tunnelled reference
+crosses the same link.
 """
+
 import json, subprocess
 
 from .laboratory import LAN, LAN6, SIDES, WAN, WAN6, Failed, Lab, other
@@ -35,14 +37,23 @@ class EmulatedLab(Lab):
         for side in SIDES:
             there, hop, hop6 = other(side), HOP[side], HOP6[side]
             self.cable(f"gw-{side}", "wan", "wan", f"to-{side}")
-            self.ip(f"gw-{side}", f"addr add {WAN[side]} peer {hop} dev wan\naddr add {WAN6[side]}/128 dev wan\n"
-                                  f"link set wan up\nroute add {WAN[there]} via {hop}\n"
-                                  f"route add {hop6} dev wan\nroute add {WAN6[there]} via {hop6}\n")
-            self.ip("wan", f"addr add {hop} peer {WAN[side]} dev to-{side}\naddr add {hop6}/128 dev to-{side}\n"
-                           f"link set to-{side} up\nroute add {WAN6[side]} dev to-{side}\n"
-                           f"route add {LAN[side]} via {WAN[side]}\nroute add {LAN6[side]} via {WAN6[side]}\n")
+            self.ip(
+                f"gw-{side}",
+                f"addr add {WAN[side]} peer {hop} dev wan\naddr add {WAN6[side]}/128 dev wan\n"
+                f"link set wan up\nroute add {WAN[there]} via {hop}\n"
+                f"route add {hop6} dev wan\nroute add {WAN6[there]} via {hop6}\n",
+            )
+            self.ip(
+                "wan",
+                f"addr add {hop} peer {WAN[side]} dev to-{side}\n"
+                f"addr add {hop6}/128 dev to-{side}\n"
+                f"link set to-{side} up\nroute add {WAN6[side]} dev to-{side}\n"
+                f"route add {LAN[side]} via {WAN[side]}\nroute add {LAN6[side]} via {WAN6[side]}\n",
+            )
         pipe = subprocess.PIPE
-        self.control = self.start("wan", self.emulator, "left", "right", self.seed, stdin=pipe, stdout=pipe, text=True)
+        self.control = self.start(
+            "wan", self.emulator, "left", "right", self.seed, stdin=pipe, stdout=pipe, text=True
+        )
         if self.control.stdout.readline().strip() != "ready":
             raise Failed(f"the emulator did not start; see {self.log('wan', self.emulator)}")
         for family in ["-4", "-6"]:

@@ -5,6 +5,7 @@ PACKAGED = ["nebula", "wireguard-go", "quincy", "boringtun", "openvpn", "tinc", 
 
 def reached(measured):
     """A row per goal; "measured" is None where a figure is missing."""
+
     def of(name, mode, figure):
         return measured.get(name, {}).get(mode, {}).get(figure, {}).get("median")
 
@@ -13,7 +14,9 @@ def reached(measured):
         value = value_of(of)
         met = value is not None and (value >= bound if sense == "≥" else value <= bound)
         verdict = "not measured" if value is None else "reached" if met else "missed"
-        rows.append({"what": what, "reach": f"{sense} {bound}", "measured": value, "verdict": verdict})
+        rows.append(
+            {"what": what, "reach": f"{sense} {bound}", "measured": value, "verdict": verdict}
+        )
     return rows
 
 
@@ -27,7 +30,9 @@ def tcp_over(name, mode):
 
 def tcp_over_best(of):
     speeds = [of(name, "wire", "tcp1") for name in PACKAGED]
-    return over(of("ringway", "wire", "tcp1"), max((speed for speed in speeds if speed), default=None))
+    return over(
+        of("ringway", "wire", "tcp1"), max((speed for speed in speeds if speed), default=None)
+    )
 
 
 def idle_added(of):
@@ -43,8 +48,10 @@ def own(figure):
 GOALS = [
     ("TCP 1 stream ÷ un-tunnelled, plain", "≥", 0.42, tcp_over("routing", "plain")),
     ("TCP 1 stream ÷ un-tunnelled, wire", "≥", 0.50, tcp_over("routing", "wire")),
-    ("gateway CPU s/GB ÷ the quinn-datagram VPN's, wire", "≤", 0.2,
-     lambda of: over(of("ringway", "wire", "cpu"), of("quincy", "wire", "cpu"))),
+    (
+        "gateway CPU s/GB ÷ the quinn-datagram VPN's, wire", "≤", 0.2,
+        lambda of: over(of("ringway", "wire", "cpu"), of("quincy", "wire", "cpu")),
+    ),
     ("TCP 1 stream ÷ best packaged user-space tunnel, wire", "≥", 3.5, tcp_over_best),
     ("TCP 1 stream ÷ haproxy TLS relay, plain", "≥", 1.15, tcp_over("haproxy", "plain")),
     ("TCP 1 stream ÷ haproxy TLS relay, wire", "≥", 1.3, tcp_over("haproxy", "wire")),

@@ -2,6 +2,7 @@
 
 Crates go to `target/peers`, out of the way of everything else; Debian's packages start no services.
 """
+
 import os, pathlib, re, shutil, subprocess, sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -32,7 +33,10 @@ def crate(name, install):
     if not program.exists() and install:
         say(f"  building {name} (some minutes)")
         environment = {key: value for key, value in os.environ.items() if key != "CARGO_TARGET_DIR"}
-        why = attempt(["cargo", "install", "--quiet", "--locked", "--root", TARGET / "peers", name], environment)
+        why = attempt(
+            ["cargo", "install", "--quiet", "--locked", "--root", TARGET / "peers", name],
+            environment,
+        )
     if not program.exists():
         raise Missing(f"the crate {name} is not installed: {why}")
     return program
@@ -45,17 +49,21 @@ def version(name):
 
 
 def own(package, name):
-    """Our own program `name`, built for release; or another build of it, named by the environment: BENCH_RINGWAY."""
+    """Our own program `name`, built for release; or another build of it, named by the environment:
+    BENCH_RINGWAY."""
     other = os.environ.get("BENCH_" + name.upper().replace("-", "_"))
     if other:
         return pathlib.Path(other).resolve(strict=True)
-    subprocess.run(["cargo", "build", "--locked", "--release", "--quiet", "--package", package, "--bin", name],
-                   cwd=ROOT, check=True)
+    subprocess.run(
+        ["cargo", "build", "--locked", "--release", "--quiet", "--package", package, "--bin", name],
+        cwd=ROOT,
+        check=True,
+    )
     return TARGET / "release" / name
 
 
 def without_services(command):
-    """Some packages start a service, which nobody wants here."""
+    """Installs packages without starting their services."""
     made = not POLICY.exists()
     if made:
         POLICY.write_text("#!/bin/sh\nexit 101\n")
@@ -69,7 +77,9 @@ def without_services(command):
 
 def attempt(command, environment):
     """Runs it; what it said last, for the case that it failed."""
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     return (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
 
 

@@ -1,12 +1,13 @@
-"""Lab: network namespaces joined by cables, and whatever is started in them.
+"""Lab: network namespaces joined by cables, and the programs that run in them.
 
     node-a ──── lan ─ gw-a ─ wan ════════════════════ wan ─ gw-b ─ lan ──── node-b
     10.77.1.2     10.77.1.1  192.0.2.1        192.0.2.2  10.77.2.1     10.77.2.2
     fd77:1::2     fd77:1::1  2001:db8:77::1   …77::2     fd77:2::1     fd77:2::2
 
-It goes away with its `with` block. What a killed run has left, the next run removes: namespaces and files carry the
-number of the process that made them.
+It is removed at the end of its `with` block. The next run removes the remains of a killed one,
+whose namespaces and files carry the number of its process.
 """
+
 import contextlib, os, pathlib, shutil, signal, subprocess, tempfile, time
 
 SIDES = {"a": 1, "b": 2}
@@ -42,8 +43,8 @@ class Lab:
     machines = ["node-a", "gw-a", "gw-b", "node-b"]
 
     def __init__(self, dir, wire=False, name="lab"):
-        """`wire`: packets of the size of the MTU cross the WAN, as on a real one. `name` tells it from others that
-        are up at the same time."""
+        """`wire`: packets of the size of the MTU cross the WAN, as on a real one. `name` tells it
+        from others that are up at the same time."""
         self.dir, self.wire, self.name, self.started = pathlib.Path(dir), wire, name, []
 
     def __enter__(self):
@@ -94,37 +95,54 @@ class Lab:
     def make(self):
         for machine in self.machines:
             run("ip", "netns", "add", self.netns(machine))
-            self.run(machine, "sh", "-ec", SETTINGS + (FORWARD if not machine.startswith("node") else ""))
+            self.run(
+                machine, "sh", "-ec", SETTINGS + (FORWARD if not machine.startswith("node") else "")
+            )
             self.ip(machine, "link set lo up\n")
         for side, n in SIDES.items():
             self.cable(f"node-{side}", "lan", f"gw-{side}", "lan")
             for machine, host in [(f"node-{side}", 2), (f"gw-{side}", 1)]:
-                self.ip(machine, f"addr add 10.77.{n}.{host}/24 dev lan\naddr add fd77:{n}::{host}/64 dev lan\n"
-                                 "link set lan up\n")
-            self.ip(f"node-{side}", f"route add default via 10.77.{n}.1\nroute add default via fd77:{n}::1\n")
+                self.ip(
+                    machine,
+                    f"addr add 10.77.{n}.{host}/24 dev lan\naddr add fd77:{n}::{host}/64 dev lan\n"
+                    "link set lan up\n",
+                )
+            self.ip(
+                f"node-{side}",
+                f"route add default via 10.77.{n}.1\nroute add default via fd77:{n}::1\n",
+            )
         self.join()
 
     def join(self):
         self.cable("gw-a", "wan", "gw-b", "wan")
         for side in SIDES:
-            self.ip(f"gw-{side}", f"addr add {WAN[side]}/24 dev wan\naddr add {WAN6[side]}/64 dev wan\n"
-                                  "link set wan up\n")
+            self.ip(
+                f"gw-{side}",
+                f"addr add {WAN[side]}/24 dev wan\naddr add {WAN6[side]}/64 dev wan\n"
+                "link set wan up\n",
+            )
             if self.wire:
                 off = "tso off tx-udp-segmentation off gro on".split()
                 self.run(f"gw-{side}", "ethtool", "-K", "wan", *off)
 
     def cable(self, machine, device, other_machine, other_device):
-        run("ip", "link", "add", device, "netns", self.netns(machine), "type", "veth",
-            "peer", "name", other_device, "netns", self.netns(other_machine))
+        run(
+            "ip", "link", "add", device, "netns", self.netns(machine), "type", "veth", "peer",
+            "name", other_device, "netns", self.netns(other_machine),
+        )
 
 
 def run(*command, timeout=20, **options):
     try:
-        done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=timeout, **options)
+        done = subprocess.run(
+            [*map(str, command)], capture_output=True, text=True, timeout=timeout, **options
+        )
     except subprocess.TimeoutExpired:
         raise Failed(f"{' '.join(map(str, command[4:]))} did not end in {timeout} s")
     if done.returncode:
-        raise Failed(f"{' '.join(map(str, command))}: {(done.stderr or done.stdout).strip()[-400:]}")
+        raise Failed(
+            f"{' '.join(map(str, command))}: {(done.stderr or done.stdout).strip()[-400:]}"
+        )
     return done.stdout
 
 
@@ -165,13 +183,15 @@ def remove_leftovers():
     for name in netns + os.listdir(tempfile.gettempdir()):
         parts = name.split("-")
         if parts[0] == NAME and not os.path.exists(f"/proc/{parts[1]}"):
-            remove(name) if name in netns else shutil.rmtree(f"{tempfile.gettempdir()}/{name}", ignore_errors=True)
+            remove(name) if name in netns else shutil.rmtree(
+                f"{tempfile.gettempdir()}/{name}", ignore_errors=True
+            )
 
 
 @contextlib.contextmanager
 def prepared_host():
-    """What the host must give all namespaces: BBR, and socket buffers as large as iperf3 asks for. Yields a directory
-    for the run's files; both go back to what they were."""
+    """What the host must give all namespaces: BBR, and socket buffers as large as iperf3 asks for.
+    Yields a directory for the run's files; both go back to what they were."""
     available = pathlib.Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
     if "bbr" not in available.read_text() and subprocess.run(["modprobe", "tcp_bbr"]).returncode:
         raise SystemExit("this kernel has no BBR (tcp_bbr)")

@@ -1,8 +1,13 @@
-"""The plot: two rows of bars, TCP throughput and CPU per gigabyte, as SVG that reads on light and dark pages."""
+"""The plot: two rows of bars, TCP throughput and CPU per gigabyte, as SVG that reads on light and
+dark pages."""
+
 from .results import ranked
 
 WIDTH, LEFT, BAR, GAP = 860, 190, 16, 8
-PANELS = [("tcp1", "one TCP stream, Gbit/s (more is better)"), ("cpu", "CPU of both gateways, s/GB (less is better)")]
+PANELS = [
+    ("tcp1", "one TCP stream, Gbit/s (more is better)"),
+    ("cpu", "CPU of both gateways, s/GB (less is better)"),
+]
 OWN, OTHERS = "#d9822b", "#6b8ba4"
 
 
@@ -11,14 +16,22 @@ def svg(document):
     names = ranked(document)
     height = 50 + len(names) * (BAR + GAP) + 30
     room = (WIDTH - LEFT - 20) / len(PANELS)
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
-             'font-size="12">', "<style>text{fill:#57606a}@media(prefers-color-scheme:dark){text{fill:#adbac7}}</style>"]
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        'font-family="sans-serif" font-size="12">',
+        "<style>text{fill:#57606a}@media(prefers-color-scheme:dark){text{fill:#adbac7}}</style>",
+    ]
     for row, name in enumerate(names):
         parts.append(text(LEFT - 8, y(row) + 12, name, "end", name == "ringway"))
     for column, (figure, heading) in enumerate(PANELS):
         found = {name: document["measured"][name].get(mode, {}).get(figure) for name in names}
         parts += panel(found, heading, LEFT + column * room, room - 70)
-    parts.append(text(LEFT, height - 12, f"{mode} mode, medians with minimum and maximum, {document['made']}", "start"))
+    parts.append(
+        text(
+            LEFT, height - 12,
+            f"{mode} mode, medians with minimum and maximum, {document['made']}", "start",
+        )
+    )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -29,12 +42,17 @@ def panel(found, heading, x, room):
         if not figure:
             yield text(x, y(row) + 12, "–", "start")
             continue
-        width = lambda key: figure[key] / most * room
+        median, least, largest = (figure[key] / most * room for key in ["median", "min", "max"])
         colour = OWN if name == "ringway" else OTHERS
-        yield f'<rect x="{x:.1f}" y="{y(row)}" width="{width("median"):.1f}" height="{BAR}" fill="{colour}"/>'
-        yield (f'<path d="M{x + width("min"):.1f} {y(row) + BAR / 2}H{x + width("max"):.1f}" stroke="#888" '
-               'stroke-width="2"/>')
-        yield text(x + width("max") + 5, y(row) + 12, f"{figure['median']:.3g}", "start", name == "ringway")
+        yield (
+            f'<rect x="{x:.1f}" y="{y(row)}" width="{median:.1f}" height="{BAR}" fill="{colour}"/>'
+        )
+        yield (
+            f'<path d="M{x + least:.1f} {y(row) + BAR / 2}H{x + largest:.1f}" stroke="#888" '
+            'stroke-width="2"/>'
+        )
+        number = f"{figure['median']:.3g}"
+        yield text(x + largest + 5, y(row) + 12, number, "start", name == "ringway")
 
 
 def y(row):

@@ -2,6 +2,7 @@
 
 A figure of the document is {"median", "min", "max", "n"}; documents[peer][mode][figure].
 """
+
 import datetime, json, os, pathlib, platform, statistics
 
 from . import goals, peers
@@ -19,19 +20,33 @@ class Outcome:
     def add(self, name, mode, figures, failed):
         for figure, value in figures.items():
             self.figures.setdefault((name, mode, figure), []).append(value)
-        self.failed += [{"peer": name, "mode": mode, "what": what, "why": why} for what, why in failed.items()]
+        self.failed += [
+            {"peer": name, "mode": mode, "what": what, "why": why} for what, why in failed.items()
+        ]
         self.load.append(os.getloadavg()[0])
 
     def document(self):
         measured = {}
         for (name, mode, figure), values in self.figures.items():
-            summary = {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+            summary = {
+                "median": statistics.median(values),
+                "min": min(values),
+                "max": max(values),
+                "n": len(values),
+            }
             measured.setdefault(name, {}).setdefault(mode, {})[figure] = summary
         document = {
             "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            "machine": {"cores": os.cpu_count(), "cpu": cpu_model(), "kernel": platform.release(),
-                        "load": [round(self.load[0], 2), round(max(self.load), 2)]},
-            "pace": vars(self.pace), "versions": self.versions, "missing": self.missing, "failed": self.failed,
+            "machine": {
+                "cores": os.cpu_count(),
+                "cpu": cpu_model(),
+                "kernel": platform.release(),
+                "load": [round(self.load[0], 2), round(max(self.load), 2)],
+            },
+            "pace": vars(self.pace),
+            "versions": self.versions,
+            "missing": self.missing,
+            "failed": self.failed,
             "measured": measured,
         }
         return {**document, "goals": goals.reached(measured)}
@@ -39,28 +54,43 @@ class Outcome:
 
 def cpu_model():
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 # ── Markdown
 
+
 def markdown(document):
-    return "\n".join([head(document), *table(document, MAIN), *table(document, TCP), *goals_table(document),
-                      *notes(document)])
+    return "\n".join(
+        [
+            head(document), *table(document, MAIN), *table(document, TCP), *goals_table(document),
+            *notes(document),
+        ]
+    )
 
 
 def head(document):
     machine, pace = document["machine"], document["pace"]
-    return (f"{document['made']}, {machine['cpu']}, {machine['cores']} cores that carry everything (gateways, ends, "
-            f"kernel {machine['kernel']}); load average {machine['load'][0]} when it began, with the measurement itself "
-            f"at most {machine['load'][1]}.\nMedian of {pace['rounds']} interleaved rounds, minimum and maximum in "
-            f"brackets; TCP for {pace['tcp']} s, BBR unless said otherwise.\n{caution(document)}")
+    return (
+        f"{document['made']}, {machine['cpu']}, {machine['cores']} cores that carry everything "
+        f"(gateways, ends, kernel {machine['kernel']}); load average {machine['load'][0]} when it "
+        f"began, with the measurement itself at most {machine['load'][1]}.\n"
+        f"Median of {pace['rounds']} interleaved rounds, minimum and maximum in brackets; TCP for "
+        f"{pace['tcp']} s, BBR unless said otherwise.\n{caution(document)}"
+    )
 
 
 def caution(document):
     machine = document["machine"]
-    busy = machine["load"][0] > machine["cores"] / 2
-    return "**The machine was busy with other work: provisional, only ratios mean anything, and roughly.**\n" * busy
+    if machine["load"][0] <= machine["cores"] / 2:
+        return ""
+    return (
+        "**The machine was busy with other work: provisional, only ratios mean anything, and "
+        "roughly.**\n"
+    )
 
 
 def cell(document, name, mode, figure, digits):
@@ -77,15 +107,21 @@ def ratio(document, name, mode):
 
 
 # Heading, mode, figure, digits.
-MAIN = [("TCP 1 stream, wire, Gbit/s", "wire", "tcp1", 2), ("÷ un-tunnelled", "wire", "ratio", 2),
-        ("TCP 1 stream, plain", "plain", "tcp1", 2), ("÷ un-tunnelled", "plain", "ratio", 2),
-        ("gateway CPU s/GB, wire", "wire", "cpu", 2), ("plain", "plain", "cpu", 2),
-        ("64-byte UDP ≤ 1 % loss, kpps", "wire", "udp", 0), ("idle ping p50, ms", "wire", "idle_p50", 3),
-        ("p99", "wire", "idle_p99", 3), ("ping under load p50, ms", "wire", "load_p50", 2),
-        ("p99", "wire", "load_p99", 2), ("memory peak, MiB", "wire", "memory", 1)]
-TCP = [("TCP, wire, Gbit/s: 1 stream there", "wire", "tcp1", 2), ("back", "wire", "tcp1_back", 2),
-       ("4 streams there", "wire", "tcp4", 2), ("back", "wire", "tcp4_back", 2),
-       ("CUBIC", "wire", "tcp1_cubic", 2), ("IPv6", "wire", "tcp1_v6", 2), ("4 streams, plain", "plain", "tcp4", 2)]
+MAIN = [
+    ("TCP 1 stream, wire, Gbit/s", "wire", "tcp1", 2), ("÷ un-tunnelled", "wire", "ratio", 2),
+    ("TCP 1 stream, plain", "plain", "tcp1", 2), ("÷ un-tunnelled", "plain", "ratio", 2),
+    ("gateway CPU s/GB, wire", "wire", "cpu", 2), ("plain", "plain", "cpu", 2),
+    ("64-byte UDP ≤ 1 % loss, kpps", "wire", "udp", 0),
+    ("idle ping p50, ms", "wire", "idle_p50", 3), ("p99", "wire", "idle_p99", 3),
+    ("ping under load p50, ms", "wire", "load_p50", 2), ("p99", "wire", "load_p99", 2),
+    ("memory peak, MiB", "wire", "memory", 1),
+]
+TCP = [
+    ("TCP, wire, Gbit/s: 1 stream there", "wire", "tcp1", 2), ("back", "wire", "tcp1_back", 2),
+    ("4 streams there", "wire", "tcp4", 2), ("back", "wire", "tcp4_back", 2),
+    ("CUBIC", "wire", "tcp1_cubic", 2), ("IPv6", "wire", "tcp1_v6", 2),
+    ("4 streams, plain", "plain", "tcp4", 2),
+]
 
 
 def ranked(document):
@@ -99,8 +135,12 @@ def table(document, columns):
     yield "| tunnel | " + " | ".join(heading for heading, *_ in columns) + " |"
     yield "|---|" + "--:|" * len(columns)
     for name in ranked(document):
-        cells = [ratio(document, name, mode) if figure == "ratio" else cell(document, name, mode, figure, digits)
-                 for _, mode, figure, digits in columns]
+        cells = [
+            ratio(document, name, mode)
+            if figure == "ratio"
+            else cell(document, name, mode, figure, digits)
+            for _, mode, figure, digits in columns
+        ]
         yield f"| {title(document, name)} | " + " | ".join(cells) + " |"
     yield ""
 
@@ -123,12 +163,14 @@ def notes(document):
     for name, why in document["missing"].items():
         yield f"* Left out: {peers.ALL[name].label}: {why}."
     for failure in document["failed"]:
-        yield f"* Failed once: {failure['peer']}, {failure['mode']}, {failure['what']}: {failure['why']}."
+        where = f"{failure['peer']}, {failure['mode']}, {failure['what']}"
+        yield f"* Failed once: {where}: {failure['why']}."
     if "quincy" in document["measured"]:
         yield "* quincy carries its client's own address only: the node behind it is masqueraded."
 
 
 # ── Files
+
 
 def write(document, dir):
     """The files; and the summary into README.md, if these are the results that it shows."""

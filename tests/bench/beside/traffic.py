@@ -1,4 +1,5 @@
 """What is sent between the nodes, and what of it is measured: TCP and UDP by iperf3, ping."""
+
 import contextlib, json, re, statistics, subprocess, time
 
 from .laboratory import NODE, NODE6, Failed, until
@@ -20,7 +21,8 @@ class Traffic:
 
     @contextlib.contextmanager
     def server(self):
-        """An iperf3 server for one test: one that serves several closes its door between two, at times on a client."""
+        """An iperf3 server for one test: one that serves several closes its door between two, at
+        times on a client."""
         process = self.lab.start("node-b", "iperf3", "-s", "-1", "-J")
         try:
             listens = lambda: self.lab.run("node-b", "ss", "-Hltn", f"sport = :{PORT}") != ""
@@ -36,7 +38,10 @@ class Traffic:
         return self.iperf3_report(seconds, *options, target=target)["end"]
 
     def iperf3_report(self, seconds, *options, target=None):
-        line = ["iperf3", "-J", "-c", target or self.target, "-t", str(seconds), *options, "--connect-timeout", "3000"]
+        line = [
+            "iperf3", "-J", "-c", target or self.target, "-t", str(seconds), *options,
+            "--connect-timeout", "3000",
+        ]
         with self.server():
             try:
                 report = json.loads(self.lab.run("node-a", *line, timeout=seconds + 20))
@@ -53,21 +58,23 @@ class Traffic:
         return end["sum_received"]["bits_per_second"] / 1e9
 
     def steady_tcp(self, warm, seconds, algorithm):
-        """Mbit/s of one stream as the receiver saw it, second by second, after the first `warm`. The sender's totals
-        would count what a queue still holds at the end."""
+        """Mbit/s of one stream as the receiver saw it, second by second, after the first `warm`.
+        The sender's totals would count what a queue still holds at the end."""
         report = self.iperf3_report(warm + seconds, "-C", algorithm, "--get-server-output")
-        rates = [each["sum"]["bits_per_second"] for each in report["server_output_json"]["intervals"]]
-        return statistics.mean(rates[warm:warm + seconds]) / 1e6
+        rates = [
+            each["sum"]["bits_per_second"] for each in report["server_output_json"]["intervals"]
+        ]
+        return statistics.mean(rates[warm : warm + seconds]) / 1e6
 
     def udp(self, kpps, seconds=1):
-        """Thousands of datagrams in a second that were sent, and the share that was lost in percent."""
+        """Thousands of datagrams sent in a second, and the share that was lost in percent."""
         bits = kpps * 1000 * PAYLOAD * 8
         end = self.iperf3(seconds, "-u", "-l", str(PAYLOAD), "-b", str(bits), "-w", "4M")["sum"]
         return end["packets"] / end["seconds"] / 1000, end["lost_percent"]
 
     def ladder(self, steps):
-        """The highest rate that arrives with at most one percent lost, by halving, in thousands a second. A step that
-        fails is tried once more: a moment's disturbance ends no search."""
+        """The highest rate that arrives with at most one percent lost, by halving, in thousands a
+        second. A step that fails is tried once more: a moment's disturbance ends no search."""
         low, high, best = 0, len(LADDER), 0.0
         for _ in range(steps):
             if low >= high:
@@ -91,12 +98,17 @@ class Traffic:
         return quantiles(self.start_ping(seconds).communicate(timeout=seconds + 10)[0])
 
     def start_ping(self, seconds):
-        line = ["ping", "-n", "-i", str(PING), "-c", str(int(seconds / PING)), "-W", "1", self.target]
+        line = [
+            "ping", "-n", "-i", str(PING), "-c", str(int(seconds / PING)), "-W", "1", self.target,
+        ]
         return self.lab.start("node-a", *line, stdout=subprocess.PIPE, text=True)
 
     def ping_under_load(self, seconds):
         """The same while one TCP stream takes all it can; its first half second does not count."""
-        line = ["iperf3", "-c", self.target, "-t", str(seconds + 1), "-C", "bbr", "--connect-timeout", "3000"]
+        line = [
+            "iperf3", "-c", self.target, "-t", str(seconds + 1), "-C", "bbr", "--connect-timeout",
+            "3000",
+        ]
         with self.server():
             load = self.lab.start("node-a", *line)
             time.sleep(0.5)

@@ -1,14 +1,24 @@
 """One turn: a candidate in a laboratory of its own, measured once, in one WAN mode."""
+
 from . import daemons
 from .laboratory import Failed, Lab, until
 from .traffic import Traffic
 
 # Every figure: its unit, and whether it is taken in plain mode too.
 FIGURES = {
-    "tcp1": ("Gbit/s", True), "tcp1_back": ("Gbit/s", False), "tcp4": ("Gbit/s", True),
-    "tcp4_back": ("Gbit/s", False), "tcp1_cubic": ("Gbit/s", False), "tcp1_v6": ("Gbit/s", False),
-    "cpu": ("s/GB", True), "udp": ("kpps", False), "idle_p50": ("ms", True), "idle_p99": ("ms", True),
-    "load_p50": ("ms", True), "load_p99": ("ms", True), "memory": ("MiB", True),
+    "tcp1": ("Gbit/s", True),
+    "tcp1_back": ("Gbit/s", False),
+    "tcp4": ("Gbit/s", True),
+    "tcp4_back": ("Gbit/s", False),
+    "tcp1_cubic": ("Gbit/s", False),
+    "tcp1_v6": ("Gbit/s", False),
+    "cpu": ("s/GB", True),
+    "udp": ("kpps", False),
+    "idle_p50": ("ms", True),
+    "idle_p99": ("ms", True),
+    "load_p50": ("ms", True),
+    "load_p99": ("ms", True),
+    "memory": ("MiB", True),
 }
 
 
@@ -18,7 +28,11 @@ def take(peer, dir, wire, pace):
         gateways = peer.up(lab)
         traffic = Traffic(lab, *peer.target)
         if "ping" in peer.carries:
-            until("ping through the tunnel", 15, lambda: lab.run("node-a", "ping", "-c1", "-W0.5", traffic.target))
+            until(
+                "ping through the tunnel",
+                15,
+                lambda: lab.run("node-a", "ping", "-c1", "-W0.5", traffic.target),
+            )
         else:
             until("connection through the relay", 10, lambda: traffic.tcp(1) > 0)
         return measure(peer, gateways, traffic, wire, pace)

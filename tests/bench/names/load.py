@@ -1,4 +1,5 @@
 """Questions by dnsperf: as many as a server answers, and at a fixed rate for their latency."""
+
 import re, subprocess
 
 RATE = 5_000
@@ -23,7 +24,10 @@ def latency(server, file, seconds):
 
 
 def dnsperf(server, file, seconds, more):
-    command = ["dnsperf", "-s", "127.0.0.1", "-p", str(server.port), "-d", str(file), "-l", str(seconds), *more]
+    command = [
+        "dnsperf", "-s", "127.0.0.1", "-p", str(server.port), "-d", str(file), "-l", str(seconds),
+        *more,
+    ]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

@@ -1,4 +1,5 @@
 """Server: one DNS server with the zone, one thread, on a free port of loopback."""
+
 import json, os, pathlib, re, socket, subprocess, time
 
 from beside.install import ROOT, debian
@@ -9,17 +10,23 @@ PATIENCE = 120
 
 
 def ringway(dir, port, install):
-    """The server of dns/examples/serve.rs, built for release; or another build of it: BENCH_SERVE."""
+    """dns/examples/serve.rs, built for release; BENCH_SERVE names another build of it."""
     program = os.environ.get("BENCH_SERVE") or build()
     return [program, f"127.0.0.1:{port}", str(dir / "zone")]
 
 
 def build():
-    command = ["cargo", "build", "--locked", "--release", "-q", "-p", "ringway-dns", "--example", "serve",
-               "--message-format=json"]
+    command = [
+        "cargo", "build", "--locked", "--release", "-q", "-p", "ringway-dns", "--example", "serve",
+        "--message-format=json",
+    ]
     out = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     made = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    return next(m["executable"] for m in made if m.get("target", {}).get("name") == "serve" and m.get("executable"))
+    return next(
+        m["executable"]
+        for m in made
+        if m.get("target", {}).get("name") == "serve" and m.get("executable")
+    )
 
 
 def nsd(dir, port, install):
@@ -114,7 +121,10 @@ class Server:
         self.took = time.monotonic() - begin
 
     def wait(self, deadline):
-        ask = ["dig", "+short", "+time=1", "+tries=1", "-p", str(self.port), "@127.0.0.1", f"gw.{APEX}"]
+        ask = [
+            "dig", "+short", "+time=1", "+tries=1", "-p", str(self.port), "@127.0.0.1",
+            f"gw.{APEX}",
+        ]
         while SERVER not in subprocess.run(ask, capture_output=True, text=True).stdout:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{self.name} does not answer:\n{self.log.read_text()}")

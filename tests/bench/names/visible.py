@@ -1,8 +1,10 @@
 """From a change to its being visible: a record of one gateway, asked of all three in a laboratory.
 
-A change is a new address in gateway.toml and a SIGHUP; the clock runs from before the file is written until each
-gateway's answer has the new address. Each is asked every 2 ms, from inside its own namespace.
+A change is a new address in gateway.toml and a SIGHUP; the clock runs from before the file is
+written until each gateway's answer has the new address. Each is asked every 2 ms, from inside its
+own namespace.
 """
+
 import ctypes, json, os, pathlib, random, selectors, signal, socket, struct, subprocess, time
 
 from beside.install import own
@@ -16,7 +18,9 @@ CLONE_NEWNET = 0x40000000
 def measure(changes):
     """Milliseconds, by gateway, of each change."""
     program, lab = own("ringway", "ringway"), f"bench-dns-{os.getpid()}"
-    run = lambda *verb: subprocess.run([program, "lab", *verb, "--name", lab], check=True, capture_output=True, text=True)
+    run = lambda *verb: subprocess.run(
+        [program, "lab", *verb, "--name", lab], check=True, capture_output=True, text=True
+    )
     try:
         run("up")
         nodes = {node["name"]: node for node in json.loads(run("status", "--json").stdout)["nodes"]}
@@ -50,7 +54,10 @@ class Asked:
     """A gateway, asked over a socket that was made in its namespace."""
 
     def __init__(self, node):
-        here, there = os.open("/proc/self/ns/net", os.O_RDONLY), os.open(f"/run/netns/{node['netns']}", os.O_RDONLY)
+        here, there = (
+            os.open("/proc/self/ns/net", os.O_RDONLY),
+            os.open(f"/run/netns/{node['netns']}", os.O_RDONLY),
+        )
         setns(there)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         setns(here)
@@ -60,7 +67,9 @@ class Asked:
 
     def says(self, address):
         """True if an answer of the next two milliseconds ends in `address`."""
-        labels = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split(".") if label)
+        labels = b"".join(
+            bytes([len(label)]) + label.encode() for label in NAME.split(".") if label
+        )
         try:
             self.socket.send(struct.pack(">6H", 1, 0, 1, 0, 0, 0) + labels + b"\0\0\1\0\1")
             answer = self.socket.recv(512)

@@ -1,4 +1,5 @@
 """The zone that every server has, and the questions about it."""
+
 import random
 
 APEX = "org1.consortium.example."
@@ -7,7 +8,10 @@ QUESTIONS = 20_000
 
 
 def text(records):
-    lines = [f"$ORIGIN {APEX}", "$TTL 5", "@ SOA gw hostmaster 1 60 10 3600 5", "@ NS gw", f"gw A {SERVER}"]
+    lines = [
+        f"$ORIGIN {APEX}", "$TTL 5", "@ SOA gw hostmaster 1 60 10 3600 5", "@ NS gw",
+        f"gw A {SERVER}",
+    ]
     lines += [f"peer{i} A 10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}" for i in range(records)]
     return "\n".join(lines) + "\n"
 
@@ -18,5 +22,7 @@ def questions(records):
     hit = lambda: f"peer{draw.randrange(records)}.{APEX} A\n"
     miss = lambda: f"peer{draw.randrange(records)}.default.svc.{APEX} A\n"
     mixed = lambda: hit() if draw.randrange(5) == 0 else miss()
-    return {kind: "".join(make() for _ in range(QUESTIONS))
-            for kind, make in [("hit", hit), ("NXDOMAIN", miss), ("mixed", mixed)]}
+    return {
+        kind: "".join(make() for _ in range(QUESTIONS))
+        for kind, make in [("hit", hit), ("NXDOMAIN", miss), ("mixed", mixed)]
+    }

@@ -1,4 +1,5 @@
-"""Who is measured: one adapter per file. The order is that of the turns; results are sorted by speed."""
+"""The peers that are measured, one adapter per file, in the order of the turns."""
+
 from .boringtun import Boringtun
 from .haproxy import Haproxy
 from .nebula import Nebula
@@ -10,5 +11,10 @@ from .tinc import Tinc
 from .vpncloud import Vpncloud
 from .wireguard_go import WireguardGo
 
-ALL = {peer.name: peer for peer in [Routing(), Ringway(), Nebula(), WireguardGo(), Quincy(), Boringtun(), Openvpn(),
-                                    Tinc(), Vpncloud(), Haproxy()]}
+ALL = {
+    peer.name: peer
+    for peer in [
+        Routing(), Ringway(), Nebula(), WireguardGo(), Quincy(), Boringtun(), Openvpn(), Tinc(),
+        Vpncloud(), Haproxy(),
+    ]
+}

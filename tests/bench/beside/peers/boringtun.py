@@ -1,4 +1,5 @@
 """boringtun-cli: WireGuard in Rust."""
+
 from .. import install as programs
 from .wireguard import Wireguard
 

@@ -1,4 +1,6 @@
-"""A TLS 1.3 relay by haproxy: TCP only, and the kernel's TCP on each leg. A reference for what TLS costs."""
+"""A TLS 1.3 relay by haproxy: TCP only, and the kernel's TCP on each leg. A reference for what TLS
+costs."""
+
 from .. import install as programs
 from ..laboratory import GATEWAY, NODE, SIDES, WAN, run
 from .certificates import self_signed
@@ -29,11 +31,16 @@ class Haproxy(Peer):
         self_signed(dir, "relay", "relay")
         pem = dir / "relay.pem"
         pem.write_text((dir / "relay.crt").read_text() + (dir / "relay.key").read_text())
-        legs = {"a": (f"{GATEWAY['a']}:5201", f"{WAN['b']}:5443 ssl verify none"),
-                "b": (f"{WAN['b']}:5443 ssl crt {pem}", f"{NODE['b']}:5201")}
+        legs = {
+            "a": (f"{GATEWAY['a']}:5201", f"{WAN['b']}:5443 ssl verify none"),
+            "b": (f"{WAN['b']}:5443 ssl crt {pem}", f"{NODE['b']}:5201"),
+        }
         for side, (listen, next) in legs.items():
             (dir / f"{side}.cfg").write_text(CONFIG.format(listen=listen, next=next))
         return run(self.program, "-v").split()[2].split("-")[0]
 
     def up(self, lab):
-        return [lab.start(f"gw-{side}", self.program, "-db", "-f", self.dir / f"{side}.cfg") for side in SIDES]
+        return [
+            lab.start(f"gw-{side}", self.program, "-db", "-f", self.dir / f"{side}.cfg")
+            for side in SIDES
+        ]

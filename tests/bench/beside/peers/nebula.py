@@ -1,4 +1,5 @@
 """nebula, as Debian packages it (AES-256-GCM). This version carries IPv4 only."""
+
 from .. import install as programs
 from ..laboratory import LAN, SIDES, WAN, other, run
 from .peer import Peer
@@ -29,10 +30,25 @@ class Nebula(Peer):
         run(cert, "ca", "-name", "bench", cwd=dir)
         for side, n in SIDES.items():
             there = other(side)
-            run(cert, "sign", "-name", side, "-ip", f"10.78.0.{n}/24", "-subnets", LAN[side], cwd=dir)
-            text = CONFIG.format(dir=dir, side=side, there_n=SIDES[there], there_wan=WAN[there], there_lan=LAN[there])
+            run(
+                cert,
+                "sign",
+                "-name",
+                side,
+                "-ip",
+                f"10.78.0.{n}/24",
+                "-subnets",
+                LAN[side],
+                cwd=dir,
+            )
+            text = CONFIG.format(
+                dir=dir, side=side, there_n=SIDES[there], there_wan=WAN[there], there_lan=LAN[there]
+            )
             (dir / f"{side}.yml").write_text(text)
         return run(self.program, "-version").split()[-1]
 
     def up(self, lab):
-        return [lab.start(f"gw-{side}", self.program, "-config", self.dir / f"{side}.yml") for side in SIDES]
+        return [
+            lab.start(f"gw-{side}", self.program, "-config", self.dir / f"{side}.yml")
+            for side in SIDES
+        ]

@@ -1,4 +1,5 @@
 """wireguard-go, as Debian packages it."""
+
 from .. import install as programs
 from ..laboratory import run
 from .wireguard import Wireguard
