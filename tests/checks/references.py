@@ -2,7 +2,8 @@
 """Fails if a file refers to a document that is not in the repository.
 
 Checked are the relative links of Markdown files, with the headings that they name, and every
-mention of a Markdown file in comments, texts and scripts.
+mention of a Markdown file in comments, texts and scripts. Markdown may name a function as
+`path.rs:function`, and SECURITY.md names tests: both must exist.
 """
 
 import pathlib
@@ -14,6 +15,9 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 MENTION = re.compile(r"(?<![\w/.-])(?:\.{0,2}/)?[\w.-]+(?:/[\w.-]+)*\.md\b")
+
+FUNCTION = re.compile(r"`([\w./-]+\.rs):(\w+)`")
+TEST = re.compile(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`")
 
 # These name documents that are no files of the repository.
 EXEMPT = ("tests/checks/", "LICENSE", "Cargo.lock")
@@ -58,8 +62,30 @@ def unknown_mentions(path, text, names):
             yield text.count("\n", 0, match.start()) + 1, f"{name} is not in the repository"
 
 
+def defined_functions(names):
+    found = set()
+    for name in names:
+        if name.endswith(".rs"):
+            found.update(re.findall(r"\bfn (\w+)", pathlib.Path(name).read_text("utf-8")))
+    return found
+
+
+def unknown_functions(path, text):
+    for match in FUNCTION.finditer(text):
+        file = pathlib.Path(match[1])
+        if not file.is_file() or not re.search(rf"\bfn {match[2]}\b", file.read_text("utf-8")):
+            yield text.count("\n", 0, match.start()) + 1, f"{match[1]} has no function {match[2]}"
+
+
+def unknown_tests(text, functions):
+    for match in TEST.finditer(text):
+        if match[1] not in functions:
+            yield text.count("\n", 0, match.start()) + 1, f"there is no test {match[1]}"
+
+
 def main():
     names = tracked()
+    functions = defined_functions(names)
     count = 0
     for name in names:
         path = pathlib.Path(name)
@@ -72,6 +98,9 @@ def main():
         faults = list(unknown_mentions(path, text, names))
         if path.suffix == ".md":
             faults += broken_links(path, text)
+            faults += unknown_functions(path, text)
+        if name == "SECURITY.md":
+            faults += unknown_tests(text, functions)
         for line, what in sorted(set(faults)):
             print(f"{name}:{line}: {what}")
             count += 1
