@@ -74,8 +74,8 @@ fn read_line(line: &str) -> Option<Digest> {
     digest.parse().ok()
 }
 
-/// Replaces the records kept in `state_dir` by `accepted`. Atomic: a crash leaves the old or the new
-/// file.
+/// Replaces the records kept in `state_dir` by `accepted`. Atomic: a crash leaves the old or the
+/// new file.
 pub fn save(state_dir: &Path, accepted: &Accepted) -> Result<(), AcceptedError> {
     let path = state_dir.join("accepted");
     let text: String = accepted
@@ -87,7 +87,8 @@ pub fn save(state_dir: &Path, accepted: &Accepted) -> Result<(), AcceptedError> 
 }
 
 /// The records to keep once `rulings` are in force: those of `config` that were accepted `before`,
-/// and those that clash with no other organization's. A record that lost a clash stays a newcomer.
+/// and those that clash with no other organization's. A record that is not kept counts as a
+/// newcomer again the next time (see [`crate::verdict`]).
 pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> Accepted {
     let mut disputed = BTreeSet::new();
     for ruling in rulings {

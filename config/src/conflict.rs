@@ -13,11 +13,11 @@ const MOST_FAULTS: usize = 200;
 /// later one in the list of claims.
 pub fn conflicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> Faults {
     let claims = claims(config, connected);
-    let here = Owner::here(config);
+    let this_site = Owner::this_site(config);
     let incumbents = config.incumbents(accepted);
 
     let mut faults = Vec::new();
-    for Overlap { a, b, .. } in overlaps(&claims, &here) {
+    for Overlap { a, b, .. } in overlaps(&claims, &this_site) {
         if faults.len() == MOST_FAULTS {
             faults.push(Fault {
                 place: Place::whole(&config.path),

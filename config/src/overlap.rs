@@ -72,18 +72,18 @@ pub struct Overlap {
 
 impl Owner {
     /// The site that this gateway serves.
-    pub fn here(config: &Config) -> Owner {
+    pub fn this_site(config: &Config) -> Owner {
         Owner::Site {
             org: config.own.org.clone(),
             site: config.site.clone(),
         }
     }
 
-    /// True if claims of `self` and `other` on one range cannot both hold. `here` is this site.
-    pub(crate) fn clashes(&self, other: &Owner, here: &Owner) -> bool {
+    /// True if claims of `self` and `other` on one range cannot both hold.
+    pub(crate) fn clashes(&self, other: &Owner, this_site: &Owner) -> bool {
         match (self, other) {
             (Owner::Site { .. }, Owner::Site { .. }) => self != other,
-            (site @ Owner::Site { .. }, _) | (_, site @ Owner::Site { .. }) => site != here,
+            (site @ Owner::Site { .. }, _) | (_, site @ Owner::Site { .. }) => site != this_site,
             _ => false,
         }
     }
@@ -138,12 +138,15 @@ fn push_claims(claims: &mut Vec<Claim>, member: &Member) {
 }
 
 /// Every clashing pair, once. Lazy, since a list of n equal claims has n² pairs.
-pub fn overlaps<'a>(claims: &'a [Claim], here: &'a Owner) -> impl Iterator<Item = Overlap> + 'a {
+pub fn overlaps<'a>(
+    claims: &'a [Claim],
+    this_site: &'a Owner,
+) -> impl Iterator<Item = Overlap> + 'a {
     let mut order: Vec<usize> = (0..claims.len()).collect();
     order.sort_unstable_by_key(|&i| (claims[i].prefix, i));
     Pairs {
         claims,
-        here,
+        this_site,
         order: order.into_iter(),
         covering: Vec::new(),
         next: 0,
@@ -153,7 +156,7 @@ pub fn overlaps<'a>(claims: &'a [Claim], here: &'a Owner) -> impl Iterator<Item 
 /// The sweep behind [`overlaps`].
 struct Pairs<'a> {
     claims: &'a [Claim],
-    here: &'a Owner,
+    this_site: &'a Owner,
     /// Claims that are still to come, in the order of their prefixes.
     order: std::vec::IntoIter<usize>,
     /// The claims that cover the current one, widest first, and last the current one itself.
@@ -178,7 +181,10 @@ impl Iterator for Pairs<'_> {
             self.next += 1;
 
             let claim = &self.claims[current];
-            if claim.owner.clashes(&self.claims[other].owner, self.here) {
+            if claim
+                .owner
+                .clashes(&self.claims[other].owner, self.this_site)
+            {
                 return Some(Overlap {
                     a: current.min(other),
                     b: current.max(other),
@@ -216,7 +222,11 @@ fn pop_disjoint(stack: &mut Vec<usize>, claims: &[Claim], current: usize) {
 ///
 /// Unlike a search of all pairs this stays near O(n log n) for any input, since a claim whose rival
 /// is found is not compared again.
-pub(crate) fn rivals(claims: &[Claim], here: &Owner, mut chosen: Vec<usize>) -> Vec<Option<usize>> {
+pub(crate) fn rivals(
+    claims: &[Claim],
+    this_site: &Owner,
+    mut chosen: Vec<usize>,
+) -> Vec<Option<usize>> {
     let mut rivals = vec![None; claims.len()];
     // Both are stacks of claims that cover the current one, widest first.
     let mut covering = Vec::new();
@@ -224,7 +234,11 @@ pub(crate) fn rivals(claims: &[Claim], here: &Owner, mut chosen: Vec<usize>) -> 
 
     chosen.sort_unstable_by_key(|&i| (claims[i].prefix, i));
     for current in chosen {
-        let clashes = |&other: &usize| claims[other].owner.clashes(&claims[current].owner, here);
+        let clashes = |&other: &usize| {
+            claims[other]
+                .owner
+                .clashes(&claims[current].owner, this_site)
+        };
         pop_disjoint(&mut covering, claims, current);
         pop_disjoint(&mut unrivalled, claims, current);
 

@@ -90,7 +90,7 @@ impl Ruling {
 /// cold start. An incumbent yields to incumbents and to the host, a newcomer to every other claim.
 pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> Vec<Ruling> {
     let claims = claims(config, connected);
-    let here = Owner::here(config);
+    let this_site = Owner::this_site(config);
     let incumbents = config.incumbents(accepted);
 
     let all: Vec<usize> = (0..claims.len()).collect();
@@ -99,8 +99,8 @@ pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
         .copied()
         .filter(|&i| !is_newcomer(&claims[i], &incumbents))
         .collect();
-    let among_established = rivals(&claims, &here, established);
-    let among_all = rivals(&claims, &here, all);
+    let among_established = rivals(&claims, &this_site, established);
+    let among_all = rivals(&claims, &this_site, all);
 
     let mut rulings = Vec::new();
     for (i, claim) in claims.iter().enumerate() {

@@ -61,24 +61,24 @@ fn nowhere() -> Place {
 
 /// The table at the head of overlap.rs, by addresses: two ranges meet if neither ends before the
 /// other begins.
-fn clash(a: &Claim, b: &Claim, here: &Owner) -> bool {
+fn clash(a: &Claim, b: &Claim, this_site: &Owner) -> bool {
     let is_site = |claim: &Claim| matches!(claim.owner, Owner::Site { .. });
     let meet = a.prefix.is_ipv4() == b.prefix.is_ipv4()
         && a.prefix.address() <= b.prefix.last()
         && b.prefix.address() <= a.prefix.last();
     let differ = match (is_site(a), is_site(b)) {
         (true, true) => a.owner != b.owner,
-        (true, false) => a.owner != *here,
-        (false, true) => b.owner != *here,
+        (true, false) => a.owner != *this_site,
+        (false, true) => b.owner != *this_site,
         (false, false) => false,
     };
     meet && differ
 }
 
-fn naive_overlaps(claims: &[Claim], here: &Owner) -> BTreeSet<(usize, usize)> {
+fn naive_overlaps(claims: &[Claim], this_site: &Owner) -> BTreeSet<(usize, usize)> {
     let pairs = (0..claims.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
     pairs
-        .filter(|&(a, b)| clash(&claims[a], &claims[b], here))
+        .filter(|&(a, b)| clash(&claims[a], &claims[b], this_site))
         .collect()
 }
 
@@ -87,11 +87,11 @@ proptest! {
 
     #[test]
     fn finds_every_clashing_pair_once(claims in any_claims()) {
-        let here = owner(0, 0);
-        let found: Vec<Overlap> = overlaps(&claims, &here).collect();
+        let this_site = owner(0, 0);
+        let found: Vec<Overlap> = overlaps(&claims, &this_site).collect();
         let pairs: BTreeSet<_> = found.iter().map(|pair| (pair.a, pair.b)).collect();
         prop_assert_eq!(pairs.len(), found.len());
-        prop_assert_eq!(pairs, naive_overlaps(&claims, &here));
+        prop_assert_eq!(pairs, naive_overlaps(&claims, &this_site));
     }
 
     #[test]
@@ -194,12 +194,12 @@ proptest! {
         config in any_config(), connected in any_connected(), accepted in any_accepted(),
     ) {
         let all = claims(&config, &connected);
-        let here = Owner::here(&config);
+        let this_site = Owner::this_site(&config);
         for ruling in rule(&config, &connected, &accepted) {
             let mine = claim_of(&ruling);
             let yields_to_all = is_newcomer(&mine, &config, &accepted);
             let mut rivals = all.iter().filter(|other| {
-                clash(&mine, other, &here)
+                clash(&mine, other, &this_site)
                     && (yields_to_all || !is_newcomer(other, &config, &accepted))
             });
             let is_right = match &ruling.verdict {
@@ -251,9 +251,9 @@ proptest! {
         config in any_config(), connected in any_connected(),
     ) {
         let all = claims(&config, &connected);
-        let here = Owner::here(&config);
+        let this_site = Owner::this_site(&config);
         let faults = conflicts(&config, &connected, &BTreeSet::new());
-        prop_assert_eq!(faults.is_empty(), naive_overlaps(&all, &here).is_empty());
+        prop_assert_eq!(faults.is_empty(), naive_overlaps(&all, &this_site).is_empty());
     }
 }
 

@@ -61,7 +61,8 @@ impl Consortium {
         }
     }
 
-    /// Reports what does not fit together.
+    /// Checks what no single record shows: whether the records fit each other, their file names
+    /// and this gateway.
     pub(crate) fn check(&self, local: &LocalGateway, report: &Report) {
         self.check_local(local, report);
         self.check_file_names(report);

@@ -168,7 +168,8 @@ impl Tunnel {
 
     /// A probe was echoed on the session.
     pub(crate) fn echoed(&mut self, context: &mut Context, conn: ConnId, probe: u64, now: Instant) {
-        // The path's probes have numbers of the same count.
+        // Probes of the path MTU are numbered in the same sequence, so the number tells which it
+        // is.
         if self.path_echoed(context, conn, probe, now) {
             return;
         }

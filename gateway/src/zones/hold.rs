@@ -1,5 +1,5 @@
 //! How long copies are served while their owners are silent: looks now and then, and has it written who was
-//! heard when. What silence is, is [`ringway_dns::hold`]'s.
+//! heard when. What silence is, is [`ringway_dns::Hold`]'s.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -109,8 +109,8 @@ impl Sessions {
         self.by_conn.remove(&conn)
     }
 
-    /// Makes the best session the active one, as far as it is ready, and drains the others for
-    /// `drain`.
+    /// Makes the best session the active one. Once it is ready, the others are drained for `drain`;
+    /// until then, the session that is active stays so.
     pub(super) fn select(&mut self, drain: Duration, now: Instant) -> Selection {
         self.revive_if_alone(now);
         let Some(best) = self.best(Session::is_up) else {

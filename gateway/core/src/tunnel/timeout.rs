@@ -32,7 +32,7 @@ pub(super) fn rekey_at(rng: &mut Rng, settings: &Settings, role: Role, now: Inst
 }
 
 impl Tunnel {
-    /// Does everything that is due.
+    /// Does everything whose time has come by `now`.
     pub(crate) fn timeout(&mut self, context: &mut Context, now: Instant) {
         let settings = &context.settings;
         for conn in self.sessions.conns(|s| s.deadline(settings) <= now) {
@@ -50,7 +50,7 @@ impl Tunnel {
         self.probe_path(context, now);
     }
 
-    /// When something is due.
+    /// When [`Tunnel::timeout`] must be called next; `None` if nothing waits for a time.
     pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
         let sessions = self.sessions.iter();
         sessions
@@ -76,8 +76,8 @@ impl Tunnel {
         self.dialler.dial_within(delay, now);
     }
 
-    /// Dials without waiting for the back-off. An attempt under way continues: its packets may pass
-    /// now.
+    /// Dials without waiting for the back-off, unless a session is active. An attempt under way
+    /// continues: the reason for this call may let its packets through, too.
     pub(crate) fn dial_again(&mut self, context: &Context, now: Instant) {
         if self.sessions.active().is_none() && context.is_running() {
             self.dialler.dial_within(Duration::ZERO, now);
