@@ -1,5 +1,5 @@
-//! Laws of the control stream's encoding: what is written reads back, in whatever pieces it comes; nothing
-//! that comes can do more than end the session.
+//! Laws of the control stream's encoding: a written message reads back, in whatever pieces it
+//! arrives, and no bytes can do more than end the session.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -121,9 +121,11 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// Everything that a stream holds, read in pieces of `size` bytes.
+/// All messages of a stream that arrives in pieces of `size` bytes.
 fn read(stream: &[u8], size: usize) -> Result<Vec<Incoming>, FramingError> {
-    let (mut decoder, mut found) = (Decoder::default(), Vec::new());
+    let mut decoder = Decoder::default();
+    let mut found = Vec::new();
+
     for piece in stream.chunks(size) {
         decoder.push(piece);
         while let Some(incoming) = decoder.next()? {
@@ -135,7 +137,10 @@ fn read(stream: &[u8], size: usize) -> Result<Vec<Incoming>, FramingError> {
 
 proptest! {
     #[test]
-    fn messages_read_back_in_whatever_pieces_they_come(messages in vec(message(), 0..6), size in 1usize..300) {
+    fn messages_read_back_in_whatever_pieces_they_arrive(
+        messages in vec(message(), 0..6),
+        size in 1usize..300,
+    ) {
         let stream: Vec<u8> = messages.iter().flat_map(Message::encode).collect();
         let expected: Vec<_> = messages.into_iter().map(Incoming::Message).collect();
         prop_assert_eq!(read(&stream, size), Ok(expected));
@@ -147,24 +152,29 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bodies_of_every_kind_never_panic(kind in 0u16..12, body in vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bodies_of_every_kind_never_panic(
+        kind in 0u16..12,
+        body in vec(any::<u8>(), 0..200),
+    ) {
         prop_assert!(read(&frame(kind, &body), 64).is_ok());
     }
 
     #[test]
     fn a_flipped_byte_changes_at_most_its_own_message(
+
         messages in vec(message(), 2..5),
         which in any::<prop::sample::Index>(),
         flip in 1u8..,
     ) {
         let mut stream: Vec<u8> = messages.iter().flat_map(Message::encode).collect();
         let first = messages[0].encode().len();
-        // Beyond the length, which is the frame's.
+        // The frame's length stays as it is.
         let at = 4 + which.index(first - 4);
         stream[at] ^= flip;
         let found = read(&stream, 100).expect("the framing is whole");
         // The kind itself may have become unknown, or the message may have a form of another kind.
         let rest: Vec<_> = messages[1..].iter().cloned().map(Incoming::Message).collect();
+
         prop_assert!(found.ends_with(&rest) && found.len() - rest.len() <= 1);
     }
 }
@@ -230,7 +240,7 @@ fn the_largest_messages_fit_a_frame() {
 }
 
 #[test]
-fn what_exceeds_a_cap_is_malformed() {
+fn a_message_beyond_a_cap_is_malformed() {
     let fetch = Message::Zone(ZoneMessage::Fetch {
         apex: "a.example".parse().expect("a name"),
         serial: 1,
@@ -259,9 +269,9 @@ fn what_exceeds_a_cap_is_malformed() {
     }
 }
 
-/// What a version that knows nothing of differences does with the fields that carry them.
+/// How the fields that carry differences look to a version that does not know them.
 #[test]
-fn a_difference_cannot_be_taken_for_a_zone_and_a_fetch_of_one_can_be_taken_for_any_other() {
+fn an_older_version_never_mistakes_a_difference_for_a_zone_but_reads_every_fetch() {
     let apex: ZoneName = "a.example".parse().expect("a name");
     let fetch = |have| {
         Message::Zone(ZoneMessage::Fetch {
@@ -283,7 +293,7 @@ fn a_difference_cannot_be_taken_for_a_zone_and_a_fetch_of_one_can_be_taken_for_a
         })
         .encode()
     };
-    // The last field of each, behind what the older version knows.
+    // The field comes last, behind those that the older version knows.
     assert_eq!(
         fetch(Some((1, Digest([1; 32]))))[fetch(None).len()..][..2],
         [0x00, 8],

@@ -1,4 +1,7 @@
-//! A bad peer may lose its session, never the mesh.
+//! A bad peer may lose its session, but does not affect other tunnels.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use ringway_core::{
@@ -9,7 +12,7 @@ use ringway_core::{
 use crate::bench::{Bench, SECOND, hello, id, membership, prefixes};
 
 #[test]
-fn a_peer_that_never_says_hello_is_cut_after_five_seconds() {
+fn a_peer_that_sends_no_hello_is_disconnected_after_five_seconds() {
     let mut bench = Bench::new();
     let conn = bench.connect("gw.a", Role::Accepter);
     bench.pass(SECOND * 49 / 10, &[]);
@@ -32,7 +35,7 @@ fn half_open_sessions_are_capped_per_peer() {
 }
 
 #[test]
-fn sessions_that_are_replaced_without_end_are_capped_per_peer() {
+fn sessions_are_capped_per_peer_however_often_they_are_replaced() {
     let mut bench = Bench::new();
     let mut conns = vec![bench.tunnel("gw.a", &[])];
     for number in 1..100 {
@@ -51,7 +54,7 @@ fn sessions_that_are_replaced_without_end_are_capped_per_peer() {
 }
 
 #[test]
-fn anything_but_hello_first_and_a_second_hello_break_the_protocol() {
+fn another_first_message_than_hello_or_a_second_hello_breaks_the_protocol() {
     let mut bench = Bench::new();
     let early = bench.connect("gw.a", Role::Accepter);
     bench.receive(
@@ -62,6 +65,7 @@ fn anything_but_hello_first_and_a_second_hello_break_the_protocol() {
         },
     );
     assert_eq!(bench.closed(early), Some(ByeCode::Protocol));
+
     let twice = bench.tunnel("gw.a", &[]);
     bench.receive(twice, hello(1, 0));
     assert_eq!(bench.closed(twice), Some(ByeCode::Protocol));
@@ -85,7 +89,7 @@ fn a_hello_of_another_version_is_refused_with_both_versions_named() {
 }
 
 #[test]
-fn a_malformed_announcement_withdraws_and_is_answered_but_ends_nothing() {
+fn a_malformed_announcement_withdraws_and_is_answered_but_the_session_goes_on() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     for _ in 0..100 {
@@ -95,12 +99,14 @@ fn a_malformed_announcement_withdraws_and_is_answered_but_ends_nothing() {
     }
     bench.collect();
     assert!(bench.is_up("gw.a") && bench.route("10.2.0.0/16").is_none());
+
     let refuse = Refuse {
         whole: Some(RefuseReason::Malformed),
         ..Refuse::default()
     };
     assert_eq!(bench.sent(conn).pop(), Some(Message::Refuse(refuse)));
-    assert_eq!(bench.alarms().len(), 8, "reported, but not without end");
+    assert_eq!(bench.alarms().len(), 8, "the number of alarms is bounded");
+
     bench.receive(
         conn,
         Message::Announce {
@@ -185,7 +191,8 @@ fn input() -> impl Strategy<Value = Input> {
     let connect = (0usize..4, any::<bool>(), proptest::option::of(0u64..9));
     prop_oneof![
         4 => connect.prop_map(|(peer, role, dial)| Connect { peer, role, dial }),
-        8 => (0u64..30, 0usize..7, 0u64..5).prop_map(|(conn, kind, number)| Input::Message { conn, kind, number }),
+        8 => (0u64..30, 0usize..7, 0u64..5)
+            .prop_map(|(conn, kind, number)| Input::Message { conn, kind, number }),
         1 => (0u64..30).prop_map(|conn| Malformed { conn }),
         1 => (0u64..30).prop_map(|conn| Gone { conn }),
         1 => (0u64..30).prop_map(|conn| Untrusted { conn }),
@@ -219,7 +226,9 @@ fn message(kind: usize, number: u64) -> Message {
 }
 
 fn feed(bench: &mut Bench, next: &mut u64, input: Input) {
-    let (mesh, now) = (&mut bench.mesh, bench.now);
+    let mesh = &mut bench.mesh;
+    let now = bench.now;
+
     match input {
         Input::Connect { peer, role, dial } => {
             *next += 1;
@@ -259,7 +268,7 @@ fn feed(bench: &mut Bench, next: &mut u64, input: Input) {
         Input::Identity => mesh.handle_identity_changed(now),
         Input::Pass { millis, echoing } => {
             let echoing: Vec<_> = (1..=if echoing { *next } else { 0 }).map(ConnId).collect();
-            bench.pass(std::time::Duration::from_millis(millis), &echoing);
+            bench.pass(Duration::from_millis(millis), &echoing);
         }
     }
     bench.collect();
@@ -268,8 +277,10 @@ fn feed(bench: &mut Bench, next: &mut u64, input: Input) {
 proptest! {
     #[test]
     fn no_sequence_of_inputs_breaks_the_mesh(inputs in proptest::collection::vec(input(), 0..120)) {
-        let (mut bench, mut next) = (Bench::new(), 0);
-        let mut ended = std::collections::BTreeSet::new();
+        let mut bench = Bench::new();
+        let mut next = 0;
+        let mut ended = BTreeSet::new();
+
         for input in inputs {
             bench.actions.clear();
             feed(&mut bench, &mut next, input);
@@ -279,8 +290,10 @@ proptest! {
                         prop_assert!(ended.insert(*conn), "{conn:?} ended twice");
                         continue;
                     }
-                    Action::Send { conn, .. } | Action::Probe { conn, .. } => conn,
-                    Action::InstallOpening { conn, .. } | Action::InstallSealing { conn, .. } => conn,
+                    Action::Send { conn, .. } => conn,
+                    Action::Probe { conn, .. } => conn,
+                    Action::InstallOpening { conn, .. } => conn,
+                    Action::InstallSealing { conn, .. } => conn,
                     _ => continue,
                 };
                 prop_assert!(!ended.contains(conn), "an action about {conn:?} after its end");

@@ -1,4 +1,5 @@
-//! [`Bench`]: `gw.m` (site `home`, 10.1.0.0/16) with its peers `gw.a`, `gw.z` and its twin `gw2.m`.
+//! [`Bench`]: `gw.m` (site `home`, 10.1.0.0/16) with its peers `gw.a`, `gw.z` and `gw2.m`, which
+//! serves the same site.
 //!
 //! In dialler order `gw.a` comes before `gw.m`, `gw.z` after it.
 
@@ -18,7 +19,7 @@ pub(crate) const YEAR: Duration = Duration::from_secs(365 * 86_400);
 pub(crate) struct Bench {
     pub(crate) mesh: Mesh,
     pub(crate) now: Instant,
-    /// What it wanted done since it was last looked at.
+    /// Its actions since the test last cleared them.
     pub(crate) actions: Vec<Action>,
     /// The last published table.
     pub(crate) fib: Fib,
@@ -97,7 +98,7 @@ impl Bench {
         bench
     }
 
-    /// Takes in what the mesh wants done.
+    /// Collects the actions of the mesh.
     pub(crate) fn collect(&mut self) {
         while let Some(action) = self.mesh.poll_action() {
             match &action {
@@ -112,7 +113,7 @@ impl Bench {
         }
     }
 
-    /// Lets time pass, with every timeout in it; probes are echoed on the sessions in `echoing`.
+    /// Lets time pass, with every timeout in it. Probes on the sessions in `echoing` are echoed.
     pub(crate) fn pass(&mut self, time: Duration, echoing: &[ConnId]) {
         let end = self.now + time;
         while let Some(at) = self.mesh.poll_timeout().filter(|at| *at <= end) {
@@ -137,7 +138,7 @@ impl Bench {
         self.now = end;
     }
 
-    /// A connection with `peer` whose certificate is good for a year.
+    /// A connection with `peer`, whose certificate is valid for a year.
     pub(crate) fn connect(&mut self, peer: &str, role: Role) -> ConnId {
         self.connect_until(peer, role, self.now + YEAR)
     }
@@ -164,7 +165,7 @@ impl Bench {
         })
     }
 
-    /// How often it has dialled.
+    /// Number of dials to a peer.
     pub(crate) fn dials(&self, to: &str) -> usize {
         let dials =
             |action: &&Action| matches!(action, Action::Dial { peer, .. } if *peer == id(to));
@@ -215,7 +216,7 @@ impl Bench {
         sent.collect()
     }
 
-    /// With what code a connection was closed by us.
+    /// The code with which we closed a connection.
     pub(crate) fn closed(&self, which: ConnId) -> Option<ByeCode> {
         self.actions.iter().find_map(|action| match action {
             Action::Close { conn, reason } if *conn == which => Some(reason.code()),
@@ -254,7 +255,7 @@ impl Bench {
             .unwrap_or_default()
     }
 
-    /// The session that carries `prefix`.
+    /// The session that carries a prefix.
     pub(crate) fn route(&self, to: &str) -> Option<ConnId> {
         self.fib.routes.get(&prefix(to)).map(|(_, conn)| *conn)
     }

@@ -7,6 +7,6 @@
 
 mod bad_peers;
 mod bench;
+mod claims;
 mod membership;
 mod sessions;
-mod telling;

@@ -9,7 +9,7 @@ use ringway_core::{
     SessionIndex, Settings, TrustError, TunnelState,
 };
 
-use crate::bench::{Bench, SECOND, hello};
+use crate::bench::{Bench, SECOND, hello, prefixes};
 
 #[test]
 fn the_opening_keys_are_installed_before_our_hello_is_sent() {
@@ -24,6 +24,7 @@ fn the_opening_keys_are_installed_before_our_hello_is_sent() {
         .iter()
         .position(|action| matches!(action, Action::Send { .. }));
     assert!(installed.unwrap() < sent.unwrap());
+
     let Some(Message::Hello(hello)) = bench.sent(conn).into_iter().next() else {
         panic!("no hello")
     };
@@ -37,7 +38,7 @@ fn the_opening_keys_are_installed_before_our_hello_is_sent() {
 }
 
 #[test]
-fn every_lane_has_an_index_that_tells_it_and_the_peers_lanes_are_sealed_for_as_many_as_there_are() {
+fn an_index_is_congruent_to_its_lane_and_the_peer_may_have_another_number_of_lanes() {
     let lanes = NonZeroU32::new(3).unwrap();
     let mut bench = Bench::with(Settings {
         lanes,
@@ -57,6 +58,7 @@ fn every_lane_has_an_index_that_tells_it_and_the_peers_lanes_are_sealed_for_as_m
         }
     }
     assert_eq!(indexes.len(), 6);
+
     let Message::Hello(mut theirs) = hello(1, 0) else {
         panic!("a hello")
     };
@@ -73,12 +75,14 @@ fn every_lane_has_an_index_that_tells_it_and_the_peers_lanes_are_sealed_for_as_m
 }
 
 #[test]
-fn a_session_is_up_and_sealed_for_only_with_the_peers_hello() {
+fn a_session_is_up_and_its_packets_sealed_only_after_the_peers_hello() {
     let mut bench = Bench::new();
     let conn = bench.connect("gw.a", Role::Accepter);
     assert!(!bench.is_up("gw.a") && bench.live.is_empty());
+
     bench.receive(conn, hello(1, 0));
     assert!(bench.is_up("gw.a") && bench.live.contains(&conn));
+
     let lanes = vec![Lane {
         index: SessionIndex(77),
         aead: Aead::Aes256Gcm,
@@ -88,7 +92,7 @@ fn a_session_is_up_and_sealed_for_only_with_the_peers_hello() {
 }
 
 #[test]
-fn between_two_dials_with_one_predecessor_the_lower_identitys_wins() {
+fn of_two_dials_with_the_same_predecessor_the_lower_identitys_wins() {
     // We are higher than gw.a and lower than gw.z; each end has dialled knowing of nothing.
     for (peer, winner) in [("gw.a", Role::Accepter), ("gw.z", Role::Dialler)] {
         for first in [Role::Dialler, Role::Accepter] {
@@ -122,7 +126,7 @@ fn between_two_dials_with_one_predecessor_the_lower_identitys_wins() {
 }
 
 #[test]
-fn a_session_that_names_its_predecessor_wins_even_against_dialler_order() {
+fn a_session_that_names_its_predecessor_wins_even_if_the_higher_identity_dialled() {
     let mut bench = Bench::new();
     bench.pass(SECOND / 4, &[]);
     let old = bench.connect("gw.z", Role::Dialler);
@@ -142,7 +146,7 @@ fn a_session_that_names_its_predecessor_wins_even_against_dialler_order() {
 }
 
 #[test]
-fn a_stranded_session_carries_on_until_its_replacement_is_ready() {
+fn a_silent_session_stays_in_use_until_its_replacement_is_ready() {
     let mut bench = Bench::new();
     let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     bench.pass(2 * SECOND, &[old]);
@@ -153,9 +157,10 @@ fn a_stranded_session_carries_on_until_its_replacement_is_ready() {
         (bench.dials("gw.a"), bench.route("10.2.0.0/16")),
         (dials + 1, Some(old))
     );
+
     let new = bench.connect("gw.a", Role::Dialler);
     bench.receive(new, hello(1, 1));
-    let claims = crate::bench::prefixes(&["10.2.0.0/16"]);
+    let claims = prefixes(&["10.2.0.0/16"]);
     bench.receive(
         new,
         Message::Announce {
@@ -165,7 +170,8 @@ fn a_stranded_session_carries_on_until_its_replacement_is_ready() {
     );
     bench.pass(SECOND / 10, &[old, new]);
     assert_eq!(bench.route("10.2.0.0/16"), Some(new));
-    // Nothing is done about what was replaced.
+
+    // A replaced session may be silent.
     bench.mesh.handle_silent(old, bench.now);
     bench.pass(5 * SECOND, &[old, new]);
     assert_eq!(bench.dials("gw.a"), dials + 1);
@@ -191,7 +197,7 @@ fn a_peer_that_moved_is_dialled_again_if_we_had_dialled_it() {
         bench.mesh.handle_moved(index, bench.now);
         bench.pass(SECOND / 10, &[conn]);
         assert_eq!(bench.dials("gw.z"), dials + again, "{role:?}");
-        assert_eq!(bench.status("gw.z").conn, Some(conn), "it carries on");
+        assert_eq!(bench.status("gw.z").conn, Some(conn), "it stays in use");
     }
 }
 
@@ -203,7 +209,7 @@ fn unreachable() -> DialError {
 }
 
 #[test]
-fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_dial() {
+fn a_change_of_the_host_ends_the_back_off_but_no_session_and_no_dial() {
     let pause = 60 * SECOND;
     let mut bench = Bench::with(Settings {
         backoff_min: pause,
@@ -226,6 +232,7 @@ fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_
         (0, 1),
         "it waits"
     );
+
     for dials in 2..5 {
         for _ in 0..10 {
             bench.mesh.handle_host_changed(bench.now);
@@ -234,7 +241,7 @@ fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_
         assert_eq!(
             (bench.dials("gw.a"), bench.dials("gw.z")),
             (0, dials),
-            "one is under way"
+            "only one at a time"
         );
         fail(&mut bench);
     }
@@ -244,7 +251,7 @@ fn a_change_of_the_host_ends_the_wait_for_the_next_dial_but_not_a_session_nor_a_
     }
     bench.connect("gw.z", Role::Dialler);
     bench.pass(2 * SECOND, &[conn]);
-    assert_eq!(bench.dials("gw.z"), 5, "its hello is awaited");
+    assert_eq!(bench.dials("gw.z"), 5, "it waits for the hello");
     assert_eq!(bench.status("gw.a").conn, Some(conn));
 }
 
@@ -258,9 +265,10 @@ fn routes_move_only_when_the_new_session_has_carried_a_packet_and_the_claims() {
     assert_eq!(
         bench.route("10.2.0.0/16"),
         Some(old),
-        "nothing is announced on the new one yet"
+        "nothing is announced on the new session yet"
     );
-    let claims = crate::bench::prefixes(&["10.2.0.0/16"]);
+
+    let claims = prefixes(&["10.2.0.0/16"]);
     bench.receive(
         new,
         Message::Announce {
@@ -269,15 +277,20 @@ fn routes_move_only_when_the_new_session_has_carried_a_packet_and_the_claims() {
         },
     );
     assert_eq!(bench.route("10.2.0.0/16"), Some(new));
-    assert!(bench.live.contains(&old), "still received on");
+    assert!(
+        bench.live.contains(&old),
+        "packets are still received on it"
+    );
+
     bench.pass(9 * SECOND, &[old, new]);
     assert!(!bench.retired(old));
+
     bench.pass(2 * SECOND, &[old, new]);
     assert!(bench.retired(old) && !bench.live.contains(&old));
 }
 
 #[test]
-fn the_loser_takes_over_again_if_the_winner_dies_while_it_drains() {
+fn a_draining_session_serves_again_if_its_replacement_dies() {
     let mut bench = Bench::new();
     let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     let new = bench.connect("gw.a", Role::Accepter);
@@ -291,8 +304,10 @@ fn the_loser_takes_over_again_if_the_winner_dies_while_it_drains() {
     );
     bench.pass(SECOND / 10, &[old, new]);
     assert_eq!(bench.route("10.2.0.0/16"), None);
+
     bench.disconnect(new);
     assert_eq!(bench.route("10.2.0.0/16"), Some(old));
+
     bench.pass(20 * SECOND, &[old]);
     assert!(bench.is_up("gw.a"));
 }
@@ -319,6 +334,7 @@ fn silence_on_the_data_path_ends_the_session_within_1_75_s_and_redials() {
     bench.pass(Duration::from_millis(1750), &[]);
     assert_eq!(bench.closed(conn), Some(ByeCode::DataPathDead));
     assert_eq!(bench.route("10.2.0.0/16"), None);
+
     bench.pass(SECOND / 4, &[]);
     assert!(
         bench.last_dial("gw.a").is_some(),
@@ -332,7 +348,7 @@ fn silence_on_the_data_path_ends_the_session_within_1_75_s_and_redials() {
 }
 
 #[test]
-fn a_session_is_cut_when_the_peers_certificate_expires() {
+fn a_session_is_closed_when_the_peers_certificate_expires() {
     let mut bench = Bench::new();
     let conn = bench.connect_until("gw.a", Role::Accepter, bench.now + 60 * SECOND);
     bench.receive(conn, hello(1, 0));
@@ -345,7 +361,7 @@ fn a_session_is_cut_when_the_peers_certificate_expires() {
 }
 
 #[test]
-fn a_session_whose_chain_is_no_longer_trusted_is_cut() {
+fn a_session_whose_chain_is_no_longer_trusted_is_closed() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     let revoked = TrustError::Certificate(ExternalText::new("key revoked"));
@@ -359,7 +375,7 @@ fn a_session_whose_chain_is_no_longer_trusted_is_cut() {
 }
 
 #[test]
-fn the_dialler_renews_its_session_after_an_hour_give_or_take_a_tenth() {
+fn the_dialler_replaces_its_session_after_an_hour_give_or_take_a_tenth() {
     let mut bench = Bench::new();
     bench.pass(SECOND / 4, &[]);
     let conn = bench.connect("gw.a", Role::Dialler);
@@ -374,6 +390,7 @@ fn the_dialler_renews_its_session_after_an_hour_give_or_take_a_tenth() {
     bench.actions.clear();
     bench.pass(53 * 60 * SECOND, &[conn]);
     assert_eq!(bench.last_dial("gw.a"), None);
+
     bench.pass(14 * 60 * SECOND, &[conn]);
     assert!(bench.last_dial("gw.a").is_some() && bench.status("gw.a").conn == Some(conn));
 }
@@ -390,7 +407,7 @@ fn a_session_that_nothing_replaces_ends_after_90_minutes() {
 }
 
 #[test]
-fn the_path_mtu_is_told_once_and_outlives_the_session() {
+fn the_path_mtu_is_reported_once_and_outlives_the_session() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &[]);
     bench.pass(60 * SECOND, &[conn]);
@@ -399,6 +416,7 @@ fn the_path_mtu_is_told_once_and_outlives_the_session() {
         _ => None,
     });
     assert_eq!(sizes.collect::<Vec<_>>(), [1500]);
+
     bench.disconnect(conn);
     assert_eq!(
         (bench.is_up("gw.a"), bench.status("gw.a").path_mtu),
@@ -407,7 +425,7 @@ fn the_path_mtu_is_told_once_and_outlives_the_session() {
 }
 
 #[test]
-fn a_new_certificate_of_ours_renews_every_session_within_seconds() {
+fn a_new_certificate_of_ours_replaces_every_session_within_seconds() {
     let mut bench = Bench::new();
     let conns = ["gw.a", "gw.z"].map(|peer| bench.tunnel(peer, &[]));
     bench.pass(2 * SECOND, &conns);
@@ -422,10 +440,11 @@ fn a_new_certificate_of_ours_renews_every_session_within_seconds() {
 }
 
 #[test]
-fn why_there_is_no_tunnel_is_said_in_an_operators_words() {
+fn the_last_error_says_why_there_is_no_tunnel() {
     let mut bench = Bench::new();
     bench.pass(SECOND / 4, &[]);
     assert_eq!(bench.status("gw.a").state, TunnelState::Connecting);
+
     let dial = bench.last_dial("gw.a").unwrap();
     bench.mesh.handle_dial_failed(
         dial,
@@ -437,8 +456,10 @@ fn why_there_is_no_tunnel_is_said_in_an_operators_words() {
     );
     assert_eq!(bench.error("gw.a"), "peer does not know our org");
     assert_eq!(bench.status("gw.a").state, TunnelState::Down);
+
     bench.pass(4 * SECOND, &[]);
     assert_eq!(bench.error("gw.a"), "no answer from 203.0.113.5:4600");
+
     let conn = bench.connect("gw.a", Role::Accepter);
     bench.receive(
         conn,
@@ -462,10 +483,12 @@ fn shutdown_withdraws_then_says_bye_then_has_drained() {
     ));
     assert!(
         bench.closed(conn).is_none(),
-        "the peer has a moment to turn away"
+        "the peer has time to use another gateway"
     );
+
     let late = bench.connect("gw.z", Role::Accepter);
     assert_eq!(bench.closed(late), Some(ByeCode::Shutdown));
+
     bench.pass(SECOND, &[conn]);
     assert_eq!(bench.closed(conn), Some(ByeCode::Shutdown));
     assert_eq!(bench.actions.last(), Some(&Action::Drained));

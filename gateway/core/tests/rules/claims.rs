@@ -1,8 +1,8 @@
-//! What is announced, and what the peer's answers do.
+//! What is announced, and what becomes of the peer's claims.
 
 use ringway_core::{Action, Message, Refuse, RefuseReason, Role, ZoneMessage};
 
-use crate::bench::{Bench, hello, id, membership, prefix, prefixes};
+use crate::bench::{Bench, SECOND, hello, id, membership, prefix, prefixes};
 
 fn announced(messages: &[Message]) -> Vec<&Message> {
     messages
@@ -12,7 +12,7 @@ fn announced(messages: &[Message]) -> Vec<&Message> {
 }
 
 #[test]
-fn a_peer_is_told_our_prefixes_and_our_own_sites_twin_that_there_are_none() {
+fn a_peer_learns_our_prefixes_and_another_gateway_of_our_site_an_empty_set() {
     let mut bench = Bench::new();
     for (peer, expected) in [
         ("gw.a", prefixes(&["10.1.0.0/16"])),
@@ -29,7 +29,7 @@ fn a_peer_is_told_our_prefixes_and_our_own_sites_twin_that_there_are_none() {
 }
 
 #[test]
-fn our_own_sites_twin_is_no_way_to_it() {
+fn no_route_leads_through_another_gateway_of_our_site() {
     let mut bench = Bench::new();
     bench.tunnel("gw2.m", &["10.1.0.0/16", "10.1.7.0/24"]);
     assert!(bench.fib.routes.is_empty());
@@ -40,7 +40,7 @@ fn our_own_sites_twin_is_no_way_to_it() {
 }
 
 #[test]
-fn a_change_of_our_prefixes_is_told_as_a_difference_with_growing_serials() {
+fn a_change_of_our_prefixes_is_announced_as_a_difference_with_growing_serials() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &[]);
     let mut moved = membership();
@@ -76,6 +76,7 @@ fn a_refused_claim_is_answered_and_shown_at_both_ends() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.3.0.0/16"]);
     assert!(bench.fib.routes.is_empty());
+
     let refused = [(prefix("10.3.0.0/16"), RefuseReason::NotAuthorized)].into();
     let answer = Message::Refuse(Refuse {
         whole: None,
@@ -87,7 +88,8 @@ fn a_refused_claim_is_answered_and_shown_at_both_ends() {
             .to_string()
             .contains("1 claims of gw.a refused, first 10.3.0.0/16")
     );
-    // The same from the other end.
+
+    // The peer refuses a claim of ours.
     let refused = [(prefix("10.1.0.0/16"), RefuseReason::NotAuthorized)].into();
     bench.receive(
         conn,
@@ -117,6 +119,7 @@ fn a_withdrawn_claim_is_no_route_any_more() {
         (bench.route("10.2.0.0/17"), bench.route("10.2.128.0/17")),
         (None, Some(conn))
     );
+
     bench.receive(
         conn,
         Message::Announce {
@@ -132,7 +135,7 @@ fn a_withdrawn_claim_is_no_route_any_more() {
 }
 
 #[test]
-fn every_remote_prefix_has_a_line_in_status_reachable_or_not() {
+fn status_lists_every_remote_prefix_reachable_or_not() {
     let mut bench = Bench::new();
     bench.tunnel("gw.a", &["10.2.4.0/24"]);
     let routes = bench.mesh.status(bench.now).routes;
@@ -149,7 +152,7 @@ fn every_remote_prefix_has_a_line_in_status_reachable_or_not() {
 }
 
 #[test]
-fn zone_messages_pass_through_once_the_session_is_up() {
+fn zone_messages_are_passed_on_once_the_session_is_up() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &[]);
     let message = ZoneMessage::Fetch {
@@ -178,7 +181,7 @@ fn a_table_is_published_only_when_it_differs() {
         },
     );
     bench.mesh.handle_membership(membership(), bench.now);
-    bench.pass(crate::bench::SECOND * 3, &[conn]);
+    bench.pass(SECOND * 3, &[conn]);
     assert!(
         !bench
             .actions
