@@ -21,6 +21,7 @@ impl Backoff {
             .saturating_mul(factor)
             .min(settings.backoff_max);
 
+        // Jitter only shortens the pause, so that `backoff_max` bounds it.
         self.failures = self.failures.saturating_add(1);
         rng.between(step / 2, step)
     }

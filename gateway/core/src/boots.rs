@@ -44,6 +44,7 @@ impl Boots {
         let Some(current) = self.current else {
             return Boot::Same;
         };
+
         if current == boot {
             return Boot::Same;
         }
@@ -60,6 +61,7 @@ impl Boots {
         if self.current == Some(boot) {
             return;
         }
+        // A boot id is current or replaced, never both.
         self.replaced.retain(|(old, _)| *old != boot);
 
         if let Some(old) = self.current.replace(boot) {

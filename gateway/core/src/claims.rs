@@ -56,6 +56,7 @@ impl Claims {
         }
 
         for prefix in prefixes {
+            // A claim that is held already may be repeated beyond the cap.
             if self.held.len() == MAX_CLAIMS && !self.held.contains_key(&prefix) {
                 self.whole = Some(RefuseReason::TooMany);
                 continue;
@@ -73,6 +74,7 @@ impl Claims {
     /// An announcement or withdrawal could not be read. Its prefixes are unknown, so that
     /// everything counts as withdrawn (RFC 7606, section 2).
     pub(crate) fn malformed(&mut self) {
+        // It counts as an announcement: the peer has spoken, and routes may move to the session.
         self.serial.get_or_insert(0);
         self.held.clear();
         self.whole = Some(RefuseReason::Malformed);
@@ -101,6 +103,7 @@ impl Claims {
 
     /// Takes the serial of a message; false if the message is older than the last.
     fn advance(&mut self, serial: u64) -> bool {
+        // Equal serials are accepted: a long list may come in several messages.
         if self.serial.is_some_and(|last| serial < last) {
             self.whole = Some(RefuseReason::OldSerial);
             return false;

@@ -68,6 +68,7 @@ impl Dialler {
             return false;
         }
 
+        // The new endpoints are worth a dial at once, whenever the last one was.
         self.endpoints = endpoints.to_vec();
         self.turn = 0;
         self.last = None;
@@ -158,6 +159,7 @@ impl Dialler {
 
     /// Schedules the next dial for the case that no `Hello` follows on the new connection.
     pub(crate) fn connected(&mut self, settings: &Settings, now: Instant) {
+        // Not before: a dial in parallel would only compete with this connection.
         self.next = None;
         self.schedule(now + settings.dial_timeout);
     }

@@ -69,6 +69,7 @@ impl Liveness {
     /// Records that probe number `probe` is sent now.
     pub(crate) fn probe(&mut self, probe: u64, settings: &Settings, now: Instant) {
         self.unanswered = self.unanswered.saturating_add(1);
+
         self.sent.truncate(REMEMBERED - 1);
         self.sent.push_front((probe, now));
 
@@ -107,6 +108,7 @@ impl Liveness {
 
     /// When [`Liveness::is_due`] or [`Liveness::is_dead`] may become true.
     pub(crate) fn deadline(&self, settings: &Settings) -> Instant {
+        // Before that it cannot be dead, whatever the time.
         if self.unanswered >= settings.probes {
             self.due_at(settings).min(self.dead_at(settings))
         } else {

@@ -86,6 +86,7 @@ impl Mesh {
         let records_changed = self.context.membership.records != membership.records;
         self.context.membership = membership;
 
+        // Added last: a new tunnel has nothing to catch up with.
         self.remove_tunnels(now);
         self.on_all(|tunnel, context| tunnel.membership_changed(context, records_changed, now));
         self.add_tunnels(now);
@@ -94,6 +95,7 @@ impl Mesh {
 
     /// A connection is established and its peer verified.
     pub fn handle_connected(&mut self, conn: ConnId, connected: Connected, now: Instant) {
+        // An abandoned dial may have succeeded before the shell could stop it.
         let abandoned = match connected.dial {
             Some(dial) => self.context.finish_dial(dial).is_none(),
             None => false,
@@ -105,6 +107,7 @@ impl Mesh {
         if abandoned {
             return self.context.close(conn, CloseReason::ConnectedTooLate);
         }
+        // The shell verifies the peer by the records that it has; the mesh's may be newer.
         if !self.tunnels.contains_key(&connected.peer) {
             let reason = self.context.not_accepted(&connected.peer);
             return self.context.close(conn, reason);
@@ -119,9 +122,11 @@ impl Mesh {
 
     /// A dial has failed.
     pub fn handle_dial_failed(&mut self, dial: DialId, error: DialError, now: Instant) {
+        // Without a peer the dial was abandoned while its failure was on its way.
         let Some(peer) = self.context.finish_dial(dial) else {
             return;
         };
+
         self.on_tunnel(&peer, |tunnel, context| {
             tunnel.dial_failed(context, dial, error, now)
         });
@@ -160,9 +165,11 @@ impl Mesh {
 
     /// A probe was echoed on the data path, authenticated. `session` is our index.
     pub fn handle_echo(&mut self, session: SessionIndex, probe: u64, now: Instant) {
+        // An unknown index belongs to a session that has ended since.
         let Some(conn) = self.context.session(session) else {
             return;
         };
+
         self.on_conn(conn, |tunnel, context| {
             tunnel.echoed(context, conn, probe, now)
         });
@@ -174,6 +181,7 @@ impl Mesh {
         let Some(conn) = self.context.session(session) else {
             return;
         };
+
         self.on_conn(conn, |tunnel, _| tunnel.peer_moved(conn, now));
     }
 
@@ -198,6 +206,8 @@ impl Mesh {
 
     /// The boot or monotonic time has jumped (suspend): the state of every session is unknown.
     pub fn handle_clock_jump(&mut self, now: Instant) {
+        // The peers may have ended the sessions meanwhile. To find out by silence would take
+        // longer.
         self.on_all(|tunnel, context| {
             tunnel.close_all(context, CloseReason::ClockJump, now);
             tunnel.dial_soon(context, now);
@@ -213,6 +223,7 @@ impl Mesh {
         }
 
         self.context.phase = Phase::Leaving(now + self.context.settings.shutdown_grace);
+        // Sessions stay open for the grace time: packets under way to us still arrive.
         self.on_all(|tunnel, context| {
             tunnel.stop_dialling(context);
             tunnel.withdraw_all(context);
@@ -300,6 +311,9 @@ impl Mesh {
                 continue;
             };
             self.timers.set(&peer, None);
+
+            // Draining and unfinished sessions too: the peer is not to receive or send anything
+            // more.
             let reason = self.context.not_accepted(&peer);
             tunnel.close_all(&mut self.context, reason, now);
             tunnel.stop_dialling(&mut self.context);
@@ -326,6 +340,8 @@ impl Mesh {
         self.context.phase = Phase::Drained;
         self.on_all(|tunnel, context| tunnel.close_all(context, CloseReason::Shutdown, now));
         self.publish();
+
+        // The shell ends with this action, so that it must be the last.
         self.context.act(Action::Drained);
     }
 
@@ -336,12 +352,15 @@ impl Mesh {
             return;
         }
 
+        // In the order of identities, on which `rib::choose` relies.
         let claims = self.tunnels.values().flat_map(Tunnel::claims);
         let fib = Fib {
             routes: rib::choose(claims, &self.published.routes),
             authorized: self.context.membership.authorized_list(),
             local: self.context.membership.local_prefixes().to_vec(),
         };
+
+        // Most changes of a session or a claim leave the table as it is.
         if self.published != fib {
             self.context.act(Action::Publish(fib.clone()));
             self.published = fib;

@@ -117,6 +117,7 @@ impl PathMtu {
 
     /// The path may be another one now: the size in use and larger ones are probed at once.
     pub(crate) fn path_changed(&mut self, now: Instant) {
+        // Echoes of the old path say nothing about the new one.
         self.sent.clear();
         self.stage = match self.stage {
             Stage::Searching { .. } => Stage::Searching { rounds: 0 },
@@ -142,6 +143,7 @@ impl PathMtu {
                 self.larger().rev().map(Some).collect()
             }
             Stage::Resting => self.sizes_after_rest(now),
+            // `end_round` has just turned it into a doubt.
             Stage::Confirming => Vec::new(),
             Stage::Doubting { .. } => {
                 let mut sizes = vec![Some(self.size); DOUBT_PADDED];
@@ -173,6 +175,7 @@ impl PathMtu {
         match self.sent.remove(at).and_then(|probe| probe.size) {
             Some(size) if size > self.size => self.raise(size, now),
             Some(size) if size == self.size => self.confirm(now),
+            // A smaller size says nothing: the size in use covers it.
             Some(_) => {}
             None => {
                 if let Stage::Doubting { small_echoed, .. } = &mut self.stage {
@@ -216,6 +219,7 @@ impl PathMtu {
     fn raise(&mut self, size: u16, now: Instant) {
         self.size = size;
 
+        // Beyond the largest size there is nothing to search. A search under way continues.
         if size == LARGEST {
             self.rest(now);
         } else if !matches!(self.stage, Stage::Searching { .. }) {

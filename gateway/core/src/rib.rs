@@ -20,6 +20,7 @@ pub(crate) fn admit(
     site: &SiteId,
     prefix: &Prefix,
 ) -> Admission {
+    // First, and whatever the records authorize: no peer is ever the way to our own site.
     let local = membership.local_prefixes();
     if local.iter().any(|local| local.overlaps(prefix)) {
         return Err(RefuseReason::LocalSite);
@@ -30,6 +31,7 @@ pub(crate) fn admit(
         return Ok(());
     }
 
+    // Not authorized either way; the reason helps the operator to find the conflict.
     let mut conflicted = membership.conflicted.iter();
     if conflicted.any(|whole| whole.overlaps(prefix)) {
         return Err(RefuseReason::Conflicted);

@@ -27,6 +27,7 @@ impl Rng {
         let width = high.saturating_sub(low).as_micros();
         let width = u64::try_from(width).unwrap_or(u64::MAX);
 
+        // The modulo favours small values by less than one in a million here.
         if width == 0 {
             return low;
         }

@@ -119,6 +119,7 @@ impl Session {
     pub(crate) fn revived(self, now: Instant) -> Self {
         let stage = match self.stage {
             Stage::Draining { mut live, .. } => {
+                // While it drained no probes were sent.
                 live.liveness.resume(now);
                 Stage::Up(live)
             }

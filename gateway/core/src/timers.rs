@@ -15,6 +15,7 @@ pub(crate) struct Timers {
 impl Timers {
     /// Replaces the deadline of the tunnel with `peer`; `None` removes it.
     pub(crate) fn set(&mut self, peer: &GatewayId, at: Option<Instant>) {
+        // Most inputs change no deadline.
         if self.by_peer.get(peer).copied() == at {
             return;
         }

@@ -152,6 +152,7 @@ impl Tunnel {
             return self.close(context, conn, reason, now);
         };
 
+        // The session goes on (RFC 7606, section 2): one bad message does not cost the tunnel.
         let alarm = Alarm::Malformed {
             peer: self.peer.clone(),
             kind,
@@ -183,6 +184,7 @@ impl Tunnel {
             return;
         };
 
+        // Only an echo resets the back-off: a firewall may pass the handshake but no data packets.
         if live.liveness.echoed(probe, now) && first {
             self.dialler.reset_backoff();
             self.select_session(context, now);
@@ -197,6 +199,7 @@ impl Tunnel {
         reason: CloseReason,
         now: Instant,
     ) {
+        // It may have ended since the caller looked it up.
         if self.sessions.get(conn).is_some() {
             context.close(conn, reason.clone());
             self.ended(context, conn, reason.into(), now);
@@ -238,9 +241,12 @@ impl Tunnel {
         context.forget_session(conn);
         context.routes_stale |= session.live().is_some();
 
+        // The end of a session that another replaces changes nothing for the tunnel.
         if was_active {
             self.last_error = Some(error.clone());
             self.select_session(context, now);
+
+            // Another session, even one that was draining, keeps the tunnel up.
             if self.sessions.active().is_none() {
                 self.went_down(context, error, session.proved(), now);
             }
@@ -272,6 +278,8 @@ impl Tunnel {
             }
             Selection::Moved(conn) => context.act(Action::TunnelMoved { peer, conn }),
         }
+
+        // A new session may take another path than the one before.
         context.routes_stale = true;
         self.path_mtu.path_changed(now);
     }

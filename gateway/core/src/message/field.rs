@@ -92,6 +92,7 @@ impl<'a> Fields<'a> {
         let mut count = 0;
 
         while !cursor.0.is_empty() {
+            // Unknown fields cost nothing but time; this bounds it.
             count += 1;
             if count > MAX_FIELDS {
                 return Err(FieldError::TooManyFields);

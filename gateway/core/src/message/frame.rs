@@ -104,6 +104,7 @@ impl Decoder {
                 return Ok(None);
             };
 
+            // Checked before the frame is complete, so that the buffer stays bounded.
             let length = u32::from_be_bytes(*length);
             if length as usize > MAX_FRAME {
                 return Err(FramingError::TooLong(length));
@@ -116,6 +117,8 @@ impl Decoder {
                 return Ok(None);
             };
             self.read += LENGTH + frame.len();
+
+            // A kind of a later version is skipped: it is for gateways that know it.
             let (kind, body) = frame.split_at(KIND);
             if let Some(kind) = Kind::from_wire(u16::from_be_bytes([kind[0], kind[1]])) {
                 return Ok(Some(decode(kind, body)));

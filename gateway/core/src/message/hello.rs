@@ -93,6 +93,7 @@ pub(super) fn get(body: &[u8]) -> Result<Hello, FieldError> {
     // A later version may add required fields. Its number says more than the first unknown field.
     check_versions(body)?;
     let fields = Fields::split(body, &[SPOKEN, FEATURES, BOOT, REPLACES, LANES, RECORDS])?;
+
     let lanes = fields.list(LANES, limits::LANES as usize)?;
     if lanes.is_empty() {
         return Err(FieldError::Missing(LANES));

@@ -45,6 +45,7 @@ impl Tunnel {
             }
         }
 
+        // On draining sessions too: one of them may serve again.
         for conn in self.live_conns() {
             self.announce(context, conn);
             self.reevaluate(context, conn);
@@ -84,6 +85,7 @@ impl Tunnel {
         let first = live.announced.is_none();
         let before = live.announced.replace(prefixes.clone()).unwrap_or_default();
 
+        // Withdrawn first, so that a peer at its cap has room for what is announced next.
         for prefixes in parts(before.difference(&prefixes)) {
             let serial = context.next_serial();
             let message = Message::Withdraw { serial, prefixes };
@@ -154,6 +156,7 @@ impl Tunnel {
             return;
         };
 
+        // One alarm for all: a wrong record makes many claims fail at once.
         if let Some((prefix, reason)) = refuse.refused.first_key_value() {
             let alarm = Alarm::ClaimsRefused {
                 peer: self.peer.clone(),

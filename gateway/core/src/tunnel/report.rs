@@ -44,6 +44,7 @@ impl Tunnel {
     }
 
     fn state(&self) -> TunnelState {
+        // After a failure the tunnel counts as down, although attempts go on.
         let trying = self.dialler.deadline().is_some() || !self.sessions.is_empty();
 
         if self.sessions.active().is_some() {

@@ -117,6 +117,7 @@ impl Sessions {
             return Selection::Unchanged;
         };
 
+        // The best session wins in the end. Until it is ready, the one in use stays.
         let ready = self.get(best).is_some_and(Session::is_ready);
         if ready {
             self.drain_all_but(best, now + drain);
@@ -164,6 +165,7 @@ impl Sessions {
     }
 
     fn change(&mut self, conn: ConnId, transition: impl FnOnce(Session) -> Session) {
+        // A transition consumes the session, so that it is taken out for it.
         if let Some(session) = self.by_conn.remove(&conn) {
             self.by_conn.insert(conn, transition(session));
         }

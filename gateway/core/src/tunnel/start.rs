@@ -30,6 +30,7 @@ impl Tunnel {
         now: Instant,
     ) {
         let attempt = new.dial.and_then(|dial| self.dialler.finish(dial));
+
         if new.expires <= now {
             return self.refuse(context, conn, CloseReason::CertificateExpired, now);
         }
@@ -42,6 +43,8 @@ impl Tunnel {
         let mut replaces = self.newest;
         if new.role == Role::Dialler {
             let next = self.newest.saturating_add(1);
+            // The number counts from the start of the dial: what the peer dialled meanwhile
+            // competes with it.
             number = attempt.map_or(next, |attempt| attempt.number);
             replaces = number.saturating_sub(1);
             self.newest = self.newest.max(number);
@@ -99,14 +102,17 @@ impl Tunnel {
         };
         self.newest = self.newest.max(number).max(hello.replaces);
 
+        // From now on the peer can open what we seal: its keys were installed before its `Hello`.
         context.act(Action::InstallSealing {
             conn,
             lanes: hello.lanes,
         });
+
         let rekey_at = timeout::rekey_at(&mut context.rng, &context.settings, session.role, now);
         let live = Live::new(hello.records, rekey_at, now);
         self.sessions.insert(session.established(number, live));
 
+        // Announced before the session is used, so that the peer can use it as early as we can.
         self.announce(context, conn);
         self.select_session(context, now);
         self.stop_older_dial(context, number);
@@ -128,6 +134,7 @@ impl Tunnel {
             }));
         }
 
+        // While a session of the daemon that we know is up, another does not take the tunnel.
         let up = self.sessions.iter().any(Session::is_up);
         match class {
             Boot::Same => {}
@@ -139,6 +146,7 @@ impl Tunnel {
                 self.close_those(context, |session| !session.awaits_hello(), reason, now);
             }
         }
+
         self.boots.adopt(boot, now);
         Ok(())
     }

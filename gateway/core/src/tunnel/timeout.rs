@@ -39,6 +39,7 @@ impl Tunnel {
             self.session_timeout(context, conn, now);
         }
 
+        // A resolver or a peer may only be slow; the next endpoint may answer sooner.
         if let Some(attempt) = self.dialler.expire(now) {
             context.abandon(attempt.dial);
             self.attempt_failed(context, TunnelError::NoAnswer(attempt.endpoint), now);
@@ -88,6 +89,7 @@ impl Tunnel {
     pub(super) fn dial_later(&mut self, context: &mut Context, now: Instant) {
         self.dialler.next_endpoint();
 
+        // While an attempt is under way its own failure will come here again.
         let idle = self.sessions.active().is_none() && self.dialler.attempt().is_none();
         if idle && context.is_running() {
             self.dialler
@@ -142,6 +144,8 @@ impl Tunnel {
         let Some(endpoint) = self.dialler.endpoint().cloned() else {
             return;
         };
+
+        // A session that begins meanwhile gets the same number, and competes with this one.
         let dial = context.dial(&self.peer, &endpoint);
         let number = self.newest.saturating_add(1);
         self.dialler
@@ -164,6 +168,7 @@ impl Tunnel {
             Stage::Draining { .. } => return self.retire(context, conn),
             Stage::Up(live) => live,
         };
+
         if live.liveness.is_dead(settings, now) {
             return self.close(context, conn, CloseReason::DataPathDead, now);
         }
@@ -171,6 +176,7 @@ impl Tunnel {
             return self.close(context, conn, CloseReason::KeysTooOld, now);
         }
 
+        // If the dial fails, or the peer has to dial, this session asks again after a pause.
         if live.rekey_at <= now {
             live.rekey_at = now + REKEY_PAUSE;
             self.rekey(context, now);
