@@ -57,9 +57,9 @@ impl Acl {
         self.locality(client).is_some()
     }
 
-    /// Where the client is; `None` if it is not answered. This site's prefixes may be within the
-    /// mesh's.
+    /// Where the client is; `None` if it is not answered.
     pub fn locality(&self, client: IpAddr) -> Option<Locality> {
+        // First, because this site's prefixes may also be among the mesh's.
         if self.site.contains(client) {
             Some(Locality::Site)
         } else if self.mesh.contains(client) {

@@ -18,13 +18,6 @@ mod reply;
 mod reverse;
 mod write;
 
-#[cfg(test)]
-mod cases;
-#[cfg(test)]
-mod oracle;
-#[cfg(test)]
-mod service;
-
 pub use context::Transport;
 pub(crate) use context::{Client, QueryContext};
 pub use forward::ForwardedQuery;
@@ -216,3 +209,10 @@ fn limit(query: &Query<'_>, transport: Transport) -> usize {
         (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(512, MAX_UDP),
     }
 }
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod service;

@@ -63,6 +63,7 @@ impl CookieJar {
     /// Replaces the secret. Cookies made with the last one stay valid until the next call.
     pub fn rotate_secret(&self) -> Result<(), getrandom::Error> {
         let secret = random()?;
+        // RFC 7873, section 7.1: clients keep their cookies across a rollover.
         self.secrets.rcu(|old| [secret, old[0]]);
         Ok(())
     }
@@ -93,6 +94,7 @@ impl CookieJar {
     /// The server cookie for a client. Its own cookie is at the start of `cookie`; `now` is in
     /// seconds.
     pub(crate) fn server_cookie(&self, cookie: &[u8], client: IpAddr, now: u32) -> [u8; COOKIE] {
+        // `Query::parse` refuses shorter cookies, so the default is never used.
         let client_cookie = cookie.first_chunk().copied().unwrap_or_default();
         seal(&self.secrets.load()[0], client_cookie, client, now)
     }
@@ -135,6 +137,7 @@ fn seal(secret: &Secret, client_cookie: [u8; CLIENT], client: IpAddr, time: u32)
     let mut input = [0; MAX_INPUT];
     input[..CLIENT].copy_from_slice(&client_cookie);
     input[CLIENT..CLIENT + PREFIX].copy_from_slice(&cookie[..PREFIX]);
+    // RFC 9018, section 4.4: 4 or 16 octets of address, so the input's length varies.
     let address = &mut input[CLIENT + PREFIX..];
     let address_len = match client.to_canonical() {
         IpAddr::V4(v4) => {
@@ -149,6 +152,7 @@ fn seal(secret: &Secret, client_cookie: [u8; CLIENT], client: IpAddr, time: u32)
 
     let input = &input[..CLIENT + PREFIX + address_len];
     let hash = SipHasher24::new_with_key(secret).hash(input);
+    // The test vectors of RFC 9018 have the hash in little-endian order.
     cookie[PREFIX..].copy_from_slice(&hash.to_le_bytes());
     cookie
 }

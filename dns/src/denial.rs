@@ -43,6 +43,7 @@ impl Denial {
         // The length is known only after compression.
         builder.put_u16(0);
         let start = builder.record.len();
+        // MNAME and RNAME (RFC 1035, section 3.3.13).
         let mut data = soa.first();
         while data.len() > NUMBERS
             && let Ok((name, len)) = Name::from_wire(data)
@@ -84,6 +85,7 @@ impl Builder<'_> {
     /// become a pointer, if they are within the first 255 octets of the record.
     fn put_name(&mut self, name: &Name, written: &[u8]) {
         let labels = name.labels();
+        // The first suffix found is the longest.
         for i in 0..labels.count() {
             let Some(to) = self.offset_in_apex(labels.suffix(i)) else {
                 continue;

@@ -99,6 +99,7 @@ impl Name {
 
     /// True if the name is `suffix` or a subdomain of it.
     pub fn is_within(&self, suffix: &Name) -> bool {
+        // A label may contain any octet, so only suffixes of whole labels are compared.
         let labels = self.labels();
         let Some(skip) = labels.count.checked_sub(suffix.labels().count) else {
             return false;
@@ -194,6 +195,7 @@ impl<'n> Labels<'n> {
     }
 
     fn offset(&self, i: usize) -> usize {
+        // The root label, which `starts` does not have.
         if i == self.count {
             self.wire.len() - 1
         } else {
@@ -225,6 +227,7 @@ pub(crate) fn wire_len(bytes: &[u8]) -> Result<usize, NameError> {
 pub(crate) fn text_from_wire(wire: &[u8]) -> String {
     let mut text = String::with_capacity(wire.len() + 1);
     let mut rest = wire;
+    // Ends at the root label, whose length is 0.
     while let Some((&len @ 1.., tail)) = rest.split_first() {
         let (label, tail) = tail.split_at(usize::from(len).min(tail.len()));
         for &byte in label {
@@ -266,6 +269,7 @@ pub(crate) fn wire_from_text(text: &str, origin: Option<&[u8]>) -> Result<Vec<u8
     let mut is_absolute = false;
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
+        // An escaped dot is an octet of a label.
         is_absolute = byte == b'.';
         match byte {
             b'.' => {

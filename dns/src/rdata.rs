@@ -185,6 +185,7 @@ pub(crate) fn field_len(field: Field, data: &[u8]) -> Option<usize> {
         Field::U32 | Field::Ipv4 => Some(4),
         Field::Ipv6 => Some(16),
         Field::Text => Some(1 + usize::from(*data.first()?)),
+        // RFC 1035, section 3.3.14: one or more strings, so an empty datum is malformed.
         Field::Texts => {
             let mut at = 0;
             while at == 0 || at < data.len() {
@@ -201,7 +202,9 @@ pub(crate) fn field_len(field: Field, data: &[u8]) -> Option<usize> {
 pub(crate) fn host(kind: u16, data: &[u8]) -> Option<&[u8]> {
     match kind {
         kind::NS => Some(data),
+        // After the preference.
         kind::MX => data.get(2..),
+        // After priority, weight and port.
         kind::SRV => data.get(6..),
         _ => None,
     }

@@ -25,6 +25,7 @@ impl RRset {
         let mut packed = Vec::new();
         let mut count = 0;
         for datum in data {
+            // The fields of RFC 1035, section 3.2.1, in their order.
             let len = u16::try_from(datum.len()).expect("rdata::check bounds the length");
             packed.extend_from_slice(&OWNER.to_be_bytes());
             packed.extend_from_slice(&kind.to_be_bytes());
@@ -81,6 +82,7 @@ impl RRset {
 
     /// The data of the first record.
     pub(crate) fn first(&self) -> &[u8] {
+        // A set is never empty; the default spares a panic.
         self.data().next().unwrap_or(&[])
     }
 }

@@ -47,6 +47,7 @@ impl SerialStore {
     /// clock's seconds and the last serial plus one. It is on disk before it is returned.
     pub fn serial_for(&mut self, content: Digest, now: SystemTime) -> io::Result<u32> {
         let serial = self.next_for(content, now);
+        // On disk first: after a crash, a published serial must not be given to other content.
         if self.last != Some((serial, content)) {
             let line = format!("{serial} {content}\n");
             disk::replace(&self.path, line.as_bytes(), Access::Everybody)?;

@@ -162,6 +162,7 @@ impl Server {
     ) -> Result<Server, BindError> {
         let mut sockets = Vec::with_capacity(addresses.len());
         for &address in addresses {
+            // An unspecified address such as 0.0.0.0 is not private either.
             if !options.public && !is_private(address.ip()) {
                 return Err(BindError::NotPrivate(address));
             }
@@ -222,6 +223,7 @@ impl Server {
         cancel.cancelled().await;
 
         drop(bound);
+        // Pending forwarded queries fail, and their responses are still sent.
         forwarder.shutdown().await;
         tasks.close();
         tasks.wait().await;

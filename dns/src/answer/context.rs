@@ -88,6 +88,7 @@ impl QueryContext<'_> {
                 nsid: self.nsid,
             },
             ra: self.forwards,
+            // RFC 4035, section 3.1.6: an authoritative answer clears the CD bit.
             cd: false,
         }
     }

@@ -39,26 +39,13 @@ pub(super) fn answer(
 
     out.resize(HEADER, 0);
     out.extend_from_slice(question.raw);
-    let mut rcode = rcode::NOERROR;
-    let mut answer = 0;
-    let mut authority = 0;
-    match zone.find(&labels, question.kind) {
-        Found::Exact(node)
-        | Found::Missing {
-            wildcard: Some(node),
-        } => match node.rrset(question.kind) {
-            Some(set) => answer = put_set(set, context, out)?,
-            None if node.rrset(kind::CNAME).is_some() => return None,
-            None => authority = put_denial(zone, &labels, question, out),
-        },
-        Found::Missing { wildcard: None } => {
-            rcode = rcode::NXDOMAIN;
-            authority = put_denial(zone, &labels, question, out);
-        }
-        Found::Delegated { .. } | Found::Renamed { .. } => return None,
-    }
-
+    let Sections {
+        rcode,
+        answer,
+        authority,
+    } = put_sections(zone, &labels, question, context, out)?;
     let additional = context.opt.put(query, rcode, None, out);
+
     let flags = Flags {
         rcode,
         aa: true,
@@ -67,13 +54,55 @@ pub(super) fn answer(
         cd: context.cd,
     };
     put_header(query, flags, [1, answer, authority, additional], out);
+    // What does not fit is truncated by `write`, which knows where an RRset ends.
     (out.len() <= limit).then_some(rcode)
+}
+
+/// The response code, and the numbers of records in two sections.
+struct Sections {
+    rcode: u16,
+    answer: u16,
+    authority: u16,
+}
+
+/// Appends the answer and authority sections.
+fn put_sections(
+    zone: &Zone,
+    labels: &Labels<'_>,
+    question: &Question<'_>,
+    context: &ResponseContext<'_>,
+    out: &mut Vec<u8>,
+) -> Option<Sections> {
+    let mut sections = Sections {
+        rcode: rcode::NOERROR,
+        answer: 0,
+        authority: 0,
+    };
+    match zone.find(labels, question.kind) {
+        Found::Exact(node)
+        | Found::Missing {
+            wildcard: Some(node),
+        } => match node.rrset(question.kind) {
+            Some(set) => sections.answer = put_set(set, context, out)?,
+            // The chain of aliases has to be followed.
+            None if node.rrset(kind::CNAME).is_some() => return None,
+            None => sections.authority = put_denial(zone, labels, question, out),
+        },
+        Found::Missing { wildcard: None } => {
+            sections.rcode = rcode::NXDOMAIN;
+            sections.authority = put_denial(zone, labels, question, out);
+        }
+        Found::Delegated { .. } | Found::Renamed { .. } => return None,
+    }
+    Some(sections)
 }
 
 /// Appends the records of `set` and returns their number; `None` if their names have to be
 /// compressed, or the addresses of hosts added.
 fn put_set(set: &RRset, context: &ResponseContext<'_>, out: &mut Vec<u8>) -> Option<u16> {
+    // RFC 3597, section 4: names in these types are compressed; their hosts have addresses to add.
     let compresses = rdata::fields(set.kind()).is_some_and(|f| f.contains(&Field::Name));
+    // RFC 2782: so have those of SRV records.
     if compresses || set.kind() == kind::SRV {
         return None;
     }

@@ -91,8 +91,7 @@ impl ForwardedQuery {
         response.clear();
         let query = self.query.as_query();
         let response_context = ResponseContext {
-            // RFC 4035, section 3.2.2: the CD bit of a query is copied into the response of a
-            // resolver. Section 3.1.6: an authoritative answer clears it.
+            // RFC 4035, section 3.2.2: a resolver's response has the CD bit of the query.
             cd: query.header.checking_disabled,
             ..context.response(zones, context.server_cookie(&query))
         };

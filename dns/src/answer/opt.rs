@@ -78,6 +78,7 @@ impl Opt<'_> {
 
     /// The client cookie, if there is a server cookie to complete it.
     fn client_cookie<'m>(&self, edns: &Edns<'m>) -> Option<&'m [u8]> {
+        // RFC 7873, section 4: the option of a response has both cookies.
         self.cookie?;
         edns.options.cookie?.get(..CLIENT)
     }

@@ -91,6 +91,7 @@ impl Count {
     }
 
     pub(crate) fn add_many(&self, many: u32) {
+        // Counters are independent of each other and of other data: no ordering is needed.
         self.0.fetch_add(many.into(), Ordering::Relaxed);
     }
 }
@@ -153,6 +154,7 @@ impl Counters {
             Outcome::Answered(rcode) => self.count_answer(client, *rcode),
         }
 
+        // The frequent types come first, so a linear search is short.
         let qtype = qtype_of(message);
         let kind = KINDS
             .iter()
@@ -172,6 +174,7 @@ fn counted<const N: usize>(
     table: &Table<N>,
     labels: impl Iterator<Item = &'static str>,
 ) -> impl Iterator<Item = Counted> {
+    // Runs once per scrape, so it may allocate.
     let labels: Vec<_> = labels.collect();
     let mut all = Vec::new();
 

@@ -59,6 +59,7 @@ impl Limiter {
         let per_second = self.rate.per_second;
         let full = per_second * MILLI;
 
+        // The lowest bit is always 1 and does not choose the place.
         let bucket = &mut self.buckets[hash as usize / 2 % PLACES];
         if bucket.hash != hash {
             *bucket = Bucket {

@@ -54,6 +54,7 @@ impl QueryLog {
             return false;
         }
 
+        // Two threads may both reset the count at the turn of a second: some lines more, once.
         if self.second.swap(second, Ordering::Relaxed) != second {
             self.lines.store(0, Ordering::Relaxed);
         }

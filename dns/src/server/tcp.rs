@@ -107,6 +107,7 @@ async fn serve_connection(
     // never waits.
     let (forwarded, mut resolved) = mpsc::channel::<Vec<u8>>(MAX_FORWARDED);
 
+    // After the client has closed its side, the pending forwarded queries are still answered.
     let mut open = true;
     while open || forwarded.capacity() < MAX_FORWARDED {
         tokio::select! {
@@ -174,6 +175,7 @@ fn put_framed(response: &[u8], output: &mut Vec<u8>) {
 
 /// Writes all of `output` and empties it; false if the client does not take it in time.
 async fn write(stream: &mut (impl AsyncWrite + Unpin), output: &mut Vec<u8>) -> bool {
+    // Waiting here also stops reading from a client that does not read.
     let written = timeout(STALL, stream.write_all(output)).await;
     output.clear();
     matches!(written, Ok(Ok(())))
@@ -200,6 +202,7 @@ impl Input {
         self.bytes.drain(..self.taken);
         self.taken = 0;
 
+        // One time limit for the whole query: single octets do not keep a connection open.
         let reading = async {
             loop {
                 match announced(&self.bytes) {

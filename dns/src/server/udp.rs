@@ -84,6 +84,7 @@ impl Service {
 
         loop {
             let received = queries.receive(&self.udp, stop);
+            // A shutdown of the socket ends the wait, with or without an error.
             if stop.is_cancelled() {
                 return;
             }
@@ -157,6 +158,7 @@ impl Service {
         if let Outcome::Forward(query) = outcome {
             let udp = self.udp.clone();
             let counters = shared.counters.clone();
+            // Runs on a task of the forwarder, which must not block on a full send buffer.
             shared.forward(query, client, move |response| {
                 if sendto(&udp, &response, SendFlags::DONTWAIT, &from).is_err() {
                     counters.unsent.add();

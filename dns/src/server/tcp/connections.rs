@@ -78,6 +78,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
+        // Every change of the map is a single call, so it is consistent even after a panic.
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,6 +113,7 @@ fn make_room(open: &mut BTreeMap<u64, Connection>, client: IpAddr) -> bool {
     let Some((&number, connection)) = longest_silent else {
         return false;
     };
+    // Its task ends later; the place is free at once.
     connection.close.cancel();
     open.remove(&number);
     true
