@@ -330,7 +330,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_leads_from_one_zone_to_another_makes_the_other(old in any_zone(), new in any_zone()) {
+        fn a_delta_results_in_the_newer_zone(old in any_zone(), new in any_zone()) {
             let (old, new) = (old.encode(), new.encode());
             let step = edits(&old, &new);
             prop_assert_eq!(apply_step(&old, &step), Ok(new));

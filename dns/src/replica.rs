@@ -217,7 +217,8 @@ pub(crate) mod tests {
     use crate::zone::tests::zone;
 
     const APEX: &str = "org1.example";
-    const SAMPLE: &str = "@ SOA gw h 7 60 10 100 5\n@ NS gw\ngw A 10.1.0.1\na.b AAAA fd00::1\nb TXT \"x\"\n* A 10.1.0.2\n";
+    const SAMPLE: &str = "@ SOA gw h 7 60 10 100 5\n@ NS gw\ngw A 10.1.0.1\n\
+        a.b AAAA fd00::1\nb TXT \"x\"\n* A 10.1.0.2\n";
 
     fn read(bytes: &[u8]) -> Result<Zone, ReplicaError> {
         Zone::decode(bytes, &APEX.parse().unwrap())

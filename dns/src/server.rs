@@ -6,6 +6,7 @@
 
 mod counters;
 mod forward;
+mod histogram;
 mod limiter;
 mod log;
 mod options;
@@ -23,7 +24,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::counters::{BUCKETS, Count, Counted, Counters, Histogram};
+pub use self::counters::{Count, Counted, Counters};
+pub use self::histogram::{BUCKETS, Histogram};
 pub use self::log::QueryLog;
 pub use self::options::{Options, Rate};
 

@@ -328,9 +328,7 @@ impl<'f> Reader<'f> {
         origin: Option<&Token<'_>>,
     ) -> Result<(), ZoneFileError> {
         let Some(files) = &mut self.files else {
-            return Err(named
-                .at
-                .fault("a text that comes from no file includes none"));
+            return Err(named.at.fault("$INCLUDE is allowed in files only"));
         };
         let origin = origin
             .map(|origin| name(origin, self.scope.origin.as_deref()))
@@ -406,7 +404,7 @@ fn is_class_in(text: &str) -> Option<bool> {
     }
 }
 
-/// A name in wire form, case kept; `@` is the origin.
+/// A name in wire format, case kept; `@` is the origin.
 fn name(token: &Token<'_>, origin: Option<&[u8]>) -> Result<Vec<u8>, ZoneFileError> {
     if token.text == "@" && !token.quoted {
         return origin
@@ -470,17 +468,30 @@ mod tests {
             lines,
             [
                 r"org1.example 3600 2 \x02ns\x04org1\x07example\x00",
-                r"org1.example 3600 6 \x02ns\x04org1\x07example\x00\nhostmaster\x04org1\x07example\x00\x00\x00\x00\x01\x00\x00\x00<\x00\x00\x00\n\x00\x01Q\x80\x00\x00\x00\x05",
+                concat!(
+                    r"org1.example 3600 6 \x02ns\x04org1\x07example\x00\nhostmaster\x04org1\x07e",
+                    r"xample\x00\x00\x00\x00\x01\x00\x00\x00<\x00\x00\x00\n\x00\x01Q\x80\x00\x00",
+                    r"\x00\x05",
+                ),
                 r"ns.org1.example 300 1 \n\x00\x00\x01",
-                r"ns.org1.example 300 28 \xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01",
+                concat!(
+                    r"ns.org1.example 300 28 \xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+                    r"\x00\x00\x00\x01",
+                ),
                 r#"a.sub.org1.example 3600 16 \ttwo words\x05plain\ta \" and A"#,
                 r"b.sub.org1.example 3600 39 \telsewhere\x07example\x00",
                 r"c.sub.org1.example 3600 65280 \n\x0b\x0c",
                 r"d.sub.org1.example 3600 1 \n\x00\x00\x02",
-                r"e.sub.org1.example 3600 33 \x00\x00\x00\x00\x1b\x8b\x01a\x03sub\x04org1\x07example\x00",
+                concat!(
+                    r"e.sub.org1.example 3600 33 \x00\x00\x00\x00\x1b\x8b\x01a\x03sub\x04org1",
+                    r"\x07example\x00",
+                ),
                 r"f.sub.org1.example 3600 257 \x00\x05issueca.example",
                 r"*.g.sub.org1.example 3600 35 \x00\x01\x00\x02\x01u\x01s\x00\x00",
-                r"h.sub.org1.example 5 65 \x00\x01\x01a\x03sub\x04org1\x07example\x00\x00\x03\x00\x02\x005",
+                concat!(
+                    r"h.sub.org1.example 5 65 \x00\x01\x01a\x03sub\x04org1\x07example\x00\x00",
+                    r"\x03\x00\x02\x005",
+                ),
                 r"i.sub.org1.example 3600 64 \x00\x00\x03sub\x04org1\x07example\x00",
                 r"j.sub.org1.example 3600 29 \x01\x02",
                 r"k.sub.org1.example 3600 29 \x01\x02",
@@ -519,7 +530,7 @@ mod tests {
                 "3:4: \"WHAT\" is no record type; write TYPE and its number if it is new",
                 "4:14: nothing may follow the data",
                 "5:1: a label must have 1 to 63 octets",
-                "7:10: a text that comes from no file includes none",
+                "7:10: $INCLUDE is allowed in files only",
                 "10:12: the length and the hexadecimal digits do not agree",
                 "11:7: the quotation mark is never closed",
                 "6:1: other.example is outside the zone org1.example",

@@ -72,7 +72,8 @@ impl Receiver {
 }
 
 fn sample(serial: u32) -> Zone {
-    let text = "@ SOA ns.org1.example. h.org1.example. 1 1 1 1 5\na A 10.0.0.1\nb TXT \"some text\"\n\
+    let text = "@ SOA ns.org1.example. h.org1.example. 1 1 1 1 5\n\
+        a A 10.0.0.1\nb TXT \"some text\"\n\
         c TXT \"more of it\"\nd TXT \"and more, so that a difference is the shorter answer\"\n";
     zone("org1.example", text).with_serial(serial)
 }

@@ -1,4 +1,4 @@
-//! The data of one record, from tokens to wire form.
+//! The data of one record, from tokens to wire format.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -61,7 +61,9 @@ impl Files {
             .map_err(|error| unreadable(&error))?
             .is_file();
         if !is_file {
-            return Err("this is no file; name a regular one".to_owned().into());
+            return Err("this is not a regular file; name one that is"
+                .to_owned()
+                .into());
         }
         let left = MAX_SIZE as u64 - self.octets;
         let mut bytes = Vec::new();

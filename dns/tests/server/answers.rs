@@ -4,11 +4,11 @@ use std::io::{ErrorKind, Write};
 use std::net::UdpSocket;
 use std::time::{Instant, SystemTime};
 
-use crate::running::*;
+use crate::test_server::*;
 
 #[test]
 fn dig_and_kdig_get_the_same_answers_over_udp_and_tcp_and_both_families() {
-    let server = Running::start();
+    let server = TestServer::start();
     for at in server.addresses.clone() {
         for tool in ["dig", "kdig"] {
             for transport in ["+notcp", "+tcp"] {
@@ -34,7 +34,7 @@ fn dig_and_kdig_get_the_same_answers_over_udp_and_tcp_and_both_families() {
 
 #[test]
 fn the_response_code_distinguishes_missing_names_missing_copies_and_other_zones() {
-    let server = Running::start();
+    let server = TestServer::start();
     for (name, code) in [
         ("no.org1.example", "NXDOMAIN"),
         ("a.org2.example", "SERVFAIL"),
@@ -50,7 +50,7 @@ fn the_response_code_distinguishes_missing_names_missing_copies_and_other_zones(
 
 #[test]
 fn a_response_too_large_for_udp_is_truncated_and_complete_over_tcp() {
-    let server = Running::start();
+    let server = TestServer::start();
     let truncated = server.run("dig", server.v4(), "many.org1.example A +ignore");
     assert!(
         truncated.contains("flags: qr aa tc rd;") && truncated.contains("ANSWER: 0"),
@@ -68,7 +68,7 @@ fn a_response_too_large_for_udp_is_truncated_and_complete_over_tcp() {
 
 #[test]
 fn a_published_zone_is_served_at_once() {
-    let server = Running::start();
+    let server = TestServer::start();
     let zone = org1().with_serial(8);
     server.zones.publish_own(zone, SystemTime::now()).unwrap();
     let soa = server.run("kdig", server.v4(), "org1.example SOA +short");
@@ -77,7 +77,7 @@ fn a_published_zone_is_served_at_once() {
 
 #[test]
 fn a_response_is_never_answered() {
-    let server = Running::start();
+    let server = TestServer::start();
     let client = udp_from("127.0.0.1");
     let mut response = question(1, "peer0.org1.example");
     response[2] |= 0x80;
@@ -96,7 +96,7 @@ fn a_response_is_never_answered() {
 
 #[test]
 fn clients_outside_the_acl_get_no_response() {
-    let server = Running::start();
+    let server = TestServer::start();
     let outside = udp_from("127.0.0.2");
     let admitted = udp_from("127.0.0.1");
     outside
@@ -119,7 +119,7 @@ fn clients_outside_the_acl_get_no_response() {
 
 #[test]
 fn shutdown_closes_every_connection_and_frees_the_port() {
-    let mut server = Running::start();
+    let mut server = TestServer::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     stream
         .write_all(&framed(&question(1, "peer0.org1.example")))
@@ -132,7 +132,7 @@ fn shutdown_closes_every_connection_and_frees_the_port() {
 
 #[test]
 fn dropping_a_running_server_frees_the_port() {
-    let mut server = Running::start();
+    let mut server = TestServer::start();
     server.run("dig", server.v4(), "peer0.org1.example A");
     server.drop_running();
     let until = Instant::now() + PATIENCE;
@@ -144,7 +144,7 @@ fn dropping_a_running_server_frees_the_port() {
 
 #[test]
 fn each_response_goes_to_the_client_that_sent_the_query() {
-    let server = Running::start();
+    let server = TestServer::start();
     let clients = ["127.0.0.1", "127.0.0.3", "127.0.1.9"].map(udp_from);
     for id in 0..50 {
         for (client, name) in

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::running::*;
+use crate::test_server::*;
 
 /// Queries per second of the flood.
 const FLOOD: u32 = 50_000;
@@ -64,7 +64,7 @@ fn raise_limit() {
 #[test]
 fn idle_connections_and_a_flood_do_not_stop_other_clients() {
     raise_limit();
-    let server = Running::start();
+    let server = TestServer::start();
     let to = server.v4();
     let mut kept = tcp_from("127.0.0.3", to);
     let client = udp_from("127.0.0.3");

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ringway_dns::{Options, Rate};
 
-use crate::running::*;
+use crate::test_server::*;
 
 /// So low that a test exceeds it at once, even on a slow machine.
 const RATE: Rate = Rate {
@@ -26,8 +26,8 @@ struct Responses {
     seconds: u64,
 }
 
-fn limited() -> Running {
-    Running::start_with(Options {
+fn limited() -> TestServer {
+    TestServer::start_with(Options {
         rate: Some(RATE),
         ..Options::default()
     })
@@ -35,7 +35,11 @@ fn limited() -> Running {
 
 /// Sends [`BURST`] queries and collects the responses. The server answers in order, so a response
 /// to another network means that all of the burst have been handled.
-fn send_burst(server: &Running, client: &UdpSocket, query: impl Fn(u16) -> Vec<u8>) -> Responses {
+fn send_burst(
+    server: &TestServer,
+    client: &UdpSocket,
+    query: impl Fn(u16) -> Vec<u8>,
+) -> Responses {
     let start = Instant::now();
     let other = udp_from("127.0.9.1");
     for id in 0..BURST {
@@ -79,7 +83,7 @@ fn with_cookie(id: u16, cookie: &[u8]) -> Vec<u8> {
 }
 
 /// A client cookie and the server cookie for it, as `client` receives them.
-fn server_cookie(server: &Running, client: &UdpSocket) -> Vec<u8> {
+fn server_cookie(server: &TestServer, client: &UdpSocket) -> Vec<u8> {
     let query = with_cookie(1, b"clientco");
     client.send_to(&query, server.v4()).unwrap();
     let response = next(client);
@@ -111,7 +115,7 @@ fn above_the_rate_of_a_network_every_second_response_is_truncated_and_the_others
 
 #[test]
 fn without_a_rate_limit_every_query_is_answered() {
-    let server = Running::start_with(Options {
+    let server = TestServer::start_with(Options {
         rate: None,
         ..Options::default()
     });
@@ -141,7 +145,7 @@ fn a_valid_cookie_exempts_its_client_from_the_rate_limit() {
 
 #[test]
 fn dig_accepts_the_server_cookie() {
-    let server = Running::start();
+    let server = TestServer::start();
     let text = server.run("dig", server.v4(), "peer0.org1.example A +cookie");
     assert!(text.contains("(good)"), "{text}");
 }

@@ -11,5 +11,5 @@
 mod answers;
 mod flood;
 mod limits;
-mod running;
 mod tcp;
+mod test_server;

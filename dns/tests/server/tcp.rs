@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use crate::running::*;
+use crate::test_server::*;
 
 #[test]
 fn queries_in_one_segment_and_in_single_octets_are_answered_in_order() {
-    let server = Running::start();
+    let server = TestServer::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     stream.set_nodelay(true).unwrap();
     let questions: Vec<u8> = (0..50)
@@ -23,7 +23,7 @@ fn queries_in_one_segment_and_in_single_octets_are_answered_in_order() {
 
 #[test]
 fn pipelined_queries_are_all_answered_while_the_client_reads() {
-    let server = Running::start();
+    let server = TestServer::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     let mut writer = stream.try_clone().unwrap();
     let questions: Vec<u8> = (0..2000)
@@ -39,7 +39,7 @@ fn pipelined_queries_are_all_answered_while_the_client_reads() {
 
 #[test]
 fn a_client_that_shuts_down_its_sending_side_still_gets_its_responses() {
-    let server = Running::start();
+    let server = TestServer::start();
     let mut stream = tcp_from("127.0.0.1", server.v4());
     stream
         .write_all(&framed(&question(7, "peer0.org1.example")))
@@ -51,7 +51,7 @@ fn a_client_that_shuts_down_its_sending_side_still_gets_its_responses() {
 
 #[test]
 fn connections_from_one_address_do_not_displace_those_from_others() {
-    let server = Running::start();
+    let server = TestServer::start();
     let mut other = tcp_from("127.0.0.3", server.v4());
     let mut greedy: Vec<_> = (0..100)
         .map(|_| tcp_from("127.0.0.1", server.v4()))

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that runs until it is dropped.
-pub(crate) struct Running {
+pub(crate) struct TestServer {
     runtime: Option<Runtime>,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) counters: Arc<Counters>,
@@ -38,12 +38,12 @@ pub(crate) fn org1() -> Zone {
     Zone::from_text(&text, Some(&Name::from_text("org1.example").unwrap())).unwrap()
 }
 
-impl Running {
-    pub(crate) fn start() -> Running {
-        Running::start_with(Options::default())
+impl TestServer {
+    pub(crate) fn start() -> TestServer {
+        TestServer::start_with(Options::default())
     }
 
-    pub(crate) fn start_with(options: Options) -> Running {
+    pub(crate) fn start_with(options: Options) -> TestServer {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -69,7 +69,7 @@ impl Running {
         let counters = server.counters();
         let cancel = CancellationToken::new();
         let task = Some(runtime.spawn(server.run(cancel.clone())));
-        Running {
+        TestServer {
             runtime: Some(runtime),
             addresses,
             counters,
@@ -115,7 +115,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.cancel.cancel();
         if let Some(runtime) = self.runtime.take() {
