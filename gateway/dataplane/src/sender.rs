@@ -45,7 +45,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
         }
     }
 
-    /// Sends until shutdown is requested. Error: the device is gone.
+    /// Sends until shutdown is requested. Fails if the device no longer exists.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let shutdown = self.lane.shutdown.as_fd();
         while !self.lane.shutdown.is_requested() {

@@ -103,8 +103,8 @@ impl Tunnel {
         }
     }
 
-    /// A session with this number is up: a dial that did not know of it could only lose against it,
-    /// or replace it without need. A dial that is to replace it has a higher number and continues.
+    /// Stops a dial that has become needless because a session with this number is up. A dial that
+    /// is meant to replace that session has a higher number and continues.
     pub(super) fn stop_older_dial(&mut self, context: &mut Context, number: u64) {
         let attempt = self.dialler.attempt();
         if attempt.is_none_or(|attempt| attempt.number <= number) {
@@ -192,7 +192,8 @@ impl Tunnel {
         }
     }
 
-    /// Starts a new session while the old one is in use. A peer without endpoints has to do it.
+    /// Dials a new session while the old one is in use. A peer that has no endpoints cannot be
+    /// dialled: the session is replaced when it dials us.
     fn rekey(&mut self, context: &Context, now: Instant) {
         if context.is_running() {
             self.dialler.dial_within(Duration::ZERO, now);

@@ -84,8 +84,8 @@ impl Outgoing {
         }
     }
 
-    /// With phases of `len` packet numbers, as the receiver has them. For tests, which cannot send
-    /// 2²⁶ packets.
+    /// Shortens the phases to `len` packet numbers; the receiver must do the same. For tests, which
+    /// cannot send 2²⁶ packets.
     #[doc(hidden)]
     pub fn with_phase_len(self, aead: Aead, secret: &Secret, len: u64) -> Outgoing {
         let phases = ArcSwap::from_pointee(Phases::new(aead, secret, len));
