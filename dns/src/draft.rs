@@ -66,7 +66,7 @@ impl Draft {
         Ok(())
     }
 
-    /// What can be checked of a record alone.
+    /// Checks the rules that concern a single record.
     fn check(&self, owner: &Name, kind: u16, ttl: u32, data: &[u8]) -> Result<(), ZoneError> {
         if !owner.is_within(&self.apex) {
             return Err(ZoneError::Outside {

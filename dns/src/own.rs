@@ -108,7 +108,7 @@ fn whole_file(config: &Config, error: &dyn Display) -> Fault {
     }
 }
 
-fn name_of(text: &str) -> Result<Name, ZoneError> {
+fn parse_name(text: &str) -> Result<Name, ZoneError> {
     Name::from_text(text).map_err(|reason| ZoneError::Name {
         text: text.into(),
         reason,
@@ -131,7 +131,7 @@ fn add_infrastructure(
     records: &[Record],
 ) -> Result<(), ZoneError> {
     let ttl = config.dns.ttl;
-    let gateway = name_of(&format!("{}.{apex}", config.id.name))?;
+    let gateway = parse_name(&format!("{}.{apex}", config.id.name))?;
     draft.add(&apex, kind::NS, ttl, gateway.as_wire())?;
 
     let is_soa = |record: &Record| record.kind == kind::SOA && record.owner == apex;
@@ -154,7 +154,7 @@ fn add_infrastructure(
 
 /// SOA data with serial 0 (RFC 1035, section 3.3.13). `server` becomes MNAME, `ttl` MINIMUM.
 pub(crate) fn soa(server: &Name, apex: &Name, ttl: u32) -> Result<Vec<u8>, ZoneError> {
-    let mailbox = name_of(&format!("hostmaster.{apex}"))?;
+    let mailbox = parse_name(&format!("hostmaster.{apex}"))?;
     let mut soa = [server.as_wire(), mailbox.as_wire()].concat();
 
     let [refresh, retry, expire] = REFRESH_RETRY_EXPIRE;

@@ -52,8 +52,7 @@ impl Cache {
             response: response.clone(),
             expires: response.received + response.lifetime,
         };
-        let replaced = self.entries.insert(*question, entry);
-        if let Some(replaced) = replaced {
+        if let Some(replaced) = self.entries.insert(*question, entry) {
             self.size -= size_of_entry(&replaced.response);
         }
         self.size += size;

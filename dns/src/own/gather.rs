@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ringway_config::{Config, DnsData, DnsRecord, Fault, Prefix};
 
-use super::{address_data, name_of};
+use super::{address_data, parse_name};
 use crate::name::Name;
 use crate::rdata::kind;
 use crate::source::Record;
@@ -64,7 +64,7 @@ fn read(record: &DnsRecord, apex: &Name) -> Result<Record, String> {
 }
 
 fn name(text: &str) -> Result<Name, String> {
-    name_of(text).map_err(|error| error.to_string())
+    parse_name(text).map_err(|error| error.to_string())
 }
 
 /// A fault if the record's address is in none of this organization's sites: other organizations

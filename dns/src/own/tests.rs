@@ -245,7 +245,7 @@ fn a_zone_has_the_records_of_every_source_and_knows_where_each_was_written() {
     assert_eq!(found, expected);
 
     let place = |owner: &str, kind, data: &[u8]| {
-        let owner = name_of(&format!("{owner}org1.consortium.example")).unwrap();
+        let owner = parse_name(&format!("{owner}org1.consortium.example")).unwrap();
         let place = sources.place(&owner, kind, data)?.to_string();
         Some(place.replace(&format!("{}/", scratch.path().display()), ""))
     };
