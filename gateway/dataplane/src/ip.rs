@@ -18,6 +18,7 @@ mod v6;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub(crate) use self::v6::FRAGMENT;
 use crate::counters::DropReason;
 
 /// The two addresses of a sane packet.

@@ -57,18 +57,8 @@ impl Aead {
         }
     }
 
-    /// The AEAD with this wire code.
-    pub fn from_code(code: u8) -> Option<Aead> {
-        match code {
-            1 => Some(Aead::Aes128Gcm),
-            2 => Some(Aead::Aes256Gcm),
-            3 => Some(Aead::ChaCha20Poly1305),
-            _ => None,
-        }
-    }
-
     /// The wire code.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         self as u8
     }
 
@@ -297,14 +287,6 @@ mod tests {
                 "{aead:?}"
             );
         }
-    }
-
-    #[test]
-    fn wire_codes_read_back() {
-        for aead in [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305] {
-            assert_eq!(Aead::from_code(aead.code()), Some(aead));
-        }
-        assert_eq!(Aead::from_code(0), None);
     }
 
     #[test]

@@ -8,11 +8,11 @@
 use crate::checksum::{add, sum};
 use crate::header::Checksum;
 use crate::ip::u16_at;
+use crate::transport::tcp_flags::SYN;
 use crate::transport::{Protocol, Transport};
 
 /// Bytes of a TCP header without options (RFC 9293, section 3.1).
 const HEADER: usize = 20;
-const SYN: u8 = 0x02;
 
 // Options (RFC 9293, section 3.2).
 const END: u8 = 0;
@@ -21,7 +21,7 @@ const MAXIMUM_SEGMENT_SIZE: u8 = 2;
 
 /// True for a SYN or SYN-ACK.
 pub(crate) fn applies_to(packet: &[u8], transport: &Transport) -> bool {
-    transport.protocol == Protocol::Tcp && packet[transport.start + 13] & SYN != 0
+    transport.protocol == Protocol::Tcp && transport.tcp_flags(packet) & SYN != 0
 }
 
 /// Lowers the maximum segment size in a SYN so that packets of its connection have at most `mtu`

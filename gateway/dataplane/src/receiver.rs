@@ -237,29 +237,30 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let Some(session) = known.or_else(|| batch.snapshot.incoming(header.index)) else {
             return counters.drop_packet(DropReason::UnknownIndex);
         };
+        if known.is_none() {
+            match session.expect_from(arrival.from, header.kind, arrival.at) {
+                Ok(is_on_path) => batch.on_path = is_on_path.then_some(session),
+                Err(reason) => return session.counters().drop_packet(reason),
+            }
+        }
+
         if let Err(reason) = self.accept(batch, arrival, session, &header, datagram) {
             session.counters().drop_packet(reason);
         }
     }
 
-    /// Opens a packet in place and passes it on.
-    fn accept<'b, 's, W: FnMut(&[IoSlice<'_>], usize)>(
+    /// Opens a packet of a session in place and passes it on. It came from the peer's address if
+    /// `batch.on_path` is set.
+    fn accept<'b, W: FnMut(&[IoSlice<'_>], usize)>(
         &mut self,
-        batch: &mut Batch<'b, 's, W>,
+        batch: &mut Batch<'b, '_, W>,
         arrival: &Arrival,
-        session: &'s Arc<Incoming>,
+        session: &Incoming,
         header: &Header,
         datagram: &'b mut [u8],
     ) -> Result<(), DropReason> {
-        let is_known_path = batch
-            .on_path
-            .is_some_and(|known| known.index() == header.index);
-        let is_on_path =
-            is_known_path || session.expect_from(arrival.from, header.kind, arrival.at)?;
-        batch.on_path = is_on_path.then_some(session);
-
         let is_newest = session.open(header, datagram)?;
-        if !is_on_path && is_newest {
+        if batch.on_path.is_none() && is_newest {
             self.report_off_path(session, arrival);
         }
 

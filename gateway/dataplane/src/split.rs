@@ -15,12 +15,8 @@ use crate::checksum::{add, pseudo_header, sum};
 use crate::counters::DropReason;
 use crate::ip::u16_at;
 use crate::offload::{Gso, GsoType};
+use crate::transport::tcp_flags::{CWR, FIN, PSH};
 use crate::transport::{Protocol, Transport};
-
-// TCP flags (RFC 9293, section 3.1; RFC 3168, section 6.1.2).
-const FIN: u8 = 0x01;
-const PSH: u8 = 0x08;
-const CWR: u8 = 0x80;
 
 /// A super-packet, and how to adapt its headers to each segment.
 pub(crate) struct Split<'a> {
@@ -74,7 +70,7 @@ impl<'a> Split<'a> {
             size = size.min(max_packet.saturating_sub(transport.payload).max(1));
             tcp = Tcp {
                 sequence: transport.tcp_sequence(headers),
-                flags: headers[transport.start + 13],
+                flags: transport.tcp_flags(headers),
             };
         }
         Ok(Split {

@@ -31,6 +31,16 @@ impl Protocol {
     }
 }
 
+/// Flags in byte 13 of a TCP header (RFC 9293, section 3.1; RFC 3168, section 6.1).
+pub(crate) mod tcp_flags {
+    pub(crate) const FIN: u8 = 0x01;
+    pub(crate) const SYN: u8 = 0x02;
+    pub(crate) const PSH: u8 = 0x08;
+    pub(crate) const ACK: u8 = 0x10;
+    pub(crate) const ECE: u8 = 0x40;
+    pub(crate) const CWR: u8 = 0x80;
+}
+
 /// Where the parts of a packet lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Transport {
@@ -49,6 +59,11 @@ impl Transport {
             start: self.start,
             field: self.start + self.protocol.checksum_at(),
         }
+    }
+
+    /// The flags of TCP, which was found in this packet.
+    pub(crate) fn tcp_flags(&self, packet: &[u8]) -> u8 {
+        packet[self.start + 13]
     }
 
     /// The sequence number of TCP, which was found in this packet.

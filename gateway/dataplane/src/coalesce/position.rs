@@ -1,12 +1,8 @@
 //! [`Position`]: a packet's place in its flow, and whether another packet comes next.
 
 use crate::ip::u16_at;
+use crate::transport::tcp_flags::{ACK, ECE, PSH};
 use crate::transport::{Protocol, Transport};
-
-// TCP flags (RFC 9293, section 3.1; RFC 3168, section 6.1).
-const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
-const ECE: u8 = 0x40;
 
 /// Don't Fragment, in the seventh byte of an IPv4 header (RFC 791, section 3.1).
 const DONT_FRAGMENT: u8 = 0x40;
@@ -46,7 +42,7 @@ impl Position {
         }
 
         if transport.protocol == Protocol::Tcp {
-            let flags = packet[transport.start + 13];
+            let flags = transport.tcp_flags(packet);
             if flags & !(PSH | ECE) != ACK {
                 return None;
             }

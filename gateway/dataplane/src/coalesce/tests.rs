@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::craft::{self, Shape, any_shape};
 use crate::split::Split;
+use crate::transport::tcp_flags::ACK;
 
 /// One call of `write`: the bytes behind the offload header, and how many packets they are said to
 /// be.
@@ -111,7 +112,6 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 /// Packets of a flow that goes on as the steps say.
 fn flow(mut shape: Shape, usual: usize, steps: &[Step]) -> Vec<(Vec<u8>, Checksum)> {
-    const ACK: u8 = 0x10;
     shape.flags = ACK;
     let packet = |step: &Step| {
         let len = step.len.unwrap_or(usual);
@@ -170,8 +170,7 @@ proptest! {
     fn a_steady_flow_is_joined(
         mut shape in any_shape(), usual in 100usize..1400, count in 2usize..200, partial: bool,
     ) {
-        const ACK: u8 = 0x10;
-        shape.flags = ACK;
+            shape.flags = ACK;
         let step = Step {
             len: None, same_id: false, gap: false, flags: None, class: None, port: None, partial,
             damage: None,

@@ -13,7 +13,7 @@ const MAX_EXTENSIONS: usize = 8;
 // Next-header values (IANA protocol numbers) that are not the end of the chain.
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+pub(crate) const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 const MOBILITY: u8 = 135;

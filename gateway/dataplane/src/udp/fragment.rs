@@ -9,16 +9,14 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
-use socket2::{Domain, MsgHdr, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, MsgHdr, SockAddr, SockRef, Socket, Type};
 
 use crate::checksum::{self, add, sum};
+use crate::ip::FRAGMENT;
 use crate::peer::MIN_MTU;
 use crate::session::Path;
 use crate::sys::control::Control;
-
-/// Next-header value of the fragment header.
-const FRAGMENT: u8 = 44;
-const UDP: u8 = 17;
+use crate::transport::Protocol;
 
 /// Bytes of the datagram in each fragment but the last: what IPv6's header and the fragment header
 /// leave of the smallest MTU.
@@ -59,7 +57,7 @@ pub(super) fn send(socket: &SockRef<'_>, path: &Path, payload: &[u8], id: u32) -
 
 /// A socket whose packets have the fragment header next to IPv6's.
 fn raw_socket(mark: u32) -> io::Result<Socket> {
-    let protocol = Protocol::from(i32::from(FRAGMENT));
+    let protocol = socket2::Protocol::from(i32::from(FRAGMENT));
     let kind = Type::RAW.nonblocking().cloexec();
     let socket = Socket::new(Domain::IPV6, kind, Some(protocol))?;
     socket.set_mark(mark)?;
@@ -85,7 +83,7 @@ fn datagram(source: SocketAddrV6, remote: SocketAddrV6, payload: &[u8]) -> Vec<u
     let mut datagram = [&ports[..], &len.to_be_bytes(), &[0, 0], payload].concat();
 
     let addresses = add(sum(&source.ip().octets()), sum(&remote.ip().octets()));
-    let pseudo_header = add(add(addresses, len), UDP.into());
+    let pseudo_header = add(add(addresses, len), Protocol::Udp.number().into());
     let checksum = checksum::never_zero(!add(pseudo_header, sum(&datagram)));
     datagram[6..8].copy_from_slice(&checksum.to_be_bytes());
     datagram
@@ -99,7 +97,7 @@ fn fragments(datagram: &[u8], id: u32) -> impl Iterator<Item = Vec<u8>> {
         // fragments follow (RFC 8200, section 4.5).
         let field = (at * PIECE) as u16 | u16::from(at < last);
         [
-            &[UDP, 0][..],
+            &[Protocol::Udp.number(), 0][..],
             &field.to_be_bytes(),
             &id.to_be_bytes(),
             piece,
