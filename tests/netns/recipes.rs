@@ -299,7 +299,7 @@ include \"bind.conf\";
 }
 
 /// A running resolver; it ends when the value is dropped.
-struct Running {
+struct StartedResolver {
     program: Background,
     resolver: Resolver,
 }
@@ -318,7 +318,7 @@ const NO_ANSWER: &str = "no answer";
 
 impl Resolver {
     /// Starts the resolver with its recipes, less the lines that contain `without`.
-    fn start(self, scene: &Scene, without: Option<&str>) -> Running {
+    fn start(self, scene: &Scene, without: Option<&str>) -> StartedResolver {
         let dir = scene.topology().dir().join(self.address);
         self.write_files(&dir, without);
 
@@ -326,7 +326,7 @@ impl Resolver {
             .command(NODE, self.copy_program(&dir))
             .expect("a node of the laboratory");
         command.args(self.arguments).current_dir(&dir);
-        let running = Running {
+        let running = StartedResolver {
             program: Background::spawn(scene, self.address, command),
             resolver: self,
         };
@@ -387,7 +387,7 @@ fn recipe_text(recipe: &str, without: Option<&str>) -> String {
     kept
 }
 
-impl Running {
+impl StartedResolver {
     /// Asks once.
     fn ask(&self, scene: &Scene, name: &str, kind: &str) -> Answer {
         let server = format!("@{}", self.resolver.address);

@@ -60,10 +60,12 @@ impl Nat {
         let Some(flow @ (protocol, inside)) = packet.socket(Side::Source) else {
             return false;
         };
+
         let outside = match self.outside.get(&flow) {
             Some(outside) => *outside,
             None => {
                 let outside = SocketAddr::new(external, self.assign_port());
+                // Once all ports have been assigned, another flow has this one and loses it.
                 if let Some(old) = self.inside.insert((protocol, outside), inside) {
                     self.outside.remove(&(protocol, old));
                 }

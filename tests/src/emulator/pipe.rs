@@ -22,21 +22,21 @@ pub const MOST_IN_FLIGHT: usize = 100_000;
 
 /// A packet under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Flight {
+struct QueuedPacket {
     due: Duration,
     /// Position among the packets that are due at the same time.
     number: u64,
     packet: Packet,
 }
 
-impl Ord for Flight {
-    fn cmp(&self, other: &Flight) -> Ordering {
+impl Ord for QueuedPacket {
+    fn cmp(&self, other: &QueuedPacket) -> Ordering {
         (self.due, self.number).cmp(&(other.due, other.number))
     }
 }
 
-impl PartialOrd for Flight {
-    fn partial_cmp(&self, other: &Flight) -> Option<Ordering> {
+impl PartialOrd for QueuedPacket {
+    fn partial_cmp(&self, other: &QueuedPacket) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -50,7 +50,7 @@ pub struct Pipe {
     pub counts: Counts,
     rng: Rng,
     bottleneck: Bottleneck,
-    flights: BinaryHeap<Reverse<Flight>>,
+    queue: BinaryHeap<Reverse<QueuedPacket>>,
     next_number: u64,
     /// When the last packet is due, of those that keep their order.
     last: Duration,
@@ -64,7 +64,7 @@ impl Pipe {
             counts: Counts::default(),
             rng: Rng::new(seed),
             bottleneck: Bottleneck::default(),
-            flights: BinaryHeap::new(),
+            queue: BinaryHeap::new(),
             next_number: 0,
             last: Duration::ZERO,
         }
@@ -100,7 +100,7 @@ impl Pipe {
     /// Returns the next packet that is due by `now`.
     pub fn poll(&mut self, now: Duration) -> Option<Packet> {
         self.poll_timeout().filter(|due| *due <= now)?;
-        let Reverse(Flight { due, packet, .. }) = self.flights.pop()?;
+        let Reverse(QueuedPacket { due, packet, .. }) = self.queue.pop()?;
         self.counts.delivered += 1;
         self.counts.bytes += packet.bytes().len() as u64;
         self.counts.late.add(now - due);
@@ -109,12 +109,12 @@ impl Pipe {
 
     /// When the next packet is due; `None` if none is under way.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.flights.peek().map(|Reverse(flight)| flight.due)
+        self.queue.peek().map(|Reverse(queued)| queued.due)
     }
 
     /// Number of packets under way.
     pub fn in_flight(&self) -> usize {
-        self.flights.len()
+        self.queue.len()
     }
 
     fn forge(&mut self, packet: &mut Packet) {
@@ -130,7 +130,7 @@ impl Pipe {
     /// Puts a packet into the heap; returns false if it was dropped. A packet that comes `later`
     /// does not delay those after it.
     fn send(&mut self, packet: Packet, now: Duration, later: Duration) -> bool {
-        if self.flights.len() == MOST_IN_FLIGHT {
+        if self.queue.len() == MOST_IN_FLIGHT {
             self.counts.overflow += 1;
             return false;
         }
@@ -149,7 +149,7 @@ impl Pipe {
             due = due.max(self.last);
             self.last = due;
         }
-        self.flights.push(Reverse(Flight {
+        self.queue.push(Reverse(QueuedPacket {
             due: due + later,
             number: self.next_number,
             packet,
