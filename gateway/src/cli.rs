@@ -1,7 +1,7 @@
-//! The command line: every verb's words and help. What a verb does is in the file of its name.
+//! The command line: arguments and help of every verb. Each verb's work is in the file of its name.
 //!
-//! Exit codes: 0, 1 (failed), 64 (wrong command line or files). Answers go to stdout, errors to stderr,
-//! one per line.
+//! Exit codes: 0; 1 for a failure; 64 for a wrong command line or faults in files. Answers go to stdout,
+//! errors to stderr, one per line.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -29,13 +29,13 @@ pub use failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "ringway", version, disable_help_subcommand = true)]
 #[command(
-    after_help = "Start with: ringway org init --help, or see it all at work: ringway lab demo"
+    after_help = "Start with: ringway org init --help, or watch everything at work: ringway lab demo"
 )]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
-    /// Form of the log lines on stderr
+    /// Format of the log on stderr
     #[arg(
         long,
         global = true,
@@ -45,7 +45,7 @@ pub struct Cli {
         help_heading = "Logging"
     )]
     pub log: Form,
-    /// Which log lines to write: error, warn, info, debug, trace, or per module
+    /// Which log lines to write: error, warn, info, debug or trace, or a level per module
     #[arg(
         long,
         global = true,
@@ -66,27 +66,28 @@ pub enum Verb {
     /// Show, add and remove other organizations' records
     #[command(subcommand)]
     Member(member::Verb),
-    /// Check the files of a gateway, exactly as `run` does first
+    /// Check the files of a gateway, exactly as `run` does before it starts
     #[command(after_help = "Example:\n  ringway check -c gateway.toml")]
     Check(check::Args),
-    /// Ask, list, export and check zones
+    /// Query, list, export and check zones
     #[command(subcommand)]
     Dns(dns::Verb),
     /// Run the gateway
     #[command(after_help = "Example:\n  ringway run -c gateway.toml\n\n\
-        SIGTERM drains and ends it; SIGHUP re-reads files and certificates, all or nothing.")]
+        SIGTERM drains the gateway and ends it. SIGHUP makes it read its files and certificates again;\n\
+        if anything in them is wrong, nothing changes.")]
     Run(run::Args),
     /// Show a running gateway's tunnels, routes, zones and certificates
     #[command(after_help = "Example:\n  ringway status -c gateway.toml --json")]
     Status(status::Args),
-    /// Show what a running gateway's DNS server has counted, in the OpenMetrics text format
+    /// Show a running gateway's counters and histograms in the OpenMetrics text format
     #[command(after_help = "Example:\n  ringway metrics -c gateway.toml")]
     Metrics(metrics::Args),
-    /// A consortium of three organizations on this machine, to try and to demonstrate
+    /// Run a consortium of three organizations on this machine, to try and to demonstrate
     Lab(lab::Args),
 }
 
-/// Which gateway a verb is about.
+/// The gateway that a verb is about.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
     /// The gateway's file
@@ -99,7 +100,7 @@ pub struct ConfigFile {
     pub path: PathBuf,
 }
 
-/// Writes a verb's answer to stdout. A reader that has seen enough, such as `head`, is no failure.
+/// Writes a verb's answer to stdout. It is no failure if the reader, such as `head`, stops reading.
 pub(crate) fn answer(text: impl fmt::Display) -> Result<ExitCode, Failure> {
     match write!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -107,7 +108,7 @@ pub(crate) fn answer(text: impl fmt::Display) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Runs one of the few futures that a short verb needs.
+/// Runs a future on this thread, for verbs that need few of them.
 fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -115,7 +116,7 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
         .block_on(future))
 }
 
-/// Does what the command line says.
+/// Runs the verb of the command line.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Org(verb) => org::run(verb),

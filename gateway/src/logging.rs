@@ -1,7 +1,7 @@
-//! Logs go to stderr, as text for people or JSON for machines. What is logged is each module's affair.
+//! The log on stderr, as text for people or JSON for machines.
 //!
-//! Values come from peers, certificates and records too. None of them can forge a line or reach the
-//! terminal: text is escaped field by field, JSON as it is written.
+//! Logged values also come from peers, certificates and records. None of them can forge a line or control
+//! the terminal: text is escaped field by field, JSON as it is written.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -39,8 +39,8 @@ impl FromStr for Level {
     }
 }
 
-/// These libraries warn of what others send: a flood of forged answers would be a flood of lines. An
-/// operator who needs the lines names the library: `info,hickory_net=warn`.
+/// These libraries warn about what others send: a flood of forged answers would be a flood of lines. A level
+/// for the library itself brings them back: `info,hickory_net=warn`.
 const QUIET: &str = "hickory_net=error,hickory_proto=error,hickory_resolver=error";
 
 /// Starts logging. A second call changes nothing.
@@ -89,7 +89,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -
     }
 }
 
-/// Escapes lines of JSON for a terminal: serde_json escapes no more of them than RFC 8259 asks for.
+/// Escapes lines of JSON for a terminal: serde_json escapes only what RFC 8259 requires.
 struct PrintableJson<W>(W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for PrintableJson<W> {
@@ -101,7 +101,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for PrintableJson<W> {
 }
 
 impl<W: io::Write> io::Write for PrintableJson<W> {
-    /// Takes whole lines: the subscriber writes each event by one call.
+    /// Takes whole lines: the subscriber writes each event with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         self.0.write_all(json::printable(&text).as_bytes())?;
@@ -119,11 +119,11 @@ mod tests {
 
     use super::*;
 
-    /// Says how a forged line would go on, in the ways that terminals and readers of logs take for a new line.
+    /// Starts a forged line, and then controls a terminal in several ways.
     const HOSTILE: &str =
         "X\n2026-11-28T01:00:00Z  INFO Configuration reloaded\r\u{1b}[31m\u{9b}2J\u{202e}\u{2028}";
 
-    /// What a log writes to.
+    /// Collects what the log writes.
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -198,16 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn libraries_that_warn_of_what_others_send_are_silent_unless_they_are_named() {
-        let level = |text: &str| EnvFilter::new(format!("{QUIET},{text}")).to_string();
+    fn libraries_that_warn_about_foreign_input_are_quiet_unless_named() {
         for general in ["info", "debug"] {
-            assert!(
-                level(general).contains("hickory_net=error"),
-                "{}",
-                level(general)
-            );
+            let filter = EnvFilter::new(format!("{QUIET},{general}")).to_string();
+            assert!(filter.contains("hickory_net=error"), "{filter}");
         }
-        let named = level("info,hickory_net=debug");
+
+        let named = EnvFilter::new(format!("{QUIET},info,hickory_net=debug")).to_string();
         assert!(
             named.contains("hickory_net=debug") && !named.contains("hickory_net=error"),
             "{named}"

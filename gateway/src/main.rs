@@ -1,6 +1,6 @@
-//! The `ringway` program: parse the command line, log, run the verb, end with its exit code.
+//! The program `ringway`: parses the command line, starts the log, runs the verb and exits with its code.
 //!
-//! The verbs are in [`ringway::cli`], the daemon in the modules beside it.
+//! The verbs are in [`ringway::cli`]; [`ringway::run`] is the daemon.
 
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+
     logging::start(cli.log, &cli.log_level);
     match cli::run(cli.verb) {
         Ok(code) => code,
@@ -26,9 +27,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// `--help` and `--version` are answers, on stdout; everything else is a wrong command line.
+/// Prints the help, the version, or what is wrong with the command line.
 fn usage(error: &clap::Error) -> ExitCode {
     _ = error.print();
+    // Help and version go to stdout: they are answers, not errors.
     if error.use_stderr() {
         ExitCode::from(USAGE)
     } else {

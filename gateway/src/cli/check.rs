@@ -1,21 +1,21 @@
-//! `ringway check`: what `run` would find wrong, and the verdict on every prefix.
+//! `ringway check`: the faults that `run` would find, and the verdict on every prefix.
 //!
-//! Exit code 64 on any fault, on any overlap and on any CA certificate out of date, though a gateway
-//! starts in spite of the last two.
+//! The exit code is 64 for any fault, for any overlap, and for any CA certificate that is not valid now. A
+//! gateway starts in spite of the last two.
 
 use std::process::ExitCode;
 
 use ringway_config::{Fault, Faults, Ruling, Verdict};
+use ringway_identity::certificate::{date, rfc3339};
 use rustls_pki_types::UnixTime;
 use serde::Serialize;
 
 use super::table::Table;
 use super::{ConfigFile, Failure, answer, block_on};
-use crate::identity::certificate::{date, rfc3339};
 use crate::json;
 use crate::prepare::{Prepared, prepare};
 
-/// What `check` is told.
+/// Arguments of `ringway check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The gateway
@@ -26,13 +26,14 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Checks and prints.
+/// Runs `ringway check`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let prepared = block_on(prepare(&args.config.path))?;
     let faults = match &prepared {
         Ok(prepared) => prepared.faults(),
         Err(faults) => faults.clone(),
     };
+
     if args.json {
         let report = Report::of(prepared.as_ref().ok(), &faults);
         answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
@@ -42,6 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             Failure::Faults(faults).exit_code()
         });
     }
+
     if let Ok(prepared) = &prepared {
         answer(describe(prepared))?;
     }
@@ -53,54 +55,53 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 impl Prepared {
-    /// Everything that `check` does not let pass.
+    /// Everything for which `check` fails, though the files load.
     fn faults(&self) -> Faults {
-        Faults::from(
-            self.conflicts
-                .0
-                .iter()
-                .chain(&self.warnings.0)
-                .cloned()
-                .collect::<Vec<_>>(),
-        )
+        let faults = self.conflicts.0.iter().chain(&self.warnings.0);
+        Faults::from(faults.cloned().collect::<Vec<_>>())
     }
 
-    /// Subject and end of the own certificate and of every CA certificate.
-    fn certificates(&self) -> impl Iterator<Item = (String, UnixTime)> {
-        let own = (
-            self.identity.subject().to_owned(),
-            self.identity.not_after(),
-        );
-        let authorities = self
-            .trust
-            .authorities()
-            .map(|ca| (ca.subject.clone(), ca.not_after));
-        std::iter::once(own).chain(authorities)
+    /// This gateway's certificate and every CA certificate.
+    fn certificates(&self) -> impl Iterator<Item = Validity<'_>> {
+        let gateway = Validity {
+            subject: self.identity.subject(),
+            not_after: self.identity.not_after(),
+        };
+        let authorities = self.trust.authorities().map(|ca| Validity {
+            subject: &ca.subject,
+            not_after: ca.not_after,
+        });
+        std::iter::once(gateway).chain(authorities)
     }
 }
 
+/// How long a certificate is valid.
+struct Validity<'a> {
+    subject: &'a str,
+    not_after: UnixTime,
+}
+
 fn describe(prepared: &Prepared) -> String {
-    let config = &prepared.config;
     let mut prefixes = Table::new(["prefix", "org", "site", "verdict"]);
     for ruling in &prepared.rulings {
-        let Ruling {
-            org, site, prefix, ..
-        } = ruling;
         prefixes.row([
-            prefix.to_string(),
-            org.to_string(),
-            site.to_string(),
+            ruling.prefix.to_string(),
+            ruling.org.to_string(),
+            ruling.site.to_string(),
             verdict(ruling),
         ]);
     }
+
     let mut certificates = Table::new(["certificate", "until"]);
-    for (subject, not_after) in prepared.certificates() {
-        certificates.row([subject, date(not_after)]);
+    for certificate in prepared.certificates() {
+        certificates.row([certificate.subject.to_owned(), date(certificate.not_after)]);
     }
-    let advice = prepared.identity.age(UnixTime::now()).advice();
-    let advice = advice
-        .map(|advice| format!("\n{advice}\n"))
-        .unwrap_or_default();
+
+    let advice = match prepared.identity.age(UnixTime::now()).advice() {
+        Some(advice) => format!("\n{advice}\n"),
+        None => String::new(),
+    };
+    let config = &prepared.config;
     format!(
         "gateway {}, site {}, listening on {}\n\n{prefixes}\n{certificates}{advice}",
         config.id, config.site, config.listen
@@ -114,7 +115,7 @@ fn verdict(ruling: &Ruling) -> String {
     }
 }
 
-/// `check --json`.
+/// The output of `check --json`.
 #[derive(Debug, Serialize)]
 struct Report {
     ok: bool,
@@ -156,9 +157,9 @@ impl Report {
             faults: faults.0.iter().map(FaultReport::of).collect(),
             prefixes: rulings.map(PrefixReport::of).collect(),
             certificates: certificates
-                .map(|(subject, not_after)| CertificateReport {
-                    subject,
-                    not_after: rfc3339(not_after),
+                .map(|certificate| CertificateReport {
+                    subject: certificate.subject.to_owned(),
+                    not_after: rfc3339(certificate.not_after),
                 })
                 .collect(),
         }

@@ -1,6 +1,6 @@
-//! `ringway dns`: what this gateway's zones say, and whether a zone file is in order.
+//! `ringway dns`: queries, lists and exports this gateway's zones, and checks zone files.
 //!
-//! Nobody but the files is asked: the own zone is made from them as `run` makes it, the others' zones are
+//! Everything is read from files: our zone is built from them as `run` builds it, and the others' zones are
 //! their last good copies. So these verbs work while no daemon runs, and show a change before a SIGHUP.
 
 mod check;
@@ -21,15 +21,15 @@ use super::{ConfigFile, Failure};
 /// The verbs of `ringway dns`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Show the answer to a question, and where each record was written
+    /// Show the answer to a query, and the file and line of each record
     #[command(
         after_help = "Example:\n  ringway dns query peer0.acme.consortium.example -c gateway.toml\n  \
         ringway dns query _peer._tcp.peer0.acme.consortium.example SRV -c gateway.toml\n\n\
-        The answer is made from the files: the own zone as they say it now, the others' zones from their last\n\
-        good copies. The running gateway is not asked; it may also know that an address cannot be reached."
+        The answer comes from files: our zone as they define it now, the others' zones from their last good\n\
+        copies. The running gateway is not asked; it also leaves out addresses that cannot be reached."
     )]
     Query(Box<Query>),
-    /// List the zones: the own one from the files, the others' from their last good copies
+    /// List the zones: ours from the files, the others' from their last good copies
     #[command(after_help = "Example:\n  ringway dns zones -c gateway.toml")]
     Zones {
         /// The gateway
@@ -50,18 +50,18 @@ pub enum Verb {
     /// Check a zone file and what it includes
     #[command(
         after_help = "Example:\n  ringway dns check acme.zone --zone acme.consortium.example\n\n\
-        Whether it goes together with gateway.toml is for: ringway check -c gateway.toml"
+        To check it together with gateway.toml: ringway check -c gateway.toml"
     )]
     Check {
         /// The zone file
         file: PathBuf,
-        /// The zone that relative names stand below; without it, the file must have a SOA record
+        /// The origin of relative names; without it, the file must have a SOA record
         #[arg(long, value_name = "NAME")]
         zone: Option<ZoneName>,
     },
 }
 
-/// What `dns query` is told.
+/// Arguments of `ringway dns query`.
 #[derive(Debug, clap::Args)]
 pub struct Query {
     /// The name; always absolute
@@ -76,7 +76,7 @@ pub struct Query {
     /// Answer from this zone file alone
     #[arg(long, value_name = "FILE", conflicts_with = "path")]
     pub zone_file: Option<PathBuf>,
-    /// The zone that relative names in the zone file stand below
+    /// The origin of relative names in the zone file
     #[arg(long, value_name = "NAME", requires = "zone_file")]
     pub zone: Option<ZoneName>,
 }
@@ -87,7 +87,7 @@ fn name(text: &str) -> Result<Name, String> {
 
 fn kind(text: &str) -> Result<u16, String> {
     kind_from_text(text)
-        .ok_or_else(|| format!("{text:?} is no record type such as A, SRV or TYPE65280"))
+        .ok_or_else(|| format!("{text:?} is not a record type such as A, SRV or TYPE65280"))
 }
 
 /// Runs `ringway dns`.

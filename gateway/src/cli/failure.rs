@@ -1,23 +1,23 @@
-//! [`Failure`]: how a verb ends that did not do what it was asked.
+//! [`Failure`]: why a verb failed, and the exit code for it.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use ringway_config::{Escaped, Faults};
 
-/// Why a verb failed, and with which exit code.
+/// Why a verb failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// Something is wrong in the files: every fault on its line. Exit code 64.
+    /// The files have faults; each is printed on a line. Exit code 64.
     Faults(Faults),
-    /// The command line asks for something that cannot be. Exit code 64.
+    /// The command line asks for something impossible. Exit code 64.
     Usage(String),
-    /// We could not. Exit code 1.
+    /// The work itself failed. Exit code 1.
     Failed(anyhow::Error),
 }
 
 impl Failure {
-    /// 1, or 64 (EX_USAGE of sysexits.h) where the user has something to mend.
+    /// 64 (EX_USAGE of sysexits.h) if the user must correct something, else 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Faults(_) | Failure::Usage(_) => ExitCode::from(64),

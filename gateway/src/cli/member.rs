@@ -1,5 +1,4 @@
-//! `ringway member`: the other organizations' records. What a record says is `show`'s to print; how one
-//! becomes a member's is `add`'s.
+//! `ringway member`: shows, adds and removes the other organizations' records.
 
 mod add;
 mod show;
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Digest, OrgId};
+use ringway_config::{Config, Digest, Faults, OrgId};
 
 use super::{ConfigFile, Failure, answer};
 
@@ -22,12 +21,12 @@ pub enum Verb {
         /// The record
         file: PathBuf,
     },
-    /// Take a record into the members directory, unless it overlaps with anything
+    /// Copy a record into the members directory, unless it overlaps with anything
     #[command(
         after_help = "Example:\n  ringway member add beta.member.toml -c gateway.toml \\\n    \
         --fingerprint sha256:2f1c…\n\n\
-        Compare the fingerprint with its owner over a second channel, such as the telephone.\n\
-        A record of an organization that is a member already replaces the old one."
+        Compare the fingerprint with the organization over a second channel, such as the telephone.\n\
+        The record of an organization that is a member already is replaced."
     )]
     Add(Add),
     /// Remove an organization's record
@@ -41,7 +40,7 @@ pub enum Verb {
     },
 }
 
-/// What `member add` is told.
+/// Arguments of `ringway member add`.
 #[derive(Debug, clap::Args)]
 pub struct Add {
     /// The record
@@ -54,9 +53,9 @@ pub struct Add {
     pub fingerprint: Option<Digest>,
 }
 
-/// How a running gateway learns of a change.
+/// How to make a running gateway apply a change.
 const APPLY: &str =
-    "A running gateway takes it over with: systemctl reload ringway, or kill -HUP <its pid>\n";
+    "To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n";
 
 /// Runs `ringway member`.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
@@ -76,33 +75,34 @@ fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
     ))
 }
 
-/// The file of `org`'s record. Nobody should have to mend a record to be rid of it: one with faults is found by
-/// the name that `add` gave it, in a directory of its own: beside `gateway.toml` lies the own record.
+/// The file of `org`'s record, also if the record has faults: they must not keep it from being removed.
 fn record_of(org: &OrgId, path: &Path) -> Result<PathBuf, Failure> {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(faults) => {
-            let name = format!("{org}.member.toml");
-            let is_record = |file: &&PathBuf| {
-                file.file_name().is_some_and(|file| file == name.as_str())
-                    && file.parent() != path.parent()
-            };
-            let faulty = faults
-                .0
-                .iter()
-                .map(|fault| &*fault.place.file)
-                .find(is_record)
-                .cloned();
+            let faulty = faulty_record(org, path, &faults).cloned();
             return faulty.ok_or_else(|| faults.into());
         }
     };
+
     if *org == config.own.org {
         return Err(Failure::Usage(format!(
             "{org} is this gateway's own organization"
         )));
     }
-    let Some(member) = config.record(org) else {
-        return Err(Failure::Usage(format!("{org} is not a member")));
-    };
-    Ok(member.place.file.to_path_buf())
+    match config.record(org) {
+        Some(member) => Ok(member.place.file.to_path_buf()),
+        None => Err(Failure::Usage(format!("{org} is not a member"))),
+    }
+}
+
+/// Finds the record among files with faults, by the name that `add` gives. The file of that name beside
+/// `gateway.toml` is this gateway's record, and no member's.
+fn faulty_record<'f>(org: &OrgId, gateway: &Path, faults: &'f Faults) -> Option<&'f PathBuf> {
+    let name = format!("{org}.member.toml");
+    let mut files = faults.0.iter().map(|fault| &*fault.place.file);
+    files.find(|file| {
+        file.file_name().is_some_and(|found| found == name.as_str())
+            && file.parent() != gateway.parent()
+    })
 }

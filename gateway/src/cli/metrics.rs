@@ -1,11 +1,11 @@
-//! `ringway metrics`: what a running gateway has counted, in the OpenMetrics text format.
+//! `ringway metrics`: a running gateway's metrics in the OpenMetrics text format.
 
 use std::process::ExitCode;
 
 use super::{ConfigFile, Failure, answer};
 use crate::admin::socket;
 
-/// What `metrics` is told.
+/// Arguments of `ringway metrics`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The gateway to ask
@@ -13,9 +13,8 @@ pub struct Args {
     pub config: ConfigFile,
 }
 
-/// Asks and prints.
+/// Runs `ringway metrics`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    answer(socket::ask_metrics(&ringway_config::socket_of(
-        &args.config.path,
-    )?)?)
+    let socket = ringway_config::socket_of(&args.config.path)?;
+    answer(socket::ask_metrics(&socket)?)
 }

@@ -6,6 +6,7 @@
 mod new_files;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,42 +14,42 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use ringway_config::{
-    Config, Digest, Endpoint, Fault, Faults, GatewayId, GatewayName, NewGateway, NewMember, OrgId,
-    Place, Prefix, SiteId, ZoneName, conflicts, gateway_text, member_text,
+    Config, Digest, Endpoint, Fault, Faults, GatewayId, GatewayName, NameError, NewGateway,
+    NewMember, OrgId, Place, Prefix, SiteId, ZoneName, conflicts, gateway_text, member_text,
 };
+use ringway_identity::create::{Authority, CreateError};
 use time::OffsetDateTime;
 
 use self::new_files::NewFiles;
 use super::{Failure, answer};
-use crate::identity::create::{Authority, CreateError};
 
 /// The verbs of `ringway org`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Make an organization's CA, its first gateway's files and the record for the other members
+    /// Create an organization's CA, its first gateway's files and the record for the other members
     #[command(
         after_help = "Example:\n  ringway org init acme --domain consortium.example \\\n    \
         --site east=10.1.0.0/16,fd00:1::/48 --endpoint gw.acme.example:4600\n\n\
-        Nothing is ever overwritten. The CA's key (ca/ca.key) is not needed on the gateway: take it away."
+        Nothing is ever overwritten. The gateway does not need the CA's key (ca/ca.key): move it away."
     )]
     Init(Init),
 }
 
-/// What `org init` is told.
+/// Arguments of `ringway org init`.
 #[derive(Debug, clap::Args)]
 pub struct Init {
     /// The organization: one lowercase DNS label
     pub org: OrgId,
-    /// The consortium's DNS domain; the organization's zone lies under it
+    /// The consortium's DNS domain; the organization's zone is <org>.<domain>
     #[arg(long)]
     pub domain: ZoneName,
-    /// A site and its address ranges; may be repeated, the gateway serves the first
+    /// A site and its address ranges; may be repeated, and the gateway serves the first
     #[arg(long = "site", required = true, value_name = "NAME=PREFIX[,PREFIX…]")]
     pub sites: Vec<SiteArg>,
     /// The gateway's name
     #[arg(long, default_value = "gw", value_name = "NAME")]
     pub gateway: GatewayName,
-    /// Where the other gateways can dial it; may be repeated, none: it only dials
+    /// Where other gateways can dial this one; may be repeated; without any, it only dials
     #[arg(long = "endpoint", value_name = "HOST:PORT")]
     pub endpoints: Vec<Endpoint>,
     /// The tunnel port, UDP and TCP
@@ -57,7 +58,7 @@ pub struct Init {
     /// Where the DNS server listens; may be repeated
     #[arg(long = "dns-listen", value_name = "ADDRESS[:PORT]")]
     pub dns_listen: Vec<DnsListen>,
-    /// An existing CA to sign with: a directory that has ca.crt and ca.key
+    /// An existing CA to sign with: a directory with ca.crt and ca.key
     #[arg(long, value_name = "DIRECTORY")]
     pub ca: Option<PathBuf>,
     /// Where to put the files
@@ -77,36 +78,36 @@ pub struct SiteArg {
 impl FromStr for SiteArg {
     type Err = String;
     fn from_str(text: &str) -> Result<SiteArg, String> {
-        let form = || {
-            format!("{text:?} is not name=prefix[,prefix…] such as east=10.1.0.0/16,fd00:1::/48")
+        let Some((name, prefixes)) = text.split_once('=') else {
+            return Err(format!(
+                "{text:?} is not name=prefix[,prefix…] such as east=10.1.0.0/16,fd00:1::/48"
+            ));
         };
-        let (name, prefixes) = text.split_once('=').ok_or_else(form)?;
-        let name = name.parse::<SiteId>().map_err(|error| error.to_string())?;
-        let prefixes = prefixes
-            .split(',')
-            .map(str::parse::<Prefix>)
-            .collect::<Result<_, _>>();
+
+        let prefixes: Result<Vec<Prefix>, _> = prefixes.split(',').map(str::parse).collect();
         Ok(SiteArg {
-            name,
+            name: name.parse().map_err(|error: NameError| error.to_string())?,
             prefixes: prefixes.map_err(|error| error.to_string())?,
         })
     }
 }
 
-/// An address, with DNS's port unless it has one.
+/// An address with a port, 53 if none is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DnsListen(pub SocketAddr);
 
 impl FromStr for DnsListen {
     type Err = String;
     fn from_str(text: &str) -> Result<DnsListen, String> {
-        let address = text
-            .parse::<IpAddr>()
-            .map(|address| SocketAddr::new(address, 53));
-        let listen = address.or_else(|_| text.parse::<SocketAddr>());
-        listen
-            .map(DnsListen)
-            .map_err(|_| format!("{text:?} is no address such as 10.1.0.1 or [fd00::1]:53"))
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(DnsListen(SocketAddr::new(address, 53)));
+        }
+        match text.parse() {
+            Ok(address) => Ok(DnsListen(address)),
+            Err(_) => Err(format!(
+                "{text:?} is not an address such as 10.1.0.1 or [fd00::1]:53"
+            )),
+        }
     }
 }
 
@@ -116,11 +117,11 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     let now = OffsetDateTime::now_utc();
     let authority = match &init.ca {
         Some(dir) => existing_authority(dir)?,
-        None => Authority::create(&init.org, now).context("cannot make a CA")?,
+        None => Authority::create(&init.org, now).context("cannot create a CA")?,
     };
     let issued = authority
         .issue(&init.id(), &init.domain, now)
-        .map_err(|error| init.unissued(error))?;
+        .map_err(|error| init.not_issued(error))?;
     let record = member_text(&init.member(authority.certificate()));
 
     let mut files = NewFiles::in_directory(&init.dir);
@@ -158,12 +159,13 @@ fn load(path: &Path) -> Result<(), Faults> {
 }
 
 fn existing_authority(dir: &Path) -> Result<Authority, Failure> {
-    let read = |name: &str| {
-        let path = dir.join(name);
-        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let (certificate, key) = (read("ca.crt")?, read("ca.key")?);
+    let certificate = read(&dir.join("ca.crt"))?;
+    let key = read(&dir.join("ca.key"))?;
     Authority::read(&certificate, &key).map_err(|error| fault(dir, error.to_string()))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn fault(path: &Path, message: String) -> Failure {
@@ -182,7 +184,7 @@ impl Init {
         }
     }
 
-    /// The site that the gateway serves: the first. clap has seen to it that there is one.
+    /// The site that the gateway serves: the first one. clap requires at least one.
     fn site(&self) -> &SiteArg {
         &self.sites[0]
     }
@@ -219,11 +221,11 @@ impl Init {
         }
     }
 
-    fn unissued(&self, error: CreateError) -> Failure {
+    fn not_issued(&self, error: CreateError) -> Failure {
         match &self.ca {
             Some(dir) => fault(dir, error.to_string()),
             None => anyhow::Error::new(error)
-                .context("cannot make a certificate")
+                .context("cannot create a certificate")
                 .into(),
         }
     }
@@ -233,9 +235,9 @@ impl Init {
         let record = at(&self.record_name());
         let config = at("gateway.toml");
         let authority = match &self.ca {
-            Some(dir) => format!("{} (as it was)", dir.display()),
+            Some(dir) => format!("{} (unchanged)", dir.display()),
             None => format!(
-                "{}  {} (take it away: the gateway does not need it)",
+                "{}  {} (move it away: the gateway does not need it)",
                 at("ca/ca.crt"),
                 at("ca/ca.key")
             ),
@@ -247,9 +249,9 @@ impl Init {
              \x20 record       {record}\n\
              \x20 fingerprint  {fingerprint}\n\n\
              Next:\n\
-             \x20 1. Hand the record to the other organizations; tell them the fingerprint over a second channel.\n\
-             \x20 2. Take their records in:  ringway member add <file> -c {config} --fingerprint sha256:…\n\
-             \x20 3. See that all is well:   ringway check -c {config}\n\
+             \x20 1. Give the record to the other organizations, and its fingerprint over a second channel.\n\
+             \x20 2. Add their records:      ringway member add <file> -c {config} --fingerprint sha256:…\n\
+             \x20 3. Check everything:       ringway check -c {config}\n\
              \x20 4. Start the gateway:      ringway run -c {config}\n",
             org = self.org,
             domain = self.domain,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::{ConfigFile, Failure};
 use crate::run::RunError;
 
-/// What `run` is told.
+/// Arguments of `ringway run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The gateway to run
@@ -13,12 +13,13 @@ pub struct Args {
     pub config: ConfigFile,
 }
 
-/// Runs the gateway until it is told to end.
+/// Runs the gateway until SIGTERM or SIGINT.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
+
     match runtime.block_on(crate::run::run(&args.config.path)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(RunError::Faults(faults)) => Err(faults.into()),

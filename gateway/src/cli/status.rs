@@ -1,4 +1,4 @@
-//! `ringway status`: what a running gateway says about itself.
+//! `ringway status`: a running gateway's tunnels, routes, zones and certificates.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -7,10 +7,11 @@ use ringway_config::Escaped;
 
 use super::table::Table;
 use super::{ConfigFile, Failure, answer};
+use crate::admin::report::TunnelReport;
 use crate::admin::{Report, socket};
 use crate::json;
 
-/// What `status` is told.
+/// Arguments of `ringway status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The gateway to ask
@@ -21,7 +22,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Asks and prints.
+/// Runs `ringway status`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let report = socket::ask(&ringway_config::socket_of(&args.config.path)?)?;
     if args.json {
@@ -31,7 +32,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     }
 }
 
-/// The report for people: what is wrong stands beside what it is about.
+/// The report as tables. Problems are notes in the row that they concern.
 fn text(report: &Report) -> String {
     let sections = [
         tunnels(report),
@@ -67,38 +68,10 @@ fn tunnels(report: &Report) -> String {
         "TUNNEL", "STATE", "SINCE", "RTT", "PATH MTU", "SENT", "RECEIVED", "NOTE",
     ]);
     for tunnel in &report.tunnels {
-        let mut notes = Vec::new();
-        notes.extend(
-            tunnel
-                .last_error
-                .as_ref()
-                .filter(|_| tunnel.state != "up")
-                .cloned(),
-        );
-        if !tunnel.records_differ.is_empty() {
-            notes.push(format!(
-                "holds other records of {}",
-                tunnel.records_differ.join(", ")
-            ));
-        }
-        notes.extend(
-            tunnel
-                .refused
-                .iter()
-                .map(|(prefix, why)| format!("we refuse {prefix}: {why}")),
-        );
-        notes.extend(
-            tunnel
-                .refused_by_peer
-                .iter()
-                .map(|(prefix, why)| format!("it refuses {prefix}: {why}")),
-        );
-        if !tunnel.drops.is_empty() {
-            notes.push(format!("dropped {}", counted(&tunnel.drops)));
-        }
-        let rtt = tunnel
-            .rtt_us
-            .map_or("-".into(), |rtt| format!("{:.1} ms", rtt as f64 / 1e3));
+        let rtt = match tunnel.rtt_us {
+            Some(rtt) => format!("{:.1} ms", rtt as f64 / 1e3),
+            None => "-".into(),
+        };
         table.row([
             tunnel.peer.clone(),
             tunnel.state.clone(),
@@ -107,10 +80,32 @@ fn tunnels(report: &Report) -> String {
             tunnel.path_mtu.to_string(),
             bytes(tunnel.tx_bytes),
             bytes(tunnel.rx_bytes),
-            notes.join("; "),
+            tunnel_notes(tunnel),
         ]);
     }
     table.to_string()
+}
+
+fn tunnel_notes(tunnel: &TunnelReport) -> String {
+    let mut notes = Vec::new();
+    // The last error of a tunnel that is up again is history.
+    if tunnel.state != "up" {
+        notes.extend(tunnel.last_error.clone());
+    }
+    if !tunnel.records_differ.is_empty() {
+        let orgs = tunnel.records_differ.join(", ");
+        notes.push(format!("holds other records of {orgs}"));
+    }
+    for (prefix, reason) in &tunnel.refused {
+        notes.push(format!("we refuse {prefix}: {reason}"));
+    }
+    for (prefix, reason) in &tunnel.refused_by_peer {
+        notes.push(format!("it refuses {prefix}: {reason}"));
+    }
+    if !tunnel.drops.is_empty() {
+        notes.push(format!("dropped {}", counted(&tunnel.drops)));
+    }
+    notes.join("; ")
 }
 
 fn routes(report: &Report) -> String {
@@ -120,16 +115,16 @@ fn routes(report: &Report) -> String {
             (Some(gateway), true) => gateway.clone(),
             _ => "unreachable".into(),
         };
-        let note = route
-            .conflict_with
-            .as_ref()
-            .map(|with| format!("overlaps {with}"));
+        let note = match &route.conflict_with {
+            Some(with) => format!("overlaps {with}"),
+            None => String::new(),
+        };
         table.row([
             route.prefix.clone(),
             route.org.clone(),
             route.verdict.clone(),
             through,
-            note.unwrap_or_default(),
+            note,
         ]);
     }
     table.to_string()
@@ -138,18 +133,22 @@ fn routes(report: &Report) -> String {
 fn zones(report: &Report) -> String {
     let mut table = Table::new(["ZONE", "SERIAL", "ORIGIN", "AGE", "NOTE"]);
     for zone in &report.zones {
-        let serial = zone
-            .serial
-            .map_or("never received".into(), |serial| serial.to_string());
-        let age = zone.age_s.map_or("-".into(), |age| format!("{age} s"));
-        let old = zone
-            .stale
-            .then(|| "too old: its names fail until its owner is back".to_owned());
-        let refused = zone
-            .refused
-            .as_ref()
-            .map(|reason| format!("refused: {reason}"));
-        let notes: Vec<_> = old.into_iter().chain(refused).collect();
+        let serial = match zone.serial {
+            Some(serial) => serial.to_string(),
+            None => "never received".into(),
+        };
+        let age = match zone.age_s {
+            Some(age) => format!("{age} s"),
+            None => "-".into(),
+        };
+
+        let mut notes = Vec::new();
+        if zone.stale {
+            notes.push("too old: its names fail until its organization is back".to_owned());
+        }
+        if let Some(reason) = &zone.refused {
+            notes.push(format!("refused: {reason}"));
+        }
         table.row([
             zone.apex.clone(),
             serial,
@@ -177,7 +176,7 @@ fn counted(drops: &BTreeMap<String, u64>) -> String {
     Escaped(&each.join(", ")).to_string()
 }
 
-/// 1000-based, as network people count.
+/// In units of 1000, as is usual for networks.
 fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
@@ -190,10 +189,10 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::report::{RouteReport, TunnelReport};
+    use crate::admin::report::RouteReport;
 
     #[test]
-    fn what_is_wrong_stands_beside_what_it_is_about() {
+    fn problems_are_notes_in_the_row_that_they_concern() {
         let report = Report {
             gateway: "gw.org0".into(),
             tunnels: vec![TunnelReport {

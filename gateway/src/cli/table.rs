@@ -1,4 +1,4 @@
-//! [`Table`]: columns for people to read.
+//! [`Table`]: text in columns.
 
 use std::fmt;
 
@@ -41,7 +41,8 @@ impl fmt::Display for Table {
         for row in &self.rows {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
-                line.push_str(&format!("{cell:<width$}  ", width = self.width(column)));
+                let width = self.width(column);
+                line.push_str(&format!("{cell:<width$}  "));
             }
             writeln!(f, "{}", line.trim_end())?;
         }

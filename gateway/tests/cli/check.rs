@@ -7,24 +7,24 @@ use rcgen::{
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use super::desk::{Answer, Desk};
+use super::workspace::{Answer, Workspace};
 
 const CHECK: &str = "check -c acme/gateway.toml";
 
-fn check(desk: &Desk) -> Answer {
-    desk.ringway(CHECK)
+fn check(workspace: &Workspace) -> Answer {
+    workspace.ringway(CHECK)
 }
 
-/// Makes acme's gateway certificate anew with openssl and these extensions, signed by acme's CA.
-fn certify(desk: &Desk, extensions: &[&str]) {
-    desk.write("ext", &extensions.join("\n"));
-    desk.openssl(
+/// Replaces acme's gateway certificate by one that openssl makes with these extensions, signed by acme's CA.
+fn certify(workspace: &Workspace, extensions: &[&str]) {
+    workspace.write("ext", &extensions.join("\n"));
+    workspace.openssl(
         "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout acme/gateway.key -subj /CN=gw -out csr",
     );
-    desk.openssl(
+    workspace.openssl(
         "x509 -req -in csr -CA acme/ca/ca.crt -CAkey acme/ca/ca.key -days 30 -extfile ext -out acme/gateway.crt",
     );
-    desk.set_mode("acme/gateway.key", 0o600);
+    workspace.set_mode("acme/gateway.key", 0o600);
 }
 
 /// A certificate whose time was over three days ago.
@@ -40,10 +40,11 @@ const PURPOSES: &str = "extendedKeyUsage = serverAuth, clientAuth";
 
 #[test]
 fn shows_the_verdict_on_every_prefix_and_when_certificates_end() {
-    let desk = Desk::with_acme_and_beta();
-    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml")
+    let workspace = Workspace::with_acme_and_beta();
+    workspace
+        .ringway("member add beta/beta.member.toml -c acme/gateway.toml")
         .succeeds();
-    let out = check(&desk).succeeds().out;
+    let out = check(&workspace).succeeds().out;
     let head = "gateway gw.acme, site east, listening on 0.0.0.0:4600\n\n\
                 prefix         org   site  verdict\n\
                 10.211.0.0/16  acme  east  available\n\
@@ -57,13 +58,13 @@ fn shows_the_verdict_on_every_prefix_and_when_certificates_end() {
 
 #[test]
 fn overlapping_records_put_there_by_hand_are_conflicted() {
-    let desk = Desk::with_acme_and_beta();
-    desk.init("gamma", "--site south=10.211.9.0/24");
-    desk.copy("gamma/gamma.member.toml", "acme/members/gamma.member.toml");
-    let answer = check(&desk).refuses(&[&format!(
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.init("gamma", "--site south=10.211.9.0/24");
+    workspace.copy("gamma/gamma.member.toml", "acme/members/gamma.member.toml");
+    let answer = check(&workspace).refuses(&[&format!(
         "{}: 10.211.9.0/24 (org gamma, site south) overlaps 10.211.0.0/16 (org acme, site east, {})",
-        desk.place("acme/members/gamma.member.toml", "10.211.9.0/24"),
-        desk.place("acme/acme.member.toml", "10.211.0.0/16")
+        workspace.place("acme/members/gamma.member.toml", "10.211.9.0/24"),
+        workspace.place("acme/acme.member.toml", "10.211.0.0/16")
     )]);
     assert!(
         answer.out.contains(
@@ -78,9 +79,9 @@ fn overlapping_records_put_there_by_hand_are_conflicted() {
 
 #[test]
 fn json_says_the_same() {
-    let desk = Desk::with_acme_and_beta();
+    let workspace = Workspace::with_acme_and_beta();
     let report = |code| -> Value {
-        let answer = desk.ringway(&format!("{CHECK} --json"));
+        let answer = workspace.ringway(&format!("{CHECK} --json"));
         assert_eq!((answer.code, answer.err.as_str()), (code, ""));
         serde_json::from_str(&answer.out).unwrap()
     };
@@ -94,8 +95,8 @@ fn json_says_the_same() {
             .ends_with('Z')
     );
 
-    desk.init("gamma", "--site south=10.211.9.0/24");
-    desk.copy("gamma/gamma.member.toml", "acme/members/gamma.member.toml");
+    workspace.init("gamma", "--site south=10.211.9.0/24");
+    workspace.copy("gamma/gamma.member.toml", "acme/members/gamma.member.toml");
     let conflicted = report(64);
     assert_eq!(conflicted["ok"], json!(false));
     assert_eq!(
@@ -114,10 +115,10 @@ fn json_says_the_same() {
     );
     assert_eq!(
         place,
-        desk.place("acme/members/gamma.member.toml", "10.211.9.0/24")
+        workspace.place("acme/members/gamma.member.toml", "10.211.9.0/24")
     );
 
-    desk.remove("acme/gateway.key");
+    workspace.remove("acme/gateway.key");
     let broken = report(64);
     assert_eq!(
         (&broken["ok"], &broken["prefixes"]),
@@ -128,14 +129,14 @@ fn json_says_the_same() {
 
 #[test]
 fn certificates_made_with_openssl_are_in_order() {
-    let desk = Desk::with_acme_and_beta();
-    certify(&desk, &[NAME, USAGE, PURPOSES]);
-    check(&desk).succeeds();
+    let workspace = Workspace::with_acme_and_beta();
+    certify(&workspace, &[NAME, USAGE, PURPOSES]);
+    check(&workspace).succeeds();
 }
 
 #[test]
-fn says_how_to_mend_a_certificate_that_breaks_a_rule() {
-    let desk = Desk::with_acme_and_beta();
+fn names_the_remedy_for_a_certificate_that_breaks_a_rule() {
+    let workspace = Workspace::with_acme_and_beta();
     let other = "subjectAltName = URI:spiffe://acme.consortium.example/gateway/other";
     let foreign = "subjectAltName = URI:spiffe://acme.consortium.example:1/gateway/gw";
     let cases: [(&[&str], &str); 6] = [
@@ -166,21 +167,21 @@ fn says_how_to_mend_a_certificate_that_breaks_a_rule() {
         ),
         (
             &[other, USAGE, PURPOSES],
-            "the record of acme has no gateway other; add it to the own record, or issue one for gw.acme",
+            "the record of acme has no gateway other; add it to our record, or issue one for gw.acme",
         ),
     ];
     for (extensions, message) in cases {
-        certify(&desk, extensions);
-        check(&desk).refuses(&[&format!("acme/gateway.crt: {message}")]);
+        certify(&workspace, extensions);
+        check(&workspace).refuses(&[&format!("acme/gateway.crt: {message}")]);
     }
 }
 
 #[test]
 fn an_expired_certificate_says_since_when() {
-    let desk = Desk::with_acme_and_beta();
-    let ca = KeyPair::from_pem(&desk.read("acme/ca/ca.key")).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(&desk.read("acme/ca/ca.crt"), ca).unwrap();
-    let key = KeyPair::from_pem(&desk.read("acme/gateway.key")).unwrap();
+    let workspace = Workspace::with_acme_and_beta();
+    let ca = KeyPair::from_pem(&workspace.read("acme/ca/ca.key")).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&workspace.read("acme/ca/ca.crt"), ca).unwrap();
+    let key = KeyPair::from_pem(&workspace.read("acme/gateway.key")).unwrap();
     let mut params = expired();
     params.subject_alt_names = vec![SanType::URI(
         "spiffe://acme.consortium.example/gateway/gw"
@@ -192,54 +193,55 @@ fn an_expired_certificate_says_since_when() {
         ExtendedKeyUsagePurpose::ServerAuth,
         ExtendedKeyUsagePurpose::ClientAuth,
     ];
-    desk.write(
+    workspace.write(
         "acme/gateway.crt",
         &params.signed_by(&key, &issuer).unwrap().pem(),
     );
-    check(&desk).refuses(&[
+    check(&workspace).refuses(&[
         "acme/gateway.crt: certificate expired 3 days ago; issue a new one with the organization's CA",
     ]);
 }
 
 #[test]
 fn a_certificate_of_another_gateway_or_ca_is_told_apart() {
-    let desk = Desk::with_acme_and_beta();
-    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml")
+    let workspace = Workspace::with_acme_and_beta();
+    workspace
+        .ringway("member add beta/beta.member.toml -c acme/gateway.toml")
         .succeeds();
-    desk.copy("beta/gateway.crt", "acme/gateway.crt");
-    check(&desk).refuses(&[
+    workspace.copy("beta/gateway.crt", "acme/gateway.crt");
+    check(&workspace).refuses(&[
         "acme/gateway.crt: is the certificate of gw.beta; this gateway is gw.acme",
         "acme/gateway.key: is not the key of acme/gateway.crt; put the pair's own key here",
     ]);
-    desk.copy("beta/ca/ca.crt", "acme/ca/ca.crt");
-    desk.copy("beta/ca/ca.key", "acme/ca/ca.key");
-    certify(&desk, &[NAME, USAGE, PURPOSES]);
-    let err = check(&desk).err;
+    workspace.copy("beta/ca/ca.crt", "acme/ca/ca.crt");
+    workspace.copy("beta/ca/ca.key", "acme/ca/ca.key");
+    certify(&workspace, &[NAME, USAGE, PURPOSES]);
+    let err = check(&workspace).err;
     assert!(
         err.starts_with("acme/gateway.crt: certificate does not chain to a CA of acme ("),
         "{err}"
     );
     assert!(
-        err.ends_with("); the own record's ca must be the CA that issued it\n"),
+        err.ends_with("); the ca of our record must be the CA that issued it\n"),
         "{err}"
     );
 }
 
 #[test]
 fn a_key_that_others_can_read_is_refused() {
-    let desk = Desk::with_acme_and_beta();
-    desk.set_mode("acme/gateway.key", 0o640);
-    check(&desk).refuses(&[
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.set_mode("acme/gateway.key", 0o640);
+    check(&workspace).refuses(&[
         "acme/gateway.key: others may use the private key (mode 0640); chmod 600 acme/gateway.key",
     ]);
 }
 
 #[test]
 fn files_that_are_missing_or_no_pem_are_all_named() {
-    let desk = Desk::with_acme_and_beta();
-    desk.remove("acme/gateway.crt");
-    desk.write("acme/gateway.key", "no key");
-    check(&desk).refuses(&[
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.remove("acme/gateway.crt");
+    workspace.write("acme/gateway.key", "no key");
+    check(&workspace).refuses(&[
         "acme/gateway.crt: cannot be read (No such file or directory (os error 2)); ringway org init makes it, \
          or set [identity] certificate",
         "acme/gateway.key: holds no private key (no items found); it must be unencrypted PEM",
@@ -248,20 +250,20 @@ fn files_that_are_missing_or_no_pem_are_all_named() {
 
 #[test]
 fn a_gateway_that_its_own_record_revokes_does_not_pass() {
-    let desk = Desk::with_acme_and_beta();
-    desk.edit(
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.edit(
         "acme/acme.member.toml",
         "\ngateways = []",
         "\ngateways = [\"gw\"]",
     );
-    check(&desk).refuses(&[
-        "acme/gateway.crt: gw.acme is revoked by its organization; take a new name or key, or mend [revoked]",
+    check(&workspace).refuses(&[
+        "acme/gateway.crt: gw.acme is revoked by its organization; take a new name or key, or correct [revoked]",
     ]);
 }
 
 #[test]
 fn a_members_expired_ca_is_a_fault() {
-    let desk = Desk::with_acme_and_beta();
+    let workspace = Workspace::with_acme_and_beta();
     let mut params = expired();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -269,18 +271,22 @@ fn a_members_expired_ca_is_a_fault() {
         .self_signed(&KeyPair::generate().unwrap())
         .unwrap()
         .pem();
-    desk.edit("beta/beta.member.toml", &desk.read("beta/ca/ca.crt"), &old);
-    desk.copy("beta/beta.member.toml", "acme/members/beta.member.toml");
-    let place = desk.place("acme/members/beta.member.toml", "-----BEGIN");
-    check(&desk).refuses(&[&format!(
+    workspace.edit(
+        "beta/beta.member.toml",
+        &workspace.read("beta/ca/ca.crt"),
+        &old,
+    );
+    workspace.copy("beta/beta.member.toml", "acme/members/beta.member.toml");
+    let place = workspace.place("acme/members/beta.member.toml", "-----BEGIN");
+    check(&workspace).refuses(&[&format!(
         "{place}: CA certificate CN=rcgen self signed cert is expired; put the current one here"
     )]);
 }
 
 #[test]
 fn nothing_is_changed() {
-    let desk = Desk::with_acme_and_beta();
-    let before = desk.list("acme");
-    check(&desk).succeeds();
-    assert_eq!(desk.list("acme"), before);
+    let workspace = Workspace::with_acme_and_beta();
+    let before = workspace.list("acme");
+    check(&workspace).succeeds();
+    assert_eq!(workspace.list("acme"), before);
 }

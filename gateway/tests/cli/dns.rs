@@ -1,32 +1,33 @@
 //! `ringway dns`, and what `ringway check` says about zones.
 
-use super::desk::Desk;
+use super::workspace::Workspace;
 
 /// acme with a host, a zone file that includes another, and beta among its members.
-fn acme() -> Desk {
-    let desk = Desk::with_acme_and_beta();
-    desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml")
+fn acme() -> Workspace {
+    let workspace = Workspace::with_acme_and_beta();
+    workspace
+        .ringway("member add beta/beta.member.toml -c acme/gateway.toml")
         .succeeds();
-    desk.edit("acme/gateway.toml", "# zone-files = ", "zone-files = ");
-    let config = desk.read("acme/gateway.toml");
+    workspace.edit("acme/gateway.toml", "# zone-files = ", "zone-files = ");
+    let config = workspace.read("acme/gateway.toml");
     let host = "\n[[dns.host]]\nname = \"peer0\"\naddresses = [\"10.211.0.11\", \"fd00:211::11\"]\n\
                 services = [\"peer:7051/tcp\"]\n";
-    desk.write("acme/gateway.toml", &format!("{config}{host}"));
-    desk.write(
+    workspace.write("acme/gateway.toml", &format!("{config}{host}"));
+    workspace.write(
         "acme/acme.zone",
         "ca CNAME peer0\n*.apps TXT \"a b\"\n$INCLUDE more.zone lab\n",
     );
-    desk.write("acme/more.zone", "@ MX 10 peer0.acme.consortium.example.\n");
-    desk
+    workspace.write("acme/more.zone", "@ MX 10 peer0.acme.consortium.example.\n");
+    workspace
 }
 
 const C: &str = "-c acme/gateway.toml";
 
 #[test]
 fn an_answer_says_where_each_record_was_written() {
-    let desk = acme();
-    let before = desk.list("acme");
-    let out = desk
+    let workspace = acme();
+    let before = workspace.list("acme");
+    let out = workspace
         .ringway(&format!("dns query CA.acme.consortium.example {C}"))
         .succeeds()
         .out;
@@ -39,11 +40,11 @@ fn an_answer_says_where_each_record_was_written() {
              ;; ANSWER\n\
              ca.acme.consortium.example. 5 IN CNAME peer0.acme.consortium.example.  ; acme/acme.zone:1:1\n\
              peer0.acme.consortium.example. 5 IN A 10.211.0.11  ; {}\n",
-            desk.place("acme/gateway.toml", "10.211.0.11")
+            workspace.place("acme/gateway.toml", "10.211.0.11")
         )
     );
     let answer = |question: &str| {
-        let out = desk
+        let out = workspace
             .ringway(&format!("dns query {question} {C}"))
             .succeeds()
             .out;
@@ -62,7 +63,7 @@ fn an_answer_says_where_each_record_was_written() {
     let service = answer("_peer._tcp.peer0.acme.consortium.example SRV");
     let place = format!(
         "acme/gateway.toml:{}:13",
-        desk.read("acme/gateway.toml").lines().count()
+        workspace.read("acme/gateway.toml").lines().count()
     );
     let expected = format!(" SRV 0 0 7051 peer0.acme.consortium.example.  ; {place}");
     assert!(service[1].ends_with(&expected), "{service:?}");
@@ -74,13 +75,13 @@ fn an_answer_says_where_each_record_was_written() {
         missing[1].ends_with(" 60 10 1209600 5  ; made by ringway"),
         "{missing:?}"
     );
-    assert_eq!(desk.list("acme"), before, "a question changes nothing");
+    assert_eq!(workspace.list("acme"), before, "a question changes nothing");
 }
 
 #[test]
 fn a_zone_that_was_never_received_is_no_missing_name() {
-    let desk = acme();
-    let out = desk
+    let workspace = acme();
+    let out = workspace
         .ringway(&format!("dns query peer0.beta.consortium.example {C}"))
         .succeeds()
         .out;
@@ -89,7 +90,7 @@ fn a_zone_that_was_never_received_is_no_missing_name() {
         out.contains(";; zone beta.consortium.example: never received\n"),
         "{out}"
     );
-    let out = desk
+    let out = workspace
         .ringway(&format!("dns query www.example.org {C}"))
         .succeeds()
         .out;
@@ -113,18 +114,18 @@ fn zones_are_listed_with_where_they_come_from() {
 
 #[test]
 fn an_exported_zone_reads_back_as_itself() {
-    let desk = acme();
-    let out = desk
+    let workspace = acme();
+    let out = workspace
         .ringway(&format!("dns export acme.consortium.example {C}"))
         .succeeds()
         .out;
-    desk.write("out.zone", &out);
-    let check = desk.ringway("dns check out.zone").succeeds().out;
+    workspace.write("out.zone", &out);
+    let check = workspace.ringway("dns check out.zone").succeeds().out;
     assert_eq!(
         check,
         "out.zone: zone acme.consortium.example, 8 records, in order\n"
     );
-    let again = desk
+    let again = workspace
         .ringway("dns query --zone-file out.zone lab.acme.consortium.example MX")
         .succeeds()
         .out;
@@ -136,11 +137,11 @@ fn an_exported_zone_reads_back_as_itself() {
         again.contains(" MX 10 peer0.acme.consortium.example.  ; out.zone:"),
         "{again}"
     );
-    let unknown = desk.ringway(&format!("dns export gamma.consortium.example {C}"));
+    let unknown = workspace.ringway(&format!("dns export gamma.consortium.example {C}"));
     unknown.refuses(&[
-        "error: gamma.consortium.example is no zone here; there are acme.consortium.example, beta.consortium.example",
+        "error: gamma.consortium.example is not a zone of this gateway; there are acme.consortium.example, beta.consortium.example",
     ]);
-    let never = desk.ringway(&format!("dns export beta.consortium.example {C}"));
+    let never = workspace.ringway(&format!("dns export beta.consortium.example {C}"));
     assert_eq!(
         (never.code, &*never.err),
         (
@@ -152,8 +153,8 @@ fn an_exported_zone_reads_back_as_itself() {
 
 #[test]
 fn a_zone_file_is_checked_by_itself() {
-    let desk = acme();
-    let check = desk
+    let workspace = acme();
+    let check = workspace
         .ringway("dns check acme/acme.zone --zone acme.consortium.example")
         .succeeds()
         .out;
@@ -161,32 +162,33 @@ fn a_zone_file_is_checked_by_itself() {
         check,
         "acme/acme.zone: zone acme.consortium.example, 4 records, in order\n"
     );
-    desk.write(
+    workspace.write(
         "bad.zone",
         "$TTL 5\n@ SOA ns h 1 2 3 4 5\na A 10.0.0.256\na CNAME b\na TXT x\n$INCLUDE ../x\n",
     );
-    desk.ringway("dns check bad.zone --zone acme.consortium.example").refuses(&[
+    workspace.ringway("dns check bad.zone --zone acme.consortium.example").refuses(&[
         "bad.zone:3:5: this is no IPv4 address",
         "bad.zone:5:1: a.acme.consortium.example has another record at bad.zone:4:1; a CNAME must be its only one",
         "bad.zone:6:10: ../x is not in the directory of this file; move it there",
     ]);
-    desk.ringway("dns check none.zone")
+    workspace
+        .ringway("dns check none.zone")
         .refuses(&["none.zone: cannot read the file: No such file or directory (os error 2)"]);
 }
 
 #[test]
 fn check_tells_every_fault_of_the_zone_with_both_places() {
-    let desk = acme();
-    desk.write("acme/more.zone", "x..y A 10.211.0.1\nb A 10.212.0.1\n");
-    let zone = desk.read("acme/acme.zone");
-    desk.write(
+    let workspace = acme();
+    workspace.write("acme/more.zone", "x..y A 10.211.0.1\nb A 10.212.0.1\n");
+    let zone = workspace.read("acme/acme.zone");
+    workspace.write(
         "acme/acme.zone",
         &format!("{zone}peer0 CNAME ca\nwww.example.org. TXT x\n"),
     );
-    desk.ringway(&format!("check {C}")).refuses(&[
+    workspace.ringway(&format!("check {C}")).refuses(&[
         &format!(
             "acme/acme.zone:4:1: peer0.acme.consortium.example has another record at {}; a CNAME must be its only one",
-            desk.place("acme/gateway.toml", "10.211.0.11")
+            workspace.place("acme/gateway.toml", "10.211.0.11")
         ),
         "acme/acme.zone:5:1: www.example.org is outside the zone acme.consortium.example",
         "acme/more.zone:1:1: a label must have 1 to 63 octets",

@@ -1,14 +1,14 @@
-//! Every verb explains itself, and a wrong command line is told apart from a failure.
+//! Every verb has help, and a wrong command line has another exit code than a failure.
 
-use super::desk::Desk;
+use super::workspace::Workspace;
 
 #[test]
 fn every_verb_has_help_with_an_example() {
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let verbs = "org init,member show,member add,member remove,check,dns query,dns zones,dns export,dns check,\
                  run,status,metrics";
     for verb in verbs.split(',') {
-        let help = desk.ringway(&format!("{verb} --help")).succeeds().out;
+        let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;
         assert!(help.contains("\nExample"), "{verb}: {help}");
         assert!(
             help.contains(&format!("  ringway {verb}")),
@@ -19,7 +19,7 @@ fn every_verb_has_help_with_an_example() {
 
 #[test]
 fn a_wrong_command_line_is_64_on_stderr() {
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let wrong = [
         "",
         "fly",
@@ -35,7 +35,7 @@ fn a_wrong_command_line_is_64_on_stderr() {
         "--log-level =",
     ];
     for arguments in wrong {
-        let answer = desk.ringway(arguments);
+        let answer = workspace.ringway(arguments);
         assert_eq!(
             (answer.code, answer.out.as_str()),
             (64, ""),
@@ -48,7 +48,7 @@ fn a_wrong_command_line_is_64_on_stderr() {
 
 #[test]
 fn the_version_is_an_answer() {
-    let answer = Desk::new().ringway("--version").succeeds();
+    let answer = Workspace::new().ringway("--version").succeeds();
     assert_eq!(
         answer.out,
         format!("ringway {}\n", env!("CARGO_PKG_VERSION"))
@@ -57,9 +57,9 @@ fn the_version_is_an_answer() {
 
 #[test]
 fn an_option_that_makes_no_sense_says_what_would() {
-    let desk = Desk::new();
+    let workspace = Workspace::new();
     let init = |options: &str| {
-        let answer = desk.ringway(&format!(
+        let answer = workspace.ringway(&format!(
             "org init acme --domain consortium.example {options}"
         ));
         assert_eq!(answer.code, 64);
@@ -78,6 +78,6 @@ fn an_option_that_makes_no_sense_says_what_would() {
     assert_eq!(
         init("--site east=10.1.0.0/16 --dns-listen host"),
         "error: invalid value 'host' for '--dns-listen <ADDRESS[:PORT]>': \
-         \"host\" is no address such as 10.1.0.1 or [fd00::1]:53"
+         \"host\" is not an address such as 10.1.0.1 or [fd00::1]:53"
     );
 }

@@ -1,22 +1,22 @@
-//! Records whose certificates try to write on the operator's terminal: nothing but printable lines comes out.
+//! Records whose certificates try to control the operator's terminal: only printable lines come out.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
 
-use super::desk::Desk;
+use super::workspace::Workspace;
 
-/// Moves the cursor up, writes the fingerprint that the operator expects over the real one, and moves down again.
+/// Moves the cursor up, writes another fingerprint over the record's, and moves down again.
 const SPOOFED: &str =
     "\u{1b}[A\u{1b}[22G7ccb04f07e4f2ffcc019117c86209805\u{1b}[B\u{1b}[G\u{1b}[KCA   O=beta";
-/// Starts a line that looks like another one of the log.
+/// Starts a line that looks like one of the log.
 const FORGED_LINE: &str = "X\r\n2026-11-28T01:00:00.000000Z  INFO Configuration reloaded";
-/// Controls that are no ASCII: CSI as a single character, right-to-left override, zero width space, line separator.
+/// Outside ASCII: CSI as a single character, right-to-left override, zero width space, line separator.
 const BEYOND_ASCII: &str = "X\u{9b}2J\u{202e}ateb\u{200b}\u{2028}Y";
 
 /// Puts a CA certificate of this subject into beta's record.
-fn set_ca(desk: &Desk, subject: &str, not_after: OffsetDateTime) {
+fn set_ca(workspace: &Workspace, subject: &str, not_after: OffsetDateTime) {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, subject);
@@ -26,15 +26,15 @@ fn set_ca(desk: &Desk, subject: &str, not_after: OffsetDateTime) {
 
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap().pem();
-    let genuine = desk.read("beta/ca/ca.crt");
-    desk.edit(
+    let genuine = workspace.read("beta/ca/ca.crt");
+    workspace.edit(
         "beta/beta.member.toml",
         &genuine,
         &certificate.replace("\r\n", "\n"),
     );
 }
 
-/// Every character is printable ASCII (as all honest text of these verbs is) or ends a line.
+/// Every character is printable ASCII, as all genuine text of these verbs is, or a newline.
 #[track_caller]
 fn assert_printable(text: &str) {
     let odd: Vec<char> = text
@@ -47,20 +47,20 @@ fn assert_printable(text: &str) {
 #[test]
 fn show_prints_a_hostile_subject_in_its_place() {
     for subject in [SPOOFED, FORGED_LINE, BEYOND_ASCII] {
-        let desk = Desk::with_acme_and_beta();
-        let lines = desk
+        let workspace = Workspace::with_acme_and_beta();
+        let lines = workspace
             .ringway("member show beta/beta.member.toml")
             .succeeds()
             .out
             .lines()
             .count();
         set_ca(
-            &desk,
+            &workspace,
             subject,
             OffsetDateTime::now_utc() + Duration::days(30),
         );
 
-        let shown = desk
+        let shown = workspace
             .ringway("member show beta/beta.member.toml")
             .succeeds()
             .out;
@@ -70,7 +70,7 @@ fn show_prints_a_hostile_subject_in_its_place() {
             lines,
             "the subject starts a line: {shown}"
         );
-        let fingerprint = desk.fingerprint("beta/beta.member.toml");
+        let fingerprint = workspace.fingerprint("beta/beta.member.toml");
         assert!(
             shown.contains(&format!("\nfingerprint   {fingerprint}\n")),
             "{shown}"
@@ -81,14 +81,14 @@ fn show_prints_a_hostile_subject_in_its_place() {
 #[test]
 fn add_and_check_print_a_hostile_subject_in_its_place() {
     for subject in [SPOOFED, FORGED_LINE, BEYOND_ASCII] {
-        let desk = Desk::with_acme_and_beta();
+        let workspace = Workspace::with_acme_and_beta();
         // The fault of an expired CA certificate names its subject.
         set_ca(
-            &desk,
+            &workspace,
             subject,
             OffsetDateTime::now_utc() - Duration::days(3),
         );
-        let refused = desk.ringway("member add beta/beta.member.toml -c acme/gateway.toml");
+        let refused = workspace.ringway("member add beta/beta.member.toml -c acme/gateway.toml");
         assert_eq!(
             (refused.code, refused.err.lines().count()),
             (64, 1),
@@ -97,9 +97,9 @@ fn add_and_check_print_a_hostile_subject_in_its_place() {
         );
         assert_printable(&refused.err);
 
-        desk.copy("beta/beta.member.toml", "acme/members/beta.member.toml");
+        workspace.copy("beta/beta.member.toml", "acme/members/beta.member.toml");
         for verb in ["check", "check --json"] {
-            let checked = desk.ringway(&format!("{verb} -c acme/gateway.toml"));
+            let checked = workspace.ringway(&format!("{verb} -c acme/gateway.toml"));
             assert_eq!(checked.code, 64);
             assert_printable(&checked.out);
             assert_printable(&checked.err);
@@ -109,13 +109,13 @@ fn add_and_check_print_a_hostile_subject_in_its_place() {
 
 #[test]
 fn a_hostile_key_of_a_record_stays_in_its_fault() {
-    let desk = Desk::with_acme_and_beta();
-    desk.edit(
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.edit(
         "beta/beta.member.toml",
         "version = 1",
         "version = 1\n\"\\u001b[2J\\u009b\\n\\u202e\" = 1",
     );
-    let refused = desk.ringway("member show beta/beta.member.toml");
+    let refused = workspace.ringway("member show beta/beta.member.toml");
     assert_eq!(
         (refused.code, refused.err.lines().count()),
         (64, 1),

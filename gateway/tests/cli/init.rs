@@ -1,10 +1,10 @@
 //! `ringway org init`.
 
-use super::desk::Desk;
+use super::workspace::Workspace;
 
 /// `openssl` commands that make a CA in the directory `own`, to the documented rules.
-fn make_ca(desk: &Desk) {
-    desk.openssl(
+fn make_ca(workspace: &Workspace) {
+    workspace.openssl(
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /O=acme/CN=own \
          -addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext keyUsage=critical,keyCertSign,cRLSign \
          -keyout ca.key -out ca.crt",
@@ -13,8 +13,8 @@ fn make_ca(desk: &Desk) {
 
 #[test]
 fn makes_files_that_check_finds_in_order() {
-    let desk = Desk::new();
-    desk.init(
+    let workspace = Workspace::new();
+    workspace.init(
         "acme",
         "--site east=10.211.0.0/16,fd00:211::/48 --endpoint gw.acme.example:4600",
     );
@@ -28,31 +28,31 @@ fn makes_files_that_check_finds_in_order() {
         "gateway.toml",
         "members/",
     ];
-    assert_eq!(desk.list("acme"), files);
+    assert_eq!(workspace.list("acme"), files);
     for secret in ["acme/ca/ca.key", "acme/gateway.key"] {
-        assert_eq!(desk.mode(secret), 0o600, "{secret}");
+        assert_eq!(workspace.mode(secret), 0o600, "{secret}");
     }
-    desk.ringway("check -c acme/gateway.toml").succeeds();
+    workspace.ringway("check -c acme/gateway.toml").succeeds();
 }
 
 #[test]
 fn says_what_it_made_and_what_comes_next() {
-    let desk = Desk::new();
-    let answer = desk
+    let workspace = Workspace::new();
+    let answer = workspace
         .ringway("org init acme --domain consortium.example --site east=10.211.0.0/16")
         .succeeds();
-    let fingerprint = desk.fingerprint("acme.member.toml");
+    let fingerprint = workspace.fingerprint("acme.member.toml");
     let expected = format!(
         "Organization acme of consortium.example, gateway gw
-  CA           ca/ca.crt  ca/ca.key (take it away: the gateway does not need it)
+  CA           ca/ca.crt  ca/ca.key (move it away: the gateway does not need it)
   gateway      gateway.toml  gateway.crt  gateway.key
   record       acme.member.toml
   fingerprint  {fingerprint}
 
 Next:
-  1. Hand the record to the other organizations; tell them the fingerprint over a second channel.
-  2. Take their records in:  ringway member add <file> -c gateway.toml --fingerprint sha256:…
-  3. See that all is well:   ringway check -c gateway.toml
+  1. Give the record to the other organizations, and its fingerprint over a second channel.
+  2. Add their records:      ringway member add <file> -c gateway.toml --fingerprint sha256:…
+  3. Check everything:       ringway check -c gateway.toml
   4. Start the gateway:      ringway run -c gateway.toml
 "
     );
@@ -61,13 +61,13 @@ Next:
 
 #[test]
 fn writes_what_it_was_told() {
-    let desk = Desk::new();
-    desk.init(
+    let workspace = Workspace::new();
+    workspace.init(
         "acme",
         "--gateway edge --site east=10.211.0.0/16 --site west=10.213.0.0/16 --endpoint 203.0.113.9:4700 \
          --endpoint [2001:db8::9]:4700 --listen [::]:4700 --dns-listen 10.211.0.1 --dns-listen 10.211.0.2:5353",
     );
-    let shown = desk
+    let shown = workspace
         .ringway("member show acme/acme.member.toml")
         .succeeds()
         .out;
@@ -76,7 +76,7 @@ fn writes_what_it_was_told() {
         "{shown}"
     );
     assert!(shown.contains("site west     10.213.0.0/16\n"), "{shown}");
-    let config = desk.read("acme/gateway.toml");
+    let config = workspace.read("acme/gateway.toml");
     for line in [
         "site = \"east\"",
         "listen = \"[::]:4700\"",
@@ -84,17 +84,17 @@ fn writes_what_it_was_told() {
     ] {
         assert!(config.contains(&format!("\n{line}\n")), "{line}: {config}");
     }
-    desk.ringway("check -c acme/gateway.toml").succeeds();
+    workspace.ringway("check -c acme/gateway.toml").succeeds();
 }
 
 #[test]
 fn overwrites_nothing_and_says_what_is_in_the_way() {
-    let desk = Desk::new();
-    desk.init("acme", "--site east=10.211.0.0/16");
+    let workspace = Workspace::new();
+    workspace.init("acme", "--site east=10.211.0.0/16");
     let before: Vec<_> = ["ca/ca.key", "gateway.key", "gateway.toml"]
-        .map(|name| desk.read(&format!("acme/{name}")))
+        .map(|name| workspace.read(&format!("acme/{name}")))
         .into();
-    let again = desk
+    let again = workspace
         .ringway("org init acme --domain consortium.example --site east=10.211.0.0/16 --dir acme");
     again.refuses(&[
         "acme/acme.member.toml: is there already; nothing is overwritten, choose another --dir",
@@ -105,85 +105,86 @@ fn overwrites_nothing_and_says_what_is_in_the_way() {
         "acme/gateway.toml: is there already; nothing is overwritten, choose another --dir",
     ]);
     let after: Vec<_> = ["ca/ca.key", "gateway.key", "gateway.toml"]
-        .map(|name| desk.read(&format!("acme/{name}")))
+        .map(|name| workspace.read(&format!("acme/{name}")))
         .into();
     assert_eq!(before, after);
 }
 
 #[test]
 fn makes_nothing_beside_a_file_that_is_there() {
-    let desk = Desk::new();
-    desk.write("gateway.key", "precious");
+    let workspace = Workspace::new();
+    workspace.write("gateway.key", "precious");
     let answer =
-        desk.ringway("org init acme --domain consortium.example --site east=10.211.0.0/16");
+        workspace.ringway("org init acme --domain consortium.example --site east=10.211.0.0/16");
     answer
         .refuses(&["gateway.key: is there already; nothing is overwritten, choose another --dir"]);
-    assert_eq!(desk.list("."), ["gateway.key"]);
-    assert_eq!(desk.read("gateway.key"), "precious");
+    assert_eq!(workspace.list("."), ["gateway.key"]);
+    assert_eq!(workspace.read("gateway.key"), "precious");
 }
 
 #[test]
-fn takes_everything_away_when_the_result_is_not_in_order() {
-    let desk = Desk::new();
+fn removes_everything_when_the_result_has_faults() {
+    let workspace = Workspace::new();
     let sites = "--site a=10.216.0.0/16 --site b=10.216.4.0/24";
-    let answer = desk.ringway(&format!(
+    let answer = workspace.ringway(&format!(
         "org init acme --domain consortium.example {sites} --dir new/acme"
     ));
     answer.refuses(&[
         "new/acme/acme.member.toml:32:13: 10.216.4.0/24 (org acme, site b) overlaps 10.216.0.0/16 \
          (org acme, site a, new/acme/acme.member.toml:28:13)",
     ]);
-    assert_eq!(desk.list("."), Vec::<String>::new());
+    assert_eq!(workspace.list("."), Vec::<String>::new());
 }
 
 #[test]
 fn signs_with_a_ca_made_by_openssl() {
-    let desk = Desk::new();
-    make_ca(&desk);
-    let answer = desk.ringway(
+    let workspace = Workspace::new();
+    make_ca(&workspace);
+    let answer = workspace.ringway(
         "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw",
     );
     assert!(
         answer
             .succeeds()
             .out
-            .contains("\n  CA           . (as it was)\n")
+            .contains("\n  CA           . (unchanged)\n")
     );
-    assert!(!desk.exists("gw/ca"));
-    desk.openssl("verify -x509_strict -CAfile ca.crt gw/gateway.crt");
-    let checked = desk.ringway("check -c gw/gateway.toml").succeeds().out;
+    assert!(!workspace.exists("gw/ca"));
+    workspace.openssl("verify -x509_strict -CAfile ca.crt gw/gateway.crt");
+    let checked = workspace.ringway("check -c gw/gateway.toml").succeeds().out;
     assert!(checked.contains("\nO=acme, CN=own  20"), "{checked}");
 }
 
 #[test]
 fn refuses_a_ca_whose_key_is_another() {
-    let desk = Desk::new();
-    make_ca(&desk);
-    desk.openssl("ecparam -name prime256v1 -genkey -noout -out ca.key");
+    let workspace = Workspace::new();
+    make_ca(&workspace);
+    workspace.openssl("ecparam -name prime256v1 -genkey -noout -out ca.key");
     let init =
         "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw";
-    desk.ringway(init)
+    workspace
+        .ringway(init)
         .refuses(&[".: the CA key is not the key of the CA certificate"]);
-    assert!(!desk.exists("gw"));
+    assert!(!workspace.exists("gw"));
 }
 
 #[test]
 fn refuses_to_sign_with_what_is_no_ca() {
-    let desk = Desk::new();
-    desk.init("acme", "--site east=10.211.0.0/16");
-    desk.copy("acme/gateway.crt", "ca.crt");
-    desk.copy("acme/gateway.key", "ca.key");
+    let workspace = Workspace::new();
+    workspace.init("acme", "--site east=10.211.0.0/16");
+    workspace.copy("acme/gateway.crt", "ca.crt");
+    workspace.copy("acme/gateway.key", "ca.key");
     let init =
         "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw";
-    desk.ringway(init).refuses(&[
+    workspace.ringway(init).refuses(&[
         ".: the CA certificate cannot be used: it needs basicConstraints CA:TRUE and keyUsage keyCertSign",
     ]);
 }
 
 #[test]
 fn a_ca_that_is_not_there_is_a_failure() {
-    let desk = Desk::new();
-    let answer = desk.ringway(
+    let workspace = Workspace::new();
+    let answer = workspace.ringway(
         "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca vault --dir gw",
     );
     assert_eq!(

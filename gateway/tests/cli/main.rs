@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the real binary, its files, texts and exit codes.
 //!
-//! [`desk`] is a directory to work in. Ranges are chosen so that no test host is likely to have them.
+//! [`workspace`] is a directory to work in. Address ranges are chosen so that test hosts are unlikely to use
+//! them.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,10 +9,10 @@
 )]
 
 mod check;
-mod desk;
 mod dns;
 mod help;
 mod hostile;
 mod init;
 mod lab;
 mod member;
+mod workspace;

@@ -1,6 +1,6 @@
-//! A transaction in the making: table, sets, chains and rules as libnftables-json(5) commands.
+//! [`Draft`]: a transaction of table, sets, chains and rules as libnftables-json(5) commands.
 //!
-//! It knows what nftables wants to hear, and nothing about policy.
+//! It has the syntax of nftables, and knows nothing about policy.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -24,7 +24,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Starts with the table gone. Adding it first makes deleting work when there is none.
+    /// Starts with commands that delete the table. Adding it first makes that succeed if there is none.
     pub(super) fn over(table: &str) -> Draft {
         let mut draft = Draft {
             table: Cow::Owned(table.to_owned()),
@@ -44,7 +44,7 @@ impl Draft {
         self.batch.to_nftables()
     }
 
-    /// A counter that rules name.
+    /// Adds a counter; rules refer to it by name.
     pub(super) fn counter(&mut self, name: &'static str) {
         self.batch.add(NfListObject::Counter(Counter {
             family: NfFamily::INet,
@@ -56,7 +56,7 @@ impl Draft {
         }));
     }
 
-    /// Two sets of addresses, one per family: see [`set_name`].
+    /// Adds two sets of addresses, one per family: see [`set_name`].
     pub(super) fn sets<'a>(&mut self, name: &str, prefixes: impl IntoIterator<Item = &'a Prefix>) {
         let outermost = outermost(prefixes);
         for (family, kind) in [
@@ -79,12 +79,12 @@ impl Draft {
         }
     }
 
-    /// A chain that rules go to.
+    /// Adds a chain that rules go to.
     pub(super) fn chain(&mut self, name: &'static str) {
         self.batch.add(NfListObject::Chain(self.plain_chain(name)));
     }
 
-    /// A chain that the kernel calls; what no rule judges passes.
+    /// Adds a chain that the kernel calls. It accepts packets that no rule judges.
     pub(super) fn base_chain(&mut self, name: &'static str, hook: NfHook, priority: i32) {
         self.batch.add(NfListObject::Chain(Chain {
             _type: Some(NfChainType::Filter),
@@ -95,12 +95,12 @@ impl Draft {
         }));
     }
 
-    /// A rule at the end of `chain`.
+    /// Adds a rule at the end of `chain`.
     pub(super) fn rule(&mut self, chain: &'static str, steps: impl IntoIterator<Item = Step>) {
         self.commented_rule(chain, steps, "");
     }
 
-    /// A rule that says where it comes from.
+    /// Adds a rule with a comment: the place in the configuration that it comes from.
     pub(super) fn commented_rule(
         &mut self,
         chain: &'static str,
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nested_prefixes_melt_into_the_outermost() {
+    fn nested_prefixes_are_merged_into_the_outermost() {
         let prefixes: Vec<Prefix> = ["10.1.2.0/24", "10.1.0.0/16", "10.1.0.0/24", "10.2.0.0/16"]
             .map(|text| text.parse().unwrap())
             .into();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_port_ranges_melt_into_one() {
+    fn overlapping_port_ranges_are_merged() {
         let range = |first, last| PortRange { first, last };
         let ports = [
             range(7054, 7054),

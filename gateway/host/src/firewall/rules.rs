@@ -119,7 +119,7 @@ fn add_arrivals(draft: &mut Draft, spec: &PolicySpec) {
 
 /// What goes into the tunnel, from this host or from the site.
 fn add_departures(draft: &mut Draft, spec: &PolicySpec) {
-    // The kernel's own announcements on every link: nobody hears them here, and nobody did anything wrong.
+    // The kernel sends announcements on every link. They are useless here, and not worth counting.
     for family in Family::BOTH {
         draft.rule(
             TO_TUN,
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn one_transaction_takes_the_old_table_away_and_builds_the_new_one() {
+    fn one_transaction_deletes_the_old_table_and_adds_the_new_one() {
         let commands = commands(&spec());
         let table = serde_json::json!({ "table": { "family": "inet", "name": "ringway0" } });
         assert_eq!(commands[0]["add"], table);

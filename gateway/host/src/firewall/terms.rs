@@ -1,4 +1,4 @@
-//! The few words of nftables that the rules use, as libnftables-json(5) spells them.
+//! Expressions and statements of nftables that the rules use, by libnftables-json(5).
 
 use std::borrow::Cow;
 use std::collections::HashSet;

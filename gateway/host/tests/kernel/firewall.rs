@@ -145,7 +145,7 @@ fn an_empty_list_denies_all_but_return_traffic() {
 fn errors_about_a_connection_pass() {
     let site = Site::new();
     site.apply(&policy(Some(Vec::new())));
-    // A closed UDP port is told by ICMP alone.
+    // Only ICMP reports a closed UDP port.
     let refused = site.node.enter(|| {
         let socket = UdpSocket::bind("10.1.0.10:0").unwrap();
         socket.connect("10.2.0.2:9").unwrap();
@@ -222,7 +222,7 @@ fn only_the_sites_own_addresses_enter_the_tunnel() {
         is_lost(&site.node, "10.99.0.10", &receiver),
         "from the site"
     );
-    // A packet that the own host may not send is an error there.
+    // A packet that this host may not send is an error for its sender.
     site.gateway
         .enter(|| {
             UdpSocket::bind("203.0.113.5:0")
@@ -301,7 +301,7 @@ fn arriving_tunnel_packets_pass_the_reverse_path_check_although_their_source_is_
 }
 
 #[test]
-fn removing_takes_the_table_away_and_drops_are_counted_across_policies() {
+fn removing_deletes_the_table_and_drops_are_counted_across_policies() {
     let site = Site::new();
     let _server = listen(&site.node, "10.1.0.10:7050");
     site.gateway.wait(|| async {

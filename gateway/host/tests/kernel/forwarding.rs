@@ -14,7 +14,7 @@ const NONE: Families = Families {
     v6: false,
 };
 
-/// A gateway with one interface that takes router advertisements, and a state directory.
+/// A gateway with one interface that accepts router advertisements, and a state directory.
 struct Host {
     namespace: Namespace,
     memory: PathBuf,
@@ -145,7 +145,7 @@ fn a_killed_daemon_knows_its_forwarding_again_but_not_in_another_namespace() {
 }
 
 #[test]
-fn an_interface_that_is_gone_holds_nobody_up() {
+fn an_interface_that_is_gone_is_no_error() {
     let host = Host::new();
     drop(host.enable(BOTH));
     host.namespace.ip("link del eth0");

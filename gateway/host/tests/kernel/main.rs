@@ -1,4 +1,4 @@
-//! The operating system's side, on real kernels: each test makes its own network namespaces, as root.
+//! The crate on a real kernel. Each test creates network namespaces of its own, as root.
 //!
 //! ```text
 //!   remote ── veth named ringway0 ── gateway ── eth1 ── node        firewall, forwarding

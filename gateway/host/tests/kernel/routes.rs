@@ -63,7 +63,7 @@ impl Host {
     fn table(&self) -> Vec<String> {
         let mut routes = Vec::new();
         for family in ["-4", "-6"] {
-            // The table is unknown before its first route: an error then.
+            // A table exists from its first route on; before, listing it is an error.
             let (_, text) = self.namespace.run(&format!(
                 "ip {family} -n {} route show table 4600",
                 self.namespace.name()
@@ -82,7 +82,7 @@ impl Host {
         self.namespace.ip(&format!("route get {arguments}"))
     }
 
-    /// How long a connection to `to` takes to be refused, and how.
+    /// How a connection to `to` is refused, and after which time.
     fn connect(&self, to: &str) -> (ErrorKind, Duration) {
         let to: SocketAddr = to.parse().unwrap();
         let begin = Instant::now();

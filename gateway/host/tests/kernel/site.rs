@@ -22,9 +22,9 @@ use socket2::{Domain, Socket, Type};
 
 use crate::namespace::Namespace;
 
-/// What is not answered within this is not answered: everything is on one machine.
+/// Without an answer after this time, there is none: everything is on one machine.
 const SILENCE: Duration = Duration::from_millis(300);
-/// For what must succeed.
+/// The deadline for connections that must succeed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Site {
@@ -177,7 +177,7 @@ pub(crate) fn connect(namespace: &Namespace, source: &str, to: &str) -> TcpStrea
     try_connect(namespace, source, to, PATIENCE).unwrap()
 }
 
-/// True if nobody answers a connection from `source`.
+/// True if a connection from `source` is not answered.
 pub(crate) fn is_cut(namespace: &Namespace, source: &str, to: &str) -> bool {
     try_connect(namespace, source, to, SILENCE)
         .is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)

@@ -100,7 +100,7 @@ fn check(row: &Row, role: As, here: &Ended, there: &ConnectionError) {
     assert_ne!(
         told,
         said_by_peer(AlertDescription::InternalError),
-        "{name}, as {role:?}: peer is told nothing"
+        "{name}, as {role:?}: the peer learns no reason"
     );
 }
 
@@ -125,7 +125,7 @@ async fn no_attempt_gets_in_and_a_good_tunnel_loses_nothing() {
 }
 
 #[tokio::test]
-async fn good_certificates_get_in_whoever_made_them() {
+async fn good_certificates_get_in_whichever_tool_made_them() {
     let world = World::new();
     let gateway = Gateway::start(&world.config_of("alpha"));
     for row in accepted() {

@@ -6,9 +6,9 @@
 //! | beta | an honest member: `gw`, `gw2`; `old` is revoked, and one key is |
 //! | gamma | another member, whose CA tries to speak for the others |
 //! | delta | a member whose CA certificate has expired |
-//! | omega | nobody's member |
+//! | omega | no member |
 //!
-//! Written with rcgen, not with the gateway's own code: what is refused here was not made to be refused.
+//! rcgen makes the certificates, not the code under test.
 //! Shared by the handshake tests and, through a `#[path]`, by the verifier's own.
 
 use std::fs;
@@ -26,7 +26,7 @@ use time::{Duration, OffsetDateTime};
 
 pub(crate) const DOMAIN: &str = "consortium.example";
 
-/// The organizations, their CAs and records, in a directory of their own that goes with this.
+/// The organizations, their CAs and records, in a temporary directory that is removed with this value.
 pub(crate) struct World {
     pub(crate) dir: PathBuf,
     pub(crate) alpha: Ca,
@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) revoked: KeyPair,
 }
 
-/// A CA that signs whatever it is told to.
+/// A CA that signs without any checks.
 pub(crate) struct Ca {
     pub(crate) certificate: rcgen::Certificate,
     pub(crate) issuer: Issuer<'static, KeyPair>,
@@ -199,7 +199,7 @@ pub(crate) fn ca_params(org: &str, from: Duration, until: Duration) -> Certifica
     params
 }
 
-/// A certificate's parameters that nobody can object to.
+/// Parameters of a certificate that obeys every rule.
 pub(crate) fn good(org: &str, gateway: &str) -> CertificateParams {
     named(&format!("spiffe://{org}.{DOMAIN}/gateway/{gateway}"))
 }

@@ -1,4 +1,4 @@
-//! `ringway dns export`: a zone as a zone file.
+//! `ringway dns export`: writes a zone as a zone file.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use ringway_config::ZoneName;
 use super::view::View;
 use crate::cli::{Failure, answer};
 
-/// Writes the zone.
+/// Runs `ringway dns export`.
 pub(super) fn run(apex: &ZoneName, config: &Path) -> Result<ExitCode, Failure> {
     let view = View::of_gateway(config)?;
     let Some(seen) = view.zones.iter().find(|seen| seen.apex == apex.into()) else {
@@ -17,11 +17,12 @@ pub(super) fn run(apex: &ZoneName, config: &Path) -> Result<ExitCode, Failure> {
             .iter()
             .map(|seen| seen.apex.to_string())
             .collect();
+        let known = known.join(", ");
         return Err(Failure::Usage(format!(
-            "{apex} is no zone here; there are {}",
-            known.join(", ")
+            "{apex} is not a zone of this gateway; there are {known}"
         )));
     };
+
     match &seen.zone {
         Some(zone) => answer(zone.to_text()),
         None => Err(Failure::Failed(anyhow::anyhow!(

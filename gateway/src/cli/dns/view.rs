@@ -1,4 +1,4 @@
-//! [`View`]: the zones as the files of a gateway have them, and where each comes from. Changes nothing.
+//! [`View`]: the zones in a gateway's files, and where each comes from. Changes nothing.
 
 use std::fmt;
 use std::path::Path;
@@ -8,19 +8,19 @@ use anyhow::Context as _;
 use ringway_config::{Config, Digest, Faults, Member, Place, Prefix, ZoneName};
 use ringway_dns::explain::ResponseRecord;
 use ringway_dns::{Name, ReplicaStore, SerialStore, Sources, Zone, ZoneSet, Zones};
+use ringway_identity::certificate::rfc3339;
 use rustls_pki_types::UnixTime;
 
 use crate::cli::Failure;
-use crate::identity::certificate::rfc3339;
 use crate::names::{others, own_apex};
 
-/// Every zone that answers are made from.
+/// The zones that answers come from.
 pub(super) struct View {
-    /// What was looked at, for people.
+    /// A description of the source, for people.
     pub(super) about: String,
-    /// The own zone first.
+    /// Our zone first.
     pub(super) zones: Vec<Seen>,
-    /// Whose addresses are whose, for reverse names.
+    /// Each organization's zone and prefixes, for reverse names.
     owners: Vec<(ZoneName, Vec<Prefix>)>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct View {
 pub(super) struct Seen {
     pub(super) apex: Name,
     pub(super) origin: Origin,
-    /// `None` if there is none to answer from.
+    /// `None` if there is no usable copy.
     pub(super) zone: Option<Zone>,
 }
 
@@ -38,37 +38,39 @@ pub(super) enum Origin {
     Written(Sources),
     /// The last good copy of a member's zone.
     Copy(SystemTime),
-    /// A copy that cannot be used, and why.
+    /// A copy that cannot be used, and the reason.
     Unusable(String),
-    /// Nobody sent it yet.
+    /// The zone of a member from which none was received.
     Never,
 }
 
 impl View {
-    /// The zones of the gateway of `path`.
+    /// The zones of the gateway whose file is `path`.
     pub(super) fn of_gateway(path: &Path) -> Result<View, Failure> {
         let config = Config::load(path)?;
         let (own, sources) = Zone::with_sources(&config).map_err(Faults::from)?;
-        let state = &config.state_dir;
-        let serials = SerialStore::open(&state.join("serial"))
-            .with_context(|| format!("cannot read {}", state.join("serial").display()))?;
+
+        // The serial that `run` would publish the zone with; nothing is written.
+        let path = config.state_dir.join("serial");
+        let serials =
+            SerialStore::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let serial = serials.next_for(Digest::of(&own.encode()), SystemTime::now());
         let own = Seen {
             apex: Name::from(&own_apex(&config)),
             origin: Origin::Written(sources),
             zone: Some(own.with_serial(serial)),
         };
-        let copies = ReplicaStore::existing(&state.join("zones"));
-        let copies = others(&config)
-            .into_iter()
-            .map(|apex| Seen::copy(&copies, &apex));
-        let about = format!(
-            "gateway {}, from its files; a running one was not asked",
-            config.id
-        );
-        let zones = std::iter::once(own).chain(copies).collect();
+
+        let store = ReplicaStore::existing(&config.state_dir.join("zones"));
+        let mut zones = vec![own];
+        for apex in others(&config) {
+            zones.push(Seen::copy(&store, &apex));
+        }
         Ok(View {
-            about,
+            about: format!(
+                "gateway {}, from its files; a running one was not asked",
+                config.id
+            ),
             zones,
             owners: owners(&config),
         })
@@ -90,23 +92,27 @@ impl View {
         })
     }
 
-    /// What a server answers from.
+    /// The zones as a server has them.
     pub(super) fn set(&self) -> ZoneSet {
         let zones = Zones::new();
-        let name = |seen: &Seen| seen.apex.to_string().parse::<ZoneName>().ok();
-        let names: Vec<ZoneName> = self.zones.iter().filter_map(name).collect();
+        let names: Vec<ZoneName> = self
+            .zones
+            .iter()
+            .filter_map(|seen| seen.apex.to_string().parse().ok())
+            .collect();
         if let Some((own, members)) = names.split_first() {
             zones.set_expected(own, members);
         }
         zones.set_reverse(self.owners.iter().cloned());
+
         for zone in self.zones.iter().filter_map(|seen| seen.zone.clone()) {
-            // All of them are expected since a line ago, and were never published.
-            let _ = zones.publish_own(zone, UNIX_EPOCH);
+            // Cannot be refused: every zone was set as expected, and none was published before.
+            _ = zones.publish_own(zone, UNIX_EPOCH);
         }
         ZoneSet::clone(&zones.load())
     }
 
-    /// Where the record comes from.
+    /// The place or the zone that the record comes from.
     pub(super) fn source(&self, record: &ResponseRecord) -> String {
         let holding = self
             .zones
@@ -115,6 +121,7 @@ impl View {
         let Some(seen) = holding.max_by_key(|seen| seen.apex.as_wire().len()) else {
             return "derived from addresses".into();
         };
+
         match seen.origin.place(record) {
             Some(place) => place.to_string(),
             None => seen.origin.to_string(),
@@ -122,7 +129,8 @@ impl View {
     }
 }
 
-/// Each organization's zone and prefixes. Those in conflict, which a running gateway leaves out, are here too.
+/// Each organization's zone and prefixes. Prefixes in conflict are included, which a running gateway leaves
+/// out.
 fn owners(config: &Config) -> Vec<(ZoneName, Vec<Prefix>)> {
     let owner = |record: &Member| {
         let prefixes = record

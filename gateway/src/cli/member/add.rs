@@ -1,5 +1,5 @@
-//! `ringway member add`: judges a record as a reload would, then puts it into the members directory, byte
-//! for byte and atomically. Everything that speaks against it is said at once; nothing changes then.
+//! `ringway member add`: checks a record as a reload would, then copies it into the members directory, byte
+//! for byte and atomically. If anything is wrong, every fault is printed and nothing changes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,23 +10,27 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
 use ringway_config::{Config, Digest, Fault, Faults, Member, Place, conflicts};
+use ringway_identity::Trust;
 use rustls_pki_types::UnixTime;
 
 use super::{APPLY, Add};
 use crate::cli::{Failure, answer, block_on};
-use crate::identity::Trust;
 use crate::prepare::connected;
 
 /// Runs `ringway member add`.
 pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     let mut config = Config::load(&args.config.path)?;
     let (bytes, record) = read(&args.file)?;
-    let faults = [unlike(&record, args.fingerprint), foreign(&record, &config)];
+    let faults = [
+        wrong_fingerprint(&record, args.fingerprint),
+        wrong_consortium(&record, &config),
+    ];
     let faults: Vec<Fault> = faults.into_iter().flatten().collect();
     if !faults.is_empty() {
         return Err(Faults::from(faults).into());
     }
-    let replaced = take_out(&mut config, &record);
+
+    let replaced = remove_record(&mut config, &record);
     judge(&mut config, &record)?;
     let target = match &replaced {
         Some(old) => old.place.file.to_path_buf(),
@@ -44,30 +48,37 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
             target.display()
         ));
     }
+
     put(&target, &bytes).with_context(|| format!("cannot write {}", target.display()))?;
     answer(summary(args, &record, replaced.is_some(), &target))
 }
 
-/// The record and the very bytes that it was read from.
+/// The bytes of the file, and the record in them.
 fn read(file: &Path) -> Result<(Vec<u8>, Member), Faults> {
-    let fault = |message: String| {
-        Faults::from(vec![Fault {
-            place: Place::whole(file),
-            message,
-        }])
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let message = format!("cannot read the file: {error}; create it, or correct the path");
+            return Err(fault(file, message));
+        }
     };
-    let bytes = fs::read(file).map_err(|error| {
-        fault(format!(
-            "cannot read the file: {error}; create it, or correct the path"
-        ))
-    })?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| fault("is not UTF-8 text; a member record is TOML".into()))?;
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        let message = "is not UTF-8 text; a member record is TOML";
+        return Err(fault(file, message.into()));
+    };
+
     let record = Member::parse(text, file)?;
     Ok((bytes, record))
 }
 
-fn unlike(record: &Member, fingerprint: Option<Digest>) -> Option<Fault> {
+fn fault(file: &Path, message: String) -> Faults {
+    Faults::from(vec![Fault {
+        place: Place::whole(file),
+        message,
+    }])
+}
+
+fn wrong_fingerprint(record: &Member, fingerprint: Option<Digest>) -> Option<Fault> {
     let expected = fingerprint.filter(|expected| *expected != record.digest)?;
     let message = format!(
         "fingerprint is {}, not {expected}; ask {} for the right record",
@@ -79,8 +90,8 @@ fn unlike(record: &Member, fingerprint: Option<Digest>) -> Option<Fault> {
     })
 }
 
-/// The record of another consortium, or our own.
-fn foreign(record: &Member, config: &Config) -> Option<Fault> {
+/// The fault of a record of another consortium, or of our organization.
+fn wrong_consortium(record: &Member, config: &Config) -> Option<Fault> {
     let own = &config.own;
     let message = if record.org == own.org {
         format!(
@@ -102,7 +113,7 @@ fn foreign(record: &Member, config: &Config) -> Option<Fault> {
 }
 
 /// Removes the record of the same organization, if there is one.
-fn take_out(config: &mut Config, record: &Member) -> Option<Member> {
+fn remove_record(config: &mut Config, record: &Member) -> Option<Member> {
     let position = config
         .members
         .iter()
@@ -110,16 +121,17 @@ fn take_out(config: &mut Config, record: &Member) -> Option<Member> {
     Some(config.members.remove(position))
 }
 
-/// Puts `record` among the members and reports what speaks against it; what is there already is in
-/// possession, so that faults stand at the newcomer.
+/// Adds `record` to the members of `config` and reports its faults. The records that are there already have
+/// the older claim: where one of them overlaps with the new one, the fault is the new one's.
 fn judge(config: &mut Config, record: &Member) -> Result<(), Failure> {
     let accepted: BTreeSet<Digest> = config.records().map(|member| member.digest).collect();
     config.members.push(record.clone());
+
     let connected = block_on(connected(config))??;
-    let trust = Trust::build(config)?;
-    let lapsed = trust.lapsed(UnixTime::now());
+    let lapsed = Trust::build(config)?.lapsed(UnixTime::now());
     let overlapping = conflicts(config, &connected, &accepted).0;
     let mut faults: Vec<Fault> = lapsed.into_iter().chain(overlapping).collect();
+    // Faults among the other records do not keep this one out.
     faults.retain(|fault| fault.place.file == record.place.file);
     if faults.is_empty() {
         Ok(())
@@ -139,9 +151,10 @@ fn put(target: &Path, bytes: &[u8]) -> io::Result<()> {
 fn summary(args: &Add, record: &Member, replaced: bool, target: &Path) -> String {
     let Member { org, digest, .. } = record;
     let target = target.display();
-    let done = match replaced {
-        true => format!("The record of {org} is replaced: {target}"),
-        false => format!("{org} is a member: {target}"),
+    let done = if replaced {
+        format!("The record of {org} is replaced: {target}")
+    } else {
+        format!("{org} is a member: {target}")
     };
     let compare = match args.fingerprint {
         Some(_) => String::new(),

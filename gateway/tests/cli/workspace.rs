@@ -1,4 +1,4 @@
-//! [`Desk`]: a directory of its own, where `ringway` is run and files are looked at.
+//! [`Workspace`]: a temporary directory in which a test runs `ringway` and examines files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Goes with its directory.
-pub(crate) struct Desk {
+/// Removed when it is dropped.
+pub(crate) struct Workspace {
     dir: PathBuf,
 }
 
-/// What a program said, and how it ended.
+/// A program's output and exit code.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: i32,
@@ -19,27 +19,27 @@ pub(crate) struct Answer {
     pub(crate) err: String,
 }
 
-impl Desk {
-    pub(crate) fn new() -> Desk {
+impl Workspace {
+    pub(crate) fn new() -> Workspace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("ringway-cli-{}-{count}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        Desk { dir }
+        Workspace { dir }
     }
 
-    /// With the organizations acme, at site east, and beta, at site west, each in its directory.
-    pub(crate) fn with_acme_and_beta() -> Desk {
-        let desk = Desk::new();
-        desk.init("acme", "--site east=10.211.0.0/16,fd00:211::/48");
-        desk.init(
+    /// A workspace with the organizations acme (site east) and beta (site west), each in its directory.
+    pub(crate) fn with_acme_and_beta() -> Workspace {
+        let workspace = Workspace::new();
+        workspace.init("acme", "--site east=10.211.0.0/16,fd00:211::/48");
+        workspace.init(
             "beta",
             "--site west=10.212.0.0/16 --endpoint 203.0.113.5:4600",
         );
-        desk
+        workspace
     }
 
-    /// Makes the organization `org` of consortium.example in the directory of its name.
+    /// Creates the organization `org` of consortium.example in the directory of its name.
     pub(crate) fn init(&self, org: &str, options: &str) {
         let domain = if options.contains("--domain") {
             ""
@@ -55,7 +55,7 @@ impl Desk {
         self.run(Path::new(env!("CARGO_BIN_EXE_ringway")), arguments)
     }
 
-    /// Runs `openssl`, which talks on stderr.
+    /// Runs `openssl`, which must succeed.
     pub(crate) fn openssl(&self, arguments: &str) {
         let answer = self.run(Path::new("openssl"), arguments);
         assert_eq!(answer.code, 0, "openssl {arguments}: {}", answer.err);
@@ -106,17 +106,21 @@ impl Desk {
         fs::write(self.dir.join(name), text).unwrap();
     }
 
-    /// Where `text` first stands in a file, as faults name places: a string begins with its quote.
+    /// The place of the first `text` in a file, as in faults: a string begins with its quote.
     pub(crate) fn place(&self, name: &str, text: &str) -> String {
         let content = self.read(name);
-        let find = |(number, line): (usize, &str)| {
-            Some((number + 1, line.find(text)?, line.contains('"')))
+        let mut lines = content.lines().zip(1..);
+        let (line, number) = lines.find(|(line, _)| line.contains(text)).unwrap();
+        let offset = line.find(text).unwrap();
+        let column = if line.contains('"') {
+            offset
+        } else {
+            offset + 1
         };
-        let (line, column, quoted) = content.lines().enumerate().find_map(find).unwrap();
-        format!("{name}:{line}:{}", if quoted { column } else { column + 1 })
+        format!("{name}:{number}:{column}")
     }
 
-    /// Puts `new` for every `old` in a file; there must be some.
+    /// Replaces every `old` in a file by `new`; there must be at least one.
     pub(crate) fn edit(&self, name: &str, old: &str, new: &str) {
         let text = self.read(name);
         assert!(text.contains(old), "{name} has no {old:?}");
@@ -143,7 +147,7 @@ impl Desk {
         fs::set_permissions(self.dir.join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Everything below a directory, sorted, by path from there.
+    /// Paths of everything below a directory, relative to it, sorted.
     pub(crate) fn list(&self, dir: &str) -> Vec<String> {
         let mut found = Vec::new();
         walk(&self.dir.join(dir), "", &mut found);
@@ -151,14 +155,14 @@ impl Desk {
         found
     }
 
-    /// A file's fingerprint, as `sha256sum` has it.
+    /// A file's fingerprint, by `sha256sum`.
     pub(crate) fn fingerprint(&self, name: &str) -> String {
         let answer = self.run(Path::new("sha256sum"), name).succeeds();
         format!("sha256:{}", &answer.out[..64])
     }
 }
 
-impl Drop for Desk {
+impl Drop for Workspace {
     fn drop(&mut self) {
         _ = fs::remove_dir_all(&self.dir);
     }
@@ -181,7 +185,7 @@ impl Answer {
         self
     }
 
-    /// Refused, with exactly these lines on stderr.
+    /// The exit code is 64, and exactly these lines are on stderr.
     #[track_caller]
     pub(crate) fn refuses(self, lines: &[&str]) -> Answer {
         assert_eq!(self.err.lines().collect::<Vec<_>>(), lines);
