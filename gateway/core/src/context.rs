@@ -84,6 +84,7 @@ impl Context {
     /// Starts a session on `conn`. Returns an index for each lane: at least one.
     pub(crate) fn open_session(&mut self, conn: ConnId, peer: &GatewayId) -> Vec<Lane> {
         self.conns.insert(conn, peer.clone());
+
         let lanes = 0..self.settings.lanes.get();
         lanes.map(|lane| self.open_lane(conn, lane)).collect()
     }

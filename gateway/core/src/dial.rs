@@ -87,6 +87,7 @@ impl Dialler {
     /// Schedules a dial after `delay`, but not before [`LEAST_GAP`] has passed since the last.
     pub(crate) fn dial_within(&mut self, delay: Duration, now: Instant) {
         let earliest = self.last.map_or(now, |last| last + LEAST_GAP);
+
         self.schedule((now + delay).max(earliest));
     }
 
@@ -143,6 +144,7 @@ impl Dialler {
             number,
             deadline: now + settings.dial_timeout,
         });
+
         self.next = None;
         self.last = Some(now);
     }

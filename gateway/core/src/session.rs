@@ -112,6 +112,7 @@ impl Session {
             Stage::Up(live) => Stage::Draining { until, live },
             stage => stage,
         };
+
         Self { stage, ..self }
     }
 
@@ -125,6 +126,7 @@ impl Session {
             }
             stage => stage,
         };
+
         Self { stage, ..self }
     }
 
@@ -173,6 +175,8 @@ impl Session {
             Stage::Up(live) => live.deadline(settings),
             Stage::Draining { until, .. } => *until,
         };
+
+        // The certificate ends the session in every stage.
         deadline.min(self.expires)
     }
 }

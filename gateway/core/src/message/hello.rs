@@ -98,6 +98,7 @@ pub(super) fn get(body: &[u8]) -> Result<Hello, FieldError> {
     if lanes.is_empty() {
         return Err(FieldError::Missing(LANES));
     }
+
     Ok(Hello {
         versions: fields.required(SPOKEN)?,
         features: fields.optional(FEATURES)?.unwrap_or_default(),

@@ -35,6 +35,7 @@ pub(super) fn get(body: &[u8]) -> Result<(u64, BTreeSet<Prefix>), FieldError> {
 impl Wire for Prefix {
     fn put(&self, out: &mut Vec<u8>) {
         let kept = usize::from(self.len()).div_ceil(8);
+
         match self.address() {
             IpAddr::V4(address) => {
                 out.extend_from_slice(&[4, self.len()]);

@@ -93,6 +93,7 @@ impl Sessions {
     /// The connections of the sessions that `which` accepts.
     pub(super) fn conns(&self, which: impl Fn(&Session) -> bool) -> Vec<ConnId> {
         let chosen = self.iter().filter(|session| which(session));
+
         chosen.map(|session| session.conn).collect()
     }
 
@@ -106,6 +107,7 @@ impl Sessions {
         if self.is_active(conn) {
             self.active = None;
         }
+
         self.by_conn.remove(&conn)
     }
 
@@ -156,6 +158,7 @@ impl Sessions {
     fn best(&self, eligible: impl Fn(&Session) -> bool) -> Option<ConnId> {
         let eligible = self.iter().filter(|session| eligible(session));
         let best = eligible.max_by_key(|session| self.rank(session))?;
+
         Some(best.conn)
     }
 
