@@ -71,7 +71,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// What the peer is told.
+    /// The code that the peer receives.
     pub fn code(&self) -> ByeCode {
         match self {
             Self::Shutdown => ByeCode::Shutdown,
