@@ -1,7 +1,7 @@
 //! Files that survive a crash whole: written beside, synced, renamed, and the directory synced.
 //!
-//! Everything that the daemon remembers and the command line writes goes through here. Each path has one
-//! writer at a time: two would share the file beside it.
+//! Everything that the daemon remembers and the command line writes goes through here. Each path
+//! has one writer at a time: two would share the file beside it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -27,8 +27,8 @@ impl Access {
     }
 }
 
-/// Replaces the file `path` by `bytes`, or creates it. After a crash it is the old or the new one, and once
-/// this has returned it is the new one.
+/// Replaces the file `path` by `bytes`, or creates it. After a crash it is the old or the new one,
+/// and once this has returned it is the new one.
 pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     let beside = beside(path);
     // A crash may have left one, perhaps with another mode.
@@ -42,7 +42,8 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     sync_directory_of(path)
 }
 
-/// Creates the file `path`; an error if anything of that name exists. After a crash it may be a part.
+/// Creates the file `path`; an error if anything of that name exists. After a crash it may be a
+/// part.
 pub fn create(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     write_new(path, bytes, access)?;
     sync_directory_of(path)

@@ -1,16 +1,18 @@
 //! [`Escaped`]: text from elsewhere, made safe to print.
 //!
-//! A subject in a certificate, a key in a record, a reason that a peer sends: each can hold characters that
-//! move a terminal's cursor, start a line, or reorder and hide the text around them. Printed raw, a
-//! tampered record can show the fingerprint of the genuine one, and a line of a log can be forged.
+//! A subject in a certificate, a key in a record, a reason that a peer sends: each can hold
+//! characters that move a terminal's cursor, start a line, or reorder and hide the text around
+//! them. Printed raw, a tampered record can show the fingerprint of the genuine one, and a line of
+//! a log can be forged.
 
 use std::fmt::{self, Write as _};
 
 /// Displays a text with every character that is not visible by itself as an escape: `\n`, `\u{1b}`.
 ///
-/// Escaped are control characters (ESC, CR and the C1 set among them), format characters (bidirectional
-/// controls, zero width), line and paragraph separators, every space but U+0020, combining marks, and what
-/// Unicode has not assigned. Backslashes stay as they are, so that escaping twice changes nothing.
+/// Escaped are control characters (ESC, CR and the C1 set among them), format characters
+/// (bidirectional controls, zero width), line and paragraph separators, every space but U+0020,
+/// combining marks, and what Unicode has not assigned. Backslashes stay as they are, so that
+/// escaping twice changes nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -29,7 +31,8 @@ impl fmt::Display for Escaped<'_> {
 
 /// True if `character` is visible by itself and leaves the text around it alone.
 pub fn is_printable(character: char) -> bool {
-    // `escape_debug` knows the Unicode categories; quotes and backslashes it escapes for Rust's sake.
+    // `escape_debug` knows the Unicode categories; quotes and backslashes it escapes for Rust's
+    // sake.
     matches!(character, '\\' | '\'' | '"') || character.escape_debug().len() == 1
 }
 

@@ -1,7 +1,7 @@
 //! The command line: arguments and help of every verb. Each verb's work is in the file of its name.
 //!
-//! Exit codes: 0; 1 for a failure; 64 for a wrong command line or faults in files. Answers go to stdout,
-//! errors to stderr, one per line.
+//! Exit codes: 0; 1 for a failure; 64 for a wrong command line or faults in files. Answers go to
+//! stdout, errors to stderr, one per line.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -28,9 +28,8 @@ pub use failure::Failure;
 /// Mesh gateway for consortium blockchains: joins the private networks of several organizations
 #[derive(Debug, Parser)]
 #[command(name = "ringway", version, disable_help_subcommand = true)]
-#[command(
-    after_help = "Start with: ringway org init --help, or watch everything at work: ringway lab demo"
-)]
+#[command(after_help = "Start with: ringway org init --help\n\
+        Or watch everything at work: ringway lab demo")]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -74,8 +73,8 @@ pub enum Verb {
     Dns(dns::Verb),
     /// Run the gateway
     #[command(after_help = "Example:\n  ringway run -c gateway.toml\n\n\
-        SIGTERM drains the gateway and ends it. SIGHUP makes it read its files and certificates again;\n\
-        if anything in them is wrong, nothing changes.")]
+        SIGTERM drains the gateway and ends it. SIGHUP makes it read its files again; if anything\n\
+        in them is wrong, nothing changes.")]
     Run(run::Args),
     /// Show a running gateway's tunnels, routes, zones and certificates
     #[command(after_help = "Example:\n  ringway status -c gateway.toml --json")]

@@ -1,12 +1,13 @@
-//! JSON that is safe to print: RFC 8259 lets C1 controls and bidirectional marks stand raw in strings.
+//! JSON that is safe to print: RFC 8259 lets C1 controls and bidirectional marks stand raw in
+//! strings.
 
 use std::fmt::Write as _;
 
 use ringway_config::is_printable;
 use serde::Serialize;
 
-/// Replaces what a terminal would obey or hide by `\uXXXX` (RFC 8259, section 7). Such characters occur
-/// only inside strings, so the text means the same afterwards. Newlines between tokens stay.
+/// Replaces what a terminal would obey or hide by `\uXXXX` (RFC 8259, section 7). Such characters
+/// occur only inside strings, so the text means the same afterwards. Newlines between tokens stay.
 pub(crate) fn printable(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {

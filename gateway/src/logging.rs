@@ -1,7 +1,7 @@
 //! The log on stderr, as text for people or JSON for machines.
 //!
-//! Logged values also come from peers, certificates and records. None of them can forge a line or control
-//! the terminal: text is escaped field by field, JSON as it is written.
+//! Logged values also come from peers, certificates and records. None of them can forge a line or
+//! control the terminal: text is escaped field by field, JSON as it is written.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -39,8 +39,8 @@ impl FromStr for Level {
     }
 }
 
-/// These libraries warn about what others send: a flood of forged answers would be a flood of lines. A level
-/// for the library itself brings them back: `info,hickory_net=warn`.
+/// These libraries warn about what others send: a flood of forged answers would be a flood of
+/// lines. A level for the library itself brings them back: `info,hickory_net=warn`.
 const QUIET: &str = "hickory_net=error,hickory_proto=error,hickory_resolver=error";
 
 /// Starts logging. A second call changes nothing.

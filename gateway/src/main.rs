@@ -1,4 +1,5 @@
-//! The program `ringway`: parses the command line, starts the log, runs the verb and exits with its code.
+//! The program `ringway`: parses the command line, starts the log, runs the verb and exits with its
+//! code.
 //!
 //! The verbs are in [`ringway::cli`]; [`ringway::run`] is the daemon.
 

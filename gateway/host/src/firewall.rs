@@ -1,26 +1,27 @@
 //! The packet filter: what the other organizations may reach, as one nftables table of our own.
 //!
-//! The table (family `inet`, named like the TUN) is replaced in one transaction, so that no packet ever
-//! meets half a policy, and established connections continue. It only drops: packets that another table of
-//! the host drops stay dropped.
+//! The table (family `inet`, named like the TUN) is replaced in one transaction, so that no packet
+//! ever meets half a policy, and established connections continue. It only drops: packets that
+//! another table of the host drops stay dropped.
 //!
 //! Packets out of the TUN, to this host or through it, are judged in this order:
 //! 1. to the tunnel port: dropped (no tunnel in a tunnel);
 //! 2. from a source outside every member's prefixes: dropped;
-//! 3. of no known connection and unable to open one: dropped; of an established connection, or an ICMP
-//!    error about one (packet too big included): accepted;
+//! 3. of no known connection and unable to open one: dropped; of an established connection, or an
+//!    ICMP error about one (packet too big included): accepted;
 //! 4. DNS to this gateway's listeners: accepted, unless the list of rules is empty;
-//! 5. without a list of rules: ICMP echo to the site's prefixes accepted; with one: accepted if a rule
-//!    allows it (ICMP echo needs a rule of its own, an empty list allows no new connection);
+//! 5. without a list of rules: ICMP echo to the site's prefixes accepted; with one: accepted if a
+//!    rule allows it (ICMP echo needs a rule of its own, an empty list allows no new connection);
 //! 6. everything else: dropped.
 //!
-//! Packets into the TUN, from this host or through it, must come from the site's prefixes and not go to
-//! the tunnel port. Where this daemon switched forwarding on, other forwarding is dropped (`guard_forwarding`).
+//! Packets into the TUN, from this host or through it, must come from the site's prefixes and not
+//! go to the tunnel port. Where this daemon switched forwarding on, other forwarding is dropped
+//! (`guard_forwarding`).
 //!
 //! Removing a rule ends no established connection; removing a member does (2. comes before 3.).
 //!
-//! The data plane has checked sources and destinations before. The filter decides on services, and checks
-//! addresses a second time.
+//! The data plane has checked sources and destinations before. The filter decides on services, and
+//! checks addresses a second time.
 
 mod draft;
 mod nft;
@@ -40,8 +41,8 @@ use super::sysctl;
 
 pub use nft::Nft;
 
-/// The filter of a running daemon, which reloads change and reports read, one at a time. Each call runs a
-/// program that may take seconds: not for the loop.
+/// The filter of a running daemon, which reloads change and reports read, one at a time. Each call
+/// runs a program that may take seconds: not for the loop.
 pub type Filter = Arc<Mutex<Nft>>;
 
 /// Why the filter dropped packets.
@@ -87,7 +88,8 @@ impl DropReason {
 
 /// The filter of one daemon.
 pub trait Firewall {
-    /// Replaces the policy in force by `spec`, in one transaction. After an error nothing has changed.
+    /// Replaces the policy in force by `spec`, in one transaction. After an error nothing has
+    /// changed.
     fn apply(
         &mut self,
         spec: &PolicySpec,
@@ -128,9 +130,10 @@ pub enum FirewallError {
 /// An idle connection must outlast Fabric's gRPC keepalive of 60 s by far.
 const LEAST_IDLE: Duration = Duration::from_secs(600);
 
-/// The time after which the kernel forgets an idle TCP connection, if that is too soon for a gRPC connection
-/// with a keepalive of 60 s: its packets would then be dropped as [`DropReason::Denied`]. `None` if it is
-/// long enough (the kernel's default is 5 days), or if no filter is in force yet.
+/// The time after which the kernel forgets an idle TCP connection, if that is too soon for a gRPC
+/// connection with a keepalive of 60 s: its packets would then be dropped as
+/// [`DropReason::Denied`]. `None` if it is long enough (the kernel's default is 5 days), or if no
+/// filter is in force yet.
 pub fn short_idle_timeout() -> Option<Duration> {
     let seconds = sysctl::read("net/netfilter/nf_conntrack_tcp_timeout_established").ok()?;
     let timeout = Duration::from_secs(seconds.parse().ok()?);

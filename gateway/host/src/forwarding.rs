@@ -1,20 +1,21 @@
-//! Packet forwarding in this network namespace: enabled where it is off, and disabled again at the end.
+//! Packet forwarding in this network namespace: enabled where it is off, and disabled again at the
+//! end.
 //!
-//! A host that was no router must not become one between WAN and LAN. So the packet filter guards every
-//! family that forwards only because of this daemon ([`Forwarding::ours`], `guard_forwarding` in the
-//! filter's policy). Which families those are is kept in a file, so that a daemon that was killed still
-//! knows it at its next start.
+//! A host that was no router must not become one between WAN and LAN. So the packet filter guards
+//! every family that forwards only because of this daemon ([`Forwarding::ours`], `guard_forwarding`
+//! in the filter's policy). Which families those are is kept in a file, so that a daemon that was
+//! killed still knows it at its next start.
 //!
 //! ```text
 //!   prepare ──► packet filter, guarding ours() ──► enable ── ... ──► restore ──► filter removed
 //! ```
 //!
-//! The daemon disables at its end what it enabled: the guard goes with it, and would leave an unguarded
-//! router behind. A host that must forward for other reasons sets that itself (`sysctl.d`); then nothing
-//! is changed, guarded or restored here.
+//! The daemon disables at its end what it enabled: the guard goes with it, and would leave an
+//! unguarded router behind. A host that must forward for other reasons sets that itself
+//! (`sysctl.d`); then nothing is changed, guarded or restored here.
 //!
-//! IPv6: a host that forwards ignores router advertisements unless `accept_ra` is 2 (kernel documentation,
-//! ip-sysctl), so interfaces that have 1 get 2 first.
+//! IPv6: a host that forwards ignores router advertisements unless `accept_ra` is 2 (kernel
+//! documentation, ip-sysctl), so interfaces that have 1 get 2 first.
 
 mod memory;
 
@@ -30,8 +31,9 @@ use super::sysctl::{self, SysctlError, Written};
 
 const FORWARD_V4: &str = "net/ipv4/ip_forward";
 const FORWARD_V6: &str = "net/ipv6/conf/all/forwarding";
-/// Lets the reverse-path check use the mark that the filter gives the tunnel's own packets, and so look past
-/// our routing table: a peer's endpoint may lie inside a prefix that is routed to the TUN, or unreachable.
+/// Lets the reverse-path check use the mark that the filter gives the tunnel's own packets, and so
+/// look past our routing table: a peer's endpoint may lie inside a prefix that is routed to the
+/// TUN, or unreachable.
 const MARKED_SOURCES: &str = "net/ipv4/conf/all/src_valid_mark";
 
 /// Forwarding as this daemon needs it.
@@ -68,8 +70,8 @@ pub enum ForwardingError {
 }
 
 impl Forwarding {
-    /// Finds what must change for the families of the site's prefixes, and records it in the file `memory`.
-    /// Changes nothing yet: the guard must be in force first.
+    /// Finds what must change for the families of the site's prefixes, and records it in the file
+    /// `memory`. Changes nothing yet: the guard must be in force first.
     pub fn prepare(needed: Families, memory: &Path) -> Result<Forwarding, ForwardingError> {
         let recalled = memory::recall(memory);
         let mut changes = recalled.clone();
@@ -80,7 +82,8 @@ impl Forwarding {
             let Ok(before) = sysctl::read(&key) else {
                 continue; // This kernel does not have the setting.
             };
-            // If another program reset a setting since it was recorded, the value before ours still counts.
+            // If another program reset a setting since it was recorded, the value before ours still
+            // counts.
             let is_recorded = changes.iter().any(|change| change.key == key);
             if before != after && !is_recorded {
                 changes.push(Change {
@@ -133,7 +136,8 @@ impl Forwarding {
         }
     }
 
-    /// Puts back what this daemon changed, unless another program has changed it since, and removes the file.
+    /// Puts back what this daemon changed, unless another program has changed it since, and removes
+    /// the file.
     pub fn restore(self) -> Result<(), ForwardingError> {
         for change in self.changes.iter().rev() {
             if sysctl::read(&change.key).is_ok_and(|now| now == change.after) {
@@ -153,11 +157,13 @@ impl Forwarding {
     }
 }
 
-/// Settings and the values they must have, in the order of writing. This kernel may lack some of them.
+/// Settings and the values they must have, in the order of writing. This kernel may lack some of
+/// them.
 fn required(needed: Families) -> Vec<(String, &'static str)> {
     let mut settings = Vec::new();
     if needed.v6 {
-        // Before forwarding is enabled: from then on, interfaces with 1 ignore router advertisements.
+        // Before forwarding is enabled: from then on, interfaces with 1 ignore router
+        // advertisements.
         for interface in sysctl::entries("net/ipv6/conf") {
             let key = format!("net/ipv6/conf/{interface}/accept_ra");
             if !["all", "lo"].contains(&interface.as_str())

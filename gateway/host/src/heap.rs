@@ -1,14 +1,16 @@
 //! The heap: memory that was freed goes back to the system.
 //!
-//! glibc keeps most of it: a hundred handshakes at once or a zone that was replaced would leave the daemon as large as
-//! it was at its worst.
+//! glibc keeps most of it: a hundred handshakes at once or a zone that was replaced would leave the
+//! daemon as large as it was at its worst.
 
 use std::time::{Duration, Instant};
 
-/// How long nothing must litter the heap before it is tidied: more may follow, and sessions drain for 10 s.
+/// How long nothing must litter the heap before it is tidied: more may follow, and sessions drain
+/// for 10 s.
 const CALM: Duration = Duration::from_secs(15);
 
-/// Least time between two tidyings, and how long a heap that is littered again and again waits for calm.
+/// Least time between two tidyings, and how long a heap that is littered again and again waits for
+/// calm.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// When to give freed memory back.
@@ -40,7 +42,8 @@ impl Heap {
     }
 }
 
-/// Gives back all pages that nothing lies on. May take milliseconds: nothing for a loop that others wait for.
+/// Gives back all pages that nothing lies on. May take milliseconds: nothing for a loop that others
+/// wait for.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "libc has no safe wrapper of malloc_trim(3)")]

@@ -1,15 +1,16 @@
-//! The Linux kernel as a gateway uses it: TUN device, routes, interfaces, forwarding and packet filter.
+//! The Linux kernel as a gateway uses it: TUN device, routes, interfaces, forwarding and packet
+//! filter.
 //!
-//! Nothing here decides. The caller says which prefixes are reachable and what others may reach; this crate
-//! makes the kernel agree. The data plane moves the packets.
+//! Nothing here decides. The caller says which prefixes are reachable and what others may reach;
+//! this crate makes the kernel agree. The data plane moves the packets.
 //!
 //! ```text
 //!   LAN ──► forward ──► table 4600 ──► TUN ──► data plane      [routes], [tun]
 //!   LAN ◄── from-tun (policy) ◄─────── TUN ◄── data plane      [firewall]
 //! ```
 //!
-//! The `unreachable` routes, and the rule that leads to them, outlive the daemon on purpose: private traffic
-//! must never leak to the default route. [`routes::purge`] removes them.
+//! The `unreachable` routes, and the rule that leads to them, outlive the daemon on purpose:
+//! private traffic must never leak to the default route. [`routes::purge`] removes them.
 //!
 //! Reading order: [`tun`], [`links`], [`forwarding`], [`routes`], [`firewall`].
 

@@ -1,7 +1,7 @@
 //! The two rtnetlink sockets: [`Netlink`] asks and is answered, [`Changes`] listens.
 //!
-//! A socket belongs to the network namespace of the thread that opens it. A task on the runtime reads it,
-//! and ends with the value that owns it.
+//! A socket belongs to the network namespace of the thread that opens it. A task on the runtime
+//! reads it, and ends with the value that owns it.
 
 use std::future::Future;
 use std::io;
@@ -29,7 +29,8 @@ pub(super) struct Netlink {
 }
 
 impl Netlink {
-    /// Opens a socket with strict checking, so that the kernel filters dumps. Needs a tokio runtime.
+    /// Opens a socket with strict checking, so that the kernel filters dumps. Needs a tokio
+    /// runtime.
     pub(super) fn open() -> io::Result<Netlink> {
         let (connection, handle, _multicast) = rtnetlink::new_connection_with_strict_check()?;
         Ok(Netlink {
@@ -69,8 +70,8 @@ impl Changes {
         })
     }
 
-    /// Waits for a change and then for the end of its burst, so that a caller reads the links once. After an
-    /// error there are no more changes.
+    /// Waits for a change and then for the end of its burst, so that a caller reads the links once.
+    /// After an error there are no more changes.
     pub(super) async fn next(&mut self) -> io::Result<()> {
         self.messages.next().await.ok_or_else(|| {
             io::Error::new(
@@ -79,7 +80,8 @@ impl Changes {
             )
         })?;
 
-        // Running out of time only means that the burst goes on; the next call reports the rest of it.
+        // Running out of time only means that the burst goes on; the next call reports the rest of
+        // it.
         _ = timeout(BURST, async {
             while let Ok(Some(())) = timeout(LULL, self.messages.next()).await {}
         })

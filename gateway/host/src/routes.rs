@@ -1,27 +1,28 @@
-//! Kernel routes to the other sites: a routing table of our own, a rule that leads to it, and two routes
-//! for each prefix.
+//! Kernel routes to the other sites: a routing table of our own, a rule that leads to it, and two
+//! routes for each prefix.
 //!
 //! ```text
-//!   priority 0      local table                                  the kernel's
-//!   priority 4600   not fwmark MARK  ──►  table 4600             ours, IPv4 and IPv6
-//!                      10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 100 mtu 1440   while a tunnel is up
-//!                      10.2.0.0/16 unreachable metric 4294967294                   at all times
-//!   priority 32766  main table                                   the host's
+//!   priority 0      local table                              the kernel's
+//!   priority 4600   not fwmark MARK  ──►  table 4600         ours, IPv4 and IPv6
+//!       10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 100 mtu 1440     while a tunnel is up
+//!       10.2.0.0/16 unreachable metric 4294967294                     at all times
+//!   priority 32766  main table                               the host's
 //! ```
 //!
-//! Table, protocol number and mark come from the configuration (`[routes]`). The tunnel's own packets carry
-//! the mark and skip the table: an endpoint may lie inside a prefix that it serves.
+//! Table, protocol number and mark come from the configuration (`[routes]`). The tunnel's own
+//! packets carry the mark and skip the table: an endpoint may lie inside a prefix that it serves.
 //!
 //! Invariants:
-//! * A wanted prefix is never without its `unreachable` route: it is added before and removed after the
-//!   route through the TUN. Private traffic meets an ICMP error, never the default route.
-//! * The `unreachable` routes and the rule outlive the daemon, however it ends: fail closed. The next
-//!   [`Routes::sync`] adopts them; [`purge`] removes them.
+//! * A wanted prefix is never without its `unreachable` route: it is added before and removed after
+//!   the route through the TUN. Private traffic meets an ICMP error, never the default route.
+//! * The `unreachable` routes and the rule outlive the daemon, however it ends: fail closed. The
+//!   next [`Routes::sync`] adopts them; [`purge`] removes them.
 //! * Only routes of our table *and* protocol are ours; all others are left alone.
 //!
-//! A route through the TUN has the MTU of its tunnel, and the kernel does what a router must: it fragments
-//! IPv4 packets that allow it, and answers others with "fragmentation needed" (RFC 792) or "packet too big"
-//! (RFC 4443), from its own address, rate-limited, and never in answer to an ICMP error.
+//! A route through the TUN has the MTU of its tunnel, and the kernel does what a router must: it
+//! fragments IPv4 packets that allow it, and answers others with "fragmentation needed" (RFC 792)
+//! or "packet too big" (RFC 4443), from its own address, rate-limited, and never in answer to an
+//! ICMP error.
 //!
 //! The caller decides which prefixes are wanted. This site's must not be among them.
 
@@ -48,8 +49,8 @@ const RULE_PRIORITY: u32 = 4600;
 
 /// The routes of one daemon.
 pub trait Routes {
-    /// Makes the kernel's routes those of `want`, no more and no less, and touches only what differs. A
-    /// refused change does not stop the others; the next call tries it again.
+    /// Makes the kernel's routes those of `want`, no more and no less, and touches only what
+    /// differs. A refused change does not stop the others; the next call tries it again.
     fn sync(
         &mut self,
         want: &BTreeMap<Prefix, RouteState>,

@@ -36,7 +36,8 @@ pub(super) fn read(key: &str) -> io::Result<String> {
 
 /// Sets `key` to `value`.
 pub(super) fn write(key: &str, value: &str) -> Result<Written, SysctlError> {
-    // `/proc/sys` is read-only in many containers: a value that is right already must not be written.
+    // `/proc/sys` is read-only in many containers: a value that is right already must not be
+    // written.
     if read(key).is_ok_and(|now| now == value) {
         return Ok(Written::Unchanged);
     }

@@ -1,8 +1,8 @@
 //! The TUN device: created, configured and brought up.
 //!
-//! Packets are read and written with a virtio header (`IFF_VNET_HDR`, for TCP and UDP segmentation offload),
-//! in blocking mode, by the data plane. The device is not persistent: it goes with its last handle or with
-//! the process, and the kernel then removes the routes through it.
+//! Packets are read and written with a virtio header (`IFF_VNET_HDR`, for TCP and UDP segmentation
+//! offload), in blocking mode, by the data plane. The device is not persistent: it goes with its
+//! last handle or with the process, and the kernel then removes the routes through it.
 
 use std::sync::Arc;
 use std::{fs, io};
@@ -12,8 +12,8 @@ use tun_rs::{DeviceBuilder, SyncDevice};
 
 use super::sysctl::{self, SysctlError};
 
-/// Packets that wait for the data plane; the kernel drops more. As on an Ethernet card (the driver's own
-/// default is 500).
+/// Packets that wait for the data plane; the kernel drops more. As on an Ethernet card (the
+/// driver's own default is 500).
 const QUEUE: u32 = 1000;
 
 /// Why there is no TUN device.
@@ -30,7 +30,8 @@ pub enum TunError {
     },
     /// The kernel has no TUN driver, or the container no device node.
     #[error(
-        "/dev/net/tun is missing: load the module (modprobe tun), or pass the device to the container"
+        "/dev/net/tun is missing: load the module (modprobe tun), or pass the device to the \
+         container"
     )]
     NoDriver(#[source] io::Error),
     /// Not root, and no capability.
@@ -53,8 +54,8 @@ pub enum TunError {
     },
 }
 
-/// Creates device `name` in the network namespace of the calling thread and brings it up. Each of `lanes` can
-/// open a queue of it. Returns the device and its interface index.
+/// Creates device `name` in the network namespace of the calling thread and brings it up. Each of
+/// `lanes` can open a queue of it. Returns the device and its interface index.
 pub fn open_tun(name: &str, mtu: u16, lanes: usize) -> Result<(Arc<SyncDevice>, u32), TunError> {
     // The driver would attach to a persistent device of that name, and report no error.
     if exists(name) {
@@ -88,8 +89,8 @@ fn bring_up(name: &str, device: &SyncDevice) -> io::Result<u32> {
     device.if_index()
 }
 
-/// Sets the device's kernel settings. Each is a second line of defence or saves noise, so one that cannot be
-/// written (read-only `/proc/sys`) is only warned of.
+/// Sets the device's kernel settings. Each is a second line of defence or saves noise, so one that
+/// cannot be written (read-only `/proc/sys`) is only warned of.
 fn configure(name: &str) {
     let settings = [
         // No link-local address and no router solicitations: nothing on this link understands them.
@@ -130,9 +131,10 @@ fn warn_of<T>(written: Result<T, SysctlError>, message: &'static str) {
     }
 }
 
-/// The value of `rp_filter` that checks least. The data plane checks sources itself, against what the sender
-/// is authorized for, and packets of a draining peer still arrive when its route is gone. The kernel takes
-/// the larger value of `all` and the device; 2 (loose) undoes a strict `all`.
+/// The value of `rp_filter` that checks least. The data plane checks sources itself, against what
+/// the sender is authorized for, and packets of a draining peer still arrive when its route is
+/// gone. The kernel takes the larger value of `all` and the device; 2 (loose) undoes a strict
+/// `all`.
 fn reverse_path_filter() -> &'static str {
     match sysctl::read("net/ipv4/conf/all/rp_filter").as_deref() {
         Ok("0") | Err(_) => "0",

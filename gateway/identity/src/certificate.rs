@@ -1,8 +1,8 @@
 //! [`Certificate`]: those contents of an X.509 certificate on which decisions depend.
 //!
-//! Reads DER (RFC 5280) with x509-parser and judges nothing: requirements are in [`verify`](super::verify) for
-//! peers, [`trust`](super::trust) for CA certificates and [`local`](super::local) for this gateway's
-//! certificate. webpki verifies signatures.
+//! Reads DER (RFC 5280) with x509-parser and judges nothing: requirements are in
+//! [`verify`](super::verify) for peers, [`trust`](super::trust) for CA certificates and
+//! [`local`](super::local) for this gateway's certificate. webpki verifies signatures.
 
 use ringway_config::{Digest, Escaped};
 use rustls_pki_types::UnixTime;
@@ -16,7 +16,8 @@ use x509_parser::x509::X509Version;
 /// The contents of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Subject, as printable text: `CN=gw.acme`. Its issuer chose the characters, so it is kept escaped.
+    /// Subject, as printable text: `CN=gw.acme`. Its issuer chose the characters, so it is kept
+    /// escaped.
     pub subject: String,
     /// Every URI among the subject's alternative names, in order, as the certificate has it.
     pub uris: Vec<String>,

@@ -1,8 +1,8 @@
 //! Creates certificates: an organization's CA, and those it issues to gateways.
 //!
-//! Only `ringway org init`, the laboratory and tests create certificates. The daemon never does, and the CA
-//! key need not be on a gateway. Certificates that other tools make by the same rules are as good: the test
-//! suite makes some with openssl.
+//! Only `ringway org init`, the laboratory and tests create certificates. The daemon never does,
+//! and the CA key need not be on a gateway. Certificates that other tools make by the same rules
+//! are as good: the test suite makes some with openssl.
 //!
 //! | | CA | gateway |
 //! |---|---|---|

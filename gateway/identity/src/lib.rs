@@ -1,9 +1,9 @@
 //! Which certificates a gateway presents, and which it accepts.
 //!
-//! Owns certificates and their verification: creating them ([`create`]), loading this gateway's ([`local`]),
-//! deciding on a peer's ([`trust`], [`verify`]), and the TLS settings that carry the decision ([`tls`]).
-//! It opens no socket and holds no session: the gateway dials and accepts with these settings, and verifies
-//! the chains of its sessions again when a reload changes the trust.
+//! Owns certificates and their verification: creating them ([`create`]), loading this gateway's
+//! ([`local`]), deciding on a peer's ([`trust`], [`verify`]), and the TLS settings that carry the
+//! decision ([`tls`]). It opens no socket and holds no session: the gateway dials and accepts with
+//! these settings, and verifies the chains of its sessions again when a reload changes the trust.
 //!
 //! ```text
 //!   member records ──► Trust ──► verify(chain) ──► Verified ──► the session
@@ -11,8 +11,8 @@
 //!          reload: a new one          └─────────► Refusal ──► TLS alert, log, status
 //! ```
 //!
-//! A peer's leaf certificate names its organization; only that organization's CA certificates can vouch
-//! for it. There is no other trust: no system store, no shared root, no fallback.
+//! A peer's leaf certificate names its organization; only that organization's CA certificates can
+//! vouch for it. There is no other trust: no system store, no shared root, no fallback.
 
 #![forbid(unsafe_code)]
 

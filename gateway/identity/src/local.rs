@@ -1,8 +1,8 @@
 //! [`Identity`]: this gateway's certificate chain and key, loaded and checked.
 //!
-//! A chain that peers would refuse is refused here first, with the file at fault and the remedy. Loading is
-//! the whole check: a reload loads again, and keeps the previous identity if that fails. The key never
-//! leaves [`rustls::sign::CertifiedKey`].
+//! A chain that peers would refuse is refused here first, with the file at fault and the remedy.
+//! Loading is the whole check: a reload loads again, and keeps the previous identity if that fails.
+//! The key never leaves [`rustls::sign::CertifiedKey`].
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -76,8 +76,9 @@ impl Age {
 }
 
 impl Identity {
-    /// Loads the files that `paths` names and checks them as a peer would: the key is the certificate's, the
-    /// chain obeys our rules, our organization's CA issued it, and it names `id`.
+    /// Loads the files that `paths` names and checks them as a peer would: the key is the
+    /// certificate's, the chain obeys our rules, our organization's CA issued it, and it names
+    /// `id`.
     pub fn load(
         paths: &ringway_config::Identity,
         id: &GatewayId,

@@ -1,8 +1,8 @@
 //! [`Refusal`]: why a certificate is not accepted, in an operator's words.
 //!
-//! The peer learns less than the log: a TLS alert, the same one for "we do not know your organization"
-//! and "your CA is another", so that a scanner learns no member's name. [`said_by_peer`] turns an alert
-//! from a peer back into words for our operator.
+//! The peer learns less than the log: a TLS alert, the same one for "we do not know your
+//! organization" and "your CA is another", so that a scanner learns no member's name.
+//! [`said_by_peer`] turns an alert from a peer back into words for our operator.
 
 use std::time::Duration;
 

@@ -1,11 +1,13 @@
-//! TLS settings that carry [`Trust::verify`]: TLS 1.3 only, certificates on both sides, no resumption.
+//! TLS settings that carry [`Trust::verify`]: TLS 1.3 only, certificates on both sides, no
+//! resumption.
 //!
-//! Owns everything about TLS that an attacker could exploit: versions, key exchange, 0-RTT, tickets, hints,
-//! and where refusals are recorded. The gateway owns sockets and deadlines.
+//! Owns everything about TLS that an attacker could exploit: versions, key exchange, 0-RTT,
+//! tickets, hints, and where refusals are recorded. The gateway owns sockets and deadlines.
 //!
-//! The trust is read at each handshake, so settings that were made at start obey the latest reload. A
-//! handshake alone proves less than it seems: a client cannot know yet that it was accepted, and the trust
-//! may have changed since. So the gateway verifies the chain again before it accepts a `Hello`.
+//! The trust is read at each handshake, so settings that were made at start obey the latest reload.
+//! A handshake alone proves less than it seems: a client cannot know yet that it was accepted, and
+//! the trust may have changed since. So the gateway verifies the chain again before it accepts a
+//! `Hello`.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,8 +51,9 @@ pub trait RefusalLog: fmt::Debug + Send + Sync {
     fn record(&self, refused: Refused);
 }
 
-/// Keeps the last refusal. The peer's address is not known inside a handshake: a caller that wants to log
-/// it gives each handshake settings of its own, and takes the refusal out when the handshake has failed.
+/// Keeps the last refusal. The peer's address is not known inside a handshake: a caller that wants
+/// to log it gives each handshake settings of its own, and takes the refusal out when the handshake
+/// has failed.
 #[derive(Debug, Default)]
 pub struct LastRefusal(Mutex<Option<Refused>>);
 

@@ -1,9 +1,9 @@
-//! [`Trust`]: the CA certificates, gateways and revocations of every organization, built once from the
-//! configuration and immutable.
+//! [`Trust`]: the CA certificates, gateways and revocations of every organization, built once from
+//! the configuration and immutable.
 //!
-//! A reload builds another one and swaps it in; sessions remember the generation they were verified under.
-//! Root sets are kept per organization and never merged. [`verify`](super::verify) judges chains;
-//! ringway-config checks that records agree with each other.
+//! A reload builds another one and swaps it in; sessions remember the generation they were verified
+//! under. Root sets are kept per organization and never merged. [`verify`](super::verify) judges
+//! chains; ringway-config checks that records agree with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,9 +47,9 @@ pub(super) struct TrustedRoot {
 }
 
 impl Trust {
-    /// Builds the trust that `config` describes. A certificate that cannot serve as a CA's is a fault. An
-    /// expired one is not ([`Trust::lapsed`]): a member that rotates its CA too late must not keep this
-    /// gateway from starting.
+    /// Builds the trust that `config` describes. A certificate that cannot serve as a CA's is a
+    /// fault. An expired one is not ([`Trust::lapsed`]): a member that rotates its CA too late must
+    /// not keep this gateway from starting.
     pub fn build(config: &Config) -> Result<Trust, Faults> {
         let mut orgs = BTreeMap::new();
         let mut faults = Vec::new();
@@ -109,7 +109,8 @@ impl Trust {
         self.orgs.values().flat_map(|org| &org.roots)
     }
 
-    /// CA certificates that are not valid at `now`: `check` reports them as faults, `run` as warnings.
+    /// CA certificates that are not valid at `now`: `check` reports them as faults, `run` as
+    /// warnings.
     pub fn lapsed(&self, now: UnixTime) -> Vec<Fault> {
         self.roots().filter_map(|root| root.lapsed(now)).collect()
     }

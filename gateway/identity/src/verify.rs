@@ -1,16 +1,16 @@
 //! [`Trust::verify`]: is this chain a gateway of the consortium, and which?
 //!
-//! Pure: the time is an argument and nothing is logged. The rules are SPIFFE's X.509-SVID (exactly one URI,
-//! a leaf without the CA flag, keyUsage digitalSignature). They are stricter than webpki's, which ignores
-//! keyUsage and lets a missing extendedKeyUsage pass.
+//! Pure: the time is an argument and nothing is logged. The rules are SPIFFE's X.509-SVID (exactly
+//! one URI, a leaf without the CA flag, keyUsage digitalSignature). They are stricter than
+//! webpki's, which ignores keyUsage and lets a missing extendedKeyUsage pass.
 //!
 //! ```text
-//!   size ► readable ► one SPIFFE id ► leaf's usages ► dates            the certificates by themselves
-//!        ► known org ► signed by that org's CA                         their issuer
-//!        ► in the record ► not revoked ► not us ► the one we dialled   their place in the mesh
+//!   size ► readable ► one SPIFFE id ► leaf's usages ► dates          certificates by themselves
+//!        ► known org ► signed by that org's CA                       their issuer
+//!        ► in the record ► not revoked ► not us ► the one we dialled their place in the mesh
 //! ```
-//! Before a signature has been verified, no refusal depends on the records, except that the organization
-//! must be a member; and to the peer that refusal looks like one for a wrong CA.
+//! Before a signature has been verified, no refusal depends on the records, except that the
+//! organization must be a member; and to the peer that refusal looks like one for a wrong CA.
 
 use std::time::Duration;
 
@@ -51,8 +51,8 @@ pub struct Verified {
 }
 
 impl Trust {
-    /// Judges the chain that a peer presented, leaf first. `dialled` is the gateway that we dialled, if the
-    /// peer did not dial us.
+    /// Judges the chain that a peer presented, leaf first. `dialled` is the gateway that we
+    /// dialled, if the peer did not dial us.
     pub fn verify(
         &self,
         chain: &[CertificateDer<'_>],
@@ -207,8 +207,8 @@ impl Trust {
 }
 
 impl OrgTrust {
-    /// Builds a path of signatures from the leaf to one of this organization's CA certificates, and to no
-    /// other's. Returns the end of validity of the CA certificate at the end of the path.
+    /// Builds a path of signatures from the leaf to one of this organization's CA certificates, and
+    /// to no other's. Returns the end of validity of the CA certificate at the end of the path.
     fn verify_signatures(
         &self,
         chain: &[CertificateDer<'_>],

@@ -1,7 +1,7 @@
 //! `ringway check`: the faults that `run` would find, and the verdict on every prefix.
 //!
-//! The exit code is 64 for any fault, for any overlap, and for any CA certificate that is not valid now. A
-//! gateway starts in spite of the last two.
+//! The exit code is 64 for any fault, for any overlap, and for any CA certificate that is not valid
+//! now. A gateway starts in spite of the last two.
 
 use std::process::ExitCode;
 

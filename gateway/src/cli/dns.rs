@@ -1,7 +1,8 @@
 //! `ringway dns`: queries, lists and exports this gateway's zones, and checks zone files.
 //!
-//! Everything is read from files: our zone is built from them as `run` builds it, and the others' zones are
-//! their last good copies. So these verbs work while no daemon runs, and show a change before a SIGHUP.
+//! Everything is read from files: our zone is built from them as `run` builds it, and the others'
+//! zones are their last good copies. So these verbs work while no daemon runs, and show a change
+//! before a SIGHUP.
 
 mod check;
 mod export;
@@ -22,12 +23,12 @@ use super::{ConfigFile, Failure};
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Show the answer to a query, and the file and line of each record
-    #[command(
-        after_help = "Example:\n  ringway dns query peer0.acme.consortium.example -c gateway.toml\n  \
+    #[command(after_help = "Example:\n  \
+        ringway dns query peer0.acme.consortium.example -c gateway.toml\n  \
         ringway dns query _peer._tcp.peer0.acme.consortium.example SRV -c gateway.toml\n\n\
-        The answer comes from files: our zone as they define it now, the others' zones from their last good\n\
-        copies. The running gateway is not asked; it also leaves out addresses that cannot be reached."
-    )]
+        The answer comes from files: our zone as they define it now, the others' zones from\n\
+        their last good copies. The running gateway is not asked; it also leaves out addresses\n\
+        that cannot be reached.")]
     Query(Box<Query>),
     /// List the zones: ours from the files, the others' from their last good copies
     #[command(after_help = "Example:\n  ringway dns zones -c gateway.toml")]
@@ -37,9 +38,8 @@ pub enum Verb {
         config: ConfigFile,
     },
     /// Write a zone as a zone file (RFC 1035)
-    #[command(
-        after_help = "Example:\n  ringway dns export acme.consortium.example -c gateway.toml > acme.zone"
-    )]
+    #[command(after_help = "Example:\n  \
+        ringway dns export acme.consortium.example -c gateway.toml > acme.zone")]
     Export {
         /// The zone
         zone: ZoneName,

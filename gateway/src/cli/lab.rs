@@ -1,7 +1,7 @@
 //! `ringway lab`: becomes the program `ringway-lab`, which is installed beside this one.
 //!
-//! The laboratory creates network namespaces and runs other programs as root. It is a program of its
-//! own so that the daemon contains none of that.
+//! The laboratory creates network namespaces and runs other programs as root. It is a program of
+//! its own so that the daemon contains none of that.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;

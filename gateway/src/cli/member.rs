@@ -25,7 +25,8 @@ pub enum Verb {
     #[command(
         after_help = "Example:\n  ringway member add beta.member.toml -c gateway.toml \\\n    \
         --fingerprint sha256:2f1c…\n\n\
-        Compare the fingerprint with the organization over a second channel, such as the telephone.\n\
+        Compare the fingerprint with the organization over a second channel, such as the \
+        telephone.\n\
         The record of an organization that is a member already is replaced."
     )]
     Add(Add),
@@ -75,7 +76,8 @@ fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
     ))
 }
 
-/// The file of `org`'s record, also if the record has faults: they must not keep it from being removed.
+/// The file of `org`'s record, also if the record has faults: they must not keep it from being
+/// removed.
 fn record_of(org: &OrgId, path: &Path) -> Result<PathBuf, Failure> {
     let config = match Config::load(path) {
         Ok(config) => config,
@@ -96,8 +98,8 @@ fn record_of(org: &OrgId, path: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Finds the record among files with faults, by the name that `add` gives. The file of that name beside
-/// `gateway.toml` is this gateway's record, and no member's.
+/// Finds the record among files with faults, by the name that `add` gives. The file of that name
+/// beside `gateway.toml` is this gateway's record, and no member's.
 fn faulty_record<'f>(org: &OrgId, gateway: &Path, faults: &'f Faults) -> Option<&'f PathBuf> {
     let name = format!("{org}.member.toml");
     let mut files = faults.0.iter().map(|fault| &*fault.place.file);

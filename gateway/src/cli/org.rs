@@ -1,4 +1,5 @@
-//! `ringway org init`: creates an organization's CA, its first gateway's files and its member record.
+//! `ringway org init`: creates an organization's CA, its first gateway's files and its member
+//! record.
 //!
 //! ringway-config has the texts of the files, [`ringway_identity::create`] the certificates, and
 //! `new_files` sees to it that all of them are created or none.
@@ -30,7 +31,8 @@ pub enum Verb {
     #[command(
         after_help = "Example:\n  ringway org init acme --domain consortium.example \\\n    \
         --site east=10.1.0.0/16,fd00:1::/48 --endpoint gw.acme.example:4600\n\n\
-        Nothing is ever overwritten. The gateway does not need the CA's key (ca/ca.key): move it away."
+        Nothing is ever overwritten.\n\
+        The gateway does not need the CA's key (ca/ca.key): move it away."
     )]
     Init(Init),
 }
@@ -40,7 +42,7 @@ pub enum Verb {
 pub struct Init {
     /// The organization: one lowercase DNS label
     pub org: OrgId,
-    /// The consortium's DNS domain; the organization's zone is <org>.<domain>
+    /// The consortium's DNS domain; the organization's zone is one label below it
     #[arg(long)]
     pub domain: ZoneName,
     /// A site and its address ranges; may be repeated, and the gateway serves the first
@@ -149,7 +151,8 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     answer(summary)
 }
 
-/// Loads the created files as `run` will: a combination of options may have faults that none has alone.
+/// Loads the created files as `run` will: a combination of options may have faults that none has
+/// alone.
 fn load(path: &Path) -> Result<(), Faults> {
     let config = Config::load(path)?;
     match conflicts(&config, &[], &BTreeSet::new()) {
@@ -249,8 +252,10 @@ impl Init {
              \x20 record       {record}\n\
              \x20 fingerprint  {fingerprint}\n\n\
              Next:\n\
-             \x20 1. Give the record to the other organizations, and its fingerprint over a second channel.\n\
-             \x20 2. Add their records:      ringway member add <file> -c {config} --fingerprint sha256:…\n\
+             \x20 1. Give the record to the other organizations, and its fingerprint over a second \
+             channel.\n\
+             \x20 2. Add their records:      ringway member add <file> -c {config} --fingerprint \
+             sha256:…\n\
              \x20 3. Check everything:       ringway check -c {config}\n\
              \x20 4. Start the gateway:      ringway run -c {config}\n",
             org = self.org,

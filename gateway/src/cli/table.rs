@@ -23,8 +23,8 @@ impl Table {
         Table::default()
     }
 
-    /// Adds a row. Cells may come from a certificate, a record or a peer: they are escaped, so that none
-    /// can leave its place.
+    /// Adds a row. Cells may come from a certificate, a record or a peer: they are escaped, so that
+    /// none can leave its place.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         let escaped = cells.map(|cell| Escaped(&cell).to_string());
         self.rows.push(escaped.into());

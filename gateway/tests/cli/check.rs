@@ -15,14 +15,17 @@ fn check(workspace: &Workspace) -> Answer {
     workspace.ringway(CHECK)
 }
 
-/// Replaces acme's gateway certificate by one that openssl makes with these extensions, signed by acme's CA.
+/// Replaces acme's gateway certificate by one that openssl makes with these extensions, signed by
+/// acme's CA.
 fn certify(workspace: &Workspace, extensions: &[&str]) {
     workspace.write("ext", &extensions.join("\n"));
     workspace.openssl(
-        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout acme/gateway.key -subj /CN=gw -out csr",
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout acme/gateway.key \
+         -subj /CN=gw -out csr",
     );
     workspace.openssl(
-        "x509 -req -in csr -CA acme/ca/ca.crt -CAkey acme/ca/ca.key -days 30 -extfile ext -out acme/gateway.crt",
+        "x509 -req -in csr -CA acme/ca/ca.crt -CAkey acme/ca/ca.key -days 30 -extfile ext -out \
+         acme/gateway.crt",
     );
     workspace.set_mode("acme/gateway.key", 0o600);
 }
@@ -62,7 +65,8 @@ fn overlapping_records_put_there_by_hand_are_conflicted() {
     workspace.init("gamma", "--site south=10.211.9.0/24");
     workspace.copy("gamma/gamma.member.toml", "acme/members/gamma.member.toml");
     let answer = check(&workspace).refuses(&[&format!(
-        "{}: 10.211.9.0/24 (org gamma, site south) overlaps 10.211.0.0/16 (org acme, site east, {})",
+        "{}: 10.211.9.0/24 (org gamma, site south) overlaps 10.211.0.0/16 (org acme, site east, \
+         {})",
         workspace.place("acme/members/gamma.member.toml", "10.211.9.0/24"),
         workspace.place("acme/acme.member.toml", "10.211.0.0/16")
     )]);
@@ -153,7 +157,8 @@ fn names_the_remedy_for_a_certificate_that_breaks_a_rule() {
         ),
         (
             &[NAME, PURPOSES],
-            "certificate lacks keyUsage digitalSignature, or its keyUsage allows more than a leaf's; \
+            "certificate lacks keyUsage digitalSignature, or its keyUsage allows more than a \
+             leaf's; \
              issue one with keyUsage = critical, digitalSignature",
         ),
         (
@@ -163,11 +168,13 @@ fn names_the_remedy_for_a_certificate_that_breaks_a_rule() {
         ),
         (
             &[NAME, USAGE, PURPOSES, "basicConstraints = CA:TRUE"],
-            "certificate is a CA certificate; use a certificate that the CA issued to the gateway, CA:FALSE",
+            "certificate is a CA certificate; use a certificate that the CA issued to the gateway, \
+             CA:FALSE",
         ),
         (
             &[other, USAGE, PURPOSES],
-            "the record of acme has no gateway other; add it to our record, or issue one for gw.acme",
+            "the record of acme has no gateway other; add it to our record, or issue one for \
+             gw.acme",
         ),
     ];
     for (extensions, message) in cases {
@@ -198,7 +205,8 @@ fn an_expired_certificate_says_since_when() {
         &params.signed_by(&key, &issuer).unwrap().pem(),
     );
     check(&workspace).refuses(&[
-        "acme/gateway.crt: certificate expired 3 days ago; issue a new one with the organization's CA",
+        "acme/gateway.crt: certificate expired 3 days ago; issue a new one with the organization's \
+         CA",
     ]);
 }
 
@@ -242,7 +250,8 @@ fn files_that_are_missing_or_no_pem_are_all_named() {
     workspace.remove("acme/gateway.crt");
     workspace.write("acme/gateway.key", "no key");
     check(&workspace).refuses(&[
-        "acme/gateway.crt: cannot be read (No such file or directory (os error 2)); ringway org init makes it, \
+        "acme/gateway.crt: cannot be read (No such file or directory (os error 2)); ringway org \
+         init makes it, \
          or set [identity] certificate",
         "acme/gateway.key: holds no private key (no items found); it must be unencrypted PEM",
     ]);
@@ -257,7 +266,8 @@ fn a_gateway_that_its_own_record_revokes_does_not_pass() {
         "\ngateways = [\"gw\"]",
     );
     check(&workspace).refuses(&[
-        "acme/gateway.crt: gw.acme is revoked by its organization; take a new name or key, or correct [revoked]",
+        "acme/gateway.crt: gw.acme is revoked by its organization; take a new name or key, or \
+         correct [revoked]",
     ]);
 }
 

@@ -38,7 +38,8 @@ fn an_answer_says_where_each_record_was_written() {
              ;; status: NOERROR, flags: qr aa\n\
              ;; question: ca.acme.consortium.example IN A\n\n\
              ;; ANSWER\n\
-             ca.acme.consortium.example. 5 IN CNAME peer0.acme.consortium.example.  ; acme/acme.zone:1:1\n\
+             ca.acme.consortium.example. 5 IN CNAME peer0.acme.consortium.example.  ; \
+             acme/acme.zone:1:1\n\
              peer0.acme.consortium.example. 5 IN A 10.211.0.11  ; {}\n",
             workspace.place("acme/gateway.toml", "10.211.0.11")
         )
@@ -58,7 +59,8 @@ fn an_answer_says_where_each_record_was_written() {
     let included = answer("lab.acme.consortium.example mx");
     assert_eq!(
         included[1],
-        "lab.acme.consortium.example. 5 IN MX 10 peer0.acme.consortium.example.  ; acme/more.zone:1:1"
+        "lab.acme.consortium.example. 5 IN MX 10 peer0.acme.consortium.example.  ; \
+         acme/more.zone:1:1"
     );
     let service = answer("_peer._tcp.peer0.acme.consortium.example SRV");
     let place = format!(
@@ -68,7 +70,8 @@ fn an_answer_says_where_each_record_was_written() {
     let expected = format!(" SRV 0 0 7051 peer0.acme.consortium.example.  ; {place}");
     assert!(service[1].ends_with(&expected), "{service:?}");
     let reverse = answer("11.0.211.10.in-addr.arpa PTR");
-    let expected = "11.0.211.10.in-addr.arpa. 5 IN PTR peer0.acme.consortium.example.  ; derived from addresses";
+    let expected = "11.0.211.10.in-addr.arpa. 5 IN PTR peer0.acme.consortium.example.  ; derived \
+     from addresses";
     assert_eq!(reverse[1], expected);
     let missing = answer("gone.acme.consortium.example");
     assert!(
@@ -139,7 +142,8 @@ fn an_exported_zone_reads_back_as_itself() {
     );
     let unknown = workspace.ringway(&format!("dns export gamma.consortium.example {C}"));
     unknown.refuses(&[
-        "error: gamma.consortium.example is not a zone of this gateway; there are acme.consortium.example, beta.consortium.example",
+        "error: gamma.consortium.example is not a zone of this gateway; there are \
+         acme.consortium.example, beta.consortium.example",
     ]);
     let never = workspace.ringway(&format!("dns export beta.consortium.example {C}"));
     assert_eq!(
@@ -168,7 +172,8 @@ fn a_zone_file_is_checked_by_itself() {
     );
     workspace.ringway("dns check bad.zone --zone acme.consortium.example").refuses(&[
         "bad.zone:3:5: this is no IPv4 address",
-        "bad.zone:5:1: a.acme.consortium.example has another record at bad.zone:4:1; a CNAME must be its only one",
+        "bad.zone:5:1: a.acme.consortium.example has another record at bad.zone:4:1; a CNAME must \
+         be its only one",
         "bad.zone:6:10: ../x is not in the directory of this file; move it there",
     ]);
     workspace
@@ -187,12 +192,14 @@ fn check_tells_every_fault_of_the_zone_with_both_places() {
     );
     workspace.ringway(&format!("check {C}")).refuses(&[
         &format!(
-            "acme/acme.zone:4:1: peer0.acme.consortium.example has another record at {}; a CNAME must be its only one",
+            "acme/acme.zone:4:1: peer0.acme.consortium.example has another record at {}; a CNAME \
+             must be its only one",
             workspace.place("acme/gateway.toml", "10.211.0.11")
         ),
         "acme/acme.zone:5:1: www.example.org is outside the zone acme.consortium.example",
         "acme/more.zone:1:1: a label must have 1 to 63 octets",
-        "acme/more.zone:2:1: 10.212.0.1 is in no site of this organization; write an address in 10.211.0.0/16, \
+        "acme/more.zone:2:1: 10.212.0.1 is in no site of this organization; write an address in \
+         10.211.0.0/16, \
          fd00:211::/48, or foreign-addresses = true in [dns]",
     ]);
 }

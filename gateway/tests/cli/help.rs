@@ -5,7 +5,8 @@ use super::workspace::Workspace;
 #[test]
 fn every_verb_has_help_with_an_example() {
     let workspace = Workspace::new();
-    let verbs = "org init,member show,member add,member remove,check,dns query,dns zones,dns export,dns check,\
+    let verbs = "org init,member show,member add,member remove,check,dns query,dns zones,dns \
+     export,dns check,\
                  run,status,metrics";
     for verb in verbs.split(',') {
         let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;

@@ -1,4 +1,5 @@
-//! Records whose certificates try to control the operator's terminal: only printable lines come out.
+//! Records whose certificates try to control the operator's terminal: only printable lines come
+//! out.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -12,7 +13,8 @@ const SPOOFED: &str =
     "\u{1b}[A\u{1b}[22G7ccb04f07e4f2ffcc019117c86209805\u{1b}[B\u{1b}[G\u{1b}[KCA   O=beta";
 /// Starts a line that looks like one of the log.
 const FORGED_LINE: &str = "X\r\n2026-11-28T01:00:00.000000Z  INFO Configuration reloaded";
-/// Outside ASCII: CSI as a single character, right-to-left override, zero width space, line separator.
+/// Outside ASCII: CSI as a single character, right-to-left override, zero width space, line
+/// separator.
 const BEYOND_ASCII: &str = "X\u{9b}2J\u{202e}ateb\u{200b}\u{2028}Y";
 
 /// Puts a CA certificate of this subject into beta's record.

@@ -5,8 +5,10 @@ use super::workspace::Workspace;
 /// `openssl` commands that make a CA in the directory `own`, to the documented rules.
 fn make_ca(workspace: &Workspace) {
     workspace.openssl(
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /O=acme/CN=own \
-         -addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext keyUsage=critical,keyCertSign,cRLSign \
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj \
+         /O=acme/CN=own \
+         -addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext \
+         keyUsage=critical,keyCertSign,cRLSign \
          -keyout ca.key -out ca.crt",
     );
 }
@@ -64,8 +66,10 @@ fn writes_what_it_was_told() {
     let workspace = Workspace::new();
     workspace.init(
         "acme",
-        "--gateway edge --site east=10.211.0.0/16 --site west=10.213.0.0/16 --endpoint 203.0.113.9:4700 \
-         --endpoint [2001:db8::9]:4700 --listen [::]:4700 --dns-listen 10.211.0.1 --dns-listen 10.211.0.2:5353",
+        "--gateway edge --site east=10.211.0.0/16 --site west=10.213.0.0/16 --endpoint \
+         203.0.113.9:4700 \
+         --endpoint [2001:db8::9]:4700 --listen [::]:4700 --dns-listen 10.211.0.1 --dns-listen \
+         10.211.0.2:5353",
     );
     let shown = workspace
         .ringway("member show acme/acme.member.toml")
@@ -177,7 +181,8 @@ fn refuses_to_sign_with_what_is_no_ca() {
     let init =
         "org init acme --domain consortium.example --site east=10.211.0.0/16 --ca . --dir gw";
     workspace.ringway(init).refuses(&[
-        ".: the CA certificate cannot be used: it needs basicConstraints CA:TRUE and keyUsage keyCertSign",
+        ".: the CA certificate cannot be used: it needs basicConstraints CA:TRUE and keyUsage \
+         keyCertSign",
     ]);
 }
 

@@ -1,4 +1,5 @@
-//! `ringway lab` runs the program `ringway-lab` beside it, and says how to build it if it is missing.
+//! `ringway lab` runs the program `ringway-lab` beside it, and says how to build it if it is
+//! missing.
 
 use super::workspace::Workspace;
 

@@ -1,7 +1,7 @@
 //! The command line as its users meet it: the real binary, its files, texts and exit codes.
 //!
-//! [`workspace`] is a directory to work in. Address ranges are chosen so that test hosts are unlikely to use
-//! them.
+//! [`workspace`] is a directory to work in. Address ranges are chosen so that test hosts are
+//! unlikely to use them.
 
 #![expect(
     clippy::unwrap_used,

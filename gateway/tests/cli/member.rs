@@ -95,23 +95,27 @@ fn refuses_an_overlap_and_names_both_places() {
         "reserved = [\"10.219.5.0/24\"]",
     );
     let new = |text| workspace.place("gamma/gamma.member.toml", text);
-    workspace.ringway("member add gamma/gamma.member.toml -c acme/gateway.toml").refuses(&[
-        &format!(
-            "{}: 10.212.7.0/24 (org gamma, site south) overlaps 10.212.0.0/16 (org beta, site west, {})",
-            new("10.212.7.0/24"),
-            workspace.place(TAKEN, "10.212.0.0/16")
-        ),
-        &format!(
-            "{}: 10.211.0.0/16 (org gamma, site south) overlaps 10.211.0.0/16 (org acme, site east, {})",
-            new("10.211.0.0/16"),
-            workspace.place("acme/acme.member.toml", "10.211.0.0/16")
-        ),
-        &format!(
-            "{}: 10.219.0.0/16 (org gamma, site south) overlaps 10.219.5.0/24 (reserved, {})",
-            new("10.219.0.0/16"),
-            workspace.place("acme/gateway.toml", "10.219.5.0/24")
-        ),
-    ]);
+    workspace
+        .ringway("member add gamma/gamma.member.toml -c acme/gateway.toml")
+        .refuses(&[
+            &format!(
+                "{}: 10.212.7.0/24 (org gamma, site south) overlaps 10.212.0.0/16 (org beta, site \
+             west, {})",
+                new("10.212.7.0/24"),
+                workspace.place(TAKEN, "10.212.0.0/16")
+            ),
+            &format!(
+                "{}: 10.211.0.0/16 (org gamma, site south) overlaps 10.211.0.0/16 (org acme, site \
+             east, {})",
+                new("10.211.0.0/16"),
+                workspace.place("acme/acme.member.toml", "10.211.0.0/16")
+            ),
+            &format!(
+                "{}: 10.219.0.0/16 (org gamma, site south) overlaps 10.219.5.0/24 (reserved, {})",
+                new("10.219.0.0/16"),
+                workspace.place("acme/gateway.toml", "10.219.5.0/24")
+            ),
+        ]);
     assert!(!workspace.exists("acme/members/gamma.member.toml"));
 }
 
@@ -120,7 +124,8 @@ fn refuses_an_overlap_with_a_network_of_this_host() {
     let workspace = Workspace::with_acme_and_beta();
     let place = workspace.place("beta/beta.member.toml", "10.212.0.0/16");
     connected(&workspace, "10.212.200.1/24").refuses(&[&format!(
-        "{place}: 10.212.0.0/16 (org beta, site west) overlaps 10.212.200.0/24 (connected, interface lan0)"
+        "{place}: 10.212.0.0/16 (org beta, site west) overlaps 10.212.200.0/24 (connected, \
+         interface lan0)"
     )]);
     assert!(!workspace.exists(TAKEN));
 }
@@ -177,12 +182,18 @@ fn an_overlap_that_is_there_already_does_not_keep_others_out() {
 fn refuses_our_own_record_and_other_consortia() {
     let workspace = Workspace::with_acme_and_beta();
     workspace.init("other", "--domain other.example --site west=10.215.0.0/16");
-    workspace.ringway("member add acme/acme.member.toml -c acme/gateway.toml").refuses(&[
-        "acme/acme.member.toml: acme is this gateway's own organization; its record is acme/acme.member.toml",
-    ]);
-    workspace.ringway("member add other/other.member.toml -c acme/gateway.toml").refuses(&[
-        "other/other.member.toml: is of the consortium other.example; this gateway's is consortium.example",
-    ]);
+    workspace
+        .ringway("member add acme/acme.member.toml -c acme/gateway.toml")
+        .refuses(&[
+            "acme/acme.member.toml: acme is this gateway's own organization; its record is \
+         acme/acme.member.toml",
+        ]);
+    workspace
+        .ringway("member add other/other.member.toml -c acme/gateway.toml")
+        .refuses(&[
+            "other/other.member.toml: is of the consortium other.example; this gateway's is \
+         consortium.example",
+        ]);
 }
 
 #[test]
@@ -203,7 +214,8 @@ fn refuses_a_record_whose_certificate_is_not_a_cas() {
 fn refuses_a_file_that_is_not_a_record() {
     let workspace = Workspace::with_acme_and_beta();
     workspace.ringway("member add nowhere.toml -c acme/gateway.toml").refuses(&[
-        "nowhere.toml: cannot read the file: No such file or directory (os error 2); create it, or correct the path",
+        "nowhere.toml: cannot read the file: No such file or directory (os error 2); create it, or \
+         correct the path",
     ]);
     assert_eq!(workspace.ringway("member show acme/gateway.toml").code, 64);
     assert_eq!(

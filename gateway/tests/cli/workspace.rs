@@ -28,7 +28,8 @@ impl Workspace {
         Workspace { dir }
     }
 
-    /// A workspace with the organizations acme (site east) and beta (site west), each in its directory.
+    /// A workspace with the organizations acme (site east) and beta (site west), each in its
+    /// directory.
     pub(crate) fn with_acme_and_beta() -> Workspace {
         let workspace = Workspace::new();
         workspace.init("acme", "--site east=10.211.0.0/16,fd00:211::/48");

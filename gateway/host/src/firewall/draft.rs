@@ -24,7 +24,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Starts with commands that delete the table. Adding it first makes that succeed if there is none.
+    /// Starts with commands that delete the table. Adding it first makes that succeed if there is
+    /// none.
     pub(super) fn over(table: &str) -> Draft {
         let mut draft = Draft {
             table: Cow::Owned(table.to_owned()),
@@ -146,7 +147,8 @@ pub(super) fn set_name(name: &str, family: Family) -> String {
     format!("{name}-{}", family.suffix())
 }
 
-/// The same addresses without prefixes that lie inside others: nftables refuses intervals that overlap.
+/// The same addresses without prefixes that lie inside others: nftables refuses intervals that
+/// overlap.
 pub(super) fn outermost<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> Vec<Prefix> {
     let mut sorted: Vec<_> = prefixes.into_iter().copied().collect();
     sorted.sort();

@@ -1,5 +1,5 @@
-//! [`Nft`]: the filter in the kernel, by JSON to the program `nft` (libnftables-json(5)), one transaction per
-//! call, each under a deadline.
+//! [`Nft`]: the filter in the kernel, by JSON to the program `nft` (libnftables-json(5)), one
+//! transaction per call, each under a deadline.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +13,8 @@ use tokio::process::{Child, Command};
 
 use super::{DropReason, Firewall, FirewallError, PolicySpec, rules};
 
-/// Where to find the program: the path of service managers and of users' shells may lack `/usr/sbin`.
+/// Where to find the program: the path of service managers and of users' shells may lack
+/// `/usr/sbin`.
 const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
 /// A transaction takes milliseconds, but another one may hold the kernel's lock.
 const NFT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,8 +30,8 @@ pub struct Nft {
 }
 
 impl Nft {
-    /// The filter for the TUN device `tun`; the table has the same name. Changes nothing yet: a table that a
-    /// crash left behind stays in force until it is replaced.
+    /// The filter for the TUN device `tun`; the table has the same name. Changes nothing yet: a
+    /// table that a crash left behind stays in force until it is replaced.
     pub fn new(tun: &str) -> Nft {
         Nft {
             table: tun.into(),

@@ -1,10 +1,11 @@
-//! From a [`PolicySpec`] to the table that enforces it. Pure; the order of rules is that of [`super`].
+//! From a [`PolicySpec`] to the table that enforces it. Pure; the order of rules is that of
+//! [`super`].
 //!
 //! ```text
 //!   prerouting ── arriving outer packets ──► the tunnel's mark
 //!   input ────── from the TUN ──► from-tun          forward ── from the TUN ──► from-tun
 //!   output ───── into the TUN ──► to-tun                    ── into the TUN ──► to-tun
-//!                                                           ── neither ───────► dropped, if guarded
+//!                                                           ── neither ───► dropped, if guarded
 //! ```
 //!
 //! Sets: `own-v4`, `members-v4`, `from-<org>-v4`, and the same for `v6`.

@@ -28,7 +28,8 @@ pub(super) enum Hop {
 /// A route in the kernel that is ours (table and protocol). `M` is how the kernel names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Installed<M> {
-    /// `None` if it is of no form that this version installs: of another version, or of an earlier TUN.
+    /// `None` if it is of no form that this version installs: of another version, or of an earlier
+    /// TUN.
     pub(super) route: Option<Route>,
     pub(super) name: M,
 }

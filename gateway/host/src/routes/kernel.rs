@@ -21,7 +21,8 @@ use crate::netlink::{self, Netlink};
 pub struct KernelRoutes {
     netlink: Netlink,
     numbers: Numbers,
-    /// The TUN's interface index, which changes when the device is re-created; `None` when only removing.
+    /// The TUN's interface index, which changes when the device is re-created; `None` when only
+    /// removing.
     tun: Option<Arc<AtomicU32>>,
 }
 
@@ -32,8 +33,8 @@ struct Refusal {
     source: io::Error,
 }
 
-/// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them. Other
-/// protocols' routes in the table stay. Needs a tokio runtime.
+/// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them.
+/// Other protocols' routes in the table stay. Needs a tokio runtime.
 pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
     let mut routes = KernelRoutes {
         netlink: Netlink::open().map_err(RoutesError::Open)?,
@@ -51,8 +52,8 @@ pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
 }
 
 impl KernelRoutes {
-    /// Routes in the network namespace of the calling thread, through the device whose interface index `tun`
-    /// holds at the time of each call. Needs a tokio runtime; changes nothing yet.
+    /// Routes in the network namespace of the calling thread, through the device whose interface
+    /// index `tun` holds at the time of each call. Needs a tokio runtime; changes nothing yet.
     pub fn open(numbers: Numbers, tun: Arc<AtomicU32>) -> Result<KernelRoutes, RoutesError> {
         Ok(KernelRoutes {
             netlink: Netlink::open().map_err(RoutesError::Open)?,

@@ -12,7 +12,8 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMe
 use super::RULE_PRIORITY;
 use crate::netlink::{self, Netlink};
 
-/// Adds our rule if it is missing, then removes any other of ours (an earlier configuration's mark).
+/// Adds our rule if it is missing, then removes any other of ours (an earlier configuration's
+/// mark).
 pub(super) async fn ensure(
     netlink: &Netlink,
     numbers: &Numbers,

@@ -1,4 +1,5 @@
-//! A network namespace of one test: made by `ip netns`, entered by threads, removed however the test ends.
+//! A network namespace of one test: made by `ip netns`, entered by threads, removed however the
+//! test ends.
 //!
 //! A socket, file descriptor or child made inside keeps belonging to the namespace.
 
@@ -39,7 +40,8 @@ impl Namespace {
     pub(crate) fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let inside = || {
             let namespace = File::open(format!("/run/netns/{}", self.name)).unwrap();
-            // SAFETY: the descriptor is open, and only this short-lived thread changes its namespace.
+            // SAFETY: the descriptor is open, and only this short-lived thread changes its
+            // namespace.
             let moved = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
             assert_eq!(moved, 0, "{}", std::io::Error::last_os_error());
             work()

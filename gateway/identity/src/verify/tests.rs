@@ -1,5 +1,6 @@
-//! Positive controls: with the check of its row taken away, an attempt of the identity table would get in.
-//! That no row gets in over a real handshake is `tests/handshake`'s to prove, with the same table.
+//! Positive controls: with the check of its row taken away, an attempt of the identity table would
+//! get in. That no row gets in over a real handshake is `tests/handshake`'s to prove, with the same
+//! table.
 
 use rustls_pki_types::UnixTime;
 

@@ -1,8 +1,9 @@
 //! Who gets in and who does not, over real QUIC handshakes, in both roles.
 //!
-//! [`rows`] is the table; [`world`] and [`openssl`] make the certificates; [`wire`] has both ends of a
-//! handshake; [`tunnel`] is the good connection that must not notice anything. That each check of the
-//! table is the one that refuses is proved beside the verifier (`src/identity/verify/tests.rs`).
+//! [`rows`] is the table; [`world`] and [`openssl`] make the certificates; [`wire`] has both ends
+//! of a handshake; [`tunnel`] is the good connection that must not notice anything. That each check
+//! of the table is the one that refuses is proved beside the verifier
+//! (`src/identity/verify/tests.rs`).
 
 #![expect(
     clippy::unwrap_used,

@@ -45,7 +45,8 @@ fn issue(world: &World, extensions: &[&str]) -> Presented {
     fs::write(dir.join("ca.key"), world.beta.issuer.key().serialize_pem()).unwrap();
     openssl(
         &dir,
-        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout gw.key -subj /CN=gw -out gw.csr",
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout gw.key -subj /CN=gw \
+         -out gw.csr",
     );
     let mut sign = "x509 -req -in gw.csr -CA ca.crt -CAkey ca.key -days 5 -out gw.crt".to_owned();
     if !extensions.is_empty() {

@@ -1,9 +1,9 @@
 //! The identity table: every way we know to be somebody else, and what becomes of it.
 //!
-//! A row is an attempt: what the peer presents, in which roles of TLS, the exact words in which it is
-//! refused, and which check has to be taken away for it to get in. `None` there: without that rule
-//! there would be no identity to accept, so that the control is the good certificate, which differs in
-//! that respect only.
+//! A row is an attempt: what the peer presents, in which roles of TLS, the exact words in which it
+//! is refused, and which check has to be taken away for it to get in. `None` there: without that
+//! rule there would be no identity to accept, so that the control is the good certificate, which
+//! differs in that respect only.
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use time::{Duration, OffsetDateTime};
@@ -190,7 +190,8 @@ fn names() -> Vec<Row> {
         row(
             "an uppercase organization",
             None,
-            "\"spiffe://BETA.consortium.example/gateway/gw\" is not spiffe://<org>.consortium.example/gateway/<name>",
+            "\"spiffe://BETA.consortium.example/gateway/gw\" is not \
+             spiffe://<org>.consortium.example/gateway/<name>",
             |w| {
                 w.beta
                     .issue(&named("spiffe://BETA.consortium.example/gateway/gw"))

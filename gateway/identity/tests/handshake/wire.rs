@@ -1,5 +1,5 @@
-//! Both ends of a handshake over QUIC on loopback: a gateway with the real settings, and a peer that
-//! presents whatever it was given and accepts anybody.
+//! Both ends of a handshake over QUIC on loopback: a gateway with the real settings, and a peer
+//! that presents whatever it was given and accepts anybody.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -55,7 +55,8 @@ impl Gateway {
         self.endpoint.local_addr().unwrap()
     }
 
-    /// Accepts one connection with settings of its own, as the daemon does to know whom a refusal concerns.
+    /// Accepts one connection with settings of its own, as the daemon does to know whom a refusal
+    /// concerns.
     pub(crate) async fn accept(&self) -> Ended {
         let log = Arc::<LastRefusal>::default();
         let settings =

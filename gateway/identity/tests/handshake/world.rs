@@ -26,7 +26,8 @@ use time::{Duration, OffsetDateTime};
 
 pub(crate) const DOMAIN: &str = "consortium.example";
 
-/// The organizations, their CAs and records, in a temporary directory that is removed with this value.
+/// The organizations, their CAs and records, in a temporary directory that is removed with this
+/// value.
 pub(crate) struct World {
     pub(crate) dir: PathBuf,
     pub(crate) alpha: Ca,

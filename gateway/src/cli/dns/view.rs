@@ -129,8 +129,8 @@ impl View {
     }
 }
 
-/// Each organization's zone and prefixes. Prefixes in conflict are included, which a running gateway leaves
-/// out.
+/// Each organization's zone and prefixes. Prefixes in conflict are included, which a running
+/// gateway leaves out.
 fn owners(config: &Config) -> Vec<(ZoneName, Vec<Prefix>)> {
     let owner = |record: &Member| {
         let prefixes = record

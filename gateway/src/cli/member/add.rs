@@ -1,5 +1,6 @@
-//! `ringway member add`: checks a record as a reload would, then copies it into the members directory, byte
-//! for byte and atomically. If anything is wrong, every fault is printed and nothing changes.
+//! `ringway member add`: checks a record as a reload would, then copies it into the members
+//! directory, byte for byte and atomically. If anything is wrong, every fault is printed and
+//! nothing changes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -121,8 +122,9 @@ fn remove_record(config: &mut Config, record: &Member) -> Option<Member> {
     Some(config.members.remove(position))
 }
 
-/// Adds `record` to the members of `config` and reports its faults. The records that are there already have
-/// the older claim: where one of them overlaps with the new one, the fault is the new one's.
+/// Adds `record` to the members of `config` and reports its faults. The records that are there
+/// already have the older claim: where one of them overlaps with the new one, the fault is the new
+/// one's.
 fn judge(config: &mut Config, record: &Member) -> Result<(), Failure> {
     let accepted: BTreeSet<Digest> = config.records().map(|member| member.digest).collect();
     config.members.push(record.clone());

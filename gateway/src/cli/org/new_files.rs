@@ -1,4 +1,5 @@
-//! [`NewFiles`]: files that must not exist yet. Either all of them are created, or none is left behind.
+//! [`NewFiles`]: files that must not exist yet. Either all of them are created, or none is left
+//! behind.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

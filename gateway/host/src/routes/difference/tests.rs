@@ -152,8 +152,8 @@ mod property {
 
     use super::*;
 
-    /// Our table: as in the kernel, one route for each prefix and metric. Routes of unknown form have names
-    /// only.
+    /// Our table: as in the kernel, one route for each prefix and metric. Routes of unknown form
+    /// have names only.
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
     struct Table {
         routes: BTreeMap<Key, Route>,
@@ -273,7 +273,8 @@ mod property {
             prop_assert_eq!(difference(&want, table.installed()), []);
         }
 
-        /// A crash or a refusal after any number of changes: private traffic never meets the default route.
+        /// A crash or a refusal after any number of changes: private traffic never meets the
+        /// default route.
         #[test]
         fn after_any_change_a_prefix_with_a_tunnel_has_its_unreachable_route(
             want in wants(),
