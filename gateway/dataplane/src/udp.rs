@@ -46,7 +46,7 @@ pub trait Udp: AsFd + Send + Sync + 'static {
     fn send_in_fragments(&self, path: &Path, payload: &[u8], id: u32) -> io::Result<()>;
 
     /// Receives one datagram, or several of one length that the kernel has joined. `buffer` has
-    /// [`MAX_RECEIVE`] bytes. Error: `WouldBlock` if there is none.
+    /// 65,535 bytes, as many as the kernel joins. Error: `WouldBlock` if there is none.
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Metadata>;
 
     /// The time now. One clock for all sockets of a process: budgets outlive the threads that read

@@ -158,7 +158,7 @@ impl Outgoing {
         let mut phases = self.phases.load();
         let phase = phases.of(number).ok_or(DropReason::Exhausted)?;
         if phases.number() < phase {
-            // By another thread meanwhile, perhaps: then this changes nothing.
+            // Another thread may have advanced already; then this changes nothing.
             phases::advance_to(&self.phases, phase);
             phases = self.phases.load();
         }

@@ -3,7 +3,7 @@
 //! Owns the socket's options and how a sendmsg(2) is put together.
 //!
 //! Packets leave whole, with Don't Fragment set, and the kernel's own idea of the path MTU, which
-//! anybody can change by a forged ICMP message, is not used (IP_PMTUDISC_PROBE, ip(7)). A datagram
+//! a forged ICMP message could change, is not used (IP_PMTUDISC_PROBE, ip(7)). A datagram
 //! that is longer than the path takes goes in fragments: over IPv4 the socket is set to allow them
 //! for the time of one send, over IPv6 `fragment` makes them.
 //!
