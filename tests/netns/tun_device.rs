@@ -103,7 +103,10 @@ fn tunnels_stay_up_after_the_tun_device_was_re_created() {
     });
 
     assert_eq!(since(), before, "a tunnel was lost");
-    assert_eq!(drops(&scene, "echo_limit"), 0);
+    // Probes that have queued up during the outage arrive at once, and some exceed the limit. With
+    // the wrong clock every probe of the last ten seconds does, four in a second.
+    let dropped = drops(&scene, "echo_limit");
+    assert!(dropped < 10, "{dropped} probes were dropped");
     flow.assert_none_lost("after the device was re-created");
     scene.close();
 }
