@@ -1,13 +1,15 @@
-//! [`Plane`]: the TUN device and the data plane's threads on it, kept going whatever becomes of the device.
+//! [`Plane`]: the TUN device and the data plane's threads on it, kept running whatever happens to the
+//! device.
 //!
 //! ```text
 //!   up ── somebody sets it down ──► seen at the next look ──► up again
-//!    ▲ └─ somebody deletes, renames or moves it, or a thread ends ──► made anew, with new threads ─┐
-//!    └─────────────────────────────────────────────────────────────────────────────────────────────┘
+//!    ▲ └─ somebody deletes, renames or moves it, or a thread ends ──► re-created, with new threads ─┐
+//!    └──────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
-//! The drive looks when a thread has ended, when an interface has changed, and every second. Sessions, keys and
-//! counters live on: they are in the tables and in the core. The kernel drops its routes with the device; whoever
-//! looks has them put back. The packet filter knows the device by its name and needs no mending.
+//! The shell has it checked when a thread has ended, when an interface has changed, and every second.
+//! Sessions, keys and counters live on: they are in the tables and in the mesh. The kernel drops its
+//! routes with the device, and the shell has them installed again. The packet filter knows the device by
+//! its name, and stays.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,10 +19,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_dataplane::{ControlSink, Counters, Dataplane, Event, Snapshot, TunnelSocket};
+use ringway_host::tun::open_tun;
 use tokio::sync::mpsc;
 use tun_rs::SyncDevice;
 
-use crate::host::tun::open_tun;
 use crate::quic::socket::Inlet;
 
 /// Least time between two devices: threads that end at once are not started in a loop.
@@ -33,7 +35,7 @@ pub struct Device {
     pub name: String,
     /// Bytes of the longest packet.
     pub mtu: u16,
-    /// Another one after the device was made anew.
+    /// Another one after the device was re-created.
     pub index: Arc<AtomicU32>,
 }
 
@@ -45,7 +47,7 @@ pub struct Parts {
     pub tables: Arc<ArcSwap<Snapshot>>,
     /// Counts what belongs to no peer.
     pub counters: Arc<Counters>,
-    /// Where what is no data goes.
+    /// Takes everything but data packets.
     pub sink: Sink,
 }
 
@@ -56,8 +58,8 @@ pub struct Plane {
     /// Threads first: they end before their device goes.
     running: Option<(Dataplane, Arc<SyncDevice>)>,
     started: Instant,
-    mended: u64,
-    /// The last attempt to mend failed, and that was told.
+    recreated: u64,
+    /// The last attempt failed, and that was logged.
     failing: bool,
 }
 
@@ -70,55 +72,74 @@ impl Plane {
             parts,
             running,
             started: Instant::now(),
-            mended: 0,
+            recreated: 0,
             failing: false,
         })
     }
 
-    /// How often the device had to be mended.
-    pub fn mended(&self) -> u64 {
-        self.mended
+    /// How often the device was found down or gone, and brought back.
+    pub fn recreated(&self) -> u64 {
+        self.recreated
     }
 
-    /// Looks after the device. True if it had to be mended, and is: the kernel has no routes through it.
-    pub fn mend(&mut self, now: Instant) -> bool {
-        let (mended, reason) = match self.look() {
-            Look::Up => return false,
-            Look::Raised => (Ok(()), "set down"),
-            Look::Gone(_) if now < self.started + PAUSE => return false,
-            Look::Gone(reason) => (self.make_anew(now), reason),
-        };
-        match &mended {
-            Ok(()) => {
-                self.mended += 1;
-                tracing::warn!(reason, "The TUN device was taken away; it is up again");
-            }
-            Err(error) if !self.failing => {
-                let error = format!("{error:#}");
-                tracing::error!(reason, error, "Cannot mend the TUN device: no packet moves");
-            }
-            Err(_) => {}
+    /// Looks after the device. True if it was down or gone and is up again: the kernel has no routes
+    /// through it then.
+    pub fn restore(&mut self, now: Instant) -> bool {
+        match self.look() {
+            Look::Up => false,
+            Look::Raised => self.restored("set down"),
+            // A device that fails at once is not re-created in a loop.
+            Look::Gone(_) if now < self.started + PAUSE => false,
+            Look::Gone(reason) => match self.recreate(now) {
+                Ok(()) => self.restored(reason),
+                Err(error) => self.failed(reason, &error),
+            },
         }
-        self.failing = mended.is_err();
-        mended.is_ok()
+    }
+
+    fn restored(&mut self, reason: &'static str) -> bool {
+        self.recreated += 1;
+        self.failing = false;
+        tracing::warn!(
+            reason,
+            "The TUN device was taken away from the daemon; it is up again"
+        );
+        true
+    }
+
+    fn failed(&mut self, reason: &'static str, error: &anyhow::Error) -> bool {
+        if !self.failing {
+            let error = format!("{error:#}");
+            tracing::error!(
+                reason,
+                error,
+                "Cannot bring the TUN device back: no packet moves"
+            );
+        }
+
+        self.failing = true;
+        false
     }
 
     fn look(&self) -> Look {
         let Some((dataplane, tun)) = &self.running else {
-            return Look::Gone("could not be mended before");
+            return Look::Gone("could not be brought back before");
         };
+
         match tun.name() {
             Ok(name) if name != self.device.name => return Look::Gone("renamed"),
             Ok(_) if !dataplane.has_failed() => {}
             _ => return Look::Gone("deleted"),
         }
-        // The system's word for the name, which another device may bear by now.
+
+        // By now another device may have the name.
         if !tun
             .if_index()
             .is_ok_and(|index| index == self.device.index.load(Relaxed))
         {
             return Look::Gone("moved to another network namespace");
         }
+
         match tun.is_running() {
             Ok(true) => Look::Up,
             // Up at once, or there is more wrong with it.
@@ -129,10 +150,11 @@ impl Plane {
         }
     }
 
-    fn make_anew(&mut self, now: Instant) -> anyhow::Result<()> {
-        // What is left of the old device goes first: it may bear the name still.
+    fn recreate(&mut self, now: Instant) -> anyhow::Result<()> {
+        // What is left of the old device goes first: it may still have the name.
         self.running = None;
         self.started = now;
+
         let (tun, index) = open_tun(&self.device.name, self.device.mtu, self.parts.sockets.len())?;
         self.device.index.store(index, Relaxed);
         self.running = Some(run(tun, &self.parts)?);
@@ -140,12 +162,12 @@ impl Plane {
     }
 }
 
-/// How the device is found.
+/// How the device was found.
 enum Look {
     Up,
     /// It was down, and is up again.
     Raised,
-    /// What has become of it.
+    /// What happened to it.
     Gone(&'static str),
 }
 
@@ -166,7 +188,7 @@ fn run(tun: Arc<SyncDevice>, parts: &Parts) -> anyhow::Result<(Dataplane, Arc<Sy
     Ok((dataplane.context("cannot start the data plane")?, tun))
 }
 
-/// What the data plane hands over: QUIC to quinn, events to the drive; full queues drop.
+/// Takes what the data plane hands over: QUIC datagrams for quinn, events for the drive. Full queues drop.
 #[derive(Debug, Clone)]
 pub struct Sink {
     /// Towards quinn.

@@ -1,32 +1,36 @@
 //! [`prepare`]: everything that must be right before a gateway starts or reloads.
 //!
-//! `ringway check` is exactly this, and `run` does exactly this first: files, the own zone, CA certificates,
-//! the own certificate and key, the host's networks, every overlap. It changes nothing. What a caller makes of
-//! conflicts differs: `check` and a reload refuse them, a cold start lives with them
-//! (DESIGN.md, section 5).
+//! `ringway check` is exactly this, and `run` does exactly this first: files, our zone, CA certificates, our
+//! certificate and key, the host's networks, every overlap. It changes nothing. What a caller makes of
+//! conflicts differs: `check` and a reload refuse them, a cold start lives with them, and leaves conflicted
+//! prefixes without a route.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    Config, Connected, Digest, Fault, Faults, Place, Ruling, accepted, conflicts, rule,
+    AcceptedError, Config, Connected, Digest, Fault, Faults, Place, Ruling, accepted, conflicts,
+    rule,
 };
 use ringway_dns::Zone;
+use ringway_host::links::connected_networks;
+use ringway_identity::{Identity, Trust};
 use rustls_pki_types::UnixTime;
-
-use crate::host::links::connected_networks;
-use crate::identity::{Identity, Trust};
+use tokio::task::spawn_blocking;
 
 /// A gateway's files, read and checked.
 #[derive(Debug)]
 pub struct Prepared {
     /// What the files say.
     pub config: Config,
-    /// Whom to believe.
+    /// Our zone, at serial 0.
+    pub zone: Zone,
+    /// The certificates to accept.
     pub trust: Trust,
-    /// The own certificate and key.
+    /// Our certificate and key.
     pub identity: Identity,
-    /// The networks this host is connected to, the own TUN device apart.
+    /// The networks this host is connected to, our TUN device left out.
     pub connected: Vec<Connected>,
     /// The records accepted before now; empty at a cold start.
     pub accepted: BTreeSet<Digest>,
@@ -34,26 +38,42 @@ pub struct Prepared {
     pub rulings: Vec<Ruling>,
     /// Every overlap, as a fault that names both places.
     pub conflicts: Faults,
-    /// What does not keep a gateway from running but wants mending: members' CA certificates out of date.
+    /// What does not keep a gateway from running but needs attention: members' CA certificates out of
+    /// date.
     pub warnings: Faults,
+}
+
+/// What the files say by themselves.
+struct Files {
+    config: Config,
+    zone: Zone,
+    trust: Trust,
+    identity: Identity,
+    accepted: Result<BTreeSet<Digest>, AcceptedError>,
 }
 
 /// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those of the
 /// certificates only if the files themselves are in order.
 pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
-    let config = Config::load(path)?;
-    // The serial is given when the zone is served; whether there can be a zone does not depend on it.
-    Zone::from_config(&config, 0).map_err(Faults::from)?;
-    let now = UnixTime::now();
-    let trust = Trust::build(&config)?;
-    let identity = Identity::load(&config.identity, &config.id, &trust, now)?;
+    let path = path.to_owned();
+    let files = off_the_loop(path.clone(), move || Files::read(&path)).await?;
+    let Files {
+        config,
+        zone,
+        trust,
+        identity,
+        accepted,
+    } = files;
+
     let connected = connected(&config).await?;
-    let accepted = accepted::load(&config.state_dir).map_err(|error| cannot(&config, &error))?;
+    let accepted = accepted.map_err(|error| whole_file(&config.path, &error))?;
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
-    let warnings = trust.lapsed(now).into();
+    let warnings = trust.lapsed(UnixTime::now()).into();
+
     Ok(Prepared {
         config,
+        zone,
         trust,
         identity,
         connected,
@@ -64,22 +84,54 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     })
 }
 
+impl Files {
+    fn read(path: &Path) -> Result<Files, Faults> {
+        let config = Config::load(path)?;
+        // The serial follows when the zone is served; whether there can be a zone does not depend on it.
+        let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
+        let trust = Trust::build(&config)?;
+        let identity = Identity::load(&config.identity, &config.id, &trust, UnixTime::now())?;
+        let accepted = accepted::load(&config.state_dir);
+
+        Ok(Files {
+            config,
+            zone,
+            trust,
+            identity,
+            accepted,
+        })
+    }
+}
+
 /// The host's networks as claims.
 pub async fn connected(config: &Config) -> Result<Vec<Connected>, Faults> {
     connected_networks(config.tun.as_str())
         .await
-        .map_err(|error| cannot(config, &error))
+        .map_err(|error| whole_file(&config.path, &error))
 }
 
-fn cannot(config: &Config, error: &dyn std::error::Error) -> Faults {
+/// Files are read on a thread that may block.
+async fn off_the_loop<T: Send + 'static>(
+    path: PathBuf,
+    read: impl FnOnce() -> Result<T, Faults> + Send + 'static,
+) -> Result<T, Faults> {
+    match spawn_blocking(read).await {
+        Ok(result) => result,
+        Err(error) => Err(whole_file(&path, &error)),
+    }
+}
+
+/// `error` and its sources, as a fault of the file at `path`.
+fn whole_file(path: &Path, error: &dyn Error) -> Faults {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
         message = format!("{message}: {error}");
         source = error.source();
     }
+
     Faults::from(vec![Fault {
-        place: Place::whole(&config.path),
+        place: Place::whole(path),
         message,
     }])
 }

@@ -1,12 +1,14 @@
-//! QUIC between gateways: the endpoint, dialling, accepting, and each connection's control stream.
-//! Moves handshakes and messages; which session lives is [`ringway_core`]'s to decide, who may have
-//! one is [`crate::identity`]'s, and packets never pass here.
+//! QUIC between gateways: the endpoint, dialling, accepting, and the control stream of each connection.
+//! Moves handshakes and messages. Which session carries a tunnel is `ringway-shell`'s to decide, which
+//! certificates are accepted is `ringway-identity`'s, and packets never pass here.
 //!
-//! Reading order: [`endpoint`], [`socket`], [`accept`], [`places`], [`dial`], `resolve`, [`link`], [`refusal`].
+//! Reading order: [`event`], [`endpoint`], [`socket`], [`accept`], [`places`], [`dial`], `resolve`,
+//! [`link`], [`refusal`].
 
 pub mod accept;
 pub mod dial;
 pub mod endpoint;
+pub mod event;
 pub mod link;
 pub mod places;
 pub mod refusal;

@@ -1,6 +1,6 @@
-//! Replicates zones over the control streams: offers the own zone, answers fetches of it, takes each
-//! organization's zone from that organization's gateways alone. How zones are encoded, checked and
-//! stored is [`ringway_dns`]'s; this module connects it to sessions.
+//! Replicates zones over the control streams: offers our zone, answers fetches of it, takes each
+//! organization's zone from that organization's gateways only. How zones are encoded, checked and stored is
+//! `ringway-dns`'s; this module connects it to sessions. It starts no task: [`Reply`] says what to do.
 //!
 //! ```text
 //!   owner                                replica
@@ -9,17 +9,18 @@
 //!     ├─ ZoneData … last ──────────────────►│  Check, off the loop: digest right, names inside the apex
 //!     │  (what changed since, or all of it) │  ─► publish, then store
 //! ```
-//! What is refused changes nothing; `status` shows it until a good zone of that organization comes.
+//! A refused zone changes nothing; `status` shows the reason until a good zone of that organization comes.
 
 mod check;
 mod hold;
 mod own;
+mod store;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{GatewayId, ZoneName};
@@ -30,34 +31,39 @@ use ringway_dns::{Hold, Moment, Origin, ReplicaStore, Zone, Zones};
 
 use crate::names::Names;
 use crate::quic::link::Load;
-use check::Checks;
+use check::{Begun, Checks};
 pub use check::{Check, Checked};
 use hold::Keeping;
 use own::Own;
-pub use own::{Renewal, Renewed};
+pub use own::{Preparation, Prepared};
+pub use store::Store;
 
-/// What is to be done next.
+/// One thing to do.
 #[derive(Debug)]
 pub enum Reply {
     /// Send one message.
     Message(ConnId, ZoneMessage),
-    /// Send the own zone, or what changed in it, in chunks, as fast as the peer takes them.
+    /// Send our zone, or what changed in it, in chunks, as fast as the peer reads them.
     Stream(ConnId, Load),
-    /// Run this off the loop, and give what becomes of it to [`Replicator::handle_checked`].
+    /// Run this off the loop, and give the result to [`Replicator::handle_checked`].
     Check(Check),
+    /// Run this off the loop. It has no result.
+    Store(Store),
+    /// Offer our zone on every session in use.
+    OfferToAll,
 }
 
 /// All replication of one gateway.
 pub struct Replicator {
     zones: Arc<Zones>,
     copies: Arc<ReplicaStore>,
-    /// Held while a copy is written: two of one zone never mix, and the last written is the newest.
+    /// Held while a copy is written, so that the one that is written last is the newest.
     storing: Arc<Mutex<()>>,
     domain: ZoneName,
     own: Own,
     receiving: BTreeMap<ConnId, (GatewayId, Transfer)>,
     checks: Checks,
-    /// The versions of the copies served: to make a digest takes its time.
+    /// The versions of the copies served: a digest takes a while.
     versions: BTreeMap<ZoneName, Version>,
     /// When zones' owners last had a session with us.
     keeping: Keeping,
@@ -70,11 +76,13 @@ pub struct Replicator {
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Replicator {
-    /// Offers the own zone of `apex` as `names` serves it, and takes the others'. Copies of owners that are
-    /// silent for longer than `hold`, as `heard` remembers, are not answered from.
+    /// Offers the zone of `apex` as `names` serves it, and takes the other organizations'. Copies of owners
+    /// that have been silent for longer than `hold`, according to `heard`, are not answered from. `None` if
+    /// `names` does not serve our zone.
     pub fn new(
         names: &Names,
-        (heard, hold): (Hold, Duration),
+        heard: Hold,
+        hold: Duration,
         domain: ZoneName,
         apex: &ZoneName,
     ) -> Option<Replicator> {
@@ -87,6 +95,7 @@ impl Replicator {
             own,
             keeping,
         );
+
         replicator.know_versions();
         replicator.look(Moment::now());
         Some(replicator)
@@ -114,15 +123,15 @@ impl Replicator {
         }
     }
 
-    /// Looks at the own zone again. If it is another: run this off the loop, and give what becomes of it to
-    /// [`Replicator::handle_renewed`].
-    pub fn renew_own(&mut self) -> Option<Renewal> {
-        self.own.renewal(self.zones.zone(&self.own.apex)?)
+    /// Looks at our zone again. If it is another one: run this off the loop, and give the result to
+    /// [`Replicator::handle_prepared`].
+    pub fn prepare_own(&mut self) -> Option<Preparation> {
+        self.own.prepare(self.zones.zone(&self.own.apex)?)
     }
 
-    /// The own zone is ready to be handed out. True if it is to be offered to every session.
-    pub fn handle_renewed(&mut self, renewed: Renewed) -> bool {
-        self.own.renew(renewed)
+    /// A version of our zone is ready to be sent.
+    pub fn handle_prepared(&mut self, prepared: Prepared) -> Option<Reply> {
+        self.own.replace(prepared).then_some(Reply::OfferToAll)
     }
 
     /// Why the last zone that the owner of `apex` sent or offered was refused, and by which gateway of it;
@@ -131,7 +140,7 @@ impl Replicator {
         self.refusals.get(apex).map(String::as_str)
     }
 
-    /// The offer of the own zone.
+    /// The offer of our zone.
     pub fn offer(&self) -> ZoneMessage {
         let Offer {
             serial,
@@ -147,7 +156,7 @@ impl Replicator {
         }
     }
 
-    /// A session has ended: what it was sending is forgotten.
+    /// A session has ended: forgets the zone that it was sending.
     pub fn forget(&mut self, conn: ConnId) {
         if let Some((peer, _)) = self.receiving.remove(&conn) {
             self.keeping
@@ -185,7 +194,7 @@ impl Replicator {
             {
                 Some(Reply::Stream(conn, self.own.since(have)))
             }
-            // A fetch of a serial that has passed: the new one is on offer already.
+            // A fetch of an earlier serial: the new one is on offer already.
             ZoneMessage::Fetch { .. } => None,
             ZoneMessage::Data {
                 apex,
@@ -213,7 +222,7 @@ impl Replicator {
         offer: Offer,
         now: Instant,
     ) -> Option<Reply> {
-        // An organization's zone is taken from its own gateways, and nobody else's.
+        // An organization's zone is taken from its gateways only.
         if apex != self.domain.zone_of(&peer.org) {
             self.refused(
                 peer,
@@ -232,7 +241,7 @@ impl Replicator {
             Verdict::Want(fetch) => Some(Reply::Message(conn, message(apex, fetch))),
             Verdict::Later => None,
             Verdict::Ignore => {
-                // What we have is what it offers: whatever was wrong before is mended.
+                // We have what it offers: what was refused before has been corrected.
                 if held == Some((offer.serial, offer.digest)) {
                     self.refusals.remove(&self.domain.zone_of(&peer.org));
                 }
@@ -263,22 +272,26 @@ impl Replicator {
             );
             return None;
         }
-        // The rest of what was given up: another zone is awaited now.
+        // The rest of a transfer that was given up: another zone is awaited now.
         if transfer.receives().is_some_and(|awaited| awaited != serial) {
             return None;
         }
         match transfer.chunk(from, chunk, now) {
             Ok(Progress::More) => None,
             Ok(Progress::Whole(parcel)) => {
-                let (check, dropped) = self.checks.begin(conn, parcel, &self.zones);
-                // Another session of the same organization brought something later.
-                if let Some((_, transfer)) = dropped.and_then(|conn| self.receiving.get_mut(&conn))
-                {
-                    transfer.checked(true, false);
+                match self.checks.begin(conn, parcel, &self.zones) {
+                    Begun::Now(check) => Some(Reply::Check(check)),
+                    Begun::Waits { instead_of } => {
+                        // Another session of the same organization has brought a later zone.
+                        let replaced = instead_of.and_then(|conn| self.receiving.get_mut(&conn));
+                        if let Some((_, transfer)) = replaced {
+                            transfer.checked(true, false);
+                        }
+                        None
+                    }
                 }
-                check.map(Reply::Check)
             }
-            // The same, and none is awaited: why it was given up is what there is to say.
+            // The rest of a transfer that was given up: the refusal says why already.
             Err(TransferError::Unexpected) if self.refusals.contains_key(apex) => None,
             Err(reason) => {
                 self.refused(&peer, &reason, now);
@@ -287,8 +300,8 @@ impl Replicator {
         }
     }
 
-    /// A check has ended; the next, if one waits.
-    pub fn handle_checked(&mut self, checked: Checked, now: Instant) -> Option<Reply> {
+    /// A check has ended: publishes a good zone, and begins the next check, if one waits.
+    pub fn handle_checked(&mut self, checked: Checked, now: Instant) -> Vec<Reply> {
         let Checked {
             conn,
             apex,
@@ -297,21 +310,25 @@ impl Replicator {
             result,
         } = checked;
         let next = self.checks.end(&apex, &self.zones).map(Reply::Check);
+        let mut replies: Vec<Reply> = next.into_iter().collect();
+
         // The session may have ended meanwhile, for reasons that concern its zone too (revocation).
         let Some((peer, transfer)) = self.receiving.get_mut(&conn) else {
-            return next;
+            return replies;
         };
         let peer = peer.clone();
         transfer.checked(result.is_ok(), was_delta);
+
         match result {
             Ok(zone) => {
                 let serial = zone.serial();
                 tracing::info!(%peer, zone = %apex, serial, "Zone received");
-                self.publish(&apex, zone, (offer.serial, offer.digest));
+                let store = self.publish(&apex, zone, (offer.serial, offer.digest));
+                replies.extend(store.map(Reply::Store));
             }
             Err(reason) => self.refused(&peer, &reason, now),
         }
-        next
+        replies
     }
 
     /// The version of `apex` that is served.
@@ -328,7 +345,7 @@ impl Replicator {
         Some(version)
     }
 
-    /// Makes the digests of the copies served, before anything waits for that.
+    /// Makes the digests of the copies served, before anything waits for them.
     fn know_versions(&mut self) {
         for zone in self.zones.list() {
             if let (Origin::Replica, Ok(apex)) = (zone.origin, zone.apex.to_string().parse()) {
@@ -337,7 +354,8 @@ impl Replicator {
         }
     }
 
-    /// Remembers a refusal and logs it, but no more than one a minute and peer: a peer can cause any number.
+    /// Remembers a refusal and logs it, but not more than one a minute and peer: a peer can cause any
+    /// number.
     fn refused(&mut self, peer: &GatewayId, reason: &dyn fmt::Display, now: Instant) {
         let apex = self.domain.zone_of(&peer.org);
         self.refusals
@@ -352,25 +370,23 @@ impl Replicator {
         }
     }
 
-    /// Visible at once; the copy on disk follows, off the loop that calls this.
-    fn publish(&mut self, apex: &ZoneName, zone: Zone, version: Version) {
+    /// Serves `zone` at once. Its copy on disk follows, off the loop.
+    fn publish(&mut self, apex: &ZoneName, zone: Zone, version: Version) -> Option<Store> {
         let received = SystemTime::now();
         if let Err(error) = self.zones.publish_replica(zone, received) {
-            return tracing::debug!(zone = %apex, %error, "Zone not published");
+            tracing::debug!(zone = %apex, %error, "Zone not published");
+            return None;
         }
+
         self.versions.insert(apex.clone(), version);
         self.refusals.remove(apex);
-        let (zones, copies, apex) = (self.zones.clone(), self.copies.clone(), apex.clone());
-        let storing = self.storing.clone();
-        tokio::task::spawn_blocking(move || {
-            let _storing = storing.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(zone) = zones.zone(&apex) else {
-                return;
-            };
-            if let Err(error) = copies.save(&apex, &zone, received) {
-                tracing::warn!(zone = %apex, %error, "Zone not stored: it is lost at a restart");
-            }
-        });
+        Some(Store {
+            zones: self.zones.clone(),
+            copies: self.copies.clone(),
+            storing: self.storing.clone(),
+            apex: apex.clone(),
+            received,
+        })
     }
 
     /// When to call [`Replicator::handle_timeout`] next.
@@ -381,7 +397,7 @@ impl Replicator {
             .min()
     }
 
-    /// Gives up what takes too long, fetches what had to wait.
+    /// Gives up transfers that take too long, fetches zones that had to wait.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Reply> {
         let is_due = |(_, transfer): &(GatewayId, Transfer)| {
             transfer.poll_timeout().is_some_and(|at| at <= now)

@@ -102,6 +102,17 @@ impl Identity {
         &self.certified.cert
     }
 
+    /// SHA-256 of the chain: another one after each rotation.
+    pub fn fingerprint(&self) -> Digest {
+        let chain: Vec<u8> = self
+            .chain()
+            .iter()
+            .flat_map(|der| der.iter().copied())
+            .collect();
+
+        Digest::of(&chain)
+    }
+
     /// Chain and key for TLS.
     pub fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)

@@ -10,6 +10,7 @@ use ringway_core::{ByeCode, ConnId, DialId, Lane, Membership, Message, ZoneMessa
 use ringway_intent::{PolicySpec, RoutePlan};
 
 use crate::changes::ChangeId;
+use crate::notice::Notice;
 use crate::tables::{SiteNumber, Tables};
 
 /// One thing to do.
@@ -129,7 +130,7 @@ pub enum Effect {
     /// Drop the counters of every peer that is not among these.
     RetainPeers(Arc<Membership>),
     /// Drop keys of key phases that have passed.
-    ForgetPassedKeys,
+    ExpireKeys,
 
     // Host.
     /// Make the kernel's routes those of the plan. One at a time; answered by
@@ -153,12 +154,11 @@ pub enum Effect {
         /// Names the answer.
         change: ChangeId,
     },
-    /// Build our zone from a configuration. Answered by [`Input::ZoneBuilt`](crate::Input::ZoneBuilt).
+    /// Finish our zone as it was read: its serial, and what is derived from it. Answered by
+    /// [`Input::ZoneBuilt`](crate::Input::ZoneBuilt).
     BuildZone {
         /// Names the answer.
         change: ChangeId,
-        /// The configuration.
-        config: Arc<Config>,
     },
     /// Read and check our certificate and key. Answered by
     /// [`Input::IdentityRead`](crate::Input::IdentityRead).
@@ -221,6 +221,8 @@ pub enum Effect {
         conn: ConnId,
     },
 
+    /// Tell operators.
+    Notify(Notice),
     /// The last effect: every session is closed, and the kernel has the routes of a gateway without
     /// tunnels. Nothing follows.
     Stop,

@@ -9,6 +9,7 @@ use ringway_core::{Action, ByeCode, ConnId, Lane};
 use ringway_intent::{Tunnelled, plan_routes};
 
 use crate::effect::Effect;
+use crate::notice::Notice;
 use crate::shell::{Phase, Shell};
 use crate::tables::Tables;
 
@@ -80,19 +81,23 @@ impl Shell {
                 message,
             }),
             Action::TunnelUp { peer, conn } => {
-                tracing::info!(%peer, session = conn.0, "Tunnel up");
+                self.notify(Notice::TunnelUp { peer, conn });
                 self.effects.push_back(Effect::OfferZone { conn });
             }
             Action::TunnelMoved { peer, conn } => {
-                tracing::debug!(%peer, session = conn.0, "Tunnel moved to a new session");
+                self.notify(Notice::TunnelMoved { peer, conn });
                 self.effects.push_back(Effect::OfferZone { conn });
             }
-            Action::TunnelDown { peer, reason } => tracing::warn!(%peer, %reason, "Tunnel down"),
-            Action::Alarm(alarm) => {
-                tracing::warn!(reason = %alarm, "A peer and this gateway disagree");
+            Action::TunnelDown { peer, reason } => {
+                self.notify(Notice::TunnelDown { peer, reason });
             }
+            Action::Alarm(alarm) => self.notify(Notice::Alarm(alarm)),
             Action::Drained => self.phase = Phase::Drained,
         }
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.effects.push_back(Effect::Notify(notice));
     }
 
     fn install_opening(&mut self, conn: ConnId, lanes: Vec<Lane>) {

@@ -45,10 +45,7 @@ impl Shell {
         });
         match checked {
             Ok(next) => {
-                self.effects.push_back(Effect::BuildZone {
-                    change: id,
-                    config: next.config.clone(),
-                });
+                self.effects.push_back(Effect::BuildZone { change: id });
                 self.changes.await_stage(Stage::BuildingZone(next));
             }
             Err(faults) => self.refuse_reload(id, &faults, now),

@@ -37,8 +37,10 @@ const ROUND: Duration = Duration::from_secs(1);
 pub struct Start {
     /// The configuration and the verdicts on it.
     pub current: CurrentConfig,
-    /// How the mesh's membership follows from them: [`membership`](crate::membership()). Tests replace it
-    /// to show that the mesh's checks are needed.
+    /// What follows from them.
+    pub membership: Arc<Membership>,
+    /// How it follows: by [`membership`](crate::membership()). Tests replace it, to show that the mesh's
+    /// checks are needed.
     pub derive: fn(&Config, &[Ruling]) -> Membership,
     /// The mesh's times and choices.
     pub settings: Settings,
@@ -94,20 +96,20 @@ impl Shell {
     pub fn new(start: Start, now: Instant) -> Shell {
         let Start {
             current,
+            membership,
             derive,
             settings,
             boot,
             seed,
             boot_time,
         } = start;
-        let membership = derive(&current.config, &current.rulings);
-        let mesh = Mesh::new(membership.clone(), settings, boot, seed, now);
+        let mesh = Mesh::new((*membership).clone(), settings, boot, seed, now);
 
         let mut shell = Shell {
             mesh,
             current,
             derive,
-            membership: Arc::new(membership),
+            membership,
             fib: Fib::default(),
             sessions: Sessions::default(),
             sites: SiteNumbers::default(),
@@ -146,7 +148,8 @@ impl Shell {
 
     /// When to hand over an [`Input::Tick`] at the latest. Ask again after every input.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.phase == Phase::Stopped {
+        // Once drained, only answers of ports count.
+        if matches!(self.phase, Phase::Drained | Phase::Stopped) {
             return None;
         }
 
@@ -172,6 +175,15 @@ impl Shell {
         self.mesh.status(now)
     }
 
+    /// The connection of each tunnel that is up.
+    pub fn sessions_in_use(&self, now: Instant) -> Vec<ConnId> {
+        self.status(now)
+            .tunnels
+            .into_iter()
+            .filter_map(|tunnel| tunnel.conn)
+            .collect()
+    }
+
     /// Prefixes whose packets go through a tunnel, as far as the kernel is known to follow.
     pub fn installed(&self) -> &BTreeSet<Prefix> {
         self.routes.installed()
@@ -180,6 +192,11 @@ impl Shell {
     /// The forwarding table that was published last.
     pub fn fib(&self) -> &Fib {
         &self.fib
+    }
+
+    /// True from [`Input::Shutdown`] on: nothing is read or put in force any more.
+    pub fn is_leaving(&self) -> bool {
+        self.phase != Phase::Running
     }
 
     /// True once [`Effect::Stop`] was given out or is about to be.
@@ -287,7 +304,7 @@ impl Shell {
     fn begin_round(&mut self, now: Instant) {
         self.effects.push_back(Effect::CheckDevice);
         self.effects.push_back(Effect::ReadActivity);
-        self.effects.push_back(Effect::ForgetPassedKeys);
+        self.effects.push_back(Effect::ExpireKeys);
         if self.heap.is_due(now) {
             self.effects.push_back(Effect::TrimHeap);
         }

@@ -32,10 +32,12 @@ impl Metrics {
     /// All of them, and those that are in `report`.
     pub fn text(&self, report: Report) -> Result<String, Error> {
         let Report {
-            zones, tun_mended, ..
+            zones,
+            tun_recreated,
+            ..
         } = report;
         let mut registry = Registry::with_prefix("ringway");
-        registry.register_collector(Box::new(Host { tun_mended }));
+        registry.register_collector(Box::new(Host { tun_recreated }));
         let dns = registry.sub_registry_with_prefix("dns");
         dns.register_collector(Box::new(Scrape {
             metrics: self.clone(),
@@ -50,14 +52,14 @@ impl Metrics {
 /// What the kernel was found to need.
 #[derive(Debug)]
 struct Host {
-    tun_mended: u64,
+    tun_recreated: u64,
 }
 
 impl Collector for Host {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let help = "How often the TUN device was found down or gone, and brought back";
-        let metric = encoder.encode_descriptor("tun_mended", help, None, MetricType::Counter)?;
-        ConstCounter::new(self.tun_mended).encode(metric)
+        let metric = encoder.encode_descriptor("tun_recreated", help, None, MetricType::Counter)?;
+        ConstCounter::new(self.tun_recreated).encode(metric)
     }
 }
 
@@ -256,13 +258,13 @@ mod tests {
         let text = metrics
             .text(Report {
                 zones,
-                tun_mended: 3,
+                tun_recreated: 3,
                 ..Report::default()
             })
             .unwrap();
         for line in [
-            "# TYPE ringway_tun_mended counter",
-            "ringway_tun_mended_total 3",
+            "# TYPE ringway_tun_recreated counter",
+            "ringway_tun_recreated_total 3",
             "# TYPE ringway_dns_questions counter",
             "ringway_dns_dropped_total{reason=\"foreign\"} 0",
             "ringway_dns_limited_total{what=\"cut\"} 0",

@@ -23,7 +23,7 @@ pub struct Report {
     pub filtered: BTreeMap<String, u64>,
     /// How often the TUN device was found down or gone, and brought back.
     #[serde(default)]
-    pub tun_mended: u64,
+    pub tun_recreated: u64,
 }
 
 /// The tunnel to one gateway.

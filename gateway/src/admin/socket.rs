@@ -1,5 +1,5 @@
-//! The admin socket: binds it for root alone, answers `status` and `metrics`. Asks the drive and the packet filter; holds no
-//! state.
+//! The admin socket: binds it for root alone, answers `status` and `metrics`. Asks the drive and the packet
+//! filter; holds no state.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,26 +9,27 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use ringway_host::firewall::{Filter, Firewall as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::{Metrics, Report};
-use crate::drive::Input;
-use crate::host::firewall::{Filter, Firewall as _};
+use super::{Metrics, Report, Request};
 
 /// Longest request line, bytes.
 const REQUEST: u64 = 64;
+
 /// How long a client may take to ask, and we to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the packet filter may take to tell its drops.
+
+/// How long the packet filter may take to give its drops.
 const FILTER: Duration = Duration::from_secs(2);
+
 /// Largest answer that [`ask`] takes, bytes.
 const ANSWER: u64 = 64 * 1024 * 1024;
 
-/// Binds the socket, mode 0600. A socket file that nobody listens on is replaced.
+/// Binds the socket, mode 0600. The socket file of a daemon that is gone is replaced. Blocks.
 pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -46,21 +47,19 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers one client after the other until `stop`.
+/// Answers one client after the other.
 pub async fn serve(
     listener: UnixListener,
-    inputs: mpsc::Sender<Input>,
-    (filter, metrics): (Filter, Metrics),
-    stop: CancellationToken,
+    requests: mpsc::Sender<Request>,
+    filter: Filter,
+    metrics: Metrics,
 ) {
     loop {
-        let client = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            client = listener.accept() => client,
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
         };
-        let Ok((client, _)) = client else { continue };
-        match timeout(PATIENCE, answer(client, &inputs, &filter, &metrics)).await {
+
+        match timeout(PATIENCE, answer(client, &requests, &filter, &metrics)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "Admin client left"),
             Err(_) => tracing::debug!("Admin client was too slow"),
@@ -70,43 +69,49 @@ pub async fn serve(
 
 async fn answer(
     client: UnixStream,
-    inputs: &mpsc::Sender<Input>,
+    requests: &mpsc::Sender<Request>,
     filter: &Filter,
     metrics: &Metrics,
 ) -> anyhow::Result<()> {
     let mut client = BufReader::new(client);
     let mut request = String::new();
     (&mut client).take(REQUEST).read_line(&mut request).await?;
+
     let reply = match request.trim_end() {
         "status" => {
             let report = Report {
                 filtered: filtered(filter).await,
-                ..report(inputs).await?
+                ..report(requests).await?
             };
             serde_json::to_vec(&report)?
         }
-        "metrics" => metrics.text(report(inputs).await?)?.into_bytes(),
-        other => format!(
-            "{{\"error\":\"unknown request {:?}\"}}",
-            other.escape_default()
-        )
-        .into_bytes(),
+        "metrics" => metrics.text(report(requests).await?)?.into_bytes(),
+        other => {
+            let name = other.escape_default();
+            format!("{{\"error\":\"unknown request {name:?}\"}}").into_bytes()
+        }
     };
+
     client.write_all(&reply).await?;
     client.shutdown().await?;
     Ok(())
 }
 
-async fn report(inputs: &mpsc::Sender<Input>) -> anyhow::Result<Report> {
-    let (sender, report) = oneshot::channel();
-    inputs.send(Input::Status(sender)).await?;
+async fn report(requests: &mpsc::Sender<Request>) -> anyhow::Result<Report> {
+    let (reply, report) = oneshot::channel();
+
+    requests.send(Request { reply }).await?;
     Ok(report.await?)
 }
 
 /// What the packet filter dropped. Without its numbers, the rest is still worth having.
 async fn filtered(filter: &Filter) -> BTreeMap<String, u64> {
-    let drops = timeout(FILTER, async { filter.lock().await.drops().await });
-    let drops = drops.await.ok().and_then(Result::ok).unwrap_or_default();
+    let drops = timeout(FILTER, async { filter.lock().await.drops().await })
+        .await
+        .ok()
+        .and_then(Result::ok)
+        .unwrap_or_default();
+
     drops
         .into_iter()
         .filter(|(_, n)| *n > 0)
@@ -129,6 +134,7 @@ pub fn ask_metrics(path: &Path) -> anyhow::Result<String> {
 
 fn fetch(path: &Path, request: &str) -> anyhow::Result<Vec<u8>> {
     use std::io::{Read as _, Write as _};
+
     let not_running = || {
         format!(
             "{}: no running gateway answers on this socket",

@@ -54,10 +54,10 @@ fn text(report: &Report) -> String {
             counted(&report.filtered)
         ));
     }
-    if report.tun_mended > 0 {
+    if report.tun_recreated > 0 {
         text.push_str(&format!(
             "\nTUN device taken away, and brought back: {}\n",
-            report.tun_mended
+            report.tun_recreated
         ));
     }
     text

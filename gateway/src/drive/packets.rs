@@ -1,59 +1,58 @@
-//! The data plane as the drive sees it: makes the tables that packets are looked up in, and keeps what
-//! outlives a peer's sessions. Looks nothing up and moves no packet itself.
+//! [`Packets`]: the port to the data plane. Derives keys, makes the tables that packets are looked up in,
+//! and keeps what outlives a peer's sessions. Looks nothing up and moves no packet itself.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use ringway_config::{Connected, GatewayId, OrgId, Prefix, SiteId};
-use ringway_core::{Fib, Membership};
-use ringway_dataplane::{Counters, Peer, SiteNo, Snapshot, SnapshotBuilder, TunnelSocket};
+use ringway_config::GatewayId;
+use ringway_core::{ConnId, Lane, Membership};
+use ringway_dataplane::{
+    Counters, Path, Peer, SiteNo, Snapshot, SnapshotBuilder, TunnelSocket, send_padded_probe,
+    send_probe,
+};
+use ringway_shell::{SiteNumber, Tables};
 
-use super::sessions::Sessions;
+use super::keys::{Keys, LocalGateway};
+use super::links::KeySource;
+
+// The shell computes the MTU of routes, and must know what sealing adds.
+const _: () = assert!(ringway_shell::OVERHEAD as usize == ringway_dataplane::OVERHEAD);
 
 /// The tables and counters that the data plane's threads share with the drive.
 pub struct Packets {
     socket: Arc<TunnelSocket>,
     tables: Arc<ArcSwap<Snapshot>>,
-    own: Arc<Counters>,
+    counters: Arc<Counters>,
+    local: LocalGateway,
     peers: BTreeMap<GatewayId, Arc<Peer>>,
-    sites: BTreeMap<(OrgId, SiteId), SiteNo>,
-    local: Vec<Prefix>,
+    keys: BTreeMap<ConnId, Keys>,
 }
 
 impl Packets {
-    /// For a data plane that has `socket`, looks up in `tables` and counts what it cannot tell to a peer
-    /// in `own`. `connected`: the networks that this host is connected to.
+    /// For a data plane that sends by `socket`, looks up in `tables` and counts in `counters` what belongs
+    /// to no peer.
     pub fn new(
         socket: Arc<TunnelSocket>,
         tables: Arc<ArcSwap<Snapshot>>,
-        own: Arc<Counters>,
-        connected: &[Connected],
+        counters: Arc<Counters>,
+        local: LocalGateway,
     ) -> Packets {
-        let (peers, sites, local) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let mut packets = Packets {
+        Packets {
             socket,
             tables,
-            own,
-            peers,
-            sites,
+            counters,
             local,
-        };
-        packets.set_local(connected);
-        packets
+            peers: BTreeMap::new(),
+            keys: BTreeMap::new(),
+        }
     }
 
-    /// The networks that this host is connected to.
-    pub(super) fn set_local(&mut self, connected: &[Connected]) {
-        self.local = connected.iter().map(|network| network.prefix).collect();
-    }
-
-    pub(super) fn socket(&self) -> &TunnelSocket {
-        &self.socket
-    }
-
-    pub(super) fn own_counters(&self) -> &Counters {
-        &self.own
+    /// Counts what belongs to no peer.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// What all sessions with `peer` share.
@@ -61,41 +60,102 @@ impl Packets {
         self.peers.entry(peer.clone()).or_default().clone()
     }
 
-    /// Peers that are members no longer are forgotten.
+    /// Forgets peers that are members no longer.
     pub(super) fn retain(&mut self, membership: &Membership) {
         self.peers
             .retain(|peer, _| membership.gateways.contains_key(peer));
     }
 
-    /// The number of a site, for as long as this process lives: running sessions refer to it.
-    pub(super) fn site(&mut self, org: &OrgId, site: &SiteId) -> SiteNo {
-        let next = SiteNo(self.sites.len() as u32);
-        *self
-            .sites
-            .entry((org.clone(), site.clone()))
-            .or_insert(next)
+    pub(super) fn install_opening(
+        &mut self,
+        source: Option<KeySource<'_>>,
+        peer: &GatewayId,
+        site: SiteNumber,
+        lanes: &[Lane],
+    ) {
+        let Some(source) = source else {
+            return;
+        };
+        let shared = self.peer(peer);
+
+        let keys = Keys::opening(&source, &self.local, peer, lanes, SiteNo(site.0), &shared);
+        self.keys.insert(source.conn, keys);
     }
 
-    /// Swaps in tables made from what is in force now.
-    pub(super) fn publish(&mut self, fib: &Fib, membership: &Membership, sessions: &Sessions) {
-        let mut tables = SnapshotBuilder::new(self.site(&membership.me.org, &membership.site));
-        for prefix in &fib.local {
-            tables.site_prefix(*prefix);
+    pub(super) fn install_sealing(
+        &mut self,
+        source: Option<KeySource<'_>>,
+        peer: &GatewayId,
+        lanes: &[Lane],
+    ) {
+        let Some(source) = source else {
+            return;
+        };
+        let shared = self.peer(peer);
+
+        if let Some(keys) = self.keys.get_mut(&source.conn) {
+            keys.seal(&source, &self.local, peer, lanes, &shared);
         }
-        for prefix in &self.local {
-            tables.connected(*prefix);
+    }
+
+    /// Swaps in `tables`. Keys of connections that they do not name are dropped.
+    pub(super) fn publish(&mut self, tables: &Tables) {
+        self.keys.retain(|conn, _| tables.sessions.contains(conn));
+
+        let mut builder = SnapshotBuilder::new(SiteNo(tables.site.0));
+        for prefix in &tables.local {
+            builder.site_prefix(*prefix);
         }
-        for (prefix, org, site) in &fib.authorized {
-            tables.authorize(*prefix, self.site(org, site));
+        for prefix in &tables.connected {
+            builder.connected(*prefix);
         }
-        for (prefix, (_, conn)) in &fib.routes {
-            if let Some(lanes) = sessions.lanes(*conn) {
-                tables.route(*prefix, lanes.clone());
+        for (prefix, site) in &tables.authorized {
+            builder.authorize(*prefix, SiteNo(site.0));
+        }
+        for (prefix, conn) in &tables.routes {
+            if let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) {
+                builder.route(*prefix, lanes.clone());
             }
         }
-        for incoming in sessions.incoming() {
-            tables.incoming(incoming.clone());
+        for incoming in self.keys.values().flat_map(Keys::incoming) {
+            builder.incoming(incoming.clone());
         }
-        self.tables.store(Arc::new(tables.build()));
+        self.tables.store(Arc::new(builder.build()));
+    }
+
+    /// Sends a probe; one that makes an outer packet of `size` bytes, if given.
+    pub(super) fn probe(&self, conn: ConnId, probe: u64, size: Option<u16>) {
+        if let Some(lanes) = self.keys.get(&conn).and_then(Keys::lanes) {
+            let outgoing = lanes.lane(0);
+            // A probe that could not be sent is one that is not answered.
+            let _ = match size {
+                Some(size) => send_padded_probe(&*self.socket, outgoing, probe, size),
+                None => send_probe(&*self.socket, outgoing, probe, None),
+            };
+        }
+    }
+
+    /// Sends a probe to an address that is not the peer's.
+    pub(super) fn challenge(&self, conn: ConnId, token: u64, to: SocketAddr) {
+        if let Some(lanes) = self.keys.get(&conn).and_then(Keys::lanes) {
+            // The packets from that address go on, and so do the challenges.
+            let _ = send_probe(&*self.socket, lanes.lane(0), token, Some(to));
+        }
+    }
+
+    /// Sends a session's packets to another address from now on.
+    pub(super) fn move_path(&self, conn: ConnId, remote: SocketAddr, local: Option<IpAddr>) {
+        let lanes = self.keys.get(&conn).and_then(Keys::lanes);
+
+        for outgoing in lanes.into_iter().flat_map(|lanes| lanes.iter()) {
+            outgoing.set_path(Path::new(remote, local));
+        }
+    }
+
+    /// Drops the keys of key phases that have passed.
+    pub(super) fn expire_keys(&self, now: Instant) {
+        for keys in self.keys.values() {
+            keys.expire(now);
+        }
     }
 }

@@ -1,64 +1,57 @@
-//! Makes the [`Report`] of the moment from the core, the sessions, the data plane's counters, the
-//! rulings and the zones.
+//! Makes the [`Report`] of the moment from the shell, the data plane's counters and the zones.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{Owner, Prefix, Ruling, Verdict, ZoneName};
 use ringway_core::{RefuseReason, RouteStatus, TunnelState, TunnelStatus};
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
+use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::State;
+use super::Drive;
 use crate::admin::Report;
 use crate::admin::report::{CertificateReport, RouteReport, TunnelReport, ZoneReport};
 
-impl State {
-    /// All but the packet filter's drops: whoever asks adds them, since `nft` takes its time.
+impl Drive {
+    /// Everything but the packet filter's drops, which the admin socket adds: asking `nft` takes a while.
     pub(super) fn report(&mut self) -> Report {
         let now = SystemTime::now();
-        let status = self.drive.mesh.status(Instant::now());
-        let certificates = self.drive.running.trust().certificates();
-        let own = self.drive.running.identity.load();
-        let own = (own.subject().to_owned(), own.not_after());
+        let status = self.shell.status(Instant::now());
+        let tunnels = status
+            .tunnels
+            .into_iter()
+            .map(|tunnel| self.tunnel(tunnel, now))
+            .collect();
+
         Report {
-            gateway: self.drive.running.config.id.to_string(),
-            tunnels: status
-                .tunnels
-                .into_iter()
-                .map(|tunnel| self.tunnel(tunnel, now))
-                .collect(),
+            gateway: self.in_force.config().id.to_string(),
+            tunnels,
             routes: self.routes(&status.routes),
             zones: self.zones(),
-            certificates: std::iter::once(own)
-                .chain(certificates)
-                .map(|(subject, not_after)| CertificateReport {
-                    subject,
-                    not_after: rfc3339(
-                        SystemTime::UNIX_EPOCH + Duration::from_secs(not_after.as_secs()),
-                    ),
-                })
-                .collect(),
-            drops: drops(self.drive.packets.own_counters()),
+            certificates: self.certificates(),
+            drops: drops(self.packets.counters()),
             filtered: BTreeMap::new(),
-            tun_mended: self.drive.plane.mended(),
+            tun_recreated: self.kernel.recreated(),
         }
     }
 
     fn tunnel(&mut self, tunnel: TunnelStatus, now: SystemTime) -> TunnelReport {
-        let peer = self.drive.packets.peer(&tunnel.peer);
+        let peer = self.packets.peer(&tunnel.peer);
         let counts = peer.counters().snapshot();
+        let state = match tunnel.state {
+            TunnelState::Up => "up",
+            TunnelState::Connecting => "connecting",
+            TunnelState::Down => "down",
+        };
+
         TunnelReport {
             org: tunnel.peer.org.to_string(),
             peer: tunnel.peer.to_string(),
-            state: match tunnel.state {
-                TunnelState::Up => "up",
-                TunnelState::Connecting => "connecting",
-                TunnelState::Down => "down",
-            }
-            .into(),
+            state: state.into(),
             since: rfc3339(now - tunnel.since),
             rtt_us: tunnel.rtt.map(|rtt| rtt.as_micros() as u64),
             path_mtu: tunnel.path_mtu,
@@ -76,43 +69,49 @@ impl State {
         }
     }
 
+    /// Every prefix of another site.
     fn routes(&self, routes: &[RouteStatus]) -> Vec<RouteReport> {
-        let config = &self.drive.running.config;
-        let installed = self.drive.installed.load();
-        let remote = |ruling: &&Ruling| ruling.org != config.own.org || ruling.site != config.site;
-        let report = |ruling: &Ruling| {
-            let route = routes
-                .iter()
-                .find(|route| route.prefix == ruling.prefix && ruling.is_available());
-            RouteReport {
-                prefix: ruling.prefix.to_string(),
-                org: ruling.org.to_string(),
-                gateway: route
-                    .and_then(|route| route.gateway.as_ref())
-                    .map(ToString::to_string),
-                verdict: match ruling.verdict {
-                    Verdict::Available => "available",
-                    Verdict::Conflicted { .. } => "conflicted",
-                }
-                .into(),
-                conflict_with: conflict(&ruling.verdict),
-                installed: ruling.is_available() && installed.contains(&ruling.prefix),
-            }
-        };
-        self.drive
-            .running
+        let current = self.shell.current();
+        let config = &current.config;
+
+        current
             .rulings
             .iter()
-            .filter(remote)
-            .map(report)
+            .filter(|ruling| ruling.org != config.own.org || ruling.site != config.site)
+            .map(|ruling| self.route(ruling, routes))
             .collect()
     }
 
-    pub(super) fn zones(&mut self) -> Vec<ZoneReport> {
-        let zones = self.drive.running.names.zones.list();
-        zones
+    fn route(&self, ruling: &Ruling, routes: &[RouteStatus]) -> RouteReport {
+        let route = routes
             .iter()
-            .map(|zone| self.zone(zone, Moment::now()))
+            .find(|route| route.prefix == ruling.prefix && ruling.is_available());
+        let verdict = match ruling.verdict {
+            Verdict::Available => "available",
+            Verdict::Conflicted { .. } => "conflicted",
+        };
+
+        RouteReport {
+            prefix: ruling.prefix.to_string(),
+            org: ruling.org.to_string(),
+            gateway: route
+                .and_then(|route| route.gateway.as_ref())
+                .map(ToString::to_string),
+            verdict: verdict.into(),
+            conflict_with: conflict(&ruling.verdict),
+            installed: ruling.is_available() && self.shell.installed().contains(&ruling.prefix),
+        }
+    }
+
+    fn zones(&mut self) -> Vec<ZoneReport> {
+        let now = Moment::now();
+
+        self.in_force
+            .names()
+            .zones
+            .list()
+            .iter()
+            .map(|zone| self.zone(zone, now))
             .collect()
     }
 
@@ -120,12 +119,11 @@ impl State {
         let apex = zone.apex.to_string();
         let name = apex.parse::<ZoneName>().ok();
         let age = match (zone.origin, &name) {
-            (Origin::Replica, Some(apex)) => self.drive.replicator.silence(apex, now),
+            (Origin::Replica, Some(apex)) => self.replicator.silence(apex, now),
             _ => Duration::ZERO,
         };
-        let refused = name
-            .as_ref()
-            .and_then(|apex| self.drive.replicator.refusal(apex));
+        let refused = name.as_ref().and_then(|apex| self.replicator.refusal(apex));
+
         ZoneReport {
             apex,
             serial: zone.content.map(|(serial, _)| serial),
@@ -134,6 +132,20 @@ impl State {
             refused: refused.map(str::to_owned),
             stale: zone.stale,
         }
+    }
+
+    /// Our certificate, and the members' CA certificates.
+    fn certificates(&self) -> Vec<CertificateReport> {
+        let own = self.in_force.identity().load();
+        let authorities = self.in_force.trust().load().certificates();
+
+        iter::once((own.subject().to_owned(), own.not_after()))
+            .chain(authorities)
+            .map(|(subject, not_after)| CertificateReport {
+                subject,
+                not_after: unix_rfc3339(not_after),
+            })
+            .collect()
     }
 }
 
@@ -144,6 +156,7 @@ fn conflict(verdict: &Verdict) -> Option<String> {
     else {
         return None;
     };
+
     Some(match with {
         Owner::Site { org, site } => format!("{theirs} (org {org}, site {site}, {at})"),
         Owner::Reserved => format!("{theirs} (reserved, {at})"),
@@ -160,17 +173,22 @@ fn reasons(refused: &BTreeMap<Prefix, RefuseReason>) -> BTreeMap<String, String>
 
 /// Reasons that dropped anything.
 fn drops(counters: &Counters) -> BTreeMap<String, u64> {
-    let counts = counters.snapshot();
-    counts
+    counters
+        .snapshot()
         .drops()
         .filter(|(_, n)| *n > 0)
         .map(|(reason, n)| (reason.name().to_owned(), n))
         .collect()
 }
 
+fn unix_rfc3339(time: UnixTime) -> String {
+    rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs()))
+}
+
 fn rfc3339(time: SystemTime) -> String {
-    let time = OffsetDateTime::from(time).replace_nanosecond(0);
-    time.ok()
+    OffsetDateTime::from(time)
+        .replace_nanosecond(0)
+        .ok()
         .and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_default()
 }

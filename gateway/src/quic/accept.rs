@@ -1,14 +1,13 @@
-//! Accepts handshakes: from whom without a proof of address, and for how long. How many at once is
-//! [`super::places`]' to say. Certificates are judged inside the handshake by [`crate::identity`]; sessions
-//! are the core's.
+//! Accepts handshakes: which need no proof of address, and for how long each may last. How many at once is
+//! [`super::places`]' to say. Certificates are judged inside the handshake by `ringway-identity`.
 //!
 //! ```text
-//!   Initial ─► address proven? ─ no ─► few under way, or a peer's address, and few from there? ─ no ─► Retry
-//!                │ yes                   │ yes                                              (proves the address)
+//!   Initial ─► address proven? ─ no ─► few under way, or a peer, and few from there? ─ no ─► Retry
+//!                │ yes                   │ yes                                     (proves the address)
 //!                └───────────┬───────────┘
 //!                       a place? ─ no ─► refused
 //!                            │ yes
-//!                            └─► handshake, HANDSHAKE at most ─► Input::Accepted
+//!                            └─► handshake, HANDSHAKE at most ─► Event::Accepted
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,63 +17,69 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use quinn::{ConnectionError, Endpoint, Incoming};
+use ringway_identity::tls::{LastRefusal, Refused};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::endpoint::Tls;
-use super::places::{Place, Places, Source};
+use super::event::{Event, Handshake};
+use super::places::{Place, Places, Source, Taken};
 use super::refusal;
 use super::socket::plain;
-use crate::drive::Input;
-use crate::identity::tls::{LastRefusal, Refused};
+use crate::tasks::Tasks;
 
 /// Handshakes under way above which a stranger must first prove its address (RFC 9000, section 8.1.2).
 const QUIET: usize = 8;
-/// Handshakes from one source that may be under way without a proof: anyone can write a peer's address on an
-/// Initial.
+
+/// Handshakes from one source that may be under way without a proof: anyone can write a peer's address on
+/// an Initial.
 const UNPROVEN: usize = 2;
+
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How long the same refusal of the same peer is not logged again.
 const PAUSE: Duration = Duration::from_secs(60);
-/// Refusals that are remembered, and so logged, in that time: names that strangers invent included.
+
+/// Refusals that are remembered, and so logged, in that time. Names that strangers invent count too.
 const REMEMBERED: usize = 64;
 
-/// Addresses of peers, as their sessions and their records have them: a flood of strangers does not slow
-/// their redial.
+/// Addresses of peers, from their sessions and their records: a flood of strangers does not slow their
+/// redial.
 pub type PeerAddresses = Arc<ArcSwap<BTreeSet<IpAddr>>>;
 
-/// Accepts until `stop`; each completed handshake becomes an [`Input::Accepted`].
+/// Accepts until it is stopped. Each completed handshake becomes an [`Event::Accepted`].
 pub async fn accept(
     endpoint: Endpoint,
     tls: Arc<Tls>,
     peers: PeerAddresses,
-    inputs: mpsc::Sender<Input>,
-    stop: CancellationToken,
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
 ) {
-    let tasks = TaskTracker::new();
     let reported = Arc::new(Reported::default());
     let places = Arc::new(Places::default());
-    while let Some(Some(incoming)) = stop.run_until_cancelled(endpoint.accept()).await {
+
+    while let Some(incoming) = endpoint.accept().await {
         let address = plain(incoming.remote_address()).ip();
-        let (source, known) = (Source::from(address), peers.load().contains(&address));
-        if !incoming.remote_address_validated() && !may_begin_unproven(places.taken(source), known)
+        let source = Source::from(address);
+        let is_peer = peers.load().contains(&address);
+
+        if !incoming.remote_address_validated()
+            && !may_begin_unproven(places.taken(source), is_peer)
         {
             // Only an address that was validated already cannot be asked again.
             let _ = incoming.retry();
             continue;
         }
-        match places.take(source, known) {
+
+        match places.take(source, is_peer) {
             Some(place) => {
                 tasks.spawn(handshake(
                     incoming,
                     tls.clone(),
                     reported.clone(),
                     place,
-                    inputs.clone(),
+                    events.clone(),
                 ));
             }
             None => incoming.refuse(),
@@ -82,9 +87,9 @@ pub async fn accept(
     }
 }
 
-/// Whether a handshake may begin before its address is proven, with so many under way (in all, from there).
-fn may_begin_unproven((all, from_there): (usize, usize), known: bool) -> bool {
-    from_there < UNPROVEN && (known || all < QUIET)
+/// Whether a handshake may begin before its address is proven, with `taken` under way.
+fn may_begin_unproven(taken: Taken, is_peer: bool) -> bool {
+    taken.by_source < UNPROVEN && (is_peer || taken.in_all < QUIET)
 }
 
 async fn handshake(
@@ -92,23 +97,31 @@ async fn handshake(
     tls: Arc<Tls>,
     reported: Arc<Reported>,
     _place: Place,
-    inputs: mpsc::Sender<Input>,
+    events: mpsc::Sender<Event>,
 ) {
     let remote = plain(incoming.remote_address());
     let refused = Arc::new(LastRefusal::default());
-    let connecting = match incoming.accept_with(Arc::new(tls.server(refused.clone()))) {
+    let server = tls.server(refused.clone());
+    let connecting = match incoming.accept_with(Arc::new(server.config)) {
         Ok(connecting) => connecting,
         Err(error) => return tracing::debug!(%remote, %error, "Handshake not begun"),
     };
+
     match timeout(HANDSHAKE, connecting).await {
-        // The drive is gone only when the daemon ends.
-        Ok(Ok(connection)) => _ = inputs.send(Input::Accepted(connection)).await,
+        Ok(Ok(connection)) => {
+            let handshake = Handshake {
+                connection,
+                certificate: server.certificate,
+            };
+            // The receiver is gone only when the daemon ends.
+            let _ = events.send(Event::Accepted(handshake)).await;
+        }
         Ok(Err(error)) => report(&reported, remote, &error, refused.take()),
         Err(_) => tracing::debug!(%remote, reason = "deadline", "Handshake failed"),
     }
 }
 
-/// A refused certificate is worth a warning: somebody has one. Anything else may be a scanner.
+/// A refused certificate is worth a warning: its owner wants something. Anything else may be a scanner.
 fn report(
     reported: &Reported,
     remote: SocketAddr,
@@ -128,7 +141,7 @@ fn report(
     }
 }
 
-/// What was logged lately: a peer that is refused tries again every second, a stranger as often as it likes.
+/// What was logged lately: a peer that is refused tries again every second, a stranger even more often.
 #[derive(Default)]
 struct Reported(Mutex<BTreeMap<(Option<String>, String), Instant>>);
 
@@ -150,12 +163,14 @@ mod tests {
 
     #[test]
     fn an_address_is_proven_under_load_unless_it_is_a_peers() {
-        assert!(may_begin_unproven((QUIET - 1, 0), false));
-        assert!(!may_begin_unproven((QUIET, 0), false));
-        assert!(may_begin_unproven((QUIET, 0), true));
+        let taken = |in_all, by_source| Taken { in_all, by_source };
+
+        assert!(may_begin_unproven(taken(QUIET - 1, 0), false));
+        assert!(!may_begin_unproven(taken(QUIET, 0), false));
+        assert!(may_begin_unproven(taken(QUIET, 0), true));
         assert!(
-            !may_begin_unproven((UNPROVEN, UNPROVEN), true),
-            "whoever writes a peer's address"
+            !may_begin_unproven(taken(UNPROVEN, UNPROVEN), true),
+            "a stranger who writes a peer's address on its Initials"
         );
     }
 

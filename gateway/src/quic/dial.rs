@@ -1,6 +1,5 @@
 //! Dials one endpoint: tries the addresses of its name (`resolve`), a little apart, until one handshake
-//! is through.
-//! When to dial whom, and how long to wait after a failure, is the core's to decide.
+//! is through. When to dial whom, and how long to wait after a failure, is the mesh's to decide.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -8,22 +7,26 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use quinn::{ClientConfig, Connection, Endpoint};
 use ringway_config::{Endpoint as Target, GatewayId};
 use ringway_core::{ConnectionError, DialError, DialId, ExternalText};
+use ringway_identity::tls::{LastRefusal, SERVER_NAME};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 
 use super::endpoint::Tls;
+use super::event::{Event, Handshake};
 use super::refusal;
 use super::resolve::Resolver;
-use crate::drive::Input;
-use crate::identity::tls::{LastRefusal, SERVER_NAME};
+use crate::tasks::Tasks;
 
 /// How long one address has a lead over the next (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
-/// How long one handshake may take; the core gives up a whole dial earlier.
+
+/// How long one handshake may take. The mesh gives up a whole dial earlier.
 const HANDSHAKE: Duration = Duration::from_secs(4);
 
 /// Starts and abandons dials.
@@ -31,45 +34,52 @@ pub struct Dialler {
     endpoint: Endpoint,
     tls: Arc<Tls>,
     resolver: Arc<Resolver>,
-    inputs: mpsc::Sender<Input>,
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
     under_way: BTreeMap<DialId, AbortHandle>,
 }
 
 impl Dialler {
-    /// Dials from `endpoint` with `tls`; results go to `inputs`.
-    pub fn new(endpoint: Endpoint, tls: Arc<Tls>, inputs: mpsc::Sender<Input>) -> Dialler {
+    /// Dials from `endpoint` with `tls`. Results go to `events`.
+    pub fn new(
+        endpoint: Endpoint,
+        tls: Arc<Tls>,
+        events: mpsc::Sender<Event>,
+        tasks: Tasks,
+    ) -> Dialler {
         Dialler {
             endpoint,
             tls,
-            resolver: Arc::default(),
-            inputs,
+            resolver: Arc::new(Resolver::new(tasks.clone())),
+            events,
+            tasks,
             under_way: BTreeMap::new(),
         }
     }
 
-    /// Begins a dial; it ends as an [`Input::Dialled`] or [`Input::DialFailed`].
+    /// Begins a dial. It ends as an [`Event::Dialled`] or [`Event::DialFailed`].
     pub fn start(&mut self, dial: DialId, peer: GatewayId, target: Target) {
-        let (endpoint, tls, inputs) =
-            (self.endpoint.clone(), self.tls.clone(), self.inputs.clone());
+        let endpoint = self.endpoint.clone();
+        let tls = self.tls.clone();
         let resolver = self.resolver.clone();
-        let attempt = tokio::spawn(async move {
-            let refused = Arc::new(LastRefusal::default());
-            let config = tls.client(peer.clone(), refused.clone());
-            let input = match dial_target(endpoint, &resolver, config, &refused, target).await {
-                Ok(connection) => Input::Dialled {
+        let events = self.events.clone();
+
+        let attempt = self.tasks.spawn(async move {
+            let event = match dial_target(endpoint, &resolver, &tls, &peer, target).await {
+                Ok(handshake) => Event::Dialled {
                     dial,
                     peer,
-                    connection,
+                    handshake,
                 },
-                Err(error) => Input::DialFailed { dial, error },
+                Err(error) => Event::DialFailed { dial, error },
             };
-            // The drive is gone only when the daemon ends.
-            let _ = inputs.send(input).await;
+            // The receiver is gone only when the daemon ends.
+            let _ = events.send(event).await;
         });
-        self.under_way.insert(dial, attempt.abort_handle());
+        self.under_way.insert(dial, attempt);
     }
 
-    /// The result of a dial was taken: nothing is kept of it.
+    /// The result of a dial has arrived.
     pub fn finish(&mut self, dial: DialId) {
         self.under_way.remove(&dial);
     }
@@ -82,31 +92,43 @@ impl Dialler {
     }
 }
 
-/// Dials `target`. `refused` receives what the verifier of `config` refuses.
+/// Dials `target`, which must be `peer`.
 async fn dial_target(
     endpoint: Endpoint,
     resolver: &Resolver,
-    config: ClientConfig,
-    refused: &LastRefusal,
+    tls: &Tls,
+    peer: &GatewayId,
     target: Target,
-) -> Result<Connection, DialError> {
+) -> Result<Handshake, DialError> {
     let addresses = resolve(&endpoint, resolver, &target).await?;
-    let mut attempts = JoinSet::new();
-    for (i, address) in addresses.into_iter().enumerate() {
-        let (endpoint, config) = (endpoint.clone(), config.clone());
-        attempts.spawn(async move {
-            tokio::time::sleep(STAGGER * i as u32).await;
-            handshake(&endpoint, config, address).await
-        });
-    }
+    let refused = Arc::new(LastRefusal::default());
+    let client = tls.client(peer.clone(), refused.clone());
+
+    let mut attempts: FuturesUnordered<_> = (0..)
+        .zip(addresses)
+        .map(|(lead, address)| {
+            let endpoint = &endpoint;
+            let config = client.config.clone();
+            async move {
+                sleep(STAGGER * lead).await;
+                handshake(endpoint, config, address).await
+            }
+        })
+        .collect();
+
     let mut failure = None;
-    while let Some(attempt) = attempts.join_next().await {
+    while let Some(attempt) = attempts.next().await {
         match attempt {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) => failure = Some(error),
-            Err(join) => failure = Some(local_error(&target, &join)),
+            Ok(connection) => {
+                return Ok(Handshake {
+                    connection,
+                    certificate: client.certificate,
+                });
+            }
+            Err(error) => failure = Some(error),
         }
     }
+
     match refused.take() {
         Some(refused) => Err(DialError::PeerRefused {
             endpoint: target,
@@ -133,12 +155,13 @@ async fn resolve(
     let local = endpoint
         .local_addr()
         .map_err(|error| local_error(target, &error))?;
-    let found = found
-        .into_iter()
-        .map(|address| SocketAddr::new(address, target.port));
+
     let usable: Vec<_> = found
+        .into_iter()
+        .map(|address| SocketAddr::new(address, target.port))
         .filter(|address| reachable_from(local, *address))
         .collect();
+
     if usable.is_empty() {
         return Err(DialError::AddressFamily {
             host: target.host.to_string(),
@@ -165,6 +188,7 @@ async fn handshake(
     let connecting = endpoint
         .connect_with(config, remote, SERVER_NAME)
         .map_err(|error| local_error(&remote.into(), &error))?;
+
     match timeout(HANDSHAKE, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(refusal::connection_error(&error, remote).into()),

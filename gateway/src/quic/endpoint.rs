@@ -1,8 +1,8 @@
-//! The QUIC endpoint: quinn's settings for a gateway, and the keys that outlive a restart.
-//! Who may connect is decided by [`crate::identity`]; what a connection carries, by [`super::link`].
+//! The QUIC endpoint: quinn's settings for a gateway, and the keys that outlive a restart. Which peers
+//! may connect is decided by `ringway-identity`; what a connection carries, by [`super::link`].
 //!
-//! quinn's defaults are a web server's. One control stream per peer needs far less, and what is not
-//! needed is what a stranger could fill (DESIGN.md 4.1).
+//! quinn's defaults are a web server's. One control stream per peer needs far less, and every buffer that
+//! is not needed is one that a stranger could fill.
 
 use std::fs;
 use std::io;
@@ -21,29 +21,38 @@ use quinn::{
     ValidationTokenConfig,
 };
 use quinn_proto::HashedConnectionIdGenerator;
-use ringway_config::GatewayId;
 use ringway_config::disk::{self, Access};
+use ringway_config::{Digest, GatewayId};
+use ringway_identity::tls::{self, LastRefusal, RefusalLog};
+use ringway_identity::{Identity, Trust};
 
 use super::socket::{DemuxSocket, Inlet};
-use crate::identity::tls::{self, LastRefusal, RefusalLog};
-use crate::identity::{Identity, Trust};
 
 /// Bytes of unread control messages that a peer may have under way.
 const RECEIVE_WINDOW: u32 = 256 * 1024;
+
 /// Bytes of control messages that wait for a slow peer's acknowledgement.
 const SEND_WINDOW: u64 = 1024 * 1024;
-/// Initials that may wait to be looked at.
+
+/// Initials that may wait for [`super::accept`].
 const MAX_INCOMING: usize = 64;
-/// The data path's probes find a dead peer much earlier; this is for the control stream's own state.
+
+/// The data path's probes find a dead peer much earlier; this is for the control stream's state.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Three of these fit into [`IDLE_TIMEOUT`].
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 
 /// Binds quinn to the tunnel's socket. Must run inside a tokio runtime.
-pub fn open(socket: &UdpSocket, state_dir: &Path, tls: &Tls) -> anyhow::Result<(Endpoint, Inlet)> {
-    // Each handshake gets settings of its own; these only say that there is a server.
-    let server = tls.server(Arc::new(LastRefusal::default()));
-    let keys = EndpointKeys::load_or_make(&state_dir.join("endpoint-keys"))?;
+pub fn open(
+    socket: &UdpSocket,
+    keys: &EndpointKeys,
+    tls: &Tls,
+) -> anyhow::Result<(Endpoint, Inlet)> {
+    // Each handshake gets its own settings; these only say that there is a server.
+    let server = tls.server(Arc::new(LastRefusal::default())).config;
     let (demux, inlet) = DemuxSocket::new(socket).context("cannot use the tunnel's UDP socket")?;
+
     let endpoint = Endpoint::new_with_abstract_socket(
         keys.config(),
         Some(server),
@@ -53,7 +62,7 @@ pub fn open(socket: &UdpSocket, state_dir: &Path, tls: &Tls) -> anyhow::Result<(
     Ok((endpoint, inlet))
 }
 
-/// What a gateway expects of a peer: one stream, few bytes, a sign of life now and then.
+/// The limits of a connection between gateways: one stream, few bytes, a keep-alive now and then.
 pub fn transport() -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
     config
@@ -71,7 +80,7 @@ pub fn transport() -> Arc<TransportConfig> {
         .keep_alive_interval(Some(KEEP_ALIVE))
         // A lost Initial is sent again after three times this: a peer just returned is found soon.
         .initial_rtt(Duration::from_millis(100))
-        // Packets take their own path and size (DESIGN.md 4.4): the control stream need not probe.
+        // The mesh probes the data path's MTU; the control stream's packets stay at 1200 bytes.
         .mtu_discovery_config(None);
     Arc::new(config)
 }
@@ -85,7 +94,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads `trust` and `identity` anew for each handshake.
+    /// Reads `trust` and `identity` again for each handshake.
     pub fn new(
         trust: Arc<ArcSwap<Trust>>,
         identity: Arc<ArcSwap<Identity>>,
@@ -103,9 +112,10 @@ impl Tls {
         })
     }
 
-    /// Settings for accepting; who is refused is told to `log`.
-    pub fn server(&self, log: Arc<dyn RefusalLog>) -> ServerConfig {
-        let tls = tls::server_config(self.trust.clone(), &self.identity.load(), tls::ALPN, log);
+    /// Settings for accepting. Refused peers are reported to `log`.
+    pub fn server(&self, log: Arc<dyn RefusalLog>) -> Server {
+        let identity = self.identity.load();
+        let tls = tls::server_config(self.trust.clone(), &identity, tls::ALPN, log);
         let tls = QuicServerConfig::try_from(tls)
             .expect("TLS 1.3 has the cipher suite of QUIC's Initials");
         let mut tokens = ValidationTokenConfig::default();
@@ -117,45 +127,61 @@ impl Tls {
             .max_incoming(MAX_INCOMING)
             .incoming_buffer_size(64 * 1024)
             .incoming_buffer_size_total(1024 * 1024);
-        config
+
+        Server {
+            config,
+            certificate: identity.fingerprint(),
+        }
     }
 
-    /// Settings for dialling `peer` and nobody else; a refusal is told to `log`.
-    pub fn client(&self, peer: GatewayId, log: Arc<dyn RefusalLog>) -> ClientConfig {
-        let tls = tls::client_config(
-            self.trust.clone(),
-            &self.identity.load(),
-            peer,
-            tls::ALPN,
-            log,
-        );
+    /// Settings for dialling `peer` and no other gateway. A refusal is reported to `log`.
+    pub fn client(&self, peer: GatewayId, log: Arc<dyn RefusalLog>) -> Client {
+        let identity = self.identity.load();
+        let tls = tls::client_config(self.trust.clone(), &identity, peer, tls::ALPN, log);
         let tls = QuicClientConfig::try_from(tls)
             .expect("TLS 1.3 has the cipher suite of QUIC's Initials");
         let mut config = ClientConfig::new(Arc::new(tls));
         config.transport_config(transport());
-        config
+
+        Client {
+            config,
+            certificate: identity.fingerprint(),
+        }
     }
+}
+
+/// Settings for accepting one handshake.
+pub struct Server {
+    /// For quinn.
+    pub config: ServerConfig,
+    /// The fingerprint of the certificate that is presented.
+    pub certificate: Digest,
+}
+
+/// Settings for one dial.
+pub struct Client {
+    /// For quinn.
+    pub config: ClientConfig,
+    /// The fingerprint of the certificate that is presented.
+    pub certificate: Digest,
 }
 
 /// The stateless-reset key and the connection-id key (RFC 9000, section 10.3): kept across restarts,
 /// so that peers recognise a restarted daemon's resets and redial at once.
-struct EndpointKeys([u8; EndpointKeys::LEN]);
+pub struct EndpointKeys([u8; EndpointKeys::LEN]);
 
 impl EndpointKeys {
     /// 64 bytes of HMAC-SHA-256 key, 8 bytes of connection-id key.
     const LEN: usize = 72;
 
-    fn load_or_make(path: &Path) -> anyhow::Result<EndpointKeys> {
+    /// The keys in the file at `path`, which is made if there is none. Blocks.
+    pub fn load_or_make(path: &Path) -> anyhow::Result<EndpointKeys> {
         match fs::read(path) {
             Ok(bytes) => {
-                let wrong = || {
-                    format!(
-                        "{}: not {} bytes; remove the file",
-                        path.display(),
-                        Self::LEN
-                    )
-                };
-                let keys = bytes.try_into().ok().with_context(wrong)?;
+                let keys = bytes.try_into().ok().with_context(|| {
+                    let name = path.display();
+                    format!("{name}: not {} bytes; remove the file", Self::LEN)
+                })?;
                 Ok(EndpointKeys(keys))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(path),

@@ -1,42 +1,61 @@
-//! One connection's control stream: bytes to messages for the core, messages to bytes for the peer.
-//! Knows nothing of sessions; the core decides, [`crate::drive`] connects the two.
+//! One connection's control stream: bytes to messages, messages to bytes. Knows nothing of sessions; the
+//! shell decides, the drive connects the two.
 //!
 //! ```text
-//!   peer ─► stream ─► Decoder ─► Input::Message ─► drive ─► core
-//!   core ─► drive ─► Outbox (bounded) ─► stream ─► peer
+//!   peer ─► stream ─► Decoder ─► Event::Message ─► drive ─► shell
+//!   shell ─► drive ─► Outbox (bounded) ─► stream ─► peer
 //! ```
-//! The dialler opens the one bidirectional stream. A peer that does not read fills its own outbox and
-//! loses its connection; a peer that floods waits for its turn in the drive's queue, and is paced.
+//! The dialler opens the one bidirectional stream. A peer that does not read fills its outbox and loses
+//! its connection. A peer that floods waits for its turn in the drive's queue, and is paced.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, ReadError, RecvStream, SendStream};
+use ringway_config::GatewayId;
 use ringway_core::{ByeCode, ConnId, ConnectionError, Decoder, ExternalText, Role};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
+use super::event::Event;
 use super::refusal;
 use super::socket::plain;
-use crate::drive::Input;
+use crate::tasks::Tasks;
 
 /// Messages that may wait for a peer that reads slowly; one more, and its connection is closed.
 const OUTBOX: usize = 256;
+
 /// Messages taken from one peer in [`PACE`]; the rest waits in the stream's flow control.
 const BURST: u32 = 512;
+
+/// See [`BURST`].
 const PACE: Duration = Duration::from_secs(1);
+
 /// How long a closing connection waits for its last message to be acknowledged.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Encoded messages that are sent one after the other; shared, since every peer is sent the same.
 pub type Load = Arc<[Vec<u8>]>;
 
-/// What the drive gives a link to do.
+/// What the drive wants a link to do.
 #[derive(Debug)]
 enum Order {
     Send(Vec<u8>),
     Close(ByeCode),
+}
+
+/// A connection whose control stream is to be started.
+#[derive(Debug)]
+pub struct Link {
+    /// Names the connection in events.
+    pub conn: ConnId,
+    /// The peer, for the log.
+    pub peer: GatewayId,
+    /// Which end we are.
+    pub role: Role,
+    /// The connection.
+    pub connection: Connection,
 }
 
 /// The drive's handle on a link.
@@ -45,36 +64,39 @@ pub struct Outbox {
     orders: mpsc::Sender<Order>,
     bulk: mpsc::Sender<Load>,
     connection: Connection,
+    tasks: Tasks,
 }
 
 impl Outbox {
-    /// Queues one encoded message; a peer whose queue is full loses its connection.
+    /// Queues one encoded message. A peer whose queue is full loses its connection.
     pub fn send(&self, message: Vec<u8>) {
         if self.orders.try_send(Order::Send(message)).is_err() {
             close(&self.connection, ByeCode::TooMany);
         }
     }
 
-    /// Sends what an outbox cannot hold at once, as fast as the peer takes it, behind other messages.
-    /// One such load at a time, and one waiting: a peer that asks for more is not heard.
+    /// Sends a load that an outbox cannot hold at once, as fast as the peer reads it, behind other
+    /// messages. One load at a time, and one that waits: a third one is dropped.
     pub fn stream(&self, messages: Load) {
         let _ = self.bulk.try_send(messages);
     }
 
-    /// Closes the connection after what is queued, without waiting. A peer that opens no stream, or reads
-    /// nothing from it, is given no longer than any other.
+    /// Closes the connection after what is queued, without waiting here. A peer that opens no stream, or
+    /// reads nothing from it, gets no more time than any other.
     pub fn close(self, code: ByeCode) {
         if self.orders.try_send(Order::Close(code)).is_err() {
             return close(&self.connection, code);
         }
-        tokio::spawn(async move {
-            let _ = timeout(FAREWELL * 2, self.connection.closed()).await;
-            close(&self.connection, code);
+
+        let connection = self.connection;
+        self.tasks.spawn(async move {
+            let _ = timeout(FAREWELL * 2, connection.closed()).await;
+            close(&connection, code);
         });
     }
 }
 
-/// The code is the QUIC application error; what else there is to say, the log has.
+/// Closes at once. The code is the QUIC application error; the rest is for the log.
 fn close(connection: &Connection, code: ByeCode) {
     connection.close(u32::from(u16::from(code)).into(), b"");
 }
@@ -84,104 +106,111 @@ struct Queue {
     orders: mpsc::Receiver<Order>,
     loads: mpsc::Receiver<Load>,
     load: Load,
-    /// How many of the load's messages have gone.
-    gone: usize,
+    /// How many of the load's messages were sent.
+    sent: usize,
 }
 
 impl Queue {
-    /// The next order; while there is none, the next message of a load. `None` when the drive let go.
+    /// The next order; while there is none, the next message of a load. `None` once the drive has dropped
+    /// the outbox.
     async fn next(&mut self) -> Option<Order> {
         loop {
             if let Ok(order) = self.orders.try_recv() {
                 return Some(order);
             }
-            if let Some(message) = self.load.get(self.gone) {
-                self.gone += 1;
+            if let Some(message) = self.load.get(self.sent) {
+                self.sent += 1;
                 return Some(Order::Send(message.clone()));
             }
+
             tokio::select! {
                 biased;
                 order = self.orders.recv() => return order,
-                Some(load) = self.loads.recv() => (self.load, self.gone) = (load, 0),
+                Some(load) = self.loads.recv() => {
+                    self.load = load;
+                    self.sent = 0;
+                }
             }
         }
     }
 }
 
-/// Starts the two halves of a link; they end with the connection.
-pub fn start(
-    conn: ConnId,
-    connection: Connection,
-    role: Role,
-    inputs: mpsc::Sender<Input>,
-    links: &TaskTracker,
-) -> Outbox {
+/// Starts both halves of a link. They end with the connection.
+pub fn start(link: Link, events: mpsc::Sender<Event>, tasks: &Tasks) -> Outbox {
     let (orders, waiting) = mpsc::channel(OUTBOX);
     let (bulk, loads) = mpsc::channel(1);
     let queue = Queue {
         orders: waiting,
         loads,
         load: Load::default(),
-        gone: 0,
+        sent: 0,
     };
-    links.spawn(run(conn, connection.clone(), role, queue, inputs));
+    let connection = link.connection.clone();
+    let span = tracing::info_span!("session", peer = %link.peer, session = link.conn.0);
+
+    tasks.spawn(run(link, queue, events, tasks.clone()).instrument(span));
     Outbox {
         orders,
         bulk,
         connection,
+        tasks: tasks.clone(),
     }
 }
 
-async fn run(
-    conn: ConnId,
-    connection: Connection,
-    role: Role,
-    queue: Queue,
-    inputs: mpsc::Sender<Input>,
-) {
+async fn run(link: Link, queue: Queue, events: mpsc::Sender<Event>, tasks: Tasks) {
+    let Link {
+        conn,
+        role,
+        connection,
+        ..
+    } = link;
     let stream = match role {
         Role::Dialler => connection.open_bi().await,
         Role::Accepter => connection.accept_bi().await,
     };
     let remote = plain(connection.remote_address());
+
     let error = match stream {
         Ok((send, receive)) => {
-            let writing = tokio::spawn(write(connection.clone(), send, queue));
-            let error = read(conn, receive, &inputs).await;
-            if let Some(violation) = &error {
+            let writing = tasks.spawn(write(connection.clone(), send, queue).in_current_span());
+            let violation = read(conn, receive, &events).await;
+            if let Some(violation) = &violation {
                 tracing::warn!(%remote, reason = %violation, "Control stream broken");
                 close(&connection, ByeCode::Protocol);
             }
             let closed = connection.closed().await;
             writing.abort();
-            error.unwrap_or_else(|| refusal::connection_error(&closed, remote))
+            violation.unwrap_or_else(|| refusal::connection_error(&closed, remote))
         }
         Err(error) => refusal::connection_error(&error, remote),
     };
-    // The drive is gone only when the daemon ends: nobody is left to tell.
-    let _ = inputs.send(Input::Disconnected { conn, error }).await;
+
+    // The receiver is gone only when the daemon ends.
+    let _ = events.send(Event::Disconnected { conn, error }).await;
 }
 
 /// Reads until the stream ends. Returns what the peer did wrong, if that was the reason.
 async fn read(
     conn: ConnId,
     mut stream: RecvStream,
-    inputs: &mpsc::Sender<Input>,
+    events: &mpsc::Sender<Event>,
 ) -> Option<ConnectionError> {
     let mut decoder = Decoder::default();
     let mut pace = Pace::new();
+
     loop {
         match stream.read_chunk(16 * 1024, true).await {
             Ok(Some(chunk)) => decoder.push(&chunk.bytes),
             Ok(None) | Err(ReadError::ConnectionLost(_)) => return None,
             Err(error) => return Some(ConnectionError::Stream(ExternalText::new(error))),
         }
+
         loop {
             match decoder.next() {
                 Ok(None) => break,
                 Ok(Some(incoming)) => {
                     pace.wait().await;
-                    inputs.send(Input::Message { conn, incoming }).await.ok()?;
+                    events.send(Event::Message { conn, incoming }).await.ok()?;
                 }
                 Err(error) => return Some(error.into()),
             }
@@ -191,9 +220,10 @@ async fn read(
 
 async fn write(connection: Connection, mut stream: SendStream, mut queue: Queue) {
     let mut code = ByeCode::Shutdown;
+
     while let Some(order) = queue.next().await {
         match order {
-            // A lost connection is told by the reading half.
+            // The reading half reports a lost connection.
             Order::Send(message) => match stream.write_all(&message).await {
                 Ok(()) => {}
                 Err(_) => return,
@@ -204,6 +234,7 @@ async fn write(connection: Connection, mut stream: SendStream, mut queue: Queue)
             }
         }
     }
+
     // Neither failure matters: the connection is closed next.
     let _ = stream.finish();
     let _ = timeout(FAREWELL, stream.stopped()).await;
@@ -229,6 +260,7 @@ impl Pace {
         if self.taken > BURST {
             sleep_until(self.window + PACE).await;
         }
+
         if self.window.elapsed() >= PACE {
             *self = Pace {
                 window: Instant::now(),

@@ -1,8 +1,8 @@
-//! Places for handshakes under way: how many in all, and how many for one source. Which handshake must first
-//! prove its address is [`super::accept`]'s to say.
+//! Places for handshakes under way: how many in all, and how many for one source. Which handshake must
+//! first prove its address is [`super::accept`]'s to say.
 //!
-//! Strangers can hold all places but the reserved ones, and one source a few: whoever floods us from one
-//! address keeps nobody else out, and nobody keeps a peer out that we know.
+//! Strangers can hold all places but the reserved ones, and one source a few: a flood from one address
+//! keeps no other stranger out, and no flood keeps a known peer out.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,12 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Handshakes that may be under way.
 pub const MAX_PLACES: usize = 64;
-/// Of these, kept for addresses of peers that we know.
+
+/// Of these, kept for addresses of known peers.
 const RESERVED: usize = 16;
+
 /// For one source: a peer's gateways behind one address, and their redials.
 const PER_SOURCE: usize = 8;
 
-/// Where a handshake comes from: an IPv4 address, or the /64 of an IPv6 one, which costs a stranger as much.
+/// Where a handshake comes from: an IPv4 address, or the /64 of an IPv6 one, which costs a stranger as
+/// much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source(IpAddr);
 
@@ -35,19 +38,20 @@ impl From<IpAddr> for Source {
 pub struct Places(Mutex<BTreeMap<Source, usize>>);
 
 impl Places {
-    /// Handshakes under way: of everybody, and of `source`.
-    pub fn taken(&self, source: Source) -> (usize, usize) {
+    /// Handshakes under way.
+    pub fn taken(&self, source: Source) -> Taken {
         let taken = self.lock();
-        (
-            taken.values().sum(),
-            taken.get(&source).copied().unwrap_or_default(),
-        )
+
+        Taken {
+            in_all: taken.values().sum(),
+            by_source: taken.get(&source).copied().unwrap_or_default(),
+        }
     }
 
-    /// A place until it is dropped, if there is one for `source`; `known`: it is a peer's.
-    pub fn take(self: &Arc<Places>, source: Source, known: bool) -> Option<Place> {
+    /// A place for `source` until it is dropped, if there is one. `is_peer`: the source is a known peer's.
+    pub fn take(self: &Arc<Places>, source: Source, is_peer: bool) -> Option<Place> {
         let mut taken = self.lock();
-        let limit = if known {
+        let limit = if is_peer {
             MAX_PLACES
         } else {
             MAX_PLACES - RESERVED
@@ -57,6 +61,7 @@ impl Places {
         {
             return None;
         }
+
         *taken.entry(source).or_default() += 1;
         Some(Place {
             places: self.clone(),
@@ -69,7 +74,16 @@ impl Places {
     }
 }
 
-/// One place; dropped, it is free again.
+/// How many places are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// By all sources.
+    pub in_all: usize,
+    /// By the source in question.
+    pub by_source: usize,
+}
+
+/// One place. It is free again when this is dropped.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
@@ -105,7 +119,11 @@ mod tests {
         assert_eq!(held.len(), PER_SOURCE);
         assert!(places.take(source("192.0.2.2"), false).is_some());
         drop(held);
-        assert_eq!(places.taken(source("192.0.2.1")), (0, 0));
+        let free = Taken {
+            in_all: 0,
+            by_source: 0,
+        };
+        assert_eq!(places.taken(source("192.0.2.1")), free);
         assert!(places.take(source("192.0.2.1"), false).is_some());
     }
 

@@ -1,12 +1,12 @@
 //! Converts QUIC's errors to the mesh core's [`ConnectionError`]. The texts of certificates and TLS alerts
-//! are [`crate::identity`]'s.
+//! are `ringway-identity`'s.
 
 use std::net::SocketAddr;
 
 use ringway_core::{ByeCode, ConnectionError, ExternalText};
 use rustls::AlertDescription;
 
-use crate::identity::refusal::said_by_peer;
+use ringway_identity::refusal::said_by_peer;
 
 /// Why the connection with `remote` ended.
 pub fn connection_error(error: &quinn::ConnectionError, remote: SocketAddr) -> ConnectionError {

@@ -1,8 +1,8 @@
-//! Names of endpoints, by the host's own resolver (never ours: our DNS needs tunnels first).
+//! Names of endpoints, by the host's resolver (never ours: our DNS needs tunnels first).
 //!
-//! A lookup belongs to no dial: a dial that is given up leaves it running, and the next one finds what it found.
-//! So a resolver that is slower than a dial may be still leads to addresses, and however often a name is dialled,
-//! one lookup at most waits for it. When a resolver fails, the addresses of the last good answer serve on.
+//! A lookup belongs to no dial: a dial that is given up leaves it running, and the next one uses its result.
+//! So a resolver that is slower than a dial still leads to addresses, and however often a name is dialled,
+//! only one lookup of it is under way. When a resolver fails, the addresses of the last good answer are used.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,16 +15,24 @@ use ringway_core::{DialError, ExternalText};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::tasks::Tasks;
+
 /// Addresses of one name that are kept.
 const MAX_ADDRESSES: usize = 8;
-/// How long an answer is taken for true, and a failure.
-const FRESH: Duration = Duration::from_secs(30);
-const FAILED: Duration = Duration::from_secs(1);
+
+/// How long an answer counts.
+const ANSWER_TTL: Duration = Duration::from_secs(30);
+
+/// How long a failure counts.
+const FAILURE_TTL: Duration = Duration::from_secs(1);
+
 /// How long a dial that knows old addresses waits for new ones.
-const POLITE: Duration = Duration::from_millis(250);
+const WAIT: Duration = Duration::from_millis(250);
+
 /// Lookups at once: each holds a thread for as long as the resolver is silent.
 const AT_ONCE: usize = 32;
-/// How long a name that nobody dials is remembered.
+
+/// How long a name that is not dialled is remembered.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// What a lookup found; `None`: it is under way.
@@ -35,6 +43,7 @@ type Found = Option<Result<Vec<IpAddr>, String>>;
 pub(super) struct Resolver {
     names: Mutex<BTreeMap<String, Name>>,
     places: Arc<Semaphore>,
+    tasks: Tasks,
 }
 
 #[derive(Debug)]
@@ -46,18 +55,18 @@ struct Name {
     addresses: Vec<IpAddr>,
 }
 
-impl Default for Resolver {
-    fn default() -> Resolver {
+impl Resolver {
+    /// Knows nothing yet. Lookups run as `tasks`.
+    pub(super) fn new(tasks: Tasks) -> Resolver {
         Resolver {
             names: Mutex::default(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            tasks,
         }
     }
-}
 
-impl Resolver {
-    /// Addresses of `host`, a name or an address, in the resolver's order. Waits as long as the resolver
-    /// takes; the caller gives up when it likes.
+    /// Addresses of `host`, a name or an address, in the resolver's order. Takes as long as the resolver; the
+    /// caller may give up earlier.
     pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DialError> {
         match host.parse() {
             Ok(address) => Ok(vec![address]),
@@ -69,19 +78,13 @@ impl Resolver {
     where
         L: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
     {
-        let (mut latest, old) = self.latest(host, lookup);
-        let waited = async {
-            // The lookup's task always sends before it ends.
-            latest
-                .wait_for(Option::is_some)
-                .await
-                .ok()
-                .and_then(|found| found.clone())
+        let (latest, old) = self.latest(host, lookup);
+        let found = if old.is_empty() {
+            wait_for(latest).await
+        } else {
+            timeout(WAIT, wait_for(latest)).await.unwrap_or_default()
         };
-        let found = match old.is_empty() {
-            true => waited.await,
-            false => timeout(POLITE, waited).await.unwrap_or_default(),
-        };
+
         match found {
             Some(Ok(addresses)) => {
                 self.learn(host, &addresses);
@@ -131,7 +134,8 @@ impl Resolver {
     {
         let (sender, latest) = watch::channel(None);
         let places = self.places.clone();
-        tokio::spawn(async move {
+
+        self.tasks.spawn(async move {
             let _place = places.acquire_owned().await;
             let found = match lookup.await {
                 Ok(addresses) if addresses.is_empty() => Err("it has no address".into()),
@@ -141,7 +145,7 @@ impl Resolver {
                 }
                 Err(error) => Err(error.to_string()),
             };
-            // Nobody may be waiting any more; the next dial reads it.
+            // The dial may have been given up; the next one reads the result.
             sender.send_replace(Some(found));
         });
         latest
@@ -156,15 +160,22 @@ impl Resolver {
 }
 
 impl Name {
-    /// Under way, or ended so lately that a new lookup would say the same.
+    /// True if the lookup is under way, or ended so lately that a new one would say the same.
     fn is_reliable(&mut self, now: Instant) -> bool {
         let lasts = match &*self.latest.borrow() {
             None => return self.latest.has_changed().is_ok(),
-            Some(Ok(_)) => FRESH,
-            Some(Err(_)) => FAILED,
+            Some(Ok(_)) => ANSWER_TTL,
+            Some(Err(_)) => FAILURE_TTL,
         };
         now.duration_since(*self.ended.get_or_insert(now)) < lasts
     }
+}
+
+/// The result of a lookup; `None` if its task was cut off.
+async fn wait_for(mut lookup: watch::Receiver<Found>) -> Found {
+    let found = lookup.wait_for(Option::is_some).await.ok()?;
+
+    found.clone()
 }
 
 fn resolve_error(host: &str, error: &str) -> DialError {
@@ -197,7 +208,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lookup_slower_than_a_dial_serves_a_later_dial() {
-        let resolver = Resolver::default();
+        let resolver = Resolver::new(Tasks::default());
         let dial = Duration::from_millis(1250);
         assert!(
             timeout(dial, resolver.look_up("gw", slowly(Ok(one()))))
@@ -220,27 +231,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_good_answer_outlives_a_resolver_that_fails_or_falls_silent() {
-        let resolver = Resolver::default();
+        let resolver = Resolver::new(Tasks::default());
         resolver.look_up("gw", ready(Ok(one()))).await.unwrap();
-        tokio::time::advance(FRESH).await;
+        tokio::time::advance(ANSWER_TTL).await;
         // The first look at an answer begins its time.
         resolver.look_up("gw", pending()).await.unwrap();
-        tokio::time::advance(FRESH).await;
+        tokio::time::advance(ANSWER_TTL).await;
         assert_eq!(
             resolver
                 .look_up("gw", ready(Err(io::Error::other("refused"))))
                 .await,
             Ok(one())
         );
-        tokio::time::advance(FAILED).await;
+        tokio::time::advance(FAILURE_TTL).await;
         resolver.look_up("gw", pending()).await.unwrap();
-        tokio::time::advance(FAILED).await;
+        tokio::time::advance(FAILURE_TTL).await;
         assert_eq!(resolver.look_up("gw", pending()).await, Ok(one()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_told_and_soon_tried_again() {
-        let resolver = Resolver::default();
+        let resolver = Resolver::new(Tasks::default());
         let failed = resolver
             .look_up("gw", ready(Err(io::Error::other("no such name"))))
             .await;
@@ -250,13 +261,13 @@ mod tests {
         );
         let again = resolver.look_up("gw", ready(Ok(one()))).await;
         assert!(again.is_err(), "a failure stands for a moment");
-        tokio::time::advance(FAILED).await;
+        tokio::time::advance(FAILURE_TTL).await;
         assert_eq!(resolver.look_up("gw", ready(Ok(one()))).await, Ok(one()));
     }
 
     #[tokio::test]
     async fn an_address_needs_no_lookup() {
-        let resolver = Resolver::default();
+        let resolver = Resolver::new(Tasks::default());
         assert_eq!(resolver.addresses("192.0.2.1").await, Ok(one()));
         assert_eq!(resolver.addresses("2001:db8::1").await.unwrap().len(), 1);
     }

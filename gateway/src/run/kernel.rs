@@ -7,23 +7,19 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use ringway_core::Fib;
+use ringway_host::firewall::{Filter, Firewall as _, Nft, short_idle_timeout};
+use ringway_host::forwarding::Forwarding;
+use ringway_host::links;
+use ringway_host::routes::{KernelRoutes, Routes as _};
+use ringway_host::tun::open_tun;
+use ringway_intent::{Families, Links, Tunnelled, plan_routes, policy};
 use tokio::sync::Mutex;
 use tun_rs::SyncDevice;
 
-use crate::host::Families;
-use crate::host::firewall::{Filter, Firewall as _, Nft, short_idle_timeout};
-use crate::host::forwarding::Forwarding;
-use crate::host::links::{self, Links};
-use crate::host::routes::{KernelRoutes, Routes as _};
-use crate::host::tun::open_tun;
-use crate::keeper::{Wanted, wanted};
-use crate::membership::{membership, policy};
 use crate::plane::Device;
 use crate::prepare::Prepared;
 
-/// MTU of the device: what fits a 1500-byte path over IPv4 (DESIGN.md 4.2, "Overhead"). Each route has that of its
-/// own tunnel.
+/// MTU of the device: 1500 bytes, less the IPv4, UDP and tunnel headers. Each route has that of its tunnel.
 const TUNNEL_MTU: u16 = 1440;
 
 /// The parts of the kernel that a gateway holds.
@@ -31,15 +27,14 @@ pub(super) struct Kernel {
     pub(super) tun: Arc<SyncDevice>,
     pub(super) device: Device,
     pub(super) filter: Filter,
+    /// They are in place: every remote prefix is unreachable.
     pub(super) routes: KernelRoutes,
     pub(super) links: Links,
-    /// The routes that are in place: every remote prefix unreachable.
-    pub(super) wanted: Wanted,
     /// Families that forward only because of this daemon.
     pub(super) guard: Families,
 }
 
-/// Puts back what can be, and takes the filter away last.
+/// Takes back what a gateway has changed in the kernel.
 pub(super) struct Restore {
     forwarding: Forwarding,
     tun: String,
@@ -48,10 +43,7 @@ pub(super) struct Restore {
 impl Kernel {
     /// Sets everything up. After an error, what was done is taken back.
     pub(super) async fn set_up(prepared: &Prepared) -> anyhow::Result<(Kernel, Restore)> {
-        let Prepared {
-            config, rulings, ..
-        } = prepared;
-        let membership = membership(config, rulings);
+        let config = &prepared.config;
         let (tun, index) = open_tun(config.tun.as_str(), TUNNEL_MTU, config.lanes.get() as usize)?;
         let index = Arc::new(AtomicU32::new(index));
         let device = Device {
@@ -59,31 +51,31 @@ impl Kernel {
             mtu: TUNNEL_MTU,
             index: index.clone(),
         };
-        let needed = Families::of(membership.local_prefixes());
-        let forwarding =
-            Forwarding::prepare(needed, &config.state_dir.join("kernel-settings.json"))?;
+
+        // What forwards only for us is guarded before it forwards.
+        let mut spec = policy(config, &prepared.rulings, Families::default());
+        let settings = config.state_dir.join("kernel-settings.json");
+        let forwarding = Forwarding::prepare(Families::of(&spec.own), &settings)?;
         let guard = forwarding.ours();
+        spec.guard_forwarding = guard;
         let mut firewall = Nft::new(config.tun.as_str());
-        firewall.apply(&policy(config, &membership, guard)).await?;
+        firewall.apply(&spec).await?;
+
         let restore = Restore {
             forwarding,
             tun: config.tun.to_string(),
         };
-        match restore.go_on(prepared, index).await {
-            Ok((links, wanted, routes)) => {
-                let filter = Arc::new(Mutex::new(firewall));
-                Ok((
-                    Kernel {
-                        tun,
-                        device,
-                        filter,
-                        routes,
-                        links,
-                        wanted,
-                        guard,
-                    },
-                    restore,
-                ))
+        match restore.enable(prepared, index).await {
+            Ok((links, routes)) => {
+                let kernel = Kernel {
+                    tun,
+                    device,
+                    filter: Arc::new(Mutex::new(firewall)),
+                    routes,
+                    links,
+                    guard,
+                };
+                Ok((kernel, restore))
             }
             Err(error) => {
                 drop(tun);
@@ -95,11 +87,12 @@ impl Kernel {
 }
 
 impl Restore {
-    async fn go_on(
+    /// Forwards, and installs the routes of a gateway without tunnels.
+    async fn enable(
         &self,
         prepared: &Prepared,
         tun: Arc<AtomicU32>,
-    ) -> anyhow::Result<(Links, Wanted, KernelRoutes)> {
+    ) -> anyhow::Result<(Links, KernelRoutes)> {
         self.forwarding.enable()?;
         if let Some(idle) = short_idle_timeout() {
             tracing::warn!(
@@ -107,22 +100,22 @@ impl Restore {
                 "The kernel forgets idle TCP connections early: gRPC streams will break"
             );
         }
-        let Prepared {
-            config,
-            rulings,
-            connected,
-            ..
-        } = prepared;
+
+        let config = &prepared.config;
         let links = links::read(config.tun.as_str()).await?;
-        let wanted = wanted(config, rulings, connected, &Fib::default(), &links, |_| {
-            None
-        });
+        let plan = plan_routes(
+            config,
+            &prepared.rulings,
+            &prepared.connected,
+            &Tunnelled::new(),
+            &links,
+        );
         let mut routes = KernelRoutes::open(config.routes, tun)?;
-        routes.sync(&wanted).await?;
-        Ok((links, wanted, routes))
+        routes.sync(&plan).await?;
+        Ok((links, routes))
     }
 
-    /// After the device is gone: the filter may follow.
+    /// Switches off what was switched on. The device is gone by now, so the filter may go too.
     pub(super) async fn restore(self) -> anyhow::Result<()> {
         self.forwarding.restore()?;
         Nft::new(&self.tun).remove().await?;

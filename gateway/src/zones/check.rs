@@ -1,6 +1,6 @@
-//! [`Check`]: makes a zone of what a peer sent, off the loop: a large one takes some 100 ms, and probes of
-//! every tunnel wait behind the loop. One at a time for each organization; of what comes meanwhile, only the
-//! latest waits.
+//! [`Check`]: makes a zone of what a peer sent, off the loop. A large one takes some 100 ms, and on the loop
+//! the probes of every tunnel would wait. There is one check at a time for each organization; of what comes
+//! meanwhile, only the latest waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use ringway_core::ConnId;
 use ringway_dns::transfer::{Offer, Parcel, TransferError};
 use ringway_dns::{Zone, Zones};
 
-/// Work to do on a thread that may block.
+/// Checks what a peer sent as its zone.
 #[derive(Debug)]
 pub struct Check {
     conn: ConnId,
@@ -18,7 +18,7 @@ pub struct Check {
     zones: Arc<Zones>,
 }
 
-/// What became of it.
+/// The result of a [`Check`].
 #[derive(Debug)]
 pub struct Checked {
     pub(super) conn: ConnId,
@@ -29,7 +29,7 @@ pub struct Checked {
 }
 
 impl Check {
-    /// Does it.
+    /// Does it. Blocks.
     pub fn run(self) -> Checked {
         let Check {
             conn,
@@ -38,7 +38,7 @@ impl Check {
         } = self;
         let (apex, offer, was_delta) = (parcel.apex().clone(), *parcel.offer(), parcel.is_delta());
         let held = zones.zone(&apex);
-        // Here and not when it is published, which the loop does.
+        // Derived here, since the loop publishes the zone.
         let result = parcel.check(held.as_deref()).inspect(Zone::derive_pointers);
         Checked {
             conn,
@@ -50,38 +50,44 @@ impl Check {
     }
 }
 
+/// What became of a parcel.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// Its organization has no other check under way.
+    Now(Check),
+    /// It waits for the end of one.
+    Waits {
+        /// The connection whose parcel waited before, and will not be checked.
+        instead_of: Option<ConnId>,
+    },
+}
+
 /// Which organizations' zones are being checked, and what waits for that.
 #[derive(Debug, Default)]
 pub(super) struct Checks(BTreeMap<ZoneName, Option<(ConnId, Parcel)>>);
 
 impl Checks {
-    /// The check of `parcel`, if its organization has none under way; else it waits. Second: the connection
-    /// whose parcel waited before and never will be checked.
-    pub(super) fn begin(
-        &mut self,
-        conn: ConnId,
-        parcel: Parcel,
-        zones: &Arc<Zones>,
-    ) -> (Option<Check>, Option<ConnId>) {
-        match self.0.get_mut(parcel.apex()) {
-            Some(waiting) => (None, waiting.replace((conn, parcel)).map(|(conn, _)| conn)),
-            None => {
-                self.0.insert(parcel.apex().clone(), None);
-                (
-                    Some(Check {
-                        conn,
-                        parcel,
-                        zones: zones.clone(),
-                    }),
-                    None,
-                )
-            }
+    /// Takes `parcel`, which came on `conn`.
+    pub(super) fn begin(&mut self, conn: ConnId, parcel: Parcel, zones: &Arc<Zones>) -> Begun {
+        if let Some(waiting) = self.0.get_mut(parcel.apex()) {
+            let replaced = waiting.replace((conn, parcel));
+            return Begun::Waits {
+                instead_of: replaced.map(|(conn, _)| conn),
+            };
         }
+
+        self.0.insert(parcel.apex().clone(), None);
+        Begun::Now(Check {
+            conn,
+            parcel,
+            zones: zones.clone(),
+        })
     }
 
     /// A check of `apex`'s zone has ended; the next, if one waits.
     pub(super) fn end(&mut self, apex: &ZoneName, zones: &Arc<Zones>) -> Option<Check> {
         let (conn, parcel) = self.0.remove(apex)??;
+
         self.0.insert(apex.clone(), None);
         Some(Check {
             conn,

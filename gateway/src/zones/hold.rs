@@ -106,8 +106,8 @@ impl Replicator {
         }
     }
 
-    /// What is to be remembered at the end.
-    pub fn remembered(&self) -> HoldFile {
+    /// When members were last heard, to be written at the end.
+    pub fn heard(&self) -> HoldFile {
         self.keeping.heard.file()
     }
 }

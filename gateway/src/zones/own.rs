@@ -1,10 +1,11 @@
-//! [`Own`]: the own zone as it is offered and handed out, whole or as what changed since a version before.
+//! [`Own`]: our zone as it is offered and sent to the other organizations, whole or as what changed since
+//! an earlier version.
 //!
 //! ```text
-//!   published ─► Renewal, off the loop: encode, compare, cut into messages ─► Renewed ─► offered
+//!   published ─► Preparation, off the loop: encode, compare, cut into messages ─► Prepared ─► offered
 //! ```
-//! A large zone takes some 100 ms for that, and probes of every tunnel would wait. Until it is done, the
-//! version before is on offer, and handed out to whoever asks for it.
+//! A large zone takes some 100 ms for that, and on the loop the probes of every tunnel would wait. Until it
+//! is done, the version before is on offer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,39 +18,39 @@ use ringway_dns::transfer::{self, Offer};
 
 use crate::quic::link::Load;
 
-/// The own zone of the moment, and how it came to be so.
+/// Our zone, and its latest changes.
 pub(super) struct Own {
     pub(super) apex: ZoneName,
     pub(super) offer: Offer,
     zone: Arc<Zone>,
     pub(super) whole: Load,
     journal: Journal,
-    /// Differences that were asked for, by the serial they start from: every peer is sent the same.
+    /// Differences that were asked for, by the serial they start from. Every peer is sent the same.
     deltas: BTreeMap<u32, Load>,
-    /// A [`Renewal`] is under way.
-    renewing: bool,
+    /// A [`Preparation`] is under way.
+    is_preparing: bool,
 }
 
-/// Work to do on a thread that may block: makes ready what is told of a new own zone.
+/// Makes a new version of our zone ready to be offered.
 #[derive(Debug)]
-pub struct Renewal {
+pub struct Preparation {
     apex: ZoneName,
     before: (Arc<Zone>, Version),
     zone: Arc<Zone>,
 }
 
-/// What a [`Renewal`] has made.
+/// A version of our zone that is ready to be offered.
 #[derive(Debug)]
-pub struct Renewed {
+pub struct Prepared {
     zone: Arc<Zone>,
     /// `None`: it is the version before.
     change: Option<(Offer, Load, Step)>,
 }
 
-impl Renewal {
-    /// Does it.
-    pub fn run(self) -> Renewed {
-        let Renewal {
+impl Preparation {
+    /// Does it. Blocks.
+    pub fn run(self) -> Prepared {
+        let Preparation {
             apex,
             before: (old, version),
             zone,
@@ -60,7 +61,8 @@ impl Renewal {
             let step = Step::new(version, &old.encode(), &bytes);
             (offer, load(&apex, offer.serial, None, &bytes), step)
         });
-        Renewed { zone, change }
+
+        Prepared { zone, change }
     }
 }
 
@@ -69,50 +71,57 @@ impl Own {
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
         let whole = load(&apex, offer.serial, None, &bytes);
-        let (journal, deltas) = (Journal::default(), BTreeMap::new());
+
         Own {
             apex,
             offer,
             zone,
             whole,
-            journal,
-            deltas,
-            renewing: false,
+            journal: Journal::default(),
+            deltas: BTreeMap::new(),
+            is_preparing: false,
         }
     }
 
-    /// What is to be done for `zone` to take its place; nothing while another has not done so.
-    pub(super) fn renewal(&mut self, zone: Arc<Zone>) -> Option<Renewal> {
-        if self.renewing || Arc::ptr_eq(&zone, &self.zone) {
+    /// The preparation of `zone`, if it is another one than before and no preparation is under way.
+    pub(super) fn prepare(&mut self, zone: Arc<Zone>) -> Option<Preparation> {
+        if self.is_preparing || Arc::ptr_eq(&zone, &self.zone) {
             return None;
         }
-        self.renewing = true;
-        Some(Renewal {
+
+        self.is_preparing = true;
+        Some(Preparation {
             apex: self.apex.clone(),
             before: (self.zone.clone(), self.version()),
             zone,
         })
     }
 
-    /// The zone takes its place; true if it is another version.
-    pub(super) fn renew(&mut self, Renewed { zone, change }: Renewed) -> bool {
-        (self.zone, self.renewing) = (zone, false);
-        let Some((offer, whole, step)) = change else {
+    /// Puts a prepared zone on offer. True if it is another version.
+    pub(super) fn replace(&mut self, prepared: Prepared) -> bool {
+        self.zone = prepared.zone;
+        self.is_preparing = false;
+        let Some((offer, whole, step)) = prepared.change else {
             return false;
         };
+
         self.journal.note(step);
         self.deltas.clear();
-        (self.offer, self.whole) = (offer, whole);
+        self.offer = offer;
+        self.whole = whole;
         true
     }
 
-    /// What brings whoever has the version `have` up to date; the shorter of what changed and the zone.
+    /// The messages that bring a peer with the version `have` up to date: what changed, or the whole zone
+    /// if that is shorter.
     pub(super) fn since(&mut self, have: Option<Version>) -> Load {
-        let Some((from, delta)) = have.and_then(|have| Some((have.0, self.journal.since(have)?)))
-        else {
+        let delta = have.and_then(|have| Some((have.0, self.journal.since(have)?)));
+        let Some((from, delta)) = delta else {
             return self.whole.clone();
         };
-        let (apex, serial) = (&self.apex, self.offer.serial);
+
+        let apex = &self.apex;
+        let serial = self.offer.serial;
         self.deltas
             .entry(from)
             .or_insert_with(|| load(apex, serial, Some(from), &delta))

@@ -29,8 +29,8 @@ fn hosts(apex: &str, serial: u32, count: u32) -> Zone {
 impl Own {
     /// Takes `zone` in its place at once.
     fn become_at_once(&mut self, zone: Zone) -> bool {
-        let renewal = self.renewal(Arc::new(zone)).unwrap();
-        self.renew(renewal.run())
+        let preparation = self.prepare(Arc::new(zone)).unwrap();
+        self.replace(preparation.run())
     }
 }
 
@@ -71,9 +71,12 @@ impl Stand {
 
     /// The same, with every check that follows.
     fn hand(&mut self, peer: &str, message: ZoneMessage) {
-        let mut reply = self.handle(peer, message);
-        while let Some(Reply::Check(check)) = reply {
-            reply = self.replicator.handle_checked(check.run(), self.now);
+        let mut replies: Vec<Reply> = self.handle(peer, message).into_iter().collect();
+
+        while let Some(reply) = replies.pop() {
+            if let Reply::Check(check) = reply {
+                replies.extend(self.replicator.handle_checked(check.run(), self.now));
+            }
         }
     }
 
@@ -443,19 +446,17 @@ async fn one_zone_of_an_organization_is_checked_at_a_time_and_a_result_of_an_end
         "made here, for the loop to publish at once"
     );
     stand.replicator.forget(ConnId(0));
-    let Some(Reply::Check(last)) = stand.replicator.handle_checked(checked, stand.now) else {
+    let mut replies = stand.replicator.handle_checked(checked, stand.now);
+    let Some(Reply::Check(last)) = replies.pop() else {
         panic!("the last is next")
     };
+    assert!(replies.is_empty(), "nothing to store");
     assert!(
         stand.served("org1.example.test").is_none(),
         "its session is gone"
     );
-    assert!(
-        stand
-            .replicator
-            .handle_checked(last.run(), stand.now)
-            .is_none()
-    );
+    let replies = stand.replicator.handle_checked(last.run(), stand.now);
+    assert!(matches!(replies.as_slice(), [Reply::Store(_)]));
     assert_eq!(stand.served("org1.example.test").unwrap().serial(), 5);
 }
 
@@ -497,8 +498,8 @@ fn only_the_serial_on_offer_is_handed_out() {
 }
 
 #[test]
-fn while_a_new_own_zone_is_made_ready_the_one_before_is_on_offer_and_handed_out() {
-    let mut stand = Stand::new("renewal");
+fn while_a_new_version_of_our_zone_is_prepared_the_one_before_is_on_offer() {
+    let mut stand = Stand::new("preparation");
     let own = |stand: &Stand, serial| {
         let zone = hosts("org0.example.test", serial, 100 + serial);
         stand
@@ -512,9 +513,9 @@ fn while_a_new_own_zone_is_made_ready_the_one_before_is_on_offer_and_handed_out(
         other => panic!("no offer: {other:?}"),
     };
     own(&stand, 8);
-    let renewal = stand.replicator.renew_own().expect("it is another");
+    let preparation = stand.replicator.prepare_own().expect("it is another");
     own(&stand, 9);
-    assert!(stand.replicator.renew_own().is_none(), "one at a time");
+    assert!(stand.replicator.prepare_own().is_none(), "one at a time");
     assert_eq!(offered(&stand), 7);
     let fetch = ZoneMessage::Fetch {
         apex: name("org0.example.test"),
@@ -525,19 +526,19 @@ fn while_a_new_own_zone_is_made_ready_the_one_before_is_on_offer_and_handed_out(
         stand.handle("gw.org1", fetch),
         Some(Reply::Stream(..))
     ));
-    assert!(stand.replicator.handle_renewed(renewal.run()));
+    let reply = stand.replicator.handle_prepared(preparation.run());
+    assert!(matches!(reply, Some(Reply::OfferToAll)));
     assert_eq!(offered(&stand), 8);
-    let renewal = stand
+    let preparation = stand
         .replicator
-        .renew_own()
+        .prepare_own()
         .expect("it has changed meanwhile");
-    assert!(stand.replicator.handle_renewed(renewal.run()));
+    let reply = stand.replicator.handle_prepared(preparation.run());
+    assert!(matches!(reply, Some(Reply::OfferToAll)));
     assert_eq!(offered(&stand), 9);
     own(&stand, 9);
-    let renewal = stand.replicator.renew_own().expect("made anew");
-    assert!(
-        !stand.replicator.handle_renewed(renewal.run()),
-        "and the same"
-    );
-    assert!(stand.replicator.renew_own().is_none());
+    let preparation = stand.replicator.prepare_own().expect("it was built again");
+    let reply = stand.replicator.handle_prepared(preparation.run());
+    assert!(reply.is_none(), "it is the same version");
+    assert!(stand.replicator.prepare_own().is_none());
 }

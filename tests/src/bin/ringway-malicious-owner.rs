@@ -74,7 +74,9 @@ async fn main() -> Result<()> {
         Arc::new(TokioRuntime),
     )?;
     loop {
-        let settings = tls.client(peer.clone(), Arc::new(LastRefusal::default()));
+        let settings = tls
+            .client(peer.clone(), Arc::new(LastRefusal::default()))
+            .config;
         let connecting = endpoint.connect_with(settings, address(&config, &peer)?, SERVER_NAME)?;
         let error = match connecting.await {
             Ok(connection) => {

@@ -1,0 +1,216 @@
+//! Who is in the consortium: member records as the organizations hand them out, and what one gateway
+//! makes of the records that it holds.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringway_config::{
+    Config, Digest, Dns, Endpoint, Gateway, GatewayId, Host, Identity, Member, OrgId, Place,
+    PlacedPrefix, Prefix, Revoked, Routes, Ruling, Site, SiteId,
+};
+use ringway_core::{GatewayInfo, Membership};
+
+use crate::rng::Rng;
+
+/// One version of one organization's member record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) org: OrgId,
+    pub(crate) version: u32,
+    pub(crate) sites: BTreeMap<SiteId, Vec<Prefix>>,
+    pub(crate) gateways: BTreeMap<GatewayId, GatewayInfo>,
+}
+
+/// The records that one gateway holds.
+pub(crate) type Records = BTreeMap<OrgId, Rc<Record>>;
+
+/// At least 30 gateways of a dozen organizations: some sites with two gateways, some gateways without
+/// endpoints, some whose first endpoint leads nowhere.
+pub(crate) fn found(rng: &mut Rng) -> Records {
+    (0..12)
+        .map(|org| Rc::new(record(org, rng)))
+        .map(|record| (record.org.clone(), record))
+        .collect()
+}
+
+fn record(number: usize, rng: &mut Rng) -> Record {
+    let org: OrgId = format!("org{number}").parse().unwrap();
+    let mut sites = BTreeMap::new();
+    let mut gateways = BTreeMap::new();
+
+    for site in 0..2 {
+        let name: SiteId = format!("site{site}").parse().unwrap();
+        sites.insert(name.clone(), prefixes(number, site));
+        // Every other first site has two gateways: 12 * 2 + 6 = 30 in all.
+        let twins = if site == 0 && number.is_multiple_of(2) {
+            2
+        } else {
+            1
+        };
+        for twin in 0..twins {
+            let id: GatewayId = format!("gw{site}{twin}.org{number}").parse().unwrap();
+            let endpoints = endpoints(&id, rng);
+            gateways.insert(
+                id,
+                GatewayInfo {
+                    site: name.clone(),
+                    endpoints,
+                },
+            );
+        }
+    }
+    Record {
+        org,
+        version: 0,
+        sites,
+        gateways,
+    }
+}
+
+fn prefixes(org: usize, site: usize) -> Vec<Prefix> {
+    [
+        format!("10.{org}.{site}.0/24"),
+        format!("fd00:{org:x}:{site:x}::/64"),
+    ]
+    .map(|p| p.parse().unwrap())
+    .into()
+}
+
+/// One in four only dials.
+fn endpoints(id: &GatewayId, rng: &mut Rng) -> Vec<Endpoint> {
+    let endpoint = |host: String| Endpoint {
+        host: Host::Name(host.parse().unwrap()),
+        port: 4600,
+    };
+    match rng.below(8) {
+        0 | 1 => vec![],
+        2 => vec![endpoint("nowhere".into()), endpoint(id.to_string())],
+        _ => vec![endpoint(id.to_string())],
+    }
+}
+
+/// What the files of gateway `me` say: these records, and the defaults for the rest.
+pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config {
+    let own = member(&records[&me.org]);
+    let members = records
+        .values()
+        .filter(|record| record.org != me.org)
+        .map(|record| member(record))
+        .collect();
+
+    Config {
+        path: "gateway.toml".into(),
+        id: me.clone(),
+        site: site.clone(),
+        listen: "[::]:4600".parse().unwrap(),
+        identity: Identity {
+            certificate: "gateway.crt".into(),
+            key: "gateway.key".into(),
+        },
+        own,
+        members,
+        members_dir: "members".into(),
+        state_dir: "state".into(),
+        socket: "ringway.sock".into(),
+        tun: "ringway0".parse().unwrap(),
+        lanes: NonZeroU32::MIN,
+        routes: Routes {
+            table: 4600,
+            protocol: 146,
+            mark: 0x5257_4159,
+        },
+        reserved: Vec::new(),
+        dns: Dns {
+            listen: Vec::new(),
+            ttl: 5,
+            records: Vec::new(),
+            zone_files: Vec::new(),
+            foreign_addresses: false,
+            public_listen: false,
+            hold: Duration::from_secs(7 * 86_400),
+            query_log: None,
+            forward: Vec::new(),
+        },
+        policy: None,
+    }
+}
+
+fn member(record: &Record) -> Member {
+    let place = Place::whole(Path::new(&format!("members/{}.toml", record.org)));
+    let sites = record.sites.iter().map(|(name, prefixes)| Site {
+        name: name.clone(),
+        prefixes: prefixes
+            .iter()
+            .map(|prefix| PlacedPrefix {
+                prefix: *prefix,
+                place: place.clone(),
+            })
+            .collect(),
+    });
+    let gateways = record.gateways.iter().map(|(id, info)| Gateway {
+        name: id.name.clone(),
+        site: info.site.clone(),
+        endpoints: info.endpoints.clone(),
+    });
+
+    Member {
+        org: record.org.clone(),
+        domain: "consortium.example".parse().unwrap(),
+        roots: Vec::new(),
+        sites: sites.collect(),
+        gateways: gateways.collect(),
+        revoked: Revoked::default(),
+        digest: digest(record),
+        place,
+    }
+}
+
+/// The reference for what follows from records and verdicts: which gateways `me` accepts, and which
+/// prefixes each site may use.
+pub(crate) fn membership(
+    me: &GatewayId,
+    site: &SiteId,
+    records: &Records,
+    rulings: &[Ruling],
+) -> Membership {
+    let gateways = records
+        .values()
+        .flat_map(|record| &record.gateways)
+        .filter(|(id, _)| *id != me)
+        .map(|(id, info)| (id.clone(), info.clone()));
+    let mut authorized: BTreeMap<(OrgId, SiteId), Vec<Prefix>> = BTreeMap::new();
+    for ruling in rulings.iter().filter(|ruling| ruling.is_available()) {
+        let site = (ruling.org.clone(), ruling.site.clone());
+        authorized.entry(site).or_default().push(ruling.prefix);
+    }
+
+    Membership {
+        me: me.clone(),
+        site: site.clone(),
+        gateways: gateways.collect(),
+        authorized,
+        conflicted: rulings
+            .iter()
+            .filter(|ruling| !ruling.is_available())
+            .map(|ruling| ruling.prefix)
+            .collect(),
+        records: records
+            .values()
+            .map(|record| (record.org.clone(), digest(record)))
+            .collect(),
+    }
+}
+
+/// True if some record lists the gateway.
+pub(crate) fn lists(records: &Records, id: &GatewayId) -> bool {
+    records
+        .get(&id.org)
+        .is_some_and(|record| record.gateways.contains_key(id))
+}
+
+fn digest(record: &Record) -> Digest {
+    Digest::of(format!("{} {}", record.org, record.version).as_bytes())
+}

@@ -1,0 +1,264 @@
+//! [`Incident`]: what befalls a consortium, and when ([`plan`]).
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringway_config::{Digest, Endpoint, GatewayId, Host, OrgId, Prefix};
+use ringway_intent::{Address, Links};
+use ringway_shell::Input;
+
+use crate::consortium::Records;
+use crate::rng::Rng;
+use crate::world::{Event, World};
+
+/// How long a daemon is down at most, after it was stopped or died.
+pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(3);
+
+/// Something that happens from outside.
+#[derive(Debug)]
+pub(crate) enum Incident {
+    Start(usize),
+    Kill(usize),
+    /// SIGTERM.
+    Stop(usize),
+    /// No gateway outside the group reaches one inside any more.
+    CutOff(BTreeSet<usize>),
+    /// Two gateways cannot reach each other.
+    Cut(usize, usize),
+    Heal,
+    /// One connection breaks.
+    Break(usize),
+    /// A laptop lid, a paused virtual machine.
+    ClockJump(usize),
+    /// An address or an interface comes or goes.
+    HostChange(usize, Links),
+    /// The TUN device is deleted.
+    TakeDevice(usize),
+    /// New certificate files.
+    Rotate(usize, u64),
+    /// An administrator changes the members directory and sends SIGHUP.
+    Records(usize, Records),
+    /// SIGHUP, for nothing.
+    Reload(usize),
+}
+
+impl Incident {
+    pub(crate) fn strike(self, world: &mut World) {
+        if world.verbose && !matches!(self, Incident::Records(..)) {
+            println!("           {self:?}");
+        }
+
+        match self {
+            Incident::Start(node) => {
+                if !world.nodes[node].runs() {
+                    world.start(node);
+                }
+            }
+            Incident::Kill(node) => world.kill(node),
+            Incident::Stop(node) => world.input(node, Input::Shutdown),
+            Incident::CutOff(group) => world.network.cut_off(&group, world.nodes.len()),
+            Incident::Cut(a, b) => world.network.cut(a, b),
+            Incident::Heal => world.network.heal(),
+            Incident::Break(node) => world.break_one(node),
+            Incident::ClockJump(node) => jump(world, node),
+            Incident::HostChange(node, links) => {
+                world.nodes[node].kernel.links = links.clone();
+                world.input(node, Input::HostChanged(links));
+            }
+            Incident::TakeDevice(node) => {
+                let kernel = &mut world.nodes[node].kernel;
+                kernel.drop_device();
+                kernel.is_device_gone = true;
+            }
+            Incident::Rotate(node, number) => rotate(world, node, number),
+            Incident::Records(node, records) => {
+                world.nodes[node].disk.records = records;
+                reload(world, node);
+            }
+            Incident::Reload(node) => reload(world, node),
+        }
+    }
+}
+
+fn jump(world: &mut World, node: usize) {
+    if let Some(daemon) = &mut world.nodes[node].daemon {
+        daemon.slept += Duration::from_secs(60);
+    }
+
+    world.tick(node);
+}
+
+fn rotate(world: &mut World, node: usize, number: u64) {
+    let gateway = &mut world.nodes[node];
+    gateway.disk.certificate = Digest::of(format!("certificate {number}").as_bytes());
+    if let Some(daemon) = &mut gateway.daemon {
+        daemon.expected.must_read_identity |= !daemon.shell.is_leaving();
+    }
+
+    world.input(node, Input::CertificateChanged);
+}
+
+fn reload(world: &mut World, node: usize) {
+    if let Some(daemon) = &mut world.nodes[node].daemon {
+        daemon.expected.must_read_config |= !daemon.shell.is_leaving();
+    }
+
+    world.input(node, Input::Reload);
+}
+
+/// Plans the first `span` of a run.
+pub(crate) fn plan(world: &mut World, records: &Records, span: Duration) {
+    let count = world.nodes.len();
+    for node in 0..count {
+        let at = world.rng.millis(0, 3000);
+        world.schedule(at, planned(Incident::Start(node)));
+    }
+
+    let span = span.as_millis() as u64;
+    for _ in 0..26 {
+        let incident = some_incident(&mut world.rng, count);
+        let at = world.rng.millis(1000, span);
+        // What stops a daemon is followed by a start, later.
+        if let Incident::Kill(node) | Incident::Stop(node) = incident {
+            let longest = LONGEST_OUTAGE.as_millis() as u64;
+            let back = at + world.rng.millis(300, longest);
+            world.schedule(back, planned(Incident::Start(node)));
+        }
+        // Whatever else happens to a daemon may happen while it does something.
+        if world.rng.chance(300)
+            && let Some(node) = incident.node()
+        {
+            let soon = at + world.rng.millis(0, 300);
+            let second = another(&mut world.rng, node);
+            world.schedule(soon, planned(second));
+        }
+        world.schedule(at, planned(incident));
+    }
+    plan_records(world, records.clone(), span);
+}
+
+fn some_incident(rng: &mut Rng, count: usize) -> Incident {
+    let node = rng.below(count);
+
+    match rng.below(15) {
+        0 | 1 => Incident::Kill(node),
+        2 => Incident::Stop(node),
+        3 => Incident::CutOff((0..count).filter(|_| rng.chance(200)).collect()),
+        4 => Incident::Cut(node, rng.below(count)),
+        5 => Incident::Heal,
+        6 | 7 => Incident::Break(node),
+        8 => Incident::ClockJump(node),
+        9 => Incident::TakeDevice(node),
+        _ => another(rng, node),
+    }
+}
+
+/// Something that changes what is in force at a node.
+fn another(rng: &mut Rng, node: usize) -> Incident {
+    match rng.below(4) {
+        0 => Incident::HostChange(node, some_links(rng)),
+        1 => Incident::Reload(node),
+        _ => Incident::Rotate(node, rng.next()),
+    }
+}
+
+impl Incident {
+    fn node(&self) -> Option<usize> {
+        match self {
+            Incident::Stop(node)
+            | Incident::HostChange(node, _)
+            | Incident::Rotate(node, _)
+            | Incident::Reload(node) => Some(*node),
+            _ => None,
+        }
+    }
+}
+
+/// None, a network of nobody's, or one in the range of some site.
+fn some_links(rng: &mut Rng) -> Links {
+    let number = rng.below(12);
+    let text = match rng.below(4) {
+        0 => return Links::default(),
+        1 => format!("10.{number}.{}.17", rng.below(2)),
+        _ => format!("192.168.{number}.17"),
+    };
+    let own = text.parse().unwrap();
+
+    Links::from_addresses([Address {
+        interface: "eth0".into(),
+        own,
+        network: Prefix::holding(own, 28).unwrap(),
+        preferred: true,
+    }])
+}
+
+/// Organizations and gateways leave, come back and change; not every gateway receives every record.
+fn plan_records(world: &mut World, founding: Records, span: u64) {
+    let mut records = founding.clone();
+    for _ in 0..5 {
+        let at = world.rng.millis(1000, span - 2000);
+        change(&mut records, &founding, &mut world.rng);
+        for node in 0..world.nodes.len() {
+            if world.rng.chance(900) {
+                let arrives = at + world.rng.millis(0, 2000);
+                let held = as_held_by(&world.nodes[node].id, &records, &founding);
+                world.schedule(arrives, planned(Incident::Records(node, held)));
+            }
+        }
+    }
+}
+
+/// A gateway always holds its own organization's record, and is in it.
+fn as_held_by(id: &GatewayId, records: &Records, founding: &Records) -> Records {
+    let mut held = records.clone();
+    if !held
+        .get(&id.org)
+        .is_some_and(|record| record.gateways.contains_key(id))
+    {
+        held.insert(id.org.clone(), founding[&id.org].clone());
+    }
+    held
+}
+
+fn change(records: &mut Records, founding: &Records, rng: &mut Rng) {
+    let orgs: Vec<&OrgId> = founding.keys().collect();
+    let org = orgs[rng.below(orgs.len())];
+    let Some(record) = records.get_mut(org) else {
+        records.insert(org.clone(), founding[org].clone());
+        return;
+    };
+    let version = 1 + rng.next() as u32;
+    match rng.below(4) {
+        0 => _ = records.remove(org),
+        1 => {
+            let record = Rc::make_mut(record);
+            record.version = version;
+            record.gateways.pop_last();
+        }
+        2 => {
+            let record = Rc::make_mut(record);
+            record.version = version;
+            let more = format!("10.{}.{}.0/24", 100 + rng.below(100), rng.below(250))
+                .parse()
+                .unwrap();
+            if let Some(prefixes) = record.sites.values_mut().next() {
+                prefixes.push(more);
+            }
+        }
+        _ => {
+            let record = Rc::make_mut(record);
+            record.version = version;
+            for (id, info) in &mut record.gateways {
+                info.endpoints = vec![Endpoint {
+                    host: Host::Name(id.to_string().parse().unwrap()),
+                    port: 4600,
+                }];
+            }
+        }
+    }
+}
+
+fn planned(deed: Incident) -> Event {
+    Event::Planned(Box::new(deed))
+}

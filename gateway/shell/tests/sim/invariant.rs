@@ -1,0 +1,152 @@
+//! What must hold at every moment, whatever happens.
+
+use std::collections::BTreeSet;
+
+use ringway_config::GatewayId;
+use ringway_core::{ConnId, Membership};
+use ringway_intent::{RoutePlan, RouteState};
+
+use crate::wire;
+use crate::world::World;
+
+/// Published tables send only to members, only what they are authorized for, and only on sessions whose
+/// keys both ends hold; and every private prefix has a route.
+pub(crate) fn tables_are_sound(world: &mut World, node: usize) {
+    if let Err(text) = check(world, node) {
+        let id = world.nodes[node].id.clone();
+        world.violate(format!("{id}: {text}"));
+    }
+}
+
+fn check(world: &World, node: usize) -> Result<(), String> {
+    let daemon = world.nodes[node].running();
+    let membership = daemon.shell.membership();
+
+    for conn in &daemon.tables.sessions {
+        let peer = peer_of(world, *conn);
+        if !membership.gateways.contains_key(peer) {
+            return Err(format!("a session of {peer}, which is no member"));
+        }
+    }
+    for (prefix, conn) in &daemon.tables.routes {
+        let peer = peer_of(world, *conn);
+        let Some(info) = membership.gateways.get(peer) else {
+            return Err(format!("{prefix} goes to {peer}, which is no member"));
+        };
+        if !membership
+            .prefixes(&peer.org, &info.site)
+            .iter()
+            .any(|whole| whole.covers(prefix))
+        {
+            return Err(format!(
+                "{prefix} goes to {peer}, outside its authorization"
+            ));
+        }
+        if membership
+            .local_prefixes()
+            .iter()
+            .any(|own| own.overlaps(prefix))
+        {
+            return Err(format!("{prefix} goes to {peer}, but is our own"));
+        }
+        peer_can_open(world, *conn)?;
+    }
+    every_private_prefix_has_a_route(world, node)
+}
+
+/// As long as the other end has not ended the connection, it opens what we seal.
+fn peer_can_open(world: &World, conn: ConnId) -> Result<(), String> {
+    let (wire, end) = wire::end_of(conn);
+    if !world.is_open(wire, 1 - end) {
+        return Ok(());
+    }
+
+    let here = world.nodes[node_of(world, conn)].running();
+    let peer = wire::conn(wire, 1 - end);
+    let there = &world.nodes[node_of(world, peer)];
+    let index = here.sealing.get(&conn).ok_or("no sealing keys")?;
+    if there.running().opening.get(&peer) == Some(index) {
+        Ok(())
+    } else {
+        Err(format!("{} cannot open what we seal", there.id))
+    }
+}
+
+/// The kernel knows every remote prefix of the records in force at the last comparison, but for networks
+/// of the host: through a tunnel, or as unreachable. Never does it follow the default route.
+fn every_private_prefix_has_a_route(world: &World, node: usize) -> Result<(), String> {
+    let gateway = &world.nodes[node];
+    let daemon = gateway.running();
+    // The plan that follows what is in force now is on its way.
+    if daemon.is_syncing || daemon.is_sync_refused {
+        return Ok(());
+    }
+
+    let current = daemon.shell.current();
+    let missing = current
+        .rulings
+        .iter()
+        .map(|ruling| ruling.prefix)
+        .filter(|prefix| {
+            !current
+                .config
+                .own_prefixes()
+                .iter()
+                .any(|own| own.prefix.overlaps(prefix))
+        })
+        .filter(|prefix| {
+            !current
+                .connected
+                .iter()
+                .any(|network| network.prefix.overlaps(prefix))
+        })
+        .find(|prefix| !gateway.kernel.routes.contains_key(prefix));
+    match missing {
+        None => Ok(()),
+        Some(prefix) => Err(format!("{prefix} has no route in the kernel")),
+    }
+}
+
+/// A change of membership ends the sessions of removed gateways, and no other.
+pub(crate) fn only_removed_are_cut(
+    world: &mut World,
+    node: usize,
+    before: &Membership,
+    ended: &[ConnId],
+) {
+    let after = world.nodes[node].running().shell.membership();
+    let kept: BTreeSet<GatewayId> = before
+        .gateways
+        .keys()
+        .filter(|peer| after.gateways.contains_key(peer))
+        .cloned()
+        .collect();
+
+    for conn in ended {
+        let peer = peer_of(world, *conn).clone();
+        if kept.contains(&peer) {
+            world.accuse(node, &format!("cut {peer}, which stays a member"));
+        }
+    }
+}
+
+/// True if a route leads into a tunnel.
+pub(crate) fn has_tunnel_routes(routes: &RoutePlan) -> bool {
+    routes
+        .values()
+        .any(|state| matches!(state, RouteState::Tunnel { .. }))
+}
+
+/// The node at this end of a connection.
+pub(crate) fn node_of(world: &World, conn: ConnId) -> usize {
+    let (wire, end) = wire::end_of(conn);
+
+    world.wires[wire].ends[end].node
+}
+
+/// The gateway at the other end of a connection.
+pub(crate) fn peer_of(world: &World, conn: ConnId) -> &GatewayId {
+    let (wire, end) = wire::end_of(conn);
+
+    &world.nodes[world.wires[wire].ends[1 - end].node].id
+}

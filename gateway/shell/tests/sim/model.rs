@@ -1,0 +1,302 @@
+//! The reference model: who should reach whom, and what should be in force, once nothing changes any more.
+//! It knows files, hosts, lives and cuts, but no sessions, handshakes, messages or changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringway_config::{GatewayId, OrgId, Prefix};
+use ringway_core::{ConnId, Membership, TunnelState};
+use ringway_intent::{Tunnelled, plan_routes};
+
+use crate::invariant::peer_of;
+use crate::node::Node;
+use crate::wire;
+use crate::world::{Violation, World};
+
+/// What every gateway should make of its records.
+struct View<'w> {
+    world: &'w World,
+    memberships: Vec<Membership>,
+}
+
+/// Compares every gateway with the model. `settled`: no session is being replaced any more, either.
+pub(crate) fn compare(world: &World, settled: bool) -> Result<(), Violation> {
+    let memberships = world.nodes.iter().map(Node::membership).collect();
+    let view = View { world, memberships };
+
+    for node in (0..world.nodes.len()).filter(|node| world.nodes[*node].runs()) {
+        let fault = in_force(world, node)
+            .or_else(|| tunnels(&view, node))
+            .or_else(|| routes(&view, node))
+            .or_else(|| kernel(world, node))
+            .or_else(|| certificates(&view, node))
+            .or_else(|| if settled { sessions(&view, node) } else { None });
+
+        if let Some(text) = fault {
+            let id = &world.nodes[node].id;
+            return Err(Violation(format!("at the end: {id}: {text}")));
+        }
+    }
+    Ok(())
+}
+
+/// What was read last, and nothing spoke against, is in force; and nothing that was asked for is unread.
+fn in_force(world: &World, node: usize) -> Option<String> {
+    let gateway = &world.nodes[node];
+    let daemon = gateway.running();
+    let current = daemon.shell.current();
+    let expected = &daemon.expected;
+
+    if expected.must_read_config {
+        return Some("a reload was lost".into());
+    }
+    if expected.must_read_identity {
+        return Some("a rotation was lost".into());
+    }
+    if daemon.records != expected.records || *current.config != gateway.config() {
+        return Some("other records are in force than the last good ones".into());
+    }
+    if daemon.certificate != expected.certificate || current.certificate != daemon.certificate {
+        return Some("another certificate is in use than the last good one".into());
+    }
+    if current.links != gateway.kernel.links {
+        return Some("a change of the host was lost".into());
+    }
+    if current.rulings != gateway.rulings() {
+        return Some("the verdicts are not those of the files and the host".into());
+    }
+    if !daemon.pending.is_empty() {
+        return Some("something was read that is neither in force nor dropped".into());
+    }
+    None
+}
+
+/// Two gateways have a tunnel if both run, both accept each other, a path is there and one can dial; if
+/// neither can dial any more, they keep the one they have.
+fn linked(view: &View<'_>, a: usize, b: usize) -> bool {
+    let world = view.world;
+    let here = &world.nodes[a];
+    let there = &world.nodes[b];
+    let ours = &view.memberships[a];
+    let theirs = &view.memberships[b];
+    let (Some(of_there), Some(of_here)) =
+        (ours.gateways.get(&there.id), theirs.gateways.get(&here.id))
+    else {
+        return false;
+    };
+    if !here.runs() || !there.runs() || world.network.is_cut(a, b) {
+        return false;
+    }
+
+    let is_dialable = !of_there.endpoints.is_empty() || !of_here.endpoints.is_empty();
+    is_dialable || sessions_of(world, a).any(|(_, peer)| *peer == there.id)
+}
+
+fn peers(view: &View<'_>, node: usize) -> BTreeMap<GatewayId, usize> {
+    let nodes = &view.world.nodes;
+
+    (0..nodes.len())
+        .filter(|other| *other != node && linked(view, node, *other))
+        .map(|other| (nodes[other].id.clone(), other))
+        .collect()
+}
+
+fn tunnels(view: &View<'_>, node: usize) -> Option<String> {
+    let world = view.world;
+    let here = &world.nodes[node];
+    let expected = peers(view, node);
+    let status = here.running().shell.status(world.now);
+    let members: BTreeSet<&GatewayId> = status.tunnels.iter().map(|tunnel| &tunnel.peer).collect();
+    if !members
+        .into_iter()
+        .eq(view.memberships[node].gateways.keys())
+    {
+        return Some("status lists other gateways than the records".into());
+    }
+
+    for tunnel in &status.tunnels {
+        let is_up = tunnel.state == TunnelState::Up;
+        if is_up != expected.contains_key(&tunnel.peer) {
+            return Some(format!(
+                "tunnel to {}: up is {is_up} ({:?})",
+                tunnel.peer, tunnel.last_error
+            ));
+        }
+
+        let drift = expected
+            .get(&tunnel.peer)
+            .map(|other| drift(world, node, *other));
+        if drift.is_some_and(|drift| drift != tunnel.records_differ) {
+            return Some(format!(
+                "records differ from {}: {:?}",
+                tunnel.peer, tunnel.records_differ
+            ));
+        }
+    }
+    None
+}
+
+fn drift(world: &World, a: usize, b: usize) -> Vec<OrgId> {
+    let ours = world.nodes[a].records();
+    let theirs = world.nodes[b].records();
+    let orgs: BTreeSet<&OrgId> = ours.keys().chain(theirs.keys()).collect();
+
+    orgs.into_iter()
+        .filter(|org| ours.get(*org) != theirs.get(*org))
+        .cloned()
+        .collect()
+}
+
+/// A prefix is reached if a linked gateway of another site serves it and our records give it to its site.
+fn routes(view: &View<'_>, node: usize) -> Option<String> {
+    let world = view.world;
+    let here = &world.nodes[node];
+    let ours = &view.memberships[node];
+    let mut expected: BTreeMap<Prefix, BTreeSet<GatewayId>> = BTreeMap::new();
+    for (id, other) in peers(view, node) {
+        let info = ours.gateways.get(&id)?;
+        if id.org == here.id.org && info.site == here.site {
+            continue;
+        }
+        let served = &view.memberships[other];
+        let allowed = ours.prefixes(&id.org, &info.site);
+        for prefix in served
+            .local_prefixes()
+            .iter()
+            .filter(|prefix| allowed.iter().any(|whole| whole.covers(prefix)))
+        {
+            if !ours.local_prefixes().iter().any(|own| own.overlaps(prefix)) {
+                expected.entry(*prefix).or_default().insert(id.clone());
+            }
+        }
+    }
+
+    let routes = &here.running().tables.routes;
+    if !routes.keys().eq(expected.keys()) {
+        let have: Vec<_> = routes.keys().collect();
+        let want: Vec<_> = expected.keys().collect();
+        return Some(format!("routes {have:?}, not {want:?}"));
+    }
+    routes.iter().find_map(|(prefix, conn)| {
+        let gateway = peer_of(world, *conn);
+        if !expected[prefix].contains(gateway) {
+            return Some(format!(
+                "{prefix} goes to {gateway}, which does not serve it"
+            ));
+        }
+        (!arrives(world, *conn)).then(|| format!("{prefix} is not received by {gateway}"))
+    })
+}
+
+/// The kernel has the routes and the filter of what is in force, and no others.
+fn kernel(world: &World, node: usize) -> Option<String> {
+    let gateway = &world.nodes[node];
+    let daemon = gateway.running();
+    let tunnelled: Tunnelled = daemon
+        .tables
+        .routes
+        .keys()
+        .map(|prefix| (*prefix, Some(1280)))
+        .collect();
+    let plan = plan_routes(
+        &gateway.config(),
+        &gateway.rulings(),
+        &gateway.connected(),
+        &tunnelled,
+        &gateway.kernel.links,
+    );
+
+    if gateway.kernel.routes.keys().ne(plan.keys()) {
+        let have: Vec<_> = gateway.kernel.routes.keys().collect();
+        let want: Vec<_> = plan.keys().collect();
+        return Some(format!("the kernel routes {have:?}, not {want:?}"));
+    }
+    for (prefix, wanted) in &plan {
+        let has = gateway.kernel.routes[prefix];
+        if std::mem::discriminant(&has) != std::mem::discriminant(wanted) {
+            return Some(format!(
+                "the kernel has {has:?} for {prefix}, not {wanted:?}"
+            ));
+        }
+    }
+    let is_filtered = gateway.kernel.filter == Some(gateway.policy());
+    if !is_filtered && !daemon.expected.is_filter_stale {
+        return Some("the filter is not that of what is in force".into());
+    }
+    None
+}
+
+/// A session whose handshake was under way when our certificate changed has been replaced, if we can dial.
+fn certificates(view: &View<'_>, node: usize) -> Option<String> {
+    let world = view.world;
+    let daemon = world.nodes[node].running();
+    let membership = &view.memberships[node];
+
+    sessions_of(world, node).find_map(|(conn, peer)| {
+        let link = daemon.links.get(&conn)?;
+        let is_outdated = link.certificate != daemon.certificate && link.since >= daemon.rotated;
+        let can_dial = membership
+            .gateways
+            .get(peer)
+            .is_some_and(|info| !info.endpoints.is_empty());
+        let is_in_use = daemon.tables.routes.values().any(|used| *used == conn);
+        (is_outdated && can_dial && is_in_use)
+            .then(|| format!("the session with {peer} presents an earlier certificate"))
+    })
+}
+
+/// The sessions that both `Hello`s are through on, and the peer of each.
+pub(crate) fn sessions_of(
+    world: &World,
+    node: usize,
+) -> impl Iterator<Item = (ConnId, &GatewayId)> {
+    let daemon = world.nodes[node].running();
+
+    daemon
+        .sealing
+        .keys()
+        .map(|conn| (*conn, peer_of(world, *conn)))
+}
+
+/// The other end opens what is sealed here and takes it for ours.
+fn arrives(world: &World, conn: ConnId) -> bool {
+    let (wire, end) = wire::end_of(conn);
+    let theirs = wire::conn(wire, 1 - end);
+    if !world.is_held(theirs) {
+        return false;
+    }
+
+    let ends = &world.wires[wire].ends;
+    let here = world.nodes[ends[end].node].running();
+    let there = world.nodes[ends[1 - end].node].running();
+    let opens = here
+        .sealing
+        .get(&conn)
+        .is_some_and(|index| there.opening.get(&theirs) == Some(index));
+    opens && there.sealing.contains_key(&theirs)
+}
+
+/// One session per tunnel is left, and both ends agree which.
+fn sessions(view: &View<'_>, node: usize) -> Option<String> {
+    let world = view.world;
+    let here = world.nodes[node].running();
+    let mut seen = BTreeSet::new();
+    for (conn, peer) in sessions_of(world, node) {
+        if !seen.insert(peer) {
+            return Some(format!("two sessions with {peer}"));
+        }
+        if !arrives(world, conn) {
+            return Some(format!("the session with {peer} is not the peer's"));
+        }
+    }
+
+    // A gateway that is no member (any more) still tries, and is refused.
+    here.opening
+        .keys()
+        .filter(|conn| !here.sealing.contains_key(conn))
+        .find_map(|conn| {
+            let (wire, end) = wire::end_of(*conn);
+            let peer = world.wires[wire].ends[1 - end].node;
+            linked(view, node, peer)
+                .then(|| format!("keys without a session with {}", world.nodes[peer].id))
+        })
+}

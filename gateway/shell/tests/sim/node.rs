@@ -1,0 +1,225 @@
+//! [`Node`]: one gateway: its files, its host, and its daemon while one runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ringway_config::{Accepted, Config, Connected, Digest, GatewayId, Ruling, SiteId, rule};
+use ringway_core::{ConnId, Fib, Membership, SessionIndex};
+use ringway_intent::{
+    Families, Links, PolicySpec, RoutePlan, RouteState, Tunnelled, plan_routes, policy,
+};
+use ringway_shell::{ChangeId, Shell, Tables};
+
+use crate::consortium::{self, Records};
+
+pub(crate) struct Node {
+    pub(crate) id: GatewayId,
+    pub(crate) site: SiteId,
+    /// What its endpoints are called.
+    pub(crate) host: String,
+    pub(crate) disk: Disk,
+    pub(crate) kernel: Kernel,
+    pub(crate) daemon: Option<Daemon>,
+    /// The daemon that stopped last. It still receives answers that come late.
+    pub(crate) stopped: Option<Daemon>,
+    /// Counts the daemon's starts.
+    pub(crate) life: u64,
+    /// When it will be woken.
+    pub(crate) wake: Option<Instant>,
+    /// Changes what the mesh works from: for positive controls.
+    pub(crate) derive: fn(&Config, &[Ruling]) -> Membership,
+    /// How often a tunnel came up.
+    pub(crate) ups: usize,
+    /// Alarms raised in its lives.
+    pub(crate) alarms: Vec<String>,
+}
+
+/// What outlives a daemon.
+pub(crate) struct Disk {
+    /// The member records.
+    pub(crate) records: Records,
+    /// The fingerprint of the certificate in the files.
+    pub(crate) certificate: Digest,
+    pub(crate) accepted: BTreeSet<Digest>,
+}
+
+/// The host's side.
+pub(crate) struct Kernel {
+    pub(crate) links: Links,
+    pub(crate) routes: RoutePlan,
+    pub(crate) filter: Option<PolicySpec>,
+    /// The TUN device was taken away, and its daemon has not noticed yet.
+    pub(crate) is_device_gone: bool,
+    /// No daemon may write here any more.
+    pub(crate) is_restored: bool,
+}
+
+/// A running daemon: the shell, and what its ports hold for it.
+pub(crate) struct Daemon {
+    pub(crate) shell: Shell,
+    pub(crate) life: u64,
+    /// Keys that open: our index of each session.
+    pub(crate) opening: BTreeMap<ConnId, SessionIndex>,
+    /// Keys that seal: the peer's index of each session.
+    pub(crate) sealing: BTreeMap<ConnId, SessionIndex>,
+    /// The data plane's tables.
+    pub(crate) tables: Tables,
+    /// Connections that were reported, and not closed or forgotten since.
+    pub(crate) links: BTreeMap<ConnId, Link>,
+    /// The certificate that new handshakes present, and when it was put in force.
+    pub(crate) certificate: Digest,
+    pub(crate) rotated: Instant,
+    /// The records that trust and names are made of.
+    pub(crate) records: Records,
+    /// What changes have read and not adopted.
+    pub(crate) pending: BTreeMap<ChangeId, Pending>,
+    /// The change whose filter is on its way to the kernel.
+    pub(crate) filtering: Option<ChangeId>,
+    pub(crate) is_syncing: bool,
+    /// The kernel refused some of the last plan.
+    pub(crate) is_sync_refused: bool,
+    /// Time that passed while the machine slept.
+    pub(crate) slept: Duration,
+    pub(crate) expected: Expected,
+}
+
+/// One connection, as the links port knows it.
+pub(crate) struct Link {
+    pub(crate) is_started: bool,
+    pub(crate) frames: u64,
+    /// The certificate that we presented.
+    pub(crate) certificate: Digest,
+    pub(crate) since: Instant,
+}
+
+/// What a change has read.
+pub(crate) struct Pending {
+    pub(crate) records: Option<Records>,
+    pub(crate) certificate: Digest,
+}
+
+/// The reference for what must be in force once nothing changes any more.
+pub(crate) struct Expected {
+    /// The records of the last reload that nothing speaks against.
+    pub(crate) records: Records,
+    pub(crate) certificate: Digest,
+    /// Nothing was read since the last SIGHUP, or since the certificate's files changed.
+    pub(crate) must_read_config: bool,
+    pub(crate) must_read_identity: bool,
+    /// The last attempt to replace the filter failed.
+    pub(crate) is_filter_stale: bool,
+}
+
+impl Node {
+    pub(crate) fn new(id: GatewayId, site: SiteId, records: Records) -> Self {
+        Self {
+            host: id.to_string(),
+            id,
+            site,
+            disk: Disk {
+                records,
+                certificate: Digest::of(b"certificate 0"),
+                accepted: BTreeSet::new(),
+            },
+            kernel: Kernel {
+                links: Links::default(),
+                routes: RoutePlan::new(),
+                filter: None,
+                is_device_gone: false,
+                is_restored: true,
+            },
+            daemon: None,
+            stopped: None,
+            life: 0,
+            wake: None,
+            derive: ringway_shell::membership,
+            ups: 0,
+            alarms: Vec::new(),
+        }
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        self.daemon.is_some()
+    }
+
+    /// The daemon that runs. The caller has checked that one does.
+    pub(crate) fn running(&self) -> &Daemon {
+        self.daemon.as_ref().unwrap()
+    }
+
+    pub(crate) fn running_mut(&mut self) -> &mut Daemon {
+        self.daemon.as_mut().unwrap()
+    }
+
+    pub(crate) fn fib(&self) -> &Fib {
+        self.running().shell.fib()
+    }
+
+    /// The records that should be in force: those of its daemon, or its files'.
+    pub(crate) fn records(&self) -> &Records {
+        match &self.daemon {
+            Some(daemon) => &daemon.expected.records,
+            None => &self.disk.records,
+        }
+    }
+
+    /// The verdicts that should be in force.
+    pub(crate) fn rulings(&self) -> Vec<Ruling> {
+        rule(&self.config(), &self.connected(), &self.disk.accepted)
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        consortium::config(&self.id, &self.site, self.records())
+    }
+
+    pub(crate) fn connected(&self) -> Vec<Connected> {
+        self.kernel.links.connected()
+    }
+
+    /// The membership that should be in force.
+    pub(crate) fn membership(&self) -> Membership {
+        consortium::membership(&self.id, &self.site, self.records(), &self.rulings())
+    }
+
+    /// The filter that should be in force.
+    pub(crate) fn policy(&self) -> PolicySpec {
+        policy(&self.config(), &self.rulings(), Families::default())
+    }
+
+    /// Sets the kernel up for a daemon that starts.
+    pub(crate) fn set_up_kernel(&mut self, config: &Arc<Config>, rulings: &[Ruling]) {
+        let connected = self.connected();
+
+        self.kernel.filter = Some(policy(config, rulings, Families::default()));
+        self.kernel.routes = plan_routes(
+            config,
+            rulings,
+            &connected,
+            &Tunnelled::new(),
+            &self.kernel.links,
+        );
+        self.kernel.is_device_gone = false;
+        self.kernel.is_restored = false;
+    }
+
+    pub(crate) fn save_accepted(&mut self, accepted: &Accepted) {
+        self.disk.accepted = accepted.keys().copied().collect();
+    }
+
+    /// The process is gone, and the TUN device with it.
+    pub(crate) fn die(&mut self) {
+        self.daemon = None;
+        self.wake = None;
+        self.kernel.drop_device();
+    }
+}
+
+impl Kernel {
+    /// The kernel drops routes with their device.
+    pub(crate) fn drop_device(&mut self) {
+        for state in self.routes.values_mut() {
+            *state = RouteState::Unreachable;
+        }
+    }
+}

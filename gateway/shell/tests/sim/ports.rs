@@ -1,0 +1,502 @@
+//! The ports in memory: what a daemon's effects do to its keys, its kernel and its files. Each may fail or
+//! answer late while the world is in chaos. What a port is asked is checked on the spot: an effect that
+//! comes in the wrong order, twice, or after the end is a violation.
+
+use std::time::Duration;
+
+use ringway_config::{Digest, Fault, Faults, Place, conflicts, rule};
+use ringway_core::{ConnId, ExternalText, Message};
+use ringway_intent::{Families, PolicySpec, RoutePlan, policy};
+use ringway_shell::{
+    Activity, ChangeId, Effect, IdentityFacts, Input, NextConfig, Notice, RoutesOutcome, Tables,
+    Untrusted,
+};
+
+use crate::consortium::{self, Records};
+use crate::invariant;
+use crate::node::Pending;
+use crate::wire;
+use crate::world::{Event, World};
+
+/// An answer that is under way, and what it does when it arrives.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// For the shell as it is.
+    Input(Input),
+    /// The kernel's routes change now.
+    Routes {
+        plan: RoutePlan,
+        outcome: RoutesOutcome,
+    },
+    /// The kernel's filter changes now.
+    Filter {
+        change: ChangeId,
+        spec: Box<PolicySpec>,
+        result: Result<(), String>,
+    },
+}
+
+impl World {
+    /// Carries out one effect. Gives the answer of ports that answer at once.
+    pub(crate) fn perform(&mut self, node: usize, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Dial {
+                dial,
+                peer,
+                endpoint,
+            } => self.dial(node, dial, peer, &endpoint.host.to_string()),
+            Effect::StartLink { conn, .. } => self.start_link(node, conn),
+            Effect::RefuseLink { conn } => self.refuse_link(node, conn),
+            Effect::Send { conn, message } => self.send_message(node, conn, &message),
+            Effect::Close { conn, code } => {
+                if self.nodes[node].running().tables.sessions.contains(&conn) {
+                    self.accuse(node, "closes a session whose keys are still in the tables");
+                }
+                self.close_link(node, conn, code);
+            }
+            Effect::ForgetLink { conn } => {
+                self.nodes[node].running_mut().links.remove(&conn);
+            }
+            Effect::ReadActivity => return Some(Input::Activity(self.activity(node))),
+            Effect::InstallOpening { conn, lanes, .. } => {
+                let daemon = self.nodes[node].running_mut();
+                daemon.opening.insert(conn, lanes[0].index);
+            }
+            Effect::InstallSealing { conn, lanes, .. } => {
+                let daemon = self.nodes[node].running_mut();
+                daemon.sealing.insert(conn, lanes[0].index);
+            }
+            Effect::Publish(tables) => self.publish(node, *tables),
+            Effect::Probe { conn, probe, .. } => self.probe(conn, probe),
+            Effect::SyncRoutes(plan) => self.sync_routes(node, plan),
+            Effect::ApplyFilter { change, spec } => self.apply_filter(node, change, spec),
+            Effect::CheckDevice => return self.check_device(node),
+            Effect::ReadConfig { change } => self.read_config(node, change),
+            Effect::BuildZone { change } => self.build_zone(node, change),
+            Effect::ReadIdentity { change } => self.read_identity(node, change),
+            Effect::SaveAccepted(accepted) => self.nodes[node].save_accepted(&accepted),
+            Effect::Adopt { change, .. } => return self.adopt(node, change),
+            Effect::AdoptIdentity { change } => self.adopt_identity(node, change),
+            Effect::Discard { change } => {
+                self.nodes[node].running_mut().pending.remove(&change);
+            }
+            Effect::Notify(Notice::TunnelUp { .. }) => self.nodes[node].ups += 1,
+            Effect::Notify(Notice::Alarm(alarm)) => {
+                self.nodes[node].alarms.push(alarm.to_string());
+            }
+            Effect::Stop => self.stop(node),
+            Effect::AbandonDial { .. }
+            | Effect::ExpectPeers(_)
+            | Effect::Challenge { .. }
+            | Effect::MovePath { .. }
+            | Effect::SetPathMtu { .. }
+            | Effect::RetainPeers(_)
+            | Effect::ExpireKeys
+            | Effect::TrimHeap
+            | Effect::SetReach { .. }
+            | Effect::ZoneMessage { .. }
+            | Effect::OfferZone { .. }
+            | Effect::ForgetZone { .. }
+            | Effect::Notify(_) => {}
+        }
+
+        None
+    }
+
+    pub(crate) fn accuse(&mut self, node: usize, text: &str) {
+        let id = self.nodes[node].id.clone();
+
+        self.violate(format!("{id} {text}"));
+    }
+
+    /// The keys that open a peer's packets must be in the tables before our `Hello` names them.
+    fn send_message(&mut self, node: usize, conn: ConnId, message: &Message) {
+        let daemon = self.nodes[node].running();
+        let is_open = daemon.tables.sessions.contains(&conn);
+        let is_started = daemon.links.get(&conn).is_some_and(|link| link.is_started);
+
+        if matches!(message, Message::Hello(_)) && !is_open {
+            self.accuse(
+                node,
+                "says Hello before the keys that it names are published",
+            );
+        }
+        if !is_started {
+            self.accuse(node, "sends on a link that was not started");
+        }
+        self.send(conn, wire::Item::Bytes(message.encode()));
+    }
+
+    fn start_link(&mut self, node: usize, conn: ConnId) {
+        match self.nodes[node].running_mut().links.get_mut(&conn) {
+            Some(link) => link.is_started = true,
+            None => self.accuse(node, "starts a link that does not exist"),
+        }
+    }
+
+    /// What came in on each connection: nothing while its path is cut.
+    fn activity(&mut self, node: usize) -> Vec<Activity> {
+        let daemon = self.nodes[node].daemon.as_mut().unwrap();
+
+        let mut activity = Vec::new();
+        for (conn, link) in &mut daemon.links {
+            let (wire, end) = wire::end_of(*conn);
+            let ends = &self.wires[wire].ends;
+            if !self.network.is_cut(ends[end].node, ends[1 - end].node) {
+                link.frames += 1;
+            }
+            activity.push(Activity {
+                conn: *conn,
+                frames: link.frames,
+                local: None,
+            });
+        }
+        activity
+    }
+
+    /// Tables name only keys that are installed; keys that they do not name are dropped.
+    fn publish(&mut self, node: usize, tables: Tables) {
+        let daemon = self.nodes[node].running_mut();
+        let open = tables
+            .sessions
+            .iter()
+            .all(|conn| daemon.opening.contains_key(conn));
+        let seals = tables
+            .routes
+            .values()
+            .all(|conn| tables.sessions.contains(conn) && daemon.sealing.contains_key(conn));
+
+        daemon
+            .opening
+            .retain(|conn, _| tables.sessions.contains(conn));
+        daemon
+            .sealing
+            .retain(|conn, _| tables.sessions.contains(conn));
+        daemon.tables = tables;
+        if !open {
+            self.accuse(node, "publishes a session whose keys are not installed");
+        }
+        if !seals {
+            self.accuse(node, "publishes a route whose session has no keys");
+        }
+    }
+
+    /// An answer that comes soon, or in chaos much later.
+    fn answer(&mut self, node: usize, answer: Answer) {
+        let late = self.is_chaotic && self.rng.chance(100);
+        let after = if late {
+            self.rng.millis(300, 1500)
+        } else {
+            self.rng.millis(1, 60)
+        };
+        let life = self.nodes[node].life;
+
+        self.schedule(after, Event::Answer { node, life, answer });
+    }
+
+    fn fails(&mut self, per_mille: usize) -> bool {
+        self.is_chaotic && self.rng.chance(per_mille)
+    }
+
+    fn may_write(&mut self, node: usize) {
+        if self.nodes[node].kernel.is_restored {
+            self.accuse(node, "writes to the kernel after it was restored");
+        }
+    }
+
+    fn sync_routes(&mut self, node: usize, plan: RoutePlan) {
+        self.may_write(node);
+        let daemon = self.nodes[node].running_mut();
+        if std::mem::replace(&mut daemon.is_syncing, true) {
+            self.accuse(node, "compares routes twice at a time");
+        }
+
+        let outcome = if self.fails(40) {
+            RoutesOutcome::Failed
+        } else if self.fails(40) {
+            let first = plan.keys().next().copied();
+            RoutesOutcome::Refused(first.into_iter().collect())
+        } else {
+            RoutesOutcome::Done
+        };
+        self.answer(node, Answer::Routes { plan, outcome });
+    }
+
+    /// Replaces the kernel's routes by the plan's, but for what is refused.
+    pub(crate) fn routes_synced(
+        &mut self,
+        node: usize,
+        mut plan: RoutePlan,
+        outcome: RoutesOutcome,
+    ) -> Input {
+        self.may_write(node);
+        let kernel = &mut self.nodes[node].kernel;
+
+        match &outcome {
+            RoutesOutcome::Done => kernel.routes = plan,
+            RoutesOutcome::Refused(refused) => {
+                for prefix in refused {
+                    plan.remove(prefix);
+                    if let Some(before) = kernel.routes.get(prefix) {
+                        plan.insert(*prefix, *before);
+                    }
+                }
+                kernel.routes = plan;
+            }
+            RoutesOutcome::Failed => {}
+        }
+
+        let daemon = self.nodes[node].running_mut();
+        daemon.is_syncing = false;
+        daemon.is_sync_refused = outcome != RoutesOutcome::Done;
+        Input::RoutesSynced(outcome)
+    }
+
+    fn apply_filter(&mut self, node: usize, change: ChangeId, spec: Box<PolicySpec>) {
+        self.may_write(node);
+        let daemon = self.nodes[node].running_mut();
+        if daemon.filtering.replace(change).is_some() {
+            self.accuse(node, "replaces the filter twice at a time");
+        }
+
+        let result = if self.fails(100) {
+            Err("nft refused".to_owned())
+        } else {
+            Ok(())
+        };
+        self.answer(
+            node,
+            Answer::Filter {
+                change,
+                spec,
+                result,
+            },
+        );
+    }
+
+    pub(crate) fn filter_applied(
+        &mut self,
+        node: usize,
+        change: ChangeId,
+        spec: PolicySpec,
+        result: Result<(), String>,
+    ) -> Input {
+        self.may_write(node);
+        let gateway = &mut self.nodes[node];
+        let daemon = gateway.daemon.as_mut().unwrap();
+        daemon.filtering = None;
+        daemon.expected.is_filter_stale = result.is_err();
+
+        match &result {
+            Ok(()) => gateway.kernel.filter = Some(spec),
+            // A reload whose filter is refused changes nothing.
+            Err(_) => {
+                if daemon.pending.contains_key(&change) {
+                    daemon.expected.records = daemon.records.clone();
+                    daemon.expected.certificate = daemon.certificate;
+                }
+            }
+        }
+        Input::Filtered { change, result }
+    }
+
+    /// Brings the device back if it is gone.
+    fn check_device(&mut self, node: usize) -> Option<Input> {
+        let kernel = &mut self.nodes[node].kernel;
+
+        std::mem::take(&mut kernel.is_device_gone).then_some(Input::DeviceRecreated)
+    }
+
+    fn read_config(&mut self, node: usize, change: ChangeId) {
+        let fails = self.fails(100);
+        let gateway = &mut self.nodes[node];
+        let records = gateway.disk.records.clone();
+        let config = consortium::config(&gateway.id, &gateway.site, &records);
+        let links = gateway.kernel.links.clone();
+        let connected = links.connected();
+        let accepted = gateway.disk.accepted.clone();
+        let next = NextConfig {
+            rulings: rule(&config, &connected, &accepted),
+            conflicts: conflicts(&config, &connected, &accepted),
+            connected,
+            links,
+            accepted,
+            identity: facts(gateway.disk.certificate),
+            config: config.into(),
+        };
+
+        let certificate = gateway.disk.certificate;
+        let daemon = gateway.running_mut();
+        daemon.expected.must_read_config = false;
+        let result = if fails {
+            Err(fault("cannot be read"))
+        } else {
+            // What a later stage refuses is taken back there.
+            if next.conflicts.is_empty() {
+                daemon.expected.records = records.clone();
+                daemon.expected.certificate = certificate;
+            }
+            let pending = Pending {
+                records: Some(records),
+                certificate,
+            };
+            daemon.pending.insert(change, pending);
+            Ok(Box::new(next))
+        };
+        self.answer(node, Answer::Input(Input::ConfigRead { change, result }));
+    }
+
+    fn build_zone(&mut self, node: usize, change: ChangeId) {
+        let result = if self.fails(50) {
+            let daemon = self.nodes[node].running_mut();
+            daemon.expected.records = daemon.records.clone();
+            daemon.expected.certificate = daemon.certificate;
+            Err(fault("the serial could not be saved"))
+        } else {
+            Ok(())
+        };
+
+        self.answer(node, Answer::Input(Input::ZoneBuilt { change, result }));
+    }
+
+    fn read_identity(&mut self, node: usize, change: ChangeId) {
+        let fails = self.fails(100);
+        let gateway = &mut self.nodes[node];
+        let certificate = gateway.disk.certificate;
+        let daemon = gateway.running_mut();
+        daemon.expected.must_read_identity = false;
+
+        let result = if fails {
+            Err(fault("the certificate and the key do not fit"))
+        } else {
+            daemon.expected.certificate = certificate;
+            let pending = Pending {
+                records: None,
+                certificate,
+            };
+            daemon.pending.insert(change, pending);
+            Ok(facts(certificate))
+        };
+        self.answer(node, Answer::Input(Input::IdentityRead { change, result }));
+    }
+
+    /// Puts what was read in force, once, and after the filter that goes with it.
+    fn adopt(&mut self, node: usize, change: ChangeId) -> Option<Input> {
+        let Some(pending) = self.nodes[node].running_mut().pending.remove(&change) else {
+            self.accuse(node, "adopts a change that it has not read, or twice");
+            return None;
+        };
+        let Some(records) = pending.records else {
+            self.accuse(node, "adopts a certificate as a configuration");
+            return None;
+        };
+        self.check_filter(node, &records);
+
+        let now = self.now;
+        let daemon = self.nodes[node].running_mut();
+        if daemon.certificate != pending.certificate {
+            daemon.certificate = pending.certificate;
+            daemon.rotated = now;
+        }
+        daemon.records = records;
+        let untrusted = self.untrusted(node);
+        Some(Input::Adopted { change, untrusted })
+    }
+
+    /// The rules of a changed policy are in the kernel before the rest is in force.
+    fn check_filter(&mut self, node: usize, records: &Records) {
+        let gateway = &self.nodes[node];
+        let current = gateway.running().shell.current();
+        let config = consortium::config(&gateway.id, &gateway.site, records);
+        // The host may have changed since the reload has read its addresses: then the filter is replaced
+        // again afterwards.
+        let rulings = rule(&config, &current.connected, &gateway.disk.accepted);
+        let before = policy(&current.config, &current.rulings, Families::default());
+        let after = policy(&config, &rulings, Families::default());
+        let hosts_agree = current.links == gateway.kernel.links;
+
+        if hosts_agree && before != after && gateway.kernel.filter != Some(after) {
+            self.accuse(node, "adopts a configuration before its filter");
+        }
+    }
+
+    /// Connections of gateways that the records in force do not list.
+    fn untrusted(&self, node: usize) -> Vec<Untrusted> {
+        let daemon = self.nodes[node].running();
+        if !self.checks_trust {
+            return Vec::new();
+        }
+
+        daemon
+            .links
+            .keys()
+            .filter(|conn| {
+                let peer = invariant::peer_of(self, **conn);
+                !consortium::lists(&daemon.records, peer)
+            })
+            .map(|conn| Untrusted {
+                conn: *conn,
+                reason: ExternalText::new("not in the org's record"),
+            })
+            .collect()
+    }
+
+    fn adopt_identity(&mut self, node: usize, change: ChangeId) {
+        let now = self.now;
+        let daemon = self.nodes[node].running_mut();
+
+        match daemon.pending.remove(&change) {
+            Some(pending) => {
+                daemon.certificate = pending.certificate;
+                daemon.rotated = now;
+            }
+            None => self.accuse(node, "adopts a certificate that it has not read, or twice"),
+        }
+    }
+
+    /// The daemon has nothing to do any more: nothing of it may be left.
+    fn stop(&mut self, node: usize) {
+        let daemon = self.nodes[node].running();
+        let is_busy = daemon.filtering.is_some() || daemon.is_syncing;
+        let has_sessions = !daemon.tables.sessions.is_empty() || !daemon.tables.routes.is_empty();
+        let has_routes = invariant::has_tunnel_routes(&self.nodes[node].kernel.routes);
+        // A plan that the kernel refused at the very end is not tried again: the device takes its routes
+        // along.
+        let was_refused = daemon.is_sync_refused;
+
+        if is_busy {
+            self.accuse(node, "stops while a port writes to the kernel");
+        }
+        if has_sessions {
+            self.accuse(node, "stops with sessions in the data plane's tables");
+        }
+        if has_routes && !was_refused {
+            self.accuse(node, "leaves routes into tunnels behind");
+        }
+        let mut stopped = self.nodes[node].daemon.take();
+        if let Some(effect) = stopped
+            .as_mut()
+            .and_then(|daemon| daemon.shell.poll_effect())
+        {
+            self.accuse(node, &format!("acts after it has stopped: {effect:?}"));
+        }
+        self.kill(node);
+        self.nodes[node].stopped = stopped;
+        self.nodes[node].kernel.is_restored = true;
+    }
+}
+
+fn facts(certificate: Digest) -> IdentityFacts {
+    IdentityFacts {
+        certificate,
+        remaining: Duration::from_secs(86_400),
+    }
+}
+
+fn fault(message: &str) -> Faults {
+    vec![Fault {
+        place: Place::whole(std::path::Path::new("gateway.toml")),
+        message: message.to_owned(),
+    }]
+    .into()
+}

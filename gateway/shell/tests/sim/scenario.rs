@@ -1,0 +1,290 @@
+//! Courses of events that matter by themselves, among few gateways.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringway_config::{Endpoint, GatewayId, Host, Prefix};
+use ringway_core::{GatewayInfo, Settings, TunnelState};
+use ringway_shell::Input;
+
+use crate::consortium::{Record, Records};
+use crate::incident::Incident;
+use crate::model;
+use crate::network::Network;
+use crate::node::Node;
+use crate::world::World;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One site per gateway, `10.<n>.0.0/16`; twins (`gw0.b`, `gw1.b`) share one. A name in brackets has no
+/// endpoints.
+fn records(gateways: &[&str]) -> Records {
+    let mut records = Records::new();
+    for (number, text) in gateways.iter().enumerate() {
+        let name = text.trim_matches(['[', ']']);
+        let id: GatewayId = name.parse().unwrap();
+        let fresh = Record {
+            org: id.org.clone(),
+            version: 0,
+            sites: [("site".parse().unwrap(), vec![range(number)])].into(),
+            gateways: [].into(),
+        };
+        let record = Rc::make_mut(
+            records
+                .entry(id.org.clone())
+                .or_insert_with(|| Rc::new(fresh)),
+        );
+        let endpoint = Endpoint {
+            host: Host::Name(name.parse().unwrap()),
+            port: 4600,
+        };
+        let endpoints = if *text == name {
+            vec![endpoint]
+        } else {
+            vec![]
+        };
+        record.gateways.insert(
+            id,
+            GatewayInfo {
+                site: "site".parse().unwrap(),
+                endpoints,
+            },
+        );
+    }
+    records
+}
+
+fn range(number: usize) -> Prefix {
+    format!("10.{number}.0.0/16").parse().unwrap()
+}
+
+/// A world of these gateways, all started and settled.
+fn settled(gateways: &[&str], seed: u64, settings: Settings) -> World {
+    let mut world = World::new(seed, settings, Network::calm());
+    world.populate(&records(gateways));
+    world.start_all();
+    world.run_for(3 * SECOND).unwrap();
+    model::compare(&world, false).unwrap();
+    world
+}
+
+/// Runs until `done`; how long that took.
+fn time_until(world: &mut World, done: impl Fn(&World) -> bool) -> Duration {
+    let start = world.now;
+    while !done(world) {
+        world.run_for(Duration::from_millis(5)).unwrap();
+        assert!(world.now - start < 60 * SECOND, "never");
+    }
+    world.now - start
+}
+
+fn is_up(world: &World, node: usize) -> bool {
+    let shell = &world.nodes[node].running().shell;
+
+    shell
+        .status(world.now)
+        .tunnels
+        .iter()
+        .all(|tunnel| tunnel.state == TunnelState::Up)
+}
+
+#[test]
+fn two_gateways_that_dial_each_other_at_once_agree_on_one_session_and_keep_it() {
+    for seed in 0..50 {
+        let mut world = World::new(seed, Settings::default(), Network::calm());
+        // Slow enough that each has dialled before it hears of the other's dial.
+        world.network.delay = world.rng.millis(200, 350);
+        world.populate(&records(&["gw.a", "gw.b"]));
+        world.start_all();
+        world.run_for(30 * SECOND).unwrap();
+        assert_eq!(
+            world.wires.len(),
+            2,
+            "seed {seed}: they did not dial at once"
+        );
+        assert_eq!(
+            [world.nodes[0].ups, world.nodes[1].ups],
+            [1, 1],
+            "seed {seed}: a tunnel went down"
+        );
+        model::compare(&world, true).unwrap();
+    }
+}
+
+#[test]
+fn a_dead_peer_is_unreachable_within_two_seconds_and_back_within_two_of_its_return() {
+    // Both can dial; only the survivor can; only the returning one can.
+    for gateways in [["gw.a", "gw.b"], ["[gw.a]", "gw.b"], ["gw.a", "[gw.b]"]] {
+        for seed in 0..40 {
+            let mut world = settled(&gateways, seed, Settings::default());
+            let (survivor, victim) = (world.find("gw.a"), world.find("gw.b"));
+            let moment = world.rng.millis(0, 500);
+            world.run_for(moment).unwrap();
+            world.kill(victim);
+            let noticed = time_until(&mut world, |world| {
+                world.nodes[survivor].fib().routes.is_empty()
+            });
+            assert!(
+                noticed < 2 * SECOND,
+                "seed {seed}: {gateways:?}: noticed after {noticed:?}"
+            );
+            let outage = world.rng.millis(0, 20_000);
+            world.run_for(outage).unwrap();
+            world.start(victim);
+            let back = time_until(&mut world, |world| {
+                is_up(world, survivor) && is_up(world, victim)
+            });
+            assert!(
+                back < 2 * SECOND,
+                "seed {seed}: {gateways:?}: back after {back:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_restart_that_nobody_noticed_takes_the_tunnel_over_at_once() {
+    let mut world = settled(&["gw.a", "gw.b"], 1, Settings::default());
+    let (survivor, restarted) = (world.find("gw.a"), world.find("gw.b"));
+    world.kill(restarted);
+    world.start(restarted);
+    let back = time_until(&mut world, |world| is_up(world, restarted));
+    assert!(back < SECOND / 2, "back after {back:?}");
+    assert!(is_up(&world, survivor));
+    world.run_for(2 * SECOND).unwrap();
+    model::compare(&world, true).unwrap();
+}
+
+/// Packets lost while one gateway sends to the other and their session is renewed every two seconds.
+fn lost_in_renewals(drain: Duration) -> usize {
+    let settings = Settings {
+        rekey_after: 2 * SECOND,
+        drain,
+        ..Settings::default()
+    };
+    let mut world = settled(&["gw.a", "gw.b"], 3, settings);
+    // Packets and streams overtake each other.
+    world.network.jitter = 40;
+    let (sender, target) = (world.find("gw.a"), range(1));
+    let before = world.nodes[sender].fib().routes[&target].1;
+    let mut sent = 0;
+    for _ in 0..4000 {
+        assert!(world.send_data(sender, &target), "no route");
+        sent += 1;
+        world.run_for(Duration::from_millis(5)).unwrap();
+    }
+    world.run_for(SECOND).unwrap();
+    assert_ne!(
+        world.nodes[sender].fib().routes[&target].1,
+        before,
+        "never renewed"
+    );
+    sent - world.delivered
+}
+
+#[test]
+fn renewing_a_session_loses_no_packet() {
+    assert_eq!(lost_in_renewals(10 * SECOND), 0);
+}
+
+#[test]
+fn without_draining_renewals_would_lose_packets() {
+    assert_ne!(lost_in_renewals(Duration::ZERO), 0);
+}
+
+#[test]
+fn two_daemons_of_one_identity_raise_the_alarm_and_do_not_flap() {
+    let mut world = settled(&["gw.a", "gw.b", "gw.c"], 4, Settings::default());
+    let peer = world.find("gw.a");
+    let (ups, twin) = (world.nodes[peer].ups, world.nodes.len());
+    let (id, site) = (world.nodes[1].id.clone(), world.nodes[1].site.clone());
+    assert_eq!(id.to_string(), "gw.b");
+    let held = world.nodes[1].records().clone();
+    world.nodes.push(Node::new(id, site, held));
+    // Nobody's endpoint leads to the copy: it dials.
+    world.nodes[twin].host = "copy".into();
+    world.start(twin);
+    world.run_for(60 * SECOND).unwrap();
+    let alarms = &world.nodes[peer].alarms;
+    assert!(
+        alarms
+            .iter()
+            .any(|alarm| alarm == "two daemons use the identity gw.b"),
+        "{alarms:?}"
+    );
+    assert!(alarms.len() <= 2, "one a minute: {alarms:?}");
+    assert!(
+        world.nodes[peer].ups <= ups + 2,
+        "flaps: {} times up",
+        world.nodes[peer].ups - ups
+    );
+    assert!(is_up(&world, world.find("gw.c")));
+}
+
+#[test]
+fn a_gateway_that_stops_hands_its_routes_to_its_twin_without_a_gap() {
+    let mut world = settled(&["gw.a", "gw0.b", "gw1.b"], 5, Settings::default());
+    let (sender, first, target) = (world.find("gw.a"), world.find("gw0.b"), range(1));
+    let by = |world: &World| world.nodes[sender].fib().routes[&target].0.to_string();
+    let used = by(&world);
+    let used = world.find(&used);
+    world.input(used, Input::Shutdown);
+    for _ in 0..400 {
+        assert!(world.send_data(sender, &target), "no route");
+        world.run_for(Duration::from_millis(5)).unwrap();
+    }
+    world.run_for(SECOND).unwrap();
+    assert_eq!(world.delivered, 400);
+    assert!(!world.nodes[used].runs());
+    let other = by(&world);
+    assert_ne!(world.find(&other), used);
+    // The one that comes back does not pull the route over.
+    world.start(used);
+    world.run_for(3 * SECOND).unwrap();
+    assert_eq!(by(&world), other);
+    assert!(is_up(&world, first));
+}
+
+#[test]
+fn an_organization_joins_and_leaves_without_a_packet_lost_between_the_others() {
+    let all = records(&["gw.a", "gw.b", "gw.c"]);
+    let two = records(&["gw.a", "gw.b"]);
+    let mut world = World::new(6, Settings::default(), Network::calm());
+    world.populate(&all);
+    let [a, b, c] = ["gw.a", "gw.b", "gw.c"].map(|id| world.find(id));
+    for node in [a, b] {
+        world.nodes[node].disk.records = two.clone();
+    }
+    world.start_all();
+    world.run_for(2 * SECOND).unwrap();
+    for step in 0..600 {
+        let records = match step {
+            100 => Some(&all),
+            400 => Some(&two),
+            _ => None,
+        };
+        for (node, records) in [a, b].into_iter().zip(records.into_iter().cycle()) {
+            Incident::Records(node, records.clone()).strike(&mut world);
+        }
+        if step == 399 {
+            assert!(is_up(&world, c) && world.nodes[a].fib().routes.contains_key(&range(2)));
+        }
+        assert!(world.send_data(a, &range(1)), "no route");
+        world.run_for(Duration::from_millis(10)).unwrap();
+    }
+    world.run_for(SECOND).unwrap();
+    assert_eq!(world.delivered, 600);
+    model::compare(&world, true).unwrap();
+}
+
+#[test]
+fn a_gateway_that_was_suspended_is_back_at_once() {
+    let mut world = settled(&["gw.a", "gw.b"], 7, Settings::default());
+    let (suspended, peer) = (world.find("gw.b"), world.find("gw.a"));
+    world.run_for(2 * SECOND).unwrap();
+    Incident::ClockJump(suspended).strike(&mut world);
+    let back = time_until(&mut world, |world| {
+        is_up(world, suspended) && is_up(world, peer)
+    });
+    assert!(back < SECOND / 2, "back after {back:?}");
+}

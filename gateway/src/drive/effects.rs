@@ -1,0 +1,183 @@
+//! Carries out the shell's effects, and what the zones ask for. Each arm is one call of a port.
+
+use std::time::Instant;
+
+use ringway_core::{ConnId, Message};
+use ringway_host::heap;
+use ringway_shell::{Effect, Input};
+
+use super::Drive;
+use super::jobs::Event;
+use crate::zones::Reply;
+
+impl Drive {
+    /// Carries out every effect. Answers that a port gives at once go back in before the next effect.
+    pub(super) fn carry_out(&mut self) {
+        while let Some(effect) = self.shell.poll_effect() {
+            if let Some(answer) = self.perform(effect) {
+                self.shell.handle(answer, Instant::now());
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Dial {
+                dial,
+                peer,
+                endpoint,
+            } => self.links.dial(dial, peer, endpoint),
+            Effect::AbandonDial { dial } => self.links.abandon(dial),
+            Effect::StartLink { conn, peer } => self.links.start(conn, peer),
+            Effect::RefuseLink { conn } => self.links.refuse(conn),
+            Effect::Send { conn, message } => self.links.send(conn, &message),
+            Effect::Close { conn, code } => self.links.close_one(conn, code),
+            Effect::ForgetLink { conn } => self.links.forget(conn),
+            Effect::ReadActivity => return Some(Input::Activity(self.links.activity())),
+            Effect::ExpectPeers(addresses) => self.links.expect(addresses),
+
+            Effect::InstallOpening {
+                conn,
+                peer,
+                site,
+                lanes,
+            } => self
+                .packets
+                .install_opening(self.links.key_source(conn), &peer, site, &lanes),
+            Effect::InstallSealing { conn, peer, lanes } => {
+                self.packets
+                    .install_sealing(self.links.key_source(conn), &peer, &lanes);
+            }
+            Effect::Publish(tables) => self.packets.publish(&tables),
+            Effect::Probe { conn, probe, size } => self.packets.probe(conn, probe, size),
+            Effect::Challenge { conn, token, to } => self.packets.challenge(conn, token, to),
+            Effect::MovePath {
+                conn,
+                remote,
+                local,
+            } => self.packets.move_path(conn, remote, local),
+            Effect::SetPathMtu { peer, size } => self.packets.peer(&peer).set_path_mtu(size),
+            Effect::RetainPeers(membership) => self.packets.retain(&membership),
+            Effect::ExpireKeys => self.packets.expire_keys(Instant::now()),
+
+            Effect::SyncRoutes(plan) => self.kernel.sync_routes(plan, &self.jobs),
+            Effect::ApplyFilter { change, spec } => {
+                self.kernel.apply_filter(change, *spec, &self.jobs);
+            }
+            Effect::CheckDevice => return self.kernel.check_device(Instant::now()),
+
+            Effect::ReadConfig { change } => self.in_force.read_config(change, &self.jobs),
+            Effect::BuildZone { change } => self.in_force.build_zone(change, &self.jobs),
+            Effect::ReadIdentity { change } => self.in_force.read_identity(change, &self.jobs),
+            Effect::SaveAccepted(accepted) => self.in_force.save_accepted(accepted, &self.jobs),
+            Effect::TrimHeap => self.tasks.spawn_blocking(heap::give_back),
+
+            Effect::Adopt {
+                change,
+                config,
+                membership,
+            } => {
+                self.in_force.adopt(change, config, &membership, &self.jobs);
+                self.follow_names();
+                return Some(Input::Adopted {
+                    change,
+                    untrusted: self.links.untrusted(),
+                });
+            }
+            Effect::AdoptIdentity { change } => self.in_force.adopt_identity(change),
+            Effect::Discard { change } => self.in_force.discard(change),
+
+            Effect::SetReach { own, unreachable } => self.in_force.set_reach(own, unreachable),
+            Effect::ZoneMessage {
+                peer,
+                conn,
+                message,
+            } => {
+                let reply = self.replicator.handle(conn, &peer, message, Instant::now());
+                self.reply_all(reply);
+            }
+            Effect::OfferZone { conn } => self.offer_zone(conn),
+            Effect::ForgetZone { conn } => self.replicator.forget(conn),
+            Effect::Notify(notice) => notice.log(),
+            // `Drive::run` sees that the shell has stopped.
+            Effect::Stop => {}
+        }
+
+        None
+    }
+
+    /// The result of a job: an input of the shell, or of the zones.
+    pub(super) fn handle_job(&mut self, event: Event) {
+        match event {
+            Event::Shell(input) => self.handle(input),
+            Event::ConfigRead { change, result } => {
+                let input = self.in_force.config_read(change, result);
+                self.handle(input);
+            }
+            Event::ZoneBuilt { change, result } => {
+                let input = self.in_force.zone_built(change, result);
+                self.handle(input);
+            }
+            Event::IdentityRead { change, result } => {
+                let input = self.in_force.identity_read(change, result);
+                self.handle(input);
+            }
+            Event::ZoneChecked(checked) => {
+                let replies = self.replicator.handle_checked(*checked, Instant::now());
+                self.reply_all(replies);
+            }
+            Event::ZonePrepared(prepared) => {
+                let offers = self.replicator.handle_prepared(*prepared);
+                self.reply_all(offers);
+                // Our zone may have changed again meanwhile.
+                self.prepare_zone();
+            }
+        }
+    }
+
+    /// Names were put in force: the zones follow.
+    fn follow_names(&mut self) {
+        let config = self.in_force.config();
+
+        self.replicator
+            .set_hold(config.dns.hold, &crate::names::others(config));
+        self.prepare_zone();
+    }
+
+    /// Has our zone made ready for the other organizations, if it is another one than before.
+    fn prepare_zone(&mut self) {
+        if let Some(preparation) = self.replicator.prepare_own() {
+            self.jobs
+                .run(move || Event::ZonePrepared(Box::new(preparation.run())));
+        }
+    }
+
+    fn offer_zone(&mut self, conn: ConnId) {
+        let offer = Message::Zone(self.replicator.offer());
+
+        self.links.send(conn, &offer);
+    }
+
+    pub(super) fn reply_all(&mut self, replies: impl IntoIterator<Item = Reply>) {
+        for reply in replies {
+            self.reply(reply);
+        }
+    }
+
+    pub(super) fn reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Message(conn, message) => self.links.send(conn, &Message::Zone(message)),
+            Reply::Stream(conn, messages) => self.links.stream(conn, messages),
+            Reply::Check(check) => {
+                self.jobs
+                    .run(move || Event::ZoneChecked(Box::new(check.run())));
+            }
+            Reply::Store(store) => self.tasks.spawn_blocking(move || store.run()),
+            Reply::OfferToAll => {
+                for conn in self.shell.sessions_in_use(Instant::now()) {
+                    self.offer_zone(conn);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! [`InForce`]: the trust, the identity and the names that are in force, and those that a change has read
+//! and built but not yet adopted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ringway_config::{Accepted, Config, Fault, Faults, Place, Prefix, accepted};
+use ringway_core::Membership;
+use ringway_dns::Zone;
+use ringway_host::links;
+use ringway_identity::{Identity, Trust};
+use ringway_shell::{ChangeId, IdentityFacts, Input, NextConfig};
+use rustls_pki_types::UnixTime;
+
+use super::jobs::{Event, Jobs};
+use crate::names::Names;
+use crate::prepare::{Prepared, prepare};
+
+/// What is in force.
+pub struct InForce {
+    config: Arc<Config>,
+    /// Shared with the TLS stack.
+    trust: Arc<ArcSwap<Trust>>,
+    /// Shared with the TLS stack.
+    identity: Arc<ArcSwap<Identity>>,
+    names: Names,
+    /// What changes have read and built so far. There is one change at a time.
+    pending: BTreeMap<ChangeId, Pending>,
+}
+
+/// The parts of a change that the shell has no use for.
+#[derive(Debug, Default)]
+struct Pending {
+    trust: Option<Trust>,
+    identity: Option<Identity>,
+    zone: Option<Zone>,
+}
+
+/// The result of reading every file.
+#[derive(Debug)]
+pub struct ReadConfig {
+    next: NextConfig,
+    trust: Trust,
+    identity: Identity,
+    zone: Zone,
+}
+
+impl InForce {
+    /// A start's files are in force.
+    pub fn new(
+        config: Arc<Config>,
+        trust: Arc<ArcSwap<Trust>>,
+        identity: Arc<ArcSwap<Identity>>,
+        names: Names,
+    ) -> InForce {
+        InForce {
+            config,
+            trust,
+            identity,
+            names,
+            pending: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn trust(&self) -> &ArcSwap<Trust> {
+        &self.trust
+    }
+
+    pub(super) fn identity(&self) -> &ArcSwap<Identity> {
+        &self.identity
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(super) fn read_config(&self, change: ChangeId, jobs: &Jobs) {
+        let config = self.config.clone();
+
+        jobs.spawn(async move {
+            let result = read(&config).await.map(Box::new);
+            Event::ConfigRead { change, result }
+        });
+    }
+
+    pub(super) fn config_read(
+        &mut self,
+        change: ChangeId,
+        result: Result<Box<ReadConfig>, Faults>,
+    ) -> Input {
+        let result = result.map(|read| {
+            let ReadConfig {
+                next,
+                trust,
+                identity,
+                zone,
+            } = *read;
+            let pending = self.pending.entry(change).or_default();
+            pending.trust = Some(trust);
+            pending.identity = Some(identity);
+            pending.zone = Some(zone);
+            Box::new(next)
+        });
+
+        Input::ConfigRead { change, result }
+    }
+
+    pub(super) fn build_zone(&mut self, change: ChangeId, jobs: &Jobs) {
+        let Some(zone) = self.pending.entry(change).or_default().zone.take() else {
+            return;
+        };
+        let serials = self.names.serials.clone();
+        let config = self.config.clone();
+
+        jobs.run(move || Event::ZoneBuilt {
+            change,
+            result: serials.number(zone, &config),
+        });
+    }
+
+    pub(super) fn zone_built(&mut self, change: ChangeId, result: Result<Zone, Faults>) -> Input {
+        let result = result.map(|zone| {
+            self.pending.entry(change).or_default().zone = Some(zone);
+        });
+
+        Input::ZoneBuilt { change, result }
+    }
+
+    pub(super) fn read_identity(&self, change: ChangeId, jobs: &Jobs) {
+        let config = self.config.clone();
+        let trust = self.trust.load_full();
+
+        jobs.run(move || {
+            let result = Identity::load(&config.identity, &config.id, &trust, UnixTime::now());
+            Event::IdentityRead {
+                change,
+                result: result.map(Box::new),
+            }
+        });
+    }
+
+    pub(super) fn identity_read(
+        &mut self,
+        change: ChangeId,
+        result: Result<Box<Identity>, Faults>,
+    ) -> Input {
+        let result = result.map(|identity| {
+            let facts = facts(&identity);
+            self.pending.entry(change).or_default().identity = Some(*identity);
+            facts
+        });
+
+        Input::IdentityRead { change, result }
+    }
+
+    pub(super) fn save_accepted(&self, accepted: Accepted, jobs: &Jobs) {
+        let config = self.config.clone();
+
+        jobs.run_silently(move || {
+            if let Err(error) = accepted::save(&config.state_dir, &accepted) {
+                tracing::error!(
+                    %error,
+                    "The accepted records are not remembered: a restart may decide otherwise"
+                );
+            }
+        });
+    }
+
+    /// Puts what `change` has read and built in force.
+    pub(super) fn adopt(
+        &mut self,
+        change: ChangeId,
+        config: Arc<Config>,
+        membership: &Membership,
+        jobs: &Jobs,
+    ) {
+        let pending = self.pending.remove(&change).unwrap_or_default();
+        self.config = config;
+
+        if let Some(trust) = pending.trust {
+            let trust = trust.succeeding(&self.trust.load());
+            self.trust.store(Arc::new(trust));
+        }
+        if let Some(identity) = pending.identity {
+            self.identity.store(Arc::new(identity));
+        }
+        if let Some(zone) = pending.zone {
+            self.names.publish(&self.config, membership, zone);
+        }
+        let removal = self.names.removal(&self.config);
+        jobs.run_silently(move || removal.run());
+    }
+
+    pub(super) fn adopt_identity(&mut self, change: ChangeId) {
+        let pending = self.pending.remove(&change).unwrap_or_default();
+
+        if let Some(identity) = pending.identity {
+            self.identity.store(Arc::new(identity));
+        }
+    }
+
+    pub(super) fn discard(&mut self, change: ChangeId) {
+        self.pending.remove(&change);
+    }
+
+    pub(super) fn set_reach(&self, own: Vec<Prefix>, unreachable: BTreeSet<Prefix>) {
+        self.names.set_reach(own, unreachable);
+    }
+}
+
+/// Reads and checks every file, as a start does.
+async fn read(current: &Config) -> Result<ReadConfig, Faults> {
+    let Prepared {
+        config,
+        zone,
+        trust,
+        identity,
+        connected,
+        rulings,
+        accepted,
+        conflicts,
+        ..
+    } = prepare(&current.path).await?;
+    let links = links::read(config.tun.as_str()).await.map_err(|error| {
+        Faults::from(vec![Fault {
+            place: Place::whole(&current.path),
+            message: error.to_string(),
+        }])
+    })?;
+
+    let next = NextConfig {
+        config: Arc::new(config),
+        rulings,
+        conflicts,
+        connected,
+        links,
+        accepted,
+        identity: facts(&identity),
+    };
+    Ok(ReadConfig {
+        next,
+        trust,
+        identity,
+        zone,
+    })
+}
+
+fn facts(identity: &Identity) -> IdentityFacts {
+    IdentityFacts {
+        certificate: identity.fingerprint(),
+        remaining: identity.remaining(UnixTime::now()),
+    }
+}

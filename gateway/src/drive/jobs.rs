@@ -1,0 +1,97 @@
+//! [`Jobs`]: work off the loop, whose results come back as [`Event`]s.
+
+use ringway_config::Faults;
+use ringway_dns::{HoldFile, Zone};
+use ringway_identity::Identity;
+use ringway_shell::{ChangeId, Input};
+use tokio::sync::mpsc;
+
+use super::in_force::ReadConfig;
+use crate::tasks::Tasks;
+use crate::zones::{Checked, Prepared};
+
+/// The result of a job.
+#[derive(Debug)]
+pub enum Event {
+    /// For the shell as it is.
+    Shell(Input),
+    /// The files were read.
+    ConfigRead {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// What they say.
+        result: Result<Box<ReadConfig>, Faults>,
+    },
+    /// Our zone was built.
+    ZoneBuilt {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// The zone, with its serial.
+        result: Result<Zone, Faults>,
+    },
+    /// Our certificate and key were read.
+    IdentityRead {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// The pair, checked.
+        result: Result<Box<Identity>, Faults>,
+    },
+    /// What a peer sent as its zone was checked.
+    ZoneChecked(Box<Checked>),
+    /// Our zone is ready to be offered.
+    ZonePrepared(Box<Prepared>),
+}
+
+/// Starts jobs.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
+}
+
+impl Jobs {
+    /// Jobs that run as `tasks` and report to `events`.
+    pub fn new(events: mpsc::Sender<Event>, tasks: Tasks) -> Jobs {
+        Jobs { events, tasks }
+    }
+
+    /// Runs `job` on a thread that may block.
+    pub(super) fn run(&self, job: impl FnOnce() -> Event + Send + 'static) {
+        let events = self.events.clone();
+
+        // The receiver is gone only when the daemon ends.
+        self.tasks
+            .spawn_blocking(move || _ = events.blocking_send(job()));
+    }
+
+    /// Runs `job`, which may be cut off when the daemon stops.
+    pub(super) fn spawn(&self, job: impl Future<Output = Event> + Send + 'static) {
+        let events = self.events.clone();
+
+        self.tasks
+            .spawn(async move { _ = events.send(job.await).await });
+    }
+
+    /// Runs `job` to its end: it writes to the kernel.
+    pub(super) fn spawn_to_end(&self, job: impl Future<Output = Event> + Send + 'static) {
+        let events = self.events.clone();
+
+        self.tasks
+            .spawn_to_end(async move { _ = events.send(job.await).await });
+    }
+
+    /// Runs `job` on a thread that may block. It has no result.
+    pub(super) fn run_silently(&self, job: impl FnOnce() + Send + 'static) {
+        self.tasks.spawn_blocking(job);
+    }
+}
+
+/// Remembers when members were last heard, for the next start.
+pub(super) fn write_heard(file: &HoldFile) {
+    if let Err(error) = file.write() {
+        tracing::warn!(
+            %error,
+            "Not stored when members were last heard: after a restart it counts from now"
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! [`Links`]: the port to the peers. Numbers connections, verifies certificates by the trust in force, and
+//! hands dials, messages and closes over to [`crate::quic`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use quinn::Connection;
+use ringway_config::{Endpoint, GatewayId};
+use ringway_core::{ByeCode, ConnId, DialId, ExternalText, Message, Role};
+use ringway_identity::{self as identity, Refusal, Trust};
+use ringway_shell::{Activity, Handshake, Input, Untrusted, Verified};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::sync::mpsc;
+
+use crate::quic::accept::PeerAddresses;
+use crate::quic::dial::Dialler;
+use crate::quic::event::{self, Event};
+use crate::quic::link::{self, Link, Load, Outbox};
+use crate::quic::socket::plain;
+use crate::tasks::Tasks;
+
+/// Every connection, by its number.
+pub struct Links {
+    dialler: Dialler,
+    peers: PeerAddresses,
+    trust: Arc<ArcSwap<Trust>>,
+    events: mpsc::Sender<Event>,
+    /// The links' tasks. They outlive those of the daemon for as long as the last messages take.
+    tasks: Tasks,
+    table: BTreeMap<ConnId, Entry>,
+    last: ConnId,
+}
+
+/// One connection.
+struct Entry {
+    connection: Connection,
+    role: Role,
+    /// The gateway that was dialled; `None` if the peer dialled.
+    dialled: Option<GatewayId>,
+    chain: Vec<CertificateDer<'static>>,
+    /// `None` until the control stream is started.
+    outbox: Option<Outbox>,
+}
+
+/// One end of a connection: what keys are derived from.
+pub(super) struct KeySource<'a> {
+    pub(super) conn: ConnId,
+    pub(super) connection: &'a Connection,
+    pub(super) role: Role,
+}
+
+impl Links {
+    /// No connections yet.
+    pub fn new(
+        dialler: Dialler,
+        peers: PeerAddresses,
+        trust: Arc<ArcSwap<Trust>>,
+        events: mpsc::Sender<Event>,
+    ) -> Links {
+        Links {
+            dialler,
+            peers,
+            trust,
+            events,
+            tasks: Tasks::default(),
+            table: BTreeMap::new(),
+            last: ConnId(0),
+        }
+    }
+
+    /// What an event means for the shell.
+    pub(super) fn input(&mut self, event: Event) -> Input {
+        match event {
+            Event::Accepted(handshake) => self.register(handshake, Role::Accepter, None, None),
+            Event::Dialled {
+                dial,
+                peer,
+                handshake,
+            } => {
+                self.dialler.finish(dial);
+                self.register(handshake, Role::Dialler, Some(dial), Some(peer))
+            }
+            Event::DialFailed { dial, error } => {
+                self.dialler.finish(dial);
+                Input::DialFailed { dial, error }
+            }
+            Event::Message { conn, incoming } => Input::Message { conn, incoming },
+            Event::Disconnected { conn, error } => Input::Disconnected { conn, error },
+        }
+    }
+
+    fn register(
+        &mut self,
+        handshake: event::Handshake,
+        role: Role,
+        dial: Option<DialId>,
+        dialled: Option<GatewayId>,
+    ) -> Input {
+        let event::Handshake {
+            connection,
+            certificate,
+        } = handshake;
+        let entry = Entry {
+            chain: chain_of(&connection),
+            connection,
+            role,
+            dialled,
+            outbox: None,
+        };
+
+        // The trust may have changed since the handshake began.
+        let verdict = entry.verify(&self.trust.load()).map_err(ExternalText::new);
+        let input = Handshake {
+            role,
+            dial,
+            remote: plain(entry.connection.remote_address()),
+            local: entry.connection.local_ip(),
+            certificate,
+            verdict,
+        };
+
+        let conn = ConnId(self.last.0 + 1);
+        self.last = conn;
+        self.table.insert(conn, entry);
+        Input::Connected {
+            conn,
+            handshake: input,
+        }
+    }
+
+    pub(super) fn dial(&mut self, dial: DialId, peer: GatewayId, endpoint: Endpoint) {
+        self.dialler.start(dial, peer, endpoint);
+    }
+
+    pub(super) fn abandon(&mut self, dial: DialId) {
+        self.dialler.abandon(dial);
+    }
+
+    pub(super) fn start(&mut self, conn: ConnId, peer: GatewayId) {
+        if let Some(entry) = self.table.get_mut(&conn) {
+            let link = Link {
+                conn,
+                peer,
+                role: entry.role,
+                connection: entry.connection.clone(),
+            };
+            entry.outbox = Some(link::start(link, self.events.clone(), &self.tasks));
+        }
+    }
+
+    pub(super) fn refuse(&mut self, conn: ConnId) {
+        if let Some(entry) = self.table.remove(&conn) {
+            entry.connection.close(0u8.into(), b"");
+        }
+    }
+
+    fn outbox(&self, conn: ConnId) -> Option<&Outbox> {
+        self.table.get(&conn)?.outbox.as_ref()
+    }
+
+    pub(super) fn send(&self, conn: ConnId, message: &Message) {
+        if let Some(outbox) = self.outbox(conn) {
+            outbox.send(message.encode());
+        }
+    }
+
+    /// Sends messages that do not fit an outbox at once, as fast as the peer reads them.
+    pub(super) fn stream(&self, conn: ConnId, messages: Load) {
+        if let Some(outbox) = self.outbox(conn) {
+            outbox.stream(messages);
+        }
+    }
+
+    pub(super) fn close_one(&mut self, conn: ConnId, code: ByeCode) {
+        let entry = self.table.remove(&conn);
+
+        if let Some(outbox) = entry.and_then(|entry| entry.outbox) {
+            outbox.close(code);
+        }
+    }
+
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.table.remove(&conn);
+    }
+
+    pub(super) fn activity(&self) -> Vec<Activity> {
+        self.table
+            .iter()
+            .map(|(conn, entry)| {
+                let received = entry.connection.stats().frame_rx;
+                Activity {
+                    conn: *conn,
+                    frames: received.acks + received.ping + received.stream,
+                    local: entry.connection.local_ip(),
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn expect(&self, addresses: BTreeSet<IpAddr>) {
+        self.peers.store(Arc::new(addresses));
+    }
+
+    /// Connections that the trust in force would not have let begin.
+    pub(super) fn untrusted(&self) -> Vec<Untrusted> {
+        let trust = self.trust.load();
+
+        self.table
+            .iter()
+            .filter_map(|(conn, entry)| {
+                Some(Untrusted {
+                    conn: *conn,
+                    reason: ExternalText::new(entry.verify(&trust).err()?),
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn key_source(&self, conn: ConnId) -> Option<KeySource<'_>> {
+        let entry = self.table.get(&conn)?;
+
+        Some(KeySource {
+            conn,
+            connection: &entry.connection,
+            role: entry.role,
+        })
+    }
+
+    /// Waits until every link has sent its last message, but not longer than `patience`. False if some
+    /// had not.
+    pub(super) async fn close(self, patience: Duration) -> bool {
+        self.tasks.end_within(patience).await
+    }
+}
+
+impl Entry {
+    fn verify(&self, trust: &Trust) -> Result<Verified, Refusal> {
+        let role = match self.role {
+            Role::Dialler => identity::Role::Server,
+            Role::Accepter => identity::Role::Client,
+        };
+        let now = UnixTime::now();
+        let verified = trust.verify(&self.chain, role, self.dialled.as_ref(), now)?;
+        let left = verified.not_after.as_secs().saturating_sub(now.as_secs());
+
+        Ok(Verified {
+            peer: verified.id,
+            expires: Instant::now() + Duration::from_secs(left),
+        })
+    }
+}
+
+/// The chain that the peer presented. It is never absent after a handshake in which both ends must present
+/// one, and quinn gives it as rustls does.
+fn chain_of(connection: &Connection) -> Vec<CertificateDer<'static>> {
+    connection
+        .peer_identity()
+        .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .map(|chain| *chain)
+        .unwrap_or_default()
+}

@@ -1,0 +1,240 @@
+//! [`Gateway`]: every part of a running gateway, bound and connected; started by [`Gateway::run`].
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use ringway_config::{Accepted, Config};
+use ringway_core::{BootId, Settings};
+use ringway_dataplane::{Aead, Counters, SiteNo, Snapshot};
+use ringway_dns::{Hold, Moment, Options, Server};
+use ringway_shell::{CurrentConfig, Shell, Start, membership};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::kernel::Kernel;
+use super::signals::Signals;
+use super::{blocking, sockets};
+use crate::admin::{self, Metrics};
+use crate::drive::{
+    Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, QUEUE, Queues, boot_time,
+};
+use crate::names::{Names, own_apex};
+use crate::plane::{Parts, Plane, Sink};
+use crate::prepare::Prepared;
+use crate::quic::accept::{self, PeerAddresses};
+use crate::quic::dial::Dialler;
+use crate::quic::endpoint::{self, EndpointKeys, Tls};
+use crate::tasks::Tasks;
+use crate::watch;
+use crate::zones::Replicator;
+
+/// A gateway that is up but for its loop.
+pub(super) struct Gateway {
+    drive: Drive,
+    queues: Queues,
+    reloads: mpsc::Sender<()>,
+    config: Arc<Config>,
+    tasks: Tasks,
+}
+
+impl Gateway {
+    /// Binds every socket and starts every service. The kernel is set up already.
+    pub(super) async fn bind(
+        prepared: Prepared,
+        accepted: Accepted,
+        kernel: Kernel,
+        admin: UnixListener,
+    ) -> anyhow::Result<Gateway> {
+        let tasks = Tasks::default();
+        let config = Arc::new(prepared.config);
+        let members = Arc::new(membership(&config, &prepared.rulings));
+
+        // Names: what is stored is read before anything is answered.
+        let (names, heard) = {
+            let config = config.clone();
+            let members = members.clone();
+            let zone = prepared.zone;
+            blocking(move || {
+                let names = Names::open(&config, &members, zone)?;
+                let heard = Hold::open(&config.state_dir.join("heard"), Moment::now())
+                    .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
+                Ok((names, heard))
+            })
+            .await?
+        };
+        let domain = config.own.domain.clone();
+        let replicator =
+            Replicator::new(&names, heard, config.dns.hold, domain, &own_apex(&config))
+                .context("our zone is not published")?;
+        let (server, metrics) = bind_dns(&config, &names).await?;
+
+        // Packets and links.
+        let (to_packets, packets_queue) = mpsc::channel(QUEUE);
+        let (to_links, links_queue) = mpsc::channel(QUEUE);
+        let trust = Arc::new(ArcSwap::from_pointee(prepared.trust));
+        let identity = Arc::new(ArcSwap::from_pointee(prepared.identity));
+        let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
+        let sockets = sockets::bind(&config)?;
+        let keys_file = config.state_dir.join("endpoint-keys");
+        let keys = blocking(move || EndpointKeys::load_or_make(&keys_file)).await?;
+        let (endpoint, inlet) = endpoint::open(sockets[0].socket(), &keys, &tls)?;
+        let tables = Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0))));
+        let counters = Arc::new(Counters::new());
+        let packets = Packets::new(
+            sockets[0].clone(),
+            tables.clone(),
+            counters.clone(),
+            LocalGateway {
+                domain: config.own.domain.clone(),
+                id: config.id.clone(),
+            },
+        );
+        let parts = Parts {
+            sockets,
+            tables,
+            counters,
+            sink: Sink {
+                inlet,
+                events: to_packets,
+            },
+        };
+        let plane = Plane::start(kernel.device, kernel.tun, parts)?;
+        let dialler = Dialler::new(
+            endpoint.clone(),
+            tls.clone(),
+            to_links.clone(),
+            tasks.clone(),
+        );
+        let peers = PeerAddresses::default();
+        let links = Links::new(dialler, peers.clone(), trust.clone(), to_links.clone());
+
+        // Services.
+        let (to_jobs, jobs_queue) = mpsc::channel(QUEUE);
+        let (to_watches, watches_queue) = mpsc::channel(QUEUE);
+        let (to_requests, requests_queue) = mpsc::channel(1);
+        let (reloads, reloads_queue) = mpsc::channel(1);
+        tasks.spawn_to_end(server.run(tasks.stop()));
+        tasks.spawn(admin::socket::serve(
+            admin,
+            to_requests,
+            kernel.filter.clone(),
+            metrics,
+        ));
+        tasks.spawn(accept::accept(
+            endpoint,
+            tls,
+            peers,
+            to_links,
+            tasks.clone(),
+        ));
+        tasks.spawn(watch::certificate::watch(
+            config.identity.clone(),
+            identity.clone(),
+            to_watches.clone(),
+        ));
+        tasks.spawn(watch::links::watch(config.tun.to_string(), to_watches));
+
+        let current = CurrentConfig {
+            config: config.clone(),
+            rulings: prepared.rulings,
+            connected: prepared.connected,
+            links: kernel.links,
+            accepted: accepted.into_keys().collect(),
+            certificate: identity.load().fingerprint(),
+            guard: kernel.guard,
+        };
+        let start = start(current, members, config.lanes)?;
+        let drive = Drive {
+            shell: Shell::new(start, Instant::now()),
+            links,
+            packets,
+            kernel: KernelPort::new(kernel.routes, kernel.filter, plane),
+            jobs: Jobs::new(to_jobs, tasks.clone()),
+            in_force: InForce::new(config.clone(), trust, identity, names),
+            replicator,
+            tasks: tasks.clone(),
+        };
+        let queues = Queues {
+            packets: packets_queue,
+            jobs: jobs_queue,
+            watches: watches_queue,
+            requests: requests_queue,
+            reloads: reloads_queue,
+            links: links_queue,
+        };
+        Ok(Gateway {
+            drive,
+            queues,
+            reloads,
+            config,
+            tasks,
+        })
+    }
+
+    /// Runs until a signal. Every task has ended when this returns.
+    pub(super) async fn run(self, signals: Signals) {
+        let stop = CancellationToken::new();
+        signals.forward(&stop, self.reloads, &self.tasks);
+        let Config {
+            id, site, listen, ..
+        } = &*self.config;
+        tracing::info!(gateway = %id, %site, %listen, "Gateway running");
+
+        self.drive.run(self.queues, stop).await;
+        self.tasks.end().await;
+    }
+}
+
+async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(Server, Metrics)> {
+    let options = Options {
+        nsid: config.id.to_string().into_bytes(),
+        public: config.dns.public_listen,
+        forwarder: names.forwarder.clone(),
+        query_log: names.query_log.clone(),
+        ..Options::default()
+    };
+    let zones = names.zones.clone();
+    let acl = names.acl.clone();
+
+    let server = Server::bind_with(&config.dns.listen, zones, acl, options).await?;
+    let metrics = Metrics {
+        counters: server.counters(),
+        cookies: server.cookies(),
+        forwarder: names.forwarder.clone(),
+    };
+    Ok((server, metrics))
+}
+
+fn start(
+    current: CurrentConfig,
+    members: Arc<ringway_core::Membership>,
+    lanes: NonZeroU32,
+) -> anyhow::Result<Start> {
+    let mut random = [0; 24];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
+    let (boot, seed) = random.split_at(16);
+
+    let aead = match Aead::preferred() {
+        Aead::Aes128Gcm => ringway_core::Aead::Aes128Gcm,
+        Aead::Aes256Gcm => ringway_core::Aead::Aes256Gcm,
+        Aead::ChaCha20Poly1305 => ringway_core::Aead::ChaCha20Poly1305,
+    };
+    Ok(Start {
+        current,
+        membership: members,
+        derive: membership,
+        settings: Settings {
+            aead,
+            lanes,
+            ..Settings::default()
+        },
+        boot: BootId(boot.try_into().expect("16 of 24 bytes")),
+        seed: u64::from_be_bytes(seed.try_into().expect("8 of 24 bytes")),
+        boot_time: boot_time(),
+    })
+}

@@ -1,0 +1,50 @@
+//! [`Signals`]: the signals that the daemon heeds.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::tasks::Tasks;
+
+/// Signals are taken from the first moment on: one that comes while the daemon starts is not lost, and does
+/// not kill it half set up.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// SIGTERM and SIGINT cancel `stop`, SIGHUP goes to `reloads`.
+    pub(super) fn forward(
+        self,
+        stop: &CancellationToken,
+        reloads: mpsc::Sender<()>,
+        tasks: &Tasks,
+    ) {
+        tasks.spawn(cancel(self.terminate, stop.clone()));
+        tasks.spawn(cancel(self.interrupt, stop.clone()));
+        tasks.spawn(forward(self.hangup, reloads));
+    }
+}
+
+async fn cancel(mut signal: Signal, stop: CancellationToken) {
+    signal.recv().await;
+
+    stop.cancel();
+}
+
+async fn forward(mut signal: Signal, reloads: mpsc::Sender<()>) {
+    while signal.recv().await.is_some() {
+        // While one waits, another says nothing new. After the loop has ended there is nothing to reload.
+        let _ = reloads.try_send(());
+    }
+}

@@ -1,0 +1,40 @@
+//! The tunnel's UDP sockets: one for each lane, all on one port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use ringway_config::Config;
+use ringway_dataplane::{TunnelSocket, share_port};
+use socket2::{Domain, Protocol, Socket, Type};
+
+pub(super) fn bind(config: &Config) -> anyhow::Result<Vec<Arc<TunnelSocket>>> {
+    let sockets: Vec<_> = (0..config.lanes.get())
+        .map(|_| bind_one(config))
+        .collect::<anyhow::Result<_>>()?;
+
+    share_port(&sockets).context("cannot share the tunnel's port between lanes")?;
+    Ok(sockets)
+}
+
+fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
+    let listen = config.listen;
+    let socket = Socket::new(
+        Domain::for_address(listen),
+        Type::DGRAM.cloexec(),
+        Some(Protocol::UDP),
+    )?;
+
+    // `[::]` takes IPv4 too.
+    if let SocketAddr::V6(v6) = listen {
+        socket.set_only_v6(!v6.ip().is_unspecified())?;
+    }
+    socket.set_reuse_port(config.lanes.get() > 1)?;
+    socket.bind(&listen.into()).with_context(|| {
+        format!("cannot listen on {listen}: is another program using the port?")
+    })?;
+
+    let socket = TunnelSocket::new(socket.into(), config.routes.mark)
+        .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
+    Ok(Arc::new(socket))
+}

@@ -1,0 +1,16 @@
+//! What changes outside while the daemon runs: the host's addresses ([`links`]) and our certificate's
+//! files ([`certificate`]). Each watch reports; what follows is the shell's to decide.
+
+pub mod certificate;
+pub mod links;
+
+use ringway_intent::Links;
+
+/// Something changed outside.
+#[derive(Debug)]
+pub enum Event {
+    /// The host's addresses, after a change.
+    Links(Links),
+    /// Our certificate's files.
+    Certificate,
+}
