@@ -40,7 +40,7 @@ impl<T> Queue<T> {
         }
         // One byte at most: a pipe that fills up would block.
         if items.is_empty() {
-            self.raise();
+            self.mark_readable();
         }
         items.push_back(item);
         self.pushed.notify_one();
@@ -64,20 +64,20 @@ impl<T> Queue<T> {
     fn take(&self, items: &mut VecDeque<T>) -> Option<T> {
         let item = items.pop_front()?;
         if items.is_empty() {
-            self.lower();
+            self.mark_unreadable();
         }
         Some(item)
     }
 
     /// Makes the queue readable. The pipe is empty before, so that this never waits.
-    fn raise(&self) {
+    fn mark_readable(&self) {
         (&self.signal)
             .write_all(&[0])
             .expect("both ends of the pipe are open");
     }
 
     /// Makes the queue unreadable. The pipe holds a byte before, so that this never waits.
-    fn lower(&self) {
+    fn mark_unreadable(&self) {
         (&self.readable)
             .read_exact(&mut [0])
             .expect("both ends of the pipe are open");

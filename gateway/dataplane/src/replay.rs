@@ -40,7 +40,8 @@ impl Window {
     pub(crate) fn admits(&self, number: u64) -> bool {
         let end = self.end.load(Relaxed);
         if number >= end {
-            // The last number has no successor for `end`. Sessions end long before it.
+            // `end` must become greater than `number`, which u64::MAX does not allow. Sessions end
+            // long before they get there.
             return number < u64::MAX;
         }
         let slot = Slot::of(number);
