@@ -69,6 +69,7 @@ pub fn load(state_dir: &Path) -> Result<BTreeSet<Digest>, AcceptedError> {
 }
 
 fn read_line(line: &str) -> Option<Digest> {
+    // The organization is for readers of the file; the digest alone decides.
     let (digest, org) = line.split_once(' ')?;
     org.parse::<OrgId>().ok()?;
     digest.parse().ok()

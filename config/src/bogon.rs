@@ -48,6 +48,7 @@ const V6: [(Ipv6Addr, u8, &str); 5] = [
 
 /// Why no site may use `prefix`, such as `holds loopback addresses`; `None` if a site may.
 pub fn bogon(prefix: &Prefix) -> Option<&'static str> {
+    // The default route overlaps every range below, and deserves a clearer reason.
     if prefix.len() == 0 {
         return Some("is the default route");
     }

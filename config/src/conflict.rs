@@ -18,6 +18,7 @@ pub fn conflicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<D
 
     let mut faults = Vec::new();
     for Overlap { a, b, .. } in overlaps(&claims, &this_site) {
+        // One more overlap than are listed; they are not counted, since that could take hours.
         if faults.len() == MOST_FAULTS {
             faults.push(Fault {
                 place: Place::whole(&config.path),

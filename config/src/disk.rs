@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory of one test, removed after it.
+    /// A directory for one test, removed at its end.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_nobody_elses_even_where_a_crash_left_a_readable_file() {
+    fn a_key_is_readable_by_its_owner_only_even_after_a_crash_left_a_readable_file() {
         let scratch = Scratch::new();
         let path = scratch.0.join("key");
         fs::write(beside(&path), "left by a crash").unwrap();

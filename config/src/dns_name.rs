@@ -31,6 +31,7 @@ impl DnsName {
 
     /// True if this name is `apex` or below it.
     pub fn is_within(&self, apex: &ZoneName) -> bool {
+        // A suffix counts only from the start of a label.
         self.0
             .strip_suffix(apex.as_str())
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))

@@ -74,10 +74,12 @@ impl FromStr for Endpoint {
 
 /// Host and port; brackets around IPv6 and nothing else (RFC 3986, section 3.2.2).
 fn split(text: &str) -> Option<(&str, &str)> {
+    // The last colon: an IPv6 address has others.
     let (host, port) = text.rsplit_once(':')?;
     match host.strip_prefix('[') {
         Some(inner) => {
             let inner = inner.strip_suffix(']')?;
+            // Checked here, since `[203.0.113.5]` would parse as an address without brackets.
             inner.parse::<Ipv6Addr>().ok()?;
             Some((inner, port))
         }

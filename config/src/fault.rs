@@ -48,6 +48,7 @@ impl Faults {
 
 impl From<Vec<Fault>> for Faults {
     fn from(mut faults: Vec<Fault>) -> Faults {
+        // A value that is read twice reports its fault twice.
         faults.sort();
         faults.dedup();
 

@@ -38,6 +38,7 @@ impl Config {
     /// and [`crate::verdict`].
     pub fn load(path: &Path) -> Result<Config, Faults> {
         let report = Report::default();
+        // `None` stands for a fault that was reported; see `Report`.
         let text = source::read(path, &report);
         let config = text.and_then(|text| gateway::read(&text, path, &report));
         report.conclude(config)

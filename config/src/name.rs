@@ -99,6 +99,7 @@ impl ZoneName {
     /// True if `self` is `suffix` or a name below it.
     pub fn is_within(&self, suffix: &ZoneName) -> bool {
         match self.0.strip_suffix(suffix.as_str()) {
+            // A suffix counts only from the start of a label.
             Some(rest) => rest.is_empty() || rest.ends_with('.'),
             None => false,
         }
@@ -110,6 +111,7 @@ impl FromStr for ZoneName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let text = text.strip_suffix('.').unwrap_or(text);
+        // RFC 1035, section 2.3.4. A single label would be a top-level domain.
         if text.len() > 253 || !text.contains('.') {
             return Err(NameError::Domain(text.into()));
         }
@@ -148,6 +150,8 @@ impl GatewayId {
     /// Reads a SPIFFE id of this consortium; `None` for anything that is not, byte for byte,
     /// what [`GatewayId::spiffe`] writes.
     pub fn from_spiffe(uri: &str, domain: &ZoneName) -> Option<GatewayId> {
+        // Nothing is normalized: a URI that another parser would read as the same is refused, so
+        // that two parts of a system cannot disagree about an identity.
         let (trust_domain, path) = uri.strip_prefix("spiffe://")?.split_once('/')?;
         let org = trust_domain
             .strip_suffix(domain.as_str())?

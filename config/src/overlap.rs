@@ -82,7 +82,9 @@ impl Owner {
     /// True if claims of `self` and `other` on one range cannot both hold.
     pub(crate) fn clashes(&self, other: &Owner, this_site: &Owner) -> bool {
         match (self, other) {
+            // Two gateways of one site announce the same prefixes.
             (Owner::Site { .. }, Owner::Site { .. }) => self != other,
+            // This site's prefixes are the networks that its host is connected to.
             (site @ Owner::Site { .. }, _) | (_, site @ Owner::Site { .. }) => site != this_site,
             _ => false,
         }
@@ -114,6 +116,7 @@ pub fn claims(config: &Config, connected: &[Connected]) -> Vec<Claim> {
                 interface: network.interface.clone(),
             },
             prefix: network.prefix,
+            // No file names the network, and a fault needs a place.
             place: Place::whole(&config.path),
         });
     }
@@ -143,7 +146,9 @@ pub fn overlaps<'a>(
     this_site: &'a Owner,
 ) -> impl Iterator<Item = Overlap> + 'a {
     let mut order: Vec<usize> = (0..claims.len()).collect();
+    // The position breaks ties, so that the pairs come in the same order in every run.
     order.sort_unstable_by_key(|&i| (claims[i].prefix, i));
+
     Pairs {
         claims,
         this_site,
@@ -170,6 +175,7 @@ impl Iterator for Pairs<'_> {
 
     fn next(&mut self) -> Option<Overlap> {
         loop {
+            // The stack is empty before the first claim.
             let Some((&current, covering)) = self.covering.split_last() else {
                 self.advance()?;
                 continue;
@@ -245,6 +251,7 @@ pub(crate) fn rivals(
         for other in unrivalled.extract_if(.., |other| clashes(other)) {
             rivals[other] = Some(current);
         }
+        // From the top of the stack, where the narrowest is.
         rivals[current] = covering.iter().rev().copied().find(clashes);
         covering.push(current);
         if rivals[current].is_none() {

@@ -30,6 +30,7 @@ pub struct Prefix(IpNetwork);
 impl Prefix {
     /// The prefix of `len` bits that holds `address`; `None` if the family has no such length.
     pub fn holding(address: IpAddr, len: u8) -> Option<Prefix> {
+        // `IpNetwork` keeps host bits; its `network` is the first address.
         let network = IpNetwork::new(address, len).ok()?;
         Some(Prefix(IpNetwork::new(network.network(), len).ok()?))
     }
@@ -70,6 +71,7 @@ impl Prefix {
 
     /// True if every address of `other` lies in this range.
     pub fn covers(&self, other: &Prefix) -> bool {
+        // Prefixes are aligned: one that begins in a shorter one also ends in it.
         self.len() <= other.len() && self.contains(other.address())
     }
 
@@ -95,6 +97,7 @@ impl Prefix {
 
 impl Ord for Prefix {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Address first: a prefix follows all that cover it, which the sweep in `overlap` needs.
         (self.address(), self.len()).cmp(&(other.address(), other.len()))
     }
 }

@@ -152,6 +152,7 @@ domain = "{domain}"
 ca = [
 "#
     );
+    // Only the blocks: what stands between them may be anything, a `"""` included.
     for certificate in pem::certificates(&new.ca_pem).into_iter().flatten() {
         text.push_str(&format!("\"\"\"\n{certificate}\"\"\",\n"));
     }

@@ -99,6 +99,8 @@ pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
         .copied()
         .filter(|&i| !is_newcomer(&claims[i], &incumbents))
         .collect();
+    // An incumbent is compared with incumbents and the host only, so that no newcomer can take a
+    // prefix from it.
     let among_established = rivals(&claims, &this_site, established);
     let among_all = rivals(&claims, &this_site, all);
 

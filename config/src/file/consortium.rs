@@ -45,6 +45,7 @@ impl Consortium {
         let mut paths = members_dir
             .map(|dir| directory::list(dir, report))
             .unwrap_or_default();
+        // Our record may lie among the others; it is not a second record of our organization.
         paths.retain(|path| Some(path.as_path()) != record);
 
         Consortium {
@@ -105,6 +106,7 @@ impl Consortium {
                 );
                 report.fault(&site.place, message);
             }
+            // A record with faults may have the gateway in a block that was left out.
             None if own.whole => {
                 let known = own.gateways.iter().map(|gateway| gateway.name.as_str());
                 let message = own.lacks("gateway", gateway.value.as_str(), known);
@@ -132,6 +134,7 @@ impl Consortium {
         let mut seen: BTreeMap<&OrgId, &Place> = BTreeMap::new();
         for record in self.records() {
             let Some(org) = &record.org else { continue };
+            // Our record comes first, so that the fault is placed at the other one.
             if let Some(first) = seen.insert(&org.value, &record.place) {
                 let message = format!(
                     "org {} has its record already in {first}; remove one of them",

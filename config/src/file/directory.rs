@@ -30,6 +30,8 @@ pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
+    // Editors keep hidden copies beside a file. Sorted, since the order of entries in a
+    // directory is not stable.
     paths.retain(|path| is_toml(path) && !is_hidden(path));
     paths.sort();
 

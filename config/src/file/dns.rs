@@ -42,6 +42,8 @@ pub(crate) fn read(
     };
     let table = item.table(&keys::SCHEMA)?;
 
+    // Without an organization and a domain, names cannot be completed; the records are still read,
+    // for their other faults.
     let zone = match (&local.org, consortium.domain()) {
         (Some(org), Some(domain)) => Some(Zone::new(&org.value, domain)),
         _ => None,

@@ -120,6 +120,7 @@ impl<'a> Item<'a> {
             return self.unexpected("an integer");
         };
 
+        // TOML's integers are 64 bits wide, in any radix and with underscores removed.
         let number = i64::from_str_radix(digits.as_str(), digits.radix())
             .ok()
             .and_then(|number| u32::try_from(number).ok())

@@ -116,6 +116,7 @@ fn read_to(item: &Item<'_>, prefixes: Option<&[PlacedPrefix]>) -> Vec<Prefix> {
                 let offer = offer(prefixes);
                 item.fault(format!("{destination} is not in this site; write {offer}"));
             }
+            // Without this site's prefixes, which was reported, nothing can be compared.
             _ => to.push(destination),
         }
     }
@@ -188,6 +189,7 @@ fn join(mut ranges: Vec<PortRange>) -> Vec<PortRange> {
     let mut joined: Vec<PortRange> = Vec::new();
     for range in ranges {
         match joined.last_mut() {
+            // Sorted by their first ports, so that only the last range can be met.
             Some(last) if range.first <= last.last.saturating_add(1) => {
                 last.last = last.last.max(range.last);
             }
@@ -207,6 +209,7 @@ fn read_port_range(item: &Item<'_>) -> Option<PortRange> {
         });
     }
 
+    // A port alone is a range of one.
     let text = item.text()?;
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match parse_port(first).zip(parse_port(last)) {

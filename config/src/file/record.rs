@@ -104,6 +104,7 @@ impl Record {
 
 fn read_org(item: &Item<'_>) -> Option<Placed<OrgId>> {
     let org: Placed<OrgId> = item.placed()?;
+    // `from = "all"` in a policy means every member.
     if org.value.as_str() == "all" {
         return item.refuse("no organization can be called all, which means every one in a policy");
     }
@@ -114,6 +115,7 @@ fn read_org(item: &Item<'_>) -> Option<Placed<OrgId>> {
 /// The certificates of a string, or of several. A fault is placed at its PEM block.
 fn read_roots(item: &Item<'_>) -> Vec<Root> {
     let mut roots = Vec::new();
+    // The limit is on certificates, of which a string may hold several.
     let texts = item.one_or_more(usize::MAX);
     for text in &texts {
         let Some(pem) = text.text() else { continue };

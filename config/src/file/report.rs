@@ -44,6 +44,7 @@ impl Report {
 
     /// `value` if nothing was reported, else every fault in the order of the places.
     pub(crate) fn conclude<T>(self, value: Option<T>) -> Result<T, Faults> {
+        // A value may come with faults: the reader of a list leaves out what it refuses.
         match (value, self.0.into_inner()) {
             (Some(value), faults) if faults.is_empty() => Ok(value),
             (_, faults) => Err(Faults::from(faults)),
@@ -53,6 +54,7 @@ impl Report {
 
 fn clip(mut message: String) -> String {
     if message.len() > MOST_BYTES {
+        // Not in the middle of a character.
         let mut end = MOST_BYTES;
         while !message.is_char_boundary(end) {
             end -= 1;

@@ -69,6 +69,7 @@ impl<'a> Source<'a> {
     }
 
     fn characters_before(&self, offset: usize) -> usize {
+        // Counted from the start of the block, which may lie inside a character.
         let block = offset / BLOCK;
         self.blocks[block] + characters(&self.text.as_bytes()[block * BLOCK..offset])
     }
@@ -78,6 +79,7 @@ impl<'a> Source<'a> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         self.report_syntax(&errors);
 
+        // Keys of a document with syntax errors may be missing for no fault of theirs.
         errors.is_empty().then(|| document.into_inner())
     }
 

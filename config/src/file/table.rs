@@ -94,6 +94,7 @@ impl<'a> Table<'a> {
 
     /// The value of `key`, if it is there.
     pub(crate) fn optional(&self, key: &Key) -> Option<Item<'a>> {
+        // Otherwise the key would be refused as unknown in every file that has it.
         debug_assert!(self.schema.has(key.name), "{key} is not in the schema");
         let (_, value) = self
             .entries

@@ -76,6 +76,7 @@ fn read_suffix(block: &Table<'_>, domain: Option<&ZoneName>) -> Option<Suffix> {
 
 /// False, and a fault, if an earlier block has the suffix.
 fn is_first(block: &Table<'_>, suffix: &Suffix, first: &mut BTreeMap<Suffix, Place>) -> bool {
+    // A block without a suffix is placed at its header.
     let place = match block.optional(&keys::SUFFIX) {
         Some(item) => item.place(),
         None => block.place().clone(),

@@ -43,6 +43,7 @@ fn read_host(block: &Table<'_>, zone: Option<&Zone>, ttl: u32) -> Vec<DnsRecord>
         });
     }
     for (item, service) in services {
+        // RFC 2782: the service and the protocol are labels below the host's name.
         let Ok(owner) = format!("_{}._{}.{name}", service.name, service.proto).parse() else {
             item.fault("the service's name below the host's is too long; shorten one of them");
             continue;
