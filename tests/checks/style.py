@@ -51,7 +51,9 @@ NAMES = {
     "Running": "CurrentConfig",
     "Elsewhere": "Forward",
 }
-NAME = re.compile(r"\b(?:%s)\b" % "|".join(NAMES))
+# A variant of an enum may have such a name, since its enum says what is meant: Phase::Running.
+NAME = re.compile(r"(?<!::)\b(?:%s)\b" % "|".join(NAMES))
+VARIANT = re.compile(r"^\s+(?:%s)(?:[({].*)?,?$" % "|".join(NAMES))
 SENDER = re.compile(r"\b(?:struct|enum|trait|type) Send\b")
 
 TUPLE_ASSIGNMENT = re.compile(r"^\s*(?:let )?\((?:mut )?[\w.]+(?:, *(?:mut )?[\w.]+)+\) = \(")
@@ -123,7 +125,7 @@ def faults(path, text, language):
     if language == "py":
         code = PYTHON_TEXT.sub(lambda match: rust.blank(match[0]), text)
     for number, line in enumerate(code.split("\n"), 1):
-        for match in NAME.finditer(line):
+        for match in [] if VARIANT.match(line) else NAME.finditer(line):
             yield number, f"{match[0]} as a name; {NAMES[match[0]]} is meant"
         if SENDER.search(line):
             yield number, "a type Send hides std::marker::Send; Sender is meant"
