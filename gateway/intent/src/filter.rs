@@ -25,15 +25,15 @@ pub struct PolicySpec {
     pub dns: Vec<SocketAddr>,
     /// The tunnel port, UDP and TCP.
     pub tunnel_port: u16,
-    /// The firewall mark of the tunnel's own packets. Arriving ones get it too, for the reverse-path
-    /// check.
+    /// The firewall mark of the tunnel's own packets. Arriving ones get it too, for the
+    /// reverse-path check.
     pub mark: u32,
     /// Families that forward only because of this daemon, and so must not forward anything else.
     pub guard_forwarding: Families,
 }
 
-/// The filter for `config`. Only prefixes that are available count: a conflicted one is nobody's, and
-/// packets from it are dropped.
+/// The filter for `config`. Only prefixes that are available count: a conflicted one is nobody's,
+/// and packets from it are dropped.
 pub fn policy(config: &Config, rulings: &[Ruling], guard_forwarding: Families) -> PolicySpec {
     let mut own = Vec::new();
     let mut orgs: BTreeMap<OrgId, Vec<Prefix>> = BTreeMap::new();

@@ -1,8 +1,9 @@
 //! The host as plain values: what a gateway observes of it ([`Links`]) and what it wants there
-//! ([`RoutePlan`], [`PolicySpec`]), derived from the configuration and the verdicts on its prefixes.
+//! ([`RoutePlan`], [`PolicySpec`]), derived from the configuration and the verdicts on its
+//! prefixes.
 //!
-//! Pure. `ringway-host` reads and writes these values, `ringway-shell` decides when; neither needs to
-//! know the other.
+//! Pure. `ringway-host` reads and writes these values, `ringway-shell` decides when; neither needs
+//! to know the other.
 
 #![forbid(unsafe_code)]
 

@@ -64,8 +64,8 @@ impl Links {
         self.own_in(prefixes, IpAddr::is_ipv6)
     }
 
-    /// The first preferred address; failing that, the first one. Loopback interfaces count: a private
-    /// address may well be configured there.
+    /// The first preferred address; failing that, the first one. Loopback interfaces count: a
+    /// private address may well be configured there.
     fn own_in(&self, prefixes: &[Prefix], family: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
         let mut candidates = self
             .addresses

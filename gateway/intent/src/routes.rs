@@ -1,4 +1,4 @@
-//! [`RoutePlan`]: the kernel routes that a gateway wants. How they are installed is `ringway-host`'s.
+//! [`RoutePlan`]: the kernel routes that a gateway wants. `ringway-host` installs them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -26,12 +26,12 @@ pub enum RouteState {
 /// Every prefix that needs a route, and the route.
 pub type RoutePlan = BTreeMap<Prefix, RouteState>;
 
-/// The prefixes that the forwarding table has a session for, and the MTU of each session; `None`: the
-/// TUN device's.
+/// The prefixes that the forwarding table has a session for, and the MTU of each session; `None`:
+/// the TUN device's.
 pub type Tunnelled = BTreeMap<Prefix, Option<u32>>;
 
-/// The routes to every remote prefix, whatever the verdict on it: through the TUN device if there is a
-/// session for it, else unreachable, so that private traffic never follows the default route.
+/// The routes to every remote prefix, whatever the verdict on it: through the TUN device if there
+/// is a session for it, else unreachable, so that private traffic never follows the default route.
 ///
 /// Left out are prefixes that overlap what this host needs for itself: our site's, a reserved or a
 /// connected network. Routes to those would cut the host off from its neighbours.
