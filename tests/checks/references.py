@@ -14,7 +14,7 @@ import sys
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-MENTION = re.compile(r"(?<![\w/.-])(?:\.{0,2}/)?[\w.-]+(?:/[\w.-]+)*\.md\b")
+MENTION = re.compile(r"(?<![\w/.$-])(?:\.{0,2}/)?[\w.-]+(?:/[\w.-]+)*\.md\b")
 
 FUNCTION = re.compile(r"`([\w./-]+\.rs):(\w+)`")
 TEST = re.compile(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`")

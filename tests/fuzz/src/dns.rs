@@ -10,7 +10,8 @@ use ringway_dns::{Name, Outcome, Transport, Zone, ZoneSet, answer};
 
 /// The zone that questions are asked of and differences are applied to.
 pub const ZONE: &str = "$TTL 5\n@ SOA gw h 1 60 10 600 5\n@ NS gw\ngw A 10.0.0.1\na A 10.0.0.2\n\
-    b CNAME a\nc DNAME d\nx.d TXT \"x\"\n*.w MX 1 a\nsub NS ns.sub\nns.sub A 10.0.0.3\n_s._tcp SRV 0 0 1 a\n";
+    b CNAME a\nc DNAME d\nx.d TXT \"x\"\n*.w MX 1 a\nsub NS ns.sub\nns.sub A 10.0.0.3\n\
+    _s._tcp SRV 0 0 1 a\n";
 /// Its name.
 pub const APEX: &str = "org1.example";
 
