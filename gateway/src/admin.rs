@@ -1,5 +1,6 @@
-//! What an operator may ask a running gateway: one request a line on a unix socket, one document as the
-//! answer: JSON, or metrics as text. The drive makes the [`Report`]; the command line renders it.
+//! What an operator may ask a running gateway: one request a line on a unix socket, one document as
+//! the answer: JSON, or metrics as text. The drive makes the [`Report`]; the command line renders
+//! it.
 
 pub mod metrics;
 pub mod report;

@@ -1,5 +1,5 @@
-//! The executor of the [`Shell`]: the events of every port go in as inputs, and each effect is carried out
-//! by one call of a port. Decides nothing; packets never pass here.
+//! The executor of the [`Shell`]: the events of every port go in as inputs, and each effect is
+//! carried out by one call of a port. Decides nothing; packets never pass here.
 //!
 //! ```text
 //!   data plane's events ─┐                             ┌─► links     connections, control streams
@@ -8,9 +8,9 @@
 //!   links               ─┤             ▲               ├─► jobs      read files, build the zone
 //!   clock, signals      ─┘             └─── answers ───┴─► in force  trust, identity, names, zones
 //! ```
-//! The queues are polled in this order. The data plane's events come first: no flood of messages may hide
-//! that other peers are alive. Links come last: what stands before them is rare, so that an operator's
-//! request is answered even in a flood.
+//! The queues are polled in this order. The data plane's events come first: no flood of messages
+//! may hide that other peers are alive. Links come last: what stands before them is rare, so that
+//! an operator's request is answered even in a flood.
 
 mod effects;
 mod in_force;
@@ -44,8 +44,8 @@ use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
 
-/// Events that may wait for the loop, per queue. When the queue of the links is full, links wait, and
-/// their peers with them; when that of the data plane is full, its events are dropped.
+/// Events that may wait for the loop, per queue. When the queue of the links is full, links wait,
+/// and their peers with them; when that of the data plane is full, its events are dropped.
 pub const QUEUE: usize = 1024;
 
 /// How long links may take to close.
@@ -75,7 +75,8 @@ pub struct Drive {
 pub struct Queues {
     /// The data plane's threads.
     pub packets: mpsc::Receiver<dataplane::Event>,
-    /// Results of jobs. At most one of each kind, and one zone check per organization, is under way.
+    /// Results of jobs. At most one of each kind, and one zone check per organization, is under
+    /// way.
     pub jobs: mpsc::Receiver<jobs::Event>,
     /// The host's addresses, and our certificate's files.
     pub watches: mpsc::Receiver<watch::Event>,
@@ -189,8 +190,8 @@ fn watch_input(event: watch::Event) -> Input {
     }
 }
 
-/// 64 bits that no stranger can guess. Without a random number, the tokens of challenges are not secret:
-/// aws-lc then aborts the process by itself.
+/// 64 bits that no stranger can guess. Without a random number, the tokens of challenges are not
+/// secret: aws-lc then aborts the process by itself.
 fn random() -> u64 {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has random bytes");

@@ -1,8 +1,9 @@
 //! Ringway's gateway as a library: what the `ringway` binary is made of, and what its tests drive.
 //!
-//! Reading order: [`prepare`] (the files), [`run`] (how a gateway comes up), [`ringway_shell`] (what it does)
-//! and [`drive`] (how that is carried out), then the ports: [`quic`], [`plane`] (the TUN device and its
-//! threads), [`watch`], [`names`] and [`zones`] (DNS), [`admin`] and [`cli`] (what operators see).
+//! Reading order: [`prepare`] (the files), [`run`] (how a gateway comes up), [`ringway_shell`]
+//! (what it does) and [`drive`] (how that is carried out), then the ports: [`quic`], [`plane`] (the
+//! TUN device and its threads), [`watch`], [`names`] and [`zones`] (DNS), [`admin`] and [`cli`]
+//! (what operators see).
 
 pub mod admin;
 pub mod cli;

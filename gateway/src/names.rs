@@ -1,5 +1,5 @@
-//! The private DNS of this gateway: which zones are served, to which clients, and where they are stored.
-//! Answers are `ringway-dns`'s; how zones travel between gateways is [`crate::zones`]'.
+//! The private DNS of this gateway: which zones are served, to which clients, and where they are
+//! stored. Answers are `ringway-dns`'s; how zones travel between gateways is [`crate::zones`]'.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,13 +29,14 @@ pub struct Names {
     pub serials: ZoneSerials,
 }
 
-/// Gives our zone its serials, and remembers them. Clones share them: a reload does it off the loop.
+/// Gives our zone its serials, and remembers them. Clones share them: a reload does it off the
+/// loop.
 #[derive(Clone)]
 pub struct ZoneSerials(Arc<Mutex<SerialStore>>);
 
 impl ZoneSerials {
-    /// `zone` with the serial that its content has, ready to be published. Changes nothing that is served.
-    /// `config` is where the zone comes from. Blocks; a large zone takes some 100 ms.
+    /// `zone` with the serial that its content has, ready to be published. Changes nothing that is
+    /// served. `config` is where the zone comes from. Blocks; a large zone takes some 100 ms.
     pub fn number(&self, zone: Zone, config: &Config) -> Result<Zone, Faults> {
         let digest = Digest::of(&zone.encode());
         let mut serials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,8 +165,8 @@ pub fn others(config: &Config) -> Vec<ZoneName> {
         .collect()
 }
 
-/// Each organization's zone, and its prefixes that are not in conflict: names of addresses in them are
-/// answered from that zone.
+/// Each organization's zone, and its prefixes that are not in conflict: names of addresses in them
+/// are answered from that zone.
 fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix>)> {
     config
         .records()

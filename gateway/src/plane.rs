@@ -1,15 +1,15 @@
-//! [`Plane`]: the TUN device and the data plane's threads on it, kept running whatever happens to the
-//! device.
+//! [`Plane`]: the TUN device and the data plane's threads on it, kept running whatever happens to
+//! the device.
 //!
 //! ```text
-//!   up ── somebody sets it down ──► seen at the next look ──► up again
-//!    ▲ └─ somebody deletes, renames or moves it, or a thread ends ──► re-created, with new threads ─┐
-//!    └──────────────────────────────────────────────────────────────────────────────────────────────┘
+//!   up ── set down ──► seen at the next check ──► up again
+//!    ▲ └─ deleted, renamed or moved, or a thread ended ──► re-created, with new threads ─┐
+//!    └───────────────────────────────────────────────────────────────────────────────────┘
 //! ```
-//! The shell has it checked when a thread has ended, when an interface has changed, and every second.
-//! Sessions, keys and counters live on: they are in the tables and in the mesh. The kernel drops its
-//! routes with the device, and the shell has them installed again. The packet filter knows the device by
-//! its name, and stays.
+//! The shell has it checked when a thread has ended, when an interface has changed, and every
+//! second. Sessions, keys and counters live on: they are in the tables and in the mesh. The kernel
+//! drops its routes with the device, and the shell has them installed again. The packet filter
+//! knows the device by its name, and stays.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -82,8 +82,8 @@ impl Plane {
         self.recreated
     }
 
-    /// Looks after the device. True if it was down or gone and is up again: the kernel has no routes
-    /// through it then.
+    /// Looks after the device. True if it was down or gone and is up again: the kernel has no
+    /// routes through it then.
     pub fn restore(&mut self, now: Instant) -> bool {
         match self.look() {
             Look::Up => false,
@@ -188,7 +188,8 @@ fn run(tun: Arc<SyncDevice>, parts: &Parts) -> anyhow::Result<(Dataplane, Arc<Sy
     Ok((dataplane.context("cannot start the data plane")?, tun))
 }
 
-/// Takes what the data plane hands over: QUIC datagrams for quinn, events for the drive. Full queues drop.
+/// Takes what the data plane hands over: QUIC datagrams for quinn, events for the drive. Full
+/// queues drop.
 #[derive(Debug, Clone)]
 pub struct Sink {
     /// Towards quinn.

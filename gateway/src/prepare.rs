@@ -1,9 +1,9 @@
 //! [`prepare`]: everything that must be right before a gateway starts or reloads.
 //!
-//! `ringway check` is exactly this, and `run` does exactly this first: files, our zone, CA certificates, our
-//! certificate and key, the host's networks, every overlap. It changes nothing. What a caller makes of
-//! conflicts differs: `check` and a reload refuse them, a cold start lives with them, and leaves conflicted
-//! prefixes without a route.
+//! `ringway check` is exactly this, and `run` does exactly this first: files, our zone, CA
+//! certificates, our certificate and key, the host's networks, every overlap. It changes nothing.
+//! What a caller makes of conflicts differs: `check` and a reload refuse them, a cold start lives
+//! with them, and leaves conflicted prefixes without a route.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -38,8 +38,8 @@ pub struct Prepared {
     pub rulings: Vec<Ruling>,
     /// Every overlap, as a fault that names both places.
     pub conflicts: Faults,
-    /// What does not keep a gateway from running but needs attention: members' CA certificates out of
-    /// date.
+    /// What does not keep a gateway from running but needs attention: members' CA certificates out
+    /// of date.
     pub warnings: Faults,
 }
 
@@ -52,8 +52,8 @@ struct Files {
     accepted: Result<BTreeSet<Digest>, AcceptedError>,
 }
 
-/// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those of the
-/// certificates only if the files themselves are in order.
+/// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those
+/// of the certificates only if the files themselves are in order.
 pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     let path = path.to_owned();
     let files = off_the_loop(path.clone(), move || Files::read(&path)).await?;
@@ -87,7 +87,8 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
 impl Files {
     fn read(path: &Path) -> Result<Files, Faults> {
         let config = Config::load(path)?;
-        // The serial follows when the zone is served; whether there can be a zone does not depend on it.
+        // The serial follows when the zone is served; whether there can be a zone does not depend
+        // on it.
         let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
         let trust = Trust::build(&config)?;
         let identity = Identity::load(&config.identity, &config.id, &trust, UnixTime::now())?;

@@ -1,6 +1,6 @@
-//! QUIC between gateways: the endpoint, dialling, accepting, and the control stream of each connection.
-//! Moves handshakes and messages. Which session carries a tunnel is `ringway-shell`'s to decide, which
-//! certificates are accepted is `ringway-identity`'s, and packets never pass here.
+//! QUIC between gateways: the endpoint, dialling, accepting, and the control stream of each
+//! connection. Moves handshakes and messages. Which session carries a tunnel is `ringway-shell`'s
+//! to decide, which certificates are accepted is `ringway-identity`'s, and packets never pass here.
 //!
 //! Reading order: [`event`], [`endpoint`], [`socket`], [`accept`], [`places`], [`dial`], `resolve`,
 //! [`link`], [`refusal`].

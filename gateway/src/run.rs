@@ -1,12 +1,13 @@
 //! [`run`]: brings a gateway up, keeps it up until a signal ends it, and takes it down.
 //!
 //! ```text
-//!   prepare ─► TUN ─► packet filter ─► forwarding ─► routes ─► sockets, data plane ─► QUIC ─► DNS ─► drive
+//!   prepare ─► TUN ─► packet filter ─► forwarding ─► routes ─► sockets, data plane
+//!           ─► QUIC ─► DNS ─► drive
 //! ```
-//! The order fails closed: the device's name is the lock against a second daemon; the filter is in place
-//! before anything is forwarded and before the data plane writes a packet to the device; and the routes
-//! keep private traffic off the default route before the first tunnel is up. Down goes the reverse way; the
-//! `unreachable` routes stay.
+//! The order fails closed: the device's name is the lock against a second daemon; the filter is in
+//! place before anything is forwarded and before the data plane writes a packet to the device; and
+//! the routes keep private traffic off the default route before the first tunnel is up. Down goes
+//! the reverse way; the `unreachable` routes stay.
 
 mod gateway;
 mod kernel;
@@ -85,7 +86,8 @@ fn warn_of_public_dns(config: &Config) {
     }
 }
 
-/// As many open files as the service manager allows: DNS clients and resolvers may take a socket each.
+/// As many open files as the service manager allows: DNS clients and resolvers may take a socket
+/// each.
 fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
 

@@ -1,5 +1,5 @@
-//! [`Tasks`]: every task of the daemon, so that none outlives it. A task either may be cut off anywhere and
-//! ends when the daemon stops, or is waited for.
+//! [`Tasks`]: every task of the daemon, so that none outlives it. A task either may be cut off
+//! anywhere and ends when the daemon stops, or is waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,8 @@ impl Tasks {
             .abort_handle()
     }
 
-    /// Starts a task that runs to its end, for which the daemon waits: it writes to the kernel or to a
-    /// file, or has something to say to a peer. It must have a deadline of its own.
+    /// Starts a task that runs to its end, for which the daemon waits: it writes to the kernel or
+    /// to a file, or has something to say to a peer. It must have a deadline of its own.
     pub fn spawn_to_end(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.tracker.spawn(task);
     }
@@ -48,8 +48,8 @@ impl Tasks {
         self.0.stop.clone()
     }
 
-    /// Waits until every task has ended by itself. After `patience`, those that may be are cut off; false
-    /// then.
+    /// Waits until every task has ended by itself. After `patience`, those that may be are cut off;
+    /// false then.
     pub async fn end_within(&self, patience: Duration) -> bool {
         self.0.tracker.close();
         let in_time = timeout(patience, self.0.tracker.wait()).await.is_ok();

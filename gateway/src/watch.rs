@@ -1,5 +1,6 @@
-//! What changes outside while the daemon runs: the host's addresses ([`links`]) and our certificate's
-//! files ([`certificate`]). Each watch reports; what follows is the shell's to decide.
+//! What changes outside while the daemon runs: the host's addresses ([`links`]) and our
+//! certificate's files ([`certificate`]). Each watch reports; what follows is the shell's to
+//! decide.
 
 pub mod certificate;
 pub mod links;

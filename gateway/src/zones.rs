@@ -1,15 +1,17 @@
 //! Replicates zones over the control streams: offers our zone, answers fetches of it, takes each
-//! organization's zone from that organization's gateways only. How zones are encoded, checked and stored is
-//! `ringway-dns`'s; this module connects it to sessions. It starts no task: [`Reply`] says what to do.
+//! organization's zone from that organization's gateways only. How zones are encoded, checked and
+//! stored is `ringway-dns`'s; this module connects it to sessions. It starts no task: [`Reply`]
+//! says what to do.
 //!
 //! ```text
 //!   owner                                replica
 //!     ├─ ZoneOffer serial, digest ─────────►│  newer? within the caps?
 //!     │◄── ZoneFetch serial, what we have ──┤
-//!     ├─ ZoneData … last ──────────────────►│  Check, off the loop: digest right, names inside the apex
+//!     ├─ ZoneData … last ──────────────────►│  Check, off the loop: digest, names inside the apex
 //!     │  (what changed since, or all of it) │  ─► publish, then store
 //! ```
-//! A refused zone changes nothing; `status` shows the reason until a good zone of that organization comes.
+//! A refused zone changes nothing; `status` shows the reason until a good zone of that organization
+//! comes.
 
 mod check;
 mod hold;
@@ -76,9 +78,9 @@ pub struct Replicator {
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Replicator {
-    /// Offers the zone of `apex` as `names` serves it, and takes the other organizations'. Copies of owners
-    /// that have been silent for longer than `hold`, according to `heard`, are not answered from. `None` if
-    /// `names` does not serve our zone.
+    /// Offers the zone of `apex` as `names` serves it, and takes the other organizations'. Copies
+    /// of owners that have been silent for longer than `hold`, according to `heard`, are not
+    /// answered from. `None` if `names` does not serve our zone.
     pub fn new(
         names: &Names,
         heard: Hold,
@@ -134,8 +136,8 @@ impl Replicator {
         self.own.replace(prepared).then_some(Reply::OfferToAll)
     }
 
-    /// Why the last zone that the owner of `apex` sent or offered was refused, and by which gateway of it;
-    /// `None` if it was good.
+    /// Why the last zone that the owner of `apex` sent or offered was refused, and by which gateway
+    /// of it; `None` if it was good.
     pub fn refusal(&self, apex: &ZoneName) -> Option<&str> {
         self.refusals.get(apex).map(String::as_str)
     }
@@ -354,8 +356,8 @@ impl Replicator {
         }
     }
 
-    /// Remembers a refusal and logs it, but not more than one a minute and peer: a peer can cause any
-    /// number.
+    /// Remembers a refusal and logs it, but not more than one a minute and peer: a peer can cause
+    /// any number.
     fn refused(&mut self, peer: &GatewayId, reason: &dyn fmt::Display, now: Instant) {
         let apex = self.domain.zone_of(&peer.org);
         self.refusals

@@ -1,9 +1,10 @@
-//! [`Challenges`]: addresses that a peer was asked to prove itself at, and the token that each must echo.
+//! [`Challenges`]: addresses that a peer was asked to prove itself at, and the token that each must
+//! echo.
 //!
 //! Several at once: a peer may change its address again before the first change is settled, and a
-//! stranger who forwards its packets from somewhere else must not make us forget the peer's address. An
-//! address keeps its token until it has answered, so that on a long path the echo of an earlier challenge
-//! counts too.
+//! stranger who forwards its packets from somewhere else must not make us forget the peer's
+//! address. An address keeps its token until it has answered, so that on a long path the echo of an
+//! earlier challenge counts too.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! [`Changes`]: the queue of changes to what is in force. One change at a time; of each kind only the
-//! latest waits, and none is lost.
+//! [`Changes`]: the queue of changes to what is in force. One change at a time; of each kind only
+//! the latest waits, and none is lost.
 //!
 //! ```text
 //!           submit                     finish, nothing waits
@@ -12,10 +12,10 @@
 //!   certificate   ReadingIdentity
 //!   host change   Refiltering, if verdicts changed
 //!
-//!   any ── close ──► Closed: what waits is dropped, and the answers of ports change nothing any more
+//!   any ── close ──► Closed: waiting changes are dropped, answers of ports change nothing any more
 //! ```
-//! Every answer names the change that asked. An answer that comes late, or twice, finds another change
-//! or another stage, and is ignored.
+//! Every answer names the change that asked. An answer that comes late, or twice, finds another
+//! change or another stage, and is ignored.
 
 use ringway_intent::Links;
 
@@ -87,8 +87,8 @@ impl Waiting {
         }
     }
 
-    /// The next request. A reload comes last, although it reads the host's addresses and the certificate
-    /// as well: it may be refused, and the others count all the same.
+    /// The next request. A reload comes last, although it reads the host's addresses and the
+    /// certificate as well: it may be refused, and the others count all the same.
     fn next(&mut self) -> Option<Request> {
         if let Some(links) = self.host.take() {
             return Some(Request::Host(links));
@@ -102,8 +102,8 @@ impl Waiting {
 }
 
 impl Changes {
-    /// Gives `request` back if it can be begun now, under this number; else it waits, in place of an
-    /// earlier one of its kind.
+    /// Gives `request` back if it can be begun now, under this number; else it waits, in place of
+    /// an earlier one of its kind.
     pub(crate) fn submit(&mut self, request: Request, id: ChangeId) -> Option<Request> {
         match self {
             Changes::Idle => {
@@ -129,8 +129,8 @@ impl Changes {
         }
     }
 
-    /// The stage that an answer to `change` finds, if that is the change under way and `expected` says
-    /// that it awaits such an answer. The caller sets the next stage or finishes the change.
+    /// The stage that an answer to `change` finds, if that is the change under way and `expected`
+    /// says that it awaits such an answer. The caller sets the next stage or finishes the change.
     pub(crate) fn take_stage(
         &mut self,
         change: ChangeId,

@@ -1,5 +1,6 @@
-//! [`Clock`]: notices time that passed without this machine: a suspended virtual machine, a restored
-//! snapshot. Its peers have given the sessions up, and a restored packet number must never seal again.
+//! [`Clock`]: notices time that passed without this machine: a suspended virtual machine, a
+//! restored snapshot. Its peers have given the sessions up, and a restored packet number must never
+//! seal again.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,8 @@ impl Clock {
         self.monotonic + TICK
     }
 
-    /// True if the clocks moved apart, or backwards. A late comparison alone is no jump: the loop may
-    /// have waited for a busy machine.
+    /// True if the clocks moved apart, or backwards. A late comparison alone is no jump: the loop
+    /// may have waited for a busy machine.
     pub(crate) fn has_jumped(&mut self, now: Instant, boot: Duration) -> bool {
         let passed = now.saturating_duration_since(self.monotonic);
         let jumped = boot

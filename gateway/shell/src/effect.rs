@@ -1,5 +1,5 @@
-//! [`Effect`]: everything that a gateway wants done. The executor carries the effects out in their order,
-//! each by one call of one port, and decides nothing.
+//! [`Effect`]: everything that a gateway wants done. The executor carries the effects out in their
+//! order, each by one call of one port, and decides nothing.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -102,7 +102,8 @@ pub enum Effect {
         /// Bytes of the whole outer packet; `None`: as short as it can be.
         size: Option<u16>,
     },
-    /// Send a probe to an address that is not the peer's, so that the peer can prove that it is there.
+    /// Send a probe to an address that is not the peer's, so that the peer can prove that it is
+    /// there.
     Challenge {
         /// The session's connection.
         conn: ConnId,
@@ -172,8 +173,8 @@ pub enum Effect {
     TrimHeap,
 
     // What is in force.
-    /// Put what was read and built for this change in force: trust, identity, zone and whom to answer.
-    /// Answered at once by [`Input::Adopted`](crate::Input::Adopted).
+    /// Put what was read and built for this change in force: trust, identity, zone and whom to
+    /// answer. Answered at once by [`Input::Adopted`](crate::Input::Adopted).
     Adopt {
         /// The change.
         change: ChangeId,

@@ -1,7 +1,7 @@
 //! [`Heap`]: when to give freed memory back to the system.
 //!
-//! glibc keeps most of it: a hundred handshakes at once, or a zone that was replaced, would leave the
-//! daemon as large as it was at its worst.
+//! glibc keeps most of it: a hundred handshakes at once, or a zone that was replaced, would leave
+//! the daemon as large as it was at its worst.
 
 use std::time::{Duration, Instant};
 

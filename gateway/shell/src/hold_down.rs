@@ -1,6 +1,6 @@
-//! [`HoldDown`]: a prefix that was lost and came back counts as reachable for names once it has stayed
-//! for a while, so that a tunnel that flaps does not change answers each time. Routes do not wait: a
-//! client that knows the address can use it at once.
+//! [`HoldDown`]: a prefix that was lost and came back counts as reachable for names once it has
+//! stayed for a while, so that a tunnel that flaps does not change answers each time. Routes do not
+//! wait: a client that knows the address can use it at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -22,8 +22,8 @@ pub(crate) struct HoldDown {
 }
 
 impl HoldDown {
-    /// Takes what is reachable at `now` and gives what counts as reachable for names. A prefix that is
-    /// reachable for the first time counts at once.
+    /// Takes what is reachable at `now` and gives what counts as reachable for names. A prefix that
+    /// is reachable for the first time counts at once.
     pub(crate) fn update(&mut self, reached: BTreeSet<Prefix>, now: Instant) -> BTreeSet<Prefix> {
         self.lost.extend(&self.reached - &reached);
         for prefix in &reached {

@@ -1,5 +1,6 @@
-//! What a change of the host's interfaces and addresses does. A network that the host is newly connected
-//! to takes its range from any member that claims it, as at a start; one that is gone gives it back.
+//! What a change of the host's interfaces and addresses does. A network that the host is newly
+//! connected to takes its range from any member that claims it, as at a start; one that is gone
+//! gives it back.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,8 +35,8 @@ impl Shell {
         }
     }
 
-    /// Evaluates the verdicts again. If one changed, mesh and filter follow; the filter may be late, and
-    /// drops until then what it does not know.
+    /// Evaluates the verdicts again. If one changed, mesh and filter follow; the filter may be
+    /// late, and drops until then what it does not know.
     fn reevaluate(&mut self, id: ChangeId, now: Instant) {
         let current = &mut self.current;
         let rulings = rule(&current.config, &current.connected, &current.accepted);

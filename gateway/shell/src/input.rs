@@ -20,7 +20,8 @@ pub enum Input {
         /// Time since boot, suspension included (CLOCK_BOOTTIME).
         boot: Duration,
     },
-    /// SIGTERM or SIGINT: withdraw, close every session, then [`Effect::Stop`](crate::Effect::Stop).
+    /// SIGTERM or SIGINT: withdraw, close every session, then
+    /// [`Effect::Stop`](crate::Effect::Stop).
     Shutdown,
 
     /// A handshake is done, dialled or accepted. Answered by
@@ -80,7 +81,8 @@ pub enum Input {
 
     /// A data-plane thread ended by itself.
     DeviceFailed,
-    /// The TUN device was down or gone and is up again; the kernel has dropped the routes through it.
+    /// The TUN device was down or gone and is up again; the kernel has dropped the routes through
+    /// it.
     DeviceRecreated,
     /// Interfaces or addresses of the host changed, or may have.
     HostChanged(Links),

@@ -1,11 +1,11 @@
 //! What a gateway does, as a deterministic machine: [`Input`] and the time in, [`Effect`] out.
 //!
-//! The [`Shell`] owns the mesh core and everything around it that decides: the queue of changes, what is
-//! in force, which keys the data plane's tables may name, which routes the kernel must have, and in
-//! which order all of it comes and goes. It waits for nothing, reads no clock and no file, opens no socket
-//! and starts no task. The executor (`drive.rs` of the gateway) carries the effects out, one call of a
-//! port each; the simulation in `tests/sim` does the same in memory. What the simulation proves is what
-//! ships.
+//! The [`Shell`] owns the mesh core and everything around it that decides: the queue of changes,
+//! what is in force, which keys the data plane's tables may name, which routes the kernel must
+//! have, and in which order all of it comes and goes. It waits for nothing, reads no clock and no
+//! file, opens no socket and starts no task. The executor (`drive.rs` of the gateway) carries the
+//! effects out, one call of a port each; the simulation in `tests/sim` does the same in memory.
+//! What the simulation proves is what ships.
 //!
 //! ```text
 //!   links (QUIC)      ─┐                             ┌─► links: dial, start, send, close
@@ -14,13 +14,13 @@
 //!   jobs (files read) ─┤             Mesh            ├─► jobs: read, build, save, trim
 //!   clock, signals    ─┘                             └─► names: reach, zones
 //! ```
-//! Reading order: [`input`](Input), [`effect`](Effect), `shell` (the way of each input), `changes` (the
-//! queue), `reload` and `host` (what a change does), `session`, `routes`, then the small clocks: `clock`,
-//! `silence`, `hold_down`, `heap`.
+//! Reading order: [`input`](Input), [`effect`](Effect), `shell` (the way of each input), `changes`
+//! (the queue), `reload` and `host` (what a change does), `session`, `routes`, then the small
+//! clocks: `clock`, `silence`, `hold_down`, `heap`.
 //!
 //! Effects keep these orders, and the simulation watches them:
-//! * keys that open a peer's packets are in the published tables before the `Hello` that names them is
-//!   sent, and gone from them before their connection is closed;
+//! * keys that open a peer's packets are in the published tables before the `Hello` that names them
+//!   is sent, and gone from them before their connection is closed;
 //! * published tables never name a session whose keys are not installed;
 //! * the packet filter has the new rules before a changed configuration is adopted;
 //! * after [`Effect::Stop`] nothing is written to the kernel, and no route leads into a tunnel.

@@ -1,4 +1,5 @@
-//! What the mesh wants, turned into effects in an order that keeps the invariants on keys and tables.
+//! What the mesh wants, turned into effects in an order that keeps the invariants on keys and
+//! tables.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -136,7 +137,8 @@ impl Shell {
         self.is_stale = true;
     }
 
-    /// Brings the published tables up to date, and only then closes connections whose keys they named.
+    /// Brings the published tables up to date, and only then closes connections whose keys they
+    /// named.
     fn publish(&mut self) {
         if std::mem::take(&mut self.is_stale) {
             let tables = self.tables();
@@ -214,7 +216,8 @@ impl Shell {
             .collect()
     }
 
-    /// Takes a session's keys away. Its connection is closed when the tables do not name them any more.
+    /// Takes a session's keys away. Its connection is closed when the tables do not name them any
+    /// more.
     fn close(&mut self, conn: ConnId, code: ByeCode, now: Instant) {
         if self.drop_session(conn, now) {
             self.closing.push((conn, code));
@@ -262,8 +265,8 @@ impl Shell {
             .collect()
     }
 
-    /// Names with several addresses are answered with those that can be reached: behind a route that
-    /// stays, or in our site.
+    /// Names with several addresses are answered with those that can be reached: behind a route
+    /// that stays, or in our site.
     pub(crate) fn reach(&mut self, now: Instant) {
         let own = self.membership.local_prefixes();
         let remote: BTreeSet<Prefix> = self

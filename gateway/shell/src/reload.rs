@@ -1,12 +1,12 @@
 //! How a reload and a new certificate are put in force, stage by stage (see `changes`).
 //!
-//! A reload reads and checks everything again, as a start does. After any fault, any overlap, the running
-//! set stays as it is. What can fail (files, zone, packet filter) comes first; then what cannot (trust,
-//! membership, names). Sessions that the new trust would not have let begin are cut.
+//! A reload reads and checks everything again, as a start does. After any fault, any overlap, the
+//! running set stays as it is. What can fail (files, zone, packet filter) comes first; then what
+//! cannot (trust, membership, names). Sessions that the new trust would not have let begin are cut.
 //!
-//! Most reloads leave the filter's rules as they are. The filter is then set again all the same, in case
-//! somebody else has flushed it, but only after the rest: a changed name is served before `nft` has
-//! started.
+//! Most reloads leave the filter's rules as they are. The filter is then set again all the same, in
+//! case somebody else has flushed it, but only after the rest: a changed name is served before
+//! `nft` has started.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -96,7 +96,7 @@ impl Shell {
             (Some(_), Err(error)) => {
                 tracing::error!(
                     error,
-                    "The packet filter does not follow what is in force; what it does not know is dropped"
+                    "The packet filter is older than what is in force: what it does not know is dropped"
                 );
                 self.end_change(now);
             }
@@ -167,7 +167,8 @@ impl Shell {
 
     /// The mesh and the data plane follow `membership`.
     pub(crate) fn apply_membership(&mut self, membership: Arc<Membership>, now: Instant) {
-        // The packets of a peer's running sessions are held against the prefixes of its earlier site.
+        // The packets of a peer's running sessions are held against the prefixes of its earlier
+        // site.
         let moved = self
             .sessions
             .find(|session| has_other_site(&self.membership, &membership, &session.peer));

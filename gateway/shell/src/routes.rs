@@ -1,9 +1,9 @@
-//! [`RouteKeeper`]: has the kernel's routes follow the plan: one comparison at a time, the latest plan
-//! only, and again after a while whatever happens.
+//! [`RouteKeeper`]: has the kernel's routes follow the plan: one comparison at a time, the latest
+//! plan only, and again after a while whatever happens.
 //!
 //! ```text
-//!   Waiting(until) ── plan changed, or time ──► Syncing ── answer ──► Waiting(RECONCILE, or RETRY if
-//!                                                                     something was refused)
+//!   Waiting(until) ── plan changed, or time ──► Syncing ── answer ──► Waiting(RECONCILE,
+//!                                                              or RETRY if something was refused)
 //! ```
 
 use std::collections::BTreeSet;
@@ -49,8 +49,8 @@ impl RouteKeeper {
         }
     }
 
-    /// The kernel must follow `plan`. It is compared even if it is the same as before: the kernel drops
-    /// routes with their device.
+    /// The kernel must follow `plan`. It is compared even if it is the same as before: the kernel
+    /// drops routes with their device.
     pub(crate) fn follow(&mut self, plan: RoutePlan) {
         self.plan = plan;
         self.is_new = true;

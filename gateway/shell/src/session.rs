@@ -1,5 +1,5 @@
-//! [`Session`] and [`Sessions`]: what the shell knows of each connection. Which of them carries a tunnel
-//! is the mesh's to decide; connections and keys are the executor's.
+//! [`Session`] and [`Sessions`]: what the shell knows of each connection. Which of them carries a
+//! tunnel is the mesh's to decide; connections and keys are the executor's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,8 @@ use crate::challenges::Challenges;
 use crate::input::{Activity, Handshake};
 use crate::silence::Silence;
 
-/// Bytes that sealing adds to a packet: header and tag. The executor checks that it is the data plane's.
+/// Bytes that sealing adds to a packet: header and tag. The executor checks that it is the data
+/// plane's.
 pub const OVERHEAD: u16 = 32;
 
 /// Bytes of a UDP header.
@@ -32,8 +33,8 @@ pub(crate) struct Session {
     indices: Vec<SessionIndex>,
     /// Sealing keys are installed.
     pub(crate) seals: bool,
-    /// The certificate that we presented was replaced while the handshake was under way. The mesh was
-    /// told of the replacement before it knew of this session.
+    /// The certificate that we presented was replaced while the handshake was under way. The mesh
+    /// was told of the replacement before it knew of this session.
     pub(crate) is_outdated: bool,
     challenges: Challenges,
     silence: Silence,
@@ -70,7 +71,8 @@ impl Session {
         !self.indices.is_empty()
     }
 
-    /// The MTU of routes through this session, whose peer is reached by outer packets of `path_mtu` bytes.
+    /// The MTU of routes through this session, whose peer is reached by outer packets of `path_mtu`
+    /// bytes.
     pub(crate) fn mtu(&self, path_mtu: u16) -> u32 {
         let ip = if self.remote.is_ipv4() { 20 } else { 40 };
 

@@ -1,11 +1,11 @@
-//! [`Shell`]: the machine. This file owns the way of each input; what the mesh wants is carried out in
-//! `perform`, changes to what is in force in `reload` and `host`.
+//! [`Shell`]: the machine. This file owns the way of each input; what the mesh wants is carried out
+//! in `perform`, changes to what is in force in `reload` and `host`.
 //!
 //! ```text
-//!   Running ── Shutdown ──► Leaving ── the mesh is drained ──► Drained ── ports answered ──► Stopped
+//!   Running ── Shutdown ──► Leaving ── mesh is drained ──► Drained ── ports answered ──► Stopped
 //! ```
-//! From Leaving on no change is begun. In Drained only the answers of the host's ports count: the last
-//! routes must be in the kernel, and no filter may be on its way to it, when the daemon stops.
+//! From Leaving on no change is begun. In Drained only the answers of the host's ports count: the
+//! last routes must be in the kernel, and no filter may be on its way to it, when the daemon stops.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -39,8 +39,8 @@ pub struct Start {
     pub current: CurrentConfig,
     /// What follows from them.
     pub membership: Arc<Membership>,
-    /// How it follows: by [`membership`](crate::membership()). Tests replace it, to show that the mesh's
-    /// checks are needed.
+    /// How it follows: by [`membership`](crate::membership()). Tests replace it, to show that the
+    /// mesh's checks are needed.
     pub derive: fn(&Config, &[Ruling]) -> Membership,
     /// The mesh's times and choices.
     pub settings: Settings,
@@ -309,7 +309,7 @@ impl Shell {
             self.effects.push_back(Effect::TrimHeap);
         }
 
-        // The mesh replaces such a session once it is in use; it is told again until it has.
+        // The mesh replaces such a session once it is in use; until then this is repeated.
         for conn in self.sessions.find(|session| session.is_outdated) {
             self.mesh.handle_silent(conn, now);
         }

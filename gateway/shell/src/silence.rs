@@ -1,8 +1,8 @@
 //! [`Silence`]: does anything still come in on a session's control stream?
 //!
-//! The data path finds a peer's new address by itself. QUIC follows only if the end that moved is the one
-//! that dialled; otherwise the connection falls silent and ends by its idle timeout. Noticing that
-//! earlier leaves time to replace the session first.
+//! The data path finds a peer's new address by itself. QUIC follows only if the end that moved is
+//! the one that dialled; otherwise the connection falls silent and ends by its idle timeout.
+//! Noticing that earlier leaves time to replace the session first.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Silence {
     frames: u64,
     heard: Instant,
-    /// The local address was once seen on an interface of this host. An address that never was may be
-    /// routed here all the same.
+    /// The local address was once seen on an interface of this host. An address that never was may
+    /// be routed here all the same.
     was_local: bool,
 }
 

@@ -1,4 +1,5 @@
-//! [`Tables`]: what the data plane looks packets up in, as plain values. The executor adds the keys.
+//! [`Tables`]: what the data plane looks packets up in, as plain values. The executor adds the
+//! keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! [`Metrics`]: the gateway's and the DNS server's counts in the OpenMetrics text format. Read when asked for; nothing is
-//! kept.
+//! [`Metrics`]: the gateway's and the DNS server's counts in the OpenMetrics text format. Read when
+//! asked for; nothing is kept.
 
 use std::fmt::Error;
 use std::sync::Arc;

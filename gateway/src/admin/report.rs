@@ -11,11 +11,11 @@ pub struct Report {
     pub gateway: String,
     /// One per gateway of the consortium other than this one.
     pub tunnels: Vec<TunnelReport>,
-    /// One per prefix of every member's sites, the own site's excepted.
+    /// One per prefix of every member's sites, except this site's.
     pub routes: Vec<RouteReport>,
-    /// The own zone and the others' replicas.
+    /// Our zone and the others' replicas.
     pub zones: Vec<ZoneReport>,
-    /// The own chain and the members' CA certificates.
+    /// Our chain and the members' CA certificates.
     pub certificates: Vec<CertificateReport>,
     /// Packets dropped before they could be told to a peer, by reason.
     pub drops: BTreeMap<String, u64>,
@@ -85,7 +85,8 @@ pub struct ZoneReport {
     pub age_s: Option<u64>,
     /// `own` or `replica`.
     pub origin: String,
-    /// Which gateway of its owner last sent or offered a zone that was refused, and why; none since a good one.
+    /// Which gateway of its owner last sent or offered a zone that was refused, and why; none since
+    /// a good one.
     #[serde(default)]
     pub refused: Option<String>,
     /// The owner has been silent for longer than the hold: the zone's names fail.

@@ -1,5 +1,5 @@
-//! The admin socket: binds it for root alone, answers `status` and `metrics`. Asks the drive and the packet
-//! filter; holds no state.
+//! The admin socket: binds it for root alone, answers `status` and `metrics`. Asks the drive and
+//! the packet filter; holds no state.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -11,7 +11,8 @@ use super::jobs::Event;
 use crate::zones::Reply;
 
 impl Drive {
-    /// Carries out every effect. Answers that a port gives at once go back in before the next effect.
+    /// Carries out every effect. Answers that a port gives at once go back in before the next
+    /// effect.
     pub(super) fn carry_out(&mut self) {
         while let Some(effect) = self.shell.poll_effect() {
             if let Some(answer) = self.perform(effect) {
@@ -70,7 +71,7 @@ impl Drive {
             Effect::BuildZone { change } => self.in_force.build_zone(change, &self.jobs),
             Effect::ReadIdentity { change } => self.in_force.read_identity(change, &self.jobs),
             Effect::SaveAccepted(accepted) => self.in_force.save_accepted(accepted, &self.jobs),
-            Effect::TrimHeap => self.tasks.spawn_blocking(heap::give_back),
+            Effect::TrimHeap => self.tasks.spawn_blocking(heap::trim),
 
             Effect::Adopt {
                 change,

@@ -1,5 +1,5 @@
-//! [`InForce`]: the trust, the identity and the names that are in force, and those that a change has read
-//! and built but not yet adopted.
+//! [`InForce`]: the trust, the identity and the names that are in force, and those that a change
+//! has read and built but not yet adopted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! [`KernelPort`]: routes, packet filter and TUN device. Routes and filter are written by tasks that the
-//! daemon waits for, so that nothing is written after the kernel was restored.
+//! [`KernelPort`]: routes, packet filter and TUN device. Routes and filter are written by tasks
+//! that the daemon waits for, so that nothing is written after the kernel was restored.
 
 use std::error::Error as _;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! [`Keys`]: the keys of one session's lanes, derived from its handshake (gateway/PROTOCOL.md, "Keys").
+//! [`Keys`]: the keys of one session's lanes, derived from its handshake (gateway/PROTOCOL.md,
+//! "Keys").
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! [`Links`]: the port to the peers. Numbers connections, verifies certificates by the trust in force, and
-//! hands dials, messages and closes over to [`crate::quic`].
+//! [`Links`]: the port to the peers. Numbers connections, verifies certificates by the trust in
+//! force, and hands dials, messages and closes over to [`crate::quic`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -229,8 +229,8 @@ impl Links {
         })
     }
 
-    /// Waits until every link has sent its last message, but not longer than `patience`. False if some
-    /// had not.
+    /// Waits until every link has sent its last message, but not longer than `patience`. False if
+    /// some had not.
     pub(super) async fn close(self, patience: Duration) -> bool {
         self.tasks.end_within(patience).await
     }
@@ -253,8 +253,8 @@ impl Entry {
     }
 }
 
-/// The chain that the peer presented. It is never absent after a handshake in which both ends must present
-/// one, and quinn gives it as rustls does.
+/// The chain that the peer presented. It is never absent after a handshake in which both ends must
+/// present one, and quinn gives it as rustls does.
 fn chain_of(connection: &Connection) -> Vec<CertificateDer<'static>> {
     connection
         .peer_identity()

@@ -1,5 +1,5 @@
-//! [`Packets`]: the port to the data plane. Derives keys, makes the tables that packets are looked up in,
-//! and keeps what outlives a peer's sessions. Looks nothing up and moves no packet itself.
+//! [`Packets`]: the port to the data plane. Derives keys, makes the tables that packets are looked
+//! up in, and keeps what outlives a peer's sessions. Looks nothing up and moves no packet itself.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -32,8 +32,8 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// For a data plane that sends by `socket`, looks up in `tables` and counts in `counters` what belongs
-    /// to no peer.
+    /// For a data plane that sends by `socket`, looks up in `tables` and counts in `counters` what
+    /// belongs to no peer.
     pub fn new(
         socket: Arc<TunnelSocket>,
         tables: Arc<ArcSwap<Snapshot>>,

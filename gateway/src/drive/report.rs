@@ -17,7 +17,8 @@ use crate::admin::Report;
 use crate::admin::report::{CertificateReport, RouteReport, TunnelReport, ZoneReport};
 
 impl Drive {
-    /// Everything but the packet filter's drops, which the admin socket adds: asking `nft` takes a while.
+    /// Everything but the packet filter's drops, which the admin socket adds: asking `nft` takes a
+    /// while.
     pub(super) fn report(&mut self) -> Report {
         let now = SystemTime::now();
         let status = self.shell.status(Instant::now());

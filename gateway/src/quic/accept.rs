@@ -1,9 +1,10 @@
-//! Accepts handshakes: which need no proof of address, and for how long each may last. How many at once is
-//! [`super::places`]' to say. Certificates are judged inside the handshake by `ringway-identity`.
+//! Accepts handshakes: which need no proof of address, and for how long each may last. How many at
+//! once is [`super::places`]' to say. Certificates are judged inside the handshake by
+//! `ringway-identity`.
 //!
 //! ```text
 //!   Initial ─► address proven? ─ no ─► few under way, or a peer, and few from there? ─ no ─► Retry
-//!                │ yes                   │ yes                                     (proves the address)
+//!                │ yes                   │ yes                                (proves the address)
 //!                └───────────┬───────────┘
 //!                       a place? ─ no ─► refused
 //!                            │ yes
@@ -23,16 +24,17 @@ use tokio::time::timeout;
 
 use super::endpoint::Tls;
 use super::event::{Event, Handshake};
-use super::places::{Place, Places, Source, Taken};
+use super::places::{InUse, Place, Places, Source};
 use super::refusal;
 use super::socket::plain;
 use crate::tasks::Tasks;
 
-/// Handshakes under way above which a stranger must first prove its address (RFC 9000, section 8.1.2).
+/// Handshakes under way above which a stranger must first prove its address (RFC 9000, section
+/// 8.1.2).
 const QUIET: usize = 8;
 
-/// Handshakes from one source that may be under way without a proof: anyone can write a peer's address on
-/// an Initial.
+/// Handshakes from one source that may be under way without a proof: anyone can write a peer's
+/// address on an Initial.
 const UNPROVEN: usize = 2;
 
 /// How long a handshake may take.
@@ -41,11 +43,12 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long the same refusal of the same peer is not logged again.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Refusals that are remembered, and so logged, in that time. Names that strangers invent count too.
+/// Refusals that are remembered, and so logged, in that time. Names that strangers invent count
+/// too.
 const REMEMBERED: usize = 64;
 
-/// Addresses of peers, from their sessions and their records: a flood of strangers does not slow their
-/// redial.
+/// Addresses of peers, from their sessions and their records: a flood of strangers does not slow
+/// their redial.
 pub type PeerAddresses = Arc<ArcSwap<BTreeSet<IpAddr>>>;
 
 /// Accepts until it is stopped. Each completed handshake becomes an [`Event::Accepted`].
@@ -88,7 +91,7 @@ pub async fn accept(
 }
 
 /// Whether a handshake may begin before its address is proven, with `taken` under way.
-fn may_begin_unproven(taken: Taken, is_peer: bool) -> bool {
+fn may_begin_unproven(taken: InUse, is_peer: bool) -> bool {
     taken.by_source < UNPROVEN && (is_peer || taken.in_all < QUIET)
 }
 
@@ -121,7 +124,8 @@ async fn handshake(
     }
 }
 
-/// A refused certificate is worth a warning: its owner wants something. Anything else may be a scanner.
+/// A refused certificate is worth a warning: its owner wants something. Anything else may be a
+/// scanner.
 fn report(
     reported: &Reported,
     remote: SocketAddr,
@@ -136,12 +140,14 @@ fn report(
             }
         }
         None => {
-            tracing::debug!(%remote, reason = %refusal::connection_error(error, remote), "Handshake failed")
+            let reason = refusal::connection_error(error, remote);
+            tracing::debug!(%remote, %reason, "Handshake failed");
         }
     }
 }
 
-/// What was logged lately: a peer that is refused tries again every second, a stranger even more often.
+/// What was logged lately: a peer that is refused tries again every second, a stranger even more
+/// often.
 #[derive(Default)]
 struct Reported(Mutex<BTreeMap<(Option<String>, String), Instant>>);
 
@@ -163,7 +169,7 @@ mod tests {
 
     #[test]
     fn an_address_is_proven_under_load_unless_it_is_a_peers() {
-        let taken = |in_all, by_source| Taken { in_all, by_source };
+        let taken = |in_all, by_source| InUse { in_all, by_source };
 
         assert!(may_begin_unproven(taken(QUIET - 1, 0), false));
         assert!(!may_begin_unproven(taken(QUIET, 0), false));

@@ -1,5 +1,6 @@
-//! Dials one endpoint: tries the addresses of its name (`resolve`), a little apart, until one handshake
-//! is through. When to dial whom, and how long to wait after a failure, is the mesh's to decide.
+//! Dials one endpoint: tries the addresses of its name (`resolve`), a little apart, until one
+//! handshake is through. When to dial whom, and how long to wait after a failure, is the mesh's to
+//! decide.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -171,7 +172,8 @@ async fn resolve(
     Ok(usable)
 }
 
-/// An IPv4 socket sends to IPv4 only; `[::]` is dual-stack; any other IPv6 address sends to IPv6 only.
+/// An IPv4 socket sends to IPv4 only; `[::]` is dual-stack; any other IPv6 address sends to IPv6
+/// only.
 fn reachable_from(local: SocketAddr, remote: SocketAddr) -> bool {
     match (local.ip(), remote.ip()) {
         (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => true,

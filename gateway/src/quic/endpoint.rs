@@ -1,8 +1,9 @@
-//! The QUIC endpoint: quinn's settings for a gateway, and the keys that outlive a restart. Which peers
-//! may connect is decided by `ringway-identity`; what a connection carries, by [`super::link`].
+//! The QUIC endpoint: quinn's settings for a gateway, and the keys that outlive a restart. Which
+//! peers may connect is decided by `ringway-identity`; what a connection carries, by
+//! [`super::link`].
 //!
-//! quinn's defaults are a web server's. One control stream per peer needs far less, and every buffer that
-//! is not needed is one that a stranger could fill.
+//! quinn's defaults are a web server's. One control stream per peer needs far less, and every
+//! buffer that is not needed is one that a stranger could fill.
 
 use std::fs;
 use std::io;
@@ -166,8 +167,8 @@ pub struct Client {
     pub certificate: Digest,
 }
 
-/// The stateless-reset key and the connection-id key (RFC 9000, section 10.3): kept across restarts,
-/// so that peers recognise a restarted daemon's resets and redial at once.
+/// The stateless-reset key and the connection-id key (RFC 9000, section 10.3): kept across
+/// restarts, so that peers recognise a restarted daemon's resets and redial at once.
 pub struct EndpointKeys([u8; EndpointKeys::LEN]);
 
 impl EndpointKeys {

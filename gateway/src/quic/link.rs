@@ -1,12 +1,12 @@
-//! One connection's control stream: bytes to messages, messages to bytes. Knows nothing of sessions; the
-//! shell decides, the drive connects the two.
+//! One connection's control stream: bytes to messages, messages to bytes. Knows nothing of
+//! sessions; the shell decides, the drive connects the two.
 //!
 //! ```text
 //!   peer ─► stream ─► Decoder ─► Event::Message ─► drive ─► shell
 //!   shell ─► drive ─► Outbox (bounded) ─► stream ─► peer
 //! ```
-//! The dialler opens the one bidirectional stream. A peer that does not read fills its outbox and loses
-//! its connection. A peer that floods waits for its turn in the drive's queue, and is paced.
+//! The dialler opens the one bidirectional stream. A peer that does not read fills its outbox and
+//! loses its connection. A peer that floods waits for its turn in the drive's queue, and is paced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,8 +81,8 @@ impl Outbox {
         let _ = self.bulk.try_send(messages);
     }
 
-    /// Closes the connection after what is queued, without waiting here. A peer that opens no stream, or
-    /// reads nothing from it, gets no more time than any other.
+    /// Closes the connection after what is queued, without waiting here. A peer that opens no
+    /// stream, or reads nothing from it, gets no more time than any other.
     pub fn close(self, code: ByeCode) {
         if self.orders.try_send(Order::Close(code)).is_err() {
             return close(&self.connection, code);
@@ -111,8 +111,8 @@ struct Queue {
 }
 
 impl Queue {
-    /// The next order; while there is none, the next message of a load. `None` once the drive has dropped
-    /// the outbox.
+    /// The next order; while there is none, the next message of a load. `None` once the drive has
+    /// dropped the outbox.
     async fn next(&mut self) -> Option<Order> {
         loop {
             if let Ok(order) = self.orders.try_recv() {

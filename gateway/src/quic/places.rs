@@ -1,8 +1,8 @@
-//! Places for handshakes under way: how many in all, and how many for one source. Which handshake must
-//! first prove its address is [`super::accept`]'s to say.
+//! Places for handshakes under way: how many in all, and how many for one source. Which handshake
+//! must first prove its address is [`super::accept`]'s to say.
 //!
-//! Strangers can hold all places but the reserved ones, and one source a few: a flood from one address
-//! keeps no other stranger out, and no flood keeps a known peer out.
+//! Strangers can hold all places but the reserved ones, and one source a few: a flood from one
+//! address keeps no other stranger out, and no flood keeps a known peer out.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,8 +17,8 @@ const RESERVED: usize = 16;
 /// For one source: a peer's gateways behind one address, and their redials.
 const PER_SOURCE: usize = 8;
 
-/// Where a handshake comes from: an IPv4 address, or the /64 of an IPv6 one, which costs a stranger as
-/// much.
+/// Where a handshake comes from: an IPv4 address, or the /64 of an IPv6 one, which costs a stranger
+/// as much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source(IpAddr);
 
@@ -39,16 +39,17 @@ pub struct Places(Mutex<BTreeMap<Source, usize>>);
 
 impl Places {
     /// Handshakes under way.
-    pub fn taken(&self, source: Source) -> Taken {
+    pub fn taken(&self, source: Source) -> InUse {
         let taken = self.lock();
 
-        Taken {
+        InUse {
             in_all: taken.values().sum(),
             by_source: taken.get(&source).copied().unwrap_or_default(),
         }
     }
 
-    /// A place for `source` until it is dropped, if there is one. `is_peer`: the source is a known peer's.
+    /// A place for `source` until it is dropped, if there is one. `is_peer`: the source is a known
+    /// peer's.
     pub fn take(self: &Arc<Places>, source: Source, is_peer: bool) -> Option<Place> {
         let mut taken = self.lock();
         let limit = if is_peer {
@@ -76,7 +77,7 @@ impl Places {
 
 /// How many places are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
+pub struct InUse {
     /// By all sources.
     pub in_all: usize,
     /// By the source in question.
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(held.len(), PER_SOURCE);
         assert!(places.take(source("192.0.2.2"), false).is_some());
         drop(held);
-        let free = Taken {
+        let free = InUse {
             in_all: 0,
             by_source: 0,
         };

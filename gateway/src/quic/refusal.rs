@@ -1,5 +1,5 @@
-//! Converts QUIC's errors to the mesh core's [`ConnectionError`]. The texts of certificates and TLS alerts
-//! are `ringway-identity`'s.
+//! Converts QUIC's errors to the mesh core's [`ConnectionError`]. The texts of certificates and TLS
+//! alerts are `ringway-identity`'s.
 
 use std::net::SocketAddr;
 

@@ -1,8 +1,9 @@
 //! Names of endpoints, by the host's resolver (never ours: our DNS needs tunnels first).
 //!
-//! A lookup belongs to no dial: a dial that is given up leaves it running, and the next one uses its result.
-//! So a resolver that is slower than a dial still leads to addresses, and however often a name is dialled,
-//! only one lookup of it is under way. When a resolver fails, the addresses of the last good answer are used.
+//! A lookup belongs to no dial: a dial that is given up leaves it running, and the next one uses
+//! its result. So a resolver that is slower than a dial still leads to addresses, and however often
+//! a name is dialled, only one lookup of it is under way. When a resolver fails, the addresses of
+//! the last good answer are used.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -65,8 +66,8 @@ impl Resolver {
         }
     }
 
-    /// Addresses of `host`, a name or an address, in the resolver's order. Takes as long as the resolver; the
-    /// caller may give up earlier.
+    /// Addresses of `host`, a name or an address, in the resolver's order. Takes as long as the
+    /// resolver; the caller may give up earlier.
     pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DialError> {
         match host.parse() {
             Ok(address) => Ok(vec![address]),
@@ -96,7 +97,8 @@ impl Resolver {
         }
     }
 
-    /// The latest lookup of `host`, begun now if there is none to rely on; and the last good answer.
+    /// The latest lookup of `host`, begun now if there is none to rely on; and the last good
+    /// answer.
     fn latest<L>(&self, host: &str, lookup: L) -> (watch::Receiver<Found>, Vec<IpAddr>)
     where
         L: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,

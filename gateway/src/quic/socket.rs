@@ -1,6 +1,7 @@
 //! The tunnel's UDP socket as quinn sees it. Owns the bounded queue of QUIC datagrams between the
 //! data plane's receiving thread and quinn; does not own the socket's receiving side: that thread
-//! does, and hands over here whatever is no data packet (DESIGN.md 4.2, "Demultiplexing").
+//! does, and passes on every datagram that is not a data packet (gateway/PROTOCOL.md, the first two
+//! bits).
 //!
 //! ```text
 //!   UDP ─► receiving thread ─┬─ data packets ─► TUN
@@ -22,16 +23,16 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep};
 
-/// QUIC datagrams that may wait for quinn. Filled by anybody who sends to the port; when it is full,
-/// datagrams are dropped and counted, and QUIC's loss recovery resends what mattered.
+/// QUIC datagrams that may wait for quinn. Filled by anybody who sends to the port; when it is
+/// full, datagrams are dropped and counted, and QUIC's loss recovery resends what mattered.
 const QUEUE: usize = 1024;
 
 /// Places in the queue that Initial packets, which cost a stranger nothing, must leave free for
 /// packets of running sessions.
 const RESERVED: usize = QUEUE / 2;
 
-/// How long quinn waits when the socket is full. Asking the kernel to tell instead would wake the runtime
-/// for every data packet that leaves.
+/// How long quinn waits when the socket is full. Asking the kernel to tell instead would wake the
+/// runtime for every data packet that leaves.
 const FULL: Duration = Duration::from_millis(1);
 
 /// One QUIC datagram on its way to quinn.
@@ -47,12 +48,14 @@ struct Datagram {
 pub struct Inlet {
     queue: mpsc::Sender<Datagram>,
     dropped: Arc<AtomicU64>,
-    /// The socket is an IPv6 one: quinn compares addresses in the form that it would receive from it.
+    /// The socket is an IPv6 one: quinn compares addresses in the form that it would receive from
+    /// it.
     mapped: bool,
 }
 
 impl Inlet {
-    /// Hands one datagram to quinn. False if the queue was full: the datagram is dropped and counted.
+    /// Hands one datagram to quinn. False if the queue was full: the datagram is dropped and
+    /// counted.
     pub fn offer(
         &self,
         bytes: &[u8],

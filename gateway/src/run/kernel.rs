@@ -1,5 +1,5 @@
-//! What a running gateway changes in the kernel, set up in an order that fails closed and taken back the
-//! other way: device, packet filter, forwarding, routes.
+//! What a running gateway changes in the kernel, set up in an order that fails closed and taken
+//! back the other way: device, packet filter, forwarding, routes.
 //!
 //! Taken first, the device is also the lock against a second daemon in this network namespace. The
 //! `unreachable` routes stay at the end, so that private traffic never meets the default route.
@@ -19,7 +19,8 @@ use tun_rs::SyncDevice;
 use crate::plane::Device;
 use crate::prepare::Prepared;
 
-/// MTU of the device: 1500 bytes, less the IPv4, UDP and tunnel headers. Each route has that of its tunnel.
+/// MTU of the device: 1500 bytes, less the IPv4, UDP and tunnel headers. Each route has that of its
+/// tunnel.
 const TUNNEL_MTU: u16 = 1440;
 
 /// The parts of the kernel that a gateway holds.

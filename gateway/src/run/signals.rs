@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
 
-/// Signals are taken from the first moment on: one that comes while the daemon starts is not lost, and does
-/// not kill it half set up.
+/// Signals are taken from the first moment on: one that comes while the daemon starts is not lost,
+/// and does not kill it half set up.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -44,7 +44,8 @@ async fn cancel(mut signal: Signal, stop: CancellationToken) {
 
 async fn forward(mut signal: Signal, reloads: mpsc::Sender<()>) {
     while signal.recv().await.is_some() {
-        // While one waits, another says nothing new. After the loop has ended there is nothing to reload.
+        // While one waits, another says nothing new. After the loop has ended there is nothing to
+        // reload.
         let _ = reloads.try_send(());
     }
 }

@@ -1,5 +1,5 @@
-//! Watches our certificate's files, so that a new pair is used without a SIGHUP and without dropping a
-//! tunnel; and warns the operator while there is time for a new one.
+//! Watches our certificate's files, so that a new pair is used without a SIGHUP and without
+//! dropping a tunnel; and warns the operator while there is time for a new one.
 
 use std::path::PathBuf;
 use std::sync::Arc;

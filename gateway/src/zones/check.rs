@@ -1,6 +1,6 @@
-//! [`Check`]: makes a zone of what a peer sent, off the loop. A large one takes some 100 ms, and on the loop
-//! the probes of every tunnel would wait. There is one check at a time for each organization; of what comes
-//! meanwhile, only the latest waits.
+//! [`Check`]: makes a zone of what a peer sent, off the loop. A large one takes some 100 ms, and on
+//! the loop the probes of every tunnel would wait. There is one check at a time for each
+//! organization; of what comes meanwhile, only the latest waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

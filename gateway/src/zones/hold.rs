@@ -1,5 +1,5 @@
-//! How long copies are served while their owners are silent: looks now and then, and has it written who was
-//! heard when. What silence is, is [`ringway_dns::Hold`]'s.
+//! How long copies are served while their owners are silent: looks now and then, and has it written
+//! who was heard when. What silence is, is [`ringway_dns::Hold`]'s.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use super::Replicator;
 
 /// How often it is looked which copies have become too old.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often it is written who was heard, besides when somebody falls silent. After a crash, copies look
-/// older by no more.
+/// How often it is written who was heard, besides when somebody falls silent. After a crash, copies
+/// look older by no more.
 const WRITE: Duration = Duration::from_secs(600);
 
 /// Who was heard when, and for how long copies are served.
@@ -57,7 +57,8 @@ impl Replicator {
         self.keeping.looked = None;
     }
 
-    /// Looks, now and then, which copies have become too old, or good again; gives what is to be written.
+    /// Looks, now and then, which copies have become too old, or good again; gives what is to be
+    /// written.
     pub fn look(&mut self, now: Moment) -> Option<HoldFile> {
         let Keeping { looked, heard, .. } = &mut self.keeping;
         if looked.is_some_and(|at| now.monotonic.duration_since(at) < LOOK) {

@@ -1,11 +1,11 @@
-//! [`Own`]: our zone as it is offered and sent to the other organizations, whole or as what changed since
-//! an earlier version.
+//! [`Own`]: our zone as it is offered and sent to the other organizations, whole or as what changed
+//! since an earlier version.
 //!
 //! ```text
-//!   published ─► Preparation, off the loop: encode, compare, cut into messages ─► Prepared ─► offered
+//!   published ─► Preparation, off the loop: encode, compare, cut ─► Prepared ─► offered
 //! ```
-//! A large zone takes some 100 ms for that, and on the loop the probes of every tunnel would wait. Until it
-//! is done, the version before is on offer.
+//! A large zone takes some 100 ms for that, and on the loop the probes of every tunnel would wait.
+//! Until it is done, the version before is on offer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,8 +112,8 @@ impl Own {
         true
     }
 
-    /// The messages that bring a peer with the version `have` up to date: what changed, or the whole zone
-    /// if that is shorter.
+    /// The messages that bring a peer with the version `have` up to date: what changed, or the
+    /// whole zone if that is shorter.
     pub(super) fn since(&mut self, have: Option<Version>) -> Load {
         let delta = have.and_then(|have| Some((have.0, self.journal.since(have)?)));
         let Some((from, delta)) = delta else {

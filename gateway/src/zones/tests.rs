@@ -34,7 +34,7 @@ impl Own {
     }
 }
 
-/// A gateway's replication, the peers being whoever the test makes them.
+/// A gateway's replication; the test plays the peers.
 struct Stand {
     replicator: Replicator,
     dir: PathBuf,
@@ -164,7 +164,7 @@ async fn a_zone_is_taken_from_its_owner_and_from_nobody_else() {
 }
 
 #[tokio::test]
-async fn only_what_changed_is_sent_to_whoever_has_the_version_before() {
+async fn only_what_changed_is_sent_to_a_peer_that_has_the_version_before() {
     let mut stand = Stand::new("delta");
     let mut theirs = owner(hosts("org1.example.test", 3, 1000));
     stand.push("gw.org1", &theirs);
@@ -227,7 +227,11 @@ async fn a_difference_that_lies_is_refused_and_then_the_whole_zone_taken() {
     );
     stand.send("gw.org1", &theirs.whole);
     assert_eq!(stand.served("org1.example.test").unwrap().records(), 102);
-    assert_eq!(stand.refusal("org1.example.test"), "", "it is mended");
+    assert_eq!(
+        stand.refusal("org1.example.test"),
+        "",
+        "the refusal is over"
+    );
 }
 
 /// What an owner that means ill offers and sends, and what is said of it.
@@ -415,8 +419,7 @@ async fn a_zone_that_drips_is_given_up_and_what_comes_late_disturbs_nothing() {
 }
 
 #[tokio::test]
-async fn one_zone_of_an_organization_is_checked_at_a_time_and_a_result_of_an_ended_session_is_dropped()
- {
+async fn an_organizations_zones_are_checked_one_at_a_time_and_a_late_result_is_dropped() {
     let mut stand = Stand::new("checks");
     let peers: Vec<GatewayId> = ["a.org1", "b.org1", "c.org1"]
         .map(|peer| peer.parse().unwrap())
@@ -490,9 +493,8 @@ fn only_the_serial_on_offer_is_handed_out() {
             },
         )
     };
-    assert!(
-        matches!(fetch("org0.example.test", 7), Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty())
-    );
+    let reply = fetch("org0.example.test", 7);
+    assert!(matches!(reply, Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty()));
     assert!(fetch("org0.example.test", 6).is_none());
     assert!(fetch("org1.example.test", 7).is_none());
 }

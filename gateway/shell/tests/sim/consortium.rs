@@ -1,5 +1,5 @@
-//! Who is in the consortium: member records as the organizations hand them out, and what one gateway
-//! makes of the records that it holds.
+//! Who is in the consortium: member records as the organizations hand them out, and what one
+//! gateway makes of the records that it holds.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -27,8 +27,8 @@ pub(crate) struct Record {
 /// The records that one gateway holds.
 pub(crate) type Records = BTreeMap<OrgId, Rc<Record>>;
 
-/// At least 30 gateways of a dozen organizations: some sites with two gateways, some gateways without
-/// endpoints, some whose first endpoint leads nowhere.
+/// At least 30 gateways of a dozen organizations: some sites with two gateways, some gateways
+/// without endpoints, some whose first endpoint leads nowhere.
 pub(crate) fn found(rng: &mut Rng) -> Records {
     (0..12)
         .map(|org| Rc::new(record(org, rng)))

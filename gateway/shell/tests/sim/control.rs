@@ -1,5 +1,5 @@
-//! Positive controls: with a check taken away, the simulation must find fault. Each runs the same course
-//! with the check in place, too.
+//! Positive controls: with a check taken away, the simulation must find fault. Each runs the same
+//! course with the check in place, too.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -9,8 +9,8 @@ use ringway_intent::{RoutePlan, RouteState};
 use crate::wire;
 use crate::world::World;
 
-/// Published tables send only to members, only what they are authorized for, and only on sessions whose
-/// keys both ends hold; and every private prefix has a route.
+/// Published tables send only to members, only what they are authorized for, and only on sessions
+/// whose keys both ends hold; and every private prefix has a route.
 pub(crate) fn tables_are_sound(world: &mut World, node: usize) {
     if let Err(text) = check(world, node) {
         let id = world.nodes[node].id.clone();
@@ -72,8 +72,9 @@ fn peer_can_open(world: &World, conn: ConnId) -> Result<(), String> {
     }
 }
 
-/// The kernel knows every remote prefix of the records in force at the last comparison, but for networks
-/// of the host: through a tunnel, or as unreachable. Never does it follow the default route.
+/// The kernel knows every remote prefix of the records in force at the last comparison, but for
+/// networks of the host: through a tunnel, or as unreachable. Never does it follow the default
+/// route.
 fn every_private_prefix_has_a_route(world: &World, node: usize) -> Result<(), String> {
     let gateway = &world.nodes[node];
     let daemon = gateway.running();

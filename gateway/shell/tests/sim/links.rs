@@ -1,4 +1,5 @@
-//! The links port: dials, handshakes and streams between the gateways, and the packets of the data path.
+//! The links port: dials, handshakes and streams between the gateways, and the packets of the data
+//! path.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,8 +39,8 @@ impl World {
         let refusal = if self.nodes[to].id != peer {
             Some("the endpoint answers with another identity")
         } else if !is_known && self.rng.chance(300) {
-            // The accepter's trust refuses the dialler in the handshake. Or it does so afterwards, or the
-            // mesh does: see `verdict`.
+            // The accepter's trust refuses the dialler in the handshake. Or it does so afterwards,
+            // or the mesh does: see `verdict`.
             Some("peer does not know our org")
         } else {
             None
@@ -108,8 +109,8 @@ impl World {
         self.input(node, Input::Connected { conn, handshake });
     }
 
-    /// What `node`'s trust says about `peer` at the end of a handshake. Sometimes it leaves the decision
-    /// to the mesh.
+    /// What `node`'s trust says about `peer` at the end of a handshake. Sometimes it leaves the
+    /// decision to the mesh.
     fn verdict(&mut self, node: usize, peer: usize) -> Result<Verified, ExternalText> {
         if !self.trusts(node, peer) && self.checks_trust && self.rng.chance(500) {
             return Err(ExternalText::new("not in the org's record"));
@@ -127,7 +128,8 @@ impl World {
         consortium::lists(records, &self.nodes[peer].id)
     }
 
-    /// A packet is opened with the keys that its index names. The data plane answers a probe by itself.
+    /// A packet is opened with the keys that its index names. The data plane answers a probe by
+    /// itself.
     pub(crate) fn datagram(
         &mut self,
         wire: usize,
@@ -165,7 +167,8 @@ impl World {
         }
     }
 
-    /// A data packet from one site to another's prefix, as the data plane's tables say. False: no route.
+    /// A data packet from one site to another's prefix, as the data plane's tables say. False: no
+    /// route.
     pub(crate) fn send_data(&mut self, node: usize, prefix: &Prefix) -> bool {
         let tables = &self.nodes[node].running().tables;
         let Some(conn) = tables.routes.get(prefix).copied() else {

@@ -1,5 +1,6 @@
-//! The reference model: who should reach whom, and what should be in force, once nothing changes any more.
-//! It knows files, hosts, lives and cuts, but no sessions, handshakes, messages or changes.
+//! The reference model: who should reach whom, and what should be in force, once nothing changes
+//! any more. It knows files, hosts, lives and cuts, but no sessions, handshakes, messages or
+//! changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +40,8 @@ pub(crate) fn compare(world: &World, settled: bool) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What was read last, and nothing spoke against, is in force; and nothing that was asked for is unread.
+/// What was read last, and nothing spoke against, is in force; and nothing that was asked for is
+/// unread.
 fn in_force(world: &World, node: usize) -> Option<String> {
     let gateway = &world.nodes[node];
     let daemon = gateway.running();
@@ -70,8 +72,8 @@ fn in_force(world: &World, node: usize) -> Option<String> {
     None
 }
 
-/// Two gateways have a tunnel if both run, both accept each other, a path is there and one can dial; if
-/// neither can dial any more, they keep the one they have.
+/// Two gateways have a tunnel if both run, both accept each other, a path is there and one can
+/// dial; if neither can dial any more, they keep the one they have.
 fn linked(view: &View<'_>, a: usize, b: usize) -> bool {
     let world = view.world;
     let here = &world.nodes[a];
@@ -146,7 +148,8 @@ fn drift(world: &World, a: usize, b: usize) -> Vec<OrgId> {
         .collect()
 }
 
-/// A prefix is reached if a linked gateway of another site serves it and our records give it to its site.
+/// A prefix is reached if a linked gateway of another site serves it and our records give it to its
+/// site.
 fn routes(view: &View<'_>, node: usize) -> Option<String> {
     let world = view.world;
     let here = &world.nodes[node];
@@ -225,7 +228,8 @@ fn kernel(world: &World, node: usize) -> Option<String> {
     None
 }
 
-/// A session whose handshake was under way when our certificate changed has been replaced, if we can dial.
+/// A session whose handshake was under way when our certificate changed has been replaced, if we
+/// can dial.
 fn certificates(view: &View<'_>, node: usize) -> Option<String> {
     let world = view.world;
     let daemon = world.nodes[node].running();

@@ -1,5 +1,5 @@
-//! The network between the gateways: delay, loss and cuts. Datagrams are lost and overtake each other,
-//! streams only stall.
+//! The network between the gateways: delay, loss and cuts. Datagrams are lost and overtake each
+//! other, streams only stall.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

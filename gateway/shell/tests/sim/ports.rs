@@ -1,6 +1,6 @@
-//! The ports in memory: what a daemon's effects do to its keys, its kernel and its files. Each may fail or
-//! answer late while the world is in chaos. What a port is asked is checked on the spot: an effect that
-//! comes in the wrong order, twice, or after the end is a violation.
+//! The ports in memory: what a daemon's effects do to its keys, its kernel and its files. Each may
+//! fail or answer late while the world is in chaos. What a port is asked is checked on the spot: an
+//! effect that comes in the wrong order, twice, or after the end is a violation.
 
 use std::time::Duration;
 
@@ -408,8 +408,8 @@ impl World {
         let gateway = &self.nodes[node];
         let current = gateway.running().shell.current();
         let config = consortium::config(&gateway.id, &gateway.site, records);
-        // The host may have changed since the reload has read its addresses: then the filter is replaced
-        // again afterwards.
+        // The host may have changed since the reload has read its addresses: then the filter is
+        // replaced again afterwards.
         let rulings = rule(&config, &current.connected, &gateway.disk.accepted);
         let before = policy(&current.config, &current.rulings, Families::default());
         let after = policy(&config, &rulings, Families::default());
@@ -460,8 +460,8 @@ impl World {
         let is_busy = daemon.filtering.is_some() || daemon.is_syncing;
         let has_sessions = !daemon.tables.sessions.is_empty() || !daemon.tables.routes.is_empty();
         let has_routes = invariant::has_tunnel_routes(&self.nodes[node].kernel.routes);
-        // A plan that the kernel refused at the very end is not tried again: the device takes its routes
-        // along.
+        // A plan that the kernel refused at the very end is not tried again: the device takes its
+        // routes along.
         let was_refused = daemon.is_sync_refused;
 
         if is_busy {

@@ -16,8 +16,8 @@ use crate::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One site per gateway, `10.<n>.0.0/16`; twins (`gw0.b`, `gw1.b`) share one. A name in brackets has no
-/// endpoints.
+/// One site per gateway, `10.<n>.0.0/16`; twins (`gw0.b`, `gw1.b`) share one. A name in brackets
+/// has no endpoints.
 fn records(gateways: &[&str]) -> Records {
     let mut records = Records::new();
     for (number, text) in gateways.iter().enumerate() {
@@ -155,7 +155,8 @@ fn a_restart_that_nobody_noticed_takes_the_tunnel_over_at_once() {
     model::compare(&world, true).unwrap();
 }
 
-/// Packets lost while one gateway sends to the other and their session is renewed every two seconds.
+/// Packets lost while one gateway sends to the other and their session is renewed every two
+/// seconds.
 fn lost_in_renewals(drain: Duration) -> usize {
     let settings = Settings {
         rekey_after: 2 * SECOND,

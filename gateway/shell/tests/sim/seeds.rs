@@ -90,8 +90,8 @@ fn calm_down(world: &mut World) {
 fn report(seed: u64, outcome: Result<World, Violation>) {
     if let Err(Violation(text)) = outcome {
         panic!(
-            "seed {seed}: {text}\nreplay: RINGWAY_SIM_SEED={seed} cargo test -p ringway-shell --test sim seeds \
-             -- --nocapture"
+            "seed {seed}: {text}\nreplay: RINGWAY_SIM_SEED={seed} cargo test -p ringway-shell \
+             --test sim seeds -- --nocapture"
         );
     }
 }

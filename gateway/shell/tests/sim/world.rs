@@ -1,5 +1,5 @@
-//! [`World`]: virtual time, the gateways and everything that is under way between them. Each gateway runs
-//! the real [`Shell`]; its ports are in `ports` and `links`.
+//! [`World`]: virtual time, the gateways and everything that is under way between them. Each
+//! gateway runs the real [`Shell`]; its ports are in `ports` and `links`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -302,8 +302,8 @@ impl World {
         }
     }
 
-    /// Carries out every effect of a node's shell, as the gateway's executor does, and checks what it
-    /// published.
+    /// Carries out every effect of a node's shell, as the gateway's executor does, and checks what
+    /// it published.
     fn carry_out(&mut self, node: usize) {
         let mut has_published = false;
         let mut before = None;
