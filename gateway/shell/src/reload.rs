@@ -96,7 +96,7 @@ impl Shell {
             (Some(_), Err(error)) => {
                 tracing::error!(
                     error,
-                    "The packet filter is older than what is in force: what it does not know is dropped"
+                    "The packet filter is older than the configuration; it drops what it does not know"
                 );
                 self.end_change(now);
             }
