@@ -51,7 +51,8 @@ fn a_silent_mtu_drops_what_is_too_long_and_fragments_what_may_be_fragmented() {
     assert!(printed.contains("3 received"), "{printed}");
 
     let counts = emulator.counts();
-    assert_eq!(counts["out"]["too_big"], 3, "{counts}");
+    // The three pings; the gateway's probes for the path MTU may be more.
+    assert!(counts["out"]["too_big"].as_u64() >= Some(3), "{counts}");
     assert_nothing_overflowed(&counts);
     drop(emulator);
     scene.close();
