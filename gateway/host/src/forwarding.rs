@@ -174,9 +174,11 @@ fn required(needed: Families) -> Vec<(String, &'static str)> {
         }
         settings.push((FORWARD_V6.into(), "1"));
     }
+
     if needed.v4 {
         settings.push((FORWARD_V4.into(), "1"));
         settings.push((MARKED_SOURCES.into(), "1"));
     }
+
     settings
 }

@@ -184,9 +184,12 @@ impl Trust {
         if !org.gateways.contains(&id.name) {
             self.refuse(Refusal::UnknownGateway(id.clone()))?;
         }
+
         if org.revoked.gateways.contains(&id.name) {
             self.refuse(Refusal::RevokedGateway(id.clone()))?;
         }
+
+        // Any key of the chain: an intermediate CA can be revoked too.
         if let Some(revoked) = certificates
             .iter()
             .find(|one| org.revoked.keys.contains(&one.key))

@@ -234,6 +234,7 @@ impl Init {
     }
 
     fn summary(&self, files: &NewFiles, fingerprint: &Digest) -> String {
+        // Paths as the user must type them from here.
         let at = |name: &str| files.path(name).display().to_string();
         let record = at(&self.record_name());
         let config = at("gateway.toml");

@@ -42,6 +42,7 @@ fn text(report: &Report) -> String {
     ];
     let gateway = Escaped(&report.gateway);
     let mut text = format!("gateway {gateway}\n\n{}", sections.join("\n"));
+
     if !report.drops.is_empty() {
         text.push_str(&format!(
             "\ndropped, of no peer: {}\n",
@@ -67,11 +68,13 @@ fn tunnels(report: &Report) -> String {
     let mut table = Table::new([
         "TUNNEL", "STATE", "SINCE", "RTT", "PATH MTU", "SENT", "RECEIVED", "NOTE",
     ]);
+
     for tunnel in &report.tunnels {
         let rtt = match tunnel.rtt_us {
             Some(rtt) => format!("{:.1} ms", rtt as f64 / 1e3),
             None => "-".into(),
         };
+
         table.row([
             tunnel.peer.clone(),
             tunnel.state.clone(),
@@ -83,6 +86,7 @@ fn tunnels(report: &Report) -> String {
             tunnel_notes(tunnel),
         ]);
     }
+
     table.to_string()
 }
 
@@ -92,6 +96,7 @@ fn tunnel_notes(tunnel: &TunnelReport) -> String {
     if tunnel.state != "up" {
         notes.extend(tunnel.last_error.clone());
     }
+
     if !tunnel.records_differ.is_empty() {
         let orgs = tunnel.records_differ.join(", ");
         notes.push(format!("holds other records of {orgs}"));
@@ -105,12 +110,14 @@ fn tunnel_notes(tunnel: &TunnelReport) -> String {
     if !tunnel.drops.is_empty() {
         notes.push(format!("dropped {}", counted(&tunnel.drops)));
     }
+
     notes.join("; ")
 }
 
 fn routes(report: &Report) -> String {
     let mut table = Table::new(["PREFIX", "ORG", "VERDICT", "THROUGH", "NOTE"]);
     for route in &report.routes {
+        // A tunnel may be up while the kernel still lacks the route.
         let through = match (&route.gateway, route.installed) {
             (Some(gateway), true) => gateway.clone(),
             _ => "unreachable".into(),
@@ -119,6 +126,7 @@ fn routes(report: &Report) -> String {
             Some(with) => format!("overlaps {with}"),
             None => String::new(),
         };
+
         table.row([
             route.prefix.clone(),
             route.org.clone(),

@@ -74,14 +74,17 @@ pub(super) fn read(message: &RouteMessage, tun: Option<u32>) -> Option<Route> {
         RouteAttribute::Priority(metric) => Some(*metric),
         _ => None,
     });
+
     let hop = match (message.header.kind, metric?) {
         (RouteType::Unreachable, UNREACHABLE_METRIC) => Hop::Unreachable,
         (RouteType::Unicast, TUNNEL_METRIC) if is_on_link(message, tun?) => Hop::Tunnel {
             prefsrc: prefsrc(message),
             mtu: mtu(message),
         },
+        // Of ours, but of another version or an earlier TUN: it will be removed.
         _ => return None,
     };
+
     Some(Route {
         prefix: prefix(message)?,
         hop,
@@ -95,6 +98,7 @@ fn prefix(message: &RouteMessage) -> Option<Prefix> {
         AddressFamily::Inet6 => IpAddr::from([0; 16]),
         _ => return None,
     };
+
     let address = find(message, |attribute| match attribute {
         RouteAttribute::Destination(address) => ip(address),
         _ => None,

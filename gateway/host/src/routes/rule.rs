@@ -83,6 +83,7 @@ async fn add(netlink: &Netlink, numbers: &Numbers, family: &IpVersion) -> io::Re
         .table_id(numbers.table)
         .priority(RULE_PRIORITY)
         .fw_mark(numbers.mark);
+
     match family {
         IpVersion::V4 => {
             let mut request = request.v4();

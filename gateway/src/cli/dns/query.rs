@@ -1,4 +1,4 @@
-//! `ringway dns query`: one question, its answer, and where it comes from, in the manner of dig.
+//! `ringway dns query`: answers one query and names the source of each record, in the format of dig.
 
 use std::process::ExitCode;
 
@@ -10,12 +10,14 @@ use super::Query;
 use super::view::View;
 use crate::cli::{Failure, answer};
 
-/// Asks and prints.
+/// Runs `ringway dns query`.
 pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
     let view = match &query.zone_file {
         Some(file) => View::of_file(file, query.zone.as_ref())?,
         None => View::of_gateway(&query.config.path)?,
     };
+
+    // By the same function as the server, so that the answer is the one that hosts get.
     let mut response = Vec::new();
     answer_question(
         &view.set(),
@@ -39,6 +41,8 @@ fn text(view: &View, query: &Query, response: &Response) -> String {
         response.status(),
         question_text(&query.name, query.kind),
     );
+
+    // Without a usable copy the server fails such queries; say why.
     if let Some(seen) = view
         .zones
         .iter()
@@ -46,6 +50,7 @@ fn text(view: &View, query: &Query, response: &Response) -> String {
     {
         text.push_str(&format!(";; zone {}: {}\n", seen.apex, seen.origin));
     }
+
     for (section, records) in ["ANSWER", "AUTHORITY", "ADDITIONAL"]
         .iter()
         .zip(&response.sections)
@@ -57,5 +62,6 @@ fn text(view: &View, query: &Query, response: &Response) -> String {
             text.push_str(&format!("{record}  ; {}\n", view.source(record)));
         }
     }
+
     text
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use ringway_config::{Config, Digest, Faults, Member, Place, Prefix, ZoneName};
+use ringway_config::{Config, Digest, Faults, Place, Prefix, ZoneName};
 use ringway_dns::explain::ResponseRecord;
 use ringway_dns::{Name, ReplicaStore, SerialStore, Sources, Zone, ZoneSet, Zones};
 use ringway_identity::certificate::rfc3339;
@@ -132,15 +132,13 @@ impl View {
 /// Each organization's zone and prefixes. Prefixes in conflict are included, which a running
 /// gateway leaves out.
 fn owners(config: &Config) -> Vec<(ZoneName, Vec<Prefix>)> {
-    let owner = |record: &Member| {
-        let prefixes = record
-            .sites
-            .iter()
-            .flat_map(|site| &site.prefixes)
-            .map(|placed| placed.prefix);
-        (config.own.domain.zone_of(&record.org), prefixes.collect())
-    };
-    config.records().map(owner).collect()
+    let mut owners = Vec::new();
+    for record in config.records() {
+        let placed = record.sites.iter().flat_map(|site| &site.prefixes);
+        let prefixes = placed.map(|placed| placed.prefix).collect();
+        owners.push((config.own.domain.zone_of(&record.org), prefixes));
+    }
+    owners
 }
 
 impl Seen {
