@@ -28,13 +28,10 @@ mod nft;
 mod rules;
 mod terms;
 
-use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use ringway_intent::PolicySpec;
 use tokio::sync::Mutex;
 
 use super::sysctl;
@@ -84,24 +81,6 @@ impl DropReason {
             DropReason::WrongSource => "wrong-source",
         }
     }
-}
-
-/// The filter of one daemon.
-pub trait Firewall {
-    /// Replaces the policy in force by `spec`, in one transaction. After an error nothing has
-    /// changed.
-    fn apply(
-        &mut self,
-        spec: &PolicySpec,
-    ) -> impl Future<Output = Result<(), FirewallError>> + Send;
-
-    /// Removes the filter; no error if there is none. The TUN must be gone before: fail closed.
-    fn remove(&mut self) -> impl Future<Output = Result<(), FirewallError>> + Send;
-
-    /// Packets dropped so far. [`Firewall::apply`] does not reset the counts.
-    fn drops(
-        &mut self,
-    ) -> impl Future<Output = Result<BTreeMap<DropReason, u64>, FirewallError>> + Send;
 }
 
 /// Why the filter could not be changed or read.

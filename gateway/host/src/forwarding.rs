@@ -23,10 +23,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ringway_config::disk;
+use ringway_intent::Families;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::Families;
 use super::sysctl::{self, SysctlError, Written};
 
 const FORWARD_V4: &str = "net/ipv4/ip_forward";

@@ -24,5 +24,3 @@ mod netlink;
 pub mod routes;
 mod sysctl;
 pub mod tun;
-
-pub use ringway_intent::Families;

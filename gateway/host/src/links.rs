@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use ringway_config::{Connected, Prefix};
-use ringway_intent::Address;
-pub use ringway_intent::Links;
+use ringway_intent::{Address, Links};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 

@@ -16,7 +16,7 @@
 //! * A wanted prefix is never without its `unreachable` route: it is added before and removed after
 //!   the route through the TUN. Private traffic meets an ICMP error, never the default route.
 //! * The `unreachable` routes and the rule outlive the daemon, however it ends: fail closed. The
-//!   next [`Routes::sync`] adopts them; [`purge`] removes them.
+//!   next [`KernelRoutes::sync`] adopts them; [`purge`] removes them.
 //! * Only routes of our table *and* protocol are ours; all others are left alone.
 //!
 //! A route through the TUN has the MTU of its tunnel, and the kernel does what a router must: it
@@ -31,12 +31,9 @@ mod kernel;
 mod message;
 mod rule;
 
-use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 
 use ringway_config::Prefix;
-pub use ringway_intent::RouteState;
 
 pub use kernel::{KernelRoutes, purge};
 
@@ -46,16 +43,6 @@ const TUNNEL_METRIC: u32 = 100;
 const UNREACHABLE_METRIC: u32 = u32::MAX - 1;
 /// Priority of the rule: after the `local` table (0), before `main` (32766).
 const RULE_PRIORITY: u32 = 4600;
-
-/// The routes of one daemon.
-pub trait Routes {
-    /// Makes the kernel's routes those of `want`, no more and no less, and touches only what
-    /// differs. A refused change does not stop the others; the next call tries it again.
-    fn sync(
-        &mut self,
-        want: &BTreeMap<Prefix, RouteState>,
-    ) -> impl Future<Output = Result<(), RoutesError>> + Send;
-}
 
 /// Why the kernel's routes are not as wanted.
 #[derive(Debug, thiserror::Error)]

@@ -26,6 +26,6 @@ pub mod verify;
 
 pub use local::Identity;
 pub use refusal::{Code, Refusal};
-pub use tls::{RefusalLog, Refused};
+pub use tls::Refused;
 pub use trust::Trust;
 pub use verify::{Role, Verified};

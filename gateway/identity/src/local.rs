@@ -33,7 +33,7 @@ pub struct Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
     /// Less than half.
-    Fresh,
+    Young,
     /// Half.
     Half,
     /// Three quarters.
@@ -51,7 +51,7 @@ impl Age {
         let lifetime = not_after.as_secs().saturating_sub(start).max(1);
         let passed = now.as_secs().saturating_sub(start);
         match passed.saturating_mul(8) / lifetime {
-            0..4 => Age::Fresh,
+            0..4 => Age::Young,
             4 | 5 => Age::Half,
             6 => Age::ThreeQuarters,
             7 => Age::SevenEighths,
@@ -59,10 +59,10 @@ impl Age {
         }
     }
 
-    /// Advice for the operator; `None` while the certificate is fresh.
+    /// Advice for the operator; `None` while the certificate is young.
     pub fn advice(self) -> Option<&'static str> {
         match self {
-            Age::Fresh => None,
+            Age::Young => None,
             Age::Half => Some("half of the certificate's lifetime is over: plan its rotation"),
             Age::ThreeQuarters => {
                 Some("three quarters of the certificate's lifetime are over: rotate it")
@@ -302,7 +302,7 @@ mod tests {
     fn warns_at_a_half_three_quarters_and_seven_eighths_of_the_lifetime() {
         let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let age = |now| Age::of(at(1_000), at(1_800), at(now));
-        assert_eq!([age(0), age(1_000), age(1_399)], [Age::Fresh; 3]);
+        assert_eq!([age(0), age(1_000), age(1_399)], [Age::Young; 3]);
         assert_eq!([age(1_400), age(1_599)], [Age::Half; 2]);
         assert_eq!([age(1_600), age(1_699)], [Age::ThreeQuarters; 2]);
         assert_eq!([age(1_700), age(1_799)], [Age::SevenEighths; 2]);

@@ -9,7 +9,6 @@
 //! the trust may have changed since. So the gateway verifies the chain again before it accepts a
 //! `Hello`.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -45,12 +44,6 @@ pub struct Refused {
     pub refusal: Refusal,
 }
 
-/// Receives refusals. Called inside a handshake: it must not block.
-pub trait RefusalLog: fmt::Debug + Send + Sync {
-    /// `refused` has just been turned away.
-    fn record(&self, refused: Refused);
-}
-
 /// Keeps the last refusal. The peer's address is not known inside a handshake: a caller that wants
 /// to log it gives each handshake settings of its own, and takes the refusal out when the handshake
 /// has failed.
@@ -62,9 +55,7 @@ impl LastRefusal {
     pub fn take(&self) -> Option<Refused> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
 
-impl RefusalLog for LastRefusal {
     fn record(&self, refused: Refused) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
     }
@@ -75,7 +66,7 @@ pub fn server_config(
     trust: Arc<ArcSwap<Trust>>,
     identity: &Identity,
     alpn: &[u8],
-    log: Arc<dyn RefusalLog>,
+    log: Arc<LastRefusal>,
 ) -> ServerConfig {
     let verifier = Arc::new(Verifier {
         trust,
@@ -103,7 +94,7 @@ pub fn client_config(
     identity: &Identity,
     dialled: GatewayId,
     alpn: &[u8],
-    log: Arc<dyn RefusalLog>,
+    log: Arc<LastRefusal>,
 ) -> ClientConfig {
     let verifier = Arc::new(Verifier {
         trust,
@@ -141,7 +132,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 struct Verifier {
     trust: Arc<ArcSwap<Trust>>,
     dialled: Option<GatewayId>,
-    log: Arc<dyn RefusalLog>,
+    log: Arc<LastRefusal>,
 }
 
 impl Verifier {

@@ -57,7 +57,7 @@ fn text(report: &Report) -> String {
     }
     if report.tun_recreated > 0 {
         text.push_str(&format!(
-            "\nTUN device taken away, and brought back: {}\n",
+            "\nTUN device re-created: {}\n",
             report.tun_recreated
         ));
     }

@@ -5,8 +5,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_host::firewall::{Filter, Firewall as _};
-use ringway_host::routes::{KernelRoutes, Routes as _, RoutesError};
+use ringway_host::firewall::Filter;
+use ringway_host::routes::{KernelRoutes, RoutesError};
 use ringway_intent::{PolicySpec, RoutePlan};
 use ringway_shell::{ChangeId, Input, RoutesOutcome};
 use tokio::sync::Mutex;
@@ -44,7 +44,7 @@ impl KernelPort {
         let routes = self.routes.clone();
 
         jobs.spawn_to_end(async move {
-            let mut routes = routes.lock().await;
+            let routes = routes.lock().await;
             let outcome = match timeout(ROUTES, routes.sync(&plan)).await {
                 Ok(Ok(())) => RoutesOutcome::Done,
                 Ok(Err(error)) => refused(&error),

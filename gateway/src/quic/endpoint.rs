@@ -24,7 +24,7 @@ use quinn::{
 use quinn_proto::HashedConnectionIdGenerator;
 use ringway_config::disk::{self, Access};
 use ringway_config::{Digest, GatewayId};
-use ringway_identity::tls::{self, LastRefusal, RefusalLog};
+use ringway_identity::tls::{self, LastRefusal};
 use ringway_identity::{Identity, Trust};
 
 use super::socket::{DemuxSocket, Inlet};
@@ -114,7 +114,7 @@ impl Tls {
     }
 
     /// Settings for accepting. Refused peers are reported to `log`.
-    pub fn server(&self, log: Arc<dyn RefusalLog>) -> Server {
+    pub fn server(&self, log: Arc<LastRefusal>) -> Server {
         let identity = self.identity.load();
         let tls = tls::server_config(self.trust.clone(), &identity, tls::ALPN, log);
         let tls = QuicServerConfig::try_from(tls)
@@ -136,7 +136,7 @@ impl Tls {
     }
 
     /// Settings for dialling `peer` and no other gateway. A refusal is reported to `log`.
-    pub fn client(&self, peer: GatewayId, log: Arc<dyn RefusalLog>) -> Client {
+    pub fn client(&self, peer: GatewayId, log: Arc<LastRefusal>) -> Client {
         let identity = self.identity.load();
         let tls = tls::client_config(self.trust.clone(), &identity, peer, tls::ALPN, log);
         let tls = QuicClientConfig::try_from(tls)

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use ringway_host::firewall::{Filter, Firewall as _, Nft, short_idle_timeout};
+use ringway_host::firewall::{Filter, Nft, short_idle_timeout};
 use ringway_host::forwarding::Forwarding;
 use ringway_host::links;
-use ringway_host::routes::{KernelRoutes, Routes as _};
+use ringway_host::routes::KernelRoutes;
 use ringway_host::tun::open_tun;
 use ringway_intent::{Families, Links, Tunnelled, plan_routes, policy};
 use tokio::sync::Mutex;
@@ -111,7 +111,7 @@ impl Restore {
             &Tunnelled::new(),
             &links,
         );
-        let mut routes = KernelRoutes::open(config.routes, tun)?;
+        let routes = KernelRoutes::open(config.routes, tun)?;
         routes.sync(&plan).await?;
         Ok((links, routes))
     }

@@ -30,7 +30,7 @@ pub async fn watch(
     let files = [files.certificate, files.key];
     let mut reported = modified(&files).await;
     let mut seen = reported;
-    let mut warned = Age::Fresh;
+    let mut warned = Age::Young;
 
     loop {
         warned = warn_of_age(&identity.load(), warned);

@@ -7,11 +7,12 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use nftables::schema::Nftables;
+use ringway_intent::PolicySpec;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
-use super::{DropReason, Firewall, FirewallError, PolicySpec, rules};
+use super::{DropReason, FirewallError, rules};
 
 /// Where to find the program: the path of service managers and of users' shells may lack
 /// `/usr/sbin`.
@@ -53,10 +54,10 @@ impl Nft {
             .filter_map(|object| read_counter(&object["counter"]))
             .collect())
     }
-}
 
-impl Firewall for Nft {
-    async fn apply(&mut self, spec: &PolicySpec) -> Result<(), FirewallError> {
+    /// Replaces the policy in force by `spec`, in one transaction. After an error nothing has
+    /// changed.
+    pub async fn apply(&mut self, spec: &PolicySpec) -> Result<(), FirewallError> {
         // Counters start again with the new table. If the old one is gone, so are its counts.
         let counted = if self.applied {
             self.counted().await.unwrap_or_default()
@@ -70,13 +71,15 @@ impl Firewall for Nft {
         Ok(())
     }
 
-    async fn remove(&mut self) -> Result<(), FirewallError> {
+    /// Removes the filter; no error if there is none. The TUN must be gone before: fail closed.
+    pub async fn remove(&mut self) -> Result<(), FirewallError> {
         transact(&rules::remove(&self.table)).await?;
         self.applied = false;
         Ok(())
     }
 
-    async fn drops(&mut self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
+    /// Packets dropped so far. [`Nft::apply`] does not reset the counts.
+    pub async fn drops(&self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
         let mut drops = self.replaced.clone();
         if self.applied {
             add(&mut drops, self.counted().await?);

@@ -13,10 +13,11 @@
 use nftables::schema::Nftables;
 use nftables::types::NfHook;
 use ringway_config::{Allow, PortRange, Proto};
+use ringway_intent::PolicySpec;
 
+use super::DropReason;
 use super::draft::{Draft, disjoint, outermost, set_name};
 use super::terms::{self, Family, Step};
-use super::{DropReason, PolicySpec};
 
 const FROM_TUN: &str = "from-tun";
 const TO_TUN: &str = "to-tun";
@@ -263,7 +264,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::Families;
+    use ringway_intent::Families;
 
     fn spec() -> PolicySpec {
         PolicySpec {

@@ -5,8 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ringway_config::Prefix;
+use ringway_intent::RouteState;
 
-use super::{RouteState, TUNNEL_METRIC, UNREACHABLE_METRIC};
+use super::{TUNNEL_METRIC, UNREACHABLE_METRIC};
 
 /// One kernel route of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

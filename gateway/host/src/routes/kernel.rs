@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use ringway_config::{Prefix, Routes as Numbers};
+use ringway_intent::RouteState;
 use rtnetlink::IpVersion;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::RouteMessage;
 use tracing::{debug, warn};
 
 use super::difference::{Change, Installed, difference};
-use super::{RouteState, Routes, RoutesError, message, rule};
+use super::{RoutesError, message, rule};
 use crate::netlink::{self, Netlink};
 
 /// The routes of one daemon in the kernel.
@@ -36,7 +37,7 @@ struct Refusal {
 /// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them.
 /// Other protocols' routes in the table stay. Needs a tokio runtime.
 pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
-    let mut routes = KernelRoutes {
+    let routes = KernelRoutes {
         netlink: Netlink::open().map_err(RoutesError::Open)?,
         numbers,
         tun: None,
@@ -66,7 +67,7 @@ impl KernelRoutes {
         self.tun.as_ref().map(|tun| tun.load(Relaxed))
     }
 
-    async fn change(&mut self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
+    async fn change(&self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
         let installed = match self.installed().await {
             Ok(installed) => installed,
             Err(source) => {
@@ -162,10 +163,10 @@ impl KernelRoutes {
             source,
         }
     }
-}
 
-impl Routes for KernelRoutes {
-    async fn sync(&mut self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
+    /// Makes the kernel's routes those of `want`, no more and no less, and touches only what
+    /// differs. A refused change does not stop the others; the next call tries it again.
+    pub async fn sync(&self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
         for family in families() {
             rule::ensure(&self.netlink, &self.numbers, family)
                 .await

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::UdpSocket;
 
 use ringway_config::Proto;
-use ringway_host::firewall::{DropReason, Firewall, Nft};
+use ringway_host::firewall::{DropReason, Nft};
 use ringway_intent::{Families, PolicySpec};
 
 use crate::site::{

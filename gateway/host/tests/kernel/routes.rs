@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringway_config::{Prefix, Routes as Numbers};
-use ringway_host::routes::{KernelRoutes, Routes, RoutesError, purge};
+use ringway_host::routes::{KernelRoutes, RoutesError, purge};
 use ringway_host::tun::open_tun;
 use ringway_intent::RouteState;
 use tun_rs::SyncDevice;

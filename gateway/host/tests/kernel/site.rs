@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use ringway_config::{Allow, Place, PortRange, Proto};
-use ringway_host::firewall::{DropReason, Firewall, Nft};
+use ringway_host::firewall::{DropReason, Nft};
 use ringway_intent::{Families, PolicySpec};
 use socket2::{Domain, Socket, Type};
 
