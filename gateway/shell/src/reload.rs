@@ -96,7 +96,7 @@ impl Shell {
             (Some(_), Err(error)) => {
                 tracing::error!(
                     error,
-                    "The packet filter is older than the configuration; it drops what it does not know"
+                    "The packet filter is older than the configuration; unknown traffic is dropped"
                 );
                 self.end_change(now);
             }
