@@ -36,7 +36,9 @@ impl Check {
             parcel,
             zones,
         } = self;
-        let (apex, offer, was_delta) = (parcel.apex().clone(), *parcel.offer(), parcel.is_delta());
+        let apex = parcel.apex().clone();
+        let offer = *parcel.offer();
+        let was_delta = parcel.is_delta();
         let held = zones.zone(&apex);
         // Derived here, since the loop publishes the zone.
         let result = parcel.check(held.as_deref()).inspect(Zone::derive_pointers);
