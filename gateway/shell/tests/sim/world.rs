@@ -400,8 +400,7 @@ impl World {
         );
 
         if self.verbose && !is_frequent {
-            let mut text = format!("{effect:?}");
-            text.truncate(text.floor_char_boundary(200));
+            let text: String = format!("{effect:?}").chars().take(200).collect();
             self.log(node, &text);
         }
     }

@@ -1,0 +1,171 @@
+//! The routes and the filter that follow from any verdicts, against a model that looks at one prefix at a
+//! time.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use ringway_config::{
+    Config, Connected, Digest, Dns, Identity, Member, Place, PlacedPrefix, Prefix, Revoked, Routes,
+    Ruling, Site, rule,
+};
+use ringway_intent::{Families, Links, RouteState, Tunnelled, plan_routes, policy};
+
+fn place() -> Place {
+    Place::whole(Path::new("member.toml"))
+}
+
+fn member(org: &str, prefixes: &[Prefix]) -> Member {
+    let prefixes = prefixes.iter().map(|prefix| PlacedPrefix {
+        prefix: *prefix,
+        place: place(),
+    });
+
+    Member {
+        org: org.parse().unwrap(),
+        domain: "consortium.example".parse().unwrap(),
+        roots: Vec::new(),
+        sites: vec![Site {
+            name: "site".parse().unwrap(),
+            prefixes: prefixes.collect(),
+        }],
+        gateways: Vec::new(),
+        revoked: Revoked::default(),
+        digest: Digest::of(org.as_bytes()),
+        place: place(),
+    }
+}
+
+/// This site has `own`; two other organizations have the rest.
+fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
+    Config {
+        path: "gateway.toml".into(),
+        id: "gw.alpha".parse().unwrap(),
+        site: "site".parse().unwrap(),
+        listen: "[::]:4600".parse().unwrap(),
+        identity: Identity {
+            certificate: "gateway.crt".into(),
+            key: "gateway.key".into(),
+        },
+        own: member("alpha", own),
+        members: vec![member("beta", beta), member("gamma", gamma)],
+        members_dir: "members".into(),
+        state_dir: "state".into(),
+        socket: "ringway.sock".into(),
+        tun: "ringway0".parse().unwrap(),
+        lanes: NonZeroU32::MIN,
+        routes: Routes {
+            table: 4600,
+            protocol: 146,
+            mark: 1,
+        },
+        reserved: Vec::new(),
+        dns: Dns {
+            listen: Vec::new(),
+            ttl: 5,
+            records: Vec::new(),
+            zone_files: Vec::new(),
+            foreign_addresses: false,
+            public_listen: false,
+            hold: Duration::from_secs(86_400),
+            query_log: None,
+            forward: Vec::new(),
+        },
+        policy: None,
+    }
+}
+
+/// Few ranges of few lengths, so that many overlap.
+fn prefixes() -> impl Strategy<Value = Vec<Prefix>> {
+    let prefix = (0u8..4, 0u8..4, prop_oneof![Just(16u8), Just(20), Just(24)]).prop_map(
+        |(second, third, len)| {
+            let address = format!("10.{second}.{}.0", third * 64).parse().unwrap();
+            Prefix::holding(address, len).unwrap()
+        },
+    );
+
+    prop::collection::vec(prefix, 0..5)
+}
+
+/// True if the host needs `prefix` for itself.
+fn is_local(prefix: &Prefix, own: &[Prefix], connected: &[Connected]) -> bool {
+    own.iter().any(|own| own.overlaps(prefix))
+        || connected
+            .iter()
+            .any(|network| network.prefix.overlaps(prefix))
+}
+
+proptest! {
+    #[test]
+    fn no_private_prefix_is_ever_without_a_route_and_no_local_one_has_any(
+        own in prefixes(),
+        beta in prefixes(),
+        gamma in prefixes(),
+        networks in prefixes(),
+        up in prop::collection::vec(any::<bool>(), 16),
+    ) {
+        let config = config(&own, &beta, &gamma);
+        let connected: Vec<Connected> = networks
+            .iter()
+            .map(|prefix| Connected { prefix: *prefix, interface: "eth0".into() })
+            .collect();
+        let rulings = rule(&config, &connected, &Default::default());
+        // As the mesh does: only available prefixes of other sites have sessions.
+        let tunnelled: Tunnelled = rulings
+            .iter()
+            .zip(up)
+            .filter(|(ruling, up)| *up && ruling.is_available() && ruling.org != config.id.org)
+            .map(|(ruling, _)| (ruling.prefix, Some(1280)))
+            .collect();
+
+        let plan = plan_routes(&config, &rulings, &connected, &tunnelled, &Links::default());
+
+        for prefix in beta.iter().chain(&gamma) {
+            let state = plan.get(prefix);
+            if is_local(prefix, &own, &connected) {
+                prop_assert_eq!(state, None, "{}", prefix);
+            } else if tunnelled.contains_key(prefix) {
+                prop_assert!(matches!(state, Some(RouteState::Tunnel { .. })), "{}", prefix);
+            } else {
+                prop_assert_eq!(state, Some(&RouteState::Unreachable), "{}", prefix);
+            }
+        }
+        for prefix in plan.keys() {
+            prop_assert!(beta.contains(prefix) || gamma.contains(prefix), "{}", prefix);
+        }
+    }
+
+    #[test]
+    fn the_filter_knows_each_available_prefix_under_its_owner_and_no_conflicted_one(
+        own in prefixes(),
+        beta in prefixes(),
+        gamma in prefixes(),
+    ) {
+        let config = config(&own, &beta, &gamma);
+        let rulings: Vec<Ruling> = rule(&config, &[], &Default::default());
+
+        let spec = policy(&config, &rulings, Families::default());
+
+        for ruling in &rulings {
+            let is_own = spec.own.contains(&ruling.prefix);
+            let is_theirs = spec
+                .orgs
+                .get(&ruling.org)
+                .is_some_and(|prefixes| prefixes.contains(&ruling.prefix));
+            let is_ours = ruling.org == config.id.org;
+            if ruling.is_available() {
+                prop_assert_eq!((is_own, is_theirs), (is_ours, !is_ours), "{}", ruling.prefix);
+            } else if is_ours {
+                prop_assert!(!is_theirs, "{}", ruling.prefix);
+            } else {
+                prop_assert!(!is_own || own.contains(&ruling.prefix), "{}", ruling.prefix);
+            }
+        }
+    }
+}
