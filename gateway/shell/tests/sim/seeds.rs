@@ -29,6 +29,7 @@ fn whatever_happens_the_right_gateways_reach_each_other_in_the_end() {
             });
         }
     });
+    println!("result: {seeds} seeds, each as the model says");
 }
 
 #[test]
