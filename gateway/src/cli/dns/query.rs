@@ -1,4 +1,4 @@
-//! `ringway dns query`: answers one query and names the source of each record, in the format of dig.
+//! `ringway dns query`: answers one query, with the source of each record, in the format of dig.
 
 use std::process::ExitCode;
 
