@@ -1,5 +1,5 @@
-//! The routes and the filter that follow from any verdicts, against a model that looks at one prefix at a
-//! time.
+//! The routes and the filter that follow from any verdicts, against a model that looks at one
+//! prefix at a time.
 
 #![expect(
     clippy::unwrap_used,
