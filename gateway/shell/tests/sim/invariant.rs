@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ringway_config::GatewayId;
+use ringway_config::{Config, GatewayId, SiteId};
 use ringway_core::{ConnId, Membership};
 use ringway_intent::{RoutePlan, RouteState};
 
@@ -18,40 +18,46 @@ pub(crate) fn tables_are_sound(world: &mut World, node: usize) {
     }
 }
 
+/// Looks at the records and verdicts themselves, not at the membership that the shell made of them.
 fn check(world: &World, node: usize) -> Result<(), String> {
     let daemon = world.nodes[node].running();
-    let membership = daemon.shell.membership();
+    let current = daemon.shell.current();
 
     for conn in &daemon.tables.sessions {
         let peer = peer_of(world, *conn);
-        if !membership.gateways.contains_key(peer) {
+        // A gateway that clings to a removed one is found by the model.
+        if !daemon.shell.membership().gateways.contains_key(peer) {
             return Err(format!("a session of {peer}, which is no member"));
         }
     }
     for (prefix, conn) in &daemon.tables.routes {
         let peer = peer_of(world, *conn);
-        let Some(info) = membership.gateways.get(peer) else {
+        let Some(site) = site_of(&current.config, peer) else {
             return Err(format!("{prefix} goes to {peer}, which is no member"));
         };
-        if !membership
-            .prefixes(&peer.org, &info.site)
+        if !current
+            .rulings
             .iter()
-            .any(|whole| whole.covers(prefix))
+            .filter(|ruling| ruling.org == peer.org && ruling.site == *site)
+            .any(|ruling| ruling.is_available() && ruling.prefix.covers(prefix))
         {
             return Err(format!(
                 "{prefix} goes to {peer}, outside its authorization"
             ));
         }
-        if membership
-            .local_prefixes()
-            .iter()
-            .any(|own| own.overlaps(prefix))
-        {
+        let own = current.config.own_prefixes();
+        if own.iter().any(|own| own.prefix.overlaps(prefix)) {
             return Err(format!("{prefix} goes to {peer}, but is our own"));
         }
         peer_can_open(world, *conn)?;
     }
     every_private_prefix_has_a_route(world, node)
+}
+
+fn site_of<'c>(config: &'c Config, peer: &GatewayId) -> Option<&'c SiteId> {
+    let gateway = config.record(&peer.org)?.gateway(&peer.name)?;
+
+    Some(&gateway.site)
 }
 
 /// As long as the other end has not ended the connection, it opens what we seal.
