@@ -72,15 +72,19 @@ impl Certificate {
     /// Reads one DER certificate.
     pub fn read(der: &[u8]) -> Result<Certificate, Malformed> {
         let (rest, x509) = X509Certificate::from_der(der).map_err(Malformed::unreadable)?;
+        // The fingerprint covers all of `der`: with bytes after it, a certificate could have many.
         if !rest.is_empty() {
             return Err(Malformed::TrailingBytes(rest.len()));
         }
+
+        // RFC 5280, section 4.1.2.9: only version 3 has extensions, and every rule here needs them.
         if x509.version() != X509Version::V3 {
             return Err(Malformed::Version(x509.version().to_string()));
         }
 
         // Refuses a second extension of the same kind (RFC 5280, section 4.2).
         x509.extensions_map().map_err(Malformed::unreadable)?;
+
         Certificate::from_x509(&x509, Digest::of(der)).map_err(Malformed::unreadable)
     }
 
@@ -99,10 +103,12 @@ impl Certificate {
             key_usage: x509
                 .key_usage()?
                 .map(|extension| Uses::from(extension.value)),
+            // anyExtendedKeyUsage does not count: x509-parser has another flag for it.
             both_purposes: purposes
                 .is_some_and(|purposes| purposes.server_auth && purposes.client_auth),
             not_before: unix(x509.validity().not_before.timestamp()),
             not_after: unix(x509.validity().not_after.timestamp()),
+            // The bytes of the certificate, not encoded again: openssl gives the same digest.
             key: Digest::of(x509.public_key().raw),
             fingerprint,
         })
@@ -124,11 +130,13 @@ fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X
         return Ok(Vec::new());
     };
 
+    // SPIFFE X.509-SVID, section 2: names of other kinds are allowed, and mean nothing here.
     let names = names.value.general_names.iter();
     let uris = names.filter_map(|name| match name {
         GeneralName::URI(uri) => Some(String::from(*uri)),
         _ => None,
     });
+
     Ok(uris.collect())
 }
 
@@ -149,7 +157,9 @@ pub fn date(time: UnixTime) -> String {
 /// A moment in UTC, for machines (RFC 3339): `2036-01-31T12:00:00Z`.
 pub fn rfc3339(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    // RFC 5280, section 4.1.2.5: years have four digits, so every time in a certificate fits.
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+
     time.format(&Rfc3339).unwrap_or_default()
 }
 

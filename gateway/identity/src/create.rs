@@ -79,6 +79,7 @@ impl Authority {
     pub fn create(org: &OrgId, now: OffsetDateTime) -> Result<Authority, CreateError> {
         let key = KeyPair::generate()?;
         let mut params = params(now, CA_LIFETIME, org, "Ringway CA");
+        // RFC 5280, section 4.2.1.9: with path length 0 it issues to gateways, never to another CA.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
 
@@ -97,6 +98,7 @@ impl Authority {
             return Err(CreateError::Usages);
         }
 
+        // With the key of another CA, issuing would succeed and every peer would refuse the result.
         let key = KeyPair::from_pem(key)?;
         if Digest::of(&key.subject_public_key_info()) != parsed.key {
             return Err(CreateError::Mismatch);
@@ -134,8 +136,12 @@ impl Authority {
         let mut params = params(now, GATEWAY_LIFETIME, &id.org, id.name.as_str());
         // A chain is valid only as long as all of its certificates are.
         params.not_after = params.not_after.min(self.not_after);
+
+        // SPIFFE X.509-SVID, section 2: exactly one URI.
         params.subject_alt_names = vec![SanType::URI(id.spiffe(domain).try_into()?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+
+        // A gateway dials and accepts: it is client and server with one certificate.
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -151,18 +157,23 @@ impl Authority {
 /// The end of validity. X.509 ends with the year 9999, and so does `OffsetDateTime`.
 fn end_of(certificate: &Certificate) -> OffsetDateTime {
     let seconds = i64::try_from(certificate.not_after.as_secs()).unwrap_or(i64::MAX);
+
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(PrimitiveDateTime::MAX.assume_utc())
 }
 
 fn params(now: OffsetDateTime, lifetime: Duration, org: &OrgId, name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
+    // rcgen's default is not empty: it has a common name.
     params.distinguished_name = DistinguishedName::new();
     params
         .distinguished_name
         .push(DnType::OrganizationName, org.as_str());
     params.distinguished_name.push(DnType::CommonName, name);
+
     params.not_before = now - BACKDATED;
     params.not_after = now + lifetime;
+
+    // RFC 5280, section 4.2.1.1: required of every certificate that a CA issues.
     params.use_authority_key_identifier_extension = true;
     params
 }

@@ -48,8 +48,10 @@ impl Age {
     /// The age, at `now`, of a certificate that is valid between these moments.
     fn of(not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> Age {
         let start = not_before.as_secs();
+        // At least 1, for the division: a certificate may end in the second in which it begins.
         let lifetime = not_after.as_secs().saturating_sub(start).max(1);
         let passed = now.as_secs().saturating_sub(start);
+
         match passed.saturating_mul(8) / lifetime {
             0..4 => Age::Young,
             4 | 5 => Age::Half,
@@ -85,11 +87,13 @@ impl Identity {
         trust: &Trust,
         now: UnixTime,
     ) -> Result<Identity, Faults> {
+        // Both files are read, and then both are judged, so that one attempt shows every fault.
         let (chain, key) = both(read_chain(&paths.certificate), read_key(&paths.key))?;
 
         let checked = check(&paths.certificate, &chain, id, trust, now);
         let certified = pair(paths, chain, key);
         let (checked, certified) = both(checked, certified)?;
+
         Ok(Identity {
             certified: Arc::new(certified),
             leaf: checked.leaf,
@@ -181,6 +185,8 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     let remedy = "ringway org init makes it, or set [identity] key";
     let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error, remedy))?;
+
+    // As ssh does: a key that other accounts can read may have been copied already.
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let name = file.display();
@@ -205,6 +211,7 @@ fn pair(
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, Fault> {
     let provider: Arc<CryptoProvider> = super::tls::provider();
+    // rustls compares the public keys. A pair that does not match would fail at every peer.
     CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             let certificate = paths.certificate.display();
@@ -235,15 +242,18 @@ fn check(
     trust: &Trust,
     now: UnixTime,
 ) -> Result<Checked, Fault> {
+    // Each role asks for another extended key usage. A chain that passes is not empty.
     let examined = trust
         .examine(chain, Role::Server, now)
         .and_then(|verified| trust.examine(chain, Role::Client, now).map(|_| verified))
         .and_then(|verified| Ok((verified, Certificate::read(&chain[0])?)));
+
     let (verified, leaf) = examined.map_err(|refusal| {
         let remedy = remedy(&refusal, id, trust);
         fault(file, format!("{refusal}; {remedy}"))
     })?;
 
+    // Peers would accept this chain as the other gateway's, and refuse it where they dial us.
     if verified.id != *id {
         let found = verified.id;
         return Err(fault(
@@ -251,6 +261,7 @@ fn check(
             format!("is the certificate of {found}; this gateway is {id}"),
         ));
     }
+
     Ok(Checked {
         leaf,
         not_after: verified.not_after,

@@ -174,8 +174,11 @@ impl Refusal {
             }
             Code::NotYetValid => CertificateError::NotValidYet,
             Code::Expired => CertificateError::Expired,
+            // The same alert for both, so that a stranger cannot find out which organizations are
+            // members.
             Code::UnknownOrg | Code::Issuer => CertificateError::UnknownIssuer,
             Code::RevokedGateway | Code::RevokedKey => CertificateError::Revoked,
+            // rustls sends access_denied: the certificate is valid, and still not accepted.
             Code::UnknownGateway | Code::OwnIdentity | Code::NotDialled => {
                 CertificateError::ApplicationVerificationFailure
             }
@@ -195,6 +198,7 @@ pub fn said_by_peer(alert: AlertDescription) -> &'static str {
         AlertDescription::CertificateRevoked => {
             "peer's record of our org revokes this gateway or its key"
         }
+        // RFC 8446 has no alert for a certificate that is not valid yet: rustls sends this one.
         AlertDescription::CertificateExpired => {
             "our certificate is expired or not yet valid by the peer's clock"
         }
@@ -218,6 +222,7 @@ fn span(length: &Duration) -> String {
         3_600..86_400 => (seconds / 3_600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
+
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 

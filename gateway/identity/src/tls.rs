@@ -102,6 +102,8 @@ pub fn client_config(
         log,
     });
 
+    // rustls's verifier would look for a DNS name, which our certificates do not have, and in one
+    // set of roots for all organizations.
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider has TLS 1.3 suites")
@@ -110,8 +112,10 @@ pub fn client_config(
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
     config.alpn_protocols = vec![alpn.to_vec()];
 
+    // As in `server_config`: a resumed session would skip the certificate checks.
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
+
     // SNI is sent in the clear: anyone on the way could read the name.
     config.enable_sni = false;
     config
@@ -120,6 +124,8 @@ pub fn client_config(
 /// aws-lc-rs, with the post-quantum hybrid key exchange first and one classical group.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
+    // The hybrid keeps recorded traffic secret from a later quantum computer. X25519 alone is for
+    // peers whose library lacks it.
     provider.kx_groups = vec![
         aws_lc_rs::kx_group::X25519MLKEM768,
         aws_lc_rs::kx_group::X25519,
@@ -147,6 +153,8 @@ impl Verifier {
             .chain(intermediates)
             .cloned()
             .collect();
+
+        // Loaded for each handshake: a reload swaps the trust, and these settings stay.
         let trust = self.trust.load();
         let Err(refusal) = trust.verify(&chain, role, self.dialled.as_ref(), now) else {
             return Ok(());
@@ -177,6 +185,7 @@ fn no_tls12() -> rustls::Error {
 }
 
 fn claimed(leaf: &CertificateDer<'_>) -> Option<String> {
+    // Nothing has been verified: the name is for the log, where an operator looks for it.
     let leaf = Certificate::read(leaf).ok()?;
     leaf.uris.first().map(|uri| shortened(uri))
 }
@@ -229,6 +238,8 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        // The name is the one that rustls would send as SNI. `dialled` has the identity to expect,
+        // and the records say what is revoked.
         self.verify(leaf, intermediates, Role::Server, now)
             .map(|()| ServerCertVerified::assertion())
     }

@@ -53,11 +53,13 @@ impl Trust {
     pub fn build(config: &Config) -> Result<Trust, Faults> {
         let mut orgs = BTreeMap::new();
         let mut faults = Vec::new();
+
         for member in config.records() {
             match OrgTrust::build(member) {
                 Ok(org) => {
                     orgs.insert(member.org.clone(), org);
                 }
+                // Goes on, so that one attempt shows the faults of every member.
                 Err(Faults(more)) => faults.extend(more),
             }
         }
@@ -65,10 +67,12 @@ impl Trust {
         if !faults.is_empty() {
             return Err(Faults::from(faults));
         }
+
         Ok(Trust {
             domain: config.own.domain.clone(),
             own: config.id.clone(),
             orgs,
+            // `succeeding` sets it, if this trust replaces another.
             generation: 0,
             #[cfg(test)]
             spared: Vec::new(),
@@ -129,6 +133,7 @@ impl OrgTrust {
     fn build(member: &Member) -> Result<OrgTrust, Faults> {
         let mut roots = Vec::new();
         let mut faults = Vec::new();
+
         for root in &member.roots {
             match TrustedRoot::read(root) {
                 Ok(root) => roots.push(root),
@@ -142,6 +147,7 @@ impl OrgTrust {
         if !faults.is_empty() {
             return Err(Faults::from(faults));
         }
+
         let gateways = member.gateways.iter();
         Ok(OrgTrust {
             roots,
@@ -161,12 +167,15 @@ impl TrustedRoot {
             format!("CA certificate is malformed ({error}); paste the CA's ca.crt")
         })?;
 
+        // webpki takes any certificate as an anchor: it keeps the name, the key and the name
+        // constraints, and looks at no usage.
         if !certificate.is_ca {
             let subject = &certificate.subject;
             return Err(format!(
                 "{subject} is not a CA certificate; it needs basicConstraints CA:TRUE"
             ));
         }
+
         if !certificate.key_usage.is_some_and(|uses| uses.cert_sign) {
             let subject = &certificate.subject;
             return Err(format!(
@@ -177,6 +186,7 @@ impl TrustedRoot {
         let anchor = webpki::anchor_from_trusted_cert(&der)
             .map_err(|error| format!("CA certificate cannot be used ({error})"))?
             .to_owned();
+
         Ok(TrustedRoot {
             anchor,
             certificate,
@@ -202,6 +212,7 @@ impl TrustedRoot {
             "CA certificate {} is {when}; put the current one here",
             self.certificate.subject
         );
+
         Some(Fault {
             place: self.place.clone(),
             message,

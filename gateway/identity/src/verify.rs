@@ -61,10 +61,12 @@ impl Trust {
         now: UnixTime,
     ) -> Result<Verified, Refusal> {
         let verified = self.examine(chain, role, now)?;
+        // One of our endpoints leads back to us, or another host has our key.
         if verified.id == self.own {
             self.refuse(Refusal::OwnIdentity(verified.id.clone()))?;
         }
 
+        // Every member's chain passes so far: one member could answer in the place of another.
         if let Some(dialled) = dialled
             && *dialled != verified.id
         {
@@ -73,6 +75,7 @@ impl Trust {
                 found: verified.id.clone(),
             })?;
         }
+
         Ok(verified)
     }
 
@@ -83,6 +86,7 @@ impl Trust {
         role: Role,
         now: UnixTime,
     ) -> Result<Verified, Refusal> {
+        // Before anything is parsed: the sender may be a stranger.
         let count = chain.len();
         let bytes = chain.iter().map(|der| der.len()).sum();
         if count > MAX_CERTIFICATES || bytes > MAX_BYTES {
@@ -93,6 +97,7 @@ impl Trust {
             .iter()
             .map(|der| Certificate::read(der))
             .collect::<Result<Vec<_>, _>>()?;
+
         let (leaf, issuers) = certificates
             .split_first()
             .ok_or(Refusal::Size { count: 0, bytes: 0 })?;
@@ -101,13 +106,17 @@ impl Trust {
         self.check_usages(leaf, issuers)?;
         self.check_dates(&certificates, now)?;
 
+        // Only the CA of the organization that the id names counts: no member's CA can issue an
+        // identity of another member.
         let org = self
             .orgs
             .get(&id.org)
             .ok_or_else(|| Refusal::UnknownOrg(id.org.clone()))?;
+
         let root_not_after = match org.verify_signatures(chain, &id, role, now) {
             Ok(not_after) => not_after,
             Err(refusal) => {
+                // Returns, except in tests that overlook this refusal.
                 self.refuse(refusal)?;
                 leaf.not_after
             }
@@ -118,6 +127,7 @@ impl Trust {
             .iter()
             .map(|certificate| certificate.not_after)
             .fold(root_not_after, UnixTime::min);
+
         Ok(Verified {
             id,
             not_after,
@@ -127,9 +137,11 @@ impl Trust {
     }
 
     fn identity_of(&self, leaf: &Certificate) -> Result<GatewayId, Refusal> {
+        // SPIFFE X.509-SVID, section 2. Of two names, one could be judged and the other be shown.
         if leaf.uris.len() != 1 {
             self.refuse(Refusal::UriCount(leaf.uris.len()))?;
         }
+
         let uri = leaf.uris.first().ok_or(Refusal::UriCount(0))?;
         GatewayId::from_spiffe(uri, &self.domain).ok_or_else(|| Refusal::Uri {
             uri: shortened(uri),
@@ -141,6 +153,7 @@ impl Trust {
         if leaf.is_ca {
             self.refuse(Refusal::LeafIsCa)?;
         }
+
         // SPIFFE X.509-SVID, section 4.3.
         let signs_only = leaf
             .key_usage
@@ -148,6 +161,7 @@ impl Trust {
         if !signs_only {
             self.refuse(Refusal::KeyUsage)?;
         }
+
         if !leaf.both_purposes {
             self.refuse(Refusal::ExtendedKeyUsage)?;
         }
@@ -163,10 +177,12 @@ impl Trust {
     }
 
     fn check_dates(&self, certificates: &[Certificate], now: UnixTime) -> Result<(), Refusal> {
+        // Every certificate that was sent: webpki looks at those that its path uses.
         for certificate in certificates {
             if now < certificate.not_before {
                 self.refuse(Refusal::NotYetValid(between(now, certificate.not_before)))?;
             }
+
             if certificate.not_after < now {
                 self.refuse(Refusal::Expired(between(certificate.not_after, now)))?;
             }
@@ -224,12 +240,16 @@ impl OrgTrust {
             .ok_or(Refusal::Size { count: 0, bytes: 0 })?;
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| refusal_of(error, id))?;
 
+        // An anchor has no dates in webpki, which would accept an expired one.
         let valid = self.roots.iter().filter(|root| root.is_valid_at(now));
         let anchors: Vec<_> = valid.map(|root| root.anchor.clone()).collect();
+
         let usage = match role {
             Role::Client => KeyUsage::client_auth(),
             Role::Server => KeyUsage::server_auth(),
         };
+
+        // No CRLs: the member records name revoked keys (`check_standing`).
         let path = leaf
             .verify_for_usage(
                 signature_algorithms().all,
@@ -249,6 +269,7 @@ impl OrgTrust {
             .filter(|root| root.anchor == *path.anchor())
             .map(|root| root.certificate.not_after)
             .min();
+
         Ok(not_after.unwrap_or(now))
     }
 }

@@ -39,6 +39,7 @@ pub fn policy(config: &Config, rulings: &[Ruling], guard_forwarding: Families) -
     let mut orgs: BTreeMap<OrgId, Vec<Prefix>> = BTreeMap::new();
 
     for ruling in rulings.iter().filter(|ruling| ruling.is_available()) {
+        // Our organization's other sites are remote: their packets come out of the TUN as well.
         if ruling.org == config.id.org && ruling.site == config.site {
             own.push(ruling.prefix);
         } else {

@@ -44,6 +44,7 @@ impl Links {
             })
             .collect();
 
+        // One entry per address so far: an interface may have several in one network.
         networks.sort();
         networks.dedup();
         networks
@@ -74,6 +75,7 @@ impl Links {
             .filter(|address| prefixes.iter().any(|prefix| prefix.contains(address.own)))
             .peekable();
 
+        // RFC 6724, section 5, rule 3: avoid deprecated addresses, but one is better than none.
         let first = candidates.peek().copied();
         candidates
             .find(|address| address.preferred)

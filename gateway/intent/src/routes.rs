@@ -48,6 +48,8 @@ pub fn plan_routes(
         .chain(connected.iter().map(|network| network.prefix))
         .collect();
 
+    // Wider prefixes are left out too: our table comes before the main one, so that their routes
+    // would win over more specific ones there.
     let mut plan: RoutePlan = rulings
         .iter()
         .map(|ruling| ruling.prefix)
@@ -55,6 +57,8 @@ pub fn plan_routes(
         .map(|prefix| (prefix, RouteState::Unreachable))
         .collect();
 
+    // The TUN has no address. Without a preferred source the kernel would take one of another
+    // interface, and the peer would drop the packets.
     let v4 = links.own_v4_in(&own);
     let v6 = links.own_v6_in(&own);
     for (prefix, mtu) in tunnelled {
