@@ -122,6 +122,11 @@ impl Changes {
         }
     }
 
+    /// True if `change` is the one under way.
+    pub(crate) fn is_under_way(&self, change: ChangeId) -> bool {
+        matches!(self, Changes::Busy { id, .. } if *id == change)
+    }
+
     /// The change under way now awaits this.
     pub(crate) fn await_stage(&mut self, next: Stage) {
         if let Changes::Busy { stage, .. } = self {
@@ -227,6 +232,7 @@ mod tests {
         );
         assert!(changes.take_stage(FIRST, is_reading).is_some());
         assert!(changes.take_stage(FIRST, is_reading).is_none());
+        assert!(changes.is_under_way(FIRST) && !changes.is_under_way(SECOND));
     }
 
     #[test]

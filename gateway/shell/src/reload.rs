@@ -36,7 +36,7 @@ impl Shell {
     ) {
         let is_expected = |stage: &Stage| matches!(stage, Stage::Reading);
         if self.changes.take_stage(id, is_expected).is_none() {
-            return self.discard(id);
+            return self.ignore(id);
         }
 
         let checked = result.and_then(|next| {
@@ -56,7 +56,7 @@ impl Shell {
     pub(crate) fn zone_built(&mut self, id: ChangeId, result: Result<(), Faults>, now: Instant) {
         let is_expected = |stage: &Stage| matches!(stage, Stage::BuildingZone(_));
         let Some(Stage::BuildingZone(next)) = self.changes.take_stage(id, is_expected) else {
-            return self.discard(id);
+            return self.ignore(id);
         };
         if let Err(faults) = result {
             return self.refuse_reload(id, &faults, now);
@@ -212,7 +212,7 @@ impl Shell {
     ) {
         let is_expected = |stage: &Stage| matches!(stage, Stage::ReadingIdentity);
         if self.changes.take_stage(id, is_expected).is_none() {
-            return self.discard(id);
+            return self.ignore(id);
         }
 
         match result {
@@ -236,6 +236,14 @@ impl Shell {
         self.end_change(now);
     }
 
+    /// Nothing awaits this answer. What came with the answer to an earlier change goes; what came twice for the
+    /// change under way is still needed.
+    fn ignore(&mut self, change: ChangeId) {
+        if !self.changes.is_under_way(change) {
+            self.discard(change);
+        }
+    }
+
     fn discard(&mut self, change: ChangeId) {
         self.effects.push_back(Effect::Discard { change });
     }
@@ -247,10 +255,10 @@ fn whole_file_fault(config: &Config, message: String) -> Faults {
     vec![Fault { place, message }].into()
 }
 
-/// True if `peer` serves another site than before.
+/// True if `peer` is a member in both and serves another site than before. A gateway that is no longer a
+/// member is the mesh's matter, which tells it so.
 fn has_other_site(before: &Membership, after: &Membership, peer: &GatewayId) -> bool {
-    let before = before.gateways.get(peer).map(|info| &info.site);
-    let after = after.gateways.get(peer).map(|info| &info.site);
+    let sites = before.gateways.get(peer).zip(after.gateways.get(peer));
 
-    before != after
+    sites.is_some_and(|(before, after)| before.site != after.site)
 }

@@ -446,6 +446,8 @@ impl Shell {
             local: to,
         });
         self.mesh.handle_moved(index, now);
+        // The outer header of the other family has another length, and routes say what is left for packets.
+        self.plan_routes(now);
     }
 
     /// Has `request` carried out now, or after the change under way.

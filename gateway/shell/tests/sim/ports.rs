@@ -1,5 +1,6 @@
 //! The ports in memory: what a daemon's effects do to its keys, its kernel and its files. Each may
-//! fail or answer late while the world is in chaos. What a port is asked is checked on the spot: an
+//! fail, answer late or answer twice while the world is in chaos. What a port is asked is checked on
+//! the spot: an
 //! effect that comes in the wrong order, twice, or after the end is a violation.
 
 use std::time::Duration;
@@ -343,6 +344,11 @@ impl World {
             daemon.pending.insert(change, pending);
             Ok(Box::new(next))
         };
+        // The second of two answers must change nothing.
+        if self.fails(50) {
+            let result = result.clone();
+            self.answer(node, Answer::Input(Input::ConfigRead { change, result }));
+        }
         self.answer(node, Answer::Input(Input::ConfigRead { change, result }));
     }
 
@@ -356,6 +362,10 @@ impl World {
             Ok(())
         };
 
+        if self.fails(50) {
+            let result = result.clone();
+            self.answer(node, Answer::Input(Input::ZoneBuilt { change, result }));
+        }
         self.answer(node, Answer::Input(Input::ZoneBuilt { change, result }));
     }
 
