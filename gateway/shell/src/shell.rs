@@ -446,7 +446,7 @@ impl Shell {
             local: to,
         });
         self.mesh.handle_moved(index, now);
-        // The outer header of the other family has another length, and routes say what is left for packets.
+        // The peer may be at an address of the other family, whose outer header has another length.
         self.plan_routes(now);
     }
 
