@@ -236,8 +236,8 @@ impl Shell {
         self.end_change(now);
     }
 
-    /// Nothing awaits this answer. What an earlier change has read is dropped; what the change under
-    /// way has read is still needed, even if its port answers twice.
+    /// Nothing awaits this answer. What an earlier change has read is dropped; what the change
+    /// under way has read is still needed, even if its port answers twice.
     fn ignore(&mut self, change: ChangeId) {
         if !self.changes.is_under_way(change) {
             self.discard(change);
@@ -255,8 +255,8 @@ fn whole_file_fault(config: &Config, message: String) -> Faults {
     vec![Fault { place, message }].into()
 }
 
-/// True if `peer` is a member in both and serves another site than before. The mesh itself closes the
-/// sessions of a gateway that is no longer a member.
+/// True if `peer` is a member in both and serves another site than before. The mesh itself closes
+/// the sessions of a gateway that is no longer a member.
 fn has_other_site(before: &Membership, after: &Membership, peer: &GatewayId) -> bool {
     let sites = before.gateways.get(peer).zip(after.gateways.get(peer));
 

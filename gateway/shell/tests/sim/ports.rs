@@ -1,6 +1,6 @@
 //! The ports in memory: what a daemon's effects do to its keys, its kernel and its files. Each may
-//! fail, answer late or answer twice while the world is in chaos. What a port is asked is checked on
-//! the spot: an effect that comes in the wrong order, twice, or after the end is a violation.
+//! fail, answer late or answer twice while the world is in chaos. What a port is asked is checked
+//! on the spot: an effect that comes in the wrong order, twice, or after the end is a violation.
 
 use std::time::Duration;
 
