@@ -116,5 +116,6 @@ const LEAST_IDLE: Duration = Duration::from_secs(600);
 pub fn short_idle_timeout() -> Option<Duration> {
     let seconds = sysctl::read("net/netfilter/nf_conntrack_tcp_timeout_established").ok()?;
     let timeout = Duration::from_secs(seconds.parse().ok()?);
+
     (timeout < LEAST_IDLE).then_some(timeout)
 }

@@ -82,6 +82,7 @@ impl Forwarding {
             let Ok(before) = sysctl::read(&key) else {
                 continue; // This kernel does not have the setting.
             };
+
             // If another program reset a setting since it was recorded, the value before ours still
             // counts.
             let is_recorded = changes.iter().any(|change| change.key == key);
@@ -100,6 +101,7 @@ impl Forwarding {
                 source,
             })?;
         }
+
         Ok(Forwarding {
             changes,
             memory: memory.into(),
@@ -139,6 +141,7 @@ impl Forwarding {
     /// Puts back what this daemon changed, unless another program has changed it since, and removes
     /// the file.
     pub fn restore(self) -> Result<(), ForwardingError> {
+        // In reverse: forwarding is off before interfaces obey router advertisements again.
         for change in self.changes.iter().rev() {
             if sysctl::read(&change.key).is_ok_and(|now| now == change.after) {
                 sysctl::write(&change.key, &change.before)?;
@@ -161,6 +164,7 @@ impl Forwarding {
 /// them.
 fn required(needed: Families) -> Vec<(String, &'static str)> {
     let mut settings = Vec::new();
+
     if needed.v6 {
         // Before forwarding is enabled: from then on, interfaces with 1 ignore router
         // advertisements.
@@ -172,10 +176,12 @@ fn required(needed: Families) -> Vec<(String, &'static str)> {
                 settings.push((key, "2"));
             }
         }
+
         settings.push((FORWARD_V6.into(), "1"));
     }
 
     if needed.v4 {
+        // ip-sysctl: a change of ip_forward resets other IPv4 settings, so it comes first.
         settings.push((FORWARD_V4.into(), "1"));
         settings.push((MARKED_SOURCES.into(), "1"));
     }

@@ -19,6 +19,7 @@ pub struct LinksError(#[from] io::Error);
 pub async fn read(tun: &str) -> Result<Links, LinksError> {
     let netlink = Netlink::open()?;
     let links = netlink::dump(netlink.handle().link().get().execute()).await?;
+
     let messages = netlink::dump(netlink.handle().address().get().execute()).await?;
 
     let mut names: BTreeMap<u32, String> = links
@@ -32,6 +33,7 @@ pub async fn read(tun: &str) -> Result<Links, LinksError> {
         let interface = names.get(&message.header.index)?;
         read_address(interface, &message)
     });
+
     Ok(Links::from_addresses(addresses))
 }
 
@@ -61,6 +63,7 @@ fn name_of(link: LinkMessage) -> String {
         LinkAttribute::IfName(name) => Some(name),
         _ => None,
     });
+
     names.next().unwrap_or_default()
 }
 
@@ -78,10 +81,13 @@ fn read_address(interface: &str, message: &AddressMessage) -> Option<Address> {
     }
 
     let own = local.or(address)?;
+    // RFC 4862: a tentative address may be another host's too (section 5.4), a deprecated one
+    // must not start connections (section 5.5.4).
     let unfit = AddressHeaderFlags::Secondary
         | AddressHeaderFlags::Dadfailed
         | AddressHeaderFlags::Deprecated
         | AddressHeaderFlags::Tentative;
+
     Some(Address {
         interface: interface.into(),
         own,

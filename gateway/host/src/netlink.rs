@@ -33,6 +33,7 @@ impl Netlink {
     /// runtime.
     pub(super) fn open() -> io::Result<Netlink> {
         let (connection, handle, _multicast) = rtnetlink::new_connection_with_strict_check()?;
+
         Ok(Netlink {
             handle,
             reader: tokio::spawn(connection),
@@ -47,6 +48,7 @@ impl Netlink {
 
 impl Drop for Netlink {
     fn drop(&mut self) {
+        // By itself the task ends only when the socket fails.
         self.reader.abort();
     }
 }
@@ -64,7 +66,10 @@ impl Changes {
         use MulticastGroup::{Ipv4Ifaddr, Ipv6Ifaddr, Link};
         let (connection, _handle, messages) =
             rtnetlink::new_multicast_connection(&[Link, Ipv4Ifaddr, Ipv6Ifaddr])?;
+
         Ok(Changes {
+            // netlink(7): messages may be lost. So the contents are ignored, and the caller reads
+            // everything again.
             messages: Box::pin(messages.map(|_| ())),
             reader: tokio::spawn(connection),
         })

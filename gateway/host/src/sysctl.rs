@@ -61,6 +61,7 @@ pub(super) fn entries(key: &str) -> Vec<String> {
     let mut names: Vec<_> = directory
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
+
     names.sort();
     names
 }

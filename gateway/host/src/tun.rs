@@ -85,6 +85,7 @@ pub fn open_tun(name: &str, mtu: u16, lanes: usize) -> Result<(Arc<SyncDevice>, 
 fn bring_up(name: &str, device: &SyncDevice) -> io::Result<u32> {
     // Before the device is up, so that the kernel never sends or accepts what the settings forbid.
     configure(name);
+
     device.enabled(true)?;
     device.if_index()
 }
@@ -105,6 +106,7 @@ fn configure(name: &str) {
             reverse_path_filter(),
         ),
     ];
+
     for (key, value) in settings {
         // A kernel without IPv6 lacks its settings.
         if sysctl::read(&key).is_ok() {
@@ -144,9 +146,11 @@ fn reverse_path_filter() -> &'static str {
 
 /// True if this thread's network namespace has an interface `name`.
 fn exists(name: &str) -> bool {
+    // /sys/class/net shows the namespace in which /sys was mounted, this file that of the thread.
     let Ok(interfaces) = fs::read_to_string("/proc/thread-self/net/dev") else {
         return false;
     };
+
     interfaces.lines().any(|line| {
         line.split_once(':')
             .is_some_and(|(found, _)| found.trim() == name)
@@ -155,8 +159,11 @@ fn exists(name: &str) -> bool {
 
 fn classify(name: &str, source: io::Error) -> TunError {
     let name = name.to_owned();
+
     match source.raw_os_error() {
+        // Another process took the name after `exists` had looked.
         Some(libc::EBUSY) => TunError::Exists { name },
+        // From opening /dev/net/tun: no device node, or no driver behind it.
         Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => TunError::NoDriver(source),
         Some(libc::EPERM | libc::EACCES) => TunError::NotPermitted { name, source },
         _ => TunError::Failed { name, source },

@@ -31,6 +31,7 @@ impl Draft {
             table: Cow::Owned(table.to_owned()),
             batch: Batch::new(),
         };
+
         draft.begin();
         draft.batch.delete(draft.table());
         draft
@@ -60,6 +61,7 @@ impl Draft {
     /// Adds two sets of addresses, one per family: see [`set_name`].
     pub(super) fn sets<'a>(&mut self, name: &str, prefixes: impl IntoIterator<Item = &'a Prefix>) {
         let outermost = outermost(prefixes);
+
         for (family, kind) in [
             (Family::V4, SetType::Ipv4Addr),
             (Family::V6, SetType::Ipv6Addr),
@@ -68,11 +70,13 @@ impl Draft {
                 .iter()
                 .filter(|prefix| Family::of(prefix) == family);
             let elements: Vec<_> = inside.map(terms::prefix).collect();
+
             self.batch.add(NfListObject::Set(Box::new(Set {
                 family: NfFamily::INet,
                 table: self.table.clone(),
                 name: set_name(name, family).into(),
                 set_type: SetTypeValue::Single(kind),
+                // Without it a set holds single addresses, no prefixes.
                 flags: Some(HashSet::from([SetFlag::Interval])),
                 elem: (!elements.is_empty()).then_some(elements.into()),
                 ..Set::default()
@@ -109,11 +113,14 @@ impl Draft {
         comment: &str,
     ) {
         let steps: Vec<_> = steps.into_iter().collect();
+
+        // ASCII, so that the limit in bytes never cuts a character.
         let comment: String = comment
             .chars()
             .filter(|c| c.is_ascii_graphic())
             .take(COMMENT)
             .collect();
+
         self.batch.add(NfListObject::Rule(Rule {
             family: NfFamily::INet,
             table: self.table.clone(),
@@ -151,6 +158,8 @@ pub(super) fn set_name(name: &str, family: Family) -> String {
 /// overlap.
 pub(super) fn outermost<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> Vec<Prefix> {
     let mut sorted: Vec<_> = prefixes.into_iter().copied().collect();
+
+    // A prefix comes right before those inside it.
     sorted.sort();
     sorted.dedup_by(|inner, outer| outer.covers(inner));
     sorted
@@ -159,12 +168,15 @@ pub(super) fn outermost<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> V
 /// The same ports as ranges that do not overlap.
 pub(super) fn disjoint(ports: &[PortRange]) -> Vec<PortRange> {
     let mut sorted = ports.to_vec();
+
     sorted.sort_by_key(|range| (range.first, range.last));
+    // `dedup_by` passes the range that stays second; it grows by those that overlap it.
     sorted.dedup_by(|next, range| {
         let overlaps = next.first <= range.last;
         if overlaps {
             range.last = range.last.max(next.last);
         }
+
         overlaps
     });
     sorted

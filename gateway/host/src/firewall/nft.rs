@@ -48,8 +48,10 @@ impl Nft {
             None,
         )
         .await?;
+
         let answer: Value = serde_json::from_slice(&answer).map_err(FirewallError::Answer)?;
         let counters = answer["nftables"].as_array().into_iter().flatten();
+
         Ok(counters
             .filter_map(|object| read_counter(&object["counter"]))
             .collect())
@@ -67,6 +69,8 @@ impl Nft {
 
         transact(&rules::replace(&self.table, spec)).await?;
         self.applied = true;
+
+        // Not earlier: after an error the old table is in force and still has these counts.
         add(&mut self.replaced, counted);
         Ok(())
     }
@@ -84,6 +88,7 @@ impl Nft {
         if self.applied {
             add(&mut drops, self.counted().await?);
         }
+
         Ok(drops)
     }
 }
@@ -99,6 +104,7 @@ fn read_counter(counter: &Value) -> Option<(DropReason, u64)> {
     let reason = DropReason::ALL
         .into_iter()
         .find(|reason| reason.as_str() == name)?;
+
     Some((reason, counter["packets"].as_u64()?))
 }
 
@@ -111,6 +117,7 @@ async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
 async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, FirewallError> {
     let child = spawn(&PROGRAMS, arguments)?;
     let input = input.unwrap_or_default();
+
     let output = match tokio::time::timeout(NFT_TIMEOUT, converse(child, input)).await {
         Ok(finished) => finished.map_err(FirewallError::Run)?,
         Err(_) => return Err(FirewallError::Timeout(NFT_TIMEOUT)),
@@ -119,6 +126,7 @@ async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, Firewa
     if !output.status.success() {
         let lines = String::from_utf8_lossy(&output.stderr);
         let stderr = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+
         return Err(FirewallError::Refused {
             stderr: stderr.take(4).collect::<Vec<_>>().join("; "),
         });
@@ -128,29 +136,34 @@ async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, Firewa
 
 fn spawn(programs: &[&str], arguments: &[&str]) -> Result<Child, FirewallError> {
     for program in programs {
+        // At the deadline `timeout` drops the child, which ends the program.
         let mut command = Command::new(program);
         command.args(arguments).kill_on_drop(true);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+
         match command.spawn() {
             Ok(child) => return Ok(child),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(FirewallError::Run(error)),
         }
     }
+
     Err(FirewallError::Missing)
 }
 
 async fn converse(mut child: Child, input: &[u8]) -> io::Result<Output> {
     if let Some(mut stdin) = child.stdin.take() {
+        // The pipe closes at the end of this block; nft begins when it has read all of its input.
         match stdin.write_all(input).await {
             // The program stopped reading, and explains why on stderr.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
             _ => {}
         }
     }
+
     child.wait_with_output().await
 }
 

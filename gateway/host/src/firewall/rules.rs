@@ -31,19 +31,24 @@ const PRIORITY_FILTER: i32 = 0;
 pub(super) fn replace(table: &str, spec: &PolicySpec) -> Nftables<'static> {
     let mut draft = Draft::over(table);
     draft.begin();
-    DropReason::ALL
-        .into_iter()
-        .for_each(|reason| draft.counter(reason.as_str()));
+
+    // Commands are carried out in order: what rules name comes before the rules.
+    for reason in DropReason::ALL {
+        draft.counter(reason.as_str());
+    }
     add_sets(&mut draft, spec);
+
     draft.chain(FROM_TUN);
     draft.chain(TO_TUN);
     draft.base_chain("prerouting", NfHook::Prerouting, PRIORITY_MANGLE);
     draft.base_chain("input", NfHook::Input, PRIORITY_FILTER);
     draft.base_chain("forward", NfHook::Forward, PRIORITY_FILTER);
     draft.base_chain("output", NfHook::Output, PRIORITY_FILTER);
+
     add_hooks(&mut draft, spec);
     add_arrivals(&mut draft, spec);
     add_departures(&mut draft, spec);
+
     draft.finish()
 }
 
@@ -54,6 +59,7 @@ pub(super) fn remove(table: &str) -> Nftables<'static> {
 
 /// Base chains: which packets are ours to judge.
 fn add_hooks(draft: &mut Draft, spec: &PolicySpec) {
+    // Routing, with its reverse-path check, comes after prerouting and sees the mark.
     let outer = [terms::entered_elsewhere_than(&spec.tun), terms::is_local()];
     draft.rule(
         "prerouting",
@@ -62,6 +68,7 @@ fn add_hooks(draft: &mut Draft, spec: &PolicySpec) {
             .chain(to_tunnel_port(spec))
             .chain([terms::set_mark(spec.mark)]),
     );
+
     draft.rule(
         "input",
         [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)],
@@ -75,6 +82,9 @@ fn add_hooks(draft: &mut Draft, spec: &PolicySpec) {
         [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)],
     );
     draft.rule("output", [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)]);
+
+    // `goto` does not return to the base chain, so these rules meet only packets that neither come
+    // from the TUN nor go there.
     let guarded = [
         (Family::V4, spec.guard_forwarding.v4),
         (Family::V6, spec.guard_forwarding.v6),
@@ -89,14 +99,18 @@ fn add_hooks(draft: &mut Draft, spec: &PolicySpec) {
 
 /// What comes out of the tunnel.
 fn add_arrivals(draft: &mut Draft, spec: &PolicySpec) {
+    // Outer packets that left a tunnel here would be led into a tunnel again.
     draft.rule(
         FROM_TUN,
         then_drop(to_tunnel_port(spec), DropReason::TunnelPort),
     );
+
+    // Before `established`, so that a member that is removed loses its running connections.
     for family in Family::BOTH {
         let stranger = terms::is_not_in_set(terms::source(family), &set_name(MEMBERS, family));
         draft.rule(FROM_TUN, then_drop([stranger], DropReason::Stranger));
     }
+
     draft.rule(
         FROM_TUN,
         then_drop([terms::in_state(["invalid"])], DropReason::Invalid),
@@ -105,17 +119,22 @@ fn add_arrivals(draft: &mut Draft, spec: &PolicySpec) {
         FROM_TUN,
         [terms::in_state(["established", "related"]), terms::accept()],
     );
+
     match spec.allow.as_deref() {
+        // The operator wants no new connection at all, DNS included.
         Some([]) => {}
         Some(allow) => {
             add_dns(draft, spec);
-            allow.iter().for_each(|allow| add_allow(draft, spec, allow));
+            for rule in allow {
+                add_allow(draft, spec, rule);
+            }
         }
         None => {
             add_dns(draft, spec);
             add_echo(draft);
         }
     }
+
     draft.rule(FROM_TUN, terms::drop(DropReason::Denied));
 }
 
@@ -131,10 +150,13 @@ fn add_departures(draft: &mut Draft, spec: &PolicySpec) {
             ],
         );
     }
+
     draft.rule(
         TO_TUN,
         then_drop(to_tunnel_port(spec), DropReason::TunnelPort),
     );
+
+    // The peer would drop these as a stranger's. Here their sender's operator sees the counter.
     for family in Family::BOTH {
         let foreign = terms::is_not_in_set(terms::source(family), &set_name(OWN, family));
         draft.rule(TO_TUN, then_drop([foreign], DropReason::WrongSource));
@@ -148,14 +170,16 @@ fn add_dns(draft: &mut Draft, spec: &PolicySpec) {
         } else {
             Family::V6
         };
-        let address = match listen.ip().is_unspecified() {
-            true => terms::is_in_set(terms::destination(family), &set_name(OWN, family)),
-            false => terms::is(
-                terms::destination(family),
-                terms::word(listen.ip().to_string()),
-            ),
+
+        // A listener on every address also hears the host's public ones: those are not offered.
+        let address = if listen.ip().is_unspecified() {
+            terms::is_in_set(terms::destination(family), &set_name(OWN, family))
+        } else {
+            let address = terms::word(listen.ip().to_string());
+            terms::is(terms::destination(family), address)
         };
         let port = terms::is(terms::port("th"), terms::number(listen.port()));
+
         draft.rule(
             FROM_TUN,
             [
@@ -189,6 +213,7 @@ fn add_allow(draft: &mut Draft, spec: &PolicySpec, allow: &Allow) {
     {
         return;
     }
+
     for family in Family::BOTH {
         let to = outermost(
             allow
@@ -199,6 +224,7 @@ fn add_allow(draft: &mut Draft, spec: &PolicySpec, allow: &Allow) {
         if to.is_empty() {
             continue;
         }
+
         let from = allow.from.as_ref().map(|org| {
             terms::is_in_set(
                 terms::source(family),
@@ -210,10 +236,12 @@ fn add_allow(draft: &mut Draft, spec: &PolicySpec, allow: &Allow) {
             Proto::Udp => to_ports("udp", &allow.ports),
             Proto::Icmp => terms::is_echo(family),
         };
+
         let to = terms::is(
             terms::destination(family),
             terms::one_of(to.iter().map(terms::prefix)),
         );
+
         let steps = from
             .into_iter()
             .chain([to, service, terms::count(), terms::accept()]);
@@ -239,11 +267,13 @@ fn to_tunnel_port(spec: &PolicySpec) -> [Step; 2] {
 
 /// `protocol` to one of `ports`; to any port if there are none.
 fn to_ports(protocol: &'static str, ports: &[PortRange]) -> Step {
+    // Every port rather than no match: a match on a port is one on the protocol too.
     let any = [PortRange {
         first: 0,
         last: u16::MAX,
     }];
     let ports = if ports.is_empty() { &any } else { ports };
+
     terms::is(
         terms::port(protocol),
         terms::one_of(disjoint(ports).iter().map(terms::ports)),

@@ -63,6 +63,7 @@ pub(super) fn is_echo(family: Family) -> Step {
         Family::V4 => "icmp",
         Family::V6 => "icmpv6",
     };
+
     is(field(protocol, "type"), word("echo-request"))
 }
 
@@ -80,20 +81,24 @@ pub(super) fn is_family(family: Family) -> Step {
         Family::V4 => "ipv4",
         Family::V6 => "ipv6",
     };
+
     is(meta(MetaKey::Nfproto), word(name))
 }
 
 /// Addressed to this host.
 pub(super) fn is_local() -> Step {
+    // By the routing table: addresses come and go while the rules stay.
     let flags = HashSet::from([FibFlag::Daddr]);
     let kind = Expression::Named(NamedExpression::Fib(Fib {
         result: FibResult::Type,
         flags,
     }));
+
     is(kind, word("local"))
 }
 
 pub(super) fn entered_by(device: &str) -> Step {
+    // By name, since a TUN that is re-created has another index.
     is(meta(MetaKey::Iifname), word(device.to_owned()))
 }
 
@@ -112,6 +117,7 @@ pub(super) fn in_state(states: impl IntoIterator<Item = &'static str>) -> Step {
         family: None,
         dir: None,
     };
+
     is(
         Expression::Named(NamedExpression::CT(state)),
         one_of(states.into_iter().map(word)),
@@ -168,13 +174,13 @@ pub(super) fn multicast(family: Family) -> Term {
 }
 
 pub(super) fn ports(range: &PortRange) -> Term {
-    let number = |port: u16| Expression::Number(port.into());
-    match range.first == range.last {
-        true => number(range.first),
-        false => Expression::Range(Box::new(Range {
-            range: [number(range.first), number(range.last)],
-        })),
+    if range.first == range.last {
+        return number(range.first);
     }
+
+    Expression::Range(Box::new(Range {
+        range: [number(range.first), number(range.last)],
+    }))
 }
 
 pub(super) fn number(value: u16) -> Term {
@@ -216,6 +222,7 @@ pub(super) fn goto(chain: &'static str) -> Step {
 
 fn range(address: impl Into<Cow<'static, str>>, len: u8) -> Term {
     let addr = Box::new(word(address));
+
     Expression::Named(NamedExpression::Prefix(Prefix {
         addr,
         len: len.into(),
@@ -227,6 +234,7 @@ fn field(protocol: &'static str, field: &'static str) -> Term {
         protocol: protocol.into(),
         field: field.into(),
     };
+
     Expression::Named(NamedExpression::Payload(Payload::PayloadField(payload)))
 }
 

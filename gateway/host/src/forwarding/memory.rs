@@ -30,6 +30,7 @@ impl Place {
     fn current() -> io::Result<Place> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         let namespace = fs::metadata("/proc/thread-self/ns/net")?.ino();
+
         Ok(Place {
             boot: boot.trim().to_owned(),
             namespace,
@@ -42,11 +43,13 @@ pub(super) fn recall(path: &Path) -> Vec<Change> {
     let Ok(bytes) = fs::read(path) else {
         return Vec::new();
     };
+    // Without a record, the present values count as the host's, and stay.
     let Ok(memory) = serde_json::from_slice::<Memory>(&bytes) else {
         return Vec::new();
     };
 
     match Place::current() {
+        // A boot or a new namespace starts with other values than those that were changed.
         Ok(place) if place == memory.place => memory.changes,
         _ => Vec::new(),
     }
@@ -58,6 +61,7 @@ pub(super) fn remember(path: &Path, changes: &[Change]) -> io::Result<()> {
         place: Place::current()?,
         changes: changes.to_vec(),
     };
+
     let json = serde_json::to_vec_pretty(&memory)?;
     disk::replace(path, &json, Access::Everybody)
 }

@@ -75,6 +75,7 @@ impl<M> Change<M> {
         let is_unreachable = self
             .route()
             .is_some_and(|route| route.hop == Hop::Unreachable);
+
         match self {
             Change::Add(_) | Change::Replace(_) if is_unreachable => Phase::AddUnreachable,
             Change::Add(_) | Change::Replace(_) => Phase::AddTunnel,
@@ -99,11 +100,13 @@ pub(super) fn difference<M>(
 ) -> Vec<Change<M>> {
     let mut missing = wanted(want);
     let mut changes = Vec::new();
+
     for installed in have {
         // Removing it from `missing` makes a second route of the same key superfluous.
         let wanted = installed
             .route
             .and_then(|route| missing.remove(&route.key()));
+
         match wanted {
             Some(wanted) if installed.route == Some(wanted) => {}
             Some(wanted) => changes.push(Change::Replace(wanted)),
@@ -122,6 +125,7 @@ type Key = (Prefix, u32);
 
 fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<Key, Route> {
     let mut routes = BTreeMap::new();
+
     for (&prefix, &state) in want {
         let unreachable = Route {
             prefix,
@@ -137,6 +141,7 @@ fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<Key, Route> {
             routes.insert(tunnel.key(), tunnel);
         }
     }
+
     routes
 }
 
@@ -160,9 +165,11 @@ impl fmt::Display for Route {
             Hop::Unreachable => write!(f, "unreachable {}", self.prefix),
             Hop::Tunnel { prefsrc, mtu } => {
                 write!(f, "{}", self.prefix)?;
+
                 if let Some(source) = prefsrc {
                     write!(f, " src {source}")?;
                 }
+
                 if let Some(mtu) = mtu {
                     write!(f, " mtu {mtu}")?;
                 }

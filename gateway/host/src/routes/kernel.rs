@@ -44,6 +44,7 @@ pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
     };
 
     routes.change(&BTreeMap::new()).await?;
+
     for family in families() {
         rule::purge(&routes.netlink, &numbers, family)
             .await
@@ -80,9 +81,11 @@ impl KernelRoutes {
 
         let mut refused = Vec::new();
         let mut first = None;
+
         for change in difference(want, installed) {
             let added = change.added().map(|route| route.prefix);
             if let Err(refusal) = self.carry_out(change).await {
+                // A refused removal leaves no wanted prefix without its route.
                 refused.extend(added);
                 first.get_or_insert(refusal);
             }
@@ -106,6 +109,7 @@ impl KernelRoutes {
                 IpVersion::V4 => AddressFamily::Inet,
                 IpVersion::V6 => AddressFamily::Inet6,
             };
+
             let filter = message::filter(&self.numbers, family);
             match netlink::dump(self.netlink.handle().route().get(filter).execute()).await {
                 Ok(found) => messages.extend(found),
@@ -117,10 +121,12 @@ impl KernelRoutes {
 
         // A kernel may ignore the filter.
         messages.retain(|route| message::is_ours(route, &self.numbers));
+
         let installed = messages.into_iter().map(|name| Installed {
             route: message::read(&name, self.tun()),
             name,
         });
+
         Ok(installed.collect())
     }
 
@@ -138,12 +144,14 @@ impl KernelRoutes {
 
     async fn request(&self, change: Change<RouteMessage>) -> io::Result<()> {
         let handle = self.netlink.handle().route();
+
         match change {
             Change::Add(route) => {
                 let message = message::write(&route, &self.numbers, self.tun());
                 netlink::answer(handle.add(message).execute()).await
             }
             Change::Replace(route) => {
+                // NLM_F_REPLACE swaps the route of this prefix and metric: no packet misses it.
                 let message = message::write(&route, &self.numbers, self.tun());
                 netlink::answer(handle.add(message).replace().execute()).await
             }
@@ -176,17 +184,20 @@ impl KernelRoutes {
         if families().contains(&IpVersion::V6) {
             return self.change(want).await;
         }
+
         let mut v4 = want.clone();
         v4.retain(|prefix, _| prefix.is_ipv4());
         if v4.len() < want.len() {
             warn!("This kernel has no IPv6: IPv6 prefixes are left out");
         }
+
         self.change(&v4).await
     }
 }
 
 /// The families that this kernel has.
 fn families() -> &'static [IpVersion] {
+    // Missing as well on a host that was booted with ipv6.disable=1.
     if Path::new("/proc/sys/net/ipv6").exists() {
         &[IpVersion::V4, IpVersion::V6]
     } else {

@@ -15,9 +15,11 @@ use super::{TUNNEL_METRIC, UNREACHABLE_METRIC};
 pub(super) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family;
+
     // Tables above 255 do not fit the header: the attribute has them.
     message.header.table = u8::try_from(numbers.table).unwrap_or_default();
     message.header.protocol = RouteProtocol::from(numbers.protocol);
+
     message
         .attributes
         .push(RouteAttribute::Table(numbers.table));
@@ -47,9 +49,13 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
         }
         Hop::Tunnel { prefsrc, mtu } => {
             message.header.kind = RouteType::Unicast;
+            // As ip-route(8) does for a route without a next hop.
             message.header.scope = RouteScope::Link;
+
             let source = prefsrc.map(|source| RouteAttribute::PrefSource(source.into()));
             let metrics = mtu.map(|mtu| RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
+
+            // Only `purge` has no device, and it adds no route.
             message.attributes.extend(tun.map(RouteAttribute::Oif));
             message.attributes.extend(source);
             message.attributes.extend(metrics);
@@ -64,6 +70,7 @@ pub(super) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
         RouteAttribute::Table(table) => Some(*table),
         _ => None,
     });
+
     table.unwrap_or(message.header.table.into()) == numbers.table
         && message.header.protocol == RouteProtocol::from(numbers.protocol)
 }
@@ -103,6 +110,7 @@ fn prefix(message: &RouteMessage) -> Option<Prefix> {
         RouteAttribute::Destination(address) => ip(address),
         _ => None,
     });
+
     Prefix::holding(
         address.unwrap_or(unspecified),
         message.header.destination_prefix_length,
@@ -121,6 +129,7 @@ fn mtu(message: &RouteMessage) -> Option<u32> {
         RouteAttribute::Metrics(metrics) => Some(metrics),
         _ => None,
     });
+
     metrics?.iter().find_map(|metric| match metric {
         RouteMetric::Mtu(mtu) => Some(*mtu),
         _ => None,
@@ -135,6 +144,7 @@ fn is_on_link(message: &RouteMessage, device: u32) -> bool {
             RouteAttribute::Gateway(_) | RouteAttribute::Via(_) | RouteAttribute::MultiPath(_)
         )
     });
+
     !has_next_hop && message.attributes.contains(&RouteAttribute::Oif(device))
 }
 

@@ -30,6 +30,7 @@ pub(super) async fn ensure(
     } else {
         superfluous.extend(current.drain(1..));
     }
+
     remove(netlink, superfluous).await
 }
 
@@ -56,8 +57,11 @@ async fn ours(
 fn is_ours(rule: &RuleMessage, numbers: &Numbers) -> bool {
     let table = RuleAttribute::Table(numbers.table);
     let protocol = RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol));
+
+    // The kernel may give a table up to 255 in the header alone.
     let leads_to_table =
         rule.attributes.contains(&table) || u32::from(rule.header.table) == numbers.table;
+
     leads_to_table && rule.attributes.contains(&protocol)
 }
 
@@ -67,6 +71,7 @@ fn is_current(rule: &RuleMessage, numbers: &Numbers) -> bool {
         RuleAttribute::FwMark(numbers.mark),
         RuleAttribute::FwMask(u32::MAX),
     ];
+
     rule.header.action == RuleAction::ToTable
         && rule.header.flags.contains(RuleFlags::Invert)
         && attributes
@@ -102,6 +107,8 @@ async fn add(netlink: &Netlink, numbers: &Numbers, family: &IpVersion) -> io::Re
 fn complete(message: &mut RuleMessage, numbers: &Numbers) {
     // `table_id` leaves the header at `main` when the table needs an attribute.
     message.header.table = u8::try_from(numbers.table).unwrap_or_default();
+
+    // `not fwmark`: packets that carry the mark skip the table.
     message.header.flags = RuleFlags::Invert;
     message.attributes.extend([
         RuleAttribute::FwMask(u32::MAX),
