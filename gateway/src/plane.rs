@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use ringway_config::TunName;
 use ringway_dataplane::{ControlSink, Counters, Dataplane, Event, Snapshot, TunnelSocket};
 use ringway_host::tun::open_tun;
 use tokio::sync::mpsc;
@@ -32,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(750);
 #[derive(Debug, Clone)]
 pub struct Device {
     /// From the configuration.
-    pub name: String,
+    pub name: TunName,
     /// Bytes of the longest packet.
     pub mtu: u16,
     /// Another one after the device was re-created.
@@ -127,7 +128,7 @@ impl Plane {
         };
 
         match tun.name() {
-            Ok(name) if name != self.device.name => return Look::Gone("renamed"),
+            Ok(name) if name != self.device.name.as_str() => return Look::Gone("renamed"),
             Ok(_) if !dataplane.has_failed() => {}
             _ => return Look::Gone("deleted"),
         }

@@ -106,7 +106,7 @@ impl Files {
 
 /// The host's networks as claims.
 pub async fn connected(config: &Config) -> Result<Vec<Connected>, Faults> {
-    connected_networks(config.tun.as_str())
+    connected_networks(&config.tun)
         .await
         .map_err(|error| whole_file(&config.path, &error))
 }

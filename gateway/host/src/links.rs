@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use ringway_config::{Connected, Prefix};
+use ringway_config::{Connected, Prefix, TunName};
 use ringway_intent::{Address, Links};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
@@ -16,7 +16,7 @@ use super::netlink::{self, Changes, Netlink};
 pub struct LinksError(#[from] io::Error);
 
 /// Reads the addresses of all interfaces in this thread's network namespace except `tun`.
-pub async fn read(tun: &str) -> Result<Links, LinksError> {
+pub async fn read(tun: &TunName) -> Result<Links, LinksError> {
     let netlink = Netlink::open()?;
     let links = netlink::dump(netlink.handle().link().get().execute()).await?;
 
@@ -26,7 +26,7 @@ pub async fn read(tun: &str) -> Result<Links, LinksError> {
         .into_iter()
         .map(|link| (link.header.index, name_of(link)))
         .collect();
-    names.retain(|_, name| name != tun);
+    names.retain(|_, name| name != tun.as_str());
 
     let addresses = messages.into_iter().filter_map(|message| {
         // Without a name, the interface is the TUN, or is newer than the dump of links.
@@ -38,7 +38,7 @@ pub async fn read(tun: &str) -> Result<Links, LinksError> {
 }
 
 /// The networks this host is connected to, other than through `tun`: see [`Links::connected`].
-pub async fn connected_networks(tun: &str) -> Result<Vec<Connected>, LinksError> {
+pub async fn connected_networks(tun: &TunName) -> Result<Vec<Connected>, LinksError> {
     Ok(read(tun).await?.connected())
 }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::{fs, io};
 
+use ringway_config::TunName;
 use tracing::warn;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
@@ -56,14 +57,20 @@ pub enum TunError {
 
 /// Creates device `name` in the network namespace of the calling thread and brings it up. Each of
 /// `lanes` can open a queue of it. Returns the device and its interface index.
-pub fn open_tun(name: &str, mtu: u16, lanes: usize) -> Result<(Arc<SyncDevice>, u32), TunError> {
+pub fn open_tun(
+    name: &TunName,
+    mtu: u16,
+    lanes: usize,
+) -> Result<(Arc<SyncDevice>, u32), TunError> {
     // The driver would attach to a persistent device of that name, and report no error.
     if exists(name) {
-        return Err(TunError::Exists { name: name.into() });
+        return Err(TunError::Exists {
+            name: name.to_string(),
+        });
     }
 
     let built = DeviceBuilder::new()
-        .name(name)
+        .name(name.as_str())
         .mtu(mtu)
         .with(|linux| {
             linux
@@ -82,7 +89,7 @@ pub fn open_tun(name: &str, mtu: u16, lanes: usize) -> Result<(Arc<SyncDevice>, 
 }
 
 /// Returns the interface index.
-fn bring_up(name: &str, device: &SyncDevice) -> io::Result<u32> {
+fn bring_up(name: &TunName, device: &SyncDevice) -> io::Result<u32> {
     // Before the device is up, so that the kernel never sends or accepts what the settings forbid.
     configure(name);
 
@@ -92,7 +99,7 @@ fn bring_up(name: &str, device: &SyncDevice) -> io::Result<u32> {
 
 /// Sets the device's kernel settings. Each is a second line of defence or saves noise, so one that
 /// cannot be written (read-only `/proc/sys`) is only warned of.
-fn configure(name: &str) {
+fn configure(name: &TunName) {
     let settings = [
         // No link-local address and no router solicitations: nothing on this link understands them.
         (format!("net/ipv6/conf/{name}/addr_gen_mode"), "1"),
@@ -145,7 +152,7 @@ fn reverse_path_filter() -> &'static str {
 }
 
 /// True if this thread's network namespace has an interface `name`.
-fn exists(name: &str) -> bool {
+fn exists(name: &TunName) -> bool {
     // /sys/class/net shows the namespace in which /sys was mounted, this file that of the thread.
     let Ok(interfaces) = fs::read_to_string("/proc/thread-self/net/dev") else {
         return false;
@@ -153,12 +160,12 @@ fn exists(name: &str) -> bool {
 
     interfaces.lines().any(|line| {
         line.split_once(':')
-            .is_some_and(|(found, _)| found.trim() == name)
+            .is_some_and(|(found, _)| found.trim() == name.as_str())
     })
 }
 
-fn classify(name: &str, source: io::Error) -> TunError {
-    let name = name.to_owned();
+fn classify(name: &TunName, source: io::Error) -> TunError {
+    let name = name.to_string();
 
     match source.raw_os_error() {
         // Another process took the name after `exists` had looked.

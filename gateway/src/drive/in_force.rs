@@ -226,7 +226,7 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         conflicts,
         ..
     } = prepare(&current.path).await?;
-    let links = links::read(config.tun.as_str()).await.map_err(|error| {
+    let links = links::read(&config.tun).await.map_err(|error| {
         Faults::from(vec![Fault {
             place: Place::whole(&current.path),
             message: error.to_string(),

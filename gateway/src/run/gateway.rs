@@ -136,7 +136,7 @@ impl Gateway {
             identity.clone(),
             to_watches.clone(),
         ));
-        tasks.spawn(watch::links::watch(config.tun.to_string(), to_watches));
+        tasks.spawn(watch::links::watch(config.tun.clone(), to_watches));
 
         let current = CurrentConfig {
             config: config.clone(),

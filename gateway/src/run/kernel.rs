@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use ringway_config::TunName;
 use ringway_host::firewall::{Filter, Nft, short_idle_timeout};
 use ringway_host::forwarding::Forwarding;
 use ringway_host::links;
@@ -38,17 +39,17 @@ pub(super) struct Kernel {
 /// Takes back what a gateway has changed in the kernel.
 pub(super) struct Restore {
     forwarding: Forwarding,
-    tun: String,
+    tun: TunName,
 }
 
 impl Kernel {
     /// Sets everything up. After an error, what was done is taken back.
     pub(super) async fn set_up(prepared: &Prepared) -> anyhow::Result<(Kernel, Restore)> {
         let config = &prepared.config;
-        let (tun, index) = open_tun(config.tun.as_str(), TUNNEL_MTU, config.lanes.get() as usize)?;
+        let (tun, index) = open_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
         let index = Arc::new(AtomicU32::new(index));
         let device = Device {
-            name: config.tun.to_string(),
+            name: config.tun.clone(),
             mtu: TUNNEL_MTU,
             index: index.clone(),
         };
@@ -59,12 +60,12 @@ impl Kernel {
         let forwarding = Forwarding::prepare(Families::of(&spec.own), &settings)?;
         let guard = forwarding.ours();
         spec.guard_forwarding = guard;
-        let mut firewall = Nft::new(config.tun.as_str());
+        let mut firewall = Nft::new(&config.tun);
         firewall.apply(&spec).await?;
 
         let restore = Restore {
             forwarding,
-            tun: config.tun.to_string(),
+            tun: config.tun.clone(),
         };
         match restore.enable(prepared, index).await {
             Ok((links, routes)) => {
@@ -103,7 +104,7 @@ impl Restore {
         }
 
         let config = &prepared.config;
-        let links = links::read(config.tun.as_str()).await?;
+        let links = links::read(&config.tun).await?;
         let plan = plan_routes(
             config,
             &prepared.rulings,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ringway_config::TunName;
 use ringway_host::links::{self, LinksError, Watch};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -12,7 +13,7 @@ use super::Event;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Reports the host's addresses, `tun`'s left out, after each change.
-pub async fn watch(tun: String, events: mpsc::Sender<Event>) {
+pub async fn watch(tun: TunName, events: mpsc::Sender<Event>) {
     loop {
         if let Err(error) = follow(&tun, &events).await {
             tracing::warn!(%error, "The host's addresses are not watched");
@@ -22,7 +23,7 @@ pub async fn watch(tun: String, events: mpsc::Sender<Event>) {
     }
 }
 
-async fn follow(tun: &str, events: &mpsc::Sender<Event>) -> Result<(), LinksError> {
+async fn follow(tun: &TunName, events: &mpsc::Sender<Event>) -> Result<(), LinksError> {
     let mut watch = Watch::open()?;
 
     loop {

@@ -7,6 +7,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use nftables::schema::Nftables;
+use ringway_config::TunName;
 use ringway_intent::PolicySpec;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -33,9 +34,9 @@ pub struct Nft {
 impl Nft {
     /// The filter for the TUN device `tun`; the table has the same name. Changes nothing yet: a
     /// table that a crash left behind stays in force until it is replaced.
-    pub fn new(tun: &str) -> Nft {
+    pub fn new(tun: &TunName) -> Nft {
         Nft {
-            table: tun.into(),
+            table: tun.to_string(),
             applied: false,
             replaced: BTreeMap::new(),
         }

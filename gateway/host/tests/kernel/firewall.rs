@@ -13,6 +13,7 @@ use crate::site::{
     Site, allow, arrives, connect, echoes, is_cut, is_lost, is_mute, is_silent, listen, passes,
     policy, static_neighbour,
 };
+use crate::tun_name;
 
 const BETA: &str = "10.2.0.2";
 const BETA_V6: &str = "fd00:2::2";
@@ -305,7 +306,7 @@ fn removing_deletes_the_table_and_drops_are_counted_across_policies() {
     let site = Site::new();
     let _server = listen(&site.node, "10.1.0.10:7050");
     site.gateway.wait(|| async {
-        let mut nft = Nft::new("ringway0");
+        let mut nft = Nft::new(&tun_name());
         nft.remove().await.unwrap();
         assert!(nft.drops().await.unwrap().is_empty());
         for dropped in 1..=2 {
@@ -327,7 +328,7 @@ fn a_refused_transaction_changes_nothing_and_says_why() {
     broken.guard_forwarding.v4 = true;
     let error = site
         .gateway
-        .wait(|| async { Nft::new("ringway0").apply(&broken).await })
+        .wait(|| async { Nft::new(&tun_name()).apply(&broken).await })
         .unwrap_err();
     assert!(error.to_string().starts_with("nft refused: "), "{error}");
     let (_, table) = site.gateway.run("nft list table inet ringway0");

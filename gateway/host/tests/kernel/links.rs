@@ -3,6 +3,7 @@
 use ringway_host::links;
 
 use crate::namespace::Namespace;
+use crate::tun_name;
 
 #[test]
 fn connected_networks_and_own_addresses_are_those_of_the_namespace() {
@@ -20,7 +21,7 @@ fn connected_networks_and_own_addresses_are_those_of_the_namespace() {
     ] {
         gateway.ip(&format!("addr add {address} dev {interface}"));
     }
-    let links = gateway.wait(|| async { links::read("ringway0").await.unwrap() });
+    let links = gateway.wait(|| async { links::read(&tun_name()).await.unwrap() });
     let connected: Vec<_> = links
         .connected()
         .into_iter()

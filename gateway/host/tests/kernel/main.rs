@@ -18,3 +18,10 @@ mod namespace;
 mod routes;
 mod site;
 mod tun;
+
+use ringway_config::TunName;
+
+/// The device of every test.
+fn tun_name() -> TunName {
+    "ringway0".parse().unwrap()
+}

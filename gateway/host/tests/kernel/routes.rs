@@ -13,6 +13,7 @@ use ringway_intent::RouteState;
 use tun_rs::SyncDevice;
 
 use crate::namespace::Namespace;
+use crate::tun_name;
 
 const NUMBERS: Numbers = Numbers {
     table: 4600,
@@ -39,7 +40,7 @@ impl Host {
         ] {
             namespace.ip(command);
         }
-        let tun = namespace.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
+        let tun = namespace.enter(|| open_tun(&tun_name(), 1420, 1)).unwrap();
         Host {
             namespace,
             tun: Some(tun),

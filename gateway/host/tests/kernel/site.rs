@@ -21,6 +21,7 @@ use ringway_intent::{Families, PolicySpec};
 use socket2::{Domain, Socket, Type};
 
 use crate::namespace::Namespace;
+use crate::tun_name;
 
 /// Without an answer after this time, there is none: everything is on one machine.
 const SILENCE: Duration = Duration::from_millis(300);
@@ -99,7 +100,7 @@ impl Site {
     /// Puts a policy in force.
     pub(crate) fn apply(&self, spec: &PolicySpec) {
         self.gateway
-            .wait(|| async { Nft::new("ringway0").apply(spec).await })
+            .wait(|| async { Nft::new(&tun_name()).apply(spec).await })
             .unwrap();
     }
 

@@ -3,11 +3,12 @@
 use ringway_host::tun::{TunError, open_tun};
 
 use crate::namespace::Namespace;
+use crate::tun_name;
 
 #[test]
 fn the_device_is_up_with_its_mtu_and_without_any_address() {
     let gateway = Namespace::new("gw");
-    let (device, index) = gateway.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
+    let (device, index) = gateway.enter(|| open_tun(&tun_name(), 1420, 1)).unwrap();
     assert!(device.tcp_gso());
     let link = gateway.ip("-d link show ringway0");
     for expected in [
@@ -32,9 +33,9 @@ fn the_device_is_up_with_its_mtu_and_without_any_address() {
 #[test]
 fn a_second_daemon_with_the_same_device_is_told_so() {
     let gateway = Namespace::new("gw");
-    let _first = gateway.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
+    let _first = gateway.enter(|| open_tun(&tun_name(), 1420, 1)).unwrap();
     let error = gateway
-        .enter(|| open_tun("ringway0", 1420, 1))
+        .enter(|| open_tun(&tun_name(), 1420, 1))
         .err()
         .unwrap();
     assert!(matches!(&error, TunError::Exists { name } if name == "ringway0"));
@@ -50,7 +51,7 @@ fn a_persistent_device_that_somebody_left_is_not_taken_over() {
     let gateway = Namespace::new("gw");
     gateway.ip("tuntap add ringway0 mode tun");
     assert!(matches!(
-        gateway.enter(|| open_tun("ringway0", 1420, 1)),
+        gateway.enter(|| open_tun(&tun_name(), 1420, 1)),
         Err(TunError::Exists { .. })
     ));
 }
@@ -58,8 +59,8 @@ fn a_persistent_device_that_somebody_left_is_not_taken_over() {
 #[test]
 fn two_daemons_in_two_namespaces_may_use_the_same_name() {
     let (one, two) = (Namespace::new("one"), Namespace::new("two"));
-    let _first = one.enter(|| open_tun("ringway0", 1420, 1)).unwrap();
-    assert!(two.enter(|| open_tun("ringway0", 1420, 1)).is_ok());
+    let _first = one.enter(|| open_tun(&tun_name(), 1420, 1)).unwrap();
+    assert!(two.enter(|| open_tun(&tun_name(), 1420, 1)).is_ok());
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn missing_rights_are_named() {
     let gateway = Namespace::new("gw");
     let error = gateway.enter(|| {
         give_up_capabilities();
-        open_tun("ringway0", 1420, 1).err()
+        open_tun(&tun_name(), 1420, 1).err()
     });
     assert!(
         matches!(&error, Some(TunError::NotPermitted { .. })),
