@@ -40,6 +40,7 @@ impl<'s> AdmitCache<'s> {
             check(self.snapshot, from, &addresses)?;
             self.last = Some((from, addresses));
         }
+
         Ok(())
     }
 }

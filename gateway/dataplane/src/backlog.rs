@@ -77,6 +77,7 @@ impl Backlog {
         if !self.must_wait(read) {
             return Decision::SendNow(&mut self.slots[slot][..len]);
         }
+
         let flow = flow_of(read);
         // Only now: a packet that is sent at once leaves its slot free.
         self.free.pop();
@@ -88,13 +89,16 @@ impl Backlog {
         if offload::is_super_packet(read) {
             return true;
         }
+
         if self.waiting.is_empty() {
             return false;
         }
+
         // Malformed packets belong to no flow: the sealer counts them at once.
         let Some(flow) = flow_of(read) else {
             return false;
         };
+
         self.waiting
             .iter()
             .filter_map(|waiting| waiting.flow.as_ref())

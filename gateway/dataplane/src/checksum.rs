@@ -14,12 +14,14 @@ pub(crate) fn add(a: u16, b: u16) -> u16 {
 /// One's complement sum of `bytes`, padded with a zero to an even number.
 pub(crate) fn sum(bytes: &[u8]) -> u16 {
     let (words, rest) = bytes.as_chunks::<4>();
+
     // Four bytes at a time, in the CPU's byte order: it does not matter until the end (RFC 1071,
     // section 2 (B)). The carries of 64 KiB stay far below 64 bits.
     let wide: u64 = words
         .iter()
         .map(|word| u64::from(u32::from_ne_bytes(*word)))
         .sum();
+
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
     fold(wide + u64::from(u32::from_ne_bytes(last)))
@@ -39,6 +41,7 @@ pub(crate) fn pseudo_header(packet: &[u8], transport: &Transport) -> u16 {
     } else {
         &packet[12..20]
     };
+
     add(sum(addresses), u16::from(transport.protocol.number()))
 }
 
@@ -50,10 +53,12 @@ pub(crate) fn is_header_right(packet: &[u8], transport: &Transport) -> bool {
 /// True if the complete TCP or UDP checksum is there and right.
 pub(crate) fn is_transport_right(packet: &[u8], transport: &Transport) -> bool {
     let at = transport.start + transport.protocol.checksum_at();
+
     // RFC 768: zero means that there is none.
     if transport.protocol == Protocol::Udp && packet[at..at + 2] == [0, 0] {
         return false;
     }
+
     let segment = &packet[transport.start..];
     // The caller has found the packet to be as long as an IP packet says.
     add(
@@ -68,6 +73,7 @@ pub(crate) fn complete(packet: &mut [u8], start: usize, field: usize) -> bool {
     if start > field || field + 2 > packet.len() {
         return false;
     }
+
     let checksum = never_zero(!sum(&packet[start..]));
     packet[field..field + 2].copy_from_slice(&checksum.to_be_bytes());
     true

@@ -82,6 +82,7 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
             self.flush();
             return self.write_alone(bytes, checksum, None);
         };
+
         let Some(position) = self.position_of(packet, &transport) else {
             self.flush();
             return self.write_alone(bytes, checksum, Some(&transport));
@@ -106,6 +107,7 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
         if position.is_last {
             return self.write_alone(bytes, checksum, Some(&transport));
         }
+
         let len = packet.len();
         self.run = Some(Run {
             head: bytes,
@@ -124,6 +126,7 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
         let Some(mut run) = self.run.take() else {
             return;
         };
+
         if run.count == 1 {
             return self.write_alone(run.head, run.checksum, Some(&run.transport));
         }
@@ -139,10 +142,12 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
         let place = transport
             .filter(|_| checksum == Checksum::Partial)
             .map(Transport::checksum_place);
+
         let offload = Offload {
             checksum: place,
             gso: None,
         };
+
         bytes[..OFFLOAD_LEN].copy_from_slice(&offload.encode());
         (self.write)(&[IoSlice::new(bytes)], 1);
     }
@@ -155,6 +160,7 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
         if !is_segmented || !has_payload {
             return None;
         }
+
         Position::of(packet, transport).filter(|_| is_header_right(packet, transport))
     }
 }
@@ -210,6 +216,7 @@ impl Run<'_> {
             Protocol::Tcp => packet[start + 13] = self.position.flags,
             Protocol::Udp => packet[start + 4..start + 6].copy_from_slice(&segment.to_be_bytes()),
         }
+
         let place = self.transport.checksum_place();
         packet[place.field..place.field + 2].copy_from_slice(&partial.to_be_bytes());
 

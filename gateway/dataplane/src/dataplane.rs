@@ -71,11 +71,13 @@ impl Dataplane {
         sink: impl ControlSink + Clone + 'static,
     ) -> io::Result<Dataplane> {
         let shutdown = Arc::new(Shutdown::new()?);
+
         // Dropped on an early return, it ends the threads that have been started.
         let mut dataplane = Dataplane {
             shutdown: shutdown.clone(),
             threads: Vec::new(),
         };
+
         for (number, (tun, udp)) in lanes.into_iter().enumerate() {
             let lane = Arc::new(Lane {
                 number,
@@ -87,6 +89,7 @@ impl Dataplane {
             });
             dataplane.spawn_lane(lane, sink.clone())?;
         }
+
         Ok(dataplane)
     }
 
@@ -110,6 +113,7 @@ impl Dataplane {
             0 => String::new(),
             number => number.to_string(),
         };
+
         let sending = lane.clone();
         self.spawn(format!("ringway-tx{suffix}"), move || run_sender(&sending))?;
         self.spawn(format!("ringway-rx{suffix}"), move || {
@@ -146,6 +150,7 @@ fn run_receiver<T: Tun, U: Udp>(lane: &Lane<T, U>, mut sink: impl ControlSink) {
     guard(ThreadRole::Receiving, &lane.shutdown, || {
         Receiver::new(lane, &mut sink).run()
     });
+
     if lane.number == 0
         && let Some(failure) = lane.shutdown.failure()
     {

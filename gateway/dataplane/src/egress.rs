@@ -18,15 +18,18 @@ use crate::snapshot::Snapshot;
 /// site that no other site holds more specifically, and a route must lead to its destination.
 pub fn route<'a>(snapshot: &'a Snapshot, packet: &[u8]) -> Result<&'a Lanes, DropReason> {
     let addresses = ip::parse(packet)?;
+
     // The peer would drop a foreign source anyway; here the drop is counted where its cause is.
     if snapshot.is_never_carried(addresses.source)
         || snapshot.holder(addresses.source) != Some(snapshot.site())
     {
         return Err(DropReason::OwnSource);
     }
+
     if snapshot.is_never_carried(addresses.destination) {
         return Err(DropReason::NoRoute);
     }
+
     snapshot
         .route(addresses.destination)
         .ok_or(DropReason::NoRoute)

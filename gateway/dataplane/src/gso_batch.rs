@@ -69,6 +69,7 @@ impl GsoBatch {
         if len > MAX_SEND {
             return Err(DropReason::TooBig);
         }
+
         let fits_path = packet.len <= session.max_packet();
         if !fits_path || !self.accepts(session, len) {
             self.flush(udp);
@@ -92,6 +93,7 @@ impl GsoBatch {
         let Some(ours) = &self.session else {
             return true;
         };
+
         // A shorter segment ends the batch: the kernel cuts at multiples of the first length.
         Arc::ptr_eq(ours, session)
             && self.count < self.max_segments
@@ -106,6 +108,7 @@ impl GsoBatch {
             self.session = Some(session.clone());
             self.first = len;
         }
+
         self.last = len;
         self.len += len;
         self.count += 1;
@@ -115,9 +118,11 @@ impl GsoBatch {
     fn flush_in_fragments<U: Udp>(&mut self, udp: &U) {
         self.count = 0;
         self.len = 0;
+
         let Some(session) = self.session.take() else {
             return;
         };
+
         let bytes = &self.bytes[..self.first];
         let sent = udp.send_in_fragments(&session.path(), bytes, fragment_id(bytes));
         count(&session, 1, bytes.len(), sent);
@@ -130,6 +135,7 @@ impl GsoBatch {
         let Some(session) = self.session.take() else {
             return;
         };
+
         // Without a segment size the kernel has nothing to cut, and any device will do.
         if segments == 1 {
             return send_one(udp, &session, bytes);
@@ -160,6 +166,7 @@ fn send_one<U: Udp>(udp: &U, session: &Outgoing, bytes: &[u8]) {
     {
         sent = udp.send_in_fragments(&session.path(), bytes, fragment_id(bytes));
     }
+
     count(session, 1, bytes.len(), sent);
 }
 

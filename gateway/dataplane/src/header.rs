@@ -82,10 +82,12 @@ impl Header {
     /// The header as it goes over the wire.
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
+
         bytes[..2].copy_from_slice(&self.kind.encode());
         bytes[2] = self.phase;
         bytes[4..8].copy_from_slice(&self.index.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.number.to_be_bytes());
+
         bytes
     }
 
@@ -96,8 +98,10 @@ impl Header {
             .first_chunk::<HEADER_LEN>()
             .filter(|_| datagram.len() >= OVERHEAD)
             .ok_or(DropReason::Short)?;
+
         let [kind, flags, phase, reserved, rest @ ..] = bytes;
         let kind = Kind::decode([*kind, *flags])?;
+
         // Later versions may use it for something that must not be ignored.
         if *reserved != 0 {
             return Err(DropReason::UnknownFlags);

@@ -50,6 +50,7 @@ pub(crate) fn is_never_carried(address: IpAddr) -> bool {
 
 fn is_never_carried_v4(address: Ipv4Addr) -> bool {
     let first = address.octets()[0];
+
     // 240/4 is reserved and ends in the limited broadcast address (RFC 1112, section 4).
     first == 0
         || first >= 240

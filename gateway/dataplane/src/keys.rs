@@ -112,6 +112,7 @@ impl Secret {
         const PREFIX: &[u8] = b"tls13 ";
         let len = u16::try_from(out.len()).expect("asked for a key, an IV or a secret");
         let label_len = u8::try_from(PREFIX.len() + label.len()).expect("the labels are short");
+
         let info = [
             &len.to_be_bytes()[..],
             &[label_len],
@@ -120,6 +121,7 @@ impl Secret {
             // The empty context, behind its length.
             &[0],
         ];
+
         Prk::new_less_safe(HKDF_SHA384, &self.0)
             .expand(&info, Length(out.len()))
             .and_then(|okm| okm.fill(out))
@@ -182,6 +184,7 @@ impl Key {
             .cipher
             .seal_in_place_separate_tag(self.nonce(number), Aad::from(header), payload)
             .expect("a packet is shorter than any limit of the AEAD");
+
         tag.as_ref()
             .try_into()
             .expect("all three AEADs have tags of 16 bytes")
@@ -198,10 +201,12 @@ impl Key {
     /// The IV xor the packet number, left-padded with zeros (as RFC 8446, section 5.3).
     fn nonce(&self, number: u64) -> Nonce {
         let mut nonce = self.iv;
+
         // The first four bytes would be xored with the padding's zeros.
         for (byte, number) in nonce[4..].iter_mut().zip(number.to_be_bytes()) {
             *byte ^= number;
         }
+
         Nonce::assume_unique_for_key(nonce)
     }
 }

@@ -63,15 +63,18 @@ pub fn share_port<S: AsFd>(sockets: &[Arc<S>]) -> io::Result<()> {
     let [first, _, ..] = sockets else {
         return Ok(());
     };
+
     for (lane, socket) in (0..).zip(sockets) {
         let socket = SockRef::from(&**socket);
         let ttl = socket.ttl_v4()?.saturating_sub(lane);
         socket.set_ttl_v4(ttl.max(1))?;
+
         if socket.local_addr()?.is_ipv6() {
             let hops = socket.unicast_hops_v6()?.saturating_sub(lane);
             socket.set_unicast_hops_v6(hops.max(1))?;
         }
     }
+
     steer::by_index(&*SockRef::from(&**first), sockets.len() as u32)
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn clamp(packet: &mut [u8], transport: &Transport, checksum: Checksum
     let Some(offset) = mss_offset(&packet[transport.start..transport.payload]) else {
         return;
     };
+
     let at = transport.start + offset;
     if u16_at(packet, at) <= usize::from(limit) {
         return;
@@ -58,6 +59,7 @@ pub(crate) fn clamp(packet: &mut [u8], transport: &Transport, checksum: Checksum
 /// Offset of the option's value in a TCP header, if there is a sound one.
 fn mss_offset(header: &[u8]) -> Option<usize> {
     let mut at = HEADER;
+
     loop {
         match *header.get(at)? {
             END => return None,

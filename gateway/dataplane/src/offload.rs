@@ -93,10 +93,12 @@ impl Offload {
         let (words, _) = words.as_chunks::<2>();
         let [header_len, size, start, offset] =
             [0, 1, 2, 3].map(|at| usize::from(u16::from_ne_bytes(words[at])));
+
         let place = ChecksumPlace {
             start,
             field: start + offset,
         };
+
         Ok(Offload {
             checksum: (flags & NEEDS_CHECKSUM != 0).then_some(place),
             gso: kind.map(|kind| Gso {
@@ -110,11 +112,13 @@ impl Offload {
     /// Writes the header.
     pub(crate) fn encode(&self) -> [u8; OFFLOAD_LEN] {
         let mut bytes = [0; OFFLOAD_LEN];
+
         if let Some(ChecksumPlace { start, field }) = self.checksum {
             bytes[0] = NEEDS_CHECKSUM;
             put(&mut bytes, 6, start);
             put(&mut bytes, 8, field - start);
         }
+
         if let Some(gso) = &self.gso {
             bytes[1] = match gso.kind {
                 GsoType::TcpV4 => GSO_TCP_V4,
@@ -124,6 +128,7 @@ impl Offload {
             put(&mut bytes, 2, gso.header_len);
             put(&mut bytes, 4, gso.size);
         }
+
         bytes
     }
 }

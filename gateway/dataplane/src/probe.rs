@@ -38,6 +38,7 @@ impl Probe {
             Probe::Request(token) => (0, token),
             Probe::Echo(token) => (1, token),
         };
+
         let mut payload = [0; PAYLOAD_LEN];
         payload[0] = kind;
         payload[8..].copy_from_slice(&token.to_be_bytes());
@@ -49,9 +50,11 @@ impl Probe {
         let (fixed, _padding) = payload
             .split_first_chunk::<PAYLOAD_LEN>()
             .ok_or(DropReason::Malformed)?;
+
         let [kind, 0, 0, 0, 0, 0, 0, 0, token @ ..] = fixed else {
             return Err(DropReason::Malformed);
         };
+
         let token = u64::from_be_bytes(*token);
         match kind {
             0 => Ok(Probe::Request(token)),
@@ -73,6 +76,7 @@ pub fn send_probe<U: Udp>(
     to: Option<SocketAddr>,
 ) -> io::Result<()> {
     let probe = Probe::Request(token);
+
     match to {
         Some(remote) => send(udp, outgoing, probe, &Path::new(remote, None)),
         None => {
@@ -92,10 +96,12 @@ pub fn send_padded_probe<U: Udp>(
     size: u16,
 ) -> io::Result<()> {
     let path = outgoing.path();
+
     // The padding is zeros behind the token, sealed with it.
     let len = usize::from(size)
         .saturating_sub(path.headers())
         .max(PAYLOAD_LEN + OVERHEAD);
+
     let datagram = seal(outgoing, Probe::Request(token), len)?;
     udp.send_unfragmented(&path, &datagram)
 }
@@ -108,6 +114,7 @@ pub(crate) fn send<U: Udp>(
     path: &Path,
 ) -> io::Result<()> {
     let datagram = seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?;
+
     udp.send(path, &datagram, None)
 }
 
@@ -115,10 +122,12 @@ pub(crate) fn send<U: Udp>(
 fn seal(outgoing: &Outgoing, probe: Probe, len: usize) -> io::Result<Vec<u8>> {
     let mut datagram = vec![0; len];
     datagram[HEADER_LEN..HEADER_LEN + PAYLOAD_LEN].copy_from_slice(&probe.encode());
+
     let number = outgoing.reserve(1).map_err(exhausted)?;
     outgoing
         .seal(Kind::Probe, number, &mut datagram)
         .map_err(exhausted)?;
+
     Ok(datagram)
 }
 

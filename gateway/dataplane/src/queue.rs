@@ -23,6 +23,7 @@ impl<T> Queue<T> {
     /// An empty queue of up to `capacity` items. Error: the process has no descriptors left.
     pub(crate) fn new(capacity: usize) -> io::Result<Queue<T>> {
         let (readable, signal) = io::pipe()?;
+
         Ok(Queue {
             items: Mutex::new(VecDeque::new()),
             capacity,
@@ -38,10 +39,12 @@ impl<T> Queue<T> {
         if items.len() == self.capacity {
             return false;
         }
+
         // One byte at most: a pipe that fills up would block.
         if items.is_empty() {
             self.mark_readable();
         }
+
         items.push_back(item);
         self.pushed.notify_one();
         true

@@ -96,10 +96,12 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut memory = vec![0; BUFFER_LEN];
         let shutdown = self.lane.shutdown.as_fd();
+
         while !self.lane.shutdown.is_requested() {
             let Err(error) = self.drain(&mut memory) else {
                 continue;
             };
+
             match (error.kind(), error.raw_os_error()) {
                 (ErrorKind::WouldBlock, _) => {
                     poll::wait(Some(self.lane.udp.as_fd()), shutdown, None)?;
@@ -123,10 +125,12 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             receives_left: MAX_RECEIVES,
             at: self.lane.udp.now(),
         };
+
         let mut next = self.receive(&mut buffer)?;
         while let Some(first) = next {
             next = self.handle_batch(first, &mut buffer)?;
         }
+
         Ok(())
     }
 
@@ -136,6 +140,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         if buffer.receives_left == 0 || free.len() < MAX_RECEIVE {
             return Ok(None);
         }
+
         // A full receive fits, whatever the kernel has joined.
         buffer.receives_left -= 1;
 
@@ -158,6 +163,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
     ) -> io::Result<Option<Received<'b>>> {
         let lane = self.lane;
         let snapshot = lane.snapshot.load();
+
         let write = |parts: &[IoSlice<'_>], packets| {
             // A device that is down refuses.
             if lane.tun.write(parts).is_err() {
@@ -203,6 +209,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             to,
             at: received.at,
         };
+
         let counters = &self.lane.counters;
         if received.bytes.is_empty() {
             counters.drop_packet(DropReason::Short);
@@ -230,6 +237,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             Ok(header) => header,
             Err(reason) => return counters.drop_packet(reason),
         };
+
         // Neighbours are mostly of one session: no lookup, and the path is known to be right.
         let known = batch
             .on_path
@@ -237,6 +245,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let Some(session) = known.or_else(|| batch.snapshot.incoming(header.index)) else {
             return counters.drop_packet(DropReason::UnknownIndex);
         };
+
         if known.is_none() {
             match session.expect_from(arrival.from, header.kind, arrival.at) {
                 Ok(is_on_path) => batch.on_path = is_on_path.then_some(session),
@@ -268,14 +277,17 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let Kind::Packet(checksum) = header.kind else {
             return self.accept_probe(session, &datagram[payload], arrival);
         };
+
         // Authentic, but not yet trusted: the peer may seal what its hosts must not send.
         let packet = &datagram[payload.clone()];
         batch.admitted.admit(session.site(), packet)?;
+
         let transport = Transport::locate(packet);
         // The kernel would not know where to complete it.
         if checksum == Checksum::Partial && transport.is_none() {
             return Err(DropReason::Malformed);
         }
+
         session.counters().received(packet.len());
 
         if let Some(transport) = &transport
@@ -312,6 +324,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         arrival: &Arrival,
     ) -> Result<(), DropReason> {
         let Arrival { from, to, at } = *arrival;
+
         match Probe::decode(payload)? {
             Probe::Echo(_) if !session.peer().may_report_echo(at) => Err(DropReason::EchoLimit),
             Probe::Echo(probe) => {
@@ -329,10 +342,12 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
                     .outgoing()
                     .filter(|_| session.peer().may_echo(at))
                     .ok_or(DropReason::EchoLimit)?;
+
                 // Not along the session's path: the echo tells the peer that this very address
                 // works.
                 let path = Path::new(from, to);
                 let sent = probe::send(&*self.lane.udp, &outgoing, Probe::Echo(token), &path);
+
                 match sent.as_ref().map_err(udp::drop_reason) {
                     Err(Some(reason)) => Err(reason),
                     Ok(()) | Err(None) => Ok(()),

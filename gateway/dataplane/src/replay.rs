@@ -44,6 +44,7 @@ impl Window {
             // long before they get there.
             return number < u64::MAX;
         }
+
         let slot = Slot::of(number);
         let word = self.words[slot.word].load(Relaxed);
         end - number <= WINDOW && slot.mark(word).is_some()
@@ -91,6 +92,7 @@ impl Slot {
         if seen == 0 {
             return Some(restarted);
         }
+
         match self.round.wrapping_sub(round) as i32 {
             0 => (seen & self.bit == 0).then_some(word | self.bit),
             ahead => (ahead > 0).then_some(restarted),

@@ -65,13 +65,16 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
     pub(crate) fn handle(&mut self, read: &mut [u8]) {
         let gateway: &Counters = &self.lane.counters;
         let snapshot = self.lane.snapshot.load();
+
         let Some((header, packet)) = read.split_first_chunk_mut::<OFFLOAD_LEN>() else {
             return gateway.drop_packet(DropReason::Malformed);
         };
+
         let offload = match Offload::decode(header) {
             Ok(offload) => offload,
             Err(reason) => return gateway.drop_packet(reason),
         };
+
         // A drop before this is the gateway's: without a route there is no peer to count it at.
         let session = match route(&snapshot, packet) {
             Ok(lanes) => lanes.lane(self.lane.number),
@@ -95,16 +98,19 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
     ) -> Result<(), Dropped> {
         let checksum = settle_checksum(packet, partial)?;
         clamp_mss(packet, checksum, session);
+
         // A number that is reserved and not sent only leaves a gap in the peer's window.
         let plaintext = Plaintext {
             number: session.reserve(1)?,
             checksum,
             len: packet.len(),
         };
+
         self.batch
             .push(&*self.lane.udp, session, &plaintext, |segment| {
                 segment.copy_from_slice(packet);
             })?;
+
         Ok(())
     }
 
@@ -116,6 +122,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
     ) -> Result<(), Dropped> {
         let mut split = Split::new(packet, gso, session.max_packet())?;
         let count = split.count();
+
         // All at once, so that the numbers of one super-packet are consecutive.
         let first = session.reserve(count).map_err(|reason| Dropped {
             reason,
@@ -159,11 +166,13 @@ fn settle_checksum(
     let Some(place) = partial else {
         return Ok(Checksum::Complete);
     };
+
     // The peer locates the transport header by the same rules, so the place needs no bytes on the
     // wire.
     if Transport::locate(packet).is_some_and(|transport| transport.checksum_place() == place) {
         return Ok(Checksum::Partial);
     }
+
     if checksum::complete(packet, place.start, place.field) {
         Ok(Checksum::Complete)
     } else {

@@ -50,6 +50,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
         let shutdown = self.lane.shutdown.as_fd();
         while !self.lane.shutdown.is_requested() {
             let Err(error) = self.drain() else { continue };
+
             match (error.kind(), error.raw_os_error()) {
                 (ErrorKind::WouldBlock, _) => {
                     poll::wait(Some(self.lane.tun.as_fd()), shutdown, None)?;
@@ -68,6 +69,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
     fn drain(&mut self) -> io::Result<()> {
         let read = self.read();
         let mut sealed = 0;
+
         // Then the device again: a small packet waits for one super-packet at most.
         while sealed < BACKLOG_SHARE {
             let Some(oldest) = self.backlog.next() else {
@@ -77,6 +79,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
             sealed += oldest.len();
             self.sealer.handle(oldest);
         }
+
         Ok(())
     }
 
@@ -90,6 +93,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
             if self.backlog.is_full() {
                 break;
             }
+
             let len = match self.lane.tun.read(self.backlog.vacant()) {
                 Ok(len) => len,
                 Err(error) => {
@@ -97,6 +101,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
                     break;
                 }
             };
+
             if let Decision::SendNow(packet) = self.backlog.accept(len) {
                 self.sealer.handle(packet);
                 has_sealed = true;

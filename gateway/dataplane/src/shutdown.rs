@@ -74,6 +74,7 @@ impl Shutdown {
     /// Error: the process has no descriptors left.
     pub(crate) fn new() -> io::Result<Shutdown> {
         let (signal, writer) = io::pipe()?;
+
         Ok(Shutdown {
             signal,
             requested: AtomicBool::new(false),
@@ -89,6 +90,7 @@ impl Shutdown {
     /// Ends all threads.
     pub(crate) fn request(&self) {
         self.requested.store(true, Relaxed);
+
         // Dropping the writer closes the pipe, which wakes all threads that poll.
         self.writer
             .lock()

@@ -103,6 +103,7 @@ impl SnapshotBuilder {
             connected: PrefixTable::default(),
             incoming: HashMap::new(),
         };
+
         SnapshotBuilder {
             snapshot,
             site_prefixes: Vec::new(),
@@ -122,10 +123,12 @@ impl SnapshotBuilder {
     pub fn authorize(&mut self, prefix: Prefix, site: SiteNo) -> &mut Self {
         let holders = &mut self.snapshot.holders;
         let earlier = holders.insert(prefix, Holder::Site(site));
+
         // To prefer one claimant would let it take packets that are meant for the other.
         if earlier.is_some_and(|holder| holder != Holder::Site(site)) {
             holders.insert(prefix, Holder::Disputed);
         }
+
         self
     }
 
@@ -158,10 +161,12 @@ impl SnapshotBuilder {
                 table.insert(*network, Network::Foreign);
             }
         }
+
         // More specific than the networks around them, these entries decide the lookup.
         for prefix in &self.site_prefixes {
             table.insert(*prefix, Network::Site);
         }
+
         self.snapshot
     }
 }

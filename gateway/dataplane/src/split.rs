@@ -52,6 +52,7 @@ impl<'a> Split<'a> {
         let transport = Transport::locate(packet)
             .filter(|transport| GsoType::of(transport) == gso.kind && gso.size > 0)
             .ok_or(DropReason::Malformed)?;
+
         let pseudo_sum = pseudo_header(packet, &transport);
         let (headers, payload) = packet.split_at_mut(transport.payload);
 
@@ -73,6 +74,7 @@ impl<'a> Split<'a> {
                 flags: transport.tcp_flags(headers),
             };
         }
+
         Ok(Split {
             headers,
             payload,
@@ -111,8 +113,10 @@ impl<'a> Split<'a> {
         if self.transport.v6 {
             return self.headers[4..6].copy_from_slice(&(len - 40).to_be_bytes());
         }
+
         let id = self.first_id.wrapping_add(at as u16);
         let checksum = !add(add(self.header_sum, len), id);
+
         self.headers[2..4].copy_from_slice(&len.to_be_bytes());
         self.headers[4..6].copy_from_slice(&id.to_be_bytes());
         self.headers[10..12].copy_from_slice(&checksum.to_be_bytes());
@@ -122,6 +126,7 @@ impl<'a> Split<'a> {
         let is_last = at + 1 == self.count();
         let segment = (len - self.transport.start) as u16;
         let header = &mut self.headers[self.transport.start..];
+
         match self.transport.protocol {
             Protocol::Tcp => {
                 let offset = (at * self.size) as u32;

@@ -93,8 +93,10 @@ impl Transport {
             17 if u16_at(segment, 4) == segment.len() => (Protocol::Udp, 8),
             _ => return None,
         };
+
         let least = if protocol == Protocol::Tcp { 20 } else { 8 };
         let fits = start >= 20 && (least..=segment.len()).contains(&header_len);
+
         fits.then_some(Transport {
             v6,
             protocol,

@@ -94,6 +94,7 @@ pub(crate) fn send_along<U: Udp>(
 ) -> io::Result<()> {
     let path = session.path();
     let sent = udp.send(&path, payload, segment);
+
     let Err(error) = &sent else { return sent };
     if path.local().is_none() || !is_foreign_source(error) {
         return sent;

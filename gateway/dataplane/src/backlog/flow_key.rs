@@ -46,6 +46,7 @@ impl FlowKey {
             None if [ICMP, ICMP_V6].contains(&protocol) => Class::Icmp,
             None => Class::Any,
         };
+
         Some(FlowKey { addresses, class })
     }
 

@@ -29,6 +29,7 @@ impl Position {
         if !transport.v6 && transport.start != 20 {
             return None;
         }
+
         let mut position = Position {
             id: 0,
             is_atomic: true,
@@ -50,6 +51,7 @@ impl Position {
             position.flags = flags;
             position.is_last = flags & PSH != 0;
         }
+
         Some(position)
     }
 
@@ -58,9 +60,11 @@ impl Position {
         // In an atomic packet the identification means nothing (RFC 6864, section 4.1), and many
         // senders leave it constant; segmentation will count it up.
         let id_follows = next.id == self.id.wrapping_add(1) || self.is_atomic && next.id == self.id;
+
         let expected = self
             .sequence
             .map(|sequence| sequence.wrapping_add(size as u32));
+
         id_follows && next.sequence == expected && self.flags | PSH == next.flags | PSH
     }
 }
@@ -69,6 +73,7 @@ impl Position {
 /// holds. `transport` is that of both.
 pub(super) fn same_headers(first: &[u8], next: &[u8], transport: &Transport) -> bool {
     let equal = |from: usize, to: usize| first[from..to] == next[from..to];
+
     // Version, traffic class and flow label; hop limit, next header, addresses, fragment bits.
     let same_ip = if transport.v6 {
         equal(0, 4) && equal(6, 40)
@@ -88,5 +93,6 @@ pub(super) fn same_headers(first: &[u8], next: &[u8], transport: &Transport) -> 
         }
         Protocol::Udp => equal(start, start + 4),
     };
+
     same_ip && same_transport
 }

@@ -19,6 +19,7 @@ pub(super) fn parse(packet: &[u8]) -> Result<Addresses, DropReason> {
 
     check_fragment(u16_at(packet, 6), packet.len() - header_len)?;
     check_options(&packet[MIN_HEADER..header_len])?;
+
     Ok(Addresses {
         source: address_at(packet, 12).into(),
         destination: address_at(packet, 16).into(),
@@ -69,6 +70,7 @@ fn check_options(mut options: &[u8]) -> Result<(), DropReason> {
             _ => return Err(DropReason::Malformed),
         };
     }
+
     Ok(())
 }
 

@@ -27,7 +27,9 @@ pub(super) fn parse(packet: &[u8]) -> Result<Addresses, DropReason> {
     if packet.len() < HEADER || HEADER + u16_at(packet, 4) != packet.len() {
         return Err(DropReason::Malformed);
     }
+
     check_extensions(packet[6], &packet[HEADER..])?;
+
     Ok(Addresses {
         source: address_at(packet, 8).into(),
         destination: address_at(packet, 24).into(),
@@ -66,9 +68,11 @@ fn check_extensions(mut next: u8, mut rest: &[u8]) -> Result<(), DropReason> {
             // An upper-layer protocol, or No Next Header (59): the end of the chain.
             _ => return Ok(()),
         };
+
         next = header[0];
         rest = &rest[header.len()..];
     }
+
     Err(DropReason::Options)
 }
 
@@ -88,6 +92,7 @@ fn options(rest: &[u8]) -> Result<&[u8], DropReason> {
 
     let header = extension(rest, |len| (len + 1) * 8)?;
     let mut options = &header[2..];
+
     while let [kind, tail @ ..] = options {
         options = match (*kind, tail) {
             (PAD1, tail) => tail,
@@ -96,6 +101,7 @@ fn options(rest: &[u8]) -> Result<&[u8], DropReason> {
             _ => return Err(DropReason::Malformed),
         };
     }
+
     Ok(header)
 }
 

@@ -45,11 +45,13 @@ impl KeyContext<'_> {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION, self.sender as u8, self.lane, self.aead.code()];
         bytes.extend(self.index.to_be_bytes());
+
         for id in [self.dialler, self.dialled] {
             let len = u16::try_from(id.len()).expect("a SPIFFE id has at most 2048 bytes");
             bytes.extend(len.to_be_bytes());
             bytes.extend(id.as_bytes());
         }
+
         bytes
     }
 }

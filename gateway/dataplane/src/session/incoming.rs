@@ -125,6 +125,7 @@ impl Incoming {
         let is_on_path = outgoing
             .as_ref()
             .is_none_or(|outgoing| outgoing.path().remote() == from);
+
         let budget = match kind {
             Kind::Packet(_) => &self.off_path,
             Kind::Probe => &self.off_path_probes,
@@ -152,6 +153,7 @@ impl Incoming {
         let (additional, sealed) = datagram
             .split_first_chunk_mut::<HEADER_LEN>()
             .ok_or(DropReason::Short)?;
+
         let phases = self.phases.load();
         if phases.of(header.number) != Some(header.phase) {
             return Err(DropReason::Phase);

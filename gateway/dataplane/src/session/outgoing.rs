@@ -33,6 +33,7 @@ impl Path {
             IpAddr::V4(address) => SocketAddr::from((address, remote.port())),
             IpAddr::V6(_) => remote,
         };
+
         Path {
             remote,
             local: local.map(|local| local.to_canonical()),
@@ -144,6 +145,7 @@ impl Outgoing {
     pub fn reserve(&self, count: usize) -> Result<u64, DropReason> {
         // Does not wrap: callers end the session at the first error, 2⁶⁴ − 2³⁴ numbers earlier.
         let first = self.next.fetch_add(count as u64, Relaxed);
+
         if first + count as u64 <= self.end {
             Ok(first)
         } else {

@@ -37,6 +37,7 @@ impl Phases {
         // Each secret follows from the one before by a one-way function: a key that leaks opens no
         // earlier phase.
         let next = secret.next();
+
         Phases {
             aead,
             len,
@@ -90,6 +91,7 @@ impl Phases {
     fn without_previous(&self, now: Instant) -> Option<Phases> {
         let previous_is_over =
             self.previous.is_some() && now.saturating_duration_since(self.since) >= KEPT;
+
         previous_is_over.then(|| Phases {
             aead: self.aead,
             len: self.len,

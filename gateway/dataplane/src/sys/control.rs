@@ -73,6 +73,7 @@ impl Control {
         message[ALIGN..ALIGN + 4].copy_from_slice(&level.to_ne_bytes());
         message[ALIGN + 4..HEADER].copy_from_slice(&kind.to_ne_bytes());
         message[HEADER..HEADER + data.len()].copy_from_slice(data);
+
         self.len += (HEADER + data.len()).next_multiple_of(ALIGN);
     }
 }

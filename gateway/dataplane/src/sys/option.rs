@@ -19,6 +19,7 @@ pub(crate) fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) -> i
             size,
         )
     };
+
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {

@@ -22,6 +22,7 @@ pub(crate) fn wait(
         events: libc::POLLIN,
         revents: 0,
     });
+
     let millis = timeout.map_or(-1, |timeout| {
         i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
     });
@@ -35,6 +36,7 @@ pub(crate) fn wait(
             return Err(error);
         }
     }
+
     Ok(fds[0].revents != 0)
 }
 

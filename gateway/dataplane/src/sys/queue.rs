@@ -12,6 +12,7 @@ pub(crate) fn detach(queue: BorrowedFd<'_>) -> io::Result<()> {
     // values.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_ifru.ifru_flags = libc::IFF_DETACH_QUEUE as libc::c_short;
+
     // SAFETY: TUNSETQUEUE reads one `ifreq`, which is live.
     let result = unsafe {
         libc::ioctl(
@@ -20,6 +21,7 @@ pub(crate) fn detach(queue: BorrowedFd<'_>) -> io::Result<()> {
             &raw const request,
         )
     };
+
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {

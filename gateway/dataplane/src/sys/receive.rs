@@ -21,11 +21,13 @@ pub(crate) fn receive(socket: &SockRef<'_>, buffer: &mut [u8]) -> io::Result<Met
     // SAFETY: recvmsg(2) below is the only use of both slices and writes initialized bytes.
     let uninit = unsafe { [as_uninit(buffer), as_uninit(&mut ancillary)] };
     let [buffer, control] = uninit;
+
     let mut buffers = [MaybeUninitSlice::new(buffer)];
     let mut message = MsgHdrMut::new()
         .with_addr(&mut from)
         .with_buffers(&mut buffers)
         .with_control(control);
+
     let len = socket.recvmsg(&mut message, libc::MSG_DONTWAIT)?;
     let ancillary_len = message.control_len().min(control::CAPACITY);
 

@@ -49,6 +49,7 @@ pub(crate) fn by_index(socket: &impl AsRawFd, count: u32) -> io::Result<()> {
             size_of::<libc::sock_fprog>() as libc::socklen_t,
         )
     };
+
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {

@@ -41,10 +41,12 @@ impl ChannelTun {
             to_host: Queue::new(capacity)?,
             is_gone: AtomicBool::new(false),
         });
+
         let host = ChannelHost {
             wire: wire.clone(),
             received: Mutex::new(VecDeque::new()),
         };
+
         Ok((ChannelTun(wire), host))
     }
 }
@@ -60,6 +62,7 @@ impl Tun for ChannelTun {
         if self.0.is_gone.load(Relaxed) {
             return Err(io::Error::from_raw_os_error(libc::EBADFD));
         }
+
         let packet = packet.ok_or(io::ErrorKind::WouldBlock)?;
         let len = packet.len().min(buffer.len());
         buffer[..len].copy_from_slice(&packet[..len]);
@@ -68,9 +71,11 @@ impl Tun for ChannelTun {
 
     fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let packet: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+
         if self.0.is_gone.load(Relaxed) {
             return Err(io::Error::from_raw_os_error(libc::EBADFD));
         }
+
         if self.0.to_host.push(packet) {
             Ok(())
         } else {
@@ -105,15 +110,18 @@ impl ChannelHost {
         let Some(transport) = Transport::locate(packet) else {
             return false;
         };
+
         let gso = Gso {
             kind: GsoType::of(&transport),
             header_len: transport.payload,
             size,
         };
+
         let offload = Offload {
             checksum: Some(transport.checksum_place()),
             gso: Some(gso),
         };
+
         self.push(&offload, packet)
     }
 
@@ -146,6 +154,7 @@ fn segments(mut written: Vec<u8>) -> Vec<Vec<u8>> {
     let (header, packet) = written
         .split_first_chunk_mut::<OFFLOAD_LEN>()
         .expect("an offload header precedes every packet");
+
     let offload = Offload::decode(header).expect("the data plane writes offloads that it knows");
     let Some(gso) = &offload.gso else {
         if let Some(place) = offload.checksum {
@@ -159,11 +168,13 @@ fn segments(mut written: Vec<u8>) -> Vec<Vec<u8>> {
     for at in 0..split.count() {
         let mut segment = vec![0; split.len(at)];
         split.write(at, &mut segment);
+
         if let Some(transport) = Transport::locate(&segment) {
             let place = transport.checksum_place();
             checksum::complete(&mut segment, place.start, place.field);
         }
         segments.push(segment);
     }
+
     segments
 }

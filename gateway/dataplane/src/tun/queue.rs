@@ -37,6 +37,7 @@ impl TunQueue {
         for _ in 1..lanes {
             queues.push(open_file(&device.try_clone()?)?);
         }
+
         let writer = Arc::new(match lanes {
             // With one queue, there is no other that a flow could be steered to.
             1 => queues[0].try_clone()?,

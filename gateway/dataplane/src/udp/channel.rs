@@ -54,6 +54,7 @@ impl ChannelNetwork {
     pub fn bind(&self, address: SocketAddr, capacity: usize) -> io::Result<ChannelUdp> {
         let queue = Arc::new(Queue::new(capacity)?);
         self.bound().insert(address, queue.clone());
+
         Ok(ChannelUdp {
             network: self.clone(),
             address,
@@ -94,8 +95,10 @@ impl Udp for ChannelUdp {
         let Some(queue) = self.network.bound().get(&path.remote()).cloned() else {
             return Ok(());
         };
+
         let source = path.local().unwrap_or(self.address.ip());
         let from = SocketAddr::new(source, self.address.port());
+
         let datagrams = Datagrams {
             bytes: payload.to_vec(),
             metadata: Metadata {
@@ -105,6 +108,7 @@ impl Udp for ChannelUdp {
                 ..Metadata::new(payload.len(), from)
             },
         };
+
         if queue.push(datagrams) {
             Ok(())
         } else {
@@ -124,6 +128,7 @@ impl Udp for ChannelUdp {
         let received = self.queue.pop().ok_or(io::ErrorKind::WouldBlock)?;
         let len = received.bytes.len().min(buffer.len());
         buffer[..len].copy_from_slice(&received.bytes[..len]);
+
         Ok(Metadata {
             len,
             ..received.metadata

@@ -27,12 +27,14 @@ pub(super) fn send(socket: &SockRef<'_>, path: &Path, payload: &[u8], id: u32) -
     let SocketAddr::V6(remote) = path.remote() else {
         return Err(io::ErrorKind::Unsupported.into());
     };
+
     let mark = socket.mark()?;
     let source = match path.local() {
         Some(IpAddr::V6(source)) => source,
         // The checksum covers the source, so the kernel's choice must be known beforehand.
         _ => source_to(remote, mark)?,
     };
+
     let local = socket
         .local_addr()?
         .as_socket()
@@ -42,8 +44,10 @@ pub(super) fn send(socket: &SockRef<'_>, path: &Path, payload: &[u8], id: u32) -
     let raw = raw_socket(mark)?;
     let mut control = Control::new();
     control.push_source((*source.ip()).into(), true);
+
     // A raw socket takes no port.
     let to = SockAddr::from(SocketAddrV6::new(*remote.ip(), 0, 0, remote.scope_id()));
+
     for fragment in fragments(&datagram(source, remote, payload), id) {
         let buffers = [IoSlice::new(&fragment)];
         let message = MsgHdr::new()
@@ -68,8 +72,10 @@ fn raw_socket(mark: u32) -> io::Result<Socket> {
 fn source_to(remote: SocketAddrV6, mark: u32) -> io::Result<Ipv6Addr> {
     let probe = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
     SockRef::from(&probe).set_mark(mark)?;
+
     // Chooses the source and sends nothing.
     probe.connect(remote)?;
+
     match probe.local_addr()?.ip() {
         IpAddr::V6(source) => Ok(source),
         IpAddr::V4(_) => Err(io::ErrorKind::AddrNotAvailable.into()),

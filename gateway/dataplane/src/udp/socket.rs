@@ -50,6 +50,7 @@ impl TunnelSocket {
 
         // An IPv6 socket carries IPv4 packets too, with IPv4's options for the type of service.
         option::set(&socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
+
         set_fragments(&socket, libc::IP_PMTUDISC_PROBE)?;
         if is_v6 {
             let probe = libc::IPV6_PMTUDISC_PROBE;
@@ -91,6 +92,7 @@ impl Udp for TunnelSocket {
         if let Some(local) = path.local() {
             control.push_source(local, self.is_v6);
         }
+
         let buffers = [IoSlice::new(payload)];
         let message = MsgHdr::new()
             .with_addr(&remote)
@@ -125,12 +127,14 @@ impl Udp for TunnelSocket {
         if path.remote().is_ipv6() {
             return fragment::send(&SockRef::from(&self.socket), path, payload, id);
         }
+
         let _guard = self
             .fragmenting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         set_fragments(&self.socket, libc::IP_PMTUDISC_DONT)?;
         let sent = self.send(path, payload, None);
+
         // Also after a failed send: the next datagram must leave whole.
         set_fragments(&self.socket, libc::IP_PMTUDISC_PROBE)?;
         sent
