@@ -73,6 +73,8 @@ impl Journal {
     pub fn note(&mut self, step: Step) {
         let size = step.size;
         self.0.push_back(step);
+
+        // A longer delta would be a larger message than the whole zone.
         while self.0.len() > MAX_STEPS || self.octets() > size {
             self.0.pop_front();
         }
@@ -82,6 +84,7 @@ impl Journal {
     /// it.
     pub fn since(&self, have: Version) -> Option<Vec<u8>> {
         let first = self.0.iter().position(|step| step.from == have)?;
+
         let mut delta = MAGIC.to_vec();
         for step in self.0.iter().skip(first) {
             delta.extend_from_slice(&(step.edits.len() as u32).to_be_bytes());
@@ -114,6 +117,8 @@ pub fn apply(old: &[u8], delta: &[u8]) -> Result<Vec<u8>, DeltaError> {
             take(&mut rest, len).ok_or(DeltaError::Format)?,
         )?);
     }
+
+    // More steps than a journal has: each could be as large as a zone.
     if rest.is_empty() {
         Ok(zone.into_owned())
     } else {
@@ -134,11 +139,15 @@ fn apply_step(mut old: &[u8], mut edits: &[u8]) -> Result<Vec<u8>, DeltaError> {
             2 => take(&mut edits, len).ok_or(DeltaError::Format)?,
             _ => return Err(DeltaError::Format),
         };
+
+        // Copied and inserted octets can be more together than any zone may have.
         if new.len() + put.len() > MAX_SIZE {
             return Err(DeltaError::Size);
         }
         new.extend_from_slice(put);
     }
+
+    // The edits state what becomes of every octet, so that a delta for another version fails.
     if old.is_empty() {
         Ok(new)
     } else {
@@ -163,15 +172,14 @@ fn take_length(bytes: &mut &[u8]) -> Result<usize, DeltaError> {
 /// the same order: where the next two differ, one of them was removed or added.
 fn edits(old: &[u8], new: &[u8]) -> Vec<u8> {
     let kept: HashSet<&[u8]> = replica::pieces(new).map(|at| &new[at]).collect();
-    let (mut left, mut right) = (
-        replica::pieces(old).peekable(),
-        replica::pieces(new).peekable(),
-    );
+    let mut left = replica::pieces(old).peekable();
+    let mut right = replica::pieces(new).peekable();
     let mut out = Edits {
         new,
         out: Vec::new(),
         pending: None,
     };
+
     loop {
         match (left.peek().cloned(), right.peek().cloned()) {
             (Some(a), Some(b)) if old[a.clone()] == new[b.clone()] => {
@@ -219,6 +227,7 @@ impl Edits<'_> {
         let Some((edit, range)) = self.pending.take() else {
             return;
         };
+
         self.out.push(edit);
         self.out
             .extend_from_slice(&(range.len() as u32).to_be_bytes());

@@ -134,8 +134,10 @@ fn add_infrastructure(
     let gateway = parse_name(&format!("{}.{apex}", config.id.name))?;
     draft.add(&apex, kind::NS, ttl, gateway.as_wire())?;
 
-    let is_soa = |record: &Record| record.kind == kind::SOA && record.owner == apex;
-    if !records.iter().any(is_soa) {
+    let has_soa = records
+        .iter()
+        .any(|record| record.kind == kind::SOA && record.owner == apex);
+    if !has_soa {
         draft.add(&apex, kind::SOA, ttl, &soa(&gateway, &apex, ttl)?)?;
     }
 

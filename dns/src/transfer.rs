@@ -271,9 +271,12 @@ impl Transfer {
     pub fn handle_timeout(&mut self, held: Option<Version>, now: Instant) -> Option<Due> {
         if let Some(receiving) = self.receiving.take_if(|r| r.deadline.min(r.stalled) <= now) {
             let Receiving { parcel, .. } = receiving;
-            let (received, size) = (parcel.octets() as u64, parcel.offer.size);
-            return Some(Due::Failed(TransferError::Timeout { received, size }));
+            return Some(Due::Failed(TransferError::Timeout {
+                received: parcel.octets() as u64,
+                size: parcel.offer.size,
+            }));
         }
+
         // The waiting version may have arrived through another session.
         self.waiting
             .take_if(|waiting| held.is_some_and(|(held, _)| !is_newer(waiting.offer.serial, held)));
@@ -284,6 +287,7 @@ impl Transfer {
         {
             return None;
         }
+
         let Waiting { offer, whole } = self.waiting.take()?;
         Some(Due::Fetch(self.receive(
             offer,
@@ -294,13 +298,13 @@ impl Transfer {
 
     fn receive(&mut self, offer: Offer, have: Option<Version>, now: Instant) -> Fetch {
         let parcel = Parcel::new(self.apex.clone(), offer);
-        let (deadline, stalled) = (now + time_for(offer.size), now + STALL);
         self.receiving = Some(Receiving {
             parcel,
             have,
-            deadline,
-            stalled,
+            deadline: now + time_for(offer.size),
+            stalled: now + STALL,
         });
+
         Fetch {
             serial: offer.serial,
             have,

@@ -9,7 +9,6 @@ mod data;
 mod include;
 mod lexer;
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,6 +45,7 @@ impl Zone {
         let file = Arc::new(PathBuf::new());
         let mut reader = Reader::new(file.clone(), origin, None, None);
         reader.read_text(text);
+
         let Reader {
             records, faults, ..
         } = reader;
@@ -53,23 +53,11 @@ impl Zone {
             .iter()
             .find(|record| record.kind == kind::SOA)
             .map(|soa| soa.owner);
-        let fill = |draft: &mut Draft| {
-            let add = |record: Record| {
-                let error = draft
-                    .add(&record.owner, record.kind, record.ttl, &record.data)
-                    .err()?;
-                Some(Fault {
-                    place: record.place,
-                    message: error.to_string(),
-                })
-            };
-            // They go as they are read: a large zone's would lie beside it while it is made.
-            records.into_iter().filter_map(add).collect()
-        };
         let zone = match soa {
-            Some(apex) => finish(apex, &file, faults, fill),
+            Some(apex) => finish(apex, &file, faults, |draft| add_all(draft, records)),
             None => Err(without_soa(faults, &file)),
         };
+
         zone.map_err(|faults| faults.into_iter().map(ZoneFileError::from).collect())
     }
 
@@ -89,6 +77,7 @@ impl Zone {
         if records.is_empty() && !faults.is_empty() {
             return Err(faults);
         }
+
         let file = Arc::new(path.to_owned());
         let stated = records
             .iter()
@@ -97,27 +86,43 @@ impl Zone {
         let Some(apex) = stated.or(origin.copied()) else {
             return Err(without_soa(faults, &file));
         };
-        let start = |error: &dyn Display| START.fault_in(&file, error.to_string());
-        let fill = |draft: &mut Draft| {
-            let frame = if stated.is_none() {
-                add_soa(draft, &apex)
-            } else {
-                Ok(())
-            };
-            let mut faults: Vec<Fault> =
-                frame.err().map(|error| start(&error)).into_iter().collect();
+
+        let zone = finish(apex, &file, faults, |draft| {
+            let mut faults = Vec::new();
+            if stated.is_none()
+                && let Err(error) = add_soa(draft, &apex)
+            {
+                faults.push(START.fault_in(&file, error.to_string()));
+            }
             faults.extend(merge(draft, &records));
-            let counts = check_counts(draft.records(), draft.names());
-            faults.extend(counts.err().map(|error| start(&error)));
+
+            // Other gateways refuse a zone with more records or names than this.
+            if let Err(error) = check_counts(draft.records(), draft.names()) {
+                faults.push(START.fault_in(&file, error.to_string()));
+            }
             faults
-        };
-        let zone = finish(apex, &file, faults, fill)?;
+        })?;
         Ok((zone, Sources::of(records)))
     }
 }
 
 /// The TTL of records without one, as in `[dns]`.
 const DEFAULT_TTL: u32 = 5;
+
+/// Adds `records` to `draft`; returns a fault for each that the zone cannot have.
+fn add_all(draft: &mut Draft, records: Vec<Record>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    // By value: the data of each record is freed once the draft has its copy.
+    for record in records {
+        if let Err(error) = draft.add(&record.owner, record.kind, record.ttl, &record.data) {
+            faults.push(Fault {
+                place: record.place,
+                message: error.to_string(),
+            });
+        }
+    }
+    faults
+}
 
 fn add_soa(draft: &mut Draft, apex: &Name) -> Result<(), ZoneError> {
     draft.add(apex, kind::SOA, DEFAULT_TTL, &soa(apex, apex, DEFAULT_TTL)?)
@@ -140,6 +145,7 @@ fn finish(
     if !faults.is_empty() {
         return Err(faults);
     }
+
     draft
         .finish()
         .map_err(|error| vec![START.fault_in(file, error.to_string())])
@@ -182,11 +188,13 @@ pub(crate) fn read_data(kind: &str, data: &str, origin: &Name) -> Result<(u16, V
         quoted: false,
     })
     .map_err(|fault| fault.message)?;
+
     let mut entries = lexer::entries(data);
     let entry = entries.next().transpose().map_err(|fault| fault.message)?;
     if entries.next().is_some() {
         return Err("the data goes on in a second line; join them by parentheses".into());
     }
+
     let tokens = entry.map(|entry| entry.tokens).unwrap_or_default();
     let data =
         data::parse(START, kind, &tokens, Some(origin.as_wire())).map_err(|fault| fault.message)?;
@@ -267,6 +275,7 @@ impl<'f> Reader<'f> {
             last_ttl: None,
             last_owner: None,
         };
+
         Reader {
             file,
             scope,
@@ -292,6 +301,8 @@ impl<'f> Reader<'f> {
         let [first, rest @ ..] = &entry.tokens[..] else {
             return Ok(());
         };
+
+        // RFC 1035, section 5.1: a line that starts with blanks continues the last owner.
         if entry.indented {
             return self.read_record(first.at, &entry.tokens);
         }
@@ -300,6 +311,7 @@ impl<'f> Reader<'f> {
             self.scope.last_owner = Name::from_wire(&wire).ok().map(|(owner, _)| owner);
             return self.read_record(first.at, rest);
         }
+
         match (first.text.to_ascii_uppercase().as_str(), rest) {
             ("$ORIGIN", [origin]) => {
                 self.scope.origin = Some(name(origin, self.scope.origin.as_deref())?)
@@ -321,7 +333,7 @@ impl<'f> Reader<'f> {
         Ok(())
     }
 
-    /// What the included file sets holds for that file only.
+    /// Reads an included file. Its `$ORIGIN`, `$TTL` and owners hold for that file only.
     fn include(
         &mut self,
         named: &Token<'_>,
@@ -336,16 +348,18 @@ impl<'f> Reader<'f> {
         let (path, text) = files
             .include(&self.file, named.text)
             .map_err(|error| named.at.fault(error))?;
-        let outer = (
-            std::mem::replace(&mut self.file, Arc::new(path)),
-            self.scope.clone(),
-        );
+
+        // RFC 1035, section 5.1: an included file never changes the origin of the including one.
+        let outer_file = std::mem::replace(&mut self.file, Arc::new(path));
+        let outer_scope = self.scope.clone();
         self.scope.origin = origin.or(self.scope.origin.take());
         self.read_text(&text);
+
         if let Some(files) = &mut self.files {
             files.close();
         }
-        (self.file, self.scope) = outer;
+        self.file = outer_file;
+        self.scope = outer_scope;
         Ok(())
     }
 
@@ -355,6 +369,7 @@ impl<'f> Reader<'f> {
         let owner = scope
             .last_owner
             .ok_or_else(|| at.fault("the first record needs an owner"))?;
+
         let mut ttl = None;
         let kind = loop {
             let [token, rest @ ..] = tokens else {
@@ -363,18 +378,18 @@ impl<'f> Reader<'f> {
             tokens = rest;
             match parse_ttl(token.text) {
                 Ok(seconds) if ttl.is_none() => ttl = Some(seconds),
-                _ => match is_class_in(token.text) {
-                    Some(true) => (),
-                    Some(false) => {
+                _ => match class(token.text) {
+                    Some(Class::Internet) => {}
+                    Some(Class::Other) => {
                         return Err(token.at.fault("only records of class IN are served"));
                     }
                     None => break data::kind(token)?,
                 },
             }
         };
+
         let data = data::parse(at, kind, tokens, scope.origin.as_deref())?;
-        // RFC 1035, section 3.3.13: before there was $TTL, the SOA's last number was what it says
-        // now.
+        // RFC 2308, section 4: in files older than $TTL, the SOA's MINIMUM is the default TTL.
         let minimum = data
             .last_chunk()
             .filter(|_| kind == kind::SOA)
@@ -383,6 +398,7 @@ impl<'f> Reader<'f> {
         let ttl = ttl.or(scope.default_ttl).or(scope.last_ttl);
         let ttl =
             ttl.ok_or_else(|| at.fault("no TTL is given, neither here nor before; write $TTL 5"))?;
+
         self.records.push(Record {
             owner,
             kind,
@@ -394,13 +410,23 @@ impl<'f> Reader<'f> {
     }
 }
 
-/// True if `text` is the class IN, false if it is another (RFC 1035, section 3.2.4; RFC 3597,
-/// section 5).
-fn is_class_in(text: &str) -> Option<bool> {
+/// The class of a record.
+enum Class {
+    /// IN, the only one that is served.
+    Internet,
+    Other,
+}
+
+/// The class that `text` names (RFC 1035, section 3.2.4; RFC 3597, section 5); `None` if it is not
+/// a class.
+fn class(text: &str) -> Option<Class> {
     match &*text.to_ascii_uppercase() {
-        "IN" => Some(true),
-        "CS" | "CH" | "HS" => Some(false),
-        class => plain_number::<u16>(class.strip_prefix("CLASS")?).map(|class| class == 1),
+        "IN" => Some(Class::Internet),
+        "CS" | "CH" | "HS" => Some(Class::Other),
+        other => match plain_number::<u16>(other.strip_prefix("CLASS")?)? {
+            1 => Some(Class::Internet),
+            _ => Some(Class::Other),
+        },
     }
 }
 

@@ -61,10 +61,9 @@ impl Parcel {
         if !first && base != self.base {
             return Err(TransferError::Base);
         }
-        let (size, after) = (
-            self.offer.size,
-            self.bytes.len() as u64 + bytes.len() as u64,
-        );
+
+        let size = self.offer.size;
+        let after = self.bytes.len() as u64 + bytes.len() as u64;
         // A difference must not be larger than the zone; the offer does not say where it ends.
         let ends = if base.is_some() {
             after <= size
@@ -79,6 +78,7 @@ impl Parcel {
                 size,
             });
         }
+
         self.base = base;
         self.bytes.extend_from_slice(bytes);
         Ok(())
@@ -96,9 +96,12 @@ impl Parcel {
                 delta::apply(&held.encode(), &self.bytes)?
             }
         };
+
+        // A delta that was made from other content than ours results in other octets.
         if Digest::of(&bytes) != self.offer.digest {
             return Err(TransferError::Digest);
         }
+
         let zone = Zone::decode(&bytes, &self.apex)?;
         if zone.serial() != self.offer.serial {
             return Err(TransferError::Serial {

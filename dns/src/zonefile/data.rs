@@ -36,6 +36,7 @@ pub(super) fn parse(
     if !rdata::is_data(kind) {
         return Err(at.fault(ZoneError::Kind { kind }.to_string()));
     }
+
     let data = match (tokens, rdata::fields(kind)) {
         ([mark, len, hex @ ..], _) if mark.text == "\\#" && !mark.quoted => generic(len, hex)?,
         (_, Some(fields)) if !fields.contains(&Field::Rest) => {
@@ -43,6 +44,8 @@ pub(super) fn parse(
         }
         _ => by_hickory(at, kind, tokens, origin)?,
     };
+
+    // The generic form can state any octets, for types with known fields too.
     match rdata::check(kind, &data) {
         Ok(()) => Ok(data),
         Err(error) => Err(at.fault(error.to_string())),
@@ -52,15 +55,26 @@ pub(super) fn parse(
 /// `\# <length> <hex>...`: RFC 3597, section 5.
 fn generic(len: &Token<'_>, hex: &[Token<'_>]) -> Result<Vec<u8>, ZoneFileError> {
     let digits: String = hex.iter().map(|token| token.text).collect();
-    // `from_str_radix` would take a sign.
-    let is_hex = |pair: &&str| pair.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let pair = |i: usize| u8::from_str_radix(digits.get(i..i + 2).filter(is_hex)?, 16).ok();
-    let data: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(pair).collect();
+    let data: Option<Vec<u8>> = (0..digits.len())
+        .step_by(2)
+        .map(|at| octet(digits.get(at..at + 2)?))
+        .collect();
+
     data.filter(|data| plain_number(len.text) == Some(data.len()))
         .ok_or_else(|| {
             len.at
                 .fault("the length and the hexadecimal digits do not agree")
         })
+}
+
+/// The octet that two hexadecimal digits stand for.
+fn octet(digits: &str) -> Option<u8> {
+    // `from_str_radix` alone would accept a sign.
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+
+    u8::from_str_radix(digits, 16).ok()
 }
 
 fn by_fields(
@@ -76,12 +90,15 @@ fn by_fields(
             .next()
             .ok_or_else(|| at.fault("the record's data is incomplete"))?;
         put_field(&mut data, *field, token, origin)?;
+
+        // RFC 1035, section 3.3.14: TXT has one string or more, so the rest are strings too.
         while *field == Field::Texts
             && let Some(token) = tokens.next()
         {
             put_field(&mut data, *field, token, origin)?;
         }
     }
+
     match tokens.next() {
         Some(token) => Err(token.at.fault("nothing may follow the data")),
         None => Ok(data),
@@ -162,6 +179,7 @@ fn by_hickory(
              \\# <length> <hexadecimal digits>",
         ));
     }
+
     let mut words = Vec::new();
     let mut fields = rdata::fields(kind).unwrap_or(&[]).iter();
     for token in tokens {
@@ -172,6 +190,7 @@ fn by_hickory(
             (_, false) => token.text.to_owned(),
         });
     }
+
     RData::try_from_str(record_type, &words.join(" "))
         .map_err(|error| at.fault(error.to_string()))?
         .to_bytes()

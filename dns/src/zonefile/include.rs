@@ -56,6 +56,7 @@ impl Files {
         if self.count > MAX_FILES {
             return Err(format!("a zone may have at most {MAX_FILES} files").into());
         }
+
         // A pipe or a device could be read for ever.
         let is_file = fs::metadata(path)
             .map_err(|error| unreadable(&error))?
@@ -65,6 +66,8 @@ impl Files {
                 .to_owned()
                 .into());
         }
+
+        // One octet more than is allowed shows that a file is too large, without reading all of it.
         let left = MAX_SIZE as u64 - self.octets;
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(|error| unreadable(&error))?;
@@ -76,6 +79,7 @@ impl Files {
                 format!("the files of a zone may have at most {MAX_SIZE} octets together").into(),
             );
         }
+
         self.octets += bytes.len() as u64;
         String::from_utf8(bytes).map_err(|error| {
             let message = "this is no UTF-8 text; save the file as such".into();
@@ -96,27 +100,28 @@ impl Files {
                 "files may include each other {MAX_DEPTH} deep; does one include itself?"
             ));
         }
+
         let inward = Path::new(name)
             .components()
             .all(|part| matches!(part, Component::Normal(_)));
-        let outside = || format!("{name} is not in the directory of this file; move it there");
         if !inward {
-            return Err(outside());
+            return Err(outside(name));
         }
+
         let directory = from.parent().unwrap_or(Path::new(""));
         let path = directory.join(name);
-        let real = |path: &Path| {
-            fs::canonicalize(path).map_err(|error| format!("{name}: {}", unreadable(&error)))
-        };
-        let directory = real(if directory.as_os_str().is_empty() {
+        // The parent of a bare file name is the empty path, which does not exist.
+        let directory = if directory.as_os_str().is_empty() {
             Path::new(".")
         } else {
             directory
-        })?;
-        let target = real(&path)?;
-        if !target.starts_with(directory) {
-            return Err(outside());
+        };
+        // Without symbolic links: one of them could lead out of the directory.
+        let target = real_path(&path, name)?;
+        if !target.starts_with(real_path(directory, name)?) {
+            return Err(outside(name));
         }
+
         let text = self
             .read(&target)
             .map_err(|error| format!("{name}: {error}"))?;
@@ -133,13 +138,23 @@ impl Files {
 /// Behind the last character of `text`, which is UTF-8.
 fn end_of(text: &[u8]) -> Place {
     let last = text.rsplit(|octet| *octet == b'\n').next().unwrap_or(text);
-    // What continues a character is no character.
+    // RFC 3629, section 3: the octets of a character after its first are 10xxxxxx.
     let characters = last.iter().filter(|octet| **octet & 0xc0 != 0x80).count();
+
     let lines = text.iter().filter(|octet| **octet == b'\n').count();
     Place {
         line: lines as u32 + 1,
         column: characters as u32 + 1,
     }
+}
+
+fn outside(name: &str) -> String {
+    format!("{name} is not in the directory of this file; move it there")
+}
+
+/// `path` without symbolic links; `name` is how the including file names it.
+fn real_path(path: &Path, name: &str) -> Result<PathBuf, String> {
+    fs::canonicalize(path).map_err(|error| format!("{name}: {}", unreadable(&error)))
 }
 
 fn unreadable(error: &io::Error) -> String {

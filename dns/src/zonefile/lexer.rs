@@ -50,8 +50,8 @@ impl<'t> Lexer<'t> {
                         break;
                     }
                 }
-                // Whatever ends a word: one that began here would be empty, and so the next, for
-                // ever.
+                // All blanks that end a word, a form feed too: a word that starts at one would be
+                // empty, and so would the next, for ever.
                 blank if blank.is_ascii_whitespace() => drop(self.bump()),
                 ';' => drop(self.take_while(|c| c != '\n')),
                 '(' if open.is_none() => {
