@@ -52,6 +52,7 @@ pub enum AcceptedError {
 pub fn load(state_dir: &Path) -> Result<BTreeSet<Digest>, AcceptedError> {
     let path = state_dir.join("accepted");
     let text = match fs::read_to_string(&path) {
+        // The first start of this gateway: no record has been accepted yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         Err(source) => return Err(AcceptedError::Read { path, source }),
         Ok(text) => text,
@@ -60,6 +61,7 @@ pub fn load(state_dir: &Path) -> Result<BTreeSet<Digest>, AcceptedError> {
     let mut digests = BTreeSet::new();
     for (line, text) in (1..).zip(text.lines()) {
         let Some(digest) = read_line(text) else {
+            // Skipped, the line's organization would be a newcomer and could lose its prefixes.
             return Err(AcceptedError::Broken { path, line });
         };
         digests.insert(digest);

@@ -56,6 +56,7 @@ pub fn bogon(prefix: &Prefix) -> Option<&'static str> {
     let v4 = V4.map(|(address, len, what)| (IpAddr::from(address), len, what));
     let v6 = V6.map(|(address, len, what)| (IpAddr::from(address), len, what));
     for (address, len, what) in v4.into_iter().chain(v6) {
+        // Any overlap counts: a wider prefix would attract the packets of the range too.
         if Prefix::holding(address, len).is_some_and(|range| range.overlaps(prefix)) {
             return Some(what);
         }
@@ -67,7 +68,9 @@ pub fn bogon(prefix: &Prefix) -> Option<&'static str> {
 /// True for addresses that the Internet does not route: RFC 1918, RFC 4193, RFC 6598 and loopback.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
+        // RFC 1918; RFC 1122, section 3.2.1.3; RFC 6598, section 7.
         IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || is_shared(v4),
+        // RFC 4193, section 3; RFC 4291, section 2.5.3.
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback(),
     }
 }

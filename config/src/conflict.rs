@@ -39,6 +39,7 @@ fn fault_of(earlier: &Claim, later: &Claim, incumbents: &BTreeSet<&OrgId>) -> Fa
     let later_is_host = !matches!(later.owner, Owner::Site { .. });
     let later_is_incumbent = is_incumbent(later, incumbents) && !is_incumbent(earlier, incumbents);
 
+    // Placed at the claim that can give way: host networks are in no file, incumbents stay.
     if later_is_host || later_is_incumbent {
         earlier.overlapping(later)
     } else {

@@ -34,6 +34,7 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     // A crash may have left one, perhaps with another mode.
     remove(&beside)?;
 
+    // rename(2) is atomic: the path names the old file or the whole new one, never a part.
     write_new(&beside, bytes, access)?;
     if let Err(error) = fs::rename(&beside, path) {
         _ = fs::remove_file(&beside);
@@ -66,12 +67,14 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 fn write_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    // O_EXCL of open(2): a symbolic link that was planted at this path is not followed.
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(access.mode())
         .open(path)?;
 
+    // Synced before the rename: a crash must not leave the final name with an empty file.
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
         // A full disk: a part of the file is worth nothing.
@@ -82,6 +85,7 @@ fn write_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
 
 /// Creations, renames and removals last only once their directory is synced: fsync(2).
 fn sync_directory_of(path: &Path) -> io::Result<()> {
+    // The parent of a bare file name is the empty path, which cannot be opened.
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());

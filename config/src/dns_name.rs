@@ -42,6 +42,7 @@ impl FromStr for DnsName {
     type Err = DnsNameError;
 
     fn from_str(text: &str) -> Result<DnsName, DnsNameError> {
+        // RFC 4343: names are compared without regard to case.
         let name = text.to_ascii_lowercase();
         let name = name.strip_suffix('.').unwrap_or(&name);
 
@@ -61,6 +62,7 @@ impl From<&ZoneName> for DnsName {
 }
 
 fn is_label(label: &str) -> bool {
+    // Underscores are for service labels (RFC 2782); names of hosts have none.
     (1..=63).contains(&label.len())
         && label
             .bytes()

@@ -58,6 +58,7 @@ impl FromStr for Endpoint {
         let port = parse_port(port).ok_or_else(|| EndpointError::Port(text.into()))?;
 
         let host = match host.parse::<IpAddr>() {
+            // connect(2) would take the unspecified address for this host itself.
             Ok(address) if address.is_unspecified() || address.is_multicast() => {
                 return Err(EndpointError::Address(text.into()));
             }
@@ -119,6 +120,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Endpoint { host, port } = self;
         match host {
+            // RFC 3986, section 3.2.2: brackets tell the address's colons from the port's.
             Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]:{port}"),
             _ => write!(f, "{host}:{port}"),
         }

@@ -108,6 +108,7 @@ pub fn claims(config: &Config, connected: &[Connected]) -> Vec<Claim> {
         });
     }
     for network in connected {
+        // A network within this site's prefixes is the site itself.
         if config.is_own(&network.prefix) {
             continue;
         }
@@ -216,6 +217,7 @@ impl Pairs<'_> {
 /// Pops the claims from the stack that do not cover the claim at `current`.
 fn pop_disjoint(stack: &mut Vec<usize>, claims: &[Claim], current: usize) {
     let prefix = claims[current].prefix;
+    // Claims are sorted by address: what does not cover this one covers no later one either.
     while let Some(&last) = stack.last()
         && !claims[last].prefix.covers(&prefix)
     {

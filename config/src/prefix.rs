@@ -119,6 +119,7 @@ impl FromStr for Prefix {
             return Err(PrefixError::Syntax(text.into()));
         };
 
+        // Host bits are a typing error more often than not: 10.1.0.0/8 would claim all of 10/8.
         if meant.address() != address {
             return Err(PrefixError::HostBits {
                 text: text.into(),

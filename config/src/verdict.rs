@@ -136,6 +136,7 @@ fn ruling(claim: &Claim, rival: Option<&Claim>) -> Option<Ruling> {
             with: rival.owner.clone(),
             theirs: rival.prefix,
             at: rival.place.clone(),
+            // Of two prefixes that overlap, one covers the other.
             range: claim.prefix.narrower(rival.prefix),
         },
     };

@@ -207,6 +207,7 @@ impl Consortium {
 
     /// The checked records.
     pub(crate) fn into_members(self) -> Members {
+        // One record with faults and the whole is `None`: a consortium is not read in part.
         let mut others: Option<Vec<Member>> =
             self.members.into_iter().map(Record::into_member).collect();
         if let Some(others) = &mut others {

@@ -46,6 +46,7 @@ pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
 
     let count = records.len();
     let most = limits::MEMBERS;
+    // None is read: it is probably another directory than the one that was meant.
     if count > most {
         let message = format!("{count} member records; at most {most} are allowed");
         report.fault(&Place::whole(dir), message);

@@ -106,6 +106,7 @@ fn read_listen(table: &Table<'_>, public_listen: bool) -> Vec<SocketAddr> {
             item.fault(format!(
                 "{address} is every address at once; write the addresses one by one"
             ));
+        // A zone lists an organization's hosts: strangers may ask for them only if that is meant.
         } else if !public_listen && !is_private(address) {
             item.fault(format!(
                 "{address} is not private; write one that is, or public-listen = true"

@@ -124,7 +124,9 @@ fn read_identity(files: &Table<'_>, dir: &Path) -> Option<Identity> {
 pub(super) fn read_path(item: &Item<'_>, dir: &Path) -> Option<PathBuf> {
     match item.text()? {
         "" => item.refuse("an empty path"),
+        // The standard library refuses such a path too, but only when the file is opened.
         path if path.contains('\0') => item.refuse("a path cannot contain a zero character"),
+        // `join` leaves an absolute path as it is.
         path => Some(dir.join(path)),
     }
 }
@@ -179,6 +181,7 @@ fn read_routes(table: &Table<'_>) -> Routes {
     if let Some(item) = table.optional(&keys::routes::PROTOCOL) {
         routes.protocol = read_route_protocol(&item).unwrap_or(routes.protocol);
     }
+    // 0 is the mark of every packet that has none.
     if let Some(item) = table.optional(&keys::routes::MARK) {
         routes.mark = item.integer(1..=u32::MAX).unwrap_or(routes.mark);
     }

@@ -64,6 +64,7 @@ impl<'a> Item<'a> {
     /// Like [`Item::fault`], at a place inside the value.
     pub(crate) fn fault_at(&self, place: &Place, wrong: impl Display) {
         let wrong = wrong.to_string();
+        // A message with a semicolon has its remedy already.
         let message = if wrong.contains("; ") {
             wrong
         } else {

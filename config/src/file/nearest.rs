@@ -12,6 +12,7 @@ pub(crate) fn did_you_mean<'a>(
 
 /// The candidate nearest to `word`, if it is near enough to be offered.
 fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Keys and names have hyphens; authors of TOML often write underscores.
     let word = word.to_ascii_lowercase().replace('_', "-");
     let (distance, candidate) = candidates
         .into_iter()

@@ -29,6 +29,7 @@ pub(crate) const BEGIN: &str = "-----BEGIN ";
 /// The blocks of `text` in order, each with line ends as `\n`. Text between blocks is commentary
 /// (RFC 7468, section 5.2).
 pub(crate) fn certificates(text: &str) -> Vec<Result<String, PemError>> {
+    // Lines of a multi-line string in TOML may be indented.
     let mut lines = text.lines().map(str::trim).peekable();
     let mut blocks = Vec::new();
     while let Some(line) = lines.next() {
@@ -52,6 +53,7 @@ pub(crate) fn certificates(text: &str) -> Vec<Result<String, PemError>> {
 }
 
 fn certificate(label: &str, body: &[&str], end: Option<&str>) -> Result<String, PemError> {
+    // Has a message of its own, because records are handed to the other organizations.
     if label.contains("PRIVATE KEY") {
         return Err(PemError::PrivateKey);
     }
@@ -72,6 +74,7 @@ fn certificate(label: &str, body: &[&str], end: Option<&str>) -> Result<String, 
 
 /// RFC 4648, section 4, padded.
 fn is_base64(text: &str) -> bool {
+    // RFC 4648, section 4: groups of four digits, of which the last has up to two for padding.
     let digits = text.trim_end_matches('=');
 
     !digits.is_empty()

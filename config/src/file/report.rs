@@ -24,6 +24,7 @@ impl Report {
                 place: place.clone(),
                 message: clip(message.into()),
             }),
+            // The rest is only announced: a hostile record must not fill memory or terminal.
             MOST_FAULTS => faults.push(Fault {
                 place: Place::whole(&place.file),
                 message: format!("more than {MOST_FAULTS} faults; correct these first"),

@@ -76,6 +76,7 @@ impl<'a> Source<'a> {
 
     /// The document's top table; `None` if the text is not TOML.
     pub(crate) fn parse(&self) -> Option<DeTable<'a>> {
+        // The recovering parser goes on after an error, so that one run reports several.
         let (document, errors) = DeTable::parse_recoverable(self.text);
         self.report_syntax(&errors);
 
@@ -92,6 +93,7 @@ impl<'a> Source<'a> {
                 Some(span) => self.place(span.start),
                 None => self.whole(),
             };
+            // The first error of a line often causes the others.
             let line = place.position.map(|position| position.line);
             first_of_lines.entry(line).or_insert((place, error));
         }
@@ -154,6 +156,7 @@ pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
 /// The bytes of a file, up to one more than are allowed.
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    // One byte more than is allowed shows that a file is too large, or a device endless.
     File::open(path)?
         .take(limits::FILE_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;

@@ -56,6 +56,7 @@ impl<'a> Table<'a> {
             entries,
             place: source.whole(),
         };
+        // Before the other keys: another version of the format may have different ones.
         let item = table.required(version)?;
         let found = item.integer(0..=u32::MAX)?;
         if found != VERSION {

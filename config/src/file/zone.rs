@@ -26,13 +26,14 @@ impl Zone {
         }
 
         // Errors quote what was written, not the name that it was completed to.
-        let error = || DnsNameError::of(text);
-        let name: DnsName = text.parse().map_err(|_| error())?;
+        let name: DnsName = text.parse().map_err(|_| DnsNameError::of(text))?;
         if text.ends_with('.') || name.is_within(&self.domain) {
             return Ok(name);
         }
 
-        format!("{name}.{}", self.apex).parse().map_err(|_| error())
+        format!("{name}.{}", self.apex)
+            .parse()
+            .map_err(|_| DnsNameError::of(text))
     }
 
     /// True if `name` is the zone itself or below it.

@@ -27,6 +27,7 @@ fn read_host(block: &Table<'_>, zone: Option<&Zone>, ttl: u32) -> Vec<DnsRecord>
         .required(&keys::NAME)
         .and_then(|item| read_owner(&item, zone?));
     let ttl = read_ttl(block, &keys::TTL).unwrap_or(ttl);
+    // Read before the name is checked, so that the faults of all keys are reported.
     let addresses = read_addresses(block);
     let services = read_services(block);
     let Some(name) = name else {
@@ -107,6 +108,7 @@ impl Service {
     fn parse(text: &str) -> Option<Service> {
         let (name, rest) = text.split_once(':')?;
         let (port, proto) = rest.split_once('/')?;
+        // RFC 6335, section 6: port 0 is reserved.
         let port = port.parse().ok().filter(|port| *port != 0)?;
         let proto = match proto {
             "tcp" => "tcp",

@@ -26,6 +26,7 @@ fn read_block(block: &Table<'_>, zone: Option<&Zone>, ttl: u32) -> Vec<DnsRecord
     let kind = block
         .required(&keys::TYPE)
         .and_then(|item| read_type(&item));
+    // Read before the others are checked, so that the faults of all keys are reported.
     let ttl = read_ttl(block, &keys::TTL).unwrap_or(ttl);
     let data = block.required(&keys::DATA);
     let (Some(data), Some(kind)) = (data, kind) else {
