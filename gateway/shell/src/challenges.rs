@@ -15,23 +15,25 @@ const CHALLENGE: u64 = 1 << 63;
 /// Addresses of one session that may be asked at a time; a new one replaces the oldest.
 const MAX_ADDRESSES: usize = 4;
 
-/// What one session's peer was asked.
+/// The challenges of one session that have no answer yet, the latest first.
 #[derive(Debug, Default)]
 pub(crate) struct Challenges(VecDeque<(SocketAddr, u64)>);
 
 impl Challenges {
-    /// True if an echoed token is a challenge's, of whichever session.
+    /// True if an echoed token is a challenge's, of any session.
     pub(crate) fn is_token(token: u64) -> bool {
         token & CHALLENGE != 0
     }
 
     /// The token that `address` must echo. A new one is made of `random`.
     pub(crate) fn token(&mut self, address: SocketAddr, random: u64) -> u64 {
+        // Several packets arrive from a new address before its answer does: one token serves all.
         if let Some((_, token)) = self.0.iter().find(|(asked, _)| *asked == address) {
             return *token;
         }
 
         let token = random | CHALLENGE;
+        // Bounded: anyone who forwards the peer's packets can have them come from many addresses.
         self.0.truncate(MAX_ADDRESSES - 1);
         self.0.push_front((address, token));
         token

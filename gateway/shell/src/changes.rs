@@ -118,6 +118,7 @@ impl Changes {
                 waiting.add(request);
                 None
             }
+            // Nothing is begun, and nothing waits for an end that will not come.
             Changes::Closed => None,
         }
     }
@@ -142,6 +143,7 @@ impl Changes {
         expected: impl Fn(&Stage) -> bool,
     ) -> Option<Stage> {
         match self {
+            // An answer that is late or repeated must leave the awaited stage in place.
             Changes::Busy { id, stage, .. } if *id == change => {
                 stage.take_if(|stage| expected(stage))
             }
@@ -154,12 +156,14 @@ impl Changes {
         let Changes::Busy { waiting, .. } = self else {
             return None;
         };
+
         let mut waiting = std::mem::take(waiting);
         let Some(request) = waiting.next() else {
             *self = Changes::Idle;
             return None;
         };
 
+        // Under a new number, so that late answers to the change that ended find nothing.
         *self = Changes::Busy {
             id,
             stage: None,

@@ -30,11 +30,14 @@ impl Clock {
     /// True if the clocks moved apart, or backwards. A late comparison alone is no jump: the loop
     /// may have waited for a busy machine.
     pub(crate) fn has_jumped(&mut self, now: Instant, boot: Duration) -> bool {
+        // clock_gettime(2): CLOCK_MONOTONIC stands still while the machine is suspended, and
+        // CLOCK_BOOTTIME does not. It goes back only where a snapshot was restored.
         let passed = now.saturating_duration_since(self.monotonic);
         let jumped = boot
             .checked_sub(self.boot)
             .is_none_or(|passed_since_boot| passed_since_boot.abs_diff(passed) > JUMP);
 
+        // Measured from here on, so that small differences do not add up to a jump.
         if passed >= TICK || jumped {
             *self = Clock::new(now, boot);
         }

@@ -44,10 +44,12 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
                 .or_default()
                 .push(ruling.prefix);
         } else {
+            // The mesh refuses every announcement that overlaps one of these.
             conflicted.push(ruling.prefix);
         }
     }
 
+    // Our organization's record is among them, and this gateway is in it.
     let mut gateways: BTreeMap<_, _> = config.records().flat_map(accepted_gateways).collect();
     gateways.remove(&config.id);
 

@@ -11,6 +11,7 @@ const CALM: Duration = Duration::from_secs(15);
 /// Least time between two trims, and the longest wait for calm.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// What was freed, and when memory was last given back.
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
     /// When memory was freed since the last trim.
@@ -35,9 +36,11 @@ impl Heap {
     /// True if it is time to trim. The caller does; the time to the next trim counts from now.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let too_soon = self.trimmed.is_some_and(|at| now < at + PAUSE);
+        // Handshakes that trickle in would never leave it calm, so the wait is bounded too.
         let calm = self
             .freed
             .is_some_and(|freed| now >= (freed.last + CALM).min(freed.first + PAUSE));
+
         if too_soon || !calm {
             return false;
         }

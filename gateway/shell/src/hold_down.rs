@@ -26,11 +26,15 @@ impl HoldDown {
     /// is reachable for the first time counts at once.
     pub(crate) fn update(&mut self, reached: BTreeSet<Prefix>, now: Instant) -> BTreeSet<Prefix> {
         self.lost.extend(&self.reached - &reached);
+
+        // A prefix that is reachable for the first time was never lost: it does not wait.
         for prefix in &reached {
             if self.lost.remove(prefix) {
                 self.back.insert(*prefix, now);
             }
         }
+
+        // One that was lost again is in `lost` by now, and waits from its next return.
         self.back
             .retain(|prefix, since| reached.contains(prefix) && now.duration_since(*since) < STAY);
 

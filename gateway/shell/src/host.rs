@@ -27,9 +27,11 @@ impl Shell {
             self.is_stale = true;
             self.plan_routes(now);
         } else if have_changed {
+            // Routes may need another preferred source.
             self.plan_routes(now);
         }
 
+        // A filter that is on its way ends the change when it is answered (`filtered`).
         if self.filtering.is_none() {
             self.end_change(now);
         }
@@ -40,6 +42,8 @@ impl Shell {
     fn reevaluate(&mut self, id: ChangeId, now: Instant) {
         let current = &mut self.current;
         let rulings = rule(&current.config, &current.connected, &current.accepted);
+
+        // Only new verdicts: addresses change often, and each conflict is worth one warning.
         for ruling in rulings
             .iter()
             .filter(|ruling| !current.rulings.contains(ruling))
@@ -53,6 +57,7 @@ impl Shell {
         current.rulings = rulings;
         let membership = (self.derive)(&current.config, &current.rulings);
         let spec = current.policy();
+
         self.apply_filter(id, spec);
         self.changes.await_stage(Stage::Refiltering);
         self.apply_membership(Arc::new(membership), now);

@@ -54,6 +54,7 @@ impl NextConfig {
 
 /// What a running daemon cannot change. Each is named, so that the operator restarts knowingly.
 fn check_constants(current: &Config, next: &Config) -> Result<(), Faults> {
+    // Sockets, device, routing table and forwarding are set up at the start, and stay.
     let constants: [(&dyn Display, bool); 11] = [
         (
             &"org, gateway or site",

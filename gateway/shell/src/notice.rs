@@ -39,6 +39,7 @@ impl Notice {
                 tracing::info!(%peer, session = conn.0, "Tunnel up");
             }
             Notice::TunnelMoved { peer, conn } => {
+                // Routine: a session is replaced before it ends.
                 tracing::debug!(%peer, session = conn.0, "Tunnel moved to a new session");
             }
             Notice::TunnelDown { peer, reason } => tracing::warn!(%peer, %reason, "Tunnel down"),

@@ -63,6 +63,7 @@ impl Shell {
             } => self.effects.push_back(Effect::Probe { conn, probe, size }),
             Action::PathMtu { peer, size } => {
                 tracing::debug!(%peer, size, "Path MTU changed");
+                // By peer, not by session: the next session takes the same path.
                 self.path_mtus.insert(peer.clone(), size);
                 self.effects.push_back(Effect::SetPathMtu { peer, size });
                 self.plan_routes(now);
@@ -87,6 +88,7 @@ impl Shell {
             }
             Action::TunnelMoved { peer, conn } => {
                 self.notify(Notice::TunnelMoved { peer, conn });
+                // An offer or an answer may have been lost with the earlier connection.
                 self.effects.push_back(Effect::OfferZone { conn });
             }
             Action::TunnelDown { peer, reason } => {
@@ -102,6 +104,7 @@ impl Shell {
     }
 
     fn install_opening(&mut self, conn: ConnId, lanes: Vec<Lane>) {
+        // An earlier action may have closed the session that this one names.
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
@@ -120,6 +123,7 @@ impl Shell {
     }
 
     fn install_sealing(&mut self, conn: ConnId, lanes: Vec<Lane>) {
+        // Keys that open come first: the peer answers as soon as our packets arrive.
         let Some(session) = self
             .sessions
             .get_mut(conn)
@@ -207,6 +211,7 @@ impl Shell {
             .gateways
             .values()
             .flat_map(|info| &info.endpoints)
+            // A name has no address here: such a peer is known once it has a session.
             .filter_map(|endpoint| endpoint.host.address());
 
         self.sessions
@@ -254,6 +259,7 @@ impl Shell {
             .routes
             .iter()
             .map(|(prefix, (peer, conn))| {
+                // The least that IPv6 promises, until probes have found more.
                 let path_mtu = self.path_mtus.get(peer).copied().unwrap_or(BASE_PATH_MTU);
                 let mtu = self
                     .sessions
@@ -268,6 +274,7 @@ impl Shell {
     /// Names with several addresses are answered with those that can be reached: behind a route
     /// that stays, or in our site.
     pub(crate) fn reach(&mut self, now: Instant) {
+        // Our site's addresses need no tunnel.
         let own = self.membership.local_prefixes();
         let remote: BTreeSet<Prefix> = self
             .membership
@@ -277,14 +284,18 @@ impl Shell {
             .copied()
             .filter(|prefix| !own.contains(prefix))
             .collect();
+
+        // Names do not wait for the kernel's routes, which follow the forwarding table.
         let routed = remote
             .iter()
             .copied()
             .filter(|prefix| self.fib.routes.contains_key(prefix))
             .collect();
 
+        // Should a member that left come back, its prefixes are new.
         self.hold_down.retain(|prefix| remote.contains(prefix));
         let unreachable = &remote - &self.hold_down.update(routed, now);
+
         self.effects.push_back(Effect::SetReach {
             own: own.to_vec(),
             unreachable,

@@ -1,11 +1,11 @@
 //! How a reload and a new certificate are put in force, stage by stage (see `changes`).
 //!
-//! A reload reads and checks everything again, as a start does. After any fault, any overlap, the
-//! running set stays as it is. What can fail (files, zone, packet filter) comes first; then what
-//! cannot (trust, membership, names). Sessions that the new trust would not have let begin are cut.
+//! A reload reads and checks everything again, as a start does. After a fault or an overlap, the
+//! configuration in force stays. What can fail (files, zone, packet filter) comes first; then what
+//! cannot (trust, membership, names). Sessions that the new trust refuses are closed.
 //!
 //! Most reloads leave the filter's rules as they are. The filter is then set again all the same, in
-//! case somebody else has flushed it, but only after the rest: a changed name is served before
+//! case another program has flushed it, but only after the rest: a changed name is served before
 //! `nft` has started.
 
 use std::sync::Arc;
@@ -34,8 +34,11 @@ impl Shell {
         result: Result<Box<NextConfig>, Faults>,
         now: Instant,
     ) {
-        let is_expected = |stage: &Stage| matches!(stage, Stage::Reading);
-        if self.changes.take_stage(id, is_expected).is_none() {
+        let stage = self
+            .changes
+            .take_stage(id, |stage| matches!(stage, Stage::Reading));
+        if stage.is_none() {
+            // Too late, as after a shutdown: what was read for the change is dropped.
             return self.ignore(id);
         }
 
@@ -54,8 +57,10 @@ impl Shell {
 
     /// Our zone was built from the new configuration.
     pub(crate) fn zone_built(&mut self, id: ChangeId, result: Result<(), Faults>, now: Instant) {
-        let is_expected = |stage: &Stage| matches!(stage, Stage::BuildingZone(_));
-        let Some(Stage::BuildingZone(next)) = self.changes.take_stage(id, is_expected) else {
+        let stage = self
+            .changes
+            .take_stage(id, |stage| matches!(stage, Stage::BuildingZone(_)));
+        let Some(Stage::BuildingZone(next)) = stage else {
             return self.ignore(id);
         };
         if let Err(faults) = result {
@@ -81,14 +86,18 @@ impl Shell {
 
     /// The packet filter was replaced, or could not be.
     pub(crate) fn filtered(&mut self, id: ChangeId, result: Result<(), String>, now: Instant) {
+        // Whatever has become of the change, its filter is no longer on its way to the kernel.
         if self.filtering == Some(id) {
             self.filtering = None;
         }
 
-        let is_expected = |stage: &Stage| matches!(stage, Stage::Filtering(_) | Stage::Refiltering);
-        match (self.changes.take_stage(id, is_expected), result) {
+        let stage = self.changes.take_stage(id, |stage| {
+            matches!(stage, Stage::Filtering(_) | Stage::Refiltering)
+        });
+        match (stage, result) {
             (Some(Stage::Filtering(adoption)), Ok(())) => self.adopt(id, adoption),
             (Some(Stage::Filtering(adoption)), Err(error)) => {
+                // nft changes all rules or none: those of the old configuration are in force.
                 let faults = whole_file_fault(&adoption.next.config, error);
                 self.refuse_reload(id, &faults, now);
             }
@@ -116,8 +125,10 @@ impl Shell {
 
     /// Trust, identity, zone and names are in force: the rest follows.
     pub(crate) fn adopted(&mut self, id: ChangeId, untrusted: &[Untrusted], now: Instant) {
-        let is_expected = |stage: &Stage| matches!(stage, Stage::Adopting(_));
-        let Some(Stage::Adopting(adoption)) = self.changes.take_stage(id, is_expected) else {
+        let stage = self
+            .changes
+            .take_stage(id, |stage| matches!(stage, Stage::Adopting(_)));
+        let Some(Stage::Adopting(adoption)) = stage else {
             return;
         };
         let Adoption {
@@ -126,6 +137,7 @@ impl Shell {
             spec,
             is_filtered,
         } = *adoption;
+
         let is_rotated = next.identity.certificate != self.current.certificate;
 
         self.put_in_force(next);
@@ -134,6 +146,7 @@ impl Shell {
             self.mesh.handle_untrusted(*conn, error, now);
         }
         self.apply_membership(membership, now);
+        // The sessions that are left: those closed above need no replacement.
         if is_rotated {
             self.mesh.handle_identity_changed(now);
             self.drain_mesh(now);
@@ -144,6 +157,7 @@ impl Shell {
         if is_filtered {
             self.end_change(now);
         } else {
+            // The same rules once more, in case another program has flushed them.
             self.apply_filter(id, spec);
             self.changes.await_stage(Stage::Refiltering);
         }
@@ -177,10 +191,12 @@ impl Shell {
                 .handle_untrusted(conn, TrustError::SiteChanged, now);
         }
 
+        // A gateway that is added again later may have moved: its path is measured again.
         self.path_mtus
             .retain(|peer, _| membership.gateways.contains_key(peer));
         self.effects
             .push_back(Effect::RetainPeers(membership.clone()));
+
         self.membership = membership.clone();
         self.mesh.handle_membership((*membership).clone(), now);
         self.is_stale = true;
@@ -210,12 +226,15 @@ impl Shell {
         result: Result<IdentityFacts, Faults>,
         now: Instant,
     ) {
-        let is_expected = |stage: &Stage| matches!(stage, Stage::ReadingIdentity);
-        if self.changes.take_stage(id, is_expected).is_none() {
+        let stage = self
+            .changes
+            .take_stage(id, |stage| matches!(stage, Stage::ReadingIdentity));
+        if stage.is_none() {
             return self.ignore(id);
         }
 
         match result {
+            // The files were touched, not changed: sessions keep their keys.
             Ok(facts) if facts.certificate == self.current.certificate => self.discard(id),
             Ok(facts) => {
                 tracing::info!(remaining = ?facts.remaining, "New certificate in use");

@@ -58,6 +58,7 @@ impl RouteKeeper {
 
     /// The plan to compare now. The answer goes to [`RouteKeeper::synced`].
     pub(crate) fn poll(&mut self, now: Instant) -> Option<RoutePlan> {
+        // One comparison at a time: a second one would undo what the first has just done.
         let State::Waiting(until) = self.state else {
             return None;
         };
@@ -75,6 +76,8 @@ impl RouteKeeper {
         let State::Syncing(plan) = &self.state else {
             return;
         };
+        // The plan that was compared. `self.plan` may be newer, and is compared next.
+
         let wanted = tunnelled(plan);
 
         self.installed = match outcome {

@@ -34,7 +34,7 @@ pub(crate) struct Session {
     /// Sealing keys are installed.
     pub(crate) seals: bool,
     /// The certificate that we presented was replaced while the handshake was under way. The mesh
-    /// was told of the replacement before it knew of this session.
+    /// learned of the replacement before it knew of this session.
     pub(crate) is_outdated: bool,
     challenges: Challenges,
     silence: Silence,
@@ -74,6 +74,7 @@ impl Session {
     /// The MTU of routes through this session, whose peer is reached by outer packets of `path_mtu`
     /// bytes.
     pub(crate) fn mtu(&self, path_mtu: u16) -> u32 {
+        // RFC 791, section 3.1, and RFC 8200, section 3: headers without options or extensions.
         let ip = if self.remote.is_ipv4() { 20 } else { 40 };
 
         path_mtu
@@ -84,7 +85,8 @@ impl Session {
 
     /// The token that `from` must echo, if the peer is not known to be there.
     pub(crate) fn challenge(&mut self, from: SocketAddr, random: u64) -> Option<u64> {
-        // A packet may have been on its way while the peer's address was settled.
+        // A packet may have been on its way while the peer's address was settled. And without
+        // sealing keys there is nothing to make a challenge with.
         if !self.seals || from == self.remote {
             return None;
         }
@@ -130,6 +132,7 @@ impl Sessions {
 
     /// The session that one of our indices belongs to.
     pub(crate) fn by_index(&mut self, index: SessionIndex) -> Option<(ConnId, &mut Session)> {
+        // A search through all sessions is fast enough: only a change of address needs it.
         self.0
             .iter_mut()
             .find(|(_, session)| session.indices.contains(&index))

@@ -123,10 +123,13 @@ impl Shell {
             heap: Heap::default(),
             round: now,
             phase: Phase::Running,
+            // Nothing is published yet.
             is_stale: true,
             closing: Vec::new(),
             effects: VecDeque::new(),
         };
+        // The first effects: tables without sessions, unreachable routes to all remote prefixes,
+        // and the dials.
         shell.plan_routes(now);
         shell.settle_all(now);
         shell
@@ -137,6 +140,7 @@ impl Shell {
         match self.phase {
             Phase::Running | Phase::Leaving => self.handle_running(input, now),
             Phase::Drained => self.handle_drained(input, now),
+            // The executor may have had events in its queues.
             Phase::Stopped => {}
         }
     }
@@ -221,6 +225,7 @@ impl Shell {
                 from,
                 to,
             } => {
+                // One bit of the token tells the answer to a challenge from that to a path probe.
                 if Challenges::is_token(probe) {
                     self.challenge_answered(index, probe, from, to, now);
                 } else {
@@ -233,10 +238,13 @@ impl Shell {
                 random,
             } => self.challenge(index, from, random),
             Input::DeviceFailed => self.effects.push_back(Effect::CheckDevice),
+            // The kernel removed the routes along with the old device.
             Input::DeviceRecreated => self.plan_routes(now),
             Input::HostChanged(links) => {
+                // The interface that changed may be the TUN itself.
                 self.effects.push_back(Effect::CheckDevice);
                 self.submit(Request::Host(links), now);
+                // Sessions whose local address is gone are replaced without waiting for silence.
                 self.effects.push_back(Effect::ReadActivity);
                 self.mesh.handle_host_changed(now);
             }
@@ -288,6 +296,7 @@ impl Shell {
             tracing::warn!(
                 "The clock jumped: this machine slept or was moved; every session is replaced"
             );
+            // A restored snapshot must not seal a packet number twice under one key.
             self.mesh.handle_clock_jump(now);
         }
 
@@ -316,6 +325,7 @@ impl Shell {
     }
 
     fn shut_down(&mut self, now: Instant) {
+        // A second signal must not begin the withdrawal again.
         if self.phase == Phase::Running {
             self.phase = Phase::Leaving;
             self.changes.close();
@@ -325,6 +335,7 @@ impl Shell {
 
     /// Registers a connection, if its peer has this gateway's trust.
     fn connected(&mut self, conn: ConnId, handshake: Handshake, now: Instant) {
+        // A handshake leaves buffers and certificates behind, whatever its verdict.
         self.heap.note_freed(now);
 
         match &handshake.verdict {
@@ -350,6 +361,7 @@ impl Shell {
             now,
         );
 
+        // Before the mesh knows of it: the mesh's actions look the session up.
         self.sessions.insert(conn, session);
         self.effects.push_back(Effect::StartLink {
             conn,
@@ -435,6 +447,7 @@ impl Shell {
         let Some((conn, session)) = self.sessions.by_index(index) else {
             return;
         };
+        // Tokens belong to addresses. An echo from elsewhere shows only that somebody forwarded it.
         if !session.has_moved(from, token) {
             return;
         }
@@ -445,6 +458,7 @@ impl Shell {
             remote: from,
             local: to,
         });
+        // The packets take another path, whose MTU has to be found.
         self.mesh.handle_moved(index, now);
         // The peer may be at an address of the other family, whose outer header has another length.
         self.plan_routes(now);
@@ -461,6 +475,7 @@ impl Shell {
 
     /// The change under way has ended: the next of those that wait.
     pub(crate) fn end_change(&mut self, now: Instant) {
+        // A reload leaves the old configuration and the old zone behind.
         self.heap.note_freed(now);
         let id = self.next_change();
 

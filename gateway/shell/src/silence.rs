@@ -36,6 +36,7 @@ impl Silence {
 
     /// True if nothing has come in for a while, or the local address was taken from this host.
     pub(crate) fn is_silent(&mut self, activity: &Activity, links: &Links, now: Instant) -> bool {
+        // QUIC counts frames that it could decrypt: a stranger's packets end no silence.
         if activity.frames != self.frames {
             self.frames = activity.frames;
             self.heard = now;

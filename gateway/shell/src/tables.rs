@@ -19,7 +19,7 @@ pub struct Tables {
     pub local: Vec<Prefix>,
     /// Networks that the host is connected to: nothing in them is taken from or sent to a peer.
     pub connected: Vec<Prefix>,
-    /// Whose a source address is.
+    /// The site that each source address belongs to.
     pub authorized: Vec<(Prefix, SiteNumber)>,
     /// The session that seals for a destination. Each has its sealing keys.
     pub routes: BTreeMap<Prefix, ConnId>,
@@ -33,6 +33,7 @@ pub(crate) struct SiteNumbers(BTreeMap<(OrgId, SiteId), SiteNumber>);
 
 impl SiteNumbers {
     pub(crate) fn of(&mut self, org: &OrgId, site: &SiteId) -> SiteNumber {
+        // Sites are never forgotten, so no site has this number yet.
         let next = SiteNumber(self.0.len() as u32);
 
         *self.0.entry((org.clone(), site.clone())).or_insert(next)
