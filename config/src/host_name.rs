@@ -31,7 +31,7 @@ impl FromStr for HostName {
         let last = text.rsplit('.').next().unwrap_or_default();
         let is_number = last.bytes().all(|b| b.is_ascii_digit());
 
-        // RFC 1123, section 2.1: software handles names of up to 255 octets on the wire.
+        // RFC 1035, section 2.3.4: 255 octets on the wire, which are 253 characters in text.
         if text.len() <= 253 && text.split('.').all(is_label) && !is_number {
             // RFC 4343: names are compared without regard to case.
             Ok(HostName(text.to_ascii_lowercase().into()))

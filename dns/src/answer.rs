@@ -166,10 +166,12 @@ fn reply_to<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Reply<'z> {
     if let Some(rcode) = query.fault {
         return Reply::error(rcode);
     }
+
     // RFC 6891, section 6.1.3.
     if query.edns.is_some_and(|edns| edns.version != 0) {
         return Reply::error(rcode::BADVERS);
     }
+
     // RFC 7873, section 5.4: a query without a question asks for a server cookie.
     let Some(question) = &query.question else {
         return Reply::default();

@@ -84,10 +84,12 @@ impl CookieJar {
         if accepted {
             self.good.add();
         } else if cookie.len() == CLIENT {
+            // RFC 7873, section 5.2.3: a client cookie alone begins the exchange.
             self.fresh.add();
         } else {
             self.bad.add();
         }
+
         accepted
     }
 

@@ -51,6 +51,7 @@ impl Denial {
             builder.put_name(&name, &data[..len]);
             data = &data[len..];
         }
+
         builder.record.extend_from_slice(data);
         let len = (builder.record.len() - start) as u16;
         builder.record[start - 2..start].copy_from_slice(&len.to_be_bytes());
@@ -100,6 +101,7 @@ impl Builder<'_> {
             self.put_u16(0);
             return;
         }
+
         self.record.extend_from_slice(written);
     }
 

@@ -42,6 +42,7 @@ impl Response {
         let mut reader = Reader { message, at: 0 };
         let [_, flags, questions, counts @ ..] = reader.numbers::<6>()?;
         for _ in 0..questions {
+            // Name, type and class (RFC 1035, section 4.1.2).
             reader.name()?;
             reader.numbers::<2>()?;
         }

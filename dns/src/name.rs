@@ -62,8 +62,10 @@ impl Name {
             wire: [0; MAX_LEN],
         };
         name.wire[..len].copy_from_slice(&bytes[..len]);
+
         // Length octets are below 64 and letters above, so lengths do not change.
         name.wire[..len].make_ascii_lowercase();
+
         Ok((name, len))
     }
 
@@ -104,6 +106,7 @@ impl Name {
         let Some(skip) = labels.count.checked_sub(suffix.labels().count) else {
             return false;
         };
+
         labels.suffix(skip) == suffix.as_wire()
     }
 
@@ -122,6 +125,7 @@ impl Name {
         name.wire[..prefix.len()].copy_from_slice(prefix);
         name.wire[..prefix.len()].make_ascii_lowercase();
         name.wire[prefix.len()..len].copy_from_slice(self.as_wire());
+
         Some(name)
     }
 }
@@ -289,6 +293,7 @@ pub(crate) fn wire_from_text(text: &str, origin: Option<&[u8]>) -> Result<Vec<u8
     if wire.len() > MAX_LEN {
         return Err(NameError::Long);
     }
+
     Ok(wire)
 }
 
@@ -298,6 +303,7 @@ fn end_label(wire: &mut [u8], start: usize) -> Result<(), NameError> {
     if !(1..=63).contains(&len) {
         return Err(NameError::Label);
     }
+
     wire[start] = len as u8;
     Ok(())
 }
@@ -318,6 +324,7 @@ pub(crate) fn escaped(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> 
             .ok_or(NameError::Escape)?;
         value = value * 10 + u16::from(digit - b'0');
     }
+
     u8::try_from(value).map_err(|_| NameError::Escape)
 }
 

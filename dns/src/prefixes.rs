@@ -17,6 +17,7 @@ impl PrefixSet {
         // Sorted by first address, then by length: what covers a prefix comes before it.
         prefixes.sort_unstable();
         prefixes.dedup_by(|later, kept| kept.covers(later));
+
         PrefixSet { prefixes }
     }
 

@@ -123,6 +123,7 @@ pub(crate) fn plain_number<N: FromStr>(text: &str) -> Option<N> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
+
     text.parse().ok()
 }
 
@@ -146,6 +147,7 @@ fn is_well_formed(kind: u16, data: &[u8]) -> bool {
     let Ok(len) = u16::try_from(data.len()) else {
         return false;
     };
+
     let Some(fields) = fields(kind) else {
         return is_well_formed_opaque(kind, data, len);
     };
@@ -157,6 +159,7 @@ fn is_well_formed(kind: u16, data: &[u8]) -> bool {
         };
         rest = tail;
     }
+
     match fields {
         [.., Field::Rest] => is_well_formed_opaque(kind, data, len),
         _ => rest.is_empty(),
@@ -174,6 +177,7 @@ fn is_well_formed_opaque(kind: u16, data: &[u8], len: u16) -> bool {
     if data.is_empty() {
         return false;
     }
+
     RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len)).is_ok()
 }
 

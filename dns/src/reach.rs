@@ -56,8 +56,10 @@ impl Reach {
     /// Part of the query path: passes over the set again instead of sorting, to allocate nothing.
     pub(crate) fn records<'s>(&'s self, set: &'s RRset) -> impl Iterator<Item = &'s [u8]> {
         let mut ranks = set.records().map(|record| self.rank(record));
+        // If no address is reachable, all are returned: none would mean that the name has none.
         let by_rank = !self.leaves_unchanged(set) && ranks.any(|rank| rank != Rank::Unreachable);
         let passes = if by_rank { BY_RANK } else { UNCHANGED };
+
         passes.iter().flat_map(move |pass| {
             set.records()
                 .filter(move |record| pass.is_none_or(|rank| rank == self.rank(record)))

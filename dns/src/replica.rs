@@ -66,8 +66,10 @@ impl Zone {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(self.apex().as_wire());
         bytes.extend_from_slice(&(self.records() as u32).to_be_bytes());
+
         let apex_len = self.apex().as_wire().len();
         self.rrsets(|owner, set| {
+            // Every owner ends in the apex, which is written once, above.
             let below = &owner.as_wire()[..owner.as_wire().len() - apex_len];
             for data in set.data() {
                 bytes.push(below.len() as u8);
@@ -78,6 +80,7 @@ impl Zone {
                 bytes.extend_from_slice(data);
             }
         });
+
         bytes
     }
 
@@ -96,20 +99,25 @@ fn decode(bytes: &[u8], apex: Name) -> Result<Zone, ReplicaError> {
     if bytes.len() > MAX_SIZE {
         return Err(ReplicaError::Size(bytes.len()));
     }
+
     let mut reader = Reader(bytes);
     if reader.array() != Some(*MAGIC) {
         return Err(ReplicaError::Format);
     }
+
     let (found, len) = Name::from_wire(reader.0).map_err(|_| ReplicaError::Format)?;
+    // `from_wire` lowers letters, so the octets are compared too: an apex has one form only.
     if found.as_wire() != apex.as_wire() || reader.take(len) != Some(apex.as_wire()) {
         return Err(ReplicaError::Apex {
             found: found.to_string(),
             expected: apex.to_string(),
         });
     }
+
     let records = u32::from_be_bytes(reader.array().ok_or(ReplicaError::Format)?) as usize;
     let mut draft = Draft::new(apex);
     check_counts(records, draft.names())?;
+
     for _ in 0..records {
         let record = reader.record().ok_or(ReplicaError::Format)?;
         let owner = apex.prefixed(record.below).ok_or(ReplicaError::Format)?;
@@ -119,12 +127,17 @@ fn decode(bytes: &[u8], apex: Name) -> Result<Zone, ReplicaError> {
             return Err(ReplicaError::Format);
         }
         draft.add(&owner, record.kind, record.ttl, record.data)?;
+        // Checked after each record, so that the limits bound what a hostile peer can make us
+        // store.
         check_counts(draft.records(), draft.names())?;
     }
+
     if !reader.0.is_empty() {
         return Err(ReplicaError::Format);
     }
+
     let zone = draft.finish()?;
+    // A second encoding of one zone would have another digest, under the same serial.
     check_canonical(&zone, bytes)?;
     Ok(zone)
 }
@@ -141,6 +154,7 @@ pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         } else {
             reader.record().map(|_| ())
         };
+
         let len = read.map_or(rest.len(), |()| rest.len() - reader.0.len());
         start += len;
         Some(start - len..start)
@@ -162,6 +176,7 @@ fn check_canonical(zone: &Zone, bytes: &[u8]) -> Result<(), ReplicaError> {
     if own == bytes {
         return Ok(());
     }
+
     let same = own.iter().zip(bytes).take_while(|(a, b)| a == b).count();
     Err(ReplicaError::Form(same))
 }
@@ -199,6 +214,7 @@ impl<'b> Reader<'b> {
         let kind = u16::from_be_bytes(self.array()?);
         let ttl = u32::from_be_bytes(self.array()?);
         let len = u16::from_be_bytes(self.array()?);
+
         Some(Record {
             below,
             kind,

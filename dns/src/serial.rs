@@ -53,6 +53,7 @@ impl SerialStore {
             disk::replace(&self.path, line.as_bytes(), Access::Everybody)?;
             self.last = Some((serial, content));
         }
+
         Ok(serial)
     }
 
@@ -65,6 +66,7 @@ impl SerialStore {
 
         match self.last {
             Some((serial, digest)) if digest == content => serial,
+            // After a clock that went back, or two changes within a second.
             Some((serial, _)) if !is_newer(clock, serial) => serial.wrapping_add(1),
             _ => clock,
         }

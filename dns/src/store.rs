@@ -83,6 +83,7 @@ impl ReplicaStore {
         let since = received.duration_since(UNIX_EPOCH).unwrap_or_default();
         let rest = [&since.as_secs().to_be_bytes()[..], &zone.encode()].concat();
         let checksum = Digest::of(&rest);
+
         disk::replace(
             &self.path(apex),
             &[&checksum.0[..], &rest].concat(),

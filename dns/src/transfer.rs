@@ -199,15 +199,18 @@ impl Transfer {
         if held == Some((offer.serial, offer.digest)) {
             return Verdict::Ignore;
         }
+
         let coming = self
             .receiving
             .as_ref()
             .map(|receiving| receiving.parcel.offer)
             .or(self.checking);
+
         match coming {
             Some(coming) if coming == offer => Verdict::Ignore,
             None if self.budget.take(now) => Verdict::Want(self.receive(offer, held, now)),
             _ => {
+                // Replaces an older offer that waits: only the newest is worth fetching.
                 self.waiting = Some(Waiting {
                     offer,
                     whole: false,
@@ -231,17 +234,21 @@ impl Transfer {
         chunk: Chunk<'_>,
         now: Instant,
     ) -> Result<Progress, TransferError> {
+        // An error below ends the transfer: its later chunks are unexpected.
         let mut receiving = self.receiving.take().ok_or(TransferError::Unexpected)?;
+        // The sender may ignore that a delta was wanted, but not choose another base for it.
         let base = receiving.have.filter(|(serial, _)| Some(*serial) == from);
         if from.is_some() && base.is_none() {
             return Err(TransferError::Base);
         }
+
         receiving.parcel.add(base, chunk)?;
         receiving.stalled = now + STALL;
         if !chunk.last {
             self.receiving = Some(receiving);
             return Ok(Progress::More);
         }
+
         self.checking = Some(receiving.parcel.offer);
         Ok(Progress::Whole(receiving.parcel))
     }
@@ -252,6 +259,8 @@ impl Transfer {
         let Some(offer) = self.checking.take() else {
             return;
         };
+
+        // The delta may have been made from another version than ours. A whole zone needs none.
         if !good && was_delta && self.waiting.is_none() {
             self.waiting = Some(Waiting { offer, whole: true });
         }
@@ -321,7 +330,10 @@ fn check_offer(offer: &Offer, held: Option<Version>) -> Result<(), TransferError
     if offer.size == 0 || offer.size > MAX_SIZE as u64 {
         return Err(TransferError::Size(offer.size));
     }
+
     match held {
+        // Refused, so that the owner finds out: neither version is newer than the other, and
+        // gateways would serve both for good.
         Some((held, digest)) if held == offer.serial && digest != offer.digest => {
             Err(TransferError::Reused(held))
         }

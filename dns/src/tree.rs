@@ -123,6 +123,7 @@ impl Tree {
         rrsets.retain(|old| old.kind() != set.kind());
         rrsets.push(set);
         rrsets.sort_by_key(RRset::kind);
+
         self.nodes[0].rrsets = rrsets.into();
     }
 
@@ -182,6 +183,7 @@ impl Tree {
         visit(owner, node);
 
         let mut children: Vec<_> = node.children.iter().flat_map(|map| map.iter()).collect();
+        // A hash map has no order, but the encoding of a zone, and so its digest, needs one.
         children.sort_unstable();
         for (label, &index) in children {
             let child_owner = [&[label.len() as u8], &label[..], owner].concat();

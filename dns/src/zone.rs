@@ -66,12 +66,14 @@ impl Zone {
     pub fn with_serial(mut self, serial: u32) -> Zone {
         let soa = self.soa();
         let mut data = soa.first().to_vec();
+
         // Counted from the end, because the two names before it vary in length.
         let at = data.len() - SERIAL_FROM_END;
         data[at..at + 4].copy_from_slice(&serial.to_be_bytes());
 
         let soa = RRset::pack(kind::SOA, soa.ttl(), [&data[..]]);
         self.tree.replace_apex_set(soa);
+
         // Built again for the sake of its prepared negative answers, which contain the SOA.
         Zone {
             pointers: self.pointers,
@@ -150,6 +152,7 @@ impl Zone {
         let bytes = data[data.len() - from_end..]
             .first_chunk()
             .expect("the draft checked the SOA's data");
+
         u32::from_be_bytes(*bytes)
     }
 }

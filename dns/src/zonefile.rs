@@ -74,6 +74,7 @@ impl Zone {
             origin.map(|_| DEFAULT_TTL),
             &mut Files::default(),
         );
+        // That the SOA is missing too would only be a consequence.
         if records.is_empty() && !faults.is_empty() {
             return Err(faults);
         }
@@ -102,6 +103,7 @@ impl Zone {
             }
             faults
         })?;
+
         Ok((zone, Sources::of(records)))
     }
 }
@@ -121,6 +123,7 @@ fn add_all(draft: &mut Draft, records: Vec<Record>) -> Vec<Fault> {
             });
         }
     }
+
     faults
 }
 
@@ -170,6 +173,7 @@ pub(crate) fn read_file(
             at: Some(at),
             message,
         }) => (Vec::new(), vec![at.fault_in(&file, message)]),
+        // Not even opened, so that there is no line to name.
         Err(Unread { at: None, message }) => (
             Vec::new(),
             vec![Fault {
@@ -306,6 +310,7 @@ impl<'f> Reader<'f> {
         if entry.indented {
             return self.read_record(first.at, &entry.tokens);
         }
+        // A quoted or escaped dollar sign begins a name.
         if first.quoted || !first.text.starts_with('$') {
             let wire = name(first, self.scope.origin.as_deref())?;
             self.scope.last_owner = Name::from_wire(&wire).ok().map(|(owner, _)| owner);
@@ -330,6 +335,7 @@ impl<'f> Reader<'f> {
                 return Err(first.at.fault(known));
             }
         }
+
         Ok(())
     }
 
@@ -345,6 +351,7 @@ impl<'f> Reader<'f> {
         let origin = origin
             .map(|origin| name(origin, self.scope.origin.as_deref()))
             .transpose()?;
+
         let (path, text) = files
             .include(&self.file, named.text)
             .map_err(|error| named.at.fault(error))?;
@@ -376,6 +383,7 @@ impl<'f> Reader<'f> {
                 return Err(at.fault("the record has no type"));
             };
             tokens = rest;
+
             match parse_ttl(token.text) {
                 Ok(seconds) if ttl.is_none() => ttl = Some(seconds),
                 _ => match class(token.text) {
@@ -394,6 +402,7 @@ impl<'f> Reader<'f> {
             .last_chunk()
             .filter(|_| kind == kind::SOA)
             .map(|number| u32::from_be_bytes(*number));
+
         scope.last_ttl = ttl.or(scope.last_ttl).or(minimum);
         let ttl = ttl.or(scope.default_ttl).or(scope.last_ttl);
         let ttl =
@@ -437,6 +446,7 @@ fn name(token: &Token<'_>, origin: Option<&[u8]>) -> Result<Vec<u8>, ZoneFileErr
             .map(<[u8]>::to_vec)
             .ok_or_else(|| token.at.fault("no origin is known for @"));
     }
+
     wire_from_text(token.text, origin).map_err(|error| token.at.fault(error.to_string()))
 }
 

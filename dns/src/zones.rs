@@ -69,6 +69,7 @@ impl Zones {
                 .into_iter()
                 .map(|(apex, prefixes)| (Name::from(&apex), prefixes)),
         );
+
         let ranges = Arc::new(ranges);
         self.set.rcu(|old| old.with_ranges(ranges.clone()));
     }
@@ -83,6 +84,7 @@ impl Zones {
     /// Names of a stale zone get SERVFAIL. Publishing a newer copy clears the mark.
     pub fn set_stale(&self, apex: &ZoneName, stale: bool) {
         let apex = Name::from(apex);
+
         self.set.rcu(|old| {
             let mut set = ZoneSet::clone(old);
             set.set_stale(&apex, stale);

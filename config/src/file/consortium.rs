@@ -207,7 +207,7 @@ impl Consortium {
 
     /// The checked records.
     pub(crate) fn into_members(self) -> Members {
-        // One record with faults and the whole is `None`: a consortium is not read in part.
+        // `None` if any record has faults: a consortium is not used in part.
         let mut others: Option<Vec<Member>> =
             self.members.into_iter().map(Record::into_member).collect();
         if let Some(others) = &mut others {

@@ -32,6 +32,7 @@ pub(super) fn answer(
     {
         return None;
     }
+
     let labels = question.name.labels();
     let Authority::Zone(zone) = zones.authority(&labels) else {
         return None;
@@ -78,6 +79,7 @@ fn put_sections(
         answer: 0,
         authority: 0,
     };
+
     match zone.find(labels, question.kind) {
         Found::Exact(node)
         | Found::Missing {
@@ -94,6 +96,7 @@ fn put_sections(
         }
         Found::Delegated { .. } | Found::Renamed { .. } => return None,
     }
+
     Some(sections)
 }
 
@@ -111,6 +114,7 @@ fn put_set(set: &RRset, context: &ResponseContext<'_>, out: &mut Vec<u8>) -> Opt
         out.extend_from_slice(set.packed());
         return Some(set.count() as u16);
     }
+
     let mut count = 0;
     for record in context.reach.records(set) {
         out.extend_from_slice(record);

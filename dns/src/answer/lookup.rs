@@ -52,6 +52,7 @@ pub(super) fn follow<'z>(
             labels: &labels,
             qtype,
         };
+
         let zone = match zones.authority(&labels) {
             Authority::Zone(zone) => zone,
             Authority::Reverse(place) => {
@@ -149,6 +150,7 @@ impl<'z> Step<'_, 'z> {
             return Some(target);
         }
 
+        // RFC 2308, section 2.2: the name exists and has no such records.
         negative_at(*zone.apex(), zone, reply);
         None
     }
@@ -215,6 +217,7 @@ impl<'z> Step<'_, 'z> {
             let Authority::Zone(zone) = self.zones.authority(&labels) else {
                 continue;
             };
+
             if let Found::Exact(node)
             | Found::Missing {
                 wildcard: Some(node),

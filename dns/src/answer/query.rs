@@ -80,6 +80,7 @@ impl<'m> Query<'m> {
         if message.len() < HEADER {
             return None;
         }
+
         let id = reader.u16()?;
         let flags = reader.u16()?;
         // Two servers could answer each other's responses for ever.
@@ -319,6 +320,7 @@ impl<'m> EdnsOptions<'m> {
             }
             data = rest;
         }
+
         data.is_empty().then_some(options)
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn write(
         names: [0; MAX_NAMES],
         known: 0,
     };
+
     writer.out.resize(HEADER, 0);
     let questions = writer.put_question(query);
     let after_question = writer.mark();
@@ -175,6 +176,7 @@ impl Writer<'_> {
                 None => break,
             }
         }
+
         Some([answer, authority, additional])
     }
 
@@ -196,6 +198,7 @@ impl Writer<'_> {
             }),
             Data::Cname(target) => self.put_record(rr, target.as_wire()).map(|()| 1),
         };
+
         if count.is_none() {
             self.rewind(mark);
         }
@@ -229,6 +232,7 @@ impl Writer<'_> {
             }
             data = rest;
         }
+
         self.out.extend_from_slice(data);
     }
 
@@ -242,10 +246,12 @@ impl Writer<'_> {
                 self.put_u16(POINTER | offset);
                 return;
             }
+
             let next = at + 1 + usize::from(name[at]);
             self.out.extend_from_slice(&name[at..next]);
             at = next;
         }
+
         self.out.push(0);
         self.remember(start, name, at);
     }

@@ -78,6 +78,7 @@ impl DraftNode {
                 owner: owner.to_string(),
             });
         }
+
         Ok(())
     }
 

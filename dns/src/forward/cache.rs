@@ -69,6 +69,7 @@ impl Cache {
             size += size_of_entry(&entry.response);
             size <= MAX_SIZE - MAX_SIZE / 8
         });
+
         self.size = self
             .entries
             .values()

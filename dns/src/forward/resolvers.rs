@@ -164,6 +164,7 @@ impl Server {
             connection.port = address.port();
             connection
         });
+
         // `true`: a negative response of this server is final, no other needs to confirm it.
         let config = NameServerConfig::new(address.ip(), true, connections.into());
 
@@ -174,6 +175,7 @@ impl Server {
         // hickory-resolver is built without its TLS feature, so nothing in here can fail.
         let tls = TlsConfig::new().expect("the TLS configuration is empty");
         let context = Arc::new(PoolContext::new(options, tls));
+
         Server {
             address,
             pool: NameServerPool::from_config([config], context, TokioRuntimeProvider::default()),
@@ -219,6 +221,7 @@ impl Server {
                 return Err(Failure::from(&error));
             }
         };
+
         response.map_err(|Malformed| Failure::BadResponse)
     }
 
@@ -232,6 +235,7 @@ impl Server {
 fn request(question: &ForwardQuestion, with_edns: bool) -> Result<DnsRequest, Failure> {
     let name = hickory_proto::rr::Name::from_bytes(question.name.as_wire())
         .map_err(|_| Failure::BadResponse)?;
+
     let mut message = Message::query();
     message.add_query(Query::query(name, RecordType::from(question.kind)));
     message.metadata.recursion_desired = true;
@@ -243,6 +247,7 @@ fn request(question: &ForwardQuestion, with_edns: bool) -> Result<DnsRequest, Fa
         edns.set_dnssec_ok(question.dnssec_ok);
         message.set_edns(edns);
     }
+
     Ok(DnsRequest::new(message, DnsRequestOptions::default()))
 }
 

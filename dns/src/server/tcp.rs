@@ -61,6 +61,7 @@ impl Listener {
                     continue;
                 }
             };
+
             let Some(locality) = self.shared.acl.load().locality(peer.ip()) else {
                 self.shared.counters.foreign.add();
                 continue;
@@ -127,6 +128,7 @@ async fn serve_connection(
                 return;
             }
         }
+
         if !write(&mut stream, &mut output).await {
             return;
         }
@@ -168,6 +170,7 @@ fn put_framed(response: &[u8], output: &mut Vec<u8>) {
     if response.is_empty() {
         return;
     }
+
     // RFC 7766, section 8: two octets of length before each message.
     output.extend_from_slice(&(response.len() as u16).to_be_bytes());
     output.extend_from_slice(response);
@@ -213,6 +216,7 @@ impl Input {
                 }
             }
         };
+
         timeout(IDLE, reading).await.unwrap_or(Ok(false))
     }
 
@@ -220,6 +224,7 @@ impl Input {
     fn next(&mut self) -> Option<&[u8]> {
         let unread = self.bytes.get(self.taken..)?;
         let query = unread.get(2..2 + announced(unread)?)?;
+
         self.taken += 2 + query.len();
         Some(query)
     }

@@ -58,6 +58,7 @@ impl Parcel {
             bytes,
         } = chunk;
         let first = self.bytes.is_empty();
+        // The first chunk decides whether the octets are a delta, and from which version.
         if !first && base != self.base {
             return Err(TransferError::Base);
         }

@@ -150,6 +150,7 @@ fn put_field(
         }
         Field::Rest => return Err(fault("field that can be written so")),
     }
+
     Ok(())
 }
 
@@ -163,6 +164,7 @@ fn unescape(token: &Token<'_>) -> Result<Vec<u8>, ZoneFileError> {
         };
         text.push(byte);
     }
+
     Ok(text)
 }
 

@@ -101,6 +101,7 @@ impl Files {
             ));
         }
 
+        // Neither absolute nor with `..`, which could name any file of this host.
         let inward = Path::new(name)
             .components()
             .all(|part| matches!(part, Component::Normal(_)));

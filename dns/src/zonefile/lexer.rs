@@ -26,6 +26,7 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, Zone
         rest: text,
         at: Place { line: 1, column: 1 },
     };
+
     std::iter::from_fn(move || (!lexer.rest.is_empty()).then(|| lexer.entry()))
 }
 
@@ -42,10 +43,13 @@ impl<'t> Lexer<'t> {
             tokens: Vec::new(),
         };
         let mut open: Option<Place> = None;
+
         while let Some(next) = self.peek() {
             match next {
                 '\n' => {
                     self.bump();
+                    // RFC 1035, section 5.1: within parentheses, the end of a line is only a
+                    // blank.
                     if open.is_none() {
                         break;
                     }
@@ -67,6 +71,7 @@ impl<'t> Lexer<'t> {
                 _ => entry.tokens.push(self.word()),
             }
         }
+
         match open {
             Some(at) => Err(at.fault("this parenthesis has no partner")),
             None => Ok(entry),
@@ -77,6 +82,7 @@ impl<'t> Lexer<'t> {
         let at = self.at;
         self.bump();
         let text = self.take_escaped(|c| c == '"' || c == '\n');
+
         match self.peek() {
             Some('"') => {
                 self.bump();
@@ -94,6 +100,7 @@ impl<'t> Lexer<'t> {
         let at = self.at;
         let text =
             self.take_escaped(|c| c.is_ascii_whitespace() || matches!(c, ';' | '(' | ')' | '"'));
+
         Token {
             at,
             text,
@@ -105,6 +112,7 @@ impl<'t> Lexer<'t> {
     fn take_escaped(&mut self, ends: impl Fn(char) -> bool) -> &'t str {
         let mut escaped = false;
         self.take_while(|c| {
+            // An escape does not join two lines, so that a fault ends with its line.
             let goes_on = (escaped && c != '\n') || !ends(c);
             escaped = !escaped && c == '\\';
             goes_on
@@ -113,9 +121,11 @@ impl<'t> Lexer<'t> {
 
     fn take_while(&mut self, mut goes_on: impl FnMut(char) -> bool) -> &'t str {
         let start = self.text.len() - self.rest.len();
+
         while self.peek().is_some_and(&mut goes_on) {
             self.bump();
         }
+
         &self.text[start..self.text.len() - self.rest.len()]
     }
 
@@ -132,6 +142,7 @@ impl<'t> Lexer<'t> {
     fn bump(&mut self) -> Option<char> {
         let next = self.peek()?;
         self.rest = &self.rest[next.len_utf8()..];
+
         match next {
             '\n' => {
                 self.at = Place {

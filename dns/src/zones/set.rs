@@ -110,6 +110,7 @@ impl ZoneSet {
             ranges: self.ranges.clone(),
             reach: self.reach.clone(),
         };
+
         set.expect(*own, Origin::Own);
         for apex in members {
             if apex != own {
@@ -154,6 +155,7 @@ impl ZoneSet {
             content: None,
             stale: false,
         };
+
         self.entries.insert(apex.as_wire().into(), entry);
         self.depth = self.depth.max(apex.labels().count());
     }
@@ -169,6 +171,7 @@ impl ZoneSet {
         let Some(entry) = self.entries.get(apex.as_wire()) else {
             return Err(PublishError::Unexpected(apex.to_string()));
         };
+
         let offered = zone.serial();
         let served = entry.content.as_ref().map(|content| content.zone.serial());
 
@@ -191,6 +194,7 @@ impl ZoneSet {
 
     fn put(&mut self, zone: Arc<Zone>, received: SystemTime) {
         self.derive_pointers(&zone);
+
         if let Some(entry) = self.entries.get_mut(zone.apex().as_wire()) {
             entry.content = Some(Content { zone, received });
             entry.stale = false;
@@ -234,6 +238,7 @@ impl Entry {
 
     fn status(&self) -> ZoneStatus {
         let content = self.content.as_ref();
+
         ZoneStatus {
             apex: self.apex,
             content: content.map(|content| (content.zone.serial(), content.received)),

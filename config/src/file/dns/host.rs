@@ -108,7 +108,7 @@ impl Service {
     fn parse(text: &str) -> Option<Service> {
         let (name, rest) = text.split_once(':')?;
         let (port, proto) = rest.split_once('/')?;
-        // RFC 6335, section 6: port 0 is reserved.
+        // Port 0 is reserved: no service can be reached at it.
         let port = port.parse().ok().filter(|port| *port != 0)?;
         let proto = match proto {
             "tcp" => "tcp",

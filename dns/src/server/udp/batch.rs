@@ -44,10 +44,12 @@ impl Queries {
         stop: &CancellationToken,
     ) -> nix::Result<()> {
         self.received.clear();
+
         let mut slices = self
             .buffers
             .each_mut()
             .map(|buffer| [IoSliceMut::new(buffer)]);
+        // recvmmsg(2): waits for the first datagram only, and takes those that are there with it.
         let messages = recvmmsg(
             socket.as_raw_fd(),
             &mut self.headers,
@@ -60,12 +62,14 @@ impl Queries {
         if stop.is_cancelled() {
             return Ok(());
         }
+
         for message in messages {
             let Some(from) = message.address.as_ref().and_then(ip_address) else {
                 break;
             };
             self.received.push((from, message.bytes));
         }
+
         Ok(())
     }
 
@@ -83,6 +87,7 @@ fn ip_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddrV4::from(*v4).into());
     }
+
     let v6 = address.as_sockaddr_in6()?;
     Some(SocketAddrV6::from(*v6).into())
 }
