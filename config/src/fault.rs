@@ -27,7 +27,7 @@ pub struct Position {
 /// One thing wrong in a file: `file:line:col: what is wrong; the correct form`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// Where it is.
+    /// The line and column, or the file as a whole.
     pub place: Place,
     /// What is wrong, and after a semicolon the correct form.
     pub message: String,

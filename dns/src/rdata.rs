@@ -166,7 +166,7 @@ fn is_well_formed(kind: u16, data: &[u8]) -> bool {
     }
 }
 
-/// As far as hickory-proto knows the type.
+/// True if hickory-proto can parse `data`; of types that it does not know, any data passes.
 fn is_well_formed_opaque(kind: u16, data: &[u8], len: u16) -> bool {
     let record_type = RecordType::from(kind);
     if matches!(record_type, RecordType::Unknown(_)) {

@@ -201,7 +201,7 @@ impl<'b> Reader<'b> {
         self.take(N)?.try_into().ok()
     }
 
-    /// What precedes the records.
+    /// Reads everything before the first record: magic, apex and count.
     fn head(&mut self) -> Option<()> {
         self.take(MAGIC.len())?;
         let (_, apex) = Name::from_wire(self.0).ok()?;

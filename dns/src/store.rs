@@ -35,7 +35,7 @@ pub struct ReplicaStore {
 /// A copy read from disk.
 #[derive(Debug)]
 pub struct Stored {
-    /// The zone.
+    /// The copy, which has passed the checks of a transferred zone.
     pub zone: Zone,
     /// When it arrived from its owner.
     pub received: SystemTime,
@@ -47,7 +47,7 @@ pub struct Stored {
 pub struct StoreError {
     /// The file.
     pub path: PathBuf,
-    /// Why not.
+    /// The error of the file system, the file or the zone in it.
     #[source]
     pub reason: StoreFault,
 }

@@ -2,7 +2,7 @@
 
 use super::forward::ForwardedQuery;
 
-/// What became of a message.
+/// The result of handling a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Never answered: it is too short for a header, or it is itself a response.
@@ -29,10 +29,10 @@ impl Outcome {
 /// What the response rate limit allows for a query, decided before any other work is done for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateDecision {
-    /// A full answer.
+    /// The client is within its rate.
     Answer,
     /// A truncated response, no larger than the query: it gives an attacker no amplification.
     Truncate,
-    /// No response.
+    /// The query is ignored.
     Drop,
 }

@@ -62,7 +62,7 @@ pub(super) struct InFlight {
     generation: u64,
 }
 
-/// How a question is dealt with.
+/// How a question will be answered.
 pub(super) enum Lookup {
     /// The response was in the cache.
     Cached(Arc<CachedResponse>, Waiter),

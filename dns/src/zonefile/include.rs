@@ -50,7 +50,7 @@ impl fmt::Display for Unread {
 }
 
 impl Files {
-    /// The text of a file.
+    /// Reads a regular file, within the limits on files and octets of one zone.
     pub(super) fn read(&mut self, path: &Path) -> Result<String, Unread> {
         self.count += 1;
         if self.count > MAX_FILES {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::name::Name;
 
-/// Where a zone comes from.
+/// The source of a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// This organization's configuration.
@@ -30,7 +30,7 @@ pub struct ZoneStatus {
     pub apex: Name,
     /// Serial and time of arrival; `None` if the zone was never received.
     pub content: Option<(u32, SystemTime)>,
-    /// Where it comes from.
+    /// This organization's configuration, or a transfer from the zone's owner.
     pub origin: Origin,
     /// Whether it is too old to answer from; see [`Zones::set_stale`](crate::Zones::set_stale).
     pub stale: bool,

@@ -57,7 +57,7 @@ struct Arrival {
     at: Instant,
 }
 
-/// What one receive gave.
+/// The result of one receive.
 struct Received<'b> {
     bytes: &'b mut [u8],
     metadata: Metadata,

@@ -22,7 +22,7 @@ pub enum Role {
 /// bytes, so that a disagreement about any field means keys that open nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyContext<'a> {
-    /// Who seals with this key.
+    /// The end that seals with this key.
     pub sender: Role,
     /// The lane; 0 until there is more than one.
     pub lane: u8,
