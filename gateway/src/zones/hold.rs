@@ -1,25 +1,27 @@
-//! How long copies are served while their owners are silent: looks now and then, and has it written
-//! who was heard when. What silence is, is [`ringway_dns::Hold`]'s.
+//! How long replicas are served while their owners are silent: marks those that have become too
+//! old, and says when the time of each owner's last contact must be written to disk. How silence is
+//! measured is up to [`ringway_dns::Hold`].
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use ringway_config::{GatewayId, ZoneName};
-use ringway_dns::{Hold, HoldFile, Moment, Origin, Transfer, ZoneStatus};
+use ringway_config::ZoneName;
+use ringway_dns::{Hold, HoldFile, Moment, Origin, ZoneStatus};
 
 use super::Replicator;
 
-/// How often it is looked which copies have become too old.
+/// How often the replicas' ages are compared with the hold.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often it is written who was heard, besides when somebody falls silent. After a crash, copies
-/// look older by no more.
+/// How often the last contacts are written; also at once after an owner's last session has ended.
+/// After a crash, owners seem to have been silent for up to this much longer than they were.
 const WRITE: Duration = Duration::from_secs(600);
 
-/// Who was heard when, and for how long copies are served.
+/// The last contact with each owner, and for how long a silent owner's zone is served.
 pub(super) struct Keeping {
     heard: Hold,
     hold: Duration,
+    /// When [`Replicator::look`] last did its work.
     looked: Option<Instant>,
+    /// When the last contacts were last written; `None`: they must be written soon.
     written: Option<Instant>,
 }
 
@@ -33,7 +35,7 @@ impl Keeping {
         }
     }
 
-    /// The owner of `apex` is heard for the last time.
+    /// A session with the owner of `apex` has ended.
     pub(super) fn leave(&mut self, apex: &ZoneName, now: Moment) {
         self.heard.record_contact(apex, now);
         self.written = None;
@@ -41,76 +43,84 @@ impl Keeping {
 }
 
 impl Replicator {
-    /// How long the owner of `apex` has been silent: not at all while it has a session with us.
+    /// How long the owner of `apex` has been silent: zero while it has a session with us.
     pub fn silence(&mut self, apex: &ZoneName, now: Moment) -> Duration {
-        let is_owner = |(peer, _): &(GatewayId, Transfer)| self.domain.zone_of(&peer.org) == *apex;
-        match self.receiving.values().any(is_owner) {
-            true => Duration::ZERO,
-            false => self.keeping.heard.silence(apex, now),
+        if self.has_session_with(apex) {
+            return Duration::ZERO;
         }
+        self.keeping.heard.silence(apex, now)
     }
 
-    /// Copies are served for so long from now on, and those of `members` only.
+    fn has_session_with(&self, apex: &ZoneName) -> bool {
+        self.receiving
+            .values()
+            .any(|(peer, _)| self.domain.zone_of(&peer.org) == *apex)
+    }
+
+    /// Sets the hold. The last contacts of zones that are not of `members` are removed.
     pub fn set_hold(&mut self, hold: Duration, members: &[ZoneName]) {
         self.keeping.hold = hold;
         self.keeping.heard.retain(members);
         self.keeping.looked = None;
     }
 
-    /// Looks, now and then, which copies have become too old, or good again; gives what is to be
-    /// written.
+    /// Marks replicas that have become too old, or usable again. Returns the file with the last
+    /// contacts when it must be written. Does nothing if called again within [`LOOK`].
     pub fn look(&mut self, now: Moment) -> Option<HoldFile> {
-        let Keeping { looked, heard, .. } = &mut self.keeping;
-        if looked.is_some_and(|at| now.monotonic.duration_since(at) < LOOK) {
+        if is_within(self.keeping.looked, LOOK, now) {
             return None;
         }
-        *looked = Some(now.monotonic);
-        let owners = self
-            .receiving
-            .values()
-            .map(|(peer, _)| self.domain.zone_of(&peer.org));
-        let present: BTreeSet<ZoneName> = owners.collect();
-        present
-            .iter()
-            .for_each(|apex| heard.record_contact(apex, now));
-        self.zones
-            .list()
-            .iter()
-            .for_each(|zone| self.judge(zone, now));
-        let Keeping { written, heard, .. } = &mut self.keeping;
-        let due = written.is_none_or(|at| now.monotonic.duration_since(at) >= WRITE);
-        due.then(|| {
-            *written = Some(now.monotonic);
-            heard.file()
-        })
+        self.keeping.looked = Some(now.monotonic);
+
+        // First, so that no owner with a session counts as silent.
+        for (peer, _) in self.receiving.values() {
+            let apex = self.domain.zone_of(&peer.org);
+            self.keeping.heard.record_contact(&apex, now);
+        }
+        for zone in self.zones.list() {
+            self.update_stale(&zone, now);
+        }
+
+        if is_within(self.keeping.written, WRITE, now) {
+            return None;
+        }
+        self.keeping.written = Some(now.monotonic);
+        Some(self.keeping.heard.file())
     }
 
-    fn judge(&mut self, zone: &ZoneStatus, now: Moment) {
+    /// Marks `zone` as stale or not, by the silence of its owner.
+    fn update_stale(&mut self, zone: &ZoneStatus, now: Moment) {
         if zone.origin != Origin::Replica || zone.content.is_none() {
             return;
         }
-        // Every apex is made from a `ZoneName`.
+        // Cannot fail: every apex was made from a `ZoneName`.
         let Ok(apex) = zone.apex.to_string().parse::<ZoneName>() else {
             return;
         };
+
         let silence = self.keeping.heard.silence(&apex, now);
         let stale = silence > self.keeping.hold;
         if stale == zone.stale {
             return;
         }
+
         self.zones.set_stale(&apex, stale);
-        match stale {
-            true => {
-                tracing::warn!(zone = %apex, elapsed = ?silence, "Zone too old: its names fail")
-            }
-            false => tracing::info!(zone = %apex, "Zone answered again"),
+        if stale {
+            tracing::warn!(zone = %apex, elapsed = ?silence, "Zone too old: its names fail");
+        } else {
+            tracing::info!(zone = %apex, "Zone answered again");
         }
     }
 
-    /// When members were last heard, to be written at the end.
+    /// The file with the last contacts, to be written at shutdown.
     pub fn heard(&self) -> HoldFile {
         self.keeping.heard.file()
     }
+}
+
+/// True if less than `time` has passed since `last`.
+fn is_within(last: Option<Instant>, time: Duration, now: Moment) -> bool {
+    last.is_some_and(|last| now.monotonic.duration_since(last) < time)
 }
 
 #[cfg(test)]
@@ -139,9 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_answered_from_for_the_hold_and_again_when_its_owner_is_back() {
+    fn a_replica_is_stale_once_its_owner_is_silent_for_longer_than_the_hold_until_it_is_back() {
         let dir = std::env::temp_dir().join(format!("ringway-zones-hold-{}", std::process::id()));
-        let (org0, org1) = (name("org0.example.test"), name("org1.example.test"));
+        let org0 = name("org0.example.test");
+        let org1 = name("org1.example.test");
         let zones = Arc::new(Zones::new());
         zones.set_expected(&org0, std::slice::from_ref(&org1));
         zones
@@ -163,11 +174,13 @@ mod tests {
         assert!(replica.look(start).is_some() && !is_stale());
         assert!(replica.look(after(WEEK)).is_some() && !is_stale());
         assert!(replica.look(after(WEEK + minute)).is_none() && is_stale());
+
         replica.set_hold(2 * WEEK, std::slice::from_ref(&org1));
         replica.look(after(WEEK + minute));
-        assert!(!is_stale(), "a longer hold counts at once");
+        assert!(!is_stale(), "a longer hold applies at once");
         replica.look(after(3 * WEEK));
         assert!(is_stale());
+
         replica.receiving.insert(CONN, session(&org1));
         replica.look(after(4 * WEEK));
         assert!(!is_stale(), "its owner is back, with the same zone");
@@ -175,10 +188,11 @@ mod tests {
             replica.silence(&org1, after(9 * WEEK)).is_zero(),
             "while it has a session"
         );
+
         replica.forget(CONN);
         assert!(
             replica.look(after(4 * WEEK + minute)).is_some(),
-            "who falls silent is written soon"
+            "the last contact is written soon after the session has ended"
         );
         std::fs::remove_dir_all(&dir).unwrap();
     }
