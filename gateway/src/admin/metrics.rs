@@ -17,25 +17,26 @@ use ringway_dns::{Counters, Forwarder};
 use super::Report;
 use super::report::ZoneReport;
 
-/// Where the counts are.
+/// What is counted all the time; the rest comes with each [`Report`].
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// The server's.
+    /// Of the DNS server.
     pub counters: Arc<Counters>,
-    /// Of cookies.
+    /// Of DNS cookies (RFC 7873).
     pub cookies: Arc<CookieJar>,
-    /// Of names outside the consortium.
+    /// Of queries for names outside the consortium.
     pub forwarder: Arc<Forwarder>,
 }
 
 impl Metrics {
-    /// All of them, and those that are in `report`.
+    /// These counts and those in `report`, in the OpenMetrics text format.
     pub fn text(&self, report: Report) -> Result<String, Error> {
         let Report {
             zones,
             tun_recreated,
             ..
         } = report;
+
         let mut registry = Registry::with_prefix("ringway");
         registry.register_collector(Box::new(Host { tun_recreated }));
         let dns = registry.sub_registry_with_prefix("dns");
@@ -43,13 +44,14 @@ impl Metrics {
             metrics: self.clone(),
             zones,
         }));
+
         let mut out = String::new();
         text::encode(&mut out, &registry)?;
         Ok(out)
     }
 }
 
-/// What the kernel was found to need.
+/// What happened to the gateway's objects in the kernel.
 #[derive(Debug)]
 struct Host {
     tun_recreated: u64,
@@ -74,118 +76,141 @@ type Labels<const N: usize> = [(&'static str, String); N];
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let out = &mut encoder;
-        let Metrics {
-            counters,
-            cookies,
-            forwarder,
-        } = &self.metrics;
-        let by_class = |what| {
-            move |counted: Counted| {
-                let Counted {
-                    locality,
-                    transport,
-                    what: word,
-                    count,
-                } = counted;
-                let labels = [
-                    ("asker", locality.to_owned()),
-                    ("transport", transport.to_owned()),
-                    (what, word.to_owned()),
-                ];
-                (labels, count)
-            }
-        };
+
+        self.queries(out)?;
+        self.losses(out)?;
+        self.cookies_and_forwarding(out)?;
+        self.latencies(out)?;
+        self.zones(out)
+    }
+}
+
+impl Scrape {
+    fn queries(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let counters = &self.metrics.counters;
+
         counts(
             out,
             "questions",
-            "Questions of those who may ask",
-            counters.questions().map(by_class("qtype")),
+            "Queries from clients that the ACL admits, by type",
+            counters
+                .questions()
+                .map(|counted| by_class("qtype", counted)),
         )?;
         counts(
             out,
             "answers",
-            "Answers, those of others included",
-            counters.answers().map(by_class("rcode")),
-        )?;
+            "Responses by response code, forwarded queries included",
+            counters.answers().map(|counted| by_class("rcode", counted)),
+        )
+    }
+
+    /// Queries that got no response, or a shorter one.
+    fn losses(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let counters = &self.metrics.counters;
         let dropped = [
             ("foreign", counters.foreign.get()),
             ("silent", counters.silent.get()),
             ("unsent", counters.unsent.get()),
             ("crowded", counters.crowded.get()),
         ];
-        let reasons = dropped.map(|(reason, n)| ([("reason", reason.to_owned())], n));
-        counts(
-            out,
-            "dropped",
-            "Messages without an answer, and connections closed to make room",
-            reasons,
-        )?;
         let limited = [
             ("dropped", counters.dropped.get()),
             ("cut", counters.truncated.get()),
         ];
-        let limited = limited.map(|(what, n)| ([("what", what.to_owned())], n));
+
+        counts(
+            out,
+            "dropped",
+            "Messages without a response, and TCP connections closed for new ones, by reason",
+            labelled("reason", dropped),
+        )?;
         counts(
             out,
             "limited",
-            "Messages over UDP above the rate: dropped, or told to ask over TCP",
-            limited,
+            "Queries over UDP above the client's rate: dropped, or cut to make it use TCP",
+            labelled("what", limited),
+        )
+    }
+
+    fn cookies_and_forwarding(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        counts(
+            out,
+            "cookies",
+            "DNS cookies in queries: fresh (without a server cookie), good or bad",
+            labelled("what", self.metrics.cookies.counts()),
         )?;
-        let cookies = cookies
-            .counts()
-            .map(|(what, n)| ([("what", what.to_owned())], n));
-        counts(out, "cookies", "Cookies that came with questions", cookies)?;
-        let forwarded = forwarder
-            .counts()
-            .map(|(what, n)| ([("what", what.to_owned())], n));
         counts(
             out,
             "forwarded",
-            "Questions for others, and what became of them",
-            forwarded,
-        )?;
+            "Queries for names outside the consortium, by outcome",
+            labelled("what", self.metrics.forwarder.counts()),
+        )
+    }
+
+    fn latencies(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         times(
             out,
             "latency_seconds",
-            "From a message's receipt to its answer: a sample",
-            &counters.latency,
+            "From the receipt of a query over UDP to its response: a sample",
+            &self.metrics.counters.latency,
         )?;
         times(
             out,
             "forward_seconds",
-            "The same where others were asked: all",
-            &counters.forwarded,
-        )?;
-        self.zones(out)
+            "From the receipt of a forwarded query to its response: every one",
+            &self.metrics.counters.forwarded,
+        )
     }
-}
 
-impl Scrape {
     fn zones(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let by = |value: fn(&ZoneReport) -> Option<u64>| {
-            let one = move |zone: &ZoneReport| Some(([("zone", zone.apex.clone())], value(zone)?));
-            self.zones.iter().filter_map(one).collect::<Vec<_>>()
-        };
         gauges(
             out,
             "zone_serial",
             "Serial of the zone as it is served",
-            by(|zone| zone.serial.map(u64::from)),
+            self.by_zone(|zone| zone.serial.map(u64::from)),
         )?;
         gauges(
             out,
             "zone_age_seconds",
-            "Since the zone's owner was last heard",
-            by(|zone| zone.age_s),
+            "Time since the last contact with the zone's owner",
+            self.by_zone(|zone| zone.age_s),
         )?;
-        let stale = by(|zone| Some(zone.stale.into()));
         gauges(
             out,
             "zone_stale",
-            "1: the owner was silent for too long, and the zone's names fail",
-            stale,
+            "1: the owner was silent for longer than the hold, and the zone's names fail",
+            self.by_zone(|zone| Some(zone.stale.into())),
         )
     }
+
+    /// One value for each zone that has it: a zone that was never received has no serial.
+    fn by_zone(&self, value: impl Fn(&ZoneReport) -> Option<u64>) -> Vec<(Labels<1>, u64)> {
+        self.zones
+            .iter()
+            .filter_map(|zone| Some(([("zone", zone.apex.clone())], value(zone)?)))
+            .collect()
+    }
+}
+
+/// `what` is the label of the counted type or response code.
+fn by_class(what: &'static str, counted: Counted) -> (Labels<3>, u64) {
+    let labels = [
+        ("asker", counted.locality.to_owned()),
+        ("transport", counted.transport.to_owned()),
+        (what, counted.what.to_owned()),
+    ];
+
+    (labels, counted.count)
+}
+
+fn labelled(
+    label: &'static str,
+    counts: impl IntoIterator<Item = (&'static str, u64)>,
+) -> impl Iterator<Item = (Labels<1>, u64)> {
+    counts
+        .into_iter()
+        .map(move |(value, count)| ([(label, value.to_owned())], count))
 }
 
 fn counts<const N: usize>(
@@ -223,6 +248,8 @@ fn times(
 ) -> Result<(), Error> {
     let mut metric = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
     let (sum, counts) = times.get();
+
+    // The encoder adds no bucket by itself, and OpenMetrics requires one for `+Inf`.
     let bounds = BUCKETS
         .iter()
         .map(|micros| *micros as f64 / 1e6)
@@ -251,6 +278,7 @@ mod tests {
             refused: None,
             stale,
         };
+
         let zones = vec![
             zone("org1.example", Some(7), true),
             zone("org2.example", None, false),

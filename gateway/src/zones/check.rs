@@ -29,7 +29,8 @@ pub struct Checked {
 }
 
 impl Check {
-    /// Does it. Blocks.
+    /// Compares the digest and reads the zone, after applying a difference to the zone that is
+    /// served. Blocks.
     pub fn run(self) -> Checked {
         let Check {
             conn,
@@ -39,9 +40,13 @@ impl Check {
         let apex = parcel.apex().clone();
         let offer = *parcel.offer();
         let was_delta = parcel.is_delta();
+        // A difference applies to the version that is served now, if that is still the one that was
+        // fetched for.
         let held = zones.zone(&apex);
+
         // Derived here, since the loop publishes the zone.
         let result = parcel.check(held.as_deref()).inspect(Zone::derive_pointers);
+
         Checked {
             conn,
             apex,
@@ -71,6 +76,8 @@ pub(super) struct Checks(BTreeMap<ZoneName, Option<(ConnId, Parcel)>>);
 impl Checks {
     /// Takes `parcel`, which came on `conn`.
     pub(super) fn begin(&mut self, conn: ConnId, parcel: Parcel, zones: &Arc<Zones>) -> Begun {
+        // One place per organization: an owner with many gateways cannot fill the threads that may
+        // block, nor keep more than one parcel in memory here.
         if let Some(waiting) = self.0.get_mut(parcel.apex()) {
             let replaced = waiting.replace((conn, parcel));
             return Begun::Waits {
@@ -90,6 +97,7 @@ impl Checks {
     pub(super) fn end(&mut self, apex: &ZoneName, zones: &Arc<Zones>) -> Option<Check> {
         let (conn, parcel) = self.0.remove(apex)??;
 
+        // A check is under way again, and nothing waits for it.
         self.0.insert(apex.clone(), None);
         Some(Check {
             conn,

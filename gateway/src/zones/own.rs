@@ -35,6 +35,7 @@ pub(super) struct Own {
 #[derive(Debug)]
 pub struct Preparation {
     apex: ZoneName,
+    /// The zone that is on offer now.
     before: (Arc<Zone>, Version),
     zone: Arc<Zone>,
 }
@@ -48,7 +49,7 @@ pub struct Prepared {
 }
 
 impl Preparation {
-    /// Does it. Blocks.
+    /// Encodes the new version and compares it with the one before. Blocks.
     pub fn run(self) -> Prepared {
         let Preparation {
             apex,
@@ -57,6 +58,8 @@ impl Preparation {
         } = self;
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
+
+        // A reload builds the zone again even if its records are the same: peers are not bothered.
         let change = (version != (offer.serial, offer.digest)).then(|| {
             let step = Step::new(version, &old.encode(), &bytes);
             (offer, load(&apex, offer.serial, None, &bytes), step)
@@ -106,6 +109,7 @@ impl Own {
         };
 
         self.journal.note(step);
+        // They lead to the version that was on offer until now.
         self.deltas.clear();
         self.offer = offer;
         self.whole = whole;
@@ -120,6 +124,7 @@ impl Own {
             return self.whole.clone();
         };
 
+        // Encoded once: after a change, all peers fetch the same difference at about the same time.
         let apex = &self.apex;
         let serial = self.offer.serial;
         self.deltas
@@ -141,17 +146,20 @@ fn offer(zone: &Zone, bytes: &[u8]) -> Offer {
     }
 }
 
+/// `bytes`, a zone or the difference since the serial `from`, as encoded messages.
 fn load(apex: &ZoneName, serial: u32, from: Option<u32>, bytes: &[u8]) -> Load {
-    let message = |chunk: transfer::Chunk<'_>| ZoneMessage::Data {
-        apex: apex.clone(),
-        serial,
-        from,
-        // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
-        offset: chunk.offset as u32,
-        last: chunk.last,
-        bytes: chunk.bytes.to_vec(),
-    };
     transfer::chunks(bytes)
-        .map(|chunk| Message::Zone(message(chunk)).encode())
+        .map(|chunk| {
+            let data = ZoneMessage::Data {
+                apex: apex.clone(),
+                serial,
+                from,
+                // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
+                offset: chunk.offset as u32,
+                last: chunk.last,
+                bytes: chunk.bytes.to_vec(),
+            };
+            Message::Zone(data).encode()
+        })
         .collect()
 }

@@ -18,7 +18,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Does it. Blocks.
+    /// Writes the file. A failure is logged: the zone is served all the same. Blocks.
     pub fn run(self) {
         let _storing = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
         // It may be a later version than the one that this was begun for.
