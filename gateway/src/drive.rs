@@ -19,6 +19,7 @@ mod kernel;
 mod keys;
 mod links;
 mod packets;
+mod queues;
 mod report;
 
 use std::time::{Duration, Instant};
@@ -27,7 +28,6 @@ use ringway_core::SessionIndex;
 use ringway_dataplane as dataplane;
 use ringway_dns::Moment;
 use ringway_shell::{Input, Shell};
-use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
@@ -37,16 +37,12 @@ pub use kernel::KernelPort;
 pub use keys::LocalGateway;
 pub use links::Links;
 pub use packets::Packets;
+pub use queues::{Queues, Senders, queues};
 
 use crate::admin::Request;
-use crate::quic;
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
-
-/// Events that may wait for the loop, per queue. When the queue of the links is full, links wait,
-/// and their peers with them; when that of the data plane is full, its events are dropped.
-pub const QUEUE: usize = 1024;
 
 /// How long links may take to close.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -71,32 +67,18 @@ pub struct Drive {
     pub tasks: Tasks,
 }
 
-/// What the ports report to the loop.
-pub struct Queues {
-    /// The data plane's threads.
-    pub packets: mpsc::Receiver<dataplane::Event>,
-    /// Results of jobs. At most one of each kind, and one zone check per organization, is under
-    /// way.
-    pub jobs: mpsc::Receiver<jobs::Event>,
-    /// The host's addresses, and our certificate's files.
-    pub watches: mpsc::Receiver<watch::Event>,
-    /// The admin socket, which serves one client at a time.
-    pub requests: mpsc::Receiver<Request>,
-    /// SIGHUP.
-    pub reloads: mpsc::Receiver<()>,
-    /// Connections and dials.
-    pub links: mpsc::Receiver<quic::event::Event>,
-}
-
 impl Drive {
     /// Runs until `stop`, then until every session is closed.
     pub async fn run(mut self, mut queues: Queues, stop: CancellationToken) {
         let mut is_stopping = false;
+        // A new shell has effects already.
         self.carry_out();
 
         while !self.shell.is_stopped() {
             let wake = self.wake();
+
             tokio::select! {
+                // In this order, for the reasons at the head of this file.
                 biased;
                 () = stop.cancelled(), if !is_stopping => {
                     is_stopping = true;
@@ -120,6 +102,7 @@ impl Drive {
         if !self.links.close(FAREWELL).await {
             tracing::warn!("Some peers did not acknowledge our last message");
         }
+
         let heard = self.replicator.heard();
         self.tasks.spawn_blocking(move || jobs::write_heard(&heard));
     }
@@ -132,6 +115,7 @@ impl Drive {
 
     /// When the shell or the zones have something to do although nothing happens.
     fn wake(&self) -> Instant {
+        // `sleep_until` needs some time; waking up once an hour for nothing costs nothing.
         let far = Instant::now() + Duration::from_secs(3600);
 
         [self.shell.poll_timeout(), self.replicator.poll_timeout()]
@@ -141,6 +125,8 @@ impl Drive {
     }
 
     fn tick(&mut self) {
+        // Time since boot includes suspension, the monotonic clock does not: by the difference the
+        // shell sees that the machine slept.
         let boot = boot_time();
         self.handle(Input::Tick { boot });
 

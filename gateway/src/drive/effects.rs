@@ -1,13 +1,16 @@
 //! Carries out the shell's effects, and what the zones ask for. Each arm is one call of a port.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use ringway_core::{ConnId, Message};
+use ringway_config::Config;
+use ringway_core::{ConnId, Membership, Message};
 use ringway_host::heap;
-use ringway_shell::{Effect, Input};
+use ringway_shell::{ChangeId, Effect, Input};
 
 use super::Drive;
 use super::jobs::Event;
+use crate::names::others;
 use crate::zones::Reply;
 
 impl Drive {
@@ -77,14 +80,7 @@ impl Drive {
                 change,
                 config,
                 membership,
-            } => {
-                self.in_force.adopt(change, config, &membership, &self.jobs);
-                self.follow_names();
-                return Some(Input::Adopted {
-                    change,
-                    untrusted: self.links.untrusted(),
-                });
-            }
+            } => return Some(self.adopt(change, config, &membership)),
             Effect::AdoptIdentity { change } => self.in_force.adopt_identity(change),
             Effect::Discard { change } => self.in_force.discard(change),
 
@@ -129,6 +125,7 @@ impl Drive {
             }
             Event::ZonePrepared(prepared) => {
                 let offers = self.replicator.handle_prepared(*prepared);
+
                 self.reply_all(offers);
                 // Our zone may have changed again meanwhile.
                 self.prepare_zone();
@@ -136,13 +133,19 @@ impl Drive {
         }
     }
 
-    /// Names were put in force: the zones follow.
-    fn follow_names(&mut self) {
-        let config = self.in_force.config();
+    /// Puts a reload in force. The answer names the connections that the new trust does not admit.
+    fn adopt(&mut self, change: ChangeId, config: Arc<Config>, membership: &Membership) -> Input {
+        self.in_force.adopt(change, config, membership, &self.jobs);
 
-        self.replicator
-            .set_hold(config.dns.hold, &crate::names::others(config));
+        let config = self.in_force.config();
+        self.replicator.set_hold(config.dns.hold, &others(config));
         self.prepare_zone();
+
+        // Last, since these are verified by the trust that was just put in force.
+        Input::Adopted {
+            change,
+            untrusted: self.links.untrusted(),
+        }
     }
 
     /// Has our zone made ready for the other organizations, if it is another one than before.

@@ -100,6 +100,8 @@ impl InForce {
                 identity,
                 zone,
             } = *read;
+
+            // Kept until the shell adopts or discards the change; it sees only `next`.
             let pending = self.pending.entry(change).or_default();
             pending.trust = Some(trust);
             pending.identity = Some(identity);
@@ -183,6 +185,7 @@ impl InForce {
         self.config = config;
 
         if let Some(trust) = pending.trust {
+            // Generations tell handshakes that began under the earlier trust.
             let trust = trust.succeeding(&self.trust.load());
             self.trust.store(Arc::new(trust));
         }
@@ -192,6 +195,8 @@ impl InForce {
         if let Some(zone) = pending.zone {
             self.names.publish(&self.config, membership, zone);
         }
+
+        // Last: a copy is deleted only after its zone is no longer served.
         let removal = self.names.removal(&self.config);
         jobs.run_silently(move || removal.run());
     }
@@ -226,6 +231,7 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         conflicts,
         ..
     } = prepare(&current.path).await?;
+
     let links = links::read(&config.tun).await.map_err(|error| {
         Faults::from(vec![Fault {
             place: Place::whole(&current.path),

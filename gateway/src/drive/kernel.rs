@@ -45,6 +45,8 @@ impl KernelPort {
 
         jobs.spawn_to_end(async move {
             let routes = routes.lock().await;
+
+            // A deadline, since the daemon waits for this task when it ends.
             let outcome = match timeout(ROUTES, routes.sync(&plan)).await {
                 Ok(Ok(())) => RoutesOutcome::Done,
                 Ok(Err(error)) => refused(&error),

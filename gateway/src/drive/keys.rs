@@ -41,6 +41,8 @@ impl Keys {
         shared: &Arc<Peer>,
     ) -> Keys {
         let sender = opposite(source.role);
+        // Packets name their lane's index, and lanes are matched by position: after one without a
+        // secret, the rest is of no use.
         let incoming = directions(lanes)
             .map_while(|direction| {
                 let secret = secret(source, sender, local, peer, direction)?;
@@ -85,10 +87,12 @@ impl Keys {
                     shared.clone(),
                 )))
             });
+
         let Some(sealing) = Lanes::new(sealing) else {
             return;
         };
 
+        // A probe is echoed on the lane that it came on.
         for (number, incoming) in self.incoming.iter().enumerate() {
             incoming.pair_with(sealing.lane(number).clone());
         }
@@ -149,6 +153,10 @@ fn secret(
         Role::Dialler => (&local.id, peer),
         Role::Accepter => (peer, &local.id),
     };
+
+    // Binds the secret to the direction, the lane and both identities, so that a packet of one
+    // never opens as one of another. Both ends must encode the same bytes: hence dialler and
+    // dialled, not ours and theirs.
     let context = KeyContext {
         sender: match sender {
             Role::Dialler => dataplane::Role::Dialler,

@@ -122,6 +122,7 @@ impl Links {
             verdict,
         };
 
+        // Never used again: an event of an ended connection must not reach a later one.
         let conn = ConnId(self.last.0 + 1);
         self.last = conn;
         self.table.insert(conn, entry);
@@ -153,6 +154,7 @@ impl Links {
 
     pub(super) fn refuse(&mut self, conn: ConnId) {
         if let Some(entry) = self.table.remove(&conn) {
+            // Without a reason: the log has it, and a stranger need not.
             entry.connection.close(0u8.into(), b"");
         }
     }
@@ -190,6 +192,7 @@ impl Links {
         self.table
             .iter()
             .map(|(conn, entry)| {
+                // Frames that only a peer that is alive sends, and that QUIC has authenticated.
                 let received = entry.connection.stats().frame_rx;
                 Activity {
                     conn: *conn,
@@ -243,7 +246,10 @@ impl Entry {
             Role::Accepter => identity::Role::Client,
         };
         let now = UnixTime::now();
+
+        // A dial is for one gateway; a peer that dials us may be any member's.
         let verified = trust.verify(&self.chain, role, self.dialled.as_ref(), now)?;
+        // A certificate ends by the wall clock, a session by the monotonic one, which nobody sets.
         let left = verified.not_after.as_secs().saturating_sub(now.as_secs());
 
         Ok(Verified {

@@ -73,6 +73,7 @@ impl Packets {
         site: SiteNumber,
         lanes: &[Lane],
     ) {
+        // The connection may have ended since the shell asked.
         let Some(source) = source else {
             return;
         };
@@ -93,6 +94,7 @@ impl Packets {
         };
         let shared = self.peer(peer);
 
+        // Opening keys come first: a peer may only send once we can read it.
         if let Some(keys) = self.keys.get_mut(&source.conn) {
             keys.seal(&source, &self.local, peer, lanes, &shared);
         }
@@ -100,6 +102,7 @@ impl Packets {
 
     /// Swaps in `tables`. Keys of connections that they do not name are dropped.
     pub(super) fn publish(&mut self, tables: &Tables) {
+        // First, so that packets of a session that has ended are not opened by the new tables.
         self.keys.retain(|conn, _| tables.sessions.contains(conn));
 
         let mut builder = SnapshotBuilder::new(SiteNo(tables.site.0));
@@ -113,6 +116,7 @@ impl Packets {
             builder.authorize(*prefix, SiteNo(site.0));
         }
         for (prefix, conn) in &tables.routes {
+            // A session without sealing keys receives already, but has no route yet.
             if let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) {
                 builder.route(*prefix, lanes.clone());
             }
@@ -120,12 +124,15 @@ impl Packets {
         for incoming in self.keys.values().flat_map(Keys::incoming) {
             builder.incoming(incoming.clone());
         }
+
+        // Threads look up either in the old tables or in the new ones, never in a mixture.
         self.tables.store(Arc::new(builder.build()));
     }
 
     /// Sends a probe; one that makes an outer packet of `size` bytes, if given.
     pub(super) fn probe(&self, conn: ConnId, probe: u64, size: Option<u16>) {
         if let Some(lanes) = self.keys.get(&conn).and_then(Keys::lanes) {
+            // One lane is enough: all lanes of a session take the same path.
             let outgoing = lanes.lane(0);
             // A probe that could not be sent is one that is not answered.
             let _ = match size {
@@ -138,7 +145,8 @@ impl Packets {
     /// Sends a probe to an address that is not the peer's.
     pub(super) fn challenge(&self, conn: ConnId, token: u64, to: SocketAddr) {
         if let Some(lanes) = self.keys.get(&conn).and_then(Keys::lanes) {
-            // The packets from that address go on, and so do the challenges.
+            // As in RFC 9000, section 8.2, the session stays on its path until the answer proves
+            // the address. If this probe is lost, the peer's next packet causes another.
             let _ = send_probe(&*self.socket, lanes.lane(0), token, Some(to));
         }
     }

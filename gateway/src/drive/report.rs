@@ -43,6 +43,7 @@ impl Drive {
     fn tunnel(&mut self, tunnel: TunnelStatus, now: SystemTime) -> TunnelReport {
         let peer = self.packets.peer(&tunnel.peer);
         let counts = peer.counters().snapshot();
+
         let state = match tunnel.state {
             TunnelState::Up => "up",
             TunnelState::Connecting => "connecting",
@@ -84,6 +85,7 @@ impl Drive {
     }
 
     fn route(&self, ruling: &Ruling, routes: &[RouteStatus]) -> RouteReport {
+        // Two records may list the same prefix: the route is of the one whose claim stands.
         let route = routes
             .iter()
             .find(|route| route.prefix == ruling.prefix && ruling.is_available());
@@ -119,6 +121,8 @@ impl Drive {
     fn zone(&mut self, zone: &ZoneStatus, now: Moment) -> ZoneReport {
         let apex = zone.apex.to_string();
         let name = apex.parse::<ZoneName>().ok();
+
+        // Our zone does not age.
         let age = match (zone.origin, &name) {
             (Origin::Replica, Some(apex)) => self.replicator.silence(apex, now),
             _ => Duration::ZERO,
@@ -187,6 +191,7 @@ fn unix_rfc3339(time: UnixTime) -> String {
 }
 
 fn rfc3339(time: SystemTime) -> String {
+    // Years after 9999 have no such form.
     OffsetDateTime::from(time)
         .replace_nanosecond(0)
         .ok()

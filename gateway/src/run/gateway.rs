@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use quinn::Endpoint;
 use ringway_config::{Accepted, Config};
-use ringway_core::{BootId, Settings};
-use ringway_dataplane::{Aead, Counters, SiteNo, Snapshot};
-use ringway_dns::{Hold, Moment, Options, Server};
+use ringway_core::{BootId, Membership, Settings};
+use ringway_dataplane::{Aead, Counters, SiteNo, Snapshot, TunnelSocket};
+use ringway_dns::{Hold, Moment, Options, Server, Zone};
+use ringway_identity::Identity;
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -20,7 +22,7 @@ use super::signals::Signals;
 use super::{blocking, sockets};
 use crate::admin::{self, Metrics};
 use crate::drive::{
-    Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, QUEUE, Queues, boot_time,
+    Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, boot_time, queues,
 };
 use crate::names::{Names, own_apex};
 use crate::plane::{Parts, Plane, Sink};
@@ -28,6 +30,7 @@ use crate::prepare::Prepared;
 use crate::quic::accept::{self, PeerAddresses};
 use crate::quic::dial::Dialler;
 use crate::quic::endpoint::{self, EndpointKeys, Tls};
+use crate::quic::socket::Inlet;
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
@@ -50,59 +53,30 @@ impl Gateway {
         admin: UnixListener,
     ) -> anyhow::Result<Gateway> {
         let tasks = Tasks::default();
+        let (senders, queues) = queues();
         let config = Arc::new(prepared.config);
         let members = Arc::new(membership(&config, &prepared.rulings));
 
-        // Names: what is stored is read before anything is answered.
-        let (names, heard) = {
-            let config = config.clone();
-            let members = members.clone();
-            let zone = prepared.zone;
-            blocking(move || {
-                let names = Names::open(&config, &members, zone)?;
-                let heard = Hold::open(&config.state_dir.join("heard"), Moment::now())
-                    .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
-                Ok((names, heard))
-            })
-            .await?
-        };
-        let domain = config.own.domain.clone();
-        let replicator =
-            Replicator::new(&names, heard, config.dns.hold, domain, &own_apex(&config))
-                .context("our zone is not published")?;
+        // Stored zones are published before the server answers, or members' names would fail
+        // until each peer is connected.
+        let (names, replicator) = open_names(&config, &members, prepared.zone).await?;
         let (server, metrics) = bind_dns(&config, &names).await?;
 
-        // Packets and links.
-        let (to_packets, packets_queue) = mpsc::channel(QUEUE);
-        let (to_links, links_queue) = mpsc::channel(QUEUE);
+        // Shared with the TLS stack: what a reload stores here counts for the next handshake.
         let trust = Arc::new(ArcSwap::from_pointee(prepared.trust));
         let identity = Arc::new(ArcSwap::from_pointee(prepared.identity));
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
+
         let sockets = sockets::bind(&config)?;
-        let keys_file = config.state_dir.join("endpoint-keys");
-        let keys = blocking(move || EndpointKeys::load_or_make(&keys_file)).await?;
-        let (endpoint, inlet) = endpoint::open(sockets[0].socket(), &keys, &tls)?;
-        let tables = Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0))));
-        let counters = Arc::new(Counters::new());
-        let packets = Packets::new(
-            sockets[0].clone(),
-            tables.clone(),
-            counters.clone(),
-            LocalGateway {
-                domain: config.own.domain.clone(),
-                id: config.id.clone(),
-            },
-        );
-        let parts = Parts {
-            sockets,
-            tables,
-            counters,
-            sink: Sink {
-                inlet,
-                events: to_packets,
-            },
+        let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls).await?;
+        let sink = Sink {
+            inlet,
+            events: senders.packets,
         };
+        let (packets, parts) = data_path(&config, sockets, sink);
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
+
+        let to_links = senders.links;
         let dialler = Dialler::new(
             endpoint.clone(),
             tls.clone(),
@@ -111,32 +85,15 @@ impl Gateway {
         );
         let peers = PeerAddresses::default();
         let links = Links::new(dialler, peers.clone(), trust.clone(), to_links.clone());
+        let accepting = accept::accept(endpoint, tls, peers, to_links, tasks.clone());
 
-        // Services.
-        let (to_jobs, jobs_queue) = mpsc::channel(QUEUE);
-        let (to_watches, watches_queue) = mpsc::channel(QUEUE);
-        let (to_requests, requests_queue) = mpsc::channel(1);
-        let (reloads, reloads_queue) = mpsc::channel(1);
+        // The DNS server drains: it answers what it has received before the daemon ends.
         tasks.spawn_to_end(server.run(tasks.stop()));
-        tasks.spawn(admin::socket::serve(
-            admin,
-            to_requests,
-            kernel.filter.clone(),
-            metrics,
-        ));
-        tasks.spawn(accept::accept(
-            endpoint,
-            tls,
-            peers,
-            to_links,
-            tasks.clone(),
-        ));
-        tasks.spawn(watch::certificate::watch(
-            config.identity.clone(),
-            identity.clone(),
-            to_watches.clone(),
-        ));
-        tasks.spawn(watch::links::watch(config.tun.clone(), to_watches));
+        let filter = kernel.filter.clone();
+        let answering = admin::socket::serve(admin, senders.requests, filter, metrics);
+        tasks.spawn(answering);
+        tasks.spawn(accepting);
+        start_watches(&config, &identity, senders.watches, &tasks);
 
         let current = CurrentConfig {
             config: config.clone(),
@@ -153,23 +110,16 @@ impl Gateway {
             links,
             packets,
             kernel: KernelPort::new(kernel.routes, kernel.filter, plane),
-            jobs: Jobs::new(to_jobs, tasks.clone()),
+            jobs: Jobs::new(senders.jobs, tasks.clone()),
             in_force: InForce::new(config.clone(), trust, identity, names),
             replicator,
             tasks: tasks.clone(),
         };
-        let queues = Queues {
-            packets: packets_queue,
-            jobs: jobs_queue,
-            watches: watches_queue,
-            requests: requests_queue,
-            reloads: reloads_queue,
-            links: links_queue,
-        };
+
         Ok(Gateway {
             drive,
             queues,
-            reloads,
+            reloads: senders.reloads,
             config,
             tasks,
         })
@@ -187,6 +137,30 @@ impl Gateway {
         self.drive.run(self.queues, stop).await;
         self.tasks.end().await;
     }
+}
+
+/// Publishes our zone and the stored zones of the other organizations.
+async fn open_names(
+    config: &Arc<Config>,
+    members: &Arc<Membership>,
+    zone: Zone,
+) -> anyhow::Result<(Names, Replicator)> {
+    let (names, heard) = {
+        let config = config.clone();
+        let members = members.clone();
+        blocking(move || {
+            let names = Names::open(&config, &members, zone)?;
+            let heard = Hold::open(&config.state_dir.join("heard"), Moment::now())
+                .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
+            Ok((names, heard))
+        })
+        .await?
+    };
+
+    let domain = config.own.domain.clone();
+    let replicator = Replicator::new(&names, heard, config.dns.hold, domain, &own_apex(config))
+        .context("our zone is not published")?;
+    Ok((names, replicator))
 }
 
 async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(Server, Metrics)> {
@@ -209,9 +183,56 @@ async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(Server, Met
     Ok((server, metrics))
 }
 
+/// Opens the QUIC endpoint on the first lane's socket; the other lanes carry data packets only.
+async fn open_endpoint(
+    config: &Config,
+    sockets: &[Arc<TunnelSocket>],
+    tls: &Tls,
+) -> anyhow::Result<(Endpoint, Inlet)> {
+    let file = config.state_dir.join("endpoint-keys");
+    let keys = blocking(move || EndpointKeys::load_or_make(&file)).await?;
+
+    endpoint::open(sockets[0].socket(), &keys, tls)
+}
+
+/// The port to the data plane, and the parts of the data plane itself. Both share the tables and
+/// the counters.
+fn data_path(config: &Config, sockets: Vec<Arc<TunnelSocket>>, sink: Sink) -> (Packets, Parts) {
+    // Empty tables: no packet has a route until the shell publishes the first ones.
+    let tables = Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0))));
+    let counters = Arc::new(Counters::new());
+    let local = LocalGateway {
+        domain: config.own.domain.clone(),
+        id: config.id.clone(),
+    };
+
+    let packets = Packets::new(sockets[0].clone(), tables.clone(), counters.clone(), local);
+    let parts = Parts {
+        sockets,
+        tables,
+        counters,
+        sink,
+    };
+    (packets, parts)
+}
+
+fn start_watches(
+    config: &Config,
+    identity: &Arc<ArcSwap<Identity>>,
+    events: mpsc::Sender<watch::Event>,
+    tasks: &Tasks,
+) {
+    tasks.spawn(watch::certificate::watch(
+        config.identity.clone(),
+        identity.clone(),
+        events.clone(),
+    ));
+    tasks.spawn(watch::links::watch(config.tun.clone(), events));
+}
+
 fn start(
     current: CurrentConfig,
-    members: Arc<ringway_core::Membership>,
+    members: Arc<Membership>,
     lanes: NonZeroU32,
 ) -> anyhow::Result<Start> {
     let mut random = [0; 24];
@@ -219,6 +240,7 @@ fn start(
         .map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
     let (boot, seed) = random.split_at(16);
 
+    // The core has its own enum, since it does not depend on the data plane.
     let aead = match Aead::preferred() {
         Aead::Aes128Gcm => ringway_core::Aead::Aes128Gcm,
         Aead::Aes256Gcm => ringway_core::Aead::Aes256Gcm,

@@ -46,6 +46,8 @@ impl Kernel {
     /// Sets everything up. After an error, what was done is taken back.
     pub(super) async fn set_up(prepared: &Prepared) -> anyhow::Result<(Kernel, Restore)> {
         let config = &prepared.config;
+
+        // Fails if another daemon in this network namespace has a device of this name.
         let (tun, index) = open_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
         let index = Arc::new(AtomicU32::new(index));
         let device = Device {
@@ -60,6 +62,7 @@ impl Kernel {
         let forwarding = Forwarding::prepare(Families::of(&spec.own), &settings)?;
         let guard = forwarding.ours();
         spec.guard_forwarding = guard;
+
         let mut firewall = Nft::new(&config.tun);
         firewall.apply(&spec).await?;
 
@@ -80,6 +83,7 @@ impl Kernel {
                 Ok((kernel, restore))
             }
             Err(error) => {
+                // The device goes first: without the filter, nothing may pass through it.
                 drop(tun);
                 restore.restore().await?;
                 Err(error)
@@ -105,6 +109,7 @@ impl Restore {
 
         let config = &prepared.config;
         let links = links::read(&config.tun).await?;
+        // No tunnel is up yet: every prefix of another site becomes `unreachable`.
         let plan = plan_routes(
             config,
             &prepared.rulings,
@@ -112,6 +117,7 @@ impl Restore {
             &Tunnelled::new(),
             &links,
         );
+
         let routes = KernelRoutes::open(config.routes, tun)?;
         routes.sync(&plan).await?;
         Ok((links, routes))

@@ -25,10 +25,13 @@ fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
         Some(Protocol::UDP),
     )?;
 
-    // `[::]` takes IPv4 too.
+    // `[::]` takes IPv4 too, whatever net.ipv6.bindv6only says.
     if let SocketAddr::V6(v6) = listen {
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
+
+    // Lanes share the port (SO_REUSEPORT). A single lane does not, so that `bind` fails if another
+    // program has the port.
     socket.set_reuse_port(config.lanes.get() > 1)?;
     socket.bind(&listen.into()).with_context(|| {
         format!("cannot listen on {listen}: is another program using the port?")
