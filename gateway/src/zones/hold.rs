@@ -129,6 +129,7 @@ mod tests {
     use std::time::SystemTime;
 
     use ringway_core::ConnId;
+    use ringway_dns::transfer::Transfer;
     use ringway_dns::{ReplicaStore, Zone, Zones};
 
     use super::super::Own;
