@@ -2,6 +2,7 @@
 //! stored. Answers are `ringway-dns`'s; how zones travel between gateways is [`crate::zones`]'.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -51,6 +52,7 @@ impl ZoneSerials {
             })?;
 
         let zone = zone.with_serial(serial);
+        // Here, on a thread that may block: the loop publishes the zone.
         zone.derive_pointers();
         Ok(zone)
     }
@@ -63,7 +65,7 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// Does it. Blocks.
+    /// Deletes the files. Blocks.
     pub fn run(self) {
         if let Err(error) = self.copies.retain(&self.members) {
             tracing::warn!(%error, "Old copies of zones could not be removed");
@@ -74,11 +76,10 @@ impl Removal {
 impl Names {
     /// Publishes our zone and the last good copies of the other organizations' zones. Blocks.
     pub fn open(config: &Config, membership: &Membership, own: Zone) -> anyhow::Result<Names> {
-        let cannot_use = || format!("cannot use {}", config.state_dir.display());
-        let copies =
-            ReplicaStore::open(&config.state_dir.join("zones")).with_context(cannot_use)?;
-        let serials =
-            SerialStore::open(&config.state_dir.join("serial")).with_context(cannot_use)?;
+        let dir = &config.state_dir;
+        let copies = ReplicaStore::open(&dir.join("zones")).with_context(|| cannot_use(dir))?;
+        let serials = SerialStore::open(&dir.join("serial")).with_context(|| cannot_use(dir))?;
+
         let names = Names {
             zones: Arc::new(Zones::new()),
             acl: Arc::default(),
@@ -93,6 +94,7 @@ impl Names {
             .number(own, config)
             .map_err(|faults| anyhow::anyhow!("{faults}"))?;
         names.publish(config, membership, own);
+        // Members may have been removed while no daemon was running.
         names.removal(config).run();
         for apex in others(config) {
             names.restore(&apex);
@@ -104,9 +106,10 @@ impl Names {
     pub fn publish(&self, config: &Config, membership: &Membership, own: Zone) {
         self.zones.set_expected(&own_apex(config), &others(config));
         self.zones.set_reverse(owners(config, membership));
-        // It fails for a zone that is not expected; this one is since a line ago.
+        // Fails only for a zone that is not expected, and `set_expected` has just named this one.
         let _ = self.zones.publish_own(own, SystemTime::now());
 
+        // Prefixes in conflict are left out: their addresses could be another organization's.
         let acl = Acl::new(membership.authorized.values().flatten().copied())
             .with_site(membership.local_prefixes().iter().copied());
         self.acl.store(Arc::new(acl));
@@ -149,6 +152,10 @@ impl Names {
             }
         }
     }
+}
+
+fn cannot_use(dir: &Path) -> String {
+    format!("cannot use {}", dir.display())
 }
 
 /// The name of our zone.

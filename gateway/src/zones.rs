@@ -149,6 +149,7 @@ impl Replicator {
             digest,
             size,
         } = self.own.offer;
+
         // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
         ZoneMessage::Offer {
             apex: self.own.apex.clone(),
@@ -180,17 +181,14 @@ impl Replicator {
                 serial,
                 digest,
                 size,
-            } => self.handle_offer(
-                conn,
-                peer,
-                apex,
-                Offer {
+            } => {
+                let offer = Offer {
                     serial,
                     digest,
                     size: size.into(),
-                },
-                now,
-            ),
+                };
+                self.handle_offer(conn, peer, apex, offer, now)
+            }
             ZoneMessage::Fetch { apex, serial, have }
                 if apex == self.own.apex && serial == self.own.offer.serial =>
             {
@@ -233,12 +231,17 @@ impl Replicator {
             );
             return None;
         }
+        // Another gateway of our organization. Both serve the zone of their files.
         if apex == self.own.apex {
             return None;
         }
+
         let held = self.held(&apex);
-        let begin = || (peer.clone(), Transfer::new(apex.clone()));
-        let (_, transfer) = self.receiving.entry(conn).or_insert_with(begin);
+        let (_, transfer) = self
+            .receiving
+            .entry(conn)
+            .or_insert_with(|| (peer.clone(), Transfer::new(apex.clone())));
+
         match transfer.offer(offer, held, now) {
             Verdict::Want(fetch) => Some(Reply::Message(conn, message(apex, fetch))),
             Verdict::Later => None,
@@ -266,6 +269,8 @@ impl Replicator {
     ) -> Option<Reply> {
         let (peer, transfer) = self.receiving.get_mut(&conn)?;
         let peer = peer.clone();
+
+        // Before anything is kept: a gateway must not replace another organization's names.
         if *apex != self.domain.zone_of(&peer.org) {
             self.refused(
                 &peer,
@@ -274,10 +279,12 @@ impl Replicator {
             );
             return None;
         }
+
         // The rest of a transfer that was given up: another zone is awaited now.
         if transfer.receives().is_some_and(|awaited| awaited != serial) {
             return None;
         }
+
         match transfer.chunk(from, chunk, now) {
             Ok(Progress::More) => None,
             Ok(Progress::Whole(parcel)) => {
@@ -336,6 +343,8 @@ impl Replicator {
     /// The version of `apex` that is served.
     fn held(&mut self, apex: &ZoneName) -> Option<Version> {
         let zone = self.zones.zone(apex)?;
+
+        // The digest of a large zone takes some 100 ms, so it is made once for each serial.
         let known = self
             .versions
             .get(apex)
@@ -343,6 +352,7 @@ impl Replicator {
         let version = known
             .copied()
             .unwrap_or_else(|| (zone.serial(), zone.digest()));
+
         self.versions.insert(apex.clone(), version);
         Some(version)
     }
@@ -362,6 +372,7 @@ impl Replicator {
         let apex = self.domain.zone_of(&peer.org);
         self.refusals
             .insert(apex.clone(), format!("{peer}: {reason}"));
+
         let lately = self
             .reported
             .get(peer)
@@ -375,6 +386,7 @@ impl Replicator {
     /// Serves `zone` at once. Its copy on disk follows, off the loop.
     fn publish(&mut self, apex: &ZoneName, zone: Zone, version: Version) -> Option<Store> {
         let received = SystemTime::now();
+        // The owner may have been removed from the members since the check began.
         if let Err(error) = self.zones.publish_replica(zone, received) {
             tracing::debug!(zone = %apex, %error, "Zone not published");
             return None;
@@ -401,15 +413,13 @@ impl Replicator {
 
     /// Gives up transfers that take too long, fetches zones that had to wait.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Reply> {
-        let is_due = |(_, transfer): &(GatewayId, Transfer)| {
-            transfer.poll_timeout().is_some_and(|at| at <= now)
-        };
         let due: Vec<_> = self
             .receiving
             .iter()
-            .filter(|(_, entry)| is_due(entry))
+            .filter(|(_, (_, transfer))| transfer.poll_timeout().is_some_and(|at| at <= now))
             .map(|(conn, _)| *conn)
             .collect();
+
         due.into_iter()
             .flat_map(|conn| self.handle_due(conn, now))
             .collect()
@@ -417,6 +427,8 @@ impl Replicator {
 
     fn handle_due(&mut self, conn: ConnId, now: Instant) -> Vec<Reply> {
         let mut replies = Vec::new();
+
+        // Again until nothing is due: behind a transfer that fails, a later offer may wait.
         while let Some((peer, _)) = self.receiving.get(&conn) {
             let peer = peer.clone();
             let apex = self.domain.zone_of(&peer.org);
@@ -424,6 +436,7 @@ impl Replicator {
             let Some((_, transfer)) = self.receiving.get_mut(&conn) else {
                 break;
             };
+
             match transfer.handle_timeout(held, now) {
                 Some(Due::Fetch(fetch)) => replies.push(Reply::Message(conn, message(apex, fetch))),
                 Some(Due::Failed(reason)) => self.refused(&peer, &reason, now),
