@@ -129,11 +129,12 @@ impl Plane {
 
         match tun.name() {
             Ok(name) if name != self.device.name.as_str() => return Look::Gone("renamed"),
+            // A thread ends when it can no longer read or write the device.
             Ok(_) if !dataplane.has_failed() => {}
             _ => return Look::Gone("deleted"),
         }
 
-        // By now another device may have the name.
+        // The name is not enough: another device may have it by now, while ours is elsewhere.
         if !tun
             .if_index()
             .is_ok_and(|index| index == self.device.index.load(Relaxed))
@@ -154,9 +155,11 @@ impl Plane {
     fn recreate(&mut self, now: Instant) -> anyhow::Result<()> {
         // What is left of the old device goes first: it may still have the name.
         self.running = None;
+        // Also if the attempt fails: the pause counts from here.
         self.started = now;
 
         let (tun, index) = open_tun(&self.device.name, self.device.mtu, self.parts.sockets.len())?;
+        // Shared with the kernel's routes, which name the device by its index.
         self.device.index.store(index, Relaxed);
         self.running = Some(run(tun, &self.parts)?);
         Ok(())
@@ -179,6 +182,7 @@ fn run(tun: Arc<SyncDevice>, parts: &Parts) -> anyhow::Result<(Dataplane, Arc<Sy
         counters,
         sink,
     } = parts;
+
     let dataplane = Dataplane::start(
         &tun,
         sockets,
@@ -211,6 +215,8 @@ impl ControlSink for Sink {
     }
 
     fn event(&mut self, event: Event) -> bool {
+        // A thread that moves packets must not wait for the loop. A lost echo counts as a lost
+        // probe, and the next probe follows.
         self.events.try_send(event).is_ok()
     }
 }

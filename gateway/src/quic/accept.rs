@@ -85,6 +85,7 @@ pub async fn accept(
                     events.clone(),
                 ));
             }
+            // CONNECTION_REFUSED (RFC 9000, section 20.1): a peer reads that we are busy.
             None => incoming.refuse(),
         }
     }
@@ -103,6 +104,7 @@ async fn handshake(
     events: mpsc::Sender<Event>,
 ) {
     let remote = plain(incoming.remote_address());
+    // One for each handshake, so that a refusal is logged with the right address.
     let refused = Arc::new(LastRefusal::default());
     let server = tls.server(refused.clone());
     let connecting = match incoming.accept_with(Arc::new(server.config)) {
@@ -110,6 +112,8 @@ async fn handshake(
         Err(error) => return tracing::debug!(%remote, %error, "Handshake not begun"),
     };
 
+    // quinn's idle timeout is no limit: each packet restarts it, so that a stranger that sends one
+    // now and then would keep its place.
     match timeout(HANDSHAKE, connecting).await {
         Ok(Ok(connection)) => {
             let handshake = Handshake {
@@ -156,6 +160,8 @@ impl Reported {
     fn is_new(&self, claimed: &Option<String>, reason: &str, now: Instant) -> bool {
         let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lately.retain(|_, at| now.duration_since(*at) < PAUSE);
+
+        // A full table logs nothing new rather than forgetting: strangers invent names without end.
         lately.len() < REMEMBERED
             && lately
                 .insert((claimed.clone(), reason.into()), now)

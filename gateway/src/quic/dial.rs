@@ -120,6 +120,7 @@ async fn dial_target(
     let mut failure = None;
     while let Some(attempt) = attempts.next().await {
         match attempt {
+            // quinn closes the other attempts when `attempts` is dropped.
             Ok(connection) => {
                 return Ok(Handshake {
                     connection,
@@ -130,6 +131,7 @@ async fn dial_target(
         }
     }
 
+    // A refused certificate says more than that another address did not answer.
     match refused.take() {
         Some(refused) => Err(DialError::PeerRefused {
             endpoint: target,
@@ -187,6 +189,7 @@ async fn handshake(
     config: ClientConfig,
     remote: SocketAddr,
 ) -> Result<Connection, DialError> {
+    // The server name is neither sent nor compared: peers are known by their SPIFFE ids.
     let connecting = endpoint
         .connect_with(config, remote, SERVER_NAME)
         .map_err(|error| local_error(&remote.into(), &error))?;

@@ -72,6 +72,7 @@ pub fn transport() -> Arc<TransportConfig> {
         .stream_receive_window(RECEIVE_WINDOW.into())
         .receive_window(RECEIVE_WINDOW.into())
         .send_window(SEND_WINDOW)
+        // No DATAGRAM frames (RFC 9221): packets travel outside QUIC.
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(
             IDLE_TIMEOUT
@@ -105,7 +106,9 @@ impl Tls {
             aws_lc_rs::rand::fill(&mut key).is_ok(),
             "the system has no random bytes"
         );
+        // New at each start: a Retry is answered within moments, so its token need not outlive us.
         let salt = aws_lc_rs::hkdf::Salt::new(aws_lc_rs::hkdf::HKDF_SHA256, &[]);
+
         Ok(Tls {
             trust,
             identity,
@@ -119,13 +122,18 @@ impl Tls {
         let tls = tls::server_config(self.trust.clone(), &identity, tls::ALPN, log);
         let tls = QuicServerConfig::try_from(tls)
             .expect("TLS 1.3 has the cipher suite of QUIC's Initials");
+
+        // No NEW_TOKEN frames (RFC 9000, section 8.1.3): a token kept from an earlier connection
+        // would let a stranger skip the Retry under load.
         let mut tokens = ValidationTokenConfig::default();
         tokens.sent(0);
+
         let mut config = ServerConfig::new(Arc::new(tls), self.tokens.clone());
         config
             .transport_config(transport())
             .validation_token_config(tokens)
             .max_incoming(MAX_INCOMING)
+            // Bytes kept for Initials that wait: of one, and of all.
             .incoming_buffer_size(64 * 1024)
             .incoming_buffer_size_total(1024 * 1024);
 
@@ -141,6 +149,7 @@ impl Tls {
         let tls = tls::client_config(self.trust.clone(), &identity, peer, tls::ALPN, log);
         let tls = QuicClientConfig::try_from(tls)
             .expect("TLS 1.3 has the cipher suite of QUIC's Initials");
+
         let mut config = ClientConfig::new(Arc::new(tls));
         config.transport_config(transport());
 
@@ -196,6 +205,7 @@ impl EndpointKeys {
             aws_lc_rs::rand::fill(&mut keys).is_ok(),
             "the system has no random bytes"
         );
+        // Anybody who knows the reset key can end our connections (RFC 9000, section 10.3).
         disk::replace(path, &keys, Access::Owner)
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(EndpointKeys(keys))
@@ -204,6 +214,7 @@ impl EndpointKeys {
     fn config(&self) -> EndpointConfig {
         let (reset, id) = self.0.split_at(64);
         let id = u64::from_be_bytes(id.try_into().expect("72 bytes less 64 are 8"));
+
         let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, reset)));
         config
             // The fixed bit tells QUIC from data packets: it must not be greased (RFC 9287).

@@ -90,6 +90,7 @@ impl Outbox {
 
         let connection = self.connection;
         self.tasks.spawn(async move {
+            // The writing half closes the connection by itself, unless the peer lets it wait.
             let _ = timeout(FAREWELL * 2, connection.closed()).await;
             close(&connection, code);
         });
@@ -118,6 +119,7 @@ impl Queue {
             if let Ok(order) = self.orders.try_recv() {
                 return Some(order);
             }
+            // One message at a time, so that no probe or route waits behind a whole zone.
             if let Some(message) = self.load.get(self.sent) {
                 self.sent += 1;
                 return Some(Order::Send(message.clone()));
@@ -174,10 +176,13 @@ async fn run(link: Link, queue: Queue, events: mpsc::Sender<Event>, tasks: Tasks
         Ok((send, receive)) => {
             let writing = tasks.spawn(write(connection.clone(), send, queue).in_current_span());
             let violation = read(conn, receive, &events).await;
+
             if let Some(violation) = &violation {
                 tracing::warn!(%remote, reason = %violation, "Control stream broken");
                 close(&connection, ByeCode::Protocol);
             }
+
+            // quinn knows why a connection ended only after it has.
             let closed = connection.closed().await;
             writing.abort();
             violation.unwrap_or_else(|| refusal::connection_error(&closed, remote))
@@ -209,6 +214,8 @@ async fn read(
             match decoder.next() {
                 Ok(None) => break,
                 Ok(Some(incoming)) => {
+                    // While this waits, nothing is read: QUIC's flow control then holds the peer
+                    // back (RFC 9000, section 4).
                     pace.wait().await;
                     events.send(Event::Message { conn, incoming }).await.ok()?;
                 }

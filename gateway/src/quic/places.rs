@@ -57,6 +57,7 @@ impl Places {
         } else {
             MAX_PLACES - RESERVED
         };
+
         if taken.values().sum::<usize>() >= limit
             || taken.get(&source).is_some_and(|n| *n >= PER_SOURCE)
         {
@@ -96,6 +97,7 @@ impl Drop for Place {
         let mut taken = self.places.lock();
         if let Some(n) = taken.get_mut(&self.source) {
             *n -= 1;
+            // The map holds no more sources than there are places.
             if *n == 0 {
                 taken.remove(&self.source);
             }

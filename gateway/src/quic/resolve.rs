@@ -83,6 +83,7 @@ impl Resolver {
         let found = if old.is_empty() {
             wait_for(latest).await
         } else {
+            // Old addresses are mostly still right: a slow resolver must not delay the redial.
             timeout(WAIT, wait_for(latest)).await.unwrap_or_default()
         };
 
@@ -106,6 +107,7 @@ impl Resolver {
         let now = Instant::now();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, name| now.duration_since(name.asked) < FORGOTTEN);
+
         let known = names
             .get_mut(host)
             .and_then(|name| name.is_reliable(now).then_some(name));
@@ -119,6 +121,8 @@ impl Resolver {
                 .map(|name| name.addresses)
                 .unwrap_or_default(),
         };
+
+        // Still under the lock: two dials of a name at once begin one lookup.
         let latest = self.begin(lookup);
         let name = Name {
             latest: latest.clone(),
@@ -138,6 +142,7 @@ impl Resolver {
         let places = self.places.clone();
 
         self.tasks.spawn(async move {
+            // getaddrinfo(3) holds its thread until it returns; it cannot be cancelled.
             let _place = places.acquire_owned().await;
             let found = match lookup.await {
                 Ok(addresses) if addresses.is_empty() => Err("it has no address".into()),
@@ -165,6 +170,7 @@ impl Name {
     /// True if the lookup is under way, or ended so lately that a new one would say the same.
     fn is_reliable(&mut self, now: Instant) -> bool {
         let lasts = match &*self.latest.borrow() {
+            // An error: the task was cut off, and nothing will come.
             None => return self.latest.has_changed().is_ok(),
             Some(Ok(_)) => ANSWER_TTL,
             Some(Err(_)) => FAILURE_TTL,

@@ -63,29 +63,39 @@ impl Inlet {
         to: Option<IpAddr>,
         ecn: Option<u8>,
     ) -> bool {
-        let room = self.queue.capacity();
-        let taken = (room > RESERVED || !is_initial(bytes)) && {
-            let ecn = ecn.and_then(EcnCodepoint::from_bits);
-            let (from, to) = match self.mapped {
-                true => (
-                    SocketAddr::new(mapped(from.ip()), from.port()),
-                    to.map(mapped),
-                ),
-                false => (from, to),
-            };
-            self.queue
-                .try_send(Datagram {
-                    bytes: bytes.into(),
-                    from,
-                    to,
-                    ecn,
-                })
-                .is_ok()
-        };
-        if !taken {
+        // Before the bytes are copied: a flood of Initials must cost as little as possible.
+        let has_room = self.queue.capacity() > RESERVED || !is_initial(bytes);
+        let is_taken = has_room
+            && self
+                .queue
+                .try_send(self.datagram(bytes, from, to, ecn))
+                .is_ok();
+
+        if !is_taken {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        taken
+        is_taken
+    }
+
+    fn datagram(
+        &self,
+        bytes: &[u8],
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        ecn: Option<u8>,
+    ) -> Datagram {
+        let mut datagram = Datagram {
+            bytes: bytes.into(),
+            from,
+            to,
+            ecn: ecn.and_then(EcnCodepoint::from_bits),
+        };
+
+        if self.mapped {
+            datagram.from.set_ip(mapped(from.ip()));
+            datagram.to = to.map(mapped);
+        }
+        datagram
     }
 
     /// Datagrams dropped because the queue was full.
@@ -132,6 +142,7 @@ impl DemuxSocket {
             queue: Mutex::new(receiver),
         };
         let mapped = socket.local_addr()?.is_ipv6();
+
         Ok((
             Arc::new(demux),
             Inlet {
@@ -153,6 +164,8 @@ impl AsyncUdpSocket for DemuxSocket {
 
     fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
         let sent = self.state.send(UdpSockRef::from(&self.socket), transmit);
+
+        // quinn asks `WritePoller` next when to try again.
         if matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
             self.full.store(true, Ordering::Relaxed);
         }
@@ -170,6 +183,7 @@ impl AsyncUdpSocket for DemuxSocket {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut filled = 0;
+
         for (buf, meta) in bufs.iter_mut().zip(meta) {
             let datagram = match queue.poll_recv(cx) {
                 Poll::Ready(Some(datagram)) => datagram,
@@ -177,14 +191,19 @@ impl AsyncUdpSocket for DemuxSocket {
                 Poll::Ready(None) | Poll::Pending if filled == 0 => return Poll::Pending,
                 Poll::Ready(None) | Poll::Pending => break,
             };
+
+            // quinn's buffers hold what it has agreed to receive. A longer datagram is cut, and
+            // fails to authenticate.
             let len = datagram.bytes.len().min(buf.len());
             buf[..len].copy_from_slice(&datagram.bytes[..len]);
+
             let Datagram {
                 from: addr,
                 to: dst_ip,
                 ecn,
                 ..
             } = datagram;
+            // A stride of the whole length: one datagram, not several joined by GRO.
             *meta = RecvMeta {
                 addr,
                 len,
@@ -224,6 +243,7 @@ impl UdpPoller for WritePoller {
         if self.wait.is_none() && !self.full.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
+
         ready!(
             self.wait
                 .get_or_insert_with(|| Box::pin(sleep(FULL)))
