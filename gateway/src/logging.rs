@@ -51,6 +51,8 @@ pub fn start(form: Form, level: &Level) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours);
+
+    // Fails if there is a subscriber already, which then stays.
     _ = match form {
         Form::Text => logs
             .with_target(false)
@@ -80,6 +82,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -
     if field.name() == "message" {
         write!(writer, "{value}")
     } else if writer.has_ansi_escapes() {
+        // Italic name and dim equals sign, as tracing-subscriber writes fields by default.
         write!(
             writer,
             "\u{1b}[3m{field}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}"

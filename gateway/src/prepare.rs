@@ -65,10 +65,12 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
         accepted,
     } = files;
 
+    // Claims of the host itself: a member's prefix must not take over a network that we are on.
     let connected = connected(&config).await?;
     let accepted = accepted.map_err(|error| whole_file(&config.path, &error))?;
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
+    // Not a fault: one member's lapsed CA must not keep everybody else's gateways from starting.
     let warnings = trust.lapsed(UnixTime::now()).into();
 
     Ok(Prepared {
@@ -91,6 +93,7 @@ impl Files {
         // on it.
         let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
         let trust = Trust::build(&config)?;
+        // As a peer would: a certificate that our trust refuses is of no use to dial with.
         let identity = Identity::load(&config.identity, &config.id, &trust, UnixTime::now())?;
         let accepted = accepted::load(&config.state_dir);
 

@@ -44,6 +44,7 @@ impl From<anyhow::Error> for RunError {
 
 /// Runs the gateway of `path` until SIGTERM or SIGINT.
 pub async fn run(path: &Path) -> Result<(), RunError> {
+    // First: a signal that comes from here on waits, and ends the gateway in order.
     let signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
     let prepared = prepare(path).await.map_err(RunError::Faults)?;
 
@@ -58,6 +59,8 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     raise_open_files();
     let gateway = prepared.config.id.clone();
     let state_dir = prepared.config.state_dir.clone();
+
+    // Everything that follows stores something there: kernel settings, records, keys, zones.
     blocking(move || {
         std::fs::create_dir_all(&state_dir)
             .with_context(|| format!("cannot make {}", state_dir.display()))
@@ -66,7 +69,8 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
 
     let (kernel, restore) = Kernel::set_up(&prepared).await?;
     let ended = serve(prepared, kernel, signals).await;
-    // Every task that writes to the kernel has ended.
+    // Every task that writes to the kernel has ended. A gateway that could not be bound is taken
+    // down the same way, so its error comes last.
     restore.restore().await?;
 
     ended?;
@@ -109,8 +113,10 @@ async fn serve(prepared: Prepared, kernel: Kernel, signals: Signals) -> anyhow::
     let state_dir = config.state_dir.clone();
     let socket = config.socket.clone();
 
+    // Before they are in force: after a crash, the next start decides overlaps as this one.
     let saved = accepted.clone();
     blocking(move || Ok(accepted::save(&state_dir, &saved)?)).await?;
+
     let admin = admin::socket::bind(&socket)?;
     let ended = match Gateway::bind(prepared, accepted, kernel, admin).await {
         Ok(gateway) => {

@@ -51,6 +51,7 @@ impl Tasks {
     /// Waits until every task has ended by itself. After `patience`, those that may be are cut off;
     /// false then.
     pub async fn end_within(&self, patience: Duration) -> bool {
+        // `wait` returns only for a closed tracker.
         self.0.tracker.close();
         let in_time = timeout(patience, self.0.tracker.wait()).await.is_ok();
 

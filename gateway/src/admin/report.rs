@@ -17,7 +17,7 @@ pub struct Report {
     pub zones: Vec<ZoneReport>,
     /// Our chain and the members' CA certificates.
     pub certificates: Vec<CertificateReport>,
-    /// Packets dropped before they could be told to a peer, by reason.
+    /// Packets dropped before it was known which peer they belong to, by reason.
     pub drops: BTreeMap<String, u64>,
     /// Packets that the policy dropped, by reason.
     pub filtered: BTreeMap<String, u64>,
@@ -62,7 +62,7 @@ pub struct TunnelReport {
 pub struct RouteReport {
     /// CIDR.
     pub prefix: String,
-    /// Whose.
+    /// The organization whose record lists it.
     pub org: String,
     /// The gateway that packets go to now, `<gateway>.<org>`.
     pub gateway: Option<String>,

@@ -34,13 +34,16 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
+    // A killed daemon leaves its socket file behind; only a connection tells whether it is in use.
     match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => bail!("{}: another ringway answers on this socket", path.display()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
+        // There is no file, or one that `bind` will complain of.
         Err(_) => {}
     }
+
     let listener =
         UnixListener::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
@@ -75,6 +78,7 @@ async fn answer(
 ) -> anyhow::Result<()> {
     let mut client = BufReader::new(client);
     let mut request = String::new();
+    // A client that never ends its line must not fill the memory.
     (&mut client).take(REQUEST).read_line(&mut request).await?;
 
     let reply = match request.trim_end() {
@@ -135,19 +139,22 @@ pub fn ask_metrics(path: &Path) -> anyhow::Result<String> {
 fn fetch(path: &Path, request: &str) -> anyhow::Result<Vec<u8>> {
     use std::io::{Read as _, Write as _};
 
-    let not_running = || {
-        format!(
-            "{}: no running gateway answers on this socket",
-            path.display()
-        )
-    };
-    let mut stream = std::os::unix::net::UnixStream::connect(path).with_context(not_running)?;
+    let mut stream =
+        std::os::unix::net::UnixStream::connect(path).with_context(|| not_running(path))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{request}\n").as_bytes())?;
+
     let mut reply = Vec::new();
     stream
         .take(ANSWER)
         .read_to_end(&mut reply)
-        .with_context(not_running)?;
+        .with_context(|| not_running(path))?;
     Ok(reply)
+}
+
+fn not_running(path: &Path) -> String {
+    format!(
+        "{}: no running gateway answers on this socket",
+        path.display()
+    )
 }

@@ -34,6 +34,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Err(faults) => faults.clone(),
     };
 
+    // The faults are part of the JSON, so none is printed on stderr.
     if args.json {
         let report = Report::of(prepared.as_ref().ok(), &faults);
         answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
@@ -152,6 +153,7 @@ impl Report {
     fn of(prepared: Option<&Prepared>, faults: &Faults) -> Report {
         let rulings = prepared.into_iter().flat_map(|prepared| &prepared.rulings);
         let certificates = prepared.into_iter().flat_map(Prepared::certificates);
+
         Report {
             ok: faults.is_empty(),
             faults: faults.0.iter().map(FaultReport::of).collect(),

@@ -35,6 +35,8 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let this = std::env::current_exe().context("cannot find the file of the running program")?;
     let program = this.with_file_name(PROGRAM);
+
+    // exec(3) keeps the process: signals, terminal and exit code are the laboratory's from here on.
     let error = Command::new(&program)
         .args(args.arguments)
         .env(RINGWAY_PROGRAM, &this)

@@ -69,6 +69,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 
 fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
     let file = record_of(org, path)?;
+    // A record makes a member by being in the directory; no other file lists it.
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     answer(format!(
         "{org} is no longer a member: {} is removed\n{APPLY}",

@@ -126,6 +126,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         .map_err(|error| init.not_issued(error))?;
     let record = member_text(&init.member(authority.certificate()));
 
+    // An existing CA stays where it is: its key belongs on no gateway.
     let mut files = NewFiles::in_directory(&init.dir);
     if init.ca.is_none() {
         files
@@ -143,11 +144,14 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     let summary = init.summary(&files, &Digest::of(record.as_bytes()));
     let config = files.path("gateway.toml");
     let created = files.create()?;
+
+    // Wrong options leave nothing behind, so that the corrected command finds no file in its way.
     if let Err(faults) = load(&config) {
         created.remove();
         return Err(faults.into());
     }
     created.keep();
+
     answer(summary)
 }
 
@@ -238,6 +242,7 @@ impl Init {
         let at = |name: &str| files.path(name).display().to_string();
         let record = at(&self.record_name());
         let config = at("gateway.toml");
+
         let authority = match &self.ca {
             Some(dir) => format!("{} (unchanged)", dir.display()),
             None => format!(
@@ -246,6 +251,7 @@ impl Init {
                 at("ca/ca.key")
             ),
         };
+
         format!(
             "Organization {org} of {domain}, gateway {id}\n\
              \x20 CA           {authority}\n\

@@ -41,6 +41,7 @@ impl fmt::Display for Table {
         for row in &self.rows {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
+                // In characters, as `{:<width$}` counts too.
                 let width = self.width(column);
                 line.push_str(&format!("{cell:<width$}  "));
             }

@@ -18,6 +18,7 @@ pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
     };
 
     // By the same function as the server, so that the answer is the one that hosts get.
+    // Over TCP nothing is truncated.
     let mut response = Vec::new();
     answer_question(
         &view.set(),

@@ -61,6 +61,7 @@ impl View {
             zone: Some(own.with_serial(serial)),
         };
 
+        // `existing` creates no directory: this verb may run as another user than the daemon.
         let store = ReplicaStore::existing(&config.state_dir.join("zones"));
         let mut zones = vec![own];
         for apex in others(&config) {
@@ -118,6 +119,7 @@ impl View {
             .zones
             .iter()
             .filter(|seen| record.owner.is_within(&seen.apex));
+        // The longest apex is the deepest zone.
         let Some(seen) = holding.max_by_key(|seen| seen.apex.as_wire().len()) else {
             return "derived from addresses".into();
         };

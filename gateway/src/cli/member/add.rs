@@ -31,6 +31,7 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
         return Err(Faults::from(faults).into());
     }
 
+    // Without the earlier record of this organization, with which the new one may well overlap.
     let replaced = remove_record(&mut config, &record);
     judge(&mut config, &record)?;
     let target = match &replaced {
@@ -39,6 +40,7 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
             .members_dir
             .join(format!("{}.member.toml", record.org)),
     };
+
     if replaced
         .as_ref()
         .is_some_and(|old| old.digest == record.digest)
@@ -50,6 +52,7 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
         ));
     }
 
+    // The bytes, not the parsed record: the fingerprint is that of the file.
     put(&target, &bytes).with_context(|| format!("cannot write {}", target.display()))?;
     answer(summary(args, &record, replaced.is_some(), &target))
 }

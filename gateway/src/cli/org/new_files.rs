@@ -74,6 +74,7 @@ impl NewFiles {
 
     /// Creates everything, unless one of the files exists already.
     pub(super) fn create(self) -> Result<Created, Failure> {
+        // A dangling symbolic link exists too: what is created must not end up where it points.
         let existing = self
             .entries
             .iter()
@@ -83,6 +84,7 @@ impl NewFiles {
             return Err(Faults::from(faults).into());
         }
 
+        // Dropped after an error, which removes what was created until then.
         let mut created = Created(Vec::new());
         created.directories(&self.dir)?;
         for (path, entry) in &self.entries {
