@@ -10,12 +10,13 @@
 //! | change | found first by seed | as |
 //! |---|---|---|
 //! | drop a queued reload | 0 | "a reload was lost" (`model`) |
-//! | publish the tables before the keys | 0 | "publishes a session whose keys are not installed" (`ports`) |
+//! | publish the tables before the keys | 0 | "publishes a session whose keys are not …" (`ports`) |
 //! | keep the routes into tunnels at shutdown | 0 | "leaves routes into tunnels behind" (`ports`) |
 //! | do not wait for the last routes | 0 | "stops while a port writes to the kernel" (`ports`) |
 //! | adopt a change twice | 0 | "adopts a change that it has not read, or twice" (`ports`) |
 //! | lose a rotation during a dial | 4 | "presents an earlier certificate" (`model`) |
 //! | act on answers after the stop | 20 | "acts after it has stopped" (`world`) |
+//! | discard the change under way at a second answer | 0 | as "adopt a change twice" |
 //!
 //! `RINGWAY_SIM_SEEDS=N` runs N seeds instead of 200; `RINGWAY_SIM_SEED=X` replays one and prints
 //! what happens:
