@@ -10,7 +10,7 @@
 //! | change | found first by seed | as |
 //! |---|---|---|
 //! | drop a queued reload | 0 | "a reload was lost" (`model`) |
-//! | publish the tables before the keys | 0 | "publishes a session whose keys are not …" (`ports`) |
+//! | tables before their keys | 0 | "publishes a session whose keys are not" (`ports`) |
 //! | keep the routes into tunnels at shutdown | 0 | "leaves routes into tunnels behind" (`ports`) |
 //! | do not wait for the last routes | 0 | "stops while a port writes to the kernel" (`ports`) |
 //! | adopt a change twice | 0 | "adopts a change that it has not read, or twice" (`ports`) |
