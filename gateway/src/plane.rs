@@ -6,7 +6,7 @@
 //!    ▲ └─ deleted, renamed or moved, or a thread ended ──► re-created, with new threads ─┐
 //!    └───────────────────────────────────────────────────────────────────────────────────┘
 //! ```
-//! The shell has it checked when a thread has ended, when an interface has changed, and every
+//! The shell asks for a check when a thread has ended, when an interface has changed, and every
 //! second. Sessions, keys and counters live on: they are in the tables and in the mesh. The kernel
 //! drops its routes with the device, and the shell has them installed again. The packet filter
 //! knows the device by its name, and stays.
@@ -83,8 +83,8 @@ impl Plane {
         self.recreated
     }
 
-    /// Looks after the device. True if it was down or gone and is up again: the kernel has no
-    /// routes through it then.
+    /// Checks the device, and re-creates it if necessary. True if it was down or gone and is up
+    /// again: the kernel has no routes through it then.
     pub fn restore(&mut self, now: Instant) -> bool {
         match self.look() {
             Look::Up => false,

@@ -17,7 +17,8 @@ use super::jobs::{Event, Jobs};
 use crate::names::Names;
 use crate::prepare::{Prepared, prepare};
 
-/// What is in force.
+/// The parts of the current configuration that the shell has no use for, and what a change makes of
+/// them.
 pub struct InForce {
     config: Arc<Config>,
     /// Shared with the TLS stack.

@@ -22,7 +22,7 @@ pub enum Event {
     DialFailed {
         /// The dial.
         dial: DialId,
-        /// Why.
+        /// The last attempt's failure, or the refusal of the peer's certificate.
         error: DialError,
     },
     /// A control message came.
@@ -36,7 +36,7 @@ pub enum Event {
     Disconnected {
         /// The connection.
         conn: ConnId,
-        /// Why.
+        /// What either end, or the network, ended it with.
         error: ConnectionError,
     },
 }
