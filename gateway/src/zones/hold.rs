@@ -65,7 +65,7 @@ impl Replicator {
     }
 
     /// Marks replicas that have become too old, or usable again. Returns the file with the last
-    /// contacts when it must be written. Does nothing if called again within [`LOOK`].
+    /// contacts when it must be written. Does nothing if called again within `LOOK`.
     pub fn look(&mut self, now: Moment) -> Option<HoldFile> {
         if is_within(self.keeping.looked, LOOK, now) {
             return None;
