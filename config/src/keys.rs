@@ -1,6 +1,6 @@
 //! The keys of `gateway.toml` and of member records, each with an example of its correct form.
 //!
-//! One module holds the keys of one kind of table and its [`Schema`]: all keys that it may have.
+//! One module holds the keys of one kind of table and its `Schema`: all keys that it may have.
 //! The public keys are those that the daemon names: a reload cannot change their values.
 
 use std::fmt;
