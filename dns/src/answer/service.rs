@@ -117,6 +117,11 @@ fn unknown(code: u16, data: &[u8]) -> EdnsOption {
     EdnsOption::Unknown(code, data.to_vec())
 }
 
+/// The summary of a query for PTR records at `name`, a name below `arpa.`.
+fn pointers(zones: &Zones, name: &str) -> String {
+    summary(zones, &format!("{name}.arpa."), RecordType::PTR)
+}
+
 /// The response code, the data of the answer, and the owner in the authority section.
 fn summary(zones: &Zones, name: &str, kind: RecordType) -> String {
     let message = answered(zones, name, kind, &[]);
@@ -269,23 +274,28 @@ fn answers_from_a_stale_copy_are_failures_and_not_denials() {
 #[test]
 fn the_reverse_name_of_an_address_has_its_hosts() {
     let zones = published();
-    let ptr = |name: &str| summary(&zones, &format!("{name}.arpa."), RecordType::PTR);
     assert_eq!(
-        ptr("11.0.1.10.in-addr"),
+        pointers(&zones, "11.0.1.10.in-addr"),
         "NOERROR also.org1.example. many.org1.example. peer0.org1.example."
     );
     assert_eq!(
-        ptr("11.0.2.10.in-addr"),
+        pointers(&zones, "11.0.2.10.in-addr"),
         "NOERROR peer0.org2.example.",
         "only the prefix's organization names its hosts"
     );
     let v6 = "1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6";
-    assert_eq!(ptr(v6), "NOERROR v6.org1.example.");
-    assert_eq!(ptr("3.16.9.10.in-addr"), "NOERROR far.org1.example.");
-    assert_eq!(ptr("200.5.2.10.in-addr"), "NOERROR odd.org2.example.");
+    assert_eq!(pointers(&zones, v6), "NOERROR v6.org1.example.");
+    assert_eq!(
+        pointers(&zones, "3.16.9.10.in-addr"),
+        "NOERROR far.org1.example."
+    );
+    assert_eq!(
+        pointers(&zones, "200.5.2.10.in-addr"),
+        "NOERROR odd.org2.example."
+    );
     for address in ["66.0.1.10", "77.0.1.10"] {
         assert!(
-            ptr(&format!("{address}.in-addr")).starts_with("NXDOMAIN"),
+            pointers(&zones, &format!("{address}.in-addr")).starts_with("NXDOMAIN"),
             "wildcards and glue have no PTR record"
         );
     }
@@ -294,26 +304,44 @@ fn the_reverse_name_of_an_address_has_its_hosts() {
 #[test]
 fn reverse_zones_begin_at_the_octets_and_nibbles_inside_a_prefix() {
     let zones = published();
-    let ptr = |name: &str| summary(&zones, &format!("{name}.arpa."), RecordType::PTR);
-    assert_eq!(ptr("12.0.1.10.in-addr"), "NXDOMAIN at 1.10.in-addr.arpa.");
     assert_eq!(
-        ptr("0.1.10.in-addr"),
+        pointers(&zones, "12.0.1.10.in-addr"),
+        "NXDOMAIN at 1.10.in-addr.arpa."
+    );
+    assert_eq!(
+        pointers(&zones, "0.1.10.in-addr"),
         "NOERROR at 1.10.in-addr.arpa.",
         "an empty non-terminal"
     );
-    assert_eq!(ptr("7.1.10.in-addr"), "NXDOMAIN at 1.10.in-addr.arpa.");
-    assert_eq!(ptr("1.10.in-addr"), "NOERROR at 1.10.in-addr.arpa.");
-    assert_eq!(ptr("x.11.0.1.10.in-addr"), "NXDOMAIN at 1.10.in-addr.arpa.");
-    assert_eq!(ptr("011.0.1.10.in-addr"), "NXDOMAIN at 1.10.in-addr.arpa.");
     assert_eq!(
-        ptr("9.17.9.10.in-addr"),
+        pointers(&zones, "7.1.10.in-addr"),
+        "NXDOMAIN at 1.10.in-addr.arpa."
+    );
+    assert_eq!(
+        pointers(&zones, "1.10.in-addr"),
+        "NOERROR at 1.10.in-addr.arpa."
+    );
+    assert_eq!(
+        pointers(&zones, "x.11.0.1.10.in-addr"),
+        "NXDOMAIN at 1.10.in-addr.arpa."
+    );
+    assert_eq!(
+        pointers(&zones, "011.0.1.10.in-addr"),
+        "NXDOMAIN at 1.10.in-addr.arpa."
+    );
+    assert_eq!(
+        pointers(&zones, "9.17.9.10.in-addr"),
         "NXDOMAIN at 17.9.10.in-addr.arpa."
     );
     assert_eq!(
-        ptr("129.5.2.10.in-addr"),
+        pointers(&zones, "129.5.2.10.in-addr"),
         "NOERROR at 129.5.2.10.in-addr.arpa."
     );
-    assert_eq!(ptr("1.0.0.d.f.ip6"), "REFUSED", "the prefix is longer");
+    assert_eq!(
+        pointers(&zones, "1.0.0.d.f.ip6"),
+        "REFUSED",
+        "the prefix is longer"
+    );
     for beyond in [
         "10",
         "9.10",
@@ -323,9 +351,17 @@ fn reverse_zones_begin_at_the_octets_and_nibbles_inside_a_prefix() {
         "1.1.2.10",
         "1.0.4.10",
     ] {
-        assert_eq!(ptr(&format!("{beyond}.in-addr")), "REFUSED", "{beyond}");
+        assert_eq!(
+            pointers(&zones, &format!("{beyond}.in-addr")),
+            "REFUSED",
+            "{beyond}"
+        );
     }
-    assert_eq!(ptr("1.0.3.10.in-addr"), "SERVFAIL", "no copy of its zone");
+    assert_eq!(
+        pointers(&zones, "1.0.3.10.in-addr"),
+        "SERVFAIL",
+        "no copy of its zone"
+    );
     assert!(summary(&zones, "1.10.in-addr.arpa.", RecordType::SOA).contains("gw.org1.example."));
     assert_eq!(
         summary(&zones, "1.10.in-addr.arpa.", RecordType::NS),
@@ -337,16 +373,21 @@ fn reverse_zones_begin_at_the_octets_and_nibbles_inside_a_prefix() {
 #[test]
 fn pointers_follow_the_zone_and_the_prefixes() {
     let zones = published();
-    let ptr = |name: &str| summary(&zones, &format!("{name}.in-addr.arpa."), RecordType::PTR);
     let text = "@ SOA gw h 4 60 10 100 9\nmoved A 10.2.0.12\n";
     zones
         .publish_replica(zone("org2.example", text), SystemTime::UNIX_EPOCH)
         .unwrap();
-    assert_eq!(ptr("12.0.2.10"), "NOERROR moved.org2.example.");
-    assert!(ptr("11.0.2.10").starts_with("NXDOMAIN"));
+    assert_eq!(
+        pointers(&zones, "12.0.2.10.in-addr"),
+        "NOERROR moved.org2.example."
+    );
+    assert!(pointers(&zones, "11.0.2.10.in-addr").starts_with("NXDOMAIN"));
     zones.set_reverse([("org1.example".parse().unwrap(), prefixes(&["10.2.0.0/24"]))]);
-    assert_eq!(ptr("11.0.2.10"), "NOERROR foreign.org1.example.");
-    assert_eq!(ptr("11.0.1.10"), "REFUSED");
+    assert_eq!(
+        pointers(&zones, "11.0.2.10.in-addr"),
+        "NOERROR foreign.org1.example."
+    );
+    assert_eq!(pointers(&zones, "11.0.1.10.in-addr"), "REFUSED");
 }
 
 #[test]
