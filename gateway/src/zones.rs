@@ -428,7 +428,7 @@ impl Replicator {
     fn handle_due(&mut self, conn: ConnId, now: Instant) -> Vec<Reply> {
         let mut replies = Vec::new();
 
-        // Again until nothing is due: behind a transfer that fails, a later offer may wait.
+        // A later offer may wait for a transfer that fails now: repeat until nothing is due.
         while let Some((peer, _)) = self.receiving.get(&conn) {
             let peer = peer.clone();
             let apex = self.domain.zone_of(&peer.org);

@@ -56,7 +56,7 @@ impl Kernel {
             index: index.clone(),
         };
 
-        // What forwards only for us is guarded before it forwards.
+        // Forwarding that only this daemon needs is restricted before it is switched on.
         let mut spec = policy(config, &prepared.rulings, Families::default());
         let settings = config.state_dir.join("kernel-settings.json");
         let forwarding = Forwarding::prepare(Families::of(&spec.own), &settings)?;
