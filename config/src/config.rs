@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    Digest, DnsName, GatewayId, Member, OrgId, Place, PlacedPrefix, Prefix, SiteId, TunName,
+    Digest, DnsName, GatewayId, Member, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId,
+    TunName, Tunnel,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -44,8 +45,10 @@ pub struct Config {
     pub reserved: Vec<PlacedPrefix>,
     /// The DNS server.
     pub dns: Dns,
-    /// What others may reach; `None` if the file has no `[policy]`, which admits ICMP echo and DNS.
-    pub policy: Option<Vec<Allow>>,
+    /// What others may reach here, and our hosts elsewhere.
+    pub policy: Policy,
+    /// What happens while a peer cannot be reached.
+    pub tunnel: Tunnel,
 }
 
 impl Config {
@@ -170,39 +173,4 @@ pub enum DnsData {
         /// The data, such as `0 0 7051 peer0`; relative names stand below the zone.
         data: String,
     },
-}
-
-/// One `[[policy.allow]]`: packets of one origin that are admitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allow {
-    /// The organization that sends; `None` stands for every member.
-    pub from: Option<OrgId>,
-    /// Destinations inside this site's prefixes, in order, none inside another.
-    pub to: Vec<Prefix>,
-    /// Protocol.
-    pub proto: Proto,
-    /// Destination ports in order, disjoint. Empty for every port, and always for ICMP.
-    pub ports: Vec<PortRange>,
-    /// Where it was written.
-    pub place: Place,
-}
-
-/// Protocols that a policy can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proto {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// ICMP and ICMPv6 echo.
-    Icmp,
-}
-
-/// A range of TCP or UDP ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PortRange {
-    /// The first port.
-    pub first: u16,
-    /// The last port, which is the first if the range is one port.
-    pub last: u16,
 }

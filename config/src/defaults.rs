@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::{Dns, Routes, TunName};
+use crate::{Dns, Egress, OnDenied, Policy, Routes, TunName, Tunnel};
 
 /// The tunnel port.
 pub const PORT: u16 = 4600;
@@ -29,6 +29,14 @@ pub const DNS_PORT: u16 = 53;
 pub const DNS_TTL: u32 = 5;
 /// How long the names of a silent organization are answered: a week.
 pub const DNS_HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Flows that are remembered.
+pub const FLOWS: u32 = 262_144;
+/// How long after a start the flows of before are let through.
+pub const GRACE: Duration = Duration::from_secs(120);
+/// The first port of a flow that is let through in that time: Linux takes ports from here up for
+/// connections that it opens.
+pub const GRACE_PORT: u16 = 32_768;
 
 pub(crate) fn tun() -> TunName {
     TUN.parse().expect("the default is an interface name")
@@ -58,6 +66,32 @@ impl Default for Dns {
             hold: DNS_HOLD,
             query_log: None,
             forward: Vec::new(),
+        }
+    }
+}
+
+impl Default for Policy {
+    /// Without `[policy]` others may send ICMP echo requests and ask our DNS server.
+    fn default() -> Policy {
+        Policy {
+            allow: None,
+            egress: Egress::default(),
+            allow_egress: Vec::new(),
+            tests: Vec::new(),
+            denied: OnDenied::default(),
+            flows: FLOWS,
+            grace: GRACE,
+            grace_port: GRACE_PORT,
+        }
+    }
+}
+
+impl Default for Tunnel {
+    fn default() -> Tunnel {
+        Tunnel {
+            reset_after: Duration::from_secs(5),
+            fail_fast: Duration::from_secs(20),
+            held_syns: 8192,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Ringway's vocabulary and its files: `gateway.toml` and the member records.
 //!
-//! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`]); the files it comes
+//! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`],
+//! [`policy`], [`tunnel`]); the files it comes
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]).
 
@@ -23,16 +24,16 @@ pub mod limits;
 pub mod member;
 pub mod name;
 pub mod overlap;
+pub mod policy;
 pub mod prefix;
 pub mod text;
 pub mod tun_name;
+pub mod tunnel;
 pub mod verdict;
 
 pub use accepted::{Accepted, AcceptedError};
 pub use bogon::{bogon, is_private};
-pub use config::{
-    Allow, Config, Dns, DnsData, DnsRecord, Forward, Identity, PortRange, Proto, Routes, ZoneFile,
-};
+pub use config::{Config, Dns, DnsData, DnsRecord, Forward, Identity, Routes, ZoneFile};
 pub use conflict::conflicts;
 pub use dns_name::{DnsName, DnsNameError};
 pub use endpoint::{Endpoint, EndpointError, Host};
@@ -43,7 +44,12 @@ pub use host_name::{HostName, HostNameError};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
 pub use name::{GatewayId, GatewayName, NameError, OrgId, SiteId, ZoneName};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
+pub use policy::{
+    Allow, AllowEgress, Egress, Expectation, OnDenied, Origin, Party, Policy, PolicyTest,
+    PortRange, Service, Target,
+};
 pub use prefix::{Prefix, PrefixError};
 pub use text::{NewGateway, NewMember, gateway_text, member_text};
 pub use tun_name::{TunName, TunNameError};
+pub use tunnel::Tunnel;
 pub use verdict::{Ruling, Verdict, rule};

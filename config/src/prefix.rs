@@ -59,6 +59,11 @@ impl Prefix {
         self.0.prefix()
     }
 
+    /// True if the prefix holds one address alone.
+    pub fn is_host(&self) -> bool {
+        self.len() == if self.is_ipv4() { 32 } else { 128 }
+    }
+
     /// True for IPv4.
     pub fn is_ipv4(&self) -> bool {
         self.0.is_ipv4()

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ringway_config::{Config, DnsData, Faults, Member, PortRange, Proto, conflicts};
+use ringway_config::{
+    Config, DnsData, Faults, Member, Origin, Policy, PortRange, Service, conflicts,
+};
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,23 +44,18 @@ fn the_example_gateway_loads_and_overlaps_nothing() {
 #[test]
 fn the_example_policy_admits_fabric_and_echo() {
     let config = Config::load(&example("gateway.toml")).unwrap();
-    let rules = config.policy.expect("the example has a policy");
-    let fabric: Vec<PortRange> = vec![
+    let rules = config.policy.allow.expect("the example has a policy");
+    let fabric = vec![
         PortRange {
             first: 7050,
             last: 7051,
         },
-        PortRange {
-            first: 7054,
-            last: 7054,
-        },
+        PortRange::one(7054),
     ];
-    assert_eq!(
-        (rules[0].proto, &rules[0].ports, &rules[0].from),
-        (Proto::Tcp, &fabric, &None)
-    );
-    assert_eq!((rules[1].proto, rules[1].ports.len()), (Proto::Icmp, 0));
-    assert_eq!(rules[2].from.as_ref().map(|org| org.as_str()), Some("beta"));
+    assert_eq!(rules[0].services, [Service::Tcp(fabric)]);
+    assert_eq!(rules[0].from, [Origin::All]);
+    assert_eq!(rules[1].services, [Service::Icmp]);
+    assert_eq!(rules[2].from, [Origin::Org("beta".parse().unwrap())]);
 }
 
 #[test]
@@ -112,7 +109,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     assert_eq!(least.dns.forward, [], "other names are refused");
     assert_eq!(
         (least.policy, least.dns.listen.len(), least.reserved.len()),
-        (None, 0, 0)
+        (Policy::default(), 0, 0)
     );
 }
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    Config, DnsData, Member, NewGateway, NewMember, PortRange, Prefix, Proto, gateway_text,
-    member_text,
+    Config, DnsData, Member, NewGateway, NewMember, PortRange, Prefix, Service, Target,
+    gateway_text, member_text,
 };
 
 const CA: &str =
@@ -71,11 +71,19 @@ fn a_fresh_gateway_file_loads_and_says_what_was_asked() {
         (&new.id, &new.site, new.listen)
     );
     assert_eq!(config.dns.listen, new.dns_listen);
-    let rules = config.policy.unwrap();
-    let ports = |first, last| PortRange { first, last };
-    assert_eq!((rules[0].proto, &rules[0].to), (Proto::Tcp, &new.prefixes));
-    assert_eq!(rules[0].ports, [ports(7050, 7051), ports(7054, 7054)]);
-    assert_eq!((rules[1].proto, rules.len()), (Proto::Icmp, 2));
+    let rules = config.policy.allow.unwrap();
+    let to: Vec<Target> = new.prefixes.into_iter().map(Target::Prefix).collect();
+    assert_eq!(rules[0].to, to);
+    let ports = vec![
+        PortRange {
+            first: 7050,
+            last: 7051,
+        },
+        PortRange::one(7054),
+    ];
+    assert_eq!(rules[0].services, [Service::Tcp(ports)]);
+    assert_eq!(rules[1].services, [Service::Icmp]);
+    assert_eq!(rules.len(), 2);
 }
 
 #[test]
@@ -113,7 +121,8 @@ fn a_gateway_without_prefixes_and_dns_gets_an_empty_policy() {
             ..new_gateway()
         }),
     );
-    assert_eq!((config.policy, config.dns.listen.len()), (Some(vec![]), 0));
+    assert_eq!(config.policy.allow, Some(vec![]));
+    assert_eq!(config.dns.listen, []);
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn records_and_rules_may_be_appended_in_any_order() {
             record.replace("peer0", "peer1")
         ),
     );
-    assert_eq!(config.policy.unwrap().len(), 4);
+    assert_eq!(config.policy.allow.unwrap().len(), 4);
     let names: Vec<&str> = config
         .dns
         .records

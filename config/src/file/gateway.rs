@@ -12,7 +12,9 @@ use super::source::Source;
 use super::table::Table;
 use super::{dns, policy};
 use crate::keys::{self, Key};
-use crate::{Config, GatewayId, Identity, PlacedPrefix, Prefix, Routes, TunName, defaults, limits};
+use crate::{
+    Config, GatewayId, Identity, PlacedPrefix, Prefix, Routes, TunName, Tunnel, defaults, limits,
+};
 
 /// Reads `gateway.toml` and what it names. `None` only if faults were reported.
 pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
@@ -67,6 +69,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         reserved,
         dns: dns?,
         policy,
+        tunnel: Tunnel::default(),
     })
 }
 

@@ -9,20 +9,20 @@ use super::local_gateway::LocalGateway;
 use super::nearest::did_you_mean;
 use super::table::Table;
 use crate::keys::{allow, gateway, policy};
-use crate::{Allow, OrgId, PlacedPrefix, PortRange, Prefix, Proto, limits};
+use crate::{
+    Allow, OrgId, Origin, PlacedPrefix, Policy, PortRange, Prefix, Service, Target, limits,
+};
 
 const PORTS: RangeInclusive<u32> = 1..=65535;
 
 /// Prefixes of this site that a fault offers.
 const MOST_OFFERED: usize = 4;
 
-/// Reads `[policy]`; `None` if there is none. A rule with faults is left out.
-pub(crate) fn read(
-    table: &Table<'_>,
-    local: &LocalGateway,
-    consortium: &Consortium,
-) -> Option<Vec<Allow>> {
-    let policy = table.table(&gateway::POLICY, &policy::SCHEMA)?;
+/// Reads `[policy]`. A rule with faults is left out.
+pub(crate) fn read(table: &Table<'_>, local: &LocalGateway, consortium: &Consortium) -> Policy {
+    let Some(policy) = table.table(&gateway::POLICY, &policy::SCHEMA) else {
+        return Policy::default();
+    };
     let prefixes = local
         .site
         .as_ref()
@@ -32,7 +32,10 @@ pub(crate) fn read(
     let rules = rules
         .iter()
         .filter_map(|rule| read_rule(rule, prefixes, consortium));
-    Some(rules.collect())
+    Policy {
+        allow: Some(rules.collect()),
+        ..Policy::default()
+    }
 }
 
 /// `prefixes` are this site's; `None` if its record has faults.
@@ -57,32 +60,34 @@ fn read_rule(
         .unwrap_or_default();
 
     Some(Allow {
-        from: from?.into_org(),
-        to: to?,
-        proto: proto?,
-        ports,
+        from: vec![from?],
+        to: to?.into_iter().map(Target::Prefix).collect(),
+        services: vec![proto?.service(ports)],
         place: rule.place().clone(),
     })
 }
 
-/// The value of `from`: whose packets a rule admits.
-enum Origin {
-    AnyMember,
-    Org(OrgId),
+/// Protocols that a rule can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proto {
+    Tcp,
+    Udp,
+    Icmp,
 }
 
-impl Origin {
-    fn into_org(self) -> Option<OrgId> {
+impl Proto {
+    fn service(self, ports: Vec<PortRange>) -> Service {
         match self {
-            Origin::AnyMember => None,
-            Origin::Org(org) => Some(org),
+            Proto::Tcp => Service::Tcp(ports),
+            Proto::Udp => Service::Udp(ports),
+            Proto::Icmp => Service::Icmp,
         }
     }
 }
 
 fn read_from(item: &Item<'_>, consortium: &Consortium) -> Option<Origin> {
     if item.text()? == "all" {
-        return Some(Origin::AnyMember);
+        return Some(Origin::All);
     }
 
     let org: OrgId = item.parse()?;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use ringway_config::{
-    Dns, DnsData, DnsRecord, Faults, Identity, Member, PlacedPrefix, Revoked, Routes, Site,
-    ZoneFile,
+    Dns, DnsData, DnsRecord, Faults, Identity, Member, PlacedPrefix, Policy, Revoked, Routes, Site,
+    Tunnel, ZoneFile,
 };
 
 use super::*;
@@ -68,7 +68,8 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
             hold: std::time::Duration::from_secs(604_800),
             forward: Vec::new(),
         },
-        policy: None,
+        policy: Policy::default(),
+        tunnel: Tunnel::default(),
     }
 }
 

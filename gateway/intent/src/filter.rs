@@ -53,7 +53,7 @@ pub fn policy(config: &Config, rulings: &[Ruling], guard_forwarding: Families) -
         tun: config.tun.to_string(),
         own,
         orgs,
-        allow: config.policy.clone(),
+        allow: config.policy.allow.clone(),
         dns: config.dns.listen.clone(),
         tunnel_port: config.listen.port(),
         mark: config.routes.mark,

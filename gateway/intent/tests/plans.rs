@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringway_config::{
-    Config, Connected, Digest, Dns, Identity, Member, Place, PlacedPrefix, Prefix, Revoked, Routes,
-    Ruling, Site, rule,
+    Config, Connected, Digest, Dns, Identity, Member, Place, PlacedPrefix, Policy, Prefix, Revoked,
+    Routes, Ruling, Site, Tunnel, rule,
 };
 use ringway_intent::{Families, Links, RouteState, Tunnelled, plan_routes, policy};
 
@@ -77,7 +77,8 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
             query_log: None,
             forward: Vec::new(),
         },
-        policy: None,
+        policy: Policy::default(),
+        tunnel: Tunnel::default(),
     }
 }
 

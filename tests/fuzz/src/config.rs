@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use ringway_config::{
-    Config, Faults, Member, NewMember, conflicts, limits, member_text, rule, socket_of,
+    Config, Faults, Member, NewMember, Service, Target, conflicts, limits, member_text, rule,
+    socket_of,
 };
 
 /// The record of the gateway under test, and of its only fellow member.
@@ -139,17 +140,43 @@ fn new_member(member: &Member) -> NewMember {
     }
 }
 
+fn check_targets(targets: &[Target], config: &Config) {
+    let zone = config.own.domain.zone_of(&config.own.org);
+
+    assert!(!targets.is_empty());
+    for target in targets {
+        let ours = match target {
+            Target::Prefix(prefix) => config.is_own(prefix),
+            Target::Name(name) => name.is_within(&zone),
+        };
+        assert!(ours, "{target}");
+    }
+}
+
+fn check_services(services: &[Service]) {
+    for service in services {
+        if let Service::Tcp(ports) | Service::Udp(ports) = service {
+            let apart = ports.is_sorted_by(|a, b| a.last < b.first);
+            assert!(apart, "ports that overlap: {service}");
+        }
+    }
+}
+
 fn check_config(config: &Config) {
     let none = BTreeSet::new();
     let rulings = rule(config, &[], &none);
     let disputed = rulings.iter().any(|ruling| !ruling.is_available());
     assert_eq!(disputed, !conflicts(config, &[], &none).is_empty());
 
-    for allow in config.policy.iter().flatten() {
-        assert!(!allow.to.is_empty());
-        assert!(allow.to.iter().all(|to| config.is_own(to)), "{allow:?}");
-        let apart = allow.ports.is_sorted_by(|a, b| a.last < b.first);
-        assert!(apart, "ports that overlap: {allow:?}");
+    for allow in config.policy.allow.iter().flatten() {
+        assert!(!allow.from.is_empty() && !allow.services.is_empty());
+        check_targets(&allow.to, config);
+        check_services(&allow.services);
+    }
+    for allow in &config.policy.allow_egress {
+        assert!(!allow.to.is_empty() && !allow.services.is_empty());
+        check_targets(&allow.from, config);
+        check_services(&allow.services);
     }
 
     let zone = config.own.domain.zone_of(&config.own.org);

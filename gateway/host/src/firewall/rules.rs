@@ -12,7 +12,7 @@
 
 use nftables::schema::Nftables;
 use nftables::types::NfHook;
-use ringway_config::{Allow, PortRange, Proto};
+use ringway_config::{Allow, Origin, PortRange, Service, Target};
 use ringway_intent::PolicySpec;
 
 use super::DropReason;
@@ -203,50 +203,59 @@ fn add_echo(draft: &mut Draft) {
     }
 }
 
-/// One rule of the policy: per family, since addresses are matched per family.
+/// One rule of the policy: per origin, service and family, since addresses are matched per family.
 fn add_allow(draft: &mut Draft, spec: &PolicySpec, allow: &Allow) {
-    // An organization that is no member now has no set, and nothing to match.
-    if allow
-        .from
-        .as_ref()
-        .is_some_and(|org| !spec.orgs.contains_key(org))
-    {
+    for origin in &allow.from {
+        for service in &allow.services {
+            for family in Family::BOTH {
+                add_allow_of(draft, spec, allow, origin, service, family);
+            }
+        }
+    }
+}
+
+fn add_allow_of(
+    draft: &mut Draft,
+    spec: &PolicySpec,
+    allow: &Allow,
+    origin: &Origin,
+    service: &Service,
+    family: Family,
+) {
+    let to = allow.to.iter().filter_map(|target| match target {
+        Target::Prefix(prefix) if Family::of(prefix) == family => Some(prefix),
+        // The filter of the data plane knows the addresses of names.
+        Target::Prefix(_) | Target::Name(_) => None,
+    });
+    let to = outermost(to);
+    if to.is_empty() {
         return;
     }
 
-    for family in Family::BOTH {
-        let to = outermost(
-            allow
-                .to
-                .iter()
-                .filter(|prefix| Family::of(prefix) == family),
-        );
-        if to.is_empty() {
-            continue;
-        }
+    let from = match origin {
+        Origin::All => None,
+        Origin::Org(org) if spec.orgs.contains_key(org) => Some(terms::is_in_set(
+            terms::source(family),
+            &set_name(&format!("from-{org}"), family),
+        )),
+        // An organization that is no member now has no set, and nothing to match.
+        Origin::Org(_) | Origin::Site(..) | Origin::Prefix(_) => return,
+    };
+    let service = match service {
+        Service::Tcp(ports) => to_ports("tcp", ports),
+        Service::Udp(ports) => to_ports("udp", ports),
+        Service::Icmp => terms::is_echo(family),
+        Service::Protocol(_) => return,
+    };
+    let to = terms::is(
+        terms::destination(family),
+        terms::one_of(to.iter().map(terms::prefix)),
+    );
 
-        let from = allow.from.as_ref().map(|org| {
-            terms::is_in_set(
-                terms::source(family),
-                &set_name(&format!("from-{org}"), family),
-            )
-        });
-        let service = match allow.proto {
-            Proto::Tcp => to_ports("tcp", &allow.ports),
-            Proto::Udp => to_ports("udp", &allow.ports),
-            Proto::Icmp => terms::is_echo(family),
-        };
-
-        let to = terms::is(
-            terms::destination(family),
-            terms::one_of(to.iter().map(terms::prefix)),
-        );
-
-        let steps = from
-            .into_iter()
-            .chain([to, service, terms::count(), terms::accept()]);
-        draft.commented_rule(FROM_TUN, steps, &allow.place.to_string());
-    }
+    let steps = from
+        .into_iter()
+        .chain([to, service, terms::count(), terms::accept()]);
+    draft.commented_rule(FROM_TUN, steps, &allow.place.to_string());
 }
 
 /// Every set, empty ones too: rules name them.

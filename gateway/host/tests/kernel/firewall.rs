@@ -5,13 +5,13 @@
 use std::io::Write;
 use std::net::UdpSocket;
 
-use ringway_config::Proto;
+use ringway_config::Service;
 use ringway_host::firewall::{DropReason, Nft};
 use ringway_intent::{Families, PolicySpec};
 
 use crate::site::{
     Site, allow, arrives, connect, echoes, is_cut, is_lost, is_mute, is_silent, listen, passes,
-    policy, static_neighbour,
+    policy, static_neighbour, tcp,
 };
 use crate::tun_name;
 
@@ -39,8 +39,7 @@ fn a_listed_port_passes_both_ways_and_an_unlisted_one_is_dropped() {
     let site = Site::new();
     site.apply(&policy(Some(vec![allow(
         "beta",
-        Proto::Tcp,
-        &[(7050, 7052), (7051, 7054)],
+        tcp(&[(7050, 7052), (7051, 7054)]),
     )])));
     let (listed, unlisted) = (
         listen(&site.node, "[::]:7053"),
@@ -63,11 +62,7 @@ fn a_listed_port_passes_both_ways_and_an_unlisted_one_is_dropped() {
 #[test]
 fn rules_hold_for_the_gateway_itself_too() {
     let site = Site::new();
-    site.apply(&policy(Some(vec![allow(
-        "beta",
-        Proto::Tcp,
-        &[(7050, 7050)],
-    )])));
+    site.apply(&policy(Some(vec![allow("beta", tcp(&[(7050, 7050)]))])));
     let _servers = [
         listen(&site.gateway, "10.1.0.1:7050"),
         listen(&site.gateway, "10.1.0.1:22"),
@@ -79,21 +74,13 @@ fn rules_hold_for_the_gateway_itself_too() {
 #[test]
 fn a_rule_for_one_organization_is_none_for_another() {
     let site = Site::new();
-    site.apply(&policy(Some(vec![allow(
-        "beta",
-        Proto::Tcp,
-        &[(7050, 7050)],
-    )])));
+    site.apply(&policy(Some(vec![allow("beta", tcp(&[(7050, 7050)]))])));
     let _server = listen(&site.node, "10.1.0.10:7050");
     connect(&site.remote, BETA, "10.1.0.10:7050");
     assert!(is_cut(&site.remote, GAMMA, "10.1.0.10:7050"));
     assert!(site.dropped(DropReason::Denied) >= 1);
 
-    site.apply(&policy(Some(vec![allow(
-        "all",
-        Proto::Tcp,
-        &[(7050, 7050)],
-    )])));
+    site.apply(&policy(Some(vec![allow("all", tcp(&[(7050, 7050)]))])));
     connect(&site.remote, GAMMA, "10.1.0.10:7050");
     assert!(is_cut(&site.remote, NOBODY, "10.1.0.10:7050"));
     assert!(site.dropped(DropReason::Stranger) >= 1);
@@ -162,11 +149,7 @@ fn errors_about_a_connection_pass() {
 #[test]
 fn a_new_policy_keeps_established_connections_and_ends_those_of_a_removed_member() {
     let site = Site::new();
-    site.apply(&policy(Some(vec![allow(
-        "beta",
-        Proto::Tcp,
-        &[(7050, 7050)],
-    )])));
+    site.apply(&policy(Some(vec![allow("beta", tcp(&[(7050, 7050)]))])));
     let listener = listen(&site.node, "10.1.0.10:7050");
     let mut client = connect(&site.remote, BETA, "10.1.0.10:7050");
     let mut server = listener.accept().unwrap().0;
@@ -187,8 +170,8 @@ fn a_new_policy_keeps_established_connections_and_ends_those_of_a_removed_member
 fn no_tunnel_runs_inside_the_tunnel() {
     let site = Site::new();
     site.apply(&policy(Some(vec![
-        allow("beta", Proto::Udp, &[]),
-        allow("beta", Proto::Tcp, &[]),
+        allow("beta", Service::Udp(Vec::new())),
+        allow("beta", tcp(&[])),
     ])));
     let _server = listen(&site.gateway, "10.1.0.1:4600");
     assert!(is_cut(&site.remote, BETA, "10.1.0.1:4600"));
@@ -242,7 +225,7 @@ fn a_guarded_gateway_forwards_for_the_tunnel_only() {
     site.gateway.ip("addr add 203.0.113.1/24 dev eth0");
     wan.ip("addr add 203.0.113.2/24 dev eth0");
     wan.ip("route add 10.1.0.0/16 via 203.0.113.1");
-    let open = policy(Some(vec![allow("all", Proto::Tcp, &[])]));
+    let open = policy(Some(vec![allow("all", tcp(&[]))]));
     let _servers = [
         listen(&site.node, "10.1.0.10:7050"),
         listen(&wan, "203.0.113.2:80"),
@@ -324,7 +307,7 @@ fn removing_deletes_the_table_and_drops_are_counted_across_policies() {
 fn a_refused_transaction_changes_nothing_and_says_why() {
     let site = Site::new();
     site.apply(&policy(None));
-    let mut broken = policy(Some(vec![allow("all", Proto::Tcp, &[(9, 8)])]));
+    let mut broken = policy(Some(vec![allow("all", tcp(&[(9, 8)]))]));
     broken.guard_forwarding.v4 = true;
     let error = site
         .gateway

@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use ringway_config::{Allow, Place, PortRange, Proto};
+use ringway_config::{Allow, Origin, Place, PortRange, Service, Target};
 use ringway_host::firewall::{DropReason, Nft};
 use ringway_intent::{Families, PolicySpec};
 use socket2::{Domain, Socket, Type};
@@ -149,23 +149,27 @@ pub(crate) fn policy(allow: Option<Vec<Allow>>) -> PolicySpec {
     }
 }
 
-/// `from` (an organization, or `all`) may reach `ports` of the site.
-pub(crate) fn allow(from: &str, proto: Proto, ports: &[(u16, u16)]) -> Allow {
+/// `from` (an organization, or `all`) may reach `service` of the site.
+pub(crate) fn allow(from: &str, service: Service) -> Allow {
     let file = std::path::PathBuf::from("gateway.toml");
+    let to = ["10.1.0.0/24", "10.1.0.10/32", "fd00:1::/64"];
     Allow {
-        from: (from != "all").then(|| from.parse().unwrap()),
-        to: vec![
-            "10.1.0.0/24".parse().unwrap(),
-            "10.1.0.10/32".parse().unwrap(),
-            "fd00:1::/64".parse().unwrap(),
-        ],
-        proto,
-        ports: ports
-            .iter()
-            .map(|&(first, last)| PortRange { first, last })
-            .collect(),
+        from: vec![match from {
+            "all" => Origin::All,
+            org => Origin::Org(org.parse().unwrap()),
+        }],
+        to: to
+            .map(|prefix| Target::Prefix(prefix.parse().unwrap()))
+            .into(),
+        services: vec![service],
         place: Place::at(file.into(), 7, 1),
     }
+}
+
+/// TCP to `ports`, given as first and last ones.
+pub(crate) fn tcp(ports: &[(u16, u16)]) -> Service {
+    let ports = ports.iter().map(|&(first, last)| PortRange { first, last });
+    Service::Tcp(ports.collect())
 }
 
 /// Listens in a namespace.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ringway_config::{
     Config, Digest, Dns, Endpoint, Gateway, GatewayId, Host, Identity, Member, OrgId, Place,
-    PlacedPrefix, Prefix, Revoked, Routes, Ruling, Site, SiteId,
+    PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Tunnel,
 };
 use ringway_core::{GatewayInfo, Membership};
 
@@ -134,7 +134,8 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
             query_log: None,
             forward: Vec::new(),
         },
-        policy: None,
+        policy: Policy::default(),
+        tunnel: Tunnel::default(),
     }
 }
 
