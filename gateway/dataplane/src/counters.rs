@@ -57,6 +57,9 @@ reasons! {
     Source = "source",
     /// Received: the destination is not this site's.
     Destination = "destination",
+    /// Received: the network has marked congestion on a packet whose ends cannot be told of it (RFC
+    /// 6040, section 4.2).
+    Congestion = "congestion",
     /// Received: the TUN device refused the packet.
     TunWrite = "tun_write",
     /// Received: more probes or echoes than the budget of the peer allows.
@@ -65,6 +68,10 @@ reasons! {
     QuicQueueFull = "quic_queue_full",
     /// Received: the queue of events to the control plane was full.
     EventQueueFull = "event_queue_full",
+    /// Received: the kernel dropped datagrams because the tunnel socket's buffer was full.
+    SocketQueue = "socket_queue",
+    /// Sending: the kernel dropped packets because the TUN device's queue was full.
+    TunQueue = "tun_queue",
     /// Sending: the source is not this site's.
     OwnSource = "own_source",
     /// Sending: no tunnel leads to the destination.
@@ -73,7 +80,7 @@ reasons! {
     Exhausted = "exhausted",
     /// Sending: longer than a buffer, or than the path takes.
     TooBig = "too_big",
-    /// Sending: the socket or the device below it had no room.
+    /// Sending: the socket had no room for seconds, or the device below it had none.
     SocketFull = "socket_full",
     /// Sending: the kernel has no route to the peer's address, or forbids the packet.
     Unreachable = "unreachable",

@@ -1,10 +1,10 @@
 //! [`GsoBatch`]: datagrams to one peer that leave in one sendmsg(2), cut apart by the kernel
 //! (UDP_SEGMENT, udp(7)).
 //!
-//! Owns the buffer that packets are sealed in, which datagrams may share a send, and what is done
-//! and counted when the kernel refuses. A batch that the kernel cannot cut is sent one datagram at
-//! a time, so that nothing is lost by having been batched. A packet that is longer than the path
-//! takes goes alone, in fragments.
+//! Owns the buffer that packets are sealed in, which datagrams may share a send (those of one
+//! traffic class), and what is done and counted when the kernel refuses. A batch that the kernel
+//! cannot cut is sent one datagram at a time, so that nothing is lost by having been batched. A
+//! packet that is longer than the path takes goes alone, in fragments.
 //!
 //! ```text
 //!  push ─► fits behind the others? ─► written and sealed in its segment ─► ... ─► flush
@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use crate::counters::DropReason;
 use crate::header::{Checksum, HEADER_LEN, Kind, OVERHEAD, TAG_LEN};
+use crate::outlet::Outlet;
 use crate::session::Outgoing;
+use crate::traffic_class::TrafficClass;
 use crate::udp::{self, MAX_SEGMENTS, MAX_SEND, Udp};
 
 /// A packet to be sealed, whose bytes the caller writes to where it is sealed.
@@ -24,6 +26,8 @@ pub(crate) struct Plaintext {
     /// From [`Outgoing::reserve`].
     pub(crate) number: u64,
     pub(crate) checksum: Checksum,
+    /// Goes to the outer header, which all datagrams of a send share.
+    pub(crate) class: TrafficClass,
     pub(crate) len: usize,
 }
 
@@ -34,6 +38,7 @@ pub(crate) struct GsoBatch {
     len: usize,
     /// `None` while the batch is empty.
     session: Option<Arc<Outgoing>>,
+    class: TrafficClass,
     count: usize,
     /// Length of the first segment, which all but the last have.
     first: usize,
@@ -48,6 +53,7 @@ impl GsoBatch {
             bytes: vec![0; MAX_SEND].into(),
             len: 0,
             session: None,
+            class: TrafficClass::default(),
             count: 0,
             first: 0,
             last: 0,
@@ -60,7 +66,7 @@ impl GsoBatch {
     /// [`DropReason::Exhausted`].
     pub(crate) fn push<U: Udp>(
         &mut self,
-        udp: &U,
+        outlet: &Outlet<'_, U>,
         session: &Arc<Outgoing>,
         packet: &Plaintext,
         write: impl FnOnce(&mut [u8]),
@@ -71,31 +77,32 @@ impl GsoBatch {
         }
 
         let fits_path = packet.len <= session.max_packet();
-        if !fits_path || !self.accepts(session, len) {
-            self.flush(udp);
+        if !fits_path || !self.accepts(session, len, packet.class) {
+            self.flush(outlet);
         }
 
         // Sealed where it is sent from: the packet is copied only once.
         let segment = &mut self.bytes[self.len..self.len + len];
         write(&mut segment[HEADER_LEN..len - TAG_LEN]);
         session.seal(Kind::Packet(packet.checksum), packet.number, segment)?;
-        self.append(session, len);
+        self.append(session, len, packet.class);
 
         // Fragments may be of one datagram only.
         if !fits_path {
-            self.flush_in_fragments(udp);
+            self.flush_in_fragments(outlet);
         }
         Ok(())
     }
 
     /// True if a datagram of `len` bytes may follow: only the last may be shorter than the first.
-    fn accepts(&self, session: &Arc<Outgoing>, len: usize) -> bool {
+    fn accepts(&self, session: &Arc<Outgoing>, len: usize, class: TrafficClass) -> bool {
         let Some(ours) = &self.session else {
             return true;
         };
 
         // A shorter segment ends the batch: the kernel cuts at multiples of the first length.
         Arc::ptr_eq(ours, session)
+            && self.class == class
             && self.count < self.max_segments
             && self.last == self.first
             && len <= self.first
@@ -103,9 +110,10 @@ impl GsoBatch {
     }
 
     /// Counts in the segment that was sealed behind the others.
-    fn append(&mut self, session: &Arc<Outgoing>, len: usize) {
+    fn append(&mut self, session: &Arc<Outgoing>, len: usize, class: TrafficClass) {
         if self.session.is_none() {
             self.session = Some(session.clone());
+            self.class = class;
             self.first = len;
         }
 
@@ -115,7 +123,7 @@ impl GsoBatch {
     }
 
     /// Sends the one packet in the batch, which is too long for the path, in fragments.
-    fn flush_in_fragments<U: Udp>(&mut self, udp: &U) {
+    fn flush_in_fragments<U: Udp>(&mut self, outlet: &Outlet<'_, U>) {
         self.count = 0;
         self.len = 0;
 
@@ -124,12 +132,12 @@ impl GsoBatch {
         };
 
         let bytes = &self.bytes[..self.first];
-        let sent = udp.send_in_fragments(&session.path(), bytes, fragment_id(bytes));
+        let sent = outlet.send_in_fragments(&session, bytes, fragment_id(bytes), self.class);
         count(&session, 1, bytes.len(), sent);
     }
 
     /// Sends and counts what is in the batch.
-    pub(crate) fn flush<U: Udp>(&mut self, udp: &U) {
+    pub(crate) fn flush<U: Udp>(&mut self, outlet: &Outlet<'_, U>) {
         let segments = std::mem::take(&mut self.count);
         let bytes = &self.bytes[..std::mem::take(&mut self.len)];
         let Some(session) = self.session.take() else {
@@ -138,10 +146,11 @@ impl GsoBatch {
 
         // Without a segment size the kernel has nothing to cut, and any device will do.
         if segments == 1 {
-            return send_one(udp, &session, bytes);
+            return send_one(outlet, &session, bytes, self.class);
         }
 
-        let sent = udp::send_along(udp, &session, bytes, u16::try_from(self.first).ok());
+        let size = u16::try_from(self.first).ok();
+        let sent = outlet.send(&session, bytes, size, self.class);
         match sent.as_ref().err().and_then(io::Error::raw_os_error) {
             // EIO: the device cannot checksum the segments. The others: the link has become too
             // small for a segment; alone it will be fragmented.
@@ -150,7 +159,7 @@ impl GsoBatch {
                     self.max_segments = 1;
                 }
                 for segment in bytes.chunks(self.first) {
-                    send_one(udp, &session, segment);
+                    send_one(outlet, &session, segment, self.class);
                 }
             }
             _ => count(&session, segments, bytes.len(), sent),
@@ -159,12 +168,12 @@ impl GsoBatch {
 }
 
 /// Sends one datagram, in fragments if the link has become too small for it.
-fn send_one<U: Udp>(udp: &U, session: &Outgoing, bytes: &[u8]) {
-    let mut sent = udp::send_along(udp, session, bytes, None);
+fn send_one<U: Udp>(outlet: &Outlet<'_, U>, session: &Outgoing, bytes: &[u8], class: TrafficClass) {
+    let mut sent = outlet.send(session, bytes, None, class);
     if let Err(error) = &sent
         && error.raw_os_error() == Some(libc::EMSGSIZE)
     {
-        sent = udp.send_in_fragments(&session.path(), bytes, fragment_id(bytes));
+        sent = outlet.send_in_fragments(session, bytes, fragment_id(bytes), class);
     }
 
     count(session, 1, bytes.len(), sent);
@@ -196,6 +205,8 @@ mod tests {
     use crate::peer::Peer;
     use crate::session::Path;
 
+    const PLAIN: TrafficClass = TrafficClass(0);
+
     fn session() -> Arc<Outgoing> {
         let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
         let secret = Secret::new([7; 48]);
@@ -212,23 +223,39 @@ mod tests {
     fn only_the_last_segment_is_shorter() {
         let session = session();
         let mut batch = GsoBatch::new();
-        assert!(batch.accepts(&session, 101));
+        assert!(batch.accepts(&session, 101, PLAIN));
 
-        batch.append(&session, 100);
-        assert!(batch.accepts(&session, 100));
-        assert!(batch.accepts(&session, 60));
-        assert!(!batch.accepts(&session, 101));
+        batch.append(&session, 100, PLAIN);
+        assert!(batch.accepts(&session, 100, PLAIN));
+        assert!(batch.accepts(&session, 60, PLAIN));
+        assert!(!batch.accepts(&session, 101, PLAIN));
 
-        batch.append(&session, 60);
-        assert!(!batch.accepts(&session, 60));
-        assert!(!batch.accepts(&session, 100));
+        batch.append(&session, 60, PLAIN);
+        assert!(!batch.accepts(&session, 60, PLAIN));
+        assert!(!batch.accepts(&session, 100, PLAIN));
     }
 
     #[test]
     fn a_batch_goes_to_one_peer() {
         let mut batch = GsoBatch::new();
-        batch.append(&session(), 100);
-        assert!(!batch.accepts(&session(), 100));
+        batch.append(&session(), 100, PLAIN);
+        assert!(!batch.accepts(&session(), 100, PLAIN));
+    }
+
+    #[test]
+    fn a_batch_has_one_traffic_class() {
+        let session = session();
+        let mut batch = GsoBatch::new();
+        batch.append(&session, 100, TrafficClass(0xb9));
+        assert!(batch.accepts(&session, 100, TrafficClass(0xb9)));
+        assert!(
+            !batch.accepts(&session, 100, TrafficClass(0xb8)),
+            "other ECN"
+        );
+        assert!(
+            !batch.accepts(&session, 100, TrafficClass(0x01)),
+            "other DSCP"
+        );
     }
 
     #[test]
@@ -241,8 +268,8 @@ mod tests {
         ] {
             let mut batch = GsoBatch::new();
             batch.max_segments = max_segments;
-            while batch.accepts(&session, len) {
-                batch.append(&session, len);
+            while batch.accepts(&session, len, PLAIN) {
+                batch.append(&session, len, PLAIN);
             }
             assert_eq!(batch.count, expected, "{len} bytes");
         }

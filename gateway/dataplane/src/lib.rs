@@ -22,7 +22,8 @@
 //!
 //! Reading order: `header`, `keys`, `replay`, `peer`, `session`, `ip`, `lanes`, `snapshot`,
 //! `admit`, `egress`; `transport`, `checksum`, `offload`, `split`, `coalesce`, `mss`; `tun` and
-//! `udp`; then the threads: `dataplane`, `backlog`, `sealer`, `sender`, `receiver`. What is fast,
+//! `udp`; then the threads: `dataplane`, `backlog`, `outlet`, `sealer`, `sender`,
+//! `receiver`. What is fast,
 //! and why: PERFORMANCE.md.
 
 #![deny(unsafe_code)]
@@ -46,6 +47,7 @@ mod keys;
 mod lanes;
 mod mss;
 mod offload;
+mod outlet;
 mod peer;
 mod probe;
 mod queue;
@@ -60,6 +62,7 @@ mod snapshot;
 mod split;
 mod sys;
 mod table;
+mod traffic_class;
 mod transport;
 mod tun;
 mod udp;
@@ -77,5 +80,6 @@ pub use session::{Incoming, Outgoing, Path};
 pub use shutdown::{Failure, ThreadRole};
 pub use sink::{ControlSink, Event};
 pub use snapshot::{SiteNo, Snapshot, SnapshotBuilder};
+pub use traffic_class::TrafficClass;
 pub use tun::{ChannelHost, ChannelTun, Tun};
 pub use udp::{ChannelNetwork, ChannelUdp, Metadata, TunnelSocket, Udp};

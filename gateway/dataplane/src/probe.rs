@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use crate::counters::DropReason;
 use crate::header::{HEADER_LEN, Kind, OVERHEAD};
 use crate::session::{Outgoing, Path};
+use crate::traffic_class::TrafficClass;
 use crate::udp::{self, Udp};
 
 /// Bytes of the payload without padding.
@@ -81,7 +82,7 @@ pub fn send_probe<U: Udp>(
         Some(remote) => send(udp, outgoing, probe, &Path::new(remote, None)),
         None => {
             let datagram = seal(outgoing, probe, PAYLOAD_LEN + OVERHEAD)?;
-            udp::send_along(udp, outgoing, &datagram, None)
+            udp::send_along(udp, outgoing, &datagram, None, TrafficClass::default())
         }
     }
 }

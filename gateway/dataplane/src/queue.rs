@@ -50,6 +50,11 @@ impl<T> Queue<T> {
         true
     }
 
+    /// How many items there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// The oldest item, if there is one.
     pub(crate) fn pop(&self) -> Option<T> {
         self.take(&mut self.lock())

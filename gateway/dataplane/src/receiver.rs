@@ -35,6 +35,7 @@ use crate::session::{Incoming, Path};
 use crate::sink::{ControlSink, Event};
 use crate::snapshot::Snapshot;
 use crate::sys::poll;
+use crate::traffic_class;
 use crate::transport::Transport;
 use crate::tun::Tun;
 use crate::udp::{self, MAX_RECEIVE, Metadata, Udp};
@@ -54,6 +55,7 @@ pub(crate) const BACK_OFF: Duration = Duration::from_millis(50);
 struct Arrival {
     from: SocketAddr,
     to: Option<IpAddr>,
+    ecn: u8,
     at: Instant,
 }
 
@@ -202,17 +204,23 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             to,
             segment,
             ecn,
+            lost,
             ..
         } = received.metadata;
         let arrival = Arrival {
             from,
             to,
+            // What the kernel does not say changes nothing.
+            ecn: ecn.unwrap_or(0),
             at: received.at,
         };
 
         let counters = &self.lane.counters;
         if received.bytes.is_empty() {
             counters.drop_packet(DropReason::Short);
+        }
+        if lost > 0 {
+            counters.drop_packets(DropReason::SocketQueue, lost as usize);
         }
 
         // Another buffer may have come from elsewhere.
@@ -279,9 +287,11 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         };
 
         // Authentic, but not yet trusted: the peer may seal what its hosts must not send.
-        let packet = &datagram[payload.clone()];
+        let packet = &mut datagram[payload.clone()];
         batch.admitted.admit(session.site(), packet)?;
+        traffic_class::combine(packet, arrival.ecn)?;
 
+        let packet = &datagram[payload.clone()];
         let transport = Transport::locate(packet);
         // The kernel would not know where to complete it.
         if checksum == Checksum::Partial && transport.is_none() {
@@ -323,7 +333,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         payload: &[u8],
         arrival: &Arrival,
     ) -> Result<(), DropReason> {
-        let Arrival { from, to, at } = *arrival;
+        let Arrival { from, to, at, .. } = *arrival;
 
         match Probe::decode(payload)? {
             Probe::Echo(_) if !session.peer().may_report_echo(at) => Err(DropReason::EchoLimit),

@@ -19,13 +19,15 @@ use std::sync::Arc;
 use crate::checksum;
 use crate::counters::{Counters, DropReason};
 use crate::dataplane::Lane;
-use crate::egress::route;
+use crate::egress::{Route, RouteCache};
 use crate::gso_batch::{GsoBatch, Plaintext};
 use crate::header::Checksum;
 use crate::mss;
 use crate::offload::{ChecksumPlace, Gso, OFFLOAD_LEN, Offload};
+use crate::outlet::Outlet;
 use crate::session::Outgoing;
 use crate::split::Split;
+use crate::traffic_class::TrafficClass;
 use crate::transport::Transport;
 use crate::tun::Tun;
 use crate::udp::Udp;
@@ -58,13 +60,12 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
 
     /// Sends what was sealed.
     pub(crate) fn flush(&mut self) {
-        self.batch.flush(&*self.lane.udp);
+        self.batch.flush(&outlet(self.lane));
     }
 
     /// Seals what one read gave: an offload header and one packet or super-packet.
-    pub(crate) fn handle(&mut self, read: &mut [u8]) {
+    pub(crate) fn handle(&mut self, routes: &mut RouteCache<'_>, read: &mut [u8]) {
         let gateway: &Counters = &self.lane.counters;
-        let snapshot = self.lane.snapshot.load();
 
         let Some((header, packet)) = read.split_first_chunk_mut::<OFFLOAD_LEN>() else {
             return gateway.drop_packet(DropReason::Malformed);
@@ -76,8 +77,8 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         };
 
         // A drop before this is the gateway's: without a route there is no peer to count it at.
-        let session = match route(&snapshot, packet) {
-            Ok(lanes) => lanes.lane(self.lane.number),
+        let Route { session, .. } = match routes.route(packet) {
+            Ok(route) => route,
             Err(reason) => return gateway.drop_packet(reason),
         };
 
@@ -103,11 +104,12 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         let plaintext = Plaintext {
             number: session.reserve(1)?,
             checksum,
+            class: TrafficClass::of(packet),
             len: packet.len(),
         };
 
         self.batch
-            .push(&*self.lane.udp, session, &plaintext, |segment| {
+            .push(&outlet(self.lane), session, &plaintext, |segment| {
                 segment.copy_from_slice(packet);
             })?;
 
@@ -120,6 +122,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         packet: &mut [u8],
         gso: &Gso,
     ) -> Result<(), Dropped> {
+        let class = TrafficClass::of(packet);
         let mut split = Split::new(packet, gso, session.max_packet())?;
         let count = split.count();
 
@@ -133,10 +136,11 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
             let plaintext = Plaintext {
                 number,
                 checksum: Checksum::Partial,
+                class,
                 len: split.len(at),
             };
             self.batch
-                .push(&*self.lane.udp, session, &plaintext, |segment| {
+                .push(&outlet(self.lane), session, &plaintext, |segment| {
                     split.write(at, segment);
                 })
                 .map_err(|reason| Dropped {
@@ -145,6 +149,13 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
                 })?;
         }
         Ok(())
+    }
+}
+
+fn outlet<T, U>(lane: &Lane<T, U>) -> Outlet<'_, U> {
+    Outlet {
+        udp: &*lane.udp,
+        shutdown: &lane.shutdown,
     }
 }
 

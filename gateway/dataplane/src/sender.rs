@@ -15,6 +15,7 @@ use std::os::fd::AsFd;
 
 use crate::backlog::{Backlog, Decision};
 use crate::dataplane::Lane;
+use crate::egress::RouteCache;
 use crate::receiver::BACK_OFF;
 use crate::sealer::Sealer;
 use crate::sys::poll;
@@ -67,7 +68,8 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
     /// Sends what the device has, then a share of the backlog. The device's error is given once the
     /// backlog is empty.
     fn drain(&mut self) -> io::Result<()> {
-        let read = self.read();
+        let mut routes = RouteCache::new(&self.lane.snapshot, self.lane.number);
+        let read = self.read(&mut routes);
         let mut sealed = 0;
 
         // Then the device again: a small packet waits for one super-packet at most.
@@ -77,7 +79,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
                 return read;
             };
             sealed += oldest.len();
-            self.sealer.handle(oldest);
+            self.sealer.handle(&mut routes, oldest);
         }
 
         Ok(())
@@ -85,7 +87,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
 
     /// Reads what the device has, up to [`MAX_READS`] packets. Packets that need not wait have left
     /// afterwards.
-    fn read(&mut self) -> io::Result<()> {
+    fn read(&mut self, routes: &mut RouteCache<'_>) -> io::Result<()> {
         let mut has_sealed = false;
         let mut result = Ok(());
         for _ in 0..MAX_READS {
@@ -103,7 +105,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
             };
 
             if let Decision::SendNow(packet) = self.backlog.accept(len) {
-                self.sealer.handle(packet);
+                self.sealer.handle(routes, packet);
                 has_sealed = true;
             }
         }

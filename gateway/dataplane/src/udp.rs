@@ -19,6 +19,7 @@ pub use self::channel::{ChannelNetwork, ChannelUdp};
 pub use self::socket::TunnelSocket;
 use crate::counters::DropReason;
 use crate::session::{Outgoing, Path};
+use crate::traffic_class::TrafficClass;
 
 /// Datagrams in one send (UDP_MAX_SEGMENTS of older kernels).
 pub(crate) const MAX_SEGMENTS: usize = 64;
@@ -33,9 +34,20 @@ pub(crate) const MAX_RECEIVE: usize = 0xffff;
 /// poll(2) on the descriptor does. Addresses are in their plain form: IPv4 is never mapped into
 /// IPv6.
 pub trait Udp: AsFd + Send + Sync + 'static {
-    /// Sends `payload` along `path`, cut into datagrams of `segment` bytes if given. Datagrams
-    /// leave whole or not at all.
-    fn send(&self, path: &Path, payload: &[u8], segment: Option<u16>) -> io::Result<()>;
+    /// Sends `payload` along `path`, cut into datagrams of `segment` bytes if given, with `class`
+    /// in their IP headers. Datagrams leave whole or not at all.
+    fn send_as(
+        &self,
+        path: &Path,
+        payload: &[u8],
+        segment: Option<u16>,
+        class: TrafficClass,
+    ) -> io::Result<()>;
+
+    /// [`Udp::send_as`] with the default class.
+    fn send(&self, path: &Path, payload: &[u8], segment: Option<u16>) -> io::Result<()> {
+        self.send_as(path, payload, segment, TrafficClass::default())
+    }
 
     /// As [`Udp::send`] with one datagram, and certainly not while [`Udp::send_in_fragments`]
     /// allows fragments: a padded probe proves the path MTU.
@@ -43,7 +55,13 @@ pub trait Udp: AsFd + Send + Sync + 'static {
 
     /// Sends one datagram that is longer than the path takes in IP fragments. `id` identifies its
     /// fragments and must not repeat within seconds.
-    fn send_in_fragments(&self, path: &Path, payload: &[u8], id: u32) -> io::Result<()>;
+    fn send_in_fragments(
+        &self,
+        path: &Path,
+        payload: &[u8],
+        id: u32,
+        class: TrafficClass,
+    ) -> io::Result<()>;
 
     /// Receives one datagram, or several of one length that the kernel has joined. `buffer` has
     /// 65,535 bytes, as many as the kernel joins. Error: `WouldBlock` if there is none.
@@ -69,6 +87,9 @@ pub struct Metadata {
     pub segment: Option<usize>,
     /// The two ECN bits of their IP headers (RFC 3168, section 5).
     pub ecn: Option<u8>,
+    /// Datagrams that the kernel dropped since the previous receive, because the socket's buffer
+    /// was full.
+    pub lost: u32,
 }
 
 impl Metadata {
@@ -80,20 +101,22 @@ impl Metadata {
             to: None,
             segment: None,
             ecn: None,
+            lost: 0,
         }
     }
 }
 
-/// [`Udp::send`] along the path of `session`. If the path's local address is no longer this host's,
+/// [`Udp::send_as`] along the path of `session`. If the path's local address is no longer this host's,
 /// the kernel chooses the source from now on; the peer will challenge the new address.
 pub(crate) fn send_along<U: Udp>(
     udp: &U,
     session: &Outgoing,
     payload: &[u8],
     segment: Option<u16>,
+    class: TrafficClass,
 ) -> io::Result<()> {
     let path = session.path();
-    let sent = udp.send(&path, payload, segment);
+    let sent = udp.send_as(&path, payload, segment, class);
 
     let Err(error) = &sent else { return sent };
     if path.local().is_none() || !is_foreign_source(error) {
@@ -101,7 +124,7 @@ pub(crate) fn send_along<U: Udp>(
     }
 
     let any_source = Path::new(path.remote(), None);
-    udp.send(&any_source, payload, segment)?;
+    udp.send_as(&any_source, payload, segment, class)?;
     session.set_path(any_source);
     Ok(())
 }

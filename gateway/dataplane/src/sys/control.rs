@@ -15,12 +15,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::traffic_class::TrafficClass;
 use crate::udp::Metadata;
 
 const HEADER: usize = size_of::<libc::cmsghdr>();
 const ALIGN: usize = size_of::<usize>();
 
-/// Bytes for what one send or receive carries: address, segment size, ECN bits.
+/// Bytes for what one send or receive carries: address, segment size, traffic
+/// class, drops.
 pub(crate) const CAPACITY: usize = 128;
 
 /// Ancillary data for one sendmsg(2).
@@ -63,6 +65,17 @@ impl Control {
         }
     }
 
+    /// Sends with these DSCP and ECN bits, to an address of IPv6 or IPv4 (IP_TOS, ip(7);
+    /// IPV6_TCLASS, RFC 3542, section 6.5).
+    pub(crate) fn push_class(&mut self, class: TrafficClass, to_v6: bool) {
+        let (level, kind) = if to_v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_TOS)
+        };
+        self.push(level, kind, &i32::from(class.0).to_ne_bytes());
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -98,6 +111,9 @@ pub(crate) fn read(mut bytes: &[u8], metadata: &mut Metadata) {
             }
             (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_TCLASS)) => {
                 metadata.ecn = int(data).map(|class| (class & 3) as u8);
+            }
+            (Some(libc::SOL_SOCKET), Some(libc::SO_RXQ_OVFL)) => {
+                metadata.lost = int(data).map_or(0, |lost| lost as u32);
             }
             _ => {}
         }
@@ -168,6 +184,17 @@ mod tests {
         let expected = Metadata {
             to: Some("192.0.2.1".parse().unwrap()),
             ecn: Some(2),
+            ..empty()
+        };
+        assert_eq!(read_all(control.as_bytes()), expected);
+    }
+
+    #[test]
+    fn drops_are_read_as_the_kernel_counts_them() {
+        let mut control = Control::new();
+        control.push(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, &u32::MAX.to_ne_bytes());
+        let expected = Metadata {
+            lost: u32::MAX,
             ..empty()
         };
         assert_eq!(read_all(control.as_bytes()), expected);

@@ -5,7 +5,7 @@
 //! the call.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// Waits until `work` is readable (or broken), `stop` is, or `timeout` has passed; `None` waits
@@ -17,11 +17,31 @@ pub(crate) fn wait(
 ) -> io::Result<bool> {
     // poll(2) ignores negative descriptors.
     let work = work.map_or(-1, |work| work.as_raw_fd());
-    let mut fds = [work, stop.as_raw_fd()].map(|fd| libc::pollfd {
-        fd,
-        events: libc::POLLIN,
-        revents: 0,
-    });
+    poll(work, libc::POLLIN, stop, timeout)
+}
+
+/// Waits until `socket` can be written to, `stop` is readable, or `timeout` has passed.
+pub(crate) fn wait_for_room(
+    socket: BorrowedFd<'_>,
+    stop: BorrowedFd<'_>,
+    timeout: Duration,
+) -> io::Result<()> {
+    poll(socket.as_raw_fd(), libc::POLLOUT, stop, Some(timeout)).map(|_| ())
+}
+
+/// True if something happened at `work`.
+fn poll(
+    work: RawFd,
+    events: libc::c_short,
+    stop: BorrowedFd<'_>,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let mut fds =
+        [(work, events), (stop.as_raw_fd(), libc::POLLIN)].map(|(fd, events)| libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        });
 
     let millis = timeout.map_or(-1, |timeout| {
         i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)

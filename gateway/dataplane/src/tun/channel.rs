@@ -125,6 +125,11 @@ impl ChannelHost {
         self.push(&offload, packet)
     }
 
+    /// Packets that were sent and not read yet.
+    pub fn waiting(&self) -> usize {
+        self.wire.from_host.len()
+    }
+
     /// The next IP packet, waiting up to `timeout` for it. Super-packets arrive as their segments,
     /// and all checksums are complete, as the kernel would hand them to a host.
     pub fn receive(&self, timeout: Duration) -> Option<Vec<u8>> {

@@ -6,8 +6,8 @@
 //!     └─ no such socket: lost on the way, as on a real network
 //! ```
 //! Nothing is lost, delayed or reordered otherwise. Segments of one send arrive joined, as over a
-//! veth. Queues are bounded: a send that finds the receiver's full fails with `EAGAIN`, and the
-//! thread counts it.
+//! veth. Queues are bounded: a send that finds the receiver's full fails with `EAGAIN`, as if the
+//! sender's own buffer were full, and the thread tries again.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::{Metadata, Udp};
 use crate::queue::Queue;
 use crate::session::Path;
+use crate::traffic_class::TrafficClass;
 
 /// Datagrams of one send.
 struct Datagrams {
@@ -89,8 +90,21 @@ pub struct ChannelUdp {
     queue: Arc<Queue<Datagrams>>,
 }
 
+impl ChannelUdp {
+    /// Sends that wait to be received.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
 impl Udp for ChannelUdp {
-    fn send(&self, path: &Path, payload: &[u8], segment: Option<u16>) -> io::Result<()> {
+    fn send_as(
+        &self,
+        path: &Path,
+        payload: &[u8],
+        segment: Option<u16>,
+        class: TrafficClass,
+    ) -> io::Result<()> {
         // The lock is released before the push, so that senders to two sockets do not meet.
         let Some(queue) = self.network.bound().get(&path.remote()).cloned() else {
             return Ok(());
@@ -104,7 +118,7 @@ impl Udp for ChannelUdp {
             metadata: Metadata {
                 to: Some(path.remote().ip()),
                 segment: segment.map(usize::from),
-                ecn: Some(0),
+                ecn: Some(class.ecn()),
                 ..Metadata::new(payload.len(), from)
             },
         };
@@ -120,8 +134,14 @@ impl Udp for ChannelUdp {
         self.send(path, payload, None)
     }
 
-    fn send_in_fragments(&self, path: &Path, payload: &[u8], _id: u32) -> io::Result<()> {
-        self.send(path, payload, None)
+    fn send_in_fragments(
+        &self,
+        path: &Path,
+        payload: &[u8],
+        _id: u32,
+        class: TrafficClass,
+    ) -> io::Result<()> {
+        self.send_as(path, payload, None, class)
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Metadata> {

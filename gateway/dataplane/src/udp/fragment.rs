@@ -16,6 +16,7 @@ use crate::ip::FRAGMENT;
 use crate::peer::MIN_MTU;
 use crate::session::Path;
 use crate::sys::control::Control;
+use crate::traffic_class::TrafficClass;
 use crate::transport::Protocol;
 
 /// Bytes of the datagram in each fragment but the last: what IPv6's header and the fragment header
@@ -23,7 +24,13 @@ use crate::transport::Protocol;
 const PIECE: usize = MIN_MTU as usize - 40 - 8;
 
 /// Sends `payload` along `path`, whose remote is IPv6, with the port and the mark of `socket`.
-pub(super) fn send(socket: &SockRef<'_>, path: &Path, payload: &[u8], id: u32) -> io::Result<()> {
+pub(super) fn send(
+    socket: &SockRef<'_>,
+    path: &Path,
+    payload: &[u8],
+    id: u32,
+    class: TrafficClass,
+) -> io::Result<()> {
     let SocketAddr::V6(remote) = path.remote() else {
         return Err(io::ErrorKind::Unsupported.into());
     };
@@ -44,6 +51,7 @@ pub(super) fn send(socket: &SockRef<'_>, path: &Path, payload: &[u8], id: u32) -
     let raw = raw_socket(mark)?;
     let mut control = Control::new();
     control.push_source((*source.ip()).into(), true);
+    control.push_class(class, true);
 
     // A raw socket takes no port.
     let to = SockAddr::from(SocketAddrV6::new(*remote.ip(), 0, 0, remote.scope_id()));

@@ -13,6 +13,7 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use socket2::{MsgHdr, SockAddr, SockRef};
@@ -21,6 +22,7 @@ use super::{Metadata, Udp, fragment};
 use crate::session::Path;
 use crate::sys::control::Control;
 use crate::sys::{option, receive};
+use crate::traffic_class::TrafficClass;
 
 /// Bytes of each of the socket's buffers, for the bursts of several peers. The kernel doubles it
 /// for its own accounting.
@@ -33,12 +35,14 @@ pub struct TunnelSocket {
     /// Held while the socket lets IPv4 packets be fragmented: a padded probe that left at that time
     /// would prove nothing. Datagrams that fit the path never take it.
     fragmenting: Mutex<()>,
+    /// Datagrams that the kernel has dropped so far. Kept here, because threads come and go.
+    lost: AtomicU32,
 }
 
 impl TunnelSocket {
     /// Prepares `socket`, which may be bound already: `mark` keeps its packets off the TUN device's
     /// routes; its buffers are large; the kernel joins datagrams (UDP_GRO) and reports local
-    /// addresses and ECN bits. Error: the kernel refuses an option; the mark and the buffers need
+    /// addresses, ECN bits and its drops. Error: the kernel refuses an option; the mark and the buffers need
     /// CAP_NET_ADMIN.
     pub fn new(socket: UdpSocket, mark: u32) -> io::Result<TunnelSocket> {
         let is_v6 = socket.local_addr()?.is_ipv6();
@@ -47,6 +51,8 @@ impl TunnelSocket {
             option::set(&socket, libc::SOL_SOCKET, name, SOCKET_BUFFER)?;
         }
         option::set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1)?;
+        // What did not fit into the buffer is counted (socket(7)).
+        option::set(&socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
 
         // An IPv6 socket carries IPv4 packets too, with IPv4's options for the type of service.
         option::set(&socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
@@ -65,6 +71,7 @@ impl TunnelSocket {
             socket,
             is_v6,
             fragmenting: Mutex::new(()),
+            lost: AtomicU32::new(0),
         })
     }
 
@@ -83,7 +90,13 @@ impl TunnelSocket {
 }
 
 impl Udp for TunnelSocket {
-    fn send(&self, path: &Path, payload: &[u8], segment: Option<u16>) -> io::Result<()> {
+    fn send_as(
+        &self,
+        path: &Path,
+        payload: &[u8],
+        segment: Option<u16>,
+        class: TrafficClass,
+    ) -> io::Result<()> {
         let remote = SockAddr::from(self.native(path.remote()));
         let mut control = Control::new();
         if let Some(size) = segment {
@@ -91,6 +104,9 @@ impl Udp for TunnelSocket {
         }
         if let Some(local) = path.local() {
             control.push_source(local, self.is_v6);
+        }
+        if class != TrafficClass::default() {
+            control.push_class(class, path.remote().is_ipv6());
         }
 
         let buffers = [IoSlice::new(payload)];
@@ -123,9 +139,15 @@ impl Udp for TunnelSocket {
         self.send(path, payload, None)
     }
 
-    fn send_in_fragments(&self, path: &Path, payload: &[u8], id: u32) -> io::Result<()> {
+    fn send_in_fragments(
+        &self,
+        path: &Path,
+        payload: &[u8],
+        id: u32,
+        class: TrafficClass,
+    ) -> io::Result<()> {
         if path.remote().is_ipv6() {
-            return fragment::send(&SockRef::from(&self.socket), path, payload, id);
+            return fragment::send(&SockRef::from(&self.socket), path, payload, id, class);
         }
 
         let _guard = self
@@ -133,7 +155,7 @@ impl Udp for TunnelSocket {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         set_fragments(&self.socket, libc::IP_PMTUDISC_DONT)?;
-        let sent = self.send(path, payload, None);
+        let sent = self.send_as(path, payload, None, class);
 
         // Also after a failed send: the next datagram must leave whole.
         set_fragments(&self.socket, libc::IP_PMTUDISC_PROBE)?;
@@ -141,7 +163,14 @@ impl Udp for TunnelSocket {
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Metadata> {
-        receive::receive(&SockRef::from(&self.socket), buffer)
+        let mut metadata = receive::receive(&SockRef::from(&self.socket), buffer)?;
+
+        // The kernel counts since the socket was made, modulo 2³²; without a drop it says nothing.
+        if metadata.lost != 0 {
+            let before = self.lost.swap(metadata.lost, Relaxed);
+            metadata.lost = metadata.lost.wrapping_sub(before);
+        }
+        Ok(metadata)
     }
 }
 

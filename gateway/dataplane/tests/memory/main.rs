@@ -6,7 +6,7 @@
 mod gateways;
 mod packets;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateways::{AMPLE, Capacity, Reported, address, pair, pair_with, wait_until};
 use packets::Family;
@@ -226,24 +226,85 @@ fn a_full_tun_queue_drops_and_counts() {
 }
 
 #[test]
-fn a_full_socket_drops_and_counts() {
+fn a_full_socket_keeps_packets_and_their_order() {
     let (_network, left, mut right) = pair_with(Capacity { udp: 4, ..AMPLE });
     right.stop();
     for number in 0..20u8 {
-        left.host.send(&packets::udp(Family::V4, 1, 2, &[number]));
-        wait_until("the packet is sent or dropped", || {
-            left.peer.counters().snapshot().tx_packets + left.dropped(DropReason::SocketFull)
-                == u64::from(number) + 1
-        });
+        // Neighbours are of two flows, so that none is joined with the one before.
+        let family = FAMILIES[usize::from(number) % 2];
+        left.host.send(&packets::udp(family, 1, 2, &[number]));
     }
-    assert_eq!(left.dropped(DropReason::SocketFull), 16);
+    wait_until("the socket is full", || {
+        right.udp.waiting() == 4 && left.host.waiting() < 20
+    });
 
     right.recreate_device();
-    for number in 0..4u8 {
-        // Joined packets are segmented again, with other identifications.
+    for number in 0..20u8 {
         let arrived = right.next_packet();
-        assert_eq!(arrived.last(), Some(&number), "the first four arrive");
+        assert_eq!(arrived.last(), Some(&number), "in the order they were sent");
     }
+    left.assert_nothing_dropped();
+}
+
+#[test]
+fn a_thread_that_waits_for_a_full_socket_ends_when_it_must() {
+    let (_network, mut left, mut right) = pair_with(Capacity { udp: 1, ..AMPLE });
+    right.stop();
+    for family in FAMILIES {
+        left.host.send(&packets::udp(family, 1, 2, b"x"));
+        left.host.send(&packets::tcp(family, 1, 2, 9, b"y"));
+    }
+    wait_until("the socket is full", || right.udp.waiting() == 1);
+
+    // It would wait for 2 s for each of the packets.
+    let start = Instant::now();
+    left.stop();
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn congestion_on_the_way_reaches_the_receiver_and_the_senders_class_stays() {
+    let (network, left, right) = pair();
+    let tap = network.bind(address(3), 64).unwrap();
+    for family in FAMILIES {
+        // DSCP 46 with ECT(0).
+        let mut packet = packets::udp(family, 1, 2, b"marked");
+        packets::set_class(&mut packet, 46 << 2 | 2);
+
+        // The datagram is caught and sent on with congestion experienced, as a router would.
+        left.outgoing.set_path(Path::new(address(3), None));
+        left.host.send(&packet);
+        let mut datagram = vec![0; 0xffff];
+        let caught = packets::receive(&tap, &mut datagram);
+        assert_eq!(caught.ecn, Some(2), "the inner ECN bits are outside, too");
+        left.outgoing.set_path(Path::new(address(2), None));
+        let to_right = Path::new(address(2), None);
+        let class = TrafficClass(3);
+        left.udp
+            .send_as(&to_right, &datagram[..caught.len], None, class)
+            .unwrap();
+
+        packets::set_class(&mut packet, 46 << 2 | 3);
+        assert_eq!(right.next_packet(), packet, "{family:?}");
+    }
+}
+
+#[test]
+fn a_marked_packet_whose_ends_cannot_be_told_is_dropped() {
+    let (network, left, right) = pair();
+    let tap = network.bind(address(3), 64).unwrap();
+    left.outgoing.set_path(Path::new(address(3), None));
+    left.host.send(&packets::udp(Family::V4, 1, 2, b"not ECT"));
+    let mut datagram = vec![0; 0xffff];
+    let caught = packets::receive(&tap, &mut datagram);
+
+    let to_right = Path::new(address(2), None);
+    left.udp
+        .send_as(&to_right, &datagram[..caught.len], None, TrafficClass(3))
+        .unwrap();
+    wait_until("it is dropped", || {
+        right.dropped(DropReason::Congestion) == 1
+    });
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! IP packets byte by byte, and an Internet checksum that shares no code with the data plane's.
 
+use std::time::Instant;
+
+use ringway_dataplane::{ChannelUdp, Metadata, Udp};
+
+use crate::gateways::TIMEOUT;
+
 /// Which IP version a packet is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
@@ -52,6 +58,31 @@ fn ip(family: Family, protocol: u8, from: u8, to: u8, payload: &[u8]) -> Vec<u8>
         }
     };
     [&header, payload].concat()
+}
+
+/// Gives a packet these DSCP and ECN bits.
+pub(crate) fn set_class(packet: &mut [u8], class: u8) {
+    if packet[0] >> 4 == 6 {
+        packet[0] = 0x60 | class >> 4;
+        packet[1] = class << 4 | packet[1] & 15;
+        return;
+    }
+    packet[1] = class;
+    packet[10..12].fill(0);
+    let checksum = !sum(&packet[..20]);
+    packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// Waits for a datagram.
+pub(crate) fn receive(socket: &ChannelUdp, buffer: &mut [u8]) -> Metadata {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        if let Ok(metadata) = socket.receive(buffer) {
+            return metadata;
+        }
+        assert!(Instant::now() < deadline, "nothing arrives");
+        std::thread::yield_now();
+    }
 }
 
 /// Completes the checksum that lies at `field` in the transport header.

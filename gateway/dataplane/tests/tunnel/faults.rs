@@ -47,11 +47,30 @@ fn a_port_that_refuses_ends_nothing() {
 }
 
 #[test]
-fn a_full_socket_drops_and_recovers() {
+fn a_full_socket_keeps_what_it_cannot_send() {
+    const PACKETS: u64 = 400;
     let (left, _right) = pair(Aead::Aes128Gcm, Wan::V4);
     // EAGAIN: the socket has little room, and what is in it leaves slowly.
     setsockopt(left.socket.socket(), sockopt::SndBuf, &4608).unwrap();
-    floods_and_recovers(&left, "limit 2mb");
+    run(
+        &left,
+        "tc qdisc add dev wan root tbf rate 5mbit burst 20kb limit 2mb",
+    );
+    left.netns.within(|| {
+        let socket = UdpSocket::bind("10.1.0.1:0").unwrap();
+        for _ in 0..PACKETS {
+            socket.send_to(&[0; 1000], "10.2.0.1:9").unwrap();
+        }
+    });
+
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while left.peer.counters().snapshot().tx_packets < PACKETS {
+        assert!(Instant::now() < deadline, "packets are missing");
+        std::thread::yield_now();
+    }
+    left.assert_nothing_dropped();
+    run(&left, "tc qdisc del dev wan root");
+    ping(&left, "10.2.0.1");
 }
 
 #[test]
