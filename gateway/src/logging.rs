@@ -8,10 +8,12 @@ use std::io::{self, IsTerminal as _};
 use std::str::FromStr;
 
 use ringway_config::Escaped;
+use tracing::Subscriber;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::json;
 
@@ -48,23 +50,39 @@ pub fn start(form: Form, level: &Level) {
     let filter = EnvFilter::new(format!("{QUIET},{}", level.0));
     let colours = std::io::stderr().is_terminal();
 
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours);
-
     // Fails if there is a subscriber already, which then stays.
     _ = match form {
-        Form::Text => logs
-            .with_target(false)
-            .fmt_fields(escaped_fields())
-            .with_writer(io::stderr)
-            .try_init(),
-        Form::Json => logs
-            .json()
-            .flatten_event(true)
-            .with_writer(PrintableJson(io::stderr))
-            .try_init(),
+        Form::Text => text(io::stderr, filter, colours).try_init(),
+        Form::Json => json(io::stderr, filter, colours).try_init(),
     };
+}
+
+/// Writes events as lines for people.
+fn text<W>(writer: W, filter: EnvFilter, colours: bool) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_target(false)
+        .fmt_fields(escaped_fields())
+        .with_writer(writer)
+        .finish()
+}
+
+/// Writes events as JSON objects, one a line.
+fn json<W>(writer: W, filter: EnvFilter, colours: bool) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .json()
+        .flatten_event(true)
+        .with_writer(PrintableJson(writer))
+        .finish()
 }
 
 /// Writes `message name=value name=value`, with every value on this line and nothing in it that a
@@ -123,8 +141,8 @@ mod tests {
     use super::*;
 
     /// Starts a forged line, and then controls a terminal in several ways.
-    const HOSTILE: &str =
-        "X\n2026-11-28T01:00:00Z  INFO Configuration reloaded\r\u{1b}[31m\u{9b}2J\u{202e}\u{2028}";
+    const HOSTILE: &str = "X\n2026-11-28T01:00:00Z  INFO Configuration reloaded\r\u{1b}[31m\
+        \u{9b}2J\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\u{7}\0";
 
     /// Collects what the log writes.
     #[derive(Clone, Default)]
@@ -174,11 +192,8 @@ mod tests {
     fn no_value_forges_a_line_of_text() {
         let written = Written::default();
         let target = written.clone();
-        let logs = tracing_subscriber::fmt()
-            .fmt_fields(escaped_fields())
-            .with_ansi(false)
-            .with_writer(move || target.clone());
-        tracing::subscriber::with_default(logs.finish(), log_hostile_values);
+        let logs = text(move || target.clone(), EnvFilter::new("info"), false);
+        tracing::subscriber::with_default(logs, log_hostile_values);
         assert_is_one_printable_line(&written.text());
     }
 
@@ -186,11 +201,8 @@ mod tests {
     fn no_value_of_a_json_line_reaches_the_terminal() {
         let written = Written::default();
         let target = written.clone();
-        let logs = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_writer(PrintableJson(move || target.clone()));
-        tracing::subscriber::with_default(logs.finish(), log_hostile_values);
+        let logs = json(move || target.clone(), EnvFilter::new("info"), false);
+        tracing::subscriber::with_default(logs, log_hostile_values);
         assert_is_one_printable_line(&written.text());
 
         let line: serde_json::Value = serde_json::from_str(&written.text()).unwrap();

@@ -53,3 +53,17 @@ impl From<std::io::Error> for Failure {
         Failure::Failed(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_an_error_reaches_the_terminal() {
+        let hostile = "X\u{1b}[A\u{7}\0\n\u{202e}\u{200b}";
+        let shown = r"error: X\u{1b}[A\u{7}\0\n\u{202e}\u{200b}";
+
+        assert_eq!(Failure::Usage(hostile.into()).to_string(), shown);
+        assert_eq!(Failure::Failed(anyhow::anyhow!(hostile)).to_string(), shown);
+    }
+}

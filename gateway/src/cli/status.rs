@@ -197,7 +197,7 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::report::RouteReport;
+    use crate::admin::report::{CertificateReport, RouteReport, ZoneReport};
 
     #[test]
     fn problems_are_notes_in_the_row_that_they_concern() {
@@ -238,5 +238,86 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("unreachable  overlaps 10.1.0.0/16 (reserved, gateway.toml:9:13)"));
+    }
+
+    /// Controls a terminal in several ways, starts lines, hides and reorders.
+    const HOSTILE: &str =
+        "X\u{1b}[A\u{1b}[2K\u{9b}2J\r\n\0\u{7}\u{202e}\u{2066}\u{200b}\u{2028}\u{e0041}Y";
+
+    fn hostile_counts() -> BTreeMap<String, u64> {
+        BTreeMap::from([(HOSTILE.to_owned(), 1)])
+    }
+
+    fn hostile_reasons() -> BTreeMap<String, String> {
+        BTreeMap::from([(HOSTILE.to_owned(), HOSTILE.to_owned())])
+    }
+
+    fn hostile_tunnel() -> TunnelReport {
+        TunnelReport {
+            peer: HOSTILE.into(),
+            org: HOSTILE.into(),
+            state: HOSTILE.into(),
+            since: HOSTILE.into(),
+            rtt_us: None,
+            path_mtu: 1280,
+            tx_bytes: 0,
+            rx_bytes: 0,
+            drops: hostile_counts(),
+            last_error: Some(HOSTILE.into()),
+            records_differ: vec![HOSTILE.into()],
+            refused: hostile_reasons(),
+            refused_by_peer: hostile_reasons(),
+        }
+    }
+
+    fn hostile_report() -> Report {
+        let route = RouteReport {
+            prefix: HOSTILE.into(),
+            org: HOSTILE.into(),
+            gateway: Some(HOSTILE.into()),
+            verdict: HOSTILE.into(),
+            conflict_with: Some(HOSTILE.into()),
+            installed: true,
+        };
+        let zone = ZoneReport {
+            apex: HOSTILE.into(),
+            serial: Some(1),
+            age_s: Some(1),
+            origin: HOSTILE.into(),
+            refused: Some(HOSTILE.into()),
+            stale: true,
+        };
+        let certificate = CertificateReport {
+            subject: HOSTILE.into(),
+            not_after: HOSTILE.into(),
+        };
+
+        Report {
+            gateway: HOSTILE.into(),
+            tunnels: vec![hostile_tunnel()],
+            routes: vec![route],
+            zones: vec![zone],
+            certificates: vec![certificate],
+            drops: hostile_counts(),
+            filtered: hostile_counts(),
+            tun_recreated: 1,
+        }
+    }
+
+    #[test]
+    fn no_text_of_a_report_reaches_the_terminal() {
+        let shown = text(&hostile_report());
+        // Each of the tables has a heading and one row.
+        assert_eq!(shown.lines().count(), 2 + 4 * 2 + 3 + 6, "{shown}");
+        for line in shown.lines() {
+            assert_eq!(Escaped(line).to_string(), line, "not printable");
+        }
+
+        let json = json::pretty(&hostile_report()).unwrap();
+        for line in json.lines() {
+            assert_eq!(Escaped(line).to_string(), line, "not printable");
+        }
+        let read: Report = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.gateway, HOSTILE, "JSON keeps the value");
     }
 }

@@ -16,6 +16,8 @@ const FORGED_LINE: &str = "X\r\n2026-11-28T01:00:00.000000Z  INFO Configuration 
 /// Outside ASCII: CSI as a single character, right-to-left override, zero width space, line
 /// separator.
 const BEYOND_ASCII: &str = "X\u{9b}2J\u{202e}ateb\u{200b}\u{2028}Y";
+/// Rings the bell, ends a C string, and isolates what follows from the text around it.
+const SILENT: &str = "X\u{7}\0\u{2066}\u{feff}\u{200d}Y";
 
 /// Puts a CA certificate of this subject into beta's record.
 fn set_ca(workspace: &Workspace, subject: &str, not_after: OffsetDateTime) {
@@ -48,7 +50,7 @@ fn assert_printable(text: &str) {
 
 #[test]
 fn show_prints_a_hostile_subject_in_its_place() {
-    for subject in [SPOOFED, FORGED_LINE, BEYOND_ASCII] {
+    for subject in [SPOOFED, FORGED_LINE, BEYOND_ASCII, SILENT] {
         let workspace = Workspace::with_acme_and_beta();
         let lines = workspace
             .ringway("member show beta/beta.member.toml")
@@ -82,7 +84,7 @@ fn show_prints_a_hostile_subject_in_its_place() {
 
 #[test]
 fn add_and_check_print_a_hostile_subject_in_its_place() {
-    for subject in [SPOOFED, FORGED_LINE, BEYOND_ASCII] {
+    for subject in [SPOOFED, FORGED_LINE, BEYOND_ASCII, SILENT] {
         let workspace = Workspace::with_acme_and_beta();
         // The fault of an expired CA certificate names its subject.
         set_ca(
@@ -115,7 +117,7 @@ fn a_hostile_key_of_a_record_stays_in_its_fault() {
     workspace.edit(
         "beta/beta.member.toml",
         "version = 1",
-        "version = 1\n\"\\u001b[2J\\u009b\\n\\u202e\" = 1",
+        "version = 1\n\"\\u001b[2J\\u009b\\n\\u202e\\u0007\\u0000\\u200b\" = 1",
     );
     let refused = workspace.ringway("member show beta/beta.member.toml");
     assert_eq!(
@@ -126,7 +128,9 @@ fn a_hostile_key_of_a_record_stays_in_its_fault() {
     );
     assert_printable(&refused.err);
     assert!(
-        refused.err.contains(r"\u{1b}[2J\u{9b}\n\u{202e}"),
+        refused
+            .err
+            .contains(r"\u{1b}[2J\u{9b}\n\u{202e}\u{7}\0\u{200b}"),
         "{}",
         refused.err
     );
