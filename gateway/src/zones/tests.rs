@@ -234,89 +234,114 @@ async fn a_difference_that_lies_is_refused_and_then_the_whole_zone_taken() {
     );
 }
 
-/// What an owner that means ill offers and sends, and what is said of it.
-fn ill_will() -> Vec<(&'static str, Offer, Vec<u8>, &'static str)> {
-    let offer = |serial, bytes: &[u8]| Offer {
+/// A zone of a malicious owner.
+struct Malicious {
+    name: &'static str,
+    offer: Offer,
+    /// What is sent once the offer was taken.
+    sent: Vec<u8>,
+    /// What the status must say about it.
+    refusal: &'static str,
+}
+
+fn malicious(name: &'static str, offer: Offer, sent: Vec<u8>, refusal: &'static str) -> Malicious {
+    Malicious {
+        name,
+        offer,
+        sent,
+        refusal,
+    }
+}
+
+fn offer(serial: u32, bytes: &[u8]) -> Offer {
+    Offer {
         serial,
         digest: Digest::of(bytes),
         size: bytes.len() as u64,
-    };
+    }
+}
+
+/// Zones that are not what their owner may serve.
+fn malicious_zones() -> Vec<Malicious> {
     let good = zone("org1.example.test", 9).encode();
     let other = zone("org2.example.test", 9).encode();
-    // Names are written below the apex: what is outside can only be meant by a broken label.
+
+    // Names are written below the apex: one outside it needs a broken label.
     let mut outside = good.clone();
     let at = good.windows(6).position(|at| at == b"\x05peer0").unwrap();
     outside[at] = 0x45;
-    let mut damaged = good.clone();
-    *damaged.last_mut().unwrap() ^= 1;
+
     let mut million = good.clone();
     let count = 4 + name_len("org1.example.test");
     million[count..count + 4].copy_from_slice(&1_000_000u32.to_be_bytes());
+
     let cut = good[..good.len() - 1].to_vec();
     vec![
-        (
+        malicious(
             "another's zone",
             offer(9, &other),
             other,
             "it is the zone org2.example.test, not org1.example.test",
         ),
-        (
+        malicious(
             "a name outside",
             offer(9, &outside),
             outside,
             "not a zone of this format",
         ),
-        (
-            "a wrong hash",
-            offer(9, &good),
-            damaged,
-            "digest is not the one offered",
-        ),
-        (
-            "another serial",
-            offer(10, &good),
-            good.clone(),
-            "the zone has serial 9; offered was 10",
-        ),
-        (
-            "cut off",
-            offer(9, &cut),
-            cut.clone(),
-            "not a zone of this format",
-        ),
-        (
-            "shorter than offered",
-            offer(9, &good),
-            cut,
-            "does not fit a zone of",
-        ),
-        (
+        malicious("cut off", offer(9, &cut), cut, "not a zone of this format"),
+        malicious(
             "a million records",
             offer(9, &million),
             million,
             "1000000 records; a zone may have at most 100000",
         ),
-        (
+    ]
+}
+
+/// Good zones under an offer that is not theirs, or not acceptable.
+fn malicious_offers() -> Vec<Malicious> {
+    let good = zone("org1.example.test", 9).encode();
+    let cut = good[..good.len() - 1].to_vec();
+    let mut damaged = good.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let huge = Offer {
+        size: u64::from(u32::MAX),
+        ..offer(9, &good)
+    };
+
+    vec![
+        malicious(
+            "a wrong hash",
+            offer(9, &good),
+            damaged,
+            "digest is not the one offered",
+        ),
+        malicious(
+            "another serial",
+            offer(10, &good),
+            good.clone(),
+            "the zone has serial 9; offered was 10",
+        ),
+        malicious(
+            "shorter than offered",
+            offer(9, &good),
+            cut,
+            "does not fit a zone of",
+        ),
+        malicious(
             "an older serial",
             offer(2, &good),
             good.clone(),
             "serial 2 is not newer than 3",
         ),
-        (
+        malicious(
             "a second zone of a serial",
             offer(3, &good),
             good.clone(),
             "serial 3 was given to two",
         ),
-        (
-            "a huge zone",
-            Offer {
-                size: u64::from(u32::MAX),
-                ..offer(9, &good)
-            },
-            good,
-            "4294967295 octets offered",
-        ),
+        malicious("a huge zone", huge, good, "4294967295 octets offered"),
     ]
 }
 
@@ -325,55 +350,56 @@ fn name_len(text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn whatever_an_owner_that_means_ill_sends_changes_nothing_and_is_reported() {
-    for (ill, offer, bytes, said) in ill_will() {
-        let mut stand = Stand::new(&ill.replace(' ', "-"));
-        let apex = name("org1.example.test");
+async fn nothing_that_a_malicious_owner_sends_changes_a_zone_and_each_is_reported() {
+    let attempts = malicious_zones().into_iter().chain(malicious_offers());
+
+    for attempt in attempts {
+        let name = attempt.name;
+        let mut stand = Stand::new(&name.replace(' ', "-"));
         stand.push("gw.org1", &owner(zone("org1.example.test", 3)));
         let before = stand.served("org1.example.test").unwrap();
-        let Offer {
-            serial,
-            digest,
-            size,
-        } = offer;
-        let offer = ZoneMessage::Offer {
-            apex: apex.clone(),
-            serial,
-            digest,
-            size: size as u32,
-        };
-        if stand.handle("gw.org1", offer).is_some() {
-            for transfer::Chunk {
-                offset,
-                last,
-                bytes,
-            } in transfer::chunks(&bytes)
-            {
-                let (apex, bytes) = (apex.clone(), bytes.to_vec());
-                let offset = offset as u32;
-                stand.hand(
-                    "gw.org1",
-                    ZoneMessage::Data {
-                        apex,
-                        serial,
-                        from: None,
-                        offset,
-                        last,
-                        bytes,
-                    },
-                );
-            }
-        }
+
+        stand.receive(&attempt);
+
         assert!(
             Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before),
-            "{ill}"
+            "{name}"
         );
         let refusal = stand.refusal("org1.example.test");
         assert!(
-            refusal.starts_with("gw.org1: ") && refusal.contains(said),
-            "{ill}: {refusal}"
+            refusal.starts_with("gw.org1: ") && refusal.contains(attempt.refusal),
+            "{name}: {refusal}"
         );
-        assert!(stand.served("org2.example.test").is_none(), "{ill}");
+        assert!(stand.served("org2.example.test").is_none(), "{name}");
+    }
+}
+
+impl Stand {
+    /// Takes the offer of org1, and then what is sent if it was asked for.
+    fn receive(&mut self, attempt: &Malicious) {
+        let apex = name("org1.example.test");
+        let serial = attempt.offer.serial;
+        let offer = ZoneMessage::Offer {
+            apex: apex.clone(),
+            serial,
+            digest: attempt.offer.digest,
+            size: attempt.offer.size as u32,
+        };
+        if self.handle("gw.org1", offer).is_none() {
+            return;
+        }
+
+        for chunk in transfer::chunks(&attempt.sent) {
+            let data = ZoneMessage::Data {
+                apex: apex.clone(),
+                serial,
+                from: None,
+                offset: chunk.offset as u32,
+                last: chunk.last,
+                bytes: chunk.bytes.to_vec(),
+            };
+            self.hand("gw.org1", data);
+        }
     }
 }
 

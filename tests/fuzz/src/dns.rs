@@ -51,7 +51,9 @@ pub fn message(data: &[u8]) -> bool {
                     "{data:02x?} {response:02x?}"
                 );
             }
-            other => panic!("{other:?} for {data:02x?}: nobody is limited or asked here"),
+            other => {
+                panic!("{other:?} for {data:02x?}: no client is limited and no name forwarded")
+            }
         }
         outcome != Outcome::Silent
     });

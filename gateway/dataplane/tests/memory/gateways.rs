@@ -6,50 +6,18 @@
 //!   host ── ChannelTun ── 192.0.2.1:4600 ──ChannelNetwork── 192.0.2.2:4600 ── ChannelTun ── host
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ringway_dataplane::*;
 
+use super::sink::{Reported, Sink};
+
 /// How long a test waits for what must come.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// What a sink has received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reported {
-    Quic {
-        datagram: Vec<u8>,
-        from: SocketAddr,
-        to: Option<IpAddr>,
-    },
-    Event(Event),
-}
-
-/// A sink with one bounded queue for everything.
-#[derive(Clone)]
-struct Sink(SyncSender<Reported>);
-
-impl ControlSink for Sink {
-    fn quic(
-        &mut self,
-        datagram: &[u8],
-        from: SocketAddr,
-        to: Option<IpAddr>,
-        _ecn: Option<u8>,
-    ) -> bool {
-        let datagram = datagram.to_vec();
-        self.0
-            .try_send(Reported::Quic { datagram, from, to })
-            .is_ok()
-    }
-
-    fn event(&mut self, event: Event) -> bool {
-        self.0.try_send(Reported::Event(event)).is_ok()
-    }
-}
 
 /// How many items each queue of a gateway holds.
 #[derive(Clone, Copy)]

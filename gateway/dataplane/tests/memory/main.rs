@@ -5,12 +5,14 @@
 
 mod gateways;
 mod packets;
+mod sink;
 
 use std::time::{Duration, Instant};
 
-use gateways::{AMPLE, Capacity, Reported, address, pair, pair_with, wait_until};
+use gateways::{AMPLE, Capacity, address, pair, pair_with, wait_until};
 use packets::Family;
 use ringway_dataplane::*;
+use sink::Reported;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
@@ -103,6 +105,7 @@ fn quic_and_forged_packets_are_told_apart() {
         datagram: initial,
         from,
         to: Some(address(2).ip()),
+        ecn: None,
     };
     assert_eq!(right.next_report(), expected);
     assert_eq!(right.dropped(DropReason::Short), 2);

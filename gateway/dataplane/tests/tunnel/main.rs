@@ -10,6 +10,8 @@ mod netns;
 mod order;
 mod pair;
 mod segments;
+#[path = "../memory/sink.rs"]
+mod sink;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -17,8 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netns::Netns;
-use pair::{Gateway, Reported, Wan, pair};
+use pair::{Gateway, Wan, pair};
 use ringway_dataplane::*;
+use sink::Reported;
 
 fn ping(from: &Gateway, to: &str) {
     let output = from.netns.exec(&format!("ping -c 3 -i 0.02 -W 5 {to}"));

@@ -6,7 +6,7 @@
 //!   192.0.2.1, 2001:db8::1 on wan ────veth──── wan, 192.0.2.2 and .22, 2001:db8::2
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -18,44 +18,7 @@ use tun_rs::{DeviceBuilder, SyncDevice};
 use socket2::{Domain, Socket, Type};
 
 use super::netns::{Netns, ip};
-
-/// What a sink has received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reported {
-    Quic {
-        datagram: Vec<u8>,
-        from: SocketAddr,
-        to: Option<IpAddr>,
-        ecn: Option<u8>,
-    },
-    Event(Event),
-}
-
-#[derive(Clone)]
-struct Sink(SyncSender<Reported>);
-
-impl ControlSink for Sink {
-    fn quic(
-        &mut self,
-        datagram: &[u8],
-        from: SocketAddr,
-        to: Option<IpAddr>,
-        ecn: Option<u8>,
-    ) -> bool {
-        self.0
-            .try_send(Reported::Quic {
-                datagram: datagram.to_vec(),
-                from,
-                to,
-                ecn,
-            })
-            .is_ok()
-    }
-
-    fn event(&mut self, event: Event) -> bool {
-        self.0.try_send(Reported::Event(event)).is_ok()
-    }
-}
+use super::sink::{Reported, Sink};
 
 /// One of the two gateways.
 pub(crate) struct Gateway {
@@ -93,7 +56,6 @@ impl Gateway {
     }
 
     /// Runs `work` while no thread runs: packets for the device wait in its queue.
-    /// it.
     pub(crate) fn while_stopped(&mut self, work: impl FnOnce()) {
         self.dataplane.take().expect("it runs").stop();
         work();

@@ -39,8 +39,11 @@ pub(crate) struct Row {
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = impostors();
-    rows.extend(names());
+    rows.extend(name_counts());
+    rows.extend(name_spellings());
     rows.extend(usages());
+    rows.extend(purposes());
+    rows.extend(issuers());
     rows.extend(dates());
     rows.extend(members());
     rows.extend(shapes());
@@ -157,8 +160,8 @@ fn impostors() -> Vec<Row> {
     ]
 }
 
-/// SPIFFE ids compare byte for byte, and there is exactly one.
-fn names() -> Vec<Row> {
+/// There is exactly one SPIFFE id.
+fn name_counts() -> Vec<Row> {
     vec![
         row(
             "no URI name",
@@ -187,6 +190,12 @@ fn names() -> Vec<Row> {
             "certificate has 2 URI names where exactly one SPIFFE id is required",
             openssl::two_names,
         ),
+    ]
+}
+
+/// SPIFFE ids compare byte for byte.
+fn name_spellings() -> Vec<Row> {
+    vec![
         row(
             "an uppercase organization",
             None,
@@ -245,11 +254,11 @@ fn names() -> Vec<Row> {
     ]
 }
 
-/// Certificates made for something else.
+/// Certificates whose keys are for something else.
 fn usages() -> Vec<Row> {
     const KEY_USAGE: &str =
         "certificate lacks keyUsage digitalSignature, or its keyUsage allows more than a leaf's";
-    const PURPOSES: &str = "certificate lacks extendedKeyUsage serverAuth and clientAuth";
+
     vec![
         row(
             "a leaf that is a CA",
@@ -284,6 +293,14 @@ fn usages() -> Vec<Row> {
                 }))
             },
         ),
+    ]
+}
+
+/// Certificates that are not for both ends of TLS.
+fn purposes() -> Vec<Row> {
+    const PURPOSES: &str = "certificate lacks extendedKeyUsage serverAuth and clientAuth";
+
+    vec![
         row(
             "no extendedKeyUsage",
             Some("ExtendedKeyUsage"),
@@ -321,6 +338,12 @@ fn usages() -> Vec<Row> {
                 }))
             },
         ),
+    ]
+}
+
+/// Issuers that may not issue.
+fn issuers() -> Vec<Row> {
+    vec![
         row(
             "a gateway's certificate issues another",
             Some("IssuerUsage"),
