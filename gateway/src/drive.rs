@@ -21,6 +21,7 @@ mod links;
 mod packets;
 mod queues;
 mod report;
+mod rules;
 
 use std::time::{Duration, Instant};
 

@@ -8,8 +8,8 @@
 //! ```
 //! The shell asks for a check when a thread has ended, when an interface has changed, and every
 //! second. Sessions, keys and counters live on: they are in the tables and in the mesh. The kernel
-//! drops its routes with the device, and the shell has them installed again. The packet filter
-//! knows the device by its name, and stays.
+//! drops its routes with the device, and the shell has them installed again. The filter with its
+//! flows lives on, too.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,9 +17,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use ringway_config::TunName;
-use ringway_dataplane::{ControlSink, Counters, Dataplane, Event, Snapshot, TunnelSocket};
+use ringway_dataplane::{ControlSink, Dataplane, Event, Shared, TunnelSocket};
 use ringway_host::tun::open_tun;
 use tokio::sync::mpsc;
 use tun_rs::SyncDevice;
@@ -44,10 +43,8 @@ pub struct Device {
 pub struct Parts {
     /// The tunnel's sockets, one for each lane.
     pub sockets: Vec<Arc<TunnelSocket>>,
-    /// What packets are looked up in.
-    pub tables: Arc<ArcSwap<Snapshot>>,
-    /// Counts what belongs to no peer.
-    pub counters: Arc<Counters>,
+    /// Tables, counters and the filter, which outlive device and threads.
+    pub shared: Shared,
     /// Takes everything but data packets.
     pub sink: Sink,
 }
@@ -178,18 +175,11 @@ enum Look {
 fn run(tun: Arc<SyncDevice>, parts: &Parts) -> anyhow::Result<(Dataplane, Arc<SyncDevice>)> {
     let Parts {
         sockets,
-        tables,
-        counters,
+        shared,
         sink,
     } = parts;
 
-    let dataplane = Dataplane::start(
-        &tun,
-        sockets,
-        tables.clone(),
-        counters.clone(),
-        sink.clone(),
-    );
+    let dataplane = Dataplane::start(&tun, sockets, shared, sink.clone());
     Ok((dataplane.context("cannot start the data plane")?, tun))
 }
 

@@ -11,8 +11,10 @@
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use ringway_config::Prefix;
 use ringway_dataplane::*;
 use socket2::{Domain, Socket, Type};
 use tun_rs::DeviceBuilder;
@@ -73,11 +75,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         incoming.pair_with(outgoing.clone());
         builder.incoming(Arc::new(incoming));
     }
-    for (site, site_no) in [(here, SiteNo(here.into())), (there, SiteNo(there.into()))] {
-        for prefix in [
+    let prefixes = |site: u8| -> Result<[Prefix; 2], Box<dyn std::error::Error>> {
+        Ok([
             format!("10.{site}.0.0/16").parse()?,
             format!("fd00:{site}::/32").parse()?,
-        ] {
+        ])
+    };
+    let others = prefixes(there)?.map(|prefix| (there.into(), prefix));
+    builder.rules(harness::permissive(here.into(), &prefixes(here)?, &others));
+    for (site, site_no) in [(here, SiteNo(here.into())), (there, SiteNo(there.into()))] {
+        for prefix in prefixes(site)? {
             if site == here {
                 builder.site_prefix(prefix);
             } else {
@@ -97,7 +104,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .collect::<Result<Vec<_>, _>>()?;
     share_port(&sockets)?;
     let own = Arc::new(Counters::new());
-    let dataplane = Dataplane::start(&tun.build_sync()?, &sockets, snapshot, own.clone(), Ignore)?;
+    let shared = Shared {
+        snapshot,
+        counters: own.clone(),
+        filter: harness::filter(Instant::now()),
+    };
+    let dataplane = Dataplane::start(&tun.build_sync()?, &sockets, &shared, Ignore)?;
     io::stdin().read_to_end(&mut Vec::new())?;
     dataplane.stop();
     for (whose, counters) in [("peer", peer.counters()), ("gateway", &own)] {

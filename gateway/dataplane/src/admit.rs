@@ -5,8 +5,8 @@
 //!  malformed      source / destination            source               destination
 //!  options
 //! ```
-//! Before it, `session` has checked phase, window and AEAD. Behind the TUN device, the packet
-//! filter applies the policy by protocol and port.
+//! Before it, `session` has checked phase, window and AEAD. Behind it, `ringway-filter` applies the
+//! policy by protocol and port.
 
 use crate::counters::DropReason;
 use crate::ip::{self, Addresses};

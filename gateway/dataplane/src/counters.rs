@@ -57,6 +57,8 @@ reasons! {
     Source = "source",
     /// Received: the destination is not this site's.
     Destination = "destination",
+    /// Either direction: the policy does not let it pass. The filter counts by its own reasons.
+    Denied = "denied",
     /// Received: the network has marked congestion on a packet whose ends cannot be told of it (RFC
     /// 6040, section 4.2).
     Congestion = "congestion",

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
+use ringway_filter::Filter;
 use tun_rs::SyncDevice;
 
 use crate::counters::Counters;
@@ -27,6 +28,17 @@ use crate::snapshot::Snapshot;
 use crate::tun::{Tun, TunQueue};
 use crate::udp::{TunnelSocket, Udp};
 
+/// What all threads share, and what outlives them: they end when the TUN device is re-created.
+#[derive(Clone)]
+pub struct Shared {
+    /// What packets are looked up in.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Count what belongs to no peer.
+    pub counters: Arc<Counters>,
+    /// Judges packets by the rules of the snapshot. One for the life of the process.
+    pub filter: Arc<Filter>,
+}
+
 /// What the two threads of a lane share.
 pub(crate) struct Lane<T, U> {
     pub(crate) number: usize,
@@ -35,6 +47,7 @@ pub(crate) struct Lane<T, U> {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     /// The gateway's, for packets that belong to no peer.
     pub(crate) counters: Arc<Counters>,
+    pub(crate) filter: Arc<Filter>,
     pub(crate) shutdown: Arc<Shutdown>,
 }
 
@@ -49,25 +62,23 @@ impl Dataplane {
     ///
     /// `tun` must have been opened with offloads, and for several queues if there are several
     /// lanes; it is set to non-blocking. Several sockets must have been prepared by
-    /// [`crate::share_port`]. Nothing else may read from the device or the sockets. `counters`
-    /// count packets that belong to no peer. Each lane has a clone of the sink.
+    /// [`crate::share_port`]. Nothing else may read from the device or the sockets. Each lane has a
+    /// clone of the sink.
     pub fn start(
         tun: &SyncDevice,
         sockets: &[Arc<TunnelSocket>],
-        snapshot: Arc<ArcSwap<Snapshot>>,
-        counters: Arc<Counters>,
+        shared: &Shared,
         sink: impl ControlSink + Clone + 'static,
     ) -> io::Result<Dataplane> {
         let queues = TunQueue::open(tun, sockets.len())?;
         let lanes = queues.into_iter().zip(sockets.iter().cloned());
-        Dataplane::start_on(lanes, snapshot, counters, sink)
+        Dataplane::start_on(lanes, shared, sink)
     }
 
     /// As [`Dataplane::start`], on any devices and sockets: those of lane 0 first.
     pub fn start_on<T: Tun, U: Udp>(
         lanes: impl IntoIterator<Item = (T, Arc<U>)>,
-        snapshot: Arc<ArcSwap<Snapshot>>,
-        counters: Arc<Counters>,
+        shared: &Shared,
         sink: impl ControlSink + Clone + 'static,
     ) -> io::Result<Dataplane> {
         let shutdown = Arc::new(Shutdown::new()?);
@@ -83,8 +94,9 @@ impl Dataplane {
                 number,
                 tun,
                 udp,
-                snapshot: snapshot.clone(),
-                counters: counters.clone(),
+                snapshot: shared.snapshot.clone(),
+                counters: shared.counters.clone(),
+                filter: shared.filter.clone(),
                 shutdown: shutdown.clone(),
             });
             dataplane.spawn_lane(lane, sink.clone())?;

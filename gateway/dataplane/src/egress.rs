@@ -45,7 +45,6 @@ struct Routed {
 /// The way of one packet.
 pub(crate) struct Route<'c> {
     /// The tables that it was found in.
-    #[expect(dead_code, reason = "the filter will read them")]
     pub(crate) snapshot: &'c Snapshot,
     /// The session that carries the packet.
     pub(crate) session: &'c Arc<Outgoing>,

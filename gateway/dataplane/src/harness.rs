@@ -3,6 +3,11 @@
 
 use std::io::IoSlice;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ringway_config::{Allow, OrgId, Origin, Place, Policy, Prefix, Service, SiteId, Target};
+use ringway_filter::{Filter, RemoteSite, Rules, RulesSpec, Settings};
 
 use crate::coalesce::Coalesce;
 use crate::counters::DropReason;
@@ -15,6 +20,59 @@ use crate::transport::Transport;
 
 /// Bytes of headroom in front of each packet that [`join`] takes.
 pub const HEADROOM: usize = OFFLOAD_LEN;
+
+/// Rules of site `site` that let every TCP, UDP and echo packet pass between its prefixes and those
+/// of the other sites, which are given with their numbers.
+pub fn permissive(site: u32, own: &[Prefix], others: &[(u32, Prefix)]) -> Arc<Rules> {
+    let place = Place::whole("gateway.toml".as_ref());
+    let allow = Allow {
+        from: vec![Origin::All],
+        to: own.iter().copied().map(Target::Prefix).collect(),
+        services: vec![
+            Service::Tcp(Vec::new()),
+            Service::Udp(Vec::new()),
+            Service::Icmp,
+        ],
+        place,
+    };
+    let policy = Policy {
+        allow: Some(vec![allow]),
+        ..Policy::default()
+    };
+
+    rules(policy, site, own, others)
+}
+
+/// The rules of site `site` that follow from `policy`. Every other site is of one organization.
+pub fn rules(policy: Policy, site: u32, own: &[Prefix], others: &[(u32, Prefix)]) -> Arc<Rules> {
+    let org: OrgId = "beta".parse().expect("it is a name");
+    let sites = others.iter().map(|(number, prefix)| RemoteSite {
+        number: *number,
+        org: org.clone(),
+        site: format!("site{number}").parse::<SiteId>().expect("likewise"),
+        prefixes: vec![*prefix],
+        has_gateways: true,
+    });
+
+    let spec = RulesSpec {
+        policy,
+        former: Vec::new(),
+        site,
+        own: own.to_vec(),
+        sites: sites.collect(),
+        names: [].into(),
+        dns: Vec::new(),
+        gateway: Vec::new(),
+        tunnel_port: 4600,
+    };
+    Arc::new(Rules::compile(&spec))
+}
+
+/// A filter without flows.
+pub fn filter(now: Instant) -> Arc<Filter> {
+    let settings = Settings::of(&Policy::default());
+    Arc::new(Filter::new(&settings, [7; 16], now))
+}
 
 /// Source and destination of an IP packet, if its shape is right.
 pub fn parse(packet: &[u8]) -> Result<(IpAddr, IpAddr), DropReason> {

@@ -6,14 +6,14 @@
 //!   TUN ─► egress ─► split ─► seal ─► UDP       UDP ─► demux ─► open ─► admit ─► coalesce ─► TUN
 //!   super-  source: this site in the  one send  GRO     │      phase    shape    super-
 //!   packets route: a peer     batch   (GSO)             │      replay   source   packets
-//!                                                       ▼      AEAD     destination
+//!           filter                                      ▼      AEAD     destination, filter
 //!                                                 ControlSink: QUIC, events
 //! ```
 //! It looks up what the control plane has decided. It owns the packet format ([`Kind`],
 //! [`HEADER_LEN`]), key derivation ([`KeyContext`], [`Secret`]), sessions ([`Outgoing`],
 //! [`Incoming`]), the two checks ([`admit`], [`route`]), probes and their echoes, the threads
-//! ([`Dataplane`]) of each lane ([`Lanes`]) and their [`Counters`]. Handshakes, routes, liveness
-//! and policy are not here.
+//! ([`Dataplane`]) of each lane ([`Lanes`]) and their [`Counters`]. Handshakes, routes and
+//! liveness are not here; the policy is `ringway-filter`'s, which both directions ask.
 //!
 //! The threads are generic over their ends, [`Tun`] and [`Udp`]. Both have a version of the
 //! kernel's and one in memory, so that whole gateways run in a test without root.
@@ -69,7 +69,7 @@ mod udp;
 
 pub use admit::admit;
 pub use counters::{Counters, Counts, DropReason};
-pub use dataplane::Dataplane;
+pub use dataplane::{Dataplane, Shared};
 pub use egress::route;
 pub use header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
 pub use keys::{Aead, EXPORTER_LABEL, KeyContext, Role, Secret};

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringway_config::Prefix;
+use ringway_filter::Rules;
 
 use crate::ip;
 use crate::lanes::Lanes;
@@ -31,6 +32,7 @@ pub struct Snapshot {
     routes: PrefixTable<Lanes>,
     connected: PrefixTable<Network>,
     incoming: HashMap<u32, Arc<Incoming>>,
+    rules: Option<Arc<Rules>>,
 }
 
 /// Who holds a prefix.
@@ -80,6 +82,11 @@ impl Snapshot {
         ip::is_never_carried(address) || self.connected.lookup(address) == Some(&Network::Foreign)
     }
 
+    /// What the filter judges by; without any, it lets nothing pass.
+    pub fn rules(&self) -> Option<&Arc<Rules>> {
+        self.rules.as_ref()
+    }
+
     /// The session whose packets carry `index`.
     pub fn incoming(&self, index: u32) -> Option<&Arc<Incoming>> {
         self.incoming.get(&index)
@@ -102,6 +109,7 @@ impl SnapshotBuilder {
             routes: PrefixTable::default(),
             connected: PrefixTable::default(),
             incoming: HashMap::new(),
+            rules: None,
         };
 
         SnapshotBuilder {
@@ -150,6 +158,12 @@ impl SnapshotBuilder {
     /// Adds a session that receives, under its own index.
     pub fn incoming(&mut self, session: Arc<Incoming>) -> &mut Self {
         self.snapshot.incoming.insert(session.index(), session);
+        self
+    }
+
+    /// Has the filter judge packets by `rules`.
+    pub fn rules(&mut self, rules: Arc<Rules>) -> &mut Self {
+        self.snapshot.rules = Some(rules);
         self
     }
 

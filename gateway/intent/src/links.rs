@@ -50,6 +50,11 @@ impl Links {
         networks
     }
 
+    /// This host's addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses.iter().map(|address| address.own)
+    }
+
     /// True if `address` is one of this host's.
     pub fn have(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|known| known.own == address)

@@ -27,7 +27,8 @@ impl Shell {
             self.is_stale = true;
             self.plan_routes(now);
         } else if have_changed {
-            // Routes may need another preferred source.
+            // The filter knows this host's addresses, and routes may need another preferred source.
+            self.is_stale = true;
             self.plan_routes(now);
         }
 

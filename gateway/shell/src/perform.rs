@@ -12,7 +12,7 @@ use ringway_intent::{Tunnelled, plan_routes};
 use crate::effect::Effect;
 use crate::notice::Notice;
 use crate::shell::{Phase, Shell};
-use crate::tables::Tables;
+use crate::tables::{Companions, Tables};
 
 /// The path MTU of a peer of which nothing is known (RFC 8200, section 5).
 const BASE_PATH_MTU: u16 = 1280;
@@ -201,7 +201,28 @@ impl Shell {
             authorized,
             routes,
             sessions,
+            rules: self.rules(site),
+            companions: self.companions(),
         }
+    }
+
+    fn companions(&self) -> Companions {
+        let mut companions = Companions::default();
+        let shared = self.membership.gateways.iter().filter(|(gateway, info)| {
+            gateway.org == self.membership.me.org && info.site == self.membership.site
+        });
+
+        for (gateway, _) in shared {
+            let sessions = self
+                .sessions
+                .iter()
+                .filter(|(_, session)| session.peer == *gateway && session.seals)
+                .map(|(conn, _)| conn);
+            let before = companions.sessions.len();
+            companions.sessions.extend(sessions);
+            companions.is_one_missing |= companions.sessions.len() == before;
+        }
+        companions
     }
 
     /// The addresses that peers may dial from: those of their sessions, and those in their records.

@@ -140,7 +140,7 @@ impl Shell {
 
         let is_rotated = next.identity.certificate != self.current.certificate;
 
-        self.put_in_force(next);
+        self.put_in_force(next, now);
         for Untrusted { conn, reason } in untrusted {
             let error = TrustError::Certificate(reason.clone());
             self.mesh.handle_untrusted(*conn, error, now);
@@ -163,7 +163,12 @@ impl Shell {
         }
     }
 
-    fn put_in_force(&mut self, next: NextConfig) {
+    fn put_in_force(&mut self, next: NextConfig, now: Instant) {
+        if next.config.policy != self.current.config.policy {
+            let former = self.current.config.policy.clone();
+            self.former.note(former, now);
+        }
+
         let accepted = accepted::after(&next.config, &next.rulings, &next.accepted);
         if !accepted.keys().eq(&next.accepted) {
             self.effects

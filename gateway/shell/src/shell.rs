@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_config::{Config, GatewayId, Prefix, Ruling};
+use ringway_config::{Config, GatewayId, Policy, Prefix, Ruling};
 use ringway_core::{
     BootId, ByeCode, ConnId, Connected, ConnectionError, DialError, ExternalText, Fib, Incoming,
     Membership, Mesh, SessionIndex, Settings, Status,
@@ -23,6 +23,7 @@ use crate::changes::{ChangeId, Changes, Request};
 use crate::clock::Clock;
 use crate::current::CurrentConfig;
 use crate::effect::Effect;
+use crate::former::FormerPolicies;
 use crate::heap::Heap;
 use crate::hold_down::HoldDown;
 use crate::input::{Activity, Handshake, Input, Verified};
@@ -48,6 +49,8 @@ pub struct Start {
     pub boot: BootId,
     /// Any random number.
     pub seed: u64,
+    /// Policies that were in force in former runs, the oldest first.
+    pub former_policies: Vec<Policy>,
     /// Time since boot, suspension included.
     pub boot_time: Duration,
 }
@@ -71,6 +74,7 @@ pub struct Shell {
     pub(crate) fib: Fib,
     pub(crate) sessions: Sessions,
     pub(crate) sites: SiteNumbers,
+    pub(crate) former: FormerPolicies,
     /// Bytes of the largest outer packet that reaches each peer whole, where that is known.
     pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
     pub(crate) changes: Changes,
@@ -101,6 +105,7 @@ impl Shell {
             settings,
             boot,
             seed,
+            former_policies,
             boot_time,
         } = start;
         let mesh = Mesh::new((*membership).clone(), settings, boot, seed, now);
@@ -113,6 +118,7 @@ impl Shell {
             fib: Fib::default(),
             sessions: Sessions::default(),
             sites: SiteNumbers::default(),
+            former: FormerPolicies::new(former_policies, now),
             path_mtus: BTreeMap::new(),
             changes: Changes::default(),
             last_change: ChangeId(0),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ringway_config::{OrgId, Prefix, SiteId};
 use ringway_core::ConnId;
+use ringway_filter::RulesSpec;
 
 /// A site, numbered for the life of the process: keys of running sessions refer to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,21 @@ pub struct Tables {
     pub routes: BTreeMap<Prefix, ConnId>,
     /// Sessions whose packets are opened. Each has its opening keys.
     pub sessions: BTreeSet<ConnId>,
+    /// What the filter judges by, but for the addresses of names.
+    pub rules: RulesSpec,
+    /// The other gateways of our site, for their share of the flows.
+    pub companions: Companions,
+}
+
+/// Other gateways of our site. A connection that leaves by one of them may be answered through
+/// this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Companions {
+    /// The sessions with them. Each has its sealing keys.
+    pub sessions: BTreeSet<ConnId>,
+    /// The record lists one without a session: this gateway cannot know which connections go
+    /// through it.
+    pub is_one_missing: bool,
 }
 
 /// Numbers sites in the order in which they are met.

@@ -52,7 +52,10 @@ impl Drive {
                 self.packets
                     .install_sealing(self.links.key_source(conn), &peer, &lanes);
             }
-            Effect::Publish(tables) => self.packets.publish(&tables),
+            Effect::Publish(tables) => {
+                let zone = self.in_force.own_zone();
+                self.packets.publish(&tables, zone.as_ref());
+            }
             Effect::Probe { conn, probe, size } => self.packets.probe(conn, probe, size),
             Effect::Challenge { conn, token, to } => self.packets.challenge(conn, token, to),
             Effect::MovePath {

@@ -14,7 +14,7 @@ use ringway_shell::{ChangeId, IdentityFacts, Input, NextConfig};
 use rustls_pki_types::UnixTime;
 
 use super::jobs::{Event, Jobs};
-use crate::names::Names;
+use crate::names::{Names, own_apex};
 use crate::prepare::{Prepared, prepare};
 
 /// The parts of the current configuration that the shell has no use for, and what a change makes of
@@ -78,6 +78,11 @@ impl InForce {
 
     pub(super) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// Our zone as it is published.
+    pub(super) fn own_zone(&self) -> Option<Arc<Zone>> {
+        self.names.zones.zone(&own_apex(&self.config))
     }
 
     pub(super) fn read_config(&self, change: ChangeId, jobs: &Jobs) {

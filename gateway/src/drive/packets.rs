@@ -6,17 +6,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use ringway_config::GatewayId;
 use ringway_core::{ConnId, Lane, Membership};
 use ringway_dataplane::{
-    Counters, Path, Peer, SiteNo, Snapshot, SnapshotBuilder, TunnelSocket, send_padded_probe,
+    Counters, Path, Peer, Shared, SiteNo, SnapshotBuilder, TunnelSocket, send_padded_probe,
     send_probe,
 };
+use ringway_dns::Zone;
+use ringway_filter::Settings;
 use ringway_shell::{SiteNumber, Tables};
 
 use super::keys::{Keys, LocalGateway};
 use super::links::KeySource;
+use super::rules::CompiledRules;
 
 // The shell computes the MTU of routes, and must know what sealing adds.
 const _: () = assert!(ringway_shell::OVERHEAD as usize == ringway_dataplane::OVERHEAD);
@@ -24,26 +26,29 @@ const _: () = assert!(ringway_shell::OVERHEAD as usize == ringway_dataplane::OVE
 /// The tables and counters that the data plane's threads share with the drive.
 pub struct Packets {
     socket: Arc<TunnelSocket>,
-    tables: Arc<ArcSwap<Snapshot>>,
-    counters: Arc<Counters>,
+    shared: Shared,
+    rules: CompiledRules,
+    /// The filter's.
+    settings: Settings,
     local: LocalGateway,
     peers: BTreeMap<GatewayId, Arc<Peer>>,
     keys: BTreeMap<ConnId, Keys>,
 }
 
 impl Packets {
-    /// For a data plane that sends by `socket`, looks up in `tables` and counts in `counters` what
-    /// belongs to no peer.
+    /// For a data plane that sends by `socket` and works with `shared`, whose filter has these
+    /// `settings`.
     pub fn new(
         socket: Arc<TunnelSocket>,
-        tables: Arc<ArcSwap<Snapshot>>,
-        counters: Arc<Counters>,
+        shared: Shared,
+        settings: Settings,
         local: LocalGateway,
     ) -> Packets {
         Packets {
             socket,
-            tables,
-            counters,
+            shared,
+            rules: CompiledRules::default(),
+            settings,
             local,
             peers: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -52,7 +57,7 @@ impl Packets {
 
     /// Counts what belongs to no peer.
     pub(super) fn counters(&self) -> &Counters {
-        &self.counters
+        &self.shared.counters
     }
 
     /// What all sessions with `peer` share.
@@ -100,12 +105,14 @@ impl Packets {
         }
     }
 
-    /// Swaps in `tables`. Keys of connections that they do not name are dropped.
-    pub(super) fn publish(&mut self, tables: &Tables) {
+    /// Swaps in `tables`, with the addresses of `zone`, our own. Keys of connections that the tables
+    /// do not name are dropped.
+    pub(super) fn publish(&mut self, tables: &Tables, zone: Option<&Arc<Zone>>) {
         // First, so that packets of a session that has ended are not opened by the new tables.
         self.keys.retain(|conn, _| tables.sessions.contains(conn));
 
         let mut builder = SnapshotBuilder::new(SiteNo(tables.site.0));
+        builder.rules(self.rules.compile(&tables.rules, zone));
         for prefix in &tables.local {
             builder.site_prefix(*prefix);
         }
@@ -126,7 +133,15 @@ impl Packets {
         }
 
         // Threads look up either in the old tables or in the new ones, never in a mixture.
-        self.tables.store(Arc::new(builder.build()));
+        self.shared.snapshot.store(Arc::new(builder.build()));
+
+        let settings = Settings::of(&tables.rules.policy);
+        if settings != self.settings {
+            self.shared.filter.configure(&settings, Instant::now());
+            self.settings = settings;
+        }
+        let filter = &self.shared.filter;
+        filter.set_endless_grace(tables.companions.is_one_missing);
     }
 
     /// Sends a probe; one that makes an outer packet of `size` bytes, if given.

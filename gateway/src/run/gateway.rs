@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use quinn::Endpoint;
 use ringway_config::{Accepted, Config};
 use ringway_core::{BootId, Membership, Settings};
-use ringway_dataplane::{Aead, Counters, SiteNo, Snapshot, TunnelSocket};
+use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server, Zone};
+use ringway_filter::{Filter, Settings as FilterSettings};
 use ringway_identity::Identity;
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
 use tokio::net::UnixListener;
@@ -73,7 +74,7 @@ impl Gateway {
             inlet,
             events: senders.packets,
         };
-        let (packets, parts) = data_path(&config, sockets, sink);
+        let (packets, parts) = data_path(&config, sockets, sink)?;
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
         let to_links = senders.links;
@@ -195,25 +196,40 @@ async fn open_endpoint(
     endpoint::open(sockets[0].socket(), &keys, tls)
 }
 
-/// The port to the data plane, and the parts of the data plane itself. Both share the tables and
-/// the counters.
-fn data_path(config: &Config, sockets: Vec<Arc<TunnelSocket>>, sink: Sink) -> (Packets, Parts) {
+/// The port to the data plane, and the parts of the data plane itself. Both share the tables, the
+/// counters and the filter.
+fn data_path(
+    config: &Config,
+    sockets: Vec<Arc<TunnelSocket>>,
+    sink: Sink,
+) -> anyhow::Result<(Packets, Parts)> {
     // Empty tables: no packet has a route until the shell publishes the first ones.
-    let tables = Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0))));
-    let counters = Arc::new(Counters::new());
+    let settings = FilterSettings::of(&config.policy);
+    let shared = Shared {
+        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0)))),
+        counters: Arc::new(Counters::new()),
+        filter: Arc::new(Filter::new(&settings, random()?, Instant::now())),
+    };
     let local = LocalGateway {
         domain: config.own.domain.clone(),
         id: config.id.clone(),
     };
 
-    let packets = Packets::new(sockets[0].clone(), tables.clone(), counters.clone(), local);
+    let packets = Packets::new(sockets[0].clone(), shared.clone(), settings, local);
     let parts = Parts {
         sockets,
-        tables,
-        counters,
+        shared,
         sink,
     };
-    (packets, parts)
+    Ok((packets, parts))
+}
+
+/// Bytes that nobody can guess.
+fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
+    let mut random = [0; LEN];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
+    Ok(random)
 }
 
 fn start_watches(
@@ -235,9 +251,7 @@ fn start(
     members: Arc<Membership>,
     lanes: NonZeroU32,
 ) -> anyhow::Result<Start> {
-    let mut random = [0; 24];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
+    let random: [u8; 24] = random()?;
     let (boot, seed) = random.split_at(16);
 
     // The core has its own enum, since it does not depend on the data plane.
@@ -256,6 +270,7 @@ fn start(
             ..Settings::default()
         },
         boot: BootId(boot.try_into().expect("16 of 24 bytes")),
+        former_policies: Vec::new(),
         seed: u64::from_be_bytes(seed.try_into().expect("8 of 24 bytes")),
         boot_time: boot_time(),
     })

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use ringway_config::Prefix;
 use ringway_dataplane::*;
 
 use super::sink::{Reported, Sink};
@@ -41,7 +42,7 @@ pub(crate) struct Gateway {
     capacity: Capacity,
     pub(crate) host: ChannelHost,
     pub(crate) udp: Arc<ChannelUdp>,
-    snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) shared: Shared,
     pub(crate) incoming: Arc<Incoming>,
     pub(crate) outgoing: Arc<Outgoing>,
     /// The gateway's, for packets that belong to no peer.
@@ -65,17 +66,24 @@ impl Gateway {
         incoming.pair_with(outgoing.clone());
 
         let snapshot = tables(number, &incoming, &outgoing);
+        let counters = Arc::new(Counters::new());
+        let udp = Arc::new(network.bind(address(number), capacity.udp).unwrap());
+        let filter = harness::filter(udp.now());
         let (_, host) = ChannelTun::new(capacity.tun).unwrap();
         let (_, reports) = sync_channel(0);
         let mut gateway = Gateway {
             dataplane: None,
             capacity,
             host,
-            udp: Arc::new(network.bind(address(number), capacity.udp).unwrap()),
-            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            udp,
+            shared: Shared {
+                snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+                counters: counters.clone(),
+                filter,
+            },
             incoming,
             outgoing,
-            counters: Arc::new(Counters::new()),
+            counters,
             peer,
             reports,
         };
@@ -89,12 +97,7 @@ impl Gateway {
         self.stop();
         let (tun, host) = ChannelTun::new(self.capacity.tun).unwrap();
         let (sender, reports) = sync_channel(self.capacity.sink);
-        let dataplane = Dataplane::start_on(
-            [(tun, self.udp.clone())],
-            self.snapshot.clone(),
-            self.counters.clone(),
-            Sink(sender),
-        );
+        let dataplane = Dataplane::start_on([(tun, self.udp.clone())], &self.shared, Sink(sender));
         self.dataplane = Some(dataplane.unwrap());
         self.host = host;
         self.reports = reports;
@@ -174,15 +177,24 @@ const AEAD: Aead = Aead::Aes128Gcm;
 
 fn tables(here: u8, incoming: &Arc<Incoming>, outgoing: &Arc<Outgoing>) -> Snapshot {
     let there = 3 - here;
+    let own = prefixes(here);
+    let others = prefixes(there).map(|prefix| (there.into(), prefix));
+
     let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
     builder.incoming(incoming.clone());
-    for prefix in [format!("10.{here}.0.0/24"), format!("fd00:{here}::/64")] {
-        builder.site_prefix(prefix.parse().unwrap());
+    builder.rules(harness::permissive(here.into(), &own, &others));
+    for prefix in own {
+        builder.site_prefix(prefix);
     }
-    for prefix in [format!("10.{there}.0.0/24"), format!("fd00:{there}::/64")] {
-        let prefix = prefix.parse().unwrap();
+    for prefix in prefixes(there) {
         builder.authorize(prefix, SiteNo(there.into()));
         builder.route(prefix, outgoing.clone());
     }
     builder.build()
+}
+
+/// The prefixes of the site of gateway `number`.
+pub(crate) fn prefixes(number: u8) -> [Prefix; 2] {
+    [format!("10.{number}.0.0/24"), format!("fd00:{number}::/64")]
+        .map(|prefix| prefix.parse().unwrap())
 }

@@ -71,7 +71,7 @@ impl<'a> End<'a> {
 
     fn publish(&self) {
         let opening: Vec<_> = self.opening.iter().collect();
-        self.gateway.snapshot.store(Arc::new(pair::tables(
+        self.gateway.shared.snapshot.store(Arc::new(pair::tables(
             self.numbers.0,
             &opening,
             &self.sealing,

@@ -273,7 +273,10 @@ fn packets_leave_from_another_address_when_theirs_is_removed() {
 fn a_session_that_was_removed_opens_no_more_packets() {
     let (left, right) = pair(Aead::Aes128Gcm, Wan::V4);
     ping(&left, "10.2.0.1");
-    right.snapshot.store(Arc::new(Snapshot::empty(SiteNo(2))));
+    right
+        .shared
+        .snapshot
+        .store(Arc::new(Snapshot::empty(SiteNo(2))));
     assert!(
         !left
             .netns

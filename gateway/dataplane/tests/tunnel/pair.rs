@@ -9,9 +9,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use ringway_config::Prefix;
 use ringway_dataplane::*;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
@@ -29,7 +30,7 @@ pub(crate) struct Gateway {
     pub(crate) netns: Netns,
     /// The socket of lane 0.
     pub(crate) socket: Arc<TunnelSocket>,
-    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) shared: Shared,
     /// The directions of lane 0.
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) incoming: Arc<Incoming>,
@@ -48,11 +49,11 @@ impl Gateway {
     pub(crate) fn start(&mut self, reports: SyncSender<Reported>) {
         let tun = self.tun.clone();
         let sockets = self.sockets.clone();
-        let snapshot = self.snapshot.clone();
-        let counters = self.counters.clone();
-        self.dataplane = Some(self.netns.within(move || {
-            Dataplane::start(&tun, &sockets, snapshot, counters, Sink(reports)).unwrap()
-        }));
+        let shared = self.shared.clone();
+        self.dataplane = Some(
+            self.netns
+                .within(move || Dataplane::start(&tun, &sockets, &shared, Sink(reports)).unwrap()),
+        );
     }
 
     /// Runs `work` while no thread runs: packets for the device wait in its queue.
@@ -174,7 +175,11 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
     }
     let outgoing = lanes.lane(0).clone();
     let opening: Vec<_> = incoming.iter().take(ours.into()).collect();
-    let snapshot = Arc::new(ArcSwap::from_pointee(tables(here, &opening, &lanes)));
+    let shared = Shared {
+        snapshot: Arc::new(ArcSwap::from_pointee(tables(here, &opening, &lanes))),
+        counters: counters.clone(),
+        filter: harness::filter(Instant::now()),
+    };
     let incoming = incoming[0].clone();
     let (sender, reports) = sync_channel(1024);
     let tun = Arc::new(tun);
@@ -184,7 +189,7 @@ fn start(netns: Netns, here: u8, aead: Aead, wan: Wan, lanes: [u8; 2]) -> Gatewa
         sockets,
         netns,
         socket,
-        snapshot,
+        shared,
         outgoing,
         incoming,
         lanes,
@@ -240,14 +245,22 @@ pub(crate) fn tables(
     for session in incoming {
         builder.incoming(Arc::clone(session));
     }
-    for prefix in [format!("10.{here}.0.0/24"), format!("fd00:{here}::/64")] {
-        builder.site_prefix(prefix.parse().unwrap());
+    let own = prefixes(here);
+    let others = prefixes(there).map(|prefix| (there.into(), prefix));
+    builder.rules(harness::permissive(here.into(), &own, &others));
+    for prefix in own {
+        builder.site_prefix(prefix);
     }
-    for prefix in [format!("10.{there}.0.0/24"), format!("fd00:{there}::/64")] {
-        builder.authorize(prefix.parse().unwrap(), SiteNo(there.into()));
-        builder.route(prefix.parse().unwrap(), outgoing.clone());
+    for prefix in prefixes(there) {
+        builder.authorize(prefix, SiteNo(there.into()));
+        builder.route(prefix, outgoing.clone());
     }
     builder.build()
+}
+
+fn prefixes(number: u8) -> [Prefix; 2] {
+    [format!("10.{number}.0.0/24"), format!("fd00:{number}::/64")]
+        .map(|prefix| prefix.parse().unwrap())
 }
 
 fn tun(several_queues: bool) -> SyncDevice {

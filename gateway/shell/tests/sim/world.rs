@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_config::{accepted, rule};
+use ringway_config::{Policy, accepted, rule};
 use ringway_core::{
     BootId, ByeCode, ConnId, ConnectionError, DialError, DialId, Incoming, Membership,
     SessionIndex, Settings,
 };
+use ringway_filter::RulesSpec;
 use ringway_intent::Families;
-use ringway_shell::{CurrentConfig, Effect, Input, Shell, SiteNumber, Start, Tables};
+use ringway_shell::{Companions, CurrentConfig, Effect, Input, Shell, SiteNumber, Start, Tables};
 
 use crate::consortium::{self, Records};
 use crate::incident::Incident;
@@ -181,6 +182,7 @@ impl World {
             settings,
             boot,
             seed,
+            former_policies: Vec::new(),
             boot_time: now - self.start,
         };
         gateway.daemon = Some(Daemon {
@@ -564,6 +566,18 @@ fn no_tables() -> Tables {
         authorized: Vec::new(),
         routes: BTreeMap::new(),
         sessions: Default::default(),
+        rules: RulesSpec {
+            policy: Policy::default(),
+            former: Vec::new(),
+            site: 0,
+            own: Vec::new(),
+            sites: Vec::new(),
+            names: [].into(),
+            dns: Vec::new(),
+            gateway: Vec::new(),
+            tunnel_port: 0,
+        },
+        companions: Companions::default(),
     }
 }
 
