@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    Digest, DnsName, GatewayId, Member, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId,
+    Digest, DnsName, Faults, GatewayId, Member, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId,
     TunName, Tunnel,
 };
 
@@ -49,6 +49,9 @@ pub struct Config {
     pub policy: Policy,
     /// What happens while a peer cannot be reached.
     pub tunnel: Tunnel,
+    /// What needs attention, and keeps nothing from running: a rule about an organization that is
+    /// no member any more must not hold back the removal of another.
+    pub notes: Faults,
 }
 
 impl Config {

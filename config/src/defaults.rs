@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::{Dns, Egress, OnDenied, Policy, Routes, TunName, Tunnel};
+use crate::{Dns, Egress, OnDenied, Policy, Routes, TunName, Tunnel, fabric_services};
 
 /// The tunnel port.
 pub const PORT: u16 = 4600;
@@ -77,6 +77,7 @@ impl Default for Policy {
             allow: None,
             egress: Egress::default(),
             allow_egress: Vec::new(),
+            services: fabric_services(),
             tests: Vec::new(),
             denied: OnDenied::default(),
             flows: FLOWS,

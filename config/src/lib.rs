@@ -42,11 +42,11 @@ pub use fault::{Fault, Faults, Place, Position};
 pub use file::socket_of;
 pub use host_name::{HostName, HostNameError};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
-pub use name::{GatewayId, GatewayName, NameError, OrgId, SiteId, ZoneName};
+pub use name::{GatewayId, GatewayName, NameError, OrgId, ServiceName, SiteId, ZoneName};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use policy::{
     Allow, AllowEgress, Egress, Expectation, OnDenied, Origin, Party, Policy, PolicyTest,
-    PortRange, Service, Target,
+    PortRange, Service, Target, fabric_services,
 };
 pub use prefix::{Prefix, PrefixError};
 pub use text::{NewGateway, NewMember, gateway_text, member_text};

@@ -80,6 +80,10 @@ label! {
     /// A gateway's name inside its organization: one lowercase DNS label.
     GatewayName
 }
+label! {
+    /// A service that rules of the policy can name: one lowercase DNS label.
+    ServiceName
+}
 
 /// An absolute DNS name in lowercase, without the final dot: `consortium.example`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,19 +3,22 @@
 //! What a rule means for a packet is decided by the filter of the data plane; here are only the
 //! words.
 
+mod fabric;
 mod origin;
 mod party;
 mod service;
 mod target;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use fabric::services as fabric_services;
 pub use origin::Origin;
 pub use party::Party;
 pub use service::{PortRange, Service};
 pub use target::Target;
 
-use crate::Place;
+use crate::{Place, ServiceName};
 
 /// The whole policy of one gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct Policy {
     pub egress: Egress,
     /// More that some of our hosts may open.
     pub allow_egress: Vec<AllowEgress>,
+    /// Names for services: those of Hyperledger Fabric, and each `[[policy.service]]`.
+    pub services: BTreeMap<ServiceName, Vec<Service>>,
     /// What the rules must say; judged before they are used.
     pub tests: Vec<PolicyTest>,
     /// What happens to a packet that no rule allows.

@@ -13,7 +13,8 @@ use super::table::Table;
 use super::{dns, policy};
 use crate::keys::{self, Key};
 use crate::{
-    Config, GatewayId, Identity, PlacedPrefix, Prefix, Routes, TunName, Tunnel, defaults, limits,
+    Config, Faults, GatewayId, Identity, PlacedPrefix, Prefix, Routes, TunName, Tunnel, defaults,
+    limits,
 };
 
 /// Reads `gateway.toml` and what it names. `None` only if faults were reported.
@@ -70,6 +71,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         dns: dns?,
         policy,
         tunnel: Tunnel::default(),
+        notes: Faults::default(),
     })
 }
 

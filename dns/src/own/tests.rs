@@ -70,6 +70,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),
+        notes: Faults::default(),
     }
 }
 

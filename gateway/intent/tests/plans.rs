@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringway_config::{
-    Config, Connected, Digest, Dns, Identity, Member, Place, PlacedPrefix, Policy, Prefix, Revoked,
-    Routes, Ruling, Site, Tunnel, rule,
+    Config, Connected, Digest, Dns, Faults, Identity, Member, Place, PlacedPrefix, Policy, Prefix,
+    Revoked, Routes, Ruling, Site, Tunnel, rule,
 };
 use ringway_intent::{Families, Links, RouteState, Tunnelled, plan_routes, policy};
 
@@ -79,6 +79,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),
+        notes: Faults::default(),
     }
 }
 

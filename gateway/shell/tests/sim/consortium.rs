@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringway_config::{
-    Config, Digest, Dns, Endpoint, Gateway, GatewayId, Host, Identity, Member, OrgId, Place,
-    PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Tunnel,
+    Config, Digest, Dns, Endpoint, Faults, Gateway, GatewayId, Host, Identity, Member, OrgId,
+    Place, PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Tunnel,
 };
 use ringway_core::{GatewayInfo, Membership};
 
@@ -136,6 +136,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),
+        notes: Faults::default(),
     }
 }
 
