@@ -20,7 +20,8 @@ mod record;
 mod report;
 mod source;
 mod table;
-mod zone;
+mod tunnel;
+pub(crate) mod zone;
 
 use std::path::{Path, PathBuf};
 

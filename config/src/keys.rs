@@ -72,6 +72,7 @@ pub mod gateway {
         pub ROUTES = "routes", "[routes] with table, protocol and mark";
         pub(crate) DNS = "dns", "[dns] with listen and ttl, then a [[dns.host]] for each host";
         pub(crate) POLICY = "policy", "[policy], then a [[policy.allow]] for each rule";
+        pub(crate) TUNNEL = "tunnel", "[tunnel] with reset-after, fail-fast and held-syns";
     }
 }
 
@@ -158,20 +159,92 @@ pub(crate) mod forward {
     }
 }
 
-pub(crate) mod policy {
+/// `[policy]`.
+pub mod policy {
     table! {
         "policy", "[policy]";
-        pub(crate) ALLOW = "allow", "[[policy.allow]] with from, to and proto";
+        pub(crate) DENIED = "denied", r#"denied = "drop" or "reject""#;
+        pub(crate) EGRESS = "egress", r#"egress = "all", "named" or "none""#;
+        pub(crate) FLOWS = "flows", "flows = 262144";
+        pub(crate) GRACE = "grace", "grace = 120, in seconds";
+        pub(crate) GRACE_PORTS = "grace-ports", "grace-ports = 32768, the first of them";
+        /// The rules for what arrives.
+        pub ALLOW = "allow", "[[policy.allow]] with from, to and service, or proto and ports";
+        pub(crate) ALLOW_EGRESS = "allow-egress",
+            "[[policy.allow-egress]] with from, to and service, or proto and ports";
+        pub(crate) SERVICE = "service", "[[policy.service]] with name, proto and ports";
+        pub(crate) TEST = "test",
+            "[[policy.test]] with from, to, service, or proto and ports, and expect";
     }
 }
 
-pub(crate) mod allow {
+const PROTO_FORM: &str = r#"proto = "tcp", "udp", "icmp" or a number such as 132"#;
+const PORTS_FORM: &str = r#"ports = 7050, "7050-7054", or a list of them"#;
+const SERVICE_FORM: &str = r#"service = "fabric-peer", or a list of services"#;
+
+/// `[[policy.allow]]`.
+pub mod allow {
+    use super::{PORTS_FORM, PROTO_FORM, SERVICE_FORM};
+
     table! {
         "policy.allow", "[[policy.allow]]";
-        pub(crate) FROM = "from", r#"from = "all", or one organization"#;
-        pub(crate) TO = "to", r#"to = "10.1.0.0/24", an address, or a list of them"#;
-        pub(crate) PROTO = "proto", r#"proto = "tcp", "udp" or "icmp""#;
-        pub(crate) PORTS = "ports", r#"ports = 7050, "7050-7054", or a list of them"#;
+        /// Who sends.
+        pub FROM = "from", r#"from = "all", "beta", "beta/east", "10.2.0.0/16", or a list of them"#;
+        /// Where to.
+        pub TO = "to", r#"to = "peer0", "10.1.0.11", "10.1.0.0/24", or a list of them"#;
+        /// The protocol.
+        pub PROTO = "proto", PROTO_FORM;
+        /// Its ports.
+        pub PORTS = "ports", PORTS_FORM;
+        /// Protocol and ports by a name.
+        pub SERVICE = "service", SERVICE_FORM;
+    }
+}
+
+pub(crate) mod allow_egress {
+    use super::{PORTS_FORM, PROTO_FORM, SERVICE_FORM};
+
+    table! {
+        "policy.allow-egress", "[[policy.allow-egress]]";
+        pub(crate) FROM = "from", r#"from = "peer0", "10.1.0.11", "10.1.0.0/24", or a list of them"#;
+        pub(crate) TO = "to", r#"to = "all", "beta", "beta/east", "10.2.0.0/16", or a list of them"#;
+        pub(crate) PROTO = "proto", PROTO_FORM;
+        pub(crate) PORTS = "ports", PORTS_FORM;
+        pub(crate) SERVICE = "service", SERVICE_FORM;
+    }
+}
+
+pub(crate) mod service {
+    use super::{PORTS_FORM, PROTO_FORM};
+
+    table! {
+        "policy.service", "[[policy.service]]";
+        pub(crate) NAME = "name", r#"name = "explorer""#;
+        pub(crate) PROTO = "proto", PROTO_FORM;
+        pub(crate) PORTS = "ports", PORTS_FORM;
+    }
+}
+
+pub(crate) mod policy_test {
+    use super::{PORTS_FORM, PROTO_FORM, SERVICE_FORM};
+
+    table! {
+        "policy.test", "[[policy.test]]";
+        pub(crate) FROM = "from", r#"from = "beta", "beta/east", "10.2.0.5" or "peer0""#;
+        pub(crate) TO = "to", r#"to = "peer0", "10.1.0.11", "beta" or "10.2.0.5""#;
+        pub(crate) PROTO = "proto", PROTO_FORM;
+        pub(crate) PORTS = "ports", PORTS_FORM;
+        pub(crate) SERVICE = "service", SERVICE_FORM;
+        pub(crate) EXPECT = "expect", r#"expect = "allow" or "deny""#;
+    }
+}
+
+pub(crate) mod tunnel {
+    table! {
+        "tunnel", "[tunnel]";
+        pub(crate) RESET_AFTER = "reset-after", "reset-after = 5, in seconds";
+        pub(crate) FAIL_FAST = "fail-fast", "fail-fast = 20, in seconds";
+        pub(crate) HELD_SYNS = "held-syns", "held-syns = 8192";
     }
 }
 

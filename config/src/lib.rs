@@ -45,8 +45,8 @@ pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Ro
 pub use name::{GatewayId, GatewayName, NameError, OrgId, ServiceName, SiteId, ZoneName};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use policy::{
-    Allow, AllowEgress, Egress, Expectation, OnDenied, Origin, Party, Policy, PolicyTest,
-    PortRange, Service, Target, fabric_services,
+    Allow, AllowEgress, Egress, Expectation, OnDenied, Origin, Party, PartyError, Policy,
+    PolicyTest, PortRange, PortRangeError, Service, Target, fabric_services,
 };
 pub use prefix::{Prefix, PrefixError};
 pub use text::{NewGateway, NewMember, gateway_text, member_text};

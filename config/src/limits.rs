@@ -37,9 +37,17 @@ pub const DNS_ZONE_FILES: usize = 64;
 pub const DNS_FORWARDS: usize = 64;
 /// Resolvers in one `[[dns.forward]]` block.
 pub const DNS_RESOLVERS: usize = 8;
-/// Rules of the policy.
+/// `[[policy.allow]]` blocks, and as many `[[policy.allow-egress]]` blocks.
 pub const RULES: usize = 1024;
-/// Destinations, or ports, of one rule.
+/// `[[policy.service]]` blocks.
+pub const SERVICES: usize = 256;
+/// `[[policy.test]]` blocks.
+pub const POLICY_TESTS: usize = 1024;
+/// Origins, destinations, protocols, services, or ports, of one rule.
 pub const RULE_ITEMS: usize = 256;
+/// Flows that are remembered: at least, and at most.
+pub const FLOWS: std::ops::RangeInclusive<u32> = 1024..=16_777_216;
+/// Connection requests that are held while a peer cannot be reached.
+pub const HELD_SYNS: u32 = 65_536;
 /// Bytes of a Unix socket's path (`sun_path`, unix(7)), without its final zero.
 pub const SOCKET_PATH: usize = 107;

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 pub use fabric::services as fabric_services;
 pub use origin::Origin;
-pub use party::Party;
-pub use service::{PortRange, Service};
+pub use party::{Party, PartyError};
+pub use service::{PortRange, PortRangeError, Service};
 pub use target::Target;
 
 use crate::{Place, ServiceName};

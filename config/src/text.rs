@@ -104,6 +104,7 @@ ttl = {ttl}   # seconds
 # data = "peer0"
 
 # What the others may reach here. Without any rule they receive only replies.
+# To see what is stopped: ringway policy denied. To add a rule: ringway policy allow --help.
 [policy]
 {rules}"#,
         name = id.name,
@@ -124,10 +125,9 @@ fn fabric_rules(prefixes: &str) -> String {
         r#"
 # Hyperledger Fabric: orderers, peers, certificate authorities.
 [[policy.allow]]
-from = "all"   # or one organization
-to = {prefixes}
-proto = "tcp"
-ports = [7050, 7051, 7054]
+from = "all"   # or one organization ("beta"), or one site ("beta/east")
+to = {prefixes}   # or the names of hosts
+service = ["fabric-orderer", "fabric-peer", "fabric-ca"]
 
 [[policy.allow]]
 from = "all"

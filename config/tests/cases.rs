@@ -1,5 +1,6 @@
 //! Each directory under tests/cases is a configuration and the exact text that it must produce:
-//! `expected` holds the faults of loading it, or else the overlaps and the verdict on each prefix.
+//! `expected` holds the faults of loading it, or else the notes, the overlaps and the verdict on each
+//! prefix.
 //! `connected` (prefix and interface a line) and `accepted` (an organization a line) are optional.
 //!
 //! `BLESS=1 cargo test -p ringway-config --test cases` writes the produced texts. Read the
@@ -50,6 +51,9 @@ fn produce(dir: &Path) -> String {
 
 fn verdicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest>) -> String {
     let mut text = String::new();
+    for note in &config.notes.0 {
+        writeln!(text, "{note}").unwrap();
+    }
     for fault in conflicts(config, connected, accepted).0 {
         writeln!(text, "{fault}").unwrap();
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    Config, DnsData, Faults, Member, Origin, Policy, PortRange, Service, conflicts,
+    Config, DnsData, Faults, Member, Origin, Policy, PortRange, Service, conflicts, fabric_services,
 };
 
 fn example(name: &str) -> PathBuf {
@@ -55,7 +55,9 @@ fn the_example_policy_admits_fabric_and_echo() {
     assert_eq!(rules[0].services, [Service::Tcp(fabric)]);
     assert_eq!(rules[0].from, [Origin::All]);
     assert_eq!(rules[1].services, [Service::Icmp]);
-    assert_eq!(rules[2].from, [Origin::Org("beta".parse().unwrap())]);
+    let east = Origin::Site("beta".parse().unwrap(), "east".parse().unwrap());
+    assert_eq!(rules[2].from[0], east);
+    assert_eq!(config.notes, Faults::default());
 }
 
 #[test]
@@ -107,10 +109,77 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         (shown.dns.hold, None)
     );
     assert_eq!(least.dns.forward, [], "other names are refused");
+    assert_eq!(least.tunnel, shown.tunnel);
+    assert_eq!(settings(&least.policy), settings(&shown.policy));
     assert_eq!(
         (least.policy, least.dns.listen.len(), least.reserved.len()),
         (Policy::default(), 0, 0)
     );
+}
+
+/// A policy without its blocks.
+fn settings(policy: &Policy) -> Policy {
+    Policy {
+        denied: policy.denied,
+        egress: policy.egress,
+        flows: policy.flows,
+        grace: policy.grace,
+        grace_port: policy.grace_port,
+        ..Policy::default()
+    }
+}
+
+#[test]
+fn the_example_shows_every_key_of_the_policy_and_the_tunnel() {
+    let text = std::fs::read_to_string(example("gateway.toml")).unwrap();
+    for (table, next, keys) in [
+        (
+            "\n[policy]\n",
+            "\n[[policy.allow]]\n",
+            &["denied", "egress", "flows", "grace", "grace-ports"][..],
+        ),
+        (
+            "\n[tunnel]\n",
+            "\n[policy]\n",
+            &["reset-after", "fail-fast", "held-syns"],
+        ),
+        (
+            "\n[[policy.allow]]\n",
+            "\n[[policy.service]]\n",
+            &["from", "to", "service", "proto"],
+        ),
+        (
+            "\n[[policy.service]]\n",
+            "\n[[policy.allow-egress]]\n",
+            &["name", "proto", "ports"],
+        ),
+        (
+            "\n[[policy.allow-egress]]\n",
+            "\n[[policy.test]]\n",
+            &["from", "to", "service"],
+        ),
+        (
+            "\n[[policy.test]]\n",
+            "\u{0}",
+            &["from", "to", "service", "proto", "ports", "expect"],
+        ),
+    ] {
+        let (_, block) = text.split_once(table).unwrap();
+        let block = block.split(next).next().unwrap();
+        for key in keys {
+            let line = format!("\n{key} = ");
+            assert!(format!("\n{block}").contains(&line), "{key} in {table}");
+        }
+    }
+}
+
+#[test]
+fn the_example_names_every_service_that_is_known() {
+    let text = std::fs::read_to_string(example("gateway.toml")).unwrap();
+    for (name, services) in fabric_services() {
+        let port = services[0].to_string().replace("tcp ", "");
+        assert!(text.contains(&format!("{name} {port}")), "{name} {port}");
+    }
 }
 
 /// A directory for one test.

@@ -12,7 +12,7 @@ use super::nearest::did_you_mean;
 use super::record::Record;
 use super::report::Report;
 use super::source;
-use crate::{Member, OrgId, Place, PlacedPrefix, SiteId, ZoneName, limits};
+use crate::{Member, OrgId, Place, PlacedPrefix, Prefix, Site, SiteId, ZoneName, limits};
 
 /// Every record that could be read.
 #[derive(Debug)]
@@ -203,6 +203,30 @@ impl Consortium {
             .records()
             .filter_map(|record| Some(record.org.as_ref()?.value.as_str()));
         read.chain(self.files.iter().map(String::as_str))
+    }
+
+    /// The sites of `org`; `None` if its record could not be read whole.
+    pub(crate) fn sites(&self, org: &OrgId) -> Option<&[Site]> {
+        let mut records = self.records().filter(|record| record.whole);
+        let record = records.find(|record| {
+            record
+                .org
+                .as_ref()
+                .is_some_and(|placed| placed.value == *org)
+        })?;
+        Some(&record.sites)
+    }
+
+    /// True if some site has an address of `prefix`, or may have: a record has faults.
+    pub(crate) fn may_use(&self, prefix: &Prefix) -> bool {
+        if self.own.is_none() || self.members.len() < self.files.len() {
+            return true;
+        }
+
+        self.records().any(|record| {
+            let mut placed = record.sites.iter().flat_map(|site| &site.prefixes);
+            !record.whole || placed.any(|placed| placed.prefix.overlaps(prefix))
+        })
     }
 
     /// The checked records.

@@ -10,12 +10,9 @@ use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
 use super::table::Table;
-use super::{dns, policy};
+use super::{dns, policy, tunnel};
 use crate::keys::{self, Key};
-use crate::{
-    Config, Faults, GatewayId, Identity, PlacedPrefix, Prefix, Routes, TunName, Tunnel, defaults,
-    limits,
-};
+use crate::{Config, GatewayId, Identity, PlacedPrefix, Prefix, Routes, TunName, defaults, limits};
 
 /// Reads `gateway.toml` and what it names. `None` only if faults were reported.
 pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
@@ -48,6 +45,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     consortium.check(&local, report);
     let dns = dns::read(&table, dir, &local, &consortium);
     let policy = policy::read(&table, &local, &consortium);
+    let tunnel = tunnel::read(&table);
 
     let records = consortium.into_members();
     Some(Config {
@@ -70,8 +68,8 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         reserved,
         dns: dns?,
         policy,
-        tunnel: Tunnel::default(),
-        notes: Faults::default(),
+        tunnel,
+        notes: report.notes(),
     })
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::nearest::did_you_mean;
 use super::source::Source;
 use super::table::Table;
 use crate::Place;
@@ -80,6 +81,11 @@ impl<'a> Item<'a> {
         None
     }
 
+    /// Like [`Item::fault`], for what does not keep the file from being used.
+    pub(crate) fn note(&self, what: impl Display) {
+        self.source.report.note(&self.place(), what.to_string());
+    }
+
     fn unexpected<T>(&self, expected: &str) -> Option<T> {
         let value = self.value.get_ref();
         let article = match value {
@@ -143,6 +149,18 @@ impl<'a> Item<'a> {
             .get_ref()
             .as_bool()
             .or_else(|| self.unexpected("true or false"))
+    }
+
+    /// One of a few words, as the value that stands beside it.
+    pub(crate) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+
+        let known = words.iter().map(|(word, _)| *word);
+        let remedy = did_you_mean(text, known, || format!("write {}", self.form));
+        self.refuse(format!("{text:?} is not known here; {remedy}"))
     }
 
     /// True for a string.

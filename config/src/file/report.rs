@@ -13,43 +13,65 @@ const MOST_BYTES: usize = 1000;
 ///
 /// By convention a reader reports a fault and returns `None` for the value that cannot be used.
 #[derive(Debug, Default)]
-pub(crate) struct Report(RefCell<Vec<Fault>>);
+pub(crate) struct Report {
+    faults: RefCell<Vec<Fault>>,
+    /// What needs attention, and does not keep the files from being used.
+    notes: RefCell<Vec<Fault>>,
+}
 
 impl Report {
     /// Adds a fault: what is wrong, and after a semicolon the correct form.
     pub(crate) fn fault(&self, place: &Place, message: impl Into<String>) {
-        let mut faults = self.0.borrow_mut();
-        match faults.len() {
-            0..MOST_FAULTS => faults.push(Fault {
-                place: place.clone(),
-                message: clip(message.into()),
-            }),
-            // The rest is only announced: a hostile record must not fill memory or terminal.
-            MOST_FAULTS => faults.push(Fault {
-                place: Place::whole(&place.file),
-                message: format!("more than {MOST_FAULTS} faults; correct these first"),
-            }),
-            _ => {}
-        }
+        add(&mut self.faults.borrow_mut(), place, message.into());
+    }
+
+    /// Adds what needs attention, in the form of a fault.
+    pub(crate) fn note(&self, place: &Place, message: impl Into<String>) {
+        add(&mut self.notes.borrow_mut(), place, message.into());
+    }
+
+    /// The notes so far, in the order of the places.
+    pub(crate) fn notes(&self) -> Faults {
+        Faults::from(self.notes.borrow().clone())
     }
 
     /// Adds every fault to `other`.
     pub(crate) fn move_to(self, other: &Report) {
-        other.0.borrow_mut().extend(self.0.into_inner());
+        other.faults.borrow_mut().extend(self.faults.into_inner());
     }
 
     /// How many faults were found.
     pub(crate) fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.faults.borrow().len()
     }
 
-    /// `value` if nothing was reported, else every fault in the order of the places.
+    /// `value` if no fault was reported, else every fault and note in the order of the places.
     pub(crate) fn conclude<T>(self, value: Option<T>) -> Result<T, Faults> {
         // A value may come with faults: the reader of a list leaves out what it refuses.
-        match (value, self.0.into_inner()) {
-            (Some(value), faults) if faults.is_empty() => Ok(value),
-            (_, faults) => Err(Faults::from(faults)),
+        let mut faults = self.faults.into_inner();
+        if let Some(value) = value
+            && faults.is_empty()
+        {
+            return Ok(value);
         }
+
+        faults.extend(self.notes.into_inner());
+        Err(Faults::from(faults))
+    }
+}
+
+fn add(faults: &mut Vec<Fault>, place: &Place, message: String) {
+    match faults.len() {
+        0..MOST_FAULTS => faults.push(Fault {
+            place: place.clone(),
+            message: clip(message),
+        }),
+        // The rest is only announced: a hostile record must not fill memory or terminal.
+        MOST_FAULTS => faults.push(Fault {
+            place: Place::whole(&place.file),
+            message: format!("more than {MOST_FAULTS} faults; correct these first"),
+        }),
+        _ => {}
     }
 }
 

@@ -83,6 +83,11 @@ impl<'a> Table<'a> {
         &self.place
     }
 
+    /// The header of the table as it stands in the file: `[[policy.allow]]`.
+    pub(crate) fn header(&self) -> &'static str {
+        self.schema.header
+    }
+
     /// Reports a fault in the table as a whole.
     pub(crate) fn fault(&self, message: impl Into<String>) {
         self.fault_at(&self.place, message);

@@ -1,15 +1,18 @@
 //! [`Party`]: one end of a connection that a policy test is about.
 
 use std::fmt;
+use std::net::IpAddr;
 
-use crate::{DnsName, OrgId, Prefix, SiteId};
+use crate::file::zone::Zone;
+use crate::{Config, DnsName, OrgId, Prefix, PrefixError, SiteId};
 
 /// One end of a connection, here or in another site.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Party {
     /// Every other site.
     All,
-    /// The sites of an organization that its own gateways serve. Ours means this site.
+    /// The sites of an organization that its own gateways serve; or, if there is no such
+    /// organization, the host of our zone that has the name.
     Org(OrgId),
     /// One site.
     Site(OrgId, SiteId),
@@ -17,6 +20,56 @@ pub enum Party {
     Prefix(Prefix),
     /// The addresses that our zone gives the name.
     Name(DnsName),
+}
+
+/// Why a text names no end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PartyError {
+    /// It looks like a prefix and is none.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+    /// It looks like nothing that is known.
+    #[error("{0:?} is no organization, <org>/<site>, prefix, address or name")]
+    Word(String),
+}
+
+impl Party {
+    /// Reads an end as an operator writes it. Names are relative to our zone.
+    pub(crate) fn parse(text: &str, zone: &Zone) -> Result<Party, PartyError> {
+        if text == "all" {
+            return Ok(Party::All);
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Party::Prefix(Prefix::host(address)));
+        }
+        if let Some((first, site)) = text.split_once('/') {
+            return match (first.parse(), site.parse()) {
+                (Ok(org), Ok(site)) => Ok(Party::Site(org, site)),
+                _ => Ok(Party::Prefix(text.parse()?)),
+            };
+        }
+
+        if let Ok(org) = text.parse() {
+            return Ok(Party::Org(org));
+        }
+        match zone.absolute(text) {
+            // RFC 1123, section 2.1: 10.1.0.999 is a mistyped address.
+            Ok(name) if !is_mistyped_address(text) => Ok(Party::Name(name)),
+            _ => Err(PartyError::Word(text.into())),
+        }
+    }
+}
+
+fn is_mistyped_address(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit())
+}
+
+impl Config {
+    /// Reads one end of a connection, as [`Party`] is written in a `[[policy.test]]`.
+    pub fn party(&self, text: &str) -> Result<Party, PartyError> {
+        Party::parse(text, &Zone::new(&self.own.org, &self.own.domain))
+    }
 }
 
 /// As a test writes it.

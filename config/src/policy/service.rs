@@ -1,6 +1,7 @@
 //! [`Service`]: protocols and ports, as a rule names them.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// What a rule opens at its destinations.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,34 @@ impl fmt::Display for Service {
             Service::Protocol(number) => write!(f, "protocol {number}"),
         }
     }
+}
+
+/// Why a text is not a port range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a port from 1 to 65535, or a range of them")]
+pub struct PortRangeError(String);
+
+/// `7051`, or `7050-7054`.
+impl FromStr for PortRange {
+    type Err = PortRangeError;
+
+    fn from_str(text: &str) -> Result<PortRange, PortRangeError> {
+        // A port alone is a range of one.
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match parse_port(first).zip(parse_port(last)) {
+            Some((first, last)) if first > 0 && first <= last => Ok(PortRange { first, last }),
+            _ => Err(PortRangeError(text.into())),
+        }
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    // `u16::from_str` alone would accept a plus sign.
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+
+    text.parse().ok()
 }
 
 fn write_ports(f: &mut fmt::Formatter<'_>, protocol: &str, ports: &[PortRange]) -> fmt::Result {
