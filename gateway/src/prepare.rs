@@ -39,7 +39,7 @@ pub struct Prepared {
     /// Every overlap, as a fault that names both places.
     pub conflicts: Faults,
     /// What does not keep a gateway from running but needs attention: members' CA certificates out
-    /// of date.
+    /// of date, rules that match nothing.
     pub warnings: Faults,
 }
 
@@ -71,7 +71,8 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
     // Not a fault: one member's lapsed CA must not keep everybody else's gateways from starting.
-    let warnings = trust.lapsed(UnixTime::now()).into();
+    let mut warnings = trust.lapsed(UnixTime::now());
+    warnings.extend(config.notes.0.iter().cloned());
 
     Ok(Prepared {
         config,
@@ -82,7 +83,7 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
         accepted,
         rulings,
         conflicts,
-        warnings,
+        warnings: Faults::from(warnings),
     })
 }
 

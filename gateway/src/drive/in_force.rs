@@ -235,8 +235,12 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         rulings,
         accepted,
         conflicts,
-        ..
+        warnings,
     } = prepare(&current.path).await?;
+
+    for warning in &warnings.0 {
+        tracing::warn!(reason = %warning, "A file needs attention");
+    }
 
     let links = links::read(&config.tun).await.map_err(|error| {
         Faults::from(vec![Fault {
