@@ -41,6 +41,7 @@ pub use packets::Packets;
 pub use queues::{Queues, Senders, queues};
 
 use crate::admin::Request;
+use crate::attention::Attention;
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
@@ -64,6 +65,8 @@ pub struct Drive {
     pub in_force: InForce,
     /// Zones of the other organizations, and ours as it is offered to them.
     pub replicator: Replicator,
+    /// What an operator should look at.
+    pub attention: Attention,
     /// Every task of the daemon.
     pub tasks: Tasks,
 }

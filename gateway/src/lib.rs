@@ -6,6 +6,7 @@
 //! (what operators see).
 
 pub mod admin;
+pub mod attention;
 pub mod cli;
 pub mod drive;
 mod json;

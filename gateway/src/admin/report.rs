@@ -21,9 +21,25 @@ pub struct Report {
     pub drops: BTreeMap<String, u64>,
     /// Packets that the policy dropped, by reason.
     pub filtered: BTreeMap<String, u64>,
+    /// What an operator should look at; empty if all is well.
+    #[serde(default)]
+    pub attention: Vec<AttentionReport>,
     /// How often the TUN device was found down or gone, and brought back.
     #[serde(default)]
     pub tun_recreated: u64,
+}
+
+/// Something that an operator should look at, while the gateway goes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttentionReport {
+    /// Stays the same while it lasts.
+    pub name: String,
+    /// What is wrong.
+    pub what: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// The command or the setting that fixes it; empty if there is none.
+    pub remedy: String,
 }
 
 /// The tunnel to one gateway.

@@ -42,6 +42,7 @@ fn text(report: &Report) -> String {
     ];
     let gateway = Escaped(&report.gateway);
     let mut text = format!("gateway {gateway}\n\n{}", sections.join("\n"));
+    text.push_str(&attention(report));
 
     if !report.drops.is_empty() {
         text.push_str(&format!(
@@ -60,6 +61,20 @@ fn text(report: &Report) -> String {
             "\nTUN device re-created: {}\n",
             report.tun_recreated
         ));
+    }
+    text
+}
+
+/// What needs attention, each with the command that fixes it; nothing if all is well.
+fn attention(report: &Report) -> String {
+    let mut text = String::new();
+
+    for item in &report.attention {
+        let what = Escaped(&item.what);
+        text.push_str(&format!("\nneeds attention since {}: {what}\n", item.since));
+        if !item.remedy.is_empty() {
+            text.push_str(&format!("  to fix it: {}\n", Escaped(&item.remedy)));
+        }
     }
     text
 }

@@ -14,7 +14,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Drive;
 use crate::admin::Report;
-use crate::admin::report::{CertificateReport, RouteReport, TunnelReport, ZoneReport};
+use crate::admin::report::{
+    AttentionReport, CertificateReport, RouteReport, TunnelReport, ZoneReport,
+};
 
 impl Drive {
     /// Everything but the packet filter's drops, which the admin socket adds: asking `nft` takes a
@@ -36,8 +38,22 @@ impl Drive {
             certificates: self.certificates(),
             drops: drops(self.packets.counters()),
             filtered: BTreeMap::new(),
+            attention: self.attention(),
             tun_recreated: self.kernel.recreated(),
         }
+    }
+
+    fn attention(&self) -> Vec<AttentionReport> {
+        self.attention
+            .list()
+            .into_iter()
+            .map(|(name, item)| AttentionReport {
+                name,
+                what: item.what,
+                since: rfc3339(item.since),
+                remedy: item.remedy,
+            })
+            .collect()
     }
 
     fn tunnel(&mut self, tunnel: TunnelStatus, now: SystemTime) -> TunnelReport {

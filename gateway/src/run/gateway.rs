@@ -22,6 +22,7 @@ use super::kernel::Kernel;
 use super::signals::Signals;
 use super::{blocking, sockets};
 use crate::admin::{self, Metrics};
+use crate::attention::Attention;
 use crate::drive::{
     Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, boot_time, queues,
 };
@@ -114,6 +115,7 @@ impl Gateway {
             jobs: Jobs::new(senders.jobs, tasks.clone()),
             in_force: InForce::new(config.clone(), trust, identity, names),
             replicator,
+            attention: Attention::default(),
             tasks: tasks.clone(),
         };
 
