@@ -176,6 +176,7 @@ fn packet_input(event: dataplane::Event) -> Input {
 fn watch_input(event: watch::Event) -> Input {
     match event {
         watch::Event::Links(links) => Input::HostChanged(links),
+        watch::Event::Kernel => Input::KernelChanged,
         watch::Event::Certificate => Input::CertificateChanged,
     }
 }

@@ -1,8 +1,9 @@
-//! What changes outside while the daemon runs: the host's addresses ([`links`]) and our
-//! certificate's files ([`certificate`]). Each watch reports; what follows is the shell's to
+//! What changes outside while the daemon runs: the host's addresses ([`links`]), what the daemon has
+//! set in the kernel ([`kernel`]) and our certificate's files ([`certificate`]). Each watch reports; what follows is the shell's to
 //! decide.
 
 pub mod certificate;
+pub mod kernel;
 pub mod links;
 
 use ringway_intent::Links;
@@ -12,6 +13,8 @@ use ringway_intent::Links;
 pub enum Event {
     /// The host's addresses, after a change.
     Links(Links),
+    /// Something that the daemon may have set in the kernel.
+    Kernel,
     /// Our certificate's files.
     Certificate,
 }

@@ -23,6 +23,7 @@
 //! The data plane has checked sources and destinations before. The filter decides on services, and
 //! checks addresses a second time.
 
+mod content;
 mod draft;
 mod nft;
 mod rules;

@@ -27,7 +27,7 @@ use ringway_intent::Families;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::sysctl::{self, SysctlError, Written};
+use super::sysctl::{self, Setting, SysctlError, Written};
 
 const FORWARD_V4: &str = "net/ipv4/ip_forward";
 const FORWARD_V6: &str = "net/ipv6/conf/all/forwarding";
@@ -106,6 +106,21 @@ impl Forwarding {
             changes,
             memory: memory.into(),
         })
+    }
+
+    /// Everything that must stay as it is while the daemon runs, whether it was so before or not.
+    /// `accept_ra` is the operator's.
+    pub fn held(&self, needed: Families) -> Vec<Setting> {
+        required(needed)
+            .into_iter()
+            .filter(|(key, _)| !key.ends_with("/accept_ra"))
+            .map(|(key, value)| Setting {
+                is_closable: self.changes.iter().any(|change| change.key == key)
+                    && key != MARKED_SOURCES,
+                key,
+                value: value.into(),
+            })
+            .collect()
     }
 
     /// Enables forwarding.

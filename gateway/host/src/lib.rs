@@ -12,7 +12,7 @@
 //! The `unreachable` routes, and the rule that leads to them, outlive the daemon on purpose:
 //! private traffic must never leak to the default route. [`routes::purge`] removes them.
 //!
-//! Reading order: [`tun`], [`links`], [`forwarding`], [`routes`], [`firewall`].
+//! Reading order: [`tun`], [`links`], [`forwarding`], [`routes`], [`firewall`], [`watch`].
 
 #![deny(unsafe_code)]
 
@@ -22,5 +22,6 @@ pub mod heap;
 pub mod links;
 mod netlink;
 pub mod routes;
-mod sysctl;
+pub mod sysctl;
 pub mod tun;
+pub mod watch;

@@ -3,6 +3,8 @@
 //! A socket belongs to the network namespace of the thread that opens it. A task on the runtime
 //! reads it, and ends with the value that owns it.
 
+pub(crate) mod raw;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;

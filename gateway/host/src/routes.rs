@@ -27,6 +27,7 @@
 //! The caller decides which prefixes are wanted. This site's must not be among them.
 
 mod difference;
+mod digest;
 mod kernel;
 mod message;
 mod rule;

@@ -21,6 +21,17 @@ pub struct SysctlError {
     pub source: io::Error,
 }
 
+/// A setting as the daemon needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// With slashes.
+    pub key: String,
+    /// The value.
+    pub value: String,
+    /// Forwarding that this daemon alone has switched on: off while the packet filter is missing.
+    pub is_closable: bool,
+}
+
 /// What [`write()`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {

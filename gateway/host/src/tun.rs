@@ -11,7 +11,7 @@ use ringway_config::TunName;
 use tracing::warn;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-use super::sysctl::{self, SysctlError};
+use super::sysctl::{self, Setting, SysctlError};
 
 /// Packets that wait for the data plane; the kernel drops more. As on an Ethernet card (the
 /// driver's own default is 500).
@@ -100,38 +100,43 @@ fn bring_up(name: &TunName, device: &SyncDevice) -> io::Result<u32> {
 /// Sets the device's kernel settings. Each is a second line of defence or saves noise, so one that
 /// cannot be written (read-only `/proc/sys`) is only warned of.
 fn configure(name: &TunName) {
-    let settings = [
-        // No link-local address and no router solicitations: nothing on this link understands them.
-        (format!("net/ipv6/conf/{name}/addr_gen_mode"), "1"),
-        (format!("net/ipv6/conf/{name}/accept_ra"), "0"),
-        // What a peer sends must not change our routes.
-        (format!("net/ipv6/conf/{name}/accept_redirects"), "0"),
-        (format!("net/ipv4/conf/{name}/accept_redirects"), "0"),
-        (format!("net/ipv4/conf/{name}/send_redirects"), "0"),
-        (
-            format!("net/ipv4/conf/{name}/rp_filter"),
-            reverse_path_filter(),
-        ),
-    ];
+    let reverse_path = Setting {
+        key: format!("net/ipv4/conf/{name}/rp_filter"),
+        value: reverse_path_filter().into(),
+        is_closable: false,
+    };
 
-    for (key, value) in settings {
+    for Setting { key, value, .. } in settings(name).into_iter().chain([reverse_path]) {
         // A kernel without IPv6 lacks its settings.
         if sysctl::read(&key).is_ok() {
             warn_of(
-                sysctl::write(&key, value),
+                sysctl::write(&key, &value),
                 "Cannot configure the TUN device",
             );
         }
     }
+}
 
-    // The setting `default` may have disabled IPv6 on new devices; container runtimes do that.
-    let disabled = format!("net/ipv6/conf/{name}/disable_ipv6");
-    if sysctl::read(&disabled).is_ok_and(|value| value == "1") {
-        warn_of(
-            sysctl::write(&disabled, "0"),
-            "IPv6 stays disabled on the TUN device",
-        );
-    }
+/// The settings of device `name` that must stay as they are.
+pub fn settings(name: &TunName) -> Vec<Setting> {
+    [
+        // First: the others have no effect without. The setting `default` may have disabled IPv6 on
+        // new devices; container runtimes do that.
+        ("ipv6", "disable_ipv6", "0"),
+        // No link-local address and no router solicitations: nothing on this link understands them.
+        ("ipv6", "addr_gen_mode", "1"),
+        ("ipv6", "accept_ra", "0"),
+        // What a peer sends must not change our routes.
+        ("ipv6", "accept_redirects", "0"),
+        ("ipv4", "accept_redirects", "0"),
+        ("ipv4", "send_redirects", "0"),
+    ]
+    .map(|(family, setting, value)| Setting {
+        key: format!("net/{family}/conf/{name}/{setting}"),
+        value: value.into(),
+        is_closable: false,
+    })
+    .into()
 }
 
 fn warn_of<T>(written: Result<T, SysctlError>, message: &'static str) {

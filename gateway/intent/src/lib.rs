@@ -11,8 +11,10 @@ mod families;
 mod filter;
 mod links;
 mod routes;
+mod thing;
 
 pub use families::Families;
 pub use filter::{PolicySpec, policy};
 pub use links::{Address, Links};
 pub use routes::{RoutePlan, RouteState, Tunnelled, plan_routes, tunnelled};
+pub use thing::{Checked, Finding, Missing, Restoration, Thing};

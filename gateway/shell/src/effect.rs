@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, GatewayId, Prefix};
 use ringway_core::{ByeCode, ConnId, DialId, Lane, Membership, Message, ZoneMessage};
-use ringway_intent::{PolicySpec, RoutePlan};
+use ringway_intent::{Finding, PolicySpec, RoutePlan, Thing};
 
 use crate::changes::ChangeId;
 use crate::notice::Notice;
@@ -145,6 +145,18 @@ pub enum Effect {
         /// The filter.
         spec: Box<PolicySpec>,
     },
+    /// Compare everything else that the daemon has set in the kernel, and restore what another
+    /// program has changed. One at a time; answered by
+    /// [`Input::KernelChecked`](crate::Input::KernelChecked).
+    CheckKernel {
+        /// What is to be left as it is found, and reported.
+        leave: BTreeSet<Thing>,
+    },
+    /// Switch the forwarding that this daemon has switched on off, or on again.
+    SwitchForwarding {
+        /// On again.
+        on: bool,
+    },
     /// Look after the TUN device and bring it back if it is down or gone. Answered by
     /// [`Input::DeviceRecreated`](crate::Input::DeviceRecreated) if it was.
     CheckDevice,
@@ -224,6 +236,10 @@ pub enum Effect {
 
     /// Tell operators.
     Notify(Notice),
+    /// Put this on the list of what needs attention, in place of what has its name.
+    Raise(Finding),
+    /// Take what has this name off the list.
+    Clear(String),
     /// The last effect: every session is closed, and the kernel has the routes of a gateway without
     /// tunnels. Nothing follows.
     Stop,

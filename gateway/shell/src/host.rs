@@ -6,11 +6,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringway_config::{Ruling, rule};
-use ringway_intent::Links;
+use ringway_intent::{Checked, Finding, Links, Restoration, Thing};
 
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
+use crate::input::RoutesOutcome;
+use crate::notice::Notice;
 use crate::shell::Shell;
+use crate::watch::{Outcome, TRUCE};
+
+/// The name of what needs attention while the packet filter is missing.
+const FORWARDING_OFF: &str = "forwarding off";
 
 impl Shell {
     /// The host has these addresses now.
@@ -64,6 +70,76 @@ impl Shell {
         self.apply_membership(Arc::new(membership), now);
     }
 
+    /// The kernel reported a change: everything is compared.
+    pub(crate) fn kernel_changed(&mut self, now: Instant) {
+        self.routes.changed(now);
+        self.watch.changed(now);
+    }
+
+    /// Rules and routes were compared.
+    pub(crate) fn routes_synced(
+        &mut self,
+        outcome: &RoutesOutcome,
+        restored: Vec<Restoration>,
+        now: Instant,
+    ) {
+        self.routes.synced(outcome, now);
+
+        let outcomes = self.watch.restored(restored, now);
+        self.tell(outcomes);
+        if self.watch.rests(&Thing::Rule, now) || self.watch.rests(&Thing::Routes, now) {
+            self.routes.rest(now + TRUCE);
+        }
+    }
+
+    /// Everything else was compared. Without the packet filter, what enters by the site's
+    /// interfaces could leave by any other.
+    pub(crate) fn kernel_checked(&mut self, checked: Checked, now: Instant) {
+        let outcomes = self.watch.checked(checked, now);
+        self.tell(outcomes);
+
+        let must_close = self.watch.lacks(&Thing::Table);
+        if must_close != self.is_closed {
+            self.is_closed = must_close;
+            self.effects
+                .push_back(Effect::SwitchForwarding { on: !must_close });
+            if !must_close {
+                self.effects.push_back(Effect::Clear(FORWARDING_OFF.into()));
+            } else {
+                self.effects.push_back(Effect::Raise(Finding {
+                    name: FORWARDING_OFF.into(),
+                    what: "the site's hosts are cut off: forwarding is off while the nftables \
+                           table is missing"
+                        .into(),
+                    remedy: String::new(),
+                }));
+            }
+        }
+    }
+
+    fn tell(&mut self, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Restored(restored) => {
+                    self.effects
+                        .push_back(Effect::Notify(Notice::Restored(restored)));
+                }
+                Outcome::Fought(restored) => {
+                    self.effects.push_back(Effect::Raise(fight(&restored)));
+                }
+                Outcome::Quiet(thing) => self.effects.push_back(Effect::Clear(fight_name(&thing))),
+                Outcome::Missing(missing) => self.effects.push_back(Effect::Raise(Finding {
+                    name: missing_name(&missing.thing),
+                    what: format!("{} is not as needed: {}", missing.name, missing.reason),
+                    remedy: String::new(),
+                })),
+                Outcome::Back(thing) => {
+                    self.effects.push_back(Effect::Clear(missing_name(&thing)));
+                }
+            }
+        }
+    }
+
     pub(crate) fn apply_filter(&mut self, change: ChangeId, spec: ringway_intent::PolicySpec) {
         self.filtering = Some(change);
 
@@ -77,5 +153,27 @@ impl Shell {
 fn warn_of_conflict(ruling: &Ruling) {
     if let Some(fault) = ruling.fault() {
         tracing::warn!(reason = %fault, "A network of this host overlaps a member's prefix");
+    }
+}
+
+fn missing_name(thing: &Thing) -> String {
+    format!("missing {thing}")
+}
+
+fn fight_name(thing: &Thing) -> String {
+    format!("fight {thing}")
+}
+
+fn fight(restored: &Restoration) -> Finding {
+    let by = restored.by.as_deref().unwrap_or("another program");
+
+    Finding {
+        name: fight_name(&restored.thing),
+        what: format!(
+            "{by} changes {} again and again: it is restored every {} seconds only",
+            restored.name,
+            TRUCE.as_secs()
+        ),
+        remedy: format!("stop {by} from changing it"),
     }
 }

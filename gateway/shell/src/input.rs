@@ -7,7 +7,7 @@ use ringway_config::{Digest, Faults, GatewayId, Prefix};
 use ringway_core::{
     ConnId, ConnectionError, DialError, DialId, ExternalText, Incoming, Role, SessionIndex,
 };
-use ringway_intent::Links;
+use ringway_intent::{Checked, Links, Restoration};
 
 use crate::changes::ChangeId;
 use crate::next::NextConfig;
@@ -88,7 +88,17 @@ pub enum Input {
     HostChanged(Links),
     /// The kernel's routes were compared with the plan: the answer to
     /// [`Effect::SyncRoutes`](crate::Effect::SyncRoutes).
-    RoutesSynced(RoutesOutcome),
+    RoutesSynced {
+        /// How far the kernel followed.
+        outcome: RoutesOutcome,
+        /// What another program had changed since the last comparison.
+        restored: Vec<Restoration>,
+    },
+    /// The kernel reported a change that may concern what the daemon has set.
+    KernelChanged,
+    /// What the daemon has set in the kernel was compared: the answer to
+    /// [`Effect::CheckKernel`](crate::Effect::CheckKernel).
+    KernelChecked(Checked),
     /// The packet filter was replaced, or could not be: the answer to
     /// [`Effect::ApplyFilter`](crate::Effect::ApplyFilter).
     Filtered {

@@ -47,6 +47,7 @@ mod session;
 mod shell;
 mod silence;
 mod tables;
+mod watch;
 
 pub use changes::ChangeId;
 pub use current::{CurrentConfig, membership};

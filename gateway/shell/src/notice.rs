@@ -2,6 +2,7 @@
 
 use ringway_config::GatewayId;
 use ringway_core::{Alarm, ConnId, TunnelError};
+use ringway_intent::Restoration;
 
 /// Something that an operator should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Notice {
         /// Why its last session ended.
         reason: TunnelError,
     },
+    /// Another program changed something that this daemon had set; it is restored.
+    Restored(Restoration),
     /// Something is wrong that does not stop the mesh.
     Alarm(Alarm),
 }
@@ -43,6 +46,18 @@ impl Notice {
                 tracing::debug!(%peer, session = conn.0, "Tunnel moved to a new session");
             }
             Notice::TunnelDown { peer, reason } => tracing::warn!(%peer, %reason, "Tunnel down"),
+            Notice::Restored(restored) => {
+                let Restoration {
+                    name, found, by, ..
+                } = restored;
+                let by = by.as_deref().unwrap_or("an unknown program");
+                tracing::warn!(
+                    name,
+                    found,
+                    by,
+                    "Another program changed a kernel object; restored"
+                );
+            }
             Notice::Alarm(alarm) => {
                 tracing::warn!(reason = %alarm, "The mesh found something wrong and goes on");
             }

@@ -17,14 +17,19 @@ use crate::input::RoutesOutcome;
 /// Pause after a refusal.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Somebody else may have changed the kernel's routes: they are compared at least this often.
-const RECONCILE: Duration = Duration::from_secs(30);
+/// Another program may have changed the kernel's routes: they are compared at least this often.
+/// Notifications of the kernel hasten that.
+const RECONCILE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct RouteKeeper {
     plan: RoutePlan,
     /// The plan was not handed over yet.
     is_new: bool,
+    /// The kernel reported a change during the comparison.
+    again: bool,
+    /// Until then only a new plan is compared.
+    rest: Instant,
     state: State,
     /// Prefixes whose packets go through a tunnel, as far as the kernel is known to follow.
     installed: BTreeSet<Prefix>,
@@ -44,6 +49,8 @@ impl RouteKeeper {
         RouteKeeper {
             plan,
             is_new: true,
+            again: false,
+            rest: now,
             state: State::Waiting(now),
             installed: BTreeSet::new(),
         }
@@ -56,13 +63,26 @@ impl RouteKeeper {
         self.is_new = true;
     }
 
+    /// Another program may have changed rules or routes.
+    pub(crate) fn changed(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Waiting(until) => *until = now,
+            State::Syncing(_) => self.again = true,
+        }
+    }
+
+    /// What others change is left alone until then: they change it again and again.
+    pub(crate) fn rest(&mut self, until: Instant) {
+        self.rest = until;
+    }
+
     /// The plan to compare now. The answer goes to [`RouteKeeper::synced`].
     pub(crate) fn poll(&mut self, now: Instant) -> Option<RoutePlan> {
         // One comparison at a time: a second one would undo what the first has just done.
         let State::Waiting(until) = self.state else {
             return None;
         };
-        if !self.is_new && now < until {
+        if !self.is_new && now < until.max(self.rest) {
             return None;
         }
 
@@ -91,13 +111,18 @@ impl RouteKeeper {
             RoutesOutcome::Done => RECONCILE,
             RoutesOutcome::Refused(_) | RoutesOutcome::Failed => RETRY,
         };
+        let pause = if std::mem::take(&mut self.again) {
+            Duration::ZERO
+        } else {
+            pause
+        };
         self.state = State::Waiting(now + pause);
     }
 
     /// When to poll again, at the latest.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting(until) => Some(until),
+            State::Waiting(until) => Some(until.max(self.rest)),
             State::Syncing(_) => None,
         }
     }
@@ -164,6 +189,25 @@ mod tests {
         // Nothing is known of the kernel now, but that it had 10.2.0.0/16.
         keeper.synced(&RoutesOutcome::Failed, now + RETRY);
         assert_eq!(installed(&keeper), ["10.2.0.0/16"]);
+    }
+
+    #[test]
+    fn a_change_of_others_is_looked_at_at_once_unless_they_are_fought() {
+        let now = Instant::now();
+        let mut keeper = RouteKeeper::new(plan(&[]), now);
+        keeper.poll(now);
+        // It may have come too late for the comparison.
+        keeper.changed(now);
+        keeper.synced(&RoutesOutcome::Done, now);
+        assert!(keeper.poll(now).is_some());
+        keeper.synced(&RoutesOutcome::Done, now);
+
+        keeper.rest(now + RECONCILE * 10);
+        keeper.changed(now);
+        assert_eq!(keeper.poll(now + RECONCILE * 9), None);
+        assert_eq!(keeper.poll_timeout(), Some(now + RECONCILE * 10));
+        keeper.follow(plan(&["10.1.0.0/16"]));
+        assert!(keeper.poll(now).is_some(), "a new plan does not wait");
     }
 
     #[test]

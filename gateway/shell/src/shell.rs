@@ -30,6 +30,7 @@ use crate::input::{Activity, Handshake, Input, Verified};
 use crate::routes::RouteKeeper;
 use crate::session::{Session, Sessions};
 use crate::tables::SiteNumbers;
+use crate::watch::KernelWatch;
 
 /// How often the device and the connections are looked after although no port reported anything.
 const ROUND: Duration = Duration::from_secs(1);
@@ -82,6 +83,9 @@ pub struct Shell {
     /// The change whose filter rules are on their way to the kernel.
     pub(crate) filtering: Option<ChangeId>,
     pub(crate) routes: RouteKeeper,
+    pub(crate) watch: KernelWatch,
+    /// The forwarding that this daemon switches on is off: the packet filter is missing.
+    pub(crate) is_closed: bool,
     pub(crate) hold_down: HoldDown,
     clock: Clock,
     pub(crate) heap: Heap,
@@ -124,6 +128,8 @@ impl Shell {
             last_change: ChangeId(0),
             filtering: None,
             routes: RouteKeeper::new(BTreeMap::new(), now),
+            watch: KernelWatch::new(now),
+            is_closed: false,
             hold_down: HoldDown::default(),
             clock: Clock::new(now, boot_time),
             heap: Heap::default(),
@@ -163,11 +169,15 @@ impl Shell {
             return None;
         }
 
-        [self.mesh.poll_timeout(), self.routes.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .chain([self.clock.next()])
-            .min()
+        [
+            self.mesh.poll_timeout(),
+            self.routes.poll_timeout(),
+            self.watch.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .chain([self.clock.next()])
+        .min()
     }
 
     /// What is in force.
@@ -197,6 +207,11 @@ impl Shell {
     /// Prefixes whose packets go through a tunnel, as far as the kernel is known to follow.
     pub fn installed(&self) -> &BTreeSet<Prefix> {
         self.routes.installed()
+    }
+
+    /// How often each kind of kernel object was restored after another program had changed it.
+    pub fn restored(&self) -> &BTreeMap<&'static str, u64> {
+        self.watch.counts()
     }
 
     /// The forwarding table that was published last.
@@ -254,7 +269,11 @@ impl Shell {
                 self.effects.push_back(Effect::ReadActivity);
                 self.mesh.handle_host_changed(now);
             }
-            Input::RoutesSynced(outcome) => self.routes.synced(&outcome, now),
+            Input::RoutesSynced { outcome, restored } => {
+                self.routes_synced(&outcome, restored, now);
+            }
+            Input::KernelChanged => self.kernel_changed(now),
+            Input::KernelChecked(checked) => self.kernel_checked(checked, now),
             Input::Filtered { change, result } => self.filtered(change, result, now),
             Input::Reload => self.submit(Request::Reload, now),
             Input::CertificateChanged => self.submit(Request::Certificate, now),
@@ -270,7 +289,8 @@ impl Shell {
     /// Every session is closed: only the host's ports may still have something to say.
     fn handle_drained(&mut self, input: Input, now: Instant) {
         match input {
-            Input::RoutesSynced(outcome) => self.routes.synced(&outcome, now),
+            Input::RoutesSynced { outcome, .. } => self.routes.synced(&outcome, now),
+            Input::KernelChecked(checked) => _ = self.watch.checked(checked, now),
             Input::Filtered { change, .. } if self.filtering == Some(change) => {
                 self.filtering = None;
             }
@@ -291,7 +311,15 @@ impl Shell {
             self.effects
                 .extend(self.routes.poll(now).map(Effect::SyncRoutes));
         }
-        if self.phase == Phase::Drained && self.filtering.is_none() && self.routes.is_settled() {
+        if self.phase != Phase::Drained {
+            let leave = self.watch.poll(now);
+            self.effects
+                .extend(leave.map(|leave| Effect::CheckKernel { leave }));
+        }
+
+        let is_written =
+            self.filtering.is_none() && self.routes.is_settled() && !self.watch.is_checking();
+        if self.phase == Phase::Drained && is_written {
             self.phase = Phase::Stopped;
             self.effects.push_back(Effect::Stop);
         }

@@ -1,6 +1,7 @@
 //! [`Metrics`]: the gateway's and the DNS server's counts in the OpenMetrics text format. Read when
 //! asked for; nothing is kept.
 
+use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 
@@ -34,11 +35,15 @@ impl Metrics {
         let Report {
             zones,
             tun_recreated,
+            restored,
             ..
         } = report;
 
         let mut registry = Registry::with_prefix("ringway");
-        registry.register_collector(Box::new(Host { tun_recreated }));
+        registry.register_collector(Box::new(Host {
+            tun_recreated,
+            restored,
+        }));
         let dns = registry.sub_registry_with_prefix("dns");
         dns.register_collector(Box::new(Scrape {
             metrics: self.clone(),
@@ -55,13 +60,23 @@ impl Metrics {
 #[derive(Debug)]
 struct Host {
     tun_recreated: u64,
+    restored: BTreeMap<String, u64>,
 }
 
 impl Collector for Host {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let help = "How often the TUN device was found down or gone, and brought back";
         let metric = encoder.encode_descriptor("tun_recreated", help, None, MetricType::Counter)?;
-        ConstCounter::new(self.tun_recreated).encode(metric)
+        ConstCounter::new(self.tun_recreated).encode(metric)?;
+
+        counts(
+            &mut encoder,
+            "restored",
+            "Kernel objects that another program changed and the gateway restored, by kind",
+            self.restored
+                .iter()
+                .map(|(kind, count)| ([("kind", kind.clone())], *count)),
+        )
     }
 }
 
@@ -287,12 +302,14 @@ mod tests {
             .text(Report {
                 zones,
                 tun_recreated: 3,
+                restored: BTreeMap::from([("table".to_owned(), 2)]),
                 ..Report::default()
             })
             .unwrap();
         for line in [
             "# TYPE ringway_tun_recreated counter",
             "ringway_tun_recreated_total 3",
+            "ringway_restored_total{kind=\"table\"} 2",
             "# TYPE ringway_dns_questions counter",
             "ringway_dns_dropped_total{reason=\"foreign\"} 0",
             "ringway_dns_limited_total{what=\"cut\"} 0",

@@ -24,6 +24,9 @@ pub struct Report {
     /// What an operator should look at; empty if all is well.
     #[serde(default)]
     pub attention: Vec<AttentionReport>,
+    /// How often each kind of kernel object was restored after another program had changed it.
+    #[serde(default)]
+    pub restored: BTreeMap<String, u64>,
     /// How often the TUN device was found down or gone, and brought back.
     #[serde(default)]
     pub tun_recreated: u64,

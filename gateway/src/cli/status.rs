@@ -56,6 +56,12 @@ fn text(report: &Report) -> String {
             counted(&report.filtered)
         ));
     }
+    if !report.restored.is_empty() {
+        text.push_str(&format!(
+            "\nrestored after other programs: {}\n",
+            counted(&report.restored)
+        ));
+    }
     if report.tun_recreated > 0 {
         text.push_str(&format!(
             "\nTUN device re-created: {}\n",

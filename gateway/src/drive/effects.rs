@@ -71,6 +71,8 @@ impl Drive {
             Effect::ApplyFilter { change, spec } => {
                 self.kernel.apply_filter(change, *spec, &self.jobs);
             }
+            Effect::CheckKernel { leave } => self.kernel.check(leave, &self.jobs),
+            Effect::SwitchForwarding { on } => self.kernel.switch_forwarding(on, &self.jobs),
             Effect::CheckDevice => return self.kernel.check_device(Instant::now()),
 
             Effect::ReadConfig { change } => self.in_force.read_config(change, &self.jobs),
@@ -99,6 +101,11 @@ impl Drive {
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
             Effect::Notify(notice) => notice.log(),
+            Effect::Raise(finding) => {
+                self.attention
+                    .raise(&finding.name, &finding.what, &finding.remedy);
+            }
+            Effect::Clear(name) => self.attention.clear(&name),
             // `Drive::run` sees that the shell has stopped.
             Effect::Stop => {}
         }

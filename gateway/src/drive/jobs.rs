@@ -80,6 +80,11 @@ impl Jobs {
             .spawn_to_end(async move { _ = events.send(job.await).await });
     }
 
+    /// Runs `job` to its end: it writes to the kernel. It has no result.
+    pub(super) fn run_to_end(&self, job: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_to_end(job);
+    }
+
     /// Runs `job` on a thread that may block. It has no result.
     pub(super) fn run_silently(&self, job: impl FnOnce() + Send + 'static) {
         self.tasks.spawn_blocking(job);

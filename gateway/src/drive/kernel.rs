@@ -1,13 +1,15 @@
 //! [`KernelPort`]: routes, packet filter and TUN device. Routes and filter are written by tasks
 //! that the daemon waits for, so that nothing is written after the kernel was restored.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringway_host::firewall::Filter;
 use ringway_host::routes::{KernelRoutes, RoutesError};
-use ringway_intent::{PolicySpec, RoutePlan};
+use ringway_host::watch::{Authors, Held};
+use ringway_intent::{Checked, PolicySpec, RoutePlan, Thing};
 use ringway_shell::{ChangeId, Input, RoutesOutcome};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -20,17 +22,38 @@ const ROUTES: Duration = Duration::from_secs(10);
 
 /// What the daemon writes in the kernel while it runs.
 pub struct KernelPort {
-    routes: Arc<Mutex<KernelRoutes>>,
+    routes: Arc<Mutex<RoutesPort>>,
     filter: Filter,
+    held: Arc<Mutex<Held>>,
+    authors: Authors,
     plane: Plane,
+}
+
+struct RoutesPort {
+    kernel: KernelRoutes,
+    /// The refusal that was logged last.
+    refusal: Option<String>,
 }
 
 impl KernelPort {
     /// For routes and a filter that were set up already.
-    pub fn new(routes: KernelRoutes, filter: Filter, plane: Plane) -> KernelPort {
+    pub fn new(
+        routes: KernelRoutes,
+        filter: Filter,
+        held: Held,
+        authors: Authors,
+        plane: Plane,
+    ) -> KernelPort {
+        let routes = RoutesPort {
+            kernel: routes,
+            refusal: None,
+        };
+
         KernelPort {
             routes: Arc::new(Mutex::new(routes)),
             filter,
+            held: Arc::new(Mutex::new(held)),
+            authors,
             plane,
         }
     }
@@ -42,21 +65,55 @@ impl KernelPort {
 
     pub(super) fn sync_routes(&self, plan: RoutePlan, jobs: &Jobs) {
         let routes = self.routes.clone();
+        let authors = self.authors.clone();
 
         jobs.spawn_to_end(async move {
-            let routes = routes.lock().await;
+            let mut routes = routes.lock().await;
 
             // A deadline, since the daemon waits for this task when it ends.
-            let outcome = match timeout(ROUTES, routes.sync(&plan)).await {
-                Ok(Ok(())) => RoutesOutcome::Done,
-                Ok(Err(error)) => refused(&error),
+            let result = timeout(ROUTES, routes.kernel.sync(&plan)).await;
+            let (outcome, mut restored) = match result {
+                Ok(Ok(restored)) => {
+                    routes.refusal = None;
+                    (RoutesOutcome::Done, restored)
+                }
+                Ok(Err(error)) => (routes.refused(&error), Vec::new()),
                 Err(_) => {
                     tracing::warn!(elapsed = ?ROUTES, "The kernel does not answer for its routes");
-                    RoutesOutcome::Failed
+                    (RoutesOutcome::Failed, Vec::new())
                 }
             };
-            Event::Shell(Input::RoutesSynced(outcome))
+
+            for restoration in &mut restored {
+                restoration.by = authors.of_routes();
+            }
+            Event::Shell(Input::RoutesSynced { outcome, restored })
         });
+    }
+
+    /// Compares the packet filter, the device's MTU and the settings.
+    pub(super) fn check(&self, leave: BTreeSet<Thing>, jobs: &Jobs) {
+        let filter = self.filter.clone();
+        let held = self.held.clone();
+        let authors = self.authors.clone();
+
+        jobs.spawn_to_end(async move {
+            let mut checked = Checked::default();
+            let leaves_table = leave.contains(&Thing::Table);
+
+            // The filter first: whatever else is wrong, nothing may leak meanwhile.
+            let mut filter = filter.lock().await;
+            filter.hold(leaves_table, &authors, &mut checked).await;
+            drop(filter);
+            held.lock().await.check(&leave, &mut checked).await;
+            Event::Shell(Input::KernelChecked(checked))
+        });
+    }
+
+    pub(super) fn switch_forwarding(&self, on: bool, jobs: &Jobs) {
+        let held = self.held.clone();
+
+        jobs.run_to_end(async move { held.lock().await.switch_forwarding(on) });
     }
 
     pub(super) fn apply_filter(&self, change: ChangeId, spec: PolicySpec, jobs: &Jobs) {
@@ -77,12 +134,19 @@ impl KernelPort {
     }
 }
 
-fn refused(error: &RoutesError) -> RoutesOutcome {
-    let reason = error.source().map(ToString::to_string);
-    tracing::warn!(%error, reason, "Kernel routes are not as wanted");
+impl RoutesPort {
+    /// Logs a refusal, once for as long as it stays the same: it is tried again each second.
+    fn refused(&mut self, error: &RoutesError) -> RoutesOutcome {
+        let reason = error.source().map(ToString::to_string);
+        let refusal = format!("{error}: {reason:?}");
+        if self.refusal.as_ref() != Some(&refusal) {
+            tracing::warn!(%error, reason, "Kernel routes are not as wanted");
+        }
+        self.refusal = Some(refusal);
 
-    match error {
-        RoutesError::Refused { refused, .. } => RoutesOutcome::Refused(refused.clone()),
-        _ => RoutesOutcome::Failed,
+        match error {
+            RoutesError::Refused { refused, .. } => RoutesOutcome::Refused(refused.clone()),
+            _ => RoutesOutcome::Failed,
+        }
     }
 }

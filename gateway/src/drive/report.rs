@@ -39,6 +39,7 @@ impl Drive {
             drops: drops(self.packets.counters()),
             filtered: BTreeMap::new(),
             attention: self.attention(),
+            restored: restored(self.shell.restored()),
             tun_recreated: self.kernel.recreated(),
         }
     }
@@ -189,6 +190,13 @@ fn reasons(refused: &BTreeMap<Prefix, RefuseReason>) -> BTreeMap<String, String>
     refused
         .iter()
         .map(|(prefix, reason)| (prefix.to_string(), reason.to_string()))
+        .collect()
+}
+
+fn restored(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts
+        .iter()
+        .map(|(kind, count)| ((*kind).to_owned(), *count))
         .collect()
 }
 

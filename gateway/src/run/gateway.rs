@@ -12,6 +12,7 @@ use ringway_core::{BootId, Membership, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server, Zone};
 use ringway_filter::{Filter, Settings as FilterSettings};
+use ringway_host::watch::Authors;
 use ringway_identity::Identity;
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
 use tokio::net::UnixListener;
@@ -95,7 +96,8 @@ impl Gateway {
         let answering = admin::socket::serve(admin, senders.requests, filter, metrics);
         tasks.spawn(answering);
         tasks.spawn(accepting);
-        start_watches(&config, &identity, senders.watches, &tasks);
+        let authors = Authors::new(config.tun.as_str(), config.routes.table);
+        start_watches(&config, &identity, &authors, senders.watches, &tasks);
 
         let current = CurrentConfig {
             config: config.clone(),
@@ -111,7 +113,7 @@ impl Gateway {
             shell: Shell::new(start, Instant::now()),
             links,
             packets,
-            kernel: KernelPort::new(kernel.routes, kernel.filter, plane),
+            kernel: KernelPort::new(kernel.routes, kernel.filter, kernel.held, authors, plane),
             jobs: Jobs::new(senders.jobs, tasks.clone()),
             in_force: InForce::new(config.clone(), trust, identity, names),
             replicator,
@@ -237,9 +239,15 @@ fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
 fn start_watches(
     config: &Config,
     identity: &Arc<ArcSwap<Identity>>,
+    authors: &Authors,
     events: mpsc::Sender<watch::Event>,
     tasks: &Tasks,
 ) {
+    tasks.spawn(watch::kernel::watch_routes(authors.clone(), events.clone()));
+    tasks.spawn(watch::kernel::watch_nftables(
+        authors.clone(),
+        events.clone(),
+    ));
     tasks.spawn(watch::certificate::watch(
         config.identity.clone(),
         identity.clone(),

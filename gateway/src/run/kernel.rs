@@ -12,7 +12,8 @@ use ringway_host::firewall::{Filter, Nft, short_idle_timeout};
 use ringway_host::forwarding::Forwarding;
 use ringway_host::links;
 use ringway_host::routes::KernelRoutes;
-use ringway_host::tun::open_tun;
+use ringway_host::tun::{self, open_tun};
+use ringway_host::watch::Held;
 use ringway_intent::{Families, Links, Tunnelled, plan_routes, policy};
 use tokio::sync::Mutex;
 use tun_rs::SyncDevice;
@@ -31,6 +32,8 @@ pub(super) struct Kernel {
     pub(super) filter: Filter,
     /// They are in place: every remote prefix is unreachable.
     pub(super) routes: KernelRoutes,
+    /// What else must stay as it is.
+    pub(super) held: Held,
     pub(super) links: Links,
     /// Families that forward only because of this daemon.
     pub(super) guard: Families,
@@ -71,12 +74,13 @@ impl Kernel {
             tun: config.tun.clone(),
         };
         match restore.enable(prepared, index).await {
-            Ok((links, routes)) => {
+            Ok((links, routes, held)) => {
                 let kernel = Kernel {
                     tun,
                     device,
                     filter: Arc::new(Mutex::new(firewall)),
                     routes,
+                    held,
                     links,
                     guard,
                 };
@@ -98,7 +102,7 @@ impl Restore {
         &self,
         prepared: &Prepared,
         tun: Arc<AtomicU32>,
-    ) -> anyhow::Result<(Links, KernelRoutes)> {
+    ) -> anyhow::Result<(Links, KernelRoutes, Held)> {
         self.forwarding.enable()?;
         if let Some(idle) = short_idle_timeout() {
             tracing::warn!(
@@ -118,9 +122,14 @@ impl Restore {
             &links,
         );
 
-        let routes = KernelRoutes::open(config.routes, tun)?;
+        let mut routes = KernelRoutes::open(config.routes, tun.clone())?;
         routes.sync(&plan).await?;
-        Ok((links, routes))
+
+        let families = Families::of(config.own_prefixes().iter().map(|own| &own.prefix));
+        let mut settings = tun::settings(&config.tun);
+        settings.extend(self.forwarding.held(families));
+        let held = Held::open(config.tun.as_str(), tun, TUNNEL_MTU, settings)?;
+        Ok((links, routes, held))
     }
 
     /// Switches off what was switched on. The device is gone by now, so the filter may go too.

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use nftables::schema::Nftables;
 use ringway_config::TunName;
-use ringway_intent::PolicySpec;
+use ringway_intent::{Checked, Missing, PolicySpec, Restoration, Thing};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
+use super::content::{Compared, Content};
 use super::{DropReason, FirewallError, rules};
+use crate::watch::Authors;
 
 /// Where to find the program: the path of service managers and of users' shells may lack
 /// `/usr/sbin`.
@@ -21,12 +23,19 @@ const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
 /// A transaction takes milliseconds, but another one may hold the kernel's lock.
 const NFT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often the table is written while others change the ruleset at the same time.
+const ATTEMPTS: u32 = 3;
+
 /// The filter of one daemon in the kernel, in the network namespace of the calling thread.
 #[derive(Debug)]
 pub struct Nft {
     table: String,
     /// True while a table of this daemon is in force.
     applied: bool,
+    /// The commands that made it.
+    commands: Vec<u8>,
+    /// Its content in the kernel.
+    content: Content,
     /// Packets that replaced tables dropped.
     replaced: BTreeMap<DropReason, u64>,
 }
@@ -38,6 +47,8 @@ impl Nft {
         Nft {
             table: tun.to_string(),
             applied: false,
+            commands: Vec::new(),
+            content: Content::default(),
             replaced: BTreeMap::new(),
         }
     }
@@ -68,12 +79,64 @@ impl Nft {
             BTreeMap::new()
         };
 
-        transact(&rules::replace(&self.table, spec)).await?;
+        self.commands = serde_json::to_vec(&rules::replace(&self.table, spec))
+            .map_err(FirewallError::Answer)?;
+        self.put_in_force().await?;
         self.applied = true;
 
         // Not earlier: after an error the old table is in force and still has these counts.
         add(&mut self.replaced, counted);
         Ok(())
+    }
+
+    /// Carries out the commands, and remembers the content that they make.
+    async fn put_in_force(&mut self) -> Result<(), FirewallError> {
+        for _ in 0..ATTEMPTS {
+            let before = self.content.generation();
+            run_commands(&self.commands).await?;
+
+            // If others changed the ruleset meanwhile, the content may not be ours.
+            if self.content.adopt(&self.table, before) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the table in force with what was put there, and puts it there again if another
+    /// program has changed it, unless it is to be left alone.
+    pub async fn hold(&mut self, leave: bool, authors: &Authors, checked: &mut Checked) {
+        if !self.applied {
+            return;
+        }
+
+        let found = match self.content.compare(&self.table) {
+            Ok(Compared::Same) => return,
+            Ok(Compared::Changed) => "changed".to_owned(),
+            Ok(Compared::Gone) => "gone".to_owned(),
+            Err(error) => format!("not readable: {error}"),
+        };
+        let name = format!("nftables table inet {}", self.table);
+        let restored = if leave {
+            Err("it is changed again and again".to_owned())
+        } else {
+            let restored = self.put_in_force().await;
+            restored.map_err(|error| error.to_string())
+        };
+
+        match restored {
+            Ok(()) => checked.restored.push(Restoration {
+                thing: Thing::Table,
+                name,
+                found,
+                by: authors.of_table(),
+            }),
+            Err(reason) => checked.missing.push(Missing {
+                thing: Thing::Table,
+                name,
+                reason: format!("{reason}; found {found}"),
+            }),
+        }
     }
 
     /// Removes the filter; no error if there is none. The TUN must be gone before: fail closed.
@@ -111,7 +174,12 @@ fn read_counter(counter: &Value) -> Option<(DropReason, u64)> {
 
 async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
     let json = serde_json::to_vec(commands).map_err(FirewallError::Answer)?;
-    nft(&["-j", "-f", "-"], Some(&json)).await.map(drop)
+
+    run_commands(&json).await
+}
+
+async fn run_commands(json: &[u8]) -> Result<(), FirewallError> {
+    nft(&["-j", "-f", "-"], Some(json)).await.map(drop)
 }
 
 /// Runs the program and returns its output. Kills it if it exceeds the deadline.

@@ -7,24 +7,49 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use ringway_config::{Prefix, Routes as Numbers};
-use ringway_intent::RouteState;
+use ringway_intent::{Restoration, RouteState, Thing};
 use rtnetlink::IpVersion;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::RouteMessage;
 use tracing::{debug, warn};
 
 use super::difference::{Change, Installed, difference};
-use super::{RoutesError, message, rule};
+use super::digest::RouteDigest;
+use super::{RULE_PRIORITY, RoutesError, message, rule};
 use crate::netlink::{self, Netlink};
+
+/// How often a comparison is repeated while others change rules or routes.
+const ATTEMPTS: u32 = 3;
 
 /// The routes of one daemon in the kernel.
 #[derive(Debug)]
 pub struct KernelRoutes {
     netlink: Netlink,
+    digest: RouteDigest,
+    /// What the kernel held after the last comparison.
+    held: Option<Held>,
     numbers: Numbers,
     /// The TUN's interface index, which changes when the device is re-created; `None` when only
     /// removing.
     tun: Option<Arc<AtomicU32>>,
+}
+
+/// The result of a comparison.
+#[derive(Debug)]
+struct Held {
+    want: BTreeMap<Prefix, RouteState>,
+    tun: Option<u32>,
+    /// Stands for what is right; `None` if others were changing it.
+    digest: Option<u64>,
+}
+
+/// What a comparison changed.
+#[derive(Debug, Default)]
+struct Changed {
+    /// Families whose rule was added or removed.
+    rules: Vec<IpVersion>,
+    /// Routes that were added, replaced or removed.
+    routes: usize,
 }
 
 /// A change that the kernel refused.
@@ -37,11 +62,7 @@ struct Refusal {
 /// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them.
 /// Other protocols' routes in the table stay. Needs a tokio runtime.
 pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
-    let routes = KernelRoutes {
-        netlink: Netlink::open().map_err(RoutesError::Open)?,
-        numbers,
-        tun: None,
-    };
+    let routes = KernelRoutes::new(numbers, None)?;
 
     routes.change(&BTreeMap::new()).await?;
 
@@ -57,10 +78,16 @@ impl KernelRoutes {
     /// Routes in the network namespace of the calling thread, through the device whose interface
     /// index `tun` holds at the time of each call. Needs a tokio runtime; changes nothing yet.
     pub fn open(numbers: Numbers, tun: Arc<AtomicU32>) -> Result<KernelRoutes, RoutesError> {
+        KernelRoutes::new(numbers, Some(tun))
+    }
+
+    fn new(numbers: Numbers, tun: Option<Arc<AtomicU32>>) -> Result<KernelRoutes, RoutesError> {
         Ok(KernelRoutes {
             netlink: Netlink::open().map_err(RoutesError::Open)?,
+            digest: RouteDigest::open().map_err(RoutesError::Open)?,
+            held: None,
             numbers,
-            tun: Some(tun),
+            tun,
         })
     }
 
@@ -68,7 +95,7 @@ impl KernelRoutes {
         self.tun.as_ref().map(|tun| tun.load(Relaxed))
     }
 
-    async fn change(&self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
+    async fn change(&self, want: &BTreeMap<Prefix, RouteState>) -> Result<usize, RoutesError> {
         let installed = match self.installed().await {
             Ok(installed) => installed,
             Err(source) => {
@@ -82,7 +109,9 @@ impl KernelRoutes {
         let mut refused = Vec::new();
         let mut first = None;
 
-        for change in difference(want, installed) {
+        let changes = difference(want, installed);
+        let count = changes.len();
+        for change in changes {
             let added = change.added().map(|route| route.prefix);
             if let Err(refusal) = self.carry_out(change).await {
                 // A refused removal leaves no wanted prefix without its route.
@@ -92,7 +121,7 @@ impl KernelRoutes {
         }
 
         match first {
-            None => Ok(()),
+            None => Ok(count),
             Some(Refusal { route, source }) => Err(RoutesError::Refused {
                 refused,
                 route,
@@ -174,15 +203,66 @@ impl KernelRoutes {
 
     /// Makes the kernel's routes those of `want`, no more and no less, and touches only what
     /// differs. A refused change does not stop the others; the next call tries it again.
-    pub async fn sync(&self, want: &BTreeMap<Prefix, RouteState>) -> Result<(), RoutesError> {
+    ///
+    /// Gives what another program has changed since the last call. As long as nobody does, a call
+    /// costs microseconds.
+    pub async fn sync(
+        &mut self,
+        want: &BTreeMap<Prefix, RouteState>,
+    ) -> Result<Vec<Restoration>, RoutesError> {
+        let tun = self.tun();
+        let is_known = self
+            .held
+            .as_ref()
+            .is_some_and(|held| held.want == *want && held.tun == tun);
+        let known = self.held.as_ref().and_then(|held| held.digest);
+        if is_known && known.is_some() && known == self.read_digest()? {
+            return Ok(Vec::new());
+        }
+
+        let mut changed = Changed::default();
+        let mut digest = None;
+        for _ in 0..ATTEMPTS {
+            let before = self.read_digest()?;
+            let now_changed = self.compare(want).await?;
+            let is_right = now_changed.is_empty();
+            changed.add(now_changed);
+
+            // What was right between two equal digests is what the digest stands for.
+            if is_right {
+                let after = self.read_digest()?;
+                digest = before.filter(|_| before == after);
+                break;
+            }
+        }
+
+        self.held = Some(Held {
+            want: want.clone(),
+            tun,
+            digest,
+        });
+        // With another plan or another device, the changes are ours.
+        if !is_known {
+            changed = Changed::default();
+        }
+        Ok(changed.restorations(&self.numbers))
+    }
+
+    /// Compares rules and routes, and changes what differs.
+    async fn compare(&self, want: &BTreeMap<Prefix, RouteState>) -> Result<Changed, RoutesError> {
+        let mut changed = Changed::default();
         for family in families() {
-            rule::ensure(&self.netlink, &self.numbers, family)
+            let is_changed = rule::ensure(&self.netlink, &self.numbers, family)
                 .await
                 .map_err(|source| self.rule_error(source))?;
+            if is_changed {
+                changed.rules.push(family.clone());
+            }
         }
 
         if families().contains(&IpVersion::V6) {
-            return self.change(want).await;
+            changed.routes = self.change(want).await?;
+            return Ok(changed);
         }
 
         let mut v4 = want.clone();
@@ -191,7 +271,56 @@ impl KernelRoutes {
             warn!("This kernel has no IPv6: IPv6 prefixes are left out");
         }
 
-        self.change(&v4).await
+        changed.routes = self.change(&v4).await?;
+        Ok(changed)
+    }
+
+    /// The digest of rules and routes as they are. `None` if they are being changed.
+    fn read_digest(&mut self) -> Result<Option<u64>, RoutesError> {
+        let digest = self.digest.read(&self.numbers, families());
+
+        digest.map_err(|source| RoutesError::List {
+            table: self.numbers.table,
+            source,
+        })
+    }
+}
+
+impl Changed {
+    fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.routes == 0
+    }
+
+    fn add(&mut self, more: Changed) {
+        self.rules.extend(more.rules);
+        self.routes += more.routes;
+    }
+
+    /// As another program's doing.
+    fn restorations(self, numbers: &Numbers) -> Vec<Restoration> {
+        let mut restorations = Vec::new();
+        for family in self.rules {
+            let family = match family {
+                IpVersion::V4 => "IPv4",
+                IpVersion::V6 => "IPv6",
+            };
+            restorations.push(Restoration {
+                thing: Thing::Rule,
+                name: format!("ip rule {RULE_PRIORITY} ({family})"),
+                found: "gone or changed".into(),
+                by: None,
+            });
+        }
+
+        if self.routes > 0 {
+            restorations.push(Restoration {
+                thing: Thing::Routes,
+                name: format!("routes of table {}", numbers.table),
+                found: format!("{} gone or changed", self.routes),
+                by: None,
+            });
+        }
+        restorations
     }
 }
 

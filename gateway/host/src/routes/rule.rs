@@ -13,25 +13,29 @@ use super::RULE_PRIORITY;
 use crate::netlink::{self, Netlink};
 
 /// Adds our rule if it is missing, then removes any other of ours (an earlier configuration's
-/// mark).
+/// mark). True if it changed anything.
 pub(super) async fn ensure(
     netlink: &Netlink,
     numbers: &Numbers,
     family: &IpVersion,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let rules = ours(netlink, numbers, family).await?;
     let (mut current, mut superfluous): (Vec<_>, Vec<_>) = rules
         .into_iter()
         .partition(|rule| is_current(rule, numbers));
 
+    let is_missing = current.is_empty();
+
     // Added before others are removed: between the two, packets must not miss the table.
-    if current.is_empty() {
+    if is_missing {
         add(netlink, numbers, family).await?;
     } else {
         superfluous.extend(current.drain(1..));
     }
 
-    remove(netlink, superfluous).await
+    let is_changed = is_missing || !superfluous.is_empty();
+    remove(netlink, superfluous).await?;
+    Ok(is_changed)
 }
 
 /// Removes every rule of ours.

@@ -57,6 +57,7 @@ impl Host {
             KernelRoutes::open(NUMBERS, Arc::new(tun.into()))?
                 .sync(&want)
                 .await
+                .map(drop)
         })
     }
 

@@ -35,6 +35,11 @@ pub(crate) enum Incident {
     HostChange(usize, Links),
     /// The TUN device is deleted.
     TakeDevice(usize),
+    /// Another program removes the filter and every route; the kernel tells the daemon, or not.
+    Meddle {
+        node: usize,
+        is_told: bool,
+    },
     /// New certificate files.
     Rotate(usize, u64),
     /// An administrator changes the members directory and sends SIGHUP.
@@ -70,6 +75,15 @@ impl Incident {
                 let kernel = &mut world.nodes[node].kernel;
                 kernel.drop_device();
                 kernel.is_device_gone = true;
+            }
+            Incident::Meddle { node, is_told } => {
+                let kernel = &mut world.nodes[node].kernel;
+                kernel.routes.clear();
+                kernel.filter = None;
+                kernel.is_meddled = true;
+                if is_told {
+                    world.input(node, Input::KernelChanged);
+                }
             }
             Incident::Rotate(node, number) => rotate(world, node, number),
             Incident::Records(node, records) => {
@@ -141,7 +155,7 @@ pub(crate) fn plan(world: &mut World, records: &Records, span: Duration) {
 fn some_incident(rng: &mut Rng, count: usize) -> Incident {
     let node = rng.below(count);
 
-    match rng.below(15) {
+    match rng.below(16) {
         0 | 1 => Incident::Kill(node),
         2 => Incident::Stop(node),
         3 => Incident::CutOff((0..count).filter(|_| rng.chance(200)).collect()),
@@ -150,6 +164,10 @@ fn some_incident(rng: &mut Rng, count: usize) -> Incident {
         6 | 7 => Incident::Break(node),
         8 => Incident::ClockJump(node),
         9 => Incident::TakeDevice(node),
+        10 => Incident::Meddle {
+            node,
+            is_told: rng.chance(500),
+        },
         _ => another(rng, node),
     }
 }

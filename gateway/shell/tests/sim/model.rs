@@ -221,6 +221,9 @@ fn kernel(world: &World, node: usize) -> Option<String> {
             ));
         }
     }
+    if !gateway.kernel.forwards {
+        return Some("forwarding is off, although the filter is there".into());
+    }
     let is_filtered = gateway.kernel.filter == Some(gateway.policy());
     if !is_filtered && !daemon.expected.is_filter_stale {
         return Some("the filter is not that of what is in force".into());

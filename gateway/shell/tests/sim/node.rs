@@ -49,6 +49,10 @@ pub(crate) struct Kernel {
     pub(crate) links: Links,
     pub(crate) routes: RoutePlan,
     pub(crate) filter: Option<PolicySpec>,
+    /// Another program has removed routes, and nothing was compared since.
+    pub(crate) is_meddled: bool,
+    /// What the daemon needs forwarded is forwarded.
+    pub(crate) forwards: bool,
     /// The TUN device was taken away, and its daemon has not noticed yet.
     pub(crate) is_device_gone: bool,
     /// No daemon may write here any more.
@@ -76,6 +80,9 @@ pub(crate) struct Daemon {
     pub(crate) pending: BTreeMap<ChangeId, Pending>,
     /// The change whose filter is on its way to the kernel.
     pub(crate) filtering: Option<ChangeId>,
+    /// The filter that was put in force last.
+    pub(crate) applied: Option<PolicySpec>,
+    pub(crate) is_checking: bool,
     pub(crate) is_syncing: bool,
     /// The kernel refused some of the last plan.
     pub(crate) is_sync_refused: bool,
@@ -126,6 +133,8 @@ impl Node {
                 links: Links::default(),
                 routes: RoutePlan::new(),
                 filter: None,
+                is_meddled: false,
+                forwards: true,
                 is_device_gone: false,
                 is_restored: true,
             },
@@ -199,6 +208,8 @@ impl Node {
             &Tunnelled::new(),
             &self.kernel.links,
         );
+        self.kernel.is_meddled = false;
+        self.kernel.forwards = true;
         self.kernel.is_device_gone = false;
         self.kernel.is_restored = false;
     }

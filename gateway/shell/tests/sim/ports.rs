@@ -2,11 +2,14 @@
 //! fail, answer late or answer twice while the world is in chaos. What a port is asked is checked
 //! on the spot: an effect that comes in the wrong order, twice, or after the end is a violation.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ringway_config::{Digest, Fault, Faults, Place, conflicts, rule};
 use ringway_core::{ConnId, ExternalText, Message};
-use ringway_intent::{Families, PolicySpec, RoutePlan, policy};
+use ringway_intent::{
+    Checked, Families, Missing, PolicySpec, Restoration, RoutePlan, Thing, policy,
+};
 use ringway_shell::{
     Activity, ChangeId, Effect, IdentityFacts, Input, NextConfig, Notice, RoutesOutcome, Tables,
     Untrusted,
@@ -34,6 +37,8 @@ pub(crate) enum Answer {
         spec: Box<PolicySpec>,
         result: Result<(), String>,
     },
+    /// The kernel is compared now.
+    Check { leave: BTreeSet<Thing> },
 }
 
 impl World {
@@ -70,6 +75,11 @@ impl World {
             Effect::Probe { conn, probe, .. } => self.probe(conn, probe),
             Effect::SyncRoutes(plan) => self.sync_routes(node, plan),
             Effect::ApplyFilter { change, spec } => self.apply_filter(node, change, spec),
+            Effect::CheckKernel { leave } => self.check_kernel(node, leave),
+            Effect::SwitchForwarding { on } => {
+                self.may_write(node);
+                self.nodes[node].kernel.forwards = on;
+            }
             Effect::CheckDevice => return self.check_device(node),
             Effect::ReadConfig { change } => self.read_config(node, change),
             Effect::BuildZone { change } => self.build_zone(node, change),
@@ -97,6 +107,8 @@ impl World {
             | Effect::ZoneMessage { .. }
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
+            | Effect::Raise(_)
+            | Effect::Clear(_)
             | Effect::Notify(_) => {}
         }
 
@@ -231,6 +243,7 @@ impl World {
     ) -> Input {
         self.may_write(node);
         let kernel = &mut self.nodes[node].kernel;
+        kernel.is_meddled &= outcome == RoutesOutcome::Failed;
 
         match &outcome {
             RoutesOutcome::Done => kernel.routes = plan,
@@ -249,7 +262,51 @@ impl World {
         let daemon = self.nodes[node].running_mut();
         daemon.is_syncing = false;
         daemon.is_sync_refused = outcome != RoutesOutcome::Done;
-        Input::RoutesSynced(outcome)
+        Input::RoutesSynced {
+            outcome,
+            restored: Vec::new(),
+        }
+    }
+
+    fn check_kernel(&mut self, node: usize, leave: BTreeSet<Thing>) {
+        self.may_write(node);
+        let daemon = self.nodes[node].running_mut();
+        if std::mem::replace(&mut daemon.is_checking, true) {
+            self.accuse(node, "compares the kernel twice at a time");
+        }
+
+        self.answer(node, Answer::Check { leave });
+    }
+
+    /// Puts the filter back if another program has changed it.
+    pub(crate) fn kernel_checked(&mut self, node: usize, leave: &BTreeSet<Thing>) -> Input {
+        self.may_write(node);
+        let fails = self.fails(100) || leave.contains(&Thing::Table);
+        let gateway = &mut self.nodes[node];
+        let daemon = gateway.daemon.as_mut().unwrap();
+        daemon.is_checking = false;
+
+        let name = "the filter".to_owned();
+        let mut checked = Checked::default();
+        if gateway.kernel.filter == daemon.applied {
+            return Input::KernelChecked(checked);
+        }
+        if fails {
+            checked.missing.push(Missing {
+                thing: Thing::Table,
+                name,
+                reason: "nft refused".into(),
+            });
+        } else {
+            gateway.kernel.filter = daemon.applied.clone();
+            checked.restored.push(Restoration {
+                thing: Thing::Table,
+                name,
+                found: "gone".into(),
+                by: None,
+            });
+        }
+        Input::KernelChecked(checked)
     }
 
     fn apply_filter(&mut self, node: usize, change: ChangeId, spec: Box<PolicySpec>) {
@@ -288,7 +345,10 @@ impl World {
         daemon.expected.is_filter_stale = result.is_err();
 
         match &result {
-            Ok(()) => gateway.kernel.filter = Some(spec),
+            Ok(()) => {
+                daemon.applied = Some(spec.clone());
+                gateway.kernel.filter = Some(spec);
+            }
             // A reload whose filter is refused changes nothing.
             Err(_) => {
                 if daemon.pending.contains_key(&change) {
@@ -424,7 +484,9 @@ impl World {
         let after = policy(&config, &rulings, Families::default());
         let hosts_agree = current.links == gateway.kernel.links;
 
-        if hosts_agree && before != after && gateway.kernel.filter != Some(after) {
+        let is_removed = gateway.kernel.filter.is_none();
+
+        if hosts_agree && before != after && !is_removed && gateway.kernel.filter != Some(after) {
             self.accuse(node, "adopts a configuration before its filter");
         }
     }
@@ -466,7 +528,7 @@ impl World {
     /// The daemon has nothing to do any more: nothing of it may be left.
     fn stop(&mut self, node: usize) {
         let daemon = self.nodes[node].running();
-        let is_busy = daemon.filtering.is_some() || daemon.is_syncing;
+        let is_busy = daemon.filtering.is_some() || daemon.is_syncing || daemon.is_checking;
         let has_sessions = !daemon.tables.sessions.is_empty() || !daemon.tables.routes.is_empty();
         let has_routes = invariant::has_tunnel_routes(&self.nodes[node].kernel.routes);
         // A plan that the kernel refused at the very end is not tried again: the device takes its

@@ -289,3 +289,45 @@ fn a_gateway_that_was_suspended_is_back_at_once() {
     });
     assert!(back < SECOND / 2, "back after {back:?}");
 }
+
+#[test]
+fn what_another_program_removes_is_back_within_a_second_although_the_kernel_says_nothing() {
+    let mut world = settled(&["gw.a", "gw.b"], 8, Settings::default());
+    let node = world.find("gw.a");
+
+    for is_told in [true, false] {
+        Incident::Meddle { node, is_told }.strike(&mut world);
+        let back = time_until(&mut world, |world| {
+            let kernel = &world.nodes[node].kernel;
+            kernel.filter.is_some() && !kernel.routes.is_empty()
+        });
+        // A port answers within 60 ms.
+        let limit = if is_told { SECOND / 5 } else { SECOND * 6 / 5 };
+        assert!(back < limit, "back after {back:?}");
+        world.run_for(2 * SECOND).unwrap();
+    }
+    model::compare(&world, true).unwrap();
+}
+
+/// After ten restorations in a minute the filter is put back every ten seconds only, and until then
+/// the forwarding that the daemon has switched on is off.
+#[test]
+fn a_program_that_removes_the_filter_again_and_again_ends_forwarding() {
+    let mut world = settled(&["gw.a", "gw.b"], 9, Settings::default());
+    let node = world.find("gw.a");
+    let mut open = 0;
+    let mut turns = 0;
+
+    for _ in 0..60 {
+        world.nodes[node].kernel.filter = None;
+        world.input(node, Input::KernelChanged);
+        world.run_for(SECOND).unwrap();
+        turns += usize::from(world.nodes[node].kernel.filter.is_some());
+        open += usize::from(world.nodes[node].kernel.forwards);
+    }
+    assert!((10..20).contains(&turns), "{turns} restorations");
+    assert!(open < 20, "forwarding was on for {open} of 60 s");
+
+    world.run_for(SECOND * 90).unwrap();
+    model::compare(&world, true).unwrap();
+}

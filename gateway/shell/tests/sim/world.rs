@@ -197,6 +197,8 @@ impl World {
             records: records.clone(),
             pending: BTreeMap::new(),
             filtering: None,
+            applied: gateway.kernel.filter.clone(),
+            is_checking: false,
             is_syncing: false,
             is_sync_refused: false,
             slept: Duration::ZERO,
@@ -464,6 +466,7 @@ impl World {
                     spec,
                     result,
                 } => self.filter_applied(node, change, *spec, result),
+                Answer::Check { leave } => self.kernel_checked(node, &leave),
             };
             self.input(node, input);
         } else if let Answer::Input(input) = answer {

@@ -1,0 +1,349 @@
+//! [`KernelWatch`]: when what the daemon has set in the kernel is compared, and what follows from
+//! what was found. Rules and routes have their own comparison ([`RouteKeeper`]), and the same pace.
+//!
+//! ```text
+//!   Idle ── an event, or a second has passed ──► Checking ── answer ──► Idle
+//!                                                  └─ an event meanwhile: once more ─┘
+//! ```
+//! A program that changes a thing again and again is not fought at full speed: after ten
+//! restorations in a minute, a thing is restored every ten seconds only, until a minute has passed
+//! without one. While the packet filter is missing, the forwarding that the daemon has switched on
+//! is off.
+//!
+//! [`RouteKeeper`]: crate::routes::RouteKeeper
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use ringway_intent::{Checked, Missing, Restoration, Thing};
+
+/// What the kernel has is compared at least this often, whatever it reports.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// So many restorations of one thing...
+const FIGHT: usize = 10;
+/// ... in this time are a fight. As long without one ends it.
+const MINUTE: Duration = Duration::from_secs(60);
+/// How often a thing that is fought over is restored.
+pub(crate) const TRUCE: Duration = Duration::from_secs(10);
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct KernelWatch {
+    is_checking: bool,
+    /// Something changed while it was compared.
+    again: bool,
+    /// When to look although nothing was reported.
+    look: Instant,
+    paces: BTreeMap<Thing, Pace>,
+    /// What is not as needed.
+    missing: BTreeMap<Thing, Missing>,
+    /// Of those, what was told.
+    told: BTreeMap<Thing, Missing>,
+    /// Restorations since the start, by kind.
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// The restorations of one thing.
+#[derive(Debug, Default)]
+struct Pace {
+    /// The latest, at most [`FIGHT`].
+    recent: VecDeque<Instant>,
+    is_fought: bool,
+}
+
+/// What follows from a comparison.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// To be told: another program changed something, and it was restored.
+    Restored(Restoration),
+    /// From now on this is restored every ten seconds only.
+    Fought(Restoration),
+    /// The fight is over.
+    Quiet(Thing),
+    /// This cannot be restored.
+    Missing(Missing),
+    /// It is as needed again.
+    Back(Thing),
+}
+
+impl KernelWatch {
+    /// A watch that looks at once.
+    pub(crate) fn new(now: Instant) -> KernelWatch {
+        KernelWatch {
+            is_checking: false,
+            again: false,
+            look: now,
+            paces: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            told: BTreeMap::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// The kernel reported a change of something.
+    pub(crate) fn changed(&mut self, now: Instant) {
+        self.look = now;
+        self.again = self.is_checking;
+    }
+
+    /// If something is to be compared now: what must be left as it is found. The answer goes to
+    /// [`KernelWatch::checked`].
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<BTreeSet<Thing>> {
+        if self.is_checking || now < self.look {
+            return None;
+        }
+
+        self.is_checking = true;
+        Some(self.resting(now))
+    }
+
+    /// The comparison has ended.
+    pub(crate) fn checked(&mut self, checked: Checked, now: Instant) -> Vec<Outcome> {
+        self.is_checking = false;
+        self.look = if std::mem::take(&mut self.again) {
+            now
+        } else {
+            now + LOOK
+        };
+
+        let mut outcomes = self.restored(checked.restored, now);
+        outcomes.extend(self.calm(now));
+        outcomes.extend(self.note_missing(checked.missing));
+        outcomes
+    }
+
+    /// These were restored.
+    pub(crate) fn restored(&mut self, restored: Vec<Restoration>, now: Instant) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+
+        for restoration in restored {
+            *self.counts.entry(restoration.thing.kind()).or_default() += 1;
+            let pace = self.paces.entry(restoration.thing.clone()).or_default();
+
+            let was_fought = pace.is_fought;
+            pace.note(now);
+            match (was_fought, pace.is_fought) {
+                (false, true) => outcomes.push(Outcome::Fought(restoration)),
+                (false, false) => outcomes.push(Outcome::Restored(restoration)),
+                // The alarm says it all.
+                (true, _) => {}
+            }
+        }
+        outcomes
+    }
+
+    /// True while `thing` is left as it is found.
+    pub(crate) fn rests(&self, thing: &Thing, now: Instant) -> bool {
+        self.paces.get(thing).is_some_and(|pace| pace.rests(now))
+    }
+
+    /// When to poll again, at the latest.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        (!self.is_checking).then_some(self.look)
+    }
+
+    /// True while a comparison is under way.
+    pub(crate) fn is_checking(&self) -> bool {
+        self.is_checking
+    }
+
+    /// Restorations since the start, by kind of thing.
+    pub(crate) fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts
+    }
+
+    /// True if `thing` was not as needed when it was compared last.
+    pub(crate) fn lacks(&self, thing: &Thing) -> bool {
+        self.missing.contains_key(thing)
+    }
+
+    fn resting(&self, now: Instant) -> BTreeSet<Thing> {
+        self.paces
+            .iter()
+            .filter(|(_, pace)| pace.rests(now))
+            .map(|(thing, _)| thing.clone())
+            .collect()
+    }
+
+    /// Ends the fights that are over, and forgets what was restored long ago.
+    fn calm(&mut self, now: Instant) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+
+        self.paces.retain(|thing, pace| {
+            let is_over = pace.is_over(now);
+            if is_over && pace.is_fought {
+                outcomes.push(Outcome::Quiet(thing.clone()));
+            }
+            !is_over
+        });
+        outcomes
+    }
+
+    /// Takes what is missing now. Each is told once; of what is fought over, the alarm says enough.
+    fn note_missing(&mut self, missing: Vec<Missing>) -> Vec<Outcome> {
+        self.missing = missing
+            .into_iter()
+            .map(|missing| (missing.thing.clone(), missing))
+            .collect();
+
+        let mut told = self.missing.clone();
+        told.retain(|thing, _| !self.paces.get(thing).is_some_and(|pace| pace.is_fought));
+        let before = std::mem::replace(&mut self.told, told);
+
+        let back = before
+            .keys()
+            .filter(|thing| !self.told.contains_key(thing))
+            .map(|thing| Outcome::Back(thing.clone()));
+        let lost = self
+            .told
+            .values()
+            .filter(|missing| before.get(&missing.thing) != Some(missing))
+            .map(|missing| Outcome::Missing(missing.clone()));
+        back.chain(lost).collect()
+    }
+}
+
+impl Pace {
+    fn note(&mut self, now: Instant) {
+        self.recent.push_back(now);
+        if self.recent.len() > FIGHT {
+            self.recent.pop_front();
+        }
+
+        let is_full = self.recent.len() == FIGHT;
+        let first = self.recent.front();
+        self.is_fought |= is_full && first.is_some_and(|first| now.duration_since(*first) < MINUTE);
+    }
+
+    fn rests(&self, now: Instant) -> bool {
+        self.is_fought
+            && self
+                .last()
+                .is_some_and(|last| now.duration_since(last) < TRUCE)
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.last()
+            .is_none_or(|last| now.duration_since(last) >= MINUTE)
+    }
+
+    fn last(&self) -> Option<Instant> {
+        self.recent.back().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Restoration {
+        Restoration {
+            thing: Thing::Table,
+            name: "nftables table inet ringway0".into(),
+            found: "gone".into(),
+            by: Some("nft".into()),
+        }
+    }
+
+    fn restored() -> Checked {
+        Checked {
+            restored: vec![table()],
+            missing: Vec::new(),
+        }
+    }
+
+    fn missing(reason: &str) -> Checked {
+        Checked {
+            restored: Vec::new(),
+            missing: vec![Missing {
+                thing: Thing::Table,
+                name: "nftables table inet ringway0".into(),
+                reason: reason.into(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_look_follows_each_second_and_each_event_at_once() {
+        let start = Instant::now();
+        let mut watch = KernelWatch::new(start);
+        assert!(watch.poll(start).is_some());
+        assert_eq!(watch.poll(start), None, "one at a time");
+
+        assert!(watch.checked(Checked::default(), start).is_empty());
+        assert_eq!(watch.poll(start + LOOK / 2), None);
+        assert_eq!(watch.poll_timeout(), Some(start + LOOK));
+        watch.changed(start + LOOK / 2);
+        assert!(watch.poll(start + LOOK / 2).is_some());
+
+        // What was changed during a comparison may have been missed by it.
+        watch.changed(start + LOOK / 2);
+        watch.checked(Checked::default(), start + LOOK / 2);
+        assert!(watch.poll(start + LOOK / 2).is_some());
+    }
+
+    #[test]
+    fn ten_restorations_in_a_minute_are_a_fight_until_a_minute_of_quiet() {
+        let start = Instant::now();
+        let mut watch = KernelWatch::new(start);
+        for second in 1..10 {
+            let now = start + LOOK * second;
+            watch.poll(now);
+            let outcomes = watch.checked(restored(), now);
+            assert_eq!(outcomes, [Outcome::Restored(table())]);
+        }
+        let tenth = start + LOOK * 10;
+        watch.poll(tenth);
+        assert_eq!(watch.checked(restored(), tenth), [Outcome::Fought(table())]);
+
+        let leave = watch.poll(tenth + LOOK).unwrap();
+        assert!(leave.contains(&Thing::Table));
+        assert!(watch.checked(missing("left"), tenth + LOOK).is_empty());
+        assert!(watch.lacks(&Thing::Table));
+        let leave = watch.poll(tenth + TRUCE).unwrap();
+        assert!(leave.is_empty(), "every ten seconds");
+        assert!(watch.checked(restored(), tenth + TRUCE).is_empty());
+        assert!(!watch.lacks(&Thing::Table));
+
+        let quiet = tenth + TRUCE + MINUTE;
+        watch.poll(quiet);
+        assert_eq!(
+            watch.checked(Checked::default(), quiet),
+            [Outcome::Quiet(Thing::Table)]
+        );
+        assert_eq!(watch.counts()["table"], 11);
+    }
+
+    #[test]
+    fn nine_restorations_a_minute_are_no_fight() {
+        let start = Instant::now();
+        let mut watch = KernelWatch::new(start);
+        for turn in 0..30 {
+            let now = start + Duration::from_secs(7) * turn;
+            watch.poll(now);
+            let outcomes = watch.checked(restored(), now);
+            assert_eq!(outcomes, [Outcome::Restored(table())]);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_once_and_when_it_is_back() {
+        let start = Instant::now();
+        let mut watch = KernelWatch::new(start);
+        let mut check = |checked| {
+            watch.changed(start);
+            watch.poll(start);
+            watch.checked(checked, start)
+        };
+
+        assert!(matches!(
+            check(missing("no nft"))[..],
+            [Outcome::Missing(_)]
+        ));
+        assert!(check(missing("no nft")).is_empty());
+        assert!(matches!(check(missing("busy"))[..], [Outcome::Missing(_)]));
+        assert_eq!(check(Checked::default()), [Outcome::Back(Thing::Table)]);
+        assert!(check(Checked::default()).is_empty());
+    }
+}
