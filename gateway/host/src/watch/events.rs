@@ -8,9 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use rtnetlink::sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
-use rtnetlink::sys::{Socket, SocketAddr};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::authors::Authors;
@@ -34,7 +32,7 @@ const DATAGRAM: usize = 8 * 1024;
 
 /// One socket, and how its notifications are read.
 pub struct Events {
-    socket: AsyncFd<Socket>,
+    socket: TokioSocket,
     authors: Authors,
     note: fn(&Authors, &[u8]),
     buffer: Vec<u8>,
@@ -65,15 +63,14 @@ impl Events {
         authors: Authors,
         note: fn(&Authors, &[u8]),
     ) -> io::Result<Events> {
-        let mut socket = Socket::new(protocol)?;
-        socket.bind(&SocketAddr::new(0, 0))?;
+        let mut socket = TokioSocket::new(protocol)?;
+        socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
         for group in groups {
-            socket.add_membership(*group)?;
+            socket.socket_mut().add_membership(*group)?;
         }
-        socket.set_non_blocking(true)?;
 
         Ok(Events {
-            socket: AsyncFd::register_with_interest(socket, Interest::READABLE)?,
+            socket,
             authors,
             note,
             buffer: Vec::with_capacity(DATAGRAM),
@@ -99,14 +96,9 @@ impl Events {
 
     /// Reads one datagram, and waits for it.
     async fn read(&mut self) -> io::Result<()> {
-        let Events { socket, buffer, .. } = self;
+        self.buffer.clear();
 
-        let result = socket
-            .async_io(Interest::READABLE, |socket| {
-                buffer.clear();
-                socket.recv(buffer, 0)
-            })
-            .await;
+        let result = self.socket.recv(&mut self.buffer).await;
         match result {
             Ok(_) => (self.note)(&self.authors, &self.buffer),
             // Notifications were lost (netlink(7)): something was changed, in any case.
