@@ -77,7 +77,10 @@ fn attention(report: &Report) -> String {
 
     for item in &report.attention {
         let what = Escaped(&item.what);
-        text.push_str(&format!("\nneeds attention since {}: {what}\n", item.since));
+        text.push_str(&format!(
+            "\nneeds attention since {}: {what}\n",
+            Escaped(&item.since)
+        ));
         if !item.remedy.is_empty() {
             text.push_str(&format!("  to fix it: {}\n", Escaped(&item.remedy)));
         }
@@ -218,7 +221,7 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::report::{CertificateReport, RouteReport, ZoneReport};
+    use crate::admin::report::{AttentionReport, CertificateReport, RouteReport, ZoneReport};
 
     #[test]
     fn problems_are_notes_in_the_row_that_they_concern() {
@@ -321,6 +324,13 @@ mod tests {
             certificates: vec![certificate],
             drops: hostile_counts(),
             filtered: hostile_counts(),
+            attention: vec![AttentionReport {
+                name: HOSTILE.into(),
+                what: HOSTILE.into(),
+                since: HOSTILE.into(),
+                remedy: HOSTILE.into(),
+            }],
+            restored: hostile_counts(),
             tun_recreated: 1,
         }
     }
