@@ -1,10 +1,15 @@
-//! [`DeniedPacket`]: the last packets that were denied, for `status` and `policy denied`.
+//! [`DeniedPacket`] and [`DeniedRing`]: the last packets that were denied, for `status` and
+//! `policy denied`.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use ringway_config::OrgId;
 
+use crate::MOST_DENIED_KEPT;
+use crate::rules::Rules;
 use crate::verdict::Reason;
 
 /// A packet that was dropped by the policy.
@@ -39,4 +44,85 @@ pub enum Direction {
     Arriving,
     /// Into a tunnel.
     Leaving,
+}
+
+/// The last denied packets. Only packets that are dropped come here, and none waits: one that finds
+/// the ring in use is not kept.
+pub(crate) struct DeniedRing {
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    next: u64,
+    packets: VecDeque<Denied>,
+}
+
+/// A packet as the ring has it: without what must be allocated.
+#[derive(Clone, Copy)]
+pub(crate) struct Denied {
+    pub(crate) at: Instant,
+    pub(crate) direction: Direction,
+    /// The site's number.
+    pub(crate) site: Option<u32>,
+    pub(crate) reason: Reason,
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) protocol: u8,
+    pub(crate) ports: (u16, u16),
+}
+
+impl Denied {
+    /// The packet as others see it.
+    pub(crate) fn packet(&self, number: u64, rules: &Rules) -> DeniedPacket {
+        let site = self.site.and_then(|site| rules.site(site));
+        DeniedPacket {
+            number,
+            at: self.at,
+            direction: self.direction,
+            org: site.map(|site| rules.org_of(site).clone()),
+            reason: self.reason,
+            source: self.source,
+            destination: self.destination,
+            protocol: self.protocol,
+            source_port: self.ports.0,
+            destination_port: self.ports.1,
+        }
+    }
+}
+
+impl DeniedRing {
+    pub(crate) fn new() -> DeniedRing {
+        DeniedRing {
+            kept: Mutex::new(Kept {
+                next: 0,
+                packets: VecDeque::with_capacity(MOST_DENIED_KEPT),
+            }),
+        }
+    }
+
+    pub(crate) fn push(&self, denied: Denied) {
+        let Ok(mut kept) = self.kept.try_lock() else {
+            return;
+        };
+
+        if kept.packets.len() == MOST_DENIED_KEPT {
+            kept.packets.pop_front();
+        }
+        kept.packets.push_back(denied);
+        kept.next += 1;
+    }
+
+    /// The packets, the oldest first, with their numbers.
+    pub(crate) fn packets(&self) -> Vec<(u64, Denied)> {
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let first = kept.next - kept.packets.len() as u64;
+
+        let numbered = kept.packets.iter().enumerate();
+        numbered
+            .map(|(index, denied)| (first + index as u64, *denied))
+            .collect()
+    }
 }

@@ -1,12 +1,28 @@
 //! [`Filter`]: judges every packet that leaves a tunnel, and every one that enters one.
 
+mod arrival;
+mod departure;
+mod flow_views;
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use crossbeam_queue::ArrayQueue;
 use ringway_config::Prefix;
 
+use self::arrival::Arrival;
+use self::departure::Departure;
+use crate::MOST_UNSHARED;
+use crate::clock::Clock;
 use crate::counts::Counts;
-use crate::denied::DeniedPacket;
+use crate::denied::{Denied, DeniedPacket, DeniedRing, Direction};
+use crate::flows::Flows;
+use crate::fragments::Fragments;
+use crate::grace::Grace;
+use crate::packet::{Header, Transport};
 use crate::record::FlowRecord;
 use crate::rules::Rules;
 use crate::settings::Settings;
@@ -18,104 +34,235 @@ use crate::verdict::{Reason, Verdict};
 ///
 /// Neither verdict takes a lock, allocates or does I/O. `now` must come from one clock; it need not
 /// be exact (one look at the clock for a batch is enough).
-pub struct Filter {}
+pub struct Filter {
+    clock: Clock,
+    flows: Flows,
+    fragments: Fragments,
+    grace: Grace,
+    drops: [AtomicU64; Reason::ALL.len()],
+    denied: DeniedRing,
+    is_sharing: AtomicBool,
+    /// Flows of ours that other gateways of this site do not know yet.
+    unshared: ArrayQueue<FlowRecord>,
+    lost_records: AtomicU64,
+}
 
 impl Filter {
     /// A filter without flows, in grace from `now` on. `secret` is the key of its hash tables:
     /// random, and new for each process.
     pub fn new(settings: &Settings, secret: [u8; 16], now: Instant) -> Filter {
-        let _ = (settings, secret, now);
-        Filter {}
+        Filter {
+            clock: Clock::new(now),
+            flows: Flows::new(settings.flows, secret),
+            fragments: Fragments::new(secret),
+            grace: Grace::new(settings),
+            drops: std::array::from_fn(|_| AtomicU64::new(0)),
+            denied: DeniedRing::new(),
+            is_sharing: AtomicBool::new(false),
+            unshared: ArrayQueue::new(MOST_UNSHARED),
+            lost_records: AtomicU64::new(0),
+        }
     }
 
     /// Judges a packet that a gateway of site `from` has sealed, after `admit` has checked its
     /// addresses: the source is authorized for `from`, the destination is ours.
     pub fn arrives(&self, rules: &Rules, from: u32, packet: &[u8], now: Instant) -> Verdict {
-        let _ = (rules, from, packet, now);
-        Verdict::Drop(Reason::Denied)
+        let header = match Header::parse(packet) {
+            Ok(header) => header,
+            Err(reason) => return self.drop_unread(reason),
+        };
+        let Some(site) = rules.site(from) else {
+            return self.drop_unread(Reason::Stranger);
+        };
+
+        let arrival = Arrival {
+            filter: self,
+            rules,
+            from,
+            site,
+            header,
+            now: self.clock.tick(now),
+        };
+        match arrival.judge() {
+            (Verdict::Drop(reason), transport) => {
+                rules.count_denied(site);
+                self.note_denied(
+                    Direction::Arriving,
+                    Some(from),
+                    reason,
+                    &header,
+                    transport,
+                    now,
+                );
+                answer_wish(rules, reason, transport)
+            }
+            (verdict, _) => verdict,
+        }
     }
 
     /// Judges a packet (a super-packet as a whole) of a host in our site, after `route` has checked
     /// its addresses, and records its flow. To be called before the packet is sealed, and before
     /// anything else may drop it.
     pub fn leaves(&self, rules: &Rules, packet: &[u8], now: Instant) -> Verdict {
-        let _ = (rules, packet, now);
-        Verdict::Drop(Reason::Denied)
+        let header = match Header::parse(packet) {
+            Ok(header) => header,
+            Err(reason) => return self.drop_unread(reason),
+        };
+
+        let departure = Departure {
+            filter: self,
+            rules,
+            header,
+            now: self.clock.tick(now),
+        };
+        match departure.judge() {
+            (Verdict::Drop(reason), transport) => {
+                let site = departure.site();
+                if let Some(site) = site {
+                    rules.count_denied(site);
+                }
+                let number = site.map(|site| rules.number_of(site));
+                self.note_denied(Direction::Leaving, number, reason, &header, transport, now);
+                answer_wish(rules, reason, transport)
+            }
+            (verdict, _) => verdict,
+        }
     }
 
-    /// Uses new settings. Flows stay; if there are fewer places, the best ones do.
+    fn drop_unread(&self, reason: Reason) -> Verdict {
+        self.drops[reason as usize].fetch_add(1, Relaxed);
+        Verdict::Drop(reason)
+    }
+
+    fn note_denied(
+        &self,
+        direction: Direction,
+        site: Option<u32>,
+        reason: Reason,
+        header: &Header<'_>,
+        transport: Option<Transport<'_>>,
+        now: Instant,
+    ) {
+        self.drops[reason as usize].fetch_add(1, Relaxed);
+        self.denied.push(Denied {
+            at: now,
+            direction,
+            site,
+            reason,
+            source: header.source_address(),
+            destination: header.destination_address(),
+            protocol: header.protocol,
+            ports: transport.map_or((0, 0), |transport| transport.shown_ports()),
+        });
+    }
+
+    /// Uses new settings. Flows stay; if there are fewer places, as many as there is room for.
+    /// Takes milliseconds if the number of flows changes: not for a packet thread.
     pub fn configure(&self, settings: &Settings, now: Instant) {
-        let _ = (settings, now);
+        self.grace.configure(settings);
+        self.flows.resize(settings.flows, self.clock.tick(now));
     }
 
     /// Begins a time of grace: this gateway has taken over from another one.
     pub fn begin_grace(&self, now: Instant) {
-        let _ = now;
+        self.grace.begin(self.clock.tick(now));
     }
 
     /// While true, TCP with ACK, SYN-ACK too, to ports of grace passes without end: this site has
     /// other gateways, and no session to them carries records of flows.
     pub fn set_endless_grace(&self, endless: bool) {
-        let _ = endless;
+        self.grace.set_endless(endless);
     }
 
     /// True if grace without end is on.
     pub fn has_endless_grace(&self) -> bool {
-        false
+        self.grace.is_endless()
     }
 
     /// While true, [`Filter::next_record`] has a record of each new flow of ours.
     pub fn set_sharing(&self, sharing: bool) {
-        let _ = sharing;
+        self.is_sharing.store(sharing, Relaxed);
     }
 
     /// The next record of a flow that appeared, or whose SYN was sent again, since the call before.
     /// At most [`MOST_UNSHARED`](crate::MOST_UNSHARED) wait; more are counted, and told by the next
     /// [`Filter::for_each_record`].
     pub fn next_record(&self) -> Option<FlowRecord> {
-        None
+        self.unshared.pop()
     }
 
     /// Every flow of ours that a packet of our hosts through this gateway has refreshed: to be sent
     /// to the site's other gateways every 30 s. Takes milliseconds for a full table: not for a
     /// packet thread.
     pub fn for_each_record(&self, now: Instant, visit: &mut dyn FnMut(FlowRecord)) {
-        let _ = (now, visit);
+        flow_views::for_each_record(self, now, visit);
     }
 
     /// Believes a record that a gateway of this site sent. False if it is refused: it must be about
-    /// an address of this site and one of another site.
+    /// an address of this site and one of another site, and about no flow of theirs.
     pub fn import(&self, rules: &Rules, record: &FlowRecord, now: Instant) -> bool {
-        let _ = (rules, record, now);
-        false
+        flow_views::import(self, rules, record, now)
     }
 
     /// Every open TCP flow, ours and theirs, whose far end lies in one of `towards`. Takes
     /// milliseconds for a full table: not for a packet thread.
     pub fn for_each_tcp(&self, towards: &[Prefix], now: Instant, visit: &mut dyn FnMut(TcpFlow)) {
-        let _ = (towards, now, visit);
+        flow_views::for_each_tcp(self, towards, now, visit);
     }
 
     /// One TCP flow: after a challenge ACK, its acknowledgement.
     pub fn tcp_flow(&self, local: SocketAddr, remote: SocketAddr, now: Instant) -> Option<TcpFlow> {
-        let _ = (local, remote, now);
-        None
+        flow_views::tcp_flow(self, local, remote, now)
     }
 
     /// Our host was sent a reset for the flow. It stays known for 10 min, so that the far end's
     /// next segment meets our host's own reset.
     pub fn mark_reset(&self, local: SocketAddr, remote: SocketAddr, now: Instant) {
-        let _ = (local, remote, now);
+        flow_views::mark_reset(self, local, remote, now);
     }
 
     /// The numbers.
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        let (ours, theirs) = self.flows.used();
+        Counts {
+            ours: ours.into(),
+            theirs: theirs.into(),
+            grace: self.grace.passed.load(Relaxed),
+            evicted: self.flows.evicted.load(Relaxed),
+            unrecorded: self.flows.unrecorded.load(Relaxed),
+            unshared: self.lost_records.load(Relaxed),
+            drops: std::array::from_fn(|reason| self.drops[reason].load(Relaxed)),
+        }
     }
 
     /// The last denied packets, the oldest first; at most
-    /// [`MOST_DENIED_KEPT`](crate::MOST_DENIED_KEPT).
-    pub fn denied(&self) -> Vec<DeniedPacket> {
-        Vec::new()
+    /// [`MOST_DENIED_KEPT`](crate::MOST_DENIED_KEPT). `rules` tell the organizations.
+    pub fn denied(&self, rules: &Rules) -> Vec<DeniedPacket> {
+        let packets = self.denied.packets().into_iter();
+        packets
+            .map(|(number, denied)| denied.packet(number, rules))
+            .collect()
+    }
+
+    /// Keeps a record for the site's other gateways.
+    fn share(&self, record: impl FnOnce() -> FlowRecord) {
+        if self.is_sharing.load(Relaxed) && self.unshared.push(record()).is_err() {
+            self.lost_records.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The verdict about a packet that is dropped: whether its sender gets an answer.
+fn answer_wish(rules: &Rules, reason: Reason, transport: Option<Transport<'_>>) -> Verdict {
+    let is_about_opening = matches!(
+        reason,
+        Reason::Denied | Reason::NoFlow | Reason::Protocol | Reason::Egress
+    );
+    let is_answered = transport.is_some_and(|transport| transport.may_be_answered());
+
+    if rules.wants_reject() && is_about_opening && is_answered {
+        Verdict::Reject(reason)
+    } else {
+        Verdict::Drop(reason)
     }
 }

@@ -13,14 +13,22 @@
 //! the two addresses; the filter checks who may open what, and what is an answer.
 //!
 //! * A **service** is stateless: what a rule allows passes, under the rules of the moment.
-//! * A **flow** is ours or theirs, by who opened it. Only packets of our hosts make a flow ours, and
-//!   only flows of ours let anything in that no rule allows.
+//! * A **flow** is ours or theirs, by who opened it. Only packets of our hosts make a flow ours,
+//!   and only flows of ours let anything in that no rule allows.
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod counts;
+#[cfg(test)]
+mod craft;
 mod denied;
 mod filter;
+mod flows;
+mod fragments;
+mod grace;
+mod holders;
+mod packet;
 mod record;
 mod rules;
 mod settings;

@@ -1,81 +1,72 @@
-//! [`Rules`]: one policy, compiled for the lookup of packets. Immutable; a reload makes new ones.
+//! [`Rules`]: one policy, compiled for the lookup of packets. Immutable but for its counts; a
+//! reload makes new ones.
 
-use std::net::IpAddr;
+mod compile;
+mod egress;
+mod explain;
+mod services;
+mod site;
+
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use ringway_config::Place;
+use ringway_config::{OnDenied, Prefix, Target};
 
+use self::egress::{EgressRules, Far};
+pub use self::explain::{Asked, Explanation, Opening};
+pub(crate) use self::services::{Wanted, can_be_named};
+use self::site::Site;
 use crate::counts::{OrgCounts, RuleCounts};
+use crate::holders::{Holder, Holders};
+use crate::packet::{Bits, bits};
 use crate::spec::RulesSpec;
 
 /// A compiled policy.
 pub struct Rules {
-    spec: Arc<RulesSpec>,
+    spec: RulesSpec,
+    holders: Holders,
+    /// In the order of their numbers.
+    sites: Vec<Site>,
+    orgs: Vec<Org>,
+    egress: EgressRules,
+    /// What each rule opened.
+    opened: Vec<Arc<AtomicU64>>,
+    /// The addresses of this host, in order.
+    gateway: Vec<(bool, Bits)>,
 }
 
-/// What somebody may want to open: the subject of `ringway policy test`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opening {
-    /// Who opens.
-    pub source: IpAddr,
-    /// What is opened.
-    pub destination: IpAddr,
-    /// How.
-    pub service: Asked,
+struct Org {
+    id: ringway_config::OrgId,
+    denied: Arc<AtomicU64>,
+    /// A number for its share of flows that outlasts these rules.
+    share: u32,
 }
 
-/// A single service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// A TCP port.
-    Tcp(u16),
-    /// A UDP port.
-    Udp(u16),
-    /// ICMP or ICMPv6 echo.
-    Echo,
-    /// A protocol by its number.
-    Protocol(u8),
-}
-
-/// What the rules say about an [`Opening`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Explanation {
-    /// Arriving: this rule allows it.
-    Rule(Place),
-    /// Arriving: it is a question to our DNS server.
-    Dns,
-    /// Arriving: there is no `[policy]`, and echo is allowed.
-    Echo,
-    /// Leaving: `[policy] egress`, or what always may leave, allows it.
-    Egress,
-    /// Leaving: this `[[policy.allow-egress]]` allows it.
-    EgressRule(Place),
-    /// Neither end is in this site, or both are, or no site holds the other one.
-    NotOurs,
-    /// Nothing allows it.
-    Denied,
-}
-
-impl Explanation {
-    /// True if it may be opened.
-    pub fn is_allowed(&self) -> bool {
-        !matches!(self, Explanation::NotOurs | Explanation::Denied)
-    }
+/// Which rule let something in: a `[[policy.allow]]` by its place in the file, or one of these.
+pub(crate) mod rule {
+    pub(crate) const DNS: usize = usize::MAX;
+    pub(crate) const DEFAULT_ECHO: usize = usize::MAX - 1;
 }
 
 impl Rules {
     /// Compiles `spec`. Counts begin at zero.
     pub fn compile(spec: &RulesSpec) -> Rules {
-        Rules {
-            spec: Arc::new(spec.clone()),
-        }
+        compile::rules(spec, &HashMap::new(), &[])
     }
 
     /// Compiles `spec` in the place of `before`, whose counts go on for organizations and rules
     /// that are in both.
     pub fn replace(before: &Rules, spec: &RulesSpec) -> Rules {
-        let _ = before;
-        Rules::compile(spec)
+        let denied = before
+            .orgs
+            .iter()
+            .map(|org| (org.id.clone(), org.denied.clone()))
+            .collect();
+        let allow = before.spec.policy.allow.as_deref().unwrap_or_default();
+        let opened: Vec<_> = allow.iter().zip(before.opened.iter().cloned()).collect();
+
+        compile::rules(spec, &denied, &opened)
     }
 
     /// What these rules are compiled from.
@@ -83,20 +74,167 @@ impl Rules {
         &self.spec
     }
 
-    /// What the rules say about an opening: arriving if its destination is in our site, leaving if
-    /// its source is. Flows play no part.
-    pub fn explain(&self, opening: &Opening) -> Explanation {
-        let _ = opening;
-        Explanation::Denied
-    }
-
     /// What was denied to each organization of the rules.
     pub fn orgs(&self) -> Vec<OrgCounts> {
-        Vec::new()
+        let counts = self.orgs.iter().map(|org| OrgCounts {
+            org: org.id.clone(),
+            denied: org.denied.load(Relaxed),
+        });
+        counts.collect()
     }
 
     /// What each `[[policy.allow]]` did, in the order of the file.
     pub fn rules(&self) -> Vec<RuleCounts> {
-        Vec::new()
+        let allow = self.spec.policy.allow.iter().flatten();
+        let counts = allow.zip(&self.opened).map(|(rule, opened)| RuleCounts {
+            place: rule.place.clone(),
+            opened: opened.load(Relaxed),
+        });
+        counts.collect()
     }
+
+    /// The place of a site by its number.
+    pub(crate) fn site(&self, number: u32) -> Option<usize> {
+        // Numbers are dense as a rule: the guess is mostly right.
+        let guess = number as usize;
+        if self
+            .sites
+            .get(guess)
+            .is_some_and(|site| site.number == number)
+        {
+            return Some(guess);
+        }
+        self.sites
+            .binary_search_by_key(&number, |site| site.number)
+            .ok()
+    }
+
+    /// The number of a site.
+    pub(crate) fn number_of(&self, site: usize) -> u32 {
+        self.sites[site].number
+    }
+
+    pub(crate) fn holder(&self, v6: bool, address: Bits) -> Holder {
+        self.holders.lookup(v6, address)
+    }
+
+    /// The rule by which a host of `site` may open something at an address of ours.
+    pub(crate) fn allowing(
+        &self,
+        site: usize,
+        v6: bool,
+        (source, destination): (Bits, Bits),
+        wanted: Wanted,
+    ) -> Option<usize> {
+        self.sites[site]
+            .services
+            .find(v6, source, destination, wanted)
+            .map(|offer| offer.rule)
+    }
+
+    /// True if former rules allowed it. To be asked only about what these do not allow.
+    pub(crate) fn was_allowed(
+        &self,
+        site: usize,
+        v6: bool,
+        (source, destination): (Bits, Bits),
+        wanted: Wanted,
+    ) -> bool {
+        self.sites[site]
+            .former
+            .find(v6, source, destination, wanted)
+            .is_some()
+    }
+
+    /// True if every host of ours may open everything.
+    pub(crate) fn is_egress_open(&self) -> bool {
+        self.egress.is_open()
+    }
+
+    /// True if our host may open something at an address elsewhere.
+    pub(crate) fn permits(
+        &self,
+        v6: bool,
+        source: Bits,
+        destination: Bits,
+        wanted: Wanted,
+    ) -> bool {
+        self.permit(v6, source, destination, wanted).is_some()
+    }
+
+    fn permit(
+        &self,
+        v6: bool,
+        source: Bits,
+        destination: Bits,
+        wanted: Wanted,
+    ) -> Option<egress::Permit> {
+        let holder = self.holder(v6, destination);
+        let far = Far {
+            v6,
+            address: destination,
+            is_at: &|origin| match holder {
+                Holder::Site(site) => self.sites[site].is_meant_by(origin),
+                Holder::Own | Holder::Nobody => false,
+            },
+        };
+        self.egress.permits(source, far, wanted)
+    }
+
+    /// True for an address of this host.
+    pub(crate) fn is_gateway(&self, v6: bool, address: Bits) -> bool {
+        self.gateway.binary_search(&(v6, address)).is_ok()
+    }
+
+    pub(crate) fn tunnel_port(&self) -> u16 {
+        self.spec.tunnel_port
+    }
+
+    pub(crate) fn wants_reject(&self) -> bool {
+        self.spec.policy.denied == OnDenied::Reject
+    }
+
+    pub(crate) fn org_of(&self, site: usize) -> &ringway_config::OrgId {
+        &self.sites[site].org
+    }
+
+    /// The number of a site's organization in the table of flows, and the part of the places that
+    /// one organization may have, as a divisor.
+    pub(crate) fn share(&self, site: usize) -> (u32, u32) {
+        let org = &self.orgs[self.sites[site].org_index];
+        (org.share, self.orgs.len().max(1) as u32)
+    }
+
+    pub(crate) fn count_denied(&self, site: usize) {
+        self.sites[site].denied.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_opened(&self, rule: usize) {
+        if let Some(opened) = self.opened.get(rule) {
+            opened.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// The addresses that targets mean, inside our site's prefixes.
+fn targets(spec: &RulesSpec, targets: &[Target]) -> Vec<Prefix> {
+    let mut prefixes = Vec::new();
+    for target in targets {
+        match target {
+            Target::Prefix(prefix) => prefixes.push(*prefix),
+            Target::Name(name) => {
+                let addresses = spec.names.get(name).into_iter().flatten();
+                let ours =
+                    addresses.filter(|address| spec.own.iter().any(|own| own.contains(**address)));
+                prefixes.extend(ours.map(|address| Prefix::host(*address)));
+            }
+        }
+    }
+
+    prefixes
+}
+
+/// An address with its family, in the order of tables.
+fn key(address: std::net::IpAddr) -> (bool, Bits) {
+    bits(address)
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-/// A TCP connection that is not known to be closed, whoever opened it.
+/// A TCP connection that is not known to be closed, ours or theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpFlow {
     /// The host of our site.

@@ -4,17 +4,23 @@ use std::time::{Duration, Instant};
 
 use crate::filter::Filter;
 use crate::rules::Rules;
+use crate::verdict::Verdict;
 
 /// Fragments that one thread holds.
 pub const MOST_WAITING: usize = 64;
 /// How long one is held.
 pub const WAIT: Duration = Duration::from_millis(100);
 
+/// Those of one site among them.
+const MOST_OF_A_SITE: usize = MOST_WAITING / 4;
+
 /// Arrived fragments of one thread that wait for their first fragment. Bounded: when it is full,
 /// and for a site that has a quarter of it, further fragments are dropped.
 #[derive(Default)]
 pub struct Waiting {
     held: Vec<Held>,
+    /// Buffers of packets that have gone, for others: nothing is allocated for most packets.
+    spare: Vec<Vec<u8>>,
 }
 
 struct Held {
@@ -36,17 +42,19 @@ impl Waiting {
 
     /// Holds a copy of `packet`, which got [`Verdict::WaitForFirstFragment`]. False if there is no
     /// room: the packet is lost.
-    ///
-    /// [`Verdict::WaitForFirstFragment`]: crate::Verdict::WaitForFirstFragment
     pub fn hold(&mut self, from: u32, packet: &[u8], now: Instant) -> bool {
-        if self.held.len() >= MOST_WAITING {
+        let of_site = self.held.iter().filter(|held| held.from == from).count();
+        if self.held.len() >= MOST_WAITING || of_site >= MOST_OF_A_SITE {
             return false;
         }
 
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(packet);
         self.held.push(Held {
             from,
             since: now,
-            packet: packet.to_vec(),
+            packet: buffer,
         });
         true
     }
@@ -61,17 +69,21 @@ impl Waiting {
         now: Instant,
         mut deliver: impl FnMut(u32, &[u8]),
     ) {
-        use crate::verdict::Verdict;
+        let mut index = 0;
+        while index < self.held.len() {
+            let held = &self.held[index];
+            let is_late = now.saturating_duration_since(held.since) >= WAIT;
 
-        self.held.retain(
-            |held| match filter.arrives(rules, held.from, &held.packet, now) {
-                Verdict::Pass => {
-                    deliver(held.from, &held.packet);
-                    false
+            match filter.arrives(rules, held.from, &held.packet, now) {
+                Verdict::Pass => deliver(held.from, &held.packet),
+                Verdict::WaitForFirstFragment if !is_late => {
+                    index += 1;
+                    continue;
                 }
-                Verdict::WaitForFirstFragment => now.saturating_duration_since(held.since) < WAIT,
-                Verdict::Drop(_) | Verdict::Reject(_) => false,
-            },
-        );
+                _ => {}
+            }
+            // At most 64 stand behind it.
+            self.spare.push(self.held.remove(index).packet);
+        }
     }
 }

@@ -1,0 +1,306 @@
+//! [`Arrival`]: the verdict about one packet that came out of a tunnel.
+//!
+//! ```text
+//! tunnel port ─► flow of ours ─► rule ─► grace ─► denied
+//!   drop          pass, but no    pass:    pass,
+//!                 SYN             theirs   counted
+//! ```
+//! A packet that both a flow of ours and a rule let in needs no look at the rule, unless it opens a
+//! connection.
+
+use super::Filter;
+use crate::clock::Tick;
+use crate::flows::{ANSWERED, FlowKey, Hashed, Owner, Side, State, Tables};
+use crate::fragments::Sender;
+use crate::grace::Mercy;
+use crate::holders::Holder;
+use crate::packet::{Header, Icmp, IcmpKind, Quote, Quoted, Tcp, Transport};
+use crate::record::FlowProtocol;
+use crate::rules::{Rules, Wanted, can_be_named};
+use crate::verdict::{Reason, Verdict};
+
+pub(super) struct Arrival<'a> {
+    pub(super) filter: &'a Filter,
+    pub(super) rules: &'a Rules,
+    /// The sending gateway's site: its number, and its place in the rules.
+    pub(super) from: u32,
+    pub(super) site: usize,
+    pub(super) header: Header<'a>,
+    pub(super) now: Tick,
+}
+
+impl<'a> Arrival<'a> {
+    /// The verdict, and the transport header if there is one.
+    pub(super) fn judge(&self) -> (Verdict, Option<Transport<'a>>) {
+        let sender = Sender::Site(self.from);
+        let Some(fragment) = self.header.fragment else {
+            return match Transport::parse(&self.header) {
+                Ok((transport, _)) => (self.judge_transport(&transport), Some(transport)),
+                Err(reason) => (Verdict::Drop(reason), None),
+            };
+        };
+
+        let fragments = &self.filter.fragments;
+        if !fragment.is_first() {
+            let verdict = fragments.judge_later(sender, &self.header, &fragment, self.now);
+            return (verdict, None);
+        }
+
+        let (verdict, transport, len) = match Transport::parse(&self.header) {
+            Ok((transport, len)) => (self.judge_transport(&transport), Some(transport), len),
+            Err(reason) => (Verdict::Drop(reason), None, 0),
+        };
+        let len = fragment.skipped + len;
+        let verdict = fragments.note_first(sender, &self.header, len, verdict, self.now);
+        (verdict, transport)
+    }
+
+    fn judge_transport(&self, transport: &Transport<'_>) -> Verdict {
+        match transport {
+            Transport::Tcp(tcp) => self.judge_tcp(tcp),
+            Transport::Udp {
+                source_port,
+                destination_port,
+            } => self.judge_udp(*source_port, *destination_port),
+            Transport::Icmp(icmp) => self.judge_icmp(icmp),
+            Transport::Other => self.judge_other(),
+        }
+    }
+
+    fn judge_tcp(&self, tcp: &Tcp) -> Verdict {
+        if self.is_tunnel_port(tcp.destination_port) {
+            return Verdict::Drop(Reason::TunnelPort);
+        }
+
+        let flow = self.flow(FlowProtocol::Tcp, tcp.destination_port, tcp.source_port);
+        let tables = self.filter.flows.tables();
+        if !tcp.is_opening()
+            && let Some(found) = tables.find(Side::Ours, &flow, self.now)
+        {
+            found.change(|state| state.after_far(tcp, ANSWERED));
+            return Verdict::Pass;
+        }
+
+        let wanted = Wanted::Tcp(tcp.destination_port);
+        if let Some(rule) = self.allowing(wanted) {
+            self.note_theirs_tcp(&tables, &flow, tcp, rule);
+            return Verdict::Pass;
+        }
+        if tcp.is_opening() {
+            return Verdict::Drop(Reason::Denied);
+        }
+
+        self.judge_unknown(&tables, &flow, tcp)
+    }
+
+    /// Records what a rule lets in.
+    fn note_theirs_tcp(&self, tables: &Tables, flow: &Hashed, tcp: &Tcp, rule: usize) {
+        let known = tables.find(Side::Theirs, flow, self.now);
+
+        if tcp.is_opening() {
+            // A new connection with the addresses and ports of an old one, once ours too.
+            self.filter.flows.remove(tables, Side::Ours, flow);
+        } else if let Some(known) = known {
+            known.change(|state| state.after_far(tcp, 0));
+            return;
+        }
+
+        let state = State::default().after_far(tcp, 0);
+        self.insert_theirs(tables, flow, state);
+        if known.is_none() {
+            self.rules.count_opened(rule);
+        }
+    }
+
+    fn insert_theirs(&self, tables: &Tables, flow: &Hashed, state: State) {
+        let (org, orgs) = self.rules.share(self.site);
+        let owner = Owner::Org(org, orgs);
+        self.filter
+            .flows
+            .insert(tables, Side::Theirs, flow, owner, state, self.now);
+    }
+
+    /// A segment that belongs to no flow of ours, and that no rule allows.
+    fn judge_unknown(&self, tables: &Tables, flow: &Hashed, tcp: &Tcp) -> Verdict {
+        let grace = &self.filter.grace;
+        // A flow of theirs is known: its rule was taken away, be it in this run or before it.
+        let has_grace = grace.covers(tcp, self.now)
+            && tables.find(Side::Theirs, flow, self.now).is_none()
+            && !self.was_allowed(Wanted::Tcp(tcp.destination_port));
+        if !has_grace {
+            return Verdict::Drop(Reason::NoFlow);
+        }
+
+        match grace.grant(self.from, self.now) {
+            Mercy::Granted => Verdict::Pass,
+            Mercy::TooMany => Verdict::Drop(Reason::GraceRate),
+        }
+    }
+
+    fn judge_udp(&self, source_port: u16, destination_port: u16) -> Verdict {
+        if self.is_tunnel_port(destination_port) {
+            return Verdict::Drop(Reason::TunnelPort);
+        }
+
+        let flow = self.flow(FlowProtocol::Udp, destination_port, source_port);
+        let tables = self.filter.flows.tables();
+        if let Some(found) = tables.find(Side::Ours, &flow, self.now) {
+            found.change(State::answered);
+            return Verdict::Pass;
+        }
+
+        let Some(rule) = self.allowing(Wanted::Udp(destination_port)) else {
+            return Verdict::Drop(Reason::Denied);
+        };
+        if tables.find(Side::Theirs, &flow, self.now).is_none() {
+            self.insert_theirs(&tables, &flow, State::default());
+            self.rules.count_opened(rule);
+        }
+        Verdict::Pass
+    }
+
+    fn judge_icmp(&self, icmp: &Icmp<'_>) -> Verdict {
+        match icmp.kind {
+            IcmpKind::EchoRequest => self.pass_if_allowed(Wanted::Echo, Reason::Denied),
+            IcmpKind::EchoReply => {
+                let flow = self.flow(FlowProtocol::Echo, icmp.id, 0);
+                let tables = self.filter.flows.tables();
+                match tables.find(Side::Ours, &flow, self.now) {
+                    Some(found) => {
+                        found.change(State::answered);
+                        Verdict::Pass
+                    }
+                    None => Verdict::Drop(Reason::NoFlow),
+                }
+            }
+            IcmpKind::Error if self.is_about_our_flow(icmp) => Verdict::Pass,
+            IcmpKind::Error => Verdict::Drop(Reason::IcmpError),
+            IcmpKind::Query => {
+                self.pass_if_allowed(Wanted::Protocol(self.header.protocol), Reason::Denied)
+            }
+            IcmpKind::Never => Verdict::Drop(Reason::IcmpKind),
+        }
+    }
+
+    /// True for an error about a packet that the receiver has sent to the sending gateway's site,
+    /// of a flow that is known, or of a service that a rule allows.
+    fn is_about_our_flow(&self, icmp: &Icmp<'_>) -> bool {
+        let v6 = self.header.v6;
+        let Some(quote) = Quote::parse(v6, icmp.body) else {
+            return false;
+        };
+
+        // The error goes to the sender of the packet, and to nobody else in its name.
+        let is_from_us = quote.source == self.header.destination
+            && self.rules.holder(v6, quote.source) == Holder::Own;
+        let is_to_them = self.rules.holder(v6, quote.destination) == Holder::Site(self.site);
+        if !is_from_us || !is_to_them {
+            return false;
+        }
+
+        match quote.flow {
+            Quoted::Tcp {
+                source_port,
+                destination_port,
+            } => {
+                let ports = (source_port, destination_port);
+                self.is_known_or_allowed(&quote, FlowProtocol::Tcp, ports, Wanted::Tcp(source_port))
+            }
+            Quoted::Udp {
+                source_port,
+                destination_port,
+            } => {
+                let ports = (source_port, destination_port);
+                self.is_known_or_allowed(&quote, FlowProtocol::Udp, ports, Wanted::Udp(source_port))
+            }
+            Quoted::EchoRequest { id } => {
+                let flow = self.quoted_flow(&quote, FlowProtocol::Echo, (id, 0));
+                let tables = self.filter.flows.tables();
+                tables.find(Side::Ours, &flow, self.now).is_some()
+            }
+            Quoted::EchoReply => self.is_mirror_allowed(&quote, Wanted::Echo),
+            Quoted::Other { protocol } => {
+                self.is_mirror_allowed(&quote, Wanted::Protocol(protocol))
+            }
+        }
+    }
+
+    fn is_known_or_allowed(
+        &self,
+        quote: &Quote,
+        protocol: FlowProtocol,
+        ports: (u16, u16),
+        mirror: Wanted,
+    ) -> bool {
+        let flow = self.quoted_flow(quote, protocol, ports);
+        let tables = self.filter.flows.tables();
+
+        tables.find(Side::Ours, &flow, self.now).is_some()
+            || tables.find(Side::Theirs, &flow, self.now).is_some()
+            || self.is_mirror_allowed(quote, mirror)
+    }
+
+    /// True if a rule allows what the quoted packet of ours would answer.
+    fn is_mirror_allowed(&self, quote: &Quote, wanted: Wanted) -> bool {
+        let ends = (quote.destination, quote.source);
+        self.rules
+            .allowing(self.site, quote.v6, ends, wanted)
+            .is_some()
+    }
+
+    fn quoted_flow(&self, quote: &Quote, protocol: FlowProtocol, ports: (u16, u16)) -> Hashed {
+        self.filter.flows.hashed(FlowKey {
+            v6: quote.v6,
+            protocol,
+            local: quote.source,
+            remote: quote.destination,
+            local_port: ports.0,
+            remote_port: ports.1,
+        })
+    }
+
+    fn judge_other(&self) -> Verdict {
+        let protocol = self.header.protocol;
+        if can_be_named(self.header.v6, protocol) {
+            self.pass_if_allowed(Wanted::Protocol(protocol), Reason::Protocol)
+        } else {
+            Verdict::Drop(Reason::Protocol)
+        }
+    }
+
+    fn pass_if_allowed(&self, wanted: Wanted, reason: Reason) -> Verdict {
+        match self.allowing(wanted) {
+            Some(_) => Verdict::Pass,
+            None => Verdict::Drop(reason),
+        }
+    }
+
+    fn allowing(&self, wanted: Wanted) -> Option<usize> {
+        let ends = (self.header.source, self.header.destination);
+        self.rules.allowing(self.site, self.header.v6, ends, wanted)
+    }
+
+    fn was_allowed(&self, wanted: Wanted) -> bool {
+        let ends = (self.header.source, self.header.destination);
+        self.rules
+            .was_allowed(self.site, self.header.v6, ends, wanted)
+    }
+
+    fn is_tunnel_port(&self, port: u16) -> bool {
+        port == self.rules.tunnel_port()
+            && self
+                .rules
+                .is_gateway(self.header.v6, self.header.destination)
+    }
+
+    fn flow(&self, protocol: FlowProtocol, local_port: u16, remote_port: u16) -> Hashed {
+        self.filter.flows.hashed(FlowKey {
+            v6: self.header.v6,
+            protocol,
+            local: self.header.destination,
+            remote: self.header.source,
+            local_port,
+            remote_port,
+        })
+    }
+}

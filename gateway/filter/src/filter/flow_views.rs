@@ -1,0 +1,135 @@
+//! Flows as others see them: records for the site's other gateways, and TCP flows for resets.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use ringway_config::Prefix;
+
+use super::Filter;
+use crate::clock::{Tick, seconds, ticks};
+use crate::flows::{Entry, FlowKey, IMPORTED, Owner, Side, State};
+use crate::holders::Holder;
+use crate::record::{FlowProtocol, FlowRecord};
+use crate::rules::Rules;
+use crate::tcp_flow::TcpFlow;
+
+pub(super) fn record(key: &FlowKey, state: State, idle: Tick) -> FlowRecord {
+    FlowRecord {
+        protocol: key.protocol,
+        local: key.local_socket(),
+        remote: key.remote_socket(),
+        ack: state.ack(),
+        idle: u16::try_from(seconds(idle)).unwrap_or(u16::MAX),
+    }
+}
+
+pub(super) fn for_each_record(filter: &Filter, now: Instant, visit: &mut dyn FnMut(FlowRecord)) {
+    let now = filter.clock.tick(now);
+    filter.flows.for_each(Side::Ours, now, &mut |entry| {
+        // Gateways that told each other what they have from each other would never forget it.
+        if !entry.state.has(IMPORTED) && !entry.state.is_closed() {
+            let idle = now.saturating_sub(entry.last);
+            visit(record(&entry.key, entry.state, idle));
+        }
+    });
+}
+
+pub(super) fn import(filter: &Filter, rules: &Rules, record: &FlowRecord, now: Instant) -> bool {
+    let Some(key) = FlowKey::of(record.protocol, record.local, record.remote) else {
+        return false;
+    };
+    let is_local = rules.holder(key.v6, key.local) == Holder::Own;
+    let is_remote = matches!(rules.holder(key.v6, key.remote), Holder::Site(_));
+    if !is_local || !is_remote {
+        return false;
+    }
+
+    let now = filter.clock.tick(now);
+    let idle = ticks(Duration::from_secs(record.idle.into()));
+    let last = now.saturating_sub(idle);
+    let flow = filter.flows.hashed(key);
+    let tables = filter.flows.tables();
+    if tables.find(Side::Theirs, &flow, now).is_some() {
+        return false;
+    }
+
+    if let Some(known) = tables.find(Side::Ours, &flow, now) {
+        known.change(|state| state.told(record.ack));
+        known.touch(last);
+        return true;
+    }
+    let state = State::imported().told(record.ack);
+    if idle > state.idle(key.protocol) {
+        return false;
+    }
+    filter
+        .flows
+        .insert_at(&tables, Side::Ours, &flow, Owner::Local, state, (last, now))
+}
+
+pub(super) fn for_each_tcp(
+    filter: &Filter,
+    towards: &[Prefix],
+    now: Instant,
+    visit: &mut dyn FnMut(TcpFlow),
+) {
+    let now = filter.clock.tick(now);
+    for side in [Side::Ours, Side::Theirs] {
+        filter.flows.for_each(side, now, &mut |entry| {
+            let is_towards = is_open_tcp(&entry)
+                && towards.iter().any(|prefix| {
+                    let remote = entry.key.remote_socket().ip();
+                    prefix.contains(remote)
+                });
+            if is_towards {
+                visit(tcp(&entry.key, entry.state, side));
+            }
+        });
+    }
+}
+
+fn is_open_tcp(entry: &Entry) -> bool {
+    entry.key.protocol == FlowProtocol::Tcp && entry.state.is_open()
+}
+
+fn tcp(key: &FlowKey, state: State, side: Side) -> TcpFlow {
+    TcpFlow {
+        local: key.local_socket(),
+        remote: key.remote_socket(),
+        ack: state.ack(),
+        is_ours: side == Side::Ours,
+    }
+}
+
+pub(super) fn tcp_flow(
+    filter: &Filter,
+    local: SocketAddr,
+    remote: SocketAddr,
+    now: Instant,
+) -> Option<TcpFlow> {
+    let now = filter.clock.tick(now);
+    let key = FlowKey::of(FlowProtocol::Tcp, local, remote)?;
+    let flow = filter.flows.hashed(key);
+    let tables = filter.flows.tables();
+
+    [Side::Ours, Side::Theirs].into_iter().find_map(|side| {
+        let found = tables.find(side, &flow, now)?;
+        Some(tcp(&key, found.state, side))
+    })
+}
+
+pub(super) fn mark_reset(filter: &Filter, local: SocketAddr, remote: SocketAddr, now: Instant) {
+    let now = filter.clock.tick(now);
+    let Some(key) = FlowKey::of(FlowProtocol::Tcp, local, remote) else {
+        return;
+    };
+
+    let flow = filter.flows.hashed(key);
+    let tables = filter.flows.tables();
+    for side in [Side::Ours, Side::Theirs] {
+        if let Some(found) = tables.find(side, &flow, now) {
+            found.change(State::reset_here);
+            found.touch(now);
+        }
+    }
+}
