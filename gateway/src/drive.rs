@@ -13,6 +13,7 @@
 //! an operator's request is answered even in a flood.
 
 mod effects;
+mod flow_sharing;
 mod in_force;
 mod jobs;
 mod kernel;

@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use ringway_config::TunName;
-use ringway_dataplane::{ControlSink, Dataplane, Event, Shared, TunnelSocket};
+use ringway_dataplane::{ControlSink, Dataplane, DropReason, Event, Shared, TunnelSocket};
 use ringway_host::tun::open_tun;
+use ringway_host::tun_drops::{self, TunDrops};
 use tokio::sync::mpsc;
 use tun_rs::SyncDevice;
 
@@ -55,6 +56,8 @@ pub struct Plane {
     parts: Parts,
     /// Threads first: they end before their device goes.
     running: Option<(Dataplane, Arc<SyncDevice>)>,
+    /// The device's numbers when they were read last.
+    drops: TunDrops,
     started: Instant,
     recreated: u64,
     /// The last attempt failed, and that was logged.
@@ -69,6 +72,7 @@ impl Plane {
             device,
             parts,
             running,
+            drops: TunDrops::default(),
             started: Instant::now(),
             recreated: 0,
             failing: false,
@@ -83,6 +87,9 @@ impl Plane {
     /// Checks the device, and re-creates it if necessary. True if it was down or gone and is up
     /// again: the kernel has no routes through it then.
     pub fn restore(&mut self, now: Instant) -> bool {
+        // While it is there: its numbers go with it.
+        self.count_drops();
+
         match self.look() {
             Look::Up => false,
             Look::Raised => self.restored("set down"),
@@ -93,6 +100,19 @@ impl Plane {
                 Err(error) => self.failed(reason, &error),
             },
         }
+    }
+
+    /// Counts what the kernel has dropped at the device.
+    fn count_drops(&mut self) {
+        let Ok(drops) = tun_drops::read(&self.device.name) else {
+            return;
+        };
+
+        let new = drops.since(&self.drops);
+        let counters = &self.parts.shared.counters;
+        counters.drop_packets(DropReason::TunQueue, new.queue as usize);
+        counters.drop_packets(DropReason::TunInput, new.input as usize);
+        self.drops = drops;
     }
 
     fn restored(&mut self, reason: &'static str) -> bool {
@@ -158,6 +178,7 @@ impl Plane {
         let (tun, index) = open_tun(&self.device.name, self.device.mtu, self.parts.sockets.len())?;
         // Shared with the kernel's routes, which name the device by its index.
         self.device.index.store(index, Relaxed);
+        self.drops = TunDrops::default();
         self.running = Some(run(tun, &self.parts)?);
         Ok(())
     }

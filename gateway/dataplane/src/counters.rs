@@ -66,6 +66,9 @@ reasons! {
     TunWrite = "tun_write",
     /// Received: more probes or echoes than the budget of the peer allows.
     EchoLimit = "echo_limit",
+    /// Received: records of flows from a gateway of another site, about hosts that are not this
+    /// site's, or more than the budget of the peer allows.
+    FlowRecords = "flow_records",
     /// Received: the queue to QUIC was full.
     QuicQueueFull = "quic_queue_full",
     /// Received: the queue of events to the control plane was full.
@@ -74,6 +77,8 @@ reasons! {
     SocketQueue = "socket_queue",
     /// Sending: the kernel dropped packets because the TUN device's queue was full.
     TunQueue = "tun_queue",
+    /// Received: the kernel dropped packets behind the TUN device.
+    TunInput = "tun_input",
     /// Sending: the source is not this site's.
     OwnSource = "own_source",
     /// Sending: no tunnel leads to the destination.

@@ -60,6 +60,11 @@ impl<'a> RouteCache<'a> {
         }
     }
 
+    /// The tables of this moment.
+    pub(crate) fn tables(&mut self) -> &Arc<Snapshot> {
+        self.tables.load()
+    }
+
     /// As [`route`], in the tables of this moment.
     pub(crate) fn route(&mut self, packet: &[u8]) -> Result<Route<'_>, DropReason> {
         let addresses = ip::parse(packet)?;

@@ -42,6 +42,8 @@ pub enum Kind {
     Packet(Checksum),
     /// Type 2: a probe or its echo.
     Probe,
+    /// Type 3: records of flows, from another gateway of the same site.
+    Flows,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
             Kind::Packet(Checksum::Complete) => [1, 0],
             Kind::Packet(Checksum::Partial) => [1, PARTIAL_CHECKSUM],
             Kind::Probe => [2, 0],
+            Kind::Flows => [3, 0],
         }
     }
 
@@ -59,7 +62,8 @@ impl Kind {
             [1, 0] => Ok(Kind::Packet(Checksum::Complete)),
             [1, PARTIAL_CHECKSUM] => Ok(Kind::Packet(Checksum::Partial)),
             [2, 0] => Ok(Kind::Probe),
-            [1 | 2, _] => Err(DropReason::UnknownFlags),
+            [3, 0] => Ok(Kind::Flows),
+            [1..=3, _] => Err(DropReason::UnknownFlags),
             _ => Err(DropReason::UnknownType),
         }
     }
@@ -180,7 +184,9 @@ mod tests {
             Ok(Kind::Packet(Checksum::Partial))
         );
         assert_eq!(with(&[(0, 0)]), Err(DropReason::UnknownType));
-        assert_eq!(with(&[(0, 3)]), Err(DropReason::UnknownType));
+        assert_eq!(with(&[(0, 3)]), Ok(Kind::Flows));
+        assert_eq!(with(&[(0, 3), (1, 1)]), Err(DropReason::UnknownFlags));
+        assert_eq!(with(&[(0, 4)]), Err(DropReason::UnknownType));
         for flags in 1..=255 {
             assert_eq!(
                 with(&[(1, flags)]),

@@ -33,11 +33,13 @@ mod backlog;
 mod budget;
 mod checksum;
 mod coalesce;
+mod companions;
 mod counters;
 #[cfg(test)]
 mod craft;
 mod dataplane;
 mod egress;
+mod flow_records;
 mod gso_batch;
 #[doc(hidden)]
 pub mod harness;
@@ -71,6 +73,7 @@ pub use admit::admit;
 pub use counters::{Counters, Counts, DropReason};
 pub use dataplane::{Dataplane, Shared};
 pub use egress::route;
+pub use flow_records::FlowRecords;
 pub use header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
 pub use keys::{Aead, EXPORTER_LABEL, KeyContext, Role, Secret};
 pub use lanes::{Lanes, share_port};

@@ -17,12 +17,16 @@ const SECOND: Duration = Duration::from_secs(1);
 /// challenges and path MTU discovery ever ask for.
 const ECHOES_PER_SECOND: u64 = 128;
 
+/// Packets of flow records in a second: a full table and what appears meanwhile.
+const FLOWS_PER_SECOND: u64 = 8192;
+
 /// One other gateway, shared by all its sessions. It outlives them, and the threads.
 pub struct Peer {
     counters: Counters,
     path_mtu: AtomicU16,
     echoes: Budget,
     reported_echoes: Budget,
+    flows: Budget,
 }
 
 impl Peer {
@@ -33,6 +37,7 @@ impl Peer {
             path_mtu: AtomicU16::new(MIN_MTU),
             echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
             reported_echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
+            flows: Budget::new(FLOWS_PER_SECOND, SECOND),
         }
     }
 
@@ -54,6 +59,11 @@ impl Peer {
     /// True if one more of its probes may be echoed in this second.
     pub(crate) fn may_echo(&self, now: Instant) -> bool {
         self.echoes.take(now)
+    }
+
+    /// True if one more of its packets of flow records may be read in this second.
+    pub(crate) fn may_tell_flows(&self, now: Instant) -> bool {
+        self.flows.take(now)
     }
 
     /// True if one more of its echoes may be reported in this second.

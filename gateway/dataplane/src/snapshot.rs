@@ -16,9 +16,10 @@ use std::sync::Arc;
 use ringway_config::Prefix;
 use ringway_filter::Rules;
 
+use crate::companions::Companions;
 use crate::ip;
 use crate::lanes::Lanes;
-use crate::session::Incoming;
+use crate::session::{Incoming, Outgoing};
 use crate::table::PrefixTable;
 
 /// A site of the consortium, numbered by the builder's caller. Equal numbers mean one site.
@@ -33,6 +34,7 @@ pub struct Snapshot {
     connected: PrefixTable<Network>,
     incoming: HashMap<u32, Arc<Incoming>>,
     rules: Option<Arc<Rules>>,
+    companions: Companions,
 }
 
 /// Who holds a prefix.
@@ -87,6 +89,11 @@ impl Snapshot {
         self.rules.as_ref()
     }
 
+    /// The other gateways of this site.
+    pub(crate) fn companions(&self) -> &Companions {
+        &self.companions
+    }
+
     /// The session whose packets carry `index`.
     pub fn incoming(&self, index: u32) -> Option<&Arc<Incoming>> {
         self.incoming.get(&index)
@@ -110,6 +117,7 @@ impl SnapshotBuilder {
             connected: PrefixTable::default(),
             incoming: HashMap::new(),
             rules: None,
+            companions: Companions::default(),
         };
 
         SnapshotBuilder {
@@ -164,6 +172,12 @@ impl SnapshotBuilder {
     /// Has the filter judge packets by `rules`.
     pub fn rules(&mut self, rules: Arc<Rules>) -> &mut Self {
         self.snapshot.rules = Some(rules);
+        self
+    }
+
+    /// Tells another gateway of this site of new flows, by `session`.
+    pub fn companion(&mut self, session: Arc<Outgoing>) -> &mut Self {
+        self.snapshot.companions.push(session);
         self
     }
 

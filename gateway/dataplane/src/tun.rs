@@ -4,6 +4,7 @@
 //! [`TunQueue`] is the kernel's, [`ChannelTun`] a version in memory for tests, simulation and
 //! fuzzing. The threads are generic over the trait, so that its calls are static and cost nothing.
 
+mod byte_limit;
 mod channel;
 mod queue;
 

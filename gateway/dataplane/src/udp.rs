@@ -106,8 +106,8 @@ impl Metadata {
     }
 }
 
-/// [`Udp::send_as`] along the path of `session`. If the path's local address is no longer this host's,
-/// the kernel chooses the source from now on; the peer will challenge the new address.
+/// [`Udp::send_as`] along the path of `session`. If the path's local address is no longer this
+/// host's, the kernel chooses the source from now on; the peer will challenge the new address.
 pub(crate) fn send_along<U: Udp>(
     udp: &U,
     session: &Outgoing,

@@ -24,4 +24,5 @@ mod netlink;
 pub mod routes;
 pub mod sysctl;
 pub mod tun;
+pub mod tun_drops;
 pub mod watch;

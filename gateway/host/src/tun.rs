@@ -14,7 +14,7 @@ use tun_rs::{DeviceBuilder, SyncDevice};
 use super::sysctl::{self, Setting, SysctlError};
 
 /// Packets that wait for the data plane; the kernel drops more. As on an Ethernet card (the
-/// driver's own default is 500).
+/// driver's own default is 500). The data plane makes it longer where it can bound the bytes.
 const QUEUE: u32 = 1000;
 
 /// Why there is no TUN device.

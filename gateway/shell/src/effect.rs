@@ -132,6 +132,11 @@ pub enum Effect {
     RetainPeers(Arc<Membership>),
     /// Drop keys of key phases that have passed.
     ExpireKeys,
+    /// Tell another gateway of our site of all flows that are known.
+    ShareFlows {
+        /// The sessions with such gateways.
+        to: BTreeSet<ConnId>,
+    },
 
     // Host.
     /// Make the kernel's routes those of the plan. One at a time; answered by

@@ -44,6 +44,7 @@ mod policy;
 mod reload;
 mod routes;
 mod session;
+mod sharing;
 mod shell;
 mod silence;
 mod tables;

@@ -146,6 +146,7 @@ impl Shell {
     fn publish(&mut self) {
         if std::mem::take(&mut self.is_stale) {
             let tables = self.tables();
+            self.sharing.follow(&tables.companions.sessions);
             self.effects.push_back(Effect::Publish(Box::new(tables)));
             self.effects
                 .push_back(Effect::ExpectPeers(self.peer_addresses()));

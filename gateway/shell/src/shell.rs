@@ -29,6 +29,7 @@ use crate::hold_down::HoldDown;
 use crate::input::{Activity, Handshake, Input, Verified};
 use crate::routes::RouteKeeper;
 use crate::session::{Session, Sessions};
+use crate::sharing::Sharing;
 use crate::tables::SiteNumbers;
 use crate::watch::KernelWatch;
 
@@ -75,6 +76,7 @@ pub struct Shell {
     pub(crate) fib: Fib,
     pub(crate) sessions: Sessions,
     pub(crate) sites: SiteNumbers,
+    pub(crate) sharing: Sharing,
     pub(crate) former: FormerPolicies,
     /// Bytes of the largest outer packet that reaches each peer whole, where that is known.
     pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
@@ -122,6 +124,7 @@ impl Shell {
             fib: Fib::default(),
             sessions: Sessions::default(),
             sites: SiteNumbers::default(),
+            sharing: Sharing::default(),
             former: FormerPolicies::new(former_policies, now),
             path_mtus: BTreeMap::new(),
             changes: Changes::default(),
@@ -348,6 +351,9 @@ impl Shell {
         self.effects.push_back(Effect::CheckDevice);
         self.effects.push_back(Effect::ReadActivity);
         self.effects.push_back(Effect::ExpireKeys);
+        if let Some(to) = self.sharing.due(now) {
+            self.effects.push_back(Effect::ShareFlows { to });
+        }
         if self.heap.is_due(now) {
             self.effects.push_back(Effect::TrimHeap);
         }

@@ -27,6 +27,10 @@ pub struct Report {
     /// How often each kind of kernel object was restored after another program had changed it.
     #[serde(default)]
     pub restored: BTreeMap<String, u64>,
+    /// Another gateway of this site has no session with this one. Its connections are unknown here,
+    /// so that packets which look like theirs pass.
+    #[serde(default)]
+    pub grace_without_end: bool,
     /// How often the TUN device was found down or gone, and brought back.
     #[serde(default)]
     pub tun_recreated: u64,

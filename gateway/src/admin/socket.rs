@@ -83,10 +83,8 @@ async fn answer(
 
     let reply = match request.trim_end() {
         "status" => {
-            let report = Report {
-                filtered: filtered(filter).await,
-                ..report(requests).await?
-            };
+            let mut report = report(requests).await?;
+            report.filtered.extend(filtered(filter).await);
             serde_json::to_vec(&report)?
         }
         "metrics" => metrics.text(report(requests).await?)?.into_bytes(),

@@ -62,6 +62,12 @@ fn text(report: &Report) -> String {
             counted(&report.restored)
         ));
     }
+    if report.grace_without_end {
+        text.push_str(
+            "\nanother gateway of this site has no session with this one: TCP to the ports of \
+             [policy] grace-ports passes without a known connection\n",
+        );
+    }
     if report.tun_recreated > 0 {
         text.push_str(&format!(
             "\nTUN device re-created: {}\n",
@@ -331,6 +337,7 @@ mod tests {
                 remedy: HOSTILE.into(),
             }],
             restored: hostile_counts(),
+            grace_without_end: true,
             tun_recreated: 1,
         }
     }
@@ -339,7 +346,7 @@ mod tests {
     fn no_text_of_a_report_reaches_the_terminal() {
         let shown = text(&hostile_report());
         // Each of the tables has a heading and one row.
-        assert_eq!(shown.lines().count(), 2 + 4 * 2 + 3 + 6, "{shown}");
+        assert_eq!(shown.lines().count(), 2 + 4 * 2 + 3 + 8, "{shown}");
         for line in shown.lines() {
             assert_eq!(Escaped(line).to_string(), line, "not printable");
         }

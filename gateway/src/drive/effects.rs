@@ -66,6 +66,10 @@ impl Drive {
             Effect::SetPathMtu { peer, size } => self.packets.peer(&peer).set_path_mtu(size),
             Effect::RetainPeers(membership) => self.packets.retain(&membership),
             Effect::ExpireKeys => self.packets.expire_keys(Instant::now()),
+            Effect::ShareFlows { to } => {
+                let sharing = self.packets.share_flows(&to);
+                self.tasks.spawn_blocking(move || sharing.run());
+            }
 
             Effect::SyncRoutes(plan) => self.kernel.sync_routes(plan, &self.jobs),
             Effect::ApplyFilter { change, spec } => {

@@ -1,7 +1,7 @@
 //! [`Packets`]: the port to the data plane. Derives keys, makes the tables that packets are looked
 //! up in, and keeps what outlives a peer's sessions. Looks nothing up and moves no packet itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,9 +13,10 @@ use ringway_dataplane::{
     send_probe,
 };
 use ringway_dns::Zone;
-use ringway_filter::Settings;
-use ringway_shell::{SiteNumber, Tables};
+use ringway_filter::{Filter, Settings};
+use ringway_shell::{Companions, SiteNumber, Tables};
 
+use super::flow_sharing::FlowSharing;
 use super::keys::{Keys, LocalGateway};
 use super::links::KeySource;
 use super::rules::CompiledRules;
@@ -53,6 +54,11 @@ impl Packets {
             peers: BTreeMap::new(),
             keys: BTreeMap::new(),
         }
+    }
+
+    /// The filter's numbers, and its state.
+    pub(super) fn filter(&self) -> &Filter {
+        &self.shared.filter
     }
 
     /// Counts what belongs to no peer.
@@ -105,8 +111,8 @@ impl Packets {
         }
     }
 
-    /// Swaps in `tables`, with the addresses of `zone`, our own. Keys of connections that the tables
-    /// do not name are dropped.
+    /// Swaps in `tables`, with the addresses of `zone`, our own. Keys of connections that they do not
+    /// name are dropped.
     pub(super) fn publish(&mut self, tables: &Tables, zone: Option<&Arc<Zone>>) {
         // First, so that packets of a session that has ended are not opened by the new tables.
         self.keys.retain(|conn, _| tables.sessions.contains(conn));
@@ -121,6 +127,12 @@ impl Packets {
         }
         for (prefix, site) in &tables.authorized {
             builder.authorize(*prefix, SiteNo(site.0));
+        }
+        for conn in &tables.companions.sessions {
+            if let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) {
+                // One lane is enough: records are few, and of no order.
+                builder.companion(lanes.lane(0).clone());
+            }
         }
         for (prefix, conn) in &tables.routes {
             // A session without sealing keys receives already, but has no route yet.
@@ -140,8 +152,32 @@ impl Packets {
             self.shared.filter.configure(&settings, Instant::now());
             self.settings = settings;
         }
+        self.follow(&tables.companions);
+    }
+
+    /// What the filter does with the flows of our site's other gateways.
+    fn follow(&mut self, companions: &Companions) {
         let filter = &self.shared.filter;
-        filter.set_endless_grace(tables.companions.is_one_missing);
+        filter.set_sharing(!companions.sessions.is_empty());
+
+        // The connections of a gateway that is gone may come here from now on; those of one that
+        // has come are not known yet.
+        let is_one_missing = companions.is_one_missing;
+        if is_one_missing != filter.has_endless_grace() {
+            filter.set_endless_grace(is_one_missing);
+            filter.begin_grace(Instant::now());
+        }
+    }
+
+    /// Tells other gateways of our site, by these sessions, of every flow.
+    pub(super) fn share_flows(&self, to: &BTreeSet<ConnId>) -> FlowSharing {
+        let sessions = to.iter().filter_map(|conn| self.keys.get(conn)?.lanes());
+
+        FlowSharing {
+            filter: self.shared.filter.clone(),
+            socket: self.socket.clone(),
+            sessions: sessions.map(|lanes| lanes.lane(0).clone()).collect(),
+        }
     }
 
     /// Sends a probe; one that makes an outer packet of `size` bytes, if given.

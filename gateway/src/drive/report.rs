@@ -8,6 +8,7 @@ use ringway_config::{Owner, Prefix, Ruling, Verdict, ZoneName};
 use ringway_core::{RefuseReason, RouteStatus, TunnelState, TunnelStatus};
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
+use ringway_filter::{Filter, Reason};
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -19,8 +20,8 @@ use crate::admin::report::{
 };
 
 impl Drive {
-    /// Everything but the packet filter's drops, which the admin socket adds: asking `nft` takes a
-    /// while.
+    /// Everything but the drops of the kernel's packet filter, which the admin socket adds: asking
+    /// `nft` takes a while.
     pub(super) fn report(&mut self) -> Report {
         let now = SystemTime::now();
         let status = self.shell.status(Instant::now());
@@ -37,9 +38,10 @@ impl Drive {
             zones: self.zones(),
             certificates: self.certificates(),
             drops: drops(self.packets.counters()),
-            filtered: BTreeMap::new(),
             attention: self.attention(),
             restored: restored(self.shell.restored()),
+            filtered: filtered(self.packets.filter()),
+            grace_without_end: self.packets.filter().has_endless_grace(),
             tun_recreated: self.kernel.recreated(),
         }
     }
@@ -197,6 +199,17 @@ fn restored(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
     counts
         .iter()
         .map(|(kind, count)| ((*kind).to_owned(), *count))
+        .collect()
+}
+
+/// What the policy dropped, by reason.
+fn filtered(filter: &Filter) -> BTreeMap<String, u64> {
+    let counts = filter.counts();
+
+    Reason::ALL
+        .iter()
+        .map(|reason| (reason.name().to_owned(), counts.drops(*reason)))
+        .filter(|(_, n)| *n > 0)
         .collect()
 }
 

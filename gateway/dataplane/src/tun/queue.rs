@@ -10,12 +10,16 @@ use std::sync::Arc;
 use tun_rs::SyncDevice;
 
 use super::Tun;
+use super::byte_limit::{ByteLimit, QUEUE_LEN};
 use crate::sys::queue;
 
 /// What the two threads of a lane have of the device.
 pub(crate) struct TunQueue {
     /// The lane's queue. That of lane 0 is the same open file as the device's.
     queue: File,
+    number: usize,
+    /// `None` if the kernel does not allow it; the queue is short then.
+    limit: Option<Arc<ByteLimit>>,
     /// The queue that all lanes write to.
     writer: Arc<File>,
     segments_udp: bool,
@@ -44,11 +48,17 @@ impl TunQueue {
             _ => open_writer(device)?,
         });
 
-        let queues = queues.into_iter().map(|queue| TunQueue {
-            queue,
-            writer: writer.clone(),
-            segments_udp: device.udp_gso(),
-        });
+        let limit = bound(device).map(Arc::new);
+        let queues = queues
+            .into_iter()
+            .enumerate()
+            .map(|(number, queue)| TunQueue {
+                queue,
+                number,
+                limit: limit.clone(),
+                writer: writer.clone(),
+                segments_udp: device.udp_gso(),
+            });
         Ok(queues.collect())
     }
 }
@@ -59,7 +69,16 @@ impl Tun for TunQueue {
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.queue).read(buffer)
+        let read = (&self.queue).read(buffer);
+
+        if let Some(limit) = &self.limit {
+            match &read {
+                Ok(len) => limit.subtract(self.number, *len),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => limit.clear(self.number),
+                Err(_) => {}
+            }
+        }
+        read
     }
 
     fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
@@ -71,6 +90,21 @@ impl AsFd for TunQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.as_fd()
     }
+}
+
+/// Makes the device's queues as long as small packets need, if their bytes can be bounded.
+fn bound(device: &SyncDevice) -> Option<ByteLimit> {
+    let limit = ByteLimit::new(device)
+        .inspect_err(|error| {
+            tracing::debug!(%error, "The TUN device's queue stays short: its bytes have no bound");
+        })
+        .ok()?;
+
+    // Only now: a long queue without the bound could take hundreds of megabytes.
+    if let Err(error) = device.set_tx_queue_len(QUEUE_LEN) {
+        tracing::debug!(%error, "The TUN device's queue stays short");
+    }
+    Some(limit)
 }
 
 fn open_file(device: &SyncDevice) -> io::Result<File> {

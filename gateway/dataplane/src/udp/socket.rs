@@ -42,8 +42,8 @@ pub struct TunnelSocket {
 impl TunnelSocket {
     /// Prepares `socket`, which may be bound already: `mark` keeps its packets off the TUN device's
     /// routes; its buffers are large; the kernel joins datagrams (UDP_GRO) and reports local
-    /// addresses, ECN bits and its drops. Error: the kernel refuses an option; the mark and the buffers need
-    /// CAP_NET_ADMIN.
+    /// addresses, ECN bits and its drops. Error: the kernel refuses an option; the mark and the
+    /// buffers need CAP_NET_ADMIN.
     pub fn new(socket: UdpSocket, mark: u32) -> io::Result<TunnelSocket> {
         let is_v6 = socket.local_addr()?.is_ipv6();
         SockRef::from(&socket).set_mark(mark)?;

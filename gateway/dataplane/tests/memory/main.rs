@@ -105,7 +105,7 @@ fn quic_and_forged_packets_are_told_apart() {
         datagram: initial,
         from,
         to: Some(address(2).ip()),
-        ecn: None,
+        ecn: Some(0),
     };
     assert_eq!(right.next_report(), expected);
     assert_eq!(right.dropped(DropReason::Short), 2);

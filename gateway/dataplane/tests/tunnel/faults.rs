@@ -170,3 +170,49 @@ fn run(gateway: &Gateway, command: &str) {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn the_devices_queue_holds_thousands_of_small_packets_and_few_large_ones() {
+    const SMALL: u64 = 5000;
+    let (mut left, _right) = pair(Aead::Aes128Gcm, Wan::V4);
+    let netns = left.netns.name().to_owned();
+    left.while_stopped(|| flood(&netns, 1, SMALL));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while left.peer.counters().snapshot().tx_packets < SMALL {
+        assert!(Instant::now() < deadline, "small packets were dropped");
+        std::thread::yield_now();
+    }
+
+    // 60 MB of packets that are as long as super-packets.
+    left.netns.ip("link set rw0 mtu 65000");
+    let dropped = tun_drops(&left);
+    left.while_stopped(|| flood(&netns, 60_000, 1000));
+    let dropped = tun_drops(&left) - dropped;
+    assert!(
+        (600..800).contains(&dropped),
+        "{dropped} of 1000 were dropped"
+    );
+
+    left.netns.ip("link set rw0 mtu 1420");
+    ping(&left, "10.2.0.1");
+}
+
+/// Sends `count` packets with `payload` bytes through the device, in namespace `netns`.
+fn flood(netns: &str, payload: usize, count: u64) {
+    let program = format!(
+        "import socket; s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('10.1.0.1',0))\n\
+         for _ in range({count}): s.sendto(bytes({payload}),('10.2.0.1',9))"
+    );
+    let status = std::process::Command::new("ip")
+        .args(["netns", "exec", netns, "python3", "-c", &program])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+fn tun_drops(gateway: &Gateway) -> u64 {
+    let shown = gateway.netns.exec("cat /proc/net/dev").stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    let line = shown.lines().find(|line| line.contains("rw0:")).unwrap();
+    let (_, numbers) = line.split_once(':').unwrap();
+    numbers.split_whitespace().nth(11).unwrap().parse().unwrap()
+}

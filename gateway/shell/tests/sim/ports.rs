@@ -102,6 +102,7 @@ impl World {
             | Effect::SetPathMtu { .. }
             | Effect::RetainPeers(_)
             | Effect::ExpireKeys
+            | Effect::ShareFlows { .. }
             | Effect::TrimHeap
             | Effect::SetReach { .. }
             | Effect::ZoneMessage { .. }

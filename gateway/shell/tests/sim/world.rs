@@ -399,6 +399,7 @@ impl World {
                 | Effect::CheckDevice
                 | Effect::ReadActivity
                 | Effect::ExpireKeys
+                | Effect::ShareFlows { .. }
                 | Effect::ForgetZone { .. }
                 | Effect::OfferZone { .. }
         );
