@@ -11,14 +11,20 @@ use std::time::{Duration, Instant};
 
 use crate::settings::Settings;
 
-/// Probes whose echo still counts: more than are sent until a session is dead.
-const REMEMBERED: usize = 16;
+/// Probes whose echo still counts: more than are sent until a session is dead, also if it is new
+/// and its round trip takes 3 s.
+const REMEMBERED: usize = 128;
+
+/// The longest round trip for which a session that no echo has proved yet is waited for.
+const LONGEST_RTT: Duration = Duration::from_secs(5);
 
 /// Probes in the time of one while an echo is overdue.
 const HURRY: u32 = 5;
 
 #[derive(Debug)]
 pub(crate) struct Liveness {
+    /// The round trip of the handshake: the first echo takes as long.
+    first_rtt: Duration,
     /// Time of the last echo; before the first, the start.
     last_echo: Instant,
     proved: bool,
@@ -32,9 +38,10 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    /// The first probe is due at once.
-    pub(crate) fn new(now: Instant) -> Self {
+    /// The first probe is due at once. The round trip of the handshake took `rtt`.
+    pub(crate) fn new(rtt: Duration, now: Instant) -> Self {
         Self {
+            first_rtt: rtt.min(LONGEST_RTT),
             last_echo: now,
             proved: false,
             next: now,
@@ -129,7 +136,14 @@ impl Liveness {
     }
 
     fn dead_at(&self, settings: &Settings) -> Instant {
-        self.last_echo + settings.dead_after()
+        // Later echoes come at the pace of the probes. The first comes after a whole round trip.
+        let first = if self.proved {
+            Duration::ZERO
+        } else {
+            self.first_rtt
+        };
+
+        self.last_echo + settings.dead_after() + first
     }
 }
 
@@ -153,7 +167,7 @@ mod tests {
         fn new(rtt: Duration) -> Bench {
             let start = Instant::now();
             Bench {
-                liveness: Liveness::new(start),
+                liveness: Liveness::new(Duration::ZERO, start),
                 rtt,
                 echoes: VecDeque::new(),
                 start,
@@ -236,10 +250,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_echo_may_take_as_long_as_the_handshakes_round_trip() {
+        let rtt = Duration::from_secs(3);
+        let mut bench = Bench::new(rtt);
+        bench.liveness = Liveness::new(rtt, bench.start);
+        assert_eq!(bench.dies(HOUR, |_| true), None);
+
+        let mut silent = Bench::new(rtt);
+        silent.liveness = Liveness::new(rtt, silent.start);
+        let died = silent.dies(HOUR, |_| false);
+        assert_eq!(died, Some(rtt + Duration::from_millis(1625)));
+    }
+
+    #[test]
     fn a_gateway_that_slept_does_not_take_its_own_silence_for_the_peers() {
         let settings = Settings::default();
         let start = Instant::now();
-        let mut liveness = Liveness::new(start);
+        let mut liveness = Liveness::new(Duration::ZERO, start);
         liveness.probe(1, &settings, start);
         assert!(!liveness.is_dead(&settings, start + Duration::from_secs(60)));
     }
@@ -248,14 +275,14 @@ mod tests {
     fn only_a_recent_probe_of_ours_counts_as_echoed() {
         let settings = Settings::default();
         let now = Instant::now();
-        let mut liveness = Liveness::new(now);
-        for probe in 1..=40 {
+        let mut liveness = Liveness::new(Duration::ZERO, now);
+        for probe in 1..=400 {
             liveness.probe(probe, &settings, now);
         }
 
-        assert!(!liveness.echoed(99, now) && !liveness.echoed(1, now) && !liveness.proved());
-        assert!(liveness.echoed(40, now + Duration::from_millis(30)) && liveness.proved());
-        assert!(!liveness.echoed(40, now), "an echo counts once");
+        assert!(!liveness.echoed(999, now) && !liveness.echoed(1, now) && !liveness.proved());
+        assert!(liveness.echoed(400, now + Duration::from_millis(30)) && liveness.proved());
+        assert!(!liveness.echoed(400, now), "an echo counts once");
         assert_eq!(liveness.rtt(), Some(Duration::from_millis(30)));
     }
 }
