@@ -13,18 +13,16 @@ use crate::tunnel_error::TunnelError;
 /// One thing for the shell to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Resolve the endpoints' names by the host's resolver and race their addresses, each
-    /// [`race_step`](crate::race_step) behind the one before (RFC 8305). Answered by
+    /// Resolve the endpoint's name by the host's resolver and connect to its addresses. Answered by
     /// [`Mesh::handle_connected`](crate::Mesh::handle_connected) or
-    /// [`Mesh::handle_dial_failed`](crate::Mesh::handle_dial_failed). A peer may be dialled while
-    /// an earlier dial of it is under way.
+    /// [`Mesh::handle_dial_failed`](crate::Mesh::handle_dial_failed).
     Dial {
         /// Names the dial in the answer.
         dial: DialId,
         /// The only identity to accept.
         peer: GatewayId,
-        /// Where to dial, the preferred one first.
-        endpoints: Vec<Endpoint>,
+        /// Where to dial.
+        endpoint: Endpoint,
     },
     /// Abandon a dial: no answer is expected. Without effect if it has been answered.
     AbandonDial {
@@ -81,7 +79,8 @@ pub enum Action {
         size: Option<u16>,
     },
     /// The path MTU has changed: the largest outer IP packet that is known to reach the peer whole.
-    /// It starts at 1280 bytes and outlives sessions.
+    /// Until the first search has ended or found a larger size, 1280 bytes are assumed and nothing
+    /// is reported. It outlives sessions.
     PathMtu {
         /// The peer.
         peer: GatewayId,
@@ -119,6 +118,13 @@ pub enum Action {
         peer: GatewayId,
         /// Why its last session ended.
         reason: TunnelError,
+        /// That session has carried packets.
+        proved: bool,
+    },
+    /// The first attempt of all to reach a peer has failed. Further ones follow.
+    FirstAttemptFailed {
+        /// The peer.
+        peer: GatewayId,
     },
     /// Report a fault to the operator.
     Alarm(Alarm),

@@ -2,6 +2,9 @@
 //! session is dead when three in a row are not echoed. The data plane sends the probes and
 //! authenticates the echoes.
 //!
+//! A new session is probed at a quick pace until the first echo: its first probes may overtake the
+//! keys that open them. It has longer to prove itself, since nothing is known of its round trip.
+//!
 //! An overdue echo may only have been lost. From then on five probes are sent in the time of one.
 //! At 15 % loss each way and a round trip of 30 ms, all of the ten that can still be echoed are
 //! lost once in 370,000 times.
@@ -11,20 +14,21 @@ use std::time::{Duration, Instant};
 
 use crate::settings::Settings;
 
-/// Probes whose echo still counts: more than are sent until a session is dead, also if it is new
-/// and its round trip takes 3 s.
-const REMEMBERED: usize = 128;
+/// Probes whose echo still counts, at most: more than are sent in the longest round trip.
+const REMEMBERED: usize = 96;
 
-/// The longest round trip for which a session that no echo has proved yet is waited for.
-const LONGEST_RTT: Duration = Duration::from_secs(5);
+/// Time between probes before the first echo: at first, and after [`EAGER_PROBES`].
+const EAGER: Duration = Duration::from_millis(25);
+const PATIENT: Duration = Duration::from_millis(50);
+
+/// Probes at the first of these two paces.
+const EAGER_PROBES: u32 = 20;
 
 /// Probes in the time of one while an echo is overdue.
 const HURRY: u32 = 5;
 
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    /// The round trip of the handshake: the first echo takes as long.
-    first_rtt: Duration,
     /// Time of the last echo; before the first, the start.
     last_echo: Instant,
     proved: bool,
@@ -38,10 +42,9 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    /// The first probe is due at once. The round trip of the handshake took `rtt`.
-    pub(crate) fn new(rtt: Duration, now: Instant) -> Self {
+    /// The first probe is due at once.
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
-            first_rtt: rtt.min(LONGEST_RTT),
             last_echo: now,
             proved: false,
             next: now,
@@ -78,6 +81,8 @@ impl Liveness {
         self.unanswered = self.unanswered.saturating_add(1);
 
         self.sent.truncate(REMEMBERED - 1);
+        self.sent
+            .retain(|(_, at)| now.saturating_duration_since(*at) <= settings.prove_timeout);
         self.sent.push_front((probe, now));
 
         // A probe on time keeps the pace. An early one, or one after a pause, starts it again.
@@ -128,6 +133,15 @@ impl Liveness {
             return self.next;
         };
 
+        if !self.proved {
+            let pace = if self.unanswered < EAGER_PROBES {
+                EAGER
+            } else {
+                PATIENT
+            };
+            return *last + pace.min(settings.probe_interval);
+        }
+
         // While nothing is lost, echoes come at the pace of the probes, however long the round trip
         // is.
         let overdue = self.last_echo + settings.probe_interval * 5 / 4;
@@ -136,14 +150,12 @@ impl Liveness {
     }
 
     fn dead_at(&self, settings: &Settings) -> Instant {
-        // Later echoes come at the pace of the probes. The first comes after a whole round trip.
-        let first = if self.proved {
-            Duration::ZERO
+        let silence = if self.proved {
+            settings.dead_after()
         } else {
-            self.first_rtt
+            settings.prove_timeout
         };
-
-        self.last_echo + settings.dead_after() + first
+        self.last_echo + silence
     }
 }
 
@@ -167,7 +179,7 @@ mod tests {
         fn new(rtt: Duration) -> Bench {
             let start = Instant::now();
             Bench {
-                liveness: Liveness::new(Duration::ZERO, start),
+                liveness: Liveness::new(start),
                 rtt,
                 echoes: VecDeque::new(),
                 start,
@@ -217,11 +229,30 @@ mod tests {
 
     #[test]
     fn silence_for_three_probes_and_a_quarter_interval_is_death() {
-        let never = Bench::new(LAN).dies(HOUR, |_| false);
-        assert_eq!(never, Some(Duration::from_millis(1625)));
-
         let four = Bench::new(LAN).dies(HOUR, |probe| probe <= 4);
         assert_eq!(four, Some(Duration::from_millis(1500 + 1625)));
+    }
+
+    #[test]
+    fn a_session_that_was_never_echoed_has_longer_and_a_long_round_trip_proves_it() {
+        let never = Bench::new(LAN).dies(HOUR, |_| false);
+        assert_eq!(never, Some(Duration::from_secs(4)));
+
+        let mut far = Bench::new(Duration::from_secs(3));
+        assert_eq!(far.dies(HOUR, |_| true), None);
+    }
+
+    #[test]
+    fn a_new_session_is_probed_quickly_until_the_first_echo() {
+        // The peer has no keys yet for the first three probes.
+        let mut bench = Bench::new(LAN);
+        bench.dies(Duration::from_millis(100), |probe| probe > 3);
+        assert!(bench.liveness.proved());
+        assert_eq!(bench.probes, 4);
+
+        let mut silent = Bench::new(LAN);
+        silent.dies(Duration::from_secs(1), |_| false);
+        assert_eq!(silent.probes, 30, "20 in half a second, then 10");
     }
 
     #[test]
@@ -242,31 +273,18 @@ mod tests {
 
     #[test]
     fn probes_hurry_only_after_a_lost_echo() {
-        for rtt in [LAN, WAN, Duration::from_millis(600)] {
+        for (rtt, early) in [(LAN, 0), (WAN, 1), (Duration::from_millis(600), 20)] {
             let mut bench = Bench::new(rtt);
             bench.dies(HOUR, |_| true);
-            assert_eq!(bench.probes, 7200, "at {rtt:?}");
+            assert_eq!(bench.probes, 7200 + early, "at {rtt:?}");
         }
-    }
-
-    #[test]
-    fn the_first_echo_may_take_as_long_as_the_handshakes_round_trip() {
-        let rtt = Duration::from_secs(3);
-        let mut bench = Bench::new(rtt);
-        bench.liveness = Liveness::new(rtt, bench.start);
-        assert_eq!(bench.dies(HOUR, |_| true), None);
-
-        let mut silent = Bench::new(rtt);
-        silent.liveness = Liveness::new(rtt, silent.start);
-        let died = silent.dies(HOUR, |_| false);
-        assert_eq!(died, Some(rtt + Duration::from_millis(1625)));
     }
 
     #[test]
     fn a_gateway_that_slept_does_not_take_its_own_silence_for_the_peers() {
         let settings = Settings::default();
         let start = Instant::now();
-        let mut liveness = Liveness::new(Duration::ZERO, start);
+        let mut liveness = Liveness::new(start);
         liveness.probe(1, &settings, start);
         assert!(!liveness.is_dead(&settings, start + Duration::from_secs(60)));
     }
@@ -275,14 +293,14 @@ mod tests {
     fn only_a_recent_probe_of_ours_counts_as_echoed() {
         let settings = Settings::default();
         let now = Instant::now();
-        let mut liveness = Liveness::new(Duration::ZERO, now);
-        for probe in 1..=400 {
+        let mut liveness = Liveness::new(now);
+        for probe in 1..=100 {
             liveness.probe(probe, &settings, now);
         }
 
-        assert!(!liveness.echoed(999, now) && !liveness.echoed(1, now) && !liveness.proved());
-        assert!(liveness.echoed(400, now + Duration::from_millis(30)) && liveness.proved());
-        assert!(!liveness.echoed(400, now), "an echo counts once");
+        assert!(!liveness.echoed(199, now) && !liveness.echoed(4, now) && !liveness.proved());
+        assert!(liveness.echoed(5, now + Duration::from_millis(30)) && liveness.proved());
+        assert!(!liveness.echoed(5, now), "an echo counts once");
         assert_eq!(liveness.rtt(), Some(Duration::from_millis(30)));
     }
 }

@@ -64,6 +64,8 @@ const REMEMBERED: usize = 64;
 #[derive(Debug)]
 pub(crate) struct PathMtu {
     size: u16,
+    /// `size` was measured: a probe of it was echoed, or none of a larger one in a whole search.
+    is_known: bool,
     stage: Stage,
     next: Instant,
     /// When larger sizes are probed again.
@@ -98,6 +100,7 @@ impl PathMtu {
     pub(crate) fn new(now: Instant) -> PathMtu {
         PathMtu {
             size: BASE,
+            is_known: false,
             stage: Stage::Searching { rounds: 0 },
             next: now,
             grow_at: now,
@@ -108,6 +111,11 @@ impl PathMtu {
     /// Bytes of the largest outer IP packet that is known to arrive.
     pub(crate) fn size(&self) -> u16 {
         self.size
+    }
+
+    /// The same, once it was measured and not only assumed.
+    pub(crate) fn known(&self) -> Option<u16> {
+        self.is_known.then_some(self.size)
     }
 
     /// When [`PathMtu::due_probes`] is to be called.
@@ -192,6 +200,7 @@ impl PathMtu {
             Stage::Searching { rounds: ROUNDS } => {
                 self.grow_at = now + GROW;
                 self.stage = Stage::Resting;
+                self.is_known = true;
             }
             Stage::Confirming => {
                 self.stage = Stage::Doubting {
@@ -218,6 +227,7 @@ impl PathMtu {
 
     fn raise(&mut self, size: u16, now: Instant) {
         self.size = size;
+        self.is_known = true;
 
         // Beyond the largest size there is nothing to search. A search under way continues.
         if size == LARGEST {

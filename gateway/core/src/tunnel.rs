@@ -49,6 +49,9 @@ pub(crate) struct Tunnel {
     boots: Boots,
     /// The highest session number that either end has used.
     newest: u64,
+    /// An attempt to reach the peer has failed, or a session was up: what follows is no first
+    /// attempt.
+    was_attempted: bool,
     /// When it went up or down last.
     since: Instant,
     last_error: Option<TunnelError>,
@@ -70,6 +73,7 @@ impl Tunnel {
             path_mtu: PathMtu::new(now),
             boots: Boots::default(),
             newest: 0,
+            was_attempted: false,
             since: now,
             last_error: None,
         };
@@ -84,7 +88,7 @@ impl Tunnel {
         error: DialError,
         now: Instant,
     ) {
-        if self.dialler.failed(dial) {
+        if self.dialler.finish(dial).is_some() {
             self.attempt_failed(context, error.into(), now);
         }
     }
@@ -164,23 +168,6 @@ impl Tunnel {
         if matches!(kind, Kind::Announce | Kind::Withdraw) {
             live.claims.malformed();
             self.claims_changed(context, conn, now);
-        }
-    }
-
-    /// The wall clock was set, so that the peer's certificate expires at another time.
-    pub(crate) fn expires(
-        &mut self,
-        context: &mut Context,
-        conn: ConnId,
-        expires: Instant,
-        now: Instant,
-    ) {
-        if let Some(session) = self.sessions.get_mut(conn) {
-            session.expires = expires;
-        }
-
-        if expires <= now {
-            self.close(context, conn, CloseReason::CertificateExpired, now);
         }
     }
 
@@ -291,6 +278,7 @@ impl Tunnel {
             Selection::Unchanged => return,
             Selection::Up(conn) => {
                 self.since = now;
+                self.was_attempted = true;
                 context.act(Action::TunnelUp { peer, conn });
             }
             Selection::Moved(conn) => context.act(Action::TunnelMoved { peer, conn }),
@@ -320,6 +308,7 @@ impl Tunnel {
         context.act(Action::TunnelDown {
             peer: self.peer.clone(),
             reason,
+            proved,
         });
 
         // A session that has carried packets is worth an immediate dial.
@@ -333,6 +322,12 @@ impl Tunnel {
     /// A dial, or a connection without `Hello`, came to nothing.
     fn attempt_failed(&mut self, context: &mut Context, error: TunnelError, now: Instant) {
         self.last_error = Some(error);
+        if !self.was_attempted {
+            self.was_attempted = true;
+            context.act(Action::FirstAttemptFailed {
+                peer: self.peer.clone(),
+            });
+        }
         self.dial_later(context, now);
     }
 

@@ -1,8 +1,9 @@
-//! [`Dataplane`]: two threads for each lane, started and stopped together.
+//! [`Dataplane`]: two threads for each lane and one for resets, started and stopped together.
 //!
 //! ```text
 //!  TUN ──► ringway-tx: route, seal, send ──► UDP
 //!  TUN ◄── ringway-rx: coalesce, admit, open ◄── UDP ──► ControlSink
+//!  TUN ◄── ringway-reset: connections that an outage has cut (lane 0)
 //! ```
 //! Both poll their descriptor and the shutdown signal.
 //!
@@ -21,6 +22,7 @@ use tun_rs::SyncDevice;
 
 use crate::counters::Counters;
 use crate::receiver::Receiver;
+use crate::resets;
 use crate::sender::Sender;
 use crate::shutdown::{Failure, Shutdown, ThreadRole};
 use crate::sink::{ControlSink, Event};
@@ -42,6 +44,8 @@ pub struct Shared {
 /// What the two threads of a lane share.
 pub(crate) struct Lane<T, U> {
     pub(crate) number: usize,
+    /// Of all lanes.
+    pub(crate) count: usize,
     pub(crate) tun: T,
     pub(crate) udp: Arc<U>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
@@ -89,9 +93,12 @@ impl Dataplane {
             threads: Vec::new(),
         };
 
+        let lanes: Vec<_> = lanes.into_iter().collect();
+        let count = lanes.len();
         for (number, (tun, udp)) in lanes.into_iter().enumerate() {
             let lane = Arc::new(Lane {
                 number,
+                count,
                 tun,
                 udp,
                 snapshot: shared.snapshot.clone(),
@@ -126,6 +133,11 @@ impl Dataplane {
             number => number.to_string(),
         };
 
+        if lane.number == 0 {
+            let resetting = lane.clone();
+            self.spawn("ringway-reset".to_owned(), move || run_resets(&resetting))?;
+        }
+
         let sending = lane.clone();
         self.spawn(format!("ringway-tx{suffix}"), move || run_sender(&sending))?;
         self.spawn(format!("ringway-rx{suffix}"), move || {
@@ -148,6 +160,10 @@ impl Drop for Dataplane {
             let _ = thread.join();
         }
     }
+}
+
+fn run_resets<T: Tun, U: Udp>(lane: &Lane<T, U>) {
+    guard(ThreadRole::Resetting, &lane.shutdown, || resets::run(lane));
 }
 
 fn run_sender<T: Tun, U: Udp>(lane: &Lane<T, U>) {

@@ -29,6 +29,8 @@
 #![deny(unsafe_code)]
 
 mod admit;
+mod answer;
+mod answers;
 mod backlog;
 mod budget;
 mod checksum;
@@ -44,17 +46,20 @@ mod gso_batch;
 #[doc(hidden)]
 pub mod harness;
 mod header;
+mod held_syns;
 mod ip;
 mod keys;
 mod lanes;
 mod mss;
 mod offload;
+mod outage;
 mod outlet;
 mod peer;
 mod probe;
 mod queue;
 mod receiver;
 mod replay;
+mod resets;
 mod sealer;
 mod sender;
 mod session;
@@ -68,6 +73,7 @@ mod traffic_class;
 mod transport;
 mod tun;
 mod udp;
+mod unrouted;
 
 pub use admit::admit;
 pub use counters::{Counters, Counts, DropReason};
@@ -77,6 +83,7 @@ pub use flow_records::FlowRecords;
 pub use header::{Checksum, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
 pub use keys::{Aead, EXPORTER_LABEL, KeyContext, Role, Secret};
 pub use lanes::{Lanes, share_port};
+pub use outage::{Outage, OutageCause};
 pub use peer::Peer;
 pub use probe::{send_padded_probe, send_probe};
 pub use session::{Incoming, Outgoing, Path};

@@ -20,6 +20,10 @@ const ECHOES_PER_SECOND: u64 = 128;
 /// Packets of flow records in a second: a full table and what appears meanwhile.
 const FLOWS_PER_SECOND: u64 = 8192;
 
+/// SYNs that were held for the peer and are sent to it when it is back: 1,000 a second, evenly.
+const HELD_SYNS: u64 = 10;
+const HELD_SYNS_SPAN: Duration = Duration::from_millis(10);
+
 /// One other gateway, shared by all its sessions. It outlives them, and the threads.
 pub struct Peer {
     counters: Counters,
@@ -27,6 +31,7 @@ pub struct Peer {
     echoes: Budget,
     reported_echoes: Budget,
     flows: Budget,
+    held_syns: Budget,
 }
 
 impl Peer {
@@ -38,6 +43,7 @@ impl Peer {
             echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
             reported_echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
             flows: Budget::new(FLOWS_PER_SECOND, SECOND),
+            held_syns: Budget::new(HELD_SYNS, HELD_SYNS_SPAN),
         }
     }
 
@@ -64,6 +70,11 @@ impl Peer {
     /// True if one more of its packets of flow records may be read in this second.
     pub(crate) fn may_tell_flows(&self, now: Instant) -> bool {
         self.flows.take(now)
+    }
+
+    /// True if one more SYN that was held for it may be sent now.
+    pub(crate) fn may_send_held_syn(&self, now: Instant) -> bool {
+        self.held_syns.take(now)
     }
 
     /// True if one more of its echoes may be reported in this second.

@@ -4,6 +4,7 @@
 //! ```text
 //!  a super-packet ─► egress ─► its session ─► cut ─► each segment sealed into the batch ─┐
 //!  or a packet    ─► egress ─► its session ───────► sealed into the batch ───────────────┤
+//!         no session ─► unrouted: held or answered                                       │
 //!  ◄───────── full, of another length or to another peer: the batch is flushed first ◄───┘
 //! ```
 //! The segments of a super-packet share their addresses, so that one check of the whole covers them
@@ -15,6 +16,7 @@
 //! else in outer fragments.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::checksum;
 use crate::counters::{Counters, DropReason};
@@ -31,6 +33,7 @@ use crate::traffic_class::TrafficClass;
 use crate::transport::Transport;
 use crate::tun::Tun;
 use crate::udp::Udp;
+use crate::unrouted::Unrouted;
 
 /// Packets of one read that were dropped for one reason.
 struct Dropped {
@@ -48,6 +51,7 @@ impl From<DropReason> for Dropped {
 pub(crate) struct Sealer<'a, T, U> {
     lane: &'a Lane<T, U>,
     batch: GsoBatch,
+    unrouted: Unrouted<'a, T>,
 }
 
 impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
@@ -55,7 +59,34 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         Sealer {
             lane,
             batch: GsoBatch::new(),
+            unrouted: Unrouted::new(&lane.tun, &lane.counters, lane.number, lane.count),
         }
+    }
+
+    /// How long the thread may wait for packets: SYNs that are held have to be looked at.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let now = self.lane.udp.now();
+        let next = self.unrouted.next_review()?;
+
+        // poll(2) counts in milliseconds.
+        let wait = next.saturating_duration_since(now);
+        Some(wait.max(Duration::from_millis(1)))
+    }
+
+    /// Sends the SYNs that were held and have a session now.
+    pub(crate) fn release_held(&mut self, routes: &mut RouteCache<'_>) {
+        let Some(at) = self.unrouted.next_review() else {
+            return;
+        };
+        let now = self.lane.udp.now();
+        if now < at {
+            return;
+        }
+
+        for mut read in self.unrouted.review(routes.tables(), now) {
+            self.handle(routes, &mut read);
+        }
+        self.flush();
     }
 
     /// Sends what was sealed.
@@ -79,6 +110,10 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         // A drop before this is the gateway's: without a route there is no peer to count it at.
         let Route { session, .. } = match routes.route(packet) {
             Ok(route) => route,
+            Err(DropReason::NoRoute) => {
+                let now = self.lane.udp.now();
+                return self.unrouted.handle(routes.tables(), read, now);
+            }
             Err(reason) => return gateway.drop_packet(reason),
         };
 

@@ -54,7 +54,8 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
 
             match (error.kind(), error.raw_os_error()) {
                 (ErrorKind::WouldBlock, _) => {
-                    poll::wait(Some(self.lane.tun.as_fd()), shutdown, None)?;
+                    let patience = self.sealer.patience();
+                    poll::wait(Some(self.lane.tun.as_fd()), shutdown, patience)?;
                 }
                 (ErrorKind::Interrupted, _) => {}
                 (_, Some(libc::EBADF | libc::EBADFD)) => return Err(error),
@@ -69,6 +70,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
     /// backlog is empty.
     fn drain(&mut self) -> io::Result<()> {
         let mut routes = RouteCache::new(&self.lane.snapshot, self.lane.number);
+        self.sealer.release_held(&mut routes);
         let read = self.read(&mut routes);
         let mut sealed = 0;
 

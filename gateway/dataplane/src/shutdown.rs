@@ -49,6 +49,8 @@ pub enum ThreadRole {
     Sending,
     /// UDP to TUN.
     Receiving,
+    /// Resets of connections that an outage has cut.
+    Resetting,
 }
 
 impl fmt::Display for ThreadRole {
@@ -56,6 +58,7 @@ impl fmt::Display for ThreadRole {
         f.write_str(match self {
             ThreadRole::Sending => "sending",
             ThreadRole::Receiving => "receiving",
+            ThreadRole::Resetting => "resetting",
         })
     }
 }

@@ -7,18 +7,19 @@
 //! Two tables answer every question about addresses:
 //! * `holders`: which site holds an address? The most specific authorized prefix decides, prefixes
 //!   of this site included; announcements play no part;
-//! * `routes`: which session leads to a destination?
+//! * `routes`: which session leads to a destination, or since when does none?
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ringway_config::Prefix;
+use ringway_config::{Prefix, Tunnel};
 use ringway_filter::Rules;
 
 use crate::companions::Companions;
 use crate::ip;
 use crate::lanes::Lanes;
+use crate::outage::Outage;
 use crate::session::{Incoming, Outgoing};
 use crate::table::PrefixTable;
 
@@ -30,7 +31,10 @@ pub struct SiteNo(pub u32);
 pub struct Snapshot {
     site: SiteNo,
     holders: PrefixTable<Holder>,
-    routes: PrefixTable<Lanes>,
+    routes: PrefixTable<Way>,
+    /// All of them, for those who look for the connections that they cut.
+    outages: Vec<(Prefix, Outage)>,
+    tunnel: Tunnel,
     connected: PrefixTable<Network>,
     incoming: HashMap<u32, Arc<Incoming>>,
     rules: Option<Arc<Rules>>,
@@ -43,6 +47,13 @@ enum Holder {
     Site(SiteNo),
     /// Two sites claim it: neither holds it.
     Disputed,
+}
+
+/// What leads to a prefix of another site.
+enum Way {
+    Session(Lanes),
+    /// Nothing does.
+    Outage(Outage),
 }
 
 /// How a prefix relates to the networks that this host is connected to.
@@ -75,7 +86,28 @@ impl Snapshot {
 
     /// The session that leads to `destination`.
     pub(crate) fn route(&self, destination: IpAddr) -> Option<&Lanes> {
-        self.routes.lookup(destination)
+        match self.routes.lookup(destination)? {
+            Way::Session(lanes) => Some(lanes),
+            Way::Outage(_) => None,
+        }
+    }
+
+    /// The outage that a packet to `destination` meets.
+    pub(crate) fn outage(&self, destination: IpAddr) -> Option<&Outage> {
+        match self.routes.lookup(destination)? {
+            Way::Session(_) => None,
+            Way::Outage(outage) => Some(outage),
+        }
+    }
+
+    /// Prefixes that no session leads to. A part of one may be another prefix that has a session.
+    pub(crate) fn outages(&self) -> &[(Prefix, Outage)] {
+        &self.outages
+    }
+
+    /// The settings for outages.
+    pub(crate) fn tunnel(&self) -> &Tunnel {
+        &self.tunnel
     }
 
     /// True if no tunnel may carry `address`: a special one, or one of this host's connected
@@ -114,6 +146,8 @@ impl SnapshotBuilder {
             site,
             holders: PrefixTable::default(),
             routes: PrefixTable::default(),
+            outages: Vec::new(),
+            tunnel: Tunnel::default(),
             connected: PrefixTable::default(),
             incoming: HashMap::new(),
             rules: None,
@@ -151,7 +185,22 @@ impl SnapshotBuilder {
     /// Sends packets to `prefix` through `session`. The last session that is named for a prefix
     /// stays.
     pub fn route(&mut self, prefix: Prefix, session: impl Into<Lanes>) -> &mut Self {
-        self.snapshot.routes.insert(prefix, session.into());
+        let way = Way::Session(session.into());
+        self.snapshot.routes.insert(prefix, way);
+        self
+    }
+
+    /// Answers packets to `prefix`, to which no session leads. Their destinations are known to be a
+    /// member's.
+    pub fn outage(&mut self, prefix: Prefix, outage: Outage) -> &mut Self {
+        self.snapshot.routes.insert(prefix, Way::Outage(outage));
+        self.snapshot.outages.push((prefix, outage));
+        self
+    }
+
+    /// What happens to packets and connections during outages.
+    pub fn tunnel(&mut self, settings: Tunnel) -> &mut Self {
+        self.snapshot.tunnel = settings;
         self
     }
 

@@ -5,6 +5,7 @@
 //!   priority 0      local table                              the kernel's
 //!   priority 4600   not fwmark MARK  ──►  table 4600         ours, IPv4 and IPv6
 //!       10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 100 mtu 1440     while a tunnel is up
+//!       10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 200, protocol + 1  while none is up
 //!       10.2.0.0/16 unreachable metric 4294967294                     at all times
 //!   priority 32766  main table                               the host's
 //! ```
@@ -15,9 +16,11 @@
 //! Invariants:
 //! * A wanted prefix is never without its `unreachable` route: it is added before and removed after
 //!   the route through the TUN. Private traffic meets an ICMP error, never the default route.
+//! * A member's prefix leads to the TUN also while no tunnel is up: the data plane answers. Such
+//!   routes have a protocol number of their own, so that others can tell them from the living ones.
 //! * The `unreachable` routes and the rule outlive the daemon, however it ends: fail closed. The
 //!   next [`KernelRoutes::sync`] adopts them; [`purge`] removes them.
-//! * Only routes of our table *and* protocol are ours; all others are left alone.
+//! * Only routes of our table *and* protocols are ours; all others are left alone.
 //!
 //! A route through the TUN has the MTU of its tunnel, and the kernel does what a router must: it
 //! fragments IPv4 packets that allow it, and answers others with "fragmentation needed" (RFC 792)
@@ -34,16 +37,24 @@ mod rule;
 
 use std::io;
 
-use ringway_config::Prefix;
+use ringway_config::{Prefix, Routes as Numbers};
 
 pub use kernel::{KernelRoutes, purge};
 
 /// Metric of the routes through the TUN.
 const TUNNEL_METRIC: u32 = 100;
+/// Metric of the routes through the TUN while no tunnel is up.
+const DOWN_METRIC: u32 = 200;
 /// Metric of the `unreachable` routes: the worst but one, so that any other route is preferred.
 const UNREACHABLE_METRIC: u32 = u32::MAX - 1;
 /// Priority of the rule: after the `local` table (0), before `main` (32766).
 const RULE_PRIORITY: u32 = 4600;
+
+/// Protocol number of the routes through the TUN while no tunnel is up: the next one, or below the
+/// highest.
+fn down_protocol(numbers: &Numbers) -> u8 {
+    numbers.protocol.checked_add(1).unwrap_or(u8::MAX - 1)
+}
 
 /// Why the kernel's routes are not as wanted.
 #[derive(Debug, thiserror::Error)]

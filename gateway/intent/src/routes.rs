@@ -19,7 +19,14 @@ pub enum RouteState {
         /// Longest packet, bytes; `None`: the TUN device's MTU.
         mtu: Option<u32>,
     },
-    /// No tunnel: answer with ICMP "unreachable".
+    /// A member's prefix, and no tunnel is up: through the TUN device all the same. The data plane
+    /// answers for the peer, or holds what can wait for it; should the device vanish, the kernel
+    /// answers with ICMP "unreachable".
+    Down {
+        /// As for a tunnel.
+        prefsrc: Option<IpAddr>,
+    },
+    /// Nobody's prefix: answer with ICMP "unreachable".
     Unreachable,
 }
 
@@ -30,8 +37,9 @@ pub type RoutePlan = BTreeMap<Prefix, RouteState>;
 /// the TUN device's.
 pub type Tunnelled = BTreeMap<Prefix, Option<u32>>;
 
-/// The routes to every remote prefix, whatever the verdict on it: through the TUN device if there
-/// is a session for it, else unreachable, so that private traffic never follows the default route.
+/// The routes to every remote prefix, whatever the verdict on it: through the TUN device if a
+/// member may use it, with or without a session for it, else unreachable. Private traffic never
+/// follows the default route.
 ///
 /// Left out are prefixes that overlap what this host needs for itself: our site's, a reserved or a
 /// connected network. Routes to those would cut the host off from its neighbours.
@@ -50,20 +58,34 @@ pub fn plan_routes(
 
     // Wider prefixes are left out too: our table comes before the main one, so that their routes
     // would win over more specific ones there.
-    let mut plan: RoutePlan = rulings
+    let remote = rulings
         .iter()
-        .map(|ruling| ruling.prefix)
-        .filter(|prefix| !local.iter().any(|near| near.overlaps(prefix)))
-        .map(|prefix| (prefix, RouteState::Unreachable))
-        .collect();
+        .filter(|ruling| !local.iter().any(|near| near.overlaps(&ruling.prefix)));
 
     // The TUN has no address. Without a preferred source the kernel would take one of another
     // interface, and the peer would drop the packets.
     let v4 = links.own_v4_in(&own);
     let v6 = links.own_v6_in(&own);
+    let prefsrc = |prefix: &Prefix| if prefix.is_ipv4() { v4 } else { v6 };
+
+    let mut plan = RoutePlan::new();
+    for ruling in remote {
+        // Of two claims to one prefix at most one is available, and it decides.
+        if ruling.is_available() {
+            let down = RouteState::Down {
+                prefsrc: prefsrc(&ruling.prefix),
+            };
+            plan.insert(ruling.prefix, down);
+        } else {
+            plan.entry(ruling.prefix).or_insert(RouteState::Unreachable);
+        }
+    }
     for (prefix, mtu) in tunnelled {
-        let prefsrc = if prefix.is_ipv4() { v4 } else { v6 };
-        plan.insert(*prefix, RouteState::Tunnel { prefsrc, mtu: *mtu });
+        let tunnel = RouteState::Tunnel {
+            prefsrc: prefsrc(prefix),
+            mtu: *mtu,
+        };
+        plan.insert(*prefix, tunnel);
     }
     plan
 }

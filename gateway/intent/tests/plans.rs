@@ -127,6 +127,10 @@ proptest! {
             .collect();
 
         let plan = plan_routes(&config, &rulings, &connected, &tunnelled, &Links::default());
+        let is_available = |prefix: &Prefix| {
+            let mut rulings = rulings.iter();
+            rulings.any(|ruling| ruling.prefix == *prefix && ruling.is_available())
+        };
 
         for prefix in beta.iter().chain(&gamma) {
             let state = plan.get(prefix);
@@ -134,6 +138,8 @@ proptest! {
                 prop_assert_eq!(state, None, "{}", prefix);
             } else if tunnelled.contains_key(prefix) {
                 prop_assert!(matches!(state, Some(RouteState::Tunnel { .. })), "{}", prefix);
+            } else if is_available(prefix) {
+                prop_assert!(matches!(state, Some(RouteState::Down { .. })), "{}", prefix);
             } else {
                 prop_assert_eq!(state, Some(&RouteState::Unreachable), "{}", prefix);
             }

@@ -1,7 +1,7 @@
 //! What the mesh wants, turned into effects in an order that keeps the invariants on keys and
 //! tables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -14,9 +14,6 @@ use crate::notice::Notice;
 use crate::shell::{Phase, Shell};
 use crate::tables::{Companions, Tables};
 
-/// The path MTU of a peer of which nothing is known (RFC 8200, section 5).
-const BASE_PATH_MTU: u16 = 1280;
-
 impl Shell {
     /// Carries out what the mesh wants, in its order.
     pub(crate) fn drain_mesh(&mut self, now: Instant) {
@@ -24,7 +21,7 @@ impl Shell {
             self.perform(action, now);
         }
 
-        self.publish();
+        self.publish(now);
     }
 
     fn perform(&mut self, action: Action, now: Instant) {
@@ -32,13 +29,13 @@ impl Shell {
             Action::Dial {
                 dial,
                 peer,
-                endpoints,
+                endpoint,
             } => {
-                tracing::debug!(%peer, "Dialling");
+                tracing::debug!(%peer, remote = %endpoint, "Dialling");
                 self.effects.push_back(Effect::Dial {
                     dial,
                     peer,
-                    endpoints,
+                    endpoint,
                 });
             }
             Action::AbandonDial { dial } => self.effects.push_back(Effect::AbandonDial { dial }),
@@ -46,7 +43,7 @@ impl Shell {
             Action::InstallSealing { conn, lanes } => self.install_sealing(conn, lanes),
             Action::Send { conn, message } => {
                 // The keys that open are in the tables before the `Hello` that names them goes out.
-                self.publish();
+                self.publish(now);
                 self.effects.push_back(Effect::Send { conn, message });
             }
             Action::Close { conn, reason } => {
@@ -83,6 +80,8 @@ impl Shell {
                 message,
             }),
             Action::TunnelUp { peer, conn } => {
+                self.outages.up(&peer, now);
+                self.is_stale = true;
                 self.notify(Notice::TunnelUp { peer, conn });
                 self.effects.push_back(Effect::OfferZone { conn });
             }
@@ -91,8 +90,18 @@ impl Shell {
                 // An offer or an answer may have been lost with the earlier connection.
                 self.effects.push_back(Effect::OfferZone { conn });
             }
-            Action::TunnelDown { peer, reason } => {
+            Action::TunnelDown {
+                peer,
+                reason,
+                proved,
+            } => {
+                self.outages.down(&peer, &reason, proved, now);
+                self.is_stale = true;
                 self.notify(Notice::TunnelDown { peer, reason });
+            }
+            Action::FirstAttemptFailed { peer } => {
+                self.outages.attempted(&peer);
+                self.is_stale = true;
             }
             Action::Alarm(alarm) => self.notify(Notice::Alarm(alarm)),
             Action::Drained => self.phase = Phase::Drained,
@@ -143,9 +152,9 @@ impl Shell {
 
     /// Brings the published tables up to date, and only then closes connections whose keys they
     /// named.
-    fn publish(&mut self) {
+    fn publish(&mut self, now: Instant) {
         if std::mem::take(&mut self.is_stale) {
-            let tables = self.tables();
+            let tables = self.tables(now);
             self.sharing.follow(&tables.companions.sessions);
             self.effects.push_back(Effect::Publish(Box::new(tables)));
             self.effects
@@ -160,7 +169,7 @@ impl Shell {
         );
     }
 
-    fn tables(&mut self) -> Tables {
+    fn tables(&mut self, now: Instant) -> Tables {
         let site = self
             .sites
             .of(&self.membership.me.org, &self.membership.site);
@@ -172,17 +181,18 @@ impl Shell {
             .collect();
 
         // A session without keys seals nothing: its prefixes have no route yet.
-        let routes = self
-            .fib
-            .routes
-            .iter()
-            .map(|(prefix, (_, conn))| (*prefix, *conn))
-            .filter(|(_, conn)| {
-                self.sessions
-                    .get(*conn)
-                    .is_some_and(|session| session.seals)
-            })
-            .collect();
+        let sealing = self.fib.routes.iter().filter(|(_, (_, conn))| {
+            let session = self.sessions.get(*conn);
+            session.is_some_and(|session| session.seals)
+        });
+        let mut routes = BTreeMap::new();
+        let mut served = BTreeMap::new();
+        for (prefix, (peer, conn)) in sealing {
+            routes.insert(*prefix, *conn);
+            served.insert(*prefix, peer.clone());
+        }
+        let outages = self.outages.update(&self.membership, &served, now);
+
         let sessions = self
             .sessions
             .iter()
@@ -201,6 +211,8 @@ impl Shell {
                 .collect(),
             authorized,
             routes,
+            outages,
+            tunnel: self.current.config.tunnel,
             sessions,
             rules: self.rules(site),
             companions: self.companions(),
@@ -281,13 +293,16 @@ impl Shell {
             .routes
             .iter()
             .map(|(prefix, (peer, conn))| {
-                // The least that IPv6 promises, until probes have found more.
-                let path_mtu = self.path_mtus.get(peer).copied().unwrap_or(BASE_PATH_MTU);
+                // Until it is known, the route has the device's MTU: the data plane carries longer
+                // packets in fragments for a moment, while a host that a route once told a small
+                // MTU would keep to it for ten minutes.
+                let path_mtu = self.path_mtus.get(peer).copied();
                 let mtu = self
                     .sessions
                     .get(*conn)
                     .filter(|session| session.seals)
-                    .map(|session| session.mtu(path_mtu));
+                    .zip(path_mtu)
+                    .map(|(session, path_mtu)| session.mtu(path_mtu));
                 (*prefix, mtu)
             })
             .collect()

@@ -182,6 +182,9 @@ impl Shell {
         current.links = next.links;
         current.accepted = accepted.into_keys().collect();
         current.certificate = next.identity.certificate;
+
+        // The tables hold some of the configuration's settings.
+        self.is_stale = true;
     }
 
     /// The mesh and the data plane follow `membership`.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ringway_config::GatewayId;
 use ringway_core::{ConnId, Lane, SessionIndex};
@@ -27,8 +27,6 @@ const LEAST_MTU: u16 = 1280;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) peer: GatewayId,
-    /// When the first certificate of the peer's chain expires: time since 1970, by the wall clock.
-    pub(crate) expires: Duration,
     /// Where the data path finds the peer.
     remote: SocketAddr,
     /// Our index of each lane, once its opening keys are installed.
@@ -49,7 +47,6 @@ pub(crate) struct Sessions(BTreeMap<ConnId, Session>);
 impl Session {
     pub(crate) fn new(
         peer: GatewayId,
-        expires: Duration,
         handshake: &Handshake,
         is_outdated: bool,
         links: &Links,
@@ -57,7 +54,6 @@ impl Session {
     ) -> Session {
         Session {
             peer,
-            expires,
             remote: canonical(handshake.remote),
             indices: Vec::new(),
             seals: false,
@@ -175,20 +171,12 @@ mod tests {
             dial: None,
             remote: remote.parse().unwrap(),
             local: None,
-            rtt: Duration::ZERO,
             certificate: Digest::of(b"ours"),
             verdict: Err(ExternalText::new("not looked at")),
         };
         let peer = "gw.beta".parse().unwrap();
 
-        Session::new(
-            peer,
-            Duration::MAX,
-            &handshake,
-            false,
-            &Links::default(),
-            Instant::now(),
-        )
+        Session::new(peer, &handshake, false, &Links::default(), Instant::now())
     }
 
     #[test]

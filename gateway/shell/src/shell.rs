@@ -20,13 +20,14 @@ use ringway_core::{
 
 use crate::challenges::Challenges;
 use crate::changes::{ChangeId, Changes, Request};
-use crate::clock::{Clock, WallClock};
+use crate::clock::Clock;
 use crate::current::CurrentConfig;
 use crate::effect::Effect;
 use crate::former::FormerPolicies;
 use crate::heap::Heap;
 use crate::hold_down::HoldDown;
 use crate::input::{Activity, Handshake, Input, Verified};
+use crate::outages::Outages;
 use crate::routes::RouteKeeper;
 use crate::session::{Session, Sessions};
 use crate::sharing::Sharing;
@@ -55,8 +56,6 @@ pub struct Start {
     pub former_policies: Vec<Policy>,
     /// Time since boot, suspension included.
     pub boot_time: Duration,
-    /// Time since 1970, by the wall clock.
-    pub wall_time: Duration,
 }
 
 /// How far the daemon is on its way out.
@@ -91,8 +90,8 @@ pub struct Shell {
     /// The forwarding that this daemon switches on is off: the packet filter is missing.
     pub(crate) is_closed: bool,
     pub(crate) hold_down: HoldDown,
+    pub(crate) outages: Outages,
     clock: Clock,
-    wall: WallClock,
     pub(crate) heap: Heap,
     /// When the next round is due.
     round: Instant,
@@ -116,7 +115,6 @@ impl Shell {
             seed,
             former_policies,
             boot_time,
-            wall_time,
         } = start;
         let mesh = Mesh::new((*membership).clone(), settings, boot, seed, now);
 
@@ -138,8 +136,8 @@ impl Shell {
             watch: KernelWatch::new(now),
             is_closed: false,
             hold_down: HoldDown::default(),
+            outages: Outages::default(),
             clock: Clock::new(now, boot_time),
-            wall: WallClock::new(now, wall_time),
             heap: Heap::default(),
             round: now,
             phase: Phase::Running,
@@ -239,7 +237,7 @@ impl Shell {
 
     fn handle_running(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Tick { boot, wall } => self.tick(boot, wall, now),
+            Input::Tick { boot } => self.tick(boot, now),
             Input::Shutdown => self.shut_down(now),
             Input::Connected { conn, handshake } => self.connected(conn, handshake, now),
             Input::DialFailed { dial, error } => {
@@ -333,10 +331,7 @@ impl Shell {
         }
     }
 
-    fn tick(&mut self, boot: Duration, wall: Duration, now: Instant) {
-        if self.wall.has_stepped(now, wall) {
-            self.follow_wall_clock(now);
-        }
+    fn tick(&mut self, boot: Duration, now: Instant) {
         if self.clock.has_jumped(now, boot) {
             tracing::warn!(
                 "The clock jumped: this machine slept or was moved; every session is replaced"
@@ -353,19 +348,6 @@ impl Shell {
             self.reach(now);
         }
         self.mesh.handle_timeout(now);
-    }
-
-    /// The wall clock was set: every session ends when its certificates do.
-    fn follow_wall_clock(&mut self, now: Instant) {
-        tracing::info!("The clock was set; sessions end when their certificates do");
-
-        let sessions = self.sessions.iter();
-        let ends: Vec<_> = sessions
-            .map(|(conn, session)| (conn, self.wall.instant(session.expires)))
-            .collect();
-        for (conn, expires) in ends {
-            self.mesh.handle_expiry(conn, expires, now);
-        }
     }
 
     fn begin_round(&mut self, now: Instant) {
@@ -416,7 +398,6 @@ impl Shell {
         let is_outdated = handshake.certificate != self.current.certificate;
         let session = Session::new(
             peer.clone(),
-            verified.expires,
             handshake,
             is_outdated,
             &self.current.links,
@@ -435,8 +416,7 @@ impl Shell {
                 peer,
                 role: handshake.role,
                 dial: handshake.dial,
-                expires: self.wall.instant(verified.expires),
-                rtt: handshake.rtt,
+                expires: verified.expires,
             },
             now,
         );

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringway_config::{OrgId, Prefix, SiteId};
+use ringway_config::{OrgId, Prefix, SiteId, Tunnel};
 use ringway_core::ConnId;
 use ringway_filter::RulesSpec;
+
+use crate::outages::Outage;
 
 /// A site, numbered for the life of the process: keys of running sessions refer to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +26,10 @@ pub struct Tables {
     pub authorized: Vec<(Prefix, SiteNumber)>,
     /// The session that seals for a destination. Each has its sealing keys.
     pub routes: BTreeMap<Prefix, ConnId>,
+    /// Remote prefixes that no session leads to: their packets are answered.
+    pub outages: BTreeMap<Prefix, Outage>,
+    /// What happens to these packets, and to the connections that they belong to.
+    pub tunnel: Tunnel,
     /// Sessions whose packets are opened. Each has its opening keys.
     pub sessions: BTreeSet<ConnId>,
     /// What the filter judges by, but for the addresses of names.

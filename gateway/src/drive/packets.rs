@@ -9,8 +9,8 @@ use std::time::Instant;
 use ringway_config::GatewayId;
 use ringway_core::{ConnId, Lane, Membership};
 use ringway_dataplane::{
-    Counters, Path, Peer, Shared, SiteNo, SnapshotBuilder, TunnelSocket, send_padded_probe,
-    send_probe,
+    Counters, Outage, OutageCause, Path, Peer, Shared, SiteNo, SnapshotBuilder, TunnelSocket,
+    send_padded_probe, send_probe,
 };
 use ringway_dns::Zone;
 use ringway_filter::{Filter, Settings};
@@ -23,6 +23,21 @@ use super::rules::CompiledRules;
 
 // The shell computes the MTU of routes, and must know what sealing adds.
 const _: () = assert!(ringway_shell::OVERHEAD as usize == ringway_dataplane::OVERHEAD);
+
+/// An outage as the data plane knows it.
+fn answered(outage: &ringway_shell::Outage) -> Outage {
+    let cause = match outage.cause {
+        ringway_shell::OutageCause::Starting => OutageCause::Starting,
+        ringway_shell::OutageCause::Lost => OutageCause::Lost,
+        ringway_shell::OutageCause::Announced => OutageCause::Announced,
+        ringway_shell::OutageCause::Unserved => OutageCause::Unserved,
+    };
+
+    Outage {
+        since: outage.since,
+        cause,
+    }
+}
 
 /// The tables and counters that the data plane's threads share with the drive.
 pub struct Packets {
@@ -139,6 +154,10 @@ impl Packets {
             if let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) {
                 builder.route(*prefix, lanes.clone());
             }
+        }
+        builder.tunnel(tables.tunnel);
+        for (prefix, outage) in &tables.outages {
+            builder.outage(*prefix, answered(outage));
         }
         for incoming in self.keys.values().flat_map(Keys::incoming) {
             builder.incoming(incoming.clone());

@@ -20,7 +20,7 @@ impl Tunnel {
             return;
         };
 
-        let before = self.path_mtu.size();
+        let before = self.path_mtu.known();
         for probe in self.path_mtu.due_probes(|| context.next_probe(), now) {
             context.act(Action::Probe {
                 session: active.index,
@@ -50,7 +50,7 @@ impl Tunnel {
             return false;
         }
 
-        let before = self.path_mtu.size();
+        let before = self.path_mtu.known();
         let answered = self.path_mtu.echoed(probe, now);
         self.report_path(context, before);
         answered
@@ -78,9 +78,10 @@ impl Tunnel {
         }
     }
 
-    fn report_path(&self, context: &mut Context, before: u16) {
-        let size = self.path_mtu.size();
-        if size != before {
+    fn report_path(&self, context: &mut Context, before: Option<u16>) {
+        // Until it is known nothing is said: hosts keep what a route has once told them.
+        let known = self.path_mtu.known();
+        if let Some(size) = known.filter(|_| known != before) {
             context.act(Action::PathMtu {
                 peer: self.peer.clone(),
                 size,

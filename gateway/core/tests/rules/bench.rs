@@ -61,7 +61,6 @@ pub(crate) fn membership() -> Membership {
     Membership {
         me: id("gw.m"),
         site: site("home"),
-        is_dialable: true,
         gateways: [
             gateway("gw.a", "east"),
             gateway("gw.z", "west"),
@@ -153,7 +152,6 @@ impl Bench {
             role,
             dial,
             expires,
-            rtt: Duration::ZERO,
         };
         self.mesh.handle_connected(conn, connected, self.now);
         self.collect();

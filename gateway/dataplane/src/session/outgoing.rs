@@ -123,6 +123,11 @@ impl Outgoing {
         self.peer.counters()
     }
 
+    /// True if one more SYN that was held for the peer may be sent now.
+    pub(crate) fn may_send_held_syn(&self, now: Instant) -> bool {
+        self.peer.may_send_held_syn(now)
+    }
+
     /// Bytes of the longest inner packet that goes to the peer in one outer packet. Longer ones go
     /// in fragments.
     pub fn max_packet(&self) -> usize {

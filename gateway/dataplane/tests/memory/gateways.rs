@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use ringway_config::Prefix;
+use ringway_config::{Prefix, Tunnel};
 use ringway_dataplane::*;
 
 use super::sink::{Reported, Sink};
@@ -110,6 +110,29 @@ impl Gateway {
         }
     }
 
+    /// From now on no session leads to the other site.
+    pub(crate) fn cut(&self, outage: Outage, tunnel: Tunnel) {
+        self.publish(Some(outage), tunnel);
+    }
+
+    /// The session leads to the other site again.
+    pub(crate) fn restore(&self) {
+        self.publish(None, Tunnel::default());
+    }
+
+    fn publish(&self, outage: Option<Outage>, tunnel: Tunnel) {
+        let number = self.incoming.index() as u8;
+        let mut builder = builder(number, &self.incoming);
+        builder.tunnel(tunnel);
+        for prefix in prefixes(3 - number) {
+            match outage {
+                Some(outage) => builder.outage(prefix, outage),
+                None => builder.route(prefix, self.outgoing.clone()),
+            };
+        }
+        self.shared.snapshot.store(Arc::new(builder.build()));
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         self.dataplane.as_ref().unwrap().has_failed()
     }
@@ -176,6 +199,15 @@ pub(crate) fn address(number: u8) -> SocketAddr {
 const AEAD: Aead = Aead::Aes128Gcm;
 
 fn tables(here: u8, incoming: &Arc<Incoming>, outgoing: &Arc<Outgoing>) -> Snapshot {
+    let mut builder = builder(here, incoming);
+    for prefix in prefixes(3 - here) {
+        builder.route(prefix, outgoing.clone());
+    }
+    builder.build()
+}
+
+/// Tables without a way to the other site.
+fn builder(here: u8, incoming: &Arc<Incoming>) -> SnapshotBuilder {
     let there = 3 - here;
     let own = prefixes(here);
     let others = prefixes(there).map(|prefix| (there.into(), prefix));
@@ -188,9 +220,8 @@ fn tables(here: u8, incoming: &Arc<Incoming>, outgoing: &Arc<Outgoing>) -> Snaps
     }
     for prefix in prefixes(there) {
         builder.authorize(prefix, SiteNo(there.into()));
-        builder.route(prefix, outgoing.clone());
     }
-    builder.build()
+    builder
 }
 
 /// The prefixes of the site of gateway `number`.

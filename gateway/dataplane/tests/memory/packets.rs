@@ -38,6 +38,28 @@ pub(crate) fn tcp(family: Family, from: u8, to: u8, sequence: u32, payload: &[u8
     packet
 }
 
+/// A TCP packet without payload from this port, with these flags.
+pub(crate) fn bare(family: Family, from: u8, to: u8, port: u16, flags: u8) -> Vec<u8> {
+    let header = [
+        &port.to_be_bytes()[..],
+        &[
+            0x1b, 0x8b, 0, 0, 0, 100, 0, 0, 0, 77, 0x50, flags, 1, 0, 0, 0, 0, 0,
+        ],
+    ]
+    .concat();
+    let mut packet = ip(family, TCP, from, to, &header);
+    complete(&mut packet, 16);
+    packet
+}
+
+/// Ports, sequence, acknowledgement and flags of a TCP packet.
+pub(crate) fn tcp_header(packet: &[u8]) -> ([u16; 2], u32, u32, u8) {
+    let header = &packet[transport(packet)..];
+    let u16_at = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let u32_at = |at: usize| u32::from(u16_at(at)) << 16 | u32::from(u16_at(at + 2));
+    ([u16_at(0), u16_at(2)], u32_at(4), u32_at(8), header[13])
+}
+
 fn ip(family: Family, protocol: u8, from: u8, to: u8, payload: &[u8]) -> Vec<u8> {
     let header = match family {
         Family::V4 => {

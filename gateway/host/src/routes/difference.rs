@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ringway_config::Prefix;
 use ringway_intent::RouteState;
 
-use super::{TUNNEL_METRIC, UNREACHABLE_METRIC};
+use super::{DOWN_METRIC, TUNNEL_METRIC, UNREACHABLE_METRIC};
 
 /// One kernel route of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub(super) enum Hop {
     Tunnel {
         prefsrc: Option<IpAddr>,
         mtu: Option<u32>,
+    },
+    /// Through the TUN, although no tunnel is up.
+    Down {
+        prefsrc: Option<IpAddr>,
     },
 }
 
@@ -133,13 +137,13 @@ fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<Key, Route> {
         };
         routes.insert(unreachable.key(), unreachable);
 
-        if let RouteState::Tunnel { prefsrc, mtu } = state {
-            let tunnel = Route {
-                prefix,
-                hop: Hop::Tunnel { prefsrc, mtu },
-            };
-            routes.insert(tunnel.key(), tunnel);
-        }
+        let hop = match state {
+            RouteState::Tunnel { prefsrc, mtu } => Hop::Tunnel { prefsrc, mtu },
+            RouteState::Down { prefsrc } => Hop::Down { prefsrc },
+            RouteState::Unreachable => continue,
+        };
+        let through_tun = Route { prefix, hop };
+        routes.insert(through_tun.key(), through_tun);
     }
 
     routes
@@ -150,6 +154,7 @@ impl Route {
         match self.hop {
             Hop::Unreachable => UNREACHABLE_METRIC,
             Hop::Tunnel { .. } => TUNNEL_METRIC,
+            Hop::Down { .. } => DOWN_METRIC,
         }
     }
 
@@ -174,6 +179,14 @@ impl fmt::Display for Route {
                     write!(f, " mtu {mtu}")?;
                 }
                 Ok(())
+            }
+            Hop::Down { prefsrc } => {
+                write!(f, "{}", self.prefix)?;
+
+                if let Some(source) = prefsrc {
+                    write!(f, " src {source}")?;
+                }
+                write!(f, " metric {DOWN_METRIC}")
             }
         }
     }

@@ -152,7 +152,7 @@ impl KernelRoutes {
         messages.retain(|route| message::is_ours(route, &self.numbers));
 
         let installed = messages.into_iter().map(|name| Installed {
-            route: message::read(&name, self.tun()),
+            route: message::read(&name, &self.numbers, self.tun()),
             name,
         });
 

@@ -9,7 +9,7 @@ use rtnetlink::packet_route::route::{
 };
 
 use super::difference::{Hop, Route};
-use super::{TUNNEL_METRIC, UNREACHABLE_METRIC};
+use super::{DOWN_METRIC, TUNNEL_METRIC, UNREACHABLE_METRIC, down_protocol};
 
 /// A message that asks a dump for our routes of one family.
 pub(super) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
@@ -18,7 +18,6 @@ pub(super) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
 
     // Tables above 255 do not fit the header: the attribute has them.
     message.header.table = u8::try_from(numbers.table).unwrap_or_default();
-    message.header.protocol = RouteProtocol::from(numbers.protocol);
 
     message
         .attributes
@@ -37,6 +36,7 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
 
     let mut message = filter(numbers, family);
     message.header.destination_prefix_length = route.prefix.len();
+    message.header.protocol = RouteProtocol::from(protocol(route.hop, numbers));
     message.attributes.extend([
         RouteAttribute::Destination(destination),
         RouteAttribute::Priority(route.metric()),
@@ -60,11 +60,26 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
             message.attributes.extend(source);
             message.attributes.extend(metrics);
         }
+        Hop::Down { prefsrc } => {
+            message.header.kind = RouteType::Unicast;
+            message.header.scope = RouteScope::Link;
+
+            let source = prefsrc.map(|source| RouteAttribute::PrefSource(source.into()));
+            message.attributes.extend(tun.map(RouteAttribute::Oif));
+            message.attributes.extend(source);
+        }
     }
     message
 }
 
-/// True if `message` is of our table and protocol.
+fn protocol(hop: Hop, numbers: &Numbers) -> u8 {
+    match hop {
+        Hop::Tunnel { .. } | Hop::Unreachable => numbers.protocol,
+        Hop::Down { .. } => down_protocol(numbers),
+    }
+}
+
+/// True if `message` is of our table and protocols.
 pub(super) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
     let table = find(message, |attribute| match attribute {
         RouteAttribute::Table(table) => Some(*table),
@@ -72,11 +87,13 @@ pub(super) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
     });
 
     table.unwrap_or(message.header.table.into()) == numbers.table
-        && message.header.protocol == RouteProtocol::from(numbers.protocol)
+        && [numbers.protocol, down_protocol(numbers)]
+            .map(RouteProtocol::from)
+            .contains(&message.header.protocol)
 }
 
 /// The route in `message`, if it has the form that [`write`] gives it for interface `tun`.
-pub(super) fn read(message: &RouteMessage, tun: Option<u32>) -> Option<Route> {
+pub(super) fn read(message: &RouteMessage, numbers: &Numbers, tun: Option<u32>) -> Option<Route> {
     let metric = find(message, |attribute| match attribute {
         RouteAttribute::Priority(metric) => Some(*metric),
         _ => None,
@@ -88,11 +105,20 @@ pub(super) fn read(message: &RouteMessage, tun: Option<u32>) -> Option<Route> {
             prefsrc: prefsrc(message),
             mtu: mtu(message),
         },
+        (RouteType::Unicast, DOWN_METRIC)
+            if is_on_link(message, tun?) && mtu(message).is_none() =>
+        {
+            Hop::Down {
+                prefsrc: prefsrc(message),
+            }
+        }
         // Of ours, but of another version or an earlier TUN: it will be removed.
         _ => return None,
     };
 
-    Some(Route {
+    // One that has another's protocol number would be told from the living ones wrongly.
+    let is_right = message.header.protocol == RouteProtocol::from(protocol(hop, numbers));
+    is_right.then_some(Route {
         prefix: prefix(message)?,
         hop,
     })
@@ -179,12 +205,17 @@ mod tests {
             prefsrc: prefsrc.map(|source| source.parse().unwrap()),
             mtu,
         };
+        let down = |prefsrc: Option<&str>| Hop::Down {
+            prefsrc: prefsrc.map(|source| source.parse().unwrap()),
+        };
         [
             ("10.2.0.0/16", Hop::Unreachable),
             ("fd00:2::/48", Hop::Unreachable),
             ("10.2.0.0/16", tunnel(Some("10.1.0.2"), Some(1440))),
             ("fd00:2::/48", tunnel(Some("fd00:1::2"), None)),
             ("0.0.0.0/0", tunnel(None, None)),
+            ("10.2.0.0/16", down(Some("10.1.0.2"))),
+            ("fd00:2::/48", down(None)),
         ]
         .map(|(prefix, hop)| Route {
             prefix: prefix.parse().unwrap(),
@@ -198,7 +229,7 @@ mod tests {
         for route in routes() {
             let message = write(&route, &NUMBERS, Some(TUN));
             assert!(is_ours(&message, &NUMBERS));
-            assert_eq!(read(&message, Some(TUN)), Some(route));
+            assert_eq!(read(&message, &NUMBERS, Some(TUN)), Some(route));
         }
     }
 
@@ -206,14 +237,18 @@ mod tests {
     fn a_route_through_an_earlier_device_or_a_next_hop_is_of_unknown_form() {
         let tunnel = routes()[2];
         assert_eq!(
-            read(&write(&tunnel, &NUMBERS, Some(TUN + 1)), Some(TUN)),
+            read(
+                &write(&tunnel, &NUMBERS, Some(TUN + 1)),
+                &NUMBERS,
+                Some(TUN)
+            ),
             None
         );
 
         let mut message = write(&tunnel, &NUMBERS, Some(TUN));
         let gateway = RouteAddress::from(IpAddr::from([10, 1, 0, 1]));
         message.attributes.push(RouteAttribute::Gateway(gateway));
-        assert_eq!(read(&message, Some(TUN)), None);
+        assert_eq!(read(&message, &NUMBERS, Some(TUN)), None);
     }
 
     #[test]
@@ -224,7 +259,7 @@ mod tests {
             ..NUMBERS
         };
         let other_protocol = Numbers {
-            protocol: 147,
+            protocol: 148,
             ..NUMBERS
         };
         assert!(!is_ours(&message, &other_table));

@@ -155,6 +155,38 @@ fn a_tunnel_takes_both_families_and_its_loss_leaves_them_unreachable() {
 }
 
 #[test]
+fn a_prefix_whose_tunnel_is_down_leads_to_the_device_under_another_protocol() {
+    let host = Host::new();
+    let down = |source: &str| RouteState::Down {
+        prefsrc: source.parse().ok(),
+    };
+    let want = [
+        ("10.2.0.0/16", down("10.1.0.1")),
+        ("fd00:2::/48", down("fd00:1::1")),
+    ];
+    host.sync(&want).unwrap();
+    let v4 = "10.2.0.0/16 dev ringway0 proto 147 src 10.1.0.1 metric 200";
+    let v6 = "fd00:2::/48 dev ringway0 proto 147 src fd00:1::1 metric 200";
+    assert_eq!(host.table(), [v4, v6, UNREACHABLE_V4, UNREACHABLE_V6]);
+    assert_eq!(
+        host.namespace.route_changes(|| host.sync(&want).unwrap()),
+        0
+    );
+
+    host.sync(&[
+        ("10.2.0.0/16", up("10.1.0.1")),
+        ("fd00:2::/48", down("fd00:1::1")),
+    ])
+    .unwrap();
+    assert_eq!(
+        host.table(),
+        [TUNNEL_V4, v6, UNREACHABLE_V4, UNREACHABLE_V6]
+    );
+    host.namespace.wait(|| purge(NUMBERS)).unwrap();
+    assert!(host.table().is_empty());
+}
+
+#[test]
 fn a_second_sync_changes_nothing() {
     let host = Host::new();
     let want = [

@@ -32,7 +32,6 @@
 
 mod consortium;
 mod control;
-mod dialling;
 mod incident;
 mod invariant;
 mod links;

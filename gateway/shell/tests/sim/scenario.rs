@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// One site per gateway, `10.<n>.0.0/16`; twins (`gw0.b`, `gw1.b`) share one. A name in brackets
 /// has no endpoints.
-pub(crate) fn records(gateways: &[&str]) -> Records {
+fn records(gateways: &[&str]) -> Records {
     let mut records = Records::new();
     for (number, text) in gateways.iter().enumerate() {
         let name = text.trim_matches(['[', ']']);
@@ -59,7 +59,7 @@ fn range(number: usize) -> Prefix {
 }
 
 /// A world of these gateways, all started and settled.
-pub(crate) fn settled(gateways: &[&str], seed: u64, settings: Settings) -> World {
+fn settled(gateways: &[&str], seed: u64, settings: Settings) -> World {
     let mut world = World::new(seed, settings, Network::calm());
     world.populate(&records(gateways));
     world.start_all();
@@ -69,7 +69,7 @@ pub(crate) fn settled(gateways: &[&str], seed: u64, settings: Settings) -> World
 }
 
 /// Runs until `done`; how long that took.
-pub(crate) fn time_until(world: &mut World, done: impl Fn(&World) -> bool) -> Duration {
+fn time_until(world: &mut World, done: impl Fn(&World) -> bool) -> Duration {
     let start = world.now;
     while !done(world) {
         world.run_for(Duration::from_millis(5)).unwrap();
@@ -78,7 +78,7 @@ pub(crate) fn time_until(world: &mut World, done: impl Fn(&World) -> bool) -> Du
     world.now - start
 }
 
-pub(crate) fn is_up(world: &World, node: usize) -> bool {
+fn is_up(world: &World, node: usize) -> bool {
     let shell = &world.nodes[node].running().shell;
 
     shell

@@ -22,6 +22,13 @@ fn tunnel(text: &str, prefsrc: Option<&str>) -> Route {
     }
 }
 
+fn down(text: &str) -> Route {
+    Route {
+        prefix: prefix(text),
+        hop: Hop::Down { prefsrc: None },
+    }
+}
+
 fn up(prefsrc: Option<&str>) -> RouteState {
     RouteState::Tunnel {
         prefsrc: prefsrc.map(|source| source.parse().unwrap()),
@@ -122,6 +129,29 @@ fn a_lost_tunnel_leaves_the_unreachable_route() {
 }
 
 #[test]
+fn a_prefix_whose_tunnel_comes_or_goes_leads_to_the_device_all_the_time() {
+    let is_down = BTreeMap::from([(prefix("10.2.0.0/16"), RouteState::Down { prefsrc: None })]);
+    let have = [unreachable("10.2.0.0/16"), tunnel("10.2.0.0/16", None)];
+    assert_eq!(
+        difference(&is_down, have.map(installed)),
+        [
+            Change::Add(down("10.2.0.0/16")),
+            removed(tunnel("10.2.0.0/16", None))
+        ]
+    );
+
+    let is_up = BTreeMap::from([(prefix("10.2.0.0/16"), up(None))]);
+    let have = [unreachable("10.2.0.0/16"), down("10.2.0.0/16")];
+    assert_eq!(
+        difference(&is_up, have.map(installed)),
+        [
+            Change::Add(tunnel("10.2.0.0/16", None)),
+            removed(down("10.2.0.0/16"))
+        ]
+    );
+}
+
+#[test]
 fn routes_of_unknown_form_and_duplicates_are_removed() {
     let want = BTreeMap::from([(prefix("10.2.0.0/16"), RouteState::Unreachable)]);
     let unknown = Installed {
@@ -218,7 +248,9 @@ mod property {
         }
 
         fn has_tunnel(&self, prefix: Prefix) -> bool {
-            self.routes.contains_key(&(prefix, TUNNEL_METRIC))
+            [TUNNEL_METRIC, DOWN_METRIC]
+                .iter()
+                .any(|metric| self.routes.contains_key(&(prefix, *metric)))
         }
     }
 
@@ -233,6 +265,9 @@ mod property {
                 prefsrc: (host > 0).then(|| IpAddr::from([10, 9, 0, host])),
                 mtu: (mtu > 0).then_some(1280),
             }),
+            (0_u8..2).prop_map(|host| Hop::Down {
+                prefsrc: (host > 0).then(|| IpAddr::from([10, 9, 0, host])),
+            }),
         ]
     }
 
@@ -240,6 +275,7 @@ mod property {
         let states = hops().prop_map(|hop| match hop {
             Hop::Unreachable => RouteState::Unreachable,
             Hop::Tunnel { prefsrc, mtu } => RouteState::Tunnel { prefsrc, mtu },
+            Hop::Down { prefsrc } => RouteState::Down { prefsrc },
         });
         btree_map(prefixes(), states, 0..6)
     }
@@ -287,6 +323,12 @@ mod property {
                     prop_assert!(!table.has_tunnel(*prefix) || table.has_unreachable(*prefix));
                     let stays = before.contains_key(prefix) && want.contains_key(prefix);
                     prop_assert!(!stays || table.has_unreachable(*prefix), "{prefix} leaks");
+                    let leads = |routes: &BTreeMap<Prefix, RouteState>| {
+                        let state = routes.get(prefix);
+                        state.is_some_and(|state| *state != RouteState::Unreachable)
+                    };
+                    let leads = leads(&before) && leads(&want);
+                    prop_assert!(!leads || table.has_tunnel(*prefix), "{prefix} is cut off");
                 }
             }
         }

@@ -1,0 +1,53 @@
+//! [`Answers`]: writes answers to the TUN device, so many in a second.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::IoSlice;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::answer::Answer;
+use crate::budget::Budget;
+use crate::tun::Tun;
+
+/// Answers of one thread in a second, and those to the hosts of one slot.
+const ANSWERS: u64 = 5000;
+const ANSWERS_TO_A_SLOT: u64 = 500;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Hosts are spread over this many slots by a secret hash. One that floods uses up the share of its
+/// own slot.
+const SLOTS: usize = 64;
+
+/// The answers of one thread.
+pub(crate) struct Answers<'a, T> {
+    tun: &'a T,
+    all: Budget,
+    slots: [Budget; SLOTS],
+    hasher: RandomState,
+}
+
+impl<'a, T: Tun> Answers<'a, T> {
+    /// Answers by `tun`.
+    pub(crate) fn new(tun: &'a T) -> Self {
+        Answers {
+            tun,
+            all: Budget::new(ANSWERS, SECOND),
+            slots: std::array::from_fn(|_| Budget::new(ANSWERS_TO_A_SLOT, SECOND)),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Answers a packet of the host `to`, if it may have an answer and the host's share lasts.
+    pub(crate) fn give(&self, packet: &[u8], to: IpAddr, now: Instant) {
+        let slot = self.hasher.hash_one(to) as usize % SLOTS;
+        // The host's share first: what it does not get is not taken from the others.
+        if !self.slots[slot].take(now) || !self.all.take(now) {
+            return;
+        }
+
+        if let Some(answer) = Answer::to(packet) {
+            // A device that is down refuses; then there is nobody to answer either.
+            let _ = self.tun.write(&[IoSlice::new(answer.bytes())]);
+        }
+    }
+}

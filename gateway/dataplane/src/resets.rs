@@ -1,0 +1,202 @@
+//! [`Resets`]: ends the TCP connections of hosts in our site towards a peer that stays away. A host
+//! that only receives would otherwise wait for minutes, until its own keep-alives fail.
+//!
+//! ```text
+//!   outage lasts ──► flows towards it ──┬─ number known ──────────────► RST
+//!   (reset-after)    (the filter's)     └─ unknown: a segment that draws an acknowledgement,
+//!                                          which the filter sees ─────► RST, or 3 attempts
+//! ```
+//! A reset counts only at exactly the sequence number that the host expects next (RFC 5961, section
+//! 3.2): the highest acknowledgement that it has sent. The filter keeps a flow that was reset for a
+//! while, so that the far end's next segment reaches the host and meets the host's own reset.
+//!
+//! Runs in a thread of its own: to look through a full table takes milliseconds.
+
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use ringway_config::Prefix;
+use ringway_filter::{Filter, TcpFlow};
+
+use crate::answer::{Answer, Segment};
+use crate::dataplane::Lane;
+use crate::snapshot::Snapshot;
+use crate::sys::poll;
+use crate::transport::tcp_flags::{ACK, RST};
+use crate::tun::Tun;
+use crate::udp::Udp;
+
+/// Time between two steps while there are connections to reset, and otherwise.
+const STEP: Duration = Duration::from_millis(20);
+const IDLE: Duration = Duration::from_millis(250);
+
+/// Segments in one step: 5,000 a second.
+const PER_STEP: usize = 100;
+
+/// Segments that draw an acknowledgement, and the time between them.
+const ATTEMPTS: u32 = 3;
+const ATTEMPT: Duration = Duration::from_millis(333);
+
+/// Connections that wait for their reset. More are found by the next search.
+const MAX_WAITING: usize = 1 << 16;
+
+/// Time between two searches during an outage: another gateway of this site, or a grace, may have
+/// brought flows since.
+const SEARCH: Duration = Duration::from_secs(10);
+
+/// A connection to reset.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    local: SocketAddr,
+    remote: SocketAddr,
+    attempts: u32,
+    /// Not before.
+    at: Instant,
+}
+
+/// What is to be reset, and when was looked for more.
+#[derive(Debug, Default)]
+pub(crate) struct Resets {
+    waiting: VecDeque<Waiting>,
+    /// The outages of the last search.
+    searched: HashSet<Prefix>,
+    next_search: Option<Instant>,
+}
+
+impl Resets {
+    /// Does what is due by `now`. `write` is given segments for the TUN device. Gives the time
+    /// until the next call.
+    pub(crate) fn step(
+        &mut self,
+        tables: &Snapshot,
+        filter: &Filter,
+        now: Instant,
+        mut write: impl FnMut(&Answer),
+    ) -> Duration {
+        self.search(tables, filter, now);
+
+        // Each at most once in a step.
+        let count = self.waiting.len().min(PER_STEP);
+        for _ in 0..count {
+            let Some(waiting) = self.waiting.pop_front() else {
+                break;
+            };
+            if now < waiting.at {
+                self.waiting.push_back(waiting);
+            } else if is_due(tables, waiting.remote, now) {
+                self.reset(&waiting, filter, now, &mut write);
+            }
+        }
+
+        if self.waiting.is_empty() { IDLE } else { STEP }
+    }
+
+    /// Looks for connections that outages have cut, once an outage has lasted long enough and then
+    /// from time to time.
+    fn search(&mut self, tables: &Snapshot, filter: &Filter, now: Instant) {
+        let due: Vec<Prefix> = tables
+            .outages()
+            .iter()
+            .filter(|(_, outage)| outage.resets(tables.tunnel(), now))
+            .map(|(prefix, _)| *prefix)
+            .collect();
+        if due.is_empty() {
+            self.searched.clear();
+            return;
+        }
+
+        let is_known = due.iter().all(|prefix| self.searched.contains(prefix));
+        let is_early = self.next_search.is_some_and(|at| now < at);
+        if !self.waiting.is_empty() || (is_known && is_early) {
+            return;
+        }
+
+        let waiting = &mut self.waiting;
+        filter.for_each_tcp(&due, now, &mut |flow: TcpFlow| {
+            if waiting.len() < MAX_WAITING {
+                waiting.push_back(Waiting {
+                    local: flow.local,
+                    remote: flow.remote,
+                    attempts: 0,
+                    at: now,
+                });
+            }
+        });
+        self.searched = due.into_iter().collect();
+        self.next_search = Some(now + SEARCH);
+    }
+
+    fn reset(
+        &mut self,
+        waiting: &Waiting,
+        filter: &Filter,
+        now: Instant,
+        write: &mut impl FnMut(&Answer),
+    ) {
+        let Waiting { local, remote, .. } = *waiting;
+        // Gone, or closed since.
+        let Some(flow) = filter.tcp_flow(local, remote, now) else {
+            return;
+        };
+
+        if let Some(acknowledged) = flow.ack {
+            write(&Answer::segment(&Segment {
+                from: remote,
+                to: local,
+                sequence: acknowledged,
+                acknowledgement: 0,
+                flags: RST,
+            }));
+            return filter.mark_reset(local, remote, now);
+        }
+
+        if waiting.attempts < ATTEMPTS {
+            write(&Answer::segment(&challenged(waiting)));
+            self.waiting.push_back(Waiting {
+                attempts: waiting.attempts + 1,
+                at: now + ATTEMPT,
+                ..*waiting
+            });
+        }
+    }
+}
+
+/// A segment that a host answers with an acknowledgement of what it expects (RFC 9293, section
+/// 3.10.7.4, first): its sequence number lies outside of any window but for a small chance, and in
+/// another place with each attempt.
+fn challenged(waiting: &Waiting) -> Segment {
+    Segment {
+        from: waiting.remote,
+        to: waiting.local,
+        sequence: waiting.attempts.wrapping_mul(u32::MAX / ATTEMPTS),
+        acknowledgement: 0,
+        flags: ACK,
+    }
+}
+
+/// True while no session leads to `remote` and its connections are to be reset. The peer may have
+/// come back meanwhile, and a part of a prefix may have a way of its own.
+fn is_due(tables: &Snapshot, remote: SocketAddr, now: Instant) -> bool {
+    let outage = tables.outage(remote.ip());
+    outage.is_some_and(|outage| outage.resets(tables.tunnel(), now))
+}
+
+/// Resets connections until shutdown is requested.
+pub(crate) fn run<T: Tun, U: Udp>(lane: &Lane<T, U>) -> io::Result<()> {
+    let mut resets = Resets::default();
+    let mut pause = IDLE;
+
+    while !lane.shutdown.is_requested() {
+        poll::wait(None, lane.shutdown.as_fd(), Some(pause))?;
+
+        let tables = lane.snapshot.load_full();
+        pause = resets.step(&tables, &lane.filter, lane.udp.now(), |segment| {
+            // A device that is down refuses; its routes are gone with it.
+            let _ = lane.tun.write(&[IoSlice::new(segment.bytes())]);
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! [`Unrouted`]: packets of this site to which no session leads, in one sending thread.
+//!
+//! ```text
+//!   outage? ─┬─ none ──► dropped and counted                 review, some times a second:
+//!            ├─ SYN ──► held ─────────────────────────────►  a session is back: sent
+//!            │     └──► refused ◄──────────────────────────  the outage lasts: refused
+//!            ├─ segment ──► dropped; reset once the tunnel has been dead for a while
+//!            └─ others ──► ICMP error
+//! ```
+//! `outage` decides by time, `answer` writes, `held_syns` holds. Answers are written to the TUN
+//! device, as if the peer had sent them.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::answer::UpperLayer;
+use crate::answers::Answers;
+use crate::counters::{Counters, DropReason};
+use crate::held_syns::{Connection, Decision, HeldSyns};
+use crate::ip;
+use crate::offload::OFFLOAD_LEN;
+use crate::outage::SynDecision;
+use crate::snapshot::Snapshot;
+use crate::transport::tcp_flags::{ACK, FIN, RST, SYN};
+use crate::tun::Tun;
+
+/// Time between two looks at the SYNs that are held.
+const REVIEW: Duration = Duration::from_millis(10);
+
+/// The state of one sending thread.
+pub(crate) struct Unrouted<'a, T> {
+    /// The gateway's.
+    counters: &'a Counters,
+    /// The number of the lane, and how many there are.
+    lane: usize,
+    lanes: usize,
+    held: HeldSyns,
+    next_review: Option<Instant>,
+    answers: Answers<'a, T>,
+}
+
+impl<'a, T: Tun> Unrouted<'a, T> {
+    /// For the sending thread of lane number `lane` of `lanes`, which reads from `tun`.
+    pub(crate) fn new(tun: &'a T, counters: &'a Counters, lane: usize, lanes: usize) -> Self {
+        Unrouted {
+            counters,
+            lane,
+            lanes,
+            held: HeldSyns::new(0),
+            next_review: None,
+            answers: Answers::new(tun),
+        }
+    }
+
+    /// Handles what was read, offload header first: a packet that may leave this site, and that no
+    /// session carries.
+    pub(crate) fn handle(&mut self, tables: &Snapshot, read: &[u8], now: Instant) {
+        self.counters.drop_packet(DropReason::NoRoute);
+
+        let packet = read.get(OFFLOAD_LEN..).unwrap_or_default();
+        let Ok(addresses) = ip::parse(packet) else {
+            return;
+        };
+        let Some(outage) = tables.outage(addresses.destination) else {
+            return;
+        };
+
+        let tcp = UpperLayer::of(packet).and_then(|upper| upper.tcp(packet));
+        let Some(tcp) = tcp else {
+            return self.answers.give(packet, addresses.source, now);
+        };
+        if tcp.flags & (SYN | ACK | RST | FIN) != SYN {
+            // Before that, the tunnel may be back and the connection go on.
+            if outage.resets(tables.tunnel(), now) {
+                self.answers.give(packet, addresses.source, now);
+            }
+            return;
+        }
+
+        let connection = Connection {
+            source: SocketAddr::new(addresses.source, tcp.source),
+            destination: SocketAddr::new(addresses.destination, tcp.destination),
+        };
+        match outage.syn(tables.tunnel(), now) {
+            SynDecision::Hold => self.hold(tables, read, connection, now),
+            SynDecision::Refuse => self.answers.give(packet, addresses.source, now),
+        }
+    }
+
+    fn hold(&mut self, tables: &Snapshot, read: &[u8], connection: Connection, now: Instant) {
+        // Threads do not share their places: a flow stays with its thread.
+        let capacity = tables.tunnel().held_syns as usize;
+        self.held.set_capacity(capacity.div_ceil(self.lanes));
+
+        // One that is too long carries data: the host repeats it without.
+        if self.held.hold(read, connection, now) {
+            self.next_review.get_or_insert(now + REVIEW);
+        }
+    }
+
+    /// When [`Unrouted::review`] is to be called; `None` if nothing is held.
+    pub(crate) fn next_review(&self) -> Option<Instant> {
+        self.next_review
+    }
+
+    /// Looks at every SYN that is held. Those to which a session leads again are given back, to be
+    /// handled as if they had just been read, the newest first and so many in a second for each
+    /// peer; those whose outage lasts are refused.
+    pub(crate) fn review(&mut self, tables: &Snapshot, now: Instant) -> Vec<Box<[u8]>> {
+        let answers = &self.answers;
+        let lane = self.lane;
+
+        let released = self.held.review(now, |connection, read| {
+            let destination = connection.destination.ip();
+            if let Some(session) = tables.route(destination) {
+                return if session.lane(lane).may_send_held_syn(now) {
+                    Decision::Release
+                } else {
+                    Decision::Keep
+                };
+            }
+
+            // Without an outage its destination is no member's any more.
+            let decision = tables
+                .outage(destination)
+                .map(|outage| outage.syn(tables.tunnel(), now));
+            if decision == Some(SynDecision::Hold) {
+                return Decision::Keep;
+            }
+            if decision == Some(SynDecision::Refuse) {
+                answers.give(&read[OFFLOAD_LEN..], connection.source.ip(), now);
+            }
+            Decision::Drop
+        });
+
+        self.next_review = (!self.held.is_empty()).then(|| now + REVIEW);
+        released
+    }
+}

@@ -1,0 +1,195 @@
+//! Packets to a peer to which no session leads, on a virtual clock.
+
+use std::time::{Duration, Instant};
+
+use ringway_config::Tunnel;
+use ringway_dataplane::*;
+
+use crate::FAMILIES;
+use crate::gateways::{Gateway, pair, wait_until};
+use crate::packets::{self, Family};
+
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// A moment in which nothing comes that must not come.
+const QUIET: Duration = Duration::from_millis(60);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The left gateway, the right one, and when the outage of the left one began.
+struct Cut {
+    network: ChannelNetwork,
+    left: Gateway,
+    right: Gateway,
+}
+
+fn cut(cause: OutageCause, tunnel: Tunnel) -> Cut {
+    let (network, left, right) = pair();
+    let since = now(&left);
+    left.cut(Outage { since, cause }, tunnel);
+    Cut {
+        network,
+        left,
+        right,
+    }
+}
+
+fn now(gateway: &Gateway) -> Instant {
+    gateway.udp.now()
+}
+
+impl Cut {
+    /// Sends a packet and waits until it was looked at.
+    fn send(&self, packet: &[u8]) {
+        let before = self.left.dropped(DropReason::NoRoute);
+        self.left.host.send(packet);
+        wait_until("the packet is seen", || {
+            self.left.dropped(DropReason::NoRoute) > before
+        });
+    }
+
+    fn assert_no_answer(&self) {
+        assert_eq!(self.left.host.receive(QUIET), None);
+    }
+}
+
+#[test]
+fn a_syn_passes_after_a_short_outage_and_is_refused_in_a_longer_one() {
+    for family in FAMILIES {
+        let run = cut(OutageCause::Lost, Tunnel::default());
+        let syn = packets::bare(family, 1, 2, 4001, SYN);
+        run.send(&syn);
+        run.assert_no_answer();
+        run.network.advance(SECOND);
+        run.left.restore();
+        run.network.advance(SECOND);
+        assert_eq!(run.right.next_packet(), syn);
+
+        let run = cut(OutageCause::Lost, Tunnel::default());
+        run.send(&syn);
+        // The one that is held is refused when the outage turns out to be no short one.
+        run.network.advance(2 * SECOND);
+        assert_is_refused(&run, &syn);
+        run.send(&syn);
+        assert_is_refused(&run, &syn);
+    }
+}
+
+fn assert_is_refused(run: &Cut, syn: &[u8]) {
+    let reset = run.left.next_packet();
+    let ([from, to], sequence, acknowledged, flags) = packets::tcp_header(&reset);
+    let ([source, destination], first, ..) = packets::tcp_header(syn);
+    assert_eq!([from, to], [destination, source]);
+    assert_eq!((sequence, acknowledged), (0, first + 1));
+    assert_eq!(flags, RST | ACK);
+    assert!(packets::is_right(&reset), "a wrong checksum");
+}
+
+#[test]
+fn syns_of_a_long_outage_pass_when_it_ends_the_newest_first_and_each_once() {
+    let run = cut(OutageCause::Lost, Tunnel::default());
+    run.network.advance(20 * SECOND);
+    let syn = |port| packets::bare(Family::V4, 1, 2, port, SYN);
+    run.send(&syn(1));
+    run.network.advance(60 * SECOND);
+    // A host repeats the SYN of a connection, and opens others.
+    for port in [2, 3, 2] {
+        run.send(&syn(port));
+    }
+    run.network.advance(10 * SECOND);
+    run.assert_no_answer();
+
+    run.left.restore();
+    run.network.advance(SECOND);
+    // That of port 1 is older than any host waits.
+    assert_eq!(run.right.next_packet(), syn(2));
+    assert_eq!(run.right.next_packet(), syn(3));
+    assert_eq!(run.right.host.receive(QUIET), None);
+}
+
+#[test]
+fn held_syns_are_sent_at_a_thousand_a_second() {
+    let tunnel = Tunnel {
+        fail_fast: Duration::ZERO,
+        ..Tunnel::default()
+    };
+    let run = cut(OutageCause::Lost, tunnel);
+    for port in 0..30 {
+        run.send(&packets::bare(Family::V4, 1, 2, port, SYN));
+    }
+    run.left.restore();
+    for _ in 0..3 {
+        run.network.advance(Duration::from_millis(10));
+        for _ in 0..10 {
+            run.right.next_packet();
+        }
+        assert_eq!(run.right.host.receive(QUIET), None, "ten in 10 ms");
+    }
+}
+
+#[test]
+fn a_segment_is_dropped_at_first_and_reset_once_the_tunnel_is_dead() {
+    for family in FAMILIES {
+        let run = cut(OutageCause::Lost, Tunnel::default());
+        let segment = packets::tcp(family, 1, 2, 9, b"data");
+        run.send(&segment);
+        run.network.advance(4 * SECOND);
+        run.send(&segment);
+        run.assert_no_answer();
+
+        run.network.advance(SECOND);
+        run.send(&segment);
+        let reset = run.left.next_packet();
+        let (_, sequence, _, flags) = packets::tcp_header(&reset);
+        // The segment acknowledges 1.
+        assert_eq!((sequence, flags), (1, RST));
+
+        run.send(&packets::bare(family, 1, 2, 5, RST));
+        run.assert_no_answer();
+    }
+}
+
+#[test]
+fn a_peer_that_said_that_it_restarts_has_a_minute() {
+    let run = cut(OutageCause::Announced, Tunnel::default());
+    let segment = packets::tcp(Family::V4, 1, 2, 9, b"data");
+    run.network.advance(59 * SECOND);
+    run.send(&segment);
+    run.assert_no_answer();
+    run.network.advance(SECOND);
+    run.send(&segment);
+    assert_eq!(packets::tcp_header(&run.left.next_packet()).3, RST);
+}
+
+#[test]
+fn other_packets_are_answered_at_once_by_the_address_that_they_were_written_to() {
+    let run = cut(OutageCause::Lost, Tunnel::default());
+    for (family, at, error) in [(Family::V4, 12, [3, 1]), (Family::V6, 8, [1, 3])] {
+        let len = if family == Family::V4 { 4 } else { 16 };
+        let datagram = packets::udp(family, 1, 2, b"question");
+        run.send(&datagram);
+        let answer = run.left.next_packet();
+        assert_eq!(answer[at..at + len], datagram[at + len..at + 2 * len]);
+        assert_eq!(answer[at + len..at + 2 * len], datagram[at..at + len]);
+        assert_eq!(answer[at + 2 * len..at + 2 * len + 2], error);
+    }
+}
+
+#[test]
+fn answers_to_one_host_are_limited() {
+    let tunnel = Tunnel {
+        held_syns: 0,
+        ..Tunnel::default()
+    };
+    let run = cut(OutageCause::Lost, tunnel);
+    for port in 0..600 {
+        run.send(&packets::bare(Family::V4, 1, 2, port, SYN));
+    }
+    let mut answers = 0;
+    while run.left.host.receive(QUIET).is_some() {
+        answers += 1;
+    }
+    assert_eq!(answers, 500, "in a second of the virtual clock");
+}
