@@ -183,7 +183,7 @@ impl<'a> Arrival<'a> {
     }
 
     /// True for an error about a packet that the receiver has sent to the sending gateway's site,
-    /// of a flow that is known, or of a service that a rule allows.
+    /// of a flow of ours, or of a service that a rule allows.
     fn is_about_our_flow(&self, icmp: &Icmp<'_>) -> bool {
         let v6 = self.header.v6;
         let Some(quote) = Quote::parse(v6, icmp.body) else {
@@ -204,14 +204,14 @@ impl<'a> Arrival<'a> {
                 destination_port,
             } => {
                 let ports = (source_port, destination_port);
-                self.is_known_or_allowed(&quote, FlowProtocol::Tcp, ports, Wanted::Tcp(source_port))
+                self.is_ours_or_allowed(&quote, FlowProtocol::Tcp, ports, Wanted::Tcp(source_port))
             }
             Quoted::Udp {
                 source_port,
                 destination_port,
             } => {
                 let ports = (source_port, destination_port);
-                self.is_known_or_allowed(&quote, FlowProtocol::Udp, ports, Wanted::Udp(source_port))
+                self.is_ours_or_allowed(&quote, FlowProtocol::Udp, ports, Wanted::Udp(source_port))
             }
             Quoted::EchoRequest { id } => {
                 let flow = self.quoted_flow(&quote, FlowProtocol::Echo, (id, 0));
@@ -225,7 +225,7 @@ impl<'a> Arrival<'a> {
         }
     }
 
-    fn is_known_or_allowed(
+    fn is_ours_or_allowed(
         &self,
         quote: &Quote,
         protocol: FlowProtocol,
@@ -235,9 +235,8 @@ impl<'a> Arrival<'a> {
         let flow = self.quoted_flow(quote, protocol, ports);
         let tables = self.filter.flows.tables();
 
-        tables.find(Side::Ours, &flow, self.now).is_some()
-            || tables.find(Side::Theirs, &flow, self.now).is_some()
-            || self.is_mirror_allowed(quote, mirror)
+        // A flow of theirs lets nothing in by itself: its rule may have been taken away.
+        tables.find(Side::Ours, &flow, self.now).is_some() || self.is_mirror_allowed(quote, mirror)
     }
 
     /// True if a rule allows what the quoted packet of ours would answer.
