@@ -29,6 +29,7 @@ mod path_mtu;
 mod recipes;
 mod tun_device;
 mod wan_addresses;
+mod watch;
 mod zones;
 
 /// The program under test.

@@ -18,14 +18,9 @@ pub struct LinksError(#[from] io::Error);
 /// Reads the addresses of all interfaces in this thread's network namespace except `tun`.
 pub async fn read(tun: &TunName) -> Result<Links, LinksError> {
     let netlink = Netlink::open()?;
-    let links = netlink::dump(netlink.handle().link().get().execute()).await?;
-
+    let mut names = names(&netlink).await?;
     let messages = netlink::dump(netlink.handle().address().get().execute()).await?;
 
-    let mut names: BTreeMap<u32, String> = links
-        .into_iter()
-        .map(|link| (link.header.index, name_of(link)))
-        .collect();
     names.retain(|_, name| name != tun.as_str());
 
     let addresses = messages.into_iter().filter_map(|message| {
@@ -35,6 +30,16 @@ pub async fn read(tun: &TunName) -> Result<Links, LinksError> {
     });
 
     Ok(Links::from_addresses(addresses))
+}
+
+/// The names of all interfaces, by index.
+pub(crate) async fn names(netlink: &Netlink) -> io::Result<BTreeMap<u32, String>> {
+    let links = netlink::dump(netlink.handle().link().get().execute()).await?;
+
+    Ok(links
+        .into_iter()
+        .map(|link| (link.header.index, name_of(link)))
+        .collect())
 }
 
 /// The networks this host is connected to, other than through `tun`: see [`Links::connected`].

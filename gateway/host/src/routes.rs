@@ -48,7 +48,7 @@ const DOWN_METRIC: u32 = 200;
 /// Metric of the `unreachable` routes: the worst but one, so that any other route is preferred.
 const UNREACHABLE_METRIC: u32 = u32::MAX - 1;
 /// Priority of the rule: after the `local` table (0), before `main` (32766).
-const RULE_PRIORITY: u32 = 4600;
+pub(crate) const RULE_PRIORITY: u32 = 4600;
 
 /// Protocol number of the routes through the TUN while no tunnel is up: the next one, or below the
 /// highest.

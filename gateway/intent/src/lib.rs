@@ -9,12 +9,14 @@
 
 mod families;
 mod filter;
+mod inquiry;
 mod links;
 mod routes;
 mod thing;
 
 pub use families::Families;
 pub use filter::{PolicySpec, policy};
+pub use inquiry::{Inquiry, Way, ways};
 pub use links::{Address, Links};
 pub use routes::{RoutePlan, RouteState, Tunnelled, plan_routes, tunnelled};
 pub use thing::{Checked, Finding, Missing, Restoration, Thing};

@@ -55,6 +55,11 @@ impl Links {
         self.addresses.iter().map(|address| address.own)
     }
 
+    /// Every address, with its interface.
+    pub(crate) fn entries(&self) -> &[Address] {
+        &self.addresses
+    }
+
     /// True if `address` is one of this host's.
     pub fn have(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|known| known.own == address)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, GatewayId, Prefix};
 use ringway_core::{ByeCode, ConnId, DialId, Lane, Membership, Message, ZoneMessage};
-use ringway_intent::{Finding, PolicySpec, RoutePlan, Thing};
+use ringway_intent::{Finding, Inquiry, PolicySpec, RoutePlan, Thing};
 
 use crate::changes::ChangeId;
 use crate::notice::Notice;
@@ -157,6 +157,9 @@ pub enum Effect {
         /// What is to be left as it is found, and reported.
         leave: BTreeSet<Thing>,
     },
+    /// Ask the kernel what it would do with packets between the site and the members. Answered by
+    /// [`Input::KernelAsked`](crate::Input::KernelAsked).
+    AskKernel(Box<Inquiry>),
     /// Switch the forwarding that this daemon has switched on off, or on again.
     SwitchForwarding {
         /// On again.

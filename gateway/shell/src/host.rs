@@ -2,15 +2,17 @@
 //! connected to takes its range from any member that claims it, as at a start; one that is gone
 //! gives it back.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ringway_config::{Ruling, rule};
-use ringway_intent::{Checked, Finding, Links, Restoration, Thing};
+use ringway_intent::{Checked, Finding, Inquiry, Links, Restoration, Thing, ways};
 
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
 use crate::input::RoutesOutcome;
+use crate::inquirer::Told;
 use crate::notice::Notice;
 use crate::shell::Shell;
 use crate::watch::{Outcome, TRUCE};
@@ -74,6 +76,39 @@ impl Shell {
     pub(crate) fn kernel_changed(&mut self, now: Instant) {
         self.routes.changed(now);
         self.watch.changed(now);
+        self.inquirer.changed(now);
+    }
+
+    /// What the kernel is asked about now.
+    pub(crate) fn inquiry(&self) -> Inquiry {
+        let config = &self.current.config;
+        let own = self.membership.local_prefixes();
+        let tunnelled = self.routes.installed();
+        let members = self
+            .routes
+            .planned()
+            .map(|prefix| (prefix, tunnelled.contains(&prefix)))
+            .collect();
+
+        let is_dialled = config
+            .own
+            .gateway(&config.id.name)
+            .is_some_and(|gateway| !gateway.endpoints.is_empty());
+        Inquiry {
+            ways: ways(&self.current.links, own, &members),
+            dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
+            tunnel_port: is_dialled.then_some(config.listen.port()),
+        }
+    }
+
+    /// The kernel has said what it would do.
+    pub(crate) fn kernel_asked(&mut self, findings: Vec<Finding>, now: Instant) {
+        for told in self.inquirer.answered(findings, now) {
+            self.effects.push_back(match told {
+                Told::Raise(finding) => Effect::Raise(finding),
+                Told::Clear(name) => Effect::Clear(name),
+            });
+        }
     }
 
     /// Rules and routes were compared.

@@ -7,7 +7,7 @@ use ringway_config::{Digest, Faults, GatewayId, Prefix};
 use ringway_core::{
     ConnId, ConnectionError, DialError, DialId, ExternalText, Incoming, Role, SessionIndex,
 };
-use ringway_intent::{Checked, Links, Restoration};
+use ringway_intent::{Checked, Finding, Links, Restoration};
 
 use crate::changes::ChangeId;
 use crate::next::NextConfig;
@@ -99,6 +99,9 @@ pub enum Input {
     /// What the daemon has set in the kernel was compared: the answer to
     /// [`Effect::CheckKernel`](crate::Effect::CheckKernel).
     KernelChecked(Checked),
+    /// What others have set that is in the way: the answer to
+    /// [`Effect::AskKernel`](crate::Effect::AskKernel).
+    KernelAsked(Vec<Finding>),
     /// The packet filter was replaced, or could not be: the answer to
     /// [`Effect::ApplyFilter`](crate::Effect::ApplyFilter).
     Filtered {

@@ -37,6 +37,7 @@ mod heap;
 mod hold_down;
 mod host;
 mod input;
+mod inquirer;
 mod next;
 mod notice;
 mod outages;

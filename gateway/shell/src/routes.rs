@@ -132,6 +132,11 @@ impl RouteKeeper {
         !self.is_new && matches!(self.state, State::Waiting(_))
     }
 
+    /// Every prefix of the plan.
+    pub(crate) fn planned(&self) -> impl Iterator<Item = Prefix> + '_ {
+        self.plan.keys().copied()
+    }
+
     pub(crate) fn installed(&self) -> &BTreeSet<Prefix> {
         &self.installed
     }

@@ -27,6 +27,7 @@ use crate::former::FormerPolicies;
 use crate::heap::Heap;
 use crate::hold_down::HoldDown;
 use crate::input::{Activity, Handshake, Input, Verified};
+use crate::inquirer::Inquirer;
 use crate::outages::Outages;
 use crate::routes::RouteKeeper;
 use crate::session::{Session, Sessions};
@@ -87,6 +88,7 @@ pub struct Shell {
     pub(crate) filtering: Option<ChangeId>,
     pub(crate) routes: RouteKeeper,
     pub(crate) watch: KernelWatch,
+    pub(crate) inquirer: Inquirer,
     /// The forwarding that this daemon switches on is off: the packet filter is missing.
     pub(crate) is_closed: bool,
     pub(crate) hold_down: HoldDown,
@@ -134,6 +136,7 @@ impl Shell {
             filtering: None,
             routes: RouteKeeper::new(BTreeMap::new(), now),
             watch: KernelWatch::new(now),
+            inquirer: Inquirer::new(now),
             is_closed: false,
             hold_down: HoldDown::default(),
             outages: Outages::default(),
@@ -179,6 +182,7 @@ impl Shell {
             self.mesh.poll_timeout(),
             self.routes.poll_timeout(),
             self.watch.poll_timeout(),
+            self.inquirer.poll_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -280,6 +284,7 @@ impl Shell {
             }
             Input::KernelChanged => self.kernel_changed(now),
             Input::KernelChecked(checked) => self.kernel_checked(checked, now),
+            Input::KernelAsked(findings) => self.kernel_asked(findings, now),
             Input::Filtered { change, result } => self.filtered(change, result, now),
             Input::Reload => self.submit(Request::Reload, now),
             Input::CertificateChanged => self.submit(Request::Certificate, now),
@@ -321,6 +326,10 @@ impl Shell {
             let leave = self.watch.poll(now);
             self.effects
                 .extend(leave.map(|leave| Effect::CheckKernel { leave }));
+            if self.inquirer.poll(now) {
+                let inquiry = Box::new(self.inquiry());
+                self.effects.push_back(Effect::AskKernel(inquiry));
+            }
         }
 
         let is_written =

@@ -3,10 +3,13 @@
 //! The exit code is 64 for any fault, for any overlap, and for any CA certificate that is not valid
 //! now. A gateway starts in spite of the last two.
 
+mod host;
+
 use std::process::ExitCode;
 
 use ringway_config::{Fault, Faults, Ruling, Verdict};
 use ringway_identity::certificate::{date, rfc3339};
+use ringway_intent::Finding;
 use rustls_pki_types::UnixTime;
 use serde::Serialize;
 
@@ -29,6 +32,10 @@ pub struct Args {
 /// Runs `ringway check`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let prepared = block_on(prepare(&args.config.path))?;
+    let findings = match &prepared {
+        Ok(prepared) => block_on(host::findings(prepared))?,
+        Err(_) => Vec::new(),
+    };
     let faults = match &prepared {
         Ok(prepared) => prepared.faults(),
         Err(faults) => faults.clone(),
@@ -36,7 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
     // The faults are part of the JSON, so none is printed on stderr.
     if args.json {
-        let report = Report::of(prepared.as_ref().ok(), &faults);
+        let report = Report::of(prepared.as_ref().ok(), &faults, &findings);
         answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
         return Ok(if report.ok {
             ExitCode::SUCCESS
@@ -46,7 +53,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     }
 
     if let Ok(prepared) = &prepared {
-        answer(describe(prepared))?;
+        answer(describe(prepared) + &host::describe(&findings))?;
+    }
+    // What others have set is no fault of the files: a gateway starts, and goes on.
+    if faults.is_empty() && !findings.is_empty() {
+        return Ok(ExitCode::SUCCESS);
     }
     if faults.is_empty() {
         answer("\nEverything is in order.\n")
@@ -123,6 +134,14 @@ struct Report {
     faults: Vec<FaultReport>,
     prefixes: Vec<PrefixReport>,
     certificates: Vec<CertificateReport>,
+    attention: Vec<FindingReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingReport {
+    name: String,
+    what: String,
+    remedy: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,7 +169,7 @@ struct CertificateReport {
 }
 
 impl Report {
-    fn of(prepared: Option<&Prepared>, faults: &Faults) -> Report {
+    fn of(prepared: Option<&Prepared>, faults: &Faults, findings: &[Finding]) -> Report {
         let rulings = prepared.into_iter().flat_map(|prepared| &prepared.rulings);
         let certificates = prepared.into_iter().flat_map(Prepared::certificates);
 
@@ -162,6 +181,14 @@ impl Report {
                 .map(|certificate| CertificateReport {
                     subject: certificate.subject.to_owned(),
                     not_after: rfc3339(certificate.not_after),
+                })
+                .collect(),
+            attention: findings
+                .iter()
+                .map(|finding| FindingReport {
+                    name: finding.name.clone(),
+                    what: finding.what.clone(),
+                    remedy: finding.remedy.clone(),
                 })
                 .collect(),
         }

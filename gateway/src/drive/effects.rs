@@ -76,6 +76,10 @@ impl Drive {
                 self.kernel.apply_filter(change, *spec, &self.jobs);
             }
             Effect::CheckKernel { leave } => self.kernel.check(leave, &self.jobs),
+            Effect::AskKernel(inquiry) => {
+                self.kernel
+                    .ask(self.in_force.config(), *inquiry, &self.jobs);
+            }
             Effect::SwitchForwarding { on } => self.kernel.switch_forwarding(on, &self.jobs),
             Effect::CheckDevice => return self.kernel.check_device(Instant::now()),
 

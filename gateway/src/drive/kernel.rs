@@ -6,10 +6,11 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringway_config::Config;
 use ringway_host::firewall::Filter;
 use ringway_host::routes::{KernelRoutes, RoutesError};
-use ringway_host::watch::{Authors, Held};
-use ringway_intent::{Checked, PolicySpec, RoutePlan, Thing};
+use ringway_host::watch::{Authors, Held, inquire};
+use ringway_intent::{Checked, Inquiry, PolicySpec, RoutePlan, Thing};
 use ringway_shell::{ChangeId, Input, RoutesOutcome};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -107,6 +108,22 @@ impl KernelPort {
             drop(filter);
             held.lock().await.check(&leave, &mut checked).await;
             Event::Shell(Input::KernelChecked(checked))
+        });
+    }
+
+    /// Asks what others have set in the way of our traffic.
+    pub(super) fn ask(&self, config: &Config, inquiry: Inquiry, jobs: &Jobs) {
+        let tun = config.tun.clone();
+        let numbers = config.routes;
+
+        jobs.spawn(async move {
+            let findings = inquire(&tun, numbers, inquiry)
+                .await
+                .unwrap_or_else(|error| {
+                    tracing::debug!(%error, "The kernel was not asked for its verdict");
+                    Vec::new()
+                });
+            Event::Shell(Input::KernelAsked(findings))
         });
     }
 

@@ -6,7 +6,7 @@ use std::io;
 
 use rtnetlink::packet_core::{
     NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
-    NetlinkHeader,
+    NetlinkHeader, NlasIterator,
 };
 use rtnetlink::sys::{Socket, SocketAddr};
 
@@ -15,6 +15,9 @@ const DATAGRAM: usize = 32 * 1024;
 
 /// Length of a netlink header (RFC 3549, section 2.2).
 const HEADER: usize = 16;
+
+/// Length of the header of an attribute.
+const ATTRIBUTE_HEADER: usize = 4;
 
 /// A netlink socket that is asked and answers at once: the kernel handles a request inside the call
 /// that sends it.
@@ -117,6 +120,38 @@ impl RawSocket {
         }
         Ok(())
     }
+}
+
+/// The attributes of a message, or of another attribute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attributes<'a>(pub(crate) &'a [u8]);
+
+impl Attributes<'_> {
+    /// The value of the first attribute of a kind.
+    pub(crate) fn find(&self, kind: u16) -> Option<Vec<u8>> {
+        NlasIterator::new(self.0)
+            .flatten()
+            .find(|found| found.kind() == kind)
+            .map(|found| found.value().to_vec())
+    }
+
+    /// The same as a number, as nfnetlink writes it.
+    pub(crate) fn number(&self, kind: u16) -> Option<u32> {
+        let value = self.find(kind)?;
+
+        value.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+    }
+}
+
+/// Adds an attribute to a request.
+pub(crate) fn push_attribute(request: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    // Values are short: nftables allows names of 256 bytes.
+    let length = (ATTRIBUTE_HEADER + value.len()) as u16;
+
+    request.extend(length.to_ne_bytes());
+    request.extend(kind.to_ne_bytes());
+    request.extend_from_slice(value);
+    request.resize(request.len().next_multiple_of(4), 0);
 }
 
 /// The error that a message of type `NLMSG_ERROR` carries: 0 is an acknowledgement.

@@ -76,6 +76,7 @@ impl World {
             Effect::SyncRoutes(plan) => self.sync_routes(node, plan),
             Effect::ApplyFilter { change, spec } => self.apply_filter(node, change, spec),
             Effect::CheckKernel { leave } => self.check_kernel(node, leave),
+            Effect::AskKernel(_) => return Some(Input::KernelAsked(Vec::new())),
             Effect::SwitchForwarding { on } => {
                 self.may_write(node);
                 self.nodes[node].kernel.forwards = on;

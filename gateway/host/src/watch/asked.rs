@@ -1,0 +1,263 @@
+//! Asks the kernel where it would send packets to the members, as it would decide for a real packet:
+//! with all rules, routes and the reverse-path check. A rule of another program before ours (AWS
+//! VPC CNI, mwan3, Cilium) shows in the answer, whatever it looks like.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+use ringway_config::{Prefix, Routes as Numbers};
+use ringway_intent::{Finding, Way};
+use rtnetlink::IpVersion;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType,
+};
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+
+use crate::netlink::{self, Netlink};
+use crate::routes::RULE_PRIORITY;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub(super) struct Questions {
+    /// The TUN device's name and interface index.
+    pub(super) tun: (String, u32),
+    /// Our table, protocol and mark.
+    pub(super) numbers: Numbers,
+    /// One for each interface of the site and prefix of a member.
+    pub(super) ways: Vec<Way>,
+}
+
+/// Where the kernel sends a packet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    /// By this interface, found in this table.
+    Leaves { interface: u32, table: u32 },
+    /// To nowhere: no route, or one that says so.
+    Unreachable,
+    /// The kernel takes it for forged, or does not forward for its interface.
+    Refused(String),
+    /// It cannot be asked.
+    Unknown,
+}
+
+/// Prefixes that have one wrong answer in common.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Wrong {
+    is_v4: bool,
+    enters: String,
+    answer: Answer,
+}
+
+/// Every wrong answer; `names` are the host's interfaces.
+pub(super) async fn ask(
+    netlink: &Netlink,
+    names: &BTreeMap<u32, String>,
+    questions: &Questions,
+) -> io::Result<Vec<Finding>> {
+    let mut wrong: BTreeMap<Wrong, Vec<&Way>> = BTreeMap::new();
+
+    for way in &questions.ways {
+        let Some(index) = index_of(names, &way.interface) else {
+            continue;
+        };
+        let answer = route(netlink, way, index).await?;
+
+        let is_right = match answer {
+            Answer::Leaves { interface, .. } => interface == questions.tun.1,
+            // While there is no tunnel, nothing can pass anyway.
+            Answer::Unreachable | Answer::Refused(_) => !way.is_tunnelled,
+            Answer::Unknown => true,
+        };
+        if !is_right {
+            let wrong_answer = Wrong {
+                is_v4: way.prefix.is_ipv4(),
+                enters: way.interface.clone(),
+                answer,
+            };
+            wrong.entry(wrong_answer).or_default().push(way);
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(Vec::new());
+    }
+
+    let rules = Rules::read(netlink).await?;
+    Ok(wrong
+        .iter()
+        .map(|(wrong, asked)| finding(questions, &rules, names, wrong, asked))
+        .collect())
+}
+
+async fn route(netlink: &Netlink, way: &Way, index: u32) -> io::Result<Answer> {
+    let mut message = RouteMessage::default();
+    let (family, length) = match way.remote {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+
+    message.header.address_family = family;
+    message.header.destination_prefix_length = length;
+    message.header.source_prefix_length = length;
+    // The answer says in which table the route was found. For IPv6 it always does, and the kernel
+    // refuses the flag.
+    if way.remote.is_ipv4() {
+        message.header.flags = RouteFlags::LookupTable;
+    }
+    message.attributes.extend([
+        RouteAttribute::Destination(RouteAddress::from(way.remote)),
+        RouteAttribute::Source(RouteAddress::from(way.host)),
+        RouteAttribute::Iif(index),
+    ]);
+
+    let answer = netlink::dump(netlink.handle().route().get(message).execute()).await;
+    match answer {
+        Ok(routes) => Ok(routes.first().map_or(Answer::Unreachable, read)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES) => Ok(Answer::Unreachable),
+            // fib_validate_source: the way back to the source is another.
+            Some(libc::EXDEV) => Ok(Answer::Refused(
+                "the reverse-path check drops them".to_owned(),
+            )),
+            // The interface has gone, or the kernel does not understand the question.
+            Some(libc::ENODEV | libc::EINVAL) => Ok(Answer::Unknown),
+            _ => Err(error),
+        },
+    }
+}
+
+fn read(route: &RouteMessage) -> Answer {
+    if matches!(
+        route.header.kind,
+        RouteType::Unreachable | RouteType::BlackHole | RouteType::Prohibit
+    ) {
+        return Answer::Unreachable;
+    }
+
+    let mut interface = 0;
+    let mut table = route.header.table.into();
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => interface = *index,
+            RouteAttribute::Table(number) => table = *number,
+            _ => {}
+        }
+    }
+    Answer::Leaves { interface, table }
+}
+
+/// Rules of others that come before ours.
+struct Rules(Vec<(bool, u32, RuleMessage)>);
+
+impl Rules {
+    async fn read(netlink: &Netlink) -> io::Result<Rules> {
+        let mut rules = Vec::new();
+
+        for (is_v4, family) in [(true, IpVersion::V4), (false, IpVersion::V6)] {
+            // A kernel without IPv6 has no such rules.
+            let found = netlink::dump(netlink.handle().rule().get(family).execute()).await;
+            for rule in found.unwrap_or_default() {
+                let priority = find(&rule, |attribute| match attribute {
+                    RuleAttribute::Priority(priority) => Some(*priority),
+                    _ => None,
+                });
+                // The first one, `0: from all lookup local`, is the kernel's.
+                let priority = priority.unwrap_or_default();
+                if (1..RULE_PRIORITY).contains(&priority) {
+                    rules.push((is_v4, priority, rule));
+                }
+            }
+        }
+        Ok(Rules(rules))
+    }
+
+    /// The first one that may have led to `answer`.
+    fn guilty(&self, wrong: &Wrong) -> Option<u32> {
+        self.0
+            .iter()
+            .filter(|(is_v4, ..)| *is_v4 == wrong.is_v4)
+            .find(|(_, _, rule)| match &wrong.answer {
+                Answer::Leaves { table, .. } => table_of(rule) == *table,
+                Answer::Unreachable => rule.header.action != RuleAction::ToTable,
+                Answer::Refused(_) | Answer::Unknown => false,
+            })
+            .map(|(_, priority, _)| *priority)
+    }
+}
+
+fn table_of(rule: &RuleMessage) -> u32 {
+    let table = find(rule, |attribute| match attribute {
+        RuleAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+
+    table.unwrap_or(rule.header.table.into())
+}
+
+fn find<T>(rule: &RuleMessage, wanted: impl Fn(&RuleAttribute) -> Option<T>) -> Option<T> {
+    rule.attributes.iter().find_map(wanted)
+}
+
+fn index_of(names: &BTreeMap<u32, String>, interface: &str) -> Option<u32> {
+    names
+        .iter()
+        .find(|(_, name)| *name == interface)
+        .map(|(index, _)| *index)
+}
+
+fn finding(
+    questions: &Questions,
+    rules: &Rules,
+    names: &BTreeMap<u32, String>,
+    wrong: &Wrong,
+    asked: &[&Way],
+) -> Finding {
+    let prefixes: BTreeSet<Prefix> = asked.iter().map(|way| way.prefix).collect();
+    let first = prefixes.first().map(Prefix::to_string).unwrap_or_default();
+    let more = match prefixes.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let (tun, _) = &questions.tun;
+    let enters = &wrong.enters;
+    let flag = if wrong.is_v4 { "" } else { "-6 " };
+    let guilty = rules.guilty(wrong);
+
+    let leaves = match &wrong.answer {
+        Answer::Leaves { interface, table } => {
+            let unknown = "another interface".to_owned();
+            let name = names.get(interface).unwrap_or(&unknown);
+            format!("leave by {name} (table {table}) instead of {tun}")
+        }
+        Answer::Unreachable => format!("go nowhere instead of by {tun}"),
+        Answer::Refused(reason) => format!("do not reach {tun}: {reason}"),
+        Answer::Unknown => format!("may not reach {tun}"),
+    };
+    let by = match guilty {
+        Some(priority) => {
+            format!("; ip rule {priority} of another program comes before {RULE_PRIORITY}")
+        }
+        None => String::new(),
+    };
+    let remedy = match (guilty, &wrong.answer) {
+        (Some(priority), _) => format!(
+            "ip {flag}rule add not fwmark {:#x} lookup {} priority {}",
+            questions.numbers.mark,
+            questions.numbers.table,
+            priority - 1
+        ),
+        (None, Answer::Refused(_)) => format!("sysctl -w net.ipv4.conf.{enters}.rp_filter=2"),
+        (None, _) => format!(
+            "ip {flag}route get {} from {} iif {enters}   # shows the route that is in the way",
+            asked[0].remote, asked[0].host
+        ),
+    };
+
+    let kind = if wrong.is_v4 { "IPv4" } else { "IPv6" };
+    Finding {
+        name: format!("route {kind} from {enters}"),
+        what: format!("packets from {enters} to {first}{more} {leaves}{by}"),
+        remedy,
+    }
+}

@@ -1,0 +1,354 @@
+//! [`Ruleset::judge`]: what chains of nftables do with a packet, as far as that can be told. A rule
+//! that is not understood makes the answer uncertain, never wrong.
+
+use std::collections::BTreeMap;
+
+use super::expression::{Expression, Register, Verdict};
+use super::packet::Sample;
+
+/// Chains call each other no deeper than this (`NFT_JUMP_STACK_SIZE`).
+const DEPTH: usize = 16;
+
+/// Rules that are looked at for one packet; with more, the answer is uncertain.
+const RULES: usize = 20_000;
+
+// linux/netfilter/nf_tables.h: `enum nft_meta_keys`, `nft_payload_bases` and `nft_cmp_ops`.
+const META_PROTOCOL: u32 = 1;
+const META_IIF: u32 = 4;
+const META_OIF: u32 = 5;
+const META_IIFNAME: u32 = 6;
+const META_OIFNAME: u32 = 7;
+const META_NFPROTO: u32 = 15;
+const META_L4PROTO: u32 = 16;
+const NETWORK_HEADER: u32 = 1;
+const TRANSPORT_HEADER: u32 = 2;
+const EQUAL: u32 = 0;
+const NOT_EQUAL: u32 = 1;
+
+/// The chains of one table: their rules, each a list of steps; and its sets, as far as they list
+/// single values.
+#[derive(Debug, Default)]
+pub(super) struct Ruleset {
+    pub(super) chains: BTreeMap<String, Vec<Vec<Expression>>>,
+    pub(super) sets: BTreeMap<String, BTreeMap<Vec<u8>, Option<Verdict>>>,
+}
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Accepted,
+    Dropped,
+    /// A rule that is not understood may decide otherwise.
+    Uncertain,
+}
+
+/// How certain it is that a rule applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Match {
+    Yes,
+    No,
+    Maybe,
+}
+
+/// Where a chain has led.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Accepted,
+    Dropped,
+    /// Nothing was decided.
+    Open,
+}
+
+struct Walk<'a> {
+    ruleset: &'a Ruleset,
+    packet: &'a Sample,
+    /// A rule that may apply accepts.
+    may_be_accepted: bool,
+    /// A rule that may apply drops.
+    may_be_dropped: bool,
+    /// Rules that may still be looked at.
+    left: usize,
+}
+
+impl Ruleset {
+    /// What `chain`, which the kernel calls, does with `packet`.
+    pub(super) fn judge(&self, chain: &str, drops_rest: bool, packet: &Sample) -> Judgement {
+        let mut walk = Walk {
+            ruleset: self,
+            packet,
+            may_be_accepted: false,
+            may_be_dropped: false,
+            left: RULES,
+        };
+
+        let end = match walk.chain(chain, 0) {
+            End::Open if drops_rest => End::Dropped,
+            End::Open => End::Accepted,
+            end => end,
+        };
+        match end {
+            End::Accepted if !walk.may_be_dropped => Judgement::Accepted,
+            End::Dropped if !walk.may_be_accepted => Judgement::Dropped,
+            _ => Judgement::Uncertain,
+        }
+    }
+}
+
+impl Walk<'_> {
+    fn chain(&mut self, name: &str, depth: usize) -> End {
+        let Some(rules) = self.ruleset.chains.get(name).filter(|_| depth < DEPTH) else {
+            self.give_up();
+            return End::Open;
+        };
+
+        for rule in rules {
+            if self.left == 0 {
+                self.give_up();
+                return End::Open;
+            }
+            self.left -= 1;
+
+            let (applies, verdict) = self.ruleset.run(rule, self.packet);
+            match self.follow(applies, verdict, depth) {
+                Next::Rule => {}
+                Next::Caller => return End::Open,
+                Next::End(end) => return end,
+            }
+        }
+        End::Open
+    }
+
+    /// What a rule's verdict leads to.
+    fn follow(&mut self, applies: Match, verdict: Decision, depth: usize) -> Next {
+        if applies == Match::No {
+            return Next::Rule;
+        }
+        let is_certain = applies == Match::Yes;
+
+        match verdict {
+            Decision::None => Next::Rule,
+            Decision::Unknown => {
+                self.give_up();
+                Next::Rule
+            }
+            Decision::Known(Verdict::Continue) => Next::Rule,
+            Decision::Known(Verdict::Return) if is_certain => Next::Caller,
+            // The rest of the chain may not be reached: its verdicts are all uncertain.
+            Decision::Known(Verdict::Return) => {
+                self.give_up();
+                Next::Rule
+            }
+            Decision::Known(Verdict::Accept) => self.decide(End::Accepted, is_certain),
+            Decision::Known(Verdict::Drop) => self.decide(End::Dropped, is_certain),
+            Decision::Known(Verdict::Jump(chain)) => {
+                let end = self.chain(&chain, depth + 1);
+                self.decide(end, is_certain)
+            }
+            Decision::Known(Verdict::Goto(chain)) => {
+                let end = self.chain(&chain, depth + 1);
+                match self.decide(end, is_certain) {
+                    Next::Rule if is_certain => Next::Caller,
+                    next => next,
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, end: End, is_certain: bool) -> Next {
+        match end {
+            End::Open => Next::Rule,
+            end if is_certain => Next::End(end),
+            End::Accepted => {
+                self.may_be_accepted = true;
+                Next::Rule
+            }
+            End::Dropped => {
+                self.may_be_dropped = true;
+                Next::Rule
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.may_be_accepted = true;
+        self.may_be_dropped = true;
+    }
+}
+
+enum Next {
+    /// The next rule of the chain.
+    Rule,
+    /// Back to the chain that called this one.
+    Caller,
+    End(End),
+}
+
+/// What a rule decides if it applies.
+enum Decision {
+    None,
+    Unknown,
+    Known(Verdict),
+}
+
+impl Ruleset {
+    /// Runs a rule's steps.
+    fn run(&self, rule: &[Expression], packet: &Sample) -> (Match, Decision) {
+        let mut registers: BTreeMap<Register, Option<Vec<u8>>> = BTreeMap::new();
+        let mut applies = Match::Yes;
+
+        for step in rule {
+            match step {
+                Expression::Meta { key, to } => {
+                    registers.insert(*to, load(*key, packet));
+                }
+                Expression::State { to } => {
+                    let state = packet.state.bit().to_ne_bytes().to_vec();
+                    registers.insert(*to, Some(state));
+                }
+                Expression::Payload {
+                    base,
+                    offset,
+                    length,
+                    to,
+                } => {
+                    let (offset, length) = (*offset as usize, *length as usize);
+                    let loaded = match *base {
+                        NETWORK_HEADER => packet.network(offset, length),
+                        TRANSPORT_HEADER => packet.transport(offset, length),
+                        _ => None,
+                    };
+                    registers.insert(*to, loaded);
+                }
+                Expression::Bitwise {
+                    from,
+                    to,
+                    mask,
+                    xor,
+                } => {
+                    let before = registers.get(from).cloned().flatten();
+                    registers.insert(*to, before.map(|before| masked(&before, mask, xor)));
+                }
+                Expression::Compare {
+                    register,
+                    operator,
+                    data,
+                } => {
+                    let known = registers.get(register).and_then(Option::as_ref);
+                    applies = applies.and(compare(known, *operator, data));
+                }
+                Expression::Lookup { set, register } => {
+                    let found = self.look_up(set, registers.get(register));
+                    applies = applies.and(match found {
+                        Found::Nothing => Match::No,
+                        Found::Element(_) => Match::Yes,
+                        Found::Unknown => Match::Maybe,
+                    });
+                }
+                Expression::VerdictMap { set, register } => {
+                    return match self.look_up(set, registers.get(register)) {
+                        Found::Nothing => (Match::No, Decision::None),
+                        Found::Element(Some(verdict)) => {
+                            (applies, Decision::Known(verdict.clone()))
+                        }
+                        Found::Element(None) | Found::Unknown => (applies, Decision::Unknown),
+                    };
+                }
+                Expression::StateMask(mask) => {
+                    applies = applies.and(Match::of(packet.state.bit() & mask != 0));
+                }
+                Expression::Verdict(verdict) => return (applies, Decision::Known(verdict.clone())),
+                Expression::Nothing => {}
+                Expression::Unknown => applies = applies.and(Match::Maybe),
+                Expression::UnknownTarget => return (applies, Decision::Unknown),
+            }
+            if applies == Match::No {
+                break;
+            }
+        }
+        (applies, Decision::None)
+    }
+
+    fn look_up(&self, set: &str, register: Option<&Option<Vec<u8>>>) -> Found<'_> {
+        let Some(set) = self.sets.get(set) else {
+            return Found::Unknown;
+        };
+        let Some(found) = register.and_then(Option::as_ref) else {
+            return Found::Unknown;
+        };
+
+        // A register may be wider than a key.
+        set.iter()
+            .find(|(key, _)| found.starts_with(key))
+            .map_or(Found::Nothing, |(_, verdict)| {
+                Found::Element(verdict.as_ref())
+            })
+    }
+}
+
+/// What a set says of a value.
+enum Found<'a> {
+    Nothing,
+    Element(Option<&'a Verdict>),
+    Unknown,
+}
+
+impl Match {
+    fn of(is_so: bool) -> Match {
+        if is_so { Match::Yes } else { Match::No }
+    }
+
+    fn and(self, other: Match) -> Match {
+        match (self, other) {
+            (Match::No, _) | (_, Match::No) => Match::No,
+            (Match::Maybe, _) | (_, Match::Maybe) => Match::Maybe,
+            (Match::Yes, Match::Yes) => Match::Yes,
+        }
+    }
+}
+
+fn load(key: u32, packet: &Sample) -> Option<Vec<u8>> {
+    match key {
+        META_IIF => Some(packet.enters.as_ref()?.index?.to_ne_bytes().into()),
+        META_OIF => Some(packet.leaves.as_ref()?.index?.to_ne_bytes().into()),
+        META_IIFNAME => Some(padded(&packet.enters.as_ref()?.name)),
+        META_OIFNAME => Some(padded(&packet.leaves.as_ref()?.name)),
+        META_PROTOCOL if packet.is_v4 => Some(vec![0x08, 0x00]),
+        META_PROTOCOL => Some(vec![0x86, 0xdd]),
+        META_NFPROTO if packet.is_v4 => Some(vec![libc::AF_INET as u8]),
+        META_NFPROTO => Some(vec![libc::AF_INET6 as u8]),
+        META_L4PROTO => packet.service.map(|(protocol, _)| vec![protocol]),
+        _ => None,
+    }
+}
+
+/// A name as the kernel has it in a register.
+fn padded(name: &str) -> Vec<u8> {
+    let mut bytes = name.as_bytes().to_vec();
+
+    bytes.resize(libc::IFNAMSIZ, 0);
+    bytes
+}
+
+fn masked(before: &[u8], mask: &[u8], xor: &[u8]) -> Vec<u8> {
+    before
+        .iter()
+        .zip(mask.iter().zip(xor))
+        .map(|(byte, (mask, xor))| (byte & mask) ^ xor)
+        .collect()
+}
+
+/// As many bytes as the rule has: a name that ends with `*` is compared up to there.
+fn compare(register: Option<&Vec<u8>>, operator: u32, data: &[u8]) -> Match {
+    let Some(found) = register.and_then(|register| register.get(..data.len())) else {
+        return Match::Maybe;
+    };
+
+    match operator {
+        EQUAL => Match::of(found == data),
+        NOT_EQUAL => Match::of(found != data),
+        _ => Match::Maybe,
+    }
+}
+
+#[cfg(test)]
+mod tests;

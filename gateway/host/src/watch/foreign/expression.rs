@@ -1,0 +1,239 @@
+//! [`Expression`]: the kernel's form of what a rule of nftables says, as far as it is understood
+//! here. What is not is [`Expression::Unknown`]: it may match and may not.
+
+use crate::netlink::raw::Attributes;
+
+/// A register of the kernel's machine.
+pub(super) type Register = u32;
+
+/// One step of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Expression {
+    /// Load what is known of the packet itself.
+    Meta { key: u32, to: Register },
+    /// Load the state of the connection.
+    State { to: Register },
+    /// Load bytes of a header.
+    Payload {
+        base: u32,
+        offset: u32,
+        length: u32,
+        to: Register,
+    },
+    /// `to = (from & mask) ^ xor`.
+    Bitwise {
+        from: Register,
+        to: Register,
+        mask: Vec<u8>,
+        xor: Vec<u8>,
+    },
+    /// The rule ends here unless the register compares so.
+    Compare {
+        register: Register,
+        operator: u32,
+        data: Vec<u8>,
+    },
+    /// The rule ends here unless the register is in the set.
+    Lookup { set: String, register: Register },
+    /// The set says for the register what the rule decides.
+    VerdictMap { set: String, register: Register },
+    /// The match `conntrack` of iptables: the states that it wants.
+    StateMask(u32),
+    /// What the rule decides.
+    Verdict(Verdict),
+    /// No influence on the verdict: counters, logs, comments.
+    Nothing,
+    /// Not understood: from here on the rule may not apply.
+    Unknown,
+    /// Not understood, and may decide anything.
+    UnknownTarget,
+}
+
+/// What a rule decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Accept,
+    Drop,
+    Continue,
+    Return,
+    Jump(String),
+    Goto(String),
+}
+
+// linux/netfilter/nf_tables.h.
+const NAME: u16 = 1;
+const DATA: u16 = 2;
+const CT_STATE: u32 = 0;
+const VERDICT_REGISTER: Register = 0;
+const BITWISE_BOOL: u32 = 0;
+
+/// linux/netfilter/xt_conntrack.h: where `struct xt_conntrack_mtinfo` (revisions 2 and 3) has its
+/// flags and the mask of states, and the only flag that is understood.
+const MATCH_FLAGS: usize = 146;
+const INVERT_FLAGS: usize = 148;
+const STATE_MASK: usize = 150;
+const XT_CONNTRACK_STATE: u16 = 1;
+
+impl Expression {
+    /// Reads one element of a rule's list.
+    pub(super) fn read(element: &[u8]) -> Expression {
+        let parts = Attributes(element);
+        let name = parts.find(NAME).unwrap_or_default();
+        let data = parts.find(DATA).unwrap_or_default();
+
+        let read = match name.strip_suffix(b"\0").unwrap_or(&name) {
+            b"meta" => read_meta(&data),
+            b"ct" => read_ct(&data),
+            b"payload" => read_payload(&data),
+            b"bitwise" => read_bitwise(&data),
+            b"cmp" => read_compare(&data),
+            b"immediate" => read_immediate(&data),
+            b"reject" => Some(Expression::Verdict(Verdict::Drop)),
+            b"match" => read_match(&data),
+            b"target" => read_target(&data),
+            b"counter" | b"log" | b"last" | b"notrack" => Some(Expression::Nothing),
+            b"lookup" => read_lookup(&data),
+            // These hand the packet to somebody else.
+            b"queue" | b"synproxy" => Some(Expression::UnknownTarget),
+            _ => None,
+        };
+        read.unwrap_or(Expression::Unknown)
+    }
+}
+
+fn read_meta(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+
+    Some(Expression::Meta {
+        to: data.number(1)?,
+        key: data.number(2)?,
+    })
+}
+
+fn read_ct(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+
+    (data.number(2)? == CT_STATE).then_some(Expression::State {
+        to: data.number(1)?,
+    })
+}
+
+fn read_payload(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+
+    Some(Expression::Payload {
+        to: data.number(1)?,
+        base: data.number(2)?,
+        offset: data.number(3)?,
+        length: data.number(4)?,
+    })
+}
+
+fn read_bitwise(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+    if data.number(6).unwrap_or(BITWISE_BOOL) != BITWISE_BOOL {
+        return None;
+    }
+
+    Some(Expression::Bitwise {
+        from: data.number(1)?,
+        to: data.number(2)?,
+        mask: value(&data.find(4)?)?,
+        xor: value(&data.find(5)?)?,
+    })
+}
+
+fn read_compare(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+
+    Some(Expression::Compare {
+        register: data.number(1)?,
+        operator: data.number(2)?,
+        data: value(&data.find(3)?)?,
+    })
+}
+
+fn read_immediate(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+    if data.number(1)? != VERDICT_REGISTER {
+        return None;
+    }
+
+    read_verdict(&data.find(2)?)
+}
+
+/// Reads the nested attributes of a verdict.
+pub(super) fn read_verdict(data: &[u8]) -> Option<Expression> {
+    let verdict = Attributes(data).find(2)?;
+    let verdict = Attributes(&verdict);
+    let chain = verdict.find(2).map(|chain| text(&chain));
+    let verdict = match verdict.number(1)? as i32 {
+        0 => Verdict::Drop,
+        1 => Verdict::Accept,
+        -1 => Verdict::Continue,
+        -3 => Verdict::Jump(chain?),
+        -4 => Verdict::Goto(chain?),
+        -5 => Verdict::Return,
+        _ => return Some(Expression::UnknownTarget),
+    };
+    Some(Expression::Verdict(verdict))
+}
+
+fn read_lookup(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+    let set = text(&data.find(1)?);
+    let register = data.number(2)?;
+
+    match data.number(3) {
+        // `!=` a set.
+        None if data.number(5).unwrap_or(0) != 0 => None,
+        None => Some(Expression::Lookup { set, register }),
+        Some(VERDICT_REGISTER) => Some(Expression::VerdictMap { set, register }),
+        Some(_) => None,
+    }
+}
+
+/// A match of iptables.
+fn read_match(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+    let name = text(&data.find(1)?);
+    if name == "comment" {
+        return Some(Expression::Nothing);
+    }
+    if name != "conntrack" || data.number(2)? < 2 {
+        return None;
+    }
+
+    let info = data.find(3)?;
+    let half = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?));
+    let wants_state_only = half(MATCH_FLAGS)? == XT_CONNTRACK_STATE;
+    let is_inverted = half(INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
+    let mask = u32::from(half(STATE_MASK)?);
+
+    wants_state_only.then_some(Expression::StateMask(if is_inverted {
+        !mask
+    } else {
+        mask
+    }))
+}
+
+/// A target of iptables.
+fn read_target(data: &[u8]) -> Option<Expression> {
+    let name = text(&Attributes(data).find(1)?);
+
+    Some(match name.as_str() {
+        "REJECT" => Expression::Verdict(Verdict::Drop),
+        "LOG" | "NFLOG" | "MARK" | "CONNMARK" | "TCPMSS" | "CT" => Expression::Nothing,
+        _ => Expression::UnknownTarget,
+    })
+}
+
+fn value(data: &[u8]) -> Option<Vec<u8>> {
+    Attributes(data).find(1)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .trim_end_matches('\0')
+        .to_owned()
+}

@@ -1,0 +1,89 @@
+//! [`Sample`]: a packet as an nftables rule sees it, as far as it is known: the first of a
+//! connection, or an answer, between the TUN device and one of the site's interfaces.
+
+use std::net::IpAddr;
+
+/// The interface on one side of a packet.
+#[derive(Debug, Clone)]
+pub(super) struct Interface {
+    pub(super) name: String,
+    /// `None` if it does not exist now.
+    pub(super) index: Option<u32>,
+}
+
+/// See the head of this file.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    /// `None` if it may be any.
+    pub(super) enters: Option<Interface>,
+    /// `None` at the input hook.
+    pub(super) leaves: Option<Interface>,
+    pub(super) is_v4: bool,
+    pub(super) source: Option<IpAddr>,
+    pub(super) destination: Option<IpAddr>,
+    /// Protocol and destination port; `None` if they may be any.
+    pub(super) service: Option<(u8, u16)>,
+    pub(super) state: State,
+}
+
+/// The state of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its first packet.
+    New,
+    /// A later one.
+    Established,
+}
+
+impl State {
+    /// The bit in a register (linux/netfilter/nf_conntrack_common.h, `NF_CT_STATE_BIT`), and in the
+    /// mask of the iptables match.
+    pub(super) fn bit(self) -> u32 {
+        match self {
+            State::Established => 1 << 1,
+            State::New => 1 << 3,
+        }
+    }
+}
+
+impl Sample {
+    /// Bytes of the network header from `offset`; `None` if they are not known.
+    pub(super) fn network(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
+        let mut header = vec![None; if self.is_v4 { 20 } else { 40 }];
+
+        // RFC 791, section 3.1; RFC 8200, section 3.
+        let (protocol, source, destination) = if self.is_v4 { (9, 12, 16) } else { (6, 8, 24) };
+        header[protocol] = self.service.map(|(protocol, _)| protocol);
+        for (at, address) in [(source, self.source), (destination, self.destination)] {
+            if let Some(address) = address {
+                put(&mut header, at, &bytes(address));
+            }
+        }
+
+        header
+            .get(offset..offset.checked_add(length)?)?
+            .iter()
+            .copied()
+            .collect()
+    }
+
+    /// Bytes of the transport header: the destination port, if it is known.
+    pub(super) fn transport(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
+        let (_, port) = self.service?;
+
+        (offset == 2 && length == 2).then(|| port.to_be_bytes().into())
+    }
+}
+
+fn put(header: &mut [Option<u8>], at: usize, bytes: &[u8]) {
+    for (place, byte) in header[at..].iter_mut().zip(bytes) {
+        *place = Some(*byte);
+    }
+}
+
+fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().into(),
+        IpAddr::V6(v6) => v6.octets().into(),
+    }
+}

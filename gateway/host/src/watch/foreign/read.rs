@@ -1,0 +1,244 @@
+//! Reads the base chains of others, and the tables that they belong to, over netlink.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use rtnetlink::packet_core::{NLM_F_DUMP, NlasIterator};
+use rtnetlink::sys::protocols::NETLINK_NETFILTER;
+
+use super::evaluate::Ruleset;
+use super::expression::{Expression, Verdict, read_verdict};
+use crate::netlink::raw::{Attributes, RawSocket, push_attribute};
+
+/// linux/netfilter/nfnetlink.h: the subsystem, in the upper byte of each message type.
+const NFTABLES: u16 = 10 << 8;
+const GET_CHAIN: u16 = NFTABLES | 4;
+const GET_RULE: u16 = NFTABLES | 7;
+const GET_SET: u16 = NFTABLES | 10;
+const GET_ELEMENTS: u16 = NFTABLES | 13;
+
+/// Length of `struct nfgenmsg`.
+const HEADER: usize = 4;
+const TABLE: u16 = 1;
+
+/// `NFT_SET_INTERVAL` and `NFT_SET_CONCAT`: such sets list ranges.
+const RANGES: u32 = 4 | 128;
+
+/// Elements of a set that are read; with more, the set is not understood.
+const ELEMENTS: usize = 4096;
+
+/// Families of tables (linux/netfilter.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Family {
+    Inet,
+    V4,
+    V6,
+}
+
+/// A chain that the kernel calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BaseChain {
+    pub(super) family: Family,
+    pub(super) table: String,
+    pub(super) name: String,
+    pub(super) hook: Hook,
+    /// What no rule decides is dropped.
+    pub(super) drops_rest: bool,
+}
+
+/// Where it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hook {
+    Input,
+    Forward,
+}
+
+impl Family {
+    fn read(number: u8) -> Option<Family> {
+        match i32::from(number) {
+            1 => Some(Family::Inet),
+            libc::AF_INET => Some(Family::V4),
+            libc::AF_INET6 => Some(Family::V6),
+            _ => None,
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Family::Inet => 1,
+            Family::V4 => libc::AF_INET as u8,
+            Family::V6 => libc::AF_INET6 as u8,
+        }
+    }
+
+    /// As `nft` writes it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Family::Inet => "inet",
+            Family::V4 => "ip",
+            Family::V6 => "ip6",
+        }
+    }
+
+    pub(super) fn has(self, is_v4: bool) -> bool {
+        match self {
+            Family::Inet => true,
+            Family::V4 => is_v4,
+            Family::V6 => !is_v4,
+        }
+    }
+}
+
+/// Reads nftables in the network namespace of the thread that opened it.
+pub(super) struct Reader {
+    socket: RawSocket,
+}
+
+impl Reader {
+    pub(super) fn open() -> io::Result<Reader> {
+        Ok(Reader {
+            socket: RawSocket::open(NETLINK_NETFILTER)?,
+        })
+    }
+
+    /// The chains at the forward and input hooks, in tables of other names than `own`.
+    pub(super) fn base_chains(&mut self, own: &str) -> io::Result<Vec<BaseChain>> {
+        let mut chains = Vec::new();
+
+        self.list(GET_CHAIN, &request(0, &[]), |family, message| {
+            let chain = read_chain(family, &Attributes(message));
+            chains.extend(chain.filter(|chain| chain.table != own));
+        })?;
+        Ok(chains)
+    }
+
+    /// Every rule of a table, and its sets.
+    pub(super) fn table(&mut self, family: Family, table: &str) -> io::Result<Ruleset> {
+        let mut ruleset = Ruleset::default();
+        let name = zero_terminated(table);
+        let of_table = request(family.number(), &[(TABLE, &name)]);
+        let is_ours = |found: Option<Family>, message: &[u8]| {
+            found == Some(family) && Attributes(message).find(TABLE).as_ref() == Some(&name)
+        };
+
+        self.list(GET_CHAIN, &of_table, |found, message| {
+            if is_ours(found, message) {
+                let chain = Attributes(message).find(3).unwrap_or_default();
+                ruleset.chains.entry(text(&chain)).or_default();
+            }
+        })?;
+        self.list(GET_RULE, &of_table, |found, message| {
+            if is_ours(found, message) {
+                let chain = Attributes(message).find(2).unwrap_or_default();
+                let steps = Attributes(message).find(4).unwrap_or_default();
+                let rule = NlasIterator::new(steps.as_slice())
+                    .flatten()
+                    .map(|step| Expression::read(step.value()))
+                    .collect();
+                ruleset.chains.entry(text(&chain)).or_default().push(rule);
+            }
+        })?;
+
+        let mut sets = Vec::new();
+        self.list(GET_SET, &of_table, |found, message| {
+            let flags = Attributes(message).number(3).unwrap_or_default();
+            if is_ours(found, message) && flags & RANGES == 0 {
+                sets.extend(Attributes(message).find(2));
+            }
+        })?;
+        for set in sets {
+            self.read_set(family, &name, &set, &mut ruleset)?;
+        }
+        Ok(ruleset)
+    }
+
+    fn read_set(
+        &mut self,
+        family: Family,
+        table: &[u8],
+        set: &[u8],
+        ruleset: &mut Ruleset,
+    ) -> io::Result<()> {
+        let request = request(family.number(), &[(TABLE, table), (2, set)]);
+        let mut elements = BTreeMap::new();
+
+        self.list(GET_ELEMENTS, &request, |_, message| {
+            let list = Attributes(message).find(3).unwrap_or_default();
+            for element in NlasIterator::new(list.as_slice()).flatten() {
+                let element = Attributes(element.value());
+                let key = element.find(1).and_then(|key| Attributes(&key).find(1));
+                let verdict = element.find(2).and_then(|data| verdict_of(&data));
+                if elements.len() < ELEMENTS {
+                    elements.extend(key.map(|key| (key, verdict)));
+                }
+            }
+        })?;
+        if elements.len() < ELEMENTS {
+            ruleset.sets.insert(text(set), elements);
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        kind: u16,
+        request: &[u8],
+        mut each: impl FnMut(Option<Family>, &[u8]),
+    ) -> io::Result<()> {
+        let answer = self.socket.ask(kind, NLM_F_DUMP, request, |_, message| {
+            if let Some((header, attributes)) = message.split_at_checked(HEADER) {
+                each(Family::read(header[0]), attributes);
+            }
+        });
+
+        match answer {
+            // It was deleted meanwhile.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChain> {
+    let hook = chain.find(4)?;
+    let hook = match Attributes(&hook).number(1)? {
+        1 => Hook::Input,
+        2 => Hook::Forward,
+        _ => return None,
+    };
+
+    Some(BaseChain {
+        family: family?,
+        table: text(&chain.find(TABLE)?),
+        name: text(&chain.find(3)?),
+        hook,
+        drops_rest: chain.number(5) == Some(0),
+    })
+}
+
+fn verdict_of(data: &[u8]) -> Option<Verdict> {
+    match read_verdict(data)? {
+        Expression::Verdict(verdict) => Some(verdict),
+        _ => None,
+    }
+}
+
+/// A request: `struct nfgenmsg`, and the attributes.
+fn request(family: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![family, 0, 0, 0];
+
+    for (kind, value) in attributes {
+        push_attribute(&mut bytes, *kind, value);
+    }
+    bytes
+}
+
+fn zero_terminated(name: &str) -> Vec<u8> {
+    name.bytes().chain([0]).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .trim_end_matches('\0')
+        .to_owned()
+}

@@ -1,0 +1,45 @@
+//! [`inquire`]: everything of others that is in the way of what passes through the tunnel.
+
+use std::io;
+
+use ringway_config::{Routes as Numbers, TunName};
+use ringway_intent::{Finding, Inquiry};
+use tokio::task::spawn_blocking;
+
+use super::asked::{self, Questions};
+use super::foreign::{self, Traffic};
+use crate::links;
+use crate::netlink::Netlink;
+
+/// Asks the kernel about the routes of `inquiry`, and reads the filters of others. Without a device
+/// `tun`, about the filters only. Needs a tokio runtime, in the network namespace of the gateway.
+pub async fn inquire(
+    tun: &TunName,
+    numbers: Numbers,
+    inquiry: Inquiry,
+) -> io::Result<Vec<Finding>> {
+    let netlink = Netlink::open()?;
+    let names = links::names(&netlink).await?;
+    let index = names.iter().find(|(_, name)| *name == tun.as_str());
+
+    let mut findings = match index {
+        Some((index, _)) => {
+            let questions = Questions {
+                tun: (tun.to_string(), *index),
+                numbers,
+                ways: inquiry.ways.clone(),
+            };
+            asked::ask(&netlink, &names, &questions).await?
+        }
+        None => Vec::new(),
+    };
+
+    let traffic = Traffic {
+        tun: tun.to_string(),
+        inquiry,
+        names,
+    };
+    // A host with thousands of rules takes a while to list them.
+    findings.extend(spawn_blocking(move || foreign::find(&traffic)).await??);
+    Ok(findings)
+}
