@@ -78,7 +78,7 @@ fn removed_rules_and_routes_are_back_within_a_second_and_nothing_leaks() {
 
     // The control: without the daemon, the same removal leads private packets to the WAN.
     let daemon = scene.process(GATEWAY).expect("gw.org1 runs");
-    daemon.signal(Signal::SIGSTOP).unwrap();
+    daemon.signal(Signal::SIGSTOP);
     let outside = Capture::headers(&scene, GATEWAY, "wan0");
     sh(&scene, &format!("nft flush ruleset; {REMOVE_ROUTES}"));
     scene.ping("peer0.org1", "10.10.2.11", Family::V4);
@@ -86,7 +86,7 @@ fn removed_rules_and_routes_are_back_within_a_second_and_nothing_leaks() {
         !outside.stop().matching(PRIVATE).is_empty(),
         "the capture sees no leaks"
     );
-    daemon.signal(Signal::SIGCONT).unwrap();
+    daemon.signal(Signal::SIGCONT);
     assert_reachable(&scene);
     scene.close();
 }

@@ -12,7 +12,7 @@ use ringway_intent::{Checked, Finding, Inquiry, Links, Restoration, Thing, ways}
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
 use crate::input::RoutesOutcome;
-use crate::inquirer::Told;
+use crate::inquirer::Advice;
 use crate::notice::Notice;
 use crate::shell::Shell;
 use crate::watch::{Outcome, TRUCE};
@@ -87,6 +87,12 @@ impl Shell {
         let members = self
             .routes
             .planned()
+            .filter(|prefix| {
+                !config
+                    .own_prefixes()
+                    .iter()
+                    .any(|own| own.prefix.overlaps(prefix))
+            })
             .map(|prefix| (prefix, tunnelled.contains(&prefix)))
             .collect();
 
@@ -103,10 +109,10 @@ impl Shell {
 
     /// The kernel has said what it would do.
     pub(crate) fn kernel_asked(&mut self, findings: Vec<Finding>, now: Instant) {
-        for told in self.inquirer.answered(findings, now) {
-            self.effects.push_back(match told {
-                Told::Raise(finding) => Effect::Raise(finding),
-                Told::Clear(name) => Effect::Clear(name),
+        for advice in self.inquirer.answered(findings, now) {
+            self.effects.push_back(match advice {
+                Advice::Raise(finding) => Effect::Raise(finding),
+                Advice::Clear(name) => Effect::Clear(name),
             });
         }
     }

@@ -1,8 +1,8 @@
 //! [`Inquirer`]: when the kernel is asked what it would do with packets between site and members,
-//! and what operators are told of the answers.
+//! and which findings operators see.
 //!
-//! An answer may catch the kernel in the middle of a change. So a finding counts when two answers in
-//! a row have it, and is over when one has not.
+//! An answer may catch the kernel in the middle of a change. So a finding counts when two answers
+//! in a row have it, and is over when one has not.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -29,9 +29,9 @@ pub(crate) struct Inquirer {
     told: BTreeMap<String, Finding>,
 }
 
-/// What operators are told.
+/// What changes on the list of what needs attention.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Advice {
     Raise(Finding),
     Clear(String),
 }
@@ -65,7 +65,7 @@ impl Inquirer {
     }
 
     /// The kernel has answered.
-    pub(crate) fn answered(&mut self, findings: Vec<Finding>, now: Instant) -> Vec<Told> {
+    pub(crate) fn answered(&mut self, findings: Vec<Finding>, now: Instant) -> Vec<Advice> {
         self.is_asking = false;
         self.last = now;
 
@@ -80,13 +80,13 @@ impl Inquirer {
             let is_confirmed = before.contains_key(name);
             if is_confirmed && self.told.get(name) != Some(finding) {
                 self.told.insert(name.clone(), finding.clone());
-                told.push(Told::Raise(finding.clone()));
+                told.push(Advice::Raise(finding.clone()));
             }
         }
         self.told.retain(|name, _| {
             let lasts = self.suspected.contains_key(name);
             if !lasts {
-                told.push(Told::Clear(name.clone()));
+                told.push(Advice::Clear(name.clone()));
             }
             lasts
         });
@@ -127,7 +127,7 @@ mod tests {
         assert!(inquirer.poll(now));
         assert_eq!(
             inquirer.answered(vec![docker()], now),
-            [Told::Raise(docker())]
+            [Advice::Raise(docker())]
         );
         assert!(!inquirer.poll(now + CONFIRM));
         now += PERIOD;
@@ -138,7 +138,7 @@ mod tests {
         inquirer.poll(now);
         assert_eq!(
             inquirer.answered(Vec::new(), now),
-            [Told::Clear(docker().name)]
+            [Advice::Clear(docker().name)]
         );
     }
 

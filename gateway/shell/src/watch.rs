@@ -180,7 +180,8 @@ impl KernelWatch {
         outcomes
     }
 
-    /// Takes what is missing now. Each is told once; of what is fought over, the alarm says enough.
+    /// Takes what is missing now. Each is reported once; of what is fought over, the
+    /// alarm says enough.
     fn note_missing(&mut self, missing: Vec<Missing>) -> Vec<Outcome> {
         self.missing = missing
             .into_iter()

@@ -1,6 +1,6 @@
-//! Asks the kernel where it would send packets to the members, as it would decide for a real packet:
-//! with all rules, routes and the reverse-path check. A rule of another program before ours (AWS
-//! VPC CNI, mwan3, Cilium) shows in the answer, whatever it looks like.
+//! Asks the kernel where it would send packets to the members, as it would decide for a real
+//! packet: with all rules, routes and the reverse-path check. A rule of another program before ours
+//! (AWS VPC CNI, mwan3, Cilium) shows in the answer, whatever it looks like.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

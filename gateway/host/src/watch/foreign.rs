@@ -1,5 +1,5 @@
 //! Finds filters of others that drop what goes through the tunnel: Docker's and ufw's policy for
-//! forwarded packets, a firewall that nobody told of the TUN device. They are not ours to change, so
+//! forwarded packets, a firewall that does not know the TUN device. They are not ours to change, so
 //! each becomes a [`Finding`] with the command that opens it.
 //!
 //! The base chains at the forward and input hooks are read, and followed for sample packets as the
