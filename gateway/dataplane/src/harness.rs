@@ -1,6 +1,7 @@
 //! Plain functions over bytes for benches, fuzz targets and tests outside of this crate. No thread,
 //! no socket and no key is needed; nothing else may use them.
 
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,11 +47,15 @@ pub fn permissive(site: u32, own: &[Prefix], others: &[(u32, Prefix)]) -> Arc<Ru
 /// The rules of site `site` that follow from `policy`. Every other site is of one organization.
 pub fn rules(policy: Policy, site: u32, own: &[Prefix], others: &[(u32, Prefix)]) -> Arc<Rules> {
     let org: OrgId = "beta".parse().expect("it is a name");
-    let sites = others.iter().map(|(number, prefix)| RemoteSite {
-        number: *number,
+    let mut prefixes: BTreeMap<u32, Vec<Prefix>> = BTreeMap::new();
+    for (number, prefix) in others {
+        prefixes.entry(*number).or_default().push(*prefix);
+    }
+    let sites = prefixes.into_iter().map(|(number, prefixes)| RemoteSite {
+        number,
         org: org.clone(),
         site: format!("site{number}").parse::<SiteId>().expect("likewise"),
-        prefixes: vec![*prefix],
+        prefixes,
         has_gateways: true,
     });
 

@@ -4,8 +4,9 @@
 //! ```text
 //!  receive: several datagrams joined (GRO)
 //!     └─ each: top two bits 00?  no ─► sink.quic
-//!          └─ header ─► session ─► path, phase, window, AEAD ─► packet: admit ─► coalesce ─► TUN
-//!                                                           └─► probe: echo, or event
+//!          └─ header ─► session ─► path, phase, window, AEAD
+//!               ├─► packet: admit ─► filter ─► coalesce ─► TUN
+//!               └─► probe: echo, or event
 //! ```
 //! Every datagram of a buffer is classified by itself: the kernel appends a short QUIC packet to a
 //! run of data packets. A packet that fails is counted and ends nothing.
@@ -23,17 +24,20 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::admit::AdmitCache;
+use ringway_filter::{Verdict, WAIT, Waiting};
+
+use crate::admit::{AdmitCache, admit};
 use crate::coalesce::Coalesce;
 use crate::counters::DropReason;
 use crate::dataplane::Lane;
+use crate::flow_records;
 use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, TAG_LEN};
 use crate::mss;
-use crate::offload::OFFLOAD_LEN;
+use crate::offload::{OFFLOAD_LEN, Offload};
 use crate::probe::{self, Probe};
 use crate::session::{Incoming, Path};
 use crate::sink::{ControlSink, Event};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{SiteNo, Snapshot};
 use crate::sys::poll;
 use crate::traffic_class;
 use crate::transport::Transport;
@@ -87,11 +91,17 @@ struct Batch<'b, 's, W> {
 pub(crate) struct Receiver<'a, T, U, S> {
     lane: &'a Lane<T, U>,
     sink: &'a mut S,
+    /// Later fragments whose first has not come yet.
+    fragments: Waiting,
 }
 
 impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
     pub(crate) fn new(lane: &'a Lane<T, U>, sink: &'a mut S) -> Self {
-        Receiver { lane, sink }
+        Receiver {
+            lane,
+            sink,
+            fragments: Waiting::new(),
+        }
     }
 
     /// Receives until shutdown is requested. Error: the socket is gone.
@@ -100,13 +110,17 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let shutdown = self.lane.shutdown.as_fd();
 
         while !self.lane.shutdown.is_requested() {
-            let Err(error) = self.drain(&mut memory) else {
+            let drained = self.drain(&mut memory);
+            self.release_fragments();
+            let Err(error) = drained else {
                 continue;
             };
 
             match (error.kind(), error.raw_os_error()) {
                 (ErrorKind::WouldBlock, _) => {
-                    poll::wait(Some(self.lane.udp.as_fd()), shutdown, None)?;
+                    // Fragments must not wait for ever.
+                    let timeout = (!self.fragments.is_empty()).then_some(WAIT);
+                    poll::wait(Some(self.lane.udp.as_fd()), shutdown, timeout)?;
                 }
                 // Read on after an interruption, or the ICMP error of an earlier datagram.
                 (ErrorKind::Interrupted | ErrorKind::ConnectionRefused, _) => {}
@@ -282,8 +296,12 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         }
 
         let payload = HEADER_LEN..datagram.len() - TAG_LEN;
-        let Kind::Packet(checksum) = header.kind else {
-            return self.accept_probe(session, &datagram[payload], arrival);
+        let checksum = match header.kind {
+            Kind::Packet(checksum) => checksum,
+            Kind::Probe => return self.accept_probe(session, &datagram[payload], arrival),
+            Kind::Flows => {
+                return self.accept_flows(batch.snapshot, session, &datagram[payload], arrival.at);
+            }
         };
 
         // Authentic, but not yet trusted: the peer may seal what its hosts must not send.
@@ -296,6 +314,10 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         // The kernel would not know where to complete it.
         if checksum == Checksum::Partial && transport.is_none() {
             return Err(DropReason::Malformed);
+        }
+
+        if !self.may_arrive(batch.snapshot, session, packet, arrival.at)? {
+            return Ok(());
         }
 
         session.counters().received(packet.len());
@@ -314,6 +336,56 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         Ok(())
     }
 
+    /// True if the packet passes the filter; false if it waits for the first fragment of its packet.
+    /// Error: [`DropReason::Denied`].
+    fn may_arrive(
+        &mut self,
+        snapshot: &Snapshot,
+        session: &Incoming,
+        packet: &[u8],
+        now: Instant,
+    ) -> Result<bool, DropReason> {
+        let rules = snapshot.rules().ok_or(DropReason::Denied)?;
+        let SiteNo(from) = session.site();
+
+        match self.lane.filter.arrives(rules, from, packet, now) {
+            Verdict::Pass => Ok(true),
+            Verdict::WaitForFirstFragment if self.fragments.hold(from, packet, now) => Ok(false),
+            Verdict::WaitForFirstFragment | Verdict::Drop(_) | Verdict::Reject(_) => {
+                Err(DropReason::Denied)
+            }
+        }
+    }
+
+    /// Writes the fragments whose first has come meanwhile. They are judged by the tables of now.
+    fn release_fragments(&mut self) {
+        if self.fragments.is_empty() {
+            return;
+        }
+
+        let lane = self.lane;
+        let snapshot = lane.snapshot.load();
+        let Some(rules) = snapshot.rules() else {
+            return;
+        };
+
+        let deliver = |from, packet: &[u8]| {
+            // Whose addresses they are may have changed.
+            if admit(&snapshot, SiteNo(from), packet).is_err() {
+                return lane.counters.drop_packet(DropReason::Source);
+            }
+
+            let offload = Offload::default().encode();
+            let parts = [IoSlice::new(&offload), IoSlice::new(packet)];
+            match lane.tun.write(&parts) {
+                Ok(()) => lane.counters.received(packet.len()),
+                Err(_) => lane.counters.drop_packet(DropReason::TunWrite),
+            }
+        };
+        let now = lane.udp.now();
+        self.fragments.release(&lane.filter, rules, now, deliver);
+    }
+
     /// Tells the control plane, within a budget, where the newest packet of a session came from.
     fn report_off_path(&mut self, session: &Incoming, arrival: &Arrival) {
         if session.may_report(arrival.at) {
@@ -323,6 +395,32 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
                 to: arrival.to,
             };
             self.report(session, event);
+        }
+    }
+
+    /// Believes what another gateway of this site says of flows. Errors:
+    /// [`DropReason::FlowRecords`], [`DropReason::Malformed`].
+    fn accept_flows(
+        &self,
+        snapshot: &Snapshot,
+        session: &Incoming,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        // A flow lets packets in: no other site may say what our hosts have opened.
+        if session.site() != snapshot.site() || !session.peer().may_tell_flows(now) {
+            return Err(DropReason::FlowRecords);
+        }
+        let rules = snapshot.rules().ok_or(DropReason::FlowRecords)?;
+
+        let mut is_refused = false;
+        flow_records::decode(payload, |record| {
+            is_refused |= !self.lane.filter.import(rules, record, now);
+        })?;
+        if is_refused {
+            Err(DropReason::FlowRecords)
+        } else {
+            Ok(())
         }
     }
 

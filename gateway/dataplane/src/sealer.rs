@@ -2,9 +2,9 @@
 //! batch.
 //!
 //! ```text
-//!  a super-packet ─► egress ─► its session ─► cut ─► each segment sealed into the batch ─┐
-//!  or a packet    ─► egress ─► its session ───────► sealed into the batch ───────────────┤
-//!         no session ─► unrouted: held or answered                                       │
+//!  a super-packet ─► egress ─► filter ─► cut ─► each segment sealed into the batch ──────┐
+//!  or a packet    ─► egress ─► filter ───────► sealed into the batch ────────────────────┤
+//!         no session ─► filter ─► unrouted: held or answered                             │
 //!  ◄───────── full, of another length or to another peer: the batch is flushed first ◄───┘
 //! ```
 //! The segments of a super-packet share their addresses, so that one check of the whole covers them
@@ -15,8 +15,11 @@
 //! narrower, or carries less than IPv6's 1280 bytes) go on, TCP in shorter segments and everything
 //! else in outer fragments.
 
+use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use ringway_filter::{Reason, Verdict, Waiting};
 
 use crate::checksum;
 use crate::counters::{Counters, DropReason};
@@ -28,6 +31,7 @@ use crate::mss;
 use crate::offload::{ChecksumPlace, Gso, OFFLOAD_LEN, Offload};
 use crate::outlet::Outlet;
 use crate::session::Outgoing;
+use crate::snapshot::Snapshot;
 use crate::split::Split;
 use crate::traffic_class::TrafficClass;
 use crate::transport::Transport;
@@ -52,6 +56,8 @@ pub(crate) struct Sealer<'a, T, U> {
     lane: &'a Lane<T, U>,
     batch: GsoBatch,
     unrouted: Unrouted<'a, T>,
+    /// Later fragments whose first was not read yet.
+    fragments: Waiting,
 }
 
 impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
@@ -60,6 +66,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
             lane,
             batch: GsoBatch::new(),
             unrouted: Unrouted::new(&lane.tun, &lane.counters, lane.number, lane.count),
+            fragments: Waiting::new(),
         }
     }
 
@@ -84,7 +91,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         }
 
         for mut read in self.unrouted.review(routes.tables(), now) {
-            self.handle(routes, &mut read);
+            self.handle(routes, &mut read, now);
         }
         self.flush();
     }
@@ -94,33 +101,103 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         self.batch.flush(&outlet(self.lane));
     }
 
-    /// Seals what one read gave: an offload header and one packet or super-packet.
-    pub(crate) fn handle(&mut self, routes: &mut RouteCache<'_>, read: &mut [u8]) {
+    /// Seals what one read gave: an offload header and one packet or super-packet. `now` may be a
+    /// batch old.
+    pub(crate) fn handle(&mut self, routes: &mut RouteCache<'_>, read: &mut [u8], now: Instant) {
+        let verdict = self.judge_and_seal(routes, read, now);
+
+        // A host that sends its fragments in disorder: the first is mostly read next.
+        if verdict == Verdict::WaitForFirstFragment && !self.fragments.hold(0, read, now) {
+            self.lane.counters.drop_packet(DropReason::Denied);
+        }
+    }
+
+    /// Seals the fragments whose first has come meanwhile.
+    pub(crate) fn release_fragments(&mut self, routes: &mut RouteCache<'_>, now: Instant) {
+        if self.fragments.is_empty() {
+            return;
+        }
+
+        let mut fragments = mem::take(&mut self.fragments);
+        fragments.review(now, |_, read| self.judge_and_seal(routes, read, now));
+        self.fragments = fragments;
+    }
+
+    /// The filter's verdict. Unless it is to wait, the packet has been sealed, or dropped and
+    /// counted.
+    fn judge_and_seal(
+        &mut self,
+        routes: &mut RouteCache<'_>,
+        read: &mut [u8],
+        now: Instant,
+    ) -> Verdict {
         let gateway: &Counters = &self.lane.counters;
+        let dropped = Verdict::Drop(Reason::Malformed);
 
         let Some((header, packet)) = read.split_first_chunk_mut::<OFFLOAD_LEN>() else {
-            return gateway.drop_packet(DropReason::Malformed);
+            gateway.drop_packet(DropReason::Malformed);
+            return dropped;
         };
-
         let offload = match Offload::decode(header) {
             Ok(offload) => offload,
-            Err(reason) => return gateway.drop_packet(reason),
+            Err(reason) => {
+                gateway.drop_packet(reason);
+                return dropped;
+            }
         };
 
         // A drop before this is the gateway's: without a route there is no peer to count it at.
-        let Route { session, .. } = match routes.route(packet) {
+        let Route { snapshot, session } = match routes.route(packet) {
             Ok(route) => route,
             Err(DropReason::NoRoute) => {
-                let now = self.lane.udp.now();
-                return self.unrouted.handle(routes.tables(), read, now);
+                self.handle_unrouted(routes, read, now);
+                return dropped;
             }
-            Err(reason) => return gateway.drop_packet(reason),
+            Err(reason) => {
+                gateway.drop_packet(reason);
+                return dropped;
+            }
         };
 
+        let verdict = self.leaves(snapshot, packet, now);
+        match verdict {
+            Verdict::Pass => self.seal(session, packet, &offload),
+            Verdict::WaitForFirstFragment => {}
+            Verdict::Drop(_) | Verdict::Reject(_) => {
+                session.counters().drop_packet(DropReason::Denied);
+            }
+        }
+        verdict
+    }
+
+    /// A packet that no session carries. The filter is asked all the same: what our host has
+    /// acknowledged is the number of an exact reset, and no answer tells what it may not open.
+    fn handle_unrouted(&mut self, routes: &mut RouteCache<'_>, read: &[u8], now: Instant) {
+        let tables = routes.tables();
+        let packet = read.get(OFFLOAD_LEN..).unwrap_or_default();
+
+        if self.leaves(tables, packet, now) == Verdict::Pass {
+            self.unrouted.handle(tables, read, now);
+        } else {
+            self.lane.counters.drop_packet(DropReason::Denied);
+        }
+    }
+
+    /// Judges a packet; a super-packet as a whole, since its segments have the same headers. Records
+    /// its flow, before anything of it is sealed.
+    fn leaves(&self, snapshot: &Snapshot, packet: &[u8], now: Instant) -> Verdict {
+        match snapshot.rules() {
+            Some(rules) => self.lane.filter.leaves(rules, packet, now),
+            None => Verdict::Drop(Reason::Egress),
+        }
+    }
+
+    fn seal(&mut self, session: &Arc<Outgoing>, packet: &mut [u8], offload: &Offload) {
         let sealed = match &offload.gso {
             Some(gso) => self.seal_segments(session, packet, gso),
             None => self.seal_packet(session, packet, offload.checksum),
         };
+
         if let Err(Dropped { reason, packets }) = sealed {
             session.counters().drop_packets(reason, packets);
         }

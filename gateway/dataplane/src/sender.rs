@@ -12,6 +12,7 @@
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 use crate::backlog::{Backlog, Decision};
 use crate::dataplane::Lane;
@@ -70,8 +71,9 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
     /// backlog is empty.
     fn drain(&mut self) -> io::Result<()> {
         let mut routes = RouteCache::new(&self.lane.snapshot, self.lane.number);
+        let now = self.lane.udp.now();
         self.sealer.release_held(&mut routes);
-        let read = self.read(&mut routes);
+        let read = self.read(&mut routes, now);
         let mut sealed = 0;
 
         // Then the device again: a small packet waits for one super-packet at most.
@@ -81,7 +83,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
                 return read;
             };
             sealed += oldest.len();
-            self.sealer.handle(&mut routes, oldest);
+            self.sealer.handle(&mut routes, oldest, now);
         }
 
         Ok(())
@@ -89,7 +91,7 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
 
     /// Reads what the device has, up to [`MAX_READS`] packets. Packets that need not wait have left
     /// afterwards.
-    fn read(&mut self, routes: &mut RouteCache<'_>) -> io::Result<()> {
+    fn read(&mut self, routes: &mut RouteCache<'_>, now: Instant) -> io::Result<()> {
         let mut has_sealed = false;
         let mut result = Ok(());
         for _ in 0..MAX_READS {
@@ -107,10 +109,18 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
             };
 
             if let Decision::SendNow(packet) = self.backlog.accept(len) {
-                self.sealer.handle(routes, packet);
+                self.sealer.handle(routes, packet, now);
                 has_sealed = true;
             }
         }
+
+        self.sealer.release_fragments(routes, now);
+
+        // Before the packets of new flows leave, whose answers may come by another gateway.
+        routes
+            .tables()
+            .companions()
+            .tell(&*self.lane.udp, &self.lane.filter);
 
         // Small packets leave before the backlog has its turn.
         if has_sealed {

@@ -69,21 +69,30 @@ impl Waiting {
         now: Instant,
         mut deliver: impl FnMut(u32, &[u8]),
     ) {
+        self.review(now, |from, packet| {
+            let verdict = filter.arrives(rules, from, packet, now);
+            if verdict == Verdict::Pass {
+                deliver(from, packet);
+            }
+            verdict
+        });
+    }
+
+    /// As [`Waiting::release`], for fragments of either direction: `judge` gives the verdict, and
+    /// has done with the packet unless it is to wait.
+    pub fn review(&mut self, now: Instant, mut judge: impl FnMut(u32, &mut [u8]) -> Verdict) {
         let mut index = 0;
         while index < self.held.len() {
-            let held = &self.held[index];
+            let held = &mut self.held[index];
             let is_late = now.saturating_duration_since(held.since) >= WAIT;
 
-            match filter.arrives(rules, held.from, &held.packet, now) {
-                Verdict::Pass => deliver(held.from, &held.packet),
-                Verdict::WaitForFirstFragment if !is_late => {
-                    index += 1;
-                    continue;
-                }
-                _ => {}
+            let verdict = judge(held.from, &mut held.packet);
+            if verdict == Verdict::WaitForFirstFragment && !is_late {
+                index += 1;
+            } else {
+                // At most 64 stand behind it.
+                self.spare.push(self.held.remove(index).packet);
             }
-            // At most 64 stand behind it.
-            self.spare.push(self.held.remove(index).packet);
         }
     }
 }

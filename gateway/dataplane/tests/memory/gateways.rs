@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use ringway_config::{Prefix, Tunnel};
+use ringway_config::{Policy, Prefix, Tunnel};
 use ringway_dataplane::*;
 
 use super::sink::{Reported, Sink};
@@ -101,6 +101,22 @@ impl Gateway {
         self.dataplane = Some(dataplane.unwrap());
         self.host = host;
         self.reports = reports;
+    }
+
+    /// Swaps in tables with the rules of `policy`, and what `add` adds.
+    pub(crate) fn publish_policy(&self, policy: Policy, add: impl FnOnce(&mut SnapshotBuilder)) {
+        let SiteNo(there) = self.incoming.site();
+        let here = 3 - there as u8;
+        let others = prefixes(there as u8).map(|prefix| (there, prefix));
+        let rules = harness::rules(policy, here.into(), &prefixes(here), &others);
+
+        let mut builder = builder(here, &self.incoming);
+        for prefix in prefixes(there as u8) {
+            builder.route(prefix, self.outgoing.clone());
+        }
+        builder.rules(rules);
+        add(&mut builder);
+        self.shared.snapshot.store(Arc::new(builder.build()));
     }
 
     /// Ends the threads. What arrives waits in the queues.
@@ -196,8 +212,9 @@ pub(crate) fn address(number: u8) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, number], 4600))
 }
 
-const AEAD: Aead = Aead::Aes128Gcm;
+pub(crate) const AEAD: Aead = Aead::Aes128Gcm;
 
+/// The tables of gateway `here`, whose rules let everything pass.
 fn tables(here: u8, incoming: &Arc<Incoming>, outgoing: &Arc<Outgoing>) -> Snapshot {
     let mut builder = builder(here, incoming);
     for prefix in prefixes(3 - here) {
@@ -206,16 +223,15 @@ fn tables(here: u8, incoming: &Arc<Incoming>, outgoing: &Arc<Outgoing>) -> Snaps
     builder.build()
 }
 
-/// Tables without a way to the other site.
+/// Tables without a way to the other site, whose rules let everything pass.
 fn builder(here: u8, incoming: &Arc<Incoming>) -> SnapshotBuilder {
     let there = 3 - here;
-    let own = prefixes(here);
     let others = prefixes(there).map(|prefix| (there.into(), prefix));
 
     let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
+    builder.rules(harness::permissive(here.into(), &prefixes(here), &others));
     builder.incoming(incoming.clone());
-    builder.rules(harness::permissive(here.into(), &own, &others));
-    for prefix in own {
+    for prefix in prefixes(here) {
         builder.site_prefix(prefix);
     }
     for prefix in prefixes(there) {

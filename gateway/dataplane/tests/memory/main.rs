@@ -6,6 +6,7 @@
 mod gateways;
 mod outages;
 mod packets;
+mod policy;
 mod sink;
 
 use std::time::{Duration, Instant};

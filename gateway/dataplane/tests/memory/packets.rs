@@ -82,6 +82,42 @@ fn ip(family: Family, protocol: u8, from: u8, to: u8, payload: &[u8]) -> Vec<u8>
     [&header, payload].concat()
 }
 
+/// The source and destination ports of a TCP or UDP packet the other way round, and the hosts'.
+pub(crate) fn answer(packet: &[u8]) -> Vec<u8> {
+    let mut answer = packet.to_vec();
+    let (addresses, len) = if packet[0] >> 4 == 6 {
+        (8, 16)
+    } else {
+        (12, 4)
+    };
+    let (source, destination) = answer[addresses..addresses + 2 * len].split_at_mut(len);
+    source.swap_with_slice(destination);
+
+    let start = transport(packet);
+    let (source, destination) = answer[start..start + 4].split_at_mut(2);
+    source.swap_with_slice(destination);
+    answer
+}
+
+/// Cuts an IPv4 packet into two fragments behind `at` bytes of payload, a multiple of eight.
+pub(crate) fn fragments(packet: &[u8], at: usize) -> [Vec<u8>; 2] {
+    let (header, payload) = packet.split_at(20);
+    let piece = |payload: &[u8], field: u16| {
+        let mut piece = [header, payload].concat();
+        let len = piece.len() as u16;
+        piece[2..4].copy_from_slice(&len.to_be_bytes());
+        piece[6..8].copy_from_slice(&field.to_be_bytes());
+        piece[10..12].fill(0);
+        let checksum = !sum(&piece[..20]);
+        piece[10..12].copy_from_slice(&checksum.to_be_bytes());
+        piece
+    };
+    [
+        piece(&payload[..at], 0x2000),
+        piece(&payload[at..], (at / 8) as u16),
+    ]
+}
+
 /// Gives a packet these DSCP and ECN bits.
 pub(crate) fn set_class(packet: &mut [u8], class: u8) {
     if packet[0] >> 4 == 6 {
