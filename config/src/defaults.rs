@@ -47,8 +47,10 @@ impl Default for Routes {
         Routes {
             table: 4600,
             protocol: 146,
-            // "RWAY" in ASCII, so that the mark is recognized in a packet trace.
-            mark: 0x5257_4159,
+            // Programs that keep bits of the mark for themselves must not meet one of theirs: kube-proxy
+            // (0x4000, 0x8000), Cilium (0x0f00), AWS VPC CNI (0x80), Tailscale (0xc0000), Weave
+            // (0x20000), Calico (the upper 16 bits).
+            mark: 0x1057,
         }
     }
 }

@@ -101,7 +101,7 @@ pub(crate) mod routes {
         "routes", "[routes]";
         pub(crate) TABLE = "table", "table = 4600";
         pub(crate) PROTOCOL = "protocol", "protocol = 146";
-        pub(crate) MARK = "mark", "mark = 0x52574159";
+        pub(crate) MARK = "mark", "mark = 0x00001057";
     }
 }
 

@@ -283,7 +283,7 @@ fn bind(listen: &str, lanes: u8) -> Vec<Arc<TunnelSocket>> {
         let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, None).unwrap();
         socket.set_reuse_port(lanes > 1).unwrap();
         socket.bind(&listen.into()).unwrap();
-        Arc::new(TunnelSocket::new(socket.into(), 0x5257_4159).unwrap())
+        Arc::new(TunnelSocket::new(socket.into(), 0x1057).unwrap())
     };
     let sockets: Vec<_> = (0..lanes).map(bind).collect();
     share_port(&sockets).unwrap();

@@ -267,7 +267,7 @@ fn arriving_tunnel_packets_pass_the_reverse_path_check_although_their_source_is_
     site.gateway
         .ip("route add unreachable 203.0.113.0/25 table 4600");
     site.gateway
-        .ip("rule add not fwmark 0x52574159 lookup 4600 priority 4600");
+        .ip("rule add not fwmark 0x1057 lookup 4600 priority 4600");
     site.gateway.enter(|| {
         std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "1").unwrap();
         std::fs::write("/proc/sys/net/ipv4/conf/all/src_valid_mark", "1").unwrap();

@@ -18,7 +18,7 @@ use crate::tun_name;
 const NUMBERS: Numbers = Numbers {
     table: 4600,
     protocol: 146,
-    mark: 0x5257_4159,
+    mark: 0x1057,
 };
 
 /// A host with a private address, a default route, and a TUN.
@@ -289,7 +289,7 @@ fn what_a_killed_daemon_left_is_taken_over_and_strangers_are_left_alone() {
     );
     let rules = host.namespace.ip("rule");
     assert!(
-        rules.contains("not from all fwmark 0x52574159 lookup 4600"),
+        rules.contains("not from all fwmark 0x1057 lookup 4600"),
         "{rules}"
     );
     assert!(
@@ -307,7 +307,7 @@ fn what_a_killed_daemon_left_is_taken_over_and_strangers_are_left_alone() {
     );
     let rules = host.namespace.ip("rule") + &host.namespace.ip("-6 rule");
     assert!(
-        !rules.contains("0x52574159") && rules.contains("fwmark 0x2"),
+        !rules.contains("0x1057") && rules.contains("fwmark 0x2"),
         "{rules}"
     );
 }
@@ -337,9 +337,9 @@ fn the_tunnels_own_packets_skip_the_table() {
         ("fd00:2::/48", RouteState::Unreachable),
     ])
     .unwrap();
-    let marked = host.route_get("10.2.3.4 mark 0x52574159");
+    let marked = host.route_get("10.2.3.4 mark 0x1057");
     assert!(marked.contains("via 10.1.0.254 dev eth0"), "{marked}");
-    let marked = host.route_get("fd00:2::9 mark 0x52574159");
+    let marked = host.route_get("fd00:2::9 mark 0x1057");
     assert!(marked.contains("via fd00:1::fe dev eth0"), "{marked}");
     let other = host.route_get("10.2.3.4 mark 0x1");
     assert!(other.contains("dev ringway0"), "{other}");

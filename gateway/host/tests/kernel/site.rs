@@ -144,7 +144,7 @@ pub(crate) fn policy(allow: Option<Vec<Allow>>) -> PolicySpec {
             "[fd00:1::1]:53".parse().unwrap(),
         ],
         tunnel_port: 4600,
-        mark: 0x5257_4159,
+        mark: 0x1057,
         guard_forwarding: Families::default(),
     }
 }

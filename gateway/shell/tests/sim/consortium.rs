@@ -120,7 +120,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         routes: Routes {
             table: 4600,
             protocol: 146,
-            mark: 0x5257_4159,
+            mark: 0x1057,
         },
         reserved: Vec::new(),
         dns: Dns {
