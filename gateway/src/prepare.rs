@@ -10,12 +10,14 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    AcceptedError, Config, Connected, Digest, Fault, Faults, Place, Ruling, accepted, conflicts,
-    rule,
+    AcceptedError, Config, Connected, Digest, Fault, Faults, Place, Prefix, Ruling, accepted,
+    conflicts, rule,
 };
 use ringway_dns::Zone;
 use ringway_host::links::connected_networks;
+use ringway_host::traces::Traces;
 use ringway_identity::{Identity, Trust};
+use ringway_intent::held;
 use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
@@ -34,6 +36,11 @@ pub struct Prepared {
     pub connected: Vec<Connected>,
     /// The records accepted before now; empty at a cold start.
     pub accepted: BTreeSet<Digest>,
+    /// What the last daemon has left in the kernel.
+    pub traces: Option<Traces>,
+    /// The prefixes that must not be reachable by the default route, those of removed members among
+    /// them.
+    pub held: BTreeSet<Prefix>,
     /// The verdict on every prefix.
     pub rulings: Vec<Ruling>,
     /// Every overlap, as a fault that names both places.
@@ -50,6 +57,7 @@ struct Files {
     trust: Trust,
     identity: Identity,
     accepted: Result<BTreeSet<Digest>, AcceptedError>,
+    traces: Option<Traces>,
 }
 
 /// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those
@@ -63,6 +71,7 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
         trust,
         identity,
         accepted,
+        traces,
     } = files;
 
     // Claims of the host itself: a member's prefix must not take over a network that we are on.
@@ -70,6 +79,8 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     let accepted = accepted.map_err(|error| whole_file(&config.path, &error))?;
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
+    let before = traces.as_ref().map(|traces| &traces.held);
+    let held = held(&config, &rulings, before.unwrap_or(&BTreeSet::new()));
     // Not a fault: one member's lapsed CA must not keep everybody else's gateways from starting.
     let mut warnings = trust.lapsed(UnixTime::now());
     warnings.extend(config.notes.0.iter().cloned());
@@ -81,6 +92,8 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
         identity,
         connected,
         accepted,
+        traces,
+        held,
         rulings,
         conflicts,
         warnings: Faults::from(warnings),
@@ -97,6 +110,7 @@ impl Files {
         // As a peer would: a certificate that our trust refuses is of no use to dial with.
         let identity = Identity::load(&config.identity, &config.id, &trust, UnixTime::now())?;
         let accepted = accepted::load(&config.state_dir);
+        let traces = Traces::load(&config.state_dir);
 
         Ok(Files {
             config,
@@ -104,6 +118,7 @@ impl Files {
             trust,
             identity,
             accepted,
+            traces,
         })
     }
 }

@@ -1,13 +1,13 @@
 //! [`run`]: brings a gateway up, keeps it up until a signal ends it, and takes it down.
 //!
 //! ```text
-//!   prepare ─► TUN ─► packet filter ─► forwarding ─► routes ─► sockets, data plane
+//!   prepare ─► TUN, down ─► guard ─► forwarding ─► TUN, up ─► routes ─► sockets, data plane
 //!           ─► QUIC ─► DNS ─► drive
 //! ```
-//! The order fails closed: the device's name is the lock against a second daemon; the filter is in
-//! place before anything is forwarded and before the data plane writes a packet to the device; and
-//! the routes keep private traffic off the default route before the first tunnel is up. Down goes
-//! the reverse way; the `unreachable` routes stay.
+//! The order fails closed: the device's name is the lock against a second daemon; the guard is in
+//! place before anything is forwarded and before the device is up; and the routes keep private
+//! traffic off the default route before the first tunnel is up. At the end the device goes; guard,
+//! forwarding and the `unreachable` routes stay.
 
 mod gateway;
 mod kernel;
@@ -67,13 +67,8 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     })
     .await?;
 
-    let (kernel, restore) = Kernel::set_up(&prepared).await?;
-    let ended = serve(prepared, kernel, signals).await;
-    // Every task that writes to the kernel has ended. A gateway that could not be bound is taken
-    // down the same way, so its error comes last.
-    restore.restore().await?;
-
-    ended?;
+    let kernel = Kernel::set_up(&prepared).await?;
+    serve(prepared, kernel, signals).await?;
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
 }

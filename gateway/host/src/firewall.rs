@@ -1,8 +1,9 @@
-//! The packet filter: what the other organizations may reach, as one nftables table of our own.
+//! The guard: addresses of the mesh enter and leave this host by the TUN device alone, as one
+//! nftables table of our own (see `guard`). And, behind the TUN, what the other organizations may
+//! reach.
 //!
 //! The table (family `inet`, named like the TUN) is replaced in one transaction, so that no packet
-//! ever meets half a policy, and established connections continue. It only drops: packets that
-//! another table of the host drops stay dropped.
+//! ever meets half of it. It only drops: packets that another table of the host drops stay dropped.
 //!
 //! Packets out of the TUN, to this host or through it, are judged in this order:
 //! 1. to the tunnel port: dropped (no tunnel in a tunnel);
@@ -15,33 +16,29 @@
 //! 6. everything else: dropped.
 //!
 //! Packets into the TUN, from this host or through it, must come from the site's prefixes and not
-//! go to the tunnel port. Where this daemon switched forwarding on, other forwarding is dropped
-//! (`guard_forwarding`).
+//! go to the tunnel port.
 //!
-//! Removing a rule ends no established connection; removing a member does (2. comes before 3.).
-//!
-//! The data plane has checked sources and destinations before. The filter decides on services, and
-//! checks addresses a second time.
+//! The table outlives the daemon, as the `unreachable` routes do: forwarding stays on for the site's
+//! interfaces, so that hosts get an answer, and the table keeps that to the mesh.
 
+mod conntrack;
 mod content;
 mod draft;
+mod guard;
 mod nft;
 mod rules;
 mod terms;
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::Mutex;
 
 use super::sysctl;
 
-pub use nft::Nft;
+#[cfg(test)]
+pub(crate) mod testing;
 
-/// The filter of a running daemon, which reloads change and reports read, one at a time. Each call
-/// runs a program that may take seconds: not for the loop.
-pub type Filter = Arc<Mutex<Nft>>;
+pub use guard::{Restriction, Surroundings};
+pub use nft::Nft;
 
 /// Why the filter dropped packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,9 +47,13 @@ pub enum DropReason {
     Denied,
     /// Of no connection, and unable to open one.
     Invalid,
+    /// To a member's prefix, by another interface than the TUN.
+    Leak,
+    /// With an address of the mesh as source, from an interface where it cannot be.
+    Spoofed,
     /// From the TUN, with a source that no member owns.
     Stranger,
-    /// Between other interfaces, on a host that forwards for the tunnel only.
+    /// From an interface that forwards for the mesh only, to elsewhere.
     Transit,
     /// A tunnel inside the tunnel.
     TunnelPort,
@@ -62,9 +63,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [DropReason; 6] = [
+    pub const ALL: [DropReason; 8] = [
         DropReason::Denied,
         DropReason::Invalid,
+        DropReason::Leak,
+        DropReason::Spoofed,
         DropReason::Stranger,
         DropReason::Transit,
         DropReason::TunnelPort,
@@ -76,6 +79,8 @@ impl DropReason {
         match self {
             DropReason::Denied => "denied",
             DropReason::Invalid => "invalid",
+            DropReason::Leak => "leak",
+            DropReason::Spoofed => "spoofed",
             DropReason::Stranger => "stranger",
             DropReason::Transit => "transit",
             DropReason::TunnelPort => "tunnel-port",

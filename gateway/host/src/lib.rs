@@ -7,22 +7,26 @@
 //! ```text
 //!   LAN ──► forward ──► table 4600 ──► TUN ──► data plane      [routes], [tun]
 //!   LAN ◄── from-tun (policy) ◄─────── TUN ◄── data plane      [firewall]
+//!   elsewhere ──► dropped, with an address of the mesh         [guard]
 //! ```
 //!
-//! The `unreachable` routes, and the rule that leads to them, outlive the daemon on purpose:
-//! private traffic must never leak to the default route. [`routes::purge`] removes them.
+//! The `unreachable` routes, the rules that lead to them and the guard outlive the daemon on purpose:
+//! private traffic must never leak to the default route. [`routes::purge`] and
+//! [`guard::Guard::remove`] remove them.
 //!
-//! Reading order: [`tun`], [`links`], [`forwarding`], [`routes`], [`firewall`], [`watch`].
+//! Reading order: [`tun`], [`links`], [`forwarding`], [`firewall`], [`guard`], [`routes`], [`watch`].
 
 #![deny(unsafe_code)]
 
 pub mod firewall;
 pub mod forwarding;
+pub mod guard;
 pub mod heap;
 pub mod links;
 mod netlink;
 pub mod routes;
 pub mod sysctl;
+pub mod traces;
 pub mod tun;
 pub mod tun_drops;
 pub mod watch;

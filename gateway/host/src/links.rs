@@ -1,22 +1,28 @@
-//! Reads this host's interfaces over netlink: [`read`] once, [`Watch`] whenever they change.
+//! Reads this host's interfaces and its ways to our site over netlink: [`read`] once, [`Watch`]
+//! whenever they change.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use ringway_config::{Connected, Prefix, TunName};
-use ringway_intent::{Address, Links};
+use ringway_intent::{Address, Links, is_default};
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::route::RouteMessage;
 
 use super::netlink::{self, Changes, Netlink};
+
+mod routes;
 
 /// The links could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the interfaces' addresses over netlink")]
 pub struct LinksError(#[from] io::Error);
 
-/// Reads the addresses of all interfaces in this thread's network namespace except `tun`.
-pub async fn read(tun: &TunName) -> Result<Links, LinksError> {
+/// Reads the addresses of all interfaces in this thread's network namespace except `tun`, and the
+/// routes to our site, whose prefixes are `own`.
+pub async fn read(tun: &TunName, own: &[Prefix]) -> Result<Links, LinksError> {
     let netlink = Netlink::open()?;
     let mut names = names(&netlink).await?;
     let messages = netlink::dump(netlink.handle().address().get().execute()).await?;
@@ -28,8 +34,34 @@ pub async fn read(tun: &TunName) -> Result<Links, LinksError> {
         let interface = names.get(&message.header.index)?;
         read_address(interface, &message)
     });
+    let links = Links::from_addresses(addresses);
 
-    Ok(Links::from_addresses(addresses))
+    let routes = dump_routes(&netlink).await?;
+    let routes = routes
+        .iter()
+        .flat_map(|message| routes::read(message, &names))
+        .filter(|route| {
+            is_default(&route.prefix) || own.iter().any(|own| own.overlaps(&route.prefix))
+        });
+    Ok(links.with_routes(routes))
+}
+
+async fn dump_routes(netlink: &Netlink) -> io::Result<Vec<RouteMessage>> {
+    let mut routes = Vec::new();
+
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut wanted = RouteMessage::default();
+        wanted.header.address_family = family;
+
+        match netlink::dump(netlink.handle().route().get(wanted).execute()).await {
+            Ok(found) => routes.extend(found),
+            // A kernel without IPv6.
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
+            Err(error) => return Err(error),
+        }
+    }
+
+    Ok(routes)
 }
 
 /// The names of all interfaces, by index.
@@ -44,19 +76,24 @@ pub(crate) async fn names(netlink: &Netlink) -> io::Result<BTreeMap<u32, String>
 
 /// The networks this host is connected to, other than through `tun`: see [`Links::connected`].
 pub async fn connected_networks(tun: &TunName) -> Result<Vec<Connected>, LinksError> {
-    Ok(read(tun).await?.connected())
+    Ok(read(tun, &[]).await?.connected())
 }
 
 /// Reports when the links must be read again.
 pub struct Watch(Changes);
 
 impl Watch {
-    /// Watches this thread's network namespace. Needs a tokio runtime.
+    /// Watches links and addresses in this thread's network namespace. Needs a tokio runtime.
     pub fn open() -> Result<Watch, LinksError> {
         Ok(Watch(Changes::listen()?))
     }
 
-    /// Waits until links or addresses have changed. After an error, changes are no longer reported.
+    /// Watches its routes, those of our own daemon included.
+    pub fn of_routes() -> Result<Watch, LinksError> {
+        Ok(Watch(Changes::listen_to_routes()?))
+    }
+
+    /// Waits until something has changed. After an error, changes are no longer reported.
     pub async fn change(&mut self) -> Result<(), LinksError> {
         Ok(self.0.next().await?)
     }

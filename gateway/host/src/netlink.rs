@@ -55,7 +55,7 @@ impl Drop for Netlink {
     }
 }
 
-/// Notifications that links or addresses changed, without saying which.
+/// Notifications that something changed, without saying what.
 pub(super) struct Changes {
     /// Unbounded inside the library, filled by the kernel; [`Changes::next`] empties it.
     messages: Pin<Box<dyn Stream<Item = ()> + Send>>,
@@ -63,11 +63,20 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Listens from now on. Needs a tokio runtime.
+    /// Listens to changes of links and addresses from now on. Needs a tokio runtime.
     pub(super) fn listen() -> io::Result<Changes> {
         use MulticastGroup::{Ipv4Ifaddr, Ipv6Ifaddr, Link};
-        let (connection, _handle, messages) =
-            rtnetlink::new_multicast_connection(&[Link, Ipv4Ifaddr, Ipv6Ifaddr])?;
+        Changes::listen_to(&[Link, Ipv4Ifaddr, Ipv6Ifaddr])
+    }
+
+    /// Listens to changes of routes from now on. Needs a tokio runtime.
+    pub(super) fn listen_to_routes() -> io::Result<Changes> {
+        use MulticastGroup::{Ipv4Route, Ipv6Route};
+        Changes::listen_to(&[Ipv4Route, Ipv6Route])
+    }
+
+    fn listen_to(groups: &[MulticastGroup]) -> io::Result<Changes> {
+        let (connection, _handle, messages) = rtnetlink::new_multicast_connection(groups)?;
 
         Ok(Changes {
             // netlink(7): messages may be lost. So the contents are ignored, and the caller reads

@@ -7,6 +7,7 @@
 //!       10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 100 mtu 1440     while a tunnel is up
 //!       10.2.0.0/16 dev ringway0 src 10.1.0.2 metric 200, protocol + 1  while none is up
 //!       10.2.0.0/16 unreachable metric 4294967294                     at all times
+//!   priority 32764  our own prefixes: see `rule`             ours
 //!   priority 32766  main table                               the host's
 //! ```
 //!
@@ -55,6 +56,10 @@ pub(crate) const RULE_PRIORITY: u32 = 4600;
 fn down_protocol(numbers: &Numbers) -> u8 {
     numbers.protocol.checked_add(1).unwrap_or(u8::MAX - 1)
 }
+
+/// As [`ringway_intent::is_default`].
+const LONGEST_DEFAULT_V4: u32 = 1;
+const LONGEST_DEFAULT_V6: u32 = 3;
 
 /// Why the kernel's routes are not as wanted.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,8 @@
 //! offload), in blocking mode, by the data plane. The device is not persistent: it goes with its
 //! last handle or with the process, and the kernel then removes the routes through it.
 
+mod group;
+
 use std::sync::Arc;
 use std::{fs, io};
 
@@ -16,6 +18,10 @@ use super::sysctl::{self, Setting, SysctlError};
 /// Packets that wait for the data plane; the kernel drops more. As on an Ethernet card (the
 /// driver's own default is 500). The data plane makes it longer where it can bound the bytes.
 const QUEUE: u32 = 1000;
+
+/// The interface group of every TUN device of ours, also of other daemons on this host: the guard
+/// knows by it what belongs to a mesh. "RWAY" in ASCII.
+pub const TUN_GROUP: u32 = 0x5257_4159;
 
 /// Why there is no TUN device.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +68,14 @@ pub fn open_tun(
     mtu: u16,
     lanes: usize,
 ) -> Result<(Arc<SyncDevice>, u32), TunError> {
+    let device = create_tun(name, mtu, lanes)?;
+    let index = raise_tun(name, &device)?;
+
+    Ok((device, index))
+}
+
+/// Creates device `name` as [`open_tun`] does, and leaves it down: no packet passes through it.
+pub fn create_tun(name: &TunName, mtu: u16, lanes: usize) -> Result<Arc<SyncDevice>, TunError> {
     // The driver would attach to a persistent device of that name, and report no error.
     if exists(name) {
         return Err(TunError::Exists {
@@ -82,19 +96,21 @@ pub fn open_tun(
         .build_sync();
     let device = built.map_err(|source| classify(name, source))?;
 
-    match bring_up(name, &device) {
-        Ok(index) => Ok((Arc::new(device), index)),
-        Err(source) => Err(classify(name, source)),
-    }
-}
-
-/// Returns the interface index.
-fn bring_up(name: &TunName, device: &SyncDevice) -> io::Result<u32> {
     // Before the device is up, so that the kernel never sends or accepts what the settings forbid.
     configure(name);
+    Ok(Arc::new(device))
+}
 
-    device.enabled(true)?;
-    device.if_index()
+/// Brings the device that [`create_tun`] has made up. Returns its interface index.
+pub fn raise_tun(name: &TunName, device: &SyncDevice) -> Result<u32, TunError> {
+    let raise = || {
+        let index = device.if_index()?;
+        group::set(index, TUN_GROUP)?;
+        device.enabled(true)?;
+        Ok(index)
+    };
+
+    raise().map_err(|source| classify(name, source))
 }
 
 /// Sets the device's kernel settings. Each is a second line of defence or saves noise, so one that
@@ -157,7 +173,7 @@ fn reverse_path_filter() -> &'static str {
 }
 
 /// True if this thread's network namespace has an interface `name`.
-fn exists(name: &TunName) -> bool {
+pub(crate) fn exists(name: &TunName) -> bool {
     // /sys/class/net shows the namespace in which /sys was mounted, this file that of the thread.
     let Ok(interfaces) = fs::read_to_string("/proc/thread-self/net/dev") else {
         return false;

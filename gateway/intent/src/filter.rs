@@ -6,8 +6,6 @@ use std::net::SocketAddr;
 
 use ringway_config::{Allow, Config, OrgId, Prefix, Ruling};
 
-use crate::families::Families;
-
 /// What the packet filter enforces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicySpec {
@@ -28,13 +26,11 @@ pub struct PolicySpec {
     /// The firewall mark of the tunnel's own packets. Arriving ones get it too, for the
     /// reverse-path check.
     pub mark: u32,
-    /// Families that forward only because of this daemon, and so must not forward anything else.
-    pub guard_forwarding: Families,
 }
 
 /// The filter for `config`. Only prefixes that are available count: a conflicted one is nobody's,
 /// and packets from it are dropped.
-pub fn policy(config: &Config, rulings: &[Ruling], guard_forwarding: Families) -> PolicySpec {
+pub fn policy(config: &Config, rulings: &[Ruling]) -> PolicySpec {
     let mut own = Vec::new();
     let mut orgs: BTreeMap<OrgId, Vec<Prefix>> = BTreeMap::new();
 
@@ -57,6 +53,5 @@ pub fn policy(config: &Config, rulings: &[Ruling], guard_forwarding: Families) -
         dns: config.dns.listen.clone(),
         tunnel_port: config.listen.port(),
         mark: config.routes.mark,
-        guard_forwarding,
     }
 }

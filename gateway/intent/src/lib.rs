@@ -1,5 +1,5 @@
 //! The host as plain values: what a gateway observes of it ([`Links`]) and what it wants there
-//! ([`RoutePlan`], [`PolicySpec`]), derived from the configuration and the verdicts on its
+//! ([`RoutePlan`], [`GuardSpec`]), derived from the configuration and the verdicts on its
 //! prefixes.
 //!
 //! Pure. `ringway-host` reads and writes these values, `ringway-shell` decides when; neither needs
@@ -9,14 +9,18 @@
 
 mod families;
 mod filter;
+mod guard;
 mod inquiry;
 mod links;
 mod routes;
+mod situation;
 mod thing;
 
 pub use families::Families;
 pub use filter::{PolicySpec, policy};
+pub use guard::{GuardSpec, guard};
 pub use inquiry::{Inquiry, Way, ways};
-pub use links::{Address, Links};
+pub use links::{Address, HostRoute, Links, is_default};
 pub use routes::{RoutePlan, RouteState, Tunnelled, plan_routes, tunnelled};
+pub use situation::{Situation, held};
 pub use thing::{Checked, Finding, Missing, Restoration, Thing};

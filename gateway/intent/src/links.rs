@@ -1,13 +1,54 @@
-//! [`Links`]: the addresses of the host's interfaces at one moment.
+//! [`Links`]: the addresses of the host's interfaces, and the routes that lead to our site, at one
+//! moment.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ringway_config::{Connected, Prefix};
 
-/// The addresses of this host's interfaces, in the kernel's order.
+use crate::families::Families;
+
+/// The longest prefix that still stands for "everywhere": VPN programs write the default route as
+/// two halves, and all global IPv6 addresses begin with the same three bits.
+const DEFAULT_V4: u8 = 1;
+const DEFAULT_V6: u8 = 3;
+
+/// The addresses of this host's interfaces, in the kernel's order, and its routes to our site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
     addresses: Vec<Address>,
+    /// Unicast routes that overlap our prefixes, default routes among them; without those of our
+    /// own TUN device. Sorted, each once.
+    routes: BTreeSet<HostRoute>,
+}
+
+/// One way of the host to somewhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostRoute {
+    /// Where it leads.
+    pub prefix: Prefix,
+    /// The interface's name.
+    pub interface: String,
+    /// The next router; `None`: the destination is on the link.
+    pub gateway: Option<IpAddr>,
+}
+
+impl HostRoute {
+    /// True if the route leads everywhere, and so says nothing about where our site is.
+    pub fn is_default(&self) -> bool {
+        is_default(&self.prefix)
+    }
+}
+
+/// True for a prefix so short that it stands for every address.
+pub fn is_default(prefix: &Prefix) -> bool {
+    let longest = if prefix.is_ipv4() {
+        DEFAULT_V4
+    } else {
+        DEFAULT_V6
+    };
+
+    prefix.len() <= longest
 }
 
 /// One address of an interface.
@@ -29,6 +70,52 @@ impl Links {
     pub fn from_addresses(addresses: impl IntoIterator<Item = Address>) -> Links {
         Links {
             addresses: addresses.into_iter().collect(),
+            routes: BTreeSet::new(),
+        }
+    }
+
+    /// The same addresses, with these routes.
+    #[must_use]
+    pub fn with_routes(mut self, routes: impl IntoIterator<Item = HostRoute>) -> Links {
+        self.routes = routes.into_iter().collect();
+        self
+    }
+
+    /// The site's interfaces: those by which a route other than the default leads to one of the
+    /// site's prefixes `own`.
+    pub fn site_interfaces(&self, own: &[Prefix]) -> BTreeSet<String> {
+        self.routes
+            .iter()
+            .filter(|route| !route.is_default() && route.interface != "lo")
+            .filter(|route| own.iter().any(|own| own.overlaps(&route.prefix)))
+            .map(|route| route.interface.clone())
+            .collect()
+    }
+
+    /// Families whose default routes all stay inside the site: the next router is one of the
+    /// site's. On a machine with one card in a cloud network, the other subnets of the site are
+    /// behind that router.
+    pub fn defaults_inside(&self, own: &[Prefix]) -> Families {
+        let site = self.site_interfaces(own);
+        let stays_inside = |wanted: fn(&Prefix) -> bool| {
+            let mut defaults = self
+                .routes
+                .iter()
+                .filter(|route| route.is_default() && wanted(&route.prefix))
+                .peekable();
+
+            defaults.peek().is_some()
+                && defaults.all(|route| {
+                    site.contains(&route.interface)
+                        && route
+                            .gateway
+                            .is_some_and(|gateway| is_in_site(gateway, own))
+                })
+        };
+
+        Families {
+            v4: stays_inside(Prefix::is_ipv4),
+            v6: stays_inside(|prefix| !prefix.is_ipv4()),
         }
     }
 
@@ -94,6 +181,14 @@ impl Links {
     }
 }
 
+/// A router inside the site, or one that is known by its link-local address only, as IPv6 routers
+/// are (RFC 4861, section 4.2).
+fn is_in_site(gateway: IpAddr, own: &[Prefix]) -> bool {
+    let is_link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
+
+    is_link_local || own.iter().any(|prefix| prefix.contains(gateway))
+}
+
 /// Neither loopback nor link-local (RFC 3927, RFC 4291 section 2.5.6).
 fn is_routable(address: IpAddr) -> bool {
     match address {
@@ -157,5 +252,64 @@ mod tests {
 
         let v6 = links().own_v6_in(&["fd00:1::/48".parse().unwrap()]);
         assert_eq!(v6, Some("fd00:1::2".parse().unwrap()));
+    }
+
+    fn route(prefix: &str, interface: &str, gateway: Option<&str>) -> HostRoute {
+        HostRoute {
+            prefix: prefix.parse().unwrap(),
+            interface: interface.into(),
+            gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+        }
+    }
+
+    fn own() -> [Prefix; 2] {
+        ["10.1.0.0/16", "fd00:1::/48"].map(|prefix| prefix.parse().unwrap())
+    }
+
+    #[test]
+    fn the_sites_interfaces_have_a_route_to_it_that_is_no_default() {
+        let links = Links::default().with_routes([
+            route("0.0.0.0/0", "wan0", Some("203.0.113.1")),
+            route("128.0.0.0/1", "tun0", None),
+            route("0.0.0.0/1", "tun0", None),
+            route("2000::/3", "wan1", Some("fe80::1")),
+            route("10.1.0.0/24", "eth1", None),
+            route("10.0.0.0/8", "eth2", Some("10.9.0.1")),
+            route("10.1.7.3/32", "cali1", None),
+            route("10.1.255.1/32", "lo", None),
+            route("fd00:1::/64", "eth6", None),
+            route("10.2.0.0/16", "eth3", None),
+        ]);
+
+        let site: Vec<_> = links.site_interfaces(&own()).into_iter().collect();
+        assert_eq!(site, ["cali1", "eth1", "eth2", "eth6"]);
+    }
+
+    #[test]
+    fn a_default_route_stays_inside_if_its_router_is_one_of_the_sites() {
+        let inside = |routes: &[HostRoute]| {
+            let links = Links::default().with_routes(routes.iter().cloned());
+            links.defaults_inside(&own())
+        };
+        let lan = route("10.1.0.0/24", "eth0", None);
+        let lan6 = route("fd00:1::/64", "eth0", None);
+        let here = route("0.0.0.0/0", "eth0", Some("10.1.0.254"));
+        let here6 = route("::/0", "eth0", Some("fe80::1"));
+        let wan = route("0.0.0.0/0", "wan0", Some("203.0.113.1"));
+        let wan6 = route("::/0", "wan0", Some("fe80::1"));
+
+        let (v4, v6) = (true, true);
+        assert_eq!(inside(&[lan.clone()]), Families::default());
+        assert_eq!(
+            inside(&[lan.clone(), lan6.clone(), here.clone(), here6]),
+            Families { v4, v6 }
+        );
+        assert_eq!(
+            inside(&[lan.clone(), here.clone(), wan.clone()]),
+            Families::default(),
+            "one of two default routes leads out of the site"
+        );
+        assert_eq!(inside(&[lan, lan6, wan, wan6]), Families::default());
+        assert_eq!(inside(&[here]), Families::default(), "no card in the site");
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ringway_config::{Config, Connected, Prefix, Ruling};
+use ringway_config::Prefix;
 
-use crate::links::Links;
+use crate::situation::Situation;
 
 /// What the kernel must do with packets to a remote prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub enum RouteState {
     },
     /// Nobody's prefix: answer with ICMP "unreachable".
     Unreachable,
+    /// One of our site's prefixes: by the host's own routes; where only a default route is left,
+    /// answer with ICMP "unreachable".
+    Site,
 }
 
 /// Every prefix that needs a route, and the route.
@@ -39,28 +42,11 @@ pub type Tunnelled = BTreeMap<Prefix, Option<u32>>;
 
 /// The routes to every remote prefix, whatever the verdict on it: through the TUN device if a
 /// member may use it, with or without a session for it, else unreachable. Private traffic never
-/// follows the default route.
-///
-/// Left out are prefixes that overlap what this host needs for itself: our site's, a reserved or a
-/// connected network. Routes to those would cut the host off from its neighbours.
-pub fn plan_routes(
-    config: &Config,
-    rulings: &[Ruling],
-    connected: &[Connected],
-    tunnelled: &Tunnelled,
-    links: &Links,
-) -> RoutePlan {
-    let own: Vec<Prefix> = config.own_prefixes().iter().map(|own| own.prefix).collect();
-    let local: Vec<Prefix> = (own.iter().copied())
-        .chain(config.reserved.iter().map(|reserved| reserved.prefix))
-        .chain(connected.iter().map(|network| network.prefix))
-        .collect();
-
-    // Wider prefixes are left out too: our table comes before the main one, so that their routes
-    // would win over more specific ones there.
-    let remote = rulings
-        .iter()
-        .filter(|ruling| !local.iter().any(|near| near.overlaps(&ruling.prefix)));
+/// follows the default route. Prefixes of removed members are among them, and so are our own, for
+/// the time when the link to them is down.
+pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePlan {
+    let links = situation.links;
+    let own = situation.own();
 
     // The TUN has no address. Without a preferred source the kernel would take one of another
     // interface, and the peer would drop the packets.
@@ -68,16 +54,21 @@ pub fn plan_routes(
     let v6 = links.own_v6_in(&own);
     let prefsrc = |prefix: &Prefix| if prefix.is_ipv4() { v4 } else { v6 };
 
-    let mut plan = RoutePlan::new();
-    for ruling in remote {
-        // Of two claims to one prefix at most one is available, and it decides.
-        if ruling.is_available() {
-            let down = RouteState::Down {
+    let mut plan: RoutePlan = situation
+        .members()
+        .into_iter()
+        .map(|prefix| (prefix, RouteState::Unreachable))
+        .collect();
+    // Of two claims to one prefix at most one is available, and it decides.
+    let available = situation
+        .rulings
+        .iter()
+        .filter(|ruling| ruling.is_available());
+    for ruling in available {
+        if let Some(state) = plan.get_mut(&ruling.prefix) {
+            *state = RouteState::Down {
                 prefsrc: prefsrc(&ruling.prefix),
             };
-            plan.insert(ruling.prefix, down);
-        } else {
-            plan.entry(ruling.prefix).or_insert(RouteState::Unreachable);
         }
     }
     for (prefix, mtu) in tunnelled {
@@ -86,6 +77,18 @@ pub fn plan_routes(
             mtu: *mtu,
         };
         plan.insert(*prefix, tunnel);
+    }
+
+    let inside = links.defaults_inside(&own);
+    for prefix in own {
+        let is_inside = if prefix.is_ipv4() {
+            inside.v4
+        } else {
+            inside.v6
+        };
+        if !is_inside {
+            plan.insert(prefix, RouteState::Site);
+        }
     }
     plan
 }

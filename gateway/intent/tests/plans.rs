@@ -6,6 +6,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +16,9 @@ use ringway_config::{
     Config, Connected, Digest, Dns, Faults, Identity, Member, Place, PlacedPrefix, Policy, Prefix,
     Revoked, Routes, Ruling, Site, Tunnel, rule,
 };
-use ringway_intent::{Families, Links, RouteState, Tunnelled, plan_routes, policy};
+use ringway_intent::{
+    HostRoute, Links, RouteState, Situation, Tunnelled, guard, held, plan_routes, policy,
+};
 
 fn place() -> Place {
     Place::whole(Path::new("member.toml"))
@@ -110,6 +113,7 @@ proptest! {
         beta in prefixes(),
         gamma in prefixes(),
         networks in prefixes(),
+        removed in prefixes(),
         up in prop::collection::vec(any::<bool>(), 16),
     ) {
         let config = config(&own, &beta, &gamma);
@@ -126,16 +130,27 @@ proptest! {
             .map(|(ruling, _)| (ruling.prefix, Some(1280)))
             .collect();
 
-        let plan = plan_routes(&config, &rulings, &connected, &tunnelled, &Links::default());
         let is_available = |prefix: &Prefix| {
             let mut rulings = rulings.iter();
             rulings.any(|ruling| ruling.prefix == *prefix && ruling.is_available())
         };
+        let removed: BTreeSet<Prefix> = removed.into_iter().collect();
+        let held = held(&config, &rulings, &removed);
+        let situation = Situation {
+            config: &config,
+            rulings: &rulings,
+            connected: &connected,
+            links: &Links::default(),
+            held: &held,
+        };
+        let plan = plan_routes(&situation, &tunnelled);
+        let spec = guard(&situation);
 
         for prefix in beta.iter().chain(&gamma) {
             let state = plan.get(prefix);
             if is_local(prefix, &own, &connected) {
-                prop_assert_eq!(state, None, "{}", prefix);
+                let as_own = own.contains(prefix).then_some(&RouteState::Site);
+                prop_assert_eq!(state, as_own, "{}", prefix);
             } else if tunnelled.contains_key(prefix) {
                 prop_assert!(matches!(state, Some(RouteState::Tunnel { .. })), "{}", prefix);
             } else if is_available(prefix) {
@@ -144,8 +159,47 @@ proptest! {
                 prop_assert_eq!(state, Some(&RouteState::Unreachable), "{}", prefix);
             }
         }
+        for prefix in removed.iter().filter(|prefix| !is_local(prefix, &own, &connected)) {
+            let is_owned = rulings.iter().any(|ruling| ruling.prefix.covers(prefix));
+            prop_assert!(is_owned || plan.contains_key(prefix), "{} was a member's", prefix);
+        }
+        for prefix in &own {
+            prop_assert_eq!(plan.get(prefix), Some(&RouteState::Site), "{}", prefix);
+        }
         for prefix in plan.keys() {
-            prop_assert!(beta.contains(prefix) || gamma.contains(prefix), "{}", prefix);
+            let is_anybodys = [&beta, &gamma, &own].iter().any(|list| list.contains(prefix))
+                || removed.contains(prefix);
+            prop_assert!(is_anybodys, "{}", prefix);
+            // What has a route of ours is guarded, and nothing of this host's is.
+            prop_assert_eq!(spec.members.contains(prefix), plan[prefix] != RouteState::Site);
+        }
+        prop_assert!(spec.members.iter().all(|prefix| plan.contains_key(prefix)));
+    }
+
+    #[test]
+    fn the_sites_interfaces_are_those_with_a_way_to_it(
+        own in prefixes(),
+        routes in prop::collection::vec((prefixes(), 0u8..4), 0..6),
+    ) {
+        let routes: Vec<HostRoute> = routes
+            .iter()
+            .flat_map(|(prefixes, number)| prefixes.iter().map(move |prefix| HostRoute {
+                prefix: *prefix,
+                interface: format!("eth{number}"),
+                gateway: None,
+            }))
+            .collect();
+        let site = Links::default()
+            .with_routes(routes.iter().cloned())
+            .site_interfaces(&own);
+
+        for number in 0..4 {
+            let name = format!("eth{number}");
+            let leads = routes
+                .iter()
+                .filter(|route| route.interface == name)
+                .any(|route| own.iter().any(|own| own.overlaps(&route.prefix)));
+            prop_assert_eq!(site.contains(&name), leads);
         }
     }
 
@@ -158,7 +212,7 @@ proptest! {
         let config = config(&own, &beta, &gamma);
         let rulings: Vec<Ruling> = rule(&config, &[], &Default::default());
 
-        let spec = policy(&config, &rulings, Families::default());
+        let spec = policy(&config, &rulings);
 
         for ruling in &rulings {
             let is_own = spec.own.contains(&ruling.prefix);

@@ -7,10 +7,10 @@
 //!                       │   ▲  submit: waits
 //!                       └───┘  finish: the next of what waits
 //!
-//!   reload        Reading ─► BuildingZone ─► Filtering ─► Adopting
-//!                                   └─ same filter ─► Adopting ─► Refiltering
+//!   reload        Reading ─► BuildingZone ─► Guarding ─► Adopting
+//!                                   └─ same guard ─► Adopting ─► Reguarding
 //!   certificate   ReadingIdentity
-//!   host change   Refiltering, if verdicts changed
+//!   host change   Reguarding, if the guard's rules changed
 //!
 //!   any ── close ──► Closed: waiting changes are dropped, answers of ports change nothing any more
 //! ```
@@ -43,12 +43,12 @@ pub(crate) enum Stage {
     Reading,
     /// Our zone.
     BuildingZone(Box<NextConfig>),
-    /// The new filter's rules; only then the rest follows.
-    Filtering(Box<Adoption>),
+    /// The new guard's rules; only then the rest follows.
+    Guarding(Box<Adoption>),
     /// Trust and names are being put in force.
     Adopting(Box<Adoption>),
-    /// The rules of the filter follow what is in force already.
-    Refiltering,
+    /// The rules of the guard follow what is in force already.
+    Reguarding,
     /// The certificate's files.
     ReadingIdentity,
 }
@@ -231,7 +231,7 @@ mod tests {
         assert!(changes.take_stage(SECOND, is_reading).is_none());
         assert!(
             changes
-                .take_stage(FIRST, |stage| matches!(stage, Stage::Refiltering))
+                .take_stage(FIRST, |stage| matches!(stage, Stage::Reguarding))
                 .is_none()
         );
         assert!(changes.take_stage(FIRST, is_reading).is_some());
@@ -243,7 +243,7 @@ mod tests {
     fn nothing_begins_after_the_queue_is_closed() {
         let mut changes = Changes::default();
         changes.submit(Request::Reload, FIRST);
-        changes.await_stage(Stage::Refiltering);
+        changes.await_stage(Stage::Reguarding);
         changes.submit(Request::Certificate, SECOND);
 
         changes.close();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringway_config::{Config, Connected, Digest, GatewayId, Member, OrgId, Prefix, Ruling, SiteId};
 use ringway_core::{GatewayInfo, Membership};
-use ringway_intent::{Families, Links, PolicySpec, policy};
+use ringway_intent::{GuardSpec, Links, Situation, guard};
 
 /// The configuration in force and the verdicts on it.
 #[derive(Debug, Clone)]
@@ -22,13 +22,24 @@ pub struct CurrentConfig {
     pub accepted: BTreeSet<Digest>,
     /// The fingerprint of our certificate.
     pub certificate: Digest,
-    /// Families that forward only because of this daemon.
-    pub guard: Families,
+    /// Prefixes that must not be reachable by the default route: of members, and of removed ones.
+    pub held: BTreeSet<Prefix>,
 }
 
 impl CurrentConfig {
-    pub(crate) fn policy(&self) -> PolicySpec {
-        policy(&self.config, &self.rulings, self.guard)
+    /// What the host should look like follows from this.
+    pub fn situation(&self) -> Situation<'_> {
+        Situation {
+            config: &self.config,
+            rulings: &self.rulings,
+            connected: &self.connected,
+            links: &self.links,
+            held: &self.held,
+        }
+    }
+
+    pub(crate) fn guard(&self) -> GuardSpec {
+        guard(&self.situation())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, GatewayId, Prefix};
 use ringway_core::{ByeCode, ConnId, DialId, Lane, Membership, Message, ZoneMessage};
-use ringway_intent::{Finding, Inquiry, PolicySpec, RoutePlan, Thing};
+use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
 
 use crate::changes::ChangeId;
 use crate::notice::Notice;
@@ -142,13 +142,13 @@ pub enum Effect {
     /// Make the kernel's routes those of the plan. One at a time; answered by
     /// [`Input::RoutesSynced`](crate::Input::RoutesSynced).
     SyncRoutes(RoutePlan),
-    /// Replace the packet filter in one transaction. One at a time; answered by
-    /// [`Input::Filtered`](crate::Input::Filtered).
-    ApplyFilter {
+    /// Replace the guard in one transaction, and have forwarding follow. One at a time; answered by
+    /// [`Input::Guarded`](crate::Input::Guarded).
+    ApplyGuard {
         /// Names the answer.
         change: ChangeId,
-        /// The filter.
-        spec: Box<PolicySpec>,
+        /// The guard.
+        spec: Box<GuardSpec>,
     },
     /// Compare everything else that the daemon has set in the kernel, and restore what another
     /// program has changed. One at a time; answered by
@@ -165,6 +165,9 @@ pub enum Effect {
         /// On again.
         on: bool,
     },
+    /// Remember the prefixes that must not be reachable by the default route although their member
+    /// was removed.
+    Hold(BTreeSet<Prefix>),
     /// Look after the TUN device and bring it back if it is down or gone. Answered by
     /// [`Input::DeviceRecreated`](crate::Input::DeviceRecreated) if it was.
     CheckDevice,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringway_config::{Ruling, rule};
-use ringway_intent::{Checked, Finding, Inquiry, Links, Restoration, Thing, ways};
+use ringway_intent::{Checked, Finding, GuardSpec, Inquiry, Links, Restoration, Thing, ways};
 
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
@@ -21,16 +21,17 @@ use crate::watch::{Outcome, TRUCE};
 const FORWARDING_OFF: &str = "forwarding off";
 
 impl Shell {
-    /// The host has these addresses now.
+    /// The host has these addresses and routes now.
     pub(crate) fn begin_host_change(&mut self, id: ChangeId, links: Links, now: Instant) {
         let have_changed = links != self.current.links;
+        let before = self.current.guard();
         let connected = links.connected();
         self.current.links = links;
 
         if connected != self.current.connected {
             tracing::info!("The host's networks changed");
             self.current.connected = connected;
-            self.reevaluate(id, now);
+            self.reevaluate(now);
             // The data plane neither takes packets from a connected network nor sends any there.
             self.is_stale = true;
             self.plan_routes(now);
@@ -40,15 +41,17 @@ impl Shell {
             self.plan_routes(now);
         }
 
-        // A filter that is on its way ends the change when it is answered (`filtered`).
-        if self.filtering.is_none() {
-            self.end_change(now);
+        // It may be late: until then it drops what it does not know.
+        let spec = self.current.guard();
+        if spec == before {
+            return self.end_change(now);
         }
+        self.apply_guard(id, spec);
+        self.changes.await_stage(Stage::Reguarding);
     }
 
-    /// Evaluates the verdicts again. If one changed, mesh and filter follow; the filter may be
-    /// late, and drops until then what it does not know.
-    fn reevaluate(&mut self, id: ChangeId, now: Instant) {
+    /// Evaluates the verdicts again. If one changed, the mesh follows.
+    fn reevaluate(&mut self, now: Instant) {
         let current = &mut self.current;
         let rulings = rule(&current.config, &current.connected, &current.accepted);
 
@@ -65,10 +68,6 @@ impl Shell {
 
         current.rulings = rulings;
         let membership = (self.derive)(&current.config, &current.rulings);
-        let spec = current.policy();
-
-        self.apply_filter(id, spec);
-        self.changes.await_stage(Stage::Refiltering);
         self.apply_membership(Arc::new(membership), now);
     }
 
@@ -181,10 +180,10 @@ impl Shell {
         }
     }
 
-    pub(crate) fn apply_filter(&mut self, change: ChangeId, spec: ringway_intent::PolicySpec) {
-        self.filtering = Some(change);
+    pub(crate) fn apply_guard(&mut self, change: ChangeId, spec: GuardSpec) {
+        self.guarding = Some(change);
 
-        self.effects.push_back(Effect::ApplyFilter {
+        self.effects.push_back(Effect::ApplyGuard {
             change,
             spec: Box::new(spec),
         });

@@ -84,7 +84,7 @@ pub enum Input {
     /// The TUN device was down or gone and is up again; the kernel has dropped the routes through
     /// it.
     DeviceRecreated,
-    /// Interfaces or addresses of the host changed, or may have.
+    /// Interfaces, addresses or routes to our site changed, or may have.
     HostChanged(Links),
     /// The kernel's routes were compared with the plan: the answer to
     /// [`Effect::SyncRoutes`](crate::Effect::SyncRoutes).
@@ -102,12 +102,12 @@ pub enum Input {
     /// What others have set that is in the way: the answer to
     /// [`Effect::AskKernel`](crate::Effect::AskKernel).
     KernelAsked(Vec<Finding>),
-    /// The packet filter was replaced, or could not be: the answer to
-    /// [`Effect::ApplyFilter`](crate::Effect::ApplyFilter).
-    Filtered {
+    /// The guard was replaced, or could not be: the answer to
+    /// [`Effect::ApplyGuard`](crate::Effect::ApplyGuard).
+    Guarded {
         /// The change that asked for it.
         change: ChangeId,
-        /// The error is for operators; the filter is as before then.
+        /// The error is for operators; the guard is as before then.
         result: Result<(), String>,
     },
 

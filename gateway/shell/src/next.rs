@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use ringway_config::{Config, Connected, Digest, Fault, Faults, Place, Ruling, keys};
+use ringway_config::{Config, Connected, Digest, Fault, Faults, Place, Prefix, Ruling, keys};
 use ringway_core::Membership;
-use ringway_intent::{Families, Links, PolicySpec};
+use ringway_intent::{Families, GuardSpec, Links, Situation, guard, held};
 
 use crate::input::IdentityFacts;
 
@@ -25,6 +25,8 @@ pub struct NextConfig {
     pub links: Links,
     /// The records that were accepted before.
     pub accepted: BTreeSet<Digest>,
+    /// Prefixes that must not be reachable by the default route, once this is in force.
+    pub held: BTreeSet<Prefix>,
     /// Our certificate.
     pub identity: IdentityFacts,
 }
@@ -34,12 +36,29 @@ pub struct NextConfig {
 pub(crate) struct Adoption {
     pub(crate) next: NextConfig,
     pub(crate) membership: Arc<Membership>,
-    pub(crate) spec: PolicySpec,
-    /// The packet filter has the rules of `spec` already.
-    pub(crate) is_filtered: bool,
+    pub(crate) spec: GuardSpec,
+    /// The guard has the rules of `spec` already.
+    pub(crate) is_guarded: bool,
 }
 
 impl NextConfig {
+    pub(crate) fn guard(&self) -> GuardSpec {
+        guard(&Situation {
+            config: &self.config,
+            rulings: &self.rulings,
+            connected: &self.connected,
+            links: &self.links,
+            held: &self.held,
+        })
+    }
+
+    /// Goes on holding what was held `before` and is nobody's now.
+    pub(crate) fn hold(&mut self, before: &BTreeSet<Prefix>) {
+        let both = before | &self.held;
+
+        self.held = held(&self.config, &self.rulings, &both);
+    }
+
     /// Why this must not follow `current` without a restart.
     pub(crate) fn check(&self, current: &Config) -> Result<(), Faults> {
         check_constants(current, &self.config)?;

@@ -278,14 +278,8 @@ impl Shell {
         self.reach(now);
 
         let tunnelled = self.tunnelled();
-        let current = &self.current;
-        self.routes.follow(plan_routes(
-            &current.config,
-            &current.rulings,
-            &current.connected,
-            &tunnelled,
-            &current.links,
-        ));
+        let situation = self.current.situation();
+        self.routes.follow(plan_routes(&situation, &tunnelled));
     }
 
     fn tunnelled(&self) -> Tunnelled {

@@ -1,19 +1,17 @@
 //! How a reload and a new certificate are put in force, stage by stage (see `changes`).
 //!
 //! A reload reads and checks everything again, as a start does. After a fault or an overlap, the
-//! configuration in force stays. What can fail (files, zone, packet filter) comes first; then what
+//! configuration in force stays. What can fail (files, zone, guard) comes first; then what
 //! cannot (trust, membership, names). Sessions that the new trust refuses are closed.
 //!
-//! Most reloads leave the filter's rules as they are. The filter is then set again all the same, in
-//! case another program has flushed it, but only after the rest: a changed name is served before
-//! `nft` has started.
+//! Most reloads leave the guard's rules as they are. They are then set again all the same, but only
+//! after the rest: a changed name is served before `nft` has started.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use ringway_config::{Config, Fault, Faults, GatewayId, Place, accepted};
 use ringway_core::{Membership, TrustError};
-use ringway_intent::policy;
 
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
@@ -42,8 +40,10 @@ impl Shell {
             return self.ignore(id);
         }
 
-        let checked = result.and_then(|next| {
+        let checked = result.and_then(|mut next| {
             next.check(&self.current.config)?;
+            // What is remembered on disk may be older than what is in force.
+            next.hold(&self.current.held);
             Ok(next)
         });
         match checked {
@@ -68,35 +68,35 @@ impl Shell {
         }
 
         let next = *next;
-        let spec = policy(&next.config, &next.rulings, self.current.guard);
+        let spec = next.guard();
         let adoption = Box::new(Adoption {
             membership: Arc::new((self.derive)(&next.config, &next.rulings)),
-            is_filtered: spec != self.current.policy(),
+            is_guarded: spec != self.current.guard(),
             spec,
             next,
         });
 
-        if adoption.is_filtered {
-            self.apply_filter(id, adoption.spec.clone());
-            self.changes.await_stage(Stage::Filtering(adoption));
+        if adoption.is_guarded {
+            self.apply_guard(id, adoption.spec.clone());
+            self.changes.await_stage(Stage::Guarding(adoption));
         } else {
             self.adopt(id, adoption);
         }
     }
 
-    /// The packet filter was replaced, or could not be.
-    pub(crate) fn filtered(&mut self, id: ChangeId, result: Result<(), String>, now: Instant) {
-        // Whatever has become of the change, its filter is no longer on its way to the kernel.
-        if self.filtering == Some(id) {
-            self.filtering = None;
+    /// The guard was replaced, or could not be.
+    pub(crate) fn guarded(&mut self, id: ChangeId, result: Result<(), String>, now: Instant) {
+        // Whatever has become of the change, its guard is no longer on its way to the kernel.
+        if self.guarding == Some(id) {
+            self.guarding = None;
         }
 
         let stage = self.changes.take_stage(id, |stage| {
-            matches!(stage, Stage::Filtering(_) | Stage::Refiltering)
+            matches!(stage, Stage::Guarding(_) | Stage::Reguarding)
         });
         match (stage, result) {
-            (Some(Stage::Filtering(adoption)), Ok(())) => self.adopt(id, adoption),
-            (Some(Stage::Filtering(adoption)), Err(error)) => {
+            (Some(Stage::Guarding(adoption)), Ok(())) => self.adopt(id, adoption),
+            (Some(Stage::Guarding(adoption)), Err(error)) => {
                 // nft changes all rules or none: those of the old configuration are in force.
                 let faults = whole_file_fault(&adoption.next.config, error);
                 self.refuse_reload(id, &faults, now);
@@ -105,7 +105,7 @@ impl Shell {
             (Some(_), Err(error)) => {
                 tracing::error!(
                     error,
-                    "The packet filter is older than the configuration; unknown traffic is dropped"
+                    "The guard is older than the configuration; unknown traffic is dropped"
                 );
                 self.end_change(now);
             }
@@ -135,7 +135,7 @@ impl Shell {
             next,
             membership,
             spec,
-            is_filtered,
+            is_guarded,
         } = *adoption;
 
         let is_rotated = next.identity.certificate != self.current.certificate;
@@ -154,12 +154,12 @@ impl Shell {
         self.plan_routes(now);
         tracing::info!("Configuration reloaded");
 
-        if is_filtered {
+        if is_guarded {
             self.end_change(now);
         } else {
-            // The same rules once more, in case another program has flushed them.
-            self.apply_filter(id, spec);
-            self.changes.await_stage(Stage::Refiltering);
+            // The same rules once more, in case another program has changed them.
+            self.apply_guard(id, spec);
+            self.changes.await_stage(Stage::Reguarding);
         }
     }
 
@@ -175,7 +175,14 @@ impl Shell {
                 .push_back(Effect::SaveAccepted(accepted.clone()));
         }
 
+        if self.current.held != next.held
+            || self.current.config.own_prefixes() != next.config.own_prefixes()
+        {
+            self.effects.push_back(Effect::Hold(next.held.clone()));
+        }
+
         let current = &mut self.current;
+        current.held = next.held;
         current.config = next.config;
         current.rulings = next.rulings;
         current.connected = next.connected;

@@ -5,7 +5,7 @@
 //!   Running ── Shutdown ──► Leaving ── mesh is drained ──► Drained ── ports answered ──► Stopped
 //! ```
 //! From Leaving on no change is begun. In Drained only the answers of the host's ports count: the
-//! last routes must be in the kernel, and no filter may be on its way to it, when the daemon stops.
+//! last routes must be in the kernel, and no guard may be on its way to it, when the daemon stops.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -84,8 +84,8 @@ pub struct Shell {
     pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
     pub(crate) changes: Changes,
     last_change: ChangeId,
-    /// The change whose filter rules are on their way to the kernel.
-    pub(crate) filtering: Option<ChangeId>,
+    /// The change whose guard is on its way to the kernel.
+    pub(crate) guarding: Option<ChangeId>,
     pub(crate) routes: RouteKeeper,
     pub(crate) watch: KernelWatch,
     pub(crate) inquirer: Inquirer,
@@ -133,7 +133,7 @@ impl Shell {
             path_mtus: BTreeMap::new(),
             changes: Changes::default(),
             last_change: ChangeId(0),
-            filtering: None,
+            guarding: None,
             routes: RouteKeeper::new(BTreeMap::new(), now),
             watch: KernelWatch::new(now),
             inquirer: Inquirer::new(now),
@@ -285,7 +285,7 @@ impl Shell {
             Input::KernelChanged => self.kernel_changed(now),
             Input::KernelChecked(checked) => self.kernel_checked(checked, now),
             Input::KernelAsked(findings) => self.kernel_asked(findings, now),
-            Input::Filtered { change, result } => self.filtered(change, result, now),
+            Input::Guarded { change, result } => self.guarded(change, result, now),
             Input::Reload => self.submit(Request::Reload, now),
             Input::CertificateChanged => self.submit(Request::Certificate, now),
             Input::ConfigRead { change, result } => self.config_read(change, result, now),
@@ -302,8 +302,8 @@ impl Shell {
         match input {
             Input::RoutesSynced { outcome, .. } => self.routes.synced(&outcome, now),
             Input::KernelChecked(checked) => _ = self.watch.checked(checked, now),
-            Input::Filtered { change, .. } if self.filtering == Some(change) => {
-                self.filtering = None;
+            Input::Guarded { change, .. } if self.guarding == Some(change) => {
+                self.guarding = None;
             }
             // A handshake that ends now has no mesh to go to.
             Input::Connected { conn, .. } => self.effects.push_back(Effect::RefuseLink { conn }),
@@ -333,7 +333,7 @@ impl Shell {
         }
 
         let is_written =
-            self.filtering.is_none() && self.routes.is_settled() && !self.watch.is_checking();
+            self.guarding.is_none() && self.routes.is_settled() && !self.watch.is_checking();
         if self.phase == Phase::Drained && is_written {
             self.phase = Phase::Stopped;
             self.effects.push_back(Effect::Stop);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use ringway_host::firewall::Filter;
+use ringway_host::guard::SharedGuard;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
@@ -54,7 +54,7 @@ pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
 pub async fn serve(
     listener: UnixListener,
     requests: mpsc::Sender<Request>,
-    filter: Filter,
+    guard: SharedGuard,
     metrics: Metrics,
 ) {
     loop {
@@ -62,7 +62,7 @@ pub async fn serve(
             continue;
         };
 
-        match timeout(PATIENCE, answer(client, &requests, &filter, &metrics)).await {
+        match timeout(PATIENCE, answer(client, &requests, &guard, &metrics)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "Admin client left"),
             Err(_) => tracing::debug!("Admin client was too slow"),
@@ -73,7 +73,7 @@ pub async fn serve(
 async fn answer(
     client: UnixStream,
     requests: &mpsc::Sender<Request>,
-    filter: &Filter,
+    guard: &SharedGuard,
     metrics: &Metrics,
 ) -> anyhow::Result<()> {
     let mut client = BufReader::new(client);
@@ -84,7 +84,7 @@ async fn answer(
     let reply = match request.trim_end() {
         "status" => {
             let mut report = report(requests).await?;
-            report.filtered.extend(filtered(filter).await);
+            report.filtered.extend(filtered(guard).await);
             serde_json::to_vec(&report)?
         }
         "metrics" => metrics.text(report(requests).await?)?.into_bytes(),
@@ -107,8 +107,8 @@ async fn report(requests: &mpsc::Sender<Request>) -> anyhow::Result<Report> {
 }
 
 /// What the packet filter dropped. Without its numbers, the rest is still worth having.
-async fn filtered(filter: &Filter) -> BTreeMap<String, u64> {
-    let drops = timeout(FILTER, async { filter.lock().await.drops().await })
+async fn filtered(guard: &SharedGuard) -> BTreeMap<String, u64> {
+    let drops = timeout(FILTER, async { guard.lock().await.drops().await })
         .await
         .ok()
         .and_then(Result::ok)

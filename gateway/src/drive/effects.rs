@@ -72,8 +72,8 @@ impl Drive {
             }
 
             Effect::SyncRoutes(plan) => self.kernel.sync_routes(plan, &self.jobs),
-            Effect::ApplyFilter { change, spec } => {
-                self.kernel.apply_filter(change, *spec, &self.jobs);
+            Effect::ApplyGuard { change, spec } => {
+                self.kernel.apply_guard(change, *spec, &self.jobs);
             }
             Effect::CheckKernel { leave } => self.kernel.check(leave, &self.jobs),
             Effect::AskKernel(inquiry) => {
@@ -81,6 +81,7 @@ impl Drive {
                     .ask(self.in_force.config(), *inquiry, &self.jobs);
             }
             Effect::SwitchForwarding { on } => self.kernel.switch_forwarding(on, &self.jobs),
+            Effect::Hold(held) => self.in_force.remember(&held, &self.jobs),
             Effect::CheckDevice => return self.kernel.check_device(Instant::now()),
 
             Effect::ReadConfig { change } => self.in_force.read_config(change, &self.jobs),

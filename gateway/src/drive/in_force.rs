@@ -9,6 +9,7 @@ use ringway_config::{Accepted, Config, Fault, Faults, Place, Prefix, accepted};
 use ringway_core::Membership;
 use ringway_dns::Zone;
 use ringway_host::links;
+use ringway_host::traces::Traces;
 use ringway_identity::{Identity, Trust};
 use ringway_shell::{ChangeId, IdentityFacts, Input, NextConfig};
 use rustls_pki_types::UnixTime;
@@ -26,6 +27,8 @@ pub struct InForce {
     /// Shared with the TLS stack.
     identity: Arc<ArcSwap<Identity>>,
     names: Names,
+    /// Our site's prefixes, for the watch of the host's routes to them.
+    own: Arc<ArcSwap<Vec<Prefix>>>,
     /// What changes have read and built so far. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
 }
@@ -54,12 +57,14 @@ impl InForce {
         trust: Arc<ArcSwap<Trust>>,
         identity: Arc<ArcSwap<Identity>>,
         names: Names,
+        own: Arc<ArcSwap<Vec<Prefix>>>,
     ) -> InForce {
         InForce {
             config,
             trust,
             identity,
             names,
+            own,
             pending: BTreeMap::new(),
         }
     }
@@ -179,6 +184,21 @@ impl InForce {
         });
     }
 
+    /// Remembers what stays in the kernel, `held` prefixes of removed members among it.
+    pub(super) fn remember(&self, held: &BTreeSet<Prefix>, jobs: &Jobs) {
+        let traces = Traces::of(&self.config, held);
+        let state_dir = self.config.state_dir.clone();
+
+        jobs.run_silently(move || {
+            if let Err(error) = traces.save(&state_dir) {
+                tracing::error!(
+                    %error,
+                    "Prefixes of removed members are not remembered: a restart forgets them"
+                );
+            }
+        });
+    }
+
     /// Puts what `change` has read and built in force.
     pub(super) fn adopt(
         &mut self,
@@ -188,6 +208,8 @@ impl InForce {
         jobs: &Jobs,
     ) {
         let pending = self.pending.remove(&change).unwrap_or_default();
+        let own = config.own_prefixes().iter().map(|own| own.prefix);
+        self.own.store(Arc::new(own.collect()));
         self.config = config;
 
         if let Some(trust) = pending.trust {
@@ -234,15 +256,18 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         connected,
         rulings,
         accepted,
+        held,
         conflicts,
         warnings,
+        traces: _,
     } = prepare(&current.path).await?;
 
     for warning in &warnings.0 {
         tracing::warn!(reason = %warning, "A file needs attention");
     }
 
-    let links = links::read(&config.tun).await.map_err(|error| {
+    let own: Vec<_> = config.own_prefixes().iter().map(|own| own.prefix).collect();
+    let links = links::read(&config.tun, &own).await.map_err(|error| {
         Faults::from(vec![Fault {
             place: Place::whole(&current.path),
             message: error.to_string(),
@@ -256,6 +281,7 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         connected,
         links,
         accepted,
+        held,
         identity: facts(&identity),
     };
     Ok(ReadConfig {

@@ -1,5 +1,5 @@
-//! [`KernelPort`]: routes, packet filter and TUN device. Routes and filter are written by tasks
-//! that the daemon waits for, so that nothing is written after the kernel was restored.
+//! [`KernelPort`]: routes, guard and TUN device. Routes and guard are written by tasks that the
+//! daemon waits for, so that nothing is written after its end.
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringway_config::Config;
-use ringway_host::firewall::Filter;
+use ringway_host::guard::SharedGuard;
 use ringway_host::routes::{KernelRoutes, RoutesError};
 use ringway_host::watch::{Authors, Held, inquire};
-use ringway_intent::{Checked, Inquiry, PolicySpec, RoutePlan, Thing};
+use ringway_intent::{Checked, GuardSpec, Inquiry, RoutePlan, Thing};
 use ringway_shell::{ChangeId, Input, RoutesOutcome};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -24,7 +24,7 @@ const ROUTES: Duration = Duration::from_secs(10);
 /// What the daemon writes in the kernel while it runs.
 pub struct KernelPort {
     routes: Arc<Mutex<RoutesPort>>,
-    filter: Filter,
+    guard: SharedGuard,
     held: Arc<Mutex<Held>>,
     authors: Authors,
     plane: Plane,
@@ -37,10 +37,10 @@ struct RoutesPort {
 }
 
 impl KernelPort {
-    /// For routes and a filter that were set up already.
+    /// For routes and a guard that were set up already.
     pub fn new(
         routes: KernelRoutes,
-        filter: Filter,
+        guard: SharedGuard,
         held: Held,
         authors: Authors,
         plane: Plane,
@@ -52,7 +52,7 @@ impl KernelPort {
 
         KernelPort {
             routes: Arc::new(Mutex::new(routes)),
-            filter,
+            guard,
             held: Arc::new(Mutex::new(held)),
             authors,
             plane,
@@ -92,9 +92,9 @@ impl KernelPort {
         });
     }
 
-    /// Compares the packet filter, the device's MTU and the settings.
+    /// Compares the guard, the device's MTU and the settings.
     pub(super) fn check(&self, leave: BTreeSet<Thing>, jobs: &Jobs) {
-        let filter = self.filter.clone();
+        let guard = self.guard.clone();
         let held = self.held.clone();
         let authors = self.authors.clone();
 
@@ -102,11 +102,15 @@ impl KernelPort {
             let mut checked = Checked::default();
             let leaves_table = leave.contains(&Thing::Table);
 
-            // The filter first: whatever else is wrong, nothing may leak meanwhile.
-            let mut filter = filter.lock().await;
-            filter.hold(leaves_table, &authors, &mut checked).await;
-            drop(filter);
-            held.lock().await.check(&leave, &mut checked).await;
+            // The guard first: whatever else is wrong, nothing may leak meanwhile.
+            let mut guard = guard.lock().await;
+            guard.hold(leaves_table, &authors, &mut checked).await;
+            let forwarding = guard.settings();
+            drop(guard);
+
+            let mut held = held.lock().await;
+            held.set_forwarding(forwarding);
+            held.check(&leave, &mut checked).await;
             Event::Shell(Input::KernelChecked(checked))
         });
     }
@@ -133,13 +137,13 @@ impl KernelPort {
         jobs.run_to_end(async move { held.lock().await.switch_forwarding(on) });
     }
 
-    pub(super) fn apply_filter(&self, change: ChangeId, spec: PolicySpec, jobs: &Jobs) {
-        let filter = self.filter.clone();
+    pub(super) fn apply_guard(&self, change: ChangeId, spec: GuardSpec, jobs: &Jobs) {
+        let guard = self.guard.clone();
 
         // `nft` has a deadline of its own.
         jobs.spawn_to_end(async move {
-            let result = filter.lock().await.apply(&spec).await;
-            Event::Shell(Input::Filtered {
+            let result = guard.lock().await.apply(&spec).await;
+            Event::Shell(Input::Guarded {
                 change,
                 result: result.map_err(|error| error.to_string()),
             })

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
-use ringway_config::{Accepted, Config};
+use ringway_config::{Accepted, Config, Prefix};
 use ringway_core::{BootId, Membership, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server, Zone};
@@ -92,12 +92,14 @@ impl Gateway {
 
         // The DNS server drains: it answers what it has received before the daemon ends.
         tasks.spawn_to_end(server.run(tasks.stop()));
-        let filter = kernel.filter.clone();
-        let answering = admin::socket::serve(admin, senders.requests, filter, metrics);
+        let guard = kernel.guard.clone();
+        let answering = admin::socket::serve(admin, senders.requests, guard, metrics);
         tasks.spawn(answering);
         tasks.spawn(accepting);
+        let own = config.own_prefixes().iter().map(|own| own.prefix).collect();
+        let own = Arc::new(ArcSwap::from_pointee(own));
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
-        start_watches(&config, &identity, &authors, senders.watches, &tasks);
+        start_watches(&config, &identity, &own, &authors, senders.watches, &tasks);
 
         let current = CurrentConfig {
             config: config.clone(),
@@ -106,16 +108,16 @@ impl Gateway {
             links: kernel.links,
             accepted: accepted.into_keys().collect(),
             certificate: identity.load().fingerprint(),
-            guard: kernel.guard,
+            held: prepared.held,
         };
         let start = start(current, members, config.lanes)?;
         let drive = Drive {
             shell: Shell::new(start, Instant::now()),
             links,
             packets,
-            kernel: KernelPort::new(kernel.routes, kernel.filter, kernel.held, authors, plane),
+            kernel: KernelPort::new(kernel.routes, kernel.guard, kernel.held, authors, plane),
             jobs: Jobs::new(senders.jobs, tasks.clone()),
-            in_force: InForce::new(config.clone(), trust, identity, names),
+            in_force: InForce::new(config.clone(), trust, identity, names, own),
             replicator,
             attention: Attention::default(),
             tasks: tasks.clone(),
@@ -239,6 +241,7 @@ fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
 fn start_watches(
     config: &Config,
     identity: &Arc<ArcSwap<Identity>>,
+    own: &Arc<ArcSwap<Vec<Prefix>>>,
     authors: &Authors,
     events: mpsc::Sender<watch::Event>,
     tasks: &Tasks,
@@ -253,7 +256,7 @@ fn start_watches(
         identity.clone(),
         events.clone(),
     ));
-    tasks.spawn(watch::links::watch(config.tun.clone(), events));
+    tasks.spawn(watch::links::watch(config.tun.clone(), own.clone(), events));
 }
 
 fn start(

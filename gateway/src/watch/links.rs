@@ -1,8 +1,10 @@
-//! Watches the host's interfaces and addresses.
+//! Watches the host's interfaces and addresses, and its routes to our site.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ringway_config::TunName;
+use arc_swap::ArcSwap;
+use ringway_config::{Prefix, TunName};
 use ringway_host::links::{self, LinksError, Watch};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -12,10 +14,14 @@ use super::Event;
 /// Pause after the kernel could not be asked.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Reports the host's addresses, `tun`'s left out, after each change.
-pub async fn watch(tun: TunName, events: mpsc::Sender<Event>) {
+/// Least time between two readings because of routes: on some hosts they change all the time.
+const ROUTES_PAUSE: Duration = Duration::from_millis(250);
+
+/// Reports the host's addresses, `tun`'s left out, after each change, and after a change of its
+/// routes to the prefixes `own`.
+pub async fn watch(tun: TunName, own: Arc<ArcSwap<Vec<Prefix>>>, events: mpsc::Sender<Event>) {
     loop {
-        if let Err(error) = follow(&tun, &events).await {
+        if let Err(error) = follow(&tun, &own, &events).await {
             tracing::warn!(%error, "The host's addresses are not watched");
         }
 
@@ -23,15 +29,33 @@ pub async fn watch(tun: TunName, events: mpsc::Sender<Event>) {
     }
 }
 
-async fn follow(tun: &TunName, events: &mpsc::Sender<Event>) -> Result<(), LinksError> {
+async fn follow(
+    tun: &TunName,
+    own: &ArcSwap<Vec<Prefix>>,
+    events: &mpsc::Sender<Event>,
+) -> Result<(), LinksError> {
     let mut watch = Watch::open()?;
+    let mut routes = Watch::of_routes()?;
+    let mut last = None;
+    // The first time too: something may have changed before the watch began.
+    let mut always = true;
 
     loop {
-        // The first time too: something may have changed before the watch began.
-        let links = links::read(tun).await?;
-        // The receiver is gone only when the daemon ends.
-        let _ = events.send(Event::Links(links)).await;
+        let links = links::read(tun, &own.load()).await?;
+        // Routes change for many reasons, our own tunnels among them.
+        if always || last.as_ref() != Some(&links) {
+            last = Some(links.clone());
+            // The receiver is gone only when the daemon ends.
+            let _ = events.send(Event::Links(links)).await;
+        }
 
-        watch.change().await?;
+        always = tokio::select! {
+            changed = watch.change() => changed.map(|()| true)?,
+            changed = routes.change() => {
+                changed?;
+                sleep(ROUTES_PAUSE).await;
+                false
+            }
+        };
     }
 }

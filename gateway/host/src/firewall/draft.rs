@@ -3,7 +3,7 @@
 //! It has the syntax of nftables, and knows nothing about policy.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use nftables::batch::Batch;
 use nftables::schema::{
@@ -84,6 +84,20 @@ impl Draft {
         }
     }
 
+    /// Adds a set of interface names.
+    pub(super) fn interfaces(&mut self, name: &'static str, interfaces: &BTreeSet<String>) {
+        let elements: Vec<_> = interfaces.iter().cloned().map(terms::word).collect();
+
+        self.batch.add(NfListObject::Set(Box::new(Set {
+            family: NfFamily::INet,
+            table: self.table.clone(),
+            name: name.into(),
+            set_type: SetTypeValue::Single(SetType::Ifname),
+            elem: (!elements.is_empty()).then_some(elements.into()),
+            ..Set::default()
+        })));
+    }
+
     /// Adds a chain that rules go to.
     pub(super) fn chain(&mut self, name: &'static str) {
         self.batch.add(NfListObject::Chain(self.plain_chain(name)));
@@ -147,6 +161,16 @@ impl Draft {
             handle: None,
         })
     }
+}
+
+/// The commands as `nft` reads them.
+pub(super) fn write(commands: &Nftables<'_>) -> serde_json::Result<Vec<u8>> {
+    let text = serde_json::to_string(commands)?;
+
+    // The library writes the statement as a word, nft reads an object. It ends its rule.
+    Ok(text
+        .replace(r#","notrack"]"#, r#",{"notrack":null}]"#)
+        .into_bytes())
 }
 
 /// The name of the set that [`Draft::sets`] makes for `family`.

@@ -1,4 +1,4 @@
-//! [`Nft`]: the filter in the kernel, by JSON to the program `nft` (libnftables-json(5)), one
+//! [`Nft`]: the table in the kernel, by JSON to the program `nft` (libnftables-json(5)), one
 //! transaction per call, each under a deadline.
 
 use std::collections::BTreeMap;
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use nftables::schema::Nftables;
 use ringway_config::TunName;
-use ringway_intent::{Checked, Missing, PolicySpec, Restoration, Thing};
+use ringway_intent::{Checked, GuardSpec, Missing, Restoration, Thing};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use super::content::{Compared, Content};
-use super::{DropReason, FirewallError, rules};
+use super::{DropReason, FirewallError, Surroundings, conntrack, draft, rules};
 use crate::watch::Authors;
 
 /// Where to find the program: the path of service managers and of users' shells may lack
@@ -26,7 +26,7 @@ const NFT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the table is written while others change the ruleset at the same time.
 const ATTEMPTS: u32 = 3;
 
-/// The filter of one daemon in the kernel, in the network namespace of the calling thread.
+/// The table of one daemon in the kernel, in the network namespace of the calling thread.
 #[derive(Debug)]
 pub struct Nft {
     table: String,
@@ -69,9 +69,21 @@ impl Nft {
             .collect())
     }
 
-    /// Replaces the policy in force by `spec`, in one transaction. After an error nothing has
-    /// changed.
-    pub async fn apply(&mut self, spec: &PolicySpec) -> Result<(), FirewallError> {
+    /// True if no packet filter of this host needs connection tracking to let packets to an open
+    /// port in. Without an answer, one might.
+    pub async fn can_untrack(&self) -> bool {
+        let listing = nft(&["-j", "list", "ruleset"], None).await;
+
+        listing.is_ok_and(|json| conntrack::is_unused(&json, &self.table))
+    }
+
+    /// Replaces the rules in force by those of `spec`, in one transaction. After an error nothing
+    /// has changed.
+    pub async fn apply(
+        &mut self,
+        spec: &GuardSpec,
+        surroundings: &Surroundings,
+    ) -> Result<(), FirewallError> {
         // Counters start again with the new table. If the old one is gone, so are its counts.
         let counted = if self.applied {
             self.counted().await.unwrap_or_default()
@@ -79,7 +91,7 @@ impl Nft {
             BTreeMap::new()
         };
 
-        self.commands = serde_json::to_vec(&rules::replace(&self.table, spec))
+        self.commands = draft::write(&rules::replace(&self.table, spec, surroundings))
             .map_err(FirewallError::Answer)?;
         self.put_in_force().await?;
         self.applied = true;
@@ -139,7 +151,8 @@ impl Nft {
         }
     }
 
-    /// Removes the filter; no error if there is none. The TUN must be gone before: fail closed.
+    /// Removes the table; no error if there is none. The TUN must be gone before, and forwarding that
+    /// is ours off: fail closed.
     pub async fn remove(&mut self) -> Result<(), FirewallError> {
         transact(&rules::remove(&self.table)).await?;
         self.applied = false;
@@ -173,7 +186,7 @@ fn read_counter(counter: &Value) -> Option<(DropReason, u64)> {
 }
 
 async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
-    let json = serde_json::to_vec(commands).map_err(FirewallError::Answer)?;
+    let json = draft::write(commands).map_err(FirewallError::Answer)?;
 
     run_commands(&json).await
 }

@@ -1,11 +1,9 @@
-//! From a [`PolicySpec`] to the table that enforces it. Pure; the order of rules is that of
-//! [`super`].
+//! From a [`GuardSpec`] to the table that enforces it. Pure; the order of rules is that of
+//! [`super`]. What concerns packets that do not come out of the TUN is in `guard`.
 //!
 //! ```text
-//!   prerouting ── arriving outer packets ──► the tunnel's mark
 //!   input ────── from the TUN ──► from-tun          forward ── from the TUN ──► from-tun
 //!   output ───── into the TUN ──► to-tun                    ── into the TUN ──► to-tun
-//!                                                           ── neither ───► dropped, if guarded
 //! ```
 //!
 //! Sets: `own-v4`, `members-v4`, `from-<org>-v4`, and the same for `v6`.
@@ -13,22 +11,28 @@
 use nftables::schema::Nftables;
 use nftables::types::NfHook;
 use ringway_config::{Allow, Origin, PortRange, Service, Target};
-use ringway_intent::PolicySpec;
+use ringway_intent::{GuardSpec, PolicySpec};
 
 use super::DropReason;
 use super::draft::{Draft, disjoint, outermost, set_name};
+use super::guard::{self, Surroundings};
 use super::terms::{self, Family, Step};
 
 const FROM_TUN: &str = "from-tun";
 const TO_TUN: &str = "to-tun";
-const OWN: &str = "own";
-const MEMBERS: &str = "members";
-/// Before routing decides, with the mark in sight.
-const PRIORITY_MANGLE: i32 = -150;
+pub(super) const OWN: &str = "own";
+pub(super) const MEMBERS: &str = "members";
+/// Available prefixes of members: those of `members` but for the ones in conflict.
+const SENDERS: &str = "senders";
 const PRIORITY_FILTER: i32 = 0;
 
 /// Commands that put the table for `spec` in the place of whatever table has the name.
-pub(super) fn replace(table: &str, spec: &PolicySpec) -> Nftables<'static> {
+pub(super) fn replace(
+    table: &str,
+    guard: &GuardSpec,
+    surroundings: &Surroundings,
+) -> Nftables<'static> {
+    let spec = &guard.policy;
     let mut draft = Draft::over(table);
     draft.begin();
 
@@ -36,16 +40,15 @@ pub(super) fn replace(table: &str, spec: &PolicySpec) -> Nftables<'static> {
     for reason in DropReason::ALL {
         draft.counter(reason.as_str());
     }
-    add_sets(&mut draft, spec);
+    add_sets(&mut draft, guard);
 
     draft.chain(FROM_TUN);
     draft.chain(TO_TUN);
-    draft.base_chain("prerouting", NfHook::Prerouting, PRIORITY_MANGLE);
     draft.base_chain("input", NfHook::Input, PRIORITY_FILTER);
     draft.base_chain("forward", NfHook::Forward, PRIORITY_FILTER);
     draft.base_chain("output", NfHook::Output, PRIORITY_FILTER);
 
-    add_hooks(&mut draft, spec);
+    add_hooks(&mut draft, guard, surroundings);
     add_arrivals(&mut draft, spec);
     add_departures(&mut draft, spec);
 
@@ -58,42 +61,26 @@ pub(super) fn remove(table: &str) -> Nftables<'static> {
 }
 
 /// Base chains: which packets are ours to judge.
-fn add_hooks(draft: &mut Draft, spec: &PolicySpec) {
-    // Routing, with its reverse-path check, comes after prerouting and sees the mark.
-    let outer = [terms::entered_elsewhere_than(&spec.tun), terms::is_local()];
-    draft.rule(
-        "prerouting",
-        outer
-            .into_iter()
-            .chain(to_tunnel_port(spec))
-            .chain([terms::set_mark(spec.mark)]),
-    );
-
-    draft.rule(
-        "input",
-        [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)],
-    );
-    draft.rule(
-        "forward",
-        [terms::entered_by(&spec.tun), terms::goto(FROM_TUN)],
-    );
-    draft.rule(
-        "forward",
-        [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)],
-    );
-    draft.rule("output", [terms::leaves_by(&spec.tun), terms::goto(TO_TUN)]);
-
-    // `goto` does not return to the base chain, so these rules meet only packets that neither come
-    // from the TUN nor go there.
-    let guarded = [
-        (Family::V4, spec.guard_forwarding.v4),
-        (Family::V6, spec.guard_forwarding.v6),
-    ];
-    for (family, _) in guarded.into_iter().filter(|(_, guarded)| *guarded) {
+fn add_hooks(draft: &mut Draft, guard: &GuardSpec, surroundings: &Surroundings) {
+    for chain in ["input", "forward"] {
         draft.rule(
-            "forward",
-            then_drop([terms::is_family(family)], DropReason::Transit),
+            chain,
+            [terms::entered_by(&guard.tun), terms::goto(FROM_TUN)],
         );
+    }
+    guard::add_arrivals(draft, guard);
+
+    for chain in ["forward", "output"] {
+        draft.rule(chain, [terms::leaves_by(&guard.tun), terms::goto(TO_TUN)]);
+    }
+    guard::add_departures(draft, guard);
+    guard::add_restriction(draft, &surroundings.restriction);
+
+    if guard.marks_arrivals {
+        guard::add_mark(draft, guard);
+    }
+    if surroundings.untracks {
+        guard::add_untracking(draft, guard);
     }
 }
 
@@ -107,7 +94,7 @@ fn add_arrivals(draft: &mut Draft, spec: &PolicySpec) {
 
     // Before `established`, so that a member that is removed loses its running connections.
     for family in Family::BOTH {
-        let stranger = terms::is_not_in_set(terms::source(family), &set_name(MEMBERS, family));
+        let stranger = terms::is_not_in_set(terms::source(family), &set_name(SENDERS, family));
         draft.rule(FROM_TUN, then_drop([stranger], DropReason::Stranger));
     }
 
@@ -259,9 +246,13 @@ fn add_allow_of(
 }
 
 /// Every set, empty ones too: rules name them.
-fn add_sets(draft: &mut Draft, spec: &PolicySpec) {
-    draft.sets(OWN, &spec.own);
-    draft.sets(MEMBERS, spec.orgs.values().flatten());
+fn add_sets(draft: &mut Draft, guard: &GuardSpec) {
+    draft.sets(OWN, &guard.own);
+    draft.sets(MEMBERS, &guard.members);
+    draft.interfaces(guard::SITE, &guard.site);
+
+    let spec = &guard.policy;
+    draft.sets(SENDERS, spec.orgs.values().flatten());
     for (org, prefixes) in &spec.orgs {
         draft.sets(&format!("from-{org}"), prefixes);
     }
@@ -289,7 +280,7 @@ fn to_ports(protocol: &'static str, ports: &[PortRange]) -> Step {
     )
 }
 
-fn then_drop(
+pub(super) fn then_drop(
     steps: impl IntoIterator<Item = Step>,
     reason: DropReason,
 ) -> impl Iterator<Item = Step> {
@@ -298,36 +289,19 @@ fn then_drop(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::Value;
 
+    use super::super::Restriction;
+    use super::super::testing::spec;
     use super::*;
-    use ringway_intent::Families;
 
-    fn spec() -> PolicySpec {
-        PolicySpec {
-            tun: "ringway0".into(),
-            own: vec!["10.1.0.0/16".parse().unwrap()],
-            orgs: BTreeMap::from([(
-                "beta".parse().unwrap(),
-                vec!["10.2.0.0/16".parse().unwrap()],
-            )]),
-            allow: None,
-            dns: vec!["10.1.0.1:53".parse().unwrap()],
-            tunnel_port: 4600,
-            mark: 1,
-            guard_forwarding: Families::default(),
-        }
-    }
-
-    fn commands(spec: &PolicySpec) -> Vec<Value> {
-        let json = serde_json::to_value(replace("ringway0", spec)).unwrap();
+    fn commands(spec: &GuardSpec, surroundings: &Surroundings) -> Vec<Value> {
+        let json = serde_json::to_value(replace("ringway0", spec, surroundings)).unwrap();
         json["nftables"].as_array().unwrap().clone()
     }
 
-    fn rules(spec: &PolicySpec, chain: &str) -> Vec<String> {
-        let rules = commands(spec)
+    fn rules_around(spec: &GuardSpec, surroundings: &Surroundings, chain: &str) -> Vec<String> {
+        let rules = commands(spec, surroundings)
             .into_iter()
             .map(|command| command["add"]["rule"].clone());
         rules
@@ -336,9 +310,13 @@ mod tests {
             .collect()
     }
 
+    fn rules(spec: &GuardSpec, chain: &str) -> Vec<String> {
+        rules_around(spec, &Surroundings::default(), chain)
+    }
+
     #[test]
     fn one_transaction_deletes_the_old_table_and_adds_the_new_one() {
-        let commands = commands(&spec());
+        let commands = commands(&spec(), &Surroundings::default());
         let table = serde_json::json!({ "table": { "family": "inet", "name": "ringway0" } });
         assert_eq!(commands[0]["add"], table);
         assert_eq!(commands[1]["delete"], table);
@@ -353,7 +331,8 @@ mod tests {
     #[test]
     fn an_empty_list_opens_nothing_and_a_missing_one_only_dns_and_echo() {
         let opened = |allow| {
-            let spec = PolicySpec { allow, ..spec() };
+            let mut spec = spec();
+            spec.policy.allow = allow;
             let mut rules = rules(&spec, FROM_TUN);
             rules.retain(|rule| rule.contains("accept") && !rule.contains("established"));
             rules
@@ -366,19 +345,61 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_is_per_family() {
-        let guards = |v4, v6| {
-            let spec = PolicySpec {
-                guard_forwarding: Families { v4, v6 },
+    fn forwarding_that_is_ours_is_restricted_per_family_and_nothing_else_is() {
+        let restricted = |restriction: Restriction| {
+            let surroundings = Surroundings {
+                restriction,
+                untracks: false,
+            };
+            let mut rules = rules_around(&spec(), &surroundings, "forward");
+            rules.retain(|rule| rule.contains("transit"));
+            rules
+        };
+        let site = || ["eth1".to_owned()].into();
+
+        assert!(restricted(Restriction::default()).is_empty());
+        let v4 = restricted(Restriction {
+            v4: site(),
+            ..Restriction::default()
+        });
+        assert!(matches!(&v4[..], [rule] if rule.contains("ipv4")), "{v4:?}");
+        let everywhere = restricted(Restriction {
+            v6: site(),
+            everywhere_v6: true,
+            ..Restriction::default()
+        });
+        assert_eq!(everywhere.len(), 2, "{everywhere:?}");
+        assert!(everywhere.iter().all(|rule| rule.contains("ipv6")));
+    }
+
+    #[test]
+    fn the_mark_and_untracked_packets_are_exceptions_that_must_be_asked_for() {
+        assert!(rules(&spec(), "prerouting").is_empty());
+        assert!(rules(&spec(), "untrack-in").is_empty());
+
+        let mut leased_line = spec();
+        leased_line.marks_arrivals = true;
+        assert_eq!(rules(&leased_line, "prerouting").len(), 1);
+        let surroundings = Surroundings {
+            untracks: true,
+            ..Surroundings::default()
+        };
+        assert_eq!(rules_around(&spec(), &surroundings, "untrack-in").len(), 1);
+        assert_eq!(rules_around(&spec(), &surroundings, "untrack-out").len(), 1);
+    }
+
+    #[test]
+    fn members_reach_this_host_by_the_sites_network_only_where_another_gateway_is() {
+        let accepted = |has_siblings| {
+            let spec = GuardSpec {
+                has_siblings,
                 ..spec()
             };
-            let rules = rules(&spec, "forward").into_iter();
-            rules
-                .filter(|rule| rule.contains("transit"))
-                .collect::<Vec<_>>()
+            let mut rules = rules(&spec, "input");
+            rules.retain(|rule| rule.contains("@members") && rule.contains("accept"));
+            rules.len()
         };
-        assert!(guards(false, false).is_empty());
-        assert_eq!(guards(true, true).len(), 2);
-        assert!(matches!(&guards(false, true)[..], [rule] if rule.contains("ipv6")));
+        assert_eq!(accepted(false), 0);
+        assert_eq!(accepted(true), 2);
     }
 }

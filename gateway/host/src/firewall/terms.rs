@@ -87,8 +87,17 @@ pub(super) fn is_family(family: Family) -> Step {
 
 /// Addressed to this host.
 pub(super) fn is_local() -> Step {
+    is_own_address(FibFlag::Daddr)
+}
+
+/// With a source address of this host.
+pub(super) fn is_from_here() -> Step {
+    is_own_address(FibFlag::Saddr)
+}
+
+fn is_own_address(which: FibFlag) -> Step {
     // By the routing table: addresses come and go while the rules stay.
-    let flags = HashSet::from([FibFlag::Daddr]);
+    let flags = HashSet::from([which]);
     let kind = Expression::Named(NamedExpression::Fib(Fib {
         result: FibResult::Type,
         flags,
@@ -97,17 +106,81 @@ pub(super) fn is_local() -> Step {
     is(kind, word("local"))
 }
 
-pub(super) fn entered_by(device: &str) -> Step {
+pub(super) fn entered_by(device: impl ToString) -> Step {
     // By name, since a TUN that is re-created has another index.
-    is(meta(MetaKey::Iifname), word(device.to_owned()))
+    is(meta(MetaKey::Iifname), word(device.to_string()))
 }
 
-pub(super) fn entered_elsewhere_than(device: &str) -> Step {
-    is_not(meta(MetaKey::Iifname), word(device.to_owned()))
+pub(super) fn entered_elsewhere_than(device: impl ToString) -> Step {
+    is_not(meta(MetaKey::Iifname), word(device.to_string()))
 }
 
-pub(super) fn leaves_by(device: &str) -> Step {
-    is(meta(MetaKey::Oifname), word(device.to_owned()))
+pub(super) fn leaves_by(device: impl ToString) -> Step {
+    is(meta(MetaKey::Oifname), word(device.to_string()))
+}
+
+/// By one of the interfaces in a set of names.
+pub(super) fn entered_by_one_of(set: &str) -> Step {
+    is_in_set(meta(MetaKey::Iifname), set)
+}
+
+pub(super) fn entered_by_none_of(set: &str) -> Step {
+    is_not_in_set(meta(MetaKey::Iifname), set)
+}
+
+pub(super) fn leaves_by_none_of(set: &str) -> Step {
+    is_not_in_set(meta(MetaKey::Oifname), set)
+}
+
+pub(super) fn entered_by_bridge() -> Step {
+    is(meta(MetaKey::Iifkind), word("bridge"))
+}
+
+pub(super) fn leaves_by_bridge() -> Step {
+    is(meta(MetaKey::Oifkind), word("bridge"))
+}
+
+pub(super) fn leaves_by_no_bridge() -> Step {
+    is_not(meta(MetaKey::Oifkind), word("bridge"))
+}
+
+pub(super) fn entered_by_group(group: u32) -> Step {
+    is(meta(MetaKey::Iifgroup), Expression::Number(group))
+}
+
+pub(super) fn entered_outside_group(group: u32) -> Step {
+    is_not(meta(MetaKey::Iifgroup), Expression::Number(group))
+}
+
+pub(super) fn leaves_by_group(group: u32) -> Step {
+    is(meta(MetaKey::Oifgroup), Expression::Number(group))
+}
+
+/// Decrypted by IPsec on this host.
+pub(super) fn was_decrypted() -> Step {
+    is(meta(MetaKey::Secpath), Expression::Boolean(true))
+}
+
+pub(super) fn leaves_outside_group(group: u32) -> Step {
+    is_not(meta(MetaKey::Oifgroup), Expression::Number(group))
+}
+
+pub(super) fn is_not_mark(mark: u32) -> Step {
+    is_not(meta(MetaKey::Mark), Expression::Number(mark))
+}
+
+pub(super) fn has_mark(mark: u32) -> Step {
+    is(meta(MetaKey::Mark), Expression::Number(mark))
+}
+
+/// UDP from `port`.
+pub(super) fn is_udp_from(port: u16) -> Step {
+    is(field("udp", "sport"), number(port))
+}
+
+/// UDP to `port`.
+pub(super) fn is_udp_to(port: u16) -> Step {
+    is(field("udp", "dport"), number(port))
 }
 
 /// In one of the connection states.
@@ -211,6 +284,23 @@ pub(super) fn drop(reason: DropReason) -> [Step; 2] {
 /// Drops the packet without a trace.
 pub(super) fn discard() -> Step {
     Statement::Drop(None)
+}
+
+/// Connection tracking never sees the packet.
+pub(super) fn untrack() -> Step {
+    Statement::Notrack
+}
+
+/// Goes through another chain, and comes back if that does not decide.
+pub(super) fn jump(chain: &'static str) -> Step {
+    Statement::Jump(JumpTarget {
+        target: chain.into(),
+    })
+}
+
+/// Goes back to where the chain was jumped to from.
+pub(super) fn leave() -> Step {
+    Statement::Return(None)
 }
 
 /// Goes on in another chain, and does not come back.

@@ -131,6 +131,11 @@ fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<Key, Route> {
     let mut routes = BTreeMap::new();
 
     for (&prefix, &state) in want {
+        // By rules alone.
+        if state == RouteState::Site {
+            continue;
+        }
+
         let unreachable = Route {
             prefix,
             hop: Hop::Unreachable,

@@ -1,6 +1,6 @@
 //! [`KernelRoutes`]: carries out, over netlink, the changes that `difference` finds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct KernelRoutes {
     /// The TUN's interface index, which changes when the device is re-created; `None` when only
     /// removing.
     tun: Option<Arc<AtomicU32>>,
+    /// Our own prefixes whose rules were added.
+    own: BTreeSet<Prefix>,
 }
 
 /// The result of a comparison.
@@ -59,10 +61,11 @@ struct Refusal {
     source: io::Error,
 }
 
-/// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them.
-/// Other protocols' routes in the table stay. Needs a tokio runtime.
-pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
-    let routes = KernelRoutes::new(numbers, None)?;
+/// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them;
+/// `own` are our site's prefixes. Other protocols' routes in the table stay. Needs a tokio runtime.
+pub async fn purge(numbers: Numbers, own: &BTreeSet<Prefix>) -> Result<(), RoutesError> {
+    let mut routes = KernelRoutes::new(numbers, None)?;
+    routes.own.clone_from(own);
 
     routes.change(&BTreeMap::new()).await?;
 
@@ -71,6 +74,7 @@ pub async fn purge(numbers: Numbers) -> Result<(), RoutesError> {
             .await
             .map_err(|source| routes.rule_error(source))?;
     }
+    routes.ensure_own(BTreeSet::new()).await?;
     Ok(())
 }
 
@@ -88,7 +92,35 @@ impl KernelRoutes {
             held: None,
             numbers,
             tun,
+            own: BTreeSet::new(),
         })
+    }
+
+    /// Tells which rules for our own prefixes an earlier daemon has left behind: the next
+    /// [`KernelRoutes::sync`] removes what is not wanted of them.
+    pub fn adopt(&mut self, own: impl IntoIterator<Item = Prefix>) {
+        self.own.extend(own);
+    }
+
+    /// Makes the rules for our own prefixes those of `own`. Gives the families of those that were
+    /// changed.
+    async fn ensure_own(&mut self, own: BTreeSet<Prefix>) -> Result<Vec<IpVersion>, RoutesError> {
+        let known = self.own.clone();
+        let mut changed = Vec::new();
+        // Whatever comes of it, some may have been added.
+        self.own.extend(&own);
+
+        for family in families() {
+            let is_changed = rule::ensure_own(&self.netlink, &self.numbers, family, &own, &known)
+                .await
+                .map_err(|source| self.rule_error(source))?;
+            if is_changed {
+                changed.push(family.clone());
+            }
+        }
+
+        self.own = own;
+        Ok(changed)
     }
 
     fn tun(&self) -> Option<u32> {
@@ -249,7 +281,10 @@ impl KernelRoutes {
     }
 
     /// Compares rules and routes, and changes what differs.
-    async fn compare(&self, want: &BTreeMap<Prefix, RouteState>) -> Result<Changed, RoutesError> {
+    async fn compare(
+        &mut self,
+        want: &BTreeMap<Prefix, RouteState>,
+    ) -> Result<Changed, RoutesError> {
         let mut changed = Changed::default();
         for family in families() {
             let is_changed = rule::ensure(&self.netlink, &self.numbers, family)
@@ -257,6 +292,15 @@ impl KernelRoutes {
                 .map_err(|source| self.rule_error(source))?;
             if is_changed {
                 changed.rules.push(family.clone());
+            }
+        }
+        let own = want
+            .iter()
+            .filter(|(_, state)| **state == RouteState::Site)
+            .map(|(prefix, _)| *prefix);
+        for family in self.ensure_own(own.collect()).await? {
+            if !changed.rules.contains(&family) {
+                changed.rules.push(family);
             }
         }
 

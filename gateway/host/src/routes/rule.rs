@@ -1,16 +1,33 @@
 //! The rule that leads packets to our table unless they carry the tunnel's mark; one per family.
 //!
 //! A rule is ours if it leads to our table and carries our protocol number.
+//!
+//! And two rules for each of our own prefixes, right before the main table's:
+//!
+//! ```text
+//!   priority 32764  to 10.1.0.0/16  ──►  main table, but for its default routes
+//!   priority 32765  to 10.1.0.0/16  ──►  unreachable
+//! ```
+//! A route of ours could not do that: in our table it would come before the host's routes to the
+//! site, and in the main table before the shorter ones among them.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 
-use ringway_config::Routes as Numbers;
+use ringway_config::{Prefix, Routes as Numbers};
 use rtnetlink::IpVersion;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::RouteProtocol;
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 
-use super::RULE_PRIORITY;
+use super::{LONGEST_DEFAULT_V4, LONGEST_DEFAULT_V6, RULE_PRIORITY};
 use crate::netlink::{self, Netlink};
+
+/// Priorities of the rules for our own prefixes: after everybody else's, before the main table's.
+const BY_HOST_PRIORITY: u32 = 32_764;
+const UNREACHABLE_PRIORITY: u32 = 32_765;
+const MAIN_TABLE: u32 = 254;
 
 /// Adds our rule if it is missing, then removes any other of ours (an earlier configuration's
 /// mark). True if it changed anything.
@@ -56,6 +73,101 @@ async fn ours(
     let mut rules = netlink::dump(netlink.handle().rule().get(family.clone()).execute()).await?;
     rules.retain(|rule| is_ours(rule, numbers));
     Ok(rules)
+}
+
+/// Makes the rules for our own prefixes those of `own`; of others, only those of `known` are removed.
+/// True if it changed anything. Another daemon on this host may serve the same site with the same protocol number.
+pub(super) async fn ensure_own(
+    netlink: &Netlink,
+    numbers: &Numbers,
+    family: &IpVersion,
+    own: &BTreeSet<Prefix>,
+    known: &BTreeSet<Prefix>,
+) -> io::Result<bool> {
+    let mut is_changed = false;
+    let rules = netlink::dump(netlink.handle().rule().get(family.clone()).execute()).await?;
+    let is_of_family = |prefix: &&Prefix| prefix.is_ipv4() == matches!(family, IpVersion::V4);
+
+    for prefix in own.iter().filter(is_of_family) {
+        // The one that answers first: a prefix must not be unreachable in between.
+        for wanted in own_rules(prefix, numbers) {
+            if !rules.iter().any(|rule| is_same(rule, &wanted)) {
+                let mut request = netlink.handle().rule().add();
+                *request.message_mut() = wanted;
+                let added = netlink::answer(request.execute()).await;
+                ignore(added, libc::EEXIST)?;
+                is_changed = true;
+            }
+        }
+    }
+
+    for prefix in known.difference(own).filter(is_of_family) {
+        for superfluous in own_rules(prefix, numbers).into_iter().rev() {
+            let found: Vec<_> = rules
+                .iter()
+                .filter(|rule| is_same(rule, &superfluous))
+                .cloned()
+                .collect();
+            is_changed |= !found.is_empty();
+            remove(netlink, found).await?;
+        }
+    }
+    Ok(is_changed)
+}
+
+/// The two rules for our own prefix `prefix`, in the order of adding.
+fn own_rules(prefix: &Prefix, numbers: &Numbers) -> [RuleMessage; 2] {
+    let mut by_host = own_rule(prefix, numbers, BY_HOST_PRIORITY);
+    let longest_default = if prefix.is_ipv4() {
+        LONGEST_DEFAULT_V4
+    } else {
+        LONGEST_DEFAULT_V6
+    };
+    by_host.header.action = RuleAction::ToTable;
+    by_host.header.table = MAIN_TABLE as u8;
+    by_host.attributes.extend([
+        RuleAttribute::Table(MAIN_TABLE),
+        RuleAttribute::SuppressPrefixLen(longest_default),
+    ]);
+
+    let mut unreachable = own_rule(prefix, numbers, UNREACHABLE_PRIORITY);
+    unreachable.header.action = RuleAction::Unreachable;
+    [by_host, unreachable]
+}
+
+fn own_rule(prefix: &Prefix, numbers: &Numbers, priority: u32) -> RuleMessage {
+    let mut message = RuleMessage::default();
+
+    message.header.family = match prefix.address() {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    message.header.dst_len = prefix.len();
+    message.attributes.extend([
+        RuleAttribute::Destination(prefix.address()),
+        RuleAttribute::Priority(priority),
+        RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol)),
+    ]);
+    message
+}
+
+/// True if the kernel's rule `rule` says what `wanted` says. It has attributes more.
+fn is_same(rule: &RuleMessage, wanted: &RuleMessage) -> bool {
+    rule.header.action == wanted.header.action
+        && rule.header.dst_len == wanted.header.dst_len
+        && rule.header.src_len == 0
+        && !rule.header.flags.contains(RuleFlags::Invert)
+        && wanted
+            .attributes
+            .iter()
+            .all(|attribute| rule.attributes.contains(attribute))
+}
+
+fn ignore(result: io::Result<()>, errno: i32) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
+        other => other,
+    }
 }
 
 fn is_ours(rule: &RuleMessage, numbers: &Numbers) -> bool {
@@ -122,7 +234,8 @@ fn complete(message: &mut RuleMessage, numbers: &Numbers) {
 
 async fn remove(netlink: &Netlink, rules: Vec<RuleMessage>) -> io::Result<()> {
     for rule in rules {
-        netlink::answer(netlink.handle().rule().del(rule).execute()).await?;
+        let removed = netlink::answer(netlink.handle().rule().del(rule).execute()).await;
+        ignore(removed, libc::ENOENT)?;
     }
     Ok(())
 }

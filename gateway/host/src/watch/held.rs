@@ -24,7 +24,9 @@ pub struct Held {
     tun: Arc<AtomicU32>,
     name: String,
     mtu: u32,
+    /// The device's.
     settings: Vec<Setting>,
+    forwarding: Vec<Setting>,
     /// Settings that were once as needed. Where `/proc/sys` is read-only, others may never be; the
     /// start has said so.
     right: BTreeSet<String>,
@@ -46,9 +48,15 @@ impl Held {
             name: name.to_owned(),
             mtu: mtu.into(),
             settings,
+            forwarding: Vec::new(),
             right: BTreeSet::new(),
             is_closed: false,
         })
+    }
+
+    /// The settings that forwarding needs now.
+    pub fn set_forwarding(&mut self, settings: Vec<Setting>) {
+        self.forwarding = settings;
     }
 
     /// Compares everything, and restores what differs but for what is in `leave`.
@@ -57,7 +65,7 @@ impl Held {
         self.check_mtu(leave, checked).await;
 
         let is_closed = self.is_closed;
-        let settings = self.settings.clone();
+        let settings = [&self.settings[..], &self.forwarding[..]].concat();
         for setting in settings
             .iter()
             .filter(|setting| !(is_closed && setting.is_closable))
@@ -70,7 +78,7 @@ impl Held {
     pub fn switch_forwarding(&mut self, on: bool) {
         self.is_closed = !on;
 
-        for setting in self.settings.iter().filter(|setting| setting.is_closable) {
+        for setting in self.forwarding.iter().filter(|setting| setting.is_closable) {
             let value = if on { setting.value.as_str() } else { "0" };
             if let Err(error) = sysctl::write(&setting.key, value) {
                 tracing::error!(%error, reason = %error.source, "Cannot switch forwarding");

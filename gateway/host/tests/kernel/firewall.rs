@@ -6,12 +6,11 @@ use std::io::Write;
 use std::net::UdpSocket;
 
 use ringway_config::Service;
-use ringway_host::firewall::{DropReason, Nft};
-use ringway_intent::{Families, PolicySpec};
+use ringway_host::firewall::{DropReason, Nft, Surroundings};
 
 use crate::site::{
-    Site, allow, arrives, connect, echoes, is_cut, is_lost, is_mute, is_silent, listen, passes,
-    policy, static_neighbour, tcp,
+    Site, allow, arrives, connect, echoes, guard, is_cut, is_lost, is_mute, is_silent, listen,
+    passes, policy, static_neighbour, tcp,
 };
 use crate::tun_name;
 
@@ -218,43 +217,6 @@ fn only_the_sites_own_addresses_enter_the_tunnel() {
 }
 
 #[test]
-fn a_guarded_gateway_forwards_for_the_tunnel_only() {
-    let site = Site::new();
-    let wan = crate::namespace::Namespace::new("wan");
-    site.gateway.join("eth0", &wan, "eth0");
-    site.gateway.ip("addr add 203.0.113.1/24 dev eth0");
-    wan.ip("addr add 203.0.113.2/24 dev eth0");
-    wan.ip("route add 10.1.0.0/16 via 203.0.113.1");
-    let open = policy(Some(vec![allow("all", tcp(&[]))]));
-    let _servers = [
-        listen(&site.node, "10.1.0.10:7050"),
-        listen(&wan, "203.0.113.2:80"),
-    ];
-
-    site.apply(&open);
-    connect(&wan, "203.0.113.2", "10.1.0.10:7050");
-    connect(&site.node, "10.1.0.10", "203.0.113.2:80");
-
-    site.apply(&PolicySpec {
-        guard_forwarding: Families { v4: true, v6: true },
-        ..open.clone()
-    });
-    assert!(is_cut(&wan, "203.0.113.2", "10.1.0.10:7050"));
-    assert!(is_cut(&site.node, "10.1.0.10", "203.0.113.2:80"));
-    assert!(site.dropped(DropReason::Transit) >= 2);
-    connect(&site.remote, BETA, "10.1.0.10:7050");
-
-    site.apply(&PolicySpec {
-        guard_forwarding: Families {
-            v4: false,
-            v6: true,
-        },
-        ..open
-    });
-    connect(&wan, "203.0.113.2", "10.1.0.10:7050");
-}
-
-#[test]
 fn arriving_tunnel_packets_pass_the_reverse_path_check_although_their_source_is_unreachable() {
     let site = Site::new();
     let peer = crate::namespace::Namespace::new("peer");
@@ -293,7 +255,9 @@ fn removing_deletes_the_table_and_drops_are_counted_across_policies() {
         nft.remove().await.unwrap();
         assert!(nft.drops().await.unwrap().is_empty());
         for dropped in 1..=2 {
-            nft.apply(&policy(None)).await.unwrap();
+            nft.apply(&guard(&policy(None)), &Surroundings::default())
+                .await
+                .unwrap();
             assert!(is_cut(&site.remote, BETA, "10.1.0.10:7050"));
             assert!(nft.drops().await.unwrap()[&DropReason::Denied] >= dropped);
         }
@@ -308,10 +272,15 @@ fn a_refused_transaction_changes_nothing_and_says_why() {
     let site = Site::new();
     site.apply(&policy(None));
     let mut broken = policy(Some(vec![allow("all", tcp(&[(9, 8)]))]));
-    broken.guard_forwarding.v4 = true;
+    broken.dns.clear();
+    let broken = guard(&broken);
     let error = site
         .gateway
-        .wait(|| async { Nft::new(&tun_name()).apply(&broken).await })
+        .wait(|| async {
+            Nft::new(&tun_name())
+                .apply(&broken, &Surroundings::default())
+                .await
+        })
         .unwrap_err();
     assert!(error.to_string().starts_with("nft refused: "), "{error}");
     let (_, table) = site.gateway.run("nft list table inet ringway0");

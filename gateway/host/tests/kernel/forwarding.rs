@@ -1,20 +1,15 @@
-//! Forwarding: switched on, remembered, guarded, restored.
+//! Forwarding: switched on for the TUN and the site's interfaces, remembered, handed over, undone.
 
 use std::fs;
 use std::path::PathBuf;
 
 use ringway_host::forwarding::Forwarding;
-use ringway_intent::Families;
+use ringway_intent::GuardSpec;
 
 use crate::namespace::Namespace;
+use crate::site::{guard, policy};
 
-const BOTH: Families = Families { v4: true, v6: true };
-const NONE: Families = Families {
-    v4: false,
-    v6: false,
-};
-
-/// A gateway with one interface that accepts router advertisements, and a state directory.
+/// A gateway with a card in the site and one elsewhere, and a state directory.
 struct Host {
     namespace: Namespace,
     memory: PathBuf,
@@ -29,17 +24,21 @@ impl Host {
             memory: directory.join("forwarding.json"),
         };
         fs::create_dir(&directory).unwrap();
-        host.namespace.nic("eth0");
+        for nic in ["ringway0", "eth0", "eth1"] {
+            host.namespace.nic(nic);
+        }
         host.write("ipv4/ip_forward", "0");
-        host.write("ipv6/conf/eth0/accept_ra", "1");
         host
     }
 
-    fn enable(&self, needed: Families) -> Forwarding {
+    /// Enables as a daemon does that starts.
+    fn enable(&self) -> (Forwarding, Vec<String>) {
         self.namespace.enter(|| {
-            let forwarding = Forwarding::prepare(needed, &self.memory).unwrap();
-            forwarding.enable().unwrap();
-            forwarding
+            let mut forwarding = Forwarding::recall(&self.memory);
+            let restriction = forwarding.plan(&spec());
+            forwarding.release();
+            forwarding.enable();
+            (forwarding, restriction.v4.into_iter().collect())
         })
     }
 
@@ -56,11 +55,13 @@ impl Host {
             .unwrap();
     }
 
-    fn settings(&self) -> [String; 3] {
+    /// All, elsewhere, the site, the TUN.
+    fn settings(&self) -> [String; 4] {
         [
             "ipv4/ip_forward",
-            "ipv6/conf/all/forwarding",
-            "ipv6/conf/eth0/accept_ra",
+            "ipv4/conf/eth0/forwarding",
+            "ipv4/conf/eth1/forwarding",
+            "ipv4/conf/ringway0/forwarding",
         ]
         .map(|key| self.read(key))
     }
@@ -72,93 +73,69 @@ impl Drop for Host {
     }
 }
 
+/// The site is behind eth1.
+fn spec() -> GuardSpec {
+    let mut spec = guard(&policy(None));
+    spec.marks_arrivals = false;
+    spec
+}
+
 #[test]
-fn forwarding_is_switched_on_keeps_router_advertisements_and_is_restored() {
+fn only_the_tun_and_the_sites_interface_forward_and_undoing_stops_the_latter() {
     let host = Host::new();
-    let forwarding = host.enable(BOTH);
-    assert_eq!(host.settings(), ["1", "1", "2"]);
-    assert_eq!(forwarding.ours(), BOTH);
-    host.namespace.enter(|| forwarding.restore()).unwrap();
-    assert_eq!(host.settings(), ["0", "0", "1"]);
+    let (forwarding, restricted) = host.enable();
+    assert_eq!(host.settings(), ["0", "0", "1", "1"]);
+    assert_eq!(restricted, ["eth1"]);
+    host.namespace.enter(|| forwarding.undo());
+    assert_eq!(host.settings(), ["0", "0", "0", "1"]);
     assert!(!host.memory.exists());
 }
 
 #[test]
-fn a_router_stays_a_router_and_is_not_guarded() {
+fn a_router_stays_a_router_and_is_not_restricted() {
     let host = Host::new();
     host.write("ipv4/ip_forward", "1");
-    let forwarding = host.enable(BOTH);
-    assert_eq!(
-        forwarding.ours(),
-        Families {
-            v4: false,
-            v6: true
-        }
-    );
-    host.namespace.enter(|| forwarding.restore()).unwrap();
-    assert_eq!(host.settings(), ["1", "0", "1"]);
+    let (forwarding, restricted) = host.enable();
+    assert!(restricted.is_empty());
+    host.namespace.enter(|| forwarding.undo());
+    assert_eq!(host.settings(), ["1", "1", "1", "1"]);
 }
 
 #[test]
-fn preparing_changes_nothing_yet() {
+fn what_is_switched_on_for_all_later_is_somebody_elses() {
     let host = Host::new();
-    let forwarding = host
-        .namespace
-        .enter(|| Forwarding::prepare(BOTH, &host.memory))
-        .unwrap();
-    assert_eq!(forwarding.ours(), BOTH);
-    assert_eq!(host.settings(), ["0", "0", "1"]);
+    assert_eq!(host.enable().1, ["eth1"]);
+    assert_eq!(host.enable().1, ["eth1"], "a restart knows it");
+
+    host.write("ipv4/ip_forward", "1");
+    let (forwarding, restricted) = host.enable();
+    assert!(restricted.is_empty());
+    host.namespace.enter(|| forwarding.undo());
+    assert_eq!(host.settings(), ["1", "1", "1", "1"]);
+
+    // As systems that reload their settings do.
+    host.write("ipv4/ip_forward", "0");
+    assert_eq!(host.enable().1, ["eth1"]);
+    assert_eq!(host.settings(), ["0", "0", "1", "1"]);
 }
 
 #[test]
-fn only_the_families_of_the_site_are_switched_on() {
+fn what_was_ours_in_another_namespace_is_not_ours_here() {
     let host = Host::new();
-    assert_eq!(
-        host.enable(Families {
-            v4: true,
-            v6: false
-        })
-        .ours(),
-        Families {
-            v4: true,
-            v6: false
-        }
-    );
-    assert_eq!(host.settings(), ["1", "0", "1"]);
-}
-
-#[test]
-fn a_killed_daemon_knows_its_forwarding_again_but_not_in_another_namespace() {
-    let host = Host::new();
-    drop(host.enable(BOTH));
-    let again = host.enable(BOTH);
-    assert_eq!(again.ours(), BOTH);
-
+    host.enable();
     let other = Host::new();
-    other.write("ipv4/ip_forward", "1");
-    other.write("ipv6/conf/all/forwarding", "1");
+    other.write("ipv4/conf/eth1/forwarding", "1");
     fs::copy(&host.memory, &other.memory).unwrap();
-    assert_eq!(other.enable(BOTH).ours(), NONE);
-
-    host.namespace.enter(|| again.restore()).unwrap();
-    assert_eq!(host.settings(), ["0", "0", "1"]);
+    assert!(other.enable().1.is_empty());
 }
 
 #[test]
-fn an_interface_that_is_gone_is_no_error() {
+fn an_interface_that_is_gone_is_no_error_and_forwards_again_when_it_is_back() {
     let host = Host::new();
-    drop(host.enable(BOTH));
-    host.namespace.ip("link del eth0");
-    let again = host.enable(BOTH);
-    host.namespace.enter(|| again.restore()).unwrap();
-    assert_eq!(host.read("ipv4/ip_forward"), "0");
-}
-
-#[test]
-fn what_somebody_else_changed_since_is_left_alone() {
-    let host = Host::new();
-    let forwarding = host.enable(BOTH);
-    host.write("ipv6/conf/eth0/accept_ra", "0");
-    host.namespace.enter(|| forwarding.restore()).unwrap();
-    assert_eq!(host.settings(), ["0", "0", "0"]);
+    host.enable();
+    host.namespace.ip("link del eth1");
+    assert!(host.enable().1.is_empty());
+    host.namespace.nic("eth1");
+    assert_eq!(host.enable().1, ["eth1"]);
+    assert_eq!(host.settings(), ["0", "0", "1", "1"]);
 }

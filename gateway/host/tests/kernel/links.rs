@@ -21,7 +21,7 @@ fn connected_networks_and_own_addresses_are_those_of_the_namespace() {
     ] {
         gateway.ip(&format!("addr add {address} dev {interface}"));
     }
-    let links = gateway.wait(|| async { links::read(&tun_name()).await.unwrap() });
+    let links = gateway.wait(|| async { links::read(&tun_name(), &[]).await.unwrap() });
     let connected: Vec<_> = links
         .connected()
         .into_iter()
@@ -42,4 +42,36 @@ fn connected_networks_and_own_addresses_are_those_of_the_namespace() {
     ];
     assert_eq!(links.own_v4_in(&site), Some("10.1.0.1".parse().unwrap()));
     assert_eq!(links.own_v6_in(&site), Some("fd00:1::1".parse().unwrap()));
+}
+
+#[test]
+fn routes_to_the_site_are_found_in_every_table_and_over_every_hop() {
+    let gateway = Namespace::new("gw");
+    for nic in ["eth0", "eth1", "eth2", "eth3", "ringway0"] {
+        gateway.nic(nic);
+    }
+    for command in [
+        "addr add 203.0.113.5/24 dev eth0",
+        "addr add 10.1.0.1/24 dev eth1",
+        "addr add 10.7.0.1/24 dev eth2",
+        "addr add 10.8.0.1/24 dev eth3",
+        "addr add fd00:1::1/64 dev eth1 nodad",
+        "route add default via 203.0.113.1",
+        "route add 10.1.9.0/24 nexthop via 10.7.0.9 nexthop via 10.8.0.9",
+        "route add 10.1.8.0/24 dev ringway0",
+        "route add unreachable 10.1.7.0/24",
+        "route add 10.0.0.0/8 via 10.7.0.9 table 77",
+    ] {
+        gateway.ip(command);
+    }
+
+    let own = ["10.1.0.0/16", "fd00:1::/48"].map(|prefix| prefix.parse().unwrap());
+    let links = gateway.wait(|| async { links::read(&tun_name(), &own).await.unwrap() });
+    let site: Vec<_> = links.site_interfaces(&own).into_iter().collect();
+    assert_eq!(site, ["eth1", "eth2", "eth3"]);
+    assert!(!links.defaults_inside(&own).v4);
+
+    gateway.ip("route replace default via 10.1.0.254");
+    let links = gateway.wait(|| async { links::read(&tun_name(), &own).await.unwrap() });
+    assert!(links.defaults_inside(&own).v4);
 }

@@ -1,7 +1,7 @@
 //! The crate on a real kernel. Each test creates network namespaces of its own, as root.
 //!
 //! ```text
-//!   remote ── veth named ringway0 ── gateway ── eth1 ── node        firewall, forwarding
+//!   remote ── veth named ringway0 ── gateway ── eth1 ── node        firewall, guard
 //!                                    gateway: a real TUN            tun, routes
 //! ```
 
@@ -13,6 +13,7 @@
 
 mod firewall;
 mod forwarding;
+mod guard;
 mod links;
 mod namespace;
 mod routes;

@@ -1,6 +1,6 @@
 //! Kernel routes, the rule, and what outlives the daemon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -82,6 +82,11 @@ impl Host {
 
     fn route_get(&self, arguments: &str) -> String {
         self.namespace.ip(&format!("route get {arguments}"))
+    }
+
+    /// As `route_get`, also if there is no way.
+    fn way(&self, to: &str) -> String {
+        self.namespace.run(&format!("ip route get {to}")).1
     }
 
     /// How a connection to `to` is refused, and after which time.
@@ -297,7 +302,9 @@ fn what_a_killed_daemon_left_is_taken_over_and_strangers_are_left_alone() {
         "{rules}"
     );
 
-    host.namespace.wait(|| purge(NUMBERS)).unwrap();
+    host.namespace
+        .wait(|| async { purge(NUMBERS, &BTreeSet::new()).await })
+        .unwrap();
     assert_eq!(
         host.table(),
         [
@@ -364,4 +371,43 @@ fn one_refused_route_does_not_hold_up_the_others() {
         host.table(),
         [&third(TUNNEL_V4), UNREACHABLE_V4, &third(UNREACHABLE_V4)]
     );
+}
+
+/// The host's own ways to the site come first, and the default route is none of them.
+#[test]
+fn our_own_prefix_is_unreachable_when_only_a_default_route_is_left() {
+    let host = Host::new();
+    host.namespace.nic("eth1");
+    for command in [
+        "addr add 203.0.113.5/24 dev eth1",
+        "route replace default via 203.0.113.1",
+        "route add 10.0.0.0/8 via 10.1.0.254",
+        "-6 route replace default via fd00:1::fe",
+    ] {
+        host.namespace.ip(command);
+    }
+    let own = [
+        ("10.1.0.0/16", RouteState::Site),
+        ("fd00:1::/48", RouteState::Site),
+    ];
+    host.sync(&own).unwrap();
+    assert!(host.way("10.1.0.7").contains("dev eth0"), "connected");
+    assert!(host.way("10.1.9.7").contains("via 10.1.0.254"), "shorter");
+    assert!(host.way("198.51.100.1").contains("dev eth1"), "default");
+    assert!(!host.way("fd00:1:0:9::7").contains("dev eth0"));
+
+    host.namespace.ip("link set eth0 down");
+    assert!(
+        !host.way("10.1.0.7").contains("dev "),
+        "the site is cut off"
+    );
+    assert!(host.way("198.51.100.1").contains("dev eth1"));
+
+    host.namespace.ip("link set eth0 up");
+    host.namespace.ip("route replace 10.1.0.0/24 dev eth0");
+    assert!(host.way("10.1.0.7").contains("dev eth0"));
+    let known = own.map(|(prefix, _)| prefix.parse().unwrap()).into();
+    host.namespace.wait(|| purge(NUMBERS, &known)).unwrap();
+    assert!(!host.namespace.ip("rule").contains("10.1.0.0/16"));
+    assert!(!host.namespace.ip("-6 rule").contains("fd00:1::/48"));
 }

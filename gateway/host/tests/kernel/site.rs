@@ -16,8 +16,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use ringway_config::{Allow, Origin, Place, PortRange, Service, Target};
-use ringway_host::firewall::{DropReason, Nft};
-use ringway_intent::{Families, PolicySpec};
+use ringway_host::firewall::{DropReason, Nft, Surroundings};
+use ringway_intent::{GuardSpec, PolicySpec};
 use socket2::{Domain, Socket, Type};
 
 use crate::namespace::Namespace;
@@ -99,8 +99,13 @@ impl Site {
 
     /// Puts a policy in force.
     pub(crate) fn apply(&self, spec: &PolicySpec) {
+        self.apply_around(&guard(spec), &Surroundings::default());
+    }
+
+    /// Puts a guard in force.
+    pub(crate) fn apply_around(&self, spec: &GuardSpec, surroundings: &Surroundings) {
         self.gateway
-            .wait(|| async { Nft::new(&tun_name()).apply(spec).await })
+            .wait(|| async { Nft::new(&tun_name()).apply(spec, surroundings).await })
             .unwrap();
     }
 
@@ -145,7 +150,22 @@ pub(crate) fn policy(allow: Option<Vec<Allow>>) -> PolicySpec {
         ],
         tunnel_port: 4600,
         mark: 0x1057,
-        guard_forwarding: Families::default(),
+    }
+}
+
+/// The guard of this site: the node is behind eth1.
+pub(crate) fn guard(policy: &PolicySpec) -> GuardSpec {
+    GuardSpec {
+        tun: tun_name(),
+        own: policy.own.clone(),
+        members: policy.orgs.values().flatten().copied().collect(),
+        site: ["eth1".to_owned()].into(),
+        has_siblings: false,
+        tunnel_port: policy.tunnel_port,
+        is_dialled: true,
+        mark: policy.mark,
+        marks_arrivals: true,
+        policy: policy.clone(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringway_config::{Digest, Endpoint, GatewayId, Host, OrgId, Prefix};
-use ringway_intent::{Address, Links};
+use ringway_intent::{Address, HostRoute, Links};
 use ringway_shell::Input;
 
 use crate::consortium::Records;
@@ -79,7 +79,7 @@ impl Incident {
             Incident::Meddle { node, is_told } => {
                 let kernel = &mut world.nodes[node].kernel;
                 kernel.routes.clear();
-                kernel.filter = None;
+                kernel.guard = None;
                 kernel.is_meddled = true;
                 if is_told {
                     world.input(node, Input::KernelChanged);
@@ -208,6 +208,11 @@ fn some_links(rng: &mut Rng) -> Links {
         own,
         network: Prefix::holding(own, 28).unwrap(),
         preferred: true,
+    }])
+    .with_routes([HostRoute {
+        prefix: Prefix::holding(own, 28).unwrap(),
+        interface: "eth0".into(),
+        gateway: None,
     }])
 }
 

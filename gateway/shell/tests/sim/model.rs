@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ringway_config::{GatewayId, OrgId, Prefix};
 use ringway_core::{ConnId, Membership, TunnelState};
-use ringway_intent::{Tunnelled, plan_routes};
+use ringway_intent::{RouteState, Situation, Tunnelled, guard, plan_routes};
 
 use crate::invariant::peer_of;
 use crate::node::Node;
@@ -190,7 +190,7 @@ fn routes(view: &View<'_>, node: usize) -> Option<String> {
     })
 }
 
-/// The kernel has the routes and the filter of what is in force, and no others.
+/// The kernel has the routes and the guard of what is in force, and no others.
 fn kernel(world: &World, node: usize) -> Option<String> {
     let gateway = &world.nodes[node];
     let daemon = gateway.running();
@@ -200,13 +200,14 @@ fn kernel(world: &World, node: usize) -> Option<String> {
         .keys()
         .map(|prefix| (*prefix, Some(1280)))
         .collect();
-    let plan = plan_routes(
-        &gateway.config(),
-        &gateway.rulings(),
-        &gateway.connected(),
-        &tunnelled,
-        &gateway.kernel.links,
-    );
+    let situation = Situation {
+        config: &gateway.config(),
+        rulings: &gateway.rulings(),
+        connected: &gateway.connected(),
+        links: &gateway.kernel.links,
+        held: &daemon.shell.current().held,
+    };
+    let plan = plan_routes(&situation, &tunnelled);
 
     if gateway.kernel.routes.keys().ne(plan.keys()) {
         let have: Vec<_> = gateway.kernel.routes.keys().collect();
@@ -222,13 +223,33 @@ fn kernel(world: &World, node: usize) -> Option<String> {
         }
     }
     if !gateway.kernel.forwards {
-        return Some("forwarding is off, although the filter is there".into());
+        return Some("forwarding is off, although the guard is there".into());
     }
-    let is_filtered = gateway.kernel.filter == Some(gateway.policy());
-    if !is_filtered && !daemon.expected.is_filter_stale {
-        return Some("the filter is not that of what is in force".into());
+    let is_guarded = gateway.kernel.guard == Some(guard(&situation));
+    if !is_guarded && !daemon.expected.is_guard_stale {
+        return Some("the guard is not that of what is in force".into());
     }
-    None
+    left_open(gateway)
+}
+
+/// No prefix that was ever a member's is left to the default route, unless it is somebody's now or
+/// the host needs it for itself.
+fn left_open(gateway: &Node) -> Option<String> {
+    let rulings = gateway.rulings();
+    let config = gateway.config();
+    let own = config.own_prefixes().iter().map(|own| own.prefix);
+    let connected = gateway.connected();
+    let local: Vec<Prefix> = own
+        .chain(connected.iter().map(|network| network.prefix))
+        .collect();
+
+    gateway
+        .ever
+        .iter()
+        .filter(|prefix| !local.iter().any(|local| local.overlaps(prefix)))
+        .filter(|prefix| !rulings.iter().any(|ruling| ruling.prefix.covers(prefix)))
+        .find(|prefix| gateway.kernel.routes.get(prefix) != Some(&RouteState::Unreachable))
+        .map(|prefix| format!("{prefix} was a member's and may follow the default route"))
 }
 
 /// A session whose handshake was under way when our certificate changed has been replaced, if we

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_config::{Accepted, Config, Connected, Digest, GatewayId, Ruling, SiteId, rule};
+use ringway_config::{
+    Accepted, Config, Connected, Digest, GatewayId, Prefix, Ruling, SiteId, rule,
+};
 use ringway_core::{ConnId, Fib, Membership, SessionIndex};
 use ringway_intent::{
-    Families, Links, PolicySpec, RoutePlan, RouteState, Tunnelled, plan_routes, policy,
+    GuardSpec, Links, RoutePlan, RouteState, Situation, Tunnelled, guard, plan_routes,
 };
 use ringway_shell::{ChangeId, Shell, Tables};
 
@@ -33,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) ups: usize,
     /// Alarms raised in its lives.
     pub(crate) alarms: Vec<String>,
+    /// Every prefix of another site that was in force at any time.
+    pub(crate) ever: BTreeSet<Prefix>,
 }
 
 /// What outlives a daemon.
@@ -42,13 +46,15 @@ pub(crate) struct Disk {
     /// The fingerprint of the certificate in the files.
     pub(crate) certificate: Digest,
     pub(crate) accepted: BTreeSet<Digest>,
+    /// Prefixes that must not follow the default route.
+    pub(crate) held: BTreeSet<Prefix>,
 }
 
 /// The host's side.
 pub(crate) struct Kernel {
     pub(crate) links: Links,
     pub(crate) routes: RoutePlan,
-    pub(crate) filter: Option<PolicySpec>,
+    pub(crate) guard: Option<GuardSpec>,
     /// Another program has removed routes, and nothing was compared since.
     pub(crate) is_meddled: bool,
     /// What the daemon needs forwarded is forwarded.
@@ -78,10 +84,10 @@ pub(crate) struct Daemon {
     pub(crate) records: Records,
     /// What changes have read and not adopted.
     pub(crate) pending: BTreeMap<ChangeId, Pending>,
-    /// The change whose filter is on its way to the kernel.
-    pub(crate) filtering: Option<ChangeId>,
-    /// The filter that was put in force last.
-    pub(crate) applied: Option<PolicySpec>,
+    /// The change whose guard is on its way to the kernel.
+    pub(crate) guarding: Option<ChangeId>,
+    /// The guard that was put in force last.
+    pub(crate) applied: Option<GuardSpec>,
     pub(crate) is_checking: bool,
     pub(crate) is_syncing: bool,
     /// The kernel refused some of the last plan.
@@ -114,8 +120,8 @@ pub(crate) struct Expected {
     /// Nothing was read since the last SIGHUP, or since the certificate's files changed.
     pub(crate) must_read_config: bool,
     pub(crate) must_read_identity: bool,
-    /// The last attempt to replace the filter failed.
-    pub(crate) is_filter_stale: bool,
+    /// The last attempt to replace the guard failed.
+    pub(crate) is_guard_stale: bool,
 }
 
 impl Node {
@@ -128,11 +134,12 @@ impl Node {
                 records,
                 certificate: Digest::of(b"certificate 0"),
                 accepted: BTreeSet::new(),
+                held: BTreeSet::new(),
             },
             kernel: Kernel {
                 links: Links::default(),
                 routes: RoutePlan::new(),
-                filter: None,
+                guard: None,
                 is_meddled: false,
                 forwards: true,
                 is_device_gone: false,
@@ -145,6 +152,7 @@ impl Node {
             derive: ringway_shell::membership,
             ups: 0,
             alarms: Vec::new(),
+            ever: BTreeSet::new(),
         }
     }
 
@@ -191,23 +199,30 @@ impl Node {
         consortium::membership(&self.id, &self.site, self.records(), &self.rulings())
     }
 
-    /// The filter that should be in force.
-    pub(crate) fn policy(&self) -> PolicySpec {
-        policy(&self.config(), &self.rulings(), Families::default())
+    /// The records of the daemon are in force: whose prefixes they list is remembered.
+    pub(crate) fn note_members(&mut self) {
+        let config = consortium::config(&self.id, &self.site, &self.running().records);
+        let rulings = rule(&config, &self.connected(), &self.disk.accepted);
+        let prefixes = rulings.iter().map(|ruling| ruling.prefix);
+
+        self.ever
+            .extend(prefixes.filter(|prefix| !config.is_own(prefix)));
     }
 
     /// Sets the kernel up for a daemon that starts.
     pub(crate) fn set_up_kernel(&mut self, config: &Arc<Config>, rulings: &[Ruling]) {
         let connected = self.connected();
 
-        self.kernel.filter = Some(policy(config, rulings, Families::default()));
-        self.kernel.routes = plan_routes(
+        let situation = Situation {
             config,
             rulings,
-            &connected,
-            &Tunnelled::new(),
-            &self.kernel.links,
-        );
+            connected: &connected,
+            links: &self.kernel.links,
+            held: &self.disk.held,
+        };
+        let guard = guard(&situation);
+        self.kernel.routes = plan_routes(&situation, &Tunnelled::new());
+        self.kernel.guard = Some(guard);
         self.kernel.is_meddled = false;
         self.kernel.forwards = true;
         self.kernel.is_device_gone = false;
@@ -230,7 +245,9 @@ impl Kernel {
     /// The kernel drops routes with their device.
     pub(crate) fn drop_device(&mut self) {
         for state in self.routes.values_mut() {
-            *state = RouteState::Unreachable;
+            if *state != RouteState::Site {
+                *state = RouteState::Unreachable;
+            }
         }
     }
 }

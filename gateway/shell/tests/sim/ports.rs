@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringway_config::{Digest, Fault, Faults, Place, conflicts, rule};
 use ringway_core::{ConnId, ExternalText, Message};
 use ringway_intent::{
-    Checked, Families, Missing, PolicySpec, Restoration, RoutePlan, Thing, policy,
+    Checked, GuardSpec, Missing, Restoration, RoutePlan, Situation, Thing, guard, held,
 };
 use ringway_shell::{
     Activity, ChangeId, Effect, IdentityFacts, Input, NextConfig, Notice, RoutesOutcome, Tables,
@@ -31,10 +31,10 @@ pub(crate) enum Answer {
         plan: RoutePlan,
         outcome: RoutesOutcome,
     },
-    /// The kernel's filter changes now.
-    Filter {
+    /// The kernel's guard changes now.
+    Guard {
         change: ChangeId,
-        spec: Box<PolicySpec>,
+        spec: Box<GuardSpec>,
         result: Result<(), String>,
     },
     /// The kernel is compared now.
@@ -74,7 +74,8 @@ impl World {
             Effect::Publish(tables) => self.publish(node, *tables),
             Effect::Probe { conn, probe, .. } => self.probe(conn, probe),
             Effect::SyncRoutes(plan) => self.sync_routes(node, plan),
-            Effect::ApplyFilter { change, spec } => self.apply_filter(node, change, spec),
+            Effect::ApplyGuard { change, spec } => self.apply_guard(node, change, spec),
+            Effect::Hold(held) => self.nodes[node].disk.held = held,
             Effect::CheckKernel { leave } => self.check_kernel(node, leave),
             Effect::AskKernel(_) => return Some(Input::KernelAsked(Vec::new())),
             Effect::SwitchForwarding { on } => {
@@ -290,7 +291,7 @@ impl World {
 
         let name = "the filter".to_owned();
         let mut checked = Checked::default();
-        if gateway.kernel.filter == daemon.applied {
+        if gateway.kernel.guard == daemon.applied {
             return Input::KernelChecked(checked);
         }
         if fails {
@@ -300,7 +301,7 @@ impl World {
                 reason: "nft refused".into(),
             });
         } else {
-            gateway.kernel.filter = daemon.applied.clone();
+            gateway.kernel.guard = daemon.applied.clone();
             checked.restored.push(Restoration {
                 thing: Thing::Table,
                 name,
@@ -311,11 +312,11 @@ impl World {
         Input::KernelChecked(checked)
     }
 
-    fn apply_filter(&mut self, node: usize, change: ChangeId, spec: Box<PolicySpec>) {
+    fn apply_guard(&mut self, node: usize, change: ChangeId, spec: Box<GuardSpec>) {
         self.may_write(node);
         let daemon = self.nodes[node].running_mut();
-        if daemon.filtering.replace(change).is_some() {
-            self.accuse(node, "replaces the filter twice at a time");
+        if daemon.guarding.replace(change).is_some() {
+            self.accuse(node, "replaces the guard twice at a time");
         }
 
         let result = if self.fails(100) {
@@ -325,7 +326,7 @@ impl World {
         };
         self.answer(
             node,
-            Answer::Filter {
+            Answer::Guard {
                 change,
                 spec,
                 result,
@@ -333,25 +334,25 @@ impl World {
         );
     }
 
-    pub(crate) fn filter_applied(
+    pub(crate) fn guard_applied(
         &mut self,
         node: usize,
         change: ChangeId,
-        spec: PolicySpec,
+        spec: GuardSpec,
         result: Result<(), String>,
     ) -> Input {
         self.may_write(node);
         let gateway = &mut self.nodes[node];
         let daemon = gateway.daemon.as_mut().unwrap();
-        daemon.filtering = None;
-        daemon.expected.is_filter_stale = result.is_err();
+        daemon.guarding = None;
+        daemon.expected.is_guard_stale = result.is_err();
 
         match &result {
             Ok(()) => {
                 daemon.applied = Some(spec.clone());
-                gateway.kernel.filter = Some(spec);
+                gateway.kernel.guard = Some(spec);
             }
-            // A reload whose filter is refused changes nothing.
+            // A reload whose guard is refused changes nothing.
             Err(_) => {
                 if daemon.pending.contains_key(&change) {
                     daemon.expected.records = daemon.records.clone();
@@ -359,7 +360,7 @@ impl World {
                 }
             }
         }
-        Input::Filtered { change, result }
+        Input::Guarded { change, result }
     }
 
     /// Brings the device back if it is gone.
@@ -377,8 +378,10 @@ impl World {
         let links = gateway.kernel.links.clone();
         let connected = links.connected();
         let accepted = gateway.disk.accepted.clone();
+        let rulings = rule(&config, &connected, &accepted);
         let next = NextConfig {
-            rulings: rule(&config, &connected, &accepted),
+            held: held(&config, &rulings, &gateway.disk.held),
+            rulings,
             conflicts: conflicts(&config, &connected, &accepted),
             connected,
             links,
@@ -451,7 +454,7 @@ impl World {
         self.answer(node, Answer::Input(Input::IdentityRead { change, result }));
     }
 
-    /// Puts what was read in force, once, and after the filter that goes with it.
+    /// Puts what was read in force, once, and after the guard that goes with it.
     fn adopt(&mut self, node: usize, change: ChangeId) -> Option<Input> {
         let Some(pending) = self.nodes[node].running_mut().pending.remove(&change) else {
             self.accuse(node, "adopts a change that it has not read, or twice");
@@ -461,7 +464,7 @@ impl World {
             self.accuse(node, "adopts a certificate as a configuration");
             return None;
         };
-        self.check_filter(node, &records);
+        self.check_guard(node, &records);
 
         let now = self.now;
         let daemon = self.nodes[node].running_mut();
@@ -470,26 +473,33 @@ impl World {
             daemon.rotated = now;
         }
         daemon.records = records;
+        self.nodes[node].note_members();
         let untrusted = self.untrusted(node);
         Some(Input::Adopted { change, untrusted })
     }
 
     /// The rules of a changed policy are in the kernel before the rest is in force.
-    fn check_filter(&mut self, node: usize, records: &Records) {
+    fn check_guard(&mut self, node: usize, records: &Records) {
         let gateway = &self.nodes[node];
         let current = gateway.running().shell.current();
         let config = consortium::config(&gateway.id, &gateway.site, records);
-        // The host may have changed since the reload has read its addresses: then the filter is
+        // The host may have changed since the reload has read its addresses: then the guard is
         // replaced again afterwards.
         let rulings = rule(&config, &current.connected, &gateway.disk.accepted);
-        let before = policy(&current.config, &current.rulings, Families::default());
-        let after = policy(&config, &rulings, Families::default());
+        let held = held(&config, &rulings, &current.held);
+        let before = guard(&current.situation());
+        let after = guard(&Situation {
+            config: &config,
+            rulings: &rulings,
+            held: &held,
+            ..current.situation()
+        });
         let hosts_agree = current.links == gateway.kernel.links;
 
-        let is_removed = gateway.kernel.filter.is_none();
+        let is_removed = gateway.kernel.guard.is_none();
 
-        if hosts_agree && before != after && !is_removed && gateway.kernel.filter != Some(after) {
-            self.accuse(node, "adopts a configuration before its filter");
+        if hosts_agree && before != after && !is_removed && gateway.kernel.guard != Some(after) {
+            self.accuse(node, "adopts a configuration before its guard");
         }
     }
 
@@ -530,7 +540,7 @@ impl World {
     /// The daemon has nothing to do any more: nothing of it may be left.
     fn stop(&mut self, node: usize) {
         let daemon = self.nodes[node].running();
-        let is_busy = daemon.filtering.is_some() || daemon.is_syncing || daemon.is_checking;
+        let is_busy = daemon.guarding.is_some() || daemon.is_syncing || daemon.is_checking;
         let has_sessions = !daemon.tables.sessions.is_empty() || !daemon.tables.routes.is_empty();
         let has_routes = invariant::has_tunnel_routes(&self.nodes[node].kernel.routes);
         // A plan that the kernel refused at the very end is not tried again: the device takes its

@@ -299,7 +299,7 @@ fn what_another_program_removes_is_back_within_a_second_although_the_kernel_says
         Incident::Meddle { node, is_told }.strike(&mut world);
         let back = time_until(&mut world, |world| {
             let kernel = &world.nodes[node].kernel;
-            kernel.filter.is_some() && !kernel.routes.is_empty()
+            kernel.guard.is_some() && !kernel.routes.is_empty()
         });
         // A port answers within 60 ms.
         let limit = if is_told { SECOND / 5 } else { SECOND * 6 / 5 };
@@ -319,10 +319,10 @@ fn a_program_that_removes_the_filter_again_and_again_ends_forwarding() {
     let mut turns = 0;
 
     for _ in 0..60 {
-        world.nodes[node].kernel.filter = None;
+        world.nodes[node].kernel.guard = None;
         world.input(node, Input::KernelChanged);
         world.run_for(SECOND).unwrap();
-        turns += usize::from(world.nodes[node].kernel.filter.is_some());
+        turns += usize::from(world.nodes[node].kernel.guard.is_some());
         open += usize::from(world.nodes[node].kernel.forwards);
     }
     assert!((10..20).contains(&turns), "{turns} restorations");

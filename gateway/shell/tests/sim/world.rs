@@ -13,7 +13,7 @@ use ringway_core::{
     SessionIndex, Settings,
 };
 use ringway_filter::RulesSpec;
-use ringway_intent::Families;
+use ringway_intent::held;
 use ringway_shell::{Companions, CurrentConfig, Effect, Input, Shell, SiteNumber, Start, Tables};
 
 use crate::consortium::{self, Records};
@@ -162,6 +162,7 @@ impl World {
         let rulings = rule(&config, &connected, &gateway.disk.accepted);
         let accepted = accepted::after(&config, &rulings, &gateway.disk.accepted);
         gateway.save_accepted(&accepted);
+        gateway.disk.held = held(&config, &rulings, &gateway.disk.held);
         gateway.set_up_kernel(&config, &rulings);
 
         let certificate = gateway.disk.certificate;
@@ -173,7 +174,7 @@ impl World {
             links: gateway.kernel.links.clone(),
             accepted: gateway.disk.accepted.clone(),
             certificate,
-            guard: Families::default(),
+            held: gateway.disk.held.clone(),
         };
         let start = Start {
             current,
@@ -196,8 +197,8 @@ impl World {
             rotated: now,
             records: records.clone(),
             pending: BTreeMap::new(),
-            filtering: None,
-            applied: gateway.kernel.filter.clone(),
+            guarding: None,
+            applied: gateway.kernel.guard.clone(),
             is_checking: false,
             is_syncing: false,
             is_sync_refused: false,
@@ -207,10 +208,11 @@ impl World {
                 certificate,
                 must_read_config: false,
                 must_read_identity: false,
-                is_filter_stale: false,
+                is_guard_stale: false,
             },
         });
         gateway.stopped = None;
+        gateway.note_members();
         self.log(node, "starts");
         self.carry_out(node);
     }
@@ -462,11 +464,11 @@ impl World {
             let input = match answer {
                 Answer::Input(input) => input,
                 Answer::Routes { plan, outcome } => self.routes_synced(node, plan, outcome),
-                Answer::Filter {
+                Answer::Guard {
                     change,
                     spec,
                     result,
-                } => self.filter_applied(node, change, *spec, result),
+                } => self.guard_applied(node, change, *spec, result),
                 Answer::Check { leave } => self.kernel_checked(node, &leave),
             };
             self.input(node, input);

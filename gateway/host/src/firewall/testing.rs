@@ -1,0 +1,32 @@
+//! A guard for unit tests.
+
+use std::collections::BTreeMap;
+
+use ringway_intent::{GuardSpec, PolicySpec};
+
+/// Organization beta has 10.2.0.0/16; this site has 10.1.0.0/16.
+pub(crate) fn spec() -> GuardSpec {
+    let own = vec!["10.1.0.0/16".parse().unwrap()];
+    let beta: ringway_config::Prefix = "10.2.0.0/16".parse().unwrap();
+
+    GuardSpec {
+        tun: "ringway0".parse().unwrap(),
+        own: own.clone(),
+        members: [beta].into(),
+        site: ["eth1".to_owned()].into(),
+        has_siblings: false,
+        tunnel_port: 4600,
+        is_dialled: true,
+        mark: 1,
+        marks_arrivals: false,
+        policy: PolicySpec {
+            tun: "ringway0".into(),
+            own,
+            orgs: BTreeMap::from([("beta".parse().unwrap(), vec![beta])]),
+            allow: None,
+            dns: vec!["10.1.0.1:53".parse().unwrap()],
+            tunnel_port: 4600,
+            mark: 1,
+        },
+    }
+}

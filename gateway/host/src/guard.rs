@@ -1,0 +1,128 @@
+//! [`Guard`]: the table of nftables and the forwarding that belongs to it, changed together: what
+//! forwards through our doing is restricted first.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ringway_config::TunName;
+use ringway_intent::{Checked, GuardSpec, Missing, Restoration, Thing};
+use tokio::sync::Mutex;
+use tracing::info;
+
+use crate::firewall::{DropReason, FirewallError, Nft, Surroundings};
+use crate::forwarding::Forwarding;
+use crate::sysctl::Setting;
+use crate::watch::Authors;
+
+/// The guard of a running daemon, which reloads change and reports read, one at a time. Each call
+/// runs a program that may take seconds: not for the loop.
+pub type SharedGuard = Arc<Mutex<Guard>>;
+
+/// What keeps this host's packets in their ways.
+#[derive(Debug)]
+pub struct Guard {
+    nft: Nft,
+    forwarding: Forwarding,
+    applied: Option<(GuardSpec, Surroundings)>,
+}
+
+impl Guard {
+    /// The guard for the TUN device `tun`. Changes nothing yet: a table that was left behind stays in
+    /// force until it is replaced. The file `memory` says which forwarding is ours.
+    pub fn new(tun: &TunName, memory: &Path) -> Guard {
+        Guard {
+            nft: Nft::new(tun),
+            forwarding: Forwarding::recall(memory),
+            applied: None,
+        }
+    }
+
+    /// Puts `spec` in force. After an error the rules are as before, and nothing more forwards.
+    pub async fn apply(&mut self, spec: &GuardSpec) -> Result<(), FirewallError> {
+        let surroundings = Surroundings {
+            restriction: self.forwarding.plan(spec),
+            untracks: spec.is_dialled && self.nft.can_untrack().await,
+        };
+
+        // What must not forward any more stops before the rules about it go.
+        self.forwarding.release();
+        self.nft.apply(spec, &surroundings).await?;
+        self.applied = Some((spec.clone(), surroundings));
+
+        self.log_enabled();
+        Ok(())
+    }
+
+    /// Compares the table with what was put there, unless it is to be left alone, and has it follow
+    /// forwarding: another program may have switched that on for all, or back.
+    pub async fn hold(&mut self, leave: bool, authors: &Authors, checked: &mut Checked) {
+        self.nft.hold(leave, authors, checked).await;
+
+        if let Some((spec, surroundings)) = self.applied.clone()
+            && !leave
+            && !self.forwarding.is_as_planned(&spec)
+        {
+            self.follow(&spec, surroundings, checked).await;
+        }
+    }
+
+    /// Forwarding is needed, or ours, otherwise than planned.
+    async fn follow(&mut self, spec: &GuardSpec, before: Surroundings, checked: &mut Checked) {
+        let restriction = self.forwarding.plan(spec);
+        self.forwarding.release();
+
+        if restriction != before.restriction {
+            let surroundings = Surroundings {
+                restriction,
+                ..before
+            };
+            if let Err(error) = self.nft.apply(spec, &surroundings).await {
+                checked.missing.push(Missing {
+                    thing: Thing::Table,
+                    name: format!("nftables table inet {}", spec.tun),
+                    reason: error.to_string(),
+                });
+                return;
+            }
+            info!(
+                restricted = ?surroundings.restriction.v4,
+                "The interfaces that forward for the mesh alone have changed"
+            );
+            self.applied = Some((spec.clone(), surroundings));
+        }
+
+        let changed = self.forwarding.enable().into_iter();
+        checked.restored.extend(changed.map(|key| {
+            let name = key.replace('/', ".");
+            Restoration {
+                thing: Thing::Setting(name.clone()),
+                name,
+                found: "off".into(),
+                by: None,
+            }
+        }));
+    }
+
+    fn log_enabled(&self) {
+        for key in self.forwarding.enable() {
+            info!(key, "Changed a kernel setting");
+        }
+    }
+
+    /// The settings that must stay as they are.
+    pub fn settings(&self) -> Vec<Setting> {
+        self.forwarding.settings()
+    }
+
+    /// Packets dropped so far. [`Guard::apply`] does not reset the counts.
+    pub async fn drops(&self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
+        self.nft.drops().await
+    }
+
+    /// Removes everything: forwarding that was switched on first, then the table.
+    pub async fn remove(mut self) -> Result<(), FirewallError> {
+        self.forwarding.undo();
+        self.nft.remove().await
+    }
+}

@@ -1,0 +1,86 @@
+//! [`read`]: the host's own routes in a netlink message.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ringway_config::Prefix;
+use ringway_intent::HostRoute;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteNextHop, RouteType, RouteVia,
+};
+
+/// The ways of `message`, one for each next hop; none unless it forwards packets to an interface
+/// among `names`.
+pub(super) fn read(message: &RouteMessage, names: &BTreeMap<u32, String>) -> Vec<HostRoute> {
+    // Not those that lead nowhere, nor the host's own and broadcast addresses.
+    if message.header.kind != RouteType::Unicast {
+        return Vec::new();
+    }
+    let Some(prefix) = prefix(message) else {
+        return Vec::new();
+    };
+
+    let hops = hops(message).into_iter();
+    hops.filter_map(|(index, gateway)| {
+        let interface = names.get(&index)?.clone();
+        Some(HostRoute {
+            prefix,
+            interface,
+            gateway,
+        })
+    })
+    .collect()
+}
+
+/// Interfaces and next routers.
+fn hops(message: &RouteMessage) -> Vec<(u32, Option<IpAddr>)> {
+    let mut interface = None;
+    let mut several = Vec::new();
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => interface = Some(*index),
+            RouteAttribute::MultiPath(hops) => several.clone_from(hops),
+            _ => {}
+        }
+    }
+
+    let single = interface.map(|index| (index, gateway(&message.attributes)));
+    several
+        .iter()
+        .map(|hop: &RouteNextHop| (hop.interface_index, gateway(&hop.attributes)))
+        .chain(single)
+        .collect()
+}
+
+fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(v4)) => Some((*v4).into()),
+        RouteAttribute::Gateway(RouteAddress::Inet6(v6)) => Some((*v6).into()),
+        // RFC 5549: an IPv4 route over an IPv6 router.
+        RouteAttribute::Via(RouteVia::Inet6(v6)) => Some((*v6).into()),
+        _ => None,
+    })
+}
+
+/// The destination. The kernel leaves out the address of a default route.
+fn prefix(message: &RouteMessage) -> Option<Prefix> {
+    let unspecified = match message.header.address_family {
+        AddressFamily::Inet => IpAddr::from([0; 4]),
+        AddressFamily::Inet6 => IpAddr::from([0; 16]),
+        _ => return None,
+    };
+    let address = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(v4)) => Some((*v4).into()),
+            RouteAttribute::Destination(RouteAddress::Inet6(v6)) => Some((*v6).into()),
+            _ => None,
+        });
+
+    Prefix::holding(
+        address.unwrap_or(unspecified),
+        message.header.destination_prefix_length,
+    )
+}

@@ -1,0 +1,176 @@
+//! [`Traces`]: what a daemon has put into the kernel and will leave there, remembered in its state
+//! directory. A later start with another device, table or protocol number removes what it does not
+//! need by it, and prefixes of removed members stay unreachable.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use ringway_config::disk::{self, Access};
+use ringway_config::{Config, Prefix, Routes, TunName};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use crate::firewall::Nft;
+use crate::{routes, tun};
+
+const FILE: &str = "traces.json";
+
+/// What is left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// The TUN device, and the table of nftables with its name.
+    pub tun: TunName,
+    /// The numbers of rules and routes.
+    pub routes: Routes,
+    /// Our site's prefixes.
+    pub own: BTreeSet<Prefix>,
+    /// The prefixes that must not be reachable by the default route: see `ringway_intent::held`.
+    pub held: BTreeSet<Prefix>,
+}
+
+/// As it is written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    tun: String,
+    table: u32,
+    protocol: u8,
+    mark: u32,
+    own: Vec<String>,
+    held: Vec<String>,
+}
+
+impl Traces {
+    /// What a daemon of `config` leaves behind.
+    pub fn of(config: &Config, held: &BTreeSet<Prefix>) -> Traces {
+        let own = config.own_prefixes().iter().map(|own| own.prefix);
+
+        Traces {
+            tun: config.tun.clone(),
+            routes: config.routes,
+            own: own.collect(),
+            held: held.clone(),
+        }
+    }
+
+    /// What the last daemon with this state directory has left behind; `None` if there was none. A
+    /// file that cannot be read is warned of and counts as absent.
+    pub fn load(state_dir: &Path) -> Option<Traces> {
+        let path = path(state_dir);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => {
+                warn!(path = %path.display(), %error, "What earlier runs have left is not known");
+                return None;
+            }
+        };
+
+        let traces = serde_json::from_slice(&bytes).ok().and_then(Spec::read);
+        if traces.is_none() {
+            warn!(path = %path.display(), "What earlier runs have left is not known");
+        }
+        traces
+    }
+
+    /// Remembers these.
+    pub fn save(&self, state_dir: &Path) -> io::Result<()> {
+        let spec = Spec {
+            tun: self.tun.to_string(),
+            table: self.routes.table,
+            protocol: self.routes.protocol,
+            mark: self.routes.mark,
+            own: self.own.iter().map(Prefix::to_string).collect(),
+            held: self.held.iter().map(Prefix::to_string).collect(),
+        };
+
+        let bytes = serde_json::to_vec_pretty(&spec)?;
+        disk::replace(&path(state_dir), &bytes, Access::Everybody)
+    }
+
+    /// Forgets everything.
+    pub fn forget(state_dir: &Path) -> io::Result<()> {
+        disk::remove(&path(state_dir))
+    }
+
+    /// Removes from the kernel what these say and `current` does not. What `current` needs is in
+    /// place already. Another daemon may use a name or number by now: then it is left alone as far as
+    /// the kernel tells.
+    pub async fn clear(&self, current: &Traces) {
+        if self.tun != current.tun && !tun::exists(&self.tun) {
+            match Nft::new(&self.tun).remove().await {
+                Ok(()) => info!(table = %self.tun, "Removed the guard of an earlier run"),
+                Err(error) => warn!(table = %self.tun, %error, "The guard of an earlier run stays"),
+            }
+        }
+
+        let before = (self.routes.table, self.routes.protocol);
+        if before != (current.routes.table, current.routes.protocol) {
+            let (table, protocol) = before;
+            match routes::purge(self.routes, &self.own).await {
+                Ok(()) => info!(table, protocol, "Removed the routes of an earlier run"),
+                Err(error) => warn!(table, protocol, %error, "Routes of an earlier run stay"),
+            }
+        }
+    }
+}
+
+impl Spec {
+    fn read(self) -> Option<Traces> {
+        let prefixes = |texts: Vec<String>| {
+            let read = texts.into_iter().map(|text| text.parse());
+            read.collect::<Result<BTreeSet<Prefix>, _>>().ok()
+        };
+
+        Some(Traces {
+            tun: self.tun.parse().ok()?,
+            routes: Routes {
+                table: self.table,
+                protocol: self.protocol,
+                mark: self.mark,
+            },
+            own: prefixes(self.own)?,
+            held: prefixes(self.held)?,
+        })
+    }
+}
+
+fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join(FILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traces() -> Traces {
+        Traces {
+            tun: "ringway0".parse().unwrap(),
+            routes: Routes::default(),
+            own: ["10.1.0.0/16".parse().unwrap()].into(),
+            held: [
+                "10.2.0.0/16".parse().unwrap(),
+                "fd00:2::/48".parse().unwrap(),
+            ]
+            .into(),
+        }
+    }
+
+    #[test]
+    fn traces_are_read_as_they_were_written_and_a_broken_file_is_none() {
+        let directory = std::env::temp_dir().join(format!("ringway-traces-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        assert_eq!(Traces::load(&directory), None);
+
+        traces().save(&directory).unwrap();
+        assert_eq!(Traces::load(&directory), Some(traces()));
+
+        fs::write(path(&directory), "{").unwrap();
+        assert_eq!(Traces::load(&directory), None);
+        Traces::forget(&directory).unwrap();
+        Traces::forget(&directory).unwrap();
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

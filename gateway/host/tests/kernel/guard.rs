@@ -1,0 +1,289 @@
+//! The guard: addresses of the mesh enter and leave by the TUN alone, and what forwards through our
+//! doing forwards for the mesh alone. Each test shows first that the way is open without the guard.
+//!
+//! ```text
+//!   wan  203.0.113.2, and whatever it claims ── eth0 ── gateway ── eth1 ── node
+//! ```
+
+use std::net::UdpSocket;
+
+use ringway_host::firewall::{DropReason, Restriction, Surroundings};
+use ringway_intent::GuardSpec;
+
+use crate::namespace::Namespace;
+use crate::site::{
+    Site, allow, arrives, connect, guard, is_cut, is_lost, listen, policy, static_neighbour, tcp,
+};
+
+const BETA: &str = "10.2.0.2";
+const BETA_V6: &str = "fd00:2::2";
+/// Inside our own site.
+const OURS: &str = "10.1.7.7";
+const STRANGER: &str = "203.0.113.2";
+
+/// A site whose gateway has a card in the WAN, and forwards everything.
+fn site_and_wan() -> (Site, Namespace) {
+    let site = Site::new();
+    let wan = Namespace::new("wan");
+    site.gateway.join("eth0", &wan, "eth0");
+    site.gateway.ip("addr add 203.0.113.1/24 dev eth0");
+    site.gateway.ip("addr add fd00:9::1/64 dev eth0 nodad");
+    wan.ip("addr add fd00:9::2/64 dev eth0 nodad");
+    for address in ["203.0.113.2/24", "10.2.0.2/32", "10.1.7.7/32"] {
+        wan.ip(&format!("addr add {address} dev eth0"));
+    }
+    wan.ip("addr add fd00:2::2/128 dev eth0 nodad");
+    wan.ip("route add 10.1.0.0/24 via 203.0.113.1");
+    wan.ip("route add fd00:1::/64 via fd00:9::1");
+    // The answer may take any way: only what arrives counts.
+    site.gateway.enter(|| {
+        for key in ["all", "eth0", "eth1"] {
+            std::fs::write(format!("/proc/sys/net/ipv4/conf/{key}/rp_filter"), "0").unwrap();
+        }
+    });
+    (site, wan)
+}
+
+fn spec() -> GuardSpec {
+    let mut spec = guard(&policy(Some(vec![allow("all", tcp(&[]))])));
+    spec.marks_arrivals = false;
+    spec
+}
+
+fn bind(namespace: &Namespace, address: &str) -> UdpSocket {
+    namespace.enter(|| UdpSocket::bind(address)).unwrap()
+}
+
+#[test]
+fn addresses_of_the_mesh_do_not_enter_from_the_wan() {
+    let (site, wan) = site_and_wan();
+    let node = bind(&site.node, "10.1.0.10:9");
+    let node6 = bind(&site.node, "[fd00:1::10]:9");
+    let here = bind(&site.gateway, "10.1.0.1:9");
+    for (source, to) in [
+        (BETA, &node),
+        (OURS, &node),
+        (BETA, &here),
+        (BETA_V6, &node6),
+    ] {
+        assert!(arrives(&wan, source, to), "{source} without the guard");
+    }
+
+    site.apply_around(&spec(), &Surroundings::default());
+    for (source, to) in [
+        (BETA, &node),
+        (OURS, &node),
+        (BETA, &here),
+        (OURS, &here),
+        (BETA_V6, &node6),
+    ] {
+        assert!(is_lost(&wan, source, to), "{source}");
+    }
+    assert!(site.dropped(DropReason::Spoofed) >= 5);
+    assert!(arrives(&wan, STRANGER, &node), "not ours to judge");
+    // Nor with a lookup of connections: a SYN that came this way has opened nothing.
+    assert!(is_cut(&wan, BETA, "10.1.0.10:9"));
+}
+
+#[test]
+fn the_tunnels_own_packets_may_have_any_source() {
+    let (site, wan) = site_and_wan();
+    site.apply_around(&spec(), &Surroundings::default());
+    let tunnel = bind(&site.gateway, "203.0.113.1:4600");
+    let other = bind(&site.gateway, "203.0.113.1:4601");
+    wan.ip("route add 10.9.0.0/16 via 203.0.113.1");
+    assert!(arrives(&wan, BETA, &tunnel), "an endpoint on a leased line");
+    assert!(is_lost(&wan, BETA, &other));
+}
+
+#[test]
+fn members_enter_from_the_sites_network_only_to_this_host_where_another_gateway_is() {
+    let (site, _wan) = site_and_wan();
+    site.node.ip("addr add 10.2.0.9/32 dev eth0");
+    let here = bind(&site.gateway, "10.1.0.1:9");
+    let beyond = bind(&site.remote, "10.3.0.2:9");
+
+    site.apply_around(&spec(), &Surroundings::default());
+    assert!(is_lost(&site.node, "10.2.0.9", &here));
+    assert!(arrives(&site.node, "10.1.0.10", &here));
+
+    let with_sibling = GuardSpec {
+        has_siblings: true,
+        ..spec()
+    };
+    site.apply_around(&with_sibling, &Surroundings::default());
+    assert!(arrives(&site.node, "10.2.0.9", &here));
+    assert!(
+        is_lost(&site.node, "10.2.0.9", &beyond),
+        "through this host"
+    );
+}
+
+#[test]
+fn packets_to_members_leave_by_the_tun_or_not_at_all() {
+    let (site, wan) = site_and_wan();
+    // The routes into the TUN are gone; the default route leads to the WAN.
+    for prefix in ["10.2.0.0/16", "10.3.0.0/16", "fd00:2::/48"] {
+        site.gateway.ip(&format!("route del {prefix}"));
+    }
+    site.gateway.ip("route add default via 203.0.113.2");
+    site.gateway.ip("-6 route add default via fd00:9::2");
+    let beta = bind(&wan, "10.2.0.2:9");
+    let beta6 = bind(&wan, "[fd00:2::2]:9");
+    assert!(arrives(&site.node, "10.1.0.10", &beta), "without the guard");
+    assert!(
+        arrives(&site.gateway, "203.0.113.1", &beta),
+        "without the guard"
+    );
+
+    site.apply_around(&spec(), &Surroundings::default());
+    assert!(is_lost(&site.node, "10.1.0.10", &beta));
+    assert!(is_lost(&site.node, "fd00:1::10", &beta6));
+    let denied = site.gateway.enter(|| {
+        let socket = UdpSocket::bind("203.0.113.1:0").unwrap();
+        socket.send_to(b"ping", "10.2.0.2:9")
+    });
+    assert!(denied.is_err(), "from this host itself");
+    assert!(site.dropped(DropReason::Leak) >= 3);
+
+    let marked = site.gateway.enter(|| {
+        let socket = UdpSocket::bind("203.0.113.1:0").unwrap();
+        let raw = socket2::SockRef::from(&socket);
+        raw.set_mark(0x1057).unwrap();
+        socket.send_to(b"ping", "10.2.0.2:9")
+    });
+    assert!(marked.is_ok(), "the tunnel's own packets");
+}
+
+#[test]
+fn an_interface_that_forwards_for_the_mesh_forwards_nowhere_else() {
+    let (site, wan) = site_and_wan();
+    let servers = (
+        listen(&wan, "203.0.113.2:80"),
+        listen(&site.node, "10.1.0.10:7050"),
+    );
+    connect(&site.node, "10.1.0.10", "203.0.113.2:80");
+
+    let restricted = Surroundings {
+        restriction: Restriction {
+            v4: ["eth1".to_owned()].into(),
+            ..Restriction::default()
+        },
+        untracks: false,
+    };
+    site.apply_around(&spec(), &restricted);
+    assert!(is_cut(&site.node, "10.1.0.10", "203.0.113.2:80"));
+    assert!(site.dropped(DropReason::Transit) >= 1);
+    let remote = bind(&site.remote, "10.2.0.2:9");
+    assert!(arrives(&site.node, "10.1.0.10", &remote), "into the mesh");
+    connect(&site.remote, BETA, "10.1.0.10:7050");
+
+    // Somebody has switched forwarding on for all.
+    site.apply_around(&spec(), &Surroundings::default());
+    connect(&site.node, "10.1.0.10", "203.0.113.2:80");
+    drop(servers);
+}
+
+#[test]
+fn where_every_interface_had_to_forward_ipv6_only_the_sites_do() {
+    let (site, wan) = site_and_wan();
+    let beyond = Namespace::new("beyond");
+    site.gateway.join("eth2", &beyond, "eth0");
+    site.gateway.ip("addr add fd00:8::1/64 dev eth2 nodad");
+    beyond.ip("addr add fd00:8::2/64 dev eth0 nodad");
+    beyond.ip("-6 route add default via fd00:8::1");
+    wan.ip("-6 route add fd00:8::/64 via fd00:9::1");
+    let receiver = bind(&beyond, "[fd00:8::2]:9");
+    assert!(arrives(&wan, "fd00:9::2", &receiver), "without the guard");
+
+    let everywhere = Surroundings {
+        restriction: Restriction {
+            v6: ["eth1".to_owned()].into(),
+            everywhere_v6: true,
+            ..Restriction::default()
+        },
+        untracks: false,
+    };
+    site.apply_around(&spec(), &everywhere);
+    assert!(is_lost(&wan, "fd00:9::2", &receiver));
+    let remote = bind(&site.remote, "[fd00:2::2]:9");
+    assert!(arrives(&site.node, "fd00:1::10", &remote), "into the mesh");
+}
+
+#[test]
+fn bridged_frames_are_nobodys_business() {
+    let site = Site::new();
+    // The gateway's card in the site is a bridge; another host hangs on it.
+    let other = Namespace::new("other");
+    site.gateway.ip("addr flush dev eth1");
+    site.gateway.ip("link add br0 type bridge");
+    site.gateway.ip("link set br0 up");
+    site.gateway.ip("link set eth1 master br0");
+    site.gateway.ip("addr add 10.1.0.1/24 dev br0");
+    site.gateway.join("port1", &other, "eth0");
+    site.gateway.ip("link set port1 master br0");
+    for address in ["10.1.0.20/24", "10.2.0.9/32", "192.0.2.9/24"] {
+        other.ip(&format!("addr add {address} dev eth0"));
+    }
+    site.node.ip("addr add 192.0.2.10/24 dev eth0");
+    let filtered = site
+        .gateway
+        .enter(|| std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1"));
+    assert!(filtered.is_ok(), "no bridge netfilter here");
+
+    let mut spec = spec();
+    spec.site = ["br0".to_owned()].into();
+    let restricted = Surroundings {
+        restriction: Restriction {
+            v4: spec.site.clone(),
+            ..Restriction::default()
+        },
+        untracks: false,
+    };
+    site.apply_around(&spec, &restricted);
+    let node = bind(&site.node, "10.1.0.10:9");
+    let elsewhere = bind(&site.node, "192.0.2.10:9");
+    static_neighbour(&site.node, "eth0", &other, "eth0", "10.2.0.9");
+    assert!(arrives(&other, "10.1.0.20", &node));
+    assert!(
+        arrives(&other, "192.0.2.9", &elsewhere),
+        "other networks on the same wire"
+    );
+    assert!(
+        arrives(&other, "10.2.0.9", &node),
+        "what another gateway has delivered"
+    );
+
+    // But what is meant for the gateway itself is its business.
+    let here = bind(&site.gateway, "10.1.0.1:9");
+    assert!(arrives(&other, "10.1.0.20", &here));
+    assert!(is_lost(&other, "10.2.0.9", &here));
+}
+
+#[test]
+fn the_tunnel_port_is_untracked_where_that_is_asked_for() {
+    let (site, wan) = site_and_wan();
+    let tracked = || {
+        let (code, text) = site.gateway.run("nft -j list counters table inet seen");
+        assert_eq!(code, 0, "{text}");
+        !text.contains("\"packets\": 0,")
+    };
+    let (code, text) = site.gateway.run(
+        "nft add table inet seen ; add counter inet seen c ; \
+         add chain inet seen i { type filter hook input priority 10; } ; \
+         add rule inet seen i udp dport 4600 ct state new,established counter name c",
+    );
+    assert_eq!(code, 0, "{text}");
+    let tunnel = bind(&site.gateway, "203.0.113.1:4600");
+    let untracking = Surroundings {
+        untracks: true,
+        ..Surroundings::default()
+    };
+
+    site.apply_around(&spec(), &untracking);
+    assert!(arrives(&wan, STRANGER, &tunnel));
+    assert!(!tracked());
+    site.apply_around(&spec(), &Surroundings::default());
+    assert!(arrives(&wan, STRANGER, &tunnel));
+    assert!(tracked(), "the counter counts nothing");
+}

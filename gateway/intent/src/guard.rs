@@ -1,0 +1,83 @@
+//! [`GuardSpec`]: what the kernel must drop so that addresses of the mesh come and go by the TUN
+//! device alone, and where it must forward. How the rules are written is `ringway-host`'s.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ringway_config::{Endpoint, Host, Prefix, TunName};
+
+use crate::filter::{PolicySpec, policy};
+use crate::situation::Situation;
+
+/// Everything that the guard depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardSpec {
+    /// The TUN device; also the name of the guard's table.
+    pub tun: TunName,
+    /// Our site's prefixes.
+    pub own: Vec<Prefix>,
+    /// The prefixes of the other sites and of removed members: their packets enter and leave by the
+    /// TUN device only.
+    pub members: BTreeSet<Prefix>,
+    /// The site's interfaces: our own addresses come from these only, and these forward.
+    pub site: BTreeSet<String>,
+    /// Other gateways serve this site too, so that packets of members may reach this host by the
+    /// site's network.
+    pub has_siblings: bool,
+    /// The tunnel port.
+    pub tunnel_port: u16,
+    /// Others dial this gateway, so that whatever filters the host's input must let new packets to
+    /// the tunnel port pass.
+    pub is_dialled: bool,
+    /// The firewall mark of the tunnel's own packets.
+    pub mark: u32,
+    /// A peer's endpoint lies inside a prefix of `members`: its packets need the mark to pass the
+    /// reverse-path check.
+    pub marks_arrivals: bool,
+    /// What the other organizations may reach.
+    pub policy: PolicySpec,
+}
+
+/// The guard for `situation`.
+pub fn guard(situation: &Situation<'_>) -> GuardSpec {
+    let config = situation.config;
+    let own = situation.own();
+    let members = situation.members();
+
+    let gateways = config.own.gateways.iter();
+    let mut siblings = gateways.clone().filter(|gateway| {
+        gateway.site == config.site
+            && gateway.name != config.id.name
+            && !config.own.revoked.gateways.contains(&gateway.name)
+    });
+    let is_dialled = gateways
+        .clone()
+        .any(|gateway| gateway.name == config.id.name && !gateway.endpoints.is_empty());
+
+    GuardSpec {
+        tun: config.tun.clone(),
+        site: situation.links.site_interfaces(&own),
+        has_siblings: siblings.next().is_some(),
+        tunnel_port: config.listen.port(),
+        is_dialled,
+        mark: config.routes.mark,
+        marks_arrivals: endpoints(situation)
+            .any(|endpoint| members.iter().any(|prefix| prefix.contains(endpoint))),
+        policy: policy(config, situation.rulings),
+        own,
+        members,
+    }
+}
+
+/// The addresses at which peers can be dialled. What a name resolves to is not known here.
+fn endpoints(situation: &Situation<'_>) -> impl Iterator<Item = IpAddr> {
+    situation
+        .config
+        .records()
+        .flat_map(|record| &record.gateways)
+        .flat_map(|gateway| &gateway.endpoints)
+        .filter_map(|Endpoint { host, .. }| match host {
+            Host::Address(address) => Some(*address),
+            Host::Name(_) => None,
+        })
+}

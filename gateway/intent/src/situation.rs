@@ -1,0 +1,66 @@
+//! [`Situation`]: what the host should look like follows from this, and from nothing else but the
+//! sessions.
+
+use std::collections::BTreeSet;
+
+use ringway_config::{Config, Connected, Prefix, Ruling};
+
+use crate::links::Links;
+
+/// A configuration, the verdicts on it, and the host that it meets.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// What the files say.
+    pub config: &'a Config,
+    /// The verdict on every prefix.
+    pub rulings: &'a [Ruling],
+    /// The networks that the host is connected to.
+    pub connected: &'a [Connected],
+    /// The host's addresses, and its routes to our site.
+    pub links: &'a Links,
+    /// Every prefix that was a member's and is not anybody else's by now: see [`held`].
+    pub held: &'a BTreeSet<Prefix>,
+}
+
+impl Situation<'_> {
+    /// Our site's prefixes.
+    pub fn own(&self) -> Vec<Prefix> {
+        let own = self.config.own_prefixes().iter();
+
+        own.map(|own| own.prefix).collect()
+    }
+
+    /// The prefixes of the other sites, whatever the verdict on them, and of removed members.
+    ///
+    /// Left out are prefixes that overlap what this host needs for itself: our site's, a reserved or
+    /// a connected network. Routes to those would cut the host off from its neighbours. Wider
+    /// prefixes are left out too: our table comes before the main one, so that their routes would
+    /// win over more specific ones there.
+    pub fn members(&self) -> BTreeSet<Prefix> {
+        let own = self.config.own_prefixes().iter().map(|own| own.prefix);
+        let reserved = self.config.reserved.iter().map(|reserved| reserved.prefix);
+        let connected = self.connected.iter().map(|network| network.prefix);
+        let local: Vec<Prefix> = own.chain(reserved).chain(connected).collect();
+
+        let claimed = self.rulings.iter().map(|ruling| ruling.prefix);
+        claimed
+            .chain(self.held.iter().copied())
+            .filter(|prefix| !local.iter().any(|near| near.overlaps(prefix)))
+            .collect()
+    }
+}
+
+/// What has to be remembered once `rulings` are in force: the prefixes of every other site, and
+/// those of `before` that nobody has taken over. A prefix without an owner must not be reachable by
+/// the default route only because its member was removed: hosts go on sending to it.
+pub fn held(config: &Config, rulings: &[Ruling], before: &BTreeSet<Prefix>) -> BTreeSet<Prefix> {
+    let is_owned = |prefix: &Prefix| rulings.iter().any(|ruling| ruling.prefix.covers(prefix));
+    let orphans = before.iter().copied().filter(|prefix| !is_owned(prefix));
+
+    rulings
+        .iter()
+        .map(|ruling| ruling.prefix)
+        .filter(|prefix| !config.is_own(prefix))
+        .chain(orphans)
+        .collect()
+}
