@@ -145,7 +145,7 @@ fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<Key, Route> {
         let hop = match state {
             RouteState::Tunnel { prefsrc, mtu } => Hop::Tunnel { prefsrc, mtu },
             RouteState::Down { prefsrc } => Hop::Down { prefsrc },
-            RouteState::Unreachable => continue,
+            RouteState::Unreachable | RouteState::Site => continue,
         };
         let through_tun = Route { prefix, hop };
         routes.insert(through_tun.key(), through_tun);
