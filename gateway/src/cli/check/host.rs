@@ -12,7 +12,7 @@ use crate::prepare::Prepared;
 /// Asks the kernel. What cannot be read is no finding: `check` may run without the right to.
 pub(super) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let config = &prepared.config;
-    let Ok(links) = links::read(&config.tun).await else {
+    let Ok(links) = links::read(&config.tun, &[]).await else {
         return Vec::new();
     };
 
