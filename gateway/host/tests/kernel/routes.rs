@@ -187,7 +187,9 @@ fn a_prefix_whose_tunnel_is_down_leads_to_the_device_under_another_protocol() {
         host.table(),
         [TUNNEL_V4, v6, UNREACHABLE_V4, UNREACHABLE_V6]
     );
-    host.namespace.wait(|| purge(NUMBERS)).unwrap();
+    host.namespace
+        .wait(|| async { purge(NUMBERS, &BTreeSet::new()).await })
+        .unwrap();
     assert!(host.table().is_empty());
 }
 
