@@ -44,6 +44,13 @@ impl Config {
         let config = text.and_then(|text| gateway::read(&text, path, &report));
         report.conclude(config)
     }
+
+    /// Reads `text` in the place of what the file `path` says; the rest as [`Config::load`] does.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, Faults> {
+        let report = Report::default();
+        let config = gateway::read(text, path, &report);
+        report.conclude(config)
+    }
 }
 
 /// The path of the admin socket that `gateway.toml` at `path` names.

@@ -206,8 +206,10 @@ pub(crate) mod allow_egress {
 
     table! {
         "policy.allow-egress", "[[policy.allow-egress]]";
-        pub(crate) FROM = "from", r#"from = "peer0", "10.1.0.11", "10.1.0.0/24", or a list of them"#;
-        pub(crate) TO = "to", r#"to = "all", "beta", "beta/east", "10.2.0.0/16", or a list of them"#;
+        pub(crate) FROM = "from",
+            r#"from = "peer0", "10.1.0.11", "10.1.0.0/24", or a list of them"#;
+        pub(crate) TO = "to",
+            r#"to = "all", "beta", "beta/east", "10.2.0.0/16", or a list of them"#;
         pub(crate) PROTO = "proto", PROTO_FORM;
         pub(crate) PORTS = "ports", PORTS_FORM;
         pub(crate) SERVICE = "service", SERVICE_FORM;

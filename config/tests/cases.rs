@@ -1,6 +1,6 @@
 //! Each directory under tests/cases is a configuration and the exact text that it must produce:
-//! `expected` holds the faults of loading it, or else the notes, the overlaps and the verdict on each
-//! prefix.
+//! `expected` holds the faults of loading it, or else the notes, the overlaps and the verdict on
+//! each prefix.
 //! `connected` (prefix and interface a line) and `accepted` (an organization a line) are optional.
 //!
 //! `BLESS=1 cargo test -p ringway-config --test cases` writes the produced texts. Read the

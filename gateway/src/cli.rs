@@ -19,6 +19,7 @@ pub mod lab;
 pub mod member;
 pub mod metrics;
 pub mod org;
+pub mod policy;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -71,6 +72,9 @@ pub enum Verb {
     /// Query, list, export and check zones
     #[command(subcommand)]
     Dns(dns::Verb),
+    /// Show, test and extend the rules of the policy, and what they denied
+    #[command(subcommand)]
+    Policy(policy::Verb),
     /// Run the gateway
     #[command(after_help = "Example:\n  ringway run -c gateway.toml\n\n\
         SIGTERM drains the gateway and ends it. SIGHUP makes it read its files again; if anything\n\
@@ -122,6 +126,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Member(verb) => member::run(verb),
         Verb::Check(args) => check::run(args),
         Verb::Dns(verb) => dns::run(verb),
+        Verb::Policy(verb) => policy::run(verb),
         Verb::Run(args) => run::run(args),
         Verb::Status(args) => status::run(args),
         Verb::Metrics(args) => metrics::run(args),

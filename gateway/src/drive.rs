@@ -20,6 +20,7 @@ mod kernel;
 mod keys;
 mod links;
 mod packets;
+mod policy_report;
 mod queues;
 mod report;
 mod rules;
@@ -39,6 +40,7 @@ pub use kernel::KernelPort;
 pub use keys::LocalGateway;
 pub use links::Links;
 pub use packets::Packets;
+pub(crate) use policy_report::service as denied_service;
 pub use queues::{Queues, Senders, queues};
 
 use crate::admin::Request;

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`prepare`] (the files), [`run`] (how a gateway comes up), [`ringway_shell`]
 //! (what it does) and [`drive`] (how that is carried out), then the ports: [`quic`], [`plane`] (the
-//! TUN device and its threads), [`watch`], [`names`] and [`zones`] (DNS), [`admin`] and [`cli`]
-//! (what operators see).
+//! TUN device and its threads), [`watch`], [`names`] and [`zones`] (DNS), [`policy`] (what
+//! its rules say), [`admin`] and [`cli`] (what operators see).
 
 pub mod admin;
 pub mod attention;
@@ -13,6 +13,7 @@ mod json;
 pub mod logging;
 pub mod names;
 pub mod plane;
+pub mod policy;
 pub mod prepare;
 pub mod quic;
 pub mod run;

@@ -14,12 +14,14 @@ use ringway_config::{
     conflicts, rule,
 };
 use ringway_dns::Zone;
-use ringway_host::links::connected_networks;
+use ringway_host::links;
 use ringway_host::traces::Traces;
 use ringway_identity::{Identity, Trust};
-use ringway_intent::held;
+use ringway_intent::{Links, held};
 use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
+
+use crate::policy::{Judge, TestResults};
 
 /// A gateway's files, read and checked.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Prepared {
     pub rulings: Vec<Ruling>,
     /// Every overlap, as a fault that names both places.
     pub conflicts: Faults,
+    /// What the rules say to the tests of the policy.
+    pub policy_tests: TestResults,
     /// What does not keep a gateway from running but needs attention: members' CA certificates out
     /// of date, rules that match nothing.
     pub warnings: Faults,
@@ -75,7 +79,8 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     } = files;
 
     // Claims of the host itself: a member's prefix must not take over a network that we are on.
-    let connected = connected(&config).await?;
+    let links = links(&config).await?;
+    let connected = links.connected();
     let accepted = accepted.map_err(|error| whole_file(&config.path, &error))?;
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
@@ -84,6 +89,11 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     // Not a fault: one member's lapsed CA must not keep everybody else's gateways from starting.
     let mut warnings = trust.lapsed(UnixTime::now());
     warnings.extend(config.notes.0.iter().cloned());
+
+    let judge = Judge::new(&config, &rulings, &zone, &links);
+    warnings.extend(judge.nameless());
+    let policy_tests = TestResults::of(&config, &judge);
+    drop(judge);
 
     Ok(Prepared {
         config,
@@ -96,6 +106,7 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
         held,
         rulings,
         conflicts,
+        policy_tests,
         warnings: Faults::from(warnings),
     })
 }
@@ -123,9 +134,10 @@ impl Files {
     }
 }
 
-/// The host's networks as claims.
-pub async fn connected(config: &Config) -> Result<Vec<Connected>, Faults> {
-    connected_networks(&config.tun)
+/// The host's addresses.
+pub async fn links(config: &Config) -> Result<Links, Faults> {
+    let own: Vec<Prefix> = config.own_prefixes().iter().map(|own| own.prefix).collect();
+    links::read(&config.tun, &own)
         .await
         .map_err(|error| whole_file(&config.path, &error))
 }

@@ -51,6 +51,9 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     for warning in prepared.warnings.0.iter().chain(&prepared.conflicts.0) {
         tracing::warn!(reason = %warning, "A file needs attention");
     }
+    for failed in &prepared.policy_tests.failed.0 {
+        tracing::error!(reason = %failed, "A policy test failed; the rules are in force");
+    }
     warn_of_public_dns(&prepared.config);
     Ok(run_prepared(prepared, signals).await?)
 }

@@ -11,7 +11,7 @@ pub enum Origin {
     All,
     /// The sites of an organization that its own gateways serve.
     Org(OrgId),
-    /// One site, whoever serves it.
+    /// One site, whichever organization's gateways serve it.
     Site(OrgId, SiteId),
     /// Addresses, of whichever site they are.
     Prefix(Prefix),

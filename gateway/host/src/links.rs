@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use ringway_config::{Connected, Prefix, TunName};
+use ringway_config::{Prefix, TunName};
 use ringway_intent::{Address, Links, is_default};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
@@ -72,11 +72,6 @@ pub(crate) async fn names(netlink: &Netlink) -> io::Result<BTreeMap<u32, String>
         .into_iter()
         .map(|link| (link.header.index, name_of(link)))
         .collect())
-}
-
-/// The networks this host is connected to, other than through `tun`: see [`Links::connected`].
-pub async fn connected_networks(tun: &TunName) -> Result<Vec<Connected>, LinksError> {
-    Ok(read(tun, &[]).await?.connected())
 }
 
 /// Reports when the links must be read again.

@@ -59,6 +59,7 @@ pub use input::{Activity, Handshake, IdentityFacts, Input, RoutesOutcome, Untrus
 pub use next::NextConfig;
 pub use notice::Notice;
 pub use outages::{Outage, OutageCause};
+pub use policy::rules;
 pub use session::OVERHEAD;
 pub use shell::{Shell, Start};
 pub use tables::{Companions, SiteNumber, Tables};

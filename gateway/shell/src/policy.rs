@@ -1,5 +1,9 @@
-//! What the data plane's filter judges by, but for the addresses of names, which the executor adds.
+//! What the data plane's filter judges by, but for the addresses of names, which the caller adds.
 
+use std::net::IpAddr;
+
+use ringway_config::{Config, OrgId, SiteId};
+use ringway_core::Membership;
 use ringway_filter::{RemoteSite, RulesSpec};
 
 use crate::shell::Shell;
@@ -8,37 +12,61 @@ use crate::tables::SiteNumber;
 impl Shell {
     /// The rules of the configuration, the verdicts and the addresses that are in force.
     pub(crate) fn rules(&mut self, site: SiteNumber) -> RulesSpec {
+        let former = self.former.policies();
+        let config = self.current.config.clone();
+        let membership = self.membership.clone();
+        let host: Vec<IpAddr> = self.current.links.addresses().collect();
+
+        let rules = rules(&config, &membership, host, |org, site| {
+            self.sites.of(org, site)
+        });
         RulesSpec {
-            policy: self.current.config.policy.clone(),
-            former: self.former.policies(),
             site: site.0,
-            own: self.membership.local_prefixes().to_vec(),
-            sites: self.remote_sites(),
-            names: [].into(),
-            dns: self.current.config.dns.listen.clone(),
-            gateway: self.current.links.addresses().collect(),
-            tunnel_port: self.current.config.listen.port(),
+            former,
+            ..rules
         }
     }
+}
 
-    /// Every site but ours, with its available prefixes.
-    fn remote_sites(&mut self) -> Vec<RemoteSite> {
-        let membership = self.membership.clone();
-
-        membership
-            .authorized
-            .iter()
-            .filter(|((org, site), _)| *org != membership.me.org || *site != membership.site)
-            .map(|((org, site), prefixes)| RemoteSite {
-                number: self.sites.of(org, site).0,
-                org: org.clone(),
-                site: site.clone(),
-                prefixes: prefixes.clone(),
-                has_gateways: membership
-                    .gateways
-                    .iter()
-                    .any(|(gateway, info)| gateway.org == *org && info.site == *site),
-            })
-            .collect()
+/// The rules of `config` for a host with these addresses, without names and without former
+/// policies. `number` numbers the sites.
+pub fn rules(
+    config: &Config,
+    membership: &Membership,
+    host: Vec<IpAddr>,
+    mut number: impl FnMut(&OrgId, &SiteId) -> SiteNumber,
+) -> RulesSpec {
+    RulesSpec {
+        policy: config.policy.clone(),
+        former: Vec::new(),
+        site: number(&config.id.org, &config.site).0,
+        own: membership.local_prefixes().to_vec(),
+        sites: remote_sites(membership, number),
+        names: [].into(),
+        dns: config.dns.listen.clone(),
+        gateway: host,
+        tunnel_port: config.listen.port(),
     }
+}
+
+/// Every site but ours, with its available prefixes.
+fn remote_sites(
+    membership: &Membership,
+    mut number: impl FnMut(&OrgId, &SiteId) -> SiteNumber,
+) -> Vec<RemoteSite> {
+    membership
+        .authorized
+        .iter()
+        .filter(|((org, site), _)| *org != membership.me.org || *site != membership.site)
+        .map(|((org, site), prefixes)| RemoteSite {
+            number: number(org, site).0,
+            org: org.clone(),
+            site: site.clone(),
+            prefixes: prefixes.clone(),
+            has_gateways: membership
+                .gateways
+                .iter()
+                .any(|(gateway, info)| gateway.org == *org && info.site == *site),
+        })
+        .collect()
 }

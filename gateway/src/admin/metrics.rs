@@ -16,7 +16,7 @@ use ringway_dns::server::{BUCKETS, Counted, Histogram};
 use ringway_dns::{Counters, Forwarder};
 
 use super::Report;
-use super::report::ZoneReport;
+use super::report::{PolicyReport, ZoneReport};
 
 /// What is counted all the time; the rest comes with each [`Report`].
 #[derive(Debug, Clone)]
@@ -36,6 +36,7 @@ impl Metrics {
             zones,
             tun_recreated,
             restored,
+            policy,
             ..
         } = report;
 
@@ -44,6 +45,8 @@ impl Metrics {
             tun_recreated,
             restored,
         }));
+        let filter = registry.sub_registry_with_prefix("policy");
+        filter.register_collector(Box::new(Policy(policy)));
         let dns = registry.sub_registry_with_prefix("dns");
         dns.register_collector(Box::new(Scrape {
             metrics: self.clone(),
@@ -78,6 +81,73 @@ impl Collector for Host {
                 .map(|(kind, count)| ([("kind", kind.clone())], *count)),
         )
     }
+}
+
+/// What the filter did. Labels are reasons, organizations and places of rules: all bounded.
+#[derive(Debug)]
+struct Policy(PolicyReport);
+
+impl Collector for Policy {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
+        let out = &mut encoder;
+        let Policy(report) = self;
+
+        let flows = [("ours", report.flows_ours), ("theirs", report.flows_theirs)];
+        gauges(
+            out,
+            "flows",
+            "Flows that are remembered, by who opened them",
+            labelled("opener", flows).collect(),
+        )?;
+        let lost = [
+            ("evicted", report.flows_evicted),
+            ("unrecorded", report.flows_unrecorded),
+        ];
+        counts(
+            out,
+            "flows_lost",
+            "Flows given up for others, and flows for which there was no place",
+            labelled("what", lost),
+        )?;
+        let grace = [("passed", report.grace)];
+        counts(
+            out,
+            "grace",
+            "Packets that passed because a connection may be older than the gateway",
+            labelled("what", grace),
+        )?;
+
+        counts(
+            out,
+            "dropped",
+            "Packets that the filter dropped, by reason",
+            by_name("reason", &report.drops),
+        )?;
+        counts(
+            out,
+            "denied",
+            "Packets that the rules denied, by the organization at the far end",
+            by_name("org", &report.orgs),
+        )?;
+        counts(
+            out,
+            "opened",
+            "Flows that others opened, by the rule that allows it",
+            report
+                .rules
+                .iter()
+                .filter_map(|rule| Some(([("rule", rule.place.clone())], rule.opened?))),
+        )
+    }
+}
+
+fn by_name<'a>(
+    label: &'static str,
+    counts: &'a BTreeMap<String, u64>,
+) -> impl Iterator<Item = (Labels<1>, u64)> + 'a {
+    counts
+        .iter()
+        .map(move |(name, count)| ([(label, name.clone())], *count))
 }
 
 #[derive(Debug)]

@@ -34,6 +34,78 @@ pub struct Report {
     /// How often the TUN device was found down or gone, and brought back.
     #[serde(default)]
     pub tun_recreated: u64,
+    /// The rules in force, and what they did.
+    #[serde(default)]
+    pub policy: PolicyReport,
+}
+
+/// The rules in force, and what the filter did by them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PolicyReport {
+    /// Flows that our hosts opened.
+    pub flows_ours: u64,
+    /// Flows that others opened by a rule.
+    pub flows_theirs: u64,
+    /// Flows that were given up for new ones.
+    pub flows_evicted: u64,
+    /// New flows for which there was no place.
+    pub flows_unrecorded: u64,
+    /// Packets that passed because a connection may be older than this gateway.
+    pub grace: u64,
+    /// Packets dropped, by reason; reasons without drops are left out.
+    pub drops: BTreeMap<String, u64>,
+    /// Packets denied, by the organization at the far end; those without are left out.
+    pub orgs: BTreeMap<String, u64>,
+    /// Each rule in the order of the file.
+    pub rules: Vec<RuleReport>,
+    /// The last packets that were denied, the oldest first.
+    pub denied: Vec<DeniedReport>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// Where it was written: file, line and column.
+    pub place: String,
+    /// True for `[[policy.allow]]`, false for `[[policy.allow-egress]]`.
+    pub arrives: bool,
+    /// Who may open.
+    pub from: Vec<String>,
+    /// What may be opened.
+    pub to: Vec<String>,
+    /// By which services.
+    pub services: Vec<String>,
+    /// Flows that others opened by it; `None` if that is not counted.
+    pub opened: Option<u64>,
+}
+
+impl RuleReport {
+    /// True if both mean the same, wherever they are written.
+    pub fn says_the_same_as(&self, other: &RuleReport) -> bool {
+        self.arrives == other.arrives
+            && self.from == other.from
+            && self.to == other.to
+            && self.services == other.services
+    }
+}
+
+/// A packet that was denied.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeniedReport {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Out of a tunnel, or into one.
+    pub arrives: bool,
+    /// The organization at the far end, if a site has its address.
+    pub org: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Its source: address, and port if it has one.
+    pub source: String,
+    /// Its destination: address, and port if it has one.
+    pub destination: String,
+    /// Such as `tcp 7051`, `icmp type 8 code 0`, `protocol 47`.
+    pub service: String,
 }
 
 /// Something that an operator should look at, while the gateway goes on.

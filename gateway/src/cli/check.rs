@@ -1,7 +1,8 @@
 //! `ringway check`: the faults that `run` would find, and the verdict on every prefix.
 //!
-//! The exit code is 64 for any fault, for any overlap, and for any CA certificate that is not valid
-//! now. A gateway starts in spite of the last two.
+//! The exit code is 64 for any fault, for any overlap, for any CA certificate that is not valid
+//! now, for any rule of the policy that matches nothing, and for any policy test that fails. A
+//! gateway starts in spite of all but the first.
 
 mod host;
 
@@ -70,6 +71,7 @@ impl Prepared {
     /// Everything for which `check` fails, though the files load.
     fn faults(&self) -> Faults {
         let faults = self.conflicts.0.iter().chain(&self.warnings.0);
+        let faults = faults.chain(&self.policy_tests.failed.0);
         Faults::from(faults.cloned().collect::<Vec<_>>())
     }
 
@@ -114,10 +116,30 @@ fn describe(prepared: &Prepared) -> String {
         None => String::new(),
     };
     let config = &prepared.config;
+    let policy = describe_policy(prepared);
     format!(
-        "gateway {}, site {}, listening on {}\n\n{prefixes}\n{certificates}{advice}",
+        "gateway {}, site {}, listening on {}\n\n{prefixes}\n{certificates}{advice}{policy}",
         config.id, config.site, config.listen
     )
+}
+
+/// The results of the policy's tests; nothing if there are none.
+fn describe_policy(prepared: &Prepared) -> String {
+    let results = &prepared.policy_tests;
+    let failed = results.failed.0.len();
+    let skipped = results.skipped.0.len();
+    if results.passed + failed + skipped == 0 {
+        return String::new();
+    }
+
+    let mut text = format!(
+        "\npolicy tests: {} passed, {failed} failed, {skipped} skipped\n",
+        results.passed
+    );
+    for test in &results.skipped.0 {
+        text.push_str(&format!("{test}\n"));
+    }
+    text
 }
 
 fn verdict(ruling: &Ruling) -> String {
@@ -135,6 +157,7 @@ struct Report {
     prefixes: Vec<PrefixReport>,
     certificates: Vec<CertificateReport>,
     attention: Vec<FindingReport>,
+    policy_tests: PolicyTestsReport,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,6 +165,13 @@ struct FindingReport {
     name: String,
     what: String,
     remedy: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct PolicyTestsReport {
+    passed: usize,
+    failed: Vec<FaultReport>,
+    skipped: Vec<FaultReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -191,6 +221,18 @@ impl Report {
                     remedy: finding.remedy.clone(),
                 })
                 .collect(),
+            policy_tests: prepared.map(PolicyTestsReport::of).unwrap_or_default(),
+        }
+    }
+}
+
+impl PolicyTestsReport {
+    fn of(prepared: &Prepared) -> PolicyTestsReport {
+        let results = &prepared.policy_tests;
+        PolicyTestsReport {
+            passed: results.passed,
+            failed: results.failed.0.iter().map(FaultReport::of).collect(),
+            skipped: results.skipped.0.iter().map(FaultReport::of).collect(),
         }
     }
 }

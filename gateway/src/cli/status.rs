@@ -7,7 +7,7 @@ use ringway_config::Escaped;
 
 use super::table::Table;
 use super::{ConfigFile, Failure, answer};
-use crate::admin::report::TunnelReport;
+use crate::admin::report::{PolicyReport, TunnelReport};
 use crate::admin::{Report, socket};
 use crate::json;
 
@@ -41,8 +41,10 @@ fn text(report: &Report) -> String {
         certificates(report),
     ];
     let gateway = Escaped(&report.gateway);
-    let mut text = format!("gateway {gateway}\n\n{}", sections.join("\n"));
+    let mut text = format!("gateway {gateway}\n");
+    // First: a table that fills the screen must not hide it.
     text.push_str(&attention(report));
+    text.push_str(&format!("\n{}", sections.join("\n")));
 
     if !report.drops.is_empty() {
         text.push_str(&format!(
@@ -52,10 +54,11 @@ fn text(report: &Report) -> String {
     }
     if !report.filtered.is_empty() {
         text.push_str(&format!(
-            "\ndropped by the policy: {}\n",
+            "\ndropped by the guard: {}\n",
             counted(&report.filtered)
         ));
     }
+    text.push_str(&policy(&report.policy));
     if !report.restored.is_empty() {
         text.push_str(&format!(
             "\nrestored after other programs: {}\n",
@@ -90,6 +93,42 @@ fn attention(report: &Report) -> String {
         if !item.remedy.is_empty() {
             text.push_str(&format!("  to fix it: {}\n", Escaped(&item.remedy)));
         }
+    }
+    text
+}
+
+/// What the filter let through and dropped. Details are `ringway policy denied`'s.
+fn policy(report: &PolicyReport) -> String {
+    let mut text = format!(
+        "\nflows: {} opened by our hosts, {} by others",
+        report.flows_ours, report.flows_theirs
+    );
+    if report.flows_evicted > 0 {
+        text.push_str(&format!(", {} given up", report.flows_evicted));
+    }
+    if report.flows_unrecorded > 0 {
+        text.push_str(&format!(", {} without a place", report.flows_unrecorded));
+    }
+    text.push('\n');
+
+    if report.grace > 0 {
+        text.push_str(&format!(
+            "passed because a connection may be older than this gateway: {}\n",
+            report.grace
+        ));
+    }
+    if !report.drops.is_empty() {
+        text.push_str(&format!(
+            "\ndropped by the policy: {}\n",
+            counted(&report.drops)
+        ));
+    }
+    if !report.orgs.is_empty() {
+        text.push_str(&format!(
+            "denied, by organization: {}\n",
+            counted(&report.orgs)
+        ));
+        text.push_str("the last ones: ringway policy denied\n");
     }
     text
 }
@@ -339,6 +378,14 @@ mod tests {
             restored: hostile_counts(),
             grace_without_end: true,
             tun_recreated: 1,
+            policy: PolicyReport {
+                flows_evicted: 1,
+                flows_unrecorded: 1,
+                grace: 1,
+                drops: hostile_counts(),
+                orgs: hostile_counts(),
+                ..PolicyReport::default()
+            },
         }
     }
 
@@ -346,7 +393,7 @@ mod tests {
     fn no_text_of_a_report_reaches_the_terminal() {
         let shown = text(&hostile_report());
         // Each of the tables has a heading and one row.
-        assert_eq!(shown.lines().count(), 2 + 4 * 2 + 3 + 8, "{shown}");
+        assert_eq!(shown.lines().count(), 2 + 4 * 2 + 3 + 8 + 7, "{shown}");
         for line in shown.lines() {
             assert_eq!(Escaped(line).to_string(), line, "not printable");
         }

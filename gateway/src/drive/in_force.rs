@@ -249,7 +249,7 @@ impl InForce {
 /// Reads and checks every file, as a start does.
 async fn read(current: &Config) -> Result<ReadConfig, Faults> {
     let Prepared {
-        config,
+        mut config,
         zone,
         trust,
         identity,
@@ -258,12 +258,21 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         accepted,
         held,
         conflicts,
+        policy_tests,
         warnings,
         traces: _,
     } = prepare(&current.path).await?;
 
     for warning in &warnings.0 {
         tracing::warn!(reason = %warning, "A file needs attention");
+    }
+
+    // Only the rules are refused: a record that revokes, removes or narrows must come into force.
+    if !policy_tests.failed.is_empty() {
+        for failed in &policy_tests.failed.0 {
+            tracing::error!(reason = %failed, "A policy test failed; the rules of before stay");
+        }
+        config.policy = current.policy.clone();
     }
 
     let own: Vec<_> = config.own_prefixes().iter().map(|own| own.prefix).collect();

@@ -13,7 +13,7 @@ use ringway_dataplane::{
     send_padded_probe, send_probe,
 };
 use ringway_dns::Zone;
-use ringway_filter::{Filter, Settings};
+use ringway_filter::{Filter, Rules, Settings};
 use ringway_shell::{Companions, SiteNumber, Tables};
 
 use super::flow_sharing::FlowSharing;
@@ -79,6 +79,11 @@ impl Packets {
     /// Counts what belongs to no peer.
     pub(super) fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// What it judges by now; `None` before the first tables.
+    pub(super) fn rules(&self) -> Option<&Rules> {
+        self.rules.latest()
     }
 
     /// What all sessions with `peer` share.

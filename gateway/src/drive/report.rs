@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Drive;
+use super::policy_report;
 use crate::admin::Report;
 use crate::admin::report::{
     AttentionReport, CertificateReport, RouteReport, TunnelReport, ZoneReport,
@@ -43,6 +44,7 @@ impl Drive {
             filtered: filtered(self.packets.filter()),
             grace_without_end: self.packets.filter().has_endless_grace(),
             tun_recreated: self.kernel.recreated(),
+            policy: policy_report::of(self.packets.filter(), self.packets.rules()),
         }
     }
 
@@ -227,7 +229,7 @@ fn unix_rfc3339(time: UnixTime) -> String {
     rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs()))
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(super) fn rfc3339(time: SystemTime) -> String {
     // Years after 9999 have no such form.
     OffsetDateTime::from(time)
         .replace_nanosecond(0)

@@ -1,14 +1,12 @@
 //! [`CompiledRules`]: the filter's rules of the moment. They are compiled again only if something
 //! that they depend on has changed: tables are published with every session.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use ringway_config::DnsName;
 use ringway_dns::Zone;
-use ringway_dns::rdata::kind;
 use ringway_filter::{Rules, RulesSpec};
+
+use crate::policy::names::addresses;
 
 /// The latest rules, and what they were compiled from.
 #[derive(Default)]
@@ -22,6 +20,11 @@ struct Compiled {
 }
 
 impl CompiledRules {
+    /// The latest rules.
+    pub(super) fn latest(&self) -> Option<&Rules> {
+        Some(&self.0.as_ref()?.rules)
+    }
+
     /// The rules of `spec`, with the addresses of the names in `zone`, our own.
     pub(super) fn compile(&mut self, spec: &RulesSpec, zone: Option<&Arc<Zone>>) -> Arc<Rules> {
         if let Some(last) = &self.0
@@ -47,31 +50,5 @@ impl CompiledRules {
             rules: rules.clone(),
         });
         rules
-    }
-}
-
-/// The addresses of every name in a zone.
-fn addresses(zone: &Zone) -> BTreeMap<DnsName, Vec<IpAddr>> {
-    let mut names: BTreeMap<DnsName, Vec<IpAddr>> = BTreeMap::new();
-
-    zone.rrsets(|owner, set| {
-        // Other kinds hold no address; a wildcard or a service label is no name of a host.
-        let Ok(name) = owner.to_string().trim_end_matches('.').parse::<DnsName>() else {
-            return;
-        };
-        let addresses = set.data().filter_map(|data| address(set.kind(), data));
-        let mut addresses = addresses.peekable();
-        if addresses.peek().is_some() {
-            names.entry(name).or_default().extend(addresses);
-        }
-    });
-    names
-}
-
-fn address(of: u16, data: &[u8]) -> Option<IpAddr> {
-    match of {
-        kind::A => Some(<[u8; 4]>::try_from(data).ok()?.into()),
-        kind::AAAA => Some(<[u8; 16]>::try_from(data).ok()?.into()),
-        _ => None,
     }
 }

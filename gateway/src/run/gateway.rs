@@ -29,6 +29,7 @@ use crate::drive::{
 };
 use crate::names::{Names, own_apex};
 use crate::plane::{Parts, Plane, Sink};
+use crate::policy;
 use crate::prepare::Prepared;
 use crate::quic::accept::{self, PeerAddresses};
 use crate::quic::dial::Dialler;
@@ -77,6 +78,7 @@ impl Gateway {
             events: senders.packets,
         };
         let (packets, parts) = data_path(&config, sockets, sink)?;
+        tasks.spawn(policy::log::log(parts.shared.clone()));
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
         let to_links = senders.links;

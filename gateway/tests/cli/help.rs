@@ -7,7 +7,7 @@ fn every_verb_has_help_with_an_example() {
     let workspace = Workspace::new();
     let verbs = "org init,member show,member add,member remove,check,dns query,dns zones,dns \
      export,dns check,\
-                 run,status,metrics";
+                 policy show,policy test,policy denied,policy allow,run,status,metrics";
     for verb in verbs.split(',') {
         let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;
         assert!(help.contains("\nExample"), "{verb}: {help}");
@@ -32,6 +32,12 @@ fn a_wrong_command_line_is_64_on_stderr() {
         "dns query a..b",
         "dns query a WHAT",
         "dns query a -c gateway.toml --zone-file a.zone",
+        "policy",
+        "policy test beta peer0",
+        "policy test beta peer0 --port 7051 --service fabric-peer",
+        "policy test beta --port 7051",
+        "policy allow --to peer0 --port 7051",
+        "policy allow --from beta --to peer0",
         "check --log xml",
         "--log-level =",
     ];

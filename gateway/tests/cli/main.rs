@@ -15,4 +15,5 @@ mod hostile;
 mod init;
 mod lab;
 mod member;
+mod policy;
 mod workspace;

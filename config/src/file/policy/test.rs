@@ -1,5 +1,5 @@
-//! `[[policy.test]]`: what the rules must say. Whether they do is judged by the gateway, which knows
-//! the addresses of names.
+//! `[[policy.test]]`: what the rules must say. Whether they do is judged by the gateway, which
+//! knows the addresses of names.
 
 use super::scope::Scope;
 use super::service::{self, Named, ServiceKeys};

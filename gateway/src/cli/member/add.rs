@@ -16,7 +16,7 @@ use rustls_pki_types::UnixTime;
 
 use super::{APPLY, Add};
 use crate::cli::{Failure, answer, block_on};
-use crate::prepare::connected;
+use crate::prepare::links;
 
 /// Runs `ringway member add`.
 pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
@@ -132,7 +132,7 @@ fn judge(config: &mut Config, record: &Member) -> Result<(), Failure> {
     let accepted: BTreeSet<Digest> = config.records().map(|member| member.digest).collect();
     config.members.push(record.clone());
 
-    let connected = block_on(connected(config))??;
+    let connected = block_on(links(config))??.connected();
     let lapsed = Trust::build(config)?.lapsed(UnixTime::now());
     let overlapping = conflicts(config, &connected, &accepted).0;
     let mut faults: Vec<Fault> = lapsed.into_iter().chain(overlapping).collect();

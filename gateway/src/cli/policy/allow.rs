@@ -1,0 +1,107 @@
+//! `ringway policy allow`: adds a rule to `gateway.toml`.
+//!
+//! The new text is checked as the file is, before anything is written: the rule must be sound and
+//! match something, and the policy tests that passed must still pass.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use ringway_config::disk::{self, Access};
+use ringway_config::{Config, Fault, Faults};
+
+use super::Allow;
+use super::diff::diff;
+use super::edit::{NewRule, add};
+use super::files::Files;
+use crate::cli::{Failure, answer};
+use crate::policy::TestResults;
+
+/// How to make a running gateway apply the rule.
+const APPLY: &str =
+    "To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n";
+
+/// Runs `ringway policy allow`.
+pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
+    let path = &args.config.path;
+    // Faults that are there already come first, at the lines that the operator knows.
+    let before = Files::load(path)?;
+    let old = fs::read_to_string(path).with_context(|| cannot("read", path))?;
+    let rule = NewRule {
+        from: &split(&args.from),
+        to: &split(&args.to),
+        words: args.wanted.words()?,
+    };
+    let new = add(&old, &rule)?;
+
+    let after = Files::of(Config::parse(&new, path)?)?;
+    check(&before, &after)?;
+
+    let mut text = diff(&path.display().to_string(), &old, &new);
+    if before.config.policy.allow.is_none() {
+        text.push_str(
+            "There was no [policy], which allowed echo to everybody: with a rule, echo needs one \
+             too (--proto icmp)\n",
+        );
+    }
+    if args.dry_run {
+        text.push_str("Nothing was changed\n");
+    } else {
+        replace(path, &new)?;
+        text.push_str(APPLY);
+    }
+    answer(text)
+}
+
+/// `--from beta,gamma` is `--from beta --from gamma`.
+fn split(items: &[String]) -> Vec<String> {
+    let items = items.iter().flat_map(|item| item.split(','));
+    items.map(|item| item.trim().to_owned()).collect()
+}
+
+/// Whatever was wrong before may stay wrong; the rule must add nothing to it.
+fn check(before: &Files, after: &Files) -> Result<(), Failure> {
+    let known = attention(before);
+    let mut faults = attention(after);
+    // Lines move, so that only the messages can be compared.
+    faults.retain(|fault| !known.iter().any(|known| known.message == fault.message));
+
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Faults::from(faults).into())
+    }
+}
+
+fn attention(files: &Files) -> Vec<Fault> {
+    let judge = files.judge();
+    let results = TestResults::of(&files.config, &judge);
+
+    let mut faults = files.config.notes.0.clone();
+    faults.extend(judge.nameless());
+    faults.extend(results.failed.0);
+    faults
+}
+
+/// Replaces the file behind `path`, which may be a link to it, and keeps it as private as it is.
+fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = fs::canonicalize(path).with_context(|| cannot("find", path))?;
+    let mode = fs::metadata(&file)
+        .with_context(|| cannot("read", path))?
+        .permissions()
+        .mode();
+    let access = if mode & 0o077 == 0 {
+        Access::Owner
+    } else {
+        Access::Everybody
+    };
+
+    disk::replace(&file, text.as_bytes(), access).with_context(|| cannot("write", path))?;
+    Ok(())
+}
+
+fn cannot(verb: &str, path: &Path) -> String {
+    format!("cannot {verb} {}", path.display())
+}

@@ -1,0 +1,66 @@
+//! `ringway policy denied`: what a running gateway's rules denied.
+
+use std::process::ExitCode;
+
+use super::Denied;
+use crate::admin::report::PolicyReport;
+use crate::admin::socket;
+use crate::cli::table::Table;
+use crate::cli::{Failure, answer};
+use crate::json;
+
+/// Runs `ringway policy denied`.
+pub(super) fn run(args: &Denied) -> Result<ExitCode, Failure> {
+    let path = ringway_config::socket_of(&args.config.path)?;
+    let report = socket::ask(&path)?.policy;
+
+    if args.json {
+        answer(json::pretty(&report).map_err(anyhow::Error::from)?)
+    } else {
+        answer(text(&report))
+    }
+}
+
+fn text(report: &PolicyReport) -> String {
+    let mut text = String::new();
+    if report.denied.is_empty() {
+        text.push_str("No packet was denied.\n");
+    } else {
+        text.push_str(&packets(report));
+    }
+
+    if !report.orgs.is_empty() {
+        let mut table = Table::new(["ORG", "DENIED"]);
+        for (org, denied) in &report.orgs {
+            table.row([org.clone(), denied.to_string()]);
+        }
+        text.push_str(&format!("\n{table}"));
+    }
+    if !report.drops.is_empty() {
+        let mut table = Table::new(["REASON", "DROPPED"]);
+        for (reason, dropped) in &report.drops {
+            table.row([reason.clone(), dropped.to_string()]);
+        }
+        text.push_str(&format!("\n{table}"));
+    }
+    text
+}
+
+/// The last packets, the latest first.
+fn packets(report: &PolicyReport) -> String {
+    let mut table = Table::new(["TIME", "", "ORG", "FROM", "TO", "SERVICE", "REASON"]);
+    for packet in report.denied.iter().rev() {
+        let direction = if packet.arrives { "in" } else { "out" };
+        table.row([
+            packet.at.clone(),
+            direction.into(),
+            packet.org.clone().unwrap_or_else(|| "-".into()),
+            packet.source.clone(),
+            packet.destination.clone(),
+            packet.service.clone(),
+            packet.reason.clone(),
+        ]);
+    }
+
+    table.to_string()
+}

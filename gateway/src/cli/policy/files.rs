@@ -1,0 +1,62 @@
+//! [`Files`]: what the rules of a gateway follow from. The certificates do not matter here.
+
+use std::path::Path;
+
+use ringway_config::{Config, Faults, Ruling, accepted, rule};
+use ringway_dns::{ReplicaStore, Zone};
+use ringway_intent::Links;
+
+use crate::cli::{Failure, block_on};
+use crate::names::others;
+use crate::policy::Judge;
+use crate::prepare::links;
+
+/// A gateway's files and its host's addresses.
+pub(super) struct Files {
+    pub(super) config: Config,
+    zone: Zone,
+    rulings: Vec<Ruling>,
+    links: Links,
+}
+
+impl Files {
+    /// Reads everything that `gateway.toml` at `path` names.
+    pub(super) fn load(path: &Path) -> Result<Files, Failure> {
+        Files::of(Config::load(path)?)
+    }
+
+    /// Everything around `config`.
+    pub(super) fn of(config: Config) -> Result<Files, Failure> {
+        let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
+        let links = block_on(links(&config))??;
+        let accepted = accepted::load(&config.state_dir).map_err(anyhow::Error::from)?;
+        let rulings = rule(&config, &links.connected(), &accepted);
+
+        Ok(Files {
+            config,
+            zone,
+            rulings,
+            links,
+        })
+    }
+
+    /// The rules.
+    pub(super) fn judge(&self) -> Judge<'_> {
+        Judge::new(&self.config, &self.rulings, &self.zone, &self.links)
+    }
+
+    /// The rules, with the names of the other organizations' zones, as far as copies are there.
+    pub(super) fn judge_with_names(&self) -> Judge<'_> {
+        let mut judge = self.judge();
+        // `existing` creates no directory: this verb may run as another user than the daemon.
+        let copies = ReplicaStore::existing(&self.config.state_dir.join("zones"));
+        for apex in others(&self.config) {
+            // A copy that cannot be used is `dns zones`' to tell.
+            if let Ok(Some(stored)) = copies.load(&apex) {
+                judge.learn(&stored.zone);
+            }
+        }
+
+        judge
+    }
+}

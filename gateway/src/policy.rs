@@ -1,0 +1,20 @@
+//! What the rules of the policy say about connections, without a packet: for `ringway policy`, for
+//! `check`, and before a reload.
+//!
+//! ```text
+//!   Config, verdicts, zone, host ─► Judge ─► ends of a connection ─► Judgement
+//!                                     │ Rules: the same that judge packets
+//! ```
+//! Nothing here decides: every verdict is [`Rules::explain`](ringway_filter::Rules::explain)'s.
+
+pub mod cells;
+pub mod ends;
+pub mod judge;
+pub mod log;
+
+pub mod names;
+pub mod tests;
+
+pub use ends::{Ends, Unresolved};
+pub use judge::{Judge, Judgement};
+pub use tests::TestResults;

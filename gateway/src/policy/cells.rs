@@ -1,0 +1,151 @@
+//! [`Cells`]: one connection to ask about for each part of a range that rules can tell apart.
+//!
+//! A verdict is the same for all addresses, and ports, between two neighbouring bounds of prefixes,
+//! and port ranges, that rules and sites name. So it is enough to ask about the first of each part.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ringway_config::{Egress, Origin, PortRange, Prefix, Service, Target};
+use ringway_filter::{Asked, RulesSpec};
+
+/// Where one part ends and the next begins.
+pub(super) struct Cells {
+    addresses: BTreeSet<IpAddr>,
+    ports: BTreeSet<u16>,
+}
+
+impl Cells {
+    pub(super) fn of(spec: &RulesSpec) -> Cells {
+        let mut cells = Cells {
+            addresses: BTreeSet::new(),
+            ports: BTreeSet::new(),
+        };
+
+        let sites = spec.sites.iter().flat_map(|site| &site.prefixes);
+        for prefix in sites.chain(&spec.own) {
+            cells.add_prefix(prefix);
+        }
+        for address in &spec.gateway {
+            cells.add_prefix(&Prefix::host(*address));
+        }
+        for listen in &spec.dns {
+            cells.add_prefix(&Prefix::host(listen.ip()));
+            cells.add_ports(&PortRange::one(listen.port()));
+        }
+        cells.add_ports(&PortRange::one(spec.tunnel_port));
+        cells.add_rules(spec);
+        // Whether an address has a name decides only then.
+        if spec.policy.egress == Egress::Named {
+            for address in spec.names.values().flatten() {
+                cells.add_prefix(&Prefix::host(*address));
+            }
+        }
+
+        cells
+    }
+
+    fn add_rules(&mut self, spec: &RulesSpec) {
+        for rule in spec.policy.allow.iter().flatten() {
+            self.add_origins(&rule.from);
+            self.add_targets(&rule.to, spec);
+            self.add_services(&rule.services);
+        }
+        for rule in &spec.policy.allow_egress {
+            self.add_targets(&rule.from, spec);
+            self.add_origins(&rule.to);
+            self.add_services(&rule.services);
+        }
+    }
+
+    fn add_origins(&mut self, origins: &[Origin]) {
+        for origin in origins {
+            // The prefixes of sites are bounds already.
+            if let Origin::Prefix(prefix) = origin {
+                self.add_prefix(prefix);
+            }
+        }
+    }
+
+    fn add_targets(&mut self, targets: &[Target], spec: &RulesSpec) {
+        for target in targets {
+            match target {
+                Target::Prefix(prefix) => self.add_prefix(prefix),
+                Target::Name(name) => {
+                    for address in spec.names.get(name).into_iter().flatten() {
+                        self.add_prefix(&Prefix::host(*address));
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_services(&mut self, services: &[Service]) {
+        for service in services {
+            if let Service::Tcp(ports) | Service::Udp(ports) = service {
+                for range in ports {
+                    self.add_ports(range);
+                }
+            }
+        }
+    }
+
+    fn add_prefix(&mut self, prefix: &Prefix) {
+        self.addresses.insert(prefix.address());
+        self.addresses.extend(after(prefix.last()));
+    }
+
+    fn add_ports(&mut self, range: &PortRange) {
+        self.ports.insert(range.first);
+        self.ports.extend(range.last.checked_add(1));
+    }
+
+    /// The first address of each part of `prefixes`.
+    pub(super) fn addresses(&self, prefixes: &[Prefix]) -> Vec<IpAddr> {
+        let mut firsts = BTreeSet::new();
+        for prefix in prefixes {
+            firsts.insert(prefix.address());
+            firsts.extend(self.addresses.range(prefix.address()..=prefix.last()));
+        }
+
+        firsts.into_iter().collect()
+    }
+
+    /// The first of each part of `services`.
+    pub(super) fn services(&self, services: &[Service]) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        for service in services {
+            match service {
+                Service::Tcp(ports) => asked.extend(self.ports(ports).map(Asked::Tcp)),
+                Service::Udp(ports) => asked.extend(self.ports(ports).map(Asked::Udp)),
+                Service::Icmp => asked.push(Asked::Echo),
+                Service::Protocol(number) => asked.push(Asked::Protocol(*number)),
+            }
+        }
+
+        asked
+    }
+
+    fn ports(&self, ranges: &[PortRange]) -> impl Iterator<Item = u16> + use<> {
+        let any = [PortRange {
+            first: 1,
+            last: u16::MAX,
+        }];
+        let ranges = if ranges.is_empty() { &any } else { ranges };
+
+        let mut firsts = BTreeSet::new();
+        for range in ranges {
+            firsts.insert(range.first);
+            firsts.extend(self.ports.range(range.first..=range.last));
+        }
+        firsts.into_iter()
+    }
+}
+
+/// The next address of the family.
+fn after(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => Some(Ipv4Addr::from_bits(v4.to_bits().checked_add(1)?).into()),
+        IpAddr::V6(v6) => Some(Ipv6Addr::from_bits(v6.to_bits().checked_add(1)?).into()),
+    }
+}
