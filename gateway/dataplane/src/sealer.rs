@@ -65,7 +65,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         Sealer {
             lane,
             batch: GsoBatch::new(),
-            unrouted: Unrouted::new(&lane.tun, &lane.counters, lane.number, lane.count),
+            unrouted: Unrouted::new(lane),
             fragments: Waiting::new(),
         }
     }

@@ -13,9 +13,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ringway_filter::{Filter, Verdict};
+
 use crate::answer::UpperLayer;
 use crate::answers::Answers;
 use crate::counters::{Counters, DropReason};
+use crate::dataplane::Lane;
 use crate::held_syns::{Connection, Decision, HeldSyns};
 use crate::ip;
 use crate::offload::OFFLOAD_LEN;
@@ -31,6 +34,7 @@ const REVIEW: Duration = Duration::from_millis(10);
 pub(crate) struct Unrouted<'a, T> {
     /// The gateway's.
     counters: &'a Counters,
+    filter: &'a Filter,
     /// The number of the lane, and how many there are.
     lane: usize,
     lanes: usize,
@@ -40,15 +44,16 @@ pub(crate) struct Unrouted<'a, T> {
 }
 
 impl<'a, T: Tun> Unrouted<'a, T> {
-    /// For the sending thread of lane number `lane` of `lanes`, which reads from `tun`.
-    pub(crate) fn new(tun: &'a T, counters: &'a Counters, lane: usize, lanes: usize) -> Self {
+    /// For the sending thread of `lane`.
+    pub(crate) fn new<U>(lane: &'a Lane<T, U>) -> Self {
         Unrouted {
-            counters,
-            lane,
-            lanes,
+            counters: &lane.counters,
+            filter: &lane.filter,
+            lane: lane.number,
+            lanes: lane.count,
             held: HeldSyns::new(0),
             next_review: None,
-            answers: Answers::new(tun),
+            answers: Answers::new(&lane.tun),
         }
     }
 
@@ -64,6 +69,15 @@ impl<'a, T: Tun> Unrouted<'a, T> {
         let Some(outage) = tables.outage(addresses.destination) else {
             return;
         };
+
+        // What rules forbid is not answered as if they allowed it. Acknowledgements are recorded:
+        // resets bear the highest.
+        let may_leave = tables
+            .rules()
+            .is_some_and(|rules| self.filter.leaves(rules, packet, now) == Verdict::Pass);
+        if !may_leave {
+            return;
+        }
 
         let tcp = UpperLayer::of(packet).and_then(|upper| upper.tcp(packet));
         let Some(tcp) = tcp else {

@@ -49,6 +49,8 @@ pub struct Outage {
 /// The outages of all remote prefixes.
 #[derive(Debug, Default)]
 pub(crate) struct Outages {
+    /// The prefixes of other sites, and the gateways that may serve them.
+    remote: BTreeMap<Prefix, BTreeSet<GatewayId>>,
     prefixes: BTreeMap<Prefix, State>,
     peers: BTreeMap<GatewayId, Peer>,
 }
@@ -119,17 +121,22 @@ impl Outages {
         }
     }
 
+    /// The members are these now.
+    pub(crate) fn follow(&mut self, membership: &Membership) {
+        self.remote = remote_prefixes(membership);
+        self.peers
+            .retain(|peer, _| membership.gateways.contains_key(peer));
+    }
+
     /// Takes what is served, by which gateway, and gives the outages of everything else.
     pub(crate) fn update(
         &mut self,
-        membership: &Membership,
         served: &BTreeMap<Prefix, GatewayId>,
         now: Instant,
     ) -> BTreeMap<Prefix, Outage> {
-        let remote = remote_prefixes(membership);
-        self.forget(&remote, membership, now);
+        self.forget(now);
 
-        for prefix in remote.keys().chain(served.keys()) {
+        for prefix in self.remote.keys().chain(served.keys()) {
             let state = self.prefixes.entry(*prefix).or_insert(State {
                 is_served: false,
                 server: None,
@@ -149,37 +156,29 @@ impl Outages {
         for (_, state) in lost_parts.filter(|(prefix, _)| !served.contains_key(prefix)) {
             lose(state, now);
         }
-        self.outages(&remote, served)
+        self.outages(served)
     }
 
-    fn outages(
-        &self,
-        remote: &BTreeMap<Prefix, BTreeSet<&GatewayId>>,
-        served: &BTreeMap<Prefix, GatewayId>,
-    ) -> BTreeMap<Prefix, Outage> {
+    fn outages(&self, served: &BTreeMap<Prefix, GatewayId>) -> BTreeMap<Prefix, Outage> {
         self.prefixes
             .iter()
             .filter(|(prefix, state)| {
                 // Another gateway may serve what is around a lost part.
                 let is_around = |other: &Prefix| other.covers(prefix);
-                !state.is_served && (remote.contains_key(prefix) || !served.keys().any(is_around))
+                !state.is_served
+                    && (self.remote.contains_key(prefix) || !served.keys().any(is_around))
             })
-            .map(|(prefix, state)| (*prefix, self.outage(prefix, state, remote)))
+            .map(|(prefix, state)| (*prefix, self.outage(prefix, state)))
             .collect()
     }
 
-    fn outage(
-        &self,
-        prefix: &Prefix,
-        state: &State,
-        remote: &BTreeMap<Prefix, BTreeSet<&GatewayId>>,
-    ) -> Outage {
-        let around = remote.get(prefix).or_else(|| {
-            let mut covering = remote.iter().filter(|(other, _)| other.covers(prefix));
+    fn outage(&self, prefix: &Prefix, state: &State) -> Outage {
+        let around = self.remote.get(prefix).or_else(|| {
+            let mut covering = self.remote.iter().filter(|(other, _)| other.covers(prefix));
             covering.next().map(|(_, gateways)| gateways)
         });
         let gateways = around.into_iter().flatten();
-        let peers: Vec<Option<&Peer>> = gateways.map(|peer| self.peers.get(*peer)).collect();
+        let peers: Vec<Option<&Peer>> = gateways.map(|peer| self.peers.get(peer)).collect();
 
         // A peer that has just come announces its prefixes in a moment.
         let up = peers.iter().flatten().filter_map(|peer| peer.up).min();
@@ -206,15 +205,8 @@ impl Outages {
     }
 
     /// Forgets what is no member's any more, and parts that were lost long ago.
-    fn forget(
-        &mut self,
-        remote: &BTreeMap<Prefix, BTreeSet<&GatewayId>>,
-        membership: &Membership,
-        now: Instant,
-    ) {
-        self.peers
-            .retain(|peer, _| membership.gateways.contains_key(peer));
-
+    fn forget(&mut self, now: Instant) {
+        let remote = &self.remote;
         let mut parts = 0;
         self.prefixes.retain(|prefix, state| {
             if remote.contains_key(prefix) {
@@ -241,7 +233,7 @@ fn lose(state: &mut State, now: Instant) {
 }
 
 /// The prefixes of other sites, and the gateways that may serve them.
-fn remote_prefixes(membership: &Membership) -> BTreeMap<Prefix, BTreeSet<&GatewayId>> {
+fn remote_prefixes(membership: &Membership) -> BTreeMap<Prefix, BTreeSet<GatewayId>> {
     let mut by_site: BTreeMap<(&OrgId, &SiteId), Vec<&GatewayId>> = BTreeMap::new();
     for (peer, info) in &membership.gateways {
         let site = (&peer.org, &info.site);
@@ -249,11 +241,12 @@ fn remote_prefixes(membership: &Membership) -> BTreeMap<Prefix, BTreeSet<&Gatewa
     }
 
     let own = membership.local_prefixes();
-    let mut remote: BTreeMap<Prefix, BTreeSet<&GatewayId>> = BTreeMap::new();
+    let mut remote: BTreeMap<Prefix, BTreeSet<GatewayId>> = BTreeMap::new();
     for ((org, site), prefixes) in &membership.authorized {
         let gateways = by_site.get(&(org, site)).into_iter().flatten();
         for prefix in prefixes.iter().filter(|prefix| !own.contains(prefix)) {
-            remote.entry(*prefix).or_default().extend(gateways.clone());
+            let gateways = gateways.clone().map(|peer| (*peer).clone());
+            remote.entry(*prefix).or_default().extend(gateways);
         }
     }
     remote
@@ -344,8 +337,9 @@ mod tests {
 
         /// Prefix, seconds from the start, cause.
         fn outages(&mut self) -> Vec<(String, u64, OutageCause)> {
+            self.outages.follow(&self.membership);
             self.outages
-                .update(&self.membership, &self.served, self.now)
+                .update(&self.served, self.now)
                 .into_iter()
                 .map(|(prefix, outage)| {
                     let since = outage.since.duration_since(self.start);

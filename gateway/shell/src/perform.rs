@@ -191,7 +191,7 @@ impl Shell {
             routes.insert(*prefix, *conn);
             served.insert(*prefix, peer.clone());
         }
-        let outages = self.outages.update(&self.membership, &served, now);
+        let outages = self.outages.update(&served, now);
 
         let sessions = self
             .sessions

@@ -213,6 +213,7 @@ impl Shell {
             .push_back(Effect::RetainPeers(membership.clone()));
 
         self.membership = membership.clone();
+        self.outages.follow(&membership);
         self.mesh.handle_membership((*membership).clone(), now);
         self.is_stale = true;
         self.drain_mesh(now);

@@ -149,6 +149,7 @@ impl Shell {
             closing: Vec::new(),
             effects: VecDeque::new(),
         };
+        shell.outages.follow(&shell.membership);
         // The first effects: tables without sessions, unreachable routes to all remote prefixes,
         // and the dials.
         shell.plan_routes(now);
