@@ -24,6 +24,7 @@ mod malicious_owner;
 mod membership;
 mod mesh;
 mod moving;
+mod outage;
 mod overlap;
 mod path_mtu;
 mod recipes;

@@ -16,9 +16,12 @@ const ACK: u8 = 0x10;
 /// A moment in which nothing comes that must not come.
 const QUIET: Duration = Duration::from_millis(60);
 
+/// The same, in which the thread that resets connections has looked for them.
+const SEARCH: Duration = Duration::from_millis(600);
+
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The left gateway, the right one, and when the outage of the left one began.
+/// Two gateways, of which no session of the left one leads to the right one.
 struct Cut {
     network: ChannelNetwork,
     left: Gateway,
@@ -192,4 +195,41 @@ fn answers_to_one_host_are_limited() {
         answers += 1;
     }
     assert_eq!(answers, 500, "in a second of the virtual clock");
+}
+
+#[test]
+fn a_silent_connection_gets_one_exact_reset_once_the_tunnel_is_dead() {
+    for family in FAMILIES {
+        let run = cut(OutageCause::Lost, Tunnel::default());
+        // It acknowledges 77, and is silent from then on.
+        run.send(&packets::bare(family, 1, 2, 40_000, ACK));
+        run.network.advance(4 * SECOND);
+        assert_eq!(run.left.host.receive(SEARCH), None, "it may go on");
+
+        run.network.advance(SECOND);
+        let reset = run.left.next_packet();
+        let ports = [0x1b8b, 40_000];
+        assert_eq!(packets::tcp_header(&reset), (ports, 77, 0, RST));
+        assert!(packets::is_right(&reset), "a wrong checksum");
+
+        run.network.advance(60 * SECOND);
+        assert_eq!(run.left.host.receive(SEARCH), None, "once");
+    }
+}
+
+#[test]
+fn after_fourteen_minutes_of_silence_everything_passes() {
+    let run = cut(OutageCause::Lost, Tunnel::default());
+    run.network.advance(14 * 60 * SECOND);
+    run.left.restore();
+    for family in FAMILIES {
+        for packet in [
+            packets::bare(family, 1, 2, 4001, SYN),
+            packets::udp(family, 1, 2, b"question"),
+        ] {
+            run.left.host.send(&packet);
+            assert_eq!(run.right.next_packet(), packet);
+        }
+    }
+    run.assert_no_answer();
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ringway_config::{Endpoint, GatewayId, Host, Prefix};
 use ringway_core::{GatewayInfo, Settings, TunnelState};
-use ringway_shell::Input;
+use ringway_intent::RouteState;
+use ringway_shell::{Input, OutageCause};
 
 use crate::consortium::{Record, Records};
 use crate::incident::Incident;
@@ -329,5 +330,36 @@ fn a_program_that_removes_the_filter_again_and_again_ends_forwarding() {
     assert!(open < 20, "forwarding was on for {open} of 60 s");
 
     world.run_for(SECOND * 90).unwrap();
+    model::compare(&world, true).unwrap();
+}
+
+#[test]
+fn an_outage_of_fourteen_minutes_is_one_outage_and_its_prefix_leads_to_the_device_all_the_time() {
+    let mut world = settled(&["gw.a", "gw.b"], 5, Settings::default());
+    let (here, there) = (world.find("gw.a"), world.find("gw.b"));
+    let outage = |world: &World| {
+        let outages = &world.nodes[here].running().tables.outages;
+        outages.get(&range(1)).copied()
+    };
+    assert_eq!(outage(&world), None);
+
+    let cut = world.now;
+    world.network.cut(here, there);
+    time_until(&mut world, |world| outage(world).is_some());
+    let begun = outage(&world).unwrap();
+    assert_eq!(begun.cause, OutageCause::Lost);
+    assert!(begun.since - cut < 2 * SECOND);
+
+    while world.now - cut < 14 * 60 * SECOND {
+        world.run_for(7 * SECOND).unwrap();
+        assert_eq!(outage(&world), Some(begun), "after {:?}", world.now - cut);
+        let route = world.nodes[here].kernel.routes[&range(1)];
+        assert!(matches!(route, RouteState::Down { .. }), "{route:?}");
+    }
+
+    world.network.heal();
+    let back = time_until(&mut world, |world| outage(world).is_none());
+    assert!(back < 32 * SECOND, "back after {back:?}");
+    world.run_for(2 * SECOND).unwrap();
     model::compare(&world, true).unwrap();
 }
