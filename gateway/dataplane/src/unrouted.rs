@@ -13,8 +13,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ringway_filter::{Filter, Verdict};
-
 use crate::answer::UpperLayer;
 use crate::answers::Answers;
 use crate::counters::{Counters, DropReason};
@@ -34,7 +32,6 @@ const REVIEW: Duration = Duration::from_millis(10);
 pub(crate) struct Unrouted<'a, T> {
     /// The gateway's.
     counters: &'a Counters,
-    filter: &'a Filter,
     /// The number of the lane, and how many there are.
     lane: usize,
     lanes: usize,
@@ -48,7 +45,6 @@ impl<'a, T: Tun> Unrouted<'a, T> {
     pub(crate) fn new<U>(lane: &'a Lane<T, U>) -> Self {
         Unrouted {
             counters: &lane.counters,
-            filter: &lane.filter,
             lane: lane.number,
             lanes: lane.count,
             held: HeldSyns::new(0),
@@ -57,8 +53,8 @@ impl<'a, T: Tun> Unrouted<'a, T> {
         }
     }
 
-    /// Handles what was read, offload header first: a packet that may leave this site, and that no
-    /// session carries.
+    /// Handles what was read, offload header first: a packet that may leave this site by the rules,
+    /// and that no session carries.
     pub(crate) fn handle(&mut self, tables: &Snapshot, read: &[u8], now: Instant) {
         self.counters.drop_packet(DropReason::NoRoute);
 
@@ -69,15 +65,6 @@ impl<'a, T: Tun> Unrouted<'a, T> {
         let Some(outage) = tables.outage(addresses.destination) else {
             return;
         };
-
-        // What rules forbid is not answered as if they allowed it. Acknowledgements are recorded:
-        // resets bear the highest.
-        let may_leave = tables
-            .rules()
-            .is_some_and(|rules| self.filter.leaves(rules, packet, now) == Verdict::Pass);
-        if !may_leave {
-            return;
-        }
 
         let tcp = UpperLayer::of(packet).and_then(|upper| upper.tcp(packet));
         let Some(tcp) = tcp else {
