@@ -5,7 +5,7 @@
 //!   answers from making the flow ours, should the rule be gone one day.
 //!
 //! Only packets of our own hosts keep a flow young. An address of our site has at most a quarter of
-//! the places; of theirs, every organization has an equal part.
+//! the places; of theirs, no organization loses a place to one that has more.
 
 mod choice;
 mod key;
@@ -24,11 +24,12 @@ pub(crate) use self::key::FlowKey;
 pub(crate) use self::slot::Entry;
 use self::slot::Slot;
 pub(crate) use self::state::{ANSWERED, IMPORTED, State};
-use self::table::{Inserted, Table};
+use self::table::{Inserted, Share, Table};
 use crate::clock::Tick;
+use crate::sip;
 
 pub(crate) struct Flows {
-    secret: [u8; 16],
+    secret: [u64; 2],
     tables: ArcSwap<Tables>,
     /// Held while tables are replaced; never by a packet.
     replacing: Mutex<()>,
@@ -66,8 +67,8 @@ pub(crate) struct Hashed {
 pub(crate) enum Owner {
     /// A host of our site.
     Local,
-    /// An organization by its number, and of how many it is one.
-    Org(u32, u32),
+    /// An organization by its number.
+    Org(u32),
 }
 
 impl Pair {
@@ -88,6 +89,7 @@ impl Pair {
 
 impl Tables {
     /// The place of a flow that has not expired.
+    #[inline]
     pub(crate) fn find(&self, side: Side, flow: &Hashed, now: Tick) -> Option<Found<'_>> {
         let slot = match self.pair.side(side).find(&flow.key, flow.hash) {
             Some(slot) => slot,
@@ -108,7 +110,7 @@ impl Tables {
 
         let table = self.pair.side(side);
         // Whether its owner may have it was decided before.
-        table.insert(&entry?, flow.hash, u32::MAX, now);
+        table.insert(&entry?, flow.hash, Share::AtMost(u32::MAX), now);
         table.find(&flow.key, flow.hash)
     }
 }
@@ -137,7 +139,7 @@ impl Found<'_> {
 impl Flows {
     pub(crate) fn new(limit: u32, secret: [u8; 16]) -> Flows {
         Flows {
-            secret,
+            secret: sip::secret(secret),
             tables: ArcSwap::from_pointee(Tables {
                 pair: Pair::new(limit),
                 before: None,
@@ -153,6 +155,7 @@ impl Flows {
         self.tables.load()
     }
 
+    #[inline]
     pub(crate) fn hashed(&self, key: FlowKey) -> Hashed {
         Hashed {
             hash: key.hash(&self.secret),
@@ -185,8 +188,11 @@ impl Flows {
     ) -> bool {
         let table = tables.pair.side(side);
         let (owner, share) = match owner {
-            Owner::Local => (flow.key.local_owner(&self.secret), table.limit() / 4),
-            Owner::Org(number, orgs) => (number & 0xff_ffff, table.limit() / orgs.max(1)),
+            Owner::Local => {
+                let quarter = Share::AtMost(table.limit() / 4);
+                (flow.key.local_owner(&self.secret), quarter)
+            }
+            Owner::Org(number) => (number & 0xff_ffff, Share::Fair),
         };
 
         let entry = Entry {
@@ -266,7 +272,7 @@ impl Flows {
             from.side(side).for_each(&mut |_, _, entry| {
                 let flow = self.hashed(entry.key);
                 if !entry.is_expired(now) && table.find(&flow.key, flow.hash).is_none() {
-                    table.insert(&entry, flow.hash, u32::MAX, now);
+                    table.insert(&entry, flow.hash, Share::AtMost(u32::MAX), now);
                 }
             });
         }

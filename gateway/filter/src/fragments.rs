@@ -6,10 +6,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use siphasher::sip::SipHasher13;
-
 use crate::clock::{Tick, ticks};
 use crate::packet::{Fragment, Header, TCP_HEADER, protocol};
+use crate::sip;
 use crate::verdict::{Reason, Verdict};
 
 /// Who sent a fragment.
@@ -36,14 +35,14 @@ const TIME: u64 = 0xff_ffff;
 const PASSED: u64 = 1 << 31;
 
 pub(crate) struct Fragments {
-    secret: [u8; 16],
+    secret: [u64; 2],
     words: Box<[AtomicU64]>,
 }
 
 impl Fragments {
     pub(crate) fn new(secret: [u8; 16]) -> Fragments {
         Fragments {
-            secret,
+            secret: sip::secret(secret),
             words: (0..PARTS * SETS * WAYS)
                 .map(|_| AtomicU64::new(0))
                 .collect(),
@@ -115,24 +114,24 @@ impl Fragments {
 
     /// The set of a packet's fragments, and their tag.
     fn find(&self, sender: Sender, header: &Header<'_>) -> (&[AtomicU64], u32) {
-        let mut bytes = [0; 48];
-        bytes[..16].copy_from_slice(&header.source.to_le_bytes());
-        bytes[16..32].copy_from_slice(&header.destination.to_le_bytes());
-        let id = header.fragment.map_or(0, |fragment| fragment.id);
-        bytes[32..36].copy_from_slice(&id.to_le_bytes());
         let (is_remote, number) = match sender {
             Sender::Own => (0, 0),
             Sender::Site(number) => (1, number),
         };
-        bytes[36..40].copy_from_slice(&number.to_le_bytes());
-        bytes[40] = is_remote;
-
         // IPv6 identifies a packet without the protocol (RFC 8200, section 4.5), IPv4 with it (RFC
         // 791, section 3.2).
-        bytes[41] = u8::from(header.v6);
-        bytes[42] = if header.v6 { 0 } else { header.protocol };
+        let protocol = if header.v6 { 0 } else { header.protocol };
+        let id = header.fragment.map_or(0, |fragment| fragment.id);
 
-        let hash = SipHasher13::new_with_key(&self.secret).hash(&bytes);
+        let words = [
+            (header.source >> 64) as u64,
+            header.source as u64,
+            (header.destination >> 64) as u64,
+            header.destination as u64,
+            u64::from(id) << 32 | u64::from(number),
+            u64::from(protocol) << 2 | u64::from(header.v6) << 1 | is_remote,
+        ];
+        let hash = sip::hash(&self.secret, &words);
         let part = match sender {
             Sender::Own => 0,
             Sender::Site(number) => 1 + number as usize % (PARTS - 1),

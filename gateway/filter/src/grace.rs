@@ -96,13 +96,11 @@ impl Grace {
 
     fn is_within_rate(&self, site: u32, now: Tick) -> bool {
         let second = u64::from(now / SECOND);
-        let count = |word: u64| {
-            let before = if word >> 32 == second { word as u32 } else { 0 };
-            (before < RATE).then_some(second << 32 | u64::from(before + 1))
-        };
-
         self.rates[site as usize % SITES]
-            .fetch_update(Relaxed, Relaxed, count)
+            .fetch_update(Relaxed, Relaxed, |word| {
+                let before = if word >> 32 == second { word as u32 } else { 0 };
+                (before < RATE).then_some(second << 32 | u64::from(before + 1))
+            })
             .is_ok()
     }
 }

@@ -32,6 +32,7 @@ mod packet;
 mod record;
 mod rules;
 mod settings;
+mod sip;
 mod spec;
 mod tcp_flow;
 mod verdict;

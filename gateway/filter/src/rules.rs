@@ -19,7 +19,7 @@ pub(crate) use self::services::{Wanted, can_be_named};
 use self::site::Site;
 use crate::counts::{OrgCounts, RuleCounts};
 use crate::holders::{Holder, Holders};
-use crate::packet::{Bits, bits};
+use crate::packet::Bits;
 use crate::spec::RulesSpec;
 
 /// A compiled policy.
@@ -95,14 +95,13 @@ impl Rules {
 
     /// The place of a site by its number.
     pub(crate) fn site(&self, number: u32) -> Option<usize> {
-        // Numbers are dense as a rule: the guess is mostly right.
+        // Numbers are dense as a rule, without our own site's: one of two guesses is right.
         let guess = number as usize;
-        if self
-            .sites
-            .get(guess)
-            .is_some_and(|site| site.number == number)
-        {
-            return Some(guess);
+        for place in [guess, guess.wrapping_sub(1)] {
+            let site = self.sites.get(place);
+            if site.is_some_and(|site| site.number == number) {
+                return Some(place);
+            }
         }
         self.sites
             .binary_search_by_key(&number, |site| site.number)
@@ -198,11 +197,9 @@ impl Rules {
         &self.sites[site].org
     }
 
-    /// The number of a site's organization in the table of flows, and the part of the places that
-    /// one organization may have, as a divisor.
-    pub(crate) fn share(&self, site: usize) -> (u32, u32) {
-        let org = &self.orgs[self.sites[site].org_index];
-        (org.share, self.orgs.len().max(1) as u32)
+    /// The number of a site's organization in the table of flows.
+    pub(crate) fn share(&self, site: usize) -> u32 {
+        self.orgs[self.sites[site].org_index].share
     }
 
     pub(crate) fn count_denied(&self, site: usize) {
@@ -232,9 +229,4 @@ fn targets(spec: &RulesSpec, targets: &[Target]) -> Vec<Prefix> {
     }
 
     prefixes
-}
-
-/// An address with its family, in the order of tables.
-fn key(address: std::net::IpAddr) -> (bool, Bits) {
-    bits(address)
 }

@@ -113,8 +113,7 @@ impl<'a> Arrival<'a> {
     }
 
     fn insert_theirs(&self, tables: &Tables, flow: &Hashed, state: State) {
-        let (org, orgs) = self.rules.share(self.site);
-        let owner = Owner::Org(org, orgs);
+        let owner = Owner::Org(self.rules.share(self.site));
         self.filter
             .flows
             .insert(tables, Side::Theirs, flow, owner, state, self.now);

@@ -76,7 +76,8 @@ impl<'a> Departure<'a> {
     }
 
     fn judge_tcp(&self, tcp: &Tcp) -> Verdict {
-        let (local, remote) = (tcp.source_port, tcp.destination_port);
+        let local = tcp.source_port;
+        let remote = tcp.destination_port;
         if self.is_tunnel(local, remote) {
             return Verdict::Drop(Reason::TunnelPort);
         }
@@ -84,7 +85,8 @@ impl<'a> Departure<'a> {
         let flow = self.flow(FlowProtocol::Tcp, local, remote);
         let tables = self.filter.flows.tables();
         // What it would answer, and what it would open.
-        let (mirror, opening) = (Wanted::Tcp(local), Wanted::Tcp(remote));
+        let mirror = Wanted::Tcp(local);
+        let opening = Wanted::Tcp(remote);
 
         if tcp.is_opening() {
             if !self.is_permitted(opening) {
@@ -162,7 +164,8 @@ impl<'a> Departure<'a> {
             return Verdict::Drop(Reason::TunnelPort);
         }
 
-        let (mirror, opening) = (Wanted::Udp(local), Wanted::Udp(remote));
+        let mirror = Wanted::Udp(local);
+        let opening = Wanted::Udp(remote);
         let is_open = self.rules.is_egress_open();
         if !is_open && !self.is_answer(mirror) && !self.is_permitted(opening) {
             return Verdict::Drop(Reason::Egress);
@@ -280,8 +283,7 @@ impl<'a> Departure<'a> {
     }
 
     fn insert_theirs(&self, tables: &Tables, flow: &Hashed, site: usize, state: State) {
-        let (org, orgs) = self.rules.share(site);
-        let owner = Owner::Org(org, orgs);
+        let owner = Owner::Org(self.rules.share(site));
         self.filter
             .flows
             .insert(tables, Side::Theirs, flow, owner, state, self.now);

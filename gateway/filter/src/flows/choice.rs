@@ -1,5 +1,8 @@
 //! [`Choice`]: which place a new flow gets, and which flow is given up for it.
 
+use std::cmp::Reverse;
+
+use super::shares::Shares;
 use super::slot::Entry;
 use super::state::Worth;
 use super::table::Position;
@@ -20,10 +23,21 @@ pub(super) enum Choice {
     NoRoom,
 }
 
+/// Whose flows may be given up for a new one.
+#[derive(Clone, Copy)]
+pub(super) enum Victims<'t> {
+    /// Anybody's.
+    All,
+    /// This owner's: it has as many places as it may have.
+    Of(u32),
+    /// Those of owners who have as many as this one, or more: nobody grows at the cost of one who
+    /// has less.
+    NotPoorerThan(u32, &'t Shares),
+}
+
 /// Looks at places, and remembers the best.
-pub(super) struct Search {
-    /// Only flows of this owner may be given up.
-    only: Option<u32>,
+pub(super) struct Search<'t> {
+    victims: Victims<'t>,
     now: Tick,
     is_far: bool,
     free: Option<Position>,
@@ -35,18 +49,21 @@ struct Candidate {
     position: Position,
     entry: Entry,
     worth: Worth,
+    /// Places of its owner, where that counts.
+    wealth: u32,
 }
 
 impl Candidate {
-    fn rank(&self) -> (Worth, Tick) {
-        (self.worth, self.entry.last)
+    /// The lowest is given up.
+    fn rank(&self) -> (Worth, Reverse<u32>, Tick) {
+        (self.worth, Reverse(self.wealth), self.entry.last)
     }
 }
 
-impl Search {
-    pub(super) fn new(only: Option<u32>, now: Tick) -> Search {
+impl<'t> Search<'t> {
+    pub(super) fn new(victims: Victims<'t>, now: Tick) -> Search<'t> {
         Search {
-            only,
+            victims,
             now,
             is_far: false,
             free: None,
@@ -69,14 +86,15 @@ impl Search {
         };
 
         let worth = entry.state.worth(entry.key.protocol, entry.last, self.now);
-        if self.only.is_some_and(|owner| owner != entry.owner) {
+        let Some(wealth) = self.wealth_of_victim(&entry, worth) else {
             return;
-        }
+        };
 
         let candidate = Candidate {
             position,
             entry,
             worth,
+            wealth,
         };
         let best = if self.is_far {
             &mut self.far
@@ -88,6 +106,19 @@ impl Search {
             .is_none_or(|best| candidate.rank() < best.rank())
         {
             *best = Some(candidate);
+        }
+    }
+
+    /// Places of the entry's owner, or 0 where they do not count; `None` if it must keep its own.
+    fn wealth_of_victim(&self, entry: &Entry, worth: Worth) -> Option<u32> {
+        match self.victims {
+            Victims::All => Some(0),
+            Victims::Of(owner) => (entry.owner == owner).then_some(0),
+            Victims::NotPoorerThan(owner, shares) => {
+                let wealth = shares.count(entry.owner);
+                let is_victim = worth == Worth::Expired || wealth >= shares.count(owner);
+                is_victim.then_some(wealth)
+            }
         }
     }
 

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use siphasher::sip::SipHasher13;
-
 use crate::packet::{Bits, address, bits};
 use crate::record::FlowProtocol;
+use crate::sip;
 
 /// Addresses, ports and protocol; `local` is the host of our site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +54,7 @@ impl FlowKey {
         (address(self.v6, self.remote), self.remote_port).into()
     }
 
+    #[inline]
     pub(super) fn words(&self) -> KeyWords {
         [
             (self.local >> 64) as u64,
@@ -87,6 +87,7 @@ impl FlowKey {
     }
 
     /// Never 0, so that an empty place matches no key.
+    #[inline]
     fn kind(&self) -> u64 {
         let protocol = match self.protocol {
             FlowProtocol::Tcp => 1,
@@ -97,29 +98,21 @@ impl FlowKey {
     }
 
     /// A hash that nobody can predict without the secret.
-    pub(super) fn hash(&self, secret: &[u8; 16]) -> u64 {
+    #[inline]
+    pub(super) fn hash(&self, secret: &[u64; 2]) -> u64 {
         let words = self.words();
-        let hasher = SipHasher13::new_with_key(secret);
-
         if self.v6 {
-            let mut bytes = [0; 40];
-            for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-                chunk.copy_from_slice(&word.to_le_bytes());
-            }
-            hasher.hash(&bytes)
+            sip::hash(secret, &words)
         } else {
-            let addresses = words[1] << 32 | words[3];
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&addresses.to_le_bytes());
-            bytes[8..].copy_from_slice(&words[4].to_le_bytes());
-            hasher.hash(&bytes)
+            // Both addresses fit one word. The last word says the family.
+            sip::hash(secret, &[words[1] << 32 | words[3], words[4]])
         }
     }
 
     /// A number for the local address, by which its places are counted.
-    pub(super) fn local_owner(&self, secret: &[u8; 16]) -> u32 {
-        let hash = SipHasher13::new_with_key(secret).hash(&self.local.to_le_bytes());
-        (hash & OWNER) as u32
+    pub(super) fn local_owner(&self, secret: &[u64; 2]) -> u32 {
+        let words = self.words();
+        (sip::hash(secret, &[words[0], words[1]]) & OWNER) as u32
     }
 }
 
@@ -140,8 +133,8 @@ mod tests {
                 let key = FlowKey::of(protocol, local, remote).unwrap();
                 assert_eq!(FlowKey::from_words(&key.words()), Some(key));
                 assert_eq!((key.local_socket(), key.remote_socket()), (local, remote));
-                hashes.push(key.hash(&[1; 16]));
-                hashes.push(key.hash(&[2; 16]));
+                hashes.push(key.hash(&[1; 2]));
+                hashes.push(key.hash(&[2; 2]));
             }
         }
         hashes.sort_unstable();

@@ -13,9 +13,8 @@ pub(super) struct Shares {
 
 impl Shares {
     pub(super) fn new() -> Shares {
-        let row = || (0..ROW).map(|_| AtomicU32::new(0)).collect();
         Shares {
-            rows: [row(), row()],
+            rows: std::array::from_fn(|_| (0..ROW).map(|_| AtomicU32::new(0)).collect()),
         }
     }
 

@@ -48,6 +48,7 @@ impl Entry {
 
 impl<'t> Slot<'t> {
     /// The place, if it has the key of these words.
+    #[inline]
     pub(super) fn matching(words: &'t [AtomicU64; WORDS], key: &KeyWords) -> Option<Slot<'t>> {
         let sequence = words[0].load(Acquire);
         // Being rewritten: whatever it was before is gone, and what it will be is not yet there.
@@ -104,6 +105,7 @@ impl<'t> Slot<'t> {
     }
 
     /// State and last packet, if the place still is the flow's.
+    #[inline]
     pub(super) fn load(&self) -> Option<(State, Tick)> {
         let last = self.words[6].load(Relaxed);
         let state = self.words[7].load(Relaxed);
@@ -112,6 +114,7 @@ impl<'t> Slot<'t> {
     }
 
     /// Changes the state. Nothing happens if the place has another flow by now.
+    #[inline]
     pub(super) fn change(&self, next: impl Fn(State) -> State) {
         let mut current = self.words[7].load(Relaxed);
         while current >> 40 == self.version() {
@@ -128,6 +131,7 @@ impl<'t> Slot<'t> {
     }
 
     /// Notes a packet of our host. Time never goes back.
+    #[inline]
     pub(super) fn touch(&self, now: Tick) {
         let mut current = self.words[6].load(Relaxed);
         while current >> 40 == self.version() && (current as Tick) < now {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use zerocopy::FromZeros;
 
-use super::choice::{Choice, Search};
+use super::choice::{Choice, Search, Victims};
 use super::key::{FlowKey, KeyWords};
 use super::shares::Shares;
 use super::slot::{Entry, Slot, WORDS};
@@ -39,6 +39,16 @@ pub(crate) struct Table {
     limit: u32,
     used: AtomicU32,
     shares: Shares,
+}
+
+/// How many places one owner may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// So many.
+    AtMost(u32),
+    /// As many as there are, until others need them: then nobody loses a place to an owner that
+    /// has more.
+    Fair,
 }
 
 /// What became of a new flow.
@@ -91,11 +101,17 @@ impl Table {
     }
 
     /// The two buckets of a flow.
+    #[inline]
     fn homes(&self, hash: u64) -> (usize, usize) {
-        let scale = |half: u64| ((half * self.buckets as u64) >> 32) as usize;
-        (scale(hash >> 32), scale(hash & 0xffff_ffff))
+        (self.bucket(hash >> 32), self.bucket(hash & 0xffff_ffff))
     }
 
+    /// Scales 32 bits of a hash to the buckets.
+    fn bucket(&self, half: u64) -> usize {
+        ((half * self.buckets as u64) >> 32) as usize
+    }
+
+    #[inline]
     fn line(&self, bucket: usize, line: usize) -> &[AtomicU64; WORDS] {
         let at = self.skipped + (bucket * LINES + line) * WORDS;
         self.words[at..]
@@ -104,6 +120,7 @@ impl Table {
     }
 
     /// The place of a flow, whether it has expired or not.
+    #[inline]
     pub(crate) fn find(&self, key: &FlowKey, hash: u64) -> Option<Slot<'_>> {
         let words = key.words();
         let (home, second) = self.homes(hash);
@@ -119,6 +136,7 @@ impl Table {
             .map(|(_, slot)| slot)
     }
 
+    #[inline]
     fn find_in<'t>(
         &'t self,
         bucket: usize,
@@ -155,16 +173,14 @@ impl Table {
         (pair >> (32 * (place % 2))) as u32
     }
 
-    /// Gives a new flow a place. `share` is the most places that its owner may have.
-    pub(crate) fn insert(&self, entry: &Entry, hash: u64, share: u32, now: Tick) -> Inserted {
+    /// Gives a new flow a place, within the share of its owner.
+    pub(crate) fn insert(&self, entry: &Entry, hash: u64, share: Share, now: Tick) -> Inserted {
         if self.renew(entry, hash) {
             return Inserted::Free;
         }
 
         for _ in 0..ATTEMPTS {
-            let is_over = self.shares.count(entry.owner) >= share.max(1);
-            let is_full = self.used() >= self.limit;
-            let choice = self.choose(hash, is_full, is_over.then_some(entry.owner), now);
+            let choice = self.choose(entry.owner, hash, share, now);
 
             let outcome = match choice {
                 Choice::Free(position) => self.fill(position, entry, hash, None),
@@ -206,15 +222,21 @@ impl Table {
         is_renewed
     }
 
-    /// Looks for a place. With an owner, only a place of its own may be given up.
-    fn choose(&self, hash: u64, is_full: bool, over: Option<u32>, now: Tick) -> Choice {
+    /// Looks for a place.
+    fn choose(&self, owner: u32, hash: u64, share: Share, now: Tick) -> Choice {
         let (home, second) = self.homes(hash);
-        let has_room = !is_full && over.is_none();
+        let victims = match share {
+            Share::AtMost(most) if self.shares.count(owner) >= most.max(1) => Victims::Of(owner),
+            Share::AtMost(_) => Victims::All,
+            Share::Fair => Victims::NotPoorerThan(owner, &self.shares),
+        };
+        let is_over = matches!(victims, Victims::Of(_));
+        let has_room = self.used() < self.limit && !is_over;
         if has_room && let Some(free) = self.free_in(home).or_else(|| self.free_in(second)) {
             return Choice::Free(free);
         }
 
-        let mut choice = Search::new(over, now);
+        let mut choice = Search::new(victims, now);
         for bucket in [home, second] {
             self.search(bucket, &mut choice);
         }
@@ -233,7 +255,7 @@ impl Table {
         choice.finish()
     }
 
-    fn search(&self, bucket: usize, choice: &mut Search) {
+    fn search(&self, bucket: usize, choice: &mut Search<'_>) {
         for place in 1..=PLACES {
             let position = Position { bucket, place };
             if let Some((_, entry)) = Slot::read(self.line(bucket, place)) {
@@ -320,9 +342,10 @@ impl Table {
     fn set_tag(&self, at: Position, tag: u32) {
         let shift = 32 * (at.place % 2);
         let word = &self.line(at.bucket, 0)[at.place / 2];
-        let with_tag = |word: u64| Some(word & !(0xffff_ffff << shift) | u64::from(tag) << shift);
-        // It never fails: the closure always returns a value.
-        let _ = word.fetch_update(AcqRel, Acquire, with_tag);
+        // It never fails: there always is a new value.
+        let _ = word.fetch_update(AcqRel, Acquire, |word| {
+            Some(word & !(0xffff_ffff << shift) | u64::from(tag) << shift)
+        });
     }
 
     /// Every flow, and where it is. Those that come or go meanwhile may be missed, none is torn.
@@ -366,3 +389,6 @@ fn evicted(worth: Worth) -> Inserted {
         Inserted::Evicted
     }
 }
+
+#[cfg(test)]
+mod tests;

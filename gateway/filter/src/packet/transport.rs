@@ -88,6 +88,7 @@ const UDP_HEADER: usize = 8;
 impl<'p> Transport<'p> {
     /// The transport header of a whole packet or a first fragment, and its length. Errors:
     /// [`Reason::Malformed`], [`Reason::FirstFragment`].
+    #[inline]
     pub(crate) fn parse(header: &Header<'p>) -> Result<(Transport<'p>, usize), Reason> {
         Transport::read(header).ok_or(if header.fragment.is_some() {
             Reason::FirstFragment
@@ -96,6 +97,7 @@ impl<'p> Transport<'p> {
         })
     }
 
+    #[inline]
     fn read(header: &Header<'p>) -> Option<(Transport<'p>, usize)> {
         let bytes = header.payload;
         match (header.protocol, header.v6) {
@@ -140,6 +142,7 @@ impl<'p> Transport<'p> {
     }
 }
 
+#[inline]
 fn read_tcp<'p>(bytes: &[u8]) -> Option<(Transport<'p>, usize)> {
     let fixed = bytes.first_chunk::<TCP_HEADER>()?;
     let len = usize::from(fixed[12] >> 4) * 4;

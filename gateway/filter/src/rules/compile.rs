@@ -9,8 +9,9 @@ use ringway_config::{Allow, OrgId, Policy, PortRange, Prefix, Service};
 use super::egress::EgressRules;
 use super::services::{Offer, Services};
 use super::site::{Site, sources};
-use super::{Org, Rules, key, rule, targets};
+use super::{Org, Rules, rule, targets};
 use crate::holders::{Holder, Holders};
+use crate::packet::bits;
 use crate::spec::{RemoteSite, RulesSpec};
 
 /// Sources for which a rule counts at one site, by the rule's place in its policy.
@@ -44,7 +45,7 @@ pub(super) fn rules(
         ));
     }
 
-    let mut gateway: Vec<_> = spec.gateway.iter().copied().map(key).collect();
+    let mut gateway: Vec<_> = spec.gateway.iter().copied().map(bits).collect();
     gateway.sort_unstable();
     Rules {
         holders: holders(spec, &remote),

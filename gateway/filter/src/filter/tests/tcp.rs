@@ -260,19 +260,24 @@ fn no_host_holds_more_than_a_quarter_and_open_connections_outlive_a_flood() {
 }
 
 #[test]
-fn an_organization_has_only_its_part_of_their_table() {
-    let mut spec = spec(Some(vec![allow(Service::Udp(vec![]))]));
+fn no_organization_loses_a_place_of_theirs_to_one_that_has_more() {
+    let mut spec = spec(Some(vec![allow(Service::Tcp(vec![]))]));
     spec.policy.allow.as_mut().unwrap()[0].from = vec![Origin::All];
     let world = World::with_flows(&spec, 400);
     let gamma = between("10.3.0.9", "10.1.0.9");
     for port in 0..100 {
-        world.arrives(GAMMA, &gamma.udp(port, 9, b""));
+        world.arrives(GAMMA, &gamma.tcp(port, 9, SYN, 0));
     }
     let beta = between("10.2.0.9", "10.1.0.9");
     for port in 0..5000 {
-        world.arrives(BETA, &beta.udp(port, 9, b""));
+        world.arrives(BETA, &beta.tcp(port, 9, SYN, 0));
     }
-    assert_eq!(world.filter.counts().theirs, 300);
+
+    let mut of_gamma = 0;
+    let towards = [prefix("10.3.0.0/16")];
+    let mut count = |_| of_gamma += 1;
+    world.filter.for_each_tcp(&towards, world.now, &mut count);
+    assert_eq!((of_gamma, world.filter.counts().theirs), (100, 400));
 }
 
 #[test]

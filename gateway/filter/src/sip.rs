@@ -1,0 +1,71 @@
+//! SipHash-1-3 over whole words: the keyed hash of the tables.
+//!
+//! The same function as the crate siphasher's, which the tests compare. That one takes bytes, and
+//! half of its time goes into putting words together again.
+
+/// The hash of some words; the first and last rounds are shared by all lengths.
+#[inline]
+pub(crate) fn hash<const N: usize>(secret: &[u64; 2], words: &[u64; N]) -> u64 {
+    let mut state = [
+        secret[0] ^ 0x736f_6d65_7073_6575,
+        secret[1] ^ 0x646f_7261_6e64_6f6d,
+        secret[0] ^ 0x6c79_6765_6e65_7261,
+        secret[1] ^ 0x7465_6462_7974_6573,
+    ];
+
+    // The last word holds the length in bytes in its highest byte, and here nothing else.
+    let length = (N as u64 * 8) << 56;
+    for word in words.iter().copied().chain([length]) {
+        state[3] ^= word;
+        round(&mut state);
+        state[0] ^= word;
+    }
+
+    state[2] ^= 0xff;
+    for _ in 0..3 {
+        round(&mut state);
+    }
+    state[0] ^ state[1] ^ state[2] ^ state[3]
+}
+
+/// A secret as the two words that the function takes.
+pub(crate) fn secret(bytes: [u8; 16]) -> [u64; 2] {
+    let secret = u128::from_le_bytes(bytes);
+    [secret as u64, (secret >> 64) as u64]
+}
+
+#[inline]
+fn round(state: &mut [u64; 4]) {
+    let [v0, v1, v2, v3] = state;
+
+    *v0 = v0.wrapping_add(*v1);
+    *v2 = v2.wrapping_add(*v3);
+    *v1 = v1.rotate_left(13) ^ *v0;
+    *v3 = v3.rotate_left(16) ^ *v2;
+    *v0 = v0.rotate_left(32);
+
+    *v2 = v2.wrapping_add(*v1);
+    *v0 = v0.wrapping_add(*v3);
+    *v1 = v1.rotate_left(17) ^ *v2;
+    *v3 = v3.rotate_left(21) ^ *v0;
+    *v2 = v2.rotate_left(32);
+}
+
+#[cfg(test)]
+mod tests {
+    use siphasher::sip::SipHasher13;
+
+    use super::*;
+
+    #[test]
+    fn it_is_siphash_1_3() {
+        let bytes: [u8; 16] = std::array::from_fn(|at| at as u8 * 7);
+        let words: [u64; 5] = std::array::from_fn(|at| 0x0123_4567_89ab_cdef << at);
+        let message: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let reference = SipHasher13::new_with_key(&bytes);
+
+        assert_eq!(hash(&secret(bytes), &words), reference.hash(&message));
+        let two = [words[0], words[1]];
+        assert_eq!(hash(&secret(bytes), &two), reference.hash(&message[..16]));
+    }
+}
