@@ -1,5 +1,9 @@
 //! [`Acl`]: which clients are answered. All others get no response.
+//!
+//! A source address alone proves nothing: anyone on the WAN can write it. So the interface by which
+//! a query arrived must be one by which the client's packets come.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ringway_config::Prefix;
@@ -11,6 +15,21 @@ use crate::prefixes::PrefixSet;
 pub struct Acl {
     site: PrefixSet,
     mesh: PrefixSet,
+    /// `None`: by any interface.
+    arrivals: Option<Arrivals>,
+}
+
+/// The interface by which a packet arrived: its index, or 0 if it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interface(pub u32);
+
+/// By which interfaces the clients' packets arrive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Those of this site's hosts, and of this host itself.
+    pub site: BTreeSet<Interface>,
+    /// Those of other sites' hosts.
+    pub mesh: BTreeSet<Interface>,
 }
 
 /// Where a client is, seen from this site.
@@ -41,6 +60,7 @@ impl Acl {
         Acl {
             site: PrefixSet::default(),
             mesh: PrefixSet::new(mesh),
+            arrivals: None,
         }
     }
 
@@ -52,21 +72,39 @@ impl Acl {
         }
     }
 
-    /// True if a client with this address is answered.
-    pub fn admits(&self, client: IpAddr) -> bool {
-        self.locality(client).is_some()
+    /// Answers only packets that arrived as `arrivals` says.
+    #[must_use]
+    pub fn arriving(self, arrivals: Arrivals) -> Acl {
+        Acl {
+            arrivals: Some(arrivals),
+            ..self
+        }
     }
 
-    /// Where the client is; `None` if it is not answered.
-    pub fn locality(&self, client: IpAddr) -> Option<Locality> {
+    /// By which interfaces clients' packets must arrive; `None`: by any.
+    pub fn arrivals(&self) -> Option<&Arrivals> {
+        self.arrivals.as_ref()
+    }
+
+    /// Where a client is whose packet arrived by `interface`; `None` if it is not answered.
+    pub fn locality(&self, client: IpAddr, interface: Interface) -> Option<Locality> {
         // First, because this site's prefixes may also be among the mesh's.
-        if self.site.contains(client) {
-            Some(Locality::Site)
+        let locality = if self.site.contains(client) {
+            Locality::Site
         } else if self.mesh.contains(client) {
-            Some(Locality::Mesh)
+            Locality::Mesh
         } else {
-            None
-        }
+            return None;
+        };
+
+        let arrived = self.arrivals.as_ref().is_none_or(|arrivals| {
+            let by = match locality {
+                Locality::Site => &arrivals.site,
+                Locality::Mesh => &arrivals.mesh,
+            };
+            by.contains(&interface)
+        });
+        arrived.then_some(locality)
     }
 }
 
@@ -76,16 +114,48 @@ mod tests {
 
     use super::*;
 
+    const ANY: Interface = Interface(0);
+
+    fn admits(acl: &Acl, client: IpAddr) -> bool {
+        acl.locality(client, ANY).is_some()
+    }
+
     #[test]
     fn an_empty_list_admits_no_client() {
-        assert!(!Acl::default().admits("127.0.0.1".parse().unwrap()));
+        assert!(!admits(&Acl::default(), "127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_client_is_answered_only_by_the_interfaces_that_its_packets_come_by() {
+        let [host, lan, wan, tun] = [1, 2, 3, 4].map(Interface);
+        let acl = Acl::new(["10.2.0.0/16".parse().unwrap()])
+            .with_site(["10.1.0.0/16".parse().unwrap()])
+            .arriving(Arrivals {
+                site: [host, lan].into(),
+                mesh: [tun].into(),
+            });
+        let [site, mesh] = ["10.1.0.7", "10.2.0.7"].map(|client| client.parse().unwrap());
+
+        for (interface, of_site, of_mesh) in [
+            (host, Some(Locality::Site), None),
+            (lan, Some(Locality::Site), None),
+            (tun, None, Some(Locality::Mesh)),
+            (wan, None, None),
+            (ANY, None, None),
+        ] {
+            assert_eq!(acl.locality(site, interface), of_site, "{interface:?}");
+            assert_eq!(acl.locality(mesh, interface), of_mesh, "{interface:?}");
+        }
+
+        let closed = acl.arriving(Arrivals::default());
+        assert_eq!(closed.locality(site, ANY), None, "nothing is known yet");
     }
 
     #[test]
     fn an_ipv4_mapped_address_is_its_ipv4_address() {
         let acl = Acl::new(["10.0.0.0/8".parse().unwrap()]);
-        assert!(acl.admits("::ffff:10.1.2.3".parse().unwrap()));
-        assert!(!acl.admits("::10.1.2.3".parse().unwrap()));
+        assert!(admits(&acl, "::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!admits(&acl, "::10.1.2.3".parse().unwrap()));
     }
 
     #[test]
@@ -95,7 +165,7 @@ mod tests {
             "10.1.0.0/16".parse().unwrap(),
             "fd00:1::/64".parse().unwrap(),
         ]);
-        let locality = |client: &str| acl.locality(client.parse().unwrap());
+        let locality = |client: &str| acl.locality(client.parse().unwrap(), ANY);
         assert_eq!(locality("10.1.0.7"), Some(Locality::Site));
         assert_eq!(locality("fd00:1::7"), Some(Locality::Site));
         assert_eq!(locality("10.2.0.7"), Some(Locality::Mesh));
@@ -114,7 +184,7 @@ mod tests {
                 .filter_map(|(low, len)| Prefix::holding(address(*low), *len))
                 .collect();
             let naive = prefixes.iter().any(|prefix| prefix.contains(address(client)));
-            prop_assert_eq!(Acl::new(prefixes).admits(address(client)), naive);
+            prop_assert_eq!(admits(&Acl::new(prefixes), address(client)), naive);
         }
     }
 }

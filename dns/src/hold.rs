@@ -63,6 +63,14 @@ impl Hold {
         })
     }
 
+    /// Knows no contact. For a `path` that cannot be read.
+    pub fn unread(path: &Path) -> Hold {
+        Hold {
+            path: path.into(),
+            last_contact: BTreeMap::new(),
+        }
+    }
+
     /// The owner of `apex` is in contact at `now`.
     pub fn record_contact(&mut self, apex: &ZoneName, now: Moment) {
         self.last_contact.insert(apex.clone(), now);

@@ -50,7 +50,7 @@ mod zone;
 mod zonefile;
 pub mod zones;
 
-pub use acl::{Acl, Locality};
+pub use acl::{Acl, Arrivals, Interface, Locality};
 pub use answer::{Outcome, Transport, answer, answer_in_full};
 pub use draft::ZoneError;
 pub use forward::Forwarder;

@@ -21,6 +21,8 @@ pub(crate) fn is_newer(a: u32, b: u32) -> bool {
 pub struct SerialStore {
     path: PathBuf,
     last: Option<(u32, Digest)>,
+    /// `last` is on disk.
+    is_stored: bool,
 }
 
 impl SerialStore {
@@ -40,7 +42,17 @@ impl SerialStore {
         Ok(SerialStore {
             path: path.into(),
             last,
+            is_stored: true,
         })
+    }
+
+    /// Knows no serial: the next one is the clock's. For a `path` that cannot be read.
+    pub fn unread(path: &Path) -> SerialStore {
+        SerialStore {
+            path: path.into(),
+            last: None,
+            is_stored: true,
+        }
     }
 
     /// The serial for `content`: the last one if the content has not changed, else the newer of the
@@ -48,13 +60,24 @@ impl SerialStore {
     pub fn serial_for(&mut self, content: Digest, now: SystemTime) -> io::Result<u32> {
         let serial = self.next_for(content, now);
         // On disk first: after a crash, a published serial must not be given to other content.
-        if self.last != Some((serial, content)) {
+        if self.last != Some((serial, content)) || !self.is_stored {
             let line = format!("{serial} {content}\n");
             disk::replace(&self.path, line.as_bytes(), Access::Everybody)?;
             self.last = Some((serial, content));
+            self.is_stored = true;
         }
 
         Ok(serial)
+    }
+
+    /// The serial for `content`, kept in memory alone since it cannot be stored. After a crash, the
+    /// clock's seconds are newer, unless the clock was set back.
+    pub fn unstored_serial_for(&mut self, content: Digest, now: SystemTime) -> u32 {
+        let serial = self.next_for(content, now);
+
+        self.last = Some((serial, content));
+        self.is_stored = false;
+        serial
     }
 
     /// The serial that [`SerialStore::serial_for`] would return, without writing it.
@@ -117,6 +140,27 @@ mod tests {
             "clock went back"
         );
         assert_eq!(store.serial_for(b, at(5000)).unwrap(), 5000);
+    }
+
+    #[test]
+    fn a_serial_that_could_not_be_stored_is_stored_later_and_grows_all_the_same() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("missing").join("serial");
+        let [a, b] = [b"a", b"b"].map(|content| Digest::of(content));
+        let mut store = SerialStore::open(&path).unwrap();
+
+        assert!(store.serial_for(a, at(1000)).is_err());
+        assert_eq!(store.unstored_serial_for(a, at(1000)), 1000);
+        assert_eq!(store.unstored_serial_for(b, at(1000)), 1001);
+
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(store.serial_for(b, at(2000)).unwrap(), 1001);
+        let mut again = SerialStore::open(&path).unwrap();
+        assert_eq!(
+            again.serial_for(b, at(3000)).unwrap(),
+            1001,
+            "it is on disk"
+        );
     }
 
     #[test]

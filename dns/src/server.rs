@@ -8,6 +8,7 @@ mod counters;
 mod forward;
 mod histogram;
 mod limiter;
+mod listen;
 mod log;
 mod options;
 mod tcp;
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 pub use self::counters::{Count, Counted, Counters};
 pub use self::histogram::{BUCKETS, Histogram};
 pub use self::log::QueryLog;
-pub use self::options::{Options, Rate};
+pub use self::options::{InterfaceOf, Options, Rate};
 
 use crate::acl::{Acl, Locality};
 use crate::answer::{Client, QueryContext};
@@ -38,15 +39,23 @@ use crate::zones::Zones;
 /// secret still verifies, so no client notices.
 const SECRET_LIFE: Duration = Duration::from_secs(24 * 3600);
 
+/// How often an address is tried again that could not be bound.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Octets of the server identifier that are sent at most.
 const MAX_NSID: usize = 128;
 
 /// Bound sockets, which answer once [`Server::run`] runs.
 #[derive(Debug)]
 pub struct Server {
-    sockets: Vec<(udp::Socket, TcpListener)>,
+    sockets: Vec<Bound>,
+    /// Addresses that could not be bound, and are tried again.
+    missing: Vec<SocketAddr>,
     shared: Shared,
 }
+
+/// Both sockets of one address.
+type Bound = (udp::Socket, TcpListener);
 
 /// What all threads and tasks of the server share.
 #[derive(Debug, Clone)]
@@ -122,12 +131,6 @@ pub enum BindError {
         "dns cannot listen on {0}: it is no private address; list one that is, or set public-listen"
     )]
     NotPrivate(SocketAddr),
-    /// The host does not have the address (yet).
-    #[error(
-        "dns cannot listen on {0}: this host does not have the address; \
-         add it to an interface first, or correct [dns] listen"
-    )]
-    NoSuchAddress(SocketAddr),
     /// Another process listens there.
     #[error(
         "dns cannot listen on {0}: another server does; \
@@ -162,18 +165,49 @@ impl Server {
         acl: Arc<ArcSwap<Acl>>,
         options: Options,
     ) -> Result<Server, BindError> {
-        let mut sockets = Vec::with_capacity(addresses.len());
-        for &address in addresses {
-            // An unspecified address such as 0.0.0.0 is not private either.
-            if !options.public && !is_private(address.ip()) {
-                return Err(BindError::NotPrivate(address));
-            }
-            let bound = bind_both(address).await;
-            sockets.push(bound.map_err(|error| bind_error(address, error))?);
-        }
+        check_private(addresses, &options)?;
+        let sockets: Result<Vec<_>, _> = addresses
+            .iter()
+            .map(|address| bind_both(*address))
+            .collect();
 
+        Server::new(sockets?, Vec::new(), zones, acl, options)
+    }
+
+    /// Binds what can be bound. The other addresses are logged, and tried again while the server
+    /// runs: another program may hold one only for now.
+    pub async fn bind_available(
+        addresses: &[SocketAddr],
+        zones: Arc<Zones>,
+        acl: Arc<ArcSwap<Acl>>,
+        options: Options,
+    ) -> Result<Server, BindError> {
+        check_private(addresses, &options)?;
+        let mut sockets = Vec::with_capacity(addresses.len());
+        let mut missing = Vec::new();
+
+        for &address in addresses {
+            match bind_both(address) {
+                Ok(bound) => sockets.push(bound),
+                Err(error) => {
+                    tracing::error!(%error, "DNS is not served on an address yet");
+                    missing.push(address);
+                }
+            }
+        }
+        Server::new(sockets, missing, zones, acl, options)
+    }
+
+    fn new(
+        sockets: Vec<Bound>,
+        missing: Vec<SocketAddr>,
+        zones: Arc<Zones>,
+        acl: Arc<ArcSwap<Acl>>,
+        options: Options,
+    ) -> Result<Server, BindError> {
         Ok(Server {
             sockets,
+            missing,
             shared: Shared::new(zones, acl, options).map_err(BindError::Random)?,
         })
     }
@@ -199,36 +233,87 @@ impl Server {
     /// Answers until `cancel`; returns when every connection is closed and every thread and task
     /// has ended.
     pub async fn run(self, cancel: CancellationToken) {
-        let tasks = TaskTracker::new();
-        let connections = tcp::Connections::default();
-        let forwarder = self.shared.options.forwarder.clone();
+        let running = Running {
+            shared: self.shared,
+            connections: tcp::Connections::default(),
+            tasks: TaskTracker::new(),
+            cancel: cancel.clone(),
+        };
+        let forwarder = running.shared.options.forwarder.clone();
 
         // A UDP thread ends when its socket is dropped, so the sockets stay with this future: it
         // may be dropped without `cancel`.
-        let mut bound = Vec::with_capacity(self.sockets.len());
-        for (udp, tcp) in self.sockets {
-            tasks.spawn_blocking(udp.service(self.shared.clone()));
-            bound.push(udp);
+        let bound: Vec<_> = self
+            .sockets
+            .into_iter()
+            .map(|sockets| running.serve(sockets))
+            .collect();
 
-            let listener = tcp::Listener {
-                socket: tcp,
-                shared: self.shared.clone(),
-                connections: connections.clone(),
-                tasks: tasks.clone(),
-                cancel: cancel.clone(),
-            };
-            tasks.spawn(cancel.clone().run_until_cancelled_owned(listener.serve()));
-        }
-
-        let rotation = rotate_secrets(self.shared.cookies);
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(rotation));
-        cancel.cancelled().await;
+        let rotation = rotate_secrets(running.shared.cookies.clone());
+        running
+            .tasks
+            .spawn(cancel.clone().run_until_cancelled_owned(rotation));
+        cancel
+            .run_until_cancelled(running.serve_missing(self.missing))
+            .await;
 
         drop(bound);
         // Pending forwarded queries fail, and their responses are still sent.
         forwarder.shutdown().await;
-        tasks.close();
-        tasks.wait().await;
+        running.tasks.close();
+        running.tasks.wait().await;
+    }
+}
+
+/// What serving an address needs.
+struct Running {
+    shared: Shared,
+    connections: tcp::Connections,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Running {
+    /// Answers on both sockets of an address, over UDP until what is returned is dropped.
+    fn serve(&self, (udp, tcp): Bound) -> udp::Socket {
+        self.tasks.spawn_blocking(udp.service(self.shared.clone()));
+
+        let listener = tcp::Listener {
+            socket: tcp,
+            shared: self.shared.clone(),
+            connections: self.connections.clone(),
+            tasks: self.tasks.clone(),
+            cancel: self.cancel.clone(),
+        };
+        let listening = self
+            .cancel
+            .clone()
+            .run_until_cancelled_owned(listener.serve());
+        self.tasks.spawn(listening);
+        udp
+    }
+
+    /// Tries addresses again that could not be bound. Never returns, because their sockets must
+    /// stay.
+    async fn serve_missing(&self, mut missing: Vec<SocketAddr>) {
+        let mut bound = Vec::new();
+
+        while !missing.is_empty() {
+            tokio::time::sleep(RETRY).await;
+
+            let mut still_missing = Vec::new();
+            for address in missing {
+                match bind_both(address) {
+                    Ok(sockets) => {
+                        bound.push(self.serve(sockets));
+                        tracing::info!(%address, "DNS is served on an address that was missing");
+                    }
+                    Err(_) => still_missing.push(address),
+                }
+            }
+            missing = still_missing;
+        }
+        std::future::pending().await
     }
 }
 
@@ -242,22 +327,39 @@ async fn rotate_secrets(cookies: Arc<CookieJar>) {
     }
 }
 
-async fn bind_both(address: SocketAddr) -> io::Result<(udp::Socket, TcpListener)> {
+fn bind_both(address: SocketAddr) -> Result<Bound, BindError> {
     // With port 0, the system picks a free TCP port, which may be in use on UDP: then try another.
     let mut attempts = if address.port() == 0 { 16 } else { 1 };
+
     loop {
         attempts -= 1;
-        let tcp = TcpListener::bind(address).await?;
-        match udp::Socket::bind(tcp.local_addr()?) {
+        match try_both(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
-            udp => return Ok((udp?, tcp)),
+            bound => return bound.map_err(|error| bind_error(address, error)),
         }
+    }
+}
+
+fn try_both(address: SocketAddr) -> io::Result<Bound> {
+    let tcp = listen::tcp(address)?;
+    let udp = udp::Socket::bind(tcp.local_addr()?)?;
+
+    Ok((udp, tcp))
+}
+
+/// Private names are answered on private addresses only, unless the options say otherwise.
+fn check_private(addresses: &[SocketAddr], options: &Options) -> Result<(), BindError> {
+    // An unspecified address such as 0.0.0.0 is not private either.
+    let public = addresses.iter().find(|address| !is_private(address.ip()));
+
+    match public.filter(|_| !options.public) {
+        Some(address) => Err(BindError::NotPrivate(*address)),
+        None => Ok(()),
     }
 }
 
 fn bind_error(address: SocketAddr, source: io::Error) -> BindError {
     match source.kind() {
-        io::ErrorKind::AddrNotAvailable => BindError::NoSuchAddress(address),
         io::ErrorKind::AddrInUse => BindError::InUse(address),
         _ => BindError::Io { address, source },
     }
@@ -284,9 +386,36 @@ mod tests {
         let expected = format!("dns cannot listen on {address}: another server does");
         let error = refusal(&address).await;
         assert!(error.starts_with(&expected), "{error}");
+    }
 
-        let error = refusal("10.254.253.252:5353").await;
-        assert!(error.contains("does not have the address"), "{error}");
+    #[tokio::test]
+    async fn an_address_that_this_host_does_not_have_yet_can_be_bound() {
+        for address in ["10.254.253.252:5353", "[fd12:3456::7]:5353"] {
+            let acl = Arc::default();
+            let bound = Server::bind(&[address.parse().unwrap()], Arc::default(), acl).await;
+            assert_eq!(bound.unwrap().addresses().len(), 1, "{address}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_another_program_holds_is_served_once_it_is_free() {
+        let occupied = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = occupied.local_addr().unwrap();
+        let options = Options::default();
+        let listen = [address];
+        let bound = Server::bind_available(&listen, Arc::default(), Arc::default(), options);
+        let server = bound.await.unwrap();
+        assert!(server.addresses().is_empty());
+
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(server.run(cancel.clone()));
+        tokio::time::sleep(3 * RETRY).await;
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+        drop(occupied);
+        tokio::time::sleep(2 * RETRY).await;
+        assert!(tokio::net::TcpStream::connect(address).await.is_ok());
+        cancel.cancel();
+        task.await.unwrap();
     }
 
     #[tokio::test]

@@ -94,7 +94,7 @@ impl Drive {
                 () = sleep_until(wake.into()) => self.tick(),
                 Some(event) = queues.packets.recv() => self.handle(packet_input(event)),
                 Some(event) = queues.jobs.recv() => self.handle_job(event),
-                Some(event) = queues.watches.recv() => self.handle(watch_input(event)),
+                Some(event) = queues.watches.recv() => self.handle_watch(event),
                 Some(request) = queues.requests.recv() => self.answer(request),
                 Some(()) = queues.reloads.recv() => self.handle(Input::Reload),
                 Some(event) = queues.links.recv() => {
@@ -118,6 +118,14 @@ impl Drive {
         self.shell.handle(input, Instant::now());
 
         self.carry_out();
+    }
+
+    fn handle_watch(&mut self, event: watch::Event) {
+        if let watch::Event::Links(links) = &event {
+            self.in_force.set_arrivals(links);
+        }
+
+        self.handle(watch_input(event));
     }
 
     /// When the shell or the zones have something to do although nothing happens.

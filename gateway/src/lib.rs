@@ -17,6 +17,7 @@ pub mod policy;
 pub mod prepare;
 pub mod quic;
 pub mod run;
+pub mod state;
 pub mod tasks;
 pub mod watch;
 pub mod zones;

@@ -1,18 +1,26 @@
 //! The private DNS of this gateway: which zones are served, to which clients, and where they are
 //! stored. Answers are `ringway-dns`'s; how zones travel between gateways is [`crate::zones`]'.
 
+mod arrivals;
+
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use ringway_config::{Config, Digest, Fault, Faults, OrgId, Place, Prefix, ZoneName};
+use ringway_config::{Config, Digest, OrgId, Prefix, ZoneName};
 use ringway_core::Membership;
 use ringway_dns::{
-    Acl, Forwarder, OwnZoneError, QueryLog, Reach, ReplicaStore, SerialStore, Zone, Zones,
+    Acl, Arrivals, Forwarder, QueryLog, Reach, ReplicaStore, SerialStore, Zone, Zones,
 };
+use ringway_intent::Links;
+
+use crate::attention::Attention;
+use crate::state::{REMEDY, chain};
+use arrivals::arrivals;
+
+/// Our zone's serial, as something that needs attention.
+const SERIAL: &str = "state serial";
 
 /// Everything the server answers from.
 pub struct Names {
@@ -33,28 +41,38 @@ pub struct Names {
 /// Gives our zone its serials, and remembers them. Clones share them: a reload does it off the
 /// loop.
 #[derive(Clone)]
-pub struct ZoneSerials(Arc<Mutex<SerialStore>>);
+pub struct ZoneSerials {
+    store: Arc<Mutex<SerialStore>>,
+    attention: Attention,
+}
 
 impl ZoneSerials {
     /// `zone` with the serial that its content has, ready to be published. Changes nothing that is
-    /// served. `config` is where the zone comes from. Blocks; a large zone takes some 100 ms.
-    pub fn number(&self, zone: Zone, config: &Config) -> Result<Zone, Faults> {
-        let digest = Digest::of(&zone.encode());
-        let mut serials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let serial = serials
-            .serial_for(digest, SystemTime::now())
-            .map_err(|error| {
-                let message = OwnZoneError::from(error).to_string();
-                Faults::from(vec![Fault {
-                    place: Place::whole(&config.state_dir),
-                    message,
-                }])
-            })?;
-
+    /// served. Blocks; a large zone takes some 100 ms.
+    pub fn number(&self, zone: Zone) -> Zone {
+        let serial = self.serial(Digest::of(&zone.encode()));
         let zone = zone.with_serial(serial);
+
         // Here, on a thread that may block: the loop publishes the zone.
         zone.derive_pointers();
-        Ok(zone)
+        zone
+    }
+
+    fn serial(&self, content: Digest) -> u32 {
+        let now = SystemTime::now();
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+
+        match store.serial_for(content, now) {
+            Ok(serial) => {
+                self.attention.clear(SERIAL);
+                serial
+            }
+            Err(error) => {
+                let what = format!("our zone's serial is not stored: {}", chain(&error));
+                self.attention.raise(SERIAL, &what, REMEDY);
+                store.unstored_serial_for(content, now)
+            }
+        }
     }
 }
 
@@ -74,32 +92,51 @@ impl Removal {
 }
 
 impl Names {
-    /// Publishes our zone and the last good copies of the other organizations' zones. Blocks.
-    pub fn open(config: &Config, membership: &Membership, own: Zone) -> anyhow::Result<Names> {
-        let dir = &config.state_dir;
-        let copies = ReplicaStore::open(&dir.join("zones")).with_context(|| cannot_use(dir))?;
-        let serials = SerialStore::open(&dir.join("serial")).with_context(|| cannot_use(dir))?;
+    /// Publishes our zone and the last good copies of the other organizations' zones. What cannot
+    /// be read or stored is reported to `attention`. Blocks.
+    pub fn open(
+        config: &Config,
+        membership: &Membership,
+        own: Zone,
+        attention: &Attention,
+    ) -> Names {
+        let zones = config.state_dir.join("zones");
+        let copies = ReplicaStore::open(&zones).unwrap_or_else(|error| {
+            let what = format!("the members' zones are not stored: {}", chain(&error));
+            attention.raise("state zones", &what, REMEDY);
+            ReplicaStore::existing(&zones)
+        });
+
+        let serial = config.state_dir.join("serial");
+        let serials = SerialStore::open(&serial).unwrap_or_else(|error| {
+            let what = format!("our zone's serial cannot be read: {}", chain(&error));
+            attention.raise(SERIAL, &what, REMEDY);
+            SerialStore::unread(&serial)
+        });
 
         let names = Names {
             zones: Arc::new(Zones::new()),
-            acl: Arc::default(),
+            // Nobody is answered before it is known by which interfaces clients' packets come.
+            acl: Arc::new(ArcSwap::from_pointee(
+                Acl::default().arriving(Arrivals::default()),
+            )),
             copies: Arc::new(copies),
             forwarder: Arc::default(),
             query_log: Arc::default(),
-            serials: ZoneSerials(Arc::new(Mutex::new(serials))),
+            serials: ZoneSerials {
+                store: Arc::new(Mutex::new(serials)),
+                attention: attention.clone(),
+            },
         };
 
-        let own = names
-            .serials
-            .number(own, config)
-            .map_err(|faults| anyhow::anyhow!("{faults}"))?;
+        let own = names.serials.number(own);
         names.publish(config, membership, own);
         // Members may have been removed while no daemon was running.
         names.removal(config).run();
         for apex in others(config) {
             names.restore(&apex);
         }
-        Ok(names)
+        names
     }
 
     /// Serves `own` and the members' zones, to clients in this site and in the members' sites.
@@ -110,11 +147,25 @@ impl Names {
         let _ = self.zones.publish_own(own, SystemTime::now());
 
         // Prefixes in conflict are left out: their addresses could be another organization's.
+        let arrivals = self.acl.load().arrivals().cloned().unwrap_or_default();
         let acl = Acl::new(membership.authorized.values().flatten().copied())
-            .with_site(membership.local_prefixes().iter().copied());
+            .with_site(membership.local_prefixes().iter().copied())
+            .arriving(arrivals);
         self.acl.store(Arc::new(acl));
         self.forwarder.set(&config.own.domain, &config.dns.forward);
         self.query_log.set(config.dns.query_log);
+    }
+
+    /// Clients are answered whose packets come by the interfaces of `links` that lead to them.
+    pub fn set_arrivals(&self, config: &Config, links: &Links) {
+        let arrivals = arrivals(config, links);
+        let acl = self.acl.load();
+
+        // Most changes of the host do not concern these interfaces.
+        if acl.arrivals() != Some(&arrivals) {
+            let acl = Acl::clone(&acl).arriving(arrivals);
+            self.acl.store(Arc::new(acl));
+        }
     }
 
     /// The removal of copies that `config` has no use for.
@@ -152,10 +203,6 @@ impl Names {
             }
         }
     }
-}
-
-fn cannot_use(dir: &Path) -> String {
-    format!("cannot use {}", dir.display())
 }
 
 /// The name of our zone.

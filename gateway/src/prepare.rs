@@ -16,6 +16,7 @@ use ringway_config::{
 use ringway_dns::Zone;
 use ringway_host::links;
 use ringway_host::traces::Traces;
+use ringway_identity::local::validity;
 use ringway_identity::{Identity, Trust};
 use ringway_intent::{Links, held};
 use rustls_pki_types::UnixTime;
@@ -68,7 +69,7 @@ struct Files {
 /// of the certificates only if the files themselves are in order.
 pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     let path = path.to_owned();
-    let files = off_the_loop(path.clone(), move || Files::read(&path)).await?;
+    let files = off_the_loop(path.clone(), move || Files::read(&path, UnixTime::now())).await?;
     let Files {
         config,
         zone,
@@ -81,13 +82,14 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     // Claims of the host itself: a member's prefix must not take over a network that we are on.
     let links = links(&config).await?;
     let connected = links.connected();
-    let accepted = accepted.map_err(|error| whole_file(&config.path, &error))?;
+    let (accepted, unread) = known(accepted, &config.path)?;
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
     let before = traces.as_ref().map(|traces| &traces.held);
     let held = held(&config, &rulings, before.unwrap_or(&BTreeSet::new()));
     // Not a fault: one member's lapsed CA must not keep everybody else's gateways from starting.
     let mut warnings = trust.lapsed(UnixTime::now());
+    warnings.extend(unread);
     warnings.extend(config.notes.0.iter().cloned());
 
     let judge = Judge::new(&config, &rulings, &zone, &links);
@@ -112,14 +114,14 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
 }
 
 impl Files {
-    fn read(path: &Path) -> Result<Files, Faults> {
+    fn read(path: &Path, now: UnixTime) -> Result<Files, Faults> {
         let config = Config::load(path)?;
         // The serial follows when the zone is served; whether there can be a zone does not depend
         // on it.
         let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
         let trust = Trust::build(&config)?;
         // As a peer would: a certificate that our trust refuses is of no use to dial with.
-        let identity = Identity::load(&config.identity, &config.id, &trust, UnixTime::now())?;
+        let identity = Identity::load(&config.identity, &config.id, &trust, now)?;
         let accepted = accepted::load(&config.state_dir);
         let traces = Traces::load(&config.state_dir);
 
@@ -132,6 +134,40 @@ impl Files {
             traces,
         })
     }
+}
+
+/// The records accepted before now. If they cannot be read, none, as at a cold start: overlapping
+/// records get no route then, and nobody takes anything over.
+fn known(
+    accepted: Result<BTreeSet<Digest>, AcceptedError>,
+    path: &Path,
+) -> Result<(BTreeSet<Digest>, Option<Fault>), Faults> {
+    match accepted {
+        Ok(accepted) => Ok((accepted, None)),
+        Err(error @ AcceptedError::Read { .. }) => {
+            Ok((BTreeSet::new(), Some(whole_fault(path, &error))))
+        }
+        // A broken line could be an incumbent's: the operator restores the file.
+        Err(error) => Err(whole_file(path, &error)),
+    }
+}
+
+/// When our certificate is valid, if that is the only fault: at another time by the clock, the
+/// files would be in order.
+pub async fn valid_at_another_time(path: &Path) -> Option<(UnixTime, UnixTime)> {
+    let path = path.to_owned();
+
+    spawn_blocking(move || {
+        let identity = Config::load(&path).ok()?.identity;
+        let (begin, end) = validity(&identity.certificate)?;
+        let now = UnixTime::now().as_secs();
+        let is_valid_now = (begin.as_secs()..=end.as_secs()).contains(&now);
+
+        (!is_valid_now && Files::read(&path, begin).is_ok()).then_some((begin, end))
+    })
+    .await
+    .ok()
+    .flatten()
 }
 
 /// The host's addresses.
@@ -155,6 +191,10 @@ async fn off_the_loop<T: Send + 'static>(
 
 /// `error` and its sources, as a fault of the file at `path`.
 fn whole_file(path: &Path, error: &dyn Error) -> Faults {
+    Faults::from(vec![whole_fault(path, error)])
+}
+
+fn whole_fault(path: &Path, error: &dyn Error) -> Fault {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -162,8 +202,8 @@ fn whole_file(path: &Path, error: &dyn Error) -> Faults {
         source = error.source();
     }
 
-    Faults::from(vec![Fault {
+    Fault {
         place: Place::whole(path),
         message,
-    }])
+    }
 }

@@ -13,19 +13,22 @@ mod gateway;
 mod kernel;
 mod signals;
 mod sockets;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Context as _;
 use ringway_config::{Config, Faults, accepted};
 use tokio::task::spawn_blocking;
 
 use crate::admin;
-use crate::prepare::{Prepared, prepare};
-use gateway::Gateway;
+use crate::attention::Attention;
+use crate::prepare::Prepared;
+use crate::state::{AcceptedFile, REMEDY, chain};
+use gateway::{Gateway, State};
 use kernel::Kernel;
 use signals::Signals;
+use waiting::prepare_in_time;
 
 /// Why a gateway ended or never began.
 #[derive(Debug)]
@@ -45,8 +48,11 @@ impl From<anyhow::Error> for RunError {
 /// Runs the gateway of `path` until SIGTERM or SIGINT.
 pub async fn run(path: &Path) -> Result<(), RunError> {
     // First: a signal that comes from here on waits, and ends the gateway in order.
-    let signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
-    let prepared = prepare(path).await.map_err(RunError::Faults)?;
+    let mut signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
+    let prepared = tokio::select! {
+        prepared = prepare_in_time(path) => prepared.map_err(RunError::Faults)?,
+        () = signals.ended() => return Ok(()),
+    };
 
     for warning in prepared.warnings.0.iter().chain(&prepared.conflicts.0) {
         tracing::warn!(reason = %warning, "A file needs attention");
@@ -63,15 +69,18 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     let gateway = prepared.config.id.clone();
     let state_dir = prepared.config.state_dir.clone();
 
-    // Everything that follows stores something there: kernel settings, records, keys, zones.
-    blocking(move || {
-        std::fs::create_dir_all(&state_dir)
-            .with_context(|| format!("cannot make {}", state_dir.display()))
-    })
-    .await?;
+    let attention = Attention::default();
+
+    // Everything that follows stores something there: kernel settings, records, keys, zones. What
+    // cannot be stored stays in memory.
+    let made = blocking(move || Ok(std::fs::create_dir_all(&state_dir))).await?;
+    if let Err(error) = made {
+        let what = format!("there is no state directory: {}", chain(&error));
+        attention.raise("state directory", &what, REMEDY);
+    }
 
     let kernel = Kernel::set_up(&prepared).await?;
-    serve(prepared, kernel, signals).await?;
+    serve(prepared, kernel, signals, attention).await?;
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
 }
@@ -100,7 +109,12 @@ fn raise_open_files() {
     }
 }
 
-async fn serve(prepared: Prepared, kernel: Kernel, signals: Signals) -> anyhow::Result<()> {
+async fn serve(
+    prepared: Prepared,
+    kernel: Kernel,
+    signals: Signals,
+    attention: Attention,
+) -> anyhow::Result<()> {
     let Prepared {
         config,
         rulings,
@@ -108,15 +122,26 @@ async fn serve(prepared: Prepared, kernel: Kernel, signals: Signals) -> anyhow::
         ..
     } = &prepared;
     let accepted = accepted::after(config, rulings, accepted);
-    let state_dir = config.state_dir.clone();
+    let file = AcceptedFile::new(config.state_dir.clone(), attention.clone());
     let socket = config.socket.clone();
 
     // Before they are in force: after a crash, the next start decides overlaps as this one.
     let saved = accepted.clone();
-    blocking(move || Ok(accepted::save(&state_dir, &saved)?)).await?;
+    let saving = file.clone();
+    blocking(move || {
+        saving.save(saved);
+        Ok(())
+    })
+    .await?;
 
-    let admin = admin::socket::bind(&socket)?;
-    let ended = match Gateway::bind(prepared, accepted, kernel, admin).await {
+    let path = socket.clone();
+    let admin = blocking(move || admin::socket::bind(&path)).await?;
+    let state = State {
+        accepted,
+        file,
+        attention,
+    };
+    let ended = match Gateway::bind(prepared, state, kernel, admin).await {
         Ok(gateway) => {
             gateway.run(signals).await;
             Ok(())
@@ -124,8 +149,12 @@ async fn serve(prepared: Prepared, kernel: Kernel, signals: Signals) -> anyhow::
         Err(error) => Err(error),
     };
 
-    // A socket file that is gone already is no loss.
-    let _ = std::fs::remove_file(&socket);
+    blocking(move || {
+        // A socket file that is gone already is no loss.
+        let _ = std::fs::remove_file(&socket);
+        Ok(())
+    })
+    .await?;
     ended
 }
 

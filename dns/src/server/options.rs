@@ -1,5 +1,7 @@
 //! [`Options`]: how the server answers, apart from its zones and its ACL.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use super::log::QueryLog;
@@ -18,7 +20,13 @@ pub struct Options {
     pub forwarder: Arc<Forwarder>,
     /// Logs a sample of the queries.
     pub query_log: Arc<QueryLog>,
+    /// Finds the interface by which an accepted connection came. Without it, no connection's
+    /// interface is known.
+    pub interface_of: Option<InterfaceOf>,
 }
+
+/// Reads the index of an interface from an accepted socket.
+pub type InterfaceOf = fn(BorrowedFd<'_>) -> io::Result<u32>;
 
 impl Default for Options {
     fn default() -> Options {
@@ -28,6 +36,7 @@ impl Default for Options {
             rate: Some(Rate::default()),
             forwarder: Arc::default(),
             query_log: Arc::default(),
+            interface_of: None,
         }
     }
 }

@@ -11,6 +11,7 @@
 mod connections;
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
+use crate::acl::Interface;
 use crate::answer::{Client, Outcome, RateDecision, Transport, answer_to};
 pub(super) use connections::Connections;
 use connections::Slot;
@@ -62,7 +64,9 @@ impl Listener {
                 }
             };
 
-            let Some(locality) = self.shared.acl.load().locality(peer.ip()) else {
+            let interface = self.interface(&stream);
+            let locality = self.shared.acl.load().locality(peer.ip(), interface);
+            let Some(locality) = locality else {
                 self.shared.counters.foreign.add();
                 continue;
             };
@@ -74,6 +78,16 @@ impl Listener {
             };
             self.spawn(stream, client);
         }
+    }
+
+    /// The interface by which the client completed the TCP handshake.
+    fn interface(&self, stream: &TcpStream) -> Interface {
+        let Some(interface_of) = self.shared.options.interface_of else {
+            return Interface(0);
+        };
+
+        // Where the kernel does not tell, no interface matches.
+        Interface(interface_of(stream.as_fd()).unwrap_or_default())
     }
 
     fn spawn(&self, stream: TcpStream, client: Client) {

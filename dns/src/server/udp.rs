@@ -21,6 +21,8 @@ use self::batch::{Queries, Responses};
 use super::Shared;
 use super::counters::SAMPLE;
 use super::limiter::Limiter;
+use super::listen;
+use crate::acl::Locality;
 use crate::answer::{Client, Outcome, RateDecision, Transport, answer_to};
 
 /// Pause between attempts while receiving fails: interface down, no memory.
@@ -35,8 +37,10 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn bind(address: SocketAddr) -> io::Result<Socket> {
+        let udp = listen::udp(address)?;
+
         Ok(Socket {
-            udp: Arc::new(UdpSocket::bind(address)?),
+            udp: Arc::new(udp),
             stop: CancellationToken::new(),
         })
     }
@@ -102,8 +106,16 @@ impl Service {
 
     fn answer_all(&mut self, queries: &Queries, responses: &mut Responses) {
         let now = self.shared.clock.elapsed();
-        for (query, from) in queries.iter() {
-            responses.add(from, |response| self.answer_one(query, from, now, response));
+        let acl = self.shared.acl.load_full();
+        for (query, from, interface) in queries.iter() {
+            let Some(locality) = acl.locality(from.ip(), interface) else {
+                self.shared.counters.foreign.add();
+                continue;
+            };
+
+            responses.add(from, |response| {
+                self.answer_one(query, from, locality, now, response)
+            });
         }
 
         // When the send buffer is full, the response is lost, as it could be in the network; the
@@ -124,14 +136,11 @@ impl Service {
         &mut self,
         query: &[u8],
         from: SocketAddr,
+        locality: Locality,
         now: Duration,
         response: &mut Vec<u8>,
     ) -> bool {
         let shared = &self.shared;
-        let Some(locality) = shared.acl.load().locality(from.ip()) else {
-            shared.counters.foreign.add();
-            return false;
-        };
         let client = Client {
             address: from.ip(),
             locality,

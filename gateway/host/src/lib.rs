@@ -22,6 +22,7 @@ pub mod firewall;
 pub mod forwarding;
 pub mod guard;
 pub mod heap;
+pub mod incoming;
 pub mod links;
 mod netlink;
 pub mod routes;

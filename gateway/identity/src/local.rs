@@ -148,6 +148,22 @@ impl Identity {
     }
 }
 
+/// When the chain in `file` is valid, by the dates of its certificates alone: from the latest begin
+/// to the earliest end. `None` if it cannot be read.
+pub fn validity(file: &Path) -> Option<(UnixTime, UnixTime)> {
+    let chain = read_chain(file).ok()?;
+    let certificates: Vec<Certificate> = chain
+        .iter()
+        .map(|der| Certificate::read(der))
+        .collect::<Result<_, _>>()
+        .ok()?;
+
+    let begins = certificates.iter().map(|one| one.not_before.as_secs());
+    let ends = certificates.iter().map(|one| one.not_after.as_secs());
+    let seconds = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    Some((seconds(begins.max()?), seconds(ends.min()?)))
+}
+
 /// Both values, or every fault.
 fn both<A, B>(one: Result<A, Fault>, other: Result<B, Fault>) -> Result<(A, B), Faults> {
     match (one, other) {

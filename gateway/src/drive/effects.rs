@@ -156,6 +156,8 @@ impl Drive {
     fn adopt(&mut self, change: ChangeId, config: Arc<Config>, membership: &Membership) -> Input {
         self.in_force.adopt(change, config, membership, &self.jobs);
 
+        // The site's prefixes may be others.
+        self.in_force.set_arrivals(&self.shell.current().links);
         let config = self.in_force.config();
         self.replicator.set_hold(config.dns.hold, &others(config));
         self.prepare_zone();

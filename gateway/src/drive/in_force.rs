@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ringway_config::{Accepted, Config, Fault, Faults, Place, Prefix, accepted};
+use ringway_config::{Accepted, Config, Fault, Faults, Place, Prefix};
 use ringway_core::Membership;
 use ringway_dns::Zone;
 use ringway_host::links;
 use ringway_host::traces::Traces;
 use ringway_identity::{Identity, Trust};
+use ringway_intent::Links;
 use ringway_shell::{ChangeId, IdentityFacts, Input, NextConfig};
 use rustls_pki_types::UnixTime;
 
 use super::jobs::{Event, Jobs};
 use crate::names::{Names, own_apex};
 use crate::prepare::{Prepared, prepare};
+use crate::state::AcceptedFile;
 
 /// The parts of the current configuration that the shell has no use for, and what a change makes of
 /// them.
@@ -29,6 +31,7 @@ pub struct InForce {
     names: Names,
     /// Our site's prefixes, for the watch of the host's routes to them.
     own: Arc<ArcSwap<Vec<Prefix>>>,
+    accepted: Arc<AcceptedFile>,
     /// What changes have read and built so far. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
 }
@@ -58,6 +61,7 @@ impl InForce {
         identity: Arc<ArcSwap<Identity>>,
         names: Names,
         own: Arc<ArcSwap<Vec<Prefix>>>,
+        accepted: Arc<AcceptedFile>,
     ) -> InForce {
         InForce {
             config,
@@ -65,6 +69,7 @@ impl InForce {
             identity,
             names,
             own,
+            accepted,
             pending: BTreeMap::new(),
         }
     }
@@ -128,11 +133,10 @@ impl InForce {
             return;
         };
         let serials = self.names.serials.clone();
-        let config = self.config.clone();
 
         jobs.run(move || Event::ZoneBuilt {
             change,
-            result: serials.number(zone, &config),
+            result: Ok(serials.number(zone)),
         });
     }
 
@@ -172,16 +176,9 @@ impl InForce {
     }
 
     pub(super) fn save_accepted(&self, accepted: Accepted, jobs: &Jobs) {
-        let config = self.config.clone();
+        let file = self.accepted.clone();
 
-        jobs.run_silently(move || {
-            if let Err(error) = accepted::save(&config.state_dir, &accepted) {
-                tracing::error!(
-                    %error,
-                    "The accepted records are not remembered: a restart may decide otherwise"
-                );
-            }
-        });
+        jobs.run_silently(move || file.save(accepted));
     }
 
     /// Remembers what stays in the kernel, `held` prefixes of removed members among it.
@@ -239,6 +236,11 @@ impl InForce {
 
     pub(super) fn discard(&mut self, change: ChangeId) {
         self.pending.remove(&change);
+    }
+
+    /// The host's interfaces are these: DNS clients' packets must come by the right ones.
+    pub(super) fn set_arrivals(&self, links: &Links) {
+        self.names.set_arrivals(&self.config, links);
     }
 
     pub(super) fn set_reach(&self, own: Vec<Prefix>, unreachable: BTreeSet<Prefix>) {

@@ -184,31 +184,27 @@ impl EndpointKeys {
     /// 64 bytes of HMAC-SHA-256 key, 8 bytes of connection-id key.
     const LEN: usize = 72;
 
-    /// The keys in the file at `path`, which is made if there is none. Blocks.
-    pub fn load_or_make(path: &Path) -> anyhow::Result<EndpointKeys> {
-        match fs::read(path) {
-            Ok(bytes) => {
-                let keys = bytes.try_into().ok().with_context(|| {
-                    let name = path.display();
-                    format!("{name}: not {} bytes; remove the file", Self::LEN)
-                })?;
-                Ok(EndpointKeys(keys))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(path),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    /// The keys in the file at `path`, which is made if there is no whole one; and whether they are
+    /// stored for the next start. Blocks.
+    pub fn load_or_make(path: &Path) -> anyhow::Result<(EndpointKeys, io::Result<()>)> {
+        let stored = fs::read(path).ok().and_then(|bytes| bytes.try_into().ok());
+
+        match stored {
+            Some(keys) => Ok((EndpointKeys(keys), Ok(()))),
+            // Other keys cost a restart that the peers notice later, and nothing else.
+            None => Self::make(path),
         }
     }
 
-    fn make(path: &Path) -> anyhow::Result<EndpointKeys> {
+    fn make(path: &Path) -> anyhow::Result<(EndpointKeys, io::Result<()>)> {
         let mut keys = [0; Self::LEN];
         ensure!(
             aws_lc_rs::rand::fill(&mut keys).is_ok(),
             "the system has no random bytes"
         );
         // Anybody who knows the reset key can end our connections (RFC 9000, section 10.3).
-        disk::replace(path, &keys, Access::Owner)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(EndpointKeys(keys))
+        let stored = disk::replace(path, &keys, Access::Owner);
+        Ok((EndpointKeys(keys), stored))
     }
 
     fn config(&self) -> EndpointConfig {
@@ -229,14 +225,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoint_keys_outlive_a_restart_and_a_broken_file_is_named() {
+    fn endpoint_keys_outlive_a_restart_and_a_broken_or_missing_file_is_replaced() {
         let path =
             std::env::temp_dir().join(format!("ringway-endpoint-keys-{}", std::process::id()));
-        let made = EndpointKeys::load_or_make(&path).unwrap();
-        assert_eq!(EndpointKeys::load_or_make(&path).unwrap().0, made.0);
+        let load = || EndpointKeys::load_or_make(&path).unwrap();
+        let (made, stored) = load();
+        assert!(stored.is_ok());
+        assert_eq!(load().0.0, made.0);
+
         fs::write(&path, b"short").unwrap();
-        let error = EndpointKeys::load_or_make(&path).err().unwrap();
+        let (other, stored) = load();
+        assert!(stored.is_ok() && other.0 != made.0);
+        assert_eq!(load().0.0, other.0);
         fs::remove_file(&path).unwrap();
-        assert!(error.to_string().contains("remove the file"), "{error}");
+
+        let nowhere = path.join("keys");
+        assert!(EndpointKeys::load_or_make(&nowhere).unwrap().1.is_err());
     }
 }

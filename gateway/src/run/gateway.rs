@@ -12,6 +12,7 @@ use ringway_core::{BootId, Membership, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server, Zone};
 use ringway_filter::{Filter, Settings as FilterSettings};
+use ringway_host::incoming::interface_of;
 use ringway_host::watch::Authors;
 use ringway_identity::Identity;
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
@@ -35,9 +36,18 @@ use crate::quic::accept::{self, PeerAddresses};
 use crate::quic::dial::Dialler;
 use crate::quic::endpoint::{self, EndpointKeys, Tls};
 use crate::quic::socket::Inlet;
+use crate::state::{AcceptedFile, REMEDY, chain};
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
+
+/// What a gateway remembers, and what it could not store.
+pub(super) struct State {
+    /// The records that are accepted from now on.
+    pub(super) accepted: Accepted,
+    pub(super) file: Arc<AcceptedFile>,
+    pub(super) attention: Attention,
+}
 
 /// A gateway that is up but for its loop.
 pub(super) struct Gateway {
@@ -52,7 +62,7 @@ impl Gateway {
     /// Binds every socket and starts every service. The kernel is set up already.
     pub(super) async fn bind(
         prepared: Prepared,
-        accepted: Accepted,
+        state: State,
         kernel: Kernel,
         admin: UnixListener,
     ) -> anyhow::Result<Gateway> {
@@ -63,7 +73,9 @@ impl Gateway {
 
         // Stored zones are published before the server answers, or members' names would fail
         // until each peer is connected.
-        let (names, replicator) = open_names(&config, &members, prepared.zone).await?;
+        let (names, replicator) =
+            open_names(&config, &members, prepared.zone, &state.attention).await?;
+        names.set_arrivals(&config, &kernel.links);
         let (server, metrics) = bind_dns(&config, &names).await?;
 
         // Shared with the TLS stack: what a reload stores here counts for the next handshake.
@@ -72,7 +84,7 @@ impl Gateway {
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
 
         let sockets = sockets::bind(&config)?;
-        let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls).await?;
+        let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls, &state.attention).await?;
         let sink = Sink {
             inlet,
             events: senders.packets,
@@ -100,6 +112,7 @@ impl Gateway {
         tasks.spawn(accepting);
         let own = config.own_prefixes().iter().map(|own| own.prefix).collect();
         let own = Arc::new(ArcSwap::from_pointee(own));
+        tasks.spawn(state.file.clone().keep_trying());
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         start_watches(&config, &identity, &own, &authors, senders.watches, &tasks);
 
@@ -108,7 +121,7 @@ impl Gateway {
             rulings: prepared.rulings,
             connected: prepared.connected,
             links: kernel.links,
-            accepted: accepted.into_keys().collect(),
+            accepted: state.accepted.into_keys().collect(),
             certificate: identity.load().fingerprint(),
             held: prepared.held,
         };
@@ -119,9 +132,9 @@ impl Gateway {
             packets,
             kernel: KernelPort::new(kernel.routes, kernel.guard, kernel.held, authors, plane),
             jobs: Jobs::new(senders.jobs, tasks.clone()),
-            in_force: InForce::new(config.clone(), trust, identity, names, own),
+            in_force: InForce::new(config.clone(), trust, identity, names, own, state.file),
             replicator,
-            attention: Attention::default(),
+            attention: state.attention,
             tasks: tasks.clone(),
         };
 
@@ -153,15 +166,15 @@ async fn open_names(
     config: &Arc<Config>,
     members: &Arc<Membership>,
     zone: Zone,
+    attention: &Attention,
 ) -> anyhow::Result<(Names, Replicator)> {
     let (names, heard) = {
         let config = config.clone();
         let members = members.clone();
+        let attention = attention.clone();
         blocking(move || {
-            let names = Names::open(&config, &members, zone)?;
-            let heard = Hold::open(&config.state_dir.join("heard"), Moment::now())
-                .with_context(|| format!("cannot use {}", config.state_dir.display()))?;
-            Ok((names, heard))
+            let names = Names::open(&config, &members, zone, &attention);
+            Ok((names, open_heard(&config, &attention)))
         })
         .await?
     };
@@ -172,18 +185,33 @@ async fn open_names(
     Ok((names, replicator))
 }
 
+/// When members were last heard, as far as that can be read. Blocks.
+fn open_heard(config: &Config, attention: &Attention) -> Hold {
+    let path = config.state_dir.join("heard");
+
+    Hold::open(&path, Moment::now()).unwrap_or_else(|error| {
+        let what = format!(
+            "when members were last heard cannot be read: {}",
+            chain(&error)
+        );
+        attention.raise("state heard", &what, REMEDY);
+        Hold::unread(&path)
+    })
+}
+
 async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(Server, Metrics)> {
     let options = Options {
         nsid: config.id.to_string().into_bytes(),
         public: config.dns.public_listen,
         forwarder: names.forwarder.clone(),
         query_log: names.query_log.clone(),
+        interface_of: Some(interface_of),
         ..Options::default()
     };
     let zones = names.zones.clone();
     let acl = names.acl.clone();
 
-    let server = Server::bind_with(&config.dns.listen, zones, acl, options).await?;
+    let server = Server::bind_available(&config.dns.listen, zones, acl, options).await?;
     let metrics = Metrics {
         counters: server.counters(),
         cookies: server.cookies(),
@@ -197,9 +225,17 @@ async fn open_endpoint(
     config: &Config,
     sockets: &[Arc<TunnelSocket>],
     tls: &Tls,
+    attention: &Attention,
 ) -> anyhow::Result<(Endpoint, Inlet)> {
     let file = config.state_dir.join("endpoint-keys");
-    let keys = blocking(move || EndpointKeys::load_or_make(&file)).await?;
+    let (keys, stored) = blocking(move || EndpointKeys::load_or_make(&file)).await?;
+    if let Err(error) = stored {
+        let what = format!(
+            "the keys of stateless resets are not stored, so that peers notice a restart later: {}",
+            chain(&error)
+        );
+        attention.raise("state endpoint-keys", &what, REMEDY);
+    }
 
     endpoint::open(sockets[0].socket(), &keys, tls)
 }

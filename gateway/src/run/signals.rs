@@ -23,6 +23,14 @@ impl Signals {
         })
     }
 
+    /// Waits for SIGTERM or SIGINT.
+    pub(super) async fn ended(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// SIGTERM and SIGINT cancel `stop`, SIGHUP goes to `reloads`.
     pub(super) fn forward(
         self,

@@ -7,11 +7,14 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg,
+};
 use rustix::net::addr::SocketAddrArg as _;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 use tokio_util::sync::CancellationToken;
 
+use crate::acl::Interface;
 use crate::answer::MAX_UDP;
 
 /// Datagrams per system call.
@@ -24,14 +27,21 @@ const MAX_QUERY: usize = 1472;
 pub(super) struct Queries {
     headers: MultiHeaders<SockaddrStorage>,
     buffers: Box<[[u8; MAX_QUERY]; BATCH]>,
-    /// For each datagram in `buffers` its source and length.
-    received: Vec<(SocketAddr, usize)>,
+    /// What is known of each datagram in `buffers`.
+    received: Vec<Received>,
+}
+
+/// One datagram.
+struct Received {
+    from: SocketAddr,
+    interface: Interface,
+    len: usize,
 }
 
 impl Queries {
     pub(super) fn new() -> Queries {
         Queries {
-            headers: MultiHeaders::preallocate(BATCH, None),
+            headers: headers(),
             buffers: Box::new([[0; _]; _]),
             received: Vec::with_capacity(BATCH),
         }
@@ -63,23 +73,60 @@ impl Queries {
             return Ok(());
         }
 
+        let mut is_complete = true;
         for message in messages {
             let Some(from) = message.address.as_ref().and_then(ip_address) else {
                 break;
             };
-            self.received.push((from, message.bytes));
+            let interface = interface(&message);
+            is_complete &= interface.is_some();
+
+            self.received.push(Received {
+                from,
+                interface: interface.unwrap_or(Interface(0)),
+                len: message.bytes,
+            });
         }
 
+        // recvmmsg(2) leaves the length of what it wrote, here nothing, as that of the buffer.
+        if !is_complete {
+            self.headers = headers();
+        }
         Ok(())
     }
 
-    /// Each datagram and its source.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
+    /// Each datagram, its source, and the interface by which it arrived.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr, Interface)> {
         self.buffers
             .iter()
             .zip(&self.received)
-            .map(|(buffer, (from, len))| (&buffer[..*len], *from))
+            .map(|(buffer, received)| {
+                let Received {
+                    from,
+                    interface,
+                    len,
+                } = received;
+                (&buffer[..*len], *from, *interface)
+            })
     }
+}
+
+/// With room for what [`listen`](crate::server::listen) asks the kernel to say.
+fn headers() -> MultiHeaders<SockaddrStorage> {
+    MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(nix::libc::in6_pktinfo)))
+}
+
+/// The interface by which a datagram arrived, if the kernel says so.
+fn interface(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Interface> {
+    message
+        .cmsgs()
+        .ok()?
+        .find_map(|said| match said {
+            ControlMessageOwned::Ipv4PacketInfo(info) => u32::try_from(info.ipi_ifindex).ok(),
+            ControlMessageOwned::Ipv6PacketInfo(info) => Some(info.ipi6_ifindex),
+            _ => None,
+        })
+        .map(Interface)
 }
 
 /// `None` for families that an IP socket never returns.

@@ -1,0 +1,53 @@
+//! [`arrivals`]: by which interfaces the packets of the DNS server's clients come.
+//!
+//! A member's come by the TUN device, where the data plane has checked their sources. This site's
+//! come by the site's interfaces, or from this host itself. Whatever comes by another interface, the
+//! WAN for instance, has a forged source.
+
+use std::collections::BTreeSet;
+
+use ringway_config::{Config, Prefix};
+use ringway_dns::{Arrivals, Interface};
+use ringway_host::incoming::index_of;
+use ringway_intent::Links;
+
+/// What this host calls itself.
+const LOOPBACK: &str = "lo";
+
+/// The interfaces of the moment: an interface that comes later is not among them.
+pub(super) fn arrivals(config: &Config, links: &Links) -> Arrivals {
+    let own: Vec<Prefix> = config
+        .own_prefixes()
+        .iter()
+        .map(|placed| placed.prefix)
+        .collect();
+    let site = interfaces(&links.site_interfaces(&own));
+
+    let mut mesh = interfaces(&BTreeSet::from([config.tun.as_str().to_owned()]));
+    // The other gateways of this site hand over what members send to this host.
+    if has_siblings(config) {
+        mesh.extend(&site);
+    }
+
+    let host = interfaces(&BTreeSet::from([LOOPBACK.to_owned()]));
+    Arrivals {
+        site: &site | &host,
+        mesh,
+    }
+}
+
+fn interfaces(names: &BTreeSet<String>) -> BTreeSet<Interface> {
+    names
+        .iter()
+        .filter_map(|name| index_of(name).ok())
+        .map(Interface)
+        .collect()
+}
+
+fn has_siblings(config: &Config) -> bool {
+    let gateways = config.own.gateways.iter();
+
+    gateways
+        .filter(|gateway| gateway.site == config.site)
+        .any(|gateway| gateway.name != config.id.name)
+}
