@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Write};
 use std::net::UdpSocket;
 use std::time::{Instant, SystemTime};
 
+use ringway_dns::{Acl, Arrivals, Interface, Options};
+
 use crate::test_server::*;
 
 #[test]
@@ -115,6 +117,48 @@ fn clients_outside_the_acl_get_no_response() {
     );
     assert!(is_closed(&mut tcp_from("127.0.0.2", server.v4())));
     assert_eq!(server.counters.foreign.get(), 2);
+}
+
+/// The interface of every connection and datagram in these tests: `lo` is the first of a namespace.
+const LOOPBACK: Interface = Interface(1);
+
+#[test]
+fn a_query_that_arrived_by_another_interface_than_its_source_gets_no_response() {
+    // 127.0.0.1 is a host of this site, 127.0.0.3 a member's: its queries must not come by `lo`.
+    let acl = Acl::new(["127.0.0.3/32".parse().unwrap()])
+        .with_site(["127.0.0.1/32".parse().unwrap(), "::1/128".parse().unwrap()])
+        .arriving(Arrivals {
+            site: [LOOPBACK].into(),
+            mesh: [Interface(4242)].into(),
+        });
+    let options = Options {
+        interface_of: Some(|_| Ok(LOOPBACK.0)),
+        ..Options::default()
+    };
+    let server = TestServer::start_for(acl, options);
+
+    let member = udp_from("127.0.0.3");
+    let host = udp_from("127.0.0.1");
+    for round in 0..3 {
+        // More than once: the buffers of the first queries are used again.
+        let from_member = question(1, "peer0.org1.example");
+        member.send_to(&from_member, server.v4()).unwrap();
+        let from_host = question(round + 2, "peer0.org1.example");
+        host.send_to(&from_host, server.v4()).unwrap();
+        assert_eq!(next_id(&host), round + 2);
+    }
+    member.set_nonblocking(true).unwrap();
+    let error = member.recv(&mut [0; 512]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+
+    assert!(is_closed(&mut tcp_from("127.0.0.3", server.v4())));
+    assert_eq!(server.counters.foreign.get(), 4);
+    for address in &server.addresses {
+        let answer = server.run("dig", *address, "peer0.org1.example A +short");
+        assert_eq!(answer, "10.1.0.11\n", "{address}");
+        let answer = server.run("dig", *address, "peer0.org1.example A +short +tcp");
+        assert_eq!(answer, "10.1.0.11\n", "{address} over TCP");
+    }
 }
 
 #[test]

@@ -44,6 +44,22 @@ impl TestServer {
     }
 
     pub(crate) fn start_with(options: Options) -> TestServer {
+        let admitted = [
+            "127.0.0.1/32",
+            "127.0.0.3/32",
+            "127.0.1.0/24",
+            "127.0.9.1/32",
+            "::1/128",
+        ];
+
+        TestServer::start_for(
+            Acl::new(admitted.map(|prefix| prefix.parse().unwrap())),
+            options,
+        )
+    }
+
+    /// A server that answers the clients of `acl`.
+    pub(crate) fn start_for(acl: Acl, options: Options) -> TestServer {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -52,15 +68,7 @@ impl TestServer {
         let zones = Arc::new(Zones::new());
         zones.set_expected(&zone_name("org1.example"), &[zone_name("org2.example")]);
         zones.publish_own(org1(), SystemTime::now()).unwrap();
-        let admitted = [
-            "127.0.0.1/32",
-            "127.0.0.3/32",
-            "127.0.1.0/24",
-            "127.0.9.1/32",
-            "::1/128",
-        ]
-        .map(|prefix| prefix.parse().unwrap());
-        let acl = Arc::new(ArcSwap::from_pointee(Acl::new(admitted)));
+        let acl = Arc::new(ArcSwap::from_pointee(acl));
         let listen = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap());
         let server = runtime
             .block_on(Server::bind_with(&listen, zones.clone(), acl, options))

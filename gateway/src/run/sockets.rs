@@ -33,6 +33,7 @@ fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
     // Lanes share the port (SO_REUSEPORT). A single lane does not, so that `bind` fails if another
     // program has the port.
     socket.set_reuse_port(config.lanes.get() > 1)?;
+    allow_missing_address(&socket, listen)?;
     socket.bind(&listen.into()).with_context(|| {
         format!("cannot listen on {listen}: is another program using the port?")
     })?;
@@ -40,4 +41,14 @@ fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
     let socket = TunnelSocket::new(socket.into(), config.routes.mark)
         .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
     Ok(Arc::new(socket))
+}
+
+/// ip(7), IP_FREEBIND: the address may come later, with a DHCP lease or a virtual one. Packets come
+/// and go as soon as it is there.
+fn allow_missing_address(socket: &Socket, listen: SocketAddr) -> std::io::Result<()> {
+    if listen.is_ipv4() {
+        socket.set_freebind_v4(true)
+    } else {
+        socket.set_freebind_v6(true)
+    }
 }
