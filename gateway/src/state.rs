@@ -63,7 +63,17 @@ impl AcceptedFile {
             return;
         };
 
-        match accepted::save(&self.dir, accepted) {
+        // Most starts accept what the last one did. Then there is no wait for the disk, and a full
+        // one is no matter.
+        let is_stored =
+            accepted::load(&self.dir).is_ok_and(|stored| stored.iter().eq(accepted.keys()));
+        let saved = if is_stored {
+            Ok(())
+        } else {
+            accepted::save(&self.dir, accepted)
+        };
+
+        match saved {
             Ok(()) => {
                 *waiting = None;
                 self.attention.clear("state accepted");
