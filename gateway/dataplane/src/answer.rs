@@ -37,11 +37,27 @@ const ICMP_HEADER: usize = 8;
 
 /// Type and code: host unreachable, and address unreachable. Clients take both for
 /// `EHOSTUNREACH`.
-const V4_UNREACHABLE: [u8; 2] = [3, 1];
-const V6_UNREACHABLE: [u8; 2] = [1, 3];
+const UNREACHABLE: Codes = Codes {
+    v4: [3, 1],
+    v6: [1, 3],
+};
+
+/// Type and code: communication administratively prohibited (RFC 1812, section 5.2.7.1; RFC 4443,
+/// section 3.1).
+const PROHIBITED: Codes = Codes {
+    v4: [3, 13],
+    v6: [1, 1],
+};
 
 /// Hop limit of answers.
 const HOPS: u8 = 64;
+
+/// Type and code of an ICMP error in both families.
+#[derive(Clone, Copy)]
+struct Codes {
+    v4: [u8; 2],
+    v6: [u8; 2],
+}
 
 /// An IP packet for the TUN device.
 pub(crate) struct Answer {
@@ -53,6 +69,15 @@ pub(crate) struct Answer {
 impl Answer {
     /// The answer to a packet that `ip` has let through, or `None` if it must not have one.
     pub(crate) fn to(packet: &[u8]) -> Option<Answer> {
+        Answer::with(packet, UNREACHABLE)
+    }
+
+    /// The same to a packet that the policy does not let pass.
+    pub(crate) fn to_denied(packet: &[u8]) -> Option<Answer> {
+        Answer::with(packet, PROHIBITED)
+    }
+
+    fn with(packet: &[u8], codes: Codes) -> Option<Answer> {
         let Addresses {
             source,
             destination,
@@ -65,7 +90,7 @@ impl Answer {
         match upper.protocol {
             TCP => reset(packet, &upper, source, destination),
             ICMP_V4 | ICMP_V6 if upper.is_icmp_error(packet) => None,
-            _ => Some(unreachable(packet, source, destination)),
+            _ => Some(error(packet, codes, source, destination)),
         }
     }
 
@@ -182,11 +207,11 @@ fn reset(packet: &[u8], upper: &UpperLayer, source: IpAddr, destination: IpAddr)
     Some(Answer::segment(&segment))
 }
 
-fn unreachable(packet: &[u8], source: IpAddr, destination: IpAddr) -> Answer {
+fn error(packet: &[u8], codes: Codes, source: IpAddr, destination: IpAddr) -> Answer {
     let (protocol, kind, most) = if source.is_ipv4() {
-        (ICMP_V4, V4_UNREACHABLE, MAX_V4 - V4_HEADER - ICMP_HEADER)
+        (ICMP_V4, codes.v4, MAX_V4 - V4_HEADER - ICMP_HEADER)
     } else {
-        (ICMP_V6, V6_UNREACHABLE, MAX_V6 - V6_HEADER - ICMP_HEADER)
+        (ICMP_V6, codes.v6, MAX_V6 - V6_HEADER - ICMP_HEADER)
     };
     let quoted = &packet[..packet.len().min(most)];
 

@@ -39,13 +39,26 @@ impl<'a, T: Tun> Answers<'a, T> {
 
     /// Answers a packet of the host `to`, if it may have an answer and the host's share lasts.
     pub(crate) fn give(&self, packet: &[u8], to: IpAddr, now: Instant) {
+        if self.may_answer(to, now) {
+            self.write(Answer::to(packet));
+        }
+    }
+
+    /// As [`Answers::give`], for a packet that the policy does not let pass.
+    pub(crate) fn deny(&self, packet: &[u8], to: IpAddr, now: Instant) {
+        if self.may_answer(to, now) {
+            self.write(Answer::to_denied(packet));
+        }
+    }
+
+    fn may_answer(&self, to: IpAddr, now: Instant) -> bool {
         let slot = self.hasher.hash_one(to) as usize % SLOTS;
         // The host's share first: what it does not get is not taken from the others.
-        if !self.slots[slot].take(now) || !self.all.take(now) {
-            return;
-        }
+        self.slots[slot].take(now) && self.all.take(now)
+    }
 
-        if let Some(answer) = Answer::to(packet) {
+    fn write(&self, answer: Option<Answer>) {
+        if let Some(answer) = answer {
             // A device that is down refuses; then there is nobody to answer either.
             let _ = self.tun.write(&[IoSlice::new(answer.bytes())]);
         }

@@ -17,6 +17,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// challenges and path MTU discovery ever ask for.
 const ECHOES_PER_SECOND: u64 = 128;
 
+/// Answers in a second to what the policy rejects of it.
+const REJECTIONS_PER_SECOND: u64 = 128;
+
 /// Packets of flow records in a second: a full table and what appears meanwhile.
 const FLOWS_PER_SECOND: u64 = 8192;
 
@@ -31,6 +34,7 @@ pub struct Peer {
     echoes: Budget,
     reported_echoes: Budget,
     flows: Budget,
+    rejections: Budget,
     held_syns: Budget,
 }
 
@@ -43,6 +47,7 @@ impl Peer {
             echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
             reported_echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
             flows: Budget::new(FLOWS_PER_SECOND, SECOND),
+            rejections: Budget::new(REJECTIONS_PER_SECOND, SECOND),
             held_syns: Budget::new(HELD_SYNS, HELD_SYNS_SPAN),
         }
     }
@@ -65,6 +70,11 @@ impl Peer {
     /// True if one more of its probes may be echoed in this second.
     pub(crate) fn may_echo(&self, now: Instant) -> bool {
         self.echoes.take(now)
+    }
+
+    /// True if one more packet that the policy rejects may be answered in this second.
+    pub(crate) fn may_reject(&self, now: Instant) -> bool {
+        self.rejections.take(now)
     }
 
     /// True if one more of its packets of flow records may be read in this second.

@@ -27,11 +27,12 @@ use std::time::{Duration, Instant};
 use ringway_filter::{Verdict, WAIT, Waiting};
 
 use crate::admit::{AdmitCache, admit};
+use crate::answer::Answer;
 use crate::coalesce::Coalesce;
 use crate::counters::DropReason;
 use crate::dataplane::Lane;
 use crate::flow_records;
-use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, TAG_LEN};
+use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
 use crate::mss;
 use crate::offload::{OFFLOAD_LEN, Offload};
 use crate::probe::{self, Probe};
@@ -39,7 +40,7 @@ use crate::session::{Incoming, Path};
 use crate::sink::{ControlSink, Event};
 use crate::snapshot::{SiteNo, Snapshot};
 use crate::sys::poll;
-use crate::traffic_class;
+use crate::traffic_class::{self, TrafficClass};
 use crate::transport::Transport;
 use crate::tun::Tun;
 use crate::udp::{self, MAX_RECEIVE, Metadata, Udp};
@@ -336,7 +337,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         Ok(())
     }
 
-    /// True if the packet passes the filter; false if it waits for the first fragment of its packet.
+    /// True if the packet passes the filter; false if it is a fragment that waits for its first.
     /// Error: [`DropReason::Denied`].
     fn may_arrive(
         &mut self,
@@ -351,9 +352,36 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         match self.lane.filter.arrives(rules, from, packet, now) {
             Verdict::Pass => Ok(true),
             Verdict::WaitForFirstFragment if self.fragments.hold(from, packet, now) => Ok(false),
-            Verdict::WaitForFirstFragment | Verdict::Drop(_) | Verdict::Reject(_) => {
+            Verdict::WaitForFirstFragment | Verdict::Drop(_) => Err(DropReason::Denied),
+            Verdict::Reject(_) => {
+                self.reject(session, packet, now);
                 Err(DropReason::Denied)
             }
+        }
+    }
+
+    /// Answers through the tunnel, in the name of the host that was written to.
+    fn reject(&self, session: &Incoming, packet: &[u8], now: Instant) {
+        let back = session
+            .outgoing()
+            .filter(|_| session.peer().may_reject(now));
+        let Some((back, answer)) = back.zip(Answer::to_denied(packet)) else {
+            return;
+        };
+
+        // Few are sent in a second: memory of their own costs nothing.
+        let packet = &answer.bytes()[OFFLOAD_LEN..];
+        let mut datagram = vec![0; packet.len() + OVERHEAD];
+        datagram[HEADER_LEN..][..packet.len()].copy_from_slice(packet);
+
+        let kind = Kind::Packet(Checksum::Complete);
+        let sealed = back
+            .reserve(1)
+            .and_then(|number| back.seal(kind, number, &mut datagram));
+        if sealed.is_ok() {
+            // What the socket has no room for is an answer less.
+            let class = TrafficClass::default();
+            let _ = udp::send_along(&*self.lane.udp, &back, &datagram, None, class);
         }
     }
 

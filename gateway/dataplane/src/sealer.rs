@@ -163,8 +163,10 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         match verdict {
             Verdict::Pass => self.seal(session, packet, &offload),
             Verdict::WaitForFirstFragment => {}
-            Verdict::Drop(_) | Verdict::Reject(_) => {
+            Verdict::Drop(_) => session.counters().drop_packet(DropReason::Denied),
+            Verdict::Reject(_) => {
                 session.counters().drop_packet(DropReason::Denied);
+                self.unrouted.deny(packet, now);
             }
         }
         verdict
@@ -183,8 +185,8 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         }
     }
 
-    /// Judges a packet; a super-packet as a whole, since its segments have the same headers. Records
-    /// its flow, before anything of it is sealed.
+    /// Judges a packet; a super-packet as a whole, since its segments have the same headers. Its
+    /// flow is recorded before anything of it is sealed.
     fn leaves(&self, snapshot: &Snapshot, packet: &[u8], now: Instant) -> Verdict {
         match snapshot.rules() {
             Some(rules) => self.lane.filter.leaves(rules, packet, now),

@@ -99,6 +99,13 @@ impl<'a, T: Tun> Unrouted<'a, T> {
         }
     }
 
+    /// Answers a packet that the policy does not let leave.
+    pub(crate) fn deny(&self, packet: &[u8], now: Instant) {
+        if let Ok(addresses) = ip::parse(packet) {
+            self.answers.deny(packet, addresses.source, now);
+        }
+    }
+
     /// When [`Unrouted::review`] is to be called; `None` if nothing is held.
     pub(crate) fn next_review(&self) -> Option<Instant> {
         self.next_review

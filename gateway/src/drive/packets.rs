@@ -131,8 +131,8 @@ impl Packets {
         }
     }
 
-    /// Swaps in `tables`, with the addresses of `zone`, our own. Keys of connections that they do not
-    /// name are dropped.
+    /// Swaps in `tables`, with the addresses of `zone`, our own. Keys of connections that they do
+    /// not name are dropped.
     pub(super) fn publish(&mut self, tables: &Tables, zone: Option<&Arc<Zone>>) {
         // First, so that packets of a session that has ended are not opened by the new tables.
         self.keys.retain(|conn, _| tables.sessions.contains(conn));

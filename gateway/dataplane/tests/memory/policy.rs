@@ -107,6 +107,52 @@ fn what_our_host_may_not_open_never_leaves() {
 }
 
 #[test]
+fn what_is_rejected_is_answered_through_the_tunnel_at_a_bounded_rate() {
+    let (_network, left, right) = pair();
+    let policy = Policy {
+        denied: ringway_config::OnDenied::Reject,
+        ..closed()
+    };
+    right.publish_policy(policy, |_| {});
+    for (family, code) in [(Family::V4, [3, 13]), (Family::V6, [1, 1])] {
+        let denied = open_at_right(&left, family);
+        let answer = left.next_packet();
+        let icmp = if family == Family::V4 { 20 } else { 40 };
+        assert_eq!(answer[icmp..icmp + 2], code, "prohibited");
+        assert_eq!(answer[icmp + 8..], denied, "the packet is quoted");
+
+        left.host.send(&packets::bare(family, 1, 2, 50_000, 0x02));
+        let (ports, _, acknowledged, flags) = packets::tcp_header(&left.next_packet());
+        assert_eq!((ports, flags), ([0x1b8b, 50_000], 0x14), "a reset");
+        assert_eq!(acknowledged, 101, "of this SYN");
+    }
+
+    for _ in 0..300 {
+        open_at_right(&left, Family::V4);
+    }
+    denied(&right, 304);
+    let mut answers = 0;
+    while left.host.receive(Duration::from_millis(200)).is_some() {
+        answers += 1;
+    }
+    assert_eq!(answers, 128 - 4);
+}
+
+#[test]
+fn what_may_not_leave_is_answered_if_the_policy_rejects() {
+    let (_network, left, _right) = pair();
+    let policy = Policy {
+        denied: ringway_config::OnDenied::Reject,
+        egress: ringway_config::Egress::None,
+        ..closed()
+    };
+    left.publish_policy(policy, |_| {});
+    left.host.send(&packets::udp(Family::V4, 1, 2, b"denied"));
+    assert_eq!(left.next_packet()[20..22], [3, 13]);
+    denied(&left, 1);
+}
+
+#[test]
 fn without_rules_nothing_passes() {
     let (_network, left, _right) = pair();
     let mut builder = SnapshotBuilder::new(SiteNo(1));
