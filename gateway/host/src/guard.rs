@@ -59,6 +59,15 @@ impl Guard {
     pub async fn hold(&mut self, leave: bool, authors: &Authors, checked: &mut Checked) {
         self.nft.hold(leave, authors, checked).await;
 
+        // Without the table nothing more may forward: the caller has it switched off.
+        let is_missing = checked
+            .missing
+            .iter()
+            .any(|missing| missing.thing == Thing::Table);
+        if is_missing {
+            return;
+        }
+
         if let Some((spec, surroundings)) = self.applied.clone()
             && !leave
             && !self.forwarding.is_as_planned(&spec)

@@ -78,6 +78,13 @@ impl Shell {
         self.inquirer.changed(now);
     }
 
+    /// SIGHUP: whatever others have changed is put back at once.
+    pub(crate) fn repair(&mut self, now: Instant) {
+        self.watch.insist();
+        self.routes.rest(now);
+        self.kernel_changed(now);
+    }
+
     /// What the kernel is asked about now.
     pub(crate) fn inquiry(&self) -> Inquiry {
         let config = &self.current.config;

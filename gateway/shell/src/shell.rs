@@ -287,7 +287,10 @@ impl Shell {
             Input::KernelChecked(checked) => self.kernel_checked(checked, now),
             Input::KernelAsked(findings) => self.kernel_asked(findings, now),
             Input::Guarded { change, result } => self.guarded(change, result, now),
-            Input::Reload => self.submit(Request::Reload, now),
+            Input::Reload => {
+                self.repair(now);
+                self.submit(Request::Reload, now);
+            }
             Input::CertificateChanged => self.submit(Request::Certificate, now),
             Input::ConfigRead { change, result } => self.config_read(change, result, now),
             Input::ZoneBuilt { change, result } => self.zone_built(change, result, now),

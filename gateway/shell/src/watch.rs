@@ -133,6 +133,16 @@ impl KernelWatch {
         outcomes
     }
 
+    /// The operator wants everything repaired now, fought over or not.
+    pub(crate) fn insist(&mut self) {
+        for pace in self.paces.values_mut() {
+            *pace = Pace {
+                is_fought: pace.is_fought,
+                ..Pace::default()
+            };
+        }
+    }
+
     /// True while `thing` is left as it is found.
     pub(crate) fn rests(&self, thing: &Thing, now: Instant) -> bool {
         self.paces.get(thing).is_some_and(|pace| pace.rests(now))
@@ -314,6 +324,28 @@ mod tests {
             [Outcome::Quiet(Thing::Table)]
         );
         assert_eq!(watch.counts()["table"], 11);
+    }
+
+    #[test]
+    fn an_operators_reload_restores_what_is_fought_over() {
+        let start = Instant::now();
+        let mut watch = KernelWatch::new(start);
+        for _ in 0..10 {
+            watch.changed(start);
+            watch.poll(start);
+            watch.checked(restored(), start);
+        }
+        assert!(watch.rests(&Thing::Table, start));
+
+        watch.insist();
+        assert!(!watch.rests(&Thing::Table, start));
+        watch.changed(start);
+        watch.poll(start);
+        assert!(
+            watch.checked(restored(), start).is_empty(),
+            "it is still fought over"
+        );
+        assert!(watch.rests(&Thing::Table, start));
     }
 
     #[test]

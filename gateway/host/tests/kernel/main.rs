@@ -19,6 +19,7 @@ mod namespace;
 mod routes;
 mod site;
 mod tun;
+mod watch;
 
 use ringway_config::TunName;
 

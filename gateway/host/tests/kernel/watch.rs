@@ -1,0 +1,193 @@
+//! What others change of what the daemon holds, and what of theirs is in the way.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
+
+use ringway_config::Routes as Numbers;
+use ringway_host::sysctl::Setting;
+use ringway_host::tun::open_tun;
+use ringway_host::watch::{Held, inquire};
+use ringway_intent::{Checked, Finding, Inquiry, Thing, Way};
+
+use crate::namespace::Namespace;
+use crate::tun_name;
+
+const FORWARDING: &str = "net/ipv4/conf/eth0/forwarding";
+
+const NUMBERS: Numbers = Numbers {
+    table: 4600,
+    protocol: 146,
+    mark: 7,
+};
+
+/// A gateway with one interface of its site that forwards, and a device.
+fn gateway() -> Namespace {
+    let namespace = Namespace::new("gw");
+    namespace.nic("eth0");
+    namespace.ip("addr add 10.1.0.1/24 dev eth0");
+
+    namespace.enter(|| set("1"));
+    namespace
+}
+
+fn set(value: &str) {
+    fs::write(format!("/proc/sys/{FORWARDING}"), value).unwrap();
+}
+
+fn forwards() -> bool {
+    let value = fs::read_to_string(format!("/proc/sys/{FORWARDING}"));
+
+    value.unwrap().trim() == "1"
+}
+
+async fn check(held: &mut Held, leave: &[Thing]) -> Checked {
+    let leave = BTreeSet::from_iter(leave.iter().cloned());
+    let mut checked = Checked::default();
+
+    held.check(&leave, &mut checked).await;
+    checked
+}
+
+#[test]
+fn mtu_and_settings_are_restored_and_what_is_left_is_reported() {
+    let namespace = gateway();
+    let (_tun, index) = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
+    let meddle = || {
+        namespace.ip("link set ringway0 mtu 1200");
+        set("0");
+    };
+    let setting = Setting {
+        key: FORWARDING.into(),
+        value: "1".into(),
+        is_closable: true,
+    };
+
+    namespace.wait(|| async {
+        let index = Arc::new(index.into());
+        let mut held = Held::open("ringway0", index, 1440, vec![setting]).unwrap();
+        assert_eq!(check(&mut held, &[]).await, Checked::default());
+
+        meddle();
+        let restored = check(&mut held, &[]).await.restored;
+        let kinds: Vec<_> = restored.iter().map(|one| one.thing.kind()).collect();
+        assert_eq!(kinds, ["mtu", "setting"]);
+        assert!(forwards());
+        assert!(namespace.ip("link show ringway0").contains("mtu 1440"));
+
+        meddle();
+        let checked = check(&mut held, &[Thing::Mtu]).await;
+        assert_eq!(checked.missing[0].thing, Thing::Mtu);
+        assert_eq!(checked.restored.len(), 1);
+
+        // Closed on purpose: no look opens it.
+        held.switch_forwarding(false);
+        assert!(check(&mut held, &[Thing::Mtu]).await.restored.is_empty());
+        assert!(!forwards());
+        held.switch_forwarding(true);
+        assert!(forwards());
+    });
+}
+
+/// What is found about the way from eth0 to a member, which a tunnel serves or not.
+fn findings(namespace: &Namespace, is_tunnelled: bool) -> Vec<Finding> {
+    let inquiry = Inquiry {
+        ways: vec![Way {
+            interface: "eth0".into(),
+            host: "10.1.0.2".parse().unwrap(),
+            remote: "10.2.0.1".parse().unwrap(),
+            prefix: "10.2.0.0/16".parse().unwrap(),
+            is_tunnelled,
+        }],
+        dns: vec!["10.1.0.1".parse().unwrap()],
+        tunnel_port: Some(4600),
+    };
+
+    namespace
+        .wait(|| async move { inquire(&tun_name(), NUMBERS, inquiry).await })
+        .unwrap()
+}
+
+#[test]
+fn a_route_that_leads_elsewhere_is_found_with_the_rule_that_is_guilty() {
+    let namespace = gateway();
+    let _tun = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
+    assert_eq!(findings(&namespace, false), [], "no route: it goes nowhere");
+    assert_eq!(findings(&namespace, true).len(), 1);
+    namespace.ip("route add 10.2.0.0/16 dev ringway0");
+    assert_eq!(findings(&namespace, true), []);
+
+    namespace.ip("route add default dev eth0 table 99");
+    namespace.ip("rule add priority 512 lookup 99");
+    let found = &findings(&namespace, false)[0];
+    assert!(found.what.contains("leave by eth0 (table 99)"), "{found:?}");
+    assert!(found.what.contains("ip rule 512"), "{found:?}");
+    assert!(found.remedy.contains("priority 511"), "{found:?}");
+}
+
+#[test]
+fn chains_that_drop_are_found_and_the_remedies_open_them() {
+    let namespace = gateway();
+    for (ruleset, name) in [
+        (
+            "table inet a { chain f { type filter hook forward priority 0; policy drop;
+                ct state vmap { established : accept, invalid : drop }; } }",
+            "foreign filter inet a f",
+        ),
+        (
+            "table ip b { chain f { type filter hook forward priority 0;
+                ip daddr 10.2.0.0/16 counter drop; } }",
+            "foreign filter ip b f",
+        ),
+        (
+            "table inet c { chain i { type filter hook input priority 0; policy drop;
+                ct state established,related accept; iifname { lo, eth9 } accept; } }",
+            "foreign filter inet c i",
+        ),
+    ] {
+        nft(&namespace, ruleset);
+        let found = findings(&namespace, false);
+        assert_eq!(found.len(), 1, "{ruleset}: {found:?}");
+        assert_eq!(found[0].name, name);
+
+        // Each remedy may show the next packet that is dropped.
+        for _ in 0..3 {
+            for finding in findings(&namespace, false) {
+                nft(
+                    &namespace,
+                    &finding.remedy.replace("nft ", "").replace(" && ", "\n"),
+                );
+            }
+        }
+        assert_eq!(findings(&namespace, false), [], "{ruleset}");
+        nft(&namespace, "flush ruleset");
+    }
+}
+
+#[test]
+fn chains_that_may_accept_are_no_finding() {
+    let namespace = gateway();
+    for rules in [
+        "policy drop; iifname \"eth*\" accept; oifname \"eth*\" accept;",
+        "policy drop; iif eth0 accept; ct state established accept;",
+        "policy drop; meta mark 5 accept;",
+        "policy drop; ip saddr @list accept;",
+        "policy accept; iifname \"docker0\" drop;",
+        "policy accept; limit rate 5/second drop;",
+    ] {
+        let set = "set list { type ipv4_addr; flags interval; }";
+        let chain = format!("chain f {{ type filter hook forward priority 0; {rules} }}");
+        nft(&namespace, &format!("table inet a {{ {set} {chain} }}"));
+        assert_eq!(findings(&namespace, false), [], "{rules}");
+        nft(&namespace, "flush ruleset");
+    }
+}
+
+fn nft(namespace: &Namespace, commands: &str) {
+    let path = std::env::temp_dir().join(namespace.name());
+    fs::write(&path, commands).unwrap();
+
+    let (code, text) = namespace.run(&format!("nft -f {}", path.display()));
+    let _ = fs::remove_file(&path);
+    assert_eq!(code, 0, "{commands}: {text}");
+}
