@@ -24,7 +24,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_filter::{Verdict, WAIT, Waiting};
+use ringway_filter::{Neighbour, Verdict, WAIT, Waiting};
 
 use crate::admit::{AdmitCache, admit};
 use crate::answer::Answer;
@@ -83,6 +83,7 @@ struct Buffer<'b> {
 struct Batch<'b, 's, W> {
     snapshot: &'s Snapshot,
     admitted: AdmitCache<'s>,
+    passed: Neighbour<'s>,
     /// The session of the buffer's previous datagram, if that came from the peer's address.
     on_path: Option<&'s Arc<Incoming>>,
     coalesce: Coalesce<'b, W>,
@@ -190,6 +191,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let mut batch = Batch {
             snapshot: &snapshot,
             admitted: AdmitCache::new(&snapshot),
+            passed: Neighbour::new(),
             on_path: None,
             coalesce: Coalesce::new(lane.tun.segments_udp(), write),
         };
@@ -317,7 +319,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             return Err(DropReason::Malformed);
         }
 
-        if !self.may_arrive(batch.snapshot, session, packet, arrival.at)? {
+        if !self.may_arrive(batch, session, packet, arrival.at)? {
             return Ok(());
         }
 
@@ -339,17 +341,19 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
 
     /// True if the packet passes the filter; false if it is a fragment that waits for its first.
     /// Error: [`DropReason::Denied`].
-    fn may_arrive(
+    fn may_arrive<W>(
         &mut self,
-        snapshot: &Snapshot,
+        batch: &mut Batch<'_, '_, W>,
         session: &Incoming,
         packet: &[u8],
         now: Instant,
     ) -> Result<bool, DropReason> {
-        let rules = snapshot.rules().ok_or(DropReason::Denied)?;
+        let rules = batch.snapshot.rules().ok_or(DropReason::Denied)?;
         let SiteNo(from) = session.site();
 
-        match self.lane.filter.arrives(rules, from, packet, now) {
+        let passed = &mut batch.passed;
+        let filter = &self.lane.filter;
+        match filter.arrives_beside(passed, rules, from, packet, now) {
             Verdict::Pass => Ok(true),
             Verdict::WaitForFirstFragment if self.fragments.hold(from, packet, now) => Ok(false),
             Verdict::WaitForFirstFragment | Verdict::Drop(_) => Err(DropReason::Denied),

@@ -22,6 +22,7 @@ use crate::denied::{Denied, DeniedPacket, DeniedRing, Direction};
 use crate::flows::Flows;
 use crate::fragments::Fragments;
 use crate::grace::Grace;
+use crate::neighbour::Neighbour;
 use crate::packet::{Header, Transport};
 use crate::record::FlowRecord;
 use crate::rules::Rules;
@@ -98,6 +99,29 @@ impl Filter {
             }
             (verdict, _) => verdict,
         }
+    }
+
+    /// [`Filter::arrives`] for the packets of a batch, which mostly continue the flow of the one
+    /// before. `now` must be the same for all that are to share a verdict.
+    pub fn arrives_beside<'r>(
+        &self,
+        neighbour: &mut Neighbour<'r>,
+        rules: &'r Rules,
+        from: u32,
+        packet: &[u8],
+        now: Instant,
+    ) -> Verdict {
+        if neighbour.covers(rules, from, packet, now) {
+            return Verdict::Pass;
+        }
+
+        let verdict = self.arrives(rules, from, packet, now);
+        // Each packet that grace lets in counts.
+        let is_in_grace = self.grace.is_on(self.clock.tick(now));
+        if verdict == Verdict::Pass && !is_in_grace {
+            neighbour.remember(rules, from, packet, now);
+        }
+        verdict
     }
 
     /// Judges a packet (a super-packet as a whole) of a host in our site, after `route` has checked

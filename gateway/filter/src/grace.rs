@@ -79,8 +79,13 @@ impl Grace {
             return tcp.has(tcp_flags::ACK) && !tcp.has(tcp_flags::RST);
         }
 
+        tcp.is_midstream() && self.is_on(now)
+    }
+
+    /// True while grace may let anything in.
+    pub(crate) fn is_on(&self, now: Tick) -> bool {
         let age = now.saturating_sub(self.began.load(Relaxed));
-        tcp.is_midstream() && age < self.duration.load(Relaxed)
+        self.is_endless() || age < self.duration.load(Relaxed)
     }
 
     /// Counts a segment of a site that grace covers.

@@ -5,6 +5,7 @@ mod egress;
 mod fragments;
 mod grace;
 mod icmp;
+mod neighbours;
 mod shared;
 mod tcp;
 mod udp;
