@@ -10,7 +10,9 @@ pub mod capture;
 pub mod emulator;
 pub mod etcd;
 pub mod flow;
+pub mod inside;
 pub mod malicious_owner;
+pub mod pushed;
 pub mod scene;
 pub mod sequence;
 
@@ -18,5 +20,6 @@ pub use background::Background;
 pub use capture::Capture;
 pub use emulator::Emulator;
 pub use flow::Flow;
+pub use pushed::Pushed;
 pub use scene::Scene;
 pub use sequence::Sequence;

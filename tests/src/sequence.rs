@@ -3,17 +3,14 @@
 //! The number of a datagram determines its whole content, so the receiver recognizes a damaged one.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, setns};
-
-use crate::Scene;
 use crate::emulator::rng::Rng;
+use crate::{Scene, inside};
 
 /// The receiver's port.
 pub const PORT: u16 = 7100;
@@ -126,15 +123,9 @@ fn number(bytes: &[u8]) -> Option<u32> {
 
 /// A socket in the network namespace of `node`.
 fn bind(scene: &Scene, node: &str, port: u16) -> UdpSocket {
-    let netns = &scene.node(node).expect("a machine of the laboratory").netns;
-    let netns = File::open(format!("/run/netns/{netns}")).expect("its namespace exists");
-
-    // The namespace belongs to the thread that enters it, so the thread must not be one of ours.
-    let bound = thread::spawn(move || {
-        setns(netns, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
+    inside::run(scene, node, move || {
         UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).expect("the port is free")
-    });
-    bound.join().expect("the socket is bound")
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,39 @@
 //! a packet. With `RINGWAY_FILTER_PACKETS` the property test sees more packets, and `RINGWAY_SEED`
 //! sets its seed. The [table](table) is the same by hand: packets as text, with the verdict that
 //! each must get.
+//!
+//! Each check of the filter was taken away once, and a test failed. Where nothing is named, both
+//! the property test and the table did; the class that differed is named.
+//!
+//! | without | differs |
+//! |---|---|
+//! | the tunnel's port, arriving, leaving | tunnel in a tunnel |
+//! | a SYN is no reply | SYN as a reply, simultaneous open, odd flags |
+//! | a SYN-ACK answers what a rule allows | SYN over the WAN, answers open nothing |
+//! | ports, flags, end, former rules of grace | grace after a start, what was taken away |
+//! | no grace for flows of theirs | the class of that name |
+//! | rate of grace | `grace_is_a_thousand_segments_a_second_for_each_site` |
+//! | flags of grace without end | grace without end |
+//! | theirs let no TCP, no UDP in | rule narrowed in mid-stream, UDP of theirs stays theirs |
+//! | theirs keep a tuple, answers make no flow | UDP of theirs, UDP first packets crossing |
+//! | a segment from a low port, a RST makes no flow | segments of ours, answers open nothing |
+//! | ids of echo replies, rules for echo requests | echo ids |
+//! | receiver, site, flow, echo id of an ICMP error | forged ICMP errors, errors about our flows |
+//! | no ICMP error by a flow of theirs | anything; ICMP errors about answers |
+//! | kinds of ICMP, both ways | other ICMP |
+//! | rules for protocols | protocols by number |
+//! | the sending site is known | sites that nobody knows |
+//! | offsets in headers and options, whole headers | fragments that overlap headers |
+//! | verdict, life, id, receiver of a first fragment | fragments in order, that come late |
+//! | routing headers | routing headers |
+//! | lengths of TCP and UDP headers | packets that are cut off, lengths that lie |
+//! | egress of TCP, segments, UDP, echo, errors | egress of names only, no egress |
+//! | names, the gateway's addresses, where `allow-egress` leads | no egress, DNS and gateway |
+//! | an organization's own gateways | origins of rules |
+//! | each of the five idle times, who refreshes | the class of its name |
+//! | what is given up first | `unanswered_connections_give_way_to_answered_ones_of_the_same_host` |
+//! | both addresses of a record | `a_record_is_believed_about_our_addresses_alone` |
+//! | serial arithmetic | `the_highest_acknowledgement_since_the_syn_is_kept_in_serial_arithmetic` |
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 

@@ -283,6 +283,26 @@ pub(crate) fn inside_header(whole: &Packet, id: u32) -> Packet {
     packet
 }
 
+/// A first fragment with 40 bytes of TCP options.
+pub(crate) fn first_with_options(whole: &Packet, id: u32) -> Packet {
+    let mut payload = payload(whole.facts.source, &whole.facts.content);
+    payload[12] = 0xf0;
+    payload.extend([1; 44]);
+    let first = Piece {
+        id,
+        offset: 0,
+        more: true,
+    };
+    piece(whole.facts, first, &payload)
+}
+
+/// A fragment whose offset lies inside the TCP options of [`first_with_options`].
+pub(crate) fn inside_options(whole: &Packet, id: u32) -> Packet {
+    let mut packet = later(whole, id, 3, false);
+    packet.facts.content = Content::Broken;
+    packet
+}
+
 /// The first `len` bytes of a packet whose IP header says that this is all.
 pub(crate) fn cut(whole: &Packet, len: usize) -> Packet {
     let mut bytes = whole.bytes[..len].to_vec();

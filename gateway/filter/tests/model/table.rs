@@ -10,7 +10,8 @@
 //! ```
 //! Hosts are those of [`world`](crate::world), ports 0 if none is written. What follows the kind:
 //! `first 7`, `later 7 4`, `inside 7`, `headless 7 8` make a fragment with id 7, `chain 0,60` adds
-//! options or extension headers, `cut 3` leaves as many bytes behind the IP header. Every line is
+//! options or extension headers, `first-options 7` and `inside-options 7` are about TCP options,
+//! `cut 3` leaves as many bytes behind the IP header. Every line is
 //! tried over IPv4 and IPv6.
 
 use std::net::IpAddr;
@@ -20,9 +21,9 @@ use std::time::Duration;
 use crate::course::Course;
 use crate::model::Decision;
 use crate::packet::{
-    ACK, Content, FIN, PSH, Packet, Quoted, QuotedPorts, RST, SYN, broken, cut,
-    first_without_header, fragments, header_len, inside_header, later, packet, segment,
-    with_extensions,
+    ACK, Content, FIN, PSH, Packet, Quoted, QuotedPorts, RST, SYN, broken, cut, first_with_options,
+    first_without_header, fragments, header_len, inside_header, inside_options, later, packet,
+    segment, with_extensions,
 };
 use crate::world::{EAST, GAMMA, GW, HERE, IDC, JOB0, JOB1, PEER0, PEER1, WEST, address};
 
@@ -176,6 +177,8 @@ fn made(source: End, destination: End, words: &[&str], v6: bool) -> Packet {
         Some(&"first") => fragments(&whole, number(1), 4)[0].clone(),
         Some(&"later") => later(&whole, number(1), number(2) as u16, false),
         Some(&"inside") => inside_header(&whole, number(1)),
+        Some(&"first-options") => first_with_options(&whole, number(1)),
+        Some(&"inside-options") => inside_options(&whole, number(1)),
         Some(&"headless") => first_without_header(&whole, number(1), number(2) as usize),
         Some(&"cut") => cut(&whole, header_len(source.address) + number(1) as usize),
         Some(&"chain") => {

@@ -6,7 +6,8 @@ use super::Class;
 use crate::course::Course;
 use crate::ends::Ends;
 use crate::packet::{
-    ACK, Content, Packet, SYN, first_without_header, fragments, inside_header, later, packet,
+    ACK, Content, Packet, SYN, first_with_options, first_without_header, fragments, inside_header,
+    inside_options, later, packet,
 };
 use crate::world::{GAMMA, PEER0};
 
@@ -77,6 +78,9 @@ fn overlapping(course: &mut Course) {
     course.arrives(ends.site, &first);
     course.arrives(ends.site, &inside_header(&whole, second_id));
     course.arrives(ends.site, &last);
+    let with_options = first_id ^ 8;
+    course.arrives(ends.site, &first_with_options(&whole, with_options));
+    course.arrives(ends.site, &inside_options(&whole, with_options));
     let third_id = first_id ^ 4;
     course.arrives(ends.site, &first_without_header(&whole, third_id, 16));
 }

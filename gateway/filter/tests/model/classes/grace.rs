@@ -13,6 +13,7 @@ pub(super) const CLASSES: &[Class] = &[
     ("grace on a takeover", on_a_takeover),
     ("grace without end", without_end),
     ("no grace for what was taken away", taken_away),
+    ("no grace for flows of theirs", of_theirs),
     ("a receive-only stream after a restart", receive_only),
 ];
 
@@ -86,6 +87,23 @@ fn taken_away(course: &mut Course) {
     }
     course.pass(GRACE);
     course.forget_former();
+}
+
+/// Its rule goes while there is grace, and no former policy says what it was.
+fn of_theirs(course: &mut Course) {
+    course.policy("everything");
+    course.forget_former();
+    course.restart();
+    let service = Ends::of(course, PEER0).high(course);
+    service.serve(course);
+    course.policy("fabric");
+    course.forget_former();
+    for _ in 0..3 {
+        course.arrives(service.site, &service.tcp_in(ACK));
+        course.leaves(&service.tcp_out(ACK));
+    }
+    course.arrives(service.site, &service.error_about_tcp());
+    course.pass(GRACE);
 }
 
 /// The far end pushes, our host is silent; then its kernel acknowledges.
