@@ -20,6 +20,7 @@ pub mod member;
 pub mod metrics;
 pub mod org;
 pub mod policy;
+pub mod purge;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -86,6 +87,10 @@ pub enum Verb {
     /// Show a running gateway's counters and histograms in the OpenMetrics text format
     #[command(after_help = "Example:\n  ringway metrics -c gateway.toml")]
     Metrics(metrics::Args),
+    /// Remove everything from the kernel that a gateway leaves there when it ends
+    #[command(after_help = "Example:\n  ringway purge -c gateway.toml\n\n\
+        Until then, packets to members stay unreachable rather than leave in clear.")]
+    Purge(purge::Args),
     /// Run a consortium of three organizations on this machine, to try and to demonstrate
     Lab(lab::Args),
 }
@@ -130,6 +135,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Run(args) => run::run(args),
         Verb::Status(args) => status::run(args),
         Verb::Metrics(args) => metrics::run(args),
+        Verb::Purge(args) => purge::run(args),
         Verb::Lab(args) => lab::run(args),
     }
 }

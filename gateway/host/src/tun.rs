@@ -173,7 +173,7 @@ fn reverse_path_filter() -> &'static str {
 }
 
 /// True if this thread's network namespace has an interface `name`.
-pub(crate) fn exists(name: &TunName) -> bool {
+pub fn exists(name: &TunName) -> bool {
     // /sys/class/net shows the namespace in which /sys was mounted, this file that of the thread.
     let Ok(interfaces) = fs::read_to_string("/proc/thread-self/net/dev") else {
         return false;

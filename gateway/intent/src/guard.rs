@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use ringway_config::{Endpoint, Host, Prefix, TunName};
 
-use crate::filter::{PolicySpec, policy};
 use crate::situation::Situation;
 
 /// Everything that the guard depends on.
@@ -34,8 +33,6 @@ pub struct GuardSpec {
     /// A peer's endpoint lies inside a prefix of `members`: its packets need the mark to pass the
     /// reverse-path check.
     pub marks_arrivals: bool,
-    /// What the other organizations may reach.
-    pub policy: PolicySpec,
 }
 
 /// The guard for `situation`.
@@ -63,7 +60,6 @@ pub fn guard(situation: &Situation<'_>) -> GuardSpec {
         mark: config.routes.mark,
         marks_arrivals: endpoints(situation)
             .any(|endpoint| members.iter().any(|prefix| prefix.contains(endpoint))),
-        policy: policy(config, situation.rulings),
         own,
         members,
     }

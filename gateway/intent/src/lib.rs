@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 mod families;
-mod filter;
 mod guard;
 mod inquiry;
 mod links;
@@ -17,7 +16,6 @@ mod situation;
 mod thing;
 
 pub use families::Families;
-pub use filter::{PolicySpec, policy};
 pub use guard::{GuardSpec, guard};
 pub use inquiry::{Inquiry, Way, ways};
 pub use links::{Address, HostRoute, Links, is_default};

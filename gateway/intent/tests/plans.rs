@@ -17,7 +17,7 @@ use ringway_config::{
     Revoked, Routes, Ruling, Site, Tunnel, rule,
 };
 use ringway_intent::{
-    HostRoute, Links, RouteState, Situation, Tunnelled, guard, held, plan_routes, policy,
+    HostRoute, Links, RouteState, Situation, Tunnelled, guard, held, plan_routes,
 };
 
 fn place() -> Place {
@@ -200,34 +200,6 @@ proptest! {
                 .filter(|route| route.interface == name)
                 .any(|route| own.iter().any(|own| own.overlaps(&route.prefix)));
             prop_assert_eq!(site.contains(&name), leads);
-        }
-    }
-
-    #[test]
-    fn the_filter_knows_each_available_prefix_under_its_owner_and_no_conflicted_one(
-        own in prefixes(),
-        beta in prefixes(),
-        gamma in prefixes(),
-    ) {
-        let config = config(&own, &beta, &gamma);
-        let rulings: Vec<Ruling> = rule(&config, &[], &Default::default());
-
-        let spec = policy(&config, &rulings);
-
-        for ruling in &rulings {
-            let is_own = spec.own.contains(&ruling.prefix);
-            let is_theirs = spec
-                .orgs
-                .get(&ruling.org)
-                .is_some_and(|prefixes| prefixes.contains(&ruling.prefix));
-            let is_ours = ruling.org == config.id.org;
-            if ruling.is_available() {
-                prop_assert_eq!((is_own, is_theirs), (is_ours, !is_ours), "{}", ruling.prefix);
-            } else if is_ours {
-                prop_assert!(!is_theirs, "{}", ruling.prefix);
-            } else {
-                prop_assert!(!is_own || own.contains(&ruling.prefix), "{}", ruling.prefix);
-            }
         }
     }
 }

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use ringway_host::firewall::short_idle_timeout;
 use ringway_host::guard::{Guard, SharedGuard};
 use ringway_host::links;
 use ringway_host::routes::KernelRoutes;
@@ -60,12 +59,6 @@ impl Kernel {
 
         let mut keeper = Guard::new(&config.tun, &config.state_dir.join("kernel-settings.json"));
         keeper.apply(&guard(&situation)).await?;
-        if let Some(idle) = short_idle_timeout() {
-            tracing::warn!(
-                ?idle,
-                "The kernel forgets idle TCP connections early: gRPC streams will break"
-            );
-        }
 
         // Only now: what the device may carry has rules.
         let index = Arc::new(AtomicU32::new(raise_tun(&config.tun, &tun)?));

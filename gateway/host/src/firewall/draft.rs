@@ -10,7 +10,7 @@ use nftables::schema::{
     Chain, Counter, NfListObject, Nftables, Rule, Set, SetFlag, SetType, SetTypeValue, Table,
 };
 use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
-use ringway_config::{PortRange, Prefix};
+use ringway_config::Prefix;
 
 use super::terms::{self, Family, Step};
 
@@ -189,23 +189,6 @@ pub(super) fn outermost<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> V
     sorted
 }
 
-/// The same ports as ranges that do not overlap.
-pub(super) fn disjoint(ports: &[PortRange]) -> Vec<PortRange> {
-    let mut sorted = ports.to_vec();
-
-    sorted.sort_by_key(|range| (range.first, range.last));
-    // `dedup_by` passes the range that stays second; it grows by those that overlap it.
-    sorted.dedup_by(|next, range| {
-        let overlaps = next.first <= range.last;
-        if overlaps {
-            range.last = range.last.max(next.last);
-        }
-
-        overlaps
-    });
-    sorted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,17 +200,5 @@ mod tests {
             .into();
         let kept: Vec<_> = outermost(&prefixes).iter().map(Prefix::to_string).collect();
         assert_eq!(kept, ["10.1.0.0/16", "10.2.0.0/16"]);
-    }
-
-    #[test]
-    fn overlapping_port_ranges_are_merged() {
-        let range = |first, last| PortRange { first, last };
-        let ports = [
-            range(7054, 7054),
-            range(7050, 7052),
-            range(7051, 7053),
-            range(7050, 7050),
-        ];
-        assert_eq!(disjoint(&ports), [range(7050, 7053), range(7054, 7054)]);
     }
 }

@@ -6,15 +6,14 @@
 //!   output ───── into the TUN ──► to-tun                    ── into the TUN ──► to-tun
 //! ```
 //!
-//! Sets: `own-v4`, `members-v4`, `from-<org>-v4`, and the same for `v6`.
+//! Sets: `own-v4`, `members-v4`, the same for `v6`, and `site`, the site's interfaces.
 
 use nftables::schema::Nftables;
 use nftables::types::NfHook;
-use ringway_config::{Allow, Origin, PortRange, Service, Target};
-use ringway_intent::{GuardSpec, PolicySpec};
+use ringway_intent::GuardSpec;
 
 use super::DropReason;
-use super::draft::{Draft, disjoint, outermost, set_name};
+use super::draft::{Draft, set_name};
 use super::guard::{self, Surroundings};
 use super::terms::{self, Family, Step};
 
@@ -22,8 +21,6 @@ const FROM_TUN: &str = "from-tun";
 const TO_TUN: &str = "to-tun";
 pub(super) const OWN: &str = "own";
 pub(super) const MEMBERS: &str = "members";
-/// Available prefixes of members: those of `members` but for the ones in conflict.
-const SENDERS: &str = "senders";
 const PRIORITY_FILTER: i32 = 0;
 
 /// Commands that put the table for `spec` in the place of whatever table has the name.
@@ -32,7 +29,6 @@ pub(super) fn replace(
     guard: &GuardSpec,
     surroundings: &Surroundings,
 ) -> Nftables<'static> {
-    let spec = &guard.policy;
     let mut draft = Draft::over(table);
     draft.begin();
 
@@ -49,8 +45,8 @@ pub(super) fn replace(
     draft.base_chain("output", NfHook::Output, PRIORITY_FILTER);
 
     add_hooks(&mut draft, guard, surroundings);
-    add_arrivals(&mut draft, spec);
-    add_departures(&mut draft, spec);
+    add_arrivals(&mut draft, guard);
+    add_departures(&mut draft, guard);
 
     draft.finish()
 }
@@ -84,49 +80,17 @@ fn add_hooks(draft: &mut Draft, guard: &GuardSpec, surroundings: &Surroundings) 
     }
 }
 
-/// What comes out of the tunnel.
-fn add_arrivals(draft: &mut Draft, spec: &PolicySpec) {
+/// What comes out of the tunnel: the data plane has judged it.
+fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
     // Outer packets that left a tunnel here would be led into a tunnel again.
     draft.rule(
         FROM_TUN,
         then_drop(to_tunnel_port(spec), DropReason::TunnelPort),
     );
-
-    // Before `established`, so that a member that is removed loses its running connections.
-    for family in Family::BOTH {
-        let stranger = terms::is_not_in_set(terms::source(family), &set_name(SENDERS, family));
-        draft.rule(FROM_TUN, then_drop([stranger], DropReason::Stranger));
-    }
-
-    draft.rule(
-        FROM_TUN,
-        then_drop([terms::in_state(["invalid"])], DropReason::Invalid),
-    );
-    draft.rule(
-        FROM_TUN,
-        [terms::in_state(["established", "related"]), terms::accept()],
-    );
-
-    match spec.allow.as_deref() {
-        // The operator wants no new connection at all, DNS included.
-        Some([]) => {}
-        Some(allow) => {
-            add_dns(draft, spec);
-            for rule in allow {
-                add_allow(draft, spec, rule);
-            }
-        }
-        None => {
-            add_dns(draft, spec);
-            add_echo(draft);
-        }
-    }
-
-    draft.rule(FROM_TUN, terms::drop(DropReason::Denied));
 }
 
 /// What goes into the tunnel, from this host or from the site.
-fn add_departures(draft: &mut Draft, spec: &PolicySpec) {
+fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
     // The kernel sends announcements on every link. They are useless here, and not worth counting.
     for family in Family::BOTH {
         draft.rule(
@@ -150,134 +114,18 @@ fn add_departures(draft: &mut Draft, spec: &PolicySpec) {
     }
 }
 
-fn add_dns(draft: &mut Draft, spec: &PolicySpec) {
-    for listen in &spec.dns {
-        let family = if listen.is_ipv4() {
-            Family::V4
-        } else {
-            Family::V6
-        };
-
-        // A listener on every address also hears the host's public ones: those are not offered.
-        let address = if listen.ip().is_unspecified() {
-            terms::is_in_set(terms::destination(family), &set_name(OWN, family))
-        } else {
-            let address = terms::word(listen.ip().to_string());
-            terms::is(terms::destination(family), address)
-        };
-        let port = terms::is(terms::port("th"), terms::number(listen.port()));
-
-        draft.rule(
-            FROM_TUN,
-            [
-                address,
-                terms::is_tcp_or_udp(),
-                port,
-                terms::count(),
-                terms::accept(),
-            ],
-        );
-    }
-}
-
-fn add_echo(draft: &mut Draft) {
-    for family in Family::BOTH {
-        let own = terms::is_in_set(terms::destination(family), &set_name(OWN, family));
-        draft.rule(
-            FROM_TUN,
-            [own, terms::is_echo(family), terms::count(), terms::accept()],
-        );
-    }
-}
-
-/// One rule of the policy: per origin, service and family, since addresses are matched per family.
-fn add_allow(draft: &mut Draft, spec: &PolicySpec, allow: &Allow) {
-    for origin in &allow.from {
-        for service in &allow.services {
-            for family in Family::BOTH {
-                add_allow_of(draft, spec, allow, origin, service, family);
-            }
-        }
-    }
-}
-
-fn add_allow_of(
-    draft: &mut Draft,
-    spec: &PolicySpec,
-    allow: &Allow,
-    origin: &Origin,
-    service: &Service,
-    family: Family,
-) {
-    let to = allow.to.iter().filter_map(|target| match target {
-        Target::Prefix(prefix) if Family::of(prefix) == family => Some(prefix),
-        // The filter of the data plane knows the addresses of names.
-        Target::Prefix(_) | Target::Name(_) => None,
-    });
-    let to = outermost(to);
-    if to.is_empty() {
-        return;
-    }
-
-    let from = match origin {
-        Origin::All => None,
-        Origin::Org(org) if spec.orgs.contains_key(org) => Some(terms::is_in_set(
-            terms::source(family),
-            &set_name(&format!("from-{org}"), family),
-        )),
-        // An organization that is no member now has no set, and nothing to match.
-        Origin::Org(_) | Origin::Site(..) | Origin::Prefix(_) => return,
-    };
-    let service = match service {
-        Service::Tcp(ports) => to_ports("tcp", ports),
-        Service::Udp(ports) => to_ports("udp", ports),
-        Service::Icmp => terms::is_echo(family),
-        Service::Protocol(_) => return,
-    };
-    let to = terms::is(
-        terms::destination(family),
-        terms::one_of(to.iter().map(terms::prefix)),
-    );
-
-    let steps = from
-        .into_iter()
-        .chain([to, service, terms::count(), terms::accept()]);
-    draft.commented_rule(FROM_TUN, steps, &allow.place.to_string());
-}
-
 /// Every set, empty ones too: rules name them.
 fn add_sets(draft: &mut Draft, guard: &GuardSpec) {
     draft.sets(OWN, &guard.own);
     draft.sets(MEMBERS, &guard.members);
     draft.interfaces(guard::SITE, &guard.site);
-
-    let spec = &guard.policy;
-    draft.sets(SENDERS, spec.orgs.values().flatten());
-    for (org, prefixes) in &spec.orgs {
-        draft.sets(&format!("from-{org}"), prefixes);
-    }
 }
 
-fn to_tunnel_port(spec: &PolicySpec) -> [Step; 2] {
+fn to_tunnel_port(spec: &GuardSpec) -> [Step; 2] {
     [
         terms::is_tcp_or_udp(),
         terms::is(terms::port("th"), terms::number(spec.tunnel_port)),
     ]
-}
-
-/// `protocol` to one of `ports`; to any port if there are none.
-fn to_ports(protocol: &'static str, ports: &[PortRange]) -> Step {
-    // Every port rather than no match: a match on a port is one on the protocol too.
-    let any = [PortRange {
-        first: 0,
-        last: u16::MAX,
-    }];
-    let ports = if ports.is_empty() { &any } else { ports };
-
-    terms::is(
-        terms::port(protocol),
-        terms::one_of(disjoint(ports).iter().map(terms::ports)),
-    )
 }
 
 pub(super) fn then_drop(
@@ -329,19 +177,21 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_opens_nothing_and_a_missing_one_only_dns_and_echo() {
-        let opened = |allow| {
-            let mut spec = spec();
-            spec.policy.allow = allow;
-            let mut rules = rules(&spec, FROM_TUN);
-            rules.retain(|rule| rule.contains("accept") && !rule.contains("established"));
-            rules
+    fn no_rule_looks_at_connections() {
+        let surroundings = Surroundings {
+            restriction: Restriction {
+                v4: ["eth1".to_owned()].into(),
+                v6: ["eth1".to_owned()].into(),
+                everywhere_v6: true,
+            },
+            untracks: true,
         };
-        assert!(opened(Some(Vec::new())).is_empty());
-        let rules = opened(None);
-        assert_eq!(rules.len(), 3, "{rules:?}");
-        assert!(rules[0].contains("10.1.0.1"));
-        assert!(rules[1].contains("echo-request") && rules[2].contains("echo-request"));
+        let commands = commands(&spec(), &surroundings);
+        assert!(
+            commands
+                .iter()
+                .all(|command| !command.to_string().contains("\"ct\""))
+        );
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use nftables::expr::{
-    CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField,
-    Prefix, Range, SetItem,
+    Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField,
+    Prefix, SetItem,
 };
-use nftables::stmt::{AnonymousCounter, Counter, JumpTarget, Mangle, Match, Operator, Statement};
-use ringway_config::PortRange;
+use nftables::stmt::{Counter, JumpTarget, Mangle, Match, Operator, Statement};
 
 use super::DropReason;
 
@@ -55,16 +54,6 @@ pub(super) fn source(family: Family) -> Term {
 
 pub(super) fn destination(family: Family) -> Term {
     field(family.protocol(), "daddr")
-}
-
-/// An echo request of `family`.
-pub(super) fn is_echo(family: Family) -> Step {
-    let protocol = match family {
-        Family::V4 => "icmp",
-        Family::V6 => "icmpv6",
-    };
-
-    is(field(protocol, "type"), word("echo-request"))
 }
 
 /// Destination port of `protocol`; `th` stands for any transport.
@@ -183,20 +172,6 @@ pub(super) fn is_udp_to(port: u16) -> Step {
     is(field("udp", "dport"), number(port))
 }
 
-/// In one of the connection states.
-pub(super) fn in_state(states: impl IntoIterator<Item = &'static str>) -> Step {
-    let state = CT {
-        key: "state".into(),
-        family: None,
-        dir: None,
-    };
-
-    is(
-        Expression::Named(NamedExpression::CT(state)),
-        one_of(states.into_iter().map(word)),
-    )
-}
-
 pub(super) fn set_mark(mark: u32) -> Step {
     Statement::Mangle(Mangle {
         key: meta(MetaKey::Mark),
@@ -246,16 +221,6 @@ pub(super) fn multicast(family: Family) -> Term {
     }
 }
 
-pub(super) fn ports(range: &PortRange) -> Term {
-    if range.first == range.last {
-        return number(range.first);
-    }
-
-    Expression::Range(Box::new(Range {
-        range: [number(range.first), number(range.last)],
-    }))
-}
-
 pub(super) fn number(value: u16) -> Term {
     Expression::Number(value.into())
 }
@@ -266,11 +231,6 @@ pub(super) fn word(text: impl Into<Cow<'static, str>>) -> Term {
 
 pub(super) fn accept() -> Step {
     Statement::Accept(None)
-}
-
-/// Counts the packet; the listing shows how often a rule served.
-pub(super) fn count() -> Step {
-    Statement::Counter(Counter::Anonymous(Some(AnonymousCounter::default())))
 }
 
 /// Counts the packet under its reason, and drops it.

@@ -1,8 +1,6 @@
 //! A guard for unit tests.
 
-use std::collections::BTreeMap;
-
-use ringway_intent::{GuardSpec, PolicySpec};
+use ringway_intent::GuardSpec;
 
 /// Organization beta has 10.2.0.0/16; this site has 10.1.0.0/16.
 pub(crate) fn spec() -> GuardSpec {
@@ -11,7 +9,7 @@ pub(crate) fn spec() -> GuardSpec {
 
     GuardSpec {
         tun: "ringway0".parse().unwrap(),
-        own: own.clone(),
+        own,
         members: [beta].into(),
         site: ["eth1".to_owned()].into(),
         has_siblings: false,
@@ -19,14 +17,5 @@ pub(crate) fn spec() -> GuardSpec {
         is_dialled: true,
         mark: 1,
         marks_arrivals: false,
-        policy: PolicySpec {
-            tun: "ringway0".into(),
-            own,
-            orgs: BTreeMap::from([("beta".parse().unwrap(), vec![beta])]),
-            allow: None,
-            dns: vec!["10.1.0.1:53".parse().unwrap()],
-            tunnel_port: 4600,
-            mark: 1,
-        },
     }
 }

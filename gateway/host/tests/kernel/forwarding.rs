@@ -4,10 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use ringway_host::forwarding::Forwarding;
-use ringway_intent::GuardSpec;
 
 use crate::namespace::Namespace;
-use crate::site::{guard, policy};
+use crate::site::spec;
 
 /// A gateway with a card in the site and one elsewhere, and a state directory.
 struct Host {
@@ -71,13 +70,6 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(self.memory.parent().unwrap());
     }
-}
-
-/// The site is behind eth1.
-fn spec() -> GuardSpec {
-    let mut spec = guard(&policy(None));
-    spec.marks_arrivals = false;
-    spec
 }
 
 #[test]

@@ -11,9 +11,7 @@ use ringway_host::firewall::{DropReason, Restriction, Surroundings};
 use ringway_intent::GuardSpec;
 
 use crate::namespace::Namespace;
-use crate::site::{
-    Site, allow, arrives, connect, guard, is_cut, is_lost, listen, policy, static_neighbour, tcp,
-};
+use crate::site::{Site, arrives, connect, is_cut, is_lost, listen, spec, static_neighbour};
 
 const BETA: &str = "10.2.0.2";
 const BETA_V6: &str = "fd00:2::2";
@@ -42,12 +40,6 @@ fn site_and_wan() -> (Site, Namespace) {
         }
     });
     (site, wan)
-}
-
-fn spec() -> GuardSpec {
-    let mut spec = guard(&policy(Some(vec![allow("all", tcp(&[]))])));
-    spec.marks_arrivals = false;
-    spec
 }
 
 fn bind(namespace: &Namespace, address: &str) -> UdpSocket {

@@ -10,14 +10,12 @@
 //!
 //! Neighbours are static on the veth: a TUN has no neighbour discovery that a filter could drop.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use ringway_config::{Allow, Origin, Place, PortRange, Service, Target};
 use ringway_host::firewall::{DropReason, Nft, Surroundings};
-use ringway_intent::{GuardSpec, PolicySpec};
+use ringway_intent::GuardSpec;
 use socket2::{Domain, Socket, Type};
 
 use crate::namespace::Namespace;
@@ -97,9 +95,9 @@ impl Site {
         });
     }
 
-    /// Puts a policy in force.
-    pub(crate) fn apply(&self, spec: &PolicySpec) {
-        self.apply_around(&guard(spec), &Surroundings::default());
+    /// Puts the guard of this site in force.
+    pub(crate) fn apply(&self) {
+        self.apply_around(&spec(), &Surroundings::default());
     }
 
     /// Puts a guard in force.
@@ -119,77 +117,24 @@ impl Site {
     }
 }
 
-/// A policy of this site: organizations beta and gamma, DNS on the gateway.
-pub(crate) fn policy(allow: Option<Vec<Allow>>) -> PolicySpec {
-    PolicySpec {
-        tun: "ringway0".into(),
+/// The guard of this site: the node is behind eth1, and there are organizations beta and gamma.
+pub(crate) fn spec() -> GuardSpec {
+    GuardSpec {
+        tun: tun_name(),
         own: vec![
             "10.1.0.0/16".parse().unwrap(),
             "fd00:1::/48".parse().unwrap(),
         ],
-        orgs: BTreeMap::from([
-            (
-                "beta".parse().unwrap(),
-                vec![
-                    "10.2.0.0/16".parse().unwrap(),
-                    "fd00:2::/48".parse().unwrap(),
-                ],
-            ),
-            (
-                "gamma".parse().unwrap(),
-                vec![
-                    "10.3.0.0/16".parse().unwrap(),
-                    "10.3.0.0/24".parse().unwrap(),
-                ],
-            ),
-        ]),
-        allow,
-        dns: vec![
-            "10.1.0.1:53".parse().unwrap(),
-            "[fd00:1::1]:53".parse().unwrap(),
-        ],
-        tunnel_port: 4600,
-        mark: 0x1057,
-    }
-}
-
-/// The guard of this site: the node is behind eth1.
-pub(crate) fn guard(policy: &PolicySpec) -> GuardSpec {
-    GuardSpec {
-        tun: tun_name(),
-        own: policy.own.clone(),
-        members: policy.orgs.values().flatten().copied().collect(),
+        members: ["10.2.0.0/16", "fd00:2::/48", "10.3.0.0/16", "10.3.0.0/24"]
+            .map(|prefix| prefix.parse().unwrap())
+            .into(),
         site: ["eth1".to_owned()].into(),
         has_siblings: false,
-        tunnel_port: policy.tunnel_port,
+        tunnel_port: 4600,
         is_dialled: true,
-        mark: policy.mark,
-        marks_arrivals: true,
-        policy: policy.clone(),
+        mark: 0x1057,
+        marks_arrivals: false,
     }
-}
-
-/// `from` (an organization, or `all`) may reach `service` of the site.
-pub(crate) fn allow(from: &str, service: Service) -> Allow {
-    let file = std::path::PathBuf::from("gateway.toml");
-    let to = ["10.1.0.0/24", "10.1.0.10/32", "fd00:1::/64"];
-    Allow {
-        from: vec![match from {
-            "all" => Origin::All,
-            org => Origin::Org(org.parse().unwrap()),
-        }],
-        to: to
-            .map(|prefix| Target::Prefix(prefix.parse().unwrap()))
-            .into(),
-        services: vec![service],
-        place: Place::at(file.into(), 7, 1),
-    }
-}
-
-/// TCP to `ports`, given as first and last ones.
-pub(crate) fn tcp(ports: &[(u16, u16)]) -> Service {
-    let ports = ports.iter().map(|&(first, last)| PortRange { first, last });
-    Service::Tcp(ports.collect())
 }
 
 /// Listens in a namespace.
@@ -224,22 +169,6 @@ fn try_connect(
     })
 }
 
-/// Sends a line through an open connection and reads it at the other end.
-pub(crate) fn passes(from: &mut TcpStream, to: &mut TcpStream) -> bool {
-    from.write_all(b"ping\n").unwrap();
-    to.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut line = [0; 5];
-    to.read_exact(&mut line).is_ok() && line == *b"ping\n"
-}
-
-/// True if nothing comes out of an open connection.
-pub(crate) fn is_silent(connection: &mut TcpStream) -> bool {
-    connection.set_read_timeout(Some(SILENCE)).unwrap();
-    connection
-        .read(&mut [0; 8])
-        .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-}
-
 /// Sends a datagram from `source` to a bound socket; true if it arrives.
 pub(crate) fn arrives(namespace: &Namespace, source: &str, receiver: &UdpSocket) -> bool {
     send(namespace, source, receiver, PATIENCE)
@@ -263,11 +192,6 @@ fn send(namespace: &Namespace, source: &str, receiver: &UdpSocket, limit: Durati
 /// True if an ICMP echo is answered.
 pub(crate) fn echoes(namespace: &Namespace, to: &str) -> bool {
     namespace.run(&format!("ping -n -c 1 -W 5 {to}")).0 == 0
-}
-
-/// True if an ICMP echo is not answered.
-pub(crate) fn is_mute(namespace: &Namespace, to: &str) -> bool {
-    namespace.run(&format!("ping -n -c 1 -W 0.3 {to}")).0 == 1
 }
 
 /// Tells `here` the link address of `address`, which is `there` behind its interface `peer`.
