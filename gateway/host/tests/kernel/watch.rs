@@ -65,7 +65,8 @@ fn mtu_and_settings_are_restored_and_what_is_left_is_reported() {
 
     namespace.wait(|| async {
         let index = Arc::new(index.into());
-        let mut held = Held::open("ringway0", index, 1440, vec![setting]).unwrap();
+        let mut held = Held::open("ringway0", index, 1440, Vec::new()).unwrap();
+        held.set_forwarding(vec![setting]);
         assert_eq!(check(&mut held, &[]).await, Checked::default());
 
         meddle();
@@ -131,17 +132,20 @@ fn chains_that_drop_are_found_and_the_remedies_open_them() {
     for (ruleset, name) in [
         (
             "table inet a { chain f { type filter hook forward priority 0; policy drop;
-                ct state vmap { established : accept, invalid : drop }; } }",
+                ct state vmap { established : accept, invalid : drop }; }
+            }",
             "foreign filter inet a f",
         ),
         (
             "table ip b { chain f { type filter hook forward priority 0;
-                ip daddr 10.2.0.0/16 counter drop; } }",
+                ip daddr 10.2.0.0/16 counter drop; }
+            }",
             "foreign filter ip b f",
         ),
         (
             "table inet c { chain i { type filter hook input priority 0; policy drop;
-                ct state established,related accept; iifname { lo, eth9 } accept; } }",
+                ct state established,related accept; iifname { lo, eth9 } accept; }
+            }",
             "foreign filter inet c i",
         ),
     ] {
@@ -171,13 +175,13 @@ fn chains_that_may_accept_are_no_finding() {
         "policy drop; iifname \"eth*\" accept; oifname \"eth*\" accept;",
         "policy drop; iif eth0 accept; ct state established accept;",
         "policy drop; meta mark 5 accept;",
-        "policy drop; ip saddr @list accept;",
+        "policy drop; ip saddr @known accept;",
         "policy accept; iifname \"docker0\" drop;",
         "policy accept; limit rate 5/second drop;",
     ] {
-        let set = "set list { type ipv4_addr; flags interval; }";
+        let set = "set known { type ipv4_addr; flags interval; }";
         let chain = format!("chain f {{ type filter hook forward priority 0; {rules} }}");
-        nft(&namespace, &format!("table inet a {{ {set} {chain} }}"));
+        nft(&namespace, &format!("table inet a {{\n{set}\n{chain}\n}}"));
         assert_eq!(findings(&namespace, false), [], "{rules}");
         nft(&namespace, "flush ruleset");
     }
