@@ -210,7 +210,8 @@ fn a_foreign_rule_before_ours_is_seen_and_the_named_command_helps() {
     // As AWS VPC CNI does for its pods.
     sh(
         &scene,
-        "ip route add default dev wan0 table 99; ip rule add from 10.10.1.0/24 priority 1536 lookup 99",
+        "ip route add default dev wan0 table 99; \
+         ip rule add from 10.10.1.0/24 priority 1536 lookup 99",
     );
     let remedy = remedy(&scene, "route IPv4 from lan0");
     assert!(remedy.contains("priority 1535"), "{remedy}");
