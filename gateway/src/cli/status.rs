@@ -54,7 +54,7 @@ fn text(report: &Report) -> String {
     }
     if !report.filtered.is_empty() {
         text.push_str(&format!(
-            "\ndropped by the guard: {}\n",
+            "\ndropped by the policy: {}\n",
             counted(&report.filtered)
         ));
     }
@@ -115,12 +115,6 @@ fn policy(report: &PolicyReport) -> String {
         text.push_str(&format!(
             "passed because a connection may be older than this gateway: {}\n",
             report.grace
-        ));
-    }
-    if !report.drops.is_empty() {
-        text.push_str(&format!(
-            "\ndropped by the policy: {}\n",
-            counted(&report.drops)
         ));
     }
     if !report.orgs.is_empty() {
@@ -393,7 +387,7 @@ mod tests {
     fn no_text_of_a_report_reaches_the_terminal() {
         let shown = text(&hostile_report());
         // Each of the tables has a heading and one row.
-        assert_eq!(shown.lines().count(), 2 + 4 * 2 + 3 + 8 + 7, "{shown}");
+        assert_eq!(shown.lines().count(), 2 + 4 * 2 + 3 + 8 + 5, "{shown}");
         for line in shown.lines() {
             assert_eq!(Escaped(line).to_string(), line, "not printable");
         }

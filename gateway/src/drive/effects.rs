@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringway_config::Config;
+use ringway_config::{Config, Faults};
 use ringway_core::{ConnId, Membership, Message};
 use ringway_host::heap;
 use ringway_shell::{ChangeId, Effect, Input};
@@ -122,11 +122,28 @@ impl Drive {
         None
     }
 
+    /// Until the file is corrected, its rules are not those in force.
+    fn note_failed_tests(&self, failed: &Faults) {
+        const NAME: &str = "policy-test";
+
+        match failed.0.first() {
+            Some(fault) => self.attention.raise(
+                NAME,
+                &format!("a policy test failed, so that the rules of before stay: {fault}"),
+                "correct the file (ringway check), and reload",
+            ),
+            None => self.attention.clear(NAME),
+        }
+    }
+
     /// The result of a job: an input of the shell, or of the zones.
     pub(super) fn handle_job(&mut self, event: Event) {
         match event {
             Event::Shell(input) => self.handle(input),
             Event::ConfigRead { change, result } => {
+                if let Ok(read) = &result {
+                    self.note_failed_tests(read.failed_tests());
+                }
                 let input = self.in_force.config_read(change, result);
                 self.handle(input);
             }

@@ -51,6 +51,14 @@ pub struct ReadConfig {
     trust: Trust,
     identity: Identity,
     zone: Zone,
+    failed_tests: Faults,
+}
+
+impl ReadConfig {
+    /// The policy tests that failed, so that the rules of before stay.
+    pub(super) fn failed_tests(&self) -> &Faults {
+        &self.failed_tests
+    }
 }
 
 impl InForce {
@@ -115,6 +123,7 @@ impl InForce {
                 trust,
                 identity,
                 zone,
+                failed_tests: _,
             } = *read;
 
             // Kept until the shell adopts or discards the change; it sees only `next`.
@@ -300,6 +309,7 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         trust,
         identity,
         zone,
+        failed_tests: policy_tests.failed,
     })
 }
 
