@@ -175,8 +175,8 @@ fn meaning(question: &Question<'_>, ends: &Ends, judgement: &Judgement) -> Strin
              ringway policy test {to} {from} {wanted}\n"
         ),
         (true, None) => format!(
-            "  to allow it: ringway policy allow --from {from} --to {to} {wanted}; answers to what {to} \
-             opens at {from} come back without a rule\n"
+            "  to allow it: ringway policy allow --from {from} --to {to} {wanted}; answers to what \
+             {to} opens at {from} come back without a rule\n"
         ),
         (false, Some(_)) => format!(
             "  answers come back without a rule; whether {to} lets it in is decided by the rules \
