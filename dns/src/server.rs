@@ -233,7 +233,7 @@ impl Server {
     /// Answers until `cancel`; returns when every connection is closed and every thread and task
     /// has ended.
     pub async fn run(self, cancel: CancellationToken) {
-        let running = Running {
+        let running = Service {
             shared: self.shared,
             connections: tcp::Connections::default(),
             tasks: TaskTracker::new(),
@@ -266,14 +266,14 @@ impl Server {
 }
 
 /// What serving an address needs.
-struct Running {
+struct Service {
     shared: Shared,
     connections: tcp::Connections,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
 
-impl Running {
+impl Service {
     /// Answers on both sockets of an address, over UDP until what is returned is dropped.
     fn serve(&self, (udp, tcp): Bound) -> udp::Socket {
         self.tasks.spawn_blocking(udp.service(self.shared.clone()));

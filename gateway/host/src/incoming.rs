@@ -1,5 +1,5 @@
-//! By which interface packets come: [`interface_of`] of an accepted TCP connection, and [`index_of`]
-//! an interface's name.
+//! By which interface packets come: [`interface_of`] of an accepted TCP connection, and
+//! [`index_of`] an interface's name.
 //!
 //! tcp(7) has no option for it, but the kernel notes the interface of the segment that completed
 //! the handshake, and gives it as the packet information of the connection.

@@ -1,8 +1,8 @@
 //! [`arrivals`]: by which interfaces the packets of the DNS server's clients come.
 //!
 //! A member's come by the TUN device, where the data plane has checked their sources. This site's
-//! come by the site's interfaces, or from this host itself. Whatever comes by another interface, the
-//! WAN for instance, has a forged source.
+//! come by the site's interfaces, or from this host itself. Whatever comes by another interface,
+//! the WAN for instance, has a forged source.
 
 use std::collections::BTreeSet;
 
