@@ -47,9 +47,9 @@ impl Default for Routes {
         Routes {
             table: 4600,
             protocol: 146,
-            // Programs that keep bits of the mark for themselves must not meet one of theirs: kube-proxy
-            // (0x4000, 0x8000), Cilium (0x0f00), AWS VPC CNI (0x80), Tailscale (0xc0000), Weave
-            // (0x20000), Calico (the upper 16 bits).
+            // Programs that keep bits of the mark for themselves must not meet one of theirs:
+            // kube-proxy (0x4000, 0x8000), Cilium (0x0f00), AWS VPC CNI (0x80), Tailscale
+            // (0xc0000), Weave (0x20000), Calico (the upper 16 bits).
             mark: 0x1057,
         }
     }

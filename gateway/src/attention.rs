@@ -1,5 +1,5 @@
 //! [`Attention`]: what an operator should look at while the gateway goes on: one list for `status`
-//! and the log. Whoever finds something raises it under a name of its own, and clears it when it is
+//! and the log. The part that finds something raises it under its name, and clears it when it is
 //! over.
 //!
 //! Each is logged once when it is raised, again if its text changes, and once when it is over.

@@ -1,6 +1,6 @@
-//! What changes outside while the daemon runs: the host's addresses ([`links`]), what the daemon has
-//! set in the kernel ([`kernel`]) and our certificate's files ([`certificate`]). Each watch reports; what follows is the shell's to
-//! decide.
+//! What changes outside while the daemon runs: the host's addresses ([`links`]), what the daemon
+//! has set in the kernel ([`kernel`]) and our certificate's files ([`certificate`]). Each watch
+//! reports; what follows is the shell's to decide.
 
 pub mod certificate;
 pub mod kernel;

@@ -3,14 +3,14 @@
 //! plane.
 //!
 //! The table (family `inet`, named like the TUN) is replaced in one transaction, so that no packet
-//! ever meets half of it. It only drops, and no rule looks at connections: packets that another table
-//! of the host drops stay dropped.
+//! ever meets half of it. It only drops, and no rule looks at connections: packets that another
+//! table of the host drops stay dropped.
 //!
 //! Packets to the tunnel port neither enter nor leave by the TUN (no tunnel in a tunnel), and what
 //! enters it, from this host or through it, must come from the site's prefixes.
 //!
-//! The table outlives the daemon, as the `unreachable` routes do: forwarding stays on for the site's
-//! interfaces, so that hosts get an answer, and the table keeps that to the mesh.
+//! The table outlives the daemon, as the `unreachable` routes do: forwarding stays on for the
+//! site's interfaces, so that hosts get an answer, and the table keeps that to the mesh.
 
 mod conntrack;
 mod content;

@@ -3,17 +3,18 @@
 //!
 //! For IPv4 each interface has a switch of its own, and packets that enter by it are forwarded even
 //! if the switch for all (`ip_forward`) is off. For IPv6 that is so where the kernel has
-//! `force_forwarding` (Linux 6.17); elsewhere the switch for all is needed. What is ours is told to
-//! the guard ([`Restriction`]), which keeps such interfaces from forwarding to anywhere but the mesh:
+//! `force_forwarding` (Linux 6.17); elsewhere the switch for all is needed. The guard learns
+//! what is ours ([`Restriction`]), and keeps such interfaces from forwarding to anywhere but the
+//! mesh:
 //!
 //! ```text
 //!   plan ──► guard with the restriction ──► release ──► enable
 //! ```
 //!
 //! Who switches forwarding on for all, such as a container engine, relies on it from then on: it is
-//! theirs, and the restriction goes. Nothing is switched off when the daemon ends, for their sake and
-//! because a host that does not forward does not say "unreachable" either. A file keeps what is ours,
-//! so that the next start knows it; [`Forwarding::undo`] takes it back.
+//! theirs, and the restriction goes. Nothing is switched off when the daemon ends, for their sake
+//! and because a host that does not forward does not say "unreachable" either. A file keeps what is
+//! ours, so that the next start knows it; [`Forwarding::undo`] takes it back.
 //!
 //! IPv6: a host that forwards ignores router advertisements unless `accept_ra` is 2 (kernel
 //! documentation, ip-sysctl), so interfaces that have 1 get 2 before the switch for all is set.
@@ -108,8 +109,8 @@ impl Forwarding {
         changed
     }
 
-    /// What must stay as it is while the daemon runs, whether it was so before or not. `accept_ra` is
-    /// the operator's.
+    /// What must stay as it is while the daemon runs, whether it was so before or not. `accept_ra`
+    /// is the operator's.
     pub fn settings(&self) -> Vec<Setting> {
         self.plan
             .wanted

@@ -28,8 +28,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The guard for the TUN device `tun`. Changes nothing yet: a table that was left behind stays in
-    /// force until it is replaced. The file `memory` says which forwarding is ours.
+    /// The guard for the TUN device `tun`. Changes nothing yet: a table that was left behind stays
+    /// in force until it is replaced. The file `memory` says which forwarding is ours.
     pub fn new(tun: &TunName, memory: &Path) -> Guard {
         Guard {
             nft: Nft::new(tun),

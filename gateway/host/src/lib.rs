@@ -10,11 +10,12 @@
 //!   elsewhere ──► dropped, with an address of the mesh         [guard]
 //! ```
 //!
-//! The `unreachable` routes, the rules that lead to them and the guard outlive the daemon on purpose:
-//! private traffic must never leak to the default route. [`routes::purge`] and
+//! The `unreachable` routes, the rules that lead to them and the guard outlive the daemon on
+//! purpose: private traffic must never leak to the default route. [`routes::purge`] and
 //! [`guard::Guard::remove`] remove them.
 //!
-//! Reading order: [`tun`], [`links`], [`forwarding`], [`firewall`], [`guard`], [`routes`], [`watch`].
+//! Reading order: [`tun`], [`links`], [`forwarding`], [`firewall`], [`guard`], [`routes`],
+//! [`watch`].
 
 #![deny(unsafe_code)]
 

@@ -96,8 +96,8 @@ impl Traces {
     }
 
     /// Removes from the kernel what these say and `current` does not. What `current` needs is in
-    /// place already. Another daemon may use a name or number by now: then it is left alone as far as
-    /// the kernel tells.
+    /// place already. Another daemon may use a name or number by now: then it is left alone as far
+    /// as the kernel tells.
     pub async fn clear(&self, current: &Traces) {
         if self.tun != current.tun && !tun::exists(&self.tun) {
             match Nft::new(&self.tun).remove().await {

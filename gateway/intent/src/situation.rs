@@ -32,8 +32,8 @@ impl Situation<'_> {
 
     /// The prefixes of the other sites, whatever the verdict on them, and of removed members.
     ///
-    /// Left out are prefixes that overlap what this host needs for itself: our site's, a reserved or
-    /// a connected network. Routes to those would cut the host off from its neighbours. Wider
+    /// Left out are prefixes that overlap what this host needs for itself: our site's, a reserved
+    /// or a connected network. Routes to those would cut the host off from its neighbours. Wider
     /// prefixes are left out too: our table comes before the main one, so that their routes would
     /// win over more specific ones there.
     pub fn members(&self) -> BTreeSet<Prefix> {

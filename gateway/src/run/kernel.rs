@@ -1,9 +1,9 @@
-//! What a running gateway changes in the kernel, set up in an order that fails closed: device, guard
-//! with forwarding, routes; and only then the device goes up.
+//! What a running gateway changes in the kernel, set up in an order that fails closed: device,
+//! guard with forwarding, routes; and only then the device goes up.
 //!
-//! Taken first, the device is also the lock against a second daemon in this network namespace. At the
-//! end only the device goes. Forwarding, guard and `unreachable` routes stay: private traffic must
-//! never meet the default route, and hosts get an answer.
+//! Taken first, the device is also the lock against a second daemon in this network namespace. At
+//! the end only the device goes. Forwarding, guard and `unreachable` routes stay: private traffic
+//! must never meet the default route, and hosts get an answer.
 
 use std::path::PathBuf;
 use std::sync::Arc;

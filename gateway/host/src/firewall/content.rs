@@ -34,8 +34,8 @@ impl Content {
         self.digest().ok()?.generation().ok()
     }
 
-    /// Takes the content of `table` as the right one. False if more than one transaction was carried
-    /// out since the generation `before`: it may be another program's content then.
+    /// Takes the content of `table` as the right one. False if more than one transaction was
+    /// carried out since the generation `before`: it may be another program's content then.
     pub(super) fn adopt(&mut self, table: &str, before: Option<u32>) -> bool {
         let read = self.digest().and_then(|digest| {
             let generation = digest.generation()?;

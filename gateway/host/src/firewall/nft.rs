@@ -151,8 +151,8 @@ impl Nft {
         }
     }
 
-    /// Removes the table; no error if there is none. The TUN must be gone before, and forwarding that
-    /// is ours off: fail closed.
+    /// Removes the table; no error if there is none. The TUN must be gone before, and forwarding
+    /// that is ours off: fail closed.
     pub async fn remove(&mut self) -> Result<(), FirewallError> {
         transact(&rules::remove(&self.table)).await?;
         self.applied = false;

@@ -132,7 +132,7 @@ impl<S: Settings> Planner<'_, S> {
     }
 
     /// Plans for `key` to be `value`. True if that is this daemon's doing. `general` is the switch
-    /// above it: whoever turns that on turns this on too, and answers for it.
+    /// above it: the program that turns that on turns this on too, and answers for it.
     fn need(&mut self, key: &str, value: &str, general: Option<&str>) -> bool {
         let Some(now) = self.settings.read(key) else {
             return false; // An interface that is gone, or a kernel without the setting.

@@ -75,8 +75,9 @@ async fn ours(
     Ok(rules)
 }
 
-/// Makes the rules for our own prefixes those of `own`; of others, only those of `known` are removed.
-/// True if it changed anything. Another daemon on this host may serve the same site with the same protocol number.
+/// Makes the rules for our own prefixes those of `own`; of others, only those of `known` are
+/// removed. True if it changed anything. Another daemon on this host may serve the same site with
+/// the same protocol number.
 pub(super) async fn ensure_own(
     netlink: &Netlink,
     numbers: &Numbers,
