@@ -3,7 +3,7 @@
 //! `ringway-identity`.
 //!
 //! ```text
-//!   Initial ─► address proven? ─ no ─► few under way, or a peer, and few from there? ─ no ─► Retry
+//!   Initial ─► address proven? ─ no ─► few under way, or known, and few from there? ─ no ─► Retry
 //!                │ yes                   │ yes                                (proves the address)
 //!                └───────────┬───────────┘
 //!                       a place? ─ no ─► refused
@@ -24,21 +24,21 @@ use tokio::time::timeout;
 
 use super::endpoint::Tls;
 use super::event::{Event, Handshake};
-use super::places::{InUse, Place, Places, Source};
+use super::places::{InUse, Place, Places};
 use super::refusal;
 use super::socket::plain;
 use crate::tasks::Tasks;
 
-/// Handshakes under way above which a stranger must first prove its address (RFC 9000, section
-/// 8.1.2).
+/// Strangers' handshakes under way above which another must first prove its address (RFC 9000,
+/// section 8.1.2).
 const QUIET: usize = 8;
 
 /// Handshakes from one source that may be under way without a proof: anyone can write a peer's
 /// address on an Initial.
 const UNPROVEN: usize = 2;
 
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a handshake may take: a round trip of three seconds, and repetitions.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long the same refusal of the same peer is not logged again.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -64,18 +64,19 @@ pub async fn accept(
 
     while let Some(incoming) = endpoint.accept().await {
         let address = plain(incoming.remote_address()).ip();
-        let source = Source::from(address);
         let is_peer = peers.load().contains(&address);
+        let now = Instant::now();
+        let is_known = is_peer || places.is_recent(address, now);
 
         if !incoming.remote_address_validated()
-            && !may_begin_unproven(places.taken(source), is_peer)
+            && !may_begin_unproven(places.taken(address), is_known)
         {
             // Only an address that was validated already cannot be asked again.
             let _ = incoming.retry();
             continue;
         }
 
-        match places.take(source, is_peer) {
+        match places.take(address, is_peer, now) {
             Some(place) => {
                 tasks.spawn(handshake(
                     incoming,
@@ -92,15 +93,15 @@ pub async fn accept(
 }
 
 /// Whether a handshake may begin before its address is proven, with `taken` under way.
-fn may_begin_unproven(taken: InUse, is_peer: bool) -> bool {
-    taken.by_source < UNPROVEN && (is_peer || taken.in_all < QUIET)
+fn may_begin_unproven(taken: InUse, is_known: bool) -> bool {
+    taken.by_source < UNPROVEN && (is_known || taken.by_strangers < QUIET)
 }
 
 async fn handshake(
     incoming: Incoming,
     tls: Arc<Tls>,
     reported: Arc<Reported>,
-    _place: Place,
+    place: Place,
     events: mpsc::Sender<Event>,
 ) {
     let remote = plain(incoming.remote_address());
@@ -114,8 +115,13 @@ async fn handshake(
 
     // quinn's idle timeout is no limit: each packet restarts it, so that a stranger that sends one
     // now and then would keep its place.
-    match timeout(HANDSHAKE, connecting).await {
-        Ok(Ok(connection)) => {
+    let ended = place
+        .evicted
+        .run_until_cancelled(timeout(HANDSHAKE, connecting))
+        .await;
+    match ended {
+        Some(Ok(Ok(connection))) => {
+            place.completed(Instant::now());
             let handshake = Handshake {
                 connection,
                 certificate: server.certificate,
@@ -123,8 +129,9 @@ async fn handshake(
             // The receiver is gone only when the daemon ends.
             let _ = events.send(Event::Accepted(handshake)).await;
         }
-        Ok(Err(error)) => report(&reported, remote, &error, refused.take()),
-        Err(_) => tracing::debug!(%remote, reason = "deadline", "Handshake failed"),
+        Some(Ok(Err(error))) => report(&reported, remote, &error, refused.take()),
+        Some(Err(_)) => tracing::debug!(%remote, reason = "deadline", "Handshake failed"),
+        None => tracing::debug!(%remote, reason = "displaced", "Handshake failed"),
     }
 }
 
@@ -175,7 +182,10 @@ mod tests {
 
     #[test]
     fn an_address_is_proven_under_load_unless_it_is_a_peers() {
-        let taken = |in_all, by_source| InUse { in_all, by_source };
+        let taken = |by_strangers, by_source| InUse {
+            by_strangers,
+            by_source,
+        };
 
         assert!(may_begin_unproven(taken(QUIET - 1, 0), false));
         assert!(!may_begin_unproven(taken(QUIET, 0), false));
