@@ -25,7 +25,7 @@ mod queues;
 mod report;
 mod rules;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ringway_core::SessionIndex;
 use ringway_dataplane as dataplane;
@@ -143,7 +143,9 @@ impl Drive {
         // Time since boot includes suspension, the monotonic clock does not: by the difference the
         // shell sees that the machine slept.
         let boot = boot_time();
-        self.handle(Input::Tick { boot });
+        // Certificates end by the wall clock, which may be set at any time.
+        let wall = wall_time();
+        self.handle(Input::Tick { boot, wall });
 
         let now = Moment::now();
         if let Some(heard) = self.replicator.look(now) {
@@ -199,6 +201,13 @@ fn random() -> u64 {
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has random bytes");
 
     u64::from_be_bytes(bytes)
+}
+
+/// Time since 1970, by the wall clock.
+pub fn wall_time() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// Time since boot, suspension included (CLOCK_BOOTTIME).

@@ -2,8 +2,8 @@
 //! connection. Moves handshakes and messages. Which session carries a tunnel is `ringway-shell`'s
 //! to decide, which certificates are accepted is `ringway-identity`'s, and packets never pass here.
 //!
-//! Reading order: [`event`], [`endpoint`], [`socket`], [`accept`], [`places`], [`dial`], `resolve`,
-//! [`link`], [`refusal`].
+//! Reading order: [`event`], [`endpoint`], [`socket`], [`accept`], [`places`], [`dial`], `race`,
+//! `resolve`, [`link`], [`refusal`].
 
 pub mod accept;
 pub mod dial;
@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod event;
 pub mod link;
 pub mod places;
+mod race;
 pub mod refusal;
 mod resolve;
 pub mod socket;

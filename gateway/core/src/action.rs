@@ -13,16 +13,18 @@ use crate::tunnel_error::TunnelError;
 /// One thing for the shell to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Resolve the endpoint's name by the host's resolver and connect to its addresses. Answered by
+    /// Resolve the endpoints' names by the host's resolver and race their addresses, each
+    /// [`race_step`](crate::race_step) behind the one before (RFC 8305). Answered by
     /// [`Mesh::handle_connected`](crate::Mesh::handle_connected) or
-    /// [`Mesh::handle_dial_failed`](crate::Mesh::handle_dial_failed).
+    /// [`Mesh::handle_dial_failed`](crate::Mesh::handle_dial_failed). A peer may be dialled while
+    /// an earlier dial of it is under way.
     Dial {
         /// Names the dial in the answer.
         dial: DialId,
         /// The only identity to accept.
         peer: GatewayId,
-        /// Where to dial.
-        endpoint: Endpoint,
+        /// Where to dial, the preferred one first.
+        endpoints: Vec<Endpoint>,
     },
     /// Abandon a dial: no answer is expected. Without effect if it has been answered.
     AbandonDial {

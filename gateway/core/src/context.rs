@@ -129,7 +129,7 @@ impl Context {
         self.sessions.get(&index).copied()
     }
 
-    pub(crate) fn dial(&mut self, peer: &GatewayId, endpoint: &Endpoint) -> DialId {
+    pub(crate) fn dial(&mut self, peer: &GatewayId, endpoints: &[Endpoint]) -> DialId {
         self.last_dial += 1;
         let dial = DialId(self.last_dial);
 
@@ -137,7 +137,7 @@ impl Context {
         self.act(Action::Dial {
             dial,
             peer: peer.clone(),
-            endpoint: endpoint.clone(),
+            endpoints: endpoints.to_vec(),
         });
         dial
     }

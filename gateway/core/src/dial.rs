@@ -1,14 +1,16 @@
-//! [`Dialler`]: when one peer is dialled, and at which of its endpoints. The shell resolves names,
-//! tries addresses and does the handshakes.
+//! [`Dialler`]: when one peer is dialled. The shell resolves names, races all endpoints and does the
+//! handshakes.
 //!
 //! ```text
 //!   idle ── dial_within ──► scheduled ── due ──► attempt ── connected ──► scheduled:
-//!    ▲                          ▲                   │                     no Hello may follow
-//!    │                          └── back_off ◄──────┘ failed, expired
-//!    └── stop: a session is up
+//!    ▲                          ▲                 │    │                  no Hello may follow
+//!    │                          └── back_off ◄────┘    └── no answer yet ──► patient ──► expired
+//!    └── stop: a session is up           failed
 //! ```
-//! A gateway without endpoints is never dialled. At most one attempt is under way; the next may be
-//! scheduled meanwhile.
+//! A gateway without endpoints is never dialled. An attempt without an answer is joined by another
+//! after a while, and goes on beside it: a round trip may just be long. There is one such patient
+//! attempt at most, so that an absent peer is not sent more and more. The first answer counts, and
+//! the other attempts are abandoned.
 
 use std::time::{Duration, Instant};
 
@@ -19,16 +21,33 @@ use crate::id::DialId;
 use crate::rng::Rng;
 use crate::settings::Settings;
 
+/// The lead of one address over the next when a peer's addresses are raced (RFC 8305, section 5).
+const RACE_STEP: Duration = Duration::from_millis(250);
+
+/// Within this time, the race has begun at every address.
+const RACE_START: Duration = Duration::from_secs(2);
+
 /// Least time between two dials without a failure: a peer may accept sessions only to drop them.
 const LEAST_GAP: Duration = Duration::from_secs(1);
+
+/// How long the peer's `Hello` is waited for until it is dialled again: a round trip of 3 s.
+const HELLO_PATIENCE: Duration = Duration::from_millis(3250);
+
+/// The lead of one of `count` addresses over the next.
+pub fn race_step(count: usize) -> Duration {
+    let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+
+    RACE_STEP.min(RACE_START / count)
+}
 
 #[derive(Debug)]
 pub(crate) struct Dialler {
     endpoints: Vec<Endpoint>,
-    /// Counts up; modulo the number of endpoints it is the one to dial next.
-    turn: usize,
     backoff: Backoff,
+    /// The newest dial under way.
     attempt: Option<Attempt>,
+    /// An earlier one that has had no answer yet.
+    patient: Option<Attempt>,
     /// When the next attempt is due.
     next: Option<Instant>,
     /// When the last attempt started.
@@ -39,19 +58,30 @@ pub(crate) struct Dialler {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) dial: DialId,
-    pub(crate) endpoint: Endpoint,
     /// The number that its session will have.
     pub(crate) number: u64,
+    /// When another attempt joins it.
+    joined: Instant,
+    /// When it is abandoned.
     deadline: Instant,
+}
+
+/// What became of the attempts whose time has come.
+#[derive(Debug, Default)]
+pub(crate) struct Expired {
+    /// The newest attempt has had no answer: another one may join it.
+    pub(crate) no_answer: bool,
+    /// Attempts to abandon.
+    pub(crate) abandoned: Vec<DialId>,
 }
 
 impl Dialler {
     pub(crate) fn new(endpoints: Vec<Endpoint>) -> Self {
         Self {
             endpoints,
-            turn: 0,
             backoff: Backoff::default(),
             attempt: None,
+            patient: None,
             next: None,
             last: None,
         }
@@ -62,6 +92,11 @@ impl Dialler {
         !self.endpoints.is_empty()
     }
 
+    /// Where the peer is dialled.
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
     /// Takes the endpoints of the peer's record; true if they have changed.
     pub(crate) fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> bool {
         if self.endpoints == endpoints {
@@ -70,7 +105,7 @@ impl Dialler {
 
         // The new endpoints are worth a dial at once, whenever the last one was.
         self.endpoints = endpoints.to_vec();
-        self.turn = 0;
+        self.backoff.reset();
         self.last = None;
         true
     }
@@ -92,21 +127,22 @@ impl Dialler {
     }
 
     /// Schedules a dial after the back-off, unless one is scheduled earlier.
-    pub(crate) fn back_off(&mut self, settings: &Settings, rng: &mut Rng, now: Instant) {
-        let pause = self.backoff.pause(settings, rng);
+    pub(crate) fn back_off(
+        &mut self,
+        settings: &Settings,
+        rng: &mut Rng,
+        may_dial_us: bool,
+        now: Instant,
+    ) {
+        let pause = self.backoff.pause(settings, rng, may_dial_us, now);
 
         // The pause counts from the start of the attempt, so that a slow failure is not waited for
         // twice.
         let recent = self
             .last
-            .filter(|last| *last + settings.dial_timeout >= now);
+            .filter(|last| *last + self.patience(settings) >= now);
         let start = recent.unwrap_or(now);
         self.schedule((start + pause).max(now));
-    }
-
-    /// Turns to the next endpoint.
-    pub(crate) fn next_endpoint(&mut self) {
-        self.turn = self.turn.wrapping_add(1);
     }
 
     /// A session has carried a packet.
@@ -114,34 +150,28 @@ impl Dialler {
         self.backoff.reset();
     }
 
-    /// Cancels what is scheduled. Returns the attempt under way, which the caller abandons.
-    pub(crate) fn stop(&mut self) -> Option<Attempt> {
+    /// The host has changed, so that the peer may be within reach.
+    pub(crate) fn hurry(&mut self) {
+        self.backoff.hurry();
+    }
+
+    /// Cancels what is scheduled. Returns the attempts under way, which the caller abandons.
+    pub(crate) fn stop(&mut self) -> impl Iterator<Item = Attempt> {
         self.next = None;
-        self.attempt.take()
+
+        self.attempt.take().into_iter().chain(self.patient.take())
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.attempt.is_none() && self.next.is_some_and(|at| at <= now)
     }
 
-    /// The endpoint to dial next.
-    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
-        self.endpoints.get(self.turn % self.endpoints.len().max(1))
-    }
-
     /// An attempt was started.
-    pub(crate) fn start(
-        &mut self,
-        dial: DialId,
-        endpoint: Endpoint,
-        number: u64,
-        now: Instant,
-        settings: &Settings,
-    ) {
+    pub(crate) fn start(&mut self, dial: DialId, number: u64, now: Instant, settings: &Settings) {
         self.attempt = Some(Attempt {
             dial,
-            endpoint,
             number,
+            joined: now + self.patience(settings),
             deadline: now + settings.dial_timeout,
         });
 
@@ -149,29 +179,72 @@ impl Dialler {
         self.last = Some(now);
     }
 
-    /// Ends the attempt that `dial` names and returns it, if it is under way.
-    pub(crate) fn finish(&mut self, dial: DialId) -> Option<Attempt> {
-        self.attempt.take_if(|attempt| attempt.dial == dial)
+    /// The attempt that `dial` names has failed. True if it was the newest one: then nothing is
+    /// under way that the next dial waits for.
+    pub(crate) fn failed(&mut self, dial: DialId) -> bool {
+        self.patient.take_if(|attempt| attempt.dial == dial);
+
+        self.attempt
+            .take_if(|attempt| attempt.dial == dial)
+            .is_some()
     }
 
-    /// Ends an attempt that has taken too long and returns it.
-    pub(crate) fn expire(&mut self, now: Instant) -> Option<Attempt> {
-        self.attempt.take_if(|attempt| attempt.deadline <= now)
+    /// The attempt that `dial` names is connected. Returns it, if it is under way, and the others,
+    /// which the caller abandons.
+    pub(crate) fn connected(&mut self, dial: DialId) -> (Option<Attempt>, Vec<Attempt>) {
+        let attempts = self.attempt.take().into_iter().chain(self.patient.take());
+        let (connected, others): (Vec<_>, Vec<_>) =
+            attempts.partition(|attempt| attempt.dial == dial);
+
+        (connected.into_iter().next(), others)
+    }
+
+    /// Looks after attempts that have had no answer for a while.
+    pub(crate) fn expire(&mut self, now: Instant) -> Expired {
+        let mut expired = Expired::default();
+
+        let too_late = self.patient.take_if(|attempt| attempt.deadline <= now);
+        expired
+            .abandoned
+            .extend(too_late.map(|attempt| attempt.dial));
+
+        if let Some(attempt) = self.attempt.take_if(|attempt| attempt.joined <= now) {
+            expired.no_answer = true;
+
+            if self.patient.is_none() {
+                self.patient = Some(attempt);
+            } else {
+                expired.abandoned.push(attempt.dial);
+            }
+        }
+        expired
     }
 
     /// Schedules the next dial for the case that no `Hello` follows on the new connection.
-    pub(crate) fn connected(&mut self, settings: &Settings, now: Instant) {
+    pub(crate) fn expect_hello(&mut self, now: Instant) {
         // Not before: a dial in parallel would only compete with this connection.
         self.next = None;
-        self.schedule(now + settings.dial_timeout);
+        self.schedule(now + HELLO_PATIENCE);
     }
 
-    /// When the attempt expires, or the next is due.
+    /// When an attempt has had no answer for long enough, or the next is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match &self.attempt {
-            Some(attempt) => Some(attempt.deadline),
+        let newest = match &self.attempt {
+            Some(attempt) => Some(attempt.joined),
             None => self.next,
-        }
+        };
+        let patient = self.patient.as_ref().map(|attempt| attempt.deadline);
+
+        newest.into_iter().chain(patient).min()
+    }
+
+    /// How long an attempt is alone: until it has begun at each endpoint, and one more handshake's
+    /// time.
+    fn patience(&self, settings: &Settings) -> Duration {
+        let count = self.endpoints.len();
+        let leads = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
+
+        settings.dial_patience + race_step(count) * leads
     }
 
     fn schedule(&mut self, at: Instant) {
@@ -198,15 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_tried_in_turn() {
-        let mut dialler = Dialler::new(endpoints(&["a", "b"]));
-        let mut tried = Vec::new();
-
-        for _ in 0..3 {
-            tried.push(dialler.endpoint().unwrap().host.to_string());
-            dialler.next_endpoint();
-        }
-        assert_eq!(tried, ["a", "b", "a"]);
+    fn the_race_has_begun_everywhere_within_two_seconds() {
+        assert_eq!(race_step(8), RACE_STEP);
+        assert_eq!(race_step(16) * 16, RACE_START);
+        assert_eq!(race_step(0), RACE_STEP);
     }
 
     #[test]
@@ -214,7 +282,7 @@ mod tests {
         let now = Instant::now();
         let mut dialler = Dialler::new(endpoints(&[]));
         dialler.dial_within(Duration::ZERO, now);
-        assert!(!dialler.is_due(now + Duration::from_secs(3600)) && dialler.endpoint().is_none());
+        assert!(!dialler.is_due(now + Duration::from_secs(3600)));
         assert_eq!(dialler.deadline(), None);
     }
 
@@ -226,10 +294,65 @@ mod tests {
         dialler.dial_within(Duration::ZERO, now);
         assert!(dialler.is_due(now));
 
-        let endpoint = dialler.endpoint().unwrap().clone();
-        dialler.start(DialId(1), endpoint, 1, now, &settings);
-        dialler.finish(DialId(1)).unwrap();
+        dialler.start(DialId(1), 1, now, &settings);
+        assert!(dialler.failed(DialId(1)));
         dialler.dial_within(Duration::ZERO, now);
         assert!(!dialler.is_due(now) && dialler.is_due(now + LEAST_GAP));
+    }
+
+    #[test]
+    fn an_attempt_without_an_answer_goes_on_beside_the_next_until_its_time_is_over() {
+        let settings = Settings::default();
+        let start = Instant::now();
+        let mut dialler = Dialler::new(endpoints(&["a"]));
+        dialler.start(DialId(1), 1, start, &settings);
+        assert!(!dialler.expire(start).no_answer);
+
+        let joined = start + settings.dial_patience;
+        assert_eq!(dialler.deadline(), Some(joined));
+        let expired = dialler.expire(joined);
+        assert!(expired.no_answer && expired.abandoned.is_empty());
+
+        // The next ones are not patient as long as the first is.
+        for dial in 2..5 {
+            let now = start + settings.dial_patience * (dial - 1);
+            dialler.start(DialId(dial.into()), 1, now, &settings);
+            let expired = dialler.expire(now + settings.dial_patience);
+            assert_eq!(expired.abandoned, [DialId(dial.into())]);
+            assert!(expired.no_answer);
+        }
+
+        let over = start + settings.dial_timeout;
+        assert_eq!(dialler.expire(over).abandoned, [DialId(1)]);
+        assert_eq!(dialler.deadline(), None);
+    }
+
+    #[test]
+    fn the_first_answer_counts_and_the_other_attempts_are_abandoned() {
+        for first in [1, 2] {
+            let settings = Settings::default();
+            let start = Instant::now();
+            let mut dialler = Dialler::new(endpoints(&["a"]));
+            dialler.start(DialId(1), 7, start, &settings);
+            let joined = start + settings.dial_patience;
+            dialler.expire(joined);
+            dialler.start(DialId(2), 7, joined, &settings);
+
+            let (connected, others) = dialler.connected(DialId(first));
+            assert_eq!(connected.map(|attempt| attempt.number), Some(7));
+            let others: Vec<_> = others.iter().map(|attempt| attempt.dial).collect();
+            assert_eq!(others, [DialId(3 - first)]);
+            assert!(dialler.stop().next().is_none());
+        }
+    }
+
+    #[test]
+    fn another_attempt_waits_until_the_race_has_reached_the_last_endpoint() {
+        let settings = Settings::default();
+        let now = Instant::now();
+        let mut dialler = Dialler::new(endpoints(&["a", "b", "c", "d", "e", "f", "g", "h"]));
+        dialler.start(DialId(1), 1, now, &settings);
+        let joined = now + settings.dial_patience + RACE_STEP * 7;
+        assert_eq!(dialler.deadline(), Some(joined));
     }
 }

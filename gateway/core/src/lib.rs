@@ -41,6 +41,7 @@ pub use action::Action;
 pub use alarm::Alarm;
 pub use close_reason::CloseReason;
 pub use connection_error::ConnectionError;
+pub use dial::race_step;
 pub use dial_error::DialError;
 pub use external_text::ExternalText;
 pub use fib::Fib;

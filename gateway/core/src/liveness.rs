@@ -24,11 +24,16 @@ const PATIENT: Duration = Duration::from_millis(50);
 /// Probes at the first of these two paces.
 const EAGER_PROBES: u32 = 20;
 
+/// The longest round trip for which a session that no echo has proved yet is waited for.
+const LONGEST_RTT: Duration = Duration::from_secs(5);
+
 /// Probes in the time of one while an echo is overdue.
 const HURRY: u32 = 5;
 
 #[derive(Debug)]
 pub(crate) struct Liveness {
+    /// The round trip of the handshake: the first echo takes as long.
+    first_rtt: Duration,
     /// Time of the last echo; before the first, the start.
     last_echo: Instant,
     proved: bool,
@@ -42,9 +47,10 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    /// The first probe is due at once.
-    pub(crate) fn new(now: Instant) -> Self {
+    /// The first probe is due at once. The round trip of the handshake took `rtt`.
+    pub(crate) fn new(rtt: Duration, now: Instant) -> Self {
         Self {
+            first_rtt: rtt.min(LONGEST_RTT),
             last_echo: now,
             proved: false,
             next: now,
@@ -150,10 +156,12 @@ impl Liveness {
     }
 
     fn dead_at(&self, settings: &Settings) -> Instant {
+        // The first echo takes a whole round trip; later ones come at the pace of the probes.
         let silence = if self.proved {
             settings.dead_after()
         } else {
-            settings.prove_timeout
+            let first = settings.dead_after() + self.first_rtt;
+            settings.prove_timeout.max(first)
         };
         self.last_echo + silence
     }
@@ -179,7 +187,7 @@ mod tests {
         fn new(rtt: Duration) -> Bench {
             let start = Instant::now();
             Bench {
-                liveness: Liveness::new(start),
+                liveness: Liveness::new(Duration::ZERO, start),
                 rtt,
                 echoes: VecDeque::new(),
                 start,
@@ -281,10 +289,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_echo_may_take_as_long_as_the_handshakes_round_trip() {
+        let rtt = Duration::from_secs(3);
+        let mut bench = Bench::new(rtt);
+        bench.liveness = Liveness::new(rtt, bench.start);
+        assert_eq!(bench.dies(HOUR, |_| true), None);
+
+        let mut silent = Bench::new(rtt);
+        silent.liveness = Liveness::new(rtt, silent.start);
+        let died = silent.dies(HOUR, |_| false);
+        assert_eq!(died, Some(rtt + Duration::from_millis(1625)));
+    }
+
+    #[test]
     fn a_gateway_that_slept_does_not_take_its_own_silence_for_the_peers() {
         let settings = Settings::default();
         let start = Instant::now();
-        let mut liveness = Liveness::new(start);
+        let mut liveness = Liveness::new(Duration::ZERO, start);
         liveness.probe(1, &settings, start);
         assert!(!liveness.is_dead(&settings, start + Duration::from_secs(60)));
     }
@@ -293,7 +314,7 @@ mod tests {
     fn only_a_recent_probe_of_ours_counts_as_echoed() {
         let settings = Settings::default();
         let now = Instant::now();
-        let mut liveness = Liveness::new(now);
+        let mut liveness = Liveness::new(Duration::ZERO, now);
         for probe in 1..=100 {
             liveness.probe(probe, &settings, now);
         }

@@ -16,6 +16,8 @@ pub struct Membership {
     pub me: GatewayId,
     /// The site it serves.
     pub site: SiteId,
+    /// Our record names endpoints of this gateway: the peers can dial it.
+    pub is_dialable: bool,
     /// Every accepted gateway but this one: others of our organization included, revoked ones not.
     pub gateways: BTreeMap<GatewayId, GatewayInfo>,
     /// The available prefixes of each site, this gateway's included. A site without an entry has
@@ -32,7 +34,7 @@ pub struct Membership {
 pub struct GatewayInfo {
     /// The site it serves.
     pub site: SiteId,
-    /// Where it can be dialled; the endpoints are tried in turn. Empty: only it dials.
+    /// Where it can be dialled; the endpoints are raced. Empty: only it dials.
     pub endpoints: Vec<Endpoint>,
 }
 

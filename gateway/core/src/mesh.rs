@@ -7,7 +7,7 @@
 //! Every input yields a bounded number of actions. The shell polls them all before the next input.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ringway_config::GatewayId;
 
@@ -47,6 +47,8 @@ pub struct Connected {
     pub dial: Option<DialId>,
     /// When the first certificate of the peer's chain expires.
     pub expires: Instant,
+    /// The round trip time of the handshake.
+    pub rtt: Duration,
 }
 
 /// The mesh of one gateway.
@@ -160,6 +162,14 @@ impl Mesh {
     pub fn handle_untrusted(&mut self, conn: ConnId, error: TrustError, now: Instant) {
         self.on_conn(conn, |tunnel, context| {
             tunnel.close(context, conn, CloseReason::Untrusted(error), now)
+        });
+    }
+
+    /// The wall clock was set: by it, the first certificate of the peer's chain expires at
+    /// `expires`.
+    pub fn handle_expiry(&mut self, conn: ConnId, expires: Instant, now: Instant) {
+        self.on_conn(conn, |tunnel, context| {
+            tunnel.expires(context, conn, expires, now)
         });
     }
 

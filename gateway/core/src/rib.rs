@@ -97,6 +97,7 @@ mod tests {
         Membership {
             me: id("gw.a"),
             site: home,
+            is_dialable: false,
             gateways: [(id("gw.b"), east)].into(),
             authorized: [
                 (site("a", "home"), vec![prefix("10.1.0.0/16")]),

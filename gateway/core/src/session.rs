@@ -11,7 +11,7 @@
 //! session is better.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ringway_config::{Digest, OrgId, Prefix};
 
@@ -30,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) index: SessionIndex,
     /// When the peer's certificate expires.
     pub(crate) expires: Instant,
+    /// The round trip time of its handshake.
+    pub(crate) rtt: Duration,
     /// Its number within the tunnel ([`Hello::replaces`](crate::Hello) plus one). For an accepted
     /// session it is 0 until the dialler's `Hello` arrives.
     pub(crate) number: u64,
@@ -74,9 +76,14 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(records: BTreeMap<OrgId, Digest>, rekey_at: Instant, now: Instant) -> Self {
+    pub(crate) fn new(
+        records: BTreeMap<OrgId, Digest>,
+        rekey_at: Instant,
+        rtt: Duration,
+        now: Instant,
+    ) -> Self {
         Self {
-            liveness: Liveness::new(now),
+            liveness: Liveness::new(rtt, now),
             claims: Claims::default(),
             records,
             since: now,

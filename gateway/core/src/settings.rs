@@ -15,7 +15,11 @@ pub struct Settings {
     pub probes: u32,
     /// How long a new session may remain without its first echo: round trips of 3 s are accepted.
     pub prove_timeout: Duration,
-    /// How long a dial may take until the connection is established.
+    /// How long the newest dial of a peer is waited for until another one joins it. A gateway that
+    /// has just come back answers the new one at once; the old one repeats itself ever more rarely.
+    pub dial_patience: Duration,
+    /// How long a dial may take until the connection is established: with the proof of our address
+    /// two round trips, of 3 s each, and repetitions.
     pub dial_timeout: Duration,
     /// How long a connection may remain without the peer's `Hello`.
     pub hello_timeout: Duration,
@@ -24,6 +28,11 @@ pub struct Settings {
     /// The longest such time, reached by doubling. It bounds how long a peer that comes back waits
     /// for us: its session is to be up within 2 s.
     pub backoff_max: Duration,
+    /// How long a peer that could dial us, too, must have been absent before the time between
+    /// dials grows beyond `backoff_max`. Such a peer dials us when it comes back.
+    pub absent_after: Duration,
+    /// The longest time between dials of an absent peer.
+    pub backoff_absent: Duration,
     /// Age at which the dialler of a session replaces it, and with it its keys; ±10 % jitter.
     pub rekey_after: Duration,
     /// Age at which a session that was not replaced ends: its keys come from one handshake.
@@ -47,10 +56,13 @@ impl Default for Settings {
             probe_interval: Duration::from_millis(500),
             probes: 3,
             prove_timeout: Duration::from_secs(4),
-            dial_timeout: Duration::from_millis(1250),
+            dial_patience: Duration::from_millis(1250),
+            dial_timeout: Duration::from_secs(10),
             hello_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_millis(1750),
+            absent_after: Duration::from_secs(600),
+            backoff_absent: Duration::from_secs(30),
             rekey_after: Duration::from_secs(3600),
             max_age: Duration::from_secs(90 * 60),
             drain: Duration::from_secs(10),

@@ -88,7 +88,7 @@ impl Tunnel {
         error: DialError,
         now: Instant,
     ) {
-        if self.dialler.finish(dial).is_some() {
+        if self.dialler.failed(dial) {
             self.attempt_failed(context, error.into(), now);
         }
     }
@@ -168,6 +168,23 @@ impl Tunnel {
         if matches!(kind, Kind::Announce | Kind::Withdraw) {
             live.claims.malformed();
             self.claims_changed(context, conn, now);
+        }
+    }
+
+    /// The wall clock was set, so that the peer's certificate expires at another time.
+    pub(crate) fn expires(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        expires: Instant,
+        now: Instant,
+    ) {
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.expires = expires;
+        }
+
+        if expires <= now {
+            self.close(context, conn, CloseReason::CertificateExpired, now);
         }
     }
 

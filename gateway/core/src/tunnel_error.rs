@@ -21,9 +21,9 @@ pub enum TunnelError {
     /// A dial failed.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// A dial had no result within [`Settings::dial_timeout`](crate::Settings::dial_timeout).
-    #[error("no answer from {0}")]
-    NoAnswer(Endpoint),
+    /// A dial of these endpoints has had no answer so far.
+    #[error("no answer from {}", listed(.0))]
+    NoAnswer(Vec<Endpoint>),
     /// A message could not be read. The session goes on.
     #[error("malformed {kind}: {error}")]
     Malformed {
@@ -35,4 +35,15 @@ pub enum TunnelError {
     /// Nothing failed, but only the peer can dial.
     #[error("the peer's record names no endpoint: it has to dial us")]
     NoEndpoint,
+}
+
+/// The first few of them.
+fn listed(endpoints: &[Endpoint]) -> String {
+    let shown: Vec<_> = endpoints.iter().take(3).map(ToString::to_string).collect();
+    let more = endpoints.len() - shown.len();
+
+    match more {
+        0 => shown.join(", "),
+        _ => format!("{} and {more} more", shown.join(", ")),
+    }
 }

@@ -64,9 +64,16 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
     let mut gateways: BTreeMap<_, _> = config.records().flat_map(accepted_gateways).collect();
     gateways.remove(&config.id);
 
+    let us = config
+        .own
+        .gateways
+        .iter()
+        .find(|gateway| gateway.name == config.id.name);
+
     Membership {
         me: config.id.clone(),
         site: config.site.clone(),
+        is_dialable: us.is_some_and(|us| !us.endpoints.is_empty()),
         gateways,
         authorized,
         conflicted,

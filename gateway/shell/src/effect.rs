@@ -17,7 +17,7 @@ use crate::tables::{SiteNumber, Tables};
 #[derive(Debug, Clone)]
 pub enum Effect {
     // Links.
-    /// Resolve the endpoint's name and connect to it, accepting only `peer`. Answered by
+    /// Resolve the endpoints' names and race their addresses, accepting only `peer`. Answered by
     /// [`Input::Connected`](crate::Input::Connected) or
     /// [`Input::DialFailed`](crate::Input::DialFailed).
     Dial {
@@ -25,8 +25,8 @@ pub enum Effect {
         dial: DialId,
         /// The only identity to accept.
         peer: GatewayId,
-        /// The address.
-        endpoint: Endpoint,
+        /// Where to dial, the preferred one first.
+        endpoints: Vec<Endpoint>,
     },
     /// Give a dial up, if it has not ended yet.
     AbandonDial {

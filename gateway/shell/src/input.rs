@@ -1,7 +1,7 @@
 //! [`Input`]: everything that can happen to a gateway, as plain values.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ringway_config::{Digest, Faults, GatewayId, Prefix};
 use ringway_core::{
@@ -19,6 +19,8 @@ pub enum Input {
     Tick {
         /// Time since boot, suspension included (CLOCK_BOOTTIME).
         boot: Duration,
+        /// Time since 1970, by the wall clock.
+        wall: Duration,
     },
     /// SIGTERM or SIGINT: withdraw, close every session, then
     /// [`Effect::Stop`](crate::Effect::Stop).
@@ -156,6 +158,8 @@ pub struct Handshake {
     pub remote: SocketAddr,
     /// The local address that is used, if the kernel told.
     pub local: Option<IpAddr>,
+    /// The round trip time, as QUIC measured it.
+    pub rtt: Duration,
     /// The fingerprint of the certificate that we presented.
     pub certificate: Digest,
     /// What the trust in force now says about the peer's certificate. It may say otherwise than the
@@ -168,8 +172,8 @@ pub struct Handshake {
 pub struct Verified {
     /// The identity in the certificate.
     pub peer: GatewayId,
-    /// When the first certificate of its chain expires.
-    pub expires: Instant,
+    /// When the first certificate of its chain expires: time since 1970, by the wall clock.
+    pub expires: Duration,
 }
 
 /// What came in on one connection so far.

@@ -304,6 +304,7 @@ mod tests {
                 membership: Membership {
                     me: "gw.acme".parse().unwrap(),
                     site: "home".parse().unwrap(),
+                    is_dialable: true,
                     gateways: [gateway("a.beta", "one"), gateway("b.beta", "one")].into(),
                     authorized: [site("one", "10.2.0.0/16")].into(),
                     conflicted: Vec::new(),

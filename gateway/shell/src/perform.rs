@@ -29,13 +29,13 @@ impl Shell {
             Action::Dial {
                 dial,
                 peer,
-                endpoint,
+                endpoints,
             } => {
-                tracing::debug!(%peer, remote = %endpoint, "Dialling");
+                tracing::debug!(%peer, "Dialling");
                 self.effects.push_back(Effect::Dial {
                     dial,
                     peer,
-                    endpoint,
+                    endpoints,
                 });
             }
             Action::AbandonDial { dial } => self.effects.push_back(Effect::AbandonDial { dial }),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ringway_config::GatewayId;
 use ringway_core::{ConnId, Lane, SessionIndex};
@@ -27,6 +27,8 @@ const LEAST_MTU: u16 = 1280;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) peer: GatewayId,
+    /// When the first certificate of the peer's chain expires: time since 1970, by the wall clock.
+    pub(crate) expires: Duration,
     /// Where the data path finds the peer.
     remote: SocketAddr,
     /// Our index of each lane, once its opening keys are installed.
@@ -47,6 +49,7 @@ pub(crate) struct Sessions(BTreeMap<ConnId, Session>);
 impl Session {
     pub(crate) fn new(
         peer: GatewayId,
+        expires: Duration,
         handshake: &Handshake,
         is_outdated: bool,
         links: &Links,
@@ -54,6 +57,7 @@ impl Session {
     ) -> Session {
         Session {
             peer,
+            expires,
             remote: canonical(handshake.remote),
             indices: Vec::new(),
             seals: false,
@@ -171,12 +175,20 @@ mod tests {
             dial: None,
             remote: remote.parse().unwrap(),
             local: None,
+            rtt: Duration::ZERO,
             certificate: Digest::of(b"ours"),
             verdict: Err(ExternalText::new("not looked at")),
         };
         let peer = "gw.beta".parse().unwrap();
 
-        Session::new(peer, &handshake, false, &Links::default(), Instant::now())
+        Session::new(
+            peer,
+            Duration::MAX,
+            &handshake,
+            false,
+            &Links::default(),
+            Instant::now(),
+        )
     }
 
     #[test]

@@ -20,7 +20,7 @@ use ringway_core::{
 
 use crate::challenges::Challenges;
 use crate::changes::{ChangeId, Changes, Request};
-use crate::clock::Clock;
+use crate::clock::{Clock, WallClock};
 use crate::current::CurrentConfig;
 use crate::effect::Effect;
 use crate::former::FormerPolicies;
@@ -57,6 +57,8 @@ pub struct Start {
     pub former_policies: Vec<Policy>,
     /// Time since boot, suspension included.
     pub boot_time: Duration,
+    /// Time since 1970, by the wall clock.
+    pub wall_time: Duration,
 }
 
 /// How far the daemon is on its way out.
@@ -94,6 +96,7 @@ pub struct Shell {
     pub(crate) hold_down: HoldDown,
     pub(crate) outages: Outages,
     clock: Clock,
+    wall: WallClock,
     pub(crate) heap: Heap,
     /// When the next round is due.
     round: Instant,
@@ -117,6 +120,7 @@ impl Shell {
             seed,
             former_policies,
             boot_time,
+            wall_time,
         } = start;
         let mesh = Mesh::new((*membership).clone(), settings, boot, seed, now);
 
@@ -141,6 +145,7 @@ impl Shell {
             hold_down: HoldDown::default(),
             outages: Outages::default(),
             clock: Clock::new(now, boot_time),
+            wall: WallClock::new(now, wall_time),
             heap: Heap::default(),
             round: now,
             phase: Phase::Running,
@@ -242,7 +247,7 @@ impl Shell {
 
     fn handle_running(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Tick { boot } => self.tick(boot, now),
+            Input::Tick { boot, wall } => self.tick(boot, wall, now),
             Input::Shutdown => self.shut_down(now),
             Input::Connected { conn, handshake } => self.connected(conn, handshake, now),
             Input::DialFailed { dial, error } => {
@@ -344,7 +349,10 @@ impl Shell {
         }
     }
 
-    fn tick(&mut self, boot: Duration, now: Instant) {
+    fn tick(&mut self, boot: Duration, wall: Duration, now: Instant) {
+        if self.wall.has_stepped(now, wall) {
+            self.follow_wall_clock(now);
+        }
         if self.clock.has_jumped(now, boot) {
             tracing::warn!(
                 "The clock jumped: this machine slept or was moved; every session is replaced"
@@ -361,6 +369,19 @@ impl Shell {
             self.reach(now);
         }
         self.mesh.handle_timeout(now);
+    }
+
+    /// The wall clock was set: every session ends when its certificates do.
+    fn follow_wall_clock(&mut self, now: Instant) {
+        tracing::info!("The clock was set; sessions end when their certificates do");
+
+        let sessions = self.sessions.iter();
+        let ends: Vec<_> = sessions
+            .map(|(conn, session)| (conn, self.wall.instant(session.expires)))
+            .collect();
+        for (conn, expires) in ends {
+            self.mesh.handle_expiry(conn, expires, now);
+        }
     }
 
     fn begin_round(&mut self, now: Instant) {
@@ -411,6 +432,7 @@ impl Shell {
         let is_outdated = handshake.certificate != self.current.certificate;
         let session = Session::new(
             peer.clone(),
+            verified.expires,
             handshake,
             is_outdated,
             &self.current.links,
@@ -429,7 +451,8 @@ impl Shell {
                 peer,
                 role: handshake.role,
                 dial: handshake.dial,
-                expires: verified.expires,
+                expires: self.wall.instant(verified.expires),
+                rtt: handshake.rtt,
             },
             now,
         );

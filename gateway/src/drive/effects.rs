@@ -29,8 +29,8 @@ impl Drive {
             Effect::Dial {
                 dial,
                 peer,
-                endpoint,
-            } => self.links.dial(dial, peer, endpoint),
+                endpoints,
+            } => self.links.dial(dial, peer, endpoints),
             Effect::AbandonDial { dial } => self.links.abandon(dial),
             Effect::StartLink { conn, peer } => self.links.start(conn, peer),
             Effect::RefuseLink { conn } => self.links.refuse(conn),

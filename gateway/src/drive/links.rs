@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use quinn::Connection;
@@ -118,6 +118,7 @@ impl Links {
             dial,
             remote: plain(entry.connection.remote_address()),
             local: entry.connection.local_ip(),
+            rtt: entry.connection.rtt(),
             certificate,
             verdict,
         };
@@ -132,8 +133,8 @@ impl Links {
         }
     }
 
-    pub(super) fn dial(&mut self, dial: DialId, peer: GatewayId, endpoint: Endpoint) {
-        self.dialler.start(dial, peer, endpoint);
+    pub(super) fn dial(&mut self, dial: DialId, peer: GatewayId, endpoints: Vec<Endpoint>) {
+        self.dialler.start(dial, peer, endpoints);
     }
 
     pub(super) fn abandon(&mut self, dial: DialId) {
@@ -249,12 +250,10 @@ impl Entry {
 
         // A dial is for one gateway; a peer that dials us may be any member's.
         let verified = trust.verify(&self.chain, role, self.dialled.as_ref(), now)?;
-        // A certificate ends by the wall clock, a session by the monotonic one, which nobody sets.
-        let left = verified.not_after.as_secs().saturating_sub(now.as_secs());
 
         Ok(Verified {
             peer: verified.id,
-            expires: Instant::now() + Duration::from_secs(left),
+            expires: Duration::from_secs(verified.not_after.as_secs()),
         })
     }
 }

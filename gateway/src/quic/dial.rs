@@ -1,6 +1,6 @@
-//! Dials one endpoint: tries the addresses of its name (`resolve`), a little apart, until one
-//! handshake is through. When to dial whom, and how long to wait after a failure, is the mesh's to
-//! decide.
+//! Dials one peer: races the addresses of all its endpoints (`race`), whose names are looked up at
+//! the same time (`resolve`), until one handshake is through. When to dial whom, and how long to
+//! wait after a failure, is the mesh's to decide.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -8,27 +8,26 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use quinn::{ClientConfig, Connection, Endpoint};
 use ringway_config::{Endpoint as Target, GatewayId};
 use ringway_core::{ConnectionError, DialError, DialId, ExternalText};
 use ringway_identity::tls::{LastRefusal, SERVER_NAME};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::endpoint::Tls;
 use super::event::{Event, Handshake};
+use super::race::{Candidate, Race};
 use super::refusal;
 use super::resolve::Resolver;
 use crate::tasks::Tasks;
 
-/// How long one address has a lead over the next (RFC 8305, section 5).
-const STAGGER: Duration = Duration::from_millis(250);
-
-/// How long one handshake may take. The mesh gives up a whole dial earlier.
-const HANDSHAKE: Duration = Duration::from_secs(4);
+/// How long one handshake may take. The mesh gives up a whole dial no later.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Starts and abandons dials.
 pub struct Dialler {
@@ -59,14 +58,15 @@ impl Dialler {
     }
 
     /// Begins a dial. It ends as an [`Event::Dialled`] or [`Event::DialFailed`].
-    pub fn start(&mut self, dial: DialId, peer: GatewayId, target: Target) {
+    pub fn start(&mut self, dial: DialId, peer: GatewayId, targets: Vec<Target>) {
         let endpoint = self.endpoint.clone();
         let tls = self.tls.clone();
         let resolver = self.resolver.clone();
         let events = self.events.clone();
 
         let attempt = self.tasks.spawn(async move {
-            let event = match dial_target(endpoint, &resolver, &tls, &peer, target).await {
+            let dialled = dial_targets(&endpoint, &resolver, &tls, &peer, &targets).await;
+            let event = match dialled {
                 Ok(handshake) => Event::Dialled {
                     dial,
                     peer,
@@ -93,52 +93,162 @@ impl Dialler {
     }
 }
 
-/// Dials `target`, which must be `peer`.
-async fn dial_target(
-    endpoint: Endpoint,
+/// An endpoint, by its place in the list, and how the handshake with one of its addresses ended.
+type Attempted = (usize, Result<Connection, DialError>);
+
+/// What all attempts of one dial share.
+struct Dial<'a> {
+    endpoint: &'a Endpoint,
+    resolver: &'a Resolver,
+    targets: &'a [Target],
+    config: ClientConfig,
+    refused: Arc<LastRefusal>,
+}
+
+/// Dials `targets`, which must all be `peer`. The first handshake that is through counts.
+async fn dial_targets(
+    endpoint: &Endpoint,
     resolver: &Resolver,
     tls: &Tls,
     peer: &GatewayId,
-    target: Target,
+    targets: &[Target],
 ) -> Result<Handshake, DialError> {
-    let addresses = resolve(&endpoint, resolver, &target).await?;
     let refused = Arc::new(LastRefusal::default());
     let client = tls.client(peer.clone(), refused.clone());
+    let dial = Dial {
+        endpoint,
+        resolver,
+        targets,
+        config: client.config,
+        refused,
+    };
 
-    let mut attempts: FuturesUnordered<_> = (0..)
-        .zip(addresses)
-        .map(|(lead, address)| {
-            let endpoint = &endpoint;
-            let config = client.config.clone();
-            async move {
-                sleep(STAGGER * lead).await;
-                handshake(endpoint, config, address).await
-            }
-        })
-        .collect();
+    // quinn closes the other attempts when their futures are dropped.
+    let connection = dial.race().await?;
+    Ok(Handshake {
+        connection,
+        certificate: client.certificate,
+    })
+}
 
-    let mut failure = None;
-    while let Some(attempt) = attempts.next().await {
-        match attempt {
-            // quinn closes the other attempts when `attempts` is dropped.
-            Ok(connection) => {
-                return Ok(Handshake {
-                    connection,
-                    certificate: client.certificate,
-                });
+impl Dial<'_> {
+    async fn race(&self) -> Result<Connection, DialError> {
+        let mut lookups: FuturesUnordered<_> = (0..self.targets.len())
+            .map(|index| async move { (index, self.resolve(index).await) })
+            .collect();
+        let mut attempts: FuturesUnordered<BoxFuture<'_, Attempted>> = FuturesUnordered::new();
+        let mut race = Race::new(Instant::now());
+        let mut failures = Failures::default();
+
+        loop {
+            tokio::select! {
+                Some((index, resolved)) = lookups.next() => match resolved {
+                    Ok(addresses) => race.add(index, addresses),
+                    Err(error) => failures.note(error),
+                },
+                Some((index, attempt)) = attempts.next() => match attempt {
+                    Ok(connection) => {
+                        self.resolver.confirm(&self.targets[index].host.to_string());
+                        return Ok(connection);
+                    }
+                    Err(error) => {
+                        failures.note(self.explain(index, error));
+                        race.failed(Instant::now());
+                    }
+                },
+                () = begin(race.next_start()), if race.next_start().is_some() => {
+                    if let Some(candidate) = race.begin(Instant::now()) {
+                        attempts.push(self.attempt(candidate).boxed());
+                    }
+                }
+                else => return Err(failures.result(self.targets)),
             }
-            Err(error) => failure = Some(error),
         }
     }
 
-    // A refused certificate says more than that another address did not answer.
-    match refused.take() {
-        Some(refused) => Err(DialError::PeerRefused {
-            endpoint: target,
-            reason: ExternalText::new(refused.refusal),
-        }),
-        // There is an attempt for every address, and `resolve` returns one at least.
-        None => Err(failure.unwrap_or_else(|| local_error(&target, &"it has no address"))),
+    async fn attempt(&self, candidate: Candidate) -> Attempted {
+        let config = self.config.clone();
+        let result = handshake(self.endpoint, config, candidate.address).await;
+
+        (candidate.endpoint, result)
+    }
+
+    /// A refused certificate says more than the alert that we sent for it.
+    fn explain(&self, index: usize, error: DialError) -> DialError {
+        match self.refused.take() {
+            Some(refused) => DialError::PeerRefused {
+                endpoint: self.targets[index].clone(),
+                reason: ExternalText::new(refused.refusal),
+            },
+            None => error,
+        }
+    }
+
+    async fn resolve(&self, index: usize) -> Result<Vec<SocketAddr>, DialError> {
+        let target = &self.targets[index];
+        let found = self.resolver.addresses(&target.host.to_string()).await?;
+        let local = self
+            .endpoint
+            .local_addr()
+            .map_err(|error| local_error(target, &error))?;
+
+        let usable: Vec<_> = found
+            .into_iter()
+            .map(|address| SocketAddr::new(address, target.port))
+            .filter(|address| reachable_from(local, *address))
+            .collect();
+
+        if usable.is_empty() {
+            return Err(DialError::AddressFamily {
+                host: target.host.to_string(),
+                local,
+            });
+        }
+        Ok(usable)
+    }
+}
+
+/// Waits until an address may begin.
+async fn begin(at: Option<Instant>) {
+    if let Some(at) = at {
+        sleep_until(at).await;
+    }
+}
+
+/// The failure that says most: what a peer answered is more than silence, and that is more than
+/// what never left this host.
+#[derive(Default)]
+struct Failures(Option<DialError>);
+
+impl Failures {
+    fn note(&mut self, error: DialError) {
+        if self
+            .0
+            .as_ref()
+            .is_none_or(|known| weight(known) <= weight(&error))
+        {
+            self.0 = Some(error);
+        }
+    }
+
+    fn result(self, targets: &[Target]) -> DialError {
+        // The mesh dials no gateway without endpoints, and each has failed by now.
+        self.0.unwrap_or_else(|| DialError::Resolve {
+            host: targets
+                .first()
+                .map(|target| target.host.to_string())
+                .unwrap_or_default(),
+            error: ExternalText::new("it has no address"),
+        })
+    }
+}
+
+fn weight(error: &DialError) -> u8 {
+    match error {
+        DialError::PeerRefused { .. } => 3,
+        DialError::Handshake(ConnectionError::TimedOut { .. }) => 1,
+        DialError::Handshake(_) => 2,
+        DialError::Resolve { .. } | DialError::AddressFamily { .. } | DialError::Local { .. } => 0,
     }
 }
 
@@ -147,31 +257,6 @@ fn local_error(endpoint: &Target, error: &dyn Display) -> DialError {
         endpoint: endpoint.clone(),
         error: ExternalText::new(error),
     }
-}
-
-async fn resolve(
-    endpoint: &Endpoint,
-    resolver: &Resolver,
-    target: &Target,
-) -> Result<Vec<SocketAddr>, DialError> {
-    let found = resolver.addresses(&target.host.to_string()).await?;
-    let local = endpoint
-        .local_addr()
-        .map_err(|error| local_error(target, &error))?;
-
-    let usable: Vec<_> = found
-        .into_iter()
-        .map(|address| SocketAddr::new(address, target.port))
-        .filter(|address| reachable_from(local, *address))
-        .collect();
-
-    if usable.is_empty() {
-        return Err(DialError::AddressFamily {
-            host: target.host.to_string(),
-            local,
-        });
-    }
-    Ok(usable)
 }
 
 /// An IPv4 socket sends to IPv4 only; `[::]` is dual-stack; any other IPv6 address sends to IPv6
@@ -204,6 +289,26 @@ async fn handshake(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_failure_that_says_most_is_reported() {
+        let remote: SocketAddr = "192.0.2.1:4600".parse().unwrap();
+        let resolve = || DialError::Resolve {
+            host: "gw".into(),
+            error: ExternalText::new("no such name"),
+        };
+        let refused = DialError::PeerRefused {
+            endpoint: remote.into(),
+            reason: ExternalText::new("expired"),
+        };
+        let mut failures = Failures::default();
+        failures.note(ConnectionError::TimedOut { remote }.into());
+        failures.note(resolve());
+        assert!(matches!(failures.0, Some(DialError::Handshake(_))));
+        failures.note(refused.clone());
+        failures.note(ConnectionError::Reset.into());
+        assert_eq!(failures.result(&[]), refused);
+    }
 
     #[test]
     fn a_socket_reaches_its_own_family_and_the_wildcard_reaches_both() {

@@ -4,12 +4,15 @@
 //! its result. So a resolver that is slower than a dial still leads to addresses, and however often
 //! a name is dialled, only one lookup of it is under way. When a resolver fails, the addresses of
 //! the last good answer are used.
+//!
+//! An answer is believed for a while only if the last dial with it was successful: after a failed
+//! dial the resolver is asked again, since the peer may have moved.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ringway_core::{DialError, ExternalText};
@@ -21,11 +24,11 @@ use crate::tasks::Tasks;
 /// Addresses of one name that are kept.
 const MAX_ADDRESSES: usize = 8;
 
-/// How long an answer counts.
+/// How long an answer counts that has led to a connection.
 const ANSWER_TTL: Duration = Duration::from_secs(30);
 
-/// How long a failure counts.
-const FAILURE_TTL: Duration = Duration::from_secs(1);
+/// How long another answer counts, and how long a failure does: less than the pause between dials.
+const DOUBTFUL_TTL: Duration = Duration::from_secs(1);
 
 /// How long a dial that knows old addresses waits for new ones.
 const WAIT: Duration = Duration::from_millis(250);
@@ -36,8 +39,11 @@ const AT_ONCE: usize = 32;
 /// How long a name that is not dialled is remembered.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
-/// What a lookup found; `None`: it is under way.
-type Found = Option<Result<Vec<IpAddr>, String>>;
+/// What a lookup found.
+type Answer = Result<Vec<IpAddr>, String>;
+
+/// What a lookup found, and when; `None`: it is under way.
+type Found = Option<(Instant, Answer)>;
 
 /// Everything known about names.
 #[derive(Debug)]
@@ -50,10 +56,11 @@ pub(super) struct Resolver {
 #[derive(Debug)]
 struct Name {
     latest: watch::Receiver<Found>,
-    ended: Option<Instant>,
     asked: Instant,
     /// The last good answer.
     addresses: Vec<IpAddr>,
+    /// The last dial has led to a connection.
+    is_confirmed: bool,
 }
 
 impl Resolver {
@@ -72,6 +79,13 @@ impl Resolver {
         match host.parse() {
             Ok(address) => Ok(vec![address]),
             Err(_) => self.look_up(host, system(host.to_owned())).await,
+        }
+    }
+
+    /// A dial of `host` has led to a connection.
+    pub(super) fn confirm(&self, host: &str) {
+        if let Some(name) = self.lock().get_mut(host) {
+            name.is_confirmed = true;
         }
     }
 
@@ -105,7 +119,7 @@ impl Resolver {
         L: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,
     {
         let now = Instant::now();
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.lock();
         names.retain(|_, name| now.duration_since(name.asked) < FORGOTTEN);
 
         let known = names
@@ -114,11 +128,13 @@ impl Resolver {
         let addresses = match known {
             Some(name) => {
                 name.asked = now;
+                // Until this dial, too, has led to a connection.
+                name.is_confirmed = false;
                 return (name.latest.clone(), name.addresses.clone());
             }
             None => names
                 .remove(host)
-                .map(|name| name.addresses)
+                .map(|name| name.best())
                 .unwrap_or_default(),
         };
 
@@ -126,9 +142,9 @@ impl Resolver {
         let latest = self.begin(lookup);
         let name = Name {
             latest: latest.clone(),
-            ended: None,
             asked: now,
             addresses: addresses.clone(),
+            is_confirmed: false,
         };
         names.insert(host.to_owned(), name);
         (latest, addresses)
@@ -153,37 +169,50 @@ impl Resolver {
                 Err(error) => Err(error.to_string()),
             };
             // The dial may have been given up; the next one reads the result.
-            sender.send_replace(Some(found));
+            sender.send_replace(Some((Instant::now(), found)));
         });
         latest
     }
 
     fn learn(&self, host: &str, addresses: &[IpAddr]) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(name) = names.get_mut(host) {
+        if let Some(name) = self.lock().get_mut(host) {
             name.addresses = addresses.to_vec();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Name>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Name {
     /// True if the lookup is under way, or ended so lately that a new one would say the same.
-    fn is_reliable(&mut self, now: Instant) -> bool {
-        let lasts = match &*self.latest.borrow() {
+    fn is_reliable(&self, now: Instant) -> bool {
+        let (ended, lasts) = match &*self.latest.borrow() {
             // An error: the task was cut off, and nothing will come.
             None => return self.latest.has_changed().is_ok(),
-            Some(Ok(_)) => ANSWER_TTL,
-            Some(Err(_)) => FAILURE_TTL,
+            Some((ended, Ok(_))) if self.is_confirmed => (*ended, ANSWER_TTL),
+            Some((ended, _)) => (*ended, DOUBTFUL_TTL),
         };
-        now.duration_since(*self.ended.get_or_insert(now)) < lasts
+
+        now.duration_since(ended) < lasts
+    }
+
+    /// The addresses to use if the next lookup fails.
+    fn best(self) -> Vec<IpAddr> {
+        match &*self.latest.borrow() {
+            // No dial may have waited for it.
+            Some((_, Ok(addresses))) => addresses.clone(),
+            _ => self.addresses,
+        }
     }
 }
 
 /// The result of a lookup; `None` if its task was cut off.
-async fn wait_for(mut lookup: watch::Receiver<Found>) -> Found {
+async fn wait_for(mut lookup: watch::Receiver<Found>) -> Option<Answer> {
     let found = lookup.wait_for(Option::is_some).await.ok()?;
 
-    found.clone()
+    found.as_ref().map(|(_, answer)| answer.clone())
 }
 
 fn resolve_error(host: &str, error: &str) -> DialError {
@@ -241,20 +270,36 @@ mod tests {
     async fn the_last_good_answer_outlives_a_resolver_that_fails_or_falls_silent() {
         let resolver = Resolver::new(Tasks::default());
         resolver.look_up("gw", ready(Ok(one()))).await.unwrap();
-        tokio::time::advance(ANSWER_TTL).await;
-        // The first look at an answer begins its time.
+        resolver.confirm("gw");
+        tokio::time::advance(ANSWER_TTL - DOUBTFUL_TTL).await;
         resolver.look_up("gw", pending()).await.unwrap();
-        tokio::time::advance(ANSWER_TTL).await;
+        resolver.confirm("gw");
+        tokio::time::advance(DOUBTFUL_TTL).await;
         assert_eq!(
             resolver
                 .look_up("gw", ready(Err(io::Error::other("refused"))))
                 .await,
             Ok(one())
         );
-        tokio::time::advance(FAILURE_TTL).await;
+        tokio::time::advance(DOUBTFUL_TTL).await;
         resolver.look_up("gw", pending()).await.unwrap();
-        tokio::time::advance(FAILURE_TTL).await;
+        tokio::time::advance(DOUBTFUL_TTL).await;
         assert_eq!(resolver.look_up("gw", pending()).await, Ok(one()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_failed_dial_the_resolver_is_asked_again() {
+        let resolver = Resolver::new(Tasks::default());
+        let moved: Vec<IpAddr> = vec!["192.0.2.2".parse().unwrap()];
+        resolver.look_up("gw", ready(Ok(one()))).await.unwrap();
+        resolver.confirm("gw");
+
+        // The connection was lost: the answer is used once more, and not after that.
+        tokio::time::advance(DOUBTFUL_TTL).await;
+        let again = resolver.look_up("gw", ready(Ok(moved.clone()))).await;
+        assert_eq!(again, Ok(one()));
+        let next = resolver.look_up("gw", ready(Ok(moved.clone()))).await;
+        assert_eq!(next, Ok(moved));
     }
 
     #[tokio::test(start_paused = true)]
@@ -269,7 +314,7 @@ mod tests {
         );
         let again = resolver.look_up("gw", ready(Ok(one()))).await;
         assert!(again.is_err(), "a failure stands for a moment");
-        tokio::time::advance(FAILURE_TTL).await;
+        tokio::time::advance(DOUBTFUL_TTL).await;
         assert_eq!(resolver.look_up("gw", ready(Ok(one()))).await, Ok(one()));
     }
 

@@ -27,6 +27,7 @@ use crate::admin::{self, Metrics};
 use crate::attention::Attention;
 use crate::drive::{
     Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, boot_time, queues,
+    wall_time,
 };
 use crate::names::{Names, own_apex};
 use crate::plane::{Parts, Plane, Sink};
@@ -324,5 +325,6 @@ fn start(
         former_policies: Vec::new(),
         seed: u64::from_be_bytes(seed.try_into().expect("8 of 24 bytes")),
         boot_time: boot_time(),
+        wall_time: wall_time(),
     })
 }

@@ -29,7 +29,7 @@ impl Tunnel {
         new: Connected,
         now: Instant,
     ) {
-        let attempt = new.dial.and_then(|dial| self.dialler.finish(dial));
+        let attempt = new.dial.and_then(|dial| self.dial_connected(context, dial));
 
         if new.expires <= now {
             return self.refuse(context, conn, CloseReason::CertificateExpired, now);
@@ -48,7 +48,7 @@ impl Tunnel {
             number = attempt.map_or(next, |attempt| attempt.number);
             replaces = number.saturating_sub(1);
             self.newest = self.newest.max(number);
-            self.expect_hello(context, now);
+            self.expect_hello(now);
         }
 
         let lanes = context.open_session(conn, &self.peer);
@@ -57,6 +57,7 @@ impl Tunnel {
             role: new.role,
             index: lanes[0].index,
             expires: new.expires,
+            rtt: new.rtt,
             number,
             stage: Stage::AwaitingHello {
                 deadline: now + context.settings.hello_timeout,
@@ -109,7 +110,7 @@ impl Tunnel {
         });
 
         let rekey_at = timeout::rekey_at(&mut context.rng, &context.settings, session.role, now);
-        let live = Live::new(hello.records, rekey_at, now);
+        let live = Live::new(hello.records, rekey_at, session.rtt, now);
         self.sessions.insert(session.established(number, live));
 
         // Announced before the session is used, so that the peer can use it as early as we can.

@@ -6,7 +6,8 @@ use super::Tunnel;
 use crate::action::Action;
 use crate::close_reason::CloseReason;
 use crate::context::Context;
-use crate::id::ConnId;
+use crate::dial::Attempt;
+use crate::id::{ConnId, DialId};
 use crate::mesh::Role;
 use crate::rng::Rng;
 use crate::session::Stage;
@@ -39,10 +40,14 @@ impl Tunnel {
             self.session_timeout(context, conn, now);
         }
 
-        // A resolver or a peer may only be slow; the next endpoint may answer sooner.
-        if let Some(attempt) = self.dialler.expire(now) {
-            context.abandon(attempt.dial);
-            self.attempt_failed(context, TunnelError::NoAnswer(attempt.endpoint), now);
+        let expired = self.dialler.expire(now);
+        for dial in expired.abandoned {
+            context.abandon(dial);
+        }
+        // A resolver or a peer may only be slow, or a packet was lost: another dial joins this one.
+        if expired.no_answer {
+            let endpoints = self.dialler.endpoints().to_vec();
+            self.attempt_failed(context, TunnelError::NoAnswer(endpoints), now);
         }
         if self.dialler.is_due(now) {
             self.dial(context, now);
@@ -81,26 +86,41 @@ impl Tunnel {
     /// continues: the reason for this call may let its packets through, too.
     pub(crate) fn dial_again(&mut self, context: &Context, now: Instant) {
         if self.sessions.active().is_none() && context.is_running() {
+            self.dialler.hurry();
             self.dialler.dial_within(Duration::ZERO, now);
         }
     }
 
-    /// Dials after the back-off, at the next endpoint.
+    /// Dials after the back-off.
     pub(super) fn dial_later(&mut self, context: &mut Context, now: Instant) {
-        self.dialler.next_endpoint();
-
         // While an attempt is under way its own failure will come here again.
         let idle = self.sessions.active().is_none() && self.dialler.attempt().is_none();
         if idle && context.is_running() {
+            let may_dial_us = context.membership.is_dialable;
             self.dialler
-                .back_off(&context.settings, &mut context.rng, now);
+                .back_off(&context.settings, &mut context.rng, may_dial_us, now);
         }
     }
 
     pub(crate) fn stop_dialling(&mut self, context: &mut Context) {
-        if let Some(attempt) = self.dialler.stop() {
+        for attempt in self.dialler.stop() {
             context.abandon(attempt.dial);
         }
+    }
+
+    /// A dial has led to a connection. Returns its attempt, unless that was given up; the others
+    /// are abandoned, since two sessions of one number must not come from one end.
+    pub(super) fn dial_connected(
+        &mut self,
+        context: &mut Context,
+        dial: DialId,
+    ) -> Option<Attempt> {
+        let (connected, others) = self.dialler.connected(dial);
+
+        for attempt in others {
+            context.abandon(attempt.dial);
+        }
+        connected
     }
 
     /// Stops a dial that has become needless because a session with this number is up. A dial that
@@ -113,9 +133,9 @@ impl Tunnel {
     }
 
     /// Our connection is established. If its `Hello` never arrives, the peer is dialled again.
-    pub(super) fn expect_hello(&mut self, context: &Context, now: Instant) {
+    pub(super) fn expect_hello(&mut self, now: Instant) {
         if self.sessions.active().is_none() {
-            self.dialler.connected(&context.settings, now);
+            self.dialler.expect_hello(now);
         }
     }
 
@@ -141,15 +161,10 @@ impl Tunnel {
     }
 
     fn dial(&mut self, context: &mut Context, now: Instant) {
-        let Some(endpoint) = self.dialler.endpoint().cloned() else {
-            return;
-        };
-
         // A session that begins meanwhile gets the same number, and competes with this one.
-        let dial = context.dial(&self.peer, &endpoint);
+        let dial = context.dial(&self.peer, self.dialler.endpoints());
         let number = self.newest.saturating_add(1);
-        self.dialler
-            .start(dial, endpoint, number, now, &context.settings);
+        self.dialler.start(dial, number, now, &context.settings);
     }
 
     fn session_timeout(&mut self, context: &mut Context, conn: ConnId, now: Instant) {

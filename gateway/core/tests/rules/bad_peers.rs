@@ -239,6 +239,7 @@ fn feed(bench: &mut Bench, next: &mut u64, input: Input) {
                 role,
                 dial: dial.map(DialId),
                 expires: now + SECOND * 30,
+                rtt: SECOND / 100,
             };
             mesh.handle_connected(ConnId(*next), connected, now);
         }

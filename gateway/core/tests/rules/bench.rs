@@ -61,6 +61,7 @@ pub(crate) fn membership() -> Membership {
     Membership {
         me: id("gw.m"),
         site: site("home"),
+        is_dialable: true,
         gateways: [
             gateway("gw.a", "east"),
             gateway("gw.z", "west"),
@@ -152,6 +153,7 @@ impl Bench {
             role,
             dial,
             expires,
+            rtt: Duration::ZERO,
         };
         self.mesh.handle_connected(conn, connected, self.now);
         self.collect();

@@ -93,7 +93,7 @@ fn an_added_gateway_is_dialled_and_new_endpoints_are_tried_at_once() {
     assert!(bench.last_dial("gw.y").is_some());
 
     let mut dials = bench.actions.iter().filter_map(|action| match action {
-        Action::Dial { endpoint, .. } => Some(&endpoint.host),
+        Action::Dial { endpoints, .. } => Some(&endpoints[0].host),
         _ => None,
     });
     assert!(dials.any(|host| *host == moved_to));

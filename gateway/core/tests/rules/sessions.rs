@@ -214,6 +214,7 @@ fn a_change_of_the_host_ends_the_back_off_but_no_session_and_no_dial() {
     let mut bench = Bench::with(Settings {
         backoff_min: pause,
         backoff_max: pause,
+        dial_patience: pause,
         dial_timeout: pause,
         ..Settings::default()
     });

@@ -189,9 +189,14 @@ pub(crate) fn membership(
         authorized.entry(site).or_default().push(ruling.prefix);
     }
 
+    let us = records
+        .get(&me.org)
+        .and_then(|record| record.gateways.get(me));
+
     Membership {
         me: me.clone(),
         site: site.clone(),
+        is_dialable: us.is_some_and(|us| !us.endpoints.is_empty()),
         gateways: gateways.collect(),
         authorized,
         conflicted: rulings

@@ -4,9 +4,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ringway_config::{Digest, GatewayId, Prefix};
+use ringway_config::{Digest, Endpoint, GatewayId, Prefix};
 use ringway_core::{
     ByeCode, ConnId, ConnectionError, DialError, DialId, ExternalText, Message, SessionIndex,
+    race_step,
 };
 use ringway_shell::{Handshake, Input, Verified};
 
@@ -16,8 +17,8 @@ use crate::node::Link;
 use crate::wire::{self, Item, Wire};
 use crate::world::{Content, Event, World};
 
-/// Certificates outlive the simulation.
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
+/// The host of an endpoint that has an address, at which nothing answers.
+pub(crate) const SILENT: &str = "silent";
 
 impl World {
     /// A handshake arrives: the accepter checks the dialler, the dialler the accepter.
@@ -103,6 +104,7 @@ impl World {
             dial,
             remote: address(peer),
             local: None,
+            rtt: self.network.delay * 2,
             certificate,
             verdict,
         };
@@ -118,7 +120,7 @@ impl World {
 
         Ok(Verified {
             peer: self.nodes[peer].id.clone(),
-            expires: self.now + YEAR,
+            expires: self.nodes[peer].certified_until,
         })
     }
 
@@ -179,15 +181,52 @@ impl World {
         true
     }
 
-    pub(crate) fn dial(&mut self, from: usize, dial: DialId, peer: GatewayId, host: &str) {
+    /// Races the endpoints. One whose name leads nowhere fails at once, so that the next begins; one
+    /// that is silent has its lead.
+    pub(crate) fn dial(
+        &mut self,
+        from: usize,
+        dial: DialId,
+        peer: &GatewayId,
+        endpoints: &[Endpoint],
+    ) {
+        self.nodes[from].dials += 1;
         let life = self.nodes[from].life;
         let certificate = self.nodes[from].running().certificate;
-        let Some(to) = self.nodes.iter().position(|node| node.host == host) else {
+        let step = race_step(endpoints.len());
+        let mut lead = Duration::ZERO;
+
+        for endpoint in endpoints {
+            let host = endpoint.host.to_string();
+            let Some(to) = self.nodes.iter().position(|node| node.host == host) else {
+                lead += if host == SILENT { step } else { Duration::ZERO };
+                continue;
+            };
+
+            // The handshake repeats what is lost: only two losses in a row outlast the dial.
+            let is_lost = self.network.loses(from, to, &mut self.rng)
+                && self.network.loses(from, to, &mut self.rng);
+            if !is_lost {
+                let there = lead + self.network.stream_transit(&mut self.rng);
+                let handshake = Dialled {
+                    from,
+                    life,
+                    dial,
+                    peer: peer.clone(),
+                    certificate,
+                    to,
+                };
+                self.schedule(there, Event::Dialled(handshake));
+            }
+            return;
+        }
+
+        if lead.is_zero() {
             let error = DialError::Resolve {
-                host: host.to_owned(),
+                host: "nowhere".to_owned(),
                 error: ExternalText::new("it has no address"),
             };
-            return self.schedule(
+            self.schedule(
                 Duration::ZERO,
                 Event::DialFailed {
                     node: from,
@@ -196,22 +235,6 @@ impl World {
                     error,
                 },
             );
-        };
-
-        // The handshake repeats what is lost: only two losses in a row outlast the dial.
-        let is_lost = self.network.loses(from, to, &mut self.rng)
-            && self.network.loses(from, to, &mut self.rng);
-        if !is_lost {
-            let there = self.network.stream_transit(&mut self.rng);
-            let handshake = Dialled {
-                from,
-                life,
-                dial,
-                peer,
-                certificate,
-                to,
-            };
-            self.schedule(there, Event::Dialled(handshake));
         }
     }
 

@@ -32,6 +32,7 @@
 
 mod consortium;
 mod control;
+mod dialling;
 mod incident;
 mod invariant;
 mod links;

@@ -15,6 +15,12 @@ use ringway_shell::{ChangeId, Shell, Tables};
 
 use crate::consortium::{self, Records};
 
+/// What the wall clocks show when the simulation begins.
+pub(crate) const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+
+/// Certificates outlive the simulation.
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
 pub(crate) struct Node {
     pub(crate) id: GatewayId,
     pub(crate) site: SiteId,
@@ -29,6 +35,12 @@ pub(crate) struct Node {
     pub(crate) life: u64,
     /// When it will be woken.
     pub(crate) wake: Option<Instant>,
+    /// How far its wall clock is ahead of the others'; it may be set.
+    pub(crate) clock_ahead: Duration,
+    /// When its certificate expires, by the wall clock.
+    pub(crate) certified_until: Duration,
+    /// Its dials, in all its lives.
+    pub(crate) dials: usize,
     /// Changes what the mesh works from: for positive controls.
     pub(crate) derive: fn(&Config, &[Ruling]) -> Membership,
     /// How often a tunnel came up.
@@ -149,6 +161,9 @@ impl Node {
             stopped: None,
             life: 0,
             wake: None,
+            clock_ahead: Duration::ZERO,
+            certified_until: EPOCH + YEAR,
+            dials: 0,
             derive: ringway_shell::membership,
             ups: 0,
             alarms: Vec::new(),

@@ -48,8 +48,8 @@ impl World {
             Effect::Dial {
                 dial,
                 peer,
-                endpoint,
-            } => self.dial(node, dial, peer, &endpoint.host.to_string()),
+                endpoints,
+            } => self.dial(node, dial, &peer, &endpoints),
             Effect::StartLink { conn, .. } => self.start_link(node, conn),
             Effect::RefuseLink { conn } => self.refuse_link(node, conn),
             Effect::Send { conn, message } => self.send_message(node, conn, &message),

@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// One site per gateway, `10.<n>.0.0/16`; twins (`gw0.b`, `gw1.b`) share one. A name in brackets
 /// has no endpoints.
-fn records(gateways: &[&str]) -> Records {
+pub(crate) fn records(gateways: &[&str]) -> Records {
     let mut records = Records::new();
     for (number, text) in gateways.iter().enumerate() {
         let name = text.trim_matches(['[', ']']);
@@ -60,7 +60,7 @@ fn range(number: usize) -> Prefix {
 }
 
 /// A world of these gateways, all started and settled.
-fn settled(gateways: &[&str], seed: u64, settings: Settings) -> World {
+pub(crate) fn settled(gateways: &[&str], seed: u64, settings: Settings) -> World {
     let mut world = World::new(seed, settings, Network::calm());
     world.populate(&records(gateways));
     world.start_all();
@@ -70,7 +70,7 @@ fn settled(gateways: &[&str], seed: u64, settings: Settings) -> World {
 }
 
 /// Runs until `done`; how long that took.
-fn time_until(world: &mut World, done: impl Fn(&World) -> bool) -> Duration {
+pub(crate) fn time_until(world: &mut World, done: impl Fn(&World) -> bool) -> Duration {
     let start = world.now;
     while !done(world) {
         world.run_for(Duration::from_millis(5)).unwrap();
@@ -79,7 +79,7 @@ fn time_until(world: &mut World, done: impl Fn(&World) -> bool) -> Duration {
     world.now - start
 }
 
-fn is_up(world: &World, node: usize) -> bool {
+pub(crate) fn is_up(world: &World, node: usize) -> bool {
     let shell = &world.nodes[node].running().shell;
 
     shell

@@ -21,7 +21,7 @@ use crate::incident::Incident;
 use crate::invariant;
 use crate::links::Dialled;
 use crate::network::Network;
-use crate::node::{Daemon, Expected, Node};
+use crate::node::{self, Daemon, Expected, Node};
 use crate::ports::Answer;
 use crate::rng::Rng;
 use crate::wire::{self, Item, Wire};
@@ -153,6 +153,7 @@ impl World {
         let seed = self.rng.next();
         let settings = self.settings.clone();
         let now = self.now;
+        let wall_time = self.wall_time(node);
 
         let gateway = &mut self.nodes[node];
         gateway.life += 1;
@@ -185,6 +186,7 @@ impl World {
             seed,
             former_policies: Vec::new(),
             boot_time: now - self.start,
+            wall_time,
         };
         gateway.daemon = Some(Daemon {
             shell: Shell::new(start, now),
@@ -412,11 +414,21 @@ impl World {
         }
     }
 
+    /// The wall clock of a node.
+    pub(crate) fn wall_time(&self, node: usize) -> Duration {
+        let node = &self.nodes[node];
+        let slept = node.daemon.as_ref().map(|daemon| daemon.slept);
+        let passed = self.now - self.start + slept.unwrap_or_default();
+
+        node::EPOCH + node.clock_ahead + passed
+    }
+
     /// Time since boot, as a node's daemon sees it.
     pub(crate) fn tick(&mut self, node: usize) {
         if let Some(daemon) = &self.nodes[node].daemon {
             let boot = self.now - self.start + daemon.slept;
-            self.input(node, Input::Tick { boot });
+            let wall = self.wall_time(node);
+            self.input(node, Input::Tick { boot, wall });
         }
     }
 

@@ -90,6 +90,7 @@ pub(super) fn membership(change: u8) -> Membership {
     Membership {
         me: id("gw.m"),
         site: "home".parse().expect("a site"),
+        is_dialable: true,
         gateways,
         authorized,
         conflicted: vec![prefix("10.9.0.0/16")],
