@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
-use ringway_config::Prefix;
+use ringway_config::{GatewayId, Prefix};
 use ringway_core::{Action, ByeCode, ConnId, Lane};
 use ringway_intent::{Tunnelled, plan_routes};
 
@@ -58,13 +58,7 @@ impl Shell {
             Action::Probe {
                 conn, probe, size, ..
             } => self.effects.push_back(Effect::Probe { conn, probe, size }),
-            Action::PathMtu { peer, size } => {
-                tracing::debug!(%peer, size, "Path MTU changed");
-                // By peer, not by session: the next session takes the same path.
-                self.path_mtus.insert(peer.clone(), size);
-                self.effects.push_back(Effect::SetPathMtu { peer, size });
-                self.plan_routes(now);
-            }
+            Action::PathMtu { peer, size } => self.path_mtu_changed(peer, size, now),
             Action::Publish(fib) => {
                 self.fib = fib;
                 self.is_stale = true;
@@ -106,6 +100,15 @@ impl Shell {
             Action::Alarm(alarm) => self.notify(Notice::Alarm(alarm)),
             Action::Drained => self.phase = Phase::Drained,
         }
+    }
+
+    fn path_mtu_changed(&mut self, peer: GatewayId, size: u16, now: Instant) {
+        tracing::debug!(%peer, size, "Path MTU changed");
+
+        // By peer, not by session: the next session takes the same path.
+        self.path_mtus.insert(peer.clone(), size);
+        self.effects.push_back(Effect::SetPathMtu { peer, size });
+        self.plan_routes(now);
     }
 
     fn notify(&mut self, notice: Notice) {
