@@ -14,7 +14,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use ringway_config::{
     Config, Connected, Digest, Dns, Faults, Identity, Member, Place, PlacedPrefix, Policy, Prefix,
-    Revoked, Routes, Ruling, Site, Tunnel, rule,
+    Revoked, Routes, Site, Tunnel, rule,
 };
 use ringway_intent::{
     HostRoute, Links, RouteState, Situation, Tunnelled, guard, held, plan_routes,
