@@ -299,7 +299,7 @@ mod tests {
         let wan6 = route("::/0", "wan0", Some("fe80::1"));
 
         let (v4, v6) = (true, true);
-        assert_eq!(inside(&[lan.clone()]), Families::default());
+        assert_eq!(inside(std::slice::from_ref(&lan)), Families::default());
         assert_eq!(
             inside(&[lan.clone(), lan6.clone(), here.clone(), here6]),
             Families { v4, v6 }
