@@ -1,5 +1,5 @@
-//! [`Dialler`]: when one peer is dialled. The shell resolves names, races all endpoints and does the
-//! handshakes.
+//! [`Dialler`]: when one peer is dialled. The shell resolves names, races all endpoints and does
+//! the handshakes.
 //!
 //! ```text
 //!   idle ── dial_within ──► scheduled ── due ──► attempt ── connected ──► scheduled:

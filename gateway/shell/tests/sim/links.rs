@@ -181,8 +181,8 @@ impl World {
         true
     }
 
-    /// Races the endpoints. One whose name leads nowhere fails at once, so that the next begins; one
-    /// that is silent has its lead.
+    /// Races the endpoints. One whose name leads nowhere fails at once, so that the next begins;
+    /// one that is silent has its lead.
     pub(crate) fn dial(
         &mut self,
         from: usize,
