@@ -397,7 +397,7 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_address_that_another_program_holds_is_served_once_it_is_free() {
         let occupied = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = occupied.local_addr().unwrap();
@@ -409,11 +409,14 @@ mod tests {
 
         let cancel = CancellationToken::new();
         let task = tokio::spawn(server.run(cancel.clone()));
-        tokio::time::sleep(3 * RETRY).await;
         assert!(tokio::net::TcpStream::connect(address).await.is_err());
+
         drop(occupied);
-        tokio::time::sleep(2 * RETRY).await;
-        assert!(tokio::net::TcpStream::connect(address).await.is_ok());
+        let deadline = tokio::time::Instant::now() + 20 * RETRY;
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            assert!(tokio::time::Instant::now() < deadline, "never served");
+            tokio::time::sleep(RETRY / 20).await;
+        }
         cancel.cancel();
         task.await.unwrap();
     }
