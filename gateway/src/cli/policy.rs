@@ -84,7 +84,7 @@ pub struct Denied {
 /// Arguments of `ringway policy allow`.
 #[derive(Debug, clap::Args)]
 pub struct Allow {
-    /// Who may open: all, an organization, <org>/<site>, or a prefix; may be repeated
+    /// Who may open: all, an organization, org/site, or a prefix; may be repeated
     #[arg(long, required = true, value_name = "ORIGIN")]
     pub from: Vec<String>,
     /// What may be opened: a name, an address or a prefix in this site; may be repeated

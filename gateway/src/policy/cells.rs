@@ -1,4 +1,4 @@
-//! [`Cells`]: one connection to ask about for each part of a range that rules can tell apart.
+//! `Cells`: one connection to ask about for each part of a range that rules can tell apart.
 //!
 //! A verdict is the same for all addresses, and ports, between two neighbouring bounds of prefixes,
 //! and port ranges, that rules and sites name. So it is enough to ask about the first of each part.
