@@ -35,6 +35,8 @@ pub(crate) struct Session {
     /// Its number within the tunnel ([`Hello::replaces`](crate::Hello) plus one). For an accepted
     /// session it is 0 until the dialler's `Hello` arrives.
     pub(crate) number: u64,
+    /// Our certificate has changed before the session was up: when it is to be replaced then.
+    pub(crate) outdated: Option<Instant>,
     pub(crate) stage: Stage,
 }
 
@@ -110,6 +112,14 @@ impl Session {
             number,
             stage: Stage::Up(Box::new(live)),
             ..self
+        }
+    }
+
+    /// Our certificate has changed: the session is to be replaced at `at`, or as soon as it is up.
+    pub(crate) fn outdate(&mut self, at: Instant) {
+        match self.live_mut() {
+            Some(live) => live.rekey_at = live.rekey_at.min(at),
+            None => self.outdated = Some(at),
         }
     }
 

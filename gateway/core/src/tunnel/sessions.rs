@@ -68,6 +68,10 @@ impl Sessions {
         self.by_conn.values()
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.by_conn.values_mut()
+    }
+
     pub(super) fn get(&self, conn: ConnId) -> Option<&Session> {
         self.by_conn.get(&conn)
     }

@@ -59,6 +59,7 @@ impl Tunnel {
             expires: new.expires,
             rtt: new.rtt,
             number,
+            outdated: None,
             stage: Stage::AwaitingHello {
                 deadline: now + context.settings.hello_timeout,
             },
@@ -110,6 +111,7 @@ impl Tunnel {
         });
 
         let rekey_at = timeout::rekey_at(&mut context.rng, &context.settings, session.role, now);
+        let rekey_at = session.outdated.map_or(rekey_at, |at| at.min(rekey_at));
         let live = Live::new(hello.records, rekey_at, session.rtt, now);
         self.sessions.insert(session.established(number, live));
 

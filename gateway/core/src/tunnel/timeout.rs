@@ -139,10 +139,14 @@ impl Tunnel {
         }
     }
 
-    /// Replaces the session within the next seconds.
+    /// Our certificate has changed: replaces the session within the next seconds.
     pub(crate) fn rekey_soon(&mut self, context: &mut Context, now: Instant) {
         let pause = context.rng.between(Duration::ZERO, REKEY_SPREAD);
-        self.rekey_by(now + pause);
+
+        // A session that is not up yet may become the one in use, with the earlier certificate.
+        for session in self.sessions.iter_mut() {
+            session.outdate(now + pause);
+        }
     }
 
     /// The control connection is silent and will time out: if the session is in use, it is replaced
