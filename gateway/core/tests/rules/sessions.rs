@@ -441,6 +441,19 @@ fn a_new_certificate_of_ours_replaces_every_session_within_seconds() {
 }
 
 #[test]
+fn a_session_that_comes_up_after_our_certificate_changed_is_replaced() {
+    let mut bench = Bench::new();
+    let conn = bench.connect("gw.a", Role::Accepter);
+    bench.mesh.handle_identity_changed(bench.now);
+    bench.receive(conn, hello(1, 0));
+    assert!(bench.is_up("gw.a"));
+
+    bench.actions.clear();
+    bench.pass(5 * SECOND, &[conn]);
+    assert!(bench.last_dial("gw.a").is_some());
+}
+
+#[test]
 fn the_last_error_says_why_there_is_no_tunnel() {
     let mut bench = Bench::new();
     bench.pass(SECOND / 4, &[]);
