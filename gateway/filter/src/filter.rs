@@ -115,10 +115,11 @@ impl Filter {
             return Verdict::Pass;
         }
 
+        let granted = self.grace.passed.load(Relaxed);
         let verdict = self.arrives(rules, from, packet, now);
-        // Each packet that grace lets in counts.
-        let is_in_grace = self.grace.is_on(self.clock.tick(now));
-        if verdict == Verdict::Pass && !is_in_grace {
+
+        // Each packet that grace lets in counts, so that none is the neighbour of another.
+        if verdict == Verdict::Pass && self.grace.passed.load(Relaxed) == granted {
             neighbour.remember(rules, from, packet, now);
         }
         verdict

@@ -83,7 +83,7 @@ impl Grace {
     }
 
     /// True while grace may let anything in.
-    pub(crate) fn is_on(&self, now: Tick) -> bool {
+    fn is_on(&self, now: Tick) -> bool {
         let age = now.saturating_sub(self.began.load(Relaxed));
         self.is_endless() || age < self.duration.load(Relaxed)
     }

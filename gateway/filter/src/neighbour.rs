@@ -3,7 +3,7 @@
 //! Most packets of a batch continue the flow of the one before. Their verdict is known if all that
 //! it depends on is the same: rules, time, sending site, addresses, protocol and ports; of TCP only
 //! segments with ACK and without SYN, FIN or RST, which change nothing. Fragments, ICMP and what
-//! grace may let in are always judged.
+//! grace lets in are always judged.
 
 use std::time::Instant;
 
