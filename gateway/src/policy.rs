@@ -9,6 +9,7 @@
 
 pub mod cells;
 pub mod ends;
+pub mod former;
 pub mod judge;
 pub mod log;
 

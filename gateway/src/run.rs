@@ -23,6 +23,7 @@ use tokio::task::spawn_blocking;
 
 use crate::admin;
 use crate::attention::Attention;
+use crate::policy::former;
 use crate::prepare::Prepared;
 use crate::state::{AcceptedFile, REMEDY, chain};
 use gateway::{Gateway, State};
@@ -134,10 +135,19 @@ async fn serve(
     })
     .await?;
 
+    let rules = config.clone();
+    let former = blocking(move || Ok(former::of(&rules)));
+    let (former_policies, remembered) = former.await?;
+    if let Err(error) = remembered {
+        let what = format!("the rules in force are not remembered: {}", chain(&error));
+        attention.raise("policy file", &what, REMEDY);
+    }
+
     let path = socket.clone();
     let admin = blocking(move || admin::socket::bind(&path)).await?;
     let state = State {
         accepted,
+        former_policies,
         file,
         attention,
     };

@@ -17,6 +17,7 @@ use rustls_pki_types::UnixTime;
 
 use super::jobs::{Event, Jobs};
 use crate::names::{Names, own_apex};
+use crate::policy::former;
 use crate::prepare::{Prepared, prepare};
 use crate::state::AcceptedFile;
 
@@ -229,6 +230,13 @@ impl InForce {
         if let Some(zone) = pending.zone {
             self.names.publish(&self.config, membership, zone);
         }
+
+        let rules = self.config.clone();
+        jobs.run_silently(move || {
+            if let (_, Err(error)) = former::of(&rules) {
+                tracing::error!(%error, "The rules in force are not remembered for a restart");
+            }
+        });
 
         // Last: a copy is deleted only after its zone is no longer served.
         let removal = self.names.removal(&self.config);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
-use ringway_config::{Accepted, Config, Prefix};
+use ringway_config::{Accepted, Config, Policy, Prefix};
 use ringway_core::{BootId, Membership, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server, Zone};
@@ -46,6 +46,8 @@ use crate::zones::Replicator;
 pub(super) struct State {
     /// The records that are accepted from now on.
     pub(super) accepted: Accepted,
+    /// Policies that earlier runs may have had.
+    pub(super) former_policies: Vec<Policy>,
     pub(super) file: Arc<AcceptedFile>,
     pub(super) attention: Attention,
 }
@@ -126,7 +128,7 @@ impl Gateway {
             certificate: identity.load().fingerprint(),
             held: prepared.held,
         };
-        let start = start(current, members, config.lanes)?;
+        let start = start(current, members, state.former_policies, config.lanes)?;
         let drive = Drive {
             shell: Shell::new(start, Instant::now()),
             links,
@@ -301,6 +303,7 @@ fn start_watches(
 fn start(
     current: CurrentConfig,
     members: Arc<Membership>,
+    former_policies: Vec<Policy>,
     lanes: NonZeroU32,
 ) -> anyhow::Result<Start> {
     let random: [u8; 24] = random()?;
@@ -322,7 +325,7 @@ fn start(
             ..Settings::default()
         },
         boot: BootId(boot.try_into().expect("16 of 24 bytes")),
-        former_policies: Vec::new(),
+        former_policies,
         seed: u64::from_be_bytes(seed.try_into().expect("8 of 24 bytes")),
         boot_time: boot_time(),
         wall_time: wall_time(),
