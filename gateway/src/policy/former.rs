@@ -30,8 +30,8 @@ struct Remembered {
 }
 
 /// Remembers the rules of `policy` as those in force at `now`, in seconds since 1970. `own` are the
-/// site's prefixes. Returns the policies before, for [`Start`](ringway_shell::Start). Error: the file can be neither read
-/// nor written; what it says is heeded all the same. Blocks.
+/// site's prefixes. Returns the policies before, for [`Start`](ringway_shell::Start). Error: the
+/// file can be neither read nor written; what it says is heeded all the same. Blocks.
 fn succeed(
     state_dir: &Path,
     policy: &Policy,
