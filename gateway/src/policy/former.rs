@@ -64,7 +64,9 @@ fn succeed(
     (former, save(state_dir, &remembered))
 }
 
-/// [`succeed`] with the rules of `config`, now.
+/// Remembers the rules of `config` as those in force now. Returns the policies before, for
+/// [`Start`](ringway_shell::Start). Error: the file can be neither read nor written; what it says
+/// is heeded all the same. Blocks.
 pub fn of(config: &Config) -> (Vec<Policy>, io::Result<()>) {
     let own = config.own_prefixes().iter().map(|own| own.prefix);
     let own: Vec<_> = own.collect();
