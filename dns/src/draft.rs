@@ -66,6 +66,64 @@ impl Draft {
         Ok(())
     }
 
+    /// Adds all records of `set`, of which `data` are the data, or none of them.
+    pub(crate) fn add_set(
+        &mut self,
+        owner: &Name,
+        (kind, ttl): (u16, u32),
+        data: &[&[u8]],
+    ) -> Result<(), ZoneError> {
+        let existing = self.existing(owner);
+        let mut size = existing
+            .and_then(|node| node.find(kind))
+            .map_or(0, |set| set.size);
+        for data in data {
+            self.check(owner, kind, ttl, data)?;
+            if let Some(node) = existing {
+                node.check_coexistence(owner, kind, data)?;
+            }
+            size += node::RECORD_HEADER + data.len();
+        }
+        if size > MAX_SET {
+            return Err(ZoneError::Large {
+                owner: owner.to_string(),
+                kind,
+            });
+        }
+
+        for data in data {
+            self.add(owner, kind, ttl, data)?;
+        }
+        Ok(())
+    }
+
+    /// How many names `owner` would add, empty non-terminals included.
+    pub(crate) fn missing(&self, owner: &Name) -> usize {
+        let labels = owner.labels();
+        let below_apex = labels.count() - self.apex.labels().count();
+        let mut node = Some(&self.nodes[0]);
+        let mut missing = 0;
+
+        for i in (0..below_apex).rev() {
+            let child = node.and_then(|node| node.children.get(labels.label(i)));
+            node = child.map(|child| &self.nodes[*child]);
+            missing += usize::from(node.is_none());
+        }
+        missing
+    }
+
+    /// The node of `owner`, if there is one.
+    fn existing(&self, owner: &Name) -> Option<&DraftNode> {
+        let labels = owner.labels();
+        let below_apex = labels.count().checked_sub(self.apex.labels().count())?;
+
+        (0..below_apex).rev().try_fold(&self.nodes[0], |node, i| {
+            node.children
+                .get(labels.label(i))
+                .map(|child| &self.nodes[*child])
+        })
+    }
+
     /// Checks the rules that concern a single record.
     fn check(&self, owner: &Name, kind: u16, ttl: u32, data: &[u8]) -> Result<(), ZoneError> {
         if !owner.is_within(&self.apex) {

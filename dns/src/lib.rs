@@ -10,6 +10,7 @@
 //! * `name`, `rrset` and [`rdata`]: the basic types of DNS;
 //! * `zone`, built by `draft` from the sources (`own`, `source`, `zonefile`) and searched by
 //!   `tree`;
+//! * [`union`]: an organization's zone from what each of its gateways contributes;
 //! * [`zones`]: the published set, with `reverse` and `reach`, which depend on addresses;
 //! * [`answer`](mod@answer): from a query and the published set to a response;
 //! * [`server`] with `acl` and [`cookie`]: sockets, who is answered, rate limits;
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod acl;
+mod addresses;
 pub mod answer;
 pub mod cookie;
 pub mod delta;
@@ -46,6 +48,7 @@ mod store;
 mod text;
 pub mod transfer;
 mod tree;
+pub mod union;
 mod zone;
 mod zonefile;
 pub mod zones;
@@ -65,6 +68,7 @@ pub use server::{BindError, Counters, Options, QueryLog, Rate, Server};
 pub use source::Sources;
 pub use store::{ReplicaStore, StoreError, Stored};
 pub use transfer::{Due, Fetch, Offer, Parcel, Progress, Transfer, TransferError, Verdict};
+pub use union::{AllowedAddresses, LeftOut, Union, unite};
 pub use zone::Zone;
 pub use zonefile::ZoneFileError;
 pub use zones::{Origin, PublishError, ZoneSet, ZoneStatus, Zones};

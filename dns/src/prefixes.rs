@@ -33,6 +33,11 @@ impl PrefixSet {
             .is_some_and(|prefix| prefix.contains(address))
     }
 
+    /// True if a prefix contains the whole of `range`.
+    pub(crate) fn covers(&self, range: &Prefix) -> bool {
+        self.prefixes.iter().any(|prefix| prefix.covers(range))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.prefixes.is_empty()
     }

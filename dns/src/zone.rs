@@ -113,6 +113,12 @@ impl Zone {
         });
     }
 
+    /// Visits every name in canonical order: its labels below the apex, in wire format without the
+    /// root, and its node.
+    pub(crate) fn walk<'z>(&'z self, visit: &mut impl FnMut(&[u8], &'z Node)) {
+        self.tree.walk(visit);
+    }
+
     pub(crate) fn soa(&self) -> &RRset {
         self.tree
             .apex()

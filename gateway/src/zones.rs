@@ -196,6 +196,8 @@ impl Replicator {
             }
             // A fetch of an earlier serial: the new one is on offer already.
             ZoneMessage::Fetch { .. } => None,
+            // We do not offer the feature.
+            ZoneMessage::Fragment(_) => None,
             ZoneMessage::Data {
                 apex,
                 serial,

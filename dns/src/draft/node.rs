@@ -30,7 +30,7 @@ pub(super) struct DraftSet {
 
 /// Octets of a record besides owner and data: type, class, TTL and length, rounded up for the
 /// compressed owner.
-const RECORD_HEADER: usize = 12;
+pub(super) const RECORD_HEADER: usize = 12;
 
 impl DraftNode {
     pub(super) fn find(&self, kind: u16) -> Option<&DraftSet> {

@@ -49,10 +49,10 @@ pub use id::{BootId, ConnId, DialId, SessionIndex};
 pub use membership::{GatewayInfo, Membership};
 pub use mesh::{Connected, Mesh, Role};
 pub use message::{
-    Aead, ByeCode, Decoder, FieldError, FramingError, Hello, Incoming, Kind, Lane, Message, Refuse,
-    RefuseReason, VersionMismatch, ZoneMessage,
+    Aead, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,
+    Message, Refuse, RefuseReason, VersionMismatch, ZoneMessage,
 };
 pub use settings::Settings;
-pub use status::{RouteStatus, Status, TunnelState, TunnelStatus};
+pub use status::{PeerSession, RouteStatus, SessionRank, Status, TunnelState, TunnelStatus};
 pub use trust_error::TrustError;
 pub use tunnel_error::TunnelError;

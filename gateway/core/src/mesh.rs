@@ -22,7 +22,7 @@ use crate::membership::Membership;
 use crate::message::{FieldError, Kind, Message};
 use crate::rib;
 use crate::settings::Settings;
-use crate::status::{self, Status};
+use crate::status::{self, PeerSession, Status};
 use crate::timers::Timers;
 use crate::trust_error::TrustError;
 use crate::tunnel::Tunnel;
@@ -277,6 +277,13 @@ impl Mesh {
                 .collect(),
             routes: status::routes(&self.context.membership, &self.published),
         }
+    }
+
+    /// What the zones must know about a session; `None` if it has no `Hello` yet, or has ended.
+    pub fn peer_session(&self, conn: ConnId) -> Option<PeerSession> {
+        let tunnel = self.tunnels.get(self.context.peer(conn)?)?;
+
+        tunnel.peer_session(&self.context, conn)
     }
 
     fn on_conn(&mut self, conn: ConnId, handle: impl FnOnce(&mut Tunnel, &mut Context)) {

@@ -14,6 +14,7 @@
 
 mod bye;
 mod field;
+mod fragment;
 mod frame;
 mod hello;
 mod prefix;
@@ -28,6 +29,7 @@ use ringway_config::{Digest, OrgId, Prefix};
 
 pub use bye::ByeCode;
 pub use field::FieldError;
+pub use fragment::{FRAGMENTS, FragmentMessage, MAX_VERDICT_TEXT};
 pub use frame::{Decoder, FramingError, Incoming, Kind, MAX_FRAME};
 pub use hello::{Aead, Hello, Lane, VERSIONS, VersionMismatch};
 pub use prefix::MAX_PREFIXES;

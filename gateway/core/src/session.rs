@@ -65,6 +65,8 @@ pub(crate) struct Live {
     pub(crate) claims: Claims,
     /// Fingerprints of the member records that the peer holds, as it last reported them.
     pub(crate) records: BTreeMap<OrgId, Digest>,
+    /// The features that the peer offers.
+    pub(crate) features: u64,
     /// Since when it is up.
     pub(crate) since: Instant,
     /// When this end is to replace it.
@@ -88,6 +90,7 @@ impl Live {
             liveness: Liveness::new(rtt, now),
             claims: Claims::default(),
             records,
+            features: 0,
             since: now,
             rekey_at,
             announced: None,

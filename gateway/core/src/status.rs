@@ -1,5 +1,6 @@
 //! [`Status`]: the state of the mesh for operators. The data plane counts the packets.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -19,6 +20,23 @@ pub struct Status {
     /// One per remote prefix, authorized or claimed inside an authorized one, by prefix.
     pub routes: Vec<RouteStatus>,
 }
+
+/// What the replication of zones must know about a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerSession {
+    /// The features that both ends offer.
+    pub features: u64,
+    /// Which of two sessions with one peer is the newer one.
+    pub rank: SessionRank,
+}
+
+/// The place of a session among those of its tunnel: greater is newer, and better.
+///
+/// The number comes first, then whether the lower identity has dialled. The connection decides only
+/// between two dials of one end with the same number, which a peer that keeps to the protocol never
+/// makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionRank(pub(crate) u64, pub(crate) bool, pub(crate) Reverse<ConnId>);
 
 /// The state of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

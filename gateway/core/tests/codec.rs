@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use ringway_config::{Digest, OrgId, Prefix, ZoneName};
-use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS};
+use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX_VERDICT_TEXT};
 use ringway_core::{
-    Aead, BootId, ByeCode, Decoder, FramingError, Hello, Incoming, Kind, Lane, Message, Refuse,
-    RefuseReason, SessionIndex, ZoneMessage,
+    Aead, BootId, ByeCode, Decoder, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,
+    Message, Refuse, RefuseReason, SessionIndex, ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -115,9 +115,43 @@ fn message() -> impl Strategy<Value = Message> {
                     bytes
                 }
             )),
+        fragment().prop_map(|message| Message::Zone(ZoneMessage::Fragment(message))),
         any::<u16>().prop_map(|code| Message::Bye {
             code: ByeCode::from(code)
         }),
+    ]
+}
+
+fn fragment() -> impl Strategy<Value = FragmentMessage> {
+    let maybe_digest = || proptest::option::of(digest());
+    let data = (
+        digest(),
+        maybe_digest(),
+        any::<u32>(),
+        any::<bool>(),
+        vec(any::<u8>(), 0..200),
+    );
+
+    prop_oneof![
+        (digest(), any::<u32>()).prop_map(|(digest, size)| FragmentMessage::Offer { digest, size }),
+        (digest(), maybe_digest())
+            .prop_map(|(digest, have)| FragmentMessage::Fetch { digest, have }),
+        data.prop_map(
+            |(digest, from, offset, last, bytes)| FragmentMessage::Data {
+                digest,
+                from,
+                offset,
+                last,
+                bytes,
+            }
+        ),
+        (digest(), any::<bool>(), proptest::option::of("\\PC{0,40}")).prop_map(
+            |(digest, taken, text)| FragmentMessage::Verdict {
+                digest,
+                taken,
+                text,
+            }
+        ),
     ]
 }
 
@@ -304,6 +338,29 @@ fn an_older_version_never_mistakes_a_difference_for_a_zone_but_reads_every_fetch
         [0x80, 9],
         "must be known"
     );
+}
+
+#[test]
+fn a_verdicts_text_is_cut_at_a_whole_character_and_a_longer_one_is_malformed() {
+    let verdict = |text: String| {
+        Message::Zone(ZoneMessage::Fragment(FragmentMessage::Verdict {
+            digest: Digest([1; 32]),
+            taken: false,
+            text: Some(text),
+        }))
+    };
+
+    let cut = read(&verdict("é".repeat(300)).encode(), 100).expect("the framing is whole");
+    assert_eq!(cut, [Incoming::Message(verdict("é".repeat(256)))]);
+
+    let fields = [
+        field(0x8003, &[1; 32]),
+        field(0x800a, &[0]),
+        field(11, &[b'x'; MAX_VERDICT_TEXT + 1]),
+    ];
+    let stream = frame(Kind::FragmentVerdict as u16, &fields.concat());
+    let found = read(&stream, 100).expect("the framing is whole");
+    assert!(matches!(found[..], [Incoming::Malformed { .. }]));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use ringway_config::{Config, GatewayId, Policy, Prefix, Ruling};
 use ringway_core::{
     BootId, ByeCode, ConnId, Connected, ConnectionError, DialError, ExternalText, Fib, Incoming,
-    Membership, Mesh, SessionIndex, Settings, Status,
+    Membership, Mesh, PeerSession, SessionIndex, Settings, Status,
 };
 
 use crate::challenges::Challenges;
@@ -209,6 +209,11 @@ impl Shell {
     /// Tunnels and routes, for operators.
     pub fn status(&self, now: Instant) -> Status {
         self.mesh.status(now)
+    }
+
+    /// What the zones must know about a session; `None` if it has no `Hello` yet, or has ended.
+    pub fn peer_session(&self, conn: ConnId) -> Option<PeerSession> {
+        self.mesh.peer_session(conn)
     }
 
     /// The connection of each tunnel that is up.

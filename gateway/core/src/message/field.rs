@@ -68,6 +68,11 @@ impl Writer<'_> {
         self.field(tag | REQUIRED, |out| out.extend_from_slice(bytes));
     }
 
+    /// A field of raw bytes that the receiver may skip.
+    pub(super) fn optional_bytes(&mut self, tag: u16, bytes: &[u8]) {
+        self.field(tag, |out| out.extend_from_slice(bytes));
+    }
+
     fn field(&mut self, tag: u16, value: impl FnOnce(&mut Vec<u8>)) {
         self.0.extend_from_slice(&tag.to_be_bytes());
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::field::{FieldError, Writer};
-use super::{Message, bye, hello, prefix, records, refuse, zone};
+use super::{Message, ZoneMessage, bye, fragment, hello, prefix, records, refuse, zone};
 
 /// Most bytes that may follow a frame's length.
 pub const MAX_FRAME: usize = 64 * 1024;
@@ -24,10 +24,14 @@ pub enum Kind {
     ZoneFetch = 7,
     ZoneData = 8,
     Bye = 9,
+    FragmentOffer = 10,
+    FragmentFetch = 11,
+    FragmentData = 12,
+    FragmentVerdict = 13,
 }
 
 impl Kind {
-    const ALL: [Kind; 9] = [
+    const ALL: [Kind; 13] = [
         Kind::Hello,
         Kind::Announce,
         Kind::Withdraw,
@@ -37,6 +41,10 @@ impl Kind {
         Kind::ZoneFetch,
         Kind::ZoneData,
         Kind::Bye,
+        Kind::FragmentOffer,
+        Kind::FragmentFetch,
+        Kind::FragmentData,
+        Kind::FragmentVerdict,
     ];
 
     fn from_wire(number: u16) -> Option<Kind> {
@@ -142,12 +150,20 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
         Kind::ZoneFetch => zone::get_fetch(body).map(Message::Zone),
         Kind::ZoneData => zone::get_data(body).map(Message::Zone),
         Kind::Bye => bye::get(body).map(|code| Message::Bye { code }),
+        Kind::FragmentOffer => fragment::get_offer(body).map(from_fragment),
+        Kind::FragmentFetch => fragment::get_fetch(body).map(from_fragment),
+        Kind::FragmentData => fragment::get_data(body).map(from_fragment),
+        Kind::FragmentVerdict => fragment::get_verdict(body).map(from_fragment),
     };
 
     match message {
         Ok(message) => Incoming::Message(message),
         Err(error) => Incoming::Malformed { kind, error },
     }
+}
+
+fn from_fragment(message: fragment::FragmentMessage) -> Message {
+    Message::Zone(ZoneMessage::Fragment(message))
 }
 
 pub(super) fn encode(message: &Message) -> Vec<u8> {

@@ -19,6 +19,7 @@
 use ringway_config::{Digest, ZoneName};
 
 use super::field::{FieldError, Fields, Writer};
+use super::fragment::{self, FragmentMessage};
 use super::frame::Kind;
 
 /// Most bytes of a zone in one `ZoneData`.
@@ -73,6 +74,8 @@ pub enum ZoneMessage {
         /// At most [`MAX_CHUNK`].
         bytes: Vec<u8>,
     },
+    /// About a fragment of a zone.
+    Fragment(FragmentMessage),
 }
 
 impl ZoneMessage {
@@ -82,6 +85,7 @@ impl ZoneMessage {
             Self::Offer { .. } => Kind::ZoneOffer,
             Self::Fetch { .. } => Kind::ZoneFetch,
             Self::Data { .. } => Kind::ZoneData,
+            Self::Fragment(message) => message.kind(),
         }
     }
 }
@@ -129,6 +133,7 @@ pub(super) fn put(message: &ZoneMessage, out: &mut Writer<'_>) {
                 out.required(FROM, from);
             }
         }
+        ZoneMessage::Fragment(message) => fragment::put(message, out),
     }
 }
 

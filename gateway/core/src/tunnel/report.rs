@@ -7,8 +7,9 @@ use ringway_config::{Digest, OrgId};
 
 use super::Tunnel;
 use crate::context::Context;
+use crate::id::ConnId;
 use crate::session::Session;
-use crate::status::{TunnelState, TunnelStatus};
+use crate::status::{PeerSession, TunnelState, TunnelStatus};
 use crate::tunnel_error::TunnelError;
 
 impl Tunnel {
@@ -35,6 +36,16 @@ impl Tunnel {
             status.refused_by_peer = live.refused_by_peer.refused.clone();
         }
         status
+    }
+
+    pub(crate) fn peer_session(&self, context: &Context, conn: ConnId) -> Option<PeerSession> {
+        let session = self.sessions.get(conn)?;
+        let live = session.live()?;
+
+        Some(PeerSession {
+            features: live.features & context.settings.features,
+            rank: self.sessions.rank(session),
+        })
     }
 
     /// Nothing went wrong, but this end can do nothing either.

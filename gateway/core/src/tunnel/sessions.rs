@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::id::ConnId;
 use crate::mesh::Role;
 use crate::session::{Live, Session};
+use crate::status::SessionRank;
 
 #[derive(Debug)]
 pub(super) struct Sessions {
@@ -37,10 +38,6 @@ pub(super) enum Selection {
     /// This session takes the place of another.
     Moved(ConnId),
 }
-
-/// Greater is better. The connection decides only between two dials of one end with the same
-/// number, which a peer that keeps to the protocol never makes.
-type Rank = (u64, bool, Reverse<ConnId>);
 
 impl Sessions {
     pub(super) fn new(we_are_lower: bool) -> Self {
@@ -166,9 +163,10 @@ impl Sessions {
         Some(best.conn)
     }
 
-    fn rank(&self, session: &Session) -> Rank {
+    /// The place of a session among those of its tunnel.
+    pub(super) fn rank(&self, session: &Session) -> SessionRank {
         let lower_dialled = (session.role == Role::Dialler) == self.we_are_lower;
-        (session.number, lower_dialled, Reverse(session.conn))
+        SessionRank(session.number, lower_dialled, Reverse(session.conn))
     }
 
     fn change(&mut self, conn: ConnId, transition: impl FnOnce(Session) -> Session) {

@@ -112,7 +112,8 @@ impl Tunnel {
 
         let rekey_at = timeout::rekey_at(&mut context.rng, &context.settings, session.role, now);
         let rekey_at = session.outdated.map_or(rekey_at, |at| at.min(rekey_at));
-        let live = Live::new(hello.records, rekey_at, session.rtt, now);
+        let mut live = Live::new(hello.records, rekey_at, session.rtt, now);
+        live.features = hello.features;
         self.sessions.insert(session.established(number, live));
 
         // Announced before the session is used, so that the peer can use it as early as we can.
