@@ -19,6 +19,7 @@ mod jobs;
 mod kernel;
 mod keys;
 mod links;
+mod packet_effects;
 mod packets;
 mod policy_report;
 mod queues;

@@ -116,7 +116,7 @@ impl Names {
 
         let names = Names {
             zones: Arc::new(Zones::new()),
-            // Nobody is answered before it is known by which interfaces clients' packets come.
+            // No query is answered until we know by which interfaces clients' packets come.
             acl: Arc::new(ArcSwap::from_pointee(
                 Acl::default().arriving(Arrivals::default()),
             )),

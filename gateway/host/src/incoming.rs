@@ -4,15 +4,17 @@
 //! tcp(7) has no option for it, but the kernel notes the interface of the segment that completed
 //! the handshake, and gives it as the packet information of the connection.
 //!
-//! Soundness: setsockopt(2) reads one `int`; getsockopt(2) writes at most `size` bytes to a buffer
-//! of that length and says how many; if_nametoindex(3) reads a string that ends with a zero. The
-//! sockets are borrowed, so that their descriptors are open during the calls. What the kernel wrote
-//! is read as bytes.
-#![expect(unsafe_code, reason = "libc has no safe wrapper of these options")]
+//! Soundness: getsockopt(2) writes at most `size` bytes to a buffer of that length and says how
+//! many. The socket is borrowed, so that its descriptor is open during the call. What the kernel
+//! wrote is read as bytes.
+#![expect(unsafe_code, reason = "there is no safe wrapper of these options")]
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
 
 /// Room for a few control messages.
 const ROOM: usize = 256;
@@ -23,8 +25,6 @@ const HEADER: usize = size_of::<libc::cmsghdr>();
 /// How a family names the packet information.
 struct Names {
     level: libc::c_int,
-    /// Asks for it.
-    request: libc::c_int,
     /// Reads what was asked for.
     options: libc::c_int,
     /// The type of the control message.
@@ -36,7 +36,6 @@ struct Names {
 /// ip(7): `struct in_pktinfo` begins with the index.
 const V4: Names = Names {
     level: libc::IPPROTO_IP,
-    request: libc::IP_PKTINFO,
     options: libc::IP_PKTOPTIONS,
     kind: libc::IP_PKTINFO,
     offset: 0,
@@ -45,7 +44,6 @@ const V4: Names = Names {
 /// ipv6(7): in `struct in6_pktinfo` the index follows the address.
 const V6: Names = Names {
     level: libc::IPPROTO_IPV6,
-    request: libc::IPV6_RECVPKTINFO,
     options: libc::IPV6_2292PKTOPTIONS,
     kind: libc::IPV6_PKTINFO,
     offset: 16,
@@ -57,12 +55,17 @@ pub fn interface_of(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut family = [0; size_of::<libc::c_int>()];
     get(socket, libc::SOL_SOCKET, libc::SO_DOMAIN, &mut family)?;
     let names = match libc::c_int::from_ne_bytes(family) {
-        libc::AF_INET => V4,
-        libc::AF_INET6 => V6,
+        libc::AF_INET => {
+            setsockopt(&socket, Ipv4PacketInfo, &true)?;
+            V4
+        }
+        libc::AF_INET6 => {
+            setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
+            V6
+        }
         _ => return Err(io::ErrorKind::Unsupported.into()),
     };
 
-    set(socket, names.level, names.request, 1)?;
     let mut buffer = [0; ROOM];
     let len = get(socket, names.level, names.options, &mut buffer)?;
     index_in(&buffer[..len], &names).ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -89,34 +92,7 @@ fn index_in(mut messages: &[u8], names: &Names) -> Option<u32> {
 
 /// The index of the interface `name`, in this thread's network namespace.
 pub fn index_of(name: &str) -> io::Result<u32> {
-    let name = CString::new(name)?;
-    // SAFETY: the string lives during the call and ends with a zero.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-
-    // if_nametoindex(3): 0 is no interface.
-    match index {
-        0 => Err(io::Error::last_os_error()),
-        index => Ok(index),
-    }
-}
-
-fn set(socket: BorrowedFd<'_>, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
-    let size = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: `value` is a live `int` of `size` bytes; setsockopt(2) reads no more than that.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            std::ptr::from_ref(&value).cast(),
-            size,
-        )
-    };
-
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+    Ok(if_nametoindex(name)?)
 }
 
 /// Reads an option into `buffer`; how many bytes it has.

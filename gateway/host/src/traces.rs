@@ -119,11 +119,6 @@ impl Traces {
 
 impl Spec {
     fn read(self) -> Option<Traces> {
-        let prefixes = |texts: Vec<String>| {
-            let read = texts.into_iter().map(|text| text.parse());
-            read.collect::<Result<BTreeSet<Prefix>, _>>().ok()
-        };
-
         Some(Traces {
             tun: self.tun.parse().ok()?,
             routes: Routes {
@@ -131,10 +126,15 @@ impl Spec {
                 protocol: self.protocol,
                 mark: self.mark,
             },
-            own: prefixes(self.own)?,
-            held: prefixes(self.held)?,
+            own: read_prefixes(&self.own)?,
+            held: read_prefixes(&self.held)?,
         })
     }
+}
+
+/// All of them, or none if one cannot be read.
+fn read_prefixes(texts: &[String]) -> Option<BTreeSet<Prefix>> {
+    texts.iter().map(|text| text.parse().ok()).collect()
 }
 
 fn path(state_dir: &Path) -> PathBuf {

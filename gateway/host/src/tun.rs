@@ -103,14 +103,14 @@ pub fn create_tun(name: &TunName, mtu: u16, lanes: usize) -> Result<Arc<SyncDevi
 
 /// Brings the device that [`create_tun`] has made up. Returns its interface index.
 pub fn raise_tun(name: &TunName, device: &SyncDevice) -> Result<u32, TunError> {
-    let raise = || {
-        let index = device.if_index()?;
-        group::set(index, TUN_GROUP)?;
-        device.enabled(true)?;
-        Ok(index)
-    };
+    raise(device).map_err(|source| classify(name, source))
+}
 
-    raise().map_err(|source| classify(name, source))
+fn raise(device: &SyncDevice) -> io::Result<u32> {
+    let index = device.if_index()?;
+    group::set(index, TUN_GROUP)?;
+    device.enabled(true)?;
+    Ok(index)
 }
 
 /// Sets the device's kernel settings. Each is a second line of defence or saves noise, so one that

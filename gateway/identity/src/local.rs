@@ -160,8 +160,11 @@ pub fn validity(file: &Path) -> Option<(UnixTime, UnixTime)> {
 
     let begins = certificates.iter().map(|one| one.not_before.as_secs());
     let ends = certificates.iter().map(|one| one.not_after.as_secs());
-    let seconds = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    Some((seconds(begins.max()?), seconds(ends.min()?)))
+    Some((at_second(begins.max()?), at_second(ends.min()?)))
+}
+
+fn at_second(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
 /// Both values, or every fault.

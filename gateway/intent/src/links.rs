@@ -97,25 +97,15 @@ impl Links {
     /// behind that router.
     pub fn defaults_inside(&self, own: &[Prefix]) -> Families {
         let site = self.site_interfaces(own);
-        let stays_inside = |wanted: fn(&Prefix) -> bool| {
-            let mut defaults = self
-                .routes
-                .iter()
-                .filter(|route| route.is_default() && wanted(&route.prefix))
-                .peekable();
-
-            defaults.peek().is_some()
-                && defaults.all(|route| {
-                    site.contains(&route.interface)
-                        && route
-                            .gateway
-                            .is_some_and(|gateway| is_in_site(gateway, own))
-                })
-        };
+        let (v4, v6): (Vec<&HostRoute>, Vec<&HostRoute>) = self
+            .routes
+            .iter()
+            .filter(|route| route.is_default())
+            .partition(|route| route.prefix.is_ipv4());
 
         Families {
-            v4: stays_inside(Prefix::is_ipv4),
-            v6: stays_inside(|prefix| !prefix.is_ipv4()),
+            v4: all_stay_inside(&v4, &site, own),
+            v6: all_stay_inside(&v6, &site, own),
         }
     }
 
@@ -179,6 +169,18 @@ impl Links {
             .or(first)
             .map(|address| address.own)
     }
+}
+
+/// True if there are default routes, and all lead by a site's interface to a router in the site.
+fn all_stay_inside(defaults: &[&HostRoute], site: &BTreeSet<String>, own: &[Prefix]) -> bool {
+    let mut routers = defaults
+        .iter()
+        .map(|route| (&route.interface, route.gateway));
+
+    !defaults.is_empty()
+        && routers.all(|(interface, router)| {
+            site.contains(interface) && router.is_some_and(|router| is_in_site(router, own))
+        })
 }
 
 /// A router inside the site, or one that is known by its link-local address only, as IPv6 routers

@@ -54,8 +54,8 @@ impl Situation<'_> {
 /// those of `before` that nobody has taken over. A prefix without an owner must not be reachable by
 /// the default route only because its member was removed: hosts go on sending to it.
 pub fn held(config: &Config, rulings: &[Ruling], before: &BTreeSet<Prefix>) -> BTreeSet<Prefix> {
-    let is_owned = |prefix: &Prefix| rulings.iter().any(|ruling| ruling.prefix.covers(prefix));
-    let orphans = before.iter().copied().filter(|prefix| !is_owned(prefix));
+    let mut orphans = before.clone();
+    orphans.retain(|prefix| !rulings.iter().any(|ruling| ruling.prefix.covers(prefix)));
 
     rulings
         .iter()

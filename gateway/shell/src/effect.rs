@@ -2,16 +2,16 @@
 //! order, each by one call of one port, and decides nothing.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, GatewayId, Prefix};
-use ringway_core::{ByeCode, ConnId, DialId, Lane, Membership, Message, ZoneMessage};
+use ringway_core::{ByeCode, ConnId, DialId, Membership, Message, ZoneMessage};
 use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
 
 use crate::changes::ChangeId;
 use crate::notice::Notice;
-use crate::tables::{SiteNumber, Tables};
+use crate::packet_effect::PacketEffect;
 
 /// One thing to do.
 #[derive(Debug, Clone)]
@@ -70,73 +70,8 @@ pub enum Effect {
     /// The addresses that peers may dial from: a flood of strangers must not slow their handshakes.
     ExpectPeers(BTreeSet<IpAddr>),
 
-    // Packets.
-    /// Derive the keys that open what a peer sends.
-    InstallOpening {
-        /// The session's connection.
-        conn: ConnId,
-        /// The peer.
-        peer: GatewayId,
-        /// The site whose addresses its packets may come from.
-        site: SiteNumber,
-        /// Our lanes.
-        lanes: Vec<Lane>,
-    },
-    /// Derive the keys that seal for a peer.
-    InstallSealing {
-        /// The session's connection.
-        conn: ConnId,
-        /// The peer.
-        peer: GatewayId,
-        /// The peer's lanes.
-        lanes: Vec<Lane>,
-    },
-    /// Swap in new tables. Keys of connections that they do not name are dropped.
-    Publish(Box<Tables>),
-    /// Send a probe along a session's path.
-    Probe {
-        /// The session's connection.
-        conn: ConnId,
-        /// The token that the echo must repeat.
-        probe: u64,
-        /// Bytes of the whole outer packet; `None`: as short as it can be.
-        size: Option<u16>,
-    },
-    /// Send a probe to an address that is not the peer's, so that the peer can prove that it is
-    /// there.
-    Challenge {
-        /// The session's connection.
-        conn: ConnId,
-        /// The token that the echo must repeat.
-        token: u64,
-        /// The address.
-        to: SocketAddr,
-    },
-    /// Send a session's packets to another address from now on.
-    MovePath {
-        /// The session's connection.
-        conn: ConnId,
-        /// The peer's address.
-        remote: SocketAddr,
-        /// The local address, if it is fixed.
-        local: Option<IpAddr>,
-    },
-    /// The largest outer packet that reaches a peer whole has changed.
-    SetPathMtu {
-        /// The peer.
-        peer: GatewayId,
-        /// Bytes, IP header included.
-        size: u16,
-    },
-    /// Drop the counters of every peer that is not among these.
-    RetainPeers(Arc<Membership>),
-    /// Drop keys of key phases that have passed.
-    ExpireKeys,
-    /// Tell another gateway of our site of all flows that are known.
-    ShareFlows {
-        /// The sessions with such gateways.
-        to: BTreeSet<ConnId>,
-    },
+    /// Something to do in the data plane.
+    Packets(PacketEffect),
 
     // Host.
     /// Make the kernel's routes those of the plan. One at a time; answered by

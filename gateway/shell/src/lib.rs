@@ -41,6 +41,7 @@ mod inquirer;
 mod next;
 mod notice;
 mod outages;
+mod packet_effect;
 mod perform;
 mod policy;
 mod reload;
@@ -59,6 +60,7 @@ pub use input::{Activity, Handshake, IdentityFacts, Input, RoutesOutcome, Untrus
 pub use next::NextConfig;
 pub use notice::Notice;
 pub use outages::{Outage, OutageCause};
+pub use packet_effect::PacketEffect;
 pub use policy::rules;
 pub use session::OVERHEAD;
 pub use shell::{Shell, Start};

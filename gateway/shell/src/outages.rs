@@ -164,9 +164,9 @@ impl Outages {
             .iter()
             .filter(|(prefix, state)| {
                 // Another gateway may serve what is around a lost part.
-                let is_around = |other: &Prefix| other.covers(prefix);
                 !state.is_served
-                    && (self.remote.contains_key(prefix) || !served.keys().any(is_around))
+                    && (self.remote.contains_key(prefix)
+                        || !served.keys().any(|other| other.covers(prefix)))
             })
             .map(|(prefix, state)| (*prefix, self.outage(prefix, state)))
             .collect()

@@ -11,6 +11,7 @@ use ringway_intent::{Tunnelled, plan_routes};
 
 use crate::effect::Effect;
 use crate::notice::Notice;
+use crate::packet_effect::PacketEffect;
 use crate::shell::{Phase, Shell};
 use crate::tables::{Companions, Tables};
 
@@ -57,7 +58,7 @@ impl Shell {
             Action::Retire { conn } => self.close(conn, ByeCode::Replaced, now),
             Action::Probe {
                 conn, probe, size, ..
-            } => self.effects.push_back(Effect::Probe { conn, probe, size }),
+            } => self.ask_data_plane(PacketEffect::Probe { conn, probe, size }),
             Action::PathMtu { peer, size } => self.path_mtu_changed(peer, size, now),
             Action::Publish(fib) => {
                 self.fib = fib;
@@ -107,8 +108,12 @@ impl Shell {
 
         // By peer, not by session: the next session takes the same path.
         self.path_mtus.insert(peer.clone(), size);
-        self.effects.push_back(Effect::SetPathMtu { peer, size });
+        self.ask_data_plane(PacketEffect::SetPathMtu { peer, size });
         self.plan_routes(now);
+    }
+
+    pub(crate) fn ask_data_plane(&mut self, effect: PacketEffect) {
+        self.effects.push_back(Effect::Packets(effect));
     }
 
     fn notify(&mut self, notice: Notice) {
@@ -125,12 +130,13 @@ impl Shell {
         };
 
         session.open(&lanes);
-        self.effects.push_back(Effect::InstallOpening {
+        let effect = PacketEffect::InstallOpening {
             conn,
             peer: session.peer.clone(),
             site: self.sites.of(&session.peer.org, &info.site),
             lanes,
-        });
+        };
+        self.ask_data_plane(effect);
         self.is_stale = true;
     }
 
@@ -145,11 +151,12 @@ impl Shell {
         };
 
         session.seals = true;
-        self.effects.push_back(Effect::InstallSealing {
+        let effect = PacketEffect::InstallSealing {
             conn,
             peer: session.peer.clone(),
             lanes,
-        });
+        };
+        self.ask_data_plane(effect);
         self.is_stale = true;
     }
 
@@ -159,7 +166,7 @@ impl Shell {
         if std::mem::take(&mut self.is_stale) {
             let tables = self.tables(now);
             self.sharing.follow(&tables.companions.sessions);
-            self.effects.push_back(Effect::Publish(Box::new(tables)));
+            self.ask_data_plane(PacketEffect::Publish(Box::new(tables)));
             self.effects
                 .push_back(Effect::ExpectPeers(self.peer_addresses()));
         }

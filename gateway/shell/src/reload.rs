@@ -17,6 +17,7 @@ use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
 use crate::input::{IdentityFacts, Untrusted};
 use crate::next::{Adoption, NextConfig};
+use crate::packet_effect::PacketEffect;
 use crate::shell::Shell;
 
 impl Shell {
@@ -209,8 +210,7 @@ impl Shell {
         // A gateway that is added again later may have moved: its path is measured again.
         self.path_mtus
             .retain(|peer, _| membership.gateways.contains_key(peer));
-        self.effects
-            .push_back(Effect::RetainPeers(membership.clone()));
+        self.ask_data_plane(PacketEffect::RetainPeers(membership.clone()));
 
         self.membership = membership.clone();
         self.outages.follow(&membership);

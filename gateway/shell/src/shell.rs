@@ -29,6 +29,7 @@ use crate::hold_down::HoldDown;
 use crate::input::{Activity, Handshake, Input, Verified};
 use crate::inquirer::Inquirer;
 use crate::outages::Outages;
+use crate::packet_effect::PacketEffect;
 use crate::routes::RouteKeeper;
 use crate::session::{Session, Sessions};
 use crate::sharing::Sharing;
@@ -392,9 +393,9 @@ impl Shell {
     fn begin_round(&mut self, now: Instant) {
         self.effects.push_back(Effect::CheckDevice);
         self.effects.push_back(Effect::ReadActivity);
-        self.effects.push_back(Effect::ExpireKeys);
+        self.ask_data_plane(PacketEffect::ExpireKeys);
         if let Some(to) = self.sharing.due(now) {
-            self.effects.push_back(Effect::ShareFlows { to });
+            self.ask_data_plane(PacketEffect::ShareFlows { to });
         }
         if self.heap.is_due(now) {
             self.effects.push_back(Effect::TrimHeap);
@@ -512,7 +513,7 @@ impl Shell {
             .and_then(|(conn, session)| Some((conn, session.challenge(from, random)?)));
 
         if let Some((conn, token)) = challenge {
-            self.effects.push_back(Effect::Challenge {
+            self.ask_data_plane(PacketEffect::Challenge {
                 conn,
                 token,
                 to: from,
@@ -537,7 +538,7 @@ impl Shell {
         }
 
         tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
-        self.effects.push_back(Effect::MovePath {
+        self.ask_data_plane(PacketEffect::MovePath {
             conn,
             remote: from,
             local: to,

@@ -40,36 +40,7 @@ impl Drive {
             Effect::ReadActivity => return Some(Input::Activity(self.links.activity())),
             Effect::ExpectPeers(addresses) => self.links.expect(addresses),
 
-            Effect::InstallOpening {
-                conn,
-                peer,
-                site,
-                lanes,
-            } => self
-                .packets
-                .install_opening(self.links.key_source(conn), &peer, site, &lanes),
-            Effect::InstallSealing { conn, peer, lanes } => {
-                self.packets
-                    .install_sealing(self.links.key_source(conn), &peer, &lanes);
-            }
-            Effect::Publish(tables) => {
-                let zone = self.in_force.own_zone();
-                self.packets.publish(&tables, zone.as_ref());
-            }
-            Effect::Probe { conn, probe, size } => self.packets.probe(conn, probe, size),
-            Effect::Challenge { conn, token, to } => self.packets.challenge(conn, token, to),
-            Effect::MovePath {
-                conn,
-                remote,
-                local,
-            } => self.packets.move_path(conn, remote, local),
-            Effect::SetPathMtu { peer, size } => self.packets.peer(&peer).set_path_mtu(size),
-            Effect::RetainPeers(membership) => self.packets.retain(&membership),
-            Effect::ExpireKeys => self.packets.expire_keys(Instant::now()),
-            Effect::ShareFlows { to } => {
-                let sharing = self.packets.share_flows(&to);
-                self.tasks.spawn_blocking(move || sharing.run());
-            }
+            Effect::Packets(effect) => self.perform_on_packets(effect),
 
             Effect::SyncRoutes(plan) => self.kernel.sync_routes(plan, &self.jobs),
             Effect::ApplyGuard { change, spec } => {

@@ -109,8 +109,10 @@ impl<'a> Judge<'a> {
 
         let mut judgement = Judgement::default();
         for source in &sources {
-            let family = |address: &&IpAddr| address.is_ipv4() == source.is_ipv4();
-            for destination in destinations.iter().filter(family) {
+            for destination in &destinations {
+                if destination.is_ipv4() != source.is_ipv4() {
+                    continue;
+                }
                 for service in &services {
                     judgement.add(self.explain(*source, *destination, *service));
                 }

@@ -14,7 +14,7 @@ use ringway_dns::{Hold, Moment, Options, Server, Zone};
 use ringway_filter::{Filter, Settings as FilterSettings};
 use ringway_host::incoming::interface_of;
 use ringway_host::watch::Authors;
-use ringway_identity::Identity;
+use ringway_identity::{Identity, Trust};
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -36,6 +36,7 @@ use crate::prepare::Prepared;
 use crate::quic::accept::{self, PeerAddresses};
 use crate::quic::dial::Dialler;
 use crate::quic::endpoint::{self, EndpointKeys, Tls};
+use crate::quic::event;
 use crate::quic::socket::Inlet;
 use crate::state::{AcceptedFile, REMEDY, chain};
 use crate::tasks::Tasks;
@@ -96,28 +97,19 @@ impl Gateway {
         tasks.spawn(policy::log::log(parts.shared.clone()));
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
-        let to_links = senders.links;
-        let dialler = Dialler::new(
-            endpoint.clone(),
-            tls.clone(),
-            to_links.clone(),
-            tasks.clone(),
-        );
-        let peers = PeerAddresses::default();
-        let links = Links::new(dialler, peers.clone(), trust.clone(), to_links.clone());
-        let accepting = accept::accept(endpoint, tls, peers, to_links, tasks.clone());
-
         // The DNS server drains: it answers what it has received before the daemon ends.
         tasks.spawn_to_end(server.run(tasks.stop()));
         let guard = kernel.guard.clone();
         let answering = admin::socket::serve(admin, senders.requests, guard, metrics);
         tasks.spawn(answering);
-        tasks.spawn(accepting);
+        // Peers are accepted once everything that they may ask for is there.
+        let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks);
+
         let own = config.own_prefixes().iter().map(|own| own.prefix).collect();
         let own = Arc::new(ArcSwap::from_pointee(own));
-        tasks.spawn(state.file.clone().keep_trying());
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         start_watches(&config, &identity, &own, &authors, senders.watches, &tasks);
+        tasks.spawn(state.file.clone().keep_trying());
 
         let current = CurrentConfig {
             config: config.clone(),
@@ -241,6 +233,22 @@ async fn open_endpoint(
     }
 
     endpoint::open(sockets[0].socket(), &keys, tls)
+}
+
+/// Dials and accepts connections of peers from now on.
+fn start_links(
+    endpoint: Endpoint,
+    tls: Arc<Tls>,
+    trust: Arc<ArcSwap<Trust>>,
+    events: mpsc::Sender<event::Event>,
+    tasks: &Tasks,
+) -> Links {
+    let peers = PeerAddresses::default();
+    let dialler = Dialler::new(endpoint.clone(), tls.clone(), events.clone(), tasks.clone());
+    let links = Links::new(dialler, peers.clone(), trust, events.clone());
+
+    tasks.spawn(accept::accept(endpoint, tls, peers, events, tasks.clone()));
+    links
 }
 
 /// The port to the data plane, and the parts of the data plane itself. Both share the tables, the

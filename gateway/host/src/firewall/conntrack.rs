@@ -84,9 +84,15 @@ fn rules_by_chain(objects: &[Value]) -> BTreeMap<Chain, Vec<String>> {
 }
 
 fn chain_of(object: &Value, name: &str) -> Option<Chain> {
-    let text = |key: &str| object[key].as_str().map(str::to_owned);
+    Some((
+        text_of(object, "family")?,
+        text_of(object, "table")?,
+        text_of(object, name)?,
+    ))
+}
 
-    Some((text("family")?, text("table")?, text(name)?))
+fn text_of(object: &Value, key: &str) -> Option<String> {
+    object[key].as_str().map(str::to_owned)
 }
 
 /// The iptables of old has tables that nftables does not show.

@@ -87,9 +87,8 @@ pub(super) async fn ensure_own(
 ) -> io::Result<bool> {
     let mut is_changed = false;
     let rules = netlink::dump(netlink.handle().rule().get(family.clone()).execute()).await?;
-    let is_of_family = |prefix: &&Prefix| prefix.is_ipv4() == matches!(family, IpVersion::V4);
 
-    for prefix in own.iter().filter(is_of_family) {
+    for prefix in own.iter().filter(|prefix| is_of(family, prefix)) {
         // The one that answers first: a prefix must not be unreachable in between.
         for wanted in own_rules(prefix, numbers) {
             if !rules.iter().any(|rule| is_same(rule, &wanted)) {
@@ -102,7 +101,8 @@ pub(super) async fn ensure_own(
         }
     }
 
-    for prefix in known.difference(own).filter(is_of_family) {
+    let former = known.difference(own);
+    for prefix in former.filter(|prefix| is_of(family, prefix)) {
         for superfluous in own_rules(prefix, numbers).into_iter().rev() {
             let found: Vec<_> = rules
                 .iter()
@@ -150,6 +150,10 @@ fn own_rule(prefix: &Prefix, numbers: &Numbers, priority: u32) -> RuleMessage {
         RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol)),
     ]);
     message
+}
+
+fn is_of(family: &IpVersion, prefix: &Prefix) -> bool {
+    prefix.is_ipv4() == matches!(family, IpVersion::V4)
 }
 
 /// True if the kernel's rule `rule` says what `wanted` says. It has attributes more.

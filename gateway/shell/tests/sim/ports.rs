@@ -11,8 +11,8 @@ use ringway_intent::{
     Checked, GuardSpec, Missing, Restoration, RoutePlan, Situation, Thing, guard, held,
 };
 use ringway_shell::{
-    Activity, ChangeId, Effect, IdentityFacts, Input, NextConfig, Notice, RoutesOutcome, Tables,
-    Untrusted,
+    Activity, ChangeId, Effect, IdentityFacts, Input, NextConfig, Notice, PacketEffect,
+    RoutesOutcome, Tables, Untrusted,
 };
 
 use crate::consortium::{self, Records};
@@ -63,16 +63,7 @@ impl World {
                 self.nodes[node].running_mut().links.remove(&conn);
             }
             Effect::ReadActivity => return Some(Input::Activity(self.activity(node))),
-            Effect::InstallOpening { conn, lanes, .. } => {
-                let daemon = self.nodes[node].running_mut();
-                daemon.opening.insert(conn, lanes[0].index);
-            }
-            Effect::InstallSealing { conn, lanes, .. } => {
-                let daemon = self.nodes[node].running_mut();
-                daemon.sealing.insert(conn, lanes[0].index);
-            }
-            Effect::Publish(tables) => self.publish(node, *tables),
-            Effect::Probe { conn, probe, .. } => self.probe(conn, probe),
+            Effect::Packets(effect) => self.perform_on_packets(node, effect),
             Effect::SyncRoutes(plan) => self.sync_routes(node, plan),
             Effect::ApplyGuard { change, spec } => self.apply_guard(node, change, spec),
             Effect::Hold(held) => self.nodes[node].disk.held = held,
@@ -99,12 +90,6 @@ impl World {
             Effect::Stop => self.stop(node),
             Effect::AbandonDial { .. }
             | Effect::ExpectPeers(_)
-            | Effect::Challenge { .. }
-            | Effect::MovePath { .. }
-            | Effect::SetPathMtu { .. }
-            | Effect::RetainPeers(_)
-            | Effect::ExpireKeys
-            | Effect::ShareFlows { .. }
             | Effect::TrimHeap
             | Effect::SetReach { .. }
             | Effect::ZoneMessage { .. }
@@ -116,6 +101,27 @@ impl World {
         }
 
         None
+    }
+
+    fn perform_on_packets(&mut self, node: usize, effect: PacketEffect) {
+        match effect {
+            PacketEffect::InstallOpening { conn, lanes, .. } => {
+                let daemon = self.nodes[node].running_mut();
+                daemon.opening.insert(conn, lanes[0].index);
+            }
+            PacketEffect::InstallSealing { conn, lanes, .. } => {
+                let daemon = self.nodes[node].running_mut();
+                daemon.sealing.insert(conn, lanes[0].index);
+            }
+            PacketEffect::Publish(tables) => self.publish(node, *tables),
+            PacketEffect::Probe { conn, probe, .. } => self.probe(conn, probe),
+            PacketEffect::Challenge { .. }
+            | PacketEffect::MovePath { .. }
+            | PacketEffect::SetPathMtu { .. }
+            | PacketEffect::RetainPeers(_)
+            | PacketEffect::ExpireKeys
+            | PacketEffect::ShareFlows { .. } => {}
+        }
     }
 
     pub(crate) fn accuse(&mut self, node: usize, text: &str) {

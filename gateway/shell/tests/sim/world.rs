@@ -14,7 +14,9 @@ use ringway_core::{
 };
 use ringway_filter::RulesSpec;
 use ringway_intent::held;
-use ringway_shell::{Companions, CurrentConfig, Effect, Input, Shell, SiteNumber, Start, Tables};
+use ringway_shell::{
+    Companions, CurrentConfig, Effect, Input, PacketEffect, Shell, SiteNumber, Start, Tables,
+};
 
 use crate::consortium::{self, Records};
 use crate::incident::Incident;
@@ -321,7 +323,7 @@ impl World {
             let Some(effect) = daemon.shell.poll_effect() else {
                 break;
             };
-            has_published |= matches!(effect, Effect::Publish(_));
+            has_published |= matches!(effect, Effect::Packets(PacketEffect::Publish(_)));
             if let (Effect::Close { conn, .. }, Some(_)) = (&effect, &before) {
                 ended.push(*conn);
             }
@@ -394,16 +396,16 @@ impl World {
     fn log_effect(&self, node: usize, effect: &Effect) {
         let is_frequent = matches!(
             effect,
-            Effect::Probe { .. }
-                | Effect::Publish(_)
+            Effect::Packets(PacketEffect::Probe { .. })
+                | Effect::Packets(PacketEffect::Publish(_))
                 | Effect::ExpectPeers(_)
                 | Effect::Send { .. }
                 | Effect::SetReach { .. }
                 | Effect::SyncRoutes(_)
                 | Effect::CheckDevice
                 | Effect::ReadActivity
-                | Effect::ExpireKeys
-                | Effect::ShareFlows { .. }
+                | Effect::Packets(PacketEffect::ExpireKeys)
+                | Effect::Packets(PacketEffect::ShareFlows { .. })
                 | Effect::ForgetZone { .. }
                 | Effect::OfferZone { .. }
         );

@@ -45,15 +45,13 @@ impl Half {
     }
 
     pub(super) fn of_address(&self, source: Source) -> usize {
-        let same = |held: &&Held| held.source.address == source.address;
-
-        self.held.values().filter(same).count()
+        let sources = self.held.values().map(|held| held.source.address);
+        sources.filter(|held| *held == source.address).count()
     }
 
     fn of_network(&self, network: IpAddr) -> usize {
-        let same = |held: &&Held| held.source.network == network;
-
-        self.held.values().filter(same).count()
+        let networks = self.held.values().map(|held| held.source.network);
+        networks.filter(|held| *held == network).count()
     }
 
     /// Place `number` for `source`, if there is one. What is returned is cancelled when a later
@@ -100,13 +98,9 @@ impl Half {
 
     /// Frees a place of `network`, whose share is used up; `None` if it must not.
     fn evict_of_network(&mut self, network: IpAddr, newcomer: Source, now: Instant) -> Option<()> {
-        let here = |held: &&Held| held.source.network == network;
-        let addresses = counts(
-            self.held
-                .values()
-                .filter(here)
-                .map(|held| held.source.address),
-        );
+        let sources = self.held.values().map(|held| held.source);
+        let here = sources.filter(|source| source.network == network);
+        let addresses = counts(here.map(|source| source.address));
         let (largest, most) = largest(&addresses)?;
         let own = addresses
             .get(&newcomer.address)

@@ -205,16 +205,19 @@ fn read_match(data: &[u8]) -> Option<Expression> {
     }
 
     let info = data.find(3)?;
-    let half = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?));
-    let wants_state_only = half(MATCH_FLAGS)? == XT_CONNTRACK_STATE;
-    let is_inverted = half(INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
-    let mask = u32::from(half(STATE_MASK)?);
+    let wants_state_only = u16_at(&info, MATCH_FLAGS)? == XT_CONNTRACK_STATE;
+    let is_inverted = u16_at(&info, INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
+    let mask = u32::from(u16_at(&info, STATE_MASK)?);
 
     wants_state_only.then_some(Expression::StateMask(if is_inverted {
         !mask
     } else {
         mask
     }))
+}
+
+fn u16_at(info: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?))
 }
 
 /// A target of iptables.
