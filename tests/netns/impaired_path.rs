@@ -88,8 +88,8 @@ fn allow_udp(scene: &Scene, gateway: &str, to: &str) {
 
 fn assert_only_true_packets_arrive_once(scene: &Scene, direction: &Direction) {
     let gateway = direction.gateway;
-    let replays = drops(scene, gateway, "replay");
-    let forgeries = drops(scene, gateway, "auth");
+    let replays = scene.drops(gateway, "replay");
+    let forgeries = scene.drops(gateway, "auth");
 
     let tally = direction.send(scene, SENT);
     println!("to {}: {tally:?}", direction.to);
@@ -103,8 +103,8 @@ fn assert_only_true_packets_arrive_once(scene: &Scene, direction: &Direction) {
         tally.overtaken > 100,
         "the tunnel delays packets to restore their order: {tally:?}"
     );
-    assert!(drops(scene, gateway, "replay") > replays + 20);
-    assert!(drops(scene, gateway, "auth") > forgeries + 20);
+    assert!(scene.drops(gateway, "replay") > replays + 20);
+    assert!(scene.drops(gateway, "auth") > forgeries + 20);
 }
 
 fn assert_emulator_was_busy(counts: &Value) {
@@ -115,18 +115,6 @@ fn assert_emulator_was_busy(counts: &Value) {
         assert!(counts["corrupted"].as_u64() > Some(50), "{counts}");
         assert_eq!(counts["overflow"], 0, "{counts}");
     }
-}
-
-/// Packets that `gateway` has dropped for `reason`, on all tunnels.
-fn drops(scene: &Scene, gateway: &str, reason: &str) -> u64 {
-    let status = scene.status(gateway);
-    let tunnels = status["tunnels"]
-        .as_array()
-        .expect("the status has tunnels");
-    tunnels
-        .iter()
-        .filter_map(|tunnel| tunnel["drops"][reason].as_u64())
-        .sum()
 }
 
 #[test]

@@ -67,6 +67,18 @@ fn outcome(printed: &str) -> (String, f64) {
     (word.to_owned(), seconds.parse().expect("a number"))
 }
 
+/// Kills gw.org2, and waits until gw.org1 answers in its place.
+fn kill_until_unreachable(scene: &Scene) {
+    scene.kill("gw.org2").expect("gw.org2 runs");
+    scene.ping_until(
+        "peer0.org1",
+        "10.10.2.11",
+        Family::V4,
+        &Outcome::Unreachable,
+        Duration::from_secs(3),
+    );
+}
+
 #[test]
 fn a_silent_stream_is_reset_and_new_connections_are_refused_while_a_peer_stays_away() {
     let scene = Scene::without_wan_filter("outage", RINGWAY);
@@ -76,15 +88,7 @@ fn a_silent_stream_is_reset_and_new_connections_are_refused_while_a_peer_stays_a
     stream.wait_for("receiving");
 
     let killed = Instant::now();
-    scene.kill("gw.org2").expect("gw.org2 runs");
-    let to = "10.10.2.11";
-    scene.ping_until(
-        "peer0.org1",
-        to,
-        Family::V4,
-        &Outcome::Unreachable,
-        Duration::from_secs(3),
-    );
+    kill_until_unreachable(&scene);
 
     // Two seconds after the tunnel died it is no short outage any more.
     let refused = python(&scene, "peer0.org1", "refused", CONNECT);
@@ -120,15 +124,7 @@ fn a_connection_that_was_asked_for_in_an_outage_is_opened_when_it_ends() {
         Duration::from_secs(5),
     );
 
-    scene.kill("gw.org2").expect("gw.org2 runs");
-    let to = "10.10.2.11";
-    scene.ping_until(
-        "peer0.org1",
-        to,
-        Family::V4,
-        &Outcome::Unreachable,
-        Duration::from_secs(3),
-    );
+    kill_until_unreachable(&scene);
     let client = python(&scene, "peer0.org1", "held", CONNECT);
     client.wait_for("connecting");
 

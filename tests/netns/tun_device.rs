@@ -105,7 +105,7 @@ fn tunnels_stay_up_after_the_tun_device_was_re_created() {
     assert_eq!(since(), before, "a tunnel was lost");
     // Probes that have queued up during the outage arrive at once, and some exceed the limit. With
     // the wrong clock every probe of the last ten seconds does, four in a second.
-    let dropped = drops(&scene, "echo_limit");
+    let dropped = scene.drops("gw.org1", "echo_limit");
     assert!(dropped < 10, "{dropped} probes were dropped");
     flow.assert_none_lost("after the device was re-created");
     scene.close();
@@ -162,18 +162,6 @@ fn recreated(scene: &Scene) -> u64 {
     scene.status("gw.org1")["tun_recreated"]
         .as_u64()
         .expect("the status counts it")
-}
-
-/// Packets that gw.org1 has dropped for `reason`, on all tunnels.
-fn drops(scene: &Scene, reason: &str) -> u64 {
-    let status = scene.status("gw.org1");
-    let tunnels = status["tunnels"]
-        .as_array()
-        .expect("the status has tunnels");
-    tunnels
-        .iter()
-        .filter_map(|tunnel| tunnel["drops"][reason].as_u64())
-        .sum()
 }
 
 /// The routes of gw.org1 once all are installed with the MTU that was found for their paths.

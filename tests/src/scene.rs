@@ -184,6 +184,18 @@ impl Scene {
         status::ask(&self.lab, gateway).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
+    /// Packets that `gateway` has dropped for `reason`, on all tunnels.
+    pub fn drops(&self, gateway: &str, reason: &str) -> u64 {
+        let status = self.status(gateway);
+        let tunnels = status["tunnels"]
+            .as_array()
+            .expect("the status has tunnels");
+        tunnels
+            .iter()
+            .filter_map(|tunnel| tunnel["drops"][reason].as_u64())
+            .sum()
+    }
+
     /// The tunnel from `gateway` to `peer` in the status of `gateway`.
     pub fn tunnel(&self, gateway: &str, peer: &str) -> Option<Value> {
         let status = self.status(gateway);

@@ -304,44 +304,21 @@ fn the_reverse_name_of_an_address_has_its_hosts() {
 #[test]
 fn reverse_zones_begin_at_the_octets_and_nibbles_inside_a_prefix() {
     let zones = published();
-    assert_eq!(
-        pointers(&zones, "12.0.1.10.in-addr"),
-        "NXDOMAIN at 1.10.in-addr.arpa."
-    );
-    assert_eq!(
-        pointers(&zones, "0.1.10.in-addr"),
-        "NOERROR at 1.10.in-addr.arpa.",
-        "an empty non-terminal"
-    );
-    assert_eq!(
-        pointers(&zones, "7.1.10.in-addr"),
-        "NXDOMAIN at 1.10.in-addr.arpa."
-    );
-    assert_eq!(
-        pointers(&zones, "1.10.in-addr"),
-        "NOERROR at 1.10.in-addr.arpa."
-    );
-    assert_eq!(
-        pointers(&zones, "x.11.0.1.10.in-addr"),
-        "NXDOMAIN at 1.10.in-addr.arpa."
-    );
-    assert_eq!(
-        pointers(&zones, "011.0.1.10.in-addr"),
-        "NXDOMAIN at 1.10.in-addr.arpa."
-    );
-    assert_eq!(
-        pointers(&zones, "9.17.9.10.in-addr"),
-        "NXDOMAIN at 17.9.10.in-addr.arpa."
-    );
-    assert_eq!(
-        pointers(&zones, "129.5.2.10.in-addr"),
-        "NOERROR at 129.5.2.10.in-addr.arpa."
-    );
-    assert_eq!(
-        pointers(&zones, "1.0.0.d.f.ip6"),
-        "REFUSED",
-        "the prefix is longer"
-    );
+    for (reversed, answer) in [
+        ("12.0.1.10.in-addr", "NXDOMAIN at 1.10.in-addr.arpa."),
+        // An empty non-terminal.
+        ("0.1.10.in-addr", "NOERROR at 1.10.in-addr.arpa."),
+        ("7.1.10.in-addr", "NXDOMAIN at 1.10.in-addr.arpa."),
+        ("1.10.in-addr", "NOERROR at 1.10.in-addr.arpa."),
+        ("x.11.0.1.10.in-addr", "NXDOMAIN at 1.10.in-addr.arpa."),
+        ("011.0.1.10.in-addr", "NXDOMAIN at 1.10.in-addr.arpa."),
+        ("9.17.9.10.in-addr", "NXDOMAIN at 17.9.10.in-addr.arpa."),
+        ("129.5.2.10.in-addr", "NOERROR at 129.5.2.10.in-addr.arpa."),
+        // The prefix is longer.
+        ("1.0.0.d.f.ip6", "REFUSED"),
+    ] {
+        assert_eq!(pointers(&zones, reversed), answer, "{reversed}");
+    }
     for beyond in [
         "10",
         "9.10",

@@ -3,6 +3,7 @@
 mod arrival;
 mod departure;
 mod flow_views;
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -146,6 +147,7 @@ impl Filter {
                 if let Some(site) = site {
                     rules.count_denied(site);
                 }
+                // Places change with each reload; numbers last, for the ring.
                 let number = site.map(|site| rules.number_of(site));
                 self.note_denied(Direction::Leaving, number, reason, &header, transport, now);
                 answer_wish(rules, reason, transport)

@@ -96,6 +96,7 @@ impl Tables {
             None => self.find_before(side, flow, now)?,
         };
 
+        // Nothing if the place has just been given to another flow.
         let (state, last) = slot.load()?;
         (!state.is_expired(flow.key.protocol, last, now)).then_some(Found { slot, state })
     }

@@ -33,26 +33,10 @@ impl<'a> Arrival<'a> {
     /// The verdict, and the transport header if there is one.
     pub(super) fn judge(&self) -> (Verdict, Option<Transport<'a>>) {
         let sender = Sender::Site(self.from);
-        let Some(fragment) = self.header.fragment else {
-            return match Transport::parse(&self.header) {
-                Ok((transport, _)) => (self.judge_transport(&transport), Some(transport)),
-                Err(reason) => (Verdict::Drop(reason), None),
-            };
-        };
-
-        let fragments = &self.filter.fragments;
-        if !fragment.is_first() {
-            let verdict = fragments.judge_later(sender, &self.header, &fragment, self.now);
-            return (verdict, None);
-        }
-
-        let (verdict, transport, len) = match Transport::parse(&self.header) {
-            Ok((transport, len)) => (self.judge_transport(&transport), Some(transport), len),
-            Err(reason) => (Verdict::Drop(reason), None, 0),
-        };
-        let len = fragment.skipped + len;
-        let verdict = fragments.note_first(sender, &self.header, len, verdict, self.now);
-        (verdict, transport)
+        let filter = self.filter;
+        filter.judge_parts(sender, &self.header, self.now, |transport| {
+            self.judge_transport(transport)
+        })
     }
 
     fn judge_transport(&self, transport: &Transport<'_>) -> Verdict {

@@ -33,26 +33,10 @@ pub(super) struct Departure<'a> {
 impl<'a> Departure<'a> {
     /// The verdict, and the transport header if there is one.
     pub(super) fn judge(&self) -> (Verdict, Option<Transport<'a>>) {
-        let Some(fragment) = self.header.fragment else {
-            return match Transport::parse(&self.header) {
-                Ok((transport, _)) => (self.judge_transport(&transport), Some(transport)),
-                Err(reason) => (Verdict::Drop(reason), None),
-            };
-        };
-
-        let fragments = &self.filter.fragments;
-        if !fragment.is_first() {
-            let verdict = fragments.judge_later(Sender::Own, &self.header, &fragment, self.now);
-            return (verdict, None);
-        }
-
-        let (verdict, transport, len) = match Transport::parse(&self.header) {
-            Ok((transport, len)) => (self.judge_transport(&transport), Some(transport), len),
-            Err(reason) => (Verdict::Drop(reason), None, 0),
-        };
-        let len = fragment.skipped + len;
-        let verdict = fragments.note_first(Sender::Own, &self.header, len, verdict, self.now);
-        (verdict, transport)
+        let filter = self.filter;
+        filter.judge_parts(Sender::Own, &self.header, self.now, |transport| {
+            self.judge_transport(transport)
+        })
     }
 
     /// The site of the destination, by its place in the rules.
@@ -92,6 +76,7 @@ impl<'a> Departure<'a> {
             if !self.is_permitted(opening) {
                 return Verdict::Drop(Reason::Egress);
             }
+            // Our host takes the ports over from a connection of theirs, which must be over.
             self.filter.flows.remove(&tables, Side::Theirs, &flow);
             self.insert_ours(&tables, &flow, State::default());
             return Verdict::Pass;
@@ -100,6 +85,7 @@ impl<'a> Departure<'a> {
             return self.judge_syn_ack(&tables, &flow, tcp);
         }
 
+        // The default first: it spares both lookups.
         if !self.rules.is_egress_open() && !self.is_answer(mirror) && !self.is_permitted(opening) {
             return Verdict::Drop(Reason::Egress);
         }
@@ -141,6 +127,7 @@ impl<'a> Departure<'a> {
             return;
         }
 
+        // Of what is unknown, only a segment with ACK proves that a connection exists.
         if !tcp.is_midstream() {
             return;
         }
@@ -180,6 +167,7 @@ impl<'a> Departure<'a> {
             theirs.change(State::answered);
             theirs.touch(self.now);
         } else if !self.is_answer(mirror) && !self.was_answer(mirror) {
+            // UDP has no opening packet: one that no rule has answered opens.
             self.insert_ours(&tables, &flow, State::default());
         }
         Verdict::Pass

@@ -76,6 +76,7 @@ impl Table {
         let limit = limit.max(1);
         let places = limit as usize * 5 / 3;
         let buckets = places.div_ceil(PLACES).max(2);
+        // With what is left out so that the first bucket begins a cache line.
         let words = buckets * LINES * WORDS + WORDS - 1;
 
         let words = <[AtomicU64]>::new_box_zeroed_with_elems(words)
@@ -129,6 +130,7 @@ impl Table {
         if let Some((_, slot)) = self.find_in(home, tags, &words, hash) {
             return Some(slot);
         }
+        // Almost no bucket was ever full, so that its second one need not be read.
         if tags[0].load(Acquire) & MOVED_ON == 0 {
             return None;
         }
