@@ -2,13 +2,19 @@
 //! that only receives would otherwise wait for minutes, until its own keep-alives fail.
 //!
 //! ```text
-//!   outage lasts ──► flows towards it ──┬─ number known ──────────────► RST
-//!   (reset-after)    (the filter's)     └─ unknown: a segment that draws an acknowledgement,
-//!                                          which the filter sees ─────► RST, or 3 attempts
+//!   outage lasts ──► flows towards it ──► a segment that draws an acknowledgement,
+//!   (reset-after)    (the filter's)       which the filter sees ──┬─ number known ──► RST
+//!                                                  ▲              │
+//!                                                  └── unknown ───┘ 3 attempts
 //! ```
 //! A reset counts only at exactly the sequence number that the host expects next (RFC 5961, section
-//! 3.2): the highest acknowledgement that it has sent. The filter keeps a flow that was reset for a
-//! while, so that the far end's next segment reaches the host and meets the host's own reset.
+//! 3.2): the highest acknowledgement that it has sent. The last that went through this gateway may
+//! be older: another one may have been lost on the way here, or have left by another gateway of
+//! this site. A reset below the number is dropped without an answer, so that the host is asked
+//! first. One above it draws a challenge ACK, which [`super::unrouted`] answers with a reset.
+//!
+//! The filter keeps a flow that was reset for a while, so that the far end's next segment reaches
+//! the host and meets the host's own reset.
 //!
 //! Runs in a thread of its own: to look through a full table takes milliseconds.
 
@@ -36,9 +42,12 @@ const IDLE: Duration = Duration::from_millis(250);
 /// Segments in one step: 5,000 a second.
 const PER_STEP: usize = 100;
 
-/// Segments that draw an acknowledgement, and the time between them.
+/// Segments that draw an acknowledgement, and the time that a host has for it.
 const ATTEMPTS: u32 = 3;
 const ATTEMPT: Duration = Duration::from_millis(333);
+
+/// The same where a number is known: it is most likely the right one.
+const CONFIRMATION: Duration = Duration::from_millis(100);
 
 /// Connections that wait for their reset. More are found by the next search.
 const MAX_WAITING: usize = 1 << 16;
@@ -142,36 +151,45 @@ impl Resets {
             return;
         };
 
-        if let Some(acknowledged) = flow.ack {
-            write(&Answer::segment(&Segment {
-                from: remote,
-                to: local,
-                sequence: acknowledged,
-                acknowledgement: 0,
-                flags: RST,
-            }));
-            return filter.mark_reset(local, remote, now);
-        }
-
-        if waiting.attempts < ATTEMPTS {
-            write(&Answer::segment(&challenged(waiting)));
-            self.waiting.push_back(Waiting {
-                attempts: waiting.attempts + 1,
-                at: now + ATTEMPT,
-                ..*waiting
-            });
+        match flow.ack {
+            Some(acknowledged) if waiting.attempts > 0 => {
+                write(&Answer::segment(&Segment {
+                    from: remote,
+                    to: local,
+                    sequence: acknowledged,
+                    acknowledgement: 0,
+                    flags: RST,
+                }));
+                filter.mark_reset(local, remote, now);
+            }
+            acknowledged if waiting.attempts < ATTEMPTS => {
+                write(&Answer::segment(&drawing(waiting, acknowledged)));
+                let pause = acknowledged.map_or(ATTEMPT, |_| CONFIRMATION);
+                self.waiting.push_back(Waiting {
+                    attempts: waiting.attempts + 1,
+                    at: now + pause,
+                    ..*waiting
+                });
+            }
+            _ => {}
         }
     }
 }
 
 /// A segment that a host answers with an acknowledgement of what it expects (RFC 9293, section
-/// 3.10.7.4, first): its sequence number lies outside of any window but for a small chance, and in
-/// another place with each attempt.
-fn challenged(waiting: &Waiting) -> Segment {
+/// 3.10.7.4, first), because its sequence number lies outside of the window: right before what the
+/// host has acknowledged, as that of a keep-alive. If that is unknown, it lies in another place
+/// with each attempt.
+fn drawing(waiting: &Waiting, acknowledged: Option<u32>) -> Segment {
+    let sequence = match acknowledged {
+        Some(acknowledged) => acknowledged.wrapping_sub(1),
+        None => waiting.attempts.wrapping_mul(u32::MAX / ATTEMPTS),
+    };
+
     Segment {
         from: waiting.remote,
         to: waiting.local,
-        sequence: waiting.attempts.wrapping_mul(u32::MAX / ATTEMPTS),
+        sequence,
         acknowledgement: 0,
         flags: ACK,
     }

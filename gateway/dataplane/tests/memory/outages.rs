@@ -21,6 +21,12 @@ const SEARCH: Duration = Duration::from_millis(600);
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Time for the answer of a host, of which the highest acknowledgement is known.
+const ANSWERED: Duration = Duration::from_millis(100);
+
+/// Ports of what is written to the connection that [`packets::bare`] makes from port 40,000.
+const PORTS: [u16; 2] = [0x1b8b, 40_000];
+
 /// Two gateways, of which no session of the left one leads to the right one.
 struct Cut {
     network: ChannelNetwork,
@@ -206,14 +212,63 @@ fn a_silent_connection_gets_one_exact_reset_once_the_tunnel_is_dead() {
         run.network.advance(4 * SECOND);
         assert_eq!(run.left.host.receive(SEARCH), None, "it may go on");
 
+        // The host may have acknowledged more by now, so that it is asked.
         run.network.advance(SECOND);
+        let question = run.left.next_packet();
+        assert_eq!(packets::tcp_header(&question), (PORTS, 76, 0, ACK));
+        assert!(packets::is_right(&question), "a wrong checksum");
+        assert_eq!(run.left.host.receive(QUIET), None, "it has time to answer");
+
+        run.network.advance(ANSWERED);
         let reset = run.left.next_packet();
-        let ports = [0x1b8b, 40_000];
-        assert_eq!(packets::tcp_header(&reset), (ports, 77, 0, RST));
+        assert_eq!(packets::tcp_header(&reset), (PORTS, 77, 0, RST));
         assert!(packets::is_right(&reset), "a wrong checksum");
 
         run.network.advance(60 * SECOND);
         assert_eq!(run.left.host.receive(SEARCH), None, "once");
+    }
+}
+
+#[test]
+fn a_host_that_answers_a_question_or_challenges_a_reset_is_reset_where_it_says() {
+    for family in FAMILIES {
+        let run = cut(OutageCause::Lost, Tunnel::default());
+        run.send(&packets::bare(family, 1, 2, 40_000, ACK));
+        run.network.advance(5 * SECOND);
+        run.left.next_packet();
+
+        run.send(&packets::acknowledging(family, 40_000, 99));
+        let exact = (PORTS, 99, 0, RST);
+        assert_eq!(packets::tcp_header(&run.left.next_packet()), exact);
+        run.network.advance(ANSWERED);
+        assert_eq!(packets::tcp_header(&run.left.next_packet()), exact);
+
+        // RFC 5961, section 3.2: it has received more than the reset says.
+        run.send(&packets::acknowledging(family, 40_000, 5000));
+        let exact = (PORTS, 5000, 0, RST);
+        assert_eq!(packets::tcp_header(&run.left.next_packet()), exact);
+    }
+}
+
+#[test]
+fn a_host_whose_number_is_unknown_is_asked_three_times_for_it() {
+    for family in FAMILIES {
+        // Connections that were opened before this gateway's start have sent it nothing but SYNs.
+        let run = cut(OutageCause::Lost, Tunnel::default());
+        run.send(&packets::bare(family, 1, 2, 40_000, SYN));
+        run.network.advance(5 * SECOND);
+        // The SYN that was held meanwhile is refused.
+        assert_eq!(packets::tcp_header(&run.left.next_packet()).3, RST | ACK);
+
+        let mut places = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            let (ports, sequence, _, flags) = packets::tcp_header(&run.left.next_packet());
+            assert_eq!((ports, flags), (PORTS, ACK));
+            places.insert(sequence / (1 << 30));
+            run.network.advance(SECOND / 2);
+        }
+        assert_eq!(places.len(), 3, "no window covers two of them");
+        assert_eq!(run.left.host.receive(SEARCH), None, "three times");
     }
 }
 

@@ -40,11 +40,26 @@ pub(crate) fn tcp(family: Family, from: u8, to: u8, sequence: u32, payload: &[u8
 
 /// A TCP packet without payload from this port, with these flags.
 pub(crate) fn bare(family: Family, from: u8, to: u8, port: u16, flags: u8) -> Vec<u8> {
+    bare_with(family, [from, to], port, flags, 77)
+}
+
+/// A TCP acknowledgement without payload from this port of host 1 to host 2.
+pub(crate) fn acknowledging(family: Family, port: u16, acknowledged: u32) -> Vec<u8> {
+    bare_with(family, [1, 2], port, 0x10, acknowledged)
+}
+
+fn bare_with(
+    family: Family,
+    [from, to]: [u8; 2],
+    port: u16,
+    flags: u8,
+    acknowledged: u32,
+) -> Vec<u8> {
     let header = [
         &port.to_be_bytes()[..],
-        &[
-            0x1b, 0x8b, 0, 0, 0, 100, 0, 0, 0, 77, 0x50, flags, 1, 0, 0, 0, 0, 0,
-        ],
+        &[0x1b, 0x8b, 0, 0, 0, 100],
+        &acknowledged.to_be_bytes(),
+        &[0x50, flags, 1, 0, 0, 0, 0, 0],
     ]
     .concat();
     let mut packet = ip(family, TCP, from, to, &header);

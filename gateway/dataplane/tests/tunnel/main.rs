@@ -9,6 +9,7 @@ mod lanes;
 mod netns;
 mod order;
 mod pair;
+mod resets;
 mod segments;
 #[path = "../memory/sink.rs"]
 mod sink;

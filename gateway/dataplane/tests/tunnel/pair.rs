@@ -65,6 +65,17 @@ impl Gateway {
         self.start(sender);
     }
 
+    /// From now on no session leads to the other site.
+    pub(crate) fn cut(&self, outage: Outage) {
+        let SiteNo(there) = self.incoming.site();
+        let there = there as u8;
+        let mut builder = builder(3 - there, &[&self.incoming]);
+        for prefix in prefixes(there) {
+            builder.outage(prefix, outage);
+        }
+        self.shared.snapshot.store(Arc::new(builder.build()));
+    }
+
     /// The next report, waiting for it.
     pub(crate) fn next(&self) -> Reported {
         self.reports
@@ -240,6 +251,15 @@ pub(crate) fn tables(
     incoming: &[&Arc<Incoming>],
     outgoing: &(impl Into<Lanes> + Clone),
 ) -> Snapshot {
+    let mut builder = builder(here, incoming);
+    for prefix in prefixes(3 - here) {
+        builder.route(prefix, outgoing.clone());
+    }
+    builder.build()
+}
+
+/// Tables without a way to the other site.
+fn builder(here: u8, incoming: &[&Arc<Incoming>]) -> SnapshotBuilder {
     let there = 3 - here;
     let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
     for session in incoming {
@@ -253,9 +273,8 @@ pub(crate) fn tables(
     }
     for prefix in prefixes(there) {
         builder.authorize(prefix, SiteNo(there.into()));
-        builder.route(prefix, outgoing.clone());
     }
-    builder.build()
+    builder
 }
 
 fn prefixes(number: u8) -> [Prefix; 2] {

@@ -96,9 +96,10 @@ impl State {
         self.with(0, IMPORTED)
     }
 
-    /// The data plane has sent our host a reset.
+    /// The data plane has sent our host a reset. One of our host's own, if it had ended the flow
+    /// already, has not reached the far end.
     pub(crate) fn reset_here(self) -> State {
-        self.with(RESET_SENT, 0)
+        self.with(RESET_SENT, OWN_RST)
     }
 
     /// After the SYN-ACK of our host, whose state is `begun`; it may have come twice.
@@ -235,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_flow_that_was_reset_here_stays_known_until_the_host_says_so_itself() {
-        let reset = State::default().with(RESET_SENT, 0);
+        let own = State::default().after_own(&tcp(RST, 0), 0);
+        let reset = own.reset_here();
         assert_eq!(reset.idle(FlowProtocol::Tcp), TCP_RESET_SENT);
         let far = reset.after_far(&tcp(RST, 0), 0);
         assert_eq!(far.idle(FlowProtocol::Tcp), TCP_RESET_SENT);
