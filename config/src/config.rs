@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    Digest, DnsName, Faults, GatewayId, Member, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId,
-    TunName, Tunnel,
+    Digest, DnsName, Fault, Faults, GatewayId, Member, OrgId, Place, PlacedPrefix, Policy, Prefix,
+    SiteId, TunName, Tunnel,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -71,6 +71,45 @@ impl Config {
             .filter(|record| accepted.contains(&record.digest))
             .map(|record| &record.org)
             .collect()
+    }
+
+    /// Takes every gateway but this one from the records that are not among the `accepted` ones.
+    /// Their prefixes stay, so that nothing leaves by another way. Returns the organizations.
+    pub fn withhold(&mut self, accepted: &BTreeSet<Digest>) -> Vec<OrgId> {
+        let me = self.id.clone();
+        let records = std::iter::once(&mut self.own).chain(&mut self.members);
+        let mut withheld = Vec::new();
+
+        for record in records.filter(|record| !accepted.contains(&record.digest)) {
+            let org = record.org.clone();
+            record
+                .gateways
+                .retain(|gateway| org == me.org && gateway.name == me.name);
+            withheld.push(org);
+        }
+        withheld
+    }
+
+    /// What to do about the records of version 1, of which an older copy is not told from the
+    /// newest. They are used all the same.
+    pub fn old_records(&self) -> Vec<Fault> {
+        let old = self.records().filter(|record| record.serial == 0);
+
+        old.map(|record| Fault {
+            place: record.place.clone(),
+            message: if record.org == self.own.org {
+                "is of version 1, in which an older copy cannot be told from the newest; upgrade \
+                 it with ringway record upgrade, and hand it to the others"
+                    .to_owned()
+            } else {
+                format!(
+                    "is of version 1, in which an older copy cannot be told from the newest; ask \
+                     {} to upgrade it with ringway record upgrade, and to hand it over",
+                    record.org
+                )
+            },
+        })
+        .collect()
     }
 
     /// The prefixes of this site.

@@ -19,6 +19,7 @@ mod policy;
 mod record;
 mod report;
 mod source;
+mod survey;
 mod table;
 mod tunnel;
 pub(crate) mod zone;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use record::Record;
 use report::Report;
+pub(crate) use survey::survey;
 
 use crate::{Config, Faults, Member};
 

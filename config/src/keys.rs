@@ -254,14 +254,30 @@ pub(crate) mod tunnel {
 pub(crate) mod member {
     table! {
         "", "";
-        pub(crate) VERSION = "version", "version = 1";
+        pub(crate) VERSION = "version", "version = 2";
+        pub(crate) SERIAL = "serial", "serial = 1, and one more with each change";
         pub(crate) ORG = "org", r#"org = "acme""#;
         pub(crate) DOMAIN = "domain", r#"domain = "consortium.example""#;
         pub(crate) CA = "ca", r#"ca = ["""<the CA certificate in PEM>"""]"#;
         pub(crate) SITE = "site", "[[site]] with name and prefixes";
         pub(crate) GATEWAY = "gateway", "[[gateway]] with name, site and endpoints";
         pub(crate) REVOKED = "revoked", "[revoked] with gateways and keys";
+        pub(crate) END = "end", "[end] as the last line";
     }
+
+    /// A record of version 1 has neither a serial nor an end.
+    pub(crate) const SCHEMA_1: super::Schema = super::Schema {
+        header: "",
+        keys: &[VERSION, ORG, DOMAIN, CA, SITE, GATEWAY, REVOKED],
+    };
+}
+
+/// The last line of a member record: a table without keys.
+pub(crate) mod end {
+    pub(crate) const SCHEMA: super::Schema = super::Schema {
+        header: "[end]",
+        keys: &[],
+    };
 }
 
 pub(crate) mod member_site {

@@ -3,7 +3,8 @@
 //! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`],
 //! [`policy`], [`tunnel`]); the files it comes
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
-//! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]).
+//! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
+//! which record is the newest ([`newest`]) and how one follows the other ([`upgrade`]).
 
 #![forbid(unsafe_code)]
 
@@ -23,12 +24,15 @@ pub mod keys;
 pub mod limits;
 pub mod member;
 pub mod name;
+pub mod newest;
 pub mod overlap;
 pub mod policy;
 pub mod prefix;
+pub mod survey;
 pub mod text;
 pub mod tun_name;
 pub mod tunnel;
+pub mod upgrade;
 pub mod verdict;
 
 pub use accepted::{Accepted, AcceptedError};
@@ -43,13 +47,16 @@ pub use file::socket_of;
 pub use host_name::{HostName, HostNameError};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
 pub use name::{GatewayId, GatewayName, NameError, OrgId, ServiceName, SiteId, ZoneName};
+pub use newest::{Newest, NewestError};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use policy::{
     Allow, AllowEgress, Egress, Expectation, OnDenied, Origin, Party, PartyError, Policy,
     PolicyTest, PortRange, PortRangeError, Service, Target, fabric_services,
 };
 pub use prefix::{Prefix, PrefixError};
+pub use survey::Survey;
 pub use text::{NewGateway, NewMember, gateway_text, member_text};
 pub use tun_name::{TunName, TunNameError};
 pub use tunnel::Tunnel;
+pub use upgrade::{UpgradeError, upgrade};
 pub use verdict::{Ruling, Verdict, rule};

@@ -13,6 +13,8 @@ pub struct Member {
     pub org: OrgId,
     /// The consortium's domain; the organization's zone is `<org>.<domain>`.
     pub domain: ZoneName,
+    /// Grows with each change of the record; 0 for a record of version 1, which has none.
+    pub serial: u64,
     /// The organization's CA certificates, never empty. The gateway decodes them.
     pub roots: Vec<Root>,
     /// Its sites, in file order.
@@ -111,8 +113,22 @@ impl FromStr for Digest {
     }
 }
 
+impl Digest {
+    /// Reads the digest in a line of `sha256sum`, or a digest without `sha256:`.
+    pub fn from_sum(line: &str) -> Result<Digest, DigestError> {
+        let hex = line.split_whitespace().next().unwrap_or_default();
+        // A file name with a backslash or a line break: the line begins with a backslash.
+        let hex = hex.strip_prefix('\\').unwrap_or(hex);
+
+        parse_hex(hex).ok_or_else(|| DigestError(line.into()))
+    }
+}
+
 fn parse_digest(text: &str) -> Option<Digest> {
-    let hex = text.strip_prefix("sha256:")?;
+    parse_hex(text.strip_prefix("sha256:")?)
+}
+
+fn parse_hex(hex: &str) -> Option<Digest> {
     // `from_str_radix` alone would accept a sign.
     if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;

@@ -29,6 +29,8 @@ pub struct NewMember {
     pub org: OrgId,
     /// The consortium's domain.
     pub domain: ZoneName,
+    /// From 1, and one more with each change.
+    pub serial: u64,
     /// The organization's CA certificates, one or more PEM blocks.
     pub ca_pem: String,
     /// Its sites and their prefixes.
@@ -139,12 +141,18 @@ proto = "icmp"
 
 /// The text of a new `<org>.member.toml`.
 pub fn member_text(new: &NewMember) -> String {
-    let NewMember { org, domain, .. } = new;
+    let NewMember {
+        org,
+        domain,
+        serial,
+        ..
+    } = new;
     let mut text = format!(
         r#"# Member record of organization {org}, which the others copy. It holds nothing secret.
 # Compare its fingerprint (ringway member show, or sha256sum) over a second channel.
 
-version = 1
+version = 2
+serial = {serial}   # one more with each change
 org = "{org}"
 domain = "{domain}"
 
@@ -177,6 +185,7 @@ ca = [
         "\n# What the others must refuse: gateways by name, keys as sha256 of their SPKI.\n",
     );
     text.push_str("[revoked]\ngateways = []\nkeys = []\n");
+    text.push_str("\n# The last line: without it, the file is not whole.\n[end]\n");
     text
 }
 

@@ -30,6 +30,7 @@ fn new_member() -> NewMember {
     NewMember {
         org: "acme".parse().unwrap(),
         domain: "consortium.example".parse().unwrap(),
+        serial: 1,
         ca_pem: format!("{CA}{CA}"),
         sites: vec![
             ("west".parse().unwrap(), prefixes()),
@@ -91,8 +92,8 @@ fn a_fresh_record_loads_and_says_what_was_asked() {
     let new = new_member();
     let member = Member::parse(&member_text(&new), Path::new("acme.member.toml")).unwrap();
     assert_eq!(
-        (&member.org, &member.domain, member.roots.len()),
-        (&new.org, &new.domain, 2)
+        (&member.org, member.serial, member.roots.len()),
+        (&new.org, new.serial, 2)
     );
     let sites = member.sites.iter().map(|site| {
         (
@@ -162,7 +163,8 @@ fn records_and_rules_may_be_appended_in_any_order() {
 fn sites_and_gateways_may_be_appended_to_a_fresh_record() {
     let site = "\n[[site]]\nname = \"office\"\nprefixes = [\"192.168.40.0/24\"]\n";
     let gateway = "\n[[gateway]]\nname = \"gw3\"\nsite = \"office\"\n";
-    let text = format!("{}{site}{gateway}", member_text(&new_member()));
+    let end = "\n# The last line";
+    let text = member_text(&new_member()).replace(end, &format!("{site}{gateway}{end}"));
     let member = Member::parse(&text, Path::new("acme.member.toml")).unwrap();
     assert_eq!((member.sites.len(), member.gateways.len()), (3, 3));
 }

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use ringway_config::{Config, Member, limits};
 
-const HEAD: &str = r#"version = 1
+const HEAD: &str = r#"version = 2
+serial = 1
 org = "acme"
 domain = "consortium.example"
 ca = """
@@ -17,9 +18,11 @@ MIIB
 """
 "#;
 
+const END: &str = "[end]\n";
+
 /// The faults of a record with `rest` after what every record says.
 fn faults(rest: &str) -> String {
-    match Member::parse(&format!("{HEAD}{rest}"), Path::new("acme")) {
+    match Member::parse(&format!("{HEAD}{rest}{END}"), Path::new("acme")) {
         Ok(_) => String::new(),
         Err(faults) => faults.to_string(),
     }
@@ -49,7 +52,7 @@ fn a_site_has_so_many_prefixes() {
     };
     assert_eq!(faults(&site(limits::PREFIXES)), "");
     assert!(
-        faults(&site(limits::PREFIXES + 1)).contains("acme:11:12: 1025 elements; at most 1024")
+        faults(&site(limits::PREFIXES + 1)).contains("acme:12:12: 1025 elements; at most 1024")
     );
 }
 
@@ -68,7 +71,7 @@ fn a_site_has_so_many_gateways() {
 fn a_zone_leaves_room_for_names_below_it() {
     let domain = |labels| format!("{}.example", vec!["a".repeat(60); labels].join("."));
     let parse = |labels| {
-        let text = HEAD.replace("consortium.example", &domain(labels));
+        let text = HEAD.replace("consortium.example", &domain(labels)) + END;
         Member::parse(&text, Path::new("acme")).map_err(|faults| faults.to_string())
     };
     assert!(parse(2).is_ok());

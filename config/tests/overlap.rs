@@ -134,6 +134,7 @@ fn record(org: u8, sites: [Vec<Prefix>; 2]) -> Member {
     });
     Member {
         org: format!("org{org}").parse().unwrap(),
+        serial: 1,
         domain: "consortium.example".parse::<ZoneName>().unwrap(),
         roots: Vec::new(),
         sites: sites.collect(),

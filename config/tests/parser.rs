@@ -113,6 +113,86 @@ fn the_fuzzers_seeds_are_sound_files() {
     }
 }
 
+/// A part of a record must not pass for the whole: the revocations stand at its end.
+#[test]
+fn a_record_that_is_cut_anywhere_or_continued_is_none() {
+    let file = Path::new("acme.member.toml");
+    for name in ["acme.member.toml", "members/beta.member.toml"] {
+        let text = fs::read_to_string(example(name)).unwrap();
+        assert!(Member::parse(&text, file).is_ok());
+        for (at, _) in text.char_indices() {
+            assert!(Member::parse(&text[..at], file).is_err(), "{}", &text[..at]);
+        }
+
+        for more in [
+            "\n",
+            " ",
+            "#",
+            "# more\n",
+            "x = 1\n",
+            "[end]\n",
+            "[revoked]\n",
+            "\0",
+        ] {
+            let text = format!("{text}{more}");
+            assert!(Member::parse(&text, file).is_err(), "{more:?}");
+        }
+    }
+}
+
+#[test]
+fn a_record_ends_with_an_empty_table_that_stands_alone_on_the_last_line() {
+    let file = Path::new("acme.member.toml");
+    let text = fs::read_to_string(example("acme.member.toml")).unwrap();
+    assert!(Member::parse(&text.replace('\n', "\r\n"), file).is_ok());
+    for end in [
+        " [end]\n",
+        "[end] \n",
+        "[ end ]\n",
+        "[end] # x\n",
+        "[\"end\"]\n",
+        "[[end]]\n",
+        "end = {}\n",
+        "[end.x]\n[end]\n",
+        "x = \"\"\"\n[end]\n",
+        "# [end]\n",
+        "[end]\r",
+    ] {
+        let text = text.replace("\n[end]\n", &format!("\n{end}"));
+        assert!(Member::parse(&text, file).is_err(), "{end:?}");
+    }
+}
+
+#[test]
+fn a_serial_is_a_number_from_1_and_version_1_has_none() {
+    let file = Path::new("acme.member.toml");
+    let text = fs::read_to_string(example("acme.member.toml")).unwrap();
+    let with = |serial: &str| Member::parse(&text.replace("serial = 3", serial), file);
+    for (serial, number) in [
+        ("serial = 1", 1),
+        ("serial = 9223372036854775807", i64::MAX as u64),
+    ] {
+        assert_eq!(with(serial).unwrap().serial, number);
+    }
+    for serial in [
+        "serial = 0",
+        "serial = -1",
+        "serial = 9223372036854775808",
+        "serial = \"3\"",
+        "",
+    ] {
+        assert!(with(serial).is_err(), "{serial}");
+    }
+
+    let old = text.replace("version = 2", "version = 1");
+    assert!(
+        Member::parse(&old, file).is_err(),
+        "version 1 has no serial and no end"
+    );
+    let old = old.replace("serial = 3\n", "").replace("\n[end]\n", "\n");
+    assert_eq!(Member::parse(&old, file).unwrap().serial, 0);
+}
+
 #[test]
 fn a_deeply_nested_text_is_refused() {
     for nest in ["[", "a = [", "a = {a=", "a.", "[a."] {
@@ -150,7 +230,7 @@ fn a_huge_file_is_refused_unread() {
 #[test]
 fn a_flood_of_faults_is_cut_short() {
     let text = format!(
-        "version = 1\n{}",
+        "version = 2\n{}",
         (0..50_000)
             .map(|n| format!("x{n} = 0\n"))
             .collect::<String>()
@@ -161,7 +241,7 @@ fn a_flood_of_faults_is_cut_short() {
         "{}",
         faults.0[0]
     );
-    let long = format!("version = 1\norg = {:?}\n", "x".repeat(100_000));
+    let long = format!("version = 2\norg = {:?}\n", "x".repeat(100_000));
     assert!(
         Member::parse(&long, Path::new("long"))
             .unwrap_err()

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod org;
 pub mod policy;
 pub mod purge;
+pub mod record;
 pub mod run;
 pub mod status;
 pub mod table;
@@ -67,6 +68,9 @@ pub enum Verb {
     /// Show, add and remove other organizations' records
     #[command(subcommand)]
     Member(member::Verb),
+    /// Change this organization's own record
+    #[command(subcommand)]
+    Record(record::Verb),
     /// Check the files of a gateway, exactly as `run` does before it starts
     #[command(after_help = "Example:\n  ringway check -c gateway.toml")]
     Check(check::Args),
@@ -129,6 +133,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Org(verb) => org::run(verb),
         Verb::Member(verb) => member::run(verb),
+        Verb::Record(verb) => record::run(verb),
         Verb::Check(args) => check::run(args),
         Verb::Dns(verb) => dns::run(verb),
         Verb::Policy(verb) => policy::run(verb),

@@ -35,7 +35,7 @@ use ringway_shell::{Input, Shell};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-pub use in_force::InForce;
+pub use in_force::{InForce, Stored};
 pub use jobs::Jobs;
 pub use kernel::KernelPort;
 pub use keys::LocalGateway;

@@ -10,8 +10,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    AcceptedError, Config, Connected, Digest, Fault, Faults, Place, Prefix, Ruling, accepted,
-    conflicts, rule,
+    AcceptedError, Config, Connected, Digest, Fault, Faults, Newest, Place, Prefix, Ruling,
+    accepted, conflicts, rule,
 };
 use ringway_dns::Zone;
 use ringway_host::links;
@@ -39,6 +39,8 @@ pub struct Prepared {
     pub connected: Vec<Connected>,
     /// The records accepted before now; empty at a cold start.
     pub accepted: BTreeSet<Digest>,
+    /// The newest records that were accepted before now; `None` if that is not known any more.
+    pub newest: Option<Newest>,
     /// What the last daemon has left in the kernel.
     pub traces: Option<Traces>,
     /// The prefixes that must not be reachable by the default route, those of removed members among
@@ -53,6 +55,8 @@ pub struct Prepared {
     /// What does not keep a gateway from running but needs attention: members' CA certificates out
     /// of date, rules that match nothing.
     pub warnings: Faults,
+    /// What somebody should do some time, although nothing is wrong.
+    pub hints: Faults,
 }
 
 /// What the files say by themselves.
@@ -61,28 +65,41 @@ struct Files {
     zone: Zone,
     trust: Trust,
     identity: Identity,
-    accepted: Result<BTreeSet<Digest>, AcceptedError>,
+    accepted: BTreeSet<Digest>,
+    newest: Option<Newest>,
     traces: Option<Traces>,
+    /// What was remembered and cannot be read.
+    unread: Vec<Fault>,
 }
 
 /// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those
 /// of the certificates only if the files themselves are in order.
 pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
+    prepare_again(path, None).await
+}
+
+/// As [`prepare`], for a daemon that knows which records were the `newest` even if that cannot be
+/// read.
+pub async fn prepare_again(path: &Path, newest: Option<Newest>) -> Result<Prepared, Faults> {
     let path = path.to_owned();
-    let files = off_the_loop(path.clone(), move || Files::read(&path, UnixTime::now())).await?;
+    let files = off_the_loop(path.clone(), move || {
+        Files::read(&path, UnixTime::now(), newest)
+    })
+    .await?;
     let Files {
         config,
         zone,
         trust,
         identity,
         accepted,
+        newest,
         traces,
+        unread,
     } = files;
 
     // Claims of the host itself: a member's prefix must not take over a network that we are on.
     let links = links(&config).await?;
     let connected = links.connected();
-    let (accepted, unread) = known(accepted, &config.path)?;
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
     let before = traces.as_ref().map(|traces| &traces.held);
@@ -96,6 +113,7 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     warnings.extend(judge.nameless());
     let policy_tests = TestResults::of(&config, &judge);
     drop(judge);
+    let hints = Faults::from(config.old_records());
 
     Ok(Prepared {
         config,
@@ -104,26 +122,45 @@ pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
         identity,
         connected,
         accepted,
+        newest,
         traces,
         held,
         rulings,
         conflicts,
         policy_tests,
         warnings: Faults::from(warnings),
+        hints,
     })
 }
 
 impl Files {
-    fn read(path: &Path, now: UnixTime) -> Result<Files, Faults> {
-        let config = Config::load(path)?;
+    fn read(path: &Path, now: UnixTime, newest: Option<Newest>) -> Result<Files, Faults> {
+        let mut config = Config::load(path)?;
+        let state_dir = config.state_dir.clone();
+        let (accepted, unread) = known(accepted::load(&state_dir), path)?;
+        let mut unread = Vec::from_iter(unread);
+        let newest = match remembered(&state_dir, newest, path, &mut unread) {
+            Some(newest) => {
+                let faults = newest.check(&config);
+                if !faults.is_empty() {
+                    return Err(Faults::from(faults));
+                }
+                Some(newest)
+            }
+            // An older record could be among them: only what was in force before is used.
+            None => {
+                unread.extend(withheld(&mut config, &accepted));
+                None
+            }
+        };
+
         // The serial follows when the zone is served; whether there can be a zone does not depend
         // on it.
         let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
         let trust = Trust::build(&config)?;
         // As a peer would: a certificate that our trust refuses is of no use to dial with.
         let identity = Identity::load(&config.identity, &config.id, &trust, now)?;
-        let accepted = accepted::load(&config.state_dir);
-        let traces = Traces::load(&config.state_dir);
+        let traces = Traces::load(&state_dir);
 
         Ok(Files {
             config,
@@ -131,9 +168,53 @@ impl Files {
             trust,
             identity,
             accepted,
+            newest,
             traces,
+            unread,
         })
     }
+}
+
+/// The newest records that were accepted: what the daemon knows and what is remembered.
+fn remembered(
+    state_dir: &Path,
+    known: Option<Newest>,
+    path: &Path,
+    unread: &mut Vec<Fault>,
+) -> Option<Newest> {
+    match (Newest::load(state_dir), known) {
+        (Ok(stored), Some(mut known)) => {
+            known.merge(&stored);
+            Some(known)
+        }
+        (Ok(stored), None) => Some(stored),
+        (Err(error), known) => {
+            unread.push(whole_fault(path, &error));
+            known
+        }
+    }
+}
+
+/// Takes the gateways of records that were not in force before, and says so.
+fn withheld(config: &mut Config, accepted: &BTreeSet<Digest>) -> Option<Fault> {
+    let orgs: Vec<String> = config
+        .withhold(accepted)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if orgs.is_empty() {
+        return None;
+    }
+
+    let message = format!(
+        "no tunnels to the gateways of {}: their records were not in force before, and may be \
+         older than the newest; repair the state directory",
+        orgs.join(", ")
+    );
+    Some(Fault {
+        place: Place::whole(&config.path),
+        message,
+    })
 }
 
 /// The records accepted before now. If they cannot be read, none, as at a cold start: overlapping
@@ -163,7 +244,7 @@ pub async fn valid_at_another_time(path: &Path) -> Option<(UnixTime, UnixTime)> 
         let now = UnixTime::now().as_secs();
         let is_valid_now = (begin.as_secs()..=end.as_secs()).contains(&now);
 
-        (!is_valid_now && Files::read(&path, begin).is_ok()).then_some((begin, end))
+        (!is_valid_now && Files::read(&path, begin, None).is_ok()).then_some((begin, end))
     })
     .await
     .ok()

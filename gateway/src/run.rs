@@ -25,7 +25,7 @@ use crate::admin;
 use crate::attention::Attention;
 use crate::policy::former;
 use crate::prepare::Prepared;
-use crate::state::{AcceptedFile, REMEDY, chain};
+use crate::state::{AcceptedFile, REMEDY, RecordsFile, chain};
 use gateway::{Gateway, State};
 use kernel::Kernel;
 use signals::Signals;
@@ -57,6 +57,9 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
 
     for warning in prepared.warnings.0.iter().chain(&prepared.conflicts.0) {
         tracing::warn!(reason = %warning, "A file needs attention");
+    }
+    for hint in &prepared.hints.0 {
+        tracing::warn!(reason = %hint, "A record is of an old version");
     }
     for failed in &prepared.policy_tests.failed.0 {
         tracing::error!(reason = %failed, "A policy test failed; the rules are in force");
@@ -120,17 +123,21 @@ async fn serve(
         config,
         rulings,
         accepted,
+        newest,
         ..
     } = &prepared;
     let accepted = accepted::after(config, rulings, accepted);
     let file = AcceptedFile::new(config.state_dir.clone(), attention.clone());
+    let records = RecordsFile::new(config.state_dir.clone(), attention.clone(), newest.clone());
     let socket = config.socket.clone();
 
     // Before they are in force: after a crash, the next start decides overlaps as this one.
     let saved = accepted.clone();
-    let saving = file.clone();
+    let saving = (file.clone(), records.clone(), config.clone());
     blocking(move || {
-        saving.save(saved);
+        let (file, records, config) = saving;
+        file.save(saved);
+        records.follow(&config, None);
         Ok(())
     })
     .await?;
@@ -149,6 +156,7 @@ async fn serve(
         accepted,
         former_policies,
         file,
+        records,
         attention,
     };
     let ended = match Gateway::bind(prepared, state, kernel, admin).await {

@@ -2,6 +2,8 @@
 //! full or read-only keeps no gateway down: what could not be stored stays in memory, is listed as
 //! something that needs attention, and is tried again.
 
+mod records;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::attention::Attention;
+
+pub use records::RecordsFile;
 
 /// How often what could not be stored is tried again.
 const RETRY: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! Members are removed, added and revoked while the mesh runs.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ringway_lab::ping::{Family, Outcome};
@@ -76,7 +77,7 @@ fn a_revoked_gateway_loses_its_sessions_within_a_second() {
 
     for gateway in ["gw.org0", "gw.org1"] {
         let record = scene.beside(gateway, "members/org2.member.toml");
-        replace(
+        revise(
             &record,
             "[revoked]\ngateways = []",
             "[revoked]\ngateways = [\"gw\"]",
@@ -101,7 +102,7 @@ fn a_gateway_without_endpoints_in_its_record_dials_the_others() {
     let mut scene = Scene::new("dials", RINGWAY);
     for gateway in ["gw.org0", "gw.org2"] {
         let record = scene.beside(gateway, "members/org1.member.toml");
-        replace(
+        revise(
             &record,
             "endpoints = [\"203.0.113.6:4600\", \"[2001:db8:0:1::2]:4600\"]",
             "endpoints = []",
@@ -124,6 +125,12 @@ fn a_gateway_without_endpoints_in_its_record_dials_the_others() {
         "org1's own copy of its record still has the endpoints"
     );
     scene.close();
+}
+
+/// The next version of a record, which was of serial 1: `old` gives way to `new`.
+fn revise(record: &Path, old: &str, new: &str) {
+    replace(record, old, new);
+    replace(record, "serial = 1 ", "serial = 2 ");
 }
 
 /// State and start of the tunnel between org0 and org1, at both ends. A replaced session changes

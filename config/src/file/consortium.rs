@@ -43,7 +43,8 @@ impl Consortium {
     ) -> Consortium {
         let own = record.and_then(|path| read_record(path, report));
         let mut paths = members_dir
-            .map(|dir| directory::list(dir, report))
+            .and_then(|dir| directory::list(dir, report))
+            .map(|listing| listing.records)
             .unwrap_or_default();
         // Our record may lie among the others; it is not a second record of our organization.
         paths.retain(|path| Some(path.as_path()) != record);

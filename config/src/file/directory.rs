@@ -10,6 +10,15 @@ use crate::{Place, limits};
 /// How a member record's file name ends.
 pub(crate) const SUFFIX: &str = ".member.toml";
 
+/// The files of a members directory, each list by name.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// Those that are called as a record is.
+    pub(crate) records: Vec<PathBuf>,
+    /// Other TOML files.
+    pub(crate) strays: Vec<PathBuf>,
+}
+
 /// The organization that a member record's file is called after.
 pub(crate) fn stem(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()?.strip_suffix(SUFFIX)
@@ -18,8 +27,9 @@ pub(crate) fn stem(path: &Path) -> Option<&str> {
 /// The member records in `dir`, by name.
 ///
 /// Any other `.toml` file that is not hidden is a fault: it was probably meant to be a record, and
-/// the member would be missing. Files of other kinds are ignored.
-pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
+/// the member would be missing. Files of other kinds are ignored. `None`, and a fault, if the
+/// directory cannot be read.
+pub(crate) fn list(dir: &Path, report: &Report) -> Option<Listing> {
     let mut paths = match paths_in(dir) {
         Ok(paths) => paths,
         Err(error) => {
@@ -27,7 +37,7 @@ pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
                 "cannot read the members directory: {error}; create it, or correct members"
             );
             report.fault(&Place::whole(dir), message);
-            return Vec::new();
+            return None;
         }
     };
     // Editors keep hidden copies beside a file. Sorted, since the order of entries in a
@@ -37,11 +47,11 @@ pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
 
     let (records, strays): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.into_iter().partition(|path| stem(path).is_some());
-    for stray in strays {
+    for stray in &strays {
         let message = format!(
             "the file is not called <org>{SUFFIX} and would be missed; rename or remove it"
         );
-        report.fault(&Place::whole(&stray), message);
+        report.fault(&Place::whole(stray), message);
     }
 
     let count = records.len();
@@ -50,10 +60,10 @@ pub(crate) fn list(dir: &Path, report: &Report) -> Vec<PathBuf> {
     if count > most {
         let message = format!("{count} member records; at most {most} are allowed");
         report.fault(&Place::whole(dir), message);
-        return Vec::new();
+        return None;
     }
 
-    records
+    Some(Listing { records, strays })
 }
 
 fn paths_in(dir: &Path) -> io::Result<Vec<PathBuf>> {

@@ -9,17 +9,22 @@ use super::item::Item;
 use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
-use super::table::Table;
+use super::table::{Table, Versions};
 use super::{dns, policy, tunnel};
 use crate::keys::{self, Key};
-use crate::{Config, GatewayId, Identity, PlacedPrefix, Prefix, Routes, TunName, defaults, limits};
+use crate::{
+    Config, GatewayId, Identity, OrgId, PlacedPrefix, Prefix, Routes, TunName, defaults, limits,
+};
+
+/// The versions of the format.
+pub(super) const VERSIONS: &Versions = &[(1, &keys::gateway::SCHEMA)];
 
 /// Reads `gateway.toml` and what it names. `None` only if faults were reported.
 pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let source = Source::new(text, path, report);
     let document = source.parse()?;
     let version = &keys::gateway::VERSION;
-    let table = Table::document(&source, &document, &keys::gateway::SCHEMA, version)?;
+    let (table, _) = Table::document(&source, &document, VERSIONS, version)?;
     let dir = path.parent().unwrap_or(Path::new(""));
 
     // Every part is read before the first `?`, so that the faults of all parts are reported.
@@ -84,13 +89,37 @@ pub(crate) fn read_socket_path(text: &str, path: &Path, report: &Report) -> Opti
     let source = Source::new(text, path, &faults);
     let dir = path.parent().unwrap_or(Path::new(""));
     let version = &keys::gateway::VERSION;
-    let table = Table::document(&source, &document, &keys::gateway::SCHEMA, version);
-    let socket = table.and_then(|table| read_socket(&table, dir));
+    let table = Table::document(&source, &document, VERSIONS, version);
+    let socket = table.and_then(|(table, _)| read_socket(&table, dir));
     if socket.is_none() {
         faults.move_to(report);
     }
 
     socket
+}
+
+/// Where a gateway's other files lie; `None` for what its file lacks or has wrong.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) own: Option<OrgId>,
+    pub(super) record: Option<PathBuf>,
+    pub(super) members_dir: Option<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
+}
+
+impl Places {
+    /// `table` is the file at `path`.
+    pub(super) fn read(table: &Table<'_>, path: &Path) -> Places {
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let files = table.table(&keys::gateway::IDENTITY, &keys::identity::SCHEMA);
+
+        Places {
+            own: LocalGateway::read(table).org.map(|org| org.value),
+            record: files.and_then(|files| read_record(&files, dir)),
+            members_dir: path_or(table, &keys::gateway::MEMBERS, defaults::MEMBERS, dir),
+            state_dir: path_or(table, &keys::gateway::STATE_DIR, defaults::STATE_DIR, dir),
+        }
+    }
 }
 
 fn read_listen(item: &Item<'_>) -> Option<SocketAddr> {

@@ -123,6 +123,13 @@ impl<'a> Item<'a> {
 
     /// An integer within `range`.
     pub(crate) fn integer(&self, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = self.number(u64::from(*range.start())..=u64::from(*range.end()))?;
+
+        u32::try_from(number).ok()
+    }
+
+    /// Like [`Item::integer`], for larger ones. TOML has none above [`i64::MAX`].
+    pub(crate) fn number(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let DeValue::Integer(digits) = self.value.get_ref() else {
             return self.unexpected("an integer");
         };
@@ -130,7 +137,7 @@ impl<'a> Item<'a> {
         // TOML's integers are 64 bits wide, in any radix and with underscores removed.
         let number = i64::from_str_radix(digits.as_str(), digits.radix())
             .ok()
-            .and_then(|number| u32::try_from(number).ok())
+            .and_then(|number| u64::try_from(number).ok())
             .filter(|number| range.contains(number));
         if number.is_none() {
             self.fault(format!(

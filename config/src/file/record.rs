@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -11,7 +12,7 @@ use super::nearest::did_you_mean;
 use super::pem;
 use super::report::Report;
 use super::source::Source;
-use super::table::Table;
+use super::table::{Table, Versions};
 use crate::bogon::bogon;
 use crate::keys::{self, Key};
 use crate::{
@@ -23,11 +24,21 @@ use crate::{
 /// name has at most 253 characters, a label 63 and a dot).
 const LONGEST_ZONE: usize = 253 - 64;
 
+/// The last line of a record. One that was cut short does not have it.
+const END: &str = "[end]";
+
+const VERSIONS: &Versions = &[(2, &keys::member::SCHEMA), (1, &keys::member::SCHEMA_1)];
+
+/// Serials: as many as TOML has.
+const SERIALS: RangeInclusive<u64> = 1..=i64::MAX as u64;
+
 /// A record that was read. What had faults is left out.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) org: Option<Placed<OrgId>>,
     pub(crate) domain: Option<Placed<ZoneName>>,
+    /// 0 in version 1.
+    pub(crate) serial: Option<u64>,
     pub(crate) roots: Vec<Root>,
     pub(crate) sites: Vec<Site>,
     pub(crate) gateways: Vec<Gateway>,
@@ -45,7 +56,7 @@ impl Record {
         let source = Source::new(text, file, report);
         let document = source.parse()?;
         let version = &keys::member::VERSION;
-        let table = Table::document(&source, &document, &keys::member::SCHEMA, version)?;
+        let (table, version) = Table::document(&source, &document, VERSIONS, version)?;
 
         let sites = read_sites(&table);
         let mut record = Record {
@@ -55,6 +66,7 @@ impl Record {
             domain: table
                 .required(&keys::member::DOMAIN)
                 .and_then(|item| item.placed()),
+            serial: read_serial(&table, version),
             roots: table
                 .required(&keys::member::CA)
                 .map(|item| read_roots(&item))
@@ -70,6 +82,9 @@ impl Record {
             whole: false,
         };
         record.check_zone(&table);
+        if version > 1 {
+            check_end(&table, &source);
+        }
         // Files that were read before may have had faults; they do not count.
         record.whole = report.len() == before;
 
@@ -93,6 +108,7 @@ impl Record {
         Some(Member {
             org: self.org?.value,
             domain: self.domain?.value,
+            serial: self.serial?,
             roots: self.roots,
             sites: self.sites,
             gateways: self.gateways,
@@ -101,6 +117,36 @@ impl Record {
             place: self.place,
         })
     }
+}
+
+fn read_serial(table: &Table<'_>, version: u32) -> Option<u64> {
+    if version == 1 {
+        return Some(0);
+    }
+
+    table.required(&keys::member::SERIAL)?.number(SERIALS)
+}
+
+/// Reports a record that was cut short, or to whose end something was added.
+fn check_end(table: &Table<'_>, source: &Source<'_>) {
+    let Some(end) = table.optional(&keys::member::END) else {
+        return table.fault("the record does not end with the line [end]; it is not whole");
+    };
+    // A key in it is reported as unknown.
+    end.table(&keys::end::SCHEMA);
+
+    // A line that is exactly this is the table's header: in no text that is TOML can a string or
+    // an array that holds such a line end the file.
+    let line = source.text.strip_suffix('\n').map(last_line);
+    if line != Some(END) {
+        end.fault("[end] is not the last line; nothing may follow it but the line's end");
+    }
+}
+
+/// Without the carriage return that some editors write.
+fn last_line(text: &str) -> &str {
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 fn read_org(item: &Item<'_>) -> Option<Placed<OrgId>> {

@@ -45,6 +45,11 @@ impl Report {
         self.faults.borrow().len()
     }
 
+    /// True if more faults would not be counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() > MOST_FAULTS
+    }
+
     /// `value` if no fault was reported, else every fault and note in the order of the places.
     pub(crate) fn conclude<T>(self, value: Option<T>) -> Result<T, Faults> {
         // A value may come with faults: the reader of a list leaves out what it refuses.

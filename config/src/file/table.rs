@@ -11,8 +11,8 @@ use super::source::Source;
 use crate::Place;
 use crate::keys::{Key, Schema};
 
-/// The version of the file format.
-const VERSION: u32 = 1;
+/// The versions of a file format and what each may say, the one to write first.
+pub(crate) type Versions = [(u32, &'static Schema)];
 
 /// A table whose keys were compared with its schema.
 #[derive(Debug, Clone)]
@@ -42,31 +42,34 @@ impl<'a> Table<'a> {
         table
     }
 
-    /// The document itself, if it is of version 1. Of any other version nothing is read: its keys
-    /// may mean something else.
+    /// The document itself, and its version, if that is one of `versions`. Of any other version
+    /// nothing is read: its keys may mean something else.
     pub(crate) fn document(
         source: &'a Source<'a>,
         entries: &'a DeTable<'a>,
-        schema: &'static Schema,
+        versions: &Versions,
         version: &Key,
-    ) -> Option<Table<'a>> {
+    ) -> Option<(Table<'a>, u32)> {
+        let (newest, schema) = versions[0];
         let table = Table {
             source,
             schema,
             entries,
             place: source.whole(),
         };
+
         // Before the other keys: another version of the format may have different ones.
         let item = table.required(version)?;
         let found = item.integer(0..=u32::MAX)?;
-        if found != VERSION {
+        let Some((_, schema)) = versions.iter().find(|(known, _)| *known == found) else {
             return item.refuse(format!(
-                "version {found} is not known to this ringway; write version = {VERSION}"
+                "version {found} is not known to this ringway; write version = {newest}"
             ));
-        }
+        };
 
+        let table = Table { schema, ..table };
         table.report_unknown_keys();
-        Some(table)
+        Some((table, found))
     }
 
     fn report_unknown_keys(&self) {
@@ -159,7 +162,11 @@ impl Schema {
     fn unknown(&self, name: &str) -> String {
         let names: Vec<&str> = self.keys.iter().map(|key| key.name).collect();
         let remedy = did_you_mean(name, names.iter().copied(), || {
-            format!("known keys: {}", names.join(", "))
+            if names.is_empty() {
+                "remove it".to_owned()
+            } else {
+                format!("known keys: {}", names.join(", "))
+            }
         });
 
         format!("unknown key {name:?}{}; {remedy}", self.within())

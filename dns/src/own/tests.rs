@@ -23,6 +23,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         place: Place::whole(Path::new("gateway.toml")),
     };
     let own = Member {
+        serial: 1,
         org: "org1".parse().unwrap(),
         domain: "consortium.example".parse().unwrap(),
         roots: Vec::new(),

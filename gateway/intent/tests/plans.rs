@@ -31,6 +31,7 @@ fn member(org: &str, prefixes: &[Prefix]) -> Member {
     });
 
     Member {
+        serial: 1,
         org: org.parse().unwrap(),
         domain: "consortium.example".parse().unwrap(),
         roots: Vec::new(),

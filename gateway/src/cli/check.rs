@@ -55,6 +55,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
     if let Ok(prepared) = &prepared {
         answer(describe(prepared) + &host::describe(&findings))?;
+        for hint in &prepared.hints.0 {
+            answer(format!("\nwarning: {hint}\n"))?;
+        }
     }
     // What others have set is no fault of the files: a gateway starts, and goes on.
     if faults.is_empty() && !findings.is_empty() {
@@ -154,6 +157,7 @@ fn verdict(ruling: &Ruling) -> String {
 struct Report {
     ok: bool,
     faults: Vec<FaultReport>,
+    hints: Vec<FaultReport>,
     prefixes: Vec<PrefixReport>,
     certificates: Vec<CertificateReport>,
     attention: Vec<FindingReport>,
@@ -202,10 +206,12 @@ impl Report {
     fn of(prepared: Option<&Prepared>, faults: &Faults, findings: &[Finding]) -> Report {
         let rulings = prepared.into_iter().flat_map(|prepared| &prepared.rulings);
         let certificates = prepared.into_iter().flat_map(Prepared::certificates);
+        let hints = prepared.into_iter().flat_map(|prepared| &prepared.hints.0);
 
         Report {
             ok: faults.is_empty(),
             faults: faults.0.iter().map(FaultReport::of).collect(),
+            hints: hints.map(FaultReport::of).collect(),
             prefixes: rulings.map(PrefixReport::of).collect(),
             certificates: certificates
                 .map(|certificate| CertificateReport {

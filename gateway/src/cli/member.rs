@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Digest, Faults, OrgId};
+use ringway_config::{Config, Digest, Newest, OrgId, Survey};
 
 use super::{ConfigFile, Failure, answer};
 
@@ -68,44 +68,64 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 }
 
 fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
-    let file = record_of(org, path)?;
+    let survey = Survey::read(path, None);
+    let file = record_of(org, path, &survey)?;
+    // First: after the last member, the daemon must know that the directory is meant to be empty.
+    let noted = survey.state_dir.map(|dir| {
+        Newest::update(&dir, |newest| {
+            for record in &survey.records {
+                newest.accept(record);
+            }
+            newest.remove(org);
+        })
+    });
+
+    let Some(file) = file else {
+        noted.transpose().map_err(anyhow::Error::from)?;
+        return answer(format!(
+            "{org} is no longer a member; its record was gone already\n{APPLY}"
+        ));
+    };
     // A record makes a member by being in the directory; no other file lists it.
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    // What cannot be remembered must not keep a member in.
+    noted.transpose().map_err(anyhow::Error::from)?;
     answer(format!(
         "{org} is no longer a member: {} is removed\n{APPLY}",
         file.display()
     ))
 }
 
-/// The file of `org`'s record, also if the record has faults: they must not keep it from being
-/// removed.
-fn record_of(org: &OrgId, path: &Path) -> Result<PathBuf, Failure> {
-    let config = match Config::load(path) {
-        Ok(config) => config,
-        Err(faults) => {
-            let faulty = faulty_record(org, path, &faults).cloned();
-            return faulty.ok_or_else(|| faults.into());
-        }
+/// The file of `org`'s record, whatever is wrong in it or in other files: faults must not keep it
+/// from being removed. `None` if it is gone already, although nobody has removed the member.
+fn record_of(org: &OrgId, path: &Path, survey: &Survey) -> Result<Option<PathBuf>, Failure> {
+    let Some(dir) = &survey.members_dir else {
+        // Without gateway.toml it is not known where the records lie.
+        return Err(Config::load(path).err().unwrap_or_default().into());
     };
-
-    if *org == config.own.org {
+    if survey.own.as_ref() == Some(org) {
         return Err(Failure::Usage(format!(
             "{org} is this gateway's own organization"
         )));
     }
-    match config.record(org) {
-        Some(member) => Ok(member.place.file.to_path_buf()),
-        None => Err(Failure::Usage(format!("{org} is not a member"))),
-    }
-}
 
-/// Finds the record among files with faults, by the name that `add` gives. The file of that name
-/// beside `gateway.toml` is this gateway's record, and no member's.
-fn faulty_record<'f>(org: &OrgId, gateway: &Path, faults: &'f Faults) -> Option<&'f PathBuf> {
-    let name = format!("{org}.member.toml");
-    let mut files = faults.0.iter().map(|fault| &*fault.place.file);
-    files.find(|file| {
-        file.file_name().is_some_and(|found| found == name.as_str())
-            && file.parent() != gateway.parent()
-    })
+    // By the name that `add` gives, or by what it says.
+    let named = dir.join(format!("{org}.member.toml"));
+    if named.symlink_metadata().is_ok() {
+        return Ok(Some(named));
+    }
+    let found = survey
+        .records_of(org)
+        .map(|record| record.place.file.to_path_buf())
+        .find(|file| file.parent() == Some(dir));
+    if found.is_some() {
+        return Ok(found);
+    }
+
+    let state_dir = survey.state_dir.as_ref();
+    let newest = state_dir.and_then(|dir| Newest::load(dir).ok());
+    if newest.is_some_and(|newest| newest.has(org)) {
+        return Ok(None);
+    }
+    Err(Failure::Usage(format!("{org} is not a member")))
 }

@@ -218,6 +218,7 @@ impl Init {
         NewMember {
             org: self.org.clone(),
             domain: self.domain.clone(),
+            serial: 1,
             ca_pem: ca.to_owned(),
             sites: sites.collect(),
             gateways: vec![(

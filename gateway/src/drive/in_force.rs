@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ringway_config::{Accepted, Config, Fault, Faults, Place, Prefix};
+use ringway_config::{Accepted, Config, Fault, Faults, Newest, Place, Prefix};
 use ringway_core::Membership;
 use ringway_dns::Zone;
 use ringway_host::links;
@@ -18,8 +18,8 @@ use rustls_pki_types::UnixTime;
 use super::jobs::{Event, Jobs};
 use crate::names::{Names, own_apex};
 use crate::policy::former;
-use crate::prepare::{Prepared, prepare};
-use crate::state::AcceptedFile;
+use crate::prepare::{Prepared, prepare_again};
+use crate::state::{AcceptedFile, RecordsFile};
 
 /// The parts of the current configuration that the shell has no use for, and what a change makes of
 /// them.
@@ -32,9 +32,17 @@ pub struct InForce {
     names: Names,
     /// Our site's prefixes, for the watch of the host's routes to them.
     own: Arc<ArcSwap<Vec<Prefix>>>,
-    accepted: Arc<AcceptedFile>,
+    stored: Stored,
     /// What changes have read and built so far. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
+}
+
+/// What is remembered of the records.
+pub struct Stored {
+    /// Those that decide overlaps.
+    pub accepted: Arc<AcceptedFile>,
+    /// The newest ones.
+    pub records: Arc<RecordsFile>,
 }
 
 /// The parts of a change that the shell has no use for.
@@ -43,6 +51,7 @@ struct Pending {
     trust: Option<Trust>,
     identity: Option<Identity>,
     zone: Option<Zone>,
+    newest: Option<Newest>,
 }
 
 /// The result of reading every file.
@@ -52,6 +61,7 @@ pub struct ReadConfig {
     trust: Trust,
     identity: Identity,
     zone: Zone,
+    newest: Option<Newest>,
     failed_tests: Faults,
 }
 
@@ -70,7 +80,7 @@ impl InForce {
         identity: Arc<ArcSwap<Identity>>,
         names: Names,
         own: Arc<ArcSwap<Vec<Prefix>>>,
-        accepted: Arc<AcceptedFile>,
+        stored: Stored,
     ) -> InForce {
         InForce {
             config,
@@ -78,7 +88,7 @@ impl InForce {
             identity,
             names,
             own,
-            accepted,
+            stored,
             pending: BTreeMap::new(),
         }
     }
@@ -106,9 +116,10 @@ impl InForce {
 
     pub(super) fn read_config(&self, change: ChangeId, jobs: &Jobs) {
         let config = self.config.clone();
+        let newest = self.stored.records.newest();
 
         jobs.spawn(async move {
-            let result = read(&config).await.map(Box::new);
+            let result = read(&config, newest).await.map(Box::new);
             Event::ConfigRead { change, result }
         });
     }
@@ -124,6 +135,7 @@ impl InForce {
                 trust,
                 identity,
                 zone,
+                newest,
                 failed_tests: _,
             } = *read;
 
@@ -132,6 +144,7 @@ impl InForce {
             pending.trust = Some(trust);
             pending.identity = Some(identity);
             pending.zone = Some(zone);
+            pending.newest = newest;
             Box::new(next)
         });
 
@@ -186,7 +199,7 @@ impl InForce {
     }
 
     pub(super) fn save_accepted(&self, accepted: Accepted, jobs: &Jobs) {
-        let file = self.accepted.clone();
+        let file = self.stored.accepted.clone();
 
         jobs.run_silently(move || file.save(accepted));
     }
@@ -232,7 +245,9 @@ impl InForce {
         }
 
         let rules = self.config.clone();
+        let records = self.stored.records.clone();
         jobs.run_silently(move || {
+            records.follow(&rules, pending.newest);
             if let (_, Err(error)) = former::of(&rules) {
                 tracing::error!(%error, "The rules in force are not remembered for a restart");
             }
@@ -266,7 +281,7 @@ impl InForce {
 }
 
 /// Reads and checks every file, as a start does.
-async fn read(current: &Config) -> Result<ReadConfig, Faults> {
+async fn read(current: &Config, newest: Option<Newest>) -> Result<ReadConfig, Faults> {
     let Prepared {
         mut config,
         zone,
@@ -279,11 +294,16 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         conflicts,
         policy_tests,
         warnings,
+        hints,
+        newest,
         traces: _,
-    } = prepare(&current.path).await?;
+    } = prepare_again(&current.path, newest).await?;
 
     for warning in &warnings.0 {
         tracing::warn!(reason = %warning, "A file needs attention");
+    }
+    for hint in &hints.0 {
+        tracing::warn!(reason = %hint, "A record is of an old version");
     }
 
     // Only the rules are refused: a record that revokes, removes or narrows must come into force.
@@ -317,6 +337,7 @@ async fn read(current: &Config) -> Result<ReadConfig, Faults> {
         trust,
         identity,
         zone,
+        newest,
         failed_tests: policy_tests.failed,
     })
 }

@@ -26,8 +26,8 @@ use super::{blocking, sockets};
 use crate::admin::{self, Metrics};
 use crate::attention::Attention;
 use crate::drive::{
-    Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, boot_time, queues,
-    wall_time,
+    Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Stored, boot_time,
+    queues, wall_time,
 };
 use crate::names::{Names, own_apex};
 use crate::plane::{Parts, Plane, Sink};
@@ -38,7 +38,7 @@ use crate::quic::dial::Dialler;
 use crate::quic::endpoint::{self, EndpointKeys, Tls};
 use crate::quic::event;
 use crate::quic::socket::Inlet;
-use crate::state::{AcceptedFile, REMEDY, chain};
+use crate::state::{AcceptedFile, REMEDY, RecordsFile, chain};
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
@@ -50,6 +50,7 @@ pub(super) struct State {
     /// Policies that earlier runs may have had.
     pub(super) former_policies: Vec<Policy>,
     pub(super) file: Arc<AcceptedFile>,
+    pub(super) records: Arc<RecordsFile>,
     pub(super) attention: Attention,
 }
 
@@ -107,6 +108,11 @@ impl Gateway {
 
         let own = config.own_prefixes().iter().map(|own| own.prefix).collect();
         let own = Arc::new(ArcSwap::from_pointee(own));
+        tasks.spawn(state.records.clone().keep_trying());
+        let stored = Stored {
+            accepted: state.file,
+            records: state.records,
+        };
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         start_watches(&config, &identity, &own, &authors, senders.watches, &tasks);
         tasks.spawn(state.file.clone().keep_trying());
@@ -127,7 +133,7 @@ impl Gateway {
             packets,
             kernel: KernelPort::new(kernel.routes, kernel.guard, kernel.held, authors, plane),
             jobs: Jobs::new(senders.jobs, tasks.clone()),
-            in_force: InForce::new(config.clone(), trust, identity, names, own, state.file),
+            in_force: InForce::new(config.clone(), trust, identity, names, own, stored),
             replicator,
             attention: state.attention,
             tasks: tasks.clone(),

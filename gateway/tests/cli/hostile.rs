@@ -116,8 +116,8 @@ fn a_hostile_key_of_a_record_stays_in_its_fault() {
     let workspace = Workspace::with_acme_and_beta();
     workspace.edit(
         "beta/beta.member.toml",
-        "version = 1",
-        "version = 1\n\"\\u001b[2J\\u009b\\n\\u202e\\u0007\\u0000\\u200b\" = 1",
+        "version = 2",
+        "version = 2\n\"\\u001b[2J\\u009b\\n\\u202e\\u0007\\u0000\\u200b\" = 1",
     );
     let refused = workspace.ringway("member show beta/beta.member.toml");
     assert_eq!(

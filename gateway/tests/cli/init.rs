@@ -134,8 +134,8 @@ fn removes_everything_when_the_result_has_faults() {
         "org init acme --domain consortium.example {sites} --dir new/acme"
     ));
     answer.refuses(&[
-        "new/acme/acme.member.toml:32:13: 10.216.4.0/24 (org acme, site b) overlaps 10.216.0.0/16 \
-         (org acme, site a, new/acme/acme.member.toml:28:13)",
+        "new/acme/acme.member.toml:33:13: 10.216.4.0/24 (org acme, site b) overlaps 10.216.0.0/16 \
+         (org acme, site a, new/acme/acme.member.toml:29:13)",
     ]);
     assert_eq!(workspace.list("."), Vec::<String>::new());
 }

@@ -16,4 +16,5 @@ mod init;
 mod lab;
 mod member;
 mod policy;
+mod record;
 mod workspace;

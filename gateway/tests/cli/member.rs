@@ -146,6 +146,7 @@ fn replaces_the_record_of_a_member() {
         "beta is a member with this very record: acme/members/beta.member.toml\n"
     );
     workspace.edit("beta/beta.member.toml", "10.212.0.0/16", "10.213.0.0/16");
+    workspace.set_serial("beta/beta.member.toml", 2);
     let replaced = workspace.ringway(ADD).succeeds().out;
     assert!(
         replaced.starts_with("The record of beta is replaced: acme/members/beta.member.toml\n"),
@@ -164,7 +165,7 @@ fn keeps_the_old_record_when_the_new_one_is_refused() {
     let old = workspace.read(TAKEN);
     workspace.edit("beta/beta.member.toml", "10.212.0.0/16", "10.211.1.0/24");
     assert_eq!(workspace.ringway(ADD).code, 64);
-    workspace.write("beta/beta.member.toml", "version = 2");
+    workspace.write("beta/beta.member.toml", "version = 3");
     assert_eq!(workspace.ringway(ADD).code, 64);
     assert_eq!(workspace.read(TAKEN), old);
     assert_eq!(workspace.list("acme/members"), ["beta.member.toml"]);
@@ -252,12 +253,12 @@ fn removes_a_member() {
 fn removes_a_member_whose_record_has_faults() {
     let workspace = Workspace::with_acme_and_beta();
     workspace.ringway(ADD).succeeds();
-    workspace.edit(TAKEN, "version = 1", "version = 9");
+    workspace.edit(TAKEN, "version = 2", "version = 9");
     workspace
         .ringway("member remove beta -c acme/gateway.toml")
         .succeeds();
     assert!(!workspace.exists(TAKEN));
-    workspace.edit("acme/acme.member.toml", "version = 1", "version = 9");
+    workspace.edit("acme/acme.member.toml", "version = 2", "version = 9");
     assert_eq!(
         workspace
             .ringway("member remove acme -c acme/gateway.toml")

@@ -128,6 +128,19 @@ impl Workspace {
         self.write(name, &text.replace(old, new));
     }
 
+    /// Writes the lines of a state file that ends with their digest.
+    pub(crate) fn write_state(&self, name: &str, lines: &str) {
+        fs::create_dir_all(self.dir.join(name).parent().unwrap()).unwrap();
+        self.write(name, lines);
+        let digest = self.fingerprint(name);
+        self.write(name, &format!("{lines}end {digest}\n"));
+    }
+
+    /// Raises the serial of a record from 1, as the commands do that change one.
+    pub(crate) fn set_serial(&self, name: &str, serial: u64) {
+        self.edit(name, "\nserial = 1 ", &format!("\nserial = {serial} "));
+    }
+
     pub(crate) fn copy(&self, from: &str, to: &str) {
         fs::copy(self.dir.join(from), self.dir.join(to)).unwrap();
     }

@@ -12,10 +12,10 @@ use ringway_config::{
 };
 
 /// The record of the gateway under test, and of its only fellow member.
-const RECORD: &str = "version = 1\norg = \"acme\"\ndomain = \"consortium.example\"\n\
+const RECORD: &str = "version = 2\nserial = 1\norg = \"acme\"\ndomain = \"consortium.example\"\n\
     ca = \"-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n\"\n\
     [[site]]\nname = \"west\"\nprefixes = [\"10.1.0.0/16\", \"fd00:1::/48\"]\n\
-    [[gateway]]\nname = \"gw\"\nsite = \"west\"\nendpoints = [\"203.0.113.5:4600\"]\n";
+    [[gateway]]\nname = \"gw\"\nsite = \"west\"\nendpoints = [\"203.0.113.5:4600\"]\n[end]\n";
 
 /// A member record. One without faults is written and read again as the same. True if it has no
 /// faults.
@@ -134,6 +134,8 @@ fn new_member(member: &Member) -> NewMember {
     NewMember {
         org: member.org.clone(),
         domain: member.domain.clone(),
+        // A record of version 1 has none, and is written as one of version 2.
+        serial: member.serial.max(1),
         ca_pem: member.roots.iter().map(|root| root.pem.as_str()).collect(),
         sites,
         gateways,

@@ -127,6 +127,7 @@ impl World {
         let text = member_text(&NewMember {
             org: org.parse().unwrap(),
             domain: DOMAIN.parse().unwrap(),
+            serial: 1,
             ca_pem: ca.certificate.pem(),
             sites: vec![("home".parse().unwrap(), vec![range.parse().unwrap()])],
             gateways: gateways.collect(),

@@ -159,6 +159,7 @@ fn member(record: &Record) -> Member {
     });
 
     Member {
+        serial: u64::from(record.version),
         org: record.org.clone(),
         domain: "consortium.example".parse().unwrap(),
         roots: Vec::new(),

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
-use ringway_config::{Config, Digest, Fault, Faults, Member, Place, conflicts};
+use ringway_config::{Config, Digest, Fault, Faults, Member, Newest, Place, conflicts};
 use ringway_identity::Trust;
 use rustls_pki_types::UnixTime;
 
@@ -25,6 +25,7 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     let faults = [
         wrong_fingerprint(&record, args.fingerprint),
         wrong_consortium(&record, &config),
+        newest(&config)?.judge(&record),
     ];
     let faults: Vec<Fault> = faults.into_iter().flatten().collect();
     if !faults.is_empty() {
@@ -54,7 +55,20 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
 
     // The bytes, not the parsed record: the fingerprint is that of the file.
     put(&target, &bytes).with_context(|| format!("cannot write {}", target.display()))?;
+    Newest::update(&config.state_dir, |newest| newest.accept(&record))
+        .map_err(anyhow::Error::from)?;
     answer(summary(args, &record, replaced.is_some(), &target))
+}
+
+/// The newest records that were accepted: by the daemon, and by this command.
+fn newest(config: &Config) -> Result<Newest, Failure> {
+    let mut newest = Newest::load(&config.state_dir).map_err(anyhow::Error::from)?;
+    // Those of a directory that no daemon has read yet.
+    for record in &config.members {
+        newest.accept(record);
+    }
+
+    Ok(newest)
 }
 
 /// The bytes of the file, and the record in them.

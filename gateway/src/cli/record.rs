@@ -1,0 +1,82 @@
+//! `ringway record`: this organization's own record, as its operator changes it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use ringway_config::disk::{self, Access};
+use ringway_config::{Digest, Fault, Faults, Newest, Place, Survey, UpgradeError, upgrade};
+
+use super::{ConfigFile, Failure, answer};
+
+/// The verbs of `ringway record`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Write this organization's record of version 1 as one of version 2, which has a serial
+    #[command(after_help = "Example:\n  ringway record upgrade -c gateway.toml")]
+    Upgrade {
+        /// The record, if it is not that of the gateway
+        file: Option<PathBuf>,
+        /// The gateway
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+/// Runs `ringway record`.
+pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Upgrade { file, config } => run_upgrade(file, &config.path),
+    }
+}
+
+fn run_upgrade(file: Option<PathBuf>, config: &Path) -> Result<ExitCode, Failure> {
+    let survey = Survey::read(config, None);
+    let file = match file.or_else(|| survey.record.clone()) {
+        Some(file) => file,
+        None => {
+            let faults = ringway_config::Config::load(config).err();
+            return Err(faults.unwrap_or_default().into());
+        }
+    };
+    let text = fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))
+        .map_err(Failure::from)?;
+
+    // Others may hold a later record of version 2: an upgrade of an old backup follows it.
+    let serial = match &survey.state_dir {
+        Some(dir) => next_serial(dir, &text, &file)?,
+        None => 1,
+    };
+    let upgraded = match upgrade(&text, &file, serial) {
+        Ok(upgraded) => upgraded,
+        Err(UpgradeError::Faults(faults)) => return Err(faults.into()),
+        Err(error) => return Err(fault(&file, error.to_string())),
+    };
+    disk::replace(&file, upgraded.as_bytes(), Access::Everybody)
+        .with_context(|| format!("cannot write {}", file.display()))?;
+
+    answer(format!(
+        "{} is of version 2 now, with serial {serial}\n\
+         Hand it to the other organizations, and its fingerprint over a second channel:\n  {}\n\
+         They add it with ringway member add, and accept no record of version 1 from then on.\n",
+        file.display(),
+        Digest::of(upgraded.as_bytes())
+    ))
+}
+
+fn next_serial(state_dir: &Path, text: &str, file: &Path) -> Result<u64, Failure> {
+    let record = ringway_config::Member::parse(text, file)?;
+    let newest = Newest::load(state_dir).map_err(anyhow::Error::from)?;
+
+    Ok(newest.serial(&record.org).saturating_add(1))
+}
+
+fn fault(path: &Path, message: String) -> Failure {
+    Faults::from(vec![Fault {
+        place: Place::whole(path),
+        message,
+    }])
+    .into()
+}

@@ -1,0 +1,127 @@
+//! [`RecordsFile`]: the newest record of each organization, as the running daemon knows it and as
+//! the next start finds it.
+//!
+//! The daemon knows it from its start on, so that a file that is damaged later is replaced. If the
+//! file was damaged at the start, nothing is written: an operator restores or removes it, and the
+//! next reload reads it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ringway_config::{Config, Newest, NewestError};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::{REMEDY, RETRY, chain};
+use crate::attention::Attention;
+
+/// The name of what needs attention.
+const NAME: &str = "state records";
+
+/// The newest accepted records. Clones of the `Arc` share it.
+#[derive(Debug)]
+pub struct RecordsFile {
+    dir: PathBuf,
+    attention: Attention,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// `None`: what was accepted before cannot be read.
+    newest: Option<Newest>,
+    is_stored: bool,
+}
+
+impl RecordsFile {
+    /// The file in the state directory `dir`, and what it says; `None` if it is damaged.
+    pub fn new(dir: PathBuf, attention: Attention, newest: Option<Newest>) -> Arc<RecordsFile> {
+        if newest.is_none() {
+            attention.raise(
+                NAME,
+                "it is not known which member records are the newest, so that only those that \
+                 were in force before have tunnels",
+                "restore the file records in the state directory, or compare the fingerprint of \
+                 each record and remove it; then reload",
+            );
+        }
+
+        let known = Known {
+            newest,
+            is_stored: true,
+        };
+        Arc::new(RecordsFile {
+            dir,
+            attention,
+            known: Mutex::new(known),
+        })
+    }
+
+    /// The newest records; `None` if they are not known.
+    pub fn newest(&self) -> Option<Newest> {
+        self.lock().newest.clone()
+    }
+
+    /// `config` is in force; `read` was remembered when its files were read. Blocks.
+    pub fn follow(&self, config: &Config, read: Option<Newest>) {
+        let mut known = self.lock();
+
+        if let Some(read) = read {
+            known.newest.get_or_insert_default().merge(&read);
+        }
+        let Some(newest) = &mut known.newest else {
+            return;
+        };
+        newest.follow(config);
+        known.is_stored = false;
+        self.write(&mut known);
+    }
+
+    /// Stores what could not be stored before, as long as this runs.
+    pub async fn keep_trying(self: Arc<RecordsFile>) {
+        loop {
+            sleep(RETRY).await;
+
+            if !self.lock().is_stored {
+                let file = self.clone();
+                // Fails only if writing panicked: then it is tried again.
+                let _ = spawn_blocking(move || file.write(&mut file.lock())).await;
+            }
+        }
+    }
+
+    fn write(&self, known: &mut Known) {
+        let Some(newest) = &known.newest else { return };
+
+        let stored = Newest::update(&self.dir, |stored| {
+            let mut merged = newest.clone();
+            merged.merge(stored);
+            *stored = merged;
+        });
+        let stored = match stored {
+            // This daemon knows what stood there when it started.
+            Err(NewestError::Broken { .. }) => newest.replace(&self.dir),
+            other => other.map(drop),
+        };
+
+        match stored {
+            Ok(()) => {
+                known.is_stored = true;
+                self.attention.clear(NAME);
+            }
+            Err(error) => self.attention.raise(
+                NAME,
+                &format!(
+                    "it is not stored which member records are the newest, so that after a \
+                     restart an older one could be accepted: {}",
+                    chain(&error)
+                ),
+                REMEDY,
+            ),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
