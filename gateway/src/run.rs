@@ -23,6 +23,7 @@ use tokio::task::spawn_blocking;
 
 use crate::admin;
 use crate::attention::Attention;
+use crate::drive::Stored;
 use crate::policy::former;
 use crate::prepare::Prepared;
 use crate::state::{AcceptedFile, REMEDY, RecordsFile, chain};
@@ -155,8 +156,10 @@ async fn serve(
     let state = State {
         accepted,
         former_policies,
-        file,
-        records,
+        stored: Stored {
+            accepted: file,
+            records,
+        },
         attention,
     };
     let ended = match Gateway::bind(prepared, state, kernel, admin).await {

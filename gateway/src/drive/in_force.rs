@@ -20,6 +20,7 @@ use crate::names::{Names, own_apex};
 use crate::policy::former;
 use crate::prepare::{Prepared, prepare_again};
 use crate::state::{AcceptedFile, RecordsFile};
+use crate::tasks::Tasks;
 
 /// The parts of the current configuration that the shell has no use for, and what a change makes of
 /// them.
@@ -43,6 +44,14 @@ pub struct Stored {
     pub accepted: Arc<AcceptedFile>,
     /// The newest ones.
     pub records: Arc<RecordsFile>,
+}
+
+impl Stored {
+    /// What could not be stored before is tried again, as long as the daemon runs.
+    pub fn keep_trying(&self, tasks: &Tasks) {
+        tasks.spawn(self.accepted.clone().keep_trying());
+        tasks.spawn(self.records.clone().keep_trying());
+    }
 }
 
 /// The parts of a change that the shell has no use for.

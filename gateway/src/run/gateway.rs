@@ -38,7 +38,7 @@ use crate::quic::dial::Dialler;
 use crate::quic::endpoint::{self, EndpointKeys, Tls};
 use crate::quic::event;
 use crate::quic::socket::Inlet;
-use crate::state::{AcceptedFile, REMEDY, RecordsFile, chain};
+use crate::state::{REMEDY, chain};
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
@@ -49,8 +49,7 @@ pub(super) struct State {
     pub(super) accepted: Accepted,
     /// Policies that earlier runs may have had.
     pub(super) former_policies: Vec<Policy>,
-    pub(super) file: Arc<AcceptedFile>,
-    pub(super) records: Arc<RecordsFile>,
+    pub(super) stored: Stored,
     pub(super) attention: Attention,
 }
 
@@ -108,14 +107,9 @@ impl Gateway {
 
         let own = config.own_prefixes().iter().map(|own| own.prefix).collect();
         let own = Arc::new(ArcSwap::from_pointee(own));
-        tasks.spawn(state.records.clone().keep_trying());
-        let stored = Stored {
-            accepted: state.file,
-            records: state.records,
-        };
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         start_watches(&config, &identity, &own, &authors, senders.watches, &tasks);
-        tasks.spawn(state.file.clone().keep_trying());
+        state.stored.keep_trying(&tasks);
 
         let current = CurrentConfig {
             config: config.clone(),
@@ -133,7 +127,7 @@ impl Gateway {
             packets,
             kernel: KernelPort::new(kernel.routes, kernel.guard, kernel.held, authors, plane),
             jobs: Jobs::new(senders.jobs, tasks.clone()),
-            in_force: InForce::new(config.clone(), trust, identity, names, own, stored),
+            in_force: InForce::new(config.clone(), trust, identity, names, own, state.stored),
             replicator,
             attention: state.attention,
             tasks: tasks.clone(),
