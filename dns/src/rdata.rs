@@ -1,15 +1,21 @@
 //! Record data in wire format: the fields of each type, where names stand in them, and whether
 //! octets are well-formed.
 //!
-//! Types whose data contains names are described here by their fields. The answer logic treats all
-//! other types as opaque; `hickory-proto` checks those that it knows, and the rest is carried as it
-//! is (RFC 3597).
+//! [`types`] describes the known types by their fields. The answer logic treats all others as
+//! opaque: `hickory-proto` checks those that it knows, and the rest is carried as it is (RFC 3597).
 
+mod mnemonic;
+pub(crate) mod prefixes;
+pub(crate) mod service;
+mod types;
+
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::{BinDecoder, Restrict};
 
+pub(crate) use self::mnemonic::{algorithm, certificate_type};
 use crate::name::wire_len;
 
 /// Numbers of the record types that have a meaning here (IANA, DNS parameters).
@@ -23,7 +29,6 @@ pub mod kind {
     pub const MX: u16 = 15;
     pub const TXT: u16 = 16;
     pub const AAAA: u16 = 28;
-    pub const LOC: u16 = 29;
     pub const SRV: u16 = 33;
     pub const NAPTR: u16 = 35;
     pub const DNAME: u16 = 39;
@@ -51,16 +56,50 @@ pub(crate) enum Field {
     Name,
     /// A domain name that must not be compressed.
     PlainName,
+    U8,
     U16,
     U32,
+    /// Seconds in 32 bits.
+    Time,
+    /// The number of a DNSSEC algorithm, one octet.
+    Algorithm,
+    /// The number of a certificate type, two octets.
+    CertificateType,
     Ipv4,
     Ipv6,
+    /// 64 bits of an address (RFC 6742, section 2.1.1).
+    Locator,
+    Eui48,
+    Eui64,
     /// One character string.
     Text,
+    /// One character string or none.
+    OptionalText,
     /// One or more character strings.
     Texts,
-    /// The rest of the data, which hickory-proto checks.
+    /// Letters and digits, preceded by their length (RFC 8659, section 4.1).
+    Tag,
+    /// The rest of the data, as text.
+    LongText,
+    /// The rest of the data, in hexadecimal digits; at least one octet.
+    Hex,
+    /// The rest of the data, in Base64; at least one octet.
+    Base64,
+    /// The parameters of a service.
+    ServiceParams,
+    /// A place on earth (RFC 1876, section 2).
+    Location,
+    /// A list of address prefixes.
+    Prefixes,
+    /// The rest of the data, of which nothing is known.
     Rest,
+}
+
+impl Field {
+    /// True if the field is a domain name.
+    pub(crate) fn is_name(self) -> bool {
+        matches!(self, Field::Name | Field::PlainName)
+    }
 }
 
 /// Octets are not well-formed data of their type.
@@ -73,48 +112,25 @@ pub struct RdataError {
 
 /// The fields of `kind`'s data; `None` if it is opaque here.
 pub(crate) fn fields(kind: u16) -> Option<&'static [Field]> {
-    Some(match kind {
-        kind::A => &[Field::Ipv4],
-        kind::AAAA => &[Field::Ipv6],
-        kind::NS | kind::CNAME | kind::PTR => &[Field::Name],
-        kind::SOA => &[
-            Field::Name,
-            Field::Name,
-            Field::U32,
-            Field::U32,
-            Field::U32,
-            Field::U32,
-            Field::U32,
-        ],
-        kind::MX => &[Field::U16, Field::Name],
-        kind::TXT => &[Field::Texts],
-        kind::SRV => &[Field::U16, Field::U16, Field::U16, Field::PlainName],
-        kind::DNAME => &[Field::PlainName],
-        kind::NAPTR => &[
-            Field::U16,
-            Field::U16,
-            Field::Text,
-            Field::Text,
-            Field::Text,
-            Field::PlainName,
-        ],
-        kind::SVCB | kind::HTTPS => &[Field::U16, Field::PlainName, Field::Rest],
-        _ => return None,
-    })
+    types::by_number(kind).map(|known| known.fields)
+}
+
+/// The mnemonic of a type with known fields.
+pub(crate) fn mnemonic(kind: u16) -> Option<&'static str> {
+    types::by_number(kind).map(|known| known.mnemonic)
 }
 
 /// The number of a type by its mnemonic, such as `A` or `dname`, or by its generic name, such as
 /// `TYPE65280` (RFC 3597, section 5).
 pub fn kind_from_text(text: &str) -> Option<u16> {
+    if let Some(known) = types::by_mnemonic(text) {
+        return Some(known.number);
+    }
+
     let text = text.to_ascii_uppercase();
-    match &*text {
-        // hickory-proto does not know these mnemonics.
-        "DNAME" => Some(kind::DNAME),
-        "LOC" => Some(kind::LOC),
-        _ => match text.strip_prefix("TYPE") {
-            Some(number) => plain_number(number),
-            None => RecordType::from_str(&text).ok().map(u16::from),
-        },
+    match text.strip_prefix("TYPE") {
+        Some(number) => plain_number(number),
+        None => RecordType::from_str(&text).ok().map(u16::from),
     }
 }
 
@@ -154,16 +170,40 @@ fn is_well_formed(kind: u16, data: &[u8]) -> bool {
 
     let mut rest = data;
     for field in fields {
-        let Some(tail) = field_len(*field, rest).and_then(|len| rest.get(len..)) else {
+        let split = field_len(*field, rest).and_then(|len| rest.split_at_checked(len));
+        let Some((value, tail)) = split else {
             return false;
         };
+        if !is_value(*field, value) {
+            return false;
+        }
         rest = tail;
     }
+    rest.is_empty()
+}
 
-    match fields {
-        [.., Field::Rest] => is_well_formed_opaque(kind, data, len),
-        _ => rest.is_empty(),
+/// True if `value`, which has the right length, can be the value of `field`.
+fn is_value(field: Field, value: &[u8]) -> bool {
+    match field {
+        Field::Tag => {
+            matches!(value.len(), 2..=256) && value[1..].iter().all(u8::is_ascii_alphanumeric)
+        }
+        Field::Hex | Field::Base64 => !value.is_empty(),
+        Field::ServiceParams => service::check(value).is_ok(),
+        Field::Location => is_location(value),
+        Field::Prefixes => prefixes::is_list(value),
+        _ => true,
     }
+}
+
+/// RFC 1876, section 2: version 0, and three sizes of two decimal digits each.
+fn is_location(value: &[u8]) -> bool {
+    let [0, sizes @ ..] = value else {
+        return false;
+    };
+
+    let are_digits = |size: &u8| size >> 4 <= 9 && size & 0x0f <= 9;
+    value.len() == 16 && sizes[..3].iter().all(are_digits)
 }
 
 /// True if hickory-proto can parse `data`; of types that it does not know, any data passes.
@@ -185,10 +225,14 @@ fn is_well_formed_opaque(kind: u16, data: &[u8], len: u16) -> bool {
 pub(crate) fn field_len(field: Field, data: &[u8]) -> Option<usize> {
     match field {
         Field::Name | Field::PlainName => wire_len(data).ok(),
-        Field::U16 => Some(2),
-        Field::U32 | Field::Ipv4 => Some(4),
+        Field::U8 | Field::Algorithm => Some(1),
+        Field::U16 | Field::CertificateType => Some(2),
+        Field::U32 | Field::Time | Field::Ipv4 => Some(4),
+        Field::Eui48 => Some(6),
+        Field::Locator | Field::Eui64 => Some(8),
         Field::Ipv6 => Some(16),
-        Field::Text => Some(1 + usize::from(*data.first()?)),
+        Field::Text | Field::Tag => Some(1 + usize::from(*data.first()?)),
+        Field::OptionalText => Some(data.first().map_or(0, |len| 1 + usize::from(*len))),
         // RFC 1035, section 3.3.14: one or more strings, so an empty datum is malformed.
         Field::Texts => {
             let mut at = 0;
@@ -197,8 +241,37 @@ pub(crate) fn field_len(field: Field, data: &[u8]) -> Option<usize> {
             }
             Some(at)
         }
-        Field::Rest => Some(data.len()),
+        Field::LongText
+        | Field::Hex
+        | Field::Base64
+        | Field::ServiceParams
+        | Field::Location
+        | Field::Prefixes
+        | Field::Rest => Some(data.len()),
     }
+}
+
+/// `data` with its names in lowercase (RFC 4034, section 6.2): equal data have equal octets.
+pub(crate) fn canonical(kind: u16, data: &[u8]) -> Cow<'_, [u8]> {
+    let fields = fields(kind).unwrap_or_default();
+    if !fields.iter().any(|field| field.is_name()) {
+        return Cow::Borrowed(data);
+    }
+
+    let mut canonical = data.to_vec();
+    let mut rest = &mut canonical[..];
+    for field in fields {
+        let len = field_len(*field, rest).unwrap_or(rest.len());
+        let Some((value, tail)) = rest.split_at_mut_checked(len) else {
+            break;
+        };
+        if field.is_name() {
+            // Length octets are below 64 and letters above.
+            value.make_ascii_lowercase();
+        }
+        rest = tail;
+    }
+    Cow::Owned(canonical)
 }
 
 /// The host name in `data`, in wire format, whose addresses belong into the additional section
@@ -247,7 +320,7 @@ mod tests {
 
     #[test]
     fn accepts_any_data_of_types_it_does_not_know() {
-        for kind in [kind::LOC, 65280] {
+        for kind in [65279, 65280] {
             assert_eq!(check(kind, &[]), Ok(()), "RFC 3597: opaque");
             assert_eq!(check(kind, b"any"), Ok(()), "RFC 3597: opaque");
         }
@@ -258,11 +331,23 @@ mod tests {
         assert_eq!(kind_from_text("aaaa"), Some(kind::AAAA));
         assert_eq!(kind_from_text("DNAME"), Some(kind::DNAME));
         assert_eq!(kind_from_text("type39"), Some(kind::DNAME));
-        assert_eq!(kind_from_text("LOC"), Some(kind::LOC));
+        assert_eq!(kind_from_text("loc"), Some(29));
         assert_eq!(kind_from_text("ANY"), Some(kind::ANY));
         assert_eq!(kind_from_text("NONSENSE"), None);
         assert_eq!(kind_from_text("TYPE+39"), None);
         assert_eq!(kind_from_text("TYPE"), None);
+    }
+
+    #[test]
+    fn the_case_of_names_in_data_makes_no_difference() {
+        let same: [(u16, &[u8], &[u8]); 3] = [
+            (kind::MX, b"\x00\x41\x01M\x00", b"\x00\x41\x01m\x00"),
+            (kind::SRV, b"AAAAAA\x01M\x00", b"AAAAAA\x01m\x00"),
+            (kind::TXT, b"\x01M", b"\x01M"),
+        ];
+        for (kind, data, expected) in same {
+            assert_eq!(*canonical(kind, data), *expected, "type {kind}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ringway_config::{Fault, Place};
 
 use crate::draft::Draft;
 use crate::name::Name;
-use crate::rdata::kind;
+use crate::rdata::{canonical, kind};
 
 /// One record as it was written in the configuration or a zone file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,13 +71,20 @@ impl Record {
         (self.owner.as_wire(), self.kind, &self.data)
     }
 
+    /// True if a zone would hold both as one record.
+    fn is_same(&self, other: &Record) -> bool {
+        self.owner == other.owner
+            && self.kind == other.kind
+            && canonical(self.kind, &self.data) == canonical(other.kind, &other.data)
+    }
+
     /// Why this record cannot stand beside an `earlier` one with the same owner.
     fn conflict(&self, earlier: &Record) -> Option<String> {
         let owner = self.owner;
         let place = &earlier.place;
 
         // A zone would ignore the duplicate, but it is probably a mistake for another record.
-        if self.key() == earlier.key() {
+        if self.is_same(earlier) {
             return Some(format!(
                 "{owner} has this record already at {place}; remove one of them"
             ));

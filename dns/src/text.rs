@@ -3,16 +3,17 @@
 //! Invariant: parsing the text gives the same octets again. Data without a format of its own, or
 //! that would not survive it, is written in the generic format of RFC 3597, section 5.
 
-use std::fmt::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod service;
 
-use hickory_proto::rr::{RData, RecordType};
-use hickory_proto::serialize::binary::{BinDecoder, Restrict};
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use data_encoding::{BASE64, HEXLOWER};
+use hickory_proto::rr::RecordType;
 
 use crate::name::{Name, text_from_wire};
-use crate::rdata::{self, Field, kind, kind_from_text};
+use crate::rdata::{self, Field, kind_from_text};
 use crate::zone::Zone;
-use crate::zonefile::read_data;
 
 impl Zone {
     /// The zone as a zone file with absolute names, from which [`Zone::from_text`] builds the same
@@ -48,13 +49,12 @@ pub(crate) fn record_text(owner: &Name, ttl: u32, kind: u16, data: &[u8]) -> Str
 
 /// A type's mnemonic, or `TYPE` and its number (RFC 3597, section 5).
 pub(crate) fn kind_text(kind: u16) -> String {
-    let name = match kind {
-        kind::DNAME => "DNAME".to_owned(),
-        kind::LOC => "LOC".to_owned(),
-        _ => RecordType::from(kind).to_string(),
-    };
+    if let Some(mnemonic) = rdata::mnemonic(kind) {
+        return mnemonic.to_owned();
+    }
 
-    // hickory-proto has mnemonics that we do not read.
+    // hickory-proto has mnemonics that it does not read.
+    let name = RecordType::from(kind).to_string();
     if kind_from_text(&name) == Some(kind) {
         name
     } else {
@@ -64,12 +64,10 @@ pub(crate) fn kind_text(kind: u16) -> String {
 
 /// `data` must be well-formed for its type.
 fn data_text(kind: u16, data: &[u8]) -> String {
-    let text = match rdata::fields(kind) {
-        Some(fields) if !fields.contains(&Field::Rest) => text_by_fields(fields, data),
-        _ => text_by_hickory(kind, data),
-    };
+    let text = rdata::fields(kind).and_then(|fields| text_by_fields(fields, data));
+
     text.unwrap_or_else(|| {
-        let hex: String = data.iter().map(|octet| format!("{octet:02x}")).collect();
+        let hex = HEXLOWER.encode(data);
         format!("\\# {} {hex}", data.len()).trim_end().to_owned()
     })
 }
@@ -79,59 +77,95 @@ fn text_by_fields(fields: &[Field], mut data: &[u8]) -> Option<String> {
     for field in fields {
         let (value, rest) = data.split_at_checked(rdata::field_len(*field, data)?)?;
 
-        words.push(match field {
-            Field::Name | Field::PlainName => text_from_wire(value),
-            Field::U16 => u16::from_be_bytes(*value.first_chunk()?).to_string(),
-            Field::U32 => u32::from_be_bytes(*value.first_chunk()?).to_string(),
-            Field::Ipv4 => Ipv4Addr::from(*value.first_chunk::<4>()?).to_string(),
-            Field::Ipv6 => Ipv6Addr::from(*value.first_chunk::<16>()?).to_string(),
-            Field::Text | Field::Texts => quoted(value)?,
-            Field::Rest => return None,
-        });
+        words.extend(word(*field, value)?);
         data = rest;
     }
 
     data.is_empty().then(|| words.join(" "))
 }
 
+/// How a field is written. `Some(None)`: not at all. `None`: only the generic format can say it.
+fn word(field: Field, value: &[u8]) -> Option<Option<String>> {
+    let text = match field {
+        Field::Name | Field::PlainName => text_from_wire(value),
+        Field::U8 | Field::Algorithm => value.first()?.to_string(),
+        Field::U16 | Field::CertificateType => {
+            u16::from_be_bytes(*value.first_chunk()?).to_string()
+        }
+        Field::U32 | Field::Time => u32::from_be_bytes(*value.first_chunk()?).to_string(),
+        Field::Ipv4 => Ipv4Addr::from(*value.first_chunk::<4>()?).to_string(),
+        Field::Ipv6 => Ipv6Addr::from(*value.first_chunk::<16>()?).to_string(),
+        Field::Locator => groups(value.chunks(2), ":"),
+        Field::Eui48 | Field::Eui64 => groups(value.chunks(1), "-"),
+        Field::OptionalText if value.is_empty() => return Some(None),
+        Field::Text | Field::OptionalText | Field::Texts => strings(value)?,
+        Field::Tag => str::from_utf8(value.get(1..)?).ok()?.to_owned(),
+        Field::LongText => quoted(value),
+        Field::Hex => HEXLOWER.encode(value),
+        Field::Base64 => BASE64.encode(value),
+        Field::ServiceParams if value.is_empty() => return Some(None),
+        Field::ServiceParams => service::text(value)?,
+        Field::Prefixes => prefixes(value)?,
+        Field::Location | Field::Rest => return None,
+    };
+
+    Some(Some(text))
+}
+
+fn groups<'v>(groups: impl Iterator<Item = &'v [u8]>, separator: &str) -> String {
+    let groups: Vec<String> = groups.map(|group| HEXLOWER.encode(group)).collect();
+
+    groups.join(separator)
+}
+
+/// RFC 3123, section 5.
+fn prefixes(data: &[u8]) -> Option<String> {
+    let mut words = Vec::new();
+    for item in rdata::prefixes::items(data) {
+        let mut octets = [0; 16];
+        octets
+            .get_mut(..item.address.len())?
+            .copy_from_slice(item.address);
+        let address = match item.family {
+            1 => IpAddr::from(*octets.first_chunk::<4>()?),
+            2 => IpAddr::from(octets),
+            _ => return None,
+        };
+
+        let negation = if item.is_negated { "!" } else { "" };
+        let (family, prefix_len) = (item.family, item.prefix_len);
+        words.push(format!("{negation}{family}:{address}/{prefix_len}"));
+    }
+
+    Some(words.join(" "))
+}
+
 /// Character strings, each preceded by its length (RFC 1035, section 3.3).
-fn quoted(mut strings: &[u8]) -> Option<String> {
+fn strings(mut strings: &[u8]) -> Option<String> {
     let mut words = Vec::new();
     while let Some((len, rest)) = strings.split_first() {
         let (string, rest) = rest.split_at_checked(usize::from(*len))?;
 
-        let mut word = String::from('"');
-        for &octet in string {
-            match octet {
-                b'"' | b'\\' => word.extend(['\\', octet as char]),
-                b' '..=b'~' => word.push(octet as char),
-                _ => word.push_str(&format!("\\{octet:03}")),
-            }
-        }
-        word.push('"');
-        words.push(word);
+        words.push(quoted(string));
         strings = rest;
     }
+
     Some(words.join(" "))
 }
 
-/// The text that hickory-proto writes; `None` if parsing it does not give the same octets again.
-fn text_by_hickory(kind: u16, data: &[u8]) -> Option<String> {
-    let record_type = RecordType::from(kind);
-    if matches!(record_type, RecordType::Unknown(_)) || data.is_empty() {
-        return None;
+/// A character string in quotation marks.
+fn quoted(string: &[u8]) -> String {
+    let mut text = String::from('"');
+    for &octet in string {
+        match octet {
+            b'"' | b'\\' => text.extend(['\\', octet as char]),
+            b' '..=b'~' => text.push(octet as char),
+            _ => text.push_str(&format!("\\{octet:03}")),
+        }
     }
 
-    let len = u16::try_from(data.len()).ok()?;
-    let decoded = RData::read(&mut BinDecoder::new(data), record_type, Restrict::new(len)).ok()?;
-    let text = decoded.to_string();
-    // hickory-proto puts commas between service parameters, which other servers do not accept.
-    let without_commas = text.replace(", ", " ").trim_end_matches(',').to_owned();
-
-    let mnemonic = kind_text(kind);
-    [without_commas, text]
-        .into_iter()
-        .find(|text| read_data(&mnemonic, text, &Name::ROOT) == Ok((kind, data.to_vec())))
+    text.push('"');
+    text
 }
 
 #[cfg(test)]
@@ -156,8 +190,14 @@ mod tests {
             *.w CNAME .\n\
             n NAPTR 1 2 \"u\" \"s\" \"\" .\n\
             h HTTPS 1 . alpn=h2,h3 port=53\n\
-            l LOC \\# 16 001613138b3cf018810cbce0009895b8\n\
-            s SSHFP 1 1 123456789abcdef67890123456789abcdef67890\n";
+            l LOC 52 22 23 N 4 53 32 E -2m 0m 10000m 10m\n\
+            s SSHFP 1 1 ( 123456789abcdef67890 123456789abcdef67890 )\n\
+            v2 HTTPS 1 . alpn=\"h\\\\,2,h\\\\\\\\3\" key667=\"a b\"\n\
+            p APL 1:10.0.0.0/8 !2:fd00::/8\n\
+            c CERT PKIX 1 RSASHA256 AAAA\n\
+            e EUI48 00-00-5E-00-53-2A\n\
+            i ISDN \"150\"\n\
+            y URI 1 2 \"ftp://a b\"\n";
         let apex = Name::from_text("org1.example").unwrap();
         let zone = Zone::from_text(text, Some(&apex)).unwrap();
 
@@ -176,7 +216,12 @@ mod tests {
             "u.org1.example. 5 IN TYPE65280 \\# 3 0a0b0c",
             "v.org1.example. 5 IN TYPE65281 \\# 0",
             "h.org1.example. 5 IN HTTPS 1 . alpn=h2,h3 port=53",
-            "l.org1.example. 5 IN LOC \\# 16 001613138b3cf018810cbce0009895b8",
+            "v2.org1.example. 5 IN HTTPS 1 . alpn=\"h\\\\,2,h\\\\\\\\3\" key667=\"a b\"",
+            "p.org1.example. 5 IN APL 1:10.0.0.0/8 !2:fd00::/8",
+            "e.org1.example. 5 IN EUI48 00-00-5e-00-53-2a",
+            "i.org1.example. 5 IN ISDN \"150\"",
+            "y.org1.example. 5 IN URI 1 2 \"ftp://a b\"",
+            "l.org1.example. 5 IN LOC \\# 16 000016138b3cf018810cbce0009895b8",
         ] {
             assert!(
                 written.lines().any(|written| written == line),

@@ -1,13 +1,18 @@
 //! Zone files (RFC 1035, section 5; `$TTL` of RFC 2308, section 4; unknown types of RFC 3597): text
 //! to records or a [`Zone`], every fault with its line and column.
 //!
-//! Types whose fields this crate knows are parsed here, so that relative names, DNAME and escapes
-//! work; others are parsed by `hickory-proto`; the rest must have the generic form of RFC 3597.
-//! `include` decides which files `$INCLUDE` may open; a text that is not from a file may open none.
+//! Data of types whose fields this crate knows is read field by field; that of others must have the
+//! generic form of RFC 3597. `include` decides which files `$INCLUDE` may open; a text that is not
+//! from a file may open none.
 
 mod data;
+mod field;
+mod generate;
 mod include;
 mod lexer;
+mod location;
+mod prefixes;
+mod service;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -155,7 +160,7 @@ fn finish(
 }
 
 /// All records and faults of the file at `path` and of those that it includes. `ttl` applies until
-/// a file sets one.
+/// a file states one.
 pub(crate) fn read_file(
     path: &Path,
     origin: Option<&Name>,
@@ -260,8 +265,12 @@ struct Reader<'f> {
 #[derive(Clone)]
 struct Scope {
     origin: Option<Vec<u8>>,
+    /// What `$TTL` said.
     default_ttl: Option<u32>,
+    /// What the last record with a TTL said.
     last_ttl: Option<u32>,
+    /// What applies if neither is there.
+    fallback_ttl: Option<u32>,
     last_owner: Option<Name>,
 }
 
@@ -269,14 +278,15 @@ impl<'f> Reader<'f> {
     fn new(
         file: Arc<PathBuf>,
         origin: Option<&Name>,
-        default_ttl: Option<u32>,
+        fallback_ttl: Option<u32>,
         files: Option<&'f mut Files>,
     ) -> Reader<'f> {
         let origin = origin.map(|origin| origin.as_wire().to_vec());
         let scope = Scope {
             origin,
-            default_ttl,
+            default_ttl: None,
             last_ttl: None,
+            fallback_ttl,
             last_owner: None,
         };
 
@@ -329,9 +339,10 @@ impl<'f> Reader<'f> {
             }
             ("$INCLUDE", [file]) => self.include(file, None)?,
             ("$INCLUDE", [file, origin]) => self.include(file, Some(origin))?,
+            ("$GENERATE", [range, owner, record @ ..]) => self.generate(range, owner, record)?,
             _ => {
-                let known =
-                    "only $ORIGIN <name>, $TTL <time> and $INCLUDE <file> [<name>] can stand here";
+                let known = "only $ORIGIN <name>, $TTL <time>, $INCLUDE <file> [<name>] and \
+                             $GENERATE <range> <record> can stand here";
                 return Err(first.at.fault(known));
             }
         }
@@ -370,6 +381,29 @@ impl<'f> Reader<'f> {
         Ok(())
     }
 
+    /// Reads `owner` and `record` once for each number of the range.
+    fn generate(
+        &mut self,
+        range: &Token<'_>,
+        owner: &Token<'_>,
+        record: &[Token<'_>],
+    ) -> Result<(), ZoneFileError> {
+        let numbers = generate::range(range.text).map_err(|error| range.at.fault(error))?;
+        for number in numbers {
+            let owner = expanded(owner, number)?;
+            let wire = name(&owner.token(), self.scope.origin.as_deref())?;
+            self.scope.last_owner = Name::from_wire(&wire).ok().map(|(owner, _)| owner);
+
+            let record: Result<Vec<_>, _> =
+                record.iter().map(|token| expanded(token, number)).collect();
+            let record = record?;
+            let tokens: Vec<_> = record.iter().map(Expanded::token).collect();
+            self.read_record(owner.at, &tokens)?;
+        }
+
+        Ok(())
+    }
+
     /// `[<TTL>] [<class>] <type> <data>`, TTL and class in either order.
     fn read_record(&mut self, at: Place, mut tokens: &[Token<'_>]) -> Result<(), ZoneFileError> {
         let scope = &mut self.scope;
@@ -403,8 +437,12 @@ impl<'f> Reader<'f> {
             .filter(|_| kind == kind::SOA)
             .map(|number| u32::from_be_bytes(*number));
 
+        // RFC 1035, section 5.1: without $TTL, the last TTL that was stated.
         scope.last_ttl = ttl.or(scope.last_ttl).or(minimum);
-        let ttl = ttl.or(scope.default_ttl).or(scope.last_ttl);
+        let ttl = ttl
+            .or(scope.default_ttl)
+            .or(scope.last_ttl)
+            .or(scope.fallback_ttl);
         let ttl =
             ttl.ok_or_else(|| at.fault("no TTL is given, neither here nor before; write $TTL 5"))?;
 
@@ -417,6 +455,31 @@ impl<'f> Reader<'f> {
         });
         Ok(())
     }
+}
+
+/// A token of a template with a number in it.
+struct Expanded {
+    at: Place,
+    text: String,
+    quoted: bool,
+}
+
+impl Expanded {
+    fn token(&self) -> Token<'_> {
+        Token {
+            at: self.at,
+            text: &self.text,
+            quoted: self.quoted,
+        }
+    }
+}
+
+fn expanded(token: &Token<'_>, number: u32) -> Result<Expanded, ZoneFileError> {
+    Ok(Expanded {
+        at: token.at,
+        text: generate::expand(token.text, number).map_err(|error| token.at.fault(error))?,
+        quoted: token.quoted,
+    })
 }
 
 /// The class of a record.
@@ -484,8 +547,9 @@ mod tests {
              *.g NAPTR 1 2 \"u\" \"s\" \"\" .\n\
              h 5 CLASS1 HTTPS 1 a port=53\n\
              i SVCB 0 @\n\
-             j LOC \\# 2 0102\n\
-             k TYPE29 \\# 2 0102\n",
+             j LOC 1 N 2 E 0\n\
+             k TYPE29 \\# 16 00121613803 6ee80806ddd0000989680\n\
+             $GENERATE 8-9 l$ A 10.0.0.${1}\n",
             Some(&origin()),
         )
         .unwrap();
@@ -529,8 +593,16 @@ mod tests {
                     r"\x03\x00\x02\x005",
                 ),
                 r"i.sub.org1.example 3600 64 \x00\x00\x03sub\x04org1\x07example\x00",
-                r"j.sub.org1.example 3600 29 \x01\x02",
-                r"k.sub.org1.example 3600 29 \x01\x02",
+                concat!(
+                    r"j.sub.org1.example 3600 29 \x00\x12\x16\x13\x806\xee\x80\x80m\xdd\x00",
+                    r"\x00\x98\x96\x80",
+                ),
+                concat!(
+                    r"k.sub.org1.example 3600 29 \x00\x12\x16\x13\x806\xee\x80\x80m\xdd\x00",
+                    r"\x00\x98\x96\x80",
+                ),
+                r"l8.sub.org1.example 3600 1 \n\x00\x00\t",
+                r"l9.sub.org1.example 3600 1 \n\x00\x00\n",
             ]
         );
     }
@@ -545,6 +617,32 @@ mod tests {
             faults,
             ["1:1: no TTL is given, neither here nor before; write $TTL 5"]
         );
+    }
+
+    #[test]
+    fn a_record_without_a_ttl_has_the_one_that_was_stated_last() {
+        let text = "@ 100 SOA ns h 1 2 3 4 77\n@ NS ns\nns 200 A 10.0.0.1\nb A 10.0.0.2\n";
+        let zone = Zone::from_text(text, Some(&origin())).unwrap();
+
+        let mut ttls = Vec::new();
+        zone.rrsets(|owner, set| ttls.push(format!("{owner} {} {}", set.kind(), set.ttl())));
+        assert_eq!(
+            ttls,
+            [
+                "org1.example 2 100",
+                "org1.example 6 100",
+                "b.org1.example 1 200",
+                "ns.org1.example 1 200"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_case_of_a_target_makes_no_other_record() {
+        let text = "@ 5 SOA ns h 1 1 1 1 5\nw MX 1 m\nw MX 1 M\nw SRV 1 1 1 m\nw SRV 1 1 1 M\n";
+        let zone = Zone::from_text(text, Some(&origin())).unwrap();
+
+        assert_eq!(zone.records(), 3);
     }
 
     #[test]
@@ -574,8 +672,9 @@ mod tests {
             ]
         );
         let text = "@ 5 SOA ns h 1 1 1 1 5\na CH A 10.0.0.1\nb CLASS3 TXT x\nc TYPE65280 \\# 1 +a\n\
-                    d MX +1 m\ne ANY x\nf DS 1 8 2 00\ng HTTPS 1 a..b\n\
-                    h LOC 52 22 23.000 N 4 53 32.000 E -2.00m\n";
+                    d MX +1 m\ne ANY x\nf NSEC a A\ng HTTPS 1 a..b\n\
+                    h LOC 91 N 4 E -2.00m\ni HTTPS 1 . alpn=h2 port=x\n\
+                    $GENERATE 1-2 j$ A 10.0.0.${255}\n$GENERATE 2-1 k$ A 10.0.0.$\n";
         assert_eq!(
             faults(text),
             [
@@ -587,8 +686,10 @@ mod tests {
                 "7:1: data of this type must have the generic form of RFC 3597: \
                  \\# <length> <hexadecimal digits>",
                 "8:11: a label must have 1 to 63 octets",
-                "9:1: data of this type must have the generic form of RFC 3597: \
-                 \\# <length> <hexadecimal digits>",
+                "9:7: this is no angle; write degrees, minutes, seconds and N or S",
+                "10:21: port: this is no port",
+                "11:20: this is no IPv4 address",
+                "12:11: this is no range such as 1-10 or 0-254/2",
             ]
         );
         assert_eq!(

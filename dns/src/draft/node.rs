@@ -5,7 +5,7 @@ use std::mem::take;
 
 use super::ZoneError;
 use crate::name::Name;
-use crate::rdata::kind;
+use crate::rdata::{canonical, kind};
 use crate::rrset::RRset;
 use crate::tree::Node;
 
@@ -24,7 +24,7 @@ pub(super) struct DraftSet {
     pub(super) ttl: u32,
     /// Octets of the records' data and headers.
     pub(super) size: usize,
-    /// Sorted. A replica's records arrive sorted, so that each one is appended.
+    /// Sorted by canonical form. A replica's records arrive sorted, so that each one is appended.
     data: Vec<Box<[u8]>>,
 }
 
@@ -123,11 +123,16 @@ impl DraftSet {
         self.search(data).is_ok()
     }
 
-    /// As [`slice::binary_search`], but immediate for data that belongs at the end.
+    /// As [`slice::binary_search`], but immediate for data that belongs at the end. The case of
+    /// names makes no difference.
     fn search(&self, data: &[u8]) -> Result<usize, usize> {
+        let data = canonical(self.kind, data);
+
         match self.data.last() {
-            Some(last) if **last < *data => Err(self.data.len()),
-            _ => self.data.binary_search_by(|other| (**other).cmp(data)),
+            Some(last) if canonical(self.kind, last) < data => Err(self.data.len()),
+            _ => self
+                .data
+                .binary_search_by(|other| canonical(self.kind, other).cmp(&data)),
         }
     }
 

@@ -394,8 +394,8 @@ fn a_zone_file_includes_no_file_outside_its_directory() {
             "acme.zone:3:10: link is not in the directory of this file; move it there",
             "acme.zone:4:10: . is not in the directory of this file; move it there",
             "acme.zone:5:10: gone: cannot read the file: No such file or directory (os error 2)",
-            "acme.zone:6:1: only $ORIGIN <name>, $TTL <time> and $INCLUDE <file> [<name>] \
-             can stand here",
+            "acme.zone:6:1: only $ORIGIN <name>, $TTL <time>, $INCLUDE <file> [<name>] \
+             and $GENERATE <range> <record> can stand here",
             "loop:1:10: files may include each other 8 deep; does one include itself?",
         ]
     );

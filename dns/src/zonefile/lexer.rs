@@ -19,6 +19,16 @@ pub(super) struct Token<'t> {
     pub(super) quoted: bool,
 }
 
+impl Token<'_> {
+    /// True if no blank stands between `earlier` and this token.
+    pub(super) fn follows(&self, earlier: &Token<'_>) -> bool {
+        let marks = if earlier.quoted { 2 } else { 0 };
+        let end = earlier.at.column as usize + earlier.text.chars().count() + marks;
+
+        self.at.line == earlier.at.line && self.at.column as usize == end
+    }
+}
+
 /// The entries of a file. After a fault the next line is tried.
 pub(super) fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, ZoneFileError>> {
     let mut lexer = Lexer {
