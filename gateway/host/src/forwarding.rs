@@ -85,6 +85,11 @@ impl Forwarding {
         self.plan.restriction.clone()
     }
 
+    /// What [`Forwarding::plan`] found last.
+    pub(crate) fn restriction(&self) -> &Restriction {
+        &self.plan.restriction
+    }
+
     /// Takes back what is no longer needed, unless another program has changed it since.
     pub fn release(&self) {
         for change in &self.plan.released {

@@ -70,13 +70,20 @@ impl Guard {
 
         if let Some((spec, surroundings)) = self.applied.clone()
             && !leave
-            && !self.forwarding.is_as_planned(&spec)
+            && !self.is_followed(&spec, &surroundings)
         {
             self.follow(&spec, surroundings, checked).await;
         }
     }
 
-    /// Forwarding is needed, or ours, otherwise than planned.
+    /// True if forwarding is as planned, and the table in force restricts what is ours of it: it
+    /// may not have been replaced when that was planned.
+    fn is_followed(&self, spec: &GuardSpec, surroundings: &Surroundings) -> bool {
+        self.forwarding.is_as_planned(spec)
+            && *self.forwarding.restriction() == surroundings.restriction
+    }
+
+    /// Forwarding is needed, or ours, otherwise than the table in force says.
     async fn follow(&mut self, spec: &GuardSpec, before: Surroundings, checked: &mut Checked) {
         let restriction = self.forwarding.plan(spec);
         self.forwarding.release();

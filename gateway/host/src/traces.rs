@@ -109,7 +109,7 @@ impl Traces {
         let before = (self.routes.table, self.routes.protocol);
         if before != (current.routes.table, current.routes.protocol) {
             let (table, protocol) = before;
-            match routes::purge(self.routes, &self.own).await {
+            match routes::purge(self.routes, &self.own, Some(current.routes)).await {
                 Ok(()) => info!(table, protocol, "Removed the routes of an earlier run"),
                 Err(error) => warn!(table, protocol, %error, "Routes of an earlier run stay"),
             }

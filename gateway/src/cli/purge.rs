@@ -45,7 +45,7 @@ async fn purge(config: &Config) -> anyhow::Result<()> {
     // route.
     let settings = config.state_dir.join("kernel-settings.json");
     for traces in earlier.iter().chain([&current]) {
-        routes::purge(traces.routes, &traces.own).await?;
+        routes::purge(traces.routes, &traces.own, None).await?;
         Guard::new(&traces.tun, &settings).remove().await?;
     }
     Traces::forget(&config.state_dir).context("cannot forget what was left in the kernel")

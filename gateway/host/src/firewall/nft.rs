@@ -91,9 +91,11 @@ impl Nft {
             BTreeMap::new()
         };
 
-        self.commands = draft::write(&rules::replace(&self.table, spec, surroundings))
+        let commands = draft::write(&rules::replace(&self.table, spec, surroundings))
             .map_err(FirewallError::Answer)?;
-        self.put_in_force().await?;
+        self.put_in_force(&commands).await?;
+        // Not earlier: what was refused must not be what is restored from now on.
+        self.commands = commands;
         self.applied = true;
 
         // Not earlier: after an error the old table is in force and still has these counts.
@@ -101,11 +103,11 @@ impl Nft {
         Ok(())
     }
 
-    /// Carries out the commands, and remembers the content that they make.
-    async fn put_in_force(&mut self) -> Result<(), FirewallError> {
+    /// Carries out `commands`, and remembers the content that they make.
+    async fn put_in_force(&mut self, commands: &[u8]) -> Result<(), FirewallError> {
         for _ in 0..ATTEMPTS {
             let before = self.content.generation();
-            run_commands(&self.commands).await?;
+            run_commands(commands).await?;
 
             // If others changed the ruleset meanwhile, the content may not be ours.
             if self.content.adopt(&self.table, before) {
@@ -132,7 +134,8 @@ impl Nft {
         let restored = if leave {
             Err("it is changed again and again".to_owned())
         } else {
-            let restored = self.put_in_force().await;
+            let commands = self.commands.clone();
+            let restored = self.put_in_force(&commands).await;
             restored.map_err(|error| error.to_string())
         };
 

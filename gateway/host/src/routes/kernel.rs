@@ -13,7 +13,7 @@ use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::RouteMessage;
 use tracing::{debug, warn};
 
-use super::difference::{Change, Installed, difference};
+use super::difference::{Change, Hop, Installed, difference};
 use super::digest::RouteDigest;
 use super::{RULE_PRIORITY, RoutesError, message, rule};
 use crate::netlink::{self, Netlink};
@@ -34,6 +34,8 @@ pub struct KernelRoutes {
     tun: Option<Arc<AtomicU32>>,
     /// Our own prefixes whose rules were added.
     own: BTreeSet<Prefix>,
+    /// Routes with these numbers are left alone: another configuration's.
+    kept: Option<Numbers>,
 }
 
 /// The result of a comparison.
@@ -62,9 +64,16 @@ struct Refusal {
 }
 
 /// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them;
-/// `own` are our site's prefixes. Other protocols' routes in the table stay. Needs a tokio runtime.
-pub async fn purge(numbers: Numbers, own: &BTreeSet<Prefix>) -> Result<(), RoutesError> {
+/// `own` are our site's prefixes. Other protocols' routes in the table stay, and so do those with
+/// the numbers `kept`: of two neighbouring protocol numbers, one is the other's second. Needs a
+/// tokio runtime.
+pub async fn purge(
+    numbers: Numbers,
+    own: &BTreeSet<Prefix>,
+    kept: Option<Numbers>,
+) -> Result<(), RoutesError> {
     let mut routes = KernelRoutes::new(numbers, None)?;
+    routes.kept = kept;
     routes.own.clone_from(own);
 
     routes.change(&BTreeMap::new()).await?;
@@ -74,7 +83,10 @@ pub async fn purge(numbers: Numbers, own: &BTreeSet<Prefix>) -> Result<(), Route
             .await
             .map_err(|source| routes.rule_error(source))?;
     }
-    routes.ensure_own(BTreeSet::new()).await?;
+    // They name no table: with one protocol number they are the other configuration's as well.
+    if kept.is_none_or(|kept| kept.protocol != numbers.protocol) {
+        routes.ensure_own(BTreeSet::new()).await?;
+    }
     Ok(())
 }
 
@@ -93,6 +105,7 @@ impl KernelRoutes {
             numbers,
             tun,
             own: BTreeSet::new(),
+            kept: None,
         })
     }
 
@@ -181,7 +194,10 @@ impl KernelRoutes {
         }
 
         // A kernel may ignore the filter.
-        messages.retain(|route| message::is_ours(route, &self.numbers));
+        messages.retain(|route| {
+            message::is_ours(route, &self.numbers)
+                && !self.kept.is_some_and(|kept| message::is_ours(route, &kept))
+        });
 
         let installed = messages.into_iter().map(|name| Installed {
             route: message::read(&name, &self.numbers, self.tun()),
@@ -209,7 +225,17 @@ impl KernelRoutes {
         match change {
             Change::Add(route) => {
                 let message = message::write(&route, &self.numbers, self.tun());
-                netlink::answer(handle.add(message).execute()).await
+                let add = handle.add(message);
+                match netlink::answer(add.clone().execute()).await {
+                    // An earlier run with another protocol number has left it.
+                    Err(error)
+                        if error.raw_os_error() == Some(libc::EEXIST)
+                            && route.hop == Hop::Unreachable =>
+                    {
+                        netlink::answer(add.replace().execute()).await
+                    }
+                    other => other,
+                }
             }
             Change::Replace(route) => {
                 // NLM_F_REPLACE swaps the route of this prefix and metric: no packet misses it.

@@ -14,10 +14,12 @@
 mod firewall;
 mod forwarding;
 mod guard;
+mod hold;
 mod links;
 mod namespace;
 mod routes;
 mod site;
+mod traces;
 mod tun;
 mod watch;
 

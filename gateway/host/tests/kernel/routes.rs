@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ringway_config::{Prefix, Routes as Numbers};
 use ringway_host::routes::{KernelRoutes, RoutesError, purge};
 use ringway_host::tun::open_tun;
-use ringway_intent::RouteState;
+use ringway_intent::{RouteState, Thing};
 use tun_rs::SyncDevice;
 
 use crate::namespace::Namespace;
@@ -188,7 +188,7 @@ fn a_prefix_whose_tunnel_is_down_leads_to_the_device_under_another_protocol() {
         [TUNNEL_V4, v6, UNREACHABLE_V4, UNREACHABLE_V6]
     );
     host.namespace
-        .wait(|| async { purge(NUMBERS, &BTreeSet::new()).await })
+        .wait(|| async { purge(NUMBERS, &BTreeSet::new(), None).await })
         .unwrap();
     assert!(host.table().is_empty());
 }
@@ -305,7 +305,7 @@ fn what_a_killed_daemon_left_is_taken_over_and_strangers_are_left_alone() {
     );
 
     host.namespace
-        .wait(|| async { purge(NUMBERS, &BTreeSet::new()).await })
+        .wait(|| async { purge(NUMBERS, &BTreeSet::new(), None).await })
         .unwrap();
     assert_eq!(
         host.table(),
@@ -330,6 +330,9 @@ fn prefixes_stay_unreachable_when_the_tun_is_gone() {
     ])
     .unwrap();
     host.tun = None;
+    // The kernel takes a moment to remove the routes of a device that is gone.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while host.table().len() > 2 && Instant::now() < deadline {}
     assert_eq!(host.table(), [UNREACHABLE_V4, UNREACHABLE_V6]);
     for to in ["10.2.3.4:7051", "[fd00:2::9]:7051"] {
         let (kind, elapsed) = host.connect(to);
@@ -409,7 +412,65 @@ fn our_own_prefix_is_unreachable_when_only_a_default_route_is_left() {
     host.namespace.ip("route replace 10.1.0.0/24 dev eth0");
     assert!(host.way("10.1.0.7").contains("dev eth0"));
     let known = own.map(|(prefix, _)| prefix.parse().unwrap()).into();
-    host.namespace.wait(|| purge(NUMBERS, &known)).unwrap();
+    host.namespace
+        .wait(|| purge(NUMBERS, &known, None))
+        .unwrap();
     assert!(!host.namespace.ip("rule").contains("10.1.0.0/16"));
     assert!(!host.namespace.ip("-6 rule").contains("fd00:1::/48"));
+}
+
+#[test]
+fn only_what_another_program_has_changed_is_told() {
+    let host = Host::new();
+    let tun = host.tun.as_ref().unwrap().1;
+    let plan = |prefixes: &[&str]| -> BTreeMap<Prefix, RouteState> {
+        let prefixes = prefixes.iter();
+        prefixes
+            .map(|prefix| (prefix.parse().unwrap(), up("10.1.0.1")))
+            .collect()
+    };
+    let (first, second) = (plan(&["10.2.0.0/16"]), plan(&["10.3.0.0/16"]));
+
+    host.namespace.wait(|| async {
+        let mut routes = KernelRoutes::open(NUMBERS, Arc::new(tun.into())).unwrap();
+        assert_eq!(routes.sync(&first).await.unwrap(), []);
+        assert_eq!(routes.sync(&second).await.unwrap(), [], "another plan");
+        host.namespace.ip("route add 192.0.2.0/24 via 10.1.0.254");
+        assert_eq!(routes.sync(&second).await.unwrap(), [], "nothing of ours");
+
+        for (command, thing) in [
+            ("route flush table 4600", Thing::Routes),
+            (
+                "route del 10.3.0.0/16 dev ringway0 table 4600",
+                Thing::Routes,
+            ),
+            ("rule del priority 4600", Thing::Rule),
+            ("-6 rule del priority 4600", Thing::Rule),
+        ] {
+            host.namespace.ip(command);
+            let restored = routes.sync(&second).await.unwrap();
+            let things: Vec<_> = restored.into_iter().map(|one| one.thing).collect();
+            assert_eq!(things, [thing], "{command}");
+            assert_eq!(routes.sync(&second).await.unwrap(), [], "{command}");
+        }
+    });
+}
+
+#[test]
+fn rules_for_own_prefixes_go_if_an_earlier_run_is_known_to_have_added_them() {
+    let host = Host::new();
+    let own: Prefix = "10.1.0.0/16".parse().unwrap();
+    host.sync(&[("10.1.0.0/16", RouteState::Site)]).unwrap();
+    let has_rules = || host.namespace.ip("rule").contains("10.1.0.0/16");
+
+    // They may be another daemon's.
+    host.sync(&[]).unwrap();
+    assert!(has_rules());
+    let tun = host.tun.as_ref().unwrap().1;
+    host.namespace.wait(|| async {
+        let mut routes = KernelRoutes::open(NUMBERS, Arc::new(tun.into())).unwrap();
+        routes.adopt([own]);
+        routes.sync(&BTreeMap::new()).await.unwrap();
+    });
+    assert!(!has_rules());
 }
