@@ -80,3 +80,16 @@ pub(super) fn entries(key: &str) -> Vec<String> {
 fn path(key: &str) -> PathBuf {
     Path::new("/proc/sys").join(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_right_already_is_not_written() {
+        // Nobody can write this one.
+        assert_eq!(write("kernel/ostype", "Linux").unwrap(), Written::Unchanged);
+        let error = write("kernel/ostype", "other").unwrap_err();
+        assert!(error.to_string().contains("run ringway where /proc/sys"));
+    }
+}

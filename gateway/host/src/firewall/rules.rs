@@ -239,6 +239,18 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_from_another_gate_into_the_mesh_is_exempt_before_anything_is_dropped() {
+        let rules = rules(&spec(), "elsewhere");
+        let exempt = rules.iter().take_while(|rule| rule.contains("return"));
+        let exempt: Vec<_> = exempt.collect();
+        for (rule, exemption) in exempt.iter().zip(["\"lo\"", "iifgroup", "mark", "secpath"]) {
+            assert!(rule.contains(exemption), "{rule}");
+        }
+        assert_eq!(exempt.len(), 4);
+        assert!(rules[4..].iter().all(|rule| rule.contains("drop")));
+    }
+
+    #[test]
     fn members_reach_this_host_by_the_sites_network_only_where_another_gateway_is() {
         let accepted = |has_siblings| {
             let spec = GuardSpec {

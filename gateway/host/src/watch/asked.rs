@@ -17,6 +17,7 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
 use crate::netlink::{self, Netlink};
 use crate::routes::RULE_PRIORITY;
+use crate::sysctl;
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -117,14 +118,29 @@ async fn route(netlink: &Netlink, way: &Way, index: u32) -> io::Result<Answer> {
         Err(error) => match error.raw_os_error() {
             Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES) => Ok(Answer::Unreachable),
             // fib_validate_source: the way back to the source is another.
-            Some(libc::EXDEV) => Ok(Answer::Refused(
-                "the reverse-path check drops them".to_owned(),
-            )),
+            Some(libc::EXDEV) => Ok(dropped_by_reverse_path()),
+            // Since Linux 6.13, one error stands for every reason to drop.
+            Some(libc::EINVAL) if checks_reverse_path(way) => Ok(dropped_by_reverse_path()),
             // The interface has gone, or the kernel does not understand the question.
             Some(libc::ENODEV | libc::EINVAL) => Ok(Answer::Unknown),
             _ => Err(error),
         },
     }
+}
+
+fn dropped_by_reverse_path() -> Answer {
+    Answer::Refused("the reverse-path check drops them".to_owned())
+}
+
+/// True if the kernel compares the way back to a source with the interface that it came by
+/// (ip-sysctl, `rp_filter`: the larger of two settings counts, and 1 is the strict one).
+fn checks_reverse_path(way: &Way) -> bool {
+    let settings = ["all", &way.interface].map(|interface| {
+        let key = format!("net/ipv4/conf/{interface}/rp_filter");
+        sysctl::read(&key).unwrap_or_default()
+    });
+
+    way.host.is_ipv4() && settings.iter().max().is_some_and(|value| value == "1")
 }
 
 fn read(route: &RouteMessage) -> Answer {

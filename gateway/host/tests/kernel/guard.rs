@@ -8,6 +8,7 @@
 use std::net::UdpSocket;
 
 use ringway_host::firewall::{DropReason, Restriction, Surroundings};
+use ringway_host::tun::TUN_GROUP;
 use ringway_intent::GuardSpec;
 
 use crate::namespace::Namespace;
@@ -73,6 +74,7 @@ fn addresses_of_the_mesh_do_not_enter_from_the_wan() {
     }
     assert!(site.dropped(DropReason::Spoofed) >= 5);
     assert!(arrives(&wan, STRANGER, &node), "not ours to judge");
+    assert!(arrives(&site.gateway, "10.1.0.1", &here), "from this host");
     // Nor with a lookup of connections: a SYN that came this way has opened nothing.
     assert!(is_cut(&wan, BETA, "10.1.0.10:9"));
 }
@@ -90,7 +92,7 @@ fn the_tunnels_own_packets_may_have_any_source() {
 
 #[test]
 fn members_enter_from_the_sites_network_only_to_this_host_where_another_gateway_is() {
-    let (site, _wan) = site_and_wan();
+    let (site, wan) = site_and_wan();
     site.node.ip("addr add 10.2.0.9/32 dev eth0");
     let here = bind(&site.gateway, "10.1.0.1:9");
     let beyond = bind(&site.remote, "10.3.0.2:9");
@@ -109,6 +111,128 @@ fn members_enter_from_the_sites_network_only_to_this_host_where_another_gateway_
         is_lost(&site.node, "10.2.0.9", &beyond),
         "through this host"
     );
+    assert!(is_lost(&wan, BETA, &here), "from the WAN");
+}
+
+#[test]
+fn between_our_own_prefixes_an_interface_of_ours_forwards_and_members_come_by_none() {
+    let (site, _wan) = site_and_wan();
+    // Another host on the same wire, which the node reaches by the gateway.
+    let other = Namespace::new("other");
+    site.node.ip(&format!(
+        "link add link eth0 name mv0 netns {} type macvlan mode bridge",
+        other.name()
+    ));
+    other.ip("link set mv0 name eth0");
+    other.ip("link set eth0 up");
+    other.ip("addr add 10.1.0.20/24 dev eth0");
+    site.node.ip("route add 10.1.0.20/32 via 10.1.0.1");
+    site.node.ip("addr add 10.2.0.9/32 dev eth0");
+    let receiver = bind(&other, "10.1.0.20:9");
+    assert!(arrives(&site.node, "10.2.0.9", &receiver), "the control");
+
+    let restricted = Surroundings {
+        restriction: Restriction {
+            v4: ["eth1".to_owned()].into(),
+            ..Restriction::default()
+        },
+        untracks: false,
+    };
+    site.apply_around(&spec(), &restricted);
+    assert!(arrives(&site.node, "10.1.0.10", &receiver));
+    assert!(is_lost(&site.node, "10.99.0.10", &receiver));
+    // Enters and leaves by one interface, but that is no bridge.
+    assert!(is_lost(&site.node, "10.2.0.9", &receiver));
+}
+
+#[test]
+fn the_device_of_another_daemon_on_this_host_is_a_part_of_the_mesh() {
+    let (site, _wan) = site_and_wan();
+    let beyond = Namespace::new("beyond");
+    site.gateway.join("other0", &beyond, "eth0");
+    site.gateway.ip("addr add 192.0.2.1/24 dev other0");
+    site.gateway.ip("addr add fd00:8::1/64 dev other0 nodad");
+    site.gateway.ip("route add 10.2.9.0/24 via 192.0.2.2");
+    beyond.ip("addr add 192.0.2.2/24 dev eth0");
+    beyond.ip("addr add fd00:8::2/64 dev eth0 nodad");
+    beyond.ip("addr add 10.2.9.9/32 dev eth0");
+    beyond.ip("route add default via 192.0.2.1");
+    beyond.ip("-6 route add default via fd00:8::1");
+    let there = bind(&beyond, "10.2.9.9:9");
+    let node = bind(&site.node, "10.1.0.10:9");
+    let node6 = bind(&site.node, "[fd00:1::10]:9");
+    let here = bind(&site.gateway, "10.1.0.1:9");
+    site.gateway.enter(|| {
+        std::fs::write("/proc/sys/net/ipv4/conf/other0/rp_filter", "0").unwrap();
+    });
+
+    let everything_ours = Surroundings {
+        restriction: Restriction {
+            v4: ["eth1".to_owned()].into(),
+            v6: ["eth1".to_owned()].into(),
+            everywhere_v6: true,
+        },
+        untracks: false,
+    };
+    site.apply_around(&spec(), &everything_ours);
+    assert!(is_lost(&beyond, "10.2.9.9", &node), "the control");
+    assert!(is_lost(&site.node, "10.1.0.10", &there), "the control");
+    assert!(is_lost(&beyond, "fd00:8::2", &node6), "the control");
+
+    site.gateway
+        .ip(&format!("link set other0 group {TUN_GROUP}"));
+    assert!(arrives(&beyond, "10.2.9.9", &node));
+    assert!(arrives(&beyond, "10.2.9.9", &here));
+    assert!(arrives(&site.node, "10.1.0.10", &there));
+    assert!(arrives(&site.gateway, "10.1.0.1", &there));
+    assert!(arrives(&beyond, "fd00:8::2", &node6));
+}
+
+#[test]
+fn only_what_arrives_at_this_hosts_tunnel_port_gets_the_mark() {
+    let (site, wan) = site_and_wan();
+    let leased_line = GuardSpec {
+        marks_arrivals: true,
+        ..spec()
+    };
+    site.apply_around(&leased_line, &Surroundings::default());
+    let (code, text) = site.gateway.run(
+        "nft add table inet seen ; add counter inet seen c ; \
+         add chain inet seen p { type filter hook prerouting priority 0 ; } ; \
+         add rule inet seen p meta mark 0x1057 counter name c",
+    );
+    assert_eq!(code, 0, "{text}");
+    let is_marked = || {
+        let (_, text) = site.gateway.run("nft reset counters table inet seen");
+        !text.contains("packets 0 ")
+    };
+
+    // With the mark, these would pass by our routes.
+    let inside = bind(&site.gateway, "10.1.0.1:4600");
+    assert!(is_lost(&site.remote, BETA, &inside));
+    let endpoint = bind(&site.remote, "10.2.0.2:4600");
+    assert!(is_lost(&site.node, "10.1.0.10", &endpoint));
+    let other = bind(&site.gateway, "203.0.113.1:4601");
+    assert!(arrives(&wan, STRANGER, &other));
+    assert!(!is_marked());
+
+    let tunnel = bind(&site.gateway, "203.0.113.1:4600");
+    assert!(arrives(&wan, STRANGER, &tunnel));
+    assert!(is_marked());
+}
+
+#[test]
+fn announcements_into_the_tun_are_dropped_and_not_counted() {
+    let (site, _wan) = site_and_wan();
+    site.gateway.ip("addr add 203.0.113.5/32 dev ringway0");
+    site.gateway.ip("route add 224.0.0.251/32 dev ringway0");
+    site.apply_around(&spec(), &Surroundings::default());
+    let sent = site.gateway.enter(|| {
+        let socket = UdpSocket::bind("203.0.113.5:0").unwrap();
+        socket.send_to(b"ping", "224.0.0.251:5353")
+    });
+    assert!(sent.is_err());
+    assert_eq!(site.dropped(DropReason::WrongSource), 0);
 }
 
 #[test]
@@ -120,8 +244,30 @@ fn packets_to_members_leave_by_the_tun_or_not_at_all() {
     }
     site.gateway.ip("route add default via 203.0.113.2");
     site.gateway.ip("-6 route add default via fd00:9::2");
-    let beta = bind(&wan, "10.2.0.2:9");
-    let beta6 = bind(&wan, "[fd00:2::2]:9");
+    assert_members_are_reached_by_the_tun_alone(&site, &wan);
+}
+
+#[test]
+fn packets_to_members_do_not_leave_by_a_bridge() {
+    let (site, wan) = site_and_wan();
+    site.gateway.ip("addr flush dev eth0");
+    site.gateway.ip("link add br0 type bridge");
+    site.gateway.ip("link set br0 up");
+    site.gateway.ip("link set eth0 master br0");
+    site.gateway.ip("addr add 203.0.113.1/24 dev br0");
+    site.gateway.ip("addr add fd00:9::1/64 dev br0 nodad");
+    for prefix in ["10.2.0.0/16", "10.3.0.0/16", "fd00:2::/48"] {
+        site.gateway.ip(&format!("route del {prefix}"));
+    }
+    site.gateway.ip("route add default via 203.0.113.2");
+    site.gateway.ip("-6 route add default via fd00:9::2");
+    assert_members_are_reached_by_the_tun_alone(&site, &wan);
+}
+
+/// There is no TUN, and the default route leads to `wan`, which claims to be a member.
+fn assert_members_are_reached_by_the_tun_alone(site: &Site, wan: &Namespace) {
+    let beta = bind(wan, "10.2.0.2:9");
+    let beta6 = bind(wan, "[fd00:2::2]:9");
     assert!(arrives(&site.node, "10.1.0.10", &beta), "without the guard");
     assert!(
         arrives(&site.gateway, "203.0.113.1", &beta),
@@ -245,6 +391,19 @@ fn bridged_frames_are_nobodys_business() {
         arrives(&other, "10.2.0.9", &node),
         "what another gateway has delivered"
     );
+
+    // Nor between bridges, or ports of one, that are none of the site's.
+    let strangers = [Namespace::new("one"), Namespace::new("two")];
+    site.gateway.ip("link add br1 type bridge");
+    site.gateway.ip("link set br1 up");
+    for (number, host) in (1..).zip(&strangers) {
+        let port = format!("other{number}");
+        site.gateway.join(&port, host, "eth0");
+        site.gateway.ip(&format!("link set {port} master br1"));
+        host.ip(&format!("addr add 10.2.0.{number}/24 dev eth0"));
+    }
+    let second = bind(&strangers[1], "10.2.0.2:9");
+    assert!(arrives(&strangers[0], "10.2.0.1", &second));
 
     // But what is meant for the gateway itself is its business.
     let here = bind(&site.gateway, "10.1.0.1:9");

@@ -1,6 +1,6 @@
 //! The TUN device.
 
-use ringway_host::tun::{TunError, open_tun};
+use ringway_host::tun::{TUN_GROUP, TunError, open_tun};
 
 use crate::namespace::Namespace;
 use crate::tun_name;
@@ -19,6 +19,7 @@ fn the_device_is_up_with_its_mtu_and_without_any_address() {
         "addrgenmode none",
         "persist off",
         "vnet_hdr on",
+        &format!("group {TUN_GROUP} "),
     ] {
         assert!(link.contains(expected), "{expected} is missing in {link}");
     }

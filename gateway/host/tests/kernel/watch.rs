@@ -66,7 +66,13 @@ fn mtu_and_settings_are_restored_and_what_is_left_is_reported() {
     namespace.wait(|| async {
         let index = Arc::new(index.into());
         let mut held = Held::open("ringway0", index, 1440, Vec::new()).unwrap();
-        held.set_forwarding(vec![setting]);
+        // Such as nobody has been able to set, where /proc/sys is read-only.
+        let never_right = Setting {
+            key: "kernel/ostype".into(),
+            value: "other".into(),
+            is_closable: false,
+        };
+        held.set_forwarding(vec![setting, never_right]);
         assert_eq!(check(&mut held, &[]).await, Checked::default());
 
         meddle();
@@ -80,6 +86,11 @@ fn mtu_and_settings_are_restored_and_what_is_left_is_reported() {
         let checked = check(&mut held, &[Thing::Mtu]).await;
         assert_eq!(checked.missing[0].thing, Thing::Mtu);
         assert_eq!(checked.restored.len(), 1);
+        set("0");
+        let left = Thing::Setting(FORWARDING.replace('/', "."));
+        let checked = check(&mut held, &[Thing::Mtu, left]).await;
+        assert_eq!(checked.missing.len(), 2);
+        assert!(!forwards());
 
         // Closed on purpose: no look opens it.
         held.switch_forwarding(false);
@@ -88,6 +99,22 @@ fn mtu_and_settings_are_restored_and_what_is_left_is_reported() {
         held.switch_forwarding(true);
         assert!(forwards());
     });
+}
+
+#[test]
+fn a_host_that_the_reverse_path_check_drops_is_found() {
+    let namespace = gateway();
+    let _tun = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
+    namespace.nic("eth1");
+    namespace.ip("route add 10.2.0.0/16 dev ringway0");
+    namespace.ip("route add 10.1.0.2/32 dev eth1");
+    assert_eq!(findings(&namespace, true), []);
+
+    namespace.enter(|| fs::write("/proc/sys/net/ipv4/conf/eth0/rp_filter", "1").unwrap());
+    assert_eq!(findings(&namespace, false), [], "nothing passes anyway");
+    let found = &findings(&namespace, true)[0];
+    assert!(found.what.contains("reverse-path check"), "{found:?}");
+    assert_eq!(found.remedy, "sysctl -w net.ipv4.conf.eth0.rp_filter=2");
 }
 
 /// What is found about the way from eth0 to a member, which a tunnel serves or not.
