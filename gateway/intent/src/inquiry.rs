@@ -2,7 +2,7 @@
 //! and the members, so that what others have set in their way is seen.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ringway_config::Prefix;
 
@@ -90,8 +90,8 @@ impl Links {
 /// The address number `n` of a prefix; `None` if it has no such address, or none for a host.
 fn nth(prefix: &Prefix, n: u8) -> Option<IpAddr> {
     let address = match prefix.address() {
-        IpAddr::V4(v4) => IpAddr::from((u32::from(v4) + u32::from(n)).to_be_bytes()),
-        IpAddr::V6(v6) => IpAddr::from((u128::from(v6) + u128::from(n)).to_be_bytes()),
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().checked_add(n.into())?).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().checked_add(n.into())?).into(),
     };
 
     prefix.contains(address).then_some(address)

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringway_config::{
-    Config, Connected, Digest, Dns, Faults, Identity, Member, Place, PlacedPrefix, Policy, Prefix,
-    Revoked, Routes, Site, Tunnel, rule,
+    Config, Connected, Digest, Dns, Faults, Gateway, Identity, Member, Place, PlacedPrefix, Policy,
+    Prefix, Revoked, Routes, Site, Tunnel, rule,
 };
 use ringway_intent::{
-    HostRoute, Links, RouteState, Situation, Tunnelled, guard, held, plan_routes,
+    GuardSpec, HostRoute, Links, RouteState, Situation, Tunnelled, guard, held, plan_routes,
 };
 
 fn place() -> Place {
@@ -105,6 +105,93 @@ fn is_local(prefix: &Prefix, own: &[Prefix], connected: &[Connected]) -> bool {
         || connected
             .iter()
             .any(|network| network.prefix.overlaps(prefix))
+}
+
+fn our_gateway(name: &str, site: &str, endpoints: &[&str]) -> Gateway {
+    Gateway {
+        name: name.parse().unwrap(),
+        site: site.parse().unwrap(),
+        endpoints: endpoints.iter().map(|text| text.parse().unwrap()).collect(),
+    }
+}
+
+fn guard_of(config: &Config, links: &Links) -> GuardSpec {
+    let rulings = rule(config, &[], &Default::default());
+
+    guard(&Situation {
+        config,
+        rulings: &rulings,
+        connected: &[],
+        links,
+        held: &BTreeSet::new(),
+    })
+}
+
+fn a_site() -> Config {
+    config(
+        &["10.1.0.0/16".parse().unwrap()],
+        &["10.2.0.0/16".parse().unwrap()],
+        &[],
+    )
+}
+
+#[test]
+fn siblings_are_the_other_gateways_of_this_site_that_are_not_revoked() {
+    let mut config = a_site();
+    let has_siblings = |config: &Config| guard_of(config, &Links::default()).has_siblings;
+    config.own.gateways = vec![our_gateway("gw", "site", &[])];
+    assert!(!has_siblings(&config), "only this one");
+    config
+        .own
+        .gateways
+        .push(our_gateway("gw2", "elsewhere", &[]));
+    assert!(!has_siblings(&config), "of another site");
+    config.own.gateways.push(our_gateway("gw3", "site", &[]));
+    assert!(has_siblings(&config));
+    config.own.revoked.gateways.insert("gw3".parse().unwrap());
+    assert!(!has_siblings(&config), "revoked");
+}
+
+#[test]
+fn this_gateway_is_dialled_if_its_own_record_has_endpoints() {
+    let mut config = a_site();
+    config.own.gateways = vec![
+        our_gateway("gw", "site", &[]),
+        our_gateway("gw2", "site", &["203.0.113.2:4600"]),
+    ];
+    assert!(!guard_of(&config, &Links::default()).is_dialled);
+    config.own.gateways[0] = our_gateway("gw", "site", &["203.0.113.1:4600"]);
+    assert!(guard_of(&config, &Links::default()).is_dialled);
+}
+
+#[test]
+fn arrivals_are_marked_where_an_endpoint_lies_inside_a_members_prefix() {
+    let mut config = a_site();
+    let mut marks = |endpoint: &str| {
+        config.members[0].gateways = vec![our_gateway("gw", "site", &[endpoint])];
+        guard_of(&config, &Links::default()).marks_arrivals
+    };
+    assert!(!marks("203.0.113.2:4600"));
+    assert!(!marks("gw.beta.example:4600"));
+    assert!(marks("10.2.0.2:4600"));
+}
+
+#[test]
+fn a_removed_members_prefix_is_held_until_somebody_else_has_all_of_it() {
+    let [whole, half, other] =
+        ["10.3.0.0/16", "10.3.0.0/17", "10.4.0.0/16"].map(|text| text.parse::<Prefix>().unwrap());
+    let before = BTreeSet::from([whole]);
+    let held_beside = |beta: Prefix| {
+        let config = config(&["10.1.0.0/16".parse().unwrap()], &[beta], &[]);
+        held(&config, &rule(&config, &[], &Default::default()), &before)
+    };
+    assert_eq!(held_beside(other), [whole, other].into());
+    assert_eq!(held_beside(half), [whole, half].into());
+    assert_eq!(held_beside(whole), [whole].into());
+
+    let taken_over_by_us = config(&[whole], &[], &[]);
+    let rulings = rule(&taken_over_by_us, &[], &Default::default());
+    assert_eq!(held(&taken_over_by_us, &rulings, &before), [].into());
 }
 
 proptest! {

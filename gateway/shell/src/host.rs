@@ -114,7 +114,11 @@ impl Shell {
     }
 
     /// The kernel has said what it would do.
-    pub(crate) fn kernel_asked(&mut self, findings: Vec<Finding>, now: Instant) {
+    pub(crate) fn kernel_asked(&mut self, findings: Option<Vec<Finding>>, now: Instant) {
+        let Some(findings) = findings else {
+            return self.inquirer.unanswered(now);
+        };
+
         for advice in self.inquirer.answered(findings, now) {
             self.effects.push_back(match advice {
                 Advice::Raise(finding) => Effect::Raise(finding),

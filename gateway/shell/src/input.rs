@@ -102,8 +102,8 @@ pub enum Input {
     /// [`Effect::CheckKernel`](crate::Effect::CheckKernel).
     KernelChecked(Checked),
     /// What others have set that is in the way: the answer to
-    /// [`Effect::AskKernel`](crate::Effect::AskKernel).
-    KernelAsked(Vec<Finding>),
+    /// [`Effect::AskKernel`](crate::Effect::AskKernel). `None`: it did not answer.
+    KernelAsked(Option<Vec<Finding>>),
     /// The guard was replaced, or could not be: the answer to
     /// [`Effect::ApplyGuard`](crate::Effect::ApplyGuard).
     Guarded {

@@ -96,6 +96,14 @@ impl Inquirer {
         told
     }
 
+    /// The kernel has not answered: what is known of it stays.
+    pub(crate) fn unanswered(&mut self, now: Instant) {
+        self.is_asking = false;
+        self.last = now;
+
+        self.next = now + PAUSE;
+    }
+
     /// When to poll again, at the latest.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         (!self.is_asking).then_some(self.next)
@@ -138,6 +146,23 @@ mod tests {
         inquirer.poll(now);
         assert_eq!(
             inquirer.answered(Vec::new(), now),
+            [Advice::Clear(docker().name)]
+        );
+    }
+
+    #[test]
+    fn a_finding_stays_while_the_kernel_does_not_answer() {
+        let start = Instant::now();
+        let mut inquirer = Inquirer::new(start);
+        inquirer.answered(vec![docker()], start);
+        inquirer.answered(vec![docker()], start);
+
+        inquirer.unanswered(start);
+        assert_eq!(inquirer.poll_timeout(), Some(start + PAUSE));
+        assert!(inquirer.poll(start + PAUSE));
+        assert!(inquirer.answered(vec![docker()], start).is_empty());
+        assert_eq!(
+            inquirer.answered(Vec::new(), start),
             [Advice::Clear(docker().name)]
         );
     }

@@ -121,13 +121,11 @@ impl KernelPort {
         let numbers = config.routes;
 
         jobs.spawn(async move {
-            let findings = inquire(&tun, numbers, inquiry)
-                .await
-                .unwrap_or_else(|error| {
-                    tracing::debug!(%error, "The kernel was not asked for its verdict");
-                    Vec::new()
-                });
-            Event::Shell(Input::KernelAsked(findings))
+            let answer = inquire(&tun, numbers, inquiry).await;
+            if let Err(error) = &answer {
+                tracing::debug!(%error, "The kernel was not asked for its verdict");
+            }
+            Event::Shell(Input::KernelAsked(answer.ok()))
         });
     }
 

@@ -68,7 +68,7 @@ impl World {
             Effect::ApplyGuard { change, spec } => self.apply_guard(node, change, spec),
             Effect::Hold(held) => self.nodes[node].disk.held = held,
             Effect::CheckKernel { leave } => self.check_kernel(node, leave),
-            Effect::AskKernel(_) => return Some(Input::KernelAsked(Vec::new())),
+            Effect::AskKernel(_) => return Some(Input::KernelAsked(Some(Vec::new()))),
             Effect::SwitchForwarding { on } => {
                 self.may_write(node);
                 self.nodes[node].kernel.forwards = on;
