@@ -24,7 +24,7 @@ use tokio::task::spawn_blocking;
 use crate::admin;
 use crate::attention::Attention;
 use crate::drive::Stored;
-use crate::policy::former;
+use crate::policy::{former, tests};
 use crate::prepare::Prepared;
 use crate::state::{AcceptedFile, REMEDY, RecordsFile, chain};
 use gateway::{Gateway, State};
@@ -75,6 +75,10 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     let state_dir = prepared.config.state_dir.clone();
 
     let attention = Attention::default();
+    if let Some(failed) = prepared.policy_tests.failed.0.first() {
+        let what = format!("a policy test failed; the rules are in force all the same: {failed}");
+        attention.raise(tests::FAILED, &what, tests::REMEDY);
+    }
 
     // Everything that follows stores something there: kernel settings, records, keys, zones. What
     // cannot be stored stays in memory.

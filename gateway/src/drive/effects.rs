@@ -11,6 +11,7 @@ use ringway_shell::{ChangeId, Effect, Input};
 use super::Drive;
 use super::jobs::Event;
 use crate::names::others;
+use crate::policy::tests;
 use crate::zones::Reply;
 
 impl Drive {
@@ -95,15 +96,13 @@ impl Drive {
 
     /// Until the file is corrected, its rules are not those in force.
     fn note_failed_tests(&self, failed: &Faults) {
-        const NAME: &str = "policy-test";
-
         match failed.0.first() {
             Some(fault) => self.attention.raise(
-                NAME,
+                tests::FAILED,
                 &format!("a policy test failed, so that the rules of before stay: {fault}"),
-                "correct the file (ringway check), and reload",
+                tests::REMEDY,
             ),
-            None => self.attention.clear(NAME),
+            None => self.attention.clear(tests::FAILED),
         }
     }
 

@@ -7,6 +7,10 @@ use ringway_config::{Config, Expectation, Fault, Faults, PolicyTest, Service};
 
 use super::judge::{Case, Judge, Judgement};
 
+/// The name of what needs attention while a test fails, and what fixes it.
+pub(crate) const FAILED: &str = "policy-test";
+pub(crate) const REMEDY: &str = "correct the file (ringway check), and reload";
+
 /// The results of all tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TestResults {
