@@ -191,7 +191,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let mut batch = Batch {
             snapshot: &snapshot,
             admitted: AdmitCache::new(&snapshot),
-            passed: Neighbour::new(),
+            passed: Neighbour::new(&lane.filter),
             on_path: None,
             coalesce: Coalesce::new(lane.tun.segments_udp(), write),
         };

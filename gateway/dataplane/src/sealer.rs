@@ -19,7 +19,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_filter::{Reason, Verdict, Waiting};
+use ringway_filter::{FilterCache, Reason, Verdict, Waiting};
 
 use crate::checksum;
 use crate::counters::{Counters, DropReason};
@@ -55,6 +55,7 @@ impl From<DropReason> for Dropped {
 pub(crate) struct Sealer<'a, T, U> {
     lane: &'a Lane<T, U>,
     batch: GsoBatch,
+    filter: FilterCache,
     unrouted: Unrouted<'a, T>,
     /// Later fragments whose first was not read yet.
     fragments: Waiting,
@@ -65,6 +66,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         Sealer {
             lane,
             batch: GsoBatch::new(),
+            filter: lane.filter.cache(),
             unrouted: Unrouted::new(lane),
             fragments: Waiting::new(),
         }
@@ -187,9 +189,10 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
 
     /// Judges a packet; a super-packet as a whole, since its segments have the same headers. Its
     /// flow is recorded before anything of it is sealed.
-    fn leaves(&self, snapshot: &Snapshot, packet: &[u8], now: Instant) -> Verdict {
+    fn leaves(&mut self, snapshot: &Snapshot, packet: &[u8], now: Instant) -> Verdict {
+        let filter = &self.lane.filter;
         match snapshot.rules() {
-            Some(rules) => self.lane.filter.leaves(rules, packet, now),
+            Some(rules) => filter.leaves_by(&mut self.filter, rules, packet, now),
             None => Verdict::Drop(Reason::Egress),
         }
     }

@@ -1,5 +1,6 @@
 //! CPU time of one verdict: small packets of flows that are known, and of others, among 100,000
-//! flows and 300 sites.
+//! flows and 300 sites. `beside` is the second packet of a flow in a batch; `siphash` is a known
+//! function in the same run: on a busy machine, compare with it.
 //!
 //! ```text
 //! cargo bench -p ringway-filter
@@ -14,7 +15,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ringway_config::{Allow, Origin, Place, Policy, PortRange, Prefix, Service, Target};
-use ringway_filter::{Filter, Reason, RemoteSite, Rules, RulesSpec, Settings, Verdict};
+use ringway_filter::{
+    Filter, FilterCache, Neighbour, Reason, RemoteSite, Rules, RulesSpec, Settings, Verdict,
+};
+use siphasher::sip::SipHasher13;
 
 const SITES: u32 = 300;
 const HOSTS: u32 = 500;
@@ -135,8 +139,19 @@ impl Bench {
         bench
     }
 
-    fn arrives(&self, site: u32, packet: &[u8]) -> Verdict {
-        self.filter.arrives(&self.rules, site, packet, self.now)
+    fn arrives(&self, cache: &mut FilterCache, site: u32, packet: &[u8]) -> Verdict {
+        let filter = &self.filter;
+        filter.arrives_by(cache, &self.rules, site, packet, self.now)
+    }
+
+    fn arrives_beside<'b>(&'b self, last: &mut Neighbour<'b>, packet: &[u8]) -> Verdict {
+        let filter = &self.filter;
+        filter.arrives_beside(last, &self.rules, 8, packet, self.now)
+    }
+
+    fn leaves_by(&self, cache: &mut FilterCache, packet: &[u8]) -> Verdict {
+        let filter = &self.filter;
+        filter.leaves_by(cache, &self.rules, packet, self.now)
     }
 
     fn leaves(&self, packet: &[u8]) -> Verdict {
@@ -146,6 +161,7 @@ impl Bench {
 
 fn verdicts(c: &mut Criterion) {
     let bench = Bench::new();
+    let mut cache = bench.filter.cache();
     let mut group = c.benchmark_group("verdict");
     group
         .warm_up_time(Duration::from_millis(300))
@@ -161,15 +177,23 @@ fn verdicts(c: &mut Criterion) {
         let answer = tcp((here, 7051), (there, 50_000), ACK);
         let unknown = tcp((there, 443), (here, 1000), ACK);
 
-        assert_eq!(bench.arrives(8, &unknown), Verdict::Drop(Reason::NoFlow));
+        assert_eq!(
+            bench.arrives(&mut cache, 8, &unknown),
+            Verdict::Drop(Reason::NoFlow)
+        );
         for (name, packet) in [("reply", &reply), ("service", &service), ("miss", &unknown)] {
             group.bench_function(format!("arrives/{name}/{family}"), |b| {
-                b.iter(|| bench.arrives(8, black_box(packet)));
+                b.iter(|| bench.arrives(&mut cache, 8, black_box(packet)));
             });
         }
+
+        let mut last = Neighbour::new(&bench.filter);
+        group.bench_function(format!("arrives/beside/{family}"), |b| {
+            b.iter(|| bench.arrives_beside(&mut last, black_box(&reply)));
+        });
         for (name, packet) in [("flow", &sent), ("answer", &answer)] {
             group.bench_function(format!("leaves/{name}/{family}"), |b| {
-                b.iter(|| bench.leaves(black_box(packet)));
+                b.iter(|| bench.leaves_by(&mut cache, black_box(packet)));
             });
         }
     }
@@ -190,8 +214,13 @@ fn verdicts(c: &mut Criterion) {
     group.bench_function("arrives/500 flows/v4", |b| {
         b.iter(|| {
             let (site, packet) = next.next().expect("a cycle has no end");
-            bench.arrives(*site, black_box(packet))
+            bench.arrives(&mut cache, *site, black_box(packet))
         });
+    });
+
+    let hasher = SipHasher13::new_with_key(&[7; 16]);
+    group.bench_function("siphash/40 bytes", |b| {
+        b.iter(|| hasher.hash(black_box(&[7; 40])));
     });
     group.finish();
 }

@@ -4,11 +4,13 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use ringway_config::OrgId;
 
 use crate::MOST_DENIED_KEPT;
+use crate::clock::Tick;
 use crate::rules::Rules;
 use crate::verdict::Reason;
 
@@ -47,9 +49,12 @@ pub enum Direction {
 }
 
 /// The last denied packets. Only packets that are dropped come here, and none waits: one that finds
-/// the ring in use is not kept.
+/// the ring in use is not kept. In a flood, those of a tick that come after a ring of them are not
+/// kept either.
 pub(crate) struct DeniedRing {
     kept: Mutex<Kept>,
+    /// The last tick, and above it how many packets came in it.
+    recent: AtomicU64,
 }
 
 struct Kept {
@@ -97,7 +102,27 @@ impl DeniedRing {
                 next: 0,
                 packets: VecDeque::with_capacity(MOST_DENIED_KEPT),
             }),
+            recent: AtomicU64::new(0),
         }
+    }
+
+    /// True if a packet of this tick is to be kept.
+    pub(crate) fn takes_at(&self, now: Tick) -> bool {
+        const ONE: u64 = 1 << 32;
+
+        let recent = self.recent.load(Relaxed);
+        let before = if recent as Tick == now {
+            recent
+        } else {
+            now.into()
+        };
+        if before >> 32 >= MOST_DENIED_KEPT as u64 {
+            return false;
+        }
+
+        // Two threads that count at once count one packet: then one more is kept.
+        self.recent.store(before + ONE, Relaxed);
+        true
     }
 
     pub(crate) fn push(&self, denied: Denied) {

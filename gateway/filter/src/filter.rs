@@ -17,6 +17,7 @@ use ringway_config::Prefix;
 use self::arrival::Arrival;
 use self::departure::Departure;
 use crate::MOST_UNSHARED;
+use crate::cache::{FilterCache, View};
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::denied::{Denied, DeniedPacket, DeniedRing, Direction};
@@ -66,9 +67,26 @@ impl Filter {
         }
     }
 
+    /// What a packet thread keeps of this filter.
+    pub fn cache(&self) -> FilterCache {
+        FilterCache::new(&self.flows)
+    }
+
     /// Judges a packet that a gateway of site `from` has sealed, after `admit` has checked its
     /// addresses: the source is authorized for `from`, the destination is ours.
     pub fn arrives(&self, rules: &Rules, from: u32, packet: &[u8], now: Instant) -> Verdict {
+        self.arrives_by(&mut self.cache(), rules, from, packet, now)
+    }
+
+    /// [`Filter::arrives`] for a thread that judges many packets.
+    pub fn arrives_by(
+        &self,
+        cache: &mut FilterCache,
+        rules: &Rules,
+        from: u32,
+        packet: &[u8],
+        now: Instant,
+    ) -> Verdict {
         let header = match Header::parse(packet) {
             Ok(header) => header,
             Err(reason) => return self.drop_unread(reason),
@@ -77,28 +95,23 @@ impl Filter {
             return self.drop_unread(Reason::Stranger);
         };
 
+        let view = cache.view(&self.clock, now);
         let arrival = Arrival {
             filter: self,
+            tables: view.tables,
             rules,
             from,
             site,
-            header,
-            now: self.clock.tick(now),
+            header: &header,
+            now: view.now,
         };
         match arrival.judge() {
-            (Verdict::Drop(reason), transport) => {
+            Verdict::Drop(reason) => {
                 rules.count_denied(site);
-                self.note_denied(
-                    Direction::Arriving,
-                    Some(from),
-                    reason,
-                    &header,
-                    transport,
-                    now,
-                );
-                answer_wish(rules, reason, transport)
+                self.note_denied(Direction::Arriving, Some(from), reason, &header, &view);
+                answer_wish(rules, reason, &header)
             }
-            (verdict, _) => verdict,
+            verdict => verdict,
         }
     }
 
@@ -117,7 +130,7 @@ impl Filter {
         }
 
         let granted = self.grace.passed.load(Relaxed);
-        let verdict = self.arrives(rules, from, packet, now);
+        let verdict = self.arrives_by(&mut neighbour.cache, rules, from, packet, now);
 
         // Each packet that grace lets in counts, so that none is the neighbour of another.
         if verdict == Verdict::Pass && self.grace.passed.load(Relaxed) == granted {
@@ -130,29 +143,42 @@ impl Filter {
     /// its addresses, and records its flow. To be called before the packet is sealed, and before
     /// anything else may drop it.
     pub fn leaves(&self, rules: &Rules, packet: &[u8], now: Instant) -> Verdict {
+        self.leaves_by(&mut self.cache(), rules, packet, now)
+    }
+
+    /// [`Filter::leaves`] for a thread that judges many packets.
+    pub fn leaves_by(
+        &self,
+        cache: &mut FilterCache,
+        rules: &Rules,
+        packet: &[u8],
+        now: Instant,
+    ) -> Verdict {
         let header = match Header::parse(packet) {
             Ok(header) => header,
             Err(reason) => return self.drop_unread(reason),
         };
 
+        let view = cache.view(&self.clock, now);
         let departure = Departure {
             filter: self,
+            tables: view.tables,
             rules,
-            header,
-            now: self.clock.tick(now),
+            header: &header,
+            now: view.now,
         };
         match departure.judge() {
-            (Verdict::Drop(reason), transport) => {
+            Verdict::Drop(reason) => {
                 let site = departure.site();
                 if let Some(site) = site {
                     rules.count_denied(site);
                 }
                 // Places change with each reload; numbers last, for the ring.
                 let number = site.map(|site| rules.number_of(site));
-                self.note_denied(Direction::Leaving, number, reason, &header, transport, now);
-                answer_wish(rules, reason, transport)
+                self.note_denied(Direction::Leaving, number, reason, &header, &view);
+                answer_wish(rules, reason, &header)
             }
-            (verdict, _) => verdict,
+            verdict => verdict,
         }
     }
 
@@ -167,19 +193,22 @@ impl Filter {
         site: Option<u32>,
         reason: Reason,
         header: &Header<'_>,
-        transport: Option<Transport<'_>>,
-        now: Instant,
+        view: &View<'_>,
     ) {
         self.drops[reason as usize].fetch_add(1, Relaxed);
+        if !self.denied.takes_at(view.now) {
+            return;
+        }
+
         self.denied.push(Denied {
-            at: now,
+            at: view.at,
             direction,
             site,
             reason,
             source: header.source_address(),
             destination: header.destination_address(),
             protocol: header.protocol,
-            ports: transport.map_or((0, 0), |transport| transport.shown_ports()),
+            ports: transport_of(header).map_or((0, 0), |transport| transport.shown_ports()),
         });
     }
 
@@ -280,16 +309,29 @@ impl Filter {
 }
 
 /// The verdict about a packet that is dropped: whether its sender gets an answer.
-fn answer_wish(rules: &Rules, reason: Reason, transport: Option<Transport<'_>>) -> Verdict {
+fn answer_wish(rules: &Rules, reason: Reason, header: &Header<'_>) -> Verdict {
     let is_about_opening = matches!(
         reason,
         Reason::Denied | Reason::NoFlow | Reason::Protocol | Reason::Egress
     );
-    let is_answered = transport.is_some_and(|transport| transport.may_be_answered());
+    let is_answered = rules.wants_reject()
+        && is_about_opening
+        && transport_of(header).is_some_and(|transport| transport.may_be_answered());
 
-    if rules.wants_reject() && is_about_opening && is_answered {
+    if is_answered {
         Verdict::Reject(reason)
     } else {
         Verdict::Drop(reason)
     }
+}
+
+/// The transport header of a packet that is dropped. It is read again, so that the many that pass
+/// need not hand theirs on.
+fn transport_of<'p>(header: &Header<'p>) -> Option<Transport<'p>> {
+    // A later fragment has none.
+    if header.fragment.is_some_and(|fragment| !fragment.is_first()) {
+        return None;
+    }
+    let (transport, _) = Transport::parse(header).ok()?;
+    Some(transport)
 }

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 
 pub(crate) use self::key::FlowKey;
+use self::key::KeyWords;
 pub(crate) use self::slot::Entry;
 use self::slot::Slot;
 pub(crate) use self::state::{ANSWERED, IMPORTED, State};
@@ -30,7 +31,7 @@ use crate::sip;
 
 pub(crate) struct Flows {
     secret: [u64; 2],
-    tables: ArcSwap<Tables>,
+    tables: Arc<ArcSwap<Tables>>,
     /// Held while tables are replaced; never by a packet.
     replacing: Mutex<()>,
     pub(crate) evicted: AtomicU64,
@@ -42,6 +43,9 @@ pub(crate) struct Tables {
     pair: Arc<Pair>,
     before: Option<Arc<Pair>>,
 }
+
+/// The tables of the moment, without an atomic exchange for each look at them.
+pub(crate) type TableCache = Cache<Arc<ArcSwap<Tables>>, Arc<Tables>>;
 
 struct Pair {
     ours: Table,
@@ -59,6 +63,7 @@ pub(crate) enum Side {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hashed {
     pub(crate) key: FlowKey,
+    words: KeyWords,
     hash: u64,
 }
 
@@ -91,7 +96,7 @@ impl Tables {
     /// The place of a flow that has not expired.
     #[inline]
     pub(crate) fn find(&self, side: Side, flow: &Hashed, now: Tick) -> Option<Found<'_>> {
-        let slot = match self.pair.side(side).find(&flow.key, flow.hash) {
+        let slot = match self.pair.side(side).find_words(&flow.words, flow.hash) {
             Some(slot) => slot,
             None => self.find_before(side, flow, now)?,
         };
@@ -141,10 +146,10 @@ impl Flows {
     pub(crate) fn new(limit: u32, secret: [u8; 16]) -> Flows {
         Flows {
             secret: sip::secret(secret),
-            tables: ArcSwap::from_pointee(Tables {
+            tables: Arc::new(ArcSwap::from_pointee(Tables {
                 pair: Pair::new(limit),
                 before: None,
-            }),
+            })),
             replacing: Mutex::new(()),
             evicted: AtomicU64::new(0),
             unrecorded: AtomicU64::new(0),
@@ -156,10 +161,17 @@ impl Flows {
         self.tables.load()
     }
 
+    /// For a thread that looks at the tables again and again.
+    pub(crate) fn cache(&self) -> TableCache {
+        Cache::new(self.tables.clone())
+    }
+
     #[inline]
     pub(crate) fn hashed(&self, key: FlowKey) -> Hashed {
+        let words = key.words();
         Hashed {
-            hash: key.hash(&self.secret),
+            hash: key::hash(key.v6, &words, &self.secret),
+            words,
             key,
         }
     }

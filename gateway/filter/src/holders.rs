@@ -97,6 +97,7 @@ impl Flattening {
                 return;
             }
 
+            // Behind its end, the prefix around it counts again.
             self.open.pop();
             let outer = self
                 .open

@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cache;
 mod clock;
 mod counts;
 #[cfg(test)]
@@ -41,6 +42,7 @@ mod waiting;
 
 use std::time::Duration;
 
+pub use cache::FilterCache;
 pub use counts::{Counts, OrgCounts, RuleCounts};
 pub use denied::{DeniedPacket, Direction};
 pub use filter::Filter;

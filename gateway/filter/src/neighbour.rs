@@ -7,6 +7,8 @@
 
 use std::time::Instant;
 
+use crate::cache::FilterCache;
+use crate::filter::Filter;
 use crate::packet::{protocol, tcp_flags};
 use crate::rules::Rules;
 
@@ -14,8 +16,8 @@ use crate::rules::Rules;
 const KEY: usize = 36;
 
 /// What the next packet may share with the last one. For one thread.
-#[derive(Default)]
 pub struct Neighbour<'r> {
+    pub(crate) cache: FilterCache,
     last: Option<Last<'r>>,
 }
 
@@ -29,9 +31,12 @@ struct Last<'r> {
 }
 
 impl<'r> Neighbour<'r> {
-    /// Nothing has passed.
-    pub fn new() -> Neighbour<'r> {
-        Neighbour::default()
+    /// Nothing has passed `filter`.
+    pub fn new(filter: &Filter) -> Neighbour<'r> {
+        Neighbour {
+            cache: filter.cache(),
+            last: None,
+        }
     }
 
     /// True if the packet gets the verdict of the last one, which passed.

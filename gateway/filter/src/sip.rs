@@ -13,13 +13,11 @@ pub(crate) fn hash<const N: usize>(secret: &[u64; 2], words: &[u64; N]) -> u64 {
         secret[1] ^ 0x7465_6462_7974_6573,
     ];
 
-    // The last word holds the length in bytes in its highest byte, and here nothing else.
-    let length = (N as u64 * 8) << 56;
-    for word in words.iter().copied().chain([length]) {
-        state[3] ^= word;
-        round(&mut state);
-        state[0] ^= word;
+    for word in words {
+        absorb(&mut state, *word);
     }
+    // The last word holds the length in bytes in its highest byte, and here nothing else.
+    absorb(&mut state, (N as u64 * 8) << 56);
 
     state[2] ^= 0xff;
     for _ in 0..3 {
@@ -32,6 +30,13 @@ pub(crate) fn hash<const N: usize>(secret: &[u64; 2], words: &[u64; N]) -> u64 {
 pub(crate) fn secret(bytes: [u8; 16]) -> [u64; 2] {
     let secret = u128::from_le_bytes(bytes);
     [secret as u64, (secret >> 64) as u64]
+}
+
+#[inline]
+fn absorb(state: &mut [u64; 4], word: u64) {
+    state[3] ^= word;
+    round(state);
+    state[0] ^= word;
 }
 
 #[inline]

@@ -21,20 +21,20 @@ use crate::verdict::{Reason, Verdict};
 
 pub(super) struct Arrival<'a> {
     pub(super) filter: &'a Filter,
+    pub(super) tables: &'a Tables,
     pub(super) rules: &'a Rules,
     /// The sending gateway's site: its number, and its place in the rules.
     pub(super) from: u32,
     pub(super) site: usize,
-    pub(super) header: Header<'a>,
+    pub(super) header: &'a Header<'a>,
     pub(super) now: Tick,
 }
 
-impl<'a> Arrival<'a> {
-    /// The verdict, and the transport header if there is one.
-    pub(super) fn judge(&self) -> (Verdict, Option<Transport<'a>>) {
+impl Arrival<'_> {
+    pub(super) fn judge(&self) -> Verdict {
         let sender = Sender::Site(self.from);
         let filter = self.filter;
-        filter.judge_parts(sender, &self.header, self.now, |transport| {
+        filter.judge_parts(sender, self.header, self.now, |transport| {
             self.judge_transport(transport)
         })
     }
@@ -57,9 +57,8 @@ impl<'a> Arrival<'a> {
         }
 
         let flow = self.flow(FlowProtocol::Tcp, tcp.destination_port, tcp.source_port);
-        let tables = self.filter.flows.tables();
         if !tcp.is_opening()
-            && let Some(found) = tables.find(Side::Ours, &flow, self.now)
+            && let Some(found) = self.tables.find(Side::Ours, &flow, self.now)
         {
             found.change(|state| state.after_far(tcp, ANSWERED));
             return Verdict::Pass;
@@ -67,48 +66,48 @@ impl<'a> Arrival<'a> {
 
         let wanted = Wanted::Tcp(tcp.destination_port);
         if let Some(rule) = self.allowing(wanted) {
-            self.note_theirs_tcp(&tables, &flow, tcp, rule);
+            self.note_theirs_tcp(&flow, tcp, rule);
             return Verdict::Pass;
         }
         if tcp.is_opening() {
             return Verdict::Drop(Reason::Denied);
         }
 
-        self.judge_unknown(&tables, &flow, tcp)
+        self.judge_unknown(&flow, tcp)
     }
 
     /// Records what a rule lets in.
-    fn note_theirs_tcp(&self, tables: &Tables, flow: &Hashed, tcp: &Tcp, rule: usize) {
-        let known = tables.find(Side::Theirs, flow, self.now);
+    fn note_theirs_tcp(&self, flow: &Hashed, tcp: &Tcp, rule: usize) {
+        let known = self.tables.find(Side::Theirs, flow, self.now);
 
         if tcp.is_opening() {
             // A new connection with the addresses and ports of an old one, once ours too.
-            self.filter.flows.remove(tables, Side::Ours, flow);
+            self.filter.flows.remove(self.tables, Side::Ours, flow);
         } else if let Some(known) = known {
             known.change(|state| state.after_far(tcp, 0));
             return;
         }
 
         let state = State::default().after_far(tcp, 0);
-        self.insert_theirs(tables, flow, state);
+        self.insert_theirs(flow, state);
         if known.is_none() {
             self.rules.count_opened(rule);
         }
     }
 
-    fn insert_theirs(&self, tables: &Tables, flow: &Hashed, state: State) {
+    fn insert_theirs(&self, flow: &Hashed, state: State) {
         let owner = Owner::Org(self.rules.share(self.site));
         self.filter
             .flows
-            .insert(tables, Side::Theirs, flow, owner, state, self.now);
+            .insert(self.tables, Side::Theirs, flow, owner, state, self.now);
     }
 
     /// A segment that belongs to no flow of ours, and that no rule allows.
-    fn judge_unknown(&self, tables: &Tables, flow: &Hashed, tcp: &Tcp) -> Verdict {
+    fn judge_unknown(&self, flow: &Hashed, tcp: &Tcp) -> Verdict {
         let grace = &self.filter.grace;
         // A flow of theirs is known: its rule was taken away, be it in this run or before it.
         let has_grace = grace.covers(tcp, self.now)
-            && tables.find(Side::Theirs, flow, self.now).is_none()
+            && self.tables.find(Side::Theirs, flow, self.now).is_none()
             && !self.was_allowed(Wanted::Tcp(tcp.destination_port));
         if !has_grace {
             return Verdict::Drop(Reason::NoFlow);
@@ -126,8 +125,7 @@ impl<'a> Arrival<'a> {
         }
 
         let flow = self.flow(FlowProtocol::Udp, destination_port, source_port);
-        let tables = self.filter.flows.tables();
-        if let Some(found) = tables.find(Side::Ours, &flow, self.now) {
+        if let Some(found) = self.tables.find(Side::Ours, &flow, self.now) {
             found.change(State::answered);
             return Verdict::Pass;
         }
@@ -135,8 +133,8 @@ impl<'a> Arrival<'a> {
         let Some(rule) = self.allowing(Wanted::Udp(destination_port)) else {
             return Verdict::Drop(Reason::Denied);
         };
-        if tables.find(Side::Theirs, &flow, self.now).is_none() {
-            self.insert_theirs(&tables, &flow, State::default());
+        if self.tables.find(Side::Theirs, &flow, self.now).is_none() {
+            self.insert_theirs(&flow, State::default());
             self.rules.count_opened(rule);
         }
         Verdict::Pass
@@ -147,8 +145,7 @@ impl<'a> Arrival<'a> {
             IcmpKind::EchoRequest => self.pass_if_allowed(Wanted::Echo, Reason::Denied),
             IcmpKind::EchoReply => {
                 let flow = self.flow(FlowProtocol::Echo, icmp.id, 0);
-                let tables = self.filter.flows.tables();
-                match tables.find(Side::Ours, &flow, self.now) {
+                match self.tables.find(Side::Ours, &flow, self.now) {
                     Some(found) => {
                         found.change(State::answered);
                         Verdict::Pass
@@ -198,8 +195,7 @@ impl<'a> Arrival<'a> {
             }
             Quoted::EchoRequest { id } => {
                 let flow = self.quoted_flow(&quote, FlowProtocol::Echo, (id, 0));
-                let tables = self.filter.flows.tables();
-                tables.find(Side::Ours, &flow, self.now).is_some()
+                self.tables.find(Side::Ours, &flow, self.now).is_some()
             }
             Quoted::EchoReply => self.is_mirror_allowed(&quote, Wanted::Echo),
             Quoted::Other { protocol } => {
@@ -216,10 +212,10 @@ impl<'a> Arrival<'a> {
         mirror: Wanted,
     ) -> bool {
         let flow = self.quoted_flow(quote, protocol, ports);
-        let tables = self.filter.flows.tables();
 
         // A flow of theirs lets nothing in by itself: its rule may have been taken away.
-        tables.find(Side::Ours, &flow, self.now).is_some() || self.is_mirror_allowed(quote, mirror)
+        self.tables.find(Side::Ours, &flow, self.now).is_some()
+            || self.is_mirror_allowed(quote, mirror)
     }
 
     /// True if a rule allows what the quoted packet of ours would answer.

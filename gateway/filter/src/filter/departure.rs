@@ -25,16 +25,16 @@ use crate::verdict::{Reason, Verdict};
 
 pub(super) struct Departure<'a> {
     pub(super) filter: &'a Filter,
+    pub(super) tables: &'a Tables,
     pub(super) rules: &'a Rules,
-    pub(super) header: Header<'a>,
+    pub(super) header: &'a Header<'a>,
     pub(super) now: Tick,
 }
 
-impl<'a> Departure<'a> {
-    /// The verdict, and the transport header if there is one.
-    pub(super) fn judge(&self) -> (Verdict, Option<Transport<'a>>) {
+impl Departure<'_> {
+    pub(super) fn judge(&self) -> Verdict {
         let filter = self.filter;
-        filter.judge_parts(Sender::Own, &self.header, self.now, |transport| {
+        filter.judge_parts(Sender::Own, self.header, self.now, |transport| {
             self.judge_transport(transport)
         })
     }
@@ -67,7 +67,6 @@ impl<'a> Departure<'a> {
         }
 
         let flow = self.flow(FlowProtocol::Tcp, local, remote);
-        let tables = self.filter.flows.tables();
         // What it would answer, and what it would open.
         let mirror = Wanted::Tcp(local);
         let opening = Wanted::Tcp(remote);
@@ -77,25 +76,25 @@ impl<'a> Departure<'a> {
                 return Verdict::Drop(Reason::Egress);
             }
             // Our host takes the ports over from a connection of theirs, which must be over.
-            self.filter.flows.remove(&tables, Side::Theirs, &flow);
-            self.insert_ours(&tables, &flow, State::default());
+            self.filter.flows.remove(self.tables, Side::Theirs, &flow);
+            self.insert_ours(&flow, State::default());
             return Verdict::Pass;
         }
         if tcp.is_syn_ack() {
-            return self.judge_syn_ack(&tables, &flow, tcp);
+            return self.judge_syn_ack(&flow, tcp);
         }
 
         // The default first: it spares both lookups.
         if !self.rules.is_egress_open() && !self.is_answer(mirror) && !self.is_permitted(opening) {
             return Verdict::Drop(Reason::Egress);
         }
-        self.note_segment(&tables, &flow, tcp);
+        self.note_segment(&flow, tcp);
         Verdict::Pass
     }
 
     /// A host answers a SYN. By whatever way that came, over the WAN or through a tunnel, a rule
     /// must allow it.
-    fn judge_syn_ack(&self, tables: &Tables, flow: &Hashed, tcp: &Tcp) -> Verdict {
+    fn judge_syn_ack(&self, flow: &Hashed, tcp: &Tcp) -> Verdict {
         let Some(site) = self.site() else {
             return Verdict::Drop(Reason::SynAck);
         };
@@ -104,24 +103,24 @@ impl<'a> Departure<'a> {
         }
 
         let begun = State::default().after_own(tcp, crate::flows::ANSWERED);
-        match tables.find(Side::Theirs, flow, self.now) {
+        match self.tables.find(Side::Theirs, flow, self.now) {
             Some(known) => {
                 known.change(|state| state.begun_again(begun));
                 known.touch(self.now);
             }
-            None => self.insert_theirs(tables, flow, site, begun),
+            None => self.insert_theirs(flow, site, begun),
         }
         Verdict::Pass
     }
 
     /// Records a segment that may pass, and is neither SYN nor SYN-ACK.
-    fn note_segment(&self, tables: &Tables, flow: &Hashed, tcp: &Tcp) {
-        if let Some(ours) = tables.find(Side::Ours, flow, self.now) {
+    fn note_segment(&self, flow: &Hashed, tcp: &Tcp) {
+        if let Some(ours) = self.tables.find(Side::Ours, flow, self.now) {
             ours.change(|state| state.after_own(tcp, 0));
             ours.touch(self.now);
             return;
         }
-        if let Some(theirs) = tables.find(Side::Theirs, flow, self.now) {
+        if let Some(theirs) = self.tables.find(Side::Theirs, flow, self.now) {
             theirs.change(|state| state.after_own(tcp, crate::flows::ANSWERED));
             theirs.touch(self.now);
             return;
@@ -137,12 +136,12 @@ impl<'a> Departure<'a> {
             // Known so that a reset can be exact.
             if let Some(site) = site {
                 let state = state.after_own(tcp, crate::flows::ANSWERED);
-                self.insert_theirs(tables, flow, site, state);
+                self.insert_theirs(flow, site, state);
             }
         } else if self.filter.grace.is_about(tcp.source_port)
             && !self.was_answer(Wanted::Tcp(tcp.source_port))
         {
-            self.insert_ours(tables, flow, state);
+            self.insert_ours(flow, state);
         }
     }
 
@@ -159,16 +158,15 @@ impl<'a> Departure<'a> {
         }
 
         let flow = self.flow(FlowProtocol::Udp, local, remote);
-        let tables = self.filter.flows.tables();
-        if let Some(ours) = tables.find(Side::Ours, &flow, self.now) {
+        if let Some(ours) = self.tables.find(Side::Ours, &flow, self.now) {
             ours.change(State::used_here);
             ours.touch(self.now);
-        } else if let Some(theirs) = tables.find(Side::Theirs, &flow, self.now) {
+        } else if let Some(theirs) = self.tables.find(Side::Theirs, &flow, self.now) {
             theirs.change(State::answered);
             theirs.touch(self.now);
         } else if !self.is_answer(mirror) && !self.was_answer(mirror) {
             // UDP has no opening packet: one that no rule has answered opens.
-            self.insert_ours(&tables, &flow, State::default());
+            self.insert_ours(&flow, State::default());
         }
         Verdict::Pass
     }
@@ -192,12 +190,11 @@ impl<'a> Departure<'a> {
         }
 
         let flow = self.flow(FlowProtocol::Echo, id, 0);
-        let tables = self.filter.flows.tables();
-        if let Some(ours) = tables.find(Side::Ours, &flow, self.now) {
+        if let Some(ours) = self.tables.find(Side::Ours, &flow, self.now) {
             ours.change(State::used_here);
             ours.touch(self.now);
         } else {
-            self.insert_ours(&tables, &flow, State::default());
+            self.insert_ours(&flow, State::default());
         }
         Verdict::Pass
     }
@@ -235,7 +232,7 @@ impl<'a> Departure<'a> {
     }
 
     fn is_permitted(&self, opening: Wanted) -> bool {
-        let header = &self.header;
+        let header = self.header;
         self.rules.is_egress_open()
             || self
                 .rules
@@ -259,22 +256,22 @@ impl<'a> Departure<'a> {
             .is_some_and(|site| self.rules.was_allowed(site, self.header.v6, ends, mirror))
     }
 
-    fn insert_ours(&self, tables: &Tables, flow: &Hashed, state: State) {
+    fn insert_ours(&self, flow: &Hashed, state: State) {
         let has_place =
             self.filter
                 .flows
-                .insert(tables, Side::Ours, flow, Owner::Local, state, self.now);
+                .insert(self.tables, Side::Ours, flow, Owner::Local, state, self.now);
         if has_place {
             self.filter
                 .share(|| super::flow_views::record(&flow.key, state, 0));
         }
     }
 
-    fn insert_theirs(&self, tables: &Tables, flow: &Hashed, site: usize, state: State) {
+    fn insert_theirs(&self, flow: &Hashed, site: usize, state: State) {
         let owner = Owner::Org(self.rules.share(site));
         self.filter
             .flows
-            .insert(tables, Side::Theirs, flow, owner, state, self.now);
+            .insert(self.tables, Side::Theirs, flow, owner, state, self.now);
     }
 
     /// True for this host's own outer packets: a tunnel in a tunnel.

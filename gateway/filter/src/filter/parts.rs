@@ -8,7 +8,7 @@ use crate::packet::{Header, Transport};
 use crate::verdict::Verdict;
 
 impl Filter {
-    /// The verdict, by `judge` if there is a transport header, and that header.
+    /// The verdict, by `judge` if there is a transport header.
     #[inline]
     pub(super) fn judge_parts<'p>(
         &self,
@@ -16,27 +16,25 @@ impl Filter {
         header: &Header<'p>,
         now: Tick,
         judge: impl FnOnce(&Transport<'p>) -> Verdict,
-    ) -> (Verdict, Option<Transport<'p>>) {
+    ) -> Verdict {
         let Some(fragment) = header.fragment else {
             return match Transport::parse(header) {
-                Ok((transport, _)) => (judge(&transport), Some(transport)),
-                Err(reason) => (Verdict::Drop(reason), None),
+                Ok((transport, _)) => judge(&transport),
+                Err(reason) => Verdict::Drop(reason),
             };
         };
 
         if !fragment.is_first() {
-            let verdict = self.fragments.judge_later(sender, header, &fragment, now);
-            return (verdict, None);
+            return self.fragments.judge_later(sender, header, &fragment, now);
         }
 
-        let (verdict, transport, len) = match Transport::parse(header) {
-            Ok((transport, len)) => (judge(&transport), Some(transport), len),
+        let (verdict, len) = match Transport::parse(header) {
+            Ok((transport, len)) => (judge(&transport), len),
             // Remembered too: what follows a refused first fragment is refused like it.
-            Err(reason) => (Verdict::Drop(reason), None, 0),
+            Err(reason) => (Verdict::Drop(reason), 0),
         };
         // Later fragments must not overwrite what this verdict depends on.
         let len = fragment.skipped + len;
-        let verdict = self.fragments.note_first(sender, header, len, verdict, now);
-        (verdict, transport)
+        self.fragments.note_first(sender, header, len, verdict, now)
     }
 }

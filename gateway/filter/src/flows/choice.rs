@@ -79,6 +79,7 @@ impl<'t> Search<'t> {
 
     pub(super) fn look_at(&mut self, position: Position, entry: Option<Entry>) {
         let Some(entry) = entry else {
+            // A flow stands in one of its own buckets; elsewhere only a place is given up.
             if !self.is_far && self.free.is_none() {
                 self.free = Some(position);
             }

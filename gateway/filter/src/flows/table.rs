@@ -123,19 +123,22 @@ impl Table {
     /// The place of a flow, whether it has expired or not.
     #[inline]
     pub(crate) fn find(&self, key: &FlowKey, hash: u64) -> Option<Slot<'_>> {
-        let words = key.words();
+        self.find_words(&key.words(), hash)
+    }
+
+    #[inline]
+    pub(crate) fn find_words(&self, key: &KeyWords, hash: u64) -> Option<Slot<'_>> {
         let (home, second) = self.homes(hash);
 
         let tags = self.line(home, 0);
-        if let Some((_, slot)) = self.find_in(home, tags, &words, hash) {
+        if let Some(slot) = self.find_in(home, tags, key, hash) {
             return Some(slot);
         }
         // Almost no bucket was ever full, so that its second one need not be read.
         if tags[0].load(Acquire) & MOVED_ON == 0 {
             return None;
         }
-        self.find_in(second, self.line(second, 0), &words, hash)
-            .map(|(_, slot)| slot)
+        self.find_in(second, self.line(second, 0), key, hash)
     }
 
     #[inline]
@@ -145,7 +148,7 @@ impl Table {
         tags: &[AtomicU64; WORDS],
         key: &KeyWords,
         hash: u64,
-    ) -> Option<(usize, Slot<'t>)> {
+    ) -> Option<Slot<'t>> {
         let tag = tag(hash);
         for (index, pair) in tags.iter().enumerate() {
             let pair = pair.load(Acquire);
@@ -156,7 +159,7 @@ impl Table {
                     continue;
                 }
                 if let Some(slot) = Slot::matching(self.line(bucket, place), key) {
-                    return Some((place, slot));
+                    return Some(slot);
                 }
             }
         }

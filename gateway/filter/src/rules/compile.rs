@@ -25,6 +25,7 @@ pub(super) fn rules(
 ) -> Rules {
     let mut remote: Vec<&RemoteSite> = spec.sites.iter().collect();
     remote.sort_by_key(|site| site.number);
+    // A number means one site: packets are counted and judged by it.
     remote.dedup_by_key(|site| site.number);
 
     let orgs = orgs(&remote, denied);
@@ -153,6 +154,7 @@ fn add_offers(
         // The operator wants nothing opened at all, DNS included.
         Some([]) => {}
         Some(allow) => {
+            // Names must resolve for what any rule allows.
             add_dns(spec, offers);
             for (index, sources) in applicable {
                 let rule = &allow[*index];

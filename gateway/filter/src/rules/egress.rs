@@ -41,6 +41,7 @@ pub(crate) struct Far<'r> {
 
 impl EgressRules {
     pub(crate) fn new(spec: &RulesSpec) -> EgressRules {
+        // A wildcard stands for the gateway's own addresses, which follow.
         let dns = spec.dns.iter().map(|listen| listen.ip());
         let always = dns
             .filter(|address| !address.is_unspecified())

@@ -161,6 +161,7 @@ impl Services {
         let destinations = if v6 { &self.v6 } else { &self.v4 };
         for length in &destinations.lengths {
             let network = destination & length.mask;
+            // Networks of one length do not overlap: at most one holds the address.
             let Ok(at) = length
                 .networks
                 .binary_search_by_key(&network, |(first, _)| *first)

@@ -33,7 +33,7 @@ fn a_packet_beside_another_one_gets_the_verdict_that_it_gets_alone() {
             for next in &packets {
                 for (rules, from) in [(&world.rules, BETA), (&world.rules, GAMMA), (&closed, BETA)]
                 {
-                    let mut neighbour = Neighbour::new();
+                    let mut neighbour = Neighbour::new(&world.filter);
                     let filter = &world.filter;
                     filter.arrives_beside(&mut neighbour, &world.rules, BETA, first, world.now);
                     let beside =
@@ -53,7 +53,7 @@ fn what_ends_a_flow_and_what_grace_lets_in_is_never_shared() {
     let back = out.back();
     world.leaves(&out.tcp(1000, 443, SYN, 0));
     {
-        let mut neighbour = Neighbour::new();
+        let mut neighbour = Neighbour::new(&world.filter);
         for flags in [ACK, FIN | ACK, RST] {
             let packet = back.tcp(443, 1000, flags, 1);
             let filter = &world.filter;
@@ -67,7 +67,7 @@ fn what_ends_a_flow_and_what_grace_lets_in_is_never_shared() {
     assert_eq!(world.arrives(BETA, &next), dropped(Reason::NoFlow));
 
     world.filter.begin_grace(world.now);
-    let mut neighbour = Neighbour::new();
+    let mut neighbour = Neighbour::new(&world.filter);
     let middle = back.tcp(443, 40000, ACK, 1);
     let filter = &world.filter;
     let passed = (0..1500).filter(|_| {

@@ -21,6 +21,10 @@ fn key(number: u32) -> FlowKey {
     }
 }
 
+fn hash_of(key: &FlowKey) -> u64 {
+    crate::flows::key::hash(key.v6, &key.words(), &SECRET)
+}
+
 fn entry(number: u32, flags: u8, last: Tick) -> Entry {
     Entry {
         key: key(number),
@@ -32,12 +36,12 @@ fn entry(number: u32, flags: u8, last: Tick) -> Entry {
 
 fn insert(table: &Table, entry: &Entry, most: u32) -> Inserted {
     let share = Share::AtMost(most);
-    table.insert(entry, entry.key.hash(&SECRET), share, entry.last)
+    table.insert(entry, hash_of(&entry.key), share, entry.last)
 }
 
 fn has(table: &Table, number: u32) -> bool {
     let key = key(number);
-    table.find(&key, key.hash(&SECRET)).is_some()
+    table.find(&key, hash_of(&key)).is_some()
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn in_a_full_table_nobody_loses_a_place_to_an_owner_that_has_more() {
             owner,
             ..entry(number, ANSWERED, 0)
         };
-        table.insert(&entry, entry.key.hash(&SECRET), Share::Fair, 0)
+        table.insert(&entry, hash_of(&entry.key), Share::Fair, 0)
     };
     for number in 0..30 {
         insert(number, 1);
@@ -131,9 +135,9 @@ fn a_flow_that_comes_again_keeps_its_place() {
     insert(&table, &entry(1, 0, 0), 9);
     insert(&table, &entry(1, ANSWERED, 5), 9);
     assert_eq!(table.used(), 1);
-    let found = table.find(&key(1), key(1).hash(&SECRET)).unwrap();
+    let found = table.find(&key(1), hash_of(&key(1))).unwrap();
     assert_eq!(found.load().unwrap().1, 5);
-    table.remove(&key(1), key(1).hash(&SECRET));
+    table.remove(&key(1), hash_of(&key(1)));
     assert_eq!((table.used(), has(&table, 1)), (0, false));
 }
 
@@ -199,7 +203,7 @@ fn many_threads_see_no_torn_entry_and_leave_no_double() {
 }
 
 fn write_once(table: &Table, number: u32, step: u32, what: u8) {
-    let hash = key(number).hash(&SECRET);
+    let hash = hash_of(&key(number));
     match what {
         0 => table.remove(&key(number), hash),
         1 | 2 => {
