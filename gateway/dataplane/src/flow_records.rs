@@ -83,6 +83,7 @@ impl FlowRecords {
         let mut result = Ok(());
 
         for session in sessions {
+            // Sealing overwrites the records, and the next session needs them too.
             let mut datagram = self.datagram;
             let sealed = session
                 .reserve(1)

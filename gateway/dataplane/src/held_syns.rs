@@ -118,6 +118,7 @@ impl HeldSyns {
             self.drop_oldest();
         }
 
+        // The newest first: it is the attempt that its client still waits for.
         let mut decided = Vec::new();
         for (number, held) in self.by_age.iter().rev() {
             match decide(&held.connection, &held.read) {
@@ -126,6 +127,7 @@ impl HeldSyns {
             }
         }
 
+        // Only now, since the loop above borrows what this removes from.
         let mut released = Vec::new();
         for (number, decision) in decided {
             let held = self.remove(number);

@@ -84,6 +84,7 @@ impl KernelWatch {
     /// The kernel reported a change of something.
     pub(crate) fn changed(&mut self, now: Instant) {
         self.look = now;
+        // The comparison under way may have passed this thing already.
         self.again = self.is_checking;
     }
 
@@ -121,6 +122,7 @@ impl KernelWatch {
             *self.counts.entry(restoration.thing.kind()).or_default() += 1;
             let pace = self.paces.entry(restoration.thing.clone()).or_default();
 
+            // Told once for each change of pace, however often the thing is restored.
             let was_fought = pace.is_fought;
             pace.note(now);
             match (was_fought, pace.is_fought) {

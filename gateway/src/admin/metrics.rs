@@ -40,6 +40,7 @@ impl Metrics {
             ..
         } = report;
 
+        // A new registry for each scrape: everything in it is read at this moment.
         let mut registry = Registry::with_prefix("ringway");
         registry.register_collector(Box::new(Host {
             tun_recreated,

@@ -65,11 +65,13 @@ pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
     let questions = questions(traffic);
     for chain in reader.base_chains(&traffic.tun)? {
         let key = (chain.family, chain.table.clone());
+        // Once for each table, however many base chains it has.
         if !tables.contains_key(&key) {
             let read = reader.table(chain.family, &chain.table)?;
             tables.insert(key.clone(), read);
         }
 
+        // One finding for each chain: what lets one packet through mostly lets all of them.
         let dropped = first_dropped(&chain, &tables[&key], &questions);
         findings.extend(dropped.map(|question| finding(traffic, &chain, &tables[&key], question)));
     }

@@ -71,6 +71,7 @@ fn text(files: &Files, rules: &[RuleReport], running: Option<&PolicyReport>) -> 
             text.push_str(&table(&arriving, running));
         }
     }
+    // An empty list closes everything, our DNS server included.
     if policy.allow.as_ref().is_none_or(|allow| !allow.is_empty()) {
         for listen in &files.config.dns.listen {
             text.push_str(&format!("all  {listen}  DNS, by [dns] listen\n"));

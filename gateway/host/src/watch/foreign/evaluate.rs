@@ -86,6 +86,7 @@ impl Ruleset {
             End::Open => End::Accepted,
             end => end,
         };
+        // Certain only if no rule that may apply decides otherwise.
         match end {
             End::Accepted if !walk.may_be_dropped => Judgement::Accepted,
             End::Dropped if !walk.may_be_accepted => Judgement::Dropped,
@@ -96,12 +97,14 @@ impl Ruleset {
 
 impl Walk<'_> {
     fn chain(&mut self, name: &str, depth: usize) -> End {
+        // Deleted while it was read, or nested deeper than the kernel allows.
         let Some(rules) = self.ruleset.chains.get(name).filter(|_| depth < DEPTH) else {
             self.give_up();
             return End::Open;
         };
 
         for rule in rules {
+            // Lists of blocked addresses can have hundreds of thousands of rules.
             if self.left == 0 {
                 self.give_up();
                 return End::Open;
@@ -146,6 +149,7 @@ impl Walk<'_> {
             }
             Decision::Known(Verdict::Goto(chain)) => {
                 let end = self.chain(&chain, depth + 1);
+                // Unlike a jump, a goto never comes back to the rest of this chain.
                 match self.decide(end, is_certain) {
                     Next::Rule if is_certain => Next::Caller,
                     next => next,
