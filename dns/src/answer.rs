@@ -16,6 +16,7 @@ mod outcome;
 mod query;
 mod reply;
 mod reverse;
+mod signature;
 mod write;
 
 pub use context::Transport;
@@ -44,6 +45,7 @@ pub mod rcode {
     pub const NOTIMP: u16 = 4;
     pub const REFUSED: u16 = 5;
     pub const YXDOMAIN: u16 = 6;
+    pub const NOTAUTH: u16 = 9;
     pub const BADVERS: u16 = 16;
 }
 

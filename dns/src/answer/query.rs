@@ -1,6 +1,7 @@
 //! [`Query`]: a DNS query, parsed without allocation, and whether it can be answered.
 
-use super::rcode;
+use super::signature::Signature;
+use super::{CLASS_ANY, rcode};
 use crate::cookie::CLIENT;
 use crate::name::Name;
 use crate::rdata::kind;
@@ -39,6 +40,7 @@ pub(super) struct Query<'m> {
     /// `None` if the query consists of a cookie alone, or is malformed before its end.
     pub(super) question: Option<Question<'m>>,
     pub(super) edns: Option<Edns<'m>>,
+    pub(super) signature: Option<Signature<'m>>,
     /// The response code of a query that gets no other answer.
     pub(super) fault: Option<u16>,
 }
@@ -97,6 +99,7 @@ impl<'m> Query<'m> {
             },
             question: None,
             edns: None,
+            signature: None,
             fault: None,
         };
 
@@ -107,6 +110,8 @@ impl<'m> Query<'m> {
             query.fault = Some(rcode::NOTIMP);
         } else if !well_formed {
             query.fault = Some(rcode::FORMERR);
+        } else if query.signature.is_some() {
+            query.fault = Some(rcode::NOTAUTH);
         }
         Some(query)
     }
@@ -161,6 +166,7 @@ impl OwnedQuery {
                 class: self.class,
             }),
             edns: self.edns.map(|edns| edns.with_cookie(client_cookie)),
+            signature: None,
             fault: None,
         }
     }
@@ -207,7 +213,7 @@ impl<'m> Reader<'m> {
             query.question = Some(self.question()?);
         }
         for _ in 0..additional {
-            self.additional(&mut query.edns)?;
+            self.additional(query)?;
         }
 
         let asks = query.question.is_some() || query.cookie().is_some();
@@ -229,11 +235,16 @@ impl<'m> Reader<'m> {
         })
     }
 
-    /// Reads one record of the additional section, into `edns` if it is an OPT record; `None` if it
-    /// is malformed, or a second OPT record.
-    fn additional(&mut self, edns: &mut Option<Edns<'m>>) -> Option<()> {
-        let root = self.message.get(self.at) == Some(&0);
+    /// Reads one record of the additional section into `query`; `None` if it is malformed, a second
+    /// OPT record, or after a signature.
+    fn additional(&mut self, query: &mut Query<'m>) -> Option<()> {
+        // RFC 8945, section 5.1: a signature is the last record.
+        if query.signature.is_some() {
+            return None;
+        }
+        let start = self.at;
         self.skip_name()?;
+        let owner = &self.message[start..self.at];
         let kind = self.u16()?;
         let class = self.u16()?;
         let ttl_high = self.u16()?;
@@ -241,12 +252,17 @@ impl<'m> Reader<'m> {
         let len = self.u16()?;
         let data = self.take(len.into())?;
 
-        // Other records, such as a signature (RFC 8945), mean nothing here.
+        if kind == kind::TSIG {
+            let is_sound = class == CLASS_ANY && ttl_high == 0 && ttl_low == 0;
+            query.signature = Some(Signature::parse(owner, data).filter(|_| is_sound)?);
+            return Some(());
+        }
+        // Other records mean nothing here.
         if kind != kind::OPT {
             return Some(());
         }
         // RFC 6891, section 6.1.1: one OPT record; section 6.1.2: its owner is the root.
-        if !root || edns.is_some() {
+        if owner != [0] || query.edns.is_some() {
             return None;
         }
 
@@ -254,7 +270,7 @@ impl<'m> Reader<'m> {
         let [_extended_rcode, version] = ttl_high.to_be_bytes();
         // RFC 6891, section 7: the response to a query with an OPT record has one, even if the
         // options are malformed.
-        *edns = Some(Edns {
+        query.edns = Some(Edns {
             size: class,
             version,
             dnssec_ok: ttl_low & DNSSEC_OK != 0,

@@ -42,10 +42,13 @@ pub(super) fn write(
     limit: usize,
     out: &mut Vec<u8>,
 ) {
+    // A signed query that is malformed elsewhere gets no signature.
+    let signature = query.signature.filter(|_| reply.rcode == rcode::NOTAUTH);
+    let signature_len = signature.map_or(0, |signature| signature.len());
     let mut writer = Writer {
         out,
-        // The OPT record comes last and must fit in any case.
-        limit: limit.saturating_sub(context.opt.len(query, reply.ede)),
+        // The OPT record and the signature come last and must fit in any case.
+        limit: limit.saturating_sub(context.opt.len(query, reply.ede) + signature_len),
         reach: context.reach,
         names: [0; MAX_NAMES],
         known: 0,
@@ -63,6 +66,9 @@ pub(super) fn write(
     }
     let [answer, authority, additional] = sections.unwrap_or_default();
     let opt = context.opt.put(query, reply.rcode, reply.ede, out);
+    if let Some(signature) = signature {
+        signature.put(out);
+    }
 
     let flags = Flags {
         rcode: reply.rcode,
@@ -74,7 +80,12 @@ pub(super) fn write(
     put_header(
         query,
         flags,
-        [questions, answer, authority, additional + opt],
+        [
+            questions,
+            answer,
+            authority,
+            additional + opt + u16::from(signature.is_some()),
+        ],
         out,
     );
 }
