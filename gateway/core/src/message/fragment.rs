@@ -131,7 +131,7 @@ pub(super) fn put(message: &FragmentMessage, out: &mut Writer<'_>) {
             out.required(DIGEST, digest);
             out.required(TAKEN, taken);
             if let Some(text) = text {
-                out.optional_bytes(TEXT, text[..end_of(text)].as_bytes());
+                out.optional_bytes(TEXT, &text.as_bytes()[..end_of(text)]);
             }
         }
     }
@@ -139,7 +139,12 @@ pub(super) fn put(message: &FragmentMessage, out: &mut Writer<'_>) {
 
 /// Where `text` is cut, so that it fits its field and ends with a whole character.
 fn end_of(text: &str) -> usize {
-    text.floor_char_boundary(MAX_VERDICT_TEXT)
+    let longest = text.len().min(MAX_VERDICT_TEXT);
+
+    (0..=longest)
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or(0)
 }
 
 pub(super) fn get_offer(body: &[u8]) -> Result<FragmentMessage, FieldError> {
