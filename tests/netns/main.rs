@@ -28,6 +28,7 @@ mod outage;
 mod overlap;
 mod path_mtu;
 mod policy;
+mod policy_tests;
 mod recipes;
 mod streams;
 mod tun_device;
