@@ -41,20 +41,14 @@ pub fn guard(situation: &Situation<'_>) -> GuardSpec {
     let own = situation.own();
     let members = situation.members();
 
-    let gateways = config.own.gateways.iter();
-    let mut siblings = gateways.clone().filter(|gateway| {
-        gateway.site == config.site
-            && gateway.name != config.id.name
-            && !config.own.revoked.gateways.contains(&gateway.name)
-    });
-    let is_dialled = gateways
-        .clone()
-        .any(|gateway| gateway.name == config.id.name && !gateway.endpoints.is_empty());
+    let mut gateways = config.own.gateways.iter();
+    let is_dialled =
+        gateways.any(|gateway| gateway.name == config.id.name && !gateway.endpoints.is_empty());
 
     GuardSpec {
         tun: config.tun.clone(),
         site: situation.links.site_interfaces(&own),
-        has_siblings: siblings.next().is_some(),
+        has_siblings: has_siblings(config),
         tunnel_port: config.listen.port(),
         is_dialled,
         mark: config.routes.mark,
@@ -63,6 +57,16 @@ pub fn guard(situation: &Situation<'_>) -> GuardSpec {
         own,
         members,
     }
+}
+
+/// True if other gateways serve this site too, so that packets of members may reach this host by
+/// the site's network.
+pub fn has_siblings(config: &Config) -> bool {
+    config.own.gateways.iter().any(|gateway| {
+        gateway.site == config.site
+            && gateway.name != config.id.name
+            && !config.own.revoked.gateways.contains(&gateway.name)
+    })
 }
 
 /// The addresses at which peers can be dialled. What a name resolves to is not known here.

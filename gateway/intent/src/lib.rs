@@ -16,7 +16,7 @@ mod situation;
 mod thing;
 
 pub use families::Families;
-pub use guard::{GuardSpec, guard};
+pub use guard::{GuardSpec, guard, has_siblings};
 pub use inquiry::{Inquiry, Way, ways};
 pub use links::{Address, HostRoute, Links, is_default};
 pub use routes::{RoutePlan, RouteState, Tunnelled, plan_routes, tunnelled};

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use ringway_config::{Config, Prefix};
 use ringway_dns::{Arrivals, Interface};
 use ringway_host::incoming::index_of;
-use ringway_intent::Links;
+use ringway_intent::{Links, has_siblings};
 
 /// What this host calls itself.
 const LOOPBACK: &str = "lo";
@@ -42,12 +42,4 @@ fn interfaces(names: &BTreeSet<String>) -> BTreeSet<Interface> {
         .filter_map(|name| index_of(name).ok())
         .map(Interface)
         .collect()
-}
-
-fn has_siblings(config: &Config) -> bool {
-    let gateways = config.own.gateways.iter();
-
-    gateways
-        .filter(|gateway| gateway.site == config.site)
-        .any(|gateway| gateway.name != config.id.name)
 }
