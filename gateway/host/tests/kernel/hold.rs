@@ -97,7 +97,17 @@ fn a_table_that_was_changed_in_any_way_is_put_back() {
         guard.apply(&spec()).await.unwrap();
         let right = scene.table();
 
+        // Rule for rule, but one accepts what it dropped.
+        let (_, rules) = gateway.run("nft --handle list chain inet ringway0 forward");
+        let last = rules
+            .lines()
+            .rev()
+            .find_map(|line| line.split_once("# handle "));
+        let (_, handle) = last.expect("a rule");
+        let replaced = format!("replace rule inet ringway0 forward handle {handle} accept");
+
         for command in [
+            replaced.as_str(),
             "flush ruleset",
             "delete table inet ringway0",
             "flush chain inet ringway0 forward",
