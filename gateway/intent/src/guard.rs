@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ringway_config::{Endpoint, Host, Prefix, TunName};
+use ringway_config::{Config, Endpoint, Host, Prefix, TunName};
 
 use crate::situation::Situation;
 

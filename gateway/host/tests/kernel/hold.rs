@@ -199,6 +199,25 @@ fn the_restriction_follows_who_has_switched_forwarding_on() {
 }
 
 #[test]
+fn an_interface_that_has_left_the_site_forwards_no_longer() {
+    let scene = Scene::new();
+    let gateway = &scene.site.gateway;
+    scene.site.forward("0");
+    let elsewhere = GuardSpec {
+        site: [].into(),
+        ..spec()
+    };
+    gateway.wait(|| async {
+        let mut guard = Guard::new(&tun_name(), &scene.memory);
+        guard.apply(&spec()).await.unwrap();
+        assert_eq!(read(gateway, SITE_FORWARDS), "1");
+        guard.apply(&elsewhere).await.unwrap();
+        assert_eq!(read(gateway, SITE_FORWARDS), "0");
+        assert_eq!(look(&mut guard, false).await, Checked::default());
+    });
+}
+
+#[test]
 fn without_the_restriction_that_it_needs_the_table_counts_as_missing() {
     let scene = Scene::new();
     let gateway = &scene.site.gateway;

@@ -155,6 +155,22 @@ fn who_switches_forwarding_on_for_all_answers_for_it_until_it_is_switched_off() 
 }
 
 #[test]
+fn on_a_router_too_an_interface_that_was_off_is_ours_until_the_router_is_switched_on_again() {
+    let host = Host::new(true);
+    host.router_v4("1");
+    host.set(&switch_v4("lan0"), "0");
+    let first = host.apply(&spec(&["lan0"]), &[]);
+    assert_eq!(names(&first.restriction.v4), ["lan0"]);
+
+    host.router_v4("0");
+    let second = host.apply(&spec(&["lan0"]), &first.changes);
+    assert_eq!(names(&second.restriction.v4), ["lan0"]);
+    host.router_v4("1");
+    let third = host.apply(&spec(&["lan0"]), &second.changes);
+    assert_eq!(names(&third.restriction.v4), [""; 0]);
+}
+
+#[test]
 fn a_restart_knows_what_was_ours() {
     let host = Host::new(true);
     let first = host.apply(&spec(&["lan0"]), &[]);
