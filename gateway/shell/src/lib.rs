@@ -56,6 +56,7 @@ mod watch;
 pub use changes::ChangeId;
 pub use current::{CurrentConfig, membership};
 pub use effect::Effect;
+pub use former::everything;
 pub use input::{Activity, Handshake, IdentityFacts, Input, RoutesOutcome, Untrusted, Verified};
 pub use next::NextConfig;
 pub use notice::Notice;

@@ -166,8 +166,10 @@ impl Shell {
 
     fn put_in_force(&mut self, next: NextConfig, now: Instant) {
         if next.config.policy != self.current.config.policy {
-            let former = self.current.config.policy.clone();
-            self.former.note(former, now);
+            let current = &self.current.config;
+            let own = current.own_prefixes().iter().map(|own| own.prefix);
+            let own: Vec<_> = own.collect();
+            self.former.note(current.policy.clone(), &own, now);
         }
 
         let accepted = accepted::after(&next.config, &next.rulings, &next.accepted);

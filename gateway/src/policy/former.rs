@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use ringway_config::disk::{self, Access};
-use ringway_config::{Allow, Config, Digest, Origin, Place, Policy, Prefix, Service, Target};
+use ringway_config::{Config, Digest, Policy, Prefix};
 use ringway_filter::TCP_IDLE;
+use ringway_shell::everything;
 use serde::{Deserialize, Serialize};
 
 use crate::drive::wall_time;
@@ -116,24 +117,9 @@ fn digest(policy: &Policy) -> Digest {
     Digest::of(text.as_bytes())
 }
 
-/// A policy that allows every TCP port of the site.
-fn everything(policy: &Policy, own: &[Prefix]) -> Policy {
-    let allow = Allow {
-        from: vec![Origin::All],
-        to: own.iter().copied().map(Target::Prefix).collect(),
-        services: vec![Service::Tcp(Vec::new())],
-        place: Place::whole(Path::new("policy.json")),
-    };
-
-    Policy {
-        allow: Some(vec![allow]),
-        ..policy.clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ringway_config::PortRange;
+    use ringway_config::{Allow, Origin, Place, PortRange, Service, Target};
 
     use super::*;
 
