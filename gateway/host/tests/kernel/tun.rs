@@ -1,5 +1,7 @@
 //! The TUN device.
 
+use std::time::{Duration, Instant};
+
 use ringway_host::tun::{TUN_GROUP, TunError, open_tun};
 
 use crate::namespace::Namespace;
@@ -28,7 +30,11 @@ fn the_device_is_up_with_its_mtu_and_without_any_address() {
         ""
     );
     drop(device);
-    assert!(!gateway.ip("link").contains("ringway0"));
+    // The kernel takes a moment.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let is_there = || gateway.ip("link").contains("ringway0");
+    while is_there() && Instant::now() < deadline {}
+    assert!(!is_there());
 }
 
 #[test]
