@@ -9,6 +9,8 @@ use ringway_config::Prefix;
 
 use crate::name::wire_len;
 use crate::rdata::kind;
+use crate::rdata::prefixes::items;
+use crate::rdata::service::{check, key, params};
 
 /// RFC 1035, section 3.4.2.
 const WKS: u16 = 11;
@@ -23,10 +25,6 @@ const L32: u16 = 105;
 const L64: u16 = 106;
 /// RFC 8777.
 const AMTRELAY: u16 = 260;
-
-/// Keys of service parameters (RFC 9460, section 14.3.2).
-const IPV4_HINT: u16 = 4;
-const IPV6_HINT: u16 = 6;
 
 /// What `data` says about addresses.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,23 +83,21 @@ fn a6(data: &[u8]) -> Option<Vec<Prefix>> {
 }
 
 /// RFC 3123, section 4.
-fn apl(mut data: &[u8]) -> Option<Vec<Prefix>> {
+fn apl(data: &[u8]) -> Option<Vec<Prefix>> {
     let mut prefixes = Vec::new();
-    while !data.is_empty() {
-        let (head, rest) = data.split_at_checked(4)?;
-        let length = usize::from(head[3] & 0x7f);
-        let (address, rest) = rest.split_at_checked(length)?;
-        data = rest;
-
+    let mut read = 0;
+    for item in items(data) {
         // Trailing zeros are left out.
-        let address: IpAddr = match u16::from_be_bytes([head[0], head[1]]) {
-            1 => Ipv4Addr::from(padded::<4>(address)?).into(),
-            2 => Ipv6Addr::from(padded::<16>(address)?).into(),
+        let address: IpAddr = match item.family {
+            1 => Ipv4Addr::from(padded::<4>(item.address)?).into(),
+            2 => Ipv6Addr::from(padded::<16>(item.address)?).into(),
             _ => return None,
         };
-        prefixes.push(Prefix::holding(address, head[2])?);
+        prefixes.push(Prefix::holding(address, item.prefix_len)?);
+        read += 4 + item.address.len();
     }
-    Some(prefixes)
+
+    (read == data.len()).then_some(prefixes)
 }
 
 fn padded<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
@@ -121,26 +117,18 @@ fn relay(kind: Option<u8>, rest: Option<&[u8]>) -> Option<Vec<Prefix>> {
     }
 }
 
-/// RFC 9460, section 2.2: priority, target, then key, length and value of each parameter.
+/// RFC 9460, section 2.2: priority and target, then the parameters.
 fn hints(data: &[u8]) -> Option<Vec<Prefix>> {
     let target = wire_len(data.get(2..)?).ok()?;
-    let mut rest = data.get(2 + target..)?;
+    let data = data.get(2 + target..)?;
+    check(data).ok()?;
+
     let mut prefixes = Vec::new();
-
-    while !rest.is_empty() {
-        let (head, tail) = rest.split_at_checked(4)?;
-        let length = u16::from_be_bytes([head[2], head[3]]);
-        let (value, tail) = tail.split_at_checked(length.into())?;
-        rest = tail;
-
-        let (size, read): (usize, fn(&[u8]) -> Option<Prefix>) =
-            match u16::from_be_bytes([head[0], head[1]]) {
-                IPV4_HINT => (4, v4),
-                IPV6_HINT => (16, v6),
-                _ => continue,
-            };
-        for address in value.chunks(size) {
-            prefixes.push(read(address)?);
+    for (key, value) in params(data) {
+        match key {
+            key::IPV4HINT => prefixes.extend(value.chunks(4).filter_map(v4)),
+            key::IPV6HINT => prefixes.extend(value.chunks(16).filter_map(v6)),
+            _ => {}
         }
     }
     Some(prefixes)
