@@ -64,3 +64,32 @@ impl<'a, T: Tun> Answers<'a, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tun::ChannelTun;
+
+    #[test]
+    fn the_answers_of_a_second_are_limited_however_many_hosts_ask() {
+        let (tun, host) = ChannelTun::new(2 * ANSWERS as usize).unwrap();
+        let answers = Answers::new(&tun);
+        let now = Instant::now();
+
+        for number in 0..4 * ANSWERS as u32 {
+            let source = (0x0a01_0000 + number).to_be_bytes();
+            let mut ping = [0; 28];
+            ping[..10].copy_from_slice(&[0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 1]);
+            ping[12..16].copy_from_slice(&source);
+            ping[16..20].copy_from_slice(&[10, 2, 0, 1]);
+            ping[20] = 8;
+            answers.give(&ping, source.into(), now);
+        }
+
+        let mut given = 0;
+        while host.receive(std::time::Duration::ZERO).is_some() {
+            given += 1;
+        }
+        assert_eq!(given, ANSWERS);
+    }
+}

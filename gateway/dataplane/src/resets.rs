@@ -218,3 +218,55 @@ pub(crate) fn run<T: Tun, U: Udp>(lane: &Lane<T, U>) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use ringway_config::Tunnel;
+    use ringway_filter::{FlowProtocol, FlowRecord};
+
+    use super::*;
+    use crate::harness;
+    use crate::outage::{Outage, OutageCause};
+    use crate::snapshot::{SiteNo, SnapshotBuilder};
+
+    #[test]
+    fn many_connections_are_asked_and_reset_a_hundred_in_a_step() {
+        const CONNECTIONS: u16 = 250;
+        let now = Instant::now();
+        let [own, theirs]: [Prefix; 2] = ["10.1.0.0/16", "10.2.0.0/16"].map(|p| p.parse().unwrap());
+        let filter = harness::filter(now);
+        let rules = harness::permissive(1, &[own], &[(2, theirs)]);
+        for port in 0..CONNECTIONS {
+            let record = FlowRecord {
+                protocol: FlowProtocol::Tcp,
+                local: SocketAddr::from(([10, 1, 0, 1], 40_000 + port)),
+                remote: SocketAddr::from(([10, 2, 0, 1], 7051)),
+                ack: Some(77),
+                idle: 0,
+            };
+            assert!(filter.import(&rules, &record, now));
+        }
+        let mut builder = SnapshotBuilder::new(SiteNo(1));
+        let outage = Outage {
+            since: now,
+            cause: OutageCause::Lost,
+        };
+        builder.outage(theirs, outage);
+        let tables = builder.build();
+
+        let mut resets = Resets::default();
+        let dead = now + Tunnel::default().reset_after;
+        let mut step = |at| {
+            let mut written = 0;
+            let pause = resets.step(&tables, &filter, at, |_| written += 1);
+            (written, pause)
+        };
+        assert_eq!(step(dead - STEP), (0, IDLE));
+        for count in [100, 100, 50, 0] {
+            assert_eq!(step(dead), (count, STEP), "asked");
+        }
+        for (count, pause) in [(100, STEP), (100, STEP), (50, IDLE), (0, IDLE)] {
+            assert_eq!(step(dead + CONFIRMATION), (count, pause), "reset");
+        }
+    }
+}

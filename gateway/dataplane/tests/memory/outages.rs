@@ -1,9 +1,11 @@
 //! Packets to a peer to which no session leads, on a virtual clock.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ringway_config::Tunnel;
+use ringway_config::{Egress, Policy, Tunnel};
 use ringway_dataplane::*;
+use ringway_filter::{FlowProtocol, FlowRecord};
 
 use crate::FAMILIES;
 use crate::gateways::{Gateway, pair, wait_until};
@@ -139,6 +141,24 @@ fn held_syns_are_sent_at_a_thousand_a_second() {
 }
 
 #[test]
+fn a_held_syn_is_judged_again_when_it_is_sent() {
+    for family in FAMILIES {
+        let run = cut(OutageCause::Lost, Tunnel::default());
+        run.send(&packets::bare(family, 1, 2, 4001, SYN));
+
+        // The session is back, and this site's hosts may open nothing any more.
+        let policy = Policy {
+            egress: Egress::None,
+            ..Policy::default()
+        };
+        run.left.publish_policy(policy, |_| {});
+        run.network.advance(SECOND);
+        wait_until("it is denied", || run.left.dropped(DropReason::Denied) == 1);
+        assert_eq!(run.right.host.receive(QUIET), None);
+    }
+}
+
+#[test]
 fn a_segment_is_dropped_at_first_and_reset_once_the_tunnel_is_dead() {
     for family in FAMILIES {
         let run = cut(OutageCause::Lost, Tunnel::default());
@@ -248,6 +268,65 @@ fn a_host_that_answers_a_question_or_challenges_a_reset_is_reset_where_it_says()
         let exact = (PORTS, 5000, 0, RST);
         assert_eq!(packets::tcp_header(&run.left.next_packet()), exact);
     }
+}
+
+#[test]
+fn a_connection_to_which_a_session_leads_again_is_not_reset() {
+    let run = cut(OutageCause::Lost, Tunnel::default());
+    run.send(&packets::bare(Family::V4, 1, 2, 40_000, ACK));
+    run.network.advance(5 * SECOND);
+    run.left.next_packet();
+
+    run.left.restore();
+    run.network.advance(SECOND);
+    assert_eq!(run.left.host.receive(SEARCH), None);
+}
+
+#[test]
+fn connections_that_appear_in_an_outage_or_before_another_one_are_reset_too() {
+    let run = cut(OutageCause::Lost, Tunnel::default());
+    run.send(&packets::bare(Family::V4, 1, 2, 40_000, ACK));
+    run.network.advance(5 * SECOND);
+    assert_is_reset(&run, 40_000);
+
+    // Another gateway of this site knows of one that was opened through it.
+    learn(&run.left, 40_001);
+    run.network.advance(10 * SECOND);
+    assert_is_reset(&run, 40_001);
+
+    run.left.restore();
+    assert_eq!(run.left.host.receive(SEARCH), None);
+    learn(&run.left, 40_002);
+    let outage = Outage {
+        since: now(&run.left),
+        cause: OutageCause::Lost,
+    };
+    run.left.cut(outage, Tunnel::default());
+    run.network.advance(5 * SECOND);
+    assert_is_reset(&run, 40_002);
+}
+
+/// The left gateway learns of a connection from this port, which has acknowledged 77.
+fn learn(left: &Gateway, port: u16) {
+    let record = FlowRecord {
+        protocol: FlowProtocol::Tcp,
+        local: SocketAddr::from(([10, 1, 0, 1], port)),
+        remote: SocketAddr::from(([10, 2, 0, 1], PORTS[0])),
+        ack: Some(77),
+        idle: 0,
+    };
+    let tables = left.shared.snapshot.load_full();
+    let filter = &left.shared.filter;
+    assert!(filter.import(tables.rules().unwrap(), &record, now(left)));
+}
+
+fn assert_is_reset(run: &Cut, port: u16) {
+    let ports = [PORTS[0], port];
+    let question = run.left.next_packet();
+    assert_eq!(packets::tcp_header(&question), (ports, 76, 0, ACK));
+    run.network.advance(ANSWERED);
+    let reset = run.left.next_packet();
+    assert_eq!(packets::tcp_header(&reset), (ports, 77, 0, RST));
 }
 
 #[test]
