@@ -81,10 +81,12 @@ mod tests {
             let pause = backoff.pause(&settings, &mut rng, true, now);
             assert!(step / 2 <= pause && pause <= step, "{pause:?} of {step:?}");
         }
-        for _ in 0..100 {
-            let pause = backoff.pause(&settings, &mut rng, true, now);
-            assert!(pause <= settings.backoff_max);
-        }
+        let mut pauses: Vec<_> = (0..100)
+            .map(|_| backoff.pause(&settings, &mut rng, true, now))
+            .collect();
+        pauses.sort();
+        assert!(pauses[99] <= settings.backoff_max);
+        assert!(pauses[99] - pauses[0] > settings.backoff_max / 4, "jitter");
 
         backoff.reset();
         let pause = backoff.pause(&settings, &mut rng, true, now);

@@ -299,6 +299,31 @@ mod tests {
         silent.liveness = Liveness::new(rtt, silent.start);
         let died = silent.dies(HOUR, |_| false);
         assert_eq!(died, Some(rtt + Duration::from_millis(1625)));
+
+        // A peer that takes its time for the handshake gains little.
+        silent = Bench::new(rtt);
+        silent.liveness = Liveness::new(HOUR, silent.start);
+        let died = silent.dies(HOUR, |_| false);
+        assert_eq!(died, Some(LONGEST_RTT + Duration::from_millis(1625)));
+    }
+
+    #[test]
+    fn a_session_that_comes_back_into_use_has_its_time_again() {
+        let settings = Settings::default();
+        let start = Instant::now();
+        let mut liveness = Liveness::new(Duration::ZERO, start);
+        for probe in 1..=4 {
+            liveness.probe(probe, &settings, start);
+            if probe == 1 {
+                assert!(liveness.echoed(probe, start));
+            }
+        }
+        let later = start + Duration::from_secs(60);
+        assert!(liveness.is_dead(&settings, later));
+
+        liveness.resume(later);
+        assert!(!liveness.is_dead(&settings, later));
+        assert!(liveness.is_due(&settings, later), "it is probed at once");
     }
 
     #[test]

@@ -8,5 +8,6 @@
 mod bad_peers;
 mod bench;
 mod claims;
+mod dialling;
 mod membership;
 mod sessions;
