@@ -11,7 +11,9 @@
 //! `ringway_lab`.
 
 mod certificates;
+mod companions;
 mod death;
+mod dialling;
 mod emulator;
 mod etcd;
 mod exposure;
@@ -30,6 +32,9 @@ mod path_mtu;
 mod policy;
 mod policy_tests;
 mod recipes;
+mod recovery;
+mod restarts;
+mod strangers;
 mod streams;
 mod tun_device;
 mod wan_addresses;

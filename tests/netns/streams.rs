@@ -16,8 +16,8 @@ use ringway_tests::{Capture, Pushed, Scene};
 
 use crate::{PRIVATE, RINGWAY};
 
-const SERVER: &str = "peer0.org1";
-const CLIENT: &str = "orderer0.org0";
+pub(crate) const SERVER: &str = "peer0.org1";
+pub(crate) const CLIENT: &str = "orderer0.org0";
 
 /// A port of a rule, in each family.
 const ADDRESSES: [&str; 2] = ["10.10.1.11:7051", "[fd00:10:1::11]:7050"];
@@ -40,7 +40,7 @@ fn start(scene: &Scene) -> [Pushed; 2] {
 }
 
 /// Cuts gw.org0 off, silently, or ends the cut.
-fn cut(scene: &Scene, is_cut: bool) {
+pub(crate) fn cut(scene: &Scene, is_cut: bool) {
     if is_cut {
         scene.output("wan", "nft", &[CUT_ORG0]);
     } else {
@@ -48,7 +48,7 @@ fn cut(scene: &Scene, is_cut: bool) {
     }
 }
 
-fn assert_nothing_private(outside: Capture) {
+pub(crate) fn assert_nothing_private(outside: Capture) {
     let outside = outside.stop();
     assert_eq!(outside.matching(PRIVATE), [""; 0]);
     assert!(

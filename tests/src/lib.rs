@@ -14,7 +14,9 @@ pub mod inside;
 pub mod malicious_owner;
 pub mod pushed;
 pub mod scene;
+pub mod second_gateway;
 pub mod sequence;
+pub mod strangers;
 
 pub use background::Background;
 pub use capture::Capture;

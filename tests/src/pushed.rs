@@ -1,8 +1,10 @@
 //! [`Pushed`]: a stream on which only the server sends, as blocks of a blockchain are delivered
 //! over gRPC.
 //!
-//! The server writes a message every 200 ms; the client reads and stays silent. When its connection
-//! ends, it connects again with the pauses of gRPC (1 s, growing by 1.6).
+//! The server writes a message every 200 ms; the client reads and stays silent. After 60 s without
+//! a message it asks for a sign of life, and gives the connection up if none comes in 20 s. When
+//! its connection ends, it connects again as gRPC does: an attempt lasts 20 s at least, and between
+//! the begins of two lies a pause that grows from 1 s by 1.6.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,13 +22,15 @@ pub const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Bytes of a message.
 const MESSAGE: usize = 64;
-/// The client's keepalive, in seconds.
+/// The client's keepalive, and its timeout, in seconds.
 const KEEPALIVE: u32 = 60;
+const KEEPALIVE_TIMEOUT: u32 = 20;
 /// Longest silence after which a thread checks whether it has been stopped.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a connection may take to open.
+/// How long a connection may take to open, at least.
 const CONNECT: Duration = Duration::from_secs(20);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 /// A server and its client.
 pub struct Pushed {
@@ -48,6 +52,8 @@ pub struct Seen {
     pub last: Instant,
     /// Longest time between two messages.
     pub longest_gap: Duration,
+    /// When the first message came since [`Pushed::await_next`].
+    pub next: Option<Instant>,
 }
 
 impl Pushed {
@@ -61,6 +67,7 @@ impl Pushed {
             resets: 0,
             last: Instant::now(),
             longest_gap: Duration::ZERO,
+            next: None,
         }));
 
         let listener = inside::run(scene, server, move || {
@@ -93,10 +100,9 @@ impl Pushed {
         crate::scene::eventually(&what, seconds, || self.seen().messages >= before + count);
     }
 
-    /// Forgets the longest gap so far.
-    pub fn forget_gap(&self) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.longest_gap = Duration::ZERO;
+    /// Forgets when the first message came, so that [`Seen::next`] is the next one.
+    pub fn await_next(&self) {
+        note(&self.seen, |seen| seen.next = None);
     }
 
     /// Waits until nothing has arrived for `silence`; fails the test after `seconds`.
@@ -147,22 +153,22 @@ fn push(mut stream: TcpStream, stopped: &AtomicBool) {
 fn read(address: SocketAddr, stopped: &AtomicBool, seen: &Mutex<Seen>) {
     let mut pause = FIRST_PAUSE;
     while !stopped.load(Ordering::Relaxed) {
-        match TcpStream::connect_timeout(&address, CONNECT) {
+        let next = Instant::now() + pause;
+        match TcpStream::connect_timeout(&address, pause.max(CONNECT)) {
             Ok(stream) => {
                 pause = FIRST_PAUSE;
                 note(seen, |seen| seen.connections += 1);
                 read_one(stream, stopped, seen);
             }
-            Err(_) => pause = pause.mul_f64(1.6),
+            Err(_) => pause = pause.mul_f64(1.6).min(LONGEST_PAUSE),
         }
-        wait(pause, stopped);
+        wait_until(next, stopped);
     }
 }
 
 /// The pause before the next attempt, which the end of the test cuts short.
-fn wait(pause: Duration, stopped: &AtomicBool) {
-    let until = Instant::now() + pause;
-    while Instant::now() < until && !stopped.load(Ordering::Relaxed) {
+fn wait_until(next: Instant, stopped: &AtomicBool) {
+    while Instant::now() < next && !stopped.load(Ordering::Relaxed) {
         thread::sleep(LOOK);
     }
 }
@@ -170,6 +176,9 @@ fn wait(pause: Duration, stopped: &AtomicBool) {
 fn read_one(mut stream: TcpStream, stopped: &AtomicBool, seen: &Mutex<Seen>) {
     setsockopt(&stream, sockopt::KeepAlive, &true).expect("a TCP socket takes it");
     setsockopt(&stream, sockopt::TcpKeepIdle, &KEEPALIVE).expect("a TCP socket takes it");
+    setsockopt(&stream, sockopt::TcpKeepInterval, &KEEPALIVE_TIMEOUT)
+        .expect("a TCP socket takes it");
+    setsockopt(&stream, sockopt::TcpKeepCount, &1).expect("a TCP socket takes it");
     stream
         .set_read_timeout(Some(LOOK))
         .expect("a socket takes a timeout");
@@ -201,6 +210,7 @@ fn arrived(seen: &mut Seen, messages: usize) {
     }
     seen.messages += messages;
     seen.last = now;
+    seen.next.get_or_insert(now);
 }
 
 fn note(seen: &Mutex<Seen>, change: impl FnOnce(&mut Seen)) {

@@ -1,0 +1,227 @@
+//! [`SecondGateway`]: a second gateway of org1's site, added to a laboratory that is up.
+//!
+//! ```text
+//!                      ┌─ lan0 gw.org1  wan0 ─── 203.0.113.6 ──┐
+//!   peer0.org1 ── vpc ─┤                                       ├─ wan
+//!                      └─ lan0 gw2.org1 wan0 ─── 203.0.113.130 ┘
+//! ```
+//! Its files are made as an operator would: `org init` with the organization's CA, and its part of
+//! the record added to that of the organization, which all members take over.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use ringway_lab::program;
+use ringway_lab::topology::DOMAIN;
+use serde_json::Value;
+
+use crate::Scene;
+use crate::scene::{append, eventually, replace};
+
+/// Its name in records and statuses.
+pub const NAME: &str = "gw2.org1";
+
+/// The gateway that the site has already.
+const FIRST: &str = "gw.org1";
+
+/// What is done in its namespace; the names of interfaces are those of other gateways.
+const INSIDE: &str = "address add 10.10.1.2/24 dev lan0
+address add fd00:10:1::2/64 dev lan0
+link set lan0 up
+address add 203.0.113.130/30 dev wan0
+address add 2001:db8:0:9::2/64 dev wan0
+link set wan0 up
+link set lo up
+route add default via 203.0.113.129
+route add default via 2001:db8:0:9::1
+";
+const ON_THE_WAN: &str = "address add 203.0.113.129/30 dev org1b
+address add 2001:db8:0:9::1/64 dev org1b
+link set org1b up
+";
+
+/// The gateway. It is ended and removed when the value is dropped.
+pub struct SecondGateway {
+    netns: String,
+    dir: PathBuf,
+    binary: PathBuf,
+    process: Option<Child>,
+}
+
+impl SecondGateway {
+    /// Adds the gateway and starts it, with `binary`; returns when the others have tunnels to it.
+    pub fn add(scene: &Scene, binary: &str) -> SecondGateway {
+        let topology = scene.topology();
+        let gateway = SecondGateway {
+            netns: format!("{}-{NAME}", topology.lab),
+            dir: topology.dir().join("org1-second"),
+            binary: binary.into(),
+            process: None,
+        };
+        gateway.connect(&topology.lab.to_string());
+        gateway.create_files(scene);
+
+        let mut gateway = gateway;
+        gateway.start();
+        gateway.wait_for_tunnels(scene);
+        gateway
+    }
+
+    /// Starts it; does not wait for its tunnels.
+    pub fn start(&mut self) {
+        let log = self.dir.join("log");
+        let log = File::options().create(true).append(true).open(log);
+        let log = log.expect("the laboratory's directory is writable");
+
+        let process = self
+            .command(&["run"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file handle can be copied"))
+            .stderr(log)
+            .spawn();
+        self.process = Some(process.expect("it starts"));
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("it has not been waited for");
+            process.wait().expect("it has been killed");
+        }
+    }
+
+    /// Waits until org0, org2 and the site's first gateway have tunnels to it.
+    pub fn wait_for_tunnels(&self, scene: &Scene) {
+        for other in ["gw.org0", "gw.org2", FIRST] {
+            eventually(&format!("the tunnel of {other} to {NAME}"), 20, || {
+                scene.is_up(other, NAME)
+            });
+        }
+    }
+
+    /// Output of its `ringway status --json`.
+    pub fn status(&self) -> Value {
+        let printed = program::output(&mut self.command(&["status", "--json"]));
+        serde_json::from_str(&printed.expect("it answers")).expect("the status is JSON")
+    }
+
+    /// All that it has logged.
+    pub fn logged(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// The program in its namespace, with its configuration.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &self.netns])
+            .arg(&self.binary)
+            .args(arguments)
+            .arg("-c")
+            .arg(self.dir.join("gateway.toml"));
+        command
+    }
+
+    /// Makes its namespace and its links.
+    fn connect(&self, lab: &str) {
+        let netns = &self.netns;
+        ip(&["netns", "add", netns]);
+        for (interface, switch, end) in [
+            ("lan0", format!("{lab}-vpc.org1"), "gw2"),
+            ("wan0", format!("{lab}-wan"), "org1b"),
+        ] {
+            let link = ["link", "add", interface, "netns", netns];
+            let peer = ["type", "veth", "peer", "name", end, "netns", &switch];
+            ip(&[&link[..], &peer].concat());
+        }
+
+        // A new address is used at once.
+        let no_dad = "echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad; \
+             for name in default lan0 wan0; do \
+             echo 0 >/proc/sys/net/ipv6/conf/$name/accept_dad; done";
+        ip(&["netns", "exec", netns, "sh", "-c", no_dad]);
+        let wan = format!("{lab}-wan");
+        let no_dad = "echo 0 >/proc/sys/net/ipv6/conf/org1b/accept_dad";
+        ip(&["netns", "exec", &wan, "sh", "-c", no_dad]);
+        batch(netns, INSIDE);
+        batch(&wan, ON_THE_WAN);
+        batch(&format!("{lab}-vpc.org1"), "link set gw2 master vpc up\n");
+    }
+
+    fn create_files(&self, scene: &Scene) {
+        let first = scene.config(FIRST);
+        let theirs = first.parent().expect("it lies in a directory");
+        let dir = &self.dir;
+        let mut init = Command::new("ip");
+        init.args(["netns", "exec", &self.netns])
+            .arg(&self.binary)
+            .args(["org", "init", "org1", "--domain", DOMAIN])
+            .args(["--gateway", "gw2"])
+            .args(["--site", "vpc=10.10.1.0/24,fd00:10:1::/64"])
+            .args(["--endpoint", "203.0.113.130:4600"])
+            .args(["--endpoint", "[2001:db8:0:9::2]:4600"])
+            .args(["--listen", "[::]:4600"])
+            .args(["--dns-listen", "10.10.1.2"])
+            .args(["--dns-listen", "fd00:10:1::2"])
+            .arg("--ca")
+            .arg(theirs.join("ca"))
+            .arg("--dir")
+            .arg(dir);
+        program::output(&mut init).expect("the CA signs for another gateway");
+
+        // What the laboratory has added to the first one's file.
+        let text = fs::read_to_string(&first).expect("it exists");
+        let added = text.find("\n# The machines of this site").expect("a mark");
+        append(&dir.join("gateway.toml"), &text[added..]);
+        for entry in fs::read_dir(theirs.join("members")).expect("it exists") {
+            let record = entry.expect("it is readable").path();
+            let name = record.file_name().expect("a file");
+            fs::copy(&record, dir.join("members").join(name)).expect("it is writable");
+        }
+        self.share_record(scene, theirs);
+    }
+
+    /// Adds the gateway to org1's record, everywhere.
+    fn share_record(&self, scene: &Scene, theirs: &Path) {
+        let own = self.dir.join("org1.member.toml");
+        let record = theirs.join("org1.member.toml");
+        let text = fs::read_to_string(&own).expect("it exists");
+        let begin = text.find("[[gateway]]").expect("it has a gateway");
+        let end = text.find("# What the others must refuse").expect("a mark");
+        let mark = "# What the others must refuse";
+        replace(&record, mark, &format!("{}{mark}", &text[begin..end]));
+        fs::copy(&record, &own).expect("it is writable");
+
+        scene.reload(FIRST);
+        for other in ["gw.org0", "gw.org2"] {
+            let mut add = scene.ringway(other, &["member", "add"]);
+            program::output(add.arg(&record)).expect("nothing overlaps");
+            scene.reload(other);
+        }
+    }
+}
+
+impl Drop for SecondGateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("── the log of {NAME}\n{}", self.logged());
+        }
+        self.kill();
+        // Its links go with it.
+        _ = Command::new("ip")
+            .args(["netns", "delete", &self.netns])
+            .status();
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    program::output(Command::new("ip").args(arguments)).unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+fn batch(netns: &str, lines: &str) {
+    for line in lines.lines() {
+        let arguments: Vec<_> = line.split(' ').collect();
+        ip(&[&["-n", netns][..], &arguments].concat());
+    }
+}
