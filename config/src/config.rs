@@ -163,11 +163,22 @@ pub struct Dns {
     pub public_listen: bool,
     /// How long another organization's names are answered after its last message.
     pub hold: Duration,
+    /// What becomes of names below the consortium's domain that belong to no organization.
+    pub apex: ApexMode,
     /// One question in so many is logged; `None` logs none.
     pub query_log: Option<u32>,
     /// Resolvers for names outside the consortium, asked on behalf of this site. Without any, such
     /// names are refused.
     pub forward: Vec<Forward>,
+}
+
+/// What becomes of names below the consortium's domain that belong to no organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApexMode {
+    /// They do not exist.
+    Closed,
+    /// They are asked of the resolvers, as other names are: the domain is also used publicly.
+    Forward,
 }
 
 /// One `[[dns.forward]]`: the resolvers for the names below a suffix.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::{Dns, Egress, OnDenied, Policy, Routes, TunName, Tunnel, fabric_services};
+use crate::{ApexMode, Dns, Egress, OnDenied, Policy, Routes, TunName, Tunnel, fabric_services};
 
 /// The tunnel port.
 pub const PORT: u16 = 4600;
@@ -66,6 +66,7 @@ impl Default for Dns {
             foreign_addresses: false,
             public_listen: false,
             hold: DNS_HOLD,
+            apex: ApexMode::Closed,
             query_log: None,
             forward: Vec::new(),
         }

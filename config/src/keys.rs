@@ -116,6 +116,7 @@ pub mod dns {
         pub(crate) FOREIGN_ADDRESSES = "foreign-addresses", "foreign-addresses = false";
         pub(crate) PUBLIC_LISTEN = "public-listen", "public-listen = false";
         pub(crate) HOLD = "hold", "hold = 604800";
+        pub(crate) APEX = "apex", r#"apex = "closed", or "forward""#;
         pub(crate) QUERY_LOG = "query-log", "query-log = { sample = 100 }";
         pub(crate) HOST = "host", "[[dns.host]] with name and addresses";
         pub(crate) RECORD = "record", "[[dns.record]] with name, type and data";

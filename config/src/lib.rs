@@ -37,7 +37,7 @@ pub mod verdict;
 
 pub use accepted::{Accepted, AcceptedError};
 pub use bogon::{bogon, is_private};
-pub use config::{Config, Dns, DnsData, DnsRecord, Forward, Identity, Routes, ZoneFile};
+pub use config::{ApexMode, Config, Dns, DnsData, DnsRecord, Forward, Identity, Routes, ZoneFile};
 pub use conflict::conflicts;
 pub use dns_name::{DnsName, DnsNameError};
 pub use endpoint::{Endpoint, EndpointError, Host};

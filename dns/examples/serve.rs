@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map_err(|faults| format!("{faults:?}"))?;
     let zones = Arc::new(Zones::new());
     zones.set_expected(&zone.apex().to_string().parse()?, &[]);
-    zones.publish_own(zone, SystemTime::now())?;
+    zones.publish(zone, SystemTime::now())?;
     let acl = Acl::new(["127.0.0.0/8".parse()?, "::1/128".parse()?]);
     let acl = Arc::new(ArcSwap::from_pointee(acl));
     let options = Options {

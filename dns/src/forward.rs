@@ -12,11 +12,12 @@
 //! be forwarded, and how the response becomes part of our answer, is decided in
 //! [`answer`](mod@crate::answer); who may use forwarding, in [`crate::acl`].
 //!
-//! Invariants: no name of the consortium's domain is sent to a resolver, and no record of one is
+//! Invariants: no name of the consortium is sent to a resolver, and no record of one is
 //! accepted from a resolver; every callback runs exactly once, within `TIMEOUT`.
 
 mod cache;
 mod in_flight;
+mod own_names;
 mod resolvers;
 mod response;
 mod table;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::in_flight::Waiter;
+use self::own_names::OwnNames;
 
 use self::in_flight::{InFlight, Lookup};
 use self::resolvers::Resolvers;
@@ -59,12 +61,12 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Replaces the resolvers by those in `forwards`; names of `domain` are never forwarded.
+    /// Replaces the resolvers by those in `forwards`; names at and below `own` are never forwarded.
     ///
     /// Queries in flight end with the resolvers that they were sent to. If anything changed, the
     /// cache is emptied.
-    pub fn set(&self, domain: &ZoneName, forwards: &[Forward]) {
-        let table = Table::new(domain, forwards, &self.table.load());
+    pub fn set(&self, own: &[ZoneName], forwards: &[Forward]) {
+        let table = Table::new(OwnNames::new(own), forwards, &self.table.load());
         let changed = table != **self.table.load();
 
         self.enabled.store(!forwards.is_empty(), Ordering::Relaxed);

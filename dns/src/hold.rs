@@ -1,15 +1,15 @@
-//! [`Hold`]: when each zone's owner was last in contact, kept across restarts.
+//! [`Hold`]: when each other gateway was last in contact, kept across restarts.
 //!
-//! A replica is answered from while its owner is silent, up to the hold time; then the gateway
-//! marks it stale. The silence is the longer of what two clocks say:
+//! Its fragment is answered from while it is silent, up to the hold time; then the fragment has
+//! expired. The silence is the longer of what two clocks say:
 //!
 //! * the wall clock, which also counts the time in which the daemon did not run;
-//! * the monotonic clock, so that setting back the wall clock does not make a replica look fresher.
+//! * the monotonic clock, so that setting back the wall clock does not make a fragment look fresher.
 //!
-//! Setting the wall clock forward makes replicas stale until it is corrected. The silence of an
-//! owner that was never in contact starts when it is first asked for.
+//! Setting the wall clock forward makes fragments expire until it is corrected. The silence of a
+//! gateway that was never in contact starts when it is first asked for.
 //!
-//! The file has one line for each zone: its name, and the last contact in seconds since 1970.
+//! The file has one line for each gateway: its name, and the last contact in seconds since 1970.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ringway_config::ZoneName;
+use ringway_config::GatewayId;
 use ringway_config::disk::{self, Access};
 
 /// The two clocks, read together.
@@ -39,15 +39,15 @@ impl Moment {
     }
 }
 
-/// The last contact with each zone's owner.
+/// The last contact with each gateway.
 #[derive(Debug)]
 pub struct Hold {
     path: PathBuf,
-    last_contact: BTreeMap<ZoneName, Moment>,
+    last_contact: BTreeMap<GatewayId, Moment>,
 }
 
 impl Hold {
-    /// Reads `path`. Zones without a readable line there start with a silence of zero. Blocks.
+    /// Reads `path`. Gateways without a readable line there start with a silence of zero. Blocks.
     pub fn open(path: &Path, now: Moment) -> io::Result<Hold> {
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
@@ -71,30 +71,30 @@ impl Hold {
         }
     }
 
-    /// The owner of `apex` is in contact at `now`.
-    pub fn record_contact(&mut self, apex: &ZoneName, now: Moment) {
-        self.last_contact.insert(apex.clone(), now);
+    /// `owner` is in contact at `now`.
+    pub fn record_contact(&mut self, owner: &GatewayId, now: Moment) {
+        self.last_contact.insert(owner.clone(), now);
     }
 
-    /// How long the owner of `apex` has been silent.
-    pub fn silence(&mut self, apex: &ZoneName, now: Moment) -> Duration {
-        let last = self.last_contact.entry(apex.clone()).or_insert(now);
+    /// How long `owner` has been silent.
+    pub fn silence(&mut self, owner: &GatewayId, now: Moment) -> Duration {
+        let last = self.last_contact.entry(owner.clone()).or_insert(now);
         let by_wall = now.wall.duration_since(last.wall).unwrap_or_default();
         let by_monotonic = now.monotonic.saturating_duration_since(last.monotonic);
         by_wall.max(by_monotonic)
     }
 
-    /// Removes every zone that is not in `kept`.
-    pub fn retain(&mut self, kept: &[ZoneName]) {
-        self.last_contact.retain(|apex, _| kept.contains(apex));
+    /// Removes every gateway that is not in `kept`.
+    pub fn retain(&mut self, kept: &[GatewayId]) {
+        self.last_contact.retain(|owner, _| kept.contains(owner));
     }
 
     /// The file as it should now be. [`HoldFile::write`] can then run on a blocking thread.
     pub fn file(&self) -> HoldFile {
         let mut text = String::new();
-        for (apex, last) in &self.last_contact {
+        for (owner, last) in &self.last_contact {
             let since = last.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-            text.push_str(&format!("{apex} {}\n", since.as_secs()));
+            text.push_str(&format!("{owner} {}\n", since.as_secs()));
         }
 
         HoldFile {
@@ -105,8 +105,8 @@ impl Hold {
 }
 
 /// `None` if the line is damaged.
-fn parse_line(line: &str, now: Moment) -> Option<(ZoneName, Moment)> {
-    let (apex, seconds) = line.split_once(' ')?;
+fn parse_line(line: &str, now: Moment) -> Option<(GatewayId, Moment)> {
+    let (owner, seconds) = line.split_once(' ')?;
     let since = Duration::from_secs(seconds.parse().ok()?);
     let wall = UNIX_EPOCH.checked_add(since)?;
 
@@ -117,7 +117,7 @@ fn parse_line(line: &str, now: Moment) -> Option<(ZoneName, Moment)> {
         monotonic: now.monotonic,
     };
 
-    Some((apex.parse().ok()?, last))
+    Some((owner.parse().ok()?, last))
 }
 
 /// The content of a [`Hold`]'s file.
@@ -130,7 +130,7 @@ pub struct HoldFile {
 impl HoldFile {
     /// Replaces the file atomically. Blocks.
     pub fn write(&self) -> io::Result<()> {
-        disk::replace(&self.path, self.text.as_bytes(), Access::Everybody)
+        disk::replace(&self.path, self.text.as_bytes(), Access::Owner)
     }
 }
 
@@ -143,8 +143,8 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    fn apex(n: u8) -> ZoneName {
-        format!("org{n}.example").parse().unwrap()
+    fn gateway(n: u8) -> GatewayId {
+        format!("gw.org{n}").parse().unwrap()
     }
 
     /// Returns the same moment in every call.
@@ -179,22 +179,22 @@ mod tests {
         let path = scratch.path().join("heard");
 
         let mut hold = Hold::open(&path, start()).unwrap();
-        let first = hold.silence(&apex(1), start().after(DAY));
+        let first = hold.silence(&gateway(1), start().after(DAY));
         assert_eq!(first, Duration::ZERO, "silence starts when first asked for");
-        hold.record_contact(&apex(1), start());
-        hold.record_contact(&apex(2), start().after(DAY));
-        assert_eq!(hold.silence(&apex(1), start().after(3 * DAY)), 3 * DAY);
+        hold.record_contact(&gateway(1), start());
+        hold.record_contact(&gateway(2), start().after(DAY));
+        assert_eq!(hold.silence(&gateway(1), start().after(3 * DAY)), 3 * DAY);
         hold.file().write().unwrap();
 
         let mut hold = Hold::open(&path, start().restarted_after(4 * DAY)).unwrap();
         let later = start().restarted_after(4 * DAY).after(DAY);
-        assert_eq!(hold.silence(&apex(1), later), 5 * DAY);
-        assert_eq!(hold.silence(&apex(2), later), 4 * DAY);
+        assert_eq!(hold.silence(&gateway(1), later), 5 * DAY);
+        assert_eq!(hold.silence(&gateway(2), later), 4 * DAY);
 
-        hold.record_contact(&apex(1), later);
-        assert_eq!(hold.silence(&apex(1), later.after(DAY)), DAY);
-        hold.retain(&[apex(2)]);
-        let removed = hold.silence(&apex(1), later.after(DAY));
+        hold.record_contact(&gateway(1), later);
+        assert_eq!(hold.silence(&gateway(1), later.after(DAY)), DAY);
+        hold.retain(&[gateway(2)]);
+        let removed = hold.silence(&gateway(1), later.after(DAY));
         assert_eq!(removed, Duration::ZERO);
     }
 
@@ -202,21 +202,21 @@ mod tests {
     fn setting_the_wall_clock_back_does_not_shorten_the_silence_and_forward_can_be_corrected() {
         let scratch = Scratch::new();
         let mut hold = Hold::open(&scratch.path().join("heard"), start()).unwrap();
-        hold.record_contact(&apex(1), start());
+        hold.record_contact(&gateway(1), start());
         let later = start().after(3 * DAY);
 
         let set_back = Moment {
             wall: start().wall - 100 * DAY,
             ..later
         };
-        assert_eq!(hold.silence(&apex(1), set_back), 3 * DAY);
+        assert_eq!(hold.silence(&gateway(1), set_back), 3 * DAY);
 
         let set_forward = Moment {
             wall: later.wall + 100 * DAY,
             ..later
         };
-        assert_eq!(hold.silence(&apex(1), set_forward), 103 * DAY);
-        assert_eq!(hold.silence(&apex(1), later), 3 * DAY);
+        assert_eq!(hold.silence(&gateway(1), set_forward), 103 * DAY);
+        assert_eq!(hold.silence(&gateway(1), later), 3 * DAY);
     }
 
     #[test]
@@ -224,13 +224,13 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.path().join("heard");
         let future = u64::MAX / 4;
-        let text = format!("org1.example {future}\nx\norg2.example y\norg3.example 0\n");
+        let text = format!("gw.org1 {future}\nx\ngw.org2 y\ngw.org3 0\n");
         fs::write(&path, text).unwrap();
 
         let mut hold = Hold::open(&path, start()).unwrap();
-        assert_eq!(hold.silence(&apex(1), start().after(DAY)), DAY);
-        let damaged = hold.silence(&apex(2), start().after(DAY));
+        assert_eq!(hold.silence(&gateway(1), start().after(DAY)), DAY);
+        let damaged = hold.silence(&gateway(2), start().after(DAY));
         assert_eq!(damaged, Duration::ZERO);
-        assert_eq!(hold.silence(&apex(3), start()), 20_000 * DAY);
+        assert_eq!(hold.silence(&gateway(3), start()), 20_000 * DAY);
     }
 }

@@ -100,6 +100,24 @@ impl Zone {
     }
 }
 
+impl Zone {
+    /// The zone of the consortium's domain, as this gateway serves it: an SOA and an NS record that
+    /// name this gateway. The organizations' zones below it are zones of their own.
+    pub fn of_domain(config: &Config) -> Option<Zone> {
+        let apex = Name::from(&config.own.domain);
+        let gateway = parse_name(&format!("{}.{apex}", config.id)).ok()?;
+        let ttl = config.dns.ttl;
+
+        let mut draft = Draft::new(apex);
+        draft
+            .add(&apex, kind::SOA, ttl, &soa(&gateway, &apex, ttl).ok()?)
+            .ok()?;
+        draft.add(&apex, kind::NS, ttl, gateway.as_wire()).ok()?;
+        // It never changes.
+        Some(draft.finish().ok()?.with_serial(1))
+    }
+}
+
 /// A fault that has no line of its own.
 fn whole_file(config: &Config, error: &dyn Display) -> Fault {
     Fault {

@@ -1,4 +1,5 @@
-//! The encoding of zones, on control streams and in a [`ReplicaStore`](crate::store::ReplicaStore).
+//! The encoding of zones and fragments, on control streams and in a
+//! [`FragmentStore`](crate::store::FragmentStore).
 //!
 //! ```text
 //! "RWZ1" | apex | records: u32 | record...

@@ -1,5 +1,5 @@
-//! Serials of zones: how two compare (RFC 1982), and how our zone's serial grows with every change,
-//! across restarts and clock steps.
+//! Serials of zones: how two compare (RFC 1982), and how the serial that this gateway gives to a
+//! zone grows with every change, across restarts and clock steps.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ pub(crate) fn is_newer(a: u32, b: u32) -> bool {
     matches!(a.wrapping_sub(b), 1..0x8000_0000)
 }
 
-/// The last serial of our zone, kept in a file of one line: the serial and the digest of the
+/// The last serial of one zone, kept in a file of one line: the serial and the digest of the
 /// content that it was given to.
 #[derive(Debug)]
 pub struct SerialStore {
@@ -62,7 +62,7 @@ impl SerialStore {
         // On disk first: after a crash, a published serial must not be given to other content.
         if self.last != Some((serial, content)) || !self.is_stored {
             let line = format!("{serial} {content}\n");
-            disk::replace(&self.path, line.as_bytes(), Access::Everybody)?;
+            disk::replace(&self.path, line.as_bytes(), Access::Owner)?;
             self.last = Some((serial, content));
             self.is_stored = true;
         }

@@ -1,44 +1,53 @@
-//! [`ReplicaStore`]: the latest copy of every member's zone on disk, so that after a restart names
-//! resolve before their owners are connected.
+//! [`FragmentStore`]: the latest copy of every other gateway's fragment on disk, so that after a
+//! restart names resolve before their owners are connected.
 //!
-//! One file per zone, `<apex>.zone`, replaced atomically:
+//! One file for each gateway, `<gateway>.<org>.fragment`, replaced atomically:
 //!
 //! ```text
-//!   SHA-256 of the rest: 32 octets │ received, seconds since 1970: u64, big-endian │ encoded zone
+//!   SHA-256 of the rest: 32 octets │ received, seconds since 1970: u64, big-endian
+//!   │ keys: u8 │ SHA-256 of a key of the owner's certificate chain: 32 octets... │ encoded zone
 //! ```
 //! The encoding is [`crate::replica`]'s. Loading makes the same checks as a transfer: a file that
 //! fails its checksum or one of them is reported and not served.
 //!
 //! Every method but `existing` blocks on the disk.
 
-use std::fs;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringway_config::disk::{self, Access};
-use ringway_config::{Digest, ZoneName};
+use ringway_config::{Digest, GatewayId, ZoneName};
 
 use crate::replica::{MAX_SIZE, ReplicaError};
 use crate::zone::Zone;
 
-/// Octets before the encoded zone: checksum and time.
-const HEADER: usize = 32 + 8;
-const SUFFIX: &str = ".zone";
+/// Keys of a chain at most.
+const MAX_KEYS: usize = 16;
+/// Octets before the encoded zone at most: checksum, time and keys.
+const MAX_HEADER: usize = 32 + 8 + 1 + 32 * MAX_KEYS;
+const SUFFIX: &str = ".fragment";
+/// The suffix of versions that kept one copy for each organization.
+const FORMER_SUFFIX: &str = ".zone";
 
-/// The directory with the copies of the members' zones.
+/// The directory with the copies of other gateways' fragments.
 #[derive(Debug, Clone)]
-pub struct ReplicaStore {
+pub struct FragmentStore {
     dir: PathBuf,
 }
 
-/// A copy read from disk.
-#[derive(Debug)]
+/// A copy on disk.
+#[derive(Debug, Clone)]
 pub struct Stored {
-    /// The copy, which has passed the checks of a transferred zone.
+    /// The fragment, which has passed the checks of a transferred zone.
     pub zone: Zone,
     /// When it arrived from its owner.
     pub received: SystemTime,
+    /// The keys of the certificate chain that vouched for it: once one of them is revoked, the copy
+    /// counts for nothing.
+    pub keys: Vec<Digest>,
 }
 
 /// Why a copy cannot be served.
@@ -66,34 +75,43 @@ pub enum StoreFault {
     Zone(#[from] ReplicaError),
 }
 
-impl ReplicaStore {
-    /// The copies in `dir`, which is created if it does not exist.
-    pub fn open(dir: &Path) -> io::Result<ReplicaStore> {
-        fs::create_dir_all(dir)?;
-        Ok(ReplicaStore { dir: dir.into() })
+impl FragmentStore {
+    /// The copies in `dir`, which is created if it does not exist. Only its owner may read it.
+    pub fn open(dir: &Path) -> io::Result<FragmentStore> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // Former versions have let everybody read it.
+        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+        Ok(FragmentStore { dir: dir.into() })
     }
 
     /// The copies in `dir`, for reading only. If `dir` does not exist, there are none.
-    pub fn existing(dir: &Path) -> ReplicaStore {
-        ReplicaStore { dir: dir.into() }
+    pub fn existing(dir: &Path) -> FragmentStore {
+        FragmentStore { dir: dir.into() }
     }
 
-    /// Replaces the copy of `apex`.
-    pub fn save(&self, apex: &ZoneName, zone: &Zone, received: SystemTime) -> io::Result<()> {
-        let since = received.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let rest = [&since.as_secs().to_be_bytes()[..], &zone.encode()].concat();
-        let checksum = Digest::of(&rest);
+    /// Replaces the copy of `gateway`'s fragment.
+    pub fn save(&self, gateway: &GatewayId, stored: &Stored) -> io::Result<()> {
+        let since = stored.received.duration_since(UNIX_EPOCH);
+        let keys = &stored.keys[..stored.keys.len().min(MAX_KEYS)];
 
+        let mut rest = since.unwrap_or_default().as_secs().to_be_bytes().to_vec();
+        rest.push(keys.len() as u8);
+        for key in keys {
+            rest.extend_from_slice(&key.0);
+        }
+        rest.extend_from_slice(&stored.zone.encode());
+
+        let checksum = Digest::of(&rest);
         disk::replace(
-            &self.path(apex),
+            &self.path(gateway),
             &[&checksum.0[..], &rest].concat(),
-            Access::Everybody,
+            Access::Owner,
         )
     }
 
-    /// Reads the copy of `apex`; `None` if there is none.
-    pub fn load(&self, apex: &ZoneName) -> Result<Option<Stored>, StoreError> {
-        let path = self.path(apex);
+    /// Reads the copy of `gateway`'s fragment of the zone `apex`; `None` if there is none.
+    pub fn load(&self, gateway: &GatewayId, apex: &ZoneName) -> Result<Option<Stored>, StoreError> {
+        let path = self.path(gateway);
         match read(&path, apex) {
             Ok(stored) => Ok(Some(stored)),
             Err(StoreFault::Io(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -101,54 +119,73 @@ impl ReplicaStore {
         }
     }
 
-    /// Deletes the copy of `apex`, if there is one.
-    pub fn remove(&self, apex: &ZoneName) -> io::Result<()> {
-        disk::remove(&self.path(apex))
+    /// Deletes the copy of `gateway`'s fragment, if there is one.
+    pub fn remove(&self, gateway: &GatewayId) -> io::Result<()> {
+        disk::remove(&self.path(gateway))
     }
 
-    /// Deletes the copies of all zones that are not in `kept`. Other files stay.
-    pub fn retain(&self, kept: &[ZoneName]) -> io::Result<()> {
+    /// Deletes the copies of all gateways that are not in `kept`, and those of former versions.
+    /// Other files stay.
+    pub fn retain(&self, kept: &[GatewayId]) -> io::Result<()> {
         for entry in fs::read_dir(&self.dir)? {
-            let file = entry?.file_name();
+            let entry = entry?;
+            let file = entry.file_name();
             // Among the others are files that a replacement left behind when the host crashed.
-            if let Some(apex) = file.to_str().and_then(apex_of_file)
-                && !kept.contains(&apex)
+            let Some(file) = file.to_str() else { continue };
+
+            if file.ends_with(FORMER_SUFFIX) {
+                disk::remove(&entry.path())?;
+            } else if let Some(gateway) = gateway_of_file(file)
+                && !kept.contains(&gateway)
             {
-                self.remove(&apex)?;
+                self.remove(&gateway)?;
             }
         }
         Ok(())
     }
 
-    /// A [`ZoneName`] has only letters, digits, hyphens and dots, so it is a safe file name.
-    fn path(&self, apex: &ZoneName) -> PathBuf {
-        self.dir.join(format!("{apex}{SUFFIX}"))
+    /// A [`GatewayId`] has only letters, digits, hyphens and a dot, so it is a safe file name.
+    fn path(&self, gateway: &GatewayId) -> PathBuf {
+        self.dir.join(format!("{gateway}{SUFFIX}"))
     }
 }
 
-fn apex_of_file(file: &str) -> Option<ZoneName> {
+fn gateway_of_file(file: &str) -> Option<GatewayId> {
     file.strip_suffix(SUFFIX)?.parse().ok()
 }
 
 fn read(path: &Path, apex: &ZoneName) -> Result<Stored, StoreFault> {
     // Checked first, so that a huge file does not fill the memory.
-    if fs::metadata(path)?.len() > (HEADER + MAX_SIZE) as u64 {
+    if fs::metadata(path)?.len() > (MAX_HEADER + MAX_SIZE) as u64 {
         return Err(StoreFault::Checksum);
     }
 
     let bytes = fs::read(path)?;
     let (checksum, rest) = bytes.split_first_chunk().ok_or(StoreFault::Checksum)?;
-    let (seconds, zone) = rest.split_first_chunk().ok_or(StoreFault::Checksum)?;
     if Digest::of(rest) != Digest(*checksum) {
         return Err(StoreFault::Checksum);
     }
 
+    let (seconds, rest) = rest.split_first_chunk().ok_or(StoreFault::Checksum)?;
     let since = Duration::from_secs(u64::from_be_bytes(*seconds));
     let received = UNIX_EPOCH.checked_add(since).ok_or(StoreFault::Checksum)?;
+    let (keys, zone) = read_keys(rest).ok_or(StoreFault::Checksum)?;
     Ok(Stored {
         zone: Zone::decode(zone, apex)?,
         received,
+        keys,
     })
+}
+
+fn read_keys(bytes: &[u8]) -> Option<(Vec<Digest>, &[u8])> {
+    let (count, rest) = bytes.split_first()?;
+    let (keys, zone) = rest.split_at_checked(32 * usize::from(*count))?;
+    let keys = keys
+        .chunks_exact(32)
+        .filter_map(|key| key.try_into().ok())
+        .map(Digest)
+        .collect();
+    Some((keys, zone))
 }
 
 #[cfg(test)]
@@ -157,47 +194,68 @@ mod tests {
     use crate::scratch::Scratch;
     use crate::zone::tests::zone;
 
-    fn org1() -> ZoneName {
-        "org1.example".parse().unwrap()
+    fn gateway(text: &str) -> GatewayId {
+        text.parse().unwrap()
     }
 
-    fn org2() -> ZoneName {
-        "org2.example".parse().unwrap()
+    fn apex(text: &str) -> ZoneName {
+        text.parse().unwrap()
     }
 
-    fn small_zone(apex: &ZoneName) -> Zone {
-        let soa = "@ SOA ns.org1.example. h.org1.example. 3 1 1 1 5\n";
-        zone(apex.as_str(), soa)
+    fn sample() -> Stored {
+        Stored {
+            zone: zone(
+                "org1.example",
+                "@ SOA ns.org1.example. h.org1.example. 0 1 1 1 5\n",
+            ),
+            received: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+            keys: vec![Digest::of(b"leaf"), Digest::of(b"intermediate")],
+        }
     }
 
     #[test]
     fn a_saved_copy_is_loaded_unchanged_until_it_is_removed() {
         let scratch = Scratch::new();
-        let store = ReplicaStore::open(&scratch.path().join("replicas")).unwrap();
-        let received = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let zone = small_zone(&org1());
-        assert!(store.load(&org1()).unwrap().is_none());
+        let store = FragmentStore::open(&scratch.path().join("zones")).unwrap();
+        let (gw, org1) = (gateway("gw.org1"), apex("org1.example"));
+        assert!(store.load(&gw, &org1).unwrap().is_none());
 
-        store.save(&org1(), &zone, received).unwrap();
-        let stored = store.load(&org1()).unwrap().unwrap();
-        assert_eq!(stored.zone.encode(), zone.encode());
-        assert_eq!(stored.received, received);
+        store.save(&gw, &sample()).unwrap();
+        let stored = store.load(&gw, &org1).unwrap().unwrap();
+        assert_eq!(stored.zone.encode(), sample().zone.encode());
+        assert_eq!(stored.received, sample().received);
+        assert_eq!(stored.keys, sample().keys);
+        assert!(store.load(&gateway("gw2.org1"), &org1).unwrap().is_none());
 
-        store.remove(&org1()).unwrap();
-        assert!(store.load(&org1()).unwrap().is_none());
+        store.remove(&gw).unwrap();
+        assert!(store.load(&gw, &org1).unwrap().is_none());
+    }
+
+    #[test]
+    fn only_the_owner_can_read_the_copies() {
+        let scratch = Scratch::new();
+        let dir = scratch.path().join("zones");
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        let store = FragmentStore::open(&dir).unwrap();
+        store.save(&gateway("gw.org1"), &sample()).unwrap();
+
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&dir), 0o700);
+        assert_eq!(mode(&store.path(&gateway("gw.org1"))), 0o600);
     }
 
     #[test]
     fn any_flipped_bit_and_any_truncation_fails_the_checksum() {
         let scratch = Scratch::new();
-        let store = ReplicaStore::open(scratch.path()).unwrap();
-        let zone = small_zone(&org1());
-        store.save(&org1(), &zone, UNIX_EPOCH).unwrap();
-        let path = store.path(&org1());
+        let store = FragmentStore::open(scratch.path()).unwrap();
+        let gw = gateway("gw.org1");
+        store.save(&gw, &sample()).unwrap();
+        let path = store.path(&gw);
         let good = fs::read(&path).unwrap();
         let is_refused = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
-            let error = store.load(&org1()).unwrap_err();
+            let error = store.load(&gw, &apex("org1.example")).unwrap_err();
             matches!(error.reason, StoreFault::Checksum)
         };
 
@@ -210,28 +268,32 @@ mod tests {
     }
 
     #[test]
-    fn an_intact_file_under_another_zones_name_is_refused() {
+    fn an_intact_file_of_another_zone_is_refused() {
         let scratch = Scratch::new();
-        let store = ReplicaStore::open(scratch.path()).unwrap();
-        let zone = small_zone(&org1());
-        store.save(&org1(), &zone, UNIX_EPOCH).unwrap();
-        fs::rename(store.path(&org1()), store.path(&org2())).unwrap();
+        let store = FragmentStore::open(scratch.path()).unwrap();
+        store.save(&gateway("gw.org2"), &sample()).unwrap();
 
-        let error = store.load(&org2()).unwrap_err();
-        assert!(matches!(error.reason, StoreFault::Zone(_)));
+        let error = store.load(&gateway("gw.org2"), &apex("org2.example"));
+        assert!(matches!(error.unwrap_err().reason, StoreFault::Zone(_)));
     }
 
     #[test]
-    fn retain_deletes_the_copies_of_all_other_zones() {
+    fn retain_deletes_the_copies_of_all_other_gateways_and_of_former_versions() {
         let scratch = Scratch::new();
-        let store = ReplicaStore::open(scratch.path()).unwrap();
-        for apex in [org1(), org2()] {
-            let zone = small_zone(&apex);
-            store.save(&apex, &zone, UNIX_EPOCH).unwrap();
+        let store = FragmentStore::open(scratch.path()).unwrap();
+        let (gone, kept) = (gateway("gw.org1"), gateway("gw2.org1"));
+        for gateway in [&gone, &kept] {
+            store.save(gateway, &sample()).unwrap();
         }
+        let former = scratch.path().join("org1.example.zone");
+        let other = scratch.path().join("org1.example.serial");
+        fs::write(&former, "").unwrap();
+        fs::write(&other, "").unwrap();
 
-        store.retain(&[org2()]).unwrap();
-        assert!(store.load(&org1()).unwrap().is_none());
-        assert!(store.load(&org2()).unwrap().is_some());
+        store.retain(std::slice::from_ref(&kept)).unwrap();
+        let org1 = apex("org1.example");
+        assert!(store.load(&gone, &org1).unwrap().is_none());
+        assert!(store.load(&kept, &org1).unwrap().is_some());
+        assert!(!former.exists() && other.exists());
     }
 }

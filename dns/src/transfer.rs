@@ -2,12 +2,16 @@
 //! decides whether to fetch what an owner offers, and collects the octets.
 //!
 //! ```text
-//!            offer: newer ─► Want           last chunk ─► Whole(parcel)      checked: good
+//!            offer: other ─► Want           last chunk ─► Whole(parcel)      checked: good
 //!   Idle ───────────────────────► Receiving ─────────────────► Checking ───────────────────► Idle
 //!    │ ▲  offer too soon ─► Later   │  │ bad chunk, timeout      │ a bad delta: fetch the whole  ▲
 //!    │ └── due: Fetch ── Waiting ◄──┴──┼─────────────────────────┘                               │
 //!    └                                 └──────────────────────── refused ────────────────────────┘
 //! ```
+//! Versions are told apart by their digests alone. What the owner offers last is what it has, even
+//! if its serial is lower: an owner that was restored from a backup, or whose clock was set back, is
+//! right about its own zone.
+//!
 //! An offer waits if it arrives while a zone is received or checked, or too soon after the last
 //! one; only the newest waits. The caller checks the received octets by [`Parcel::check`], off the
 //! event loop, since it can take 100 ms. The peer on the control stream determines the apex: one
@@ -24,7 +28,6 @@ use ringway_config::{Digest, ZoneName};
 
 use crate::delta::{DeltaError, Version};
 use crate::replica::{MAX_SIZE, ReplicaError};
-use crate::serial::is_newer;
 pub use parcel::Parcel;
 
 /// Octets of the largest chunk.
@@ -55,6 +58,8 @@ pub struct Offer {
 pub struct Fetch {
     /// The serial of the wanted version.
     pub serial: u32,
+    /// The digest of the wanted version.
+    pub digest: Digest,
     /// The version that we have, from which a difference is wanted; `None`: the whole zone is
     /// wanted.
     pub have: Option<Version>,
@@ -94,17 +99,6 @@ pub enum Due {
 /// Why an offer or a transfer is refused. Each is a fault of the other side or its link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
-    /// A serial that is not newer than ours.
-    #[error("serial {offered} is not newer than {held}, which we have")]
-    Old {
-        /// The offered serial.
-        offered: u32,
-        /// The serial of the version that we have.
-        held: u32,
-    },
-    /// The serial of the version that we have, with other content.
-    #[error("serial {0} was given to two different zones")]
-    Reused(u32),
     /// The zone is larger than [`MAX_SIZE`], or empty.
     #[error("{0} octets offered; a zone has 1 to {MAX_SIZE}")]
     Size(u64),
@@ -193,24 +187,27 @@ impl Transfer {
 
     /// Handles an offer; `held` is the version that we have, if any.
     pub fn offer(&mut self, offer: Offer, held: Option<Version>, now: Instant) -> Verdict {
-        if let Err(error) = check_offer(&offer, held) {
-            return Verdict::Refuse(error);
+        if offer.size == 0 || offer.size > MAX_SIZE as u64 {
+            return Verdict::Refuse(TransferError::Size(offer.size));
         }
-        if held == Some((offer.serial, offer.digest)) {
-            return Verdict::Ignore;
-        }
-
+        // Nothing has come of an earlier version, and the owner sends no version that it does not
+        // offer any more.
+        self.receiving
+            .take_if(|coming| coming.parcel.octets() == 0 && coming.parcel.offer != offer);
         let coming = self
             .receiving
             .as_ref()
             .map(|receiving| receiving.parcel.offer)
             .or(self.checking);
 
+        // What waits was offered before, and is not on offer any more.
+        self.waiting = None;
         match coming {
             Some(coming) if coming == offer => Verdict::Ignore,
+            None if is_held(&offer, held) => Verdict::Ignore,
             None if self.budget.take(now) => Verdict::Want(self.receive(offer, held, now)),
+            // Also a version that we hold waits for one that comes: it will replace it.
             _ => {
-                // Replaces an older offer that waits: only the newest is worth fetching.
                 self.waiting = Some(Waiting {
                     offer,
                     whole: false,
@@ -220,24 +217,24 @@ impl Transfer {
         }
     }
 
-    /// The serial of the zone that is being received.
-    pub fn receives(&self) -> Option<u32> {
-        Some(self.receiving.as_ref()?.parcel.offer.serial)
+    /// The version that is being received.
+    pub fn receives(&self) -> Option<Offer> {
+        Some(self.receiving.as_ref()?.parcel.offer)
     }
 
-    /// Handles a chunk of the zone, or of the difference from serial `from`. After an error the
+    /// Handles a chunk of the zone, or of the difference from the version `from`. After an error the
     /// transfer has ended and its octets are dropped. In any case, call
     /// [`Transfer::handle_timeout`]: the next request may be due at once.
     pub fn chunk(
         &mut self,
-        from: Option<u32>,
+        from: Option<Digest>,
         chunk: Chunk<'_>,
         now: Instant,
     ) -> Result<Progress, TransferError> {
         // An error below ends the transfer: its later chunks are unexpected.
         let mut receiving = self.receiving.take().ok_or(TransferError::Unexpected)?;
         // The sender may ignore that a delta was wanted, but not choose another base for it.
-        let base = receiving.have.filter(|(serial, _)| Some(*serial) == from);
+        let base = receiving.have.filter(|(_, digest)| Some(*digest) == from);
         if from.is_some() && base.is_none() {
             return Err(TransferError::Base);
         }
@@ -253,16 +250,28 @@ impl Transfer {
         Ok(Progress::Whole(receiving.parcel))
     }
 
-    /// Handles the result of checking a parcel. After a difference that failed, the whole zone is
-    /// requested, unless a newer offer waits.
-    pub fn checked(&mut self, good: bool, was_delta: bool) {
+    /// Handles the result of checking a parcel. False if it was no parcel of this transfer: then
+    /// the result counts for nothing. After a difference that failed, the whole zone is requested,
+    /// unless a newer offer waits.
+    pub fn checked(&mut self, good: bool, was_delta: bool) -> bool {
         let Some(offer) = self.checking.take() else {
-            return;
+            return false;
         };
 
         // The delta may have been made from another version than ours. A whole zone needs none.
         if !good && was_delta && self.waiting.is_none() {
             self.waiting = Some(Waiting { offer, whole: true });
+        }
+        true
+    }
+
+    /// The parcel will not be checked now: the same version is requested again later.
+    pub fn postpone(&mut self) {
+        if let Some(offer) = self.checking.take() {
+            self.waiting.get_or_insert(Waiting {
+                offer,
+                whole: false,
+            });
         }
     }
 
@@ -288,7 +297,7 @@ impl Transfer {
 
         // The waiting version may have arrived through another session.
         self.waiting
-            .take_if(|waiting| held.is_some_and(|(held, _)| !is_newer(waiting.offer.serial, held)));
+            .take_if(|waiting| is_held(&waiting.offer, held));
         if self.receiving.is_some()
             || self.checking.is_some()
             || self.waiting.is_none()
@@ -316,6 +325,7 @@ impl Transfer {
 
         Fetch {
             serial: offer.serial,
+            digest: offer.digest,
             have,
         }
     }
@@ -326,25 +336,8 @@ pub fn time_for(size: u64) -> Duration {
     STALL + Duration::from_secs(size.div_ceil(RATE))
 }
 
-fn check_offer(offer: &Offer, held: Option<Version>) -> Result<(), TransferError> {
-    if offer.size == 0 || offer.size > MAX_SIZE as u64 {
-        return Err(TransferError::Size(offer.size));
-    }
-
-    match held {
-        // Refused, so that the owner finds out: neither version is newer than the other, and
-        // gateways would serve both for good.
-        Some((held, digest)) if held == offer.serial && digest != offer.digest => {
-            Err(TransferError::Reused(held))
-        }
-        Some((held, _)) if held != offer.serial && !is_newer(offer.serial, held) => {
-            Err(TransferError::Old {
-                offered: offer.serial,
-                held,
-            })
-        }
-        _ => Ok(()),
-    }
+fn is_held(offer: &Offer, held: Option<Version>) -> bool {
+    held.is_some_and(|(_, digest)| digest == offer.digest)
 }
 
 /// [`BURST`] fetches at once, then one each [`REFILL`].

@@ -4,11 +4,13 @@
 //! set also lists zones of members that were never received. Their names get SERVFAIL; without the
 //! entry they would get REFUSED, as if no member had them.
 
+mod publication;
 mod set;
 mod status;
 
-pub(crate) use self::set::Authority;
+pub use self::publication::Publication;
 pub use self::set::ZoneSet;
+pub(crate) use self::set::{Authority, Gap};
 pub use self::status::{Origin, ZoneStatus};
 
 use std::sync::Arc;
@@ -28,16 +30,6 @@ pub enum PublishError {
     /// No member has this zone, or its member has left.
     #[error("{0} is no zone of this consortium")]
     Unexpected(String),
-    /// The serial of a replica must be newer than the one being served.
-    #[error("serial {offered} of {apex} is not newer than {held}")]
-    Old {
-        /// The zone.
-        apex: String,
-        /// The serial of the zone to publish.
-        offered: u32,
-        /// The serial being served.
-        held: u32,
-    },
 }
 
 /// The current [`ZoneSet`], which the gateway replaces and the server reads.
@@ -92,34 +84,54 @@ impl Zones {
         });
     }
 
-    /// Publishes this organization's zone, whatever serial was served before.
-    pub fn publish_own(&self, zone: Zone, now: SystemTime) -> Result<(), PublishError> {
-        self.publish(zone, now, Origin::Own)
+    /// Sets the zone of the consortium's domain: it answers for the names below it that belong to
+    /// no organization. Without one, those are refused, or forwarded.
+    pub fn set_domain(&self, zone: Option<Zone>) {
+        let zone = zone.map(Arc::new);
+        self.set.rcu(|old| old.with_domain(zone.clone()));
     }
 
-    /// Publishes a member's zone, if its serial is newer than the one being served.
-    pub fn publish_replica(&self, zone: Zone, received: SystemTime) -> Result<(), PublishError> {
-        self.publish(zone, received, Origin::Replica)
+    /// Publishes a zone of which nothing is missing.
+    pub fn publish(&self, zone: Zone, received: SystemTime) -> Result<(), PublishError> {
+        self.publish_union(&Publication::whole(zone, received))
     }
 
-    fn publish(
-        &self,
-        zone: Zone,
-        received: SystemTime,
-        origin: Origin,
-    ) -> Result<(), PublishError> {
-        let zone = Arc::new(zone);
+    /// Publishes a zone, whatever was served before.
+    pub fn publish_union(&self, publication: &Publication) -> Result<(), PublishError> {
         let mut result = Ok(());
 
         // The closure runs again if another task has replaced the set meanwhile; the result of the
         // last run counts.
         self.set.rcu(|old| {
             let mut set = ZoneSet::clone(old);
-            result = set.replace(&zone, received, origin);
+            result = set.replace(publication);
             set
         });
 
         result
+    }
+
+    /// Removes the content of a zone: all its names get SERVFAIL.
+    pub fn withdraw(&self, apex: &ZoneName) {
+        let apex = Name::from(apex);
+
+        self.set.rcu(|old| {
+            let mut set = ZoneSet::clone(old);
+            set.withdraw(&apex);
+            set
+        });
+    }
+
+    /// Whether names that the zone does not have are answered with NXDOMAIN; see
+    /// [`Publication::complete`].
+    pub fn set_complete(&self, apex: &ZoneName, complete: bool) {
+        let apex = Name::from(apex);
+
+        self.set.rcu(|old| {
+            let mut set = ZoneSet::clone(old);
+            set.set_complete(&apex, complete);
+            set
+        });
     }
 
     /// Every zone's state, ordered by name.
@@ -187,8 +199,8 @@ mod tests {
         assert_eq!(list(&zones), empty);
 
         let later = THEN + Duration::from_secs(9);
-        zones.publish_own(at(3, "org1.example"), THEN).unwrap();
-        zones.publish_replica(at(4, "org2.example"), later).unwrap();
+        zones.publish(at(3, "org1.example"), THEN).unwrap();
+        zones.publish(at(4, "org2.example"), later).unwrap();
         let published = [
             (org1, Some(3), Origin::Own),
             (org2, Some(4), Origin::Replica),
@@ -199,24 +211,26 @@ mod tests {
     }
 
     #[test]
-    fn a_replicas_serial_only_increases_and_our_zones_may_decrease() {
+    fn what_is_published_replaces_what_was_whatever_the_serials() {
         let zones = two();
-        zones.publish_replica(at(4, "org2.example"), THEN).unwrap();
-        for offered in [4, 3] {
-            let error = PublishError::Old {
-                apex: "org2.example".into(),
-                offered,
-                held: 4,
-            };
-            assert_eq!(
-                zones.publish_replica(at(offered, "org2.example"), THEN),
-                Err(error)
-            );
+        for (apex, serial) in [
+            ("org2.example", 4),
+            ("org2.example", 3),
+            ("org1.example", 2),
+        ] {
+            zones.publish(at(serial, apex), THEN).unwrap();
+            assert_eq!(zones.zone(&name(apex)).unwrap().serial(), serial);
         }
+    }
 
-        zones.publish_own(at(4, "org1.example"), THEN).unwrap();
-        zones.publish_own(at(3, "org1.example"), THEN).unwrap();
-        assert_eq!(zones.zone(&name("org1.example")).unwrap().serial(), 3);
+    #[test]
+    fn a_withdrawn_zone_is_expected_and_has_no_content() {
+        let zones = two();
+        zones.publish(at(4, "org2.example"), THEN).unwrap();
+        zones.withdraw(&name("org2.example"));
+
+        assert!(zones.zone(&name("org2.example")).is_none());
+        assert_eq!(list(&zones).len(), 2);
     }
 
     #[test]
@@ -224,7 +238,7 @@ mod tests {
         let zones = two();
         for other in ["org3.example", "example", "a.org2.example"] {
             let error = zones
-                .publish_replica(at(1, &format!("{other}.")), THEN)
+                .publish(at(1, &format!("{other}.")), THEN)
                 .unwrap_err();
             assert_eq!(error, PublishError::Unexpected(other.into()));
         }
@@ -233,8 +247,8 @@ mod tests {
     #[test]
     fn the_zone_of_a_member_that_leaves_is_removed_and_the_others_stay() {
         let zones = two();
-        zones.publish_own(at(3, "org1.example"), THEN).unwrap();
-        zones.publish_replica(at(4, "org2.example"), THEN).unwrap();
+        zones.publish(at(3, "org1.example"), THEN).unwrap();
+        zones.publish(at(4, "org2.example"), THEN).unwrap();
 
         zones.set_expected(&name("org1.example"), &[name("org3.example")]);
         let expected = [
@@ -249,13 +263,13 @@ mod tests {
     fn a_zone_is_stale_until_a_newer_copy_is_published() {
         let zones = two();
         let is_stale = || zones.list()[1].stale;
-        zones.publish_replica(at(4, "org2.example"), THEN).unwrap();
+        zones.publish(at(4, "org2.example"), THEN).unwrap();
 
         zones.set_stale(&name("org2.example"), true);
         zones.set_expected(&name("org1.example"), &[name("org2.example")]);
         assert!(is_stale());
 
-        zones.publish_replica(at(5, "org2.example"), THEN).unwrap();
+        zones.publish(at(5, "org2.example"), THEN).unwrap();
         assert!(!is_stale());
     }
 }

@@ -67,7 +67,7 @@ pub struct Drive {
     pub jobs: Jobs,
     /// Trust, identity and names.
     pub in_force: InForce,
-    /// Zones of the other organizations, and ours as it is offered to them.
+    /// Names of the other gateways, and ours as they are offered to them.
     pub replicator: Replicator,
     /// What an operator should look at.
     pub attention: Attention,
@@ -149,9 +149,11 @@ impl Drive {
         self.handle(Input::Tick { boot, wall });
 
         let now = Moment::now();
-        if let Some(heard) = self.replicator.look(now) {
+        let look = self.replicator.look(now);
+        if let Some(heard) = look.heard {
             self.tasks.spawn_blocking(move || jobs::write_heard(&heard));
         }
+        self.reply_all(look.replies);
         for reply in self.replicator.handle_timeout(now.monotonic) {
             self.reply(reply);
         }

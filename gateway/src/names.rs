@@ -2,16 +2,18 @@
 //! stored. Answers are `ringway-dns`'s; how zones travel between gateways is [`crate::zones`]'.
 
 mod arrivals;
+pub mod stored;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use ringway_config::{Config, Digest, OrgId, Prefix, ZoneName};
+use ringway_config::{ApexMode, Config, Digest, GatewayId, OrgId, Prefix, ZoneName};
 use ringway_core::Membership;
 use ringway_dns::{
-    Acl, Arrivals, Forwarder, QueryLog, Reach, ReplicaStore, SerialStore, Zone, Zones,
+    Acl, Arrivals, Forwarder, FragmentStore, QueryLog, Reach, SerialStore, Zone, Zones,
 };
 use ringway_intent::Links;
 
@@ -19,7 +21,7 @@ use crate::attention::Attention;
 use crate::state::{REMEDY, chain};
 use arrivals::arrivals;
 
-/// Our zone's serial, as something that needs attention.
+/// The zones' serials, as something that needs attention.
 const SERIAL: &str = "state serial";
 
 /// Everything the server answers from.
@@ -28,29 +30,44 @@ pub struct Names {
     pub zones: Arc<Zones>,
     /// Which clients are answered.
     pub acl: Arc<ArcSwap<Acl>>,
-    /// Last good copies of the others' zones.
-    pub copies: Arc<ReplicaStore>,
+    /// Last good copies of the other gateways' fragments.
+    pub copies: Arc<FragmentStore>,
     /// Asks resolvers for names outside the consortium.
     pub forwarder: Arc<Forwarder>,
     /// Logs a sample of the questions.
     pub query_log: Arc<QueryLog>,
-    /// Numbers our zone.
+    /// Numbers the zones.
     pub serials: ZoneSerials,
+    /// What this gateway contributes to our organization's zone, with serial 0. Rules that use
+    /// names mean these.
+    pub fragment: Arc<Zone>,
 }
 
-/// Gives our zone its serials, and remembers them. Clones share them: a reload does it off the
-/// loop.
+/// Gives the zones their serials, and remembers them: each gateway numbers its own unions. Clones
+/// share them: it is done off the loop.
 #[derive(Clone)]
 pub struct ZoneSerials {
-    store: Arc<Mutex<SerialStore>>,
+    state_dir: PathBuf,
+    own: ZoneName,
+    stores: Arc<Mutex<BTreeMap<ZoneName, SerialStore>>>,
     attention: Attention,
 }
 
 impl ZoneSerials {
-    /// `zone` with the serial that its content has, ready to be published. Changes nothing that is
-    /// served. Blocks; a large zone takes some 100 ms.
-    pub fn number(&self, zone: Zone) -> Zone {
-        let serial = self.serial(Digest::of(&zone.encode()));
+    /// Serials in `state_dir`. `own` is our organization's zone.
+    pub fn new(state_dir: PathBuf, own: ZoneName, attention: Attention) -> ZoneSerials {
+        ZoneSerials {
+            state_dir,
+            own,
+            stores: Arc::default(),
+            attention,
+        }
+    }
+
+    /// `zone`, whose name is `apex`, with the serial that its content has, ready to be published.
+    /// Changes nothing that is served. Blocks; a large zone takes some 100 ms.
+    pub fn number(&self, apex: &ZoneName, zone: Zone) -> Zone {
+        let serial = self.serial(apex, Digest::of(&zone.encode()));
         let zone = zone.with_serial(serial);
 
         // Here, on a thread that may block: the loop publishes the zone.
@@ -58,9 +75,12 @@ impl ZoneSerials {
         zone
     }
 
-    fn serial(&self, content: Digest) -> u32 {
+    fn serial(&self, apex: &ZoneName, content: Digest) -> u32 {
         let now = SystemTime::now();
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = stores
+            .entry(apex.clone())
+            .or_insert_with(|| self.open(apex));
 
         match store.serial_for(content, now) {
             Ok(serial) => {
@@ -68,53 +88,67 @@ impl ZoneSerials {
                 serial
             }
             Err(error) => {
-                let what = format!("our zone's serial is not stored: {}", chain(&error));
+                let what = format!("the serial of {apex} is not stored: {}", chain(&error));
                 self.attention.raise(SERIAL, &what, REMEDY);
                 store.unstored_serial_for(content, now)
             }
         }
     }
+
+    fn open(&self, apex: &ZoneName) -> SerialStore {
+        let path = if *apex == self.own {
+            self.state_dir.join("serial")
+        } else {
+            self.state_dir.join("zones").join(format!("{apex}.serial"))
+        };
+
+        SerialStore::open(&path).unwrap_or_else(|error| {
+            let what = format!("the serial of {apex} cannot be read: {}", chain(&error));
+            self.attention.raise(SERIAL, &what, REMEDY);
+            SerialStore::unread(&path)
+        })
+    }
 }
 
-/// Removes the stored copies of zones that are no member's any more.
+impl std::fmt::Debug for ZoneSerials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ZoneSerials").finish_non_exhaustive()
+    }
+}
+
+/// Removes the stored copies of gateways that are in no record any more.
 pub struct Removal {
-    copies: Arc<ReplicaStore>,
-    members: Vec<ZoneName>,
+    copies: Arc<FragmentStore>,
+    gateways: Vec<GatewayId>,
 }
 
 impl Removal {
     /// Deletes the files. Blocks.
     pub fn run(self) {
-        if let Err(error) = self.copies.retain(&self.members) {
-            tracing::warn!(%error, "Old copies of zones could not be removed");
+        if let Err(error) = self.copies.retain(&self.gateways) {
+            tracing::warn!(%error, "Old copies of names could not be removed");
         }
     }
 }
 
 impl Names {
-    /// Publishes our zone and the last good copies of the other organizations' zones. What cannot
-    /// be read or stored is reported to `attention`. Blocks.
+    /// Opens what is remembered about names. What cannot be read or stored is reported to
+    /// `attention`. No zone has content before a [`Replicator`](crate::zones::Replicator) is
+    /// opened. Blocks.
     pub fn open(
         config: &Config,
         membership: &Membership,
-        own: Zone,
+        fragment: Zone,
         attention: &Attention,
     ) -> Names {
         let zones = config.state_dir.join("zones");
-        let copies = ReplicaStore::open(&zones).unwrap_or_else(|error| {
-            let what = format!("the members' zones are not stored: {}", chain(&error));
+        let copies = FragmentStore::open(&zones).unwrap_or_else(|error| {
+            let what = format!("the members' names are not stored: {}", chain(&error));
             attention.raise("state zones", &what, REMEDY);
-            ReplicaStore::existing(&zones)
+            FragmentStore::existing(&zones)
         });
 
-        let serial = config.state_dir.join("serial");
-        let serials = SerialStore::open(&serial).unwrap_or_else(|error| {
-            let what = format!("our zone's serial cannot be read: {}", chain(&error));
-            attention.raise(SERIAL, &what, REMEDY);
-            SerialStore::unread(&serial)
-        });
-
-        let names = Names {
+        let mut names = Names {
             zones: Arc::new(Zones::new()),
             // No query is answered until we know by which interfaces clients' packets come.
             acl: Arc::new(ArcSwap::from_pointee(
@@ -123,28 +157,26 @@ impl Names {
             copies: Arc::new(copies),
             forwarder: Arc::default(),
             query_log: Arc::default(),
-            serials: ZoneSerials {
-                store: Arc::new(Mutex::new(serials)),
-                attention: attention.clone(),
-            },
+            serials: ZoneSerials::new(
+                config.state_dir.clone(),
+                own_apex(config),
+                attention.clone(),
+            ),
+            fragment: Arc::new(fragment),
         };
 
-        let own = names.serials.number(own);
-        names.publish(config, membership, own);
+        names.publish(config, membership, names.fragment.clone());
         // Members may have been removed while no daemon was running.
         names.removal(config).run();
-        for apex in others(config) {
-            names.restore(&apex);
-        }
         names
     }
 
-    /// Serves `own` and the members' zones, to clients in this site and in the members' sites.
-    pub fn publish(&self, config: &Config, membership: &Membership, own: Zone) {
+    /// Serves our zone, to which we contribute `fragment`, and the members' zones, to clients in
+    /// this site and in the members' sites.
+    pub fn publish(&mut self, config: &Config, membership: &Membership, fragment: Arc<Zone>) {
+        self.fragment = fragment;
         self.zones.set_expected(&own_apex(config), &others(config));
         self.zones.set_reverse(owners(config, membership));
-        // Fails only for a zone that is not expected, and `set_expected` has just named this one.
-        let _ = self.zones.publish_own(own, SystemTime::now());
 
         // Prefixes in conflict are left out: their addresses could be another organization's.
         let arrivals = self.acl.load().arrivals().cloned().unwrap_or_default();
@@ -152,8 +184,23 @@ impl Names {
             .with_site(membership.local_prefixes().iter().copied())
             .arriving(arrivals);
         self.acl.store(Arc::new(acl));
-        self.forwarder.set(&config.own.domain, &config.dns.forward);
+        self.publish_domain(config);
         self.query_log.set(config.dns.query_log);
+    }
+
+    /// Answers for the names below the domain that belong to no organization, or forwards them.
+    fn publish_domain(&self, config: &Config) {
+        let (zone, own) = match config.dns.apex {
+            ApexMode::Closed => (Zone::of_domain(config), vec![config.own.domain.clone()]),
+            ApexMode::Forward => {
+                let mut zones = others(config);
+                zones.push(own_apex(config));
+                (None, zones)
+            }
+        };
+
+        self.zones.set_domain(zone);
+        self.forwarder.set(&own, &config.dns.forward);
     }
 
     /// Clients are answered whose packets come by the interfaces of `links` that lead to them.
@@ -172,7 +219,7 @@ impl Names {
     pub fn removal(&self, config: &Config) -> Removal {
         Removal {
             copies: self.copies.clone(),
-            members: others(config),
+            gateways: gateways(config),
         }
     }
 
@@ -182,26 +229,6 @@ impl Names {
         let reach = Reach::new(own, unreachable);
 
         self.zones.set_reach(Arc::new(reach));
-    }
-
-    fn restore(&self, apex: &ZoneName) {
-        match self.copies.load(apex) {
-            Ok(Some(stored)) => {
-                let serial = stored.zone.serial();
-
-                if self
-                    .zones
-                    .publish_replica(stored.zone, stored.received)
-                    .is_ok()
-                {
-                    tracing::info!(zone = %apex, serial, "Zone restored from its last good copy");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(zone = %apex, %error, reason = %error.reason, "Copy not used")
-            }
-        }
     }
 }
 
@@ -219,6 +246,22 @@ pub fn others(config: &Config) -> Vec<ZoneName> {
         .collect()
 }
 
+/// Every gateway of the member records that is not revoked.
+pub fn gateways(config: &Config) -> Vec<GatewayId> {
+    config
+        .records()
+        .flat_map(|record| {
+            let names = record.gateways.iter().map(|gateway| &gateway.name);
+            names
+                .filter(|name| !record.revoked.gateways.contains(*name))
+                .map(|name| GatewayId {
+                    org: record.org.clone(),
+                    name: name.clone(),
+                })
+        })
+        .collect()
+}
+
 /// Each organization's zone, and its prefixes that are not in conflict: names of addresses in them
 /// are answered from that zone.
 fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix>)> {
@@ -231,7 +274,8 @@ fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix
         .collect()
 }
 
-fn prefixes_of(membership: &Membership, org: &OrgId) -> Vec<Prefix> {
+/// The prefixes of an organization that are not in conflict.
+pub fn prefixes_of(membership: &Membership, org: &OrgId) -> Vec<Prefix> {
     membership
         .authorized
         .iter()

@@ -1,43 +1,62 @@
-//! Replicates zones over the control streams: offers our zone, answers fetches of it, takes each
-//! organization's zone from that organization's gateways only. How zones are encoded, checked and
-//! stored is `ringway-dns`'s; this module connects it to sessions. It starts no task: [`Reply`]
-//! says what to do.
+//! Replicates names over the control streams. An organization's zone is made of fragments, one for
+//! each of its gateways. This gateway offers its own fragment to every other one, and takes each
+//! fragment from its owner alone. How fragments are encoded, checked, united and stored is
+//! `ringway-dns`'s; this module connects it to sessions. It starts no task: [`Reply`] says what to
+//! do.
 //!
 //! ```text
-//!   owner                                replica
-//!     ├─ ZoneOffer serial, digest ─────────►│  newer? within the caps?
-//!     │◄── ZoneFetch serial, what we have ──┤
-//!     ├─ ZoneData … last ──────────────────►│  Check, off the loop: digest, names inside the apex
-//!     │  (what changed since, or all of it) │  ─► publish, then store
+//!   owner                                 replica
+//!     ├─ FragmentOffer digest, size ──────►│  another version than ours? within the caps?
+//!     │◄── FragmentFetch, what we have ────┤
+//!     ├─ FragmentData … last ─────────────►│  Check, off the loop: digest, names inside the apex
+//!     │  (what changed since, or all)      │  ─► Store, and Merge, off the loop ─► publish
+//!     │◄── FragmentVerdict ────────────────┤
 //! ```
-//! A refused zone changes nothing; `status` shows the reason until a good zone of that organization
-//! comes.
+//! The owner is right: what it offers on its newest session replaces what we have. A fragment that
+//! is refused changes nothing; `status` shows the reason, here and at the owner, until a good one
+//! comes. Gateways that know no fragments offer and receive whole zones (`ZoneOffer` and so on):
+//! theirs count as their fragments, and they are sent our union.
 
 mod check;
 mod hold;
+mod legacy;
+mod merge;
+mod organization;
 mod own;
+mod peer;
+mod records;
+mod report;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ringway_config::{GatewayId, ZoneName};
-use ringway_core::{ConnId, ZoneMessage};
-use ringway_dns::delta::Version;
-use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, TransferError, Verdict};
-use ringway_dns::{Hold, Moment, Origin, ReplicaStore, Zone, Zones};
+use ringway_config::{GatewayId, GatewayName, OrgId, ZoneName};
+use ringway_core::{ConnId, FragmentMessage, ZoneMessage};
+use ringway_dns::transfer::{
+    Chunk, Due, Fetch, Offer, Progress, Transfer, TransferError, Verdict as Decision,
+};
+use ringway_dns::{FragmentStore, Moment, Publication, Zone, Zones};
 
-use crate::names::Names;
+use crate::attention::Attention;
+use crate::names::ZoneSerials;
 use crate::quic::link::Load;
 use check::{Begun, Checks};
 pub use check::{Check, Checked};
 use hold::Keeping;
+use legacy::Legacy;
+pub use merge::{Merge, Merged};
+use organization::{Ended, Held, MAX_TOTAL, Organization};
 use own::Own;
 pub use own::{Preparation, Prepared};
+pub use peer::Sender;
+use peer::{Peer, Verdict};
+pub use report::FragmentStatus;
+use store::Order;
 pub use store::Store;
 
 /// One thing to do.
@@ -45,162 +64,147 @@ pub use store::Store;
 pub enum Reply {
     /// Send one message.
     Message(ConnId, ZoneMessage),
-    /// Send our zone, or what changed in it, in chunks, as fast as the peer reads them.
+    /// Send our fragment, or what changed in it, in chunks, as fast as the peer reads them.
     Stream(ConnId, Load),
     /// Run this off the loop, and give the result to [`Replicator::handle_checked`].
     Check(Check),
+    /// Run this off the loop, and give the result to [`Replicator::handle_merged`].
+    Merge(Box<Merge>),
     /// Run this off the loop. It has no result.
     Store(Store),
-    /// Offer our zone on every session in use.
+    /// Offer our names on every session in use.
     OfferToAll,
 }
 
 /// All replication of one gateway.
 pub struct Replicator {
     zones: Arc<Zones>,
-    copies: Arc<ReplicaStore>,
-    /// Held while a copy is written, so that the one that is written last is the newest.
-    storing: Arc<Mutex<()>>,
+    copies: Arc<FragmentStore>,
+    serials: ZoneSerials,
+    attention: Attention,
+    /// Keeps a copy from being written over a later one.
+    order: Arc<Order>,
+    stores: u64,
+    me: GatewayId,
     domain: ZoneName,
     own: Own,
-    receiving: BTreeMap<ConnId, (GatewayId, Transfer)>,
+    /// Our union as one piece; `None` unless a peer needs it.
+    legacy: Option<Legacy>,
+    needs_legacy: bool,
+    peers: BTreeMap<ConnId, Peer>,
     checks: Checks,
-    /// The versions of the copies served: a digest takes a while.
-    versions: BTreeMap<ZoneName, Version>,
-    /// When zones' owners last had a session with us.
+    orgs: BTreeMap<OrgId, Organization>,
+    /// When owners last had a session with us.
     keeping: Keeping,
-    refusals: BTreeMap<ZoneName, String>,
-    /// When a peer's zone was last logged as refused.
+    /// Why the last fragment of a gateway was refused.
+    refusals: BTreeMap<GatewayId, String>,
+    /// What other gateways think of ours.
+    answers: BTreeMap<GatewayId, Verdict>,
+    /// When a peer's fragment was last logged as refused.
     reported: BTreeMap<GatewayId, Instant>,
 }
 
-/// How long the refusals of one peer's zones are not logged again.
+/// How long the refusals of one peer's fragments are not logged again.
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Replicator {
-    /// Offers the zone of `apex` as `names` serves it, and takes the other organizations'. Copies
-    /// of owners that have been silent for longer than `hold`, according to `heard`, are not
-    /// answered from. `None` if `names` does not serve our zone.
-    pub fn new(
-        names: &Names,
-        heard: Hold,
-        hold: Duration,
-        domain: ZoneName,
-        apex: &ZoneName,
-    ) -> Option<Replicator> {
-        let own = Own::new(apex.clone(), names.zones.zone(apex)?);
-        let keeping = Keeping::new(heard, hold);
-        let mut replicator = Replicator::of(
-            names.zones.clone(),
-            names.copies.clone(),
-            domain,
-            own,
-            keeping,
-        );
-
-        replicator.know_versions();
-        replicator.look(Moment::now());
-        Some(replicator)
-    }
-
-    fn of(
-        zones: Arc<Zones>,
-        copies: Arc<ReplicaStore>,
-        domain: ZoneName,
-        own: Own,
-        keeping: Keeping,
-    ) -> Replicator {
-        Replicator {
-            zones,
-            copies,
-            storing: Arc::default(),
-            domain,
-            own,
-            receiving: BTreeMap::new(),
-            checks: Checks::default(),
-            versions: BTreeMap::new(),
-            keeping,
-            refusals: BTreeMap::new(),
-            reported: BTreeMap::new(),
-        }
-    }
-
-    /// Looks at our zone again. If it is another one: run this off the loop, and give the result to
-    /// [`Replicator::handle_prepared`].
+    /// Our fragment has changed. If it is another version than the one on offer: run this off the
+    /// loop, and give the result to [`Replicator::handle_prepared`].
     pub fn prepare_own(&mut self) -> Option<Preparation> {
-        self.own.prepare(self.zones.zone(&self.own.apex)?)
+        self.own.prepare()
     }
 
-    /// A version of our zone is ready to be sent.
+    /// A version of our fragment is ready to be sent.
     pub fn handle_prepared(&mut self, prepared: Prepared) -> Option<Reply> {
-        self.own.replace(prepared).then_some(Reply::OfferToAll)
-    }
-
-    /// Why the last zone that the owner of `apex` sent or offered was refused, and by which gateway
-    /// of it; `None` if it was good.
-    pub fn refusal(&self, apex: &ZoneName) -> Option<&str> {
-        self.refusals.get(apex).map(String::as_str)
-    }
-
-    /// The offer of our zone.
-    pub fn offer(&self) -> ZoneMessage {
-        let Offer {
-            serial,
-            digest,
-            size,
-        } = self.own.offer;
-
-        // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
-        ZoneMessage::Offer {
-            apex: self.own.apex.clone(),
-            serial,
-            digest,
-            size: size as u32,
+        if !self.own.replace(prepared) {
+            return None;
         }
+
+        // They were about the version before.
+        for peer in std::mem::take(&mut self.answers).into_keys() {
+            self.attention.clear(&refused_by(&peer));
+        }
+        Some(Reply::OfferToAll)
     }
 
-    /// A session has ended: forgets the zone that it was sending.
+    /// The offer of our names for a peer with these features; `None` if there is nothing to offer
+    /// it yet.
+    pub fn offer(&mut self, knows_fragments: bool) -> (Option<ZoneMessage>, Option<Reply>) {
+        if knows_fragments {
+            let offer = FragmentMessage::Offer {
+                digest: self.own.offer.digest,
+                // A fragment is far smaller than 4 GiB (`replica::MAX_SIZE`).
+                size: self.own.offer.size as u32,
+            };
+            return (Some(ZoneMessage::Fragment(offer)), None);
+        }
+
+        // Made when it is needed for the first time, and from then on with every change.
+        let needed_before = std::mem::replace(&mut self.needs_legacy, true);
+        let merge = if needed_before {
+            None
+        } else {
+            self.changed(&self.me.org.clone())
+        };
+        // A part of the zone would replace the whole one that the peer may have.
+        let is_complete = self
+            .orgs
+            .get(&self.me.org)
+            .is_some_and(|org| org.is_complete);
+        let offer = self.legacy.as_ref().filter(|_| is_complete);
+        (offer.map(Legacy::message), merge)
+    }
+
+    /// A session has ended: forgets what it was sending.
     pub fn forget(&mut self, conn: ConnId) {
-        if let Some((peer, _)) = self.receiving.remove(&conn) {
-            self.keeping
-                .leave(&self.domain.zone_of(&peer.org), Moment::now());
+        let Some(peer) = self.peers.remove(&conn) else {
+            return;
+        };
+        let id = peer.sender.id;
+
+        self.keeping.leave(&id, Moment::now());
+        if !self.has_session_with(&id) {
+            // It will be told again by the next session.
+            self.answers.remove(&id);
+            self.attention.clear(&refused_by(&id));
         }
     }
 
-    /// A zone message came from `peer`.
-    pub fn handle(
+    /// A message about names came.
+    pub fn handle(&mut self, sender: Sender, message: ZoneMessage, now: Instant) -> Vec<Reply> {
+        let replies = match message {
+            ZoneMessage::Fragment(message) if sender.knows_fragments() => {
+                self.handle_fragment(sender, message, now)
+            }
+            _ if sender.knows_fragments() => return Vec::new(),
+            message => self.handle_zone(sender, message, now),
+        };
+        replies
+    }
+
+    fn handle_fragment(
         &mut self,
-        conn: ConnId,
-        peer: &GatewayId,
-        message: ZoneMessage,
+        sender: Sender,
+        message: FragmentMessage,
         now: Instant,
-    ) -> Option<Reply> {
+    ) -> Vec<Reply> {
         match message {
-            ZoneMessage::Offer {
-                apex,
-                serial,
-                digest,
-                size,
-            } => {
+            FragmentMessage::Offer { digest, size } => {
                 let offer = Offer {
-                    serial,
+                    // Fragments have no serials of their own.
+                    serial: 0,
                     digest,
                     size: size.into(),
                 };
-                self.handle_offer(conn, peer, apex, offer, now)
+                self.handle_offer(sender, offer, now)
             }
-            ZoneMessage::Fetch { apex, serial, have }
-                if apex == self.own.apex && serial == self.own.offer.serial =>
-            {
-                Some(Reply::Stream(conn, self.own.since(have)))
+            FragmentMessage::Fetch { digest, have } if digest == self.own.offer.digest => {
+                vec![Reply::Stream(sender.conn, self.own.since(have))]
             }
-            // A fetch of an earlier serial: the new one is on offer already.
-            ZoneMessage::Fetch { .. } => None,
-            // We do not offer the feature.
-            ZoneMessage::Fragment(_) => None,
-            ZoneMessage::Data {
-                apex,
-                serial,
+            // A fetch of an earlier version: the new one is on offer already.
+            FragmentMessage::Fetch { .. } => Vec::new(),
+            FragmentMessage::Data {
+                digest,
                 from,
                 offset,
                 last,
@@ -211,52 +215,129 @@ impl Replicator {
                     last,
                     bytes: &bytes,
                 };
-                self.handle_data(conn, &apex, (serial, from), chunk, now)
+                let is_awaited = |awaited: Offer| awaited.digest == digest;
+                self.handle_data(sender.conn, is_awaited, from, chunk, now)
+            }
+            FragmentMessage::Verdict {
+                digest,
+                taken,
+                text,
+            } => {
+                let verdict = Verdict {
+                    digest,
+                    taken,
+                    text,
+                };
+                self.handle_verdict(sender.id, verdict);
+                Vec::new()
             }
         }
     }
 
-    fn handle_offer(
-        &mut self,
-        conn: ConnId,
-        peer: &GatewayId,
-        apex: ZoneName,
-        offer: Offer,
-        now: Instant,
-    ) -> Option<Reply> {
-        // An organization's zone is taken from its gateways only.
-        if apex != self.domain.zone_of(&peer.org) {
-            self.refused(
-                peer,
-                &format_args!("it offers {apex}, which is not its own"),
-                now,
-            );
-            return None;
-        }
-        // Another gateway of our organization. Both serve the zone of their files.
-        if apex == self.own.apex {
-            return None;
-        }
-
-        let held = self.held(&apex);
-        let (_, transfer) = self
-            .receiving
-            .entry(conn)
-            .or_insert_with(|| (peer.clone(), Transfer::new(apex.clone())));
-
-        match transfer.offer(offer, held, now) {
-            Verdict::Want(fetch) => Some(Reply::Message(conn, message(apex, fetch))),
-            Verdict::Later => None,
-            Verdict::Ignore => {
-                // We have what it offers: what was refused before has been corrected.
-                if held == Some((offer.serial, offer.digest)) {
-                    self.refusals.remove(&self.domain.zone_of(&peer.org));
-                }
-                None
+    /// From a gateway that knows no fragments: its zone is its fragment.
+    fn handle_zone(&mut self, sender: Sender, message: ZoneMessage, now: Instant) -> Vec<Reply> {
+        let theirs = self.domain.zone_of(&sender.id.org);
+        match message {
+            ZoneMessage::Offer { apex, .. } | ZoneMessage::Data { apex, .. } if apex != theirs => {
+                let reason = format!("it offers {apex}, which is not its own");
+                self.refused(&sender.id, &reason, now);
+                Vec::new()
             }
-            Verdict::Refuse(reason) => {
-                self.refused(peer, &reason, now);
-                None
+            ZoneMessage::Offer {
+                serial,
+                digest,
+                size,
+                ..
+            } => {
+                let offer = Offer {
+                    serial,
+                    digest,
+                    size: size.into(),
+                };
+                self.handle_offer(sender, offer, now)
+            }
+            ZoneMessage::Fetch { apex, serial, .. } => {
+                let ours = self.domain.zone_of(&self.me.org);
+                let legacy = self.legacy.as_ref();
+                let wanted = legacy.filter(|legacy| apex == ours && legacy.offer.serial == serial);
+                wanted
+                    .map(|legacy| Reply::Stream(sender.conn, legacy.whole.clone()))
+                    .into_iter()
+                    .collect()
+            }
+            ZoneMessage::Data {
+                serial,
+                from,
+                offset,
+                last,
+                bytes,
+                ..
+            } => {
+                let chunk = Chunk {
+                    offset: offset.into(),
+                    last,
+                    bytes: &bytes,
+                };
+                // Differences are not asked for, so that none is taken.
+                let from = from.map(|_| ringway_config::Digest([0; 32]));
+                let is_awaited = |awaited: Offer| awaited.serial == serial;
+                self.handle_data(sender.conn, is_awaited, from, chunk, now)
+            }
+            ZoneMessage::Fragment(_) => Vec::new(),
+        }
+    }
+
+    fn handle_offer(&mut self, sender: Sender, offer: Offer, now: Instant) -> Vec<Reply> {
+        let conn = sender.conn;
+        let id = sender.id.clone();
+        let Some(org) = self.orgs.get(&id.org) else {
+            return Vec::new();
+        };
+        // The session may be one that a reload is about to end.
+        if !org.admits(&id.name, &sender.keys) || self.has_newer_offer(&sender) {
+            return Vec::new();
+        }
+
+        let held = org.version(&id.name);
+        let apex = org.terms.apex.clone();
+        let knows_fragments = sender.knows_fragments();
+        self.drop_older_transfers(&sender);
+        let keys = sender.keys.clone();
+        let peer = self
+            .peers
+            .entry(conn)
+            .or_insert_with(|| Peer::new(sender, Transfer::new(apex.clone())));
+
+        match peer.transfer.offer(offer, held, now) {
+            Decision::Want(fetch) => {
+                vec![Reply::Message(conn, message(&apex, fetch, knows_fragments))]
+            }
+            Decision::Later => Vec::new(),
+            Decision::Ignore if held.is_some_and(|(_, digest)| digest == offer.digest) => {
+                // We have what it offers: what was refused before has been corrected.
+                self.accepted(&id);
+                self.vouch(&id, keys)
+                    .into_iter()
+                    .chain(self.tell_taken(conn))
+                    .collect()
+            }
+            Decision::Ignore => Vec::new(),
+            Decision::Refuse(reason) => self.refuse(conn, &offer, &reason, now),
+        }
+    }
+
+    /// The owner has offered something on a session that is newer than this one.
+    fn has_newer_offer(&self, sender: &Sender) -> bool {
+        self.peers.values().any(|peer| {
+            peer.sender.id == sender.id && peer.sender.session.rank > sender.session.rank
+        })
+    }
+
+    /// What comes on older sessions of the same gateway counts no more.
+    fn drop_older_transfers(&mut self, sender: &Sender) {
+        for peer in self.peers.values_mut() {
+            if peer.sender.id == sender.id && peer.sender.conn != sender.conn {
+                peer.transfer = Transfer::new(self.domain.zone_of(&sender.id.org));
             }
         }
     }
@@ -264,54 +345,47 @@ impl Replicator {
     fn handle_data(
         &mut self,
         conn: ConnId,
-        apex: &ZoneName,
-        (serial, from): (u32, Option<u32>),
+        is_awaited: impl Fn(Offer) -> bool,
+        from: Option<ringway_config::Digest>,
         chunk: Chunk<'_>,
         now: Instant,
-    ) -> Option<Reply> {
-        let (peer, transfer) = self.receiving.get_mut(&conn)?;
-        let peer = peer.clone();
+    ) -> Vec<Reply> {
+        let Some(peer) = self.peers.get_mut(&conn) else {
+            return Vec::new();
+        };
+        // The rest of a transfer that was given up: another version is awaited now, or none.
+        let Some(offer) = peer.transfer.receives().filter(|offer| is_awaited(*offer)) else {
+            return Vec::new();
+        };
 
-        // Before anything is kept: a gateway must not replace another organization's names.
-        if *apex != self.domain.zone_of(&peer.org) {
-            self.refused(
-                &peer,
-                &format_args!("it sends {apex}, which is not its own"),
-                now,
-            );
-            return None;
-        }
-
-        // The rest of a transfer that was given up: another zone is awaited now.
-        if transfer.receives().is_some_and(|awaited| awaited != serial) {
-            return None;
-        }
-
-        match transfer.chunk(from, chunk, now) {
-            Ok(Progress::More) => None,
-            Ok(Progress::Whole(parcel)) => {
-                match self.checks.begin(conn, parcel, &self.zones) {
-                    Begun::Now(check) => Some(Reply::Check(check)),
-                    Begun::Waits { instead_of } => {
-                        // Another session of the same organization has brought a later zone.
-                        let replaced = instead_of.and_then(|conn| self.receiving.get_mut(&conn));
-                        if let Some((_, transfer)) = replaced {
-                            transfer.checked(true, false);
-                        }
-                        None
+        match peer.transfer.chunk(from, chunk, now) {
+            Ok(Progress::More) => Vec::new(),
+            Ok(Progress::Whole(parcel)) => match self.checks.begin(conn, parcel) {
+                Begun::Now(parcel) => vec![self.check(parcel)],
+                Begun::Waits { instead_of } => {
+                    // It is fetched again later.
+                    let replaced = instead_of.and_then(|conn| self.peers.get_mut(&conn));
+                    if let Some(peer) = replaced {
+                        peer.transfer.postpone();
                     }
+                    Vec::new()
                 }
-            }
-            // The rest of a transfer that was given up: the refusal says why already.
-            Err(TransferError::Unexpected) if self.refusals.contains_key(apex) => None,
-            Err(reason) => {
-                self.refused(&peer, &reason, now);
-                None
-            }
+            },
+            Err(reason) => self.refuse(conn, &offer, &reason, now),
         }
     }
 
-    /// A check has ended: publishes a good zone, and begins the next check, if one waits.
+    fn check(&self, (conn, parcel): (ConnId, ringway_dns::Parcel)) -> Reply {
+        let held = self.peers.get(&conn).and_then(|peer| {
+            let id = &peer.sender.id;
+            let held = self.orgs.get(&id.org)?.held.get(&id.name)?;
+            Some(held.zone.clone())
+        });
+
+        Reply::Check(Check::new((conn, parcel), held))
+    }
+
+    /// A check has ended: takes a good fragment, and begins the next check, if one waits.
     pub fn handle_checked(&mut self, checked: Checked, now: Instant) -> Vec<Reply> {
         let Checked {
             conn,
@@ -320,60 +394,236 @@ impl Replicator {
             was_delta,
             result,
         } = checked;
-        let next = self.checks.end(&apex, &self.zones).map(Reply::Check);
+        let next = self.checks.end(&apex).map(|parcel| self.check(parcel));
         let mut replies: Vec<Reply> = next.into_iter().collect();
 
-        // The session may have ended meanwhile, for reasons that concern its zone too (revocation).
-        let Some((peer, transfer)) = self.receiving.get_mut(&conn) else {
+        // The session may have ended meanwhile, for reasons that concern its names too
+        // (revocation), or a newer one may have offered something.
+        let Some(peer) = self.peers.get_mut(&conn) else {
             return replies;
         };
-        let peer = peer.clone();
-        transfer.checked(result.is_ok(), was_delta);
+        if !peer.transfer.checked(result.is_ok(), was_delta) {
+            return replies;
+        }
 
         match result {
-            Ok(zone) => {
-                let serial = zone.serial();
-                tracing::info!(%peer, zone = %apex, serial, "Zone received");
-                let store = self.publish(&apex, zone, (offer.serial, offer.digest));
-                replies.extend(store.map(Reply::Store));
-            }
-            Err(reason) => self.refused(&peer, &reason, now),
+            Ok(zone) => replies.extend(self.take(conn, offer, zone, now)),
+            Err(reason) => replies.extend(self.refuse(conn, &offer, &reason, now)),
         }
         replies
     }
 
-    /// The version of `apex` that is served.
-    fn held(&mut self, apex: &ZoneName) -> Option<Version> {
-        let zone = self.zones.zone(apex)?;
+    /// Answers from `zone` from now on, as the fragment of the peer on `conn`.
+    fn take(&mut self, conn: ConnId, offer: Offer, zone: Zone, now: Instant) -> Vec<Reply> {
+        let Some(peer) = self.peers.get(&conn) else {
+            return Vec::new();
+        };
+        let id = peer.sender.id.clone();
+        let keys = peer.sender.keys.clone();
+        // The record may have changed since the check began.
+        let org = self.orgs.get_mut(&id.org);
+        let Some(org) = org.filter(|org| org.admits(&id.name, &keys)) else {
+            return Vec::new();
+        };
 
-        // The digest of a large zone takes some 100 ms, so it is made once for each serial.
-        let known = self
-            .versions
-            .get(apex)
-            .filter(|(serial, _)| *serial == zone.serial());
-        let version = known
-            .copied()
-            .unwrap_or_else(|| (zone.serial(), zone.digest()));
+        tracing::info!(peer = %id, zone = %org.terms.apex, records = zone.records(), "Names received");
+        let held = Held {
+            zone: Arc::new(zone),
+            digest: offer.digest,
+            size: offer.size,
+            received: SystemTime::now(),
+            keys,
+            is_expired: false,
+        };
+        org.held.insert(id.name.clone(), held);
+        let own = (id.org == self.me.org).then_some(&self.me.name);
+        let dropped = org.drop_beyond_total(own);
 
-        self.versions.insert(apex.clone(), version);
-        Some(version)
+        self.accepted(&id);
+        let mut replies: Vec<Reply> = self.store(&id).into_iter().collect();
+        replies.extend(self.refuse_beyond_total(&id.org, &dropped, now));
+        replies.extend(self.changed(&id.org));
+        replies
     }
 
-    /// Makes the digests of the copies served, before anything waits for them.
-    fn know_versions(&mut self) {
-        for zone in self.zones.list() {
-            if let (Origin::Replica, Ok(apex)) = (zone.origin, zone.apex.to_string().parse()) {
-                self.held(&apex);
+    fn refuse_beyond_total(
+        &mut self,
+        org: &OrgId,
+        dropped: &[GatewayName],
+        now: Instant,
+    ) -> Vec<Reply> {
+        let reason = format!(
+            "the names of its organization's gateways take more than {MAX_TOTAL} octets, and it is \
+             one of the last in their order"
+        );
+        let mut replies = Vec::new();
+        for name in dropped {
+            let id = GatewayId {
+                name: name.clone(),
+                org: org.clone(),
+            };
+            self.refused(&id, &reason, now);
+            for (conn, peer) in &mut self.peers {
+                if peer.sender.id != id {
+                    continue;
+                }
+                let verdict = Verdict {
+                    digest: ringway_config::Digest([0; 32]),
+                    taken: false,
+                    text: Some(reason.clone()),
+                };
+                let told = peer.tell(verdict);
+                replies.extend(told.map(|message| Reply::Message(*conn, message)));
             }
         }
+        replies
+    }
+
+    /// The owner offers what we have: the keys of its present chain vouch for it.
+    fn vouch(&mut self, id: &GatewayId, keys: Vec<ringway_config::Digest>) -> Option<Reply> {
+        let held = self.orgs.get_mut(&id.org)?.held.get_mut(&id.name)?;
+        if held.keys == keys {
+            return None;
+        }
+
+        held.keys = keys;
+        self.store(id)
+    }
+
+    fn store(&mut self, id: &GatewayId) -> Option<Reply> {
+        let held = self.orgs.get(&id.org)?.held.get(&id.name)?;
+        self.stores += 1;
+
+        Some(Reply::Store(Store::new(
+            self.copies.clone(),
+            self.order.clone(),
+            self.stores,
+            id.clone(),
+            held,
+        )))
+    }
+
+    /// What `org`'s zone is made of has changed.
+    fn changed(&mut self, org: &OrgId) -> Option<Reply> {
+        let legacy = self.needs_legacy && *org == self.me.org;
+        let merge = self.orgs.get_mut(org)?.changed(&self.serials, legacy)?;
+        Some(Reply::Merge(Box::new(merge)))
+    }
+
+    /// A merge has ended: publishes the zone.
+    pub fn handle_merged(&mut self, merged: Merged, now: Moment) -> Vec<Reply> {
+        let legacy = self.needs_legacy && merged.org == self.me.org;
+        let Some(org) = self.orgs.get_mut(&merged.org) else {
+            return Vec::new();
+        };
+
+        match org.merged(merged.generation, &self.serials, legacy) {
+            Ended::Current => self.publish(merged, now),
+            Ended::Outdated(next) => next
+                .map(|merge| Reply::Merge(Box::new(merge)))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn publish(&mut self, merged: Merged, now: Moment) -> Vec<Reply> {
+        let is_complete = self.is_complete(&merged.org, now);
+        let Some(org) = self.orgs.get_mut(&merged.org) else {
+            return Vec::new();
+        };
+        let Some(zone) = merged.zone else {
+            self.zones.withdraw(&org.terms.apex);
+            return Vec::new();
+        };
+
+        org.is_complete = is_complete;
+        org.left_out = merged.left_out;
+        org.left_out_count = merged.left_out_count;
+        let publication = Publication {
+            zone,
+            expired: merged.expired,
+            complete: is_complete,
+            stale: merged.is_stale,
+            received: org.received(),
+        };
+        // Fails only for a zone that is not expected: its organization was removed meanwhile.
+        if let Err(error) = self.zones.publish_union(&publication) {
+            tracing::debug!(zone = %org.terms.apex, %error, "Zone not published");
+        }
+
+        let mut replies = Vec::new();
+        if let Some(legacy) = merged.legacy {
+            let before = self.legacy.replace(legacy).map(|legacy| legacy.offer);
+            let changed = before != self.legacy.as_ref().map(|legacy| legacy.offer);
+            replies.extend(changed.then_some(Reply::OfferToAll));
+        }
+        let conns: Vec<ConnId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.sender.id.org == merged.org)
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in conns {
+            replies.extend(self.tell_taken(conn));
+        }
+        replies
+    }
+
+    /// Tells the peer on `conn` that we answer from its fragment, but for what is left out.
+    fn tell_taken(&mut self, conn: ConnId) -> Option<Reply> {
+        let peer = self.peers.get_mut(&conn)?;
+        let id = &peer.sender.id;
+        let org = self.orgs.get(&id.org)?;
+        let held = org.held.get(&id.name)?;
+        // A refusal of a later version stands.
+        if self.refusals.contains_key(id) {
+            return None;
+        }
+
+        let verdict = Verdict {
+            digest: held.digest,
+            taken: true,
+            text: org.left_out_text(&id.name),
+        };
+        let message = peer.tell(verdict)?;
+        Some(Reply::Message(conn, message))
+    }
+
+    fn accepted(&mut self, id: &GatewayId) {
+        if self.refusals.remove(id).is_some() {
+            self.attention.clear(&refused_from(id));
+        }
+    }
+
+    /// Refuses an offer, here and towards its owner.
+    fn refuse(
+        &mut self,
+        conn: ConnId,
+        offer: &Offer,
+        reason: &TransferError,
+        now: Instant,
+    ) -> Vec<Reply> {
+        let Some(peer) = self.peers.get_mut(&conn) else {
+            return Vec::new();
+        };
+        let id = peer.sender.id.clone();
+        let told = peer.tell(Verdict {
+            digest: offer.digest,
+            taken: false,
+            text: Some(reason.to_string()),
+        });
+
+        self.refused(&id, reason, now);
+        told.map(|message| Reply::Message(conn, message))
+            .into_iter()
+            .collect()
     }
 
     /// Remembers a refusal and logs it, but not more than one a minute and peer: a peer can cause
     /// any number.
     fn refused(&mut self, peer: &GatewayId, reason: &dyn fmt::Display, now: Instant) {
-        let apex = self.domain.zone_of(&peer.org);
-        self.refusals
-            .insert(apex.clone(), format!("{peer}: {reason}"));
+        let zone = self.domain.zone_of(&peer.org);
+        self.refusals.insert(peer.clone(), reason.to_string());
 
         let lately = self
             .reported
@@ -381,44 +631,47 @@ impl Replicator {
             .is_some_and(|at| now.duration_since(*at) < PAUSE);
         if !lately {
             self.reported.insert(peer.clone(), now);
-            tracing::warn!(%peer, zone = %apex, %reason, "Zone refused");
+            tracing::warn!(%peer, %zone, %reason, "Names refused");
+            self.attention.raise(
+                &refused_from(peer),
+                &format!("the names of {peer} were refused: {reason}"),
+                "its operator must correct them",
+            );
         }
     }
 
-    /// Serves `zone` at once. Its copy on disk follows, off the loop.
-    fn publish(&mut self, apex: &ZoneName, zone: Zone, version: Version) -> Option<Store> {
-        let received = SystemTime::now();
-        // The owner may have been removed from the members since the check began.
-        if let Err(error) = self.zones.publish_replica(zone, received) {
-            tracing::debug!(zone = %apex, %error, "Zone not published");
-            return None;
+    /// What a peer thinks of our fragment.
+    fn handle_verdict(&mut self, peer: GatewayId, verdict: Verdict) {
+        if verdict.taken {
+            self.attention.clear(&refused_by(&peer));
+        } else {
+            let text = verdict.text.as_deref().unwrap_or("without a reason");
+            self.attention.raise(
+                &refused_by(&peer),
+                &format!(
+                    "{peer} refuses our names: {}",
+                    ringway_config::Escaped(text)
+                ),
+                "correct the names in gateway.toml, and reload",
+            );
         }
-
-        self.versions.insert(apex.clone(), version);
-        self.refusals.remove(apex);
-        Some(Store {
-            zones: self.zones.clone(),
-            copies: self.copies.clone(),
-            storing: self.storing.clone(),
-            apex: apex.clone(),
-            received,
-        })
+        self.answers.insert(peer, verdict);
     }
 
     /// When to call [`Replicator::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.receiving
+        self.peers
             .values()
-            .filter_map(|(_, transfer)| transfer.poll_timeout())
+            .filter_map(|peer| peer.transfer.poll_timeout())
             .min()
     }
 
-    /// Gives up transfers that take too long, fetches zones that had to wait.
+    /// Gives up transfers that take too long, fetches fragments that had to wait.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Reply> {
         let due: Vec<_> = self
-            .receiving
+            .peers
             .iter()
-            .filter(|(_, (_, transfer))| transfer.poll_timeout().is_some_and(|at| at <= now))
+            .filter(|(_, peer)| peer.transfer.poll_timeout().is_some_and(|at| at <= now))
             .map(|(conn, _)| *conn)
             .collect();
 
@@ -431,17 +684,22 @@ impl Replicator {
         let mut replies = Vec::new();
 
         // A later offer may wait for a transfer that fails now: repeat until nothing is due.
-        while let Some((peer, _)) = self.receiving.get(&conn) {
-            let peer = peer.clone();
-            let apex = self.domain.zone_of(&peer.org);
-            let held = self.held(&apex);
-            let Some((_, transfer)) = self.receiving.get_mut(&conn) else {
-                break;
-            };
+        while let Some(peer) = self.peers.get_mut(&conn) {
+            let id = &peer.sender.id;
+            let apex = self.domain.zone_of(&id.org);
+            let held = self.orgs.get(&id.org).and_then(|org| org.version(&id.name));
+            let receives = peer.transfer.receives();
+            let knows_fragments = peer.sender.knows_fragments();
 
-            match transfer.handle_timeout(held, now) {
-                Some(Due::Fetch(fetch)) => replies.push(Reply::Message(conn, message(apex, fetch))),
-                Some(Due::Failed(reason)) => self.refused(&peer, &reason, now),
+            match peer.transfer.handle_timeout(held, now) {
+                Some(Due::Fetch(fetch)) => {
+                    replies.push(Reply::Message(conn, message(&apex, fetch, knows_fragments)));
+                }
+                Some(Due::Failed(reason)) => {
+                    if let Some(offer) = receives {
+                        replies.extend(self.refuse(conn, &offer, &reason, now));
+                    }
+                }
                 None => break,
             }
         }
@@ -449,6 +707,26 @@ impl Replicator {
     }
 }
 
-fn message(apex: ZoneName, Fetch { serial, have }: Fetch) -> ZoneMessage {
-    ZoneMessage::Fetch { apex, serial, have }
+fn message(apex: &ZoneName, fetch: Fetch, knows_fragments: bool) -> ZoneMessage {
+    if knows_fragments {
+        return ZoneMessage::Fragment(FragmentMessage::Fetch {
+            digest: fetch.digest,
+            have: fetch.have.map(|(_, digest)| digest),
+        });
+    }
+
+    ZoneMessage::Fetch {
+        apex: apex.clone(),
+        serial: fetch.serial,
+        have: None,
+    }
+}
+
+/// The names under which what needs attention is listed.
+fn refused_by(peer: &GatewayId) -> String {
+    format!("names refused-by {peer}")
+}
+
+fn refused_from(peer: &GatewayId) -> String {
+    format!("names refused {peer}")
 }

@@ -19,7 +19,7 @@ use super::table::Table;
 use super::zone::Zone;
 use crate::bogon::is_private;
 use crate::keys::{Key, dns as keys, gateway, query_log};
-use crate::{Dns, ZoneFile, defaults, limits};
+use crate::{ApexMode, Dns, ZoneFile, defaults, limits};
 
 /// One question in so many is logged.
 const SAMPLES: RangeInclusive<u32> = 1..=1_000_000;
@@ -64,6 +64,7 @@ pub(crate) fn read(
         foreign_addresses: read_flag(&table, &keys::FOREIGN_ADDRESSES),
         query_log: read_query_log(&table),
         hold: read_hold(&table).unwrap_or(defaults::DNS_HOLD),
+        apex: read_apex(&table),
         forward,
     })
 }
@@ -84,6 +85,14 @@ fn read_ttl(table: &Table<'_>, key: &Key) -> Option<u32> {
 fn read_hold(table: &Table<'_>) -> Option<Duration> {
     let seconds = table.optional(&keys::HOLD)?.integer(HOLDS)?;
     Some(Duration::from_secs(seconds.into()))
+}
+
+fn read_apex(table: &Table<'_>) -> ApexMode {
+    let modes = [("closed", ApexMode::Closed), ("forward", ApexMode::Forward)];
+    let item = table.optional(&keys::APEX);
+
+    item.and_then(|item| item.word(&modes))
+        .unwrap_or(ApexMode::Closed)
 }
 
 fn read_query_log(table: &Table<'_>) -> Option<u32> {

@@ -43,13 +43,13 @@ fn zones() -> ZoneSet {
         &[apex("org2.example"), apex("org3.example")],
     );
     published
-        .publish_own(
+        .publish(
             zone("org1.example", ORG1),
             std::time::SystemTime::UNIX_EPOCH,
         )
         .unwrap();
     published
-        .publish_replica(
+        .publish(
             zone("org2.example", ORG2),
             std::time::SystemTime::UNIX_EPOCH,
         )

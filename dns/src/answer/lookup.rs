@@ -9,7 +9,8 @@
 //!          │  └─► delegated ─► referral + glue
 //!          │  └─► missing ─► NXDOMAIN + SOA
 //!          ├─► reverse name of an address: PTR records of the prefix's organization
-//!          ├─► no copy of the zone, or one that is too old: SERVFAIL
+//!          ├─► no copy of the zone, or of the part that may have the name, or one that is too
+//!          │   old: SERVFAIL
 //!          └─► no zone: REFUSED, or the chain so far, or the name is forwarded
 //! ```
 //! Reverse names are answered by [`super::reverse`], forwarded ones by [`super::forward`].
@@ -21,7 +22,7 @@ use crate::rdata::{self, kind};
 use crate::rrset::RRset;
 use crate::tree::{Found, Node};
 use crate::zone::Zone;
-use crate::zones::{Authority, ZoneSet};
+use crate::zones::{Authority, Gap, ZoneSet};
 
 /// Names in a chain of aliases at most; the chain so far is the answer then.
 pub(super) const MAX_CHAIN: usize = 16;
@@ -55,6 +56,11 @@ pub(super) fn follow<'z>(
 
         let zone = match zones.authority(&labels) {
             Authority::Zone(zone) => zone,
+            Authority::Partial(partial) => match partial.gap(&labels, qtype) {
+                None => partial.zone,
+                Some(Gap::Missing) => return failed(reply, ede::NOT_READY),
+                Some(Gap::Expired) => return failed(reply, ede::INVALID_DATA),
+            },
             Authority::Reverse(place) => {
                 step.take_reverse(&place, &mut reply);
                 return reply;
@@ -214,8 +220,10 @@ impl<'z> Step<'_, 'z> {
     pub(super) fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
         for host in hosts(set) {
             let labels = host.labels();
-            let Authority::Zone(zone) = self.zones.authority(&labels) else {
-                continue;
+            let zone = match self.zones.authority(&labels) {
+                Authority::Zone(zone) => zone,
+                Authority::Partial(partial) => partial.zone,
+                _ => continue,
             };
 
             if let Found::Exact(node)

@@ -36,11 +36,11 @@ fn published() -> Zones {
         foreign A 10.2.0.11\nodd A 10.1.200.5\nfar A 10.9.16.3\n\
         sub NS ns.sub\nns.sub A 10.1.0.77\n";
     zones
-        .publish_own(zone("org1.example", text), SystemTime::UNIX_EPOCH)
+        .publish(zone("org1.example", text), SystemTime::UNIX_EPOCH)
         .unwrap();
     let text = "@ SOA gw h 3 60 10 100 9\npeer0 A 10.2.0.11\nodd A 10.2.5.200\n";
     zones
-        .publish_replica(zone("org2.example", text), SystemTime::UNIX_EPOCH)
+        .publish(zone("org2.example", text), SystemTime::UNIX_EPOCH)
         .unwrap();
     zones.set_reverse([
         (
@@ -352,7 +352,7 @@ fn pointers_follow_the_zone_and_the_prefixes() {
     let zones = published();
     let text = "@ SOA gw h 4 60 10 100 9\nmoved A 10.2.0.12\n";
     zones
-        .publish_replica(zone("org2.example", text), SystemTime::UNIX_EPOCH)
+        .publish(zone("org2.example", text), SystemTime::UNIX_EPOCH)
         .unwrap();
     assert_eq!(
         pointers(&zones, "12.0.2.10.in-addr"),

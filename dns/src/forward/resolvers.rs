@@ -29,9 +29,9 @@ use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use tokio::time::sleep;
 
 use super::failure;
+use super::own_names::OwnNames;
 use super::response::{CachedResponse, Malformed};
 use crate::answer::{ForwardQuestion, MAX_UDP, ResolverResponse, ede};
-use crate::name::Name;
 
 /// How long one server may take before the next is queried as well.
 const STAGGER: Duration = Duration::from_millis(400);
@@ -45,8 +45,8 @@ const MAX_CONCURRENT: usize = 2;
 const MAX_PER_CONNECTION: usize = 128;
 
 pub(super) struct Resolvers {
-    /// The consortium's domain: records of its names are removed from responses.
-    domain: Name,
+    /// Records of these names are removed from responses.
+    own: OwnNames,
     servers: Vec<Server>,
     /// Zero of the servers' `demoted_until`.
     start: Instant,
@@ -69,18 +69,18 @@ enum Failure {
 }
 
 impl Resolvers {
-    pub(super) fn new(domain: Name, servers: &[SocketAddr]) -> Resolvers {
+    pub(super) fn new(own: OwnNames, servers: &[SocketAddr]) -> Resolvers {
         Resolvers {
-            domain,
+            own,
             servers: servers.iter().copied().map(Server::new).collect(),
             start: Instant::now(),
         }
     }
 
-    /// True if these are `servers`, in this order, and `domain` is the consortium's.
-    pub(super) fn matches(&self, domain: &Name, servers: &[SocketAddr]) -> bool {
+    /// True if these are `servers`, in this order, and `own` the consortium's names.
+    pub(super) fn matches(&self, own: &OwnNames, servers: &[SocketAddr]) -> bool {
         let addresses = self.servers.iter().map(|server| server.address);
-        self.domain == *domain && addresses.eq(servers.iter().copied())
+        self.own == *own && addresses.eq(servers.iter().copied())
     }
 
     /// The first good response; a SERVFAIL if every server fails.
@@ -152,7 +152,7 @@ impl Resolvers {
         server: usize,
         question: &ForwardQuestion,
     ) -> (usize, Result<CachedResponse, Failure>) {
-        let result = self.servers[server].query(question, &self.domain).await;
+        let result = self.servers[server].query(question, &self.own).await;
         (server, result)
     }
 }
@@ -191,7 +191,7 @@ impl Server {
     async fn query(
         &self,
         question: &ForwardQuestion,
-        domain: &Name,
+        own: &OwnNames,
     ) -> Result<CachedResponse, Failure> {
         let mut result = self.send(request(question, true)?).await;
         // RFC 6891, section 7: a server without EDNS responds with FORMERR. Older ones use NOTIMP
@@ -204,9 +204,9 @@ impl Server {
         }
 
         let response = match result {
-            Ok(response) => CachedResponse::positive(&response, domain),
+            Ok(response) => CachedResponse::positive(&response, own),
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
-                CachedResponse::negative(&none, domain)
+                CachedResponse::negative(&none, own)
             }
             // RFC 6672, section 2.2: a DNAME made the name too long. A valid result, not a failure.
             Err(NetError::Dns(DnsError::ResponseCode(code @ ResponseCode::YXDomain))) => {

@@ -10,6 +10,7 @@ use hickory_proto::rr::Record;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use hickory_resolver::net::NoRecords;
 
+use super::own_names::OwnNames;
 use crate::answer::{NamedRRset, ResolverResponse, rcode};
 use crate::name::Name;
 use crate::rdata::{self, kind};
@@ -42,8 +43,11 @@ impl CachedResponse {
         now.saturating_duration_since(self.received).as_secs() as u32
     }
 
-    /// Converts a response that has an answer. Records of names in `domain` are left out.
-    pub(super) fn positive(response: &Message, domain: &Name) -> Result<CachedResponse, Malformed> {
+    /// Converts a response that has an answer. Records of the consortium's `own` names are left out.
+    pub(super) fn positive(
+        response: &Message,
+        own: &OwnNames,
+    ) -> Result<CachedResponse, Malformed> {
         let rcode = response.metadata.response_code.into();
         if !matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
             return Err(Malformed);
@@ -52,19 +56,19 @@ impl CachedResponse {
         let content = ResolverResponse {
             rcode,
             ede: None,
-            answer: rrsets(&response.answers, domain)?,
-            authority: rrsets(&response.authorities, domain)?,
-            additional: rrsets(&response.additionals, domain)?,
+            answer: rrsets(&response.answers, own)?,
+            authority: rrsets(&response.authorities, own)?,
+            additional: rrsets(&response.additionals, own)?,
         };
         Ok(CachedResponse::from(content))
     }
 
     /// Converts a response without answer: NXDOMAIN or NODATA (RFC 2308, section 2).
-    pub(super) fn negative(none: &NoRecords, domain: &Name) -> Result<CachedResponse, Malformed> {
+    pub(super) fn negative(none: &NoRecords, own: &OwnNames) -> Result<CachedResponse, Malformed> {
         let authorities = none.authorities.as_deref().unwrap_or_default();
         let content = ResolverResponse {
             rcode: none.response_code.into(),
-            authority: rrsets(authorities, domain)?,
+            authority: rrsets(authorities, own)?,
             ..ResolverResponse::default()
         };
         Ok(CachedResponse::from(content))
@@ -123,12 +127,12 @@ fn seconds(ttl: u32) -> Duration {
 }
 
 /// Groups the records of a section into RRsets. Only adjacent records form a set.
-fn rrsets(records: &[Record], domain: &Name) -> Result<Vec<NamedRRset>, Malformed> {
+fn rrsets(records: &[Record], own: &OwnNames) -> Result<Vec<NamedRRset>, Malformed> {
     let mut sets = Vec::new();
     for set in records.chunk_by(is_same_set) {
         let owner = name(&set[0].name)?;
         // A resolver has no say about the consortium's names.
-        if owner.is_within(domain) {
+        if own.has(&owner) {
             continue;
         }
 

@@ -4,15 +4,16 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringway_config::{DnsName, Forward, ZoneName};
+use ringway_config::{DnsName, Forward};
 
+use super::own_names::OwnNames;
 use super::resolvers::Resolvers;
 use crate::name::Name;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// The consortium's domain, whose names are never forwarded.
-    domain: Option<Name>,
+    /// Names that are never forwarded; `None` before the first configuration, when nothing is.
+    own: Option<OwnNames>,
     /// Longest suffix first.
     entries: Vec<Entry>,
 }
@@ -30,8 +31,7 @@ const RESOLVER_ARPA: &str = "resolver.arpa";
 impl Table {
     /// Builds the table that `forwards` describes. An entry that `old` has too keeps its
     /// [`Resolvers`], and so what they learned about which server fails.
-    pub(super) fn new(domain: &ZoneName, forwards: &[Forward], old: &Table) -> Table {
-        let domain = Name::from(domain);
+    pub(super) fn new(own: OwnNames, forwards: &[Forward], old: &Table) -> Table {
         let mut entries = Vec::new();
         for forward in forwards {
             // The configuration accepts only suffixes that are names.
@@ -41,38 +41,37 @@ impl Table {
 
             entries.push(Entry {
                 suffix,
-                resolvers: old.reuse_or_create(domain, &suffix, &forward.servers),
+                resolvers: old.reuse_or_create(&own, &suffix, &forward.servers),
             });
         }
         entries.sort_by_key(|entry| Reverse(entry.suffix.labels().count()));
 
         Table {
-            domain: Some(domain),
+            own: Some(own),
             entries,
         }
     }
 
     fn reuse_or_create(
         &self,
-        domain: Name,
+        own: &OwnNames,
         suffix: &Name,
         servers: &[SocketAddr],
     ) -> Arc<Resolvers> {
         let existing = self
             .entries
             .iter()
-            .find(|entry| entry.suffix == *suffix && entry.resolvers.matches(&domain, servers));
+            .find(|entry| entry.suffix == *suffix && entry.resolvers.matches(own, servers));
 
         match existing {
             Some(entry) => entry.resolvers.clone(),
-            None => Arc::new(Resolvers::new(domain, servers)),
+            None => Arc::new(Resolvers::new(own.clone(), servers)),
         }
     }
 
     /// The resolvers for `name`; `None` if it is not forwarded.
     pub(super) fn resolvers(&self, name: &Name) -> Option<Arc<Resolvers>> {
-        // `None` before the first configuration, when nothing may be forwarded.
-        let is_ours = self.domain.is_none_or(|domain| name.is_within(&domain));
+        let is_ours = self.own.as_ref().is_none_or(|own| own.has(name));
         let is_local = Name::from_text(RESOLVER_ARPA).is_ok_and(|local| name.is_within(&local));
         if is_ours || is_local {
             return None;
@@ -94,7 +93,7 @@ fn suffix(forward: &Forward) -> &str {
 impl PartialEq for Table {
     /// True if every name has the same [`Resolvers`] in both.
     fn eq(&self, other: &Table) -> bool {
-        self.domain == other.domain && self.entries == other.entries
+        self.own == other.own && self.entries == other.entries
     }
 }
 
@@ -117,7 +116,11 @@ mod tests {
                 servers: vec![server.parse().unwrap()],
             })
             .collect();
-        Table::new(&"consortium.example".parse().unwrap(), &forwards, old)
+        Table::new(own(), &forwards, old)
+    }
+
+    fn own() -> OwnNames {
+        OwnNames::new(&["consortium.example".parse().unwrap()])
     }
 
     fn resolvers(table: &Table, name: &str) -> Option<Arc<Resolvers>> {
@@ -127,8 +130,7 @@ mod tests {
     /// The last octet of the address of the server for `name`.
     fn server(table: &Table, name: &str) -> Option<u8> {
         let resolvers = resolvers(table, name)?;
-        let domain = Name::from_text("consortium.example").unwrap();
-        (1..9).find(|last| resolvers.matches(&domain, &[SocketAddr::from(([10, 0, 0, *last], 53))]))
+        (1..9).find(|last| resolvers.matches(&own(), &[SocketAddr::from(([10, 0, 0, *last], 53))]))
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
             zone_files: Vec::new(),
             foreign_addresses: false,
             public_listen: false,
+            apex: ringway_config::ApexMode::Closed,
             query_log: None,
             hold: std::time::Duration::from_secs(604_800),
             forward: Vec::new(),

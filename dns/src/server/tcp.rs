@@ -343,7 +343,7 @@ mod tests {
         let zones = Zones::new();
         zones.set_expected(&"org1.example".parse().unwrap(), &[]);
         let zone = zone("org1.example", &format!("@ SOA gw h 1 1 1 1 5\n{many}"));
-        zones.publish_own(zone, SystemTime::UNIX_EPOCH).unwrap();
+        zones.publish(zone, SystemTime::UNIX_EPOCH).unwrap();
         let shared = shared(zones);
         let (mut client, server) = duplex(2048);
         let connection = tokio::spawn(serve(server, shared.clone()));

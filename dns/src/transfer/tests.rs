@@ -53,7 +53,7 @@ impl Receiver {
     }
 
     /// All of `bytes` in small pieces, and the check of them.
-    fn send(&mut self, from: Option<u32>, bytes: &[u8]) -> Result<(), TransferError> {
+    fn send(&mut self, from: Option<Digest>, bytes: &[u8]) -> Result<(), TransferError> {
         for (i, piece) in bytes.chunks(16).enumerate() {
             let chunk = Chunk {
                 offset: 16 * i as u64,
@@ -86,8 +86,16 @@ fn offer_of(serial: u32, bytes: &[u8]) -> Offer {
     }
 }
 
-fn want(serial: u32, have: Option<Version>) -> Verdict {
-    Verdict::Want(Fetch { serial, have })
+fn want(offer: Offer, have: Option<Version>) -> Verdict {
+    Verdict::Want(fetch(offer, have))
+}
+
+fn fetch(offer: Offer, have: Option<Version>) -> Fetch {
+    Fetch {
+        serial: offer.serial,
+        digest: offer.digest,
+        have,
+    }
 }
 
 fn version(zone: &Zone) -> Version {
@@ -102,10 +110,11 @@ fn delta(old: &Zone, new: &Zone) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_newer_zone_is_wanted_received_and_then_held() {
+fn a_zone_is_wanted_received_and_then_held() {
     let bytes = sample(7).encode();
     let mut receiver = Receiver::new(None);
-    assert_eq!(receiver.offer(offer_of(7, &bytes)), want(7, None));
+    let offer = offer_of(7, &bytes);
+    assert_eq!(receiver.offer(offer), want(offer, None));
     receiver.send(None, &bytes).unwrap();
     assert_eq!(receiver.held.as_ref().unwrap().encode(), bytes);
     assert_eq!(receiver.offer(offer_of(7, &bytes)), Verdict::Ignore);
@@ -116,11 +125,10 @@ fn a_newer_zone_is_wanted_received_and_then_held() {
 fn a_difference_from_what_is_held_is_asked_for_and_taken() {
     let (old, new) = (sample(7), sample(8));
     let mut receiver = Receiver::new(Some(old.clone()));
-    assert_eq!(
-        receiver.offer(offer_of(8, &new.encode())),
-        want(8, Some(version(&old)))
-    );
-    receiver.send(Some(7), &delta(&old, &new).unwrap()).unwrap();
+    let offer = offer_of(8, &new.encode());
+    assert_eq!(receiver.offer(offer), want(offer, Some(version(&old))));
+    let delta = delta(&old, &new).unwrap();
+    receiver.send(Some(old.digest()), &delta).unwrap();
     assert_eq!(receiver.held.unwrap().encode(), new.encode());
 }
 
@@ -140,7 +148,7 @@ fn after_a_difference_that_is_no_good_the_whole_zone_is_fetched() {
     receiver.offer(offer_of(8, &new.encode()));
     let other = delta(&old, &sample(9)).unwrap();
     assert_eq!(
-        receiver.send(Some(7), &other).unwrap_err(),
+        receiver.send(Some(old.digest()), &other).unwrap_err(),
         TransferError::Digest
     );
     assert_eq!(
@@ -151,10 +159,7 @@ fn after_a_difference_that_is_no_good_the_whole_zone_is_fetched() {
     assert!(receiver.transfer.poll_timeout().unwrap() <= receiver.now);
     assert_eq!(
         receiver.due(),
-        Some(Due::Fetch(Fetch {
-            serial: 8,
-            have: None
-        }))
+        Some(Due::Fetch(fetch(offer_of(8, &new.encode()), None)))
     );
     receiver.send(None, &new.encode()).unwrap();
     assert_eq!(receiver.held.unwrap().serial(), 8);
@@ -164,7 +169,7 @@ fn after_a_difference_that_is_no_good_the_whole_zone_is_fetched() {
 fn a_difference_that_nobody_asked_for_is_refused() {
     let (old, new) = (sample(7), sample(8));
     let delta = delta(&old, &new).unwrap();
-    for (held, from) in [(None, 7), (Some(old), 6)] {
+    for (held, from) in [(None, old.digest()), (Some(old), sample(6).digest())] {
         let mut receiver = Receiver::new(held);
         receiver.offer(offer_of(8, &new.encode()));
         assert_eq!(
@@ -177,7 +182,7 @@ fn a_difference_that_nobody_asked_for_is_refused() {
 #[test]
 fn a_transfer_does_not_change_from_a_difference_to_a_zone_on_its_way() {
     let (old, new) = (sample(7), sample(8));
-    let mut receiver = Receiver::new(Some(old));
+    let mut receiver = Receiver::new(Some(old.clone()));
     receiver.offer(offer_of(8, &new.encode()));
     let chunk = |offset| Chunk {
         offset,
@@ -186,7 +191,7 @@ fn a_transfer_does_not_change_from_a_difference_to_a_zone_on_its_way() {
     };
     receiver
         .transfer
-        .chunk(Some(7), chunk(0), receiver.now)
+        .chunk(Some(old.digest()), chunk(0), receiver.now)
         .unwrap();
     let error = receiver
         .transfer
@@ -196,31 +201,61 @@ fn a_transfer_does_not_change_from_a_difference_to_a_zone_on_its_way() {
 }
 
 #[test]
-fn old_reused_empty_and_huge_offers_are_refused() {
+fn empty_and_huge_offers_are_refused() {
     let bytes = sample(7).encode();
-    let mut receiver = Receiver::new(Some(zone("org1.example", "@ SOA ns h 7 1 1 1 5\n")));
-    let refused = Verdict::Refuse;
-    assert_eq!(
-        receiver.offer(offer_of(7, &bytes)),
-        refused(TransferError::Reused(7))
-    );
-    let old = TransferError::Old {
-        offered: 6,
-        held: 7,
-    };
-    assert_eq!(receiver.offer(offer_of(6, &bytes)), refused(old));
-    assert_eq!(
-        receiver.offer(offer_of(8, b"")),
-        refused(TransferError::Size(0))
-    );
+    let mut receiver = Receiver::new(None);
+    let empty = receiver.offer(offer_of(8, b""));
+    assert_eq!(empty, Verdict::Refuse(TransferError::Size(0)));
+
     let huge = Offer {
         size: MAX_SIZE as u64 + 1,
         ..offer_of(8, &bytes)
     };
-    assert_eq!(
-        receiver.offer(huge),
-        refused(TransferError::Size(huge.size))
-    );
+    let refused = Verdict::Refuse(TransferError::Size(huge.size));
+    assert_eq!(receiver.offer(huge), refused);
+}
+
+#[test]
+fn what_the_owner_offers_replaces_what_we_have_whatever_the_serials() {
+    let other = zone("org1.example", "@ SOA ns h 7 1 1 1 5\n");
+    for serial in [7, 6, 0, u32::MAX] {
+        let bytes = sample(serial).encode();
+        let mut receiver = Receiver::new(Some(other.clone()));
+        let have = Some(version(&other));
+
+        let offer = offer_of(serial, &bytes);
+        assert_eq!(receiver.offer(offer), want(offer, have));
+        receiver.send(None, &bytes).unwrap();
+        assert_eq!(receiver.held.unwrap().encode(), bytes);
+    }
+}
+
+#[test]
+fn an_owner_that_goes_back_to_what_we_have_while_another_version_comes_has_the_last_word() {
+    let (old, new) = (sample(7), sample(8).encode());
+    let mut receiver = Receiver::new(Some(old.clone()));
+    receiver.offer(offer_of(8, &new));
+    receiver.chunk((0, false, &new[..9])).unwrap();
+
+    let back = offer_of(7, &old.encode());
+    assert_eq!(receiver.offer(back), Verdict::Later);
+    let Ok(Progress::Whole(parcel)) = receiver.chunk((9, true, &new[9..])) else {
+        panic!("not whole")
+    };
+    receiver.held = Some(parcel.check(None).unwrap());
+    receiver.transfer.checked(true, false);
+
+    let have = receiver.version();
+    assert_eq!(receiver.due(), Some(Due::Fetch(fetch(back, have))));
+}
+
+#[test]
+fn a_version_of_which_nothing_has_come_is_given_up_for_the_next_at_once() {
+    let mut receiver = Receiver::new(None);
+    receiver.offer(offer_of(7, &sample(7).encode()));
+    let next = offer_of(8, &sample(8).encode());
+    assert_eq!(receiver.offer(next), want(next, None));
+    assert_eq!(receiver.transfer.receives(), Some(next));
 }
 
 #[test]
@@ -240,7 +275,8 @@ fn chunks_out_of_order_beyond_the_size_or_unasked_end_the_transfer() {
         (0, true, &longer),
         (0, false, &[]),
     ] {
-        assert_eq!(receiver.offer(offer_of(7, &bytes)), want(7, None));
+        let offer = offer_of(7, &bytes);
+        assert_eq!(receiver.offer(offer), want(offer, None));
         let error = TransferError::Chunk {
             offset,
             len: chunk.len(),
@@ -349,7 +385,10 @@ fn the_newest_offer_waits_for_the_running_transfer_and_its_check() {
     receiver.transfer.checked(true, false);
     assert!(receiver.transfer.poll_timeout().unwrap() <= receiver.now);
     let have = receiver.version();
-    assert_eq!(receiver.due(), Some(Due::Fetch(Fetch { serial: 9, have })));
+    assert_eq!(
+        receiver.due(),
+        Some(Due::Fetch(fetch(offer_of(9, &third), have)))
+    );
     receiver.send(None, &third).unwrap();
     assert_eq!(receiver.due(), None);
 }
@@ -357,9 +396,14 @@ fn the_newest_offer_waits_for_the_running_transfer_and_its_check() {
 #[test]
 fn what_came_by_another_session_is_not_fetched_again() {
     let mut receiver = Receiver::new(None);
-    receiver.offer(offer_of(7, &sample(7).encode()));
+    let first = sample(7).encode();
+    receiver.offer(offer_of(7, &first));
+    receiver.chunk((0, false, &first[..9])).unwrap();
     receiver.offer(offer_of(8, &sample(8).encode()));
-    receiver.send(None, &sample(7).encode()).unwrap();
+    let Ok(Progress::Whole(_)) = receiver.chunk((9, true, &first[9..])) else {
+        panic!("not whole")
+    };
+    receiver.transfer.checked(true, false);
     receiver.held = Some(sample(8));
     assert_eq!(
         (receiver.due(), receiver.transfer.poll_timeout()),
@@ -417,7 +461,7 @@ proptest! {
             let at = index.index(bytes.len());
             bytes[at] = value;
         }
-        let visible = match receiver.send(Some(1), &bytes) {
+        let visible = match receiver.send(Some(old.digest()), &bytes) {
             Ok(()) => new,
             Err(_) => old,
         };

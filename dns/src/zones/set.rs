@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::PublishError;
+use super::publication::Publication;
 use super::status::{Origin, ZoneStatus};
 use crate::name::{Labels, Name};
 use crate::reach::Reach;
 use crate::reverse::{Ranges, ReverseName, ReversePlace};
-use crate::serial::is_newer;
+use crate::tree::Found;
 use crate::zone::Zone;
 
 /// The zones at one moment, and everything else that answers depend on.
@@ -23,6 +24,8 @@ pub struct ZoneSet {
     depth: usize,
     ranges: Arc<Ranges>,
     reach: Arc<Reach>,
+    /// The consortium's own zone, which has the names that belong to no organization.
+    domain: Option<Arc<Zone>>,
 }
 
 #[derive(Debug, Clone)]
@@ -38,12 +41,18 @@ struct Entry {
 struct Content {
     zone: Arc<Zone>,
     received: SystemTime,
+    /// What is too old to answer from, but known to exist.
+    expired: Option<Arc<Zone>>,
+    /// Every gateway of the organization has contributed, as far as is known.
+    complete: bool,
 }
 
 /// What a name is answered from.
 pub(crate) enum Authority<'z> {
     /// A zone with content.
     Zone(&'z Zone),
+    /// A zone of which a part is missing.
+    Partial(Partial<'z>),
     /// A reverse zone, whose content is derived from its organization's zone.
     Reverse(ReversePlace<'z>),
     /// A member's zone that was never received.
@@ -54,6 +63,40 @@ pub(crate) enum Authority<'z> {
     Outside,
 }
 
+/// A zone of which a part is missing or too old. Only names that it has are answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Partial<'z> {
+    pub(crate) zone: &'z Zone,
+    expired: Option<&'z Zone>,
+    complete: bool,
+}
+
+/// Why a partial zone cannot answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// A gateway that could have the name has not contributed yet.
+    Missing,
+    /// The name is in a part that is too old.
+    Expired,
+}
+
+impl Partial<'_> {
+    /// Why `name` cannot be answered; `None` if it can be. What is missing could have the name, so
+    /// that neither its absence nor a wildcard, a delegation or a DNAME above it counts.
+    pub(crate) fn gap(&self, name: &Labels<'_>, qtype: u16) -> Option<Gap> {
+        if let Found::Exact(_) = self.zone.find(name, qtype) {
+            return None;
+        }
+        if !self.complete {
+            return Some(Gap::Missing);
+        }
+
+        let expired = self.expired?.find(name, qtype);
+        let has_it = !matches!(expired, Found::Missing { wildcard: None });
+        has_it.then_some(Gap::Expired)
+    }
+}
+
 impl ZoneSet {
     /// A set of these zones only.
     pub fn of(zones: impl IntoIterator<Item = Zone>) -> ZoneSet {
@@ -61,7 +104,7 @@ impl ZoneSet {
         for zone in zones {
             // One that is not expected would have no entry to be put into.
             set.expect(*zone.apex(), Origin::Own);
-            set.put(Arc::new(zone), SystemTime::UNIX_EPOCH);
+            _ = set.replace(&Publication::whole(zone, SystemTime::UNIX_EPOCH));
         }
         set
     }
@@ -74,9 +117,22 @@ impl ZoneSet {
         // From the longest suffix: the deepest apex wins.
         match suffixes.find_map(|suffix| self.entries.get(suffix)) {
             Some(entry) => match entry.content() {
-                Ok(content) => Authority::Zone(&content.zone),
+                Ok(content) => content.authority(),
                 Err(unusable) => unusable,
             },
+            None => self.authority_beside_organizations(name),
+        }
+    }
+
+    fn authority_beside_organizations(&self, name: &Labels<'_>) -> Authority<'_> {
+        let domain = self.domain.as_deref().filter(|domain| {
+            let apex = domain.apex().labels();
+            let above = name.count().checked_sub(apex.count());
+            above.is_some_and(|above| name.suffix(above) == domain.apex().as_wire())
+        });
+
+        match domain {
+            Some(domain) => Authority::Zone(domain),
             None => self.reverse_authority(name),
         }
     }
@@ -93,7 +149,7 @@ impl ZoneSet {
         };
 
         match entry.content() {
-            Ok(Content { zone, .. }) => Authority::Reverse(ReversePlace { zone, below, name }),
+            Ok(content) => content.reverse_authority(below, name),
             Err(unusable) => unusable,
         }
     }
@@ -109,6 +165,7 @@ impl ZoneSet {
             depth: 0,
             ranges: self.ranges.clone(),
             reach: self.reach.clone(),
+            domain: self.domain.clone(),
         };
 
         set.expect(*own, Origin::Own);
@@ -140,6 +197,13 @@ impl ZoneSet {
         set
     }
 
+    pub(super) fn with_domain(&self, domain: Option<Arc<Zone>>) -> ZoneSet {
+        ZoneSet {
+            domain,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn with_reach(&self, reach: Arc<Reach>) -> ZoneSet {
         ZoneSet {
             reach,
@@ -160,44 +224,33 @@ impl ZoneSet {
         self.depth = self.depth.max(apex.labels().count());
     }
 
-    /// Replaces the content of the zone's entry. With [`Origin::Replica`] the serial must be newer.
-    pub(super) fn replace(
-        &mut self,
-        zone: &Arc<Zone>,
-        received: SystemTime,
-        origin: Origin,
-    ) -> Result<(), PublishError> {
-        let apex = zone.apex();
-        let Some(entry) = self.entries.get(apex.as_wire()) else {
+    /// Replaces the content of the zone's entry.
+    pub(super) fn replace(&mut self, publication: &Publication) -> Result<(), PublishError> {
+        let apex = publication.zone.apex();
+        if !self.entries.contains_key(apex.as_wire()) {
             return Err(PublishError::Unexpected(apex.to_string()));
-        };
-
-        let offered = zone.serial();
-        let served = entry.content.as_ref().map(|content| content.zone.serial());
-
-        // RFC 1982. The gateways of an organization can differ for a while, so that an older copy
-        // arrives last.
-        if let Some(held) = served
-            && origin == Origin::Replica
-            && !is_newer(offered, held)
-        {
-            return Err(PublishError::Old {
-                apex: apex.to_string(),
-                offered,
-                held,
-            });
         }
 
-        self.put(zone.clone(), received);
+        self.derive_pointers(&publication.zone);
+        if let Some(entry) = self.entries.get_mut(apex.as_wire()) {
+            entry.content = Some(Content::of(publication));
+            entry.stale = publication.stale;
+        }
         Ok(())
     }
 
-    fn put(&mut self, zone: Arc<Zone>, received: SystemTime) {
-        self.derive_pointers(&zone);
-
-        if let Some(entry) = self.entries.get_mut(zone.apex().as_wire()) {
-            entry.content = Some(Content { zone, received });
+    /// Removes the content of a zone, which remains expected.
+    pub(super) fn withdraw(&mut self, apex: &Name) {
+        if let Some(entry) = self.entries.get_mut(apex.as_wire()) {
+            entry.content = None;
             entry.stale = false;
+        }
+    }
+
+    pub(super) fn set_complete(&mut self, apex: &Name, complete: bool) {
+        let entry = self.entries.get_mut(apex.as_wire());
+        if let Some(content) = entry.and_then(|entry| entry.content.as_mut()) {
+            content.complete = complete;
         }
     }
 
@@ -226,6 +279,49 @@ impl ZoneSet {
     }
 }
 
+impl Content {
+    fn of(publication: &Publication) -> Content {
+        Content {
+            zone: publication.zone.clone(),
+            received: publication.received,
+            expired: publication.expired.clone(),
+            complete: publication.complete,
+        }
+    }
+
+    fn authority(&self) -> Authority<'_> {
+        match self.partial() {
+            Some(partial) => Authority::Partial(partial),
+            None => Authority::Zone(&self.zone),
+        }
+    }
+
+    fn partial(&self) -> Option<Partial<'_>> {
+        let is_whole = self.complete && self.expired.is_none();
+
+        (!is_whole).then(|| Partial {
+            zone: &self.zone,
+            expired: self.expired.as_deref(),
+            complete: self.complete,
+        })
+    }
+
+    /// In a zone of which a part is missing, an address without a name may have one there.
+    fn reverse_authority<'z>(&'z self, below: usize, name: ReverseName) -> Authority<'z> {
+        let place = ReversePlace {
+            zone: &self.zone,
+            below,
+            name,
+        };
+
+        match self.partial() {
+            Some(partial) if below > 0 && !place.exists() && partial.complete => Authority::Stale,
+            Some(_) if below > 0 && !place.exists() => Authority::NotReady,
+            _ => Authority::Reverse(place),
+        }
+    }
+}
+
 impl Entry {
     /// The content to answer from, or else why there is none.
     fn content(&self) -> Result<&Content, Authority<'_>> {
@@ -244,6 +340,7 @@ impl Entry {
             content: content.map(|content| (content.zone.serial(), content.received)),
             origin: self.origin,
             stale: self.stale,
+            complete: content.is_some_and(|content| content.complete),
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::name::Name;
 /// The source of a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// This organization's configuration.
+    /// This organization's gateways.
     Own,
-    /// A member, over a control stream or from the copy on disk.
+    /// A member's gateways, over control streams or from the copies on disk.
     Replica,
 }
 
@@ -34,4 +34,6 @@ pub struct ZoneStatus {
     pub origin: Origin,
     /// Whether it is too old to answer from; see [`Zones::set_stale`](crate::Zones::set_stale).
     pub stale: bool,
+    /// Whether every gateway of the organization has contributed, as far as is known.
+    pub complete: bool,
 }

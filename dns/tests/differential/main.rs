@@ -96,7 +96,7 @@ impl Round {
             facts.add(&apex(i), &text);
             std::fs::write(dir.join(format!("zone{i}")), &text).unwrap();
             zones
-                .publish_own(Zone::from_text(&text, None).unwrap(), SystemTime::now())
+                .publish(Zone::from_text(&text, None).unwrap(), SystemTime::now())
                 .unwrap();
         }
         let (reference, [nsd, knot]) = ReferenceServers::start(dir);

@@ -47,7 +47,7 @@ fn zones() -> Arc<Zones> {
         peer0 A 10.1.0.11\n\
         out CNAME www.corp.test.\n";
     let zone = Zone::from_text(text, Some(&apex)).unwrap();
-    zones.publish_own(zone, SystemTime::now()).unwrap();
+    zones.publish(zone, SystemTime::now()).unwrap();
     Arc::new(zones)
 }
 
@@ -96,7 +96,8 @@ impl Site {
             servers: servers.to_vec(),
         };
         let forwards: Vec<_> = forwards.iter().map(forward).collect();
-        self.forwarder.set(&zone_name("consortium.test"), &forwards);
+        self.forwarder
+            .set(&[zone_name("consortium.test")], &forwards);
     }
 
     /// The output of `kdig` for `question`.

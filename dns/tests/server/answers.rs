@@ -72,7 +72,7 @@ fn a_response_too_large_for_udp_is_truncated_and_complete_over_tcp() {
 fn a_published_zone_is_served_at_once() {
     let server = TestServer::start();
     let zone = org1().with_serial(8);
-    server.zones.publish_own(zone, SystemTime::now()).unwrap();
+    server.zones.publish(zone, SystemTime::now()).unwrap();
     let soa = server.run("kdig", server.v4(), "org1.example SOA +short");
     assert!(soa.contains(" 8 60 10 100 5"), "{soa}");
 }

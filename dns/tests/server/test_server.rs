@@ -67,7 +67,7 @@ impl TestServer {
             .unwrap();
         let zones = Arc::new(Zones::new());
         zones.set_expected(&zone_name("org1.example"), &[zone_name("org2.example")]);
-        zones.publish_own(org1(), SystemTime::now()).unwrap();
+        zones.publish(org1(), SystemTime::now()).unwrap();
         let acl = Arc::new(ArcSwap::from_pointee(acl));
         let listen = ["127.0.0.1:0", "[::1]:0"].map(|address| address.parse().unwrap());
         let server = runtime

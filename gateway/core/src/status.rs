@@ -36,7 +36,14 @@ pub struct PeerSession {
 /// between two dials of one end with the same number, which a peer that keeps to the protocol never
 /// makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SessionRank(pub(crate) u64, pub(crate) bool, pub(crate) Reverse<ConnId>);
+pub struct SessionRank(u64, bool, Reverse<ConnId>);
+
+impl SessionRank {
+    /// The rank of session `number`; `lower_dialled` if the lower identity is its dialler.
+    pub fn new(number: u64, lower_dialled: bool, conn: ConnId) -> SessionRank {
+        SessionRank(number, lower_dialled, Reverse(conn))
+    }
+}
 
 /// The state of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -78,6 +78,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
             foreign_addresses: false,
             public_listen: false,
             hold: Duration::from_secs(86_400),
+            apex: ringway_config::ApexMode::Closed,
             query_log: None,
             forward: Vec::new(),
         },

@@ -363,6 +363,9 @@ mod tests {
             origin: "replica".into(),
             refused: None,
             stale,
+            complete: true,
+            fragments: Vec::new(),
+            refused_by: Vec::new(),
         };
 
         let zones = vec![

@@ -180,13 +180,38 @@ pub struct ZoneReport {
     pub age_s: Option<u64>,
     /// `own` or `replica`.
     pub origin: String,
-    /// Which gateway of its owner last sent or offered a zone that was refused, and why; none since
-    /// a good one.
+    /// Which gateway of its owner last sent or offered names that were refused, and why; none since
+    /// good ones.
     #[serde(default)]
     pub refused: Option<String>,
     /// The owner has been silent for longer than the hold: the zone's names fail.
     #[serde(default)]
     pub stale: bool,
+    /// Every gateway of its organization has contributed, as far as is known. Otherwise names that
+    /// it does not have fail.
+    #[serde(default)]
+    pub complete: bool,
+    /// What it is made of, by gateway.
+    #[serde(default)]
+    pub fragments: Vec<FragmentReport>,
+    /// For our zone: which gateways refuse our names or a part of them, and what they say.
+    #[serde(default)]
+    pub refused_by: Vec<String>,
+}
+
+/// What one gateway contributes to its organization's zone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FragmentReport {
+    /// Its owner.
+    pub gateway: String,
+    /// `own`, `held`, `expired` or `missing`.
+    pub state: String,
+    /// Number of records; none while it is missing.
+    pub records: Option<usize>,
+    /// Why the last one that its owner sent or offered was refused; none since a good one.
+    pub refused: Option<String>,
+    /// Records that are not answered, and why.
+    pub left_out: Vec<String>,
 }
 
 /// One certificate.

@@ -7,7 +7,7 @@ use ringway_config::Escaped;
 
 use super::table::Table;
 use super::{ConfigFile, Failure, answer};
-use crate::admin::report::{PolicyReport, TunnelReport};
+use crate::admin::report::{PolicyReport, TunnelReport, ZoneReport};
 use crate::admin::{Report, socket};
 use crate::json;
 
@@ -220,6 +220,7 @@ fn zones(report: &Report) -> String {
         if let Some(reason) = &zone.refused {
             notes.push(format!("refused: {reason}"));
         }
+        notes.extend(fragment_notes(zone));
         table.row([
             zone.apex.clone(),
             serial,
@@ -229,6 +230,34 @@ fn zones(report: &Report) -> String {
         ]);
     }
     table.to_string()
+}
+
+fn fragment_notes(zone: &ZoneReport) -> Vec<String> {
+    let mut notes = Vec::new();
+    for fragment in &zone.fragments {
+        let gateway = &fragment.gateway;
+        match fragment.state.as_str() {
+            "missing" if zone.complete => {
+                notes.push(format!("nothing from {gateway}, which seems not to run"));
+            }
+            "missing" => notes.push(format!(
+                "nothing from {gateway} yet: names that no other gateway has fail"
+            )),
+            "expired" if !zone.stale => {
+                notes.push(format!(
+                    "names of {gateway} fail: it has been silent for too long"
+                ));
+            }
+            _ => {}
+        }
+
+        let left_out = fragment.left_out.iter();
+        notes.extend(left_out.map(|left_out| format!("not answered: {left_out}")));
+    }
+
+    let refused_by = zone.refused_by.iter();
+    notes.extend(refused_by.map(|what| format!("refused by {what}")));
+    notes
 }
 
 fn certificates(report: &Report) -> String {
@@ -260,7 +289,7 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::report::{AttentionReport, CertificateReport, RouteReport, ZoneReport};
+    use crate::admin::report::{AttentionReport, CertificateReport, FragmentReport, RouteReport};
 
     #[test]
     fn problems_are_notes_in_the_row_that_they_concern() {
@@ -349,6 +378,15 @@ mod tests {
             origin: HOSTILE.into(),
             refused: Some(HOSTILE.into()),
             stale: true,
+            complete: false,
+            fragments: vec![FragmentReport {
+                gateway: HOSTILE.into(),
+                state: "missing".into(),
+                records: None,
+                refused: Some(HOSTILE.into()),
+                left_out: vec![HOSTILE.into()],
+            }],
+            refused_by: vec![HOSTILE.into()],
         };
         let certificate = CertificateReport {
             subject: HOSTILE.into(),

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringway_config::{Config, Faults};
-use ringway_core::{ConnId, Membership, Message};
+use ringway_config::{Config, Faults, GatewayId};
+use ringway_core::message::FRAGMENTS;
+use ringway_core::{ConnId, Membership, Message, ZoneMessage};
+use ringway_dns::Moment;
 use ringway_host::heap;
 use ringway_shell::{ChangeId, Effect, Input};
 
 use super::Drive;
 use super::jobs::Event;
-use crate::names::others;
 use crate::policy::tests;
-use crate::zones::Reply;
+use crate::zones::{Reply, Sender};
 
 impl Drive {
     /// Carries out every effect. Answers that a port gives at once go back in before the next
@@ -76,8 +77,7 @@ impl Drive {
                 conn,
                 message,
             } => {
-                let reply = self.replicator.handle(conn, &peer, message, Instant::now());
-                self.reply_all(reply);
+                self.zone_message(peer, conn, message);
             }
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
@@ -129,11 +129,15 @@ impl Drive {
                 let replies = self.replicator.handle_checked(*checked, Instant::now());
                 self.reply_all(replies);
             }
+            Event::ZoneMerged(merged) => {
+                let replies = self.replicator.handle_merged(*merged, Moment::now());
+                self.reply_all(replies);
+            }
             Event::ZonePrepared(prepared) => {
                 let offers = self.replicator.handle_prepared(*prepared);
 
                 self.reply_all(offers);
-                // Our zone may have changed again meanwhile.
+                // Our fragment may have changed again meanwhile.
                 self.prepare_zone();
             }
         }
@@ -145,8 +149,13 @@ impl Drive {
 
         // The site's prefixes may be others.
         self.in_force.set_arrivals(&self.shell.current().links);
-        let config = self.in_force.config();
-        self.replicator.set_hold(config.dns.hold, &others(config));
+        let replies = self.replicator.adopt(
+            self.in_force.config(),
+            membership,
+            self.in_force.fragment(),
+            Moment::now(),
+        );
+        self.reply_all(replies);
         self.prepare_zone();
 
         // Last, since these are verified by the trust that was just put in force.
@@ -156,7 +165,7 @@ impl Drive {
         }
     }
 
-    /// Has our zone made ready for the other organizations, if it is another one than before.
+    /// Has our fragment made ready for the other gateways, if it is another one than before.
     fn prepare_zone(&mut self) {
         if let Some(preparation) = self.replicator.prepare_own() {
             self.jobs
@@ -164,10 +173,34 @@ impl Drive {
         }
     }
 
-    fn offer_zone(&mut self, conn: ConnId) {
-        let offer = Message::Zone(self.replicator.offer());
+    /// A message about names came.
+    fn zone_message(&mut self, id: GatewayId, conn: ConnId, message: ZoneMessage) {
+        // The session may have ended while the message was on its way.
+        let Some(session) = self.shell.peer_session(conn) else {
+            return;
+        };
+        let sender = Sender {
+            conn,
+            id,
+            session,
+            keys: self.links.keys(conn),
+        };
 
-        self.links.send(conn, &offer);
+        let replies = self.replicator.handle(sender, message, Instant::now());
+        self.reply_all(replies);
+    }
+
+    fn offer_zone(&mut self, conn: ConnId) {
+        let Some(session) = self.shell.peer_session(conn) else {
+            return;
+        };
+        let knows_fragments = session.features & FRAGMENTS != 0;
+        let (offer, reply) = self.replicator.offer(knows_fragments);
+
+        if let Some(offer) = offer {
+            self.links.send(conn, &Message::Zone(offer));
+        }
+        self.reply_all(reply);
     }
 
     pub(super) fn reply_all(&mut self, replies: impl IntoIterator<Item = Reply>) {
@@ -183,6 +216,10 @@ impl Drive {
             Reply::Check(check) => {
                 self.jobs
                     .run(move || Event::ZoneChecked(Box::new(check.run())));
+            }
+            Reply::Merge(merge) => {
+                self.jobs
+                    .run(move || Event::ZoneMerged(Box::new(merge.run())));
             }
             Reply::Store(store) => self.tasks.spawn_blocking(move || store.run()),
             Reply::OfferToAll => {

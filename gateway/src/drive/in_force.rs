@@ -16,7 +16,7 @@ use ringway_shell::{ChangeId, IdentityFacts, Input, NextConfig};
 use rustls_pki_types::UnixTime;
 
 use super::jobs::{Event, Jobs};
-use crate::names::{Names, own_apex};
+use crate::names::Names;
 use crate::policy::former;
 use crate::prepare::{Prepared, prepare_again};
 use crate::state::{AcceptedFile, RecordsFile};
@@ -118,9 +118,9 @@ impl InForce {
         &self.names
     }
 
-    /// Our zone as it is published.
-    pub(super) fn own_zone(&self) -> Option<Arc<Zone>> {
-        self.names.zones.zone(&own_apex(&self.config))
+    /// What this gateway contributes to our organization's zone.
+    pub(super) fn fragment(&self) -> &Arc<Zone> {
+        &self.names.fragment
     }
 
     pub(super) fn read_config(&self, change: ChangeId, jobs: &Jobs) {
@@ -164,11 +164,10 @@ impl InForce {
         let Some(zone) = self.pending.entry(change).or_default().zone.take() else {
             return;
         };
-        let serials = self.names.serials.clone();
-
+        // A fragment has no serial: it was built when the files were read.
         jobs.run(move || Event::ZoneBuilt {
             change,
-            result: Ok(serials.number(zone)),
+            result: Ok(zone),
         });
     }
 
@@ -250,7 +249,7 @@ impl InForce {
             self.identity.store(Arc::new(identity));
         }
         if let Some(zone) = pending.zone {
-            self.names.publish(&self.config, membership, zone);
+            self.names.publish(&self.config, membership, Arc::new(zone));
         }
 
         let rules = self.config.clone();

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::in_force::ReadConfig;
 use crate::tasks::Tasks;
-use crate::zones::{Checked, Prepared};
+use crate::zones::{Checked, Merged, Prepared};
 
 /// The result of a job.
 #[derive(Debug)]
@@ -36,9 +36,11 @@ pub enum Event {
         /// The pair, checked.
         result: Result<Box<Identity>, Faults>,
     },
-    /// What a peer sent as its zone was checked.
+    /// What a peer sent as its fragment was checked.
     ZoneChecked(Box<Checked>),
-    /// Our zone is ready to be offered.
+    /// An organization's zone was made of its fragments.
+    ZoneMerged(Box<Merged>),
+    /// Our fragment is ready to be offered.
     ZonePrepared(Box<Prepared>),
 }
 

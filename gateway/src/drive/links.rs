@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use quinn::Connection;
-use ringway_config::{Endpoint, GatewayId};
+use ringway_config::{Digest, Endpoint, GatewayId};
 use ringway_core::{ByeCode, ConnId, DialId, ExternalText, Message, Role};
+use ringway_identity::certificate::Certificate;
 use ringway_identity::{self as identity, Refusal, Trust};
 use ringway_shell::{Activity, Handshake, Input, Untrusted, Verified};
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -41,6 +42,8 @@ struct Entry {
     /// The gateway that was dialled; `None` if the peer dialled.
     dialled: Option<GatewayId>,
     chain: Vec<CertificateDer<'static>>,
+    /// The keys of the chain.
+    keys: Vec<Digest>,
     /// `None` until the control stream is started.
     outbox: Option<Outbox>,
 }
@@ -103,8 +106,10 @@ impl Links {
             connection,
             certificate,
         } = handshake;
+        let chain = chain_of(&connection);
         let entry = Entry {
-            chain: chain_of(&connection),
+            keys: keys_of(&chain),
+            chain,
             connection,
             role,
             dialled,
@@ -223,6 +228,12 @@ impl Links {
             .collect()
     }
 
+    /// The keys of the certificate chain that the peer presented.
+    pub(super) fn keys(&self, conn: ConnId) -> Vec<Digest> {
+        let entry = self.table.get(&conn);
+        entry.map(|entry| entry.keys.clone()).unwrap_or_default()
+    }
+
     pub(super) fn key_source(&self, conn: ConnId) -> Option<KeySource<'_>> {
         let entry = self.table.get(&conn)?;
 
@@ -256,6 +267,15 @@ impl Entry {
             expires: Duration::from_secs(verified.not_after.as_secs()),
         })
     }
+}
+
+/// A chain that cannot be read has not been verified either.
+fn keys_of(chain: &[CertificateDer<'_>]) -> Vec<Digest> {
+    chain
+        .iter()
+        .filter_map(|der| Certificate::read(der).ok())
+        .map(|certificate| certificate.key)
+        .collect()
 }
 
 /// The chain that the peer presented. It is never absent after a handshake in which both ends must

@@ -22,8 +22,8 @@ impl Drive {
                     .install_sealing(self.links.key_source(conn), &peer, &lanes);
             }
             PacketEffect::Publish(tables) => {
-                let zone = self.in_force.own_zone();
-                self.packets.publish(&tables, zone.as_ref());
+                let fragment = self.in_force.fragment();
+                self.packets.publish(&tables, Some(fragment));
             }
             PacketEffect::Probe { conn, probe, size } => self.packets.probe(conn, probe, size),
             PacketEffect::Challenge { conn, token, to } => self.packets.challenge(conn, token, to),

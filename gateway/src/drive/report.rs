@@ -17,8 +17,9 @@ use super::Drive;
 use super::policy_report;
 use crate::admin::Report;
 use crate::admin::report::{
-    AttentionReport, CertificateReport, RouteReport, TunnelReport, ZoneReport,
+    AttentionReport, CertificateReport, FragmentReport, RouteReport, TunnelReport, ZoneReport,
 };
+use crate::zones::FragmentStatus;
 
 impl Drive {
     /// Everything but the drops of the kernel's packet filter, which the admin socket adds: asking
@@ -144,19 +145,38 @@ impl Drive {
         let name = apex.parse::<ZoneName>().ok();
 
         // Our zone does not age.
-        let age = match (zone.origin, &name) {
-            (Origin::Replica, Some(apex)) => self.replicator.silence(apex, now),
+        let org = name
+            .as_ref()
+            .and_then(|apex| self.replicator.org_of(apex))
+            .cloned();
+        let age = match (zone.origin, &org) {
+            (Origin::Replica, Some(org)) => self.replicator.silence(org, now),
             _ => Duration::ZERO,
         };
-        let refused = name.as_ref().and_then(|apex| self.replicator.refusal(apex));
+        let refused = org.as_ref().and_then(|org| self.replicator.refusal(org));
+        let fragments = name.as_ref().map(|apex| self.replicator.fragments(apex));
+        let refused_by = match zone.origin {
+            Origin::Own => self.replicator.answers(),
+            Origin::Replica => Vec::new(),
+        };
 
         ZoneReport {
             apex,
             serial: zone.content.map(|(serial, _)| serial),
             age_s: zone.content.map(|_| age.as_secs()),
             origin: zone.origin.to_string(),
-            refused: refused.map(str::to_owned),
+            refused,
             stale: zone.stale,
+            complete: zone.complete,
+            fragments: fragments
+                .unwrap_or_default()
+                .into_iter()
+                .map(fragment)
+                .collect(),
+            refused_by: refused_by
+                .into_iter()
+                .map(|(peer, what)| format!("{peer}: {what}"))
+                .collect(),
         }
     }
 
@@ -172,6 +192,16 @@ impl Drive {
                 not_after: unix_rfc3339(not_after),
             })
             .collect()
+    }
+}
+
+fn fragment(status: FragmentStatus) -> FragmentReport {
+    FragmentReport {
+        gateway: status.gateway.to_string(),
+        state: status.state.into(),
+        records: status.records,
+        refused: status.refused,
+        left_out: status.left_out,
     }
 }
 

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
 use ringway_config::{Accepted, Config, Policy, Prefix};
+use ringway_core::message::FRAGMENTS;
 use ringway_core::{BootId, Membership, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server, Zone};
@@ -29,7 +29,7 @@ use crate::drive::{
     Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Stored, boot_time,
     queues, wall_time,
 };
-use crate::names::{Names, own_apex};
+use crate::names::Names;
 use crate::plane::{Parts, Plane, Sink};
 use crate::policy;
 use crate::prepare::Prepared;
@@ -156,27 +156,26 @@ impl Gateway {
     }
 }
 
-/// Publishes our zone and the stored zones of the other organizations.
+/// Publishes our names and the stored ones of the other gateways.
 async fn open_names(
     config: &Arc<Config>,
     members: &Arc<Membership>,
     zone: Zone,
     attention: &Attention,
 ) -> anyhow::Result<(Names, Replicator)> {
-    let (names, heard) = {
+    let (names, replicator) = {
         let config = config.clone();
         let members = members.clone();
         let attention = attention.clone();
         blocking(move || {
             let names = Names::open(&config, &members, zone, &attention);
-            Ok((names, open_heard(&config, &attention)))
+            let heard = open_heard(&config, &attention);
+            let replicator = Replicator::open(&names, heard, &config, &members, &attention);
+            Ok((names, replicator))
         })
         .await?
     };
 
-    let domain = config.own.domain.clone();
-    let replicator = Replicator::new(&names, heard, config.dns.hold, domain, &own_apex(config))
-        .context("our zone is not published")?;
     Ok((names, replicator))
 }
 
@@ -330,6 +329,7 @@ fn start(
         settings: Settings {
             aead,
             lanes,
+            features: FRAGMENTS,
             ..Settings::default()
         },
         boot: BootId(boot.try_into().expect("16 of 24 bytes")),

@@ -1,21 +1,25 @@
-//! [`Check`]: makes a zone of what a peer sent, off the loop. A large one takes some 100 ms, and on
-//! the loop the probes of every tunnel would wait. There is one check at a time for each
-//! organization; of what comes meanwhile, only the latest waits.
+//! [`Check`]: makes a fragment of what a peer sent, off the loop. A large one takes some 100 ms,
+//! and on the loop the probes of every tunnel would wait. There is one check at a time for each
+//! organization; of what comes meanwhile, only the latest of each gateway waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringway_config::ZoneName;
 use ringway_core::ConnId;
+use ringway_dns::Zone;
 use ringway_dns::transfer::{Offer, Parcel, TransferError};
-use ringway_dns::{Zone, Zones};
 
-/// Checks what a peer sent as its zone.
+/// Parcels of one organization that wait at most; the oldest gives way.
+const MAX_WAITING: usize = 4;
+
+/// Checks what a peer sent as its fragment.
 #[derive(Debug)]
 pub struct Check {
     conn: ConnId,
     parcel: Parcel,
-    zones: Arc<Zones>,
+    /// The version to which a difference applies.
+    held: Option<Arc<Zone>>,
 }
 
 /// The result of a [`Check`].
@@ -29,30 +33,20 @@ pub struct Checked {
 }
 
 impl Check {
-    /// Compares the digest and reads the zone, after applying a difference to the zone that is
-    /// served. Blocks.
+    pub(super) fn new(parcel: (ConnId, Parcel), held: Option<Arc<Zone>>) -> Check {
+        let (conn, parcel) = parcel;
+        Check { conn, parcel, held }
+    }
+
+    /// Compares the digest and reads the fragment, after applying a difference to the one that is
+    /// held. Blocks.
     pub fn run(self) -> Checked {
-        let Check {
-            conn,
-            parcel,
-            zones,
-        } = self;
-        let apex = parcel.apex().clone();
-        let offer = *parcel.offer();
-        let was_delta = parcel.is_delta();
-        // A difference applies to the version that is served now, if that is still the one that was
-        // fetched for.
-        let held = zones.zone(&apex);
-
-        // Derived here, since the loop publishes the zone.
-        let result = parcel.check(held.as_deref()).inspect(Zone::derive_pointers);
-
         Checked {
-            conn,
-            apex,
-            offer,
-            was_delta,
-            result,
+            conn: self.conn,
+            apex: self.parcel.apex().clone(),
+            offer: *self.parcel.offer(),
+            was_delta: self.parcel.is_delta(),
+            result: self.parcel.check(self.held.as_deref()),
         }
     }
 }
@@ -61,7 +55,7 @@ impl Check {
 #[derive(Debug)]
 pub(super) enum Begun {
     /// Its organization has no other check under way.
-    Now(Check),
+    Now((ConnId, Parcel)),
     /// It waits for the end of one.
     Waits {
         /// The connection whose parcel waited before, and will not be checked.
@@ -69,40 +63,34 @@ pub(super) enum Begun {
     },
 }
 
-/// Which organizations' zones are being checked, and what waits for that.
+/// Which organizations' fragments are being checked, and what waits for that.
 #[derive(Debug, Default)]
-pub(super) struct Checks(BTreeMap<ZoneName, Option<(ConnId, Parcel)>>);
+pub(super) struct Checks(BTreeMap<ZoneName, Vec<(ConnId, Parcel)>>);
 
 impl Checks {
     /// Takes `parcel`, which came on `conn`.
-    pub(super) fn begin(&mut self, conn: ConnId, parcel: Parcel, zones: &Arc<Zones>) -> Begun {
-        // One place per organization: an owner with many gateways cannot fill the threads that may
-        // block, nor keep more than one parcel in memory here.
-        if let Some(waiting) = self.0.get_mut(parcel.apex()) {
-            let replaced = waiting.replace((conn, parcel));
-            return Begun::Waits {
-                instead_of: replaced.map(|(conn, _)| conn),
-            };
-        }
+    pub(super) fn begin(&mut self, conn: ConnId, parcel: Parcel) -> Begun {
+        // Few places per organization: an owner with many gateways cannot fill the threads that may
+        // block, nor keep many parcels in memory here.
+        let Some(waiting) = self.0.get_mut(parcel.apex()) else {
+            self.0.insert(parcel.apex().clone(), Vec::new());
+            return Begun::Now((conn, parcel));
+        };
 
-        self.0.insert(parcel.apex().clone(), None);
-        Begun::Now(Check {
-            conn,
-            parcel,
-            zones: zones.clone(),
-        })
+        let full = waiting.len() >= MAX_WAITING;
+        let instead_of = full.then(|| waiting.remove(0).0);
+        waiting.push((conn, parcel));
+        Begun::Waits { instead_of }
     }
 
-    /// A check of `apex`'s zone has ended; the next, if one waits.
-    pub(super) fn end(&mut self, apex: &ZoneName, zones: &Arc<Zones>) -> Option<Check> {
-        let (conn, parcel) = self.0.remove(apex)??;
+    /// A check of `apex` has ended; the next, if one waits.
+    pub(super) fn end(&mut self, apex: &ZoneName) -> Option<(ConnId, Parcel)> {
+        let waiting = self.0.get_mut(apex)?;
+        if waiting.is_empty() {
+            self.0.remove(apex);
+            return None;
+        }
 
-        // A check is under way again, and nothing waits for it.
-        self.0.insert(apex.clone(), None);
-        Some(Check {
-            conn,
-            parcel,
-            zones: zones.clone(),
-        })
+        Some(waiting.remove(0))
     }
 }

@@ -1,115 +1,189 @@
-//! How long replicas are served while their owners are silent: marks those that have become too
-//! old, and says when the time of each owner's last contact must be written to disk. How silence is
-//! measured is up to [`ringway_dns::Hold`].
+//! How long fragments are answered from while their owners are silent: marks those that have become
+//! too old, and says when the time of each owner's last contact must be written to disk. How
+//! silence is measured is up to [`ringway_dns::Hold`].
+//!
+//! It also says whether an organization's zone is complete: only then is a name that it does not
+//! have answered with NXDOMAIN.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ringway_config::ZoneName;
-use ringway_dns::{Hold, HoldFile, Moment, Origin, ZoneStatus};
+use ringway_config::{Config, GatewayId, OrgId};
+use ringway_dns::{Hold, HoldFile, Moment};
 
-use super::Replicator;
+use super::{Replicator, Reply};
 
-/// How often the replicas' ages are compared with the hold.
+/// How often the fragments' ages are compared with the hold.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often the last contacts are written; also at once after an owner's last session has ended.
-/// After a crash, owners seem to have been silent for up to this much longer than they were.
+/// How often the last contacts are written at the latest; also at once after an owner's last session
+/// has ended. After a crash, owners seem to have been silent for up to this much longer than they
+/// were: with a short hold it is an eighth of that.
 const WRITE: Duration = Duration::from_secs(600);
+/// A gateway from which nothing was heard for this long may be one that does not exist yet: its
+/// organization's zone counts as complete without it.
+pub(super) const ABSENT: Duration = Duration::from_secs(600);
 
-/// The last contact with each owner, and for how long a silent owner's zone is served.
+/// The last contact with each owner, and for how long a silent owner's fragment is answered from.
 pub(super) struct Keeping {
     heard: Hold,
-    hold: Duration,
+    pub(super) hold: Duration,
+    started: Instant,
+    /// The last contacts since the start.
+    lately: BTreeMap<GatewayId, Instant>,
     /// When [`Replicator::look`] last did its work.
     looked: Option<Instant>,
     /// When the last contacts were last written; `None`: they must be written soon.
     written: Option<Instant>,
 }
 
+/// The work that a look has found.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The last contacts, to be written to disk.
+    pub heard: Option<HoldFile>,
+    /// What else is to be done.
+    pub replies: Vec<Reply>,
+}
+
 impl Keeping {
-    pub(super) fn new(heard: Hold, hold: Duration) -> Keeping {
+    pub(super) fn new(heard: Hold, hold: Duration, started: Instant) -> Keeping {
         Keeping {
             heard,
             hold,
+            started,
+            lately: BTreeMap::new(),
             looked: None,
             written: None,
         }
     }
 
-    /// A session with the owner of `apex` has ended.
-    pub(super) fn leave(&mut self, apex: &ZoneName, now: Moment) {
-        self.heard.record_contact(apex, now);
+    /// A session with `owner` has ended.
+    pub(super) fn leave(&mut self, owner: &GatewayId, now: Moment) {
+        self.contact(owner, now);
         self.written = None;
+    }
+
+    fn contact(&mut self, owner: &GatewayId, now: Moment) {
+        self.heard.record_contact(owner, now);
+        self.lately.insert(owner.clone(), now.monotonic);
+    }
+
+    fn is_absent(&self, owner: &GatewayId, now: Moment) -> bool {
+        let last = self.lately.get(owner).copied().unwrap_or(self.started);
+        now.monotonic.saturating_duration_since(last) >= ABSENT
+    }
+
+    fn write_pause(&self) -> Duration {
+        (self.hold / 8).clamp(LOOK, WRITE)
     }
 }
 
 impl Replicator {
-    /// How long the owner of `apex` has been silent: zero while it has a session with us.
-    pub fn silence(&mut self, apex: &ZoneName, now: Moment) -> Duration {
-        if self.has_session_with(apex) {
+    /// How long `owner` has been silent: zero while it has a session with us.
+    pub(super) fn silence_of(&mut self, owner: &GatewayId, now: Moment) -> Duration {
+        if *owner == self.me || self.has_session_with(owner) {
             return Duration::ZERO;
         }
-        self.keeping.heard.silence(apex, now)
+        self.keeping.heard.silence(owner, now)
     }
 
-    fn has_session_with(&self, apex: &ZoneName) -> bool {
-        self.receiving
-            .values()
-            .any(|(peer, _)| self.domain.zone_of(&peer.org) == *apex)
+    pub(super) fn has_session_with(&self, owner: &GatewayId) -> bool {
+        self.peers.values().any(|peer| peer.sender.id == *owner)
     }
 
-    /// Sets the hold. The last contacts of zones that are not of `members` are removed.
-    pub fn set_hold(&mut self, hold: Duration, members: &[ZoneName]) {
-        self.keeping.hold = hold;
-        self.keeping.heard.retain(members);
+    /// Sets the hold. The last contacts of gateways that are in no record are removed.
+    pub(super) fn set_hold(&mut self, config: &Config) {
+        let gateways: Vec<GatewayId> = crate::names::gateways(config);
+        self.keeping.hold = config.dns.hold;
+        self.keeping.heard.retain(&gateways);
+        self.keeping.lately.retain(|id, _| gateways.contains(id));
         self.keeping.looked = None;
     }
 
-    /// Marks replicas that have become too old, or usable again. Returns the file with the last
-    /// contacts when it must be written. Does nothing if called again within `LOOK`.
-    pub fn look(&mut self, now: Moment) -> Option<HoldFile> {
+    /// Marks fragments that have become too old, or usable again. Does nothing if called again
+    /// within `LOOK`.
+    pub fn look(&mut self, now: Moment) -> Look {
+        let mut look = Look::default();
         if is_within(self.keeping.looked, LOOK, now) {
-            return None;
+            return look;
         }
         self.keeping.looked = Some(now.monotonic);
 
         // First, so that no owner with a session counts as silent.
-        for (peer, _) in self.receiving.values() {
-            let apex = self.domain.zone_of(&peer.org);
-            self.keeping.heard.record_contact(&apex, now);
+        for peer in self.peers.values() {
+            self.keeping.contact(&peer.sender.id, now);
         }
-        for zone in self.zones.list() {
-            self.update_stale(&zone, now);
+        let orgs: Vec<OrgId> = self.orgs.keys().cloned().collect();
+        for org in orgs {
+            if self.update_expired(&org, now) {
+                look.replies.extend(self.changed(&org));
+            }
+            self.update_complete(&org, now);
         }
 
-        if is_within(self.keeping.written, WRITE, now) {
-            return None;
+        if !is_within(self.keeping.written, self.keeping.write_pause(), now) {
+            self.keeping.written = Some(now.monotonic);
+            look.heard = Some(self.keeping.heard.file());
         }
-        self.keeping.written = Some(now.monotonic);
-        Some(self.keeping.heard.file())
+        look
     }
 
-    /// Marks `zone` as stale or not, by the silence of its owner.
-    fn update_stale(&mut self, zone: &ZoneStatus, now: Moment) {
-        if zone.origin != Origin::Replica || zone.content.is_none() {
-            return;
+    /// Marks the fragments of `org` as expired or not, by the silence of their owners. True if one
+    /// has changed.
+    pub(super) fn update_expired(&mut self, org: &OrgId, now: Moment) -> bool {
+        let Some(org) = self.orgs.get_mut(org) else {
+            return false;
+        };
+
+        let mut changed = false;
+        for (name, held) in &mut org.held {
+            let id = GatewayId {
+                name: name.clone(),
+                org: org.org.clone(),
+            };
+            if id == self.me {
+                continue;
+            }
+
+            let silence = self.keeping.heard.silence(&id, now);
+            let is_expired = silence > self.keeping.hold;
+            if is_expired == held.is_expired {
+                continue;
+            }
+            held.is_expired = is_expired;
+            changed = true;
+            if is_expired {
+                tracing::warn!(gateway = %id, elapsed = ?silence, "Names too old: they fail");
+            } else {
+                tracing::info!(gateway = %id, "Names answered again");
+            }
         }
-        // Cannot fail: every apex was made from a `ZoneName`.
-        let Ok(apex) = zone.apex.to_string().parse::<ZoneName>() else {
+        changed
+    }
+
+    fn update_complete(&mut self, name: &OrgId, now: Moment) {
+        let is_complete = self.is_complete(name, now);
+        let Some(org) = self.orgs.get_mut(name) else {
             return;
         };
 
-        let silence = self.keeping.heard.silence(&apex, now);
-        let stale = silence > self.keeping.hold;
-        if stale == zone.stale {
-            return;
+        if org.is_complete != is_complete {
+            org.is_complete = is_complete;
+            self.zones.set_complete(&org.terms.apex, is_complete);
         }
+    }
 
-        self.zones.set_stale(&apex, stale);
-        if stale {
-            tracing::warn!(zone = %apex, elapsed = ?silence, "Zone too old: its names fail");
-        } else {
-            tracing::info!(zone = %apex, "Zone answered again");
-        }
+    /// True if a fragment of every gateway in the record is held, or the gateway is absent.
+    pub(super) fn is_complete(&self, org: &OrgId, now: Moment) -> bool {
+        let Some(org) = self.orgs.get(org) else {
+            return false;
+        };
+
+        org.terms.gateways.iter().all(|name| {
+            let id = org.id_of(name);
+            let is_held = org.held.contains_key(name);
+            is_held || (!self.has_session_with(&id) && self.keeping.is_absent(&id, now))
+        })
     }
 
     /// The file with the last contacts, to be written at shutdown.
@@ -121,80 +195,4 @@ impl Replicator {
 /// True if less than `time` has passed since `last`.
 fn is_within(last: Option<Instant>, time: Duration, now: Moment) -> bool {
     last.is_some_and(|last| now.monotonic.duration_since(last) < time)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::SystemTime;
-
-    use ringway_core::ConnId;
-    use ringway_dns::transfer::Transfer;
-    use ringway_dns::{ReplicaStore, Zone, Zones};
-
-    use super::super::Own;
-    use super::*;
-
-    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-    const CONN: ConnId = ConnId(1);
-
-    fn name(text: &str) -> ZoneName {
-        text.parse().unwrap()
-    }
-
-    fn zone(apex: &str) -> Zone {
-        let text = format!(
-            "{apex}. 5 SOA ns.{apex}. h.{apex}. 3 60 10 600 5\npeer0.{apex}. 5 A 10.1.0.9\n"
-        );
-        Zone::from_text(&text, None).unwrap()
-    }
-
-    #[test]
-    fn a_replica_is_stale_once_its_owner_is_silent_for_longer_than_the_hold_until_it_is_back() {
-        let dir = std::env::temp_dir().join(format!("ringway-zones-hold-{}", std::process::id()));
-        let org0 = name("org0.example.test");
-        let org1 = name("org1.example.test");
-        let zones = Arc::new(Zones::new());
-        zones.set_expected(&org0, std::slice::from_ref(&org1));
-        zones
-            .publish_replica(zone("org1.example.test"), SystemTime::now())
-            .unwrap();
-        let copies = Arc::new(ReplicaStore::open(&dir).unwrap());
-        let start = Moment::now();
-        let after = |time| Moment {
-            wall: start.wall + time,
-            monotonic: start.monotonic + time,
-        };
-        let keeping = Keeping::new(Hold::open(&dir.join("heard"), start).unwrap(), WEEK);
-        let own = Own::new(org0, Arc::new(zone("org0.example.test")));
-        let mut replica = Replicator::of(zones.clone(), copies, name("example.test"), own, keeping);
-        let is_stale = || zones.list().iter().any(|zone| zone.stale);
-        let session = |apex: &ZoneName| ("gw.org1".parse().unwrap(), Transfer::new(apex.clone()));
-        let minute = Duration::from_secs(60);
-
-        assert!(replica.look(start).is_some() && !is_stale());
-        assert!(replica.look(after(WEEK)).is_some() && !is_stale());
-        assert!(replica.look(after(WEEK + minute)).is_none() && is_stale());
-
-        replica.set_hold(2 * WEEK, std::slice::from_ref(&org1));
-        replica.look(after(WEEK + minute));
-        assert!(!is_stale(), "a longer hold applies at once");
-        replica.look(after(3 * WEEK));
-        assert!(is_stale());
-
-        replica.receiving.insert(CONN, session(&org1));
-        replica.look(after(4 * WEEK));
-        assert!(!is_stale(), "its owner is back, with the same zone");
-        assert!(
-            replica.silence(&org1, after(9 * WEEK)).is_zero(),
-            "while it has a session"
-        );
-
-        replica.forget(CONN);
-        assert!(
-            replica.look(after(4 * WEEK + minute)).is_some(),
-            "the last contact is written soon after the session has ended"
-        );
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
 }

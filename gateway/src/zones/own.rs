@@ -1,46 +1,47 @@
-//! [`Own`]: our zone as it is offered and sent to the other organizations, whole or as what changed
+//! [`Own`]: our fragment as it is offered and sent to the other gateways, whole or as what changed
 //! since an earlier version.
 //!
 //! ```text
-//!   published ─► Preparation, off the loop: encode, compare, cut ─► Prepared ─► offered
+//!   adopted ─► Preparation, off the loop: encode, compare, cut ─► Prepared ─► offered
 //! ```
-//! A large zone takes some 100 ms for that, and on the loop the probes of every tunnel would wait.
-//! Until it is done, the version before is on offer.
+//! A large fragment takes some 100 ms for that, and on the loop the probes of every tunnel would
+//! wait. Until it is done, the version before is on offer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringway_config::{Digest, ZoneName};
-use ringway_core::{Message, ZoneMessage};
+use ringway_config::Digest;
+use ringway_core::{FragmentMessage, Message, ZoneMessage};
 use ringway_dns::Zone;
 use ringway_dns::delta::{Journal, Step, Version};
 use ringway_dns::transfer::{self, Offer};
 
 use crate::quic::link::Load;
 
-/// Our zone, and its latest changes.
+/// Our fragment, and its latest changes.
 pub(super) struct Own {
-    pub(super) apex: ZoneName,
     pub(super) offer: Offer,
     zone: Arc<Zone>,
+    /// In force, but not on offer yet.
+    next: Option<Arc<Zone>>,
     pub(super) whole: Load,
     journal: Journal,
-    /// Differences that were asked for, by the serial they start from. Every peer is sent the same.
-    deltas: BTreeMap<u32, Load>,
+    /// Differences that were asked for, by the version they start from. Every peer is sent the
+    /// same.
+    deltas: BTreeMap<Digest, Load>,
     /// A [`Preparation`] is under way.
     is_preparing: bool,
 }
 
-/// Makes a new version of our zone ready to be offered.
+/// Makes a new version of our fragment ready to be offered.
 #[derive(Debug)]
 pub struct Preparation {
-    apex: ZoneName,
-    /// The zone that is on offer now.
+    /// The fragment that is on offer now.
     before: (Arc<Zone>, Version),
     zone: Arc<Zone>,
 }
 
-/// A version of our zone that is ready to be offered.
+/// A version of our fragment that is ready to be offered.
 #[derive(Debug)]
 pub struct Prepared {
     zone: Arc<Zone>,
@@ -52,7 +53,6 @@ impl Preparation {
     /// Encodes the new version and compares it with the one before. Blocks.
     pub fn run(self) -> Prepared {
         let Preparation {
-            apex,
             before: (old, version),
             zone,
         } = self;
@@ -62,7 +62,7 @@ impl Preparation {
         // A reload builds the zone again even if its records are the same: peers are not bothered.
         let change = (version != (offer.serial, offer.digest)).then(|| {
             let step = Step::new(version, &old.encode(), &bytes);
-            (offer, load(&apex, offer.serial, None, &bytes), step)
+            (offer, load(offer.digest, None, &bytes), step)
         });
 
         Prepared { zone, change }
@@ -70,15 +70,16 @@ impl Preparation {
 }
 
 impl Own {
-    pub(super) fn new(apex: ZoneName, zone: Arc<Zone>) -> Own {
+    /// `zone` has serial 0: versions of a fragment are told apart by their digests.
+    pub(super) fn new(zone: Arc<Zone>) -> Own {
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
-        let whole = load(&apex, offer.serial, None, &bytes);
+        let whole = load(offer.digest, None, &bytes);
 
         Own {
-            apex,
             offer,
             zone,
+            next: None,
             whole,
             journal: Journal::default(),
             deltas: BTreeMap::new(),
@@ -86,21 +87,26 @@ impl Own {
         }
     }
 
-    /// The preparation of `zone`, if it is another one than before and no preparation is under way.
-    pub(super) fn prepare(&mut self, zone: Arc<Zone>) -> Option<Preparation> {
-        if self.is_preparing || Arc::ptr_eq(&zone, &self.zone) {
+    /// Our fragment is `zone` from now on.
+    pub(super) fn adopt(&mut self, zone: Arc<Zone>) {
+        self.next = Some(zone);
+    }
+
+    /// The preparation of the next version, if there is one and no preparation is under way.
+    pub(super) fn prepare(&mut self) -> Option<Preparation> {
+        if self.is_preparing {
             return None;
         }
 
+        let zone = self.next.take()?;
         self.is_preparing = true;
         Some(Preparation {
-            apex: self.apex.clone(),
             before: (self.zone.clone(), self.version()),
             zone,
         })
     }
 
-    /// Puts a prepared zone on offer. True if it is another version.
+    /// Puts a prepared fragment on offer. True if it is another version.
     pub(super) fn replace(&mut self, prepared: Prepared) -> bool {
         self.zone = prepared.zone;
         self.is_preparing = false;
@@ -117,20 +123,27 @@ impl Own {
     }
 
     /// The messages that bring a peer with the version `have` up to date: what changed, or the
-    /// whole zone if that is shorter.
-    pub(super) fn since(&mut self, have: Option<Version>) -> Load {
-        let delta = have.and_then(|have| Some((have.0, self.journal.since(have)?)));
+    /// whole fragment if that is shorter.
+    pub(super) fn since(&mut self, have: Option<Digest>) -> Load {
+        let delta = have.and_then(|have| {
+            let version = (self.offer.serial, have);
+            Some((have, self.journal.since(version)?))
+        });
         let Some((from, delta)) = delta else {
             return self.whole.clone();
         };
 
         // Encoded once: after a change, all peers fetch the same difference at about the same time.
-        let apex = &self.apex;
-        let serial = self.offer.serial;
+        let digest = self.offer.digest;
         self.deltas
             .entry(from)
-            .or_insert_with(|| load(apex, serial, Some(from), &delta))
+            .or_insert_with(|| load(digest, Some(from), &delta))
             .clone()
+    }
+
+    /// The version on offer.
+    pub(super) fn zone(&self) -> Arc<Zone> {
+        self.zone.clone()
     }
 
     fn version(&self) -> Version {
@@ -138,7 +151,7 @@ impl Own {
     }
 }
 
-fn offer(zone: &Zone, bytes: &[u8]) -> Offer {
+pub(super) fn offer(zone: &Zone, bytes: &[u8]) -> Offer {
     Offer {
         serial: zone.serial(),
         digest: Digest::of(bytes),
@@ -146,20 +159,19 @@ fn offer(zone: &Zone, bytes: &[u8]) -> Offer {
     }
 }
 
-/// `bytes`, a zone or the difference since the serial `from`, as encoded messages.
-fn load(apex: &ZoneName, serial: u32, from: Option<u32>, bytes: &[u8]) -> Load {
+/// `bytes`, a fragment or the difference since the version `from`, as encoded messages.
+fn load(digest: Digest, from: Option<Digest>, bytes: &[u8]) -> Load {
     transfer::chunks(bytes)
         .map(|chunk| {
-            let data = ZoneMessage::Data {
-                apex: apex.clone(),
-                serial,
+            let data = FragmentMessage::Data {
+                digest,
                 from,
-                // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
+                // A fragment is far smaller than 4 GiB (`replica::MAX_SIZE`).
                 offset: chunk.offset as u32,
                 last: chunk.last,
                 bytes: chunk.bytes.to_vec(),
             };
-            Message::Zone(data).encode()
+            Message::Zone(ZoneMessage::Fragment(data)).encode()
         })
         .collect()
 }

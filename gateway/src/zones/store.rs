@@ -1,34 +1,69 @@
-//! [`Store`]: writes the copy of a zone that was received, for the next start.
+//! [`Store`]: writes the copy of a fragment, for the next start.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
-use ringway_config::ZoneName;
-use ringway_dns::{ReplicaStore, Zones};
+use ringway_config::GatewayId;
+use ringway_dns::{FragmentStore, Stored, Zone};
 
-/// Writes the latest version of one zone.
+use super::organization::Held;
+
+/// Writes one version of one fragment.
 #[derive(Debug)]
 pub struct Store {
-    pub(super) zones: Arc<Zones>,
-    pub(super) copies: Arc<ReplicaStore>,
-    /// Held while a copy is written, so that the one that is written last is the newest.
-    pub(super) storing: Arc<Mutex<()>>,
-    pub(super) apex: ZoneName,
-    pub(super) received: SystemTime,
+    copies: Arc<FragmentStore>,
+    order: Arc<Order>,
+    number: u64,
+    gateway: GatewayId,
+    zone: Arc<Zone>,
+    held: Held,
+}
+
+/// Keeps a version from being written over a later one.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// Held while a copy is written: the number of the last one of each gateway.
+    written: Mutex<std::collections::BTreeMap<GatewayId, u64>>,
 }
 
 impl Store {
-    /// Writes the file. A failure is logged: the zone is served all the same. Blocks.
-    pub fn run(self) {
-        let _storing = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may be a later version than the one that this was begun for.
-        let Some(zone) = self.zones.zone(&self.apex) else {
-            return;
-        };
+    pub(super) fn new(
+        copies: Arc<FragmentStore>,
+        order: Arc<Order>,
+        number: u64,
+        gateway: GatewayId,
+        held: &Held,
+    ) -> Store {
+        Store {
+            copies,
+            order,
+            number,
+            gateway,
+            zone: held.zone.clone(),
+            held: held.clone(),
+        }
+    }
 
-        if let Err(error) = self.copies.save(&self.apex, &zone, self.received) {
+    /// Writes the file. A failure is logged: the fragment is served all the same. Blocks.
+    pub fn run(self) {
+        let mut written = self
+            .order
+            .written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = written.entry(self.gateway.clone()).or_default();
+        if *last > self.number {
+            return;
+        }
+        *last = self.number;
+
+        let stored = Stored {
+            zone: Zone::clone(&self.zone),
+            received: self.held.received,
+            keys: self.held.keys,
+        };
+        if let Err(error) = self.copies.save(&self.gateway, &stored) {
             tracing::warn!(
-                zone = %self.apex, %error, "Zone not stored: it is lost at a restart"
+                gateway = %self.gateway, %error, "Names not stored: they are lost at a restart"
             );
         }
     }

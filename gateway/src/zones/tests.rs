@@ -1,572 +1,607 @@
-//! Two replicators and whatever comes between them; and owners that mean ill.
+//! A replicator whose peers the test plays, and a network of many.
 
+mod hostile;
+mod network;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use ringway_config::Digest;
-use ringway_core::{Decoder, Incoming, Message};
-use ringway_dns::{Name, transfer};
+use ringway_core::message::FRAGMENTS;
+use ringway_core::{Decoder, Incoming, Message, PeerSession, SessionRank};
+use ringway_dns::explain::{Response, query_message};
+use ringway_dns::rdata::kind;
+use ringway_dns::{AllowedAddresses, Hold, Name, Transport, answer_in_full};
 
+use super::organization::Terms;
 use super::*;
 
-const CONN: ConnId = ConnId(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
-fn name(text: &str) -> ZoneName {
+fn id(text: &str) -> GatewayId {
     text.parse().unwrap()
 }
 
-fn zone(apex: &str, serial: u32) -> Zone {
-    hosts(apex, serial, 1)
+fn zone_name(text: &str) -> ZoneName {
+    text.parse().unwrap()
 }
 
-fn hosts(apex: &str, serial: u32, count: u32) -> Zone {
-    let hosts: String = (0..count)
-        .map(|i| format!("peer{i} A 10.1.0.9\n"))
-        .collect();
-    let text = format!("$TTL 5\n@ SOA ns h {serial} 60 10 600 5\n{hosts}");
-    Zone::from_text(&text, Some(&Name::from_text(apex).unwrap())).unwrap()
+fn apex(org: &str) -> ZoneName {
+    zone_name(&format!("{org}.example.test"))
 }
 
-impl Own {
-    /// Takes `zone` in its place at once.
-    fn become_at_once(&mut self, zone: Zone) -> bool {
-        let preparation = self.prepare(Arc::new(zone)).unwrap();
-        self.replace(preparation.run())
+/// What a gateway contributes: these records, and what every zone needs.
+fn fragment(gateway: &str, records: &str) -> Zone {
+    at_serial(gateway, 0, records)
+}
+
+fn at_serial(gateway: &str, serial: u32, records: &str) -> Zone {
+    let id = id(gateway);
+    let text = format!(
+        "$TTL 5\n@ SOA {0} h {serial} 60 10 600 5\n@ NS {0}\n{records}\n",
+        id.name
+    );
+    let apex = Name::from(&apex(id.org.as_str()));
+    Zone::from_text(&text, Some(&apex)).unwrap()
+}
+
+/// A directory that is removed at the end of the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Scratch {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ringway-names-{}-{count}", std::process::id());
+        Scratch(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The records of a consortium: each organization's gateways.
+type Consortium = BTreeMap<OrgId, BTreeSet<GatewayName>>;
+
+fn consortium(gateways: &[&str]) -> Consortium {
+    let mut orgs = Consortium::new();
+    for gateway in gateways {
+        let id = id(gateway);
+        orgs.entry(id.org).or_default().insert(id.name);
+    }
+    orgs
+}
+
+fn terms(org: &OrgId, gateways: &BTreeSet<GatewayName>) -> Terms {
+    let within = AllowedAddresses::Within(vec!["10.0.0.0/8".parse().unwrap()]);
+    Terms {
+        apex: apex(org.as_str()),
+        gateways: gateways.clone(),
+        revoked_keys: BTreeSet::new(),
+        allowed: gateways
+            .iter()
+            .map(|name| (name.clone(), within.clone()))
+            .collect(),
+    }
+}
+
+impl Replicator {
+    /// The daemon of `me`, which has just started with the state in `dir`.
+    fn start(
+        me: &str,
+        dir: &std::path::Path,
+        records: &Consortium,
+        own: Zone,
+        now: Moment,
+    ) -> Self {
+        let me = id(me);
+        let zones = Arc::new(Zones::new());
+        let others: Vec<ZoneName> = records
+            .keys()
+            .filter(|org| **org != me.org)
+            .map(|org| apex(org.as_str()))
+            .collect();
+        zones.set_expected(&apex(me.org.as_str()), &others);
+
+        let attention = Attention::default();
+        let heard = Hold::open(&dir.join("heard"), now).unwrap();
+        let serials = ZoneSerials::new(dir.to_owned(), apex(me.org.as_str()), attention.clone());
+        let mut replicator = Replicator {
+            zones,
+            copies: Arc::new(FragmentStore::open(&dir.join("zones")).unwrap()),
+            serials,
+            attention,
+            order: Arc::default(),
+            stores: 0,
+            me,
+            domain: zone_name("example.test"),
+            own: Own::new(Arc::new(own)),
+            legacy: None,
+            needs_legacy: false,
+            peers: BTreeMap::new(),
+            checks: Checks::default(),
+            orgs: BTreeMap::new(),
+            keeping: Keeping::new(heard, HOUR, now.monotonic),
+            refusals: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            reported: BTreeMap::new(),
+        };
+        for (org, gateways) in records {
+            let organization = Organization::new(org.clone(), terms(org, gateways));
+            replicator.add(organization);
+        }
+        replicator.begin(now);
+        replicator
+    }
+
+    /// Does what `replies` ask for, but for messages, which are returned.
+    fn settle(&mut self, replies: Vec<Reply>, now: Moment) -> Vec<Reply> {
+        let mut left = Vec::new();
+        let mut pending = replies;
+        while let Some(reply) = pending.pop() {
+            match reply {
+                Reply::Check(check) => {
+                    pending.extend(self.handle_checked(check.run(), now.monotonic));
+                }
+                Reply::Merge(merge) => pending.extend(self.handle_merged(merge.run(), now)),
+                Reply::Store(store) => store.run(),
+                message => left.push(message),
+            }
+        }
+        left
+    }
+
+    /// Our fragment becomes `zone` at once.
+    fn become_at_once(&mut self, zone: Zone, now: Moment) -> Vec<Reply> {
+        let zone = Arc::new(zone);
+        self.own.adopt(zone.clone());
+        self.hold_own(zone);
+        let mut replies: Vec<Reply> = self.changed(&self.me.org.clone()).into_iter().collect();
+
+        while let Some(preparation) = self.prepare_own() {
+            replies.extend(self.handle_prepared(preparation.run()));
+        }
+        self.settle(replies, now)
     }
 }
 
 /// A gateway's replication; the test plays the peers.
 struct Stand {
     replicator: Replicator,
-    dir: PathBuf,
-    now: Instant,
+    now: Moment,
+    records: Consortium,
+    scratch: Scratch,
 }
 
 impl Stand {
-    /// Of org0; the zones of org1 and org2 are expected.
-    fn new(test: &str) -> Stand {
-        let zones = Arc::new(Zones::new());
-        zones.set_expected(
-            &name("org0.example.test"),
-            &[name("org1.example.test"), name("org2.example.test")],
-        );
-        let own = Own::new(
-            name("org0.example.test"),
-            Arc::new(hosts("org0.example.test", 7, 100)),
-        );
-        let dir = std::env::temp_dir().join(format!("ringway-zones-{test}-{}", std::process::id()));
-        let copies = Arc::new(ReplicaStore::open(&dir).unwrap());
-        let heard = Hold::open(&dir.join("heard"), Moment::now()).unwrap();
-        let keeping = Keeping::new(heard, Duration::from_secs(3600));
+    /// `gw.org0` in a consortium of these gateways.
+    fn new(gateways: &[&str]) -> Stand {
+        let scratch = Scratch::new();
+        let records = consortium(gateways);
+        let now = Moment::now();
+        let own = fragment("gw.org0", "host A 10.0.0.1");
         Stand {
-            replicator: Replicator::of(zones, copies, name("example.test"), own, keeping),
-            dir,
-            now: Instant::now(),
+            replicator: Replicator::start("gw.org0", &scratch.0, &records, own, now),
+            now,
+            records,
+            scratch,
         }
     }
 
-    fn handle(&mut self, peer: &str, message: ZoneMessage) -> Option<Reply> {
-        self.replicator
-            .handle(CONN, &peer.parse().unwrap(), message, self.now)
+    fn restart(&mut self) {
+        let own = fragment("gw.org0", "host A 10.0.0.1");
+        let dir = &self.scratch.0;
+        self.replicator = Replicator::start("gw.org0", dir, &self.records, own, self.now);
     }
 
-    /// The same, with every check that follows.
-    fn hand(&mut self, peer: &str, message: ZoneMessage) {
-        let mut replies: Vec<Reply> = self.handle(peer, message).into_iter().collect();
+    fn handle(&mut self, sender: Sender, message: ZoneMessage) -> Vec<Reply> {
+        let replies = self.replicator.handle(sender, message, self.now.monotonic);
+        self.replicator.settle(replies, self.now)
+    }
 
-        while let Some(reply) = replies.pop() {
-            if let Reply::Check(check) = reply {
-                replies.extend(self.replicator.handle_checked(check.run(), self.now));
+    /// Gives what `owner` has, as far as it is asked for, and returns what is said about it.
+    fn push(&mut self, sender: &Sender, owner: &mut Own) -> Vec<FragmentMessage> {
+        let replies = self.handle(sender.clone(), offer_of(owner));
+        self.serve(sender, owner, replies)
+    }
+
+    /// Answers fetches among `replies` with what `owner` has.
+    fn serve(
+        &mut self,
+        sender: &Sender,
+        owner: &mut Own,
+        replies: Vec<Reply>,
+    ) -> Vec<FragmentMessage> {
+        let mut said = Vec::new();
+        let mut pending = replies;
+        while let Some(reply) = pending.pop() {
+            let Reply::Message(_, ZoneMessage::Fragment(message)) = reply else {
+                continue;
+            };
+            let FragmentMessage::Fetch { digest, have } = message else {
+                said.push(message);
+                continue;
+            };
+            if digest == owner.offer.digest {
+                let load = owner.since(have);
+                pending.extend(self.send(sender, &load));
             }
         }
+        said
     }
 
-    /// Gives what `owner` has; true if it was asked for.
-    fn push(&mut self, peer: &str, owner: &Own) -> bool {
-        let Some(fetch) = self.handle(peer, offer_of(owner)) else {
-            return false;
-        };
-        assert!(
-            matches!(fetch, Reply::Message(CONN, ZoneMessage::Fetch { .. })),
-            "{fetch:?}"
-        );
-        self.send(peer, &owner.whole);
-        true
-    }
-
-    fn send(&mut self, peer: &str, load: &Load) {
+    fn send(&mut self, sender: &Sender, load: &Load) -> Vec<Reply> {
         let mut decoder = Decoder::default();
+        let mut replies = Vec::new();
         for chunk in load.iter() {
             decoder.push(chunk);
             while let Some(Incoming::Message(Message::Zone(chunk))) = decoder.next().unwrap() {
-                self.hand(peer, chunk);
+                replies.extend(self.handle(sender.clone(), chunk));
             }
+        }
+        replies
+    }
+
+    fn after(&self, time: Duration) -> Moment {
+        Moment {
+            wall: self.now.wall + time,
+            monotonic: self.now.monotonic + time,
         }
     }
 
-    fn served(&self, apex: &str) -> Option<Arc<Zone>> {
-        self.replicator.zones.zone(&name(apex))
+    fn pass(&mut self, time: Duration) {
+        self.now = self.after(time);
+        let look = self.replicator.look(self.now);
+        let replies = self.replicator.settle(look.replies, self.now);
+        assert!(replies.is_empty(), "{replies:?}");
+        if let Some(heard) = look.heard {
+            heard.write().unwrap();
+        }
     }
 
-    fn refusal(&self, apex: &str) -> &str {
-        self.replicator.refusal(&name(apex)).unwrap_or_default()
+    /// The response code and the first address for a name of org1.
+    fn ask(&self, host: &str) -> (String, Option<String>) {
+        ask(&self.replicator.zones, host)
+    }
+
+    fn serial(&self, org: &str) -> Option<u32> {
+        let zone = self.replicator.zones.zone(&apex(org))?;
+        Some(zone.serial())
     }
 }
 
-impl Drop for Stand {
-    fn drop(&mut self) {
-        // A copy may just be written there.
-        let _ = std::fs::remove_dir_all(&self.dir);
+/// The response code and the first address for `host.org1`.
+fn ask(zones: &Zones, host: &str) -> (String, Option<String>) {
+    let name = Name::from_text(&format!("{host}.org1.example.test")).unwrap();
+    let query = query_message(&name, kind::A);
+    let mut message = Vec::new();
+    answer_in_full(&zones.load(), &query, Transport::Tcp, &mut message);
+
+    let response = Response::parse(&message).unwrap();
+    let address = response.sections[0]
+        .iter()
+        .find(|record| record.kind == kind::A)
+        .and_then(|record| record.data.first_chunk::<4>())
+        .map(|octets| Ipv4Addr::from(*octets).to_string());
+    (response.status(), address)
+}
+
+fn sender(gateway: &str, conn: u64) -> Sender {
+    Sender {
+        conn: ConnId(conn),
+        id: id(gateway),
+        session: PeerSession {
+            features: FRAGMENTS,
+            rank: SessionRank::new(conn, true, ConnId(conn)),
+        },
+        keys: vec![Digest::of(gateway.as_bytes())],
     }
 }
 
 fn owner(zone: Zone) -> Own {
-    Own::new(
-        name(zone.apex().to_string().trim_end_matches('.')),
-        Arc::new(zone),
-    )
+    Own::new(Arc::new(zone))
 }
 
 fn offer_of(owner: &Own) -> ZoneMessage {
-    let Offer {
-        serial,
-        digest,
-        size,
-    } = owner.offer;
-    ZoneMessage::Offer {
-        apex: owner.apex.clone(),
-        serial,
-        digest,
-        size: size as u32,
+    ZoneMessage::Fragment(FragmentMessage::Offer {
+        digest: owner.offer.digest,
+        size: owner.offer.size as u32,
+    })
+}
+
+fn answered(address: &str) -> (String, Option<String>) {
+    ("NOERROR".into(), Some(address.into()))
+}
+
+fn failed(rcode: &str) -> (String, Option<String>) {
+    (rcode.into(), None)
+}
+
+const TWO: [&str; 3] = ["gw.org0", "a.org1", "b.org1"];
+
+#[test]
+fn the_names_of_both_gateways_of_an_organization_are_answered() {
+    let mut stand = Stand::new(&TWO);
+    let mut a = owner(fragment("a.org1", "a A 10.1.0.1\nonly-a A 10.1.0.2"));
+    let mut b = owner(fragment("b.org1", "b A 10.2.0.1\nonly-b A 10.2.0.2"));
+
+    let said = stand.push(&sender("a.org1", 1), &mut a);
+    assert!(
+        matches!(said[..], [FragmentMessage::Verdict { taken: true, .. }]),
+        "{said:?}"
+    );
+    stand.push(&sender("b.org1", 2), &mut b);
+    for (host, address) in [("only-a", "10.1.0.2"), ("only-b", "10.2.0.2")] {
+        assert_eq!(stand.ask(host), answered(address));
     }
-}
+    assert_eq!(stand.ask("nobody"), failed("NXDOMAIN"));
 
-#[tokio::test]
-async fn a_zone_is_taken_from_its_owner_and_from_nobody_else() {
-    let mut stand = Stand::new("owner");
-    let theirs = owner(zone("org1.example.test", 3));
-    assert!(!stand.push("gw.org2", &theirs), "not the owner");
-    assert!(
-        stand
-            .refusal("org2.example.test")
-            .contains("offers org1.example.test, which is not its own")
-    );
-    assert!(
-        !stand.push("gw.org1", &owner(zone("org0.example.test", 9))),
-        "ours"
-    );
-    assert!(stand.served("org1.example.test").is_none());
-    assert!(stand.push("gw.org1", &theirs));
-    assert_eq!(stand.served("org1.example.test").unwrap().serial(), 3);
-    assert!(
-        stand.served("org0.example.test").is_none(),
-        "nobody else's word"
-    );
-}
-
-#[tokio::test]
-async fn only_what_changed_is_sent_to_a_peer_that_has_the_version_before() {
-    let mut stand = Stand::new("delta");
-    let mut theirs = owner(hosts("org1.example.test", 3, 1000));
-    stand.push("gw.org1", &theirs);
-    assert!(theirs.become_at_once(hosts("org1.example.test", 4, 1001)));
-    let Some(Reply::Message(
-        _,
-        ZoneMessage::Fetch {
-            serial: 4, have, ..
-        },
-    )) = stand.handle("gw.org1", offer_of(&theirs))
-    else {
-        panic!("not fetched")
-    };
-    let delta = theirs.since(have);
-    assert!(delta.concat().len() < 300 && theirs.whole.concat().len() > 20_000);
-    stand.send("gw.org1", &delta);
-    assert_eq!(stand.served("org1.example.test").unwrap().records(), 1002);
-    assert_eq!(
-        stand.served("org1.example.test").unwrap().digest(),
-        theirs.offer.digest
-    );
-}
-
-#[tokio::test]
-async fn a_difference_that_lies_is_refused_and_then_the_whole_zone_taken() {
-    let mut stand = Stand::new("lie");
-    let mut theirs = owner(hosts("org1.example.test", 3, 100));
-    stand.push("gw.org1", &theirs);
-    let before = stand.served("org1.example.test").unwrap();
-    theirs.become_at_once(hosts("org1.example.test", 4, 101));
-    stand.handle("gw.org1", offer_of(&theirs));
-    let mut other = owner(hosts("org1.example.test", 3, 100));
-    other.become_at_once(hosts("org1.example.test", 4, 102));
-    let lie = other.since(Some((3, before.digest())));
-    assert!(!Arc::ptr_eq(&lie, &other.whole));
-    stand.send("gw.org1", &lie);
-    assert!(
-        Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before),
-        "nothing changed"
-    );
-    assert!(
-        stand
-            .refusal("org1.example.test")
-            .starts_with("gw.org1: the zone's digest")
-    );
-    let again = stand.replicator.handle_timeout(stand.now);
-    assert!(
-        matches!(
-            again[..],
-            [Reply::Message(
-                CONN,
-                ZoneMessage::Fetch {
-                    serial: 4,
-                    have: None,
-                    ..
-                }
-            )]
-        ),
-        "{again:?}"
-    );
-    stand.send("gw.org1", &theirs.whole);
-    assert_eq!(stand.served("org1.example.test").unwrap().records(), 102);
-    assert_eq!(
-        stand.refusal("org1.example.test"),
-        "",
-        "the refusal is over"
-    );
-}
-
-/// A zone of a malicious owner.
-struct Malicious {
-    name: &'static str,
-    offer: Offer,
-    /// What is sent once the offer was taken.
-    sent: Vec<u8>,
-    /// What the status must say about it.
-    refusal: &'static str,
-}
-
-fn malicious(name: &'static str, offer: Offer, sent: Vec<u8>, refusal: &'static str) -> Malicious {
-    Malicious {
-        name,
-        offer,
-        sent,
-        refusal,
-    }
-}
-
-fn offer(serial: u32, bytes: &[u8]) -> Offer {
-    Offer {
-        serial,
-        digest: Digest::of(bytes),
-        size: bytes.len() as u64,
-    }
-}
-
-/// Zones that are not what their owner may serve.
-fn malicious_zones() -> Vec<Malicious> {
-    let good = zone("org1.example.test", 9).encode();
-    let other = zone("org2.example.test", 9).encode();
-
-    // Names are written below the apex: one outside it needs a broken label.
-    let mut outside = good.clone();
-    let at = good.windows(6).position(|at| at == b"\x05peer0").unwrap();
-    outside[at] = 0x45;
-
-    let mut million = good.clone();
-    let count = 4 + name_len("org1.example.test");
-    million[count..count + 4].copy_from_slice(&1_000_000u32.to_be_bytes());
-
-    let cut = good[..good.len() - 1].to_vec();
-    vec![
-        malicious(
-            "another's zone",
-            offer(9, &other),
-            other,
-            "it is the zone org2.example.test, not org1.example.test",
-        ),
-        malicious(
-            "a name outside",
-            offer(9, &outside),
-            outside,
-            "not a zone of this format",
-        ),
-        malicious("cut off", offer(9, &cut), cut, "not a zone of this format"),
-        malicious(
-            "a million records",
-            offer(9, &million),
-            million,
-            "1000000 records; a zone may have at most 100000",
-        ),
-    ]
-}
-
-/// Good zones under an offer that is not theirs, or not acceptable.
-fn malicious_offers() -> Vec<Malicious> {
-    let good = zone("org1.example.test", 9).encode();
-    let cut = good[..good.len() - 1].to_vec();
-    let mut damaged = good.clone();
-    *damaged.last_mut().unwrap() ^= 1;
-    let huge = Offer {
-        size: u64::from(u32::MAX),
-        ..offer(9, &good)
-    };
-
-    vec![
-        malicious(
-            "a wrong hash",
-            offer(9, &good),
-            damaged,
-            "digest is not the one offered",
-        ),
-        malicious(
-            "another serial",
-            offer(10, &good),
-            good.clone(),
-            "the zone has serial 9; offered was 10",
-        ),
-        malicious(
-            "shorter than offered",
-            offer(9, &good),
-            cut,
-            "does not fit a zone of",
-        ),
-        malicious(
-            "an older serial",
-            offer(2, &good),
-            good.clone(),
-            "serial 2 is not newer than 3",
-        ),
-        malicious(
-            "a second zone of a serial",
-            offer(3, &good),
-            good.clone(),
-            "serial 3 was given to two",
-        ),
-        malicious("a huge zone", huge, good, "4294967295 octets offered"),
-    ]
-}
-
-fn name_len(text: &str) -> usize {
-    Name::from_text(text).unwrap().as_wire().len()
-}
-
-#[tokio::test]
-async fn nothing_that_a_malicious_owner_sends_changes_a_zone_and_each_is_reported() {
-    let attempts = malicious_zones().into_iter().chain(malicious_offers());
-
-    for attempt in attempts {
-        let name = attempt.name;
-        let mut stand = Stand::new(&name.replace(' ', "-"));
-        stand.push("gw.org1", &owner(zone("org1.example.test", 3)));
-        let before = stand.served("org1.example.test").unwrap();
-
-        stand.receive(&attempt);
-
-        assert!(
-            Arc::ptr_eq(&stand.served("org1.example.test").unwrap(), &before),
-            "{name}"
-        );
-        let refusal = stand.refusal("org1.example.test");
-        assert!(
-            refusal.starts_with("gw.org1: ") && refusal.contains(attempt.refusal),
-            "{name}: {refusal}"
-        );
-        assert!(stand.served("org2.example.test").is_none(), "{name}");
-    }
-}
-
-impl Stand {
-    /// Takes the offer of org1, and then what is sent if it was asked for.
-    fn receive(&mut self, attempt: &Malicious) {
-        let apex = name("org1.example.test");
-        let serial = attempt.offer.serial;
-        let offer = ZoneMessage::Offer {
-            apex: apex.clone(),
-            serial,
-            digest: attempt.offer.digest,
-            size: attempt.offer.size as u32,
-        };
-        if self.handle("gw.org1", offer).is_none() {
-            return;
-        }
-
-        for chunk in transfer::chunks(&attempt.sent) {
-            let data = ZoneMessage::Data {
-                apex: apex.clone(),
-                serial,
-                from: None,
-                offset: chunk.offset as u32,
-                last: chunk.last,
-                bytes: chunk.bytes.to_vec(),
-            };
-            self.hand("gw.org1", data);
-        }
-    }
-}
-
-fn drop_of(serial: u32, offset: u32) -> ZoneMessage {
-    let (apex, bytes) = (name("org1.example.test"), vec![0]);
-    ZoneMessage::Data {
-        apex,
-        serial,
-        from: None,
-        offset,
-        last: false,
-        bytes,
-    }
-}
-
-#[tokio::test]
-async fn a_zone_that_drips_is_given_up_and_what_comes_late_disturbs_nothing() {
-    let mut stand = Stand::new("drip");
-    let theirs = owner(hosts("org1.example.test", 3, 100));
-    stand.handle("gw.org1", offer_of(&theirs));
-    let start = stand.now;
-    let drops = (0..).find(|offset| {
-        stand.now += Duration::from_secs(1);
-        stand.replicator.handle_timeout(stand.now);
-        let given_up = !stand.refusal("org1.example.test").is_empty();
-        stand.hand("gw.org1", drop_of(3, *offset));
-        given_up
-    });
-    assert_eq!(stand.now - start, transfer::time_for(theirs.offer.size));
-    let said = format!(
-        "gw.org1: only {} of {} octets came in time",
-        drops.unwrap(),
-        theirs.offer.size
-    );
-    assert_eq!(stand.refusal("org1.example.test"), said);
-    assert!(stand.served("org1.example.test").is_none());
-
-    let next = owner(zone("org1.example.test", 4));
-    stand.handle("gw.org1", offer_of(&next));
-    stand.hand("gw.org1", drop_of(3, 99));
-    stand.send("gw.org1", &next.whole);
-    assert_eq!(stand.served("org1.example.test").unwrap().serial(), 4);
-}
-
-#[tokio::test]
-async fn an_organizations_zones_are_checked_one_at_a_time_and_a_late_result_is_dropped() {
-    let mut stand = Stand::new("checks");
-    let peers: Vec<GatewayId> = ["a.org1", "b.org1", "c.org1"]
-        .map(|peer| peer.parse().unwrap())
-        .into();
-    let mut checks = Vec::new();
-    for (i, peer) in peers.iter().enumerate() {
-        let (conn, theirs) = (
-            ConnId(i as u64),
-            owner(zone("org1.example.test", 3 + i as u32)),
-        );
-        stand
-            .replicator
-            .handle(conn, peer, offer_of(&theirs), stand.now);
-        let mut decoder = Decoder::default();
-        decoder.push(&theirs.whole.concat());
-        while let Some(Incoming::Message(Message::Zone(chunk))) = decoder.next().unwrap() {
-            checks.extend(stand.replicator.handle(conn, peer, chunk, stand.now));
-        }
-    }
-    let Some(Reply::Check(first)) = checks.pop() else {
-        panic!("the first is checked")
-    };
-    assert!(checks.is_empty(), "the others wait, the last of them");
-    let checked = first.run();
-    assert!(
-        checked.result.as_ref().unwrap().has_pointers(),
-        "made here, for the loop to publish at once"
-    );
-    stand.replicator.forget(ConnId(0));
-    let mut replies = stand.replicator.handle_checked(checked, stand.now);
-    let Some(Reply::Check(last)) = replies.pop() else {
-        panic!("the last is next")
-    };
-    assert!(replies.is_empty(), "nothing to store");
-    assert!(
-        stand.served("org1.example.test").is_none(),
-        "its session is gone"
-    );
-    let replies = stand.replicator.handle_checked(last.run(), stand.now);
-    assert!(matches!(replies.as_slice(), [Reply::Store(_)]));
-    assert_eq!(stand.served("org1.example.test").unwrap().serial(), 5);
+    // A change at one of them leaves the other's names alone.
+    a = owner(fragment("a.org1", "a A 10.1.0.1\nonly-a A 10.1.0.3"));
+    stand.push(&sender("a.org1", 1), &mut a);
+    assert_eq!(stand.ask("only-a"), answered("10.1.0.3"));
+    assert_eq!(stand.ask("only-b"), answered("10.2.0.2"));
 }
 
 #[test]
-fn the_versions_of_restored_copies_are_known_before_anybody_offers_another() {
-    let mut stand = Stand::new("versions");
-    let copy = zone("org1.example.test", 3);
-    let version = (3, copy.digest());
-    stand
+fn a_name_that_a_missing_gateway_may_have_fails_until_it_has_been_silent_for_ten_minutes() {
+    let mut stand = Stand::new(&TWO);
+    let mut a = owner(fragment("a.org1", "only-a A 10.1.0.2\n*.w A 10.1.0.3"));
+    let from_a = sender("a.org1", 1);
+    stand.push(&from_a, &mut a);
+
+    assert_eq!(stand.ask("only-a"), answered("10.1.0.2"));
+    assert_eq!(stand.ask("nobody"), failed("SERVFAIL"));
+    assert_eq!(stand.ask("x.w"), failed("SERVFAIL"), "b may have this name");
+
+    stand.pass(hold::ABSENT - Duration::from_secs(10));
+    assert_eq!(stand.ask("nobody"), failed("SERVFAIL"));
+    stand.pass(Duration::from_secs(20));
+    assert_eq!(stand.ask("nobody"), failed("NXDOMAIN"));
+    assert_eq!(stand.ask("x.w"), answered("10.1.0.3"));
+
+    // A copy on disk counts, whatever its owner does.
+    let mut b = owner(fragment("b.org1", "only-b A 10.2.0.2"));
+    stand.push(&sender("b.org1", 2), &mut b);
+    stand.restart();
+    assert_eq!(stand.ask("only-b"), answered("10.2.0.2"));
+    assert_eq!(stand.ask("nobody"), failed("NXDOMAIN"));
+}
+
+#[test]
+fn names_of_a_gateway_that_was_silent_for_longer_than_the_hold_fail_and_the_others_do_not() {
+    let mut stand = Stand::new(&TWO);
+    let mut a = owner(fragment("a.org1", "only-a A 10.1.0.2\nboth A 10.1.0.3"));
+    let mut b = owner(fragment("b.org1", "only-b A 10.2.0.2\nboth A 10.2.0.3"));
+    stand.push(&sender("a.org1", 1), &mut a);
+    stand.push(&sender("b.org1", 2), &mut b);
+
+    stand.replicator.forget(ConnId(2));
+    stand.pass(HOUR - Duration::from_secs(60));
+    assert_eq!(stand.ask("only-b"), answered("10.2.0.2"));
+    stand.pass(Duration::from_secs(120));
+    assert_eq!(stand.ask("only-b"), failed("SERVFAIL"));
+    assert_eq!(stand.ask("both"), answered("10.1.0.3"));
+    assert_eq!(stand.ask("nobody"), failed("NXDOMAIN"));
+
+    stand.replicator.forget(ConnId(1));
+    stand.pass(2 * HOUR);
+    assert_eq!(stand.ask("only-a"), failed("SERVFAIL"));
+    assert_eq!(stand.ask("nobody"), failed("SERVFAIL"));
+
+    // It is back, with the same names.
+    stand.push(&sender("a.org1", 3), &mut a);
+    stand.pass(Duration::from_secs(10));
+    assert_eq!(stand.ask("only-a"), answered("10.1.0.2"));
+    assert_eq!(stand.ask("only-b"), failed("SERVFAIL"));
+}
+
+#[test]
+fn a_short_hold_survives_a_crash() {
+    let mut stand = Stand::new(&["gw.org0", "a.org1"]);
+    let minute = Duration::from_secs(60);
+    stand.replicator.keeping.hold = minute;
+    let mut a = owner(fragment("a.org1", "only-a A 10.1.0.2"));
+    stand.push(&sender("a.org1", 1), &mut a);
+    for _ in 0..100 {
+        stand.pass(Duration::from_secs(6));
+    }
+
+    // A crash, and half of the hold without a daemon.
+    stand.now = stand.after(minute / 2);
+    stand.restart();
+    stand.replicator.keeping.hold = minute;
+    stand.pass(Duration::from_secs(6));
+    assert_eq!(stand.ask("only-a"), answered("10.1.0.2"));
+    stand.pass(minute);
+    assert_eq!(stand.ask("only-a"), failed("SERVFAIL"));
+}
+
+#[test]
+fn a_revoked_gateway_or_key_loses_its_names_at_once_and_after_a_restart() {
+    let mut stand = Stand::new(&TWO);
+    let mut a = owner(fragment("a.org1", "only-a A 10.1.0.2"));
+    let mut b = owner(fragment("b.org1", "only-b A 10.2.0.2"));
+    stand.push(&sender("a.org1", 1), &mut a);
+    stand.push(&sender("b.org1", 2), &mut b);
+    let org1: OrgId = "org1".parse().unwrap();
+
+    let gateways = BTreeSet::from(["a".parse().unwrap()]);
+    let now = stand.now;
+    let without_b = terms(&org1, &gateways);
+    _ = stand.replicator.adopt_terms(&org1, without_b.clone(), now);
+    assert_eq!(stand.ask("only-b"), failed("NXDOMAIN"));
+    assert_eq!(stand.ask("only-a"), answered("10.1.0.2"));
+
+    let key = Digest::of(b"a.org1");
+    let without_key = Terms {
+        revoked_keys: BTreeSet::from([key]),
+        ..without_b
+    };
+    _ = stand
         .replicator
-        .zones
-        .publish_replica(copy, SystemTime::now())
-        .unwrap();
-    stand.replicator.know_versions();
-    assert_eq!(
-        stand.replicator.versions,
-        BTreeMap::from([(name("org1.example.test"), version)])
+        .adopt_terms(&org1, without_key.clone(), now);
+    assert_eq!(stand.ask("only-a"), failed("SERVFAIL"));
+    assert_eq!(stand.ask("nobody"), failed("SERVFAIL"));
+    assert!(stand.push(&sender("a.org1", 1), &mut a).is_empty());
+
+    let mut restarted = Organization::new(org1.clone(), without_key);
+    stand.replicator.restore(&mut restarted);
+    assert!(restarted.held.is_empty(), "the copy has the revoked key");
+
+    // With another key, the same names are good.
+    let mut renewed = sender("a.org1", 3);
+    renewed.keys = vec![Digest::of(b"another")];
+    stand.push(&renewed, &mut a);
+    assert_eq!(stand.ask("only-a"), answered("10.1.0.2"));
+}
+
+#[test]
+fn the_owner_is_right_whatever_it_had_before() {
+    let mut stand = Stand::new(&["gw.org0", "a.org1"]);
+    let mut newer = owner(fragment("a.org1", "x A 10.1.0.2"));
+    let mut older = owner(fragment("a.org1", "x A 10.1.0.1"));
+    stand.push(&sender("a.org1", 1), &mut newer);
+    let first = stand.serial("org1").unwrap();
+
+    // Restored from a snapshot: an earlier version on a new session.
+    stand.push(&sender("a.org1", 2), &mut older);
+    assert_eq!(stand.ask("x"), answered("10.1.0.1"));
+    // Our own numbers go on, for those that follow us.
+    assert!(stand.serial("org1").unwrap() > first);
+
+    // What comes late on the older session is not the owner's word any more.
+    let late = stand.push(&sender("a.org1", 1), &mut newer);
+    assert!(late.is_empty(), "{late:?}");
+    assert_eq!(stand.ask("x"), answered("10.1.0.1"));
+
+    // Once the newer session has ended, it is.
+    stand.replicator.forget(ConnId(2));
+    stand.push(&sender("a.org1", 1), &mut newer);
+    assert_eq!(stand.ask("x"), answered("10.1.0.2"));
+}
+
+#[test]
+fn only_what_changed_is_sent_to_a_peer_that_has_the_version_before() {
+    let hosts = |count: u32| {
+        let hosts: String = (0..count).map(|i| format!("h{i} A 10.1.0.9\n")).collect();
+        fragment("a.org1", &hosts)
+    };
+    let mut stand = Stand::new(&["gw.org0", "a.org1"]);
+    let from_a = sender("a.org1", 1);
+    let mut a = owner(hosts(1000));
+    stand.push(&from_a, &mut a);
+    let before = a.offer.digest;
+
+    a.adopt(Arc::new(hosts(1001)));
+    let preparation = a.prepare().unwrap();
+    assert!(a.replace(preparation.run()));
+    let delta = a.since(Some(before));
+    assert!(delta.concat().len() < 300 && a.whole.concat().len() > 10_000);
+    stand.push(&from_a, &mut a);
+    assert_eq!(stand.ask("h1000"), answered("10.1.0.9"));
+}
+
+#[test]
+fn what_is_left_out_is_told_to_its_owner_and_both_see_it() {
+    let mut stand = Stand::new(&TWO);
+    let mut a = owner(fragment("a.org1", "x A 10.1.0.1\nbad A 169.254.169.254"));
+    let mut b = owner(fragment("b.org1", "x CNAME y"));
+    let said = stand.push(&sender("a.org1", 1), &mut a);
+    let [
+        FragmentMessage::Verdict {
+            taken: true,
+            text: Some(text),
+            ..
+        },
+    ] = &said[..]
+    else {
+        panic!("{said:?}")
+    };
+    assert!(
+        text.starts_with("not answered: bad.org1.example.test A of a"),
+        "{text}"
     );
+    assert_eq!(stand.ask("bad").1, None);
+
+    stand.push(&sender("b.org1", 2), &mut b);
+    let fragments = stand.replicator.fragments(&apex("org1"));
+    let left_out: Vec<&String> = fragments.iter().flat_map(|one| &one.left_out).collect();
+    assert_eq!(left_out.len(), 2, "{left_out:?}");
+    assert_eq!(stand.ask("x"), answered("10.1.0.1"));
 }
 
 #[test]
-fn only_the_serial_on_offer_is_handed_out() {
-    let mut stand = Stand::new("out");
-    let mut fetch = |apex: &str, serial| {
-        stand.handle(
-            "gw.org1",
-            ZoneMessage::Fetch {
-                apex: name(apex),
-                serial,
-                have: None,
-            },
-        )
+fn a_refusal_of_our_names_reaches_the_status_until_they_are_taken() {
+    let mut stand = Stand::new(&["gw.org0", "a.org1"]);
+    let verdict = |digest, taken, text: Option<&str>| {
+        ZoneMessage::Fragment(FragmentMessage::Verdict {
+            digest,
+            taken,
+            text: text.map(str::to_owned),
+        })
     };
-    let reply = fetch("org0.example.test", 7);
-    assert!(matches!(reply, Some(Reply::Stream(CONN, chunks)) if !chunks.is_empty()));
-    assert!(fetch("org0.example.test", 6).is_none());
-    assert!(fetch("org1.example.test", 7).is_none());
+    let digest = stand.replicator.own.offer.digest;
+    let from_a = sender("a.org1", 1);
+
+    stand.handle(from_a.clone(), verdict(digest, false, Some("no \u{1b}[2J")));
+    let answers = stand.replicator.answers();
+    assert_eq!(answers, [(id("a.org1"), "no \\u{1b}[2J".to_owned())]);
+    assert_eq!(stand.replicator.attention.names("names").len(), 1);
+
+    stand.handle(from_a, verdict(digest, true, None));
+    assert!(stand.replicator.answers().is_empty());
+    assert!(stand.replicator.attention.names("names").is_empty());
 }
 
 #[test]
-fn while_a_new_version_of_our_zone_is_prepared_the_one_before_is_on_offer() {
-    let mut stand = Stand::new("preparation");
-    let own = |stand: &Stand, serial| {
-        let zone = hosts("org0.example.test", serial, 100 + serial);
-        stand
-            .replicator
-            .zones
-            .publish_own(zone, SystemTime::now())
-            .unwrap();
+fn a_gateway_that_knows_no_fragments_gets_the_union_and_its_zone_counts_as_its_fragment() {
+    let mut stand = Stand::new(&["gw.org0", "gw2.org0", "a.org1"]);
+    let (none_yet, reply) = stand.replicator.offer(false);
+    assert!(
+        none_yet.is_none(),
+        "it would replace a whole zone by a part"
+    );
+    let replies = stand
+        .replicator
+        .settle(reply.into_iter().collect(), stand.now);
+    assert!(matches!(replies[..], [Reply::OfferToAll]));
+    assert!(stand.replicator.offer(false).0.is_none(), "gw2 is missing");
+
+    let mut second = owner(fragment("gw2.org0", "second A 10.0.0.2"));
+    stand.push(&sender("gw2.org0", 1), &mut second);
+    let (Some(ZoneMessage::Offer { serial, .. }), None) = stand.replicator.offer(false) else {
+        panic!("no offer")
     };
-    let offered = |stand: &Stand| match stand.replicator.offer() {
-        ZoneMessage::Offer { serial, .. } => serial,
-        other => panic!("no offer: {other:?}"),
-    };
-    own(&stand, 8);
-    let preparation = stand.replicator.prepare_own().expect("it is another");
-    own(&stand, 9);
-    assert!(stand.replicator.prepare_own().is_none(), "one at a time");
-    assert_eq!(offered(&stand), 7);
+    let mut old = sender("a.org1", 2);
+    old.session.features = 0;
     let fetch = ZoneMessage::Fetch {
-        apex: name("org0.example.test"),
-        serial: 7,
+        apex: apex("org0"),
+        serial,
         have: None,
     };
-    assert!(matches!(
-        stand.handle("gw.org1", fetch),
-        Some(Reply::Stream(..))
-    ));
-    let reply = stand.replicator.handle_prepared(preparation.run());
-    assert!(matches!(reply, Some(Reply::OfferToAll)));
-    assert_eq!(offered(&stand), 8);
-    let preparation = stand
-        .replicator
-        .prepare_own()
-        .expect("it has changed meanwhile");
-    let reply = stand.replicator.handle_prepared(preparation.run());
-    assert!(matches!(reply, Some(Reply::OfferToAll)));
-    assert_eq!(offered(&stand), 9);
-    own(&stand, 9);
-    let preparation = stand.replicator.prepare_own().expect("it was built again");
-    let reply = stand.replicator.handle_prepared(preparation.run());
-    assert!(reply.is_none(), "it is the same version");
-    assert!(stand.replicator.prepare_own().is_none());
+    let sent = stand.handle(old.clone(), fetch);
+    let [Reply::Stream(_, load)] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    let union = stand.replicator.zones.zone(&apex("org0")).unwrap();
+    assert!(load.concat().ends_with(&union.encode()[20..]));
+
+    // Its zones have serials; a lower one is as good.
+    for (serial, address) in [(9, "10.1.0.9"), (3, "10.1.0.3")] {
+        let zone = Arc::new(at_serial("a.org1", serial, &format!("x A {address}")));
+        let theirs = Legacy::of(&apex("org1"), &zone);
+        let wanted = stand.handle(old.clone(), theirs.message());
+        assert!(matches!(
+            wanted[..],
+            [Reply::Message(_, ZoneMessage::Fetch { .. })]
+        ));
+        stand.send(&old, &theirs.whole);
+        assert_eq!(stand.ask("x"), answered(address));
+    }
 }

@@ -10,7 +10,6 @@
 //!
 //! Invariant: the active session is up.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -166,7 +165,7 @@ impl Sessions {
     /// The place of a session among those of its tunnel.
     pub(super) fn rank(&self, session: &Session) -> SessionRank {
         let lower_dialled = (session.role == Role::Dialler) == self.we_are_lower;
-        SessionRank(session.number, lower_dialled, Reverse(session.conn))
+        SessionRank::new(session.number, lower_dialled, session.conn)
     }
 
     fn change(&mut self, conn: ConnId, transition: impl FnOnce(Session) -> Session) {

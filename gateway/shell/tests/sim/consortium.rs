@@ -131,6 +131,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
             foreign_addresses: false,
             public_listen: false,
             hold: Duration::from_secs(7 * 86_400),
+            apex: ringway_config::ApexMode::Closed,
             query_log: None,
             forward: Vec::new(),
         },

@@ -5,14 +5,15 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use ringway_config::{Config, Digest, Faults, Place, Prefix, ZoneName};
+use ringway_config::{Config, Digest, Faults, Member, Place, Prefix, ZoneName};
 use ringway_dns::explain::ResponseRecord;
-use ringway_dns::{Name, ReplicaStore, SerialStore, Sources, Zone, ZoneSet, Zones};
+use ringway_dns::{Name, SerialStore, Sources, Zone, ZoneSet, Zones};
 use ringway_identity::certificate::rfc3339;
 use rustls_pki_types::UnixTime;
 
 use crate::cli::Failure;
-use crate::names::{others, own_apex};
+use crate::names::own_apex;
+use crate::names::stored::stored;
 
 /// The zones that answers come from.
 pub(super) struct View {
@@ -50,22 +51,19 @@ impl View {
         let config = Config::load(path)?;
         let (own, sources) = Zone::with_sources(&config).map_err(Faults::from)?;
 
-        // The serial that `run` would publish the zone with; nothing is written.
-        let path = config.state_dir.join("serial");
-        let serials =
-            SerialStore::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let serial = serials.next_for(Digest::of(&own.encode()), SystemTime::now());
+        // What this gateway contributes, and the copies of what the others of its organization do.
+        let whole = stored(&config, &config.own, Some(&own)).union;
+        let whole = whole.map_or(own, |union| union.zone);
+        let serial = config.state_dir.join("serial");
         let own = Seen {
             apex: Name::from(&own_apex(&config)),
             origin: Origin::Written(sources),
-            zone: Some(own.with_serial(serial)),
+            zone: Some(numbered(whole, &serial)?),
         };
 
-        // `existing` creates no directory: this verb may run as another user than the daemon.
-        let store = ReplicaStore::existing(&config.state_dir.join("zones"));
         let mut zones = vec![own];
-        for apex in others(&config) {
-            zones.push(Seen::copy(&store, &apex));
+        for member in &config.members {
+            zones.push(Seen::copy(&config, member)?);
         }
         Ok(View {
             about: format!(
@@ -108,7 +106,7 @@ impl View {
 
         for zone in self.zones.iter().filter_map(|seen| seen.zone.clone()) {
             // Cannot be refused: every zone was set as expected, and none was published before.
-            _ = zones.publish_own(zone, UNIX_EPOCH);
+            _ = zones.publish(zone, UNIX_EPOCH);
         }
         ZoneSet::clone(&zones.load())
     }
@@ -131,6 +129,14 @@ impl View {
     }
 }
 
+/// `zone` with the serial that `run` would publish it with; nothing is written.
+fn numbered(zone: Zone, path: &Path) -> Result<Zone, Failure> {
+    let serials =
+        SerialStore::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let serial = serials.next_for(Digest::of(&zone.encode()), SystemTime::now());
+    Ok(zone.with_serial(serial))
+}
+
 /// Each organization's zone and prefixes. Prefixes in conflict are included, which a running
 /// gateway leaves out.
 fn owners(config: &Config) -> Vec<(ZoneName, Vec<Prefix>)> {
@@ -144,17 +150,28 @@ fn owners(config: &Config) -> Vec<(ZoneName, Vec<Prefix>)> {
 }
 
 impl Seen {
-    fn copy(copies: &ReplicaStore, apex: &ZoneName) -> Seen {
-        let (zone, origin) = match copies.load(apex) {
-            Ok(Some(stored)) => (Some(stored.zone), Origin::Copy(stored.received)),
-            Ok(None) => (None, Origin::Never),
-            Err(error) => (None, Origin::Unusable(format!("{error}: {}", error.reason))),
+    fn copy(config: &Config, member: &Member) -> Result<Seen, Failure> {
+        let apex = config.own.domain.zone_of(&member.org);
+        let stored = stored(config, member, None);
+        let origin = match (stored.received, stored.faults.is_empty()) {
+            (_, false) => Origin::Unusable(stored.faults.join("; ")),
+            (Some(received), true) => Origin::Copy(received),
+            (None, true) => Origin::Never,
         };
-        Seen {
-            apex: apex.into(),
+
+        let serial = config
+            .state_dir
+            .join("zones")
+            .join(format!("{apex}.serial"));
+        let zone = match stored.union {
+            Some(union) => Some(numbered(union.zone, &serial)?),
+            None => None,
+        };
+        Ok(Seen {
+            apex: Name::from(&apex),
             origin,
             zone,
-        }
+        })
     }
 }
 

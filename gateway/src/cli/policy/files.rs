@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use ringway_config::{Config, Faults, Ruling, accepted, rule};
-use ringway_dns::{ReplicaStore, Zone};
+use ringway_dns::Zone;
 use ringway_intent::Links;
 
 use crate::cli::{Failure, block_on};
-use crate::names::others;
+use crate::names::stored::stored;
 use crate::policy::Judge;
 use crate::prepare::links;
 
@@ -48,12 +48,10 @@ impl Files {
     /// The rules, with the names of the other organizations' zones, as far as copies are there.
     pub(super) fn judge_with_names(&self) -> Judge<'_> {
         let mut judge = self.judge();
-        // `existing` creates no directory: this verb may run as another user than the daemon.
-        let copies = ReplicaStore::existing(&self.config.state_dir.join("zones"));
-        for apex in others(&self.config) {
+        for member in &self.config.members {
             // A copy that cannot be used is `dns zones`' to tell.
-            if let Ok(Some(stored)) = copies.load(&apex) {
-                judge.learn(&stored.zone);
+            if let Some(union) = stored(&self.config, member, None).union {
+                judge.learn(&union.zone);
             }
         }
 
