@@ -426,7 +426,8 @@ impl Replicator {
             return Vec::new();
         };
 
-        tracing::info!(peer = %id, zone = %org.terms.apex, records = zone.records(), "Names received");
+        let records = zone.records();
+        tracing::info!(peer = %id, zone = %org.terms.apex, records, "Names received");
         let held = Held {
             zone: Arc::new(zone),
             digest: offer.digest,

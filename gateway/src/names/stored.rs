@@ -19,8 +19,8 @@ pub struct StoredZone {
     pub faults: Vec<String>,
 }
 
-/// The zone of `member` from its gateways' copies. `own` is this gateway's fragment, if it is one of
-/// them. Blocks.
+/// The zone of `member` from its gateways' copies. `own` is this gateway's fragment, if it is one
+/// of them. Blocks.
 pub fn stored(config: &Config, member: &Member, own: Option<&Zone>) -> StoredZone {
     // `existing` creates no directory: a command may run as another user than the daemon.
     let copies = FragmentStore::existing(&config.state_dir.join("zones"));

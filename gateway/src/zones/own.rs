@@ -70,7 +70,7 @@ impl Preparation {
 }
 
 impl Own {
-    /// `zone` has serial 0: versions of a fragment are told apart by their digests.
+    /// `zone` has serial 0: the digests tell versions of a fragment apart.
     pub(super) fn new(zone: Arc<Zone>) -> Own {
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
