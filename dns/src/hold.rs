@@ -4,7 +4,8 @@
 //! expired. The silence is the longer of what two clocks say:
 //!
 //! * the wall clock, which also counts the time in which the daemon did not run;
-//! * the monotonic clock, so that setting back the wall clock does not make a fragment look fresher.
+//! * the monotonic clock, so that setting back the wall clock does not make a fragment look
+//!   fresher.
 //!
 //! Setting the wall clock forward makes fragments expire until it is corrected. The silence of a
 //! gateway that was never in contact starts when it is first asked for.

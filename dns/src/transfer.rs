@@ -8,9 +8,9 @@
 //!    │ └── due: Fetch ── Waiting ◄──┴──┼─────────────────────────┘                               │
 //!    └                                 └──────────────────────── refused ────────────────────────┘
 //! ```
-//! Versions are told apart by their digests alone. What the owner offers last is what it has, even
-//! if its serial is lower: an owner that was restored from a backup, or whose clock was set back, is
-//! right about its own zone.
+//! The digests alone tell versions apart. What the owner offers last is what it has, even if its
+//! serial is lower: an owner that was restored from a backup, or whose clock was set back, is right
+//! about its own zone.
 //!
 //! An offer waits if it arrives while a zone is received or checked, or too soon after the last
 //! one; only the newest waits. The caller checks the received octets by [`Parcel::check`], off the
@@ -222,8 +222,8 @@ impl Transfer {
         Some(self.receiving.as_ref()?.parcel.offer)
     }
 
-    /// Handles a chunk of the zone, or of the difference from the version `from`. After an error the
-    /// transfer has ended and its octets are dropped. In any case, call
+    /// Handles a chunk of the zone, or of the difference from the version `from`. After an error
+    /// the transfer has ended and its octets are dropped. In any case, call
     /// [`Transfer::handle_timeout`]: the next request may be due at once.
     pub fn chunk(
         &mut self,

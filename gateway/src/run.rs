@@ -26,7 +26,7 @@ use crate::attention::Attention;
 use crate::drive::Stored;
 use crate::policy::{former, tests};
 use crate::prepare::Prepared;
-use crate::state::{AcceptedFile, REMEDY, RecordsFile, chain};
+use crate::state::{AcceptedFile, REMEDY, RecordsFile, chain, create_private};
 use gateway::{Gateway, State};
 use kernel::Kernel;
 use signals::Signals;
@@ -82,7 +82,7 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
 
     // Everything that follows stores something there: kernel settings, records, keys, zones. What
     // cannot be stored stays in memory.
-    let made = blocking(move || Ok(std::fs::create_dir_all(&state_dir))).await?;
+    let made = blocking(move || Ok(create_private(&state_dir))).await?;
     if let Err(error) = made {
         let what = format!("there is no state directory: {}", chain(&error));
         attention.raise("state directory", &what, REMEDY);

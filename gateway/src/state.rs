@@ -4,7 +4,10 @@
 
 mod records;
 
-use std::path::PathBuf;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -99,6 +102,14 @@ impl AcceptedFile {
     }
 }
 
+/// Creates the directory `path`. Nobody but its owner may see what is in it, also if an earlier
+/// version has created it. Blocks.
+pub fn create_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
 /// `error` and its sources.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -114,6 +125,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_directory_is_its_owners_alone_even_if_it_was_not() {
+        let dir = std::env::temp_dir().join(format!("ringway-private-{}", std::process::id()));
+        let mode = || fs::metadata(&dir).unwrap().permissions().mode() & 0o777;
+
+        create_private(&dir).unwrap();
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        create_private(&dir).unwrap();
+        assert_eq!(mode(), 0o700);
+        fs::remove_dir(&dir).unwrap();
+    }
 
     #[test]
     fn what_could_not_be_stored_is_listed_and_stored_later() {

@@ -43,7 +43,8 @@ impl CachedResponse {
         now.saturating_duration_since(self.received).as_secs() as u32
     }
 
-    /// Converts a response that has an answer. Records of the consortium's `own` names are left out.
+    /// Converts a response that has an answer. Records of the consortium's `own` names are left
+    /// out.
     pub(super) fn positive(
         response: &Message,
         own: &OwnNames,
