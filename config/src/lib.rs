@@ -4,12 +4,14 @@
 //! [`policy`], [`tunnel`]); the files it comes
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
-//! which record is the newest ([`newest`]) and how one follows the other ([`upgrade`]).
+//! which record is the newest ([`newest`]) and how one follows the other ([`upgrade`],
+//! [`changes`]); and what a refused reload still takes away ([`survey`], [`meet`]).
 
 #![forbid(unsafe_code)]
 
 pub mod accepted;
 pub mod bogon;
+pub mod changes;
 pub mod config;
 pub mod conflict;
 pub mod defaults;
@@ -22,6 +24,7 @@ mod file;
 pub mod host_name;
 pub mod keys;
 pub mod limits;
+pub mod meet;
 pub mod member;
 pub mod name;
 pub mod newest;
@@ -37,6 +40,7 @@ pub mod verdict;
 
 pub use accepted::{Accepted, AcceptedError};
 pub use bogon::{bogon, is_private};
+pub use changes::{Changes, items};
 pub use config::{ApexMode, Config, Dns, DnsData, DnsRecord, Forward, Identity, Routes, ZoneFile};
 pub use conflict::conflicts;
 pub use dns_name::{DnsName, DnsNameError};
@@ -45,6 +49,7 @@ pub use escape::{Escaped, is_printable};
 pub use fault::{Fault, Faults, Place, Position};
 pub use file::socket_of;
 pub use host_name::{HostName, HostNameError};
+pub use meet::{meet, narrow_policy, taken};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
 pub use name::{GatewayId, GatewayName, NameError, OrgId, ServiceName, SiteId, ZoneName};
 pub use newest::{Newest, NewestError};

@@ -223,6 +223,16 @@ impl Newest {
         }
     }
 
+    /// Organizations that somebody has removed by `other` are no members here either. A command has
+    /// written that down, while the daemon still has them.
+    pub fn heed_removals(&mut self, other: &Newest) {
+        for (org, theirs) in &other.0 {
+            if let Some(ours) = self.0.get_mut(org) {
+                ours.is_removed |= theirs.is_removed;
+            }
+        }
+    }
+
     /// Adds what `other` knows better: higher serials and organizations that are not known here.
     pub fn merge(&mut self, other: &Newest) {
         for (org, theirs) in &other.0 {
@@ -415,6 +425,24 @@ mod tests {
         assert_eq!(newest.vanished(&org, dir), None, "our own organization");
         newest.remove(&org);
         assert_eq!(newest.vanished(&own, dir), None);
+    }
+
+    #[test]
+    fn a_removal_that_only_the_file_knows_counts() {
+        let (own, org) = ("beta".parse().unwrap(), "acme".parse().unwrap());
+        let mut known = Newest::default();
+        known.accept(&record(5, "west"));
+        let mut stored = known.clone();
+        stored.remove(&org);
+
+        known.merge(&stored);
+        assert!(known.has(&org), "the daemon still has it");
+        known.heed_removals(&stored);
+        assert_eq!(known.vanished(&own, Path::new("members")), None);
+        // A file that is gone says nothing.
+        known.accept(&record(5, "west"));
+        known.heed_removals(&Newest::default());
+        assert!(known.has(&org));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::{Config, Member, OrgId, Policy};
+use crate::{Config, Member, Newest, OrgId, Policy};
 
 /// What could be read of a gateway's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +32,18 @@ impl Survey {
     /// records lie, they are looked for where those of `current` lie.
     pub fn read(path: &Path, current: Option<&Config>) -> Survey {
         crate::file::survey(path, current)
+    }
+
+    /// Takes a members directory that has become empty for one that cannot be read, unless every
+    /// member was removed. `newest` is what this gateway has accepted.
+    pub fn doubt_emptiness(&mut self, own: &OrgId, newest: &Newest) {
+        let is_empty = self.records.iter().all(|record| record.org == *own)
+            && self.unread.iter().all(|org| org == own.as_str());
+        let dir = self.members_dir.as_deref().unwrap_or(Path::new(""));
+
+        if is_empty && newest.vanished(own, dir).is_some() {
+            self.is_listed = false;
+        }
     }
 
     /// The records of `org`. There are several only if that is one of the faults.

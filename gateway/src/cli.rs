@@ -83,7 +83,7 @@ pub enum Verb {
     /// Run the gateway
     #[command(after_help = "Example:\n  ringway run -c gateway.toml\n\n\
         SIGTERM drains the gateway and ends it. SIGHUP makes it read its files again; if anything\n\
-        in them is wrong, nothing changes.")]
+        in them is wrong, only what they take away is applied.")]
     Run(run::Args),
     /// Show a running gateway's tunnels, routes, zones and certificates
     #[command(after_help = "Example:\n  ringway status -c gateway.toml --json")]

@@ -175,6 +175,11 @@ impl Names {
     /// this site and in the members' sites.
     pub fn publish(&mut self, config: &Config, membership: &Membership, fragment: Arc<Zone>) {
         self.fragment = fragment;
+        self.follow(config, membership);
+    }
+
+    /// As [`Names::publish`], and we contribute what we did before.
+    pub fn follow(&self, config: &Config, membership: &Membership) {
         self.zones.set_expected(&own_apex(config), &others(config));
         self.zones.set_reverse(owners(config, membership));
 

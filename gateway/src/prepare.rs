@@ -185,6 +185,7 @@ fn remembered(
     match (Newest::load(state_dir), known) {
         (Ok(stored), Some(mut known)) => {
             known.merge(&stored);
+            known.heed_removals(&stored);
             Some(known)
         }
         (Ok(stored), None) => Some(stored),

@@ -33,6 +33,7 @@ mod policy;
 mod policy_tests;
 mod recipes;
 mod recovery;
+mod refused_reload;
 mod restarts;
 mod strangers;
 mod streams;

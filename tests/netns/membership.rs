@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ringway_config::Digest;
 use ringway_lab::ping::{Family, Outcome};
 use ringway_lab::program;
 use ringway_tests::scene::{eventually, replace};
@@ -61,8 +62,13 @@ fn remove_org2(scene: &Scene) {
 fn add_org2(scene: &Scene) {
     let record = scene.beside("gw.org2", "org2.member.toml");
     for gateway in ["gw.org0", "gw.org1"] {
-        program::output(scene.ringway(gateway, &["member", "add"]).arg(&record))
-            .expect("nothing overlaps");
+        program::output(
+            scene
+                .ringway(gateway, &["member", "add"])
+                .arg(&record)
+                .args(["--fingerprint", &fingerprint(&record)]),
+        )
+        .expect("nothing overlaps");
         scene.reload(gateway);
     }
     scene.wait_until_joined().expect("all tunnels come back");
@@ -131,6 +137,11 @@ fn a_gateway_without_endpoints_in_its_record_dials_the_others() {
 fn revise(record: &Path, old: &str, new: &str) {
     replace(record, old, new);
     replace(record, "serial = 1 ", "serial = 2 ");
+}
+
+fn fingerprint(record: &Path) -> String {
+    let bytes = std::fs::read(record).expect("the record is there");
+    Digest::of(&bytes).to_string()
 }
 
 /// State and start of the tunnel between org0 and org1, at both ends. A replaced session changes

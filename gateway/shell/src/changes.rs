@@ -9,6 +9,7 @@
 //!
 //!   reload        Reading ─► BuildingZone ─► Guarding ─► Adopting
 //!                                   └─ same guard ─► Adopting ─► Reguarding
+//!      └── a fault, anywhere before Adopting ─► Narrowing ─► Adopting ─► Reguarding
 //!   certificate   ReadingIdentity
 //!   host change   Reguarding, if the guard's rules changed
 //!
@@ -43,6 +44,8 @@ pub(crate) enum Stage {
     Reading,
     /// Our zone.
     BuildingZone(Box<NextConfig>),
+    /// What both the files and what is in force allow: the reload was refused.
+    Narrowing,
     /// The new guard's rules; only then the rest follows.
     Guarding(Box<Adoption>),
     /// Trust and names are being put in force.

@@ -113,6 +113,12 @@ pub enum Effect {
         /// Names the answer.
         change: ChangeId,
     },
+    /// Read each file by itself, and find what both the files and what is in force allow. Answered
+    /// by [`Input::Narrowed`](crate::Input::Narrowed).
+    Narrow {
+        /// Names the answer.
+        change: ChangeId,
+    },
     /// Finish our zone as it was read: its serial, and what is derived from it. Answered by
     /// [`Input::ZoneBuilt`](crate::Input::ZoneBuilt).
     BuildZone {
@@ -132,7 +138,8 @@ pub enum Effect {
 
     // What is in force.
     /// Put what was read and built for this change in force: trust, identity, zone and whom to
-    /// answer. Answered at once by [`Input::Adopted`](crate::Input::Adopted).
+    /// answer. What was not read stays. Answered at once by
+    /// [`Input::Adopted`](crate::Input::Adopted).
     Adopt {
         /// The change.
         change: ChangeId,

@@ -1,9 +1,10 @@
 //! [`Input`]: everything that can happen to a gateway, as plain values.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ringway_config::{Digest, Faults, GatewayId, Prefix};
+use ringway_config::{Config, Digest, Faults, GatewayId, Prefix};
 use ringway_core::{
     ConnId, ConnectionError, DialError, DialId, ExternalText, Incoming, Role, SessionIndex,
 };
@@ -123,6 +124,13 @@ pub enum Input {
         change: ChangeId,
         /// What the files say.
         result: Result<Box<NextConfig>, Faults>,
+    },
+    /// The answer to [`Effect::Narrow`](crate::Effect::Narrow).
+    Narrowed {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// What both sides allow.
+        config: Arc<Config>,
     },
     /// The answer to [`Effect::BuildZone`](crate::Effect::BuildZone).
     ZoneBuilt {

@@ -44,6 +44,7 @@ mod outages;
 mod packet_effect;
 mod perform;
 mod policy;
+mod refusal;
 mod reload;
 mod routes;
 mod session;

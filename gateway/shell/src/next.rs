@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ringway_config::{Config, Connected, Digest, Fault, Faults, Place, Prefix, Ruling, keys};
+use ringway_config::{Config, Connected, Digest, Fault, Faults, Place, Prefix, Ruling, keys, rule};
 use ringway_core::Membership;
 use ringway_intent::{Families, GuardSpec, Links, Situation, guard, held};
 
+use crate::current::CurrentConfig;
 use crate::input::IdentityFacts;
 
 /// What the files and the host said when a reload read them. Every file is in order by itself.
@@ -39,9 +41,30 @@ pub(crate) struct Adoption {
     pub(crate) spec: GuardSpec,
     /// The guard has the rules of `spec` already.
     pub(crate) is_guarded: bool,
+    /// This is what a refused reload takes away.
+    pub(crate) is_narrowed: bool,
 }
 
 impl NextConfig {
+    /// What is in force, but for a `config` that allows less.
+    pub(crate) fn narrowed(current: &CurrentConfig, config: Arc<Config>) -> NextConfig {
+        let rulings = rule(&config, &current.connected, &current.accepted);
+
+        NextConfig {
+            held: held(&config, &rulings, &current.held),
+            rulings,
+            conflicts: Faults::default(),
+            connected: current.connected.clone(),
+            links: current.links.clone(),
+            accepted: current.accepted.clone(),
+            identity: IdentityFacts {
+                certificate: current.certificate,
+                remaining: Duration::ZERO,
+            },
+            config,
+        }
+    }
+
     pub(crate) fn guard(&self) -> GuardSpec {
         guard(&Situation {
             config: &self.config,

@@ -1,8 +1,10 @@
 //! How a reload and a new certificate are put in force, stage by stage (see `changes`).
 //!
 //! A reload reads and checks everything again, as a start does. After a fault or an overlap, the
-//! configuration in force stays. What can fail (files, zone, guard) comes first; then what
-//! cannot (trust, membership, names). Sessions that the new trust refuses are closed.
+//! configuration in force stays, but for what the files take away: each file is read by itself
+//! then, and what both sides allow is put in force ([`ringway_config::meet()`]). What can fail
+//! (files, zone, guard) comes first; then what cannot (trust, membership, names). Sessions that the
+//! new trust refuses are closed.
 //!
 //! Most reloads leave the guard's rules as they are. They are then set again all the same, but only
 //! after the rest: a changed name is served before `nft` has started.
@@ -10,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringway_config::{Config, Fault, Faults, GatewayId, Place, accepted};
+use ringway_config::{Config, Fault, Faults, GatewayId, Place, accepted, taken};
 use ringway_core::{Membership, TrustError};
 
 use crate::changes::{ChangeId, Stage};
@@ -18,6 +20,7 @@ use crate::effect::Effect;
 use crate::input::{IdentityFacts, Untrusted};
 use crate::next::{Adoption, NextConfig};
 use crate::packet_effect::PacketEffect;
+use crate::refusal::Refusal;
 use crate::shell::Shell;
 
 impl Shell {
@@ -27,12 +30,7 @@ impl Shell {
     }
 
     /// The files were read.
-    pub(crate) fn config_read(
-        &mut self,
-        id: ChangeId,
-        result: Result<Box<NextConfig>, Faults>,
-        now: Instant,
-    ) {
+    pub(crate) fn config_read(&mut self, id: ChangeId, result: Result<Box<NextConfig>, Faults>) {
         let stage = self
             .changes
             .take_stage(id, |stage| matches!(stage, Stage::Reading));
@@ -52,12 +50,12 @@ impl Shell {
                 self.effects.push_back(Effect::BuildZone { change: id });
                 self.changes.await_stage(Stage::BuildingZone(next));
             }
-            Err(faults) => self.refuse_reload(id, &faults, now),
+            Err(faults) => self.refuse_reload(id, &faults),
         }
     }
 
     /// Our zone was built from the new configuration.
-    pub(crate) fn zone_built(&mut self, id: ChangeId, result: Result<(), Faults>, now: Instant) {
+    pub(crate) fn zone_built(&mut self, id: ChangeId, result: Result<(), Faults>) {
         let stage = self
             .changes
             .take_stage(id, |stage| matches!(stage, Stage::BuildingZone(_)));
@@ -65,7 +63,7 @@ impl Shell {
             return self.ignore(id);
         };
         if let Err(faults) = result {
-            return self.refuse_reload(id, &faults, now);
+            return self.refuse_reload(id, &faults);
         }
 
         let next = *next;
@@ -73,6 +71,7 @@ impl Shell {
         let adoption = Box::new(Adoption {
             membership: Arc::new((self.derive)(&next.config, &next.rulings)),
             is_guarded: spec != self.current.guard(),
+            is_narrowed: false,
             spec,
             next,
         });
@@ -100,7 +99,7 @@ impl Shell {
             (Some(Stage::Guarding(adoption)), Err(error)) => {
                 // nft changes all rules or none: those of the old configuration are in force.
                 let faults = whole_file_fault(&adoption.next.config, error);
-                self.refuse_reload(id, &faults, now);
+                self.refuse_reload(id, &faults);
             }
             (Some(_), Ok(())) => self.end_change(now),
             (Some(_), Err(error)) => {
@@ -137,6 +136,7 @@ impl Shell {
             membership,
             spec,
             is_guarded,
+            is_narrowed,
         } = *adoption;
 
         let is_rotated = next.identity.certificate != self.current.certificate;
@@ -153,7 +153,14 @@ impl Shell {
             self.drain_mesh(now);
         }
         self.plan_routes(now);
-        tracing::info!("Configuration reloaded");
+        if is_narrowed {
+            tracing::warn!("What the files take away is in force, although the reload was refused");
+        } else {
+            tracing::info!("Configuration reloaded");
+            if self.refusal.take().is_some() {
+                self.effects.push_back(Effect::Clear(Refusal::name()));
+            }
+        }
 
         if is_guarded {
             self.end_change(now);
@@ -221,13 +228,52 @@ impl Shell {
         self.drain_mesh(now);
     }
 
-    fn refuse_reload(&mut self, id: ChangeId, faults: &Faults, now: Instant) {
+    fn refuse_reload(&mut self, id: ChangeId, faults: &Faults) {
         for fault in &faults.0 {
             tracing::error!(reason = %fault, "Reload refused");
         }
 
+        let refusal = self.refusal.get_or_insert_default();
+        refusal.note(faults);
+        self.effects.push_back(Effect::Raise(refusal.finding()));
+
+        // A revocation or a removal does not wait until every file is right.
         self.discard(id);
-        self.end_change(now);
+        self.effects.push_back(Effect::Narrow { change: id });
+        self.changes.await_stage(Stage::Narrowing);
+    }
+
+    /// What both the files and what is in force allow was found.
+    pub(crate) fn narrowed(&mut self, id: ChangeId, config: Arc<Config>, now: Instant) {
+        let stage = self
+            .changes
+            .take_stage(id, |stage| matches!(stage, Stage::Narrowing));
+        if stage.is_none() {
+            return self.ignore(id);
+        }
+        if *config == *self.current.config {
+            self.discard(id);
+            return self.end_change(now);
+        }
+
+        let taken = taken(&self.current.config, &config);
+        for line in &taken {
+            tracing::warn!(reason = line, "Taken away although the reload was refused");
+        }
+        let refusal = self.refusal.get_or_insert_default();
+        refusal.take(taken);
+        self.effects.push_back(Effect::Raise(refusal.finding()));
+
+        let next = NextConfig::narrowed(&self.current, config);
+        let adoption = Box::new(Adoption {
+            membership: Arc::new((self.derive)(&next.config, &next.rulings)),
+            // The guard follows: a firewall that fails must not hold back what is taken away.
+            is_guarded: false,
+            is_narrowed: true,
+            spec: next.guard(),
+            next,
+        });
+        self.adopt(id, adoption);
     }
 
     /// Our certificate's files have changed.

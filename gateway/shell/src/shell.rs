@@ -30,6 +30,7 @@ use crate::input::{Activity, Handshake, Input, Verified};
 use crate::inquirer::Inquirer;
 use crate::outages::Outages;
 use crate::packet_effect::PacketEffect;
+use crate::refusal::Refusal;
 use crate::routes::RouteKeeper;
 use crate::session::{Session, Sessions};
 use crate::sharing::Sharing;
@@ -83,6 +84,8 @@ pub struct Shell {
     pub(crate) sites: SiteNumbers,
     pub(crate) sharing: Sharing,
     pub(crate) former: FormerPolicies,
+    /// The last reload, if it was refused.
+    pub(crate) refusal: Option<Refusal>,
     /// Bytes of the largest outer packet that reaches each peer whole, where that is known.
     pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
     pub(crate) changes: Changes,
@@ -135,6 +138,7 @@ impl Shell {
             sites: SiteNumbers::default(),
             sharing: Sharing::default(),
             former: FormerPolicies::new(former_policies, now),
+            refusal: None,
             path_mtus: BTreeMap::new(),
             changes: Changes::default(),
             last_change: ChangeId(0),
@@ -303,8 +307,9 @@ impl Shell {
                 self.submit(Request::Reload, now);
             }
             Input::CertificateChanged => self.submit(Request::Certificate, now),
-            Input::ConfigRead { change, result } => self.config_read(change, result, now),
-            Input::ZoneBuilt { change, result } => self.zone_built(change, result, now),
+            Input::ConfigRead { change, result } => self.config_read(change, result),
+            Input::Narrowed { change, config } => self.narrowed(change, config, now),
+            Input::ZoneBuilt { change, result } => self.zone_built(change, result),
             Input::Adopted { change, untrusted } => self.adopted(change, &untrusted, now),
             Input::IdentityRead { change, result } => self.identity_read(change, result, now),
         }

@@ -1,14 +1,15 @@
 //! `ringway member`: shows, adds and removes the other organizations' records.
 
-mod add;
+pub(super) mod add;
 mod show;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Digest, Newest, OrgId, Survey};
+use ringway_config::{Config, Digest, DigestError, Newest, OrgId, Survey};
 
 use super::{ConfigFile, Failure, answer};
 
@@ -21,13 +22,13 @@ pub enum Verb {
         /// The record
         file: PathBuf,
     },
-    /// Copy a record into the members directory, unless it overlaps with anything
+    /// Copy records into the members directory, unless one overlaps with anything
     #[command(
         after_help = "Example:\n  ringway member add beta.member.toml -c gateway.toml \\\n    \
         --fingerprint sha256:2f1c…\n\n\
-        Compare the fingerprint with the organization over a second channel, such as the \
-        telephone.\n\
-        The record of an organization that is a member already is replaced."
+        Shows what changes. Ask the organization for the fingerprint over a second channel, such\n\
+        as the telephone: it is given here or, at a terminal, its end is typed when asked for.\n\
+        The record of an organization that is a member already is replaced. All or nothing."
     )]
     Add(Add),
     /// Remove an organization's record
@@ -44,14 +45,32 @@ pub enum Verb {
 /// Arguments of `ringway member add`.
 #[derive(Debug, clap::Args)]
 pub struct Add {
-    /// The record
-    pub file: PathBuf,
+    /// Records, and directories of records
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// The gateway
     #[command(flatten)]
     pub config: ConfigFile,
-    /// Refuse the record unless this is its fingerprint
-    #[arg(long, value_name = "sha256:…")]
-    pub fingerprint: Option<Digest>,
+    /// The fingerprint of a record, also as sha256sum prints it; may be repeated
+    #[arg(long = "fingerprint", value_name = "sha256:…")]
+    pub fingerprints: Vec<Fingerprint>,
+    /// A file with the fingerprints of all records, as sha256sum writes it
+    #[arg(long = "fingerprints", value_name = "FILE")]
+    pub list: Option<PathBuf>,
+}
+
+/// A digest, with or without `sha256:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(pub Digest);
+
+impl FromStr for Fingerprint {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Fingerprint, DigestError> {
+        text.parse()
+            .or_else(|error| Digest::from_sum(text).map_err(|_| error))
+            .map(Fingerprint)
+    }
 }
 
 /// How to make a running gateway apply a change.

@@ -6,8 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
-use ringway_config::{Digest, Fault, Faults, Newest, Place, Survey, UpgradeError, upgrade};
+use ringway_config::{
+    Config, Digest, Fault, Faults, Member, Newest, Place, Survey, UpgradeError, upgrade,
+};
 
+use super::member::add::show::changes;
 use super::{ConfigFile, Failure, answer};
 
 /// The verbs of `ringway record`.
@@ -22,13 +25,36 @@ pub enum Verb {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Show what changes from one record to another
+    #[command(after_help = "Example:\n  ringway record diff old.member.toml acme.member.toml")]
+    Diff {
+        /// The earlier record
+        before: PathBuf,
+        /// The later record
+        after: PathBuf,
+    },
 }
 
 /// Runs `ringway record`.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Upgrade { file, config } => run_upgrade(file, &config.path),
+        Verb::Diff { before, after } => diff(&before, &after),
     }
+}
+
+fn diff(before: &Path, after: &Path) -> Result<ExitCode, Failure> {
+    let before = Member::load(before)?;
+    let after = Member::load(after)?;
+    if before.org != after.org {
+        let message = format!(
+            "is of {}, and the other record of {}",
+            after.org, before.org
+        );
+        return Err(fault(&after.place.file, message));
+    }
+
+    answer(changes(Some(&before), &after)?)
 }
 
 fn run_upgrade(file: Option<PathBuf>, config: &Path) -> Result<ExitCode, Failure> {
@@ -36,7 +62,7 @@ fn run_upgrade(file: Option<PathBuf>, config: &Path) -> Result<ExitCode, Failure
     let file = match file.or_else(|| survey.record.clone()) {
         Some(file) => file,
         None => {
-            let faults = ringway_config::Config::load(config).err();
+            let faults = Config::load(config).err();
             return Err(faults.unwrap_or_default().into());
         }
     };
@@ -67,7 +93,7 @@ fn run_upgrade(file: Option<PathBuf>, config: &Path) -> Result<ExitCode, Failure
 }
 
 fn next_serial(state_dir: &Path, text: &str, file: &Path) -> Result<u64, Failure> {
-    let record = ringway_config::Member::parse(text, file)?;
+    let record = Member::parse(text, file)?;
     let newest = Newest::load(state_dir).map_err(anyhow::Error::from)?;
 
     Ok(newest.serial(&record.org).saturating_add(1))

@@ -58,6 +58,7 @@ impl Drive {
             Effect::CheckDevice => return self.kernel.check_device(Instant::now()),
 
             Effect::ReadConfig { change } => self.in_force.read_config(change, &self.jobs),
+            Effect::Narrow { change } => self.in_force.narrow(change, &self.jobs),
             Effect::BuildZone { change } => self.in_force.build_zone(change, &self.jobs),
             Effect::ReadIdentity { change } => self.in_force.read_identity(change, &self.jobs),
             Effect::SaveAccepted(accepted) => self.in_force.save_accepted(accepted, &self.jobs),
@@ -99,7 +100,9 @@ impl Drive {
         match failed.0.first() {
             Some(fault) => self.attention.raise(
                 tests::FAILED,
-                &format!("a policy test failed, so that the rules of before stay: {fault}"),
+                &format!(
+                    "a policy test failed, so that nothing is open that was not before: {fault}"
+                ),
                 tests::REMEDY,
             ),
             None => self.attention.clear(tests::FAILED),
@@ -115,6 +118,10 @@ impl Drive {
                     self.note_failed_tests(read.failed_tests());
                 }
                 let input = self.in_force.config_read(change, result);
+                self.handle(input);
+            }
+            Event::Narrowed { change, narrowed } => {
+                let input = self.in_force.narrowed(change, narrowed);
                 self.handle(input);
             }
             Event::ZoneBuilt { change, result } => {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ringway_config::{Accepted, Config, Fault, Faults, Newest, Place, Prefix};
+use ringway_config::{
+    Accepted, Config, Fault, Faults, Newest, Place, Prefix, Survey, meet, narrow_policy,
+};
 use ringway_core::Membership;
 use ringway_dns::Zone;
 use ringway_host::links;
@@ -63,6 +65,13 @@ struct Pending {
     newest: Option<Newest>,
 }
 
+/// What is left of what is in force when a reload is refused.
+#[derive(Debug)]
+pub struct Narrowed {
+    config: Config,
+    trust: Option<Box<Trust>>,
+}
+
 /// The result of reading every file.
 #[derive(Debug)]
 pub struct ReadConfig {
@@ -75,7 +84,7 @@ pub struct ReadConfig {
 }
 
 impl ReadConfig {
-    /// The policy tests that failed, so that the rules of before stay.
+    /// The policy tests that failed, so that nothing is allowed that was not before.
     pub(super) fn failed_tests(&self) -> &Faults {
         &self.failed_tests
     }
@@ -158,6 +167,27 @@ impl InForce {
         });
 
         Input::ConfigRead { change, result }
+    }
+
+    /// Each file is read by itself, as far as it can be.
+    pub(super) fn narrow(&self, change: ChangeId, jobs: &Jobs) {
+        let config = self.config.clone();
+        let newest = self.stored.records.newest();
+
+        jobs.run(move || Event::Narrowed {
+            change,
+            narrowed: narrowed(&config, newest),
+        });
+    }
+
+    pub(super) fn narrowed(&mut self, change: ChangeId, narrowed: Narrowed) -> Input {
+        let Narrowed { config, trust } = narrowed;
+        self.pending.entry(change).or_default().trust = trust.map(|trust| *trust);
+
+        Input::Narrowed {
+            change,
+            config: Arc::new(config),
+        }
     }
 
     pub(super) fn build_zone(&mut self, change: ChangeId, jobs: &Jobs) {
@@ -248,8 +278,10 @@ impl InForce {
         if let Some(identity) = pending.identity {
             self.identity.store(Arc::new(identity));
         }
-        if let Some(zone) = pending.zone {
-            self.names.publish(&self.config, membership, Arc::new(zone));
+        match pending.zone {
+            Some(zone) => self.names.publish(&self.config, membership, Arc::new(zone)),
+            // A refused reload: the zones of organizations that it removes go all the same.
+            None => self.names.follow(&self.config, membership),
         }
 
         let rules = self.config.clone();
@@ -288,6 +320,34 @@ impl InForce {
     }
 }
 
+/// What both `current` and the files allow, and the certificates to accept then.
+fn narrowed(current: &Config, newest: Option<Newest>) -> Narrowed {
+    let mut survey = Survey::read(&current.path, Some(current));
+    let mut newest = newest.unwrap_or_default();
+    newest.follow(current);
+    // What the command line has noted counts: it may have removed the last member.
+    if let Ok(stored) = Newest::load(&current.state_dir) {
+        newest.heed_removals(&stored);
+    }
+    survey.doubt_emptiness(&current.own.org, &newest);
+
+    let config = meet(current, &survey);
+    match Trust::build(&config) {
+        Ok(trust) => Narrowed {
+            config,
+            trust: Some(Box::new(trust)),
+        },
+        // Its certificates are among those in force, which were read before.
+        Err(faults) => {
+            tracing::error!(reason = %faults, "What the files take away cannot be put in force");
+            Narrowed {
+                config: current.clone(),
+                trust: None,
+            }
+        }
+    }
+}
+
 /// Reads and checks every file, as a start does.
 async fn read(current: &Config, newest: Option<Newest>) -> Result<ReadConfig, Faults> {
     let Prepared {
@@ -317,9 +377,13 @@ async fn read(current: &Config, newest: Option<Newest>) -> Result<ReadConfig, Fa
     // Only the rules are refused: a record that revokes, removes or narrows must come into force.
     if !policy_tests.failed.is_empty() {
         for failed in &policy_tests.failed.0 {
-            tracing::error!(reason = %failed, "A policy test failed; the rules of before stay");
+            tracing::error!(
+                reason = %failed,
+                "A policy test failed; of the rules of before, what the new ones allow too stays"
+            );
         }
-        config.policy = current.policy.clone();
+        let wanted = std::mem::replace(&mut config.policy, current.policy.clone());
+        config.policy = narrow_policy(&config, &wanted);
     }
 
     let own: Vec<_> = config.own_prefixes().iter().map(|own| own.prefix).collect();

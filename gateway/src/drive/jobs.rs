@@ -6,7 +6,7 @@ use ringway_identity::Identity;
 use ringway_shell::{ChangeId, Input};
 use tokio::sync::mpsc;
 
-use super::in_force::ReadConfig;
+use super::in_force::{Narrowed, ReadConfig};
 use crate::tasks::Tasks;
 use crate::zones::{Checked, Merged, Prepared};
 
@@ -21,6 +21,13 @@ pub enum Event {
         change: ChangeId,
         /// What they say.
         result: Result<Box<ReadConfig>, Faults>,
+    },
+    /// The files of a refused reload were read, each by itself.
+    Narrowed {
+        /// The change that asked for it.
+        change: ChangeId,
+        /// What they leave of what is in force.
+        narrowed: Narrowed,
     },
     /// Our zone was built.
     ZoneBuilt {

@@ -44,9 +44,7 @@ const PURPOSES: &str = "extendedKeyUsage = serverAuth, clientAuth";
 #[test]
 fn shows_the_verdict_on_every_prefix_and_when_certificates_end() {
     let workspace = Workspace::with_acme_and_beta();
-    workspace
-        .ringway("member add beta/beta.member.toml -c acme/gateway.toml")
-        .succeeds();
+    workspace.add("beta/beta.member.toml").succeeds();
     let out = check(&workspace).succeeds().out;
     let head = "gateway gw.acme, site east, listening on 0.0.0.0:4600\n\n\
                 prefix         org   site  verdict\n\
@@ -213,9 +211,7 @@ fn an_expired_certificate_says_since_when() {
 #[test]
 fn a_certificate_of_another_gateway_or_ca_is_told_apart() {
     let workspace = Workspace::with_acme_and_beta();
-    workspace
-        .ringway("member add beta/beta.member.toml -c acme/gateway.toml")
-        .succeeds();
+    workspace.add("beta/beta.member.toml").succeeds();
     workspace.copy("beta/gateway.crt", "acme/gateway.crt");
     check(&workspace).refuses(&[
         "acme/gateway.crt: is the certificate of gw.beta; this gateway is gw.acme",

@@ -5,9 +5,7 @@ use super::workspace::Workspace;
 /// acme with a host, a zone file that includes another, and beta among its members.
 fn acme() -> Workspace {
     let workspace = Workspace::with_acme_and_beta();
-    workspace
-        .ringway("member add beta/beta.member.toml -c acme/gateway.toml")
-        .succeeds();
+    workspace.add("beta/beta.member.toml").succeeds();
     workspace.edit("acme/gateway.toml", "# zone-files = ", "zone-files = ");
     let config = workspace.read("acme/gateway.toml");
     let host = "\n[[dns.host]]\nname = \"peer0\"\naddresses = [\"10.211.0.11\", \"fd00:211::11\"]\n\

@@ -3,13 +3,15 @@
 use super::workspace::{Answer, Workspace};
 
 const ADD: &str = "member add beta/beta.member.toml -c acme/gateway.toml";
+const RECORD: &str = "beta/beta.member.toml";
 const TAKEN: &str = "acme/members/beta.member.toml";
 
 /// Adds beta on a host with this address.
 fn connected(workspace: &Workspace, address: &str) -> Answer {
     let link = "ip link add lan0 type veth peer name lan1; ip link set lan0 up";
     workspace.offline(&format!(
-        "{link}; ip addr add {address} dev lan0; $ringway {ADD}"
+        "{link}; ip addr add {address} dev lan0; $ringway {ADD} --fingerprint {}",
+        workspace.fingerprint(RECORD)
     ))
 }
 
@@ -47,10 +49,26 @@ fn adds_a_record_byte_for_byte() {
     let answer = workspace
         .ringway(&format!("{ADD} --fingerprint {fingerprint}"))
         .succeeds();
-    assert_eq!(
-        answer.out,
-        "beta is a member: acme/members/beta.member.toml\n\
-         To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n"
+    let shown = format!(
+        "  + endpoint 203.0.113.5:4600 of gateway gw\n\
+         \x20 + gateway gw at site west\n\
+         \x20 + prefix 10.212.0.0/16 of site west\n\
+         \x20 + site west\n\
+         fingerprint {fingerprint}\n"
+    );
+    assert!(
+        answer
+            .out
+            .starts_with("beta, a new member, with serial 1:\n  + CA O=beta")
+    );
+    assert!(answer.out.contains(&shown), "{}", answer.out);
+    assert!(
+        answer.out.ends_with(
+            "beta is a member: acme/members/beta.member.toml\n\
+             To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n"
+        ),
+        "{}",
+        answer.out
     );
     assert_eq!(
         workspace.read(TAKEN),
@@ -61,12 +79,155 @@ fn adds_a_record_byte_for_byte() {
 }
 
 #[test]
-fn asks_to_compare_the_fingerprint_if_none_was_given() {
+fn without_a_terminal_the_fingerprint_is_required() {
     let workspace = Workspace::with_acme_and_beta();
-    let fingerprint = workspace.fingerprint("beta/beta.member.toml");
-    let answer = workspace.ringway(ADD).succeeds().out;
-    let line = format!("Compare its fingerprint with beta over a second channel: {fingerprint}");
-    assert_eq!(answer.lines().nth(1), Some(line.as_str()));
+    let refused = workspace.ringway(ADD);
+    assert_eq!(refused.code, 64);
+    assert!(
+        refused.err.contains("--fingerprint sha256:… is required"),
+        "{}",
+        refused.err
+    );
+    assert!(
+        refused.out.contains(&workspace.fingerprint(RECORD)),
+        "{}",
+        refused.out
+    );
+    assert!(!workspace.exists(TAKEN));
+}
+
+/// Runs `member add` at a terminal at which `typed` is typed.
+fn at_a_terminal(workspace: &Workspace, typed: &str) -> Answer {
+    workspace.offline(&format!(
+        "printf '{typed}\\n' | script -qec \"$ringway {ADD}\" /dev/null"
+    ))
+}
+
+#[test]
+fn at_a_terminal_the_end_of_the_fingerprint_is_typed() {
+    let workspace = Workspace::with_acme_and_beta();
+    let fingerprint = workspace.fingerprint(RECORD);
+    let end = &fingerprint[fingerprint.len() - 16..];
+
+    // What stands at the beginning is no proof, and neither is a yes.
+    for wrong in ["", "yes", &end[8..], &fingerprint[7..23]] {
+        let refused = at_a_terminal(&workspace, wrong);
+        assert_eq!(refused.code, 64, "{wrong:?}: {}", refused.out);
+        assert!(!workspace.exists(TAKEN), "{wrong:?}");
+    }
+    let spaced = format!("{} {}", end[..8].to_uppercase(), &end[8..]);
+    let added = at_a_terminal(&workspace, &spaced);
+    assert!(
+        added.code == 0 && added.out.contains("Type its last 16"),
+        "{}",
+        added.out
+    );
+    assert!(workspace.exists(TAKEN));
+}
+
+/// A workspace with gamma too; both records lie in the directory `records`, beside acme's.
+fn with_records() -> Workspace {
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.init("gamma", "--site south=10.213.0.0/16");
+    workspace.make_directory("records");
+    for org in ["acme", "beta", "gamma"] {
+        let name = format!("{org}.member.toml");
+        workspace.copy(&format!("{org}/{name}"), &format!("records/{name}"));
+    }
+    workspace
+}
+
+#[test]
+fn several_records_are_added_with_the_file_of_sha256sum() {
+    let workspace = with_records();
+    let sums = workspace
+        .offline("cd records && sha256sum *.member.toml > ../SHA256SUMS")
+        .succeeds();
+    assert_eq!(sums.out, "");
+    let command = "member add records -c acme/gateway.toml --fingerprints SHA256SUMS";
+    let added = workspace.ringway(command).succeeds().out;
+    for org in ["beta", "gamma"] {
+        assert!(added.contains(&format!("{org} is a member: ")), "{added}");
+    }
+    assert_eq!(
+        workspace.list("acme/members"),
+        ["beta.member.toml", "gamma.member.toml"]
+    );
+
+    // One alone, by its sum.
+    workspace
+        .ringway("member remove beta -c acme/gateway.toml")
+        .succeeds();
+    let sum = workspace.fingerprint(RECORD).replace("sha256:", "");
+    workspace
+        .ringway(&format!("{ADD} --fingerprint {sum}"))
+        .succeeds();
+}
+
+#[test]
+fn of_several_records_all_are_added_or_none() {
+    let workspace = with_records();
+    workspace.edit(
+        "records/gamma.member.toml",
+        "10.213.0.0/16",
+        "10.212.9.0/24",
+    );
+    workspace
+        .offline("sha256sum records/*.toml > SHA256SUMS")
+        .succeeds();
+    let command = "member add records -c acme/gateway.toml --fingerprints SHA256SUMS";
+    let refused = workspace.ringway(command);
+    assert_eq!(refused.code, 64);
+    assert!(
+        refused.err.contains("overlaps 10.212.0.0/16"),
+        "{}",
+        refused.err
+    );
+    assert!(workspace.list("acme/members").is_empty());
+
+    workspace.copy("gamma/gamma.member.toml", "records/gamma.member.toml");
+    let refused = workspace.ringway(command);
+    assert_eq!(refused.code, 64);
+    assert!(
+        refused.err.contains("which is none of those given"),
+        "{}",
+        refused.err
+    );
+    assert!(workspace.list("acme/members").is_empty());
+}
+
+/// A record with another CA and more prefixes came in the place of a member's without a word.
+#[test]
+fn what_a_record_changes_is_shown() {
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.add(RECORD).succeeds();
+    workspace.init("other", "--site west=10.216.0.0/16");
+    let [old, new] = ["beta/ca/ca.crt", "other/ca/ca.crt"].map(|name| workspace.read(name));
+    workspace.edit(RECORD, &old, &new);
+    workspace.edit(
+        RECORD,
+        "[\"10.212.0.0/16\"]",
+        "[\"10.212.0.0/17\", \"10.240.0.0/16\"]",
+    );
+    workspace.edit(RECORD, "\ngateways = []", "\ngateways = [\"old\"]");
+    workspace.set_serial(RECORD, 2);
+
+    let shown = workspace.add(RECORD).succeeds().out;
+    for line in [
+        "beta, from serial 1 to serial 2:\n",
+        "  - CA O=beta, CN=Ringway CA",
+        "  + CA O=other, CN=Ringway CA",
+        "  - prefix 10.212.0.0/16 of site west\n",
+        "  + prefix 10.212.0.0/17 of site west\n",
+        "  + prefix 10.240.0.0/16 of site west\n",
+        "  + revoked gateway old\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(
+        !shown.contains("203.0.113.5"),
+        "what stays is not shown: {shown}"
+    );
 }
 
 #[test]
@@ -84,7 +245,7 @@ fn refuses_a_record_with_another_fingerprint() {
 #[test]
 fn refuses_an_overlap_and_names_both_places() {
     let workspace = Workspace::with_acme_and_beta();
-    workspace.ringway(ADD).succeeds();
+    workspace.add(RECORD).succeeds();
     workspace.init(
         "gamma",
         "--site south=10.212.7.0/24,10.211.0.0/16,10.219.0.0/16",
@@ -139,17 +300,17 @@ fn a_connected_network_of_our_site_is_no_overlap() {
 #[test]
 fn replaces_the_record_of_a_member() {
     let workspace = Workspace::with_acme_and_beta();
-    workspace.ringway(ADD).succeeds();
-    let again = workspace.ringway(ADD).succeeds().out;
+    workspace.add(RECORD).succeeds();
+    let again = workspace.add(RECORD).succeeds().out;
     assert_eq!(
         again,
         "beta is a member with this very record: acme/members/beta.member.toml\n"
     );
     workspace.edit("beta/beta.member.toml", "10.212.0.0/16", "10.213.0.0/16");
     workspace.set_serial("beta/beta.member.toml", 2);
-    let replaced = workspace.ringway(ADD).succeeds().out;
+    let replaced = workspace.add(RECORD).succeeds().out;
     assert!(
-        replaced.starts_with("The record of beta is replaced: acme/members/beta.member.toml\n"),
+        replaced.contains("The record of beta is replaced: acme/members/beta.member.toml\n"),
         "{replaced}"
     );
     assert_eq!(
@@ -161,12 +322,12 @@ fn replaces_the_record_of_a_member() {
 #[test]
 fn keeps_the_old_record_when_the_new_one_is_refused() {
     let workspace = Workspace::with_acme_and_beta();
-    workspace.ringway(ADD).succeeds();
+    workspace.add(RECORD).succeeds();
     let old = workspace.read(TAKEN);
     workspace.edit("beta/beta.member.toml", "10.212.0.0/16", "10.211.1.0/24");
-    assert_eq!(workspace.ringway(ADD).code, 64);
+    assert_eq!(workspace.add(RECORD).code, 64);
     workspace.write("beta/beta.member.toml", "version = 3");
-    assert_eq!(workspace.ringway(ADD).code, 64);
+    assert_eq!(workspace.add(RECORD).code, 64);
     assert_eq!(workspace.read(TAKEN), old);
     assert_eq!(workspace.list("acme/members"), ["beta.member.toml"]);
 }
@@ -176,7 +337,7 @@ fn an_overlap_that_is_there_already_does_not_keep_others_out() {
     let workspace = Workspace::with_acme_and_beta();
     workspace.init("gamma", "--site south=10.211.4.0/24");
     workspace.copy("gamma/gamma.member.toml", "acme/members/gamma.member.toml");
-    workspace.ringway(ADD).succeeds();
+    workspace.add(RECORD).succeeds();
 }
 
 #[test]
@@ -206,7 +367,7 @@ fn refuses_a_record_whose_certificate_is_not_a_cas() {
         &workspace.read("beta/gateway.crt"),
     );
     let place = workspace.place("beta/beta.member.toml", "-----BEGIN");
-    workspace.ringway(ADD).refuses(&[&format!(
+    workspace.add(RECORD).refuses(&[&format!(
         "{place}: O=beta, CN=gw is not a CA certificate; it needs basicConstraints CA:TRUE"
     )]);
 }
@@ -230,7 +391,7 @@ fn refuses_a_file_that_is_not_a_record() {
 #[test]
 fn removes_a_member() {
     let workspace = Workspace::with_acme_and_beta();
-    workspace.ringway(ADD).succeeds();
+    workspace.add(RECORD).succeeds();
     let answer = workspace
         .ringway("member remove beta -c acme/gateway.toml")
         .succeeds();
@@ -252,7 +413,7 @@ fn removes_a_member() {
 #[test]
 fn removes_a_member_whose_record_has_faults() {
     let workspace = Workspace::with_acme_and_beta();
-    workspace.ringway(ADD).succeeds();
+    workspace.add(RECORD).succeeds();
     workspace.edit(TAKEN, "version = 2", "version = 9");
     workspace
         .ringway("member remove beta -c acme/gateway.toml")

@@ -15,9 +15,7 @@ fn workspace() -> Workspace {
         "[[gateway]]",
         "[[site]]\nname = \"spare\"\nprefixes = [\"10.213.0.0/16\"]\n\n[[gateway]]",
     );
-    workspace
-        .ringway(&format!("member add beta/beta.member.toml -c {FILE}"))
-        .succeeds();
+    workspace.add("beta/beta.member.toml").succeeds();
 
     let text = workspace.read(FILE);
     let (head, _) = text.split_once("\n[policy]").unwrap();

@@ -3,7 +3,6 @@
 
 use super::workspace::Workspace;
 
-const ADD: &str = "member add beta/beta.member.toml -c acme/gateway.toml";
 const REMOVE: &str = "member remove beta -c acme/gateway.toml";
 const CHECK: &str = "check -c acme/gateway.toml";
 const TAKEN: &str = "acme/members/beta.member.toml";
@@ -14,7 +13,7 @@ fn with_serial_3() -> Workspace {
     let workspace = Workspace::with_acme_and_beta();
     workspace.copy(RECORD, "old.toml");
     workspace.set_serial(RECORD, 3);
-    workspace.ringway(ADD).succeeds();
+    workspace.add(RECORD).succeeds();
     workspace
 }
 
@@ -28,9 +27,7 @@ fn old(place: &str) -> String {
 #[test]
 fn an_older_record_is_refused_and_both_serials_are_named() {
     let workspace = with_serial_3();
-    workspace
-        .ringway("member add old.toml -c acme/gateway.toml")
-        .refuses(&[&old("old.toml")]);
+    workspace.add("old.toml").refuses(&[&old("old.toml")]);
 
     // As a restored backup, past the command.
     workspace.copy("old.toml", TAKEN);
@@ -43,11 +40,9 @@ fn an_older_record_is_refused_and_both_serials_are_named() {
 fn what_was_accepted_outlives_the_member() {
     let workspace = with_serial_3();
     workspace.ringway(REMOVE).succeeds();
-    workspace
-        .ringway("member add old.toml -c acme/gateway.toml")
-        .refuses(&[&old("old.toml")]);
+    workspace.add("old.toml").refuses(&[&old("old.toml")]);
     assert!(!workspace.exists(TAKEN));
-    workspace.ringway(ADD).succeeds();
+    workspace.add(RECORD).succeeds();
     workspace.ringway(CHECK).succeeds();
 }
 
@@ -62,7 +57,7 @@ fn another_record_of_the_same_serial_is_equivocation() {
          is {other}; each change needs a higher serial"
     );
     workspace
-        .ringway(ADD)
+        .add(RECORD)
         .refuses(&[&format!("{RECORD}: {fault}")]);
     workspace.copy(RECORD, TAKEN);
     workspace
@@ -101,7 +96,7 @@ fn a_damaged_state_is_a_fault_and_nothing_new_is_accepted() {
         assert!(check.err.contains(part), "{part}: {}", check.err);
     }
 
-    let add = workspace.ringway("member add old.toml -c acme/gateway.toml");
+    let add = workspace.add("old.toml");
     assert!(add.code != 0 && add.err.contains("is damaged"), "{add:?}");
     // Removing takes rights away: that is never held back.
     workspace.ringway(REMOVE);
@@ -148,19 +143,17 @@ fn a_record_of_version_1_is_used_with_a_warning_until_one_of_version_2_was_accep
     let workspace = Workspace::with_acme_and_beta();
     workspace.copy(RECORD, "new.toml");
     make_old(&workspace, RECORD);
-    workspace.ringway(ADD).succeeds();
+    workspace.add(RECORD).succeeds();
     let check = workspace.ringway(CHECK).succeeds().out;
     let warning = "warning: acme/members/beta.member.toml: is of version 1, in which an older copy \
                    cannot be told from the newest; ask beta to upgrade it with ringway record \
                    upgrade, and to hand it over\n";
     assert!(check.contains(warning), "{check}");
 
-    workspace
-        .ringway("member add new.toml -c acme/gateway.toml")
-        .succeeds();
+    workspace.add("new.toml").succeeds();
     let check = workspace.ringway(CHECK).succeeds().out;
     assert!(!check.contains("warning"), "{check}");
-    workspace.ringway(ADD).refuses(&[
+    workspace.add(RECORD).refuses(&[
         "beta/beta.member.toml: is older than what this gateway has accepted: serial 0, but serial \
          1 of beta was accepted; take the newest record of beta",
     ]);
@@ -191,4 +184,24 @@ fn upgrade_writes_version_2_with_the_next_serial() {
     workspace
         .ringway("record upgrade -c acme/gateway.toml")
         .refuses(&["acme/acme.member.toml: is of version 2 already, with serial 1"]);
+}
+
+#[test]
+fn diff_shows_what_changes() {
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.copy(RECORD, "old.toml");
+    workspace.edit(RECORD, "10.212.0.0/16", "10.213.0.0/16");
+    workspace.set_serial(RECORD, 2);
+    let shown = workspace
+        .ringway(&format!("record diff old.toml {RECORD}"))
+        .succeeds()
+        .out;
+    let expected = "beta, from serial 1 to serial 2:\n\
+                    \x20 - prefix 10.212.0.0/16 of site west\n\
+                    \x20 + prefix 10.213.0.0/16 of site west\n\
+                    fingerprint sha256:";
+    assert!(shown.starts_with(expected), "{shown}");
+    workspace
+        .ringway("record diff old.toml acme/acme.member.toml")
+        .refuses(&["acme/acme.member.toml: is of acme, and the other record of beta"]);
 }

@@ -56,6 +56,14 @@ impl Workspace {
         self.run(Path::new(env!("CARGO_BIN_EXE_ringway")), arguments)
     }
 
+    /// Adds a record to acme's members, with the fingerprint that it has.
+    pub(crate) fn add(&self, record: &str) -> Answer {
+        let fingerprint = self.fingerprint(record);
+        self.ringway(&format!(
+            "member add {record} -c acme/gateway.toml --fingerprint {fingerprint}"
+        ))
+    }
+
     /// Runs `openssl`, which must succeed.
     pub(crate) fn openssl(&self, arguments: &str) {
         let answer = self.run(Path::new("openssl"), arguments);
@@ -143,6 +151,10 @@ impl Workspace {
 
     pub(crate) fn copy(&self, from: &str, to: &str) {
         fs::copy(self.dir.join(from), self.dir.join(to)).unwrap();
+    }
+
+    pub(crate) fn make_directory(&self, name: &str) {
+        fs::create_dir(self.dir.join(name)).unwrap();
     }
 
     pub(crate) fn remove(&self, name: &str) {

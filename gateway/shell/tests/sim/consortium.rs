@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ringway_config::{
     Config, Digest, Dns, Endpoint, Faults, Gateway, GatewayId, Host, Identity, Member, OrgId,
-    Place, PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Tunnel,
+    Place, PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Survey, Tunnel,
 };
 use ringway_core::{GatewayInfo, Membership};
 
@@ -211,6 +211,43 @@ pub(crate) fn membership(
             .map(|record| (record.org.clone(), digest(record)))
             .collect(),
     }
+}
+
+/// Files that say what `config` says, all of which can be read.
+pub(crate) fn survey(config: &Config) -> Survey {
+    Survey {
+        records: config.records().cloned().collect(),
+        is_listed: true,
+        policy: Some(config.policy.clone()),
+        ..Survey::default()
+    }
+}
+
+/// The reference for what a refused reload leaves of the records in force at gateway `me`: nothing
+/// is added, and whatever the files lack goes, unless their record is an older one.
+pub(crate) fn meet(me: &GatewayId, site: &SiteId, ours: &Records, files: &Records) -> Records {
+    let mut met = ours.clone();
+    met.retain(|org, _| files.contains_key(org));
+
+    for (org, record) in &mut met {
+        let theirs = &files[org];
+        if theirs.version < record.version {
+            continue;
+        }
+        let record = Rc::make_mut(record);
+        let is_own = *org == me.org;
+        record.gateways.retain(|id, info| {
+            let theirs = theirs.gateways.get(id);
+            id == me || theirs.is_some_and(|theirs| theirs.site == info.site)
+        });
+        for (name, prefixes) in &mut record.sites {
+            let theirs = theirs.sites.get(name);
+            prefixes.retain(|prefix| {
+                is_own && name == site || theirs.is_some_and(|theirs| theirs.contains(prefix))
+            });
+        }
+    }
+    met
 }
 
 /// True if some record lists the gateway.

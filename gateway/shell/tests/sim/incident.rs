@@ -219,9 +219,9 @@ fn some_links(rng: &mut Rng) -> Links {
 /// Organizations and gateways leave, come back and change; not every gateway receives every record.
 fn plan_records(world: &mut World, founding: Records, span: u64) {
     let mut records = founding.clone();
-    for _ in 0..5 {
+    for step in 1..=5 {
         let at = world.rng.millis(1000, span - 2000);
-        change(&mut records, &founding, &mut world.rng);
+        change(&mut records, &founding, step, &mut world.rng);
         for node in 0..world.nodes.len() {
             if world.rng.chance(900) {
                 let arrives = at + world.rng.millis(0, 2000);
@@ -244,14 +244,15 @@ fn as_held_by(id: &GatewayId, records: &Records, founding: &Records) -> Records 
     held
 }
 
-fn change(records: &mut Records, founding: &Records, rng: &mut Rng) {
+fn change(records: &mut Records, founding: &Records, step: u32, rng: &mut Rng) {
     let orgs: Vec<&OrgId> = founding.keys().collect();
     let org = orgs[rng.below(orgs.len())];
     let Some(record) = records.get_mut(org) else {
         records.insert(org.clone(), founding[org].clone());
         return;
     };
-    let version = 1 + rng.next() as u32;
+    // A later change has a higher serial, and no two records have the same.
+    let version = (step << 24) | (rng.next() as u32 >> 8);
     match rng.below(4) {
         0 => _ = records.remove(org),
         1 => {

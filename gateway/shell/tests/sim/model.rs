@@ -143,7 +143,11 @@ fn drift(world: &World, a: usize, b: usize) -> Vec<OrgId> {
     let orgs: BTreeSet<&OrgId> = ours.keys().chain(theirs.keys()).collect();
 
     orgs.into_iter()
-        .filter(|org| ours.get(*org) != theirs.get(*org))
+        // By their versions: what a refused reload takes away makes no other record.
+        .filter(|org| {
+            let [ours, theirs] = [ours, theirs].map(|records| records.get(*org));
+            ours.map(|record| record.version) != theirs.map(|record| record.version)
+        })
         .cloned()
         .collect()
 }

@@ -55,6 +55,8 @@ pub(crate) struct Node {
 pub(crate) struct Disk {
     /// The member records.
     pub(crate) records: Records,
+    /// Something in the files is wrong, so that every reload is refused.
+    pub(crate) is_faulty: bool,
     /// The fingerprint of the certificate in the files.
     pub(crate) certificate: Digest,
     pub(crate) accepted: BTreeSet<Digest>,
@@ -122,6 +124,8 @@ pub(crate) struct Link {
 pub(crate) struct Pending {
     pub(crate) records: Option<Records>,
     pub(crate) certificate: Digest,
+    /// It is what a refused reload takes away.
+    pub(crate) is_narrowed: bool,
 }
 
 /// The reference for what must be in force once nothing changes any more.
@@ -144,6 +148,7 @@ impl Node {
             site,
             disk: Disk {
                 records,
+                is_faulty: false,
                 certificate: Digest::of(b"certificate 0"),
                 accepted: BTreeSet::new(),
                 held: BTreeSet::new(),

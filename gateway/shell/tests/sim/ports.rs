@@ -3,9 +3,10 @@
 //! on the spot: an effect that comes in the wrong order, twice, or after the end is a violation.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ringway_config::{Digest, Fault, Faults, Place, conflicts, rule};
+use ringway_config::{Digest, Fault, Faults, Place, conflicts, meet, rule};
 use ringway_core::{ConnId, ExternalText, Message};
 use ringway_intent::{
     Checked, GuardSpec, Missing, Restoration, RoutePlan, Situation, Thing, guard, held,
@@ -75,6 +76,7 @@ impl World {
             }
             Effect::CheckDevice => return self.check_device(node),
             Effect::ReadConfig { change } => self.read_config(node, change),
+            Effect::Narrow { change } => self.narrow(node, change),
             Effect::BuildZone { change } => self.build_zone(node, change),
             Effect::ReadIdentity { change } => self.read_identity(node, change),
             Effect::SaveAccepted(accepted) => self.nodes[node].save_accepted(&accepted),
@@ -377,7 +379,7 @@ impl World {
     }
 
     fn read_config(&mut self, node: usize, change: ChangeId) {
-        let fails = self.fails(100);
+        let fails = self.fails(100) || self.nodes[node].disk.is_faulty;
         let gateway = &mut self.nodes[node];
         let records = gateway.disk.records.clone();
         let config = consortium::config(&gateway.id, &gateway.site, &records);
@@ -410,6 +412,7 @@ impl World {
             let pending = Pending {
                 records: Some(records),
                 certificate,
+                is_narrowed: false,
             };
             daemon.pending.insert(change, pending);
             Ok(Box::new(next))
@@ -420,6 +423,32 @@ impl World {
             self.answer(node, Answer::Input(Input::ConfigRead { change, result }));
         }
         self.answer(node, Answer::Input(Input::ConfigRead { change, result }));
+    }
+
+    /// The reload was refused: what is in force becomes what the files allow too.
+    fn narrow(&mut self, node: usize, change: ChangeId) {
+        let gateway = &mut self.nodes[node];
+        let files = consortium::config(&gateway.id, &gateway.site, &gateway.disk.records);
+        let current = &gateway.running().shell.current().config;
+        let config = Arc::new(meet(current, &consortium::survey(&files)));
+
+        let in_force = &gateway.running().records;
+        let met = consortium::meet(&gateway.id, &gateway.site, in_force, &gateway.disk.records);
+        let daemon = gateway.running_mut();
+        daemon.expected.records = met.clone();
+        daemon.expected.certificate = daemon.certificate;
+        let pending = Pending {
+            records: Some(met),
+            certificate: daemon.certificate,
+            is_narrowed: true,
+        };
+        daemon.pending.insert(change, pending);
+
+        if self.fails(50) {
+            let config = config.clone();
+            self.answer(node, Answer::Input(Input::Narrowed { change, config }));
+        }
+        self.answer(node, Answer::Input(Input::Narrowed { change, config }));
     }
 
     fn build_zone(&mut self, node: usize, change: ChangeId) {
@@ -453,6 +482,7 @@ impl World {
             let pending = Pending {
                 records: None,
                 certificate,
+                is_narrowed: false,
             };
             daemon.pending.insert(change, pending);
             Ok(facts(certificate))
@@ -470,7 +500,10 @@ impl World {
             self.accuse(node, "adopts a certificate as a configuration");
             return None;
         };
-        self.check_guard(node, &records);
+        // What a refused reload takes away does not wait for the guard.
+        if !pending.is_narrowed {
+            self.check_guard(node, &records);
+        }
 
         let now = self.now;
         let daemon = self.nodes[node].running_mut();

@@ -279,6 +279,50 @@ fn an_organization_joins_and_leaves_without_a_packet_lost_between_the_others() {
     model::compare(&world, true).unwrap();
 }
 
+/// A waiting revocation does not wait: the reload is refused for what is wrong elsewhere, and what
+/// the records add stays out.
+#[test]
+fn a_refused_reload_takes_away_at_once_and_adds_nothing() {
+    let gateways = ["gw.a", "gw0.b", "gw1.b", "gw.c"];
+    for seed in 0..20 {
+        let mut world = settled(&gateways, seed, Settings::default());
+        let [node, revoked] = ["gw.a", "gw1.b"].map(|id| world.find(id));
+        let bystander = world.nodes[node].fib().routes[&range(3)].1;
+
+        let mut records = world.nodes[node].disk.records.clone();
+        let b = Rc::make_mut(records.get_mut(&"b".parse().unwrap()).unwrap());
+        b.version = 1;
+        b.gateways.remove(&"gw1.b".parse().unwrap());
+        b.sites.values_mut().next().unwrap().push(range(77));
+        records.extend(self::records(&["gw.new"]));
+        world.nodes[node].disk.is_faulty = true;
+        Incident::Records(node, records).strike(&mut world);
+
+        let gone = time_until(&mut world, |world| {
+            let peers = world.nodes[node].running().shell.status(world.now).tunnels;
+            peers
+                .iter()
+                .all(|tunnel| tunnel.peer != world.nodes[revoked].id)
+        });
+        assert!(gone < SECOND, "seed {seed}: after {gone:?}");
+        world.run_for(2 * SECOND).unwrap();
+
+        let shell = &world.nodes[node].running().shell;
+        let config = &shell.current().config;
+        assert!(config.record(&"new".parse().unwrap()).is_none());
+        assert!(
+            !shell
+                .membership()
+                .authorized
+                .values()
+                .flatten()
+                .any(|own| *own == range(77))
+        );
+        assert_eq!(world.nodes[node].fib().routes[&range(3)].1, bystander);
+        model::compare(&world, false).unwrap();
+    }
+}
+
 #[test]
 fn a_gateway_that_was_suspended_is_back_at_once() {
     let mut world = settled(&["gw.a", "gw.b"], 7, Settings::default());

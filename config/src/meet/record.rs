@@ -1,0 +1,76 @@
+//! The meet of two records of one organization.
+
+use crate::{GatewayName, Member, PlacedPrefix, Root, SiteId};
+
+/// Leaves of `record` what `other` says too, and adds its revocations. Of our own organization
+/// `local` stays: this gateway and its site.
+pub(super) fn narrow(record: &mut Member, other: &Member, local: Option<(&GatewayName, &SiteId)>) {
+    let revoked = &mut record.revoked;
+    revoked
+        .gateways
+        .extend(other.revoked.gateways.iter().cloned());
+    revoked.keys.extend(other.revoked.keys.iter().copied());
+
+    // An older record does not know what was added since: that is not taken away.
+    if other.serial < record.serial {
+        return;
+    }
+
+    let is_me = |name: &GatewayName| local.is_some_and(|(me, _)| me == name);
+    record.gateways.retain(|gateway| {
+        let theirs = other.gateway(&gateway.name);
+        is_me(&gateway.name) || theirs.is_some_and(|theirs| theirs.site == gateway.site)
+    });
+    record.sites.retain_mut(|site| {
+        if local.is_some_and(|(_, own)| *own == site.name) {
+            return true;
+        }
+        let Some(theirs) = other.site(&site.name) else {
+            return false;
+        };
+        site.prefixes = common(&site.prefixes, &theirs.prefixes);
+        true
+    });
+
+    let roots: Vec<Root> = record
+        .roots
+        .iter()
+        .filter(|root| other.roots.iter().any(|theirs| is_same(root, theirs)))
+        .cloned()
+        .collect();
+    if roots.is_empty() && !record.roots.is_empty() {
+        // A record without any CA certificate is none: nobody is left whom one could vouch for.
+        record.gateways.retain(|gateway| is_me(&gateway.name));
+    } else {
+        record.roots = roots;
+    }
+}
+
+/// The addresses that lie in prefixes of both.
+fn common(ours: &[PlacedPrefix], theirs: &[PlacedPrefix]) -> Vec<PlacedPrefix> {
+    let mut common: Vec<PlacedPrefix> = Vec::new();
+
+    for one in ours {
+        for other in theirs {
+            if !one.prefix.overlaps(&other.prefix) {
+                continue;
+            }
+            // Of two prefixes that overlap, one covers the other.
+            let narrower = if one.prefix.covers(&other.prefix) && one.prefix != other.prefix {
+                other
+            } else {
+                one
+            };
+            if common.iter().all(|known| known.prefix != narrower.prefix) {
+                common.push(narrower.clone());
+            }
+        }
+    }
+    common
+}
+
+/// Certificates are compared without the line breaks of their files.
+fn is_same(one: &Root, other: &Root) -> bool {
+    let [one, other] = [one, other].map(|root| root.pem.split_whitespace());
+    one.eq(other)
+}
