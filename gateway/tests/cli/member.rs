@@ -325,6 +325,7 @@ fn keeps_the_old_record_when_the_new_one_is_refused() {
     workspace.add(RECORD).succeeds();
     let old = workspace.read(TAKEN);
     workspace.edit("beta/beta.member.toml", "10.212.0.0/16", "10.211.1.0/24");
+    workspace.set_serial("beta/beta.member.toml", 2);
     assert_eq!(workspace.add(RECORD).code, 64);
     workspace.write("beta/beta.member.toml", "version = 3");
     assert_eq!(workspace.add(RECORD).code, 64);
