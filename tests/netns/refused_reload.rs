@@ -18,13 +18,16 @@ const GATEWAY: &str = "gw.org0";
 const REVOKED: &str = "gw.org2";
 const BYSTANDER: &str = "gw.org1";
 
+/// What no gateway.toml has. `status` still finds the socket in it.
+const UNKNOWN: &str = "\n[nonsense]\n";
+
 /// A reason for which a reload is refused: a name, and what brings it about in the directory of
 /// `gateway.toml`.
 type Reason = (&'static str, fn(&Path));
 
 const REASONS: [Reason; 12] = [
-    ("no TOML", |dir| {
-        append(&dir.join("gateway.toml"), "nonsense")
+    ("a table that nobody knows", |dir| {
+        append(&dir.join("gateway.toml"), UNKNOWN)
     }),
     ("an unknown key", |dir| {
         replace(
@@ -155,7 +158,7 @@ fn a_removal_is_in_force_and_a_directory_that_is_gone_or_empty_removes_nobody() 
         assert_eq!(since(), before, "emptied: {empties}");
     }
 
-    append(&dir.join("gateway.toml"), "nonsense");
+    append(&dir.join("gateway.toml"), UNKNOWN);
     fs::remove_file(dir.join("members/org2.member.toml")).expect("a record");
     scene.reload(GATEWAY);
     eventually("the removed member's tunnel to disappear", 5, || {
