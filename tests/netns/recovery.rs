@@ -68,7 +68,8 @@ fn start(scene: &Scene, (server, client, address): Pair) -> Pushed {
     Pushed::start(scene, server, address, client)
 }
 
-/// Cuts gw.org0 off for so long; returns when that has ended. All streams run through the cut.
+/// Cuts gw.org0 off for so long; returns when the command that ended that began. All streams run
+/// through the cut.
 fn outage(scene: &Scene, length: Duration, streams: &[&Pushed]) -> Instant {
     let begin = Instant::now();
     cut(scene, true);
@@ -81,8 +82,9 @@ fn outage(scene: &Scene, length: Duration, streams: &[&Pushed]) -> Instant {
         assert!(silence + Duration::from_secs(1) >= length, "{silence:?}");
         stream.await_next();
     }
+    let end = Instant::now();
     cut(scene, false);
-    Instant::now()
+    end
 }
 
 /// How long after `end` the first message came.
