@@ -1,10 +1,10 @@
-//! What ends the back-off.
+//! What counts as a failure to reach a peer, and what ends the back-off.
 
 use std::time::Duration;
 
-use ringway_core::{DialError, ExternalText, Role, Settings};
+use ringway_core::{Action, DialError, ExternalText, Role, Settings};
 
-use crate::bench::{Bench, SECOND, hello};
+use crate::bench::{Bench, SECOND, hello, id};
 
 /// Pauses long enough to be told from dials at once.
 fn slow() -> Settings {
@@ -64,4 +64,24 @@ fn an_echo_ends_the_back_off_and_nothing_less_does() {
         let expected = if echoes { 2..=5 } else { 0..=0 };
         assert!(expected.contains(&dials), "{echoes}: {dials} dials in 5 s");
     }
+}
+
+#[test]
+fn a_first_failure_is_told_once_and_that_of_an_older_attempt_is_not_noted() {
+    let mut bench = Bench::with(slow());
+    bench.pass(SECOND, &[]);
+    let first = bench.last_dial("gw.z").unwrap();
+    // It has no answer yet: others join it, and fail.
+    bench.pass(4 * SECOND, &[]);
+    assert!(bench.dials("gw.z") >= 2);
+    let before = bench.error("gw.z");
+    bench
+        .mesh
+        .handle_dial_failed(first, unreachable(), bench.now);
+    bench.collect();
+    assert_eq!(bench.error("gw.z"), before);
+
+    let told = Action::FirstAttemptFailed { peer: id("gw.z") };
+    let found = bench.actions.iter().filter(|action| **action == told);
+    assert_eq!(found.count(), 1);
 }
