@@ -1,7 +1,7 @@
 //! Record data in wire format: the fields of each type, where names stand in them, and whether
 //! octets are well-formed.
 //!
-//! [`types`] describes the known types by their fields. The answer logic treats all others as
+//! `types` describes the known types by their fields. The answer logic treats all others as
 //! opaque: `hickory-proto` checks those that it knows, and the rest is carried as it is (RFC 3597).
 
 mod mnemonic;
