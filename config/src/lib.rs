@@ -4,8 +4,8 @@
 //! [`policy`], [`tunnel`]); the files it comes
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
-//! which record is the newest ([`newest`]) and how one follows the other ([`upgrade`],
-//! [`changes`]); and what a refused reload still takes away ([`survey`], [`meet`]).
+//! which record is the newest ([`newest`]) and how one follows the other ([`mod@upgrade`],
+//! [`changes`]); and what a refused reload still takes away ([`survey`], [`mod@meet`]).
 
 #![forbid(unsafe_code)]
 

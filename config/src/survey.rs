@@ -1,5 +1,5 @@
 //! [`Survey`]: what a gateway's files say, file by file, whatever is wrong in the others. A reload
-//! that is refused takes rights away by it (see [`crate::meet`]).
+//! that is refused takes rights away by it (see [`mod@crate::meet`]).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
