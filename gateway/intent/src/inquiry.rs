@@ -1,10 +1,10 @@
 //! [`Inquiry`]: what the kernel is asked for its own verdict about: sample packets between the site
 //! and the members, so that what others have set in their way is seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ringway_config::Prefix;
+use ringway_config::{Policy, Prefix, Service};
 
 use crate::links::Links;
 
@@ -13,6 +13,9 @@ const INTERFACES: usize = 8;
 
 /// Questions about routes; with more prefixes, the rest is left out.
 const WAYS: usize = 1024;
+
+/// Ports that filters are asked for; with more, the rest is left out.
+const PORTS: usize = 64;
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +26,26 @@ pub struct Inquiry {
     pub dns: Vec<IpAddr>,
     /// The tunnel's port, if others dial this gateway.
     pub tunnel_port: Option<u16>,
+    /// TCP ports that hosts of both sides are likely to use: [`tcp_ports`].
+    pub ports: BTreeSet<u16>,
+}
+
+/// The first ports of what the rules and the named services of `policy` say, Fabric's among them.
+pub fn tcp_ports(policy: &Policy) -> BTreeSet<u16> {
+    let allowed = policy.allow.iter().flatten().map(|allow| &allow.services);
+    let egress = policy.allow_egress.iter().map(|allow| &allow.services);
+
+    allowed
+        .chain(egress)
+        .chain(policy.services.values())
+        .flatten()
+        .flat_map(|service| match service {
+            Service::Tcp(ports) => ports.as_slice(),
+            _ => &[],
+        })
+        .map(|range| range.first)
+        .take(PORTS)
+        .collect()
 }
 
 /// Packets of one host of the site to one address of a member, and back.
@@ -119,6 +142,12 @@ mod tests {
             address("wan0", "203.0.113.5", 24),
             address("pod1", "10.1.9.1", 32),
         ])
+    }
+
+    #[test]
+    fn fabrics_ports_are_asked_for_without_any_rule() {
+        let ports = tcp_ports(&Policy::default());
+        assert!(ports.contains(&7050) && ports.contains(&7051), "{ports:?}");
     }
 
     #[test]

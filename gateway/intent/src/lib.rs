@@ -17,8 +17,8 @@ mod thing;
 
 pub use families::Families;
 pub use guard::{GuardSpec, guard, has_siblings};
-pub use inquiry::{Inquiry, Way, ways};
+pub use inquiry::{Inquiry, Way, tcp_ports, ways};
 pub use links::{Address, HostRoute, Links, is_default};
-pub use routes::{RoutePlan, RouteState, Tunnelled, plan_routes, tunnelled};
+pub use routes::{RoutePlan, RouteState, Tunnelled, plan_closed_routes, plan_routes, tunnelled};
 pub use situation::{Situation, held};
 pub use thing::{Checked, Finding, Missing, Restoration, Thing};

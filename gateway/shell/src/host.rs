@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringway_config::{Ruling, rule};
-use ringway_intent::{Checked, Finding, GuardSpec, Inquiry, Links, Restoration, Thing, ways};
+use ringway_intent::{
+    Checked, Finding, GuardSpec, Inquiry, Links, Missing, Restoration, Thing, tcp_ports, ways,
+};
 
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
@@ -110,6 +112,7 @@ impl Shell {
             ways: ways(&self.current.links, own, &members),
             dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
             tunnel_port: is_dialled.then_some(config.listen.port()),
+            ports: tcp_ports(&config.policy),
         }
     }
 
@@ -182,7 +185,7 @@ impl Shell {
                 Outcome::Missing(missing) => self.effects.push_back(Effect::Raise(Finding {
                     name: missing_name(&missing.thing),
                     what: format!("{} is not as needed: {}", missing.name, missing.reason),
-                    remedy: String::new(),
+                    remedy: remedy(&missing),
                 })),
                 Outcome::Back(thing) => {
                     self.effects.push_back(Effect::Clear(missing_name(&thing)));
@@ -209,6 +212,14 @@ fn warn_of_conflict(ruling: &Ruling) {
 
 fn missing_name(thing: &Thing) -> String {
     format!("missing {thing}")
+}
+
+/// Where the kernel's settings are read-only, the host's administrator can write them.
+fn remedy(missing: &Missing) -> String {
+    match missing.thing {
+        Thing::Setting(_) => format!("sysctl -w {}", missing.name.replace(" = ", "=")),
+        _ => String::new(),
+    }
 }
 
 fn fight_name(thing: &Thing) -> String {

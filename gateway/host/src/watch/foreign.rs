@@ -2,14 +2,16 @@
 //! forwarded packets, a firewall that does not know the TUN device. They are not ours to change, so
 //! each becomes a [`Finding`] with the command that opens it.
 //!
-//! The base chains at the forward and input hooks are read, and followed for sample packets as the
-//! kernel would. Only a drop that is certain is a finding: a rule that is not understood makes the
-//! answer uncertain.
+//! The base chains at the forward and input hooks are read, of nftables and of iptables-legacy, and
+//! followed for sample packets as the kernel would. Only a drop that is certain is a finding: with
+//! a rule that is not understood, the answer is uncertain.
 
 mod evaluate;
 mod expression;
+mod legacy;
 mod packet;
 mod read;
+mod remedy;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,8 +21,10 @@ use ringway_intent::{Finding, Inquiry, Way};
 use self::evaluate::{Judgement, Ruleset};
 use self::packet::{Interface, Sample, State};
 use self::read::{BaseChain, Family, Hook, Reader};
+use self::remedy::remedy;
 
-/// UDP.
+/// Protocol numbers.
+const TCP: u8 = 6;
 const UDP: u8 = 17;
 /// DNS.
 const DNS: u16 = 53;
@@ -48,11 +52,12 @@ impl Traffic {
     }
 }
 
-/// A packet that must pass, and how to say so.
+/// Packets of which some must pass, and how to say so.
 struct Question {
     hook: Hook,
     what: String,
-    sample: Sample,
+    /// They differ in the port alone; never empty.
+    samples: Vec<Sample>,
 }
 
 /// Every base chain of others that certainly drops some of `traffic`. Blocks for as long as the
@@ -75,6 +80,17 @@ pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
         let dropped = first_dropped(&chain, &tables[&key], &questions);
         findings.extend(dropped.map(|question| finding(traffic, &chain, &tables[&key], question)));
     }
+
+    let legacy = legacy::read().unwrap_or_else(|error| {
+        tracing::debug!(%error, "The filters of iptables-legacy are not read");
+        Vec::new()
+    });
+    for (chains, ruleset) in legacy {
+        for chain in chains {
+            let dropped = first_dropped(&chain, &ruleset, &questions);
+            findings.extend(dropped.map(|question| finding(traffic, &chain, &ruleset, question)));
+        }
+    }
     Ok(findings)
 }
 
@@ -83,12 +99,15 @@ fn first_dropped<'q>(
     ruleset: &Ruleset,
     questions: &'q [Question],
 ) -> Option<&'q Question> {
+    let is_dropped = |sample: &Sample| {
+        chain.family.has(sample.is_v4)
+            && ruleset.judge(&chain.name, chain.drops_rest, sample) == Judgement::Dropped
+    };
+
     questions
         .iter()
-        .filter(|question| question.hook == chain.hook && chain.family.has(question.sample.is_v4))
-        .find(|question| {
-            ruleset.judge(&chain.name, chain.drops_rest, &question.sample) == Judgement::Dropped
-        })
+        .filter(|question| question.hook == chain.hook)
+        .find(|question| question.samples.iter().all(is_dropped))
 }
 
 fn questions(traffic: &Traffic) -> Vec<Question> {
@@ -106,15 +125,16 @@ fn questions(traffic: &Traffic) -> Vec<Question> {
         questions.extend(asked.map(|address| Question {
             hook: Hook::Input,
             what: format!("from {} to our DNS server {address}", way.interface),
-            sample: Sample {
+            samples: vec![Sample {
                 enters: traffic.interface(&way.interface),
                 leaves: None,
                 is_v4: address.is_ipv4(),
                 source: Some(way.host),
                 destination: Some(*address),
-                service: Some((UDP, DNS)),
+                protocol: UDP,
+                port: Some(DNS),
                 state: State::New,
-            },
+            }],
         }));
     }
 
@@ -122,51 +142,63 @@ fn questions(traffic: &Traffic) -> Vec<Question> {
     questions.extend(inquiry.tunnel_port.map(|port| Question {
         hook: Hook::Input,
         what: format!("to the tunnel port, UDP {port}"),
-        sample: Sample {
+        samples: vec![Sample {
             enters: None,
             leaves: None,
             is_v4: true,
             source: None,
             destination: None,
-            service: Some((UDP, port)),
+            protocol: UDP,
+            port: Some(port),
             state: State::New,
-        },
+        }],
     }));
     questions
 }
 
-/// From the site to the member, and the answer.
+/// From the site to the member, and the answer. A site may offer some services only: it is asked
+/// for every port that is likely, and one that passes is enough.
 fn forwarded(traffic: &Traffic, way: &Way) -> [Question; 2] {
     let tun = traffic.interface(&traffic.tun);
     let site = traffic.interface(&way.interface);
-    let is_v4 = way.host.is_ipv4();
+    let there = Sample {
+        enters: site.clone(),
+        leaves: tun.clone(),
+        is_v4: way.host.is_ipv4(),
+        source: Some(way.host),
+        destination: Some(way.remote),
+        protocol: TCP,
+        port: None,
+        state: State::New,
+    };
+    let back = Sample {
+        enters: tun,
+        leaves: site,
+        source: Some(way.remote),
+        destination: Some(way.host),
+        state: State::Established,
+        ..there.clone()
+    };
 
+    let ports = traffic.inquiry.ports.iter();
+    let to_ports = ports.map(|port| Sample {
+        port: Some(*port),
+        ..there.clone()
+    });
+    let mut samples: Vec<Sample> = to_ports.collect();
+    if samples.is_empty() {
+        samples.push(there);
+    }
     [
         Question {
             hook: Hook::Forward,
             what: format!("from {} to {}", way.interface, traffic.tun),
-            sample: Sample {
-                enters: site.clone(),
-                leaves: tun.clone(),
-                is_v4,
-                source: Some(way.host),
-                destination: Some(way.remote),
-                service: None,
-                state: State::New,
-            },
+            samples,
         },
         Question {
             hook: Hook::Forward,
             what: format!("from {} to {}", traffic.tun, way.interface),
-            sample: Sample {
-                enters: tun,
-                leaves: site,
-                is_v4,
-                source: Some(way.remote),
-                destination: Some(way.host),
-                service: None,
-                state: State::Established,
-            },
+            samples: vec![back],
         },
     ]
 }
@@ -177,81 +209,21 @@ fn finding(
     ruleset: &Ruleset,
     question: &Question,
 ) -> Finding {
-    let family = chain.family.as_str();
-    let BaseChain { table, name, .. } = chain;
     let by = if chain.drops_rest {
         " (its policy is drop)"
     } else {
         ""
     };
+    let name = if chain.is_legacy {
+        format!("{}-legacy {}", chain.family.iptables(), chain.name)
+    } else {
+        format!("{} {} {}", chain.family.as_str(), chain.table, chain.name)
+    };
+    let tool = if chain.is_legacy { "" } else { "nftables " };
 
     Finding {
-        name: format!("foreign filter {family} {table} {name}"),
-        what: format!(
-            "nftables chain {family} {table} {name}{by} drops packets {}",
-            question.what
-        ),
-        remedy: remedy(traffic, chain, ruleset, question),
+        what: format!("{tool}chain {name}{by} drops packets {}", question.what),
+        name: format!("foreign filter {name}"),
+        remedy: remedy(&traffic.tun, chain, ruleset, question),
     }
-}
-
-/// The command that lets the packets through, in the words of the program whose chain it is.
-fn remedy(traffic: &Traffic, chain: &BaseChain, ruleset: &Ruleset, question: &Question) -> String {
-    let tun = &traffic.tun;
-    let is_iptables = chain.table == "filter" && matches!(&*chain.name, "FORWARD" | "INPUT");
-    let program = match chain.family {
-        Family::V6 => "ip6tables",
-        Family::V4 | Family::Inet => "iptables",
-    };
-    let has = |chain: &str| ruleset.chains.contains_key(chain);
-
-    if chain.table == "firewalld" {
-        return if question.hook == Hook::Input && question.sample.enters.is_none() {
-            let port = question.sample.service.map_or(0, |(_, port)| port);
-            format!("firewall-cmd --permanent --add-port={port}/udp && firewall-cmd --reload")
-        } else {
-            format!(
-                "firewall-cmd --permanent --zone=trusted --add-interface={tun} && \
-                 firewall-cmd --reload"
-            )
-        };
-    }
-    if question.hook == Hook::Input {
-        let (match_, port) = match (&question.sample.enters, question.sample.service) {
-            (Some(Interface { name, .. }), Some((_, port))) => (format!("-i {name} "), port),
-            (_, service) => (String::new(), service.map_or(0, |(_, port)| port)),
-        };
-        return if is_iptables {
-            format!("{program} -I INPUT {match_}-p udp --dport {port} -j ACCEPT")
-        } else {
-            nft_insert(chain, &format!("udp dport {port}"))
-        };
-    }
-    if is_iptables && has("ufw-user-forward") {
-        return format!("ufw route allow in on {tun} && ufw route allow out on {tun}");
-    }
-    if is_iptables {
-        let to = if has("DOCKER-USER") {
-            "DOCKER-USER"
-        } else {
-            "FORWARD"
-        };
-        return format!(
-            "{program} -I {to} -i {tun} -j ACCEPT && {program} -I {to} -o {tun} -j ACCEPT"
-        );
-    }
-    format!(
-        "{} && {}",
-        nft_insert(chain, &format!("iifname {tun}")),
-        nft_insert(chain, &format!("oifname {tun}"))
-    )
-}
-
-fn nft_insert(chain: &BaseChain, condition: &str) -> String {
-    let family = chain.family.as_str();
-
-    format!(
-        "nft insert rule {family} {} {} {condition} accept",
-        chain.table, chain.name
-    )
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ringway_config::{Escaped, Ruling};
 use ringway_host::links;
 use ringway_host::watch::inquire;
-use ringway_intent::{Finding, Inquiry, ways};
+use ringway_intent::{Finding, Inquiry, tcp_ports, ways};
 
 use crate::prepare::Prepared;
 
@@ -33,6 +33,7 @@ pub(super) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         ways: ways(&links, &own, &members),
         dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
         tunnel_port: is_dialled.then_some(config.listen.port()),
+        ports: tcp_ports(&config.policy),
     };
 
     inquire(&config.tun, config.routes, inquiry)

@@ -1,8 +1,11 @@
 //! [`Ruleset::judge`]: what chains of nftables do with a packet, as far as that can be told. A rule
 //! that is not understood makes the answer uncertain, never wrong.
 
+mod value;
+
 use std::collections::BTreeMap;
 
+use self::value::{Value, loaded};
 use super::expression::{Expression, Register, Verdict};
 use super::packet::Sample;
 
@@ -16,14 +19,14 @@ const RULES: usize = 20_000;
 const META_PROTOCOL: u32 = 1;
 const META_IIF: u32 = 4;
 const META_OIF: u32 = 5;
-const META_IIFNAME: u32 = 6;
-const META_OIFNAME: u32 = 7;
+pub(super) const META_IIFNAME: u32 = 6;
+pub(super) const META_OIFNAME: u32 = 7;
 const META_NFPROTO: u32 = 15;
-const META_L4PROTO: u32 = 16;
-const NETWORK_HEADER: u32 = 1;
-const TRANSPORT_HEADER: u32 = 2;
-const EQUAL: u32 = 0;
-const NOT_EQUAL: u32 = 1;
+pub(super) const META_L4PROTO: u32 = 16;
+pub(super) const NETWORK_HEADER: u32 = 1;
+pub(super) const TRANSPORT_HEADER: u32 = 2;
+pub(super) const EQUAL: u32 = 0;
+pub(super) const NOT_EQUAL: u32 = 1;
 
 /// The chains of one table: their rules, each a list of steps; and its sets, as far as they list
 /// single values.
@@ -197,48 +200,22 @@ enum Decision {
 impl Ruleset {
     /// Runs a rule's steps.
     fn run(&self, rule: &[Expression], packet: &Sample) -> (Match, Decision) {
-        let mut registers: BTreeMap<Register, Option<Vec<u8>>> = BTreeMap::new();
+        let mut registers: BTreeMap<Register, Value> = BTreeMap::new();
         let mut applies = Match::Yes;
 
         for step in rule {
+            if let Some((register, value)) = loaded(step, &registers, packet) {
+                registers.insert(register, value);
+                continue;
+            }
             match step {
-                Expression::Meta { key, to } => {
-                    registers.insert(*to, load(*key, packet));
-                }
-                Expression::State { to } => {
-                    let state = packet.state.bit().to_ne_bytes().to_vec();
-                    registers.insert(*to, Some(state));
-                }
-                Expression::Payload {
-                    base,
-                    offset,
-                    length,
-                    to,
-                } => {
-                    let (offset, length) = (*offset as usize, *length as usize);
-                    let loaded = match *base {
-                        NETWORK_HEADER => packet.network(offset, length),
-                        TRANSPORT_HEADER => packet.transport(offset, length),
-                        _ => None,
-                    };
-                    registers.insert(*to, loaded);
-                }
-                Expression::Bitwise {
-                    from,
-                    to,
-                    mask,
-                    xor,
-                } => {
-                    let before = registers.get(from).cloned().flatten();
-                    registers.insert(*to, before.map(|before| masked(&before, mask, xor)));
-                }
                 Expression::Compare {
                     register,
                     operator,
                     data,
                 } => {
-                    let known = registers.get(register).and_then(Option::as_ref);
-                    applies = applies.and(compare(known, *operator, data));
+                    let value = registers.get(register).unwrap_or(&Value::Unknown);
+                    applies = applies.and(value.compare(*operator, data));
                 }
                 Expression::Lookup { set, register } => {
                     let found = self.look_up(set, registers.get(register));
@@ -260,10 +237,14 @@ impl Ruleset {
                 Expression::StateMask(mask) => {
                     applies = applies.and(Match::of(packet.state.bit() & mask != 0));
                 }
+                Expression::DestinationType(types) => {
+                    applies = applies.and(Match::of(packet.goes_to(*types)));
+                }
                 Expression::Verdict(verdict) => return (applies, Decision::Known(verdict.clone())),
-                Expression::Nothing => {}
                 Expression::Unknown => applies = applies.and(Match::Maybe),
                 Expression::UnknownTarget => return (applies, Decision::Unknown),
+                // Nothing to decide.
+                _ => {}
             }
             if applies == Match::No {
                 break;
@@ -272,11 +253,11 @@ impl Ruleset {
         (applies, Decision::None)
     }
 
-    fn look_up(&self, set: &str, register: Option<&Option<Vec<u8>>>) -> Found<'_> {
+    fn look_up(&self, set: &str, register: Option<&Value>) -> Found<'_> {
         let Some(set) = self.sets.get(set) else {
             return Found::Unknown;
         };
-        let Some(found) = register.and_then(Option::as_ref) else {
+        let Some(found) = register.and_then(Value::known) else {
             return Found::Unknown;
         };
 
@@ -307,50 +288,6 @@ impl Match {
             (Match::Maybe, _) | (_, Match::Maybe) => Match::Maybe,
             (Match::Yes, Match::Yes) => Match::Yes,
         }
-    }
-}
-
-fn load(key: u32, packet: &Sample) -> Option<Vec<u8>> {
-    match key {
-        META_IIF => Some(packet.enters.as_ref()?.index?.to_ne_bytes().into()),
-        META_OIF => Some(packet.leaves.as_ref()?.index?.to_ne_bytes().into()),
-        META_IIFNAME => Some(padded(&packet.enters.as_ref()?.name)),
-        META_OIFNAME => Some(padded(&packet.leaves.as_ref()?.name)),
-        META_PROTOCOL if packet.is_v4 => Some(vec![0x08, 0x00]),
-        META_PROTOCOL => Some(vec![0x86, 0xdd]),
-        META_NFPROTO if packet.is_v4 => Some(vec![libc::AF_INET as u8]),
-        META_NFPROTO => Some(vec![libc::AF_INET6 as u8]),
-        META_L4PROTO => packet.service.map(|(protocol, _)| vec![protocol]),
-        _ => None,
-    }
-}
-
-/// A name as the kernel has it in a register.
-fn padded(name: &str) -> Vec<u8> {
-    let mut bytes = name.as_bytes().to_vec();
-
-    bytes.resize(libc::IFNAMSIZ, 0);
-    bytes
-}
-
-fn masked(before: &[u8], mask: &[u8], xor: &[u8]) -> Vec<u8> {
-    before
-        .iter()
-        .zip(mask.iter().zip(xor))
-        .map(|(byte, (mask, xor))| (byte & mask) ^ xor)
-        .collect()
-}
-
-/// As many bytes as the rule has: a name that ends with `*` is compared up to there.
-fn compare(register: Option<&Vec<u8>>, operator: u32, data: &[u8]) -> Match {
-    let Some(found) = register.and_then(|register| register.get(..data.len())) else {
-        return Match::Maybe;
-    };
-
-    match operator {
-        EQUAL => Match::of(found == data),
-        NOT_EQUAL => Match::of(found != data),
-        _ => Match::Maybe,
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) enum Expression {
     Meta { key: u32, to: Register },
     /// Load the state of the connection.
     State { to: Register },
+    /// Load what else is known of the connection: whether its addresses are translated.
+    Status { to: Register },
     /// Load bytes of a header.
     Payload {
         base: u32,
@@ -39,6 +41,8 @@ pub(super) enum Expression {
     VerdictMap { set: String, register: Register },
     /// The match `conntrack` of iptables: the states that it wants.
     StateMask(u32),
+    /// The match `addrtype` of iptables: the types of destinations that it wants.
+    DestinationType(u16),
     /// What the rule decides.
     Verdict(Verdict),
     /// No influence on the verdict: counters, logs, comments.
@@ -64,6 +68,7 @@ pub(super) enum Verdict {
 const NAME: u16 = 1;
 const DATA: u16 = 2;
 const CT_STATE: u32 = 0;
+const CT_STATUS: u32 = 2;
 const VERDICT_REGISTER: Register = 0;
 const BITWISE_BOOL: u32 = 0;
 
@@ -113,9 +118,12 @@ fn read_meta(data: &[u8]) -> Option<Expression> {
 fn read_ct(data: &[u8]) -> Option<Expression> {
     let data = Attributes(data);
 
-    (data.number(2)? == CT_STATE).then_some(Expression::State {
-        to: data.number(1)?,
-    })
+    let to = data.number(1)?;
+    match data.number(2)? {
+        CT_STATE => Some(Expression::State { to }),
+        CT_STATUS => Some(Expression::Status { to }),
+        _ => None,
+    }
 }
 
 fn read_payload(data: &[u8]) -> Option<Expression> {
@@ -197,17 +205,32 @@ fn read_lookup(data: &[u8]) -> Option<Expression> {
 fn read_match(data: &[u8]) -> Option<Expression> {
     let data = Attributes(data);
     let name = text(&data.find(1)?);
-    if name == "comment" {
-        return Some(Expression::Nothing);
-    }
-    if name != "conntrack" || data.number(2)? < 2 {
-        return None;
-    }
 
-    let info = data.find(3)?;
-    let wants_state_only = u16_at(&info, MATCH_FLAGS)? == XT_CONNTRACK_STATE;
-    let is_inverted = u16_at(&info, INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
-    let mask = u32::from(u16_at(&info, STATE_MASK)?);
+    extension(&name, data.number(2)?, &data.find(3)?)
+}
+
+/// A target of iptables.
+fn read_target(data: &[u8]) -> Option<Expression> {
+    let name = text(&Attributes(data).find(1)?);
+
+    Some(target(&name))
+}
+
+/// The match `name` of iptables, with the kernel's `info` of it; `None` if it is not understood.
+pub(super) fn extension(name: &str, revision: u32, info: &[u8]) -> Option<Expression> {
+    match name {
+        "comment" => Some(Expression::Nothing),
+        "conntrack" if revision >= 2 => read_conntrack(info),
+        "addrtype" if revision == 1 => read_addrtype(info),
+        _ => None,
+    }
+}
+
+fn read_conntrack(info: &[u8]) -> Option<Expression> {
+    let half = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?));
+    let wants_state_only = half(MATCH_FLAGS)? == XT_CONNTRACK_STATE;
+    let is_inverted = half(INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
+    let mask = u32::from(half(STATE_MASK)?);
 
     wants_state_only.then_some(Expression::StateMask(if is_inverted {
         !mask
@@ -216,19 +239,22 @@ fn read_match(data: &[u8]) -> Option<Expression> {
     }))
 }
 
-fn u16_at(info: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?))
+/// linux/netfilter/xt_addrtype.h: `struct xt_addrtype_info_v1`: types of sources and destinations,
+/// and flags.
+fn read_addrtype(info: &[u8]) -> Option<Expression> {
+    let types = u16::from_ne_bytes(*info.get(2..)?.first_chunk()?);
+    let asks_for_more = info[..2] != [0, 0] || info.get(4..8)? != [0; 4];
+
+    (!asks_for_more).then_some(Expression::DestinationType(types))
 }
 
-/// A target of iptables.
-fn read_target(data: &[u8]) -> Option<Expression> {
-    let name = text(&Attributes(data).find(1)?);
-
-    Some(match name.as_str() {
+/// The target `name` of iptables that is not a verdict.
+pub(super) fn target(name: &str) -> Expression {
+    match name {
         "REJECT" => Expression::Verdict(Verdict::Drop),
         "LOG" | "NFLOG" | "MARK" | "CONNMARK" | "TCPMSS" | "CT" => Expression::Nothing,
         _ => Expression::UnknownTarget,
-    })
+    }
 }
 
 fn value(data: &[u8]) -> Option<Vec<u8>> {

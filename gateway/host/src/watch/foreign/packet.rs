@@ -14,15 +14,16 @@ pub(super) struct Interface {
 /// See the head of this file.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
-    /// `None` if it may be any.
+    /// `None` if it may be any but the loopback interface.
     pub(super) enters: Option<Interface>,
     /// `None` at the input hook.
     pub(super) leaves: Option<Interface>,
     pub(super) is_v4: bool,
     pub(super) source: Option<IpAddr>,
     pub(super) destination: Option<IpAddr>,
-    /// Protocol and destination port; `None` if they may be any.
-    pub(super) service: Option<(u8, u16)>,
+    pub(super) protocol: u8,
+    /// The destination port; `None` if it may be any.
+    pub(super) port: Option<u16>,
     pub(super) state: State,
 }
 
@@ -46,14 +47,30 @@ impl State {
     }
 }
 
+/// Types of addresses, as bits of the iptables match `addrtype` (linux/rtnetlink.h, `RTN_*`).
+const UNICAST: u16 = 1 << 1;
+const LOCAL: u16 = 1 << 2;
+
 impl Sample {
+    /// True if the type of its destination is one of `types`.
+    pub(super) fn goes_to(&self, types: u16) -> bool {
+        // At the input hook, it is one of this host's own addresses.
+        let own = if self.leaves.is_none() {
+            LOCAL
+        } else {
+            UNICAST
+        };
+
+        types & own != 0
+    }
+
     /// Bytes of the network header from `offset`; `None` if they are not known.
     pub(super) fn network(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
         let mut header = vec![None; if self.is_v4 { 20 } else { 40 }];
 
         // RFC 791, section 3.1; RFC 8200, section 3.
         let (protocol, source, destination) = if self.is_v4 { (9, 12, 16) } else { (6, 8, 24) };
-        header[protocol] = self.service.map(|(protocol, _)| protocol);
+        header[protocol] = Some(self.protocol);
         for (at, address) in [(source, self.source), (destination, self.destination)] {
             if let Some(address) = address {
                 put(&mut header, at, &bytes(address));
@@ -69,9 +86,9 @@ impl Sample {
 
     /// Bytes of the transport header: the destination port, if it is known.
     pub(super) fn transport(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
-        let (_, port) = self.service?;
+        let port = self.port?.to_be_bytes();
 
-        (offset == 2 && length == 2).then(|| port.to_be_bytes().into())
+        (offset == 2 && length == 2).then(|| port.into())
     }
 }
 

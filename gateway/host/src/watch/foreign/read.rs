@@ -44,6 +44,8 @@ pub(super) struct BaseChain {
     pub(super) hook: Hook,
     /// What no rule decides is dropped.
     pub(super) drops_rest: bool,
+    /// iptables-legacy has made it, and nftables does not show it.
+    pub(super) is_legacy: bool,
 }
 
 /// Where it is called.
@@ -77,6 +79,14 @@ impl Family {
             Family::Inet => "inet",
             Family::V4 => "ip",
             Family::V6 => "ip6",
+        }
+    }
+
+    /// The program of iptables for it.
+    pub(super) fn iptables(self) -> &'static str {
+        match self {
+            Family::V6 => "ip6tables",
+            Family::V4 | Family::Inet => "iptables",
         }
     }
 
@@ -213,6 +223,7 @@ fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChai
         name: text(&chain.find(3)?),
         hook,
         drops_rest: chain.number(5) == Some(0),
+        is_legacy: false,
     })
 }
 

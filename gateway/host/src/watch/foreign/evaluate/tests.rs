@@ -1,4 +1,5 @@
 use super::super::packet::{Interface, State};
+use super::value::padded;
 use super::*;
 
 fn interface(name: &str) -> Option<Interface> {
@@ -16,7 +17,8 @@ fn outbound(state: State) -> Sample {
         is_v4: true,
         source: Some("10.1.0.2".parse().unwrap()),
         destination: Some("10.2.0.1".parse().unwrap()),
-        service: None,
+        protocol: 6,
+        port: None,
         state,
     }
 }
@@ -167,4 +169,36 @@ fn chains_that_call_each_other_without_end_are_given_up() {
     let jump = |to: &str| vec![then(Vec::new(), Verdict::Jump(to.into()))];
     let ruleset = ruleset(&[("FORWARD", jump("other")), ("other", jump("FORWARD"))]);
     assert_eq!(judge(&ruleset), Judgement::Uncertain);
+}
+
+#[test]
+fn rules_about_the_loopback_interface_never_apply_to_what_comes_by_another() {
+    let sample = Sample {
+        enters: None,
+        leaves: None,
+        ..outbound(State::New)
+    };
+    let judge = |steps| {
+        let ruleset = ruleset(&[("INPUT", vec![then(steps, Verdict::Accept)])]);
+        ruleset.judge("INPUT", true, &sample)
+    };
+
+    assert_eq!(judge(named(META_IIFNAME, EQUAL, "lo")), Judgement::Dropped);
+    assert_eq!(
+        judge(named(META_IIFNAME, NOT_EQUAL, "lo")),
+        Judgement::Accepted
+    );
+    assert_eq!(
+        judge(named(META_IIFNAME, EQUAL, "lan0")),
+        Judgement::Uncertain
+    );
+    // `-m addrtype --dst-type LOCAL`: at the input hook always so.
+    assert_eq!(
+        judge(vec![Expression::DestinationType(4)]),
+        Judgement::Accepted
+    );
+    assert_eq!(
+        judge(vec![Expression::DestinationType(8)]),
+        Judgement::Dropped
+    );
 }

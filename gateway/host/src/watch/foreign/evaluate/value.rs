@@ -1,0 +1,138 @@
+//! [`Value`]: what a register of the kernel's machine holds, as far as it is known, and what is
+//! loaded into it.
+
+use std::collections::BTreeMap;
+
+use super::super::expression::{Expression, Register};
+use super::super::packet::{Interface, Sample, State};
+use super::{
+    EQUAL, META_IIF, META_IIFNAME, META_L4PROTO, META_NFPROTO, META_OIF, META_OIFNAME,
+    META_PROTOCOL, Match, NETWORK_HEADER, NOT_EQUAL, TRANSPORT_HEADER,
+};
+
+/// What `step` loads into a register, if it does.
+pub(super) fn loaded(
+    step: &Expression,
+    registers: &BTreeMap<Register, Value>,
+    packet: &Sample,
+) -> Option<(Register, Value)> {
+    match step {
+        Expression::Meta { key, to } => Some((*to, load(*key, packet))),
+        Expression::State { to } => {
+            let state = packet.state.bit().to_ne_bytes().to_vec();
+            Some((*to, Value::Known(state)))
+        }
+        Expression::Status { to } => {
+            // Its addresses are not translated, and no answer was seen.
+            let status = match packet.state {
+                State::New => Value::Known(vec![0; 4]),
+                State::Established => Value::Unknown,
+            };
+            Some((*to, status))
+        }
+        Expression::Payload {
+            base,
+            offset,
+            length,
+            to,
+        } => {
+            let (offset, length) = (*offset as usize, *length as usize);
+            let loaded = match *base {
+                NETWORK_HEADER => packet.network(offset, length),
+                TRANSPORT_HEADER => packet.transport(offset, length),
+                _ => None,
+            };
+            Some((*to, Value::of(loaded)))
+        }
+        Expression::Bitwise {
+            from,
+            to,
+            mask,
+            xor,
+        } => {
+            let before = registers.get(from).and_then(Value::known);
+            let after = before.map(|before| masked(before, mask, xor));
+            Some((*to, Value::of(after)))
+        }
+        _ => None,
+    }
+}
+
+fn load(key: u32, packet: &Sample) -> Value {
+    let bytes = match key {
+        META_IIF | META_IIFNAME if packet.enters.is_none() => return Value::Elsewhere,
+        META_IIF => index(packet.enters.as_ref()),
+        META_OIF => index(packet.leaves.as_ref()),
+        META_IIFNAME => packet.enters.as_ref().map(|enters| padded(&enters.name)),
+        META_OIFNAME => packet.leaves.as_ref().map(|leaves| padded(&leaves.name)),
+        META_PROTOCOL if packet.is_v4 => Some(vec![0x08, 0x00]),
+        META_PROTOCOL => Some(vec![0x86, 0xdd]),
+        META_NFPROTO if packet.is_v4 => Some(vec![libc::AF_INET as u8]),
+        META_NFPROTO => Some(vec![libc::AF_INET6 as u8]),
+        META_L4PROTO => Some(vec![packet.protocol]),
+        _ => None,
+    };
+
+    Value::of(bytes)
+}
+
+fn index(interface: Option<&Interface>) -> Option<Vec<u8>> {
+    Some(interface?.index?.to_ne_bytes().into())
+}
+
+/// A name as the kernel has it in a register.
+pub(super) fn padded(name: &str) -> Vec<u8> {
+    let mut bytes = name.as_bytes().to_vec();
+
+    bytes.resize(libc::IFNAMSIZ, 0);
+    bytes
+}
+
+fn masked(before: &[u8], mask: &[u8], xor: &[u8]) -> Vec<u8> {
+    before
+        .iter()
+        .zip(mask.iter().zip(xor))
+        .map(|(byte, (mask, xor))| (byte & mask) ^ xor)
+        .collect()
+}
+
+/// What a register holds.
+pub(super) enum Value {
+    Known(Vec<u8>),
+    Unknown,
+    /// Any interface but the loopback one.
+    Elsewhere,
+}
+
+impl Value {
+    fn of(bytes: Option<Vec<u8>>) -> Value {
+        bytes.map_or(Value::Unknown, Value::Known)
+    }
+
+    pub(super) fn known(&self) -> Option<&Vec<u8>> {
+        match self {
+            Value::Known(bytes) => Some(bytes),
+            Value::Unknown | Value::Elsewhere => None,
+        }
+    }
+
+    /// Compares as many bytes as the rule has: a name that ends with `*` up to there.
+    pub(super) fn compare(&self, operator: u32, data: &[u8]) -> Match {
+        let is_equal = match self {
+            Value::Known(bytes) => bytes.get(..data.len()).map(|found| found == data),
+            Value::Elsewhere if is_loopback(data) => Some(false),
+            Value::Elsewhere | Value::Unknown => None,
+        };
+
+        match (is_equal, operator) {
+            (Some(is_equal), EQUAL) => Match::of(is_equal),
+            (Some(is_equal), NOT_EQUAL) => Match::of(!is_equal),
+            _ => Match::Maybe,
+        }
+    }
+}
+
+/// The index of the loopback interface is 1 in every network namespace.
+fn is_loopback(data: &[u8]) -> bool {
+    data.starts_with(b"lo\0") || data == 1u32.to_ne_bytes()
+}

@@ -1,0 +1,149 @@
+//! Reads the filter tables of iptables-legacy, which nftables does not show, and puts them into the
+//! form of nftables' rules.
+//!
+//! The kernel hands a table out as one block of entries (linux/netfilter_ipv4/ip_tables.h). A chain
+//! of the kernel begins at its hook's offset and ends with its policy; a chain of the operator
+//! begins behind an entry whose target `ERROR` bears its name. Jumps are offsets.
+
+mod entry;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::{fs, io};
+
+use self::entry::{Entry, Layout};
+use super::evaluate::Ruleset;
+use super::expression::{Expression, Verdict};
+use super::read::{BaseChain, Family, Hook};
+
+/// The name of the table that filters.
+pub(super) const FILTER: &str = "filter";
+
+/// linux/netfilter.h: `NF_INET_LOCAL_IN` and `NF_INET_FORWARD`.
+const HOOKS: [(Hook, &str, usize); 2] = [(Hook::Input, "INPUT", 1), (Hook::Forward, "FORWARD", 2)];
+
+/// The hooks that the table has: these two and the one for output.
+const USED: RangeInclusive<usize> = 1..=3;
+
+/// A table as the kernel hands it out.
+struct Table {
+    layout: Layout,
+    /// Where each hook's chain begins and its policy stands.
+    begins: [u32; 5],
+    policies: [u32; 5],
+    entries: Vec<u8>,
+}
+
+/// The tables of both families, each with its chains at the input and forward hooks. A table that
+/// no program has used yet is left alone: asking for it would create it.
+pub(super) fn read() -> io::Result<Vec<(Vec<BaseChain>, Ruleset)>> {
+    let mut tables = Vec::new();
+
+    for (family, names) in [
+        (Family::V4, "ip_tables_names"),
+        (Family::V6, "ip6_tables_names"),
+    ] {
+        if has_filter(names) {
+            let table = socket::fetch(family)?;
+            tables.push((table.base_chains(family), table.ruleset()));
+        }
+    }
+    Ok(tables)
+}
+
+fn has_filter(names: &str) -> bool {
+    // The file of the process would be that of its first thread's network namespace.
+    fs::read_to_string(format!("/proc/thread-self/net/{names}"))
+        .is_ok_and(|names| names.lines().any(|name| name == FILTER))
+}
+
+impl Table {
+    fn base_chains(&self, family: Family) -> Vec<BaseChain> {
+        HOOKS
+            .iter()
+            .filter_map(|(hook, name, number)| {
+                Some(BaseChain {
+                    family,
+                    table: FILTER.to_owned(),
+                    name: (*name).to_owned(),
+                    hook: *hook,
+                    drops_rest: self.policy(*number)? == Verdict::Drop,
+                    is_legacy: true,
+                })
+            })
+            .collect()
+    }
+
+    fn policy(&self, hook: usize) -> Option<Verdict> {
+        let entry = Entry::at(&self.entries, self.policies[hook] as usize, self.layout)?;
+
+        entry.standard_verdict()
+    }
+
+    /// Every chain. An entry that cannot be read ends its chain with an unknown verdict.
+    fn ruleset(&self) -> Ruleset {
+        let names = self.names();
+        let mut ruleset = Ruleset::default();
+        let mut chain = None;
+        let mut offset = 0;
+
+        while let Some(entry) = Entry::at(&self.entries, offset, self.layout) {
+            if let Some(name) = names.get(&(offset as u32)) {
+                chain = Some(name.clone());
+                ruleset.chains.entry(name.clone()).or_default();
+            }
+            let is_policy = self.policies[USED].contains(&(offset as u32));
+            let next = offset + entry.length();
+
+            if let Some(chain) = &chain
+                && !is_policy
+                && !entry.is_head()
+            {
+                let rules = ruleset.chains.entry(chain.clone()).or_default();
+                rules.push(rule(&entry, next, &names));
+            }
+            if is_policy {
+                chain = None;
+            }
+            offset = next;
+        }
+        ruleset
+    }
+
+    /// The names of the chains, by the offset of their first rule.
+    fn names(&self) -> BTreeMap<u32, String> {
+        let mut names: BTreeMap<u32, String> = HOOKS
+            .iter()
+            .map(|(_, name, number)| (self.begins[*number], (*name).to_owned()))
+            .collect();
+        let mut offset = 0;
+
+        while let Some(entry) = Entry::at(&self.entries, offset, self.layout) {
+            offset += entry.length();
+            if let Some(name) = entry.head() {
+                names.insert(offset as u32, name);
+            }
+        }
+        names
+    }
+}
+
+fn rule(entry: &Entry<'_>, next: usize, names: &BTreeMap<u32, String>) -> Vec<Expression> {
+    let mut steps = entry.conditions();
+
+    steps.push(match entry.jump() {
+        // A rule without a target goes on with the next one.
+        Some(to) if to as usize == next => Expression::Nothing,
+        Some(to) => match names.get(&to) {
+            Some(name) if entry.goes() => Expression::Verdict(Verdict::Goto(name.clone())),
+            Some(name) => Expression::Verdict(Verdict::Jump(name.clone())),
+            None => Expression::UnknownTarget,
+        },
+        None => entry.decision(),
+    });
+    steps
+}
+
+#[cfg(test)]
+mod tests;

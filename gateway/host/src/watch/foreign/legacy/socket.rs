@@ -1,0 +1,106 @@
+//! [`fetch`]: asks the kernel for a table of iptables-legacy. Sound: each call hands the kernel a
+//! buffer of ours with its true length, and the kernel writes no more than that.
+#![expect(unsafe_code, reason = "libc has no safe wrapper of these options")]
+
+use std::io;
+use std::os::fd::AsRawFd as _;
+
+use socket2::{Domain, Socket, Type};
+
+use super::super::read::Family;
+use super::{FILTER, Table, entry};
+
+/// linux/netfilter_ipv4/ip_tables.h: `IPT_SO_GET_INFO` and `IPT_SO_GET_ENTRIES`; IPv6 has the same.
+const GET_INFO: libc::c_int = 64;
+const GET_ENTRIES: libc::c_int = 65;
+
+/// Length of a table's name.
+const NAME: usize = 32;
+/// Length of `struct ipt_getinfo`: name, hooks, two offsets for each of five hooks, entries, bytes.
+const INFO: usize = NAME + 4 + 2 * 5 * 4 + 2 * 4;
+/// What stands before the entries in `struct ipt_get_entries`: name, size, padding.
+const HEAD: usize = NAME + 8;
+
+/// Largest table that is read, in bytes; a rule has 150 or more.
+const MOST: usize = 64 * 1024 * 1024;
+
+/// Attempts, if a program changes the table between the two questions.
+const ATTEMPTS: u32 = 3;
+
+/// The table `filter`, in the network namespace of the calling thread.
+pub(super) fn fetch(family: Family) -> io::Result<Table> {
+    let mut attempts = 1;
+
+    loop {
+        match fetch_once(family) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && attempts < ATTEMPTS => {
+                attempts += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn fetch_once(family: Family) -> io::Result<Table> {
+    let (domain, level, layout) = match family {
+        Family::V6 => (Domain::IPV6, libc::IPPROTO_IPV6, entry::V6),
+        Family::V4 | Family::Inet => (Domain::IPV4, libc::IPPROTO_IP, entry::V4),
+    };
+
+    // Bound to no port: it is only asked.
+    let socket = Socket::new(domain, Type::DGRAM.cloexec(), None)?;
+    let mut info = named(INFO);
+    ask(&socket, level, GET_INFO, &mut info)?;
+    let number = |at: usize| {
+        let bytes = info[at..].first_chunk().expect("an offset inside the info");
+        u32::from_ne_bytes(*bytes)
+    };
+    let offsets = |at: usize| [0, 1, 2, 3, 4].map(|hook| number(at + 4 * hook));
+    let size = number(INFO - 4) as usize;
+    if size > MOST {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+
+    let mut entries = named(HEAD + size);
+    entries[NAME..NAME + 4].copy_from_slice(&(size as u32).to_ne_bytes());
+    ask(&socket, level, GET_ENTRIES, &mut entries)?;
+    Ok(Table {
+        layout,
+        begins: offsets(NAME + 4),
+        policies: offsets(NAME + 4 + 20),
+        entries: entries.split_off(HEAD),
+    })
+}
+
+/// Room for an answer about the table.
+fn named(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+
+    bytes[..FILTER.len()].copy_from_slice(FILTER.as_bytes());
+    bytes
+}
+
+fn ask(
+    socket: &Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let mut length = buffer.len() as libc::socklen_t;
+
+    // SAFETY: the descriptor is open, and `length` is that of `buffer`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            buffer.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

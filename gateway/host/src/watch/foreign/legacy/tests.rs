@@ -1,0 +1,117 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::super::evaluate::Judgement;
+use super::super::packet::{Interface, Sample, State};
+use super::*;
+
+/// An entry of IPv4 whose target is `name` with `data`; `entering` is its interface, whole.
+fn entry(entering: &str, name: &str, data: &[u8]) -> Vec<u8> {
+    let length = entry::V4.length;
+    let mut bytes = vec![0; length + 32];
+
+    if !entering.is_empty() {
+        bytes[16..16 + entering.len()].copy_from_slice(entering.as_bytes());
+        bytes[48..48 + entering.len() + 1].fill(0xff);
+    }
+    bytes[length + 2..length + 2 + name.len()].copy_from_slice(name.as_bytes());
+    bytes.extend_from_slice(data);
+    let end = bytes.len() as u16;
+    bytes[88..90].copy_from_slice(&(length as u16).to_ne_bytes());
+    bytes[90..92].copy_from_slice(&end.to_ne_bytes());
+    bytes
+}
+
+fn verdict(entering: &str, verdict: i32) -> Vec<u8> {
+    entry(entering, "", &verdict.to_ne_bytes())
+}
+
+/// INPUT accepts; FORWARD jumps to `own` for `lan0` and drops the rest; `own` has `rules`.
+fn table(rules: &[Vec<u8>]) -> Table {
+    let accept = verdict("", -2);
+    let one = accept.len() as u32;
+    let head = entry("", "ERROR", b"own\0");
+    // INPUT's policy, the jump, FORWARD's policy, OUTPUT's policy, the head of `own`.
+    let own = 4 * one + head.len() as u32;
+    let parts = [
+        accept.clone(),
+        verdict("lan0", own as i32),
+        verdict("", -1),
+        accept,
+        head,
+        rules.concat(),
+        entry("", "ERROR", b"ERROR\0"),
+    ];
+
+    Table {
+        layout: entry::V4,
+        begins: [u32::MAX, 0, one, 3 * one, u32::MAX],
+        policies: [u32::MAX, 0, 2 * one, 3 * one, u32::MAX],
+        entries: parts.concat(),
+    }
+}
+
+fn judge(table: &Table) -> Judgement {
+    let interface = |name: &str| {
+        Some(Interface {
+            name: name.into(),
+            index: Some(7),
+        })
+    };
+    let sample = Sample {
+        enters: interface("lan0"),
+        leaves: interface("ringway0"),
+        is_v4: true,
+        source: Some("10.1.0.2".parse().unwrap()),
+        destination: Some("10.2.0.1".parse().unwrap()),
+        protocol: 6,
+        port: None,
+        state: State::New,
+    };
+    table.ruleset().judge("FORWARD", true, &sample)
+}
+
+#[test]
+fn chains_jumps_and_policies_are_followed() {
+    let chains = table(&[]).base_chains(Family::V4);
+    let policies: Vec<_> = chains
+        .iter()
+        .map(|chain| (chain.name.as_str(), chain.drops_rest))
+        .collect();
+    assert_eq!(policies, [("INPUT", false), ("FORWARD", true)]);
+
+    assert_eq!(judge(&table(&[])), Judgement::Dropped);
+    assert_eq!(judge(&table(&[verdict("lan0", -2)])), Judgement::Accepted);
+    // The mask covers the end of the name: `lan` is another interface.
+    assert_eq!(judge(&table(&[verdict("lan", -2)])), Judgement::Dropped);
+    assert_eq!(
+        judge(&table(&[verdict("", -5), verdict("", -2)])),
+        Judgement::Dropped
+    );
+    let reject = entry("lan0", "REJECT", &[]);
+    assert_eq!(
+        judge(&table(&[reject, verdict("", -2)])),
+        Judgement::Dropped
+    );
+    let unknown = entry("", "TARPIT", &[]);
+    assert_eq!(judge(&table(&[unknown])), Judgement::Uncertain);
+}
+
+proptest! {
+    #[test]
+    fn no_table_is_too_broken_to_be_read(
+        entries in vec(any::<u8>(), 0..2000),
+        offsets in any::<[u32; 5]>(),
+    ) {
+        for layout in [entry::V4, entry::V6] {
+            let table = Table {
+                layout,
+                begins: offsets,
+                policies: [0; 5],
+                entries: entries.clone(),
+            };
+            table.ruleset();
+            table.base_chains(Family::V6);
+        }
+    }
+}
