@@ -12,7 +12,7 @@ use tracing::info;
 
 use crate::firewall::{DropReason, FirewallError, Nft, Surroundings};
 use crate::forwarding::Forwarding;
-use crate::sysctl::Setting;
+use crate::sysctl::{Setting, dotted};
 use crate::watch::Authors;
 
 /// The guard of a running daemon, which reloads change and reports read, one at a time. Each call
@@ -110,7 +110,7 @@ impl Guard {
 
         let changed = self.forwarding.enable().into_iter();
         checked.restored.extend(changed.map(|key| {
-            let name = key.replace('/', ".");
+            let name = dotted(&key);
             Restoration {
                 thing: Thing::Setting(name.clone()),
                 name,

@@ -63,6 +63,17 @@ pub(super) fn write(key: &str, value: &str) -> Result<Written, SysctlError> {
     }
 }
 
+/// `key` as sysctl(8) writes it: `net.ipv4.conf.eth0/100.forwarding`.
+pub(crate) fn dotted(key: &str) -> String {
+    key.chars()
+        .map(|char| match char {
+            '/' => '.',
+            '.' => '/',
+            other => other,
+        })
+        .collect()
+}
+
 /// Names of the entries below `key`, sorted; empty if there is no such directory.
 pub(super) fn entries(key: &str) -> Vec<String> {
     let Ok(directory) = fs::read_dir(path(key)) else {

@@ -17,7 +17,7 @@ use super::sysctl::{self, Setting, SysctlError};
 
 /// Packets that wait for the data plane; the kernel drops more. As on an Ethernet card (the
 /// driver's own default is 500). The data plane makes it longer where it can bound the bytes.
-const QUEUE: u32 = 1000;
+pub(crate) const QUEUE: u32 = 1000;
 
 /// The interface group of every TUN device of ours, also of other daemons on this host: the guard
 /// knows by it what belongs to a mesh. "RWAY" in ASCII.

@@ -14,6 +14,10 @@ pub enum Thing {
     Routes,
     /// The MTU of the TUN device.
     Mtu,
+    /// The interface group of the TUN device.
+    Group,
+    /// The length of the TUN device's queue.
+    Queue,
     /// A kernel setting, with dots.
     Setting(String),
 }
@@ -26,6 +30,8 @@ impl Thing {
             Thing::Rule => "rule",
             Thing::Routes => "routes",
             Thing::Mtu => "mtu",
+            Thing::Group => "group",
+            Thing::Queue => "queue",
             Thing::Setting(_) => "setting",
         }
     }
@@ -38,6 +44,8 @@ impl fmt::Display for Thing {
             Thing::Rule => f.write_str("ip rule"),
             Thing::Routes => f.write_str("routes"),
             Thing::Mtu => f.write_str("MTU of the TUN device"),
+            Thing::Group => f.write_str("group of the TUN device"),
+            Thing::Queue => f.write_str("queue of the TUN device"),
             Thing::Setting(key) => f.write_str(key),
         }
     }

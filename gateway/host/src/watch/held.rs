@@ -1,5 +1,5 @@
-//! [`Held`]: the MTU of the TUN device and the kernel settings that the daemon needs: compared, and
-//! restored.
+//! [`Held`]: MTU, interface group and queue of the TUN device, and the kernel settings that the
+//! daemon needs: compared, and restored.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,6 +12,7 @@ use rtnetlink::packet_route::link::LinkAttribute;
 
 use crate::netlink::{self, Netlink};
 use crate::sysctl::{self, Setting};
+use crate::tun::{self, TUN_GROUP};
 
 /// The smallest MTU with which the kernel keeps IPv6 on a device (RFC 8200, section 5).
 const LEAST_MTU_V6: u32 = 1280;
@@ -24,14 +25,31 @@ pub struct Held {
     tun: Arc<AtomicU32>,
     name: String,
     mtu: u32,
+    /// The device's queue, as long as it was at any time: the data plane may have made it longer.
+    queue: Queue,
     /// The device's.
     settings: Vec<Setting>,
     forwarding: Vec<Setting>,
-    /// Settings that were once as needed. Where `/proc/sys` is read-only, others may never be; the
-    /// start has said so.
+    /// Settings that were once as needed. Where `/proc/sys` is read-only, those of the device may
+    /// never be: the start has warned of them, and the gateway works without.
     right: BTreeSet<String>,
     /// Forwarding is off, on purpose.
     is_closed: bool,
+}
+
+/// The queue of one device.
+#[derive(Debug, Default)]
+struct Queue {
+    /// The device's interface index.
+    index: u32,
+    length: u32,
+}
+
+/// The device as it is.
+struct Link {
+    mtu: u32,
+    group: u32,
+    queue: u32,
 }
 
 impl Held {
@@ -47,6 +65,7 @@ impl Held {
             tun,
             name: name.to_owned(),
             mtu: mtu.into(),
+            queue: Queue::default(),
             settings,
             forwarding: Vec::new(),
             right: BTreeSet::new(),
@@ -62,7 +81,7 @@ impl Held {
     /// Compares everything, and restores what differs but for what is in `leave`.
     pub async fn check(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         // First: with a small MTU, the kernel has no IPv6 settings for the device.
-        self.check_mtu(leave, checked).await;
+        self.check_device(leave, checked).await;
 
         let is_closed = self.is_closed;
         let settings = [&self.settings[..], &self.forwarding[..]].concat();
@@ -86,49 +105,78 @@ impl Held {
         }
     }
 
-    async fn check_mtu(&self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
-        // A device that is gone is re-created with the right one.
-        let Ok(Some(mtu)) = self.read_mtu().await else {
+    async fn check_device(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
+        let index = self.tun.load(Relaxed);
+        // A device that is gone is re-created as it must be.
+        let Ok(Some(link)) = self.read_link(index).await else {
             return;
         };
-        if mtu == self.mtu {
-            return;
+
+        let device = &self.name;
+        if link.mtu != self.mtu {
+            let found = if link.mtu < LEAST_MTU_V6 {
+                format!("{}, which ends IPv6 on it", link.mtu)
+            } else {
+                link.mtu.to_string()
+            };
+            let name = format!("MTU {} of {device}", self.mtu);
+            let wanted = LinkAttribute::Mtu(self.mtu);
+            let restored = self.restore(&Thing::Mtu, index, wanted, leave).await;
+            note(Thing::Mtu, name, found, restored, checked);
+        }
+        if link.group != TUN_GROUP {
+            let name = format!("group {TUN_GROUP} of {device}");
+            let wanted = LinkAttribute::Group(TUN_GROUP);
+            let restored = self.restore(&Thing::Group, index, wanted, leave).await;
+            note(
+                Thing::Group,
+                name,
+                link.group.to_string(),
+                restored,
+                checked,
+            );
         }
 
-        let found = if mtu < LEAST_MTU_V6 {
-            format!("{mtu}, which ends IPv6 on it")
-        } else {
-            mtu.to_string()
-        };
-        let name = format!("MTU {} of {}", self.mtu, self.name);
-        let restored = if leave.contains(&Thing::Mtu) {
-            Err("it is changed again and again".to_owned())
-        } else {
-            self.write_mtu().await.map_err(|error| error.to_string())
-        };
-        note(Thing::Mtu, name, found, restored, checked);
+        let length = self.queue.longest(index, link.queue);
+        if link.queue < length {
+            let name = format!("queue of {length} packets of {device}");
+            let wanted = LinkAttribute::TxQueueLen(length);
+            let restored = self.restore(&Thing::Queue, index, wanted, leave).await;
+            note(
+                Thing::Queue,
+                name,
+                link.queue.to_string(),
+                restored,
+                checked,
+            );
+        }
     }
 
-    async fn read_mtu(&self) -> io::Result<Option<u32>> {
-        let index = self.tun.load(Relaxed);
+    async fn read_link(&self, index: u32) -> io::Result<Option<Link>> {
         let request = self.netlink.handle().link().get().match_index(index);
-
         let links = netlink::dump(request.execute()).await?;
-        Ok(links
-            .iter()
-            .flat_map(|link| &link.attributes)
-            .find_map(|attribute| match attribute {
-                LinkAttribute::Mtu(mtu) => Some(*mtu),
-                _ => None,
-            }))
+
+        Ok(links.first().map(|link| Link::read(&link.attributes)))
     }
 
-    async fn write_mtu(&self) -> io::Result<()> {
-        let link = LinkUnspec::new_with_index(self.tun.load(Relaxed))
-            .mtu(self.mtu)
-            .build();
+    /// Sets `wanted` on the device, unless `thing` is to be left as it is.
+    async fn restore(
+        &self,
+        thing: &Thing,
+        index: u32,
+        wanted: LinkAttribute,
+        leave: &BTreeSet<Thing>,
+    ) -> Result<(), String> {
+        if leave.contains(thing) {
+            return Err("it is changed again and again".to_owned());
+        }
 
-        netlink::answer(self.netlink.handle().link().set(link).execute()).await
+        let link = LinkUnspec::new_with_index(index)
+            .append_extra_attribute(wanted)
+            .build();
+        netlink::answer(self.netlink.handle().link().set(link).execute())
+            .await
+            .map_err(|error| error.to_string())
     }
 
     fn check_setting(&mut self, setting: &Setting, leave: &BTreeSet<Thing>, checked: &mut Checked) {
@@ -140,11 +188,12 @@ impl Held {
             self.right.insert(setting.key.clone());
             return;
         }
-        if !self.right.contains(&setting.key) {
+        let is_needed = self.forwarding.contains(setting);
+        if !is_needed && !self.right.contains(&setting.key) {
             return;
         }
 
-        let name = setting.key.replace('/', ".");
+        let name = sysctl::dotted(&setting.key);
         let thing = Thing::Setting(name.clone());
         let restored = if leave.contains(&thing) {
             Err("it is changed again and again".to_owned())
@@ -154,6 +203,39 @@ impl Held {
         };
         let name = format!("{name} = {}", setting.value);
         note(thing, name, found, restored, checked);
+    }
+}
+
+impl Queue {
+    /// The greatest length that device `index` has had.
+    fn longest(&mut self, index: u32, now: u32) -> u32 {
+        if self.index != index {
+            self.index = index;
+            self.length = tun::QUEUE;
+        }
+
+        self.length = self.length.max(now);
+        self.length
+    }
+}
+
+impl Link {
+    fn read(attributes: &[LinkAttribute]) -> Link {
+        let mut link = Link {
+            mtu: 0,
+            group: 0,
+            queue: 0,
+        };
+
+        for attribute in attributes {
+            match attribute {
+                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::Group(group) => link.group = *group,
+                LinkAttribute::TxQueueLen(length) => link.queue = *length,
+                _ => {}
+            }
+        }
+        link
     }
 }
 

@@ -50,11 +50,13 @@ async fn check(held: &mut Held, leave: &[Thing]) -> Checked {
 }
 
 #[test]
-fn mtu_and_settings_are_restored_and_what_is_left_is_reported() {
+fn device_and_settings_are_restored_and_what_is_left_is_reported() {
     let namespace = gateway();
     let (_tun, index) = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
     let meddle = || {
         namespace.ip("link set ringway0 mtu 1200");
+        namespace.ip("link set ringway0 group 0");
+        namespace.ip("link set ringway0 txqueuelen 0");
         set("0");
     };
     let setting = Setting {
@@ -78,14 +80,17 @@ fn mtu_and_settings_are_restored_and_what_is_left_is_reported() {
         meddle();
         let restored = check(&mut held, &[]).await.restored;
         let kinds: Vec<_> = restored.iter().map(|one| one.thing.kind()).collect();
-        assert_eq!(kinds, ["mtu", "setting"]);
+        assert_eq!(kinds, ["mtu", "group", "queue", "setting"]);
         assert!(forwards());
-        assert!(namespace.ip("link show ringway0").contains("mtu 1440"));
+        let link = namespace.ip("link show ringway0");
+        for part in ["mtu 1440", "group 1381450073", "qlen 1000"] {
+            assert!(link.contains(part), "{part} is not in {link}");
+        }
 
         meddle();
         let checked = check(&mut held, &[Thing::Mtu]).await;
         assert_eq!(checked.missing[0].thing, Thing::Mtu);
-        assert_eq!(checked.restored.len(), 1);
+        assert_eq!(checked.restored.len(), 3);
         set("0");
         let left = Thing::Setting(FORWARDING.replace('/', "."));
         let checked = check(&mut held, &[Thing::Mtu, left]).await;
@@ -129,6 +134,7 @@ fn findings(namespace: &Namespace, is_tunnelled: bool) -> Vec<Finding> {
         }],
         dns: vec!["10.1.0.1".parse().unwrap()],
         tunnel_port: Some(4600),
+        ports: [7051].into(),
     };
 
     namespace
