@@ -75,17 +75,23 @@ struct Files {
 /// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those
 /// of the certificates only if the files themselves are in order.
 pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
-    prepare_again(path, None).await
+    prepare_at(path, None, UnixTime::now()).await
 }
 
 /// As [`prepare`], for a daemon that knows which records were the `newest` even if that cannot be
 /// read.
 pub async fn prepare_again(path: &Path, newest: Option<Newest>) -> Result<Prepared, Faults> {
+    prepare_at(path, newest, UnixTime::now()).await
+}
+
+/// As [`prepare_again`] would at the time `now`.
+pub async fn prepare_at(
+    path: &Path,
+    newest: Option<Newest>,
+    now: UnixTime,
+) -> Result<Prepared, Faults> {
     let path = path.to_owned();
-    let files = off_the_loop(path.clone(), move || {
-        Files::read(&path, UnixTime::now(), newest)
-    })
-    .await?;
+    let files = off_the_loop(path.clone(), move || Files::read(&path, now, newest)).await?;
     let Files {
         config,
         zone,
@@ -234,8 +240,7 @@ fn known(
     }
 }
 
-/// When our certificate is valid, if that is the only fault: at another time by the clock, the
-/// files would be in order.
+/// When our certificate is valid, if it is not now by the clock.
 pub async fn valid_at_another_time(path: &Path) -> Option<(UnixTime, UnixTime)> {
     let path = path.to_owned();
 
@@ -245,7 +250,7 @@ pub async fn valid_at_another_time(path: &Path) -> Option<(UnixTime, UnixTime)> 
         let now = UnixTime::now().as_secs();
         let is_valid_now = (begin.as_secs()..=end.as_secs()).contains(&now);
 
-        (!is_valid_now && Files::read(&path, begin, None).is_ok()).then_some((begin, end))
+        (!is_valid_now).then_some((begin, end))
     })
     .await
     .ok()

@@ -6,8 +6,9 @@
 //! ```
 //! The order fails closed: the device's name is the lock against a second daemon; the guard is in
 //! place before anything is forwarded and before the device is up; and the routes keep private
-//! traffic off the default route before the first tunnel is up. At the end the device goes; guard,
-//! forwarding and the `unreachable` routes stay.
+//! traffic off the default route before the first tunnel is up. A gateway that waits for the right
+//! time has guard and routes already. At the end the device goes; guard, forwarding and the
+//! `unreachable` routes stay.
 
 mod gateway;
 mod kernel;
@@ -16,7 +17,8 @@ mod sockets;
 mod waiting;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ringway_config::{Config, Faults, accepted};
 use tokio::task::spawn_blocking;
@@ -26,9 +28,9 @@ use crate::attention::Attention;
 use crate::drive::Stored;
 use crate::policy::{former, tests};
 use crate::prepare::Prepared;
-use crate::state::{AcceptedFile, REMEDY, RecordsFile, chain, create_private};
+use crate::state::{RecordsFile, StateFiles, create_private};
 use gateway::{Gateway, State};
-use kernel::Kernel;
+use kernel::{Answers, Kernel};
 use signals::Signals;
 use waiting::prepare_in_time;
 
@@ -52,7 +54,7 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
     // First: a signal that comes from here on waits, and ends the gateway in order.
     let mut signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
     let prepared = tokio::select! {
-        prepared = prepare_in_time(path) => prepared.map_err(RunError::Faults)?,
+        prepared = prepare_in_time(path) => prepared?,
         () = signals.ended() => return Ok(()),
     };
 
@@ -75,23 +77,33 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     let state_dir = prepared.config.state_dir.clone();
 
     let attention = Attention::default();
+    let files = StateFiles::new(attention.clone());
+    make_state_directory(state_dir, &files).await?;
     if let Some(failed) = prepared.policy_tests.failed.0.first() {
         let what = format!("a policy test failed; the rules are in force all the same: {failed}");
         attention.raise(tests::FAILED, &what, tests::REMEDY);
     }
 
-    // Everything that follows stores something there: kernel settings, records, keys, zones. What
-    // cannot be stored stays in memory.
-    let made = blocking(move || Ok(create_private(&state_dir))).await?;
-    if let Err(error) = made {
-        let what = format!("there is no state directory: {}", chain(&error));
-        attention.raise("state directory", &what, REMEDY);
-    }
-
-    let kernel = Kernel::set_up(&prepared).await?;
-    serve(prepared, kernel, signals, attention).await?;
+    let kernel = Kernel::set_up(&prepared, Answers::DataPlane, &files).await?;
+    serve(prepared, kernel, signals, attention, files).await?;
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
+}
+
+/// Everything that follows stores something there: kernel settings, records, keys, zones. What
+/// cannot be stored stays in memory.
+async fn make_state_directory(dir: PathBuf, files: &Arc<StateFiles>) -> anyhow::Result<()> {
+    let files = files.clone();
+
+    blocking(move || {
+        files.store(
+            "state directory",
+            "there is no state directory",
+            move || Ok(create_private(&dir)?),
+        );
+        Ok(())
+    })
+    .await
 }
 
 /// Strangers can find a server that listens on such an address, although only members are answered.
@@ -123,6 +135,7 @@ async fn serve(
     kernel: Kernel,
     signals: Signals,
     attention: Attention,
+    files: Arc<StateFiles>,
 ) -> anyhow::Result<()> {
     let Prepared {
         config,
@@ -132,38 +145,27 @@ async fn serve(
         ..
     } = &prepared;
     let accepted = accepted::after(config, rulings, accepted);
-    let file = AcceptedFile::new(config.state_dir.clone(), attention.clone());
     let records = RecordsFile::new(config.state_dir.clone(), attention.clone(), newest.clone());
     let socket = config.socket.clone();
 
     // Before they are in force: after a crash, the next start decides overlaps as this one.
+    let rules = config.clone();
     let saved = accepted.clone();
-    let saving = (file.clone(), records.clone(), config.clone());
-    blocking(move || {
-        let (file, records, config) = saving;
-        file.save(saved);
-        records.follow(&config, None);
-        Ok(())
+    let saving = (files.clone(), records.clone());
+    let former_policies = blocking(move || {
+        let (files, records) = saving;
+        files.store_accepted(rules.state_dir.clone(), saved);
+        records.follow(&rules, None);
+        Ok(former::remember(rules, &files))
     })
     .await?;
-
-    let rules = config.clone();
-    let former = blocking(move || Ok(former::of(&rules)));
-    let (former_policies, remembered) = former.await?;
-    if let Err(error) = remembered {
-        let what = format!("the rules in force are not remembered: {}", chain(&error));
-        attention.raise("policy file", &what, REMEDY);
-    }
 
     let path = socket.clone();
     let admin = blocking(move || admin::socket::bind(&path)).await?;
     let state = State {
         accepted,
         former_policies,
-        stored: Stored {
-            accepted: file,
-            records,
-        },
+        stored: Stored { files, records },
         attention,
     };
     let ended = match Gateway::bind(prepared, state, kernel, admin).await {

@@ -1,9 +1,10 @@
-//! What a gateway remembers in its state directory, as far as it can be written. A disk that is
-//! full or read-only keeps no gateway down: what could not be stored stays in memory, is listed as
+//! What a gateway stores in its state directory, as far as it can be written. A disk that is full
+//! or read-only keeps no gateway down: what could not be stored stays in memory, is listed as
 //! something that needs attention, and is tried again.
 
 mod records;
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ringway_config::{Accepted, accepted};
+use ringway_host::traces::Traces;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -20,84 +22,118 @@ use crate::attention::Attention;
 pub use records::RecordsFile;
 
 /// How often what could not be stored is tried again.
-const RETRY: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(5);
 
 /// How an operator gets a state directory that can be written.
 pub const REMEDY: &str = "make room in the state directory, or make it writable";
 
-/// The accepted records, as they are to be found by the next start.
-#[derive(Debug)]
-pub struct AcceptedFile {
-    dir: PathBuf,
+/// Stores something; may be called again and again.
+type Write = Box<dyn Fn() -> anyhow::Result<()> + Send>;
+
+/// Everything that this gateway stores.
+pub struct StateFiles {
     attention: Attention,
-    /// What is not on disk yet.
-    waiting: Mutex<Option<Accepted>>,
+    /// What is not on disk yet, by its name on the list of what needs attention.
+    waiting: Mutex<BTreeMap<&'static str, Unstored>>,
 }
 
-impl AcceptedFile {
-    /// The file in the state directory `dir`.
-    pub fn new(dir: PathBuf, attention: Attention) -> Arc<AcceptedFile> {
-        Arc::new(AcceptedFile {
-            dir,
+struct Unstored {
+    /// What it means that this is not stored.
+    loss: &'static str,
+    write: Write,
+}
+
+impl StateFiles {
+    /// What cannot be stored is reported to `attention`.
+    pub fn new(attention: Attention) -> Arc<StateFiles> {
+        Arc::new(StateFiles {
             attention,
             waiting: Mutex::default(),
         })
     }
 
-    /// Stores `accepted`, or keeps it to try again. Blocks.
-    pub fn save(&self, accepted: Accepted) {
+    /// Stores something by `write`, or keeps it to try again. It takes the place of what was to be
+    /// stored under this name before. Blocks.
+    pub fn store(
+        &self,
+        name: &'static str,
+        loss: &'static str,
+        write: impl Fn() -> anyhow::Result<()> + Send + 'static,
+    ) {
+        let unstored = Unstored {
+            loss,
+            write: Box::new(write),
+        };
+        // Held while it is written: of two that store the same file, the later one wins.
         let mut waiting = self.lock();
 
-        *waiting = Some(accepted);
-        self.write(&mut waiting);
+        if self.write(name, &unstored) {
+            waiting.remove(name);
+        } else {
+            waiting.insert(name, unstored);
+        }
+    }
+
+    /// Stores the records that are accepted, as they are to be found by the next start. Blocks.
+    pub fn store_accepted(&self, dir: PathBuf, accepted: Accepted) {
+        let loss = "the accepted records are not stored, so that a restart may decide overlaps \
+                    otherwise";
+
+        self.store("state accepted", loss, move || {
+            // Most starts accept what the last one did. Then there is no wait for the disk, and a
+            // full one is no matter.
+            let is_stored =
+                accepted::load(&dir).is_ok_and(|stored| stored.iter().eq(accepted.keys()));
+            if !is_stored {
+                accepted::save(&dir, &accepted)?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Stores what this gateway leaves in the kernel, so that a later start can remove it. Blocks.
+    pub fn store_traces(&self, dir: PathBuf, traces: Traces) {
+        let loss = "what stays in the kernel is not remembered, so that a restart with other \
+                    numbers does not remove it, and forgets the prefixes of removed members";
+
+        self.store("state traces", loss, move || Ok(traces.save(&dir)?));
     }
 
     /// Stores what could not be stored before, as long as this runs.
-    pub async fn keep_trying(self: Arc<AcceptedFile>) {
+    pub async fn keep_trying(self: Arc<StateFiles>) {
         loop {
             sleep(RETRY).await;
 
-            if self.lock().is_some() {
-                let file = self.clone();
+            if !self.lock().is_empty() {
+                let files = self.clone();
                 // Fails only if writing panicked: then it is tried again.
-                let _ = spawn_blocking(move || file.write(&mut file.lock())).await;
+                let _ = spawn_blocking(move || files.try_again()).await;
             }
         }
     }
 
-    fn write(&self, waiting: &mut Option<Accepted>) {
-        let Some(accepted) = waiting.as_ref() else {
-            return;
-        };
+    fn try_again(&self) {
+        let mut waiting = self.lock();
 
-        // Most starts accept what the last one did. Then there is no wait for the disk, and a full
-        // one is no matter.
-        let is_stored =
-            accepted::load(&self.dir).is_ok_and(|stored| stored.iter().eq(accepted.keys()));
-        let saved = if is_stored {
-            Ok(())
-        } else {
-            accepted::save(&self.dir, accepted)
-        };
+        waiting.retain(|name, unstored| !self.write(name, unstored));
+    }
 
-        match saved {
+    /// True if it is stored now.
+    fn write(&self, name: &str, unstored: &Unstored) -> bool {
+        match (unstored.write)() {
             Ok(()) => {
-                *waiting = None;
-                self.attention.clear("state accepted");
+                self.attention.clear(name);
+                true
             }
-            Err(error) => self.attention.raise(
-                "state accepted",
-                &format!(
-                    "the accepted records are not stored, so that a restart may decide overlaps \
-                     otherwise: {}",
-                    chain(&error)
-                ),
-                REMEDY,
-            ),
+            Err(error) => {
+                let what = format!("{}: {error:#}", unstored.loss);
+                self.attention.raise(name, &what, REMEDY);
+                false
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Accepted>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Unstored>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -143,20 +179,21 @@ mod tests {
     fn what_could_not_be_stored_is_listed_and_stored_later() {
         let dir = std::env::temp_dir().join(format!("ringway-state-{}", std::process::id()));
         let attention = Attention::default();
-        let file = AcceptedFile::new(dir.clone(), attention.clone());
+        let files = StateFiles::new(attention.clone());
         let accepted = Accepted::from([(
             ringway_config::Digest::of(b"record"),
             "acme".parse().unwrap(),
         )]);
 
-        file.save(accepted.clone());
+        files.store_accepted(dir.clone(), Accepted::new());
+        files.store_accepted(dir.clone(), accepted.clone());
         assert_eq!(attention.names("state"), ["state accepted"]);
 
         std::fs::create_dir(&dir).unwrap();
-        file.write(&mut file.lock());
+        files.try_again();
         let stored = accepted::load(&dir).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
-        assert!(stored.iter().eq(accepted.keys()));
-        assert!(attention.names("state").is_empty() && file.lock().is_none());
+        assert!(stored.iter().eq(accepted.keys()), "the later one");
+        assert!(attention.names("state").is_empty() && files.lock().is_empty());
     }
 }

@@ -39,6 +39,8 @@ pub struct Forwarding {
     plan: Plan,
     /// The file that keeps the plan's changes for the next start.
     memory: PathBuf,
+    /// It says what the plan says.
+    is_remembered: bool,
 }
 
 /// One setting that this daemon changes, with the value it found.
@@ -62,6 +64,7 @@ impl Forwarding {
                 ..Plan::default()
             },
             memory: memory.into(),
+            is_remembered: true,
         }
     }
 
@@ -71,16 +74,8 @@ impl Forwarding {
         let recalled = std::mem::take(&mut self.plan.changes);
         self.plan = plan::plan(spec, &recalled, &plan::Proc);
 
-        if self.plan.changes != recalled {
-            // Without the file, the next start takes our settings for the host's: it works, and
-            // forwards more.
-            if let Err(error) = memory::remember(&self.memory, &self.plan.changes) {
-                warn!(
-                    path = %self.memory.display(),
-                    %error,
-                    "Not remembered which kernel settings were changed"
-                );
-            }
+        if self.plan.changes != recalled || !self.is_remembered {
+            self.remember();
         }
         self.plan.restriction.clone()
     }
@@ -88,6 +83,23 @@ impl Forwarding {
     /// What [`Forwarding::plan`] found last.
     pub(crate) fn restriction(&self) -> &Restriction {
         &self.plan.restriction
+    }
+
+    /// Without the file, the next start takes our settings for the host's: it works, and forwards
+    /// more.
+    fn remember(&mut self) {
+        let remembered = memory::remember(&self.memory, &self.plan.changes);
+
+        if let Err(error) = &remembered
+            && self.is_remembered
+        {
+            warn!(
+                path = %self.memory.display(),
+                %error,
+                "Not remembered which kernel settings were changed"
+            );
+        }
+        self.is_remembered = remembered.is_ok();
     }
 
     /// Takes back what is no longer needed, unless another program has changed it since.
@@ -130,9 +142,9 @@ impl Forwarding {
             .collect()
     }
 
-    /// True if the settings that are needed are those of the last plan.
+    /// True if the settings that are needed are those of the last plan, and that is on disk.
     pub(crate) fn is_as_planned(&self, spec: &GuardSpec) -> bool {
-        plan::plan(spec, &self.plan.changes, &plan::Proc) == self.plan
+        self.is_remembered && plan::plan(spec, &self.plan.changes, &plan::Proc) == self.plan
     }
 
     /// Takes everything back for good, unless another program has changed it since, and removes the

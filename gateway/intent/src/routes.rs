@@ -93,6 +93,19 @@ pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePla
     plan
 }
 
+/// The routes of a gateway whose data plane does not run yet: what [`plan_routes`] hands to that,
+/// the kernel answers for.
+pub fn plan_closed_routes(situation: &Situation<'_>) -> RoutePlan {
+    let mut plan = plan_routes(situation, &Tunnelled::new());
+
+    for state in plan.values_mut() {
+        if matches!(state, RouteState::Down { .. }) {
+            *state = RouteState::Unreachable;
+        }
+    }
+    plan
+}
+
 /// The prefixes of `plan` whose packets go through a tunnel.
 pub fn tunnelled(plan: &RoutePlan) -> BTreeSet<Prefix> {
     plan.iter()

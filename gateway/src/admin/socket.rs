@@ -70,6 +70,30 @@ pub async fn serve(
     }
 }
 
+/// Answers `status` with `report`, one client after the other.
+pub async fn serve_report(listener: &UnixListener, report: &Report) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
+        };
+
+        // A client that leaves or is slow is no matter.
+        let _ = timeout(PATIENCE, answer_report(client, report)).await;
+    }
+}
+
+async fn answer_report(client: UnixStream, report: &Report) -> anyhow::Result<()> {
+    let mut client = BufReader::new(client);
+
+    let reply = match read_request(&mut client).await?.trim_end() {
+        "status" => serde_json::to_vec(report)?,
+        other => refusal(other),
+    };
+    client.write_all(&reply).await?;
+    client.shutdown().await?;
+    Ok(())
+}
+
 async fn answer(
     client: UnixStream,
     requests: &mpsc::Sender<Request>,
@@ -77,26 +101,33 @@ async fn answer(
     metrics: &Metrics,
 ) -> anyhow::Result<()> {
     let mut client = BufReader::new(client);
-    let mut request = String::new();
-    // A client that never ends its line must not fill the memory.
-    (&mut client).take(REQUEST).read_line(&mut request).await?;
 
-    let reply = match request.trim_end() {
+    let reply = match read_request(&mut client).await?.trim_end() {
         "status" => {
             let mut report = report(requests).await?;
             report.filtered.extend(filtered(guard).await);
             serde_json::to_vec(&report)?
         }
         "metrics" => metrics.text(report(requests).await?)?.into_bytes(),
-        other => {
-            let name = other.escape_default();
-            format!("{{\"error\":\"unknown request {name:?}\"}}").into_bytes()
-        }
+        other => refusal(other),
     };
 
     client.write_all(&reply).await?;
     client.shutdown().await?;
     Ok(())
+}
+
+async fn read_request(client: &mut BufReader<UnixStream>) -> anyhow::Result<String> {
+    let mut request = String::new();
+
+    // A client that never ends its line must not fill the memory.
+    client.take(REQUEST).read_line(&mut request).await?;
+    Ok(request)
+}
+
+fn refusal(request: &str) -> Vec<u8> {
+    let name = request.escape_default();
+    format!("{{\"error\":\"unknown request {name:?}\"}}").into_bytes()
 }
 
 async fn report(requests: &mpsc::Sender<Request>) -> anyhow::Result<Report> {

@@ -21,7 +21,7 @@ use super::jobs::{Event, Jobs};
 use crate::names::Names;
 use crate::policy::former;
 use crate::prepare::{Prepared, prepare_again};
-use crate::state::{AcceptedFile, RecordsFile};
+use crate::state::{RecordsFile, StateFiles};
 use crate::tasks::Tasks;
 
 /// The parts of the current configuration that the shell has no use for, and what a change makes of
@@ -40,18 +40,18 @@ pub struct InForce {
     pending: BTreeMap<ChangeId, Pending>,
 }
 
-/// What is remembered of the records.
+/// What is remembered for the next start.
 pub struct Stored {
-    /// Those that decide overlaps.
-    pub accepted: Arc<AcceptedFile>,
-    /// The newest ones.
+    /// Everything but the newest records.
+    pub files: Arc<StateFiles>,
+    /// The newest records.
     pub records: Arc<RecordsFile>,
 }
 
 impl Stored {
     /// What could not be stored before is tried again, as long as the daemon runs.
     pub fn keep_trying(&self, tasks: &Tasks) {
-        tasks.spawn(self.accepted.clone().keep_trying());
+        tasks.spawn(self.files.clone().keep_trying());
         tasks.spawn(self.records.clone().keep_trying());
     }
 }
@@ -237,24 +237,19 @@ impl InForce {
     }
 
     pub(super) fn save_accepted(&self, accepted: Accepted, jobs: &Jobs) {
-        let file = self.stored.accepted.clone();
+        let files = self.stored.files.clone();
+        let state_dir = self.config.state_dir.clone();
 
-        jobs.run_silently(move || file.save(accepted));
+        jobs.run_silently(move || files.store_accepted(state_dir, accepted));
     }
 
     /// Remembers what stays in the kernel, `held` prefixes of removed members among it.
     pub(super) fn remember(&self, held: &BTreeSet<Prefix>, jobs: &Jobs) {
         let traces = Traces::of(&self.config, held);
         let state_dir = self.config.state_dir.clone();
+        let files = self.stored.files.clone();
 
-        jobs.run_silently(move || {
-            if let Err(error) = traces.save(&state_dir) {
-                tracing::error!(
-                    %error,
-                    "Prefixes of removed members are not remembered: a restart forgets them"
-                );
-            }
-        });
+        jobs.run_silently(move || files.store_traces(state_dir, traces));
     }
 
     /// Puts what `change` has read and built in force.
@@ -284,13 +279,12 @@ impl InForce {
             None => self.names.follow(&self.config, membership),
         }
 
-        let rules = self.config.clone();
+        let rules = Config::clone(&self.config);
+        let files = self.stored.files.clone();
         let records = self.stored.records.clone();
         jobs.run_silently(move || {
             records.follow(&rules, pending.newest);
-            if let (_, Err(error)) = former::of(&rules) {
-                tracing::error!(%error, "The rules in force are not remembered for a restart");
-            }
+            former::remember(rules, &files);
         });
 
         // Last: a copy is deleted only after its zone is no longer served.

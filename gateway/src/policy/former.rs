@@ -19,6 +19,7 @@ use ringway_shell::everything;
 use serde::{Deserialize, Serialize};
 
 use crate::drive::wall_time;
+use crate::state::StateFiles;
 
 /// The rules that were in force last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,10 +66,18 @@ fn succeed(
     (former, save(state_dir, &remembered))
 }
 
-/// Remembers the rules of `config` as those in force now. Returns the policies before, for
-/// [`Start`](ringway_shell::Start). Error: the file can be neither read nor written; what it says
-/// is heeded all the same. Blocks.
-pub fn of(config: &Config) -> (Vec<Policy>, io::Result<()>) {
+/// Remembers the rules of `config` as those in force now, or keeps trying to. Returns the policies
+/// before, for [`Start`](ringway_shell::Start). Blocks.
+pub fn remember(config: Config, files: &StateFiles) -> Vec<Policy> {
+    let (former, _) = of(&config);
+
+    // The second time writes only what the first one could not.
+    let loss = "the rules in force are not remembered for a restart";
+    files.store("state policy", loss, move || Ok(of(&config).1?));
+    former
+}
+
+fn of(config: &Config) -> (Vec<Policy>, io::Result<()>) {
     let own = config.own_prefixes().iter().map(|own| own.prefix);
     let own: Vec<_> = own.collect();
 

@@ -178,6 +178,7 @@ pub struct Client {
 
 /// The stateless-reset key and the connection-id key (RFC 9000, section 10.3): kept across
 /// restarts, so that peers recognise a restarted daemon's resets and redial at once.
+#[derive(Clone)]
 pub struct EndpointKeys([u8; EndpointKeys::LEN]);
 
 impl EndpointKeys {
@@ -202,9 +203,15 @@ impl EndpointKeys {
             aws_lc_rs::rand::fill(&mut keys).is_ok(),
             "the system has no random bytes"
         );
+        let keys = EndpointKeys(keys);
+        let stored = keys.store(path);
+        Ok((keys, stored))
+    }
+
+    /// Stores them for the next start. Blocks.
+    pub fn store(&self, path: &Path) -> io::Result<()> {
         // Anybody who knows the reset key can end our connections (RFC 9000, section 10.3).
-        let stored = disk::replace(path, &keys, Access::Owner);
-        Ok((EndpointKeys(keys), stored))
+        disk::replace(path, &self.0, Access::Owner)
     }
 
     fn config(&self) -> EndpointConfig {

@@ -38,10 +38,14 @@ use crate::quic::dial::Dialler;
 use crate::quic::endpoint::{self, EndpointKeys, Tls};
 use crate::quic::event;
 use crate::quic::socket::Inlet;
-use crate::state::{REMEDY, chain};
+use crate::state::{REMEDY, StateFiles, chain};
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
+
+/// What it means that the endpoint's keys are not stored.
+const KEYS_LOST: &str =
+    "the keys of stateless resets are not stored, so that peers notice a restart later";
 
 /// What a gateway remembers, and what it could not store.
 pub(super) struct State {
@@ -88,7 +92,7 @@ impl Gateway {
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
 
         let sockets = sockets::bind(&config)?;
-        let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls, &state.attention).await?;
+        let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls, &state.stored.files).await?;
         let sink = Sink {
             inlet,
             events: senders.packets,
@@ -219,17 +223,21 @@ async fn open_endpoint(
     config: &Config,
     sockets: &[Arc<TunnelSocket>],
     tls: &Tls,
-    attention: &Attention,
+    files: &Arc<StateFiles>,
 ) -> anyhow::Result<(Endpoint, Inlet)> {
     let file = config.state_dir.join("endpoint-keys");
-    let (keys, stored) = blocking(move || EndpointKeys::load_or_make(&file)).await?;
-    if let Err(error) = stored {
-        let what = format!(
-            "the keys of stateless resets are not stored, so that peers notice a restart later: {}",
-            chain(&error)
-        );
-        attention.raise("state endpoint-keys", &what, REMEDY);
-    }
+    let files = files.clone();
+    let keys = blocking(move || {
+        let (keys, stored) = EndpointKeys::load_or_make(&file)?;
+        if stored.is_err() {
+            let keys = keys.clone();
+            files.store("state endpoint-keys", KEYS_LOST, move || {
+                Ok(keys.store(&file)?)
+            });
+        }
+        Ok(keys)
+    })
+    .await?;
 
     endpoint::open(sockets[0].socket(), &keys, tls)
 }

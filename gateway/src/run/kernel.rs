@@ -5,7 +5,6 @@
 //! the end only the device goes. Forwarding, guard and `unreachable` routes stay: private traffic
 //! must never meet the default route, and hosts get an answer.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -14,14 +13,18 @@ use ringway_host::links;
 use ringway_host::routes::KernelRoutes;
 use ringway_host::traces::Traces;
 use ringway_host::tun::{self, create_tun, raise_tun};
-use ringway_host::watch::Held;
-use ringway_intent::{Links, Situation, Tunnelled, guard, plan_routes};
+use ringway_host::watch::{Authors, Held};
+use ringway_intent::{
+    Checked, Links, Restoration, RoutePlan, Situation, Tunnelled, guard, plan_closed_routes,
+    plan_routes,
+};
 use tokio::sync::Mutex;
 use tun_rs::SyncDevice;
 
 use super::blocking;
 use crate::plane::Device;
 use crate::prepare::Prepared;
+use crate::state::StateFiles;
 
 /// MTU of the device: 1500 bytes, less the IPv4, UDP and tunnel headers. Each route has that of its
 /// tunnel.
@@ -32,16 +35,39 @@ pub(super) struct Kernel {
     pub(super) tun: Arc<SyncDevice>,
     pub(super) device: Device,
     pub(super) guard: SharedGuard,
-    /// They are in place: every remote prefix is unreachable.
+    /// They are in place: no packet to a remote prefix follows the default route.
     pub(super) routes: KernelRoutes,
     /// What else must stay as it is.
     pub(super) held: Held,
     pub(super) links: Links,
 }
 
+/// Who answers for a prefix without a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// The data plane, which starts at once.
+    DataPlane,
+    /// The kernel: the gateway waits.
+    Kernel,
+}
+
+impl Answers {
+    /// The routes of a gateway without tunnels.
+    fn plan(self, situation: &Situation<'_>) -> RoutePlan {
+        match self {
+            Answers::DataPlane => plan_routes(situation, &Tunnelled::new()),
+            Answers::Kernel => plan_closed_routes(situation),
+        }
+    }
+}
+
 impl Kernel {
     /// Sets everything up. After an error, what is in force by then stays: it only drops.
-    pub(super) async fn set_up(prepared: &Prepared) -> anyhow::Result<Kernel> {
+    pub(super) async fn set_up(
+        prepared: &Prepared,
+        answers: Answers,
+        files: &Arc<StateFiles>,
+    ) -> anyhow::Result<Kernel> {
         let config = &prepared.config;
 
         // Fails if another daemon in this network namespace has a device of this name.
@@ -49,20 +75,15 @@ impl Kernel {
 
         let own: Vec<_> = config.own_prefixes().iter().map(|own| own.prefix).collect();
         let links = links::read(&config.tun, &own).await?;
-        let situation = Situation {
-            config,
-            rulings: &prepared.rulings,
-            connected: &prepared.connected,
-            links: &links,
-            held: &prepared.held,
-        };
+        let situation = situation(prepared, &links);
 
         let mut keeper = Guard::new(&config.tun, &config.state_dir.join("kernel-settings.json"));
         keeper.apply(&guard(&situation)).await?;
 
         // Only now: what the device may carry has rules.
         let index = Arc::new(AtomicU32::new(raise_tun(&config.tun, &tun)?));
-        let routes = install_routes(prepared, &situation, index.clone()).await?;
+        let plan = answers.plan(&situation);
+        let routes = install_routes(prepared, &plan, index.clone(), files).await?;
         let device = Device {
             name: config.tun.clone(),
             mtu: TUNNEL_MTU,
@@ -84,42 +105,83 @@ impl Kernel {
             links,
         })
     }
+
+    /// True if guard and routes are the same for what the files say now as for `before`.
+    pub(super) fn is_right_for(&self, before: &Prepared, now: &Prepared) -> bool {
+        let before = situation(before, &self.links);
+        let now = situation(now, &self.links);
+
+        guard(&before) == guard(&now) && Answers::Kernel.plan(&before) == Answers::Kernel.plan(&now)
+    }
+
+    /// Restores what other programs have changed of guard and routes, for a gateway that waits.
+    /// `authors` names those programs.
+    pub(super) async fn hold(&mut self, prepared: &Prepared, authors: &Authors) {
+        let mut checked = Checked::default();
+        self.guard
+            .lock()
+            .await
+            .hold(false, authors, &mut checked)
+            .await;
+
+        let situation = situation(prepared, &self.links);
+        let plan = Answers::Kernel.plan(&situation);
+        match self.routes.sync(&plan).await {
+            Ok(restored) => checked.restored.extend(restored),
+            Err(error) => tracing::warn!(%error, "Kernel routes are not as wanted"),
+        }
+
+        for Restoration {
+            name, found, by, ..
+        } in checked.restored
+        {
+            tracing::warn!(name, found, by, "Restored what another program has changed");
+        }
+        for missing in checked.missing {
+            tracing::error!(
+                name = missing.name,
+                reason = missing.reason,
+                "Not as needed"
+            );
+        }
+    }
 }
 
-/// The routes of a gateway without tunnels: every prefix of another site is `unreachable`. What an
-/// earlier run with other names and numbers has left goes when these are in place.
+fn situation<'a>(prepared: &'a Prepared, links: &'a Links) -> Situation<'a> {
+    Situation {
+        config: &prepared.config,
+        rulings: &prepared.rulings,
+        connected: &prepared.connected,
+        links,
+        held: &prepared.held,
+    }
+}
+
+/// The routes of a gateway without tunnels. What an earlier run with other names and numbers has
+/// left goes when these are in place.
 async fn install_routes(
     prepared: &Prepared,
-    situation: &Situation<'_>,
+    plan: &RoutePlan,
     tun: Arc<AtomicU32>,
+    files: &Arc<StateFiles>,
 ) -> anyhow::Result<KernelRoutes> {
     let config = &prepared.config;
     let mut routes = KernelRoutes::open(config.routes, tun)?;
     let earlier = prepared.traces.as_ref();
 
     routes.adopt(earlier.iter().flat_map(|traces| traces.own.iter().copied()));
-    routes
-        .sync(&plan_routes(situation, &Tunnelled::new()))
-        .await?;
+    routes.sync(plan).await?;
 
     let traces = Traces::of(config, &prepared.held);
     if let Some(earlier) = earlier {
         earlier.clear(&traces).await;
     }
-    remember(traces, config.state_dir.clone()).await;
+    let dir = config.state_dir.clone();
+    let files = files.clone();
+    blocking(move || {
+        files.store_traces(dir, traces);
+        Ok(())
+    })
+    .await?;
     Ok(routes)
-}
-
-/// A state directory that cannot be written does not keep the gateway from running.
-async fn remember(traces: Traces, state_dir: PathBuf) {
-    let saved = blocking(move || Ok(traces.save(&state_dir)?)).await;
-
-    if let Err(error) = saved {
-        let error = format!("{error:#}");
-        tracing::error!(
-            error,
-            "Not remembered what stays in the kernel: after a restart with other numbers it is \
-             not removed"
-        );
-    }
 }

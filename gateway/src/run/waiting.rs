@@ -2,27 +2,43 @@
 //! in 1970, and one whose clock was set wrong anywhere; the right time comes over the network a
 //! moment later. Until then our certificate is not valid, and the gateway would end for no fault of
 //! its files.
+//!
+//! Guard and routes need no certificate: they are in place while the gateway waits, so that nothing
+//! private leaves and hosts get an answer, and the admin socket says what it waits for.
 
 use std::path::Path;
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
-use ringway_config::Faults;
+use ringway_config::{Config, Faults};
+use ringway_host::watch::Authors;
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::net::UnixListener;
 use tokio::time::sleep;
 
-use crate::prepare::{Prepared, prepare, valid_at_another_time};
+use super::kernel::{Answers, Kernel};
+use super::{RunError, blocking};
+use crate::admin::report::AttentionReport;
+use crate::admin::{Report, socket};
+use crate::attention::Attention;
+use crate::prepare::{Prepared, prepare, prepare_at, valid_at_another_time};
+use crate::state::{StateFiles, create_private};
 
-/// How often the clock is looked at.
+/// How often the clock, and what is in the kernel, is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How many looks there are between two readings of the files: a valid certificate may have come.
-const LOOKS: u32 = 10;
+const LOOKS: u32 = 5;
+
+/// The name of what needs attention.
+const CLOCK: &str = "clock";
 
 /// As [`prepare`], but waits as long as only the clock, or the dates of our certificate, are wrong.
-pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, Faults> {
-    let mut is_reported = false;
+pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, RunError> {
+    let mut since = None;
+    let mut standby: Option<Standby> = None;
 
     loop {
         let faults = match prepare(path).await {
@@ -30,35 +46,142 @@ pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, Faults> {
             Err(faults) => faults,
         };
         let Some((begin, end)) = valid_at_another_time(path).await else {
-            return Err(faults);
+            return Err(RunError::Faults(faults));
+        };
+        // At another time by the clock, the files would be in order; otherwise nothing helps.
+        let Ok(prepared) = prepare_at(path, None, begin).await else {
+            return Err(RunError::Faults(faults));
         };
 
-        if !is_reported {
-            is_reported = true;
-            let [clock, begin, end] = [UnixTime::now(), begin, end].map(rfc3339);
-            tracing::error!(
-                clock,
-                begin,
-                end,
-                reason = %faults,
-                "Our certificate is not valid by this clock; waiting for the right time, or for \
-                 another certificate"
-            );
-        }
-        wait_until(begin, end).await;
+        let since = *since.get_or_insert_with(|| {
+            report(begin, end, &faults);
+            SystemTime::now()
+        });
+        let attention = attention(begin, end, since);
+        let next = match standby.take() {
+            Some(mut same) if same.holds_for(&prepared) => {
+                same.report.attention = vec![attention];
+                same
+            }
+            before => {
+                // Its device is the lock against a second daemon.
+                drop(before);
+                Standby::begin(prepared, attention).await?
+            }
+        };
+        standby.insert(next).wait_until(begin, end).await;
     }
 }
 
-/// Waits until the clock is between both times, but not for long.
-async fn wait_until(begin: UnixTime, end: UnixTime) {
-    let valid = begin.as_secs()..=end.as_secs();
+fn report(begin: UnixTime, end: UnixTime, faults: &Faults) {
+    let [clock, begin, end] = [UnixTime::now(), begin, end].map(rfc3339);
 
-    for _ in 0..LOOKS {
-        sleep(LOOK).await;
-        if valid.contains(&UnixTime::now().as_secs()) {
-            return;
+    tracing::error!(
+        clock,
+        begin,
+        end,
+        reason = %faults,
+        "Our certificate is not valid by this clock; waiting for the right time, or for another \
+         certificate"
+    );
+}
+
+fn attention(begin: UnixTime, end: UnixTime, since: SystemTime) -> AttentionReport {
+    let [begin, end] = [begin, end].map(rfc3339);
+
+    AttentionReport {
+        name: CLOCK.to_owned(),
+        what: format!(
+            "our certificate is valid from {begin} to {end} only: waiting for the right time, or \
+             for another certificate"
+        ),
+        since: rfc3339(unix_time(since)),
+        remedy: "set the clock, or put another certificate in place".to_owned(),
+    }
+}
+
+/// A gateway that waits.
+struct Standby {
+    prepared: Prepared,
+    kernel: Kernel,
+    socket: UnixListener,
+    report: Report,
+}
+
+impl Standby {
+    async fn begin(prepared: Prepared, attention: AttentionReport) -> anyhow::Result<Standby> {
+        let Config {
+            id,
+            state_dir,
+            socket: path,
+            ..
+        } = &prepared.config;
+        let report = Report {
+            gateway: id.to_string(),
+            attention: vec![attention],
+            ..Report::default()
+        };
+
+        let dir = state_dir.clone();
+        let path = path.clone();
+        let socket = blocking(move || {
+            // What cannot be stored is warned of where it is stored.
+            _ = create_private(&dir);
+            socket::bind(&path)
+        })
+        .await?;
+        // It is stored again, with all else, when the wait is over.
+        let files = StateFiles::new(Attention::default());
+        let kernel = Kernel::set_up(&prepared, Answers::Kernel, &files).await?;
+        Ok(Standby {
+            prepared,
+            kernel,
+            socket,
+            report,
+        })
+    }
+
+    /// True if files that say `prepared` want the same in the kernel, and the same socket.
+    fn holds_for(&self, prepared: &Prepared) -> bool {
+        let before = &self.prepared.config;
+        let now = &prepared.config;
+
+        before.socket == now.socket
+            && before.state_dir == now.state_dir
+            && before.routes == now.routes
+            && self.kernel.is_right_for(&self.prepared, prepared)
+    }
+
+    /// Waits until the clock is between both times, but not for long.
+    async fn wait_until(&mut self, begin: UnixTime, end: UnixTime) {
+        let Standby {
+            prepared,
+            kernel,
+            socket,
+            report,
+        } = self;
+        let valid = begin.as_secs()..=end.as_secs();
+        let config = &prepared.config;
+        let authors = Authors::new(config.tun.as_str(), config.routes.table);
+        let mut serving = pin!(socket::serve_report(socket, report));
+
+        for _ in 0..LOOKS {
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = &mut serving => {}
+            }
+            if valid.contains(&UnixTime::now().as_secs()) {
+                return;
+            }
+            kernel.hold(prepared, &authors).await;
         }
     }
+}
+
+fn unix_time(time: SystemTime) -> UnixTime {
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH);
+
+    UnixTime::since_unix_epoch(since_1970.unwrap_or_default())
 }
 
 fn rfc3339(time: UnixTime) -> String {
