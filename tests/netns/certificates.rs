@@ -1,10 +1,8 @@
-//! A gateway's certificate is replaced and expires while the mesh runs. openssl creates the new
-//! one, as an organization with a CA of its own would.
+//! A gateway's certificate is replaced and expires while the mesh runs.
 
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ringway_lab::program;
+use ringway_tests::certificate::{self, seconds_since_1970};
 use ringway_tests::scene::eventually;
 use ringway_tests::{Flow, Scene};
 
@@ -23,7 +21,8 @@ fn a_new_certificate_is_applied_without_a_lost_packet() {
     let flow = Flow::start(&scene, "orderer0.org0", "peer0.org2");
     let since = scene.up_since("gw.org0", "gw.org1");
 
-    create_certificate(&scene, seconds_since_1970(SystemTime::now()) + 3600);
+    let now = seconds_since_1970(SystemTime::now());
+    certificate::replace(&scene, "gw.org2", now..now + 3600);
     scene.reload("gw.org2");
     eventually("the new certificate in the status", 5, || {
         certificates(&scene).contains("CN=made with openssl")
@@ -48,9 +47,10 @@ fn a_session_ends_within_two_seconds_of_its_certificates_expiry() {
     keep_old_pair(&scene);
 
     // openssl takes whole seconds, and the last of them is still valid (RFC 5280, 4.1.2.5).
-    let not_after = seconds_since_1970(SystemTime::now()) + LIFETIME;
+    let now = seconds_since_1970(SystemTime::now());
+    let not_after = now + LIFETIME;
     let expiry = UNIX_EPOCH + Duration::from_secs(not_after);
-    create_certificate(&scene, not_after);
+    certificate::replace(&scene, "gw.org2", now..not_after);
     scene.reload("gw.org2");
     for gateway in ["gw.org0", "gw.org1"] {
         eventually("the session to end", LIFETIME + 5, || {
@@ -80,12 +80,6 @@ fn a_session_ends_within_two_seconds_of_its_certificates_expiry() {
     scene.close();
 }
 
-fn seconds_since_1970(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .expect("the clock is past 1970")
-        .as_secs()
-}
-
 fn certificates(scene: &Scene) -> String {
     scene.status("gw.org2")["certificates"].to_string()
 }
@@ -113,53 +107,3 @@ fn restore_old_pair(scene: &Scene) {
         std::fs::copy(old, scene.beside("gw.org2", file)).expect("the pair can be copied");
     }
 }
-
-/// Replaces certificate and key of gw.org2. The new certificate is valid until `not_after`, in
-/// seconds since 1970.
-fn create_certificate(scene: &Scene, not_after: u64) {
-    let dir = scene.beside("gw.org2", "ca");
-    std::fs::write(dir.join("openssl.cnf"), OPENSSL).expect("the CA's directory is writable");
-    std::fs::write(dir.join("index"), "").expect("the CA's directory is writable");
-
-    let mut request = Command::new("openssl");
-    request
-        .current_dir(&dir)
-        .args(["req", "-new", "-subj", "/CN=made with openssl"])
-        .args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args(["-nodes", "-keyout", "../gateway.key", "-out", "new.csr"]);
-    run(&mut request);
-
-    let at = format!("@{not_after}");
-    let end = run(Command::new("date").args(["-u", "+%Y%m%d%H%M%SZ", "-d", &at]));
-    let mut sign = Command::new("openssl");
-    sign.current_dir(&dir)
-        .args(["ca", "-batch", "-notext", "-config", "openssl.cnf"])
-        .args(["-in", "new.csr", "-out", "../gateway.crt"])
-        .args(["-enddate", end.trim()]);
-    run(&mut sign);
-}
-
-fn run(command: &mut Command) -> String {
-    program::output(command).unwrap_or_else(|error| panic!("{error:#}"))
-}
-
-const OPENSSL: &str = "
-[ca]
-default_ca = org2
-[org2]
-certificate = ca.crt
-private_key = ca.key
-database = index
-new_certs_dir = .
-rand_serial = yes
-default_md = sha256
-policy = any
-x509_extensions = gateway
-[any]
-commonName = supplied
-[gateway]
-basicConstraints = critical, CA:false
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth, clientAuth
-subjectAltName = URI:spiffe://org2.consortium.example/gateway/gw
-";

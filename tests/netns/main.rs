@@ -10,18 +10,25 @@
 //! Unless a module draws its topology, it is that of `ringway lab`, drawn at the head of
 //! `ringway_lab`.
 
+mod bridge;
 mod certificates;
+mod clock;
 mod companions;
 mod death;
 mod dialling;
+mod dns_listen;
+mod docker;
 mod emulator;
+mod ending;
 mod etcd;
 mod exposure;
 mod forwarding;
+mod full_disk;
 mod host;
 mod impaired_path;
 mod lab;
 mod lanes;
+mod legacy_filter;
 mod malicious_owner;
 mod membership;
 mod mesh;
@@ -31,13 +38,17 @@ mod overlap;
 mod path_mtu;
 mod policy;
 mod policy_tests;
+mod read_only;
 mod recipes;
 mod recovery;
 mod refused_reload;
+mod removed;
+mod renumbered;
 mod restarts;
 mod strangers;
 mod streams;
 mod tun_device;
+mod two_consortia;
 mod wan_addresses;
 mod watch;
 mod zones;

@@ -4,7 +4,7 @@
 //! The WAN forwards private addresses here, so that what the gateways let through would arrive.
 
 use std::fs;
-use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 use ringway_lab::ping::{Family, Outcome};
+use ringway_tests::inside::connects;
 use ringway_tests::scene::{eventually, replace};
 use ringway_tests::{Background, Capture, Pushed, Scene, inside};
 
@@ -101,13 +102,6 @@ fn flushing_the_ruleset_opens_no_denied_port() {
         assert!(connects(&scene, CLIENT, SERVER_V4, ALLOWED));
     }
     scene.close();
-}
-
-fn connects(scene: &Scene, from: &str, address: &str, port: u16) -> bool {
-    let address = SocketAddr::new(address.parse().expect("an address"), port);
-    inside::run(scene, from, move || {
-        TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
-    })
 }
 
 /// The SYN reaches the server by another way: here a neighbour on its own network writes it. What

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use nix::sys::signal::Signal;
 use ringway_lab::ping::{Family, Outcome};
+use ringway_tests::attention::{self, attention, wait_until_over};
 use ringway_tests::scene::{eventually, eventually_ok};
 use ringway_tests::{Capture, Flow, Scene};
 
@@ -142,7 +143,7 @@ fn forwarding_that_a_sysctl_reload_ends_is_back_within_a_second() {
 }
 
 #[test]
-fn the_tuns_mtu_and_ipv6_are_back_within_a_second() {
+fn the_tuns_mtu_queue_group_and_ipv6_are_back_within_a_second() {
     let scene = Scene::new("watch-mtu", RINGWAY);
     let before = routes(&scene);
 
@@ -156,6 +157,15 @@ fn the_tuns_mtu_and_ipv6_are_back_within_a_second() {
     }
     eventually("both to be counted", 5, || count(&scene, "mtu") == 2);
 
+    // Without a queue the device drops everything, without its group the guard does.
+    for change in ["txqueuelen 0", "group 0"] {
+        sh(&scene, &format!("ip link set ringway0 {change}"));
+        assert_reachable(&scene);
+    }
+    eventually("both to be counted", 5, || {
+        count(&scene, "queue") == 1 && count(&scene, "group") == 1
+    });
+
     sh(&scene, "sysctl -qw net.ipv6.conf.ringway0.disable_ipv6=1");
     restored(&scene, "the routes", || routes(&scene) == before);
     assert_reachable(&scene);
@@ -167,7 +177,7 @@ fn a_program_that_changes_a_thing_again_and_again_is_reported() {
     let scene = Scene::new("watch-fight", RINGWAY);
     eventually("an alarm", 60, || {
         _ = scene.output_of_any_exit(GATEWAY, "ip", &["rule", "del", "priority", "4600"]);
-        attention(&scene).contains("again and again")
+        attention(&scene, GATEWAY).contains("again and again")
     });
     assert!(count(&scene, "rule") >= 10);
 
@@ -184,7 +194,7 @@ fn a_program_that_changes_a_thing_again_and_again_is_reported() {
 fn dockers_policy_is_seen_and_the_named_command_opens_it() {
     let scene = Scene::new("watch-docker", RINGWAY);
     sh(&scene, DOCKER);
-    let remedy = remedy(&scene, "foreign filter ip filter FORWARD");
+    let remedy = attention::remedy(&scene, GATEWAY, "foreign filter ip filter FORWARD");
     assert!(
         remedy.contains("iptables -I DOCKER-USER -i ringway0 -j ACCEPT"),
         "{remedy}"
@@ -197,9 +207,7 @@ fn dockers_policy_is_seen_and_the_named_command_opens_it() {
     assert!(check.contains("DOCKER-USER"), "{check}");
 
     sh(&scene, &remedy);
-    eventually("the finding to be over", 40, || {
-        !attention(&scene).contains("FORWARD")
-    });
+    wait_until_over(&scene, GATEWAY, "FORWARD");
     assert_reachable(&scene);
     scene.close();
 }
@@ -213,18 +221,16 @@ fn a_foreign_rule_before_ours_is_seen_and_the_named_command_helps() {
         "ip route add default dev wan0 table 99; \
          ip rule add from 10.10.1.0/24 priority 1536 lookup 99",
     );
-    let remedy = remedy(&scene, "route IPv4 from lan0");
+    let remedy = attention::remedy(&scene, GATEWAY, "route IPv4 from lan0");
     assert!(remedy.contains("priority 1535"), "{remedy}");
     assert!(
-        attention(&scene).contains("ip rule 1536"),
+        attention(&scene, GATEWAY).contains("ip rule 1536"),
         "{}",
-        attention(&scene)
+        attention(&scene, GATEWAY)
     );
 
     sh(&scene, &remedy);
-    eventually("the finding to be over", 40, || {
-        !attention(&scene).contains("route IPv4")
-    });
+    wait_until_over(&scene, GATEWAY, "route IPv4");
     assert_reachable(&scene);
     scene.close();
 }
@@ -279,21 +285,4 @@ fn count(scene: &Scene, kind: &str) -> u64 {
     scene.status(GATEWAY)["restored"][kind]
         .as_u64()
         .unwrap_or(0)
-}
-
-fn attention(scene: &Scene) -> String {
-    scene.status(GATEWAY)["attention"].to_string()
-}
-
-/// The command that a finding names, once it is there.
-fn remedy(scene: &Scene, name: &str) -> String {
-    eventually_ok("the finding", 20, || {
-        let status = scene.status(GATEWAY);
-        let list = status["attention"].as_array().cloned().unwrap_or_default();
-        let found = list.iter().find(|item| item["name"] == name);
-        match found.and_then(|item| item["remedy"].as_str()) {
-            Some(remedy) => Ok(remedy.to_owned()),
-            None => bail!("no {name} in {list:?}"),
-        }
-    })
 }

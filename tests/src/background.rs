@@ -88,6 +88,11 @@ impl Background {
         eventually(&what, LIMIT, || self.printed().contains(text));
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends `signal` to it.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed());

@@ -1,7 +1,9 @@
 //! Threads in the network namespace of a machine of the laboratory.
 
 use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 
@@ -32,4 +34,12 @@ pub fn run<T: Send + 'static>(
 ) -> T {
     let thread = spawn(scene, node, work);
     thread.join().expect("the thread does not panic")
+}
+
+/// True if a TCP connection from `from` to the port of `address` opens within half a second.
+pub fn connects(scene: &Scene, from: &str, address: &str, port: u16) -> bool {
+    let address = SocketAddr::new(address.parse().expect("an address"), port);
+    run(scene, from, move || {
+        TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
+    })
 }

@@ -5,8 +5,11 @@
 //! topology is drawn at the head of [`ringway_lab`]. Tests wait for conditions under deadlines and
 //! never sleep to synchronize. A failed test prints its gateways' logs. Errors are panics.
 
+pub mod attention;
 pub mod background;
 pub mod capture;
+pub mod certificate;
+pub mod container;
 pub mod emulator;
 pub mod etcd;
 pub mod flow;
@@ -20,6 +23,7 @@ pub mod strangers;
 
 pub use background::Background;
 pub use capture::Capture;
+pub use container::Container;
 pub use emulator::Emulator;
 pub use flow::Flow;
 pub use pushed::Pushed;

@@ -89,6 +89,11 @@ impl Scene {
             + &String::from_utf8_lossy(&output.stderr)
     }
 
+    /// Runs a shell script at `node` and returns its stdout; its failure fails the test.
+    pub fn sh(&self, node: &str, script: &str) -> String {
+        self.output(node, "bash", &["-ec", script])
+    }
+
     fn machine_command(&self, node: &str, program: &str) -> Command {
         self.lab
             .command(node, program)

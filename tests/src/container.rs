@@ -1,0 +1,71 @@
+//! [`Container`]: a network namespace on a machine of the laboratory, connected to one of its
+//! bridges, as a container engine does it. It goes when the value is dropped.
+
+use crate::{Background, Scene};
+
+/// See the head of this file.
+pub struct Container {
+    /// A process that does nothing; the namespace lives as long as it does.
+    process: Background,
+    node: String,
+}
+
+impl Container {
+    /// Connects a container to `bridge` of `node`: its interface is `eth0` with `address`, a prefix
+    /// length behind it, and a default route by `router`.
+    pub fn start(
+        scene: &Scene,
+        node: &str,
+        bridge: &str,
+        address: &str,
+        router: &str,
+    ) -> Container {
+        let label = format!("container-{node}-{bridge}");
+        let script = "echo started; exec sleep infinity";
+        let arguments = ["--net", "sh", "-c", script];
+        let process = Background::start(scene, node, &label, "unshare", &arguments);
+        process.wait_for("started");
+        let container = Container {
+            process,
+            node: node.to_owned(),
+        };
+
+        let id = container.process.id();
+        scene.sh(
+            node,
+            &format!(
+                "ip link add veth-{bridge} type veth peer name eth0 netns {id}; \
+                 ip link set veth-{bridge} master {bridge} up"
+            ),
+        );
+        container.sh(
+            scene,
+            &format!(
+                "ip link set lo up; ip link set eth0 up; ip address add {address} dev eth0; \
+                 ip route add default via {router}"
+            ),
+        );
+        container
+    }
+
+    /// Runs a shell script in it; its failure fails the test.
+    pub fn sh(&self, scene: &Scene, script: &str) {
+        let netns = self.netns();
+        let arguments = [&netns, "--", "bash", "-ec", script];
+        scene.output(&self.node, "nsenter", &arguments);
+    }
+
+    /// True if `address` answers a ping within a second.
+    pub fn reaches(&self, scene: &Scene, address: &str) -> bool {
+        let ping = format!("ping -n -c 1 -W 1 {address} && echo reached");
+        let netns = self.netns();
+        let arguments = [&netns, "--", "bash", "-ec", &ping];
+        let printed = scene.output_of_any_exit(&self.node, "nsenter", &arguments);
+        printed.contains("reached")
+    }
+
+    /// The option of `nsenter` for its namespace.
+    fn netns(&self) -> String {
+        format!("--net=/proc/{}/ns/net", self.process.id())
+    }
+}
