@@ -24,6 +24,7 @@ mod etcd;
 mod exposure;
 mod forwarding;
 mod full_disk;
+mod fragments;
 mod host;
 mod impaired_path;
 mod lab;

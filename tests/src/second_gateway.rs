@@ -100,6 +100,11 @@ impl SecondGateway {
         }
     }
 
+    /// Its `gateway.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("gateway.toml")
+    }
+
     /// Output of its `ringway status --json`.
     pub fn status(&self) -> Value {
         let printed = program::output(&mut self.command(&["status", "--json"]));
