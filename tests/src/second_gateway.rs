@@ -196,6 +196,8 @@ impl SecondGateway {
         let end = text.find("# What the others must refuse").expect("a mark");
         let mark = "# What the others must refuse";
         replace(&record, mark, &format!("{}{mark}", &text[begin..end]));
+        // Each change of a record raises its serial.
+        replace(&record, "serial = 1", "serial = 2");
         fs::copy(&record, &own).expect("it is writable");
 
         scene.reload(FIRST);
