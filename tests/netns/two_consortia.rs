@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use ringway_config::Digest;
 use ringway_lab::ping::{Family, Outcome};
 use ringway_lab::program;
 use ringway_tests::scene::replace;
@@ -82,9 +83,12 @@ fn join_the_second(scene: &Scene) -> Background {
     init(scene, HOST, "alpha", "10.10.1.0/24", "203.0.113.6:4700");
     init(scene, OTHER, "beta", "10.20.2.0/24", "203.0.113.10:4700");
     for (node, org, member) in [(HOST, "alpha", "beta"), (OTHER, "beta", "alpha")] {
-        let record = directory(scene, member).join(format!("{member}.member.toml"));
-        let record = record.to_string_lossy().into_owned();
-        ringway(scene, node, org, &["member", "add", &record]);
+        let path = directory(scene, member).join(format!("{member}.member.toml"));
+        let bytes = fs::read(&path).expect("org init has written it");
+        let fingerprint = Digest::of(&bytes).to_string();
+        let record = path.to_string_lossy().into_owned();
+        let add = ["member", "add", &record, "--fingerprint", &fingerprint];
+        ringway(scene, node, org, &add);
     }
 
     let config = config(scene, "alpha");

@@ -67,14 +67,18 @@ fn device_and_settings_are_restored_and_what_is_left_is_reported() {
 
     namespace.wait(|| async {
         let index = Arc::new(index.into());
-        let mut held = Held::open("ringway0", index, 1440, Vec::new()).unwrap();
-        // Such as nobody has been able to set, where /proc/sys is read-only.
+        // Such as nobody has been able to set, where /proc/sys is read-only: of the device's
+        // settings it was said at the start, and forwarding does not work without its own.
         let never_right = Setting {
             key: "kernel/ostype".into(),
             value: "other".into(),
             is_closable: false,
         };
-        held.set_forwarding(vec![setting, never_right]);
+        let of_device = vec![never_right.clone()];
+        let mut held = Held::open("ringway0", index, 1440, of_device).unwrap();
+        held.set_forwarding(vec![never_right]);
+        assert!(!check(&mut held, &[]).await.missing.is_empty());
+        held.set_forwarding(vec![setting]);
         assert_eq!(check(&mut held, &[]).await, Checked::default());
 
         meddle();
