@@ -212,6 +212,43 @@ fn dockers_policy_is_seen_and_the_named_command_opens_it() {
     scene.close();
 }
 
+/// What ufw does when it is enabled: answers come in because they are tracked.
+const DENY_INCOMING: &str = "nft -f - <<'END'
+table inet deny {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        iifname lo accept
+        ct state established,related accept
+        meta l4proto { icmp, ipv6-icmp } accept
+        udp sport 67 udp dport 68 accept
+    }
+}
+END";
+
+#[test]
+fn a_filter_that_denies_what_comes_in_is_set_later_and_the_tunnels_go_on() {
+    let scene = Scene::new("watch-deny", RINGWAY);
+    let since = scene.up_since("gw.org0", GATEWAY);
+    sh(&scene, DENY_INCOMING);
+    assert_reachable(&scene);
+    let list = sh_output(&scene, "nft list table inet ringway0");
+    assert!(!list.contains("notrack"), "{list}");
+    assert_eq!(scene.up_since("gw.org0", GATEWAY), since);
+
+    let remedy = attention::remedy(&scene, GATEWAY, "foreign filter inet deny input");
+    sh(&scene, &remedy);
+    wait_until_over(&scene, GATEWAY, &remedy);
+    sh(&scene, "nft delete table inet deny");
+    eventually("packets to pass untracked again", 5, || {
+        sh_output(&scene, "nft list table inet ringway0").contains("notrack")
+    });
+    scene.close();
+}
+
+fn sh_output(scene: &Scene, command: &str) -> String {
+    scene.output(GATEWAY, "bash", &["-c", command])
+}
+
 #[test]
 fn a_foreign_rule_before_ours_is_seen_and_the_named_command_helps() {
     let scene = Scene::new("watch-rule", RINGWAY);

@@ -19,6 +19,7 @@ mod guard;
 mod nft;
 mod rules;
 mod terms;
+mod untracking;
 
 use std::io;
 use std::time::Duration;

@@ -68,11 +68,12 @@ impl Guard {
             return;
         }
 
-        if let Some((spec, surroundings)) = self.applied.clone()
-            && !leave
-            && !self.is_followed(&spec, &surroundings)
-        {
-            self.follow(&spec, surroundings, checked).await;
+        let Some((spec, surroundings)) = self.applied.clone().filter(|_| !leave) else {
+            return;
+        };
+        let untracks = spec.is_dialled && self.nft.can_untrack().await;
+        if untracks != surroundings.untracks || !self.is_followed(&spec, &surroundings) {
+            self.follow(&spec, untracks, surroundings, checked).await;
         }
     }
 
@@ -83,16 +84,22 @@ impl Guard {
             && *self.forwarding.restriction() == surroundings.restriction
     }
 
-    /// Forwarding is needed, or ours, otherwise than the table in force says.
-    async fn follow(&mut self, spec: &GuardSpec, before: Surroundings, checked: &mut Checked) {
-        let restriction = self.forwarding.plan(spec);
+    /// Forwarding is needed, or ours, otherwise than the table in force says, or a filter relies on
+    /// connection tracking now.
+    async fn follow(
+        &mut self,
+        spec: &GuardSpec,
+        untracks: bool,
+        before: Surroundings,
+        checked: &mut Checked,
+    ) {
+        let surroundings = Surroundings {
+            restriction: self.forwarding.plan(spec),
+            untracks,
+        };
         self.forwarding.release();
 
-        if restriction != before.restriction {
-            let surroundings = Surroundings {
-                restriction,
-                ..before
-            };
+        if surroundings != before {
             if let Err(error) = self.nft.apply(spec, &surroundings).await {
                 checked.missing.push(Missing {
                     thing: Thing::Table,
@@ -103,7 +110,8 @@ impl Guard {
             }
             info!(
                 restricted = ?surroundings.restriction.v4,
-                "The interfaces that forward for the mesh alone have changed"
+                untracked = surroundings.untracks,
+                "The packet filter follows what other programs have changed"
             );
             self.applied = Some((spec.clone(), surroundings));
         }

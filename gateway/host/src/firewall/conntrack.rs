@@ -96,7 +96,7 @@ fn text_of(object: &Value, key: &str) -> Option<String> {
 }
 
 /// The iptables of old has tables that nftables does not show.
-fn has_legacy_filter() -> bool {
+pub(super) fn has_legacy_filter() -> bool {
     ["ip_tables_names", "ip6_tables_names"].iter().any(|file| {
         fs::read_to_string(format!("/proc/thread-self/net/{file}"))
             .is_ok_and(|names| names.lines().any(|name| name == "filter"))

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nftables::schema::Nftables;
 use ringway_config::TunName;
@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use super::content::{Compared, Content};
+use super::untracking::Untracking;
 use super::{DropReason, FirewallError, Surroundings, conntrack, draft, rules};
 use crate::watch::Authors;
 
@@ -38,6 +39,7 @@ pub struct Nft {
     content: Content,
     /// Packets that replaced tables dropped.
     replaced: BTreeMap<DropReason, u64>,
+    untracking: Untracking,
 }
 
 impl Nft {
@@ -50,6 +52,7 @@ impl Nft {
             commands: Vec::new(),
             content: Content::default(),
             replaced: BTreeMap::new(),
+            untracking: Untracking::default(),
         }
     }
 
@@ -70,11 +73,20 @@ impl Nft {
     }
 
     /// True if no packet filter of this host needs connection tracking to let packets to an open
-    /// port in. Without an answer, one might.
-    pub async fn can_untrack(&self) -> bool {
-        let listing = nft(&["-j", "list", "ruleset"], None).await;
+    /// port in. Without an answer, one might. Costs one question to the kernel while nobody changes
+    /// the ruleset.
+    pub async fn can_untrack(&mut self) -> bool {
+        let ruleset = (self.content.generation(), conntrack::has_legacy_filter());
+        let begin = Instant::now();
+        if let Some(known) = self.untracking.known(ruleset, begin) {
+            return known;
+        }
 
-        listing.is_ok_and(|json| conntrack::is_unused(&json, &self.table))
+        let listing = nft(&["-j", "list", "ruleset"], None).await;
+        let is_unused = listing.is_ok_and(|json| conntrack::is_unused(&json, &self.table));
+        self.untracking
+            .note(is_unused, ruleset, begin.elapsed(), Instant::now());
+        is_unused
     }
 
     /// Replaces the rules in force by those of `spec`, in one transaction. After an error nothing

@@ -257,7 +257,7 @@ impl Ruleset {
         let Some(set) = self.sets.get(set) else {
             return Found::Unknown;
         };
-        let Some(found) = register.and_then(Value::known) else {
+        let Some(found) = register.and_then(Value::whole) else {
             return Found::Unknown;
         };
 

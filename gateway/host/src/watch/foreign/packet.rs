@@ -64,8 +64,9 @@ impl Sample {
         types & own != 0
     }
 
-    /// Bytes of the network header from `offset`; `None` if they are not known.
-    pub(super) fn network(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
+    /// Bytes of the network header from `offset`, each as far as it is known; `None` if it has no
+    /// such bytes.
+    pub(super) fn network(&self, offset: usize, length: usize) -> Option<Vec<Option<u8>>> {
         let mut header = vec![None; if self.is_v4 { 20 } else { 40 }];
 
         // RFC 791, section 3.1; RFC 8200, section 3.
@@ -77,19 +78,25 @@ impl Sample {
             }
         }
 
-        header
-            .get(offset..offset.checked_add(length)?)?
-            .iter()
-            .copied()
-            .collect()
+        part(&header, offset, length)
     }
 
     /// Bytes of the transport header: the destination port, if it is known.
-    pub(super) fn transport(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
-        let port = self.port?.to_be_bytes();
+    pub(super) fn transport(&self, offset: usize, length: usize) -> Option<Vec<Option<u8>>> {
+        // RFC 9293, section 3.1. UDP's is shorter, and has the ports in the same places.
+        let mut header = vec![None; 20];
+        if let Some(port) = self.port {
+            put(&mut header, 2, &port.to_be_bytes());
+        }
 
-        (offset == 2 && length == 2).then(|| port.into())
+        part(&header, offset, length)
     }
+}
+
+fn part(header: &[Option<u8>], offset: usize, length: usize) -> Option<Vec<Option<u8>>> {
+    let part = header.get(offset..offset.checked_add(length)?)?;
+
+    Some(part.to_vec())
 }
 
 fn put(header: &mut [Option<u8>], at: usize, bytes: &[u8]) {

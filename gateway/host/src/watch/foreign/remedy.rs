@@ -79,9 +79,10 @@ fn open_input(maker: Maker, chain: &BaseChain, question: &Question) -> String {
             )
         }
         (Maker::Nftables, None) => insert(chain, &format!("udp dport {port}")),
-        (Maker::Nftables, Some(Interface { name, .. })) => insert(
-            chain,
-            &format!("iifname {name} meta l4proto {{tcp,udp}} th dport {port}"),
+        (Maker::Nftables, Some(Interface { name, .. })) => format!(
+            "{} && {}",
+            insert(chain, &format!("iifname {name} udp dport {port}")),
+            insert(chain, &format!("iifname {name} tcp dport {port}"))
         ),
     }
 }

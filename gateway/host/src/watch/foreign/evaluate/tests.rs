@@ -202,3 +202,25 @@ fn rules_about_the_loopback_interface_never_apply_to_what_comes_by_another() {
         Judgement::Dropped
     );
 }
+
+/// As iptables writes `--sport 67 --dport 68`: four bytes at once.
+#[test]
+fn two_ports_that_are_compared_at_once_differ_if_the_known_one_does() {
+    let sample = |port| Sample {
+        port: Some(port),
+        ..outbound(State::New)
+    };
+    let load = Expression::Payload {
+        base: TRANSPORT_HEADER,
+        offset: 0,
+        length: 4,
+        to: 1,
+    };
+    let steps = vec![load, compare(EQUAL, &[0, 67, 0, 68])];
+    let ruleset = ruleset(&[("FORWARD", vec![then(steps, Verdict::Accept)])]);
+
+    let other = ruleset.judge("FORWARD", true, &sample(4600));
+    assert_eq!(other, Judgement::Dropped);
+    let same = ruleset.judge("FORWARD", true, &sample(68));
+    assert_eq!(same, Judgement::Uncertain, "the source port is not known");
+}

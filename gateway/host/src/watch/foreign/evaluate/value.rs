@@ -20,12 +20,12 @@ pub(super) fn loaded(
         Expression::Meta { key, to } => Some((*to, load(*key, packet))),
         Expression::State { to } => {
             let state = packet.state.bit().to_ne_bytes().to_vec();
-            Some((*to, Value::Known(state)))
+            Some((*to, Value::known(&state)))
         }
         Expression::Status { to } => {
             // Its addresses are not translated, and no answer was seen.
             let status = match packet.state {
-                State::New => Value::Known(vec![0; 4]),
+                State::New => Value::known(&[0; 4]),
                 State::Established => Value::Unknown,
             };
             Some((*to, status))
@@ -42,7 +42,7 @@ pub(super) fn loaded(
                 TRANSPORT_HEADER => packet.transport(offset, length),
                 _ => None,
             };
-            Some((*to, Value::of(loaded)))
+            Some((*to, loaded.map_or(Value::Unknown, Value::Bytes)))
         }
         Expression::Bitwise {
             from,
@@ -50,9 +50,11 @@ pub(super) fn loaded(
             mask,
             xor,
         } => {
-            let before = registers.get(from).and_then(Value::known);
-            let after = before.map(|before| masked(before, mask, xor));
-            Some((*to, Value::of(after)))
+            let after = match registers.get(from) {
+                Some(Value::Bytes(before)) => Value::Bytes(masked(before, mask, xor)),
+                _ => Value::Unknown,
+            };
+            Some((*to, after))
         }
         _ => None,
     }
@@ -88,30 +90,39 @@ pub(super) fn padded(name: &str) -> Vec<u8> {
     bytes
 }
 
-fn masked(before: &[u8], mask: &[u8], xor: &[u8]) -> Vec<u8> {
+fn masked(before: &[Option<u8>], mask: &[u8], xor: &[u8]) -> Vec<Option<u8>> {
     before
         .iter()
         .zip(mask.iter().zip(xor))
-        .map(|(byte, (mask, xor))| (byte & mask) ^ xor)
+        .map(|(byte, (mask, xor))| match byte {
+            Some(byte) => Some((byte & mask) ^ xor),
+            None => (*mask == 0).then_some(*xor),
+        })
         .collect()
 }
 
 /// What a register holds.
 pub(super) enum Value {
-    Known(Vec<u8>),
+    /// Each byte as far as it is known.
+    Bytes(Vec<Option<u8>>),
     Unknown,
     /// Any interface but the loopback one.
     Elsewhere,
 }
 
 impl Value {
-    fn of(bytes: Option<Vec<u8>>) -> Value {
-        bytes.map_or(Value::Unknown, Value::Known)
+    fn known(bytes: &[u8]) -> Value {
+        Value::Bytes(bytes.iter().copied().map(Some).collect())
     }
 
-    pub(super) fn known(&self) -> Option<&Vec<u8>> {
+    fn of(bytes: Option<Vec<u8>>) -> Value {
+        bytes.map_or(Value::Unknown, |bytes| Value::known(&bytes))
+    }
+
+    /// All of it, if all is known.
+    pub(super) fn whole(&self) -> Option<Vec<u8>> {
         match self {
-            Value::Known(bytes) => Some(bytes),
+            Value::Bytes(bytes) => bytes.iter().copied().collect(),
             Value::Unknown | Value::Elsewhere => None,
         }
     }
@@ -119,7 +130,9 @@ impl Value {
     /// Compares as many bytes as the rule has: a name that ends with `*` up to there.
     pub(super) fn compare(&self, operator: u32, data: &[u8]) -> Match {
         let is_equal = match self {
-            Value::Known(bytes) => bytes.get(..data.len()).map(|found| found == data),
+            Value::Bytes(bytes) => bytes
+                .get(..data.len())
+                .and_then(|bytes| are_equal(bytes, data)),
             Value::Elsewhere if is_loopback(data) => Some(false),
             Value::Elsewhere | Value::Unknown => None,
         };
@@ -129,6 +142,20 @@ impl Value {
             (Some(is_equal), NOT_EQUAL) => Match::of(!is_equal),
             _ => Match::Maybe,
         }
+    }
+}
+
+/// `None` if that depends on bytes that are not known.
+fn are_equal(bytes: &[Option<u8>], data: &[u8]) -> Option<bool> {
+    let differs = bytes
+        .iter()
+        .zip(data)
+        .any(|(byte, wanted)| byte.is_some_and(|byte| byte != *wanted));
+
+    if differs {
+        Some(false)
+    } else {
+        bytes.iter().all(Option::is_some).then_some(true)
     }
 }
 

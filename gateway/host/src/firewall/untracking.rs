@@ -1,0 +1,68 @@
+//! [`Untracking`]: whether the tunnel's packets may pass untracked. It is asked again when the
+//! ruleset has changed: a filter that is set up later may rely on connection tracking.
+
+use std::time::{Duration, Instant};
+
+/// A host with many rules takes long to list them. After an answer, so many times as long as it
+/// took goes by before the next one.
+const REST: u32 = 20;
+
+/// What an answer holds for: the generation of the ruleset, and whether iptables-legacy has a
+/// filter.
+pub(super) type Ruleset = (Option<u32>, bool);
+
+/// The last answer.
+#[derive(Debug, Default)]
+pub(super) struct Untracking(Option<Answer>);
+
+#[derive(Debug)]
+struct Answer {
+    is_allowed: bool,
+    ruleset: Ruleset,
+    /// Until then it is not asked again.
+    rest: Instant,
+}
+
+impl Untracking {
+    /// The answer for `ruleset`, if it need not be asked.
+    pub(super) fn known(&self, ruleset: Ruleset, now: Instant) -> Option<bool> {
+        let answer = self.0.as_ref()?;
+
+        (answer.ruleset == ruleset || now < answer.rest).then_some(answer.is_allowed)
+    }
+
+    /// It was asked, which took until `now`.
+    pub(super) fn note(
+        &mut self,
+        is_allowed: bool,
+        ruleset: Ruleset,
+        took: Duration,
+        now: Instant,
+    ) {
+        self.0 = Some(Answer {
+            is_allowed,
+            ruleset,
+            rest: now + took * REST,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_asked_again_after_a_change_but_not_all_the_time() {
+        let start = Instant::now();
+        let mut untracking = Untracking::default();
+        assert_eq!(untracking.known((Some(1), false), start), None);
+
+        let second = Duration::from_secs(1);
+        untracking.note(true, (Some(1), false), second, start);
+        let later = start + second * REST;
+        assert_eq!(untracking.known((Some(1), false), later), Some(true));
+        assert_eq!(untracking.known((Some(2), false), start), Some(true));
+        assert_eq!(untracking.known((Some(2), false), later), None);
+        assert_eq!(untracking.known((Some(1), true), later), None);
+    }
+}
