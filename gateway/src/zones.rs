@@ -172,14 +172,13 @@ impl Replicator {
 
     /// A message about names came.
     pub fn handle(&mut self, sender: Sender, message: ZoneMessage, now: Instant) -> Vec<Reply> {
-        let replies = match message {
+        match message {
             ZoneMessage::Fragment(message) if sender.knows_fragments() => {
                 self.handle_fragment(sender, message, now)
             }
-            _ if sender.knows_fragments() => return Vec::new(),
+            _ if sender.knows_fragments() => Vec::new(),
             message => self.handle_zone(sender, message, now),
-        };
-        replies
+        }
     }
 
     fn handle_fragment(

@@ -121,7 +121,7 @@ impl Drive {
                 self.handle(input);
             }
             Event::Narrowed { change, narrowed } => {
-                let input = self.in_force.narrowed(change, narrowed);
+                let input = self.in_force.narrowed(change, *narrowed);
                 self.handle(input);
             }
             Event::ZoneBuilt { change, result } => {

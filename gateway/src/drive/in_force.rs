@@ -176,7 +176,7 @@ impl InForce {
 
         jobs.run(move || Event::Narrowed {
             change,
-            narrowed: narrowed(&config, newest),
+            narrowed: Box::new(narrowed(&config, newest)),
         });
     }
 

@@ -27,7 +27,7 @@ pub enum Event {
         /// The change that asked for it.
         change: ChangeId,
         /// What they leave of what is in force.
-        narrowed: Narrowed,
+        narrowed: Box<Narrowed>,
     },
     /// Our zone was built.
     ZoneBuilt {

@@ -211,7 +211,7 @@ fn the_fragments_of_an_organization_are_bounded_together_and_the_lowest_names_st
 fn a_fragment_that_comes_too_slowly_is_given_up_and_what_comes_late_disturbs_nothing() {
     let mut stand = Stand::new(&["gw.org0", "a.org1"]);
     let from_a = sender("a.org1", 1);
-    let slow = owner(fragment("a.org1", &"x TXT some-text\n".repeat(1)));
+    let slow = owner(fragment("a.org1", "x TXT some-text\n"));
     let piece = |offset: u32| {
         ZoneMessage::Fragment(FragmentMessage::Data {
             digest: slow.offer.digest,
