@@ -63,14 +63,22 @@ fn one_live_endpoint_behind_seven_dead_ones_is_found_within_two_seconds() {
     let theirs = scene.beside(DIALLED, "members/org0.member.toml");
     let own = r#"endpoints = ["203.0.113.2:4600", "[2001:db8::2]:4600"]"#;
     replace(&theirs, own, "endpoints = []");
+    replace(&theirs, "serial = 1 ", "serial = 2 ");
     scene.reload(DIALLED);
 
     let record = scene.beside(DIALS, "members/org1.member.toml");
     let mut known = endpoints(&LIVE);
+    let mut serial = 1;
     for (dead, live) in [(SILENT, LIVE[0]), (REFUSED, LIVE[0]), (MIXED, LIVE[1])] {
         let listed = endpoints(&[&dead[..], &[live]].concat());
         replace(&record, &known, &listed);
+        replace(
+            &record,
+            &format!("serial = {serial} "),
+            &format!("serial = {} ", serial + 1),
+        );
         known = listed;
+        serial += 1;
 
         scene.kill(DIALS).expect("it runs");
         eventually("the other end to notice", 10, || {

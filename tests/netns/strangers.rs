@@ -29,6 +29,7 @@ fn thirty_silent_strangers_keep_no_member_out_that_comes_from_an_unrecorded_addr
     let theirs = scene.beside(FLOODED, "members/org0.member.toml");
     let own = r#"endpoints = ["203.0.113.2:4600", "[2001:db8::2]:4600"]"#;
     replace(&theirs, own, "endpoints = []");
+    replace(&theirs, "serial = 1 ", "serial = 2 ");
     scene.reload(FLOODED);
     scene.kill(MEMBER).expect("it runs");
     eventually("the other end to notice", 10, || {

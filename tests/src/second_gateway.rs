@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use ringway_config::Digest;
 use ringway_lab::program;
 use ringway_lab::topology::DOMAIN;
 use serde_json::Value;
@@ -197,13 +198,16 @@ impl SecondGateway {
         let mark = "# What the others must refuse";
         replace(&record, mark, &format!("{}{mark}", &text[begin..end]));
         // Each change of a record raises its serial.
-        replace(&record, "serial = 1", "serial = 2");
+        replace(&record, "serial = 1 ", "serial = 2 ");
         fs::copy(&record, &own).expect("it is writable");
 
         scene.reload(FIRST);
         for other in ["gw.org0", "gw.org2"] {
+            let bytes = fs::read(&record).expect("it exists");
             let mut add = scene.ringway(other, &["member", "add"]);
-            program::output(add.arg(&record)).expect("nothing overlaps");
+            add.arg(&record)
+                .args(["--fingerprint", &Digest::of(&bytes).to_string()]);
+            program::output(&mut add).expect("nothing overlaps");
             scene.reload(other);
         }
     }

@@ -118,10 +118,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     let Verb::Init(init) = verb;
     let now = OffsetDateTime::now_utc();
     let authority = match &init.ca {
-        Some(dir) => {
-            init.refuse_second_record(dir)?;
-            existing_authority(dir)?
-        }
+        Some(dir) => existing_authority(dir)?,
         None => Authority::create(&init.org, now).context("cannot create a CA")?,
     };
     let issued = authority
@@ -201,25 +198,6 @@ impl Init {
 
     fn record_name(&self) -> String {
         format!("{}.member.toml", self.org)
-    }
-
-    /// A new record would have this gateway alone, and cut the others off wherever it is taken.
-    fn refuse_second_record(&self, ca: &Path) -> Result<(), Failure> {
-        let name = self.record_name();
-        let beside_ca = ca.join("..");
-
-        for dir in [self.dir.as_path(), ca, &beside_ca, Path::new(".")] {
-            let record = dir.join(&name);
-            if record.symlink_metadata().is_ok() {
-                let message = format!(
-                    "is the record of {} already, and a new one would leave its gateways out; add \
-                     this one to it with ringway gateway add {}",
-                    self.org, self.gateway
-                );
-                return Err(fault(&record, message));
-            }
-        }
-        Ok(())
     }
 
     fn new_gateway(&self) -> NewGateway {

@@ -91,26 +91,6 @@ fn writes_what_it_was_told() {
     workspace.ringway("check -c acme/gateway.toml").succeeds();
 }
 
-/// Taken by the others, that record would have cut the first gateway off.
-#[test]
-fn makes_no_second_record_of_an_organization_and_names_the_command_for_another_gateway() {
-    let workspace = Workspace::new();
-    workspace.init("acme", "--site east=10.211.0.0/16");
-    for (dir, record) in [
-        ("acme", "acme/acme.member.toml"),
-        ("second", "acme/ca/../acme.member.toml"),
-    ] {
-        let options = "--domain consortium.example --site east=10.211.0.0/16 --gateway gw2";
-        workspace
-            .ringway(&format!("org init acme {options} --ca acme/ca --dir {dir}"))
-            .refuses(&[&format!(
-                "{record}: is the record of acme already, and a new one would leave its gateways \
-                 out; add this one to it with ringway gateway add gw2"
-            )]);
-    }
-    assert!(!workspace.exists("second"));
-}
-
 #[test]
 fn overwrites_nothing_and_says_what_is_in_the_way() {
     let workspace = Workspace::new();
