@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use ringway_config::Digest;
-use ringway_lab::program;
 use ringway_lab::topology::DOMAIN;
+use ringway_lab::{program, status};
 use serde_json::Value;
 
 use crate::Scene;
@@ -96,7 +96,8 @@ impl SecondGateway {
     pub fn wait_for_tunnels(&self, scene: &Scene) {
         for other in ["gw.org0", "gw.org2", FIRST] {
             eventually(&format!("the tunnel of {other} to {NAME}"), 20, || {
-                scene.is_up(other, NAME)
+                // One that has just been started does not answer yet.
+                status::ask(scene, other).is_ok() && scene.is_up(other, NAME)
             });
         }
     }
