@@ -68,8 +68,8 @@ fn one_live_endpoint_behind_seven_dead_ones_is_found_within_two_seconds() {
 
     let record = scene.beside(DIALS, "members/org1.member.toml");
     let mut known = endpoints(&LIVE);
-    let mut serial = 1;
-    for (dead, live) in [(SILENT, LIVE[0]), (REFUSED, LIVE[0]), (MIXED, LIVE[1])] {
+    let cases = [(SILENT, LIVE[0]), (REFUSED, LIVE[0]), (MIXED, LIVE[1])];
+    for (serial, (dead, live)) in (1..).zip(cases) {
         let listed = endpoints(&[&dead[..], &[live]].concat());
         replace(&record, &known, &listed);
         replace(
@@ -78,7 +78,6 @@ fn one_live_endpoint_behind_seven_dead_ones_is_found_within_two_seconds() {
             &format!("serial = {} ", serial + 1),
         );
         known = listed;
-        serial += 1;
 
         scene.kill(DIALS).expect("it runs");
         eventually("the other end to notice", 10, || {

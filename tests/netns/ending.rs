@@ -109,6 +109,10 @@ fn a_denied_port_stays_closed_while_the_tun_device_bears_another_name() {
         ringway_tests::scene::eventually("the allowed port", 5, || {
             connects(&scene, "orderer0.org0", "10.10.1.11", ALLOWED)
         });
+        ringway_tests::scene::eventually("the name", 5, || {
+            let shown = scene.output_of_any_exit(GATEWAY, "ip", &["-br", "link"]);
+            shown.contains("ringway0")
+        });
     }
     scene.close();
 }
