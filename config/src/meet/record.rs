@@ -39,7 +39,7 @@ pub(super) fn narrow(record: &mut Member, other: &Member, local: Option<(&Gatewa
         .cloned()
         .collect();
     if roots.is_empty() && !record.roots.is_empty() {
-        // A record without any CA certificate is none: nobody is left whom one could vouch for.
+        // Without any CA certificate, no gateway of the record can prove who it is.
         record.gateways.retain(|gateway| is_me(&gateway.name));
     } else {
         record.roots = roots;
