@@ -130,6 +130,16 @@ fn a_gateway_without_endpoints_in_its_record_dials_the_others() {
         json!(["org1"]),
         "org1's own copy of its record still has the endpoints"
     );
+    let drift = &tunnel["record_drift"][0];
+    assert_eq!(drift["kind"], "peer-is-older");
+    assert_eq!(
+        [&drift["ours"]["serial"], &drift["theirs"]["serial"]],
+        [&json!(2), &json!(1)]
+    );
+    let other = scene
+        .tunnel("gw.org1", "gw.org0")
+        .expect("there is a tunnel");
+    assert_eq!(other["record_drift"][0]["kind"], "we-are-older");
     scene.close();
 }
 

@@ -8,6 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::fib::Fib;
 use crate::id::{ConnId, DialId, SessionIndex};
 use crate::message::{Lane, Message, ZoneMessage};
+use crate::record_drift::RecordDrift;
 use crate::tunnel_error::TunnelError;
 
 /// One thing for the shell to do.
@@ -127,6 +128,14 @@ pub enum Action {
     FirstAttemptFailed {
         /// The peer.
         peer: GatewayId,
+    },
+    /// The two ends of a tunnel hold other records than was said last; none if they hold the same.
+    /// A peer that says something else all the time causes a few, and then one a minute.
+    RecordsDiffer {
+        /// The peer.
+        peer: GatewayId,
+        /// The organizations whose records differ.
+        drift: Vec<RecordDrift>,
     },
     /// Report a fault to the operator.
     Alarm(Alarm),

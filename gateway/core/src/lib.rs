@@ -24,13 +24,16 @@ pub mod status;
 pub mod trust_error;
 pub mod tunnel_error;
 
+mod allowance;
 mod backoff;
 mod boots;
 mod claims;
 mod context;
 mod dial;
+mod held_record;
 mod liveness;
 mod path_mtu;
+mod record_drift;
 mod rib;
 mod rng;
 mod session;
@@ -45,6 +48,7 @@ pub use dial::race_step;
 pub use dial_error::DialError;
 pub use external_text::ExternalText;
 pub use fib::Fib;
+pub use held_record::HeldRecord;
 pub use id::{BootId, ConnId, DialId, SessionIndex};
 pub use membership::{GatewayInfo, Membership};
 pub use mesh::{Connected, Mesh, Role};
@@ -52,6 +56,7 @@ pub use message::{
     Aead, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,
     Message, Refuse, RefuseReason, VersionMismatch, ZoneMessage,
 };
+pub use record_drift::{Drift, RecordDrift};
 pub use settings::Settings;
 pub use status::{PeerSession, RouteStatus, SessionRank, Status, TunnelState, TunnelStatus};
 pub use trust_error::TrustError;

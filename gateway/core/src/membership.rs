@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use ringway_config::{Digest, Endpoint, GatewayId, OrgId, Prefix, SiteId};
+use ringway_config::{Endpoint, GatewayId, OrgId, Prefix, SiteId};
+
+use crate::held_record::HeldRecord;
 
 /// The gateways that this gateway accepts, and what each may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +27,8 @@ pub struct Membership {
     pub authorized: BTreeMap<(OrgId, SiteId), Vec<Prefix>>,
     /// Prefixes of any member that are in conflict. Claims of them are refused with that reason.
     pub conflicted: Vec<Prefix>,
-    /// Fingerprints of the member records that this was built from.
-    pub records: BTreeMap<OrgId, Digest>,
+    /// The member records that this was built from.
+    pub records: BTreeMap<OrgId, HeldRecord>,
 }
 
 /// What the member record says about one gateway.

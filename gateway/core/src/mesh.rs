@@ -334,6 +334,7 @@ impl Mesh {
             let reason = self.context.not_accepted(&peer);
             tunnel.close_all(&mut self.context, reason, now);
             tunnel.stop_dialling(&mut self.context);
+            tunnel.forget_records(&mut self.context);
         }
     }
 

@@ -25,7 +25,9 @@ mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringway_config::{Digest, OrgId, Prefix};
+use ringway_config::{OrgId, Prefix};
+
+use crate::held_record::HeldRecord;
 
 pub use bye::ByeCode;
 pub use field::FieldError;
@@ -58,10 +60,10 @@ pub enum Message {
     },
     /// All claims of the receiver that the sender refuses now; empty if there is none any more.
     Refuse(Refuse),
-    /// Fingerprints of the member records that the sender holds now, at most [`MAX_RECORDS`].
+    /// The member records that the sender holds now, at most [`MAX_RECORDS`].
     Records {
-        /// SHA-256 of each organization's record.
-        records: BTreeMap<OrgId, Digest>,
+        /// Each organization's record.
+        records: BTreeMap<OrgId, HeldRecord>,
     },
     /// A message between the replicators of zones.
     Zone(ZoneMessage),

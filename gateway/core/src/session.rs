@@ -13,9 +13,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use ringway_config::{Digest, OrgId, Prefix};
+use ringway_config::{OrgId, Prefix};
 
 use crate::claims::Claims;
+use crate::held_record::HeldRecord;
 use crate::id::{ConnId, SessionIndex};
 use crate::liveness::Liveness;
 use crate::mesh::Role;
@@ -63,8 +64,8 @@ pub(crate) enum Stage {
 pub(crate) struct Live {
     pub(crate) liveness: Liveness,
     pub(crate) claims: Claims,
-    /// Fingerprints of the member records that the peer holds, as it last reported them.
-    pub(crate) records: BTreeMap<OrgId, Digest>,
+    /// The member records that the peer holds, as it last reported them.
+    pub(crate) records: BTreeMap<OrgId, HeldRecord>,
     /// The features that the peer offers.
     pub(crate) features: u64,
     /// Since when it is up.
@@ -81,7 +82,7 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn new(
-        records: BTreeMap<OrgId, Digest>,
+        records: BTreeMap<OrgId, HeldRecord>,
         rekey_at: Instant,
         rtt: Duration,
         now: Instant,

@@ -10,6 +10,7 @@ use crate::fib::Fib;
 use crate::id::ConnId;
 use crate::membership::Membership;
 use crate::message::RefuseReason;
+use crate::record_drift::RecordDrift;
 use crate::tunnel_error::TunnelError;
 
 /// The mesh at one moment.
@@ -75,7 +76,7 @@ pub struct TunnelStatus {
     pub last_error: Option<TunnelError>,
     /// Organizations whose records differ between the two ends, as the peer last reported on the
     /// session in use; none while the tunnel is down.
-    pub records_differ: Vec<OrgId>,
+    pub records_differ: Vec<RecordDrift>,
     /// The peer's claims that we refuse.
     pub refused: BTreeMap<Prefix, RefuseReason>,
     /// Our claims that the peer refuses.

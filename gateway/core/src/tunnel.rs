@@ -22,6 +22,7 @@ use ringway_config::{GatewayId, Prefix, SiteId};
 
 use crate::action::Action;
 use crate::alarm::Alarm;
+use crate::allowance::Allowance;
 use crate::boots::Boots;
 use crate::close_reason::CloseReason;
 use crate::connection_error::ConnectionError;
@@ -32,6 +33,7 @@ use crate::id::{ConnId, DialId};
 use crate::membership::GatewayInfo;
 use crate::message::{ByeCode, FieldError, Kind, Message};
 use crate::path_mtu::PathMtu;
+use crate::record_drift::RecordDrift;
 use crate::session::{Live, Session};
 use crate::tunnel_error::TunnelError;
 use sessions::{Selection, Sessions};
@@ -55,6 +57,9 @@ pub(crate) struct Tunnel {
     /// When it went up or down last.
     since: Instant,
     last_error: Option<TunnelError>,
+    /// The differences between the ends' records that the operator was told last.
+    drift: Vec<RecordDrift>,
+    drift_allowance: Allowance,
 }
 
 impl Tunnel {
@@ -76,6 +81,8 @@ impl Tunnel {
             was_attempted: false,
             since: now,
             last_error: None,
+            drift: Vec::new(),
+            drift_allowance: Allowance::new(now),
         };
         tunnel.dial_soon(context, now);
         tunnel
@@ -121,7 +128,7 @@ impl Tunnel {
                 self.withdrawn(context, conn, serial, &prefixes, now);
             }
             Message::Refuse(refuse) => self.refused_by_peer(context, conn, refuse),
-            Message::Records { records } => self.records(conn, records),
+            Message::Records { records } => self.records(context, conn, records, now),
             Message::Zone(message) => context.act(Action::ZoneMessage {
                 peer: self.peer.clone(),
                 conn,
@@ -304,6 +311,7 @@ impl Tunnel {
         // A new session may take another path than the one before.
         context.routes_stale = true;
         self.path_mtu.path_changed(now);
+        self.compare_records(context, now);
     }
 
     /// Ends a session that was replaced, without a reason for the peer.

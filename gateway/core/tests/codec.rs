@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use ringway_config::{Digest, OrgId, Prefix, ZoneName};
 use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX_VERDICT_TEXT};
 use ringway_core::{
-    Aead, BootId, ByeCode, Decoder, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,
-    Message, Refuse, RefuseReason, SessionIndex, ZoneMessage,
+    Aead, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello, Incoming,
+    Kind, Lane, Message, Refuse, RefuseReason, SessionIndex, ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -29,9 +29,13 @@ fn digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest)
 }
 
-fn records() -> impl Strategy<Value = BTreeMap<OrgId, Digest>> {
+fn held() -> impl Strategy<Value = HeldRecord> {
+    (any::<u64>(), digest()).prop_map(|(serial, digest)| HeldRecord { serial, digest })
+}
+
+fn records() -> impl Strategy<Value = BTreeMap<OrgId, HeldRecord>> {
     let org = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?".prop_map(|text| text.parse().expect("a label"));
-    btree_map(org, digest(), 0..20)
+    btree_map(org, held(), 0..20)
 }
 
 fn zone() -> impl Strategy<Value = ZoneName> {
@@ -223,8 +227,8 @@ fn the_largest_messages_fit_a_frame() {
     let host = |number: usize| Prefix::host(IpAddr::from((number as u128).to_be_bytes()));
     let all: BTreeSet<Prefix> = (0..MAX_PREFIXES).map(host).collect();
     let org = |number: usize| format!("{number:063}").parse().expect("a label");
-    let records: BTreeMap<OrgId, Digest> = (0..MAX_RECORDS)
-        .map(|number| (org(number), Digest([1; 32])))
+    let records: BTreeMap<OrgId, HeldRecord> = (0..MAX_RECORDS)
+        .map(|number| (org(number), Digest([1; 32]).into()))
         .collect();
     let label = "a".repeat(63);
     let apex: ZoneName = [&label[..], &label, &label, &label[..61]]
@@ -385,4 +389,79 @@ fn field(tag: u16, value: &[u8]) -> Vec<u8> {
         value,
     ]
     .concat()
+}
+
+fn held_records() -> BTreeMap<OrgId, HeldRecord> {
+    [("a", 3), ("b", 4)]
+        .map(|(org, serial)| {
+            let digest = Digest([7; 32]);
+            (org.parse().expect("a label"), HeldRecord { serial, digest })
+        })
+        .into()
+}
+
+#[test]
+fn records_without_serials_are_records_and_a_list_of_another_length_is_malformed() {
+    let records = held_records();
+    let stream = Message::Records {
+        records: records.clone(),
+    }
+    .encode();
+    let message = Message::Records { records };
+    assert_eq!(read(&stream, 1000), Ok(vec![Incoming::Message(message)]));
+
+    // The serials are the last field: a tag, a length and two of them.
+    let body = &stream[6..stream.len() - 22];
+    let Ok(older) = read(&frame(5, body), 1000) else {
+        panic!("not read");
+    };
+    let [Incoming::Message(Message::Records { records })] = &older[..] else {
+        panic!("{older:?}");
+    };
+    assert!(records.len() == 2 && records.values().all(|held| held.serial == 0));
+
+    for serials in [&[0; 8][..], &[0; 24], &[0; 15]] {
+        let stream = [body, &field(2, serials)].concat();
+        let found = read(&frame(5, &stream), 1000).expect("a whole frame");
+        assert!(
+            matches!(&found[..], [Incoming::Malformed { .. }]),
+            "{found:?}"
+        );
+    }
+}
+
+/// The `Hello` that a gateway of version 0.1 sends, and the fields that it knows.
+const HELLO_OF_0_1: (&[u8], &[u16]) = (
+    include_bytes!("../../../tests/fuzz/corpus/control/seed-session"),
+    &[1, 2, 3, 4, 5, 6],
+);
+
+#[test]
+fn a_peer_of_version_0_1_is_understood_and_understands_us() {
+    let (stream, known) = HELLO_OF_0_1;
+    let found = read(stream, 1000).expect("whole frames");
+    let Some(Incoming::Message(Message::Hello(theirs))) = found.first() else {
+        panic!("{found:?}");
+    };
+    assert!(!theirs.records.is_empty());
+    assert!(theirs.records.values().all(|held| held.serial == 0));
+
+    let ours = Hello {
+        records: held_records(),
+        ..theirs.clone()
+    };
+    let stream = Message::Hello(ours).encode();
+    let mut body = &stream[6..];
+    while let [a, b, c, d, e, f, rest @ ..] = body {
+        let tag = u16::from_be_bytes([*a, *b]);
+        let length = u32::from_be_bytes([*c, *d, *e, *f]) as usize;
+        // The top bit means that a receiver must know the field.
+        let required = tag & 0x8000 != 0;
+        assert!(
+            !required || known.contains(&(tag & 0x7fff)),
+            "field {tag:#x}"
+        );
+        body = &rest[length..];
+    }
+    assert!(body.is_empty());
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringway_config::{Config, Connected, Digest, GatewayId, Member, OrgId, Prefix, Ruling, SiteId};
-use ringway_core::{GatewayInfo, Membership};
+use ringway_core::{GatewayInfo, HeldRecord, Membership};
 use ringway_intent::{GuardSpec, Links, Situation, guard};
 
 /// The configuration in force and the verdicts on it.
@@ -79,7 +79,7 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
         conflicted,
         records: config
             .records()
-            .map(|record| (record.org.clone(), record.digest))
+            .map(|record| (record.org.clone(), HeldRecord::from(record)))
             .collect(),
     }
 }

@@ -31,6 +31,7 @@ mod challenges;
 mod changes;
 mod clock;
 mod current;
+mod drift;
 mod effect;
 mod former;
 mod heap;

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use ringway_config::{GatewayId, Prefix};
-use ringway_core::{Action, ByeCode, ConnId, Lane};
+use ringway_core::{Action, ByeCode, ConnId, Lane, RecordDrift};
 use ringway_intent::{Tunnelled, plan_routes};
 
+use crate::drift;
 use crate::effect::Effect;
 use crate::notice::Notice;
 use crate::packet_effect::PacketEffect;
@@ -98,9 +99,18 @@ impl Shell {
                 self.outages.attempted(&peer);
                 self.is_stale = true;
             }
+            Action::RecordsDiffer { peer, drift } => self.records_differ(&peer, &drift),
             Action::Alarm(alarm) => self.notify(Notice::Alarm(alarm)),
             Action::Drained => self.phase = Phase::Drained,
         }
+    }
+
+    fn records_differ(&mut self, peer: &GatewayId, drift: &[RecordDrift]) {
+        let effect = match drift::finding(peer, &self.membership.me, drift) {
+            Some(finding) => Effect::Raise(finding),
+            None => Effect::Clear(drift::name(peer)),
+        };
+        self.effects.push_back(effect);
     }
 
     fn path_mtu_changed(&mut self, peer: GatewayId, size: u16, now: Instant) {

@@ -146,10 +146,38 @@ pub struct TunnelReport {
     pub last_error: Option<String>,
     /// Organizations of whose record the peer holds another version.
     pub records_differ: Vec<String>,
+    /// For each of them, who holds the older one.
+    #[serde(default)]
+    pub record_drift: Vec<RecordDriftReport>,
     /// Prefixes that the peer announces and we refuse, and why.
     pub refused: BTreeMap<String, String>,
     /// Our prefixes that the peer refuses, and why.
     pub refused_by_peer: BTreeMap<String, String>,
+}
+
+/// One organization of whose record the two ends hold different versions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordDriftReport {
+    /// The organization.
+    pub org: String,
+    /// `peer-is-older`, `we-are-older`, `equivocation`, `unknown`, `missing-there` or
+    /// `missing-here`.
+    pub kind: String,
+    /// Our record; none if the organization is no member here.
+    pub ours: Option<HeldRecordReport>,
+    /// The peer's, as it says; none if the organization is no member there.
+    pub theirs: Option<HeldRecordReport>,
+    /// The same for an operator, with what to do.
+    pub what: String,
+}
+
+/// The record of an organization that a gateway holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HeldRecordReport {
+    /// 0 for a record of version 1, and from a peer that does not say.
+    pub serial: u64,
+    /// SHA-256 of the record.
+    pub digest: String,
 }
 
 /// One prefix of a member's site.

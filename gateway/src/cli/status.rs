@@ -7,7 +7,7 @@ use ringway_config::Escaped;
 
 use super::table::Table;
 use super::{ConfigFile, Failure, answer};
-use crate::admin::report::{PolicyReport, TunnelReport, ZoneReport};
+use crate::admin::report::{PolicyReport, RecordDriftReport, TunnelReport, ZoneReport};
 use crate::admin::{Report, socket};
 use crate::json;
 
@@ -160,10 +160,7 @@ fn tunnel_notes(tunnel: &TunnelReport) -> String {
         notes.extend(tunnel.last_error.clone());
     }
 
-    if !tunnel.records_differ.is_empty() {
-        let orgs = tunnel.records_differ.join(", ");
-        notes.push(format!("holds other records of {orgs}"));
-    }
+    notes.extend(record_notes(&tunnel.record_drift));
     for (prefix, reason) in &tunnel.refused {
         notes.push(format!("we refuse {prefix}: {reason}"));
     }
@@ -175,6 +172,21 @@ fn tunnel_notes(tunnel: &TunnelReport) -> String {
     }
 
     notes.join("; ")
+}
+
+/// Who holds the older record. A peer can invent organizations: a few are named.
+fn record_notes(drift: &[RecordDriftReport]) -> Vec<String> {
+    const MOST: usize = 3;
+
+    let mut notes: Vec<String> = drift
+        .iter()
+        .take(MOST)
+        .map(|one| one.what.clone())
+        .collect();
+    if let Some(more) = drift.len().checked_sub(MOST).filter(|more| *more > 0) {
+        notes.push(format!("{more} more records differ (--json has them)"));
+    }
+    notes
 }
 
 fn routes(report: &Report) -> String {
@@ -289,7 +301,9 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::report::{AttentionReport, CertificateReport, FragmentReport, RouteReport};
+    use crate::admin::report::{
+        AttentionReport, CertificateReport, FragmentReport, HeldRecordReport, RouteReport,
+    };
 
     #[test]
     fn problems_are_notes_in_the_row_that_they_concern() {
@@ -307,6 +321,7 @@ mod tests {
                 drops: BTreeMap::from([("source".into(), 3)]),
                 last_error: Some("peer does not know our org".into()),
                 records_differ: vec!["org2".into()],
+                record_drift: vec![drift("gw.org1 holds org2's record with serial 3")],
                 refused: BTreeMap::new(),
                 refused_by_peer: BTreeMap::from([("10.0.0.0/24".into(), "in conflict".into())]),
             }],
@@ -322,7 +337,9 @@ mod tests {
         };
         let text = text(&report);
         assert!(
-            text.contains("peer does not know our org; holds other records of org2; "),
+            text.contains(
+                "peer does not know our org; gw.org1 holds org2's record with serial 3; "
+            ),
             "{text}"
         );
         assert!(
@@ -330,6 +347,20 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("unreachable  overlaps 10.1.0.0/16 (reserved, gateway.toml:9:13)"));
+    }
+
+    fn drift(what: &str) -> RecordDriftReport {
+        let held = HeldRecordReport {
+            serial: 3,
+            digest: what.into(),
+        };
+        RecordDriftReport {
+            org: what.into(),
+            kind: what.into(),
+            ours: Some(held.clone()),
+            theirs: Some(held),
+            what: what.into(),
+        }
     }
 
     /// Controls a terminal in several ways, starts lines, hides and reorders.
@@ -357,6 +388,7 @@ mod tests {
             drops: hostile_counts(),
             last_error: Some(HOSTILE.into()),
             records_differ: vec![HOSTILE.into()],
+            record_drift: vec![drift(HOSTILE)],
             refused: hostile_reasons(),
             refused_by_peer: hostile_reasons(),
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::iter;
 use std::time::{Duration, Instant, SystemTime};
 
-use ringway_config::{Owner, Prefix, Ruling, Verdict, ZoneName};
-use ringway_core::{RefuseReason, RouteStatus, TunnelState, TunnelStatus};
+use ringway_config::{GatewayId, Owner, Prefix, Ruling, Verdict, ZoneName};
+use ringway_core::{HeldRecord, RecordDrift, RefuseReason, RouteStatus, TunnelState, TunnelStatus};
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
 use ringway_filter::{Filter, Reason};
@@ -17,7 +17,8 @@ use super::Drive;
 use super::policy_report;
 use crate::admin::Report;
 use crate::admin::report::{
-    AttentionReport, CertificateReport, FragmentReport, RouteReport, TunnelReport, ZoneReport,
+    AttentionReport, CertificateReport, FragmentReport, HeldRecordReport, RecordDriftReport,
+    RouteReport, TunnelReport, ZoneReport,
 };
 use crate::zones::FragmentStatus;
 
@@ -72,6 +73,13 @@ impl Drive {
             TunnelState::Down => "down",
         };
 
+        let me = &self.in_force.config().id;
+        let record_drift = tunnel
+            .records_differ
+            .iter()
+            .map(|drift| record_drift(drift, &tunnel.peer, me))
+            .collect();
+
         TunnelReport {
             org: tunnel.peer.org.to_string(),
             peer: tunnel.peer.to_string(),
@@ -88,8 +96,9 @@ impl Drive {
             records_differ: tunnel
                 .records_differ
                 .iter()
-                .map(ToString::to_string)
+                .map(|drift| drift.org.to_string())
                 .collect(),
+            record_drift,
         }
     }
 
@@ -202,6 +211,23 @@ fn fragment(status: FragmentStatus) -> FragmentReport {
         records: status.records,
         refused: status.refused,
         left_out: status.left_out,
+    }
+}
+
+fn record_drift(drift: &RecordDrift, peer: &GatewayId, me: &GatewayId) -> RecordDriftReport {
+    RecordDriftReport {
+        org: drift.org.to_string(),
+        kind: drift.kind().name().to_owned(),
+        ours: drift.ours.map(held_record),
+        theirs: drift.theirs.map(held_record),
+        what: drift.describe(peer, me),
+    }
+}
+
+fn held_record(held: HeldRecord) -> HeldRecordReport {
+    HeldRecordReport {
+        serial: held.serial,
+        digest: held.digest.to_string(),
     }
 }
 

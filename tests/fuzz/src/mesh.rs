@@ -117,7 +117,7 @@ fn message(bytes: &mut Bytes<'_>) -> Message {
         }
         5 => {
             let org = scene::org(bytes.next());
-            let records = BTreeMap::from([(org, Digest([bytes.next(); 32]))]);
+            let records = BTreeMap::from([(org, Digest([bytes.next(); 32]).into())]);
             Message::Records { records }
         }
         6 => Message::Zone(ZoneMessage::Fetch {

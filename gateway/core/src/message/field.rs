@@ -63,6 +63,15 @@ impl Writer<'_> {
         });
     }
 
+    /// Like [`Writer::list`], for a field that the receiver may skip.
+    pub(super) fn optional_list<T: Wire>(&mut self, tag: u16, values: impl IntoIterator<Item = T>) {
+        self.field(tag, |out| {
+            for value in values {
+                value.put(out);
+            }
+        });
+    }
+
     /// A required field of raw bytes.
     pub(super) fn bytes(&mut self, tag: u16, bytes: &[u8]) {
         self.field(tag | REQUIRED, |out| out.extend_from_slice(bytes));

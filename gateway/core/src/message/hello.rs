@@ -9,15 +9,17 @@
 //! | 4 | replaces | u64 |
 //! | 5 | lanes | (receiver's index u32, AEAD u8)*, lane 0 first |
 //! | 6 | records | see `records` |
+//! | 7 | serials (optional) | see `records` |
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use ringway_config::{Digest, OrgId, limits};
+use ringway_config::{OrgId, limits};
 
 use super::field::{FieldError, Fields, Writer};
-use super::records::{self, MAX_RECORDS};
+use super::records;
 use super::wire::{Cursor, Wire};
+use crate::held_record::HeldRecord;
 use crate::{BootId, SessionIndex};
 
 /// The protocol versions spoken here.
@@ -37,6 +39,7 @@ const BOOT: u16 = 3;
 const REPLACES: u16 = 4;
 const LANES: u16 = 5;
 const RECORDS: u16 = 6;
+const SERIALS: u16 = 7;
 
 /// The first message of each end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +58,8 @@ pub struct Hello {
     pub replaces: u64,
     /// How to seal for each of the sender's lanes, lane 0 first; at least one.
     pub lanes: Vec<Lane>,
-    /// Fingerprints of the member records that the sender holds.
-    pub records: BTreeMap<OrgId, Digest>,
+    /// The member records that the sender holds.
+    pub records: BTreeMap<OrgId, HeldRecord>,
 }
 
 /// How to seal for one lane of the sender.
@@ -86,13 +89,14 @@ pub(super) fn put(hello: &Hello, out: &mut Writer<'_>) {
     out.required(BOOT, &hello.boot.0);
     out.required(REPLACES, &hello.replaces);
     out.list(LANES, hello.lanes.iter().copied());
-    records::put(RECORDS, &hello.records, out);
+    records::put(RECORDS, SERIALS, &hello.records, out);
 }
 
 pub(super) fn get(body: &[u8]) -> Result<Hello, FieldError> {
     // A later version may add required fields. Its number says more than the first unknown field.
     check_versions(body)?;
-    let fields = Fields::split(body, &[SPOKEN, FEATURES, BOOT, REPLACES, LANES, RECORDS])?;
+    let known = [SPOKEN, FEATURES, BOOT, REPLACES, LANES, RECORDS, SERIALS];
+    let fields = Fields::split(body, &known)?;
 
     let lanes = fields.list(LANES, limits::LANES as usize)?;
     if lanes.is_empty() {
@@ -105,7 +109,7 @@ pub(super) fn get(body: &[u8]) -> Result<Hello, FieldError> {
         boot: BootId(fields.required(BOOT)?),
         replaces: fields.required(REPLACES)?,
         lanes,
-        records: fields.list(RECORDS, MAX_RECORDS)?.into_iter().collect(),
+        records: records::get(RECORDS, SERIALS, &fields)?,
     })
 }
 

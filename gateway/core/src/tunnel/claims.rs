@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use ringway_config::{Digest, OrgId, Prefix};
+use ringway_config::{OrgId, Prefix};
 
 use super::Tunnel;
+use super::report::differing;
 use crate::action::Action;
 use crate::alarm::Alarm;
 use crate::context::Context;
+use crate::held_record::HeldRecord;
 use crate::id::ConnId;
 use crate::message::{MAX_PREFIXES, Message, Refuse};
 use crate::rib;
@@ -43,6 +45,7 @@ impl Tunnel {
                 let message = Message::Records { records };
                 context.act(Action::Send { conn, message });
             }
+            self.compare_records(context, now);
         }
 
         // On draining sessions too: one of them may serve again.
@@ -172,9 +175,44 @@ impl Tunnel {
     }
 
     /// The peer reports which member records it holds.
-    pub(super) fn records(&mut self, conn: ConnId, records: BTreeMap<OrgId, Digest>) {
+    pub(super) fn records(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        records: BTreeMap<OrgId, HeldRecord>,
+        now: Instant,
+    ) {
         if let Some(live) = self.sessions.live_mut(conn) {
             live.records = records;
+        }
+        self.compare_records(context, now);
+    }
+
+    /// Tells the operator if the two ends' records differ in another way than before. While the
+    /// tunnel is down, what was told last stands.
+    pub(super) fn compare_records(&mut self, context: &mut Context, now: Instant) {
+        let active = self.sessions.active();
+        let Some(live) = active.and_then(Session::live) else {
+            return;
+        };
+
+        let drift = differing(&context.membership.records, &live.records);
+        if drift != self.drift && self.drift_allowance.take(now) {
+            self.drift = drift.clone();
+            context.act(Action::RecordsDiffer {
+                peer: self.peer.clone(),
+                drift,
+            });
+        }
+    }
+
+    /// The peer is no member any more.
+    pub(crate) fn forget_records(&mut self, context: &mut Context) {
+        if !self.drift.is_empty() {
+            context.act(Action::RecordsDiffer {
+                peer: self.peer.clone(),
+                drift: Vec::new(),
+            });
         }
     }
 

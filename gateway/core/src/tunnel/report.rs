@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use ringway_config::{Digest, OrgId};
+use ringway_config::OrgId;
 
 use super::Tunnel;
 use crate::context::Context;
+use crate::held_record::HeldRecord;
 use crate::id::ConnId;
+use crate::record_drift::RecordDrift;
 use crate::session::Session;
 use crate::status::{PeerSession, TunnelState, TunnelStatus};
 use crate::tunnel_error::TunnelError;
@@ -69,10 +71,18 @@ impl Tunnel {
 }
 
 /// Organizations that one end does not know, or knows by another record.
-fn differing(ours: &BTreeMap<OrgId, Digest>, theirs: &BTreeMap<OrgId, Digest>) -> Vec<OrgId> {
+pub(super) fn differing(
+    ours: &BTreeMap<OrgId, HeldRecord>,
+    theirs: &BTreeMap<OrgId, HeldRecord>,
+) -> Vec<RecordDrift> {
     let orgs: BTreeSet<&OrgId> = ours.keys().chain(theirs.keys()).collect();
-    let differing = orgs
-        .into_iter()
-        .filter(|org| ours.get(*org) != theirs.get(*org));
-    differing.cloned().collect()
+    let both = orgs.into_iter().map(|org| RecordDrift {
+        org: org.clone(),
+        ours: ours.get(org).copied(),
+        theirs: theirs.get(org).copied(),
+    });
+
+    // By content: an older peer does not tell its serials.
+    both.filter(|drift| drift.ours.map(|held| held.digest) != drift.theirs.map(|held| held.digest))
+        .collect()
 }

@@ -57,7 +57,7 @@ pub(crate) fn membership() -> Membership {
     };
     let list =
         |org: &str, at: &str, range: &str| ((org.parse().unwrap(), site(at)), vec![prefix(range)]);
-    let record = |org: &str| (org.parse().unwrap(), Digest::of(org.as_bytes()));
+    let record = |org: &str| (org.parse().unwrap(), Digest::of(org.as_bytes()).into());
     Membership {
         me: id("gw.m"),
         site: site("home"),

@@ -1,7 +1,7 @@
 //! A change of membership acts on the difference only, and at once.
 
-use ringway_config::{Digest, Host};
-use ringway_core::{Action, ByeCode, Message, RefuseReason, Role};
+use ringway_config::{Digest, Host, OrgId};
+use ringway_core::{Action, ByeCode, Drift, HeldRecord, Message, RecordDrift, RefuseReason, Role};
 
 use crate::bench::{Bench, SECOND, hello, id, membership, prefix, prefixes};
 
@@ -101,30 +101,123 @@ fn an_added_gateway_is_dialled_and_new_endpoints_are_tried_at_once() {
 }
 
 #[test]
-fn drift_between_records_shows_until_one_end_says_otherwise() {
+fn an_operator_is_told_who_holds_the_older_record_once_and_when_it_is_over() {
     let mut bench = Bench::new();
     let conn = bench.connect("gw.a", Role::Accepter);
+    let z: OrgId = "z".parse().unwrap();
     let mut records = membership().records;
-    records.insert("q".parse().unwrap(), Digest::of(b"q"));
-    records.insert("z".parse().unwrap(), Digest::of(b"another"));
+    records.insert(z.clone(), held(3, b"older"));
     let Message::Hello(mut first) = hello(1, 0) else {
         panic!()
     };
     first.records = records.clone();
     bench.receive(conn, Message::Hello(first));
-    assert_eq!(
-        bench.status("gw.a").records_differ,
-        ["q".parse().unwrap(), "z".parse().unwrap()]
-    );
 
-    records.insert("z".parse().unwrap(), Digest::of(b"z"));
+    records.insert(z.clone(), held(4, b"newer"));
+    let joined = ringway_core::Membership {
+        records: records.clone(),
+        ..membership()
+    };
+    bench.actions.clear();
+    bench.mesh.handle_membership(joined, bench.now);
+    bench.collect();
+    let drift = RecordDrift {
+        org: z,
+        ours: Some(held(4, b"newer")),
+        theirs: Some(held(3, b"older")),
+    };
+    assert_eq!(drift.kind(), Drift::PeerIsOlder);
+    assert_eq!(bench.status("gw.a").records_differ, [drift.clone()]);
+    assert_eq!(told(&bench), [vec![drift]]);
+
+    let again = records.clone();
+    bench.receive(conn, Message::Records { records: again });
+    assert_eq!(
+        told(&bench).last(),
+        Some(&vec![]),
+        "both hold the newer one"
+    );
+    assert_eq!(told(&bench).len(), 2);
+    bench.receive(conn, Message::Records { records });
+    assert_eq!(told(&bench).len(), 2, "nothing has changed");
+}
+
+#[test]
+fn a_peer_whose_records_change_without_end_does_not_fill_the_log() {
+    let mut bench = Bench::new();
+    let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    bench.actions.clear();
+    for serial in 1..1000 {
+        let mut records = membership().records;
+        records.insert("z".parse().unwrap(), held(serial, b"another"));
+        bench.receive(conn, Message::Records { records });
+    }
+
+    let count = told(&bench).len();
+    assert!((1..=8).contains(&count), "{count}");
+    let shown = bench.status("gw.a").records_differ;
+    assert_eq!(shown[0].theirs, Some(held(999, b"another")));
+}
+
+#[test]
+fn what_a_removed_members_gateway_holds_is_no_matter_any_more() {
+    let mut bench = Bench::new();
+    let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    let mut records = membership().records;
+    records.insert("z".parse().unwrap(), held(3, b"another"));
+    bench.receive(conn, Message::Records { records });
+    assert_eq!(told(&bench).last().map(Vec::len), Some(1));
+
+    let mut without = membership();
+    without.gateways.remove(&id("gw.a"));
+    bench.mesh.handle_membership(without, bench.now);
+    bench.collect();
+    assert_eq!(told(&bench).last(), Some(&vec![]));
+}
+
+fn drift(bench: &Bench) -> Vec<String> {
+    let differ = bench.status("gw.a").records_differ;
+    differ.iter().map(|drift| drift.org.to_string()).collect()
+}
+
+/// What the operator was told about the records of `gw.a`.
+fn told(bench: &Bench) -> Vec<Vec<RecordDrift>> {
+    let told = bench.actions.iter().filter_map(|action| match action {
+        Action::RecordsDiffer { peer, drift } if *peer == id("gw.a") => Some(drift.clone()),
+        _ => None,
+    });
+    told.collect()
+}
+
+fn held(serial: u64, text: &[u8]) -> HeldRecord {
+    HeldRecord {
+        serial,
+        digest: Digest::of(text),
+    }
+}
+
+#[test]
+fn drift_between_records_shows_until_one_end_says_otherwise() {
+    let mut bench = Bench::new();
+    let conn = bench.connect("gw.a", Role::Accepter);
+    let mut records = membership().records;
+    records.insert("q".parse().unwrap(), Digest::of(b"q").into());
+    records.insert("z".parse().unwrap(), Digest::of(b"another").into());
+    let Message::Hello(mut first) = hello(1, 0) else {
+        panic!()
+    };
+    first.records = records.clone();
+    bench.receive(conn, Message::Hello(first));
+    assert_eq!(drift(&bench), ["q", "z"]);
+
+    records.insert("z".parse().unwrap(), Digest::of(b"z").into());
     bench.receive(
         conn,
         Message::Records {
             records: records.clone(),
         },
     );
-    assert_eq!(bench.status("gw.a").records_differ, ["q".parse().unwrap()]);
+    assert_eq!(drift(&bench), ["q"]);
 
     let joined = ringway_core::Membership {
         records: records.clone(),

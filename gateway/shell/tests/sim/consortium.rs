@@ -11,7 +11,7 @@ use ringway_config::{
     Config, Digest, Dns, Endpoint, Faults, Gateway, GatewayId, Host, Identity, Member, OrgId,
     Place, PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Survey, Tunnel,
 };
-use ringway_core::{GatewayInfo, Membership};
+use ringway_core::{GatewayInfo, HeldRecord, Membership};
 
 use crate::rng::Rng;
 
@@ -208,7 +208,13 @@ pub(crate) fn membership(
             .collect(),
         records: records
             .values()
-            .map(|record| (record.org.clone(), digest(record)))
+            .map(|record| {
+                let held = HeldRecord {
+                    serial: u64::from(record.version),
+                    digest: digest(record),
+                };
+                (record.org.clone(), held)
+            })
             .collect(),
     }
 }

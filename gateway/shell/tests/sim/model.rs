@@ -127,7 +127,12 @@ fn tunnels(view: &View<'_>, node: usize) -> Option<String> {
         let drift = expected
             .get(&tunnel.peer)
             .map(|other| drift(world, node, *other));
-        if drift.is_some_and(|drift| drift != tunnel.records_differ) {
+        let reported: Vec<OrgId> = tunnel
+            .records_differ
+            .iter()
+            .map(|drift| drift.org.clone())
+            .collect();
+        if drift.is_some_and(|drift| drift != reported) {
             return Some(format!(
                 "records differ from {}: {:?}",
                 tunnel.peer, tunnel.records_differ

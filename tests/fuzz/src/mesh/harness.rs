@@ -315,6 +315,7 @@ impl Harness {
             Action::PathMtu { .. }
             | Action::TunnelDown { .. }
             | Action::FirstAttemptFailed { .. }
+            | Action::RecordsDiffer { .. }
             | Action::Alarm(_) => {}
             Action::Drained => self.drained = true,
         }

@@ -67,7 +67,7 @@ pub(super) fn membership(change: u8) -> Membership {
     for org in ["a", "b", "m", "z"] {
         records.insert(
             org.parse().expect("an organization"),
-            Digest([change & 1; 32]),
+            Digest([change & 1; 32]).into(),
         );
     }
 
