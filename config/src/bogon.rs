@@ -75,6 +75,12 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
+/// True if every address of `prefix` is private in the sense of [`is_private`].
+pub fn is_private_range(prefix: &Prefix) -> bool {
+    // Prefixes are aligned: one that begins in a private range and is wider ends outside of all.
+    is_private(prefix.address()) && is_private(prefix.last())
+}
+
 /// RFC 6598, section 7: 100.64.0.0/10.
 fn is_shared(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
@@ -144,6 +150,32 @@ mod tests {
             "2001:db8::1",
             "0.0.0.0",
             "::",
+        ] {
+            assert!(!private(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_private_if_all_of_it_is() {
+        let private = |text: &str| is_private_range(&text.parse().unwrap());
+        for good in [
+            "10.0.0.0/8",
+            "10.1.2.0/24",
+            "172.16.0.0/12",
+            "100.64.0.0/10",
+            "fd00::/8",
+            "fc00::/7",
+        ] {
+            assert!(private(good), "{good}");
+        }
+        for bad in [
+            "10.0.0.0/7",
+            "172.0.0.0/8",
+            "8.0.0.0/5",
+            "192.168.0.0/15",
+            "203.0.113.0/24",
+            "2001:db8::/32",
+            "fc00::/6",
         ] {
             assert!(!private(bad), "{bad}");
         }

@@ -24,6 +24,7 @@ mod table;
 mod tunnel;
 pub(crate) mod zone;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use record::Record;
@@ -31,6 +32,9 @@ use report::Report;
 pub(crate) use survey::survey;
 
 use crate::{Config, Faults, Member};
+
+/// Texts that are to replace files, by the files' paths as the loader names them.
+pub type Edits = BTreeMap<PathBuf, String>;
 
 impl Config {
     /// Reads `gateway.toml` at `path`, the member record of this organization that it names, and
@@ -42,6 +46,14 @@ impl Config {
     pub fn load(path: &Path) -> Result<Config, Faults> {
         let report = Report::default();
         // `None` stands for a fault that was reported; see `Report`.
+        let text = source::read(path, &report);
+        let config = text.and_then(|text| gateway::read(&text, path, &report));
+        report.conclude(config)
+    }
+
+    /// What [`Config::load`] would read once `edits` are written.
+    pub fn load_edited(path: &Path, edits: &Edits) -> Result<Config, Faults> {
+        let report = Report::of_edits(edits);
         let text = source::read(path, &report);
         let config = text.and_then(|text| gateway::read(&text, path, &report));
         report.conclude(config)

@@ -39,7 +39,7 @@ pub mod upgrade;
 pub mod verdict;
 
 pub use accepted::{Accepted, AcceptedError};
-pub use bogon::{bogon, is_private};
+pub use bogon::{bogon, is_private, is_private_range};
 pub use changes::{Changes, items};
 pub use config::{ApexMode, Config, Dns, DnsData, DnsRecord, Forward, Identity, Routes, ZoneFile};
 pub use conflict::conflicts;
@@ -47,7 +47,7 @@ pub use dns_name::{DnsName, DnsNameError};
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use escape::{Escaped, is_printable};
 pub use fault::{Fault, Faults, Place, Position};
-pub use file::socket_of;
+pub use file::{Edits, socket_of};
 pub use host_name::{HostName, HostNameError};
 pub use meet::{meet, narrow_policy, taken};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};

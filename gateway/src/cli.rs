@@ -12,17 +12,25 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::logging::{Form, Level};
 
+pub mod ca;
+pub mod cert;
 pub mod check;
 pub mod dns;
+mod edit;
 pub mod failure;
+pub mod gateway;
 pub mod lab;
 pub mod member;
 pub mod metrics;
+mod new_files;
 pub mod org;
+pub mod own_record;
 pub mod policy;
 pub mod purge;
 pub mod record;
+pub mod revoke;
 pub mod run;
+pub mod site;
 pub mod status;
 pub mod table;
 
@@ -68,7 +76,19 @@ pub enum Verb {
     /// Show, add and remove other organizations' records
     #[command(subcommand)]
     Member(member::Verb),
-    /// Change this organization's own record
+    /// Add, change and remove this organization's gateways
+    #[command(subcommand)]
+    Gateway(gateway::Verb),
+    /// Add, change and remove this organization's sites
+    #[command(subcommand)]
+    Site(site::Verb),
+    /// Show, renew, request and sign certificates of this organization's gateways
+    #[command(subcommand)]
+    Cert(Box<cert::Verb>),
+    /// Revoke a gateway or a key of this organization
+    #[command(subcommand)]
+    Revoke(revoke::Verb),
+    /// Edit, compare and take over this organization's record
     #[command(subcommand)]
     Record(record::Verb),
     /// Check the files of a gateway, exactly as `run` does before it starts
@@ -133,6 +153,10 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Org(verb) => org::run(verb),
         Verb::Member(verb) => member::run(verb),
+        Verb::Gateway(verb) => gateway::run(verb),
+        Verb::Site(verb) => site::run(verb),
+        Verb::Cert(verb) => cert::run(*verb),
+        Verb::Revoke(verb) => revoke::run(verb),
         Verb::Record(verb) => record::run(verb),
         Verb::Check(args) => check::run(args),
         Verb::Dns(verb) => dns::run(verb),

@@ -5,20 +5,19 @@
 //!   peer0.org1 ── vpc ─┤                                       ├─ wan
 //!                      └─ lan0 gw2.org1 wan0 ─── 203.0.113.130 ┘
 //! ```
-//! Its files are made as an operator would: `org init` with the organization's CA, and its part of
-//! the record added to that of the organization, which all members take over.
+//! Its files are made as an operator would: `gateway add` with the organization's CA, and the record
+//! handed to all members.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use ringway_config::Digest;
-use ringway_lab::topology::DOMAIN;
 use ringway_lab::{program, status};
 use serde_json::Value;
 
 use crate::Scene;
-use crate::scene::{append, eventually, replace};
+use crate::scene::eventually;
 
 /// Its name in records and statuses.
 pub const NAME: &str = "gw2.org1";
@@ -159,58 +158,35 @@ impl SecondGateway {
     fn create_files(&self, scene: &Scene) {
         let first = scene.config(FIRST);
         let theirs = first.parent().expect("it lies in a directory");
-        let dir = &self.dir;
-        let mut init = Command::new("ip");
-        init.args(["netns", "exec", &self.netns])
+        let mut add = Command::new("ip");
+        add.args(["netns", "exec", &self.netns])
             .arg(&self.binary)
-            .args(["org", "init", "org1", "--domain", DOMAIN])
-            .args(["--gateway", "gw2"])
-            .args(["--site", "vpc=10.10.1.0/24,fd00:10:1::/64"])
+            .args(["gateway", "add", "gw2"])
             .args(["--endpoint", "203.0.113.130:4600"])
             .args(["--endpoint", "[2001:db8:0:9::2]:4600"])
-            .args(["--listen", "[::]:4600"])
             .args(["--dns-listen", "10.10.1.2"])
             .args(["--dns-listen", "fd00:10:1::2"])
             .arg("--ca")
             .arg(theirs.join("ca"))
             .arg("--dir")
-            .arg(dir);
-        program::output(&mut init).expect("the CA signs for another gateway");
+            .arg(&self.dir)
+            .arg("-c")
+            .arg(&first);
+        program::output(&mut add).expect("the CA signs for another gateway");
 
-        // What the laboratory has added to the first one's file.
-        let text = fs::read_to_string(&first).expect("it exists");
-        let added = text.find("\n# The machines of this site").expect("a mark");
-        append(&dir.join("gateway.toml"), &text[added..]);
-        for entry in fs::read_dir(theirs.join("members")).expect("it exists") {
-            let record = entry.expect("it is readable").path();
-            let name = record.file_name().expect("a file");
-            fs::copy(&record, dir.join("members").join(name)).expect("it is writable");
-        }
-        self.share_record(scene, theirs);
+        share_record(scene, &theirs.join("org1.member.toml"));
     }
+}
 
-    /// Adds the gateway to org1's record, everywhere.
-    fn share_record(&self, scene: &Scene, theirs: &Path) {
-        let own = self.dir.join("org1.member.toml");
-        let record = theirs.join("org1.member.toml");
-        let text = fs::read_to_string(&own).expect("it exists");
-        let begin = text.find("[[gateway]]").expect("it has a gateway");
-        let end = text.find("# What the others must refuse").expect("a mark");
-        let mark = "# What the others must refuse";
-        replace(&record, mark, &format!("{}{mark}", &text[begin..end]));
-        // Each change of a record raises its serial.
-        replace(&record, "serial = 1 ", "serial = 2 ");
-        fs::copy(&record, &own).expect("it is writable");
-
-        scene.reload(FIRST);
-        for other in ["gw.org0", "gw.org2"] {
-            let bytes = fs::read(&record).expect("it exists");
-            let mut add = scene.ringway(other, &["member", "add"]);
-            add.arg(&record)
-                .args(["--fingerprint", &Digest::of(&bytes).to_string()]);
-            program::output(&mut add).expect("nothing overlaps");
-            scene.reload(other);
-        }
+/// Hands the record with the new gateway to the others.
+fn share_record(scene: &Scene, record: &Path) {
+    scene.reload(FIRST);
+    let digest = Digest::of(&fs::read(record).expect("it exists"));
+    for other in ["gw.org0", "gw.org2"] {
+        let mut add = scene.ringway(other, &["member", "add"]);
+        add.arg(record).args(["--fingerprint", &digest.to_string()]);
+        program::output(&mut add).expect("nothing overlaps");
+        scene.reload(other);
     }
 }
 

@@ -1,8 +1,9 @@
 //! [`Report`]: the faults found so far, in all files.
 
 use std::cell::RefCell;
+use std::path::Path;
 
-use crate::{Fault, Faults, Place};
+use crate::{Edits, Fault, Faults, Place};
 
 /// Faults that are kept. Another organization's record must not flood the log.
 const MOST_FAULTS: usize = 1000;
@@ -17,9 +18,24 @@ pub(crate) struct Report {
     faults: RefCell<Vec<Fault>>,
     /// What needs attention, and does not keep the files from being used.
     notes: RefCell<Vec<Fault>>,
+    /// Texts that are read in the place of files.
+    edits: Edits,
 }
 
 impl Report {
+    /// Nothing yet, of files of which some are to be replaced by `edits`.
+    pub(crate) fn of_edits(edits: &Edits) -> Report {
+        Report {
+            edits: edits.clone(),
+            ..Report::default()
+        }
+    }
+
+    /// The text that is to replace the file `path`.
+    pub(crate) fn edited(&self, path: &Path) -> Option<&String> {
+        self.edits.get(path)
+    }
+
     /// Adds a fault: what is wrong, and after a semicolon the correct form.
     pub(crate) fn fault(&self, place: &Place, message: impl Into<String>) {
         add(&mut self.faults.borrow_mut(), place, message.into());

@@ -127,7 +127,12 @@ fn characters(utf8: &[u8]) -> usize {
 
 /// Reads a whole file. `None`, and a fault, if that fails or the file is too large or not UTF-8.
 pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
-    match read_bytes(path) {
+    let bytes = match report.edited(path) {
+        Some(text) => Ok(text.clone().into_bytes()),
+        None => read_bytes(path),
+    };
+
+    match bytes {
         Ok(bytes) if bytes.len() > limits::FILE_BYTES => {
             let message = "the file is larger than 1 MiB; is it the right one?";
             report.fault(&Place::whole(path), message);

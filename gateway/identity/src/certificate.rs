@@ -33,6 +33,8 @@ pub struct Certificate {
     pub not_after: UnixTime,
     /// SHA-256 of the SubjectPublicKeyInfo: revocations name keys by it.
     pub key: Digest,
+    /// The SubjectPublicKeyInfo, DER.
+    pub public_key: Vec<u8>,
     /// SHA-256 of the whole certificate: for people to compare.
     pub fingerprint: Digest,
 }
@@ -110,6 +112,7 @@ impl Certificate {
             not_after: unix(x509.validity().not_after.timestamp()),
             // The bytes of the certificate, not encoded again: openssl gives the same digest.
             key: Digest::of(x509.public_key().raw),
+            public_key: x509.public_key().raw.to_vec(),
             fingerprint,
         })
     }
@@ -123,6 +126,19 @@ impl From<&KeyUsage> for Uses {
             crl_sign: usage.crl_sign(),
         }
     }
+}
+
+/// True if the key of the certificate `issuer` has signed the certificate `der`.
+pub(super) fn is_signed_by(der: &[u8], issuer: &[u8]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return false;
+    };
+    let Ok((_, issuer)) = X509Certificate::from_der(issuer) else {
+        return false;
+    };
+
+    let key = Some(issuer.public_key());
+    certificate.verify_signature(key).is_ok()
 }
 
 fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X509Error> {

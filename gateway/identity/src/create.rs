@@ -1,8 +1,9 @@
 //! Creates certificates: an organization's CA, and those it issues to gateways.
 //!
-//! Only `ringway org init`, the laboratory and tests create certificates. The daemon never does,
-//! and the CA key need not be on a gateway. Certificates that other tools make by the same rules
-//! are as good: the test suite makes some with openssl.
+//! Only the command line, the laboratory and tests create certificates. The daemon never does, and
+//! the CA key need not be on a gateway: it may be elsewhere, where it signs a gateway's
+//! [`request`](super::request), or in a [`token`](super::token). Certificates that other tools make
+//! by the same rules are as good: the test suite makes some with openssl.
 //!
 //! | | CA | gateway |
 //! |---|---|---|
@@ -15,7 +16,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SubjectPublicKeyInfo,
 };
 use ringway_config::{Digest, GatewayId, OrgId, ZoneName};
 use rustls_pki_types::CertificateDer;
@@ -23,6 +24,8 @@ use rustls_pki_types::pem::PemObject as _;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
 use super::certificate::{Certificate, Malformed};
+use super::key::{CaKey, GatewayKey};
+use super::token::{Token, TokenError};
 
 /// Lifetime of a CA certificate.
 const CA_LIFETIME: Duration = Duration::days(3652);
@@ -52,6 +55,12 @@ pub enum CreateError {
     /// The CA certificate is no longer valid.
     #[error("the CA certificate expired on {}", .0.date())]
     Expired(OffsetDateTime),
+    /// The token did not sign.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// What the token signed is not signed with the CA's key.
+    #[error("the key in the token is not the key of the CA certificate")]
+    OtherToken,
     /// The key could not be read, or signing failed.
     #[error(transparent)]
     Rcgen(#[from] rcgen::Error),
@@ -61,8 +70,9 @@ pub enum CreateError {
 #[derive(Debug)]
 pub struct Authority {
     certificate: String,
+    der: CertificateDer<'static>,
     not_after: OffsetDateTime,
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Issuer<'static, CaKey>,
 }
 
 /// A certificate and its key, PEM.
@@ -83,31 +93,48 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
 
+        let certificate = params.self_signed(&key)?;
+
         Ok(Authority {
-            certificate: params.self_signed(&key)?.pem(),
+            certificate: certificate.pem(),
+            der: certificate.der().clone(),
             not_after: params.not_after,
-            issuer: Issuer::new(params, key),
+            issuer: Issuer::new(params, CaKey::File(Box::new(key))),
         })
     }
 
     /// An existing CA, from its PEM certificate and private key.
     pub fn read(certificate: &str, key: &str) -> Result<Authority, CreateError> {
-        let der = CertificateDer::from_pem_slice(certificate.as_bytes())?;
-        let parsed = Certificate::read(&der)?;
-        if !parsed.is_ca || !parsed.key_usage.is_some_and(|uses| uses.cert_sign) {
-            return Err(CreateError::Usages);
-        }
-
+        let (der, parsed) = read_certificate(certificate)?;
         // With the key of another CA, issuing would succeed and every peer would refuse the result.
         let key = KeyPair::from_pem(key)?;
         if Digest::of(&key.subject_public_key_info()) != parsed.key {
             return Err(CreateError::Mismatch);
         }
 
+        Authority::of(certificate, der, &parsed, CaKey::File(Box::new(key)))
+    }
+
+    /// An existing CA, from its PEM certificate; its key is in `token`.
+    pub fn in_token(certificate: &str, token: Token) -> Result<Authority, CreateError> {
+        let (der, parsed) = read_certificate(certificate)?;
+        let public = SubjectPublicKeyInfo::from_der(&parsed.public_key)?;
+
+        let key = CaKey::Token(Box::new(token.key(public)?));
+        Authority::of(certificate, der, &parsed, key)
+    }
+
+    fn of(
+        certificate: &str,
+        der: CertificateDer<'static>,
+        parsed: &Certificate,
+        key: CaKey,
+    ) -> Result<Authority, CreateError> {
         Ok(Authority {
             certificate: certificate.to_owned(),
-            not_after: end_of(&parsed),
+            not_after: end_of(parsed),
             issuer: Issuer::from_ca_cert_der(&der, key)?,
+            der,
         })
     }
 
@@ -116,9 +143,14 @@ impl Authority {
         &self.certificate
     }
 
-    /// The CA's private key, PEM: secret.
-    pub fn key(&self) -> String {
-        self.issuer.key().serialize_pem()
+    /// The CA certificate, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The CA's private key, PEM: secret. `None` if it is in a token.
+    pub fn key(&self) -> Option<String> {
+        self.issuer.key().pem()
     }
 
     /// Issues a certificate with a new key to the gateway `id`. It ends no later than the CA's own.
@@ -128,11 +160,26 @@ impl Authority {
         domain: &ZoneName,
         now: OffsetDateTime,
     ) -> Result<Issued, CreateError> {
+        let key = GatewayKey::generate()?;
+        Ok(Issued {
+            certificate: self.certify(id, domain, &key, now)?,
+            key: key.pem(),
+        })
+    }
+
+    /// Issues a certificate for the public key `key` to the gateway `id`, PEM. Only the key comes
+    /// from the caller: whatever else a request asks for is not given.
+    pub fn certify(
+        &self,
+        id: &GatewayId,
+        domain: &ZoneName,
+        key: &impl PublicKeyData,
+        now: OffsetDateTime,
+    ) -> Result<String, CreateError> {
         if self.not_after <= now {
             return Err(CreateError::Expired(self.not_after));
         }
 
-        let key = KeyPair::generate()?;
         let mut params = params(now, GATEWAY_LIFETIME, &id.org, id.name.as_str());
         // A chain is valid only as long as all of its certificates are.
         params.not_after = params.not_after.min(self.not_after);
@@ -147,11 +194,28 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
 
-        Ok(Issued {
-            certificate: params.signed_by(&key, &self.issuer)?.pem(),
-            key: key.serialize_pem(),
-        })
+        let signed = params
+            .signed_by(key, &self.issuer)
+            .map_err(|error| self.issuer.key().cause(error))?;
+        // A token may hold another key than the certificate's, and nothing else would show it.
+        if !super::certificate::is_signed_by(signed.der(), &self.der) {
+            return Err(CreateError::OtherToken);
+        }
+        Ok(signed.pem())
     }
+}
+
+/// A certificate that may issue others.
+fn read_certificate(
+    certificate: &str,
+) -> Result<(CertificateDer<'static>, Certificate), CreateError> {
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes())?;
+    let parsed = Certificate::read(&der)?;
+    if !parsed.is_ca || !parsed.key_usage.is_some_and(|uses| uses.cert_sign) {
+        return Err(CreateError::Usages);
+    }
+
+    Ok((der, parsed))
 }
 
 /// The end of validity. X.509 ends with the year 9999, and so does `OffsetDateTime`.
@@ -199,7 +263,7 @@ mod tests {
     #[test]
     fn a_certificate_ends_no_later_than_its_ca() {
         let made = Authority::create(&"acme".parse().unwrap(), MADE).unwrap();
-        let authority = Authority::read(made.certificate(), &made.key()).unwrap();
+        let authority = Authority::read(made.certificate(), &made.key().unwrap()).unwrap();
         let ends = |now| issue(&authority, now).unwrap().not_after.as_secs();
         let day = 86_400;
         assert_eq!(ends(MADE), 365 * day);

@@ -1,7 +1,7 @@
 //! Which certificates a gateway presents, and which it accepts.
 //!
-//! Owns certificates and their verification: creating them ([`create`]), loading this gateway's
-//! ([`local`]), deciding on a peer's ([`trust`], [`verify`]), and the TLS settings that carry the
+//! Owns certificates and their verification: creating them ([`create`], [`key`], [`request`],
+//! [`token`]), describing them to people ([`description`]), loading this gateway's ([`local`]), deciding on a peer's ([`trust`], [`verify`]), and the TLS settings that carry the
 //! decision ([`tls`]). It opens no socket and holds no session: the gateway dials and accepts with
 //! these settings, and verifies the chains of its sessions again when a reload changes the trust.
 //!
@@ -18,9 +18,13 @@
 
 pub mod certificate;
 pub mod create;
+pub mod description;
+pub mod key;
 pub mod local;
 pub mod refusal;
+pub mod request;
 pub mod tls;
+pub mod token;
 pub mod trust;
 pub mod verify;
 

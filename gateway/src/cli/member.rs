@@ -74,7 +74,7 @@ impl FromStr for Fingerprint {
 }
 
 /// How to make a running gateway apply a change.
-const APPLY: &str =
+pub(super) const APPLY: &str =
     "To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n";
 
 /// Runs `ringway member`.

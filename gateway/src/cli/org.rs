@@ -2,12 +2,9 @@
 //! record.
 //!
 //! ringway-config has the texts of the files, [`ringway_identity::create`] the certificates, and
-//! `new_files` sees to it that all of them are created or none.
-
-mod new_files;
+//! `NewFiles` sees to it that all of them are created or none.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,13 +12,16 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use ringway_config::{
-    Config, Digest, Endpoint, Fault, Faults, GatewayId, GatewayName, NameError, NewGateway,
-    NewMember, OrgId, Place, Prefix, SiteId, ZoneName, conflicts, gateway_text, member_text,
+    Config, Digest, Endpoint, Faults, GatewayId, GatewayName, NameError, NewGateway, NewMember,
+    OrgId, Prefix, SiteId, ZoneName, conflicts, gateway_text, member_text,
 };
 use ringway_identity::create::{Authority, CreateError};
 use time::OffsetDateTime;
 
-use self::new_files::NewFiles;
+use super::ca::CaArgs;
+use super::new_files::NewFiles;
+use super::own_record::fault;
+use super::site::refuse_public;
 use super::{Failure, answer};
 
 /// The verbs of `ringway org`.
@@ -60,9 +60,12 @@ pub struct Init {
     /// Where the DNS server listens; may be repeated
     #[arg(long = "dns-listen", value_name = "ADDRESS[:PORT]")]
     pub dns_listen: Vec<DnsListen>,
-    /// An existing CA to sign with: a directory with ca.crt and ca.key
-    #[arg(long, value_name = "DIRECTORY")]
-    pub ca: Option<PathBuf>,
+    /// An existing CA
+    #[command(flatten)]
+    pub ca: CaArgs,
+    /// Allow address ranges that are not private
+    #[arg(long)]
+    pub public: bool,
     /// Where to put the files
     #[arg(long, default_value = ".", value_name = "DIRECTORY")]
     pub dir: PathBuf,
@@ -117,8 +120,14 @@ impl FromStr for DnsListen {
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     let Verb::Init(init) = verb;
     let now = OffsetDateTime::now_utc();
-    let authority = match &init.ca {
-        Some(dir) => existing_authority(dir)?,
+    for site in &init.sites {
+        refuse_public(&site.prefixes, init.public)?;
+    }
+    let authority = match &init.ca.ca {
+        Some(dir) => {
+            init.refuse_second_record(dir)?;
+            init.ca.read(dir)?
+        }
         None => Authority::create(&init.org, now).context("cannot create a CA")?,
     };
     let issued = authority
@@ -128,11 +137,11 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 
     // An existing CA stays where it is: its key belongs on no gateway.
     let mut files = NewFiles::in_directory(&init.dir);
-    if init.ca.is_none() {
+    if let (None, Some(key)) = (&init.ca.ca, authority.key()) {
         files
             .directory("ca")
             .file("ca/ca.crt", authority.certificate())
-            .secret("ca/ca.key", &authority.key());
+            .secret("ca/ca.key", &key);
     }
     files
         .file("gateway.toml", &gateway_text(&init.new_gateway()))
@@ -165,24 +174,6 @@ fn load(path: &Path) -> Result<(), Faults> {
     }
 }
 
-fn existing_authority(dir: &Path) -> Result<Authority, Failure> {
-    let certificate = read(&dir.join("ca.crt"))?;
-    let key = read(&dir.join("ca.key"))?;
-    Authority::read(&certificate, &key).map_err(|error| fault(dir, error.to_string()))
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn fault(path: &Path, message: String) -> Failure {
-    Faults::from(vec![Fault {
-        place: Place::whole(path),
-        message,
-    }])
-    .into()
-}
-
 impl Init {
     fn id(&self) -> GatewayId {
         GatewayId {
@@ -198,6 +189,25 @@ impl Init {
 
     fn record_name(&self) -> String {
         format!("{}.member.toml", self.org)
+    }
+
+    /// A new record would have this gateway alone, and cut the others off wherever it is taken.
+    fn refuse_second_record(&self, ca: &Path) -> Result<(), Failure> {
+        let name = self.record_name();
+        let beside_ca = ca.join("..");
+
+        for dir in [self.dir.as_path(), ca, &beside_ca, Path::new(".")] {
+            let record = dir.join(&name);
+            if record.symlink_metadata().is_ok() {
+                let message = format!(
+                    "is the record of {} already, and a new one would leave its gateways out; add \
+                     this one to it with ringway gateway add {}",
+                    self.org, self.gateway
+                );
+                return Err(fault(&record, message));
+            }
+        }
+        Ok(())
     }
 
     fn new_gateway(&self) -> NewGateway {
@@ -230,7 +240,7 @@ impl Init {
     }
 
     fn not_issued(&self, error: CreateError) -> Failure {
-        match &self.ca {
+        match &self.ca.ca {
             Some(dir) => fault(dir, error.to_string()),
             None => anyhow::Error::new(error)
                 .context("cannot create a certificate")
@@ -244,7 +254,7 @@ impl Init {
         let record = at(&self.record_name());
         let config = at("gateway.toml");
 
-        let authority = match &self.ca {
+        let authority = match &self.ca.ca {
             Some(dir) => format!("{} (unchanged)", dir.display()),
             None => format!(
                 "{}  {} (move it away: the gateway does not need it)",

@@ -5,6 +5,7 @@ mod denied;
 mod diff;
 mod edit;
 mod files;
+mod follow;
 mod show;
 mod test;
 mod wanted;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use super::{ConfigFile, Failure};
 
+pub(super) use follow::follow_prefixes;
 pub use wanted::Wanted;
 
 /// The verbs of `ringway policy`.

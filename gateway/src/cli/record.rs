@@ -1,21 +1,46 @@
 //! `ringway record`: this organization's own record, as its operator changes it.
 
+mod edit;
+mod take;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
-use ringway_config::{
-    Config, Digest, Fault, Faults, Member, Newest, Place, Survey, UpgradeError, upgrade,
-};
+use ringway_config::{Config, Digest, Member, Newest, Survey, UpgradeError, upgrade};
 
+use super::member::Fingerprint;
 use super::member::add::show::changes;
+use super::own_record::{RecordFile, fault};
 use super::{ConfigFile, Failure, answer};
 
 /// The verbs of `ringway record`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
+    /// Edit this organization's record with $EDITOR; it is checked as a whole before it counts
+    #[command(after_help = "Example:\n  ringway record edit -c gateway.toml\n\n\
+        You edit a copy, and need not raise the serial. If anything is wrong in it, nothing\n\
+        changes, and you can go on. For most changes there is a command: ringway gateway,\n\
+        ringway site, ringway revoke.")]
+    Edit {
+        /// The record
+        #[command(flatten)]
+        record: RecordFile,
+    },
+    /// Take over a newer version of this organization's record, as another gateway of it has it
+    #[command(after_help = "Example:\n  ringway record take acme.member.toml -c gateway.toml")]
+    Take {
+        /// The newer record
+        file: PathBuf,
+        /// The fingerprint that it must have
+        #[arg(long, value_name = "sha256:…")]
+        fingerprint: Option<Fingerprint>,
+        /// The gateway
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Write this organization's record of version 1 as one of version 2, which has a serial
     #[command(after_help = "Example:\n  ringway record upgrade -c gateway.toml")]
     Upgrade {
@@ -38,6 +63,12 @@ pub enum Verb {
 /// Runs `ringway record`.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
+        Verb::Edit { record } => edit::run(&record),
+        Verb::Take {
+            file,
+            fingerprint,
+            config,
+        } => take::run(&file, fingerprint, config),
         Verb::Upgrade { file, config } => run_upgrade(file, &config.path),
         Verb::Diff { before, after } => diff(&before, &after),
     }
@@ -97,12 +128,4 @@ fn next_serial(state_dir: &Path, text: &str, file: &Path) -> Result<u64, Failure
     let newest = Newest::load(state_dir).map_err(anyhow::Error::from)?;
 
     Ok(newest.serial(&record.org).saturating_add(1))
-}
-
-fn fault(path: &Path, message: String) -> Failure {
-    Faults::from(vec![Fault {
-        place: Place::whole(path),
-        message,
-    }])
-    .into()
 }

@@ -5,8 +5,9 @@ use super::workspace::Workspace;
 #[test]
 fn every_verb_has_help_with_an_example() {
     let workspace = Workspace::new();
-    let verbs = "org init,member show,member add,member remove,record upgrade,record diff,check,\
-                 dns query,dns zones,dns export,dns check,policy show,policy test,policy denied,\
+    let verbs = "org init,member show,member add,member remove,record upgrade,record diff,record edit,\
+                 record take,gateway add,gateway set,gateway remove,site add,site set,site remove,\
+                 revoke gateway,revoke key,cert show,cert renew,cert request,cert sign,check,dns query,dns zones,dns export,dns check,policy show,policy test,policy denied,\
                  policy allow,run,status,metrics";
     for verb in verbs.split(',') {
         let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;
@@ -26,6 +27,13 @@ fn a_wrong_command_line_is_64_on_stderr() {
         "fly",
         "check --fast",
         "org init",
+        "gateway",
+        "gateway add GW",
+        "gateway set gw",
+        "site set east",
+        "revoke key sha256:00",
+        "revoke gateway gw -c gateway.toml --record acme.member.toml",
+        "cert sign",
         "member",
         "member remove Beta",
         "dns",

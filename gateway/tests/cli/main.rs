@@ -8,6 +8,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod cert;
 mod check;
 mod dns;
 mod help;
@@ -15,6 +16,7 @@ mod hostile;
 mod init;
 mod lab;
 mod member;
+mod own_record;
 mod policy;
 mod record;
 mod workspace;

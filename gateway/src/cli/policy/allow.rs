@@ -4,18 +4,16 @@
 //! match something, and the policy tests that passed must still pass.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::disk::{self, Access};
 use ringway_config::{Config, Fault, Faults};
 
 use super::Allow;
 use super::diff::diff;
 use super::edit::{NewRule, add};
 use super::files::Files;
+use crate::cli::edit::replace_file;
 use crate::cli::{Failure, answer};
 use crate::policy::TestResults;
 
@@ -28,7 +26,8 @@ pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
     let path = &args.config.path;
     // Faults that are there already come first, at the lines that the operator knows.
     let before = Files::load(path)?;
-    let old = fs::read_to_string(path).with_context(|| cannot("read", path))?;
+    let old =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let rule = NewRule {
         from: &split(&args.from),
         to: &split(&args.to),
@@ -49,7 +48,7 @@ pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
     if args.dry_run {
         text.push_str("Nothing was changed\n");
     } else {
-        replace(path, &new)?;
+        replace_file(path, &new)?;
         text.push_str(APPLY);
     }
     answer(text)
@@ -83,25 +82,4 @@ fn attention(files: &Files) -> Vec<Fault> {
     faults.extend(judge.nameless());
     faults.extend(results.failed.0);
     faults
-}
-
-/// Replaces the file behind `path`, which may be a link to it, and keeps it as private as it is.
-fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = fs::canonicalize(path).with_context(|| cannot("find", path))?;
-    let mode = fs::metadata(&file)
-        .with_context(|| cannot("read", path))?
-        .permissions()
-        .mode();
-    let access = if mode & 0o077 == 0 {
-        Access::Owner
-    } else {
-        Access::Everybody
-    };
-
-    disk::replace(&file, text.as_bytes(), access).with_context(|| cannot("write", path))?;
-    Ok(())
-}
-
-fn cannot(verb: &str, path: &Path) -> String {
-    format!("cannot {verb} {}", path.display())
 }

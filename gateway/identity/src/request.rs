@@ -1,0 +1,153 @@
+//! [`Request`]: a gateway's request for a certificate (PKCS#10, RFC 2986), as the CA's operator
+//! receives it.
+//!
+//! It is hostile: anybody may have written it, or changed it on its way. All that is taken from it
+//! is the public key, for which it must prove that it has the private one, and which of our
+//! gateways it names. Whatever else it asks for is shown and not given.
+
+use rcgen::SubjectPublicKeyInfo;
+use ringway_config::{Digest, GatewayId, ZoneName};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateSigningRequestDer, pem};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer as _;
+
+use super::certificate::Malformed;
+use super::description::Description;
+
+/// The largest request that is read, in bytes of PEM.
+pub const MOST_BYTES: usize = 16 * 1024;
+
+/// Bits of an RSA key that peers accept.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// A request that has proved to have its key.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What it says, to be shown.
+    pub description: Description,
+    uris: Vec<String>,
+    key: SubjectPublicKeyInfo,
+}
+
+/// Why a request is none.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Too many bytes.
+    #[error("is larger than 16 KiB; a request has about 500 bytes")]
+    Size,
+    /// Not PEM.
+    #[error("is no certificate request in PEM ({0}); ringway cert request makes one")]
+    Pem(#[from] pem::Error),
+    /// Not a request.
+    #[error("is no certificate request ({0}); ringway cert request makes one")]
+    Malformed(#[from] Malformed),
+    /// Bytes follow it.
+    #[error("has bytes after the request's end")]
+    TrailingBytes,
+    /// The signature does not fit the key.
+    #[error("is not signed with the key that it is for; it was damaged or forged")]
+    Signature,
+    /// Peers would refuse such a key.
+    #[error("is for a key that peers refuse; make one of ECDSA P-256")]
+    Key,
+}
+
+/// Why a request is not for a gateway of the organization.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No URI, and nobody has said for which gateway it is.
+    #[error("names no gateway; say which one it is for with --gateway")]
+    Missing,
+    /// More than one URI.
+    #[error("has {0} URI names; a gateway has exactly one")]
+    Count(usize),
+    /// Not a gateway of the consortium.
+    #[error("is for {0}, which is no gateway of {1}")]
+    Foreign(String, ZoneName),
+    /// Another gateway than the one that was meant.
+    #[error("is for {0}, not for {1}")]
+    Other(GatewayId, GatewayId),
+}
+
+impl Request {
+    /// Reads a PEM file's bytes.
+    pub fn read(bytes: &[u8]) -> Result<Request, RequestError> {
+        if bytes.len() > MOST_BYTES {
+            return Err(RequestError::Size);
+        }
+
+        let der = CertificateSigningRequestDer::from_pem_slice(bytes)?;
+        let (rest, request) = X509CertificationRequest::from_der(&der)
+            .map_err(|error| Malformed::Unreadable(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(RequestError::TrailingBytes);
+        }
+        let description = Description::of_request(&der)?;
+        // RFC 2986, section 3: the signature proves that who asks has the private key.
+        if request.verify_signature().is_err() {
+            return Err(RequestError::Signature);
+        }
+
+        let public = &request.certification_request_info.subject_pki;
+        let key = SubjectPublicKeyInfo::from_der(public.raw).map_err(|_| RequestError::Key)?;
+        if let Ok(x509_parser::public_key::PublicKey::RSA(rsa)) = public.parsed()
+            && !RSA_BITS.contains(&rsa.key_size())
+        {
+            return Err(RequestError::Key);
+        }
+        Ok(Request {
+            description,
+            uris: uris(&request),
+            key,
+        })
+    }
+
+    /// The public key.
+    pub fn key(&self) -> &SubjectPublicKeyInfo {
+        &self.key
+    }
+
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    pub fn digest(&self) -> Digest {
+        self.description.key
+    }
+
+    /// The gateway that it is for: the one that it names, which must be `meant` if that is given.
+    pub fn gateway(
+        &self,
+        domain: &ZoneName,
+        meant: Option<&GatewayId>,
+    ) -> Result<GatewayId, NameError> {
+        let [uri] = self.uris.as_slice() else {
+            return match (self.uris.len(), meant) {
+                (0, Some(meant)) => Ok(meant.clone()),
+                (0, None) => Err(NameError::Missing),
+                (count, _) => Err(NameError::Count(count)),
+            };
+        };
+
+        let id = GatewayId::from_spiffe(uri, domain)
+            .ok_or_else(|| NameError::Foreign(super::verify::shortened(uri), domain.clone()))?;
+        match meant {
+            Some(meant) if *meant != id => Err(NameError::Other(id, meant.clone())),
+            _ => Ok(id),
+        }
+    }
+}
+
+fn uris(request: &X509CertificationRequest<'_>) -> Vec<String> {
+    let mut uris = Vec::new();
+    for extension in request.requested_extensions().into_iter().flatten() {
+        let ParsedExtension::SubjectAlternativeName(names) = extension else {
+            continue;
+        };
+        for name in &names.general_names {
+            if let GeneralName::URI(uri) = name {
+                uris.push(String::from(*uri));
+            }
+        }
+    }
+    uris
+}

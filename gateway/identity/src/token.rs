@@ -1,0 +1,173 @@
+//! [`Token`]: a CA's key in a PKCS#11 token, such as an HSM or a smart card, which signs without
+//! ever handing the key out.
+//!
+//! openssl does it, with its PKCS#11 engine (Debian: libengine-pkcs11-openssl): every vendor tests
+//! that way. The engine loads the module that `PKCS11_MODULE_PATH` names, and asks for the PIN at
+//! the terminal unless the URI says where it is (RFC 7512: `pin-source=file:…`).
+
+use std::io::{self, Write as _};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use rcgen::{
+    Error, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData,
+    SignatureAlgorithm, SigningKey, SubjectPublicKeyInfo,
+};
+use ringway_config::Escaped;
+
+/// Characters of openssl's message that are passed on.
+const MOST: usize = 400;
+
+/// Where a key is: a PKCS#11 URI (RFC 7512).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+/// The key of a CA in a token.
+pub struct TokenKey {
+    uri: String,
+    public: SubjectPublicKeyInfo,
+    /// The option of openssl for the algorithm's hash.
+    hash: &'static str,
+    /// rcgen's error has no place for it.
+    last_error: Mutex<Option<TokenError>>,
+}
+
+/// Why a token does not sign.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The text is no URI of that kind.
+    #[error("{0:?} is no PKCS#11 URI such as pkcs11:token=ca;object=acme;type=private")]
+    Uri(String),
+    /// The CA's key is of another kind.
+    #[error("a CA's key in a token must be ECDSA P-256, ECDSA P-384 or RSA")]
+    Algorithm,
+    /// openssl cannot be started.
+    #[error("cannot run openssl: {0}; install it, with its PKCS#11 engine")]
+    Run(#[from] io::Error),
+    /// openssl has failed.
+    #[error(
+        "the token did not sign: {0}; is libengine-pkcs11-openssl installed, and does \
+         PKCS11_MODULE_PATH name the token's module?"
+    )]
+    Failed(String),
+}
+
+impl Token {
+    /// Checks that `uri` is a PKCS#11 URI, in one line.
+    pub fn new(uri: &str) -> Result<Token, TokenError> {
+        let is_plain = uri.chars().all(|c| c.is_ascii_graphic());
+        if !uri.starts_with("pkcs11:") || !is_plain {
+            return Err(TokenError::Uri(Escaped(uri).to_string()));
+        }
+
+        Ok(Token(uri.to_owned()))
+    }
+
+    /// The key there, whose public half is `public`.
+    pub(super) fn key(self, public: SubjectPublicKeyInfo) -> Result<TokenKey, TokenError> {
+        let algorithm = public.algorithm();
+        let hash = if *algorithm == PKCS_ECDSA_P256_SHA256 || *algorithm == PKCS_RSA_SHA256 {
+            "-sha256"
+        } else if *algorithm == PKCS_ECDSA_P384_SHA384 {
+            "-sha384"
+        } else {
+            return Err(TokenError::Algorithm);
+        };
+
+        Ok(TokenKey {
+            uri: self.0,
+            public,
+            hash,
+            last_error: Mutex::default(),
+        })
+    }
+}
+
+impl TokenKey {
+    /// Why it did not sign.
+    pub(super) fn last_error(&self) -> Option<TokenError> {
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.take()
+    }
+
+    fn ask(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let output = self.run(message)?;
+        if output.status.success() && !output.stdout.is_empty() {
+            return Ok(output.stdout);
+        }
+
+        let said = String::from_utf8_lossy(&output.stderr);
+        let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+        let said: String = lines.collect::<Vec<_>>().join("; ");
+        let said: String = said.chars().take(MOST).collect();
+        Err(TokenError::Failed(Escaped(&said).to_string()))
+    }
+
+    fn run(&self, message: &[u8]) -> io::Result<Output> {
+        let mut openssl = Command::new("openssl")
+            .args(["dgst", self.hash, "-engine", "pkcs11", "-keyform", "engine"])
+            .arg("-sign")
+            .arg(&self.uri)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+
+        // A certificate fits into the pipe, so that this does not wait for openssl to read.
+        let written = openssl
+            .stdin
+            .take()
+            .map_or(Ok(()), |mut stdin| stdin.write_all(message));
+        let output = openssl.wait_with_output()?;
+        // One that has ended early says itself why.
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(output),
+        }
+    }
+}
+
+impl PublicKeyData for TokenKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.public.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.public.algorithm()
+    }
+}
+
+impl SigningKey for TokenKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        self.ask(message).map_err(|error| {
+            *self
+                .last_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(error);
+            Error::RemoteKeyError
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_pkcs11_uri_in_one_line_is_passed_on() {
+        assert!(Token::new("pkcs11:token=ca;object=acme?pin-source=file:/root/pin").is_ok());
+        for bad in [
+            "",
+            "ca.key",
+            "pkcs11:a b",
+            "pkcs11:a\n-x",
+            "-engine",
+            "pkcs11:\u{202e}",
+        ] {
+            assert!(Token::new(bad).is_err(), "{bad:?}");
+        }
+    }
+}

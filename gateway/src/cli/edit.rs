@@ -1,0 +1,140 @@
+//! Edits of TOML files that leave everything else as it is: comments, order and notation. A list of
+//! tables may be written as blocks (`[[gateway]]`) or in a line (`gateway = [{…}]`).
+
+mod blocks;
+mod comments;
+
+use std::fmt::Display;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use ringway_config::Escaped;
+use ringway_config::disk::{self, Access};
+use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
+
+use super::Failure;
+
+pub(super) use blocks::Blocks;
+
+/// The document in `text`, which has been read before.
+pub(super) fn parse(text: &str) -> Result<DocumentMut, Failure> {
+    text.parse()
+        .map_err(|error| Failure::Usage(format!("{}", Escaped(&format!("{error}")))))
+}
+
+/// Sets `key` to `value`. A comment behind the earlier value stays.
+pub(super) fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
+    let mut value = value.into();
+    if let Some(before) = table.get(key).and_then(Item::as_value) {
+        *value.decor_mut() = before.decor().clone();
+    }
+
+    // In place: inserting would move the key to the end.
+    match table.get_mut(key) {
+        Some(item) => *item = Item::Value(value),
+        None => _ = table.insert(key, Item::Value(value)),
+    }
+}
+
+/// Makes the list at `key` hold exactly `wanted`. What it holds already stays where it is.
+pub(super) fn set_list<T>(table: &mut dyn TableLike, key: &str, wanted: &[T])
+where
+    T: FromStr + Display + PartialEq,
+{
+    let Some(array) = array_at(table, key) else {
+        let list: Array = wanted.iter().map(ToString::to_string).collect();
+        return set(table, key, list);
+    };
+
+    array.retain(|value| read::<T>(value).is_some_and(|known| wanted.contains(&known)));
+    let known: Vec<T> = array.iter().filter_map(read).collect();
+    for item in wanted.iter().filter(|item| !known.contains(item)) {
+        array.push(item.to_string());
+    }
+    // A first element that was added keeps the space of a later one.
+    if let Some(first) = array.get_mut(0)
+        && first.decor().prefix().and_then(|prefix| prefix.as_str()) == Some(" ")
+    {
+        first.decor_mut().set_prefix("");
+    }
+}
+
+/// The list at `key`; a single text becomes a list of one. `None` if there is none.
+fn array_at<'a>(table: &'a mut dyn TableLike, key: &str) -> Option<&'a mut Array> {
+    let item = table.get_mut(key)?;
+    if let Some(text) = item.as_str().map(str::to_owned) {
+        let decor = item.as_value()?.decor().clone();
+        let mut list: Value = Array::from_iter([text]).into();
+        *list.decor_mut() = decor;
+        *item = Item::Value(list);
+    }
+    item.as_array_mut()
+}
+
+fn read<T: FromStr>(value: &Value) -> Option<T> {
+    value.as_str()?.parse().ok()
+}
+
+/// Replaces the file behind `path`, which may be a link to it, and keeps it as private as it is.
+pub(super) fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = fs::canonicalize(path).with_context(|| cannot("find", path))?;
+    let mode = fs::metadata(&file)
+        .with_context(|| cannot("read", path))?
+        .permissions()
+        .mode();
+    let access = if mode & 0o077 == 0 {
+        Access::Owner
+    } else {
+        Access::Everybody
+    };
+
+    disk::replace(&file, text.as_bytes(), access).with_context(|| cannot("write", path))?;
+    Ok(())
+}
+
+fn cannot(verb: &str, path: &Path) -> String {
+    format!("cannot {verb} {}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_keep_their_comments_and_order() {
+        let mut document =
+            parse("a = [ # first\n  \"1\", # one\n  \"2\",\n] # end\nb = 1\n").unwrap();
+        set_list(document.as_table_mut(), "a", &[3, 1]);
+        let text = document.to_string();
+        assert!(
+            text.contains("# one") && text.ends_with("] # end\nb = 1\n"),
+            "{text}"
+        );
+        let read: Vec<_> = document["a"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(read, ["1", "3"]);
+    }
+
+    #[test]
+    fn a_value_keeps_its_place_and_its_comment() {
+        let mut document = parse("a = 1   # why\nb = 2\n").unwrap();
+        set(document.as_table_mut(), "a", 7);
+        assert_eq!(document.to_string(), "a = 7   # why\nb = 2\n");
+    }
+
+    #[test]
+    fn a_text_becomes_a_list() {
+        let mut document = parse("a = \"1\" # why\n").unwrap();
+        set_list(document.as_table_mut(), "a", &[1, 2]);
+        assert_eq!(document.to_string(), "a = [\"1\", \"2\"] # why\n");
+        set_list(document.as_table_mut(), "b", &[5]);
+        assert!(document.to_string().ends_with("b = [\"5\"]\n"));
+    }
+}

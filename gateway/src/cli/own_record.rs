@@ -1,0 +1,145 @@
+//! [`OwnRecord`]: this organization's record, as the verbs change it that its operator has. Each
+//! change raises the serial, is checked as a whole with everything around it, and is written
+//! atomically or not at all.
+
+mod change;
+mod draft;
+mod handing;
+mod overlap;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use ringway_config::{Config, Fault, Faults, Member, Newest, Place, Survey, UpgradeError, upgrade};
+
+use super::{ConfigFile, Failure};
+
+pub(super) use change::Change;
+pub(super) use draft::Draft;
+pub(super) use handing::hand_out;
+
+/// Says where the record lies.
+#[derive(Debug, clap::Args)]
+pub struct RecordFile {
+    /// The gateway
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The record, where there is no gateway.toml, such as beside the CA
+    #[arg(long, value_name = "FILE", conflicts_with = "path")]
+    pub record: Option<PathBuf>,
+}
+
+/// The record and what is around it.
+pub(super) struct OwnRecord {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) member: Member,
+    /// The serial of the next version.
+    pub(super) serial: u64,
+    /// The other organizations' records, as far as they can be read.
+    pub(super) others: Vec<Member>,
+    /// The gateway beside the record.
+    pub(super) gateway: Option<LocalFiles>,
+}
+
+/// The files of the gateway beside the record.
+pub(super) struct LocalFiles {
+    pub(super) path: PathBuf,
+    /// What they say, or what is wrong in them.
+    pub(super) config: Result<Config, Faults>,
+}
+
+impl OwnRecord {
+    /// Reads the record that `file` names. One of a gateway must be the newest that it knows.
+    pub(super) fn load(file: &RecordFile) -> Result<OwnRecord, Failure> {
+        match &file.record {
+            Some(path) => {
+                let (text, member) = read(path)?;
+                Ok(OwnRecord {
+                    path: path.clone(),
+                    serial: member.serial.saturating_add(1),
+                    text,
+                    member,
+                    others: Vec::new(),
+                    gateway: None,
+                })
+            }
+            None => OwnRecord::of_gateway(&file.config.path),
+        }
+    }
+
+    /// Whatever is wrong in other files: a revocation must not wait for them.
+    fn of_gateway(config: &Path) -> Result<OwnRecord, Failure> {
+        let survey = Survey::read(config, None);
+        let Some(path) = survey.record else {
+            let faults = Config::load(config).err().unwrap_or_default();
+            return Err(faults.into());
+        };
+        let (text, member) = read(&path)?;
+        let newest = match &survey.state_dir {
+            Some(dir) => Newest::load(dir).map_err(anyhow::Error::from)?,
+            None => Newest::default(),
+        };
+        // A change of an older one would undo what the newer ones say.
+        if let Some(fault) = newest.judge(&member).filter(|_| member.serial > 0) {
+            return Err(Faults::from(vec![fault]).into());
+        }
+
+        let serial = newest.serial(&member.org).max(member.serial);
+        let records = survey.records.into_iter();
+        Ok(OwnRecord {
+            path,
+            text,
+            serial: serial.saturating_add(1),
+            others: records.filter(|other| other.org != member.org).collect(),
+            member,
+            gateway: Some(LocalFiles {
+                path: config.to_owned(),
+                config: Config::load(config),
+            }),
+        })
+    }
+
+    /// The directory of the record.
+    pub(super) fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The files of the gateway beside the record, if nothing is wrong in them.
+    pub(super) fn config(&self) -> Option<&Config> {
+        self.gateway.as_ref()?.config.as_ref().ok()
+    }
+
+    /// The record's text with the next serial, to be changed; one of version 1 as version 2.
+    pub(super) fn draft(&self) -> Result<Draft, Failure> {
+        if self.member.serial > 0 {
+            return Draft::of(&self.text, self.serial);
+        }
+
+        match upgrade(&self.text, &self.path, self.serial) {
+            Ok(text) => Draft::of(&text, self.serial),
+            Err(UpgradeError::Faults(faults)) => Err(faults.into()),
+            Err(error) => Err(fault(&self.path, error.to_string())),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<(String, Member), Failure> {
+    // First: it says what is wrong with a file that cannot be read, or is too large.
+    Member::load(path)?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+
+    let member = Member::parse(&text, path)?;
+    Ok((text, member))
+}
+
+/// The fault of a whole file.
+pub(super) fn fault(path: &Path, message: impl Into<String>) -> Failure {
+    Faults::from(vec![Fault {
+        place: Place::whole(path),
+        message: message.into(),
+    }])
+    .into()
+}

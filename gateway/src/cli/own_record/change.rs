@@ -1,0 +1,153 @@
+//! [`Change`]: the next version of our record, checked, not yet written.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use ringway_config::{Config, Edits, Fault, Faults, Member, Prefix, Site};
+use ringway_identity::trust::authorities;
+
+use super::overlap::{among_records, of_config};
+use super::{Draft, LocalFiles, OwnRecord, fault};
+use crate::cli::Failure;
+use crate::cli::edit::{self, replace_file};
+use crate::cli::policy::follow_prefixes;
+
+/// A checked change.
+pub(in crate::cli) struct Change<'a> {
+    pub(in crate::cli) own: &'a OwnRecord,
+    /// The record after it.
+    pub(in crate::cli) after: Member,
+    text: String,
+    /// Other files that have to change with it.
+    beside: Edits,
+}
+
+impl OwnRecord {
+    /// The change to `draft`.
+    pub(in crate::cli) fn change(&self, draft: Draft) -> Result<Change<'_>, Failure> {
+        self.change_to(draft.finish())
+    }
+
+    /// The change to the record `text`.
+    pub(in crate::cli) fn change_to(&self, text: String) -> Result<Change<'_>, Failure> {
+        let after = Member::parse(&text, &self.path)?;
+        if after.org != self.member.org || after.domain != self.member.domain {
+            return Err(fault(
+                &self.path,
+                format!(
+                    "is the record of {} in {}; that cannot be changed",
+                    self.member.org, self.member.domain
+                ),
+            ));
+        }
+        authorities(&after)?;
+
+        let beside = match self.config() {
+            Some(config) => following(config, &after)?,
+            None => Edits::new(),
+        };
+        let mut edits = beside.clone();
+        edits.insert(self.path.clone(), text.clone());
+        let faults = match &self.gateway {
+            Some(files) => files.faults(&edits, self, &after),
+            None => among_records(self, &after),
+        };
+        if !faults.is_empty() {
+            return Err(Faults::from(faults).into());
+        }
+
+        Ok(Change {
+            own: self,
+            after,
+            text,
+            beside,
+        })
+    }
+}
+
+/// What has to change in the file of the gateway here: the site that it serves, and rules that name
+/// ranges which the site has no more.
+fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
+    let mut edits = Edits::new();
+    let Some(gateway) = after.gateway(&config.id.name) else {
+        return Ok(edits);
+    };
+    let path = &config.path;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut document = edit::parse(&text)?;
+
+    if gateway.site != config.site {
+        edit::set(document.as_table_mut(), "site", gateway.site.as_str());
+    }
+    let [before, now] = [config.own.site(&config.site), after.site(&gateway.site)].map(ranges);
+    let removed: Vec<Prefix> = before.difference(&now).copied().collect();
+    let added: Vec<Prefix> = now.difference(&before).copied().collect();
+    follow_prefixes(&mut document, &removed, &added);
+
+    let changed = document.to_string();
+    if changed != text {
+        edits.insert(path.clone(), changed);
+    }
+    Ok(edits)
+}
+
+fn ranges(site: Option<&Site>) -> BTreeSet<Prefix> {
+    let placed = site.into_iter().flat_map(|site| &site.prefixes);
+    placed.map(|placed| placed.prefix).collect()
+}
+
+impl LocalFiles {
+    /// What `edits` add to what is wrong. What was wrong before keeps no revocation back.
+    fn faults(&self, edits: &Edits, own: &OwnRecord, after: &Member) -> Vec<Fault> {
+        match (&self.config, Config::load_edited(&self.path, edits)) {
+            (Ok(before), Ok(after)) => fresh(of_config(before), of_config(&after)),
+            (Ok(_), Err(Faults(faults))) => faults,
+            (Err(before), Err(Faults(found))) => {
+                let mut faults = fresh(before.0.clone(), found);
+                faults.extend(among_records(own, after));
+                faults
+            }
+            (Err(_), Ok(after)) => of_config(&after),
+        }
+    }
+}
+
+/// The faults that are only in `after`. Lines move, so that only the messages can be compared.
+fn fresh(before: Vec<Fault>, mut after: Vec<Fault>) -> Vec<Fault> {
+    after.retain(|fault| !before.iter().any(|known| known.message == fault.message));
+    after
+}
+
+impl Change<'_> {
+    /// The files that have to change with the record.
+    pub(in crate::cli) fn beside(&self) -> &Edits {
+        &self.beside
+    }
+
+    /// The record's text.
+    pub(in crate::cli) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Writes everything, or nothing.
+    pub(in crate::cli) fn write(&self) -> Result<(), Failure> {
+        let mut written: Vec<(&PathBuf, String)> = Vec::new();
+        let files = self.beside.iter().chain([(&self.own.path, &self.text)]);
+
+        for (path, text) in files {
+            let before = fs::read_to_string(path).unwrap_or_default();
+            if let Err(error) = replace_file(path, text) {
+                for (path, before) in written.iter().rev() {
+                    // What cannot be undone is as a crash would leave it: whole files.
+                    let _ = replace_file(path, before);
+                }
+                return Err(error);
+            }
+            written.push((path, before));
+        }
+        Ok(())
+    }
+}

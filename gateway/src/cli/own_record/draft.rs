@@ -1,0 +1,120 @@
+//! [`Draft`]: the next version of a record's text.
+
+use ringway_config::{Digest, Endpoint, GatewayName, Prefix, SiteId};
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+
+use crate::cli::Failure;
+use crate::cli::edit::{Blocks, parse, set, set_list};
+
+/// The keys of the lists in a record.
+const GATEWAY: &[&str] = &["gateway"];
+const SITE: &[&str] = &["site"];
+
+/// The text, as a document.
+pub(in crate::cli) struct Draft {
+    document: DocumentMut,
+    /// The last table, which stays the last: nothing may follow it.
+    end: Item,
+}
+
+impl Draft {
+    /// `text`, a sound record of version 2, with this serial.
+    pub(super) fn of(text: &str, serial: u64) -> Result<Draft, Failure> {
+        let mut document = parse(text)?;
+        let end = document.remove("end").unwrap_or_default();
+        let mut draft = Draft { document, end };
+
+        // Serials are at most i64::MAX; a record at that end cannot be changed any more.
+        let serial = i64::try_from(serial).map_err(|_| {
+            Failure::Usage("the record's serial is the last one that exists".into())
+        })?;
+        set(draft.document.as_table_mut(), "serial", serial);
+        Ok(draft)
+    }
+
+    /// The text.
+    pub(in crate::cli) fn finish(mut self) -> String {
+        if let Item::Table(end) = &mut self.end {
+            end.set_position(Some(isize::MAX));
+        }
+        self.document.insert("end", self.end);
+        self.document.to_string()
+    }
+
+    pub(in crate::cli) fn add_site(
+        &mut self,
+        name: &SiteId,
+        prefixes: &[Prefix],
+    ) -> Result<(), Failure> {
+        Blocks::at(&mut self.document, SITE).push(vec![
+            ("name", name.as_str().into()),
+            ("prefixes", texts(prefixes)),
+        ])
+    }
+
+    pub(in crate::cli) fn set_prefixes(&mut self, name: &SiteId, prefixes: &[Prefix]) {
+        if let Some(site) = Blocks::at(&mut self.document, SITE).find("name", name.as_str()) {
+            set_list(site, "prefixes", prefixes);
+        }
+    }
+
+    pub(in crate::cli) fn remove_site(&mut self, name: &SiteId) {
+        Blocks::at(&mut self.document, SITE).remove("name", name.as_str());
+    }
+
+    pub(in crate::cli) fn add_gateway(
+        &mut self,
+        name: &GatewayName,
+        site: &SiteId,
+        endpoints: &[Endpoint],
+    ) -> Result<(), Failure> {
+        Blocks::at(&mut self.document, GATEWAY).push(vec![
+            ("name", name.as_str().into()),
+            ("site", site.as_str().into()),
+            ("endpoints", texts(endpoints)),
+        ])
+    }
+
+    pub(in crate::cli) fn set_endpoints(&mut self, name: &GatewayName, endpoints: &[Endpoint]) {
+        if let Some(gateway) = self.gateway(name) {
+            set_list(gateway, "endpoints", endpoints);
+        }
+    }
+
+    pub(in crate::cli) fn set_site(&mut self, name: &GatewayName, site: &SiteId) {
+        if let Some(gateway) = self.gateway(name) {
+            set(gateway, "site", site.as_str());
+        }
+    }
+
+    fn gateway(&mut self, name: &GatewayName) -> Option<&mut dyn TableLike> {
+        Blocks::at(&mut self.document, GATEWAY).find("name", name.as_str())
+    }
+
+    pub(in crate::cli) fn remove_gateway(&mut self, name: &GatewayName) {
+        Blocks::at(&mut self.document, GATEWAY).remove("name", name.as_str());
+    }
+
+    pub(in crate::cli) fn revoke_gateways(&mut self, all: &[GatewayName]) {
+        set_list(self.revoked(), "gateways", all);
+    }
+
+    pub(in crate::cli) fn revoke_keys(&mut self, all: &[Digest]) {
+        set_list(self.revoked(), "keys", all);
+    }
+
+    fn revoked(&mut self) -> &mut dyn TableLike {
+        let item = self.document.entry("revoked").or_insert_with(|| {
+            let mut table = Table::new();
+            table.decor_mut().set_prefix("\n");
+            Item::Table(table)
+        });
+        item.as_table_like_mut()
+            .expect("a sound record has a table there")
+    }
+}
+
+fn texts<T: ToString>(items: &[T]) -> Value {
+    let list: Array = items.iter().map(ToString::to_string).collect();
+    list.into()
+}

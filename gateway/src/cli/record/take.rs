@@ -1,0 +1,55 @@
+//! `ringway record take`: a newer version of our record, which another gateway of our organization
+//! or the CA's host has made.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use ringway_config::Member;
+
+use crate::cli::member::add::show::changes;
+use crate::cli::member::{APPLY, Fingerprint};
+use crate::cli::own_record::{OwnRecord, RecordFile, fault};
+use crate::cli::{ConfigFile, Failure, answer};
+
+/// Checks the record in `file` and puts it in the place of ours, byte for byte.
+pub(super) fn run(
+    file: &Path,
+    fingerprint: Option<Fingerprint>,
+    config: ConfigFile,
+) -> Result<ExitCode, Failure> {
+    let own = OwnRecord::load(&RecordFile {
+        config,
+        record: None,
+    })?;
+    // Its faults are shown with its own name.
+    let new = Member::load(file)?;
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    if let Some(Fingerprint(expected)) = fingerprint
+        && expected != new.digest
+    {
+        let message = format!("fingerprint is {}, not {expected}", new.digest);
+        return Err(fault(file, message));
+    }
+    if new.digest == own.member.digest {
+        return answer("Nothing changes: it is the record that is here\n");
+    }
+    if new.serial < own.serial {
+        return Err(fault(
+            file,
+            format!(
+                "has serial {}, and the record here is newer or another one of that serial; take \
+                 one with serial {} or more",
+                new.serial, own.serial
+            ),
+        ));
+    }
+
+    let change = own.change_to(text)?;
+    change.write()?;
+    let mut text = changes(Some(&own.member), &change.after)?;
+    text.push_str(&format!("{} is replaced.\n{APPLY}", own.path.display()));
+    answer(text)
+}

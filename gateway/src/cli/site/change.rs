@@ -1,0 +1,123 @@
+//! `ringway site add | set | remove`.
+
+use std::process::ExitCode;
+
+use ringway_config::{Prefix, Site, SiteId};
+
+use super::{Add, Set, refuse_public};
+use crate::cli::own_record::{OwnRecord, RecordFile, hand_out};
+use crate::cli::{Failure, answer};
+
+/// Runs `ringway site add`.
+pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
+    let own = OwnRecord::load(&args.record)?;
+    let name = &args.site.name;
+    if own.member.site(name).is_some() {
+        return Err(Failure::Usage(format!(
+            "site {name} is in {} already; ringway site set {name} changes its ranges",
+            own.path.display()
+        )));
+    }
+    let prefixes = [args.site.prefixes.as_slice(), &args.prefixes].concat();
+    if prefixes.is_empty() {
+        return Err(Failure::Usage(format!(
+            "a site has address ranges; write {name}=10.9.0.0/16"
+        )));
+    }
+    refuse_public(&prefixes, args.public)?;
+
+    let mut draft = own.draft()?;
+    draft.add_site(name, &prefixes)?;
+    let change = own.change(draft)?;
+    change.write()?;
+    let gateway = format!(
+        "Add its gateway:\n     ringway gateway add <name> --site {name} --endpoint <host:port>"
+    );
+    answer(hand_out(&change, &[gateway], None)?)
+}
+
+/// Runs `ringway site set`.
+pub(super) fn set(args: &Set) -> Result<ExitCode, Failure> {
+    let own = OwnRecord::load(&args.record)?;
+    let site = find(&own, &args.name)?;
+    let before: Vec<Prefix> = site.prefixes.iter().map(|placed| placed.prefix).collect();
+    let after = prefixes(args, &before)?;
+    let is_new = |prefix: &&Prefix| !before.contains(prefix);
+    let added: Vec<Prefix> = after.iter().filter(is_new).copied().collect();
+    refuse_public(&added, args.public)?;
+    if added.is_empty() && after.len() == before.len() {
+        return answer("Nothing changes: the record says so already\n");
+    }
+
+    let mut draft = own.draft()?;
+    draft.set_prefixes(&args.name, &after);
+    let change = own.change(draft)?;
+    change.write()?;
+    answer(hand_out(&change, &[], None)?)
+}
+
+/// The ranges after the change.
+fn prefixes(args: &Set, before: &[Prefix]) -> Result<Vec<Prefix>, Failure> {
+    if !args.prefixes.is_empty() {
+        return Ok(args.prefixes.clone());
+    }
+
+    let mut prefixes = before.to_vec();
+    for prefix in &args.remove_prefixes {
+        if !before.contains(prefix) {
+            return Err(Failure::Usage(format!(
+                "{prefix} is no range of site {}",
+                args.name
+            )));
+        }
+        prefixes.retain(|known| known != prefix);
+    }
+    for prefix in &args.add_prefixes {
+        if !prefixes.contains(prefix) {
+            prefixes.push(*prefix);
+        }
+    }
+    if prefixes.is_empty() {
+        return Err(Failure::Usage(format!(
+            "site {} would have no range; ringway site remove removes it",
+            args.name
+        )));
+    }
+    Ok(prefixes)
+}
+
+/// Runs `ringway site remove`.
+pub(super) fn remove(name: &SiteId, record: &RecordFile) -> Result<ExitCode, Failure> {
+    let own = OwnRecord::load(record)?;
+    find(&own, name)?;
+    let gateways = own.member.gateways.iter();
+    let serving: Vec<&str> = gateways
+        .filter(|gateway| gateway.site == *name)
+        .map(|gateway| gateway.name.as_str())
+        .collect();
+    if let Some(first) = serving.first() {
+        return Err(Failure::Usage(format!(
+            "site {name} is served by {}; first ringway gateway remove {first}",
+            serving.join(", ")
+        )));
+    }
+
+    let mut draft = own.draft()?;
+    draft.remove_site(name);
+    let change = own.change(draft)?;
+    change.write()?;
+    answer(hand_out(&change, &[], None)?)
+}
+
+/// The site `name`; a usage error with the known names if there is none.
+fn find<'a>(own: &'a OwnRecord, name: &SiteId) -> Result<&'a Site, Failure> {
+    own.member.site(name).ok_or_else(|| {
+        let sites = own.member.sites.iter();
+        let known: Vec<&str> = sites.map(|site| site.name.as_str()).collect();
+        Failure::Usage(format!(
+            "there is no site {name} in {}; known ones: {}",
+            own.path.display(),
+            known.join(", ")
+        ))
+    })
+}
