@@ -5,8 +5,8 @@
 //!   peer0.org1 ── vpc ─┤                                       ├─ wan
 //!                      └─ lan0 gw2.org1 wan0 ─── 203.0.113.130 ┘
 //! ```
-//! Its files are made as an operator would: `gateway add` with the organization's CA, and the record
-//! handed to all members.
+//! Its files are made as an operator would: `gateway add` with the organization's CA, and the
+//! record handed to all members.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

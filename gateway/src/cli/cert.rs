@@ -39,8 +39,8 @@ pub enum Verb {
         ringway cert sign gateway.csr --ca ca --record acme.member.toml\n  \
         ringway cert sign gateway.csr --ca ca --ca-key 'pkcs11:token=ca;object=acme' \\\n    \
         --record acme.member.toml\n\n\
-        Only a gateway in the record gets a certificate, and only its public key is taken from the\n\
-        request. Compare the key's digest with what ringway cert request has printed.")]
+        Only a gateway in the record gets a certificate, and only its public key is taken from\n\
+        the request. Compare the key's digest with what ringway cert request has printed.")]
     Sign(Sign),
 }
 

@@ -30,7 +30,8 @@ pub enum Verb {
     Add(Box<Add>),
     /// Change where a gateway can be dialled, or which site it serves
     #[command(
-        after_help = "Example:\n  ringway gateway set gw --endpoint 203.0.113.9:4600 -c gateway.toml"
+        after_help = "Example:\n  ringway gateway set gw --endpoint gw.acme.example:4600 \
+        -c gateway.toml"
     )]
     Set(Set),
     /// Remove a gateway from this organization's record

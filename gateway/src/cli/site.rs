@@ -24,7 +24,8 @@ pub enum Verb {
     Add(Add),
     /// Change a site's address ranges
     #[command(
-        after_help = "Example:\n  ringway site set west --add-prefix 10.10.0.0/16 -c gateway.toml\n\n\
+        after_help = "Example:\n  ringway site set west --add-prefix 10.10.0.0/16 \
+        -c gateway.toml\n\n\
         Rules of the gateway here that name a range which goes are changed with it: they name the\n\
         ranges that come in its place, or go too."
     )]

@@ -174,7 +174,8 @@ fn only_the_key_is_taken_from_a_request() {
         &workspace,
         "-subj /O=evil/CN=root -addext basicConstraints=critical,CA:TRUE,pathlen:5 -addext \
          keyUsage=keyCertSign,cRLSign -addext \
-         subjectAltName=URI:spiffe://acme.consortium.example/gateway/gw,DNS:bank.example,IP:10.0.0.1",
+         subjectAltName=URI:spiffe://acme.consortium.example/gateway/gw,DNS:bank.example,\
+         IP:10.0.0.1",
     );
     let out = workspace
         .ringway(&format!("cert sign a.csr {SIGN}"))
@@ -326,30 +327,41 @@ fn nothing_in_a_request_or_a_certificate_reaches_the_terminal() {
     }
 }
 
+/// What tells the engine where the token is.
+const TOKEN: &str = "export SOFTHSM2_CONF=$PWD/softhsm.conf\n\
+                     for module in /usr/lib/softhsm /usr/lib/*/softhsm; do\n\
+                     [ ! -e $module/libsofthsm2.so ] || \
+                     export PKCS11_MODULE_PATH=$module/libsofthsm2.so; done\n";
+
 /// The CA's key is in SoftHSM; nothing but the token has it.
 #[test]
 fn a_ca_in_a_token_signs_and_renews() {
     let workspace = Workspace::new();
+    workspace.write("token", TOKEN);
     let script = r#"
 mkdir tokens ca
 echo "directories.tokendir = $PWD/tokens" > softhsm.conf
-export SOFTHSM2_CONF=$PWD/softhsm.conf
-export PKCS11_MODULE_PATH=$(ls /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null | head -1)
+. ./token
 openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out key.pem
 softhsm2-util --init-token --free --label acme-ca --so-pin 1234 --pin 4321
 softhsm2-util --import key.pem --token acme-ca --label root --id 01 --pin 4321
 openssl req -x509 -key key.pem -days 3650 -subj /O=acme/CN=HSM -out ca/ca.crt \
-  -addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext keyUsage=critical,keyCertSign,cRLSign
+  -addext basicConstraints=critical,CA:TRUE,pathlen:0 \
+  -addext keyUsage=critical,keyCertSign,cRLSign
 rm key.pem
 printf 4321 > pin
 uri="pkcs11:token=acme-ca;object=root;type=private?pin-value=4321"
-$ringway org init acme --domain consortium.example --site east=10.211.0.0/16 --ca ca --ca-key "$uri" --dir acme
+$ringway org init acme --domain consortium.example --site east=10.211.0.0/16 --dir acme \
+  --ca ca --ca-key "$uri"
 openssl verify -x509_strict -CAfile ca/ca.crt acme/gateway.crt
 $ringway cert renew --new-key --ca ca --ca-key "$uri" -c acme/gateway.toml
 $ringway gateway add gw2 --ca ca --ca-key "$uri" -c acme/gateway.toml
 $ringway cert request -c acme/gateway.toml
-$ringway cert sign acme/gateway.csr --ca ca --ca-key "$uri" --record acme/acme.member.toml --out signed.crt
-for c in acme/gateway.crt acme/gw2/gateway.crt signed.crt; do openssl verify -x509_strict -CAfile ca/ca.crt $c; done
+$ringway cert sign acme/gateway.csr --ca ca --ca-key "$uri" --out signed.crt \
+  --record acme/acme.member.toml
+for c in acme/gateway.crt acme/gw2/gateway.crt signed.crt; do
+  openssl verify -x509_strict -CAfile ca/ca.crt $c
+done
 ls ca
 "#;
     workspace.write("hsm", script);
@@ -363,8 +375,7 @@ ls ca
 
     // Another key in the token: the result would be refused everywhere.
     let wrong = r#"
-export SOFTHSM2_CONF=$PWD/softhsm.conf
-export PKCS11_MODULE_PATH=$(ls /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null | head -1)
+. ./token
 openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out key.pem
 softhsm2-util --import key.pem --token acme-ca --label other --id 02 --pin 4321
 uri="pkcs11:token=acme-ca;object=other;type=private?pin-value=4321"
@@ -375,7 +386,8 @@ $ringway cert renew --ca ca --ca-key "$uri" -c acme/gateway.toml
         workspace.offline(wrong),
         "the key in the token is not the key of the CA certificate",
     );
-    let wrong = "$ringway cert renew --ca ca --ca-key pkcs11:token=none -c acme/gateway.toml";
+    let wrong = ". ./token\n$ringway cert renew --ca ca --ca-key pkcs11:token=none \
+                 -c acme/gateway.toml";
     refuses(workspace.offline(wrong), "the token did not sign");
     assert_eq!(workspace.read("acme/gateway.crt"), before);
 }

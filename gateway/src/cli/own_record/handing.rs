@@ -27,8 +27,8 @@ pub(in crate::cli) fn hand_out(
 
     let mut steps = more.to_vec();
     steps.push(format!(
-        "Hand {record} to every member{}, and the fingerprint over a second channel. They run\n     \
-         ringway member add {} --fingerprint {}",
+        "Hand {record} to every member{}, and the fingerprint over a second channel. They run\n    \
+         \x20ringway member add {} --fingerprint {}",
         names(change.own.others.iter().map(|other| other.org.as_str())),
         file_name(change),
         after.digest
