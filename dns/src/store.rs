@@ -102,11 +102,16 @@ impl FragmentStore {
         rest.extend_from_slice(&stored.zone.encode());
 
         let checksum = Digest::of(&rest);
-        disk::replace(
-            &self.path(gateway),
-            &[&checksum.0[..], &rest].concat(),
-            Access::Owner,
-        )
+        let bytes = [&checksum.0[..], &rest].concat();
+        let path = self.path(gateway);
+        match disk::replace(&path, &bytes, Access::Owner) {
+            // The disk was full when the directory was to be created.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                FragmentStore::open(&self.dir)?;
+                disk::replace(&path, &bytes, Access::Owner)
+            }
+            other => other,
+        }
     }
 
     /// Reads the copy of `gateway`'s fragment of the zone `apex`; `None` if there is none.

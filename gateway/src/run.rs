@@ -26,7 +26,9 @@ use tokio::task::spawn_blocking;
 use crate::admin;
 use crate::attention::Attention;
 use crate::drive::Stored;
-use crate::policy::{former, tests};
+use crate::policy::former::{self, RulesFile};
+use crate::policy::judge::spec;
+use crate::policy::tests;
 use crate::prepare::Prepared;
 use crate::state::{RecordsFile, StateFiles, create_private};
 use gateway::{Gateway, State};
@@ -139,6 +141,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let Prepared {
         config,
+        zone,
         rulings,
         accepted,
         newest,
@@ -147,16 +150,18 @@ async fn serve(
     let accepted = accepted::after(config, rulings, accepted);
     let records = RecordsFile::new(config.state_dir.clone(), attention.clone(), newest.clone());
     let socket = config.socket.clone();
+    let state_dir = config.state_dir.clone();
 
     // Before they are in force: after a crash, the next start decides overlaps as this one.
-    let rules = config.clone();
+    let rules = spec(config, rulings, zone, &kernel.links);
+    let current = config.clone();
     let saved = accepted.clone();
     let saving = (files.clone(), records.clone());
     let former_policies = blocking(move || {
         let (files, records) = saving;
-        files.store_accepted(rules.state_dir.clone(), saved);
-        records.follow(&rules, None);
-        Ok(former::remember(rules, &files))
+        files.store_accepted(current.state_dir.clone(), saved);
+        records.follow(&current, None);
+        Ok(former::remember(&current, rules, &files))
     })
     .await?;
 
@@ -165,7 +170,11 @@ async fn serve(
     let state = State {
         accepted,
         former_policies,
-        stored: Stored { files, records },
+        stored: Stored {
+            rules: RulesFile::new(state_dir, files.clone()),
+            files,
+            records,
+        },
         attention,
     };
     let ended = match Gateway::bind(prepared, state, kernel, admin).await {

@@ -34,7 +34,7 @@ type Write = Box<dyn Fn() -> anyhow::Result<()> + Send>;
 pub struct StateFiles {
     attention: Attention,
     /// What is not on disk yet, by its name on the list of what needs attention.
-    waiting: Mutex<BTreeMap<&'static str, Unstored>>,
+    waiting: Mutex<BTreeMap<String, Unstored>>,
 }
 
 struct Unstored {
@@ -56,7 +56,7 @@ impl StateFiles {
     /// stored under this name before. Blocks.
     pub fn store(
         &self,
-        name: &'static str,
+        name: &str,
         loss: &'static str,
         write: impl Fn() -> anyhow::Result<()> + Send + 'static,
     ) {
@@ -70,7 +70,7 @@ impl StateFiles {
         if self.write(name, &unstored) {
             waiting.remove(name);
         } else {
-            waiting.insert(name, unstored);
+            waiting.insert(name.to_owned(), unstored);
         }
     }
 
@@ -133,7 +133,7 @@ impl StateFiles {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Unstored>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Unstored>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

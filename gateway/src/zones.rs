@@ -56,8 +56,7 @@ pub use own::{Preparation, Prepared};
 pub use peer::Sender;
 use peer::{Peer, Verdict};
 pub use report::FragmentStatus;
-use store::Order;
-pub use store::Store;
+pub use store::{LOSS, Store};
 
 /// One thing to do.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ pub enum Reply {
     Check(Check),
     /// Run this off the loop, and give the result to [`Replicator::handle_merged`].
     Merge(Box<Merge>),
-    /// Run this off the loop. It has no result.
+    /// Run this off the loop, and again after an error.
     Store(Store),
     /// Offer our names on every session in use.
     OfferToAll,
@@ -82,9 +81,7 @@ pub struct Replicator {
     copies: Arc<FragmentStore>,
     serials: ZoneSerials,
     attention: Attention,
-    /// Keeps a copy from being written over a later one.
-    order: Arc<Order>,
-    stores: u64,
+    store: Store,
     me: GatewayId,
     domain: ZoneName,
     own: Own,
@@ -492,15 +489,9 @@ impl Replicator {
 
     fn store(&mut self, id: &GatewayId) -> Option<Reply> {
         let held = self.orgs.get(&id.org)?.held.get(&id.name)?;
-        self.stores += 1;
 
-        Some(Reply::Store(Store::new(
-            self.copies.clone(),
-            self.order.clone(),
-            self.stores,
-            id.clone(),
-            held,
-        )))
+        self.store.put(id.clone(), held);
+        Some(Reply::Store(self.store.clone()))
     }
 
     /// What `org`'s zone is made of has changed.

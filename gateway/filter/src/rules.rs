@@ -4,6 +4,7 @@
 mod compile;
 mod egress;
 mod explain;
+mod meaning;
 mod services;
 mod site;
 
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use ringway_config::{OnDenied, Prefix, Target};
+use ringway_config::{OnDenied, PortRange, Prefix, Service, Target};
 
 use self::egress::{EgressRules, Far};
 pub use self::explain::{Asked, Explanation, Opening};
@@ -229,4 +230,26 @@ fn targets(spec: &RulesSpec, targets: &[Target]) -> Vec<Prefix> {
     }
 
     prefixes
+}
+
+/// Where this gateway answers DNS, and how.
+fn dns_services(spec: &RulesSpec) -> Vec<(Prefix, [Service; 2])> {
+    let mut offered = Vec::new();
+    for listen in &spec.dns {
+        let port = vec![PortRange::one(listen.port())];
+        let services = [Service::Udp(port.clone()), Service::Tcp(port)];
+
+        // A listener on every address also hears the host's public ones, which `admit` keeps out.
+        if listen.ip().is_unspecified() {
+            let family = spec
+                .gateway
+                .iter()
+                .filter(|a| a.is_ipv4() == listen.is_ipv4());
+            offered.extend(family.map(|address| (Prefix::host(*address), services.clone())));
+        } else {
+            offered.push((Prefix::host(listen.ip()), services));
+        }
+    }
+
+    offered
 }

@@ -228,7 +228,7 @@ impl Drive {
                 self.jobs
                     .run(move || Event::ZoneMerged(Box::new(merge.run())));
             }
-            Reply::Store(store) => self.tasks.spawn_blocking(move || store.run()),
+            Reply::Store(store) => self.in_force.store_names(store, &self.jobs),
             Reply::OfferToAll => {
                 for conn in self.shell.sessions_in_use(Instant::now()) {
                     self.offer_zone(conn);

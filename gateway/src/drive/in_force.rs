@@ -10,6 +10,7 @@ use ringway_config::{
 };
 use ringway_core::Membership;
 use ringway_dns::Zone;
+use ringway_filter::Rules;
 use ringway_host::links;
 use ringway_host::traces::Traces;
 use ringway_identity::{Identity, Trust};
@@ -19,10 +20,11 @@ use rustls_pki_types::UnixTime;
 
 use super::jobs::{Event, Jobs};
 use crate::names::Names;
-use crate::policy::former;
+use crate::policy::former::RulesFile;
 use crate::prepare::{Prepared, prepare_again};
 use crate::state::{RecordsFile, StateFiles};
 use crate::tasks::Tasks;
+use crate::zones::{LOSS, Store};
 
 /// The parts of the current configuration that the shell has no use for, and what a change makes of
 /// them.
@@ -42,10 +44,12 @@ pub struct InForce {
 
 /// What is remembered for the next start.
 pub struct Stored {
-    /// Everything but the newest records.
+    /// Everything that is not below.
     pub files: Arc<StateFiles>,
     /// The newest records.
     pub records: Arc<RecordsFile>,
+    /// What was allowed in the last hours.
+    pub rules: RulesFile,
 }
 
 impl Stored {
@@ -252,6 +256,18 @@ impl InForce {
         jobs.run_silently(move || files.store_traces(state_dir, traces));
     }
 
+    /// Stores copies of the members' names, now or when the disk has room.
+    pub(super) fn store_names(&self, store: Store, jobs: &Jobs) {
+        let files = self.stored.files.clone();
+
+        jobs.run_silently(move || files.store("state zones", LOSS, move || Ok(store.run()?)));
+    }
+
+    /// Remembers what the packets are judged by.
+    pub(super) fn remember_rules(&self, rules: Arc<Rules>, jobs: &Jobs) {
+        jobs.run_silently(self.stored.rules.follow(rules));
+    }
+
     /// Puts what `change` has read and built in force.
     pub(super) fn adopt(
         &mut self,
@@ -279,13 +295,9 @@ impl InForce {
             None => self.names.follow(&self.config, membership),
         }
 
-        let rules = Config::clone(&self.config);
-        let files = self.stored.files.clone();
+        let rules = self.config.clone();
         let records = self.stored.records.clone();
-        jobs.run_silently(move || {
-            records.follow(&rules, pending.newest);
-            former::remember(rules, &files);
-        });
+        jobs.run_silently(move || records.follow(&rules, pending.newest));
 
         // Last: a copy is deleted only after its zone is no longer served.
         let removal = self.names.removal(&self.config);

@@ -23,7 +23,9 @@ impl Drive {
             }
             PacketEffect::Publish(tables) => {
                 let fragment = self.in_force.fragment();
-                self.packets.publish(&tables, Some(fragment));
+                if let Some(changed) = self.packets.publish(&tables, Some(fragment)) {
+                    self.in_force.remember_rules(changed, &self.jobs);
+                }
             }
             PacketEffect::Probe { conn, probe, size } => self.packets.probe(conn, probe, size),
             PacketEffect::Challenge { conn, token, to } => self.packets.challenge(conn, token, to),

@@ -132,13 +132,19 @@ impl Packets {
     }
 
     /// Swaps in `tables`, with the addresses of `zone`, our own. Keys of connections that they do
-    /// not name are dropped.
-    pub(super) fn publish(&mut self, tables: &Tables, zone: Option<&Arc<Zone>>) {
+    /// not name are dropped. Returns the filter's rules if they are others than before.
+    pub(super) fn publish(
+        &mut self,
+        tables: &Tables,
+        zone: Option<&Arc<Zone>>,
+    ) -> Option<Arc<Rules>> {
         // First, so that packets of a session that has ended are not opened by the new tables.
         self.keys.retain(|conn, _| tables.sessions.contains(conn));
 
         let mut builder = SnapshotBuilder::new(SiteNo(tables.site.0));
-        builder.rules(self.rules.compile(&tables.rules, zone));
+        let before = self.rules.latest().map(std::ptr::from_ref);
+        let rules = self.rules.compile(&tables.rules, zone);
+        builder.rules(rules.clone());
         for prefix in &tables.local {
             builder.site_prefix(*prefix);
         }
@@ -177,6 +183,9 @@ impl Packets {
             self.settings = settings;
         }
         self.follow(&tables.companions);
+
+        let is_same = before == Some(Arc::as_ptr(&rules));
+        (!is_same).then_some(rules)
     }
 
     /// What the filter does with the flows of our site's other gateways.

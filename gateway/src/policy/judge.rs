@@ -51,27 +51,31 @@ pub struct Case {
 #[error("this means more than {MOST} connections that the rules tell apart; name fewer")]
 pub struct TooMany;
 
+/// What the rules of `config` are made of, for a host with these addresses.
+pub fn spec(config: &Config, rulings: &[Ruling], zone: &Zone, links: &Links) -> RulesSpec {
+    let mut numbers: BTreeMap<(OrgId, SiteId), u32> = BTreeMap::new();
+    let number = |org: &OrgId, site: &SiteId| {
+        let next = numbers.len() as u32;
+        let number = numbers.entry((org.clone(), site.clone())).or_insert(next);
+        SiteNumber(*number)
+    };
+
+    let membership = membership(config, rulings);
+    RulesSpec {
+        names: addresses(zone),
+        ..rules(config, &membership, links.addresses().collect(), number)
+    }
+}
+
 impl<'a> Judge<'a> {
     /// The rules of `config` for a host with these addresses.
     pub fn new(config: &'a Config, rulings: &[Ruling], zone: &Zone, links: &Links) -> Judge<'a> {
-        let mut numbers: BTreeMap<(OrgId, SiteId), u32> = BTreeMap::new();
-        let number = |org: &OrgId, site: &SiteId| {
-            let next = numbers.len() as u32;
-            let number = numbers.entry((org.clone(), site.clone())).or_insert(next);
-            SiteNumber(*number)
-        };
-
-        let names = addresses(zone);
-        let membership = membership(config, rulings);
-        let spec = RulesSpec {
-            names: names.clone(),
-            ..rules(config, &membership, links.addresses().collect(), number)
-        };
+        let spec = spec(config, rulings, zone, links);
         Judge {
             config,
             rules: Rules::compile(&spec),
             cells: Cells::of(&spec),
-            names,
+            names: spec.names,
         }
     }
 

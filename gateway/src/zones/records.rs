@@ -12,7 +12,7 @@ use ringway_dns::{AllowedAddresses, Hold, Moment, Zone};
 use super::hold::Keeping;
 use super::organization::{Held, Organization, Terms};
 use super::own::Own;
-use super::store::Order;
+use super::store::Store;
 use super::{Checks, Replicator, Reply};
 use crate::attention::Attention;
 use crate::names::{Names, prefixes_of};
@@ -33,8 +33,7 @@ impl Replicator {
             copies: names.copies.clone(),
             serials: names.serials.clone(),
             attention: attention.clone(),
-            order: Arc::new(Order::default()),
-            stores: 0,
+            store: Store::new(names.copies.clone()),
             me: config.id.clone(),
             domain: config.own.domain.clone(),
             own: Own::new(names.fragment.clone()),
@@ -93,6 +92,13 @@ impl Replicator {
             let terms = terms(config, membership, member);
             replies.extend(self.adopt_terms(&member.org, terms, now));
         }
+
+        // A copy of what was taken away must not be written when the disk has room again.
+        let orgs = &self.orgs;
+        self.store.retain(|gateway| {
+            let org = orgs.get(&gateway.org);
+            org.is_some_and(|org| org.held.contains_key(&gateway.name))
+        });
 
         if !Arc::ptr_eq(fragment, &self.own_held()) {
             self.own.adopt(fragment.clone());

@@ -1,70 +1,98 @@
-//! [`Store`]: writes the copy of a fragment, for the next start.
+//! [`Store`]: writes the copies of fragments, for the next start. What a full disk refuses waits
+//! until it is written, replaced by a later version, or no longer held.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ringway_config::GatewayId;
 use ringway_dns::{FragmentStore, Stored, Zone};
 
 use super::organization::Held;
 
-/// Writes one version of one fragment.
-#[derive(Debug)]
+/// What it means that a copy is not stored.
+pub const LOSS: &str = "names of members are not stored, so that a restart forgets them";
+
+/// Writes the copies that wait. Clones share them.
+#[derive(Debug, Clone)]
 pub struct Store {
     copies: Arc<FragmentStore>,
-    order: Arc<Order>,
-    number: u64,
-    gateway: GatewayId,
-    zone: Arc<Zone>,
-    held: Held,
+    waiting: Arc<Waiting>,
 }
 
-/// Keeps a version from being written over a later one.
+/// One version of each gateway's fragment, at most.
 #[derive(Debug, Default)]
-pub(super) struct Order {
-    /// Held while a copy is written: the number of the last one of each gateway.
-    written: Mutex<std::collections::BTreeMap<GatewayId, u64>>,
+struct Waiting {
+    fragments: Mutex<BTreeMap<GatewayId, Arc<Held>>>,
+    /// Held while copies are written: a path has one writer at a time.
+    writing: Mutex<()>,
 }
 
 impl Store {
-    pub(super) fn new(
-        copies: Arc<FragmentStore>,
-        order: Arc<Order>,
-        number: u64,
-        gateway: GatewayId,
-        held: &Held,
-    ) -> Store {
+    pub(super) fn new(copies: Arc<FragmentStore>) -> Store {
         Store {
             copies,
-            order,
-            number,
-            gateway,
-            zone: held.zone.clone(),
-            held: held.clone(),
+            waiting: Arc::default(),
         }
     }
 
-    /// Writes the file. A failure is logged: the fragment is served all the same. Blocks.
-    pub fn run(self) {
-        let mut written = self
-            .order
-            .written
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let last = written.entry(self.gateway.clone()).or_default();
-        if *last > self.number {
-            return;
-        }
-        *last = self.number;
+    /// This version is to be written, in the place of an earlier one.
+    pub(super) fn put(&self, gateway: GatewayId, held: &Held) {
+        self.waiting().insert(gateway, Arc::new(held.clone()));
+    }
 
+    /// Only what `is_held` is written from now on.
+    pub(super) fn retain(&self, is_held: impl Fn(&GatewayId) -> bool) {
+        self.waiting().retain(|gateway, _| is_held(gateway));
+    }
+
+    /// Writes what waits. To be called again after an error: the fragments are served all the same.
+    /// Blocks.
+    pub fn run(&self) -> io::Result<()> {
+        let writing = self.waiting.writing.lock();
+        let _writing = writing.unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting().clone();
+
+        let mut result = Ok(());
+        for (gateway, held) in waiting {
+            match self.write(&gateway, &held) {
+                Ok(()) => {}
+                // The others would fail as well.
+                Err(error) if is_full(&error) => return Err(error),
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
+    fn write(&self, gateway: &GatewayId, held: &Arc<Held>) -> io::Result<()> {
         let stored = Stored {
-            zone: Zone::clone(&self.zone),
-            received: self.held.received,
-            keys: self.held.keys,
+            zone: Zone::clone(&held.zone),
+            received: held.received,
+            keys: held.keys.clone(),
         };
-        if let Err(error) = self.copies.save(&self.gateway, &stored) {
-            tracing::warn!(
-                gateway = %self.gateway, %error, "Names not stored: they are lost at a restart"
-            );
+        self.copies.save(gateway, &stored)?;
+
+        let mut waiting = self.waiting();
+        match waiting.get(gateway) {
+            Some(latest) if Arc::ptr_eq(latest, held) => _ = waiting.remove(gateway),
+            // A later version, which has a run of its own.
+            Some(_) => {}
+            // It was dropped while it was written.
+            None => self.copies.remove(gateway)?,
         }
+        Ok(())
     }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<GatewayId, Arc<Held>>> {
+        let fragments = self.waiting.fragments.lock();
+        fragments.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+    )
 }

@@ -1,5 +1,6 @@
 //! A replicator whose peers the test plays, and a network of many.
 
+mod copies;
 mod hostile;
 mod network;
 
@@ -111,13 +112,13 @@ impl Replicator {
         let attention = Attention::default();
         let heard = Hold::open(&dir.join("heard"), now).unwrap();
         let serials = ZoneSerials::new(dir.to_owned(), apex(me.org.as_str()), attention.clone());
+        let copies = Arc::new(FragmentStore::open(&dir.join("zones")).unwrap());
         let mut replicator = Replicator {
             zones,
-            copies: Arc::new(FragmentStore::open(&dir.join("zones")).unwrap()),
+            store: Store::new(copies.clone()),
+            copies,
             serials,
             attention,
-            order: Arc::default(),
-            stores: 0,
             me,
             domain: zone_name("example.test"),
             own: Own::new(Arc::new(own)),
@@ -149,7 +150,7 @@ impl Replicator {
                     pending.extend(self.handle_checked(check.run(), now.monotonic));
                 }
                 Reply::Merge(merge) => pending.extend(self.handle_merged(merge.run(), now)),
-                Reply::Store(store) => store.run(),
+                Reply::Store(store) => store.run().unwrap(),
                 message => left.push(message),
             }
         }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use ringway_config::{Allow, OrgId, Policy, PortRange, Prefix, Service};
+use ringway_config::{Allow, OrgId, Policy, Prefix, Service};
 
 use super::egress::EgressRules;
 use super::services::{Offer, Services};
 use super::site::{Site, sources};
-use super::{Org, Rules, rule, targets};
+use super::{Org, Rules, dns_services, rule, targets};
 use crate::holders::{Holder, Holders};
 use crate::packet::bits;
 use crate::spec::{RemoteSite, RulesSpec};
@@ -173,22 +173,8 @@ fn add_offers(
 }
 
 fn add_dns(spec: &RulesSpec, offers: &mut Vec<(Prefix, Offer)>) {
-    for listen in &spec.dns {
-        let port = vec![PortRange::one(listen.port())];
-        let services = [Service::Udp(port.clone()), Service::Tcp(port)];
-
-        // A listener on every address also hears the host's public ones, which `admit` keeps out.
-        if listen.ip().is_unspecified() {
-            let family = spec
-                .gateway
-                .iter()
-                .filter(|a| a.is_ipv4() == listen.is_ipv4());
-            for address in family {
-                add(offers, Prefix::host(*address), &services, &[], rule::DNS);
-            }
-        } else {
-            add(offers, Prefix::host(listen.ip()), &services, &[], rule::DNS);
-        }
+    for (to, services) in dns_services(spec) {
+        add(offers, to, &services, &[], rule::DNS);
     }
 }
 

@@ -219,7 +219,7 @@ impl Network {
             Reply::Check(check) => node.replicator.handle_checked(check.run(), now.monotonic),
             Reply::Merge(merge) => node.replicator.handle_merged(merge.run(), now),
             Reply::Store(store) => {
-                store.run();
+                store.run().unwrap();
                 Vec::new()
             }
             other => panic!("{other:?} is no job"),
