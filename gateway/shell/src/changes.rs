@@ -12,6 +12,7 @@
 //!      └── a fault, anywhere before Adopting ─► Narrowing ─► Adopting ─► Reguarding
 //!   certificate   ReadingIdentity
 //!   host change   Reguarding, if the guard's rules changed
+//!   guard         Reguarding: it was refused before
 //!
 //!   any ── close ──► Closed: waiting changes are dropped, answers of ports change nothing any more
 //! ```
@@ -33,6 +34,8 @@ pub(crate) enum Request {
     Host(Links),
     /// The files of our certificate changed.
     Certificate,
+    /// The guard was refused: once more.
+    Guard,
     /// SIGHUP.
     Reload,
 }
@@ -78,6 +81,7 @@ pub(crate) enum Changes {
 pub(crate) struct Waiting {
     host: Option<Links>,
     certificate: bool,
+    guard: bool,
     reload: bool,
 }
 
@@ -86,6 +90,7 @@ impl Waiting {
         match request {
             Request::Host(links) => self.host = Some(links),
             Request::Certificate => self.certificate = true,
+            Request::Guard => self.guard = true,
             Request::Reload => self.reload = true,
         }
     }
@@ -98,6 +103,9 @@ impl Waiting {
         }
         if std::mem::take(&mut self.certificate) {
             return Some(Request::Certificate);
+        }
+        if std::mem::take(&mut self.guard) {
+            return Some(Request::Guard);
         }
 
         std::mem::take(&mut self.reload).then_some(Request::Reload)

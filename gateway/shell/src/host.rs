@@ -108,8 +108,10 @@ impl Shell {
             .own
             .gateway(&config.id.name)
             .is_some_and(|gateway| !gateway.endpoints.is_empty());
+        let (ways, unasked) = ways(&self.current.links, own, &members);
         Inquiry {
-            ways: ways(&self.current.links, own, &members),
+            ways,
+            unasked,
             dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
             tunnel_port: is_dialled.then_some(config.listen.port()),
             ports: tcp_ports(&config.policy),

@@ -34,6 +34,7 @@ mod current;
 mod drift;
 mod effect;
 mod former;
+mod guard_retry;
 mod heap;
 mod hold_down;
 mod host;

@@ -17,6 +17,7 @@ use ringway_core::{Membership, TrustError};
 
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
+use crate::guard_retry::GuardRetry;
 use crate::input::{IdentityFacts, Untrusted};
 use crate::next::{Adoption, NextConfig};
 use crate::packet_effect::PacketEffect;
@@ -95,22 +96,40 @@ impl Shell {
             matches!(stage, Stage::Guarding(_) | Stage::Reguarding)
         });
         match (stage, result) {
-            (Some(Stage::Guarding(adoption)), Ok(())) => self.adopt(id, adoption),
+            (Some(Stage::Guarding(adoption)), Ok(())) => {
+                self.guard_accepted();
+                self.adopt(id, adoption);
+            }
             (Some(Stage::Guarding(adoption)), Err(error)) => {
                 // nft changes all rules or none: those of the old configuration are in force.
                 let faults = whole_file_fault(&adoption.next.config, error);
                 self.refuse_reload(id, &faults);
             }
-            (Some(_), Ok(())) => self.end_change(now),
+            (Some(_), Ok(())) => {
+                self.guard_accepted();
+                self.end_change(now);
+            }
             (Some(_), Err(error)) => {
-                tracing::error!(
-                    error,
-                    "The guard is older than the configuration; unknown traffic is dropped"
-                );
+                let finding = self.guard_retry.refused(&error, now);
+                self.effects.push_back(Effect::Raise(finding));
                 self.end_change(now);
             }
             (None, _) => {}
         }
+    }
+
+    fn guard_accepted(&mut self) {
+        if self.guard_retry.accepted() {
+            self.effects.push_back(Effect::Clear(GuardRetry::name()));
+        }
+    }
+
+    /// The guard of what is in force was refused: once more.
+    pub(crate) fn begin_guarding(&mut self, id: ChangeId) {
+        let spec = self.current.guard();
+
+        self.apply_guard(id, spec);
+        self.changes.await_stage(Stage::Reguarding);
     }
 
     fn adopt(&mut self, id: ChangeId, adoption: Box<Adoption>) {

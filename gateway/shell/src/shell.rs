@@ -24,6 +24,7 @@ use crate::clock::{Clock, WallClock};
 use crate::current::CurrentConfig;
 use crate::effect::Effect;
 use crate::former::FormerPolicies;
+use crate::guard_retry::GuardRetry;
 use crate::heap::Heap;
 use crate::hold_down::HoldDown;
 use crate::input::{Activity, Handshake, Input, Verified};
@@ -92,6 +93,7 @@ pub struct Shell {
     last_change: ChangeId,
     /// The change whose guard is on its way to the kernel.
     pub(crate) guarding: Option<ChangeId>,
+    pub(crate) guard_retry: GuardRetry,
     pub(crate) routes: RouteKeeper,
     pub(crate) watch: KernelWatch,
     pub(crate) inquirer: Inquirer,
@@ -143,6 +145,7 @@ impl Shell {
             changes: Changes::default(),
             last_change: ChangeId(0),
             guarding: None,
+            guard_retry: GuardRetry::default(),
             routes: RouteKeeper::new(BTreeMap::new(), now),
             watch: KernelWatch::new(now),
             inquirer: Inquirer::new(now),
@@ -194,6 +197,7 @@ impl Shell {
             self.routes.poll_timeout(),
             self.watch.poll_timeout(),
             self.inquirer.poll_timeout(),
+            self.guard_retry.poll_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -378,6 +382,9 @@ impl Shell {
         }
         if self.hold_down.is_due(now) {
             self.reach(now);
+        }
+        if self.guard_retry.poll(now) {
+            self.submit(Request::Guard, now);
         }
         self.mesh.handle_timeout(now);
     }
@@ -578,6 +585,7 @@ impl Shell {
         match request {
             Request::Host(links) => self.begin_host_change(id, links, now),
             Request::Certificate => self.begin_rotation(id),
+            Request::Guard => self.begin_guarding(id),
             Request::Reload => self.begin_reload(id),
         }
     }

@@ -45,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) derive: fn(&Config, &[Ruling]) -> Membership,
     /// How often a tunnel came up.
     pub(crate) ups: usize,
+    /// How often the kernel was asked what it would do.
+    pub(crate) asked: usize,
     /// Alarms raised in its lives.
     pub(crate) alarms: Vec<String>,
     /// Every prefix of another site that was in force at any time.
@@ -136,8 +138,6 @@ pub(crate) struct Expected {
     /// Nothing was read since the last SIGHUP, or since the certificate's files changed.
     pub(crate) must_read_config: bool,
     pub(crate) must_read_identity: bool,
-    /// The last attempt to replace the guard failed.
-    pub(crate) is_guard_stale: bool,
 }
 
 impl Node {
@@ -171,6 +171,7 @@ impl Node {
             dials: 0,
             derive: ringway_shell::membership,
             ups: 0,
+            asked: 0,
             alarms: Vec::new(),
             ever: BTreeSet::new(),
         }

@@ -69,7 +69,10 @@ impl World {
             Effect::ApplyGuard { change, spec } => self.apply_guard(node, change, spec),
             Effect::Hold(held) => self.nodes[node].disk.held = held,
             Effect::CheckKernel { leave } => self.check_kernel(node, leave),
-            Effect::AskKernel(_) => return Some(Input::KernelAsked(Some(Vec::new()))),
+            Effect::AskKernel(_) => {
+                self.nodes[node].asked += 1;
+                return Some(Input::KernelAsked(Some(Vec::new())));
+            }
             Effect::SwitchForwarding { on } => {
                 self.may_write(node);
                 self.nodes[node].kernel.forwards = on;
@@ -353,7 +356,6 @@ impl World {
         let gateway = &mut self.nodes[node];
         let daemon = gateway.daemon.as_mut().unwrap();
         daemon.guarding = None;
-        daemon.expected.is_guard_stale = result.is_err();
 
         match &result {
             Ok(()) => {

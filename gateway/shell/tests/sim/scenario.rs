@@ -407,3 +407,15 @@ fn an_outage_of_fourteen_minutes_is_one_outage_and_its_prefix_leads_to_the_devic
     world.run_for(2 * SECOND).unwrap();
     model::compare(&world, true).unwrap();
 }
+
+#[test]
+fn the_kernel_is_asked_what_it_would_do_soon_after_another_program_has_changed_something() {
+    let mut world = settled(&["gw.a", "gw.b"], 3, Settings::default());
+    world.run_for(10 * SECOND).unwrap();
+    let asked = world.nodes[0].asked;
+    assert!(asked > 0, "soon after the start");
+
+    world.input(0, Input::KernelChanged);
+    world.run_for(3 * SECOND).unwrap();
+    assert_eq!(world.nodes[0].asked, asked + 1);
+}

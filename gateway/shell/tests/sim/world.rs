@@ -212,7 +212,6 @@ impl World {
                 certificate,
                 must_read_config: false,
                 must_read_identity: false,
-                is_guard_stale: false,
             },
         });
         gateway.stopped = None;
