@@ -11,7 +11,8 @@ use crate::links::Links;
 /// Interfaces of the site that are asked for; a cluster's node has one for each pod.
 const INTERFACES: usize = 8;
 
-/// Questions about routes; with more prefixes, the rest is left out.
+/// Questions about routes. With more prefixes, fewer interfaces are asked for; with still more, the
+/// last prefixes are left out.
 const WAYS: usize = 1024;
 
 /// Ports that filters are asked for; with more, the rest is left out.
@@ -22,6 +23,8 @@ const PORTS: usize = 64;
 pub struct Inquiry {
     /// At most one for each interface of the site and prefix of a member.
     pub ways: Vec<Way>,
+    /// Prefixes of members that nothing is asked about: there are too many.
+    pub unasked: usize,
     /// Where this gateway answers DNS.
     pub dns: Vec<IpAddr>,
     /// The tunnel's port, if others dial this gateway.
@@ -63,25 +66,35 @@ pub struct Way {
     pub is_tunnelled: bool,
 }
 
-/// The ways between the site's prefixes `own` and the members', each true if a tunnel serves it.
-pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> Vec<Way> {
-    let sources = links.neighbours_in(own);
+/// The ways between the site's prefixes `own` and the members', each true if a tunnel serves it; and
+/// how many of these have none, since there are too many.
+pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> (Vec<Way>, usize) {
     let mut ways = Vec::new();
+    let mut unasked = 0;
 
-    for (interface, host) in sources.into_iter().take(INTERFACES) {
-        for (prefix, is_tunnelled) in members {
-            if prefix.is_ipv4() == host.is_ipv4() && ways.len() < WAYS {
-                ways.push(Way {
-                    interface: interface.clone(),
-                    host,
-                    remote: nth(prefix, 1).unwrap_or(prefix.address()),
-                    prefix: *prefix,
-                    is_tunnelled: *is_tunnelled,
-                });
-            }
+    for v4 in [false, true] {
+        let sources = links.neighbours_in(own);
+        let sources = sources.into_iter().filter(|(_, host)| host.is_ipv4() == v4);
+        let members = members.iter().filter(|(prefix, _)| prefix.is_ipv4() == v4);
+        // Half for each family, so that neither takes everything.
+        let asked: Vec<_> = members.clone().take(WAYS / 2).collect();
+        let interfaces = (WAYS / 2 / asked.len().max(1)).clamp(1, INTERFACES);
+
+        let sources: Vec<_> = sources.take(interfaces).collect();
+        if !sources.is_empty() {
+            unasked += members.count() - asked.len();
+        }
+        for (interface, host) in sources {
+            ways.extend(asked.iter().map(|(prefix, is_tunnelled)| Way {
+                interface: interface.clone(),
+                host,
+                remote: nth(prefix, 1).unwrap_or(prefix.address()),
+                prefix: **prefix,
+                is_tunnelled: **is_tunnelled,
+            }));
         }
     }
-    ways
+    (ways, unasked)
 }
 
 impl Links {
@@ -161,7 +174,9 @@ mod tests {
         .map(|(prefix, tunnelled)| (prefix.parse().unwrap(), tunnelled))
         .into();
 
-        let ways: Vec<_> = ways(&links(), &own, &members)
+        let (ways, unasked) = ways(&links(), &own, &members);
+        assert_eq!(unasked, 0);
+        let ways: Vec<_> = ways
             .iter()
             .map(|way| format!("{} {} {}", way.interface, way.host, way.remote))
             .collect();
@@ -173,5 +188,31 @@ mod tests {
                 "lan0 10.1.0.3 10.3.0.9",
             ]
         );
+    }
+
+    #[test]
+    fn every_prefix_is_asked_about_before_any_is_for_a_second_interface() {
+        let address = |number: usize| Address {
+            interface: format!("pod{number}"),
+            own: format!("10.1.{number}.1").parse().unwrap(),
+            network: format!("10.1.{number}.0/24").parse().unwrap(),
+            preferred: true,
+        };
+        let links = Links::from_addresses((0..INTERFACES).map(address));
+        let own = ["10.1.0.0/16".parse().unwrap()];
+        let asked = |count: usize| {
+            let prefix = |n: usize| format!("10.2.{}.{}/32", n / 256, n % 256);
+            let members = (0..count).map(|n| (prefix(n).parse().unwrap(), true));
+            let (ways, unasked) = ways(&links, &own, &members.collect());
+            let prefixes: BTreeSet<_> = ways.iter().map(|way| way.prefix).collect();
+            assert!(ways.len() <= WAYS, "{}", ways.len());
+            assert_eq!(prefixes.len() + unasked, count);
+            (ways.len(), unasked)
+        };
+
+        assert_eq!(asked(10), (10 * INTERFACES, 0));
+        assert_eq!(asked(200), (400, 0));
+        assert_eq!(asked(512), (512, 0));
+        assert_eq!(asked(2000), (512, 1488));
     }
 }

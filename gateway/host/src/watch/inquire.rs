@@ -34,6 +34,8 @@ pub async fn inquire(
         None => Vec::new(),
     };
 
+    findings.extend(left_out(&inquiry));
+
     let traffic = Traffic {
         tun: tun.to_string(),
         inquiry,
@@ -42,4 +44,31 @@ pub async fn inquire(
     // A host with thousands of rules takes a while to list them.
     findings.extend(spawn_blocking(move || foreign::find(&traffic)).await??);
     Ok(findings)
+}
+
+/// What operators must know who take silence for a good sign.
+fn left_out(inquiry: &Inquiry) -> Option<Finding> {
+    let count = inquiry.unasked;
+
+    (count > 0).then(|| Finding {
+        name: "inquiry".into(),
+        what: format!(
+            "foreign rules and routes in the way of {count} prefixes of members are not looked \
+             for: there are too many prefixes"
+        ),
+        remedy: "join neighbouring prefixes in the member records".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_that_are_left_out_are_named_by_their_number() {
+        let mut inquiry = Inquiry::default();
+        assert_eq!(left_out(&inquiry), None);
+        inquiry.unasked = 7;
+        assert!(left_out(&inquiry).unwrap().what.contains("7 prefixes"));
+    }
 }

@@ -136,6 +136,7 @@ fn findings(namespace: &Namespace, is_tunnelled: bool) -> Vec<Finding> {
             prefix: "10.2.0.0/16".parse().unwrap(),
             is_tunnelled,
         }],
+        unasked: 0,
         dns: vec!["10.1.0.1".parse().unwrap()],
         tunnel_port: Some(4600),
         ports: [7051].into(),

@@ -29,8 +29,10 @@ pub(super) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         .own
         .gateway(&config.id.name)
         .is_some_and(|gateway| !gateway.endpoints.is_empty());
+    let (ways, unasked) = ways(&links, &own, &members);
     let inquiry = Inquiry {
-        ways: ways(&links, &own, &members),
+        ways,
+        unasked,
         dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
         tunnel_port: is_dialled.then_some(config.listen.port()),
         ports: tcp_ports(&config.policy),
