@@ -178,3 +178,51 @@ fn take_back(change: &Change) {
 fn warn_of(error: &SysctlError) {
     warn!(%error, reason = %error.source, "A kernel setting is not as needed");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_stay_is_ours_to_close_only_if_it_forwards_and_we_switched_it_on() {
+        let keys = [
+            ("net/ipv4/conf/eth1/forwarding", true),
+            ("net/ipv4/conf/tun0/forwarding", false),
+            ("net/ipv4/conf/all/src_valid_mark", true),
+            ("net/ipv6/conf/eth1/accept_ra", true),
+        ];
+        let wanted = keys
+            .iter()
+            .map(|(key, _)| ((*key).to_owned(), "1".to_owned()));
+        let ours = keys.iter().filter(|(_, is_ours)| *is_ours);
+        let changes = ours.map(|(key, _)| Change {
+            key: (*key).to_owned(),
+            before: "0".into(),
+            after: "1".into(),
+            general: None,
+        });
+        let forwarding = Forwarding {
+            plan: Plan {
+                wanted: wanted.collect(),
+                changes: changes.collect(),
+                ..Plan::default()
+            },
+            memory: PathBuf::new(),
+            is_remembered: true,
+        };
+
+        let settings = forwarding.settings();
+        let found: Vec<_> = settings
+            .iter()
+            .map(|setting| (setting.key.as_str(), setting.is_closable))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("net/ipv4/conf/eth1/forwarding", true),
+                ("net/ipv4/conf/tun0/forwarding", false),
+                ("net/ipv4/conf/all/src_valid_mark", false),
+            ]
+        );
+    }
+}

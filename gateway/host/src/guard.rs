@@ -150,3 +150,43 @@ impl Guard {
         self.nft.remove().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::firewall::Restriction;
+    use crate::firewall::testing::spec;
+
+    #[tokio::test]
+    async fn without_the_table_nothing_more_is_planned_that_it_would_have_to_restrict() {
+        let memory = std::env::temp_dir().join(format!("ringway-guard-{}", std::process::id()));
+        let tun: TunName = "rw-none1".parse().unwrap();
+        let mut guard = Guard::new(&tun, &memory);
+        guard.nft = Nft::refusing(&tun);
+        let surroundings = Surroundings {
+            restriction: Restriction {
+                v4: ["rw-none2".to_owned()].into(),
+                ..Restriction::default()
+            },
+            untracks: false,
+        };
+        let spec = GuardSpec {
+            tun,
+            is_dialled: false,
+            ..spec()
+        };
+        guard.applied = Some((spec, surroundings));
+
+        let mut checked = Checked::default();
+        let authors = Authors::new("rw-none1", 4600);
+        guard.hold(false, &authors, &mut checked).await;
+        let missing: Vec<_> = checked.missing.iter().map(|m| &m.thing).collect();
+        assert_eq!(
+            missing,
+            [&Thing::Table],
+            "told once, and followed by nothing"
+        );
+        assert!(checked.restored.is_empty() && guard.settings().is_empty());
+        assert!(!memory.exists());
+    }
+}

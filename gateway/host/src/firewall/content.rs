@@ -54,6 +54,11 @@ impl Content {
         before.is_some_and(|before| before.wrapping_add(1) == generation) && after == generation
     }
 
+    /// Whatever is there now is not the right content.
+    pub(super) fn forget(&mut self) {
+        self.right = None;
+    }
+
     /// Compares `table` with what was adopted. While nobody changes the ruleset, this costs one
     /// question to the kernel.
     pub(super) fn compare(&mut self, table: &str) -> io::Result<Compared> {

@@ -31,6 +31,7 @@ const ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct Nft {
     table: String,
+    programs: &'static [&'static str],
     /// True while a table of this daemon is in force.
     applied: bool,
     /// The commands that made it.
@@ -48,11 +49,22 @@ impl Nft {
     pub fn new(tun: &TunName) -> Nft {
         Nft {
             table: tun.to_string(),
+            programs: &PROGRAMS,
             applied: false,
             commands: Vec::new(),
             content: Content::default(),
             replaced: BTreeMap::new(),
             untracking: Untracking::default(),
+        }
+    }
+
+    /// A table that counts as in force and is not there, and a program that refuses everything.
+    #[cfg(test)]
+    pub(crate) fn refusing(tun: &TunName) -> Nft {
+        Nft {
+            programs: &["false"],
+            applied: true,
+            ..Nft::new(tun)
         }
     }
 
@@ -116,10 +128,22 @@ impl Nft {
     }
 
     /// Carries out `commands`, and remembers the content that they make.
+    /// After an error nothing has changed.
     async fn put_in_force(&mut self, commands: &[u8]) -> Result<(), FirewallError> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let before = self.content.generation();
-            run_commands(commands).await?;
+            let carried_out = run(self.programs, &["-j", "-f", "-"], Some(commands)).await;
+            match carried_out {
+                Ok(_) => {}
+                Err(error) if attempt == 0 => return Err(error),
+                // They are in force since the first attempt, but what is there now may be another
+                // program's: the next look puts them there again.
+                Err(error) => {
+                    tracing::warn!(%error, "The guard may have been changed while it was set up");
+                    self.content.forget();
+                    break;
+                }
+            }
 
             // If others changed the ruleset meanwhile, the content may not be ours.
             if self.content.adopt(&self.table, before) {
@@ -210,9 +234,17 @@ async fn run_commands(json: &[u8]) -> Result<(), FirewallError> {
     nft(&["-j", "-f", "-"], Some(json)).await.map(drop)
 }
 
-/// Runs the program and returns its output. Kills it if it exceeds the deadline.
+/// Runs `nft` and returns its output. Kills it if it exceeds the deadline.
 async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, FirewallError> {
-    let child = spawn(&PROGRAMS, arguments)?;
+    run(&PROGRAMS, arguments, input).await
+}
+
+async fn run(
+    programs: &[&str],
+    arguments: &[&str],
+    input: Option<&[u8]>,
+) -> Result<Vec<u8>, FirewallError> {
+    let child = spawn(programs, arguments)?;
     let input = input.unwrap_or_default();
 
     let output = match tokio::time::timeout(NFT_TIMEOUT, converse(child, input)).await {
@@ -266,7 +298,38 @@ async fn converse(mut child: Child, input: &[u8]) -> io::Result<Output> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    /// A table of which this host has none: its content never is the expected one.
+    #[tokio::test]
+    async fn an_error_after_the_first_attempt_does_not_bring_the_old_rules_back() {
+        let dir = std::env::temp_dir().join(format!("ringway-nft-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let program = dir.join("nft");
+        let calls = dir.join("calls");
+        // Carries out what it is given once, and refuses it from then on.
+        let script = format!(
+            "#!/bin/sh\ncat >/dev/null\necho >>{0}\ntest $(wc -l <{0}) = 1\n",
+            calls.display()
+        );
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+
+        let program: &str = program.to_str().unwrap().to_owned().leak();
+        let mut nft = Nft::new(&"rw-none0".parse().unwrap());
+        nft.programs = vec![program].leak();
+        let first = nft.put_in_force(b"{}").await;
+        let attempts = fs::read_to_string(&calls).unwrap().lines().count();
+        let second = nft.put_in_force(b"{}").await;
+        fs::remove_dir_all(&dir).unwrap();
+
+        first.unwrap();
+        assert_eq!(attempts, 2);
+        assert!(matches!(second, Err(FirewallError::Refused { .. })));
+    }
 
     #[tokio::test]
     async fn a_missing_program_is_named_with_its_package() {

@@ -264,4 +264,21 @@ mod tests {
         assert_eq!(accepted(false), 0);
         assert_eq!(accepted(true), 2);
     }
+
+    #[test]
+    fn our_own_packets_to_a_members_prefix_are_exempt_wherever_a_leak_is_looked_for() {
+        let mut forward = rules(&spec(), "forward");
+        forward.retain(|rule| rule.contains("leak"));
+        assert_eq!(forward.len(), 2, "{forward:?}");
+        for rule in &forward {
+            let mark = r#"{"left":{"meta":{"key":"mark"}},"op":"!=","right":1}"#;
+            assert!(rule.contains(mark), "{rule}");
+            assert!(rule.contains("oifgroup"), "{rule}");
+        }
+
+        let after = rules(&spec(), "postrouting");
+        let first_leak = after.iter().position(|rule| rule.contains("leak")).unwrap();
+        let exempt = |word: &str| after[..first_leak].iter().any(|rule| rule.contains(word));
+        assert!(exempt(r#""mark""#) && exempt("oifgroup"), "{after:?}");
+    }
 }

@@ -227,3 +227,66 @@ fn finding(
         remedy: remedy(&traffic.tun, chain, ruleset, question),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_asked_only_about_packets_that_pass_its_hook() {
+        let way = Way {
+            interface: "eth0".into(),
+            host: "10.1.0.2".parse().unwrap(),
+            remote: "10.2.0.1".parse().unwrap(),
+            prefix: "10.2.0.0/16".parse().unwrap(),
+            is_tunnelled: true,
+        };
+        let traffic = Traffic {
+            tun: "ringway0".into(),
+            inquiry: Inquiry {
+                ways: vec![way],
+                dns: vec!["10.1.0.1".parse().unwrap()],
+                tunnel_port: Some(4600),
+                ..Inquiry::default()
+            },
+            names: BTreeMap::new(),
+        };
+
+        let questions = questions(&traffic);
+        // Without a rule, everything is dropped.
+        let dropped = |hook| {
+            let chain = BaseChain {
+                family: Family::Inet,
+                table: "filter".into(),
+                name: "chain".into(),
+                hook,
+                drops_rest: true,
+                is_legacy: false,
+            };
+            let mut ruleset = Ruleset::default();
+            ruleset.chains.insert("chain".into(), Vec::new());
+            first_dropped(&chain, &ruleset, &questions).map(|question| question.what.clone())
+        };
+        assert_eq!(dropped(Hook::Forward).unwrap(), "from eth0 to ringway0");
+        assert_eq!(
+            dropped(Hook::Input).unwrap(),
+            "from eth0 to our DNS server 10.1.0.1"
+        );
+
+        let other = Traffic {
+            inquiry: Inquiry {
+                tunnel_port: Some(4600),
+                ..Inquiry::default()
+            },
+            ..traffic
+        };
+        let questions = super::questions(&other);
+        let forward = questions
+            .iter()
+            .any(|question| question.hook == Hook::Forward);
+        assert!(
+            !forward,
+            "a policy of FORWARD says nothing about the tunnel port"
+        );
+    }
+}
