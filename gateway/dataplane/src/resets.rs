@@ -269,4 +269,31 @@ mod tests {
             assert_eq!(step(dead + CONFIRMATION), (count, pause), "reset");
         }
     }
+
+    #[test]
+    fn no_more_connections_wait_for_their_reset_than_there_are_places() {
+        let now = Instant::now();
+        let [own, theirs]: [Prefix; 2] = ["10.1.0.0/16", "10.2.0.0/16"].map(|p| p.parse().unwrap());
+        let filter = harness::filter(now);
+        let rules = harness::permissive(1, &[own], &[(2, theirs)]);
+        for number in 0..MAX_WAITING as u32 + 500 {
+            let [_, host, high, low] = number.to_be_bytes();
+            let record = FlowRecord {
+                protocol: FlowProtocol::Tcp,
+                local: SocketAddr::from(([10, 1, high, host], 40_000 + u16::from(low))),
+                remote: SocketAddr::from(([10, 2, 0, 1], 7051)),
+                ack: Some(77),
+                idle: 0,
+            };
+            assert!(filter.import(&rules, &record, now));
+        }
+        let mut builder = SnapshotBuilder::new(SiteNo(1));
+        let cause = OutageCause::Lost;
+        builder.outage(theirs, Outage { since: now, cause });
+
+        let mut resets = Resets::default();
+        let dead = now + Tunnel::default().reset_after;
+        resets.step(&builder.build(), &filter, dead, |_| {});
+        assert_eq!(resets.waiting.len(), MAX_WAITING);
+    }
 }

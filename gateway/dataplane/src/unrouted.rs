@@ -145,3 +145,60 @@ impl<'a, T: Tun> Unrouted<'a, T> {
         released
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ringway_config::{Prefix, Tunnel};
+
+    use super::*;
+    use crate::outage::{Outage, OutageCause};
+    use crate::snapshot::{SiteNo, SnapshotBuilder};
+    use crate::tun::ChannelTun;
+
+    /// A SYN of this host of the site, behind its offload header.
+    fn syn(host: u8) -> Vec<u8> {
+        let mut read = vec![0; OFFLOAD_LEN];
+        read.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
+        read.extend([10, 1, 0, host, 10, 2, 0, 1]);
+        read.extend([0x9c, 0x40, 0x1b, 0x8b, 0, 0, 0, 1, 0, 0, 0, 0]);
+        read.extend([0x50, SYN, 0, 0, 0, 0, 0, 0]);
+        read
+    }
+
+    #[test]
+    fn the_places_for_syns_are_shared_by_the_lanes() {
+        let now = Instant::now();
+        let theirs: Prefix = "10.2.0.0/16".parse().unwrap();
+        let mut builder = SnapshotBuilder::new(SiteNo(1));
+        builder.tunnel(Tunnel {
+            held_syns: 64,
+            ..Tunnel::default()
+        });
+        let cause = OutageCause::Lost;
+        builder.outage(theirs, Outage { since: now, cause });
+        let tables = builder.build();
+
+        let (tun, _host) = ChannelTun::new(8).unwrap();
+        let counters = Counters::new();
+        for (lanes, places) in [(1, 64), (3, 22), (16, 4)] {
+            let mut unrouted = Unrouted {
+                counters: &counters,
+                lane: 0,
+                lanes,
+                held: HeldSyns::new(0),
+                next_review: None,
+                answers: Answers::new(&tun),
+            };
+            for host in 1..=100 {
+                unrouted.handle(&tables, &syn(host), now);
+            }
+
+            let mut held = 0;
+            unrouted.held.review(now, |_, _| {
+                held += 1;
+                Decision::Keep
+            });
+            assert_eq!(held, places, "{lanes} lanes");
+        }
+    }
+}

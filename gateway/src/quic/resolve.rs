@@ -324,4 +324,47 @@ mod tests {
         assert_eq!(resolver.addresses("192.0.2.1").await, Ok(one()));
         assert_eq!(resolver.addresses("2001:db8::1").await.unwrap().len(), 1);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_led_to_a_connection_is_believed_for_long_and_another_is_not() {
+        let moved: Vec<IpAddr> = vec!["192.0.2.2".parse().unwrap()];
+        for (is_confirmed, expected) in [(true, one()), (false, moved.clone())] {
+            let resolver = Resolver::new(Tasks::default());
+            resolver.look_up("gw", ready(Ok(one()))).await.unwrap();
+            if is_confirmed {
+                resolver.confirm("gw");
+            }
+            tokio::time::advance(ANSWER_TTL - DOUBTFUL_TTL).await;
+            let found = resolver.look_up("gw", ready(Ok(moved.clone()))).await;
+            assert_eq!(found, Ok(expected), "{is_confirmed}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_lookups_and_names_are_limited() {
+        let resolver = Resolver::new(Tasks::default());
+        let many: Vec<IpAddr> = (0..20).map(|n| IpAddr::from([192, 0, 2, n])).collect();
+        let found = resolver.look_up("many", ready(Ok(many.clone()))).await;
+        assert_eq!(found.unwrap(), many[..MAX_ADDRESSES]);
+
+        // A resolver that is silent takes all places; the next lookup waits for one of them.
+        let dial = Duration::from_millis(1);
+        for number in 0..AT_ONCE {
+            let name = format!("silent{number}");
+            let lookup = resolver.look_up(&name, slowly(Ok(one())));
+            assert!(timeout(dial, lookup).await.is_err());
+        }
+        let waits = resolver.look_up("waits", ready(Ok(one())));
+        assert!(timeout(dial, waits).await.is_err(), "it has no place");
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(resolver.look_up("waits", pending()).await, Ok(one()));
+
+        tokio::time::advance(FORGOTTEN).await;
+        resolver.look_up("last", ready(Ok(one()))).await.unwrap();
+        assert_eq!(
+            resolver.lock().len(),
+            1,
+            "the others were not dialled for long"
+        );
+    }
 }

@@ -161,6 +161,9 @@ fn a_silent_session_stays_in_use_until_its_replacement_is_ready() {
     let new = bench.connect("gw.a", Role::Dialler);
     bench.receive(new, hello(1, 1));
     let claims = prefixes(&["10.2.0.0/16"]);
+    bench.pass(SECOND / 10, &[old, new]);
+    let route = bench.route("10.2.0.0/16");
+    assert_eq!(route, Some(old), "packets pass, but nothing is announced");
     bench.receive(
         new,
         Message::Announce {

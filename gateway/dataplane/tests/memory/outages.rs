@@ -88,6 +88,18 @@ fn a_syn_passes_after_a_short_outage_and_is_refused_in_a_longer_one() {
     }
 }
 
+#[test]
+fn an_answer_to_a_syn_is_not_held() {
+    for family in FAMILIES {
+        let run = cut(OutageCause::Lost, Tunnel::default());
+        run.send(&packets::bare(family, 1, 2, 4001, SYN | ACK));
+        run.network.advance(SECOND);
+        run.left.restore();
+        run.network.advance(SECOND);
+        assert_eq!(run.right.host.receive(QUIET), None, "its client is gone");
+    }
+}
+
 fn assert_is_refused(run: &Cut, syn: &[u8]) {
     let reset = run.left.next_packet();
     let ([from, to], sequence, acknowledged, flags) = packets::tcp_header(&reset);
