@@ -66,8 +66,8 @@ pub struct Way {
     pub is_tunnelled: bool,
 }
 
-/// The ways between the site's prefixes `own` and the members', each true if a tunnel serves it; and
-/// how many of these have none, since there are too many.
+/// The ways between the site's prefixes `own` and the members', each true if a tunnel serves it.
+/// And how many of these have none, since there are too many.
 pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> (Vec<Way>, usize) {
     let mut ways = Vec::new();
     let mut unasked = 0;
