@@ -29,7 +29,7 @@ impl FilterCache {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn view(&mut self, clock: &Clock, at: Instant) -> View<'_> {
         // All packets of a batch have one time.
         let now = match self.last {

@@ -107,6 +107,7 @@ impl DeniedRing {
     }
 
     /// True if a packet of this tick is to be kept.
+    #[inline]
     pub(crate) fn takes_at(&self, now: Tick) -> bool {
         const ONE: u64 = 1 << 32;
 

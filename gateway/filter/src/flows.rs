@@ -84,6 +84,7 @@ impl Pair {
         })
     }
 
+    #[inline(always)]
     fn side(&self, side: Side) -> &Table {
         match side {
             Side::Ours => &self.ours,
@@ -94,10 +95,11 @@ impl Pair {
 
 impl Tables {
     /// The place of a flow that has not expired.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, side: Side, flow: &Hashed, now: Tick) -> Option<Found<'_>> {
         let slot = match self.pair.side(side).find_words(&flow.words, flow.hash) {
             Some(slot) => slot,
+            None if self.before.is_none() => return None,
             None => self.find_before(side, flow, now)?,
         };
 
@@ -107,6 +109,7 @@ impl Tables {
     }
 
     /// While tables are replaced, a flow may not have been moved yet.
+    #[cold]
     fn find_before(&self, side: Side, flow: &Hashed, now: Tick) -> Option<Slot<'_>> {
         let before = self.before.as_ref()?.side(side);
         let mut entry = None;
@@ -130,6 +133,7 @@ pub(crate) struct Found<'t> {
 
 impl Found<'_> {
     /// Changes the state, if `next` does.
+    #[inline(always)]
     pub(crate) fn change(&self, next: impl Fn(State) -> State) {
         if next(self.state) != self.state {
             self.slot.change(next);
@@ -137,6 +141,7 @@ impl Found<'_> {
     }
 
     /// Notes a packet of our host.
+    #[inline(always)]
     pub(crate) fn touch(&self, now: Tick) {
         self.slot.touch(now);
     }
@@ -166,7 +171,7 @@ impl Flows {
         Cache::new(self.tables.clone())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hashed(&self, key: FlowKey) -> Hashed {
         let words = key.words();
         Hashed {

@@ -51,6 +51,7 @@ impl Fragments {
 
     /// Remembers the verdict about a first fragment whose headers end after `header_len` bytes of
     /// the fragmentable part. The verdict, which is a drop if nobody could check later fragments.
+    #[cold]
     pub(crate) fn note_first(
         &self,
         sender: Sender,
@@ -81,6 +82,7 @@ impl Fragments {
     }
 
     /// The verdict about a later fragment.
+    #[cold]
     pub(crate) fn judge_later(
         &self,
         sender: Sender,

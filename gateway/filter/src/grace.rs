@@ -66,11 +66,13 @@ impl Grace {
     }
 
     /// True for a port of our hosts that grace is about.
+    #[inline]
     pub(crate) fn is_about(&self, port: u16) -> bool {
         u32::from(port) >= self.port.load(Relaxed)
     }
 
     /// True if grace, endless or not, could be about an arriving segment at this time.
+    #[inline]
     pub(crate) fn covers(&self, tcp: &Tcp, now: Tick) -> bool {
         if !self.is_about(tcp.destination_port) {
             return false;
@@ -83,6 +85,7 @@ impl Grace {
     }
 
     /// True while grace may let anything in.
+    #[inline]
     fn is_on(&self, now: Tick) -> bool {
         let age = now.saturating_sub(self.began.load(Relaxed));
         self.is_endless() || age < self.duration.load(Relaxed)

@@ -59,6 +59,7 @@ impl Holders {
         }
     }
 
+    #[inline]
     pub(crate) fn lookup(&self, v6: bool, address: Bits) -> Holder {
         let intervals = if v6 { &self.v6 } else { &self.v4 };
         let behind = intervals.partition_point(|interval| interval.start <= address);

@@ -62,7 +62,7 @@ impl Fragment {
 
 impl<'p> Header<'p> {
     /// Reads `packet`, which must be as long as it says.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(packet: &'p [u8]) -> Result<Header<'p>, Reason> {
         match packet.first().map(|first| first >> 4) {
             Some(4) => {
@@ -92,7 +92,7 @@ impl<'p> Header<'p> {
 }
 
 /// Reads the header of a packet of which the end may be missing.
-#[inline]
+#[inline(always)]
 fn parse_v4(packet: &[u8]) -> Result<Header<'_>, Reason> {
     let header_len = usize::from(packet[0] & 0x0f) * 4;
     if header_len < V4_HEADER || packet.len() < header_len || u16_at(packet, 2) < header_len {
@@ -120,14 +120,14 @@ fn parse_v4(packet: &[u8]) -> Result<Header<'_>, Reason> {
     })
 }
 
-#[inline]
+#[inline(always)]
 fn bits_v4(packet: &[u8], at: usize) -> Bits {
     let octets = [packet[at], packet[at + 1], packet[at + 2], packet[at + 3]];
     Bits::from(u32::from_be_bytes(octets))
 }
 
 /// The big-endian u16 at `at`; the caller has checked the length.
-#[inline]
+#[inline(always)]
 fn u16_at(packet: &[u8], at: usize) -> usize {
     usize::from(u16::from_be_bytes([packet[at], packet[at + 1]]))
 }

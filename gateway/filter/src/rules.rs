@@ -95,6 +95,7 @@ impl Rules {
     }
 
     /// The place of a site by its number.
+    #[inline]
     pub(crate) fn site(&self, number: u32) -> Option<usize> {
         // Numbers are dense as a rule, without our own site's: one of two guesses is right.
         let guess = number as usize;
@@ -110,6 +111,7 @@ impl Rules {
     }
 
     /// The number of a site.
+    #[inline]
     pub(crate) fn number_of(&self, site: usize) -> u32 {
         self.sites[site].number
     }
@@ -119,6 +121,7 @@ impl Rules {
     }
 
     /// The rule by which a host of `site` may open something at an address of ours.
+    #[inline]
     pub(crate) fn allowing(
         &self,
         site: usize,
@@ -133,6 +136,7 @@ impl Rules {
     }
 
     /// True if former rules allowed it. To be asked only about what these do not allow.
+    #[inline]
     pub(crate) fn was_allowed(
         &self,
         site: usize,
@@ -147,6 +151,7 @@ impl Rules {
     }
 
     /// True if every host of ours may open everything.
+    #[inline]
     pub(crate) fn is_egress_open(&self) -> bool {
         self.egress.is_open()
     }
@@ -186,10 +191,12 @@ impl Rules {
         self.gateway.binary_search(&(v6, address)).is_ok()
     }
 
+    #[inline]
     pub(crate) fn tunnel_port(&self) -> u16 {
         self.spec.tunnel_port
     }
 
+    #[inline]
     pub(crate) fn wants_reject(&self) -> bool {
         self.spec.policy.denied == OnDenied::Reject
     }
@@ -199,10 +206,12 @@ impl Rules {
     }
 
     /// The number of a site's organization in the table of flows.
+    #[inline]
     pub(crate) fn share(&self, site: usize) -> u32 {
         self.orgs[self.sites[site].org_index].share
     }
 
+    #[inline]
     pub(crate) fn count_denied(&self, site: usize) {
         self.sites[site].denied.fetch_add(1, Relaxed);
     }

@@ -4,7 +4,7 @@
 //! half of its time goes into putting words together again.
 
 /// The hash of some words; the first and last rounds are shared by all lengths.
-#[inline]
+#[inline(always)]
 pub(crate) fn hash<const N: usize>(secret: &[u64; 2], words: &[u64; N]) -> u64 {
     let mut state = [
         secret[0] ^ 0x736f_6d65_7073_6575,
@@ -32,14 +32,14 @@ pub(crate) fn secret(bytes: [u8; 16]) -> [u64; 2] {
     [secret as u64, (secret >> 64) as u64]
 }
 
-#[inline]
+#[inline(always)]
 fn absorb(state: &mut [u64; 4], word: u64) {
     state[3] ^= word;
     round(state);
     state[0] ^= word;
 }
 
-#[inline]
+#[inline(always)]
 fn round(state: &mut [u64; 4]) {
     let [v0, v1, v2, v3] = state;
 

@@ -31,6 +31,7 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
+    #[inline]
     pub(super) fn judge(&self) -> Verdict {
         let sender = Sender::Site(self.from);
         let filter = self.filter;
@@ -39,6 +40,7 @@ impl Arrival<'_> {
         })
     }
 
+    #[inline]
     fn judge_transport(&self, transport: &Transport<'_>) -> Verdict {
         match transport {
             Transport::Tcp(tcp) => self.judge_tcp(tcp),
@@ -51,6 +53,7 @@ impl Arrival<'_> {
         }
     }
 
+    #[inline]
     fn judge_tcp(&self, tcp: &Tcp) -> Verdict {
         if self.is_tunnel_port(tcp.destination_port) {
             return Verdict::Drop(Reason::TunnelPort);
@@ -77,20 +80,23 @@ impl Arrival<'_> {
     }
 
     /// Records what a rule lets in.
+    #[inline]
     fn note_theirs_tcp(&self, flow: &Hashed, tcp: &Tcp, rule: usize) {
-        let known = self.tables.find(Side::Theirs, flow, self.now);
+        match self.tables.find(Side::Theirs, flow, self.now) {
+            Some(known) if !tcp.is_opening() => known.change(|state| state.after_far(tcp, 0)),
+            known => self.begin_theirs_tcp(flow, tcp, rule, known.is_some()),
+        }
+    }
 
+    fn begin_theirs_tcp(&self, flow: &Hashed, tcp: &Tcp, rule: usize, is_known: bool) {
         if tcp.is_opening() {
             // A new connection with the addresses and ports of an old one, once ours too.
             self.filter.flows.remove(self.tables, Side::Ours, flow);
-        } else if let Some(known) = known {
-            known.change(|state| state.after_far(tcp, 0));
-            return;
         }
 
         let state = State::default().after_far(tcp, 0);
         self.insert_theirs(flow, state);
-        if known.is_none() {
+        if !is_known {
             self.rules.count_opened(rule);
         }
     }
@@ -103,6 +109,7 @@ impl Arrival<'_> {
     }
 
     /// A segment that belongs to no flow of ours, and that no rule allows.
+    #[inline]
     fn judge_unknown(&self, flow: &Hashed, tcp: &Tcp) -> Verdict {
         let grace = &self.filter.grace;
         // A flow of theirs is known: its rule was taken away, be it in this run or before it.
@@ -253,6 +260,7 @@ impl Arrival<'_> {
         }
     }
 
+    #[inline]
     fn allowing(&self, wanted: Wanted) -> Option<usize> {
         let ends = (self.header.source, self.header.destination);
         self.rules.allowing(self.site, self.header.v6, ends, wanted)
@@ -264,6 +272,7 @@ impl Arrival<'_> {
             .was_allowed(self.site, self.header.v6, ends, wanted)
     }
 
+    #[inline]
     fn is_tunnel_port(&self, port: u16) -> bool {
         port == self.rules.tunnel_port()
             && self
@@ -271,6 +280,7 @@ impl Arrival<'_> {
                 .is_gateway(self.header.v6, self.header.destination)
     }
 
+    #[inline]
     fn flow(&self, protocol: FlowProtocol, local_port: u16, remote_port: u16) -> Hashed {
         self.filter.flows.hashed(FlowKey {
             v6: self.header.v6,

@@ -32,6 +32,7 @@ pub(super) struct Departure<'a> {
 }
 
 impl Departure<'_> {
+    #[inline]
     pub(super) fn judge(&self) -> Verdict {
         let filter = self.filter;
         filter.judge_parts(Sender::Own, self.header, self.now, |transport| {
@@ -47,6 +48,7 @@ impl Departure<'_> {
         }
     }
 
+    #[inline]
     fn judge_transport(&self, transport: &Transport<'_>) -> Verdict {
         match transport {
             Transport::Tcp(tcp) => self.judge_tcp(tcp),
@@ -59,6 +61,7 @@ impl Departure<'_> {
         }
     }
 
+    #[inline]
     fn judge_tcp(&self, tcp: &Tcp) -> Verdict {
         let local = tcp.source_port;
         let remote = tcp.destination_port;
@@ -114,6 +117,7 @@ impl Departure<'_> {
     }
 
     /// Records a segment that may pass, and is neither SYN nor SYN-ACK.
+    #[inline]
     fn note_segment(&self, flow: &Hashed, tcp: &Tcp) {
         if let Some(ours) = self.tables.find(Side::Ours, flow, self.now) {
             ours.change(|state| state.after_own(tcp, 0));
@@ -281,6 +285,7 @@ impl Departure<'_> {
             && self.rules.is_gateway(self.header.v6, self.header.source)
     }
 
+    #[inline]
     fn flow(&self, protocol: FlowProtocol, local_port: u16, remote_port: u16) -> Hashed {
         self.filter.flows.hashed(FlowKey {
             v6: self.header.v6,

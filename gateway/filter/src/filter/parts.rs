@@ -9,7 +9,7 @@ use crate::verdict::Verdict;
 
 impl Filter {
     /// The verdict, by `judge` if there is a transport header.
-    #[inline]
+    #[inline(always)]
     pub(super) fn judge_parts<'p>(
         &self,
         sender: Sender,

@@ -54,7 +54,7 @@ impl FlowKey {
         (address(self.v6, self.remote), self.remote_port).into()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn words(&self) -> KeyWords {
         [
             (self.local >> 64) as u64,
@@ -87,7 +87,7 @@ impl FlowKey {
     }
 
     /// Never 0, so that an empty place matches no key.
-    #[inline]
+    #[inline(always)]
     fn kind(&self) -> u64 {
         let protocol = match self.protocol {
             FlowProtocol::Tcp => 1,
@@ -105,7 +105,7 @@ impl FlowKey {
 }
 
 /// A hash that nobody can predict without the secret.
-#[inline]
+#[inline(always)]
 pub(super) fn hash(v6: bool, words: &KeyWords, secret: &[u64; 2]) -> u64 {
     if v6 {
         sip::hash(secret, words)

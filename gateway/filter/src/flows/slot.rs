@@ -48,7 +48,7 @@ impl Entry {
 
 impl<'t> Slot<'t> {
     /// The place, if it has the key of these words.
-    #[inline]
+    #[inline(always)]
     pub(super) fn matching(words: &'t [AtomicU64; WORDS], key: &KeyWords) -> Option<Slot<'t>> {
         let sequence = words[0].load(Acquire);
         // Being rewritten: whatever it was before is gone, and what it will be is not yet there.
@@ -100,12 +100,13 @@ impl<'t> Slot<'t> {
         Slot::read(self.words)?.1
     }
 
+    #[inline(always)]
     fn version(&self) -> u64 {
         self.sequence >> 1 & VERSION
     }
 
     /// State and last packet, if the place still is the flow's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn load(&self) -> Option<(State, Tick)> {
         let last = self.words[6].load(Relaxed);
         let state = self.words[7].load(Relaxed);
@@ -114,7 +115,7 @@ impl<'t> Slot<'t> {
     }
 
     /// Changes the state. Nothing happens if the place has another flow by now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn change(&self, next: impl Fn(State) -> State) {
         let mut current = self.words[7].load(Relaxed);
         while current >> 40 == self.version() {
@@ -131,7 +132,7 @@ impl<'t> Slot<'t> {
     }
 
     /// Notes a packet of our host. Time never goes back.
-    #[inline]
+    #[inline(always)]
     pub(super) fn touch(&self, now: Tick) {
         let mut current = self.words[6].load(Relaxed);
         while current >> 40 == self.version() && (current as Tick) < now {
@@ -182,6 +183,7 @@ impl Entry {
     }
 }
 
+#[inline(always)]
 fn state_of(word: u64) -> State {
     State {
         flags: (word >> 32) as u8,

@@ -47,10 +47,12 @@ const UDP: Tick = ticks(Duration::from_secs(180));
 const ECHO: Tick = ticks(Duration::from_secs(60));
 
 impl State {
+    #[inline]
     pub(crate) fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
+    #[inline]
     fn with(self, set: u8, clear: u8) -> State {
         State {
             flags: self.flags & !clear | set,
@@ -62,6 +64,7 @@ impl State {
         self.has(HAS_ACK).then_some(self.ack)
     }
 
+    #[inline]
     pub(crate) fn is_closed(self) -> bool {
         const FINS: u8 = OWN_FIN | FAR_FIN;
         self.flags & FINS == FINS || self.has(OWN_RST | FAR_RST)
@@ -87,6 +90,7 @@ impl State {
     }
 
     /// After a packet of the other end, without TCP.
+    #[inline]
     pub(crate) fn answered(self) -> State {
         self.with(ANSWERED, 0)
     }
@@ -112,6 +116,7 @@ impl State {
     }
 
     /// How long the flow is remembered after the last packet of our host.
+    #[inline]
     pub(crate) fn idle(self, protocol: FlowProtocol) -> Tick {
         match protocol {
             FlowProtocol::Udp => UDP,
@@ -124,6 +129,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(crate) fn is_expired(self, protocol: FlowProtocol, last: Tick, now: Tick) -> bool {
         now.saturating_sub(last) > self.idle(protocol)
     }
@@ -143,6 +149,7 @@ impl State {
     }
 
     /// After a segment of the far end.
+    #[inline]
     pub(crate) fn after_far(self, tcp: &Tcp, answered: u8) -> State {
         let mut set = answered;
         if tcp.has(tcp_flags::FIN) {
@@ -156,6 +163,7 @@ impl State {
     }
 
     /// After a segment of our host that opens nothing.
+    #[inline]
     pub(crate) fn after_own(self, tcp: &Tcp, answered: u8) -> State {
         if tcp.has(tcp_flags::RST) {
             return self.with(OWN_RST | answered, IMPORTED);
@@ -174,6 +182,7 @@ impl State {
 
     /// With the higher of two acknowledgements, in serial arithmetic (RFC 1982, as RFC 9293,
     /// section 3.4, compares sequence numbers).
+    #[inline]
     pub(crate) fn acknowledging(self, ack: u32) -> State {
         let is_higher = ack.wrapping_sub(self.ack) as i32 > 0;
         if self.has(HAS_ACK) && !is_higher {

@@ -102,17 +102,18 @@ impl Table {
     }
 
     /// The two buckets of a flow.
-    #[inline]
+    #[inline(always)]
     fn homes(&self, hash: u64) -> (usize, usize) {
         (self.bucket(hash >> 32), self.bucket(hash & 0xffff_ffff))
     }
 
     /// Scales 32 bits of a hash to the buckets.
+    #[inline(always)]
     fn bucket(&self, half: u64) -> usize {
         ((half * self.buckets as u64) >> 32) as usize
     }
 
-    #[inline]
+    #[inline(always)]
     fn line(&self, bucket: usize, line: usize) -> &[AtomicU64; WORDS] {
         let at = self.skipped + (bucket * LINES + line) * WORDS;
         self.words[at..]
@@ -126,7 +127,7 @@ impl Table {
         self.find_words(&key.words(), hash)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_words(&self, key: &KeyWords, hash: u64) -> Option<Slot<'_>> {
         let (home, second) = self.homes(hash);
 
@@ -141,7 +142,7 @@ impl Table {
         self.find_in(second, self.line(second, 0), key, hash)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_in<'t>(
         &'t self,
         bucket: usize,
@@ -382,6 +383,7 @@ impl Table {
 const MOVED_ON: u64 = 1;
 
 /// Never 0, which says that a place is empty.
+#[inline(always)]
 fn tag(hash: u64) -> u32 {
     // Both halves choose buckets; their middle bits together do not.
     (hash >> 16) as u32 | 1

@@ -17,6 +17,7 @@ const SHIM6: u8 = 140;
 const EXPERIMENTS: [u8; 2] = [253, 254];
 
 /// Reads the header of a packet of which the end may be missing.
+#[inline]
 pub(super) fn parse_v6(packet: &[u8]) -> Result<Header<'_>, Reason> {
     let mut header = Header {
         v6: true,
@@ -36,6 +37,7 @@ pub(super) fn parse_v6(packet: &[u8]) -> Result<Header<'_>, Reason> {
 
 /// True for what is an extension header with IPv6 and no protocol of its own with IPv4 either: no
 /// rule can allow it by number. ESP (50) hides what is behind it, and counts as a protocol.
+#[inline]
 pub(crate) fn is_extension(protocol: u8) -> bool {
     matches!(
         protocol,
@@ -132,6 +134,7 @@ fn routing(rest: &[u8]) -> Result<usize, Reason> {
     }
 }
 
+#[inline]
 fn bits_v6(packet: &[u8], at: usize) -> Bits {
     let mut octets = [0; 16];
     octets.copy_from_slice(&packet[at..at + 16]);

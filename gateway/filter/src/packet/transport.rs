@@ -40,6 +40,7 @@ impl Tcp {
     }
 
     /// True for what opens a connection: a SYN that answers nothing.
+    #[inline(always)]
     pub(crate) fn is_opening(&self) -> bool {
         self.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN
     }
@@ -88,7 +89,7 @@ const UDP_HEADER: usize = 8;
 impl<'p> Transport<'p> {
     /// The transport header of a whole packet or a first fragment, and its length. Errors:
     /// [`Reason::Malformed`], [`Reason::FirstFragment`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(header: &Header<'p>) -> Result<(Transport<'p>, usize), Reason> {
         Transport::read(header).ok_or(if header.fragment.is_some() {
             Reason::FirstFragment
@@ -97,7 +98,7 @@ impl<'p> Transport<'p> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(header: &Header<'p>) -> Option<(Transport<'p>, usize)> {
         let bytes = header.payload;
         match (header.protocol, header.v6) {
@@ -142,7 +143,7 @@ impl<'p> Transport<'p> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn read_tcp<'p>(bytes: &[u8]) -> Option<(Transport<'p>, usize)> {
     let fixed = bytes.first_chunk::<TCP_HEADER>()?;
     let len = usize::from(fixed[12] >> 4) * 4;

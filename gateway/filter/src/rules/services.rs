@@ -90,6 +90,7 @@ impl Offer {
         }
     }
 
+    #[inline]
     fn covers(&self, v6: bool, source: Bits, wanted: Wanted) -> bool {
         let is_offered = match wanted {
             Wanted::Tcp(port) => self.kind == Kind::Tcp && self.has_port(port),
@@ -101,6 +102,7 @@ impl Offer {
         is_offered && (self.sources.is_empty() || contains(&self.sources, v6, source))
     }
 
+    #[inline]
     fn has_port(&self, port: u16) -> bool {
         self.first <= port && port <= self.last
     }
@@ -151,6 +153,7 @@ impl Services {
     }
 
     /// The offer that covers what `source` wants of `destination`.
+    #[inline]
     pub(crate) fn find(
         &self,
         v6: bool,
