@@ -155,6 +155,8 @@ pub struct Dns {
     /// The records of this organization's zone, from `[[dns.host]]` and `[[dns.record]]`. Whether
     /// they fit together, and with the zone files, is checked in `ringway-dns`.
     pub records: Vec<DnsRecord>,
+    /// Addresses that are answered only while something accepts connections at them.
+    pub checks: Vec<HealthCheck>,
     /// Zone files with more records of the zone; they are read in `ringway-dns`.
     pub zone_files: Vec<ZoneFile>,
     /// The zone may have addresses outside this organization's sites.
@@ -188,6 +190,8 @@ pub struct Forward {
     pub suffix: Option<DnsName>,
     /// Resolvers, asked in this order; never empty.
     pub servers: Vec<SocketAddr>,
+    /// Their answers may have addresses that the Internet does not route.
+    pub private_answers: bool,
 }
 
 /// A zone file (RFC 1035, section 5).
@@ -197,6 +201,17 @@ pub struct ZoneFile {
     pub path: PathBuf,
     /// Where `gateway.toml` names it.
     pub place: Place,
+}
+
+/// `check` of one `[[dns.host]]`: at which port its addresses must accept TCP connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The host.
+    pub name: DnsName,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// TCP port.
+    pub port: u16,
 }
 
 /// One record of this organization's zone.

@@ -62,6 +62,7 @@ impl Default for Dns {
             listen: Vec::new(),
             ttl: DNS_TTL,
             records: Vec::new(),
+            checks: Vec::new(),
             zone_files: Vec::new(),
             foreign_addresses: false,
             public_listen: false,

@@ -137,6 +137,7 @@ pub(crate) mod host {
         pub(crate) NAME = "name", r#"name = "peer0", or "@" for the zone itself"#;
         pub(crate) ADDRESSES = "addresses", r#"addresses = ["10.1.0.11", "fd00:1::11"]"#;
         pub(crate) SERVICES = "services", r#"services = ["peer:7051/tcp"]"#;
+        pub(crate) CHECK = "check", r#"check = "tcp:7051""#;
         pub(crate) TTL = "ttl", "ttl = 5";
     }
 }
@@ -157,6 +158,7 @@ pub(crate) mod forward {
         pub(crate) SUFFIX = "suffix",
             r#"suffix = "corp.example", or no suffix for every other name"#;
         pub(crate) SERVERS = "servers", r#"servers = ["10.0.0.2"], or "10.0.0.2:5353""#;
+        pub(crate) PRIVATE_ANSWERS = "private-answers", "private-answers = true";
     }
 }
 

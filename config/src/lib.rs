@@ -41,7 +41,9 @@ pub mod verdict;
 pub use accepted::{Accepted, AcceptedError};
 pub use bogon::{bogon, is_private, is_private_range};
 pub use changes::{Changes, items};
-pub use config::{ApexMode, Config, Dns, DnsData, DnsRecord, Forward, Identity, Routes, ZoneFile};
+pub use config::{
+    ApexMode, Config, Dns, DnsData, DnsRecord, Forward, HealthCheck, Identity, Routes, ZoneFile,
+};
 pub use conflict::conflicts;
 pub use dns_name::{DnsName, DnsNameError};
 pub use endpoint::{Endpoint, EndpointError, Host};

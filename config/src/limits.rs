@@ -31,6 +31,8 @@ pub const LANES: u32 = 16;
 pub const DNS_LISTEN: usize = 16;
 /// `[[dns.record]]` blocks, `[[dns.host]]` blocks, and elements of a list in one.
 pub const DNS_RECORDS: usize = 10_000;
+/// Addresses that are checked (`check` in `[[dns.host]]`).
+pub const CHECKED_ADDRESSES: usize = 1024;
 /// Zone files that `gateway.toml` names. Files that they include are not counted.
 pub const DNS_ZONE_FILES: usize = 64;
 /// `[[dns.forward]]` blocks.

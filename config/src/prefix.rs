@@ -103,7 +103,16 @@ impl Prefix {
 impl Ord for Prefix {
     fn cmp(&self, other: &Self) -> Ordering {
         // Address first: a prefix follows all that cover it, which the sweep in `overlap` needs.
-        (self.address(), self.len()).cmp(&(other.address(), other.len()))
+        match (&self.0, &other.0) {
+            (IpNetwork::V4(a), IpNetwork::V4(b)) => {
+                (a.ip().to_bits(), a.prefix()).cmp(&(b.ip().to_bits(), b.prefix()))
+            }
+            (IpNetwork::V6(a), IpNetwork::V6(b)) => {
+                (a.ip().to_bits(), a.prefix()).cmp(&(b.ip().to_bits(), b.prefix()))
+            }
+            (IpNetwork::V4(_), IpNetwork::V6(_)) => Ordering::Less,
+            (IpNetwork::V6(_), IpNetwork::V4(_)) => Ordering::Greater,
+        }
     }
 }
 

@@ -99,6 +99,7 @@ ttl = {ttl}   # seconds
 # name = "peer0"   # peer0.{org}.<domain>
 # addresses = ["10.0.0.11"]
 # services = ["peer:7051/tcp"]
+# check = "tcp:7051"   # leave out addresses at which nothing listens
 #
 # [[dns.record]]
 # name = "ca"

@@ -13,13 +13,14 @@
 //! [`answer`](mod@crate::answer); who may use forwarding, in [`crate::acl`].
 //!
 //! Invariants: no name of the consortium is sent to a resolver, and no record of one is
-//! accepted from a resolver; every callback runs exactly once, within `TIMEOUT`.
+//! accepted from a resolver; of its response, only what answers the question; every callback runs exactly once, within `TIMEOUT`.
 
 mod cache;
 mod in_flight;
 mod own_names;
 mod resolvers;
 mod response;
+mod scrub;
 mod table;
 
 use std::sync::atomic::{AtomicBool, Ordering};

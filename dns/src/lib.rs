@@ -30,6 +30,7 @@ mod denial;
 mod draft;
 pub mod explain;
 mod forward;
+mod healthy;
 mod hold;
 mod name;
 mod own;

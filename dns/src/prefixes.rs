@@ -37,8 +37,4 @@ impl PrefixSet {
     pub(crate) fn covers(&self, range: &Prefix) -> bool {
         self.prefixes.iter().any(|prefix| prefix.covers(range))
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.prefixes.is_empty()
-    }
 }

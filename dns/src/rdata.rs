@@ -34,6 +34,9 @@ pub mod kind {
     pub const DNAME: u16 = 39;
     pub const OPT: u16 = 41;
     pub const DS: u16 = 43;
+    pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
+    pub const NSEC3: u16 = 50;
     pub const SVCB: u16 = 64;
     pub const HTTPS: u16 = 65;
     pub const TKEY: u16 = 249;
@@ -274,8 +277,8 @@ pub(crate) fn canonical(kind: u16, data: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(canonical)
 }
 
-/// The host name in `data`, in wire format, whose addresses belong into the additional section
-/// (RFC 1035, section 3.3; RFC 2782).
+/// The host name in `data`, in wire format, whose records belong into the additional section (RFC
+/// 1035, section 3.3; RFC 2782; RFC 3403, section 4.2; RFC 9460, section 4.1).
 pub(crate) fn host(kind: u16, data: &[u8]) -> Option<&[u8]> {
     match kind {
         kind::NS => Some(data),
@@ -283,7 +286,27 @@ pub(crate) fn host(kind: u16, data: &[u8]) -> Option<&[u8]> {
         kind::MX => data.get(2..),
         // After priority, weight and port.
         kind::SRV => data.get(6..),
+        // After the priority; parameters follow.
+        kind::SVCB | kind::HTTPS => data.get(2..),
+        // After order, preference, flags, services and the regular expression.
+        kind::NAPTR => {
+            let fields = fields(kind)?.iter().take(5);
+            fields
+                .copied()
+                .try_fold(data, |rest, field| rest.get(field_len(field, rest)?..))
+        }
         _ => None,
+    }
+}
+
+/// The types of that host's records, for RRsets of type `kind`; empty if there is no host.
+pub(crate) fn additional(kind: u16) -> &'static [u16] {
+    match kind {
+        kind::NS | kind::MX | kind::SRV => &[kind::A, kind::AAAA],
+        kind::NAPTR => &[kind::SRV, kind::A, kind::AAAA],
+        kind::SVCB => &[kind::SVCB, kind::A, kind::AAAA],
+        kind::HTTPS => &[kind::HTTPS, kind::A, kind::AAAA],
+        _ => &[],
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! A name with several addresses is answered with the reachable ones, those of this site first. If
 //! none is reachable, all are returned: our view may be outdated, and the client finds out by
-//! trying. Sets of one address never change. The gateway supplies the view
-//! ([`Zones::set_reach`](crate::zones::Zones::set_reach)); nothing is probed here.
+//! trying. Addresses of equal rank take turns at being the first, which is the one that most
+//! clients use; the turn is the query's id, which is random. Sets of one address never change. The
+//! gateway supplies the view ([`Zones::set_reach`](crate::zones::Zones::set_reach)); nothing is
+//! probed here.
 
 use std::net::IpAddr;
 
@@ -44,25 +46,37 @@ impl Reach {
         }
     }
 
-    /// True if `set` is returned whole and in its order, whatever the addresses are.
-    pub(crate) fn leaves_unchanged(&self, set: &RRset) -> bool {
-        // Without any prefix every address has the same rank.
-        let is_empty = self.site.is_empty() && self.unreachable.is_empty();
-        is_empty || set.count() < 2 || !matches!(set.kind(), kind::A | kind::AAAA)
+    /// True if `set` is returned whole and in its order, whatever its data are.
+    pub(crate) fn leaves_unchanged(set: &RRset) -> bool {
+        set.count() < 2 || !matches!(set.kind(), kind::A | kind::AAAA)
     }
 
-    /// The records of `set` to answer with (see [`RRset::records`]), in order of preference.
+    /// The records of `set` to answer with (see [`RRset::records`]), in order of preference. Those
+    /// of equal rank begin with another one at each `turn`.
     ///
     /// Part of the query path: passes over the set again instead of sorting, to allocate nothing.
-    pub(crate) fn records<'s>(&'s self, set: &'s RRset) -> impl Iterator<Item = &'s [u8]> {
+    pub(crate) fn records<'s>(
+        &'s self,
+        set: &'s RRset,
+        turn: u16,
+    ) -> impl Iterator<Item = &'s [u8]> {
         let mut ranks = set.records().map(|record| self.rank(record));
+        let is_fixed = Reach::leaves_unchanged(set);
         // If no address is reachable, all are returned: none would mean that the name has none.
-        let by_rank = !self.leaves_unchanged(set) && ranks.any(|rank| rank != Rank::Unreachable);
+        let by_rank = !is_fixed && ranks.any(|rank| rank != Rank::Unreachable);
         let passes = if by_rank { BY_RANK } else { UNCHANGED };
 
         passes.iter().flat_map(move |pass| {
-            set.records()
-                .filter(move |record| pass.is_none_or(|rank| rank == self.rank(record)))
+            let of_rank = move || {
+                set.records()
+                    .filter(move |record| pass.is_none_or(|rank| rank == self.rank(record)))
+            };
+            let first = match of_rank().count() {
+                0 => 0,
+                _ if is_fixed => 0,
+                count => usize::from(turn) % count,
+            };
+            of_rank().skip(first).chain(of_rank().take(first))
         })
     }
 
@@ -94,6 +108,10 @@ mod tests {
 
     /// The last octets of the addresses answered, out of `10.0.<last / 10>.<last>` for each `last`.
     fn answered(site: &[&str], unreachable: &[&str], last_octets: &[u8]) -> Vec<u8> {
+        answered_at(0, site, unreachable, last_octets)
+    }
+
+    fn answered_at(turn: u16, site: &[&str], unreachable: &[&str], last_octets: &[u8]) -> Vec<u8> {
         let addresses: Vec<_> = last_octets
             .iter()
             .map(|last| [10, 0, last / 10, *last])
@@ -101,7 +119,7 @@ mod tests {
         let set = RRset::pack(kind::A, 5, addresses.iter().map(|address| &address[..]));
         let reach = Reach::new(prefixes(site), prefixes(unreachable));
         reach
-            .records(&set)
+            .records(&set, turn)
             .map(|record| record[record.len() - 1])
             .collect()
     }
@@ -128,9 +146,26 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_equal_rank_take_turns() {
+        let all = [1, 2, 11, 21, 22];
+        assert_eq!(answered_at(1, &[], &[], &all), [2, 11, 21, 22, 1]);
+        assert_eq!(answered_at(5, &[], &[], &all), all);
+        assert_eq!(
+            answered_at(1, &["10.0.2.0/24"], &[], &all),
+            [22, 21, 2, 11, 1]
+        );
+        assert_eq!(answered_at(3, &[], &["10.0.0.0/8"], &[1, 2]), [2, 1]);
+        assert_eq!(answered_at(65_535, &[], &[], &[1]), [1]);
+    }
+
+    #[test]
     fn records_of_other_types_are_unchanged() {
         let set = RRset::pack(kind::TXT, 5, [&[10, 0, 0, 1][..], &[10, 0, 0, 2]]);
         let reach = Reach::new([], prefixes(&["10.0.0.1/32"]));
-        assert_eq!(reach.records(&set).count(), 2);
+        let answered: Vec<u8> = reach
+            .records(&set, 1)
+            .map(|record| record[record.len() - 1])
+            .collect();
+        assert_eq!(answered, [1, 2]);
     }
 }

@@ -36,6 +36,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 pub use in_force::{InForce, Stored};
+use jobs::Event;
 pub use jobs::Jobs;
 pub use kernel::KernelPort;
 pub use keys::LocalGateway;
@@ -46,6 +47,7 @@ pub use queues::{Queues, Senders, queues};
 
 use crate::admin::Request;
 use crate::attention::Attention;
+use crate::health::Health;
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
@@ -69,6 +71,8 @@ pub struct Drive {
     pub in_force: InForce,
     /// Names of the other gateways, and ours as they are offered to them.
     pub replicator: Replicator,
+    /// Which addresses of our hosts accept connections.
+    pub health: Health,
     /// What an operator should look at.
     pub attention: Attention,
     /// Every task of the daemon.
@@ -134,10 +138,13 @@ impl Drive {
         // `sleep_until` needs some time; waking up once an hour for nothing costs nothing.
         let far = Instant::now() + Duration::from_secs(3600);
 
-        [self.shell.poll_timeout(), self.replicator.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .fold(far, Instant::min)
+        let timeouts = [
+            self.shell.poll_timeout(),
+            self.replicator.poll_timeout(),
+            self.health.poll_timeout(),
+        ];
+
+        timeouts.into_iter().flatten().fold(far, Instant::min)
     }
 
     fn tick(&mut self) {
@@ -156,6 +163,9 @@ impl Drive {
         self.reply_all(look.replies);
         for reply in self.replicator.handle_timeout(now.monotonic) {
             self.reply(reply);
+        }
+        if let Some(round) = self.health.look(now.monotonic) {
+            self.jobs.spawn(async { Event::Probed(round.run().await) });
         }
     }
 

@@ -25,6 +25,7 @@ mod exposure;
 mod forwarding;
 mod fragments;
 mod full_disk;
+mod health;
 mod host;
 mod impaired_path;
 mod lab;

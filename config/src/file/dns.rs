@@ -1,6 +1,7 @@
 //! `[dns]`: the addresses of the server, and the records of our zone. Whether the records fit
 //! together is checked in `ringway-dns`, which also reads the zone files.
 
+mod check;
 mod forward;
 mod host;
 mod record;
@@ -52,7 +53,7 @@ pub(crate) fn read(
     let public_listen = read_flag(&table, &keys::PUBLIC_LISTEN);
     let listen = read_listen(&table, public_listen);
     let forward = forward::read(&table, consortium.domain(), &listen);
-    let mut records = host::read(&table, zone.as_ref(), ttl);
+    let (mut records, checks) = host::read(&table, zone.as_ref(), ttl);
     records.extend(record::read(&table, zone.as_ref(), ttl));
 
     Some(Dns {
@@ -60,6 +61,7 @@ pub(crate) fn read(
         public_listen,
         ttl,
         records,
+        checks,
         zone_files: read_zone_files(&table, dir),
         foreign_addresses: read_flag(&table, &keys::FOREIGN_ADDRESSES),
         query_log: read_query_log(&table),

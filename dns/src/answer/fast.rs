@@ -10,6 +10,7 @@ use super::rcode;
 use super::write::{Flags, ResponseContext, put_header};
 use crate::name::Labels;
 use crate::rdata::{self, CLASS_IN, Field, kind};
+use crate::reach::Reach;
 use crate::rrset::RRset;
 use crate::tree::Found;
 use crate::zone::Zone;
@@ -44,7 +45,7 @@ pub(super) fn answer(
         rcode,
         answer,
         authority,
-    } = put_sections(zone, &labels, question, context, out)?;
+    } = put_sections(zone, &labels, question, context, query.header.id, out)?;
     let additional = context.opt.put(query, rcode, None, out);
 
     let flags = Flags {
@@ -72,6 +73,7 @@ fn put_sections(
     labels: &Labels<'_>,
     question: &Question<'_>,
     context: &ResponseContext<'_>,
+    turn: u16,
     out: &mut Vec<u8>,
 ) -> Option<Sections> {
     let mut sections = Sections {
@@ -85,7 +87,7 @@ fn put_sections(
         | Found::Missing {
             wildcard: Some(node),
         } => match node.rrset(question.kind) {
-            Some(set) => sections.answer = put_set(set, context, out)?,
+            Some(set) => sections.answer = put_set(set, context, turn, out)?,
             // The chain of aliases has to be followed.
             None if node.rrset(kind::CNAME).is_some() => return None,
             None => sections.authority = put_denial(zone, labels, question, out),
@@ -102,21 +104,25 @@ fn put_sections(
 
 /// Appends the records of `set` and returns their number; `None` if their names have to be
 /// compressed, or the addresses of hosts added.
-fn put_set(set: &RRset, context: &ResponseContext<'_>, out: &mut Vec<u8>) -> Option<u16> {
+fn put_set(
+    set: &RRset,
+    context: &ResponseContext<'_>,
+    turn: u16,
+    out: &mut Vec<u8>,
+) -> Option<u16> {
     // RFC 3597, section 4: names in these types are compressed; their hosts have addresses to add.
     let compresses = rdata::fields(set.kind()).is_some_and(|f| f.contains(&Field::Name));
-    // RFC 2782: so have those of SRV records.
-    if compresses || set.kind() == kind::SRV {
+    if compresses || !rdata::additional(set.kind()).is_empty() {
         return None;
     }
 
-    if context.reach.leaves_unchanged(set) {
+    if Reach::leaves_unchanged(set) {
         out.extend_from_slice(set.packed());
         return Some(set.count() as u16);
     }
 
     let mut count = 0;
-    for record in context.reach.records(set) {
+    for record in context.reach.records(set, turn) {
         out.extend_from_slice(record);
         count += 1;
     }

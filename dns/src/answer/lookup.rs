@@ -210,13 +210,13 @@ impl<'z> Step<'_, 'z> {
 
             // RFC 9471, section 2.1: a server inside the delegated zone is reachable by glue only.
             let needed = host.is_within(&cut);
-            let glue = addresses(host, node).map(|rr| Rr { needed, ..rr });
+            let glue = rrs(host, node, &[kind::A, kind::AAAA]).map(|rr| Rr { needed, ..rr });
             reply.additional.extend(glue);
         }
     }
 
-    /// RFC 1034, section 4.3.2, step 6: adds the addresses of the hosts in `set`, as far as the
-    /// consortium's zones have them.
+    /// RFC 1034, section 4.3.2, step 6: adds the records of the hosts in `set`, mostly addresses, as
+    /// far as the consortium's zones have them.
     pub(super) fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
         for host in hosts(set) {
             let labels = host.labels();
@@ -231,7 +231,8 @@ impl<'z> Step<'_, 'z> {
                 wildcard: Some(node),
             } = zone.find(&labels, kind::A)
             {
-                reply.additional.extend(addresses(host, node));
+                let kinds = rdata::additional(set.kind());
+                reply.additional.extend(rrs(host, node, kinds));
             }
         }
     }
@@ -263,8 +264,9 @@ fn hosts(set: &RRset) -> impl Iterator<Item = Name> {
         .map(|(host, _)| host)
 }
 
-fn addresses(host: Name, node: &Node) -> impl Iterator<Item = Rr<'_>> {
-    [kind::A, kind::AAAA]
-        .into_iter()
-        .filter_map(move |kind| Some(Rr::at(host, node.rrset(kind)?)))
+/// The RRsets of these types at `node`, which is `host`'s.
+fn rrs<'z>(host: Name, node: &'z Node, kinds: &'static [u16]) -> impl Iterator<Item = Rr<'z>> {
+    kinds
+        .iter()
+        .filter_map(move |kind| Some(Rr::at(host, node.rrset(*kind)?)))
 }

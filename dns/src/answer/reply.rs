@@ -11,6 +11,8 @@ pub(crate) mod ede {
     pub(crate) const OTHER: u16 = 0;
     /// Not Ready: no copy of the zone has been received yet.
     pub(in crate::answer) const NOT_READY: u16 = 14;
+    /// Blocked: a resolver answered with addresses inside this site.
+    pub(crate) const BLOCKED: u16 = 15;
     /// Prohibited: zone transfers by AXFR and IXFR.
     pub(in crate::answer) const PROHIBITED: u16 = 18;
     /// Not Authoritative: no zone served here holds the name.

@@ -61,7 +61,7 @@ fn prefixes(texts: &[&str]) -> Vec<ringway_config::Prefix> {
 }
 
 fn question(name: &str, kind: RecordType, options: &[EdnsOption]) -> Vec<u8> {
-    let mut message = Message::new(77, MessageType::Query, OpCode::Query);
+    let mut message = Message::new(78, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
     let mut edns = Edns::new();
     edns.set_max_payload(1232);
@@ -174,7 +174,7 @@ fn a_client_cookie_gets_a_server_cookie_which_exempts_from_the_rate_limit() {
 fn a_query_without_a_question_gets_a_server_cookie() {
     let zones = published();
     let jar = CookieJar::new().unwrap();
-    let mut message = Message::new(77, MessageType::Query, OpCode::Query);
+    let mut message = Message::new(78, MessageType::Query, OpCode::Query);
     let mut edns = Edns::new();
     edns.options_mut().insert(unknown(10, &[7; 8]));
     message.set_edns(edns);

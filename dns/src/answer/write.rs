@@ -1,5 +1,5 @@
 //! Writes a [`Reply`] as a message, with name compression (RFC 1035, section 4.1.4) and truncation
-//! by whole RRsets (RFC 2181, section 9).
+//! (RFC 2181, section 9).
 
 use super::opt::Opt;
 use super::query::{HEADER, Query};
@@ -50,6 +50,7 @@ pub(super) fn write(
         // The OPT record and the signature come last and must fit in any case.
         limit: limit.saturating_sub(context.opt.len(query, reply.ede) + signature_len),
         reach: context.reach,
+        turn: query.header.id,
         names: [0; MAX_NAMES],
         known: 0,
     };
@@ -59,12 +60,12 @@ pub(super) fn write(
     let after_question = writer.mark();
 
     let sections = writer.put_sections(reply);
-    // RFC 2181, section 9: a truncated response need not have any records, and a client ignores
-    // them.
-    if sections.is_none() {
+    // RFC 2181, section 9: clients ignore the records of a truncated response, and ask over TCP.
+    // Those that know no TCP (musl before 1.2.4) take what fits.
+    let [answer, authority, additional] = sections.unwrap_or_else(|| {
         writer.rewind(after_question);
-    }
-    let [answer, authority, additional] = sections.unwrap_or_default();
+        [writer.put_what_fits(&reply.answer), 0, 0]
+    });
     let opt = context.opt.put(query, reply.rcode, reply.ede, out);
     if let Some(signature) = signature {
         signature.put(out);
@@ -135,6 +136,8 @@ struct Writer<'o> {
     out: &'o mut Vec<u8>,
     limit: usize,
     reach: &'o Reach,
+    /// See [`Reach::records`].
+    turn: u16,
     /// Offsets of the names written so far, and of their suffixes.
     names: [u16; MAX_NAMES],
     /// How many of `names` are in use.
@@ -199,14 +202,50 @@ impl Writer<'_> {
         Some(count)
     }
 
+    /// Writes as many records of the answer as fit, and returns their number.
+    fn put_what_fits(&mut self, answer: &[Rr<'_>]) -> u16 {
+        let mut count = 0;
+        for rr in answer {
+            let is_whole = match &rr.data {
+                Data::Set(set) => self.reach.records(set, self.turn).all(|record| {
+                    let fits = self.put_whole(rr, data_of(record));
+                    count += u16::from(fits);
+                    fits
+                }),
+                Data::Cname(target) => {
+                    let fits = self.put_whole(rr, target.as_wire());
+                    count += u16::from(fits);
+                    fits
+                }
+            };
+            if !is_whole {
+                break;
+            }
+        }
+        count
+    }
+
+    /// Writes one record, or nothing if it does not fit.
+    fn put_whole(&mut self, rr: &Rr<'_>, data: &[u8]) -> bool {
+        let mark = self.mark();
+        let fits = self.put_record(rr, data).is_some();
+        if !fits {
+            self.rewind(mark);
+        }
+        fits
+    }
+
     /// Writes all records of the RRset and returns their number; if they do not fit, writes none.
     fn put_rr(&mut self, rr: &Rr<'_>) -> Option<u16> {
         let mark = self.mark();
         let count = match &rr.data {
-            Data::Set(set) => self.reach.records(set).try_fold(0, |count, record| {
-                self.put_record(rr, data_of(record))?;
-                Some(count + 1)
-            }),
+            Data::Set(set) => self
+                .reach
+                .records(set, self.turn)
+                .try_fold(0, |count, record| {
+                    self.put_record(rr, data_of(record))?;
+                    Some(count + 1)
+                }),
             Data::Cname(target) => self.put_record(rr, target.as_wire()).map(|()| 1),
         };
 

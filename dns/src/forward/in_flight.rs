@@ -14,6 +14,11 @@ use crate::answer::{ForwardQuestion, ResolverResponse};
 
 /// Different questions in flight. Each holds up to four sockets.
 const MAX_QUESTIONS: usize = 128;
+/// Of these, questions that one address asked first.
+const MAX_QUESTIONS_PER_ASKER: usize = MAX_QUESTIONS / 2;
+/// As long as an address has fewer, it may also use the last half of [`MAX_QUESTIONS`], so that a
+/// few busy hosts leave something to all others.
+const FEW_QUESTIONS: usize = 8;
 /// Waiters of all questions together.
 const MAX_WAITERS: usize = 1024;
 /// Waiters with the same address, so that one host cannot use up [`MAX_WAITERS`].
@@ -53,13 +58,21 @@ impl fmt::Debug for Waiter {
 pub(super) struct InFlight {
     cache: Cache,
     waiters: HashMap<ForwardQuestion, Vec<Waiter>>,
-    /// Number of waiters of each asker; never zero.
-    per_asker: HashMap<IpAddr, usize>,
+    /// What each asker waits for; never nothing.
+    per_asker: HashMap<IpAddr, Share>,
     /// Number of waiters in all.
     total: usize,
     /// Incremented by [`InFlight::invalidate`]: responses to queries of an earlier generation are
     /// not cached.
     generation: u64,
+}
+
+/// What one asker has of the limits.
+#[derive(Debug, Default, Clone, Copy)]
+struct Share {
+    waiters: usize,
+    /// Questions in flight that it asked first.
+    questions: usize,
 }
 
 /// How a question will be answered.
@@ -86,16 +99,21 @@ impl InFlight {
             return Lookup::Cached(response, waiter);
         }
 
-        let same_asker = self.per_asker.get(&waiter.asker).copied().unwrap_or(0);
         let is_new = !self.waiters.contains_key(&question);
-        if same_asker >= MAX_PER_ASKER
+        let share = self.per_asker.get(&waiter.asker).copied();
+        let share = share.unwrap_or_default();
+        if share.waiters >= MAX_PER_ASKER
             || self.total >= MAX_WAITERS
-            || (is_new && self.waiters.len() >= MAX_QUESTIONS)
+            || (is_new && !self.may_ask(share))
         {
             return Lookup::Full(waiter);
         }
 
-        self.per_asker.insert(waiter.asker, same_asker + 1);
+        let share = Share {
+            waiters: share.waiters + 1,
+            questions: share.questions + usize::from(is_new),
+        };
+        self.per_asker.insert(waiter.asker, share);
         self.total += 1;
         self.waiters.entry(question).or_default().push(waiter);
         if is_new {
@@ -103,6 +121,18 @@ impl InFlight {
         } else {
             Lookup::Joined
         }
+    }
+
+    /// True if an asker with this share may ask the resolvers another question.
+    fn may_ask(&self, share: Share) -> bool {
+        let is_half_used = self.waiters.len() >= MAX_QUESTIONS / 2;
+        let most = if is_half_used {
+            FEW_QUESTIONS
+        } else {
+            MAX_QUESTIONS_PER_ASKER
+        };
+
+        share.questions < most && self.waiters.len() < MAX_QUESTIONS
     }
 
     /// Ends the question: caches its response, and returns the waiters to be notified.
@@ -119,18 +149,21 @@ impl InFlight {
 
         let waiters = self.waiters.remove(question).unwrap_or_default();
         self.total -= waiters.len();
-        for waiter in &waiters {
-            self.release(waiter.asker);
+        for (place, waiter) in waiters.iter().enumerate() {
+            // The first one has asked.
+            self.release(waiter.asker, place == 0);
         }
         waiters
     }
 
-    fn release(&mut self, asker: IpAddr) {
-        let Some(count) = self.per_asker.get_mut(&asker) else {
+    fn release(&mut self, asker: IpAddr, has_asked: bool) {
+        let Some(share) = self.per_asker.get_mut(&asker) else {
             return;
         };
-        *count -= 1;
-        if *count == 0 {
+
+        share.waiters -= 1;
+        share.questions -= usize::from(has_asked);
+        if share.waiters == 0 {
             self.per_asker.remove(&asker);
         }
     }
@@ -211,9 +244,14 @@ mod tests {
         assert!(is_full(0, 1));
         assert!(!is_full(0, 2), "another asker is not affected");
 
-        assert!((1..MAX_QUESTIONS).all(|n| !is_full(n, 3)));
-        assert!(is_full(MAX_QUESTIONS, 3));
+        assert!((1..MAX_QUESTIONS / 2).all(|n| !is_full(n, 3)));
+        assert!(is_full(MAX_QUESTIONS, 3), "half is one asker's most");
         assert!(!is_full(0, 3), "joining a question in flight still works");
+        for n in MAX_QUESTIONS / 2..MAX_QUESTIONS {
+            let asker = 100 + (n / FEW_QUESTIONS) as u8;
+            assert!(!is_full(n, asker), "a few are left to each of the others");
+        }
+        assert!(is_full(MAX_QUESTIONS, 201));
 
         for asker in 4..9 {
             for _ in 0..MAX_PER_ASKER {

@@ -26,11 +26,13 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _};
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
+use ringway_config::Forward;
 use tokio::time::sleep;
 
 use super::failure;
 use super::own_names::OwnNames;
 use super::response::{CachedResponse, Malformed};
+use super::scrub::scrub;
 use crate::answer::{ForwardQuestion, MAX_UDP, ResolverResponse, ede};
 
 /// How long one server may take before the next is queried as well.
@@ -47,6 +49,8 @@ const MAX_PER_CONNECTION: usize = 128;
 pub(super) struct Resolvers {
     /// Records of these names are removed from responses.
     own: OwnNames,
+    /// See [`Forward::private_answers`].
+    private_answers: bool,
     servers: Vec<Server>,
     /// Zero of the servers' `demoted_until`.
     start: Instant,
@@ -69,18 +73,22 @@ enum Failure {
 }
 
 impl Resolvers {
-    pub(super) fn new(own: OwnNames, servers: &[SocketAddr]) -> Resolvers {
+    pub(super) fn new(own: OwnNames, forward: &Forward) -> Resolvers {
         Resolvers {
             own,
-            servers: servers.iter().copied().map(Server::new).collect(),
+            private_answers: forward.private_answers,
+            servers: forward.servers.iter().copied().map(Server::new).collect(),
             start: Instant::now(),
         }
     }
 
-    /// True if these are `servers`, in this order, and `own` the consortium's names.
-    pub(super) fn matches(&self, own: &OwnNames, servers: &[SocketAddr]) -> bool {
+    /// True if these are the servers of `forward`, in this order, and `own` the consortium's names.
+    pub(super) fn matches(&self, own: &OwnNames, forward: &Forward) -> bool {
         let addresses = self.servers.iter().map(|server| server.address);
-        self.own == *own && addresses.eq(servers.iter().copied())
+
+        self.own == *own
+            && self.private_answers == forward.private_answers
+            && addresses.eq(forward.servers.iter().copied())
     }
 
     /// The first good response; a SERVFAIL if every server fails.
@@ -152,7 +160,10 @@ impl Resolvers {
         server: usize,
         question: &ForwardQuestion,
     ) -> (usize, Result<CachedResponse, Failure>) {
-        let result = self.servers[server].query(question, &self.own).await;
+        let mut result = self.servers[server].query(question, &self.own).await;
+        if let Ok(response) = &mut result {
+            scrub(&mut response.content, question, self.private_answers);
+        }
         (server, result)
     }
 }

@@ -16,8 +16,9 @@ use crate::name::Name;
 use crate::rdata::{self, kind};
 use crate::rrset::RRset;
 
-/// Upper limit for answers, whatever their TTL is.
-const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Upper limit for answers, whatever their TTL is, and for the TTLs that clients receive: seconds.
+const MAX_TTL: u32 = 24 * 3600;
+const MAX_LIFETIME: Duration = Duration::from_secs(MAX_TTL as u64);
 /// Upper limit for negative responses (RFC 2308, section 5, recommends one to three hours).
 const MAX_NEGATIVE_LIFETIME: Duration = Duration::from_secs(3600);
 /// For failures (RFC 9520, section 3.2): spares the resolvers a client's immediate repetitions.
@@ -158,7 +159,8 @@ fn pack(records: &[Record]) -> Result<RRset, Malformed> {
         .map(|record| record.ttl)
         .min()
         .filter(|ttl| *ttl <= i32::MAX as u32)
-        .unwrap_or(0);
+        .unwrap_or(0)
+        .min(MAX_TTL);
 
     let data = records
         .iter()

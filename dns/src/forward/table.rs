@@ -1,7 +1,6 @@
 //! [`Table`]: which resolvers are configured for which suffix. The longest matching suffix wins.
 
 use std::cmp::Reverse;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringway_config::{DnsName, Forward};
@@ -41,7 +40,7 @@ impl Table {
 
             entries.push(Entry {
                 suffix,
-                resolvers: old.reuse_or_create(&own, &suffix, &forward.servers),
+                resolvers: old.reuse_or_create(&own, &suffix, forward),
             });
         }
         entries.sort_by_key(|entry| Reverse(entry.suffix.labels().count()));
@@ -52,20 +51,15 @@ impl Table {
         }
     }
 
-    fn reuse_or_create(
-        &self,
-        own: &OwnNames,
-        suffix: &Name,
-        servers: &[SocketAddr],
-    ) -> Arc<Resolvers> {
+    fn reuse_or_create(&self, own: &OwnNames, suffix: &Name, forward: &Forward) -> Arc<Resolvers> {
         let existing = self
             .entries
             .iter()
-            .find(|entry| entry.suffix == *suffix && entry.resolvers.matches(own, servers));
+            .find(|entry| entry.suffix == *suffix && entry.resolvers.matches(own, forward));
 
         match existing {
             Some(entry) => entry.resolvers.clone(),
-            None => Arc::new(Resolvers::new(own.clone(), servers)),
+            None => Arc::new(Resolvers::new(own.clone(), forward)),
         }
     }
 
@@ -107,14 +101,19 @@ impl PartialEq for Entry {
 mod tests {
     use super::*;
 
+    fn forward(suffix: &str, server: &str) -> Forward {
+        Forward {
+            suffix: (!suffix.is_empty()).then(|| suffix.parse().unwrap()),
+            servers: vec![server.parse().unwrap()],
+            private_answers: false,
+        }
+    }
+
     /// A table of suffixes and the server of each.
     fn table(forwards: &[(&str, &str)], old: &Table) -> Table {
         let forwards: Vec<Forward> = forwards
             .iter()
-            .map(|(suffix, server)| Forward {
-                suffix: (!suffix.is_empty()).then(|| suffix.parse().unwrap()),
-                servers: vec![server.parse().unwrap()],
-            })
+            .map(|(suffix, server)| forward(suffix, server))
             .collect();
         Table::new(own(), &forwards, old)
     }
@@ -130,7 +129,7 @@ mod tests {
     /// The last octet of the address of the server for `name`.
     fn server(table: &Table, name: &str) -> Option<u8> {
         let resolvers = resolvers(table, name)?;
-        (1..9).find(|last| resolvers.matches(&own(), &[SocketAddr::from(([10, 0, 0, *last], 53))]))
+        (1..9).find(|last| resolvers.matches(&own(), &forward("", &format!("10.0.0.{last}:53"))))
     }
 
     #[test]

@@ -62,6 +62,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
             listen: listen.iter().map(|l| l.parse().unwrap()).collect(),
             ttl: 5,
             records,
+            checks: Vec::new(),
             zone_files: Vec::new(),
             foreign_addresses: false,
             public_listen: false,

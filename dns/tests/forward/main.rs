@@ -160,14 +160,19 @@ fn if_a_resolver_is_silent_or_fails_the_next_one_answers() {
 }
 
 #[test]
-fn beyond_the_limit_of_questions_in_flight_queries_fail_at_once() {
+fn one_host_cannot_use_up_the_questions_in_flight() {
     let silent = Upstream::silent();
-    let site = Site::forwarding(&[("", &[silent.address])]);
+    let working = Upstream::answering([192, 0, 2, 1]);
+    let forwards = [
+        ("slow.test", &[silent.address][..]),
+        ("fast.test", &[working.address]),
+    ];
+    let site = Site::forwarding(&forwards);
     let host = Host::at("127.0.0.1", &site);
 
-    // The limit is 128.
-    for id in 0..130 {
-        host.send(id, &format!("h{id}.corp.test"));
+    // One host's limit is 64.
+    for id in 0..66 {
+        host.send(id, &format!("h{id}.slow.test"));
     }
     let first = host.receive();
     let second = host.receive();
@@ -175,9 +180,22 @@ fn beyond_the_limit_of_questions_in_flight_queries_fail_at_once() {
     failed.sort();
     assert_eq!(
         failed,
-        [(128, SERVFAIL), (129, SERVFAIL)],
+        [(64, SERVFAIL), (65, SERVFAIL)],
         "the others are still in flight"
     );
+
+    let other = Host::at("127.0.0.2", &site);
+    assert!(other.query("a.fast.test").contains([192, 0, 2, 1]));
+}
+
+#[test]
+fn private_addresses_are_dropped_unless_the_resolvers_suffix_is_named() {
+    let inside = Upstream::answering([10, 1, 0, 11]);
+    let site = Site::forwarding(&[("", &[inside.address]), ("corp.test", &[inside.address])]);
+    let host = Host::at("127.0.0.1", &site);
+
+    assert!(!host.query("www.public.test").contains([10, 1, 0, 11]));
+    assert!(host.query("www.corp.test").contains([10, 1, 0, 11]));
 }
 
 #[test]
@@ -200,7 +218,7 @@ fn after_a_truncated_response_the_query_is_sent_over_tcp() {
     let site = Site::forwarding(&[("", &[truncating.address])]);
 
     let reply = Host::at("127.0.0.1", &site).query("www.corp.test");
-    assert!(reply.contains([10, 9, 9, 9]), "the answer over TCP");
+    assert!(reply.contains([192, 0, 2, 9]), "the answer over TCP");
 }
 
 #[test]

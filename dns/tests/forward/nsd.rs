@@ -115,11 +115,17 @@ fn genuine_responses_pass_unchanged_over_udp_and_tcp() {
 
     for transport in ["+notcp", "+tcp"] {
         let short = |question: &str| site.kdig(&format!("{question} +short {transport}"));
-        let addresses = "192.0.2.1\n192.0.2.2\n";
-        assert_eq!(short("www.corp.test A"), addresses);
+        // Addresses take turns at being the first.
+        let sorted = |question: &str| {
+            let printed = short(question);
+            let mut lines: Vec<String> = printed.lines().map(String::from).collect();
+            lines.sort_unstable();
+            lines
+        };
+        assert_eq!(sorted("www.corp.test A"), ["192.0.2.1", "192.0.2.2"]);
         assert_eq!(
-            short("alias.corp.test A"),
-            format!("www.corp.test.\n{addresses}")
+            sorted("alias.corp.test A"),
+            ["192.0.2.1", "192.0.2.2", "www.corp.test."]
         );
         assert_eq!(short("mail.corp.test MX"), "10 www.corp.test.\n");
         assert_eq!(short("odd.corp.test TYPE65280"), "\\# 3 010203\n");
@@ -130,8 +136,8 @@ fn genuine_responses_pass_unchanged_over_udp_and_tcp() {
             "peer0.org1.consortium.test.\n10.1.0.11\n"
         );
         assert_eq!(
-            short("out.org1.consortium.test A"),
-            format!("www.corp.test.\n{addresses}")
+            sorted("out.org1.consortium.test A"),
+            ["192.0.2.1", "192.0.2.2", "www.corp.test."]
         );
     }
 
@@ -161,5 +167,6 @@ fn negative_responses_pass_with_their_soa_and_without_the_aa_bit() {
 
     let truncated = site.kdig("large.corp.test A +ignore +edns");
     assert!(truncated.contains("Flags: qr tc rd ra;"), "{truncated}");
-    assert!(truncated.contains("ANSWER: 0;"), "{truncated}");
+    let fitting = truncated.lines().filter(|line| line.contains("IN\tA"));
+    assert!((20..200).contains(&fitting.count()), "{truncated}");
 }

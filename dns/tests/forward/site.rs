@@ -53,7 +53,7 @@ fn zones() -> Arc<Zones> {
 
 fn acl() -> Arc<ArcSwap<Acl>> {
     let mesh = ["127.0.0.3/32".parse().unwrap()];
-    let site = ["127.0.0.1/32".parse().unwrap()];
+    let site = ["127.0.0.1/32", "127.0.0.2/32"].map(|host| host.parse().unwrap());
     Arc::new(ArcSwap::from_pointee(Acl::new(mesh).with_site(site)))
 }
 
@@ -94,6 +94,7 @@ impl Site {
         let forward = |(suffix, servers): &(&str, &[SocketAddr])| Forward {
             suffix: (!suffix.is_empty()).then(|| suffix.parse().unwrap()),
             servers: servers.to_vec(),
+            private_answers: !suffix.is_empty(),
         };
         let forwards: Vec<_> = forwards.iter().map(forward).collect();
         self.forwarder

@@ -24,7 +24,7 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// Behaves like this over UDP. Over TCP it answers every query with `10.9.9.9`.
+    /// Behaves like this over UDP. Over TCP it answers every query with `192.0.2.9`.
     pub(super) fn new(behaviour: Behaviour) -> Upstream {
         let (udp, tcp) = bind();
         let address = udp.local_addr().unwrap();
@@ -124,7 +124,7 @@ fn serve_tcp(tcp: &TcpListener, stop: &AtomicBool) {
         let mut query = vec![0; u16::from_be_bytes(len).into()];
         stream.read_exact(&mut query).unwrap();
 
-        let answer = answer(&query, [10, 9, 9, 9]);
+        let answer = answer(&query, [192, 0, 2, 9]);
         let len = (answer.len() as u16).to_be_bytes();
         stream.write_all(&[&len[..], &answer].concat()).unwrap();
     }

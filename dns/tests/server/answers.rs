@@ -54,10 +54,10 @@ fn the_response_code_distinguishes_missing_names_missing_copies_and_other_zones(
 fn a_response_too_large_for_udp_is_truncated_and_complete_over_tcp() {
     let server = TestServer::start();
     let truncated = server.run("dig", server.v4(), "many.org1.example A +ignore");
-    assert!(
-        truncated.contains("flags: qr aa tc rd;") && truncated.contains("ANSWER: 0"),
-        "{truncated}"
-    );
+    assert!(truncated.contains("flags: qr aa tc rd;"), "{truncated}");
+    // A client without TCP takes what fits.
+    let fitting = truncated.lines().filter(|line| line.contains("10.1.1."));
+    assert!((20..200).contains(&fitting.count()), "{truncated}");
     for tool in ["dig", "kdig"] {
         let complete = server.run(tool, server.v4(), "many.org1.example A +short");
         let addresses = complete

@@ -74,6 +74,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
             listen: Vec::new(),
             ttl: 5,
             records: Vec::new(),
+            checks: Vec::new(),
             zone_files: Vec::new(),
             foreign_addresses: false,
             public_listen: false,

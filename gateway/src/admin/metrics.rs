@@ -16,7 +16,7 @@ use ringway_dns::server::{BUCKETS, Counted, Histogram};
 use ringway_dns::{Counters, Forwarder};
 
 use super::Report;
-use super::report::{PolicyReport, ZoneReport};
+use super::report::{CheckReport, PolicyReport, ZoneReport};
 
 /// What is counted all the time; the rest comes with each [`Report`].
 #[derive(Debug, Clone)]
@@ -34,6 +34,7 @@ impl Metrics {
     pub fn text(&self, report: Report) -> Result<String, Error> {
         let Report {
             zones,
+            checks,
             tun_recreated,
             restored,
             policy,
@@ -52,6 +53,7 @@ impl Metrics {
         dns.register_collector(Box::new(Scrape {
             metrics: self.clone(),
             zones,
+            checks,
         }));
 
         let mut out = String::new();
@@ -155,6 +157,7 @@ fn by_name<'a>(
 struct Scrape {
     metrics: Metrics,
     zones: Vec<ZoneReport>,
+    checks: Vec<CheckReport>,
 }
 
 type Labels<const N: usize> = [(&'static str, String); N];
@@ -167,7 +170,8 @@ impl Collector for Scrape {
         self.losses(out)?;
         self.cookies_and_forwarding(out)?;
         self.latencies(out)?;
-        self.zones(out)
+        self.zones(out)?;
+        self.checks(out)
     }
 }
 
@@ -267,6 +271,24 @@ impl Scrape {
             "zone_stale",
             "1: the owner was silent for longer than the hold, and the zone's names fail",
             self.by_zone(|zone| Some(zone.stale.into())),
+        )
+    }
+
+    /// The addresses are those of our configuration.
+    fn checks(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let series = self.checks.iter().map(|check| {
+            let labels = [
+                ("host", check.host.clone()),
+                ("address", check.address.clone()),
+            ];
+            (labels, u64::from(check.state == "good"))
+        });
+
+        gauges(
+            out,
+            "host_good",
+            "1: the address of our host passes its check; 0: it is left out",
+            series.collect(),
         )
     }
 

@@ -15,6 +15,9 @@ pub struct Report {
     pub routes: Vec<RouteReport>,
     /// Our zone and the others' replicas.
     pub zones: Vec<ZoneReport>,
+    /// The addresses of our hosts that have a `check`.
+    #[serde(default)]
+    pub checks: Vec<CheckReport>,
     /// Our chain and the members' CA certificates.
     pub certificates: Vec<CertificateReport>,
     /// Packets dropped before it was known which peer they belong to, by reason.
@@ -240,6 +243,22 @@ pub struct FragmentReport {
     pub refused: Option<String>,
     /// Records that are not answered, and why.
     pub left_out: Vec<String>,
+}
+
+/// One address of a host with a `check`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// The host's name.
+    pub host: String,
+    /// Address and port that are probed.
+    pub address: String,
+    /// `good` or `failed`; a failed address is left out of our names, unless all of its host's
+    /// have failed.
+    pub state: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Why the last probe failed; none if it did not.
+    pub error: Option<String>,
 }
 
 /// One certificate.

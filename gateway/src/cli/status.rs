@@ -430,6 +430,7 @@ mod tests {
             tunnels: vec![hostile_tunnel()],
             routes: vec![route],
             zones: vec![zone],
+            checks: Vec::new(),
             certificates: vec![certificate],
             drops: hostile_counts(),
             filtered: hostile_counts(),

@@ -6,12 +6,13 @@ use std::time::Instant;
 use ringway_config::{Config, Faults, GatewayId};
 use ringway_core::message::FRAGMENTS;
 use ringway_core::{ConnId, Membership, Message, ZoneMessage};
-use ringway_dns::Moment;
+use ringway_dns::{Moment, Zone, ZoneError};
 use ringway_host::heap;
 use ringway_shell::{ChangeId, Effect, Input};
 
 use super::Drive;
 use super::jobs::Event;
+use crate::health;
 use crate::policy::tests;
 use crate::zones::{Reply, Sender};
 
@@ -140,6 +141,13 @@ impl Drive {
                 let replies = self.replicator.handle_merged(*merged, Moment::now());
                 self.reply_all(replies);
             }
+            Event::Probed(probed) => {
+                if self.health.note(probed) {
+                    self.note_failed_addresses();
+                    self.leave_out_failed();
+                }
+            }
+            Event::Checked { of, result } => self.contribute(&of, result),
             Event::ZonePrepared(prepared) => {
                 let offers = self.replicator.handle_prepared(*prepared);
 
@@ -164,12 +172,55 @@ impl Drive {
         );
         self.reply_all(replies);
         self.prepare_zone();
+        self.health.follow(self.in_force.config());
+        self.note_failed_addresses();
+        if !self.health.failed().is_empty() {
+            self.leave_out_failed();
+        }
 
         // Last, since these are verified by the trust that was just put in force.
         Input::Adopted {
             change,
             untrusted: self.links.untrusted(),
         }
+    }
+
+    fn note_failed_addresses(&self) {
+        match self.health.summary() {
+            Some(what) => self.attention.raise(health::FAILED, &what, health::REMEDY),
+            None => self.attention.clear(health::FAILED),
+        }
+    }
+
+    /// Has the addresses that fail their checks left out of our fragment.
+    fn leave_out_failed(&self) {
+        let of = self.in_force.fragment().clone();
+        let failed = self.health.failed();
+
+        self.jobs.run(move || {
+            let result = of.without_addresses(&failed);
+            Event::Checked { of, result }
+        });
+    }
+
+    /// What is left of our fragment is our part of the organization's zone. Policy rules that use
+    /// names go on to mean every address.
+    fn contribute(&mut self, of: &Arc<Zone>, result: Result<Zone, ZoneError>) {
+        // A reload has replaced the fragment meanwhile, and asked again.
+        if !Arc::ptr_eq(of, self.in_force.fragment()) {
+            return;
+        }
+
+        let fragment = match result {
+            Ok(zone) => Arc::new(zone),
+            Err(error) => {
+                tracing::warn!(%error, "Addresses that fail their checks are not left out");
+                of.clone()
+            }
+        };
+        let replies = self.replicator.contribute(&fragment);
+        self.reply_all(replies);
+        self.prepare_zone();
     }
 
     /// Has our fragment made ready for the other gateways, if it is another one than before.

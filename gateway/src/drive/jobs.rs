@@ -1,12 +1,15 @@
 //! [`Jobs`]: work off the loop, whose results come back as [`Event`]s.
 
+use std::sync::Arc;
+
 use ringway_config::Faults;
-use ringway_dns::{HoldFile, Zone};
+use ringway_dns::{HoldFile, Zone, ZoneError};
 use ringway_identity::Identity;
 use ringway_shell::{ChangeId, Input};
 use tokio::sync::mpsc;
 
 use super::in_force::{Narrowed, ReadConfig};
+use crate::health::Probed;
 use crate::tasks::Tasks;
 use crate::zones::{Checked, Merged, Prepared};
 
@@ -47,6 +50,15 @@ pub enum Event {
     ZoneChecked(Box<Checked>),
     /// An organization's zone was made of its fragments.
     ZoneMerged(Box<Merged>),
+    /// Our hosts' addresses were probed.
+    Probed(Probed),
+    /// The addresses that fail were left out of our fragment.
+    Checked {
+        /// The fragment as it is configured.
+        of: Arc<Zone>,
+        /// What is left of it.
+        result: Result<Zone, ZoneError>,
+    },
     /// Our fragment is ready to be offered.
     ZonePrepared(Box<Prepared>),
 }

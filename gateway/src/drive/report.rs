@@ -17,9 +17,10 @@ use super::Drive;
 use super::policy_report;
 use crate::admin::Report;
 use crate::admin::report::{
-    AttentionReport, CertificateReport, FragmentReport, HeldRecordReport, RecordDriftReport,
-    RouteReport, TunnelReport, ZoneReport,
+    AttentionReport, CertificateReport, CheckReport, FragmentReport, HeldRecordReport,
+    RecordDriftReport, RouteReport, TunnelReport, ZoneReport,
 };
+use crate::health::Checked;
 use crate::zones::FragmentStatus;
 
 impl Drive {
@@ -39,6 +40,7 @@ impl Drive {
             tunnels,
             routes: self.routes(&status.routes),
             zones: self.zones(),
+            checks: self.health.list().into_iter().map(check).collect(),
             certificates: self.certificates(),
             drops: drops(self.packets.counters()),
             attention: self.attention(),
@@ -201,6 +203,18 @@ impl Drive {
                 not_after: unix_rfc3339(not_after),
             })
             .collect()
+    }
+}
+
+fn check(checked: Checked) -> CheckReport {
+    let state = if checked.has_failed { "failed" } else { "good" };
+
+    CheckReport {
+        host: checked.target.name,
+        address: checked.target.address.to_string(),
+        state: state.into(),
+        since: rfc3339(checked.since),
+        error: checked.error,
     }
 }
 

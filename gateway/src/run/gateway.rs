@@ -29,6 +29,7 @@ use crate::drive::{
     Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Stored, boot_time,
     queues, wall_time,
 };
+use crate::health::Health;
 use crate::names::Names;
 use crate::plane::{Parts, Plane, Sink};
 use crate::policy;
@@ -133,6 +134,7 @@ impl Gateway {
             jobs: Jobs::new(senders.jobs, tasks.clone()),
             in_force: InForce::new(config.clone(), trust, identity, names, own, state.stored),
             replicator,
+            health: Health::new(&config, Instant::now()),
             attention: state.attention,
             tasks: tasks.clone(),
         };

@@ -100,13 +100,20 @@ impl Replicator {
             org.is_some_and(|org| org.held.contains_key(&gateway.name))
         });
 
-        if !Arc::ptr_eq(fragment, &self.own_held()) {
-            self.own.adopt(fragment.clone());
-            self.hold_own(fragment.clone());
-            let own = self.me.org.clone();
-            replies.extend(self.changed(&own));
-        }
+        replies.extend(self.contribute(fragment));
         replies
+    }
+
+    /// Our fragment is `fragment` from now on.
+    pub fn contribute(&mut self, fragment: &Arc<Zone>) -> Vec<Reply> {
+        if Arc::ptr_eq(fragment, &self.own_held()) {
+            return Vec::new();
+        }
+
+        self.own.adopt(fragment.clone());
+        self.hold_own(fragment.clone());
+        let own = self.me.org.clone();
+        self.changed(&own).into_iter().collect()
     }
 
     pub(super) fn adopt_terms(&mut self, name: &OrgId, terms: Terms, now: Moment) -> Vec<Reply> {

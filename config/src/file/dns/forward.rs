@@ -25,12 +25,21 @@ pub(super) fn read(
             .map(|item| read_servers(&item, listen))
             .unwrap_or_default();
 
+        // Who names a suffix means its resolvers. Any other name could be anybody's, and with a
+        // private address it would lead a browser to a host of this site ("DNS rebinding").
+        let private_answers = block
+            .optional(&keys::PRIVATE_ANSWERS)
+            .map_or(suffix != Some(Suffix::EveryOther), |item| {
+                item.boolean().unwrap_or(false)
+            });
+
         if let Some(suffix) = suffix
             && is_first(&block, &suffix, &mut first)
         {
             forwards.push(Forward {
                 suffix: suffix.into_name(),
                 servers,
+                private_answers,
             });
         }
     }

@@ -1,25 +1,65 @@
 //! `[[dns.host]]`: a host's addresses and services.
 //!
 //! A host is short for records of its name: an A or AAAA for each address, and for each service
-//! `name:port/proto` an SRV at `_name._proto.<host>` (RFC 2782) that points back at the host.
+//! `name:port/proto` an SRV at `_name._proto.<host>` (RFC 2782) that points back at the host. With
+//! `check`, its addresses are answered while they accept connections.
 
 use std::str::FromStr;
 
+use super::check::Probe;
 use super::read_ttl;
 use super::record::{read_any_address, read_owner};
 use crate::file::item::Item;
 use crate::file::table::Table;
 use crate::file::zone::Zone;
 use crate::keys::{dns, host as keys};
-use crate::{DnsData, DnsName, DnsRecord, limits};
+use crate::{DnsData, DnsName, DnsRecord, HealthCheck, limits};
 
-/// The records of all blocks. `zone` is `None` if it is not known, which was reported.
-pub(super) fn read(table: &Table<'_>, zone: Option<&Zone>, ttl: u32) -> Vec<DnsRecord> {
-    table
-        .tables(&dns::HOST, limits::DNS_RECORDS, &keys::SCHEMA)
-        .iter()
-        .flat_map(|block| read_host(block, zone, ttl))
-        .collect()
+/// The records of all blocks, and the checks of their addresses. `zone` is `None` if it is not
+/// known, which was reported.
+pub(super) fn read(
+    table: &Table<'_>,
+    zone: Option<&Zone>,
+    ttl: u32,
+) -> (Vec<DnsRecord>, Vec<HealthCheck>) {
+    let mut records = Vec::new();
+    let mut checks = Vec::new();
+    let mut checked = 0;
+
+    for block in table.tables(&dns::HOST, limits::DNS_RECORDS, &keys::SCHEMA) {
+        let of_host = read_host(&block, zone, ttl);
+        let check = read_check(&block, &of_host);
+        records.extend(of_host);
+
+        let Some((item, check)) = check else { continue };
+        checked += check.addresses.len();
+        if checked > limits::CHECKED_ADDRESSES {
+            item.fault(format_args!(
+                "more than {} addresses would be checked; check fewer hosts",
+                limits::CHECKED_ADDRESSES
+            ));
+            break;
+        }
+        checks.push(check);
+    }
+    (records, checks)
+}
+
+/// The check of a host that has these records.
+fn read_check<'a>(block: &Table<'a>, records: &[DnsRecord]) -> Option<(Item<'a>, HealthCheck)> {
+    let item = block.optional(&keys::CHECK)?;
+    let probe: Probe = item.parse()?;
+    let addresses = records.iter().filter_map(|record| match record.data {
+        DnsData::Address(address) => Some(address),
+        _ => None,
+    });
+
+    let check = HealthCheck {
+        name: records.first()?.name.clone(),
+        addresses: addresses.collect(),
+        port: probe.port,
+    };
+    Some((item, check))
 }
 
 fn read_host(block: &Table<'_>, zone: Option<&Zone>, ttl: u32) -> Vec<DnsRecord> {

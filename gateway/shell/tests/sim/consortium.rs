@@ -127,6 +127,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
             listen: Vec::new(),
             ttl: 5,
             records: Vec::new(),
+            checks: Vec::new(),
             zone_files: Vec::new(),
             foreign_addresses: false,
             public_listen: false,
