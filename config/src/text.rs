@@ -98,7 +98,6 @@ ttl = {ttl}   # seconds
 # [[dns.host]]
 # name = "peer0"   # peer0.{org}.<domain>
 # addresses = ["10.0.0.11"]
-# services = ["peer:7051/tcp"]
 # check = "tcp:7051"   # leave out addresses at which nothing listens
 #
 # [[dns.record]]

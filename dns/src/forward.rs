@@ -13,7 +13,8 @@
 //! [`answer`](mod@crate::answer); who may use forwarding, in [`crate::acl`].
 //!
 //! Invariants: no name of the consortium is sent to a resolver, and no record of one is
-//! accepted from a resolver; of its response, only what answers the question; every callback runs exactly once, within `TIMEOUT`.
+//! accepted from a resolver; of its response, only what answers the question is passed on;
+//! every callback runs exactly once, within `TIMEOUT`.
 
 mod cache;
 mod in_flight;

@@ -215,8 +215,8 @@ impl<'z> Step<'_, 'z> {
         }
     }
 
-    /// RFC 1034, section 4.3.2, step 6: adds the records of the hosts in `set`, mostly addresses, as
-    /// far as the consortium's zones have them.
+    /// RFC 1034, section 4.3.2, step 6: adds the records of the hosts in `set`, mostly addresses,
+    /// as far as the consortium's zones have them.
     pub(super) fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
         for host in hosts(set) {
             let labels = host.labels();

@@ -1,6 +1,6 @@
-//! [`scrub`]: keeps of a resolver's response what answers the question. The rest is nobody's to say:
-//! addresses that lead clients into this site, records of names that were not asked for, servers
-//! that clients do not ask.
+//! [`scrub`]: keeps of a resolver's response what answers the question. Dropped are addresses that
+//! would lead clients into this site, records of names that were not asked for, and servers that
+//! clients do not ask.
 
 use std::net::IpAddr;
 
