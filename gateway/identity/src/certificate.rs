@@ -23,6 +23,8 @@ pub struct Certificate {
     pub uris: Vec<String>,
     /// True if basicConstraints has the CA flag.
     pub is_ca: bool,
+    /// Most CA certificates that may follow below it (pathLenConstraint); `None` for any number.
+    pub path_length: Option<u32>,
     /// What its key may be used for; `None` without keyUsage.
     pub key_usage: Option<Uses>,
     /// True if extendedKeyUsage has both serverAuth and clientAuth.
@@ -95,13 +97,13 @@ impl Certificate {
         fingerprint: Digest,
     ) -> Result<Certificate, x509_parser::error::X509Error> {
         let purposes = x509.extended_key_usage()?.map(|extension| extension.value);
+        let constraints = x509.basic_constraints()?.map(|extension| extension.value);
 
         Ok(Certificate {
             subject: Escaped(&x509.subject().to_string()).to_string(),
             uris: uris(x509)?,
-            is_ca: x509
-                .basic_constraints()?
-                .is_some_and(|extension| extension.value.ca),
+            is_ca: constraints.is_some_and(|constraints| constraints.ca),
+            path_length: constraints.and_then(|constraints| constraints.path_len_constraint),
             key_usage: x509
                 .key_usage()?
                 .map(|extension| Uses::from(extension.value)),

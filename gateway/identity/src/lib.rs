@@ -30,7 +30,7 @@ pub mod trust;
 pub mod verify;
 
 pub use local::Identity;
-pub use refusal::{Code, Refusal};
+pub use refusal::{Code, Lapse, Refusal};
 pub use tls::Refused;
 pub use trust::Trust;
 pub use verify::{Role, Verified};

@@ -303,6 +303,8 @@ fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
         Code::NotYetValid => "check this host's clock".into(),
         Code::Expired => "issue a new one with the organization's CA".into(),
         Code::UnknownOrg => format!("this gateway is {id}"),
+        Code::CaDates => "renew the CA certificate, and check this host's clock".into(),
+        Code::PathLength => "issue it with fewer intermediate CAs".into(),
         Code::Issuer => "the ca of our record must be the CA that issued it".into(),
         Code::UnknownGateway => format!("add it to our record, or issue one for {id}"),
         Code::RevokedGateway | Code::RevokedKey => {

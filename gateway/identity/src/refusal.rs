@@ -71,6 +71,24 @@ pub enum Refusal {
         /// webpki's message.
         detail: String,
     },
+    /// The CA certificate in the organization's record is not valid now, by our clock.
+    #[error("CA certificate of {org} in its record {lapse}")]
+    CaDates {
+        /// The organization that the leaf names.
+        org: OrgId,
+        /// Since when, or until when.
+        lapse: Lapse,
+    },
+    /// More intermediate CAs than the organization's CA certificate allows.
+    #[error("chain has {found} intermediate CAs, and the CA of {org} allows {most}")]
+    PathLength {
+        /// The organization that the leaf names.
+        org: OrgId,
+        /// The pathLenConstraint.
+        most: u32,
+        /// Intermediate CAs in the path.
+        found: usize,
+    },
     /// The member record has no such gateway.
     #[error("the record of {} has no gateway {}", .0.org, .0.name)]
     UnknownGateway(GatewayId),
@@ -93,6 +111,17 @@ pub enum Refusal {
     },
 }
 
+/// Why a CA certificate is not valid now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lapse {
+    /// It has expired.
+    #[error("expired {} ago", span(.0))]
+    Expired(Duration),
+    /// It is not valid yet.
+    #[error("is not valid before {} from now", span(.0))]
+    NotYetValid(Duration),
+}
+
 /// The kind of a [`Refusal`]: a bounded label for metrics and wire codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is the refusal of the same name")]
@@ -109,6 +138,8 @@ pub enum Code {
     Expired,
     UnknownOrg,
     Issuer,
+    CaDates,
+    PathLength,
     UnknownGateway,
     RevokedGateway,
     RevokedKey,
@@ -118,7 +149,7 @@ pub enum Code {
 
 impl Code {
     /// Every kind.
-    pub const ALL: [Code; 17] = [
+    pub const ALL: [Code; 19] = [
         Code::Size,
         Code::Malformed,
         Code::UriCount,
@@ -131,6 +162,8 @@ impl Code {
         Code::Expired,
         Code::UnknownOrg,
         Code::Issuer,
+        Code::CaDates,
+        Code::PathLength,
         Code::UnknownGateway,
         Code::RevokedGateway,
         Code::RevokedKey,
@@ -155,6 +188,8 @@ impl Refusal {
             Refusal::Expired(_) => Code::Expired,
             Refusal::UnknownOrg(_) => Code::UnknownOrg,
             Refusal::Issuer { .. } => Code::Issuer,
+            Refusal::CaDates { .. } => Code::CaDates,
+            Refusal::PathLength { .. } => Code::PathLength,
             Refusal::UnknownGateway(_) => Code::UnknownGateway,
             Refusal::RevokedGateway(_) => Code::RevokedGateway,
             Refusal::RevokedKey(_) => Code::RevokedKey,
@@ -176,7 +211,9 @@ impl Refusal {
             Code::Expired => CertificateError::Expired,
             // The same alert for both, so that a stranger cannot find out which organizations are
             // members.
-            Code::UnknownOrg | Code::Issuer => CertificateError::UnknownIssuer,
+            Code::UnknownOrg | Code::Issuer | Code::PathLength => CertificateError::UnknownIssuer,
+            // Only who has the CA's signature comes so far.
+            Code::CaDates => CertificateError::Expired,
             Code::RevokedGateway | Code::RevokedKey => CertificateError::Revoked,
             // rustls sends access_denied: the certificate is valid, and still not accepted.
             Code::UnknownGateway | Code::OwnIdentity | Code::NotDialled => {

@@ -20,8 +20,8 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::certificate::Certificate;
-use super::refusal::Refusal;
-use super::trust::{OrgTrust, Trust};
+use super::refusal::{Lapse, Refusal};
+use super::trust::{OrgTrust, Trust, TrustedRoot};
 
 /// Longest chain that is read: a leaf, two intermediates and a root that was sent along.
 pub(super) const MAX_CERTIFICATES: usize = 4;
@@ -240,37 +240,92 @@ impl OrgTrust {
             .ok_or(Refusal::Size { count: 0, bytes: 0 })?;
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| refusal_of(error, id))?;
 
-        // An anchor has no dates in webpki, which would accept an expired one.
-        let valid = self.roots.iter().filter(|root| root.is_valid_at(now));
-        let anchors: Vec<_> = valid.map(|root| root.anchor.clone()).collect();
-
         let usage = match role {
             Role::Client => KeyUsage::client_auth(),
             Role::Server => KeyUsage::server_auth(),
         };
 
+        // An anchor has no dates in webpki, which would accept an expired one.
+        let (valid, lapsed): (Vec<_>, Vec<_>) =
+            self.roots.iter().partition(|root| root.is_valid_at(now));
+        match Path::find(&leaf, intermediates, &valid, usage, now) {
+            Ok(path) => path.end(id, now),
+            // Told apart, so that an operator renews the CA instead of looking for another one.
+            Err(error) => match Path::find(&leaf, intermediates, &lapsed, usage, now) {
+                Ok(path) => Err(path.lapsed(id, now)),
+                Err(_) => Err(refusal_of(error, id)),
+            },
+        }
+    }
+}
+
+/// A path of signatures from a leaf to a CA certificate.
+struct Path<'r> {
+    /// The CA certificates at its end: one CA may have several for one key.
+    roots: Vec<&'r TrustedRoot>,
+    /// Intermediate certificates in it.
+    count: usize,
+}
+
+impl<'r> Path<'r> {
+    fn find(
+        leaf: &EndEntityCert<'_>,
+        intermediates: &[CertificateDer<'_>],
+        roots: &[&'r TrustedRoot],
+        usage: KeyUsage,
+        now: UnixTime,
+    ) -> Result<Path<'r>, webpki::Error> {
+        let anchors: Vec<_> = roots.iter().map(|root| root.anchor.clone()).collect();
         // No CRLs: the member records name revoked keys (`check_standing`).
-        let path = leaf
-            .verify_for_usage(
-                signature_algorithms().all,
-                &anchors,
-                intermediates,
-                now,
-                usage,
-                None,
-                None,
-            )
-            .map_err(|error| refusal_of(error, id))?;
+        let path = leaf.verify_for_usage(
+            signature_algorithms().all,
+            &anchors,
+            intermediates,
+            now,
+            usage,
+            None,
+            None,
+        )?;
 
-        // A CA may have several certificates for one key: the earliest end counts.
-        let not_after = self
-            .roots
-            .iter()
-            .filter(|root| root.anchor == *path.anchor())
-            .map(|root| root.certificate.not_after)
-            .min();
+        let used = roots.iter().filter(|root| root.anchor == *path.anchor());
+        Ok(Path {
+            roots: used.copied().collect(),
+            count: path.intermediate_certificates().count(),
+        })
+    }
 
-        Ok(not_after.unwrap_or(now))
+    /// When the first of its CA certificates ends.
+    fn end(&self, id: &GatewayId, now: UnixTime) -> Result<UnixTime, Refusal> {
+        let certificates = self.roots.iter().map(|root| &root.certificate);
+
+        // RFC 5280, section 4.2.1.9: webpki's anchors have no such constraint.
+        let most = certificates.clone().filter_map(|one| one.path_length).min();
+        if let Some(most) = most
+            && self.count > most as usize
+        {
+            return Err(Refusal::PathLength {
+                org: id.org.clone(),
+                most,
+                found: self.count,
+            });
+        }
+
+        Ok(certificates.map(|one| one.not_after).min().unwrap_or(now))
+    }
+
+    /// The refusal of a path whose CA certificates are not valid at `now`.
+    fn lapsed(&self, id: &GatewayId, now: UnixTime) -> Refusal {
+        let certificates = self.roots.iter().map(|root| &root.certificate);
+        let begin = certificates.clone().map(|one| one.not_before).min();
+        let end = certificates.map(|one| one.not_after).max();
+
+        Refusal::CaDates {
+            org: id.org.clone(),
+            lapse: match begin.filter(|begin| now < *begin) {
+                Some(begin) => Lapse::NotYetValid(between(now, begin)),
+                None => Lapse::Expired(between(end.unwrap_or(now), now)),
+            },
+        }
     }
 }
 

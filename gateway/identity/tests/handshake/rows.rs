@@ -145,8 +145,8 @@ fn impostors() -> Vec<Row> {
         ),
         row(
             "a CA certificate that has expired",
-            Some("Issuer"),
-            "certificate does not chain to a CA of delta (…)",
+            Some("CaDates"),
+            "CA certificate of delta in its record expired 30 days ago",
             |w| w.delta.issue(&good("delta", "gw")),
         )
         .dialled("gw.delta"),
@@ -344,6 +344,17 @@ fn purposes() -> Vec<Row> {
 /// Issuers that may not issue.
 fn issuers() -> Vec<Row> {
     vec![
+        row(
+            "an intermediate CA below one that allows none",
+            Some("PathLength"),
+            "chain has 1 intermediate CAs, and the CA of gamma allows 0",
+            |w| {
+                let intermediate =
+                    ca_params("gamma issuing", -Duration::hours(1), Duration::days(5));
+                w.gamma.issue_through(intermediate, &good("gamma", "gw"))
+            },
+        )
+        .dialled("gw.gamma"),
         row(
             "a gateway's certificate issues another",
             Some("IssuerUsage"),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | alpha | ours: `gw` is the gateway under attack |
 //! | beta | an honest member: `gw`, `gw2`; `old` is revoked, and one key is |
-//! | gamma | another member, whose CA tries to speak for the others |
+//! | gamma | another member, whose CA tries to speak for the others; it allows no CA below it |
 //! | delta | a member whose CA certificate has expired |
 //! | omega | no member |
 //!
@@ -59,11 +59,13 @@ impl World {
             std::env::temp_dir().join(format!("ringway-identity-{}-{count}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let long_ago = ca_params("delta", -Duration::days(400), -Duration::days(30));
+        let mut shallow = ca_params("gamma", -Duration::hours(1), Duration::days(30));
+        shallow.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         World {
             dir,
             alpha: Ca::new("alpha"),
             beta: Ca::new("beta"),
-            gamma: Ca::new("gamma"),
+            gamma: Ca::with(shallow),
             delta: Ca::with(long_ago),
             omega: Ca::new("omega"),
             revoked: KeyPair::generate().unwrap(),
