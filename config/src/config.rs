@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    Digest, DnsName, Fault, Faults, GatewayId, Member, OrgId, Place, PlacedPrefix, Policy, Prefix,
-    SiteId, TunName, Tunnel,
+    CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Member, OrgId, Place, PlacedPrefix,
+    Policy, Prefix, SiteId, TunName, Tunnel,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -49,6 +49,8 @@ pub struct Config {
     pub policy: Policy,
     /// What happens while a peer cannot be reached.
     pub tunnel: Tunnel,
+    /// What is expected of the members' revocation lists.
+    pub crl: CrlPolicy,
     /// What needs attention, and keeps nothing from running: a rule about an organization that is
     /// no member any more must not hold back the removal of another.
     pub notes: Faults,

@@ -8,6 +8,7 @@
 //! a file: see [`crate::overlap`] and [`crate::verdict`].
 
 mod consortium;
+mod crl;
 mod directory;
 mod dns;
 mod gateway;

@@ -73,6 +73,15 @@ pub mod gateway {
         pub(crate) DNS = "dns", "[dns] with listen and ttl, then a [[dns.host]] for each host";
         pub(crate) POLICY = "policy", "[policy], then a [[policy.allow]] for each rule";
         pub(crate) TUNNEL = "tunnel", "[tunnel] with reset-after, fail-fast and held-syns";
+        pub(crate) CRL = "crl", "[crl] with stale and none-from";
+    }
+}
+
+pub(crate) mod crl {
+    table! {
+        "crl", "[crl]";
+        pub(crate) STALE = "stale", r#"stale = "refuse", or "accept""#;
+        pub(crate) NONE_FROM = "none-from", r#"none-from = ["beta"]"#;
     }
 }
 

@@ -14,6 +14,7 @@ pub mod bogon;
 pub mod changes;
 pub mod config;
 pub mod conflict;
+pub mod crl_policy;
 pub mod defaults;
 pub mod disk;
 pub mod dns_name;
@@ -45,6 +46,7 @@ pub use config::{
     ApexMode, Config, Dns, DnsData, DnsRecord, Forward, HealthCheck, Identity, Routes, ZoneFile,
 };
 pub use conflict::conflicts;
+pub use crl_policy::CrlPolicy;
 pub use dns_name::{DnsName, DnsNameError};
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use escape::{Escaped, is_printable};

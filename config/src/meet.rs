@@ -43,6 +43,9 @@ pub fn meet(current: &Config, files: &Survey) -> Config {
     if let Some(policy) = &files.policy {
         meet.policy = rules::narrow(&meet, policy);
     }
+    if let Some(crl) = &files.crl {
+        meet.crl = meet.crl.meet(crl);
+    }
     meet
 }
 
@@ -63,6 +66,9 @@ pub fn taken(current: &Config, meet: &Config) -> Vec<String> {
     }
     if current.policy != meet.policy {
         lines.push("the rules of the policy allow less".to_owned());
+    }
+    if current.crl != meet.crl {
+        lines.push("more is expected of revocation lists".to_owned());
     }
     lines
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::{Config, Member, Newest, OrgId, Policy};
+use crate::{Config, CrlPolicy, Member, Newest, OrgId, Policy};
 
 /// What could be read of a gateway's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Survey {
     pub is_listed: bool,
     /// The rules, if nothing is wrong in them.
     pub policy: Option<Policy>,
+    /// What is expected of revocation lists, if nothing is wrong in `gateway.toml` itself.
+    pub crl: Option<CrlPolicy>,
     /// This organization, as `gateway.toml` names it.
     pub own: Option<OrgId>,
     /// The file of this organization's record.

@@ -19,6 +19,7 @@ mod jobs;
 mod kernel;
 mod keys;
 mod links;
+mod lists;
 mod packet_effects;
 mod packets;
 mod policy_report;
@@ -32,6 +33,7 @@ use ringway_core::SessionIndex;
 use ringway_dataplane as dataplane;
 use ringway_dns::Moment;
 use ringway_shell::{Input, Shell};
+use rustls_pki_types::UnixTime;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +77,8 @@ pub struct Drive {
     pub health: Health,
     /// What an operator should look at.
     pub attention: Attention,
+    /// When the members' revocation lists were looked at last.
+    pub lists_seen: UnixTime,
     /// Every task of the daemon.
     pub tasks: Tasks,
 }
@@ -155,6 +159,7 @@ impl Drive {
         let wall = wall_time();
         self.handle(Input::Tick { boot, wall });
 
+        self.look_after_lists();
         let now = Moment::now();
         let look = self.replicator.look(now);
         if let Some(heard) = look.heard {

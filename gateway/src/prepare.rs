@@ -23,6 +23,7 @@ use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
 use crate::policy::{Judge, TestResults};
+use crate::state::NewestLists;
 
 /// A gateway's files, read and checked.
 #[derive(Debug)]
@@ -75,23 +76,27 @@ struct Files {
 /// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those
 /// of the certificates only if the files themselves are in order.
 pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
-    prepare_at(path, None, UnixTime::now()).await
+    prepare_at(path, Known::default(), UnixTime::now()).await
 }
 
-/// As [`prepare`], for a daemon that knows which records were the `newest` even if that cannot be
-/// read.
-pub async fn prepare_again(path: &Path, newest: Option<Newest>) -> Result<Prepared, Faults> {
-    prepare_at(path, newest, UnixTime::now()).await
+/// What a running daemon knows, even if it cannot be read any more.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The newest records.
+    pub newest: Option<Newest>,
+    /// The newest revocation lists.
+    pub lists: NewestLists,
+}
+
+/// As [`prepare`], for a daemon that runs.
+pub async fn prepare_again(path: &Path, known: Known) -> Result<Prepared, Faults> {
+    prepare_at(path, known, UnixTime::now()).await
 }
 
 /// As [`prepare_again`] would at the time `now`.
-pub async fn prepare_at(
-    path: &Path,
-    newest: Option<Newest>,
-    now: UnixTime,
-) -> Result<Prepared, Faults> {
+pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prepared, Faults> {
     let path = path.to_owned();
-    let files = off_the_loop(path.clone(), move || Files::read(&path, now, newest)).await?;
+    let files = off_the_loop(path.clone(), move || Files::read(&path, now, known)).await?;
     let Files {
         config,
         zone,
@@ -140,12 +145,12 @@ pub async fn prepare_at(
 }
 
 impl Files {
-    fn read(path: &Path, now: UnixTime, newest: Option<Newest>) -> Result<Files, Faults> {
+    fn read(path: &Path, now: UnixTime, memory: Known) -> Result<Files, Faults> {
         let mut config = Config::load(path)?;
         let state_dir = config.state_dir.clone();
         let (accepted, unread) = known(accepted::load(&state_dir), path)?;
         let mut unread = Vec::from_iter(unread);
-        let newest = match remembered(&state_dir, newest, path, &mut unread) {
+        let newest = match remembered(&state_dir, memory.newest, path, &mut unread) {
             Some(newest) => {
                 let faults = newest.check(&config);
                 if !faults.is_empty() {
@@ -164,6 +169,7 @@ impl Files {
         // on it.
         let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
         let trust = Trust::build(&config)?;
+        check_lists(&config, &trust, memory.lists)?;
         // As a peer would: a certificate that our trust refuses is of no use to dial with.
         let identity = Identity::load(&config.identity, &config.id, &trust, now)?;
         let traces = Traces::load(&state_dir);
@@ -199,6 +205,21 @@ fn remembered(
             unread.push(whole_fault(path, &error));
             known
         }
+    }
+}
+
+/// Fails if a revocation list is older than one that was accepted, or gone.
+fn check_lists(config: &Config, trust: &Trust, known: NewestLists) -> Result<(), Faults> {
+    let mut newest = known;
+    // Without what is remembered, an older list would undo a revocation.
+    let stored = NewestLists::load(&config.state_dir);
+    newest.merge(&stored.map_err(|error| whole_file(&config.path, &error))?);
+
+    let faults = newest.check(config, trust);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Faults::from(faults))
     }
 }
 

@@ -30,7 +30,7 @@ use crate::policy::former::{self, RulesFile};
 use crate::policy::judge::spec;
 use crate::policy::tests;
 use crate::prepare::Prepared;
-use crate::state::{RecordsFile, StateFiles, create_private};
+use crate::state::{NewestLists, RecordsFile, StateFiles, create_private};
 use gateway::{Gateway, State};
 use kernel::{Answers, Kernel};
 use signals::Signals;
@@ -156,10 +156,12 @@ async fn serve(
     let rules = spec(config, rulings, zone, &kernel.links);
     let current = config.clone();
     let saved = accepted.clone();
+    let lists = NewestLists::of(&prepared.trust);
     let saving = (files.clone(), records.clone());
     let former_policies = blocking(move || {
         let (files, records) = saving;
         files.store_accepted(current.state_dir.clone(), saved);
+        files.store_lists(current.state_dir.clone(), lists);
         records.follow(&current, None);
         Ok(former::remember(&current, rules, &files))
     })

@@ -2,6 +2,7 @@
 //! or read-only keeps no gateway down: what could not be stored stays in memory, is listed as
 //! something that needs attention, and is tried again.
 
+mod lists;
 mod records;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio::time::sleep;
 
 use crate::attention::Attention;
 
+pub use lists::{ListsError, NewestLists};
 pub use records::RecordsFile;
 
 /// How often what could not be stored is tried again.
@@ -88,6 +90,16 @@ impl StateFiles {
                 accepted::save(&dir, &accepted)?;
             }
             Ok(())
+        });
+    }
+
+    /// Stores which revocation lists were accepted, so that no older one is later. Blocks.
+    pub fn store_lists(&self, dir: PathBuf, lists: NewestLists) {
+        let loss = "it is not stored which revocation lists are the newest, so that after a \
+                    restart an older one could be accepted";
+
+        self.store("state revocation-lists", loss, move || {
+            Ok(lists.store(&dir)?)
         });
     }
 

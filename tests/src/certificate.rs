@@ -46,7 +46,7 @@ pub fn seconds_since_1970(time: SystemTime) -> u64 {
 }
 
 /// As openssl takes it (RFC 5280, section 4.1.2.5.2).
-fn generalized_time(seconds: u64) -> String {
+pub fn generalized_time(seconds: u64) -> String {
     let at = format!("@{seconds}");
     let text = run(Command::new("date").args(["-u", "+%Y%m%d%H%M%SZ", "-d", &at]));
     text.trim().to_owned()

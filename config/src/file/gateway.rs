@@ -10,7 +10,7 @@ use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
-use super::{dns, policy, tunnel};
+use super::{crl, dns, policy, tunnel};
 use crate::keys::{self, Key};
 use crate::{
     Config, GatewayId, Identity, OrgId, PlacedPrefix, Prefix, Routes, TunName, defaults, limits,
@@ -51,6 +51,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let dns = dns::read(&table, dir, &local, &consortium);
     let policy = policy::read(&table, &local, &consortium);
     let tunnel = tunnel::read(&table);
+    let crl = crl::read(&table);
 
     let records = consortium.into_members();
     Some(Config {
@@ -74,6 +75,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         dns: dns?,
         policy,
         tunnel,
+        crl,
         notes: report.notes(),
     })
 }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::consortium::Consortium;
+use super::crl;
 use super::directory::{self, stem};
 use super::gateway::{Places, VERSIONS};
 use super::local_gateway::LocalGateway;
@@ -12,7 +13,7 @@ use super::record::Record;
 use super::report::Report;
 use super::source::{self, Source};
 use super::table::Table;
-use crate::{Config, Member, Policy, Survey, keys};
+use crate::{Config, CrlPolicy, Member, Policy, Survey, keys};
 
 /// See [`Survey::read`].
 pub(crate) fn survey(path: &Path, current: Option<&Config>) -> Survey {
@@ -27,6 +28,7 @@ pub(crate) fn survey(path: &Path, current: Option<&Config>) -> Survey {
 
     let mut survey = Survey {
         policy: read_policy(&text, path, record.as_deref(), members_dir.as_deref()),
+        crl: read_crl(&text, path),
         own: places.own,
         state_dir: places.state_dir,
         ..Survey::default()
@@ -50,6 +52,17 @@ fn read_places(text: &str, path: &Path) -> Option<Places> {
     let (table, _) = Table::document(&source, &document, VERSIONS, &keys::gateway::VERSION)?;
 
     Some(Places::read(&table, path))
+}
+
+fn read_crl(text: &str, path: &Path) -> Option<CrlPolicy> {
+    let report = Report::default();
+    let source = Source::new(text, path, &report);
+    let document = source.parse()?;
+    let (table, _) = Table::document(&source, &document, VERSIONS, &keys::gateway::VERSION)?;
+
+    let before = report.len();
+    let crl = crl::read(&table);
+    (report.len() == before && !report.is_full()).then_some(crl)
 }
 
 /// The rules, unless one has a fault: what it allows is not known.

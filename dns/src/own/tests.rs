@@ -73,6 +73,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),
+        crl: ringway_config::CrlPolicy::default(),
         notes: Faults::default(),
     }
 }

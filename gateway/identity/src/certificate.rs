@@ -19,6 +19,8 @@ pub struct Certificate {
     /// Subject, as printable text: `CN=gw.acme`. Its issuer chose the characters, so it is kept
     /// escaped.
     pub subject: String,
+    /// Its serial number, in hexadecimal.
+    pub serial: String,
     /// Every URI among the subject's alternative names, in order, as the certificate has it.
     pub uris: Vec<String>,
     /// True if basicConstraints has the CA flag.
@@ -101,6 +103,7 @@ impl Certificate {
 
         Ok(Certificate {
             subject: Escaped(&x509.subject().to_string()).to_string(),
+            serial: serial(x509.raw_serial()),
             uris: uris(x509)?,
             is_ca: constraints.is_some_and(|constraints| constraints.ca),
             path_length: constraints.and_then(|constraints| constraints.path_len_constraint),
@@ -143,6 +146,16 @@ pub(super) fn is_signed_by(der: &[u8], issuer: &[u8]) -> bool {
     certificate.verify_signature(key).is_ok()
 }
 
+/// A serial number as `openssl x509 -serial` prints it.
+pub(super) fn serial(octets: &[u8]) -> String {
+    // DER puts a zero before a first bit that is set.
+    let octets = match octets {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        octets => octets,
+    };
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+}
+
 fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X509Error> {
     let Some(names) = x509.subject_alternative_name()? else {
         return Ok(Vec::new());
@@ -159,7 +172,7 @@ fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X
 }
 
 /// From seconds since 1970; earlier times count as 1970.
-fn unix(seconds: i64) -> UnixTime {
+pub(super) fn unix(seconds: i64) -> UnixTime {
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(
         seconds.try_into().unwrap_or(0),
     ))

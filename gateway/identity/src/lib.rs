@@ -2,9 +2,9 @@
 //!
 //! Owns certificates and their verification: creating them ([`create`], [`key`], [`request`],
 //! [`token`]), describing them to people ([`description`]), loading this gateway's ([`local`]),
-//! deciding on a peer's ([`trust`], [`verify`]), and the TLS settings that carry the decision
-//! ([`tls`]). It opens no socket and holds no session: the gateway dials and accepts with these
-//! settings, and verifies the chains of its sessions again when a reload changes the trust.
+//! deciding on a peer's ([`trust`], [`verify`], [`crl`]), and the TLS settings that carry the
+//! decision ([`tls`]). It opens no socket and holds no session: the gateway dials and accepts with
+//! these settings, and verifies the chains of its sessions again when a reload changes the trust.
 //!
 //! ```text
 //!   member records ──► Trust ──► verify(chain) ──► Verified ──► the session
@@ -19,6 +19,7 @@
 
 pub mod certificate;
 pub mod create;
+pub mod crl;
 pub mod description;
 pub mod key;
 pub mod local;
@@ -29,6 +30,7 @@ pub mod token;
 pub mod trust;
 pub mod verify;
 
+pub use crl::{Crl, CrlNumber};
 pub use local::Identity;
 pub use refusal::{Code, Lapse, Refusal};
 pub use tls::Refused;

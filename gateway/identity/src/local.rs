@@ -310,6 +310,8 @@ fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
         Code::RevokedGateway | Code::RevokedKey => {
             "take a new name or key, or correct [revoked]".into()
         }
+        Code::RevokedByList => "issue a new one with the organization's CA".into(),
+        Code::StaleList => "put our CA's newest revocation list beside our record".into(),
         Code::Size => "send the gateway's certificate and its intermediates only".into(),
         Code::Malformed | Code::OwnIdentity | Code::NotDialled => "issue a new one".into(),
     }

@@ -10,6 +10,7 @@ use ringway_config::{Digest, GatewayId, OrgId};
 use rustls::{AlertDescription, CertificateError};
 
 use super::certificate::Malformed;
+use super::crl::CrlNumber;
 
 /// Why a chain is refused. Texts read after "peer refused: ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +99,26 @@ pub enum Refusal {
     /// The organization revoked a key of the chain.
     #[error("key {0} is revoked by its organization")]
     RevokedKey(Digest),
+    /// A revocation list of the organization's CA names a certificate of the chain.
+    #[error("a certificate of {id} is revoked by the revocation list {number} of {issuer}")]
+    RevokedByList {
+        /// The gateway that the leaf names.
+        id: GatewayId,
+        /// Subject of the CA.
+        issuer: String,
+        /// The number of its list.
+        number: CrlNumber,
+    },
+    /// The revocation list of the organization's CA is overdue, by our clock.
+    #[error("the revocation list {number} of {issuer} is overdue for {}", span(.late))]
+    StaleList {
+        /// Subject of the CA.
+        issuer: String,
+        /// The number of its list.
+        number: CrlNumber,
+        /// For how long.
+        late: Duration,
+    },
     /// The peer presents the identity of this gateway.
     #[error("peer presents our own identity {0}")]
     OwnIdentity(GatewayId),
@@ -143,13 +164,15 @@ pub enum Code {
     UnknownGateway,
     RevokedGateway,
     RevokedKey,
+    RevokedByList,
+    StaleList,
     OwnIdentity,
     NotDialled,
 }
 
 impl Code {
     /// Every kind.
-    pub const ALL: [Code; 19] = [
+    pub const ALL: [Code; 21] = [
         Code::Size,
         Code::Malformed,
         Code::UriCount,
@@ -167,6 +190,8 @@ impl Code {
         Code::UnknownGateway,
         Code::RevokedGateway,
         Code::RevokedKey,
+        Code::RevokedByList,
+        Code::StaleList,
         Code::OwnIdentity,
         Code::NotDialled,
     ];
@@ -193,6 +218,8 @@ impl Refusal {
             Refusal::UnknownGateway(_) => Code::UnknownGateway,
             Refusal::RevokedGateway(_) => Code::RevokedGateway,
             Refusal::RevokedKey(_) => Code::RevokedKey,
+            Refusal::RevokedByList { .. } => Code::RevokedByList,
+            Refusal::StaleList { .. } => Code::StaleList,
             Refusal::OwnIdentity(_) => Code::OwnIdentity,
             Refusal::NotDialled { .. } => Code::NotDialled,
         }
@@ -213,8 +240,10 @@ impl Refusal {
             // members.
             Code::UnknownOrg | Code::Issuer | Code::PathLength => CertificateError::UnknownIssuer,
             // Only who has the CA's signature comes so far.
-            Code::CaDates => CertificateError::Expired,
-            Code::RevokedGateway | Code::RevokedKey => CertificateError::Revoked,
+            Code::CaDates | Code::StaleList => CertificateError::Expired,
+            Code::RevokedGateway | Code::RevokedKey | Code::RevokedByList => {
+                CertificateError::Revoked
+            }
             // rustls sends access_denied: the certificate is valid, and still not accepted.
             Code::UnknownGateway | Code::OwnIdentity | Code::NotDialled => {
                 CertificateError::ApplicationVerificationFailure

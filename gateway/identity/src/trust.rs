@@ -6,14 +6,19 @@
 //! chains; ringway-config checks that records agree with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    Config, Fault, Faults, GatewayId, GatewayName, Member, OrgId, Revoked, Root, ZoneName,
+    Config, Digest, Fault, Faults, GatewayId, GatewayName, Member, OrgId, Place, Revoked, Root,
+    ZoneName,
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, date};
+use super::crl::{self, Crl};
 
 /// What certificates are verified against.
 #[derive(Debug, Clone)]
@@ -25,6 +30,8 @@ pub struct Trust {
     /// Every organization, ours included: its other gateways are peers too.
     pub(super) orgs: BTreeMap<OrgId, OrgTrust>,
     generation: u64,
+    /// Files that look like revocation lists and belong to no record.
+    strays: Vec<Fault>,
     /// Refusals that tests overlook, to prove that each check is what keeps an attacker out.
     #[cfg(test)]
     pub(super) spared: Vec<super::Code>,
@@ -36,6 +43,10 @@ pub(super) struct OrgTrust {
     pub(super) roots: Vec<TrustedRoot>,
     pub(super) gateways: BTreeSet<GatewayName>,
     pub(super) revoked: Revoked,
+    /// The revocation lists of its CAs. In the meet there may be two of one CA; both count.
+    pub(super) lists: Vec<Crl>,
+    /// A list counts although the next one is overdue.
+    pub(super) accepts_stale_lists: bool,
 }
 
 /// A CA certificate of a member record.
@@ -43,20 +54,53 @@ pub(super) struct OrgTrust {
 pub(super) struct TrustedRoot {
     pub(super) anchor: TrustAnchor<'static>,
     pub(super) certificate: Certificate,
-    place: ringway_config::Place,
+    /// The bits of its public key, with which a signature is verified.
+    pub(super) public_key: Vec<u8>,
+    place: Place,
 }
 
 impl Trust {
-    /// Builds the trust that `config` describes. A certificate that cannot serve as a CA's is a
-    /// fault. An expired one is not ([`Trust::lapsed`]): a member that rotates its CA too late must
-    /// not keep this gateway from starting.
+    /// Builds the trust that `config` describes, and reads the revocation lists that lie beside its
+    /// records. A certificate that cannot serve as a CA's is a fault, and so is a list that cannot
+    /// be used. What has expired is not ([`Trust::lapsed`]): a member that rotates its CA or makes
+    /// its list too late must not keep this gateway from starting.
     pub fn build(config: &Config) -> Result<Trust, Faults> {
+        let now = UnixTime::now();
+
+        Trust::build_with(config, |member, org| {
+            org.lists = crl::read(member, &org.roots, now)?;
+            Ok(())
+        })
+    }
+
+    /// Builds the trust of a refused reload, whose `config` grants nothing that is not in force.
+    /// The lists of `in_force` stay, and newer ones that nothing is wrong with count as well.
+    pub fn narrowed(config: &Config, in_force: &Trust) -> Result<Trust, Faults> {
+        Trust::build_with(config, |member, org| {
+            let before = in_force.orgs.get(&member.org);
+            org.lists = before.map(|org| org.lists.clone()).unwrap_or_default();
+            let read = crl::read_valid(member, &org.roots);
+            let newer = read.into_iter().filter(|list| !is_known(list, &org.lists));
+            let newer: Vec<Crl> = newer.collect();
+            org.lists.extend(newer);
+            Ok(())
+        })
+    }
+
+    fn build_with(
+        config: &Config,
+        add_lists: impl Fn(&Member, &mut OrgTrust) -> Result<(), Vec<Fault>>,
+    ) -> Result<Trust, Faults> {
         let mut orgs = BTreeMap::new();
         let mut faults = Vec::new();
 
         for member in config.records() {
             match OrgTrust::build(member) {
-                Ok(org) => {
+                Ok(mut org) => {
+                    org.accepts_stale_lists = config.crl.accepts_stale;
+                    if let Err(more) = add_lists(member, &mut org) {
+                        faults.extend(more);
+                    }
                     orgs.insert(member.org.clone(), org);
                 }
                 // Goes on, so that one attempt shows the faults of every member.
@@ -74,6 +118,7 @@ impl Trust {
             orgs,
             // `succeeding` sets it, if this trust replaces another.
             generation: 0,
+            strays: strays(config),
             #[cfg(test)]
             spared: Vec::new(),
         })
@@ -102,6 +147,12 @@ impl Trust {
         self.roots().map(|root| &root.certificate)
     }
 
+    /// True if a CA certificate of `org`'s record has this key.
+    pub fn has_authority(&self, org: &OrgId, key: &Digest) -> bool {
+        let org = self.orgs.get(org);
+        org.is_some_and(|org| org.roots.iter().any(|root| root.certificate.key == *key))
+    }
+
     /// Subject and end of validity of every CA certificate, for `status`.
     pub fn certificates(&self) -> Vec<(String, UnixTime)> {
         self.authorities()
@@ -113,11 +164,95 @@ impl Trust {
         self.orgs.values().flat_map(|org| &org.roots)
     }
 
-    /// CA certificates that are not valid at `now`: `check` reports them as faults, `run` as
-    /// warnings.
+    /// CA certificates that are not valid at `now`, revocation lists that are overdue, and such
+    /// that belong to no record: `check` reports them as faults, `run` as warnings.
     pub fn lapsed(&self, now: UnixTime) -> Vec<Fault> {
-        self.roots().filter_map(|root| root.lapsed(now)).collect()
+        let roots = self.roots().filter_map(|root| root.lapsed(now));
+
+        roots
+            .chain(self.stale_lists(now).into_iter().map(|(_, fault)| fault))
+            .chain(self.strays.iter().cloned())
+            .collect()
     }
+
+    /// Every revocation list, by organization.
+    pub fn lists(&self) -> impl Iterator<Item = (&OrgId, &Crl)> {
+        self.orgs
+            .iter()
+            .flat_map(|(org, trust)| trust.lists.iter().map(move |list| (org, list)))
+    }
+
+    /// Organizations whose revocation lists are overdue at `now`, and what that means.
+    pub fn stale_lists(&self, now: UnixTime) -> Vec<(OrgId, Fault)> {
+        let stale = self.orgs.iter().filter_map(|(org, trust)| {
+            let list = trust.lists.iter().find(|list| list.is_stale(now))?;
+            let meaning = if trust.accepts_stale_lists {
+                "it counts all the same ([crl] stale)"
+            } else {
+                "no certificate of this CA is accepted until then"
+            };
+            let message = format!(
+                "is overdue since {}: put the newest list of {org} here and reload; {meaning}",
+                date(list.next_update)
+            );
+            let place = list.place.clone();
+            Some((org.clone(), Fault { place, message }))
+        });
+        stale.collect()
+    }
+
+    /// True if some list was not overdue at `before` and is at `now`.
+    pub fn has_become_stale(&self, before: UnixTime, now: UnixTime) -> bool {
+        self.lists()
+            .any(|(_, list)| !list.is_stale(before) && list.is_stale(now))
+    }
+}
+
+/// The revocation lists beside one record.
+pub fn lists(member: &Member) -> Result<Vec<Crl>, Faults> {
+    let org = OrgTrust::build(member)?;
+    crl::read(member, &org.roots, UnixTime::now()).map_err(Faults::from)
+}
+
+/// True if `known` has this list, or a newer one of the same CA.
+fn is_known(list: &Crl, known: &[Crl]) -> bool {
+    known
+        .iter()
+        .any(|known| known.issuer_key == list.issuer_key && list.number <= known.number)
+}
+
+/// Files in the members directory that may have been meant to be revocation lists.
+fn strays(config: &Config) -> Vec<Fault> {
+    let expected: BTreeSet<PathBuf> = config
+        .records()
+        .map(|member| crl::path_beside(&member.place.file))
+        .collect();
+    let Ok(entries) = std::fs::read_dir(&config.members_dir) else {
+        return Vec::new();
+    };
+
+    let mut strays: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| looks_like_a_list(path) && !expected.contains(path))
+        .collect();
+    strays.sort();
+    strays
+        .iter()
+        .map(|path| Fault {
+            place: Place::whole(path),
+            message: "belongs to no member's record, so that it revokes nothing; call it \
+                      <org>.crl, or remove it"
+                .to_owned(),
+        })
+        .collect()
+}
+
+fn looks_like_a_list(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.to_ascii_lowercase();
+
+    // Editors keep hidden copies beside a file.
+    name.contains(".crl") && !name.starts_with('.')
 }
 
 /// The CA certificates of one record, in file order.
@@ -153,6 +288,8 @@ impl OrgTrust {
             roots,
             gateways: gateways.map(|gateway| gateway.name.clone()).collect(),
             revoked: member.revoked.clone(),
+            lists: Vec::new(),
+            accepts_stale_lists: false,
         })
     }
 }
@@ -187,7 +324,11 @@ impl TrustedRoot {
             .map_err(|error| format!("CA certificate cannot be used ({error})"))?
             .to_owned();
 
+        let (_, x509) = X509Certificate::from_der(&der)
+            .map_err(|error| format!("CA certificate is malformed ({error})"))?;
+
         Ok(TrustedRoot {
+            public_key: x509.public_key().subject_public_key.data.to_vec(),
             anchor,
             certificate,
             place: root.place.clone(),

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   size ► readable ► one SPIFFE id ► leaf's usages ► dates          certificates by themselves
-//!        ► known org ► signed by that org's CA                       their issuer
+//!        ► known org ► signed by that org's CA ► not on its CRL      their issuer
 //!        ► in the record ► not revoked ► not us ► the one we dialled their place in the mesh
 //! ```
 //! Before a signature has been verified, no refusal depends on the records, except that the
@@ -17,9 +17,13 @@ use std::time::Duration;
 use ringway_config::{Digest, Escaped, GatewayId};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{
+    EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, RevocationOptionsBuilder,
+    UnknownStatusPolicy,
+};
 
 use super::certificate::Certificate;
+use super::crl::Crl;
 use super::refusal::{Lapse, Refusal};
 use super::trust::{OrgTrust, Trust, TrustedRoot};
 
@@ -35,6 +39,15 @@ pub enum Role {
     Client,
     /// We dialled it.
     Server,
+}
+
+impl Role {
+    fn usage(self) -> KeyUsage {
+        match self {
+            Role::Client => KeyUsage::client_auth(),
+            Role::Server => KeyUsage::server_auth(),
+        }
+    }
 }
 
 /// A peer that may hold a session.
@@ -121,6 +134,9 @@ impl Trust {
                 leaf.not_after
             }
         };
+        if let Err(refusal) = org.check_lists(chain, &id, role, now) {
+            self.refuse(refusal)?;
+        }
         self.check_standing(&id, org, &certificates)?;
 
         let not_after = certificates
@@ -240,10 +256,7 @@ impl OrgTrust {
             .ok_or(Refusal::Size { count: 0, bytes: 0 })?;
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| refusal_of(error, id))?;
 
-        let usage = match role {
-            Role::Client => KeyUsage::client_auth(),
-            Role::Server => KeyUsage::server_auth(),
-        };
+        let usage = role.usage();
 
         // An anchor has no dates in webpki, which would accept an expired one.
         let (valid, lapsed): (Vec<_>, Vec<_>) =
@@ -256,6 +269,73 @@ impl OrgTrust {
                 Err(_) => Err(refusal_of(error, id)),
             },
         }
+    }
+}
+
+impl OrgTrust {
+    /// Looks the certificates of the path up in the revocation lists of the CA at its end. What an
+    /// intermediate CA has issued is in no list here.
+    fn check_lists(
+        &self,
+        chain: &[CertificateDer<'_>],
+        id: &GatewayId,
+        role: Role,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            return Ok(());
+        };
+        let roots: Vec<&TrustedRoot> = self.roots.iter().collect();
+        let usage = role.usage();
+        let leaf = EndEntityCert::try_from(leaf).map_err(|error| refusal_of(error, id))?;
+        // Whether there is a path is judged before.
+        let Ok(path) = Path::find(&leaf, intermediates, &roots, usage, now) else {
+            return Ok(());
+        };
+
+        for root in path.roots {
+            let key = root.certificate.key;
+            for list in self.lists.iter().filter(|list| list.issuer_key == key) {
+                self.look_up(list, &leaf, intermediates, root, usage, now)
+                    .map_err(|error| refusal_by_list(error, id, list))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_up(
+        &self,
+        list: &Crl,
+        leaf: &EndEntityCert<'_>,
+        intermediates: &[CertificateDer<'_>],
+        root: &TrustedRoot,
+        usage: KeyUsage,
+        now: UnixTime,
+    ) -> Result<(), webpki::Error> {
+        let lists = [&*list.list];
+        let expiration = if self.accepts_stale_lists {
+            ExpirationPolicy::Ignore
+        } else {
+            ExpirationPolicy::Enforce
+        };
+        let options = RevocationOptionsBuilder::new(&lists)
+            .map_err(|_| webpki::Error::UnknownRevocationStatus)?
+            .with_depth(RevocationCheckDepth::Chain)
+            .with_expiration_policy(expiration)
+            // Of what an intermediate CA has issued.
+            .with_status_policy(UnknownStatusPolicy::Allow)
+            .build();
+
+        leaf.verify_for_usage(
+            signature_algorithms().all,
+            std::slice::from_ref(&root.anchor),
+            intermediates,
+            now,
+            usage,
+            Some(options),
+            None,
+        )
+        .map(drop)
     }
 }
 
@@ -276,7 +356,6 @@ impl<'r> Path<'r> {
         now: UnixTime,
     ) -> Result<Path<'r>, webpki::Error> {
         let anchors: Vec<_> = roots.iter().map(|root| root.anchor.clone()).collect();
-        // No CRLs: the member records name revoked keys (`check_standing`).
         let path = leaf.verify_for_usage(
             signature_algorithms().all,
             &anchors,
@@ -349,6 +428,26 @@ fn refusal_of(error: webpki::Error, id: &GatewayId) -> Refusal {
             org: id.org.clone(),
             detail: error.to_string(),
         },
+    }
+}
+
+fn refusal_by_list(error: webpki::Error, id: &GatewayId, list: &Crl) -> Refusal {
+    let issuer = list.issuer.clone();
+    let number = list.number;
+
+    match error {
+        webpki::Error::CertRevoked => Refusal::RevokedByList {
+            id: id.clone(),
+            issuer,
+            number,
+        },
+        webpki::Error::CrlExpired { time, next_update } => Refusal::StaleList {
+            issuer,
+            number,
+            late: between(next_update, time),
+        },
+        // Its signature was verified when it was read: it fits no certificate of this path.
+        error => refusal_of(error, id),
     }
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringway_config::{
-    Config, Connected, Digest, Dns, Faults, Gateway, Identity, Member, Place, PlacedPrefix, Policy,
-    Prefix, Revoked, Routes, Site, Tunnel, rule,
+    Config, Connected, CrlPolicy, Digest, Dns, Faults, Gateway, Identity, Member, Place,
+    PlacedPrefix, Policy, Prefix, Revoked, Routes, Site, Tunnel, rule,
 };
 use ringway_intent::{
     GuardSpec, HostRoute, Links, RouteState, Situation, Tunnelled, guard, held, plan_routes,
@@ -85,6 +85,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),
+        crl: CrlPolicy::default(),
         notes: Faults::default(),
     }
 }

@@ -131,7 +131,11 @@ pub enum Input {
         change: ChangeId,
         /// What both sides allow.
         config: Arc<Config>,
+        /// Revocation lists that come into force with it, for an operator.
+        lists: Vec<String>,
     },
+    /// By the trust in force, these connections may not go on: a revocation list is overdue.
+    Untrusted(Vec<Untrusted>),
     /// The answer to [`Effect::BuildZone`](crate::Effect::BuildZone).
     ZoneBuilt {
         /// The change that asked for it.

@@ -161,10 +161,7 @@ impl Shell {
         let is_rotated = next.identity.certificate != self.current.certificate;
 
         self.put_in_force(next, now);
-        for Untrusted { conn, reason } in untrusted {
-            let error = TrustError::Certificate(reason.clone());
-            self.mesh.handle_untrusted(*conn, error, now);
-        }
+        self.distrust(untrusted, now);
         self.apply_membership(membership, now);
         // The sessions that are left: those closed above need no replacement.
         if is_rotated {
@@ -187,6 +184,14 @@ impl Shell {
             // The same rules once more, in case another program has changed them.
             self.apply_guard(id, spec);
             self.changes.await_stage(Stage::Reguarding);
+        }
+    }
+
+    /// Ends connections that the trust in force does not admit.
+    pub(crate) fn distrust(&mut self, untrusted: &[Untrusted], now: Instant) {
+        for Untrusted { conn, reason } in untrusted {
+            let error = TrustError::Certificate(reason.clone());
+            self.mesh.handle_untrusted(*conn, error, now);
         }
     }
 
@@ -263,19 +268,26 @@ impl Shell {
     }
 
     /// What both the files and what is in force allow was found.
-    pub(crate) fn narrowed(&mut self, id: ChangeId, config: Arc<Config>, now: Instant) {
+    pub(crate) fn narrowed(
+        &mut self,
+        id: ChangeId,
+        config: Arc<Config>,
+        lists: Vec<String>,
+        now: Instant,
+    ) {
         let stage = self
             .changes
             .take_stage(id, |stage| matches!(stage, Stage::Narrowing));
         if stage.is_none() {
             return self.ignore(id);
         }
-        if *config == *self.current.config {
+        if *config == *self.current.config && lists.is_empty() {
             self.discard(id);
             return self.end_change(now);
         }
 
-        let taken = taken(&self.current.config, &config);
+        let mut taken = taken(&self.current.config, &config);
+        taken.extend(lists);
         for line in &taken {
             tracing::warn!(reason = line, "Taken away although the reload was refused");
         }

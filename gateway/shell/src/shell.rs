@@ -312,8 +312,13 @@ impl Shell {
             }
             Input::CertificateChanged => self.submit(Request::Certificate, now),
             Input::ConfigRead { change, result } => self.config_read(change, result),
-            Input::Narrowed { change, config } => self.narrowed(change, config, now),
+            Input::Narrowed {
+                change,
+                config,
+                lists,
+            } => self.narrowed(change, config, lists, now),
             Input::ZoneBuilt { change, result } => self.zone_built(change, result),
+            Input::Untrusted(untrusted) => self.distrust(&untrusted, now),
             Input::Adopted { change, untrusted } => self.adopted(change, &untrusted, now),
             Input::IdentityRead { change, result } => self.identity_read(change, result, now),
         }

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ringway_config::OrgId;
+use ringway_identity::Crl;
+use ringway_identity::certificate::rfc3339;
+use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 
 /// Everything `ringway status` shows.
@@ -20,6 +24,9 @@ pub struct Report {
     pub checks: Vec<CheckReport>,
     /// Our chain and the members' CA certificates.
     pub certificates: Vec<CertificateReport>,
+    /// The members' certificate revocation lists, and ours.
+    #[serde(default)]
+    pub revocation_lists: Vec<RevocationListReport>,
     /// Packets dropped before it was known which peer they belong to, by reason.
     pub drops: BTreeMap<String, u64>,
     /// Packets that the policy dropped, by reason.
@@ -259,6 +266,37 @@ pub struct CheckReport {
     pub since: String,
     /// Why the last probe failed; none if it did not.
     pub error: Option<String>,
+}
+
+/// One certificate revocation list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevocationListReport {
+    /// The organization.
+    pub org: String,
+    /// Subject of its CA.
+    pub issuer: String,
+    /// CRL number, in hexadecimal.
+    pub number: String,
+    /// Certificates that it revokes.
+    pub revoked: usize,
+    /// When the next one is due, RFC 3339.
+    pub next_update: String,
+    /// The next one is overdue.
+    pub stale: bool,
+}
+
+impl RevocationListReport {
+    /// What is shown of the list `list` of `org`.
+    pub fn of(org: &OrgId, list: &Crl, now: UnixTime) -> RevocationListReport {
+        RevocationListReport {
+            org: org.to_string(),
+            issuer: list.issuer.clone(),
+            number: list.number.to_string(),
+            revoked: list.revoked.len(),
+            next_update: rfc3339(list.next_update),
+            stale: list.is_stale(now),
+        }
+    }
 }
 
 /// One certificate.

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::table::Table;
 use super::{ConfigFile, Failure, answer, block_on};
+use crate::admin::report::RevocationListReport;
 use crate::json;
 use crate::prepare::{Prepared, prepare};
 
@@ -114,6 +115,7 @@ fn describe(prepared: &Prepared) -> String {
         certificates.row([certificate.subject.to_owned(), date(certificate.not_after)]);
     }
 
+    let lists = describe_lists(prepared);
     let advice = match prepared.identity.age(UnixTime::now()).advice() {
         Some(advice) => format!("\n{advice}\n"),
         None => String::new(),
@@ -121,9 +123,28 @@ fn describe(prepared: &Prepared) -> String {
     let config = &prepared.config;
     let policy = describe_policy(prepared);
     format!(
-        "gateway {}, site {}, listening on {}\n\n{prefixes}\n{certificates}{advice}{policy}",
+        "gateway {}, site {}, listening on {}\n\n{prefixes}\n{certificates}{lists}{advice}{policy}",
         config.id, config.site, config.listen
     )
+}
+
+/// The revocation lists; nothing if there are none.
+fn describe_lists(prepared: &Prepared) -> String {
+    let mut table = Table::new(["revocation list", "CA", "number", "revokes", "due"]);
+    for (org, list) in prepared.trust.lists() {
+        table.row([
+            org.to_string(),
+            list.issuer.clone(),
+            list.number.to_string(),
+            list.revoked.len().to_string(),
+            date(list.next_update),
+        ]);
+    }
+
+    match prepared.trust.lists().next() {
+        Some(_) => format!("\n{table}"),
+        None => String::new(),
+    }
 }
 
 /// The results of the policy's tests; nothing if there are none.
@@ -160,6 +181,7 @@ struct Report {
     hints: Vec<FaultReport>,
     prefixes: Vec<PrefixReport>,
     certificates: Vec<CertificateReport>,
+    revocation_lists: Vec<RevocationListReport>,
     attention: Vec<FindingReport>,
     policy_tests: PolicyTestsReport,
 }
@@ -213,6 +235,7 @@ impl Report {
             faults: faults.0.iter().map(FaultReport::of).collect(),
             hints: hints.map(FaultReport::of).collect(),
             prefixes: rulings.map(PrefixReport::of).collect(),
+            revocation_lists: prepared.map(lists).unwrap_or_default(),
             certificates: certificates
                 .map(|certificate| CertificateReport {
                     subject: certificate.subject.to_owned(),
@@ -230,6 +253,15 @@ impl Report {
             policy_tests: prepared.map(PolicyTestsReport::of).unwrap_or_default(),
         }
     }
+}
+
+fn lists(prepared: &Prepared) -> Vec<RevocationListReport> {
+    let now = UnixTime::now();
+    let lists = prepared.trust.lists();
+
+    lists
+        .map(|(org, list)| RevocationListReport::of(org, list, now))
+        .collect()
 }
 
 impl PolicyTestsReport {

@@ -39,12 +39,15 @@ fn text(report: &Report) -> String {
         routes(report),
         zones(report),
         certificates(report),
+        revocation_lists(report),
     ];
     let gateway = Escaped(&report.gateway);
     let mut text = format!("gateway {gateway}\n");
     // First: a table that fills the screen must not hide it.
     text.push_str(&attention(report));
-    text.push_str(&format!("\n{}", sections.join("\n")));
+    for section in sections.iter().filter(|section| !section.is_empty()) {
+        text.push_str(&format!("\n{section}"));
+    }
 
     if !report.drops.is_empty() {
         text.push_str(&format!(
@@ -272,6 +275,27 @@ fn fragment_notes(zone: &ZoneReport) -> Vec<String> {
     notes
 }
 
+/// Nothing if no organization has one.
+fn revocation_lists(report: &Report) -> String {
+    if report.revocation_lists.is_empty() {
+        return String::new();
+    }
+
+    let mut table = Table::new(["REVOCATION LIST", "CA", "NUMBER", "REVOKES", "DUE", "NOTE"]);
+    for list in &report.revocation_lists {
+        let note = if list.stale { "overdue" } else { "" };
+        table.row([
+            list.org.clone(),
+            list.issuer.clone(),
+            list.number.clone(),
+            list.revoked.to_string(),
+            list.next_update.clone(),
+            note.to_owned(),
+        ]);
+    }
+    table.to_string()
+}
+
 fn certificates(report: &Report) -> String {
     let mut table = Table::new(["CERTIFICATE", "VALID UNTIL"]);
     for certificate in &report.certificates {
@@ -302,7 +326,8 @@ fn bytes(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::admin::report::{
-        AttentionReport, CertificateReport, FragmentReport, HeldRecordReport, RouteReport,
+        AttentionReport, CertificateReport, FragmentReport, HeldRecordReport, RevocationListReport,
+        RouteReport,
     };
 
     #[test]
@@ -432,6 +457,14 @@ mod tests {
             zones: vec![zone],
             checks: Vec::new(),
             certificates: vec![certificate],
+            revocation_lists: vec![RevocationListReport {
+                org: HOSTILE.into(),
+                issuer: HOSTILE.into(),
+                number: HOSTILE.into(),
+                revoked: 1,
+                next_update: HOSTILE.into(),
+                stale: true,
+            }],
             drops: hostile_counts(),
             filtered: hostile_counts(),
             attention: vec![AttentionReport {
@@ -458,7 +491,7 @@ mod tests {
     fn no_text_of_a_report_reaches_the_terminal() {
         let shown = text(&hostile_report());
         // Each of the tables has a heading and one row.
-        assert_eq!(shown.lines().count(), 31, "{shown}");
+        assert_eq!(shown.lines().count(), 34, "{shown}");
         for line in shown.lines() {
             assert_eq!(Escaped(line).to_string(), line, "not printable");
         }

@@ -21,8 +21,8 @@ use rustls_pki_types::UnixTime;
 use super::jobs::{Event, Jobs};
 use crate::names::Names;
 use crate::policy::former::RulesFile;
-use crate::prepare::{Prepared, prepare_again};
-use crate::state::{RecordsFile, StateFiles};
+use crate::prepare::{Known, Prepared, prepare_again};
+use crate::state::{NewestLists, RecordsFile, StateFiles};
 use crate::tasks::Tasks;
 use crate::zones::{LOSS, Store};
 
@@ -74,6 +74,8 @@ struct Pending {
 pub struct Narrowed {
     config: Config,
     trust: Option<Box<Trust>>,
+    /// Revocation lists that are in force now and were not before.
+    lists: Vec<String>,
 }
 
 /// The result of reading every file.
@@ -138,10 +140,13 @@ impl InForce {
 
     pub(super) fn read_config(&self, change: ChangeId, jobs: &Jobs) {
         let config = self.config.clone();
-        let newest = self.stored.records.newest();
+        let known = Known {
+            newest: self.stored.records.newest(),
+            lists: NewestLists::of(&self.trust.load()),
+        };
 
         jobs.spawn(async move {
-            let result = read(&config, newest).await.map(Box::new);
+            let result = read(&config, known).await.map(Box::new);
             Event::ConfigRead { change, result }
         });
     }
@@ -176,21 +181,27 @@ impl InForce {
     /// Each file is read by itself, as far as it can be.
     pub(super) fn narrow(&self, change: ChangeId, jobs: &Jobs) {
         let config = self.config.clone();
+        let trust = self.trust.load_full();
         let newest = self.stored.records.newest();
 
         jobs.run(move || Event::Narrowed {
             change,
-            narrowed: Box::new(narrowed(&config, newest)),
+            narrowed: Box::new(narrowed(&config, &trust, newest)),
         });
     }
 
     pub(super) fn narrowed(&mut self, change: ChangeId, narrowed: Narrowed) -> Input {
-        let Narrowed { config, trust } = narrowed;
+        let Narrowed {
+            config,
+            trust,
+            lists,
+        } = narrowed;
         self.pending.entry(change).or_default().trust = trust.map(|trust| *trust);
 
         Input::Narrowed {
             change,
             config: Arc::new(config),
+            lists,
         }
     }
 
@@ -297,7 +308,12 @@ impl InForce {
 
         let rules = self.config.clone();
         let records = self.stored.records.clone();
-        jobs.run_silently(move || records.follow(&rules, pending.newest));
+        let files = self.stored.files.clone();
+        let lists = NewestLists::of(&self.trust.load());
+        jobs.run_silently(move || {
+            files.store_lists(rules.state_dir.clone(), lists);
+            records.follow(&rules, pending.newest);
+        });
 
         // Last: a copy is deleted only after its zone is no longer served.
         let removal = self.names.removal(&self.config);
@@ -327,7 +343,7 @@ impl InForce {
 }
 
 /// What both `current` and the files allow, and the certificates to accept then.
-fn narrowed(current: &Config, newest: Option<Newest>) -> Narrowed {
+fn narrowed(current: &Config, in_force: &Trust, newest: Option<Newest>) -> Narrowed {
     let mut survey = Survey::read(&current.path, Some(current));
     let mut newest = newest.unwrap_or_default();
     newest.follow(current);
@@ -338,8 +354,9 @@ fn narrowed(current: &Config, newest: Option<Newest>) -> Narrowed {
     survey.doubt_emptiness(&current.own.org, &newest);
 
     let config = meet(current, &survey);
-    match Trust::build(&config) {
+    match Trust::narrowed(&config, in_force) {
         Ok(trust) => Narrowed {
+            lists: new_lists(in_force, &trust),
             config,
             trust: Some(Box::new(trust)),
         },
@@ -349,13 +366,32 @@ fn narrowed(current: &Config, newest: Option<Newest>) -> Narrowed {
             Narrowed {
                 config: current.clone(),
                 trust: None,
+                lists: Vec::new(),
             }
         }
     }
 }
 
+/// The lists that only `trust` has, for an operator.
+fn new_lists(before: &Trust, trust: &Trust) -> Vec<String> {
+    let known: BTreeSet<_> = before.lists().map(|(_, list)| list.digest).collect();
+
+    trust
+        .lists()
+        .filter(|(_, list)| !known.contains(&list.digest))
+        .map(|(org, list)| {
+            format!(
+                "{org}: revocation list {} of {}, which revokes {}",
+                list.number,
+                list.issuer,
+                list.revoked.len()
+            )
+        })
+        .collect()
+}
+
 /// Reads and checks every file, as a start does.
-async fn read(current: &Config, newest: Option<Newest>) -> Result<ReadConfig, Faults> {
+async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
     let Prepared {
         mut config,
         zone,
@@ -371,7 +407,7 @@ async fn read(current: &Config, newest: Option<Newest>) -> Result<ReadConfig, Fa
         hints,
         newest,
         traces: _,
-    } = prepare_again(&current.path, newest).await?;
+    } = prepare_again(&current.path, known).await?;
 
     for warning in &warnings.0 {
         tracing::warn!(reason = %warning, "A file needs attention");

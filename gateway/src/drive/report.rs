@@ -42,6 +42,7 @@ impl Drive {
             zones: self.zones(),
             checks: self.health.list().into_iter().map(check).collect(),
             certificates: self.certificates(),
+            revocation_lists: self.revocation_lists(),
             drops: drops(self.packets.counters()),
             attention: self.attention(),
             restored: restored(self.shell.restored()),

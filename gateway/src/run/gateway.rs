@@ -16,6 +16,7 @@ use ringway_host::incoming::interface_of;
 use ringway_host::watch::Authors;
 use ringway_identity::{Identity, Trust};
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
+use rustls_pki_types::UnixTime;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -127,6 +128,7 @@ impl Gateway {
         };
         let start = start(current, members, state.former_policies, config.lanes)?;
         let drive = Drive {
+            lists_seen: UnixTime::now(),
             shell: Shell::new(start, Instant::now()),
             links,
             packets,

@@ -23,7 +23,7 @@ use super::{RunError, blocking};
 use crate::admin::report::AttentionReport;
 use crate::admin::{Report, socket};
 use crate::attention::Attention;
-use crate::prepare::{Prepared, prepare, prepare_at, valid_at_another_time};
+use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time};
 use crate::state::{StateFiles, create_private};
 
 /// How often the clock, and what is in the kernel, is looked at.
@@ -49,7 +49,7 @@ pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, RunError> {
             return Err(RunError::Faults(faults));
         };
         // At another time by the clock, the files would be in order; otherwise nothing helps.
-        let Ok(prepared) = prepare_at(path, None, begin).await else {
+        let Ok(prepared) = prepare_at(path, Known::default(), begin).await else {
             return Err(RunError::Faults(faults));
         };
 

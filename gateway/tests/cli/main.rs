@@ -15,6 +15,7 @@ mod help;
 mod hostile;
 mod init;
 mod lab;
+mod lists;
 mod member;
 mod own_record;
 mod policy;

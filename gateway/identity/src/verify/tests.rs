@@ -7,6 +7,7 @@ use rustls_pki_types::UnixTime;
 use super::{Role, Trust, Verified};
 use crate::{Code, Refusal};
 
+#[expect(dead_code, reason = "its revocation lists are for tests/handshake")]
 #[path = "../../tests/handshake/openssl.rs"]
 mod openssl;
 #[path = "../../tests/handshake/rows.rs"]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::world::{Presented, World};
+use super::world::{Ca, Presented, World};
 
 const NAME: &str = "subjectAltName = URI:spiffe://beta.consortium.example/gateway/gw";
 const USAGE: &str = "keyUsage = critical, digitalSignature";
@@ -58,6 +58,35 @@ fn issue(world: &World, extensions: &[&str]) -> Presented {
         chain: vec![CertificateDer::from_pem_file(dir.join("gw.crt")).unwrap()],
         key: PrivateKeyDer::from_pem_file(dir.join("gw.key")).unwrap(),
     }
+}
+
+/// A revocation list of `ca` with this number, which openssl has written.
+pub(crate) fn list(world: &World, ca: &Ca, number: u32, serials: &[u64]) -> Vec<u8> {
+    let dir = directory(world);
+    fs::write(dir.join("ca.crt"), ca.certificate.pem()).unwrap();
+    fs::write(dir.join("ca.key"), ca.issuer.key().serialize_pem()).unwrap();
+    let revoked = serials
+        .iter()
+        .map(|serial| format!("R\t350101000000Z\t250101000000Z\t{serial:04X}\tunknown\t/CN=gw\n"));
+    fs::write(dir.join("index.txt"), revoked.collect::<String>()).unwrap();
+    fs::write(dir.join("number"), format!("{number:04X}\n")).unwrap();
+    let config = "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = number\n\
+                  default_md = sha256\ndefault_crl_days = 7\n";
+    fs::write(dir.join("ca.cnf"), config).unwrap();
+
+    openssl(
+        &dir,
+        "ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.crt -out list.crl",
+    );
+    fs::read(dir.join("list.crl")).unwrap()
+}
+
+/// The same list in DER.
+pub(crate) fn der(world: &World, list: &[u8]) -> Vec<u8> {
+    let dir = directory(world);
+    fs::write(dir.join("list.pem"), list).unwrap();
+    openssl(&dir, "crl -in list.pem -outform DER -out list.crl");
+    fs::read(dir.join("list.crl")).unwrap()
 }
 
 fn directory(world: &World) -> PathBuf {

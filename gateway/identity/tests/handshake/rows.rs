@@ -10,7 +10,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::openssl;
 use super::world::{
-    Ca, DOMAIN, Presented, World, ballast, ca_params, good, named, private, second_names, uri,
+    Ca, DOMAIN, Presented, REVOKED_SERIAL, World, ballast, ca_params, good, named, private,
+    second_names, uri,
 };
 
 /// The peer's role.
@@ -441,6 +442,36 @@ fn members() -> Vec<Row> {
             |w| w.beta.issue(&good("beta", "old")),
         )
         .dialled("old.beta"),
+        row(
+            "a certificate on the revocation list of its CA",
+            Some("RevokedByList"),
+            "a certificate of gw.beta is revoked by the revocation list 07 of …",
+            |w| {
+                w.beta.issue(&with(good("beta", "gw"), |p| {
+                    p.serial_number = Some(REVOKED_SERIAL.into());
+                }))
+            },
+        ),
+        row(
+            "an intermediate CA on the revocation list",
+            Some("RevokedByList"),
+            "a certificate of gw.beta is revoked by the revocation list 07 of …",
+            |w| {
+                let intermediate =
+                    ca_params("beta issuing", -Duration::hours(1), Duration::days(5));
+                let intermediate = with(intermediate, |p| {
+                    p.serial_number = Some(REVOKED_SERIAL.into());
+                });
+                w.beta.issue_through(intermediate, &good("beta", "gw"))
+            },
+        ),
+        row(
+            "a member whose revocation list is overdue",
+            Some("StaleList"),
+            "the revocation list 03 of … is overdue for 2 days",
+            |w| w.epsilon.issue(&good("epsilon", "gw")),
+        )
+        .dialled("gw.epsilon"),
         row(
             "a revoked key, certified again",
             Some("RevokedKey"),

@@ -3,9 +3,10 @@
 //! | org | who |
 //! |---|---|
 //! | alpha | ours: `gw` is the gateway under attack |
-//! | beta | an honest member: `gw`, `gw2`; `old` is revoked, and one key is |
+//! | beta | an honest member: `gw`, `gw2`; `old`, a key and a serial are revoked |
 //! | gamma | another member, whose CA tries to speak for the others; it allows no CA below it |
 //! | delta | a member whose CA certificate has expired |
+//! | epsilon | a member whose revocation list is overdue |
 //! | omega | no member |
 //!
 //! rcgen makes the certificates, not the code under test.
@@ -17,12 +18,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, PublicKeyData as _, RevokedCertParams, SanType, SerialNumber,
 };
 use ringway_config::{Config, Digest, NewGateway, NewMember, gateway_text, member_text};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
+
+/// The serial number that beta's revocation list names.
+pub(crate) const REVOKED_SERIAL: u64 = 0x5eed;
 
 pub(crate) const DOMAIN: &str = "consortium.example";
 
@@ -34,6 +39,7 @@ pub(crate) struct World {
     pub(crate) beta: Ca,
     pub(crate) gamma: Ca,
     pub(crate) delta: Ca,
+    pub(crate) epsilon: Ca,
     pub(crate) omega: Ca,
     /// A key that beta revoked.
     pub(crate) revoked: KeyPair,
@@ -67,6 +73,7 @@ impl World {
             beta: Ca::new("beta"),
             gamma: Ca::with(shallow),
             delta: Ca::with(long_ago),
+            epsilon: Ca::new("epsilon"),
             omega: Ca::new("omega"),
             revoked: KeyPair::generate().unwrap(),
         }
@@ -76,7 +83,7 @@ impl World {
     pub(crate) fn config_of(&self, org: &str) -> Config {
         let dir = self.dir.join(org);
         fs::create_dir_all(dir.join("members")).unwrap();
-        for member in ["alpha", "beta", "gamma", "delta"] {
+        for member in ["alpha", "beta", "gamma", "delta", "epsilon"] {
             let place = if member == org {
                 dir.clone()
             } else {
@@ -88,6 +95,7 @@ impl World {
             )
             .unwrap();
         }
+        self.write_lists(&dir.join("members"));
         let id = format!("gw.{org}").parse().unwrap();
         let listen = "127.0.0.1:4600".parse().unwrap();
         let site = "home".parse().unwrap();
@@ -108,6 +116,17 @@ impl World {
         Config::load(&dir.join("gateway.toml")).unwrap()
     }
 
+    /// The revocation lists of beta and epsilon, beside their records.
+    fn write_lists(&self, members: &Path) {
+        if members.join("beta.member.toml").exists() {
+            let list = self.beta.list(7, Duration::days(7), &[REVOKED_SERIAL]);
+            fs::write(members.join("beta.crl"), list).unwrap();
+        }
+        let overdue = -Duration::days(2) - Duration::hours(1);
+        let list = self.epsilon.list(3, overdue, &[]);
+        fs::write(members.join("epsilon.crl"), list).unwrap();
+    }
+
     fn write_identity(&self, dir: &Path, params: &CertificateParams, ca: &Ca) {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &ca.issuer).unwrap();
@@ -121,7 +140,8 @@ impl World {
             "alpha" => (&self.alpha, &["gw", "gw2"], "10.101.0.0/16"),
             "beta" => (&self.beta, &["gw", "gw2", "old"], "10.102.0.0/16"),
             "gamma" => (&self.gamma, &["gw"], "10.103.0.0/16"),
-            _ => (&self.delta, &["gw"], "10.104.0.0/16"),
+            "delta" => (&self.delta, &["gw"], "10.104.0.0/16"),
+            _ => (&self.epsilon, &["gw"], "10.105.0.0/16"),
         };
         let gateways = names
             .iter()
@@ -156,12 +176,36 @@ impl Ca {
         Ca::with(ca_params(org, -Duration::hours(1), Duration::days(30)))
     }
 
-    fn with(params: CertificateParams) -> Ca {
+    pub(crate) fn with(params: CertificateParams) -> Ca {
         let key = KeyPair::generate().unwrap();
         Ca {
             certificate: params.self_signed(&key).unwrap(),
             issuer: Issuer::new(params, key),
         }
+    }
+
+    /// A revocation list, as PEM, with this number and until this time from now.
+    pub(crate) fn list(&self, number: u64, until: Duration, serials: &[u64]) -> String {
+        let now = OffsetDateTime::now_utc();
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        });
+
+        CertificateRevocationListParams {
+            this_update: now - Duration::days(9),
+            next_update: now + until,
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        }
+        .signed_by(&self.issuer)
+        .unwrap()
+        .pem()
+        .unwrap()
     }
 
     /// A chain of one certificate, with a new key.

@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringway_config::{
-    Config, Digest, Dns, Endpoint, Faults, Gateway, GatewayId, Host, Identity, Member, OrgId,
-    Place, PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Survey, Tunnel,
+    Config, CrlPolicy, Digest, Dns, Endpoint, Faults, Gateway, GatewayId, Host, Identity, Member,
+    OrgId, Place, PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Survey,
+    Tunnel,
 };
 use ringway_core::{GatewayInfo, HeldRecord, Membership};
 
@@ -138,6 +139,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),
+        crl: CrlPolicy::default(),
         notes: Faults::default(),
     }
 }

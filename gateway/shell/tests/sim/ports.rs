@@ -448,9 +448,23 @@ impl World {
 
         if self.fails(50) {
             let config = config.clone();
-            self.answer(node, Answer::Input(Input::Narrowed { change, config }));
+            self.answer(
+                node,
+                Answer::Input(Input::Narrowed {
+                    change,
+                    config,
+                    lists: Vec::new(),
+                }),
+            );
         }
-        self.answer(node, Answer::Input(Input::Narrowed { change, config }));
+        self.answer(
+            node,
+            Answer::Input(Input::Narrowed {
+                change,
+                config,
+                lists: Vec::new(),
+            }),
+        );
     }
 
     fn build_zone(&mut self, node: usize, change: ChangeId) {

@@ -5,20 +5,26 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ringway_config::{Gateway, Member, Revoked};
+use ringway_identity::Crl;
 use ringway_identity::certificate::{Certificate, date};
-use ringway_identity::trust::authorities;
+use ringway_identity::trust::{self, authorities};
+use rustls_pki_types::UnixTime;
 
 use crate::cli::table::Table;
 use crate::cli::{Failure, answer};
+
+/// Serial numbers that are shown of a revocation list.
+const MOST_SERIALS: usize = 16;
 
 /// Runs `ringway member show`.
 pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     let member = Member::load(file)?;
     let authorities = authorities(&member)?;
-    answer(describe(&member, &authorities))
+    let lists = trust::lists(&member)?;
+    answer(describe(&member, &authorities, &lists))
 }
 
-fn describe(member: &Member, authorities: &[Certificate]) -> Table {
+fn describe(member: &Member, authorities: &[Certificate], lists: &[Crl]) -> Table {
     let mut table = Table::plain();
     table.row(["organization".into(), member.org.to_string()]);
     table.row([
@@ -41,7 +47,37 @@ fn describe(member: &Member, authorities: &[Certificate]) -> Table {
         table.row([format!("gateway {}", gateway.name), place_of(gateway)]);
     }
     table.row(["revoked".into(), revocations(&member.revoked)]);
+    for list in lists {
+        describe_list(&mut table, list);
+    }
     table
+}
+
+/// The revocation list of a CA, which lies beside the record.
+fn describe_list(table: &mut Table, list: &Crl) {
+    let due = date(list.next_update);
+    let late = if list.is_stale(UnixTime::now()) {
+        ", OVERDUE"
+    } else {
+        ""
+    };
+    table.row([
+        "revocation list".into(),
+        format!("number {} of {}, due {due}{late}", list.number, list.issuer),
+    ]);
+
+    let serials = list.revoked.iter().take(MOST_SERIALS);
+    let mut revoked: Vec<String> = serials.map(|serial| format!("serial {serial}")).collect();
+    let more = list.revoked.len().saturating_sub(MOST_SERIALS);
+    if more > 0 {
+        revoked.push(format!("{more} more"));
+    }
+    let revoked = if revoked.is_empty() {
+        "nothing".to_owned()
+    } else {
+        revoked.join(", ")
+    };
+    table.row(["revoked by it".into(), revoked]);
 }
 
 /// The site that a gateway serves, and where it can be dialled.

@@ -1,0 +1,191 @@
+//! The file of an organization's revocation lists, beside its record.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use ringway_config::{Fault, Member, Place};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateRevocationListDer, UnixTime};
+
+use super::Crl;
+use crate::trust::TrustedRoot;
+
+/// Bytes of a file: some 25,000 revoked certificates.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Lists in a file.
+const MOST_LISTS: usize = 16;
+
+/// How a record's file name ends.
+const RECORD: &str = ".member.toml";
+
+/// The file of revocation lists that belongs to the record in the file `record`.
+pub fn path_beside(record: &Path) -> PathBuf {
+    let name = record.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.strip_suffix(RECORD).unwrap_or(&name);
+
+    record.with_file_name(format!("{stem}.crl"))
+}
+
+/// The lists of `member`, whose CA certificates are `roots`; none without a file. Every fault at
+/// once.
+pub(crate) fn read(
+    member: &Member,
+    roots: &[TrustedRoot],
+    now: UnixTime,
+) -> Result<Vec<Crl>, Vec<Fault>> {
+    let path = path_beside(&member.place.file);
+    let mut faults = Vec::new();
+    let mut lists = Vec::new();
+    let Some(results) = read_each(&path, member, roots) else {
+        return Ok(lists);
+    };
+
+    for result in results {
+        match result {
+            Ok(list) => lists.push(list),
+            Err(message) => faults.push(fault(&path, message)),
+        }
+    }
+    if faults.is_empty() {
+        faults.extend(doubled(&path, &lists));
+        faults.extend(uncovered(&path, &lists, roots, now));
+    }
+
+    if faults.is_empty() {
+        Ok(lists)
+    } else {
+        Err(faults)
+    }
+}
+
+/// Those of the lists that nothing is wrong with.
+pub(crate) fn read_valid(member: &Member, roots: &[TrustedRoot]) -> Vec<Crl> {
+    let path = path_beside(&member.place.file);
+    let results = read_each(&path, member, roots).unwrap_or_default();
+
+    results.into_iter().filter_map(Result::ok).collect()
+}
+
+/// Each list of the file at `path`, or what is wrong with it; `None` if there is no file.
+fn read_each(
+    path: &Path,
+    member: &Member,
+    roots: &[TrustedRoot],
+) -> Option<Vec<Result<Crl, String>>> {
+    let bytes = match read_bytes(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => return Some(vec![Err(format!("cannot be read ({error})"))]),
+        Ok(bytes) => bytes,
+    };
+    if bytes.len() as u64 > MOST_BYTES {
+        let message = format!("is larger than {MOST_BYTES} bytes; take expired entries out");
+        return Some(vec![Err(message)]);
+    }
+
+    let ders = split(&bytes);
+    if ders.len() > MOST_LISTS {
+        let message = format!("holds more than {MOST_LISTS} lists; remove those of old CAs");
+        return Some(vec![Err(message)]);
+    }
+    let read = ders
+        .into_iter()
+        .map(|der| read_one(der, path, member, roots));
+    Some(read.collect())
+}
+
+fn read_one(
+    der: Result<Vec<u8>, String>,
+    path: &Path,
+    member: &Member,
+    roots: &[TrustedRoot],
+) -> Result<Crl, String> {
+    let read = Crl::read(&der?, member.org.as_str(), roots, Place::whole(path));
+
+    read.map_err(|error| error.to_string())
+}
+
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // To open a pipe without a writer would stop a start.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The DER of each list in a PEM file, or the whole file.
+fn split(bytes: &[u8]) -> Vec<Result<Vec<u8>, String>> {
+    // A DER list begins with a SEQUENCE, a PEM file with text.
+    if bytes.first() == Some(&0x30) {
+        return vec![Ok(bytes.to_owned())];
+    }
+
+    let lists: Vec<Result<Vec<u8>, String>> = CertificateRevocationListDer::pem_slice_iter(bytes)
+        .map(|der| match der {
+            Ok(der) => Ok(der.to_vec()),
+            Err(error) => Err(format!("is not PEM ({error}); take the list again")),
+        })
+        .collect();
+    if lists.is_empty() {
+        let message = "holds no certificate revocation list, PEM or DER; take it again from the \
+                       organization";
+        return vec![Err(message.to_owned())];
+    }
+    lists
+}
+
+/// Of two lists of one CA, the older one would be of no use or, where it counts, of harm.
+fn doubled(path: &Path, lists: &[Crl]) -> Option<Fault> {
+    let second = lists.iter().enumerate().find(|(at, list)| {
+        let before = &lists[..*at];
+        before
+            .iter()
+            .any(|earlier| earlier.issuer_key == list.issuer_key)
+    });
+    let (_, list) = second?;
+
+    let message = format!("holds two lists of {}; leave the newer one", list.issuer);
+    Some(fault(path, message))
+}
+
+/// A CA without a list would issue certificates that nothing can revoke.
+fn uncovered(path: &Path, lists: &[Crl], roots: &[TrustedRoot], now: UnixTime) -> Option<Fault> {
+    let missing = roots.iter().find(|root| {
+        let key = root.certificate.key;
+        root.is_valid_at(now) && lists.iter().all(|list| list.issuer_key != key)
+    })?;
+
+    let message = format!(
+        "has no list of the CA {}; each CA of the record needs one, be it empty",
+        missing.certificate.subject
+    );
+    Some(fault(path, message))
+}
+
+fn fault(path: &Path, message: String) -> Fault {
+    Fault {
+        place: Place::whole(path),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_lie_beside_the_record() {
+        let beside = |record: &str| path_beside(Path::new(record)).display().to_string();
+        assert_eq!(beside("members/beta.member.toml"), "members/beta.crl");
+        assert_eq!(
+            beside("/etc/ringway/acme.toml"),
+            "/etc/ringway/acme.toml.crl"
+        );
+    }
+}

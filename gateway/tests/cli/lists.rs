@@ -1,0 +1,111 @@
+//! Certificate revocation lists beside the records, made with openssl: what `check` and `member
+//! show` say of them, and that an older one, or none, undoes nothing.
+
+use crate::workspace::Workspace;
+
+/// acme with beta as member, and beta's CA ready to make lists.
+fn workspace() -> Workspace {
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.add("beta/beta.member.toml").succeeds();
+    workspace.write(
+        "beta/ca.cnf",
+        "[ca]\ndefault_ca = d\n[d]\ndatabase = beta/index.txt\ncrlnumber = beta/number\n\
+         default_md = sha256\ndefault_crl_days = 7\n",
+    );
+    workspace
+}
+
+/// Puts beta's list with this number beside its record.
+fn put(workspace: &Workspace, number: &str, serials: &[&str]) {
+    let revoked = serials
+        .iter()
+        .map(|serial| format!("R\t350101000000Z\t250101000000Z\t{serial}\tunknown\t/CN=gw\n"));
+    workspace.write("beta/index.txt", &revoked.collect::<String>());
+    workspace.write("beta/number", &format!("{number}\n"));
+    workspace.openssl(
+        "ca -config beta/ca.cnf -gencrl -keyfile beta/ca/ca.key -cert beta/ca/ca.crt \
+         -out acme/members/beta.crl",
+    );
+}
+
+/// As the daemon does when the files are in force.
+fn accept(workspace: &Workspace, number: &str) {
+    workspace.openssl("crl -in acme/members/beta.crl -outform DER -out beta/list.der");
+    workspace.openssl("x509 -in beta/ca/ca.crt -noout -pubkey -out beta/key.pem");
+    workspace.openssl("pkey -pubin -in beta/key.pem -outform DER -out beta/key.der");
+    let list = workspace.fingerprint("beta/list.der");
+    let key = workspace.fingerprint("beta/key.der");
+
+    let line = format!("{number} {list} {key} beta\n");
+    workspace.write_state("acme/state/revocation-lists", &line);
+}
+
+/// `check` refuses the files, and says this.
+#[track_caller]
+fn refuses(workspace: &Workspace, fault: &str) {
+    let answer = workspace.ringway("check -c acme/gateway.toml");
+    assert!(answer.err.contains(fault), "{fault}: {}", answer.err);
+    assert_eq!(answer.code, 64);
+}
+
+#[test]
+fn check_and_show_say_what_a_list_revokes_and_when_the_next_is_due() {
+    let workspace = workspace();
+    put(&workspace, "2A", &["ABCD", "03"]);
+    let checked = workspace.ringway("check -c acme/gateway.toml").succeeds();
+    assert!(checked.out.contains("revocation list"), "{}", checked.out);
+    assert!(checked.out.contains("  2A  "), "{}", checked.out);
+
+    let shown = workspace
+        .ringway("member show acme/members/beta.member.toml")
+        .succeeds();
+    for part in ["number 2A of ", ", due ", "serial 03, serial ABCD"] {
+        assert!(shown.out.contains(part), "{part}: {}", shown.out);
+    }
+
+    workspace.write("acme/members/beta.crl", "nonsense");
+    workspace.ringway("check -c acme/gateway.toml").refuses(&[
+        "acme/members/beta.crl: holds no certificate revocation list, PEM or DER; take it again \
+         from the organization",
+    ]);
+}
+
+#[test]
+fn an_older_list_another_of_its_number_and_none_are_refused() {
+    let workspace = workspace();
+    put(&workspace, "08", &["03"]);
+    accept(&workspace, "08");
+    workspace.ringway("check -c acme/gateway.toml").succeeds();
+
+    put(&workspace, "07", &[]);
+    refuses(
+        &workspace,
+        "is older than what this gateway has accepted: CRL number 07 of",
+    );
+    put(&workspace, "08", &[]);
+    refuses(
+        &workspace,
+        "with the CRL number 08 than the one that was accepted",
+    );
+    workspace.remove("acme/members/beta.crl");
+    refuses(
+        &workspace,
+        "acme/members/beta.crl: is missing, although this gateway had accepted a revocation list",
+    );
+
+    let gateway = workspace.read("acme/gateway.toml");
+    workspace.write(
+        "acme/gateway.toml",
+        &format!("{gateway}\n[crl]\nnone-from = [\"beta\"]\n"),
+    );
+    workspace.ringway("check -c acme/gateway.toml").succeeds();
+
+    workspace.write("acme/gateway.toml", &gateway);
+    put(&workspace, "09", &[]);
+    workspace.ringway("check -c acme/gateway.toml").succeeds();
+    workspace.write("acme/state/revocation-lists", "damaged\n");
+    refuses(
+        &workspace,
+        "is damaged, so that older revocation lists cannot be told",
+    );
+}
