@@ -149,3 +149,113 @@ fn after(address: IpAddr) -> Option<IpAddr> {
         IpAddr::V6(v6) => Some(Ipv6Addr::from_bits(v6.to_bits().checked_add(1)?).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ringway_config::{Allow, AllowEgress, Place, Policy};
+    use ringway_filter::RemoteSite;
+
+    use super::*;
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    fn spec(egress: Egress) -> RulesSpec {
+        let place = || Place::whole(Path::new("gateway.toml"));
+        let ports = |first, last| vec![PortRange { first, last }];
+        let allow = Allow {
+            from: vec![Origin::All],
+            to: vec![Target::Prefix(prefix("10.1.0.8/30"))],
+            services: vec![Service::Tcp(ports(7050, 7054))],
+            place: place(),
+        };
+        let allow_egress = AllowEgress {
+            from: vec![Target::Prefix(prefix("10.1.4.0/24"))],
+            to: vec![Origin::Prefix(prefix("10.2.9.0/24"))],
+            services: vec![Service::Udp(ports(500, u16::MAX))],
+            place: place(),
+        };
+
+        RulesSpec {
+            policy: Policy {
+                allow: Some(vec![allow]),
+                egress,
+                allow_egress: vec![allow_egress],
+                ..Policy::default()
+            },
+            former: Vec::new(),
+            site: 0,
+            own: vec![prefix("10.1.0.0/16")],
+            sites: vec![RemoteSite {
+                number: 1,
+                org: "beta".parse().unwrap(),
+                site: "east".parse().unwrap(),
+                prefixes: vec![prefix("10.2.0.0/16")],
+                has_gateways: true,
+            }],
+            names: [(
+                "db.acme.example".parse().unwrap(),
+                vec!["10.1.7.7".parse().unwrap()],
+            )]
+            .into(),
+            dns: vec!["10.1.0.2:5353".parse().unwrap()],
+            gateway: vec!["10.1.0.1".parse().unwrap()],
+            tunnel_port: 4600,
+        }
+    }
+
+    fn addresses(cells: &Cells, of: &str) -> Vec<String> {
+        let found = cells.addresses(&[prefix(of)]);
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_bound_that_rules_tell_apart_begins_a_part() {
+        let cells = Cells::of(&spec(Egress::Named));
+        assert_eq!(
+            addresses(&cells, "10.1.0.0/16"),
+            [
+                "10.1.0.0",
+                "10.1.0.1",
+                "10.1.0.2",
+                "10.1.0.3",
+                "10.1.0.8",
+                "10.1.0.12",
+                "10.1.4.0",
+                "10.1.5.0",
+                "10.1.7.7",
+                "10.1.7.8",
+            ]
+        );
+        assert_eq!(
+            addresses(&cells, "10.2.0.0/16"),
+            ["10.2.0.0", "10.2.9.0", "10.2.10.0"]
+        );
+        assert_eq!(addresses(&cells, "10.1.9.0/24"), ["10.1.9.0"]);
+
+        let every = [1, 500, 4600, 4601, 5353, 5354, 7050, 7055].map(Asked::Tcp);
+        assert_eq!(cells.services(&[Service::Tcp(Vec::new())]), every);
+        let some = Service::Udp(vec![PortRange {
+            first: 7000,
+            last: 7060,
+        }]);
+        assert_eq!(
+            cells.services(&[some, Service::Icmp]),
+            [
+                Asked::Udp(7000),
+                Asked::Udp(7050),
+                Asked::Udp(7055),
+                Asked::Echo
+            ]
+        );
+    }
+
+    #[test]
+    fn names_are_bounds_only_where_they_decide() {
+        let cells = Cells::of(&spec(Egress::All));
+        assert!(!addresses(&cells, "10.1.0.0/16").contains(&"10.1.7.7".to_owned()));
+    }
+}

@@ -99,6 +99,13 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use arc_swap::ArcSwap;
+    use ringway_config::Policy;
+    use ringway_dataplane::{Counters, SiteNo, Snapshot};
+    use ringway_filter::{Filter, RemoteSite, RulesSpec, Settings, Verdict};
+
     use super::*;
 
     #[test]
@@ -115,5 +122,59 @@ mod tests {
             }
         }
         assert_eq!(lines, BURST + 60);
+    }
+
+    #[test]
+    fn each_denied_packet_is_logged_once() {
+        let now = Instant::now();
+        let spec = RulesSpec {
+            policy: Policy {
+                allow: Some(Vec::new()),
+                ..Policy::default()
+            },
+            former: Vec::new(),
+            site: 0,
+            own: vec!["10.1.0.0/16".parse().unwrap()],
+            sites: vec![RemoteSite {
+                number: 1,
+                org: "beta".parse().unwrap(),
+                site: "east".parse().unwrap(),
+                prefixes: vec!["10.2.0.0/16".parse().unwrap()],
+                has_gateways: true,
+            }],
+            names: [].into(),
+            dns: Vec::new(),
+            gateway: Vec::new(),
+            tunnel_port: 4600,
+        };
+        let settings = Settings::of(&spec.policy);
+        let rules = Arc::new(Rules::compile(&spec));
+        let shared = Shared {
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0)))),
+            counters: Arc::new(Counters::new()),
+            filter: Arc::new(Filter::new(&settings, [7; 16], now)),
+        };
+
+        let mut udp = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
+        udp.extend([10, 2, 0, 9, 10, 1, 0, 9, 0, 1, 0, 2, 0, 8, 0, 0]);
+        let deny = |count| {
+            for _ in 0..count {
+                let verdict = shared.filter.arrives(&rules, 1, &udp, now);
+                assert!(matches!(verdict, Verdict::Drop(_)));
+            }
+        };
+        let mut budget = Budget {
+            lines: BURST,
+            looks: 0,
+        };
+
+        deny(3);
+        let next = log_new(&shared, &rules, 0, &mut budget);
+        assert_eq!(budget.lines, BURST - 3);
+        assert_eq!(log_new(&shared, &rules, next, &mut budget), next);
+        assert_eq!(budget.lines, BURST - 3, "nothing is new");
+        deny(2);
+        log_new(&shared, &rules, next, &mut budget);
+        assert_eq!(budget.lines, BURST - 5);
     }
 }

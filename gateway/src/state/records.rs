@@ -125,3 +125,78 @@ impl RecordsFile {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use ringway_config::Digest;
+
+    use super::*;
+
+    fn scratch(test: &str) -> PathBuf {
+        let name = format!("ringway-records-{test}-{}", std::process::id());
+        std::env::temp_dir().join(name)
+    }
+
+    fn write(file: &RecordsFile) {
+        let mut known = file.lock();
+        known.is_stored = false;
+        file.write(&mut known);
+    }
+
+    /// A file that says that a record of beta with serial 5 was accepted.
+    fn store_beta(dir: &std::path::Path) {
+        let line = format!("5 {} beta\n", Digest::of(b"record"));
+        let text = format!("{line}end {}\n", Digest::of(line.as_bytes()));
+        fs::write(dir.join("records"), text).unwrap();
+    }
+
+    #[test]
+    fn what_another_program_has_accepted_meanwhile_stays() {
+        let dir = scratch("merged");
+        fs::create_dir_all(&dir).unwrap();
+        store_beta(&dir);
+        let file = RecordsFile::new(dir.clone(), Attention::default(), Some(Newest::default()));
+        write(&file);
+
+        let stored = Newest::load(&dir).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(stored.serial(&"beta".parse().unwrap()), 5);
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_later_is_replaced_and_a_refusal_ends_once_it_is_written() {
+        let dir = scratch("damaged");
+        fs::write(&dir, b"").unwrap();
+        let attention = Attention::default();
+        let file = RecordsFile::new(dir.clone(), attention.clone(), Some(Newest::default()));
+        write(&file);
+        assert_eq!(attention.names(NAME), [NAME], "a file lies in the way");
+        assert!(!file.lock().is_stored);
+
+        fs::remove_file(&dir).unwrap();
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("records"), b"damaged").unwrap();
+        write(&file);
+        let stored = Newest::load(&dir);
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(stored.unwrap(), Newest::default());
+        assert!(attention.names(NAME).is_empty() && file.lock().is_stored);
+    }
+
+    #[test]
+    fn what_was_damaged_at_the_start_is_left_to_an_operator() {
+        let dir = scratch("unknown");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("records"), b"damaged").unwrap();
+        let attention = Attention::default();
+        let file = RecordsFile::new(dir.clone(), attention.clone(), None);
+        write(&file);
+
+        let left = fs::read(dir.join("records")).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(left, b"damaged");
+        assert_eq!(attention.names(NAME), [NAME]);
+    }
+}

@@ -96,3 +96,52 @@ fn is_full(error: &io::Error) -> bool {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use ringway_config::Digest;
+    use ringway_dns::Name;
+
+    use super::*;
+
+    fn held() -> Held {
+        let apex = Name::from_text("org1.example.test").unwrap();
+        let text = "$TTL 5\n@ SOA gw h 0 60 10 600 5\n@ NS gw\n";
+        Held {
+            zone: Arc::new(Zone::from_text(text, Some(&apex)).unwrap()),
+            digest: Digest::of(b"version"),
+            size: 0,
+            received: SystemTime::now(),
+            keys: Vec::new(),
+            is_expired: false,
+        }
+    }
+
+    #[test]
+    fn what_changes_while_a_copy_is_written_counts_in_the_end() {
+        let dir = std::env::temp_dir().join(format!("ringway-store-{}", std::process::id()));
+        let copies = FragmentStore::open(&dir).unwrap();
+        let store = Store::new(Arc::new(copies.clone()));
+        let gateway: GatewayId = "gw.org1".parse().unwrap();
+        let apex = "org1.example.test".parse().unwrap();
+        let put = || {
+            store.put(gateway.clone(), &held());
+            store.waiting()[&gateway].clone()
+        };
+
+        // A later version waits for its own turn.
+        let first = put();
+        let second = put();
+        store.write(&gateway, &first).unwrap();
+        assert!(Arc::ptr_eq(&store.waiting()[&gateway], &second));
+
+        // What is dropped meanwhile leaves no copy.
+        store.retain(|_| false);
+        store.write(&gateway, &second).unwrap();
+        let stored = copies.load(&gateway, &apex).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(stored.is_none());
+    }
+}

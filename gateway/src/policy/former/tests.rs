@@ -162,6 +162,7 @@ fn what_names_organizations_and_our_dns_meant_is_remembered_in_addresses() {
         rule(Origin::All, "nobody.acme.example", Service::Tcp(Vec::new())),
     ]);
     before.dns = vec!["10.1.0.1:53".parse().unwrap()];
+    assert_eq!(before.meaning().len(), 3, "a rule for nobody says nothing");
     dir.follow(&before, NOW);
 
     // The name has moved, and so has beta.
@@ -195,7 +196,8 @@ fn nothing_but_what_the_operator_opened_is_remembered_of_a_closed_gateway() {
 #[test]
 fn a_file_that_cannot_be_read_counts_as_everything() {
     let whole = ["all to 10.1.0.0/16: tcp", "all to 10.1.0.0/16: udp 1-32767"];
-    let too_long = vec![b' '; LONGEST + 1];
+    let mut too_long = br#"{"rules":[]}"#.to_vec();
+    too_long.resize(LONGEST + 1, b' ');
     for bytes in [
         &b"{"[..],
         br#"{"rules":"sha256:00","changed":null}"#,
