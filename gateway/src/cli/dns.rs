@@ -1,11 +1,14 @@
-//! `ringway dns`: queries, lists and exports this gateway's zones, and checks zone files.
+//! `ringway dns`: queries, lists and exports this gateway's zones, checks zone files, and adds and
+//! removes hosts.
 //!
 //! Everything is read from files: our zone is built from them as `run` builds it, and the others'
 //! zones are their last good copies. So these verbs work while no daemon runs, and show a change
 //! before a SIGHUP.
 
 mod check;
+pub(super) mod edit;
 mod export;
+mod host;
 mod query;
 mod view;
 mod zones;
@@ -19,9 +22,21 @@ use ringway_dns::rdata::kind_from_text;
 
 use super::{ConfigFile, Failure};
 
+pub use host::HostArg;
+
 /// The verbs of `ringway dns`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
+    /// Add hosts to gateway.toml, or addresses and services to hosts that are there
+    #[command(after_help = "Examples:\n  \
+        ringway dns add peer0=10.1.0.11:7051 orderer0=10.1.0.10:7050 -c gateway.toml\n  \
+        ringway dns add web=10.1.0.20,10.1.0.21 --service explorer:8080/tcp -c gateway.toml\n\n\
+        A port yields the SRV record of Fabric's service: 7050 orderer, 7051 peer, 7054 ca.\n\
+        If anything is wrong, the file stays as it is.")]
+    Add(Add),
+    /// Remove hosts and records of a name from gateway.toml
+    #[command(after_help = "Example:\n  ringway dns remove peer0 -c gateway.toml")]
+    Remove(Remove),
     /// Show the answer to a query, and the file and line of each record
     #[command(after_help = "Example:\n  \
         ringway dns query peer0.acme.consortium.example -c gateway.toml\n  \
@@ -61,6 +76,34 @@ pub enum Verb {
     },
 }
 
+/// Arguments of `ringway dns add`.
+#[derive(Debug, clap::Args)]
+pub struct Add {
+    /// Hosts of our zone and their addresses
+    #[arg(required = true, value_name = "NAME=ADDRESS[:PORT],…")]
+    pub hosts: Vec<HostArg>,
+    /// A service of the hosts; may be repeated
+    #[arg(long = "service", value_name = "NAME:PORT/PROTO")]
+    pub services: Vec<String>,
+    /// TTL of the records, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub ttl: Option<u32>,
+    /// The gateway
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// Arguments of `ringway dns remove`.
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    /// Names of our zone
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The gateway
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
 /// Arguments of `ringway dns query`.
 #[derive(Debug, clap::Args)]
 pub struct Query {
@@ -93,6 +136,8 @@ fn kind(text: &str) -> Result<u16, String> {
 /// Runs `ringway dns`.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
+        Verb::Add(args) => edit::add(&args),
+        Verb::Remove(args) => edit::remove(&args),
         Verb::Query(query) => query::run(&query),
         Verb::Zones { config } => zones::run(&config.path),
         Verb::Export { zone, config } => export::run(&zone, &config.path),

@@ -13,12 +13,15 @@ use std::str::FromStr;
 use anyhow::Context as _;
 use ringway_config::{
     Config, Digest, Endpoint, Faults, GatewayId, GatewayName, NameError, NewGateway, NewMember,
-    OrgId, Prefix, SiteId, ZoneName, conflicts, gateway_text, member_text,
+    OrgId, Prefix, ServiceName, SiteId, ZoneName, conflicts, gateway_text, member_text,
 };
+use ringway_dns::Zone;
 use ringway_identity::create::{Authority, CreateError};
 use time::OffsetDateTime;
 
 use super::ca::CaArgs;
+use super::dns::{HostArg, edit};
+use super::edit::{parse, set_list};
 use super::new_files::NewFiles;
 use super::own_record::fault;
 use super::site::refuse_public;
@@ -60,6 +63,12 @@ pub struct Init {
     /// Where the DNS server listens; may be repeated
     #[arg(long = "dns-listen", value_name = "ADDRESS[:PORT]")]
     pub dns_listen: Vec<DnsListen>,
+    /// A host of the site, for every member; may be repeated
+    #[arg(long = "host", value_name = "NAME=ADDRESS[:PORT],…")]
+    pub hosts: Vec<HostArg>,
+    /// A service that the members may open here, in place of Fabric's; may be repeated
+    #[arg(long = "allow", value_name = "SERVICE")]
+    pub allow: Vec<ServiceName>,
     /// An existing CA
     #[command(flatten)]
     pub ca: CaArgs,
@@ -144,7 +153,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
             .secret("ca/ca.key", &key);
     }
     files
-        .file("gateway.toml", &gateway_text(&init.new_gateway()))
+        .file("gateway.toml", &init.gateway_text()?)
         .file("gateway.crt", &issued.certificate)
         .secret("gateway.key", &issued.key)
         .file(&init.record_name(), &record)
@@ -168,6 +177,8 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 /// alone.
 fn load(path: &Path) -> Result<(), Faults> {
     let config = Config::load(path)?;
+    // The hosts may have addresses outside the sites.
+    Zone::from_config(&config, 0).map_err(Faults::from)?;
     match conflicts(&config, &[], &BTreeSet::new()) {
         faults if faults.is_empty() => Ok(()),
         faults => Err(faults),
@@ -208,6 +219,41 @@ impl Init {
             }
         }
         Ok(())
+    }
+
+    fn gateway_text(&self) -> Result<String, Failure> {
+        let mut document = parse(&gateway_text(&self.new_gateway()))?;
+        for host in &self.hosts {
+            edit::put(&mut document, host, None)?;
+        }
+
+        // The first rule is that for Fabric's services.
+        if !self.allow.is_empty()
+            && let Some(rules) = document["policy"]["allow"].as_array_of_tables_mut()
+            && let Some(rule) = rules.get_mut(0)
+        {
+            set_list(rule, "service", &self.allow);
+        }
+        Ok(document.to_string())
+    }
+
+    /// What works only in part, without being wrong.
+    fn warnings(&self) -> String {
+        let mut text = String::new();
+        if self.endpoints.is_empty() {
+            text.push_str(
+                "warning: nobody can dial this gateway, which has no --endpoint; it meets only \
+                 gateways that have one\n",
+            );
+        }
+        if self.dns_listen.is_empty() {
+            text.push_str(&format!(
+                "warning: no DNS is served to the hosts of {}; name an address of this host with \
+                 --dns-listen\n",
+                self.site().name
+            ));
+        }
+        text
     }
 
     fn new_gateway(&self) -> NewGateway {
@@ -268,7 +314,8 @@ impl Init {
              \x20 CA           {authority}\n\
              \x20 gateway      {config}  {certificate}  {key}\n\
              \x20 record       {record}\n\
-             \x20 fingerprint  {fingerprint}\n\n\
+             \x20 fingerprint  {fingerprint}\n\
+             {warnings}\n\
              Next:\n\
              \x20 1. Give the record to the other organizations, and its fingerprint over a second \
              channel.\n\
@@ -276,6 +323,7 @@ impl Init {
              sha256:…\n\
              \x20 3. Check everything:       ringway check -c {config}\n\
              \x20 4. Start the gateway:      ringway run -c {config}\n",
+            warnings = self.warnings(),
             org = self.org,
             domain = self.domain,
             id = self.gateway,

@@ -201,3 +201,60 @@ fn check_tells_every_fault_of_the_zone_with_both_places() {
          fd00:211::/48, or foreign-addresses = true in [dns]",
     ]);
 }
+
+const HERE: &str = "-c acme/gateway.toml";
+
+#[test]
+fn hosts_are_added_and_removed_and_the_rest_of_the_file_stays() {
+    let workspace = Workspace::new();
+    workspace.init("acme", "--site east=10.211.0.0/16");
+    let before = workspace.read("acme/gateway.toml");
+    let add = |options: &str| workspace.ringway(&format!("dns add {options} {HERE}"));
+    add("peer0=10.211.0.11:7051 orderer0=10.211.0.10:7050 --ttl 30").succeeds();
+    add("peer0.acme.consortium.example=10.211.0.12 --service explorer:8080/tcp").succeeds();
+    let text = workspace.read("acme/gateway.toml");
+    let expected = "\n[[dns.host]]\nname = \"peer0\"\naddresses = [\"10.211.0.11\", \
+                    \"10.211.0.12\"]\nservices = [\"peer:7051/tcp\", \"explorer:8080/tcp\"]\n\
+                    ttl = 30\n";
+    assert!(text.contains(expected), "{text}");
+    let again = add("peer0=10.211.0.11:7051").succeeds().out;
+    assert!(again.starts_with("Nothing changes"), "{again}");
+
+    for (wrong, part) in [
+        ("peer1=10.212.0.1", "10.212.0.1"),
+        ("peer1=10.211.0.1 --service explorer", "is no service"),
+        ("a..b=10.211.0.1", ""),
+        ("peer1.beta.consortium.example=10.211.0.1", ""),
+    ] {
+        let answer = add(wrong);
+        assert!(
+            answer.code == 64 && answer.err.contains(part),
+            "{wrong}: {answer:?}"
+        );
+        assert_eq!(workspace.read("acme/gateway.toml"), text, "{wrong}");
+    }
+
+    let remove = |name: &str| workspace.ringway(&format!("dns remove {name} {HERE}"));
+    remove("peer0 orderer0.acme.consortium.example.").succeeds();
+    assert_eq!(workspace.read("acme/gateway.toml"), before);
+    remove("peer0").refuses(&[
+        "error: there is no host or record peer0 in acme/gateway.toml; zone files are edited as \
+         text",
+    ]);
+}
+
+#[test]
+fn a_host_that_a_rule_names_is_removed_with_a_warning() {
+    let workspace = Workspace::new();
+    workspace.init("acme", "--site east=10.211.0.0/16 --host peer0=10.211.0.11");
+    workspace
+        .ringway(&format!(
+            "policy allow --from all --to peer0 --port 9000 {HERE}"
+        ))
+        .succeeds();
+    let out = workspace
+        .ringway(&format!("dns remove peer0 {HERE}"))
+        .succeeds()
+        .out;
+    assert!(out.contains("warning: acme/gateway.toml:"), "{out}");
+}

@@ -8,7 +8,8 @@ fn every_verb_has_help_with_an_example() {
     let verbs = "org init,member show,member add,member remove,record upgrade,record diff,\
                  record edit,record take,gateway add,gateway set,gateway remove,site add,site set,\
                  site remove,revoke gateway,revoke key,cert show,cert renew,cert request,cert sign,\
-                 check,dns query,dns zones,dns export,dns check,policy show,policy test,\
+                 check,dns add,dns remove,\
+                 dns query,dns zones,dns export,dns check,policy show,policy test,\
                  policy denied,policy allow,run,status,metrics";
     for verb in verbs.split(',') {
         let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;

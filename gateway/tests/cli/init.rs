@@ -50,6 +50,8 @@ fn says_what_it_made_and_what_comes_next() {
   gateway      gateway.toml  gateway.crt  gateway.key
   record       acme.member.toml
   fingerprint  {fingerprint}
+warning: nobody can dial this gateway, which has no --endpoint; it meets only gateways that have one
+warning: no DNS is served to the hosts of east; name an address of this host with --dns-listen
 
 Next:
   1. Give the record to the other organizations, and its fingerprint over a second channel.
@@ -89,6 +91,56 @@ fn writes_what_it_was_told() {
         assert!(config.contains(&format!("\n{line}\n")), "{line}: {config}");
     }
     workspace.ringway("check -c acme/gateway.toml").succeeds();
+}
+
+#[test]
+fn hosts_and_services_need_no_editor() {
+    let workspace = Workspace::new();
+    let out = workspace.ringway(
+        "org init acme --dir acme --domain consortium.example --site east=10.211.0.0/16 --endpoint \
+         203.0.113.9:4600 --dns-listen 10.211.0.1 --host peer0=10.211.0.11:7051 --host \
+         ca=10.211.0.12,10.211.0.13:7054 --allow fabric-peer",
+    );
+    let out = out.succeeds().out;
+    assert!(!out.contains("warning"), "{out}");
+    let config = workspace.read("acme/gateway.toml");
+    assert!(
+        config.contains("\nservice = [\"fabric-peer\"]\n"),
+        "{config}"
+    );
+    let query = "dns query _peer._tcp.peer0.acme.consortium.example SRV -c acme/gateway.toml";
+    let answer = workspace.ringway(query).succeeds().out;
+    assert!(
+        answer.contains("7051 peer0.acme.consortium.example"),
+        "{answer}"
+    );
+    let rules = workspace
+        .ringway("policy show -c acme/gateway.toml")
+        .succeeds()
+        .out;
+    assert!(rules.contains("7051") && !rules.contains("7050"), "{rules}");
+}
+
+#[test]
+fn hosts_elsewhere_unknown_services_and_public_ranges_are_refused() {
+    let workspace = Workspace::new();
+    for (options, part) in [
+        ("--host peer0=10.212.0.1", "10.212.0.1"),
+        ("--allow fabric-per", "fabric-peer"),
+        (
+            "--site west=203.0.113.0/24",
+            "203.0.113.0/24: not private address space",
+        ),
+    ] {
+        let answer = workspace.ringway(&format!(
+            "org init acme --domain consortium.example --site east=10.211.0.0/16 {options}"
+        ));
+        assert!(answer.code == 64 && answer.err.contains(part), "{answer:?}");
+        assert_eq!(workspace.list("."), Vec::<String>::new());
+    }
+    workspace
+        .ringway("org init acme --domain consortium.example --site a=203.0.113.0/24 --public")
+        .succeeds();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Fault, Faults};
+use ringway_config::{Config, Faults};
 
 use super::Allow;
 use super::diff::diff;
@@ -15,7 +15,6 @@ use super::edit::{NewRule, add};
 use super::files::Files;
 use crate::cli::edit::replace_file;
 use crate::cli::{Failure, answer};
-use crate::policy::TestResults;
 
 /// How to make a running gateway apply the rule.
 const APPLY: &str =
@@ -62,24 +61,10 @@ fn split(items: &[String]) -> Vec<String> {
 
 /// Whatever was wrong before may stay wrong; the rule must add nothing to it.
 fn check(before: &Files, after: &Files) -> Result<(), Failure> {
-    let known = attention(before);
-    let mut faults = attention(after);
-    // Lines move, so that only the messages can be compared.
-    faults.retain(|fault| !known.iter().any(|known| known.message == fault.message));
-
+    let faults = before.faults_added(after);
     if faults.is_empty() {
         Ok(())
     } else {
         Err(Faults::from(faults).into())
     }
-}
-
-fn attention(files: &Files) -> Vec<Fault> {
-    let judge = files.judge();
-    let results = TestResults::of(&files.config, &judge);
-
-    let mut faults = files.config.notes.0.clone();
-    faults.extend(judge.nameless());
-    faults.extend(results.failed.0);
-    faults
 }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use ringway_config::{Config, Faults, Ruling, accepted, rule};
+use ringway_config::{Config, Fault, Faults, Ruling, accepted, rule};
 use ringway_dns::Zone;
 use ringway_intent::Links;
 
 use crate::cli::{Failure, block_on};
 use crate::names::stored::stored;
-use crate::policy::Judge;
+use crate::policy::{Judge, TestResults};
 use crate::prepare::links;
 
 /// A gateway's files and its host's addresses.
@@ -45,6 +45,25 @@ impl Files {
         Judge::new(&self.config, &self.rulings, &self.zone, &self.links)
     }
 
+    /// What needs attention in `after`, and did not here.
+    pub(super) fn faults_added(&self, after: &Files) -> Vec<Fault> {
+        let known = self.attention();
+        let mut faults = after.attention();
+        // Lines move, so that only the messages can be compared.
+        faults.retain(|fault| !known.iter().any(|known| known.message == fault.message));
+        faults
+    }
+
+    fn attention(&self) -> Vec<Fault> {
+        let judge = self.judge();
+        let results = TestResults::of(&self.config, &judge);
+
+        let mut faults = self.config.notes.0.clone();
+        faults.extend(judge.nameless());
+        faults.extend(results.failed.0);
+        faults
+    }
+
     /// The rules, with the names of the other organizations' zones, as far as copies are there.
     pub(super) fn judge_with_names(&self) -> Judge<'_> {
         let mut judge = self.judge();
@@ -57,4 +76,11 @@ impl Files {
 
         judge
     }
+}
+
+/// What would need attention with the text `changed` of `gateway.toml`, and does not now.
+pub(in crate::cli) fn new_faults(path: &Path, changed: &str) -> Result<Vec<Fault>, Failure> {
+    let before = Files::load(path)?;
+    let after = Files::of(Config::parse(changed, path)?)?;
+    Ok(before.faults_added(&after))
 }
