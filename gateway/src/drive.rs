@@ -50,6 +50,7 @@ pub use queues::{Queues, Senders, queues};
 use crate::admin::Request;
 use crate::attention::Attention;
 use crate::health::Health;
+use crate::logging;
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::zones::Replicator;
@@ -160,6 +161,7 @@ impl Drive {
         self.handle(Input::Tick { boot, wall });
 
         self.look_after_lists();
+        logging::say_left_out();
         let now = Moment::now();
         let look = self.replicator.look(now);
         if let Some(heard) = look.heard {

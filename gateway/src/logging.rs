@@ -3,19 +3,25 @@
 //! Logged values also come from peers, certificates and records. None of them can forge a line or
 //! control the terminal: text is escaped field by field, JSON as it is written.
 
+mod peer_lines;
+
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use ringway_config::Escaped;
-use tracing::Subscriber;
-use tracing::field::Field;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level as Severity, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::json;
+use peer_lines::PeerLines;
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -69,6 +75,7 @@ where
         .fmt_fields(escaped_fields())
         .with_writer(writer)
         .finish()
+        .with(Limit)
 }
 
 /// Writes events as JSON objects, one a line.
@@ -83,6 +90,55 @@ where
         .flatten_event(true)
         .with_writer(PrintableJson(writer))
         .finish()
+        .with(Limit)
+}
+
+/// The lines about each peer.
+static PEER_LINES: Mutex<PeerLines> = Mutex::new(PeerLines::new());
+
+/// The target of lines that say how many were left out.
+const LEFT_OUT: &str = "ringway::left_out";
+
+/// Says how many lines about each peer were left out; to be called now and then.
+pub fn say_left_out() {
+    let mut lines = PEER_LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let left_out = lines.left_out(Instant::now());
+    drop(lines);
+
+    for (peer, count) in left_out {
+        tracing::warn!(target: LEFT_OUT, %peer, count, "Lines about a peer left out");
+    }
+}
+
+/// Leaves lines out that have a field `peer` and come too often. Errors are always written.
+struct Limit;
+
+impl<S: Subscriber> Layer<S> for Limit {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        if *metadata.level() == Severity::ERROR || metadata.target() == LEFT_OUT {
+            return true;
+        }
+        let mut peer = PeerField(None);
+        event.record(&mut peer);
+        let Some(peer) = peer.0 else {
+            return true;
+        };
+
+        let mut lines = PEER_LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.admit(&peer, Instant::now())
+    }
+}
+
+/// The field `peer` of an event.
+struct PeerField(Option<String>);
+
+impl Visit for PeerField {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "peer" {
+            self.0 = Some(format!("{value:?}"));
+        }
+    }
 }
 
 /// Writes `message name=value name=value`, with every value on this line and nothing in it that a
@@ -209,6 +265,32 @@ mod tests {
         assert_eq!(
             line["reason"], HOSTILE,
             "JSON must keep the value as it was"
+        );
+    }
+
+    #[test]
+    fn a_peer_that_comes_and_goes_does_not_push_everything_else_out() {
+        let written = Written::default();
+        let target = written.clone();
+        let logs = text(move || target.clone(), EnvFilter::new("info"), false);
+        tracing::subscriber::with_default(logs, || {
+            for session in 0..112 {
+                tracing::info!(peer = %"gw.flapping", session, "Tunnel up");
+                tracing::info!(peer = %"gw.flapping", session, "Session closed");
+                tracing::warn!(peer = %"gw.flapping", session, "Tunnel down");
+            }
+            tracing::warn!(peer = %"gw.other", "Tunnel down");
+            tracing::error!(peer = %"gw.flapping", "Always written");
+            say_left_out();
+        });
+
+        let lines = written.text();
+        assert_eq!(lines.matches("session=").count(), 24, "{lines}");
+        assert!(lines.contains("peer=gw.other"), "{lines}");
+        assert!(lines.contains("Always written"), "{lines}");
+        assert!(
+            lines.contains("left out peer=gw.flapping count=312"),
+            "{lines}"
         );
     }
 

@@ -13,5 +13,6 @@ pub mod link;
 pub mod places;
 mod race;
 pub mod refusal;
+pub mod refusals;
 mod resolve;
 pub mod socket;

@@ -58,3 +58,16 @@ pub enum Alarm {
         error: FieldError,
     },
 }
+
+impl Alarm {
+    /// The peer that it is about.
+    pub fn peer(&self) -> &GatewayId {
+        match self {
+            Alarm::DuplicateIdentity { peer }
+            | Alarm::OurIdentityElsewhere { peer }
+            | Alarm::ClaimsRefused { peer, .. }
+            | Alarm::RefusedByPeer { peer, .. }
+            | Alarm::Malformed { peer, .. } => peer,
+        }
+    }
+}

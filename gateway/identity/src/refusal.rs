@@ -197,6 +197,35 @@ impl Code {
     ];
 }
 
+impl Code {
+    /// A label for counts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::Size => "size",
+            Code::Malformed => "malformed",
+            Code::UriCount => "uri-count",
+            Code::Uri => "uri",
+            Code::LeafIsCa => "leaf-is-ca",
+            Code::KeyUsage => "key-usage",
+            Code::ExtendedKeyUsage => "extended-key-usage",
+            Code::IssuerUsage => "issuer-usage",
+            Code::NotYetValid => "not-yet-valid",
+            Code::Expired => "expired",
+            Code::UnknownOrg => "unknown-org",
+            Code::Issuer => "issuer",
+            Code::CaDates => "ca-dates",
+            Code::PathLength => "path-length",
+            Code::UnknownGateway => "unknown-gateway",
+            Code::RevokedGateway => "revoked-gateway",
+            Code::RevokedKey => "revoked-key",
+            Code::RevokedByList => "revoked-by-list",
+            Code::StaleList => "stale-list",
+            Code::OwnIdentity => "own-identity",
+            Code::NotDialled => "not-dialled",
+        }
+    }
+}
+
 impl Refusal {
     /// The kind, without the details.
     pub fn code(&self) -> Code {

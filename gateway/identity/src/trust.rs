@@ -153,6 +153,15 @@ impl Trust {
         org.is_some_and(|org| org.roots.iter().any(|root| root.certificate.key == *key))
     }
 
+    /// True if `uri` is the name of a gateway in some record.
+    pub fn names_a_member(&self, uri: &str) -> bool {
+        let Some(id) = GatewayId::from_spiffe(uri, &self.domain) else {
+            return false;
+        };
+        let org = self.orgs.get(&id.org);
+        org.is_some_and(|org| org.gateways.contains(&id.name))
+    }
+
     /// Subject and end of validity of every CA certificate, for `status`.
     pub fn certificates(&self) -> Vec<(String, UnixTime)> {
         self.authorities()

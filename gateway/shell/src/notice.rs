@@ -59,7 +59,11 @@ impl Notice {
                 );
             }
             Notice::Alarm(alarm) => {
-                tracing::warn!(reason = %alarm, "The mesh found something wrong and goes on");
+                let peer = alarm.peer();
+                tracing::warn!(
+                    %peer, reason = %alarm,
+                    "The mesh found something wrong and goes on"
+                );
             }
         }
     }

@@ -37,6 +37,7 @@ impl Metrics {
             checks,
             tun_recreated,
             restored,
+            refusals,
             policy,
             ..
         } = report;
@@ -46,6 +47,7 @@ impl Metrics {
         registry.register_collector(Box::new(Host {
             tun_recreated,
             restored,
+            refusals,
         }));
         let filter = registry.sub_registry_with_prefix("policy");
         filter.register_collector(Box::new(Policy(policy)));
@@ -62,11 +64,12 @@ impl Metrics {
     }
 }
 
-/// What happened to the gateway's objects in the kernel.
+/// What happened to the gateway's objects in the kernel, and who was refused.
 #[derive(Debug)]
 struct Host {
     tun_recreated: u64,
     restored: BTreeMap<String, u64>,
+    refusals: BTreeMap<String, u64>,
 }
 
 impl Collector for Host {
@@ -82,6 +85,12 @@ impl Collector for Host {
             self.restored
                 .iter()
                 .map(|(kind, count)| ([("kind", kind.clone())], *count)),
+        )?;
+        counts(
+            &mut encoder,
+            "refused_handshakes",
+            "Handshakes of others that came to nothing, by reason",
+            by_name("reason", &self.refusals),
         )
     }
 }

@@ -24,6 +24,9 @@ pub struct Report {
     pub checks: Vec<CheckReport>,
     /// Our chain and the members' CA certificates.
     pub certificates: Vec<CertificateReport>,
+    /// Handshakes of others that came to nothing, by reason.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, u64>,
     /// The members' certificate revocation lists, and ours.
     #[serde(default)]
     pub revocation_lists: Vec<RevocationListReport>,
@@ -159,6 +162,9 @@ pub struct TunnelReport {
     /// For each of them, who holds the older one.
     #[serde(default)]
     pub record_drift: Vec<RecordDriftReport>,
+    /// The peer's certificate in the session in use; none while the tunnel is down.
+    #[serde(default)]
+    pub certificate: Option<PeerCertificateReport>,
     /// Prefixes that the peer announces and we refuse, and why.
     pub refused: BTreeMap<String, String>,
     /// Our prefixes that the peer refuses, and why.
@@ -266,6 +272,17 @@ pub struct CheckReport {
     pub since: String,
     /// Why the last probe failed; none if it did not.
     pub error: Option<String>,
+}
+
+/// The certificate of a peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerCertificateReport {
+    /// Serial number, in hexadecimal.
+    pub serial: String,
+    /// SHA-256 of the certificate.
+    pub fingerprint: String,
+    /// RFC 3339.
+    pub not_after: String,
 }
 
 /// One certificate revocation list.

@@ -40,6 +40,7 @@ fn text(report: &Report) -> String {
         zones(report),
         certificates(report),
         revocation_lists(report),
+        peer_certificates(report),
     ];
     let gateway = Escaped(&report.gateway);
     let mut text = format!("gateway {gateway}\n");
@@ -53,6 +54,12 @@ fn text(report: &Report) -> String {
         text.push_str(&format!(
             "\ndropped, of no peer: {}\n",
             counted(&report.drops)
+        ));
+    }
+    if !report.refusals.is_empty() {
+        text.push_str(&format!(
+            "\nrefused handshakes: {}\n",
+            counted(&report.refusals)
         ));
     }
     if !report.filtered.is_empty() {
@@ -275,6 +282,29 @@ fn fragment_notes(zone: &ZoneReport) -> Vec<String> {
     notes
 }
 
+/// The certificates of the sessions in use; nothing without one.
+fn peer_certificates(report: &Report) -> String {
+    let mut table = Table::new(["PEER'S CERTIFICATE", "SERIAL", "VALID UNTIL", "SHA-256"]);
+    let mut is_empty = true;
+    for tunnel in &report.tunnels {
+        if let Some(certificate) = &tunnel.certificate {
+            is_empty = false;
+            table.row([
+                tunnel.peer.clone(),
+                certificate.serial.clone(),
+                certificate.not_after.clone(),
+                certificate.fingerprint.clone(),
+            ]);
+        }
+    }
+
+    if is_empty {
+        String::new()
+    } else {
+        table.to_string()
+    }
+}
+
 /// Nothing if no organization has one.
 fn revocation_lists(report: &Report) -> String {
     if report.revocation_lists.is_empty() {
@@ -326,8 +356,8 @@ fn bytes(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::admin::report::{
-        AttentionReport, CertificateReport, FragmentReport, HeldRecordReport, RevocationListReport,
-        RouteReport,
+        AttentionReport, CertificateReport, FragmentReport, HeldRecordReport,
+        PeerCertificateReport, RevocationListReport, RouteReport,
     };
 
     #[test]
@@ -346,6 +376,7 @@ mod tests {
                 drops: BTreeMap::from([("source".into(), 3)]),
                 last_error: Some("peer does not know our org".into()),
                 records_differ: vec!["org2".into()],
+                certificate: None,
                 record_drift: vec![drift("gw.org1 holds org2's record with serial 3")],
                 refused: BTreeMap::new(),
                 refused_by_peer: BTreeMap::from([("10.0.0.0/24".into(), "in conflict".into())]),
@@ -414,6 +445,11 @@ mod tests {
             last_error: Some(HOSTILE.into()),
             records_differ: vec![HOSTILE.into()],
             record_drift: vec![drift(HOSTILE)],
+            certificate: Some(PeerCertificateReport {
+                serial: HOSTILE.into(),
+                fingerprint: HOSTILE.into(),
+                not_after: HOSTILE.into(),
+            }),
             refused: hostile_reasons(),
             refused_by_peer: hostile_reasons(),
         }
@@ -465,6 +501,7 @@ mod tests {
                 next_update: HOSTILE.into(),
                 stale: true,
             }],
+            refusals: hostile_counts(),
             drops: hostile_counts(),
             filtered: hostile_counts(),
             attention: vec![AttentionReport {
@@ -491,7 +528,7 @@ mod tests {
     fn no_text_of_a_report_reaches_the_terminal() {
         let shown = text(&hostile_report());
         // Each of the tables has a heading and one row.
-        assert_eq!(shown.lines().count(), 34, "{shown}");
+        assert_eq!(shown.lines().count(), 39, "{shown}");
         for line in shown.lines() {
             assert_eq!(Escaped(line).to_string(), line, "not printable");
         }

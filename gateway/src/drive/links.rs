@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use quinn::Connection;
 use ringway_config::{Digest, Endpoint, GatewayId};
 use ringway_core::{ByeCode, ConnId, DialId, ExternalText, Message, Role};
-use ringway_identity::certificate::Certificate;
+use ringway_identity::certificate::{Certificate, rfc3339};
 use ringway_identity::{self as identity, Refusal, Trust};
 use ringway_shell::{Activity, Handshake, Input, Untrusted, Verified};
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -20,6 +20,7 @@ use crate::quic::accept::PeerAddresses;
 use crate::quic::dial::Dialler;
 use crate::quic::event::{self, Event};
 use crate::quic::link::{self, Link, Load, Outbox};
+use crate::quic::refusals::Refusals;
 use crate::quic::socket::plain;
 use crate::tasks::Tasks;
 
@@ -28,6 +29,9 @@ pub struct Links {
     dialler: Dialler,
     peers: PeerAddresses,
     trust: Arc<ArcSwap<Trust>>,
+    refusals: Arc<Refusals>,
+    /// The certificate that each peer has presented last.
+    presented: BTreeMap<GatewayId, Digest>,
     events: mpsc::Sender<Event>,
     /// The links' tasks. They outlive those of the daemon for as long as the last messages take.
     tasks: Tasks,
@@ -61,12 +65,15 @@ impl Links {
         dialler: Dialler,
         peers: PeerAddresses,
         trust: Arc<ArcSwap<Trust>>,
+        refusals: Arc<Refusals>,
         events: mpsc::Sender<Event>,
     ) -> Links {
         Links {
             dialler,
             peers,
             trust,
+            refusals,
+            presented: BTreeMap::new(),
             events,
             tasks: Tasks::default(),
             table: BTreeMap::new(),
@@ -118,6 +125,9 @@ impl Links {
 
         // The trust may have changed since the handshake began.
         let verdict = entry.verify(&self.trust.load()).map_err(ExternalText::new);
+        if let Ok(verified) = &verdict {
+            self.note_certificate(&verified.peer, &entry.chain);
+        }
         let input = Handshake {
             role,
             dial,
@@ -136,6 +146,34 @@ impl Links {
             conn,
             handshake: input,
         }
+    }
+
+    /// Says that a peer has another certificate than before: renewed, or somebody else's who has
+    /// the CA.
+    fn note_certificate(&mut self, peer: &GatewayId, chain: &[CertificateDer<'_>]) {
+        let Some(certificate) = leaf_of(chain) else {
+            return;
+        };
+
+        let fingerprint = certificate.fingerprint;
+        let before = self.presented.insert(peer.clone(), fingerprint);
+        if before.is_some_and(|before| before != fingerprint) {
+            let until = rfc3339(certificate.not_after);
+            tracing::info!(
+                %peer, serial = certificate.serial, %fingerprint, until,
+                "Peer has another certificate"
+            );
+        }
+    }
+
+    /// The certificate that the peer of a connection has presented.
+    pub(super) fn certificate(&self, conn: ConnId) -> Option<Certificate> {
+        leaf_of(&self.table.get(&conn)?.chain)
+    }
+
+    /// Refused handshakes, by reason.
+    pub(super) fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        self.refusals.counts()
     }
 
     pub(super) fn dial(&mut self, dial: DialId, peer: GatewayId, endpoints: Vec<Endpoint>) {
@@ -267,6 +305,10 @@ impl Entry {
             expires: Duration::from_secs(verified.not_after.as_secs()),
         })
     }
+}
+
+fn leaf_of(chain: &[CertificateDer<'_>]) -> Option<Certificate> {
+    Certificate::read(chain.first()?).ok()
 }
 
 /// A chain that cannot be read has not been verified either.

@@ -9,6 +9,7 @@ use ringway_core::{HeldRecord, RecordDrift, RefuseReason, RouteStatus, TunnelSta
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
 use ringway_filter::{Filter, Reason};
+use ringway_identity::certificate::Certificate;
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,7 +19,7 @@ use super::policy_report;
 use crate::admin::Report;
 use crate::admin::report::{
     AttentionReport, CertificateReport, CheckReport, FragmentReport, HeldRecordReport,
-    RecordDriftReport, RouteReport, TunnelReport, ZoneReport,
+    PeerCertificateReport, RecordDriftReport, RouteReport, TunnelReport, ZoneReport,
 };
 use crate::health::Checked;
 use crate::zones::FragmentStatus;
@@ -42,6 +43,12 @@ impl Drive {
             zones: self.zones(),
             checks: self.health.list().into_iter().map(check).collect(),
             certificates: self.certificates(),
+            refusals: self
+                .links
+                .refusals()
+                .into_iter()
+                .map(|(reason, count)| (reason.to_owned(), count))
+                .collect(),
             revocation_lists: self.revocation_lists(),
             drops: drops(self.packets.counters()),
             attention: self.attention(),
@@ -102,6 +109,10 @@ impl Drive {
                 .map(|drift| drift.org.to_string())
                 .collect(),
             record_drift,
+            certificate: tunnel
+                .conn
+                .and_then(|conn| self.links.certificate(conn))
+                .map(peer_certificate),
         }
     }
 
@@ -226,6 +237,14 @@ fn fragment(status: FragmentStatus) -> FragmentReport {
         records: status.records,
         refused: status.refused,
         left_out: status.left_out,
+    }
+}
+
+fn peer_certificate(certificate: Certificate) -> PeerCertificateReport {
+    PeerCertificateReport {
+        serial: certificate.serial,
+        fingerprint: certificate.fingerprint.to_string(),
+        not_after: unix_rfc3339(certificate.not_after),
     }
 }
 

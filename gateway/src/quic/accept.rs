@@ -11,9 +11,9 @@
 //!                            └─► handshake, HANDSHAKE at most ─► Event::Accepted
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -26,6 +26,7 @@ use super::endpoint::Tls;
 use super::event::{Event, Handshake};
 use super::places::{InUse, Place, Places};
 use super::refusal;
+use super::refusals::{Attempt, Refusals};
 use super::socket::plain;
 use crate::tasks::Tasks;
 
@@ -40,13 +41,6 @@ const UNPROVEN: usize = 2;
 /// How long a handshake may take: a round trip of three seconds, and repetitions.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How long the same refusal of the same peer is not logged again.
-const PAUSE: Duration = Duration::from_secs(60);
-
-/// Refusals that are remembered, and so logged, in that time. Names that strangers invent count
-/// too.
-const REMEMBERED: usize = 64;
-
 /// Addresses of peers, from their sessions and their records: a flood of strangers does not slow
 /// their redial.
 pub type PeerAddresses = Arc<ArcSwap<BTreeSet<IpAddr>>>;
@@ -56,10 +50,10 @@ pub async fn accept(
     endpoint: Endpoint,
     tls: Arc<Tls>,
     peers: PeerAddresses,
+    refusals: Arc<Refusals>,
     events: mpsc::Sender<Event>,
     tasks: Tasks,
 ) {
-    let reported = Arc::new(Reported::default());
     let places = Arc::new(Places::default());
 
     while let Some(incoming) = endpoint.accept().await {
@@ -81,13 +75,20 @@ pub async fn accept(
                 tasks.spawn(handshake(
                     incoming,
                     tls.clone(),
-                    reported.clone(),
+                    Reporter {
+                        refusals: refusals.clone(),
+                        tls: tls.clone(),
+                        is_peer_address: is_peer,
+                    },
                     place,
                     events.clone(),
                 ));
             }
             // CONNECTION_REFUSED (RFC 9000, section 20.1): a peer reads that we are busy.
-            None => incoming.refuse(),
+            None => {
+                refusals.count("no-place");
+                incoming.refuse();
+            }
         }
     }
 }
@@ -100,7 +101,7 @@ fn may_begin_unproven(taken: InUse, is_known: bool) -> bool {
 async fn handshake(
     incoming: Incoming,
     tls: Arc<Tls>,
-    reported: Arc<Reported>,
+    reporter: Reporter,
     place: Place,
     events: mpsc::Sender<Event>,
 ) {
@@ -129,50 +130,47 @@ async fn handshake(
             // The receiver is gone only when the daemon ends.
             let _ = events.send(Event::Accepted(handshake)).await;
         }
-        Some(Ok(Err(error))) => report(&reported, remote, &error, refused.take()),
-        Some(Err(_)) => tracing::debug!(%remote, reason = "deadline", "Handshake failed"),
-        None => tracing::debug!(%remote, reason = "displaced", "Handshake failed"),
+        Some(Ok(Err(error))) => reporter.failed(remote, &error, refused.take()),
+        Some(Err(_)) => reporter.abandoned(remote, "deadline"),
+        None => reporter.abandoned(remote, "displaced"),
     }
 }
 
-/// A refused certificate is worth a warning: its owner wants something. Anything else may be a
-/// scanner.
-fn report(
-    reported: &Reported,
-    remote: SocketAddr,
-    error: &ConnectionError,
-    refused: Option<Refused>,
-) {
-    match refused {
-        Some(Refused { claimed, refusal }) => {
-            let reason = refusal.to_string();
-            if reported.is_new(&claimed, &reason, Instant::now()) {
-                tracing::warn!(%remote, peer = claimed, reason, "Peer refused");
-            }
-        }
-        None => {
+/// Says why a handshake came to nothing.
+struct Reporter {
+    refusals: Arc<Refusals>,
+    tls: Arc<Tls>,
+    is_peer_address: bool,
+}
+
+impl Reporter {
+    /// A refused certificate is worth a warning: its owner wants something. Anything else may be a
+    /// scanner.
+    fn failed(&self, remote: SocketAddr, error: &ConnectionError, refused: Option<Refused>) {
+        let Some(Refused { claimed, refusal }) = refused else {
+            self.refusals.count("no-certificate");
             let reason = refusal::connection_error(error, remote);
             tracing::debug!(%remote, %reason, "Handshake failed");
+            return;
+        };
+
+        let attempt = Attempt {
+            remote: remote.ip(),
+            claimed: claimed.as_deref(),
+            is_member: self.tls.names_a_member(claimed.as_deref()),
+            is_peer_address: self.is_peer_address,
+        };
+        let reason = refusal.to_string();
+        let kind = refusal.code().name();
+        if let Some(left_out) = self.refusals.note(kind, attempt, &reason, Instant::now()) {
+            let left_out = (left_out > 0).then_some(left_out);
+            tracing::warn!(%remote, peer = claimed, reason, left_out, "Peer refused");
         }
     }
-}
 
-/// What was logged lately: a peer that is refused tries again every second, a stranger even more
-/// often.
-#[derive(Default)]
-struct Reported(Mutex<BTreeMap<(Option<String>, String), Instant>>);
-
-impl Reported {
-    /// True if this peer was not reported for this reason in the last [`PAUSE`].
-    fn is_new(&self, claimed: &Option<String>, reason: &str, now: Instant) -> bool {
-        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lately.retain(|_, at| now.duration_since(*at) < PAUSE);
-
-        // A full table logs nothing new rather than forgetting: strangers invent names without end.
-        lately.len() < REMEMBERED
-            && lately
-                .insert((claimed.clone(), reason.into()), now)
-                .is_none()
+    fn abandoned(&self, remote: SocketAddr, reason: &'static str) {
+        self.refusals.count(reason);
+        tracing::debug!(%remote, reason, "Handshake failed");
     }
 }
 
@@ -194,18 +192,5 @@ mod tests {
             !may_begin_unproven(taken(UNPROVEN, UNPROVEN), true),
             "a stranger who writes a peer's address on its Initials"
         );
-    }
-
-    #[test]
-    fn a_refusal_is_reported_once_in_a_while_and_a_flood_is_cut_short() {
-        let (reported, start) = (Reported::default(), Instant::now());
-        let claimed = |n: usize| Some(format!("spiffe://org{n}.example/gateway/gw"));
-        assert!(reported.is_new(&claimed(0), "expired", start));
-        assert!(!reported.is_new(&claimed(0), "expired", start + PAUSE / 2));
-        assert!(reported.is_new(&claimed(0), "revoked", start));
-        assert!(reported.is_new(&claimed(0), "expired", start + PAUSE * 2));
-        let flood =
-            (0..10 * REMEMBERED).filter(|n| reported.is_new(&claimed(*n), "x", start + PAUSE * 2));
-        assert_eq!(flood.count(), REMEMBERED - 1);
     }
 }

@@ -116,6 +116,12 @@ impl Tls {
         })
     }
 
+    /// True if a member's gateway has this name, which may be anybody's invention.
+    pub fn names_a_member(&self, claimed: Option<&str>) -> bool {
+        let trust = self.trust.load();
+        claimed.is_some_and(|claimed| trust.names_a_member(claimed))
+    }
+
     /// Settings for accepting. Refused peers are reported to `log`.
     pub fn server(&self, log: Arc<LastRefusal>) -> Server {
         let identity = self.identity.load();

@@ -162,9 +162,9 @@ pub fn start(link: Link, events: mpsc::Sender<Event>, tasks: &Tasks) -> Outbox {
 async fn run(link: Link, queue: Queue, events: mpsc::Sender<Event>, tasks: Tasks) {
     let Link {
         conn,
+        peer,
         role,
         connection,
-        ..
     } = link;
     let stream = match role {
         Role::Dialler => connection.open_bi().await,
@@ -178,7 +178,7 @@ async fn run(link: Link, queue: Queue, events: mpsc::Sender<Event>, tasks: Tasks
             let violation = read(conn, receive, &events).await;
 
             if let Some(violation) = &violation {
-                tracing::warn!(%remote, reason = %violation, "Control stream broken");
+                tracing::warn!(%peer, %remote, reason = %violation, "Control stream broken");
                 close(&connection, ByeCode::Protocol);
             }
 

@@ -31,6 +31,11 @@ const MAX_PLACES: usize = 256;
 /// Of these, for addresses that are known; the others are for strangers.
 const KNOWN: usize = MAX_PLACES / 2;
 
+/// The network of an address, as places are shared: its /24 or /48.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    Source::from(address).network
+}
+
 /// All places.
 #[derive(Debug)]
 pub struct Places(Mutex<State>);

@@ -39,6 +39,7 @@ use crate::quic::accept::{self, PeerAddresses};
 use crate::quic::dial::Dialler;
 use crate::quic::endpoint::{self, EndpointKeys, Tls};
 use crate::quic::event;
+use crate::quic::refusals::Refusals;
 use crate::quic::socket::Inlet;
 use crate::state::{REMEDY, StateFiles, chain};
 use crate::tasks::Tasks;
@@ -256,9 +257,17 @@ fn start_links(
 ) -> Links {
     let peers = PeerAddresses::default();
     let dialler = Dialler::new(endpoint.clone(), tls.clone(), events.clone(), tasks.clone());
-    let links = Links::new(dialler, peers.clone(), trust, events.clone());
+    let refusals = Arc::new(Refusals::default());
+    let links = Links::new(
+        dialler,
+        peers.clone(),
+        trust,
+        refusals.clone(),
+        events.clone(),
+    );
 
-    tasks.spawn(accept::accept(endpoint, tls, peers, events, tasks.clone()));
+    let accepting = accept::accept(endpoint, tls, peers, refusals, events, tasks.clone());
+    tasks.spawn(accepting);
     links
 }
 
