@@ -92,9 +92,12 @@ impl Listener {
 
     fn spawn(&self, stream: TcpStream, client: Client) {
         let slot = self.connections.open(client.address);
-        if slot.evicted {
+        if slot.as_ref().is_none_or(|slot| slot.evicted) {
             self.shared.counters.crowded.add();
         }
+        let Some(slot) = slot else {
+            return;
+        };
 
         let close = slot.close.clone();
         let connection = close.run_until_cancelled_owned(serve_connection(
@@ -293,7 +296,7 @@ mod tests {
     };
 
     async fn serve(server: DuplexStream, shared: Shared) {
-        let slot = Connections::default().open(CLIENT.address);
+        let slot = Connections::default().open(CLIENT.address).unwrap();
         serve_connection(server, shared, slot, CLIENT).await;
     }
 
