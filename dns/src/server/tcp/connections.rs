@@ -1,9 +1,9 @@
 //! [`Connections`]: the open TCP connections, and which of them is closed when there are too many.
 //!
-//! Above a limit, the connection that has been silent for longest is closed for a new one. Above the
-//! limit of one client it is one of that client's connections, so a client with many connections
-//! does not displace others before the limit of all clients is reached; and then connections in use
-//! outlast idle ones.
+//! Above a limit, the connection that has been silent for longest is closed for a new one. Above
+//! the limit of one client it is one of that client's connections, so a client with many
+//! connections does not displace others before the limit of all clients is reached; and then
+//! connections in use outlast idle ones.
 //!
 //! A client that opens many connections at once is about to ask over each: its connections that are
 //! as young as [`PATIENCE`] and have not asked are kept, and the new one is refused.
