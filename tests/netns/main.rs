@@ -40,6 +40,7 @@ mod overlap;
 mod path_mtu;
 mod policy;
 mod policy_tests;
+mod quick_start;
 mod read_only;
 mod recipes;
 mod recovery;

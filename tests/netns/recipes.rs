@@ -289,6 +289,7 @@ fn bind_config(dir: &Path) -> String {
     pid-file none;
     session-keyfile none;
     dnssec-validation yes;
+    forwarders {{ 203.0.113.254; }};
     include \"bind-options.conf\";
 }};
 controls {{ }};
