@@ -25,8 +25,10 @@ pub mod metrics;
 mod new_files;
 pub mod org;
 pub mod own_record;
+pub mod plan;
 pub mod policy;
 pub mod purge;
+pub mod recipe;
 pub mod record;
 pub mod revoke;
 pub mod run;
@@ -97,6 +99,14 @@ pub enum Verb {
     /// Query, list, export and check zones
     #[command(subcommand)]
     Dns(dns::Verb),
+    /// Print the configuration of a resolver that asks the gateways for the consortium's names
+    #[command(after_help = "Example:\n  ringway recipe unbound -c gateway.toml\n\n\
+        deploy/dns/README.md says why each line is there, and what was tried.")]
+    Recipe(recipe::Args),
+    /// Propose address ranges for a new site that nobody uses
+    #[command(after_help = "Example:\n  \
+        ringway plan --pool 10.64.0.0/10 --size 20 -c gateway.toml")]
+    Plan(plan::Args),
     /// Show, test and extend the rules of the policy, and what they denied
     #[command(subcommand)]
     Policy(policy::Verb),
@@ -160,6 +170,8 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Record(verb) => record::run(verb),
         Verb::Check(args) => check::run(args),
         Verb::Dns(verb) => dns::run(verb),
+        Verb::Recipe(args) => recipe::run(args),
+        Verb::Plan(args) => plan::run(args),
         Verb::Policy(verb) => policy::run(verb),
         Verb::Run(args) => run::run(args),
         Verb::Status(args) => status::run(args),

@@ -10,7 +10,7 @@ fn every_verb_has_help_with_an_example() {
                  site remove,revoke gateway,revoke key,cert show,cert renew,cert request,cert sign,\
                  check,dns add,dns remove,\
                  dns query,dns zones,dns export,dns check,policy show,policy test,\
-                 policy denied,policy allow,run,status,metrics";
+                 policy denied,policy allow,plan,recipe,run,status,metrics";
     for verb in verbs.split(',') {
         let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;
         assert!(help.contains("\nExample"), "{verb}: {help}");
@@ -36,6 +36,8 @@ fn a_wrong_command_line_is_64_on_stderr() {
         "revoke key sha256:00",
         "revoke gateway gw -c gateway.toml --record acme.member.toml",
         "cert sign",
+        "recipe powerdns",
+        "plan --pool 10.0.0.1/8",
         "member",
         "member remove Beta",
         "dns",

@@ -18,6 +18,8 @@ mod lab;
 mod lists;
 mod member;
 mod own_record;
+mod plan;
 mod policy;
+mod recipe;
 mod record;
 mod workspace;
