@@ -1,7 +1,7 @@
 //! [`Config`]: the whole configuration of one daemon, read from `gateway.toml`, its organization's
 //! member record and the members directory. Every value is checked, and every default filled in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::{
     CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Member, OrgId, Place, PlacedPrefix,
-    Policy, Prefix, SiteId, TunName, Tunnel,
+    Policy, Prefix, SiteId, TunName, Tunnel, defaults,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -35,6 +35,11 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The admin socket.
     pub socket: PathBuf,
+    /// The group that may use the admin socket, besides its owner.
+    pub socket_group: Option<String>,
+    /// An earlier version has left the state beside the file, where it would not be looked for
+    /// otherwise.
+    pub is_state_beside: bool,
     /// The TUN device's name.
     pub tun: TunName,
     /// Pairs of threads for packets, at most 16.
@@ -51,6 +56,8 @@ pub struct Config {
     pub tunnel: Tunnel,
     /// What is expected of the members' revocation lists.
     pub crl: CrlPolicy,
+    /// Where the file says what cannot change while a daemon runs, by key.
+    pub places: BTreeMap<String, Place>,
     /// What needs attention, and keeps nothing from running: a rule about an organization that is
     /// no member any more must not hold back the removal of another.
     pub notes: Faults,
@@ -73,6 +80,13 @@ impl Config {
             .filter(|record| accepted.contains(&record.digest))
             .map(|record| &record.org)
             .collect()
+    }
+
+    /// Where the file has `key`, such as `tun.name`; the file as a whole if it does not say it.
+    pub fn place_of(&self, key: &str) -> Place {
+        // A default stands nowhere in the file.
+        let place = self.places.get(key).cloned();
+        place.unwrap_or_else(|| Place::whole(&self.path))
     }
 
     /// Takes every gateway but this one from the records that are not among the `accepted` ones.
@@ -112,6 +126,21 @@ impl Config {
             },
         })
         .collect()
+    }
+
+    /// What to do about state that lies where an earlier version has put it.
+    pub fn old_state(&self) -> Option<Fault> {
+        self.is_state_beside.then(|| Fault {
+            place: Place::whole(&self.path),
+            message: format!(
+                "the state is in {}, where an earlier version kept it; stop the gateway and move \
+                 it to {}/{}, or write state-dir = {:?}",
+                self.state_dir.display(),
+                defaults::SYSTEM_STATE_DIR,
+                self.id,
+                defaults::STATE_DIR
+            ),
+        })
     }
 
     /// The prefixes of this site.

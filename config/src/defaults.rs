@@ -17,6 +17,12 @@ pub const MEMBERS: &str = "members";
 pub const STATE_DIR: &str = "state";
 /// The admin socket, beside `gateway.toml`.
 pub const SOCKET: &str = "ringway.sock";
+/// Below it lie the state directories of gateways whose `gateway.toml` is below `/etc`.
+pub const SYSTEM_STATE_DIR: &str = "/var/lib/ringway";
+/// In it lie the admin sockets of gateways whose `gateway.toml` is below `/etc`.
+pub const SYSTEM_SOCKET_DIR: &str = "/run/ringway";
+/// Where the command line looks for a gateway's file, in this order.
+pub const CONFIG_FILES: [&str; 2] = ["/etc/ringway/gateway.toml", "gateway.toml"];
 
 /// The TUN device.
 pub const TUN: &str = "ringway0";

@@ -12,6 +12,7 @@ mod crl;
 mod directory;
 mod dns;
 mod gateway;
+mod home;
 mod item;
 mod local_gateway;
 mod nearest;

@@ -54,9 +54,12 @@ pub mod gateway {
     table! {
         "", "";
         pub(crate) VERSION = "version", "version = 1";
-        pub(crate) ORG = "org", r#"org = "acme""#;
-        pub(crate) GATEWAY = "gateway", r#"gateway = "gw""#;
-        pub(crate) SITE = "site", r#"site = "west""#;
+        /// The organization.
+        pub ORG = "org", r#"org = "acme""#;
+        /// This gateway's name.
+        pub GATEWAY = "gateway", r#"gateway = "gw""#;
+        /// The site that it serves.
+        pub SITE = "site", r#"site = "west""#;
         /// The tunnel port.
         pub LISTEN = "listen", r#"listen = "0.0.0.0:4600", or "[::]:4600" for both families"#;
         pub(crate) MEMBERS = "members", r#"members = "members""#;
@@ -64,6 +67,8 @@ pub mod gateway {
         pub STATE_DIR = "state-dir", r#"state-dir = "state""#;
         /// The admin socket.
         pub SOCKET = "socket", r#"socket = "ringway.sock""#;
+        /// The group that may use the admin socket.
+        pub SOCKET_GROUP = "socket-group", r#"socket-group = "ringway""#;
         pub(crate) RESERVED = "reserved", r#"reserved = ["172.17.0.0/16"]"#;
         /// The certificate and the key.
         pub IDENTITY = "identity", "[identity] with record, certificate and key";

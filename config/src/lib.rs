@@ -5,7 +5,8 @@
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
 //! which record is the newest ([`newest`]) and how one follows the other ([`mod@upgrade`],
-//! [`changes`]); and what a refused reload still takes away ([`survey`], [`mod@meet`]).
+//! [`changes`]); what a reload has changed ([`difference`]), and what a refused one still takes
+//! away ([`survey`], [`mod@meet`]).
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ pub mod config;
 pub mod conflict;
 pub mod crl_policy;
 pub mod defaults;
+pub mod difference;
 pub mod disk;
 pub mod dns_name;
 pub mod endpoint;
@@ -26,6 +28,7 @@ pub mod host_name;
 pub mod keys;
 pub mod limits;
 pub mod meet;
+mod meeting;
 pub mod member;
 pub mod name;
 pub mod newest;
@@ -47,6 +50,7 @@ pub use config::{
 };
 pub use conflict::conflicts;
 pub use crl_policy::CrlPolicy;
+pub use difference::differences;
 pub use dns_name::{DnsName, DnsNameError};
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use escape::{Escaped, is_printable};

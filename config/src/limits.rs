@@ -53,3 +53,5 @@ pub const FLOWS: std::ops::RangeInclusive<u32> = 1024..=16_777_216;
 pub const HELD_SYNS: u32 = 65_536;
 /// Bytes of a Unix socket's path (`sun_path`, unix(7)), without its final zero.
 pub const SOCKET_PATH: usize = 107;
+/// Bytes of the name of a group (useradd(8) allows 32).
+pub const GROUP_NAME: usize = 32;

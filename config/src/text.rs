@@ -55,7 +55,7 @@ pub fn gateway_text(new: &NewGateway) -> String {
 
     format!(
         r#"# Gateway {name} of organization {org}. Paths are relative to this file's directory.
-# After a change: ringway check -c gateway.toml, then send the daemon a SIGHUP.
+# After a change: ringway check -c gateway.toml, then ringway reload -c gateway.toml.
 
 version = 1
 org = "{org}"
@@ -66,9 +66,7 @@ site = "{site}"
 listen = "{listen}"
 
 members = "{members}"       # the other organizations' records, <org>.member.toml
-state-dir = "{state_dir}"       # what the daemon keeps from one start to the next
-socket = "{socket}"   # for ringway status
-
+{kept}
 # Ranges used here that no other site may use, such as a container network ("172.17.0.0/16").
 reserved = []
 
@@ -112,13 +110,28 @@ ttl = {ttl}   # seconds
         name = id.name,
         org = id.org,
         members = defaults::MEMBERS,
-        state_dir = defaults::STATE_DIR,
-        socket = defaults::SOCKET,
+        kept = kept(id),
         tun = defaults::TUN,
         table = routes.table,
         protocol = routes.protocol,
         mark = routes.mark,
         ttl = defaults::DNS_TTL,
+    )
+}
+
+fn kept(id: &GatewayId) -> String {
+    let state_dir = defaults::SYSTEM_STATE_DIR;
+    let socket_dir = defaults::SYSTEM_SOCKET_DIR;
+
+    // Not the values themselves: they depend on where the file lies.
+    format!(
+        r#"
+# What the daemon keeps from one start to the next, and the socket for ringway status. By default
+# "state" and "ringway.sock", but for a file below /etc:
+# state-dir = "{state_dir}/{id}"
+# socket = "{socket_dir}/{id}.sock"
+# socket-group = "ringway"   # may use the socket; without it, root alone
+"#
     )
 }
 

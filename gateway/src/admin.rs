@@ -2,6 +2,8 @@
 //! the answer: JSON, or metrics as text. The drive makes the [`Report`]; the command line renders
 //! it.
 
+pub mod attention;
+pub mod daemon;
 pub mod metrics;
 pub mod report;
 pub mod socket;
@@ -9,11 +11,13 @@ pub mod socket;
 use tokio::sync::oneshot;
 
 pub use metrics::Metrics;
-pub use report::Report;
+pub use report::{ReloadReport, Report};
 
-/// A client wants a report.
+/// What a client wants. It may give up before it is answered.
 #[derive(Debug)]
-pub struct Request {
-    /// Takes it. The client may give up before.
-    pub reply: oneshot::Sender<Report>,
+pub enum Request {
+    /// A report.
+    Status(oneshot::Sender<Report>),
+    /// The files read again, and what became of it.
+    Reload(oneshot::Sender<ReloadReport>),
 }

@@ -8,7 +8,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Parser, Subcommand};
+use ringway_config::{Escaped, defaults};
 
 use crate::logging::{Form, Level};
 
@@ -16,6 +18,7 @@ pub mod ca;
 pub mod cert;
 pub mod check;
 pub mod dns;
+pub mod doctor;
 mod edit;
 pub mod failure;
 pub mod gateway;
@@ -30,6 +33,7 @@ pub mod policy;
 pub mod purge;
 pub mod recipe;
 pub mod record;
+pub mod reload;
 pub mod revoke;
 pub mod run;
 pub mod site;
@@ -38,7 +42,7 @@ pub mod table;
 
 pub use failure::Failure;
 
-/// Mesh gateway for consortium blockchains: joins the private networks of several organizations
+/// Joins the private networks of a blockchain consortium's organizations
 #[derive(Debug, Parser)]
 #[command(name = "ringway", version, disable_help_subcommand = true)]
 #[command(after_help = "Start with: ringway org init --help\n\
@@ -47,21 +51,23 @@ pub struct Cli {
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
-    /// Format of the log on stderr
+    /// Format of the log on stderr: text or json
     #[arg(
         long,
         global = true,
         value_enum,
         default_value = "text",
+        hide_possible_values = true,
         value_name = "FORM",
         help_heading = "Logging"
     )]
     pub log: Form,
-    /// Which log lines to write: error, warn, info, debug or trace, or a level per module
+    /// Log lines: error, warn, info, debug, trace, or a level per module
     #[arg(
         long,
         global = true,
         env = "RINGWAY_LOG",
+        hide_env_values = true,
         default_value = "info",
         value_name = "LEVEL",
         help_heading = "Logging"
@@ -93,13 +99,16 @@ pub enum Verb {
     /// Edit, compare and take over this organization's record
     #[command(subcommand)]
     Record(record::Verb),
-    /// Check the files of a gateway, exactly as `run` does before it starts
+    /// Check a gateway's files, exactly as `run` does before it starts
     #[command(after_help = "Example:\n  ringway check -c gateway.toml")]
     Check(check::Args),
+    /// Find what on this host is in the way, with the command that fixes it
+    #[command(after_help = "Example:\n  ringway doctor -c gateway.toml")]
+    Doctor(doctor::Args),
     /// Query, list, export and check zones
     #[command(subcommand)]
     Dns(dns::Verb),
-    /// Print the configuration of a resolver that asks the gateways for the consortium's names
+    /// Print a resolver's configuration for the consortium's names
     #[command(after_help = "Example:\n  ringway recipe unbound -c gateway.toml\n\n\
         deploy/dns/README.md says why each line is there, and what was tried.")]
     Recipe(recipe::Args),
@@ -107,7 +116,7 @@ pub enum Verb {
     #[command(after_help = "Example:\n  \
         ringway plan --pool 10.64.0.0/10 --size 20 -c gateway.toml")]
     Plan(plan::Args),
-    /// Show, test and extend the rules of the policy, and what they denied
+    /// Show, test and extend the rules, and what they denied
     #[command(subcommand)]
     Policy(policy::Verb),
     /// Run the gateway
@@ -115,31 +124,72 @@ pub enum Verb {
         SIGTERM drains the gateway and ends it. SIGHUP makes it read its files again; if anything\n\
         in them is wrong, only what they take away is applied.")]
     Run(run::Args),
-    /// Show a running gateway's tunnels, routes, zones and certificates
-    #[command(after_help = "Example:\n  ringway status -c gateway.toml --json")]
+    /// Have a running gateway read its files again; say what has changed
+    #[command(after_help = "Example:\n  ringway reload -c gateway.toml\n\n\
+        If anything in the files is wrong, only what they take away is applied, and the exit\n\
+        code is 64.")]
+    Reload(reload::Args),
+    /// Show how a running gateway is, first what needs attention
+    #[command(after_help = "Examples:\n  ringway status -c gateway.toml\n  \
+        ringway status --peer gw.beta\n  ringway status --check || ringway status")]
     Status(status::Args),
-    /// Show a running gateway's counters and histograms in the OpenMetrics text format
+    /// Show a running gateway's counters in the OpenMetrics text format
     #[command(after_help = "Example:\n  ringway metrics -c gateway.toml")]
     Metrics(metrics::Args),
-    /// Remove everything from the kernel that a gateway leaves there when it ends
+    /// Remove everything from the kernel that a gateway leaves there
     #[command(after_help = "Example:\n  ringway purge -c gateway.toml\n\n\
         Until then, packets to members stay unreachable rather than leave in clear.")]
     Purge(purge::Args),
-    /// Run a consortium of three organizations on this machine, to try and to demonstrate
+    /// Run a consortium of three organizations on this machine, to try
     Lab(lab::Args),
 }
 
 /// The gateway that a verb is about.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
-    /// The gateway's file
+    /// The gateway's file; else /etc/ringway/gateway.toml, else ./gateway.toml
     #[arg(
         short = 'c',
         long = "config",
         value_name = "FILE",
-        default_value = "gateway.toml"
+        env = CONFIG_VARIABLE,
+        hide_env = true,
+        default_value_os_t = default_config(),
+        hide_default_value = true
     )]
     pub path: PathBuf,
+}
+
+/// The environment variable that names the gateway's file.
+const CONFIG_VARIABLE: &str = "RINGWAY_CONFIG";
+
+/// The first of the usual files that is there; without any, the last, which is missed by its name.
+fn default_config() -> PathBuf {
+    let files = defaults::CONFIG_FILES.map(PathBuf::from);
+    let found = files.iter().find(|file| file.exists());
+
+    found.or(files.last()).cloned().unwrap_or_default()
+}
+
+/// Which file a command takes although the command line does not name it, for stderr.
+pub fn chosen_config(matches: &ArgMatches) -> Option<String> {
+    // The option belongs to the innermost verb.
+    let mut verb = matches;
+    while let Some((_, deeper)) = verb.subcommand() {
+        verb = deeper;
+    }
+    // A zone file is read without any gateway.
+    if let Ok(Some(_)) = verb.try_get_raw("zone_file") {
+        return None;
+    }
+    let path = verb.try_get_one::<PathBuf>("path").ok()??;
+    let path = path.display().to_string();
+
+    match verb.value_source("path")? {
+        ValueSource::DefaultValue => Some(format!("using {}", Escaped(&path))),
+        ValueSource::EnvVariable => Some(format!("using {} ({CONFIG_VARIABLE})", Escaped(&path))),
+        _ => None,
+    }
 }
 
 /// Writes a verb's answer to stdout. It is no failure if the reader, such as `head`, stops reading.
@@ -169,11 +219,13 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Revoke(verb) => revoke::run(verb),
         Verb::Record(verb) => record::run(verb),
         Verb::Check(args) => check::run(args),
+        Verb::Doctor(args) => doctor::run(args),
         Verb::Dns(verb) => dns::run(verb),
         Verb::Recipe(args) => recipe::run(args),
         Verb::Plan(args) => plan::run(args),
         Verb::Policy(verb) => policy::run(verb),
         Verb::Run(args) => run::run(args),
+        Verb::Reload(args) => reload::run(args),
         Verb::Status(args) => status::run(args),
         Verb::Metrics(args) => metrics::run(args),
         Verb::Purge(args) => purge::run(args),

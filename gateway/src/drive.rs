@@ -24,6 +24,7 @@ mod packet_effects;
 mod packets;
 mod policy_report;
 mod queues;
+mod reloads;
 mod report;
 mod rules;
 
@@ -46,6 +47,7 @@ pub use links::Links;
 pub use packets::Packets;
 pub(crate) use policy_report::service as denied_service;
 pub use queues::{Queues, Senders, queues};
+pub use reloads::Reloads;
 
 use crate::admin::Request;
 use crate::attention::Attention;
@@ -80,6 +82,10 @@ pub struct Drive {
     pub attention: Attention,
     /// When the members' revocation lists were looked at last.
     pub lists_seen: UnixTime,
+    /// Who waits for a reload.
+    pub reloads: Reloads,
+    /// When the daemon started.
+    pub started: SystemTime,
     /// Every task of the daemon.
     pub tasks: Tasks,
 }
@@ -177,10 +183,16 @@ impl Drive {
     }
 
     fn answer(&mut self, request: Request) {
-        let report = self.report();
-
-        // The client may have given up.
-        let _ = request.reply.send(report);
+        match request {
+            Request::Status(reply) => {
+                // The client may have given up.
+                let _ = reply.send(self.report());
+            }
+            Request::Reload(reply) => {
+                self.reloads.wait(self.shell.last_change(), reply);
+                self.handle(Input::Reload);
+            }
+        }
     }
 }
 

@@ -6,6 +6,10 @@ use std::fmt::Write as _;
 use ringway_config::is_printable;
 use serde::Serialize;
 
+/// Version of what `--json` prints, for every verb: `"schema"` in each document. It changes when a
+/// field goes or means something else; new fields do not change it.
+pub const SCHEMA: u32 = 1;
+
 /// Replaces what a terminal would obey or hide by `\uXXXX` (RFC 8259, section 7). Such characters
 /// occur only inside strings, so the text means the same afterwards. Newlines between tokens stay.
 pub(crate) fn printable(json: &str) -> String {

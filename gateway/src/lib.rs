@@ -10,7 +10,7 @@ pub mod attention;
 pub mod cli;
 pub mod drive;
 pub mod health;
-mod json;
+pub mod json;
 pub mod logging;
 pub mod names;
 pub mod plane;

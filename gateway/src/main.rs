@@ -3,9 +3,10 @@
 //!
 //! The verbs are in [`ringway::cli`]; [`ringway::run`] is the daemon.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use ringway::cli::{self, Cli};
 use ringway::logging;
 
@@ -13,16 +14,24 @@ use ringway::logging;
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
 
     logging::start(cli.log, &cli.log_level);
+    // A reader of stderr that has gone is no reason to fail.
+    if let Some(chosen) = cli::chosen_config(&matches) {
+        _ = writeln!(io::stderr(), "{chosen}");
+    }
     match cli::run(cli.verb) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("{failure}");
+            _ = writeln!(io::stderr(), "{failure}");
             failure.exit_code()
         }
     }

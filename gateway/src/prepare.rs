@@ -124,7 +124,10 @@ pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prep
     warnings.extend(judge.nameless());
     let policy_tests = TestResults::of(&config, &judge);
     drop(judge);
-    let hints = Faults::from(config.old_records());
+    let mut hints = config.old_records();
+    hints.extend(config.old_state());
+    hints.extend(config.never_met());
+    let hints = Faults::from(hints);
 
     Ok(Prepared {
         config,

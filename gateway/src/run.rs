@@ -12,6 +12,7 @@
 
 mod gateway;
 mod kernel;
+mod pid_file;
 mod signals;
 mod sockets;
 mod waiting;
@@ -33,6 +34,7 @@ use crate::prepare::Prepared;
 use crate::state::{NewestLists, RecordsFile, StateFiles, create_private};
 use gateway::{Gateway, State};
 use kernel::{Answers, Kernel};
+use pid_file::PidFile;
 use signals::Signals;
 use waiting::prepare_in_time;
 
@@ -51,8 +53,9 @@ impl From<anyhow::Error> for RunError {
     }
 }
 
-/// Runs the gateway of `path` until SIGTERM or SIGINT.
-pub async fn run(path: &Path) -> Result<(), RunError> {
+/// Runs the gateway of `path` until SIGTERM or SIGINT, and writes its process number to `pid_file`
+/// while it runs.
+pub async fn run(path: &Path, pid_file: Option<&Path>) -> Result<(), RunError> {
     // First: a signal that comes from here on waits, and ends the gateway in order.
     let mut signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
     let prepared = tokio::select! {
@@ -64,16 +67,20 @@ pub async fn run(path: &Path) -> Result<(), RunError> {
         tracing::warn!(reason = %warning, "A file needs attention");
     }
     for hint in &prepared.hints.0 {
-        tracing::warn!(reason = %hint, "A record is of an old version");
+        tracing::warn!(reason = %hint, "A file should be changed some time");
     }
     for failed in &prepared.policy_tests.failed.0 {
         tracing::error!(reason = %failed, "A policy test failed; the rules are in force");
     }
     warn_of_public_dns(&prepared.config);
-    Ok(run_prepared(prepared, signals).await?)
+    Ok(run_prepared(prepared, signals, pid_file).await?)
 }
 
-async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()> {
+async fn run_prepared(
+    prepared: Prepared,
+    signals: Signals,
+    pid_file: Option<&Path>,
+) -> anyhow::Result<()> {
     raise_open_files();
     let gateway = prepared.config.id.clone();
     let state_dir = prepared.config.state_dir.clone();
@@ -87,7 +94,10 @@ async fn run_prepared(prepared: Prepared, signals: Signals) -> anyhow::Result<()
     }
 
     let kernel = Kernel::set_up(&prepared, Answers::DataPlane, &files).await?;
+    // Only now: the device is the lock against a second daemon, which must not take the file.
+    let pid_file = pid_file.map(PidFile::write).transpose()?;
     serve(prepared, kernel, signals, attention, files).await?;
+    drop(pid_file);
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
 }
@@ -151,6 +161,7 @@ async fn serve(
     let records = RecordsFile::new(config.state_dir.clone(), attention.clone(), newest.clone());
     let socket = config.socket.clone();
     let state_dir = config.state_dir.clone();
+    let group = config.socket_group.clone();
 
     // Before they are in force: after a crash, the next start decides overlaps as this one.
     let rules = spec(config, rulings, zone, &kernel.links);
@@ -168,7 +179,7 @@ async fn serve(
     .await?;
 
     let path = socket.clone();
-    let admin = blocking(move || admin::socket::bind(&path)).await?;
+    let admin = blocking(move || admin::socket::bind(&path, group.as_deref())).await?;
     let state = State {
         accepted,
         former_policies,

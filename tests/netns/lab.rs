@@ -237,11 +237,44 @@ fn up_starts_a_gateway_that_was_killed() {
 }
 
 #[test]
+fn namespaces_of_others_are_left_alone_whatever_their_names() {
+    let _turn = take_turn();
+    let lab = Named::new("foreign");
+    let netns = format!("{}-peer0.org1", lab.0);
+    let ip = |arguments: &[&str]| {
+        let status = Command::new("ip").args(arguments).status();
+        assert!(status.expect("ip runs").success(), "{arguments:?}");
+    };
+    ip(&["netns", "add", &netns]);
+    let sleeper = Command::new("ip")
+        .args(["netns", "exec", &netns, "sleep", "600"])
+        .spawn();
+    let mut sleeper = sleeper.expect("a process of somebody else");
+
+    assert_eq!(lab.exit_code(&["up"]), Some(1), "the name is taken");
+    assert_eq!(lab.exit_code(&["down"]), Some(0));
+    assert_eq!(lab.namespaces(), 1, "it was there before");
+    assert!(sleeper.try_wait().expect("ours").is_none(), "it was killed");
+
+    // Made again by somebody else while the laboratory is up.
+    ip(&["netns", "delete", &netns]);
+    lab.output(&["up"]);
+    ip(&["netns", "delete", &netns]);
+    ip(&["netns", "add", &netns]);
+    lab.output(&["down"]);
+    assert_eq!(lab.namespaces(), 1);
+    ip(&["netns", "delete", &netns]);
+    sleeper.kill().expect("it still runs");
+    sleeper.wait().expect("it was killed");
+    lab.assert_gone();
+}
+
+#[test]
 fn the_demonstration_passes_and_leaves_nothing_behind() {
     let _turn = take_turn();
     let lab = Named::new("demo");
     let summary = lab.output(&["demo"]);
-    assert!(summary.contains("9 of 9 steps passed"), "{summary}");
+    assert!(summary.contains("12 of 12 steps passed"), "{summary}");
     assert!(!summary.contains('✗'), "{summary}");
     lab.assert_gone();
 }

@@ -1,10 +1,12 @@
 //! What `gateway.toml` says, the records around it included: the way to a [`Config`].
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::consortium::Consortium;
+use super::home::Home;
 use super::item::Item;
 use super::local_gateway::LocalGateway;
 use super::report::Report;
@@ -13,7 +15,8 @@ use super::table::{Table, Versions};
 use super::{crl, dns, policy, tunnel};
 use crate::keys::{self, Key};
 use crate::{
-    Config, GatewayId, Identity, OrgId, PlacedPrefix, Prefix, Routes, TunName, defaults, limits,
+    Config, GatewayId, Identity, OrgId, Place, PlacedPrefix, Prefix, Routes, TunName, defaults,
+    limits,
 };
 
 /// The versions of the format.
@@ -38,9 +41,14 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let record = files.as_ref().and_then(|files| read_record(files, dir));
     let identity = files.as_ref().and_then(|files| read_identity(files, dir));
     let members_dir = path_or(&table, &keys::gateway::MEMBERS, defaults::MEMBERS, dir);
-    let state_dir = path_or(&table, &keys::gateway::STATE_DIR, defaults::STATE_DIR, dir);
-    let socket = read_socket(&table, dir);
+    let home = Home::of(path, &local);
+    let state_dir = read_state_dir(&table, dir, &home);
+    let is_state_beside =
+        home.is_state_beside && table.optional(&keys::gateway::STATE_DIR).is_none();
+    let socket = read_socket(&table, dir, &home);
+    let socket_group = read_socket_group(&table);
     let device = table.table(&keys::gateway::TUN, &keys::tun::SCHEMA);
+    let places = places(&table, device.as_ref());
     let tun = read_tun_name(device.as_ref());
     let lanes = read_lanes(device.as_ref());
     let routes = read_routes(&table);
@@ -68,6 +76,8 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         members_dir: members_dir?,
         state_dir: state_dir?,
         socket: socket?,
+        socket_group,
+        is_state_beside,
         tun: tun?,
         lanes: lanes?,
         routes,
@@ -76,6 +86,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         policy,
         tunnel,
         crl,
+        places,
         notes: report.notes(),
     })
 }
@@ -92,7 +103,10 @@ pub(crate) fn read_socket_path(text: &str, path: &Path, report: &Report) -> Opti
     let dir = path.parent().unwrap_or(Path::new(""));
     let version = &keys::gateway::VERSION;
     let table = Table::document(&source, &document, VERSIONS, version);
-    let socket = table.and_then(|(table, _)| read_socket(&table, dir));
+    let socket = table.and_then(|(table, _)| {
+        let home = Home::of(path, &LocalGateway::read(&table));
+        read_socket(&table, dir, &home)
+    });
     if socket.is_none() {
         faults.move_to(report);
     }
@@ -115,11 +129,14 @@ impl Places {
         let dir = path.parent().unwrap_or(Path::new(""));
         let files = table.table(&keys::gateway::IDENTITY, &keys::identity::SCHEMA);
 
+        let local = LocalGateway::read(table);
+        let home = Home::of(path, &local);
+
         Places {
-            own: LocalGateway::read(table).org.map(|org| org.value),
+            own: local.org.map(|org| org.value),
             record: files.and_then(|files| read_record(&files, dir)),
             members_dir: path_or(table, &keys::gateway::MEMBERS, defaults::MEMBERS, dir),
-            state_dir: path_or(table, &keys::gateway::STATE_DIR, defaults::STATE_DIR, dir),
+            state_dir: read_state_dir(table, dir, &home),
         }
     }
 }
@@ -172,8 +189,18 @@ fn path_or(table: &Table<'_>, key: &Key, default: &str, dir: &Path) -> Option<Pa
     }
 }
 
-fn read_socket(table: &Table<'_>, dir: &Path) -> Option<PathBuf> {
-    let path = path_or(table, &keys::gateway::SOCKET, defaults::SOCKET, dir)?;
+fn read_state_dir(table: &Table<'_>, dir: &Path, home: &Home) -> Option<PathBuf> {
+    match table.optional(&keys::gateway::STATE_DIR) {
+        Some(item) => read_path(&item, dir),
+        None => Some(home.state_dir.clone()),
+    }
+}
+
+fn read_socket(table: &Table<'_>, dir: &Path, home: &Home) -> Option<PathBuf> {
+    let path = match table.optional(&keys::gateway::SOCKET) {
+        Some(item) => read_path(&item, dir)?,
+        None => home.socket.clone(),
+    };
     let most = limits::SOCKET_PATH;
     if path.as_os_str().len() <= most {
         return Some(path);
@@ -186,6 +213,46 @@ fn read_socket(table: &Table<'_>, dir: &Path) -> Option<PathBuf> {
         None => table.fault(message),
     }
     None
+}
+
+/// A group's name. Whether there is such a group is known when the socket is bound.
+fn read_socket_group(table: &Table<'_>) -> Option<String> {
+    let item = table.optional(&keys::gateway::SOCKET_GROUP)?;
+    match item.text()? {
+        "" => item.refuse("an empty name"),
+        // getgrnam(3) would take it for another name.
+        name if name.len() > limits::GROUP_NAME || name.contains('\0') => {
+            item.refuse("not the name of a group")
+        }
+        name => Some(name.to_owned()),
+    }
+}
+
+/// Where the file says what cannot change while a daemon runs.
+fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Place> {
+    let mut places = BTreeMap::new();
+    let dns = table.table(&keys::gateway::DNS, &keys::dns::SCHEMA);
+
+    for (table, key) in [
+        (Some(table), keys::gateway::ORG),
+        (Some(table), keys::gateway::GATEWAY),
+        (Some(table), keys::gateway::SITE),
+        (Some(table), keys::gateway::LISTEN),
+        (Some(table), keys::gateway::STATE_DIR),
+        (Some(table), keys::gateway::SOCKET),
+        (Some(table), keys::gateway::SOCKET_GROUP),
+        (Some(table), keys::gateway::IDENTITY),
+        (Some(table), keys::gateway::ROUTES),
+        (device, keys::tun::NAME),
+        (device, keys::tun::LANES),
+        (dns.as_ref(), keys::dns::LISTEN),
+    ] {
+        // A default has no place: faults name the file as a whole then.
+        if let Some(item) = table.and_then(|table| table.optional(&key)) {
+            places.insert(key.to_string(), item.place());
+        }
+    }
+    places
 }
 
 fn read_tun_name(device: Option<&Table<'_>>) -> Option<TunName> {

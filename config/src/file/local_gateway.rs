@@ -3,7 +3,7 @@
 use super::item::Placed;
 use super::table::Table;
 use crate::keys::gateway as keys;
-use crate::{GatewayName, OrgId, SiteId};
+use crate::{GatewayId, GatewayName, OrgId, SiteId};
 
 /// Organization, name and site of this gateway; `None` for what the file lacks or has wrong.
 #[derive(Debug)]
@@ -14,6 +14,14 @@ pub(crate) struct LocalGateway {
 }
 
 impl LocalGateway {
+    /// The identity, if the file says it.
+    pub(super) fn id(&self) -> Option<GatewayId> {
+        Some(GatewayId {
+            org: self.org.as_ref()?.value.clone(),
+            name: self.name.as_ref()?.value.clone(),
+        })
+    }
+
     pub(super) fn read(table: &Table<'_>) -> LocalGateway {
         LocalGateway {
             org: table.required(&keys::ORG).and_then(|item| item.placed()),

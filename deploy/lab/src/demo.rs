@@ -12,6 +12,7 @@ use crate::interrupt;
 use crate::laboratory::{Lab, Options};
 use crate::topology::{Kind, LabName};
 
+mod rights;
 mod steps;
 
 /// Number of lines of each gateway's log that are shown after a failure.

@@ -4,8 +4,9 @@
 //!   (nothing) ── up ──► Building ── tunnels up, names resolve ──► Ready ── down ──► (nothing)
 //!                           └───────────── down, or the next up ────────────────────┘
 //! ```
-//! `down` also removes what a killed command has left. It does not depend on the state file: it
-//! looks for the namespaces by name, and for the processes in them.
+//! `down` also removes what a killed command has left: the namespaces that the state file says were
+//! made or about to be made, and the processes in them. Namespaces of others are left alone, also
+//! if they have such names.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -86,17 +87,21 @@ impl Lab {
                 let started = lab.complete(options)?;
                 return Ok((lab, UpOutcome::Restarted(started)));
             }
-            Ok(None) => (),
+            Ok(None) => refuse_others(&topology)?,
             // Incomplete, or a state file of another version: nothing to build upon.
-            _ => report("removing the remains of an earlier laboratory"),
+            state => {
+                report("removing the remains of an earlier laboratory");
+                remove(&topology, state.ok().flatten().as_ref())?;
+                refuse_others(&topology)?;
+            }
         }
-        remove(&topology)?;
 
         let state = State {
             phase: Phase::Building,
             binary: options.binary,
             wan_filter: options.wan_filter,
             gateways: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
         };
         let mut lab = Lab { topology, state };
         lab.build(report)?;
@@ -116,7 +121,13 @@ impl Lab {
         let topology = Topology::of(name);
         let lock = Lock::take(&topology)?;
 
-        let was_there = remove(&topology)?;
+        let was_there = match State::load(&topology) {
+            Ok(None) => false,
+            state => {
+                remove(&topology, state.ok().flatten().as_ref())?;
+                true
+            }
+        };
         lock.remove()?;
         Ok(was_there)
     }
@@ -229,7 +240,10 @@ impl Lab {
         self.state.save(&self.topology)?;
 
         report("namespaces, links, addresses");
-        network::create(&self.topology)?;
+        network::create_namespaces(&self.topology)?;
+        self.state.namespaces = network::inodes(&self.topology.namespaces());
+        self.state.save(&self.topology)?;
+        network::connect(&self.topology)?;
         wan::install(self.node("wan")?, self.state.wan_filter)?;
         interrupt::check()?;
 
@@ -290,27 +304,48 @@ fn is_whole(topology: &Topology) -> Result<bool> {
         .all(|netns| existing.contains(netns)))
 }
 
-/// Removes processes, namespaces and files; returns false if there were none.
-fn remove(topology: &Topology) -> Result<bool> {
+/// Fails if a namespace, or its resolver's directory, has a name that this laboratory would use.
+fn refuse_others(topology: &Topology) -> Result<()> {
     let existing = network::namespaces()?;
+    let mut names = topology.namespaces();
+    names.retain(|netns| existing.contains(netns) || network::has_resolver(netns));
+
+    match names.first() {
+        None => Ok(()),
+        Some(first) => bail!(
+            "network namespace {first} or its directory in /etc/netns exists, and this laboratory \
+             has not made it; choose another --name"
+        ),
+    }
+}
+
+/// Removes processes, namespaces and files, as far as this laboratory has made them.
+fn remove(topology: &Topology, state: Option<&State>) -> Result<()> {
+    let existing = network::namespaces()?;
+    let made = state.map(|state| &state.namespaces);
+    let inodes = network::inodes(&existing);
     let mut present = topology.namespaces();
-    present.retain(|netns| existing.contains(netns));
+    // Somebody else's now, if it has been removed and made again.
+    present.retain(|netns| {
+        let ours = made.and_then(|made| made.get(netns));
+        existing.contains(netns) && ours.is_none_or(|ours| inodes.get(netns) == Some(ours))
+    });
 
     // Gateways end first and in order, so that they can close their sessions with each other.
     let gateways: Vec<String> = topology
         .of_kind(Kind::Gateway)
         .map(|node| node.netns.clone())
-        .filter(|netns| existing.contains(netns))
+        .filter(|netns| present.contains(netns))
         .collect();
     if let Err(error) = end_processes(&gateways, Signal::SIGTERM) {
         eprintln!("a gateway did not end: {error:#}");
     }
     end_processes(&present, Signal::SIGKILL)?;
-    network::remove(topology)?;
+    network::remove(topology, &present)?;
 
     match fs::remove_dir_all(topology.dir()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(!present.is_empty()),
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => {
             Err(error).with_context(|| format!("cannot remove {}", topology.dir().display()))
         }

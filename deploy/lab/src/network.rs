@@ -6,10 +6,12 @@
 //! address that nothing claims therefore reaches the gateway, and would leave it by the default
 //! route to the WAN, where a leak is counted.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -27,12 +29,15 @@ const NO_DAD: &str = "for name in all default; do \
 const FORWARD: &str = "echo 1 >/proc/sys/net/ipv4/ip_forward; \
                        echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
 
-/// Creates every namespace, link, address and resolver file.
-pub(crate) fn create(topology: &Topology) -> Result<()> {
+/// Creates every namespace, empty.
+pub(crate) fn create_namespaces(topology: &Topology) -> Result<()> {
     // `ip -batch` runs many commands in one process, which makes this fast.
-    let namespaces = topology.namespaces();
-    ip_batch(None, &for_each("netns add", &namespaces))?;
-    for netns in &namespaces {
+    ip_batch(None, &for_each("netns add", &topology.namespaces()))
+}
+
+/// Creates every link, address and resolver file.
+pub(crate) fn connect(topology: &Topology) -> Result<()> {
+    for netns in &topology.namespaces() {
         run_script(netns, NO_DAD)?;
     }
     for wan in topology.of_kind(Kind::Wan) {
@@ -51,15 +56,12 @@ pub(crate) fn create(topology: &Topology) -> Result<()> {
     Ok(())
 }
 
-/// Removes everything that [`create`] creates, as far as it exists.
-pub(crate) fn remove(topology: &Topology) -> Result<()> {
-    let existing = namespaces()?;
-    let mut ours = topology.namespaces();
-    ours.retain(|netns| existing.contains(netns));
-    ip_batch(None, &for_each("netns delete", &ours))?;
+/// Removes the namespaces `ours` and all that is in them, and every resolver file.
+pub(crate) fn remove(topology: &Topology, ours: &[String]) -> Result<()> {
+    ip_batch(None, &for_each("netns delete", ours))?;
 
     for node in &topology.nodes {
-        let dir = resolver_dir(node);
+        let dir = resolver_dir(&node.netns);
         match fs::remove_dir_all(&dir) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
@@ -85,6 +87,23 @@ pub fn namespaces() -> Result<Vec<String>> {
         .filter_map(|line| line.split_whitespace().next())
         .map(String::from)
         .collect())
+}
+
+/// The inode of each of `namespaces` that exists: it tells one from another of the same name.
+pub(crate) fn inodes(namespaces: &[String]) -> BTreeMap<String, u64> {
+    let mut inodes = BTreeMap::new();
+    for netns in namespaces {
+        // ip-netns(8): the file is the namespace itself, bind-mounted.
+        if let Ok(metadata) = fs::metadata(Path::new("/run/netns").join(netns)) {
+            inodes.insert(netns.clone(), metadata.ino());
+        }
+    }
+    inodes
+}
+
+/// True if the namespace `netns` has a resolver of its own, whether it exists or not.
+pub(crate) fn has_resolver(netns: &str) -> bool {
+    resolver_dir(netns).exists()
 }
 
 /// The numbers of all processes in the namespace `netns`.
@@ -212,7 +231,7 @@ fn write_resolver(node: &Node) -> Result<()> {
         org.v6(1),
         org.name
     );
-    let dir = resolver_dir(node);
+    let dir = resolver_dir(&node.netns);
     write_in_new_dir(&dir, &text).with_context(|| format!("cannot write {}", dir.display()))
 }
 
@@ -221,6 +240,6 @@ fn write_in_new_dir(dir: &Path, text: &str) -> io::Result<()> {
     fs::write(dir.join("resolv.conf"), text)
 }
 
-fn resolver_dir(node: &Node) -> PathBuf {
-    PathBuf::from("/etc/netns").join(&node.netns)
+fn resolver_dir(netns: &str) -> PathBuf {
+    PathBuf::from("/etc/netns").join(netns)
 }

@@ -1,7 +1,7 @@
 //! The state of a laboratory between two commands: `/run/ringway-lab/<lab>/state.json`.
 //!
 //! It is written before the step that it describes, so that the remains of a killed command are
-//! found. Namespaces need no entry: their names follow from the name of the laboratory.
+//! found. Without it nothing is the laboratory's, whatever its name: others may use such names.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -36,6 +36,10 @@ pub(crate) struct State {
     pub(crate) wan_filter: bool,
     /// Last known process of each gateway, by the gateway's name.
     pub(crate) gateways: BTreeMap<String, Process>,
+    /// Inode of each namespace that it has made, by name. One of that name with another inode is
+    /// somebody else's; one without an entry was being made when the command was killed.
+    #[serde(default)]
+    pub(crate) namespaces: BTreeMap<String, u64>,
 }
 
 impl State {

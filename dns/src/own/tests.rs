@@ -50,6 +50,8 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         members_dir: PathBuf::new(),
         state_dir: PathBuf::new(),
         socket: PathBuf::new(),
+        socket_group: None,
+        is_state_beside: false,
         tun: "ringway0".parse().unwrap(),
         lanes: std::num::NonZeroU32::MIN,
         routes: Routes {
@@ -74,6 +76,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         policy: Policy::default(),
         tunnel: Tunnel::default(),
         crl: ringway_config::CrlPolicy::default(),
+        places: Default::default(),
         notes: Faults::default(),
     }
 }

@@ -32,6 +32,7 @@ mod context;
 mod dial;
 mod held_record;
 mod liveness;
+mod outage;
 mod path_mtu;
 mod record_drift;
 mod rib;
@@ -56,8 +57,9 @@ pub use message::{
     Aead, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,
     Message, Refuse, RefuseReason, VersionMismatch, ZoneMessage,
 };
+pub use outage::OutageStatus;
 pub use record_drift::{Drift, RecordDrift};
 pub use settings::Settings;
-pub use status::{PeerSession, RouteStatus, SessionRank, Status, TunnelState, TunnelStatus};
+pub use status::{Loss, PeerSession, RouteStatus, SessionRank, Status, TunnelState, TunnelStatus};
 pub use trust_error::TrustError;
 pub use tunnel_error::TunnelError;

@@ -13,9 +13,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::settings::Settings;
+use crate::status::Loss;
 
 /// Probes whose echo still counts, at most: more than are sent in the longest round trip.
 const REMEMBERED: usize = 96;
+
+/// Probes that the loss is counted of: those of a minute and more.
+const COUNTED: usize = 128;
 
 /// Time between probes before the first echo: at first, and after [`EAGER_PROBES`].
 const EAGER: Duration = Duration::from_millis(25);
@@ -43,6 +47,8 @@ pub(crate) struct Liveness {
     unanswered: u32,
     /// Number and time of each probe, the latest first.
     sent: VecDeque<(u64, Instant)>,
+    /// Number of each probe and whether it was echoed, the latest first.
+    fates: VecDeque<(u64, bool)>,
     rtt: Option<Duration>,
 }
 
@@ -56,6 +62,7 @@ impl Liveness {
             next: now,
             unanswered: 0,
             sent: VecDeque::new(),
+            fates: VecDeque::new(),
             rtt: None,
         }
     }
@@ -90,6 +97,8 @@ impl Liveness {
         self.sent
             .retain(|(_, at)| now.saturating_duration_since(*at) <= settings.prove_timeout);
         self.sent.push_front((probe, now));
+        self.fates.truncate(COUNTED - 1);
+        self.fates.push_front((probe, false));
 
         // A probe on time keeps the pace. An early one, or one after a pause, starts it again.
         let steady = self.next + settings.probe_interval;
@@ -113,10 +122,29 @@ impl Liveness {
         let sample = now.saturating_duration_since(sent_at);
         self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
 
+        // The first probes may overtake the keys that open them: no loss of the path.
+        if !self.proved {
+            self.fates.retain(|(sent, _)| *sent >= probe);
+        }
+        if let Some((_, echoed)) = self.fates.iter_mut().find(|(sent, _)| *sent == probe) {
+            *echoed = true;
+        }
+
         self.last_echo = now;
         self.unanswered = 0;
         self.proved = true;
         true
+    }
+
+    /// Of the last probes, how many were lost. Those after the last echo may still be on their way.
+    pub(crate) fn loss(&self) -> Loss {
+        let settled = self.fates.iter().skip_while(|(_, echoed)| !echoed);
+        let lost = settled.clone().filter(|(_, echoed)| !echoed).count();
+
+        Loss {
+            lost,
+            sent: settled.count(),
+        }
     }
 
     /// True after silence. If this gateway itself was suspended and sent no probes, it cannot tell.
@@ -171,6 +199,32 @@ impl Liveness {
 mod tests {
     use super::*;
     use crate::rng::Rng;
+
+    #[test]
+    fn the_loss_is_that_of_the_probes_before_the_last_echo() {
+        let settings = Settings::default();
+        let start = Instant::now();
+        let mut liveness = Liveness::new(Duration::ZERO, start);
+
+        for probe in 0..200 {
+            let now = start + settings.probe_interval * u32::try_from(probe).unwrap();
+            liveness.probe(probe, &settings, now);
+            let is_lost = probe < 3 || probe % 10 == 4 || probe >= 195;
+            if !is_lost {
+                liveness.echoed(probe, now);
+            }
+            if probe == 9 {
+                assert_eq!(
+                    liveness.loss(),
+                    Loss { lost: 1, sent: 7 },
+                    "not the first three"
+                );
+            }
+        }
+        let loss = liveness.loss();
+        assert_eq!(loss.sent, COUNTED - 6, "not those that may come yet");
+        assert_eq!(loss.lost, 12);
+    }
 
     /// A session's probes on virtual time.
     struct Bench {

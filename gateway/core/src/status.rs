@@ -10,6 +10,7 @@ use crate::fib::Fib;
 use crate::id::ConnId;
 use crate::membership::Membership;
 use crate::message::RefuseReason;
+use crate::outage::OutageStatus;
 use crate::record_drift::RecordDrift;
 use crate::tunnel_error::TunnelError;
 
@@ -57,6 +58,15 @@ pub enum TunnelState {
     Down,
 }
 
+/// Probes of a session, on their way there or back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Not echoed, although a later one was.
+    pub lost: usize,
+    /// All those.
+    pub sent: usize,
+}
+
 /// One tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TunnelStatus {
@@ -70,10 +80,14 @@ pub struct TunnelStatus {
     pub since: Duration,
     /// Smoothed round trip time of the data path, once a probe was echoed.
     pub rtt: Option<Duration>,
+    /// Of the last probes, how many were lost and how many were sent.
+    pub loss: Loss,
     /// Bytes of the largest outer IP packet that is known to reach the peer whole.
     pub path_mtu: u16,
     /// Why the last session or attempt ended; kept while the tunnel is up.
     pub last_error: Option<TunnelError>,
+    /// The last times that no session carried it, the latest first.
+    pub outages: Vec<OutageStatus>,
     /// Organizations whose records differ between the two ends, as the peer last reported on the
     /// session in use; none while the tunnel is down.
     pub records_differ: Vec<RecordDrift>,

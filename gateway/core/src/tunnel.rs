@@ -32,6 +32,7 @@ use crate::dial_error::DialError;
 use crate::id::{ConnId, DialId};
 use crate::membership::GatewayInfo;
 use crate::message::{ByeCode, FieldError, Kind, Message};
+use crate::outage::Outages;
 use crate::path_mtu::PathMtu;
 use crate::record_drift::RecordDrift;
 use crate::session::{Live, Session};
@@ -60,6 +61,7 @@ pub(crate) struct Tunnel {
     /// The differences between the ends' records that the operator was told last.
     drift: Vec<RecordDrift>,
     drift_allowance: Allowance,
+    outages: Outages,
 }
 
 impl Tunnel {
@@ -83,6 +85,7 @@ impl Tunnel {
             last_error: None,
             drift: Vec::new(),
             drift_allowance: Allowance::new(now),
+            outages: Outages::default(),
         };
         tunnel.dial_soon(context, now);
         tunnel
@@ -302,6 +305,7 @@ impl Tunnel {
             Selection::Unchanged => return,
             Selection::Up(conn) => {
                 self.since = now;
+                self.outages.end(now);
                 self.was_attempted = true;
                 context.act(Action::TunnelUp { peer, conn });
             }
@@ -330,6 +334,7 @@ impl Tunnel {
         now: Instant,
     ) {
         self.since = now;
+        self.outages.begin(reason.clone(), now);
         context.act(Action::TunnelDown {
             peer: self.peer.clone(),
             reason,

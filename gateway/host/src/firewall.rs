@@ -29,6 +29,7 @@ pub(crate) mod testing;
 
 pub use guard::{Restriction, Surroundings};
 pub use nft::Nft;
+pub(crate) use nft::PROGRAMS;
 
 /// Why the guard dropped packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -160,6 +160,23 @@ impl Forwarding {
     }
 }
 
+/// What `spec` needs and is otherwise now, with the value that it has. Changes nothing.
+pub(crate) fn wrong_settings(spec: &GuardSpec) -> Vec<(Setting, String)> {
+    let wanted = plan::plan(spec, &[], &plan::Proc).wanted.into_iter();
+
+    wanted
+        .filter_map(|(key, value)| {
+            let now = sysctl::read(&key).ok()?;
+            let setting = Setting {
+                key,
+                value,
+                is_closable: false,
+            };
+            (now != setting.value).then_some((setting, now))
+        })
+        .collect()
+}
+
 fn take_back(change: &Change) {
     if !sysctl::read(&change.key).is_ok_and(|now| now == change.after) {
         return;

@@ -26,6 +26,7 @@ pub mod heap;
 pub mod incoming;
 pub mod links;
 mod netlink;
+pub mod obstacles;
 pub mod routes;
 pub mod sysctl;
 pub mod traces;

@@ -32,6 +32,13 @@ pub struct Setting {
     pub is_closable: bool,
 }
 
+impl Setting {
+    /// As sysctl(8) writes it: `net.ipv4.ip_forward`.
+    pub fn name(&self) -> String {
+        dotted(&self.key)
+    }
+}
+
 /// What [`write()`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {

@@ -62,6 +62,8 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         members_dir: "members".into(),
         state_dir: "state".into(),
         socket: "ringway.sock".into(),
+        socket_group: None,
+        is_state_beside: false,
         tun: "ringway0".parse().unwrap(),
         lanes: NonZeroU32::MIN,
         routes: Routes {
@@ -86,6 +88,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         policy: Policy::default(),
         tunnel: Tunnel::default(),
         crl: CrlPolicy::default(),
+        places: Default::default(),
         notes: Faults::default(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ringway_config::{Accepted, Config, Endpoint, GatewayId, Prefix};
+use ringway_config::{Accepted, Config, Endpoint, Faults, GatewayId, Prefix};
 use ringway_core::{ByeCode, ConnId, DialId, Membership, Message, ZoneMessage};
 use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
 
@@ -187,6 +187,13 @@ pub enum Effect {
         conn: ConnId,
     },
 
+    /// A reload has ended: all that follows from it is on its way.
+    ReloadEnded {
+        /// The change that it was.
+        change: ChangeId,
+        /// Why it was refused; what it takes away is in force then.
+        result: Result<(), Faults>,
+    },
     /// Tell operators.
     Notify(Notice),
     /// Put this on the list of what needs attention, in place of what has its name.

@@ -27,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alarms;
 mod challenges;
 mod changes;
 mod clock;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringway_config::{Config, Connected, Digest, Fault, Faults, Place, Prefix, Ruling, keys, rule};
+use ringway_config::{Config, Connected, Digest, Fault, Faults, Prefix, Ruling, keys, rule};
 use ringway_core::Membership;
 use ringway_intent::{Families, GuardSpec, Links, Situation, guard, held};
 
@@ -97,11 +97,10 @@ impl NextConfig {
 /// What a running daemon cannot change. Each is named, so that the operator restarts knowingly.
 fn check_constants(current: &Config, next: &Config) -> Result<(), Faults> {
     // Sockets, device, routing table and forwarding are set up at the start, and stay.
-    let constants: [(&dyn Display, bool); 11] = [
-        (
-            &"org, gateway or site",
-            current.id == next.id && current.site == next.site,
-        ),
+    let constants: [(&dyn Display, bool); 14] = [
+        (&keys::gateway::ORG, current.id.org == next.id.org),
+        (&keys::gateway::GATEWAY, current.id.name == next.id.name),
+        (&keys::gateway::SITE, current.site == next.site),
         (
             &"the consortium's domain",
             current.own.domain == next.own.domain,
@@ -112,6 +111,10 @@ fn check_constants(current: &Config, next: &Config) -> Result<(), Faults> {
             current.state_dir == next.state_dir,
         ),
         (&keys::gateway::SOCKET, current.socket == next.socket),
+        (
+            &keys::gateway::SOCKET_GROUP,
+            current.socket_group == next.socket_group,
+        ),
         (&keys::tun::NAME, current.tun == next.tun),
         (&keys::tun::LANES, current.lanes == next.lanes),
         (&keys::gateway::ROUTES, current.routes == next.routes),
@@ -127,7 +130,7 @@ fn check_constants(current: &Config, next: &Config) -> Result<(), Faults> {
         .into_iter()
         .filter(|(_, is_same)| !is_same)
         .map(|(what, _)| Fault {
-            place: Place::whole(&next.path),
+            place: next.place_of(&what.to_string()),
             message: format!("{what} cannot change at a reload; restart the daemon"),
         })
         .collect();

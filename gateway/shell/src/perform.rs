@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use ringway_config::{GatewayId, Prefix};
-use ringway_core::{Action, ByeCode, ConnId, Lane, RecordDrift};
+use ringway_core::{Action, Alarm, ByeCode, ConnId, Lane, RecordDrift};
 use ringway_intent::{Tunnelled, plan_routes};
 
 use crate::drift;
@@ -100,7 +100,7 @@ impl Shell {
                 self.is_stale = true;
             }
             Action::RecordsDiffer { peer, drift } => self.records_differ(&peer, &drift),
-            Action::Alarm(alarm) => self.notify(Notice::Alarm(alarm)),
+            Action::Alarm(alarm) => self.alarm(alarm, now),
             Action::Drained => self.phase = Phase::Drained,
         }
     }
@@ -111,6 +111,14 @@ impl Shell {
             None => Effect::Clear(drift::name(peer)),
         };
         self.effects.push_back(effect);
+    }
+
+    fn alarm(&mut self, alarm: Alarm, now: Instant) {
+        // The log says it once; the list says it for as long as it comes again.
+        let finding = self.alarms.note(&alarm, now);
+        self.effects.extend(finding.map(Effect::Raise));
+
+        self.notify(Notice::Alarm(alarm));
     }
 
     fn path_mtu_changed(&mut self, peer: GatewayId, size: u16, now: Instant) {

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use ringway_config::{Config, Fault, Faults, GatewayId, Place, accepted, taken};
 use ringway_core::{Membership, TrustError};
+use ringway_intent::Finding;
 
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
@@ -23,6 +24,9 @@ use crate::next::{Adoption, NextConfig};
 use crate::packet_effect::PacketEffect;
 use crate::refusal::Refusal;
 use crate::shell::Shell;
+
+/// The name of what needs attention about our certificate.
+const CERTIFICATE: &str = "certificate";
 
 impl Shell {
     pub(crate) fn begin_reload(&mut self, id: ChangeId) {
@@ -171,11 +175,18 @@ impl Shell {
         self.plan_routes(now);
         if is_narrowed {
             tracing::warn!("What the files take away is in force, although the reload was refused");
+            self.end_refused(id);
         } else {
             tracing::info!("Configuration reloaded");
             if self.refusal.take().is_some() {
                 self.effects.push_back(Effect::Clear(Refusal::name()));
             }
+            self.effects
+                .push_back(Effect::Clear(CERTIFICATE.to_owned()));
+            self.effects.push_back(Effect::ReloadEnded {
+                change: id,
+                result: Ok(()),
+            });
         }
 
         if is_guarded {
@@ -260,6 +271,7 @@ impl Shell {
         let refusal = self.refusal.get_or_insert_default();
         refusal.note(faults);
         self.effects.push_back(Effect::Raise(refusal.finding()));
+        self.refused = Some(faults.clone());
 
         // A revocation or a removal does not wait until every file is right.
         self.discard(id);
@@ -283,6 +295,7 @@ impl Shell {
         }
         if *config == *self.current.config && lists.is_empty() {
             self.discard(id);
+            self.end_refused(id);
             return self.end_change(now);
         }
 
@@ -305,6 +318,17 @@ impl Shell {
             next,
         });
         self.adopt(id, adoption);
+    }
+
+    /// All that a refused reload takes away is in force.
+    fn end_refused(&mut self, change: ChangeId) {
+        // They were noted when the reload was refused, and nothing else is answered before.
+        let faults = self.refused.take().unwrap_or_default();
+
+        self.effects.push_back(Effect::ReloadEnded {
+            change,
+            result: Err(faults),
+        });
     }
 
     /// Our certificate's files have changed.
@@ -330,10 +354,16 @@ impl Shell {
 
         match result {
             // The files were touched, not changed: sessions keep their keys.
-            Ok(facts) if facts.certificate == self.current.certificate => self.discard(id),
+            Ok(facts) if facts.certificate == self.current.certificate => {
+                self.effects
+                    .push_back(Effect::Clear(CERTIFICATE.to_owned()));
+                self.discard(id);
+            }
             Ok(facts) => {
                 tracing::info!(remaining = ?facts.remaining, "New certificate in use");
                 self.current.certificate = facts.certificate;
+                self.effects
+                    .push_back(Effect::Clear(CERTIFICATE.to_owned()));
                 self.effects.push_back(Effect::AdoptIdentity { change: id });
                 self.mesh.handle_identity_changed(now);
             }
@@ -344,6 +374,8 @@ impl Shell {
                         "New certificate refused; the old one stays in use"
                     );
                 }
+                self.effects
+                    .push_back(Effect::Raise(refused_certificate(&faults)));
                 self.discard(id);
             }
         }
@@ -360,6 +392,19 @@ impl Shell {
 
     fn discard(&mut self, change: ChangeId) {
         self.effects.push_back(Effect::Discard { change });
+    }
+}
+
+fn refused_certificate(faults: &Faults) -> Finding {
+    let fault = faults.0.first().map(ToString::to_string);
+
+    Finding {
+        name: CERTIFICATE.to_owned(),
+        what: format!(
+            "the new certificate was refused, the one of before stays in use: {}",
+            fault.unwrap_or_default()
+        ),
+        remedy: "correct the certificate and its key (ringway check), and reload".to_owned(),
     }
 }
 

@@ -75,6 +75,10 @@ impl Session {
         !self.indices.is_empty()
     }
 
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
     /// The MTU of routes through this session, whose peer is reached by outer packets of `path_mtu`
     /// bytes.
     pub(crate) fn mtu(&self, path_mtu: u16) -> u32 {

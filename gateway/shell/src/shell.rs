@@ -12,12 +12,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_config::{Config, GatewayId, Policy, Prefix, Ruling};
+use ringway_config::{Config, Faults, GatewayId, Policy, Prefix, Ruling};
 use ringway_core::{
     BootId, ByeCode, ConnId, Connected, ConnectionError, DialError, ExternalText, Fib, Incoming,
     Membership, Mesh, PeerSession, SessionIndex, Settings, Status,
 };
 
+use crate::alarms::Alarms;
 use crate::challenges::Challenges;
 use crate::changes::{ChangeId, Changes, Request};
 use crate::clock::{Clock, WallClock};
@@ -87,6 +88,9 @@ pub struct Shell {
     pub(crate) former: FormerPolicies,
     /// The last reload, if it was refused.
     pub(crate) refusal: Option<Refusal>,
+    /// Why the reload under way is refused, until what it takes away is in force.
+    pub(crate) refused: Option<Faults>,
+    pub(crate) alarms: Alarms,
     /// Bytes of the largest outer packet that reaches each peer whole, where that is known.
     pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
     pub(crate) changes: Changes,
@@ -141,6 +145,8 @@ impl Shell {
             sharing: Sharing::default(),
             former: FormerPolicies::new(former_policies, now),
             refusal: None,
+            refused: None,
+            alarms: Alarms::default(),
             path_mtus: BTreeMap::new(),
             changes: Changes::default(),
             last_change: ChangeId(0),
@@ -232,6 +238,22 @@ impl Shell {
             .into_iter()
             .filter_map(|tunnel| tunnel.conn)
             .collect()
+    }
+
+    /// Where the data path of a session finds its peer.
+    pub fn remote(&self, conn: ConnId) -> Option<SocketAddr> {
+        self.sessions.get(conn).map(|session| session.remote())
+    }
+
+    /// When the peer's chain expires: time since 1970, by the wall clock.
+    pub fn expires(&self, conn: ConnId) -> Option<Duration> {
+        self.sessions.get(conn).map(|session| session.expires)
+    }
+
+    /// The number of the change that was asked for last. A reload with a greater one reads the
+    /// files after this moment.
+    pub fn last_change(&self) -> ChangeId {
+        self.last_change
     }
 
     /// Prefixes whose packets go through a tunnel, as far as the kernel is known to follow.
@@ -410,6 +432,9 @@ impl Shell {
     fn begin_round(&mut self, now: Instant) {
         self.effects.push_back(Effect::CheckDevice);
         self.effects.push_back(Effect::ReadActivity);
+        for name in self.alarms.over(now) {
+            self.effects.push_back(Effect::Clear(name));
+        }
         self.ask_data_plane(PacketEffect::ExpireKeys);
         if let Some(to) = self.sharing.due(now) {
             self.ask_data_plane(PacketEffect::ShareFlows { to });

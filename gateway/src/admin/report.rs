@@ -11,8 +11,21 @@ use serde::{Deserialize, Serialize};
 /// Everything `ringway status` shows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
+    /// Version of this format: [`crate::json::SCHEMA`].
+    #[serde(default)]
+    pub schema: u32,
     /// The gateway that reports, `<gateway>.<org>`.
     pub gateway: String,
+    /// `good`, `attention` if something is on that list, or `down` if no tunnel is up although
+    /// there are other gateways.
+    #[serde(default)]
+    pub state: String,
+    /// The daemon itself.
+    #[serde(default)]
+    pub daemon: DaemonReport,
+    /// The last reload of its files; none since the start.
+    #[serde(default)]
+    pub last_reload: Option<ReloadReport>,
     /// One per gateway of the consortium other than this one.
     pub tunnels: Vec<TunnelReport>,
     /// One per prefix of every member's sites, except this site's.
@@ -121,9 +134,59 @@ pub struct DeniedReport {
     pub service: String,
 }
 
+/// The daemon and where it works.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct DaemonReport {
+    /// Of the program.
+    pub version: String,
+    /// Process number.
+    pub pid: u32,
+    /// RFC 3339.
+    pub started: String,
+    /// Seconds since then.
+    pub uptime_s: u64,
+    /// The site that it serves.
+    pub site: String,
+    /// `gateway.toml`.
+    pub config: String,
+    /// The state directory.
+    pub state_dir: String,
+    /// The admin socket.
+    pub socket: String,
+    /// The TUN device.
+    pub tun: String,
+    /// The tunnel port.
+    pub listen: String,
+    /// Where others can dial it, as its record says.
+    pub endpoints: Vec<String>,
+    /// Where it answers DNS.
+    pub dns: Vec<String>,
+}
+
+/// What became of a reload.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// Version of this format: [`crate::json::SCHEMA`].
+    #[serde(default)]
+    pub schema: u32,
+    /// When it ended, RFC 3339.
+    pub at: String,
+    /// The files are in force. Otherwise only what they take away is.
+    pub adopted: bool,
+    /// What is otherwise than before, in an operator's words.
+    pub changes: Vec<String>,
+    /// Why it was refused, or its rules were.
+    pub faults: Vec<String>,
+    /// What somebody should look at, although it was not refused.
+    pub warnings: Vec<String>,
+}
+
 /// Something that an operator should look at, while the gateway goes on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttentionReport {
+    /// What kind of thing it is; see `admin/attention.rs`. Kinds keep their names.
+    #[serde(default)]
+    pub kind: String,
     /// Stays the same while it lasts.
     pub name: String,
     /// What is wrong.
@@ -135,12 +198,33 @@ pub struct AttentionReport {
 }
 
 /// The tunnel to one gateway.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TunnelReport {
     /// `<gateway>.<org>`.
     pub peer: String,
     /// The peer's organization.
     pub org: String,
+    /// The peer's address on the data path.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Where its record says that it can be dialled.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointReport>,
+    /// When the first certificate of the chain that it has shown expires, RFC 3339.
+    #[serde(default)]
+    pub certificate_until: Option<String>,
+    /// Seconds since it went up, or down.
+    #[serde(default)]
+    pub age_s: u64,
+    /// Of the last probes on the data path, how many were lost, and how many were sent.
+    #[serde(default)]
+    pub probes_lost: usize,
+    /// See `probes_lost`.
+    #[serde(default)]
+    pub probes_sent: usize,
+    /// The last times that it was down, the latest first.
+    #[serde(default)]
+    pub outages: Vec<OutageReport>,
     /// `up`, `connecting` or `down`.
     pub state: String,
     /// Since when, RFC 3339.
@@ -196,6 +280,29 @@ pub struct HeldRecordReport {
     pub digest: String,
 }
 
+/// Where a peer can be dialled, and what came of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EndpointReport {
+    /// As the record has it.
+    pub endpoint: String,
+    /// What the last dial of it came to; `connected`, or what went wrong; none if it was not
+    /// dialled since the start.
+    pub result: Option<String>,
+    /// When, RFC 3339.
+    pub at: Option<String>,
+}
+
+/// One time that a tunnel was down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OutageReport {
+    /// When it began, RFC 3339.
+    pub began: String,
+    /// How long it lasted, seconds; none while it lasts.
+    pub lasted_s: Option<f64>,
+    /// Why the session before it ended.
+    pub reason: String,
+}
+
 /// One prefix of a member's site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RouteReport {
@@ -214,7 +321,7 @@ pub struct RouteReport {
 }
 
 /// One zone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ZoneReport {
     /// Absolute name without the final dot.
     pub apex: String,
@@ -323,4 +430,7 @@ pub struct CertificateReport {
     pub subject: String,
     /// RFC 3339.
     pub not_after: String,
+    /// Three quarters of its lifetime are over; known of ours alone.
+    #[serde(default)]
+    pub is_due: bool,
 }

@@ -1,27 +1,41 @@
-//! The admin socket: binds it for root alone, answers `status` and `metrics`. Asks the drive and
-//! the packet filter; holds no state.
+//! The admin socket: binds it for root, and for a group if the file names one; answers `status`,
+//! `metrics` and `reload`, of many clients at once. Asks the drive and the packet filter; holds no
+//! state.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::future::pending;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::Group;
 use ringway_host::guard::SharedGuard;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{Metrics, Report, Request};
+use super::{Metrics, ReloadReport, Report, Request};
 
 /// Longest request line, bytes.
 const REQUEST: u64 = 64;
 
-/// How long a client may take to ask, and we to answer.
+/// Clients that are served at once; more wait in the kernel's queue.
+const CLIENTS: usize = 32;
+
+/// How long a client may take to ask, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a reload may take.
+const RELOAD: Duration = Duration::from_secs(120);
 
 /// How long the packet filter may take to give its drops.
 const FILTER: Duration = Duration::from_secs(2);
@@ -29,56 +43,114 @@ const FILTER: Duration = Duration::from_secs(2);
 /// Largest answer that [`ask`] takes, bytes.
 const ANSWER: u64 = 64 * 1024 * 1024;
 
-/// Binds the socket, mode 0600. The socket file of a daemon that is gone is replaced. Blocks.
-pub fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+/// Binds the socket, mode 0600, or 0660 for the group. The socket file of a daemon that is gone is
+/// replaced. Blocks for as long as files take, but waits for nobody.
+pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<UnixListener> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    // A killed daemon leaves its socket file behind; only a connection tells whether it is in use.
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => bail!("{}: another ringway answers on this socket", path.display()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        // There is no file, or one that `bind` will complain of.
-        Err(_) => {}
-    }
+    // Before the old file is touched: a wrong name must change nothing.
+    let group = group.map(group_of).transpose()?;
+    remove_stale(path)?;
 
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
+    // unix(7): the file gets the mode that the socket has, so that there is no moment at which
+    // others can connect.
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fchmod(socket.as_fd(), Mode::from_bits_truncate(mode))?;
+    socket
+        .bind(&SockAddr::unix(path)?)
+        .with_context(|| format!("cannot bind {}", path.display()))?;
+    if let Some(group) = group {
+        chown(path, None, Some(group.gid.as_raw()))
+            .with_context(|| format!("cannot give {} to group {}", path.display(), group.name))?;
+        // The mask of the process may have taken the group's rights.
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(path, permissions)?;
+    }
+    // More wait than are served at once: a dashboard may ask in bursts.
+    socket.listen(128)?;
+    Ok(UnixListener::from_std(socket.into())?)
 }
 
-/// Answers one client after the other.
+fn group_of(name: &str) -> anyhow::Result<Group> {
+    let group = Group::from_name(name).with_context(|| format!("cannot look up group {name:?}"))?;
+
+    group.with_context(|| {
+        format!("socket-group: there is no group {name:?}; create it with groupadd {name}")
+    })
+}
+
+/// A killed daemon leaves its socket file behind; only a connection tells whether it is in use.
+fn remove_stale(path: &Path) -> anyhow::Result<()> {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
+
+    match probe.connect(&SockAddr::unix(path)?) {
+        // unix(7), EAGAIN: its queue is full. A daemon that has stopped reading it is still there.
+        Ok(()) => bail!("{}: another ringway answers on this socket", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            bail!("{}: another ringway has this socket", path.display())
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        // There is no file, or one that `bind` will complain of.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Answers clients, several at once.
 pub async fn serve(
     listener: UnixListener,
     requests: mpsc::Sender<Request>,
     guard: SharedGuard,
     metrics: Metrics,
 ) {
-    loop {
-        let Ok((client, _)) = listener.accept().await else {
-            continue;
-        };
+    let mut clients = FuturesUnordered::new();
 
-        match timeout(PATIENCE, answer(client, &requests, &guard, &metrics)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "Admin client left"),
-            Err(_) => tracing::debug!("Admin client was too slow"),
+    loop {
+        tokio::select! {
+            client = accept(&listener, clients.len()) => {
+                clients.push(answer(client, &requests, &guard, &metrics));
+            }
+            Some(served) = clients.next() => note(served),
         }
     }
 }
 
-/// Answers `status` with `report`, one client after the other.
+/// Answers `status` with `report`, several clients at once.
 pub async fn serve_report(listener: &UnixListener, report: &Report) {
-    loop {
-        let Ok((client, _)) = listener.accept().await else {
-            continue;
-        };
+    let mut clients = FuturesUnordered::new();
 
-        // A client that leaves or is slow is no matter.
-        let _ = timeout(PATIENCE, answer_report(client, report)).await;
+    loop {
+        tokio::select! {
+            client = accept(listener, clients.len()) => {
+                clients.push(answer_report(client, report));
+            }
+            Some(served) = clients.next() => note(served),
+        }
+    }
+}
+
+/// The next client, once fewer than [`CLIENTS`] are `served`.
+async fn accept(listener: &UnixListener, served: usize) -> UnixStream {
+    if served >= CLIENTS {
+        return pending().await;
+    }
+
+    loop {
+        match listener.accept().await {
+            Ok((client, _)) => return client,
+            // Without a descriptor left, it fails at once, again and again.
+            Err(_) => tokio::time::sleep(PATIENCE / 50).await,
+        }
+    }
+}
+
+/// A client that leaves or is slow is no matter.
+fn note(served: anyhow::Result<()>) {
+    if let Err(error) = served {
+        tracing::debug!(%error, "Admin client left");
     }
 }
 
@@ -87,11 +159,10 @@ async fn answer_report(client: UnixStream, report: &Report) -> anyhow::Result<()
 
     let reply = match read_request(&mut client).await?.trim_end() {
         "status" => serde_json::to_vec(report)?,
-        other => refusal(other),
+        "reload" => error_text("the gateway waits for the right time, and reads its files then"),
+        other => unknown(other),
     };
-    client.write_all(&reply).await?;
-    client.shutdown().await?;
-    Ok(())
+    write_reply(&mut client, &reply).await
 }
 
 async fn answer(
@@ -109,31 +180,47 @@ async fn answer(
             serde_json::to_vec(&report)?
         }
         "metrics" => metrics.text(report(requests).await?)?.into_bytes(),
-        other => refusal(other),
+        "reload" => serde_json::to_vec(&timeout(RELOAD, reload(requests)).await??)?,
+        other => unknown(other),
     };
-
-    client.write_all(&reply).await?;
-    client.shutdown().await?;
-    Ok(())
+    write_reply(&mut client, &reply).await
 }
 
 async fn read_request(client: &mut BufReader<UnixStream>) -> anyhow::Result<String> {
     let mut request = String::new();
 
     // A client that never ends its line must not fill the memory.
-    client.take(REQUEST).read_line(&mut request).await?;
+    timeout(PATIENCE, client.take(REQUEST).read_line(&mut request)).await??;
     Ok(request)
 }
 
-fn refusal(request: &str) -> Vec<u8> {
-    let name = request.escape_default();
-    format!("{{\"error\":\"unknown request {name:?}\"}}").into_bytes()
+async fn write_reply(client: &mut BufReader<UnixStream>, reply: &[u8]) -> anyhow::Result<()> {
+    timeout(PATIENCE, client.write_all(reply)).await??;
+
+    Ok(client.shutdown().await?)
+}
+
+fn unknown(request: &str) -> Vec<u8> {
+    error_text(&format!("unknown request {request:?}"))
+}
+
+fn error_text(error: &str) -> Vec<u8> {
+    serde_json::json!({ "error": error })
+        .to_string()
+        .into_bytes()
 }
 
 async fn report(requests: &mpsc::Sender<Request>) -> anyhow::Result<Report> {
     let (reply, report) = oneshot::channel();
 
-    requests.send(Request { reply }).await?;
+    requests.send(Request::Status(reply)).await?;
+    Ok(report.await?)
+}
+
+async fn reload(requests: &mpsc::Sender<Request>) -> anyhow::Result<ReloadReport> {
+    let (reply, report) = oneshot::channel();
+
+    requests.send(Request::Reload(reply)).await?;
     Ok(report.await?)
 }
 
@@ -154,23 +241,41 @@ async fn filtered(guard: &SharedGuard) -> BTreeMap<String, u64> {
 
 /// Asks the gateway behind the socket at `path` for its report.
 pub fn ask(path: &Path) -> anyhow::Result<Report> {
-    let reply = fetch(path, "status")?;
-    serde_json::from_slice(&reply)
-        .with_context(|| format!("{}: not a gateway's answer", path.display()))
+    let reply = fetch(path, "status", PATIENCE)?;
+    parse(path, &reply)
+}
+
+/// Has the gateway behind the socket at `path` read its files again.
+pub fn ask_reload(path: &Path) -> anyhow::Result<ReloadReport> {
+    let reply = fetch(path, "reload", RELOAD)?;
+    parse(path, &reply)
 }
 
 /// Asks the gateway behind the socket at `path` for its metrics, in the OpenMetrics text format.
 pub fn ask_metrics(path: &Path) -> anyhow::Result<String> {
-    String::from_utf8(fetch(path, "metrics")?)
+    String::from_utf8(fetch(path, "metrics", PATIENCE)?)
         .with_context(|| format!("{}: not a gateway's answer", path.display()))
 }
 
-fn fetch(path: &Path, request: &str) -> anyhow::Result<Vec<u8>> {
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, reply: &[u8]) -> anyhow::Result<T> {
+    #[derive(serde::Deserialize)]
+    struct Refused {
+        error: String,
+    }
+
+    // A report has no such field.
+    if let Ok(Refused { error }) = serde_json::from_slice(reply) {
+        bail!("{}: {error}", path.display());
+    }
+    serde_json::from_slice(reply)
+        .with_context(|| format!("{}: not a gateway's answer", path.display()))
+}
+
+fn fetch(path: &Path, request: &str, patience: Duration) -> anyhow::Result<Vec<u8>> {
     use std::io::{Read as _, Write as _};
 
-    let mut stream =
-        std::os::unix::net::UnixStream::connect(path).with_context(|| not_running(path))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = connect(path)?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(format!("{request}\n").as_bytes())?;
 
     let mut reply = Vec::new();
@@ -181,9 +286,25 @@ fn fetch(path: &Path, request: &str) -> anyhow::Result<Vec<u8>> {
     Ok(reply)
 }
 
+fn connect(path: &Path) -> anyhow::Result<std::os::unix::net::UnixStream> {
+    std::os::unix::net::UnixStream::connect(path).map_err(|error| {
+        let text = match error.kind() {
+            io::ErrorKind::PermissionDenied => format!(
+                "{}: this user may not ask the gateway; be root, or in its socket-group",
+                path.display()
+            ),
+            _ => not_running(path),
+        };
+        anyhow::Error::new(error).context(text)
+    })
+}
+
 fn not_running(path: &Path) -> String {
     format!(
         "{}: no running gateway answers on this socket",
         path.display()
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,15 @@
 //!
 //! The exit code is 64 for any fault, for any overlap, for any CA certificate that is not valid
 //! now, for any rule of the policy that matches nothing, and for any policy test that fails. A
-//! gateway starts in spite of all but the first.
+//! gateway starts in spite of all but the first. It is 1 for what of this host keeps it from
+//! starting, as a port in use.
 
-mod host;
+pub(in crate::cli) mod host;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use ringway_config::{Fault, Faults, Ruling, Verdict};
+use ringway_config::{Escaped, Fault, Faults, Ruling, Verdict};
 use ringway_identity::certificate::{date, rfc3339};
 use ringway_intent::Finding;
 use rustls_pki_types::UnixTime;
@@ -42,15 +44,19 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Ok(prepared) => prepared.faults(),
         Err(faults) => faults.clone(),
     };
+    let obstacles = match &prepared {
+        Ok(prepared) => host::obstacles(&prepared.config),
+        Err(_) => Vec::new(),
+    };
 
     // The faults are part of the JSON, so none is printed on stderr.
     if args.json {
-        let report = Report::of(prepared.as_ref().ok(), &faults, &findings);
+        let report = Report::of(prepared.as_ref().ok(), &faults, &findings, obstacles);
         answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
-        return Ok(if report.ok {
-            ExitCode::SUCCESS
-        } else {
-            Failure::Faults(faults).exit_code()
+        return Ok(match (faults.is_empty(), report.ok) {
+            (true, true) => ExitCode::SUCCESS,
+            (true, false) => ExitCode::FAILURE,
+            (false, _) => Failure::Faults(faults).exit_code(),
         });
     }
 
@@ -59,6 +65,15 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         for hint in &prepared.hints.0 {
             answer(format!("\nwarning: {hint}\n"))?;
         }
+        if let Some(unchecked) = host::unchecked() {
+            answer(format!("\n{unchecked}\n"))?;
+        }
+    }
+    for obstacle in &obstacles {
+        _ = writeln!(io::stderr(), "error: {}", Escaped(obstacle));
+    }
+    if faults.is_empty() && !obstacles.is_empty() {
+        return Ok(ExitCode::FAILURE);
     }
     // What others have set is no fault of the files: a gateway starts, and goes on.
     if faults.is_empty() && !findings.is_empty() {
@@ -176,7 +191,9 @@ fn verdict(ruling: &Ruling) -> String {
 /// The output of `check --json`.
 #[derive(Debug, Serialize)]
 struct Report {
+    schema: u32,
     ok: bool,
+    obstacles: Vec<String>,
     faults: Vec<FaultReport>,
     hints: Vec<FaultReport>,
     prefixes: Vec<PrefixReport>,
@@ -225,13 +242,20 @@ struct CertificateReport {
 }
 
 impl Report {
-    fn of(prepared: Option<&Prepared>, faults: &Faults, findings: &[Finding]) -> Report {
+    fn of(
+        prepared: Option<&Prepared>,
+        faults: &Faults,
+        findings: &[Finding],
+        obstacles: Vec<String>,
+    ) -> Report {
         let rulings = prepared.into_iter().flat_map(|prepared| &prepared.rulings);
         let certificates = prepared.into_iter().flat_map(Prepared::certificates);
         let hints = prepared.into_iter().flat_map(|prepared| &prepared.hints.0);
 
         Report {
-            ok: faults.is_empty(),
+            schema: json::SCHEMA,
+            ok: faults.is_empty() && obstacles.is_empty(),
+            obstacles,
             faults: faults.0.iter().map(FaultReport::of).collect(),
             hints: hints.map(FaultReport::of).collect(),
             prefixes: rulings.map(PrefixReport::of).collect(),

@@ -13,6 +13,7 @@ mod query;
 mod view;
 mod zones;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,7 +41,8 @@ pub enum Verb {
     /// Show the answer to a query, and the file and line of each record
     #[command(after_help = "Example:\n  \
         ringway dns query peer0.acme.consortium.example -c gateway.toml\n  \
-        ringway dns query _peer._tcp.peer0.acme.consortium.example SRV -c gateway.toml\n\n\
+        ringway dns query _peer._tcp.peer0.acme.consortium.example SRV -c gateway.toml\n  \
+        ringway dns query -x 10.1.0.11 -c gateway.toml\n\n\
         The answer comes from files: our zone as they define it now, the others' zones from\n\
         their last good copies. The running gateway is not asked; it also leaves out addresses\n\
         that cannot be reached.")]
@@ -51,6 +53,9 @@ pub enum Verb {
         /// The gateway
         #[command(flatten)]
         config: ConfigFile,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Write a zone as a zone file (RFC 1035)
     #[command(after_help = "Example:\n  \
@@ -70,7 +75,8 @@ pub enum Verb {
     Check {
         /// The zone file
         file: PathBuf,
-        /// The origin of relative names; without it, the file must have a SOA record
+        /// The origin of relative names; else that of a SOA record, else that of the gateway.toml
+        /// beside the file
         #[arg(long, value_name = "NAME")]
         zone: Option<ZoneName>,
     },
@@ -108,8 +114,11 @@ pub struct Remove {
 #[derive(Debug, clap::Args)]
 pub struct Query {
     /// The name; always absolute
-    #[arg(value_parser = name)]
-    pub name: Name,
+    #[arg(value_parser = name, required_unless_present = "address")]
+    pub name: Option<Name>,
+    /// The name of this address, as dig -x: a PTR query
+    #[arg(short = 'x', value_name = "ADDRESS", conflicts_with = "name")]
+    pub address: Option<IpAddr>,
     /// The type, such as A, AAAA, SRV, TXT, ANY, TYPE65280
     #[arg(id = "type", default_value = "A", value_name = "TYPE", value_parser = kind)]
     pub kind: u16,
@@ -122,6 +131,9 @@ pub struct Query {
     /// The origin of relative names in the zone file
     #[arg(long, value_name = "NAME", requires = "zone_file")]
     pub zone: Option<ZoneName>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn name(text: &str) -> Result<Name, String> {
@@ -139,7 +151,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Add(args) => edit::add(&args),
         Verb::Remove(args) => edit::remove(&args),
         Verb::Query(query) => query::run(&query),
-        Verb::Zones { config } => zones::run(&config.path),
+        Verb::Zones { config, json } => zones::run(&config.path, json),
         Verb::Export { zone, config } => export::run(&zone, &config.path),
         Verb::Check { file, zone } => check::run(&file, zone.as_ref()),
     }

@@ -1,11 +1,14 @@
 //! `ringway purge`: takes back what a gateway leaves in the kernel on purpose when it ends: guard,
-//! forwarding, rules and routes, those of removed members among them.
+//! forwarding, rules and routes, those of removed members among them. The guard goes last: until
+//! then, nothing of the mesh leaves by another way. Faults of the files keep nothing in the kernel:
+//! the state says what is there.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::Config;
+use ringway_config::{Config, Survey};
 use ringway_host::guard::Guard;
 use ringway_host::{routes, traces, tun};
 
@@ -22,31 +25,42 @@ pub struct Args {
 
 /// Runs `ringway purge`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let config = Config::load(&args.config.path)?;
+    let path = &args.config.path;
+    let (state_dir, current) = match Config::load(path) {
+        Ok(config) => {
+            let current = Traces::of(&config, &BTreeSet::new());
+            (config.state_dir, Some(current))
+        }
+        // The state names device and numbers, whatever the files say now.
+        Err(faults) => match Survey::read(path, None).state_dir {
+            Some(state_dir) if Traces::load(&state_dir).is_some() => (state_dir, None),
+            _ => return Err(faults.into()),
+        },
+    };
 
-    block_on(purge(&config))??;
+    block_on(purge(&state_dir, current))??;
     answer("removed from the kernel: guard, forwarding, rules and routes\n")
 }
 
-async fn purge(config: &Config) -> anyhow::Result<()> {
-    let current = Traces::of(config, &BTreeSet::new());
-    let earlier = Traces::load(&config.state_dir);
+async fn purge(state_dir: &Path, current: Option<Traces>) -> anyhow::Result<()> {
+    let earlier = Traces::load(state_dir);
+    let all: Vec<Traces> = earlier.into_iter().chain(current).collect();
 
     // The device is the lock: it exists as long as its daemon runs.
-    let devices = earlier.iter().chain([&current]).map(|traces| &traces.tun);
-    for device in devices {
+    for device in all.iter().map(|traces| &traces.tun) {
         anyhow::ensure!(
             !tun::exists(device),
             "a gateway is running: device {device} exists; stop it first"
         );
     }
 
-    // The routes go first: without the guard, nothing else would keep packets off the default
-    // route.
-    let settings = config.state_dir.join("kernel-settings.json");
-    for traces in earlier.iter().chain([&current]) {
+    // The guard goes last: without the routes, nothing else keeps packets off the default route.
+    for traces in &all {
         routes::purge(traces.routes, &traces.own, None).await?;
+    }
+    let settings = state_dir.join("kernel-settings.json");
+    for traces in &all {
         Guard::new(&traces.tun, &settings).remove().await?;
     }
-    Traces::forget(&config.state_dir).context("cannot forget what was left in the kernel")
+    Traces::forget(state_dir).context("cannot forget what was left in the kernel")
 }

@@ -1,5 +1,6 @@
 //! `ringway run`: the daemon.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{ConfigFile, Failure};
@@ -11,6 +12,9 @@ pub struct Args {
     /// The gateway to run
     #[command(flatten)]
     pub config: ConfigFile,
+    /// Write the process number to this file while the gateway runs
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -21,7 +25,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
 
-    match runtime.block_on(crate::run::run(&args.config.path)) {
+    match runtime.block_on(crate::run::run(&args.config.path, args.pid_file.as_deref())) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(RunError::Faults(faults)) => Err(faults.into()),
         Err(RunError::Failed(error)) => Err(error.into()),

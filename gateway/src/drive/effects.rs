@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringway_config::{Config, Faults, GatewayId};
+use ringway_config::{Config, Faults, GatewayId, differences};
 use ringway_core::message::FRAGMENTS;
 use ringway_core::{ConnId, Membership, Message, ZoneMessage};
 use ringway_dns::{Moment, Zone, ZoneError};
@@ -83,6 +83,7 @@ impl Drive {
             }
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
+            Effect::ReloadEnded { change, result } => self.reloads.ended(change, result),
             Effect::Notify(notice) => notice.log(),
             Effect::Raise(finding) => {
                 self.attention
@@ -117,6 +118,7 @@ impl Drive {
             Event::ConfigRead { change, result } => {
                 if let Ok(read) = &result {
                     self.note_failed_tests(read.failed_tests());
+                    self.reloads.read(read.failed_tests(), read.warnings());
                 }
                 let input = self.in_force.config_read(change, result);
                 self.handle(input);
@@ -160,7 +162,21 @@ impl Drive {
 
     /// Puts a reload in force. The answer names the connections that the new trust does not admit.
     fn adopt(&mut self, change: ChangeId, config: Arc<Config>, membership: &Membership) -> Input {
+        // What changes is known only here, where both configurations are.
+        let certificate = self.in_force.identity().load().fingerprint();
+        let mut changes = differences(self.in_force.config(), &config);
         self.in_force.adopt(change, config, membership, &self.jobs);
+        if self.in_force.identity().load().fingerprint() != certificate {
+            changes.push("our certificate is another one".to_owned());
+        }
+        self.reloads.changed(changes);
+        // Endpoints that no record has any more are forgotten.
+        let gateways = &self.shell.membership().gateways;
+        self.links.dialled().retain(|peer, endpoint| {
+            let known = gateways.get(peer).or_else(|| membership.gateways.get(peer));
+            let mut endpoints = known.into_iter().flat_map(|info| &info.endpoints);
+            endpoints.any(|known| known.to_string() == endpoint)
+        });
 
         // The site's prefixes may be others.
         self.in_force.set_arrivals(&self.shell.current().links);

@@ -87,9 +87,15 @@ pub struct ReadConfig {
     zone: Zone,
     newest: Option<Newest>,
     failed_tests: Faults,
+    warnings: Faults,
 }
 
 impl ReadConfig {
+    /// What is worth a look, and refuses nothing.
+    pub(super) fn warnings(&self) -> &Faults {
+        &self.warnings
+    }
+
     /// The policy tests that failed, so that nothing is allowed that was not before.
     pub(super) fn failed_tests(&self) -> &Faults {
         &self.failed_tests
@@ -164,6 +170,7 @@ impl InForce {
                 zone,
                 newest,
                 failed_tests: _,
+                warnings: _,
             } = *read;
 
             // Kept until the shell adopts or discards the change; it sees only `next`.
@@ -413,7 +420,7 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         tracing::warn!(reason = %warning, "A file needs attention");
     }
     for hint in &hints.0 {
-        tracing::warn!(reason = %hint, "A record is of an old version");
+        tracing::warn!(reason = %hint, "A file should be changed some time");
     }
 
     // Only the rules are refused: a record that revokes, removes or narrows must come into force.
@@ -453,6 +460,7 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         zone,
         newest,
         failed_tests: policy_tests.failed,
+        warnings: Faults::from([warnings.0, hints.0].concat()),
     })
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::quic::accept::PeerAddresses;
 use crate::quic::dial::Dialler;
+use crate::quic::dialled::Dialled;
 use crate::quic::event::{self, Event};
 use crate::quic::link::{self, Link, Load, Outbox};
 use crate::quic::refusals::Refusals;
@@ -178,6 +179,11 @@ impl Links {
 
     pub(super) fn dial(&mut self, dial: DialId, peer: GatewayId, endpoints: Vec<Endpoint>) {
         self.dialler.start(dial, peer, endpoints);
+    }
+
+    /// What came of the dials so far.
+    pub(super) fn dialled(&self) -> &Dialled {
+        self.dialler.dialled()
     }
 
     pub(super) fn abandon(&mut self, dial: DialId) {

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use ringway_filter::{DeniedPacket, Direction, Filter, Reason, Rules};
 
-use super::report::rfc3339;
+use crate::admin::daemon::rfc3339;
 use crate::admin::report::{DeniedReport, PolicyReport, RuleReport};
 
 /// IANA, Assigned Internet Protocol Numbers.

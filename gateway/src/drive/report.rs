@@ -5,23 +5,27 @@ use std::iter;
 use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{GatewayId, Owner, Prefix, Ruling, Verdict, ZoneName};
-use ringway_core::{HeldRecord, RecordDrift, RefuseReason, RouteStatus, TunnelState, TunnelStatus};
+use ringway_core::{
+    HeldRecord, OutageStatus, RecordDrift, RefuseReason, RouteStatus, TunnelState, TunnelStatus,
+};
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
 use ringway_filter::{Filter, Reason};
 use ringway_identity::certificate::Certificate;
+use ringway_identity::local::Age;
 use rustls_pki_types::UnixTime;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Drive;
 use super::policy_report;
-use crate::admin::Report;
+use crate::admin::daemon::rfc3339;
 use crate::admin::report::{
-    AttentionReport, CertificateReport, CheckReport, FragmentReport, HeldRecordReport,
-    PeerCertificateReport, RecordDriftReport, RouteReport, TunnelReport, ZoneReport,
+    AttentionReport, CertificateReport, CheckReport, DaemonReport, EndpointReport, FragmentReport,
+    HeldRecordReport, OutageReport, PeerCertificateReport, RecordDriftReport, RouteReport,
+    TunnelReport, ZoneReport,
 };
+use crate::admin::{Report, attention};
 use crate::health::Checked;
+use crate::json::SCHEMA;
 use crate::zones::FragmentStatus;
 
 impl Drive {
@@ -36,8 +40,12 @@ impl Drive {
             .map(|tunnel| self.tunnel(tunnel, now))
             .collect();
 
-        Report {
+        let mut report = Report {
+            schema: SCHEMA,
             gateway: self.in_force.config().id.to_string(),
+            state: String::new(),
+            daemon: DaemonReport::of(self.in_force.config(), self.started),
+            last_reload: self.reloads.last().cloned(),
             tunnels,
             routes: self.routes(&status.routes),
             zones: self.zones(),
@@ -57,7 +65,9 @@ impl Drive {
             grace_without_end: self.packets.filter().has_endless_grace(),
             tun_recreated: self.kernel.recreated(),
             policy: policy_report::of(self.packets.filter(), self.packets.rules()),
-        }
+        };
+        attention::complete(&mut report, now);
+        report
     }
 
     fn attention(&self) -> Vec<AttentionReport> {
@@ -65,6 +75,7 @@ impl Drive {
             .list()
             .into_iter()
             .map(|(name, item)| AttentionReport {
+                kind: attention::kind_of(&name).to_owned(),
                 name,
                 what: item.what,
                 since: rfc3339(item.since),
@@ -89,9 +100,23 @@ impl Drive {
             .iter()
             .map(|drift| record_drift(drift, &tunnel.peer, me))
             .collect();
+        let endpoints = self.endpoints(&tunnel.peer);
+        let outages = tunnel
+            .outages
+            .iter()
+            .map(|outage| outage_report(outage, now));
+        let address = tunnel.conn.and_then(|conn| self.shell.remote(conn));
+        let expires = tunnel.conn.and_then(|conn| self.shell.expires(conn));
 
         TunnelReport {
             org: tunnel.peer.org.to_string(),
+            address: address.map(|address| address.to_string()),
+            endpoints,
+            certificate_until: expires.map(|expires| rfc3339(SystemTime::UNIX_EPOCH + expires)),
+            age_s: tunnel.since.as_secs(),
+            probes_lost: tunnel.loss.lost,
+            probes_sent: tunnel.loss.sent,
+            outages: outages.collect(),
             peer: tunnel.peer.to_string(),
             state: state.into(),
             since: rfc3339(now - tunnel.since),
@@ -114,6 +139,25 @@ impl Drive {
                 .and_then(|conn| self.links.certificate(conn))
                 .map(peer_certificate),
         }
+    }
+
+    /// Where the record of `peer` says that it can be dialled, and what came of it.
+    fn endpoints(&self, peer: &GatewayId) -> Vec<EndpointReport> {
+        let gateways = &self.shell.membership().gateways;
+        let endpoints = gateways.get(peer).map(|info| info.endpoints.as_slice());
+
+        endpoints
+            .unwrap_or_default()
+            .iter()
+            .map(|endpoint| {
+                let result = self.links.dialled().result(peer, endpoint);
+                EndpointReport {
+                    endpoint: endpoint.to_string(),
+                    at: result.as_ref().map(|result| rfc3339(result.at)),
+                    result: result.map(|result| result.text),
+                }
+            })
+            .collect()
     }
 
     /// Every prefix of another site.
@@ -208,13 +252,20 @@ impl Drive {
         let own = self.in_force.identity().load();
         let authorities = self.in_force.trust().load().certificates();
 
-        iter::once((own.subject().to_owned(), own.not_after()))
-            .chain(authorities)
+        let is_due = own.age(UnixTime::now()) >= Age::ThreeQuarters;
+        let ours = CertificateReport {
+            subject: own.subject().to_owned(),
+            not_after: unix_rfc3339(own.not_after()),
+            is_due,
+        };
+        let theirs = authorities
+            .into_iter()
             .map(|(subject, not_after)| CertificateReport {
                 subject,
                 not_after: unix_rfc3339(not_after),
-            })
-            .collect()
+                is_due: false,
+            });
+        iter::once(ours).chain(theirs).collect()
     }
 }
 
@@ -262,6 +313,14 @@ fn held_record(held: HeldRecord) -> HeldRecordReport {
     HeldRecordReport {
         serial: held.serial,
         digest: held.digest.to_string(),
+    }
+}
+
+fn outage_report(outage: &OutageStatus, now: SystemTime) -> OutageReport {
+    OutageReport {
+        began: rfc3339(now - outage.began),
+        lasted_s: outage.lasted.map(|lasted| lasted.as_secs_f64()),
+        reason: outage.reason.to_string(),
     }
 }
 
@@ -317,13 +376,4 @@ fn drops(counters: &Counters) -> BTreeMap<String, u64> {
 
 fn unix_rfc3339(time: UnixTime) -> String {
     rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs()))
-}
-
-pub(super) fn rfc3339(time: SystemTime) -> String {
-    // Years after 9999 have no such form.
-    OffsetDateTime::from(time)
-        .replace_nanosecond(0)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
 }

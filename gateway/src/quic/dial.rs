@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::dialled::Dialled;
 use super::endpoint::Tls;
 use super::event::{Event, Handshake};
 use super::race::{Candidate, Race};
@@ -36,6 +37,7 @@ pub struct Dialler {
     resolver: Arc<Resolver>,
     events: mpsc::Sender<Event>,
     tasks: Tasks,
+    dialled: Dialled,
     under_way: BTreeMap<DialId, AbortHandle>,
 }
 
@@ -53,8 +55,14 @@ impl Dialler {
             resolver: Arc::new(Resolver::new(tasks.clone())),
             events,
             tasks,
+            dialled: Dialled::default(),
             under_way: BTreeMap::new(),
         }
+    }
+
+    /// What came of the dials so far.
+    pub fn dialled(&self) -> &Dialled {
+        &self.dialled
     }
 
     /// Begins a dial. It ends as an [`Event::Dialled`] or [`Event::DialFailed`].
@@ -63,9 +71,26 @@ impl Dialler {
         let tls = self.tls.clone();
         let resolver = self.resolver.clone();
         let events = self.events.clone();
+        let results = self.dialled.clone();
 
         let attempt = self.tasks.spawn(async move {
-            let dialled = dial_targets(&endpoint, &resolver, &tls, &peer, &targets).await;
+            let refused = Arc::new(LastRefusal::default());
+            let client = tls.client(peer.clone(), refused.clone());
+            let all = Dial {
+                endpoint: &endpoint,
+                resolver: &resolver,
+                peer: &peer,
+                targets: &targets,
+                config: client.config,
+                refused,
+                results,
+            };
+            // quinn closes the other attempts when their futures are dropped.
+            let dialled = all.race().await.map(|connection| Handshake {
+                connection,
+                certificate: client.certificate,
+            });
+            drop(all);
             let event = match dialled {
                 Ok(handshake) => Event::Dialled {
                     dial,
@@ -96,39 +121,15 @@ impl Dialler {
 /// An endpoint, by its place in the list, and how the handshake with one of its addresses ended.
 type Attempted = (usize, Result<Connection, DialError>);
 
-/// What all attempts of one dial share.
+/// One dial of `peer`: what all its attempts share. The first handshake that is through counts.
 struct Dial<'a> {
     endpoint: &'a Endpoint,
     resolver: &'a Resolver,
+    peer: &'a GatewayId,
     targets: &'a [Target],
     config: ClientConfig,
     refused: Arc<LastRefusal>,
-}
-
-/// Dials `targets`, which must all be `peer`. The first handshake that is through counts.
-async fn dial_targets(
-    endpoint: &Endpoint,
-    resolver: &Resolver,
-    tls: &Tls,
-    peer: &GatewayId,
-    targets: &[Target],
-) -> Result<Handshake, DialError> {
-    let refused = Arc::new(LastRefusal::default());
-    let client = tls.client(peer.clone(), refused.clone());
-    let dial = Dial {
-        endpoint,
-        resolver,
-        targets,
-        config: client.config,
-        refused,
-    };
-
-    // quinn closes the other attempts when their futures are dropped.
-    let connection = dial.race().await?;
-    Ok(Handshake {
-        connection,
-        certificate: client.certificate,
-    })
+    results: Dialled,
 }
 
 impl Dial<'_> {
@@ -143,16 +144,25 @@ impl Dial<'_> {
         loop {
             tokio::select! {
                 Some((index, resolved)) = lookups.next() => match resolved {
-                    Ok(addresses) => race.add(index, addresses),
-                    Err(error) => failures.note(error),
+                    Ok(addresses) => {
+                        self.results.begun(self.peer, &self.targets[index]);
+                        race.add(index, addresses);
+                    }
+                    Err(error) => {
+                        self.results.failed(self.peer, &self.targets[index], &error);
+                        failures.note(error);
+                    }
                 },
                 Some((index, attempt)) = attempts.next() => match attempt {
                     Ok(connection) => {
                         self.resolver.confirm(&self.targets[index].host.to_string());
+                        self.results.connected(self.peer, &self.targets[index]);
                         return Ok(connection);
                     }
                     Err(error) => {
-                        failures.note(self.explain(index, error));
+                        let error = self.explain(index, error);
+                        self.results.failed(self.peer, &self.targets[index], &error);
+                        failures.note(error);
                         race.failed(Instant::now());
                     }
                 },

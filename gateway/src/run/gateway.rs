@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
@@ -27,8 +27,8 @@ use super::{blocking, sockets};
 use crate::admin::{self, Metrics};
 use crate::attention::Attention;
 use crate::drive::{
-    Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Stored, boot_time,
-    queues, wall_time,
+    Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Reloads, Stored,
+    boot_time, queues, wall_time,
 };
 use crate::health::Health;
 use crate::names::Names;
@@ -112,8 +112,7 @@ impl Gateway {
         // Peers are accepted once everything that they may ask for is there.
         let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks);
 
-        let own = config.own_prefixes().iter().map(|own| own.prefix).collect();
-        let own = Arc::new(ArcSwap::from_pointee(own));
+        let own = own_prefixes(&config);
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         start_watches(&config, &identity, &own, &authors, senders.watches, &tasks);
         state.stored.keep_trying(&tasks);
@@ -139,6 +138,8 @@ impl Gateway {
             replicator,
             health: Health::new(&config, Instant::now()),
             attention: state.attention,
+            reloads: Reloads::default(),
+            started: SystemTime::now(),
             tasks: tasks.clone(),
         };
 
@@ -163,6 +164,13 @@ impl Gateway {
         self.drive.run(self.queues, stop).await;
         self.tasks.end().await;
     }
+}
+
+/// Our site's prefixes, for the watches: a reload stores others here.
+fn own_prefixes(config: &Config) -> Arc<ArcSwap<Vec<Prefix>>> {
+    let own = config.own_prefixes().iter().map(|own| own.prefix);
+
+    Arc::new(ArcSwap::from_pointee(own.collect()))
 }
 
 /// Publishes our names and the stored ones of the other gateways.

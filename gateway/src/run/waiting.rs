@@ -20,9 +20,11 @@ use tokio::time::sleep;
 
 use super::kernel::{Answers, Kernel};
 use super::{RunError, blocking};
-use crate::admin::report::AttentionReport;
+use crate::admin::attention::{complete, kind_of};
+use crate::admin::report::{AttentionReport, DaemonReport};
 use crate::admin::{Report, socket};
 use crate::attention::Attention;
+use crate::json::SCHEMA;
 use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time};
 use crate::state::{StateFiles, create_private};
 
@@ -90,6 +92,7 @@ fn attention(begin: UnixTime, end: UnixTime, since: SystemTime) -> AttentionRepo
     let [begin, end] = [begin, end].map(rfc3339);
 
     AttentionReport {
+        kind: kind_of(CLOCK).to_owned(),
         name: CLOCK.to_owned(),
         what: format!(
             "our certificate is valid from {begin} to {end} only: waiting for the right time, or \
@@ -116,18 +119,22 @@ impl Standby {
             socket: path,
             ..
         } = &prepared.config;
-        let report = Report {
+        let mut report = Report {
+            schema: SCHEMA,
             gateway: id.to_string(),
+            daemon: DaemonReport::of(&prepared.config, SystemTime::now()),
             attention: vec![attention],
             ..Report::default()
         };
+        complete(&mut report, SystemTime::now());
 
         let dir = state_dir.clone();
         let path = path.clone();
+        let group = prepared.config.socket_group.clone();
         let socket = blocking(move || {
             // What cannot be stored is warned of where it is stored.
             _ = create_private(&dir);
-            socket::bind(&path)
+            socket::bind(&path, group.as_deref())
         })
         .await?;
         // It is stored again, with all else, when the wait is over.

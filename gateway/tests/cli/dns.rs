@@ -258,3 +258,62 @@ fn a_host_that_a_rule_names_is_removed_with_a_warning() {
         .out;
     assert!(out.contains("warning: acme/gateway.toml:"), "{out}");
 }
+
+#[test]
+fn a_query_by_address_as_json_and_for_names_of_nobody() {
+    let workspace = acme();
+    let query = |arguments: &str| {
+        let answer = workspace.ringway(&format!("dns query {arguments} {C}"));
+        answer.succeeds().out
+    };
+
+    let reverse = query("-x 10.211.0.11");
+    assert!(
+        reverse.contains("IN PTR peer0.acme.consortium.example."),
+        "{reverse}"
+    );
+    assert!(query("-x fd00:211::11").contains(" IN PTR peer0."));
+    let nobodys = query("x.consortium.example");
+    assert!(
+        nobodys.contains("status: NXDOMAIN, flags: qr aa"),
+        "{nobodys}"
+    );
+    let outside = query("www.example.com");
+    assert!(
+        outside.contains(
+            "status: REFUSED, flags: qr\n;; question: www.example.com IN A\n;; refused: it is not \
+             below consortium.example, and no reverse name of a member: this gateway asks nobody"
+        ),
+        "{outside}"
+    );
+
+    let json = query("ca.acme.consortium.example --json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["status"], "NOERROR");
+    assert_eq!(json["answer"][0]["source"], "acme/acme.zone:1:1");
+    let zones = workspace
+        .ringway(&format!("dns zones --json {C}"))
+        .succeeds()
+        .out;
+    let zones: serde_json::Value = serde_json::from_str(&zones).unwrap();
+    assert_eq!(zones["zones"][0]["zone"], "acme.consortium.example");
+}
+
+#[test]
+fn our_own_example_of_a_zone_file_is_in_order() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples/acme.zone");
+    let answer = Workspace::new()
+        .ringway(&format!("dns check {example}"))
+        .succeeds();
+    assert!(
+        answer.out.ends_with(" records, in order\n"),
+        "{}",
+        answer.out
+    );
+    assert!(
+        answer.out.contains(": zone acme.consortium.example, "),
+        "{}",
+        answer.out
+    );
+}

@@ -10,6 +10,7 @@
 
 mod cert;
 mod check;
+mod config_file;
 mod dns;
 mod help;
 mod hostile;
@@ -22,4 +23,5 @@ mod plan;
 mod policy;
 mod recipe;
 mod record;
+mod terminal;
 mod workspace;

@@ -51,6 +51,10 @@ impl Workspace {
             .succeeds();
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.dir
+    }
+
     /// Runs `ringway` with these words as arguments.
     pub(crate) fn ringway(&self, arguments: &str) -> Answer {
         self.run(Path::new(env!("CARGO_BIN_EXE_ringway")), arguments)

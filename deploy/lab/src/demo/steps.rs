@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::rights;
 use crate::laboratory::Lab;
 use crate::ping::{self, Family, Outcome};
 use crate::program::output;
@@ -16,7 +17,7 @@ use crate::{status, wan};
 type Step = (&'static str, fn(&mut Lab) -> Result<String>);
 
 /// All steps, in order.
-pub(super) const ALL: [Step; 8] = [
+pub(super) const ALL: [Step; 11] = [
     ("every node knows every name", names),
     ("every node reaches every other, IPv4", pings_v4),
     ("every node reaches every other, IPv6", pings_v6),
@@ -27,6 +28,9 @@ pub(super) const ALL: [Step; 8] = [
         "a killed gateway: unreachable at once, then back",
         killed_gateway,
     ),
+    ("a port that no rule opens", rights::denied_port),
+    ("a removed member", rights::removed_member),
+    ("names while their owner is away", rights::absent_owner),
     ("no private address was seen on the WAN", no_leak),
 ];
 

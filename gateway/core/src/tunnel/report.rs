@@ -11,7 +11,7 @@ use crate::held_record::HeldRecord;
 use crate::id::ConnId;
 use crate::record_drift::RecordDrift;
 use crate::session::Session;
-use crate::status::{PeerSession, TunnelState, TunnelStatus};
+use crate::status::{Loss, PeerSession, TunnelState, TunnelStatus};
 use crate::tunnel_error::TunnelError;
 
 impl Tunnel {
@@ -23,8 +23,10 @@ impl Tunnel {
             state: self.state(),
             since: now.saturating_duration_since(self.since),
             rtt: None,
+            loss: Loss::default(),
             path_mtu: self.path_mtu.size(),
             last_error: self.last_error.clone().or_else(|| self.waiting()),
+            outages: self.outages.status(now),
             records_differ: Vec::new(),
             refused: BTreeMap::new(),
             refused_by_peer: BTreeMap::new(),
@@ -33,6 +35,7 @@ impl Tunnel {
 
         if let Some(live) = active.and_then(Session::live) {
             status.rtt = live.liveness.rtt();
+            status.loss = live.liveness.loss();
             status.records_differ = differing(&context.membership.records, &live.records);
             status.refused = live.claims.refused();
             status.refused_by_peer = live.refused_by_peer.refused.clone();

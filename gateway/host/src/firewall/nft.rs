@@ -20,7 +20,7 @@ use crate::watch::Authors;
 
 /// Where to find the program: the path of service managers and of users' shells may lack
 /// `/usr/sbin`.
-const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
+pub(crate) const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
 /// A transaction takes milliseconds, but another one may hold the kernel's lock.
 const NFT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -116,6 +116,8 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         members_dir: "members".into(),
         state_dir: "state".into(),
         socket: "ringway.sock".into(),
+        socket_group: None,
+        is_state_beside: false,
         tun: "ringway0".parse().unwrap(),
         lanes: NonZeroU32::MIN,
         routes: Routes {
@@ -140,6 +142,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         policy: Policy::default(),
         tunnel: Tunnel::default(),
         crl: CrlPolicy::default(),
+        places: Default::default(),
         notes: Faults::default(),
     }
 }

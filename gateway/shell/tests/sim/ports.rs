@@ -100,6 +100,7 @@ impl World {
             | Effect::ZoneMessage { .. }
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
+            | Effect::ReloadEnded { .. }
             | Effect::Raise(_)
             | Effect::Clear(_)
             | Effect::Notify(_) => {}

@@ -1,16 +1,40 @@
-//! What others have set on this host in the way of the tunnel's traffic.
+//! What of this host keeps the gateway from starting, and what others have set in the way of the
+//! tunnel's traffic.
 
 use std::net::SocketAddr;
 
-use ringway_config::{Escaped, Ruling};
+use ringway_config::{Config, Escaped, Ruling};
 use ringway_host::links;
+use ringway_host::obstacles::{self, is_privileged};
 use ringway_host::watch::inquire;
-use ringway_intent::{Finding, Inquiry, tcp_ports, ways};
+use ringway_intent::{Finding, Inquiry, Links, Situation, guard, tcp_ports, ways};
 
+use crate::admin::socket;
 use crate::prepare::Prepared;
 
+/// Why a start as this user would fail although the files are right.
+pub(in crate::cli) fn obstacles(config: &Config) -> Vec<String> {
+    // Our own daemon has device and port.
+    // A device or port in use is right then, and keeps nothing from running.
+    let running = socket::ask(&config.socket).ok();
+    let is_running = running.is_some_and(|report| report.gateway == config.id.to_string());
+
+    if is_privileged() {
+        obstacles::obstacles(&config.tun, config.listen, is_running)
+    } else {
+        Vec::new()
+    }
+}
+
+/// What is not checked, for want of rights.
+pub(in crate::cli) fn unchecked() -> Option<&'static str> {
+    let text = "whether this host lets it run was not checked: that needs CAP_NET_ADMIN (root)";
+
+    (!is_privileged()).then_some(text)
+}
+
 /// Asks the kernel. What cannot be read is no finding: `check` may run without the right to.
-pub(super) async fn findings(prepared: &Prepared) -> Vec<Finding> {
+pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let config = &prepared.config;
     let Ok(links) = links::read(&config.tun, &[]).await else {
         return Vec::new();
@@ -25,22 +49,68 @@ pub(super) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         .filter(|prefix| !own.iter().any(|own| own.overlaps(prefix)))
         .map(|prefix| (prefix, false))
         .collect();
-    let is_dialled = config
-        .own
-        .gateway(&config.id.name)
-        .is_some_and(|gateway| !gateway.endpoints.is_empty());
     let (ways, unasked) = ways(&links, &own, &members);
     let inquiry = Inquiry {
         ways,
         unasked,
         dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
-        tunnel_port: is_dialled.then_some(config.listen.port()),
+        tunnel_port: config.is_dialled().then_some(config.listen.port()),
         ports: tcp_ports(&config.policy),
     };
 
-    inquire(&config.tun, config.routes, inquiry)
+    let mut findings = inquire(&config.tun, config.routes, inquiry)
         .await
-        .unwrap_or_default()
+        .unwrap_or_default();
+    findings.extend(read_only(prepared, &links));
+    findings.extend(absent_dns(config, &links));
+    findings
+}
+
+/// Settings that are needed and cannot be written here, as in most containers.
+fn read_only(prepared: &Prepared, links: &Links) -> Vec<Finding> {
+    if !is_privileged() {
+        return Vec::new();
+    }
+    let spec = guard(&Situation {
+        config: &prepared.config,
+        rulings: &prepared.rulings,
+        connected: &prepared.connected,
+        links,
+        held: &prepared.held,
+    });
+
+    let settings = obstacles::read_only_settings(&spec).into_iter();
+    settings
+        .map(|(setting, now)| Finding {
+            name: format!("missing setting {}", setting.name()),
+            what: format!(
+                "{} is {now} and must be {}, and cannot be written here (/proc/sys is read-only)",
+                setting.name(),
+                setting.value
+            ),
+            remedy: format!(
+                "sysctl -w {}={}   # on the host, or when the container is made",
+                setting.name(),
+                setting.value
+            ),
+        })
+        .collect()
+}
+
+/// DNS addresses that this host does not have. The gateway starts, and serves them once it has.
+fn absent_dns(config: &Config, links: &Links) -> Vec<Finding> {
+    let listen = config.dns.listen.iter().map(SocketAddr::ip);
+    let absent = listen.filter(|address| !address.is_loopback() && !links.have(*address));
+
+    absent
+        .map(|address| Finding {
+            name: format!("dns {address}"),
+            what: format!(
+                "[dns] listen {address} is no address of this host: DNS is not served there yet"
+            ),
+            remedy: format!("ip address add {address} dev …   # or correct [dns] listen"),
+        })
+        .collect()
 }
 
 /// One paragraph for each.

@@ -1,14 +1,42 @@
 //! `ringway dns query`: answers one query, with the source of each record, in the format of dig.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_dns::explain::{Response, query_message, question_text};
-use ringway_dns::{Transport, answer as answer_question};
+use ringway_dns::explain::{Response, ResponseRecord, query_message, question_text};
+use ringway_dns::rdata::kind;
+use ringway_dns::{Name, Transport, answer as answer_question};
+use serde::Serialize;
 
 use super::Query;
 use super::view::View;
 use crate::cli::{Failure, answer};
+use crate::json;
+
+/// The output of `dns query --json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    schema: u32,
+    about: String,
+    question: String,
+    status: String,
+    authoritative: bool,
+    /// Why it is refused, or why the zone fails.
+    reason: Option<String>,
+    answer: Vec<RecordReport>,
+    authority: Vec<RecordReport>,
+    additional: Vec<RecordReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecordReport {
+    name: String,
+    ttl: u32,
+    /// Name, TTL, class, type and data, as in a zone file.
+    record: String,
+    source: String,
+}
 
 /// Runs `ringway dns query`.
 pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
@@ -16,53 +44,128 @@ pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
         Some(file) => View::of_file(file, query.zone.as_ref())?,
         None => View::of_gateway(&query.config.path)?,
     };
+    let (name, kind) = question(query)?;
 
     // By the same function as the server, so that the answer is the one that hosts get.
     // Over TCP nothing is truncated.
     let mut response = Vec::new();
-    answer_question(
-        &view.set(),
-        &query_message(&query.name, query.kind),
-        Transport::Tcp,
-        &mut response,
-    );
+    let message = query_message(&name, kind);
+    answer_question(&view.set(), &message, Transport::Tcp, &mut response);
     let response = Response::parse(&response).context("the answer cannot be read")?;
-    answer(text(&view, query, &response))
+
+    let report = report(&view, &name, kind, &response);
+    if query.json {
+        answer(json::pretty(&report).map_err(anyhow::Error::from)?)
+    } else {
+        answer(text(&report))
+    }
 }
 
-fn text(view: &View, query: &Query, response: &Response) -> String {
-    let flags = if response.authoritative {
-        "qr aa"
-    } else {
-        "qr"
-    };
-    let mut text = format!(
-        ";; {}\n;; status: {}, flags: {flags}\n;; question: {}\n",
-        view.about,
-        response.status(),
-        question_text(&query.name, query.kind),
-    );
-
-    // Without a usable copy the server fails such queries; say why.
-    if let Some(seen) = view
-        .zones
-        .iter()
-        .find(|seen| seen.zone.is_none() && query.name.is_within(&seen.apex))
-    {
-        text.push_str(&format!(";; zone {}: {}\n", seen.apex, seen.origin));
+/// The name and the type that are asked for.
+fn question(query: &Query) -> Result<(Name, u16), Failure> {
+    if let Some(address) = query.address {
+        let name = Name::from_text(&reverse(address)).context("an address has a reverse name")?;
+        return Ok((name, kind::PTR));
     }
 
-    for (section, records) in ["ANSWER", "AUTHORITY", "ADDITIONAL"]
+    let name = query.name.context("the command line has a name")?;
+    Ok((name, query.kind))
+}
+
+/// The name of an address (RFC 1035, section 3.5; RFC 3596, section 2.5).
+fn reverse(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(v6) => {
+            let digits = format!("{:032x}", v6.to_bits());
+            let labels: Vec<String> = digits.chars().rev().map(String::from).collect();
+            format!("{}.ip6.arpa", labels.join("."))
+        }
+    }
+}
+
+fn report(view: &View, name: &Name, kind: u16, response: &Response) -> Report {
+    let [answer, authority, additional] = response.sections.each_ref().map(|records| {
+        records
+            .iter()
+            .map(|record| of_record(view, record))
+            .collect()
+    });
+
+    Report {
+        schema: json::SCHEMA,
+        about: view.about.clone(),
+        question: question_text(name, kind),
+        status: response.status(),
+        authoritative: response.authoritative,
+        reason: reason(view, name, response),
+        answer,
+        authority,
+        additional,
+    }
+}
+
+fn of_record(view: &View, record: &ResponseRecord) -> RecordReport {
+    RecordReport {
+        name: record.owner.to_string(),
+        ttl: record.ttl,
+        record: record.to_string(),
+        source: view.source(record),
+    }
+}
+
+fn reason(view: &View, name: &Name, response: &Response) -> Option<String> {
+    // Without a usable copy the server fails such queries.
+    let failed = view
+        .zones
         .iter()
-        .zip(&response.sections)
-    {
+        .find(|seen| seen.zone.is_none() && name.is_within(&seen.apex));
+    if let Some(seen) = failed {
+        return Some(format!("zone {}: {}", seen.apex, seen.origin));
+    }
+
+    (response.status() == "REFUSED").then(|| format!("refused: {}", view.refusal(name)))
+}
+
+fn text(report: &Report) -> String {
+    let flags = if report.authoritative { "qr aa" } else { "qr" };
+    let mut text = format!(
+        ";; {}\n;; status: {}, flags: {flags}\n;; question: {}\n",
+        report.about, report.status, report.question,
+    );
+    if let Some(reason) = &report.reason {
+        text.push_str(&format!(";; {reason}\n"));
+    }
+
+    for (section, records) in [
+        ("ANSWER", &report.answer),
+        ("AUTHORITY", &report.authority),
+        ("ADDITIONAL", &report.additional),
+    ] {
         if !records.is_empty() {
             text.push_str(&format!("\n;; {section}\n"));
         }
         for record in records {
-            text.push_str(&format!("{record}  ; {}\n", view.source(record)));
+            text.push_str(&format!("{}  ; {}\n", record.record, record.source));
         }
     }
-
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_reverse_name() {
+        let name = |text: &str| reverse(text.parse().unwrap());
+        assert_eq!(name("10.1.0.11"), "11.0.1.10.in-addr.arpa");
+        assert_eq!(
+            name("fd00:1::11"),
+            "1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use ringway_config::{Config, Digest, Faults, Member, Place, Prefix, ZoneName};
+use ringway_config::{ApexMode, Config, Digest, Faults, Member, Place, Prefix, ZoneName};
 use ringway_dns::explain::ResponseRecord;
 use ringway_dns::{Name, SerialStore, Sources, Zone, ZoneSet, Zones};
 use ringway_identity::certificate::rfc3339;
@@ -23,6 +23,10 @@ pub(super) struct View {
     pub(super) zones: Vec<Seen>,
     /// Each organization's zone and prefixes, for reverse names.
     owners: Vec<(ZoneName, Vec<Prefix>)>,
+    /// The consortium's domain, and its zone unless such names are asked of the resolvers.
+    domain: Option<(ZoneName, Option<Zone>)>,
+    /// Names outside are asked of resolvers.
+    forwards: bool,
 }
 
 /// One zone.
@@ -72,6 +76,8 @@ impl View {
             ),
             zones,
             owners: owners(&config),
+            domain: Some((config.own.domain.clone(), domain_zone(&config))),
+            forwards: !config.dns.forward.is_empty(),
         })
     }
 
@@ -88,6 +94,8 @@ impl View {
             about: format!("zone file {}", path.display()),
             zones: vec![seen],
             owners: Vec::new(),
+            domain: None,
+            forwards: false,
         })
     }
 
@@ -103,12 +111,38 @@ impl View {
             zones.set_expected(own, members);
         }
         zones.set_reverse(self.owners.iter().cloned());
+        let domain = self.domain.as_ref().and_then(|(_, zone)| zone.clone());
+        zones.set_domain(domain);
 
         for zone in self.zones.iter().filter_map(|seen| seen.zone.clone()) {
             // Cannot be refused: every zone was set as expected, and none was published before.
             _ = zones.publish(zone, UNIX_EPOCH);
         }
         ZoneSet::clone(&zones.load())
+    }
+
+    /// Why a query for `name` is refused, if it is.
+    pub(super) fn refusal(&self, name: &Name) -> String {
+        let Some((domain, _)) = &self.domain else {
+            return "it is not in the zone of this file".to_owned();
+        };
+        let forwarded = if self.forwards {
+            "a running gateway asks its resolvers ([[dns.forward]])"
+        } else {
+            "this gateway asks nobody ([[dns.forward]] is not set)"
+        };
+
+        if name.is_within(&Name::from(domain)) {
+            return format!(
+                "it is below {domain} and belongs to no member, and [dns] apex = \"forward\": \
+                 {forwarded}"
+            );
+        }
+        // Reverse names belong to whom the prefix belongs to.
+        if name.to_string().ends_with(".arpa") {
+            return format!("no member's prefix holds the address: {forwarded}");
+        }
+        format!("it is not below {domain}, and no reverse name of a member: {forwarded}")
     }
 
     /// The place or the zone that the record comes from.
@@ -135,6 +169,14 @@ fn numbered(zone: Zone, path: &Path) -> Result<Zone, Failure> {
         SerialStore::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let serial = serials.next_for(Digest::of(&zone.encode()), SystemTime::now());
     Ok(zone.with_serial(serial))
+}
+
+/// The zone of the consortium's domain, as the server has it.
+fn domain_zone(config: &Config) -> Option<Zone> {
+    match config.dns.apex {
+        ApexMode::Closed => Zone::of_domain(config),
+        ApexMode::Forward => None,
+    }
 }
 
 /// Each organization's zone and prefixes. Prefixes in conflict are included, which a running

@@ -3,13 +3,20 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use super::view::View;
 use crate::cli::table::Table;
 use crate::cli::{Failure, answer};
+use crate::json;
 
 /// Runs `ringway dns zones`.
-pub(super) fn run(config: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn run(config: &Path, json: bool) -> Result<ExitCode, Failure> {
     let view = View::of_gateway(config)?;
+    if json {
+        return answer(json::pretty(&report(&view)).map_err(anyhow::Error::from)?);
+    }
+
     let mut table = Table::new(["zone", "serial", "records", "from"]);
     for seen in &view.zones {
         let zone = seen.zone.as_ref();
@@ -21,6 +28,38 @@ pub(super) fn run(config: &Path) -> Result<ExitCode, Failure> {
         ]);
     }
     answer(table)
+}
+
+/// The output of `dns zones --json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    schema: u32,
+    zones: Vec<ZoneReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct ZoneReport {
+    zone: String,
+    serial: Option<u32>,
+    records: Option<usize>,
+    from: String,
+}
+
+fn report(view: &View) -> Report {
+    let zones = view.zones.iter().map(|seen| {
+        let zone = seen.zone.as_ref();
+        ZoneReport {
+            zone: seen.apex.to_string(),
+            serial: zone.map(|zone| zone.serial()),
+            records: zone.map(|zone| zone.records()),
+            from: seen.origin.to_string(),
+        }
+    });
+
+    Report {
+        schema: json::SCHEMA,
+        zones: zones.collect(),
+    }
 }
 
 fn number_or_dash(number: Option<impl ToString>) -> String {

@@ -1,0 +1,108 @@
+//! The demonstration's steps about who may do what: a port that no rule opens, a member that is
+//! removed, and names while their owner is away.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use ringway_config::Digest;
+use serde_json::Value;
+
+use crate::laboratory::Lab;
+use crate::ping::{self, Family, Outcome};
+use crate::program::output;
+use crate::{status, wait};
+
+/// Limit for a removal to be in force, and for a tunnel to be back.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// SSH: no rule of the laboratory opens it.
+const DENIED: u16 = 22;
+
+/// A connection to a port that no rule opens. It is seen by the gateway that stopped it.
+pub(super) fn denied_port(lab: &mut Lab) -> Result<String> {
+    let target = lab.node("peer0.org1")?.addresses[0];
+    // bash opens the connection: no client needs to be installed.
+    let attempt = format!("exec 3<>/dev/tcp/{target}/{DENIED}");
+    let status = lab
+        .command("orderer0.org0", "timeout")?
+        .args(["1", "bash", "-c", &attempt])
+        .stderr(std::process::Stdio::null())
+        .status()?;
+    ensure!(!status.success(), "port {DENIED} of {target} answered");
+
+    let service = format!("tcp {DENIED}");
+    wait::until("the denied packet", LIMIT, || {
+        let denied = ask(lab, "gw.org1", &["policy", "denied", "--json"])?;
+        let packets = denied["denied"].as_array().context("no list")?;
+        let seen = packets
+            .iter()
+            .any(|packet| packet["service"] == service.as_str());
+        ensure!(seen, "gw.org1 has seen none: {denied}");
+        Ok(Some(()))
+    })?;
+    Ok(format!(
+        "{service}, as `ringway policy denied` of gw.org1 shows"
+    ))
+}
+
+/// org0 takes org2 out of the consortium, and in again.
+pub(super) fn removed_member(lab: &mut Lab) -> Result<String> {
+    let record = lab
+        .config("gw.org0")?
+        .with_file_name("members/org2.member.toml");
+    let bytes = std::fs::read(&record).context("org2 has no record at org0")?;
+    let [from, to] = ["orderer0.org0", "peer0.org2"];
+    let address = lab.node(to)?.addresses[0].to_string();
+
+    run(lab, "gw.org0", &["member", "remove", "org2"])?;
+    println!(
+        "    {}",
+        run(lab, "gw.org0", &["reload"])?.trim().replace('\n', "; ")
+    );
+    // At once: the reload answers after it is in force.
+    let outcome = ping::once(lab, from, &address, Family::V4)?;
+    ensure!(outcome != Outcome::Reply, "{to} still answers {from}");
+
+    let copy = lab.topology().dir().join("org2.member.toml");
+    std::fs::write(&copy, &bytes).context("cannot keep the record")?;
+    let path = copy.display().to_string();
+    let digest = Digest::of(&bytes).to_string();
+    run(
+        lab,
+        "gw.org0",
+        &["member", "add", &path, "--fingerprint", &digest],
+    )?;
+    run(lab, "gw.org0", &["reload"])?;
+    ping::until(lab, from, &address, Family::V4, &Outcome::Reply, LIMIT)?;
+    Ok(format!(
+        "{to} was unreachable from {from} at once, and is back"
+    ))
+}
+
+/// The names of org1 are answered by the others while its only gateway is away.
+pub(super) fn absent_owner(lab: &mut Lab) -> Result<String> {
+    lab.kill("gw.org1")?;
+    let [asking, name] = ["orderer0.org0", "peer0.org1"];
+    let fqdn = lab.node(name)?.fqdn().context("it has a name")?;
+    let expected = lab.node(name)?.addresses[0].to_string();
+    let found = output(lab.command(asking, "getent")?.args(["ahostsv4", &fqdn]))?;
+    ensure!(found.contains(&expected), "{asking} got {found}");
+
+    lab.start("gw.org1")?;
+    for gateway in ["gw.org0", "gw.org1"] {
+        status::wait_for_tunnels(lab, gateway, LIMIT)?;
+    }
+    Ok(format!("{asking} resolved {name} while gw.org1 was off"))
+}
+
+fn run(lab: &Lab, gateway: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = lab.ringway(gateway)?;
+    command.args(arguments).arg("-c").arg(lab.config(gateway)?);
+
+    output(&mut command)
+}
+
+fn ask(lab: &Lab, gateway: &str, arguments: &[&str]) -> Result<Value> {
+    let text = run(lab, gateway, arguments)?;
+    serde_json::from_str(&text).with_context(|| format!("{gateway} printed no JSON: {text}"))
+}

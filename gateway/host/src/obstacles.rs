@@ -1,0 +1,175 @@
+//! What of this host keeps a gateway from starting, found without changing anything: for `check`,
+//! in the words in which the start itself would fail.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use ringway_config::TunName;
+use ringway_intent::GuardSpec;
+
+use crate::firewall::{FirewallError, PROGRAMS};
+use crate::forwarding;
+use crate::sysctl::Setting;
+use crate::tun::{self, TunError};
+
+/// CAP_NET_ADMIN (capabilities(7)).
+const NET_ADMIN: u32 = 12;
+
+/// Everything that a start as this user would fail for; `device` and `listen` only if no daemon of
+/// this gateway has them already.
+pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<String> {
+    let mut found = Vec::new();
+
+    match tun_driver() {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => found.push(
+            "/dev/net/tun may not be opened: run ringway as root, or give its user the right to"
+                .to_owned(),
+        ),
+        Err(error) => found.push(TunError::NoDriver(error).to_string()),
+    }
+    if !is_found(&PROGRAMS) {
+        found.push(FirewallError::Missing.to_string());
+    }
+    if is_running {
+        return found;
+    }
+
+    // In the order in which a start comes upon them.
+    if tun::exists(device) {
+        let name = device.to_string();
+        found.push(TunError::Exists { name }.to_string());
+    }
+    if is_bound(listen) {
+        found.push(format!(
+            "cannot listen on {listen}: is another program using the port?"
+        ));
+    }
+    found
+}
+
+/// True if this process may change the network: without that nothing of the host can be judged.
+pub fn is_privileged() -> bool {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+
+    effective.is_some_and(|bits| bits & (1 << NET_ADMIN) != 0)
+}
+
+/// Settings that `spec` needs, that are otherwise now, and that cannot be written here. Each with
+/// the value that it has.
+pub fn read_only_settings(spec: &GuardSpec) -> Vec<(Setting, String)> {
+    let wrong = forwarding::wrong_settings(spec).into_iter();
+
+    wrong
+        .filter(|(setting, _)| {
+            let path = Path::new("/proc/sys").join(&setting.key);
+            // The device's own settings are there once it is.
+            path.exists() && File::options().write(true).open(path).is_err()
+        })
+        .collect()
+}
+
+fn tun_driver() -> io::Result<()> {
+    let opened = File::options().read(true).write(true).open("/dev/net/tun");
+
+    opened.map(|_| ())
+}
+
+/// True if one of `programs` is there, by its path or in PATH.
+fn is_found(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs: Vec<_> = std::env::split_paths(&path).collect();
+
+    programs.iter().any(|program| {
+        // `join` leaves an absolute path as it is.
+        Path::new(program).is_absolute() && Path::new(program).is_file()
+            || dirs.iter().any(|dir| dir.join(program).is_file())
+    })
+}
+
+/// True if a UDP socket of this network namespace keeps `listen` from being bound.
+pub fn is_bound(listen: SocketAddr) -> bool {
+    let file = match listen {
+        SocketAddr::V4(_) => "/proc/thread-self/net/udp",
+        SocketAddr::V6(_) => "/proc/thread-self/net/udp6",
+    };
+    let text = fs::read_to_string(file).unwrap_or_default();
+
+    text.lines().filter_map(local_address).any(|bound| {
+        // bind(2): a socket for every address meets each single one.
+        let meets = bound.ip() == listen.ip()
+            || bound.ip().is_unspecified()
+            || listen.ip().is_unspecified();
+        bound.port() == listen.port() && meets
+    })
+}
+
+/// The local address of a line of /proc/net/udp (proc(5)): words of the host's byte order in
+/// hexadecimal.
+fn local_address(line: &str) -> Option<SocketAddr> {
+    let (address, port) = line.split_whitespace().nth(1)?.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let mut bytes = Vec::new();
+    for place in (0..address.len()).step_by(8) {
+        let word = u32::from_str_radix(address.get(place..place + 8)?, 16).ok()?;
+        bytes.extend(word.to_ne_bytes());
+    }
+
+    let address = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(address, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_seen_without_binding_it() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(socket) = UdpSocket::bind(local) else {
+                continue;
+            };
+            let bound = socket.local_addr().unwrap();
+            assert!(is_bound(bound), "{bound}");
+
+            let everywhere: IpAddr = match bound {
+                SocketAddr::V4(_) => "0.0.0.0".parse().unwrap(),
+                SocketAddr::V6(_) => "::".parse().unwrap(),
+            };
+            assert!(is_bound(SocketAddr::new(everywhere, bound.port())));
+            drop(socket);
+            assert!(!is_bound(bound), "{bound}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_proc_is_read_whatever_it_holds() {
+        let line = " 1: 0100007F:1200 00000000:0000 07 00000000:00000000 00:00000000";
+        assert_eq!(local_address(line), Some("127.0.0.1:4608".parse().unwrap()));
+        for line in [
+            "",
+            "sl local_address",
+            "1: :1",
+            "1: 0100:zz",
+            "1: é00007F:1200",
+        ] {
+            assert_eq!(local_address(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_found_by_path_or_name() {
+        assert!(is_found(&["no-such-program", "sh"]) && is_found(&["/bin/sh"]));
+        assert!(!is_found(&["no-such-program", "/nowhere/sh"]));
+    }
+}

@@ -1,0 +1,345 @@
+//! What needs attention, as one list: what parts of the daemon have raised, and what follows from
+//! the rest of the report. The text of `status` and `status --check` are made of it.
+//!
+//! | kind | what |
+//! |---|---|
+//! | `duplicate-identity` | two daemons use one identity, or another one uses ours |
+//! | `reload-refused` | the files are not what runs |
+//! | `policy-test` | a test of the policy failed |
+//! | `certificate-refused` | our new certificate is not used, or peers refuse ours |
+//! | `certificate-expiry` | ours, a peer's or a CA's is about to expire, or has expired |
+//! | `revocation-list` | a member's list of revoked certificates is overdue |
+//! | `zone-refused`, `our-zone-refused` | names of a peer here, ours at a peer |
+//! | `zone-stale` | names fail, since their owner has been silent for too long |
+//! | `names-left-out` | names that are not answered |
+//! | `tunnel-down` | a tunnel is down |
+//! | `never-meet` | neither this gateway nor the peer can be dialled |
+//! | `records-differ` | a peer holds other member records |
+//! | `prefix-conflict`, `prefix-refused`, `our-prefix-refused` | prefixes without a route |
+//! | `foreign-firewall`, `foreign-route` | what others have set drops or diverts packets |
+//! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or changed again and again |
+//! | `state` | what cannot be stored, or could not be read |
+//! | `clock` | the certificate is not valid by this clock |
+//! | `grace` | packets pass without a known connection |
+//! | `other` | see its text |
+
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::daemon::rfc3339;
+use super::report::{
+    AttentionReport, Report, RevocationListReport, RouteReport, TunnelReport, ZoneReport,
+};
+
+/// A tunnel that was never up may take so long, seconds: a start is no trouble.
+const START: u64 = 10;
+
+/// Days before the end of a CA's certificate at which it is worth a look, and of a peer's. Ours is
+/// when three quarters of its lifetime are over.
+const AUTHORITY: i64 = 30;
+const PEER: i64 = 7;
+
+/// The kind of what a part of the daemon has raised under `name`.
+pub fn kind_of(name: &str) -> &'static str {
+    let kinds = [
+        ("identity", "duplicate-identity"),
+        ("reload", "reload-refused"),
+        ("policy-test", "policy-test"),
+        ("certificate", "certificate-refused"),
+        ("names refused-by", "our-zone-refused"),
+        ("names refused", "zone-refused"),
+        ("foreign filter", "foreign-firewall"),
+        ("forward-drop", "foreign-firewall"),
+        ("route", "foreign-route"),
+        ("missing", "kernel-state"),
+        ("forwarding off", "kernel-state"),
+        ("fight", "kernel-drift"),
+        ("state", "state"),
+        ("clock", "clock"),
+    ];
+    let known = kinds.iter().find(|(prefix, _)| {
+        let rest = name.strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    });
+
+    known.map_or("other", |(_, kind)| kind)
+}
+
+/// Adds to the list of `report` what follows from the rest of it, and says how the gateway is.
+pub fn complete(report: &mut Report, now: SystemTime) {
+    let mut items = std::mem::take(&mut report.attention);
+    for item in &mut items {
+        item.kind = kind_of(&item.name).to_owned();
+    }
+
+    // A peer without endpoints is met all the same if it can dial us.
+    let is_dialled = !report.daemon.endpoints.is_empty();
+    for tunnel in &report.tunnels {
+        items.extend(down(tunnel, is_dialled));
+        items.extend(of_tunnel(tunnel, now));
+    }
+    items.extend(report.routes.iter().filter_map(conflict));
+    items.extend(report.zones.iter().flat_map(of_zone));
+    items.extend(report.revocation_lists.iter().filter_map(overdue));
+    items.extend(certificates(report, now));
+    if report.grace_without_end {
+        let what = "another gateway of this site has no session with this one: TCP to the ports of \
+                    [policy] grace-ports passes without a known connection";
+        items.push(item(
+            "grace",
+            "siblings",
+            what,
+            "bring the tunnel between them up",
+        ));
+    }
+
+    // Times that are not known are those of the report.
+    let asked = rfc3339(now);
+    for item in items.iter_mut().filter(|item| item.since.is_empty()) {
+        item.since.clone_from(&asked);
+    }
+    // Stable: within a kind, the order of the report stays.
+    items.sort_by_key(|item| rank(&item.kind));
+    report.attention = items;
+    report.state = state(report).to_owned();
+}
+
+/// `good`, `attention` or `down`.
+fn state(report: &Report) -> &'static str {
+    let mut tunnels = report.tunnels.iter();
+    let is_waiting = report.attention.iter().any(|item| item.kind == "clock");
+
+    // A gateway that waits has no tunnels at all.
+    if is_waiting || (!report.tunnels.is_empty() && tunnels.all(|tunnel| tunnel.state != "up")) {
+        "down"
+    } else if report.attention.is_empty() {
+        "good"
+    } else {
+        "attention"
+    }
+}
+
+/// The order of the list: what may hide or cause the rest comes first.
+fn rank(kind: &str) -> usize {
+    const ORDER: [&str; 9] = [
+        "clock",
+        "duplicate-identity",
+        "reload-refused",
+        "certificate-refused",
+        "kernel-state",
+        "kernel-drift",
+        "state",
+        "foreign-firewall",
+        "foreign-route",
+    ];
+    let place = ORDER.iter().position(|known| *known == kind);
+
+    place.unwrap_or(ORDER.len())
+}
+
+fn item(kind: &str, about: &str, what: &str, remedy: &str) -> AttentionReport {
+    AttentionReport {
+        kind: kind.to_owned(),
+        name: format!("{kind} {about}"),
+        what: what.to_owned(),
+        since: String::new(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// What is wrong with a tunnel that is not up.
+fn down(tunnel: &TunnelReport, is_dialled: bool) -> Option<AttentionReport> {
+    let peer = &tunnel.peer;
+    // The first attempts of a start are under way.
+    // An outage is trouble at once: the tunnel had been up.
+    let is_starting = tunnel.outages.is_empty() && tunnel.age_s < START;
+    if tunnel.state != "down" || is_starting {
+        return None;
+    }
+
+    let mut found = if tunnel.endpoints.is_empty() && !is_dialled {
+        item(
+            "never-meet",
+            peer,
+            &format!("no tunnel to {peer} can ever come up: neither end has an endpoint"),
+            "give one of them an endpoint in its member record",
+        )
+    } else {
+        let reason = tunnel.last_error.as_deref().unwrap_or("no answer yet");
+        item(
+            "tunnel-down",
+            peer,
+            &format!("the tunnel to {peer} is down: {reason}"),
+            &format!("ringway status --peer {peer}   # shows each endpoint"),
+        )
+    };
+    found.since.clone_from(&tunnel.since);
+    Some(found)
+}
+
+/// What is wrong with a tunnel, up or not.
+fn of_tunnel(tunnel: &TunnelReport, now: SystemTime) -> Vec<AttentionReport> {
+    let peer = &tunnel.peer;
+    let mut items = Vec::new();
+
+    // A peer can invent organizations: one stands for all.
+    if let Some(first) = tunnel.record_drift.first() {
+        let more = more(tunnel.record_drift.len());
+        items.push(item(
+            "records-differ",
+            peer,
+            &format!("{}{more}", first.what),
+            "",
+        ));
+    }
+    if let Some((prefix, reason)) = tunnel.refused.first_key_value() {
+        let more = more(tunnel.refused.len());
+        items.push(item(
+            "prefix-refused",
+            peer,
+            &format!("we refuse {prefix}{more} of {peer}: {reason}"),
+            "",
+        ));
+    }
+    if let Some((prefix, reason)) = tunnel.refused_by_peer.first_key_value() {
+        let more = more(tunnel.refused_by_peer.len());
+        items.push(item(
+            "our-prefix-refused",
+            peer,
+            &format!("{peer} refuses our {prefix}{more}: {reason}"),
+            "",
+        ));
+    }
+    let until = tunnel.certificate_until.as_deref();
+    let name = format!("the certificate of {peer}");
+    items.extend(until.and_then(|until| expiry(&name, until, PEER, now)));
+    items
+}
+
+fn more(count: usize) -> String {
+    match count {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    }
+}
+
+fn conflict(route: &RouteReport) -> Option<AttentionReport> {
+    let with = route.conflict_with.as_ref()?;
+
+    Some(item(
+        "prefix-conflict",
+        &route.prefix,
+        &format!(
+            "{} of {} has no route: it overlaps {with}",
+            route.prefix, route.org
+        ),
+        "the two organizations must agree which of them uses the range",
+    ))
+}
+
+fn overdue(list: &RevocationListReport) -> Option<AttentionReport> {
+    let RevocationListReport {
+        org,
+        issuer,
+        next_update,
+        ..
+    } = list;
+
+    list.stale.then(|| {
+        item(
+            "revocation-list",
+            &format!("{org} {issuer}"),
+            &format!("the revocation list of {org} ({issuer}) was due {next_update}"),
+            "have its organization hand over the newest one",
+        )
+    })
+}
+
+fn of_zone(zone: &ZoneReport) -> Vec<AttentionReport> {
+    let apex = &zone.apex;
+    let mut items = Vec::new();
+
+    if zone.stale {
+        items.push(item(
+            "zone-stale",
+            apex,
+            &format!("names of {apex} fail: its organization has been silent for too long"),
+            "",
+        ));
+    }
+    for fragment in &zone.fragments {
+        let gateway = &fragment.gateway;
+        if let Some(first) = fragment.left_out.first() {
+            let more = more(fragment.left_out.len());
+            items.push(item(
+                "names-left-out",
+                gateway,
+                &format!("names of {gateway} are not answered: {first}{more}"),
+                "",
+            ));
+        }
+        if fragment.state == "expired" && !zone.stale {
+            items.push(item(
+                "zone-stale",
+                gateway,
+                &format!("names of {gateway} fail: it has been silent for too long"),
+                "",
+            ));
+        }
+    }
+    items
+}
+
+/// Ours comes first in the report, the members' CAs follow.
+fn certificates(report: &Report, now: SystemTime) -> Vec<AttentionReport> {
+    let certificates = report.certificates.iter().enumerate();
+
+    let expiring = certificates.filter_map(|(place, certificate)| {
+        let subject = &certificate.subject;
+        // By days for others, whose begin is not known here.
+        let (name, days) = match place {
+            0 if certificate.is_due => (format!("our certificate ({subject})"), i64::MAX),
+            0 => (format!("our certificate ({subject})"), 0),
+            _ => (format!("the CA certificate {subject}"), AUTHORITY),
+        };
+        expiry(&name, &certificate.not_after, days, now)
+    });
+    expiring.collect()
+}
+
+/// A certificate that is valid for fewer than `days` any more.
+fn expiry(name: &str, until: &str, days: i64, now: SystemTime) -> Option<AttentionReport> {
+    let end = OffsetDateTime::parse(until, &Rfc3339).ok()?;
+    let left = end - OffsetDateTime::from(now);
+    if left.is_positive() && left.whole_days() >= days {
+        return None;
+    }
+
+    let what = if left.is_negative() {
+        format!("{name} has expired: it was valid until {until}")
+    } else {
+        format!(
+            "{name} expires in {}: it is valid until {until}",
+            in_words(left)
+        )
+    };
+    Some(item(
+        "certificate-expiry",
+        name,
+        &what,
+        "renew it before it ends",
+    ))
+}
+
+fn in_words(left: time::Duration) -> String {
+    match (left.whole_days(), left.whole_hours()) {
+        (0, hours) => format!("{hours} hours"),
+        (1, _) => "1 day".to_owned(),
+        (days, _) => format!("{days} days"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! A socket that is in use, stale or full, and clients that say nothing.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use super::*;
+
+fn path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("ringway-{name}-{}.sock", std::process::id()))
+}
+
+#[tokio::test]
+async fn a_stale_file_is_replaced_and_one_in_use_is_not() {
+    let path = path("stale");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+
+    let bound = bind(&path, None).unwrap();
+    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let error = bind(&path, None).unwrap_err().to_string();
+    assert!(error.contains("another ringway"), "{error}");
+
+    drop(bound);
+    fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_daemon_that_reads_nothing_holds_nobody_up() {
+    let path = path("full");
+    let hung = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    hung.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    hung.listen(0).unwrap();
+    let _waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+
+    let error = bind(&path, None).unwrap_err().to_string();
+    fs::remove_file(&path).unwrap();
+    assert!(error.contains("another ringway has this socket"), "{error}");
+}
+
+#[tokio::test]
+async fn a_group_may_use_the_socket_if_there_is_such_a_group() {
+    let path = path("group");
+    let own = Group::from_gid(nix::unistd::Gid::effective())
+        .unwrap()
+        .unwrap();
+
+    let bound = bind(&path, Some(&own.name)).unwrap();
+    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o660);
+    drop(bound);
+    fs::remove_file(&path).unwrap();
+
+    let error = bind(&path, Some("no-such-group")).unwrap_err().to_string();
+    assert!(error.contains("no group \"no-such-group\""), "{error}");
+}
+
+#[tokio::test]
+async fn silent_clients_keep_nobody_from_an_answer() {
+    let path = path("many");
+    let listener = bind(&path, None).unwrap();
+    let report = Report {
+        gateway: "gw.acme".to_owned(),
+        ..Report::default()
+    };
+    let mut silent = Vec::new();
+    for _ in 0..CLIENTS - 1 {
+        silent.push(UnixStream::connect(&path).await.unwrap());
+    }
+
+    let asking = path.clone();
+    // It would give up after [`PATIENCE`].
+    let asked = tokio::task::spawn_blocking(move || ask(&asking));
+    let answer = tokio::select! {
+        answer = asked => answer.unwrap().unwrap(),
+        () = serve_report(&listener, &report) => unreachable!("it serves for ever"),
+    };
+    fs::remove_file(&path).unwrap();
+    assert_eq!(answer.gateway, "gw.acme");
+}

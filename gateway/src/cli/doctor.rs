@@ -1,0 +1,137 @@
+//! `ringway doctor`: everything on this host that is in a gateway's way, each with the command that
+//! fixes it: what `check` finds, what a running gateway says needs attention, and what of the host
+//! neither looks at.
+
+mod ipv6;
+mod masquerade;
+mod settings;
+
+use std::process::ExitCode;
+
+use ringway_config::Escaped;
+use ringway_intent::Finding;
+use serde::Serialize;
+
+use super::check::host;
+use super::{ConfigFile, Failure, answer, block_on};
+use crate::admin::socket;
+use crate::json;
+use crate::prepare::{Prepared, prepare};
+
+/// Arguments of `ringway doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The gateway
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The output of `doctor --json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    schema: u32,
+    ok: bool,
+    findings: Vec<FindingReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingReport {
+    name: String,
+    what: String,
+    remedy: String,
+}
+
+/// Runs `ringway doctor`. Exit code 1 if anything was found.
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let prepared = block_on(prepare(&args.config.path))??;
+    let mut findings = obstacles(&prepared);
+    findings.extend(block_on(host::findings(&prepared))?);
+    findings.extend(running(&prepared));
+    // What the daemon does not look for.
+    findings.extend(masquerade::find(&prepared.config));
+    findings.extend(ipv6::find(&prepared.config));
+    findings.extend(settings::find());
+
+    // A running gateway and the command find the same.
+    let mut seen = std::collections::BTreeSet::new();
+    findings.retain(|finding| seen.insert(finding.name.clone()));
+    let is_good = findings.is_empty();
+    answer(if args.json {
+        json::pretty(&report(findings)).map_err(anyhow::Error::from)?
+    } else {
+        text(&findings)
+    })?;
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What keeps the gateway from starting, and that it is not known without rights.
+fn obstacles(prepared: &Prepared) -> Vec<Finding> {
+    let found = host::obstacles(&prepared.config).into_iter();
+    let found = found.map(|what| Finding {
+        name: format!("start {what}"),
+        what,
+        remedy: String::new(),
+    });
+    let unchecked = host::unchecked().map(|what| Finding {
+        name: "rights".to_owned(),
+        what: what.to_owned(),
+        remedy: "run ringway doctor as root".to_owned(),
+    });
+
+    found.chain(unchecked).collect()
+}
+
+/// What the gateway itself says, if it runs.
+fn running(prepared: &Prepared) -> Vec<Finding> {
+    let items = match socket::ask(&prepared.config.socket) {
+        Ok(report) => report.attention,
+        // It is no fault of the host if it does not run.
+        Err(_) => Vec::new(),
+    };
+
+    items
+        .into_iter()
+        .map(|item| Finding {
+            name: item.name,
+            what: item.what,
+            remedy: item.remedy,
+        })
+        .collect()
+}
+
+fn report(findings: Vec<Finding>) -> Report {
+    Report {
+        schema: json::SCHEMA,
+        ok: findings.is_empty(),
+        findings: findings
+            .into_iter()
+            .map(|finding| FindingReport {
+                name: finding.name,
+                what: finding.what,
+                remedy: finding.remedy,
+            })
+            .collect(),
+    }
+}
+
+fn text(findings: &[Finding]) -> String {
+    if findings.is_empty() {
+        return "Nothing on this host is in the way.\n".to_owned();
+    }
+
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(&format!("{}\n", Escaped(&finding.what)));
+        if !finding.remedy.is_empty() {
+            text.push_str(&format!("  to fix it: {}\n", Escaped(&finding.remedy)));
+        }
+    }
+    text
+}

@@ -1,0 +1,54 @@
+//! IPv6 that is switched off although this gateway needs it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ringway_config::Config;
+use ringway_intent::Finding;
+
+const SWITCH: &str = "/proc/sys/net/ipv6/conf/all/disable_ipv6";
+
+pub(super) fn find(config: &Config) -> Option<Finding> {
+    let own = config.own_prefixes().iter();
+    let needs = own.into_iter().any(|own| !own.prefix.is_ipv4())
+        || matches!(config.listen, SocketAddr::V6(_))
+        || config.dns.listen.iter().any(SocketAddr::is_ipv6);
+    let state = state();
+
+    let (what, remedy) = match state {
+        _ if !needs => return None,
+        State::On => return None,
+        State::Off => (
+            "IPv6 is switched off on this host, and this gateway's files use it",
+            "sysctl -w net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0",
+        ),
+        State::Missing => (
+            "this kernel has no IPv6, and this gateway's files use it",
+            "start the kernel without ipv6.disable=1, or take IPv6 out of the files",
+        ),
+    };
+    Some(Finding {
+        name: "ipv6".to_owned(),
+        what: what.to_owned(),
+        remedy: remedy.to_owned(),
+    })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    On,
+    Off,
+    Missing,
+}
+
+fn state() -> State {
+    if !Path::new("/proc/thread-self/net/if_inet6").exists() {
+        return State::Missing;
+    }
+
+    match fs::read_to_string(SWITCH) {
+        Ok(text) if text.trim() == "1" => State::Off,
+        _ => State::On,
+    }
+}

@@ -1,0 +1,41 @@
+//! Settings of the host that bite a gateway: bridge netfilter, and a clock that nobody sets.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use ringway_intent::Finding;
+
+pub(super) fn find() -> Vec<Finding> {
+    bridge().into_iter().chain(clock()).collect()
+}
+
+/// Bridged packets of the site's hosts pass the firewall of this host, which may drop them.
+fn bridge() -> Option<Finding> {
+    let value = fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables").ok()?;
+
+    (value.trim() == "1").then(|| Finding {
+        name: "bridge-netfilter".to_owned(),
+        what: "packets between hosts on a bridge of this host pass its iptables rules \
+               (bridge-nf-call-iptables)"
+            .to_owned(),
+        remedy: "sysctl -w net.bridge.bridge-nf-call-iptables=0   # unless Docker or Kubernetes \
+                 needs it"
+            .to_owned(),
+    })
+}
+
+/// Certificates are judged by the clock.
+fn clock() -> Option<Finding> {
+    let output = Command::new("timedatectl")
+        .args(["show", "--property=NTPSynchronized", "--value"])
+        .stdin(Stdio::null())
+        .output();
+    // Without systemd, nobody can be asked.
+    let answer = String::from_utf8(output.ok()?.stdout).ok()?;
+
+    (answer.trim() == "no").then(|| Finding {
+        name: "clock synchronization".to_owned(),
+        what: "this host's clock is not synchronized: certificates are judged by it".to_owned(),
+        remedy: "timedatectl set-ntp true".to_owned(),
+    })
+}

@@ -1,0 +1,64 @@
+//! `ringway reload`: has a running gateway read its files again, and says what became of it.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use ringway_config::Escaped;
+
+use super::{ConfigFile, Failure, answer};
+use crate::admin::{ReloadReport, socket};
+use crate::json;
+
+/// Arguments of `ringway reload`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The gateway
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs `ringway reload`.
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let report = socket::ask_reload(&ringway_config::socket_of(&args.config.path)?)?;
+
+    if args.json {
+        answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
+    } else {
+        answer(text(&report))?;
+        for fault in report.faults.iter().chain(&report.warnings) {
+            _ = writeln!(io::stderr(), "{}", Escaped(fault));
+        }
+    }
+    Ok(exit_code(&report))
+}
+
+/// 64 for faults in files, as of every verb.
+fn exit_code(report: &ReloadReport) -> ExitCode {
+    if report.faults.is_empty() && report.adopted {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(64)
+    }
+}
+
+fn text(report: &ReloadReport) -> String {
+    let heading = match (report.adopted, report.faults.is_empty()) {
+        (true, true) => "reloaded",
+        (true, false) => "reloaded, but for the rules: a test of the policy failed",
+        (false, _) => "refused: the files are not what runs",
+    };
+    let mut text = format!("{heading}\n");
+
+    if report.changes.is_empty() {
+        text.push_str("  nothing has changed\n");
+    } else if !report.adopted {
+        text.push_str("  taken away all the same:\n");
+    }
+    for change in &report.changes {
+        text.push_str(&format!("  {}\n", Escaped(change)));
+    }
+    text
+}

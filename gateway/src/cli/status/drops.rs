@@ -1,0 +1,329 @@
+//! Every reason for which packets were dropped, each in a sentence.
+
+use std::collections::BTreeMap;
+
+use ringway_dataplane::DropReason as Dropped;
+use ringway_filter::Reason as Filtered;
+use ringway_host::firewall::DropReason as Guarded;
+
+use super::screen::{Screen, Style};
+use crate::admin::Report;
+
+/// A session's first probes may be more than the budget of the peer, which is nobody's concern.
+pub(super) const AT_A_START: &str = "echo_limit";
+
+/// The drops of all peers, of no peer, and by the policy and the guard, by reason. What the policy
+/// drops is counted by its own reasons, not again as `denied` by the data plane.
+pub(super) fn all(report: &Report) -> BTreeMap<String, u64> {
+    let mut all = report.filtered.clone();
+    let of_peers = report.tunnels.iter().flat_map(|tunnel| &tunnel.drops);
+
+    for (reason, count) in of_peers.chain(&report.drops) {
+        if reason != Dropped::Denied.name() {
+            *all.entry(reason.clone()).or_default() += count;
+        }
+    }
+    all
+}
+
+pub(super) fn show(report: &Report, screen: &Screen) -> String {
+    let all = all(report);
+    if all.is_empty() {
+        return "No packet was dropped.\n".to_owned();
+    }
+
+    let mut text = String::new();
+    for (reason, count) in &all {
+        let heading = screen.show(Style::Heading, reason);
+        text.push_str(&format!(
+            "{heading}: {count}{}\n",
+            whose(report, reason, screen)
+        ));
+        text.push_str(&screen.fold(4, sentence(reason)));
+    }
+    text
+}
+
+/// The peer with the most of them, if the data plane knows which.
+fn whose(report: &Report, reason: &str, screen: &Screen) -> String {
+    let mut peers: Vec<(u64, &str)> = report
+        .tunnels
+        .iter()
+        .filter_map(|tunnel| Some((*tunnel.drops.get(reason)?, tunnel.peer.as_str())))
+        .collect();
+    peers.sort_unstable();
+
+    match peers.last() {
+        Some((count, peer)) => {
+            format!(", {count} of them with {}", screen.show(Style::Plain, peer))
+        }
+        None => String::new(),
+    }
+}
+
+/// The daemon may be newer than this command.
+const UNKNOWN: &str = "A reason that this version of the command does not know.";
+
+fn sentence(reason: &str) -> &'static str {
+    let dropped = DROPPED.iter().map(|(reason, text)| (reason.name(), *text));
+    let filtered = FILTERED.iter().map(|(reason, text)| (reason.name(), *text));
+    let guarded = GUARDED
+        .iter()
+        .map(|(reason, text)| (reason.as_str(), *text));
+
+    // Both the data plane and the filter know malformed packets; the sentence is the same.
+    let mut all = dropped.chain(filtered).chain(guarded);
+    all.find(|(name, _)| *name == reason)
+        .map_or(UNKNOWN, |(_, text)| text)
+}
+
+/// Of the data plane.
+const DROPPED: &[(Dropped, &str)] = &[
+    (
+        Dropped::Short,
+        "Received: too short for a packet of a tunnel. Scans and strays.",
+    ),
+    (
+        Dropped::UnknownType,
+        "Received: a type of packet that this version does not know. A newer peer, or a \
+         stray.",
+    ),
+    (
+        Dropped::UnknownFlags,
+        "Received: a flag that this version does not know. A newer peer, or a stray.",
+    ),
+    (
+        Dropped::UnknownIndex,
+        "Received: of a session that is gone or never was. A few after each restart are \
+         normal.",
+    ),
+    (
+        Dropped::OffPath,
+        "Received: from another address than the peer's, faster than it can be verified that \
+         the peer has moved.",
+    ),
+    (
+        Dropped::Phase,
+        "Received: under keys that are not held yet, or not any more. A few while keys \
+         change.",
+    ),
+    (
+        Dropped::Replay,
+        "Received: a second time, or too late. The network repeats or reorders packets, or \
+         somebody replays them.",
+    ),
+    (
+        Dropped::Auth,
+        "Received: damaged on the way, or forged: the seal is broken.",
+    ),
+    (
+        Dropped::Malformed,
+        "No whole IP packet: its header contradicts itself or its length.",
+    ),
+    (
+        Dropped::Options,
+        "An IP option or extension header that could lead past the checks, such as a source \
+         route.",
+    ),
+    (
+        Dropped::Source,
+        "Received: with a source that the sender's member record does not list for its site. \
+         Its operator sends from an address outside its prefixes.",
+    ),
+    (
+        Dropped::Destination,
+        "Received: for an address that is not in this site's prefixes.",
+    ),
+    (
+        Dropped::Denied,
+        "No rule of the policy lets it pass; see ringway policy denied.",
+    ),
+    (
+        Dropped::Congestion,
+        "Received: marked as congested on the way, though its ends cannot be told (RFC 6040).",
+    ),
+    (
+        Dropped::TunWrite,
+        "Received: this host's kernel did not take it from the TUN device.",
+    ),
+    (
+        Dropped::EchoLimit,
+        "Received: more probes than a peer may send.",
+    ),
+    (
+        Dropped::FlowRecords,
+        "Received: records of connections that a gateway of this site may not send, or too \
+         many.",
+    ),
+    (
+        Dropped::QuicQueueFull,
+        "Received: more control packets than could be read. A flood of handshakes, or this \
+         host is overloaded.",
+    ),
+    (
+        Dropped::EventQueueFull,
+        "Received: more events than the daemon could handle. This host is overloaded.",
+    ),
+    (
+        Dropped::SocketQueue,
+        "Received: the buffer of the tunnel's socket was full. This host is too slow for what \
+         comes, or needs more lanes ([tun] lanes).",
+    ),
+    (
+        Dropped::TunQueue,
+        "Sending: the queue of the TUN device was full. This host is too slow for what its \
+         site sends, or needs more lanes ([tun] lanes).",
+    ),
+    (
+        Dropped::TunInput,
+        "Received: this host's kernel dropped it behind the TUN device, for want of room.",
+    ),
+    (
+        Dropped::OwnSource,
+        "Sending: a source outside this site's prefixes. A host has another address than its \
+         site's record says, or a firewall rewrites it.",
+    ),
+    (
+        Dropped::NoRoute,
+        "Sending: no tunnel led to the destination.",
+    ),
+    (
+        Dropped::Exhausted,
+        "Sending: the session had used up its packet numbers.",
+    ),
+    (
+        Dropped::TooBig,
+        "Sending: longer than the path to the peer takes. Its sender gets to know the size \
+         that fits.",
+    ),
+    (
+        Dropped::SocketFull,
+        "Sending: the network device had no room for seconds. The uplink is slower than what \
+         the site sends.",
+    ),
+    (
+        Dropped::Unreachable,
+        "Sending: this host has no route to the peer's address, or its firewall forbids it.",
+    ),
+];
+
+/// Of the policy.
+const FILTERED: &[(Filtered, &str)] = &[
+    (
+        Filtered::Malformed,
+        "No whole IP packet: its header contradicts itself or its length.",
+    ),
+    (
+        Filtered::Extension,
+        "An IPv6 extension header that no tunnel carries, such as a routing header.",
+    ),
+    (
+        Filtered::Stranger,
+        "Arriving: from a gateway whose site the rules do not know.",
+    ),
+    (
+        Filtered::TunnelPort,
+        "A tunnel inside the tunnel: it would carry itself.",
+    ),
+    (
+        Filtered::Denied,
+        "Arriving: it opens something that no rule allows; see ringway policy denied.",
+    ),
+    (
+        Filtered::NoFlow,
+        "Arriving: the middle or the answer of a connection that no host of this site has \
+         opened, or that was forgotten.",
+    ),
+    (
+        Filtered::GraceRate,
+        "Arriving: of no known connection, and more than are let through after a start.",
+    ),
+    (
+        Filtered::IcmpError,
+        "An ICMP error about no connection between the two sites.",
+    ),
+    (
+        Filtered::IcmpKind,
+        "An ICMP message that stays on its own link, such as a redirect.",
+    ),
+    (
+        Filtered::Protocol,
+        "Arriving: a protocol that no rule allows by its number.",
+    ),
+    (
+        Filtered::FirstFragment,
+        "A first fragment that does not hold the whole header.",
+    ),
+    (
+        Filtered::Overlap,
+        "A later fragment that would overwrite the header of the first one.",
+    ),
+    (
+        Filtered::Fragment,
+        "A later fragment of a packet whose first one was dropped, or never came.",
+    ),
+    (
+        Filtered::SynAck,
+        "Leaving: the answer to a connection that no rule allows.",
+    ),
+    (
+        Filtered::Egress,
+        "Leaving: the policy does not let this host open anything there; see ringway policy \
+         show.",
+    ),
+];
+
+/// Of the packet filter in the kernel.
+const GUARDED: &[(Guarded, &str)] = &[
+    (
+        Guarded::Leak,
+        "On its way to a member by another interface than the TUN device, where it would have \
+         left in clear.",
+    ),
+    (
+        Guarded::Spoofed,
+        "With a member's address as source, from an interface where none can come from.",
+    ),
+    (
+        Guarded::Transit,
+        "From an interface that forwards for the mesh alone, on its way to elsewhere.",
+    ),
+    (
+        Guarded::TunnelPort,
+        "A tunnel inside the tunnel: it would carry itself.",
+    ),
+    (
+        Guarded::WrongSource,
+        "Sending: a source outside this site's prefixes. A host has another address than its \
+         site's record says, or a firewall rewrites it.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_sentence() {
+        let names = Dropped::ALL
+            .iter()
+            .map(|reason| reason.name())
+            .chain(Filtered::ALL.iter().map(|reason| reason.name()))
+            .chain(Guarded::ALL.iter().map(|reason| reason.as_str()));
+        for name in names {
+            let sentence = sentence(name);
+            assert!(sentence.ends_with('.') && sentence != UNKNOWN, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_policy_drops_is_counted_once() {
+        let report = Report {
+            drops: BTreeMap::from([("denied".to_owned(), 5), ("replay".to_owned(), 2)]),
+            filtered: BTreeMap::from([("denied".to_owned(), 5)]),
+            ..Report::default()
+        };
+        let all = all(&report);
+        assert_eq!((all["denied"], all["replay"]), (5, 2));
+    }
+}

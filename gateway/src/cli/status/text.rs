@@ -1,0 +1,225 @@
+//! The report as text for people: attention, then a summary, then the tables.
+
+use super::screen::{Screen, Style};
+use super::{Args, drops, sections, tunnels};
+use crate::admin::Report;
+use crate::admin::report::{AttentionReport, PolicyReport, ReloadReport};
+use sections::counted;
+
+/// Items of one kind that are written out; the JSON has all.
+const MOST: usize = 5;
+
+/// Everything that `args` ask for.
+pub(super) fn whole(report: &Report, args: &Args, screen: &Screen) -> String {
+    // It is a page of its own.
+    if args.drops {
+        return drops::show(report, screen);
+    }
+
+    let mut parts = vec![attention(report, args, screen), head(report, screen)];
+    parts.push(tunnels::show(report, args, screen));
+    if args.peer.is_none() {
+        parts.extend(sections::show(report, args, screen));
+    }
+    if args.peer.is_none() && args.org.is_none() {
+        parts.push(packets(report, screen));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+/// The answer of `--check`.
+pub(super) fn line(report: &Report) -> String {
+    let screen = Screen {
+        has_colour: false,
+        ..Screen::of_stdout()
+    };
+    let mut text = format!("{}: {}", report.state, tunnels::summary(&report.tunnels));
+
+    if let Some(first) = report.attention.first() {
+        text.push_str(&format!("; {}", first.what));
+    }
+    if report.attention.len() > 1 {
+        text.push_str(&format!(" (and {} more)", report.attention.len() - 1));
+    }
+    screen.show(Style::Plain, &text) + "\n"
+}
+
+/// True if the tunnel to `peer` of `org` is asked for.
+pub(super) fn is_asked_for(args: &Args, peer: &str, org: &str) -> bool {
+    args.peer.as_ref().is_none_or(|asked| asked == peer)
+        && args.org.as_ref().is_none_or(|asked| asked == org)
+}
+
+/// What needs attention, each with the command that fixes it.
+fn attention(report: &Report, args: &Args, screen: &Screen) -> String {
+    let about: Vec<&String> = args.peer.iter().chain(&args.org).collect();
+    let items: Vec<&AttentionReport> = report
+        .attention
+        .iter()
+        .filter(|item| about.iter().all(|about| item.what.contains(about.as_str())))
+        .collect();
+    if items.is_empty() {
+        return "Nothing needs attention.\n".to_owned();
+    }
+
+    let heading = format!("Attention ({})", items.len());
+    let mut text = format!("{}\n", screen.show(Style::Bad, &heading));
+    // They are sorted, so that those of one kind are neighbours.
+    let mut kind = "";
+    let mut of_kind = 0;
+    for item in items {
+        of_kind = if item.kind == kind { of_kind + 1 } else { 0 };
+        kind = &item.kind;
+        if of_kind < MOST {
+            text.push_str(&one(item, screen));
+        }
+    }
+    text.push_str(&left_out(report, screen));
+    text
+}
+
+fn one(item: &AttentionReport, screen: &Screen) -> String {
+    let kind = screen.show(Style::Bad, &item.kind);
+    let since = screen.show(Style::Faint, &format!("since {}", item.since));
+    let mut text = format!("  {kind} {since}\n");
+
+    text.push_str(&screen.fold(4, &item.what));
+    if !item.remedy.is_empty() {
+        text.push_str(&screen.fold(4, &format!("to fix it: {}", item.remedy)));
+    }
+    text
+}
+
+/// With fifty tunnels down, the rest must stay in sight.
+fn left_out(report: &Report, screen: &Screen) -> String {
+    // Counted over all, also where one peer was asked for.
+    let mut kinds: Vec<&str> = report.attention.iter().map(|item| &*item.kind).collect();
+    kinds.sort_unstable();
+    let mut text = String::new();
+
+    for same in kinds.chunk_by(|one, other| one == other) {
+        let more = same.len().saturating_sub(MOST);
+        if more > 0 {
+            text.push_str(&screen.fold(2, &format!("and {more} more of {} (--json)", same[0])));
+        }
+    }
+    text
+}
+
+/// The gateway itself.
+fn head(report: &Report, screen: &Screen) -> String {
+    let daemon = &report.daemon;
+    let summary = tunnels::summary(&report.tunnels);
+    let mut text = format!(
+        "{}\n",
+        screen.show(
+            Style::Heading,
+            &format!("gateway {}: {summary}", report.gateway)
+        )
+    );
+
+    let uptime = tunnels::ago(daemon.uptime_s);
+    let dns = match daemon.dns.as_slice() {
+        [] => "no DNS".to_owned(),
+        dns => format!("DNS {}", dns.join(", ")),
+    };
+    let dialled = match daemon.endpoints.as_slice() {
+        [] => "only dials".to_owned(),
+        endpoints => format!("dialled at {}", endpoints.join(", ")),
+    };
+    let reload = match &report.last_reload {
+        Some(reload) => reload_line(reload),
+        None => "none since the start".to_owned(),
+    };
+    for (name, value) in [
+        (
+            "daemon",
+            format!(
+                "ringway {}, up {uptime}, pid {}, site {}, device {}",
+                daemon.version, daemon.pid, daemon.site, daemon.tun
+            ),
+        ),
+        ("address", format!("{}, {dialled}; {dns}", daemon.listen)),
+        ("file", daemon.config.clone()),
+        ("state", daemon.state_dir.clone()),
+        ("reload", reload),
+    ] {
+        text.push_str(&screen.fact(name, 10, &value));
+    }
+    text
+}
+
+fn reload_line(reload: &ReloadReport) -> String {
+    let at = &reload.at;
+    match (reload.adopted, reload.changes.len()) {
+        (false, _) => format!("refused {at}: the files are not what runs"),
+        (true, 0) => format!("{at}, nothing had changed"),
+        (true, changes) => format!("{at}, {changes} changes in force"),
+    }
+}
+
+/// What passed and what was dropped, in a few lines.
+fn packets(report: &Report, screen: &Screen) -> String {
+    let mut text = policy(&report.policy, screen);
+    let dropped: u64 = drops::all(report)
+        .iter()
+        .filter(|(reason, _)| *reason != drops::AT_A_START)
+        .map(|(_, count)| count)
+        .sum();
+
+    if dropped > 0 {
+        text.push_str(&screen.fold(
+            0,
+            &format!("packets dropped so far: {dropped}; why: ringway status --drops"),
+        ));
+    }
+    if !report.refusals.is_empty() {
+        let refused = counted(&report.refusals);
+        text.push_str(&screen.fold(0, &format!("refused handshakes: {refused}")));
+    }
+    if !report.restored.is_empty() {
+        let restored = counted(&report.restored);
+        text.push_str(&screen.fold(0, &format!("restored after other programs: {restored}")));
+    }
+    if report.tun_recreated > 0 {
+        text.push_str(&format!(
+            "TUN device re-created: {}\n",
+            report.tun_recreated
+        ));
+    }
+    text
+}
+
+/// What the filter let through and dropped. Details are `ringway policy denied`'s.
+fn policy(report: &PolicyReport, screen: &Screen) -> String {
+    let mut line = format!(
+        "flows: {} opened by our hosts, {} by others",
+        report.flows_ours, report.flows_theirs
+    );
+    if report.flows_evicted > 0 {
+        line.push_str(&format!(", {} given up", report.flows_evicted));
+    }
+    if report.flows_unrecorded > 0 {
+        line.push_str(&format!(", {} without a place", report.flows_unrecorded));
+    }
+    let mut text = screen.fold(0, &line);
+
+    if report.grace > 0 {
+        let line = format!(
+            "passed because a connection may be older than this gateway: {}",
+            report.grace
+        );
+        text.push_str(&screen.fold(0, &line));
+    }
+    if !report.orgs.is_empty() {
+        let denied = counted(&report.orgs);
+        let line =
+            format!("denied, by organization: {denied}; the last ones: ringway policy denied");
+        text.push_str(&screen.fold(0, &line));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
