@@ -48,6 +48,7 @@ mod refused_reload;
 mod removed;
 mod renumbered;
 mod restarts;
+mod revocation_list;
 mod status;
 mod strangers;
 mod streams;

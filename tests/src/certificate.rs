@@ -38,6 +38,16 @@ pub fn replace(scene: &Scene, gateway: &str, valid: Range<u64>) {
     run(&mut sign);
 }
 
+/// The serial number of the certificate of `gateway`, in hexadecimal.
+pub fn serial(scene: &Scene, gateway: &str) -> String {
+    let file = scene.beside(gateway, "gateway.crt");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["x509", "-noout", "-serial", "-in"]);
+
+    let text = run(openssl.arg(file));
+    text.trim().trim_start_matches("serial=").to_owned()
+}
+
 /// `time` in seconds since 1970.
 pub fn seconds_since_1970(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
