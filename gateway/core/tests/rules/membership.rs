@@ -127,7 +127,10 @@ fn an_operator_is_told_who_holds_the_older_record_once_and_when_it_is_over() {
         theirs: Some(held(3, b"older")),
     };
     assert_eq!(drift.kind(), Drift::PeerIsOlder);
-    assert_eq!(bench.status("gw.a").records_differ, std::slice::from_ref(&drift));
+    assert_eq!(
+        bench.status("gw.a").records_differ,
+        std::slice::from_ref(&drift)
+    );
     assert_eq!(told(&bench), [vec![drift]]);
 
     let again = records.clone();
