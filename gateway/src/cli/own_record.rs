@@ -1,4 +1,4 @@
-//! [`OwnRecord`]: this organization's record, as the verbs change it that its operator has. Each
+//! `OwnRecord`: this organization's record, as the verbs change it that its operator has. Each
 //! change raises the serial, is checked as a whole with everything around it, and is written
 //! atomically or not at all.
 
