@@ -62,12 +62,12 @@ pub struct Cli {
         help_heading = "Logging"
     )]
     pub log: Form,
-    /// Log lines: error, warn, info, debug, trace, or a level per module
+    /// error, warn, info, debug, trace, or a level per module
     #[arg(
         long,
         global = true,
         env = "RINGWAY_LOG",
-        hide_env_values = true,
+        hide_env = true,
         default_value = "info",
         value_name = "LEVEL",
         help_heading = "Logging"
@@ -183,6 +183,10 @@ pub fn chosen_config(matches: &ArgMatches) -> Option<String> {
         return None;
     }
     let path = verb.try_get_one::<PathBuf>("path").ok()??;
+    // Some verbs do without: what is not there was not taken.
+    if !path.exists() {
+        return None;
+    }
     let path = path.display().to_string();
 
     match verb.value_source("path")? {
