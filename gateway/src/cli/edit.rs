@@ -49,10 +49,15 @@ where
         return set(table, key, list);
     };
 
-    array.retain(|value| read::<T>(value).is_some_and(|known| wanted.contains(&known)));
+    for place in (0..array.len()).rev() {
+        let known = array.get(place).and_then(read::<T>);
+        if known.is_none_or(|known| !wanted.contains(&known)) {
+            remove(array, place);
+        }
+    }
     let known: Vec<T> = array.iter().filter_map(read).collect();
     for item in wanted.iter().filter(|item| !known.contains(item)) {
-        array.push(item.to_string());
+        push(array, &item.to_string());
     }
     // A first element that was added keeps the space of a later one.
     if let Some(first) = array.get_mut(0)
@@ -60,6 +65,55 @@ where
     {
         first.decor_mut().set_prefix("");
     }
+}
+
+/// Removes an element and the comment behind it. In the syntax tree, a comment stands before the
+/// element that follows: what is there belongs to the element before.
+fn remove(array: &mut Array, place: usize) {
+    let before = array.get(place).and_then(prefix).unwrap_or_default();
+    array.remove(place);
+    let Some((comment, _)) = before.split_once('\n') else {
+        return;
+    };
+
+    match array.get_mut(place) {
+        Some(next) => {
+            let after = prefix(next).unwrap_or_default();
+            let rest = after.split_once('\n').map_or("", |(_, rest)| rest);
+            next.decor_mut().set_prefix(format!("{comment}\n{rest}"));
+        }
+        None => {
+            let after = array.trailing().as_str().unwrap_or_default();
+            let rest = after
+                .split_once('\n')
+                .map_or("", |(_, rest)| rest)
+                .to_owned();
+            array.set_trailing(format!("{comment}\n{rest}"));
+        }
+    }
+}
+
+/// Appends an element, behind the comment of the one that was the last.
+fn push(array: &mut Array, text: &str) {
+    let after = array.trailing().as_str().unwrap_or_default().to_owned();
+    let first = array.get(0).and_then(prefix).unwrap_or_default();
+    array.push(text);
+
+    let Some((comment, rest)) = after
+        .split_once('\n')
+        .filter(|(line, _)| line.contains('#'))
+    else {
+        return;
+    };
+    let indent = first.rsplit('\n').next().unwrap_or_default();
+    if let Some(last) = array.iter_mut().last() {
+        last.decor_mut().set_prefix(format!("{comment}\n{indent}"));
+    }
+    array.set_trailing(format!("\n{rest}"));
+}
+
+fn prefix(value: &Value) -> Option<String> {
+    Some(value.decor().prefix()?.as_str()?.to_owned())
 }
 
 /// The list at `key`; a single text becomes a list of one. `None` if there is none.
@@ -108,18 +162,25 @@ mod tests {
         let mut document =
             parse("a = [ # first\n  \"1\", # one\n  \"2\",\n] # end\nb = 1\n").unwrap();
         set_list(document.as_table_mut(), "a", &[3, 1]);
-        let text = document.to_string();
-        assert!(
-            text.contains("# one") && text.ends_with("] # end\nb = 1\n"),
-            "{text}"
+        assert_eq!(
+            document.to_string(),
+            "a = [ # first\n  \"1\", # one\n  \"3\",\n] # end\nb = 1\n"
         );
-        let read: Vec<_> = document["a"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|v| v.as_str().unwrap().to_owned())
-            .collect();
-        assert_eq!(read, ["1", "3"]);
+    }
+
+    #[test]
+    fn an_element_goes_with_its_own_comment() {
+        let text = "a = [\n  \"1\", # one\n  \"2\", # two\n  \"3\", # three\n]\n";
+        let left = |wanted: &[u8]| {
+            let mut document = parse(text).unwrap();
+            set_list(document.as_table_mut(), "a", wanted);
+            document.to_string()
+        };
+        assert_eq!(
+            left(&[1, 3]),
+            "a = [\n  \"1\", # one\n  \"3\", # three\n]\n"
+        );
+        assert_eq!(left(&[1]), "a = [\n  \"1\", # one\n]\n");
     }
 
     #[test]
