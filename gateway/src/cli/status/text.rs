@@ -136,7 +136,7 @@ fn head(report: &Report, screen: &Screen) -> String {
         (
             "daemon",
             format!(
-                "ringway {}, up {uptime}, pid {}, site {}, device {}",
+                "ringway {}, running for {uptime}, pid {}, site {}, device {}",
                 daemon.version, daemon.pid, daemon.site, daemon.tun
             ),
         ),
