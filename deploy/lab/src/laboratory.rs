@@ -375,7 +375,12 @@ fn require_root_and_programs() -> Result<()> {
         bail!("the laboratory creates network namespaces: run it as root");
     }
 
-    for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
+    let programs = [
+        ("ip", "iproute2"),
+        ("nft", "nftables"),
+        ("setpriv", "util-linux"),
+    ];
+    for (program, package) in programs {
         program::output(&mut program::command(program, ["-V"])).with_context(|| {
             format!("the laboratory needs `{program}` (Debian: apt install {package})")
         })?;

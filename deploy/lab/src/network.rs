@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -123,16 +124,22 @@ fn ip_batch(netns: Option<&str>, batch: &str) -> Result<()> {
     }
     arguments.extend(["-batch", "-"]);
 
-    feed(&mut command("ip", arguments), batch)
-        .with_context(|| format!("in this batch:\n{batch}"))?;
+    feed(&mut ip(arguments), batch).with_context(|| format!("in this batch:\n{batch}"))?;
     Ok(())
 }
 
 /// Runs a shell script in the namespace `netns`.
 fn run_script(netns: &str, script: &str) -> Result<()> {
     let arguments = ["netns", "exec", netns, "sh", "-ec", script];
-    output(&mut command("ip", arguments))?;
+    output(&mut ip(arguments))?;
     Ok(())
+}
+
+/// `ip` with `arguments`, which ends with this program: after a killed `up` nothing goes on
+/// creating namespaces while the next one removes them.
+fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let with_parent = ["--pdeathsig", "KILL", "ip"];
+    command("setpriv", with_parent.into_iter().chain(arguments))
 }
 
 /// The `ip` commands for every link. Each is created directly in the two namespaces that it joins,

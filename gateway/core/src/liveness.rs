@@ -152,6 +152,18 @@ impl Liveness {
         self.dead_at(settings) <= now && self.unanswered >= settings.probes
     }
 
+    /// True if a session that drains is not worth coming back to: its probes were sent as before
+    /// and not echoed for as long as ends a session in use, whether it was proved or not.
+    pub(crate) fn is_silent(&self, settings: &Settings, now: Instant) -> bool {
+        let first = if self.proved {
+            Duration::ZERO
+        } else {
+            self.first_rtt
+        };
+        let silent_at = self.last_echo + settings.dead_after() + first;
+        silent_at <= now && self.unanswered >= settings.probes
+    }
+
     /// When [`Liveness::is_due`] or [`Liveness::is_dead`] may become true.
     pub(crate) fn deadline(&self, settings: &Settings) -> Instant {
         // Before that it cannot be dead, whatever the time.
@@ -162,7 +174,8 @@ impl Liveness {
         }
     }
 
-    fn due_at(&self, settings: &Settings) -> Instant {
+    /// When the next probe is due.
+    pub(crate) fn due_at(&self, settings: &Settings) -> Instant {
         let Some((_, last)) = self.sent.front() else {
             return self.next;
         };

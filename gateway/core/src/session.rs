@@ -7,8 +7,8 @@
 //!                                                                                     retired
 //! ```
 //! A session is up when both `Hello`s have arrived: a TLS 1.3 client cannot know earlier that it
-//! was accepted. On a draining session packets are only received. `tunnel::sessions` decides which
-//! session is better.
+//! was accepted. On a draining session packets are only received; probes go on, so that it is known
+//! whether the session still works. `tunnel::sessions` decides which session is better.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -138,13 +138,9 @@ impl Session {
     }
 
     /// The better session has ended. Only a session that drains can come back.
-    pub(crate) fn revived(self, now: Instant) -> Self {
+    pub(crate) fn revived(self) -> Self {
         let stage = match self.stage {
-            Stage::Draining { mut live, .. } => {
-                // While it drained no probes were sent.
-                live.liveness.resume(now);
-                Stage::Up(live)
-            }
+            Stage::Draining { live, .. } => Stage::Up(live),
             stage => stage,
         };
 
@@ -161,6 +157,14 @@ impl Session {
 
     pub(crate) fn is_draining(&self) -> bool {
         matches!(self.stage, Stage::Draining { .. })
+    }
+
+    /// True if it drains and its data path works, as far as is known.
+    pub(crate) fn can_come_back(&self, settings: &Settings, now: Instant) -> bool {
+        match &self.stage {
+            Stage::Draining { live, .. } => !live.liveness.is_silent(settings, now),
+            Stage::AwaitingHello { .. } | Stage::Up(_) => false,
+        }
     }
 
     /// The live state of a session that is up or draining: both ends hold all keys.
@@ -194,7 +198,7 @@ impl Session {
         let deadline = match &self.stage {
             Stage::AwaitingHello { deadline } => *deadline,
             Stage::Up(live) => live.deadline(settings),
-            Stage::Draining { until, .. } => *until,
+            Stage::Draining { until, live } => live.liveness.due_at(settings).min(*until),
         };
 
         // The certificate ends the session in every stage.

@@ -206,17 +206,14 @@ impl Tunnel {
             return;
         }
 
-        let session = self.sessions.get_mut(conn);
-        let Some(session) = session.filter(|session| session.is_up()) else {
+        let alone = self.sessions.active().is_none();
+        let Some(live) = self.sessions.live_mut(conn) else {
             return;
         };
-        let first = !session.proved();
-        let Some(live) = session.live_mut() else {
-            return;
-        };
+        let first = !live.liveness.proved();
 
         // Only an echo resets the back-off: a firewall may pass the handshake but no data packets.
-        if live.liveness.echoed(probe, now) && first {
+        if live.liveness.echoed(probe, now) && (first || alone) {
             self.dialler.reset_backoff();
             self.select_session(context, now);
         }
@@ -301,7 +298,7 @@ impl Tunnel {
     fn select_session(&mut self, context: &mut Context, now: Instant) {
         let peer = self.peer.clone();
 
-        match self.sessions.select(context.settings.drain, now) {
+        match self.sessions.select(&context.settings, now) {
             Selection::Unchanged => return,
             Selection::Up(conn) => {
                 self.since = now;

@@ -11,11 +11,12 @@
 //! Invariant: the active session is up.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::id::ConnId;
 use crate::mesh::Role;
 use crate::session::{Live, Session};
+use crate::settings::Settings;
 use crate::status::SessionRank;
 
 #[derive(Debug)]
@@ -111,10 +112,10 @@ impl Sessions {
         self.by_conn.remove(&conn)
     }
 
-    /// Makes the best session the active one. Once it is ready, the others are drained for `drain`;
-    /// until then, the session that is active stays so.
-    pub(super) fn select(&mut self, drain: Duration, now: Instant) -> Selection {
-        self.revive_if_alone(now);
+    /// Makes the best session the active one. Once it is ready, the others are drained; until then,
+    /// the session that is active stays so.
+    pub(super) fn select(&mut self, settings: &Settings, now: Instant) -> Selection {
+        self.revive_if_alone(settings, now);
         let Some(best) = self.best(Session::is_up) else {
             return Selection::Unchanged;
         };
@@ -122,7 +123,7 @@ impl Sessions {
         // The best session wins in the end. Until it is ready, the one in use stays.
         let ready = self.get(best).is_some_and(Session::is_ready);
         if ready {
-            self.drain_all_but(best, now + drain);
+            self.drain_all_but(best, now + settings.drain);
         }
 
         match self.active {
@@ -139,13 +140,15 @@ impl Sessions {
         }
     }
 
-    /// If the better session has died while the other was draining, the other serves again.
-    fn revive_if_alone(&mut self, now: Instant) {
+    /// If the better session has died while the other was draining, the other serves again, unless
+    /// it has died of the same cause.
+    fn revive_if_alone(&mut self, settings: &Settings, now: Instant) {
         if self.iter().any(Session::is_up) {
             return;
         }
-        if let Some(conn) = self.best(Session::is_draining) {
-            self.change(conn, |session| session.revived(now));
+
+        if let Some(conn) = self.best(|session| session.can_come_back(settings, now)) {
+            self.change(conn, Session::revived);
         }
     }
 

@@ -184,7 +184,14 @@ impl Tunnel {
             Stage::AwaitingHello { .. } => {
                 return self.close(context, conn, CloseReason::HelloTimeout, now);
             }
-            Stage::Draining { .. } => return self.retire(context, conn),
+            Stage::Draining { until, .. } if *until <= now => return self.retire(context, conn),
+            // It is known then whether it works, should the session in its place die.
+            Stage::Draining { live, .. } => {
+                if live.liveness.is_due(settings, now) {
+                    self.probe(context, conn, now);
+                }
+                return;
+            }
             Stage::Up(live) => live,
         };
 
@@ -200,15 +207,27 @@ impl Tunnel {
             live.rekey_at = now + REKEY_PAUSE;
             self.rekey(context, now);
         } else if live.liveness.is_due(settings, now) {
-            let probe = context.next_probe();
-            live.liveness.probe(probe, &context.settings, now);
-            context.act(Action::Probe {
-                session: session.index,
-                conn,
-                probe,
-                size: None,
-            });
+            self.probe(context, conn, now);
         }
+    }
+
+    fn probe(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        let index = session.index;
+        let Some(live) = session.live_mut() else {
+            return;
+        };
+
+        let probe = context.next_probe();
+        live.liveness.probe(probe, &context.settings, now);
+        context.act(Action::Probe {
+            session: index,
+            conn,
+            probe,
+            size: None,
+        });
     }
 
     /// Dials a new session while the old one is in use. A peer that has no endpoints cannot be

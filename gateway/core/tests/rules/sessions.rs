@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ringway_core::{
-    Action, Aead, ByeCode, ConnectionError, DialError, ExternalText, Lane, Message, Role,
+    Action, Aead, ByeCode, ConnId, ConnectionError, DialError, ExternalText, Lane, Message, Role,
     SessionIndex, Settings, TrustError, TunnelState,
 };
 
@@ -349,6 +349,55 @@ fn silence_on_the_data_path_ends_the_session_within_1_75_s_and_redials() {
         bench.error("gw.a"),
         "no data packets came back from the peer"
     );
+}
+
+#[test]
+fn a_session_that_drains_dies_with_the_one_in_use() {
+    let mut bench = Bench::new();
+    let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    let new = replace(&mut bench, old);
+    bench.pass(2 * SECOND, &[old, new]);
+
+    bench.pass(Duration::from_millis(1750), &[]);
+    assert!(!bench.is_up("gw.a"), "no second wait for echoes");
+    assert_eq!(bench.closed(new), Some(ByeCode::DataPathDead));
+    assert_eq!(bench.route("10.2.0.0/16"), None);
+
+    // Only the path of the newer one is broken: the other serves until a dial has succeeded.
+    let mut bench = Bench::new();
+    let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    let new = replace(&mut bench, old);
+    bench.pass(Duration::from_millis(1750), &[old]);
+    assert_eq!(bench.closed(new), Some(ByeCode::DataPathDead));
+    assert_eq!(bench.route("10.2.0.0/16"), Some(old));
+    bench.pass(20 * SECOND, &[old]);
+    assert!(bench.is_up("gw.a"));
+}
+
+#[test]
+fn a_session_that_drains_and_comes_to_life_again_carries_the_tunnel() {
+    let mut bench = Bench::new();
+    let old = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    replace(&mut bench, old);
+    bench.pass(3 * SECOND, &[]);
+    assert!(!bench.is_up("gw.a"));
+
+    bench.pass(SECOND, &[old]);
+    assert_eq!(bench.route("10.2.0.0/16"), Some(old));
+}
+
+/// A second session with gw.a that is ready, so that `old` drains.
+fn replace(bench: &mut Bench, old: ConnId) -> ConnId {
+    let new = bench.connect("gw.a", Role::Accepter);
+    bench.receive(new, hello(1, 1));
+    let claims = Message::Announce {
+        serial: 9,
+        prefixes: prefixes(&["10.2.0.0/16"]),
+    };
+    bench.receive(new, claims);
+    bench.pass(SECOND / 10, &[old, new]);
+    assert_eq!(bench.route("10.2.0.0/16"), Some(new));
+    new
 }
 
 #[test]
