@@ -60,27 +60,29 @@ def markdown(document):
         "|---|" + "--:|--:|" * len(KINDS),
     ]
     for name, kinds in servers.items():
+        if "hit" not in kinds:
+            continue
         cell = lambda kind: (
             f" {kinds[kind]['qps']['median']:,.0f} | {kinds[kind]['cpu_us']['median']:.2f} |"
         )
         lines.append(f"| {name} |" + "".join(map(cell, KINDS)))
     lines += [
         "",
-        f"| server | at {RATE:,} q/s: p50 µs | p99 µs | MiB, {made['records']:,} records |"
+        f"| server | at {RATE:,} q/s: p50 µs | p99 µs | CPU µs | MiB, {made['records']:,} records |"
         + (
             f" MiB, {document['large']['records']:,} records | seconds to load those |"
             if document["large"]
             else ""
         ),
-        "|---|--:|--:|--:|" + ("--:|--:|" if document["large"] else ""),
+        "|---|--:|--:|--:|--:|" + ("--:|--:|" if document["large"] else ""),
     ]
     for name, kinds in servers.items():
         latency, memory = kinds["latency"], kinds["memory"]
         row = (
             f"| {name} | {latency['p50_us']['median']:.0f} | {latency['p99_us']['median']:.0f} | "
-            f"{memory['mib']['median']:.1f} |"
+            f"{latency['cpu_us']['median']:.1f} | {memory['mib']['median']:.1f} |"
         )
-        if document["large"]:
+        if document["large"] and name in document["large"]["servers"]:
             large = document["large"]["servers"][name]
             row += f" {large['mib']:.0f} | {large['took']:.1f} |"
         lines.append(row)

@@ -1,8 +1,9 @@
-"""Server: one DNS server with the zone, one thread, on a free port of loopback."""
+"""Server: one DNS server with the zone, one thread, on a port of its own."""
 
-import json, os, pathlib, re, socket, subprocess, time
+import json, os, pathlib, re, subprocess, time
 
-from beside.install import ROOT, debian
+from beside.install import ROOT, debian, own
+from beside.laboratory import run
 
 from .zone import APEX, SERVER
 
@@ -27,6 +28,21 @@ def build():
         for m in made
         if m.get("target", {}).get("name") == "serve" and m.get("executable")
     )
+
+
+def gateway(dir, port, install):
+    """A whole gateway, built for release, with the zone as a zone file of its organization."""
+    program, organization, domain = own("ringway", "ringway"), *APEX.rstrip(".").split(".", 1)
+    run(
+        program, "org", "init", organization, "--domain", domain, "--dir", dir / "gateway",
+        "--site", "lan=10.0.0.0/8", "--endpoint", "127.0.0.1:4600",
+        "--dns-listen", f"{SERVER}:{port}",
+    )
+    lines = [line for line in (dir / "zone").read_text().splitlines() if " A " in line]
+    (dir / "gateway" / "zone").write_text("$TTL 5\n" + "\n".join(lines[1:]) + "\n")
+    file = dir / "gateway" / "gateway.toml"
+    file.write_text(file.read_text().replace("[dns]\n", '[dns]\nzone-files = ["zone"]\n', 1))
+    return [program, "run", "-c", file]
 
 
 def nsd(dir, port, install):
@@ -99,17 +115,23 @@ auth-zone:
     return [debian("unbound", "unbound", install), "-d", "-c", str(dir / "unbound.conf")]
 
 
+# Each as an authority without a rate limit, and what gateways do beside that is not in it.
 KINDS = {"Ringway": ringway, "NSD": nsd, "Knot": knot, "unbound": unbound}
+# With the limit of its rate, so that it is asked at a fixed rate only.
+LIMITED = {"Ringway gateway": gateway}
 
 
 class Server:
-    """Running from here on; `took` seconds from its start to its first answer."""
+    """Running from here on in `namespace`; `took` seconds from its start to its first answer."""
 
-    def __init__(self, name, dir, install):
-        self.name, self.port, self.dir = name, free_port(), dir / name
+    def __init__(self, name, dir, install, namespace):
+        self.name, self.namespace, self.dir = name, namespace, dir / name
+        self.address = SERVER if name in LIMITED else "127.0.0.1"
+        self.port = 5301 + [*KINDS, *LIMITED].index(name)
         self.dir.mkdir()
         (self.dir / "zone").symlink_to(dir / "zone")
-        command = KINDS[name](self.dir, self.port, install)
+        program = {**KINDS, **LIMITED}[name](self.dir, self.port, install)
+        command = namespace.command(*program)
         self.log, begin = self.dir / "out", time.monotonic()
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -121,11 +143,11 @@ class Server:
         self.took = time.monotonic() - begin
 
     def wait(self, deadline):
-        ask = [
-            "dig", "+short", "+time=1", "+tries=1", "-p", str(self.port), "@127.0.0.1",
-            f"gw.{APEX}",
-        ]
-        while SERVER not in subprocess.run(ask, capture_output=True, text=True).stdout:
+        ask = self.namespace.command(
+            "dig", "+short", "+time=1", "+tries=1", "-p", self.port, f"@{self.address}",
+            f"peer0.{APEX}",
+        )
+        while "10.0.0.0" not in subprocess.run(ask, capture_output=True, text=True).stdout:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{self.name} does not answer:\n{self.log.read_text()}")
             time.sleep(0.02)
@@ -153,9 +175,3 @@ def family(pid):
     """The process and its descendants: NSD answers from a child."""
     children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid] + [p for child in children for p in family(int(child))]
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
