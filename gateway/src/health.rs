@@ -86,17 +86,27 @@ impl Health {
         health
     }
 
-    /// The checks are those of `config` from now on. What is known of those that stay, stays.
+    /// The checks are those of `config` from now on. What is known of an address stays, even if it
+    /// is probed at another port from now on: one that has failed is left out until a probe has
+    /// succeeded.
     pub fn follow(&mut self, config: &Config) {
-        let mut before = std::mem::take(&mut self.targets);
+        self.follow_targets(config.dns.checks.iter().flat_map(targets));
+    }
 
-        self.targets = config
-            .dns
-            .checks
+    fn follow_targets(&mut self, targets: impl IntoIterator<Item = Target>) {
+        let before = std::mem::take(&mut self.targets);
+        let known: BTreeMap<_, _> = before
             .iter()
-            .flat_map(targets)
+            .map(|(target, state)| (target.host(), state))
+            .collect();
+
+        self.targets = targets
+            .into_iter()
             .map(|target| {
-                let state = before.remove(&target).unwrap_or_else(State::good);
+                let same = before
+                    .get(&target)
+                    .or_else(|| known.get(&target.host()).copied());
+                let state = same.cloned().unwrap_or_else(State::good);
                 (target, state)
             })
             .collect();
@@ -184,6 +194,12 @@ impl Health {
     }
 }
 
+impl Target {
+    fn host(&self) -> (&str, IpAddr) {
+        (&self.name, self.address.ip())
+    }
+}
+
 impl State {
     fn good() -> State {
         State {
@@ -239,17 +255,18 @@ fn targets(check: &HealthCheck) -> impl Iterator<Item = Target> {
 mod tests {
     use super::*;
 
+    fn target(address: &str) -> Target {
+        Target {
+            name: "peer0.acme.example".into(),
+            address: address.parse().unwrap(),
+        }
+    }
+
     fn health(addresses: &[&str], now: Instant) -> Health {
-        let targets = addresses.iter().map(|address| {
-            let target = Target {
-                name: "peer0.acme.example".into(),
-                address: address.parse().unwrap(),
-            };
-            (target, State::good())
-        });
+        let targets = addresses.iter().map(|address| target(address));
 
         Health {
-            targets: targets.collect(),
+            targets: targets.map(|target| (target, State::good())).collect(),
             next_round: now,
             is_probing: false,
         }
@@ -294,6 +311,28 @@ mod tests {
             let failing: &[u16] = if number % 2 == 0 { &[1] } else { &[] };
             assert!(!round(&mut health, failing, start + number * INTERVAL));
         }
+    }
+
+    #[test]
+    fn an_address_that_has_failed_stays_so_after_a_change_of_the_checks() {
+        let start = Instant::now();
+        let mut health = health(&["10.1.0.11:1", "10.1.0.12:2"], start);
+        round(&mut health, &[1], start);
+        round(&mut health, &[1], start + INTERVAL);
+        let failed = health.failed();
+
+        for port in [1, 3] {
+            health.follow_targets([target(&format!("10.1.0.11:{port}"))]);
+            assert_eq!(health.failed(), failed, "port {port}");
+        }
+        assert!(round(&mut health, &[], start + 2 * INTERVAL));
+        assert!(health.failed().is_empty());
+
+        round(&mut health, &[3], start + 3 * INTERVAL);
+        round(&mut health, &[3], start + 4 * INTERVAL);
+        assert_eq!(health.failed(), failed);
+        health.follow_targets([target("10.1.0.13:3")]);
+        assert!(health.failed().is_empty(), "nobody checks it any more");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Addresses that accept no connection are left out of their names at every gateway, and come back.
 
-use ringway_tests::scene::{append, eventually};
+use nix::sys::signal::Signal;
+use ringway_tests::scene::{append, eventually, replace};
 use ringway_tests::{Background, Scene};
 
 use crate::RINGWAY;
@@ -43,6 +44,51 @@ fn addresses_at_which_nothing_listens_are_left_out_until_something_does() {
 
     let _second = listener(&scene, "peer1.org1");
     wait_until_answered(&scene, &["10.10.1.12"]);
+    scene.close();
+}
+
+/// So many names that a new zone takes a while to make: what is answered meanwhile is seen.
+const MANY: &str = "$GENERATE 0-9999 many$ TXT name\n";
+
+#[test]
+fn a_reload_does_not_bring_back_what_has_failed() {
+    let scene = Scene::new("health-reload", RINGWAY);
+    let config = scene.config("gw.org1");
+    let _first = listener(&scene, "peer0.org1");
+    std::fs::write(scene.beside("gw.org1", "many.zone"), MANY).expect("a file");
+    replace(&config, "[dns]\n", "[dns]\nzone-files = [\"many.zone\"]\n");
+    append(&config, SERVICE);
+    scene.reload("gw.org1");
+    wait_until_answered(&scene, &["10.10.1.11"]);
+
+    let askers = ASKERS.map(|(host, server)| {
+        let script = format!("while :; do dig +short {server} {NAME}; done");
+        Background::start(
+            &scene,
+            host,
+            &format!("{host}-asks"),
+            "sh",
+            &["-c", &script],
+        )
+    });
+    for number in 0..4 {
+        let host = format!("\n[[dns.host]]\nname = \"new{number}\"\naddresses = \"10.10.1.13\"\n");
+        append(&config, &host);
+        scene.reload("gw.org1");
+        eventually("the new host to be known", 20, || {
+            ASKERS.iter().all(|(host, server)| {
+                let name = format!("new{number}.org1.consortium.example");
+                let printed = scene.output_of_any_exit(host, "dig", &["+short", server, &name]);
+                printed.trim() == "10.10.1.13"
+            })
+        });
+    }
+
+    for asker in askers {
+        let answers = asker.stop(Signal::SIGTERM);
+        assert!(answers.contains("10.10.1.11"), "{answers}");
+        assert!(!answers.contains("10.10.1.12"), "it had failed: {answers}");
+    }
     scene.close();
 }
 

@@ -180,24 +180,31 @@ impl Drive {
 
         // The site's prefixes may be others.
         self.in_force.set_arrivals(&self.shell.current().links);
-        let replies = self.replicator.adopt(
-            self.in_force.config(),
-            membership,
-            self.in_force.fragment(),
-            Moment::now(),
-        );
-        self.reply_all(replies);
-        self.prepare_zone();
-        self.health.follow(self.in_force.config());
-        self.note_failed_addresses();
-        if !self.health.failed().is_empty() {
-            self.leave_out_failed();
-        }
+        self.adopt_names(membership);
 
         // Last, since these are verified by the trust that was just put in force.
         Input::Adopted {
             change,
             untrusted: self.links.untrusted(),
+        }
+    }
+
+    /// Puts the names of a reload in force.
+    fn adopt_names(&mut self, membership: &Membership) {
+        self.health.follow(self.in_force.config());
+        self.note_failed_addresses();
+        let has_failed = !self.health.failed().is_empty();
+
+        // An address that has failed must not be answered for a moment: until the new fragment
+        // lacks it, the earlier one stays.
+        let fragment = (!has_failed).then(|| self.in_force.fragment());
+        let replies =
+            self.replicator
+                .adopt(self.in_force.config(), membership, fragment, Moment::now());
+        self.reply_all(replies);
+        self.prepare_zone();
+        if has_failed {
+            self.leave_out_failed();
         }
     }
 

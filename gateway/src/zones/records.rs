@@ -73,13 +73,14 @@ impl Replicator {
         }
     }
 
-    /// The files are these from now on, and our fragment is `fragment`. What they revoke is not
-    /// answered any more when this returns.
+    /// The files are these from now on, and our fragment is `fragment`; `None`: it stays as it is,
+    /// and [`Replicator::contribute`] is called soon. What the files revoke is not answered any
+    /// more when this returns.
     pub fn adopt(
         &mut self,
         config: &Config,
         membership: &Membership,
-        fragment: &Arc<Zone>,
+        fragment: Option<&Arc<Zone>>,
         now: Moment,
     ) -> Vec<Reply> {
         self.set_hold(config);
@@ -100,7 +101,9 @@ impl Replicator {
             org.is_some_and(|org| org.held.contains_key(&gateway.name))
         });
 
-        replies.extend(self.contribute(fragment));
+        if let Some(fragment) = fragment {
+            replies.extend(self.contribute(fragment));
+        }
         replies
     }
 
