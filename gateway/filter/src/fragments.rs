@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::clock::{Tick, ticks};
 use crate::packet::{Fragment, Header, TCP_HEADER, protocol};
-use crate::sip;
+use crate::sip::{self, Tail};
 use crate::verdict::{Reason, Verdict};
 
 /// Who sent a fragment.
@@ -133,7 +133,7 @@ impl Fragments {
             u64::from(id) << 32 | u64::from(number),
             u64::from(protocol) << 2 | u64::from(header.v6) << 1 | is_remote,
         ];
-        let hash = sip::hash(&self.secret, &words);
+        let hash = sip::hash(&self.secret, &words, Tail::NONE);
         let part = match sender {
             Sender::Own => 0,
             Sender::Site(number) => 1 + number as usize % (PARTS - 1),

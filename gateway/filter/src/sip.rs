@@ -3,9 +3,9 @@
 //! The same function as the crate siphasher's, which the tests compare. That one takes bytes, and
 //! half of its time goes into putting words together again.
 
-/// The hash of some words; the first and last rounds are shared by all lengths.
+/// The hash of some words and of up to seven bytes behind them.
 #[inline(always)]
-pub(crate) fn hash<const N: usize>(secret: &[u64; 2], words: &[u64; N]) -> u64 {
+pub(crate) fn hash<const N: usize>(secret: &[u64; 2], words: &[u64; N], tail: Tail) -> u64 {
     let mut state = [
         secret[0] ^ 0x736f_6d65_7073_6575,
         secret[1] ^ 0x646f_7261_6e64_6f6d,
@@ -16,14 +16,29 @@ pub(crate) fn hash<const N: usize>(secret: &[u64; 2], words: &[u64; N]) -> u64 {
     for word in words {
         absorb(&mut state, *word);
     }
-    // The last word holds the length in bytes in its highest byte, and here nothing else.
-    absorb(&mut state, (N as u64 * 8) << 56);
+    // The last word holds the length in bytes in its highest byte, and what fills no word.
+    let len = N as u64 * 8 + tail.len;
+    absorb(&mut state, len << 56 | tail.bytes);
 
     state[2] ^= 0xff;
     for _ in 0..3 {
         round(&mut state);
     }
     state[0] ^ state[1] ^ state[2] ^ state[3]
+}
+
+/// The bytes of a message that fill no word.
+#[derive(Clone, Copy)]
+pub(crate) struct Tail {
+    /// Below 2^(8 len).
+    pub(crate) bytes: u64,
+    /// At most 7.
+    pub(crate) len: u64,
+}
+
+impl Tail {
+    /// Of a message of whole words.
+    pub(crate) const NONE: Tail = Tail { bytes: 0, len: 0 };
 }
 
 /// A secret as the two words that the function takes.
@@ -69,8 +84,17 @@ mod tests {
         let message: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let reference = SipHasher13::new_with_key(&bytes);
 
-        assert_eq!(hash(&secret(bytes), &words), reference.hash(&message));
+        let secret = secret(bytes);
+        assert_eq!(hash(&secret, &words, Tail::NONE), reference.hash(&message));
         let two = [words[0], words[1]];
-        assert_eq!(hash(&secret(bytes), &two), reference.hash(&message[..16]));
+        assert_eq!(
+            hash(&secret, &two, Tail::NONE),
+            reference.hash(&message[..16])
+        );
+        let tail = Tail {
+            bytes: words[2] & 0xff_ffff_ffff,
+            len: 5,
+        };
+        assert_eq!(hash(&secret, &two, tail), reference.hash(&message[..21]));
     }
 }

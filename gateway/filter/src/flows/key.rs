@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::packet::{Bits, address, bits};
 use crate::record::FlowProtocol;
-use crate::sip;
+use crate::sip::{self, Tail};
 
 /// Addresses, ports and protocol; `local` is the host of our site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,9 @@ pub(crate) struct FlowKey {
 /// The words of a key as the table keeps them. The last one leaves room for an owner.
 pub(super) type KeyWords = [u64; 5];
 
-/// Bits of the last word that are the owner's.
-pub(super) const OWNER: u64 = 0xff_ffff;
+/// Bits of the last word that are the owner's: its lowest.
+const OWNER_BITS: u32 = 24;
+pub(super) const OWNER: u64 = (1 << OWNER_BITS) - 1;
 
 const V6: u64 = 0x80;
 
@@ -100,18 +101,24 @@ impl FlowKey {
     /// A number for the local address, by which its places are counted.
     pub(super) fn local_owner(&self, secret: &[u64; 2]) -> u32 {
         let words = self.words();
-        (sip::hash(secret, &[words[0], words[1]]) & OWNER) as u32
+        (sip::hash(secret, &[words[0], words[1]], Tail::NONE) & OWNER) as u32
     }
 }
 
 /// A hash that nobody can predict without the secret.
 #[inline(always)]
 pub(super) fn hash(v6: bool, words: &KeyWords, secret: &[u64; 2]) -> u64 {
+    // Ports and kind; the kind says the family.
+    let tail = Tail {
+        bytes: words[4] >> OWNER_BITS,
+        len: 5,
+    };
+
     if v6 {
-        sip::hash(secret, words)
+        sip::hash(secret, &[words[0], words[1], words[2], words[3]], tail)
     } else {
-        // Both addresses fit one word. The last word says the family.
-        sip::hash(secret, &[words[1] << 32 | words[3], words[4]])
+        // Both addresses fit one word.
+        sip::hash(secret, &[words[1] << 32 | words[3]], tail)
     }
 }
 
