@@ -40,6 +40,8 @@ pub struct Config {
     /// An earlier version has left the state beside the file, where it would not be looked for
     /// otherwise.
     pub is_state_beside: bool,
+    /// The ranges in which the consortium's sites lie, for `plan`; empty if the file names none.
+    pub pools: Vec<Prefix>,
     /// The TUN device's name.
     pub tun: TunName,
     /// Pairs of threads for packets, at most 16.

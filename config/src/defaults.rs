@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::{ApexMode, Dns, Egress, OnDenied, Policy, Routes, TunName, Tunnel, fabric_services};
+use crate::{
+    ApexMode, Dns, Egress, OnDenied, Policy, Prefix, Routes, TunName, Tunnel, fabric_services,
+};
 
 /// The tunnel port.
 pub const PORT: u16 = 4600;
@@ -43,6 +45,12 @@ pub const GRACE: Duration = Duration::from_secs(120);
 /// The first port of a flow that is let through in that time: Linux takes ports from here up for
 /// connections that it opens.
 pub const GRACE_PORT: u16 = 32_768;
+
+/// Where free ranges are looked for: the largest private range (RFC 1918, section 3).
+pub fn pool() -> Prefix {
+    let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0));
+    Prefix::holding(address, 8).expect("the default is a prefix")
+}
 
 pub(crate) fn tun() -> TunName {
     TUN.parse().expect("the default is an interface name")

@@ -4,9 +4,11 @@
 //! has one writer at a time: two would share the file beside it.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 
 /// Who may read a file that is written.
@@ -16,13 +18,16 @@ pub enum Access {
     Everybody,
     /// The owner alone: mode 600. For keys.
     Owner,
+    /// Mode 600, and the owner is that of the directory: for the state directory, where commands of
+    /// root must leave files that the daemon can read.
+    State,
 }
 
 impl Access {
     fn mode(self) -> u32 {
         match self {
             Access::Everybody => 0o644,
-            Access::Owner => 0o600,
+            Access::Owner | Access::State => 0o600,
         }
     }
 }
@@ -50,6 +55,25 @@ pub fn create(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     sync_directory_of(path)
 }
 
+/// Creates the directory `path`. Nobody but its owner may see what is in it, also if an earlier
+/// version has created it.
+pub fn create_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+
+    // Only if it is needed: a command of another user than the owner's would fail here.
+    if fs::metadata(path)?.permissions().mode() & 0o777 == 0o700 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
+/// The mode of a file that others than its owner may use; `None` if nobody else may.
+pub fn open_to_others(metadata: &Metadata) -> Option<u32> {
+    let mode = metadata.permissions().mode() & 0o777;
+
+    (mode & 0o077 != 0).then_some(mode)
+}
+
 /// Removes the file `path`, if there is one, for good.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -74,8 +98,14 @@ fn write_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
         .mode(access.mode())
         .open(path)?;
 
+    let given = match access {
+        Access::State => give_to_owner_of(directory_of(path), &file),
+        Access::Everybody | Access::Owner => Ok(()),
+    };
     // Synced before the rename: a crash must not leave the final name with an empty file.
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let written = given
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all());
     if written.is_err() {
         // A full disk: a part of the file is worth nothing.
         _ = fs::remove_file(path);
@@ -83,18 +113,34 @@ fn write_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     written
 }
 
+/// Only root can, and only root needs to: another user writes in its own directories.
+fn give_to_owner_of(directory: &Path, file: &File) -> io::Result<()> {
+    let wanted = fs::metadata(directory)?;
+    let actual = file.metadata()?;
+    let is_root = actual.uid() == 0;
+
+    if is_root && wanted.uid() != actual.uid() {
+        fchown(file, Some(wanted.uid()), Some(wanted.gid()))?;
+    }
+    Ok(())
+}
+
 /// Creations, renames and removals last only once their directory is synced: fsync(2).
 fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(directory_of(path))?.sync_all()
+}
+
+/// The directory that holds the file `path`.
+fn directory_of(path: &Path) -> &Path {
     // The parent of a bare file name is the empty path, which cannot be opened.
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    directory.unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;

@@ -79,6 +79,14 @@ pub mod gateway {
         pub(crate) POLICY = "policy", "[policy], then a [[policy.allow]] for each rule";
         pub(crate) TUNNEL = "tunnel", "[tunnel] with reset-after, fail-fast and held-syns";
         pub(crate) CRL = "crl", "[crl] with stale and none-from";
+        pub(crate) PLAN = "plan", "[plan] with pools";
+    }
+}
+
+pub(crate) mod plan {
+    table! {
+        "plan", "[plan]";
+        pub(crate) POOLS = "pools", r#"pools = ["10.64.0.0/10"]"#;
     }
 }
 

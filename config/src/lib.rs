@@ -4,7 +4,7 @@
 //! [`policy`], [`tunnel`]); the files it comes
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
-//! which record is the newest ([`newest`]) and how one follows the other ([`mod@upgrade`],
+//! which record is the newest ([`newest`], kept in a [`ledger`]) and how one follows the other ([`mod@upgrade`],
 //! [`changes`]); what a reload has changed ([`difference`]), and what a refused one still takes
 //! away ([`survey`], [`mod@meet`]).
 
@@ -26,6 +26,7 @@ pub mod fault;
 mod file;
 pub mod host_name;
 pub mod keys;
+pub mod ledger;
 pub mod limits;
 pub mod meet;
 mod meeting;
@@ -57,10 +58,11 @@ pub use escape::{Escaped, is_printable};
 pub use fault::{Fault, Faults, Place, Position};
 pub use file::{Edits, socket_of};
 pub use host_name::{HostName, HostNameError};
+pub use ledger::{Ledger, LedgerError};
 pub use meet::{meet, narrow_policy, taken};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
 pub use name::{GatewayId, GatewayName, NameError, OrgId, ServiceName, SiteId, ZoneName};
-pub use newest::{Newest, NewestError};
+pub use newest::Newest;
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use policy::{
     Allow, AllowEgress, Egress, Expectation, OnDenied, Origin, Party, PartyError, Policy,

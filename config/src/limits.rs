@@ -25,6 +25,8 @@ pub const REVOKED: usize = 4096;
 pub const ALL_PREFIXES: usize = 100_000;
 /// Reserved ranges.
 pub const RESERVED: usize = 1024;
+/// Ranges of the consortium in which `plan` looks for free ones.
+pub const POOLS: usize = 64;
 /// Lanes of a gateway, and of one `Hello`.
 pub const LANES: u32 = 16;
 /// Addresses of the DNS server.

@@ -2,23 +2,13 @@
 //! in `<state-dir>/records`. An older record would undo a revocation; another one of the same
 //! serial means that the organization tells its members different things.
 //!
-//! A line for each organization, `<serial> sha256:<64 hex digits> <org>`, with `removed` at its end
-//! for one that is no member now: what was accepted outlives the member. The last line is `end` and
-//! the digest of the lines before. The daemon and the command line both write the file: each change
-//! is made under a lock of the directory, and the file is replaced atomically.
+//! A [`Ledger`]. A line for each organization, `<serial> sha256:<64 hex digits> <org>`, with
+//! `removed` at its end for one that is no member now: what was accepted outlives the member.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use nix::fcntl::{Flock, FlockArg};
-
-use crate::disk::{self, Access};
-use crate::{Config, Digest, Fault, Member, OrgId, Place};
-
-/// Bytes of the file that are read: some 10,000 organizations.
-const MOST_BYTES: u64 = 1 << 20;
+use crate::{Config, Digest, Fault, Ledger, Member, OrgId, Place};
 
 /// The newest accepted records by organization.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,78 +23,12 @@ struct Accepted {
     is_removed: bool,
 }
 
-/// Why it is not known which records were accepted, or why that could not be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum NewestError {
-    /// The file or its directory cannot be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file or directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The file is not as it was written.
-    #[error(
-        "{path} is damaged, so that older member records cannot be told; restore it from a \
-         backup, or compare the fingerprint of every record and remove it"
-    )]
-    Broken {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file cannot be replaced.
-    #[error("cannot write {path}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-}
+impl Ledger for Newest {
+    const FILE: &'static str = "records";
+    const LOSS: &'static str = "older member records cannot be told; restore it from a backup, or \
+                                compare the fingerprint of every record and remove it";
 
-impl Newest {
-    /// What is kept in `state_dir`; nothing if the file does not exist yet.
-    pub fn load(state_dir: &Path) -> Result<Newest, NewestError> {
-        let path = file(state_dir);
-        let text = match read(&path) {
-            // The first start of this gateway: no record has been accepted yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Newest::default()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(NewestError::Broken { path });
-            }
-            Err(source) => return Err(NewestError::Read { path, source }),
-            Ok(text) => text,
-        };
-
-        parse(&text).ok_or(NewestError::Broken { path })
-    }
-
-    /// Changes what is kept in `state_dir`, which is created if it does not exist.
-    pub fn update(
-        state_dir: &Path,
-        change: impl FnOnce(&mut Newest),
-    ) -> Result<Newest, NewestError> {
-        let _lock = lock(state_dir)?;
-        let before = Newest::load(state_dir)?;
-        let mut newest = before.clone();
-        change(&mut newest);
-
-        // A full disk is no matter if nothing changes.
-        if newest != before {
-            newest.save(state_dir)?;
-        }
-        Ok(newest)
-    }
-
-    /// Replaces what is kept in `state_dir`, even if it is damaged.
-    pub fn replace(&self, state_dir: &Path) -> Result<(), NewestError> {
-        let _lock = lock(state_dir)?;
-        self.save(state_dir)
-    }
-
-    fn save(&self, state_dir: &Path) -> Result<(), NewestError> {
-        let path = file(state_dir);
+    fn lines(&self) -> String {
         let mut text = String::new();
 
         for (org, accepted) in &self.0 {
@@ -112,12 +36,20 @@ impl Newest {
             let Accepted { serial, digest, .. } = accepted;
             text.push_str(&format!("{serial} {digest} {org}{removed}\n"));
         }
-        text.push_str(&format!("end {}\n", Digest::of(text.as_bytes())));
-
-        disk::replace(&path, text.as_bytes(), Access::Everybody)
-            .map_err(|source| NewestError::Write { path, source })
+        text
     }
 
+    fn parse(lines: &str) -> Option<Newest> {
+        let mut newest = Newest::default();
+        for line in lines.lines() {
+            let (org, accepted) = parse_line(line)?;
+            newest.0.insert(org, accepted);
+        }
+        Some(newest)
+    }
+}
+
+impl Newest {
     /// The fault of a record that is older than the accepted one of its organization, or another
     /// one of the same serial.
     pub fn judge(&self, record: &Member) -> Option<Fault> {
@@ -244,52 +176,6 @@ impl Newest {
     }
 }
 
-fn file(state_dir: &Path) -> PathBuf {
-    state_dir.join("records")
-}
-
-/// Until the file is dropped, nobody else changes what is kept in `state_dir`.
-fn lock(state_dir: &Path) -> Result<Flock<File>, NewestError> {
-    let locked = fs::create_dir_all(state_dir)
-        .and_then(|()| File::open(state_dir))
-        .and_then(|dir| {
-            Flock::lock(dir, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
-        });
-
-    locked.map_err(|source| NewestError::Read {
-        path: state_dir.to_owned(),
-        source,
-    })
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(MOST_BYTES)
-        .read_to_string(&mut text)?;
-
-    Ok(text)
-}
-
-fn parse(text: &str) -> Option<Newest> {
-    // Without its end, an organization could be missing, and its older records would be accepted.
-    let lines = text.strip_suffix('\n')?;
-    let (lines, end) = match lines.rsplit_once('\n') {
-        Some((_, end)) => (&text[..text.len() - end.len() - 1], end),
-        None => ("", lines),
-    };
-    if end.strip_prefix("end ")? != Digest::of(lines.as_bytes()).to_string() {
-        return None;
-    }
-
-    let mut newest = Newest::default();
-    for line in lines.lines() {
-        let (org, accepted) = parse_line(line)?;
-        newest.0.insert(org, accepted);
-    }
-    Some(newest)
-}
-
 fn parse_line(line: &str) -> Option<(OrgId, Accepted)> {
     let mut words = line.split(' ');
     let serial = words.next()?.parse().ok()?;
@@ -311,6 +197,9 @@ fn parse_line(line: &str) -> Option<(OrgId, Accepted)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
     use crate::{NewMember, member_text};
 
@@ -389,27 +278,6 @@ mod tests {
         assert!(newest.judge(&record(4, "west")).is_some());
         newest.accept(&record(4, "west"));
         assert!(newest.has(&org) && newest.judge(&record(4, "west")).is_some());
-        fs::remove_dir_all(dir).unwrap();
-    }
-
-    #[test]
-    fn a_file_with_any_byte_cut_off_or_changed_is_damaged() {
-        let dir = scratch("damaged");
-        Newest::update(&dir, |newest| newest.accept(&record(5, "west"))).unwrap();
-        let good = fs::read(file(&dir)).unwrap();
-
-        for at in 0..good.len() {
-            let mut changed = good.clone();
-            changed[at] ^= 1;
-            for bad in [&good[..at], &changed[..]] {
-                fs::write(file(&dir), bad).unwrap();
-                let error = Newest::load(&dir).unwrap_err();
-                assert!(matches!(error, NewestError::Broken { .. }), "{at}: {error}");
-            }
-        }
-
-        // A change does not replace it: what it said would be lost.
-        assert!(Newest::update(&dir, |newest| newest.accept(&record(6, "west"))).is_err());
         fs::remove_dir_all(dir).unwrap();
     }
 

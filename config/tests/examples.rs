@@ -110,6 +110,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     );
     assert_eq!(least.dns.forward, [], "other names are refused");
     assert_eq!(least.tunnel, shown.tunnel);
+    assert_eq!((least.pools.len(), shown.pools.len()), (0, 1));
     assert_eq!(settings(&least.policy), settings(&shown.policy));
     assert_eq!(
         (least.policy, least.dns.listen.len(), least.reserved.len()),

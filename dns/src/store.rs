@@ -12,9 +12,8 @@
 //!
 //! Every method but `existing` blocks on the disk.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -78,9 +77,7 @@ pub enum StoreFault {
 impl FragmentStore {
     /// The copies in `dir`, which is created if it does not exist. Only its owner may read it.
     pub fn open(dir: &Path) -> io::Result<FragmentStore> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        // Former versions have let everybody read it.
-        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+        disk::create_private(dir)?;
         Ok(FragmentStore { dir: dir.into() })
     }
 
@@ -195,6 +192,9 @@ fn read_keys(bytes: &[u8]) -> Option<(Vec<Digest>, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::scratch::Scratch;
     use crate::zone::tests::zone;

@@ -10,8 +10,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    AcceptedError, Config, Connected, Digest, Fault, Faults, Newest, Place, Prefix, Ruling,
-    accepted, conflicts, rule,
+    AcceptedError, Config, Connected, Digest, Fault, Faults, Ledger as _, Newest, Place, Prefix,
+    Ruling, accepted, conflicts, rule,
 };
 use ringway_dns::Zone;
 use ringway_host::links;
@@ -23,6 +23,7 @@ use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
 use crate::policy::{Judge, TestResults};
+use crate::quic::endpoint::EndpointKeys;
 use crate::state::NewestLists;
 
 /// A gateway's files, read and checked.
@@ -127,6 +128,7 @@ pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prep
     let mut hints = config.old_records();
     hints.extend(config.old_state());
     hints.extend(config.never_met());
+    hints.extend(EndpointKeys::exposed(&config.state_dir));
     let hints = Faults::from(hints);
 
     Ok(Prepared {

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ringway_config::disk::create_private;
 use ringway_config::{Config, Faults, accepted};
 use tokio::task::spawn_blocking;
 
@@ -31,7 +32,7 @@ use crate::policy::former::{self, RulesFile};
 use crate::policy::judge::spec;
 use crate::policy::tests;
 use crate::prepare::Prepared;
-use crate::state::{NewestLists, RecordsFile, StateFiles, create_private};
+use crate::state::{NewestLists, RecordsFile, StateFiles};
 use gateway::{Gateway, State};
 use kernel::{Answers, Kernel};
 use pid_file::PidFile;

@@ -6,10 +6,7 @@ mod lists;
 mod records;
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::attention::Attention;
 
-pub use lists::{ListsError, NewestLists};
+pub use lists::NewestLists;
 pub use records::RecordsFile;
 
 /// How often what could not be stored is tried again.
@@ -150,14 +147,6 @@ impl StateFiles {
     }
 }
 
-/// Creates the directory `path`. Nobody but its owner may see what is in it, also if an earlier
-/// version has created it. Blocks.
-pub fn create_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-
-    fs::set_permissions(path, Permissions::from_mode(0o700))
-}
-
 /// `error` and its sources.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -173,19 +162,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_state_directory_is_its_owners_alone_even_if_it_was_not() {
-        let dir = std::env::temp_dir().join(format!("ringway-private-{}", std::process::id()));
-        let mode = || fs::metadata(&dir).unwrap().permissions().mode() & 0o777;
-
-        create_private(&dir).unwrap();
-        assert_eq!(mode(), 0o700);
-        fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
-        create_private(&dir).unwrap();
-        assert_eq!(mode(), 0o700);
-        fs::remove_dir(&dir).unwrap();
-    }
 
     #[test]
     fn what_could_not_be_stored_is_listed_and_stored_later() {

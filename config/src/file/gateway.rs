@@ -53,6 +53,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let lanes = read_lanes(device.as_ref());
     let routes = read_routes(&table);
     let reserved = read_reserved(&table);
+    let pools = read_pools(&table);
 
     let consortium = Consortium::read(record.as_deref(), members_dir.as_deref(), report);
     consortium.check(&local, report);
@@ -78,6 +79,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         socket: socket?,
         socket_group,
         is_state_beside,
+        pools,
         tun: tun?,
         lanes: lanes?,
         routes,
@@ -304,6 +306,16 @@ fn read_route_protocol(item: &Item<'_>) -> Option<u8> {
     // rtnetlink(7): 0 to 4 mark routes of the kernel and of the administrator. The daemon removes
     // every route of its protocol when it starts, and must not remove those.
     u8::try_from(item.integer(5..=255)?).ok()
+}
+
+/// The ranges in which `plan` looks for free ones.
+fn read_pools(table: &Table<'_>) -> Vec<Prefix> {
+    let Some(table) = table.table(&keys::gateway::PLAN, &keys::plan::SCHEMA) else {
+        return Vec::new();
+    };
+
+    let items = table.list(&keys::plan::POOLS, limits::POOLS);
+    items.iter().filter_map(Item::parse).collect()
 }
 
 fn read_reserved(table: &Table<'_>) -> Vec<PlacedPrefix> {

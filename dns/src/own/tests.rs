@@ -52,6 +52,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         socket: PathBuf::new(),
         socket_group: None,
         is_state_beside: false,
+        pools: Vec::new(),
         tun: "ringway0".parse().unwrap(),
         lanes: std::num::NonZeroU32::MIN,
         routes: Routes {

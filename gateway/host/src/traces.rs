@@ -87,7 +87,7 @@ impl Traces {
         };
 
         let bytes = serde_json::to_vec_pretty(&spec)?;
-        disk::replace(&path(state_dir), &bytes, Access::Everybody)
+        disk::replace(&path(state_dir), &bytes, Access::State)
     }
 
     /// Forgets everything.

@@ -5,11 +5,11 @@
 //! The key never leaves [`rustls::sign::CertifiedKey`].
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringway_config::disk::open_to_others;
 use ringway_config::{Digest, Fault, Faults, GatewayId, Place};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
@@ -206,8 +206,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error, remedy))?;
 
     // As ssh does: a key that other accounts can read may have been copied already.
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = open_to_others(&metadata) {
         let name = file.display();
         return Err(fault(
             file,

@@ -64,6 +64,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         socket: "ringway.sock".into(),
         socket_group: None,
         is_state_beside: false,
+        pools: Vec::new(),
         tun: "ringway0".parse().unwrap(),
         lanes: NonZeroU32::MIN,
         routes: Routes {

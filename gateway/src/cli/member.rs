@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Digest, DigestError, Newest, OrgId, Survey};
+use ringway_config::{Config, Digest, DigestError, Ledger as _, Newest, OrgId, Survey};
 
 use super::{ConfigFile, Failure, answer};
 

@@ -11,7 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use ringway_config::{Config, Fault, Faults, Member, Newest, Place, Survey, UpgradeError, upgrade};
+use ringway_config::{
+    Config, Fault, Faults, Ledger as _, Member, Newest, Place, Survey, UpgradeError, upgrade,
+};
 
 use super::{ConfigFile, Failure};
 

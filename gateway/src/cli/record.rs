@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
-use ringway_config::{Config, Digest, Member, Newest, Survey, UpgradeError, upgrade};
+use ringway_config::{Config, Digest, Ledger as _, Member, Newest, Survey, UpgradeError, upgrade};
 
 use super::member::Fingerprint;
 use super::member::add::show::changes;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ringway_config::{
-    Accepted, Config, Fault, Faults, Newest, Place, Prefix, Survey, meet, narrow_policy,
+    Accepted, Config, Fault, Faults, Ledger as _, Newest, Place, Prefix, Survey, meet,
+    narrow_policy,
 };
 use ringway_core::Membership;
 use ringway_dns::Zone;

@@ -8,7 +8,7 @@
 use std::fs;
 use std::io;
 use std::net::UdpSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ use quinn::{
     ValidationTokenConfig,
 };
 use quinn_proto::HashedConnectionIdGenerator;
-use ringway_config::disk::{self, Access};
-use ringway_config::{Digest, GatewayId};
+use ringway_config::disk::{self, Access, open_to_others};
+use ringway_config::{Digest, Fault, GatewayId, Place};
 use ringway_identity::tls::{self, LastRefusal};
 use ringway_identity::{Identity, Trust};
 
@@ -191,33 +191,57 @@ impl EndpointKeys {
     /// 64 bytes of HMAC-SHA-256 key, 8 bytes of connection-id key.
     const LEN: usize = 72;
 
-    /// The keys in the file at `path`, which is made if there is no whole one; and whether they are
-    /// stored for the next start. Blocks.
-    pub fn load_or_make(path: &Path) -> anyhow::Result<(EndpointKeys, io::Result<()>)> {
-        let stored = fs::read(path).ok().and_then(|bytes| bytes.try_into().ok());
+    /// The keys in the state directory `dir`, which are made if there are none that are whole and
+    /// secret; and whether they are stored for the next start. Blocks.
+    pub fn load_or_make(dir: &Path) -> anyhow::Result<(EndpointKeys, io::Result<()>)> {
+        if let Some(fault) = Self::exposed(dir) {
+            tracing::warn!(reason = %fault, "The keys of the QUIC endpoint are made again");
+            return Self::make(dir);
+        }
+        let bytes = fs::read(Self::file(dir)).ok();
 
-        match stored {
+        match bytes.and_then(|bytes| bytes.try_into().ok()) {
             Some(keys) => Ok((EndpointKeys(keys), Ok(()))),
             // Other keys cost a restart that the peers notice later, and nothing else.
-            None => Self::make(path),
+            None => Self::make(dir),
         }
     }
 
-    fn make(path: &Path) -> anyhow::Result<(EndpointKeys, io::Result<()>)> {
+    /// The fault of keys in the state directory `dir` that others can read: they may have been
+    /// copied already.
+    pub fn exposed(dir: &Path) -> Option<Fault> {
+        let file = Self::file(dir);
+        let mode = open_to_others(&file.metadata().ok()?)?;
+
+        Some(Fault {
+            message: format!(
+                "others may use these keys, which can end this gateway's connections (mode \
+                 {mode:04o}); the next start makes new ones, or rm {}",
+                file.display()
+            ),
+            place: Place::whole(&file),
+        })
+    }
+
+    fn file(dir: &Path) -> PathBuf {
+        dir.join("endpoint-keys")
+    }
+
+    fn make(dir: &Path) -> anyhow::Result<(EndpointKeys, io::Result<()>)> {
         let mut keys = [0; Self::LEN];
         ensure!(
             aws_lc_rs::rand::fill(&mut keys).is_ok(),
             "the system has no random bytes"
         );
         let keys = EndpointKeys(keys);
-        let stored = keys.store(path);
+        let stored = keys.store(dir);
         Ok((keys, stored))
     }
 
-    /// Stores them for the next start. Blocks.
-    pub fn store(&self, path: &Path) -> io::Result<()> {
+    /// Stores them in the state directory `dir` for the next start. Blocks.
+    pub fn store(&self, dir: &Path) -> io::Result<()> {
         // Anybody who knows the reset key can end our connections (RFC 9000, section 10.3).
-        disk::replace(path, &self.0, Access::Owner)
+        disk::replace(&Self::file(dir), &self.0, Access::State)
     }
 
     fn config(&self) -> EndpointConfig {
@@ -235,24 +259,34 @@ impl EndpointKeys {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
     fn endpoint_keys_outlive_a_restart_and_a_broken_or_missing_file_is_replaced() {
-        let path =
+        let dir =
             std::env::temp_dir().join(format!("ringway-endpoint-keys-{}", std::process::id()));
-        let load = || EndpointKeys::load_or_make(&path).unwrap();
+        fs::create_dir(&dir).unwrap();
+        let load = || EndpointKeys::load_or_make(&dir).unwrap();
         let (made, stored) = load();
         assert!(stored.is_ok());
         assert_eq!(load().0.0, made.0);
 
-        fs::write(&path, b"short").unwrap();
+        let file = EndpointKeys::file(&dir);
+        fs::write(&file, b"short").unwrap();
         let (other, stored) = load();
         assert!(stored.is_ok() && other.0 != made.0);
         assert_eq!(load().0.0, other.0);
-        fs::remove_file(&path).unwrap();
 
-        let nowhere = path.join("keys");
-        assert!(EndpointKeys::load_or_make(&nowhere).unwrap().1.is_err());
+        // Whoever could read them may have them.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(EndpointKeys::exposed(&dir).is_some());
+        let (again, stored) = load();
+        assert!(stored.is_ok() && again.0 != other.0);
+        assert!(EndpointKeys::exposed(&dir).is_none());
+        fs::remove_dir_all(&dir).unwrap();
+
+        assert!(EndpointKeys::load_or_make(&dir).unwrap().1.is_err());
     }
 }

@@ -238,14 +238,14 @@ async fn open_endpoint(
     tls: &Tls,
     files: &Arc<StateFiles>,
 ) -> anyhow::Result<(Endpoint, Inlet)> {
-    let file = config.state_dir.join("endpoint-keys");
+    let dir = config.state_dir.clone();
     let files = files.clone();
     let keys = blocking(move || {
-        let (keys, stored) = EndpointKeys::load_or_make(&file)?;
+        let (keys, stored) = EndpointKeys::load_or_make(&dir)?;
         if stored.is_err() {
             let keys = keys.clone();
             files.store("state endpoint-keys", KEYS_LOST, move || {
-                Ok(keys.store(&file)?)
+                Ok(keys.store(&dir)?)
             });
         }
         Ok(keys)

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
+use ringway_config::disk::create_private;
 use ringway_config::{Config, Faults};
 use ringway_host::watch::Authors;
 use rustls_pki_types::UnixTime;
@@ -26,7 +27,7 @@ use crate::admin::{Report, socket};
 use crate::attention::Attention;
 use crate::json::SCHEMA;
 use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time};
-use crate::state::{StateFiles, create_private};
+use crate::state::StateFiles;
 
 /// How often the clock, and what is in the kernel, is looked at.
 const LOOK: Duration = Duration::from_secs(1);

@@ -2,16 +2,13 @@
 //! accepted, kept in `<state-dir>/revocation-lists`. An older list would undo a revocation, and so
 //! would a list that is gone.
 //!
-//! A line for each CA, `<number> <SHA-256 of the list> <SHA-256 of the CA's key> <org>`. The last
-//! line is `end` and the digest of the lines before.
+//! A [`Ledger`]. A line for each CA, `<number> <SHA-256 of the list> <SHA-256 of the CA's key>
+//! <org>`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ringway_config::disk::{self, Access};
-use ringway_config::{Config, Digest, Fault, OrgId, Place};
+use ringway_config::{Config, Digest, Fault, Ledger, LedgerError, OrgId, Place};
 use ringway_identity::crl::path_beside;
 use ringway_identity::{Crl, CrlNumber, Trust};
 
@@ -26,34 +23,35 @@ struct Accepted {
     digest: Digest,
 }
 
-/// Why it is not known which lists were accepted, or why that could not be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum ListsError {
-    /// The file cannot be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The file is not as it was written.
-    #[error(
-        "{path} is damaged, so that older revocation lists cannot be told; restore it from a \
-         backup, or ask each organization for its newest list and remove it"
-    )]
-    Broken {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file cannot be replaced.
-    #[error("cannot write {path}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+impl Ledger for NewestLists {
+    const FILE: &'static str = "revocation-lists";
+    const LOSS: &'static str = "older revocation lists cannot be told; restore it from a backup, \
+                                or ask each organization for its newest list and remove it";
+
+    fn lines(&self) -> String {
+        let mut text = String::new();
+
+        for ((org, key), Accepted { number, digest }) in &self.0 {
+            text.push_str(&format!("{number} {digest} {key} {org}\n"));
+        }
+        text
+    }
+
+    fn parse(lines: &str) -> Option<NewestLists> {
+        let mut newest = NewestLists::default();
+        for line in lines.lines() {
+            let mut words = line.split(' ');
+            let number = CrlNumber::parse(words.next()?)?;
+            let digest = words.next()?.parse().ok()?;
+            let key = words.next()?.parse().ok()?;
+            let org = words.next()?.parse().ok()?;
+            if words.next().is_some() {
+                return None;
+            }
+            newest.0.insert((org, key), Accepted { number, digest });
+        }
+        Some(newest)
+    }
 }
 
 impl NewestLists {
@@ -66,36 +64,9 @@ impl NewestLists {
         newest
     }
 
-    /// What is kept in `state_dir`; nothing if the file does not exist yet.
-    pub fn load(state_dir: &Path) -> Result<NewestLists, ListsError> {
-        let path = file(state_dir);
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(NewestLists::default());
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(ListsError::Broken { path });
-            }
-            Err(source) => return Err(ListsError::Read { path, source }),
-            Ok(text) => text,
-        };
-
-        parse(&text).ok_or(ListsError::Broken { path })
-    }
-
     /// Adds these lists to what is kept in `state_dir`.
-    pub fn store(&self, state_dir: &Path) -> Result<(), ListsError> {
-        let before = NewestLists::load(state_dir)?;
-        let mut merged = before.clone();
-        merged.merge(self);
-        // A full disk is no matter if nothing changes.
-        if merged == before {
-            return Ok(());
-        }
-
-        let path = file(state_dir);
-        disk::replace(&path, merged.text().as_bytes(), Access::Everybody)
-            .map_err(|source| ListsError::Write { path, source })
+    pub fn store(&self, state_dir: &Path) -> Result<(), LedgerError> {
+        NewestLists::update(state_dir, |kept| kept.merge(self)).map(drop)
     }
 
     /// Adds what `other` knows better.
@@ -173,15 +144,6 @@ impl NewestLists {
         }
         faults.into_values().collect()
     }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for ((org, key), Accepted { number, digest }) in &self.0 {
-            text.push_str(&format!("{number} {digest} {key} {org}\n"));
-        }
-        text.push_str(&format!("end {}\n", Digest::of(text.as_bytes())));
-        text
-    }
 }
 
 fn accepted(list: &Crl) -> Accepted {
@@ -189,34 +151,6 @@ fn accepted(list: &Crl) -> Accepted {
         number: list.number,
         digest: list.digest,
     }
-}
-
-fn file(state_dir: &Path) -> PathBuf {
-    state_dir.join("revocation-lists")
-}
-
-fn parse(text: &str) -> Option<NewestLists> {
-    // Without its end, a CA could be missing, and its older lists would be accepted.
-    let end = text
-        .trim_end_matches('\n')
-        .rfind('\n')
-        .map_or(0, |at| at + 1);
-    let (lines, last) = text.split_at(end);
-    let digest = last.strip_prefix("end ")?.strip_suffix('\n')?;
-    if digest != Digest::of(lines.as_bytes()).to_string() {
-        return None;
-    }
-
-    let mut newest = NewestLists::default();
-    for line in lines.lines() {
-        let mut words = line.split(' ');
-        let number = CrlNumber::parse(words.next()?)?;
-        let digest = words.next()?.parse().ok()?;
-        let key = words.next()?.parse().ok()?;
-        let org = words.next()?.parse().ok()?;
-        newest.0.insert((org, key), Accepted { number, digest });
-    }
-    Some(newest)
 }
 
 #[cfg(test)]
@@ -235,13 +169,10 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_nothing_else() {
         for lists in [NewestLists::default(), newest("01"), newest("FFFF")] {
-            let text = lists.text();
-            assert_eq!(parse(&text), Some(lists));
-            for cut in 0..text.len() {
-                assert_eq!(parse(&text[..cut]), None, "{cut}");
-            }
-            let more = format!("01 {0} {0} org\n{text}", Digest::of(b""));
-            assert_eq!(parse(&more), None);
+            let text = lists.lines();
+            assert_eq!(NewestLists::parse(&text), Some(lists));
+            let more = format!("01 {0} {0} org extra\n{text}", Digest::of(b""));
+            assert_eq!(NewestLists::parse(&more), None);
         }
     }
 

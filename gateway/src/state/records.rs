@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ringway_config::{Config, Newest, NewestError};
+use ringway_config::{Config, Ledger as _, LedgerError, Newest};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -100,7 +100,7 @@ impl RecordsFile {
         });
         let stored = match stored {
             // This daemon knows what stood there when it started.
-            Err(NewestError::Broken { .. }) => newest.replace(&self.dir),
+            Err(LedgerError::Broken { .. }) => newest.replace(&self.dir),
             other => other.map(drop),
         };
 

@@ -118,6 +118,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         socket: "ringway.sock".into(),
         socket_group: None,
         is_state_beside: false,
+        pools: Vec::new(),
         tun: "ringway0".parse().unwrap(),
         lanes: NonZeroU32::MIN,
         routes: Routes {

@@ -10,7 +10,7 @@ pub(in crate::cli) mod show;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use ringway_config::{Config, Digest, Fault, Faults, Member, Newest, conflicts};
+use ringway_config::{Config, Digest, Fault, Faults, Ledger as _, Member, Newest, conflicts};
 use ringway_identity::Trust;
 use rustls_pki_types::UnixTime;
 

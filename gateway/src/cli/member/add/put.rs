@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
-use ringway_config::{Config, Member, Newest};
+use ringway_config::{Config, Ledger as _, Member, Newest};
 
 use super::candidate::Candidate;
 
