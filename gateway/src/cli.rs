@@ -5,13 +5,15 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, Subcommand};
 use ringway_config::{Escaped, defaults};
+use serde::Serialize;
 
+use crate::json;
 use crate::logging::{Form, Level};
 
 pub mod ca;
@@ -23,6 +25,7 @@ mod edit;
 pub mod failure;
 pub mod gateway;
 pub mod lab;
+mod list_change;
 pub mod member;
 pub mod metrics;
 mod new_files;
@@ -81,7 +84,7 @@ pub enum Verb {
     /// Set up an organization
     #[command(subcommand)]
     Org(org::Verb),
-    /// Show, add and remove other organizations' records
+    /// Show, list, add and remove other organizations' records
     #[command(subcommand)]
     Member(member::Verb),
     /// Add, change and remove this organization's gateways
@@ -101,10 +104,10 @@ pub enum Verb {
     Record(record::Verb),
     /// Check a gateway's files, exactly as `run` does before it starts
     #[command(after_help = "Example:\n  ringway check -c gateway.toml")]
-    Check(check::Args),
+    Check(Shown),
     /// Find what on this host is in the way, with the command that fixes it
     #[command(after_help = "Example:\n  ringway doctor -c gateway.toml")]
-    Doctor(doctor::Args),
+    Doctor(Shown),
     /// Query, list, export and check zones
     #[command(subcommand)]
     Dns(dns::Verb),
@@ -128,7 +131,7 @@ pub enum Verb {
     #[command(after_help = "Example:\n  ringway reload -c gateway.toml\n\n\
         If anything in the files is wrong, only what they take away is applied, and the exit\n\
         code is 64.")]
-    Reload(reload::Args),
+    Reload(Shown),
     /// Show how a running gateway is, first what needs attention
     #[command(after_help = "Examples:\n  ringway status -c gateway.toml\n  \
         ringway status --peer gw.beta\n  ringway status --check || ringway status")]
@@ -158,6 +161,17 @@ pub struct ConfigFile {
         hide_default_value = true
     )]
     pub path: PathBuf,
+}
+
+/// Arguments of the verbs that show something of one gateway, and take nothing else.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// The gateway
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The environment variable that names the gateway's file.
@@ -202,6 +216,22 @@ pub(crate) fn answer(text: impl fmt::Display) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Writes a verb's answer to stdout as JSON: `report`, and the version of its format.
+pub(crate) fn answer_json(report: &impl Serialize) -> Result<ExitCode, Failure> {
+    answer(json::document(report).map_err(anyhow::Error::from)?)
+}
+
+/// How a change of the files of the gateway `config` takes effect: the last line of the verbs that
+/// make one.
+pub(crate) fn how_to_apply(config: &Path) -> String {
+    let config = config.display().to_string();
+
+    format!(
+        "To apply it to a running gateway: ringway reload -c {}\n",
+        Escaped(&config)
+    )
 }
 
 /// Runs a future on this thread, for verbs that need few of them.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// Version of what `--json` prints, for every verb: `"schema"` in each document. It changes when a
 /// field goes or means something else; new fields do not change it.
-pub const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 1;
 
 /// Replaces what a terminal would obey or hide by `\uXXXX` (RFC 8259, section 7). Such characters
 /// occur only inside strings, so the text means the same afterwards. Newlines between tokens stay.
@@ -28,14 +28,40 @@ pub(crate) fn printable(json: &str) -> String {
     text
 }
 
-/// A report for `--json`: indented, with a final newline.
-pub(crate) fn pretty(report: &impl Serialize) -> serde_json::Result<String> {
-    Ok(printable(&serde_json::to_string_pretty(report)?) + "\n")
+/// What `--json` prints: a report and the version of its format, which comes first.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    schema: u32,
+    #[serde(flatten)]
+    report: &'a T,
+}
+
+/// A report for `--json`, which is a struct or a map: indented, with a final newline.
+pub(crate) fn document(report: &impl Serialize) -> serde_json::Result<String> {
+    pretty(&Document {
+        schema: SCHEMA,
+        report,
+    })
+}
+
+fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(printable(&serde_json::to_string_pretty(value)?) + "\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_begins_with_the_version_of_its_format() {
+        #[derive(Serialize)]
+        struct Report {
+            ok: bool,
+        }
+
+        let printed = document(&Report { ok: true }).unwrap();
+        assert_eq!(printed, "{\n  \"schema\": 1,\n  \"ok\": true\n}\n");
+    }
 
     #[test]
     fn a_printable_text_means_the_same() {

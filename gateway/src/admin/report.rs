@@ -11,9 +11,6 @@ use serde::{Deserialize, Serialize};
 /// Everything `ringway status` shows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// Version of this format: [`crate::json::SCHEMA`].
-    #[serde(default)]
-    pub schema: u32,
     /// The gateway that reports, `<gateway>.<org>`.
     pub gateway: String,
     /// `good`, `attention` if something is on that list, or `down` if no tunnel is up although
@@ -166,9 +163,6 @@ pub struct DaemonReport {
 /// What became of a reload.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ReloadReport {
-    /// Version of this format: [`crate::json::SCHEMA`].
-    #[serde(default)]
-    pub schema: u32,
     /// When it ended, RFC 3339.
     pub at: String,
     /// The files are in force. Otherwise only what they take away is.

@@ -6,35 +6,22 @@
 //! starting, as a port in use.
 
 pub(in crate::cli) mod host;
+pub(in crate::cli) mod report;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use ringway_config::{Escaped, Fault, Faults, Ruling, Verdict};
-use ringway_identity::certificate::{date, rfc3339};
-use ringway_intent::Finding;
+use ringway_config::{Escaped, Faults, Ruling, Verdict};
+use ringway_identity::certificate::date;
 use rustls_pki_types::UnixTime;
-use serde::Serialize;
 
 use super::table::Table;
-use super::{ConfigFile, Failure, answer, block_on};
-use crate::admin::report::RevocationListReport;
-use crate::json;
+use super::{Failure, Shown, answer, answer_json, block_on};
 use crate::prepare::{Prepared, prepare};
-
-/// Arguments of `ringway check`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The gateway
-    #[command(flatten)]
-    pub config: ConfigFile,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
+use report::Report;
 
 /// Runs `ringway check`.
-pub fn run(args: Args) -> Result<ExitCode, Failure> {
+pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     let prepared = block_on(prepare(&args.config.path))?;
     let findings = match &prepared {
         Ok(prepared) => block_on(host::findings(prepared))?,
@@ -52,7 +39,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     // The faults are part of the JSON, so none is printed on stderr.
     if args.json {
         let report = Report::of(prepared.as_ref().ok(), &faults, &findings, obstacles);
-        answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
+        answer_json(&report)?;
         return Ok(match (faults.is_empty(), report.ok) {
             (true, true) => ExitCode::SUCCESS,
             (true, false) => ExitCode::FAILURE,
@@ -185,145 +172,5 @@ fn verdict(ruling: &Ruling) -> String {
     match &ruling.verdict {
         Verdict::Available => "available".into(),
         Verdict::Conflicted { with, range, .. } => format!("conflicted: {range} with {with}"),
-    }
-}
-
-/// The output of `check --json`.
-#[derive(Debug, Serialize)]
-struct Report {
-    schema: u32,
-    ok: bool,
-    obstacles: Vec<String>,
-    faults: Vec<FaultReport>,
-    hints: Vec<FaultReport>,
-    prefixes: Vec<PrefixReport>,
-    certificates: Vec<CertificateReport>,
-    revocation_lists: Vec<RevocationListReport>,
-    attention: Vec<FindingReport>,
-    policy_tests: PolicyTestsReport,
-}
-
-#[derive(Debug, Serialize)]
-struct FindingReport {
-    name: String,
-    what: String,
-    remedy: String,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct PolicyTestsReport {
-    passed: usize,
-    failed: Vec<FaultReport>,
-    skipped: Vec<FaultReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct FaultReport {
-    file: String,
-    line: u32,
-    column: u32,
-    message: String,
-}
-
-#[derive(Debug, Serialize)]
-struct PrefixReport {
-    prefix: String,
-    org: String,
-    site: String,
-    verdict: &'static str,
-    conflict_with: Option<String>,
-    range: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct CertificateReport {
-    subject: String,
-    not_after: String,
-}
-
-impl Report {
-    fn of(
-        prepared: Option<&Prepared>,
-        faults: &Faults,
-        findings: &[Finding],
-        obstacles: Vec<String>,
-    ) -> Report {
-        let rulings = prepared.into_iter().flat_map(|prepared| &prepared.rulings);
-        let certificates = prepared.into_iter().flat_map(Prepared::certificates);
-        let hints = prepared.into_iter().flat_map(|prepared| &prepared.hints.0);
-
-        Report {
-            schema: json::SCHEMA,
-            ok: faults.is_empty() && obstacles.is_empty(),
-            obstacles,
-            faults: faults.0.iter().map(FaultReport::of).collect(),
-            hints: hints.map(FaultReport::of).collect(),
-            prefixes: rulings.map(PrefixReport::of).collect(),
-            revocation_lists: prepared.map(lists).unwrap_or_default(),
-            certificates: certificates
-                .map(|certificate| CertificateReport {
-                    subject: certificate.subject.to_owned(),
-                    not_after: rfc3339(certificate.not_after),
-                })
-                .collect(),
-            attention: findings
-                .iter()
-                .map(|finding| FindingReport {
-                    name: finding.name.clone(),
-                    what: finding.what.clone(),
-                    remedy: finding.remedy.clone(),
-                })
-                .collect(),
-            policy_tests: prepared.map(PolicyTestsReport::of).unwrap_or_default(),
-        }
-    }
-}
-
-fn lists(prepared: &Prepared) -> Vec<RevocationListReport> {
-    let now = UnixTime::now();
-    let lists = prepared.trust.lists();
-
-    lists
-        .map(|(org, list)| RevocationListReport::of(org, list, now))
-        .collect()
-}
-
-impl PolicyTestsReport {
-    fn of(prepared: &Prepared) -> PolicyTestsReport {
-        let results = &prepared.policy_tests;
-        PolicyTestsReport {
-            passed: results.passed,
-            failed: results.failed.0.iter().map(FaultReport::of).collect(),
-            skipped: results.skipped.0.iter().map(FaultReport::of).collect(),
-        }
-    }
-}
-
-impl FaultReport {
-    fn of(fault: &Fault) -> FaultReport {
-        let place = &fault.place;
-        FaultReport {
-            file: place.file.display().to_string(),
-            line: place.position.map_or(0, |position| position.line),
-            column: place.position.map_or(0, |position| position.column),
-            message: fault.message.clone(),
-        }
-    }
-}
-
-impl PrefixReport {
-    fn of(ruling: &Ruling) -> PrefixReport {
-        let (verdict, conflict) = match &ruling.verdict {
-            Verdict::Available => ("available", None),
-            Verdict::Conflicted { with, range, .. } => ("conflicted", Some((with, range))),
-        };
-        PrefixReport {
-            prefix: ruling.prefix.to_string(),
-            org: ruling.org.to_string(),
-            site: ruling.site.to_string(),
-            verdict,
-            conflict_with: conflict.map(|(with, _)| with.to_string()),
-            range: conflict.map(|(_, range)| range.to_string()),
-        }
     }
 }

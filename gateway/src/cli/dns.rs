@@ -21,7 +21,7 @@ use ringway_config::ZoneName;
 use ringway_dns::Name;
 use ringway_dns::rdata::kind_from_text;
 
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, Shown};
 
 pub use host::HostArg;
 
@@ -49,14 +49,7 @@ pub enum Verb {
     Query(Box<Query>),
     /// List the zones: ours from the files, the others' from their last good copies
     #[command(after_help = "Example:\n  ringway dns zones -c gateway.toml")]
-    Zones {
-        /// The gateway
-        #[command(flatten)]
-        config: ConfigFile,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Zones(Shown),
     /// Write a zone as a zone file (RFC 1035)
     #[command(after_help = "Example:\n  \
         ringway dns export acme.consortium.example -c gateway.toml > acme.zone")]
@@ -79,6 +72,9 @@ pub enum Verb {
         /// beside the file
         #[arg(long, value_name = "NAME")]
         zone: Option<ZoneName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -151,8 +147,8 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Add(args) => edit::add(&args),
         Verb::Remove(args) => edit::remove(&args),
         Verb::Query(query) => query::run(&query),
-        Verb::Zones { config, json } => zones::run(&config.path, json),
+        Verb::Zones(args) => zones::run(&args),
         Verb::Export { zone, config } => export::run(&zone, &config.path),
-        Verb::Check { file, zone } => check::run(&file, zone.as_ref()),
+        Verb::Check { file, zone, json } => check::run(&file, zone.as_ref(), json),
     }
 }

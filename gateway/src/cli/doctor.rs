@@ -13,39 +13,20 @@ use ringway_intent::Finding;
 use serde::Serialize;
 
 use super::check::host;
-use super::{ConfigFile, Failure, answer, block_on};
+use super::check::report::FindingReport;
+use super::{Failure, Shown, answer, answer_json, block_on};
 use crate::admin::socket;
-use crate::json;
 use crate::prepare::{Prepared, prepare};
-
-/// Arguments of `ringway doctor`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The gateway
-    #[command(flatten)]
-    pub config: ConfigFile,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
 
 /// The output of `doctor --json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    schema: u32,
     ok: bool,
     findings: Vec<FindingReport>,
 }
 
-#[derive(Debug, Serialize)]
-struct FindingReport {
-    name: String,
-    what: String,
-    remedy: String,
-}
-
 /// Runs `ringway doctor`. Exit code 1 if anything was found.
-pub fn run(args: Args) -> Result<ExitCode, Failure> {
+pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     let prepared = block_on(prepare(&args.config.path))??;
     let mut findings = obstacles(&prepared);
     findings.extend(block_on(host::findings(&prepared))?);
@@ -59,11 +40,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut seen = std::collections::BTreeSet::new();
     findings.retain(|finding| seen.insert(finding.name.clone()));
     let is_good = findings.is_empty();
-    answer(if args.json {
-        json::pretty(&report(findings)).map_err(anyhow::Error::from)?
+    if args.json {
+        answer_json(&report(&findings))?;
     } else {
-        text(&findings)
-    })?;
+        answer(text(&findings))?;
+    }
     Ok(if is_good {
         ExitCode::SUCCESS
     } else {
@@ -106,18 +87,10 @@ fn running(prepared: &Prepared) -> Vec<Finding> {
         .collect()
 }
 
-fn report(findings: Vec<Finding>) -> Report {
+fn report(findings: &[Finding]) -> Report {
     Report {
-        schema: json::SCHEMA,
         ok: findings.is_empty(),
-        findings: findings
-            .into_iter()
-            .map(|finding| FindingReport {
-                name: finding.name,
-                what: finding.what,
-                remedy: finding.remedy,
-            })
-            .collect(),
+        findings: findings.iter().map(FindingReport::of).collect(),
     }
 }
 

@@ -1,6 +1,7 @@
-//! `ringway member`: shows, adds and removes the other organizations' records.
+//! `ringway member`: shows, lists, adds and removes the other organizations' records.
 
 pub(super) mod add;
+mod list;
 mod show;
 
 use std::fs;
@@ -10,8 +11,9 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use ringway_config::{Config, Digest, DigestError, Ledger as _, Newest, OrgId, Survey};
+use ringway_identity::crl::path_beside;
 
-use super::{ConfigFile, Failure, answer};
+use super::{ConfigFile, Failure, Shown, answer, how_to_apply};
 
 /// The verbs of `ringway member`.
 #[derive(Debug, clap::Subcommand)]
@@ -21,7 +23,13 @@ pub enum Verb {
     Show {
         /// The record
         file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
+    /// List the members: serial, fingerprint, sites, gateways
+    #[command(after_help = "Example:\n  ringway member list -c gateway.toml")]
+    List(Shown),
     /// Copy records into the members directory, unless one overlaps with anything
     #[command(
         after_help = "Example:\n  ringway member add beta.member.toml -c gateway.toml \\\n    \
@@ -73,14 +81,11 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// How to make a running gateway apply a change.
-pub(super) const APPLY: &str =
-    "To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n";
-
 /// Runs `ringway member`.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
-        Verb::Show { file } => show::run(&file),
+        Verb::Show { file, json } => show::run(&file, json),
+        Verb::List(args) => list::run(&args),
         Verb::Add(args) => add::run(&args),
         Verb::Remove { org, config } => remove(&org, &config.path),
     }
@@ -101,18 +106,44 @@ fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
 
     let Some(file) = file else {
         noted.transpose().map_err(anyhow::Error::from)?;
+        let named = survey.members_dir.map(|dir| record_in(&dir, org));
+        let list = named.map(|file| remove_list(&file)).transpose()?;
         return answer(format!(
-            "{org} is no longer a member; its record was gone already\n{APPLY}"
+            "{org} is no longer a member; its record was gone already\n{}{}",
+            list.unwrap_or_default(),
+            how_to_apply(path)
         ));
     };
     // A record makes a member by being in the directory; no other file lists it.
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     // What cannot be remembered must not keep a member in.
     noted.transpose().map_err(anyhow::Error::from)?;
+    let list = remove_list(&file)?;
     answer(format!(
-        "{org} is no longer a member: {} is removed\n{APPLY}",
-        file.display()
+        "{org} is no longer a member: {} is removed\n{list}{}",
+        file.display(),
+        how_to_apply(path)
     ))
+}
+
+/// Removes the revocation lists that belonged to the record `file`, and says so. Without the record
+/// they are of no use, and `check` would ask what they are for.
+fn remove_list(file: &Path) -> Result<String, Failure> {
+    let list = path_beside(file);
+    if list.symlink_metadata().is_err() {
+        return Ok(String::new());
+    }
+
+    fs::remove_file(&list).with_context(|| format!("cannot remove {}", list.display()))?;
+    Ok(format!(
+        "Its revocation list is removed too: {}\n",
+        list.display()
+    ))
+}
+
+/// The record of `org` by the name that `add` gives it.
+fn record_in(dir: &Path, org: &OrgId) -> PathBuf {
+    dir.join(format!("{org}.member.toml"))
 }
 
 /// The file of `org`'s record, whatever is wrong in it or in other files: faults must not keep it
@@ -129,7 +160,7 @@ fn record_of(org: &OrgId, path: &Path, survey: &Survey) -> Result<Option<PathBuf
     }
 
     // By the name that `add` gives, or by what it says.
-    let named = dir.join(format!("{org}.member.toml"));
+    let named = record_in(dir, org);
     if named.symlink_metadata().is_ok() {
         return Ok(Some(named));
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
-use ringway_config::{Prefix, claims};
+use ringway_config::{Config, Prefix, claims, defaults};
+use serde::Serialize;
 
-use super::{ConfigFile, Failure, answer, block_on};
+use super::{ConfigFile, Failure, answer, answer_json, block_on};
 use crate::prepare::links;
 
 /// Ranges that are proposed at most.
@@ -15,8 +16,8 @@ const MOST: usize = 100;
 /// Arguments of `ringway plan`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The range in which the consortium's sites lie; may be repeated
-    #[arg(long = "pool", default_value = "10.0.0.0/8", value_name = "PREFIX")]
+    /// A range in which the consortium's sites lie, in place of [plan] pools; may be repeated
+    #[arg(long = "pool", value_name = "PREFIX")]
     pub pools: Vec<Prefix>,
     /// The length of the new site's prefix
     #[arg(long, default_value_t = 16, value_name = "BITS")]
@@ -27,21 +28,23 @@ pub struct Args {
     /// The gateway
     #[command(flatten)]
     pub config: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The output of `plan --json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    pools: Vec<String>,
+    size: u8,
+    free: Vec<String>,
 }
 
 /// Runs `ringway plan`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let config = ringway_config::Config::load(&args.config.path)?;
-    for pool in &args.pools {
-        let most = if pool.is_ipv4() { 32 } else { 128 };
-        if args.size < pool.len() || args.size > most {
-            return Err(Failure::Usage(format!(
-                "--size {} does not fit into {pool}; say {} to {most}",
-                args.size,
-                pool.len()
-            )));
-        }
-    }
+    let config = Config::load(&args.config.path)?;
+    let pools = pools(&args, &config)?;
 
     let connected = block_on(links(&config))??.connected();
     let used: BTreeSet<Prefix> = claims(&config, &connected)
@@ -49,12 +52,19 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         .map(|claim| claim.prefix)
         .collect();
     let mut free = Vec::new();
-    for pool in &args.pools {
+    for pool in &pools {
         let wanted = args.count.min(MOST) - free.len();
         free.extend(free_in(pool, args.size, &used, wanted));
     }
 
-    let pools: Vec<String> = args.pools.iter().map(ToString::to_string).collect();
+    let pools: Vec<String> = pools.iter().map(ToString::to_string).collect();
+    if args.json {
+        answer_json(&Report {
+            pools: pools.clone(),
+            size: args.size,
+            free: free.iter().map(ToString::to_string).collect(),
+        })?;
+    }
     let pools = pools.join(", ");
     let Some(first) = free.first() else {
         return Err(Failure::Usage(format!(
@@ -62,6 +72,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             args.size
         )));
     };
+    if args.json {
+        return Ok(ExitCode::SUCCESS);
+    }
     let ranges: String = free.iter().map(|range| format!("  {range}\n")).collect();
     answer(format!(
         "Free in {pools}, by the records, reserved ranges and networks that are known here:\n\
@@ -70,9 +83,39 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     ))
 }
 
+/// Where free ranges are looked for: as the command line says, else the file.
+fn pools(args: &Args, config: &Config) -> Result<Vec<Prefix>, Failure> {
+    let given = [&args.pools, &config.pools];
+    let pools = match given.iter().find(|pools| !pools.is_empty()) {
+        Some(pools) => pools.to_vec(),
+        None => vec![defaults::pool()],
+    };
+
+    // Pools of both families may stand in the file: those that the size fits count.
+    let fits = |pool: &Prefix| (pool.len()..=longest(pool)).contains(&args.size);
+    let fitting: Vec<Prefix> = pools.iter().copied().filter(fits).collect();
+    match pools.first() {
+        Some(pool) if fitting.is_empty() || !args.pools.iter().all(fits) => {
+            let pool = args.pools.iter().find(|pool| !fits(pool)).unwrap_or(pool);
+            Err(Failure::Usage(format!(
+                "--size {} does not fit into {pool}; say {} to {}",
+                args.size,
+                pool.len(),
+                longest(pool)
+            )))
+        }
+        _ => Ok(fitting),
+    }
+}
+
+/// The length of a prefix that is one address.
+fn longest(pool: &Prefix) -> u8 {
+    if pool.is_ipv4() { 32 } else { 128 }
+}
+
 /// The first `count` prefixes of `len` bits in `pool` that overlap none of those in use.
 fn free_in(pool: &Prefix, len: u8, used: &BTreeSet<Prefix>, count: usize) -> Vec<Prefix> {
-    let bits = if pool.is_ipv4() { 32 } else { 128 };
+    let bits = longest(pool);
     let last = number(pool.last());
     // The difference between two neighbours; 0 for the whole of IPv6, which has none.
     let step = 1u128.checked_shl(u32::from(bits - len)).unwrap_or(0);

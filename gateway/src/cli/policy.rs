@@ -12,7 +12,7 @@ mod wanted;
 
 use std::process::ExitCode;
 
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, Shown};
 
 pub(super) use files::new_faults;
 pub(super) use follow::follow_prefixes;
@@ -24,7 +24,7 @@ pub enum Verb {
     /// Show the rules, each with the place in the file that says so
     #[command(after_help = "Example:\n  ringway policy show -c gateway.toml\n\n\
         The rules come from the file. A running gateway is asked whether it has the same ones.")]
-    Show(Show),
+    Show(Shown),
     /// Tell whether a connection would be allowed, and by which rule
     #[command(after_help = "Examples:\n  \
         ringway policy test beta peer0 --port 7051 -c gateway.toml\n  \
@@ -35,24 +35,13 @@ pub enum Verb {
     Test(Test),
     /// Show the packets that a running gateway denied last
     #[command(after_help = "Example:\n  ringway policy denied -c gateway.toml")]
-    Denied(Denied),
+    Denied(Shown),
     /// Add a rule to the file, check the result and print the difference
     #[command(after_help = "Examples:\n  \
         ringway policy allow --from beta --to peer0 --service fabric-peer -c gateway.toml\n  \
         ringway policy allow --from beta/east --to 10.1.0.11 --port 7051/tcp -c gateway.toml\n\n\
         If anything is wrong with the rule, the file stays as it is.")]
     Allow(Allow),
-}
-
-/// Arguments of `ringway policy show`.
-#[derive(Debug, clap::Args)]
-pub struct Show {
-    /// The gateway
-    #[command(flatten)]
-    pub config: ConfigFile,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `ringway policy test`.
@@ -66,17 +55,6 @@ pub struct Test {
     #[command(flatten)]
     pub wanted: Wanted,
     /// The gateway
-    #[command(flatten)]
-    pub config: ConfigFile,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `ringway policy denied`.
-#[derive(Debug, clap::Args)]
-pub struct Denied {
-    /// The gateway to ask
     #[command(flatten)]
     pub config: ConfigFile,
     /// Print JSON

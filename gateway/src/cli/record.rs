@@ -12,9 +12,9 @@ use ringway_config::disk::{self, Access};
 use ringway_config::{Config, Digest, Ledger as _, Member, Newest, Survey, UpgradeError, upgrade};
 
 use super::member::Fingerprint;
-use super::member::add::show::changes;
+use super::member::add::show::{Difference, changes};
 use super::own_record::{RecordFile, fault};
-use super::{ConfigFile, Failure, answer};
+use super::{ConfigFile, Failure, answer, answer_json};
 
 /// The verbs of `ringway record`.
 #[derive(Debug, clap::Subcommand)]
@@ -57,6 +57,9 @@ pub enum Verb {
         before: PathBuf,
         /// The later record
         after: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -70,11 +73,15 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
             config,
         } => take::run(&file, fingerprint, config),
         Verb::Upgrade { file, config } => run_upgrade(file, &config.path),
-        Verb::Diff { before, after } => diff(&before, &after),
+        Verb::Diff {
+            before,
+            after,
+            json,
+        } => diff(&before, &after, json),
     }
 }
 
-fn diff(before: &Path, after: &Path) -> Result<ExitCode, Failure> {
+fn diff(before: &Path, after: &Path, json: bool) -> Result<ExitCode, Failure> {
     let before = Member::load(before)?;
     let after = Member::load(after)?;
     if before.org != after.org {
@@ -85,6 +92,9 @@ fn diff(before: &Path, after: &Path) -> Result<ExitCode, Failure> {
         return Err(fault(&after.place.file, message));
     }
 
+    if json {
+        return answer_json(&Difference::of(&before, &after)?);
+    }
     answer(changes(Some(&before), &after)?)
 }
 

@@ -5,27 +5,15 @@ use std::process::ExitCode;
 
 use ringway_config::Escaped;
 
-use super::{ConfigFile, Failure, answer};
+use super::{Failure, Shown, answer, answer_json};
 use crate::admin::{ReloadReport, socket};
-use crate::json;
-
-/// Arguments of `ringway reload`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The gateway
-    #[command(flatten)]
-    pub config: ConfigFile,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
 
 /// Runs `ringway reload`.
-pub fn run(args: Args) -> Result<ExitCode, Failure> {
+pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     let report = socket::ask_reload(&ringway_config::socket_of(&args.config.path)?)?;
 
     if args.json {
-        answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
+        answer_json(&report)?;
     } else {
         answer(text(&report))?;
         for fault in report.faults.iter().chain(&report.warnings) {

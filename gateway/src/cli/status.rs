@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 
 use ringway_config::Escaped;
 
-use super::{ConfigFile, Failure, answer};
+use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::{Report, socket};
-use crate::json;
 use screen::Screen;
 
 /// How often a gateway is asked while it is waited for.
@@ -89,14 +88,13 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Err(error) if args.check => return Ok(say_down(&error)),
         Err(error) => return Err(error.into()),
     };
-    let text = if args.json {
-        json::pretty(&report).map_err(anyhow::Error::from)?
+    if args.json {
+        answer_json(&report)?;
     } else if args.check {
-        text::line(&report)
+        answer(text::line(&report))?;
     } else {
-        text::whole(&report, &args, &Screen::of_stdout())
-    };
-    answer(text)?;
+        answer(text::whole(&report, &args, &Screen::of_stdout()))?;
+    }
     Ok(exit_code(&args, &report))
 }
 

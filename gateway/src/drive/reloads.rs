@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 
 use crate::admin::ReloadReport;
 use crate::admin::daemon::rfc3339;
-use crate::json::SCHEMA;
 
 /// Clients that wait; the admin socket serves fewer at once.
 const MOST: usize = 64;
@@ -61,7 +60,6 @@ impl Reloads {
             Err(faults) => (false, texts(&faults)),
         };
         let report = ReloadReport {
-            schema: SCHEMA,
             at: rfc3339(SystemTime::now()),
             adopted,
             changes: std::mem::take(&mut self.changes),

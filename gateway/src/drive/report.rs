@@ -25,7 +25,6 @@ use crate::admin::report::{
 };
 use crate::admin::{Report, attention};
 use crate::health::Checked;
-use crate::json::SCHEMA;
 use crate::zones::FragmentStatus;
 
 impl Drive {
@@ -41,7 +40,6 @@ impl Drive {
             .collect();
 
         let mut report = Report {
-            schema: SCHEMA,
             gateway: self.in_force.config().id.to_string(),
             state: String::new(),
             daemon: DaemonReport::of(self.in_force.config(), self.started),

@@ -25,7 +25,6 @@ use crate::admin::attention::{complete, kind_of};
 use crate::admin::report::{AttentionReport, DaemonReport};
 use crate::admin::{Report, socket};
 use crate::attention::Attention;
-use crate::json::SCHEMA;
 use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time};
 use crate::state::StateFiles;
 
@@ -121,7 +120,6 @@ impl Standby {
             ..
         } = &prepared.config;
         let mut report = Report {
-            schema: SCHEMA,
             gateway: id.to_string(),
             daemon: DaemonReport::of(&prepared.config, SystemTime::now()),
             attention: vec![attention],

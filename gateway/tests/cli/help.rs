@@ -5,7 +5,7 @@ use super::workspace::Workspace;
 #[test]
 fn every_verb_has_help_with_an_example() {
     let workspace = Workspace::new();
-    let verbs = "org init,member show,member add,member remove,record upgrade,record diff,\
+    let verbs = "org init,member show,member list,member add,member remove,record upgrade,record diff,\
                  record edit,record take,gateway add,gateway set,gateway remove,site add,site set,\
                  site remove,revoke gateway,revoke key,cert show,cert renew,cert request,cert sign,\
                  check,dns add,dns remove,\

@@ -109,3 +109,56 @@ fn an_older_list_another_of_its_number_and_none_are_refused() {
         "is damaged, so that older revocation lists cannot be told",
     );
 }
+
+#[test]
+fn adding_a_record_names_a_list_that_does_not_cover_its_authority() {
+    let workspace = workspace();
+    put(&workspace, "08", &[]);
+    workspace.ringway("check -c acme/gateway.toml").succeeds();
+    // beta has another CA now, and the list of the former one is left.
+    workspace
+        .ringway(
+            "org init beta --dir beta2 --domain consortium.example --site west=10.212.0.0/16 \
+             --endpoint 203.0.113.5:4600",
+        )
+        .succeeds();
+    workspace.set_serial("beta2/beta.member.toml", 2);
+
+    let out = workspace.add("beta2/beta.member.toml").succeeds().out;
+    assert!(out.contains("warning: acme/members/beta.crl: "), "{out}");
+    assert!(
+        out.contains("until then every start and reload is refused"),
+        "{out}"
+    );
+    assert_eq!(workspace.ringway("check -c acme/gateway.toml").code, 64);
+}
+
+#[test]
+fn a_list_beside_the_record_that_is_handed_over_is_not_copied_in_silence() {
+    let workspace = workspace();
+    put(&workspace, "08", &[]);
+    workspace.copy("acme/members/beta.crl", "beta/beta.crl");
+    workspace
+        .ringway("member remove beta -c acme/gateway.toml")
+        .succeeds();
+
+    let out = workspace.add("beta/beta.member.toml").succeeds().out;
+    let warning = "warning: beta/beta.crl: is not copied with the record; to use it, copy it to \
+                   acme/members/beta.crl\n";
+    assert!(out.contains(warning), "{out}");
+}
+
+#[test]
+fn removing_a_member_removes_its_list() {
+    let workspace = workspace();
+    put(&workspace, "08", &[]);
+    let out = workspace
+        .ringway("member remove beta -c acme/gateway.toml")
+        .succeeds()
+        .out;
+    assert!(
+        out.contains("list is removed too: acme/members/beta.crl\n"),
+        "{out}"
+    );
+    assert!(!workspace.exists("acme/members/beta.crl"));
+}

@@ -15,6 +15,7 @@ mod dns;
 mod help;
 mod hostile;
 mod init;
+mod json;
 mod lab;
 mod lists;
 mod member;

@@ -65,7 +65,7 @@ fn adds_a_record_byte_for_byte() {
     assert!(
         answer.out.ends_with(
             "beta is a member: acme/members/beta.member.toml\n\
-             To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n"
+             To apply it to a running gateway: ringway reload -c acme/gateway.toml\n"
         ),
         "{}",
         answer.out
@@ -399,7 +399,7 @@ fn removes_a_member() {
     assert_eq!(
         answer.out,
         "beta is no longer a member: acme/members/beta.member.toml is removed\n\
-         To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n"
+         To apply it to a running gateway: ringway reload -c acme/gateway.toml\n"
     );
     assert!(!workspace.exists(TAKEN));
     workspace
@@ -431,4 +431,22 @@ fn removes_a_member_whose_record_has_faults() {
         workspace.exists("acme/acme.member.toml"),
         "our record is not a member's"
     );
+}
+
+#[test]
+fn add_says_which_gateways_can_never_be_met() {
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.init("gamma", "--site south=10.215.0.0/16");
+    let out = workspace.add("gamma/gamma.member.toml").succeeds().out;
+    assert!(
+        out.contains(
+            "warning: gamma/gamma.member.toml: gw.gamma has no endpoint, and neither has this \
+             gateway: no tunnel between them can ever come up; give one of them an endpoint in its \
+             record\n"
+        ),
+        "{out}"
+    );
+    // beta can be dialled, and the warning about gamma is not repeated with it.
+    let out = workspace.add(RECORD).succeeds().out;
+    assert!(!out.contains("warning"), "{out}");
 }

@@ -300,7 +300,7 @@ fn a_rule_is_added_behind_the_others_and_everything_else_stays() {
         out.contains("+[[policy.allow]]\n+from = [\"beta\", \"beta/spare\"]\n"),
         "{out}"
     );
-    assert!(out.contains("systemctl reload ringway"), "{out}");
+    assert!(out.contains("ringway reload -c acme/gateway.toml"), "{out}");
     assert_eq!(
         out.split("To apply").next(),
         dry.out.split("Nothing was").next()

@@ -16,8 +16,7 @@ use serde::Serialize;
 use super::Show;
 use crate::cli::own_record::fault;
 use crate::cli::table::Table;
-use crate::cli::{Failure, answer};
-use crate::json;
+use crate::cli::{Failure, answer, answer_json};
 
 /// Certificates of one file that are shown.
 const MOST: usize = 16;
@@ -32,10 +31,9 @@ pub(super) fn run(args: &Show) -> Result<ExitCode, Failure> {
     if args.json {
         let reports = described.iter().map(Report::of).collect();
         let report = Reports {
-            version: 1,
             certificates: reports,
         };
-        return answer(json::pretty(&report).map_err(anyhow::Error::from)?);
+        return answer_json(&report);
     }
     let tables: Vec<String> = described.iter().map(table).collect();
     answer(tables.join("\n"))
@@ -108,7 +106,6 @@ pub(super) fn table(described: &Description) -> String {
 /// The output of `cert show --json`.
 #[derive(Serialize)]
 struct Reports<'a> {
-    version: u32,
     certificates: Vec<Report<'a>>,
 }
 

@@ -13,9 +13,8 @@ use toml_edit::{Array, DocumentMut, Item};
 
 use super::{Add, HostArg, Remove};
 use crate::cli::edit::{Blocks, parse, replace_file, set, set_list};
-use crate::cli::member::APPLY;
 use crate::cli::policy::new_faults;
-use crate::cli::{Failure, answer};
+use crate::cli::{Failure, answer, how_to_apply};
 
 /// The keys of the hosts and of other records.
 const HOST: &[&str] = &["dns", "host"];
@@ -52,7 +51,7 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
         return Err(Faults::from(faults).into());
     }
     replace_file(path, &changed)?;
-    answer(said + APPLY)
+    answer(said + &how_to_apply(path))
 }
 
 /// Adds a host, or its addresses and services to the host that is there.
@@ -143,7 +142,7 @@ pub(super) fn remove(args: &Remove) -> Result<ExitCode, Failure> {
     check(path, &changed)?;
     let faults = new_faults(path, &changed)?;
     replace_file(path, &changed)?;
-    let mut said = format!("Removed: {}\n{APPLY}", args.names.join(", "));
+    let mut said = format!("Removed: {}\n{}", args.names.join(", "), how_to_apply(path));
     for fault in faults {
         // A rule about the host that is gone lets nothing in, and keeps nothing from running.
         said.push_str(&format!("warning: {fault}\n"));

@@ -11,13 +11,11 @@ use serde::Serialize;
 
 use super::Query;
 use super::view::View;
-use crate::cli::{Failure, answer};
-use crate::json;
+use crate::cli::{Failure, answer, answer_json};
 
 /// The output of `dns query --json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    schema: u32,
     about: String,
     question: String,
     status: String,
@@ -55,7 +53,7 @@ pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
 
     let report = report(&view, &name, kind, &response);
     if query.json {
-        answer(json::pretty(&report).map_err(anyhow::Error::from)?)
+        answer_json(&report)
     } else {
         answer(text(&report))
     }
@@ -96,7 +94,6 @@ fn report(view: &View, name: &Name, kind: u16, response: &Response) -> Report {
     });
 
     Report {
-        schema: json::SCHEMA,
         about: view.about.clone(),
         question: question_text(name, kind),
         status: response.status(),

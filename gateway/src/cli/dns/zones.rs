@@ -1,20 +1,18 @@
 //! `ringway dns zones`: lists the zones in this gateway's files.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::view::View;
 use crate::cli::table::Table;
-use crate::cli::{Failure, answer};
-use crate::json;
+use crate::cli::{Failure, Shown, answer, answer_json};
 
 /// Runs `ringway dns zones`.
-pub(super) fn run(config: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let view = View::of_gateway(config)?;
-    if json {
-        return answer(json::pretty(&report(&view)).map_err(anyhow::Error::from)?);
+pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
+    let view = View::of_gateway(&args.config.path)?;
+    if args.json {
+        return answer_json(&report(&view));
     }
 
     let mut table = Table::new(["zone", "serial", "records", "from"]);
@@ -33,7 +31,6 @@ pub(super) fn run(config: &Path, json: bool) -> Result<ExitCode, Failure> {
 /// The output of `dns zones --json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    schema: u32,
     zones: Vec<ZoneReport>,
 }
 
@@ -57,7 +54,6 @@ fn report(view: &View) -> Report {
     });
 
     Report {
-        schema: json::SCHEMA,
         zones: zones.collect(),
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use ringway_config::{Endpoint, Gateway, GatewayName};
 
 use super::Set;
+use crate::cli::list_change::ListChange;
 use crate::cli::own_record::{OwnRecord, RecordFile, hand_out};
 use crate::cli::{Failure, answer};
 
@@ -36,26 +37,14 @@ fn endpoints(args: &Set, gateway: &Gateway) -> Result<Vec<Endpoint>, Failure> {
     if args.dials_only {
         return Ok(Vec::new());
     }
-    if !args.endpoints.is_empty() {
-        return Ok(args.endpoints.clone());
-    }
 
-    let mut endpoints = gateway.endpoints.clone();
-    for endpoint in &args.remove_endpoints {
-        if !endpoints.contains(endpoint) {
-            return Err(Failure::Usage(format!(
-                "{endpoint} is no endpoint of gateway {}",
-                gateway.name
-            )));
-        }
-        endpoints.retain(|known| known != endpoint);
-    }
-    for endpoint in &args.add_endpoints {
-        if !endpoints.contains(endpoint) {
-            endpoints.push(endpoint.clone());
-        }
-    }
-    Ok(endpoints)
+    let change = ListChange {
+        instead: &args.endpoints,
+        more: &args.add_endpoints,
+        less: &args.remove_endpoints,
+    };
+    let what = format!("endpoint of gateway {}", gateway.name);
+    change.of(&gateway.endpoints, what)
 }
 
 /// Runs `ringway gateway remove`.

@@ -6,6 +6,7 @@ mod candidate;
 mod confirm;
 mod put;
 pub(in crate::cli) mod show;
+mod warnings;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -14,8 +15,8 @@ use ringway_config::{Config, Digest, Fault, Faults, Ledger as _, Member, Newest,
 use ringway_identity::Trust;
 use rustls_pki_types::UnixTime;
 
-use super::{APPLY, Add};
-use crate::cli::{Failure, answer, block_on};
+use super::Add;
+use crate::cli::{Failure, answer, block_on, how_to_apply};
 use crate::prepare::links;
 use candidate::Candidate;
 use confirm::Fingerprints;
@@ -53,13 +54,14 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
         let before = replaced.iter().find(|old| old.org == candidate.record.org);
         answer(show::changes(before, &candidate.record)?)?;
     }
+    answer(warnings::warnings(&config, &new, &replaced))?;
     fingerprints.confirm(&new)?;
 
     put::all(&new, &replaced, &config)?;
     let done = new
         .iter()
         .map(|candidate| candidate.done(&replaced, &config));
-    answer(done.collect::<String>() + APPLY)
+    answer(done.collect::<String>() + &how_to_apply(&config.path))
 }
 
 /// The newest records that were accepted: by the daemon, and by this command.

@@ -1,5 +1,7 @@
 //! `ringway member show`: the contents of a record, above all its fingerprint.
 
+mod report;
+
 use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,16 +13,20 @@ use ringway_identity::trust::{self, authorities};
 use rustls_pki_types::UnixTime;
 
 use crate::cli::table::Table;
-use crate::cli::{Failure, answer};
+use crate::cli::{Failure, answer, answer_json};
+use report::Report;
 
 /// Serial numbers that are shown of a revocation list.
 const MOST_SERIALS: usize = 16;
 
 /// Runs `ringway member show`.
-pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn run(file: &Path, json: bool) -> Result<ExitCode, Failure> {
     let member = Member::load(file)?;
     let authorities = authorities(&member)?;
     let lists = trust::lists(&member)?;
+    if json {
+        return answer_json(&Report::of(&member, &authorities, &lists));
+    }
     answer(describe(&member, &authorities, &lists))
 }
 

@@ -3,9 +3,8 @@
 use ringway_config::{GatewayName, Member};
 
 use super::Change;
-use crate::cli::Failure;
-use crate::cli::member::APPLY;
 use crate::cli::member::add::show::changes;
+use crate::cli::{Failure, how_to_apply};
 
 /// What the change is, and who has to receive the record. `more` are further steps, which come
 /// first; `new` is a gateway that receives the record with its files.
@@ -45,8 +44,8 @@ pub(in crate::cli) fn hand_out(
     for (number, step) in (1..).zip(&steps) {
         text.push_str(&format!("  {number}. {step}\n"));
     }
-    if change.own.gateway.is_some() {
-        text.push_str(APPLY);
+    if let Some(gateway) = &change.own.gateway {
+        text.push_str(&how_to_apply(&gateway.path));
     }
     Ok(text)
 }

@@ -14,11 +14,7 @@ use super::diff::diff;
 use super::edit::{NewRule, add};
 use super::files::Files;
 use crate::cli::edit::replace_file;
-use crate::cli::{Failure, answer};
-
-/// How to make a running gateway apply the rule.
-const APPLY: &str =
-    "To apply it to a running gateway: systemctl reload ringway, or kill -HUP <its pid>\n";
+use crate::cli::{Failure, answer, how_to_apply};
 
 /// Runs `ringway policy allow`.
 pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
@@ -48,7 +44,7 @@ pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
         text.push_str("Nothing was changed\n");
     } else {
         replace_file(path, &new)?;
-        text.push_str(APPLY);
+        text.push_str(&how_to_apply(path));
     }
     answer(text)
 }

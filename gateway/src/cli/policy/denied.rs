@@ -2,20 +2,18 @@
 
 use std::process::ExitCode;
 
-use super::Denied;
 use crate::admin::report::PolicyReport;
 use crate::admin::socket;
 use crate::cli::table::Table;
-use crate::cli::{Failure, answer};
-use crate::json;
+use crate::cli::{Failure, Shown, answer, answer_json};
 
 /// Runs `ringway policy denied`.
-pub(super) fn run(args: &Denied) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
     let path = ringway_config::socket_of(&args.config.path)?;
     let report = socket::ask(&path)?.policy;
 
     if args.json {
-        answer(json::pretty(&report).map_err(anyhow::Error::from)?)
+        answer_json(&report)
     } else {
         answer(text(&report))
     }

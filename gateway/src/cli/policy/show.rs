@@ -6,17 +6,15 @@ use std::process::ExitCode;
 use ringway_config::{Egress, OnDenied, Place, Policy, Service};
 use serde::Serialize;
 
-use super::Show;
 use super::files::Files;
 use crate::admin::report::{PolicyReport, RuleReport};
 use crate::admin::socket;
 use crate::cli::table::Table;
-use crate::cli::{Failure, answer};
-use crate::json;
+use crate::cli::{Failure, Shown, answer, answer_json, how_to_apply};
 use crate::policy::names::in_site;
 
 /// Runs `ringway policy show`.
-pub(super) fn run(args: &Show) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
     let files = Files::load(&args.config.path)?;
     // A gateway that does not run is no fault here.
     let running = socket::ask(&files.config.socket).ok();
@@ -34,15 +32,16 @@ pub(super) fn run(args: &Show) -> Result<ExitCode, Failure> {
             rules: &rules,
             in_force,
         };
-        return answer(json::pretty(&report).map_err(anyhow::Error::from)?);
+        return answer_json(&report);
     }
 
     let mut text = text(&files, &rules, running.as_ref());
     match in_force {
         Some(true) => text.push_str("\nThe running gateway has these rules.\n"),
-        Some(false) => text.push_str(
-            "\nThe running gateway has other rules: reload it (systemctl reload ringway).\n",
-        ),
+        Some(false) => text.push_str(&format!(
+            "\nThe running gateway has other rules.\n{}",
+            how_to_apply(&args.config.path)
+        )),
         None => text.push_str("\nNo gateway runs with this file.\n"),
     }
     answer(text)

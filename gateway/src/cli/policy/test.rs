@@ -10,8 +10,7 @@ use super::Test;
 use super::files::Files;
 use super::show::rule_at;
 use super::wanted::Wanted;
-use crate::cli::{Failure, answer};
-use crate::json;
+use crate::cli::{Failure, answer, answer_json};
 use crate::policy::ends::{Ends, Unresolved};
 use crate::policy::judge::{Asking, Case, Judge, Judgement};
 use crate::policy::tests::list;
@@ -47,7 +46,7 @@ pub(super) fn run(args: &Test) -> Result<ExitCode, Failure> {
     let verdict = Verdict::of(&judgement);
     if args.json {
         let report = Report::of(verdict, &judgement, &judge);
-        answer(json::pretty(&report).map_err(anyhow::Error::from)?)?;
+        answer_json(&report)?;
     } else {
         answer(describe(
             &question,

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use ringway_config::Member;
 
+use crate::cli::member::Fingerprint;
 use crate::cli::member::add::show::changes;
-use crate::cli::member::{APPLY, Fingerprint};
 use crate::cli::own_record::{OwnRecord, RecordFile, fault};
-use crate::cli::{ConfigFile, Failure, answer};
+use crate::cli::{ConfigFile, Failure, answer, how_to_apply};
 
 /// Checks the record in `file` and puts it in the place of ours, byte for byte.
 pub(super) fn run(
@@ -19,6 +19,7 @@ pub(super) fn run(
     fingerprint: Option<Fingerprint>,
     config: ConfigFile,
 ) -> Result<ExitCode, Failure> {
+    let apply = how_to_apply(&config.path);
     let own = OwnRecord::load(&RecordFile {
         config,
         record: None,
@@ -50,6 +51,6 @@ pub(super) fn run(
     let change = own.change_to(text)?;
     change.write()?;
     let mut text = changes(Some(&own.member), &change.after)?;
-    text.push_str(&format!("{} is replaced.\n{APPLY}", own.path.display()));
+    text.push_str(&format!("{} is replaced.\n{apply}", own.path.display()));
     answer(text)
 }

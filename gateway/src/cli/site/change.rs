@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use ringway_config::{Prefix, Site, SiteId};
 
 use super::{Add, Set, refuse_public};
+use crate::cli::list_change::ListChange;
 use crate::cli::own_record::{OwnRecord, RecordFile, hand_out};
 use crate::cli::{Failure, answer};
 
@@ -58,25 +59,12 @@ pub(super) fn set(args: &Set) -> Result<ExitCode, Failure> {
 
 /// The ranges after the change.
 fn prefixes(args: &Set, before: &[Prefix]) -> Result<Vec<Prefix>, Failure> {
-    if !args.prefixes.is_empty() {
-        return Ok(args.prefixes.clone());
-    }
-
-    let mut prefixes = before.to_vec();
-    for prefix in &args.remove_prefixes {
-        if !before.contains(prefix) {
-            return Err(Failure::Usage(format!(
-                "{prefix} is no range of site {}",
-                args.name
-            )));
-        }
-        prefixes.retain(|known| known != prefix);
-    }
-    for prefix in &args.add_prefixes {
-        if !prefixes.contains(prefix) {
-            prefixes.push(*prefix);
-        }
-    }
+    let change = ListChange {
+        instead: &args.prefixes,
+        more: &args.add_prefixes,
+        less: &args.remove_prefixes,
+    };
+    let prefixes = change.of(before, format!("range of site {}", args.name))?;
     if prefixes.is_empty() {
         return Err(Failure::Usage(format!(
             "site {} would have no range; ringway site remove removes it",

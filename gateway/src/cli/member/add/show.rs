@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ringway_config::{Changes, Escaped, Faults, Member, Root};
 use ringway_identity::certificate::{Certificate, date};
 use ringway_identity::trust::authorities;
+use serde::Serialize;
 
 use super::confirm::grouped;
 
@@ -34,6 +35,46 @@ pub(in crate::cli) fn changes(before: Option<&Member>, after: &Member) -> Result
     let _ = writeln!(text, "fingerprint {}", after.digest);
     let _ = writeln!(text, "  in groups {}\n", grouped(after.digest));
     Ok(text)
+}
+
+/// The output of `record diff --json`.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Difference {
+    org: String,
+    before: Version,
+    after: Version,
+    added: Vec<String>,
+    removed: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Version {
+    serial: u64,
+    fingerprint: String,
+}
+
+impl Difference {
+    /// What `after` changes of `before`.
+    pub(in crate::cli) fn of(before: &Member, after: &Member) -> Result<Difference, Faults> {
+        let Changes { added, removed } = between(Some(before), after)?;
+
+        Ok(Difference {
+            org: after.org.to_string(),
+            before: Version::of(before),
+            after: Version::of(after),
+            added: added.into_iter().collect(),
+            removed: removed.into_iter().collect(),
+        })
+    }
+}
+
+impl Version {
+    fn of(member: &Member) -> Version {
+        Version {
+            serial: member.serial,
+            fingerprint: member.digest.to_string(),
+        }
+    }
 }
 
 fn between(before: Option<&Member>, after: &Member) -> Result<Changes, Faults> {

@@ -396,7 +396,7 @@ fn no_text_of_a_report_reaches_the_terminal() {
         }
     }
 
-    let json = json::pretty(&report).unwrap();
+    let json = json::document(&report).unwrap();
     for line in json.lines() {
         assert_eq!(Escaped(line).to_string(), line, "not printable");
     }

@@ -1,0 +1,56 @@
+//! What keeps no record out, and what the operator should know before it counts.
+
+use ringway_config::{Config, Escaped, Fault, Member};
+use ringway_identity::crl::path_beside;
+use ringway_identity::trust;
+
+use super::candidate::Candidate;
+
+/// One line for each warning about the `new` records, with which `config` would run.
+pub(super) fn warnings(config: &Config, new: &[Candidate], replaced: &[Member]) -> String {
+    let is_new = |fault: &Fault| {
+        let mut places = new.iter().map(|candidate| &candidate.record.place.file);
+        places.any(|file| *file == fault.place.file)
+    };
+    let unmet = config.never_met().into_iter().filter(is_new);
+    let lists = new
+        .iter()
+        .flat_map(|candidate| of_lists(candidate, replaced, config));
+
+    unmet
+        .chain(lists)
+        .map(|fault| format!("warning: {fault}\n"))
+        .collect()
+}
+
+/// What the revocation lists that lie where the record comes mean for it, and that those beside
+/// the file that was handed over are not taken with it.
+fn of_lists(candidate: &Candidate, replaced: &[Member], config: &Config) -> Vec<Fault> {
+    let target = candidate.target(replaced, config);
+    let offered = path_beside(&candidate.record.place.file);
+    let used = path_beside(&target);
+
+    let mut there = candidate.record.clone();
+    there.place.file = target.into();
+    let mut faults = match trust::lists(&there) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.0,
+    };
+    for fault in &mut faults {
+        fault
+            .message
+            .push_str("; until then every start and reload is refused");
+    }
+
+    if offered != used && offered.exists() {
+        let path = used.display().to_string();
+        faults.push(Fault {
+            place: ringway_config::Place::whole(&offered),
+            message: format!(
+                "is not copied with the record; to use it, copy it to {}",
+                Escaped(&path)
+            ),
+        });
+    }
+    faults
+}
