@@ -4,9 +4,9 @@
 //! [`policy`], [`tunnel`]); the files it comes
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
-//! which record is the newest ([`newest`], kept in a [`ledger`]) and how one follows the other ([`mod@upgrade`],
-//! [`changes`]); what a reload has changed ([`difference`]), and what a refused one still takes
-//! away ([`survey`], [`mod@meet`]).
+//! which record is the newest ([`newest`], kept in a [`ledger`]) and how one follows the other
+//! ([`mod@upgrade`], [`changes`]); what a reload has changed ([`difference`]), and what a refused
+//! one still takes away ([`survey`], [`mod@meet`]).
 
 #![forbid(unsafe_code)]
 

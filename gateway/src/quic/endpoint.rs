@@ -279,7 +279,7 @@ mod tests {
         assert!(stored.is_ok() && other.0 != made.0);
         assert_eq!(load().0.0, other.0);
 
-        // Whoever could read them may have them.
+        // Somebody who could read them may have them.
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(EndpointKeys::exposed(&dir).is_some());
         let (again, stored) = load();
