@@ -54,6 +54,8 @@ mod strangers;
 mod streams;
 mod tun_device;
 mod two_consortia;
+mod two_sites;
+mod versions;
 mod wan_addresses;
 mod watch;
 mod zones;

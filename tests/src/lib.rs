@@ -18,6 +18,7 @@ pub mod malicious_owner;
 pub mod pushed;
 pub mod scene;
 pub mod second_gateway;
+pub mod second_site;
 pub mod sequence;
 pub mod strangers;
 

@@ -25,10 +25,22 @@ pub const NAME: &str = "gw2.org1";
 /// The gateway that the site has already.
 const FIRST: &str = "gw.org1";
 
+/// Where a second gateway is.
+pub(crate) struct Place {
+    /// `--site` and its value for `gateway add`.
+    pub(crate) site: &'static str,
+    /// Its addresses in its site.
+    pub(crate) lan: [&'static str; 2],
+}
+
+/// Beside the first gateway.
+const SAME_SITE: Place = Place {
+    site: "vpc",
+    lan: ["10.10.1.2/24", "fd00:10:1::2/64"],
+};
+
 /// What is done in its namespace; the names of interfaces are those of other gateways.
-const INSIDE: &str = "address add 10.10.1.2/24 dev lan0
-address add fd00:10:1::2/64 dev lan0
-link set lan0 up
+const INSIDE: &str = "link set lan0 up
 address add 203.0.113.130/30 dev wan0
 address add 2001:db8:0:9::2/64 dev wan0
 link set wan0 up
@@ -52,6 +64,22 @@ pub struct SecondGateway {
 impl SecondGateway {
     /// Adds the gateway and starts it, with `binary`; returns when the others have tunnels to it.
     pub fn add(scene: &Scene, binary: &str) -> SecondGateway {
+        let lab = &scene.topology().lab;
+        let switch = format!("{lab}-vpc.org1");
+        let gateway = SecondGateway::create(scene, binary, &SAME_SITE, &switch);
+        batch(&switch, "link set gw2 master vpc up\n");
+
+        gateway.run(scene)
+    }
+
+    /// Its namespace and files. The end `gw2` of its link to its site is in the namespace
+    /// `network`.
+    pub(crate) fn create(
+        scene: &Scene,
+        binary: &str,
+        place: &Place,
+        network: &str,
+    ) -> SecondGateway {
         let topology = scene.topology();
         let gateway = SecondGateway {
             netns: format!("{}-{NAME}", topology.lab),
@@ -59,13 +87,16 @@ impl SecondGateway {
             binary: binary.into(),
             process: None,
         };
-        gateway.connect(&topology.lab.to_string());
-        gateway.create_files(scene);
-
-        let mut gateway = gateway;
-        gateway.start();
-        gateway.wait_for_tunnels(scene);
+        gateway.connect(&topology.lab.to_string(), place, network);
+        gateway.create_files(scene, place);
         gateway
+    }
+
+    /// Starts it; returns when the others have tunnels to it.
+    pub(crate) fn run(mut self, scene: &Scene) -> SecondGateway {
+        self.start();
+        self.wait_for_tunnels(scene);
+        self
     }
 
     /// Starts it; does not wait for its tunnels.
@@ -83,12 +114,22 @@ impl SecondGateway {
         self.process = Some(process.expect("it starts"));
     }
 
+    /// From its next start it runs `binary`, such as one of an earlier version.
+    pub fn use_program(&mut self, binary: &Path) {
+        self.binary = binary.to_owned();
+    }
+
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("it has not been waited for");
             process.wait().expect("it has been killed");
         }
+    }
+
+    /// Has it read its files again.
+    pub fn reload(&self) {
+        program::output(&mut self.command(&["reload"])).expect("its files are right");
     }
 
     /// Waits until org0, org2 and the site's first gateway have tunnels to it.
@@ -130,11 +171,11 @@ impl SecondGateway {
     }
 
     /// Makes its namespace and its links.
-    fn connect(&self, lab: &str) {
+    fn connect(&self, lab: &str, place: &Place, network: &str) {
         let netns = &self.netns;
         ip(&["netns", "add", netns]);
         for (interface, switch, end) in [
-            ("lan0", format!("{lab}-vpc.org1"), "gw2"),
+            ("lan0", network.to_owned(), "gw2"),
             ("wan0", format!("{lab}-wan"), "org1b"),
         ] {
             let link = ["link", "add", interface, "netns", netns];
@@ -150,28 +191,32 @@ impl SecondGateway {
         let wan = format!("{lab}-wan");
         let no_dad = "echo 0 >/proc/sys/net/ipv6/conf/org1b/accept_dad";
         ip(&["netns", "exec", &wan, "sh", "-c", no_dad]);
+        for address in place.lan {
+            ip(&["-n", netns, "address", "add", address, "dev", "lan0"]);
+        }
         batch(netns, INSIDE);
         batch(&wan, ON_THE_WAN);
-        batch(&format!("{lab}-vpc.org1"), "link set gw2 master vpc up\n");
     }
 
-    fn create_files(&self, scene: &Scene) {
+    fn create_files(&self, scene: &Scene, place: &Place) {
         let first = scene.config(FIRST);
         let theirs = first.parent().expect("it lies in a directory");
         let mut add = Command::new("ip");
         add.args(["netns", "exec", &self.netns])
             .arg(&self.binary)
-            .args(["gateway", "add", "gw2"])
+            .args(["gateway", "add", "gw2", "--site", place.site])
             .args(["--endpoint", "203.0.113.130:4600"])
             .args(["--endpoint", "[2001:db8:0:9::2]:4600"])
-            .args(["--dns-listen", "10.10.1.2"])
-            .args(["--dns-listen", "fd00:10:1::2"])
             .arg("--ca")
             .arg(theirs.join("ca"))
             .arg("--dir")
             .arg(&self.dir)
             .arg("-c")
             .arg(&first);
+        for address in place.lan {
+            let (address, _) = address.split_once('/').expect("it has a length");
+            add.args(["--dns-listen", address]);
+        }
         program::output(&mut add).expect("the CA signs for another gateway");
 
         share_record(scene, &theirs.join("org1.member.toml"));
@@ -203,11 +248,11 @@ impl Drop for SecondGateway {
     }
 }
 
-fn ip(arguments: &[&str]) {
+pub(crate) fn ip(arguments: &[&str]) {
     program::output(Command::new("ip").args(arguments)).unwrap_or_else(|error| panic!("{error:#}"));
 }
 
-fn batch(netns: &str, lines: &str) {
+pub(crate) fn batch(netns: &str, lines: &str) {
     for line in lines.lines() {
         let arguments: Vec<_> = line.split(' ').collect();
         ip(&[&["-n", netns][..], &arguments].concat());

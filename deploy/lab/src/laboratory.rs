@@ -183,6 +183,12 @@ impl Lab {
 
     /// Starts the gateway `name`; does not wait for its tunnels.
     pub fn start(&mut self, name: &str) -> Result<()> {
+        let binary = self.state.binary.clone();
+        self.start_program(name, &binary)
+    }
+
+    /// Like [`Lab::start`], with another `ringway` program, such as one of an earlier version.
+    pub fn start_program(&mut self, name: &str, binary: &Path) -> Result<()> {
         // Appended to, so that the log of an earlier run of the gateway is kept.
         let path = self.log(name);
         let log = File::options()
@@ -191,7 +197,7 @@ impl Lab {
             .open(&path)
             .with_context(|| format!("cannot write {}", path.display()))?;
 
-        let mut run = self.ringway(name)?;
+        let mut run = self.command(name, binary)?;
         run.arg("run")
             .arg("-c")
             .arg(self.config(name)?)

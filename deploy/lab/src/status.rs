@@ -144,7 +144,7 @@ fn require_running(lab: &Lab, name: &str) -> Result<()> {
 }
 
 /// Waits until every node resolves both addresses of every machine of every organization.
-pub(crate) fn wait_for_names(lab: &Lab, limit: Duration) -> Result<()> {
+pub fn wait_for_names(lab: &Lab, limit: Duration) -> Result<()> {
     for asking in lab.topology().of_kind(Kind::Node) {
         wait::until(&format!("all names at {}", asking.name), limit, || {
             let unknown = unknown_names(lab, &asking.name)?;

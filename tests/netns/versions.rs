@@ -1,0 +1,221 @@
+//! Two versions side by side: one gateway runs an earlier program, with member records of version
+//! 1, and the others today's, with records of version 2.
+//!
+//! `RINGWAY_OLD_BINARY` names the earlier program; `tests/campaign versions` builds the last one of
+//! 0.1 for it. Without it today's program stands in: what is tried then is that records of both
+//! versions work side by side, and nothing about the wire, whose earlier messages
+//! `gateway/core/tests/codec.rs` holds byte by byte.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::ensure;
+use ringway_lab::ping::Family;
+use ringway_lab::{program, status};
+use ringway_tests::scene::{append, eventually, eventually_ok, replace};
+use ringway_tests::second_gateway::{self, SecondGateway};
+use ringway_tests::{Pushed, Scene};
+use serde_json::Value;
+
+use crate::RINGWAY;
+
+/// The gateway that runs the earlier program, and its peers.
+const EARLIER: &str = "gw.org2";
+const PEERS: [&str; 3] = ["gw.org0", "gw.org1", second_gateway::NAME];
+
+/// The rule of `org init` in words that every version knows.
+const NAMED_SERVICES: &str = "service = [\"fabric-orderer\", \"fabric-peer\", \"fabric-ca\"]";
+const PORTS: &str = "proto = \"tcp\"\nports = [7050, 7051, 7054]";
+
+/// Server, its address, and the client: through both tunnels of the earlier program's site, in both
+/// directions.
+const STREAMS: [(&str, &str, &str); 4] = [
+    ("orderer0.org0", "10.10.0.11:7050", "peer0.org2"),
+    ("peer0.org2", "10.10.2.11:7051", "orderer0.org0"),
+    ("peer0.org1", "[fd00:10:1::11]:7051", "peer1.org2"),
+    ("peer1.org2", "[fd00:10:2::12]:7051", "peer0.org1"),
+];
+
+#[test]
+fn an_earlier_program_has_tunnels_names_and_the_zone_of_two_gateways() {
+    let old = Program::of_the_environment();
+    let mut scene = Scene::new("versions", RINGWAY);
+    let mut second = SecondGateway::add(&scene, RINGWAY);
+    append(&scene.config("gw.org1"), &record("first", "10.10.1.81"));
+    append(&second.config(), &record("second", "10.10.1.82"));
+    scene.reload("gw.org1");
+    second.kill();
+    second.start();
+
+    scene.stop(EARLIER);
+    make_earlier(&scene.beside(EARLIER, ""));
+    start(&mut scene, &old);
+    wait_until_answered(&scene, "first", "10.10.1.81");
+    wait_until_answered(&scene, "second", "10.10.1.82");
+    status::wait_for_names(&scene, Duration::from_secs(20)).expect("every name at every host");
+    let streams = streams(&scene);
+    for family in [Family::V4, Family::V6] {
+        scene.assert_all_reachable(family);
+    }
+
+    // A change of each of the two gateways reaches the zone that it is offered.
+    replace(&scene.config("gw.org1"), "10.10.1.81", "10.10.1.83");
+    scene.reload("gw.org1");
+    wait_until_answered(&scene, "first", "10.10.1.83");
+    replace(&second.config(), "10.10.1.82", "10.10.1.84");
+    second.reload();
+    wait_until_answered(&scene, "second", "10.10.1.84");
+
+    // One of the two is away, and the earlier program is started again meanwhile.
+    for stream in &streams {
+        stream.wait_for(5, 20);
+    }
+    drop(streams);
+    second.kill();
+    scene.kill(EARLIER).expect("it runs");
+    scene.start_program(EARLIER, &old.path).expect("it starts");
+    wait_until_answered(&scene, "second", "10.10.1.84");
+    wait_until_answered(&scene, "first", "10.10.1.83");
+    second.start();
+    wait_for_tunnels(&scene, &old);
+    assert_no_message_was_malformed(&scene);
+    println!(
+        "result: {} beside {}",
+        old.version,
+        version(Path::new(RINGWAY))
+    );
+    drop(second);
+    scene.close();
+}
+
+/// The program that stands for an earlier version.
+struct Program {
+    path: PathBuf,
+    version: String,
+}
+
+impl Program {
+    fn of_the_environment() -> Program {
+        let Some(path) = std::env::var_os("RINGWAY_OLD_BINARY") else {
+            return Program {
+                path: RINGWAY.into(),
+                version: "records of version 1".into(),
+            };
+        };
+
+        let path = PathBuf::from(path);
+        let version = version(&path);
+        let ours = self::version(Path::new(RINGWAY));
+        assert_ne!(version, ours, "{} is no earlier program", path.display());
+        Program { path, version }
+    }
+}
+
+fn version(program: &Path) -> String {
+    let mut command = std::process::Command::new(program);
+    let printed = program::output(command.arg("--version")).expect("it says its version");
+    // The first word is the name of the file.
+    let (_, version) = printed
+        .trim()
+        .split_once(' ')
+        .expect("a name and a version");
+    version.to_owned()
+}
+
+/// The files in `dir` as an earlier version has them, and nothing remembered.
+fn make_earlier(dir: &Path) {
+    replace(&dir.join("gateway.toml"), NAMED_SERVICES, PORTS);
+    fs::remove_dir_all(dir.join("state")).expect("it has run");
+    let records = ["org2", "members/org0", "members/org1"];
+    for record in records.map(|name| dir.join(format!("{name}.member.toml"))) {
+        let text = fs::read_to_string(&record).expect("a record");
+        fs::write(&record, of_version_1(&text)).expect("a writable file");
+    }
+}
+
+/// A record without serial and end.
+fn of_version_1(record: &str) -> String {
+    let mut text = String::new();
+    for line in record.lines() {
+        match line {
+            "version = 2" => text += "version = 1\n",
+            "[end]" => (),
+            _ if line.starts_with("serial = ") => (),
+            _ => text = text + line + "\n",
+        }
+    }
+    assert!(text.contains("version = 1\n"), "{record}");
+    text
+}
+
+fn start(scene: &mut Scene, old: &Program) {
+    scene.start_program(EARLIER, &old.path).expect("it starts");
+    wait_for_tunnels(scene, old);
+}
+
+/// Waits until both ends of each tunnel of the earlier program say that it is up.
+fn wait_for_tunnels(scene: &Scene, old: &Program) {
+    for peer in ["gw.org0", "gw.org1"] {
+        eventually(&format!("the tunnel of {peer}"), 20, || {
+            scene.is_up(peer, EARLIER)
+        });
+    }
+    eventually_ok("the tunnels of the earlier program", 20, || {
+        let tunnels = status_of(scene, old)?["tunnels"].take();
+        let up = |peer: &&str| is_up(&tunnels, peer);
+        ensure!(PEERS.iter().all(up), "{tunnels}");
+        Ok(())
+    });
+}
+
+fn is_up(tunnels: &Value, peer: &str) -> bool {
+    let mut tunnels = tunnels.as_array().into_iter().flatten();
+    tunnels.any(|tunnel| tunnel["peer"] == peer && tunnel["state"] == "up")
+}
+
+/// What the earlier program says about itself.
+fn status_of(scene: &Scene, old: &Program) -> anyhow::Result<Value> {
+    let mut status = scene.command(EARLIER, &old.path)?;
+    status
+        .args(["status", "--json", "-c"])
+        .arg(scene.config(EARLIER));
+    Ok(serde_json::from_str(&program::output(&mut status)?)?)
+}
+
+fn streams(scene: &Scene) -> Vec<Pushed> {
+    let mut streams = Vec::new();
+    for (server, address, client) in STREAMS {
+        let address = address.parse().expect("an address");
+        streams.push(Pushed::start(scene, server, address, client));
+    }
+    streams
+}
+
+fn record(name: &str, address: &str) -> String {
+    format!("\n[[dns.record]]\nname = \"{name}\"\ntype = \"A\"\ndata = \"{address}\"\n")
+}
+
+/// Waits until the gateways of org2 and org0 answer with the address of a host of org1.
+fn wait_until_answered(scene: &Scene, name: &str, address: &str) {
+    let name = format!("{name}.org1.consortium.example");
+    for (host, server) in [
+        ("peer0.org2", "@10.10.2.1"),
+        ("orderer0.org0", "@10.10.0.1"),
+    ] {
+        eventually(&format!("{address} for {name} at {server}"), 20, || {
+            let dig = ["+short", "+tries=1", "+timeout=2", server, &name];
+            scene.output_of_any_exit(host, "dig", &dig).trim() == address
+        });
+    }
+}
+
+fn assert_no_message_was_malformed(scene: &Scene) {
+    let logs = ["gw.org0", "gw.org1", EARLIER].map(|gateway| (gateway, scene.logged(gateway)));
+    for (gateway, log) in logs {
+        assert!(
+            !log.is_empty() && !log.contains("malformed"),
+            "{gateway}: {log}"
+        );
+    }
+}
