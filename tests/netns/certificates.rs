@@ -2,11 +2,16 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ringway_lab::program;
 use ringway_tests::certificate::{self, seconds_since_1970};
 use ringway_tests::scene::eventually;
 use ringway_tests::{Flow, Scene};
+use serde_json::Value;
 
 use crate::RINGWAY;
+
+/// The peers of gw.org2.
+const PEERS: [&str; 2] = ["gw.org0", "gw.org1"];
 
 /// Lifetime of the short-lived certificate, in seconds. It is longer than the replaced session
 /// drains (10 s): if the new session ended earlier, the replaced one would carry packets again.
@@ -37,6 +42,58 @@ fn a_new_certificate_is_applied_without_a_lost_packet() {
     flow.assert_none_lost("across the rotation");
     assert_eq!(scene.up_since("gw.org0", "gw.org1"), since);
     scene.close();
+}
+
+#[test]
+fn the_peers_see_a_renewed_certificate_while_the_tunnels_stay_up() {
+    let scene = Scene::new("renewed", RINGWAY);
+    let flow = Flow::start(&scene, "orderer0.org0", "peer0.org2");
+    let since = PEERS.map(|peer| scene.up_since(peer, "gw.org2"));
+
+    // One that ends within the hour first, so that each renewal is seen to end later.
+    let now = seconds_since_1970(SystemTime::now());
+    certificate::replace(&scene, "gw.org2", now..now + 3600);
+    scene.reload("gw.org2");
+    let mut shown = wait_until_shown(&scene);
+    let within_the_hour = shown.clone();
+    for arguments in [&["cert", "renew"][..], &["cert", "renew", "--new-key"]] {
+        program::output(&mut scene.ringway("gw.org2", arguments)).expect("the CA is here");
+        program::output(&mut scene.ringway("gw.org2", &["reload"])).expect("it is accepted");
+
+        let renewed = wait_until_shown(&scene);
+        for (before, after) in shown.iter().zip(&renewed) {
+            assert_ne!(before["fingerprint"], after["fingerprint"], "{after}");
+        }
+        shown = renewed;
+    }
+    for (before, after) in within_the_hour.iter().zip(&shown) {
+        // RFC 3339, of one time zone.
+        let ends = |shown: &Value| shown["not_after"].as_str().map(str::to_owned);
+        assert!(ends(before) < ends(after), "{before} {after}");
+    }
+    assert_eq!(PEERS.map(|peer| scene.up_since(peer, "gw.org2")), since);
+    flow.assert_none_lost("across three certificates");
+    scene.close();
+}
+
+/// Waits until the peers of gw.org2 show the certificate that it has in its file, and gives what
+/// they show of it.
+fn wait_until_shown(scene: &Scene) -> [Value; 2] {
+    let serial = certificate::serial(scene, "gw.org2");
+    PEERS.map(|peer| {
+        let mut shown = Value::Null;
+        eventually(&format!("the certificate {serial} at {peer}"), 15, || {
+            let tunnel = scene.tunnel(peer, "gw.org2").unwrap_or_default();
+            shown = tunnel["certificate"].clone();
+            shown["serial"] == serial.as_str()
+        });
+        let logged = scene.logged(peer);
+        assert!(
+            logged.contains("Peer has another certificate"),
+            "{peer}: {logged}"
+        );
+        shown
+    })
 }
 
 #[test]
