@@ -35,7 +35,7 @@ const STREAMS: [(&str, &str, &str); 4] = [
 
 #[test]
 fn streams_open_and_go_on_whichever_gateway_each_direction_takes() {
-    let (scene, second) = scene("asymmetric");
+    let (scene, second) = ready(Scene::new("asymmetric", RINGWAY));
 
     for hop in [FIRST_HOP, SECOND_HOP] {
         route_by(&scene, hop);
@@ -54,7 +54,7 @@ fn streams_open_and_go_on_whichever_gateway_each_direction_takes() {
 
 #[test]
 fn streams_go_on_while_one_of_two_gateways_dies_and_comes_back() {
-    let (mut scene, mut second) = scene("one-of-two");
+    let (mut scene, mut second) = ready(Scene::beside_others("one-of-two", RINGWAY));
     let streams = start(&scene);
 
     for (dies, before) in [
@@ -104,9 +104,8 @@ fn streams_go_on_while_one_of_two_gateways_dies_and_comes_back() {
     scene.close();
 }
 
-/// A laboratory with a second gateway, in which nothing has grace.
-fn scene(test: &str) -> (Scene, SecondGateway) {
-    let scene = Scene::new(test, RINGWAY);
+/// The laboratory with a second gateway, in which nothing has grace.
+fn ready(scene: Scene) -> (Scene, SecondGateway) {
     for gateway in ["gw.org0", FIRST] {
         replace(
             &scene.config(gateway),

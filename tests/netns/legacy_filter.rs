@@ -24,7 +24,7 @@ const SCRIPT: &str = "
 
 #[test]
 fn a_policy_of_iptables_legacy_is_seen_and_the_named_commands_open_it() {
-    let scene = Scene::new("legacy", RINGWAY);
+    let scene = Scene::beside_others("legacy", RINGWAY);
     scene.sh(GATEWAY, SCRIPT);
 
     for (program, family, to) in [

@@ -17,6 +17,9 @@ use serde_json::Value;
 /// one's gateways, and the tests measure time.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Held by each test with a laboratory that mostly waits.
+static TURN_OF_THOSE_THAT_WAIT: Mutex<()> = Mutex::new(());
+
 /// Number of lines of each gateway's log that a failed test prints.
 const LOG_LINES: usize = 60;
 
@@ -27,7 +30,7 @@ pub struct Scene {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// Waits until no other test of this process has a laboratory.
+/// Waits until no other test of this process has a laboratory, but for one that mostly waits.
 pub fn take_turn() -> MutexGuard<'static, ()> {
     // A failed test poisons the mutex, which protects no data.
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -36,16 +39,27 @@ pub fn take_turn() -> MutexGuard<'static, ()> {
 impl Scene {
     /// A laboratory for the test `test` (at most 20 bytes), whose gateways run `binary`.
     pub fn new(test: &str, binary: &str) -> Scene {
-        Scene::with(test, binary, true)
+        Scene::with(take_turn(), test, binary, true)
+    }
+
+    /// Like [`Scene::new`], for a test that mostly waits, for longer than ten seconds, and on which
+    /// a busy machine has no effect: it runs beside those that take their turn.
+    pub fn beside_others(test: &str, binary: &str) -> Scene {
+        let turn = TURN_OF_THOSE_THAT_WAIT.lock();
+        Scene::with(
+            turn.unwrap_or_else(PoisonError::into_inner),
+            test,
+            binary,
+            true,
+        )
     }
 
     /// Like [`Scene::new`], with a WAN that forwards private addresses, so that a leak can be seen.
     pub fn without_wan_filter(test: &str, binary: &str) -> Scene {
-        Scene::with(test, binary, false)
+        Scene::with(take_turn(), test, binary, false)
     }
 
-    fn with(test: &str, binary: &str, wan_filter: bool) -> Scene {
-        let turn = take_turn();
+    fn with(turn: MutexGuard<'static, ()>, test: &str, binary: &str, wan_filter: bool) -> Scene {
         let name: LabName = format!("t{}-{test}", std::process::id())
             .parse()
             .expect("test names are short");
