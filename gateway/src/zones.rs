@@ -299,6 +299,9 @@ impl Replicator {
         let knows_fragments = sender.knows_fragments();
         self.drop_older_transfers(&sender);
         let keys = sender.keys.clone();
+        if !self.has_session_with(&id) {
+            self.keeping.arrive();
+        }
         let peer = self
             .peers
             .entry(conn)

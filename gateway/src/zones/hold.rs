@@ -15,9 +15,9 @@ use super::{Replicator, Reply};
 
 /// How often the fragments' ages are compared with the hold.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often the last contacts are written at the latest; also at once after an owner's last
-/// session has ended. After a crash, owners seem to have been silent for up to this much longer
-/// than they were: with a short hold it is an eighth of that.
+/// How often the last contacts are written at the latest; also at once when an owner is back, and
+/// after its last session has ended. After a crash, owners seem to have been silent for up to this
+/// much longer than they were: with a short hold it is an eighth of that.
 const WRITE: Duration = Duration::from_secs(600);
 /// A gateway from which nothing was heard for this long may be one that does not exist yet: its
 /// organization's zone counts as complete without it.
@@ -55,6 +55,13 @@ impl Keeping {
             looked: None,
             written: None,
         }
+    }
+
+    /// An owner is back that had no session: after a crash, it must not count as silent since long
+    /// ago.
+    pub(super) fn arrive(&mut self) {
+        self.looked = None;
+        self.written = None;
     }
 
     /// A session with `owner` has ended.

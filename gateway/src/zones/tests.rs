@@ -424,6 +424,23 @@ fn a_short_hold_survives_a_crash() {
 }
 
 #[test]
+fn an_owner_that_came_back_before_a_crash_does_not_count_as_silent_since_long_ago() {
+    let mut stand = Stand::new(&["gw.org0", "a.org1"]);
+    let mut a = owner(fragment("a.org1", "only-a A 10.1.0.2"));
+    stand.push(&sender("a.org1", 1), &mut a);
+    stand.pass(Duration::from_secs(6));
+    stand.replicator.forget(ConnId(1));
+    stand.pass(2 * HOUR);
+    assert_eq!(stand.ask("only-a"), failed("SERVFAIL"));
+
+    stand.push(&sender("a.org1", 2), &mut a);
+    stand.pass(Duration::from_millis(100));
+    stand.restart();
+    stand.pass(Duration::from_secs(6));
+    assert_eq!(stand.ask("only-a"), answered("10.1.0.2"));
+}
+
+#[test]
 fn a_revoked_gateway_or_key_loses_its_names_at_once_and_after_a_restart() {
     let mut stand = Stand::new(&TWO);
     let mut a = owner(fragment("a.org1", "only-a A 10.1.0.2"));
