@@ -303,6 +303,24 @@ fn srv_records_come_with_the_addresses_of_their_hosts() {
 }
 
 #[test]
+fn a_service_at_its_own_name_comes_with_the_addresses_of_that_name() {
+    let text = "@ SOA gw h 7 60 10 100 5\nweb HTTPS 1 .\nweb A 10.1.0.60\nweb AAAA fd00:1::60\n";
+    let zones = ZoneSet::of([zone("org1.example", text)]);
+    let response = respond(
+        &zones,
+        &question("web.org1.example.", "HTTPS"),
+        Transport::Udp,
+    );
+
+    let added: Vec<String> = response
+        .additionals
+        .iter()
+        .map(|record| record.data.to_string())
+        .collect();
+    assert_eq!(added, ["10.1.0.60", "fd00:1::60"]);
+}
+
+#[test]
 fn names_outside_are_refused_and_zones_without_a_copy_fail() {
     assert_eq!(ask("www.", "A"), "REFUSED");
     assert_eq!(ask("", "SOA"), "REFUSED");

@@ -219,6 +219,9 @@ impl<'z> Step<'_, 'z> {
     /// as far as the consortium's zones have them.
     pub(super) fn add_hosts(&self, set: &'z RRset, reply: &mut Reply<'z>) {
         for host in hosts(set) {
+            // RFC 9460, section 2.5: the root stands for the owner.
+            let is_owner = host == Name::ROOT && matches!(set.kind(), kind::SVCB | kind::HTTPS);
+            let host = if is_owner { *self.name } else { host };
             let labels = host.labels();
             let zone = match self.zones.authority(&labels) {
                 Authority::Zone(zone) => zone,
@@ -231,7 +234,11 @@ impl<'z> Step<'_, 'z> {
                 wildcard: Some(node),
             } = zone.find(&labels, kind::A)
             {
-                let kinds = rdata::additional(set.kind());
+                let kinds: &[u16] = if is_owner {
+                    &[kind::A, kind::AAAA]
+                } else {
+                    rdata::additional(set.kind())
+                };
                 reply.additional.extend(rrs(host, node, kinds));
             }
         }
