@@ -202,9 +202,20 @@ pub struct Dns {
     pub apex: ApexMode,
     /// One question in so many is logged; `None` logs none.
     pub query_log: Option<u32>,
+    /// How many responses are sent.
+    pub rate_limit: RateLimit,
     /// Resolvers for names outside the consortium, asked on behalf of this site. Without any, such
     /// names are refused.
     pub forward: Vec<Forward>,
+}
+
+/// Responses per second over UDP to one network: a /24 of IPv4, a /56 of IPv6. 0: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// To hosts of this site.
+    pub site: u32,
+    /// To hosts of other sites, through the tunnels.
+    pub members: u32,
 }
 
 /// What becomes of names below the consortium's domain that belong to no organization.

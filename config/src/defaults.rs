@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::{
-    ApexMode, Dns, Egress, OnDenied, Policy, Prefix, Routes, TunName, Tunnel, fabric_services,
+    ApexMode, Dns, Egress, OnDenied, Policy, Prefix, RateLimit, Routes, TunName, Tunnel,
+    fabric_services,
 };
 
 /// The tunnel port.
@@ -33,6 +34,16 @@ pub const LANES: NonZeroU32 = NonZeroU32::MIN;
 
 /// The port of a DNS server (RFC 1035, section 4.2).
 pub const DNS_PORT: u16 = 53;
+/// Far above what the one resolver of a whole cluster sends: it stops a program that has run wild.
+///
+/// A member's hosts ask their own gateway, which has our names. What they ask here is a second
+/// choice while that one is down, or by hand, so they get as much as NSD allows anybody by default
+/// (`rrl-ratelimit`). In the worst case, each answer as long as an answer over UDP can be, that is
+/// 2 Mbit/s through the tunnel towards a network whose address somebody there has forged.
+pub const DNS_RATE: RateLimit = RateLimit {
+    site: 10_000,
+    members: 200,
+};
 /// Seconds until a change of a DNS record is seen everywhere.
 pub const DNS_TTL: u32 = 5;
 /// How long the names of a silent organization are answered: a week.
@@ -83,6 +94,7 @@ impl Default for Dns {
             hold: DNS_HOLD,
             apex: ApexMode::Closed,
             query_log: None,
+            rate_limit: DNS_RATE,
             forward: Vec::new(),
         }
     }

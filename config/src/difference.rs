@@ -26,6 +26,7 @@ pub fn differences(before: &Config, after: &Config) -> Vec<String> {
         ("dns.hold", old.hold == new.hold),
         ("dns.apex", old.apex == new.apex),
         ("dns.query-log", old.query_log == new.query_log),
+        ("dns.rate-limit", old.rate_limit == new.rate_limit),
         ("[[dns.forward]]", old.forward == new.forward),
         ("dns.zone-files", files(before) == files(after)),
     ];

@@ -1,6 +1,7 @@
 //! [`DnsName`]: the owner or the target of a DNS record.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -35,6 +36,26 @@ impl DnsName {
         self.0
             .strip_suffix(apex.as_str())
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+}
+
+/// The name of an address (RFC 1035, section 3.5; RFC 3596, section 2.5):
+/// `11.0.1.10.in-addr.arpa`.
+pub fn reverse_name(address: IpAddr) -> String {
+    let mut name = String::new();
+    match address {
+        IpAddr::V4(v4) => {
+            for octet in v4.octets().iter().rev() {
+                name.push_str(&format!("{octet}."));
+            }
+            name + "in-addr.arpa"
+        }
+        IpAddr::V6(v6) => {
+            for octet in v6.octets().iter().rev() {
+                name.push_str(&format!("{:x}.{:x}.", octet & 15, octet >> 4));
+            }
+            name + "ip6.arpa"
+        }
     }
 }
 
@@ -80,6 +101,16 @@ impl fmt::Display for DnsName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_has_a_reverse_name() {
+        let name = |text: &str| reverse_name(text.parse().unwrap());
+        assert_eq!(name("10.1.0.11"), "11.0.1.10.in-addr.arpa");
+        assert_eq!(
+            name("fd00:1::11"),
+            "1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa"
+        );
+    }
 
     #[test]
     fn accepts_service_names_and_drops_the_final_dot() {

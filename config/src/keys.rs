@@ -140,8 +140,10 @@ pub mod dns {
         pub(crate) HOLD = "hold", "hold = 604800";
         pub(crate) APEX = "apex", r#"apex = "closed", or "forward""#;
         pub(crate) QUERY_LOG = "query-log", "query-log = { sample = 100 }";
+        pub(crate) RATE_LIMIT = "rate-limit", "rate-limit = { site = 10000, members = 200 }";
         pub(crate) HOST = "host", "[[dns.host]] with name and addresses";
         pub(crate) RECORD = "record", "[[dns.record]] with name, type and data";
+        pub(crate) PTR = "ptr", "[[dns.ptr]] with address and names";
         pub(crate) FORWARD = "forward", "[[dns.forward]] with servers";
     }
 }
@@ -150,6 +152,14 @@ pub(crate) mod query_log {
     table! {
         "dns.query-log", "[dns.query-log]";
         pub(crate) SAMPLE = "sample", "sample = 100, for one question in 100";
+    }
+}
+
+pub(crate) mod rate_limit {
+    table! {
+        "dns.rate-limit", "[dns.rate-limit]";
+        pub(crate) SITE = "site", "site = 10000, responses a second to a network of this site";
+        pub(crate) MEMBERS = "members", "members = 200, responses a second to a member's network";
     }
 }
 
@@ -170,6 +180,15 @@ pub(crate) mod record {
         pub(crate) NAME = "name", r#"name = "peer0", or "@" for the zone itself"#;
         pub(crate) TYPE = "type", r#"type = "A", "AAAA", "CNAME", or another type such as "TXT""#;
         pub(crate) DATA = "data", r#"data = "10.1.0.11", a list, or a name for CNAME"#;
+        pub(crate) TTL = "ttl", "ttl = 5";
+    }
+}
+
+pub(crate) mod ptr {
+    table! {
+        "dns.ptr", "[[dns.ptr]]";
+        pub(crate) ADDRESS = "address", r#"address = "10.1.0.11""#;
+        pub(crate) NAMES = "names", r#"names = ["peer0"]"#;
         pub(crate) TTL = "ttl", "ttl = 5";
     }
 }

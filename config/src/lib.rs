@@ -47,12 +47,13 @@ pub use accepted::{Accepted, AcceptedError};
 pub use bogon::{bogon, is_private, is_private_range};
 pub use changes::{Changes, items};
 pub use config::{
-    ApexMode, Config, Dns, DnsData, DnsRecord, Forward, HealthCheck, Identity, Routes, ZoneFile,
+    ApexMode, Config, Dns, DnsData, DnsRecord, Forward, HealthCheck, Identity, RateLimit, Routes,
+    ZoneFile,
 };
 pub use conflict::conflicts;
 pub use crl_policy::CrlPolicy;
 pub use difference::differences;
-pub use dns_name::{DnsName, DnsNameError};
+pub use dns_name::{DnsName, DnsNameError, reverse_name};
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use escape::{Escaped, is_printable};
 pub use fault::{Fault, Faults, Place, Position};

@@ -22,7 +22,7 @@ fn the_example_gateway_loads_and_overlaps_nothing() {
     );
     assert_eq!(config.members.len(), 1);
     let records = &config.dns.records;
-    assert_eq!((records.len(), config.dns.zone_files.len()), (7, 1));
+    assert_eq!((records.len(), config.dns.zone_files.len()), (9, 1));
     assert_eq!(
         records[4].name.as_str(),
         "_peer._tcp.peer0.acme.consortium.example"

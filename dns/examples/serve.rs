@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use ringway_dns::{Acl, Options, Server, Zone, Zones};
+use ringway_dns::{Acl, Options, Rate, Server, Zone, Zones};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let acl = Acl::new(["127.0.0.0/8".parse()?, "::1/128".parse()?]);
     let acl = Arc::new(ArcSwap::from_pointee(acl));
     let options = Options {
-        rate: None,
+        rate: Arc::new(ArcSwap::from_pointee(Rate::of(0, 0))),
         ..Options::default()
     };
     let server = Server::bind_with(&[address.parse()?], zones, acl, options).await?;

@@ -17,7 +17,7 @@
 //! * `forward`: names outside the consortium;
 //! * [`replica`], [`delta`], [`transfer`], `serial`, `store` and `hold`: how zones reach other
 //!   gateways, how they are kept, and for how long;
-//! * `text` and [`explain`]: records and responses for people.
+//! * `text`, [`explain`] and [`lint`]: records and responses for people, and probable mistakes.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +32,7 @@ pub mod explain;
 mod forward;
 mod healthy;
 mod hold;
+pub mod lint;
 mod name;
 mod own;
 mod prefixes;
@@ -63,6 +64,7 @@ pub use name::Name;
 pub use own::OwnZoneError;
 pub use reach::Reach;
 pub use replica::ReplicaError;
+pub use reverse::stated_at;
 pub use rrset::RRset;
 pub use serial::SerialStore;
 pub use server::{BindError, Counters, Options, QueryLog, Rate, Server};

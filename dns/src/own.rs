@@ -16,6 +16,7 @@ use ringway_config::{Config, Digest, Fault, Place};
 
 use self::gather::gather;
 use crate::draft::{Draft, ZoneError};
+use crate::lint::refuse_delegations;
 use crate::name::Name;
 use crate::rdata::kind;
 use crate::replica;
@@ -66,6 +67,7 @@ impl Zone {
             faults.push(whole_file(config, &error));
             return Err(faults);
         }
+        faults.extend(refuse_delegations(&records, &apex));
         faults.extend(merge(&mut draft, &records));
         // A zone that members would refuse to copy is not served here either.
         if let Err(error) = replica::check_counts(draft.records(), draft.names()) {

@@ -13,12 +13,20 @@
 //!                    127.2.1.10.in-addr.arpa and 2.1.10.in-addr.arpa are REFUSED
 //! ```
 //! Wildcards, and names at or below a delegation, have no pointers: they are not names of hosts.
+//!
+//! An organization can state the names of an address itself (`stated`); those take the place of
+//! the ones derived.
+
+mod export;
+mod stated;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use ringway_config::Prefix;
 
+pub use self::stated::stated_at;
+pub(crate) use self::stated::{may_be_named, stated_address, take_in};
 use crate::name::{Labels, Name};
 use crate::rdata::kind;
 use crate::reach::address;
@@ -66,7 +74,10 @@ impl Pointers {
         let sets = pointers
             .chunk_by(|a, b| a.address == b.address)
             .map(|same_address| (same_address[0].address, ptr_set(same_address)));
-        Pointers(sets.collect())
+
+        let mut all: BTreeMap<IpAddr, RRset> = sets.collect();
+        all.extend(stated::sets(zone));
+        Pointers(all)
     }
 }
 

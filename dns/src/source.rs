@@ -32,6 +32,10 @@ impl Sources {
         Sources { records }
     }
 
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
     /// Where this record was written, or the wildcard that it was synthesized from. `None` for the
     /// SOA, NS and addresses that Ringway adds.
     pub fn place(&self, owner: &Name, kind: u16, data: &[u8]) -> Option<&Place> {

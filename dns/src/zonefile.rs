@@ -24,10 +24,12 @@ use lexer::{Entry, Token};
 use ringway_config::{self as config, Fault};
 
 use crate::draft::{Draft, ZoneError};
+use crate::lint::refuse_delegations;
 use crate::name::{Name, wire_from_text};
 use crate::own::soa;
 use crate::rdata::{kind, plain_number};
 use crate::replica::check_counts;
+use crate::reverse::take_in;
 use crate::source::{Record, Sources, merge};
 use crate::zone::Zone;
 
@@ -73,7 +75,7 @@ impl Zone {
     /// Stricter than [`Zone::from_text`], as for our zone: duplicate records are faults, and the
     /// zone must be small enough for other gateways to accept.
     pub fn from_file(path: &Path, origin: Option<&Name>) -> Result<(Zone, Sources), Vec<Fault>> {
-        let (records, faults) = read_file(
+        let (mut records, faults) = read_file(
             path,
             origin,
             origin.map(|_| DEFAULT_TTL),
@@ -93,8 +95,9 @@ impl Zone {
             return Err(without_soa(faults, &file));
         };
 
+        take_in(&mut records, &apex);
         let zone = finish(apex, &file, faults, |draft| {
-            let mut faults = Vec::new();
+            let mut faults = refuse_delegations(&records, &apex);
             if stated.is_none()
                 && let Err(error) = add_soa(draft, &apex)
             {

@@ -2,6 +2,7 @@
 //! stored. Answers are `ringway-dns`'s; how zones travel between gateways is [`crate::zones`]'.
 
 mod arrivals;
+pub mod lint;
 pub mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use ringway_config::{ApexMode, Config, Digest, GatewayId, OrgId, Prefix, ZoneName};
+use ringway_config::{ApexMode, Config, Digest, GatewayId, OrgId, Prefix, RateLimit, ZoneName};
 use ringway_core::Membership;
 use ringway_dns::{
-    Acl, Arrivals, Forwarder, FragmentStore, QueryLog, Reach, SerialStore, Zone, Zones,
+    Acl, Arrivals, Forwarder, FragmentStore, QueryLog, Rate, Reach, SerialStore, Zone, Zones,
 };
 use ringway_intent::Links;
 
@@ -36,6 +37,8 @@ pub struct Names {
     pub forwarder: Arc<Forwarder>,
     /// Logs a sample of the questions.
     pub query_log: Arc<QueryLog>,
+    /// Limits the responses.
+    pub rate: Arc<ArcSwap<Rate>>,
     /// Numbers the zones.
     pub serials: ZoneSerials,
     /// What this gateway contributes to our organization's zone, with serial 0. Rules that use
@@ -157,6 +160,7 @@ impl Names {
             copies: Arc::new(copies),
             forwarder: Arc::default(),
             query_log: Arc::default(),
+            rate: Arc::default(),
             serials: ZoneSerials::new(
                 config.state_dir.clone(),
                 own_apex(config),
@@ -191,6 +195,8 @@ impl Names {
         self.acl.store(Arc::new(acl));
         self.publish_domain(config);
         self.query_log.set(config.dns.query_log);
+        let RateLimit { site, members } = config.dns.rate_limit;
+        self.rate.store(Arc::new(Rate::of(site, members)));
     }
 
     /// Answers for the names below the domain that belong to no organization, or forwards them.

@@ -22,6 +22,7 @@ use ringway_intent::{Links, held};
 use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
+use crate::names::lint::lint;
 use crate::policy::{Judge, TestResults};
 use crate::quic::endpoint::EndpointKeys;
 use crate::state::NewestLists;
@@ -72,6 +73,8 @@ struct Files {
     traces: Option<Traces>,
     /// What was remembered and cannot be read.
     unread: Vec<Fault>,
+    /// Mistakes with which the names are served all the same.
+    doubtful_names: Vec<Fault>,
 }
 
 /// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those
@@ -107,6 +110,7 @@ pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prep
         newest,
         traces,
         unread,
+        doubtful_names,
     } = files;
 
     // Claims of the host itself: a member's prefix must not take over a network that we are on.
@@ -129,6 +133,7 @@ pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prep
     hints.extend(config.old_state());
     hints.extend(config.never_met());
     hints.extend(EndpointKeys::exposed(&config.state_dir));
+    hints.extend(doubtful_names);
     let hints = Faults::from(hints);
 
     Ok(Prepared {
@@ -172,12 +177,13 @@ impl Files {
 
         // The serial follows when the zone is served; whether there can be a zone does not depend
         // on it.
-        let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
+        let (zone, sources) = Zone::with_sources(&config).map_err(Faults::from)?;
         let trust = Trust::build(&config)?;
         check_lists(&config, &trust, memory.lists)?;
         // As a peer would: a certificate that our trust refuses is of no use to dial with.
         let identity = Identity::load(&config.identity, &config.id, &trust, now)?;
         let traces = Traces::load(&state_dir);
+        let doubtful_names = lint(&config, &zone, &sources);
 
         Ok(Files {
             config,
@@ -188,6 +194,7 @@ impl Files {
             newest,
             traces,
             unread,
+            doubtful_names,
         })
     }
 }

@@ -38,6 +38,7 @@ mod moving;
 mod outage;
 mod overlap;
 mod path_mtu;
+mod pointers;
 mod policy;
 mod policy_tests;
 mod quick_start;

@@ -4,6 +4,7 @@
 mod check;
 mod forward;
 mod host;
+mod ptr;
 mod record;
 
 use std::collections::BTreeSet;
@@ -19,11 +20,14 @@ use super::local_gateway::LocalGateway;
 use super::table::Table;
 use super::zone::Zone;
 use crate::bogon::is_private;
-use crate::keys::{Key, dns as keys, gateway, query_log};
-use crate::{ApexMode, Dns, ZoneFile, defaults, limits};
+use crate::keys::{Key, dns as keys, gateway, query_log, rate_limit};
+use crate::{ApexMode, Dns, RateLimit, ZoneFile, defaults, limits};
 
 /// One question in so many is logged.
 const SAMPLES: RangeInclusive<u32> = 1..=1_000_000;
+
+/// Responses per second; 0 is no limit.
+const RATES: RangeInclusive<u32> = 0..=1_000_000;
 
 /// Seconds, at most a week: resolvers cap longer TTLs there (RFC 8767, section 4).
 const TTLS: RangeInclusive<u32> = 0..=604_800;
@@ -55,6 +59,7 @@ pub(crate) fn read(
     let forward = forward::read(&table, consortium.domain(), &listen);
     let (mut records, checks) = host::read(&table, zone.as_ref(), ttl);
     records.extend(record::read(&table, zone.as_ref(), ttl));
+    records.extend(ptr::read(&table, zone.as_ref(), ttl));
 
     Some(Dns {
         listen,
@@ -65,6 +70,7 @@ pub(crate) fn read(
         zone_files: read_zone_files(&table, dir),
         foreign_addresses: read_flag(&table, &keys::FOREIGN_ADDRESSES),
         query_log: read_query_log(&table),
+        rate_limit: read_rate_limit(&table),
         hold: read_hold(&table).unwrap_or(defaults::DNS_HOLD),
         apex: read_apex(&table),
         forward,
@@ -102,6 +108,22 @@ fn read_query_log(table: &Table<'_>) -> Option<u32> {
         .table(&keys::QUERY_LOG, &query_log::SCHEMA)?
         .required(&query_log::SAMPLE)?
         .integer(SAMPLES)
+}
+
+/// What a table leaves out is the default.
+fn read_rate_limit(table: &Table<'_>) -> RateLimit {
+    let Some(table) = table.table(&keys::RATE_LIMIT, &rate_limit::SCHEMA) else {
+        return defaults::DNS_RATE;
+    };
+
+    RateLimit {
+        site: read_rate(&table, &rate_limit::SITE).unwrap_or(defaults::DNS_RATE.site),
+        members: read_rate(&table, &rate_limit::MEMBERS).unwrap_or(defaults::DNS_RATE.members),
+    }
+}
+
+fn read_rate(table: &Table<'_>, key: &Key) -> Option<u32> {
+    table.optional(key)?.integer(RATES)
 }
 
 /// Private addresses, or any if `public_listen` is set, but no wildcard.

@@ -4,13 +4,13 @@
 //! Each record keeps the place where it was written. [`merge`](crate::source::merge) then decides
 //! which of them can stand together.
 
-use std::net::IpAddr;
-
 use ringway_config::{Config, DnsData, DnsRecord, Fault, Prefix};
 
 use super::{address_data, parse_name};
+use crate::addresses::{Addresses, prefixes_in};
 use crate::name::Name;
 use crate::rdata::kind;
+use crate::reverse::{may_be_named, stated_address, take_in};
 use crate::source::Record;
 use crate::zonefile::{Files, read_data, read_file};
 
@@ -36,6 +36,12 @@ pub(super) fn gather(config: &Config, apex: &Name) -> (Vec<Record>, Vec<Fault>) 
         records.extend(more_records);
         faults.extend(more_faults);
     }
+
+    take_in(&mut records, apex);
+    let pointers = records
+        .iter()
+        .filter_map(|record| check_pointer(record, apex, config));
+    faults.extend(pointers);
 
     if !config.dns.foreign_addresses {
         let foreign = records
@@ -67,32 +73,76 @@ fn name(text: &str) -> Result<Name, String> {
     parse_name(text).map_err(|error| error.to_string())
 }
 
-/// A fault if the record's address is in none of this organization's sites: other organizations
-/// reach only those through the tunnels.
+/// A fault if the record has an address that is in none of this organization's sites, whatever its
+/// type: other organizations reach only those through the tunnels, and leave out such records.
 fn check_address(record: &Record, config: &Config) -> Option<Fault> {
-    let address = match record.kind {
-        kind::A => IpAddr::from(*record.data.first_chunk::<4>()?),
-        kind::AAAA => IpAddr::from(*record.data.first_chunk::<16>()?),
-        _ => return None,
+    let Addresses::Known(addresses) = prefixes_in(record.kind, &record.data) else {
+        return Some(Fault {
+            place: record.place.clone(),
+            message: "the addresses in this record cannot be read, so that other members leave it \
+                      out; remove it, or write foreign-addresses = true in [dns]"
+                .to_owned(),
+        });
     };
-    let sites = config.own.sites.iter();
-    let prefixes: Vec<Prefix> = sites
-        .flat_map(|site| &site.prefixes)
-        .map(|placed| placed.prefix)
-        .collect();
 
-    if prefixes.iter().any(|prefix| prefix.contains(address)) {
-        return None;
-    }
+    let prefixes = own_prefixes(config);
+    let foreign = addresses
+        .into_iter()
+        .find(|range| !is_within(range, &prefixes))?;
+    let foreign = if foreign.address() == foreign.last() {
+        foreign.address().to_string()
+    } else {
+        foreign.to_string()
+    };
 
     Some(Fault {
         place: record.place.clone(),
         message: format!(
-            "{address} is in no site of this organization; write an address in {}, \
+            "{foreign} is in no site of this organization; write an address in {}, \
              or foreign-addresses = true in [dns]",
             examples(&prefixes)
         ),
     })
+}
+
+/// A fault if a record names an address that is not ours, or names another member's host.
+fn check_pointer(record: &Record, apex: &Name, config: &Config) -> Option<Fault> {
+    let address = stated_address(&record.owner, apex)?;
+    if record.kind != kind::PTR {
+        return None;
+    }
+
+    let prefixes = own_prefixes(config);
+    let message = if !prefixes.iter().any(|prefix| prefix.contains(address)) {
+        format!(
+            "{address} is in no site of this organization, which alone names its addresses; write \
+             an address in {}",
+            examples(&prefixes)
+        )
+    } else if !may_be_named(&record.data, apex) {
+        format!("{address} would have the name of another member's host; write a name of {apex}")
+    } else {
+        return None;
+    };
+    Some(Fault {
+        place: record.place.clone(),
+        message,
+    })
+}
+
+fn is_within(range: &Prefix, prefixes: &[Prefix]) -> bool {
+    prefixes
+        .iter()
+        .any(|prefix| prefix.contains(range.address()) && prefix.contains(range.last()))
+}
+
+fn own_prefixes(config: &Config) -> Vec<Prefix> {
+    let sites = config.own.sites.iter();
+
+    sites
+        .flat_map(|site| &site.prefixes)
+        .map(|placed| placed.prefix)
+        .collect()
 }
 
 /// The first few prefixes, for the fault's text.

@@ -71,6 +71,10 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
             public_listen: false,
             apex: ringway_config::ApexMode::Closed,
             query_log: None,
+            rate_limit: ringway_config::RateLimit {
+                site: 0,
+                members: 0,
+            },
             hold: std::time::Duration::from_secs(604_800),
             forward: Vec::new(),
         },
@@ -350,6 +354,72 @@ fn foreign_addresses_are_accepted_only_if_the_configuration_allows_them() {
     assert_eq!(faults(&config).len(), 2);
     config.dns.foreign_addresses = true;
     assert_eq!(Zone::from_config(&config, 9).unwrap().records(), 4);
+}
+
+#[test]
+fn addresses_outside_our_sites_are_refused_in_every_type() {
+    let scratch = Scratch::new();
+    let text = "web HTTPS 1 . ipv4hint=169.254.169.254\nl L32 10 169.254.169.254\n\
+        list APL 1:10.9.0.0/16\nall APL 1:0.0.0.0/0\n\
+        ok HTTPS 1 . ipv4hint=10.1.0.9\nours APL 1:10.1.0.0/24\n";
+    let mut config = with_files(scratch.path(), &[("acme.zone", text)], vec![]);
+
+    let faults = faults_without(scratch.path(), &config);
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    for (line, fault) in (1..).zip(&faults) {
+        assert!(fault.starts_with(&format!("acme.zone:{line}:")), "{fault}");
+        assert!(
+            fault.contains("is in no site of this organization"),
+            "{fault}"
+        );
+    }
+    config.dns.foreign_addresses = true;
+    assert!(Zone::from_config(&config, 0).is_ok());
+}
+
+#[test]
+fn a_zone_file_states_names_of_our_addresses_and_of_no_others() {
+    let scratch = Scratch::new();
+    let good = "web A 10.1.0.11\n11.0.1.10.in-addr.arpa. PTR web\n\
+        $ORIGIN 1.10.in-addr.arpa.\n12.0 PTR www.elsewhere.\n";
+    let config = with_files(scratch.path(), &[("acme.zone", good)], vec![]);
+    let (zone, sources) = Zone::with_sources(&config).unwrap();
+    let stated: Vec<String> = lines(&zone)
+        .into_iter()
+        .filter(|line| line.contains("in-addr.arpa.@ 5 12 "))
+        .collect();
+    assert_eq!(stated.len(), 2, "{stated:?}");
+    assert_eq!(sources.targets().count(), 2);
+
+    for (record, part) in [
+        ("11.0.9.10.in-addr.arpa. PTR web", "10.9.0.11 is in no site"),
+        (
+            "11.0.1.10.in-addr.arpa. PTR a.org2.consortium.example.",
+            "another member's host",
+        ),
+        ("0.1.10.in-addr.arpa. PTR web", "is outside the zone"),
+        ("11.0.1.10.in-addr.arpa. TXT web", "is outside the zone"),
+    ] {
+        let scratch = Scratch::new();
+        let text = format!("{record}\n");
+        let config = with_files(scratch.path(), &[("acme.zone", &text)], vec![]);
+        let faults = faults(&config);
+        assert!(
+            faults.len() == 1 && faults[0].contains(part),
+            "{record}: {faults:?}"
+        );
+    }
+}
+
+#[test]
+fn a_delegation_is_refused_wherever_it_is_written() {
+    let scratch = Scratch::new();
+    let text = "@ NS other\nother A 10.1.0.11\nsub NS other\n";
+    let config = with_files(scratch.path(), &[("acme.zone", text)], vec![]);
+    let faults = faults_without(scratch.path(), &config);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("acme.zone:3:1: sub."), "{faults:?}");
+    assert!(faults[0].contains("is delegated"), "{faults:?}");
 }
 
 #[test]

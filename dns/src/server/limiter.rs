@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::options::Rate;
+use crate::acl::Locality;
 use crate::answer::RateDecision;
 
 /// Networks that are tracked at the same time; 64 KiB.
@@ -20,7 +21,6 @@ const MILLI: u32 = 1000;
 
 #[derive(Debug)]
 pub(super) struct Limiter {
-    rate: Rate,
     buckets: Box<[Bucket]>,
     keys: RandomState,
     /// Queries above the rate so far, of all networks.
@@ -38,25 +38,31 @@ struct Bucket {
 }
 
 impl Limiter {
-    pub(super) fn new(rate: Rate) -> Limiter {
+    pub(super) fn new() -> Limiter {
         Limiter {
-            rate: Rate {
-                // A full bucket must fit the 32 bits of its credit.
-                per_second: rate.per_second.min(u32::MAX / MILLI),
-                ..rate
-            },
             buckets: vec![Bucket::default(); PLACES].into(),
             keys: RandomState::new(),
             above: 0,
         }
     }
 
-    /// Takes one response from the bucket of `client`'s network. `now` is the time since the server
-    /// was bound.
-    pub(super) fn decide(&mut self, client: IpAddr, now: Duration) -> RateDecision {
-        let hash = self.keys.hash_one(self.network(client)) | 1;
+    /// Takes one response from the bucket of the network of `client`, which is at `locality`. `now`
+    /// is the time since the server was bound.
+    pub(super) fn decide(
+        &mut self,
+        rate: &Rate,
+        client: IpAddr,
+        locality: Locality,
+        now: Duration,
+    ) -> RateDecision {
+        let Some(per_second) = rate.per_second(locality) else {
+            return RateDecision::Answer;
+        };
+        // A network can have hosts in both.
+        let hash = self.keys.hash_one((network(rate, client), locality)) | 1;
         let now = now.as_millis() as u32;
-        let per_second = self.rate.per_second;
+        // A full bucket must fit the 32 bits of its credit.
+        let per_second = per_second.min(u32::MAX / MILLI);
         let full = per_second * MILLI;
 
         // The lowest bit is always 1 and does not choose the place.
@@ -79,25 +85,25 @@ impl Limiter {
         }
 
         self.above = self.above.wrapping_add(1);
-        if self.rate.slip != 0 && self.above.is_multiple_of(self.rate.slip) {
+        if rate.slip != 0 && self.above.is_multiple_of(rate.slip) {
             RateDecision::Truncate
         } else {
             RateDecision::Drop
         }
     }
+}
 
-    /// The prefix of the client's network, and whether it is IPv4.
-    fn network(&self, client: IpAddr) -> (u128, bool) {
-        match client.to_canonical() {
-            IpAddr::V4(address) => {
-                let host_bits = 32 - u32::from(self.rate.ipv4.min(32));
-                let prefix = u128::from(address.to_bits()).checked_shr(host_bits);
-                (prefix.unwrap_or(0), true)
-            }
-            IpAddr::V6(address) => {
-                let host_bits = 128 - u32::from(self.rate.ipv6.min(128));
-                (address.to_bits().checked_shr(host_bits).unwrap_or(0), false)
-            }
+/// The prefix of the client's network, and whether it is IPv4.
+fn network(rate: &Rate, client: IpAddr) -> (u128, bool) {
+    match client.to_canonical() {
+        IpAddr::V4(address) => {
+            let host_bits = 32 - u32::from(rate.ipv4.min(32));
+            let prefix = u128::from(address.to_bits()).checked_shr(host_bits);
+            (prefix.unwrap_or(0), true)
+        }
+        IpAddr::V6(address) => {
+            let host_bits = 128 - u32::from(rate.ipv6.min(128));
+            (address.to_bits().checked_shr(host_bits).unwrap_or(0), false)
         }
     }
 }
@@ -107,14 +113,16 @@ mod tests {
     use super::*;
 
     const RATE: Rate = Rate {
-        per_second: 100,
+        site: 1000,
+        mesh: 100,
         slip: 3,
         ipv4: 24,
         ipv6: 56,
     };
 
     fn decide(limiter: &mut Limiter, client: &str, millis: u64) -> RateDecision {
-        limiter.decide(client.parse().unwrap(), Duration::from_millis(millis))
+        let now = Duration::from_millis(millis);
+        limiter.decide(&RATE, client.parse().unwrap(), Locality::Mesh, now)
     }
 
     /// How many of `queries` from `client` are answered.
@@ -126,7 +134,7 @@ mod tests {
 
     #[test]
     fn answers_at_the_rate_and_truncates_every_third_response_above_it() {
-        let mut limiter = Limiter::new(RATE);
+        let mut limiter = Limiter::new();
         let client = "10.0.0.1";
         assert_eq!(answered(&mut limiter, client, 0, 1000), 100, "one second's");
         assert_eq!(answered(&mut limiter, client, 0, 1000), 0);
@@ -145,7 +153,7 @@ mod tests {
 
     #[test]
     fn hosts_of_one_network_share_its_rate() {
-        let mut limiter = Limiter::new(RATE);
+        let mut limiter = Limiter::new();
         answered(&mut limiter, "10.0.0.1", 0, 200);
         for same in ["10.0.0.2", "::ffff:10.0.0.3"] {
             assert_ne!(
@@ -170,11 +178,36 @@ mod tests {
     }
 
     #[test]
+    fn this_site_and_the_others_have_rates_of_their_own_which_may_change() {
+        let mut limiter = Limiter::new();
+        let client: IpAddr = "10.0.0.1".parse().unwrap();
+        let mut answered = |rate: &Rate, locality, second| {
+            let now = Duration::from_secs(second);
+            let decisions = (0..5000).map(|_| limiter.decide(rate, client, locality, now));
+            decisions
+                .filter(|decision| *decision == RateDecision::Answer)
+                .count()
+        };
+
+        assert_eq!(answered(&RATE, Locality::Mesh, 0), 100);
+        assert_eq!(answered(&RATE, Locality::Site, 0), 1000);
+        let changed = Rate {
+            mesh: 20,
+            site: 0,
+            ..RATE
+        };
+        assert_eq!(answered(&changed, Locality::Mesh, 9), 20);
+        assert_eq!(answered(&changed, Locality::Site, 9), 5000, "0 is no limit");
+        assert_eq!(answered(&RATE, Locality::Mesh, 20), 100);
+    }
+
+    #[test]
     fn many_networks_use_no_more_memory_and_each_is_answered() {
-        let mut limiter = Limiter::new(RATE);
+        let mut limiter = Limiter::new();
         for network in 0..100_000u32 {
             let client = IpAddr::from((0x0a00_0000 + (network << 8)).to_be_bytes());
-            assert_eq!(limiter.decide(client, Duration::ZERO), RateDecision::Answer);
+            let decision = limiter.decide(&RATE, client, Locality::Mesh, Duration::ZERO);
+            assert_eq!(decision, RateDecision::Answer);
         }
         assert_eq!(limiter.buckets.len(), PLACES);
     }

@@ -4,7 +4,10 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::log::QueryLog;
+use crate::acl::Locality;
 use crate::forward::Forwarder;
 
 /// Options of [`Server::bind_with`](super::Server::bind_with). The default suits a gateway.
@@ -14,8 +17,8 @@ pub struct Options {
     pub nsid: Vec<u8>,
     /// Allows listening on public addresses. The ACL applies all the same.
     pub public: bool,
-    /// The rate limit for responses over UDP; `None`: unlimited.
-    pub rate: Option<Rate>,
+    /// The rate limit for responses over UDP. It may be replaced while the server runs.
+    pub rate: Arc<ArcSwap<Rate>>,
     /// Forwards queries of this site's hosts for names outside the consortium.
     pub forwarder: Arc<Forwarder>,
     /// Logs a sample of the queries.
@@ -33,7 +36,7 @@ impl Default for Options {
         Options {
             nsid: Vec::new(),
             public: false,
-            rate: Some(Rate::default()),
+            rate: Arc::default(),
             forwarder: Arc::default(),
             query_log: Arc::default(),
             interface_of: None,
@@ -46,8 +49,12 @@ impl Default for Options {
 /// somebody else a flood of responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Responses per second. A network that was quiet for a second may have as many at once.
-    pub per_second: u32,
+    /// Responses per second to a network in this site; 0: unlimited. A network that was quiet for
+    /// a second may have as many at once.
+    pub site: u32,
+    /// Responses per second to a network in another site, whose hosts have a gateway of their own;
+    /// 0: unlimited.
+    pub mesh: u32,
     /// Of the queries above the rate, one in so many gets a truncated response, so that a genuine
     /// client retries over TCP; the others are dropped. 0: all are dropped.
     pub slip: u32,
@@ -57,11 +64,32 @@ pub struct Rate {
     pub ipv6: u8,
 }
 
+impl Rate {
+    /// These responses per second, and as [`Rate::default`] otherwise.
+    pub fn of(site: u32, mesh: u32) -> Rate {
+        Rate {
+            site,
+            mesh,
+            ..Rate::default()
+        }
+    }
+
+    /// Responses per second to one network; `None`: unlimited.
+    pub(super) fn per_second(&self, locality: Locality) -> Option<u32> {
+        let rate = match locality {
+            Locality::Site => self.site,
+            Locality::Mesh => self.mesh,
+        };
+        (rate != 0).then_some(rate)
+    }
+}
+
 impl Default for Rate {
-    /// Far above what the one resolver of a whole cluster sends.
+    /// Until somebody sets other rates: far above what the one resolver of a whole cluster sends.
     fn default() -> Rate {
         Rate {
-            per_second: 10_000,
+            site: 10_000,
+            mesh: 10_000,
             slip: 2,
             ipv4: 24,
             ipv6: 56,

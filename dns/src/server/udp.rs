@@ -22,8 +22,8 @@ use super::Shared;
 use super::counters::SAMPLE;
 use super::limiter::Limiter;
 use super::listen;
-use crate::acl::Locality;
-use crate::answer::{Client, Outcome, RateDecision, Transport, answer_to};
+use super::options::Rate;
+use crate::answer::{Client, Outcome, Transport, answer_to};
 
 /// Pause between attempts while receiving fails: interface down, no memory.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -55,7 +55,7 @@ impl Socket {
         let stop = self.stop.clone();
         let service = Service {
             udp: self.udp.clone(),
-            limiter: shared.options.rate.map(Limiter::new),
+            limiter: Limiter::new(),
             shared,
             served: 0,
         };
@@ -76,7 +76,7 @@ impl Drop for Socket {
 struct Service {
     udp: Arc<UdpSocket>,
     shared: Shared,
-    limiter: Option<Limiter>,
+    limiter: Limiter,
     /// Responses sent so far; wraps.
     served: u32,
 }
@@ -107,6 +107,7 @@ impl Service {
     fn answer_all(&mut self, queries: &Queries, responses: &mut Responses) {
         let now = self.shared.clock.elapsed();
         let acl = self.shared.acl.load_full();
+        let rate = **self.shared.options.rate.load();
         for (query, from, interface) in queries.iter() {
             let Some(locality) = acl.locality(from.ip(), interface) else {
                 self.shared.counters.foreign.add();
@@ -114,7 +115,12 @@ impl Service {
             };
 
             responses.add(from, |response| {
-                self.answer_one(query, from, locality, now, response)
+                let client = Client {
+                    address: from.ip(),
+                    locality,
+                    transport: Transport::Udp,
+                };
+                self.answer_one(query, client, &rate, from, now, response)
             });
         }
 
@@ -135,27 +141,19 @@ impl Service {
     fn answer_one(
         &mut self,
         query: &[u8],
+        client: Client,
+        rate: &Rate,
         from: SocketAddr,
-        locality: Locality,
         now: Duration,
         response: &mut Vec<u8>,
     ) -> bool {
         let shared = &self.shared;
-        let client = Client {
-            address: from.ip(),
-            locality,
-            transport: Transport::Udp,
-        };
-
         let limiter = &mut self.limiter;
         let outcome = answer_to(
             &shared.zones.load(),
             query,
             &shared.context(client, now),
-            || match limiter {
-                Some(limiter) => limiter.decide(client.address, now),
-                None => RateDecision::Answer,
-            },
+            || limiter.decide(rate, client.address, client.locality, now),
             response,
         );
 

@@ -154,6 +154,19 @@ impl ZoneSet {
         }
     }
 
+    /// The reverse zone at `apex`; `None` if no member's prefix has one there, or its zone was
+    /// never received.
+    pub fn reverse_zone(&self, apex: &Name) -> Option<Zone> {
+        let name = ReverseName::parse(&apex.labels())?;
+        let (owner, below) = self.ranges.find(&name)?;
+        let entry = self.entries.get(owner.as_wire())?;
+        if below > 0 {
+            return None;
+        }
+
+        entry.content.as_ref()?.zone.reverse(apex)?.ok()
+    }
+
     pub(crate) fn reach(&self) -> &Reach {
         &self.reach
     }

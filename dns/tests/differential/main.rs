@@ -28,7 +28,7 @@ use known::{Facts, Server as Other, explained};
 use read::Answer;
 use reference::ReferenceServers;
 use ringway_dns::rdata::kind;
-use ringway_dns::{Acl, Options, Server, Zone, Zones};
+use ringway_dns::{Acl, Options, Rate, Server, Zone, Zones};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -109,7 +109,7 @@ impl Round {
             .parse()
             .unwrap()])));
         let options = Options {
-            rate: None,
+            rate: Arc::new(ArcSwap::from_pointee(Rate::of(0, 0))),
             ..Options::default()
         };
         let listen = ["127.0.0.1:0".parse().unwrap()];

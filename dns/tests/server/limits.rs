@@ -1,15 +1,18 @@
 //! The response rate limit over UDP, and the cookies that exempt from it.
 
 use std::net::UdpSocket;
+use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use ringway_dns::{Options, Rate};
 
 use crate::test_server::*;
 
 /// So low that a test exceeds it at once, even on a slow machine.
 const RATE: Rate = Rate {
-    per_second: 3,
+    site: 3,
+    mesh: 3,
     slip: 2,
     ipv4: 24,
     ipv6: 56,
@@ -28,7 +31,7 @@ struct Responses {
 
 fn limited() -> TestServer {
     TestServer::start_with(Options {
-        rate: Some(RATE),
+        rate: Arc::new(ArcSwap::from_pointee(RATE)),
         ..Options::default()
     })
 }
@@ -116,12 +119,31 @@ fn above_the_rate_of_a_network_every_second_response_is_truncated_and_the_others
 #[test]
 fn without_a_rate_limit_every_query_is_answered() {
     let server = TestServer::start_with(Options {
-        rate: None,
+        rate: Arc::new(ArcSwap::from_pointee(Rate::of(0, 0))),
         ..Options::default()
     });
     let client = udp_from("127.0.0.1");
     let responses = send_burst(&server, &client, |id| question(id, "peer0.org1.example"));
     assert_eq!(responses.answered, BURST.into());
+}
+
+#[test]
+fn the_limit_may_change_while_the_server_runs() {
+    let rate = Arc::new(ArcSwap::from_pointee(Rate::of(0, 0)));
+    let server = TestServer::start_with(Options {
+        rate: rate.clone(),
+        ..Options::default()
+    });
+    let burst = || {
+        let client = udp_from("127.0.0.1");
+        send_burst(&server, &client, |id| question(id, "peer0.org1.example")).answered
+    };
+
+    assert_eq!(burst(), usize::from(BURST));
+    rate.store(Arc::new(RATE));
+    assert!(burst() < usize::from(BURST), "the limit counts at once");
+    rate.store(Arc::new(Rate::of(0, 0)));
+    assert_eq!(burst(), usize::from(BURST));
 }
 
 #[test]

@@ -84,6 +84,10 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
             hold: Duration::from_secs(86_400),
             apex: ringway_config::ApexMode::Closed,
             query_log: None,
+            rate_limit: ringway_config::RateLimit {
+                site: 0,
+                members: 0,
+            },
             forward: Vec::new(),
         },
         policy: Policy::default(),

@@ -52,7 +52,8 @@ pub enum Verb {
     Zones(Shown),
     /// Write a zone as a zone file (RFC 1035)
     #[command(after_help = "Example:\n  \
-        ringway dns export acme.consortium.example -c gateway.toml > acme.zone")]
+        ringway dns export acme.consortium.example -c gateway.toml > acme.zone\n  \
+        ringway dns export 1.10.in-addr.arpa -c gateway.toml > reverse.zone")]
     Export {
         /// The zone
         zone: ZoneName,

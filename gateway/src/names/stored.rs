@@ -17,6 +17,8 @@ pub struct StoredZone {
     pub received: Option<SystemTime>,
     /// Copies that cannot be used, and why.
     pub faults: Vec<String>,
+    /// Gateways without a usable copy, which may have more names.
+    pub missing: Vec<GatewayName>,
 }
 
 /// The zone of `member` from its gateways' copies. `own` is this gateway's fragment, if it is one
@@ -33,7 +35,7 @@ pub fn stored(config: &Config, member: &Member, own: Option<&Zone>) -> StoredZon
             org: member.org.clone(),
             name: gateway.name.clone(),
         };
-        if id == config.id {
+        if id == config.id || member.revoked.gateways.contains(&id.name) {
             continue;
         }
 
@@ -42,8 +44,11 @@ pub fn stored(config: &Config, member: &Member, own: Option<&Zone>) -> StoredZon
                 zone.received = zone.received.max(Some(stored.received));
                 fragments.insert(id.name, Arc::new(stored.zone));
             }
-            Ok(None) => {}
-            Err(error) => zone.faults.push(format!("{error}: {}", error.reason)),
+            Ok(None) => zone.missing.push(id.name),
+            Err(error) => {
+                zone.faults.push(format!("{error}: {}", error.reason));
+                zone.missing.push(id.name);
+            }
         }
     }
     if let Some(own) = own {

@@ -216,6 +216,7 @@ async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(Server, Met
         public: config.dns.public_listen,
         forwarder: names.forwarder.clone(),
         query_log: names.query_log.clone(),
+        rate: names.rate.clone(),
         interface_of: Some(interface_of),
         ..Options::default()
     };

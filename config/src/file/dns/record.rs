@@ -103,6 +103,11 @@ fn read_data(
 /// A name in our zone.
 pub(super) fn read_owner(item: &Item<'_>, zone: &Zone) -> Option<DnsName> {
     let name = read_name(item, zone)?;
+    if !zone.holds(&name) && name.as_str().ends_with(".arpa") {
+        return item.refuse(format!(
+            "{name} is the name of an address; write [[dns.ptr]] with address and names"
+        ));
+    }
     if !zone.holds(&name) {
         return item.refuse(format!(
             "{name} is outside this organization's zone; write a name below {}",
@@ -124,7 +129,7 @@ fn read_target(item: &Item<'_>, zone: &Zone, owner: Option<&DnsName>) -> Option<
     Some(target)
 }
 
-fn read_name(item: &Item<'_>, zone: &Zone) -> Option<DnsName> {
+pub(super) fn read_name(item: &Item<'_>, zone: &Zone) -> Option<DnsName> {
     match zone.absolute(item.text()?) {
         Ok(name) => Some(name),
         Err(error) => item.refuse(error),

@@ -138,6 +138,10 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
             hold: Duration::from_secs(7 * 86_400),
             apex: ringway_config::ApexMode::Closed,
             query_log: None,
+            rate_limit: ringway_config::RateLimit {
+                site: 0,
+                members: 0,
+            },
             forward: Vec::new(),
         },
         policy: Policy::default(),

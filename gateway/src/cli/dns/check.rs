@@ -2,23 +2,34 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use ringway_config::{Config, Faults, ZoneName};
-use ringway_dns::{Name, Zone};
+use ringway_config::{Config, Fault, Faults, ZoneName};
+use ringway_dns::lint::{self, Known};
+use ringway_dns::{Name, Sources, Zone};
 use serde::Serialize;
 
 use crate::cli::check::report::FaultReport;
 use crate::cli::{Failure, answer, answer_json};
 use crate::names::own_apex;
 
-/// Reads the file as a gateway would, and prints a summary or the faults.
+/// Reads the file as a gateway would, and prints a summary with probable mistakes, or the faults.
 pub(super) fn run(file: &Path, zone: Option<&ZoneName>, json: bool) -> Result<ExitCode, Failure> {
-    let origin = zone.map(Name::from).or_else(|| origin_beside(file));
+    let beside = gateway_beside(file);
+    let origin = zone
+        .map(Name::from)
+        .or_else(|| beside.as_ref().map(|config| Name::from(&own_apex(config))));
     let read = Zone::from_file(file, origin.as_ref()).map_err(Faults::from);
+    let mistakes = match &read {
+        Ok((zone, sources)) => mistakes(zone, sources, beside.as_ref()),
+        Err(_) => Vec::new(),
+    };
+
     // The faults are part of the JSON, so none is printed on stderr.
     if json {
         let zone = read.as_ref().ok().map(|(zone, _)| zone);
-        answer_json(&Report::of(file, zone, read.as_ref().err()))?;
+        let faults = read.as_ref().err().map_or(&[][..], |faults| &faults.0);
+        answer_json(&Report::of(file, zone, faults, &mistakes))?;
         return Ok(match read {
             Ok(_) => ExitCode::SUCCESS,
             Err(faults) => Failure::from(faults).exit_code(),
@@ -26,12 +37,29 @@ pub(super) fn run(file: &Path, zone: Option<&ZoneName>, json: bool) -> Result<Ex
     }
 
     let (zone, _) = read?;
-    answer(format!(
+    let mut text = format!(
         "{}: zone {}, {} records, in order\n",
         file.display(),
         zone.apex(),
         zone.records()
-    ))
+    );
+    for mistake in mistakes {
+        text.push_str(&format!("\nwarning: {mistake}\n"));
+    }
+    answer(text)
+}
+
+/// Probable mistakes. The other records of the gateway beside the file are part of the zone.
+fn mistakes(zone: &Zone, sources: &Sources, beside: Option<&Config>) -> Vec<Fault> {
+    let whole = beside
+        .filter(|config| Name::from(&own_apex(config)) == *zone.apex())
+        .and_then(|config| Zone::with_sources(config).ok());
+
+    let mut known = Known::new(None);
+    known.add(Arc::new(
+        whole.map_or_else(|| zone.clone(), |(whole, _)| whole),
+    ));
+    lint::lint(zone, sources, &known)
 }
 
 /// The output of `dns check --json`.
@@ -42,27 +70,28 @@ struct Report {
     zone: Option<String>,
     records: Option<usize>,
     faults: Vec<FaultReport>,
+    /// Probable mistakes, with which the zone is served all the same.
+    hints: Vec<FaultReport>,
 }
 
 impl Report {
-    fn of(file: &Path, zone: Option<&Zone>, faults: Option<&Faults>) -> Report {
-        let faults = faults.into_iter().flat_map(|faults| &faults.0);
-
+    fn of(file: &Path, zone: Option<&Zone>, faults: &[Fault], hints: &[Fault]) -> Report {
         Report {
             ok: zone.is_some(),
             file: file.display().to_string(),
             zone: zone.map(|zone| zone.apex().to_string()),
             records: zone.map(Zone::records),
-            faults: faults.map(FaultReport::of).collect(),
+            faults: faults.iter().map(FaultReport::of).collect(),
+            hints: hints.iter().map(FaultReport::of).collect(),
         }
     }
 }
 
-/// The zone of the gateway beside whose file the zone file lies, if that gateway uses it.
-fn origin_beside(file: &Path) -> Option<Name> {
+/// The gateway beside whose file the zone file lies, if it uses it.
+fn gateway_beside(file: &Path) -> Option<Config> {
     let config = Config::load(&file.with_file_name("gateway.toml")).ok()?;
     let mut used = config.dns.zone_files.iter();
 
     used.any(|used| used.path.file_name() == file.file_name())
-        .then(|| Name::from(&own_apex(&config)))
+        .then_some(config)
 }

@@ -1,9 +1,9 @@
 //! `ringway dns query`: answers one query, with the source of each record, in the format of dig.
 
-use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use ringway_config::reverse_name;
 use ringway_dns::explain::{Response, ResponseRecord, query_message, question_text};
 use ringway_dns::rdata::kind;
 use ringway_dns::{Name, Transport, answer as answer_question};
@@ -62,27 +62,13 @@ pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
 /// The name and the type that are asked for.
 fn question(query: &Query) -> Result<(Name, u16), Failure> {
     if let Some(address) = query.address {
-        let name = Name::from_text(&reverse(address)).context("an address has a reverse name")?;
+        let name =
+            Name::from_text(&reverse_name(address)).context("an address has a reverse name")?;
         return Ok((name, kind::PTR));
     }
 
     let name = query.name.context("the command line has a name")?;
     Ok((name, query.kind))
-}
-
-/// The name of an address (RFC 1035, section 3.5; RFC 3596, section 2.5).
-fn reverse(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, c, d] = v4.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(v6) => {
-            let digits = format!("{:032x}", v6.to_bits());
-            let labels: Vec<String> = digits.chars().rev().map(String::from).collect();
-            format!("{}.ip6.arpa", labels.join("."))
-        }
-    }
 }
 
 fn report(view: &View, name: &Name, kind: u16, response: &Response) -> Report {
@@ -150,19 +136,4 @@ fn text(report: &Report) -> String {
         }
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_a_reverse_name() {
-        let name = |text: &str| reverse(text.parse().unwrap());
-        assert_eq!(name("10.1.0.11"), "11.0.1.10.in-addr.arpa");
-        assert_eq!(
-            name("fd00:1::11"),
-            "1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa"
-        );
-    }
 }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use ringway_config::{ApexMode, Config, Digest, Faults, Member, Place, Prefix, ZoneName};
 use ringway_dns::explain::ResponseRecord;
-use ringway_dns::{Name, SerialStore, Sources, Zone, ZoneSet, Zones};
+use ringway_dns::{Name, SerialStore, Sources, Zone, ZoneSet, Zones, stated_at};
 use ringway_identity::certificate::rfc3339;
 use rustls_pki_types::UnixTime;
 
@@ -153,13 +153,27 @@ impl View {
             .filter(|seen| record.owner.is_within(&seen.apex));
         // The longest apex is the deepest zone.
         let Some(seen) = holding.max_by_key(|seen| seen.apex.as_wire().len()) else {
-            return "derived from addresses".into();
+            return self
+                .stated(record)
+                .unwrap_or("derived from addresses".into());
         };
 
         match seen.origin.place(record) {
             Some(place) => place.to_string(),
             None => seen.origin.to_string(),
         }
+    }
+
+    /// Where the name of an address is stated.
+    fn stated(&self, record: &ResponseRecord) -> Option<String> {
+        self.zones.iter().find_map(|seen| {
+            let owner = stated_at(&record.owner, &seen.apex)?;
+            let Origin::Written(sources) = &seen.origin else {
+                return None;
+            };
+            let place = sources.place(&owner, record.kind, &record.data)?;
+            Some(place.to_string())
+        })
     }
 }
 
