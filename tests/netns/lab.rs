@@ -274,7 +274,7 @@ fn the_demonstration_passes_and_leaves_nothing_behind() {
     let _turn = take_turn();
     let lab = Named::new("demo");
     let summary = lab.output(&["demo"]);
-    assert!(summary.contains("12 of 12 steps passed"), "{summary}");
+    assert!(summary.contains("13 of 13 steps passed"), "{summary}");
     assert!(!summary.contains('✗'), "{summary}");
     lab.assert_gone();
 }

@@ -1,7 +1,8 @@
 //! The demonstration's steps about who may do what: a port that no rule opens, a member that is
-//! removed, and names while their owner is away.
+//! removed, a key that is revoked, and names while their owner is away.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use ringway_config::Digest;
@@ -65,17 +66,38 @@ pub(super) fn removed_member(lab: &mut Lab) -> Result<String> {
 
     let copy = lab.topology().dir().join("org2.member.toml");
     std::fs::write(&copy, &bytes).context("cannot keep the record")?;
-    let path = copy.display().to_string();
-    let digest = Digest::of(&bytes).to_string();
-    run(
-        lab,
-        "gw.org0",
-        &["member", "add", &path, "--fingerprint", &digest],
-    )?;
-    run(lab, "gw.org0", &["reload"])?;
+    hand_over(lab, &copy, "gw.org0")?;
     ping::until(lab, from, &address, Family::V4, &Outcome::Reply, LIMIT)?;
     Ok(format!(
         "{to} was unreachable from {from} at once, and is back"
+    ))
+}
+
+/// org2 revokes the key of its gateway, as after a theft. The gateway comes back with another one.
+pub(super) fn revoked_key(lab: &mut Lab) -> Result<String> {
+    let owner = "gw.org2";
+    let [from, to] = ["orderer0.org0", "peer0.org2"];
+    let address = lab.node(to)?.addresses[0].to_string();
+    let shown = ask(lab, owner, &["cert", "show", "--json"])?;
+    let key = shown["certificates"][0]["key"].as_str();
+    let key = key.context("the certificate has no key")?;
+
+    run(lab, owner, &["revoke", "key", key])?;
+    let record = lab.config(owner)?.with_file_name("org2.member.toml");
+    for other in ["gw.org0", "gw.org1"] {
+        hand_over(lab, &record, other)?;
+    }
+    // At once: the reload answers after it is in force.
+    let outcome = ping::once(lab, from, &address, Family::V4)?;
+    ensure!(outcome != Outcome::Reply, "{to} still answers {from}");
+
+    run(lab, owner, &["cert", "renew", "--new-key"])?;
+    run(lab, owner, &["reload"])?;
+    let renewed = Instant::now();
+    ping::until(lab, from, &address, Family::V4, &Outcome::Reply, LIMIT)?;
+    Ok(format!(
+        "{owner} lost its sessions at once, and was back {:.1} s after it had another key",
+        renewed.elapsed().as_secs_f64()
     ))
 }
 
@@ -93,6 +115,19 @@ pub(super) fn absent_owner(lab: &mut Lab) -> Result<String> {
         status::wait_for_tunnels(lab, gateway, LIMIT)?;
     }
     Ok(format!("{asking} resolved {name} while gw.org1 was off"))
+}
+
+/// Has `gateway` take the record over. Between real organizations the fingerprint travels over
+/// another channel, such as a telephone.
+fn hand_over(lab: &Lab, record: &Path, gateway: &str) -> Result<()> {
+    let bytes = std::fs::read(record).context("there is no record")?;
+    let path = record.display().to_string();
+    let digest = Digest::of(&bytes).to_string();
+
+    let add = ["member", "add", &path, "--fingerprint", &digest];
+    run(lab, gateway, &add)?;
+    run(lab, gateway, &["reload"])?;
+    Ok(())
 }
 
 fn run(lab: &Lab, gateway: &str, arguments: &[&str]) -> Result<String> {

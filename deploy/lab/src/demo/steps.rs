@@ -17,7 +17,7 @@ use crate::{status, wan};
 type Step = (&'static str, fn(&mut Lab) -> Result<String>);
 
 /// All steps, in order.
-pub(super) const ALL: [Step; 11] = [
+pub(super) const ALL: [Step; 12] = [
     ("every node knows every name", names),
     ("every node reaches every other, IPv4", pings_v4),
     ("every node reaches every other, IPv6", pings_v6),
@@ -30,6 +30,7 @@ pub(super) const ALL: [Step; 11] = [
     ),
     ("a port that no rule opens", rights::denied_port),
     ("a removed member", rights::removed_member),
+    ("a revoked key", rights::revoked_key),
     ("names while their owner is away", rights::absent_owner),
     ("no private address was seen on the WAN", no_leak),
 ];
