@@ -117,7 +117,8 @@ pub enum Verb {
     Recipe(recipe::Args),
     /// Propose address ranges for a new site that nobody uses
     #[command(after_help = "Example:\n  \
-        ringway plan --pool 10.64.0.0/10 --size 20 -c gateway.toml")]
+        ringway plan --pool 10.64.0.0/10 --size 20 -c gateway.toml\n\n\
+        Without --pool, [plan] pools of the file count, else 10.0.0.0/8.")]
     Plan(plan::Args),
     /// Show, test and extend the rules, and what they denied
     #[command(subcommand)]

@@ -4,6 +4,7 @@
 
 mod lists;
 mod records;
+pub mod space;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -119,6 +120,11 @@ impl StateFiles {
                 let _ = spawn_blocking(move || files.try_again()).await;
             }
         }
+    }
+
+    /// Watches the disk of the state directory `dir`, as long as this runs.
+    pub async fn watch_disk(self: Arc<StateFiles>, dir: PathBuf) {
+        space::watch(dir, self.attention.clone()).await;
     }
 
     fn try_again(&self) {

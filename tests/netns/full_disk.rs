@@ -34,6 +34,7 @@ fn a_full_disk_keeps_no_gateway_down_and_is_reported_until_there_is_room() {
         assert!(daemon.printed().contains(what), "{what} is not in the log");
     }
 
+    assert!(attention(&scene, GATEWAY).contains("less than 1 MiB are free"));
     publish_a_name(&scene, "late", "10.10.2.12");
     eventually("the name of a zone that is not stored", 10, || {
         resolves(&scene, "late")

@@ -18,6 +18,7 @@ mod death;
 mod dialling;
 mod dns_listen;
 mod docker;
+mod doctor;
 mod emulator;
 mod ending;
 mod etcd;

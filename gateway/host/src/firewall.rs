@@ -27,6 +27,7 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use conntrack::is_unused as is_tracking_unused;
 pub use guard::{Restriction, Surroundings};
 pub use nft::Nft;
 pub(crate) use nft::PROGRAMS;

@@ -18,7 +18,7 @@
 //! | `prefix-conflict`, `prefix-refused`, `our-prefix-refused` | prefixes without a route |
 //! | `foreign-firewall`, `foreign-route` | what others have set drops or diverts packets |
 //! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or changed again and again |
-//! | `state` | what cannot be stored, or could not be read |
+//! | `state` | what cannot be stored, or could not be read; a disk that is nearly full |
 //! | `clock` | the certificate is not valid by this clock |
 //! | `grace` | packets pass without a known connection |
 //! | `other` | see its text |

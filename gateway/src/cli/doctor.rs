@@ -4,7 +4,10 @@
 
 mod ipv6;
 mod masquerade;
+mod names;
+mod ruleset;
 mod settings;
+mod tracking;
 
 use std::process::ExitCode;
 
@@ -15,8 +18,9 @@ use serde::Serialize;
 use super::check::host;
 use super::check::report::FindingReport;
 use super::{Failure, Shown, answer, answer_json, block_on};
-use crate::admin::socket;
+use crate::admin::{self, socket};
 use crate::prepare::{Prepared, prepare};
+use crate::state::space;
 
 /// The output of `doctor --json`.
 #[derive(Debug, Serialize)]
@@ -30,9 +34,18 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     let prepared = block_on(prepare(&args.config.path))??;
     let mut findings = obstacles(&prepared);
     findings.extend(block_on(host::findings(&prepared))?);
-    findings.extend(running(&prepared));
+    // It is no fault of the host if the gateway does not run.
+    let running = socket::ask(&prepared.config.socket).ok();
+    let is_running = running.is_some();
+    findings.extend(running.into_iter().flat_map(said));
+    findings.extend(space::find(&prepared.config.state_dir));
     // What the daemon does not look for.
-    findings.extend(masquerade::find(&prepared.config));
+    let ruleset = ruleset::read();
+    findings.extend(masquerade::find(&prepared.config, &ruleset));
+    findings.extend(tracking::find(&prepared.config, &ruleset));
+    if is_running {
+        findings.extend(names::find(&prepared.config));
+    }
     findings.extend(ipv6::find(&prepared.config));
     findings.extend(settings::find());
 
@@ -69,22 +82,13 @@ fn obstacles(prepared: &Prepared) -> Vec<Finding> {
     found.chain(unchecked).collect()
 }
 
-/// What the gateway itself says, if it runs.
-fn running(prepared: &Prepared) -> Vec<Finding> {
-    let items = match socket::ask(&prepared.config.socket) {
-        Ok(report) => report.attention,
-        // It is no fault of the host if it does not run.
-        Err(_) => Vec::new(),
-    };
-
-    items
-        .into_iter()
-        .map(|item| Finding {
-            name: item.name,
-            what: item.what,
-            remedy: item.remedy,
-        })
-        .collect()
+/// What the gateway itself says needs attention.
+fn said(report: admin::Report) -> impl Iterator<Item = Finding> {
+    report.attention.into_iter().map(|item| Finding {
+        name: item.name,
+        what: item.what,
+        remedy: item.remedy,
+    })
 }
 
 fn report(findings: &[Finding]) -> Report {

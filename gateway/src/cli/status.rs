@@ -15,6 +15,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ringway_config::Escaped;
+use serde::Serialize;
 
 use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::{Report, socket};
@@ -85,7 +86,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let report = match asked {
         Ok(report) => report,
-        Err(error) if args.check => return Ok(say_down(&error)),
+        Err(error) if args.check => return say_down(&error, args.json),
         Err(error) => return Err(error.into()),
     };
     if args.json {
@@ -116,9 +117,24 @@ fn exit_code(args: &Args, report: &Report) -> ExitCode {
 }
 
 /// The answer of `--check` for a gateway that does not run.
-fn say_down(error: &anyhow::Error) -> ExitCode {
-    _ = writeln!(io::stdout(), "down: {}", Escaped(&format!("{error:#}")));
-    ExitCode::from(2)
+fn say_down(error: &anyhow::Error, json: bool) -> Result<ExitCode, Failure> {
+    let reason = format!("{error:#}");
+    if json {
+        answer_json(&Down {
+            state: "down",
+            reason,
+        })?;
+    } else {
+        answer(format!("down: {}\n", Escaped(&reason)))?;
+    }
+    Ok(ExitCode::from(2))
+}
+
+/// The output of `status --check --json` for a gateway that does not run.
+#[derive(Debug, Serialize)]
+struct Down {
+    state: &'static str,
+    reason: String,
 }
 
 /// Asks until what is waited for is so, or the time is over. Then the last answer counts.

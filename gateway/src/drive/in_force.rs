@@ -2,6 +2,7 @@
 //! has read and built but not yet adopted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -54,8 +55,10 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// What could not be stored before is tried again, as long as the daemon runs.
-    pub fn keep_trying(&self, tasks: &Tasks) {
+    /// What could not be stored before is tried again, and the disk of the state directory `dir`
+    /// watched, as long as the daemon runs.
+    pub fn keep_trying(&self, dir: &Path, tasks: &Tasks) {
+        tasks.spawn(self.files.clone().watch_disk(dir.to_owned()));
         tasks.spawn(self.files.clone().keep_trying());
         tasks.spawn(self.records.clone().keep_trying());
     }

@@ -115,7 +115,7 @@ impl Gateway {
         let own = own_prefixes(&config);
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         start_watches(&config, &identity, &own, &authors, senders.watches, &tasks);
-        state.stored.keep_trying(&tasks);
+        state.stored.keep_trying(&config.state_dir, &tasks);
 
         let current = CurrentConfig {
             config: config.clone(),

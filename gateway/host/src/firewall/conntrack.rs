@@ -12,7 +12,7 @@ type Chain = (String, String, String);
 
 /// True if no chain at the input hook in `ruleset` (`nft -j list ruleset`) drops by default or
 /// looks at connections, the table `ours` left out.
-pub(super) fn is_unused(ruleset: &[u8], ours: &str) -> bool {
+pub fn is_unused(ruleset: &[u8], ours: &str) -> bool {
     let Ok(ruleset) = serde_json::from_slice::<Value>(ruleset) else {
         return false;
     };

@@ -1,40 +1,23 @@
 //! Rules of others that rewrite the source of what leaves by the TUN device. Members would see the
 //! gateway instead of the host, and the data plane drops what has no address of the site.
 
-use std::process::{Command, Stdio};
-
 use ringway_config::{Config, Prefix};
 use ringway_intent::Finding;
 use serde_json::Value;
 
-/// Asks nft, which also knows the rules of iptables-nft. Without the rights or the program nothing
-/// is found.
-pub(super) fn find(config: &Config) -> Vec<Finding> {
-    let output = Command::new("nft")
-        .args(["-j", "list", "ruleset"])
-        .stdin(Stdio::null())
-        .output();
-    let Ok(ruleset) = output else {
-        return Vec::new();
-    };
-    let Ok(ruleset) = serde_json::from_slice(&ruleset.stdout) else {
-        return Vec::new();
-    };
+use super::ruleset::each;
 
+pub(super) fn find(config: &Config, ruleset: &Value) -> Vec<Finding> {
     let own: Vec<Prefix> = config.own_prefixes().iter().map(|own| own.prefix).collect();
-    in_ruleset(&ruleset, config.tun.as_str(), &own)
+    in_ruleset(ruleset, config.tun.as_str(), &own)
 }
 
 fn in_ruleset(ruleset: &Value, tun: &str, own: &[Prefix]) -> Vec<Finding> {
-    let objects = ruleset["nftables"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    let rules = objects.iter().map(|object| &object["rule"]);
     let mut spared = Vec::new();
     let mut findings = Vec::new();
 
     // In their order: an earlier rule may spare the device from a later one.
-    for rule in rules.filter(|rule| rule.is_object()) {
+    for rule in each(ruleset, "rule") {
         let [family, table, chain] =
             ["family", "table", "chain"].map(|key| rule[key].as_str().unwrap_or_default());
         let name = format!("{family} {table} {chain}");

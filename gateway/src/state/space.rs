@@ -1,0 +1,156 @@
+//! Room in the file system of the state directory, and whether it can be written at all: before
+//! something has to be stored, and for `doctor` while no daemon runs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, access};
+use ringway_intent::Finding;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::{REMEDY, RETRY};
+use crate::attention::Attention;
+
+/// The name of what needs attention.
+const NAME: &str = "state disk";
+
+/// Less room than this is worth a look, bytes: names, rules and records take a few MiB.
+const LEAST: u64 = 16 << 20;
+
+/// So many files have to be possible: each peer's names are one.
+const LEAST_FILES: u64 = 1024;
+
+/// What a file system says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Space {
+    /// Free for this user, bytes.
+    bytes: u64,
+    /// More files that are possible; `None` if they are not counted.
+    files: Option<u64>,
+    is_writable: bool,
+}
+
+/// What is wrong with the place where `dir` is or will be.
+pub fn find(dir: &Path) -> Option<Finding> {
+    // A start creates what is missing.
+    let there = dir.ancestors().find(|path| path.exists())?;
+    let space = Space::of(there).ok()?;
+
+    space.finding(dir, LEAST)
+}
+
+/// Keeps the list of what needs attention right as long as this runs.
+pub async fn watch(dir: PathBuf, attention: Attention) {
+    loop {
+        let looked = dir.clone();
+        // Fails only if looking panicked: then it is tried again.
+        if let Ok(found) = spawn_blocking(move || find(&looked)).await {
+            match found {
+                Some(finding) => attention.raise(NAME, &finding.what, &finding.remedy),
+                None => attention.clear(NAME),
+            }
+        }
+        sleep(RETRY).await;
+    }
+}
+
+impl Space {
+    fn of(dir: &Path) -> io::Result<Space> {
+        let system = statvfs(dir)?;
+        let is_read_only = system.flags().contains(FsFlags::ST_RDONLY);
+
+        Ok(Space {
+            bytes: system
+                .blocks_available()
+                .saturating_mul(system.fragment_size()),
+            // statvfs(3): some file systems have no fixed number, and say 0.
+            files: (system.files() > 0).then(|| system.files_available()),
+            is_writable: !is_read_only && access(dir, AccessFlags::W_OK).is_ok(),
+        })
+    }
+
+    fn finding(&self, dir: &Path, least: u64) -> Option<Finding> {
+        let dir = dir.display();
+        let what = if !self.is_writable {
+            format!("the state directory {dir} cannot be written: a restart forgets what it needs")
+        } else if self.bytes < least {
+            // Rounded, so that the text stays the same while little changes.
+            format!(
+                "less than {} MiB are free where the state directory {dir} is",
+                (self.bytes >> 20) + 1
+            )
+        } else if self.files.is_some_and(|files| files < LEAST_FILES) {
+            format!("hardly any file can be created where the state directory {dir} is (df -i)")
+        } else {
+            return None;
+        };
+
+        Some(Finding {
+            name: NAME.to_owned(),
+            what,
+            remedy: REMEDY.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Space = Space {
+        bytes: LEAST,
+        files: Some(LEAST_FILES),
+        is_writable: true,
+    };
+
+    fn what(space: Space) -> String {
+        let found = space.finding(Path::new("/s"), LEAST);
+        found.map_or(String::new(), |finding| finding.what)
+    }
+
+    #[test]
+    fn a_disk_is_named_before_it_is_full() {
+        assert_eq!(what(GOOD), "");
+        let full = Space { bytes: 0, ..GOOD };
+        assert!(
+            what(full).starts_with("less than 1 MiB are free"),
+            "{}",
+            what(full)
+        );
+        let low = Space {
+            bytes: LEAST - 1,
+            ..GOOD
+        };
+        assert!(what(low).contains("less than 16 MiB"), "{}", what(low));
+        let crowded = Space {
+            files: Some(3),
+            ..GOOD
+        };
+        assert!(what(crowded).contains("df -i"));
+        assert_eq!(
+            what(Space {
+                files: None,
+                ..GOOD
+            }),
+            "",
+            "not counted, as in btrfs"
+        );
+        let closed = Space {
+            is_writable: false,
+            ..GOOD
+        };
+        assert!(what(closed).contains("/s cannot be written"));
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_yet_is_judged_by_its_parent() {
+        let temporary = std::env::temp_dir();
+        let absent = temporary.join("ringway-no-such/deeper/state");
+        let [here, there] = [&temporary, &absent].map(|dir| find(dir).map(|found| found.name));
+        assert_eq!(here, there);
+        // /proc takes no files from anybody.
+        assert!(find(Path::new("/proc/ringway/state")).is_some());
+    }
+}
