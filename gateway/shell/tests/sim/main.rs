@@ -33,6 +33,7 @@
 mod consortium;
 mod control;
 mod dialling;
+mod guarding;
 mod incident;
 mod invariant;
 mod links;

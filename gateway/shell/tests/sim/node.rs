@@ -47,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) ups: usize,
     /// How often the kernel was asked what it would do.
     pub(crate) asked: usize,
+    /// The names of what needs attention.
+    pub(crate) findings: BTreeSet<String>,
     /// Alarms raised in its lives.
     pub(crate) alarms: Vec<String>,
     /// Every prefix of another site that was in force at any time.
@@ -71,6 +73,8 @@ pub(crate) struct Kernel {
     pub(crate) links: Links,
     pub(crate) routes: RoutePlan,
     pub(crate) guard: Option<GuardSpec>,
+    /// So many guards will be refused.
+    pub(crate) refuses_guards: usize,
     /// Another program has removed routes, and nothing was compared since.
     pub(crate) is_meddled: bool,
     /// What the daemon needs forwarded is forwarded.
@@ -157,6 +161,7 @@ impl Node {
                 links: Links::default(),
                 routes: RoutePlan::new(),
                 guard: None,
+                refuses_guards: 0,
                 is_meddled: false,
                 forwards: true,
                 is_device_gone: false,
@@ -172,6 +177,7 @@ impl Node {
             derive: ringway_shell::membership,
             ups: 0,
             asked: 0,
+            findings: BTreeSet::new(),
             alarms: Vec::new(),
             ever: BTreeSet::new(),
         }

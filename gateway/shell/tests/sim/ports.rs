@@ -92,6 +92,12 @@ impl World {
             Effect::Notify(Notice::Alarm(alarm)) => {
                 self.nodes[node].alarms.push(alarm.to_string());
             }
+            Effect::Raise(finding) => {
+                self.nodes[node].findings.insert(finding.name);
+            }
+            Effect::Clear(name) => {
+                self.nodes[node].findings.remove(&name);
+            }
             Effect::Stop => self.stop(node),
             Effect::AbandonDial { .. }
             | Effect::ExpectPeers(_)
@@ -101,8 +107,6 @@ impl World {
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
             | Effect::ReloadEnded { .. }
-            | Effect::Raise(_)
-            | Effect::Clear(_)
             | Effect::Notify(_) => {}
         }
 
@@ -331,7 +335,11 @@ impl World {
             self.accuse(node, "replaces the guard twice at a time");
         }
 
-        let result = if self.fails(100) {
+        let refuses = &mut self.nodes[node].kernel.refuses_guards;
+        let is_refused = *refuses > 0;
+        *refuses = refuses.saturating_sub(1);
+
+        let result = if is_refused || self.fails(100) {
             Err("nft refused".to_owned())
         } else {
             Ok(())
