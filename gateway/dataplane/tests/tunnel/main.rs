@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod checksums;
+mod classes;
 mod faults;
 mod keys;
 mod lanes;
