@@ -114,11 +114,6 @@ impl SecondGateway {
         self.process = Some(process.expect("it starts"));
     }
 
-    /// From its next start it runs `binary`, such as one of an earlier version.
-    pub fn use_program(&mut self, binary: &Path) {
-        self.binary = binary.to_owned();
-    }
-
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
