@@ -11,7 +11,7 @@ use crate::acl::Locality;
 use crate::forward::Forwarder;
 
 /// Options of [`Server::bind_with`](super::Server::bind_with). The default suits a gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The server identifier that clients can ask for (RFC 5001); empty: none.
     pub nsid: Vec<u8>,
@@ -30,19 +30,6 @@ pub struct Options {
 
 /// Reads the index of an interface from an accepted socket.
 pub type InterfaceOf = fn(BorrowedFd<'_>) -> io::Result<u32>;
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            nsid: Vec::new(),
-            public: false,
-            rate: Arc::default(),
-            forwarder: Arc::default(),
-            query_log: Arc::default(),
-            interface_of: None,
-        }
-    }
-}
 
 /// A limit on the responses over UDP to one network, that is, to all its hosts together. It does
 /// not apply to clients with a valid cookie or over TCP: their addresses cannot be forged to send

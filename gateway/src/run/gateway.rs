@@ -218,7 +218,6 @@ async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(Server, Met
         query_log: names.query_log.clone(),
         rate: names.rate.clone(),
         interface_of: Some(interface_of),
-        ..Options::default()
     };
     let zones = names.zones.clone();
     let acl = names.acl.clone();
