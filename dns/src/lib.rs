@@ -17,7 +17,7 @@
 //! * `forward`: names outside the consortium;
 //! * [`replica`], [`delta`], [`transfer`], `serial`, `store` and `hold`: how zones reach other
 //!   gateways, how they are kept, and for how long;
-//! * `text`, [`explain`] and [`lint`]: records and responses for people, and probable mistakes.
+//! * `text`, [`explain`] and [`mod@lint`]: records and responses for people, and probable mistakes.
 
 #![forbid(unsafe_code)]
 

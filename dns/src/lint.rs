@@ -1,4 +1,4 @@
-//! [`lint`]: mistakes in the records of our zone with which the zone still works. Targets that do
+//! [`lint()`]: mistakes in the records of our zone with which the zone still works. Targets that do
 //! not exist, aliases that lead in a circle, and records that are never answered.
 //!
 //! What is not known is no mistake: only names of the consortium are judged, and of those only

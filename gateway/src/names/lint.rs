@@ -1,4 +1,4 @@
-//! [`lint`]: mistakes in our names with which they are served all the same.
+//! [`lint()`]: mistakes in our names with which they are served all the same.
 
 use std::sync::Arc;
 
