@@ -16,7 +16,7 @@ const MOST: usize = 100;
 /// Arguments of `ringway plan`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A range in which the consortium's sites lie, in place of [plan] pools; may be repeated
+    /// A range in which the consortium's sites lie, in place of the file's; may be repeated
     #[arg(long = "pool", value_name = "PREFIX")]
     pub pools: Vec<Prefix>,
     /// The length of the new site's prefix
