@@ -85,7 +85,7 @@ fn names_and_rules_of_an_organization_with_two_sites_work_for_both() {
 
 #[test]
 fn names_of_a_site_that_is_away_are_held_and_the_others_are_not_touched() {
-    let scene = Scene::new("held", RINGWAY);
+    let scene = Scene::beside_others("hold", RINGWAY);
     let mut second = SecondSite::add(&scene, RINGWAY);
     append(&scene.config("gw.org1"), &record(EAST));
     append(&second.gateway.config(), &record(WEST));
