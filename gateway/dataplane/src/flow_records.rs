@@ -282,4 +282,49 @@ mod tests {
         }
         assert_eq!(decode(&good, |_| {}), Ok(()));
     }
+
+    #[test]
+    fn a_session_that_cannot_be_sent_to_takes_nothing_from_the_others() {
+        use std::sync::Arc;
+
+        use crate::keys::{Aead, Secret};
+        use crate::peer::Peer;
+        use crate::session::Path;
+        use crate::udp::recording::Recording;
+
+        let session = |remote: &str, numbers| {
+            let secret = Secret::new([7; 48]);
+            let path = Path::new(remote.parse().unwrap(), None);
+            let session = Outgoing::new(9, Aead::Aes128Gcm, &secret, path, Arc::new(Peer::new()));
+            session.with_phase_len(Aead::Aes128Gcm, &secret, numbers)
+        };
+        let used_up = session("192.0.2.1:1", 1);
+        used_up.reserve(256).unwrap();
+        let sessions = [
+            used_up,
+            session("192.0.2.2:2", 1000),
+            session("192.0.2.3:3", 1000),
+            session("192.0.2.4:4", 1000),
+        ];
+        let udp = Recording::new(|sent| (sent.remote.port() == 3).then_some(libc::EPERM));
+        let mut packet = FlowRecords::new();
+        packet.push(&FlowRecord {
+            protocol: FlowProtocol::Udp,
+            local: "10.1.0.1:40000".parse().unwrap(),
+            remote: "10.2.0.1:7051".parse().unwrap(),
+            ack: None,
+            idle: 0,
+        });
+
+        let error = packet.send(&udp, &sessions).unwrap_err();
+        // The caller learns of the first error.
+        assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+        let sent = udp.take();
+        let ports: Vec<u16> = sent.iter().map(|sent| sent.remote.port()).collect();
+        assert_eq!(ports, [2, 4]);
+        for sent in &sent {
+            assert_eq!(sent.bytes.len(), HEADER_LEN + FIXED + 8 + TAG_LEN);
+        }
+        assert!(packet.is_empty(), "what was sent is forgotten");
+    }
 }

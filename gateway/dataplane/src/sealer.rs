@@ -307,3 +307,6 @@ fn settle_checksum(
         Err(DropReason::Malformed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@
 
 mod channel;
 mod fragment;
+#[cfg(test)]
+pub(crate) mod recording;
 mod socket;
 
 use std::io;
