@@ -38,16 +38,29 @@ pub async fn log(shared: Shared) {
 
         let snapshot = shared.snapshot.load();
         if let Some(rules) = snapshot.rules() {
-            next = log_new(&shared, rules, next, &mut budget);
+            let looked = log_new(&shared, rules, next, &mut budget);
+            next = looked.next;
+            if looked.unlogged > 0 {
+                tracing::debug!(packets = looked.unlogged, "More packets were denied");
+            }
         }
     }
 }
 
-/// Logs what has number `next` or a later one, as far as `budget` allows. Gives the number after.
-fn log_new(shared: &Shared, rules: &Arc<Rules>, next: u64, budget: &mut Budget) -> u64 {
+/// What one look has found.
+#[derive(Debug, PartialEq, Eq)]
+struct Looked {
+    /// The number of the next denied packet.
+    next: u64,
+    /// New packets that were not logged: beyond the budget, or forgotten before this look.
+    unlogged: u64,
+}
+
+/// Logs what has number `next` or a later one, as far as `budget` allows.
+fn log_new(shared: &Shared, rules: &Arc<Rules>, next: u64, budget: &mut Budget) -> Looked {
     let denied = shared.filter.denied(rules);
     let Some(last) = denied.last().map(|packet| packet.number) else {
-        return next;
+        return Looked { next, unlogged: 0 };
     };
 
     let mut unlogged = (last + 1).saturating_sub(next);
@@ -58,10 +71,10 @@ fn log_new(shared: &Shared, rules: &Arc<Rules>, next: u64, budget: &mut Budget) 
         write(packet);
         unlogged -= 1;
     }
-    if unlogged > 0 {
-        tracing::debug!(packets = unlogged, "More packets were denied");
+    Looked {
+        next: last + 1,
+        unlogged,
     }
-    last + 1
 }
 
 fn write(packet: &DeniedPacket) {
@@ -168,13 +181,27 @@ mod tests {
             looks: 0,
         };
 
+        let nothing = |next| Looked { next, unlogged: 0 };
+        assert_eq!(log_new(&shared, &rules, 0, &mut budget), nothing(0));
         deny(3);
-        let next = log_new(&shared, &rules, 0, &mut budget);
+        let looked = log_new(&shared, &rules, 0, &mut budget);
+        assert_eq!(looked.unlogged, 0);
         assert_eq!(budget.lines, BURST - 3);
-        assert_eq!(log_new(&shared, &rules, next, &mut budget), next);
+        let next = looked.next;
+        assert_eq!(log_new(&shared, &rules, next, &mut budget), nothing(next));
         assert_eq!(budget.lines, BURST - 3, "nothing is new");
         deny(2);
-        log_new(&shared, &rules, next, &mut budget);
+        let looked = log_new(&shared, &rules, next, &mut budget);
+        assert_eq!(looked, nothing(next + 2));
         assert_eq!(budget.lines, BURST - 5);
+
+        // Beyond the budget, and beyond what the ring remembers.
+        budget.lines = 4;
+        deny(10);
+        let looked = log_new(&shared, &rules, next + 2, &mut budget);
+        assert_eq!((looked.next, looked.unlogged), (next + 12, 6));
+        deny(5000);
+        let looked = log_new(&shared, &rules, next + 12, &mut budget);
+        assert_eq!((looked.next, looked.unlogged), (next + 5012, 5000));
     }
 }

@@ -298,7 +298,90 @@ async fn handshake(
 
 #[cfg(test)]
 mod tests {
+    use quinn::ServerConfig;
+    use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+    use rustls::RootCertStore;
+    use rustls::crypto::aws_lc_rs;
+    use rustls_pki_types::PrivateKeyDer;
+
     use super::*;
+
+    /// An endpoint that accepts every client, and settings for one.
+    fn server() -> (Endpoint, ClientConfig) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let named = rcgen::CertificateParams::new([SERVER_NAME.to_owned()]).unwrap();
+        let certificate = named.self_signed(&key).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+
+        let accepting = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let accepting = QuicServerConfig::try_from(accepting).unwrap();
+        let server = Endpoint::server(
+            ServerConfig::with_crypto(Arc::new(accepting)),
+            "127.0.0.1:0".parse().unwrap(),
+        );
+
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let dialling = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let dialling = QuicClientConfig::try_from(dialling).unwrap();
+        (server.unwrap(), ClientConfig::new(Arc::new(dialling)))
+    }
+
+    #[tokio::test]
+    async fn a_name_is_confirmed_by_a_connection_and_by_nothing_less() {
+        let (server, config) = server();
+        let port = server.local_addr().unwrap().port();
+        let accepting = server.clone();
+        let tasks = Tasks::default();
+        tasks.spawn(async move {
+            while let Some(incoming) = accepting.accept().await {
+                let _ = incoming.await;
+            }
+        });
+        let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let resolver = Resolver::new(tasks);
+        let peer: GatewayId = "gw.beta".parse().unwrap();
+        let dial = |targets: &'static str| {
+            let targets: Vec<Target> = targets
+                .split(' ')
+                .map(|target| target.replace("PORT", &port.to_string()).parse().unwrap())
+                .collect();
+            let config = config.clone();
+            let (endpoint, resolver, peer) = (&endpoint, &resolver, &peer);
+            async move {
+                let all = Dial {
+                    endpoint,
+                    resolver,
+                    peer,
+                    targets: &targets,
+                    config,
+                    refused: Arc::new(LastRefusal::default()),
+                    results: Dialled::default(),
+                };
+                all.race().await
+            }
+        };
+
+        // The address of the other endpoint: it says nothing about the name.
+        dial("localhost:1 127.0.0.1:PORT").await.unwrap();
+        assert!(!resolver.is_confirmed("localhost"));
+        let connection = dial("localhost:PORT").await.unwrap();
+        assert!(resolver.is_confirmed("localhost"));
+        drop(connection);
+        server.close(0u8.into(), b"");
+    }
 
     #[test]
     fn the_failure_that_says_most_is_reported() {

@@ -89,6 +89,12 @@ impl Resolver {
         }
     }
 
+    /// True if the last dial of `host` has led to a connection.
+    #[cfg(test)]
+    pub(super) fn is_confirmed(&self, host: &str) -> bool {
+        self.lock().get(host).is_some_and(|name| name.is_confirmed)
+    }
+
     async fn look_up<L>(&self, host: &str, lookup: L) -> Result<Vec<IpAddr>, DialError>
     where
         L: Future<Output = io::Result<Vec<IpAddr>>> + Send + 'static,

@@ -199,4 +199,77 @@ mod tests {
         assert_eq!(left, b"damaged");
         assert_eq!(attention.names(NAME), [NAME]);
     }
+
+    fn example() -> Config {
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");
+        Config::load(&std::path::Path::new(files).join("gateway.toml")).unwrap()
+    }
+
+    fn serial(newest: &Newest, org: &str) -> u64 {
+        newest.serial(&org.parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_put_in_force_is_known_and_stored_with_what_was_read() {
+        let dir = scratch("followed");
+        fs::create_dir_all(&dir).unwrap();
+        let config = example();
+        let ours = config.own.serial;
+        assert!(ours > 0);
+
+        // What another program has stored is read before a reload, and kept by it.
+        store_beta(&dir);
+        let read = Newest::load(&dir).unwrap();
+        fs::remove_file(dir.join("records")).unwrap();
+        for known in [Some(Newest::default()), None] {
+            let file = RecordsFile::new(dir.clone(), Attention::default(), known);
+            file.follow(&config, Some(read.clone()));
+            let newest = file.newest().expect("it is known now");
+            assert_eq!(serial(&newest, config.own.org.as_str()), ours);
+            assert_eq!(
+                serial(&newest, "beta"),
+                5,
+                "not the example's, which is older"
+            );
+            assert!(file.lock().is_stored);
+            assert_eq!(Newest::load(&dir).unwrap(), newest);
+            fs::remove_file(dir.join("records")).unwrap();
+        }
+
+        // Nothing is known, and nothing was read: what is in force says nothing about the rest.
+        let file = RecordsFile::new(dir.clone(), Attention::default(), None);
+        file.follow(&config, None);
+        assert_eq!(file.newest(), None);
+        assert!(!dir.join("records").exists());
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_stored_is_stored_later_and_only_once() {
+        let dir = scratch("later");
+        let attention = Attention::default();
+        let file = RecordsFile::new(dir.clone(), attention.clone(), Some(Newest::default()));
+        // A file lies in the way of the directory.
+        fs::write(&dir, b"").unwrap();
+        let config = example();
+        file.follow(&config, None);
+        assert!(!file.lock().is_stored);
+        assert_eq!(attention.names(NAME), [NAME]);
+
+        let try_for = |rounds| tokio::time::timeout(RETRY * rounds, file.clone().keep_trying());
+        _ = try_for(2).await;
+        assert!(!file.lock().is_stored, "it is still in the way");
+        fs::remove_file(&dir).unwrap();
+        fs::create_dir_all(&dir).unwrap();
+        _ = try_for(3).await;
+        assert!(file.lock().is_stored && attention.names(NAME).is_empty());
+        assert_eq!(Newest::load(&dir).unwrap(), file.newest().unwrap());
+
+        // What is stored is not written again: it may be another program's by now.
+        fs::remove_file(dir.join("records")).unwrap();
+        _ = try_for(3).await;
+        let is_written_again = dir.join("records").exists();
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(!is_written_again);
+    }
 }

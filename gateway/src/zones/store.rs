@@ -46,6 +46,12 @@ impl Store {
         self.waiting().retain(|gateway, _| is_held(gateway));
     }
 
+    /// True if a version of `gateway` is still to be written.
+    #[cfg(test)]
+    pub(super) fn has_waiting(&self, gateway: &GatewayId) -> bool {
+        self.waiting().contains_key(gateway)
+    }
+
     /// Writes what waits. To be called again after an error: the fragments are served all the same.
     /// Blocks.
     pub fn run(&self) -> io::Result<()> {

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use ringway_config::{Config, rule};
+
 use super::*;
 
 /// A gateway's replication whose copies cannot be written: a file lies in the way.
@@ -82,4 +84,38 @@ fn what_is_no_longer_held_is_not_written_when_the_disk_has_room() {
     refused.store.run().unwrap();
     assert_eq!(refused.stored("gw.org1"), None);
     assert_eq!(refused.stored("gw.org2"), Some(3));
+}
+
+#[test]
+fn a_copy_that_waits_for_the_disk_is_dropped_with_what_it_is_a_copy_of() {
+    let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");
+    let config = Config::load(&std::path::Path::new(files).join("gateway.toml")).unwrap();
+    let rulings = rule(&config, &[], &BTreeSet::new());
+    let membership = ringway_shell::membership(&config, &rulings);
+    let scratch = Scratch::new();
+    let now = Moment::now();
+    let own = fragment("gw.acme", "host A 10.1.0.1");
+    let mut replicator = Replicator::start("gw.acme", &scratch.0, &Consortium::new(), own, now);
+    let fragment = replicator.own.zone();
+    _ = replicator.adopt(&config, &membership, &fragment, now);
+
+    let held = Held {
+        zone: fragment.clone(),
+        digest: Digest::of(b"version"),
+        size: 0,
+        received: std::time::SystemTime::now(),
+        keys: Vec::new(),
+        is_expired: false,
+    };
+    let beta = replicator.orgs.get_mut(&"beta".parse().unwrap()).unwrap();
+    beta.held.insert("gw".parse().unwrap(), held.clone());
+    // A copy of a fragment that is held; one of a member that has none; one of a former member.
+    let (kept, lost, former) = (id("gw.beta"), id("office.acme"), id("gw.gamma"));
+    for gateway in [&kept, &lost, &former] {
+        replicator.store.put(gateway.clone(), &held);
+    }
+
+    _ = replicator.adopt(&config, &membership, &fragment, now);
+    let waits = [&kept, &lost, &former].map(|gateway| replicator.store.has_waiting(gateway));
+    assert_eq!(waits, [true, false, false]);
 }
