@@ -97,7 +97,7 @@ fn a_copy_that_waits_for_the_disk_is_dropped_with_what_it_is_a_copy_of() {
     let own = fragment("gw.acme", "host A 10.1.0.1");
     let mut replicator = Replicator::start("gw.acme", &scratch.0, &Consortium::new(), own, now);
     let fragment = replicator.own.zone();
-    _ = replicator.adopt(&config, &membership, &fragment, now);
+    _ = replicator.adopt(&config, &membership, Some(&fragment), now);
 
     let held = Held {
         zone: fragment.clone(),
@@ -115,7 +115,7 @@ fn a_copy_that_waits_for_the_disk_is_dropped_with_what_it_is_a_copy_of() {
         replicator.store.put(gateway.clone(), &held);
     }
 
-    _ = replicator.adopt(&config, &membership, &fragment, now);
+    _ = replicator.adopt(&config, &membership, Some(&fragment), now);
     let waits = [&kept, &lost, &former].map(|gateway| replicator.store.has_waiting(gateway));
     assert_eq!(waits, [true, false, false]);
 }
