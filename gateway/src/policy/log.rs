@@ -117,7 +117,7 @@ mod tests {
     use arc_swap::ArcSwap;
     use ringway_config::Policy;
     use ringway_dataplane::{Counters, SiteNo, Snapshot};
-    use ringway_filter::{Filter, RemoteSite, RulesSpec, Settings, Verdict};
+    use ringway_filter::{Filter, MOST_DENIED_KEPT, RemoteSite, RulesSpec, Settings, Verdict};
 
     use super::*;
 
@@ -195,13 +195,14 @@ mod tests {
         assert_eq!(looked, nothing(next + 2));
         assert_eq!(budget.lines, BURST - 5);
 
-        // Beyond the budget, and beyond what the ring remembers.
+        // Beyond the budget, and beyond what the ring keeps of one time.
         budget.lines = 4;
         deny(10);
         let looked = log_new(&shared, &rules, next + 2, &mut budget);
         assert_eq!((looked.next, looked.unlogged), (next + 12, 6));
         deny(5000);
         let looked = log_new(&shared, &rules, next + 12, &mut budget);
-        assert_eq!((looked.next, looked.unlogged), (next + 5012, 5000));
+        let kept = MOST_DENIED_KEPT as u64;
+        assert_eq!((looked.next, looked.unlogged), (kept, kept - next - 12));
     }
 }

@@ -122,11 +122,7 @@ impl Bench {
     /// Packets and bytes that count as sent, and packets that were dropped for `reason`.
     fn counted(&self, reason: DropReason) -> (u64, u64, u64) {
         let counts = self.session.counters().snapshot();
-        (
-            counts.tx_packets,
-            counts.tx_bytes,
-            counts.dropped(reason),
-        )
+        (counts.tx_packets, counts.tx_bytes, counts.dropped(reason))
     }
 }
 
