@@ -30,6 +30,12 @@ def build():
     )
 
 
+DNS = """[dns]
+zone-files = ["zone"]
+rate-limit = { site = 0, members = 0 }
+"""
+
+
 def gateway(dir, port, install):
     """A whole gateway, built for release, with the zone as a zone file of its organization."""
     program, organization, domain = own("ringway", "ringway"), *APEX.rstrip(".").split(".", 1)
@@ -41,7 +47,7 @@ def gateway(dir, port, install):
     lines = [line for line in (dir / "zone").read_text().splitlines() if " A " in line]
     (dir / "gateway" / "zone").write_text("$TTL 5\n" + "\n".join(lines[1:]) + "\n")
     file = dir / "gateway" / "gateway.toml"
-    file.write_text(file.read_text().replace("[dns]\n", '[dns]\nzone-files = ["zone"]\n', 1))
+    file.write_text(file.read_text().replace("[dns]\n", DNS, 1))
     return [program, "run", "-c", file]
 
 
@@ -115,10 +121,10 @@ auth-zone:
     return [debian("unbound", "unbound", install), "-d", "-c", str(dir / "unbound.conf")]
 
 
-# Each as an authority without a rate limit, and what gateways do beside that is not in it.
-KINDS = {"Ringway": ringway, "NSD": nsd, "Knot": knot, "unbound": unbound}
-# With the limit of its rate, so that it is asked at a fixed rate only.
-LIMITED = {"Ringway gateway": gateway}
+# None has a limit of its rate.
+KINDS = {
+    "Ringway": ringway, "Ringway gateway": gateway, "NSD": nsd, "Knot": knot, "unbound": unbound,
+}
 
 
 class Server:
@@ -126,11 +132,11 @@ class Server:
 
     def __init__(self, name, dir, install, namespace):
         self.name, self.namespace, self.dir = name, namespace, dir / name
-        self.address = SERVER if name in LIMITED else "127.0.0.1"
-        self.port = 5301 + [*KINDS, *LIMITED].index(name)
+        self.address = SERVER if KINDS[name] is gateway else "127.0.0.1"
+        self.port = 5301 + [*KINDS].index(name)
         self.dir.mkdir()
         (self.dir / "zone").symlink_to(dir / "zone")
-        program = {**KINDS, **LIMITED}[name](self.dir, self.port, install)
+        program = KINDS[name](self.dir, self.port, install)
         command = namespace.command(*program)
         self.log, begin = self.dir / "out", time.monotonic()
         with open(self.log, "w") as log:
