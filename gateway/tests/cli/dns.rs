@@ -144,7 +144,8 @@ fn an_exported_zone_reads_back_as_itself() {
     let unknown = workspace.ringway(&format!("dns export gamma.consortium.example {C}"));
     unknown.refuses(&[
         "error: gamma.consortium.example is not a zone of this gateway; there are \
-         acme.consortium.example, beta.consortium.example",
+         acme.consortium.example, beta.consortium.example, and the reverse zones of the members' \
+         prefixes, such as 1.10.in-addr.arpa of 10.1.0.0/16",
     ]);
     let never = workspace.ringway(&format!("dns export beta.consortium.example {C}"));
     assert_eq!(
