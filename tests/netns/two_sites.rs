@@ -49,16 +49,25 @@ proto = \"tcp\"
 ports = 9003
 ";
 
-#[test]
-fn names_and_rules_of_an_organization_with_two_sites_work_for_both() {
-    let scene = Scene::new("sites", RINGWAY);
-    let second = SecondSite::add(&scene, RINGWAY);
+/// The second site of org1. Each of its two gateways has a name of its own, which all know.
+fn second_site(scene: &Scene) -> SecondSite {
+    let second = SecondSite::add(scene, RINGWAY);
     append(&scene.config("gw.org1"), &record(EAST));
     append(&second.gateway.config(), &record(WEST));
     scene.reload("gw.org1");
     second.gateway.reload();
+
     for name in [EAST, WEST] {
-        wait_until_answered(&scene, name, &ASKERS);
+        wait_until_answered(scene, name, &ASKERS);
+    }
+    second
+}
+
+#[test]
+fn names_and_rules_of_an_organization_with_two_sites_work_for_both() {
+    let scene = Scene::new("sites", RINGWAY);
+    let second = second_site(&scene);
+    for name in [EAST, WEST] {
         eventually("the name at the second site", 20, || {
             ask_at(&second, name.0).1.contains(name.1)
         });
@@ -86,14 +95,7 @@ fn names_and_rules_of_an_organization_with_two_sites_work_for_both() {
 #[test]
 fn names_of_a_site_that_is_away_are_held_and_the_others_are_not_touched() {
     let scene = Scene::beside_others("hold", RINGWAY);
-    let mut second = SecondSite::add(&scene, RINGWAY);
-    append(&scene.config("gw.org1"), &record(EAST));
-    append(&second.gateway.config(), &record(WEST));
-    scene.reload("gw.org1");
-    second.gateway.reload();
-    for name in [EAST, WEST] {
-        wait_until_answered(&scene, name, &ASKERS);
-    }
+    let mut second = second_site(&scene);
     replace(
         &scene.config("gw.org0"),
         "[dns]\n",

@@ -32,87 +32,145 @@ impl ControlSink for Ignore {
     }
 }
 
-fn bind(listen: SocketAddr) -> Result<Arc<TunnelSocket>, Box<dyn std::error::Error>> {
+fn bind(listen: SocketAddr) -> Result<Arc<TunnelSocket>> {
     let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, None)?;
     socket.set_reuse_port(true)?;
     socket.bind(&listen.into())?;
     Ok(Arc::new(TunnelSocket::new(socket.into(), 0)?))
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The tunnel as one end has it.
+struct End {
+    /// Numbers of the two sites.
+    here: u8,
+    there: u8,
+    aead: Aead,
+    /// Lanes of each end.
+    lanes: u32,
+    path: Path,
+    peer: Arc<Peer>,
+}
+
+impl End {
+    fn outgoing(&self, lane: u32) -> Arc<Outgoing> {
+        let index = self.index(self.there, lane);
+        let secret = secret(self.there);
+        Arc::new(Outgoing::new(
+            index,
+            self.aead,
+            &secret,
+            self.path,
+            self.peer.clone(),
+        ))
+    }
+
+    fn incoming(&self, lane: u32) -> Incoming {
+        let index = self.index(self.here, lane);
+        let site = SiteNo(self.there.into());
+        Incoming::new(
+            index,
+            self.aead,
+            &secret(self.here),
+            site,
+            self.peer.clone(),
+        )
+    }
+
+    fn index(&self, site: u8, lane: u32) -> u32 {
+        self.lanes * u32::from(site) + lane
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        let lanes = Lanes::new((0..self.lanes).map(|lane| self.outgoing(lane)));
+        let lanes = lanes.ok_or("one lane at least")?;
+        let mut builder = SnapshotBuilder::new(SiteNo(self.here.into()));
+
+        for (lane, outgoing) in (0..self.lanes).zip(lanes.iter()) {
+            let incoming = self.incoming(lane);
+            incoming.pair_with(outgoing.clone());
+            builder.incoming(Arc::new(incoming));
+        }
+
+        let ours = prefixes(self.here)?;
+        let theirs = prefixes(self.there)?;
+        let others = theirs.map(|prefix| (self.there.into(), prefix));
+        builder.rules(harness::permissive(self.here.into(), &ours, &others));
+        for prefix in ours {
+            builder.site_prefix(prefix);
+        }
+        for prefix in theirs {
+            builder
+                .authorize(prefix, SiteNo(self.there.into()))
+                .route(prefix, lanes.clone());
+        }
+        Ok(builder.build())
+    }
+}
+
+/// Fixed: the same at both ends.
+fn secret(site: u8) -> Secret {
+    Secret::new([site; 48])
+}
+
+fn prefixes(site: u8) -> Result<[Prefix; 2]> {
+    Ok([
+        format!("10.{site}.0.0/16").parse()?,
+        format!("fd00:{site}::/32").parse()?,
+    ])
+}
+
+/// The end of the tunnel that the arguments and the environment describe.
+fn end(number: &str, remote: &str) -> Result<End> {
+    let here: u8 = number.parse()?;
+    let peer = Arc::new(Peer::new());
+    peer.set_path_mtu(1500);
+
+    Ok(End {
+        here,
+        there: 3 - here,
+        aead: match std::env::var("AEAD").as_deref() {
+            Ok("aes256") => Aead::Aes256Gcm,
+            Ok("chacha") => Aead::ChaCha20Poly1305,
+            _ => Aead::Aes128Gcm,
+        },
+        lanes: std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?,
+        path: Path::new(remote.parse()?, None),
+        peer,
+    })
+}
+
+fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, number, listen, remote] = &arguments[..] else {
         return Err("pipe <1|2> <listen> <peer>".into());
     };
-    let here: u8 = number.parse()?;
-    let there = 3 - here;
-    let aead = match std::env::var("AEAD").as_deref() {
-        Ok("aes256") => Aead::Aes256Gcm,
-        Ok("chacha") => Aead::ChaCha20Poly1305,
-        _ => Aead::Aes128Gcm,
-    };
-
-    let peer = Arc::new(Peer::new());
-    peer.set_path_mtu(1500);
-    let secret = |number: u8| Secret::new([number; 48]);
-    let path = Path::new(remote.parse()?, None);
-    let count: u32 = std::env::var("LANES").map_or(Ok(1), |lanes| lanes.parse())?;
-    let index = |number: u8, lane| count * u32::from(number) + lane;
-    let seal = |lane| {
-        Arc::new(Outgoing::new(
-            index(there, lane),
-            aead,
-            &secret(there),
-            path,
-            peer.clone(),
-        ))
-    };
-    let lanes = Lanes::new((0..count).map(seal)).ok_or("one lane at least")?;
-    let mut builder = SnapshotBuilder::new(SiteNo(here.into()));
-    for (lane, outgoing) in (0..count).zip(lanes.iter()) {
-        let site = SiteNo(there.into());
-        let incoming = Incoming::new(index(here, lane), aead, &secret(here), site, peer.clone());
-        incoming.pair_with(outgoing.clone());
-        builder.incoming(Arc::new(incoming));
-    }
-    let prefixes = |site: u8| -> Result<[Prefix; 2], Box<dyn std::error::Error>> {
-        Ok([
-            format!("10.{site}.0.0/16").parse()?,
-            format!("fd00:{site}::/32").parse()?,
-        ])
-    };
-    let others = prefixes(there)?.map(|prefix| (there.into(), prefix));
-    builder.rules(harness::permissive(here.into(), &prefixes(here)?, &others));
-    for (site, site_no) in [(here, SiteNo(here.into())), (there, SiteNo(there.into()))] {
-        for prefix in prefixes(site)? {
-            if site == here {
-                builder.site_prefix(prefix);
-            } else {
-                builder
-                    .authorize(prefix, site_no)
-                    .route(prefix, lanes.clone());
-            }
-        }
-    }
-    let snapshot = Arc::new(ArcSwap::from_pointee(builder.build()));
+    let end = end(number, remote)?;
 
     let tun = DeviceBuilder::new().name("rw0").mtu(1420).with(|tun| {
-        tun.offload(true).multi_queue(count > 1);
+        tun.offload(true).multi_queue(end.lanes > 1);
     });
-    let sockets = (0..count)
+    let sockets = (0..end.lanes)
         .map(|_| bind(listen.parse()?))
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>>>()?;
     share_port(&sockets)?;
     let own = Arc::new(Counters::new());
     let shared = Shared {
-        snapshot,
+        snapshot: Arc::new(ArcSwap::from_pointee(end.snapshot()?)),
         counters: own.clone(),
         filter: harness::filter(Instant::now()),
     };
+
     let dataplane = Dataplane::start(&tun.build_sync()?, &sockets, &shared, Ignore)?;
     io::stdin().read_to_end(&mut Vec::new())?;
     dataplane.stop();
-    for (whose, counters) in [("peer", peer.counters()), ("gateway", &own)] {
+    print(&[("peer", end.peer.counters()), ("gateway", &own)]);
+    Ok(())
+}
+
+fn print(all: &[(&str, &Counters)]) {
+    for (whose, counters) in all {
         let counts = counters.snapshot();
         let drops: Vec<_> = counts.drops().filter(|(_, count)| *count > 0).collect();
         println!(
@@ -120,5 +178,4 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             counts.tx_packets, counts.rx_packets
         );
     }
-    Ok(())
 }

@@ -201,9 +201,15 @@ fn next(payload: &[u8]) -> Option<(FlowRecord, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::keys::{Aead, Secret};
+    use crate::peer::Peer;
+    use crate::session::Path;
+    use crate::udp::recording::Recording;
 
     fn any_record() -> impl Strategy<Value = FlowRecord> {
         let protocols = vec![FlowProtocol::Tcp, FlowProtocol::Udp, FlowProtocol::Echo];
@@ -285,13 +291,6 @@ mod tests {
 
     #[test]
     fn a_session_that_cannot_be_sent_to_takes_nothing_from_the_others() {
-        use std::sync::Arc;
-
-        use crate::keys::{Aead, Secret};
-        use crate::peer::Peer;
-        use crate::session::Path;
-        use crate::udp::recording::Recording;
-
         let session = |remote: &str, numbers| {
             let secret = Secret::new([7; 48]);
             let path = Path::new(remote.parse().unwrap(), None);

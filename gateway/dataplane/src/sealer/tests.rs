@@ -63,6 +63,21 @@ fn super_packet() -> (Vec<u8>, Gso) {
     (shape.packet(&[1; SIZE * SEGMENTS - 1]), gso)
 }
 
+/// Seals `packet` as one that `gso` describes, and sends it.
+fn seal(
+    sealer: &mut Sealer<'_, ChannelTun, Recording>,
+    session: &Arc<Outgoing>,
+    packet: &mut [u8],
+    gso: Gso,
+) {
+    let offload = Offload {
+        checksum: None,
+        gso: Some(gso),
+    };
+    sealer.seal(session, packet, &offload);
+    sealer.flush();
+}
+
 #[test]
 fn the_segments_of_a_super_packet_have_consecutive_numbers_and_its_traffic_class() {
     let lane = lane();
@@ -72,15 +87,7 @@ fn the_segments_of_a_super_packet_have_consecutive_numbers_and_its_traffic_class
     // So that the first is none that a mistake would give.
     session.reserve(3).unwrap();
 
-    sealer.seal(
-        &session,
-        &mut packet,
-        &Offload {
-            checksum: None,
-            gso: Some(gso),
-        },
-    );
-    sealer.flush();
+    seal(&mut sealer, &session, &mut packet, gso);
     let [sent] = &lane.udp.take()[..] else {
         panic!("not one send");
     };
@@ -106,15 +113,7 @@ fn every_segment_that_a_session_has_no_number_for_is_counted() {
     // All but the last two: a super-packet takes its numbers together or not at all.
     session.reserve(256 - 2).unwrap();
 
-    sealer.seal(
-        &session,
-        &mut packet,
-        &Offload {
-            checksum: None,
-            gso: Some(gso),
-        },
-    );
-    sealer.flush();
+    seal(&mut sealer, &session, &mut packet, gso);
     assert!(lane.udp.take().is_empty());
     assert_eq!(dropped(&session, DropReason::Exhausted), SEGMENTS as u64);
 }
@@ -124,17 +123,10 @@ fn a_super_packet_that_is_not_what_its_header_says_is_dropped_as_one() {
     let lane = lane();
     let session = session(1000);
     let mut sealer = Sealer::new(&lane);
-    let (mut packet, gso) = super_packet();
+    let (mut packet, mut gso) = super_packet();
 
-    let offload = Offload {
-        checksum: None,
-        gso: Some(Gso {
-            kind: GsoType::Udp,
-            ..gso
-        }),
-    };
-    sealer.seal(&session, &mut packet, &offload);
-    sealer.flush();
+    gso.kind = GsoType::Udp;
+    seal(&mut sealer, &session, &mut packet, gso);
     assert!(lane.udp.take().is_empty());
     assert_eq!(dropped(&session, DropReason::Malformed), 1);
 }
