@@ -9,6 +9,7 @@ use crate::fib::Fib;
 use crate::id::{ConnId, DialId, SessionIndex};
 use crate::message::{Lane, Message, ZoneMessage};
 use crate::record_drift::RecordDrift;
+use crate::standing::Standing;
 use crate::tunnel_error::TunnelError;
 
 /// One thing for the shell to do.
@@ -137,6 +138,9 @@ pub enum Action {
         /// The organizations whose records differ.
         drift: Vec<RecordDrift>,
     },
+    /// This gateway has another role among those of its site, or the same for another reason. Once
+    /// at the start.
+    Role(Standing),
     /// Report a fault to the operator.
     Alarm(Alarm),
     /// Every session is closed, after [`Mesh::handle_shutdown`](crate::Mesh::handle_shutdown). The

@@ -20,6 +20,7 @@ pub mod membership;
 pub mod mesh;
 pub mod message;
 pub mod settings;
+pub mod standing;
 pub mod status;
 pub mod trust_error;
 pub mod tunnel_error;
@@ -60,6 +61,7 @@ pub use message::{
 pub use outage::OutageStatus;
 pub use record_drift::{Drift, RecordDrift};
 pub use settings::Settings;
+pub use standing::{RoleReason, SiteRole, Standing};
 pub use status::{Loss, PeerSession, RouteStatus, SessionRank, Status, TunnelState, TunnelStatus};
 pub use trust_error::TrustError;
 pub use tunnel_error::TunnelError;

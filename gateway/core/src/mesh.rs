@@ -22,6 +22,7 @@ use crate::membership::Membership;
 use crate::message::{FieldError, Kind, Message};
 use crate::rib;
 use crate::settings::Settings;
+use crate::standing::{RoleReason, SiteRole, Standing};
 use crate::status::{self, PeerSession, Status};
 use crate::timers::Timers;
 use crate::trust_error::TrustError;
@@ -59,6 +60,8 @@ pub struct Mesh {
     timers: Timers,
     /// The last forwarding table.
     published: Fib,
+    /// The role that was told last.
+    standing: Option<Standing>,
 }
 
 impl Mesh {
@@ -76,9 +79,11 @@ impl Mesh {
             tunnels: BTreeMap::new(),
             timers: Timers::default(),
             published: Fib::default(),
+            standing: None,
         };
         mesh.add_tunnels(now);
         mesh.publish();
+        mesh.tell_role();
         mesh
     }
 
@@ -93,6 +98,7 @@ impl Mesh {
         self.on_all(|tunnel, context| tunnel.membership_changed(context, records_changed, now));
         self.add_tunnels(now);
         self.publish();
+        self.tell_role();
     }
 
     /// A connection is established and its peer verified.
@@ -284,6 +290,29 @@ impl Mesh {
         let tunnel = self.tunnels.get(self.context.peer(conn)?)?;
 
         tunnel.peer_session(&self.context, conn)
+    }
+
+    /// A gateway without siblings is active.
+    fn tell_role(&mut self) {
+        let membership = &self.context.membership;
+        let mut gateways = membership.gateways.iter();
+        let is_alone = !gateways.any(|(peer, info)| membership.shares_site(peer, &info.site));
+        let (role, reason) = if is_alone {
+            (SiteRole::Active, RoleReason::Alone)
+        } else {
+            (SiteRole::Standby, RoleReason::Starting)
+        };
+
+        let standing = Standing {
+            role,
+            epoch: 0,
+            reason,
+            gap: None,
+        };
+        if self.standing.as_ref() != Some(&standing) {
+            self.standing = Some(standing.clone());
+            self.context.act(Action::Role(standing));
+        }
     }
 
     fn on_conn(&mut self, conn: ConnId, handle: impl FnOnce(&mut Tunnel, &mut Context)) {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, Faults, GatewayId, Prefix};
-use ringway_core::{ByeCode, ConnId, DialId, Membership, Message, ZoneMessage};
+use ringway_core::{ByeCode, ConnId, DialId, Membership, Message, Standing, ZoneMessage};
 use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
 
 use crate::changes::ChangeId;
@@ -74,6 +74,10 @@ pub enum Effect {
     Packets(PacketEffect),
 
     // Host.
+    /// This gateway is the active one of its site from now on, or is not: the site's hosts are to
+    /// follow. Once at the start; a gateway without siblings is active. The last one stands until
+    /// the daemon ends.
+    Role(Standing),
     /// Make the kernel's routes those of the plan. One at a time; answered by
     /// [`Input::RoutesSynced`](crate::Input::RoutesSynced).
     SyncRoutes(RoutePlan),

@@ -1,7 +1,7 @@
 //! [`Notice`]: what operators should see of the mesh.
 
 use ringway_config::GatewayId;
-use ringway_core::{Alarm, ConnId, TunnelError};
+use ringway_core::{Alarm, ConnId, RoleReason, Standing, TunnelError};
 use ringway_intent::Restoration;
 
 /// Something that an operator should see.
@@ -28,6 +28,8 @@ pub enum Notice {
         /// Why its last session ended.
         reason: TunnelError,
     },
+    /// This gateway has another role among those of its site.
+    Role(Standing),
     /// Another program changed something that this daemon had set; it is restored.
     Restored(Restoration),
     /// Something is wrong that does not stop the mesh.
@@ -46,6 +48,16 @@ impl Notice {
                 tracing::debug!(%peer, session = conn.0, "Tunnel moved to a new session");
             }
             Notice::TunnelDown { peer, reason } => tracing::warn!(%peer, %reason, "Tunnel down"),
+            // Without siblings there is nothing to tell.
+            Notice::Role(standing) if standing.reason == RoleReason::Alone => {}
+            Notice::Role(Standing {
+                role,
+                epoch,
+                reason,
+                gap,
+            }) => {
+                tracing::info!(%role, epoch, %reason, ?gap, "Role at this site");
+            }
             Notice::Restored(restored) => {
                 let Restoration {
                     name, found, by, ..

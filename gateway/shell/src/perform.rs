@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use ringway_config::{GatewayId, Prefix};
-use ringway_core::{Action, Alarm, ByeCode, ConnId, Lane, RecordDrift};
+use ringway_core::{Action, Alarm, ByeCode, ConnId, Lane, RecordDrift, Standing};
 use ringway_intent::{Tunnelled, plan_routes};
 
 use crate::drift;
@@ -100,9 +100,16 @@ impl Shell {
                 self.is_stale = true;
             }
             Action::RecordsDiffer { peer, drift } => self.records_differ(&peer, &drift),
+            Action::Role(standing) => self.role_changed(standing),
             Action::Alarm(alarm) => self.alarm(alarm, now),
             Action::Drained => self.phase = Phase::Drained,
         }
+    }
+
+    fn role_changed(&mut self, standing: Standing) {
+        self.notify(Notice::Role(standing.clone()));
+
+        self.effects.push_back(Effect::Role(standing));
     }
 
     fn records_differ(&mut self, peer: &GatewayId, drift: &[RecordDrift]) {

@@ -45,6 +45,8 @@ impl Drive {
 
             Effect::Packets(effect) => self.perform_on_packets(effect),
 
+            // The site's hosts do not follow by themselves yet.
+            Effect::Role(_) => {}
             Effect::SyncRoutes(plan) => self.kernel.sync_routes(plan, &self.jobs),
             Effect::ApplyGuard { change, spec } => {
                 self.kernel.apply_guard(change, *spec, &self.jobs);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ringway_config::{
     Accepted, Config, Connected, Digest, GatewayId, Prefix, Ruling, SiteId, rule,
 };
-use ringway_core::{ConnId, Fib, Membership, SessionIndex};
+use ringway_core::{ConnId, Fib, Membership, SessionIndex, Standing};
 use ringway_intent::{
     GuardSpec, Links, RoutePlan, RouteState, Situation, Tunnelled, guard, plan_routes,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) dials: usize,
     /// Changes what the mesh works from: for positive controls.
     pub(crate) derive: fn(&Config, &[Ruling]) -> Membership,
+    /// The role that its daemon was told last.
+    pub(crate) standing: Option<Standing>,
     /// How often a tunnel came up.
     pub(crate) ups: usize,
     /// How often the kernel was asked what it would do.
@@ -175,6 +177,7 @@ impl Node {
             certified_until: EPOCH + YEAR,
             dials: 0,
             derive: ringway_shell::membership,
+            standing: None,
             ups: 0,
             asked: 0,
             findings: BTreeSet::new(),

@@ -99,6 +99,7 @@ impl World {
                 self.nodes[node].findings.remove(&name);
             }
             Effect::Stop => self.stop(node),
+            Effect::Role(standing) => self.nodes[node].standing = Some(standing),
             Effect::AbandonDial { .. }
             | Effect::ExpectPeers(_)
             | Effect::TrimHeap

@@ -316,6 +316,7 @@ impl Harness {
             | Action::TunnelDown { .. }
             | Action::FirstAttemptFailed { .. }
             | Action::RecordsDiffer { .. }
+            | Action::Role(_)
             | Action::Alarm(_) => {}
             Action::Drained => self.drained = true,
         }

@@ -1,0 +1,113 @@
+//! [`Standing`]: whether this gateway is the active one of its site, and why.
+//!
+//! Every gateway of a site carries packets whenever some come. The active one is where peers send
+//! theirs, and where the site's hosts should.
+
+use std::fmt;
+use std::time::Duration;
+
+use ringway_config::GatewayId;
+
+/// What a gateway is among those of its site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SiteRole {
+    /// The site's hosts and the peers should use this gateway.
+    Active,
+    /// They should use another one.
+    Standby,
+}
+
+/// The role of this gateway, from a certain moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The role.
+    pub role: SiteRole,
+    /// The epoch of this gateway's claims: of two active gateways, the one with the higher epoch
+    /// has taken over.
+    pub epoch: u64,
+    /// Why it has this role.
+    pub reason: RoleReason,
+    /// After a takeover: since when the gateway that was active before was not heard of. Its hosts
+    /// and peers may have been without a gateway for as long.
+    pub gap: Option<Duration>,
+}
+
+/// Why a gateway has its role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoleReason {
+    /// Active: our record lists no other gateway at this site.
+    Alone,
+    /// Standby: the daemon has started and does not know yet whether a sibling is active.
+    Starting,
+    /// Active: after the start, no sibling was.
+    Vacant,
+    /// Active: this sibling was, and does not answer any more.
+    Silent(GatewayId),
+    /// Active: this sibling was, and has stopped or was removed.
+    Left(GatewayId),
+    /// Active: this sibling was, and handed over, because it is drained or its uplink is dead.
+    HandedOver(GatewayId),
+    /// Active: this sibling was, and this gateway is preferred.
+    Preferred(GatewayId),
+    /// Standby: this sibling is active.
+    Outranked(GatewayId),
+}
+
+impl SiteRole {
+    /// One word for scripts, metrics and the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            SiteRole::Active => "active",
+            SiteRole::Standby => "standby",
+        }
+    }
+}
+
+impl fmt::Display for SiteRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl RoleReason {
+    /// One word for scripts and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            RoleReason::Alone => "alone",
+            RoleReason::Starting => "starting",
+            RoleReason::Vacant => "vacant",
+            RoleReason::Silent(_) => "silent",
+            RoleReason::Left(_) => "left",
+            RoleReason::HandedOver(_) => "handed-over",
+            RoleReason::Preferred(_) => "preferred",
+            RoleReason::Outranked(_) => "outranked",
+        }
+    }
+
+    /// The sibling that the reason is about.
+    pub fn sibling(&self) -> Option<&GatewayId> {
+        match self {
+            RoleReason::Alone | RoleReason::Starting | RoleReason::Vacant => None,
+            RoleReason::Silent(sibling)
+            | RoleReason::Left(sibling)
+            | RoleReason::HandedOver(sibling)
+            | RoleReason::Preferred(sibling)
+            | RoleReason::Outranked(sibling) => Some(sibling),
+        }
+    }
+}
+
+impl fmt::Display for RoleReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RoleReason::Alone => f.write_str("no other gateway serves this site"),
+            RoleReason::Starting => f.write_str("it has started and looks for its siblings"),
+            RoleReason::Vacant => f.write_str("no sibling was active"),
+            RoleReason::Silent(sibling) => write!(f, "{sibling} does not answer"),
+            RoleReason::Left(sibling) => write!(f, "{sibling} has stopped"),
+            RoleReason::HandedOver(sibling) => write!(f, "{sibling} has handed over"),
+            RoleReason::Preferred(sibling) => write!(f, "it is preferred to {sibling}"),
+            RoleReason::Outranked(sibling) => write!(f, "{sibling} is active"),
+        }
+    }
+}
