@@ -10,7 +10,8 @@ use crate::action::Action;
 use crate::close_reason::CloseReason;
 use crate::id::{BootId, ConnId, DialId, SessionIndex};
 use crate::membership::Membership;
-use crate::message::Lane;
+use crate::message::{Lane, Relay, SIBLINGS, SiblingState};
+use crate::rank::Rank;
 use crate::rng::Rng;
 use crate::settings::Settings;
 
@@ -21,6 +22,17 @@ pub(crate) struct Context {
     pub(crate) boot: BootId,
     pub(crate) rng: Rng,
     pub(crate) phase: Phase,
+    /// The settings of tunnels to siblings, and of the others if there are siblings.
+    sibling_pace: Settings,
+    uplink_pace: Settings,
+    /// Our record lists other gateways at our site.
+    pub(crate) has_siblings: bool,
+    /// True if what siblings are judged by may have changed.
+    pub(crate) siblings_stale: bool,
+    /// What this gateway says of itself.
+    pub(crate) announced: Announced,
+    /// Messages between siblings: who sent each, and on which connection.
+    pub(crate) relays: Vec<(GatewayId, ConnId, Relay)>,
     /// True if the inputs of the forwarding table may have changed since it was last computed.
     pub(crate) routes_stale: bool,
     /// Filled by one input, emptied by the shell before the next.
@@ -31,6 +43,16 @@ pub(crate) struct Context {
     last_dial: u64,
     last_probe: u64,
     last_serial: u64,
+    last_nonce: u64,
+}
+
+/// What a gateway says of itself to those of its site.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub(crate) rank: Rank,
+    pub(crate) is_active: bool,
+    pub(crate) hands_over: bool,
+    pub(crate) tunnels: u16,
 }
 
 /// The life of a mesh.
@@ -47,6 +69,12 @@ impl Context {
     pub(crate) fn new(membership: Membership, settings: Settings, boot: BootId, seed: u64) -> Self {
         Self {
             membership,
+            sibling_pace: settings.for_siblings(),
+            uplink_pace: settings.for_uplinks(),
+            has_siblings: false,
+            siblings_stale: true,
+            announced: Announced::default(),
+            relays: Vec::new(),
             settings,
             boot,
             rng: Rng::new(seed),
@@ -59,7 +87,35 @@ impl Context {
             last_dial: 0,
             last_probe: 0,
             last_serial: 0,
+            last_nonce: 0,
         }
+    }
+
+    /// How fast a tunnel is probed.
+    pub(crate) fn pace(&self, is_sibling: bool) -> &Settings {
+        if self.settings.features & SIBLINGS == 0 || !self.has_siblings {
+            &self.settings
+        } else if is_sibling {
+            &self.sibling_pace
+        } else {
+            &self.uplink_pace
+        }
+    }
+
+    /// What we say to a sibling.
+    pub(crate) fn state_for(&self, sibling: &GatewayId) -> SiblingState {
+        SiblingState {
+            rank: self.announced.rank,
+            is_active: self.announced.is_active,
+            hands_over: self.announced.hands_over,
+            tunnels: self.announced.tunnels,
+            secret: self.settings.secret.shared_with(sibling),
+        }
+    }
+
+    pub(crate) fn next_nonce(&mut self) -> [u8; 16] {
+        self.last_nonce += 1;
+        self.settings.secret.nonce(self.last_nonce)
     }
 
     /// True before the shutdown.

@@ -35,10 +35,13 @@ mod held_record;
 mod liveness;
 mod outage;
 mod path_mtu;
+mod rank;
 mod record_drift;
 mod rib;
 mod rng;
+mod secret;
 mod session;
+mod siblings;
 mod timers;
 mod tunnel;
 
@@ -56,11 +59,14 @@ pub use membership::{GatewayInfo, Membership};
 pub use mesh::{Connected, Mesh, Role};
 pub use message::{
     Aead, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,
-    Message, Refuse, RefuseReason, VersionMismatch, ZoneMessage,
+    Message, Refuse, RefuseReason, Relay, SiblingState, VersionMismatch, ZoneMessage,
 };
 pub use outage::OutageStatus;
+pub use rank::Rank;
 pub use record_drift::{Drift, RecordDrift};
+pub use secret::Secret;
 pub use settings::Settings;
+pub use siblings::{Contact, SiblingStatus, SiteStatus};
 pub use standing::{RoleReason, SiteRole, Standing};
 pub use status::{Loss, PeerSession, RouteStatus, SessionRank, Status, TunnelState, TunnelStatus};
 pub use trust_error::TrustError;

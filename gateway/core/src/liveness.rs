@@ -31,6 +31,14 @@ const EAGER_PROBES: u32 = 20;
 /// The longest round trip for which a session that no echo has proved yet is waited for.
 const LONGEST_RTT: Duration = Duration::from_secs(5);
 
+/// A sibling is dead after so long without an echo, and so many probes. At 5 % loss each way, all
+/// ten probes that are sent in this time are lost once in 500 years.
+const SIBLING_SILENT: Duration = Duration::from_millis(150);
+const SIBLING_PROBES: u32 = 8;
+
+/// Probes without an echo after which peers are asked about a sibling.
+const OVERDUE_PROBES: u32 = 3;
+
 /// Probes in the time of one while an echo is overdue.
 const HURRY: u32 = 5;
 
@@ -83,6 +91,23 @@ impl Liveness {
     /// Smoothed round trip time.
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt
+    }
+
+    /// When the last echo came; before the first, when the wait for it began.
+    pub(crate) fn last_echo(&self) -> Instant {
+        self.last_echo
+    }
+
+    /// True if a sibling is dead: it has had time to echo so many probes that all were hardly lost.
+    pub(crate) fn is_sibling_silent(&self, now: Instant) -> bool {
+        let rtt = self.rtt.unwrap_or_default().min(LONGEST_RTT);
+
+        self.last_echo + SIBLING_SILENT + rtt <= now && self.unanswered >= SIBLING_PROBES
+    }
+
+    /// True if more than one probe was lost, or the first signs of death are there.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.unanswered >= OVERDUE_PROBES
     }
 
     pub(crate) fn is_due(&self, settings: &Settings, now: Instant) -> bool {

@@ -6,6 +6,8 @@
 //!
 //! Every input yields a bounded number of actions. The shell polls them all before the next input.
 
+mod siblings;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,7 @@ use crate::membership::Membership;
 use crate::message::{FieldError, Kind, Message};
 use crate::rib;
 use crate::settings::Settings;
-use crate::standing::{RoleReason, SiteRole, Standing};
+use crate::siblings::Siblings;
 use crate::status::{self, PeerSession, Status};
 use crate::timers::Timers;
 use crate::trust_error::TrustError;
@@ -60,8 +62,9 @@ pub struct Mesh {
     timers: Timers,
     /// The last forwarding table.
     published: Fib,
-    /// The role that was told last.
-    standing: Option<Standing>,
+    /// When to choose among claims again although nothing happens.
+    choose_again: Option<Instant>,
+    siblings: Siblings,
 }
 
 impl Mesh {
@@ -74,16 +77,19 @@ impl Mesh {
         seed: u64,
         now: Instant,
     ) -> Self {
+        let me = membership.me.clone();
+        let siblings = Siblings::new(me, settings.preference, now);
         let mut mesh = Self {
             context: Context::new(membership, settings, boot, seed),
             tunnels: BTreeMap::new(),
             timers: Timers::default(),
             published: Fib::default(),
-            standing: None,
+            choose_again: None,
+            siblings,
         };
+        mesh.follow_siblings(now);
         mesh.add_tunnels(now);
-        mesh.publish();
-        mesh.tell_role();
+        mesh.settle(now);
         mesh
     }
 
@@ -92,13 +98,13 @@ impl Mesh {
     pub fn handle_membership(&mut self, membership: Membership, now: Instant) {
         let records_changed = self.context.membership.records != membership.records;
         self.context.membership = membership;
+        self.follow_siblings(now);
 
         // Added last: a new tunnel has nothing to catch up with.
         self.remove_tunnels(now);
         self.on_all(|tunnel, context| tunnel.membership_changed(context, records_changed, now));
         self.add_tunnels(now);
-        self.publish();
-        self.tell_role();
+        self.settle(now);
     }
 
     /// A connection is established and its peer verified.
@@ -125,7 +131,7 @@ impl Mesh {
         self.on_tunnel(&peer, |tunnel, context| {
             tunnel.connected(context, conn, connected, now)
         });
-        self.publish();
+        self.settle(now);
     }
 
     /// A dial has failed.
@@ -142,7 +148,7 @@ impl Mesh {
 
     /// A control message has arrived.
     pub fn handle_message(&mut self, conn: ConnId, message: Message, now: Instant) {
-        self.on_conn(conn, |tunnel, context| {
+        self.on_conn(conn, now, |tunnel, context| {
             tunnel.message(context, conn, message, now)
         });
     }
@@ -151,14 +157,14 @@ impl Mesh {
     /// ([`Incoming::Malformed`](crate::Incoming)). It counts as a withdrawal of its content and is
     /// reported.
     pub fn handle_malformed(&mut self, conn: ConnId, kind: Kind, error: FieldError, now: Instant) {
-        self.on_conn(conn, |tunnel, context| {
+        self.on_conn(conn, now, |tunnel, context| {
             tunnel.malformed(context, conn, kind, error, now)
         });
     }
 
     /// A connection has ended. The shell has dropped its keys; no action names `conn` afterwards.
     pub fn handle_disconnected(&mut self, conn: ConnId, error: ConnectionError, now: Instant) {
-        self.on_conn(conn, |tunnel, context| {
+        self.on_conn(conn, now, |tunnel, context| {
             tunnel.ended(context, conn, error.into(), now)
         });
     }
@@ -166,7 +172,7 @@ impl Mesh {
     /// The peer of a session is not trusted any more, after the member records have changed: the
     /// session is closed.
     pub fn handle_untrusted(&mut self, conn: ConnId, error: TrustError, now: Instant) {
-        self.on_conn(conn, |tunnel, context| {
+        self.on_conn(conn, now, |tunnel, context| {
             tunnel.close(context, conn, CloseReason::Untrusted(error), now)
         });
     }
@@ -174,7 +180,7 @@ impl Mesh {
     /// The wall clock was set: by it, the first certificate of the peer's chain expires at
     /// `expires`.
     pub fn handle_expiry(&mut self, conn: ConnId, expires: Instant, now: Instant) {
-        self.on_conn(conn, |tunnel, context| {
+        self.on_conn(conn, now, |tunnel, context| {
             tunnel.expires(context, conn, expires, now)
         });
     }
@@ -186,7 +192,7 @@ impl Mesh {
             return;
         };
 
-        self.on_conn(conn, |tunnel, context| {
+        self.on_conn(conn, now, |tunnel, context| {
             tunnel.echoed(context, conn, probe, now)
         });
     }
@@ -198,14 +204,14 @@ impl Mesh {
             return;
         };
 
-        self.on_conn(conn, |tunnel, _| tunnel.peer_moved(conn, now));
+        self.on_conn(conn, now, |tunnel, _| tunnel.peer_moved(conn, now));
     }
 
     /// The control connection is silent, although its session may still carry packets. The session
     /// is replaced before its connection times out. May be called again for as long as the silence
     /// lasts.
     pub fn handle_silent(&mut self, conn: ConnId, now: Instant) {
-        self.on_conn(conn, |tunnel, _| tunnel.silent(conn, now));
+        self.on_conn(conn, now, |tunnel, _| tunnel.silent(conn, now));
     }
 
     /// The host's interfaces or addresses have changed, so that peers may be reachable now that
@@ -224,11 +230,12 @@ impl Mesh {
     pub fn handle_clock_jump(&mut self, now: Instant) {
         // The peers may have ended the sessions meanwhile. To find out by silence would take
         // longer.
+        self.siblings.forget(now);
         self.on_all(|tunnel, context| {
             tunnel.close_all(context, CloseReason::ClockJump, now);
             tunnel.dial_soon(context, now);
         });
-        self.publish();
+        self.settle(now);
     }
 
     /// The daemon stops: withdraws every prefix, after a grace time sends `Bye` on every session,
@@ -237,6 +244,10 @@ impl Mesh {
         if !self.context.is_running() {
             return;
         }
+
+        // First of all, so that a sibling takes over before the routes are withdrawn.
+        self.siblings.set_leaving(true, now);
+        self.settle(now);
 
         self.context.phase = Phase::Leaving(now + self.context.settings.shutdown_grace);
         // Sessions stay open for the grace time: packets under way to us still arrive.
@@ -254,10 +265,13 @@ impl Mesh {
             return self.drain(now);
         }
 
+        if self.choose_again.is_some_and(|at| at <= now) {
+            self.context.routes_stale = true;
+        }
         for peer in self.timers.due(now) {
             self.on_tunnel(&peer, |tunnel, context| tunnel.timeout(context, now));
         }
-        self.publish();
+        self.settle(now);
     }
 
     /// When to call [`Mesh::handle_timeout`] at the latest. It may change with every input.
@@ -266,7 +280,14 @@ impl Mesh {
             Phase::Leaving(at) => Some(at),
             Phase::Running | Phase::Drained => None,
         };
-        self.timers.next().into_iter().chain(leaving).min()
+        // Drained, nothing is decided any more.
+        let standing = match self.context.phase {
+            Phase::Drained => None,
+            Phase::Running | Phase::Leaving(_) => self.siblings.deadline(),
+        };
+
+        let times = [self.timers.next(), leaving, self.choose_again, standing];
+        times.into_iter().flatten().min()
     }
 
     /// The next thing to do; to be polled until `None` after every input.
@@ -282,6 +303,7 @@ impl Mesh {
                 .map(|tunnel| tunnel.status(&self.context, now))
                 .collect(),
             routes: status::routes(&self.context.membership, &self.published),
+            site: self.siblings.status(now),
         }
     }
 
@@ -292,36 +314,18 @@ impl Mesh {
         tunnel.peer_session(&self.context, conn)
     }
 
-    /// A gateway without siblings is active.
-    fn tell_role(&mut self) {
-        let membership = &self.context.membership;
-        let mut gateways = membership.gateways.iter();
-        let is_alone = !gateways.any(|(peer, info)| membership.shares_site(peer, &info.site));
-        let (role, reason) = if is_alone {
-            (SiteRole::Active, RoleReason::Alone)
-        } else {
-            (SiteRole::Standby, RoleReason::Starting)
-        };
-
-        let standing = Standing {
-            role,
-            epoch: 0,
-            reason,
-            gap: None,
-        };
-        if self.standing.as_ref() != Some(&standing) {
-            self.standing = Some(standing.clone());
-            self.context.act(Action::Role(standing));
-        }
-    }
-
-    fn on_conn(&mut self, conn: ConnId, handle: impl FnOnce(&mut Tunnel, &mut Context)) {
+    fn on_conn(
+        &mut self,
+        conn: ConnId,
+        now: Instant,
+        handle: impl FnOnce(&mut Tunnel, &mut Context),
+    ) {
         // Without a peer we have closed it a moment ago, while the shell's event was on its way.
         let Some(peer) = self.context.peer(conn).cloned() else {
             return;
         };
         self.on_tunnel(&peer, handle);
-        self.publish();
+        self.settle(now);
     }
 
     /// With [`Mesh::on_all`] the only access to a tunnel: its timer is set after every change.
@@ -331,7 +335,7 @@ impl Mesh {
         };
         handle(tunnel, &mut self.context);
 
-        let deadline = tunnel.deadline(&self.context.settings);
+        let deadline = tunnel.deadline(&self.context);
         self.timers.set(peer, deadline);
     }
 
@@ -339,7 +343,7 @@ impl Mesh {
         for (peer, tunnel) in &mut self.tunnels {
             handle(tunnel, &mut self.context);
 
-            let deadline = tunnel.deadline(&self.context.settings);
+            let deadline = tunnel.deadline(&self.context);
             self.timers.set(peer, deadline);
         }
     }
@@ -376,7 +380,7 @@ impl Mesh {
 
         for (peer, info) in added {
             let tunnel = Tunnel::new(peer.clone(), info, &mut self.context, now);
-            let deadline = tunnel.deadline(&self.context.settings);
+            let deadline = tunnel.deadline(&self.context);
             self.timers.set(&peer, deadline);
             self.tunnels.insert(peer, tunnel);
         }
@@ -386,23 +390,33 @@ impl Mesh {
     fn drain(&mut self, now: Instant) {
         self.context.phase = Phase::Drained;
         self.on_all(|tunnel, context| tunnel.close_all(context, CloseReason::Shutdown, now));
-        self.publish();
+        self.settle(now);
 
         // The shell ends with this action, so that it must be the last.
         self.context.act(Action::Drained);
     }
 
+    /// Draws the consequences of an input: whether this gateway is the active one, and the
+    /// forwarding table.
+    fn settle(&mut self, now: Instant) {
+        if self.context.phase != Phase::Drained {
+            self.settle_siblings(now);
+        }
+        self.publish(now);
+    }
+
     /// Computes the forwarding table again if its inputs may have changed, and publishes it if it
     /// differs.
-    fn publish(&mut self) {
+    fn publish(&mut self, now: Instant) {
         if !std::mem::take(&mut self.context.routes_stale) {
             return;
         }
 
-        // In the order of identities, on which `rib::choose` relies.
         let claims = self.tunnels.values().flat_map(Tunnel::claims);
+        let choice = rib::choose(claims, &self.published.routes, now);
+        self.choose_again = choice.again;
         let fib = Fib {
-            routes: rib::choose(claims, &self.published.routes),
+            routes: choice.routes,
             authorized: self.context.membership.authorized_list(),
             local: self.context.membership.local_prefixes().to_vec(),
         };

@@ -20,6 +20,7 @@ mod hello;
 mod prefix;
 mod records;
 mod refuse;
+mod sibling;
 mod wire;
 mod zone;
 
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringway_config::{OrgId, Prefix};
 
 use crate::held_record::HeldRecord;
+use crate::rank::Rank;
 
 pub use bye::ByeCode;
 pub use field::FieldError;
@@ -37,6 +39,7 @@ pub use hello::{Aead, Hello, Lane, VERSIONS, VersionMismatch};
 pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
 pub use refuse::{Refuse, RefuseReason};
+pub use sibling::{Relay, SIBLINGS, SiblingState};
 pub use zone::{MAX_CHUNK, ZoneMessage};
 
 /// One control message.
@@ -65,6 +68,12 @@ pub enum Message {
         /// Each organization's record.
         records: BTreeMap<OrgId, HeldRecord>,
     },
+    /// The rank of the sender's claims from now on; before the first, epoch and preference are 0.
+    Rank(Rank),
+    /// The sender's state, for another gateway of its site.
+    Sibling(SiblingState),
+    /// One gateway of a site to another, through one that both have a tunnel with.
+    Relay(Relay),
     /// A message between the replicators of zones.
     Zone(ZoneMessage),
     /// The sender ends the session.
@@ -89,6 +98,9 @@ impl Message {
             Message::Withdraw { .. } => Kind::Withdraw,
             Message::Refuse(_) => Kind::Refuse,
             Message::Records { .. } => Kind::Records,
+            Message::Rank(_) => Kind::Rank,
+            Message::Sibling(_) => Kind::Sibling,
+            Message::Relay(_) => Kind::Relay,
             Message::Zone(message) => message.kind(),
             Message::Bye { .. } => Kind::Bye,
         }

@@ -3,8 +3,10 @@
 //! Authorization is configuration, reachability is the wire: a claim becomes a route only inside
 //! the prefixes that the member record gives to the claiming gateway's site.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::{Duration, Instant};
 
 use ringway_config::{GatewayId, Prefix, SiteId};
 
@@ -12,6 +14,7 @@ use crate::claims::Admission;
 use crate::id::ConnId;
 use crate::membership::Membership;
 use crate::message::RefuseReason;
+use crate::rank::{Place, Rank};
 
 /// Decides whether `peer`, serving `site`, may be the way to `prefix`.
 pub(crate) fn admit(
@@ -42,29 +45,111 @@ pub(crate) fn admit(
 /// The gateway through which each prefix is reached, and the session that is used.
 pub(crate) type Routes = BTreeMap<Prefix, (GatewayId, ConnId)>;
 
-/// Chooses one gateway for each claimed prefix. The gateway that has the route in `current` keeps
-/// it for as long as it claims the prefix; otherwise the first claimant gets it. The claims come in
-/// the order of identities, so that the peers of a site tend to use the same gateway.
-pub(crate) fn choose<'a>(
-    claims: impl Iterator<Item = (Prefix, &'a GatewayId, ConnId)>,
-    current: &Routes,
-) -> Routes {
-    let mut routes = Routes::new();
+/// How long a gateway waits until it gets a route back from another one of its site, unless it
+/// takes over with a higher epoch.
+const RETURN: Duration = Duration::from_secs(60);
 
-    for (prefix, gateway, conn) in claims {
-        match routes.entry(prefix) {
+/// One admitted claim.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) prefix: Prefix,
+    pub(crate) gateway: &'a GatewayId,
+    pub(crate) conn: ConnId,
+    pub(crate) rank: Rank,
+    /// The gateway has taken over: its epoch was lower before.
+    pub(crate) is_raised: bool,
+    /// Since when it stands with this rank.
+    pub(crate) since: Instant,
+}
+
+/// The outcome of [`choose`].
+#[derive(Debug, Default)]
+pub(crate) struct Choice {
+    pub(crate) routes: Routes,
+    /// When to choose again although nothing happens.
+    pub(crate) again: Option<Instant>,
+}
+
+/// Chooses one gateway for each claimed prefix: the one with the highest rank, and of two alike the
+/// lower identity. The gateway that has the route in `current` keeps it for as long as it claims
+/// the prefix, until one of higher rank has taken over with a higher epoch or has stood for a
+/// minute.
+pub(crate) fn choose<'a>(
+    claims: impl Iterator<Item = Claim<'a>>,
+    current: &Routes,
+    now: Instant,
+) -> Choice {
+    let mut by_prefix: BTreeMap<Prefix, Contest<'a>> = BTreeMap::new();
+    for claim in claims {
+        let is_holder = current
+            .get(&claim.prefix)
+            .is_some_and(|(holder, _)| holder == claim.gateway);
+        match by_prefix.entry(claim.prefix) {
             Entry::Vacant(entry) => {
-                entry.insert((gateway.clone(), conn));
+                let holder = is_holder.then_some(claim);
+                entry.insert(Contest {
+                    best: claim,
+                    holder,
+                });
             }
-            Entry::Occupied(mut entry) => {
-                let holder = current.get(&prefix).map(|(holder, _)| holder);
-                if holder == Some(gateway) {
-                    entry.insert((gateway.clone(), conn));
-                }
-            }
+            Entry::Occupied(mut entry) => entry.get_mut().enter(claim, is_holder),
         }
     }
-    routes
+
+    let mut choice = Choice::default();
+    for (prefix, contest) in by_prefix {
+        let again = contest.again(now);
+        choice.again = choice.again.into_iter().chain(again).min();
+
+        let winner = contest.winner(now);
+        let route = (winner.gateway.clone(), winner.conn);
+        choice.routes.insert(prefix, route);
+    }
+    choice
+}
+
+/// The claims of one prefix.
+struct Contest<'a> {
+    best: Claim<'a>,
+    /// That of the gateway that has the route.
+    holder: Option<Claim<'a>>,
+}
+
+impl<'a> Contest<'a> {
+    fn enter(&mut self, claim: Claim<'a>, is_holder: bool) {
+        if claim.place() > self.best.place() {
+            self.best = claim;
+        }
+        if is_holder {
+            self.holder = Some(claim);
+        }
+    }
+
+    fn winner(&self, now: Instant) -> Claim<'a> {
+        let Some(holder) = self.holder else {
+            return self.best;
+        };
+
+        let has_taken_over = self.best.is_raised && self.best.rank.epoch > holder.rank.epoch;
+        if has_taken_over || self.best.since + RETURN <= now {
+            self.best
+        } else {
+            holder
+        }
+    }
+
+    /// When the best one wins, if it does not yet.
+    fn again(&self, now: Instant) -> Option<Instant> {
+        let waits = self.winner(now).gateway != self.best.gateway;
+
+        waits.then_some(self.best.since + RETURN)
+    }
+}
+
+impl Claim<'_> {
+    fn place(&self) -> Place<'_> {
+        (self.rank, Reverse(self.gateway))
+    }
 }
 
 #[cfg(test)]
@@ -162,22 +247,84 @@ mod tests {
 
     #[test]
     fn a_route_keeps_its_gateway_and_otherwise_goes_to_the_lowest_identity() {
-        let ten = prefix("10.2.0.0/16");
-        let first = id("gw1.b");
-        let second = id("gw2.b");
+        let mut bench = Contenders::new();
+        bench.claim("gw2.b", 0, false);
+        assert_eq!(bench.chosen(), "gw2.b");
+        bench.claim("gw1.b", 0, false);
+        assert_eq!(bench.chosen(), "gw2.b", "kept");
 
-        let routes = choose([(ten, &second, ConnId(2))].into_iter(), &Routes::new());
-        assert_eq!(routes[&ten], (second.clone(), ConnId(2)));
-        let both = [(ten, &first, ConnId(1)), (ten, &second, ConnId(3))];
-        let routes = choose(both.into_iter(), &routes);
-        assert_eq!(
-            routes[&ten],
-            (second.clone(), ConnId(3)),
-            "kept, on its new session"
-        );
-        assert_eq!(
-            choose(both.into_iter(), &Routes::new())[&ten],
-            (first.clone(), ConnId(1))
-        );
+        bench.current.clear();
+        assert_eq!(bench.chosen(), "gw1.b");
+    }
+
+    #[test]
+    fn a_higher_epoch_takes_a_route_at_once_and_an_equal_one_after_a_minute() {
+        let mut bench = Contenders::new();
+        bench.claim("gw2.b", 1, false);
+        assert_eq!(bench.chosen(), "gw2.b");
+
+        // An epoch that was known before the session was lost is no takeover.
+        bench.claim("gw1.b", 2, false);
+        assert_eq!(bench.chosen(), "gw2.b");
+        assert_eq!(bench.again(), Some(bench.now + RETURN));
+        bench.claim("gw1.b", 3, true);
+        assert_eq!(bench.chosen(), "gw1.b");
+        assert_eq!(bench.again(), None);
+
+        bench.claim("gw0.b", 3, true);
+        assert_eq!(bench.chosen(), "gw1.b", "an equal epoch is none");
+        bench.now += RETURN;
+        assert_eq!(bench.chosen(), "gw0.b");
+        bench.claims.remove(&id("gw0.b"));
+        assert_eq!(bench.chosen(), "gw1.b", "at once if the holder is gone");
+    }
+
+    /// Gateways that claim one prefix.
+    struct Contenders {
+        claims: BTreeMap<GatewayId, (Rank, bool, Instant)>,
+        current: Routes,
+        now: Instant,
+    }
+
+    impl Contenders {
+        fn new() -> Contenders {
+            Contenders {
+                claims: BTreeMap::new(),
+                current: Routes::new(),
+                now: Instant::now(),
+            }
+        }
+
+        fn claim(&mut self, gateway: &str, epoch: u64, is_raised: bool) {
+            let rank = Rank {
+                epoch,
+                preference: 0,
+            };
+            self.claims.insert(id(gateway), (rank, is_raised, self.now));
+        }
+
+        fn choose(&self) -> Choice {
+            let claims = self
+                .claims
+                .iter()
+                .map(|(gateway, (rank, is_raised, since))| Claim {
+                    prefix: prefix("10.2.0.0/16"),
+                    gateway,
+                    conn: ConnId(1),
+                    rank: *rank,
+                    is_raised: *is_raised,
+                    since: *since,
+                });
+            choose(claims, &self.current, self.now)
+        }
+
+        fn chosen(&mut self) -> String {
+            self.current = self.choose().routes;
+            self.current[&prefix("10.2.0.0/16")].0.to_string()
+        }
+
+        fn again(&self) -> Option<Instant> {
+            self.choose().again
+        }
     }
 }

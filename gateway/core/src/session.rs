@@ -20,7 +20,8 @@ use crate::held_record::HeldRecord;
 use crate::id::{ConnId, SessionIndex};
 use crate::liveness::Liveness;
 use crate::mesh::Role;
-use crate::message::Refuse;
+use crate::message::{Refuse, SiblingState};
+use crate::rank::Rank;
 use crate::settings::Settings;
 
 #[derive(Debug)]
@@ -72,6 +73,15 @@ pub(crate) struct Live {
     pub(crate) since: Instant,
     /// When this end is to replace it.
     pub(crate) rekey_at: Instant,
+    /// The rank of the peer's claims.
+    pub(crate) rank: Rank,
+    /// The peer has taken over since its last session ended.
+    pub(crate) is_raised: bool,
+    /// What a sibling said of itself.
+    pub(crate) state: Option<SiblingState>,
+    /// What the peer was told of us.
+    pub(crate) told_rank: Option<Rank>,
+    pub(crate) told_state: Option<SiblingState>,
     /// What we announced on it; `None` before the first announcement.
     pub(crate) announced: Option<BTreeSet<Prefix>>,
     /// The peer's last answer to that.
@@ -94,6 +104,11 @@ impl Live {
             features: 0,
             since: now,
             rekey_at,
+            rank: Rank::default(),
+            is_raised: false,
+            state: None,
+            told_rank: None,
+            told_state: None,
             announced: None,
             refused_by_peer: Refuse::default(),
             alarms: 0,

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::message::Aead;
+use crate::secret::Secret;
 
 /// Times and choices of one mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,11 @@ pub struct Settings {
     pub lanes: NonZeroU32,
     /// Feature bits offered in `Hello`.
     pub features: u64,
+    /// Among the gateways of one site with the same epoch, the one with the higher preference is
+    /// active.
+    pub preference: u32,
+    /// Random, and new at each start: what this gateway proves to its siblings to be alive by.
+    pub secret: Secret,
 }
 
 impl Default for Settings {
@@ -70,11 +76,36 @@ impl Default for Settings {
             aead: Aead::Aes128Gcm,
             lanes: NonZeroU32::MIN,
             features: 0,
+            preference: 100,
+            secret: Secret::default(),
         }
     }
 }
 
 impl Settings {
+    /// As these, for the tunnel to a sibling: probed every 50 ms, and every 10 ms while an echo is
+    /// overdue. Its session ends no earlier than others.
+    pub(crate) fn for_siblings(&self) -> Settings {
+        self.at_pace(Duration::from_millis(50))
+    }
+
+    /// As these, for the tunnels of a gateway that has siblings: they may have to take over when
+    /// its uplink is dead.
+    pub(crate) fn for_uplinks(&self) -> Settings {
+        self.at_pace(Duration::from_millis(200))
+    }
+
+    fn at_pace(&self, interval: Duration) -> Settings {
+        let dead_after = self.dead_after().as_millis();
+        let probes = dead_after / interval.as_millis().max(1);
+
+        Settings {
+            probe_interval: interval.min(self.probe_interval),
+            probes: u32::try_from(probes).unwrap_or(u32::MAX).max(self.probes),
+            ..self.clone()
+        }
+    }
+
     /// Time without an echo after which a session is dead. A quarter of an interval is added for
     /// the round trip of the last probe: 1.625 s by default, so that a dead peer's routes are gone
     /// within 2 s.

@@ -12,6 +12,7 @@ use crate::membership::Membership;
 use crate::message::RefuseReason;
 use crate::outage::OutageStatus;
 use crate::record_drift::RecordDrift;
+use crate::siblings::SiteStatus;
 use crate::tunnel_error::TunnelError;
 
 /// The mesh at one moment.
@@ -21,6 +22,8 @@ pub struct Status {
     pub tunnels: Vec<TunnelStatus>,
     /// One per remote prefix, authorized or claimed inside an authorized one, by prefix.
     pub routes: Vec<RouteStatus>,
+    /// Whether this gateway is the active one of its site.
+    pub site: SiteStatus,
 }
 
 /// What the replication of zones must know about a session.

@@ -2,8 +2,8 @@
 //!
 //! This file takes what happens to a tunnel and ends sessions. `sessions` decides which session
 //! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
-//! `timeout` acts when a time has come, `path` finds the path MTU, `report` describes the tunnel
-//! for operators.
+//! `timeout` acts when a time has come, `path` finds the path MTU, `standing` exchanges which
+//! gateway of a site is active, `report` describes the tunnel for operators.
 //!
 //! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
 //! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may
@@ -13,12 +13,13 @@ mod claims;
 mod path;
 mod report;
 mod sessions;
+mod standing;
 mod start;
 mod timeout;
 
 use std::time::Instant;
 
-use ringway_config::{GatewayId, Prefix, SiteId};
+use ringway_config::{GatewayId, SiteId};
 
 use crate::action::Action;
 use crate::alarm::Alarm;
@@ -35,9 +36,11 @@ use crate::message::{ByeCode, FieldError, Kind, Message};
 use crate::outage::Outages;
 use crate::path_mtu::PathMtu;
 use crate::record_drift::RecordDrift;
+use crate::rib::Claim;
 use crate::session::{Live, Session};
 use crate::tunnel_error::TunnelError;
 use sessions::{Selection, Sessions};
+use standing::Relayed;
 
 /// Most alarms about one session.
 const MAX_ALARMS: u32 = 8;
@@ -62,6 +65,10 @@ pub(crate) struct Tunnel {
     drift: Vec<RecordDrift>,
     drift_allowance: Allowance,
     outages: Outages,
+    /// The epoch of the peer's claims that was known last, and since when it has its rank.
+    known_epoch: Option<u64>,
+    ranked_since: Instant,
+    relayed: Relayed,
 }
 
 impl Tunnel {
@@ -86,6 +93,9 @@ impl Tunnel {
             drift: Vec::new(),
             drift_allowance: Allowance::new(now),
             outages: Outages::default(),
+            known_epoch: None,
+            ranked_since: now,
+            relayed: Relayed::new(now),
         };
         tunnel.dial_soon(context, now);
         tunnel
@@ -132,6 +142,9 @@ impl Tunnel {
             }
             Message::Refuse(refuse) => self.refused_by_peer(context, conn, refuse),
             Message::Records { records } => self.records(context, conn, records, now),
+            Message::Rank(rank) => self.ranked(context, conn, rank, now),
+            Message::Sibling(state) => self.sibling_said(context, conn, state),
+            Message::Relay(relay) => self.relayed(context, conn, relay, now),
             Message::Zone(message) => context.act(Action::ZoneMessage {
                 peer: self.peer.clone(),
                 conn,
@@ -284,13 +297,20 @@ impl Tunnel {
     }
 
     /// The admitted claims of the session in use.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = (Prefix, &GatewayId, ConnId)> {
+    pub(crate) fn claims(&self) -> impl Iterator<Item = Claim<'_>> {
         let active = self.sessions.active();
         let live = active.and_then(|session| Some((session.conn, session.live()?)));
 
         live.into_iter().flat_map(move |(conn, live)| {
             let admitted = live.claims.admitted();
-            admitted.map(move |prefix| (prefix, &self.peer, conn))
+            admitted.map(move |prefix| Claim {
+                prefix,
+                gateway: &self.peer,
+                conn,
+                rank: live.rank,
+                is_raised: live.is_raised,
+                since: self.since.max(self.ranked_since),
+            })
         })
     }
 
@@ -298,7 +318,8 @@ impl Tunnel {
     fn select_session(&mut self, context: &mut Context, now: Instant) {
         let peer = self.peer.clone();
 
-        match self.sessions.select(&context.settings, now) {
+        let selection = self.sessions.select(self.pace(context), now);
+        match selection {
             Selection::Unchanged => return,
             Selection::Up(conn) => {
                 self.since = now;
@@ -311,6 +332,7 @@ impl Tunnel {
 
         // A new session may take another path than the one before.
         context.routes_stale = true;
+        context.siblings_stale = true;
         self.path_mtu.path_changed(now);
         self.compare_records(context, now);
     }
@@ -331,6 +353,7 @@ impl Tunnel {
         now: Instant,
     ) {
         self.since = now;
+        context.siblings_stale = true;
         self.outages.begin(reason.clone(), now);
         context.act(Action::TunnelDown {
             peer: self.peer.clone(),

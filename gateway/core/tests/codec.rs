@@ -10,7 +10,8 @@ use ringway_config::{Digest, OrgId, Prefix, ZoneName};
 use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX_VERDICT_TEXT};
 use ringway_core::{
     Aead, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello, Incoming,
-    Kind, Lane, Message, Refuse, RefuseReason, SessionIndex, ZoneMessage,
+    Kind, Lane, Message, Rank, Refuse, RefuseReason, Relay, Secret, SessionIndex, SiblingState,
+    ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -120,10 +121,47 @@ fn message() -> impl Strategy<Value = Message> {
                 }
             )),
         fragment().prop_map(|message| Message::Zone(ZoneMessage::Fragment(message))),
+        rank().prop_map(Message::Rank),
+        sibling().prop_map(Message::Sibling),
+        relay().prop_map(Message::Relay),
         any::<u16>().prop_map(|code| Message::Bye {
             code: ByeCode::from(code)
         }),
     ]
+}
+
+fn rank() -> impl Strategy<Value = Rank> {
+    let fields = any::<(u64, u32)>();
+    fields.prop_map(|(epoch, preference)| Rank { epoch, preference })
+}
+
+fn sibling() -> impl Strategy<Value = SiblingState> {
+    let fields = (rank(), any::<(bool, bool, u16, [u8; 32])>());
+    fields.prop_map(
+        |(rank, (is_active, hands_over, tunnels, secret))| SiblingState {
+            rank,
+            is_active,
+            hands_over,
+            tunnels,
+            secret: Secret(secret),
+        },
+    )
+}
+
+fn relay() -> impl Strategy<Value = Relay> {
+    let name = || "[a-z]{1,63}".prop_map(|name| name.parse().unwrap());
+    let fields = (
+        name(),
+        name(),
+        any::<[u8; 16]>(),
+        proptest::option::of(digest()),
+    );
+    fields.prop_map(|(from, to, nonce, proof)| Relay {
+        from,
+        to,
+        nonce,
+        proof,
+    })
 }
 
 fn fragment() -> impl Strategy<Value = FragmentMessage> {
@@ -191,7 +229,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_of_every_kind_never_panic(
-        kind in 0u16..12,
+        kind in 0u16..20,
         body in vec(any::<u8>(), 0..200),
     ) {
         prop_assert!(read(&frame(kind, &body), 64).is_ok());

@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
 use ringway_config::{Accepted, Config, Policy, Prefix};
-use ringway_core::message::FRAGMENTS;
-use ringway_core::{BootId, Membership, Settings};
+use ringway_core::message::{FRAGMENTS, SIBLINGS};
+use ringway_core::{BootId, Membership, Secret, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server, Zone};
 use ringway_filter::{Filter, Settings as FilterSettings};
@@ -342,6 +342,7 @@ fn start(
     former_policies: Vec<Policy>,
     lanes: NonZeroU32,
 ) -> anyhow::Result<Start> {
+    let secret = Secret(random()?);
     let random: [u8; 24] = random()?;
     let (boot, seed) = random.split_at(16);
 
@@ -358,7 +359,8 @@ fn start(
         settings: Settings {
             aead,
             lanes,
-            features: FRAGMENTS,
+            features: FRAGMENTS | SIBLINGS,
+            secret,
             ..Settings::default()
         },
         boot: BootId(boot.try_into().expect("16 of 24 bytes")),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::field::{FieldError, Writer};
-use super::{Message, ZoneMessage, bye, fragment, hello, prefix, records, refuse, zone};
+use super::{Message, ZoneMessage, bye, fragment, hello, prefix, records, refuse, sibling, zone};
 
 /// Most bytes that may follow a frame's length.
 pub const MAX_FRAME: usize = 64 * 1024;
@@ -28,10 +28,13 @@ pub enum Kind {
     FragmentFetch = 11,
     FragmentData = 12,
     FragmentVerdict = 13,
+    Rank = 14,
+    Sibling = 15,
+    Relay = 16,
 }
 
 impl Kind {
-    const ALL: [Kind; 13] = [
+    const ALL: [Kind; 16] = [
         Kind::Hello,
         Kind::Announce,
         Kind::Withdraw,
@@ -45,6 +48,9 @@ impl Kind {
         Kind::FragmentFetch,
         Kind::FragmentData,
         Kind::FragmentVerdict,
+        Kind::Rank,
+        Kind::Sibling,
+        Kind::Relay,
     ];
 
     fn from_wire(number: u16) -> Option<Kind> {
@@ -154,6 +160,9 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
         Kind::FragmentFetch => fragment::get_fetch(body).map(from_fragment),
         Kind::FragmentData => fragment::get_data(body).map(from_fragment),
         Kind::FragmentVerdict => fragment::get_verdict(body).map(from_fragment),
+        Kind::Rank => sibling::get_rank(body).map(Message::Rank),
+        Kind::Sibling => sibling::get_state(body).map(Message::Sibling),
+        Kind::Relay => sibling::get_relay(body).map(Message::Relay),
     };
 
     match message {
@@ -179,6 +188,9 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         }
         Message::Refuse(refuse) => refuse::put(refuse, &mut out),
         Message::Records { records } => records::put_message(records, &mut out),
+        Message::Rank(rank) => sibling::put_rank(*rank, &mut out),
+        Message::Sibling(state) => sibling::put_state(state, &mut out),
+        Message::Relay(relay) => sibling::put_relay(relay, &mut out),
         Message::Zone(message) => zone::put(message, &mut out),
         Message::Bye { code } => bye::put(*code, &mut out),
     }

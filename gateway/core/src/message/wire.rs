@@ -1,6 +1,6 @@
 //! The encoding of single values: integers big-endian, texts as `length u8 | bytes`.
 
-use ringway_config::{Digest, OrgId, ZoneName};
+use ringway_config::{Digest, GatewayName, OrgId, ZoneName};
 
 /// A value with one encoding.
 pub(super) trait Wire: Sized {
@@ -92,7 +92,7 @@ macro_rules! names {
         }
     )*};
 }
-names!(OrgId, ZoneName);
+names!(OrgId, ZoneName, GatewayName);
 
 impl<A: Wire, B: Wire> Wire for (A, B) {
     fn put(&self, out: &mut Vec<u8>) {

@@ -255,7 +255,7 @@ impl Tunnel {
         self.report_refusals(context, conn);
     }
 
-    fn live_conns(&self) -> Vec<ConnId> {
+    pub(super) fn live_conns(&self) -> Vec<ConnId> {
         self.sessions
             .conns(|session: &Session| session.live().is_some())
     }

@@ -116,6 +116,8 @@ impl Tunnel {
         live.features = hello.features;
         self.sessions.insert(session.established(number, live));
 
+        // What the claims count, before the claims.
+        self.tell_standing_on(context, conn);
         // Announced before the session is used, so that the peer can use it as early as we can.
         self.announce(context, conn);
         self.select_session(context, now);

@@ -35,7 +35,7 @@ pub(super) fn rekey_at(rng: &mut Rng, settings: &Settings, role: Role, now: Inst
 impl Tunnel {
     /// Does everything whose time has come by `now`.
     pub(crate) fn timeout(&mut self, context: &mut Context, now: Instant) {
-        let settings = &context.settings;
+        let settings = self.pace(context);
         for conn in self.sessions.conns(|s| s.deadline(settings) <= now) {
             self.session_timeout(context, conn, now);
         }
@@ -57,7 +57,8 @@ impl Tunnel {
     }
 
     /// When [`Tunnel::timeout`] must be called next; `None` if nothing waits for a time.
-    pub(crate) fn deadline(&self, settings: &Settings) -> Option<Instant> {
+    pub(crate) fn deadline(&self, context: &Context) -> Option<Instant> {
+        let settings = self.pace(context);
         let sessions = self.sessions.iter();
         sessions
             .map(|session| session.deadline(settings))
@@ -172,7 +173,7 @@ impl Tunnel {
     }
 
     fn session_timeout(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
-        let settings = &context.settings;
+        let settings = context.pace(self.is_sibling(context));
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
@@ -212,6 +213,7 @@ impl Tunnel {
     }
 
     fn probe(&mut self, context: &mut Context, conn: ConnId, now: Instant) {
+        let is_sibling = self.is_sibling(context);
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
@@ -221,7 +223,9 @@ impl Tunnel {
         };
 
         let probe = context.next_probe();
-        live.liveness.probe(probe, &context.settings, now);
+        live.liveness.probe(probe, context.pace(is_sibling), now);
+        // Siblings die between two of its rounds.
+        context.siblings_stale |= is_sibling;
         context.act(Action::Probe {
             session: index,
             conn,

@@ -11,3 +11,5 @@ mod claims;
 mod dialling;
 mod membership;
 mod sessions;
+mod siblings;
+mod sites;

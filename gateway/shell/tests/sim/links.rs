@@ -35,7 +35,7 @@ impl World {
             return;
         }
 
-        let back = self.network.stream_transit(&mut self.rng);
+        let back = self.network.stream_transit(to, from, &mut self.rng);
         let is_known = self.trusts(to, from);
         let refusal = if self.nodes[to].id != peer {
             Some("the endpoint answers with another identity")
@@ -207,7 +207,7 @@ impl World {
             let is_lost = self.network.loses(from, to, &mut self.rng)
                 && self.network.loses(from, to, &mut self.rng);
             if !is_lost {
-                let there = lead + self.network.stream_transit(&mut self.rng);
+                let there = lead + self.network.stream_transit(from, to, &mut self.rng);
                 let handshake = Dialled {
                     from,
                     life,
@@ -244,7 +244,8 @@ impl World {
             return;
         }
 
-        let arrival = self.now + self.network.stream_transit(&mut self.rng);
+        let [from, to] = [end, 1 - end].map(|end| self.wires[wire].ends[end].node);
+        let arrival = self.now + self.network.stream_transit(from, to, &mut self.rng);
         let there = &mut self.wires[wire].ends[1 - end];
         there.arrival = there.arrival.max(arrival);
         there.queue.push_back(item);
@@ -296,7 +297,7 @@ impl World {
         };
 
         if !self.network.loses(here, there, &mut self.rng) {
-            let after = self.network.transit(&mut self.rng);
+            let after = self.network.transit(here, there, &mut self.rng);
             self.schedule(
                 after,
                 Event::Datagram {

@@ -44,5 +44,6 @@ mod ports;
 mod rng;
 mod scenario;
 mod seeds;
+mod siblings;
 mod wire;
 mod world;

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringway_config::{GatewayId, OrgId, Prefix};
-use ringway_core::{ConnId, Membership, TunnelState};
+use ringway_core::message::SIBLINGS;
+use ringway_core::{ConnId, Membership, SiteRole, TunnelState};
 use ringway_intent::{RouteState, Situation, Tunnelled, guard, plan_routes};
 
 use crate::invariant::peer_of;
@@ -28,6 +29,7 @@ pub(crate) fn compare(world: &World, settled: bool) -> Result<(), Violation> {
         let fault = in_force(world, node)
             .or_else(|| tunnels(&view, node))
             .or_else(|| routes(&view, node))
+            .or_else(|| role(&view, node))
             .or_else(|| kernel(world, node))
             .or_else(|| certificates(&view, node))
             .or_else(|| if settled { sessions(&view, node) } else { None });
@@ -197,6 +199,39 @@ fn routes(view: &View<'_>, node: usize) -> Option<String> {
         }
         (!arrives(world, *conn)).then(|| format!("{prefix} is not received by {gateway}"))
     })
+}
+
+/// Of the gateways of a site that reach each other exactly one is active; one that reaches no
+/// sibling is.
+fn role(view: &View<'_>, node: usize) -> Option<String> {
+    let world = view.world;
+    let here = &world.nodes[node];
+    if world.settings.features & SIBLINGS == 0 {
+        return None;
+    }
+
+    let ours = view.memberships[node].gateways.iter();
+    let mut siblings = ours.filter(|(id, info)| id.org == here.id.org && info.site == here.site);
+    let Some((id, _)) = siblings.next() else {
+        return (!is_active(here)).then(|| "is not active, although it has no siblings".into());
+    };
+    let sibling = world.nodes.iter().position(|node| node.id == *id)?;
+    let there = &world.nodes[sibling];
+
+    let active = [here, there].iter().filter(|node| is_active(node)).count();
+    if linked(view, node, sibling) {
+        return (active != 1).then(|| format!("{active} gateways of its site are active"));
+    }
+    // Through peers, one that is cut off may be known to live.
+    let is_cut = there.runs() && world.network.is_cut(node, sibling);
+    (!is_active(here) && !is_cut || active == 0)
+        .then(|| format!("is not active, although {id} is not there"))
+}
+
+fn is_active(node: &Node) -> bool {
+    let standing = node.standing.as_ref().filter(|_| node.runs());
+
+    standing.is_some_and(|standing| standing.role == SiteRole::Active)
 }
 
 /// The kernel has the routes and the guard of what is in force, and no others.

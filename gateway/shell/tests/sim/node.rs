@@ -39,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) clock_ahead: Duration,
     /// When its certificate expires, by the wall clock.
     pub(crate) certified_until: Duration,
+    /// Until when its machine stands still.
+    pub(crate) paused: Option<Instant>,
     /// Its dials, in all its lives.
     pub(crate) dials: usize,
     /// Changes what the mesh works from: for positive controls.
@@ -175,6 +177,7 @@ impl Node {
             wake: None,
             clock_ahead: Duration::ZERO,
             certified_until: EPOCH + YEAR,
+            paused: None,
             dials: 0,
             derive: ringway_shell::membership,
             standing: None,

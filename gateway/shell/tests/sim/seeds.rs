@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ringway_core::Settings;
+use ringway_core::message::SIBLINGS;
 
 use crate::network::Network;
 use crate::rng::Rng;
@@ -58,6 +59,7 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
         rekey_after,
         drain,
         hello_timeout,
+        features: SIBLINGS,
         ..Settings::default()
     };
     let records = consortium::found(&mut rng);
@@ -76,7 +78,7 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
 /// The network works again, but some paths stay cut and some daemons dead.
 fn calm_down(world: &mut World) {
     let count = world.nodes.len();
-    world.network = Network::calm();
+    world.network.calm_down();
     world.is_chaotic = false;
     if world.rng.chance(300) {
         let (a, b) = (world.rng.below(count), world.rng.below(count));

@@ -136,6 +136,15 @@ impl World {
             self.nodes
                 .push(Node::new(id.clone(), info.site.clone(), records.clone()));
         }
+
+        for a in 0..self.nodes.len() {
+            for b in 0..a {
+                let [here, there] = [a, b].map(|node| &self.nodes[node]);
+                if here.id.org == there.id.org && here.site == there.site {
+                    self.network.join(a, b);
+                }
+            }
+        }
     }
 
     pub(crate) fn find(&self, id: &str) -> usize {
@@ -433,7 +442,33 @@ impl World {
         }
     }
 
+    /// The machine of a node stands still for a while: what happens to it waits.
+    pub(crate) fn pause(&mut self, node: usize, time: Duration) {
+        self.nodes[node].paused = Some(self.now + time);
+    }
+
+    /// The node that an event happens to.
+    fn affected(&self, event: &Event) -> Option<usize> {
+        match event {
+            Event::Wake { node } | Event::DialFailed { node, .. } | Event::Answer { node, .. } => {
+                Some(*node)
+            }
+            Event::Dialled(handshake) => Some(handshake.to),
+            Event::Answered { wire, .. } => Some(self.wires[*wire].ends[0].node),
+            Event::Arrival { wire, end }
+            | Event::Broken { wire, end }
+            | Event::Datagram { wire, end, .. } => Some(self.wires[*wire].ends[*end].node),
+            Event::Planned(_) => None,
+        }
+    }
+
     fn happen(&mut self, event: Event) {
+        let affected = self.affected(&event);
+        let paused = affected.and_then(|node| self.nodes[node].paused);
+        if let Some(until) = paused.filter(|until| *until > self.now) {
+            return self.schedule(until - self.now, event);
+        }
+
         match event {
             Event::Wake { node } => {
                 if self.nodes[node].wake.is_some_and(|at| at <= self.now) {
@@ -509,7 +544,7 @@ impl World {
     fn arrival(&mut self, wire: usize, end: usize) {
         let here = self.wires[wire].ends[end].node;
         let there = self.wires[wire].ends[1 - end].node;
-        if self.network.is_cut(here, there) {
+        if self.network.is_cut_from(there, here) {
             let since = *self.wires[wire].ends[end].stalled.get_or_insert(self.now);
             if self.now - since < IDLE {
                 self.schedule(Duration::from_millis(250), Event::Arrival { wire, end });

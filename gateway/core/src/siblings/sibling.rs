@@ -1,0 +1,235 @@
+//! [`Sibling`]: what is known of one other gateway of this site, and whether it is alive.
+//!
+//! ```text
+//!   Unknown ──► Heard ── no echo for 150 ms ──► Doubtful ── no proof in time ──► Silent
+//!      │         ▲ ▲                              │   ▲                            │
+//!      │         │ └──────── an echo ─────────────┤   │ no proof for 0.6 s         │
+//!      │         │                                ▼   │                            │
+//!      │         └──────────── an echo ────────── Apart                            │
+//!      └─ it cannot be reached ─► Silent          it proved to be alive through a peer
+//! ```
+//! An echo leads to Heard from everywhere, its goodbye to Left.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use ringway_config::Digest;
+
+use crate::message::SiblingState;
+
+/// After the start, how long a sibling is waited for.
+const START: Duration = Duration::from_secs(3);
+
+/// Least time between two questions through peers.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long a proof counts: that of one question may come late.
+const PROOF: Duration = Duration::from_millis(600);
+
+/// Questions whose answers still count.
+const QUESTIONS: usize = 8;
+
+/// What its tunnel shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum View {
+    /// No attempt to reach it is over yet, or no echo has come on its session.
+    Nothing,
+    /// It does not know of siblings.
+    Mute,
+    /// Its session works.
+    Answers {
+        /// When the last echo came.
+        heard: Instant,
+        /// What it said last on this session.
+        state: Option<SiblingState>,
+        /// Echoes are overdue.
+        is_overdue: bool,
+    },
+    /// No echo comes, or there is no session.
+    Silent,
+    /// It said that it stops.
+    Left,
+}
+
+/// Whether it is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// Nothing is known yet.
+    Unknown {
+        /// When it counts as silent.
+        until: Instant,
+    },
+    /// It runs a version that does not know of siblings, so that it takes no part.
+    Mute,
+    /// It answers.
+    Heard,
+    /// It does not answer; peers are asked.
+    Doubtful {
+        /// How long their word is waited for.
+        until: Instant,
+    },
+    /// It does not answer here, but proved through a peer to be alive: the site's network is cut.
+    Apart {
+        /// When it did.
+        proved: Instant,
+    },
+    /// It is dead, as far as can be known.
+    Silent,
+    /// It has stopped.
+    Left,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sibling {
+    pub(crate) contact: Contact,
+    /// What it said last.
+    pub(crate) state: Option<SiblingState>,
+    /// When its last echo came.
+    pub(crate) heard: Option<Instant>,
+    is_overdue: bool,
+    asked: Option<Instant>,
+    /// When it proved to be alive last.
+    proved: Option<Instant>,
+    questions: VecDeque<[u8; 16]>,
+}
+
+impl Sibling {
+    pub(crate) fn new(now: Instant) -> Sibling {
+        Sibling {
+            contact: Contact::Unknown { until: now + START },
+            state: None,
+            heard: None,
+            is_overdue: false,
+            asked: None,
+            proved: None,
+            questions: VecDeque::new(),
+        }
+    }
+
+    /// This gateway itself has slept: nothing that it knew counts.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        if self.contact != Contact::Mute {
+            self.contact = Contact::Unknown { until: now + START };
+        }
+    }
+
+    /// Takes what its tunnel shows. A word of peers about it is waited for as long as `patience`.
+    pub(crate) fn observe(&mut self, view: View, patience: Duration, now: Instant) {
+        self.is_overdue = false;
+        match view {
+            View::Nothing => {}
+            View::Mute => {
+                self.contact = Contact::Mute;
+                self.state = None;
+            }
+            View::Answers {
+                heard,
+                state,
+                is_overdue,
+            } => {
+                self.heard = Some(heard);
+                self.is_overdue = is_overdue;
+                self.state = state.or(self.state);
+                if self.state.is_some() {
+                    self.contact = Contact::Heard;
+                }
+            }
+            View::Silent => match self.contact {
+                Contact::Heard => self.doubt(patience, now),
+                Contact::Unknown { .. } | Contact::Mute => self.contact = Contact::Silent,
+                _ => {}
+            },
+            View::Left => self.contact = Contact::Left,
+        }
+        self.lapse(now);
+    }
+
+    fn doubt(&mut self, patience: Duration, now: Instant) {
+        // Peers were asked when the first echoes were overdue, and may have answered.
+        let proved = self.proved.filter(|proved| now < *proved + PROOF);
+        if let Some(proved) = proved.filter(|proved| self.heard < Some(*proved)) {
+            self.contact = Contact::Apart { proved };
+            return;
+        }
+
+        let asked = self.asked.filter(|asked| now < *asked + ASK_AGAIN);
+        let until = asked.unwrap_or(now) + patience;
+
+        self.contact = Contact::Doubtful { until };
+    }
+
+    fn lapse(&mut self, now: Instant) {
+        let is_over = match self.contact {
+            Contact::Unknown { until } | Contact::Doubtful { until } => until <= now,
+            Contact::Apart { proved } => proved + PROOF <= now,
+            Contact::Mute | Contact::Heard | Contact::Silent | Contact::Left => false,
+        };
+        if is_over {
+            self.contact = Contact::Silent;
+        }
+    }
+
+    /// True if it is alive, as far as is known, so that what it said counts.
+    pub(crate) fn lives(&self) -> bool {
+        matches!(self.contact, Contact::Heard | Contact::Apart { .. })
+    }
+
+    /// True if it may be alive.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(
+            self.contact,
+            Contact::Unknown { .. } | Contact::Doubtful { .. }
+        )
+    }
+
+    /// True if peers are to be asked about it now.
+    pub(crate) fn is_to_be_asked(&self, now: Instant) -> bool {
+        let is_in_doubt = match self.contact {
+            Contact::Heard => self.is_overdue,
+            Contact::Doubtful { .. } | Contact::Apart { .. } => true,
+            _ => false,
+        };
+
+        let is_time = self.asked.is_none_or(|asked| asked + ASK_AGAIN <= now);
+        is_in_doubt && is_time && self.state.is_some()
+    }
+
+    pub(crate) fn asked(&mut self, nonce: [u8; 16], now: Instant) {
+        self.asked = Some(now);
+        self.questions.truncate(QUESTIONS - 1);
+        self.questions.push_front(nonce);
+    }
+
+    /// Takes a proof that it is alive; false if it is none.
+    pub(crate) fn proved(&mut self, nonce: [u8; 16], proof: Digest, now: Instant) -> bool {
+        let Some(at) = self.questions.iter().position(|asked| *asked == nonce) else {
+            return false;
+        };
+        let is_right = self
+            .state
+            .is_some_and(|state| state.secret.prove(nonce) == proof);
+        if !is_right {
+            return false;
+        }
+
+        // Each counts once.
+        self.questions.remove(at);
+        self.proved = Some(now);
+        if matches!(
+            self.contact,
+            Contact::Doubtful { .. } | Contact::Apart { .. }
+        ) {
+            self.contact = Contact::Apart { proved: now };
+        }
+        true
+    }
+
+    /// When [`Sibling::observe`] changes something although nothing happens.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.contact {
+            Contact::Unknown { until } | Contact::Doubtful { until } => Some(until),
+            Contact::Apart { proved } => Some(proved + PROOF),
+            Contact::Mute | Contact::Heard | Contact::Silent | Contact::Left => None,
+        }
+    }
+}

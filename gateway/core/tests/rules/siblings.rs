@@ -1,0 +1,468 @@
+//! Which of two gateways of one site is active, as `gw.m` decides it about itself and `gw2.m`.
+
+use std::time::Duration;
+
+use ringway_core::message::SIBLINGS;
+use ringway_core::{
+    Action, ByeCode, ConnId, DialError, ExternalText, Hello, Message, Rank, Relay, Role,
+    RoleReason, Secret, Settings, SiblingState, SiteRole, Standing,
+};
+
+use crate::bench::{Bench, SECOND, hello, id, membership, prefixes};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        features: SIBLINGS,
+        secret: Secret([1; 32]),
+        ..Settings::default()
+    }
+}
+
+/// The `Hello` of a gateway that knows of siblings.
+pub(crate) fn new_hello(boot: u8) -> Message {
+    let Message::Hello(hello) = hello(boot, 0) else {
+        panic!("a hello")
+    };
+    Message::Hello(Hello {
+        features: SIBLINGS,
+        ..hello
+    })
+}
+
+pub(crate) fn join(bench: &mut Bench, peer: &str, claims: &[&str]) -> ConnId {
+    let conn = bench.connect(peer, Role::Accepter);
+    bench.receive(conn, new_hello(1));
+    let prefixes = prefixes(claims);
+    let serial = 1;
+    bench.receive(conn, Message::Announce { serial, prefixes });
+    bench.pass(Duration::ZERO, &[conn]);
+    conn
+}
+
+fn standby(epoch: u64) -> SiblingState {
+    SiblingState {
+        rank: Rank {
+            epoch,
+            preference: 100,
+        },
+        is_active: false,
+        hands_over: false,
+        tunnels: 1,
+        secret: Secret([7; 32]),
+    }
+}
+
+fn active(epoch: u64) -> SiblingState {
+    SiblingState {
+        is_active: true,
+        ..standby(epoch)
+    }
+}
+
+fn role(bench: &Bench) -> Standing {
+    let roles = bench
+        .actions
+        .iter()
+        .rev()
+        .filter_map(|action| match action {
+            Action::Role(standing) => Some(standing.clone()),
+            _ => None,
+        });
+    roles.into_iter().next().unwrap()
+}
+
+#[track_caller]
+fn assert_role(bench: &Bench, role_is: SiteRole, epoch: u64, reason: RoleReason) {
+    let Standing {
+        role,
+        epoch: is,
+        reason: why,
+        ..
+    } = role(bench);
+    assert_eq!((role, is, why), (role_is, epoch, reason));
+}
+
+fn sibling() -> ringway_config::GatewayId {
+    id("gw2.m")
+}
+
+/// `gw2.m` is active with epoch 5, `gw.a` has a tunnel.
+fn behind_an_active_sibling() -> (Bench, ConnId, ConnId) {
+    let mut bench = Bench::with(settings());
+    let peer = join(&mut bench, "gw.a", &["10.2.0.0/16"]);
+    let other = join(&mut bench, "gw2.m", &[]);
+    bench.receive(other, Message::Sibling(active(5)));
+    bench.pass(SECOND, &[peer, other]);
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        0,
+        RoleReason::Outranked(sibling()),
+    );
+    (bench, peer, other)
+}
+
+/// `gw.m` has taken over with epoch 1, `gw2.m` is standby.
+fn before_a_standby() -> (Bench, ConnId, ConnId) {
+    let mut bench = Bench::with(settings());
+    let peer = join(&mut bench, "gw.a", &["10.2.0.0/16"]);
+    let other = join(&mut bench, "gw2.m", &[]);
+    bench.receive(other, Message::Sibling(standby(0)));
+    bench.pass(SECOND, &[peer, other]);
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+    (bench, peer, other)
+}
+
+fn last_state(bench: &Bench, to: ConnId) -> SiblingState {
+    let states = bench
+        .sent(to)
+        .into_iter()
+        .filter_map(|message| match message {
+            Message::Sibling(state) => Some(state),
+            _ => None,
+        });
+    states.last().unwrap()
+}
+
+fn questions(bench: &Bench, to: ConnId) -> Vec<Relay> {
+    let relays = bench
+        .sent(to)
+        .into_iter()
+        .filter_map(|message| match message {
+            Message::Relay(relay) => Some(relay),
+            _ => None,
+        });
+    relays.collect()
+}
+
+#[test]
+fn a_gateway_without_siblings_is_active_and_so_is_one_that_loses_them() {
+    let mut bench = Bench::with(settings());
+    assert_role(&bench, SiteRole::Standby, 0, RoleReason::Starting);
+
+    let mut alone = membership();
+    alone.gateways.remove(&sibling());
+    bench.mesh.handle_membership(alone, bench.now);
+    bench.collect();
+    assert_role(&bench, SiteRole::Active, 0, RoleReason::Alone);
+
+    // One that comes later does not take its place.
+    bench.mesh.handle_membership(membership(), bench.now);
+    bench.collect();
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+}
+
+#[test]
+fn after_the_start_it_is_active_only_once_its_siblings_were_looked_for() {
+    let mut bench = Bench::with(settings());
+    bench.pass(SECOND, &[]);
+    assert_role(&bench, SiteRole::Standby, 0, RoleReason::Starting);
+
+    let error = DialError::Resolve {
+        host: "nowhere".into(),
+        error: ExternalText::new("it has no address"),
+    };
+    let dial = bench.last_dial("gw2.m").unwrap();
+    bench.mesh.handle_dial_failed(dial, error, bench.now);
+    bench.pass(SECOND, &[]);
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+}
+
+#[test]
+fn a_sibling_of_an_earlier_version_takes_no_part() {
+    let mut bench = Bench::with(settings());
+    let conn = bench.tunnel("gw2.m", &[]);
+    bench.pass(SECOND, &[conn]);
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+    assert!(
+        !bench
+            .sent(conn)
+            .iter()
+            .any(|message| matches!(message, Message::Sibling(_) | Message::Rank(_)))
+    );
+}
+
+#[test]
+fn the_silence_of_the_active_sibling_is_noticed_within_200_ms() {
+    let (mut bench, peer, _) = behind_an_active_sibling();
+    bench.pass(140 * MILLISECOND, &[peer]);
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        0,
+        RoleReason::Outranked(sibling()),
+    );
+
+    bench.pass(60 * MILLISECOND, &[peer]);
+    assert_role(&bench, SiteRole::Active, 6, RoleReason::Silent(sibling()));
+    let gap = role(&bench).gap.unwrap();
+    assert!(
+        (150 * MILLISECOND..200 * MILLISECOND).contains(&gap),
+        "{gap:?}"
+    );
+}
+
+#[test]
+fn a_gateway_that_was_paused_does_not_take_its_own_silence_for_the_siblings() {
+    let (mut bench, peer, other) = behind_an_active_sibling();
+    bench.now += 60 * SECOND;
+    bench.mesh.handle_timeout(bench.now);
+    bench.collect();
+    bench.pass(5 * MILLISECOND, &[]);
+    bench.pass(SECOND, &[peer, other]);
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        0,
+        RoleReason::Outranked(sibling()),
+    );
+}
+
+#[test]
+fn a_sibling_that_proves_through_a_peer_to_be_alive_is_left_its_place() {
+    let (mut bench, peer, _) = behind_an_active_sibling();
+    for _ in 0..100 {
+        bench.pass(20 * MILLISECOND, &[peer]);
+        for question in questions(&bench, peer) {
+            let answer = Relay {
+                from: question.to,
+                to: question.from,
+                nonce: question.nonce,
+                proof: Some(Secret([7; 32]).prove(question.nonce)),
+            };
+            bench.receive(peer, Message::Relay(answer));
+        }
+        bench
+            .actions
+            .retain(|action| !matches!(action, Action::Send { .. }));
+        assert_role(
+            &bench,
+            SiteRole::Standby,
+            0,
+            RoleReason::Outranked(sibling()),
+        );
+    }
+
+    // Its word counts for as long as it comes.
+    bench.pass(2 * SECOND, &[peer]);
+    assert_role(&bench, SiteRole::Active, 6, RoleReason::Silent(sibling()));
+}
+
+#[test]
+fn a_peer_cannot_say_that_a_sibling_is_alive_nor_repeat_its_proof() {
+    let (mut bench, peer, _) = behind_an_active_sibling();
+    let mut proof = None;
+    for _ in 0..10 {
+        bench.pass(20 * MILLISECOND, &[peer]);
+        for question in questions(&bench, peer) {
+            let nonce = question.nonce;
+            let first = proof.get_or_insert(Secret([7; 32]).prove([0; 16]));
+            for proof in [*first, Secret([1; 32]).prove(nonce)] {
+                let answer = Relay {
+                    from: question.to.clone(),
+                    to: question.from.clone(),
+                    nonce,
+                    proof: Some(proof),
+                };
+                bench.receive(peer, Message::Relay(answer));
+            }
+        }
+    }
+    assert!(proof.is_some(), "peers were asked");
+    assert_role(&bench, SiteRole::Active, 6, RoleReason::Silent(sibling()));
+}
+
+#[test]
+fn a_question_is_answered_with_a_proof_that_only_the_sibling_can_check() {
+    let (mut bench, peer, other) = before_a_standby();
+    let secret = last_state(&bench, other).secret;
+    let question = Relay {
+        from: sibling().name,
+        to: id("gw.m").name,
+        nonce: [3; 16],
+        proof: None,
+    };
+    bench.receive(peer, Message::Relay(question));
+
+    let answers = questions(&bench, peer);
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].proof, Some(secret.prove([3; 16])));
+    assert_eq!(answers[0].to, sibling().name);
+}
+
+#[test]
+fn a_higher_epoch_of_the_sibling_is_stood_down_for_and_an_equal_one_is_passed() {
+    let (mut bench, _, other) = before_a_standby();
+    bench.receive(other, Message::Sibling(active(2)));
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        1,
+        RoleReason::Outranked(sibling()),
+    );
+
+    // Two took over at once, and this one goes before.
+    let (mut bench, _, other) = before_a_standby();
+    bench.receive(other, Message::Sibling(active(1)));
+    assert_role(&bench, SiteRole::Active, 2, RoleReason::Vacant);
+    assert_eq!(last_state(&bench, other).rank.epoch, 2);
+}
+
+#[test]
+fn a_jump_to_the_highest_epoch_does_not_outlive_the_one_that_made_it() {
+    let (mut bench, peer, other) = before_a_standby();
+    bench.receive(other, Message::Sibling(active(u64::MAX)));
+    bench.pass(SECOND, &[peer, other]);
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        1,
+        RoleReason::Outranked(sibling()),
+    );
+
+    bench.pass(SECOND, &[peer]);
+    assert_role(&bench, SiteRole::Active, 2, RoleReason::Silent(sibling()));
+}
+
+#[test]
+fn only_a_gateway_of_our_site_has_a_say() {
+    let (mut bench, peer, other) = before_a_standby();
+    bench.receive(peer, Message::Sibling(active(u64::MAX)));
+    bench.receive(peer, Message::Rank(active(u64::MAX).rank));
+    bench.pass(SECOND, &[peer, other]);
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+}
+
+#[test]
+fn a_sibling_that_stops_is_replaced_at_once() {
+    let (mut bench, _, other) = behind_an_active_sibling();
+    let code = ByeCode::Shutdown;
+    bench.receive(other, Message::Bye { code });
+    assert_role(&bench, SiteRole::Active, 6, RoleReason::Left(sibling()));
+}
+
+#[test]
+fn a_sibling_that_hands_over_is_replaced_at_once_and_stays_active_until_then() {
+    let (mut bench, _, other) = behind_an_active_sibling();
+    let leaving = SiblingState {
+        hands_over: true,
+        ..active(5)
+    };
+    bench.receive(other, Message::Sibling(leaving));
+    assert_role(
+        &bench,
+        SiteRole::Active,
+        6,
+        RoleReason::HandedOver(sibling()),
+    );
+    assert!(last_state(&bench, other).is_active);
+}
+
+#[test]
+fn a_gateway_whose_tunnels_are_silent_hands_over_and_is_active_until_the_sibling_is() {
+    let (mut bench, _, other) = before_a_standby();
+    bench.pass(400 * MILLISECOND, &[other]);
+    assert!(!last_state(&bench, other).hands_over);
+    bench.pass(400 * MILLISECOND, &[other]);
+    let state = last_state(&bench, other);
+    assert!(state.hands_over && state.is_active && state.tunnels == 0);
+
+    bench.receive(other, Message::Sibling(active(2)));
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        1,
+        RoleReason::Outranked(sibling()),
+    );
+}
+
+#[test]
+fn nobody_hands_over_if_the_sibling_has_no_tunnels_either() {
+    let (mut bench, _, other) = before_a_standby();
+    let cut_off = SiblingState {
+        tunnels: 0,
+        ..standby(0)
+    };
+    bench.receive(other, Message::Sibling(cut_off));
+    bench.pass(3 * SECOND, &[other]);
+    assert!(!last_state(&bench, other).hands_over);
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+}
+
+#[test]
+fn clearly_fewer_tunnels_hand_over_after_a_second() {
+    let (mut bench, peer, other) = before_a_standby();
+    let better = SiblingState {
+        tunnels: 3,
+        ..standby(0)
+    };
+    bench.receive(other, Message::Sibling(better));
+    bench.pass(900 * MILLISECOND, &[peer, other]);
+    assert!(!last_state(&bench, other).hands_over);
+    bench.pass(300 * MILLISECOND, &[peer, other]);
+    assert!(last_state(&bench, other).hands_over);
+}
+
+#[test]
+fn a_preferred_gateway_takes_its_place_back_after_a_minute() {
+    let mut bench = Bench::with(Settings {
+        preference: 200,
+        ..settings()
+    });
+    let peer = join(&mut bench, "gw.a", &["10.2.0.0/16"]);
+    let other = join(&mut bench, "gw2.m", &[]);
+    bench.receive(other, Message::Sibling(active(5)));
+    bench.pass(59 * SECOND, &[peer, other]);
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        0,
+        RoleReason::Outranked(sibling()),
+    );
+    bench.pass(2 * SECOND, &[peer, other]);
+    assert_role(
+        &bench,
+        SiteRole::Active,
+        6,
+        RoleReason::Preferred(sibling()),
+    );
+}
+
+#[test]
+fn a_shutdown_hands_over_before_it_withdraws() {
+    let (mut bench, _, other) = before_a_standby();
+    bench.mesh.handle_shutdown(bench.now);
+    bench.collect();
+    assert!(last_state(&bench, other).hands_over);
+}
+
+#[test]
+fn five_percent_loss_for_an_hour_causes_no_takeover() {
+    let (mut bench, peer, other) = behind_an_active_sibling();
+    let mut rng = 1_u64;
+    let mut lost = move || {
+        rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (rng >> 33) % 1000 < 98
+    };
+    let end = bench.now + 3600 * SECOND;
+    while bench.now < end {
+        let echoing = if lost() {
+            vec![peer]
+        } else {
+            vec![peer, other]
+        };
+        let step = bench.mesh.poll_timeout().unwrap().max(bench.now);
+        bench.pass(step - bench.now, &echoing);
+        bench
+            .actions
+            .retain(|action| matches!(action, Action::Role(_)));
+    }
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        0,
+        RoleReason::Outranked(sibling()),
+    );
+}
