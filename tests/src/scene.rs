@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 use ringway_lab::ping::{self, Family, Outcome};
 use ringway_lab::topology::LabName;
-use ringway_lab::{Kind, Lab, Options, program, status, wait, wan};
+use ringway_lab::{Kind, Lab, Options, Step, program, status, wait, wan};
 use serde_json::Value;
 
 /// Held by each test that has a laboratory. On two cores, a second laboratory would delay the first
@@ -27,39 +27,37 @@ const LOG_LINES: usize = 60;
 pub struct Scene {
     lab: Lab,
     name: LabName,
-    _turn: MutexGuard<'static, ()>,
+    turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// Waits until no other test of this process has a laboratory, but for one that mostly waits.
 pub fn take_turn() -> MutexGuard<'static, ()> {
+    take(&TURN)
+}
+
+fn take(turn: &'static Mutex<()>) -> MutexGuard<'static, ()> {
     // A failed test poisons the mutex, which protects no data.
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    turn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Scene {
     /// A laboratory for the test `test` (at most 20 bytes), whose gateways run `binary`.
     pub fn new(test: &str, binary: &str) -> Scene {
-        Scene::with(take_turn(), test, binary, true)
+        Scene::with(&TURN, test, binary, true)
     }
 
     /// Like [`Scene::new`], for a test that mostly waits, for longer than ten seconds, and on which
     /// a busy machine has no effect: it runs beside those that take their turn.
     pub fn beside_others(test: &str, binary: &str) -> Scene {
-        let turn = TURN_OF_THOSE_THAT_WAIT.lock();
-        Scene::with(
-            turn.unwrap_or_else(PoisonError::into_inner),
-            test,
-            binary,
-            true,
-        )
+        Scene::with(&TURN_OF_THOSE_THAT_WAIT, test, binary, true)
     }
 
     /// Like [`Scene::new`], with a WAN that forwards private addresses, so that a leak can be seen.
     pub fn without_wan_filter(test: &str, binary: &str) -> Scene {
-        Scene::with(take_turn(), test, binary, false)
+        Scene::with(&TURN, test, binary, false)
     }
 
-    fn with(turn: MutexGuard<'static, ()>, test: &str, binary: &str, wan_filter: bool) -> Scene {
+    fn with(turn: &'static Mutex<()>, test: &str, binary: &str, wan_filter: bool) -> Scene {
         let name: LabName = format!("t{}-{test}", std::process::id())
             .parse()
             .expect("test names are short");
@@ -68,11 +66,18 @@ impl Scene {
             wan_filter,
         };
 
-        match Lab::up(name.clone(), options, &mut |_| ()) {
+        // Namespaces and files are made beside the test before this one.
+        let mut taken = None;
+        let mut report = |step| {
+            if step == Step::Gateways {
+                taken = Some(take(turn));
+            }
+        };
+        match Lab::up(name.clone(), options, &mut report) {
             Ok((lab, _)) => Scene {
                 lab,
                 name,
-                _turn: turn,
+                turn: taken,
             },
             Err(error) => {
                 if let Ok(Some(lab)) = Lab::open(name.clone()) {
@@ -311,6 +316,9 @@ impl Drop for Scene {
         if std::thread::panicking() {
             print_logs(&self.lab);
         }
+
+        // The next test need not wait for that.
+        drop(self.turn.take());
         if let Err(error) = Lab::down(self.name.clone()) {
             eprintln!("cannot remove the laboratory {}: {error:#}", self.name);
         }

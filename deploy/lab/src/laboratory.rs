@@ -22,6 +22,7 @@ use nix::sys::signal::Signal;
 
 use crate::process::Process;
 use crate::state::{Lock, Phase, State};
+use crate::step::Step;
 use crate::topology::{Kind, LabName, Node, Topology};
 use crate::{consortium, interrupt, network, program, status, wan};
 
@@ -74,7 +75,7 @@ impl Lab {
     pub fn up(
         name: LabName,
         options: Options,
-        report: &mut dyn FnMut(&str),
+        report: &mut dyn FnMut(Step),
     ) -> Result<(Lab, UpOutcome)> {
         require_root_and_programs()?;
         let topology = Topology::of(name);
@@ -90,7 +91,7 @@ impl Lab {
             Ok(None) => refuse_others(&topology)?,
             // Incomplete, or a state file of another version: nothing to build upon.
             state => {
-                report("removing the remains of an earlier laboratory");
+                report(Step::Remains);
                 remove(&topology, state.ok().flatten().as_ref())?;
                 refuse_others(&topology)?;
             }
@@ -241,11 +242,11 @@ impl Lab {
         status::wait_for_names(self, JOIN)
     }
 
-    fn build(&mut self, report: &mut dyn FnMut(&str)) -> Result<()> {
+    fn build(&mut self, report: &mut dyn FnMut(Step)) -> Result<()> {
         // Before the first namespace exists, so that a killed `up` is found.
         self.state.save(&self.topology)?;
 
-        report("namespaces, links, addresses");
+        report(Step::Network);
         network::create_namespaces(&self.topology)?;
         self.state.namespaces = network::inodes(&self.topology.namespaces());
         self.state.save(&self.topology)?;
@@ -253,15 +254,15 @@ impl Lab {
         wan::install(self.node("wan")?, self.state.wan_filter)?;
         interrupt::check()?;
 
-        report("three organizations: CAs, certificates, member records exchanged");
+        report(Step::Consortium);
         consortium::create(self)?;
         consortium::check(self)?;
         interrupt::check()?;
 
-        report("gateways");
+        report(Step::Gateways);
         self.start_stopped_gateways()?;
 
-        report("tunnels and names");
+        report(Step::Joining);
         self.wait_until_joined()?;
         self.state.phase = Phase::Ready;
         self.state.save(&self.topology)

@@ -33,10 +33,12 @@ pub mod process;
 pub mod program;
 mod state;
 pub mod status;
+mod step;
 pub mod topology;
 mod traffic;
 pub mod wait;
 pub mod wan;
 
 pub use laboratory::{Lab, Options};
+pub use step::Step;
 pub use topology::Kind;
