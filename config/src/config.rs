@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Member, OrgId, Place, PlacedPrefix,
+    CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, Member, OrgId, Place, PlacedPrefix,
     Policy, Prefix, SiteId, TunName, Tunnel, defaults,
 };
 
@@ -58,7 +58,9 @@ pub struct Config {
     pub tunnel: Tunnel,
     /// What is expected of the members' revocation lists.
     pub crl: CrlPolicy,
-    /// Where the file says what cannot change while a daemon runs, by key.
+    /// What this site's hosts follow when another of its gateways takes over.
+    pub ha: Ha,
+    /// Where the file says what cannot change while a daemon runs, and `[ha]`, by key.
     pub places: BTreeMap<String, Place>,
     /// What needs attention, and keeps nothing from running: a rule about an organization that is
     /// no member any more must not hold back the removal of another.

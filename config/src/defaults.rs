@@ -49,6 +49,9 @@ pub const DNS_TTL: u32 = 5;
 /// How long the names of a silent organization are answered: a week.
 pub const DNS_HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Of two gateways of a site, the one with the higher preference is active.
+pub const PREFERENCE: u8 = 100;
+
 /// Flows that are remembered.
 pub const FLOWS: u32 = 262_144;
 /// How long after a start the flows of before are let through.

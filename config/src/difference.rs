@@ -22,6 +22,7 @@ pub fn differences(before: &Config, after: &Config) -> Vec<String> {
     let settings = [
         ("reserved", before.reserved == after.reserved),
         ("[tunnel]", before.tunnel == after.tunnel),
+        ("[ha]", before.ha == after.ha),
         ("dns.ttl", old.ttl == new.ttl),
         ("dns.hold", old.hold == new.hold),
         ("dns.apex", old.apex == new.apex),

@@ -12,6 +12,7 @@ mod crl;
 mod directory;
 mod dns;
 mod gateway;
+mod ha;
 mod home;
 mod item;
 mod local_gateway;

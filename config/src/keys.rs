@@ -79,6 +79,8 @@ pub mod gateway {
         pub(crate) POLICY = "policy", "[policy], then a [[policy.allow]] for each rule";
         pub(crate) TUNNEL = "tunnel", "[tunnel] with reset-after, fail-fast and held-syns";
         pub(crate) CRL = "crl", "[crl] with stale and none-from";
+        /// What this site's hosts follow when another of its gateways takes over.
+        pub HA = "ha", "[ha] with addresses and interface, or on-active and on-standby";
         pub(crate) PLAN = "plan", "[plan] with pools";
     }
 }
@@ -87,6 +89,19 @@ pub(crate) mod plan {
     table! {
         "plan", "[plan]";
         pub(crate) POOLS = "pools", r#"pools = ["10.64.0.0/10"]"#;
+    }
+}
+
+pub(crate) mod ha {
+    table! {
+        "ha", "[ha]";
+        pub(crate) ADDRESSES = "addresses", r#"addresses = ["10.1.0.250/24", "fd00:1::250/64"]"#;
+        pub(crate) INTERFACE = "interface", r#"interface = "eth0""#;
+        pub(crate) PREFERENCE = "preference", "preference = 100, from 1 to 254";
+        pub(crate) ON_ACTIVE = "on-active",
+            r#"on-active = ["/usr/local/sbin/take-over", "eth0"], a program and its arguments"#;
+        pub(crate) ON_STANDBY = "on-standby",
+            r#"on-standby = ["/usr/local/sbin/step-back"], a program and its arguments"#;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ringway's vocabulary and its files: `gateway.toml` and the member records.
 //!
 //! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`],
-//! [`policy`], [`tunnel`]); the files it comes
+//! [`policy`], [`tunnel`], [`ha`]); the files it comes
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
 //! which record is the newest ([`newest`], kept in a [`ledger`]) and how one follows the other
@@ -24,6 +24,7 @@ pub mod endpoint;
 pub mod escape;
 pub mod fault;
 mod file;
+pub mod ha;
 pub mod host_name;
 pub mod keys;
 pub mod ledger;
@@ -58,6 +59,7 @@ pub use endpoint::{Endpoint, EndpointError, Host};
 pub use escape::{Escaped, is_printable};
 pub use fault::{Fault, Faults, Place, Position};
 pub use file::{Edits, socket_of};
+pub use ha::{Ha, Hook, VirtualAddress, VirtualAddressError};
 pub use host_name::{HostName, HostNameError};
 pub use ledger::{Ledger, LedgerError};
 pub use meet::{meet, narrow_policy, taken};

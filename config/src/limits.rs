@@ -29,6 +29,12 @@ pub const RESERVED: usize = 1024;
 pub const POOLS: usize = 64;
 /// Lanes of a gateway, and of one `Hello`.
 pub const LANES: u32 = 16;
+/// Virtual addresses of a site's gateways.
+pub const HA_ADDRESSES: usize = 16;
+/// Words of a command, its program among them, and bytes of each.
+pub const COMMAND_WORDS: usize = 64;
+/// See [`COMMAND_WORDS`].
+pub const COMMAND_WORD: usize = 4096;
 /// Addresses of the DNS server.
 pub const DNS_LISTEN: usize = 16;
 /// `[[dns.record]]` blocks, `[[dns.host]]` blocks, and elements of a list in one.

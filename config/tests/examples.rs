@@ -110,6 +110,8 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     );
     assert_eq!(least.dns.forward, [], "other names are refused");
     assert_eq!(least.tunnel, shown.tunnel);
+    assert_eq!(least.ha.preference, shown.ha.preference);
+    assert!(least.ha.is_idle() && shown.ha.addresses.len() == 2);
     assert_eq!((least.pools.len(), shown.pools.len()), (0, 1));
     assert_eq!(settings(&least.policy), settings(&shown.policy));
     assert_eq!(
@@ -131,7 +133,7 @@ fn settings(policy: &Policy) -> Policy {
 }
 
 #[test]
-fn the_example_shows_every_key_of_the_policy_and_the_tunnel() {
+fn the_example_shows_every_key_of_the_policy_the_tunnel_and_takeovers() {
     let text = std::fs::read_to_string(example("gateway.toml")).unwrap();
     for (table, next, keys) in [
         (
@@ -141,8 +143,19 @@ fn the_example_shows_every_key_of_the_policy_and_the_tunnel() {
         ),
         (
             "\n[tunnel]\n",
-            "\n[policy]\n",
+            "\n[ha]\n",
             &["reset-after", "fail-fast", "held-syns"],
+        ),
+        (
+            "\n[ha]\n",
+            "\n[policy]\n",
+            &[
+                "addresses",
+                "interface",
+                "preference",
+                "on-active",
+                "on-standby",
+            ],
         ),
         (
             "\n[[policy.allow]]\n",

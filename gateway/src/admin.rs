@@ -11,13 +11,15 @@ pub mod socket;
 use tokio::sync::oneshot;
 
 pub use metrics::Metrics;
-pub use report::{ReloadReport, Report};
+pub use report::{ReloadReport, Report, RoleReport};
 
 /// What a client wants. It may give up before it is answered.
 #[derive(Debug)]
 pub enum Request {
     /// A report.
     Status(oneshot::Sender<Report>),
+    /// The gateway's role alone: load balancers ask for it every second.
+    Role(oneshot::Sender<RoleReport>),
     /// The files read again, and what became of it.
     Reload(oneshot::Sender<ReloadReport>),
 }

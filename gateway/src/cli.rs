@@ -38,6 +38,7 @@ pub mod recipe;
 pub mod record;
 pub mod reload;
 pub mod revoke;
+pub mod role;
 pub mod run;
 pub mod site;
 pub mod status;
@@ -111,9 +112,10 @@ pub enum Verb {
     /// Query, list, export and check zones
     #[command(subcommand)]
     Dns(dns::Verb),
-    /// Print a resolver's configuration for the consortium's names
-    #[command(after_help = "Example:\n  ringway recipe unbound -c gateway.toml\n\n\
-        deploy/dns/README.md says why each line is there, and what was tried.")]
+    /// Print another program's configuration: a resolver's, keepalived's, BIRD's or FRR's
+    #[command(after_help = "Examples:\n  ringway recipe unbound -c gateway.toml\n  \
+        ringway recipe bird -c gateway.toml\n\n\
+        deploy/dns/README.md says why each line of a resolver's is there, and what was tried.")]
     Recipe(recipe::Args),
     /// Propose address ranges for a new site that nobody uses
     #[command(after_help = "Example:\n  \
@@ -137,6 +139,11 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  ringway status -c gateway.toml\n  \
         ringway status --peer gw.beta\n  ringway status --check || ringway status")]
     Status(status::Args),
+    /// Say whether a running gateway is the active one of its site
+    #[command(after_help = "Examples:\n  ringway role -c gateway.toml\n  \
+        ringway role --quiet || systemctl stop service-that-belongs-to-the-active-gateway\n\n\
+        Exit code: 0 active, 1 standby, 2 if it does not answer within a second.")]
+    Role(role::Args),
     /// Show a running gateway's counters in the OpenMetrics text format
     #[command(after_help = "Example:\n  ringway metrics -c gateway.toml")]
     Metrics(metrics::Args),
@@ -262,6 +269,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Run(args) => run::run(args),
         Verb::Reload(args) => reload::run(args),
         Verb::Status(args) => status::run(args),
+        Verb::Role(args) => role::run(args),
         Verb::Metrics(args) => metrics::run(args),
         Verb::Purge(args) => purge::run(args),
         Verb::Lab(args) => lab::run(args),

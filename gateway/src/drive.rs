@@ -51,6 +51,7 @@ pub use reloads::Reloads;
 
 use crate::admin::Request;
 use crate::attention::Attention;
+use crate::ha::Ha;
 use crate::health::Health;
 use crate::logging;
 use crate::tasks::Tasks;
@@ -78,6 +79,8 @@ pub struct Drive {
     pub replicator: Replicator,
     /// Which addresses of our hosts accept connections.
     pub health: Health,
+    /// What follows this gateway's role among those of its site.
+    pub ha: Ha,
     /// What an operator should look at.
     pub attention: Attention,
     /// When the members' revocation lists were looked at last.
@@ -105,6 +108,8 @@ impl Drive {
                 biased;
                 () = stop.cancelled(), if !is_stopping => {
                     is_stopping = true;
+                    // First: a sibling takes over while the sessions are closed.
+                    self.ha.leave(self.in_force.config());
                     self.handle(Input::Shutdown);
                 }
                 () = sleep_until(wake.into()) => self.tick(),
@@ -140,6 +145,9 @@ impl Drive {
         if let watch::Event::Links(links) = &event {
             self.in_force.set_arrivals(links);
         }
+        if matches!(event, watch::Event::Kernel) {
+            self.ha.kernel_changed(Instant::now());
+        }
 
         self.handle(watch_input(event));
     }
@@ -153,12 +161,14 @@ impl Drive {
             self.shell.poll_timeout(),
             self.replicator.poll_timeout(),
             self.health.poll_timeout(),
+            self.ha.poll_timeout(),
         ];
 
         timeouts.into_iter().flatten().fold(far, Instant::min)
     }
 
     fn tick(&mut self) {
+        self.ha.pulse(Instant::now());
         // Time since boot includes suspension, the monotonic clock does not: by the difference the
         // shell sees that the machine slept.
         let boot = boot_time();
@@ -187,6 +197,9 @@ impl Drive {
             Request::Status(reply) => {
                 // The client may have given up.
                 let _ = reply.send(self.report());
+            }
+            Request::Role(reply) => {
+                let _ = reply.send(self.ha.report());
             }
             Request::Reload(reply) => {
                 self.reloads.wait(self.shell.last_change(), reply);

@@ -9,6 +9,7 @@ pub mod admin;
 pub mod attention;
 pub mod cli;
 pub mod drive;
+pub mod ha;
 pub mod health;
 pub mod json;
 pub mod logging;

@@ -18,7 +18,7 @@ use ringway_host::links;
 use ringway_host::traces::Traces;
 use ringway_identity::local::validity;
 use ringway_identity::{Identity, Trust};
-use ringway_intent::{Links, held};
+use ringway_intent::{Links, Scope, held};
 use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
@@ -132,6 +132,7 @@ pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prep
     let mut hints = config.old_records();
     hints.extend(config.old_state());
     hints.extend(config.never_met());
+    hints.extend(config.lonely_ha());
     hints.extend(EndpointKeys::exposed(&config.state_dir));
     hints.extend(doubtful_names);
     let hints = Faults::from(hints);
@@ -292,8 +293,7 @@ pub async fn valid_at_another_time(path: &Path) -> Option<(UnixTime, UnixTime)> 
 
 /// The host's addresses.
 pub async fn links(config: &Config) -> Result<Links, Faults> {
-    let own: Vec<Prefix> = config.own_prefixes().iter().map(|own| own.prefix).collect();
-    links::read(&config.tun, &own)
+    links::read(&config.tun, &Scope::of(config))
         .await
         .map_err(|error| whole_file(&config.path, &error))
 }

@@ -58,6 +58,7 @@ mod tun_device;
 mod two_consortia;
 mod two_sites;
 mod versions;
+mod virtual_address;
 mod wan_addresses;
 mod watch;
 mod zones;

@@ -12,7 +12,7 @@ use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
-use super::{crl, dns, policy, tunnel};
+use super::{crl, dns, ha, policy, tunnel};
 use crate::keys::{self, Key};
 use crate::{
     Config, GatewayId, Identity, OrgId, Place, PlacedPrefix, Prefix, Routes, TunName, defaults,
@@ -61,6 +61,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let policy = policy::read(&table, &local, &consortium);
     let tunnel = tunnel::read(&table);
     let crl = crl::read(&table);
+    let ha = ha::read(&table, &local, &consortium);
 
     let records = consortium.into_members();
     Some(Config {
@@ -88,6 +89,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         policy,
         tunnel,
         crl,
+        ha,
         places,
         notes: report.notes(),
     })
@@ -230,7 +232,7 @@ fn read_socket_group(table: &Table<'_>) -> Option<String> {
     }
 }
 
-/// Where the file says what cannot change while a daemon runs.
+/// Where the file says what cannot change while a daemon runs, and `[ha]`.
 fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Place> {
     let mut places = BTreeMap::new();
     let dns = table.table(&keys::gateway::DNS, &keys::dns::SCHEMA);
@@ -245,6 +247,7 @@ fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Pla
         (Some(table), keys::gateway::SOCKET_GROUP),
         (Some(table), keys::gateway::IDENTITY),
         (Some(table), keys::gateway::ROUTES),
+        (Some(table), keys::gateway::HA),
         (device, keys::tun::NAME),
         (device, keys::tun::LANES),
         (dns.as_ref(), keys::dns::LISTEN),

@@ -15,7 +15,7 @@
 //! [`guard::Guard::remove`] remove them.
 //!
 //! Reading order: [`tun`], [`links`], [`forwarding`], [`firewall`], [`guard`], [`routes`],
-//! [`watch`].
+//! [`virtual_address`], [`watch`].
 
 #![deny(unsafe_code)]
 
@@ -32,4 +32,5 @@ pub mod sysctl;
 pub mod traces;
 pub mod tun;
 pub mod tun_drops;
+pub mod virtual_address;
 pub mod watch;

@@ -3,17 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use ringway_config::{Prefix, TunName};
-use ringway_intent::{Address, Links, is_default};
+use ringway_intent::{Address, Links, Scope, is_default};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::RouteMessage;
 
 use super::netlink::{self, Changes, Netlink};
+use super::virtual_address;
 
 mod routes;
+
+/// What the watches of a running gateway look at; a reload stores another.
+pub type SharedScope = Arc<ArcSwap<Scope>>;
 
 /// The links could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +27,8 @@ mod routes;
 pub struct LinksError(#[from] io::Error);
 
 /// Reads the addresses of all interfaces in this thread's network namespace except `tun`, and the
-/// routes to our site, whose prefixes are `own`.
-pub async fn read(tun: &TunName, own: &[Prefix]) -> Result<Links, LinksError> {
+/// routes to our site.
+pub async fn read(tun: &TunName, scope: &Scope) -> Result<Links, LinksError> {
     let netlink = Netlink::open()?;
     let mut names = names(&netlink).await?;
     let messages = netlink::dump(netlink.handle().address().get().execute()).await?;
@@ -34,6 +40,7 @@ pub async fn read(tun: &TunName, own: &[Prefix]) -> Result<Links, LinksError> {
         let interface = names.get(&message.header.index)?;
         read_address(interface, &message)
     });
+    let addresses = addresses.filter(|address| !scope.left_out.contains(&address.own));
     let links = Links::from_addresses(addresses);
 
     let routes = dump_routes(&netlink).await?;
@@ -41,7 +48,7 @@ pub async fn read(tun: &TunName, own: &[Prefix]) -> Result<Links, LinksError> {
         .iter()
         .flat_map(|message| routes::read(message, &names))
         .filter(|route| {
-            is_default(&route.prefix) || own.iter().any(|own| own.overlaps(&route.prefix))
+            is_default(&route.prefix) || scope.own.iter().any(|own| own.overlaps(&route.prefix))
         });
     Ok(links.with_routes(routes))
 }
@@ -78,9 +85,10 @@ pub(crate) async fn names(netlink: &Netlink) -> io::Result<BTreeMap<u32, String>
 pub struct Watch(Changes);
 
 impl Watch {
-    /// Watches links and addresses in this thread's network namespace. Needs a tokio runtime.
-    pub fn open() -> Result<Watch, LinksError> {
-        Ok(Watch(Changes::listen()?))
+    /// Watches links and addresses in this thread's network namespace, but for those that `scope`
+    /// leaves out. Needs a tokio runtime.
+    pub fn open(scope: SharedScope) -> Result<Watch, LinksError> {
+        Ok(Watch(Changes::listen(scope)?))
     }
 
     /// Watches its routes, those of our own daemon included.
@@ -107,17 +115,15 @@ fn name_of(link: LinkMessage) -> String {
 fn read_address(interface: &str, message: &AddressMessage) -> Option<Address> {
     // rtnetlink(7): on a point-to-point link IFA_ADDRESS is the far end and IFA_LOCAL this host's
     // address. On other links they are equal, or (IPv6) there is no IFA_LOCAL.
-    let mut local = None;
-    let mut address = None;
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(found) => local = Some(*found),
-            AddressAttribute::Address(found) => address = Some(*found),
-            _ => {}
-        }
-    }
+    let address = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::Address(found) => Some(*found),
+            _ => None,
+        });
+    let own = virtual_address::local(message)?;
 
-    let own = local.or(address)?;
     // RFC 4862: a tentative address may be another host's too (section 5.4), a deprecated one
     // must not start connections (section 5.5.4).
     let unfit = AddressHeaderFlags::Secondary

@@ -5,15 +5,22 @@
 
 pub(crate) mod raw;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use ringway_intent::Scope;
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::{Handle, MulticastGroup};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use super::links::SharedScope;
+use super::virtual_address;
 
 /// The kernel answers in microseconds; after this the host is broken, not busy.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,25 +70,28 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Listens to changes of links and addresses from now on. Needs a tokio runtime.
-    pub(super) fn listen() -> io::Result<Changes> {
+    /// Listens to changes of links and addresses from now on, but for those that `scope` leaves
+    /// out. Needs a tokio runtime.
+    pub(super) fn listen(scope: SharedScope) -> io::Result<Changes> {
         use MulticastGroup::{Ipv4Ifaddr, Ipv6Ifaddr, Link};
-        Changes::listen_to(&[Link, Ipv4Ifaddr, Ipv6Ifaddr])
+        Changes::listen_to(&[Link, Ipv4Ifaddr, Ipv6Ifaddr], scope)
     }
 
     /// Listens to changes of routes from now on. Needs a tokio runtime.
     pub(super) fn listen_to_routes() -> io::Result<Changes> {
         use MulticastGroup::{Ipv4Route, Ipv6Route};
-        Changes::listen_to(&[Ipv4Route, Ipv6Route])
+        Changes::listen_to(&[Ipv4Route, Ipv6Route], SharedScope::default())
     }
 
-    fn listen_to(groups: &[MulticastGroup]) -> io::Result<Changes> {
+    fn listen_to(groups: &[MulticastGroup], scope: SharedScope) -> io::Result<Changes> {
         let (connection, _handle, messages) = rtnetlink::new_multicast_connection(groups)?;
 
         Ok(Changes {
             // netlink(7): messages may be lost. So the contents are ignored, and the caller reads
-            // everything again.
-            messages: Box::pin(messages.map(|_| ())),
+            // everything again. But virtual addresses are renewed twice a second.
+            messages: Box::pin(messages.filter_map(move |(message, _)| {
+                ready((!is_left_out(&message.payload, &scope)).then_some(()))
+            })),
             reader: tokio::spawn(connection),
         })
     }
@@ -104,6 +114,15 @@ impl Changes {
         .await;
         Ok(())
     }
+}
+
+fn is_left_out(payload: &NetlinkPayload<RouteNetlinkMessage>, scope: &ArcSwap<Scope>) -> bool {
+    use RouteNetlinkMessage::{DelAddress, NewAddress};
+    let NetlinkPayload::InnerMessage(NewAddress(message) | DelAddress(message)) = payload else {
+        return false;
+    };
+
+    virtual_address::local(message).is_some_and(|address| scope.load().left_out.contains(&address))
 }
 
 impl Drop for Changes {

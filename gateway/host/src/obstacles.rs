@@ -16,6 +16,8 @@ use crate::tun::{self, TunError};
 
 /// CAP_NET_ADMIN (capabilities(7)).
 const NET_ADMIN: u32 = 12;
+/// CAP_NET_RAW.
+const NET_RAW: u32 = 13;
 
 /// Everything that a start as this user would fail for; `device` and `listen` only if no daemon of
 /// this gateway has them already.
@@ -52,11 +54,20 @@ pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<
 
 /// True if this process may change the network: without that nothing of the host can be judged.
 pub fn is_privileged() -> bool {
+    has_capability(NET_ADMIN)
+}
+
+/// True if this process may send packets of its own making, as announcements of virtual addresses.
+pub fn may_announce() -> bool {
+    has_capability(NET_RAW)
+}
+
+fn has_capability(number: u32) -> bool {
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
 
-    effective.is_some_and(|bits| bits & (1 << NET_ADMIN) != 0)
+    effective.is_some_and(|bits| bits & (1 << number) != 0)
 }
 
 /// Settings that `spec` needs, that are otherwise now, and that cannot be written here. Each with

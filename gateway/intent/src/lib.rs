@@ -12,6 +12,7 @@ mod guard;
 mod inquiry;
 mod links;
 mod routes;
+mod scope;
 mod situation;
 mod thing;
 
@@ -20,5 +21,6 @@ pub use guard::{GuardSpec, guard, has_siblings};
 pub use inquiry::{Inquiry, Way, tcp_ports, ways};
 pub use links::{Address, HostRoute, Links, is_default};
 pub use routes::{RoutePlan, RouteState, Tunnelled, plan_closed_routes, plan_routes, tunnelled};
+pub use scope::Scope;
 pub use situation::{Situation, held};
 pub use thing::{Checked, Finding, Missing, Restoration, Thing};

@@ -93,6 +93,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         policy: Policy::default(),
         tunnel: Tunnel::default(),
         crl: CrlPolicy::default(),
+        ha: ringway_config::Ha::default(),
         places: Default::default(),
         notes: Faults::default(),
     }

@@ -44,7 +44,8 @@ pub fn rules(
         sites: remote_sites(membership, number),
         names: [].into(),
         dns: config.dns.listen.clone(),
-        gateway: host,
+        // Wherever they are now: what comes for them may come here.
+        gateway: host.into_iter().chain(config.ha.hosts()).collect(),
         tunnel_port: config.listen.port(),
     }
 }

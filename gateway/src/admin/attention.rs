@@ -19,6 +19,7 @@
 //! | `foreign-firewall`, `foreign-route` | what others have set drops or diverts packets |
 //! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or changed again and again |
 //! | `state` | what cannot be stored, or could not be read; a disk that is nearly full |
+//! | `takeover` | the site's hosts may not follow this gateway's role |
 //! | `clock` | the certificate is not valid by this clock |
 //! | `grace` | packets pass without a known connection |
 //! | `other` | see its text |
@@ -58,6 +59,7 @@ pub fn kind_of(name: &str) -> &'static str {
         ("fight", "kernel-drift"),
         ("state", "state"),
         ("clock", "clock"),
+        ("ha", "takeover"),
     ];
     let known = kinds.iter().find(|(prefix, _)| {
         let rest = name.strip_prefix(prefix);

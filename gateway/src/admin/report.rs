@@ -20,6 +20,9 @@ pub struct Report {
     /// The daemon itself.
     #[serde(default)]
     pub daemon: DaemonReport,
+    /// What it is among the gateways of its site; none while it waits for the right time.
+    #[serde(default)]
+    pub role: Option<RoleReport>,
     /// The last reload of its files; none since the start.
     #[serde(default)]
     pub last_reload: Option<ReloadReport>,
@@ -60,6 +63,50 @@ pub struct Report {
     /// The rules in force, and what they did.
     #[serde(default)]
     pub policy: PolicyReport,
+}
+
+/// What a gateway is among those of its site.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RoleReport {
+    /// `active` or `standby`.
+    pub role: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// The epoch of this gateway's claims.
+    pub epoch: u64,
+    /// Why, in an operator's words.
+    pub reason: String,
+    /// The gateway of this site that the reason is about, `<gateway>.<org>`.
+    pub sibling: Option<String>,
+    /// After a takeover: how long the gateway before it had not been heard of, seconds.
+    pub gap_s: Option<f64>,
+    /// The addresses of `[ha]`.
+    pub addresses: Vec<VirtualAddressReport>,
+    /// The command of `[ha]` that was started last.
+    pub hook: Option<HookReport>,
+}
+
+/// A virtual address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VirtualAddressReport {
+    /// The address.
+    pub address: String,
+    /// The interface that has it while this gateway is active.
+    pub interface: String,
+    /// `held`, `away`, `probing` before it is taken, `taken` by somebody else, or `refused` by the
+    /// kernel.
+    pub state: String,
+}
+
+/// A command of a role.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HookReport {
+    /// The command.
+    pub command: String,
+    /// `running`, `done` or `failed`; a failed one is tried again.
+    pub state: String,
+    /// Since when, RFC 3339.
+    pub at: String,
 }
 
 /// The rules in force, and what the filter did by them.

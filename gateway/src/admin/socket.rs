@@ -23,7 +23,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{Metrics, ReloadReport, Report, Request};
+use super::{Metrics, ReloadReport, Report, Request, RoleReport};
 
 /// Longest request line, bytes.
 const REQUEST: u64 = 64;
@@ -159,6 +159,11 @@ async fn answer_report(client: UnixStream, report: &Report) -> anyhow::Result<()
 
     let reply = match read_request(&mut client).await?.trim_end() {
         "status" => serde_json::to_vec(report)?,
+        "role" => serde_json::to_vec(&RoleReport {
+            role: "standby".to_owned(),
+            reason: "it waits for the right time".to_owned(),
+            ..RoleReport::default()
+        })?,
         "reload" => error_text("the gateway waits for the right time, and reads its files then"),
         other => unknown(other),
     };
@@ -179,6 +184,7 @@ async fn answer(
             report.filtered.extend(filtered(guard).await);
             serde_json::to_vec(&report)?
         }
+        "role" => serde_json::to_vec(&role(requests).await?)?,
         "metrics" => metrics.text(report(requests).await?)?.into_bytes(),
         "reload" => serde_json::to_vec(&timeout(RELOAD, reload(requests)).await??)?,
         other => unknown(other),
@@ -217,6 +223,13 @@ async fn report(requests: &mpsc::Sender<Request>) -> anyhow::Result<Report> {
     Ok(report.await?)
 }
 
+async fn role(requests: &mpsc::Sender<Request>) -> anyhow::Result<RoleReport> {
+    let (reply, report) = oneshot::channel();
+
+    requests.send(Request::Role(reply)).await?;
+    Ok(report.await?)
+}
+
 async fn reload(requests: &mpsc::Sender<Request>) -> anyhow::Result<ReloadReport> {
     let (reply, report) = oneshot::channel();
 
@@ -242,6 +255,12 @@ async fn filtered(guard: &SharedGuard) -> BTreeMap<String, u64> {
 /// Asks the gateway behind the socket at `path` for its report.
 pub fn ask(path: &Path) -> anyhow::Result<Report> {
     let reply = fetch(path, "status", PATIENCE)?;
+    parse(path, &reply)
+}
+
+/// Asks the gateway behind the socket at `path` for its role. Waits no longer than `patience`.
+pub fn ask_role(path: &Path, patience: Duration) -> anyhow::Result<RoleReport> {
+    let reply = fetch(path, "role", patience)?;
     parse(path, &reply)
 }
 

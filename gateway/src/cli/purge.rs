@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Survey};
+use ringway_config::{Config, Ha, Survey};
 use ringway_host::guard::Guard;
+use ringway_host::virtual_address::VirtualAddresses;
 use ringway_host::{routes, traces, tun};
 
 use super::{ConfigFile, Failure, answer, block_on};
@@ -26,9 +27,11 @@ pub struct Args {
 /// Runs `ringway purge`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let path = &args.config.path;
+    let mut ha = Ha::default();
     let (state_dir, current) = match Config::load(path) {
         Ok(config) => {
             let current = Traces::of(&config, &BTreeSet::new());
+            ha = config.ha;
             (config.state_dir, Some(current))
         }
         // The state names device and numbers, whatever the files say now.
@@ -38,8 +41,26 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         },
     };
 
-    block_on(purge(&state_dir, current))??;
+    block_on(async {
+        purge(&state_dir, current).await?;
+        remove_addresses(&ha).await
+    })??;
     answer("removed from the kernel: guard, forwarding, rules and routes\n")
+}
+
+/// A daemon that was killed a moment ago leaves its virtual addresses to the kernel, which ends
+/// them by itself.
+async fn remove_addresses(ha: &Ha) -> anyhow::Result<()> {
+    let addresses: Vec<_> = ha.hosts().collect();
+    if addresses.is_empty() {
+        return Ok(());
+    }
+
+    let kernel = VirtualAddresses::open()?;
+    if let Some(interface) = kernel.interface(&ha.interface).await? {
+        kernel.remove(interface.index, &addresses).await?;
+    }
+    Ok(())
 }
 
 async fn purge(state_dir: &Path, current: Option<Traces>) -> anyhow::Result<()> {

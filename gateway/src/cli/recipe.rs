@@ -1,10 +1,13 @@
-//! `ringway recipe`: the configuration of a resolver that asks the gateways for the consortium's
-//! names, with this consortium's domain, reverse zones and servers. deploy/dns has the same with
-//! example values, and why each line is there.
+//! `ringway recipe`: the configuration of another program of the site, with this consortium's
+//! values. Resolvers ask the gateways for the consortium's names; deploy/dns has the same with
+//! example values, and why each line is there. keepalived and routing daemons have the site's hosts
+//! and routers use the gateways.
 
 mod cloud;
+mod keepalived;
 mod local;
 mod reverse;
+mod routing;
 
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -13,9 +16,9 @@ use ringway_config::{Config, Prefix};
 
 use super::{ConfigFile, Failure, answer};
 
-/// A resolver.
+/// A program of the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Resolver {
+pub enum For {
     /// unbound
     Unbound,
     /// BIND
@@ -34,13 +37,20 @@ pub enum Resolver {
     Clouddns,
     /// Alibaba Cloud PrivateZone
     Privatezone,
+    /// keepalived, for the virtual addresses
+    Keepalived,
+    /// BIRD 2, for the site's routers
+    Bird,
+    /// FRR, for the site's routers
+    Frr,
 }
 
 /// Arguments of `ringway recipe`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The resolver of this site
-    pub resolver: Resolver,
+    /// The program: a resolver of this site, or what moves its hosts to the active gateway
+    #[arg(value_name = "PROGRAM")]
+    pub program: For,
     /// The DNS address of another gateway of this site; may be repeated
     #[arg(long = "server", value_name = "ADDRESS")]
     pub servers: Vec<IpAddr>,
@@ -62,18 +72,41 @@ struct Names {
 /// Runs `ringway recipe`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = Config::load(&args.config.path)?;
-    let names = Names::of(&config, &args.servers)?;
-    answer(match args.resolver {
-        Resolver::Unbound => local::unbound(&names),
-        Resolver::Bind => local::bind(&names),
-        Resolver::Dnsmasq => local::dnsmasq(&names),
-        Resolver::Coredns => local::coredns(&names),
-        Resolver::Resolved => local::resolved(&names),
-        Resolver::Route53 => cloud::route53(&names),
-        Resolver::Azure => cloud::azure(&names),
-        Resolver::Clouddns => cloud::clouddns(&names),
-        Resolver::Privatezone => cloud::privatezone(&names),
+    // Only resolvers need the gateways' addresses.
+    let names = || Names::of(&config, &args.servers);
+
+    answer(match args.program {
+        For::Unbound => local::unbound(&names()?),
+        For::Bind => local::bind(&names()?),
+        For::Dnsmasq => local::dnsmasq(&names()?),
+        For::Coredns => local::coredns(&names()?),
+        For::Resolved => local::resolved(&names()?),
+        For::Route53 => cloud::route53(&names()?),
+        For::Azure => cloud::azure(&names()?),
+        For::Clouddns => cloud::clouddns(&names()?),
+        For::Privatezone => cloud::privatezone(&names()?),
+        For::Keepalived => keepalived::keepalived(&config, &Program::this(&args)?),
+        For::Bird => routing::bird(&config),
+        For::Frr => routing::frr(&config)?,
     })
+}
+
+/// How another program starts this one.
+struct Program {
+    path: String,
+    config: String,
+}
+
+impl Program {
+    fn this(args: &Args) -> Result<Program, Failure> {
+        let path = std::env::current_exe()?;
+        let config = std::path::absolute(&args.config.path)?;
+
+        Ok(Program {
+            path: path.display().to_string(),
+            config: config.display().to_string(),
+        })
+    }
 }
 
 impl Names {

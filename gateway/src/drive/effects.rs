@@ -45,8 +45,7 @@ impl Drive {
 
             Effect::Packets(effect) => self.perform_on_packets(effect),
 
-            // The site's hosts do not follow by themselves yet.
-            Effect::Role(_) => {}
+            Effect::Role(standing) => self.ha.follow(standing, self.in_force.config()),
             Effect::SyncRoutes(plan) => self.kernel.sync_routes(plan, &self.jobs),
             Effect::ApplyGuard { change, spec } => {
                 self.kernel.apply_guard(change, *spec, &self.jobs);
@@ -183,6 +182,7 @@ impl Drive {
         // The site's prefixes may be others.
         self.in_force.set_arrivals(&self.shell.current().links);
         self.adopt_names(membership);
+        self.ha.adopt(self.in_force.config());
 
         // Last, since these are verified by the trust that was just put in force.
         Input::Adopted {

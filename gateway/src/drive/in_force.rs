@@ -13,10 +13,10 @@ use ringway_config::{
 use ringway_core::Membership;
 use ringway_dns::Zone;
 use ringway_filter::Rules;
-use ringway_host::links;
+use ringway_host::links::{self, SharedScope};
 use ringway_host::traces::Traces;
 use ringway_identity::{Identity, Trust};
-use ringway_intent::Links;
+use ringway_intent::{Links, Scope};
 use ringway_shell::{ChangeId, IdentityFacts, Input, NextConfig};
 use rustls_pki_types::UnixTime;
 
@@ -37,8 +37,8 @@ pub struct InForce {
     /// Shared with the TLS stack.
     identity: Arc<ArcSwap<Identity>>,
     names: Names,
-    /// Our site's prefixes, for the watch of the host's routes to them.
-    own: Arc<ArcSwap<Vec<Prefix>>>,
+    /// For the watches of the host.
+    scope: SharedScope,
     stored: Stored,
     /// What changes have read and built so far. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
@@ -113,7 +113,7 @@ impl InForce {
         trust: Arc<ArcSwap<Trust>>,
         identity: Arc<ArcSwap<Identity>>,
         names: Names,
-        own: Arc<ArcSwap<Vec<Prefix>>>,
+        scope: SharedScope,
         stored: Stored,
     ) -> InForce {
         InForce {
@@ -121,7 +121,7 @@ impl InForce {
             trust,
             identity,
             names,
-            own,
+            scope,
             stored,
             pending: BTreeMap::new(),
         }
@@ -299,8 +299,7 @@ impl InForce {
         jobs: &Jobs,
     ) {
         let pending = self.pending.remove(&change).unwrap_or_default();
-        let own = config.own_prefixes().iter().map(|own| own.prefix);
-        self.own.store(Arc::new(own.collect()));
+        self.scope.store(Arc::new(Scope::of(&config)));
         self.config = config;
 
         if let Some(trust) = pending.trust {
@@ -439,8 +438,8 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         config.policy = narrow_policy(&config, &wanted);
     }
 
-    let own: Vec<_> = config.own_prefixes().iter().map(|own| own.prefix).collect();
-    let links = links::read(&config.tun, &own).await.map_err(|error| {
+    let links = links::read(&config.tun, &Scope::of(&config)).await;
+    let links = links.map_err(|error| {
         Faults::from(vec![Fault {
             place: Place::whole(&current.path),
             message: error.to_string(),

@@ -43,6 +43,7 @@ impl Drive {
             gateway: self.in_force.config().id.to_string(),
             state: String::new(),
             daemon: DaemonReport::of(self.in_force.config(), self.started),
+            role: Some(self.ha.report()),
             last_reload: self.reloads.last().cloned(),
             tunnels,
             routes: self.routes(&status.routes),

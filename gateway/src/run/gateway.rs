@@ -6,15 +6,17 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
-use ringway_config::{Accepted, Config, Policy, Prefix};
+use ringway_config::{Accepted, Config, Policy};
 use ringway_core::message::{FRAGMENTS, SIBLINGS};
 use ringway_core::{BootId, Membership, Secret, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_dns::{Hold, Moment, Options, Server, Zone};
 use ringway_filter::{Filter, Settings as FilterSettings};
 use ringway_host::incoming::interface_of;
+use ringway_host::links::SharedScope;
 use ringway_host::watch::Authors;
 use ringway_identity::{Identity, Trust};
+use ringway_intent::Scope;
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
 use rustls_pki_types::UnixTime;
 use tokio::net::UnixListener;
@@ -30,6 +32,7 @@ use crate::drive::{
     Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Reloads, Stored,
     boot_time, queues, wall_time,
 };
+use crate::ha::Ha;
 use crate::health::Health;
 use crate::names::Names;
 use crate::plane::{Parts, Plane, Sink};
@@ -106,15 +109,14 @@ impl Gateway {
 
         // The DNS server drains: it answers what it has received before the daemon ends.
         tasks.spawn_to_end(server.run(tasks.stop()));
-        let guard = kernel.guard.clone();
-        let answering = admin::socket::serve(admin, senders.requests, guard, metrics);
-        tasks.spawn(answering);
+        let serving = admin::socket::serve(admin, senders.requests, kernel.guard.clone(), metrics);
+        tasks.spawn(serving);
         // Peers are accepted once everything that they may ask for is there.
         let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks);
 
-        let own = own_prefixes(&config);
+        let view = SharedScope::new(ArcSwap::from_pointee(Scope::of(&config)));
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
-        start_watches(&config, &identity, &own, &authors, senders.watches, &tasks);
+        start_watches(&config, &identity, &view, &authors, senders.watches, &tasks);
         state.stored.keep_trying(&config.state_dir, &tasks);
 
         let current = CurrentConfig {
@@ -134,9 +136,10 @@ impl Gateway {
             packets,
             kernel: KernelPort::new(kernel.routes, kernel.guard, kernel.held, authors, plane),
             jobs: Jobs::new(senders.jobs, tasks.clone()),
-            in_force: InForce::new(config.clone(), trust, identity, names, own, state.stored),
+            in_force: InForce::new(config.clone(), trust, identity, names, view, state.stored),
             replicator,
             health: Health::new(&config, Instant::now()),
+            ha: Ha::start(&config, &state.attention, &tasks),
             attention: state.attention,
             reloads: Reloads::default(),
             started: SystemTime::now(),
@@ -164,13 +167,6 @@ impl Gateway {
         self.drive.run(self.queues, stop).await;
         self.tasks.end().await;
     }
-}
-
-/// Our site's prefixes, for the watches: a reload stores others here.
-fn own_prefixes(config: &Config) -> Arc<ArcSwap<Vec<Prefix>>> {
-    let own = config.own_prefixes().iter().map(|own| own.prefix);
-
-    Arc::new(ArcSwap::from_pointee(own.collect()))
 }
 
 /// Publishes our names and the stored ones of the other gateways.
@@ -318,12 +314,16 @@ fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
 fn start_watches(
     config: &Config,
     identity: &Arc<ArcSwap<Identity>>,
-    own: &Arc<ArcSwap<Vec<Prefix>>>,
+    scope: &SharedScope,
     authors: &Authors,
     events: mpsc::Sender<watch::Event>,
     tasks: &Tasks,
 ) {
-    tasks.spawn(watch::kernel::watch_routes(authors.clone(), events.clone()));
+    tasks.spawn(watch::kernel::watch_routes(
+        authors.clone(),
+        scope.clone(),
+        events.clone(),
+    ));
     tasks.spawn(watch::kernel::watch_nftables(
         authors.clone(),
         events.clone(),
@@ -333,7 +333,11 @@ fn start_watches(
         identity.clone(),
         events.clone(),
     ));
-    tasks.spawn(watch::links::watch(config.tun.clone(), own.clone(), events));
+    tasks.spawn(watch::links::watch(
+        config.tun.clone(),
+        scope.clone(),
+        events,
+    ));
 }
 
 fn start(
@@ -352,6 +356,7 @@ fn start(
         Aead::Aes256Gcm => ringway_core::Aead::Aes256Gcm,
         Aead::ChaCha20Poly1305 => ringway_core::Aead::ChaCha20Poly1305,
     };
+    let preference = current.config.ha.preference.into();
     Ok(Start {
         current,
         membership: members,
@@ -360,6 +365,7 @@ fn start(
             aead,
             lanes,
             features: FRAGMENTS | SIBLINGS,
+            preference,
             secret,
             ..Settings::default()
         },

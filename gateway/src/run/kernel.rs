@@ -15,7 +15,7 @@ use ringway_host::traces::Traces;
 use ringway_host::tun::{self, create_tun, raise_tun};
 use ringway_host::watch::{Authors, Held};
 use ringway_intent::{
-    Checked, Links, Restoration, RoutePlan, Situation, Tunnelled, guard, plan_closed_routes,
+    Checked, Links, Restoration, RoutePlan, Scope, Situation, Tunnelled, guard, plan_closed_routes,
     plan_routes,
 };
 use tokio::sync::Mutex;
@@ -73,8 +73,7 @@ impl Kernel {
         // Fails if another daemon in this network namespace has a device of this name.
         let tun = create_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
 
-        let own: Vec<_> = config.own_prefixes().iter().map(|own| own.prefix).collect();
-        let links = links::read(&config.tun, &own).await?;
+        let links = links::read(&config.tun, &Scope::of(config)).await?;
         let situation = situation(prepared, &links);
 
         let mut keeper = Guard::new(&config.tun, &config.state_dir.join("kernel-settings.json"));

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use ringway_host::links::SharedScope;
 use ringway_host::watch::{Authors, Events};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -13,25 +14,24 @@ use super::Event;
 /// Pause after the kernel could not be asked.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Opens one socket.
-type Listen = fn(Authors) -> io::Result<Events>;
-
-/// Reports each change of rules, routes, links, addresses and forwarding.
-pub async fn watch_routes(authors: Authors, events: mpsc::Sender<Event>) {
-    watch(Events::of_routes, authors, events).await;
+/// Reports each change of rules, routes, links, addresses and forwarding, but for the renewals of
+/// the addresses that `scope` leaves out.
+pub async fn watch_routes(authors: Authors, scope: SharedScope, events: mpsc::Sender<Event>) {
+    watch(|| Events::of_routes(authors.clone(), scope.clone()), events).await;
 }
 
 /// Reports each change of nftables.
 pub async fn watch_nftables(authors: Authors, events: mpsc::Sender<Event>) {
-    watch(Events::of_nftables, authors, events).await;
+    watch(|| Events::of_nftables(authors.clone()), events).await;
 }
 
-async fn watch(listen: Listen, authors: Authors, events: mpsc::Sender<Event>) {
+/// `listen` opens one socket.
+async fn watch(listen: impl Fn() -> io::Result<Events>, events: mpsc::Sender<Event>) {
     let mut was_told = false;
 
     loop {
         // The look of each second goes on.
-        if let Err(error) = follow(listen, authors.clone(), &events).await
+        if let Err(error) = follow(listen(), &events).await
             && !was_told
         {
             was_told = true;
@@ -42,8 +42,8 @@ async fn watch(listen: Listen, authors: Authors, events: mpsc::Sender<Event>) {
     }
 }
 
-async fn follow(listen: Listen, authors: Authors, events: &mpsc::Sender<Event>) -> io::Result<()> {
-    let mut changes = listen(authors)?;
+async fn follow(changes: io::Result<Events>, events: &mpsc::Sender<Event>) -> io::Result<()> {
+    let mut changes = changes?;
 
     loop {
         changes.next().await?;

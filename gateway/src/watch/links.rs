@@ -1,11 +1,9 @@
 //! Watches the host's interfaces and addresses, and its routes to our site.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use ringway_config::{Prefix, TunName};
-use ringway_host::links::{self, LinksError, Watch};
+use ringway_config::TunName;
+use ringway_host::links::{self, LinksError, SharedScope, Watch};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -18,10 +16,10 @@ const RETRY: Duration = Duration::from_secs(1);
 const ROUTES_PAUSE: Duration = Duration::from_millis(250);
 
 /// Reports the host's addresses, `tun`'s left out, after each change, and after a change of its
-/// routes to the prefixes `own`.
-pub async fn watch(tun: TunName, own: Arc<ArcSwap<Vec<Prefix>>>, events: mpsc::Sender<Event>) {
+/// routes to our site.
+pub async fn watch(tun: TunName, scope: SharedScope, events: mpsc::Sender<Event>) {
     loop {
-        if let Err(error) = follow(&tun, &own, &events).await {
+        if let Err(error) = follow(&tun, &scope, &events).await {
             tracing::warn!(%error, "The host's addresses are not watched");
         }
 
@@ -31,17 +29,17 @@ pub async fn watch(tun: TunName, own: Arc<ArcSwap<Vec<Prefix>>>, events: mpsc::S
 
 async fn follow(
     tun: &TunName,
-    own: &ArcSwap<Vec<Prefix>>,
+    scope: &SharedScope,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), LinksError> {
-    let mut watch = Watch::open()?;
+    let mut watch = Watch::open(scope.clone())?;
     let mut routes = Watch::of_routes()?;
     let mut last = None;
     // The first time too: something may have changed before the watch began.
     let mut always = true;
 
     loop {
-        let links = links::read(tun, &own.load()).await?;
+        let links = links::read(tun, &scope.load()).await?;
         // Routes change for many reasons, our own tunnels among them.
         if always || last.as_ref() != Some(&links) {
             last = Some(links.clone());

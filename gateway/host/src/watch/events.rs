@@ -7,11 +7,17 @@
 use std::io;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use ringway_intent::Scope;
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::authors::Authors;
+use crate::links::SharedScope;
+use crate::virtual_address;
 
 /// Groups of linux/rtnetlink.h: links, addresses and routes of both families, rules of both, and
 /// forwarding (`netconf`) of both.
@@ -35,6 +41,8 @@ pub struct Events {
     socket: TokioSocket,
     authors: Authors,
     note: fn(&Authors, &[u8]),
+    /// The addresses that it leaves out are renewed all the time: that is no change.
+    scope: SharedScope,
     buffer: Vec<u8>,
     /// No report before.
     quiet: Instant,
@@ -43,18 +51,16 @@ pub struct Events {
 impl Events {
     /// Rules, routes, links, addresses and forwarding. In the network namespace of the calling
     /// thread; needs a tokio runtime.
-    pub fn of_routes(authors: Authors) -> io::Result<Events> {
-        Events::listen(NETLINK_ROUTE, &ROUTE_GROUPS, authors, Authors::note_routes)
+    pub fn of_routes(authors: Authors, scope: SharedScope) -> io::Result<Events> {
+        let note = Authors::note_routes;
+        Events::listen(NETLINK_ROUTE, &ROUTE_GROUPS, authors, note, scope)
     }
 
     /// Nftables: the end of every transaction.
     pub fn of_nftables(authors: Authors) -> io::Result<Events> {
-        Events::listen(
-            NETLINK_NETFILTER,
-            &[NFTABLES_GROUP],
-            authors,
-            Authors::note_nftables,
-        )
+        let note = Authors::note_nftables;
+        let scope = SharedScope::default();
+        Events::listen(NETLINK_NETFILTER, &[NFTABLES_GROUP], authors, note, scope)
     }
 
     fn listen(
@@ -62,6 +68,7 @@ impl Events {
         groups: &[u32],
         authors: Authors,
         note: fn(&Authors, &[u8]),
+        scope: SharedScope,
     ) -> io::Result<Events> {
         let mut socket = TokioSocket::new(protocol)?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
@@ -73,6 +80,7 @@ impl Events {
             socket,
             authors,
             note,
+            scope,
             buffer: Vec::with_capacity(DATAGRAM),
             quiet: Instant::now(),
         })
@@ -94,17 +102,41 @@ impl Events {
         Ok(())
     }
 
-    /// Reads one datagram, and waits for it.
+    /// Reads one datagram that counts, and waits for it.
     async fn read(&mut self) -> io::Result<()> {
-        self.buffer.clear();
+        loop {
+            self.buffer.clear();
 
-        let result = self.socket.recv(&mut self.buffer).await;
-        match result {
-            Ok(_) => (self.note)(&self.authors, &self.buffer),
-            // Notifications were lost (netlink(7)): something was changed, in any case.
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
-            Err(error) => return Err(error),
+            let result = self.socket.recv(&mut self.buffer).await;
+            match result {
+                Ok(_) if is_renewal(&self.buffer, &self.scope) => continue,
+                Ok(_) => (self.note)(&self.authors, &self.buffer),
+                // Notifications were lost (netlink(7)): something was changed, in any case.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) => return Err(error),
+            }
+            return Ok(());
         }
-        Ok(())
+    }
+}
+
+/// True for a notification that a virtual address is there. The kernel sends one datagram for each
+/// change of an address.
+fn is_renewal(datagram: &[u8], scope: &ArcSwap<Scope>) -> bool {
+    let scope = scope.load();
+    // Most gateways have none.
+    if scope.left_out.is_empty() {
+        return false;
+    }
+    let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram) else {
+        return false;
+    };
+
+    match message.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(message)) => {
+            let address = virtual_address::local(&message);
+            address.is_some_and(|address| scope.left_out.contains(&address))
+        }
+        _ => false,
     }
 }

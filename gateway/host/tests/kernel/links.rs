@@ -1,6 +1,7 @@
 //! Interfaces and their addresses.
 
 use ringway_host::links;
+use ringway_intent::Scope;
 
 use crate::namespace::Namespace;
 use crate::tun_name;
@@ -21,7 +22,8 @@ fn connected_networks_and_own_addresses_are_those_of_the_namespace() {
     ] {
         gateway.ip(&format!("addr add {address} dev {interface}"));
     }
-    let links = gateway.wait(|| async { links::read(&tun_name(), &[]).await.unwrap() });
+    let links =
+        gateway.wait(|| async { links::read(&tun_name(), &Scope::default()).await.unwrap() });
     let connected: Vec<_> = links
         .connected()
         .into_iter()
@@ -66,12 +68,16 @@ fn routes_to_the_site_are_found_in_every_table_and_over_every_hop() {
     }
 
     let own = ["10.1.0.0/16", "fd00:1::/48"].map(|prefix| prefix.parse().unwrap());
-    let links = gateway.wait(|| async { links::read(&tun_name(), &own).await.unwrap() });
+    let scope = Scope {
+        own: own.to_vec(),
+        ..Scope::default()
+    };
+    let links = gateway.wait(|| async { links::read(&tun_name(), &scope).await.unwrap() });
     let site: Vec<_> = links.site_interfaces(&own).into_iter().collect();
     assert_eq!(site, ["eth1", "eth2", "eth3"]);
     assert!(!links.defaults_inside(&own).v4);
 
     gateway.ip("route replace default via 10.1.0.254");
-    let links = gateway.wait(|| async { links::read(&tun_name(), &own).await.unwrap() });
+    let links = gateway.wait(|| async { links::read(&tun_name(), &scope).await.unwrap() });
     assert!(links.defaults_inside(&own).v4);
 }

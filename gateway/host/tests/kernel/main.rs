@@ -21,6 +21,7 @@ mod routes;
 mod site;
 mod traces;
 mod tun;
+mod virtual_address;
 mod watch;
 
 use ringway_config::TunName;

@@ -147,6 +147,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         policy: Policy::default(),
         tunnel: Tunnel::default(),
         crl: CrlPolicy::default(),
+        ha: ringway_config::Ha::default(),
         places: Default::default(),
         notes: Faults::default(),
     }

@@ -1,13 +1,15 @@
 //! What of this host keeps the gateway from starting, and what others have set in the way of the
 //! tunnel's traffic.
 
+mod takeover;
+
 use std::net::SocketAddr;
 
 use ringway_config::{Config, Escaped, Ruling};
 use ringway_host::links;
 use ringway_host::obstacles::{self, is_privileged};
 use ringway_host::watch::inquire;
-use ringway_intent::{Finding, Inquiry, Links, Situation, guard, tcp_ports, ways};
+use ringway_intent::{Finding, Inquiry, Links, Scope, Situation, guard, tcp_ports, ways};
 
 use crate::admin::socket;
 use crate::prepare::Prepared;
@@ -36,7 +38,7 @@ pub(in crate::cli) fn unchecked() -> Option<&'static str> {
 /// Asks the kernel. What cannot be read is no finding: `check` may run without the right to.
 pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let config = &prepared.config;
-    let Ok(links) = links::read(&config.tun, &[]).await else {
+    let Ok(links) = links::read(&config.tun, &Scope::of(config)).await else {
         return Vec::new();
     };
 
@@ -63,6 +65,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         .unwrap_or_default();
     findings.extend(read_only(prepared, &links));
     findings.extend(absent_dns(config, &links));
+    findings.extend(takeover::find(config, &links).await);
     findings
 }
 
@@ -100,7 +103,11 @@ fn read_only(prepared: &Prepared, links: &Links) -> Vec<Finding> {
 /// DNS addresses that this host does not have. The gateway starts, and serves them once it has.
 fn absent_dns(config: &Config, links: &Links) -> Vec<Finding> {
     let listen = config.dns.listen.iter().map(SocketAddr::ip);
-    let absent = listen.filter(|address| !address.is_loopback() && !links.have(*address));
+    let absent = listen.filter(|address| {
+        // The active gateway has them.
+        let is_virtual = config.ha.has(*address);
+        !is_virtual && !address.is_loopback() && !links.have(*address)
+    });
 
     absent
         .map(|address| Finding {

@@ -3,7 +3,7 @@
 use super::screen::{Screen, Style};
 use super::{Args, drops, sections, tunnels};
 use crate::admin::Report;
-use crate::admin::report::{AttentionReport, PolicyReport, ReloadReport};
+use crate::admin::report::{AttentionReport, PolicyReport, ReloadReport, VirtualAddressReport};
 use sections::counted;
 
 /// Items of one kind that are written out; the JSON has all.
@@ -141,11 +141,43 @@ fn head(report: &Report, screen: &Screen) -> String {
             ),
         ),
         ("address", format!("{}, {dialled}; {dns}", daemon.listen)),
+        ("role", role_line(report)),
         ("file", daemon.config.clone()),
         ("state", daemon.state_dir.clone()),
         ("reload", reload),
     ] {
-        text.push_str(&screen.fact(name, 10, &value));
+        if !value.is_empty() {
+            text.push_str(&screen.fact(name, 10, &value));
+        }
+    }
+    text
+}
+
+/// Whether it is the active gateway of its site, and what follows it; nothing where nothing does.
+fn role_line(report: &Report) -> String {
+    let Some(role) = &report.role else {
+        return String::new();
+    };
+    // A site with one gateway has no roles.
+    let is_alone = role.role == "active" && role.sibling.is_none() && role.epoch == 0;
+    if is_alone && role.addresses.is_empty() && role.hook.is_none() {
+        return String::new();
+    }
+
+    let mut text = format!("{} since {}: {}", role.role, role.since, role.reason);
+    if let Some(gap) = role.gap_s {
+        text.push_str(&format!(" (silent for {gap:.1} s before)"));
+    }
+    for address in &role.addresses {
+        let VirtualAddressReport {
+            address,
+            interface,
+            state,
+        } = address;
+        text.push_str(&format!("; {address} {state} on {interface}"));
+    }
+    if let Some(hook) = &role.hook {
+        text.push_str(&format!("; command {} {}", hook.state, hook.at));
     }
     text
 }

@@ -1,0 +1,28 @@
+//! [`Scope`]: what of this host's addresses and routes is worth a look.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ringway_config::{Config, Prefix};
+
+/// What of the host matters to a gateway.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Our site's prefixes: routes to them count.
+    pub own: Vec<Prefix>,
+    /// Virtual addresses, which come and go with the gateway's role, and are renewed all the time:
+    /// nothing else may depend on where they are.
+    pub left_out: BTreeSet<IpAddr>,
+}
+
+impl Scope {
+    /// What matters to the gateway of `config`.
+    pub fn of(config: &Config) -> Scope {
+        let own = config.own_prefixes().iter().map(|own| own.prefix);
+
+        Scope {
+            own: own.collect(),
+            left_out: config.ha.hosts().collect(),
+        }
+    }
+}

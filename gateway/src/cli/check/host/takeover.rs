@@ -1,0 +1,90 @@
+//! What of this host keeps `[ha]` from working: a missing interface, network, right or program. The
+//! gateway starts all the same, and says so too.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use ringway_config::{Config, Hook, VirtualAddress};
+use ringway_host::obstacles::may_announce;
+use ringway_host::virtual_address::VirtualAddresses;
+use ringway_intent::{Finding, Links};
+
+use crate::ha::keeper::RAW_REMEDY;
+
+pub(super) async fn find(config: &Config, links: &Links) -> Vec<Finding> {
+    let ha = &config.ha;
+    let mut findings = Vec::new();
+
+    // Commands alone need nothing of the host but their programs.
+    if !ha.addresses.is_empty() {
+        findings.extend(interface(config).await);
+        let elsewhere = ha
+            .addresses
+            .iter()
+            .filter(|one| !is_near(one, config, links));
+        findings.extend(elsewhere.map(|one| far(one, &ha.interface)));
+        findings.extend(right());
+    }
+    let hooks = [("on-active", &ha.on_active), ("on-standby", &ha.on_standby)];
+    for (key, hook) in hooks {
+        findings.extend(hook.as_ref().and_then(|hook| program(key, hook)));
+    }
+    findings
+}
+
+async fn interface(config: &Config) -> Option<Finding> {
+    let name = &config.ha.interface;
+    let kernel = VirtualAddresses::open().ok()?;
+    let found = kernel.interface(name).await.ok()?;
+
+    found.is_none().then(|| Finding {
+        name: "ha interface".to_owned(),
+        what: format!("[ha] interface {name} is no interface of this host"),
+        remedy: "ip link   # lists them; correct [ha] interface".to_owned(),
+    })
+}
+
+/// True if this host is connected to the address's network.
+fn is_near(virtual_address: &VirtualAddress, config: &Config, links: &Links) -> bool {
+    links.connected().iter().any(|network| {
+        network.interface == config.ha.interface && network.prefix.contains(virtual_address.address)
+    })
+}
+
+fn far(virtual_address: &VirtualAddress, interface: &str) -> Finding {
+    let VirtualAddress { address, network } = virtual_address;
+
+    Finding {
+        name: format!("ha network {address}"),
+        what: format!(
+            "[ha] {address}: {interface} has no address of its own in {network}, so that hosts \
+             there are not reached"
+        ),
+        remedy: format!("ip address add …/{} dev {interface}", network.len()),
+    }
+}
+
+fn right() -> Option<Finding> {
+    (!may_announce()).then(|| Finding {
+        name: "ha announce".to_owned(),
+        what: "virtual addresses cannot be announced by this user: that needs CAP_NET_RAW"
+            .to_owned(),
+        remedy: RAW_REMEDY.to_owned(),
+    })
+}
+
+fn program(key: &str, hook: &Hook) -> Option<Finding> {
+    let program = &hook.program;
+    let reason = match fs::metadata(program) {
+        Err(error) => error.to_string(),
+        Ok(file) if !file.is_file() => "it is no file".to_owned(),
+        Ok(file) if file.permissions().mode() & 0o111 == 0 => "it is not executable".to_owned(),
+        Ok(_) => return None,
+    };
+
+    Some(Finding {
+        name: format!("ha {key}"),
+        what: format!("[ha] {key}: {program} cannot be run: {reason}"),
+        remedy: format!("chmod +x {program}   # or correct [ha] {key}"),
+    })
+}
