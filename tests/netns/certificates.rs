@@ -46,7 +46,7 @@ fn a_new_certificate_is_applied_without_a_lost_packet() {
 
 #[test]
 fn the_peers_see_a_renewed_certificate_while_the_tunnels_stay_up() {
-    let scene = Scene::new("renewed", RINGWAY);
+    let scene = Scene::beside_others("renewed", RINGWAY);
     let flow = Flow::start(&scene, "orderer0.org0", "peer0.org2");
     let since = PEERS.map(|peer| scene.up_since(peer, "gw.org2"));
 
@@ -98,7 +98,7 @@ fn wait_until_shown(scene: &Scene) -> [Value; 2] {
 
 #[test]
 fn a_session_ends_within_two_seconds_of_its_certificates_expiry() {
-    let scene = Scene::new("expiry", RINGWAY);
+    let scene = Scene::beside_others("expiry", RINGWAY);
     let flow = Flow::start(&scene, "orderer0.org0", "peer0.org2");
     let bystander = Flow::start(&scene, "orderer1.org0", "peer0.org1");
     keep_old_pair(&scene);

@@ -122,7 +122,7 @@ fn later_than_another(scene: &Scene) -> Duration {
 
 #[test]
 fn a_tunnel_with_a_round_trip_of_three_seconds_comes_up_and_stays() {
-    let mut scene = Scene::new("far", RINGWAY);
+    let mut scene = Scene::beside_others("far", RINGWAY);
     let mut emulator = Emulator::install(&scene, "org0", EMULATOR, 17);
     scene.kill(DIALS).expect("it runs");
     emulator.apply(&["both delay 1500ms"]);

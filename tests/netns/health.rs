@@ -22,7 +22,7 @@ const ASKERS: [(&str, &str); 2] = [
 
 #[test]
 fn addresses_at_which_nothing_listens_are_left_out_until_something_does() {
-    let scene = Scene::new("health", RINGWAY);
+    let scene = Scene::beside_others("health", RINGWAY);
     let first = listener(&scene, "peer0.org1");
     let second = listener(&scene, "peer1.org1");
     append(&scene.config("gw.org1"), SERVICE);

@@ -53,7 +53,7 @@ fn a_policy_of_iptables_legacy_is_seen_and_the_named_commands_open_it() {
 
 #[test]
 fn rules_of_iptables_legacy_about_dns_and_the_tunnel_port_are_seen() {
-    let scene = Scene::new("legacy-input", RINGWAY);
+    let scene = Scene::beside_others("legacy-input", RINGWAY);
     scene.sh(
         GATEWAY,
         "iptables-legacy -A INPUT -i lo -j ACCEPT; \
