@@ -1,0 +1,1 @@
+"""The pairs of gateways that tests/bench/failover compares."""
