@@ -40,7 +40,7 @@ const CLOCK: &str = "clock";
 /// As [`prepare`], but waits as long as only the clock, or the dates of our certificate, are wrong.
 pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, RunError> {
     let mut since = None;
-    let mut standby: Option<Standby> = None;
+    let mut waiting: Option<Waiting> = None;
 
     loop {
         let faults = match prepare(path).await {
@@ -60,7 +60,7 @@ pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, RunError> {
             SystemTime::now()
         });
         let attention = attention(begin, end, since);
-        let next = match standby.take() {
+        let next = match waiting.take() {
             Some(mut same) if same.holds_for(&prepared) => {
                 same.report.attention = vec![attention];
                 same
@@ -68,10 +68,10 @@ pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, RunError> {
             before => {
                 // Its device is the lock against a second daemon.
                 drop(before);
-                Standby::begin(prepared, attention).await?
+                Waiting::begin(prepared, attention).await?
             }
         };
-        standby.insert(next).wait_until(begin, end).await;
+        waiting.insert(next).wait_until(begin, end).await;
     }
 }
 
@@ -104,15 +104,15 @@ fn attention(begin: UnixTime, end: UnixTime, since: SystemTime) -> AttentionRepo
 }
 
 /// A gateway that waits.
-struct Standby {
+struct Waiting {
     prepared: Prepared,
     kernel: Kernel,
     socket: UnixListener,
     report: Report,
 }
 
-impl Standby {
-    async fn begin(prepared: Prepared, attention: AttentionReport) -> anyhow::Result<Standby> {
+impl Waiting {
+    async fn begin(prepared: Prepared, attention: AttentionReport) -> anyhow::Result<Waiting> {
         let Config {
             id,
             state_dir,
@@ -139,7 +139,7 @@ impl Standby {
         // It is stored again, with all else, when the wait is over.
         let files = StateFiles::new(Attention::default());
         let kernel = Kernel::set_up(&prepared, Answers::Kernel, &files).await?;
-        Ok(Standby {
+        Ok(Waiting {
             prepared,
             kernel,
             socket,
@@ -160,7 +160,7 @@ impl Standby {
 
     /// Waits until the clock is between both times, but not for long.
     async fn wait_until(&mut self, begin: UnixTime, end: UnixTime) {
-        let Standby {
+        let Waiting {
             prepared,
             kernel,
             socket,
