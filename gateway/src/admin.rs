@@ -6,6 +6,7 @@ pub mod attention;
 pub mod daemon;
 pub mod metrics;
 pub mod report;
+pub mod site;
 pub mod socket;
 
 use tokio::sync::oneshot;
@@ -22,4 +23,11 @@ pub enum Request {
     Role(oneshot::Sender<RoleReport>),
     /// The files read again, and what became of it.
     Reload(oneshot::Sender<ReloadReport>),
+    /// The site handed over to a sibling, or not any more, and a report.
+    Drain {
+        /// To be handed over.
+        on: bool,
+        /// For the report.
+        reply: oneshot::Sender<Report>,
+    },
 }

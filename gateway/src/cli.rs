@@ -21,6 +21,7 @@ pub mod cert;
 pub mod check;
 pub mod dns;
 pub mod doctor;
+pub mod drain;
 mod edit;
 pub mod failure;
 pub mod gateway;
@@ -135,6 +136,13 @@ pub enum Verb {
         If anything in the files is wrong, only what they take away is applied, and the exit\n\
         code is 64.")]
     Reload(Shown),
+    /// Hand this site over to a sibling, so that the gateway can be stopped without a loss
+    #[command(
+        after_help = "Example:\n  ringway drain -c gateway.toml && systemctl restart ringway\n\n\
+        Waits until another gateway of the site is active and no packets come here any more. The\n\
+        exit code is 1 if that did not happen."
+    )]
+    Drain(drain::Drain),
     /// Show how a running gateway is, first what needs attention
     #[command(after_help = "Examples:\n  ringway status -c gateway.toml\n  \
         ringway status --peer gw.beta\n  ringway status --check || ringway status")]
@@ -268,6 +276,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Policy(verb) => policy::run(verb),
         Verb::Run(args) => run::run(args),
         Verb::Reload(args) => reload::run(args),
+        Verb::Drain(args) => drain::run(args),
         Verb::Status(args) => status::run(args),
         Verb::Role(args) => role::run(args),
         Verb::Metrics(args) => metrics::run(args),

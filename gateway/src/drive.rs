@@ -201,6 +201,10 @@ impl Drive {
             Request::Role(reply) => {
                 let _ = reply.send(self.ha.report());
             }
+            Request::Drain { on, reply } => {
+                self.handle(Input::Drain { on });
+                let _ = reply.send(self.report());
+            }
             Request::Reload(reply) => {
                 self.reloads.wait(self.shell.last_change(), reply);
                 self.handle(Input::Reload);

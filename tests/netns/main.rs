@@ -51,6 +51,7 @@ mod removed;
 mod renumbered;
 mod restarts;
 mod revocation_list;
+mod siblings;
 mod status;
 mod strangers;
 mod streams;

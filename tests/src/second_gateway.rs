@@ -127,6 +127,13 @@ impl SecondGateway {
         program::output(&mut self.command(&["reload"])).expect("its files are right");
     }
 
+    /// Runs a shell script in its namespace.
+    pub fn sh(&self, script: &str) {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.netns, "sh", "-ec", script]);
+        program::output(&mut command).expect("the script succeeds");
+    }
+
     /// Waits until org0, org2 and the site's first gateway have tunnels to it.
     pub fn wait_for_tunnels(&self, scene: &Scene) {
         for other in ["gw.org0", "gw.org2", FIRST] {

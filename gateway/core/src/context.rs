@@ -1,7 +1,8 @@
 //! [`Context`]: what all tunnels of a mesh share: membership, settings, random numbers, the
 //! identifiers in use and the actions that wait for the shell. It decides nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use ringway_config::{Endpoint, GatewayId};
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) siblings_stale: bool,
     /// What this gateway says of itself.
     pub(crate) announced: Announced,
+    /// Where siblings can dial this gateway inside our site.
+    pub(crate) addresses: BTreeSet<SocketAddr>,
     /// Messages between siblings: who sent each, and on which connection.
     pub(crate) relays: Vec<(GatewayId, ConnId, Relay)>,
     /// True if the inputs of the forwarding table may have changed since it was last computed.
@@ -74,6 +77,7 @@ impl Context {
             has_siblings: false,
             siblings_stale: true,
             announced: Announced::default(),
+            addresses: BTreeSet::new(),
             relays: Vec::new(),
             settings,
             boot,

@@ -8,7 +8,8 @@
 
 mod siblings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ringway_config::GatewayId;
@@ -220,6 +221,16 @@ impl Mesh {
         self.on_all(|tunnel, context| tunnel.dial_again(context, now));
     }
 
+    /// Siblings can dial this gateway at these addresses inside our site.
+    pub fn handle_addresses(&mut self, addresses: BTreeSet<SocketAddr>) {
+        if self.context.addresses == addresses {
+            return;
+        }
+
+        self.context.addresses = addresses;
+        self.on_all(Tunnel::tell_addresses);
+    }
+
     /// Our own certificate has changed: the session of every peer that we can dial is replaced
     /// within seconds.
     pub fn handle_identity_changed(&mut self, now: Instant) {
@@ -236,6 +247,14 @@ impl Mesh {
             tunnel.dial_soon(context, now);
         });
         self.settle(now);
+    }
+
+    /// Another gateway of this site is to be active in our place, or may leave it to us again.
+    pub fn handle_drain(&mut self, on: bool, now: Instant) {
+        if self.context.is_running() {
+            self.siblings.set_leaving(on, now);
+            self.settle(now);
+        }
     }
 
     /// The daemon stops: withdraws every prefix, after a grace time sends `Bye` on every session,

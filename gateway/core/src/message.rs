@@ -12,6 +12,7 @@
 //! that is too long, or too short to hold a kind, ends the session ([`FramingError`]). The head of
 //! each file lists its tags; numbers are never reused.
 
+mod addresses;
 mod bye;
 mod field;
 mod fragment;
@@ -25,12 +26,14 @@ mod wire;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use ringway_config::{OrgId, Prefix};
 
 use crate::held_record::HeldRecord;
 use crate::rank::Rank;
 
+pub use addresses::MAX_ADDRESSES;
 pub use bye::ByeCode;
 pub use field::FieldError;
 pub use fragment::{FRAGMENTS, FragmentMessage, MAX_VERDICT_TEXT};
@@ -74,6 +77,8 @@ pub enum Message {
     Sibling(SiblingState),
     /// One gateway of a site to another, through one that both have a tunnel with.
     Relay(Relay),
+    /// Where the sender can be dialled inside its site, at most [`MAX_ADDRESSES`].
+    Addresses(BTreeSet<SocketAddr>),
     /// A message between the replicators of zones.
     Zone(ZoneMessage),
     /// The sender ends the session.
@@ -101,6 +106,7 @@ impl Message {
             Message::Rank(_) => Kind::Rank,
             Message::Sibling(_) => Kind::Sibling,
             Message::Relay(_) => Kind::Relay,
+            Message::Addresses(_) => Kind::Addresses,
             Message::Zone(message) => message.kind(),
             Message::Bye { .. } => Kind::Bye,
         }

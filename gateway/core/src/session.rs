@@ -11,6 +11,7 @@
 //! whether the session still works. `tunnel::sessions` decides which session is better.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ringway_config::{OrgId, Prefix};
@@ -82,6 +83,7 @@ pub(crate) struct Live {
     /// What the peer was told of us.
     pub(crate) told_rank: Option<Rank>,
     pub(crate) told_state: Option<SiblingState>,
+    pub(crate) told_addresses: BTreeSet<SocketAddr>,
     /// What we announced on it; `None` before the first announcement.
     pub(crate) announced: Option<BTreeSet<Prefix>>,
     /// The peer's last answer to that.
@@ -109,6 +111,7 @@ impl Live {
             state: None,
             told_rank: None,
             told_state: None,
+            told_addresses: BTreeSet::new(),
             announced: None,
             refused_by_peer: Refuse::default(),
             alarms: 0,

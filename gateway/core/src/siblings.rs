@@ -57,7 +57,8 @@ pub(crate) struct Siblings {
     pub(crate) hands_over: bool,
     fewer_since: Option<Instant>,
     preferred_since: Option<Instant>,
-    takeovers: u64,
+    /// How often it became active, by reason.
+    takeovers: BTreeMap<&'static str, u64>,
     /// When to look again.
     next: Instant,
     told: Option<Standing>,
@@ -74,8 +75,8 @@ pub struct SiteStatus {
     pub hands_over: bool,
     /// Its tunnels to other sites that carry packets.
     pub tunnels: u16,
-    /// How often it became active.
-    pub takeovers: u64,
+    /// How often it became active, by reason.
+    pub takeovers: BTreeMap<&'static str, u64>,
     /// The other gateways of the site.
     pub siblings: BTreeMap<GatewayId, SiblingStatus>,
 }
@@ -109,7 +110,7 @@ impl Siblings {
             hands_over: false,
             fewer_since: None,
             preferred_since: None,
-            takeovers: 0,
+            takeovers: BTreeMap::new(),
             next: now,
             told: None,
         }
@@ -238,7 +239,7 @@ impl Siblings {
             since: now.saturating_duration_since(self.since),
             hands_over: self.hands_over,
             tunnels: self.tunnels,
-            takeovers: self.takeovers,
+            takeovers: self.takeovers.clone(),
             siblings: siblings.collect(),
         }
     }
@@ -393,7 +394,7 @@ impl Siblings {
         };
 
         self.rank.epoch = self.next_epoch();
-        self.takeovers += 1;
+        *self.takeovers.entry(reason.word()).or_default() += 1;
         self.former = None;
         self.preferred_since = None;
         self.set(SiteRole::Active, reason, gap, now);

@@ -3,12 +3,13 @@
 //! This file takes what happens to a tunnel and ends sessions. `sessions` decides which session
 //! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
 //! `timeout` acts when a time has come, `path` finds the path MTU, `standing` exchanges which
-//! gateway of a site is active, `report` describes the tunnel for operators.
+//! gateway of a site is active, `addresses` where siblings dial each other, `report` describes the tunnel for operators.
 //!
 //! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
 //! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may
 //! lose its session, but does not affect other tunnels.
 
+mod addresses;
 mod claims;
 mod path;
 mod report;
@@ -17,6 +18,8 @@ mod standing;
 mod start;
 mod timeout;
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use ringway_config::{GatewayId, SiteId};
@@ -69,6 +72,8 @@ pub(crate) struct Tunnel {
     known_epoch: Option<u64>,
     ranked_since: Instant,
     relayed: Relayed,
+    /// Where a sibling can be dialled inside our site.
+    nearby: BTreeSet<SocketAddr>,
 }
 
 impl Tunnel {
@@ -96,6 +101,7 @@ impl Tunnel {
             known_epoch: None,
             ranked_since: now,
             relayed: Relayed::new(now),
+            nearby: BTreeSet::new(),
         };
         tunnel.dial_soon(context, now);
         tunnel
@@ -145,6 +151,7 @@ impl Tunnel {
             Message::Rank(rank) => self.ranked(context, conn, rank, now),
             Message::Sibling(state) => self.sibling_said(context, conn, state),
             Message::Relay(relay) => self.relayed(context, conn, relay, now),
+            Message::Addresses(list) => self.addresses_said(context, conn, list, now),
             Message::Zone(message) => context.act(Action::ZoneMessage {
                 peer: self.peer.clone(),
                 conn,

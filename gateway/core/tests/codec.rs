@@ -2,7 +2,7 @@
 //! arrives, and no bytes can do more than end the session.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -124,6 +124,10 @@ fn message() -> impl Strategy<Value = Message> {
         rank().prop_map(Message::Rank),
         sibling().prop_map(Message::Sibling),
         relay().prop_map(Message::Relay),
+        btree_set(any::<(IpAddr, u16)>(), 0..8).prop_map(|list| {
+            let ported = list.into_iter().filter(|(_, port)| *port != 0);
+            Message::Addresses(ported.map(SocketAddr::from).collect())
+        }),
         any::<u16>().prop_map(|code| Message::Bye {
             code: ByeCode::from(code)
         }),

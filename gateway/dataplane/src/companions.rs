@@ -17,6 +17,14 @@ const MAX_PACKETS: usize = 8;
 pub(crate) struct Companions(Vec<Arc<Outgoing>>);
 
 impl Companions {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Outgoing> {
+        self.0.iter().map(|session| &**session)
+    }
+
     pub(crate) fn push(&mut self, session: Arc<Outgoing>) {
         self.0.push(session);
     }

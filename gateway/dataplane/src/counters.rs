@@ -69,6 +69,9 @@ reasons! {
     /// Received: records of flows from a gateway of another site, about hosts that are not this
     /// site's, or more than the budget of the peer allows.
     FlowRecords = "flow_records",
+    /// Received: a packet that another gateway has handed over, and that answers no flow of ours;
+    /// from a gateway of another site, or more than the budget of the peer allows.
+    HandedOver = "handed_over",
     /// Received: the queue to QUIC was full.
     QuicQueueFull = "quic_queue_full",
     /// Received: the queue of events to the control plane was full.

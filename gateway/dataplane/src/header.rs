@@ -21,7 +21,7 @@ pub const TAG_LEN: usize = 16;
 /// What a tunnel adds to an IP packet, without UDP and the outer IP header.
 pub const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
 
-/// Flag bit 0, of packets only: [`Checksum::Partial`].
+/// Flag bit 0, of types 1 and 4 only: [`Checksum::Partial`].
 const PARTIAL_CHECKSUM: u8 = 1;
 
 /// The TCP or UDP checksum of an IP packet on its way through the tunnel.
@@ -44,6 +44,8 @@ pub enum Kind {
     Probe,
     /// Type 3: records of flows, from another gateway of the same site.
     Flows,
+    /// Type 4: one IP packet that another gateway of the same site has received.
+    Handed(Checksum),
 }
 
 impl Kind {
@@ -54,6 +56,8 @@ impl Kind {
             Kind::Packet(Checksum::Partial) => [1, PARTIAL_CHECKSUM],
             Kind::Probe => [2, 0],
             Kind::Flows => [3, 0],
+            Kind::Handed(Checksum::Complete) => [4, 0],
+            Kind::Handed(Checksum::Partial) => [4, PARTIAL_CHECKSUM],
         }
     }
 
@@ -63,7 +67,9 @@ impl Kind {
             [1, PARTIAL_CHECKSUM] => Ok(Kind::Packet(Checksum::Partial)),
             [2, 0] => Ok(Kind::Probe),
             [3, 0] => Ok(Kind::Flows),
-            [1..=3, _] => Err(DropReason::UnknownFlags),
+            [4, 0] => Ok(Kind::Handed(Checksum::Complete)),
+            [4, PARTIAL_CHECKSUM] => Ok(Kind::Handed(Checksum::Partial)),
+            [1..=4, _] => Err(DropReason::UnknownFlags),
             _ => Err(DropReason::UnknownType),
         }
     }
@@ -138,6 +144,9 @@ mod tests {
             Kind::Packet(Checksum::Complete),
             Kind::Packet(Checksum::Partial),
             Kind::Probe,
+            Kind::Flows,
+            Kind::Handed(Checksum::Complete),
+            Kind::Handed(Checksum::Partial),
         ];
         proptest::sample::select(kinds.to_vec())
     }
@@ -186,7 +195,7 @@ mod tests {
         assert_eq!(with(&[(0, 0)]), Err(DropReason::UnknownType));
         assert_eq!(with(&[(0, 3)]), Ok(Kind::Flows));
         assert_eq!(with(&[(0, 3), (1, 1)]), Err(DropReason::UnknownFlags));
-        assert_eq!(with(&[(0, 4)]), Err(DropReason::UnknownType));
+        assert_eq!(with(&[(0, 5)]), Err(DropReason::UnknownType));
         for flags in 1..=255 {
             assert_eq!(
                 with(&[(1, flags)]),

@@ -43,6 +43,7 @@ mod dataplane;
 mod egress;
 mod flow_records;
 mod gso_batch;
+mod handover;
 #[doc(hidden)]
 pub mod harness;
 mod header;

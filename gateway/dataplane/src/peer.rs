@@ -23,6 +23,10 @@ const REJECTIONS_PER_SECOND: u64 = 128;
 /// Packets of flow records in a second: a full table and what appears meanwhile.
 const FLOWS_PER_SECOND: u64 = 8192;
 
+/// Packets of it that no flow here knows, handed to another gateway of our site in a second; and
+/// those of another gateway of our site that are looked at.
+const HANDED_PER_SECOND: u64 = 4096;
+
 /// SYNs that were held for the peer and are sent to it when it is back: 1,000 a second, evenly.
 const HELD_SYNS: u64 = 10;
 const HELD_SYNS_SPAN: Duration = Duration::from_millis(10);
@@ -34,6 +38,7 @@ pub struct Peer {
     echoes: Budget,
     reported_echoes: Budget,
     flows: Budget,
+    handed: Budget,
     rejections: Budget,
     held_syns: Budget,
 }
@@ -47,6 +52,7 @@ impl Peer {
             echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
             reported_echoes: Budget::new(ECHOES_PER_SECOND, SECOND),
             flows: Budget::new(FLOWS_PER_SECOND, SECOND),
+            handed: Budget::new(HANDED_PER_SECOND, SECOND),
             rejections: Budget::new(REJECTIONS_PER_SECOND, SECOND),
             held_syns: Budget::new(HELD_SYNS, HELD_SYNS_SPAN),
         }
@@ -80,6 +86,11 @@ impl Peer {
     /// True if one more of its packets of flow records may be read in this second.
     pub(crate) fn may_tell_flows(&self, now: Instant) -> bool {
         self.flows.take(now)
+    }
+
+    /// True if one more of its packets may be handed over, or was by it, in this second.
+    pub(crate) fn may_hand_over(&self, now: Instant) -> bool {
+        self.handed.take(now)
     }
 
     /// True if one more SYN that was held for it may be sent now.

@@ -6,6 +6,7 @@
 //!     └─ each: top two bits 00?  no ─► sink.quic
 //!          └─ header ─► session ─► path, phase, window, AEAD
 //!               ├─► packet: admit ─► filter ─► coalesce ─► TUN
+//!               │                      └─ of no flow here ─► another gateway of this site
 //!               └─► probe: echo, or event
 //! ```
 //! Every datagram of a buffer is classified by itself: the kernel appends a short QUIC packet to a
@@ -24,7 +25,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_filter::{Neighbour, Verdict, WAIT, Waiting};
+use ringway_filter::{Neighbour, Reason, Verdict, WAIT, Waiting};
 
 use crate::admit::{AdmitCache, admit};
 use crate::answer::Answer;
@@ -32,7 +33,9 @@ use crate::coalesce::Coalesce;
 use crate::counters::DropReason;
 use crate::dataplane::Lane;
 use crate::flow_records;
+use crate::handover;
 use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
+use crate::ip;
 use crate::mss;
 use crate::offload::{OFFLOAD_LEN, Offload};
 use crate::probe::{self, Probe};
@@ -301,6 +304,9 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let payload = HEADER_LEN..datagram.len() - TAG_LEN;
         let checksum = match header.kind {
             Kind::Packet(checksum) => checksum,
+            Kind::Handed(checksum) => {
+                return self.accept_handed(batch, arrival, session, checksum, datagram);
+            }
             Kind::Probe => return self.accept_probe(session, &datagram[payload], arrival),
             Kind::Flows => {
                 return self.accept_flows(batch.snapshot, session, &datagram[payload], arrival.at);
@@ -319,49 +325,123 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             return Err(DropReason::Malformed);
         }
 
-        if !self.may_arrive(batch, session, packet, arrival.at)? {
-            return Ok(());
+        match self.judge(batch, session, packet, arrival.at)? {
+            Verdict::Pass => {}
+            Verdict::WaitForFirstFragment => return Ok(()),
+            Verdict::Drop(reason) => {
+                self.hand_over(
+                    batch.snapshot,
+                    session,
+                    checksum,
+                    packet,
+                    reason,
+                    arrival.at,
+                );
+                return Err(DropReason::Denied);
+            }
+            Verdict::Reject(reason) => {
+                if !self.hand_over(
+                    batch.snapshot,
+                    session,
+                    checksum,
+                    packet,
+                    reason,
+                    arrival.at,
+                ) {
+                    self.reject(session, packet, arrival.at);
+                }
+                return Err(DropReason::Denied);
+            }
         }
 
         session.counters().received(packet.len());
-
-        if let Some(transport) = &transport
-            && mss::applies_to(packet, transport)
-            && let Some(back) = session.outgoing()
-        {
-            let packet = &mut datagram[payload.clone()];
-            mss::clamp(packet, transport, checksum, back.max_packet());
-        }
-
-        // The header has been read: the offload header of the TUN device takes its place.
-        let with_headroom = &mut datagram[payload.start - OFFLOAD_LEN..payload.end];
-        batch.coalesce.push(with_headroom, checksum, transport);
+        let back = session.outgoing().map(|back| back.max_packet());
+        deliver(batch, datagram, checksum, transport, back);
         Ok(())
     }
 
-    /// True if the packet passes the filter; false if it is a fragment that waits for its first.
-    /// Error: [`DropReason::Denied`].
-    fn may_arrive<W>(
+    /// Writes out what another gateway of this site has received, if it answers a flow of ours.
+    /// Errors: [`DropReason::HandedOver`], [`DropReason::Source`], and those of [`admit`].
+    fn accept_handed<'b, W: FnMut(&[IoSlice<'_>], usize)>(
+        &mut self,
+        batch: &mut Batch<'b, '_, W>,
+        arrival: &Arrival,
+        session: &Incoming,
+        checksum: Checksum,
+        datagram: &'b mut [u8],
+    ) -> Result<(), DropReason> {
+        let snapshot = batch.snapshot;
+        // Another site's gateway would speak for sites that are not its own.
+        if session.site() != snapshot.site() || !session.peer().may_hand_over(arrival.at) {
+            return Err(DropReason::HandedOver);
+        }
+
+        let packet = &datagram[HEADER_LEN..datagram.len() - TAG_LEN];
+        let source = ip::parse(packet)?.source;
+        let from = snapshot.holder(source).ok_or(DropReason::Source)?;
+        if from == snapshot.site() {
+            return Err(DropReason::Source);
+        }
+        batch.admitted.admit(from, packet)?;
+        let transport = Transport::locate(packet);
+        if checksum == Checksum::Partial && transport.is_none() {
+            return Err(DropReason::Malformed);
+        }
+
+        // It is never handed on, and what no flow knows here has no grace either.
+        let rules = snapshot.rules().ok_or(DropReason::HandedOver)?;
+        let SiteNo(number) = from;
+        if !self.lane.filter.answers(rules, number, packet, arrival.at) {
+            return Err(DropReason::HandedOver);
+        }
+
+        session.counters().received(packet.len());
+        let back = snapshot.route(source).map(|back| back.lane(0).max_packet());
+        deliver(batch, datagram, checksum, transport, back);
+        Ok(())
+    }
+
+    /// The filter's verdict; a fragment that waits for its first is held. Error:
+    /// [`DropReason::Denied`], if there is no room for it, or are no rules.
+    fn judge<W>(
         &mut self,
         batch: &mut Batch<'_, '_, W>,
         session: &Incoming,
         packet: &[u8],
         now: Instant,
-    ) -> Result<bool, DropReason> {
+    ) -> Result<Verdict, DropReason> {
         let rules = batch.snapshot.rules().ok_or(DropReason::Denied)?;
         let SiteNo(from) = session.site();
 
         let passed = &mut batch.passed;
         let filter = &self.lane.filter;
-        match filter.arrives_beside(passed, rules, from, packet, now) {
-            Verdict::Pass => Ok(true),
-            Verdict::WaitForFirstFragment if self.fragments.hold(from, packet, now) => Ok(false),
-            Verdict::WaitForFirstFragment | Verdict::Drop(_) => Err(DropReason::Denied),
-            Verdict::Reject(_) => {
-                self.reject(session, packet, now);
-                Err(DropReason::Denied)
-            }
+        let verdict = filter.arrives_beside(passed, rules, from, packet, now);
+        if verdict == Verdict::WaitForFirstFragment && !self.fragments.hold(from, packet, now) {
+            return Err(DropReason::Denied);
         }
+        Ok(verdict)
+    }
+
+    /// Hands a refused packet to the other gateways of this site, if one of them may know what it
+    /// answers. False if not.
+    fn hand_over(
+        &self,
+        snapshot: &Snapshot,
+        session: &Incoming,
+        checksum: Checksum,
+        packet: &[u8],
+        reason: Reason,
+        now: Instant,
+    ) -> bool {
+        let companions = snapshot.companions();
+        let is_handed = !companions.is_empty()
+            && handover::may_answer(reason, packet)
+            && session.peer().may_hand_over(now);
+
+        if is_handed {
+            handover::send(&*self.lane.udp, companions, checksum, packet);
+        }
+        is_handed
     }
 
     /// Answers through the tunnel, in the name of the host that was written to.
@@ -501,4 +581,26 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             session.counters().drop_packet(DropReason::EventQueueFull);
         }
     }
+}
+
+/// Hands an opened packet over to the TUN device. A SYN announces no more than packets of `back`
+/// bytes carry.
+fn deliver<'b, W: FnMut(&[IoSlice<'_>], usize)>(
+    batch: &mut Batch<'b, '_, W>,
+    datagram: &'b mut [u8],
+    checksum: Checksum,
+    transport: Option<Transport>,
+    back: Option<usize>,
+) {
+    let payload = HEADER_LEN..datagram.len() - TAG_LEN;
+    if let Some(transport) = &transport
+        && mss::applies_to(&datagram[payload.clone()], transport)
+        && let Some(back) = back
+    {
+        mss::clamp(&mut datagram[payload.clone()], transport, checksum, back);
+    }
+
+    // The header has been read: the offload header of the TUN device takes its place.
+    let with_headroom = &mut datagram[payload.start - OFFLOAD_LEN..payload.end];
+    batch.coalesce.push(with_headroom, checksum, transport);
 }

@@ -108,6 +108,7 @@ impl Filter {
             site,
             header: &header,
             now: view.now,
+            is_handed: false,
         };
         match arrival.judge() {
             Verdict::Drop(reason) => {
@@ -117,6 +118,32 @@ impl Filter {
             }
             verdict => verdict,
         }
+    }
+
+    /// True if a packet from site `from`, which another gateway of our site has received and knows
+    /// nothing about, belongs to a flow of ours. Rules and grace let none in: that gateway has
+    /// judged by them. Refused ones have been counted there.
+    pub fn answers(&self, rules: &Rules, from: u32, packet: &[u8], now: Instant) -> bool {
+        let Ok(header) = Header::parse(packet) else {
+            return false;
+        };
+        let Some(site) = rules.site(from) else {
+            return false;
+        };
+
+        let mut cache = self.cache();
+        let view = cache.view(&self.clock, now);
+        let arrival = Arrival {
+            filter: self,
+            tables: view.tables,
+            rules,
+            from,
+            site,
+            header: &header,
+            now: view.now,
+            is_handed: true,
+        };
+        arrival.judge() == Verdict::Pass
     }
 
     /// [`Filter::arrives`] for the packets of a batch, which mostly continue the flow of the one

@@ -132,6 +132,14 @@ impl Links {
         self.addresses.iter().map(|address| address.own)
     }
 
+    /// This host's addresses that are fit for new connections and stay. Those of `lo` are not.
+    pub fn preferred_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let addresses = self.addresses.iter();
+        let fit = addresses.filter(|address| address.preferred && address.interface != "lo");
+
+        fit.map(|address| address.own)
+    }
+
     /// Every address, with its interface.
     pub(crate) fn entries(&self) -> &[Address] {
         &self.addresses

@@ -26,6 +26,11 @@ pub enum Input {
     /// SIGTERM or SIGINT: withdraw, close every session, then
     /// [`Effect::Stop`](crate::Effect::Stop).
     Shutdown,
+    /// Hand the site over to a sibling, or take part again.
+    Drain {
+        /// To be handed over.
+        on: bool,
+    },
 
     /// A handshake is done, dialled or accepted. Answered by
     /// [`Effect::StartLink`](crate::Effect::StartLink) or

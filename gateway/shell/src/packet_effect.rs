@@ -73,6 +73,9 @@ pub enum PacketEffect {
     RetainPeers(Arc<Membership>),
     /// Drop keys of key phases that have passed.
     ExpireKeys,
+    /// Connections that another gateway of our site has carried come here now: those whose records
+    /// did not reach us have grace.
+    BeginGrace,
     /// Tell another gateway of our site of all flows that are known.
     ShareFlows {
         /// The sessions with such gateways.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use ringway_config::{GatewayId, Prefix};
-use ringway_core::{Action, Alarm, ByeCode, ConnId, Lane, RecordDrift, Standing};
+use ringway_core::{Action, Alarm, ByeCode, ConnId, Lane, RecordDrift, SiteRole, Standing};
 use ringway_intent::{Tunnelled, plan_routes};
 
 use crate::drift;
@@ -109,6 +109,10 @@ impl Shell {
     fn role_changed(&mut self, standing: Standing) {
         self.notify(Notice::Role(standing.clone()));
 
+        let is_takeover = standing.role == SiteRole::Active && standing.reason.sibling().is_some();
+        if is_takeover {
+            self.ask_data_plane(PacketEffect::BeginGrace);
+        }
         self.effects.push_back(Effect::Role(standing));
     }
 

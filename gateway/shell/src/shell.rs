@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringway_config::{Config, Faults, GatewayId, Policy, Prefix, Ruling};
+use ringway_core::message::MAX_ADDRESSES;
 use ringway_core::{
     BootId, ByeCode, ConnId, Connected, ConnectionError, DialError, ExternalText, Fib, Incoming,
     Membership, Mesh, PeerSession, SessionIndex, Settings, Status,
@@ -172,6 +173,7 @@ impl Shell {
         // The first effects: tables without sessions, unreachable routes to all remote prefixes,
         // and the dials.
         shell.plan_routes(now);
+        shell.tell_addresses();
         shell.settle_all(now);
         shell
     }
@@ -285,6 +287,7 @@ impl Shell {
         match input {
             Input::Tick { boot, wall } => self.tick(boot, wall, now),
             Input::Shutdown => self.shut_down(now),
+            Input::Drain { on } => self.mesh.handle_drain(on, now),
             Input::Connected { conn, handshake } => self.connected(conn, handshake, now),
             Input::DialFailed { dial, error } => {
                 self.mesh.handle_dial_failed(dial, error, now);
@@ -432,6 +435,7 @@ impl Shell {
     fn begin_round(&mut self, now: Instant) {
         self.effects.push_back(Effect::CheckDevice);
         self.effects.push_back(Effect::ReadActivity);
+        self.tell_addresses();
         for name in self.alarms.over(now) {
             self.effects.push_back(Effect::Clear(name));
         }
@@ -447,6 +451,20 @@ impl Shell {
         for conn in self.sessions.find(|session| session.is_outdated) {
             self.mesh.handle_silent(conn, now);
         }
+    }
+
+    /// Siblings learn where this host is inside our site: the record names no address there.
+    fn tell_addresses(&mut self) {
+        let listen = self.current.config.listen;
+        let site = self.membership.local_prefixes();
+        let inside = self.current.links.preferred_addresses().filter(|own| {
+            let is_bound = listen.ip().is_unspecified() || listen.ip() == *own;
+            is_bound && site.iter().any(|prefix| prefix.contains(*own))
+        });
+
+        let addresses = inside.map(|own| SocketAddr::new(own, listen.port()));
+        self.mesh
+            .handle_addresses(addresses.take(MAX_ADDRESSES).collect());
     }
 
     fn shut_down(&mut self, now: Instant) {

@@ -17,6 +17,7 @@ use ringway_dns::{Counters, Forwarder};
 
 use super::Report;
 use super::report::{CheckReport, PolicyReport, ZoneReport};
+use super::site::SiteReport;
 
 /// What is counted all the time; the rest comes with each [`Report`].
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ impl Metrics {
             restored,
             refusals,
             policy,
+            site,
             ..
         } = report;
 
@@ -48,6 +50,7 @@ impl Metrics {
             tun_recreated,
             restored,
             refusals,
+            site,
         }));
         let filter = registry.sub_registry_with_prefix("policy");
         filter.register_collector(Box::new(Policy(policy)));
@@ -70,6 +73,35 @@ struct Host {
     tun_recreated: u64,
     restored: BTreeMap<String, u64>,
     refusals: BTreeMap<String, u64>,
+    site: SiteReport,
+}
+
+impl Host {
+    fn encode_site(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let site = &self.site;
+        let is_active = site.role == "active";
+        let help = "1 if this gateway is the active one of its site";
+        let metric = out.encode_descriptor("active", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from(is_active)).encode(metric)?;
+
+        let help = "The epoch of this gateway's claims; it grows with every takeover";
+        let metric = out.encode_descriptor("site_epoch", help, None, MetricType::Gauge)?;
+        let epoch = i64::try_from(site.epoch).unwrap_or(i64::MAX);
+        ConstGauge::new(epoch).encode(metric)?;
+
+        // Without siblings there is none, and no gap.
+        let gap = site.gap_ms.unwrap_or_default();
+        let help = "Milliseconds for which no active gateway was heard of before the last takeover";
+        let metric = out.encode_descriptor("takeover_gap", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(gap).unwrap_or(i64::MAX)).encode(metric)?;
+
+        counts(
+            out,
+            "takeovers",
+            "How often this gateway became the active one of its site, by reason",
+            by_name("reason", &site.takeovers),
+        )
+    }
 }
 
 impl Collector for Host {
@@ -77,6 +109,7 @@ impl Collector for Host {
         let help = "How often the TUN device was found down or gone, and brought back";
         let metric = encoder.encode_descriptor("tun_recreated", help, None, MetricType::Counter)?;
         ConstCounter::new(self.tun_recreated).encode(metric)?;
+        self.encode_site(&mut encoder)?;
 
         counts(
             &mut encoder,
@@ -407,6 +440,12 @@ mod tests {
             .text(Report {
                 zones,
                 tun_recreated: 3,
+                site: SiteReport {
+                    role: "active".into(),
+                    epoch: 2,
+                    takeovers: BTreeMap::from([("silent".to_owned(), 1)]),
+                    ..SiteReport::default()
+                },
                 restored: BTreeMap::from([("table".to_owned(), 2)]),
                 ..Report::default()
             })
@@ -414,6 +453,9 @@ mod tests {
         for line in [
             "# TYPE ringway_tun_recreated counter",
             "ringway_tun_recreated_total 3",
+            "ringway_active 1",
+            "ringway_site_epoch 2",
+            "ringway_takeovers_total{reason=\"silent\"} 1",
             "ringway_restored_total{kind=\"table\"} 2",
             "# TYPE ringway_dns_questions counter",
             "ringway_dns_dropped_total{reason=\"foreign\"} 0",

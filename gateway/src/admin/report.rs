@@ -8,6 +8,8 @@ use ringway_identity::certificate::rfc3339;
 use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 
+use super::site::SiteReport;
+
 /// Everything `ringway status` shows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
@@ -23,6 +25,9 @@ pub struct Report {
     /// What it is among the gateways of its site; none while it waits for the right time.
     #[serde(default)]
     pub role: Option<RoleReport>,
+    /// Whether it is the active one of its site.
+    #[serde(default)]
+    pub site: SiteReport,
     /// The last reload of its files; none since the start.
     #[serde(default)]
     pub last_reload: Option<ReloadReport>,

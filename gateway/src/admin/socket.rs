@@ -186,6 +186,8 @@ async fn answer(
         }
         "role" => serde_json::to_vec(&role(requests).await?)?,
         "metrics" => metrics.text(report(requests).await?)?.into_bytes(),
+        "drain" => serde_json::to_vec(&drain(requests, true).await?)?,
+        "drain cancel" => serde_json::to_vec(&drain(requests, false).await?)?,
         "reload" => serde_json::to_vec(&timeout(RELOAD, reload(requests)).await??)?,
         other => unknown(other),
     };
@@ -230,6 +232,13 @@ async fn role(requests: &mpsc::Sender<Request>) -> anyhow::Result<RoleReport> {
     Ok(report.await?)
 }
 
+async fn drain(requests: &mpsc::Sender<Request>, on: bool) -> anyhow::Result<Report> {
+    let (reply, report) = oneshot::channel();
+
+    requests.send(Request::Drain { on, reply }).await?;
+    Ok(report.await?)
+}
+
 async fn reload(requests: &mpsc::Sender<Request>) -> anyhow::Result<ReloadReport> {
     let (reply, report) = oneshot::channel();
 
@@ -267,6 +276,13 @@ pub fn ask_role(path: &Path, patience: Duration) -> anyhow::Result<RoleReport> {
 /// Has the gateway behind the socket at `path` read its files again.
 pub fn ask_reload(path: &Path) -> anyhow::Result<ReloadReport> {
     let reply = fetch(path, "reload", RELOAD)?;
+    parse(path, &reply)
+}
+
+/// Has the gateway behind the socket at `path` hand its site over to a sibling, or not any more.
+pub fn ask_drain(path: &Path, on: bool) -> anyhow::Result<Report> {
+    let request = if on { "drain" } else { "drain cancel" };
+    let reply = fetch(path, request, PATIENCE)?;
     parse(path, &reply)
 }
 

@@ -37,6 +37,7 @@ impl Drive {
             PacketEffect::SetPathMtu { peer, size } => self.packets.peer(&peer).set_path_mtu(size),
             PacketEffect::RetainPeers(membership) => self.packets.retain(&membership),
             PacketEffect::ExpireKeys => self.packets.expire_keys(Instant::now()),
+            PacketEffect::BeginGrace => self.packets.filter().begin_grace(Instant::now()),
             PacketEffect::ShareFlows { to } => {
                 let sharing = self.packets.share_flows(&to);
                 self.tasks.spawn_blocking(move || sharing.run());

@@ -23,6 +23,7 @@ use crate::admin::report::{
     HeldRecordReport, OutageReport, PeerCertificateReport, RecordDriftReport, RouteReport,
     TunnelReport, ZoneReport,
 };
+use crate::admin::site::SiteReport;
 use crate::admin::{Report, attention};
 use crate::health::Checked;
 use crate::zones::FragmentStatus;
@@ -33,6 +34,7 @@ impl Drive {
     pub(super) fn report(&mut self) -> Report {
         let now = SystemTime::now();
         let status = self.shell.status(Instant::now());
+        let site = SiteReport::of(&status.site);
         let tunnels = status
             .tunnels
             .into_iter()
@@ -42,6 +44,7 @@ impl Drive {
         let mut report = Report {
             gateway: self.in_force.config().id.to_string(),
             state: String::new(),
+            site,
             daemon: DaemonReport::of(self.in_force.config(), self.started),
             role: Some(self.ha.report()),
             last_reload: self.reloads.last().cloned(),

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::field::{FieldError, Writer};
-use super::{Message, ZoneMessage, bye, fragment, hello, prefix, records, refuse, sibling, zone};
+use super::{
+    Message, ZoneMessage, addresses, bye, fragment, hello, prefix, records, refuse, sibling, zone,
+};
 
 /// Most bytes that may follow a frame's length.
 pub const MAX_FRAME: usize = 64 * 1024;
@@ -31,10 +33,11 @@ pub enum Kind {
     Rank = 14,
     Sibling = 15,
     Relay = 16,
+    Addresses = 17,
 }
 
 impl Kind {
-    const ALL: [Kind; 16] = [
+    const ALL: [Kind; 17] = [
         Kind::Hello,
         Kind::Announce,
         Kind::Withdraw,
@@ -51,6 +54,7 @@ impl Kind {
         Kind::Rank,
         Kind::Sibling,
         Kind::Relay,
+        Kind::Addresses,
     ];
 
     fn from_wire(number: u16) -> Option<Kind> {
@@ -163,6 +167,7 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
         Kind::Rank => sibling::get_rank(body).map(Message::Rank),
         Kind::Sibling => sibling::get_state(body).map(Message::Sibling),
         Kind::Relay => sibling::get_relay(body).map(Message::Relay),
+        Kind::Addresses => addresses::get(body).map(Message::Addresses),
     };
 
     match message {
@@ -191,6 +196,7 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         Message::Rank(rank) => sibling::put_rank(*rank, &mut out),
         Message::Sibling(state) => sibling::put_state(state, &mut out),
         Message::Relay(relay) => sibling::put_relay(relay, &mut out),
+        Message::Addresses(list) => addresses::put(list, &mut out),
         Message::Zone(message) => zone::put(message, &mut out),
         Message::Bye { code } => bye::put(*code, &mut out),
     }

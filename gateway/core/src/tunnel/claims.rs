@@ -31,7 +31,7 @@ impl Tunnel {
         context.routes_stale = true;
         self.site = info.site.clone();
 
-        let endpoints_changed = self.dialler.set_endpoints(&info.endpoints);
+        let endpoints_changed = self.follow_endpoints(context);
         if endpoints_changed && self.sessions.active().is_none() {
             self.stop_dialling(context);
             self.dial_soon(context, now);

@@ -205,6 +205,6 @@ impl Tunnel {
     }
 }
 
-fn knows_siblings(context: &Context, live: &Live) -> bool {
+pub(super) fn knows_siblings(context: &Context, live: &Live) -> bool {
     live.features & context.settings.features & SIBLINGS != 0
 }

@@ -158,7 +158,7 @@ impl Tunnel {
         }
     }
 
-    fn rekey_by(&mut self, at: Instant) {
+    pub(super) fn rekey_by(&mut self, at: Instant) {
         let active = self.sessions.active().map(|session| session.conn);
         if let Some(live) = active.and_then(|conn| self.sessions.live_mut(conn)) {
             live.rekey_at = live.rekey_at.min(at);

@@ -127,7 +127,7 @@ impl Incoming {
             .is_none_or(|outgoing| outgoing.path().remote() == from);
 
         let budget = match kind {
-            Kind::Packet(_) | Kind::Flows => &self.off_path,
+            Kind::Packet(_) | Kind::Handed(_) | Kind::Flows => &self.off_path,
             Kind::Probe => &self.off_path_probes,
         };
 

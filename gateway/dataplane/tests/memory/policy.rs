@@ -328,3 +328,77 @@ fn a_flow_is_told_to_the_other_gateways_of_our_site_before_its_packet_leaves() {
     assert_eq!(left.next_packet(), question);
     assert_eq!(tap.waiting(), 0);
 }
+
+/// A packet of the left site that another gateway of the right site has received.
+fn hand(left: &Gateway, session: &Outgoing, packet: &[u8]) {
+    let mut datagram = vec![0; packet.len() + OVERHEAD];
+    datagram[HEADER_LEN..][..packet.len()].copy_from_slice(packet);
+    let number = session.reserve(1).unwrap();
+    let kind = Kind::Handed(Checksum::Complete);
+    session.seal(kind, number, &mut datagram).unwrap();
+    left.udp.send(&session.path(), &datagram, None).unwrap();
+}
+
+#[test]
+fn a_reply_that_no_flow_knows_is_handed_to_the_other_gateways_of_our_site() {
+    let (network, left, right) = pair();
+    let tap = network.bind(address(3), 64).unwrap();
+    let (companion, _) = session(77, 2);
+    companion.set_path(Path::new(address(3), None));
+    let reject = Policy {
+        denied: ringway_config::OnDenied::Reject,
+        ..closed()
+    };
+    for (round, policy) in (1..).zip([closed(), reject]) {
+        right.publish_policy(policy, |builder| _ = builder.companion(companion.clone()));
+        left.host.send(&packets::udp(Family::V4, 1, 2, b"reply"));
+        denied(&right, round);
+
+        let mut datagram = vec![0; 0xffff];
+        let sent = packets::receive(&tap, &mut datagram);
+        let kind = Header::decode(&datagram[..sent.len]).unwrap().kind;
+        assert_eq!(kind, Kind::Handed(Checksum::Complete));
+    }
+    assert_eq!(left.dropped(DropReason::Denied), 0, "nothing was answered");
+}
+
+#[test]
+fn what_is_handed_over_passes_from_a_gateway_of_our_site_if_it_answers_a_flow_of_ours() {
+    let (_network, left, right) = pair();
+    let (companion, opening) = session(77, 2);
+    let (stranger, of_stranger) = session(78, 1);
+    // Rules let everything in, but not what was handed over.
+    right.publish_policy(Policy::default(), |builder| {
+        builder.incoming(opening.clone());
+        builder.incoming(of_stranger.clone());
+    });
+    let refused = |session: &Incoming, count| {
+        wait_until("it is refused", || {
+            session
+                .counters()
+                .snapshot()
+                .dropped(DropReason::HandedOver)
+                == count
+        });
+    };
+    let reply = packets::udp(Family::V4, 1, 2, b"reply");
+    hand(&left, &companion, &reply);
+    refused(&opening, 1);
+
+    send(&left, &companion, &record());
+    wait_until("the flow is known", || {
+        right.shared.filter.counts().ours == 1
+    });
+    hand(&left, &companion, &reply);
+    assert_eq!(right.next_packet(), reply);
+    hand(&left, &stranger, &reply);
+    refused(&of_stranger, 1);
+
+    // Addresses of our own site come through no tunnel.
+    let own = packets::udp(Family::V4, 2, 2, b"reply");
+    hand(&left, &companion, &own);
+    wait_until("it is refused", || {
+        let counts = opening.counters().snapshot();
+        counts.dropped(DropReason::Source) + counts.dropped(DropReason::Destination) == 1
+    });
+}

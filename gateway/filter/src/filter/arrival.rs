@@ -28,6 +28,8 @@ pub(super) struct Arrival<'a> {
     pub(super) site: usize,
     pub(super) header: &'a Header<'a>,
     pub(super) now: Tick,
+    /// Another gateway of our site has received it: only flows of ours let it in.
+    pub(super) is_handed: bool,
 }
 
 impl Arrival<'_> {
@@ -113,7 +115,8 @@ impl Arrival<'_> {
     fn judge_unknown(&self, flow: &Hashed, tcp: &Tcp) -> Verdict {
         let grace = &self.filter.grace;
         // A flow of theirs is known: its rule was taken away, be it in this run or before it.
-        let has_grace = grace.covers(tcp, self.now)
+        let has_grace = !self.is_handed
+            && grace.covers(tcp, self.now)
             && self.tables.find(Side::Theirs, flow, self.now).is_none()
             && !self.was_allowed(Wanted::Tcp(tcp.destination_port));
         if !has_grace {
@@ -228,9 +231,9 @@ impl Arrival<'_> {
     /// True if a rule allows what the quoted packet of ours would answer.
     fn is_mirror_allowed(&self, quote: &Quote, wanted: Wanted) -> bool {
         let ends = (quote.destination, quote.source);
-        self.rules
-            .allowing(self.site, quote.v6, ends, wanted)
-            .is_some()
+        let allowing = self.rules.allowing(self.site, quote.v6, ends, wanted);
+
+        !self.is_handed && allowing.is_some()
     }
 
     fn quoted_flow(&self, quote: &Quote, protocol: FlowProtocol, ports: (u16, u16)) -> Hashed {
@@ -262,6 +265,10 @@ impl Arrival<'_> {
 
     #[inline]
     fn allowing(&self, wanted: Wanted) -> Option<usize> {
+        if self.is_handed {
+            return None;
+        }
+
         let ends = (self.header.source, self.header.destination);
         self.rules.allowing(self.site, self.header.v6, ends, wanted)
     }

@@ -47,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) derive: fn(&Config, &[Ruling]) -> Membership,
     /// The role that its daemon was told last.
     pub(crate) standing: Option<Standing>,
+    /// How often a time of grace began.
+    pub(crate) graces: usize,
     /// How often a tunnel came up.
     pub(crate) ups: usize,
     /// How often the kernel was asked what it would do.
@@ -181,6 +183,7 @@ impl Node {
             dials: 0,
             derive: ringway_shell::membership,
             standing: None,
+            graces: 0,
             ups: 0,
             asked: 0,
             findings: BTreeSet::new(),

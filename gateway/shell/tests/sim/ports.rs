@@ -126,6 +126,7 @@ impl World {
             }
             PacketEffect::Publish(tables) => self.publish(node, *tables),
             PacketEffect::Probe { conn, probe, .. } => self.probe(conn, probe),
+            PacketEffect::BeginGrace => self.nodes[node].graces += 1,
             PacketEffect::Challenge { .. }
             | PacketEffect::MovePath { .. }
             | PacketEffect::SetPathMtu { .. }

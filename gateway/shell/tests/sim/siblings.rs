@@ -143,6 +143,11 @@ fn a_gateway_that_dies_is_replaced_within_350_ms() {
         );
         assert!(used < 350 * MILLISECOND, "seed {seed}: used after {used:?}");
 
+        assert_eq!(
+            pair.world.nodes[pair.other].graces, 1,
+            "its connections have grace"
+        );
+
         // The one that comes back does not take its place back.
         pair.world.start(pair.active);
         pair.pass(70 * SECOND);

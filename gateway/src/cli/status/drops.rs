@@ -156,6 +156,11 @@ const DROPPED: &[(Dropped, &str)] = &[
          many.",
     ),
     (
+        Dropped::HandedOver,
+        "Received: packets that another gateway of this site could not place, and this one \
+         neither.",
+    ),
+    (
         Dropped::QuicQueueFull,
         "Received: more control packets than could be read. A flood of handshakes, or this \
          host is overloaded.",

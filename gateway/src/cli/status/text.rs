@@ -132,6 +132,9 @@ fn head(report: &Report, screen: &Screen) -> String {
         Some(reload) => reload_line(reload),
         None => "none since the start".to_owned(),
     };
+    if let Some(line) = report.site.line() {
+        text.push_str(&screen.fact("siblings", 10, &line));
+    }
     for (name, value) in [
         (
             "daemon",

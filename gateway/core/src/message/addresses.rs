@@ -1,0 +1,55 @@
+//! `Addresses`: where a gateway can be dialled inside its own site, for its siblings. Only gateways
+//! that both offer [`SIBLINGS`](super::SIBLINGS) in `Hello` send it.
+//!
+//! | tag | field | value |
+//! |---|---|---|
+//! | 1 | addresses | (family u8, address, port u16)* |
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use super::field::{FieldError, Fields, Writer};
+use super::wire::{Cursor, Wire};
+
+/// Most addresses in one message.
+pub const MAX_ADDRESSES: usize = 8;
+
+const ADDRESSES: u16 = 1;
+
+pub(super) fn put(addresses: &BTreeSet<SocketAddr>, out: &mut Writer<'_>) {
+    out.list(ADDRESSES, addresses.iter().take(MAX_ADDRESSES).copied());
+}
+
+pub(super) fn get(body: &[u8]) -> Result<BTreeSet<SocketAddr>, FieldError> {
+    let fields = Fields::split(body, &[ADDRESSES])?;
+    let addresses = fields.list(ADDRESSES, MAX_ADDRESSES)?;
+
+    Ok(addresses.into_iter().collect())
+}
+
+impl Wire for SocketAddr {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self.ip() {
+            IpAddr::V4(address) => {
+                4_u8.put(out);
+                address.octets().put(out);
+            }
+            IpAddr::V6(address) => {
+                6_u8.put(out);
+                address.octets().put(out);
+            }
+        }
+        self.port().put(out);
+    }
+
+    fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let address: IpAddr = match u8::get(cursor)? {
+            4 => <[u8; 4]>::get(cursor)?.into(),
+            6 => <[u8; 16]>::get(cursor)?.into(),
+            _ => return None,
+        };
+        let port = u16::get(cursor).filter(|port| *port != 0)?;
+
+        Some(SocketAddr::new(address, port))
+    }
+}

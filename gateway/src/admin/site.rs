@@ -1,0 +1,143 @@
+//! [`SiteReport`]: whether a gateway is the active one of its site, as `ringway status --json`
+//! prints it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ringway_core::{Contact, SiblingStatus, SiteRole, SiteStatus};
+use serde::{Deserialize, Serialize};
+
+/// A gateway among those of its site.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteReport {
+    /// `active` or `standby`.
+    pub role: String,
+    /// Grows with every takeover of the site.
+    pub epoch: u64,
+    /// Why: one word.
+    pub reason: String,
+    /// Of the takeover: for how long the gateway that was active before was not heard of.
+    pub gap_ms: Option<u64>,
+    /// It wants a sibling to be active in its place.
+    pub hands_over: bool,
+    /// Its tunnels to other sites that carry packets.
+    pub tunnels: u16,
+    /// How often it became active since its start, by reason.
+    pub takeovers: BTreeMap<String, u64>,
+    /// The other gateways of the site.
+    pub siblings: Vec<SiblingReport>,
+}
+
+/// Another gateway of the site.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiblingReport {
+    /// `<gateway>.<org>`.
+    pub gateway: String,
+    /// `unknown`, `earlier version`, `heard`, `doubtful`, `apart`, `silent` or `left`.
+    pub contact: String,
+    /// `active` or `standby`, as it said last.
+    pub role: Option<String>,
+    /// As it said last.
+    pub epoch: Option<u64>,
+    /// Its tunnels to other sites, as it said last.
+    pub tunnels: Option<u16>,
+}
+
+impl SiteReport {
+    /// What the mesh says.
+    pub fn of(status: &SiteStatus) -> SiteReport {
+        let standing = &status.standing;
+        let takeovers = status.takeovers.iter();
+
+        SiteReport {
+            role: standing.role.word().to_owned(),
+            epoch: standing.epoch,
+            reason: standing.reason.word().to_owned(),
+            gap_ms: standing.gap.map(millis),
+            hands_over: status.hands_over,
+            tunnels: status.tunnels,
+            takeovers: takeovers
+                .map(|(reason, count)| ((*reason).to_owned(), *count))
+                .collect(),
+            siblings: status
+                .siblings
+                .iter()
+                .map(|(id, sibling)| sibling_report(id.to_string(), sibling))
+                .collect(),
+        }
+    }
+
+    /// The siblings in one line for people; `None` without any.
+    pub fn line(&self) -> Option<String> {
+        if self.siblings.is_empty() {
+            return None;
+        }
+
+        let siblings = self.siblings.iter().map(|sibling| {
+            let role = sibling.role.as_deref().unwrap_or("no word of it yet");
+            match sibling.contact.as_str() {
+                "heard" => format!("{} {role}", sibling.gateway),
+                contact => format!("{} {contact}", sibling.gateway),
+            }
+        });
+        let mut line = siblings.collect::<Vec<String>>().join(", ");
+        if self.hands_over {
+            line.push_str("; this gateway wants another one to take over");
+        }
+        Some(line)
+    }
+}
+
+fn sibling_report(gateway: String, sibling: &SiblingStatus) -> SiblingReport {
+    let contact = match sibling.contact {
+        Contact::Unknown { .. } => "unknown",
+        Contact::Mute => "earlier version",
+        Contact::Heard => "heard",
+        Contact::Doubtful { .. } => "doubtful",
+        Contact::Apart { .. } => "apart",
+        Contact::Silent => "silent",
+        Contact::Left => "left",
+    };
+    let role = sibling.state.map(|state| {
+        if state.is_active {
+            SiteRole::Active
+        } else {
+            SiteRole::Standby
+        }
+    });
+
+    SiblingReport {
+        gateway,
+        contact: contact.to_owned(),
+        role: role.map(|role| role.word().to_owned()),
+        epoch: sibling.state.map(|state| state.rank.epoch),
+        tunnels: sibling.state.map(|state| state.tunnels),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_what_each_sibling_is_if_it_answers() {
+        let sibling = |gateway: &str, contact: &str| SiblingReport {
+            gateway: gateway.into(),
+            contact: contact.into(),
+            role: Some("standby".into()),
+            ..SiblingReport::default()
+        };
+        let mut report = SiteReport {
+            siblings: vec![sibling("gw2.acme", "heard"), sibling("gw3.acme", "silent")],
+            ..SiteReport::default()
+        };
+        assert_eq!(report.line().unwrap(), "gw2.acme standby, gw3.acme silent");
+
+        report.siblings.clear();
+        assert_eq!(report.line(), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! `ringway drain`: hands the site over to a sibling, so that this gateway can be stopped without
+//! losing a packet.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::{Failure, answer};
+use crate::admin::{Report, socket};
+
+/// How long a sibling may take to become active.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// Nothing has come through the tunnels for so long.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// How often the gateway is asked.
+const STEP: Duration = Duration::from_millis(200);
+
+/// Arguments of `ringway drain`.
+#[derive(Debug, Args)]
+pub struct Drain {
+    #[command(flatten)]
+    config: super::ConfigFile,
+    /// Take part again: the sibling stays active
+    #[arg(long)]
+    cancel: bool,
+    /// Seconds after which to give up waiting for packets to end
+    #[arg(long, default_value_t = 30)]
+    timeout: u64,
+}
+
+/// Runs `ringway drain`.
+pub fn run(args: Drain) -> Result<ExitCode, Failure> {
+    let path = ringway_config::socket_of(&args.config.path)?;
+    let report = socket::ask_drain(&path, !args.cancel)?;
+    if args.cancel {
+        answer("it takes part again; its sibling stays active\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if report.site.siblings.is_empty() {
+        answer("no other gateway serves this site: nobody can take over\n")?;
+        return Ok(ExitCode::FAILURE);
+    }
+
+    let start = Instant::now();
+    let Some(standby) = wait_for_sibling(&path, report, start)? else {
+        answer("no sibling has taken over; it goes on as before: ringway drain --cancel\n")?;
+        return Ok(ExitCode::FAILURE);
+    };
+    let end = start + Duration::from_secs(args.timeout);
+    let is_quiet = wait_for_quiet(&path, received(&standby), end)?;
+
+    let active = standby.role.map(|role| role.reason).unwrap_or_default();
+    let text = if is_quiet {
+        format!("drained: {active}, and nothing comes here any more; it can be stopped\n")
+    } else {
+        format!("handed over: {active}, but packets still come here\n")
+    };
+    answer(text)?;
+    Ok(if is_quiet {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The report once a sibling is active; `None` if none becomes it.
+fn wait_for_sibling(
+    path: &Path,
+    mut report: Report,
+    start: Instant,
+) -> Result<Option<Report>, Failure> {
+    while report.site.role != "standby" {
+        if start + HAND_OVER < Instant::now() {
+            return Ok(None);
+        }
+        thread::sleep(STEP);
+        report = socket::ask(path)?;
+    }
+    Ok(Some(report))
+}
+
+/// True once no packet has come for a while; false at `end`.
+fn wait_for_quiet(path: &Path, mut before: u64, end: Instant) -> Result<bool, Failure> {
+    let mut since = Instant::now();
+
+    while since + QUIET > Instant::now() {
+        if end < Instant::now() {
+            return Ok(false);
+        }
+        thread::sleep(STEP);
+        let now = received(&socket::ask(path)?);
+        if now != before {
+            before = now;
+            since = Instant::now();
+        }
+    }
+    Ok(true)
+}
+
+/// Bytes that have come through all tunnels.
+fn received(report: &Report) -> u64 {
+    report.tunnels.iter().map(|tunnel| tunnel.rx_bytes).sum()
+}
