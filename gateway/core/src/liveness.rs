@@ -31,10 +31,15 @@ const EAGER_PROBES: u32 = 20;
 /// The longest round trip for which a session that no echo has proved yet is waited for.
 const LONGEST_RTT: Duration = Duration::from_secs(5);
 
-/// A sibling is dead after so long without an echo, and so many probes. At 5 % loss each way, all
-/// ten probes that are sent in this time are lost once in 500 years.
+/// A sibling is silent after so long without an echo, and [`ENOUGH_PROBES`]. At 5 % loss each way,
+/// all ten probes that are sent in this time are lost once in 500 years.
 const SIBLING_SILENT: Duration = Duration::from_millis(150);
-const SIBLING_PROBES: u32 = 8;
+
+/// The same for the tunnel of a gateway with siblings to another site.
+const UPLINK_SILENT: Duration = Duration::from_millis(250);
+
+/// So many probes are hardly all lost: at 5 % loss each way, once in 100 million times.
+const ENOUGH_PROBES: u32 = 8;
 
 /// Probes without an echo after which peers are asked about a sibling.
 const OVERDUE_PROBES: u32 = 3;
@@ -98,11 +103,21 @@ impl Liveness {
         self.last_echo
     }
 
-    /// True if a sibling is dead: it has had time to echo so many probes that all were hardly lost.
+    /// True if a sibling is silent: it has had time to echo so many probes that all were hardly
+    /// lost.
     pub(crate) fn is_sibling_silent(&self, now: Instant) -> bool {
+        self.is_silent_for(SIBLING_SILENT, now)
+    }
+
+    /// True if no packets pass between this gateway, which has siblings, and another site.
+    pub(crate) fn is_uplink_silent(&self, now: Instant) -> bool {
+        self.is_silent_for(UPLINK_SILENT, now)
+    }
+
+    fn is_silent_for(&self, time: Duration, now: Instant) -> bool {
         let rtt = self.rtt.unwrap_or_default().min(LONGEST_RTT);
 
-        self.last_echo + SIBLING_SILENT + rtt <= now && self.unanswered >= SIBLING_PROBES
+        self.last_echo + time + rtt <= now && self.unanswered >= ENOUGH_PROBES
     }
 
     /// True if more than one probe was lost, or the first signs of death are there.

@@ -90,9 +90,9 @@ impl Settings {
     }
 
     /// As these, for the tunnels of a gateway that has siblings: they may have to take over when
-    /// its uplink is dead.
+    /// its uplink is dead. Probed every 100 ms, and every 20 ms while an echo is overdue.
     pub(crate) fn for_uplinks(&self) -> Settings {
-        self.at_pace(Duration::from_millis(200))
+        self.at_pace(Duration::from_millis(100))
     }
 
     fn at_pace(&self, interval: Duration) -> Settings {

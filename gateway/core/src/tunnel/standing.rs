@@ -17,9 +17,6 @@ use crate::settings::Settings;
 use crate::siblings::View;
 use crate::tunnel_error::TunnelError;
 
-/// A tunnel without an echo for so long carries no packets, as far as the site's choice goes.
-const UPLINK_SILENT: Duration = Duration::from_millis(600);
-
 /// Messages between siblings that are passed on for one peer in a second.
 const RELAYED_PER_SECOND: u32 = 20;
 
@@ -195,8 +192,7 @@ impl Tunnel {
     /// then it can be asked about them. Without the latter, `Some(None)`.
     pub(crate) fn uplink(&self, context: &Context, now: Instant) -> Option<Option<Duration>> {
         let live = self.sessions.active().and_then(Session::live)?;
-        let is_living = live.liveness.proved() && now < live.liveness.last_echo() + UPLINK_SILENT;
-        if !is_living {
+        if !live.liveness.proved() || live.liveness.is_uplink_silent(now) {
             return None;
         }
 

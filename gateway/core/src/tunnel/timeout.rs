@@ -224,8 +224,8 @@ impl Tunnel {
 
         let probe = context.next_probe();
         live.liveness.probe(probe, context.pace(is_sibling), now);
-        // Siblings die between two of its rounds.
-        context.siblings_stale |= is_sibling;
+        // Siblings and uplinks die between two of its rounds.
+        context.siblings_stale |= is_sibling || live.liveness.is_overdue();
         context.act(Action::Probe {
             session: index,
             conn,

@@ -363,9 +363,9 @@ fn a_sibling_that_hands_over_is_replaced_at_once_and_stays_active_until_then() {
 #[test]
 fn a_gateway_whose_tunnels_are_silent_hands_over_and_is_active_until_the_sibling_is() {
     let (mut bench, _, other) = before_a_standby();
-    bench.pass(400 * MILLISECOND, &[other]);
+    bench.pass(200 * MILLISECOND, &[other]);
     assert!(!last_state(&bench, other).hands_over);
-    bench.pass(400 * MILLISECOND, &[other]);
+    bench.pass(150 * MILLISECOND, &[other]);
     let state = last_state(&bench, other);
     assert!(state.hands_over && state.is_active && state.tunnels == 0);
 
