@@ -86,6 +86,11 @@ impl FragmentStore {
         FragmentStore { dir: dir.into() }
     }
 
+    /// True for the name of a file with a copy, also of a version that kept one for each zone.
+    pub fn is_copy(file: &str) -> bool {
+        file.ends_with(FORMER_SUFFIX) || gateway_of_file(file).is_some()
+    }
+
     /// Replaces the copy of `gateway`'s fragment.
     pub fn save(&self, gateway: &GatewayId, stored: &Stored) -> io::Result<()> {
         let since = stored.received.duration_since(UNIX_EPOCH);

@@ -5,9 +5,12 @@
 //!   every 5 s: Health::look ─► Round, off the loop: connect to each ─► Probed ─► Health::note
 //! ```
 //! The gateway probes from its own addresses, as any host of the site would. A connection that is
-//! accepted is closed at once.
+//! accepted is closed at once. What has failed is remembered ([`FailedAddresses`]): an address that
+//! did before a restart is not answered after it until it has been probed.
 
 mod round;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{Config, DnsName, HealthCheck};
 use ringway_dns::Name;
+
+use crate::state::FailedAddresses;
 
 pub use round::{Probed, Round};
 
@@ -75,15 +80,24 @@ pub struct Health {
 }
 
 impl Health {
-    /// The checks of `config`. Every address counts as good until it has failed.
-    pub fn new(config: &Config, now: Instant) -> Health {
-        let mut health = Health {
-            targets: BTreeMap::new(),
+    /// The checks of `config`. The addresses that had `failed` before this start are left out until
+    /// a probe has succeeded; every other one counts as good until it has failed.
+    pub fn new(config: &Config, failed: &FailedAddresses, now: Instant) -> Health {
+        Health::of(config.dns.checks.iter().flat_map(targets), failed, now)
+    }
+
+    fn of(targets: impl Iterator<Item = Target>, failed: &FailedAddresses, now: Instant) -> Health {
+        let targets = targets.map(|target| {
+            let failed_since = failed.since(&target.name, target.address.ip());
+            let state = failed_since.map_or_else(State::good, State::failed);
+            (target, state)
+        });
+
+        Health {
+            targets: targets.collect(),
             next_round: now,
             is_probing: false,
-        };
-        health.follow(config);
-        health
+        }
     }
 
     /// The checks are those of `config` from now on. What is known of an address stays, even if it
@@ -155,6 +169,18 @@ impl Health {
             .collect()
     }
 
+    /// The addresses that have failed, for the next start.
+    pub fn to_store(&self) -> FailedAddresses {
+        let mut stored = FailedAddresses::default();
+
+        for (target, state) in &self.targets {
+            if state.has_failed() {
+                stored.insert(&target.name, target.address.ip(), state.since);
+            }
+        }
+        stored
+    }
+
     /// The failed addresses in words; `None` if there are none.
     pub fn summary(&self) -> Option<String> {
         let failed = self.targets.iter().filter(|(_, state)| state.has_failed());
@@ -209,6 +235,15 @@ impl State {
         }
     }
 
+    /// As the run before left it.
+    fn failed(since: SystemTime) -> State {
+        State {
+            failures: FAILURES,
+            since,
+            error: Some("it had failed before this start".to_owned()),
+        }
+    }
+
     fn has_failed(&self) -> bool {
         self.failures >= FAILURES
     }
@@ -249,104 +284,4 @@ fn targets(check: &HealthCheck) -> impl Iterator<Item = Target> {
         .addresses
         .iter()
         .map(move |address| of(&check.name, *address))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target(address: &str) -> Target {
-        Target {
-            name: "peer0.acme.example".into(),
-            address: address.parse().unwrap(),
-        }
-    }
-
-    fn health(addresses: &[&str], now: Instant) -> Health {
-        let targets = addresses.iter().map(|address| target(address));
-
-        Health {
-            targets: targets.map(|target| (target, State::good())).collect(),
-            next_round: now,
-            is_probing: false,
-        }
-    }
-
-    /// One round in which the addresses with these ports fail.
-    fn round(health: &mut Health, failing: &[u16], now: Instant) -> bool {
-        let round = health.look(now).expect("a round is due");
-        let results = round.targets().iter().map(|target| {
-            let fails = failing.contains(&target.address.port());
-            let result = if fails {
-                Err("refused".to_owned())
-            } else {
-                Ok(())
-            };
-            (target.clone(), result)
-        });
-        let probed = Probed(results.collect());
-        health.note(probed)
-    }
-
-    #[test]
-    fn an_address_is_left_out_after_two_failures_and_returns_after_one_success() {
-        let start = Instant::now();
-        let mut health = health(&["10.1.0.11:1", "10.1.0.12:2"], start);
-
-        assert!(!round(&mut health, &[1], start));
-        assert!(health.failed().is_empty());
-        assert!(round(&mut health, &[1], start + INTERVAL));
-        assert_eq!(health.failed().len(), 1);
-        assert!(!round(&mut health, &[1], start + 2 * INTERVAL));
-        assert!(round(&mut health, &[], start + 3 * INTERVAL));
-        assert!(health.failed().is_empty());
-    }
-
-    #[test]
-    fn failures_count_only_in_a_row() {
-        let start = Instant::now();
-        let mut health = health(&["10.1.0.11:1"], start);
-
-        for number in 0..6 {
-            let failing: &[u16] = if number % 2 == 0 { &[1] } else { &[] };
-            assert!(!round(&mut health, failing, start + number * INTERVAL));
-        }
-    }
-
-    #[test]
-    fn an_address_that_has_failed_stays_so_after_a_change_of_the_checks() {
-        let start = Instant::now();
-        let mut health = health(&["10.1.0.11:1", "10.1.0.12:2"], start);
-        round(&mut health, &[1], start);
-        round(&mut health, &[1], start + INTERVAL);
-        let failed = health.failed();
-
-        for port in [1, 3] {
-            health.follow_targets([target(&format!("10.1.0.11:{port}"))]);
-            assert_eq!(health.failed(), failed, "port {port}");
-        }
-        assert!(round(&mut health, &[], start + 2 * INTERVAL));
-        assert!(health.failed().is_empty());
-
-        round(&mut health, &[3], start + 3 * INTERVAL);
-        round(&mut health, &[3], start + 4 * INTERVAL);
-        assert_eq!(health.failed(), failed);
-        health.follow_targets([target("10.1.0.13:3")]);
-        assert!(health.failed().is_empty(), "nobody checks it any more");
-    }
-
-    #[test]
-    fn no_round_begins_before_its_time_or_during_another() {
-        let start = Instant::now();
-        let mut health = health(&["10.1.0.11:1"], start);
-
-        let first = health.look(start).expect("the first is due at once");
-        assert_eq!(health.poll_timeout(), None);
-        assert!(health.look(start + 2 * INTERVAL).is_none());
-        let results = first.targets().iter().map(|t| (t.clone(), Ok(())));
-        let probed = Probed(results.collect());
-        health.note(probed);
-        assert!(health.look(start + INTERVAL / 2).is_none());
-        assert!(health.look(start + INTERVAL).is_some());
-    }
 }

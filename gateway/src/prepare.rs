@@ -25,7 +25,7 @@ use tokio::task::spawn_blocking;
 use crate::names::lint::lint;
 use crate::policy::{Judge, TestResults};
 use crate::quic::endpoint::EndpointKeys;
-use crate::state::NewestLists;
+use crate::state::{NewestLists, modes};
 
 /// A gateway's files, read and checked.
 #[derive(Debug)]
@@ -134,6 +134,7 @@ pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prep
     hints.extend(config.never_met());
     hints.extend(config.lonely_ha());
     hints.extend(EndpointKeys::exposed(&config.state_dir));
+    hints.extend(modes::exposed(&config.state_dir));
     hints.extend(doubtful_names);
     let hints = Faults::from(hints);
 

@@ -12,6 +12,7 @@
 
 mod gateway;
 mod kernel;
+mod names;
 mod pid_file;
 mod signals;
 mod sockets;
@@ -109,11 +110,11 @@ async fn make_state_directory(dir: PathBuf, files: &Arc<StateFiles>) -> anyhow::
     let files = files.clone();
 
     blocking(move || {
-        files.store(
-            "state directory",
-            "there is no state directory",
-            move || Ok(create_private(&dir)?),
-        );
+        files.store("state directory", "there is no state directory", {
+            let dir = dir.clone();
+            move || Ok(create_private(&dir)?)
+        });
+        files.make_private(dir);
         Ok(())
     })
     .await

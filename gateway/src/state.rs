@@ -2,7 +2,9 @@
 //! or read-only keeps no gateway down: what could not be stored stays in memory, is listed as
 //! something that needs attention, and is tried again.
 
+mod failed;
 mod lists;
+pub mod modes;
 mod records;
 pub mod space;
 
@@ -18,6 +20,7 @@ use tokio::time::sleep;
 
 use crate::attention::Attention;
 
+pub use failed::FailedAddresses;
 pub use lists::NewestLists;
 pub use records::RecordsFile;
 
@@ -99,6 +102,24 @@ impl StateFiles {
         self.store("state revocation-lists", loss, move || {
             Ok(lists.store(&dir)?)
         });
+    }
+
+    /// Stores which checked addresses have failed, so that the next start leaves them out, too.
+    /// Blocks.
+    pub fn store_failed(&self, dir: PathBuf, failed: FailedAddresses) {
+        let loss = "it is not stored which addresses have failed their checks, so that a restart \
+                    answers with them for some seconds";
+
+        self.store("state failed-addresses", loss, move || {
+            Ok(failed.store(&dir)?)
+        });
+    }
+
+    /// Makes the state directory and what is in it its owner's alone. Blocks.
+    pub fn make_private(&self, dir: PathBuf) {
+        let loss = "others may read files of the state directory";
+
+        self.store("state modes", loss, move || Ok(modes::tighten(&dir)?));
     }
 
     /// Stores what this gateway leaves in the kernel, so that a later start can remove it. Blocks.

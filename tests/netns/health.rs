@@ -61,16 +61,7 @@ fn a_reload_does_not_bring_back_what_has_failed() {
     scene.reload("gw.org1");
     wait_until_answered(&scene, &["10.10.1.11"]);
 
-    let askers = ASKERS.map(|(host, server)| {
-        let script = format!("while :; do dig +short {server} {NAME}; done");
-        Background::start(
-            &scene,
-            host,
-            &format!("{host}-asks"),
-            "sh",
-            &["-c", &script],
-        )
-    });
+    let askers = ASKERS.map(|(host, server)| ask_again_and_again(&scene, host, server));
     for number in 0..4 {
         let host = format!("\n[[dns.host]]\nname = \"new{number}\"\naddresses = \"10.10.1.13\"\n");
         append(&config, &host);
@@ -84,16 +75,56 @@ fn a_reload_does_not_bring_back_what_has_failed() {
         });
     }
 
-    for asker in askers {
-        let answers = asker.stop(Signal::SIGTERM);
-        assert!(answers.contains("10.10.1.11"), "{answers}");
-        assert!(!answers.contains("10.10.1.12"), "it had failed: {answers}");
+    assert_never_answered(askers);
+    scene.close();
+}
+
+#[test]
+fn a_restart_does_not_bring_back_what_has_failed() {
+    let mut scene = Scene::new("health-restart", RINGWAY);
+    let gateway = "gw.org1";
+    let _first = listener(&scene, "peer0.org1");
+    append(&scene.config(gateway), SERVICE);
+    scene.reload(gateway);
+    wait_until_answered(&scene, &["10.10.1.11"]);
+
+    let askers = ASKERS.map(|(host, server)| ask_again_and_again(&scene, host, server));
+    for restart in 0..3 {
+        if restart % 2 == 0 {
+            scene.kill(gateway).expect("it runs");
+        } else {
+            scene.stop(gateway);
+        }
+        scene.start(gateway).expect("it starts");
+        scene.wait_until_joined().expect("the tunnels come up");
+        assert_eq!(states(&scene), ["good", "failed"], "restart {restart}");
+        wait_until_answered(&scene, &["10.10.1.11"]);
     }
+    assert_never_answered(askers);
+
+    let _second = listener(&scene, "peer1.org1");
+    wait_until_answered(&scene, &["10.10.1.11", "10.10.1.12"]);
     scene.close();
 }
 
 fn listener(scene: &Scene, node: &str) -> Background {
     Background::server(scene, node, 7051, "iperf3", &["-s", "-p", "7051"])
+}
+
+fn ask_again_and_again(scene: &Scene, host: &str, server: &str) -> Background {
+    let script = format!("while :; do dig +short +tries=1 +timeout=1 {server} {NAME}; done");
+    let name = format!("{host}-asks");
+
+    Background::start(scene, host, &name, "sh", &["-c", &script])
+}
+
+/// Ends the askers, none of which must have seen the address that has failed.
+fn assert_never_answered(askers: [Background; 2]) {
+    for asker in askers {
+        let answers = asker.stop(Signal::SIGTERM);
+        assert!(answers.contains("10.10.1.11"), "{answers}");
+        assert!(!answers.contains("10.10.1.12"), "it had failed: {answers}");
+    }
 }
 
 fn wait_until_answered(scene: &Scene, expected: &[&str]) {

@@ -15,7 +15,8 @@ use tracing::{info, warn};
 use crate::firewall::Nft;
 use crate::{routes, tun};
 
-const FILE: &str = "traces.json";
+/// Its file in the state directory.
+pub const FILE: &str = "traces.json";
 
 /// What is left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]

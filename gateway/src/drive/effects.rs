@@ -147,6 +147,8 @@ impl Drive {
             Event::Probed(probed) => {
                 if self.health.note(probed) {
                     self.note_failed_addresses();
+                    self.in_force
+                        .store_failed(self.health.to_store(), &self.jobs);
                     self.leave_out_failed();
                 }
             }
@@ -195,6 +197,8 @@ impl Drive {
     fn adopt_names(&mut self, membership: &Membership) {
         self.health.follow(self.in_force.config());
         self.note_failed_addresses();
+        self.in_force
+            .store_failed(self.health.to_store(), &self.jobs);
         let has_failed = !self.health.failed().is_empty();
 
         // An address that has failed must not be answered for a moment: until the new fragment

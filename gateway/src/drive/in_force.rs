@@ -24,7 +24,7 @@ use super::jobs::{Event, Jobs};
 use crate::names::Names;
 use crate::policy::former::RulesFile;
 use crate::prepare::{Known, Prepared, prepare_again};
-use crate::state::{NewestLists, RecordsFile, StateFiles};
+use crate::state::{FailedAddresses, NewestLists, RecordsFile, StateFiles};
 use crate::tasks::Tasks;
 use crate::zones::{LOSS, Store};
 
@@ -276,6 +276,14 @@ impl InForce {
         let files = self.stored.files.clone();
 
         jobs.run_silently(move || files.store_traces(state_dir, traces));
+    }
+
+    /// Remembers which checked addresses have failed.
+    pub(super) fn store_failed(&self, failed: FailedAddresses, jobs: &Jobs) {
+        let state_dir = self.config.state_dir.clone();
+        let files = self.stored.files.clone();
+
+        jobs.run_silently(move || files.store_failed(state_dir, failed));
     }
 
     /// Stores copies of the members' names, now or when the disk has room.

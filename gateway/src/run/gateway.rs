@@ -10,9 +10,7 @@ use ringway_config::{Accepted, Config, Policy};
 use ringway_core::message::{FRAGMENTS, SIBLINGS};
 use ringway_core::{BootId, Membership, Secret, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
-use ringway_dns::{Hold, Moment, Options, Server, Zone};
 use ringway_filter::{Filter, Settings as FilterSettings};
-use ringway_host::incoming::interface_of;
 use ringway_host::links::SharedScope;
 use ringway_host::watch::Authors;
 use ringway_identity::{Identity, Trust};
@@ -24,17 +22,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::kernel::Kernel;
+use super::names::{bind_dns, open_names};
 use super::signals::Signals;
 use super::{blocking, sockets};
-use crate::admin::{self, Metrics};
+use crate::admin;
 use crate::attention::Attention;
 use crate::drive::{
     Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Reloads, Stored,
     boot_time, queues, wall_time,
 };
 use crate::ha::Ha;
-use crate::health::Health;
-use crate::names::Names;
 use crate::plane::{Parts, Plane, Sink};
 use crate::policy;
 use crate::prepare::Prepared;
@@ -44,10 +41,9 @@ use crate::quic::endpoint::{self, EndpointKeys, Tls};
 use crate::quic::event;
 use crate::quic::refusals::Refusals;
 use crate::quic::socket::Inlet;
-use crate::state::{REMEDY, StateFiles, chain};
+use crate::state::StateFiles;
 use crate::tasks::Tasks;
 use crate::watch;
-use crate::zones::Replicator;
 
 /// What it means that the endpoint's keys are not stored.
 const KEYS_LOST: &str =
@@ -87,7 +83,7 @@ impl Gateway {
 
         // Stored zones are published before the server answers, or members' names would fail
         // until each peer is connected.
-        let (names, replicator) =
+        let (names, replicator, health) =
             open_names(&config, &members, prepared.zone, &state.attention).await?;
         names.set_arrivals(&config, &kernel.links);
         let (server, metrics) = bind_dns(&config, &names).await?;
@@ -138,7 +134,7 @@ impl Gateway {
             jobs: Jobs::new(senders.jobs, tasks.clone()),
             in_force: InForce::new(config.clone(), trust, identity, names, view, state.stored),
             replicator,
-            health: Health::new(&config, Instant::now()),
+            health,
             ha: Ha::start(&config, &state.attention, &tasks),
             attention: state.attention,
             reloads: Reloads::default(),
@@ -167,64 +163,6 @@ impl Gateway {
         self.drive.run(self.queues, stop).await;
         self.tasks.end().await;
     }
-}
-
-/// Publishes our names and the stored ones of the other gateways.
-async fn open_names(
-    config: &Arc<Config>,
-    members: &Arc<Membership>,
-    zone: Zone,
-    attention: &Attention,
-) -> anyhow::Result<(Names, Replicator)> {
-    let (names, replicator) = {
-        let config = config.clone();
-        let members = members.clone();
-        let attention = attention.clone();
-        blocking(move || {
-            let names = Names::open(&config, &members, zone, &attention);
-            let heard = open_heard(&config, &attention);
-            let replicator = Replicator::open(&names, heard, &config, &members, &attention);
-            Ok((names, replicator))
-        })
-        .await?
-    };
-
-    Ok((names, replicator))
-}
-
-/// When members were last heard, as far as that can be read. Blocks.
-fn open_heard(config: &Config, attention: &Attention) -> Hold {
-    let path = config.state_dir.join("heard");
-
-    Hold::open(&path, Moment::now()).unwrap_or_else(|error| {
-        let what = format!(
-            "when members were last heard cannot be read: {}",
-            chain(&error)
-        );
-        attention.raise("state heard", &what, REMEDY);
-        Hold::unread(&path)
-    })
-}
-
-async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(Server, Metrics)> {
-    let options = Options {
-        nsid: config.id.to_string().into_bytes(),
-        public: config.dns.public_listen,
-        forwarder: names.forwarder.clone(),
-        query_log: names.query_log.clone(),
-        rate: names.rate.clone(),
-        interface_of: Some(interface_of),
-    };
-    let zones = names.zones.clone();
-    let acl = names.acl.clone();
-
-    let server = Server::bind_available(&config.dns.listen, zones, acl, options).await?;
-    let metrics = Metrics {
-        counters: server.counters(),
-        cookies: server.cookies(),
-        forwarder: names.forwarder.clone(),
-    };
-    Ok((server, metrics))
 }
 
 /// Opens the QUIC endpoint on the first lane's socket; the other lanes carry data packets only.

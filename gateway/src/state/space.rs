@@ -10,7 +10,7 @@ use ringway_intent::Finding;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::{REMEDY, RETRY};
+use super::RETRY;
 use crate::attention::Attention;
 
 /// The name of what needs attention.
@@ -71,18 +71,31 @@ impl Space {
         })
     }
 
+    /// What is wrong with `dir` here, which needs `least` bytes.
     fn finding(&self, dir: &Path, least: u64) -> Option<Finding> {
         let dir = dir.display();
-        let what = if !self.is_writable {
-            format!("the state directory {dir} cannot be written: a restart forgets what it needs")
+        let disk = format!("$(findmnt -no TARGET -T {dir})");
+        let (what, remedy) = if !self.is_writable {
+            (
+                format!(
+                    "the state directory {dir} cannot be written: a restart forgets what it needs"
+                ),
+                format!("mount -o remount,rw {disk}   # or chown {dir} to the gateway's user"),
+            )
         } else if self.bytes < least {
             // Rounded, so that the text stays the same while little changes.
-            format!(
-                "less than {} MiB are free where the state directory {dir} is",
-                (self.bytes >> 20) + 1
+            let free = (self.bytes >> 20) + 1;
+            (
+                format!("less than {free} MiB are free where the state directory {dir} is"),
+                format!("du -xh {disk} | sort -h | tail   # what takes the room"),
             )
         } else if self.files.is_some_and(|files| files < LEAST_FILES) {
-            format!("hardly any file can be created where the state directory {dir} is (df -i)")
+            (
+                format!(
+                    "hardly any file can be created where the state directory {dir} is (df -i)"
+                ),
+                format!("du -x --inodes {disk} | sort -n | tail   # where they are"),
+            )
         } else {
             return None;
         };
@@ -90,7 +103,7 @@ impl Space {
         Some(Finding {
             name: NAME.to_owned(),
             what,
-            remedy: REMEDY.to_owned(),
+            remedy,
         })
     }
 }
@@ -107,7 +120,13 @@ mod tests {
 
     fn what(space: Space) -> String {
         let found = space.finding(Path::new("/s"), LEAST);
-        found.map_or(String::new(), |finding| finding.what)
+        let Some(found) = found else {
+            return String::new();
+        };
+
+        let program = found.remedy.split(' ').next();
+        assert!(matches!(program, Some("mount" | "du")), "{}", found.remedy);
+        found.what
     }
 
     #[test]

@@ -18,10 +18,11 @@ use crate::attention::Attention;
 use crate::names::{Names, prefixes_of};
 
 impl Replicator {
-    /// Answers from `names`' fragment and the copies on disk from now on. Owners have been silent
-    /// as `heard` says. Blocks.
+    /// Answers from `fragment`, which is ours, and the copies on disk from now on. Owners have been
+    /// silent as `heard` says. Blocks.
     pub fn open(
         names: &Names,
+        fragment: Arc<Zone>,
         heard: Hold,
         config: &Config,
         membership: &Membership,
@@ -36,7 +37,7 @@ impl Replicator {
             store: Store::new(names.copies.clone()),
             me: config.id.clone(),
             domain: config.own.domain.clone(),
-            own: Own::new(names.fragment.clone()),
+            own: Own::new(fragment),
             legacy: None,
             needs_legacy: false,
             peers: BTreeMap::new(),
