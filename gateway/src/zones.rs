@@ -646,7 +646,7 @@ impl Replicator {
                     "{peer} refuses our names: {}",
                     ringway_config::Escaped(text)
                 ),
-                "correct the names in gateway.toml, and reload",
+                "ringway check   # what is wrong with our names; correct them, then ringway reload",
             );
         }
         self.answers.insert(peer, verdict);

@@ -1,6 +1,7 @@
 //! What of this host keeps a gateway from starting, found without changing anything: for `check`,
 //! in the words in which the start itself would fail.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,21 +20,80 @@ const NET_ADMIN: u32 = 12;
 /// CAP_NET_RAW.
 const NET_RAW: u32 = 13;
 
+/// Something for which a start would fail. Its text says what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The device node is there, and this user may not open it.
+    TunDenied,
+    /// The kernel has no TUN driver, or the container no device node.
+    NoTun(io::ErrorKind),
+    /// The program is missing that changes the packet filter.
+    NoNft,
+    /// The TUN device is there already.
+    DeviceExists(TunName),
+    /// Another program has the tunnel port.
+    PortTaken(SocketAddr),
+}
+
+impl Obstacle {
+    /// The command that removes it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Obstacle::TunDenied => "chmod 666 /dev/net/tun   # or run ringway as root".into(),
+            Obstacle::NoTun(_) => {
+                "modprobe tun   # for a container: on the host, and start it with --device \
+                 /dev/net/tun"
+                    .into()
+            }
+            Obstacle::NoNft => "apt-get install nftables".into(),
+            Obstacle::DeviceExists(name) => format!(
+                "ip link delete {name}   # if no other ringway runs here; or another [tun] name"
+            ),
+            Obstacle::PortTaken(listen) => format!(
+                "ss -lunp 'sport = {}'   # the program to stop; or change [gateway] listen",
+                listen.port()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::TunDenied => f.write_str(
+                "/dev/net/tun may not be opened: run ringway as root, or give its user the right \
+                 to",
+            ),
+            Obstacle::NoTun(error) => {
+                write!(f, "{}", TunError::NoDriver((*error).into()))
+            }
+            Obstacle::NoNft => write!(f, "{}", FirewallError::Missing),
+            Obstacle::DeviceExists(name) => {
+                let name = name.to_string();
+                write!(f, "{}", TunError::Exists { name })
+            }
+            Obstacle::PortTaken(listen) => write!(
+                f,
+                "cannot listen on {listen}: is another program using the port?"
+            ),
+        }
+    }
+}
+
 /// Everything that a start as this user would fail for; `device` and `listen` only if no daemon of
 /// this gateway has them already.
-pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<String> {
+pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<Obstacle> {
     let mut found = Vec::new();
 
     match tun_driver() {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => found.push(
-            "/dev/net/tun may not be opened: run ringway as root, or give its user the right to"
-                .to_owned(),
-        ),
-        Err(error) => found.push(TunError::NoDriver(error).to_string()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            found.push(Obstacle::TunDenied);
+        }
+        Err(error) => found.push(Obstacle::NoTun(error.kind())),
     }
     if !is_found(&PROGRAMS) {
-        found.push(FirewallError::Missing.to_string());
+        found.push(Obstacle::NoNft);
     }
     if is_running {
         return found;
@@ -41,13 +101,10 @@ pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<
 
     // In the order in which a start comes upon them.
     if tun::exists(device) {
-        let name = device.to_string();
-        found.push(TunError::Exists { name }.to_string());
+        found.push(Obstacle::DeviceExists(device.clone()));
     }
     if is_bound(listen) {
-        found.push(format!(
-            "cannot listen on {listen}: is another program using the port?"
-        ));
+        found.push(Obstacle::PortTaken(listen));
     }
     found
 }

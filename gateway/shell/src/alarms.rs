@@ -58,8 +58,10 @@ fn finding(alarm: &Alarm) -> Option<Finding> {
     Some(Finding {
         name,
         what,
-        remedy: "stop one of the two; a copied machine needs a gateway name and a key of its own"
-            .to_owned(),
+        remedy:
+            "ringway gateway add …   # a name and a key for a machine that was copied; else stop \
+                 one of the two"
+                .to_owned(),
     })
 }
 

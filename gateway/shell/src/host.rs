@@ -22,6 +22,9 @@ use crate::watch::{Outcome, TRUCE};
 /// The name of what needs attention while the packet filter is missing.
 const FORWARDING_OFF: &str = "forwarding off";
 
+/// What an operator looks at when the packet filter cannot be set up.
+const RULESET: &str = "nft list ruleset   # what is in the way; it is tried again every second";
+
 impl Shell {
     /// The host has these addresses and routes now.
     pub(crate) fn begin_host_change(&mut self, id: ChangeId, links: Links, now: Instant) {
@@ -167,7 +170,7 @@ impl Shell {
                     what: "the site's hosts are cut off: forwarding is off while the nftables \
                            table is missing"
                         .into(),
-                    remedy: String::new(),
+                    remedy: RULESET.into(),
                 }));
             }
         }
@@ -216,11 +219,19 @@ fn missing_name(thing: &Thing) -> String {
     format!("missing {thing}")
 }
 
-/// Where the kernel's settings are read-only, the host's administrator can write them.
+/// What this daemon may not do, or is kept from, the host's administrator can.
 fn remedy(missing: &Missing) -> String {
     match missing.thing {
         Thing::Setting(_) => format!("sysctl -w {}", missing.name.replace(" = ", "=")),
-        _ => String::new(),
+        Thing::Table => RULESET.to_owned(),
+        Thing::Rule => "ip rule   # what is in the way; it is tried again every second".to_owned(),
+        Thing::Routes => {
+            "ip route show table all   # what is in the way; it is tried again every second"
+                .to_owned()
+        }
+        Thing::Mtu | Thing::Group | Thing::Queue => {
+            "ip -details link   # what the device has; it is tried again every second".to_owned()
+        }
     }
 }
 

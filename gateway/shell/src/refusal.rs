@@ -56,7 +56,8 @@ impl Refusal {
                  refused for {}{more}",
                 self.fault
             ),
-            remedy: "correct the files (ringway check), and reload".to_owned(),
+            remedy: "ringway check   # names every fault; correct them, then ringway reload"
+                .to_owned(),
         }
     }
 

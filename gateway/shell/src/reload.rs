@@ -404,7 +404,10 @@ fn refused_certificate(faults: &Faults) -> Finding {
             "the new certificate was refused, the one of before stays in use: {}",
             fault.unwrap_or_default()
         ),
-        remedy: "correct the certificate and its key (ringway check), and reload".to_owned(),
+        remedy:
+            "ringway check   # says what is wrong with the certificate or its key; then ringway \
+                 reload"
+                .to_owned(),
     }
 }
 

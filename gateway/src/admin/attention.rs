@@ -12,6 +12,7 @@
 //! | `zone-refused`, `our-zone-refused` | names of a peer here, ours at a peer |
 //! | `zone-stale` | names fail, since their owner has been silent for too long |
 //! | `names-left-out` | names that are not answered |
+//! | `address-failed` | addresses of our names that accept no connection |
 //! | `tunnel-down` | a tunnel is down |
 //! | `never-meet` | neither this gateway nor the peer can be dialled |
 //! | `records-differ` | a peer holds other member records |
@@ -24,6 +25,9 @@
 //! | `grace` | packets pass without a known connection |
 //! | `other` | see its text |
 
+mod kind;
+
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
@@ -34,6 +38,8 @@ use super::report::{
     AttentionReport, Report, RevocationListReport, RouteReport, TunnelReport, ZoneReport,
 };
 
+pub use kind::Kind;
+
 /// A tunnel that was never up may take so long, seconds: a start is no trouble.
 const START: u64 = 10;
 
@@ -42,58 +48,43 @@ const START: u64 = 10;
 const AUTHORITY: i64 = 30;
 const PEER: i64 = 7;
 
-/// The kind of what a part of the daemon has raised under `name`.
-pub fn kind_of(name: &str) -> &'static str {
-    let kinds = [
-        ("identity", "duplicate-identity"),
-        ("reload", "reload-refused"),
-        ("policy-test", "policy-test"),
-        ("certificate", "certificate-refused"),
-        ("names refused-by", "our-zone-refused"),
-        ("names refused", "zone-refused"),
-        ("foreign filter", "foreign-firewall"),
-        ("forward-drop", "foreign-firewall"),
-        ("route", "foreign-route"),
-        ("missing", "kernel-state"),
-        ("forwarding off", "kernel-state"),
-        ("fight", "kernel-drift"),
-        ("state", "state"),
-        ("clock", "clock"),
-        ("ha", "takeover"),
-    ];
-    let known = kinds.iter().find(|(prefix, _)| {
-        let rest = name.strip_prefix(prefix);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-    });
-
-    known.map_or("other", |(_, kind)| kind)
-}
+/// What our certificate is called.
+const OURS: &str = "our certificate";
 
 /// Adds to the list of `report` what follows from the rest of it, and says how the gateway is.
 pub fn complete(report: &mut Report, now: SystemTime) {
     let mut items = std::mem::take(&mut report.attention);
     for item in &mut items {
-        item.kind = kind_of(&item.name).to_owned();
+        item.kind = Kind::of(&item.name).word().to_owned();
     }
+    // What was raised says more than what follows from the report.
+    let raised: BTreeSet<String> = items.iter().map(|item| item.name.clone()).collect();
 
     // A peer without endpoints is met all the same if it can dial us.
     let is_dialled = !report.daemon.endpoints.is_empty();
     for tunnel in &report.tunnels {
-        items.extend(down(tunnel, is_dialled));
+        items.extend(down(tunnel, &report.gateway, is_dialled));
+        if !raised.contains(&format!("records {}", tunnel.peer)) {
+            items.extend(drift(tunnel));
+        }
         items.extend(of_tunnel(tunnel, now));
     }
     items.extend(report.routes.iter().filter_map(conflict));
     items.extend(report.zones.iter().flat_map(of_zone));
-    items.extend(report.revocation_lists.iter().filter_map(overdue));
+    for list in &report.revocation_lists {
+        if !raised.contains(&format!("revocation-list {}", list.org)) {
+            items.extend(overdue(list));
+        }
+    }
     items.extend(certificates(report, now));
     if report.grace_without_end {
         let what = "another gateway of this site has no session with this one: TCP to the ports of \
                     [policy] grace-ports passes without a known connection";
         items.push(item(
-            "grace",
+            Kind::Grace,
             "siblings",
             what,
-            "bring the tunnel between them up",
+            "ringway status   # why the tunnel between them is down",
         ));
     }
 
@@ -103,7 +94,7 @@ pub fn complete(report: &mut Report, now: SystemTime) {
         item.since.clone_from(&asked);
     }
     // Stable: within a kind, the order of the report stays.
-    items.sort_by_key(|item| rank(&item.kind));
+    items.sort_by_key(|item| Kind::named(&item.kind).rank());
     report.attention = items;
     report.state = state(report).to_owned();
 }
@@ -111,7 +102,10 @@ pub fn complete(report: &mut Report, now: SystemTime) {
 /// `good`, `attention` or `down`.
 fn state(report: &Report) -> &'static str {
     let mut tunnels = report.tunnels.iter();
-    let is_waiting = report.attention.iter().any(|item| item.kind == "clock");
+    let is_waiting = report
+        .attention
+        .iter()
+        .any(|item| item.kind == Kind::Clock.word());
 
     // A gateway that waits has no tunnels at all.
     if is_waiting || (!report.tunnels.is_empty() && tunnels.all(|tunnel| tunnel.state != "up")) {
@@ -123,25 +117,9 @@ fn state(report: &Report) -> &'static str {
     }
 }
 
-/// The order of the list: what may hide or cause the rest comes first.
-fn rank(kind: &str) -> usize {
-    const ORDER: [&str; 9] = [
-        "clock",
-        "duplicate-identity",
-        "reload-refused",
-        "certificate-refused",
-        "kernel-state",
-        "kernel-drift",
-        "state",
-        "foreign-firewall",
-        "foreign-route",
-    ];
-    let place = ORDER.iter().position(|known| *known == kind);
+fn item(kind: Kind, about: &str, what: &str, remedy: &str) -> AttentionReport {
+    let kind = kind.word();
 
-    place.unwrap_or(ORDER.len())
-}
-
-fn item(kind: &str, about: &str, what: &str, remedy: &str) -> AttentionReport {
     AttentionReport {
         kind: kind.to_owned(),
         name: format!("{kind} {about}"),
@@ -152,7 +130,7 @@ fn item(kind: &str, about: &str, what: &str, remedy: &str) -> AttentionReport {
 }
 
 /// What is wrong with a tunnel that is not up.
-fn down(tunnel: &TunnelReport, is_dialled: bool) -> Option<AttentionReport> {
+fn down(tunnel: &TunnelReport, gateway: &str, is_dialled: bool) -> Option<AttentionReport> {
     let peer = &tunnel.peer;
     // The first attempts of a start are under way.
     // An outage is trouble at once: the tunnel had been up.
@@ -163,15 +141,19 @@ fn down(tunnel: &TunnelReport, is_dialled: bool) -> Option<AttentionReport> {
 
     let mut found = if tunnel.endpoints.is_empty() && !is_dialled {
         item(
-            "never-meet",
+            Kind::NeverMeet,
             peer,
             &format!("no tunnel to {peer} can ever come up: neither end has an endpoint"),
-            "give one of them an endpoint in its member record",
+            &format!(
+                "ringway gateway set {} --add-endpoint …   # and hand the record out; or the peer \
+                 does so",
+                gateway.split('.').next().unwrap_or_default()
+            ),
         )
     } else {
         let reason = tunnel.last_error.as_deref().unwrap_or("no answer yet");
         item(
-            "tunnel-down",
+            Kind::TunnelDown,
             peer,
             &format!("the tunnel to {peer} is down: {reason}"),
             &format!("ringway status --peer {peer}   # shows each endpoint"),
@@ -181,25 +163,25 @@ fn down(tunnel: &TunnelReport, is_dialled: bool) -> Option<AttentionReport> {
     Some(found)
 }
 
+/// How our records and those of a peer differ.
+fn drift(tunnel: &TunnelReport) -> Option<AttentionReport> {
+    // A peer can invent organizations: one stands for all.
+    let first = tunnel.record_drift.first()?;
+    let more = more(tunnel.record_drift.len());
+
+    let what = format!("{}{more}", first.what);
+    Some(item(Kind::RecordsDiffer, &tunnel.peer, &what, ""))
+}
+
 /// What is wrong with a tunnel, up or not.
 fn of_tunnel(tunnel: &TunnelReport, now: SystemTime) -> Vec<AttentionReport> {
     let peer = &tunnel.peer;
     let mut items = Vec::new();
 
-    // A peer can invent organizations: one stands for all.
-    if let Some(first) = tunnel.record_drift.first() {
-        let more = more(tunnel.record_drift.len());
-        items.push(item(
-            "records-differ",
-            peer,
-            &format!("{}{more}", first.what),
-            "",
-        ));
-    }
     if let Some((prefix, reason)) = tunnel.refused.first_key_value() {
         let more = more(tunnel.refused.len());
         items.push(item(
-            "prefix-refused",
+            Kind::PrefixRefused,
             peer,
             &format!("we refuse {prefix}{more} of {peer}: {reason}"),
             "",
@@ -208,7 +190,7 @@ fn of_tunnel(tunnel: &TunnelReport, now: SystemTime) -> Vec<AttentionReport> {
     if let Some((prefix, reason)) = tunnel.refused_by_peer.first_key_value() {
         let more = more(tunnel.refused_by_peer.len());
         items.push(item(
-            "our-prefix-refused",
+            Kind::OurPrefixRefused,
             peer,
             &format!("{peer} refuses our {prefix}{more}: {reason}"),
             "",
@@ -231,7 +213,7 @@ fn conflict(route: &RouteReport) -> Option<AttentionReport> {
     let with = route.conflict_with.as_ref()?;
 
     Some(item(
-        "prefix-conflict",
+        Kind::PrefixConflict,
         &route.prefix,
         &format!(
             "{} of {} has no route: it overlaps {with}",
@@ -251,10 +233,10 @@ fn overdue(list: &RevocationListReport) -> Option<AttentionReport> {
 
     list.stale.then(|| {
         item(
-            "revocation-list",
+            Kind::RevocationList,
             &format!("{org} {issuer}"),
             &format!("the revocation list of {org} ({issuer}) was due {next_update}"),
-            "have its organization hand over the newest one",
+            "its organization must hand over the newest one",
         )
     })
 }
@@ -265,7 +247,7 @@ fn of_zone(zone: &ZoneReport) -> Vec<AttentionReport> {
 
     if zone.stale {
         items.push(item(
-            "zone-stale",
+            Kind::ZoneStale,
             apex,
             &format!("names of {apex} fail: its organization has been silent for too long"),
             "",
@@ -276,7 +258,7 @@ fn of_zone(zone: &ZoneReport) -> Vec<AttentionReport> {
         if let Some(first) = fragment.left_out.first() {
             let more = more(fragment.left_out.len());
             items.push(item(
-                "names-left-out",
+                Kind::NamesLeftOut,
                 gateway,
                 &format!("names of {gateway} are not answered: {first}{more}"),
                 "",
@@ -284,7 +266,7 @@ fn of_zone(zone: &ZoneReport) -> Vec<AttentionReport> {
         }
         if fragment.state == "expired" && !zone.stale {
             items.push(item(
-                "zone-stale",
+                Kind::ZoneStale,
                 gateway,
                 &format!("names of {gateway} fail: it has been silent for too long"),
                 "",
@@ -302,8 +284,8 @@ fn certificates(report: &Report, now: SystemTime) -> Vec<AttentionReport> {
         let subject = &certificate.subject;
         // By days for others, whose begin is not known here.
         let (name, days) = match place {
-            0 if certificate.is_due => (format!("our certificate ({subject})"), i64::MAX),
-            0 => (format!("our certificate ({subject})"), 0),
+            0 if certificate.is_due => (format!("{OURS} ({subject})"), i64::MAX),
+            0 => (format!("{OURS} ({subject})"), 0),
             _ => (format!("the CA certificate {subject}"), AUTHORITY),
         };
         expiry(&name, &certificate.not_after, days, now)
@@ -327,12 +309,12 @@ fn expiry(name: &str, until: &str, days: i64, now: SystemTime) -> Option<Attenti
             in_words(left)
         )
     };
-    Some(item(
-        "certificate-expiry",
-        name,
-        &what,
-        "renew it before it ends",
-    ))
+    let remedy = if name.starts_with(OURS) {
+        "ringway cert renew"
+    } else {
+        "its organization must renew it before it ends"
+    };
+    Some(item(Kind::CertificateExpiry, name, &what, remedy))
 }
 
 fn in_words(left: time::Duration) -> String {

@@ -38,7 +38,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
 
     // The faults are part of the JSON, so none is printed on stderr.
     if args.json {
-        let report = Report::of(prepared.as_ref().ok(), &faults, &findings, obstacles);
+        let report = Report::of(prepared.as_ref().ok(), &faults, &findings, &obstacles);
         answer_json(&report)?;
         return Ok(match (faults.is_empty(), report.ok) {
             (true, true) => ExitCode::SUCCESS,
@@ -57,7 +57,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
         }
     }
     for obstacle in &obstacles {
-        _ = writeln!(io::stderr(), "error: {}", Escaped(obstacle));
+        _ = writeln!(io::stderr(), "error: {}", Escaped(&obstacle.to_string()));
     }
     if faults.is_empty() && !obstacles.is_empty() {
         return Ok(ExitCode::FAILURE);

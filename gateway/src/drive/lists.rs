@@ -24,7 +24,10 @@ impl Drive {
 
         let stale = trust.stale_lists(now);
         for (org, fault) in &stale {
-            let remedy = format!("put the newest list at {} and reload", fault.place);
+            let remedy = format!(
+                "ringway reload   # once the organization's newest list is at {}",
+                fault.place
+            );
             self.attention
                 .raise(&format!("{NAME}{org}"), &fault.to_string(), &remedy);
         }

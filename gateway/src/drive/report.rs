@@ -77,7 +77,7 @@ impl Drive {
             .list()
             .into_iter()
             .map(|(name, item)| AttentionReport {
-                kind: attention::kind_of(&name).to_owned(),
+                kind: attention::Kind::of(&name).word().to_owned(),
                 name,
                 what: item.what,
                 since: rfc3339(item.since),

@@ -9,7 +9,8 @@ use super::judge::{Case, Judge, Judgement};
 
 /// The name of what needs attention while a test fails, and what fixes it.
 pub(crate) const FAILED: &str = "policy-test";
-pub(crate) const REMEDY: &str = "correct the file (ringway check), and reload";
+pub(crate) const REMEDY: &str =
+    "ringway check   # names the test; correct it or the rules, then ringway reload";
 
 /// The results of all tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -21,12 +21,12 @@ use tokio::time::sleep;
 
 use super::kernel::{Answers, Kernel};
 use super::{RunError, blocking};
-use crate::admin::attention::{complete, kind_of};
+use crate::admin::attention::{Kind, complete};
 use crate::admin::report::{AttentionReport, DaemonReport};
 use crate::admin::{Report, socket};
 use crate::attention::Attention;
 use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time};
-use crate::state::StateFiles;
+use crate::state::{StateFiles, modes};
 
 /// How often the clock, and what is in the kernel, is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -92,14 +92,16 @@ fn attention(begin: UnixTime, end: UnixTime, since: SystemTime) -> AttentionRepo
     let [begin, end] = [begin, end].map(rfc3339);
 
     AttentionReport {
-        kind: kind_of(CLOCK).to_owned(),
+        kind: Kind::of(CLOCK).word().to_owned(),
         name: CLOCK.to_owned(),
         what: format!(
             "our certificate is valid from {begin} to {end} only: waiting for the right time, or \
              for another certificate"
         ),
         since: rfc3339(unix_time(since)),
-        remedy: "set the clock, or put another certificate in place".to_owned(),
+        remedy:
+            "timedatectl set-ntp true   # or set the clock, or put another certificate in place"
+                .to_owned(),
     }
 }
 
@@ -133,6 +135,7 @@ impl Waiting {
         let socket = blocking(move || {
             // What cannot be stored is warned of where it is stored.
             _ = create_private(&dir);
+            _ = modes::tighten(&dir);
             socket::bind(&path, group.as_deref())
         })
         .await?;

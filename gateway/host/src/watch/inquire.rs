@@ -56,7 +56,8 @@ fn left_out(inquiry: &Inquiry) -> Option<Finding> {
             "foreign rules and routes in the way of {count} prefixes of members are not looked \
              for: there are too many prefixes"
         ),
-        remedy: "join neighbouring prefixes in the member records".into(),
+        remedy: "ringway site set …   # join neighbouring prefixes, as every organization should"
+            .into(),
     })
 }
 

@@ -97,7 +97,7 @@ fn two_gateways_without_endpoints_can_never_meet() {
 
 #[test]
 fn what_was_raised_comes_with_its_kind_and_causes_come_first() {
-    let raised = |name: &str| item("", name, "x", "");
+    let raised = |name: &str| item(Kind::Other, name, "x", "");
     let mut report = of_tunnels(vec![tunnel("gw.beta", "down"), tunnel("gw.gamma", "up")]);
     for name in [
         "names refused-by gw.beta",
@@ -218,4 +218,122 @@ fn refusals_conflicts_and_names_are_listed() {
     let (found, state) = kinds(report);
     assert_eq!(found, expected);
     assert_eq!(state, "attention");
+}
+
+/// Of a report with one tunnel that is up.
+fn of_one() -> Report {
+    of_tunnels(vec![tunnel("gw.beta", "up")])
+}
+
+#[test]
+fn a_gateway_that_waits_for_the_right_time_is_down() {
+    for mut report in [Report::default(), of_one()] {
+        let mut waiting = item(Kind::Clock, "", "waiting", "");
+        waiting.name = "clock".to_owned();
+        report.attention.push(waiting);
+        assert_eq!(kinds(report), (vec!["clock".to_owned()], "down".to_owned()));
+    }
+}
+
+#[test]
+fn an_item_has_the_time_of_its_tunnel_or_that_of_the_report() {
+    let mut report = of_tunnels(vec![tunnel("gw.beta", "down"), tunnel("gw.gamma", "up")]);
+    report.grace_without_end = true;
+    complete(&mut report, now());
+    let since = report.attention.iter().map(|item| item.since.as_str());
+    assert_eq!(
+        since.collect::<Vec<_>>(),
+        ["2026-01-01T00:00:00Z", "2026-01-31T00:00:00Z"]
+    );
+}
+
+#[test]
+fn an_overdue_revocation_list_is_listed_once() {
+    let list = |stale| RevocationListReport {
+        org: "beta".to_owned(),
+        issuer: "CN=CA".to_owned(),
+        stale,
+        number: "01".to_owned(),
+        revoked: 0,
+        next_update: "2026-01-30T00:00:00Z".to_owned(),
+    };
+    let mut report = of_one();
+    report.revocation_lists = vec![list(false)];
+    assert_eq!(kinds(report.clone()).0, [""; 0]);
+    report.revocation_lists = vec![list(true)];
+    assert_eq!(kinds(report.clone()).0, ["revocation-list"]);
+
+    // The daemon says more about it.
+    let mut raised = item(Kind::Other, "", "overdue since yesterday", "");
+    raised.name = "revocation-list beta".to_owned();
+    report.attention.push(raised);
+    assert_eq!(kinds(report).0, ["revocation-list"]);
+}
+
+#[test]
+fn records_that_differ_are_listed_once() {
+    let mut peer = tunnel("gw.beta", "up");
+    peer.record_drift = vec![RecordDriftReport {
+        org: "gamma".to_owned(),
+        kind: "peer-is-older".to_owned(),
+        ours: None,
+        theirs: None,
+        what: "gw.beta holds an older record of gamma".to_owned(),
+    }];
+    let mut report = of_tunnels(vec![peer]);
+    let mut raised = item(Kind::Other, "", "gw.beta holds older records", "");
+    raised.name = "records gw.beta".to_owned();
+    report.attention.push(raised);
+    complete(&mut report, now());
+    assert_eq!(report.attention.len(), 1, "{:?}", report.attention);
+    assert_eq!(report.attention[0].kind, "records-differ");
+    assert_eq!(report.attention[0].what, "gw.beta holds older records");
+}
+
+/// How certificates that end at these times are listed: ours, which is due or not, a CA's, and the
+/// peer's.
+fn expiring(ours: (&str, bool), authority: &str, peer: &str) -> Vec<String> {
+    let certificate = |not_after: &str, is_due| CertificateReport {
+        subject: "CN=x".to_owned(),
+        not_after: format!("{not_after}T00:00:00Z"),
+        is_due,
+    };
+    let mut tunnel = tunnel("gw.beta", "up");
+    tunnel.certificate_until = Some(format!("{peer}T00:00:00Z"));
+    let mut report = of_tunnels(vec![tunnel]);
+    report.certificates = vec![certificate(ours.0, ours.1), certificate(authority, true)];
+
+    complete(&mut report, now());
+    let names = report.attention.iter().map(|item| item.name.clone());
+    names.collect()
+}
+
+#[test]
+fn each_certificate_has_its_own_time_to_be_listed() {
+    const FAR: &str = "2027-01-01";
+    let ours = "certificate-expiry our certificate (CN=x)";
+    let authority = "certificate-expiry the CA certificate CN=x";
+    let peers = "certificate-expiry the certificate of gw.beta";
+
+    assert_eq!(expiring((FAR, false), FAR, FAR), [""; 0]);
+    // Ours when it is due, however long it lasts, and in any case when it has ended.
+    assert_eq!(expiring((FAR, true), FAR, FAR), [ours]);
+    assert_eq!(expiring(("2026-02-02", false), FAR, FAR), [""; 0]);
+    assert_eq!(expiring(("2026-01-30", false), FAR, FAR), [ours]);
+    // A CA's in its last 30 days, a peer's in its last 7.
+    assert_eq!(expiring((FAR, false), "2026-03-01", FAR), [authority]);
+    assert_eq!(expiring((FAR, false), "2026-03-02", FAR), [""; 0]);
+    assert_eq!(expiring((FAR, false), FAR, "2026-02-06"), [peers]);
+    assert_eq!(expiring((FAR, false), FAR, "2026-02-07"), [""; 0]);
+}
+
+#[test]
+fn every_kind_keeps_its_word_and_is_in_the_table() {
+    let table = include_str!("../attention.rs");
+    for kind in Kind::ALL {
+        assert_eq!(Kind::named(kind.word()), *kind);
+        let word = format!("`{}`", kind.word());
+        let mut rows = table.lines().filter(|line| line.starts_with("//! |"));
+        assert!(rows.any(|row| row.contains(&word)), "{word}");
+    }
 }

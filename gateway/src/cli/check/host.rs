@@ -3,11 +3,11 @@
 
 mod takeover;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ringway_config::{Config, Escaped, Ruling};
 use ringway_host::links;
-use ringway_host::obstacles::{self, is_privileged};
+use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
 use ringway_intent::{Finding, Inquiry, Links, Scope, Situation, guard, tcp_ports, ways};
 
@@ -15,7 +15,7 @@ use crate::admin::socket;
 use crate::prepare::Prepared;
 
 /// Why a start as this user would fail although the files are right.
-pub(in crate::cli) fn obstacles(config: &Config) -> Vec<String> {
+pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
     // Our own daemon has device and port.
     // A device or port in use is right then, and keeps nothing from running.
     let running = socket::ask(&config.socket).ok();
@@ -84,20 +84,19 @@ fn read_only(prepared: &Prepared, links: &Links) -> Vec<Finding> {
 
     let settings = obstacles::read_only_settings(&spec).into_iter();
     settings
-        .map(|(setting, now)| Finding {
-            name: format!("missing setting {}", setting.name()),
-            what: format!(
-                "{} is {now} and must be {}, and cannot be written here (/proc/sys is read-only)",
-                setting.name(),
-                setting.value
-            ),
-            remedy: format!(
-                "sysctl -w {}={}   # on the host, or when the container is made",
-                setting.name(),
-                setting.value
-            ),
-        })
+        .map(|(setting, now)| read_only_setting(&setting.name(), &now, &setting.value))
         .collect()
+}
+
+pub(in crate::cli) fn read_only_setting(name: &str, now: &str, wanted: &str) -> Finding {
+    Finding {
+        name: format!("missing setting {name}"),
+        what: format!(
+            "{name} is {now} and must be {wanted}, and cannot be written here (/proc/sys is \
+             read-only)"
+        ),
+        remedy: format!("sysctl -w {name}={wanted}   # on the host, or when the container is made"),
+    }
 }
 
 /// DNS addresses that this host does not have. The gateway starts, and serves them once it has.
@@ -109,15 +108,17 @@ fn absent_dns(config: &Config, links: &Links) -> Vec<Finding> {
         !is_virtual && !address.is_loopback() && !links.have(*address)
     });
 
-    absent
-        .map(|address| Finding {
-            name: format!("dns {address}"),
-            what: format!(
-                "[dns] listen {address} is no address of this host: DNS is not served there yet"
-            ),
-            remedy: format!("ip address add {address} dev …   # or correct [dns] listen"),
-        })
-        .collect()
+    absent.map(absent_address).collect()
+}
+
+pub(in crate::cli) fn absent_address(address: IpAddr) -> Finding {
+    Finding {
+        name: format!("dns {address}"),
+        what: format!(
+            "[dns] listen {address} is no address of this host: DNS is not served there yet"
+        ),
+        remedy: format!("ip address add {address} dev …   # or correct [dns] listen"),
+    }
 }
 
 /// One paragraph for each.

@@ -1,6 +1,7 @@
 //! The output of `check --json`, and the parts of it that other verbs print too.
 
 use ringway_config::{Fault, Faults, Ruling, Verdict};
+use ringway_host::obstacles::Obstacle;
 use ringway_identity::certificate::rfc3339;
 use ringway_intent::Finding;
 use rustls_pki_types::UnixTime;
@@ -78,7 +79,7 @@ impl Report {
         prepared: Option<&Prepared>,
         faults: &Faults,
         findings: &[Finding],
-        obstacles: Vec<String>,
+        obstacles: &[Obstacle],
     ) -> Report {
         let rulings = prepared.into_iter().flat_map(|prepared| &prepared.rulings);
         let certificates = prepared.into_iter().flat_map(Prepared::certificates);
@@ -86,7 +87,7 @@ impl Report {
 
         Report {
             ok: faults.is_empty() && obstacles.is_empty(),
-            obstacles,
+            obstacles: obstacles.iter().map(Obstacle::to_string).collect(),
             faults: faults.0.iter().map(FaultReport::of).collect(),
             hints: hints.map(FaultReport::of).collect(),
             prefixes: rulings.map(PrefixReport::of).collect(),

@@ -14,10 +14,12 @@ pub(super) fn find(config: &Config) -> Option<Finding> {
     let needs = own.into_iter().any(|own| !own.prefix.is_ipv4())
         || matches!(config.listen, SocketAddr::V6(_))
         || config.dns.listen.iter().any(SocketAddr::is_ipv6);
-    let state = state();
 
+    if needs { finding(state()) } else { None }
+}
+
+pub(super) fn finding(state: State) -> Option<Finding> {
     let (what, remedy) = match state {
-        _ if !needs => return None,
         State::On => return None,
         State::Off => (
             "IPv6 is switched off on this host, and this gateway's files use it",
@@ -25,7 +27,8 @@ pub(super) fn find(config: &Config) -> Option<Finding> {
         ),
         State::Missing => (
             "this kernel has no IPv6, and this gateway's files use it",
-            "start the kernel without ipv6.disable=1, or take IPv6 out of the files",
+            "sed -i 's/ipv6.disable=1//' /etc/default/grub && update-grub   # and restart the \
+             host; or take IPv6 out of the files",
         ),
     };
     Some(Finding {
@@ -35,8 +38,9 @@ pub(super) fn find(config: &Config) -> Option<Finding> {
     })
 }
 
+/// What becomes of IPv6 here.
 #[derive(Debug, Clone, Copy)]
-enum State {
+pub(super) enum State {
     On,
     Off,
     Missing,

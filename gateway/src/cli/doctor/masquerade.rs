@@ -36,7 +36,7 @@ fn in_ruleset(ruleset: &Value, tun: &str, own: &[Prefix]) -> Vec<Finding> {
     findings
 }
 
-fn finding(chain: &str, tun: &str) -> Finding {
+pub(super) fn finding(chain: &str, tun: &str) -> Finding {
     Finding {
         name: format!("masquerade {chain}"),
         what: format!(

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ringway_config::{Config, Escaped, defaults};
@@ -37,13 +38,13 @@ pub(super) fn find(config: &Config) -> Vec<Finding> {
     let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     for resolver in resolvers(&resolv) {
         if let Err(reason) = ask(resolver, &apex) {
-            findings.push(of_host(resolver.ip(), &apex, &reason, config));
+            findings.push(of_host(resolver.ip(), &apex, &reason, &config.path));
         }
     }
     findings
 }
 
-fn own(listen: SocketAddr, apex: &Name, reason: &str) -> Finding {
+pub(super) fn own(listen: SocketAddr, apex: &Name, reason: &str) -> Finding {
     Finding {
         name: format!("dns {}", listen.ip()),
         what: format!("the gateway's DNS at {listen} has no answer about {apex}: {reason}"),
@@ -54,14 +55,14 @@ fn own(listen: SocketAddr, apex: &Name, reason: &str) -> Finding {
     }
 }
 
-fn of_host(resolver: IpAddr, apex: &Name, reason: &str, config: &Config) -> Finding {
+pub(super) fn of_host(resolver: IpAddr, apex: &Name, reason: &str, config: &Path) -> Finding {
     // The stub of systemd-resolved (systemd-resolved.service(8)).
     let recipe = if resolver == IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)) {
         "resolved"
     } else {
         "unbound"
     };
-    let path = config.path.display().to_string();
+    let path = config.display().to_string();
 
     Finding {
         name: format!("resolver {resolver}"),

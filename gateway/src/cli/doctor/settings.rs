@@ -13,7 +13,11 @@ pub(super) fn find() -> Vec<Finding> {
 fn bridge() -> Option<Finding> {
     let value = fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables").ok()?;
 
-    (value.trim() == "1").then(|| Finding {
+    (value.trim() == "1").then(bridged)
+}
+
+pub(super) fn bridged() -> Finding {
+    Finding {
         name: "bridge-netfilter".to_owned(),
         what: "packets between hosts on a bridge of this host pass its iptables rules \
                (bridge-nf-call-iptables)"
@@ -21,7 +25,7 @@ fn bridge() -> Option<Finding> {
         remedy: "sysctl -w net.bridge.bridge-nf-call-iptables=0   # unless Docker or Kubernetes \
                  needs it"
             .to_owned(),
-    })
+    }
 }
 
 /// Certificates are judged by the clock.
@@ -33,9 +37,13 @@ fn clock() -> Option<Finding> {
     // Without systemd, nobody can be asked.
     let answer = String::from_utf8(output.ok()?.stdout).ok()?;
 
-    (answer.trim() == "no").then(|| Finding {
+    (answer.trim() == "no").then(unsynchronized)
+}
+
+pub(super) fn unsynchronized() -> Finding {
+    Finding {
         name: "clock synchronization".to_owned(),
         what: "this host's clock is not synchronized: certificates are judged by it".to_owned(),
         remedy: "timedatectl set-ntp true".to_owned(),
-    })
+    }
 }

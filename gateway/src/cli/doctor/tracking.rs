@@ -12,9 +12,9 @@ use super::ruleset::each;
 
 /// Connections that this host tracks, and how many it can.
 #[derive(Debug, Clone, Copy)]
-struct Table {
-    count: u64,
-    most: u64,
+pub(super) struct Table {
+    pub(super) count: u64,
+    pub(super) most: u64,
 }
 
 /// Without the module, nothing is tracked and nothing is found.
@@ -36,7 +36,7 @@ fn read(name: &str) -> Option<u64> {
 }
 
 impl Table {
-    fn nearly_full(&self) -> Option<Finding> {
+    pub(super) fn nearly_full(&self) -> Option<Finding> {
         let Table { count, most } = *self;
         // 0 stands for no limit.
         if most == 0 || count < most - most / 10 {
@@ -57,7 +57,7 @@ impl Table {
     }
 
     /// The guard takes the tunnel's packets out unless a filter at the input relies on tracking.
-    fn tracks(&self, ruleset: &Value, tun: &str, port: u16) -> Option<Finding> {
+    pub(super) fn tracks(&self, ruleset: &Value, tun: &str, port: u16) -> Option<Finding> {
         let is_read = ruleset["nftables"].is_array();
         let text = ruleset.to_string();
         if self.count == 0 || !is_read || is_tracking_unused(text.as_bytes(), tun) {

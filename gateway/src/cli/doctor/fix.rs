@@ -1,0 +1,148 @@
+//! [`Fix`]: the command that fixes what was found, or why no command of this host's operator does.
+
+use ringway_config::Config;
+use ringway_intent::Finding;
+
+use crate::admin::attention::Kind;
+use crate::state::REMEDY;
+
+/// What is done about a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fix {
+    /// As it is typed; what follows `#` is for people.
+    Command(String),
+    /// Why there is none, and who can do something.
+    NoCommand(String),
+}
+
+impl Fix {
+    /// That of a finding of this program, which names its command.
+    pub(super) fn named(finding: &Finding) -> Fix {
+        Fix::command_or(finding, || no_command(finding, "none is known"))
+    }
+
+    /// That of a `finding` of this kind which a gateway of `config` has reported.
+    pub(super) fn of_kind(kind: Kind, finding: &Finding, config: &Config) -> Fix {
+        let path = config.path.display();
+        let status = format!("ringway status -c {path}");
+
+        match kind {
+            // They are made with the command for what was found.
+            Kind::Clock
+            | Kind::DuplicateIdentity
+            | Kind::ReloadRefused
+            | Kind::CertificateRefused
+            | Kind::KernelState
+            | Kind::ForeignFirewall
+            | Kind::ForeignRoute
+            | Kind::PolicyTest
+            | Kind::OurZoneRefused
+            | Kind::TunnelDown
+            | Kind::NeverMeet
+            | Kind::Grace => Fix::command_or(finding, || Fix::Command(status)),
+            Kind::State => state(finding, config),
+            Kind::CertificateExpiry | Kind::RevocationList => {
+                others_must(finding, "its organization must hand over the newest one")
+            }
+            Kind::RecordsDiffer => others_must(
+                finding,
+                "the organization must hand its newest record to everybody; what it says is \
+                 compared by telephone",
+            ),
+            Kind::KernelDrift => no_command(
+                finding,
+                "the program that changes it must be stopped; its name is all that is known of it",
+            ),
+            Kind::ZoneRefused | Kind::NamesLeftOut => no_command(
+                finding,
+                "the operator of that gateway must correct its names",
+            ),
+            Kind::ZoneStale => no_command(
+                finding,
+                "the names come back when their gateways can be reached again",
+            ),
+            Kind::AddressFailed => no_command(
+                finding,
+                "what should listen there must be started on its own host",
+            ),
+            Kind::PrefixConflict | Kind::PrefixRefused | Kind::OurPrefixRefused => no_command(
+                finding,
+                "the organizations must agree who uses the range, and hand out their records",
+            ),
+            Kind::Takeover => others_must(
+                finding,
+                "another program or host is in the way of the site's virtual address",
+            ),
+            Kind::Other => Fix::command_or(finding, || {
+                no_command(finding, "only a gateway of another version knows this kind")
+            }),
+        }
+    }
+
+    /// The command that `finding` names, or else this.
+    fn command_or(finding: &Finding, other: impl FnOnce() -> Fix) -> Fix {
+        if is_command(&finding.remedy) {
+            Fix::Command(finding.remedy.clone())
+        } else {
+            other()
+        }
+    }
+}
+
+/// What cannot be stored is looked for; what cannot be read is no matter of room.
+fn state(finding: &Finding, config: &Config) -> Fix {
+    let dir = config.state_dir.display();
+
+    Fix::command_or(finding, || {
+        if finding.remedy == REMEDY {
+            Fix::Command(format!("df -h {dir}; ls -ld {dir}   # {REMEDY}"))
+        } else {
+            no_command(finding, "the file must come from a backup")
+        }
+    })
+}
+
+/// Others have to act first, but for what is ours.
+fn others_must(finding: &Finding, reason: &str) -> Fix {
+    Fix::command_or(finding, || no_command(finding, reason))
+}
+
+/// The reason that `finding` gives, or else this one.
+fn no_command(finding: &Finding, reason: &str) -> Fix {
+    let given = Some(&finding.remedy).filter(|given| !given.is_empty());
+
+    Fix::NoCommand(given.map_or(reason, |given| given).to_owned())
+}
+
+/// True for a command, and false for a sentence: it begins with the name of a program.
+pub(super) fn is_command(remedy: &str) -> bool {
+    const PROGRAMS: [&str; 24] = [
+        "apt-get",
+        "chmod",
+        "chown",
+        "date",
+        "df",
+        "du",
+        "ebtables",
+        "firewall-cmd",
+        "ip",
+        "ip6tables",
+        "ip6tables-legacy",
+        "iptables",
+        "iptables-legacy",
+        "ls",
+        "modprobe",
+        "mount",
+        "nft",
+        "ringway",
+        "sed",
+        "ss",
+        "sudo",
+        "sysctl",
+        "timedatectl",
+        "ufw",
+    ];
+
+    let first = remedy.split_whitespace().next();
+    first.is_some_and(|first| PROGRAMS.contains(&first))
+}

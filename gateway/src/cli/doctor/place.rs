@@ -1,0 +1,131 @@
+//! [`Place`]: where `doctor` looks.
+
+use ringway_host::obstacles::Obstacle;
+use ringway_intent::Finding;
+use serde_json::Value;
+
+use super::fix::Fix;
+use super::{Found, ipv6, masquerade, names, ruleset, settings, tracking};
+use crate::admin::attention::Kind;
+use crate::admin::{Report, socket};
+use crate::cli::check::host;
+use crate::cli::{Failure, block_on};
+use crate::prepare::Prepared;
+use crate::state::space;
+
+/// Where something can be in the way, in the order in which it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// What keeps the gateway from starting.
+    Start,
+    /// What is not looked at for want of rights.
+    Rights,
+    /// What `check` asks the kernel.
+    Host,
+    /// What a gateway that runs says itself.
+    Gateway,
+    /// The disk of the state directory.
+    Disk,
+    /// Rules that rewrite sources.
+    Masquerade,
+    /// Connection tracking.
+    Tracking,
+    /// The way of a name.
+    Names,
+    /// IPv6 that is switched off.
+    Ipv6,
+    /// Other settings.
+    Settings,
+}
+
+/// What is looked at.
+pub(super) struct Subject<'a> {
+    prepared: &'a Prepared,
+    /// It is no fault of the host if the gateway does not run.
+    running: Option<Report>,
+    ruleset: Value,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(prepared: &'a Prepared) -> Subject<'a> {
+        Subject {
+            prepared,
+            running: socket::ask(&prepared.config.socket).ok(),
+            ruleset: ruleset::read(),
+        }
+    }
+}
+
+impl Place {
+    /// Every place.
+    pub(super) const ALL: [Place; 10] = [
+        Place::Start,
+        Place::Rights,
+        Place::Host,
+        Place::Gateway,
+        Place::Disk,
+        Place::Masquerade,
+        Place::Tracking,
+        Place::Names,
+        Place::Ipv6,
+        Place::Settings,
+    ];
+
+    /// What is in the way there.
+    pub(super) fn look(self, subject: &Subject<'_>) -> Result<Vec<Found>, Failure> {
+        let config = &subject.prepared.config;
+
+        let findings = match self {
+            Place::Start => host::obstacles(config).iter().map(start).collect(),
+            Place::Rights => host::unchecked().map(rights).into_iter().collect(),
+            Place::Host => block_on(host::findings(subject.prepared))?,
+            Place::Gateway => return Ok(said(subject)),
+            Place::Disk => space::find(&config.state_dir).into_iter().collect(),
+            Place::Masquerade => masquerade::find(config, &subject.ruleset),
+            Place::Tracking => tracking::find(config, &subject.ruleset),
+            Place::Names if subject.running.is_none() => Vec::new(),
+            Place::Names => names::find(config),
+            Place::Ipv6 => ipv6::find(config).into_iter().collect(),
+            Place::Settings => settings::find(),
+        };
+        let found = findings.into_iter().map(|finding| Found {
+            fix: Fix::named(&finding),
+            finding,
+        });
+        Ok(found.collect())
+    }
+}
+
+pub(super) fn start(obstacle: &Obstacle) -> Finding {
+    Finding {
+        name: format!("start {obstacle}"),
+        what: obstacle.to_string(),
+        remedy: obstacle.remedy(),
+    }
+}
+
+pub(super) fn rights(what: &str) -> Finding {
+    Finding {
+        name: "rights".to_owned(),
+        what: what.to_owned(),
+        remedy: "sudo ringway doctor".to_owned(),
+    }
+}
+
+/// What the gateway itself says needs attention.
+fn said(subject: &Subject<'_>) -> Vec<Found> {
+    let items = subject.running.iter().flat_map(|report| &report.attention);
+
+    items
+        .map(|item| {
+            let finding = Finding {
+                name: item.name.clone(),
+                what: item.what.clone(),
+                remedy: item.remedy.clone(),
+            };
+            let kind = Kind::named(&item.kind);
+            let fix = Fix::of_kind(kind, &finding, &subject.prepared.config);
+            Found { finding, fix }
+        })
+        .collect()
+}
