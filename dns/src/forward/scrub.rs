@@ -235,4 +235,91 @@ mod tests {
         assert_eq!(response.authority, [soa]);
         assert!(response.additional.is_empty());
     }
+
+    fn kept(kind: u16, answer: Vec<NamedRRset>) -> Vec<(String, u16)> {
+        let mut response = ResolverResponse {
+            answer,
+            ..ResolverResponse::default()
+        };
+        scrub(&mut response, &question(kind), false);
+
+        let kept = response.answer.iter();
+        kept.map(|named| (named.owner.to_string(), named.set.kind()))
+            .collect()
+    }
+
+    #[test]
+    fn aliases_and_signatures_of_other_names_are_dropped() {
+        let target = name("cdn.example");
+        let evil = name("evil.example");
+        let alias = || named("www.example", kind::CNAME, &[target.as_wire()]);
+        let answer = vec![
+            alias(),
+            named("www.example", kind::RRSIG, &[b"of the alias"]),
+            named("cdn.example", kind::A, &[&[192, 0, 2, 1]]),
+            named("cdn.example", kind::RRSIG, &[b"of the address"]),
+            named("bank.example", kind::CNAME, &[evil.as_wire()]),
+            named("bank.example", kind::RRSIG, &[b"of another"]),
+        ];
+        let expected = [
+            ("www.example".to_owned(), kind::CNAME),
+            ("www.example".to_owned(), kind::RRSIG),
+            ("cdn.example".to_owned(), kind::A),
+            ("cdn.example".to_owned(), kind::RRSIG),
+        ];
+        assert_eq!(kept(kind::A, answer), expected);
+    }
+
+    #[test]
+    fn a_dname_is_kept_above_a_name_of_the_chain_alone() {
+        let target = name("example.org");
+        for (owner, is_kept) in [
+            ("example", true),
+            (".", true),
+            ("other.example", false),
+            ("below.www.example", false),
+        ] {
+            let answer = vec![named(owner, kind::DNAME, &[target.as_wire()])];
+            let is_there = !kept(kind::A, answer).is_empty();
+            assert_eq!(is_there, is_kept, "{owner}");
+        }
+    }
+
+    #[test]
+    fn a_question_for_every_type_is_answered_with_every_type() {
+        let answer = || {
+            vec![
+                named("www.example", kind::TXT, &[b"\x01x"]),
+                named("www.example", kind::A, &[&[192, 0, 2, 1]]),
+                named("bank.example", kind::A, &[&[192, 0, 2, 66]]),
+            ]
+        };
+        assert_eq!(kept(kind::ANY, answer()).len(), 2);
+        assert_eq!(kept(kind::TXT, answer()).len(), 1);
+    }
+
+    #[test]
+    fn hints_of_ipv6_that_lead_inside_are_dropped() {
+        let https = |hint: std::net::Ipv6Addr| {
+            // Priority 1, the root as target, ipv6hint of one address.
+            let head = [0, 1, 0, 0, 6, 0, 16];
+            [&head[..], &hint.octets()].concat()
+        };
+        let [inside, public] = ["fd00::1", "2606:4700::1"].map(|text| https(text.parse().unwrap()));
+        let answer = |data: &[&[u8]]| vec![named("www.example", kind::HTTPS, data)];
+        assert!(kept(kind::HTTPS, answer(&[&inside])).is_empty());
+        assert_eq!(kept(kind::HTTPS, answer(&[&inside, &public])).len(), 1);
+    }
+
+    #[test]
+    fn everything_that_proves_a_denial_is_kept() {
+        let proofs = [kind::SOA, kind::NSEC, kind::NSEC3, kind::RRSIG];
+        let authority = proofs.map(|kind| named("example", kind, &[b"a proof"]));
+        let mut response = ResolverResponse {
+            authority: authority.to_vec(),
+            ..ResolverResponse::default()
+        };
+        scrub(&mut response, &question(kind::A), false);
+        assert_eq!(response.authority, authority);
+    }
 }

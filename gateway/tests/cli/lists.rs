@@ -162,3 +162,23 @@ fn removing_a_member_removes_its_list() {
     );
     assert!(!workspace.exists("acme/members/beta.crl"));
 }
+
+/// Its lists can come no more, and what they revoked has no certificate that counts.
+#[test]
+fn the_list_of_a_ca_that_counts_no_more_is_not_missed() {
+    let workspace = workspace();
+    put(&workspace, "08", &["03"]);
+    accept(&workspace, "08");
+    workspace.remove("acme/members/beta.crl");
+    refuses(&workspace, "acme/members/beta.crl: is missing");
+
+    workspace
+        .ringway(
+            "org init beta --dir beta2 --domain consortium.example --site west=10.212.0.0/16 \
+             --endpoint 203.0.113.5:4600",
+        )
+        .succeeds();
+    workspace.set_serial("beta2/beta.member.toml", 2);
+    workspace.copy("beta2/beta.member.toml", "acme/members/beta.member.toml");
+    workspace.ringway("check -c acme/gateway.toml").succeeds();
+}

@@ -9,6 +9,8 @@
 )]
 
 mod cert;
+mod cert_keys;
+mod changes;
 mod check;
 mod config_file;
 mod dns;

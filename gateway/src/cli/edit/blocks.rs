@@ -137,3 +137,25 @@ fn in_one_line(name: &str) -> Failure {
         "{name} is written in one line; write it as [{name}], so that a block can be added"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::edit::parse;
+
+    #[test]
+    fn an_empty_list_becomes_blocks_and_one_in_a_line_stays_there() {
+        for (before, after) in [
+            ("host = []\n", "\n[[host]]\nname = \"b\"\n"),
+            (
+                "host = [{ name = \"a\" }]\n",
+                "host = [{ name = \"a\" }, { name = \"b\" }]\n",
+            ),
+        ] {
+            let mut document = parse(before).unwrap();
+            let blocks = Blocks::at(&mut document, &["host"]);
+            blocks.push(vec![("name", "b".into())]).unwrap();
+            assert_eq!(document.to_string(), after);
+        }
+    }
+}
