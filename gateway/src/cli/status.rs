@@ -8,6 +8,7 @@ mod sections;
 mod text;
 mod tunnels;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -89,6 +90,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Err(error) if args.check => return say_down(&error, args.json),
         Err(error) => return Err(error.into()),
     };
+    require_known(&args, &report)?;
     if args.json {
         answer_json(&report)?;
     } else if args.check {
@@ -97,6 +99,45 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         answer(text::whole(&report, &args, &Screen::of_stdout()))?;
     }
     Ok(exit_code(&args, &report))
+}
+
+/// A mistyped name must not look like a peer with which all is well.
+fn require_known(args: &Args, report: &Report) -> Result<(), Failure> {
+    // A gateway that waits for the right time knows nobody yet.
+    if report.tunnels.is_empty() {
+        return Ok(());
+    }
+    let peers = report.tunnels.iter().map(|tunnel| &tunnel.peer);
+    let peers: BTreeSet<&String> = peers.collect();
+    let zones = report
+        .zones
+        .iter()
+        .filter_map(|zone| zone.apex.split('.').next());
+    let orgs = report.routes.iter().map(|route| route.org.as_str());
+    let orgs: BTreeSet<&str> = orgs.chain(zones).collect();
+
+    if let Some(peer) = args.peer.as_ref().filter(|peer| !peers.contains(peer)) {
+        let known = Vec::from_iter(peers.iter().map(|peer| peer.as_str()));
+        return Err(unknown("gateway", peer, &known));
+    }
+    if let Some(org) = args.org.as_ref().filter(|org| !orgs.contains(org.as_str())) {
+        return Err(unknown("organization", org, &Vec::from_iter(orgs)));
+    }
+    Ok(())
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> Failure {
+    // Names of hundreds of peers help nobody.
+    const MOST: usize = 20;
+    let shown = known.iter().take(MOST).copied();
+    let mut shown = Vec::from_iter(shown).join(", ");
+    if known.len() > MOST {
+        shown.push_str(", …");
+    }
+
+    Failure::Usage(format!(
+        "this gateway has no peer {what} {name}; known ones: {shown}"
+    ))
 }
 
 /// 0, unless the caller has asked for something that is not so.
@@ -158,11 +199,17 @@ fn is_awaited(args: &Args, report: &Report) -> bool {
         return report.state == "good";
     }
 
+    // One that is not there yet may come with a reload.
+    if require_known(args, report).is_err() {
+        return false;
+    }
     let mut asked_for = report
         .tunnels
         .iter()
-        .filter(|tunnel| text::is_asked_for(args, &tunnel.peer, &tunnel.org));
-    asked_for.all(|tunnel| tunnel.state == "up")
+        .filter(|tunnel| text::is_asked_for(args, &tunnel.peer, &tunnel.org))
+        .peekable();
+    let is_missing = args.peer.is_some() && asked_for.peek().is_none();
+    !is_missing && asked_for.all(|tunnel| tunnel.state == "up")
 }
 
 fn watch(args: &Args, socket: &Path, pause: Duration) -> Result<ExitCode, Failure> {
@@ -179,5 +226,68 @@ fn watch(args: &Args, socket: &Path, pause: Duration) -> Result<ExitCode, Failur
             return Ok(ExitCode::SUCCESS);
         }
         sleep(pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::admin::report::{TunnelReport, ZoneReport};
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(words: &str) -> Args {
+        let words = format!("status {words}");
+        Line::parse_from(words.split(' ').filter(|word| !word.is_empty())).args
+    }
+
+    fn report(peers: &[&str]) -> Report {
+        let tunnels = peers.iter().map(|peer| TunnelReport {
+            peer: (*peer).to_owned(),
+            org: peer.split('.').nth(1).unwrap().to_owned(),
+            state: "up".to_owned(),
+            ..TunnelReport::default()
+        });
+        Report {
+            tunnels: tunnels.collect(),
+            zones: ["acme", "beta"]
+                .map(|org| ZoneReport {
+                    apex: format!("{org}.consortium.example"),
+                    ..ZoneReport::default()
+                })
+                .into(),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn a_peer_or_organization_that_is_not_there_is_refused_and_waited_for() {
+        let one = report(&["gw.beta"]);
+        for good in ["", "--peer gw.beta", "--org beta", "--org acme"] {
+            let args = args(&format!("{good} --wait"));
+            assert!(require_known(&args, &one).is_ok(), "{good}");
+            assert!(is_awaited(&args, &one), "{good}");
+        }
+        for bad in ["--peer gw.bta", "--peer beta", "--org bta"] {
+            let args = args(&format!("{bad} --wait"));
+            let Err(Failure::Usage(text)) = require_known(&args, &one) else {
+                panic!("{bad}");
+            };
+            assert!(text.contains("known ones: "), "{text}");
+            assert!(!is_awaited(&args, &one), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_knows_nobody_yet_is_shown_and_waited_for() {
+        let args = args("--peer gw.beta --wait");
+        assert!(require_known(&args, &report(&[])).is_ok());
+        assert!(!is_awaited(&args, &report(&[])));
     }
 }
