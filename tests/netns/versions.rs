@@ -49,7 +49,7 @@ fn an_earlier_program_has_tunnels_names_and_the_zone_of_two_gateways() {
     second.start();
 
     scene.stop(EARLIER);
-    make_earlier(&scene.beside(EARLIER, ""));
+    make_earlier(&scene.beside(EARLIER, ""), "org2", ["org0", "org1"]);
     start(&mut scene, &old);
     wait_until_answered(&scene, "first", "10.10.1.81");
     wait_until_answered(&scene, "second", "10.10.1.82");
@@ -89,6 +89,75 @@ fn an_earlier_program_has_tunnels_names_and_the_zone_of_two_gateways() {
     scene.close();
 }
 
+/// An organization upgrades one of its gateways after the other.
+#[test]
+fn an_organization_whose_gateways_run_two_versions_has_the_names_of_both() {
+    let old = Program::of_the_environment();
+    let mut scene = Scene::new("versions-org", RINGWAY);
+    let mut second = SecondGateway::add(&scene, RINGWAY);
+    append(&scene.config("gw.org1"), &record("first", "10.10.1.81"));
+    append(&second.config(), &record("second", "10.10.1.82"));
+    scene.reload("gw.org1");
+    second.kill();
+    let dir = second.config();
+    let dir = dir.parent().expect("it lies in a directory");
+    make_earlier(dir, "org1", ["org0", "org2"]);
+
+    second.set_program(&old.path);
+    second.start();
+    second.wait_for_tunnels(&scene);
+    wait_until_answered(&scene, "first", "10.10.1.81");
+    wait_until_answered(&scene, "second", "10.10.1.82");
+    assert_own_hosts_find(&scene, "10.10.1.82");
+
+    // Each changes its own names, and the other's stay.
+    replace(&scene.config("gw.org1"), "10.10.1.81", "10.10.1.83");
+    scene.reload("gw.org1");
+    wait_until_answered(&scene, "first", "10.10.1.83");
+    replace(&second.config(), "10.10.1.82", "10.10.1.84");
+    second.kill();
+    second.start();
+    wait_until_answered(&scene, "second", "10.10.1.84");
+    wait_until_answered(&scene, "first", "10.10.1.83");
+    assert_own_hosts_find(&scene, "10.10.1.84");
+
+    // A name that is removed does not stay for the other one's sake.
+    replace(&scene.config("gw.org1"), "\"first\"", "\"third\"");
+    scene.reload("gw.org1");
+    wait_until_answered(&scene, "third", "10.10.1.83");
+    wait_until_answered(&scene, "first", "");
+
+    // The newer one is away and comes back; then the earlier one is upgraded.
+    scene.kill("gw.org1").expect("it runs");
+    wait_until_answered(&scene, "third", "10.10.1.83");
+    wait_until_answered(&scene, "second", "10.10.1.84");
+    scene.start("gw.org1").expect("it starts");
+    second.wait_for_tunnels(&scene);
+    second.kill();
+    second.set_program(Path::new(RINGWAY));
+    second.start();
+    second.wait_for_tunnels(&scene);
+    wait_until_answered(&scene, "second", "10.10.1.84");
+    wait_until_answered(&scene, "third", "10.10.1.83");
+    wait_until_answered(&scene, "first", "");
+    for peer in ["gw.org0", "gw.org1"] {
+        let log = scene.logged(peer);
+        assert!(!log.contains("malformed"), "{peer}: {log}");
+    }
+    println!("result: {} of one organization", old.version);
+    drop(second);
+    scene.close();
+}
+
+/// The site's first gateway, which runs today's program, has the name of the second one.
+fn assert_own_hosts_find(scene: &Scene, address: &str) {
+    let name = "second.org1.consortium.example";
+    eventually("the other gateway's name", 20, || {
+        let dig = ["+short", "+tries=1", "+timeout=2", "@10.10.1.1", name];
+        scene.output_of_any_exit("peer0.org1", "dig", &dig).trim() == address
+    });
+}
+
 /// The program that stands for an earlier version.
 struct Program {
     path: PathBuf,
@@ -124,11 +193,11 @@ fn version(program: &Path) -> String {
 }
 
 /// The files in `dir` as an earlier version has them, and nothing remembered.
-fn make_earlier(dir: &Path) {
+fn make_earlier(dir: &Path, org: &str, members: [&str; 2]) {
     replace(&dir.join("gateway.toml"), NAMED_SERVICES, PORTS);
     fs::remove_dir_all(dir.join("state")).expect("it has run");
-    let records = ["org2", "members/org0", "members/org1"];
-    for record in records.map(|name| dir.join(format!("{name}.member.toml"))) {
+    let [one, other] = members.map(|member| format!("members/{member}"));
+    for record in [org, &one, &other].map(|name| dir.join(format!("{name}.member.toml"))) {
         let text = fs::read_to_string(&record).expect("a record");
         fs::write(&record, of_version_1(&text)).expect("a writable file");
     }

@@ -144,6 +144,11 @@ impl SecondGateway {
         }
     }
 
+    /// From its next start on it is `program`, such as one of an earlier version.
+    pub fn set_program(&mut self, program: &Path) {
+        self.binary = program.to_owned();
+    }
+
     /// Its `gateway.toml`.
     pub fn config(&self) -> PathBuf {
         self.dir.join("gateway.toml")
