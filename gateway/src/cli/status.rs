@@ -120,6 +120,7 @@ fn require_known(args: &Args, report: &Report) -> Result<(), Failure> {
         let known = Vec::from_iter(peers.iter().map(|peer| peer.as_str()));
         return Err(unknown("gateway", peer, &known));
     }
+    // Ours has a zone, but perhaps no tunnel.
     if let Some(org) = args.org.as_ref().filter(|org| !orgs.contains(org.as_str())) {
         return Err(unknown("organization", org, &Vec::from_iter(orgs)));
     }

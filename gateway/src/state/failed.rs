@@ -35,6 +35,7 @@ impl Ledger for FailedAddresses {
         let mut failed = FailedAddresses::default();
 
         for line in lines.lines() {
+            // The name is the rest of the line, whatever it holds.
             let mut words = line.splitn(3, ' ');
             let seconds = words.next()?.parse().ok()?;
             let address = words.next()?.parse().ok()?;

@@ -95,6 +95,7 @@ struct Open {
 /// Calls `act` with the path, what is there, and its mode, for everything of ours in `state_dir`
 /// that is open to others. Without the directory there is nothing.
 fn each_open(state_dir: &Path, act: &mut dyn FnMut(&Path, &Open, u32)) -> io::Result<()> {
+    // Its own path may have links: the operator has written it.
     let dir = match File::open(state_dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         other => other.map_err(|error| at(state_dir, error))?,
@@ -116,6 +117,7 @@ fn look_into(
     is_ours: fn(&str) -> bool,
     act: &mut dyn FnMut(&Path, &Open, u32),
 ) -> io::Result<()> {
+    // Commands of root leave files that belong to it.
     let owner = file.metadata()?.uid();
 
     for entry in fs::read_dir(dir).map_err(|error| at(dir, error))? {

@@ -114,14 +114,17 @@ fn an_overlap_of_two_other_organizations_does_not_concern_our_record() {
     workspace.add("gamma/gamma.member.toml").succeeds();
     let gamma = "acme/members/gamma.member.toml";
     workspace.edit(gamma, "10.219.0.0/16", "10.212.0.0/16");
+    workspace
+        .ringway(&format!("site add west=10.215.0.0/16 {HERE}"))
+        .succeeds();
     let text = workspace.read(CONFIG);
     let (text, _) = text.split_once("\n[policy]\n").unwrap();
     workspace.write(CONFIG, &text.replace("site = \"east\"", "site = \"west\""));
     assert_eq!(workspace.ringway(&format!("check {HERE}")).code, 64);
 
-    // The gateway's site is in the record then: what was wrong is right.
+    // Then the record says the same as the file: what was wrong is right.
     workspace
-        .ringway(&format!("site add west=10.215.0.0/16 {HERE}"))
+        .ringway(&format!("gateway set gw --site west {HERE}"))
         .succeeds();
 }
 

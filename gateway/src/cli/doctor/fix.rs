@@ -94,6 +94,7 @@ fn state(finding: &Finding, config: &Config) -> Fix {
     let dir = config.state_dir.display();
 
     Fix::command_or(finding, || {
+        // What could not be written; the other ones could not be read.
         if finding.remedy == REMEDY {
             Fix::Command(format!("df -h {dir}; ls -ld {dir}   # {REMEDY}"))
         } else {

@@ -83,6 +83,7 @@ impl Place {
             Place::Disk => space::find(&config.state_dir).into_iter().collect(),
             Place::Masquerade => masquerade::find(config, &subject.ruleset),
             Place::Tracking => tracking::find(config, &subject.ruleset),
+            // Nobody would answer.
             Place::Names if subject.running.is_none() => Vec::new(),
             Place::Names => names::find(config),
             Place::Ipv6 => ipv6::find(config).into_iter().collect(),
@@ -123,6 +124,7 @@ fn said(subject: &Subject<'_>) -> Vec<Found> {
                 what: item.what.clone(),
                 remedy: item.remedy.clone(),
             };
+            // Its own version may be another than this program's.
             let kind = Kind::named(&item.kind);
             let fix = Fix::of_kind(kind, &finding, &subject.prepared.config);
             Found { finding, fix }
