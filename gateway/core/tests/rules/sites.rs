@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringway_core::{ConnId, Membership, Message, Rank, Relay};
+use ringway_core::{ConnId, GatewayInfo, Membership, Message, Rank, Relay};
 
 use crate::bench::{Bench, SECOND, id, membership};
 use crate::siblings::{join, settings};
@@ -22,7 +22,12 @@ fn with_a_pair() -> (Bench, ConnId, ConnId) {
 fn pair() -> Membership {
     let mut membership = membership();
     let info = membership.gateways[&id("gw.a")].clone();
+    let elsewhere = GatewayInfo {
+        site: "elsewhere".parse().unwrap(),
+        ..info.clone()
+    };
     membership.gateways.insert(id("gw2.a"), info);
+    membership.gateways.insert(id("gw3.a"), elsewhere);
     membership
 }
 
@@ -101,13 +106,17 @@ fn messages_are_passed_on_between_gateways_of_one_site_only_and_few() {
 
     bench.receive(first, question("gw.a", "gw2.a"));
     assert_eq!(passed(&bench, second), 1);
-    // To itself, in another's name, from another organization, to us who are no sibling.
+    // To another site, to itself, in another's name, from another organization, to us who are no
+    // sibling.
+    let fourth = join(&mut bench, "gw3.a", &[]);
+    bench.receive(first, question("gw.a", "gw3.a"));
+    bench.receive(fourth, question("gw3.a", "gw2.a"));
     bench.receive(first, question("gw.a", "gw.a"));
-    bench.receive(first, question("gw3.a", "gw2.a"));
+    bench.receive(first, question("gw4.a", "gw2.a"));
     bench.receive(third, question("gw.z", "gw2.a"));
-    bench.receive(third, question("gw3.a", "gw.m"));
-    let all = [first, second, third].map(|conn| passed(&bench, conn));
-    assert_eq!(all, [0, 1, 0]);
+    bench.receive(third, question("gw4.a", "gw.m"));
+    let all = [first, second, third, fourth].map(|conn| passed(&bench, conn));
+    assert_eq!(all, [0, 1, 0, 0]);
 
     for _ in 0..100 {
         bench.receive(first, question("gw.a", "gw2.a"));
