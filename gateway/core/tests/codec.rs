@@ -153,7 +153,7 @@ fn sibling() -> impl Strategy<Value = SiblingState> {
 }
 
 fn relay() -> impl Strategy<Value = Relay> {
-    let name = || "[a-z]{1,63}".prop_map(|name| name.parse().unwrap());
+    let name = || "[a-z]{1,63}".prop_map(|name| name.parse().expect("a label"));
     let fields = (
         name(),
         name(),
