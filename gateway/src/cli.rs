@@ -50,8 +50,9 @@ pub use failure::Failure;
 /// Joins the private networks of a blockchain consortium's organizations
 #[derive(Debug, Parser)]
 #[command(name = "ringway", version, disable_help_subcommand = true)]
-#[command(after_help = "Start with: ringway org init --help\n\
-        Or watch everything at work: ringway lab demo")]
+#[command(
+    after_help = "Start with: ringway org init --help, or watch all at work: ringway lab demo"
+)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
