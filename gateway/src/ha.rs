@@ -32,6 +32,9 @@ use order::Order;
 /// How often the addresses are renewed: three may fail before the kernel ends them.
 const PULSE: Duration = Duration::from_millis(500);
 
+/// Least time between two looks because of changes in the kernel.
+const REST: Duration = Duration::from_millis(100);
+
 /// What the tasks last did, for the report.
 #[derive(Debug, Default)]
 pub struct Done {
@@ -133,9 +136,12 @@ impl Ha {
 
     /// Something in the kernel was changed: the addresses are looked at, at once.
     pub fn kernel_changed(&mut self, now: Instant) {
-        // Somebody may have flushed the interface: that must not wait for the next pulse.
-        self.next_pulse = now;
-        self.pulse(now);
+        // Somebody may have flushed the interface: that must not wait for the next pulse. On some
+        // hosts routes change all the time.
+        if now + PULSE >= self.next_pulse + REST {
+            self.next_pulse = now;
+            self.pulse(now);
+        }
     }
 
     /// What `status` says of it.

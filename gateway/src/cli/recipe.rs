@@ -1,6 +1,6 @@
 //! `ringway recipe`: the configuration of another program of the site, with this consortium's
 //! values. Resolvers ask the gateways for the consortium's names; deploy/dns has the same with
-//! example values, and why each line is there. keepalived and routing daemons have the site's hosts
+//! example values, and why each line is there. keepalived and BIRD have the site's hosts
 //! and routers use the gateways.
 
 mod cloud;
@@ -41,8 +41,6 @@ pub enum For {
     Keepalived,
     /// BIRD 2, for the site's routers
     Bird,
-    /// FRR, for the site's routers
-    Frr,
 }
 
 /// Arguments of `ringway recipe`.
@@ -72,22 +70,21 @@ struct Names {
 /// Runs `ringway recipe`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = Config::load(&args.config.path)?;
-    // Only resolvers need the gateways' addresses.
-    let names = || Names::of(&config, &args.servers);
+    let servers = &args.servers;
 
+    // Only resolvers need the gateways' addresses.
     answer(match args.program {
-        For::Unbound => local::unbound(&names()?),
-        For::Bind => local::bind(&names()?),
-        For::Dnsmasq => local::dnsmasq(&names()?),
-        For::Coredns => local::coredns(&names()?),
-        For::Resolved => local::resolved(&names()?),
-        For::Route53 => cloud::route53(&names()?),
-        For::Azure => cloud::azure(&names()?),
-        For::Clouddns => cloud::clouddns(&names()?),
-        For::Privatezone => cloud::privatezone(&names()?),
+        For::Unbound => local::unbound(&Names::of(&config, servers)?),
+        For::Bind => local::bind(&Names::of(&config, servers)?),
+        For::Dnsmasq => local::dnsmasq(&Names::of(&config, servers)?),
+        For::Coredns => local::coredns(&Names::of(&config, servers)?),
+        For::Resolved => local::resolved(&Names::of(&config, servers)?),
+        For::Route53 => cloud::route53(&Names::of(&config, servers)?),
+        For::Azure => cloud::azure(&Names::of(&config, servers)?),
+        For::Clouddns => cloud::clouddns(&Names::of(&config, servers)?),
+        For::Privatezone => cloud::privatezone(&Names::of(&config, servers)?),
         For::Keepalived => keepalived::keepalived(&config, &Program::this(&args)?),
         For::Bird => routing::bird(&config),
-        For::Frr => routing::frr(&config)?,
     })
 }
 

@@ -14,6 +14,7 @@
 
 mod attempt;
 mod fight;
+mod held;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,25 +32,23 @@ use crate::admin::report::VirtualAddressReport;
 use crate::attention::Attention;
 use attempt::Attempt;
 use fight::Fight;
+use held::{HANDING_OVER, Held, PROBE, REFRESH};
 
-/// An older pulse renews nothing: the daemon hangs.
+/// With an older pulse nothing is announced: the daemon hangs.
 const LEASE: Duration = Duration::from_millis(1500);
+
+/// After a longer pause the kernel may have ended the addresses: it was no other program.
+const LAPSE: Duration = Duration::from_secs(2);
+
+/// So long after such a pause, nothing is taken that somebody else answers for.
+const DISTRUST: Duration = Duration::from_secs(10);
 
 /// How long the kernel may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// After a takeover, when the addresses are announced, in milliseconds.
-const ANNOUNCEMENTS: [u64; 11] = [0, 50, 100, 200, 400, 800, 1600, 2400, 3200, 4800, 9600];
-/// After that, so often: for those that were not there to hear it.
-const REFRESH: Duration = Duration::from_secs(60);
-
-/// So long after a takeover, another gateway may still answer for the addresses.
-const HANDING_OVER: Duration = Duration::from_secs(5);
-/// After that, so often it is asked whether somebody else has them.
-const PROBE: Duration = Duration::from_secs(30);
-
 /// Names of what needs attention.
 const KERNEL: &str = "ha address";
+const MISSING: &str = "ha interface";
 const SILENT: &str = "ha announce";
 const TAKEN: &str = "ha duplicate";
 const FOREIGN: &str = "ha foreign";
@@ -60,6 +59,11 @@ pub struct Keeper {
     done: Arc<Done>,
     kernel: Option<VirtualAddresses>,
     state: State,
+    /// When the daemon was found to have stood still: a sibling may have taken over, and what the
+    /// shell says before it has heard of that counts for little.
+    lapsed: Option<Instant>,
+    /// When this task last had anything to do.
+    followed: Instant,
     fight: Fight,
 }
 
@@ -75,21 +79,6 @@ enum State {
     Held(Held),
 }
 
-struct Held {
-    order: Order,
-    interface: Interface,
-    announcer: Option<Announcer>,
-    since: Instant,
-    /// How many of [`ANNOUNCEMENTS`] are over.
-    announced: usize,
-    next_announcement: Instant,
-    next_probe: Instant,
-    /// When somebody else said last that it has one of them.
-    heard: Option<Instant>,
-    /// The pulse with which they were renewed.
-    renewed: Instant,
-}
-
 impl Keeper {
     /// Nothing is held yet.
     pub fn new(attention: Attention, done: Arc<Done>) -> Keeper {
@@ -98,6 +87,8 @@ impl Keeper {
             done,
             kernel: None,
             state: State::Away { until: None },
+            lapsed: None,
+            followed: Instant::now(),
             fight: Fight::default(),
         }
     }
@@ -122,6 +113,11 @@ impl Keeper {
     /// Does what is due; returns when something is again.
     async fn follow(&mut self, order: &Order, now: Instant) -> Instant {
         let far = now + REFRESH;
+        // While they are held, there is something to do with each pulse.
+        if matches!(self.state, State::Held(_)) && now > self.followed + LAPSE {
+            self.lapsed = Some(now);
+        }
+        self.followed = now;
         if order.addresses.is_empty() && matches!(self.state, State::Away { .. }) {
             self.report(order, "");
             return far;
@@ -177,7 +173,7 @@ impl Keeper {
         let announcer = self.open_announcer(interface, order);
 
         match announcer {
-            Some(announcer) if order.must_probe && interface.is_running => {
+            Some(announcer) if self.must_probe(order, now) && interface.is_running => {
                 self.report(order, "probing");
                 let attempt = Attempt::new(interface, announcer, now);
                 self.state = State::Probing(order.clone(), attempt);
@@ -185,6 +181,10 @@ impl Keeper {
             }
             announcer => self.take(order, interface, announcer, now).await,
         }
+    }
+
+    fn must_probe(&self, order: &Order, now: Instant) -> bool {
+        order.must_probe || self.lapsed.is_some_and(|lapsed| now < lapsed + DISTRUST)
     }
 
     async fn probe(&mut self, order: &Order, now: Instant) -> Option<Instant> {
@@ -226,7 +226,8 @@ impl Keeper {
             next_announcement: now,
             next_probe: now + HANDING_OVER,
             heard: None,
-            // They are not there yet.
+            is_new: true,
+            // Whatever the last pulse was, it counts.
             renewed: now.checked_sub(REFRESH).unwrap_or(now),
         });
         tracing::info!(interface = order.interface, "Virtual addresses taken");
@@ -244,6 +245,19 @@ impl Keeper {
             held.since = now;
             held.announced = 0;
             held.next_announcement = now;
+        }
+        // The loop hangs, or the whole machine stood still until now: nothing is said before it is
+        // alive again.
+        if now > order.pulse + LEASE {
+            return Some(now + LEASE);
+        }
+        if self.is_lapsing(order) {
+            // To announce them again would take the hosts from a sibling that carries them now.
+            tracing::warn!("The daemon stood still: the virtual addresses are given up");
+            self.lapsed = Some(now);
+            self.remove(order).await;
+            self.report(order, "away");
+            return self.try_again(now);
         }
         if !self.renew(order, now).await {
             self.report(order, "refused");
@@ -270,6 +284,14 @@ impl Keeper {
         Some(wake)
     }
 
+    /// True if there was no pulse for so long that the kernel may have ended the addresses.
+    fn is_lapsing(&self, order: &Order) -> bool {
+        match &self.state {
+            State::Held(held) => !held.is_new && order.pulse > held.renewed + LAPSE,
+            _ => false,
+        }
+    }
+
     /// Renews the addresses if the daemon's loop was alive since the last time. False if this host
     /// cannot have them.
     async fn renew(&mut self, order: &Order, now: Instant) -> bool {
@@ -277,9 +299,9 @@ impl Keeper {
             return false;
         };
         let (renewed, index) = (held.renewed, held.interface.index);
-        let is_first = renewed < held.since;
-        // An announcement was due, or the loop hangs: the kernel ends what is not renewed.
-        if order.pulse <= renewed || now > order.pulse + LEASE {
+        let is_new = held.is_new;
+        // Only an announcement was due.
+        if order.pulse <= renewed {
             return true;
         }
 
@@ -294,13 +316,14 @@ impl Keeper {
         match kernel.renew(index, &order.addresses).await {
             Ok(missing) => {
                 self.attention.clear(KERNEL);
-                if !is_first && !missing.is_empty() {
+                if !is_new && !missing.is_empty() {
                     self.fight.restored(&missing, &self.attention, now);
                     self.announce_again(now);
                 }
                 self.fight.look(&self.attention, now);
                 if let State::Held(held) = &mut self.state {
                     held.renewed = order.pulse;
+                    held.is_new = false;
                 }
                 true
             }
@@ -359,11 +382,14 @@ impl Keeper {
 
         let interface = self.kernel.as_ref()?.interface(name).await;
         match interface {
-            Ok(Some(interface)) => Some(interface),
+            Ok(Some(interface)) => {
+                self.attention.clear(MISSING);
+                Some(interface)
+            }
             Ok(None) => {
                 let what = format!("[ha] interface {name} is no interface of this host");
                 self.attention
-                    .raise(KERNEL, &what, "ip link   # lists them");
+                    .raise(MISSING, &what, "ip link   # lists them");
                 None
             }
             Err(error) => {
@@ -428,50 +454,4 @@ pub const RAW_REMEDY: &str =
 
 fn away() -> State {
     State::Away { until: None }
-}
-
-impl Held {
-    /// Tells the hosts, if it is time.
-    fn announce(&mut self, order: &Order, now: Instant) {
-        if now < self.next_announcement {
-            return;
-        }
-
-        if let Some(announcer) = &self.announcer {
-            for address in &order.addresses {
-                // The interface may be down: it is repeated.
-                if let Err(error) = announcer.announce(*address, &order.interface) {
-                    tracing::debug!(%error, %address, "A virtual address was not announced");
-                }
-            }
-        }
-        self.announced += 1;
-        self.next_announcement = match ANNOUNCEMENTS.get(self.announced) {
-            Some(after) => (self.since + Duration::from_millis(*after)).max(now),
-            None => now + REFRESH,
-        };
-    }
-
-    /// Asks who else has the addresses, if it is time; who has answered.
-    fn ask(&mut self, order: &Order, now: Instant) -> BTreeMap<IpAddr, Hardware> {
-        let Some(announcer) = &self.announcer else {
-            self.next_probe = now + PROBE;
-            return BTreeMap::new();
-        };
-        let others = announcer.others(&order.addresses);
-
-        if now >= self.next_probe {
-            self.next_probe = now + PROBE;
-            for address in &order.addresses {
-                if let Err(error) = announcer.probe(*address) {
-                    tracing::debug!(%error, %address, "Nobody was asked for a virtual address");
-                }
-            }
-        }
-        // The gateway that had them before may not have lost them yet.
-        if now < self.since + HANDING_OVER {
-            return BTreeMap::new();
-        }
-        others
-    }
 }

@@ -26,5 +26,6 @@ mod plan;
 mod policy;
 mod recipe;
 mod record;
+mod takeover;
 mod terminal;
 mod workspace;

@@ -70,6 +70,39 @@ fn the_programs_accept_their_recipes() {
 }
 
 #[test]
+fn bird_gets_the_numbers_of_the_file() {
+    let workspace = acme();
+    workspace.edit("acme/gateway.toml", "protocol = 146", "protocol = 99");
+
+    let bird = recipe(&workspace, "bird");
+    for part in ["kernel table 4600;", "krt_source = 99 ", "bfd on;"] {
+        assert!(bird.contains(part), "{part}: {bird}");
+    }
+}
+
+#[test]
+fn keepalived_gets_the_virtual_addresses_and_asks_this_program() {
+    let workspace = acme();
+    let empty = recipe(&workspace, "keepalived");
+    assert!(empty.contains("interface <interface>"), "{empty}");
+
+    let file = workspace.read("acme/gateway.toml");
+    let ha = "\n[ha]\naddresses = [\"10.211.16.250/22\", \"fd00:211::250/64\"]\n\
+              interface = \"lan0\"\npreference = 254\n";
+    workspace.write("acme/gateway.toml", &(file + ha));
+    let text = recipe(&workspace, "keepalived");
+    for part in [
+        "interface lan0\n",
+        "virtual_ipaddress {\n        10.211.16.250/22\n",
+        "virtual_ipaddress_excluded {\n        fd00:211::250/64\n",
+        "priority 84\n",
+        " role --quiet -c /",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
 fn without_a_server_there_is_nothing_to_ask() {
     let workspace = Workspace::new();
     workspace.init("acme", "--site east=10.211.0.0/16");

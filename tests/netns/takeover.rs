@@ -1,0 +1,123 @@
+//! Two gateways of one site with `[ha]`: the virtual addresses and the commands follow the role
+//! when the active gateway dies, and the site's hosts with them.
+//!
+//! ```text
+//!                          ┌─ gw.org1 ──┐
+//!   peer0.org1 ── vpc ─────┤            ├── wan ── gw.org0 ── orderer0.org0
+//!     default: 10.10.1.250 └─ gw2.org1 ─┘
+//! ```
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ringway_lab::ping::{Family, Outcome};
+use ringway_lab::status;
+use ringway_tests::Scene;
+use ringway_tests::scene::{append, eventually};
+use ringway_tests::second_gateway::SecondGateway;
+use serde_json::Value;
+
+use crate::RINGWAY;
+
+const FIRST: &str = "gw.org1";
+const HOST: &str = "peer0.org1";
+
+/// For packets to come through again.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// `[ha]` with the stub as both commands.
+fn ha(stub: &str) -> String {
+    format!(
+        "
+[ha]
+addresses = [\"10.10.1.250/24\", \"fd00:10:1::250/64\"]
+interface = \"lan0\"
+on-active = [\"{stub}\", \"active\"]
+on-standby = [\"{stub}\", \"standby\"]
+"
+    )
+}
+
+/// A program that records its calls, and the file with them.
+fn stub(scene: &Scene) -> (String, PathBuf) {
+    let dir = scene.topology().dir();
+    let (program, calls) = (dir.join("stub"), dir.join("calls"));
+    let script = format!(
+        "#!/bin/sh\necho \"$1 $RINGWAY_GATEWAY $RINGWAY_ROLE $RINGWAY_REASON $RINGWAY_SIBLING\" \
+         >>{}\n",
+        calls.display()
+    );
+    fs::write(&program, script).expect("the laboratory's directory is writable");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    (program.display().to_string(), calls)
+}
+
+/// Two gateways, both with `[ha]`; the first one is active, and the host uses the addresses. The
+/// file has the calls of the commands.
+fn two_gateways(test: &str) -> (Scene, SecondGateway, PathBuf) {
+    let scene = Scene::new(test, RINGWAY);
+    let second = SecondGateway::add(&scene, RINGWAY);
+    let (program, calls) = stub(&scene);
+    append(&scene.config(FIRST), &ha(&program));
+    append(&second.config(), &ha(&program));
+    scene.reload(FIRST);
+    second.reload();
+
+    eventually("the first to be active", 20, || holds(&scene.status(FIRST)));
+    eventually("the second to be standby", 20, || {
+        second.status()["role"]["role"] == "standby"
+    });
+    for address in ["10.10.1.250", "fd00:10:1::250"] {
+        let replace = ["route", "replace", "default", "via", address];
+        scene.output(HOST, "ip", &replace);
+    }
+    scene.ping_until(HOST, "10.10.0.11", Family::V4, &Outcome::Reply, LIMIT);
+    (scene, second, calls)
+}
+
+fn holds(status: &Value) -> bool {
+    let role = &status["role"];
+    let mut addresses = role["addresses"].as_array().into_iter().flatten();
+    role["role"] == "active" && addresses.all(|address| address["state"] == "held")
+}
+
+#[test]
+fn addresses_and_commands_follow_the_role_when_the_active_gateway_dies() {
+    let (mut scene, second, calls) = two_gateways("takeover");
+
+    scene.kill(FIRST).expect("it runs");
+    let killed = Instant::now();
+    eventually("the second to hold the addresses", 10, || {
+        holds(&second.status())
+    });
+    for (family, to) in [(Family::V4, "10.10.0.11"), (Family::V6, "fd00:10::11")] {
+        scene.ping_until(HOST, to, family, &Outcome::Reply, LIMIT);
+    }
+    println!("hosts reach others again after {:.1?}", killed.elapsed());
+    let called = || fs::read_to_string(&calls).unwrap_or_default();
+    eventually("the second's command", 5, || {
+        called().contains("active gw2 active silent gw.org1")
+    });
+
+    // It comes back as standby, and takes nothing from the active one.
+    scene.start(FIRST).expect("it starts");
+    eventually("the first to be standby", 20, || {
+        // One that has just been started does not answer yet.
+        let first = status::ask(&scene, FIRST);
+        first.is_ok_and(|first| first["role"]["role"] == "standby") && holds(&second.status())
+    });
+    let away = &scene.status(FIRST)["role"]["addresses"][0]["state"];
+    assert_eq!(*away, "away");
+    eventually("the first's command", 5, || {
+        let called = called();
+        called
+            .lines()
+            .last()
+            .is_some_and(|line| line.starts_with("standby gw standby"))
+    });
+    scene.ping_until(HOST, "10.10.0.11", Family::V4, &Outcome::Reply, LIMIT);
+    drop(second);
+    scene.close();
+}
