@@ -83,7 +83,7 @@ impl VirtualAddresses {
         }))
     }
 
-    /// Gives interface `index` these addresses for another [`LIFETIME`]. Returns those that it did
+    /// Gives interface `index` these addresses for another two seconds. Returns those that it did
     /// not have.
     pub async fn renew(&self, index: u32, addresses: &[IpAddr]) -> io::Result<BTreeSet<IpAddr>> {
         let found = self.find(index, addresses).await?;
