@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{
@@ -90,6 +91,8 @@ pub struct Known {
     pub newest: Option<Newest>,
     /// The newest revocation lists.
     pub lists: NewestLists,
+    /// The virtual addresses that the host may still have.
+    pub virtual_addresses: BTreeSet<IpAddr>,
 }
 
 /// As [`prepare`], for a daemon that runs.
@@ -98,8 +101,9 @@ pub async fn prepare_again(path: &Path, known: Known) -> Result<Prepared, Faults
 }
 
 /// As [`prepare_again`] would at the time `now`.
-pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prepared, Faults> {
+pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<Prepared, Faults> {
     let path = path.to_owned();
+    let earlier = std::mem::take(&mut known.virtual_addresses);
     let files = off_the_loop(path.clone(), move || Files::read(&path, now, known)).await?;
     let Files {
         config,
@@ -114,7 +118,7 @@ pub async fn prepare_at(path: &Path, known: Known, now: UnixTime) -> Result<Prep
     } = files;
 
     // Claims of the host itself: a member's prefix must not take over a network that we are on.
-    let links = links(&config).await?;
+    let links = links_without(&config, earlier).await?;
     let connected = links.connected();
     let rulings = rule(&config, &connected, &accepted);
     let conflicts = conflicts(&config, &connected, &accepted);
@@ -294,7 +298,14 @@ pub async fn valid_at_another_time(path: &Path) -> Option<(UnixTime, UnixTime)> 
 
 /// The host's addresses.
 pub async fn links(config: &Config) -> Result<Links, Faults> {
-    links::read(&config.tun, &Scope::of(config))
+    links_without(config, BTreeSet::new()).await
+}
+
+/// As [`links`], and these virtual addresses are left out, too.
+async fn links_without(config: &Config, earlier: BTreeSet<IpAddr>) -> Result<Links, Faults> {
+    let scope = Scope::of(config).without(earlier);
+
+    links::read(&config.tun, &scope)
         .await
         .map_err(|error| whole_file(&config.path, &error))
 }

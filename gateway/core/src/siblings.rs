@@ -32,6 +32,9 @@ pub(crate) use sibling::View;
 /// How often tunnels are counted.
 const TICK: Duration = Duration::from_millis(100);
 
+/// A gateway that looks later than that after its last look stood still.
+const STILL: Duration = Duration::from_secs(1);
+
 /// How long a sibling has had clearly more tunnels before this gateway hands over.
 const FEWER: Duration = Duration::from_secs(1);
 
@@ -59,6 +62,7 @@ pub(crate) struct Siblings {
     preferred_since: Option<Instant>,
     /// How often it became active, by reason.
     takeovers: BTreeMap<&'static str, u64>,
+    looked: Instant,
     /// When to look again.
     next: Instant,
     told: Option<Standing>,
@@ -111,6 +115,7 @@ impl Siblings {
             fewer_since: None,
             preferred_since: None,
             takeovers: BTreeMap::new(),
+            looked: now,
             next: now,
             told: None,
         }
@@ -142,6 +147,15 @@ impl Siblings {
     pub(crate) fn set_leaving(&mut self, leaving: bool, now: Instant) {
         self.is_leaving = leaving;
         self.next = now;
+    }
+
+    /// This gateway looks around. If it was stopped for a while, another one may be active since,
+    /// and has given our sessions up.
+    pub(crate) fn look(&mut self, now: Instant) {
+        if self.looked + STILL <= now {
+            self.forget(now);
+        }
+        self.looked = now;
     }
 
     /// This gateway itself has slept: another one may be active since.

@@ -25,4 +25,11 @@ impl Scope {
             left_out: config.ha.hosts().collect(),
         }
     }
+
+    /// The same, without the virtual addresses of an earlier configuration either: they are still
+    /// there for a moment.
+    pub fn without(mut self, earlier: impl IntoIterator<Item = IpAddr>) -> Scope {
+        self.left_out.extend(earlier);
+        self
+    }
 }

@@ -153,6 +153,7 @@ impl InForce {
         let known = Known {
             newest: self.stored.records.newest(),
             lists: NewestLists::of(&self.trust.load()),
+            virtual_addresses: config.ha.hosts().collect(),
         };
 
         jobs.spawn(async move {
@@ -307,7 +308,8 @@ impl InForce {
         jobs: &Jobs,
     ) {
         let pending = self.pending.remove(&change).unwrap_or_default();
-        self.scope.store(Arc::new(Scope::of(&config)));
+        let scope = Scope::of(&config).without(self.config.ha.hosts());
+        self.scope.store(Arc::new(scope));
         self.config = config;
 
         if let Some(trust) = pending.trust {
@@ -446,7 +448,8 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         config.policy = narrow_policy(&config, &wanted);
     }
 
-    let links = links::read(&config.tun, &Scope::of(&config)).await;
+    let scope = Scope::of(&config).without(current.ha.hosts());
+    let links = links::read(&config.tun, &scope).await;
     let links = links.map_err(|error| {
         Faults::from(vec![Fault {
             place: Place::whole(&current.path),

@@ -57,6 +57,7 @@ impl Mesh {
             return;
         }
 
+        self.siblings.look(now);
         let uplinks = self.uplinks(now);
         let ids: Vec<GatewayId> = self.siblings.ids().cloned().collect();
         for id in &ids {

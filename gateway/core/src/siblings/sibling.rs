@@ -20,6 +20,10 @@ use crate::message::SiblingState;
 /// After the start, how long a sibling is waited for.
 const START: Duration = Duration::from_secs(3);
 
+/// After this gateway itself stood still, how long a sibling is waited for: it has given our
+/// sessions up, and new ones take a moment.
+const RETURN: Duration = Duration::from_millis(1500);
+
 /// Least time between two questions through peers.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -86,6 +90,8 @@ pub(crate) struct Sibling {
     pub(crate) state: Option<SiblingState>,
     /// When its last echo came.
     pub(crate) heard: Option<Instant>,
+    /// Until when its silence is no sign: this gateway stood still.
+    excused: Option<Instant>,
     is_overdue: bool,
     asked: Option<Instant>,
     /// When it proved to be alive last.
@@ -99,6 +105,7 @@ impl Sibling {
             contact: Contact::Unknown { until: now + START },
             state: None,
             heard: None,
+            excused: None,
             is_overdue: false,
             asked: None,
             proved: None,
@@ -106,10 +113,12 @@ impl Sibling {
         }
     }
 
-    /// This gateway itself has slept: nothing that it knew counts.
+    /// This gateway itself has slept or stood still: nothing that it knew counts.
     pub(crate) fn forget(&mut self, now: Instant) {
         if self.contact != Contact::Mute {
-            self.contact = Contact::Unknown { until: now + START };
+            let until = now + RETURN;
+            self.contact = Contact::Unknown { until };
+            self.excused = Some(until);
         }
     }
 
@@ -135,6 +144,10 @@ impl Sibling {
                 }
             }
             View::Silent => match self.contact {
+                Contact::Heard | Contact::Unknown { .. } if self.is_excused(now) => {
+                    let until = self.excused.unwrap_or(now);
+                    self.contact = Contact::Unknown { until };
+                }
                 Contact::Heard => self.doubt(patience, now),
                 Contact::Unknown { .. } | Contact::Mute => self.contact = Contact::Silent,
                 _ => {}
@@ -142,6 +155,10 @@ impl Sibling {
             View::Left => self.contact = Contact::Left,
         }
         self.lapse(now);
+    }
+
+    fn is_excused(&self, now: Instant) -> bool {
+        self.excused.is_some_and(|until| now < until)
     }
 
     fn doubt(&mut self, patience: Duration, now: Instant) {

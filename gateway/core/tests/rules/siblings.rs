@@ -221,6 +221,26 @@ fn a_gateway_that_was_paused_does_not_take_its_own_silence_for_the_siblings() {
 }
 
 #[test]
+fn a_gateway_that_was_stopped_does_not_take_the_place_back_from_the_one_that_took_over() {
+    let (mut bench, peer, other) = before_a_standby();
+    bench.now += 5 * SECOND;
+
+    // What had arrived meanwhile is read first; then all have given our sessions up.
+    bench.receive(other, Message::Sibling(active(2)));
+    for conn in [other, peer] {
+        bench.disconnect(conn);
+    }
+    bench.pass(SECOND, &[]);
+    let outranked = RoleReason::Outranked(sibling());
+    assert_role(&bench, SiteRole::Standby, 1, outranked.clone());
+
+    let other = join(&mut bench, "gw2.m", &[]);
+    bench.receive(other, Message::Sibling(active(2)));
+    bench.pass(5 * SECOND, &[other]);
+    assert_role(&bench, SiteRole::Standby, 1, outranked);
+}
+
+#[test]
 fn a_sibling_that_proves_through_a_peer_to_be_alive_is_left_its_place() {
     let (mut bench, peer, _) = behind_an_active_sibling();
     for _ in 0..100 {
