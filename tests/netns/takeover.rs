@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use ringway_lab::ping::{Family, Outcome};
 use ringway_lab::status;
 use ringway_tests::Scene;
@@ -117,6 +118,33 @@ fn addresses_and_commands_follow_the_role_when_the_active_gateway_dies() {
             .last()
             .is_some_and(|line| line.starts_with("standby gw standby"))
     });
+    scene.ping_until(HOST, "10.10.0.11", Family::V4, &Outcome::Reply, LIMIT);
+    drop(second);
+    scene.close();
+}
+
+#[test]
+fn a_gateway_that_stood_still_leaves_the_place_to_the_one_that_took_over() {
+    let (scene, second, _) = two_gateways("still");
+    let process = scene.process(FIRST).expect("it runs");
+
+    process.signal(Signal::SIGSTOP);
+    eventually("the second to hold the addresses", 10, || {
+        holds(&second.status())
+    });
+    // All sessions of the first have ended by then, and its kernel has lost the addresses.
+    eventually("the others to have given the first up", 10, || {
+        !scene.is_up("gw.org0", FIRST) && !scene.is_up("gw.org2", FIRST)
+    });
+    let epoch = second.status()["role"]["epoch"].clone();
+
+    process.signal(Signal::SIGCONT);
+    eventually("the first to be back, as standby", 20, || {
+        scene.status(FIRST)["role"]["role"] == "standby" && scene.is_up("gw.org0", FIRST)
+    });
+    second.wait_for_tunnels(&scene);
+    assert_eq!(second.status()["role"]["epoch"], epoch);
+    assert!(holds(&second.status()), "{}", second.status()["role"]);
     scene.ping_until(HOST, "10.10.0.11", Family::V4, &Outcome::Reply, LIMIT);
     drop(second);
     scene.close();
