@@ -16,8 +16,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ringway_config::GatewayId;
@@ -47,15 +45,6 @@ impl Moment {
 pub struct Hold {
     path: PathBuf,
     last_contact: BTreeMap<GatewayId, Moment>,
-    versions: Arc<Versions>,
-}
-
-/// Of the file: several threads may be about to write it.
-#[derive(Debug, Default)]
-struct Versions {
-    made: AtomicU64,
-    /// The newest one on the disk. Held while the file is written.
-    written: Mutex<u64>,
 }
 
 impl Hold {
@@ -72,7 +61,6 @@ impl Hold {
                 .lines()
                 .filter_map(|line| parse_line(line, now))
                 .collect(),
-            versions: Arc::default(),
         })
     }
 
@@ -81,7 +69,6 @@ impl Hold {
         Hold {
             path: path.into(),
             last_contact: BTreeMap::new(),
-            versions: Arc::default(),
         }
     }
 
@@ -114,8 +101,6 @@ impl Hold {
         HoldFile {
             path: self.path.clone(),
             text,
-            version: self.versions.made.fetch_add(1, Ordering::Relaxed) + 1,
-            versions: self.versions.clone(),
         }
     }
 }
@@ -141,22 +126,12 @@ fn parse_line(line: &str, now: Moment) -> Option<(GatewayId, Moment)> {
 pub struct HoldFile {
     path: PathBuf,
     text: String,
-    version: u64,
-    versions: Arc<Versions>,
 }
 
 impl HoldFile {
-    /// Replaces the file atomically, unless a later one has replaced it. Blocks.
+    /// Replaces the file atomically. Blocks.
     pub fn write(&self) -> io::Result<()> {
-        let written = self.versions.written.lock();
-        let mut written = written.unwrap_or_else(PoisonError::into_inner);
-        if self.version <= *written {
-            return Ok(());
-        }
-
-        disk::replace(&self.path, self.text.as_bytes(), Access::Owner)?;
-        *written = self.version;
-        Ok(())
+        disk::replace(&self.path, self.text.as_bytes(), Access::Owner)
     }
 }
 
@@ -243,31 +218,6 @@ mod tests {
         };
         assert_eq!(hold.silence(&gateway(1), set_forward), 103 * DAY);
         assert_eq!(hold.silence(&gateway(1), later), 3 * DAY);
-    }
-
-    #[test]
-    fn files_that_are_written_at_once_or_late_leave_the_newest() {
-        let scratch = Scratch::new();
-        let path = scratch.path().join("heard");
-        let mut hold = Hold::open(&path, start()).unwrap();
-        hold.record_contact(&gateway(1), start());
-        let late = hold.file();
-
-        let mut files = Vec::new();
-        for day in 1..=20 {
-            hold.record_contact(&gateway(1), start().after(day * DAY));
-            files.push(hold.file());
-        }
-        std::thread::scope(|scope| {
-            for file in &files {
-                scope.spawn(|| file.write().unwrap());
-            }
-        });
-        late.write().unwrap();
-
-        let mut hold = Hold::open(&path, start().restarted_after(20 * DAY)).unwrap();
-        let now = start().restarted_after(20 * DAY);
-        assert_eq!(hold.silence(&gateway(1), now), Duration::ZERO);
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Drive {
         }
 
         let heard = self.replicator.heard();
-        self.tasks.spawn_blocking(move || jobs::write_heard(&heard));
+        self.in_force.store_heard(heard, &self.jobs);
     }
 
     fn handle(&mut self, input: Input) {
@@ -181,7 +181,7 @@ impl Drive {
         let now = Moment::now();
         let look = self.replicator.look(now);
         if let Some(heard) = look.heard {
-            self.tasks.spawn_blocking(move || jobs::write_heard(&heard));
+            self.in_force.store_heard(heard, &self.jobs);
         }
         self.reply_all(look.replies);
         for reply in self.replicator.handle_timeout(now.monotonic) {

@@ -150,6 +150,7 @@ impl Ha {
             role: self.standing.role.word().to_owned(),
             since: rfc3339(self.since),
             epoch: self.standing.epoch,
+            cause: self.standing.reason.word().to_owned(),
             reason: self.standing.reason.to_string(),
             sibling: self.standing.reason.sibling().map(ToString::to_string),
             gap_s: self.standing.gap.map(|gap| gap.as_secs_f64()),

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ringway_config::{Accepted, accepted};
+use ringway_dns::HoldFile;
 use ringway_host::traces::Traces;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -113,6 +114,14 @@ impl StateFiles {
         self.store("state failed-addresses", loss, move || {
             Ok(failed.store(&dir)?)
         });
+    }
+
+    /// Stores when members were last heard. Blocks.
+    pub fn store_heard(&self, heard: HoldFile) {
+        let loss = "it is not stored when members were last heard, so that after a restart their \
+                    absence counts from then";
+
+        self.store("state heard", loss, move || Ok(heard.write()?));
     }
 
     /// Makes the state directory and what is in it its owner's alone. Blocks.

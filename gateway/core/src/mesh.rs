@@ -322,7 +322,7 @@ impl Mesh {
                 .map(|tunnel| tunnel.status(&self.context, now))
                 .collect(),
             routes: status::routes(&self.context.membership, &self.published),
-            site: self.siblings.status(now),
+            site: self.siblings.status(),
         }
     }
 

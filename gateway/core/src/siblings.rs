@@ -48,7 +48,6 @@ pub(crate) struct Siblings {
     role: SiteRole,
     reason: RoleReason,
     gap: Option<Duration>,
-    since: Instant,
     known: BTreeMap<GatewayId, Sibling>,
     /// The highest epoch that was seen.
     highest: u64,
@@ -68,13 +67,10 @@ pub(crate) struct Siblings {
     told: Option<Standing>,
 }
 
-/// The role of this gateway and what it knows of its siblings, for operators.
+/// What this gateway knows of its site's gateways, for operators. Its role comes by
+/// [`Action::Role`](crate::Action::Role).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteStatus {
-    /// Its role, and why.
-    pub standing: Standing,
-    /// For how long it has had it.
-    pub since: Duration,
     /// It asks a sibling to take over.
     pub hands_over: bool,
     /// Its tunnels to other sites that carry packets.
@@ -105,7 +101,6 @@ impl Siblings {
             role: SiteRole::Standby,
             reason: RoleReason::Starting,
             gap: None,
-            since: now,
             known: BTreeMap::new(),
             highest: 0,
             former: None,
@@ -216,9 +211,9 @@ impl Siblings {
         self.decide_hand_over(now);
 
         if self.known.is_empty() {
-            self.set(SiteRole::Active, RoleReason::Alone, None, now);
+            self.set(SiteRole::Active, RoleReason::Alone, None);
         } else if self.role == SiteRole::Active {
-            self.stay_or_stand_down(now);
+            self.stay_or_stand_down();
         } else {
             self.take_over_or_wait(now);
         }
@@ -239,7 +234,7 @@ impl Siblings {
         Some(standing)
     }
 
-    pub(crate) fn status(&self, now: Instant) -> SiteStatus {
+    pub(crate) fn status(&self) -> SiteStatus {
         let siblings = self.known.iter().map(|(id, sibling)| {
             let status = SiblingStatus {
                 contact: sibling.contact,
@@ -249,8 +244,6 @@ impl Siblings {
         });
 
         SiteStatus {
-            standing: self.standing(),
-            since: now.saturating_duration_since(self.since),
             hands_over: self.hands_over,
             tunnels: self.tunnels,
             takeovers: self.takeovers.clone(),
@@ -297,7 +290,7 @@ impl Siblings {
         self.hands_over = self.is_leaving || is_cut_off || has_long;
     }
 
-    fn stay_or_stand_down(&mut self, now: Instant) {
+    fn stay_or_stand_down(&mut self) {
         if let Some(active) = self.superior() {
             // A number that only a lie can have made must not keep the other from its place.
             let state = self.known.get(&active).and_then(|sibling| sibling.state);
@@ -305,7 +298,7 @@ impl Siblings {
             if self.rank.epoch > theirs {
                 self.rank.epoch = theirs.saturating_sub(1);
             }
-            return self.set(SiteRole::Standby, RoleReason::Outranked(active), None, now);
+            return self.set(SiteRole::Standby, RoleReason::Outranked(active), None);
         }
 
         // Two have taken over at once, and this one goes before the other: peers that use the
@@ -319,7 +312,7 @@ impl Siblings {
         }
         if self.reason == RoleReason::Alone {
             self.rank.epoch = self.next_epoch();
-            self.set(SiteRole::Active, RoleReason::Vacant, None, now);
+            self.set(SiteRole::Active, RoleReason::Vacant, None);
         }
     }
 
@@ -355,7 +348,7 @@ impl Siblings {
                 if self.may_return(&id, &state, now) {
                     self.take_over(RoleReason::Preferred(id), now);
                 } else {
-                    self.set(SiteRole::Standby, RoleReason::Outranked(id), None, now);
+                    self.set(SiteRole::Standby, RoleReason::Outranked(id), None);
                 }
             }
             _ => self.take_over(self.why_now(), now),
@@ -411,16 +404,15 @@ impl Siblings {
         *self.takeovers.entry(reason.word()).or_default() += 1;
         self.former = None;
         self.preferred_since = None;
-        self.set(SiteRole::Active, reason, gap, now);
+        self.set(SiteRole::Active, reason, gap);
     }
 
     fn next_epoch(&self) -> u64 {
         rank::next([self.highest, self.rank.epoch].into_iter())
     }
 
-    fn set(&mut self, role: SiteRole, reason: RoleReason, gap: Option<Duration>, now: Instant) {
+    fn set(&mut self, role: SiteRole, reason: RoleReason, gap: Option<Duration>) {
         if role != self.role {
-            self.since = now;
             self.gap = gap;
         }
         self.role = role;

@@ -18,6 +18,9 @@
 //! were loaded after it came, because the first packet of a new session may follow closely upon its
 //! keys.
 
+mod control;
+mod handed;
+
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -25,22 +28,18 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_filter::{Neighbour, Reason, Verdict, WAIT, Waiting};
+use ringway_filter::{Neighbour, Verdict, WAIT, Waiting};
 
 use crate::admit::{AdmitCache, admit};
 use crate::answer::Answer;
 use crate::coalesce::Coalesce;
 use crate::counters::DropReason;
 use crate::dataplane::Lane;
-use crate::flow_records;
-use crate::handover;
 use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
-use crate::ip;
 use crate::mss;
 use crate::offload::{OFFLOAD_LEN, Offload};
-use crate::probe::{self, Probe};
-use crate::session::{Incoming, Path};
-use crate::sink::{ControlSink, Event};
+use crate::session::Incoming;
+use crate::sink::ControlSink;
 use crate::snapshot::{SiteNo, Snapshot};
 use crate::sys::poll;
 use crate::traffic_class::{self, TrafficClass};
@@ -325,78 +324,21 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             return Err(DropReason::Malformed);
         }
 
-        match self.judge(batch, session, packet, arrival.at)? {
-            Verdict::Pass => {}
-            Verdict::WaitForFirstFragment => return Ok(()),
-            Verdict::Drop(reason) => {
-                self.hand_over(
-                    batch.snapshot,
-                    session,
-                    checksum,
-                    packet,
-                    reason,
-                    arrival.at,
-                );
-                return Err(DropReason::Denied);
+        let verdict = self.judge(batch, session, packet, arrival.at)?;
+        if let Verdict::Drop(reason) | Verdict::Reject(reason) = verdict {
+            let now = arrival.at;
+            let is_handed = self.hand_over(batch.snapshot, session, checksum, packet, reason, now);
+            if !is_handed && matches!(verdict, Verdict::Reject(_)) {
+                self.reject(session, packet, now);
             }
-            Verdict::Reject(reason) => {
-                if !self.hand_over(
-                    batch.snapshot,
-                    session,
-                    checksum,
-                    packet,
-                    reason,
-                    arrival.at,
-                ) {
-                    self.reject(session, packet, arrival.at);
-                }
-                return Err(DropReason::Denied);
-            }
+            return Err(DropReason::Denied);
+        }
+        if verdict == Verdict::WaitForFirstFragment {
+            return Ok(());
         }
 
         session.counters().received(packet.len());
-        let back = session.outgoing().map(|back| back.max_packet());
-        deliver(batch, datagram, checksum, transport, back);
-        Ok(())
-    }
-
-    /// Writes out what another gateway of this site has received, if it answers a flow of ours.
-    /// Errors: [`DropReason::HandedOver`], [`DropReason::Source`], and those of [`admit`].
-    fn accept_handed<'b, W: FnMut(&[IoSlice<'_>], usize)>(
-        &mut self,
-        batch: &mut Batch<'b, '_, W>,
-        arrival: &Arrival,
-        session: &Incoming,
-        checksum: Checksum,
-        datagram: &'b mut [u8],
-    ) -> Result<(), DropReason> {
-        let snapshot = batch.snapshot;
-        // Another site's gateway would speak for sites that are not its own.
-        if session.site() != snapshot.site() || !session.peer().may_hand_over(arrival.at) {
-            return Err(DropReason::HandedOver);
-        }
-
-        let packet = &datagram[HEADER_LEN..datagram.len() - TAG_LEN];
-        let source = ip::parse(packet)?.source;
-        let from = snapshot.holder(source).ok_or(DropReason::Source)?;
-        if from == snapshot.site() {
-            return Err(DropReason::Source);
-        }
-        batch.admitted.admit(from, packet)?;
-        let transport = Transport::locate(packet);
-        if checksum == Checksum::Partial && transport.is_none() {
-            return Err(DropReason::Malformed);
-        }
-
-        // It is never handed on, and what no flow knows here has no grace either.
-        let rules = snapshot.rules().ok_or(DropReason::HandedOver)?;
-        let SiteNo(number) = from;
-        if !self.lane.filter.answers(rules, number, packet, arrival.at) {
-            return Err(DropReason::HandedOver);
-        }
-
-        session.counters().received(packet.len());
-        let back = snapshot.route(source).map(|back| back.lane(0).max_packet());
+        let back = || session.outgoing().map(|back| back.max_packet());
         deliver(batch, datagram, checksum, transport, back);
         Ok(())
     }
@@ -420,28 +362,6 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             return Err(DropReason::Denied);
         }
         Ok(verdict)
-    }
-
-    /// Hands a refused packet to the other gateways of this site, if one of them may know what it
-    /// answers. False if not.
-    fn hand_over(
-        &self,
-        snapshot: &Snapshot,
-        session: &Incoming,
-        checksum: Checksum,
-        packet: &[u8],
-        reason: Reason,
-        now: Instant,
-    ) -> bool {
-        let companions = snapshot.companions();
-        let is_handed = !companions.is_empty()
-            && handover::may_answer(reason, packet)
-            && session.peer().may_hand_over(now);
-
-        if is_handed {
-            handover::send(&*self.lane.udp, companions, checksum, packet);
-        }
-        is_handed
     }
 
     /// Answers through the tunnel, in the name of the host that was written to.
@@ -497,105 +417,21 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let now = lane.udp.now();
         self.fragments.release(&lane.filter, rules, now, deliver);
     }
-
-    /// Tells the control plane, within a budget, where the newest packet of a session came from.
-    fn report_off_path(&mut self, session: &Incoming, arrival: &Arrival) {
-        if session.may_report(arrival.at) {
-            let event = Event::OffPath {
-                index: session.index(),
-                from: arrival.from,
-                to: arrival.to,
-            };
-            self.report(session, event);
-        }
-    }
-
-    /// Believes what another gateway of this site says of flows. Errors:
-    /// [`DropReason::FlowRecords`], [`DropReason::Malformed`].
-    fn accept_flows(
-        &self,
-        snapshot: &Snapshot,
-        session: &Incoming,
-        payload: &[u8],
-        now: Instant,
-    ) -> Result<(), DropReason> {
-        // A flow lets packets in: no other site may say what our hosts have opened.
-        if session.site() != snapshot.site() || !session.peer().may_tell_flows(now) {
-            return Err(DropReason::FlowRecords);
-        }
-        let rules = snapshot.rules().ok_or(DropReason::FlowRecords)?;
-
-        let mut is_refused = false;
-        flow_records::decode(payload, |record| {
-            is_refused |= !self.lane.filter.import(rules, record, now);
-        })?;
-        if is_refused {
-            Err(DropReason::FlowRecords)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Echoes a probe to where it came from, and reports an echo.
-    fn accept_probe(
-        &mut self,
-        session: &Incoming,
-        payload: &[u8],
-        arrival: &Arrival,
-    ) -> Result<(), DropReason> {
-        let Arrival { from, to, at, .. } = *arrival;
-
-        match Probe::decode(payload)? {
-            Probe::Echo(_) if !session.peer().may_report_echo(at) => Err(DropReason::EchoLimit),
-            Probe::Echo(probe) => {
-                let event = Event::Echo {
-                    index: session.index(),
-                    probe,
-                    from,
-                    to,
-                };
-                self.report(session, event);
-                Ok(())
-            }
-            Probe::Request(token) => {
-                let outgoing = session
-                    .outgoing()
-                    .filter(|_| session.peer().may_echo(at))
-                    .ok_or(DropReason::EchoLimit)?;
-
-                // Not along the session's path: the echo tells the peer that this very address
-                // works.
-                let path = Path::new(from, to);
-                let sent = probe::send(&*self.lane.udp, &outgoing, Probe::Echo(token), &path);
-
-                match sent.as_ref().map_err(udp::drop_reason) {
-                    Err(Some(reason)) => Err(reason),
-                    Ok(()) | Err(None) => Ok(()),
-                }
-            }
-        }
-    }
-
-    fn report(&mut self, session: &Incoming, event: Event) {
-        if !self.sink.event(event) {
-            session.counters().drop_packet(DropReason::EventQueueFull);
-        }
-    }
 }
 
-/// Hands an opened packet over to the TUN device. A SYN announces no more than packets of `back`
-/// bytes carry.
+/// Hands an opened packet over to the TUN device. A SYN announces no more than what packets of
+/// `back` bytes carry.
 fn deliver<'b, W: FnMut(&[IoSlice<'_>], usize)>(
     batch: &mut Batch<'b, '_, W>,
     datagram: &'b mut [u8],
     checksum: Checksum,
     transport: Option<Transport>,
-    back: Option<usize>,
+    back: impl FnOnce() -> Option<usize>,
 ) {
     let payload = HEADER_LEN..datagram.len() - TAG_LEN;
     if let Some(transport) = &transport
         && mss::applies_to(&datagram[payload.clone()], transport)
-        && let Some(back) = back
+        && let Some(back) = back()
     {
         mss::clamp(&mut datagram[payload.clone()], transport, checksum, back);
     }

@@ -16,7 +16,7 @@ use ringway_dns::server::{BUCKETS, Counted, Histogram};
 use ringway_dns::{Counters, Forwarder};
 
 use super::Report;
-use super::report::{CheckReport, PolicyReport, ZoneReport};
+use super::report::{CheckReport, PolicyReport, RoleReport, ZoneReport};
 use super::site::SiteReport;
 
 /// What is counted all the time; the rest comes with each [`Report`].
@@ -40,6 +40,7 @@ impl Metrics {
             restored,
             refusals,
             policy,
+            role,
             site,
             ..
         } = report;
@@ -50,6 +51,7 @@ impl Metrics {
             tun_recreated,
             restored,
             refusals,
+            role: role.unwrap_or_default(),
             site,
         }));
         let filter = registry.sub_registry_with_prefix("policy");
@@ -73,33 +75,34 @@ struct Host {
     tun_recreated: u64,
     restored: BTreeMap<String, u64>,
     refusals: BTreeMap<String, u64>,
+    role: RoleReport,
     site: SiteReport,
 }
 
 impl Host {
     fn encode_site(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let site = &self.site;
-        let is_active = site.role == "active";
+        let role = &self.role;
+        let is_active = role.role == "active";
         let help = "1 if this gateway is the active one of its site";
         let metric = out.encode_descriptor("active", help, None, MetricType::Gauge)?;
         ConstGauge::new(i64::from(is_active)).encode(metric)?;
 
         let help = "The epoch of this gateway's claims; it grows with every takeover";
         let metric = out.encode_descriptor("site_epoch", help, None, MetricType::Gauge)?;
-        let epoch = i64::try_from(site.epoch).unwrap_or(i64::MAX);
+        let epoch = i64::try_from(role.epoch).unwrap_or(i64::MAX);
         ConstGauge::new(epoch).encode(metric)?;
 
         // Without siblings there is none, and no gap.
-        let gap = site.gap_ms.unwrap_or_default();
+        let gap = (role.gap_s.unwrap_or_default() * 1000.0).round() as i64;
         let help = "Milliseconds for which no active gateway was heard of before the last takeover";
         let metric = out.encode_descriptor("takeover_gap", help, None, MetricType::Gauge)?;
-        ConstGauge::new(i64::try_from(gap).unwrap_or(i64::MAX)).encode(metric)?;
+        ConstGauge::new(gap).encode(metric)?;
 
         counts(
             out,
             "takeovers",
             "How often this gateway became the active one of its site, by reason",
-            by_name("reason", &site.takeovers),
+            by_name("reason", &self.site.takeovers),
         )
     }
 }
@@ -440,9 +443,13 @@ mod tests {
             .text(Report {
                 zones,
                 tun_recreated: 3,
-                site: SiteReport {
+                role: Some(RoleReport {
                     role: "active".into(),
                     epoch: 2,
+                    gap_s: Some(0.155),
+                    ..RoleReport::default()
+                }),
+                site: SiteReport {
                     takeovers: BTreeMap::from([("silent".to_owned(), 1)]),
                     ..SiteReport::default()
                 },
@@ -455,6 +462,7 @@ mod tests {
             "ringway_tun_recreated_total 3",
             "ringway_active 1",
             "ringway_site_epoch 2",
+            "ringway_takeover_gap 155",
             "ringway_takeovers_total{reason=\"silent\"} 1",
             "ringway_restored_total{kind=\"table\"} 2",
             "# TYPE ringway_dns_questions counter",

@@ -79,6 +79,8 @@ pub struct RoleReport {
     pub since: String,
     /// The epoch of this gateway's claims.
     pub epoch: u64,
+    /// Why: one word.
+    pub cause: String,
     /// Why, in an operator's words.
     pub reason: String,
     /// The gateway of this site that the reason is about, `<gateway>.<org>`.

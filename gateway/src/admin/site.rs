@@ -1,8 +1,7 @@
-//! [`SiteReport`]: whether a gateway is the active one of its site, as `ringway status --json`
-//! prints it.
+//! [`SiteReport`]: the gateways of this gateway's site, as `ringway status --json` prints it. What
+//! this one is, and since when, is its [`RoleReport`](super::RoleReport).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use ringway_core::{Contact, SiblingStatus, SiteRole, SiteStatus};
 use serde::{Deserialize, Serialize};
@@ -10,15 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A gateway among those of its site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteReport {
-    /// `active` or `standby`.
-    pub role: String,
-    /// Grows with every takeover of the site.
-    pub epoch: u64,
-    /// Why: one word.
-    pub reason: String,
-    /// Of the takeover: for how long the gateway that was active before was not heard of.
-    pub gap_ms: Option<u64>,
-    /// It wants a sibling to be active in its place.
+    /// This gateway wants a sibling to be active in its place.
     pub hands_over: bool,
     /// Its tunnels to other sites that carry packets.
     pub tunnels: u16,
@@ -46,14 +37,9 @@ pub struct SiblingReport {
 impl SiteReport {
     /// What the mesh says.
     pub fn of(status: &SiteStatus) -> SiteReport {
-        let standing = &status.standing;
         let takeovers = status.takeovers.iter();
 
         SiteReport {
-            role: standing.role.word().to_owned(),
-            epoch: standing.epoch,
-            reason: standing.reason.word().to_owned(),
-            gap_ms: standing.gap.map(millis),
             hands_over: status.hands_over,
             tunnels: status.tunnels,
             takeovers: takeovers
@@ -113,10 +99,6 @@ fn sibling_report(gateway: String, sibling: &SiblingStatus) -> SiblingReport {
         epoch: sibling.state.map(|state| state.rank.epoch),
         tunnels: sibling.state.map(|state| state.tunnels),
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

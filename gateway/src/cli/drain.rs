@@ -74,7 +74,11 @@ fn wait_for_sibling(
     mut report: Report,
     start: Instant,
 ) -> Result<Option<Report>, Failure> {
-    while report.site.role != "standby" {
+    while report
+        .role
+        .as_ref()
+        .is_none_or(|role| role.role != "standby")
+    {
         if start + HAND_OVER < Instant::now() {
             return Ok(None);
         }

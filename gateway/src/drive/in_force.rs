@@ -11,7 +11,7 @@ use ringway_config::{
     narrow_policy,
 };
 use ringway_core::Membership;
-use ringway_dns::Zone;
+use ringway_dns::{HoldFile, Zone};
 use ringway_filter::Rules;
 use ringway_host::links::{self, SharedScope};
 use ringway_host::traces::Traces;
@@ -285,6 +285,13 @@ impl InForce {
         let files = self.stored.files.clone();
 
         jobs.run_silently(move || files.store_failed(state_dir, failed));
+    }
+
+    /// Remembers when members were last heard.
+    pub(super) fn store_heard(&self, heard: HoldFile, jobs: &Jobs) {
+        let files = self.stored.files.clone();
+
+        jobs.run_silently(move || files.store_heard(heard));
     }
 
     /// Stores copies of the members' names, now or when the disk has room.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringway_config::Faults;
-use ringway_dns::{HoldFile, Zone, ZoneError};
+use ringway_dns::{Zone, ZoneError};
 use ringway_identity::Identity;
 use ringway_shell::{ChangeId, Input};
 use tokio::sync::mpsc;
@@ -109,15 +109,5 @@ impl Jobs {
     /// Runs `job` on a thread that may block. It has no result.
     pub(super) fn run_silently(&self, job: impl FnOnce() + Send + 'static) {
         self.tasks.spawn_blocking(job);
-    }
-}
-
-/// Remembers when members were last heard, for the next start.
-pub(super) fn write_heard(file: &HoldFile) {
-    if let Err(error) = file.write() {
-        tracing::warn!(
-            %error,
-            "Not stored when members were last heard: after a restart it counts from now"
-        );
     }
 }

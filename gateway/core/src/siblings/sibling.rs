@@ -27,7 +27,8 @@ const RETURN: Duration = Duration::from_millis(1500);
 /// Least time between two questions through peers.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
-/// How long a proof counts: that of one question may come late.
+/// How long after a question its proof counts: that of one question may come late. Not from the
+/// answer on: a peer could keep that back until the sibling is dead.
 const PROOF: Duration = Duration::from_millis(600);
 
 /// Questions whose answers still count.
@@ -74,7 +75,7 @@ pub enum Contact {
     },
     /// It does not answer here, but proved through a peer to be alive: the site's network is cut.
     Apart {
-        /// When it did.
+        /// When it was asked: it was alive then.
         proved: Instant,
     },
     /// It is dead, as far as can be known.
@@ -94,9 +95,10 @@ pub(crate) struct Sibling {
     excused: Option<Instant>,
     is_overdue: bool,
     asked: Option<Instant>,
-    /// When it proved to be alive last.
+    /// The latest time at which it was alive by its own proof.
     proved: Option<Instant>,
-    questions: VecDeque<[u8; 16]>,
+    /// Each with the time at which it was asked.
+    questions: VecDeque<([u8; 16], Instant)>,
 }
 
 impl Sibling {
@@ -214,12 +216,12 @@ impl Sibling {
     pub(crate) fn asked(&mut self, nonce: [u8; 16], now: Instant) {
         self.asked = Some(now);
         self.questions.truncate(QUESTIONS - 1);
-        self.questions.push_front(nonce);
+        self.questions.push_front((nonce, now));
     }
 
     /// Takes a proof that it is alive; false if it is none.
     pub(crate) fn proved(&mut self, nonce: [u8; 16], proof: Digest, now: Instant) -> bool {
-        let Some(at) = self.questions.iter().position(|asked| *asked == nonce) else {
+        let Some(at) = self.questions.iter().position(|(asked, _)| *asked == nonce) else {
             return false;
         };
         let is_right = self
@@ -229,14 +231,20 @@ impl Sibling {
             return false;
         }
 
-        // Each counts once.
-        self.questions.remove(at);
-        self.proved = Some(now);
+        // Each counts once, and says nothing about the time after the question.
+        let Some((_, proved)) = self.questions.remove(at) else {
+            return false;
+        };
+        if proved + PROOF <= now {
+            return false;
+        }
+        let proved = self.proved.map_or(proved, |known| known.max(proved));
+        self.proved = Some(proved);
         if matches!(
             self.contact,
             Contact::Doubtful { .. } | Contact::Apart { .. }
         ) {
-            self.contact = Contact::Apart { proved: now };
+            self.contact = Contact::Apart { proved };
         }
         true
     }

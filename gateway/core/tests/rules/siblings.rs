@@ -295,6 +295,28 @@ fn a_peer_cannot_say_that_a_sibling_is_alive_nor_repeat_its_proof() {
 }
 
 #[test]
+fn a_proof_that_a_peer_has_kept_back_holds_no_takeover_up() {
+    let (mut bench, peer, other) = behind_an_active_sibling();
+    bench.pass(120 * MILLISECOND, &[peer]);
+    let kept = questions(&bench, peer);
+    assert!(!kept.is_empty(), "peers were asked");
+    bench.pass(5 * SECOND, &[peer, other]);
+
+    bench.pass(100 * MILLISECOND, &[peer]);
+    for question in kept {
+        let answer = Relay {
+            from: question.to,
+            to: question.from,
+            nonce: question.nonce,
+            proof: Some(Secret([7; 32]).prove(question.nonce)),
+        };
+        bench.receive(peer, Message::Relay(answer));
+    }
+    bench.pass(100 * MILLISECOND, &[peer]);
+    assert_role(&bench, SiteRole::Active, 6, RoleReason::Silent(sibling()));
+}
+
+#[test]
 fn a_question_is_answered_with_a_proof_that_only_the_sibling_can_check() {
     let (mut bench, peer, other) = before_a_standby();
     let secret = last_state(&bench, other).secret;

@@ -174,12 +174,20 @@ fn a_probe_finds_who_else_has_the_address_and_nobody_where_it_is_free() {
     let node = &site.node;
     gateway.wait(|| async {
         let (_, interface) = open().await;
-        let announcer = Announcer::open(interface, &addresses()).unwrap();
-        for address in addresses() {
-            announcer.probe(address).unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(announcer.others(&addresses()).is_empty());
+        // What the node has is asked for last: its answers come last.
+        let own = ["10.1.0.10", "fd00:1::10"].map(|own| own.parse::<IpAddr>().unwrap());
+        let asked = [addresses(), own].concat();
+        let announcer = Announcer::open(interface, &asked).unwrap();
+        let mut found = BTreeSet::new();
+        until("the node answers for its own", || {
+            for address in &asked {
+                announcer.probe(*address).unwrap();
+            }
+            found.extend(announcer.others(&asked).into_keys());
+            found.len() >= own.len()
+        })
+        .await;
+        assert_eq!(found, own.into());
 
         node.ip("address add 10.1.0.250/24 dev eth0");
         node.ip("address add fd00:1::250/64 dev eth0 nodad");

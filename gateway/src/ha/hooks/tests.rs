@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::*;
 
@@ -103,8 +103,11 @@ fn start() -> Started {
     }
 }
 
-fn exists(path: &Path) -> bool {
-    path.exists()
+/// True if this process runs: one that has ended may still wait for its parent.
+fn runs(number: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
+
+    status.contains("State:") && !status.contains("State:\tZ")
 }
 
 #[tokio::test]
@@ -148,10 +151,10 @@ async fn each_role_runs_its_command_once_with_its_arguments_as_they_are() {
 #[tokio::test]
 async fn the_newest_role_ends_a_command_that_hangs_with_all_that_it_has_started() {
     let stub = Stub::new("newest");
-    let survivor = stub.dir.join("survivor");
+    let started = stub.dir.join("started");
     let hangs = format!(
-        "trap '' TERM; (sleep 4; touch {}) & sleep 600",
-        survivor.display()
+        "trap '' TERM; sleep 600 & echo $! >{}; sleep 600",
+        started.display()
     );
     let active = stub.program("active", &hangs);
     let standby = stub.program("standby", "");
@@ -160,7 +163,8 @@ async fn the_newest_role_ends_a_command_that_hangs_with_all_that_it_has_started(
     running
         .calls
         .send_replace(call(&active, Occasion::Active(1)));
-    stub.wait_for_calls(1).await;
+    let number = || fs::read_to_string(&started).unwrap_or_default();
+    until("what it starts", || number().ends_with('\n')).await;
     // Of these, the last one counts.
     running
         .calls
@@ -177,7 +181,7 @@ async fn the_newest_role_ends_a_command_that_hangs_with_all_that_it_has_started(
     drop(running.calls);
     running.task.await.expect("it ends");
     assert_eq!(stub.calls().len(), 2);
-    assert!(!exists(&survivor), "what it had started went on");
+    until("the end of what it had started", || !runs(number().trim())).await;
 }
 
 #[tokio::test]

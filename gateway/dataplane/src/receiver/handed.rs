@@ -1,0 +1,83 @@
+//! What no flow here knows: given to the other gateways of this site, and taken from them.
+
+use std::io::IoSlice;
+use std::time::Instant;
+
+use ringway_filter::Reason;
+
+use super::{Arrival, Batch, Receiver, deliver};
+use crate::counters::DropReason;
+use crate::handover;
+use crate::header::{Checksum, HEADER_LEN, TAG_LEN};
+use crate::ip;
+use crate::session::Incoming;
+use crate::sink::ControlSink;
+use crate::snapshot::{SiteNo, Snapshot};
+use crate::transport::Transport;
+use crate::tun::Tun;
+use crate::udp::Udp;
+
+impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
+    /// Hands a refused packet to the other gateways of this site, if one of them may know what it
+    /// answers. False if not.
+    pub(super) fn hand_over(
+        &self,
+        snapshot: &Snapshot,
+        session: &Incoming,
+        checksum: Checksum,
+        packet: &[u8],
+        reason: Reason,
+        now: Instant,
+    ) -> bool {
+        let companions = snapshot.companions();
+        let is_handed = !companions.is_empty()
+            && handover::may_answer(reason, packet)
+            && session.peer().may_hand_over(now);
+
+        if is_handed {
+            handover::send(&*self.lane.udp, companions, checksum, packet);
+        }
+        is_handed
+    }
+
+    /// Writes out what another gateway of this site has received, if it answers a flow of ours.
+    /// Errors: [`DropReason::HandedOver`], [`DropReason::Source`], and those of [`admit`].
+    pub(super) fn accept_handed<'b, W: FnMut(&[IoSlice<'_>], usize)>(
+        &mut self,
+        batch: &mut Batch<'b, '_, W>,
+        arrival: &Arrival,
+        session: &Incoming,
+        checksum: Checksum,
+        datagram: &'b mut [u8],
+    ) -> Result<(), DropReason> {
+        let snapshot = batch.snapshot;
+        // Another site's gateway would speak for sites that are not its own.
+        if session.site() != snapshot.site() || !session.peer().may_hand_over(arrival.at) {
+            return Err(DropReason::HandedOver);
+        }
+
+        let packet = &datagram[HEADER_LEN..datagram.len() - TAG_LEN];
+        let source = ip::parse(packet)?.source;
+        let from = snapshot.holder(source).ok_or(DropReason::Source)?;
+        if from == snapshot.site() {
+            return Err(DropReason::Source);
+        }
+        batch.admitted.admit(from, packet)?;
+        let transport = Transport::locate(packet);
+        if checksum == Checksum::Partial && transport.is_none() {
+            return Err(DropReason::Malformed);
+        }
+
+        // It is never handed on, and what no flow knows here has no grace either.
+        let rules = snapshot.rules().ok_or(DropReason::HandedOver)?;
+        let SiteNo(number) = from;
+        if !self.lane.filter.answers(rules, number, packet, arrival.at) {
+            return Err(DropReason::HandedOver);
+        }
+
+        session.counters().received(packet.len());
+        let back = || snapshot.route(source).map(|back| back.lane(0).max_packet());
+        deliver(batch, datagram, checksum, transport, back);
+        Ok(())
+    }
+}
