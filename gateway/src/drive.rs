@@ -9,8 +9,8 @@
 //!   clock, signals      ─┘             └─── answers ───┴─► in force  trust, identity, names, zones
 //! ```
 //! The queues are polled in this order. The data plane's events come first: no flood of messages
-//! may hide that other peers are alive. Links come last: what stands before them is rare, so that
-//! an operator's request is answered even in a flood.
+//! may hide that other peers are alive. Links come last, because members can flood them: the queues
+//! before them are seldom full, and an operator's request is answered all the same.
 
 mod effects;
 mod flow_sharing;

@@ -75,6 +75,7 @@ impl CloseReason {
     pub fn code(&self) -> ByeCode {
         match self {
             Self::Shutdown => ByeCode::Shutdown,
+            // For the peer they are one: another session counts.
             Self::ConnectedTooLate | Self::OldDaemon | Self::PeerRestarted => ByeCode::Replaced,
             Self::UnknownOrg(_) => ByeCode::UnknownOrg,
             Self::UnknownGateway(_) => ByeCode::UnknownGateway,

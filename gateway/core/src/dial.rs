@@ -183,6 +183,7 @@ impl Dialler {
     /// The attempt that `dial` names has failed. True if it was the newest one: then nothing is
     /// under way that the next dial waits for.
     pub(crate) fn failed(&mut self, dial: DialId) -> bool {
+        // An earlier attempt that ends changes nothing: the newest one goes on.
         self.patient.take_if(|attempt| attempt.dial == dial);
 
         self.attempt
@@ -212,6 +213,8 @@ impl Dialler {
         if let Some(attempt) = self.attempt.take_if(|attempt| attempt.joined <= now) {
             expired.no_answer = true;
 
+            // There is one place for a patient attempt. The earlier one keeps it: it has waited
+            // longer.
             if self.patient.is_none() {
                 self.patient = Some(attempt);
             } else {

@@ -284,6 +284,8 @@ impl Mesh {
             return self.drain(now);
         }
 
+        // A better claim gets the route after it has stood for a minute: no event says when that
+        // is.
         if self.choose_again.is_some_and(|at| at <= now) {
             self.context.routes_stale = true;
         }

@@ -216,6 +216,7 @@ impl Session {
         let deadline = match &self.stage {
             Stage::AwaitingHello { deadline } => *deadline,
             Stage::Up(live) => live.deadline(settings),
+            // A draining session is neither replaced nor declared dead, only probed until it ends.
             Stage::Draining { until, live } => live.liveness.due_at(settings).min(*until),
         };
 

@@ -96,6 +96,7 @@ impl Settings {
     }
 
     fn at_pace(&self, interval: Duration) -> Settings {
+        // More probes in the same time: a session ends no earlier than at the usual pace.
         let dead_after = self.dead_after().as_millis();
         let probes = dead_after / interval.as_millis().max(1);
 

@@ -1,5 +1,5 @@
-//! [`Timers`]: the deadline of each tunnel, so that a timeout of a mesh of many visits only those
-//! that are due.
+//! [`Timers`]: the deadline of each tunnel, in order of time. When time has passed, only the
+//! tunnels that are due are visited, however many there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

@@ -288,6 +288,7 @@ impl Tunnel {
             return;
         };
         context.forget_session(conn);
+        // Without a `Hello` from the peer there are no claims.
         context.routes_stale |= session.live().is_some();
 
         // The end of a session that another replaces changes nothing for the tunnel.

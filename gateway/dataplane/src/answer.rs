@@ -82,6 +82,8 @@ impl Answer {
             source,
             destination,
         } = ip::parse(packet).ok()?;
+        // RFC 1122, section 3.2.2: no error about a packet whose source is not a single host, or
+        // that was sent to many.
         if ip::is_never_carried(source) || ip::is_never_carried(destination) {
             return None;
         }
@@ -167,6 +169,8 @@ impl Answer {
         let addresses = checksum::sum(addresses);
 
         let payload = self.payload();
+        // The pseudo-header of RFC 9293, section 3.1, and RFC 8200, section 8.1: addresses,
+        // protocol, length.
         let pseudo = checksum::add(addresses, u16::from(protocol));
         let pseudo = checksum::add(pseudo, payload.len() as u16);
         payload[field..field + 2].copy_from_slice(&pseudo.to_be_bytes());
@@ -177,6 +181,7 @@ impl Answer {
 /// The reset that RFC 9293 (section 3.10.7.1) lets a closed connection answer with.
 fn reset(packet: &[u8], upper: &UpperLayer, source: IpAddr, destination: IpAddr) -> Option<Answer> {
     let tcp = upper.tcp(packet)?;
+    // A reset is never answered, or two closed ends would answer each other for ever.
     if tcp.flags & RST != 0 {
         return None;
     }
@@ -184,6 +189,8 @@ fn reset(packet: &[u8], upper: &UpperLayer, source: IpAddr, destination: IpAddr)
     let from = SocketAddr::new(destination, tcp.destination);
     let to = SocketAddr::new(source, tcp.source);
     let segment = if tcp.flags & ACK != 0 {
+        // The number that the host expects next: any other one in its window draws only a challenge
+        // ACK (RFC 5961, section 3.2).
         Segment {
             from,
             to,

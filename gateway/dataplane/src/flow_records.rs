@@ -175,6 +175,7 @@ fn next(payload: &[u8]) -> Option<(FlowRecord, &[u8])> {
                 [local, remote].map(|octets| IpAddr::from(Ipv6Addr::from(*octets)));
             (local, remote, rest)
         }
+        // Only the version says how long a record is: behind an unknown one nothing can be read.
         _ => return None,
     };
     let protocol = match what & 15 {
@@ -183,6 +184,7 @@ fn next(payload: &[u8]) -> Option<(FlowRecord, &[u8])> {
         3 => FlowProtocol::Echo,
         _ => return None,
     };
+    // An unknown flag may change what the record says, so that it is not ignored.
     let ack = match flags {
         0 => None,
         HAS_ACK => Some(u32::from_be_bytes([a0, a1, a2, a3])),

@@ -89,6 +89,7 @@ impl HeldSyns {
         if let Some(earlier) = self.by_connection.get(&connection) {
             self.remove(*earlier);
         }
+        // Only after the removal: a retry must not cost another connection its place.
         self.make_room(host(connection.source.ip()));
 
         let number = self.next;
@@ -146,6 +147,8 @@ impl HeldSyns {
             .filter(|numbers| numbers.len() >= share)
             .and_then(|numbers| numbers.first().copied());
 
+        // A host that has its share pays with its own, so that a flood from one takes no other's
+        // place.
         if let Some(oldest) = oldest {
             self.remove(oldest);
         } else if self.by_age.len() >= self.capacity {
@@ -166,6 +169,7 @@ impl HeldSyns {
         let host = host(held.connection.source.ip());
         if let Some(numbers) = self.by_host.get_mut(&host) {
             numbers.remove(&number);
+            // A sender may use ever new addresses: what is left of each would never be freed.
             if numbers.is_empty() {
                 self.by_host.remove(&host);
             }

@@ -82,6 +82,8 @@ impl Offload {
     /// Reads the header. Error: [`DropReason::Malformed`].
     pub(crate) fn decode(bytes: &[u8; OFFLOAD_LEN]) -> Result<Offload, DropReason> {
         let [flags, gso_type, words @ ..] = bytes;
+        // The bit can be ignored: CWR is also in the TCP header, and each segment gets its flags
+        // from there.
         let kind = match gso_type & !GSO_ECN {
             GSO_NONE => None,
             GSO_TCP_V4 => Some(GsoType::TcpV4),

@@ -358,6 +358,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         let passed = &mut batch.passed;
         let filter = &self.lane.filter;
         let verdict = filter.arrives_beside(passed, rules, from, packet, now);
+        // Networks reorder packets: the first fragment may be right behind.
         if verdict == Verdict::WaitForFirstFragment && !self.fragments.hold(from, packet, now) {
             return Err(DropReason::Denied);
         }

@@ -113,12 +113,14 @@ impl Resets {
             .map(|(prefix, _)| *prefix)
             .collect();
         if due.is_empty() {
+            // The next outage is searched at once, even if it is of the same prefixes.
             self.searched.clear();
             return;
         }
 
         let is_known = due.iter().all(|prefix| self.searched.contains(prefix));
         let is_early = self.next_search.is_some_and(|at| now < at);
+        // While some of the last search are waiting, another one would find them again.
         if !self.waiting.is_empty() || (is_known && is_early) {
             return;
         }
@@ -153,6 +155,8 @@ impl Resets {
 
         match flow.ack {
             Some(acknowledged) if waiting.attempts > 0 => {
+                // It has been asked once, so that its answer, if there was one, is in the flow by
+                // now.
                 write(&Answer::segment(&Segment {
                     from: remote,
                     to: local,

@@ -207,6 +207,7 @@ impl Flows {
         let table = tables.pair.side(side);
         let (owner, share) = match owner {
             Owner::Local => {
+                // A host that opens flow after flow leaves three quarters to the others.
                 let quarter = Share::AtMost(table.limit() / 4);
                 (flow.key.local_owner(&self.secret), quarter)
             }

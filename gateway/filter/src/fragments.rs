@@ -66,10 +66,13 @@ impl Fragments {
             verdict
         };
         let passed = if verdict == Verdict::Pass { PASSED } else { 0 };
+        // Rounded up: no later fragment may begin within the last eight bytes of the header.
         let units = header_len.div_ceil(8).min(0x7f) as u64;
 
         let (set, tag) = self.find(sender, header);
         let word = u64::from(tag) << 32 | passed | units << 24 | time(now);
+        // A first fragment that is sent again replaces its verdict; otherwise the oldest verdict
+        // gives way.
         let place = set
             .iter()
             .find(|place| (place.load(Relaxed) >> 32) as u32 == tag)

@@ -74,6 +74,7 @@ fn key(packet: &[u8]) -> Option<(u8, &[u8])> {
     const FRAGMENT: u8 = 0x3f;
 
     let (protocol, start, addresses) = match packet.first()? {
+        // Version 4, and a header of five words: no options.
         0x45 => {
             let fixed = packet.first_chunk::<20>()?;
             let len = u16::from_be_bytes([fixed[2], fixed[3]]);
@@ -93,8 +94,10 @@ fn key(packet: &[u8]) -> Option<(u8, &[u8])> {
     let is_steady = match protocol {
         protocol::TCP => is_steady_tcp(transport),
         protocol::UDP => transport.len() >= 8,
+        // With extension headers, the number is that of the first one.
         _ => false,
     };
+    // TCP and UDP both begin with the ports, so that addresses and ports are one piece.
     is_steady.then(|| (protocol, &packet[start - addresses..start + 4]))
 }
 

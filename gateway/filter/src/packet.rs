@@ -95,6 +95,8 @@ impl<'p> Header<'p> {
 #[inline(always)]
 fn parse_v4(packet: &[u8]) -> Result<Header<'_>, Reason> {
     let header_len = usize::from(packet[0] & 0x0f) * 4;
+    // In an ICMP error only the front of the packet is there: the total length is compared with the
+    // header's and not with what follows.
     if header_len < V4_HEADER || packet.len() < header_len || u16_at(packet, 2) < header_len {
         return Err(Reason::Malformed);
     }

@@ -44,6 +44,7 @@ impl Waiting {
     /// room: the packet is lost.
     pub fn hold(&mut self, from: u32, packet: &[u8], now: Instant) -> bool {
         let of_site = self.held.iter().filter(|held| held.from == from).count();
+        // A site that sends later fragments alone fills no more than its quarter.
         if self.held.len() >= MOST_WAITING || of_site >= MOST_OF_A_SITE {
             return false;
         }

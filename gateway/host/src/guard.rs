@@ -97,6 +97,7 @@ impl Guard {
             restriction: self.forwarding.plan(spec),
             untracks,
         };
+        // As in `apply`: this order leaves no moment in which something forwards without its rule.
         self.forwarding.release();
 
         if surroundings != before {
@@ -116,6 +117,7 @@ impl Guard {
             self.applied = Some((spec.clone(), surroundings));
         }
 
+        // The rules that restrict it are in force by now.
         let changed = self.forwarding.enable().into_iter();
         checked.restored.extend(changed.map(|key| {
             let name = dotted(&key);

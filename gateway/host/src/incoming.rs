@@ -54,6 +54,7 @@ const V6: Names = Names {
 pub fn interface_of(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut family = [0; size_of::<libc::c_int>()];
     get(socket, libc::SOL_SOCKET, libc::SO_DOMAIN, &mut family)?;
+    // The kernel tells it only to a socket that has asked for packet information.
     let names = match libc::c_int::from_ne_bytes(family) {
         libc::AF_INET => {
             setsockopt(&socket, Ipv4PacketInfo, &true)?;

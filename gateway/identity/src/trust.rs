@@ -60,10 +60,10 @@ pub(super) struct TrustedRoot {
 }
 
 impl Trust {
-    /// Builds the trust that `config` describes, and reads the revocation lists that lie beside its
-    /// records. A certificate that cannot serve as a CA's is a fault, and so is a list that cannot
-    /// be used. What has expired is not ([`Trust::lapsed`]): a member that rotates its CA or makes
-    /// its list too late must not keep this gateway from starting.
+    /// Builds the trust that `config` describes, and reads the revocation lists beside its records.
+    /// A CA certificate that may not sign certificates is a fault, and so is a list that cannot be
+    /// used. An expired CA certificate and an overdue list are none (see [`Trust::lapsed`]): a
+    /// member that renews too late must not keep this gateway from starting.
     pub fn build(config: &Config) -> Result<Trust, Faults> {
         let now = UnixTime::now();
 
@@ -80,6 +80,7 @@ impl Trust {
             let before = in_force.orgs.get(&member.org);
             org.lists = before.map(|org| org.lists.clone()).unwrap_or_default();
             let read = crl::read_valid(member, &org.roots);
+            // An older list would take revocations back.
             let newer = read.into_iter().filter(|list| !is_known(list, &org.lists));
             let newer: Vec<Crl> = newer.collect();
             org.lists.extend(newer);

@@ -322,7 +322,7 @@ impl OrgTrust {
             .map_err(|_| webpki::Error::UnknownRevocationStatus)?
             .with_depth(RevocationCheckDepth::Chain)
             .with_expiration_policy(expiration)
-            // Of what an intermediate CA has issued.
+            // The list is the root's: it does not say what an intermediate CA has revoked.
             .with_status_policy(UnknownStatusPolicy::Allow)
             .build();
 

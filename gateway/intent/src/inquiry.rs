@@ -88,6 +88,7 @@ pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> 
             ways.extend(asked.iter().map(|(prefix, is_tunnelled)| Way {
                 interface: interface.clone(),
                 host,
+                // Number 0 is the network itself, or any of its routers (RFC 4291, section 2.6.1).
                 remote: nth(prefix, 1).unwrap_or(prefix.address()),
                 prefix: **prefix,
                 is_tunnelled: **is_tunnelled,

@@ -64,6 +64,7 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
     let mut gateways: BTreeMap<_, _> = config.records().flat_map(accepted_gateways).collect();
     gateways.remove(&config.id);
 
+    // If peers can dial this gateway, it may itself dial an absent one more seldom after a while.
     let us = config
         .own
         .gateways

@@ -1,7 +1,8 @@
 //! [`GuardRetry`]: a guard that the kernel refused is tried again until it is in force.
 //!
-//! Meanwhile the guard of before stays: it knows neither the host's new networks nor what a reload
-//! that was refused has taken away, and the watch restores it as it is.
+//! Until then the guard of before stays in force, and the watch restores it if another program
+//! changes it. It does not know networks that the host has joined since, nor what a refused reload
+//! has taken away.
 
 use std::time::{Duration, Instant};
 

@@ -107,6 +107,7 @@ impl Shell {
             .map(|prefix| (prefix, tunnelled.contains(&prefix)))
             .collect();
 
+        // Nobody dials a gateway without endpoints, so that its port need not be open.
         let is_dialled = config
             .own
             .gateway(&config.id.name)
@@ -146,6 +147,7 @@ impl Shell {
 
         let outcomes = self.watch.restored(restored, now);
         self.tell(outcomes);
+        // Rules and routes are one comparison: if one of them is fought over, both wait.
         if self.watch.rests(&Thing::Rule, now) || self.watch.rests(&Thing::Routes, now) {
             self.routes.rest(now + TRUCE);
         }

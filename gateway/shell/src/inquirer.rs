@@ -91,6 +91,7 @@ impl Inquirer {
             lasts
         });
 
+        // What was found once is looked at again soon.
         let is_open = self.suspected.len() > self.told.len();
         self.next = now + if is_open { CONFIRM } else { PERIOD };
         told

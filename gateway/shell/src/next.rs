@@ -57,6 +57,7 @@ impl NextConfig {
             connected: current.connected.clone(),
             links: current.links.clone(),
             accepted: current.accepted.clone(),
+            // The certificate stays, so that its remaining life is not asked for.
             identity: IdentityFacts {
                 certificate: current.certificate,
                 remaining: Duration::ZERO,

@@ -152,6 +152,7 @@ impl Outages {
             }
         }
 
+        // More specific prefixes that were served until now and are in no record.
         let lost_parts = self.prefixes.iter_mut();
         for (_, state) in lost_parts.filter(|(prefix, _)| !served.contains_key(prefix)) {
             lose(state, now);
@@ -244,6 +245,7 @@ fn remote_prefixes(membership: &Membership) -> BTreeMap<Prefix, BTreeSet<Gateway
     let mut remote: BTreeMap<Prefix, BTreeSet<GatewayId>> = BTreeMap::new();
     for ((org, site), prefixes) in &membership.authorized {
         let gateways = by_site.get(&(org, site)).into_iter().flatten();
+        // Our own site is among the sites of our record, and needs no tunnel.
         for prefix in prefixes.iter().filter(|prefix| !own.contains(prefix)) {
             let gateways = gateways.clone().map(|peer| (*peer).clone());
             remote.entry(*prefix).or_default().extend(gateways);

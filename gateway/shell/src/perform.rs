@@ -110,6 +110,7 @@ impl Shell {
         self.notify(Notice::Role(standing.clone()));
 
         let is_takeover = standing.role == SiteRole::Active && standing.reason.sibling().is_some();
+        // Connections that went through the sibling until now are not known here.
         if is_takeover {
             self.ask_data_plane(PacketEffect::BeginGrace);
         }
@@ -196,6 +197,7 @@ impl Shell {
             let tables = self.tables(now);
             self.sharing.follow(&tables.companions.sessions);
             self.ask_data_plane(PacketEffect::Publish(Box::new(tables)));
+            // Half of the places for handshakes is kept for these addresses.
             self.effects
                 .push_back(Effect::ExpectPeers(self.peer_addresses()));
         }
@@ -272,6 +274,7 @@ impl Shell {
                 .map(|(conn, _)| conn);
             let before = companions.sessions.len();
             companions.sessions.extend(sessions);
+            // A sibling without a session tells nothing of its flows, so that grace must not end.
             companions.is_one_missing |= companions.sessions.len() == before;
         }
         companions

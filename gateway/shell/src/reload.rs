@@ -207,6 +207,7 @@ impl Shell {
     }
 
     fn put_in_force(&mut self, next: NextConfig, now: Instant) {
+        // Remembered, so that grace does not let in what the new policy no longer allows.
         if next.config.policy != self.current.config.policy {
             let current = &self.current.config;
             let own = current.own_prefixes().iter().map(|own| own.prefix);
@@ -293,6 +294,7 @@ impl Shell {
         if stage.is_none() {
             return self.ignore(id);
         }
+        // The files take nothing away.
         if *config == *self.current.config && lists.is_empty() {
             self.discard(id);
             self.end_refused(id);

@@ -1,5 +1,5 @@
-//! [`RouteKeeper`]: has the kernel's routes follow the plan: one comparison at a time, the latest
-//! plan only, and again after a while whatever happens.
+//! [`RouteKeeper`]: keeps the kernel's routes as the plan has them. One comparison runs at a time,
+//! with the latest plan. Another one follows after a while even if nothing seems to have changed.
 //!
 //! ```text
 //!   Waiting(until) ── plan changed, or time ──► Syncing ── answer ──► Waiting(RECONCILE,

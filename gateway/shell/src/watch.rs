@@ -137,6 +137,7 @@ impl KernelWatch {
 
     /// The operator wants everything repaired now, fought over or not.
     pub(crate) fn insist(&mut self) {
+        // Everything is compared without a wait. Whether a fight is over, that comparison shows.
         for pace in self.paces.values_mut() {
             *pace = Pace {
                 is_fought: pace.is_fought,

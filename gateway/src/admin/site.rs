@@ -1,5 +1,5 @@
-//! [`SiteReport`]: the gateways of this gateway's site, as `ringway status --json` prints it. What
-//! this one is, and since when, is its [`RoleReport`](super::RoleReport).
+//! [`SiteReport`]: the gateways of this gateway's site, as `ringway status --json` prints it.
+//! Whether this one is the active one, and since when, is in [`RoleReport`](super::RoleReport).
 
 use std::collections::BTreeMap;
 

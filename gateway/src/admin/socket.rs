@@ -86,8 +86,8 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
 
     match probe.connect(&SockAddr::unix(path)?) {
-        // unix(7), EAGAIN: its queue is full. A daemon that has stopped reading it is still there.
         Ok(()) => bail!("{}: another ringway answers on this socket", path.display()),
+        // unix(7), EAGAIN: its queue is full. A daemon that has stopped reading it is still there.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             bail!("{}: another ringway has this socket", path.display())
         }

@@ -221,7 +221,8 @@ impl InForce {
         let Some(zone) = self.pending.entry(change).or_default().zone.take() else {
             return;
         };
-        // A fragment has no serial: it was built when the files were read.
+        // Nothing is left to build. The job that read the files has made a fragment of them, and a
+        // fragment has serial 0: it does not depend on what is served now.
         jobs.run(move || Event::ZoneBuilt {
             change,
             result: Ok(zone),

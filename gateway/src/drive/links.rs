@@ -317,7 +317,8 @@ fn leaf_of(chain: &[CertificateDer<'_>]) -> Option<Certificate> {
     Certificate::read(chain.first()?).ok()
 }
 
-/// A chain that cannot be read has not been verified either.
+/// The keys of a chain's certificates. One that cannot be read is left out: no trust accepts a
+/// chain that has such a certificate.
 fn keys_of(chain: &[CertificateDer<'_>]) -> Vec<Digest> {
     chain
         .iter()

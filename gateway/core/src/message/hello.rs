@@ -1,5 +1,5 @@
-//! `Hello`, the first message of each end: the sender's versions, its start, and how to seal for
-//! it.
+//! `Hello`, the first message of each end. It says which versions the sender speaks, which run of
+//! its daemon this is (the boot id), and how to seal for it: an index and an AEAD for each lane.
 //!
 //! | tag | field | value |
 //! |---|---|---|

@@ -32,6 +32,7 @@ impl Tunnel {
         self.site = info.site.clone();
 
         let endpoints_changed = self.follow_endpoints(context);
+        // A tunnel that is up stays as it is: its next dial goes to the new endpoints.
         if endpoints_changed && self.sessions.active().is_none() {
             self.stop_dialling(context);
             self.dial_soon(context, now);

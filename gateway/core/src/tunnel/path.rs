@@ -46,6 +46,7 @@ impl Tunnel {
         probe: u64,
         now: Instant,
     ) -> bool {
+        // A draining session may take another path than the one in use.
         if !self.sessions.get(conn).is_some_and(Session::is_up) {
             return false;
         }

@@ -50,6 +50,7 @@ impl UpperLayer {
         let segment = packet.get(self.start..)?;
         let header: &[u8; 20] = segment.first_chunk()?;
         let len = usize::from(header[12] >> 4) * 4;
+        // RFC 9293, section 3.1: at least five words of four bytes.
         if len < header.len() {
             return None;
         }

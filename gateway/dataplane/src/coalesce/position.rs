@@ -26,6 +26,7 @@ impl Position {
     /// `None` if the packet must travel alone: it has IPv4 options, or TCP flags that segmentation
     /// would not give back.
     pub(super) fn of(packet: &[u8], transport: &Transport) -> Option<Position> {
+        // An option may concern one packet alone. The kernel's own GRO joins none that has options.
         if !transport.v6 && transport.start != 20 {
             return None;
         }
@@ -44,6 +45,9 @@ impl Position {
 
         if transport.protocol == Protocol::Tcp {
             let flags = transport.tcp_flags(packet);
+            // Segmentation repeats ECE in every segment and keeps PSH for the last. It would leave
+            // CWR to the first one alone, and SYN, FIN, RST and URG each mean one place in the
+            // stream.
             if flags & !(PSH | ECE) != ACK {
                 return None;
             }

@@ -95,7 +95,10 @@ fn options(rest: &[u8]) -> Result<&[u8], DropReason> {
 
     while let [kind, tail @ ..] = options {
         options = match (*kind, tail) {
+            // RFC 8200, section 4.2: the only option without a length.
             (PAD1, tail) => tail,
+            // RFC 6275, section 6.3: the receiver takes its address for the source, and nobody has
+            // checked that one.
             (HOME_ADDRESS, _) => return Err(DropReason::Options),
             (_, [len, tail @ ..]) => tail.get(usize::from(*len)..).ok_or(DropReason::Malformed)?,
             _ => return Err(DropReason::Malformed),

@@ -30,6 +30,7 @@ impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
         now: Instant,
     ) -> bool {
         let companions = snapshot.companions();
+        // The budget comes last: only a packet that is handed over takes from it.
         let is_handed = !companions.is_empty()
             && handover::may_answer(reason, packet)
             && session.peer().may_hand_over(now);
@@ -51,7 +52,8 @@ impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
         datagram: &'b mut [u8],
     ) -> Result<(), DropReason> {
         let snapshot = batch.snapshot;
-        // Another site's gateway would speak for sites that are not its own.
+        // Only a gateway of this site may hand over. From one of another site, this would be a way
+        // to deliver packets in the name of any member.
         if session.site() != snapshot.site() || !session.peer().may_hand_over(arrival.at) {
             return Err(DropReason::HandedOver);
         }
@@ -59,6 +61,7 @@ impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
         let packet = &datagram[HEADER_LEN..datagram.len() - TAG_LEN];
         let source = ip::parse(packet)?.source;
         let from = snapshot.holder(source).ok_or(DropReason::Source)?;
+        // A packet of our own hosts never comes out of a tunnel.
         if from == snapshot.site() {
             return Err(DropReason::Source);
         }
@@ -68,7 +71,9 @@ impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
             return Err(DropReason::Malformed);
         }
 
-        // It is never handed on, and what no flow knows here has no grace either.
+        // The gateway that received it has judged by rules and grace already. A flow of ours is all
+        // that counts here; without one it is dropped, since two gateways would hand it back and
+        // forth.
         let rules = snapshot.rules().ok_or(DropReason::HandedOver)?;
         let SiteNo(number) = from;
         if !self.lane.filter.answers(rules, number, packet, arrival.at) {

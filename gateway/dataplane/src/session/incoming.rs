@@ -131,6 +131,8 @@ impl Incoming {
             Kind::Probe => &self.off_path_probes,
         };
 
+        // Nothing is decrypted yet: a flood of forged packets from elsewhere ends here, and the
+        // peer's own address has no limit.
         if is_on_path || budget.take(now) {
             Ok(is_on_path)
         } else {

@@ -96,6 +96,7 @@ impl Control {
 pub(crate) fn read(mut bytes: &[u8], metadata: &mut Metadata) {
     while let Some((header, _)) = bytes.split_at_checked(HEADER) {
         let len = header[..ALIGN].try_into().map_or(0, usize::from_ne_bytes);
+        // A length below that of a header is no range either: without this, 0 would loop for ever.
         let Some(data) = bytes.get(HEADER..len) else {
             return;
         };
@@ -106,6 +107,7 @@ pub(crate) fn read(mut bytes: &[u8], metadata: &mut Metadata) {
             (Some(libc::IPPROTO_IPV6), Some(libc::IPV6_PKTINFO)) => {
                 metadata.to = v6_destination(data);
             }
+            // One byte here (ip(7)), an int for IPv6 (RFC 3542, section 6.5).
             (Some(libc::IPPROTO_IP), Some(libc::IP_TOS)) => {
                 metadata.ecn = data.first().map(|tos| tos & 3);
             }

@@ -57,11 +57,14 @@ impl Arrival<'_> {
 
     #[inline]
     fn judge_tcp(&self, tcp: &Tcp) -> Verdict {
+        // No rule opens this port: what came would be a tunnel within a tunnel.
         if self.is_tunnel_port(tcp.destination_port) {
             return Verdict::Drop(Reason::TunnelPort);
         }
 
         let flow = self.flow(FlowProtocol::Tcp, tcp.destination_port, tcp.source_port);
+        // A SYN needs a rule even on the ports of a flow of ours. Otherwise a member could connect
+        // to any port from which it has been called.
         if !tcp.is_opening()
             && let Some(found) = self.tables.find(Side::Ours, &flow, self.now)
         {
@@ -74,6 +77,7 @@ impl Arrival<'_> {
             self.note_theirs_tcp(&flow, tcp, rule);
             return Verdict::Pass;
         }
+        // Grace is for connections from before the start; a SYN begins a new one.
         if tcp.is_opening() {
             return Verdict::Drop(Reason::Denied);
         }
@@ -143,6 +147,8 @@ impl Arrival<'_> {
         let Some(rule) = self.allowing(Wanted::Udp(destination_port)) else {
             return Verdict::Drop(Reason::Denied);
         };
+        // Recorded, so that our host's answers do not make the flow ours: it would outlive its
+        // rule.
         if self.tables.find(Side::Theirs, &flow, self.now).is_none() {
             self.insert_theirs(&flow, State::default());
             self.rules.count_opened(rule);
@@ -154,6 +160,7 @@ impl Arrival<'_> {
         match icmp.kind {
             IcmpKind::EchoRequest => self.pass_if_allowed(Wanted::Echo, Reason::Denied),
             IcmpKind::EchoReply => {
+                // RFC 792, RFC 4443, section 4.2: a reply repeats the identifier of its request.
                 let flow = self.flow(FlowProtocol::Echo, icmp.id, 0);
                 match self.tables.find(Side::Ours, &flow, self.now) {
                     Some(found) => {

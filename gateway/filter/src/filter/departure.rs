@@ -108,6 +108,8 @@ impl Departure<'_> {
         let begun = State::default().after_own(tcp, crate::flows::ANSWERED);
         match self.tables.find(Side::Theirs, flow, self.now) {
             Some(known) => {
+                // A SYN-ACK that is sent again tells nothing new. Any other begins a new connection
+                // on the same ports: what was known of the old one no longer holds.
                 known.change(|state| state.begun_again(begun));
                 known.touch(self.now);
             }

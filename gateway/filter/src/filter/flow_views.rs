@@ -40,6 +40,8 @@ pub(super) fn import(filter: &Filter, rules: &Rules, record: &FlowRecord, now: I
     };
     let is_local = rules.holder(key.v6, key.local) == Holder::Own;
     let is_remote = matches!(rules.holder(key.v6, key.remote), Holder::Site(_));
+    // A gateway of our site may say what our hosts have opened towards other sites, and nothing
+    // else.
     if !is_local || !is_remote {
         return false;
     }
@@ -49,6 +51,7 @@ pub(super) fn import(filter: &Filter, rules: &Rules, record: &FlowRecord, now: I
     let last = now.saturating_sub(idle);
     let flow = filter.flows.hashed(key);
     let tables = filter.flows.tables();
+    // What a member has opened stays so: answers to it need its rule.
     if tables.find(Side::Theirs, &flow, now).is_some() {
         return false;
     }
@@ -59,6 +62,7 @@ pub(super) fn import(filter: &Filter, rules: &Rules, record: &FlowRecord, now: I
         return true;
     }
     let state = State::imported().told(record.ack);
+    // Here it would have expired.
     if idle > state.idle(key.protocol) {
         return false;
     }

@@ -74,6 +74,7 @@ impl FlowKey {
             1 => FlowProtocol::Tcp,
             2 => FlowProtocol::Udp,
             3 => FlowProtocol::Echo,
+            // No key has kind 0: the place is empty.
             _ => return None,
         };
 

@@ -68,6 +68,7 @@ impl<'t> Slot<'t> {
     /// The place and what stands there; no entry if it is empty, nothing if it is being rewritten.
     pub(super) fn read(words: &'t [AtomicU64; WORDS]) -> Option<(Slot<'t>, Option<Entry>)> {
         let sequence = words[0].load(Acquire);
+        // Odd: another thread is writing.
         if sequence & 1 != 0 {
             return None;
         }
@@ -76,6 +77,8 @@ impl<'t> Slot<'t> {
         for (copy, word) in copy.iter_mut().zip(words) {
             *copy = word.load(Relaxed);
         }
+        // The words must have been read before the sequence is read again, whatever order the
+        // processor prefers.
         fence(Acquire);
         if words[0].load(Relaxed) != sequence {
             return None;

@@ -200,6 +200,7 @@ impl Table {
             };
 
             if let Some(inserted) = outcome {
+                // Another thread may have inserted the same flow in its other bucket meanwhile.
                 self.resolve_doubles(&entry.key, hash);
                 return inserted;
             }
@@ -292,6 +293,7 @@ impl Table {
             }
         }
 
+        // A lookup goes on to the second bucket only if the first one says so.
         let (home, _) = self.homes(hash);
         if at.bucket != home {
             self.line(home, 0)[0].fetch_or(MOVED_ON, AcqRel);

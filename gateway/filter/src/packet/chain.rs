@@ -16,7 +16,7 @@ const HIP: u8 = 139;
 const SHIM6: u8 = 140;
 const EXPERIMENTS: [u8; 2] = [253, 254];
 
-/// Reads the header of a packet of which the end may be missing.
+/// Reads the header of a packet. The packet's end may be missing, as in the quote of an ICMP error.
 #[inline]
 pub(super) fn parse_v6(packet: &[u8]) -> Result<Header<'_>, Reason> {
     let mut header = Header {
@@ -28,7 +28,7 @@ pub(super) fn parse_v6(packet: &[u8]) -> Result<Header<'_>, Reason> {
         payload: &packet[V6_HEADER..],
     };
 
-    // Almost every packet has none.
+    // Almost no packet has extension headers.
     if is_extension(header.protocol) {
         walk(&mut header)?;
     }

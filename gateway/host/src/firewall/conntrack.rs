@@ -13,6 +13,7 @@ type Chain = (String, String, String);
 /// True if no chain at the input hook in `ruleset` (`nft -j list ruleset`) drops by default or
 /// looks at connections, the table `ours` left out.
 pub fn is_unused(ruleset: &[u8], ours: &str) -> bool {
+    // What cannot be read may need connection tracking.
     let Ok(ruleset) = serde_json::from_slice::<Value>(ruleset) else {
         return false;
     };

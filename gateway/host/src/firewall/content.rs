@@ -51,6 +51,7 @@ impl Content {
             content,
             generation,
         });
+        // One transaction since `before`, which is ours, and none while the table was read.
         before.is_some_and(|before| before.wrapping_add(1) == generation) && after == generation
     }
 

@@ -185,6 +185,7 @@ pub(super) fn add_restriction(draft: &mut Draft, restriction: &Restriction) {
         draft.rule("forward", then_drop(from(), DropReason::Transit));
     }
 
+    // The kernel has one switch for all interfaces. Only the site's need to forward.
     if restriction.everywhere_v6 {
         let elsewhere = [
             terms::is_family(Family::V6),
@@ -216,6 +217,7 @@ pub(super) fn add_untracking(draft: &mut Draft, spec: &GuardSpec) {
         "untrack-in",
         arriving(spec).into_iter().chain([terms::untrack()]),
     );
+    // In both directions: connection tracking would take an outgoing packet for a new connection.
     draft.rule(
         "untrack-out",
         [

@@ -64,6 +64,7 @@ fn add_hooks(draft: &mut Draft, guard: &GuardSpec, surroundings: &Surroundings) 
             [terms::entered_by(&guard.tun), terms::goto(FROM_TUN)],
         );
     }
+    // After a `goto` no rule below is asked: what follows sees packets from other interfaces only.
     guard::add_arrivals(draft, guard);
 
     for chain in ["forward", "output"] {

@@ -126,6 +126,7 @@ impl<S: Settings> Planner<'_, S> {
         let is_affected = !["all", "lo"].contains(&interface)
             && (self.is_on(&key) || self.recalled(&key).is_some());
 
+        // ip-sysctl, accept_ra: 1 ends as soon as the interface forwards, 2 does not.
         if is_affected {
             self.need(&key, "2", None);
         }
@@ -147,6 +148,7 @@ impl<S: Settings> Planner<'_, S> {
                 general: lower(recalled.general, general),
                 ..recalled
             }),
+            // Somebody else has set it: it stays when this daemon goes.
             None if now == value => None,
             None => Some(Change {
                 key: key.into(),

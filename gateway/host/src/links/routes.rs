@@ -45,6 +45,7 @@ fn hops(message: &RouteMessage) -> Vec<(u32, Option<IpAddr>)> {
         }
     }
 
+    // linux/rtnetlink.h: RTA_MULTIPATH takes the place of RTA_OIF and RTA_GATEWAY.
     let single = interface.map(|index| (index, gateway(&message.attributes)));
     several
         .iter()

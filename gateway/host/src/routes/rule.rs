@@ -103,6 +103,7 @@ pub(super) async fn ensure_own(
 
     let former = known.difference(own);
     for prefix in former.filter(|prefix| is_of(family, prefix)) {
+        // `unreachable` goes first: alone, it would cut this host off from the site.
         for superfluous in own_rules(prefix, numbers).into_iter().rev() {
             let found: Vec<_> = rules
                 .iter()

@@ -84,6 +84,7 @@ pub(super) async fn ask(
         return Ok(Vec::new());
     }
 
+    // They only explain what is wrong, and mostly nothing is.
     let rules = Rules::read(netlink).await?;
     Ok(wrong
         .iter()
@@ -257,12 +258,16 @@ fn finding(
         None => String::new(),
     };
     let remedy = match (guilty, &wrong.answer) {
+        // Right before the other program's rule. As ours does, it lets the tunnel's own packets
+        // past.
         (Some(priority), _) => format!(
             "ip {flag}rule add not fwmark {:#x} lookup {} priority {}",
             questions.numbers.mark,
             questions.numbers.table,
             priority - 1
         ),
+        // ip-sysctl, rp_filter: 2 is the loose check, for which any way back to the source is
+        // enough.
         (None, Answer::Refused(_)) => format!("sysctl -w net.ipv4.conf.{enters}.rp_filter=2"),
         (None, _) => format!(
             "ip {flag}route get {} from {} iif {enters}   # shows the route that is in the way",

@@ -76,6 +76,7 @@ impl Authors {
 
         for_each(datagram, |message| {
             let payload = message.payload();
+            // A transaction's changes come first. NEWGEN ends it, and names the process.
             if message.message_type() != NFT_MSG_NEWGEN {
                 known.touches |= attribute(payload, NFT_HEADER, OBJECT_TABLE)
                     .is_some_and(|table| *table == *self.nft_table);

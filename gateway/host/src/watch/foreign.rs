@@ -104,6 +104,7 @@ fn first_dropped<'q>(
             && ruleset.judge(&chain.name, chain.drops_rest, sample) == Judgement::Dropped
     };
 
+    // A site may close ports on purpose: one that passes shows that the filter knows the device.
     questions
         .iter()
         .filter(|question| question.hook == chain.hook)

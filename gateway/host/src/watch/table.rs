@@ -128,6 +128,7 @@ impl TableDigest {
                 }
             })?;
             is_whole &= answer == Answer::Whole;
+            // Rotated, so that it matters which kind of object a content belongs to.
             digest = digest.rotate_left(7).wrapping_add(sum);
         }
 
@@ -251,6 +252,7 @@ fn expressions(message: &[u8]) -> u64 {
         let mut counts = false;
 
         for part in NlasIterator::new(parts).flatten() {
+            // The kernel writes an expression's name before its data.
             counts |= part.kind() == EXPRESSION_NAME && COUNTING.contains(&part.value());
             if part.kind() == EXPRESSION_NAME || (part.kind() == EXPRESSION_DATA && !counts) {
                 sum = sum.rotate_left(7).wrapping_add(digest_of(part.value()));

@@ -48,6 +48,7 @@ pub(crate) fn read(
             Err(message) => faults.push(fault(&path, message)),
         }
     }
+    // A list that could not be read may be the one that seems to be missing.
     if faults.is_empty() {
         faults.extend(doubled(&path, &lists));
         faults.extend(uncovered(&path, &lists, roots, now));

@@ -103,6 +103,7 @@ impl Table {
                 let rules = ruleset.chains.entry(chain.clone()).or_default();
                 rules.push(rule(&entry, next, &names));
             }
+            // Behind a chain's policy stands the head of the next chain.
             if is_policy {
                 chain = None;
             }

@@ -131,6 +131,7 @@ impl Reader {
             found == Some(family) && Attributes(message).find(TABLE).as_ref() == Some(&name)
         };
 
+        // Chains are listed by themselves, since one without rules is the target of jumps, too.
         self.list(GET_CHAIN, &of_table, |found, message| {
             if is_ours(found, message) {
                 let chain = Attributes(message).find(3).unwrap_or_default();
@@ -211,6 +212,7 @@ impl Reader {
 
 fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChain> {
     let hook = chain.find(4)?;
+    // linux/netfilter.h: NF_INET_LOCAL_IN is 1, NF_INET_FORWARD 2.
     let hook = match Attributes(&hook).number(1)? {
         1 => Hook::Input,
         2 => Hook::Forward,
@@ -222,6 +224,7 @@ fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChai
         table: text(&chain.find(TABLE)?),
         name: text(&chain.find(3)?),
         hook,
+        // linux/netfilter.h: NF_DROP is 0.
         drops_rest: chain.number(5) == Some(0),
         is_legacy: false,
     })

@@ -135,13 +135,15 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// When it applies.
+    /// What a packet must be for the rule to apply, as steps of the kernel's machine.
     pub(super) fn conditions(&self) -> Vec<Expression> {
         let Layout {
             address, header, ..
         } = self.layout;
         let mut steps = Vec::new();
 
+        // `struct ipt_ip` begins with source, destination and their masks. Then come the names of
+        // both interfaces, and the masks of these.
         for (index, inverted) in [(0, SOURCE), (1, DESTINATION)] {
             let mask = self.field((2 + index) * address, address);
             if mask.iter().any(|byte| *byte != 0) {
@@ -153,7 +155,8 @@ impl<'a> Entry<'a> {
         for (index, key, inverted) in [(0, META_IIFNAME, ENTERS), (1, META_OIFNAME, LEAVES)] {
             let names = 4 * address;
             let mask = self.field(names + (2 + index) * NAME, NAME);
-            // A name with a `+` at its end is compared up to there.
+            // A name that ends with `+` stands for all that begin so: its mask covers the part
+            // before.
             let length = mask.iter().take_while(|byte| **byte != 0).count();
             if length > 0 {
                 steps.push(Expression::Meta { key, to: REGISTER });
@@ -162,11 +165,13 @@ impl<'a> Entry<'a> {
             }
         }
         let protocol = half(self.bytes, self.layout.protocol).unwrap_or_default();
+        // 0 is any protocol.
         if protocol != 0 {
             let key = META_L4PROTO;
             steps.push(Expression::Meta { key, to: REGISTER });
             steps.push(self.compare(PROTOCOL, &[protocol as u8]));
         }
+        // Sample packets have neither fragments nor a traffic class.
         if self.bytes[self.layout.flags] & self.layout.restricts != 0 {
             steps.push(Expression::Unknown);
         }
@@ -252,6 +257,7 @@ fn read_match(bytes: &[u8]) -> Vec<Expression> {
 /// ports, and what else is asked.
 fn read_ports(name: &str, info: &[u8]) -> Vec<Expression> {
     let ports = [0, 2, 4, 6].map(|at| half(info, at));
+    // TCP: an option, flags, their mask, what is inverted. UDP: what is inverted.
     let asks = if name == "tcp" { 8..12 } else { 8..9 };
     let is_plain = info
         .get(asks)
@@ -275,6 +281,7 @@ fn read_ports(name: &str, info: &[u8]) -> Vec<Expression> {
                 },
             ]
         }
+        // Ranges and source ports would take more steps. Such a rule makes the answer uncertain.
         _ => vec![Expression::Unknown],
     }
 }
