@@ -87,7 +87,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let report = match asked {
         Ok(report) => report,
-        Err(error) if args.check => return say_down(&error, args.json),
+        Err(error) if args.check && !is_forbidden(&error) => return say_down(&error, args.json),
         Err(error) => return Err(error.into()),
     };
     require_known(&args, &report)?;
@@ -156,6 +156,14 @@ fn exit_code(args: &Args, report: &Report) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// True if this user may not ask: that says nothing about the gateway.
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref());
+    kinds
+        .map(io::Error::kind)
+        .any(|kind| kind == io::ErrorKind::PermissionDenied)
 }
 
 /// The answer of `--check` for a gateway that does not run.
@@ -290,5 +298,14 @@ mod tests {
         let args = args("--peer gw.beta --wait");
         assert!(require_known(&args, &report(&[])).is_ok());
         assert!(!is_awaited(&args, &report(&[])));
+    }
+
+    #[test]
+    fn a_socket_that_one_may_not_open_does_not_mean_down() {
+        let error = |kind| anyhow::Error::new(io::Error::from(kind)).context("/run/socket");
+
+        assert!(is_forbidden(&error(io::ErrorKind::PermissionDenied)));
+        assert!(!is_forbidden(&error(io::ErrorKind::NotFound)));
+        assert!(!is_forbidden(&error(io::ErrorKind::ConnectionRefused)));
     }
 }

@@ -38,7 +38,7 @@ pub struct Dialler {
     events: mpsc::Sender<Event>,
     tasks: Tasks,
     dialled: Dialled,
-    under_way: BTreeMap<DialId, AbortHandle>,
+    under_way: BTreeMap<DialId, (GatewayId, AbortHandle)>,
 }
 
 impl Dialler {
@@ -72,6 +72,7 @@ impl Dialler {
         let resolver = self.resolver.clone();
         let events = self.events.clone();
         let results = self.dialled.clone();
+        let dialled_peer = peer.clone();
 
         let attempt = self.tasks.spawn(async move {
             let refused = Arc::new(LastRefusal::default());
@@ -102,7 +103,7 @@ impl Dialler {
             // The receiver is gone only when the daemon ends.
             let _ = events.send(event).await;
         });
-        self.under_way.insert(dial, attempt);
+        self.under_way.insert(dial, (dialled_peer, attempt));
     }
 
     /// The result of a dial has arrived.
@@ -112,8 +113,9 @@ impl Dialler {
 
     /// Ends a dial without a result, if it has none yet.
     pub fn abandon(&mut self, dial: DialId) {
-        if let Some(attempt) = self.under_way.remove(&dial) {
+        if let Some((peer, attempt)) = self.under_way.remove(&dial) {
             attempt.abort();
+            self.dialled.abandoned(&peer);
         }
     }
 }

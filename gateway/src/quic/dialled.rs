@@ -12,6 +12,7 @@ use ringway_core::DialError;
 const CONNECTED: &str = "connected";
 const NO_ANSWER: &str = "no answer so far";
 const OUTRUN: &str = "given up: another endpoint answered first";
+const NOT_NEEDED: &str = "given up: the peer has connected first";
 
 /// The results, by peer and endpoint. Clones share them. Only endpoints of records in force are
 /// dialled, and [`Dialled::retain`] forgets the others, so that the records bound their number.
@@ -33,7 +34,8 @@ impl Dialled {
     pub(super) fn begun(&self, peer: &GatewayId, endpoint: &Endpoint) {
         let known = self.result(peer, endpoint);
         // A failure says more than that it is tried again.
-        let is_stale = known.is_none_or(|known| [CONNECTED, OUTRUN].contains(&&*known.text));
+        let is_stale =
+            known.is_none_or(|known| [CONNECTED, OUTRUN, NOT_NEEDED].contains(&&*known.text));
 
         if is_stale {
             self.note(peer, endpoint, NO_ANSWER.to_owned());
@@ -44,11 +46,21 @@ impl Dialled {
     pub(super) fn connected(&self, peer: &GatewayId, endpoint: &Endpoint) {
         self.note(peer, endpoint, CONNECTED.to_owned());
 
+        // Only one of them was needed; the others have not failed.
+        self.settle(peer, OUTRUN);
+    }
+
+    /// The dial of `peer` ends without a result: a tunnel that the peer dialled is there.
+    pub(super) fn abandoned(&self, peer: &GatewayId) {
+        self.settle(peer, NOT_NEEDED);
+    }
+
+    /// Says why what has not answered yet need not answer any more.
+    fn settle(&self, peer: &GatewayId, reason: &str) {
         let mut results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for result in results.entry(peer.clone()).or_default().values_mut() {
-            // Only one of them was needed; the others have not failed.
             if result.text == NO_ANSWER {
-                OUTRUN.clone_into(&mut result.text);
+                reason.clone_into(&mut result.text);
             }
         }
     }
@@ -107,6 +119,11 @@ mod tests {
         dialled.connected(&peer, &first);
         assert_eq!(text(&first).as_deref(), Some(CONNECTED));
         assert_eq!(text(&second).as_deref(), Some(OUTRUN));
+
+        dialled.begun(&peer, &second);
+        dialled.abandoned(&peer);
+        assert_eq!(text(&second).as_deref(), Some(NOT_NEEDED));
+        assert_eq!(text(&first).as_deref(), Some(CONNECTED));
 
         let error = DialError::Handshake(ringway_core::ConnectionError::Reset);
         dialled.failed(&peer, &first, &error);
