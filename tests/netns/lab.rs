@@ -270,11 +270,39 @@ fn namespaces_of_others_are_left_alone_whatever_their_names() {
 }
 
 #[test]
+fn a_site_with_siblings_has_a_second_gateway_and_an_address_that_its_hosts_use() {
+    let _turn = take_turn();
+    let lab = Named::new("siblings");
+    lab.output(&["up", "--with", "siblings"]);
+    assert_eq!(lab.gateway_pids().len(), 4);
+
+    let route = [
+        "exec",
+        "orderer0.org0",
+        "--",
+        "ip",
+        "route",
+        "get",
+        "10.10.1.11",
+    ];
+    let route = lab.output(&route);
+    assert!(route.contains("via 10.10.0.3"), "{route}");
+    let ping = ["exec", "orderer0.org0", "--", "ping", "-c", "1", "-W", "2"];
+    let code = lab.exit_code(&[&ping[..], &["peer0.org2"]].concat());
+    assert_eq!(code, Some(0));
+
+    assert_eq!(lab.exit_code(&["up"]), Some(1), "another one is up");
+    assert_eq!(lab.gateway_pids().len(), 4);
+    lab.output(&["down"]);
+    lab.assert_gone();
+}
+
+#[test]
 fn the_demonstration_passes_and_leaves_nothing_behind() {
     let _turn = take_turn();
     let lab = Named::new("demo");
     let summary = lab.output(&["demo"]);
-    assert!(summary.contains("13 of 13 steps passed"), "{summary}");
+    assert!(summary.contains("14 of 14 steps passed"), "{summary}");
     assert!(!summary.contains('✗'), "{summary}");
     lab.assert_gone();
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 use ringway_lab::ping::{self, Family, Outcome};
-use ringway_lab::topology::LabName;
+use ringway_lab::topology::{Equipment, LabName};
 use ringway_lab::{Kind, Lab, Options, Step, program, status, wait, wan};
 use serde_json::Value;
 
@@ -64,6 +64,7 @@ impl Scene {
         let options = Options {
             binary: PathBuf::from(binary),
             wan_filter,
+            equipment: Equipment::Plain,
         };
 
         // Namespaces and files are made beside the test before this one.

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::laboratory::{Lab, Options, UpOutcome, ringway_beside_this_program};
-use crate::topology::{LabName, LabNameError, Node, Topology};
+use crate::topology::{Equipment, LabName, LabNameError, Node, Topology};
 use crate::{demo, status, traffic};
 
 /// Exit code for a wrong command line (`EX_USAGE` of sysexits.h).
@@ -56,6 +56,9 @@ enum Verb {
         /// Let the WAN forward packets with private addresses (it counts them in any case)
         #[arg(long)]
         no_wan_filter: bool,
+        /// What it has besides
+        #[arg(long, value_name = "WHAT")]
+        with: Option<Equipment>,
     },
     /// Remove it, complete or not
     #[command(after_help = "Example:\n  ringway lab down")]
@@ -102,7 +105,17 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let name = name_or(cli.name.clone(), DEFAULT_NAME)?;
 
     match cli.verb {
-        Verb::Up { no_wan_filter } => up(name, cli.ringway, !no_wan_filter),
+        Verb::Up {
+            no_wan_filter,
+            with,
+        } => up(
+            name,
+            Options {
+                binary: ringway_or_default(cli.ringway)?,
+                wan_filter: !no_wan_filter,
+                equipment: with.unwrap_or_default(),
+            },
+        ),
         Verb::Down => down(name),
         Verb::Status { json } => show(name, json),
         Verb::Exec { node, command } => exec(name, &node, &command),
@@ -113,7 +126,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Verb::Send { host, seconds } => {
-            println!("{:.0}", traffic::send(&host, Duration::from_secs(seconds))?);
+            traffic::send(&host, Duration::from_secs(seconds))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -127,11 +140,7 @@ fn ringway_or_default(given: Option<PathBuf>) -> Result<PathBuf> {
     given.map_or_else(ringway_beside_this_program, Ok)
 }
 
-fn up(name: LabName, ringway: Option<PathBuf>, wan_filter: bool) -> Result<ExitCode> {
-    let options = Options {
-        binary: ringway_or_default(ringway)?,
-        wan_filter,
-    };
+fn up(name: LabName, options: Options) -> Result<ExitCode> {
     let (_, outcome) = Lab::up(name.clone(), options, &mut |step| println!("{step} …"))
         .with_context(|| {
             format!(
@@ -183,7 +192,9 @@ fn show(name: LabName, json: bool) -> Result<ExitCode> {
 
 /// Replaces this process by the command, so that signals, terminal and exit code are the command's.
 fn exec(name: LabName, node: &str, command: &[String]) -> Result<ExitCode> {
-    let topology = Topology::of(name.clone());
+    let lab = Lab::open(name.clone())?;
+    let plain = Topology::of(name.clone(), Equipment::Plain);
+    let topology = lab.as_ref().map_or(&plain, Lab::topology);
     let Some(node) = topology.find(node) else {
         eprintln!(
             "There is no machine {node}; there are {}.",
@@ -191,7 +202,7 @@ fn exec(name: LabName, node: &str, command: &[String]) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(USAGE));
     };
-    if Lab::open(name.clone())?.is_none() {
+    if lab.is_none() {
         return Ok(no_laboratory(&name));
     }
 

@@ -5,26 +5,31 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use ringway_config::Digest;
 
 use crate::laboratory::Lab;
 use crate::program::output;
-use crate::topology::{DOMAIN, Org, TUNNEL_PORT};
+use crate::topology::{DOMAIN, Kind, Node, Org, TUNNEL_PORT, Topology};
 
 /// Sets up all organizations and adds each as a member to every other.
 pub(crate) fn create(lab: &Lab) -> Result<()> {
     for org in Org::all() {
         init(lab, org)?;
-        append_records_and_policy(&config(lab, org), org)?;
+        append_site(lab.topology(), org)?;
+        // It gets the names and rules of the first one.
+        for second in lab.topology().gateways(org).skip(1) {
+            add_gateway(lab, org, second)?;
+        }
     }
 
     // All records exist now.
-    for org in Org::all() {
-        for other in Org::all().filter(|other| *other != org) {
-            add_member(lab, org, other)?;
+    for gateway in lab.topology().of_kind(Kind::Gateway) {
+        for other in Org::all().filter(|other| Some(*other) != gateway.org) {
+            add_member(lab, gateway, other)?;
         }
     }
     Ok(())
@@ -32,17 +37,12 @@ pub(crate) fn create(lab: &Lab) -> Result<()> {
 
 /// Runs `ringway check` at every gateway.
 pub(crate) fn check(lab: &Lab) -> Result<()> {
-    for org in Org::all() {
-        let mut check = lab.ringway(&org.gateway())?;
-        check.arg("check").arg("-c").arg(config(lab, org));
+    for gateway in lab.topology().of_kind(Kind::Gateway) {
+        let mut check = lab.ringway(&gateway.name)?;
+        check.arg("check").arg("-c").arg(lab.config(&gateway.name)?);
         output(&mut check)?;
     }
     Ok(())
-}
-
-/// Path of the `gateway.toml` of `org`.
-pub(crate) fn config(lab: &Lab, org: Org) -> PathBuf {
-    lab.topology().org_dir(org).join("gateway.toml")
 }
 
 /// Path of the record that `org` hands to the other organizations.
@@ -58,54 +58,94 @@ fn init(lab: &Lab, org: Org) -> Result<()> {
         .args(["--gateway", "gw"])
         .arg("--site")
         .arg(format!("vpc={}", org.prefixes().join(",")))
-        .arg("--endpoint")
-        .arg(format!("{}:{TUNNEL_PORT}", org.wan_v4(2)))
-        .arg("--endpoint")
-        .arg(format!("[{}]:{TUNNEL_PORT}", org.wan_v6(2)))
+        .args(where_it_is(lab.topology(), lab.node(&org.gateway())?))
         .arg("--listen")
         .arg(format!("[::]:{TUNNEL_PORT}"))
-        .arg("--dns-listen")
-        .arg(org.v4(1).to_string())
-        .arg("--dns-listen")
-        .arg(org.v6(1).to_string())
         .arg("--dir")
         .arg(lab.topology().org_dir(org));
     output(&mut init)?;
     Ok(())
 }
 
-/// Adds the record of `other` to the members of `org`.
-fn add_member(lab: &Lab, org: Org, other: Org) -> Result<()> {
+/// Adds another gateway of `org` to its record, and makes its files.
+fn add_gateway(lab: &Lab, org: Org, gateway: &Node) -> Result<()> {
+    let dir = lab.topology().org_dir(org);
+    let mut add = lab.ringway(&gateway.name)?;
+    add.args(["gateway", "add", gateway.label(), "--site", "vpc"])
+        .args(where_it_is(lab.topology(), gateway))
+        .arg("--ca")
+        .arg(dir.join("ca"))
+        .arg("--dir")
+        .args(lab.config(&gateway.name)?.parent())
+        .arg("-c")
+        .arg(dir.join("gateway.toml"));
+    output(&mut add)?;
+    Ok(())
+}
+
+/// The options that say where others dial a gateway, and where it answers DNS queries.
+fn where_it_is(topology: &Topology, gateway: &Node) -> Vec<String> {
+    let (inside, outside) = gateway.addresses.split_at(2);
+    let shared = gateway.org.and_then(|org| topology.virtual_addresses(org));
+    let mut options = Vec::new();
+
+    for address in outside {
+        let endpoint = SocketAddr::new(*address, TUNNEL_PORT);
+        options.extend(["--endpoint".into(), endpoint.to_string()]);
+    }
+    for address in inside.iter().chain(shared.iter().flatten()) {
+        options.extend(["--dns-listen".into(), address.to_string()]);
+    }
+    options
+}
+
+/// Adds the record of `other` to the members of `gateway`.
+fn add_member(lab: &Lab, gateway: &Node, other: Org) -> Result<()> {
     let record = record(lab, other);
     let bytes = fs::read(&record).with_context(|| format!("cannot read {}", record.display()))?;
 
     // Between real organizations the fingerprint travels over another channel, such as a telephone.
-    let mut add = lab.ringway(&org.gateway())?;
+    let mut add = lab.ringway(&gateway.name)?;
     add.args(["member", "add"])
         .arg(&record)
         .arg("-c")
-        .arg(config(lab, org))
+        .arg(lab.config(&gateway.name)?)
         .arg("--fingerprint")
         .arg(Digest::of(&bytes).to_string());
     output(&mut add)?;
     Ok(())
 }
 
-fn append_records_and_policy(config: &Path, org: Org) -> Result<()> {
+/// Appends to the file of the first gateway what an operator decides about the site.
+fn append_site(topology: &Topology, org: Org) -> Result<()> {
+    let config = topology.org_dir(org).join("gateway.toml");
     let mut text =
-        fs::read_to_string(config).with_context(|| format!("cannot read {}", config.display()))?;
-    text += &records(org);
+        fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
+
+    text += &records(topology, org);
     text += &policy(org);
-    fs::write(config, text).with_context(|| format!("cannot write {}", config.display()))
+    if let Some(addresses) = topology.virtual_addresses(org) {
+        text += &virtual_addresses(addresses);
+    }
+    fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))
 }
 
-fn records(org: Org) -> String {
+fn records(topology: &Topology, org: Org) -> String {
     let mut text = String::from("\n# The machines of this site, as all members see them.\n");
-    for (label, host) in [("gw", 1), (org.nodes[0], 11), (org.nodes[1], 12)] {
-        text += &record_entry(label, "A", &org.v4(host).to_string());
-        text += &record_entry(label, "AAAA", &org.v6(host).to_string());
+    for node in topology.nodes.iter().filter(|node| node.org == Some(org)) {
+        for (kind, address) in ["A", "AAAA"].iter().zip(&node.addresses) {
+            text += &record_entry(node.label(), kind, &address.to_string());
+        }
     }
     text
+}
+
+/// What the site's hosts use as their router and resolver.
+fn virtual_addresses([v4, v6]: [IpAddr; 2]) -> String {
+    format!(
+        "# The active gateway has these.\n[ha]\naddresses = [\"{v4}/24\", \"{v6}/64\"]\n\
+         interface = \"lan0\"\n"
+    )
 }
 
 fn record_entry(label: &str, kind: &str, address: &str) -> String {
@@ -132,13 +172,30 @@ fn policy(org: Org) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::Equipment;
+
+    fn topology(equipment: Equipment) -> Topology {
+        Topology::of("ringway".parse().unwrap(), equipment)
+    }
 
     #[test]
     fn every_machine_gets_a_record_in_each_family() {
         let org = Org::all().nth(1).unwrap();
-        let text = records(org);
+        let text = records(&topology(Equipment::Plain), org);
         assert_eq!(text.matches("[[dns.record]]").count(), 6);
         assert!(text.contains("name = \"peer1\"\ntype = \"AAAA\"\ndata = \"fd00:10:1::12\""));
+    }
+
+    #[test]
+    fn a_gateway_with_a_sibling_answers_queries_at_the_virtual_addresses_too() {
+        let topology = topology(Equipment::Siblings);
+        let options = where_it_is(&topology, topology.find("gw2.org0").unwrap()).join(" ");
+        assert_eq!(
+            options,
+            "--endpoint 203.0.113.130:4600 --endpoint [2001:db8:0:80::2]:4600 \
+             --dns-listen 10.10.0.2 --dns-listen fd00:10::2 \
+             --dns-listen 10.10.0.3 --dns-listen fd00:10::3"
+        );
     }
 
     #[test]

@@ -10,9 +10,11 @@ use anyhow::Result;
 
 use crate::interrupt;
 use crate::laboratory::{Lab, Options};
-use crate::topology::{Kind, LabName};
+use crate::topology::{Equipment, Kind, LabName};
 
 mod rights;
+mod server;
+mod siblings;
 mod steps;
 
 /// Number of lines of each gateway's log that are shown after a failure.
@@ -91,9 +93,10 @@ fn build(name: LabName, ringway: PathBuf) -> Result<String> {
     let options = Options {
         binary: ringway,
         wan_filter: true,
+        equipment: Equipment::Siblings,
     };
     Lab::up(name, options, &mut |step| println!("    {step}"))?;
-    Ok("3 organizations, 6 nodes, 3 gateways, 1 WAN".into())
+    Ok("3 organizations, 6 nodes, 4 gateways, 1 WAN".into())
 }
 
 fn timed(title: &'static str, step: impl FnOnce() -> Result<String>) -> Row {

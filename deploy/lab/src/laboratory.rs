@@ -23,7 +23,7 @@ use nix::sys::signal::Signal;
 use crate::process::Process;
 use crate::state::{Lock, Phase, State};
 use crate::step::Step;
-use crate::topology::{Kind, LabName, Node, Topology};
+use crate::topology::{Equipment, Kind, LabName, Node, Topology};
 use crate::{consortium, interrupt, network, program, status, wan};
 
 /// Limit for all tunnels to come up, and again for all names to resolve.
@@ -38,6 +38,8 @@ pub struct Options {
     pub binary: PathBuf,
     /// False: the WAN counts private addresses but lets them through.
     pub wan_filter: bool,
+    /// What its sites have.
+    pub equipment: Equipment,
 }
 
 /// The program `ringway` in the directory of the running program.
@@ -78,12 +80,17 @@ impl Lab {
         report: &mut dyn FnMut(Step),
     ) -> Result<(Lab, UpOutcome)> {
         require_root_and_programs()?;
-        let topology = Topology::of(name);
+        let topology = Topology::of(name.clone(), options.equipment);
         // Held to the end, so that no other `up` or `down` of this laboratory runs meanwhile.
         let _lock = Lock::take(&topology)?;
 
-        match State::load(&topology) {
-            Ok(Some(state)) if state.phase == Phase::Ready && is_whole(&topology)? => {
+        let state = State::load(&topology);
+        let found = found(name, &state);
+        match state {
+            Ok(Some(state)) if state.phase == Phase::Ready && is_whole(&found)? => {
+                if state.equipment != options.equipment {
+                    bail!("it is up, and its sites have other gateways; remove it first");
+                }
                 let mut lab = Lab { topology, state };
                 let started = lab.complete(options)?;
                 return Ok((lab, UpOutcome::Restarted(started)));
@@ -92,7 +99,7 @@ impl Lab {
             // Incomplete, or a state file of another version: nothing to build upon.
             state => {
                 report(Step::Remains);
-                remove(&topology, state.ok().flatten().as_ref())?;
+                remove(&found, state.ok().flatten().as_ref())?;
                 refuse_others(&topology)?;
             }
         }
@@ -101,6 +108,7 @@ impl Lab {
             phase: Phase::Building,
             binary: options.binary,
             wan_filter: options.wan_filter,
+            equipment: options.equipment,
             gateways: BTreeMap::new(),
             namespaces: BTreeMap::new(),
         };
@@ -111,21 +119,24 @@ impl Lab {
 
     /// The laboratory `name` as an earlier `up` left it; `None` if there is none.
     pub fn open(name: LabName) -> Result<Option<Lab>> {
-        let topology = Topology::of(name);
-        let state = State::load(&topology)?;
-        Ok(state.map(|state| Lab { topology, state }))
+        let state = State::load(&Topology::of(name.clone(), Equipment::Plain))?;
+        Ok(state.map(|state| Lab {
+            topology: Topology::of(name, state.equipment),
+            state,
+        }))
     }
 
     /// Removes the laboratory `name`, complete or not; returns false if there was none.
     pub fn down(name: LabName) -> Result<bool> {
         interrupt::clear();
-        let topology = Topology::of(name);
+        let topology = Topology::of(name.clone(), Equipment::Plain);
         let lock = Lock::take(&topology)?;
 
         let was_there = match State::load(&topology) {
             Ok(None) => false,
             state => {
-                remove(&topology, state.ok().flatten().as_ref())?;
+                let found = found(name, &state);
+                remove(&found, state.ok().flatten().as_ref())?;
                 true
             }
         };
@@ -170,10 +181,9 @@ impl Lab {
 
     /// Path of the `gateway.toml` of the gateway `name`.
     pub fn config(&self, name: &str) -> Result<PathBuf> {
-        let node = self.node(name)?;
-        match (node.kind, node.org) {
-            (Kind::Gateway, Some(org)) => Ok(consortium::config(self, org)),
-            _ => bail!("{name} is not a gateway"),
+        match self.node(name)?.uplink {
+            Some(uplink) => Ok(self.topology.gateway_dir(uplink).join("gateway.toml")),
+            None => bail!("{name} is not a gateway"),
         }
     }
 
@@ -300,6 +310,15 @@ impl Lab {
     fn runs(&self, name: &str) -> bool {
         self.process(name).is_some_and(|process| process.is_alive())
     }
+}
+
+/// The machines that `state` is about. Of a state that cannot be read, all that there can be.
+fn found(name: LabName, state: &Result<Option<State>>) -> Topology {
+    let equipment = match state {
+        Ok(state) => state.as_ref().map(|state| state.equipment),
+        Err(_) => Some(Equipment::Siblings),
+    };
+    Topology::of(name, equipment.unwrap_or_default())
 }
 
 /// True if no namespace is missing, for example removed by hand.

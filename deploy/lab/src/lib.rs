@@ -17,6 +17,9 @@
 //!                     routes, and drops every private source and destination
 //! ```
 //!
+//! With [`topology::Equipment::Siblings`], org0's site has a second gateway, gw2.org0, and virtual
+//! addresses (10.10.0.3, fd00:10::3), which its hosts use as their router and resolver.
+//!
 //! Each VPC is a switch in a network namespace; the machines of its site are connected to it.
 //!
 //! Reading order: [`topology`] (machines, names, addresses), [`network`] and [`wan`] (links and

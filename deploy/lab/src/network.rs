@@ -48,11 +48,11 @@ pub(crate) fn connect(topology: &Topology) -> Result<()> {
     // A link joins two namespaces, so all of them must exist by now.
     ip_batch(None, &links(topology))?;
     for org in Org::all() {
-        ip_batch(Some(&topology.switch(org)), &switch(org))?;
+        ip_batch(Some(&topology.switch(org)), &switch(topology, org))?;
     }
     for node in &topology.nodes {
-        ip_batch(Some(&node.netns), &addresses(node))?;
-        write_resolver(node)?;
+        ip_batch(Some(&node.netns), &addresses(topology, node))?;
+        write_resolver(topology, node)?;
     }
     Ok(())
 }
@@ -164,11 +164,13 @@ fn links(topology: &Topology) -> String {
             topology.switch(org)
         );
 
-        if node.kind == Kind::Gateway {
+        if let Some(uplink) = node.uplink {
             _ = writeln!(
                 text,
                 "link add wan0 netns {} type veth peer name {} netns {}-wan",
-                node.netns, org.name, topology.lab
+                node.netns,
+                uplink.interface(),
+                topology.lab
             );
         }
     }
@@ -176,33 +178,32 @@ fn links(topology: &Topology) -> String {
 }
 
 /// The `ip` commands that turn the namespace of `org`'s switch into one.
-fn switch(org: Org) -> String {
+fn switch(topology: &Topology, org: Org) -> String {
     let mut text = String::from("link add vpc type bridge\nlink set vpc up\n");
-    for label in ["gw", org.nodes[0], org.nodes[1]] {
-        _ = writeln!(text, "link set {label} master vpc up");
+    for node in topology.nodes.iter().filter(|node| node.org == Some(org)) {
+        _ = writeln!(text, "link set {} master vpc up", node.label());
     }
     text
 }
 
 /// The `ip` commands for the addresses and routes of `node`.
-fn addresses(node: &Node) -> String {
+fn addresses(topology: &Topology, node: &Node) -> String {
     let mut text = String::from("link set lo up\n");
-    match (node.kind, node.org) {
-        (Kind::Node, Some(org)) => {
+    match (node.kind, node.org, node.uplink) {
+        (Kind::Node, Some(org), _) => {
             text += &interface("eth0", &node.addresses, [24, 64]);
-            text += &default_routes(org.v4(1).into(), org.v6(1).into());
+            text += &default_routes(topology.routers(org));
         }
-        (Kind::Gateway, Some(org)) => {
+        (Kind::Gateway, _, Some(uplink)) => {
             // Two addresses in the VPC come first, then two on the WAN.
             let (inside, outside) = node.addresses.split_at(2);
             text += &interface("lan0", inside, [24, 64]);
             text += &interface("wan0", outside, [30, 64]);
-            text += &default_routes(org.wan_v4(1).into(), org.wan_v6(1).into());
+            text += &default_routes(uplink.addresses(1));
         }
         _ => {
-            for org in Org::all() {
-                let ends = [org.wan_v4(1).into(), org.wan_v6(1).into()];
-                text += &interface(org.name, &ends, [30, 64]);
+            for uplink in topology.nodes.iter().filter_map(|node| node.uplink) {
+                text += &interface(&uplink.interface(), &uplink.addresses(1), [30, 64]);
             }
         }
     }
@@ -219,12 +220,12 @@ fn interface(name: &str, addresses: &[IpAddr], prefix_lengths: [u8; 2]) -> Strin
     text
 }
 
-fn default_routes(v4: IpAddr, v6: IpAddr) -> String {
+fn default_routes([v4, v6]: [IpAddr; 2]) -> String {
     format!("route add default via {v4}\nroute add default via {v6}\n")
 }
 
 /// Writes the file that `ip netns exec` mounts over `/etc/resolv.conf`.
-fn write_resolver(node: &Node) -> Result<()> {
+fn write_resolver(topology: &Topology, node: &Node) -> Result<()> {
     // Only nodes resolve names.
     let (Kind::Node, Some(org)) = (node.kind, node.org) else {
         return Ok(());
@@ -232,10 +233,10 @@ fn write_resolver(node: &Node) -> Result<()> {
 
     // A name with two dots or more is tried as it is first; `peer0.org1`, with one, goes through
     // the search list first.
+    let [v4, v6] = topology.routers(org);
     let text = format!(
-        "nameserver {}\nnameserver {}\nsearch {}.{DOMAIN} {DOMAIN}\noptions ndots:2 timeout:1\n",
-        org.v4(1),
-        org.v6(1),
+        "nameserver {v4}\nnameserver {v6}\nsearch {}.{DOMAIN} {DOMAIN}\n\
+         options ndots:2 timeout:1\n",
         org.name
     );
     let dir = resolver_dir(&node.netns);

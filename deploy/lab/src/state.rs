@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use ringway_config::disk::{self, Access};
 
 use crate::process::Process;
-use crate::topology::Topology;
+use crate::topology::{Equipment, Topology};
 
 /// How far `up` has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -34,6 +34,9 @@ pub(crate) struct State {
     pub(crate) binary: PathBuf,
     /// False if the WAN counts private addresses but lets them through.
     pub(crate) wan_filter: bool,
+    /// What its sites have.
+    #[serde(default)]
+    pub(crate) equipment: Equipment,
     /// Last known process of each gateway, by the gateway's name.
     pub(crate) gateways: BTreeMap<String, Process>,
     /// Inode of each namespace that it has made, by name. One of that name with another inode is

@@ -13,6 +13,9 @@ pub const DOMAIN: &str = "consortium.example";
 /// The tunnel port of every gateway.
 pub const TUNNEL_PORT: u16 = 4600;
 
+/// The organization whose site can have a second gateway.
+const WITH_SIBLINGS: &str = "org0";
+
 /// Each organization's name and the first labels of its nodes, in order of address.
 const ORGS: [(&str, [&str; 2]); 3] = [
     ("org0", ["orderer0", "orderer1"]),
@@ -52,7 +55,62 @@ impl fmt::Display for LabName {
     }
 }
 
-/// One organization: one site, two nodes, one gateway.
+/// What the sites of a laboratory have.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Equipment {
+    /// One gateway each.
+    #[default]
+    #[value(skip)]
+    Plain,
+    /// A second gateway at org0's site, and virtual addresses there
+    Siblings,
+}
+
+/// A gateway's link to the WAN: a /30 and a /64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uplink {
+    org: Org,
+    is_second: bool,
+}
+
+impl Uplink {
+    /// The name of the WAN's end: `org0`, and `org0b` for a second gateway.
+    pub fn interface(&self) -> String {
+        let suffix = if self.is_second { "b" } else { "" };
+        format!("{}{suffix}", self.org.name)
+    }
+
+    /// The router's address (1) or the gateway's (2).
+    pub fn v4(&self, end: u8) -> Ipv4Addr {
+        let block = if self.is_second { 128 } else { 0 };
+        Ipv4Addr::new(203, 0, 113, block + 4 * self.org.number + end)
+    }
+
+    /// The IPv6 counterpart of [`Uplink::v4`].
+    pub fn v6(&self, end: u8) -> Ipv6Addr {
+        let block = if self.is_second { 0x80 } else { 0 };
+        let subnet = block + u16::from(self.org.number);
+        Ipv6Addr::new(0x2001, 0xdb8, 0, subnet, 0, 0, 0, end.into())
+    }
+
+    /// Both addresses of the end `end`.
+    pub(crate) fn addresses(&self, end: u8) -> [IpAddr; 2] {
+        [self.v4(end).into(), self.v6(end).into()]
+    }
+}
+
+/// One organization: one site, two nodes, one gateway or two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Org {
     /// 0, 1 or 2; the third octet of its addresses.
@@ -90,14 +148,12 @@ impl Org {
         [format!("{}/24", self.v4(0)), format!("{}/64", self.v6(0))]
     }
 
-    /// An end of its link to the WAN, a /30: the router's address (1) or the gateway's (2).
-    pub fn wan_v4(&self, end: u8) -> Ipv4Addr {
-        Ipv4Addr::new(203, 0, 113, 4 * self.number + end)
-    }
-
-    /// The IPv6 counterpart of [`Org::wan_v4`], in a /64.
-    pub fn wan_v6(&self, end: u8) -> Ipv6Addr {
-        Ipv6Addr::new(0x2001, 0xdb8, 0, self.number.into(), 0, 0, 0, end.into())
+    /// The link of its first gateway to the WAN.
+    pub fn uplink(&self) -> Uplink {
+        Uplink {
+            org: *self,
+            is_second: false,
+        }
     }
 
     /// `gw.<org>`.
@@ -129,6 +185,8 @@ pub struct Node {
     pub org: Option<Org>,
     /// Private IPv4 and IPv6 address first, then a gateway's addresses on the WAN.
     pub addresses: Vec<IpAddr>,
+    /// A gateway's link to the WAN.
+    pub uplink: Option<Uplink>,
     /// Name of its network namespace.
     pub netns: String,
 }
@@ -142,34 +200,44 @@ impl Node {
             kind: Kind::Node,
             org: Some(org),
             addresses: vec![org.v4(host).into(), org.v6(host).into()],
+            uplink: None,
         }
     }
 
-    fn gateway(lab: &LabName, org: Org) -> Node {
-        let name = org.gateway();
+    fn gateway(lab: &LabName, uplink: Uplink) -> Node {
+        let org = uplink.org;
+        let (label, host) = if uplink.is_second {
+            ("gw2", 2)
+        } else {
+            ("gw", 1)
+        };
+        let name = format!("{label}.{}", org.name);
         Node {
             netns: format!("{lab}-{name}"),
             name,
             kind: Kind::Gateway,
             org: Some(org),
             addresses: vec![
-                org.v4(1).into(),
-                org.v6(1).into(),
-                org.wan_v4(2).into(),
-                org.wan_v6(2).into(),
+                org.v4(host).into(),
+                org.v6(host).into(),
+                uplink.v4(2).into(),
+                uplink.v6(2).into(),
             ],
+            uplink: Some(uplink),
         }
     }
 
-    fn wan(lab: &LabName) -> Node {
+    fn wan(lab: &LabName, uplinks: &[Uplink]) -> Node {
         Node {
             netns: format!("{lab}-wan"),
             name: "wan".into(),
             kind: Kind::Wan,
             org: None,
-            addresses: Org::all()
-                .flat_map(|org| [org.wan_v4(1).into(), org.wan_v6(1).into()])
+            addresses: uplinks
+                .iter()
+                .flat_map(|uplink| uplink.addresses(1))
                 .collect(),
+            uplink: None,
         }
     }
 
@@ -189,25 +257,56 @@ impl Node {
 pub struct Topology {
     /// The laboratory's name.
     pub lab: LabName,
+    /// What its sites have.
+    pub equipment: Equipment,
     /// Nodes, then gateways, then the WAN.
     pub nodes: Vec<Node>,
 }
 
 impl Topology {
     /// The machines of the laboratory `lab`.
-    pub fn of(lab: LabName) -> Topology {
+    pub fn of(lab: LabName, equipment: Equipment) -> Topology {
         let mut nodes = Vec::new();
         for org in Org::all() {
             for (host, label) in (11..).zip(org.nodes) {
                 nodes.push(Node::inside(&lab, org, label, host));
             }
         }
-        for org in Org::all() {
-            nodes.push(Node::gateway(&lab, org));
-        }
-        nodes.push(Node::wan(&lab));
 
-        Topology { lab, nodes }
+        let mut uplinks: Vec<_> = Org::all().map(|org| org.uplink()).collect();
+        if equipment == Equipment::Siblings {
+            let org = Org::all().find(|org| org.name == WITH_SIBLINGS);
+            uplinks.extend(org.map(|org| Uplink {
+                org,
+                is_second: true,
+            }));
+        }
+        nodes.extend(uplinks.iter().map(|uplink| Node::gateway(&lab, *uplink)));
+        nodes.push(Node::wan(&lab, &uplinks));
+
+        Topology {
+            lab,
+            equipment,
+            nodes,
+        }
+    }
+
+    /// The gateways of `org`.
+    pub(crate) fn gateways(&self, org: Org) -> impl Iterator<Item = &Node> {
+        self.of_kind(Kind::Gateway)
+            .filter(move |node| node.org == Some(org))
+    }
+
+    /// The virtual addresses of `org`'s site; `None` where there is one gateway.
+    pub(crate) fn virtual_addresses(&self, org: Org) -> Option<[IpAddr; 2]> {
+        let has_two = self.gateways(org).count() > 1;
+        has_two.then(|| [org.v4(3).into(), org.v6(3).into()])
+    }
+
+    /// What the hosts of `org`'s site use as their router and resolver.
+    pub(crate) fn routers(&self, org: Org) -> [IpAddr; 2] {
+        let own = [org.v4(1).into(), org.v6(1).into()];
+        self.virtual_addresses(org).unwrap_or(own)
     }
 
     /// The machine with the short or full name `name` (`peer0.org1`, `peer0.org1.<domain>`).
@@ -243,9 +342,18 @@ impl Topology {
         PathBuf::from("/run/ringway-lab").join(self.lab.to_string())
     }
 
-    /// Directory of the files of the organization `org`.
+    /// Directory of the files of the organization `org`, and of its first gateway.
     pub(crate) fn org_dir(&self, org: Org) -> PathBuf {
         self.dir().join(org.name)
+    }
+
+    /// Directory of the files of the gateway at the end of `uplink`.
+    pub(crate) fn gateway_dir(&self, uplink: Uplink) -> PathBuf {
+        self.dir().join(if uplink.is_second {
+            format!("{}-gw2", uplink.org.name)
+        } else {
+            uplink.org.name.into()
+        })
     }
 }
 
@@ -254,7 +362,11 @@ mod tests {
     use super::*;
 
     fn topology() -> Topology {
-        Topology::of("ringway".parse().unwrap())
+        Topology::of("ringway".parse().unwrap(), Equipment::Plain)
+    }
+
+    fn with_siblings() -> Topology {
+        Topology::of("ringway".parse().unwrap(), Equipment::Siblings)
     }
 
     #[test]
@@ -263,6 +375,22 @@ mod tests {
         let expected = "orderer0.org0 orderer1.org0 peer0.org1 peer1.org1 peer0.org2 peer1.org2 \
                         gw.org0 gw.org1 gw.org2 wan";
         assert_eq!(names.join(" "), expected);
+    }
+
+    #[test]
+    fn siblings_are_one_gateway_more_and_an_address_that_the_hosts_use() {
+        let topology = with_siblings();
+        assert_eq!(
+            topology.nodes.len(),
+            super::tests::topology().nodes.len() + 1
+        );
+        let org = Org::all().next().unwrap();
+        let gateways: Vec<_> = topology.gateways(org).map(|node| &node.name).collect();
+        assert_eq!(gateways, ["gw.org0", "gw2.org0"]);
+        let routers = topology.routers(org).map(|address| address.to_string());
+        assert_eq!(routers, ["10.10.0.3", "fd00:10::3"]);
+        let other = Org::all().nth(1).unwrap();
+        assert_eq!(topology.virtual_addresses(other), None);
     }
 
     #[test]
@@ -280,7 +408,7 @@ mod tests {
 
     #[test]
     fn no_two_machines_have_the_same_address() {
-        let mut addresses: Vec<_> = topology()
+        let mut addresses: Vec<_> = with_siblings()
             .nodes
             .into_iter()
             .flat_map(|node| node.addresses)

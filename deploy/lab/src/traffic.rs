@@ -67,15 +67,21 @@ fn answer_http(mut stream: TcpStream, name: &str) -> io::Result<()> {
     )
 }
 
-/// Reads to the end and answers with the number of bytes.
+/// Reads to the end and answers with the number of bytes, and the longest time in milliseconds in
+/// which none came.
 fn count_bytes(mut stream: TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     let mut buffer = vec![0; CHUNK];
     let mut total: u64 = 0;
+    let mut longest = Duration::ZERO;
+    let mut last = Instant::now();
 
     loop {
-        match stream.read(&mut buffer)? {
-            0 => return writeln!(stream, "{total}"),
+        let count = stream.read(&mut buffer)?;
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+        match count {
+            0 => return writeln!(stream, "{total} {}", longest.as_millis()),
             count => total += count as u64,
         }
     }
@@ -99,13 +105,21 @@ pub(crate) fn fetch(host: &str) -> Result<String> {
     Ok(body.to_string())
 }
 
-/// Sends to `host` for `duration`; returns the bits per second that arrived there.
-pub(crate) fn send(host: &str, duration: Duration) -> Result<f64> {
+/// Sends to `host` for `duration`. Prints "half" after half of it, and at the end the bits per
+/// second that arrived there, with the longest time in milliseconds in which nothing did.
+pub(crate) fn send(host: &str, duration: Duration) -> Result<()> {
     let mut stream = connect(host, SINK)?;
     let chunk = vec![0x5a; CHUNK];
     let start = Instant::now();
+    let mut is_over_half = false;
+
     while start.elapsed() < duration {
         stream.write_all(&chunk)?;
+        if !is_over_half && start.elapsed() > duration / 2 {
+            is_over_half = true;
+            println!("half");
+            io::stdout().flush()?;
+        }
     }
 
     // The receiver's count comes back after its last byte: it measures what arrived, not what the
@@ -113,11 +127,16 @@ pub(crate) fn send(host: &str, duration: Duration) -> Result<f64> {
     stream.shutdown(Shutdown::Write)?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply)?;
-    let bytes: u64 = reply
-        .trim()
-        .parse()
-        .with_context(|| format!("{host} answered {reply:?}"))?;
-    Ok(bytes as f64 * 8.0 / start.elapsed().as_secs_f64())
+    let (bytes, longest) = counted(&reply).with_context(|| format!("{host} answered {reply:?}"))?;
+    let rate = bytes as f64 * 8.0 / start.elapsed().as_secs_f64();
+    println!("{rate:.0} {longest}");
+    Ok(())
+}
+
+/// The server's two figures.
+fn counted(reply: &str) -> Option<(u64, u64)> {
+    let (bytes, longest) = reply.trim().split_once(' ')?;
+    Some((bytes.parse().ok()?, longest.parse().ok()?))
 }
 
 /// Connects to the first address of `host` that accepts.

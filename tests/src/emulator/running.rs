@@ -93,8 +93,8 @@ fn routes(name: &str) -> String {
         .expect("an organization of the laboratory");
     let mut text = String::new();
     for (address, family, length) in [
-        (IpAddr::from(org.wan_v4(2)), "-4", 32),
-        (IpAddr::from(org.wan_v6(2)), "-6", 128),
+        (IpAddr::from(org.uplink().v4(2)), "-4", 32),
+        (IpAddr::from(org.uplink().v6(2)), "-6", 128),
     ] {
         let external = EXTERNAL[usize::from(family == "-6")];
         text += &format!(

@@ -55,18 +55,20 @@ pub(super) fn removed_member(lab: &mut Lab) -> Result<String> {
     let [from, to] = ["orderer0.org0", "peer0.org2"];
     let address = lab.node(to)?.addresses[0].to_string();
 
-    run(lab, "gw.org0", &["member", "remove", "org2"])?;
-    println!(
-        "    {}",
-        run(lab, "gw.org0", &["reload"])?.trim().replace('\n', "; ")
-    );
+    for gateway in ["gw2.org0", "gw.org0"] {
+        run(lab, gateway, &["member", "remove", "org2"])?;
+        let said = run(lab, gateway, &["reload"])?;
+        println!("    {gateway}: {}", said.trim().replace('\n', "; "));
+    }
     // At once: the reload answers after it is in force.
     let outcome = ping::once(lab, from, &address, Family::V4)?;
     ensure!(outcome != Outcome::Reply, "{to} still answers {from}");
 
     let copy = lab.topology().dir().join("org2.member.toml");
     std::fs::write(&copy, &bytes).context("cannot keep the record")?;
-    hand_over(lab, &copy, "gw.org0")?;
+    for gateway in ["gw.org0", "gw2.org0"] {
+        hand_over(lab, &copy, gateway)?;
+    }
     ping::until(lab, from, &address, Family::V4, &Outcome::Reply, LIMIT)?;
     Ok(format!(
         "{to} was unreachable from {from} at once, and is back"
@@ -84,7 +86,7 @@ pub(super) fn revoked_key(lab: &mut Lab) -> Result<String> {
 
     run(lab, owner, &["revoke", "key", key])?;
     let record = lab.config(owner)?.with_file_name("org2.member.toml");
-    for other in ["gw.org0", "gw.org1"] {
+    for other in ["gw.org0", "gw2.org0", "gw.org1"] {
         hand_over(lab, &record, other)?;
     }
     // At once: the reload answers after it is in force.

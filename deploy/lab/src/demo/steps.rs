@@ -1,12 +1,11 @@
 //! The demonstration's steps. Each returns one line about what it saw, or fails.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::rights;
+use super::server::{Sent, Server, this_program};
+use super::{rights, siblings};
 use crate::laboratory::Lab;
 use crate::ping::{self, Family, Outcome};
 use crate::program::output;
@@ -17,7 +16,7 @@ use crate::{status, wan};
 type Step = (&'static str, fn(&mut Lab) -> Result<String>);
 
 /// All steps, in order.
-pub(super) const ALL: [Step; 12] = [
+pub(super) const ALL: [Step; 13] = [
     ("every node knows every name", names),
     ("every node reaches every other, IPv4", pings_v4),
     ("every node reaches every other, IPv6", pings_v6),
@@ -32,6 +31,10 @@ pub(super) const ALL: [Step; 12] = [
     ("a removed member", rights::removed_member),
     ("a revoked key", rights::revoked_key),
     ("names while their owner is away", rights::absent_owner),
+    (
+        "a gateway with a sibling is killed in a transfer",
+        siblings::killed_active,
+    ),
     ("no private address was seen on the WAN", no_leak),
 ];
 
@@ -72,42 +75,6 @@ fn pings(lab: &Lab, family: Family) -> Result<String> {
     Ok(format!("{0} of {0} pairs", pairs.tried))
 }
 
-/// This program on the machine `node`; it contains the demonstration's server and clients.
-fn this_program(lab: &Lab, node: &str) -> Result<Command> {
-    lab.command(node, std::env::current_exe()?)
-}
-
-/// The demonstration's server on a machine. It ends when the value is dropped.
-struct Server(Child);
-
-impl Server {
-    fn start(lab: &Lab, node: &str) -> Result<Server> {
-        let mut child = this_program(lab, node)?
-            .args(["serve", node])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = child.stdout.take();
-        let server = Server(child);
-
-        // Returning earlier, a client could connect before the server listens.
-        let mut line = String::new();
-        BufReader::new(stdout.context("the server has no stdout")?).read_line(&mut line)?;
-        ensure!(
-            line.trim() == "serving",
-            "the server on {node} did not start"
-        );
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both fail only if the process has already ended.
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
-
 fn http(lab: &mut Lab) -> Result<String> {
     let _server = Server::start(lab, "peer0.org1")?;
     let mut answers = Vec::new();
@@ -136,13 +103,10 @@ fn throughput(lab: &mut Lab) -> Result<String> {
     send.args(["send", "peer0.org1", "--seconds", "2"]);
 
     let printed = output(&mut send)?;
-    let bits: f64 = printed
-        .trim()
-        .parse()
-        .with_context(|| format!("no rate: {printed}"))?;
+    let sent = Sent::parse(&printed).with_context(|| format!("no rate: {printed}"))?;
     Ok(format!(
         "{:.1} Gbit/s, one TCP connection, peer0.org2 → peer0.org1",
-        bits / 1e9
+        sent.gigabits
     ))
 }
 
