@@ -52,6 +52,7 @@ pub fn reverse_name(address: IpAddr) -> String {
         }
         IpAddr::V6(v6) => {
             for octet in v6.octets().iter().rev() {
+                // RFC 3596, section 2.5: the low half of an octet comes first.
                 name.push_str(&format!("{:x}.{:x}.", octet & 15, octet >> 4));
             }
             name + "ip6.arpa"

@@ -32,6 +32,7 @@ pub fn meet(current: &Config, files: &Survey) -> Config {
             record::narrow(member, other, None);
         }
     }
+    // Of our own record, this gateway and its site stay: the daemon runs as they say.
     for other in files.records_of(&current.own.org) {
         record::narrow(
             &mut meet.own,

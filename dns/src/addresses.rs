@@ -44,6 +44,7 @@ pub(crate) fn prefixes_in(kind: u16, data: &[u8]) -> Addresses {
         A6 => a6(data),
         APL => apl(data),
         IPSECKEY => relay(data.get(1).copied(), data.get(3..)),
+        // RFC 8777, section 4.2: the kind shares its octet with the D bit.
         AMTRELAY => relay(data.get(1).map(|kind| kind & 0x7f), data.get(2..)),
         L32 => data.get(2..).and_then(v4).map(|address| vec![address]),
         L64 => data.get(2..).and_then(l64).map(|range| vec![range]),

@@ -191,6 +191,7 @@ fn edits(old: &[u8], new: &[u8]) -> Vec<u8> {
                 out.push(1, a);
                 left.next();
             }
+            // The older record is kept, so that it comes later: this one was added before it.
             (_, Some(b)) => {
                 out.push(2, b);
                 right.next();

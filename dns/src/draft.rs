@@ -77,6 +77,7 @@ impl Draft {
         let mut size = existing
             .and_then(|node| node.find(kind))
             .map_or(0, |set| set.size);
+        // All checks come before the first change: a set is added whole or not at all.
         for data in data {
             self.check(owner, kind, ttl, data)?;
             if let Some(node) = existing {
@@ -193,6 +194,7 @@ impl Draft {
         let below_apex = labels.count() - self.apex.labels().count();
 
         let mut index = 0;
+        // Labels count from the left, and the tree grows from the apex.
         for i in (0..below_apex).rev() {
             let label = labels.label(i);
             index = match self.nodes[index].children.get(label) {

@@ -30,6 +30,7 @@ impl Zone {
                 .data()
                 .filter(|data| !is_left_out(owner, set, data))
                 .collect();
+            // The visit cannot stop early: after a fault, the rest is passed over.
             if result.is_ok() {
                 result = draft.add_set(owner, (set.kind(), set.ttl()), &kept);
             }

@@ -123,6 +123,7 @@ impl Name {
             wire: [0; MAX_LEN],
         };
         name.wire[..prefix.len()].copy_from_slice(prefix);
+        // The prefix may come from a peer, with capitals.
         name.wire[..prefix.len()].make_ascii_lowercase();
         name.wire[prefix.len()..len].copy_from_slice(self.as_wire());
 

@@ -117,6 +117,8 @@ impl Health {
         self.targets = targets
             .into_iter()
             .map(|target| {
+                // Also if only its check has changed: what is known of the address counts until the
+                // new check says otherwise.
                 let same = before
                     .get(&target)
                     .or_else(|| known.get(&target.host()).copied());

@@ -93,6 +93,8 @@ impl ZoneSerials {
             Err(error) => {
                 let what = format!("the serial of {apex} is not stored: {}", chain(&error));
                 self.attention.raise(SERIAL, &what, REMEDY);
+                // The zone is served all the same. After a crash its serial could repeat only if
+                // the clock was set back.
                 store.unstored_serial_for(content, now)
             }
         }

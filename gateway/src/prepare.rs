@@ -213,6 +213,8 @@ fn remembered(
     unread: &mut Vec<Fault>,
 ) -> Option<Newest> {
     match (Newest::load(state_dir), known) {
+        // Each may know what the other does not: the daemon records that it could not store, the
+        // file members that a command has removed.
         (Ok(stored), Some(mut known)) => {
             known.merge(&stored);
             known.heed_removals(&stored);

@@ -468,6 +468,7 @@ impl Replicator {
                     continue;
                 }
                 let verdict = Verdict {
+                    // Refusals are shown whatever version of the names they are about.
                     digest: ringway_config::Digest([0; 32]),
                     taken: false,
                     text: Some(reason.clone()),

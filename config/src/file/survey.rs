@@ -19,6 +19,7 @@ use crate::{Config, CrlPolicy, Member, Policy, Survey, keys};
 pub(crate) fn survey(path: &Path, current: Option<&Config>) -> Survey {
     let text = source::read(path, &Report::default()).unwrap_or_default();
     let places = read_places(&text, path).unwrap_or_default();
+    // A file that cannot be read names no record. The one of before may still take rights away.
     let record = places
         .record
         .or_else(|| current.map(|current| current.own.place.file.to_path_buf()));
@@ -79,6 +80,7 @@ fn read_policy(
     let local = LocalGateway::read(&table);
     let consortium = Consortium::read(record, members_dir, &Report::default());
 
+    // Faults elsewhere in the file do not concern the rules.
     let before = report.len();
     let policy = policy::read(&table, &local, &consortium);
     (report.len() == before && !report.is_full()).then_some(policy)

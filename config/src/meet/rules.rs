@@ -124,6 +124,7 @@ fn pairs<R: Clone>(
         .filter(|rule| ours.iter().all(|other| !is_same(rule, other)))
         .collect();
 
+    // With more, rules that only one side has allow nothing: less is always safe.
     if one.len() * two.len() <= MOST_PAIRS {
         for rule in &one {
             both.extend(two.iter().filter_map(|other| common(rule, other)));
@@ -182,6 +183,7 @@ fn origin(meet: &Config, one: &Origin, two: &Origin) -> Vec<Origin> {
         (Origin::Prefix(one), Origin::Prefix(two)) if one.overlaps(two) => {
             vec![Origin::Prefix(one.narrower(*two))]
         }
+        // An organization stands for those of its sites that have gateways.
         (Origin::Org(org), Origin::Site(other, site))
         | (Origin::Site(other, site), Origin::Org(org))
             if org == other && has_gateways(meet, org, site) =>

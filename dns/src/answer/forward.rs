@@ -163,6 +163,7 @@ impl ResolverResponse {
     fn chain_end(&self, name: Name, qtype: u16) -> Option<Name> {
         let mut end = name;
 
+        // Bounded, since a resolver's aliases may form a loop.
         for _ in 0..MAX_CHAIN {
             let mut alias = None;
             for named in self.answer.iter().filter(|named| named.owner == end) {

@@ -205,6 +205,7 @@ impl<'m> Reader<'m> {
     /// It may lack the question if it has a cookie (RFC 7873, section 5.4).
     fn sections(&mut self, query: &mut Query<'m>) -> Option<()> {
         let counts = [self.u16()?, self.u16()?, self.u16()?, self.u16()?];
+        // RFC 9619, section 4: a query has one question at most.
         let [questions @ 0..=1, 0, 0, additional] = counts else {
             return None;
         };

@@ -249,6 +249,7 @@ impl Writer<'_> {
             Data::Cname(target) => self.put_record(rr, target.as_wire()).map(|()| 1),
         };
 
+        // RFC 2181, section 9: a set that does not fit is left out as a whole.
         if count.is_none() {
             self.rewind(mark);
         }
@@ -329,6 +330,7 @@ impl Writer<'_> {
     fn is_at(&self, mut at: usize, mut name: &[u8]) -> bool {
         loop {
             let label = usize::from(self.out[at]);
+            // Pointers lead to names that were written earlier, so that this ends.
             if label >= 0xc0 {
                 let pointer = u16::from_be_bytes([self.out[at], self.out[at + 1]]);
                 at = usize::from(pointer) & MAX_OFFSET;

@@ -51,6 +51,7 @@ impl CachedResponse {
         own: &OwnNames,
     ) -> Result<CachedResponse, Malformed> {
         let rcode = response.metadata.response_code.into();
+        // Any other code says nothing about the name: another server is asked.
         if !matches!(rcode, rcode::NOERROR | rcode::NXDOMAIN) {
             return Err(Malformed);
         }

@@ -26,6 +26,7 @@ pub(super) fn scrub(
     response
         .answer
         .retain(|named| belongs(named, &chain, question.kind));
+    // Clients ask this gateway only: they need no other servers, and no addresses of these.
     response.authority.retain(is_denial);
     response.additional.clear();
 
@@ -39,6 +40,7 @@ fn chain(answer: &[NamedRRset], name: Name) -> Vec<Name> {
     let mut chain = vec![name];
     let mut end = name;
 
+    // Bounded, since a resolver's aliases may form a loop.
     for _ in 0..MAX_CHAIN {
         let alias = answer
             .iter()

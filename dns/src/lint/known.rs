@@ -69,6 +69,7 @@ impl Known {
 
     pub(super) fn look_up(&self, name: &Name) -> Lookup<'_> {
         let labels = name.labels();
+        // From the whole name upwards: the deepest zone is the one that answers.
         let content = (0..=labels.count()).find_map(|i| self.zones.get(labels.suffix(i)));
         let (zone, others) = match content {
             Some(Content::Whole(zone)) => (zone, None),
@@ -87,6 +88,7 @@ impl Known {
                     format!(", unless {others} has it, whose names are not here")
                 }),
             },
+            // What is below a cut or a DNAME is in another zone.
             Found::Delegated { .. } | Found::Renamed { .. } => Lookup::Unknown,
         }
     }

@@ -17,6 +17,7 @@ pub(crate) fn items(data: &[u8]) -> impl Iterator<Item = Item<'_>> {
 
     std::iter::from_fn(move || {
         let ([high, low, prefix_len, len], tail) = rest.split_first_chunk()?;
+        // RFC 3123, section 4: the upper bit of the length negates the item.
         let (address, tail) = tail.split_at_checked(usize::from(len & 0x7f))?;
 
         rest = tail;

@@ -74,6 +74,7 @@ pub(crate) fn check(data: &[u8]) -> Result<(), ParamsError> {
     let mut len = 0;
     let mut keys = BTreeSet::new();
     for (key, value) in params(data) {
+        // RFC 9460, section 2.2: in strictly increasing order, so that no key comes twice.
         let is_next = keys.last().is_none_or(|last| *last < key);
         if !is_next {
             return Err(ParamsError::Framing);
@@ -88,9 +89,11 @@ pub(crate) fn check(data: &[u8]) -> Result<(), ParamsError> {
         return Err(ParamsError::Framing);
     }
 
+    // RFC 9460, section 7.1.1.
     if keys.contains(&key::NO_DEFAULT_ALPN) && !keys.contains(&key::ALPN) {
         return Err(ParamsError::NoAlpn);
     }
+    // RFC 9460, section 8: what is mandatory must be there.
     let mandatory = params(data).find(|(key, _)| *key == key::MANDATORY);
     let mandatory = mandatory.map_or(&[][..], |(_, value)| value);
     match numbers(mandatory).find(|key| !keys.contains(key)) {

@@ -78,6 +78,7 @@ pub(super) fn sets(zone: &Zone) -> Vec<(IpAddr, RRset)> {
             return;
         };
 
+        // An honest gateway has refused others in its files. A hostile one is checked here.
         let names: Vec<&[u8]> = set
             .data()
             .filter(|target| may_be_named(target, zone.apex()))

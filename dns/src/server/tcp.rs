@@ -99,6 +99,7 @@ impl Listener {
             return;
         };
 
+        // Two things end it early: another connection needs its place, or the server stops.
         let close = slot.close.clone();
         let connection = close.run_until_cancelled_owned(serve_connection(
             stream,

@@ -37,6 +37,7 @@ fn param(key: u16, value: &[u8]) -> Option<String> {
     };
 
     Some(match &text[..] {
+        // RFC 9460, section 2.1: a key without a value stands alone.
         [] => name,
         text if text.iter().all(is_plain) => format!("{name}={}", str::from_utf8(text).ok()?),
         text => format!("{name}={}", super::quoted(text)),

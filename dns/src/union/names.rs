@@ -37,6 +37,7 @@ impl<'f> Names<'f> {
 
         for (gateway, fragment) in fragments.clone().enumerate() {
             fragment.walk(&mut |below, node| {
+                // An empty non-terminal belongs to no fragment.
                 if node.rrsets().is_empty() {
                     return;
                 }

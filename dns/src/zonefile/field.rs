@@ -60,6 +60,7 @@ pub(super) fn put_field(
         }
         Field::Tag => put_string(data, token, token.text.as_bytes(), "tag")?,
         Field::LongText => data.extend(unescape(token)?),
+        // These take every token that is left, or have the generic form only.
         Field::Hex
         | Field::Base64
         | Field::ServiceParams

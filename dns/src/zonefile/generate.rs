@@ -38,6 +38,7 @@ pub(super) fn expand(template: &str, number: u32) -> Result<String, &'static str
         text.push_str(before);
 
         if special.starts_with('\\') {
+            // Up to behind the escaped character, which may have several bytes.
             let end = special
                 .char_indices()
                 .nth(2)

@@ -15,6 +15,7 @@ pub(super) fn parse(at: Place, tokens: &[Token<'_>]) -> Result<Vec<u8>, ZoneFile
     let latitude = words.angle(90, "N", "S")?;
     let longitude = words.angle(180, "E", "W")?;
     let altitude = words.altitude()?;
+    // RFC 1876, section 3: unless they are given, 1 m, 10 km and 10 m.
     let size = words.precision(0x12)?;
     let horizontal = words.precision(0x16)?;
     let vertical = words.precision(0x13)?;

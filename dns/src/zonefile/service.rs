@@ -25,6 +25,7 @@ pub(super) fn parse(tokens: &[Token<'_>]) -> Result<Vec<u8>, ZoneFileError> {
         }
 
         let (name, mut text) = token.text.split_once('=').unwrap_or((token.text, ""));
+        // To the lexer, key="value" is two tokens without a blank between them.
         if token.text.ends_with('=')
             && let Some((value, tail)) = rest.split_first()
             && value.quoted
@@ -107,6 +108,7 @@ fn mandatory(value: &[u8]) -> Result<Vec<u8>, &'static str> {
         keys.push(key.ok_or("a list of keys, separated by commas, must stand here")?);
     }
 
+    // In text they may have any order, on the wire only that of their numbers.
     keys.sort_unstable();
     if !keys.is_sorted_by(|a, b| a < b) || keys[0] == key::MANDATORY {
         return Err("a key stands here twice, or mandatory itself");

@@ -181,6 +181,7 @@ async fn answer(
     let reply = match read_request(&mut client).await?.trim_end() {
         "status" => {
             let mut report = report(requests).await?;
+            // Asked here and not in the loop: `nft` takes a while.
             report.filtered.extend(filtered(guard).await);
             serde_json::to_vec(&report)?
         }

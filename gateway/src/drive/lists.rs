@@ -17,6 +17,7 @@ impl Drive {
         let now = UnixTime::now();
         let trust = self.in_force.trust().load_full();
         let before = std::mem::replace(&mut self.lists_seen, now);
+        // New handshakes are refused by the trust itself; sessions that are up end here.
         if trust.has_become_stale(before, now) {
             let untrusted = self.links.untrusted();
             self.handle(Input::Untrusted(untrusted));

@@ -40,6 +40,7 @@ impl Drive {
             PacketEffect::BeginGrace => self.packets.filter().begin_grace(Instant::now()),
             PacketEffect::ShareFlows { to } => {
                 let sharing = self.packets.share_flows(&to);
+                // Off the loop: it goes through the whole table, and rests between bursts.
                 self.tasks.spawn_blocking(move || sharing.run());
             }
         }

@@ -104,6 +104,7 @@ impl Scope<'_> {
                 let there = self.remote(|known, _, has_gateways| known == org && has_gateways);
                 some(there, Unresolved::Nobody(org.clone())).map(Side::There)
             }
+            // A single label may also be the name of a host in our zone.
             Party::Org(label) => {
                 let name = format!("{label}.{}", self.config.own.domain.zone_of(&self.own()));
                 let name = name.parse().ok();

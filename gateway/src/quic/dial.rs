@@ -173,6 +173,7 @@ impl Dial<'_> {
                         attempts.push(self.attempt(candidate).boxed());
                     }
                 }
+                // All names are looked up, and no attempt is left.
                 else => return Err(failures.result(self.targets)),
             }
         }

@@ -123,6 +123,7 @@ impl State {
             return Some((Side::Known, evicted));
         }
 
+        // Without a place among the known, a peer competes like anybody else.
         let evicted = self.strangers.take(number, source, now)?;
         Some((Side::Strangers, evicted))
     }

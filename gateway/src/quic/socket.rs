@@ -91,6 +91,7 @@ impl Inlet {
             ecn: ecn.and_then(EcnCodepoint::from_bits),
         };
 
+        // The socket is one of IPv6, on which quinn knows IPv4 addresses in their mapped form.
         if self.mapped {
             datagram.from.set_ip(mapped(from.ip()));
             datagram.to = to.map(mapped);

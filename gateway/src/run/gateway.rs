@@ -176,6 +176,7 @@ async fn open_endpoint(
     let files = files.clone();
     let keys = blocking(move || {
         let (keys, stored) = EndpointKeys::load_or_make(&dir)?;
+        // It starts all the same: only after the next restart would peers not know its resets.
         if stored.is_err() {
             let keys = keys.clone();
             files.store("state endpoint-keys", KEYS_LOST, move || {

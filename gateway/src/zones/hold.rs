@@ -148,6 +148,7 @@ impl Replicator {
                 name: name.clone(),
                 org: org.org.clone(),
             };
+            // Ours comes from our files, and is never too old.
             if id == self.me {
                 continue;
             }

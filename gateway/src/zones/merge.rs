@@ -69,6 +69,7 @@ impl Merge {
         merged.zone = Some(zone);
         merged.left_out = union.left_out;
         merged.left_out_count = union.left_out_count;
+        // Names that only silent gateways have. They fail, while all others are answered.
         if !is_stale {
             let expired = unite(&apex, &self.expired, &self.allowed);
             merged.expired = expired.map(|union| Arc::new(union.zone));

@@ -169,6 +169,7 @@ impl Replicator {
             }
 
             match self.copies.load(&id, &org.terms.apex) {
+                // A copy from a gateway or key that was revoked since is not used.
                 Ok(Some(stored)) if org.admits(&name, &stored.keys) => {
                     let bytes = stored.zone.encode();
                     tracing::info!(gateway = %id, "Names restored from the last good copy");

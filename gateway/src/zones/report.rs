@@ -89,6 +89,7 @@ impl Replicator {
 
         self.answers
             .iter()
+            // Remarks are about one version of our names. A refusal stands until the next verdict.
             .filter(|(_, verdict)| verdict.digest == current || !verdict.taken)
             .filter_map(|(peer, verdict)| {
                 let text = match (&verdict.text, verdict.taken) {

@@ -33,6 +33,7 @@ pub(super) fn read(
 
         let Some((item, check)) = check else { continue };
         checked += check.addresses.len();
+        // As many as the daemon's queue of probes has places for.
         if checked > limits::CHECKED_ADDRESSES {
             item.fault(format_args!(
                 "more than {} addresses would be checked; check fewer hosts",

@@ -43,6 +43,7 @@ pub(super) fn read(table: &Table<'_>, zone: Option<&Zone>, ttl: u32) -> Vec<DnsR
         records.extend(names.into_iter().map(|(item, name)| DnsRecord {
             name: owner.clone(),
             ttl,
+            // With the final dot: otherwise the zone's name would be added.
             data: DnsData::Text {
                 kind: "PTR".into(),
                 data: format!("{name}."),

@@ -79,6 +79,7 @@ impl Kind {
             ("ha", Kind::Takeover),
         ];
         let known = kinds.iter().find(|(prefix, _)| {
+            // A finding is called by its kind's words, and after a blank by what it is about.
             let rest = name.strip_prefix(prefix);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         });

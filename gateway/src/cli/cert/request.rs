@@ -36,6 +36,7 @@ pub(super) fn run(args: &Request) -> Result<ExitCode, Failure> {
         .request(&config.id, &config.own.domain)
         .map_err(anyhow::Error::from)?;
 
+    // Not earlier: what was refused above leaves no key behind.
     if is_new {
         disk::create(&file, key.pem().as_bytes(), Access::Owner)
             .with_context(|| format!("cannot create {}", file.display()))?;

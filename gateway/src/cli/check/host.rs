@@ -71,6 +71,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
 
 /// Settings that are needed and cannot be written here, as in most containers.
 fn read_only(prepared: &Prepared, links: &Links) -> Vec<Finding> {
+    // To any other user every setting looks read-only.
     if !is_privileged() {
         return Vec::new();
     }

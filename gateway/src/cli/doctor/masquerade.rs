@@ -99,6 +99,7 @@ fn prefix(value: &Value) -> Option<Prefix> {
 
     match text.parse() {
         Ok(prefix) => Some(prefix),
+        // A single address, of either family.
         Err(_) => format!("{text}/32")
             .parse()
             .or_else(|_| format!("{text}/128").parse())

@@ -62,6 +62,7 @@ fn prepend(table: &mut Table, position: isize, text: &str) {
             _ => Vec::new(),
         };
         for table in tables {
+            // An implicit table has no header above which a comment could stand.
             if table.position() == Some(position) && !table.is_implicit() {
                 let above = table.decor().prefix().and_then(|prefix| prefix.as_str());
                 let above = format!("{text}{}", above.unwrap_or_default());

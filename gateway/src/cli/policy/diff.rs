@@ -11,6 +11,7 @@ pub(super) fn diff(name: &str, before: &str, after: &str) -> String {
 
     let same = |(old, new): &(&&str, &&str)| old == new;
     let start = old.iter().zip(&new).take_while(same).count();
+    // The common end must not overlap the common start, as it would if one of two equal lines goes.
     let most = old.len().min(new.len()) - start;
     let end = old
         .iter()

@@ -63,6 +63,8 @@ fn edit(copy: &Path) -> Result<(), Failure> {
         .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
         .unwrap_or_else(|| "vi".into());
 
+    // The shell takes the command apart. The copy is an argument, so that nothing in its name is
+    // read as shell.
     let status = Command::new("sh")
         .args(["-c", &format!("{editor} \"$1\""), "sh"])
         .arg(copy)

@@ -62,6 +62,7 @@ impl Half {
         source: Source,
         now: Instant,
     ) -> Option<CancellationToken> {
+        // A network at its limit pays with a place of its own, and no other loses one.
         if self.of_network(source.network) >= PER_NETWORK {
             self.evict_of_network(source.network, source, now)?;
         } else if self.held.len() >= self.size {

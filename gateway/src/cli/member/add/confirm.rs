@@ -113,6 +113,7 @@ fn ask(candidate: &Candidate) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
 
+    // With or without blanks and colons between them.
     let typed: String = line.chars().filter(char::is_ascii_hexdigit).collect();
     if typed.eq_ignore_ascii_case(hex) {
         return Ok(());
