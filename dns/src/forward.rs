@@ -74,6 +74,7 @@ impl Forwarder {
         self.enabled.store(!forwards.is_empty(), Ordering::Relaxed);
         self.table.store(Arc::new(table));
 
+        // Only now: what is asked before the new table is there must not be cached.
         if changed {
             self.in_flight().invalidate();
         }

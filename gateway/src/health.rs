@@ -88,6 +88,7 @@ impl Health {
 
     fn of(targets: impl Iterator<Item = Target>, failed: &FailedAddresses, now: Instant) -> Health {
         let targets = targets.map(|target| {
+            // What had failed before a restart stays left out until it passes.
             let failed_since = failed.since(&target.name, target.address.ip());
             let state = failed_since.map_or_else(State::good, State::failed);
             (target, state)

@@ -116,6 +116,7 @@ struct Limit;
 impl<S: Subscriber> Layer<S> for Limit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
+        // Errors are the daemon's own, and what was left out must be said.
         if *metadata.level() == Severity::ERROR || metadata.target() == LEFT_OUT {
             return true;
         }

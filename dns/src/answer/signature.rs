@@ -60,6 +60,7 @@ impl<'m> Signature<'m> {
         }
         out.extend_from_slice(self.algorithm);
         out.extend_from_slice(&self.time_and_fudge);
+        // RFC 8945, section 5.3.2: unsigned, which is a MAC of no octets.
         out.extend_from_slice(&[0, 0]);
         out.extend_from_slice(&self.original_id);
         out.extend_from_slice(&BADKEY.to_be_bytes());

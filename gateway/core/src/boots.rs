@@ -41,6 +41,7 @@ pub(crate) enum Boot {
 
 impl Boots {
     pub(crate) fn classify(&self, boot: BootId, now: Instant) -> Boot {
+        // The first start that is heard of replaces none.
         let Some(current) = self.current else {
             return Boot::Same;
         };

@@ -132,6 +132,8 @@ impl Answer {
                 let sum = !checksum::sum(&packet[..V4_HEADER]);
                 packet[10..12].copy_from_slice(&sum.to_be_bytes());
             }
+            // RFC 8200, section 3: the length counts what follows the header, which has no
+            // checksum.
             (from, to) => {
                 let [high, low] = (payload as u16).to_be_bytes();
                 packet[..8].copy_from_slice(&[0x60, 0, 0, 0, high, low, protocol, HOPS]);

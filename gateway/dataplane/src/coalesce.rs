@@ -79,6 +79,7 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
     ) {
         let packet = &bytes[OFFLOAD_LEN..];
         let Some(transport) = transport else {
+            // What came before is written before it.
             self.flush();
             return self.write_alone(bytes, checksum, None);
         };

@@ -111,6 +111,7 @@ impl GsoBatch {
 
     /// Counts in the segment that was sealed behind the others.
     fn append(&mut self, session: &Arc<Outgoing>, len: usize, class: TrafficClass) {
+        // One send has one destination and one class: those of its first segment.
         if self.session.is_none() {
             self.session = Some(session.clone());
             self.class = class;

@@ -42,6 +42,7 @@ pub enum Aead {
 impl Aead {
     /// The fastest on this CPU: AES-128-GCM where AES is an instruction, else ChaCha20-Poly1305.
     pub fn preferred() -> Aead {
+        // GCM needs both: AES for the cipher, the carry-less product for the tag.
         #[cfg(target_arch = "x86_64")]
         let fast =
             std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq");
@@ -100,6 +101,7 @@ impl Secret {
         let mut bytes = [0; MAX_KEY_LEN];
         self.expand_label("key", &mut bytes[..algorithm.key_len()]);
         let cipher = cipher(algorithm, &bytes);
+        // The cipher has made its own copy.
         bytes.zeroize();
 
         let mut iv = [0; aead::NONCE_LEN];

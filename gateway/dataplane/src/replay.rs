@@ -93,6 +93,7 @@ impl Slot {
             return Some(restarted);
         }
 
+        // Rounds wrap: of two, the later one is ahead by less than half of all.
         match self.round.wrapping_sub(round) as i32 {
             0 => (seen & self.bit == 0).then_some(word | self.bit),
             ahead => (ahead > 0).then_some(restarted),

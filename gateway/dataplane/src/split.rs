@@ -68,6 +68,7 @@ impl<'a> Split<'a> {
         let mut size = gso.size;
         let mut tcp = Tcp::default();
         if transport.protocol == Protocol::Tcp {
+            // At least one byte, so that the number of segments stays finite.
             size = size.min(max_packet.saturating_sub(transport.payload).max(1));
             tcp = Tcp {
                 sequence: transport.tcp_sequence(headers),

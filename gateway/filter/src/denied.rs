@@ -127,6 +127,7 @@ impl DeniedRing {
     }
 
     pub(crate) fn push(&self, denied: Denied) {
+        // This is for reports only: no packet waits for one that is being made.
         let Ok(mut kept) = self.kept.try_lock() else {
             return;
         };

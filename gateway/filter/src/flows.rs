@@ -290,6 +290,7 @@ impl Flows {
             let table = to.side(side);
             from.side(side).for_each(&mut |_, _, entry| {
                 let flow = self.hashed(entry.key);
+                // A lookup may have moved it already.
                 if !entry.is_expired(now) && table.find(&flow.key, flow.hash).is_none() {
                     table.insert(&entry, flow.hash, Share::AtMost(u32::MAX), now);
                 }

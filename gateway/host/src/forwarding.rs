@@ -134,6 +134,8 @@ impl Forwarding {
             .iter()
             .filter(|(key, _)| !key.ends_with("/accept_ra"))
             .map(|(key, value)| Setting {
+                // Only what forwards because of this daemon is switched off when the table is
+                // missing.
                 is_closable: key.ends_with("forwarding")
                     && self.plan.changes.iter().any(|change| change.key == *key),
                 key: key.clone(),
@@ -178,6 +180,7 @@ pub(crate) fn wrong_settings(spec: &GuardSpec) -> Vec<(Setting, String)> {
 }
 
 fn take_back(change: &Change) {
+    // Another program has changed it since, so that it is not ours to undo.
     if !sysctl::read(&change.key).is_ok_and(|now| now == change.after) {
         return;
     }

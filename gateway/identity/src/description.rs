@@ -119,6 +119,7 @@ fn shown(text: &str) -> String {
     if start.len() < text.len() {
         start.push('…');
     }
+    // Escaped last: what is cut off must not take a part of an escape with it.
     Escaped(&start).to_string()
 }
 

@@ -174,6 +174,7 @@ impl Outages {
     }
 
     fn outage(&self, prefix: &Prefix, state: &State) -> Outage {
+        // A served part has the gateways of the prefix around it.
         let around = self.remote.get(prefix).or_else(|| {
             let mut covering = self.remote.iter().filter(|(other, _)| other.covers(prefix));
             covering.next().map(|(_, gateways)| gateways)

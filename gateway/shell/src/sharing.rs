@@ -31,6 +31,7 @@ impl Sharing {
     pub(crate) fn due(&mut self, now: Instant) -> Option<BTreeSet<ConnId>> {
         let fresh = std::mem::take(&mut self.fresh);
         let is_time = self.last.is_none_or(|last| last + PERIOD <= now);
+        // Between two rounds, sessions that have come up since get everything at once.
         let to = if is_time {
             self.sessions.clone()
         } else {

@@ -458,6 +458,7 @@ impl Shell {
         let listen = self.current.config.listen;
         let site = self.membership.local_prefixes();
         let inside = self.current.links.preferred_addresses().filter(|own| {
+            // The tunnel's socket may listen on one address only.
             let is_bound = listen.ip().is_unspecified() || listen.ip() == *own;
             is_bound && site.iter().any(|prefix| prefix.contains(*own))
         });

@@ -108,6 +108,7 @@ impl KernelWatch {
             now + LOOK
         };
 
+        // First what was restored just now: a fight that goes on must not count as over.
         let mut outcomes = self.restored(checked.restored, now);
         outcomes.extend(self.calm(now));
         outcomes.extend(self.note_missing(checked.missing));

@@ -316,6 +316,7 @@ fn fetch(path: &Path, request: &str, patience: Duration) -> anyhow::Result<Vec<u
 
     let mut reply = Vec::new();
     stream
+        // Bounded, whatever it is that answers on this socket.
         .take(ANSWER)
         .read_to_end(&mut reply)
         .with_context(|| not_running(path))?;

@@ -150,6 +150,7 @@ impl InForce {
 
     pub(super) fn read_config(&self, change: ChangeId, jobs: &Jobs) {
         let config = self.config.clone();
+        // The daemon may know more than could be stored.
         let known = Known {
             newest: self.stored.records.newest(),
             lists: NewestLists::of(&self.trust.load()),
@@ -456,6 +457,7 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         config.policy = narrow_policy(&config, &wanted);
     }
 
+    // Virtual addresses of before may be there until their lifetime ends: they are left out, too.
     let scope = Scope::of(&config).without(current.ha.hosts());
     let links = links::read(&config.tun, &scope).await;
     let links = links.map_err(|error| {

@@ -116,12 +116,14 @@ fn succeed(state_dir: &Path, spec: &RulesSpec, now: u64) -> (Vec<Policy>, io::Re
 /// What is remembered once the rules of `spec` have followed at `now`.
 fn follow(before: Remembered, spec: &RulesSpec, now: u64) -> Remembered {
     let mut current: Vec<StoredRule> = spec.meaning().iter().map(StoredRule::of).collect();
+    // Half of the file is left to what was allowed before.
     if Remembered::new(current.clone()).len() > LONGEST / 2 {
         current = unknown(spec).iter().map(StoredRule::of).collect();
     }
 
     let mut remembered = before;
     remembered.follow(current, now, TCP_IDLE.as_secs());
+    // What is too long to remember counts as everything, so that grace lets nothing in.
     if remembered.len() > LONGEST {
         remembered.forget(&unknown(spec), now);
     }

@@ -144,6 +144,7 @@ impl<'a> Judge<'a> {
             prefixes.map(move |prefix| (site, prefix))
         });
         let holding = sites.filter(|(_, prefix)| prefix.contains(address));
+        // The most specific prefix decides, as it does for packets.
         let (site, _) = holding.max_by_key(|(_, prefix)| prefix.len())?;
 
         Some(format!("{}/{}", site.org, site.site))

@@ -64,6 +64,7 @@ fn follow(
     names: &BTreeMap<DnsName, Vec<IpAddr>>,
 ) -> Option<Vec<IpAddr>> {
     let mut name = alias;
+    // Bounded, since aliases may form a loop.
     for _ in 0..MOST_ALIASES {
         name = aliases.get(name)?;
         if let Some(addresses) = names.get(name) {

@@ -264,6 +264,7 @@ impl Pace {
 
     async fn wait(&mut self) {
         self.taken += 1;
+        // Nothing is read meanwhile, so that QUIC's flow control stops the peer.
         if self.taken > BURST {
             sleep_until(self.window + PACE).await;
         }

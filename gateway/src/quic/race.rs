@@ -72,6 +72,7 @@ impl Race {
 
     /// The next address, which begins now.
     pub(super) fn begin(&mut self, now: Instant) -> Option<Candidate> {
+        // RFC 8305, section 4: the families take turns.
         let other_family = self
             .waiting
             .iter()

@@ -153,10 +153,12 @@ impl State {
 /// What a line about `attempt` counts for, and how many lines each may have.
 fn topics(attempt: Attempt<'_>) -> Vec<(Topic, u32)> {
     let network = (Topic::Network(network(attempt.remote)), OF_NETWORK);
+    // A stranger can claim any name: it is counted by where it comes from.
     let Some(name) = attempt.claimed.filter(|_| attempt.is_member) else {
         return vec![network, (Topic::Strangers, OF_STRANGERS)];
     };
 
+    // From the peer's own address, so that nobody else uses up its lines.
     if attempt.is_peer_address {
         vec![(Topic::Peer(name.to_owned()), OF_PEER)]
     } else {

@@ -93,6 +93,7 @@ impl RecordsFile {
     fn write(&self, known: &mut Known) {
         let Some(newest) = &known.newest else { return };
 
+        // A command may have stored newer ones since.
         let stored = Newest::update(&self.dir, |stored| {
             let mut merged = newest.clone();
             merged.merge(stored);

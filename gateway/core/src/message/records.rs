@@ -29,6 +29,7 @@ pub(super) fn put(
         capped.map(|(org, held)| (org.clone(), held.digest)),
     );
 
+    // In the order of the records: a serial does not name its organization.
     let capped = records.values().take(MAX_RECORDS);
     out.optional_list(serials_tag, capped.map(|held| held.serial));
 }

@@ -198,6 +198,7 @@ impl Tunnel {
         };
 
         let drift = differing(&context.membership.records, &live.records);
+        // A peer may report other records with each message.
         if drift != self.drift && self.drift_allowance.take(now) {
             self.drift = drift.clone();
             context.act(Action::RecordsDiffer {

@@ -27,6 +27,7 @@ impl Segment {
         header[2..4].copy_from_slice(&self.to.port().to_be_bytes());
         header[4..8].copy_from_slice(&self.sequence.to_be_bytes());
         header[8..12].copy_from_slice(&self.acknowledgement.to_be_bytes());
+        // RFC 9293, section 3.1: the data offset counts words of four bytes.
         header[12] = WORDS << 4;
         header[13] = self.flags;
         header

@@ -72,6 +72,7 @@ impl Tun for TunQueue {
         let read = (&self.queue).read(buffer);
 
         if let Some(limit) = &self.limit {
+            // A queue that has nothing to read holds no bytes, whatever was counted.
             match &read {
                 Ok(len) => limit.subtract(self.number, *len),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => limit.clear(self.number),

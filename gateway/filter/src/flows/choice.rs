@@ -117,6 +117,7 @@ impl<'t> Search<'t> {
             Victims::Of(owner) => (entry.owner == owner).then_some(0),
             Victims::NotPoorerThan(owner, shares) => {
                 let wealth = shares.count(entry.owner);
+                // What has expired is nobody's loss.
                 let is_victim = worth == Worth::Expired || wealth >= shares.count(owner);
                 is_victim.then_some(wealth)
             }
@@ -152,6 +153,8 @@ impl<'t> Search<'t> {
         };
 
         match (self.near, self.far) {
+            // A far place is none of the new flow's own: the far flow goes, and the free place is
+            // used.
             (Some(near), Some(far)) if far.rank() < near.rank() => swap(free, far),
             (Some(near), _) => Choice::Replace(near.position, (near.entry, near.worth)),
             (None, Some(far)) => swap(free, far),

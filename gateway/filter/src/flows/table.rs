@@ -247,6 +247,7 @@ impl Table {
         for bucket in [home, second] {
             self.search(bucket, &mut choice);
         }
+        // The table has room, but both buckets are full: a flow in one of them gives way.
         if has_room {
             return choice.finish_near();
         }
@@ -336,6 +337,7 @@ impl Table {
         let words = key.words();
         let (home, second) = self.homes(hash);
 
+        // In one order for all threads, so that each empties the same one of two places.
         for bucket in [home.min(second), home.max(second)] {
             for place in 1..=PLACES {
                 let is_it = self.tag_at(bucket, place) == tag(hash)

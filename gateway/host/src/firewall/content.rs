@@ -43,6 +43,7 @@ impl Content {
             Ok((generation, content, digest.generation()?))
         });
         let Ok((generation, Some(content), after)) = read else {
+            // With nothing to compare with, the next look writes the table again.
             self.right = None;
             return false;
         };

@@ -152,6 +152,7 @@ pub(super) fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
         draft.rule(POSTROUTING, [exempt, terms::accept()]);
     }
     for family in Family::BOTH {
+        // Frames that are only bridged are not ours to judge.
         for whose in [terms::is_from_here(), terms::leaves_by_no_bridge()] {
             let member = terms::is_in_set(terms::destination(family), &set_name(MEMBERS, family));
             draft.rule(POSTROUTING, then_drop([member, whose], DropReason::Leak));

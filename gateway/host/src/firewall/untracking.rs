@@ -42,6 +42,7 @@ impl Untracking {
         self.0 = Some(Answer {
             is_allowed,
             ruleset,
+            // The longer a host takes to list its rules, the more seldom it is asked.
             rest: now + took * REST,
         });
     }

@@ -70,6 +70,7 @@ impl RawSocket {
             let mut rest = self.buffer.as_slice();
             while rest.len() >= HEADER {
                 let message = NetlinkBuffer::new_checked(rest).map_err(malformed)?;
+                // The last message of a datagram need not be padded.
                 let length = (message.length() as usize)
                     .next_multiple_of(4)
                     .min(rest.len());
@@ -88,6 +89,7 @@ impl RawSocket {
                     NLMSG_ERROR => return refusal(message.payload()).map(|()| answer),
                     kind => each(kind, message.payload()),
                 }
+                // netlink(7): only a message of several parts is followed by NLMSG_DONE.
                 if message.flags() & NLM_F_MULTIPART == 0 {
                     return Ok(answer);
                 }

@@ -86,6 +86,7 @@ pub(super) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
         _ => None,
     });
 
+    // The header has room for numbers up to 255 only; a higher one is in the attribute.
     table.unwrap_or(message.header.table.into()) == numbers.table
         && [numbers.protocol, down_protocol(numbers)]
             .map(RouteProtocol::from)

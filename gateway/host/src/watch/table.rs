@@ -180,6 +180,7 @@ impl TableDigest {
             .ask(GET_ELEMENTS, NLM_F_DUMP, &request, |_, message| {
                 let elements = attribute(message, ELEMENTS).unwrap_or_default();
                 for element in NlasIterator::new(elements.as_slice()).flatten() {
+                    // Elements come in no particular order.
                     sum = sum.wrapping_add(digest_of(element.value()));
                 }
             });

@@ -108,6 +108,7 @@ impl Half {
             .copied()
             .unwrap_or_default();
 
+        // An address that then still has no fewer places than the newcomer can give one up.
         if most > own + 1 {
             return self.evict_oldest(|source| source.address == largest);
         }

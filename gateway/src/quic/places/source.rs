@@ -18,6 +18,7 @@ impl From<IpAddr> for Source {
                 address: v4.into(),
                 network: Ipv4Addr::from_bits(v4.to_bits() & (u32::MAX << 8)).into(),
             },
+            // A host may use every address of its /64 (RFC 8981).
             IpAddr::V6(v6) => Source {
                 address: Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
                 network: Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80)).into(),
