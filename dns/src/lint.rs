@@ -113,6 +113,7 @@ fn circle(record: &Record, known: &Known) -> Option<String> {
 
     let mut seen = vec![record.owner];
     let mut next = target(record)?;
+    // An answer follows no more names than these.
     while seen.len() <= MAX_CHAIN {
         if let Some(begin) = seen.iter().position(|name| *name == next) {
             // Others that lead into the circle are right once it is corrected.
@@ -151,6 +152,7 @@ fn occlusion(zone: &Zone, record: &Record) -> Option<String> {
     let (what, below) = match zone.find(&labels, record.kind) {
         Found::Renamed { below, .. } => ("DNAME", below),
         Found::Delegated { ns, below } => {
+            // The NS records of a cut and the addresses of its servers are the referral.
             let is_cut = below == 0 && record.kind == kind::NS;
             let is_glue = matches!(record.kind, kind::A | kind::AAAA)
                 && ns

@@ -161,6 +161,7 @@ fn add_infrastructure(
         draft.add(&apex, kind::SOA, ttl, &soa(&gateway, &apex, ttl)?)?;
     }
 
+    // What the files say of the gateway's name stands in place of its addresses.
     if records.iter().any(|record| record.owner == gateway) {
         return Ok(());
     }

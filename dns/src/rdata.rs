@@ -188,6 +188,7 @@ fn is_well_formed(kind: u16, data: &[u8]) -> bool {
 /// True if `value`, which has the right length, can be the value of `field`.
 fn is_value(field: Field, value: &[u8]) -> bool {
     match field {
+        // RFC 8659, section 4.1: letters and digits, at least one, behind their number.
         Field::Tag => {
             matches!(value.len(), 2..=256) && value[1..].iter().all(u8::is_ascii_alphanumeric)
         }

@@ -156,6 +156,7 @@ pub(crate) fn pieces(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
             reader.record().map(|_| ())
         };
 
+        // What cannot be read is one last piece, so that this ends.
         let len = read.map_or(rest.len(), |()| rest.len() - reader.0.len());
         start += len;
         Some(start - len..start)

@@ -182,6 +182,7 @@ impl Server {
         acl: Arc<ArcSwap<Acl>>,
         options: Options,
     ) -> Result<Server, BindError> {
+        // Not tried again: only another file corrects it.
         check_private(addresses, &options)?;
         let mut sockets = Vec::with_capacity(addresses.len());
         let mut missing = Vec::new();
@@ -276,6 +277,7 @@ struct Service {
 impl Service {
     /// Answers on both sockets of an address, over UDP until what is returned is dropped.
     fn serve(&self, (udp, tcp): Bound) -> udp::Socket {
+        // It waits in the kernel, and must not keep a worker from its tasks.
         self.tasks.spawn_blocking(udp.service(self.shared.clone()));
 
         let listener = tcp::Listener {

@@ -44,6 +44,7 @@ impl Sources {
         }
 
         let labels = owner.labels();
+        // From the nearest wildcard on: that is the one that answers.
         (1..=labels.count()).find_map(|i| {
             let wildcard = [b"\x01*", labels.suffix(i)].concat();
             self.place_of(&wildcard, kind, data)

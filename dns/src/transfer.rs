@@ -298,6 +298,7 @@ impl Transfer {
         // The waiting version may have arrived through another session.
         self.waiting
             .take_if(|waiting| is_held(&waiting.offer, held));
+        // The budget comes last: only a fetch takes from it.
         if self.receiving.is_some()
             || self.checking.is_some()
             || self.waiting.is_none()

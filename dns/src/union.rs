@@ -94,6 +94,7 @@ pub fn unite(
 
     builder.add_soa(fragments.values().next()?);
     builder.add_servers(fragments);
+    // In the order of the names, so that the same is left out everywhere.
     for (gateway, fragment) in fragments.values().enumerate() {
         builder.add_fragment(gateway, fragment);
     }
@@ -131,6 +132,7 @@ impl Allowed {
 
         match prefixes_in(kind, data) {
             Addresses::Known(found) => found.iter().all(|range| prefixes.covers(range)),
+            // What cannot be read could lead anywhere.
             Addresses::Unreadable => false,
         }
     }
@@ -276,6 +278,7 @@ impl<'f> Builder<'f> {
 
     fn leave_out(&mut self, item: Item<'_>, reason: Reason) {
         self.left_out_count += 1;
+        // A hostile fragment may have any number of them: all are counted, and few listed.
         if self.left_out.len() < MAX_LISTED {
             self.left_out.push(LeftOut {
                 gateway: self.gateways[item.gateway].clone(),

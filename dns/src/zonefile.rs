@@ -304,6 +304,7 @@ impl<'f> Reader<'f> {
 
     fn read_text(&mut self, text: &str) {
         for entry in lexer::entries(text) {
+            // Goes on after a fault, so that one attempt shows them all.
             if let Err(fault) = entry.and_then(|entry| self.read(&entry)) {
                 let at = Place {
                     line: fault.line,

@@ -127,6 +127,7 @@ fn characters(utf8: &[u8]) -> usize {
 
 /// Reads a whole file. `None`, and a fault, if that fails or the file is too large or not UTF-8.
 pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
+    // A text that is to be written is checked in place of the file.
     let bytes = match report.edited(path) {
         Some(text) => Ok(text.clone().into_bytes()),
         None => read_bytes(path),

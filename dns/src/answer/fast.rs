@@ -26,6 +26,7 @@ pub(super) fn answer(
     out: &mut Vec<u8>,
 ) -> Option<u16> {
     let question = query.question.as_ref()?;
+    // Whatever needs more than a copy is answered in full.
     if query.fault.is_some()
         || question.class != CLASS_IN
         || !rdata::is_data(question.kind)

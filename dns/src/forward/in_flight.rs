@@ -102,6 +102,7 @@ impl InFlight {
         let is_new = !self.waiters.contains_key(&question);
         let share = self.per_asker.get(&waiter.asker).copied();
         let share = share.unwrap_or_default();
+        // Checked before anything changes: a query that fails leaves nothing behind.
         if share.waiters >= MAX_PER_ASKER
             || self.total >= MAX_WAITERS
             || (is_new && !self.may_ask(share))

@@ -57,6 +57,7 @@ impl Table {
             .iter()
             .find(|entry| entry.suffix == *suffix && entry.resolvers.matches(own, forward));
 
+        // Kept, with what is known of their servers and with open connections.
         match existing {
             Some(entry) => entry.resolvers.clone(),
             None => Arc::new(Resolvers::new(own.clone(), forward)),

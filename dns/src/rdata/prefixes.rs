@@ -44,6 +44,7 @@ fn is_item(item: &Item<'_>) -> bool {
         _ => return true,
     };
 
+    // RFC 3123, section 4: no zeros stand at the end of an address.
     usize::from(item.prefix_len) <= octets * 8
         && item.address.len() <= octets
         && item.address.last() != Some(&0)

@@ -98,6 +98,7 @@ fn network(rate: &Rate, client: IpAddr) -> (u128, bool) {
     match client.to_canonical() {
         IpAddr::V4(address) => {
             let host_bits = 32 - u32::from(rate.ipv4.min(32));
+            // To shift by all bits yields nothing: with a length of 0, all clients are one network.
             let prefix = u128::from(address.to_bits()).checked_shr(host_bits);
             (prefix.unwrap_or(0), true)
         }

@@ -11,6 +11,7 @@ pub(super) fn range(text: &str) -> Result<impl Iterator<Item = u32>, String> {
     let parsed = parse_range(text).filter(|(start, stop, step)| start <= stop && *step > 0);
     let (start, stop, step) = parsed.ok_or("this is no range such as 1-10 or 0-254/2")?;
 
+    // In 64 bits: a range may have one number more than 32 bits can say.
     let count = u64::from((stop - start) / step) + 1;
     if count > u64::from(MOST) {
         return Err(format!("{count} records; a line may make {MOST}"));

@@ -60,6 +60,7 @@ impl<'t, 'a> Words<'t, 'a> {
                     .ok_or_else(|| token.at.fault(format!("more than {most} degrees")));
             }
 
+            // Only seconds have decimal places.
             let places = if index == 2 { 3 } else { 0 };
             let value = units.get(index).and_then(|(limit, unit)| {
                 let scale = 10_u64.pow(places);
@@ -122,6 +123,7 @@ fn finish_angle(sum: u64, most: u64, is_plus: bool) -> Option<u32> {
 fn digit_and_power(centimetres: u64) -> u8 {
     let mut digit = centimetres;
     let mut power = 0;
+    // RFC 1876, section 2: what stands behind the first digit is lost.
     while digit > 9 {
         digit /= 10;
         power += 1;

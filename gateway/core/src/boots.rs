@@ -52,7 +52,9 @@ impl Boots {
 
         match self.replaced.iter().find(|(old, _)| *old == boot) {
             None => Boot::New,
+            // A `Hello` of the daemon before may still have been on its way.
             Some((_, replaced_at)) if now < *replaced_at + LATE => Boot::Late,
+            // After so long that daemon is alive: two use one identity.
             Some(_) => Boot::Returned,
         }
     }

@@ -196,6 +196,7 @@ impl Tunnel {
         live.alarm(context, alarm);
         self.last_error = Some(TunnelError::Malformed { kind, error });
 
+        // RFC 7606, section 2: it counts as a withdrawal of what it was about.
         if matches!(kind, Kind::Announce | Kind::Withdraw) {
             live.claims.malformed();
             self.claims_changed(context, conn, now);

@@ -105,6 +105,7 @@ impl<'b, W: FnMut(&[IoSlice<'_>], usize)> Coalesce<'b, W> {
         }
 
         self.flush();
+        // Nothing may be joined behind it.
         if position.is_last {
             return self.write_alone(bytes, checksum, Some(&transport));
         }

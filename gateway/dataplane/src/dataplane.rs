@@ -189,6 +189,7 @@ fn run_receiver<T: Tun, U: Udp>(lane: &Lane<T, U>, mut sink: impl ControlSink) {
 
 /// Runs one thread's work. An error or a panic ends all threads.
 fn guard(thread: ThreadRole, shutdown: &Shutdown, work: impl FnOnce() -> io::Result<()>) {
+    // If one thread ended alone, packets would be lost without a word.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => shutdown.fail(Failure::Io {

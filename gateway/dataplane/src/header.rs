@@ -95,6 +95,7 @@ impl Header {
 
         bytes[..2].copy_from_slice(&self.kind.encode());
         bytes[2] = self.phase;
+        // Byte 3 stays zero: receivers drop anything else.
         bytes[4..8].copy_from_slice(&self.index.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.number.to_be_bytes());
 

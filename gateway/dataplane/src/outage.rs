@@ -56,7 +56,10 @@ impl Outage {
     /// What becomes of a SYN at `now`.
     pub(crate) fn syn(&self, times: &Tunnel, now: Instant) -> SynDecision {
         let elapsed = now.saturating_duration_since(self.since);
+        // Until the first attempts are over, it is not known that the peer is away.
         let waits = self.cause == OutageCause::Starting && elapsed < FIRST_ATTEMPT;
+        // After so long, clients that have other servers have learned of it. Those that have none
+        // wait.
         let returns = self.cause != OutageCause::Unserved && elapsed >= times.fail_fast;
 
         if times.held_syns > 0 && (elapsed < SHORT || waits || returns) {

@@ -430,6 +430,7 @@ fn deliver<'b, W: FnMut(&[IoSlice<'_>], usize)>(
     back: impl FnOnce() -> Option<usize>,
 ) {
     let payload = HEADER_LEN..datagram.len() - TAG_LEN;
+    // A SYN that asks for more would draw segments that have to be fragmented.
     if let Some(transport) = &transport
         && mss::applies_to(&datagram[payload.clone()], transport)
         && let Some(back) = back()

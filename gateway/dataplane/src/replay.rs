@@ -89,6 +89,7 @@ impl Slot {
         let round = (word >> BITS) as u32;
         let seen = word & u64::from(u32::MAX);
         let restarted = u64::from(self.round) << BITS | self.bit;
+        // Nothing was seen in this word yet, so that its round means nothing.
         if seen == 0 {
             return Some(restarted);
         }

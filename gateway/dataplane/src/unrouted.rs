@@ -67,6 +67,7 @@ impl<'a, T: Tun> Unrouted<'a, T> {
         };
 
         let tcp = UpperLayer::of(packet).and_then(|upper| upper.tcp(packet));
+        // Everything else is answered from the beginning of an outage on.
         let Some(tcp) = tcp else {
             return self.answers.give(packet, addresses.source, now);
         };

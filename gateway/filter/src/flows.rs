@@ -235,6 +235,7 @@ impl Flows {
 
     pub(crate) fn remove(&self, tables: &Tables, side: Side, flow: &Hashed) {
         tables.pair.side(side).remove(&flow.key, flow.hash);
+        // Otherwise the next lookup would bring it back from there.
         if let Some(before) = &tables.before {
             before.side(side).remove(&flow.key, flow.hash);
         }

@@ -60,6 +60,7 @@ impl Fragments {
         verdict: Verdict,
         now: Tick,
     ) -> Verdict {
+        // A word has seven bits for the end of the header.
         let verdict = if header_len > LONGEST_HEADER {
             Verdict::Drop(Reason::FirstFragment)
         } else {

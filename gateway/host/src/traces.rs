@@ -100,6 +100,7 @@ impl Traces {
     /// place already. Another daemon may use a name or number by now: then it is left alone as far
     /// as the kernel tells.
     pub async fn clear(&self, current: &Traces) {
+        // A device of that name is another daemon's by now, and so is the table.
         if self.tun != current.tun && !tun::exists(&self.tun) {
             match Nft::new(&self.tun).remove().await {
                 Ok(()) => info!(table = %self.tun, "Removed the guard of an earlier run"),

@@ -47,6 +47,7 @@ fn parse(interfaces: &str, name: &str) -> Option<TunDrops> {
     let mut numbers = numbers.split_whitespace().map(|number| number.parse().ok());
     Some(TunDrops {
         input: numbers.nth(3)??,
+        // Four numbers of receiving and three of sending lie in between.
         queue: numbers.nth(7)??,
     })
 }

@@ -66,6 +66,7 @@ impl Token {
     /// The key there, whose public half is `public`.
     pub(super) fn key(self, public: SubjectPublicKeyInfo) -> Result<TokenKey, TokenError> {
         let algorithm = public.algorithm();
+        // openssl takes the hash as an option: it must be the one that the CA's algorithm names.
         let hash = if *algorithm == PKCS_ECDSA_P256_SHA256 || *algorithm == PKCS_RSA_SHA256 {
             "-sha256"
         } else if *algorithm == PKCS_ECDSA_P384_SHA384 {

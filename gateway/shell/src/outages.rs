@@ -214,6 +214,7 @@ impl Outages {
             if remote.contains_key(prefix) {
                 return true;
             }
+            // Parts come from the wire, so that both their age and their number have a limit.
             let is_recent = state.is_served || now < state.since + REMEMBERED;
             let is_part = is_recent && remote.keys().any(|around| around.covers(prefix));
             parts += usize::from(is_part);

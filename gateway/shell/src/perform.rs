@@ -96,6 +96,7 @@ impl Shell {
                 self.notify(Notice::TunnelDown { peer, reason });
             }
             Action::FirstAttemptFailed { peer } => {
+                // Until now, SYNs were held for this attempt.
                 self.outages.attempted(&peer);
                 self.is_stale = true;
             }

@@ -164,6 +164,7 @@ impl Shell {
 
         let is_rotated = next.identity.certificate != self.current.certificate;
 
+        // First, since tables and rules are made of what is in force.
         self.put_in_force(next, now);
         self.distrust(untrusted, now);
         self.apply_membership(membership, now);

@@ -85,6 +85,7 @@ impl Session {
         // RFC 791, section 3.1, and RFC 8200, section 3: headers without options or extensions.
         let ip = if self.remote.is_ipv4() { 20 } else { 40 };
 
+        // Never below what IPv6 needs: what is then too long for the path goes in outer fragments.
         path_mtu
             .saturating_sub(ip + UDP + OVERHEAD)
             .max(LEAST_MTU)

@@ -249,6 +249,7 @@ async fn reload(requests: &mpsc::Sender<Request>) -> anyhow::Result<ReloadReport
 
 /// What the packet filter dropped. Without its numbers, the rest is still worth having.
 async fn filtered(guard: &SharedGuard) -> BTreeMap<String, u64> {
+    // A reload may hold the guard, or `nft` may hang.
     let drops = timeout(FILTER, async { guard.lock().await.drops().await })
         .await
         .ok()

@@ -209,6 +209,7 @@ impl Init {
 
         for dir in [self.dir.as_path(), ca, &beside_ca, Path::new(".")] {
             let record = dir.join(&name);
+            // A link counts too, even one that leads nowhere.
             if record.symlink_metadata().is_ok() {
                 let message = format!(
                     "is the record of {} already, and a new one would leave its gateways out; add \

@@ -46,6 +46,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = Config::load(&args.config.path)?;
     let pools = pools(&args, &config)?;
 
+    // A network of this host is in use, whatever the records say.
     let connected = block_on(links(&config))??.connected();
     let used: BTreeSet<Prefix> = claims(&config, &connected)
         .into_iter()

@@ -35,6 +35,7 @@ pub fn stored(config: &Config, member: &Member, own: Option<&Zone>) -> StoredZon
             org: member.org.clone(),
             name: gateway.name.clone(),
         };
+        // Ours comes from our files, and a revoked gateway's counts no more.
         if id == config.id || member.revoked.gateways.contains(&id.name) {
             continue;
         }

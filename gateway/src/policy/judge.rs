@@ -107,6 +107,7 @@ impl<'a> Judge<'a> {
         let destinations = self.cells.addresses(&ends.destination);
         let services = self.cells.services(services);
         let count = sources.len().saturating_mul(destinations.len());
+        // Before anything is asked: two broad ends and many ports make millions of questions.
         if count.saturating_mul(services.len()) > MOST {
             return Err(TooMany);
         }

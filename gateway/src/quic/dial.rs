@@ -165,6 +165,7 @@ impl Dial<'_> {
                         let error = self.explain(index, error);
                         self.results.failed(self.peer, &self.targets[index], &error);
                         failures.note(error);
+                        // The next address need not wait for its turn.
                         race.failed(Instant::now());
                     }
                 },

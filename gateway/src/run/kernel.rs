@@ -168,6 +168,7 @@ async fn install_routes(
     let mut routes = KernelRoutes::open(config.routes, tun)?;
     let earlier = prepared.traces.as_ref();
 
+    // Rules of prefixes that are no longer ours: the comparison below removes them.
     routes.adopt(earlier.iter().flat_map(|traces| traces.own.iter().copied()));
     routes.sync(plan).await?;
 

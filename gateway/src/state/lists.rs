@@ -129,6 +129,7 @@ impl NewestLists {
             let is_there = trust
                 .lists()
                 .any(|(other, list)| other == org && list.issuer_key == *key);
+            // None is missing of a CA that has left the record, or if the operator wants none.
             if is_there || config.crl.none_from.contains(org) || !trust.has_authority(org, key) {
                 continue;
             }

@@ -109,6 +109,7 @@ impl Organization {
         let mut dropped = Vec::new();
         for (gateway, held) in &self.held {
             total += held.size;
+            // Ours stays, wherever its name stands in their order.
             if total > MAX_TOTAL && Some(gateway) != own {
                 total -= held.size;
                 dropped.push(gateway.clone());

@@ -74,6 +74,7 @@ impl Connections {
     pub(super) fn open(&self, client: IpAddr) -> Option<Slot> {
         let now = Instant::now();
         let number = self.next_tick();
+        // Equal to the number until the first query: see `is_idle`.
         let last_active = Arc::new(AtomicU64::new(number));
         let close = CancellationToken::new();
 

@@ -48,6 +48,7 @@ impl Wire for SocketAddr {
             6 => <[u8; 16]>::get(cursor)?.into(),
             _ => return None,
         };
+        // Nobody can be dialled at port 0.
         let port = u16::get(cursor).filter(|port| *port != 0)?;
 
         Some(SocketAddr::new(address, port))

@@ -163,6 +163,7 @@ impl<'a> Fields<'a> {
         let mut values = Vec::new();
 
         while !cursor.0.is_empty() {
+            // Before the next value is read, so that memory stays bounded.
             if values.len() == cap {
                 return Err(FieldError::TooLong(tag));
             }

@@ -179,6 +179,7 @@ pub(super) fn get_data(body: &[u8]) -> Result<FragmentMessage, FieldError> {
 
 pub(super) fn get_verdict(body: &[u8]) -> Result<FragmentMessage, FieldError> {
     let fields = Fields::split(body, &[DIGEST, TAKEN, TEXT])?;
+    // It is only shown, and escaped then: it need not be UTF-8.
     let text = match fields.bytes(TEXT, MAX_VERDICT_TEXT) {
         Ok(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Err(FieldError::Missing(_)) => None,

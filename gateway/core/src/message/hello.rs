@@ -130,6 +130,7 @@ impl Wire for Lane {
     }
 
     fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
+        // 0 is never an index.
         let index = u32::get(cursor).filter(|index| *index != 0)?;
         let aead = match u8::get(cursor)? {
             1 => Aead::Aes128Gcm,

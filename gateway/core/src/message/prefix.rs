@@ -34,6 +34,7 @@ pub(super) fn get(body: &[u8]) -> Result<(u64, BTreeSet<Prefix>), FieldError> {
 
 impl Wire for Prefix {
     fn put(&self, out: &mut Vec<u8>) {
+        // The bytes that the length covers: all others are zero.
         let kept = usize::from(self.len()).div_ceil(8);
 
         match self.address() {

@@ -13,6 +13,7 @@ const FRAGMENT_OFFSET: usize = 0x1fff;
 pub(super) fn parse(packet: &[u8]) -> Result<Addresses, DropReason> {
     let header_len = usize::from(packet[0] & 0x0f) * 4;
     let total_len = u16_at(packet, 2);
+    // Bytes behind the stated length would travel unseen by every check.
     if header_len < MIN_HEADER || packet.len() < header_len || total_len != packet.len() {
         return Err(DropReason::Malformed);
     }

@@ -81,6 +81,7 @@ impl Counters {
                 key_size: 4,
                 value_size: (COUNTERS * size_of::<u64>()) as u32,
                 entries: 1,
+                // Mapped, so that the threads count without a system call.
                 flags: MMAPABLE,
             },
         )?;

@@ -81,6 +81,7 @@ impl Control {
     }
 
     fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
+        // cmsg(3): each message begins at a multiple of a pointer's size.
         let message = &mut self.bytes[self.len..];
         message[..ALIGN].copy_from_slice(&(HEADER + data.len()).to_ne_bytes());
         message[ALIGN..ALIGN + 4].copy_from_slice(&level.to_ne_bytes());

@@ -272,6 +272,7 @@ impl Arrival<'_> {
 
     #[inline]
     fn allowing(&self, wanted: Wanted) -> Option<usize> {
+        // The gateway that received it has asked the rules already.
         if self.is_handed {
             return None;
         }

@@ -232,6 +232,7 @@ impl Table {
     /// Looks for a place.
     fn choose(&self, owner: u32, hash: u64, share: Share, now: Tick) -> Choice {
         let (home, second) = self.homes(hash);
+        // An owner that has its share gives up a flow of its own.
         let victims = match share {
             Share::AtMost(most) if self.shares.count(owner) >= most.max(1) => Victims::Of(owner),
             Share::AtMost(_) => Victims::All,

@@ -181,6 +181,7 @@ pub(super) fn add_restriction(draft: &mut Draft, restriction: &Restriction) {
             terms::is_in_set(terms::destination(family), &own),
         ];
         let to_mesh = [terms::leaves_by_group(TUN_GROUP)];
+        // What may pass is accepted first: the last of these rules drops the rest.
         draft.rule("forward", accepting(from().into_iter().chain(to_mesh)));
         draft.rule("forward", accepting(from().into_iter().chain(inside)));
         draft.rule("forward", then_drop(from(), DropReason::Transit));

@@ -136,6 +136,7 @@ fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<Key, Route> {
             continue;
         }
 
+        // Behind every route through the TUN: without it, packets would follow the default route.
         let unreachable = Route {
             prefix,
             hop: Hop::Unreachable,

@@ -196,6 +196,7 @@ impl Rules {
             .filter(|(is_v4, ..)| *is_v4 == wrong.is_v4)
             .find(|(_, _, rule)| match &wrong.answer {
                 Answer::Leaves { table, .. } => table_of(rule) == *table,
+                // A rule that says `unreachable` or `prohibit` itself needs no table.
                 Answer::Unreachable => rule.header.action != RuleAction::ToTable,
                 Answer::Refused(_) | Answer::Unknown => false,
             })

@@ -89,6 +89,7 @@ impl Events {
     /// Waits for a change, and then for the end of its burst.
     pub async fn next(&mut self) -> io::Result<()> {
         self.read().await?;
+        // What comes in the pause after the last report belongs to this burst.
         sleep_until(self.quiet).await;
 
         let end = Instant::now() + BURST;

@@ -187,6 +187,7 @@ fn forwarded(traffic: &Traffic, way: &Way) -> [Question; 2] {
         ..there.clone()
     });
     let mut samples: Vec<Sample> = to_ports.collect();
+    // Without a port that is likely, a packet to any port stands for all.
     if samples.is_empty() {
         samples.push(there);
     }

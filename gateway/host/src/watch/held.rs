@@ -138,6 +138,7 @@ impl Held {
         }
 
         let length = self.queue.longest(index, link.queue);
+        // A longer one is left: the data plane may have made it so.
         if link.queue < length {
             let name = format!("queue of {length} packets of {device}");
             let wanted = LinkAttribute::TxQueueLen(length);
@@ -189,6 +190,7 @@ impl Held {
             return;
         }
         let is_needed = self.forwarding.contains(setting);
+        // The start has warned of these, and the gateway works without them.
         if !is_needed && !self.right.contains(&setting.key) {
             return;
         }

@@ -64,6 +64,7 @@ fn follow(rule: &mut dyn TableLike, key: &str, removed: &[Prefix], added: &[Pref
         }
     }
     if kept != items {
+        // Blanks and comments around the list stay.
         let decor = value.decor().clone();
         *value = Array::from_iter(&kept).into();
         *value.decor_mut() = decor;

@@ -126,6 +126,7 @@ impl Screen {
         };
 
         let room = height.saturating_sub(2);
+        // ECMA-48: go to the upper left corner, and erase everything.
         let mut page = String::from("\u{1b}[H\u{1b}[2J");
         for line in text.lines().take(room) {
             page.push_str(line);

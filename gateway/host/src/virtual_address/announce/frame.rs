@@ -119,6 +119,7 @@ fn checksum(from: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> u16 {
         .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
 
     let mut sum = words.sum::<u32>() + length + u32::from(ICMPV6);
+    // RFC 1071: what is carried over the top is added at the bottom.
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

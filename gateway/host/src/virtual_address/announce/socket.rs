@@ -52,6 +52,7 @@ pub(super) fn arp(index: u32, addresses: &[IpAddr]) -> io::Result<Socket> {
 
 /// Hears neighbour advertisements.
 pub(super) fn neighbours(index: u32) -> io::Result<Socket> {
+    // 58 is ICMPv6; 136 is a neighbour advertisement (RFC 4861, section 4.4).
     let program = [
         SockFilter::new(LOAD_BYTE, 0, 0, NEXT_HEADER),
         SockFilter::new(EQUALS, 0, 3, 58),

@@ -165,6 +165,7 @@ impl Walk<'_> {
         match end {
             End::Open => Next::Rule,
             end if is_certain => Next::End(end),
+            // The rule may apply or not: the packet's way goes on with both in mind.
             End::Accepted => {
                 self.may_be_accepted = true;
                 Next::Rule
@@ -241,6 +242,7 @@ impl Ruleset {
                     applies = applies.and(Match::of(packet.goes_to(*types)));
                 }
                 Expression::Verdict(verdict) => return (applies, Decision::Known(verdict.clone())),
+                // What is not understood may apply or not.
                 Expression::Unknown => applies = applies.and(Match::Maybe),
                 Expression::UnknownTarget => return (applies, Decision::Unknown),
                 // Nothing to decide.

@@ -139,6 +139,7 @@ fn read_payload(data: &[u8]) -> Option<Expression> {
 
 fn read_bitwise(data: &[u8]) -> Option<Expression> {
     let data = Attributes(data);
+    // Shifts, and operations of two registers, are not understood.
     if data.number(6).unwrap_or(BITWISE_BOOL) != BITWISE_BOOL {
         return None;
     }
@@ -175,6 +176,8 @@ pub(super) fn read_verdict(data: &[u8]) -> Option<Expression> {
     let verdict = Attributes(data).find(2)?;
     let verdict = Attributes(&verdict);
     let chain = verdict.find(2).map(|chain| text(&chain));
+    // linux/netfilter.h, linux/netfilter/nf_tables.h: NF_DROP, NF_ACCEPT; NFT_CONTINUE, NFT_JUMP,
+    // NFT_GOTO, NFT_RETURN.
     let verdict = match verdict.number(1)? as i32 {
         0 => Verdict::Drop,
         1 => Verdict::Accept,
@@ -228,6 +231,7 @@ pub(super) fn extension(name: &str, revision: u32, info: &[u8]) -> Option<Expres
 
 fn read_conntrack(info: &[u8]) -> Option<Expression> {
     let half = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?));
+    // A match that asks for more than the state is not understood.
     let wants_state_only = half(MATCH_FLAGS)? == XT_CONNTRACK_STATE;
     let is_inverted = half(INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
     let mask = u32::from(half(STATE_MASK)?);

@@ -93,6 +93,7 @@ impl Table {
                 chain = Some(name.clone());
                 ruleset.chains.entry(name.clone()).or_default();
             }
+            // linux/netfilter_ipv4/ip_tables.h: `underflow` is where a hook's policy stands.
             let is_policy = self.policies[USED].contains(&(offset as u32));
             let next = offset + entry.length();
 

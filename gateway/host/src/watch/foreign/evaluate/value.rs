@@ -96,6 +96,7 @@ fn masked(before: &[Option<u8>], mask: &[u8], xor: &[u8]) -> Vec<Option<u8>> {
         .zip(mask.iter().zip(xor))
         .map(|(byte, (mask, xor))| match byte {
             Some(byte) => Some((byte & mask) ^ xor),
+            // What the mask leaves out need not be known.
             None => (*mask == 0).then_some(*xor),
         })
         .collect()

@@ -33,6 +33,7 @@ pub(super) fn fetch(family: Family) -> io::Result<Table> {
 
     loop {
         match fetch_once(family) {
+            // EAGAIN: the table was replaced between the two questions.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && attempts < ATTEMPTS => {
                 attempts += 1;
             }
@@ -55,6 +56,8 @@ fn fetch_once(family: Family) -> io::Result<Table> {
         let bytes = info[at..].first_chunk().expect("an offset inside the info");
         u32::from_ne_bytes(*bytes)
     };
+    // `struct ipt_getinfo`: after the hooks that the table has come, for each hook, where its chain
+    // begins and where its policy stands.
     let offsets = |at: usize| [0, 1, 2, 3, 4].map(|hook| number(at + 4 * hook));
     let size = number(INFO - 4) as usize;
     if size > MOST {
