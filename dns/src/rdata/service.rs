@@ -89,7 +89,7 @@ pub(crate) fn check(data: &[u8]) -> Result<(), ParamsError> {
         return Err(ParamsError::Framing);
     }
 
-    // RFC 9460, section 7.1.1.
+    // RFC 9460, section 7.1.1: without `alpn`, such a record leaves a client no protocol at all.
     if keys.contains(&key::NO_DEFAULT_ALPN) && !keys.contains(&key::ALPN) {
         return Err(ParamsError::NoAlpn);
     }

@@ -126,7 +126,7 @@ fn put_rest(
             .ok_or_else(|| first.fault("this is no Base64"))?,
         Field::Location => location::parse(at, tokens)?,
         Field::Prefixes => prefixes::parse(tokens)?,
-        // No other field is handed over here.
+        // `ServiceParams`: `by_fields` calls this only with the fields that take all that is left.
         _ => service::parse(tokens)?,
     };
 
