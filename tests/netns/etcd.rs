@@ -75,7 +75,11 @@ fn others_elect_another(scene: &Scene, cluster: &Cluster, others: &[&str], first
 }
 
 /// The leader according to all of `members`; an error if they do not agree.
-fn agreed_leader(scene: &Scene, cluster: &Cluster, members: &[&str]) -> Result<&'static str> {
+pub(crate) fn agreed_leader(
+    scene: &Scene,
+    cluster: &Cluster,
+    members: &[&str],
+) -> Result<&'static str> {
     let leaders: Result<Vec<_>> = members
         .iter()
         .map(|member| cluster.leader(scene, member))

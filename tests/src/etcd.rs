@@ -84,6 +84,23 @@ impl Cluster {
         bail!("{member} knows no leader")
     }
 
+    /// Has `member` lead, which may do so already.
+    pub fn have_lead(&self, scene: &Scene, member: &str) -> Result<()> {
+        let leader = self.leader(scene, member)?;
+        if leader == member {
+            return Ok(());
+        }
+
+        let id = self.status_number(scene, member, "/0/Status/header/member_id")?;
+        self.ctl(scene, leader, &["move-leader", &format!("{id:x}")])?;
+        Ok(())
+    }
+
+    /// How many elections there have been, by what `member` knows.
+    pub fn term(&self, scene: &Scene, member: &str) -> Result<u64> {
+        self.status_number(scene, member, "/0/Status/raftTerm")
+    }
+
     /// The number at the JSON pointer `pointer` in the status of `member`.
     fn status_number(&self, scene: &Scene, member: &str, pointer: &str) -> Result<u64> {
         let text = self.ctl(scene, member, &["endpoint", "status", "-w", "json"])?;

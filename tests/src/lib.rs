@@ -20,6 +20,7 @@ pub mod scene;
 pub mod second_gateway;
 pub mod second_site;
 pub mod sequence;
+pub mod siblings;
 pub mod strangers;
 
 pub use background::Background;

@@ -43,29 +43,38 @@ fn take(turn: &'static Mutex<()>) -> MutexGuard<'static, ()> {
 impl Scene {
     /// A laboratory for the test `test` (at most 20 bytes), whose gateways run `binary`.
     pub fn new(test: &str, binary: &str) -> Scene {
-        Scene::with(&TURN, test, binary, true)
+        Scene::with(&TURN, test, options(binary))
+    }
+
+    /// Like [`Scene::new`], with a second gateway at org0's site, and virtual addresses there.
+    pub fn with_siblings(test: &str, binary: &str) -> Scene {
+        let equipment = Equipment::Siblings;
+        let options = Options {
+            equipment,
+            ..options(binary)
+        };
+        Scene::with(&TURN, test, options)
     }
 
     /// Like [`Scene::new`], for a test that mostly waits, for longer than ten seconds, and on which
     /// a busy machine has no effect: it runs beside those that take their turn.
     pub fn beside_others(test: &str, binary: &str) -> Scene {
-        Scene::with(&TURN_OF_THOSE_THAT_WAIT, test, binary, true)
+        Scene::with(&TURN_OF_THOSE_THAT_WAIT, test, options(binary))
     }
 
     /// Like [`Scene::new`], with a WAN that forwards private addresses, so that a leak can be seen.
     pub fn without_wan_filter(test: &str, binary: &str) -> Scene {
-        Scene::with(&TURN, test, binary, false)
+        let options = Options {
+            wan_filter: false,
+            ..options(binary)
+        };
+        Scene::with(&TURN, test, options)
     }
 
-    fn with(turn: &'static Mutex<()>, test: &str, binary: &str, wan_filter: bool) -> Scene {
+    fn with(turn: &'static Mutex<()>, test: &str, options: Options) -> Scene {
         let name: LabName = format!("t{}-{test}", std::process::id())
             .parse()
             .expect("test names are short");
-        let options = Options {
-            binary: PathBuf::from(binary),
-            wan_filter,
-            equipment: Equipment::Plain,
-        };
 
         // Namespaces and files are made beside the test before this one.
         let mut taken = None;
@@ -296,6 +305,15 @@ impl Scene {
     pub fn close(self) {
         Lab::down(self.name.clone())
             .unwrap_or_else(|error| panic!("cannot remove the laboratory: {error:#}"));
+    }
+}
+
+/// A laboratory as most tests have it.
+fn options(binary: &str) -> Options {
+    Options {
+        binary: PathBuf::from(binary),
+        wan_filter: true,
+        equipment: Equipment::Plain,
     }
 }
 
