@@ -130,7 +130,7 @@ fn names_go_on_for_both_stubs_when_one_of_two_gateways_is_gone() {
 fn the_virtual_address_answers_as_soon_as_the_other_gateway_has_it() {
     let mut scene = Scene::with_siblings("dns-virtual", RINGWAY);
     let stubs = Stubs::build(&scene.topology().dir());
-    // One attempt: whoever answers a second time is not asked.
+    // One attempt: no second one hides that the first found nobody.
     set_resolvers(&scene, &["10.10.0.3"], "timeout:1 attempts:1");
 
     for fault in [Fault::Kill, Fault::BlackHole, Fault::Drain] {

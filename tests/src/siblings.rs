@@ -150,7 +150,8 @@ fn cut_wan(scene: &Scene, rules: &str) {
 
 fn hole(family: &str, rules: &str) -> String {
     format!(
-        "table {family} hole {{ chain forwarded {{ type filter hook forward priority 0; {rules} }}\n}}"
+        "table {family} hole {{ chain forwarded {{ \
+         type filter hook forward priority 0; {rules} }}\n}}"
     )
 }
 
