@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, Member, OrgId, Place, PlacedPrefix,
-    Policy, Prefix, SiteId, TunName, Tunnel, defaults,
+    CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, HttpListen, Member, OrgId, Place,
+    PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel, defaults,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -60,6 +60,8 @@ pub struct Config {
     pub crl: CrlPolicy,
     /// What this site's hosts follow when another of its gateways takes over.
     pub ha: Ha,
+    /// Where metrics and health are served; nowhere unless the file says it.
+    pub http: Option<HttpListen>,
     /// Where the file says what cannot change while a daemon runs, and `[ha]`, by key.
     pub places: BTreeMap<String, Place>,
     /// What needs attention, and keeps nothing from running: a rule about an organization that is

@@ -14,6 +14,7 @@ mod dns;
 mod gateway;
 mod ha;
 mod home;
+mod http;
 mod item;
 mod local_gateway;
 mod nearest;
@@ -84,10 +85,18 @@ pub fn socket_of(path: &Path) -> Result<PathBuf, Faults> {
 impl Member {
     /// Reads one member record, in any directory and under any name.
     pub fn load(path: &Path) -> Result<Member, Faults> {
+        Member::load_text(path).map(|(member, _)| member)
+    }
+
+    /// [`Member::load`], with the text that was read.
+    pub fn load_text(path: &Path) -> Result<(Member, String), Faults> {
         let report = Report::default();
         let text = source::read(path, &report);
-        let record = text.and_then(|text| Record::read(&text, path, &report));
-        report.conclude(record.and_then(Record::into_member))
+        let member = text.and_then(|text| {
+            let record = Record::read(&text, path, &report)?;
+            Some((record.into_member()?, text))
+        });
+        report.conclude(member)
     }
 
     /// Reads the text of a member record; `file` is the name of the file in faults.

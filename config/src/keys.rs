@@ -81,7 +81,19 @@ pub mod gateway {
         pub(crate) CRL = "crl", "[crl] with stale and none-from";
         /// What this site's hosts follow when another of its gateways takes over.
         pub HA = "ha", "[ha] with addresses and interface, or on-active and on-standby";
+        /// Where metrics and health are served.
+        pub HTTP = "http", "[http] with listen";
         pub(crate) PLAN = "plan", "[plan] with pools";
+    }
+}
+
+/// `[http]`.
+pub mod http {
+    table! {
+        "http", "[http]";
+        /// An address and a port, or the path of a socket.
+        pub LISTEN = "listen",
+            r#"listen = "10.1.0.1:9460", or the path of a socket such as "/run/ringway/http""#;
     }
 }
 

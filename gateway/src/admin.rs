@@ -6,6 +6,7 @@ pub mod attention;
 pub mod daemon;
 pub mod metrics;
 pub mod report;
+pub mod requests;
 pub mod site;
 pub mod socket;
 
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 
 pub use metrics::Metrics;
 pub use report::{ReloadReport, Report, RoleReport};
+pub use requests::Requests;
 
 /// What a client wants. It may give up before it is answered.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! Reading order: [`prepare`] (the files), [`run`] (how a gateway comes up), [`ringway_shell`]
 //! (what it does) and [`drive`] (how that is carried out), then the ports: [`quic`], [`plane`] (the
 //! TUN device and its threads), [`watch`], [`names`] and [`zones`] (DNS), [`policy`] (what
-//! its rules say), [`admin`] and [`cli`] (what operators see).
+//! its rules say), [`admin`], [`http`] and [`cli`] (what operators see).
 
 pub mod admin;
 pub mod attention;
@@ -11,6 +11,7 @@ pub mod cli;
 pub mod drive;
 pub mod ha;
 pub mod health;
+pub mod http;
 pub mod json;
 pub mod logging;
 pub mod names;

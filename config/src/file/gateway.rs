@@ -12,7 +12,7 @@ use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
-use super::{crl, dns, ha, policy, tunnel};
+use super::{crl, dns, ha, http, policy, tunnel};
 use crate::keys::{self, Key};
 use crate::{
     Config, GatewayId, Identity, OrgId, Place, PlacedPrefix, Prefix, Routes, TunName, defaults,
@@ -32,9 +32,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
 
     // Every part is read before the first `?`, so that the faults of all parts are reported.
     let local = LocalGateway::read(&table);
-    let listen = table
-        .required(&keys::gateway::LISTEN)
-        .and_then(|item| read_listen(&item));
+    let listen = read_listen(&table);
     let files = table
         .required(&keys::gateway::IDENTITY)
         .and_then(|item| item.table(&keys::identity::SCHEMA));
@@ -62,6 +60,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let tunnel = tunnel::read(&table);
     let crl = crl::read(&table);
     let ha = ha::read(&table, &local, &consortium);
+    let http = http::read(&table, dir);
 
     let records = consortium.into_members();
     Some(Config {
@@ -90,6 +89,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         tunnel,
         crl,
         ha,
+        http,
         places,
         notes: report.notes(),
     })
@@ -145,7 +145,8 @@ impl Places {
     }
 }
 
-fn read_listen(item: &Item<'_>) -> Option<SocketAddr> {
+fn read_listen(table: &Table<'_>) -> Option<SocketAddr> {
+    let item = table.required(&keys::gateway::LISTEN)?;
     let text = item.text()?;
     match text.parse::<SocketAddr>() {
         Ok(listen) if listen.port() != 0 => Some(listen),
@@ -236,6 +237,7 @@ fn read_socket_group(table: &Table<'_>) -> Option<String> {
 fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Place> {
     let mut places = BTreeMap::new();
     let dns = table.table(&keys::gateway::DNS, &keys::dns::SCHEMA);
+    let http = table.table(&keys::gateway::HTTP, &keys::http::SCHEMA);
 
     for (table, key) in [
         (Some(table), keys::gateway::ORG),
@@ -248,6 +250,7 @@ fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Pla
         (Some(table), keys::gateway::IDENTITY),
         (Some(table), keys::gateway::ROUTES),
         (Some(table), keys::gateway::HA),
+        (http.as_ref(), keys::http::LISTEN),
         (device, keys::tun::NAME),
         (device, keys::tun::LANES),
         (dns.as_ref(), keys::dns::LISTEN),

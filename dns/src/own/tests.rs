@@ -81,6 +81,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         policy: Policy::default(),
         tunnel: Tunnel::default(),
         ha: ringway_config::Ha::default(),
+        http: None,
         crl: ringway_config::CrlPolicy::default(),
         places: Default::default(),
         notes: Faults::default(),

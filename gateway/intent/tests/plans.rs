@@ -94,6 +94,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         tunnel: Tunnel::default(),
         crl: CrlPolicy::default(),
         ha: ringway_config::Ha::default(),
+        http: None,
         places: Default::default(),
         notes: Faults::default(),
     }

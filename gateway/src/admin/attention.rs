@@ -21,6 +21,7 @@
 //! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or changed again and again |
 //! | `state` | what cannot be stored, or could not be read; a disk that is nearly full |
 //! | `takeover` | the site's hosts may not follow this gateway's role |
+//! | `http` | metrics and health are not served |
 //! | `clock` | the certificate is not valid by this clock |
 //! | `grace` | packets pass without a known connection |
 //! | `other` | see its text |
@@ -284,13 +285,23 @@ fn certificates(report: &Report, now: SystemTime) -> Vec<AttentionReport> {
         let subject = &certificate.subject;
         // By days for others, whose begin is not known here.
         let (name, days) = match place {
-            0 if certificate.is_due => (format!("{OURS} ({subject})"), i64::MAX),
-            0 => (format!("{OURS} ({subject})"), 0),
-            _ => (format!("the CA certificate {subject}"), AUTHORITY),
+            0 if certificate.is_due => (ours(subject), i64::MAX),
+            0 => (ours(subject), 0),
+            _ => (authority(subject), AUTHORITY),
         };
         expiry(&name, &certificate.not_after, days, now)
     });
     expiring.collect()
+}
+
+/// What a finding calls our certificate.
+pub fn ours(subject: &str) -> String {
+    format!("{OURS} ({subject})")
+}
+
+/// What a finding calls the CA certificate of a member.
+pub fn authority(subject: &str) -> String {
+    format!("the CA certificate {subject}")
 }
 
 /// A certificate that is valid for fewer than `days` any more.

@@ -1,6 +1,8 @@
 //! [`Metrics`]: the gateway's and the DNS server's counts in the OpenMetrics text format. Read when
 //! asked for; nothing is kept.
 
+mod mesh;
+
 use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
@@ -33,35 +35,27 @@ pub struct Metrics {
 impl Metrics {
     /// These counts and those in `report`, in the OpenMetrics text format.
     pub fn text(&self, report: Report) -> Result<String, Error> {
-        let Report {
-            zones,
-            checks,
-            tun_recreated,
-            restored,
-            refusals,
-            policy,
-            role,
-            site,
-            ..
-        } = report;
+        let host = Host {
+            tun_recreated: report.tun_recreated,
+            restored: report.restored.clone(),
+            refusals: report.refusals.clone(),
+            role: report.role.clone().unwrap_or_default(),
+            site: report.site.clone(),
+        };
+        let scrape = Scrape {
+            metrics: self.clone(),
+            zones: report.zones.clone(),
+            checks: report.checks.clone(),
+        };
 
         // A new registry for each scrape: everything in it is read at this moment.
         let mut registry = Registry::with_prefix("ringway");
-        registry.register_collector(Box::new(Host {
-            tun_recreated,
-            restored,
-            refusals,
-            role: role.unwrap_or_default(),
-            site,
-        }));
+        registry.register_collector(Box::new(host));
         let filter = registry.sub_registry_with_prefix("policy");
-        filter.register_collector(Box::new(Policy(policy)));
+        filter.register_collector(Box::new(Policy(report.policy.clone())));
         let dns = registry.sub_registry_with_prefix("dns");
-        dns.register_collector(Box::new(Scrape {
-            metrics: self.clone(),
-            zones,
-            checks,
-        }));
+        dns.register_collector(Box::new(scrape));
+        registry.register_collector(Box::new(mesh::Mesh(report)));
 
         let mut out = String::new();
         text::encode(&mut out, &registry)?;

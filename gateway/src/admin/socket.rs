@@ -20,10 +20,10 @@ use ringway_host::guard::SharedGuard;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{Metrics, ReloadReport, Report, Request, RoleReport};
+use super::requests::{RELOAD, Requests};
+use super::{Metrics, ReloadReport, Report, RoleReport};
 
 /// Longest request line, bytes.
 const REQUEST: u64 = 64;
@@ -33,9 +33,6 @@ const CLIENTS: usize = 32;
 
 /// How long a client may take to ask, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a reload may take.
-const RELOAD: Duration = Duration::from_secs(120);
 
 /// How long the packet filter may take to give its drops.
 const FILTER: Duration = Duration::from_secs(2);
@@ -102,7 +99,7 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
 /// Answers clients, several at once.
 pub async fn serve(
     listener: UnixListener,
-    requests: mpsc::Sender<Request>,
+    requests: Requests,
     guard: SharedGuard,
     metrics: Metrics,
 ) {
@@ -172,7 +169,7 @@ async fn answer_report(client: UnixStream, report: &Report) -> anyhow::Result<()
 
 async fn answer(
     client: UnixStream,
-    requests: &mpsc::Sender<Request>,
+    requests: &Requests,
     guard: &SharedGuard,
     metrics: &Metrics,
 ) -> anyhow::Result<()> {
@@ -180,16 +177,16 @@ async fn answer(
 
     let reply = match read_request(&mut client).await?.trim_end() {
         "status" => {
-            let mut report = report(requests).await?;
+            let mut report = requests.report().await?;
             // Asked here and not in the loop: `nft` takes a while.
             report.filtered.extend(filtered(guard).await);
             serde_json::to_vec(&report)?
         }
-        "role" => serde_json::to_vec(&role(requests).await?)?,
-        "metrics" => metrics.text(report(requests).await?)?.into_bytes(),
-        "drain" => serde_json::to_vec(&drain(requests, true).await?)?,
-        "drain cancel" => serde_json::to_vec(&drain(requests, false).await?)?,
-        "reload" => serde_json::to_vec(&timeout(RELOAD, reload(requests)).await??)?,
+        "role" => serde_json::to_vec(&requests.role().await?)?,
+        "metrics" => metrics.text(requests.report().await?)?.into_bytes(),
+        "drain" => serde_json::to_vec(&requests.drain(true).await?)?,
+        "drain cancel" => serde_json::to_vec(&requests.drain(false).await?)?,
+        "reload" => serde_json::to_vec(&requests.reload().await?)?,
         other => unknown(other),
     };
     write_reply(&mut client, &reply).await
@@ -217,34 +214,6 @@ fn error_text(error: &str) -> Vec<u8> {
     serde_json::json!({ "error": error })
         .to_string()
         .into_bytes()
-}
-
-async fn report(requests: &mpsc::Sender<Request>) -> anyhow::Result<Report> {
-    let (reply, report) = oneshot::channel();
-
-    requests.send(Request::Status(reply)).await?;
-    Ok(report.await?)
-}
-
-async fn role(requests: &mpsc::Sender<Request>) -> anyhow::Result<RoleReport> {
-    let (reply, report) = oneshot::channel();
-
-    requests.send(Request::Role(reply)).await?;
-    Ok(report.await?)
-}
-
-async fn drain(requests: &mpsc::Sender<Request>, on: bool) -> anyhow::Result<Report> {
-    let (reply, report) = oneshot::channel();
-
-    requests.send(Request::Drain { on, reply }).await?;
-    Ok(report.await?)
-}
-
-async fn reload(requests: &mpsc::Sender<Request>) -> anyhow::Result<ReloadReport> {
-    let (reply, report) = oneshot::channel();
-
-    requests.send(Request::Reload(reply)).await?;
-    Ok(report.await?)
 }
 
 /// What the packet filter dropped. Without its numbers, the rest is still worth having.

@@ -25,13 +25,14 @@ use super::kernel::Kernel;
 use super::names::{bind_dns, open_names};
 use super::signals::Signals;
 use super::{blocking, sockets};
-use crate::admin;
+use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
 use crate::drive::{
     Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Reloads, Stored,
     boot_time, queues, wall_time,
 };
 use crate::ha::Ha;
+use crate::http::{self, Answers};
 use crate::plane::{Parts, Plane, Sink};
 use crate::policy;
 use crate::prepare::Prepared;
@@ -95,17 +96,15 @@ impl Gateway {
 
         let sockets = sockets::bind(&config)?;
         let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls, &state.stored.files).await?;
-        let sink = Sink {
-            inlet,
-            events: senders.packets,
-        };
-        let (packets, parts) = data_path(&config, sockets, sink)?;
+        let (packets, parts) = data_path(&config, sockets, inlet, senders.packets)?;
         tasks.spawn(policy::log::log(parts.shared.clone()));
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
         // The DNS server drains: it answers what it has received before the daemon ends.
         tasks.spawn_to_end(server.run(tasks.stop()));
-        let serving = admin::socket::serve(admin, senders.requests, kernel.guard.clone(), metrics);
+        let requests = Requests::new(senders.requests);
+        serve_http(&config, &requests, &metrics, &state.attention, &tasks);
+        let serving = admin::socket::serve(admin, requests, kernel.guard.clone(), metrics);
         tasks.spawn(serving);
         // Peers are accepted once everything that they may ask for is there.
         let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks);
@@ -190,6 +189,29 @@ async fn open_endpoint(
     endpoint::open(sockets[0].socket(), &keys, tls)
 }
 
+/// Serves metrics and health, if the file says where.
+fn serve_http(
+    config: &Config,
+    requests: &Requests,
+    metrics: &Metrics,
+    attention: &Attention,
+    tasks: &Tasks,
+) {
+    let Some(listen) = config.http.clone() else {
+        return;
+    };
+
+    let place = http::Place {
+        listen,
+        group: config.socket_group.clone(),
+    };
+    let answers = Answers {
+        requests: requests.clone(),
+        metrics: metrics.clone(),
+    };
+    tasks.spawn(http::serve(place, answers, attention.clone()));
+}
+
 /// Dials and accepts connections of peers from now on.
 fn start_links(
     endpoint: Endpoint,
@@ -219,7 +241,8 @@ fn start_links(
 fn data_path(
     config: &Config,
     sockets: Vec<Arc<TunnelSocket>>,
-    sink: Sink,
+    inlet: Inlet,
+    events: mpsc::Sender<ringway_dataplane::Event>,
 ) -> anyhow::Result<(Packets, Parts)> {
     // Empty tables: no packet has a route until the shell publishes the first ones.
     let settings = FilterSettings::of(&config.policy);
@@ -237,7 +260,7 @@ fn data_path(
     let parts = Parts {
         sockets,
         shared,
-        sink,
+        sink: Sink { inlet, events },
     };
     Ok((packets, parts))
 }

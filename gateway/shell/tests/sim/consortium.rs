@@ -148,6 +148,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         tunnel: Tunnel::default(),
         crl: CrlPolicy::default(),
         ha: ringway_config::Ha::default(),
+        http: None,
         places: Default::default(),
         notes: Faults::default(),
     }

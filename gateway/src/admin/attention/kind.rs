@@ -49,6 +49,7 @@ kinds! {
     PrefixRefused = "prefix-refused",
     OurPrefixRefused = "our-prefix-refused",
     Takeover = "takeover",
+    Http = "http",
     Grace = "grace",
     Other = "other",
 }
@@ -77,6 +78,7 @@ impl Kind {
             ("inquiry", Kind::ForeignRoute),
             ("clock", Kind::Clock),
             ("ha", Kind::Takeover),
+            ("http", Kind::Http),
         ];
         let known = kinds.iter().find(|(prefix, _)| {
             // A finding is called by its kind's words, and after a blank by what it is about.

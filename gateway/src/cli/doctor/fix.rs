@@ -69,6 +69,10 @@ impl Fix {
                 finding,
                 "the organizations must agree who uses the range, and hand out their records",
             ),
+            Kind::Http => no_command(
+                finding,
+                "[http] listen must name a free address, or the other program be stopped",
+            ),
             Kind::Takeover => others_must(
                 finding,
                 "another program or host is in the way of the site's virtual address",

@@ -1,11 +1,9 @@
 //! `ringway record take`: a newer version of our record, which another gateway of our organization
 //! or the CA's host has made.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use ringway_config::Member;
 
 use crate::cli::member::Fingerprint;
@@ -25,9 +23,7 @@ pub(super) fn run(
         record: None,
     })?;
     // Its faults are shown with its own name.
-    let new = Member::load(file)?;
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let (new, text) = Member::load_text(file)?;
     if let Some(Fingerprint(expected)) = fingerprint
         && expected != new.digest
     {

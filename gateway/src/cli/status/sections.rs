@@ -6,8 +6,8 @@ use super::Args;
 use super::grid::{Grid, Row};
 use super::natural;
 use super::screen::{Screen, Style};
-use crate::admin::Report;
 use crate::admin::report::{RouteReport, ZoneReport};
+use crate::admin::{Report, attention};
 
 /// Rows of one kind that are all shown.
 const MOST: usize = 16;
@@ -143,6 +143,12 @@ fn fragment_notes(zone: &ZoneReport) -> Vec<String> {
     notes
 }
 
+/// True if a finding is about the certificate of `subject`, and not of one whose subject contains
+/// that.
+fn is_about(finding: &str, subject: &str) -> bool {
+    finding == attention::ours(subject) || finding == attention::authority(subject)
+}
+
 fn certificates(report: &Report, args: &Args, screen: &Screen) -> String {
     if args.org.is_some() {
         return String::new();
@@ -158,7 +164,7 @@ fn certificates(report: &Report, args: &Args, screen: &Screen) -> String {
     let mut grid = Grid::new(&[("CERTIFICATE", 0), ("VALID UNTIL", 0)]);
     let rows = report.certificates.iter().map(|certificate| {
         let subject = &certificate.subject;
-        let is_expiring = expiring.iter().any(|name| name.contains(subject.as_str()));
+        let is_expiring = expiring.iter().any(|name| is_about(name, subject));
         let style = if is_expiring {
             Style::Bad
         } else {
@@ -290,5 +296,20 @@ pub(super) fn bytes(bytes: u64) -> String {
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_about_the_whole_subject() {
+        let finding = attention::authority("O=beta, CN=Ringway CA");
+
+        assert!(is_about(&finding, "O=beta, CN=Ringway CA"));
+        assert!(!is_about(&finding, "CN=Ringway CA"));
+        assert!(!is_about(&finding, ""));
+        assert!(is_about(&attention::ours("O=acme, CN=gw"), "O=acme, CN=gw"));
     }
 }

@@ -95,23 +95,11 @@ fn is_own(path: &Path, config: &Config) -> bool {
 }
 
 fn read_one(file: &Path) -> Result<Candidate, Faults> {
-    let fault = |message: String| Faults::from(vec![whole(file, message)]);
-    let bytes = fs::read(file).map_err(|error| {
-        fault(format!(
-            "cannot read the file: {error}; create it, or correct the path"
-        ))
-    })?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| fault("is not UTF-8 text; a member record is TOML".into()))?;
-    if bytes.len() > limits::FILE_BYTES {
-        return Err(fault(
-            "the file is larger than 1 MiB; is it the right one?".into(),
-        ));
-    }
+    let (record, text) = Member::load_text(file)?;
 
     Ok(Candidate {
-        record: Member::parse(text, file)?,
-        bytes,
+        record,
+        bytes: text.into_bytes(),
     })
 }
 

@@ -1,0 +1,215 @@
+//! [`Mesh`]: tunnels, prefixes, certificates and what needs attention, as metrics. Labels are names
+//! from records and words of ours: all bounded.
+
+use std::collections::BTreeMap;
+use std::fmt::Error;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Labels, counts, gauges};
+use crate::admin::Report;
+use crate::admin::attention::Kind;
+use crate::admin::report::TunnelReport;
+
+/// What a report says of the mesh.
+#[derive(Debug)]
+pub(super) struct Mesh(pub(super) Report);
+
+impl Collector for Mesh {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
+        let out = &mut encoder;
+
+        self.daemon(out)?;
+        self.tunnels(out)?;
+        self.traffic(out)?;
+        self.prefixes(out)?;
+        self.certificates(out)?;
+        self.attention(out)
+    }
+}
+
+impl Mesh {
+    fn daemon(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let daemon = &self.0.daemon;
+        let labels = [
+            ("version", daemon.version.clone()),
+            ("gateway", self.0.gateway.clone()),
+            ("site", daemon.site.clone()),
+        ];
+        gauges(
+            out,
+            "build",
+            "1; its labels say what runs",
+            vec![(labels, 1)],
+        )?;
+
+        let Some(reload) = &self.0.last_reload else {
+            return Ok(());
+        };
+        let adopted = [([("what", "adopted".to_owned())], reload.adopted.into())];
+        gauges(
+            out,
+            "last_reload",
+            "1: the files are in force since the last reload; 0: it was refused",
+            adopted.into(),
+        )
+    }
+
+    fn tunnels(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        gauges(
+            out,
+            "tunnel_up",
+            "1: packets pass",
+            self.by_tunnel(|tunnel| Some((tunnel.state == "up").into())),
+        )?;
+        gauges(
+            out,
+            "tunnel_path_mtu_bytes",
+            "The largest outer packet that is known to reach the peer whole",
+            self.by_tunnel(|tunnel| Some(tunnel.path_mtu.into())),
+        )?;
+        seconds(
+            out,
+            "tunnel_round_trip_seconds",
+            "Of the last probe on the data path",
+            self.by_tunnel(|tunnel| Some(tunnel.rtt_us? as f64 / 1e6)),
+        )?;
+        seconds(
+            out,
+            "tunnel_loss_ratio",
+            "How many of the last probes were lost",
+            self.by_tunnel(|tunnel| {
+                let sent = tunnel.probes_sent;
+                (sent > 0).then(|| tunnel.probes_lost as f64 / sent as f64)
+            }),
+        )
+    }
+
+    fn traffic(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        counts(
+            out,
+            "tunnel_sent_bytes",
+            "Sealed bytes, headers included",
+            self.by_tunnel(|tunnel| Some(tunnel.tx_bytes)),
+        )?;
+        counts(
+            out,
+            "tunnel_received_bytes",
+            "Opened bytes, headers included",
+            self.by_tunnel(|tunnel| Some(tunnel.rx_bytes)),
+        )?;
+        counts(
+            out,
+            "tunnel_dropped",
+            "Packets of a tunnel, by reason",
+            self.drops(),
+        )?;
+        counts(
+            out,
+            "packets_dropped",
+            "Packets that belong to no tunnel, by reason",
+            super::by_name("reason", &self.0.drops),
+        )
+    }
+
+    /// Drops of each tunnel, by reason.
+    fn drops(&self) -> Vec<(Labels<3>, u64)> {
+        let mut drops = Vec::new();
+        for tunnel in &self.0.tunnels {
+            let [peer, org] = labels(tunnel);
+            for (reason, count) in &tunnel.drops {
+                let reason = ("reason", reason.clone());
+                drops.push(([peer.clone(), org.clone(), reason], *count));
+            }
+        }
+        drops
+    }
+
+    fn prefixes(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let series = self.0.routes.iter().map(|route| {
+            let labels = [("prefix", route.prefix.clone()), ("org", route.org.clone())];
+            (labels, u64::from(route.installed))
+        });
+
+        gauges(
+            out,
+            "prefix_reachable",
+            "1: packets go through a tunnel; 0: hosts get an ICMP error",
+            series.collect(),
+        )
+    }
+
+    fn certificates(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let listed = self.0.certificates.iter().map(|certificate| {
+            let labels = [("subject", certificate.subject.clone())];
+            (labels, &certificate.not_after)
+        });
+        let shown = self.0.tunnels.iter().filter_map(|tunnel| {
+            let labels = [("subject", tunnel.peer.clone())];
+            Some((labels, tunnel.certificate_until.as_ref()?))
+        });
+
+        let ends = listed.chain(shown);
+        gauges(
+            out,
+            "certificate_not_after_seconds",
+            "When our chain, a member's CA or a peer's certificate expires, Unix time",
+            ends.filter_map(|(labels, date)| Some((labels, unix(date)?)))
+                .collect(),
+        )
+    }
+
+    fn attention(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        // Every kind has a series, so that an alert sees the change from 0 to 1.
+        let mut found: BTreeMap<&str, u64> =
+            Kind::ALL.iter().map(|kind| (kind.word(), 0)).collect();
+        for item in &self.0.attention {
+            *found.entry(item.kind.as_str()).or_default() += 1;
+        }
+
+        let series = found
+            .into_iter()
+            .map(|(kind, count)| ([("kind", kind.to_owned())], count));
+        gauges(
+            out,
+            "attention",
+            "What an operator should look at, by kind; ringway status says more",
+            series.collect(),
+        )
+    }
+
+    fn by_tunnel<T>(&self, value: impl Fn(&TunnelReport) -> Option<T>) -> Vec<(Labels<2>, T)> {
+        let tunnels = self.0.tunnels.iter();
+        tunnels
+            .filter_map(|tunnel| Some((labels(tunnel), value(tunnel)?)))
+            .collect()
+    }
+}
+
+fn labels(tunnel: &TunnelReport) -> Labels<2> {
+    [("peer", tunnel.peer.clone()), ("org", tunnel.org.clone())]
+}
+
+/// Unix time of a date that this program has written.
+fn unix(date: &str) -> Option<u64> {
+    let time = OffsetDateTime::parse(date, &Rfc3339).ok()?;
+    time.unix_timestamp().try_into().ok()
+}
+
+fn seconds<const N: usize>(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: Vec<(Labels<N>, f64)>,
+) -> Result<(), Error> {
+    let mut metric = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in series {
+        ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

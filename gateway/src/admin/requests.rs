@@ -1,0 +1,52 @@
+//! [`Requests`]: the questions of clients on their way to the drive, and its answers.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{ReloadReport, Report, Request, RoleReport};
+
+/// How long a reload may take.
+pub(super) const RELOAD: Duration = Duration::from_secs(120);
+
+/// Asks the drive. Clones ask the same one. Errors: the daemon ends.
+#[derive(Debug, Clone)]
+pub struct Requests(mpsc::Sender<Request>);
+
+impl Requests {
+    /// Puts its questions into `queue`.
+    pub fn new(queue: mpsc::Sender<Request>) -> Requests {
+        Requests(queue)
+    }
+
+    /// How the gateway is.
+    pub async fn report(&self) -> anyhow::Result<Report> {
+        self.ask(Request::Status).await
+    }
+
+    /// What it is among the gateways of its site.
+    pub async fn role(&self) -> anyhow::Result<RoleReport> {
+        self.ask(Request::Role).await
+    }
+
+    /// Hands the site over to a sibling, or not any more.
+    pub async fn drain(&self, on: bool) -> anyhow::Result<Report> {
+        self.ask(|reply| Request::Drain { on, reply }).await
+    }
+
+    /// Reads the files again.
+    pub async fn reload(&self) -> anyhow::Result<ReloadReport> {
+        timeout(RELOAD, self.ask(Request::Reload)).await?
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> anyhow::Result<T> {
+        let (reply, answer) = oneshot::channel();
+
+        self.0.send(request(reply)).await?;
+        Ok(answer.await?)
+    }
+}

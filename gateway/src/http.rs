@@ -1,0 +1,180 @@
+//! Metrics and health over HTTP/1.1, for Prometheus, load balancers and Kubernetes. A client can
+//! read everything, and change nothing.
+//!
+//! One request a connection: a scraper or a probe has no more, and an idle connection would hold
+//! one of few places.
+
+mod answers;
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ringway_config::HttpListen;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::{sleep, timeout};
+
+pub use self::answers::Answers;
+use crate::admin::socket;
+use crate::attention::Attention;
+
+/// Clients that are served at once; more wait in the kernel's queue.
+const CLIENTS: usize = 32;
+
+/// How long a client may take to ask.
+const ASKING: Duration = Duration::from_secs(5);
+
+/// How long a connection may last.
+const CONNECTION: Duration = Duration::from_secs(15);
+
+/// Longest head of a request, bytes: hyper takes no buffer below 8 KiB.
+const HEAD: usize = 8192;
+
+/// How long an address in use is waited for before it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The finding about a socket that cannot be opened.
+const FINDING: &str = "http";
+
+/// Where it is served.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// An address, or a socket file.
+    pub listen: HttpListen,
+    /// The group that may use the socket file.
+    pub group: Option<String>,
+}
+
+/// Serves until it is cut off. A place that is in use, or lacks a directory, is tried again: the
+/// gateway runs without it.
+pub async fn serve(place: Place, answers: Answers, attention: Attention) {
+    let listener = open(&place, &attention).await;
+    tracing::info!(listen = %place.listen, "Metrics and health are served");
+    let mut clients = FuturesUnordered::new();
+
+    loop {
+        tokio::select! {
+            client = accept(&listener, clients.len()) => clients.push(answer(client, &answers)),
+            Some(()) = clients.next() => {}
+        }
+    }
+}
+
+async fn open(place: &Place, attention: &Attention) -> Listener {
+    loop {
+        match bind(place).await {
+            Ok(listener) => {
+                attention.clear(FINDING);
+                return listener;
+            }
+            Err(error) => attention.raise(
+                FINDING,
+                &format!("metrics and health are not served: {error:#}"),
+                "set [http] listen to a free address, or stop the other program",
+            ),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+async fn bind(place: &Place) -> anyhow::Result<Listener> {
+    match &place.listen {
+        HttpListen::Address(address) => {
+            let listener = bind_tcp(*address).with_context(|| address.to_string())?;
+            Ok(Listener::Tcp(listener))
+        }
+        HttpListen::Socket(path) => bind_unix(path.clone(), place.group.clone()).await,
+    }
+}
+
+async fn bind_unix(path: PathBuf, group: Option<String>) -> anyhow::Result<Listener> {
+    // The same rights as the admin socket's. Files take a while.
+    let bound = tokio::task::spawn_blocking(move || socket::bind(&path, group.as_deref()));
+    Ok(Listener::Unix(bound.await??))
+}
+
+/// ip(7), IP_FREEBIND: the address may come later, with a DHCP lease or a virtual one.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.cloexec().nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+
+    // Connections of an earlier process that are still closing do not hold the port.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv4() {
+        socket.set_freebind_v4(true)?;
+    } else {
+        socket.set_freebind_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(128)?;
+    TcpListener::from_std(socket.into())
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection, whatever it came by.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Listener {
+    async fn next(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Listener::Tcp(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Listener::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// The next client, once fewer than [`CLIENTS`] are `served`.
+async fn accept(listener: &Listener, served: usize) -> Box<dyn Stream> {
+    if served >= CLIENTS {
+        return pending().await;
+    }
+
+    loop {
+        match listener.next().await {
+            Ok(client) => return client,
+            // Without a descriptor left, it fails at once, again and again.
+            Err(_) => sleep(ASKING / 50).await,
+        }
+    }
+}
+
+async fn answer(client: Box<dyn Stream>, answers: &Answers) {
+    let service = service_fn(|request| async move {
+        Ok::<_, Infallible>(answers.answer(request.method(), request.uri().path()).await)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ASKING)
+        .max_buf_size(HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(client), service);
+
+    // A client that leaves, is slow or speaks something else is no matter.
+    match timeout(CONNECTION, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "HTTP client left"),
+        Err(_) => tracing::debug!("HTTP client was too slow"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
