@@ -85,7 +85,7 @@ pub fn save(state_dir: &Path, accepted: &Accepted) -> Result<(), AcceptedError> 
         .iter()
         .map(|(digest, org)| format!("{digest} {org}\n"))
         .collect();
-    disk::replace(&path, text.as_bytes(), Access::State)
+    disk::replace(&path, text.as_bytes(), Access::Owner)
         .map_err(|source| AcceptedError::Write { path, source })
 }
 

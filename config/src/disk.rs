@@ -16,18 +16,16 @@ use std::path::{Path, PathBuf};
 pub enum Access {
     /// Everybody on this host, as far as the umask allows: mode 644.
     Everybody,
-    /// The owner alone: mode 600. For keys.
+    /// The owner alone: mode 600. The owner is that of the directory, since commands of root must
+    /// leave files that the daemon's user can read.
     Owner,
-    /// Mode 600, and the owner is that of the directory: for the state directory, where commands of
-    /// root must leave files that the daemon can read.
-    State,
 }
 
 impl Access {
     fn mode(self) -> u32 {
         match self {
             Access::Everybody => 0o644,
-            Access::Owner | Access::State => 0o600,
+            Access::Owner => 0o600,
         }
     }
 }
@@ -56,9 +54,13 @@ pub fn create(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
 }
 
 /// Creates the directory `path`. Nobody but its owner may see what is in it, also if an earlier
-/// version has created it.
+/// version has created it. A new one belongs to the owner of the directory that it is in.
 pub fn create_private(path: &Path) -> io::Result<()> {
+    let is_new = !path.exists();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    if is_new {
+        give_to_owner_of(directory_of(path), &File::open(path)?)?;
+    }
 
     // Only if it is needed: a command of another user than the owner's would fail here.
     if fs::metadata(path)?.permissions().mode() & 0o777 == 0o700 {
@@ -72,6 +74,15 @@ pub fn open_to_others(metadata: &Metadata) -> Option<u32> {
     let mode = metadata.permissions().mode() & 0o777;
 
     (mode & 0o077 != 0).then_some(mode)
+}
+
+/// The same for a file that the members of `group` may read: as where an orchestrator mounts keys,
+/// which belong to root and to the group of the process.
+pub fn open_to_others_than(group: u32, metadata: &Metadata) -> Option<u32> {
+    let mode = open_to_others(metadata)?;
+    let is_for_group = mode & 0o037 == 0 && metadata.gid() == group;
+
+    (!is_for_group).then_some(mode)
 }
 
 /// Removes the file `path`, if there is one, for good.
@@ -99,8 +110,8 @@ fn write_new(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
         .open(path)?;
 
     let given = match access {
-        Access::State => give_to_owner_of(directory_of(path), &file),
-        Access::Everybody | Access::Owner => Ok(()),
+        Access::Owner => give_to_owner_of(directory_of(path), &file),
+        Access::Everybody => Ok(()),
     };
     // Synced before the rename: a crash must not leave the final name with an empty file.
     let written = given
@@ -193,6 +204,46 @@ mod tests {
         replace(&path, b"secret", Access::Owner).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"secret");
         assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn only_reading_and_only_its_own_group_is_no_other() {
+        let scratch = Scratch::new();
+        let path = scratch.0.join("key");
+        create(&path, b"secret", Access::Owner).unwrap();
+        let group = path.metadata().unwrap().gid();
+        for (mode, for_us, for_others) in [
+            (0o400, None, None),
+            (0o440, None, Some(0o440)),
+            (0o640, None, Some(0o640)),
+            (0o660, Some(0o660), Some(0o660)),
+            (0o444, Some(0o444), Some(0o444)),
+        ] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let metadata = path.metadata().unwrap();
+            assert_eq!(open_to_others_than(group, &metadata), for_us, "{mode:o}");
+            let other = open_to_others_than(group + 1, &metadata);
+            assert_eq!(other, for_others, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn what_root_writes_belongs_to_the_owner_of_the_directory() {
+        let scratch = Scratch::new();
+        // Any other user cannot give anything away, and need not.
+        if scratch.0.metadata().unwrap().uid() != 0 {
+            return;
+        }
+        let state = scratch.0.join("state");
+        std::os::unix::fs::chown(&scratch.0, Some(4600), Some(4600)).unwrap();
+        create_private(&state).unwrap();
+        let key = state.join("key");
+        create(&key, b"secret", Access::Owner).unwrap();
+        for path in [&state, &key] {
+            let metadata = path.metadata().unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (4600, 4600));
+        }
+        assert_eq!(mode(&key), 0o600);
     }
 
     #[test]

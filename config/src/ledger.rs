@@ -104,7 +104,7 @@ fn save<T: Ledger>(ledger: &T, state_dir: &Path) -> Result<(), LedgerError> {
     let path = state_dir.join(T::FILE);
     let text = sealed(ledger.lines());
 
-    disk::replace(&path, text.as_bytes(), Access::State)
+    disk::replace(&path, text.as_bytes(), Access::Owner)
         .map_err(|source| LedgerError::Write { path, source })
 }
 

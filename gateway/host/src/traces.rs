@@ -88,7 +88,7 @@ impl Traces {
         };
 
         let bytes = serde_json::to_vec_pretty(&spec)?;
-        disk::replace(&path(state_dir), &bytes, Access::State)
+        disk::replace(&path(state_dir), &bytes, Access::Owner)
     }
 
     /// Forgets everything.

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringway_config::disk::open_to_others;
+use nix::unistd::getegid;
+use ringway_config::disk::open_to_others_than;
 use ringway_config::{Digest, Fault, Faults, GatewayId, Place};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
@@ -205,8 +206,9 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     let remedy = "ringway org init makes it, or set [identity] key";
     let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error, remedy))?;
 
-    // As ssh does: a key that other accounts can read may have been copied already.
-    if let Some(mode) = open_to_others(&metadata) {
+    // As ssh does: a key that other accounts can read may have been copied already. The group of
+    // this process is no other: where an orchestrator mounts the key, it is all that may read it.
+    if let Some(mode) = open_to_others_than(getegid().as_raw(), &metadata) {
         let name = file.display();
         return Err(fault(
             file,
@@ -214,7 +216,12 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
         ));
     }
 
-    let pem = std::fs::read(file).map_err(|error| unreadable(file, &error, remedy))?;
+    let pem = std::fs::read(file).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            unreadable(file, &error, "chown it to the user that runs the gateway")
+        }
+        _ => unreadable(file, &error, remedy),
+    })?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
         fault(
             file,

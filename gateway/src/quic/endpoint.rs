@@ -241,7 +241,7 @@ impl EndpointKeys {
     /// Stores them in the state directory `dir` for the next start. Blocks.
     pub fn store(&self, dir: &Path) -> io::Result<()> {
         // Anybody who knows the reset key can end our connections (RFC 9000, section 10.3).
-        disk::replace(&Self::file(dir), &self.0, Access::State)
+        disk::replace(&Self::file(dir), &self.0, Access::Owner)
     }
 
     fn config(&self) -> EndpointConfig {

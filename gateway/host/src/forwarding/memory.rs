@@ -63,5 +63,5 @@ pub(super) fn remember(path: &Path, changes: &[Change]) -> io::Result<()> {
     };
 
     let json = serde_json::to_vec_pretty(&memory)?;
-    disk::replace(path, &json, Access::State)
+    disk::replace(path, &json, Access::Owner)
 }
