@@ -44,6 +44,7 @@ pub mod run;
 pub mod site;
 pub mod status;
 pub mod table;
+pub mod version;
 
 pub use failure::Failure;
 
@@ -162,6 +163,9 @@ pub enum Verb {
     Purge(purge::Args),
     /// Run a consortium of three organizations on this machine, to try
     Lab(lab::Args),
+    /// Say what this program is, and which versions of others it understands
+    #[command(after_help = "Example:\n  ringway version --json")]
+    Version(version::Args),
 }
 
 /// The gateway that a verb is about.
@@ -283,5 +287,6 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Metrics(args) => metrics::run(args),
         Verb::Purge(args) => purge::run(args),
         Verb::Lab(args) => lab::run(args),
+        Verb::Version(args) => version::run(&args),
     }
 }

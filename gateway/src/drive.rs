@@ -14,6 +14,7 @@
 
 mod effects;
 mod flow_sharing;
+mod heartbeat;
 mod in_force;
 mod jobs;
 mod kernel;
@@ -38,6 +39,7 @@ use rustls_pki_types::UnixTime;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+pub use heartbeat::Heartbeat;
 pub use in_force::{InForce, Stored};
 use jobs::Event;
 pub use jobs::Jobs;
@@ -87,6 +89,8 @@ pub struct Drive {
     pub lists_seen: UnixTime,
     /// Who waits for a reload.
     pub reloads: Reloads,
+    /// What the service manager hears.
+    pub heartbeat: Heartbeat,
     /// When the daemon started.
     pub started: SystemTime,
     /// Every task of the daemon.
@@ -108,6 +112,7 @@ impl Drive {
                 biased;
                 () = stop.cancelled(), if !is_stopping => {
                     is_stopping = true;
+                    self.heartbeat.service().stops();
                     // First: a sibling takes over while the sessions are closed.
                     self.ha.leave(self.in_force.config());
                     self.handle(Input::Shutdown);
@@ -162,6 +167,7 @@ impl Drive {
             self.replicator.poll_timeout(),
             self.health.poll_timeout(),
             self.ha.poll_timeout(),
+            self.heartbeat.poll_timeout(),
         ];
 
         timeouts.into_iter().flatten().fold(far, Instant::min)
@@ -190,6 +196,8 @@ impl Drive {
         if let Some(round) = self.health.look(now.monotonic) {
             self.jobs.spawn(async { Event::Probed(round.run().await) });
         }
+        // Last: by now all of the tick has been done.
+        self.beat(Instant::now());
     }
 
     fn answer(&mut self, request: Request) {

@@ -84,6 +84,13 @@ impl Plane {
         self.recreated
     }
 
+    /// True while a thread that moves packets has been busy with one batch for longer than `limit`.
+    pub fn has_stalled(&mut self, limit: Duration, now: Instant) -> bool {
+        let running = self.running.as_mut();
+
+        running.is_some_and(|(dataplane, _)| dataplane.has_stalled(limit, now))
+    }
+
     /// Checks the device, and re-creates it if necessary. True if it was down or gone and is up
     /// again: the kernel has no routes through it then.
     pub fn restore(&mut self, now: Instant) -> bool {

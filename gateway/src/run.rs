@@ -33,6 +33,7 @@ use crate::policy::former::{self, RulesFile};
 use crate::policy::judge::spec;
 use crate::policy::tests;
 use crate::prepare::Prepared;
+use crate::service_manager::ServiceManager;
 use crate::state::{NewestLists, RecordsFile, StateFiles};
 use gateway::{Gateway, State};
 use kernel::{Answers, Kernel};
@@ -58,10 +59,11 @@ impl From<anyhow::Error> for RunError {
 /// Runs the gateway of `path` until SIGTERM or SIGINT, and writes its process number to `pid_file`
 /// while it runs.
 pub async fn run(path: &Path, pid_file: Option<&Path>) -> Result<(), RunError> {
+    let service = ServiceManager::of_this_process();
     // First: a signal that comes from here on waits, and ends the gateway in order.
     let mut signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
     let prepared = tokio::select! {
-        prepared = prepare_in_time(path) => prepared?,
+        prepared = prepare_in_time(path, &service) => prepared?,
         () = signals.ended() => return Ok(()),
     };
 
@@ -75,12 +77,13 @@ pub async fn run(path: &Path, pid_file: Option<&Path>) -> Result<(), RunError> {
         tracing::error!(reason = %failed, "A policy test failed; the rules are in force");
     }
     warn_of_public_dns(&prepared.config);
-    Ok(run_prepared(prepared, signals, pid_file).await?)
+    Ok(run_prepared(prepared, signals, service, pid_file).await?)
 }
 
 async fn run_prepared(
     prepared: Prepared,
     signals: Signals,
+    service: ServiceManager,
     pid_file: Option<&Path>,
 ) -> anyhow::Result<()> {
     raise_open_files();
@@ -98,10 +101,17 @@ async fn run_prepared(
     let kernel = Kernel::set_up(&prepared, Answers::DataPlane, &files).await?;
     // Only now: the device is the lock against a second daemon, which must not take the file.
     let pid_file = pid_file.map(PidFile::write).transpose()?;
-    serve(prepared, kernel, signals, attention, files).await?;
+    let reporting = Reporting { service, attention };
+    serve(prepared, kernel, signals, reporting, files).await?;
     drop(pid_file);
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
+}
+
+/// Who hears how the gateway is.
+struct Reporting {
+    service: ServiceManager,
+    attention: Attention,
 }
 
 /// Everything that follows stores something there: kernel settings, records, keys, zones. What
@@ -148,9 +158,10 @@ async fn serve(
     prepared: Prepared,
     kernel: Kernel,
     signals: Signals,
-    attention: Attention,
+    reporting: Reporting,
     files: Arc<StateFiles>,
 ) -> anyhow::Result<()> {
+    let Reporting { service, attention } = reporting;
     let Prepared {
         config,
         zone,
@@ -191,6 +202,7 @@ async fn serve(
             records,
         },
         attention,
+        service,
     };
     let ended = match Gateway::bind(prepared, state, kernel, admin).await {
         Ok(gateway) => {

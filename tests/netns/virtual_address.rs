@@ -206,6 +206,13 @@ fn without_the_right_to_announce_them_the_addresses_are_there_and_that_is_said()
             .to_string()
             .contains("CAP_NET_RAW")
     });
+    // Of the gateway that runs: root has the right in any case.
+    let check = scene.ringway(GATEWAY, &["check"]).output();
+    let check = String::from_utf8_lossy(&check.expect("it runs").stdout).into_owned();
+    assert!(
+        check.contains("cannot be announced by this user"),
+        "{check}"
+    );
     daemon.stop(Signal::SIGTERM);
     assert_eq!(held(&scene), 0);
     scene.start(GATEWAY).expect("it starts");

@@ -15,6 +15,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ringway_filter::Filter;
@@ -28,6 +29,7 @@ use crate::shutdown::{Failure, Shutdown, ThreadRole};
 use crate::sink::{ControlSink, Event};
 use crate::snapshot::Snapshot;
 use crate::tun::{Tun, TunQueue};
+use crate::turns::{Look, Turns};
 use crate::udp::{TunnelSocket, Udp};
 
 /// What all threads share, and what outlives them: they end when the TUN device is re-created.
@@ -59,6 +61,7 @@ pub(crate) struct Lane<T, U> {
 pub struct Dataplane {
     shutdown: Arc<Shutdown>,
     threads: Vec<JoinHandle<()>>,
+    looks: Vec<Look>,
 }
 
 impl Dataplane {
@@ -91,6 +94,7 @@ impl Dataplane {
         let mut dataplane = Dataplane {
             shutdown: shutdown.clone(),
             threads: Vec::new(),
+            looks: Vec::new(),
         };
 
         let lanes: Vec<_> = lanes.into_iter().collect();
@@ -117,6 +121,18 @@ impl Dataplane {
         self.shutdown.failure().is_some()
     }
 
+    /// True while a thread has been busy with one batch for longer than `limit`. To be asked from
+    /// time to time: it compares with what it has seen before.
+    pub fn has_stalled(&mut self, limit: Duration, now: Instant) -> bool {
+        let mut has_stalled = false;
+        // Each thread is looked at, whatever the others do.
+        for look in &mut self.looks {
+            has_stalled |= look.has_stalled(limit, now);
+        }
+
+        has_stalled
+    }
+
     /// Stops the threads and waits for them: at most as long as one batch takes.
     pub fn stop(self) {
         drop(self);
@@ -135,18 +151,26 @@ impl Dataplane {
 
         if lane.number == 0 {
             let resetting = lane.clone();
-            self.spawn("ringway-reset".to_owned(), move || run_resets(&resetting))?;
+            self.spawn("ringway-reset".to_owned(), move |turns| {
+                run_resets(&resetting, turns);
+            })?;
         }
 
         let sending = lane.clone();
-        self.spawn(format!("ringway-tx{suffix}"), move || run_sender(&sending))?;
-        self.spawn(format!("ringway-rx{suffix}"), move || {
-            run_receiver(&lane, sink);
+        self.spawn(format!("ringway-tx{suffix}"), move |turns| {
+            run_sender(&sending, turns);
+        })?;
+        self.spawn(format!("ringway-rx{suffix}"), move |turns| {
+            run_receiver(&lane, sink, turns);
         })
     }
 
-    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let thread = thread::Builder::new().name(name).spawn(run)?;
+    fn spawn(&mut self, name: String, run: impl FnOnce(&Turns) + Send + 'static) -> io::Result<()> {
+        let turns = Arc::new(Turns::default());
+        self.looks.push(Look::at(turns.clone(), Instant::now()));
+
+        let thread = thread::Builder::new().name(name);
+        let thread = thread.spawn(move || run(&turns))?;
         self.threads.push(thread);
         Ok(())
     }
@@ -162,21 +186,23 @@ impl Drop for Dataplane {
     }
 }
 
-fn run_resets<T: Tun, U: Udp>(lane: &Lane<T, U>) {
-    guard(ThreadRole::Resetting, &lane.shutdown, || resets::run(lane));
+fn run_resets<T: Tun, U: Udp>(lane: &Lane<T, U>, turns: &Turns) {
+    guard(ThreadRole::Resetting, &lane.shutdown, || {
+        resets::run(lane, turns)
+    });
 }
 
-fn run_sender<T: Tun, U: Udp>(lane: &Lane<T, U>) {
+fn run_sender<T: Tun, U: Udp>(lane: &Lane<T, U>, turns: &Turns) {
     guard(ThreadRole::Sending, &lane.shutdown, || {
-        Sender::new(lane).run()
+        Sender::new(lane).run(turns)
     });
 }
 
 /// Runs a receiving thread. That of lane 0 also reports how the data plane ended, whichever thread
 /// failed.
-fn run_receiver<T: Tun, U: Udp>(lane: &Lane<T, U>, mut sink: impl ControlSink) {
+fn run_receiver<T: Tun, U: Udp>(lane: &Lane<T, U>, mut sink: impl ControlSink, turns: &Turns) {
     guard(ThreadRole::Receiving, &lane.shutdown, || {
-        Receiver::new(lane, &mut sink).run()
+        Receiver::new(lane, &mut sink).run(turns)
     });
 
     if lane.number == 0

@@ -73,6 +73,7 @@ mod table;
 mod traffic_class;
 mod transport;
 mod tun;
+mod turns;
 mod udp;
 mod unrouted;
 

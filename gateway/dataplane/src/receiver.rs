@@ -45,6 +45,7 @@ use crate::sys::poll;
 use crate::traffic_class::{self, TrafficClass};
 use crate::transport::Transport;
 use crate::tun::Tun;
+use crate::turns::Turns;
 use crate::udp::{self, MAX_RECEIVE, Metadata, Udp};
 
 /// Bytes in which receive buffers lie behind each other: at least four full ones, or many short
@@ -109,16 +110,18 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
     }
 
     /// Receives until shutdown is requested. Error: the socket is gone.
-    pub(crate) fn run(&mut self) -> io::Result<()> {
+    pub(crate) fn run(&mut self, turns: &Turns) -> io::Result<()> {
         let mut memory = vec![0; BUFFER_LEN];
         let shutdown = self.lane.shutdown.as_fd();
 
         while !self.lane.shutdown.is_requested() {
+            turns.begin();
             let drained = self.drain(&mut memory);
             self.release_fragments();
             let Err(error) = drained else {
                 continue;
             };
+            turns.rest();
 
             match (error.kind(), error.raw_os_error()) {
                 (ErrorKind::WouldBlock, _) => {

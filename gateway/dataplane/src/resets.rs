@@ -33,6 +33,7 @@ use crate::snapshot::Snapshot;
 use crate::sys::poll;
 use crate::transport::tcp_flags::{ACK, RST};
 use crate::tun::Tun;
+use crate::turns::Turns;
 use crate::udp::Udp;
 
 /// Time between two steps while there are connections to reset, and otherwise.
@@ -207,13 +208,15 @@ fn is_due(tables: &Snapshot, remote: SocketAddr, now: Instant) -> bool {
 }
 
 /// Resets connections until shutdown is requested.
-pub(crate) fn run<T: Tun, U: Udp>(lane: &Lane<T, U>) -> io::Result<()> {
+pub(crate) fn run<T: Tun, U: Udp>(lane: &Lane<T, U>, turns: &Turns) -> io::Result<()> {
     let mut resets = Resets::default();
     let mut pause = IDLE;
 
     while !lane.shutdown.is_requested() {
+        turns.rest();
         poll::wait(None, lane.shutdown.as_fd(), Some(pause))?;
 
+        turns.begin();
         let tables = lane.snapshot.load_full();
         pause = resets.step(&tables, &lane.filter, lane.udp.now(), |segment| {
             // A device that is down refuses; its routes are gone with it.

@@ -21,6 +21,7 @@ use crate::receiver::BACK_OFF;
 use crate::sealer::Sealer;
 use crate::sys::poll;
 use crate::tun::Tun;
+use crate::turns::Turns;
 use crate::udp::Udp;
 
 /// Reads after which the batch is flushed and the backlog has its turn, although more may be
@@ -48,10 +49,12 @@ impl<'a, T: Tun, U: Udp> Sender<'a, T, U> {
     }
 
     /// Sends until shutdown is requested. Fails if the device no longer exists.
-    pub(crate) fn run(&mut self) -> io::Result<()> {
+    pub(crate) fn run(&mut self, turns: &Turns) -> io::Result<()> {
         let shutdown = self.lane.shutdown.as_fd();
         while !self.lane.shutdown.is_requested() {
+            turns.begin();
             let Err(error) = self.drain() else { continue };
+            turns.rest();
 
             match (error.kind(), error.raw_os_error()) {
                 (ErrorKind::WouldBlock, _) => {

@@ -111,16 +111,18 @@ pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<
 
 /// True if this process may change the network: without that nothing of the host can be judged.
 pub fn is_privileged() -> bool {
-    has_capability(NET_ADMIN)
+    has_capability(NET_ADMIN, None)
 }
 
-/// True if this process may send packets of its own making, as announcements of virtual addresses.
-pub fn may_announce() -> bool {
-    has_capability(NET_RAW)
+/// True if the process `pid`, or else this one, may send packets of its own making, such as
+/// announcements of virtual addresses.
+pub fn may_send_raw(pid: Option<u32>) -> bool {
+    has_capability(NET_RAW, pid)
 }
 
-fn has_capability(number: u32) -> bool {
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+fn has_capability(number: u32, pid: Option<u32>) -> bool {
+    let process = pid.map_or_else(|| "thread-self".to_owned(), |pid| pid.to_string());
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
 

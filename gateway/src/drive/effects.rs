@@ -59,7 +59,7 @@ impl Drive {
             Effect::Hold(held) => self.in_force.remember(&held, &self.jobs),
             Effect::CheckDevice => return self.kernel.check_device(Instant::now()),
 
-            Effect::ReadConfig { change } => self.in_force.read_config(change, &self.jobs),
+            Effect::ReadConfig { change } => self.begin_reload(change),
             Effect::Narrow { change } => self.in_force.narrow(change, &self.jobs),
             Effect::BuildZone { change } => self.in_force.build_zone(change, &self.jobs),
             Effect::ReadIdentity { change } => self.in_force.read_identity(change, &self.jobs),
@@ -84,7 +84,7 @@ impl Drive {
             }
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
-            Effect::ReloadEnded { change, result } => self.reloads.ended(change, result),
+            Effect::ReloadEnded { change, result } => self.end_reload(change, result),
             Effect::Notify(notice) => notice.log(),
             Effect::Raise(finding) => {
                 self.attention
@@ -96,6 +96,18 @@ impl Drive {
         }
 
         None
+    }
+
+    fn begin_reload(&mut self, change: ChangeId) {
+        self.heartbeat.service().reloads();
+
+        self.in_force.read_config(change, &self.jobs);
+    }
+
+    fn end_reload(&mut self, change: ChangeId, result: Result<(), Faults>) {
+        self.reloads.ended(change, result);
+
+        self.heartbeat.service().has_reloaded();
     }
 
     /// Until the file is corrected, its rules are not those in force.

@@ -21,6 +21,10 @@ use crate::plane::Plane;
 /// How long the kernel may take to list and change routes.
 const ROUTES: Duration = Duration::from_secs(10);
 
+/// How long one batch of packets may take. It is a matter of milliseconds, unless the machine gives
+/// the thread no time.
+const STALL: Duration = Duration::from_secs(5);
+
 /// What the daemon writes in the kernel while it runs.
 pub struct KernelPort {
     routes: Arc<Mutex<RoutesPort>>,
@@ -62,6 +66,11 @@ impl KernelPort {
     /// How often the TUN device was found down or gone, and brought back.
     pub(super) fn recreated(&self) -> u64 {
         self.plane.recreated()
+    }
+
+    /// True while a thread that moves packets hangs.
+    pub(super) fn has_stalled(&mut self, now: Instant) -> bool {
+        self.plane.has_stalled(STALL, now)
     }
 
     pub(super) fn sync_routes(&self, plan: RoutePlan, jobs: &Jobs) {

@@ -448,9 +448,10 @@ impl Keeper {
     }
 }
 
-/// How a daemon gets the right to announce addresses.
-pub const RAW_REMEDY: &str =
-    "run ringway as root, or with AmbientCapabilities=CAP_NET_RAW in its unit";
+/// How a daemon gets the right to announce addresses, and to send fragments: CAP_NET_RAW.
+pub const RAW_REMEDY: &str = "install -D -t /etc/systemd/system/ringway.service.d \
+     /usr/share/ringway/systemd/ha.conf && systemctl daemon-reload && \
+     systemctl restart ringway   # or give it CAP_NET_RAW otherwise";
 
 fn away() -> State {
     State::Away { until: None }

@@ -7,7 +7,6 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
 use ringway_config::{Accepted, Config, Policy};
-use ringway_core::message::{FRAGMENTS, SIBLINGS};
 use ringway_core::{BootId, Membership, Secret, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_filter::{Filter, Settings as FilterSettings};
@@ -28,9 +27,10 @@ use super::{blocking, sockets};
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
 use crate::drive::{
-    Drive, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Reloads, Stored,
-    boot_time, queues, wall_time,
+    Drive, Heartbeat, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Reloads,
+    Stored, boot_time, queues, wall_time,
 };
+use crate::features;
 use crate::ha::Ha;
 use crate::http::{self, Answers};
 use crate::plane::{Parts, Plane, Sink};
@@ -42,6 +42,7 @@ use crate::quic::endpoint::{self, EndpointKeys, Tls};
 use crate::quic::event;
 use crate::quic::refusals::Refusals;
 use crate::quic::socket::Inlet;
+use crate::service_manager::ServiceManager;
 use crate::state::StateFiles;
 use crate::tasks::Tasks;
 use crate::watch;
@@ -58,6 +59,8 @@ pub(super) struct State {
     pub(super) former_policies: Vec<Policy>,
     pub(super) stored: Stored,
     pub(super) attention: Attention,
+    /// Hears how it goes.
+    pub(super) service: ServiceManager,
 }
 
 /// A gateway that is up but for its loop.
@@ -137,10 +140,10 @@ impl Gateway {
             ha: Ha::start(&config, &state.attention, &tasks),
             attention: state.attention,
             reloads: Reloads::default(),
+            heartbeat: Heartbeat::new(state.service),
             started: SystemTime::now(),
             tasks: tasks.clone(),
         };
-
         Ok(Gateway {
             drive,
             queues,
@@ -158,6 +161,7 @@ impl Gateway {
             id, site, listen, ..
         } = &*self.config;
         tracing::info!(gateway = %id, %site, %listen, "Gateway running");
+        self.drive.heartbeat.service().serves();
 
         self.drive.run(self.queues, stop).await;
         self.tasks.end().await;
@@ -326,7 +330,7 @@ fn start(
         settings: Settings {
             aead,
             lanes,
-            features: FRAGMENTS | SIBLINGS,
+            features: features::bits(),
             preference,
             secret,
             ..Settings::default()

@@ -26,6 +26,7 @@ use crate::admin::report::{AttentionReport, DaemonReport};
 use crate::admin::{Report, socket};
 use crate::attention::Attention;
 use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time};
+use crate::service_manager::ServiceManager;
 use crate::state::{StateFiles, modes};
 
 /// How often the clock, and what is in the kernel, is looked at.
@@ -38,7 +39,10 @@ const LOOKS: u32 = 5;
 const CLOCK: &str = "clock";
 
 /// As [`prepare`], but waits as long as only the clock, or the dates of our certificate, are wrong.
-pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, RunError> {
+pub(super) async fn prepare_in_time(
+    path: &Path,
+    service: &ServiceManager,
+) -> Result<Prepared, RunError> {
     let mut since = None;
     let mut waiting: Option<Waiting> = None;
 
@@ -60,6 +64,7 @@ pub(super) async fn prepare_in_time(path: &Path) -> Result<Prepared, RunError> {
             SystemTime::now()
         });
         let attention = attention(begin, end, since);
+        service.waits(&attention.what);
         let next = match waiting.take() {
             Some(mut same) if same.holds_for(&prepared) => {
                 same.report.attention = vec![attention];

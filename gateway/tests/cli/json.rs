@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::workspace::Workspace;
 
 /// Verbs that show something from files, and the keys of their reports.
-const FROM_FILES: [(&str, &[&str]); 12] = [
+const FROM_FILES: [(&str, &[&str]); 13] = [
     (
         "member show beta/beta.member.toml",
         &["org", "serial", "fingerprint", "authorities"],
@@ -33,6 +33,17 @@ const FROM_FILES: [(&str, &[&str]); 12] = [
         &["verdict"],
     ),
     ("plan -c acme/gateway.toml", &["pools", "free"]),
+    (
+        "version",
+        &[
+            "version",
+            "commit",
+            "rustc",
+            "wire",
+            "features",
+            "member_records",
+        ],
+    ),
 ];
 
 fn workspace() -> Workspace {

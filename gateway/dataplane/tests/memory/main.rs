@@ -8,6 +8,7 @@ mod outages;
 mod packets;
 mod policy;
 mod sink;
+mod stalls;
 
 use std::time::{Duration, Instant};
 

@@ -132,8 +132,12 @@ fn is_router(name: &str) -> bool {
 }
 
 fn classify(error: io::Error) -> AnnounceError {
+    // A service manager may forbid the address family instead.
+    let is_forbidden = error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+
     match error.kind() {
         io::ErrorKind::PermissionDenied => AnnounceError::NotPermitted(error),
+        _ if is_forbidden => AnnounceError::NotPermitted(error),
         _ => AnnounceError::Failed(error),
     }
 }

@@ -1,6 +1,7 @@
 //! What of this host keeps the gateway from starting, and what others have set in the way of the
 //! tunnel's traffic.
 
+mod raw;
 mod takeover;
 
 use std::net::{IpAddr, SocketAddr};
@@ -66,6 +67,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     findings.extend(read_only(prepared, &links));
     findings.extend(absent_dns(config, &links));
     findings.extend(takeover::find(config, &links).await);
+    findings.extend(raw::find(config));
     findings
 }
 

@@ -121,7 +121,7 @@ fn no_command(finding: &Finding, reason: &str) -> Fix {
 
 /// True for a command, and false for a sentence: it begins with the name of a program.
 pub(super) fn is_command(remedy: &str) -> bool {
-    const PROGRAMS: [&str; 24] = [
+    const PROGRAMS: [&str; 25] = [
         "apt-get",
         "chmod",
         "chown",
@@ -130,6 +130,7 @@ pub(super) fn is_command(remedy: &str) -> bool {
         "du",
         "ebtables",
         "firewall-cmd",
+        "install",
         "ip",
         "ip6tables",
         "ip6tables-legacy",

@@ -1,15 +1,12 @@
-//! What of this host keeps `[ha]` from working: a missing interface, network, right or program. The
+//! What of this host keeps `[ha]` from working: a missing interface, network or program. The
 //! gateway starts all the same, and says so too.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use ringway_config::{Config, Hook, VirtualAddress};
-use ringway_host::obstacles::may_announce;
 use ringway_host::virtual_address::VirtualAddresses;
 use ringway_intent::{Finding, Links};
-
-use crate::ha::keeper::RAW_REMEDY;
 
 pub(super) async fn find(config: &Config, links: &Links) -> Vec<Finding> {
     let ha = &config.ha;
@@ -23,7 +20,6 @@ pub(super) async fn find(config: &Config, links: &Links) -> Vec<Finding> {
             .iter()
             .filter(|one| !is_near(one, config, links));
         findings.extend(elsewhere.map(|one| far(one, &ha.interface)));
-        findings.extend(right());
     }
     let hooks = [("on-active", &ha.on_active), ("on-standby", &ha.on_standby)];
     for (key, hook) in hooks {
@@ -62,15 +58,6 @@ fn far(virtual_address: &VirtualAddress, interface: &str) -> Finding {
         ),
         remedy: format!("ip address add …/{} dev {interface}", network.len()),
     }
-}
-
-fn right() -> Option<Finding> {
-    (!may_announce()).then(|| Finding {
-        name: "ha announce".to_owned(),
-        what: "virtual addresses cannot be announced by this user: that needs CAP_NET_RAW"
-            .to_owned(),
-        remedy: RAW_REMEDY.to_owned(),
-    })
 }
 
 fn program(key: &str, hook: &Hook) -> Option<Finding> {

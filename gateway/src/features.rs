@@ -1,0 +1,21 @@
+//! What this program offers its peers in `Hello`, and what it is called.
+
+use ringway_core::message::{FRAGMENTS, SIBLINGS};
+
+/// Each feature's bit and its name, as in gateway/PROTOCOL.md.
+pub const FEATURES: [(u64, &str); 2] = [(FRAGMENTS, "fragments"), (SIBLINGS, "siblings")];
+
+/// The bits of all of them.
+pub fn bits() -> u64 {
+    FEATURES.iter().fold(0, |bits, (bit, _)| bits | bit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_feature_has_a_bit_of_its_own() {
+        assert_eq!(bits().count_ones() as usize, FEATURES.len());
+    }
+}
