@@ -8,14 +8,16 @@ mod harness;
 #[path = "mesh/scene.rs"]
 mod scene;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use harness::Harness;
 use ringway_config::Digest;
+use ringway_core::message::{Relay, SIBLINGS, SiblingState};
 use ringway_core::{
-    Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, Refuse, RefuseReason,
-    Role, SessionIndex, TrustError, ZoneMessage,
+    Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, Rank, Refuse,
+    RefuseReason, Role, Secret, SessionIndex, TrustError, ZoneMessage,
 };
 
 /// Most inputs in one sequence, so that no sequence takes long.
@@ -94,7 +96,7 @@ fn input(harness: &mut Harness, bytes: &mut Bytes<'_>) {
 }
 
 fn message(bytes: &mut Bytes<'_>) -> Message {
-    match bytes.next() % 8 {
+    match bytes.next() % 12 {
         0 | 1 => Message::Hello(hello(bytes)),
         2 => Message::Announce {
             serial: bytes.next().into(),
@@ -125,14 +127,69 @@ fn message(bytes: &mut Bytes<'_>) -> Message {
             serial: bytes.next().into(),
             have: None,
         }),
-        _ => Message::Bye {
+        7 => Message::Bye {
             code: ByeCode::from(u16::from(bytes.next())),
         },
+        8 => Message::Rank(rank(bytes)),
+        9 => Message::Sibling(sibling(bytes)),
+        10 => Message::Relay(relay(bytes)),
+        _ => Message::Addresses(addresses(bytes)),
     }
 }
 
+fn rank(bytes: &mut Bytes<'_>) -> Rank {
+    // 255 stands for the largest number, at which counting on must not overflow.
+    let epoch = match bytes.next() {
+        255 => u64::MAX,
+        254 => (1 << 62) - 1,
+        number => number.into(),
+    };
+
+    Rank {
+        epoch,
+        preference: bytes.next().into(),
+    }
+}
+
+fn sibling(bytes: &mut Bytes<'_>) -> SiblingState {
+    let rank = rank(bytes);
+    let state = bytes.next();
+
+    SiblingState {
+        rank,
+        is_active: state & 1 != 0,
+        hands_over: state & 2 != 0,
+        tunnels: u16::from(state >> 2),
+        secret: Secret([state; 32]),
+    }
+}
+
+fn relay(bytes: &mut Bytes<'_>) -> Relay {
+    let [from, to] = [bytes.next(), bytes.next()].map(scene::name);
+    let nonce = bytes.next();
+
+    Relay {
+        from,
+        to,
+        nonce: [nonce; 16],
+        proof: (nonce % 2 == 1).then(|| Digest([nonce; 32])),
+    }
+}
+
+fn addresses(bytes: &mut Bytes<'_>) -> BTreeSet<SocketAddr> {
+    let count = bytes.next() % 9;
+    // Inside our site, in that of another member, and in nobody's.
+    let address = |bytes: &mut Bytes<'_>| [10, bytes.next() % 4, 0, bytes.next()];
+
+    (0..count)
+        .map(|_| SocketAddr::from((address(bytes), 4600)))
+        .collect()
+}
+
 fn hello(bytes: &mut Bytes<'_>) -> Hello {
-    let boot = bytes.next() % 4;
+    let boot = bytes.next();
+    // One in four does not know of siblings.
+    let features = if boot >> 2 & 3 == 3 { 0 } else { SIBLINGS };
     // 255 stands for the largest number, at which counting on must not overflow.
     let replaces = match bytes.next() {
         255 => u64::MAX,
@@ -145,8 +202,8 @@ fn hello(bytes: &mut Bytes<'_>) -> Hello {
 
     Hello {
         versions: (1, 1),
-        features: 0,
-        boot: BootId([boot; 16]),
+        features,
+        boot: BootId([boot % 4; 16]),
         replaces,
         lanes: vec![lane],
         records: BTreeMap::new(),

@@ -9,6 +9,7 @@ use ringway_intent::{Address, HostRoute, Links};
 use ringway_shell::Input;
 
 use crate::consortium::Records;
+use crate::liar;
 use crate::rng::Rng;
 use crate::world::{Event, World};
 
@@ -46,6 +47,8 @@ pub(crate) enum Incident {
     Records(usize, Records),
     /// SIGHUP, for nothing.
     Reload(usize),
+    /// It says of itself and of its siblings what is not so.
+    Lie(usize),
 }
 
 impl Incident {
@@ -91,6 +94,7 @@ impl Incident {
                 reload(world, node);
             }
             Incident::Reload(node) => reload(world, node),
+            Incident::Lie(node) => liar::lie(world, node),
         }
     }
 }
@@ -149,7 +153,32 @@ pub(crate) fn plan(world: &mut World, records: &Records, span: Duration) {
         }
         world.schedule(at, planned(incident));
     }
+    plan_lies(world, span);
     plan_records(world, records.clone(), span);
+}
+
+/// One gateway of a site with two, and one of any, lie all the time.
+fn plan_lies(world: &mut World, span: u64) {
+    let count = world.nodes.len();
+    let twins: Vec<usize> = (0..count)
+        .filter(|node| has_sibling(world, *node))
+        .collect();
+    let liars = [twins[world.rng.below(twins.len())], world.rng.below(count)];
+
+    for liar in liars {
+        for _ in 0..20 {
+            let at = world.rng.millis(1000, span);
+            world.schedule(at, planned(Incident::Lie(liar)));
+        }
+    }
+}
+
+fn has_sibling(world: &World, node: usize) -> bool {
+    let here = &world.nodes[node];
+    let mut gateways = world.nodes.iter();
+
+    gateways
+        .any(|there| there.id != here.id && there.id.org == here.id.org && there.site == here.site)
 }
 
 fn some_incident(rng: &mut Rng, count: usize) -> Incident {

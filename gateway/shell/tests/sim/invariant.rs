@@ -137,6 +137,28 @@ pub(crate) fn only_removed_are_cut(
     }
 }
 
+/// The highest epoch that honest gateways count to.
+const CEILING: u64 = 1 << 62;
+
+/// More takeovers than a site can have in a course of events.
+const MANY: u64 = 1000;
+
+/// Whatever a gateway lies about its rank, no honest one takes a number from which there is no way
+/// on; and the order of a site whose gateways are honest knows nothing of it.
+pub(crate) fn ranks_are_sound(world: &mut World, node: usize) {
+    let here = &world.nodes[node];
+    let Some(epoch) = here.standing.as_ref().map(|standing| standing.epoch) else {
+        return;
+    };
+    let mut gateways = world.nodes.iter();
+    let is_lied_to = gateways
+        .any(|there| there.has_ever_lied && there.id.org == here.id.org && there.site == here.site);
+
+    if epoch > CEILING || !is_lied_to && epoch > MANY {
+        world.accuse(node, &format!("takes epoch {epoch}"));
+    }
+}
+
 /// True if a route leads into a tunnel.
 pub(crate) fn has_tunnel_routes(routes: &RoutePlan) -> bool {
     routes

@@ -47,6 +47,10 @@ pub(crate) struct Node {
     pub(crate) derive: fn(&Config, &[Ruling]) -> Membership,
     /// The role that its daemon was told last.
     pub(crate) standing: Option<Standing>,
+    /// Its program has said what is not so, since it was last started.
+    pub(crate) has_lied: bool,
+    /// At any time.
+    pub(crate) has_ever_lied: bool,
     /// How often a time of grace began.
     pub(crate) graces: usize,
     /// How often a tunnel came up.
@@ -183,6 +187,8 @@ impl Node {
             dials: 0,
             derive: ringway_shell::membership,
             standing: None,
+            has_lied: false,
+            has_ever_lied: false,
             graces: 0,
             ups: 0,
             asked: 0,

@@ -99,7 +99,10 @@ impl World {
                 self.nodes[node].findings.remove(&name);
             }
             Effect::Stop => self.stop(node),
-            Effect::Role(standing) => self.nodes[node].standing = Some(standing),
+            Effect::Role(standing) => {
+                self.nodes[node].standing = Some(standing);
+                invariant::ranks_are_sound(self, node);
+            }
             Effect::AbandonDial { .. }
             | Effect::ExpectPeers(_)
             | Effect::TrimHeap

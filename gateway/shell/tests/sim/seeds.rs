@@ -80,6 +80,11 @@ fn calm_down(world: &mut World) {
     let count = world.nodes.len();
     world.network.calm_down();
     world.is_chaotic = false;
+    for node in 0..count {
+        if world.nodes[node].has_lied {
+            world.restart(node);
+        }
+    }
     if world.rng.chance(300) {
         let (a, b) = (world.rng.below(count), world.rng.below(count));
         world.network.cut(a, b);
@@ -99,7 +104,8 @@ fn report(seed: u64, outcome: Result<World, Violation>) {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
+/// The number in an environment variable.
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable)
         .ok()
         .map(|text| text.parse().expect("a number"))

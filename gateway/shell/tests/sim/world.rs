@@ -168,6 +168,7 @@ impl World {
 
         let gateway = &mut self.nodes[node];
         gateway.life += 1;
+        gateway.has_lied = false;
         let records = gateway.disk.records.clone();
         let config = Arc::new(consortium::config(&gateway.id, &gateway.site, &records));
         let connected = gateway.connected();

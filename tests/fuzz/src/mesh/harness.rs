@@ -18,8 +18,8 @@ const MAX_ACTIONS: usize = 256;
 /// "Sessions").
 const MAX_SESSIONS: usize = 8;
 
-/// Most wake-ups in a second. Each of 32 sessions probes ten times a second at most.
-const MAX_WAKES: u32 = 1000;
+/// Most wake-ups in a second. Each of 32 sessions probes a hundred times a second at most.
+const MAX_WAKES: u32 = 4000;
 
 pub(super) struct Harness {
     mesh: Mesh,

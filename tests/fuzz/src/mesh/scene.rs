@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ringway_config::{Digest, GatewayId, OrgId, Prefix, SiteId};
+use ringway_config::{Digest, GatewayId, GatewayName, OrgId, Prefix, SiteId};
+use ringway_core::message::SIBLINGS;
 use ringway_core::{GatewayInfo, Membership, Settings};
 
 /// Gateways that connect. The last is of an unknown organization; `gw2.m` serves our own site.
@@ -29,6 +30,12 @@ pub(super) fn org(number: u8) -> OrgId {
     id(PEERS[usize::from(number) % PEERS.len()]).org
 }
 
+/// A gateway's name, ours among them.
+pub(super) fn name(number: u8) -> GatewayName {
+    let names = [PEERS[0], PEERS[2], "gw9.m"];
+    id(names[usize::from(number) % names.len()]).name
+}
+
 /// The claimed prefixes whose bits are set.
 pub(super) fn prefixes(bits: u8) -> BTreeSet<Prefix> {
     let chosen = PREFIXES
@@ -44,6 +51,7 @@ pub(super) fn settings() -> Settings {
         rekey_after: Duration::from_secs(20),
         max_age: Duration::from_secs(30),
         drain: Duration::from_secs(2),
+        features: SIBLINGS,
         ..Settings::default()
     }
 }

@@ -1,0 +1,81 @@
+//! A gateway whose program lies about the ranks of its site: what it says reaches its peers and
+//! siblings on its own sessions, beside what its daemon says.
+//!
+//! `invariant` watches what comes of it while it lies. It is restarted in the end: then all must be
+//! as if it had never lied (`model`).
+
+use ringway_config::{Digest, GatewayName};
+use ringway_core::message::{Relay, SiblingState};
+use ringway_core::{ConnId, Message, Rank, Secret};
+
+use crate::invariant::peer_of;
+use crate::model::sessions_of;
+use crate::wire::Item;
+use crate::world::World;
+
+/// Says something untrue on each session of `node`.
+pub(crate) fn lie(world: &mut World, node: usize) {
+    if !world.nodes[node].runs() {
+        return;
+    }
+    world.nodes[node].has_lied = true;
+    world.nodes[node].has_ever_lied = true;
+
+    let sessions: Vec<ConnId> = sessions_of(world, node).map(|(conn, _)| conn).collect();
+    for conn in sessions {
+        let message = untruth(world, node, conn);
+        world.send(conn, Item::Bytes(message.encode()));
+    }
+}
+
+fn untruth(world: &mut World, node: usize, conn: ConnId) -> Message {
+    let rank = Rank {
+        epoch: epoch(world),
+        preference: world.rng.next() as u32,
+    };
+
+    match world.rng.below(4) {
+        0 => Message::Rank(rank),
+        1 => Message::Relay(Relay {
+            from: some_gateway(world, node),
+            to: peer_of(world, conn).name.clone(),
+            nonce: nonce(world),
+            proof: Some(Digest::of(&nonce(world))),
+        }),
+        2 => Message::Relay(Relay {
+            from: world.nodes[node].id.name.clone(),
+            to: some_gateway(world, node),
+            nonce: nonce(world),
+            proof: None,
+        }),
+        _ => Message::Sibling(SiblingState {
+            rank,
+            is_active: world.rng.chance(700),
+            hands_over: world.rng.chance(200),
+            tunnels: world.rng.next() as u16,
+            secret: Secret([world.rng.next() as u8; 32]),
+        }),
+    }
+}
+
+/// The highest of all, the highest that is counted on from, and others.
+fn epoch(world: &mut World) -> u64 {
+    match world.rng.below(4) {
+        0 => u64::MAX,
+        1 => (1 << 62) - 1,
+        2 => 1_000_000 + world.rng.below(1000) as u64,
+        _ => world.rng.next(),
+    }
+}
+
+fn some_gateway(world: &mut World, node: usize) -> GatewayName {
+    let org = &world.nodes[node].id.org;
+    let names = world.nodes.iter().filter(|other| other.id.org == *org);
+    let names: Vec<GatewayName> = names.map(|other| other.id.name.clone()).collect();
+
+    names[world.rng.below(names.len())].clone()
+}
+
+fn nonce(world: &mut World) -> [u8; 16] {
+    (u128::from(world.rng.next()) << 64 | u128::from(world.rng.next())).to_be_bytes()
+}
