@@ -11,6 +11,7 @@
 //! `ringway_lab`.
 
 mod bridge;
+mod busy_siblings;
 mod certificates;
 mod clock;
 mod companions;
@@ -28,6 +29,7 @@ mod etcd_siblings;
 mod exposure;
 mod forwarding;
 mod fragments;
+mod frr;
 mod full_disk;
 mod health;
 mod host;

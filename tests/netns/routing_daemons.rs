@@ -15,16 +15,17 @@ use ringway_tests::{Background, Scene};
 
 use crate::RINGWAY;
 
-const GATEWAY: &str = "gw.org1";
-const ROUTER: &str = "peer1.org1";
+pub(crate) const GATEWAY: &str = "gw.org1";
+pub(crate) const ROUTER: &str = "peer1.org1";
 
 /// The prefixes of another organization.
-const MEMBER: [&str; 2] = ["10.10.2.0/24", "fd00:10:2::/64"];
+pub(crate) const MEMBER: [&str; 2] = ["10.10.2.0/24", "fd00:10:2::/64"];
 
 /// What stands in angle brackets in a recipe.
-const SITE: [(&str, &str); 3] = [
+const SITE: [(&str, &str); 4] = [
     ("<as>", "65001"),
     ("<router>", "10.10.1.12"),
+    ("<gateway>", "10.10.1.1"),
     ("<as of the router>", "65002"),
 ];
 
@@ -41,7 +42,7 @@ protocol bgp ringway {
 ";
 
 /// The recipe for `name`, with the site's values.
-fn recipe(scene: &Scene, name: &str) -> String {
+pub(crate) fn recipe(scene: &Scene, name: &str) -> String {
     let printed = program::output(&mut scene.ringway(GATEWAY, &["recipe", name]));
     let mut text = printed.unwrap_or_else(|error| panic!("{error:#}"));
     for (placeholder, value) in SITE {
@@ -51,14 +52,14 @@ fn recipe(scene: &Scene, name: &str) -> String {
 }
 
 /// A directory for the files of `program` on `node`.
-fn directory(scene: &Scene, node: &str, program: &str) -> PathBuf {
+pub(crate) fn directory(scene: &Scene, node: &str, program: &str) -> PathBuf {
     let dir = scene.topology().dir().join(format!("{node}-{program}"));
     fs::create_dir_all(&dir).expect("the laboratory's directory is writable");
     dir
 }
 
 /// Starts BIRD in the foreground; its socket is `ctl` in the directory.
-fn start_bird(scene: &Scene, node: &str, config: &str) -> (Background, PathBuf) {
+pub(crate) fn start_bird(scene: &Scene, node: &str, config: &str) -> (Background, PathBuf) {
     let dir = directory(scene, node, "bird");
     let file = dir.join("bird.conf");
     fs::write(&file, config).expect("the directory is writable");

@@ -1,6 +1,6 @@
 //! `ringway recipe`: the configuration of another program of the site, with this consortium's
 //! values. Resolvers ask the gateways for the consortium's names; deploy/dns has the same with
-//! example values, and why each line is there. keepalived and BIRD have the site's hosts
+//! example values, and why each line is there. keepalived, BIRD and FRR have the site's hosts
 //! and routers use the gateways.
 
 mod cloud;
@@ -41,6 +41,8 @@ pub enum For {
     Keepalived,
     /// BIRD 2, for the site's routers
     Bird,
+    /// FRR on a router of the site, which hears BIRD of the gateways
+    Frr,
 }
 
 /// Arguments of `ringway recipe`.
@@ -85,6 +87,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         For::Privatezone => cloud::privatezone(&Names::of(&config, servers)?),
         For::Keepalived => keepalived::keepalived(&config, &Program::this(&args)?),
         For::Bird => routing::bird(&config),
+        For::Frr => routing::frr(&config),
     })
 }
 

@@ -81,6 +81,22 @@ fn bird_gets_the_numbers_of_the_file() {
 }
 
 #[test]
+fn frr_takes_no_prefix_of_its_own_site_from_a_gateway_and_gives_none() {
+    let workspace = acme();
+    let frr = recipe(&workspace, "frr");
+
+    for part in [
+        "neighbor <gateway> bfd profile ringway",
+        "neighbor <gateway> prefix-list ringway4 in",
+        "neighbor <gateway> prefix-list ringway6 in",
+        "neighbor <gateway> route-map ringway-nothing out",
+    ] {
+        assert!(frr.contains(part), "{part}: {frr}");
+    }
+    assert!(!frr.contains("permit 10.211.16."), "{frr}");
+}
+
+#[test]
 fn keepalived_gets_the_virtual_addresses_and_asks_this_program() {
     let workspace = acme();
     let empty = recipe(&workspace, "keepalived");

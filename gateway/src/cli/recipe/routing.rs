@@ -1,7 +1,13 @@
 //! The recipe for a routing daemon on the gateway host: it tells the site's routers by BGP which
 //! members can be reached here. BFD tells them within a second that the host is dead.
+//!
+//! On the gateway host this is BIRD. FRR 8 cannot do it: it imports tables up to 252 only, IPv4
+//! alone, takes the last route of a prefix whatever its metric, the `unreachable` one too, and
+//! keeps a route whose device is gone. Routers may well run it: [`frr`].
 
-use ringway_config::Config;
+use std::fmt::Write as _;
+
+use ringway_config::{Config, Prefix};
 
 /// Milliseconds between two packets of BFD; a host is dead when three were missed. Virtual machines
 /// miss more than one of shorter intervals without being dead.
@@ -19,6 +25,8 @@ pub(super) fn bird(config: &Config) -> String {
          template bgp ringway {{\n\
          \x20   local as <as>;\n\
          \x20   bfd on;\n\
+         \x20   # After BFD has ended a session, another one is tried soon.\n\
+         \x20   error wait time 1, 30;\n\
          {}{}\
          }}\n\
          # One block for each router:\n\
@@ -63,5 +71,71 @@ fn bird_channel(version: u8) -> String {
          \x20       export where source = RTS_INHERIT;\n\
          \x20       next hop self;\n\
          \x20   }};\n"
+    )
+}
+
+/// FRR on a router, both families over one session.
+pub(super) fn frr(config: &Config) -> String {
+    format!(
+        "! FRR 8 (bgpd and bfdd in /etc/frr/daemons): for a router of this site. The gateways run\n\
+         ! BIRD: ringway recipe bird. What stands in angle brackets is the site's.\n\
+         bfd\n\
+         \x20profile ringway\n\
+         \x20 detect-multiplier 3\n\
+         \x20 receive-interval {INTERVAL}\n\
+         \x20 transmit-interval {INTERVAL}\n\
+         \x20exit\n\
+         exit\n\
+         ! The members' prefixes, and nothing else, come from a gateway; nothing goes to it.\n\
+         {}\
+         route-map ringway-nothing deny 10\n\
+         exit\n\
+         router bgp <as of the router>\n\
+         \x20! These lines for each gateway; the active one and a standby may carry packets at once:\n\
+         \x20neighbor <gateway> remote-as <as>\n\
+         \x20neighbor <gateway> bfd profile ringway\n\
+         \x20neighbor <gateway> timers connect 5\n\
+         {}{}\
+         exit\n",
+        frr_prefixes(config),
+        frr_family(4),
+        frr_family(6),
+    )
+}
+
+/// What a gateway may tell.
+fn frr_prefixes(config: &Config) -> String {
+    let sites = config.members.iter().flat_map(|member| &member.sites);
+    let other = config
+        .own
+        .sites
+        .iter()
+        .filter(|site| site.name != config.site);
+    let mut prefixes: Vec<Prefix> = sites
+        .chain(other)
+        .flat_map(|site| &site.prefixes)
+        .map(|placed| placed.prefix)
+        .collect();
+    prefixes.sort();
+
+    let mut text = String::new();
+    for prefix in prefixes {
+        let (family, list) = if prefix.is_ipv4() {
+            ("ip", "ringway4")
+        } else {
+            ("ipv6", "ringway6")
+        };
+        _ = writeln!(text, "{family} prefix-list {list} permit {prefix}");
+    }
+    text
+}
+
+fn frr_family(version: u8) -> String {
+    format!(
+        "\x20address-family ipv{version} unicast\n\
+         \x20 neighbor <gateway> activate\n\
+         \x20 neighbor <gateway> prefix-list ringway{version} in\n\
+         \x20 neighbor <gateway> route-map ringway-nothing out\n\
+         \x20exit-address-family\n"
     )
 }
