@@ -144,7 +144,7 @@ impl Keeper {
         if let Some(before) = before
             && (!order.is_active || !before.has_the_place_of(order))
         {
-            let before = before.clone();
+            let before = before.without_what_stays(order);
             self.state = State::Away { until: None };
             self.remove(&before).await;
         }

@@ -39,8 +39,52 @@ impl Order {
         }
     }
 
+    /// This order, about those of its addresses alone that `next` takes away: the hosts go on using
+    /// the others meanwhile.
+    pub fn without_what_stays(&self, next: &Order) -> Order {
+        let mut gone = self.clone();
+        if next.is_active && next.interface == self.interface {
+            gone.addresses
+                .retain(|address| !next.addresses.contains(address));
+        }
+        gone
+    }
+
     /// True if both are about the same addresses.
     pub fn has_the_place_of(&self, other: &Order) -> bool {
         self.interface == other.interface && self.addresses == other.addresses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(interface: &str, addresses: &[&str], is_active: bool) -> Order {
+        Order {
+            interface: interface.into(),
+            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+            is_active,
+            epoch: 1,
+            must_probe: false,
+            pulse: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn an_address_that_stays_is_not_removed_with_those_that_go() {
+        let before = order("lan0", &["10.1.0.3", "10.1.0.4"], true);
+        let gone = |next: &Order| before.without_what_stays(next).addresses;
+
+        let more = order("lan0", &["10.1.0.3", "10.1.0.4", "10.1.0.5"], true);
+        assert_eq!(gone(&more), [] as [IpAddr; 0]);
+        let other = order("lan0", &["10.1.0.4", "10.1.0.5"], true);
+        assert_eq!(gone(&other), ["10.1.0.3".parse::<IpAddr>().unwrap()]);
+
+        // Another interface, or the end of the role, takes all of them away.
+        let elsewhere = order("lan1", &["10.1.0.3", "10.1.0.4"], true);
+        assert_eq!(gone(&elsewhere), before.addresses);
+        let standby = order("lan0", &["10.1.0.3", "10.1.0.4"], false);
+        assert_eq!(gone(&standby), before.addresses);
     }
 }
