@@ -114,6 +114,26 @@ fn a_second_gateway_of_a_site_has_the_rules_and_names_of_the_first() {
 }
 
 #[test]
+fn another_gateway_of_the_site_has_the_same_virtual_addresses_and_answers_there() {
+    let workspace = with_a_member();
+    let text = workspace.read("acme/gateway.toml");
+    let (before, rest) = text.split_once("[dns]\nlisten = ").expect("it is there");
+    let (_, after) = rest.split_once('\n').expect("it is a line");
+    let listen = "[\"10.211.0.2:53\", \"10.211.0.250:53\"]";
+    let ha = "[ha]\naddresses = [\"10.211.0.250/24\"]\ninterface = \"lan0\"\n";
+    let text = format!("{before}[dns]\nlisten = {listen}\n{after}\n{ha}");
+    workspace.write("acme/gateway.toml", &text);
+
+    workspace
+        .ringway(&format!("gateway add gw2 --dns-listen 10.211.0.3 {HERE}"))
+        .succeeds();
+    let second = workspace.read("acme/gw2/gateway.toml");
+    for part in [ha, "listen = [\"10.211.0.3:53\", \"10.211.0.250:53\"]"] {
+        assert!(second.contains(part), "{part}: {second}");
+    }
+}
+
+#[test]
 fn a_gateway_at_a_new_site_brings_the_site_with_it() {
     let workspace = with_a_member();
     changes(

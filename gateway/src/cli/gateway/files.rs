@@ -77,6 +77,13 @@ fn copy(args: &Add, id: &GatewayId, config: &Config) -> Result<(String, Option<S
     Ok((text, Some(note)))
 }
 
+/// Where the DNS server answers at virtual addresses: those are every gateway's of the site.
+fn shared(config: &Config) -> impl Iterator<Item = SocketAddr> {
+    let listen = config.dns.listen.iter().copied();
+
+    listen.filter(|listen| config.ha.hosts().any(|host| host == listen.ip()))
+}
+
 fn set_identity(document: &mut DocumentMut, id: &GatewayId) {
     let Some(identity) = document
         .get_mut("identity")
@@ -98,11 +105,13 @@ fn set_dns(document: &mut DocumentMut, args: &Add, config: &Config) -> String {
         return String::new();
     };
 
-    let listen: Array = args
-        .dns_listen
-        .iter()
-        .map(|listen| listen.0.to_string())
-        .collect();
+    let mut listen = dns_listen(args);
+    for listen_too in shared(config) {
+        if !listen.contains(&listen_too) {
+            listen.push(listen_too);
+        }
+    }
+    let listen: Array = listen.iter().map(ToString::to_string).collect();
     set(dns, "listen", listen);
     let mut note = format!(
         "It has the rules and names of gateway {}: change both when one changes.",
