@@ -1,10 +1,10 @@
 //! Deterministic simulation of the shell that ships: 30 gateways of 12 organizations in virtual
 //! time, over a network that delays, loses, reorders and cuts, with restarts, breaks, changes of
 //! hosts, reloads and rotations, each in the middle of another, gateways that lie about ranks
-//! (`liar`), and ports that fail or answer late.
-//! Only the ports are in memory (`ports`, `links`); they check what they are asked. `invariant`
-//! watches every published table and every role; in the end `model`, which knows nothing of sessions and changes,
-//! says who should reach whom and what should be in force.
+//! (`liar`), and ports that fail or answer late. Only the ports are in memory (`ports`, `links`);
+//! they check what they are asked. `invariant` watches every published table and every role; in the
+//! end `model`, which knows nothing of sessions and changes, says who should reach whom and what
+//! should be in force.
 //!
 //! Tried by hand: each of these changes of the shell fails within 200 seeds.
 //!

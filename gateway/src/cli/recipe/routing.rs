@@ -91,7 +91,7 @@ pub(super) fn frr(config: &Config) -> String {
          route-map ringway-nothing deny 10\n\
          exit\n\
          router bgp <as of the router>\n\
-         \x20! These lines for each gateway; the active one and a standby may carry packets at once:\n\
+         \x20! These lines for each gateway; standbys carry packets, too:\n\
          \x20neighbor <gateway> remote-as <as>\n\
          \x20neighbor <gateway> bfd profile ringway\n\
          \x20neighbor <gateway> timers connect 5\n\
