@@ -37,6 +37,8 @@ pub fn items(member: &Member, name: &dyn Fn(&Root) -> String) -> BTreeSet<String
 
     for site in &member.sites {
         items.insert(format!("site {}", site.name));
+        let via = site.via.iter();
+        items.extend(via.map(|via| format!("site {} via {via}", site.name)));
         let prefixes = site.prefixes.iter();
         items.extend(
             prefixes.map(|placed| format!("prefix {} of site {}", placed.prefix, site.name)),
@@ -48,6 +50,8 @@ pub fn items(member: &Member, name: &dyn Fn(&Root) -> String) -> BTreeSet<String
         let endpoints = gateway.endpoints.iter();
         items.extend(endpoints.map(|endpoint| format!("endpoint {endpoint} of gateway {name}")));
     }
+    let transit = member.transit.iter();
+    items.extend(transit.map(|transit| format!("transit for {transit}")));
 
     let revoked = &member.revoked;
     items.extend(

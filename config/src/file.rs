@@ -25,7 +25,9 @@ mod report;
 mod source;
 mod survey;
 mod table;
+mod transit;
 mod tunnel;
+mod via;
 pub(crate) mod zone;
 
 use std::collections::BTreeMap;

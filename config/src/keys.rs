@@ -332,6 +332,7 @@ pub(crate) mod member {
         pub(crate) CA = "ca", r#"ca = ["""<the CA certificate in PEM>"""]"#;
         pub(crate) SITE = "site", "[[site]] with name and prefixes";
         pub(crate) GATEWAY = "gateway", "[[gateway]] with name, site and endpoints";
+        pub(crate) TRANSIT = "transit", "[[transit]] with for";
         pub(crate) REVOKED = "revoked", "[revoked] with gateways and keys";
         pub(crate) END = "end", "[end] as the last line";
     }
@@ -356,6 +357,15 @@ pub(crate) mod member_site {
         "site", "[[site]]";
         pub(crate) NAME = "name", r#"name = "west""#;
         pub(crate) PREFIXES = "prefixes", r#"prefixes = ["10.1.0.0/16", "fd00:1::/48"]"#;
+        pub(crate) VIA = "via",
+            r#"via = "east", a site that has gateways, or via = "beta/east", another member's"#;
+    }
+}
+
+pub(crate) mod transit {
+    table! {
+        "transit", "[[transit]]";
+        pub(crate) FOR = "for", r#"for = "acme/idc", the organization and its site"#;
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`],
 //! [`policy`], [`tunnel`], [`ha`]); the files it comes
-//! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); which address ranges
+//! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); whose gateways serve a
+//! site ([`via`], [`transit`], [`serving`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
 //! which record is the newest ([`newest`], kept in a [`ledger`]) and how one follows the other
 //! ([`mod@upgrade`], [`changes`]); what a reload has changed ([`difference`]), and what a refused
@@ -38,12 +39,15 @@ pub mod newest;
 pub mod overlap;
 pub mod policy;
 pub mod prefix;
+pub mod serving;
 pub mod survey;
 pub mod text;
+pub mod transit;
 pub mod tun_name;
 pub mod tunnel;
 pub mod upgrade;
 pub mod verdict;
+pub mod via;
 
 pub use accepted::{Accepted, AcceptedError};
 pub use bogon::{bogon, is_private, is_private_range};
@@ -74,9 +78,12 @@ pub use policy::{
     PolicyTest, PortRange, PortRangeError, Service, Target, fabric_services,
 };
 pub use prefix::{Prefix, PrefixError};
+pub use serving::Unserved;
 pub use survey::Survey;
 pub use text::{NewGateway, NewMember, gateway_text, member_text};
+pub use transit::{Transit, TransitSite, TransitSiteError};
 pub use tun_name::{TunName, TunNameError};
 pub use tunnel::Tunnel;
 pub use upgrade::{UpgradeError, upgrade};
 pub use verdict::{Ruling, Verdict, rule};
+pub use via::Via;

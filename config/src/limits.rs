@@ -19,6 +19,8 @@ pub const GATEWAYS_OF_A_SITE: usize = 64;
 pub const GATEWAYS: usize = 1024;
 /// Endpoints of one gateway.
 pub const ENDPOINTS: usize = 16;
+/// Sites of other organizations that one serves.
+pub const TRANSIT: usize = 256;
 /// Revoked gateways, and revoked keys, of one organization.
 pub const REVOKED: usize = 4096;
 /// Prefixes of all organizations together.

@@ -4,7 +4,8 @@
 //! | of each organization | in the meet |
 //! |---|---|
 //! | revoked gateways and keys | those of either side |
-//! | CA certificates, prefixes, gateways | those of both sides |
+//! | CA certificates, prefixes, gateways, consents to transit | those of both sides |
+//! | a site via another one | if it is the same on both sides, else nobody serves it |
 //! | the organization itself | unless the files lack it |
 //!
 //! What cannot be read takes nothing away: it is not known what it would say. Of a record that is

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Endpoint, GatewayName, OrgId, Place, Prefix, SiteId, ZoneName};
+use crate::{Endpoint, GatewayName, OrgId, Place, Prefix, SiteId, Transit, Via, ZoneName};
 
 /// A checked member record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Member {
     pub sites: Vec<Site>,
     /// Its gateways, in file order.
     pub gateways: Vec<Gateway>,
+    /// Sites of other organizations that its gateways may serve.
+    pub transit: Vec<Transit>,
     /// Gateways and keys that it revoked.
     pub revoked: Revoked,
     /// SHA-256 of the file's bytes: the fingerprint that operators compare and `Hello` carries.
@@ -33,6 +35,12 @@ impl Member {
     /// The site of that name.
     pub fn site(&self, name: &SiteId) -> Option<&Site> {
         self.sites.iter().find(|site| site.name == *name)
+    }
+
+    /// True if it lets its gateways serve `site` of `org`.
+    pub fn consents_to(&self, org: &OrgId, site: &SiteId) -> bool {
+        let mut transit = self.transit.iter();
+        transit.any(|transit| transit.org == *org && transit.site == *site)
     }
 
     /// The gateway of that name.
@@ -55,8 +63,11 @@ pub struct Root {
 pub struct Site {
     /// Its name in the organization.
     pub name: SiteId,
-    /// Its address ranges. Its gateways may announce no others.
+    /// Its address ranges. Its gateways may announce no others but those of sites that are served
+    /// via it.
     pub prefixes: Vec<PlacedPrefix>,
+    /// The site whose gateways serve this one too; `None`: it has gateways of its own.
+    pub via: Option<Via>,
 }
 
 /// A prefix and the place where it was written.

@@ -8,12 +8,13 @@
 //! | two accepted records | both are conflicted |
 //! | another site and a reserved or connected range | the site is conflicted |
 //!
-//! A prefix without a clash is available. Pure; clashes are found by [`crate::overlap`].
+//! A prefix without a clash is available, unless its site is to be served via another one whose
+//! gateways may not serve it (see [`crate::serving`]). Pure; clashes are found by [`crate::overlap`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::overlap::{Claim, Connected, Owner, claims, rivals};
-use crate::{Config, Digest, Fault, OrgId, Place, Prefix, SiteId};
+use crate::{Config, Digest, Fault, OrgId, Place, Prefix, SiteId, Unserved};
 
 /// Whether this gateway routes a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Verdict {
         /// The addresses that both claim.
         range: Prefix,
     },
+    /// Its site is to be served via another one, whose gateways may not serve it.
+    Unserved(Unserved),
 }
 
 /// The verdict on one prefix of one site.
@@ -54,10 +57,11 @@ impl Ruling {
         self.verdict == Verdict::Available
     }
 
-    /// The ruling as a fault, unless the prefix is available.
+    /// The conflict as a fault, if the prefix is in one.
     pub fn fault(&self) -> Option<Fault> {
         match &self.verdict {
-            Verdict::Available => None,
+            // What is wrong with its site is said once for all of its prefixes.
+            Verdict::Available | Verdict::Unserved(_) => None,
             Verdict::Conflicted {
                 with, theirs, at, ..
             } => {
@@ -104,6 +108,7 @@ pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
     let among_established = rivals(&claims, &this_site, established);
     let among_all = rivals(&claims, &this_site, all);
 
+    let unserved = unserved(config);
     let mut rulings = Vec::new();
     for (i, claim) in claims.iter().enumerate() {
         let rival = if is_newcomer(claim, &incumbents) {
@@ -111,10 +116,25 @@ pub fn rule(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
         } else {
             among_established[i]
         };
-        rulings.extend(ruling(claim, rival.map(|rival| &claims[rival])));
+        rulings.extend(ruling(claim, rival.map(|rival| &claims[rival]), &unserved));
     }
 
     rulings
+}
+
+/// The sites that are to be served via another one, and are not.
+type UnservedSites<'a> = BTreeMap<(&'a OrgId, &'a SiteId), Unserved>;
+
+fn unserved(config: &Config) -> UnservedSites<'_> {
+    let mut unserved = BTreeMap::new();
+    for member in config.records() {
+        for site in member.sites.iter().filter(|site| site.via.is_some()) {
+            if let Err(reason) = config.server(member, site) {
+                unserved.insert((&member.org, &site.name), reason);
+            }
+        }
+    }
+    unserved
 }
 
 fn is_newcomer(claim: &Claim, incumbents: &BTreeSet<&OrgId>) -> bool {
@@ -125,13 +145,16 @@ fn is_newcomer(claim: &Claim, incumbents: &BTreeSet<&OrgId>) -> bool {
 }
 
 /// `None` for a claim of the host, which is not ruled on.
-fn ruling(claim: &Claim, rival: Option<&Claim>) -> Option<Ruling> {
+fn ruling(claim: &Claim, rival: Option<&Claim>, unserved: &UnservedSites<'_>) -> Option<Ruling> {
     let Owner::Site { org, site } = &claim.owner else {
         return None;
     };
 
     let verdict = match rival {
-        None => Verdict::Available,
+        None => match unserved.get(&(org, site)) {
+            Some(reason) => Verdict::Unserved(reason.clone()),
+            None => Verdict::Available,
+        },
         Some(rival) => Verdict::Conflicted {
             with: rival.owner.clone(),
             theirs: rival.prefix,

@@ -54,6 +54,9 @@ fn verdicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
     for note in &config.notes.0 {
         writeln!(text, "{note}").unwrap();
     }
+    for fault in config.unserved().into_iter().chain(config.unused_transit()) {
+        writeln!(text, "{fault}").unwrap();
+    }
     for fault in conflicts(config, connected, accepted).0 {
         writeln!(text, "{fault}").unwrap();
     }
@@ -61,6 +64,7 @@ fn verdicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
         let verdict = match &ruling.verdict {
             Verdict::Available => "available".into(),
             Verdict::Conflicted { with, range, .. } => format!("conflicted in {range} with {with}"),
+            Verdict::Unserved(reason) => format!("refused: {reason}"),
         };
         writeln!(
             text,

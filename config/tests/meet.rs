@@ -14,8 +14,8 @@ use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree as _;
 use ringway_config::{
     Allow, AllowEgress, Config, Digest, DnsName, Egress, Gateway, Member, OrgId, Origin, Place,
-    PlacedPrefix, Policy, PortRange, Prefix, Revoked, Root, Service, Site, Survey, Target, meet,
-    taken,
+    PlacedPrefix, Policy, PortRange, Prefix, Revoked, Root, Service, Site, SiteId, Survey, Target,
+    Transit, Via, meet, taken,
 };
 
 /// This site, and the addresses of its only name.
@@ -63,9 +63,34 @@ fn any_prefixes(org: usize, site: usize) -> impl Strategy<Value = Vec<PlacedPref
 
 fn any_site(org: usize, site: usize) -> impl Strategy<Value = Site> {
     any_prefixes(org, site).prop_map(move |prefixes| Site {
+        via: None,
         name: SITES[site].parse().unwrap(),
         prefixes,
     })
+}
+
+/// West may be served via east, its own or the other organization's.
+fn any_via(org: usize) -> impl Strategy<Value = Option<Via>> {
+    let other = ORGS[1 - org].parse().unwrap();
+
+    select(vec![None, Some(None), Some(Some(other))]).prop_map(|via| {
+        via.map(|org| Via {
+            org,
+            site: "east".parse().unwrap(),
+            place: place(),
+        })
+    })
+}
+
+/// Consent for the other organization's west.
+fn any_transit(org: usize) -> impl Strategy<Value = Vec<Transit>> {
+    let transit = Transit {
+        org: ORGS[1 - org].parse().unwrap(),
+        site: "west".parse().unwrap(),
+        place: place(),
+    };
+
+    subsequence(vec![transit], 0..=1)
 }
 
 fn any_gateways() -> impl Strategy<Value = Vec<Gateway>> {
@@ -85,9 +110,10 @@ fn any_gateways() -> impl Strategy<Value = Vec<Gateway>> {
 fn any_record(org: usize) -> impl Strategy<Value = Member> {
     let revoked = btree_set(select(GATEWAYS.to_vec()), 0..=2);
     let roots = subsequence(vec!["one", "two"], 1..=2);
-    let sites = (any_site(org, 0), any_site(org, 1));
-    (sites, any_gateways(), revoked, roots, 1..3u64).prop_map(
-        move |((east, west), gateways, revoked, roots, serial)| Member {
+    let sites = (any_site(org, 0), any_site(org, 1), any_via(org));
+    let gateways = (any_gateways(), any_transit(org));
+    (sites, gateways, revoked, roots, 1..3u64).prop_map(
+        move |((east, west, via), (mut gateways, transit), revoked, roots, serial)| Member {
             org: ORGS[org].parse().unwrap(),
             domain: BASE.own.domain.clone(),
             serial,
@@ -98,8 +124,12 @@ fn any_record(org: usize) -> impl Strategy<Value = Member> {
                     place: place(),
                 })
                 .collect(),
-            sites: vec![east, west],
-            gateways,
+            gateways: {
+                gateways.retain(|gateway| via.is_none() || gateway.site != west.name);
+                gateways
+            },
+            transit,
+            sites: vec![east, Site { via, ..west }],
             revoked: Revoked {
                 gateways: revoked.iter().map(|name| name.parse().unwrap()).collect(),
                 keys: revoked
@@ -257,15 +287,36 @@ fn holders(config: &Config, address: IpAddr) -> Vec<(&Member, &Site, bool)> {
                 .iter()
                 .any(|placed| placed.prefix.contains(address))
             {
-                let is_served = member
-                    .gateways
-                    .iter()
-                    .any(|gateway| gateway.site == site.name);
+                let is_served = server(config, member, site).is_some_and(|(server, at)| {
+                    let mut gateways = server.gateways.iter();
+                    server.org == member.org && gateways.any(|gateway| gateway.site == *at)
+                });
                 holders.push((member, site, is_served));
             }
         }
     }
     holders
+}
+
+/// The reference: whose gateways serve a site.
+fn server<'a>(
+    config: &'a Config,
+    member: &'a Member,
+    site: &'a Site,
+) -> Option<(&'a Member, &'a SiteId)> {
+    let Some(via) = &site.via else {
+        return Some((member, &site.name));
+    };
+    let Some(org) = &via.org else {
+        return Some((member, &via.site));
+    };
+
+    let server = config.members.iter().find(|known| known.org == *org)?;
+    let consents = server
+        .transit
+        .iter()
+        .any(|transit| transit.org == member.org && transit.site == site.name);
+    consents.then_some((server, &via.site))
 }
 
 fn is_from(config: &Config, origin: &Origin, address: IpAddr) -> bool {
@@ -348,6 +399,7 @@ fn grants(config: &Config) -> BTreeSet<String> {
             }
         }
         for site in &member.sites {
+            grants.extend(serving(config, member, site));
             for address in remotes() {
                 if site
                     .prefixes
@@ -372,6 +424,32 @@ fn grants(config: &Config) -> BTreeSet<String> {
         }
     }
     grants
+}
+
+/// The gateways that may serve a site.
+fn serving(config: &Config, member: &Member, site: &Site) -> Vec<String> {
+    let Some((server, at)) = server(config, member, site) else {
+        return Vec::new();
+    };
+    let gateways = server
+        .gateways
+        .iter()
+        .filter(|gateway| gateway.site == *at && !server.revoked.gateways.contains(&gateway.name));
+    let all: Vec<String> = gateways
+        .map(|gateway| {
+            let id = format!("{}.{}", gateway.name, server.org);
+            format!("{id} serves {}/{}", member.org, site.name)
+        })
+        .collect();
+
+    // The code under test says the same.
+    let found = config.server(member, site).ok();
+    assert!(
+        all.is_empty() || found == Some((&server.org, at)),
+        "{all:?}"
+    );
+    assert!(found.is_none() || found == Some((&server.org, at)));
+    all
 }
 
 proptest! {
@@ -447,6 +525,48 @@ fn an_older_record_takes_only_by_its_revocations() {
             .gateways
             .contains(&"gw1".parse().unwrap())
     );
+}
+
+#[test]
+fn a_consent_that_is_withdrawn_takes_the_site_from_its_gateways() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let [mut beta, mut gamma] =
+        [0, 1].map(|org| any_record(org).new_tree(&mut runner).unwrap().current());
+    for record in [&mut beta, &mut gamma] {
+        record.serial = 1;
+        for site in &mut record.sites {
+            site.via = None;
+        }
+        record.gateways = vec![Gateway {
+            name: "gw0".parse().unwrap(),
+            site: "east".parse().unwrap(),
+            endpoints: Vec::new(),
+        }];
+        record.roots = BASE.own.roots.clone();
+    }
+    beta.sites[1].via = Some(Via {
+        org: Some("gamma".parse().unwrap()),
+        site: "east".parse().unwrap(),
+        place: place(),
+    });
+    gamma.transit = vec![Transit {
+        org: "beta".parse().unwrap(),
+        site: "west".parse().unwrap(),
+        place: place(),
+    }];
+    let mut current = BASE.clone();
+    current.members = vec![beta, gamma];
+    let (org, site) = ("beta".parse().unwrap(), "west".parse().unwrap());
+    assert!(current.server_of(&org, &site).is_some());
+
+    let mut files = whole(&current);
+    for record in &mut files.records {
+        record.serial += 1;
+        record.transit.clear();
+    }
+    let met = meet(&current, &files);
+    assert_eq!(met.server_of(&org, &site), None);
+    assert_eq!(taken(&current, &met), ["gamma: no transit for beta/west"]);
 }
 
 #[test]

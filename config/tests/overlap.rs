@@ -131,6 +131,7 @@ fn record(org: u8, sites: [Vec<Prefix>; 2]) -> Member {
     let sites = sites.into_iter().zip(0..).map(|(prefixes, site)| Site {
         name: format!("site{site}").parse().unwrap(),
         prefixes: prefixes.into_iter().map(placed).collect(),
+        via: None,
     });
     Member {
         org: format!("org{org}").parse().unwrap(),
@@ -139,6 +140,7 @@ fn record(org: u8, sites: [Vec<Prefix>; 2]) -> Member {
         roots: Vec::new(),
         sites: sites.collect(),
         gateways: Vec::new(),
+        transit: Vec::new(),
         revoked: Default::default(),
         digest: Digest([org; 32]),
         place: nowhere(),
@@ -208,6 +210,8 @@ proptest! {
                 Verdict::Conflicted { with, theirs, .. } => {
                     rivals.any(|rival| rival.owner == *with && rival.prefix == *theirs)
                 }
+                // No site here is served via another one.
+                Verdict::Unserved(_) => false,
             };
             prop_assert!(is_right, "{ruling:?} among {all:?}");
         }

@@ -128,6 +128,7 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     let mut warnings = trust.lapsed(UnixTime::now());
     warnings.extend(unread);
     warnings.extend(config.notes.0.iter().cloned());
+    warnings.extend(config.unserved());
 
     let judge = Judge::new(&config, &rulings, &zone, &links);
     warnings.extend(judge.nameless());
@@ -136,6 +137,7 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     let mut hints = config.old_records();
     hints.extend(config.old_state());
     hints.extend(config.never_met());
+    hints.extend(config.unused_transit());
     hints.extend(config.lonely_ha());
     hints.extend(EndpointKeys::exposed(&config.state_dir));
     hints.extend(modes::exposed(&config.state_dir));

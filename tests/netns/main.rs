@@ -69,6 +69,7 @@ mod two_consortia;
 mod two_sites;
 mod unprivileged;
 mod versions;
+mod via;
 mod virtual_address;
 mod wan_addresses;
 mod watch;

@@ -11,6 +11,7 @@ pub mod capture;
 pub mod certificate;
 pub mod confined;
 pub mod container;
+pub mod data_centre;
 pub mod emulator;
 pub mod etcd;
 pub mod flow;

@@ -198,6 +198,32 @@ impl Consortium {
         Some(&site.prefixes)
     }
 
+    /// The prefixes of the sites that are, or may be, served via one of ours of that name.
+    pub(crate) fn prefixes_via(&self, org: &OrgId, site: &SiteId) -> Vec<&PlacedPrefix> {
+        let mut prefixes = Vec::new();
+        for record in self.records() {
+            let is_ours = record.org.as_ref().is_some_and(|own| own.value == *org);
+            for known in &record.sites {
+                let is_via = known.via.as_ref().is_some_and(|via| {
+                    let is_that_org = match &via.org {
+                        Some(other) => other == org,
+                        None => is_ours,
+                    };
+                    is_that_org && via.site == *site
+                });
+                if is_via {
+                    prefixes.extend(&known.prefixes);
+                }
+            }
+        }
+        prefixes
+    }
+
+    /// True if our record lets our gateways serve sites of other organizations.
+    pub(crate) fn has_transit(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| !own.transit.is_empty())
+    }
+
     /// The names of all organizations. A record that cannot be read counts by its file's name.
     pub(crate) fn organizations(&self) -> impl Iterator<Item = &str> {
         let read = self

@@ -13,11 +13,12 @@ use super::pem;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
+use super::{transit, via};
 use crate::bogon::bogon;
 use crate::keys::{self, Key};
 use crate::{
     Digest, Endpoint, Gateway, Member, OrgId, Place, PlacedPrefix, Prefix, Revoked, Root, Site,
-    SiteId, ZoneName, limits,
+    SiteId, Transit, ZoneName, limits,
 };
 
 /// Characters of a zone's name that leave room for a label below it (RFC 1035, section 2.3.4: a
@@ -42,6 +43,7 @@ pub(crate) struct Record {
     pub(crate) roots: Vec<Root>,
     pub(crate) sites: Vec<Site>,
     pub(crate) gateways: Vec<Gateway>,
+    pub(crate) transit: Vec<Transit>,
     pub(crate) revoked: Revoked,
     pub(crate) digest: Digest,
     pub(crate) place: Place,
@@ -58,11 +60,13 @@ impl Record {
         let version = &keys::member::VERSION;
         let (table, version) = Table::document(&source, &document, VERSIONS, version)?;
 
-        let sites = read_sites(&table);
+        let org = table
+            .required(&keys::member::ORG)
+            .and_then(|item| read_org(&item));
+        let ours = org.as_ref().map(|org| &org.value);
+        let sites = read_sites(&table, ours);
         let mut record = Record {
-            org: table
-                .required(&keys::member::ORG)
-                .and_then(|item| read_org(&item)),
+            transit: transit::read(&table, ours, version),
             domain: table
                 .required(&keys::member::DOMAIN)
                 .and_then(|item| item.placed()),
@@ -73,6 +77,7 @@ impl Record {
                 .unwrap_or_default(),
             gateways: read_gateways(&table, &sites),
             sites,
+            org,
             revoked: table
                 .table(&keys::member::REVOKED, &keys::revoked::SCHEMA)
                 .map(|table| read_revoked(&table))
@@ -82,6 +87,10 @@ impl Record {
             whole: false,
         };
         record.check_zone(&table);
+        // What has faults is left out, and would be missed.
+        if report.len() == before {
+            via::check(&record.sites, &record.gateways, &table);
+        }
         if version > 1 {
             check_end(&table, &source);
         }
@@ -112,6 +121,7 @@ impl Record {
             roots: self.roots,
             sites: self.sites,
             gateways: self.gateways,
+            transit: self.transit,
             revoked: self.revoked,
             digest: self.digest,
             place: self.place,
@@ -191,7 +201,7 @@ fn read_roots(item: &Item<'_>) -> Vec<Root> {
     roots
 }
 
-fn read_sites(record: &Table<'_>) -> Vec<Site> {
+fn read_sites(record: &Table<'_>, ours: Option<&OrgId>) -> Vec<Site> {
     let mut names = Names::new("site");
     let mut sites = Vec::new();
     for table in record.tables(
@@ -201,8 +211,15 @@ fn read_sites(record: &Table<'_>) -> Vec<Site> {
     ) {
         let name = names.read(&table, &keys::member_site::NAME);
         let prefixes = read_prefixes(&table.list(&keys::member_site::PREFIXES, limits::PREFIXES));
+        let via = table
+            .optional(&keys::member_site::VIA)
+            .and_then(|item| via::read(&item, ours));
         if let Some(name) = name {
-            sites.push(Site { name, prefixes });
+            sites.push(Site {
+                name,
+                prefixes,
+                via,
+            });
         }
     }
 
@@ -269,8 +286,15 @@ fn read_gateways(record: &Table<'_>, sites: &[Site]) -> Vec<Gateway> {
 
 fn read_site_of_gateway(item: &Item<'_>, sites: &[Site]) -> Option<SiteId> {
     let name: SiteId = item.parse()?;
-    if sites.iter().any(|site| site.name == name) {
-        return Some(name);
+    if let Some(site) = sites.iter().find(|site| site.name == name) {
+        return match &site.via {
+            Some(via) => item.refuse(format!(
+                "site {name} is served via {via} ({}), and so has no gateways of its own; remove \
+                 via there, or name another site here",
+                via.place
+            )),
+            None => Some(name),
+        };
     }
 
     let known = sites.iter().map(|site| site.name.as_str());

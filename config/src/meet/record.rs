@@ -1,6 +1,6 @@
 //! The meet of two records of one organization.
 
-use crate::{GatewayName, Member, PlacedPrefix, Root, SiteId};
+use crate::{GatewayName, Member, PlacedPrefix, Root, SiteId, Via};
 
 /// Leaves of `record` what `other` says too, and adds its revocations. Of our own organization
 /// `local` stays: this gateway and its site.
@@ -29,8 +29,15 @@ pub(super) fn narrow(record: &mut Member, other: &Member, local: Option<(&Gatewa
             return false;
         };
         site.prefixes = common(&site.prefixes, &theirs.prefixes);
+        if !is_same_way(site.via.as_ref(), theirs.via.as_ref()) {
+            // Neither way is allowed by both. Without gateways of its own, nobody serves it.
+            site.via = None;
+        }
         true
     });
+    record
+        .transit
+        .retain(|transit| other.consents_to(&transit.org, &transit.site));
 
     let roots: Vec<Root> = record
         .roots
@@ -43,6 +50,14 @@ pub(super) fn narrow(record: &mut Member, other: &Member, local: Option<(&Gatewa
         record.gateways.retain(|gateway| is_me(&gateway.name));
     } else {
         record.roots = roots;
+    }
+}
+
+fn is_same_way(one: Option<&Via>, other: Option<&Via>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.is_same(other),
+        (None, None) => true,
+        _ => false,
     }
 }
 

@@ -52,11 +52,11 @@ fn is_same(one: &Allow, two: &Allow) -> bool {
 
 /// Without `[policy]`: echo, from everywhere.
 fn default(meet: &Config) -> Allow {
-    let own = meet.own_prefixes().iter();
+    let served = meet.served_prefixes().into_iter();
 
     Allow {
         from: vec![Origin::All],
-        to: own.map(|own| Target::Prefix(own.prefix)).collect(),
+        to: served.map(Target::Prefix).collect(),
         services: vec![Service::Icmp],
         place: Place::whole(&meet.path),
     }
@@ -203,8 +203,15 @@ fn origin(meet: &Config, one: &Origin, two: &Origin) -> Vec<Origin> {
 
 /// True if gateways of `org` itself serve its site.
 fn has_gateways(meet: &Config, org: &OrgId, site: &SiteId) -> bool {
-    meet.record(org)
-        .is_some_and(|record| record.gateways.iter().any(|gateway| gateway.site == *site))
+    let Some((server_org, server)) = meet.server_of(org, site) else {
+        return false;
+    };
+
+    server_org == org
+        && meet.record(org).is_some_and(|record| {
+            let mut gateways = record.gateways.iter();
+            gateways.any(|gateway| gateway.site == *server)
+        })
 }
 
 /// The parts of `prefix` in those sites of `org`.
@@ -257,9 +264,9 @@ fn names(targets: &[Target]) -> impl Iterator<Item = &Target> {
 }
 
 fn is_whole_site(meet: &Config, targets: &[Target]) -> bool {
-    meet.own_prefixes().iter().all(|own| {
+    meet.served_prefixes().iter().all(|served| {
         targets.iter().any(|target| match target {
-            Target::Prefix(target) => target.covers(&own.prefix),
+            Target::Prefix(target) => target.covers(served),
             Target::Name(_) => false,
         })
     })

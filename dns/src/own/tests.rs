@@ -30,8 +30,10 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         sites: vec![Site {
             name: "east".parse().unwrap(),
             prefixes: prefixes.map(placed).into(),
+            via: None,
         }],
         gateways: Vec::new(),
+        transit: Vec::new(),
         revoked: Revoked::default(),
         digest: Digest::of(b""),
         place: Place::whole(Path::new("gateway.toml")),

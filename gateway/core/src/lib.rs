@@ -55,7 +55,7 @@ pub use external_text::ExternalText;
 pub use fib::Fib;
 pub use held_record::HeldRecord;
 pub use id::{BootId, ConnId, DialId, SessionIndex};
-pub use membership::{GatewayInfo, Membership};
+pub use membership::{GatewayInfo, Membership, Passing};
 pub use mesh::{Connected, Mesh, Role};
 pub use message::{
     Aead, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,

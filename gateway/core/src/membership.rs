@@ -22,13 +22,24 @@ pub struct Membership {
     pub is_dialable: bool,
     /// Every accepted gateway but this one: others of our organization included, revoked ones not.
     pub gateways: BTreeMap<GatewayId, GatewayInfo>,
-    /// The available prefixes of each site, this gateway's included. A site without an entry has
-    /// none.
+    /// The available prefixes that the gateways of each site serve, this gateway's included: the
+    /// site's own, and those of the sites that are served via it. A site without an entry has none.
     pub authorized: BTreeMap<(OrgId, SiteId), Vec<Prefix>>,
+    /// The sites that are served via another one. Their prefixes are among those of that one.
+    pub passing: BTreeMap<(OrgId, SiteId), Passing>,
     /// Prefixes of any member that are in conflict. Claims of them are refused with that reason.
     pub conflicted: Vec<Prefix>,
     /// The member records that this was built from.
     pub records: BTreeMap<OrgId, HeldRecord>,
+}
+
+/// A site that the gateways of another one serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passing {
+    /// The site that has the gateways.
+    pub via: (OrgId, SiteId),
+    /// Its available prefixes.
+    pub prefixes: Vec<Prefix>,
 }
 
 /// What the member record says about one gateway.
@@ -41,18 +52,32 @@ pub struct GatewayInfo {
 }
 
 impl Membership {
-    /// The available prefixes of one site; none if the site is unknown.
+    /// The site that `prefix`, which the gateways of `served` may serve, belongs to.
+    pub(crate) fn holder<'a>(
+        &'a self,
+        prefix: &Prefix,
+        served: (&'a OrgId, &'a SiteId),
+    ) -> (&'a OrgId, &'a SiteId) {
+        let holding = self.passing.iter().find(|(_, passing)| {
+            let mut prefixes = passing.prefixes.iter();
+            prefixes.any(|whole| whole.covers(prefix))
+        });
+
+        holding.map_or(served, |((org, site), _)| (org, site))
+    }
+
+    /// The available prefixes that the gateways of one site serve; none if the site is unknown.
     pub fn prefixes(&self, org: &OrgId, site: &SiteId) -> &[Prefix] {
         let key = (org.clone(), site.clone());
         self.authorized.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    /// The prefixes of the site that this gateway serves.
+    /// The prefixes that this gateway serves: those of its site, and of the sites via it.
     pub fn local_prefixes(&self) -> &[Prefix] {
         self.prefixes(&self.me.org, &self.site)
     }
 
-    /// Every available prefix and its site, ordered by site.
+    /// Every available prefix and the site whose gateways serve it, ordered by site.
     pub(crate) fn authorized_list(&self) -> Vec<(Prefix, OrgId, SiteId)> {
         let mut list = Vec::new();
         for ((org, site), prefixes) in &self.authorized {

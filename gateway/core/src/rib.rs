@@ -1,7 +1,7 @@
 //! The import policy ([`admit`]) and the choice among admitted claims ([`choose`]).
 //!
 //! Authorization is configuration, reachability is the wire: a claim becomes a route only inside
-//! the prefixes that the member record gives to the claiming gateway's site.
+//! the prefixes that the member records let the gateways of the claiming one's site serve.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -192,6 +192,7 @@ mod tests {
                 ),
             ]
             .into(),
+            passing: BTreeMap::new(),
             conflicted: vec![prefix("10.9.0.0/16")],
             records: BTreeMap::new(),
         }

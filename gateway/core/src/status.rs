@@ -124,7 +124,8 @@ pub(crate) fn routes(membership: &Membership, fib: &Fib) -> Vec<RouteStatus> {
             continue;
         }
         for prefix in prefixes {
-            routes.insert(*prefix, route(*prefix, org, site, None));
+            let holder = membership.holder(prefix, (org, site));
+            routes.insert(*prefix, route(*prefix, holder, None));
         }
     }
 
@@ -133,13 +134,18 @@ pub(crate) fn routes(membership: &Membership, fib: &Fib) -> Vec<RouteStatus> {
         let Some(info) = membership.gateways.get(gateway) else {
             continue;
         };
-        let route = route(*prefix, &gateway.org, &info.site, Some(gateway));
+        let holder = membership.holder(prefix, (&gateway.org, &info.site));
+        let route = route(*prefix, holder, Some(gateway));
         routes.insert(*prefix, route);
     }
     routes.into_values().collect()
 }
 
-fn route(prefix: Prefix, org: &OrgId, site: &SiteId, gateway: Option<&GatewayId>) -> RouteStatus {
+fn route(
+    prefix: Prefix,
+    (org, site): (&OrgId, &SiteId),
+    gateway: Option<&GatewayId>,
+) -> RouteStatus {
     RouteStatus {
         prefix,
         org: org.clone(),

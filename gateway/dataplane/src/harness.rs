@@ -57,6 +57,7 @@ pub fn rules(policy: Policy, site: u32, own: &[Prefix], others: &[(u32, Prefix)]
         site: format!("site{number}").parse::<SiteId>().expect("likewise"),
         prefixes,
         has_gateways: true,
+        via: None,
     });
 
     let spec = RulesSpec {

@@ -52,6 +52,7 @@ fn spec() -> RulesSpec {
             Prefix::holding(remote(true, number, 0), 64).expect("a prefix"),
         ],
         has_gateways: true,
+        via: None,
     });
 
     RulesSpec {

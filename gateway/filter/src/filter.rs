@@ -77,7 +77,8 @@ impl Filter {
     }
 
     /// Judges a packet that a gateway of site `from` has sealed, after `admit` has checked its
-    /// addresses: the source is authorized for `from`, the destination is ours.
+    /// addresses: gateways of `from` serve the source, the destination is ours. The rules that
+    /// count are those for the site of the source.
     pub fn arrives(&self, rules: &Rules, from: u32, packet: &[u8], now: Instant) -> Verdict {
         self.arrives_by(&mut self.cache(), rules, from, packet, now)
     }
@@ -95,7 +96,7 @@ impl Filter {
             Ok(header) => header,
             Err(reason) => return self.drop_unread(reason),
         };
-        let Some(site) = rules.site(from) else {
+        let Some(site) = rules.sender(from, &header) else {
             return self.drop_unread(Reason::Stranger);
         };
 
@@ -113,7 +114,8 @@ impl Filter {
         match arrival.judge() {
             Verdict::Drop(reason) => {
                 rules.count_denied(site);
-                self.note_denied(Direction::Arriving, Some(from), reason, &header, &view);
+                let number = Some(rules.number_of(site));
+                self.note_denied(Direction::Arriving, number, reason, &header, &view);
                 answer_wish(rules, reason, &header)
             }
             verdict => verdict,
@@ -127,7 +129,7 @@ impl Filter {
         let Ok(header) = Header::parse(packet) else {
             return false;
         };
-        let Some(site) = rules.site(from) else {
+        let Some(site) = rules.sender(from, &header) else {
             return false;
         };
 

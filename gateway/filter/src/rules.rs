@@ -20,7 +20,7 @@ pub(crate) use self::services::{Wanted, can_be_named};
 use self::site::Site;
 use crate::counts::{OrgCounts, RuleCounts};
 use crate::holders::{Holder, Holders};
-use crate::packet::Bits;
+use crate::packet::{Bits, Header};
 use crate::spec::RulesSpec;
 
 /// A compiled policy.
@@ -108,6 +108,27 @@ impl Rules {
         self.sites
             .binary_search_by_key(&number, |site| site.number)
             .ok()
+    }
+
+    /// The place of the site that a packet comes from which a gateway of site `from` has sealed:
+    /// that one, or one that its gateways serve too. `None` if the source is in neither.
+    #[inline]
+    pub(crate) fn sender(&self, from: u32, header: &Header<'_>) -> Option<usize> {
+        let place = self.site(from)?;
+        if !self.sites[place].serves_others {
+            return Some(place);
+        }
+
+        match self.holder(header.v6, header.source) {
+            Holder::Site(site) if self.sites[site].server == place => Some(site),
+            _ => None,
+        }
+    }
+
+    /// True if a host of `site` may report what became of a packet to `destination`: a packet to
+    /// its own site, or to one that its gateways serve too.
+    pub(crate) fn may_report(&self, site: usize, destination: usize) -> bool {
+        site == destination || self.sites[destination].server == site
     }
 
     /// The number of a site.

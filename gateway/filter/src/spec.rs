@@ -16,7 +16,7 @@ pub struct RulesSpec {
     pub former: Vec<Policy>,
     /// The number of our site.
     pub site: u32,
-    /// The available prefixes of our site.
+    /// The available prefixes of our site, and of the sites that are served via it.
     pub own: Vec<Prefix>,
     /// The other sites of the consortium, those of our organization included.
     pub sites: Vec<RemoteSite>,
@@ -34,7 +34,8 @@ pub struct RulesSpec {
 /// A site that packets come from and go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteSite {
-    /// Its number: the `from` of [`Filter::arrives`](crate::Filter::arrives).
+    /// Its number. That of a site with gateways is the `from` of
+    /// [`Filter::arrives`](crate::Filter::arrives).
     pub number: u32,
     /// Its organization.
     pub org: OrgId,
@@ -45,4 +46,6 @@ pub struct RemoteSite {
     /// True if gateways of its own organization serve it. A rule that names the organization alone
     /// is about these sites only.
     pub has_gateways: bool,
+    /// The number of the site whose gateways serve it, if it is served via another one.
+    pub via: Option<u32>,
 }

@@ -25,7 +25,7 @@ pub struct Traces {
     pub tun: TunName,
     /// The numbers of rules and routes.
     pub routes: Routes,
-    /// Our site's prefixes.
+    /// The prefixes that lie behind this host.
     pub own: BTreeSet<Prefix>,
     /// The prefixes that must not be reachable by the default route: see `ringway_intent::held`.
     pub held: BTreeSet<Prefix>,
@@ -46,12 +46,10 @@ struct Spec {
 impl Traces {
     /// What a daemon of `config` leaves behind.
     pub fn of(config: &Config, held: &BTreeSet<Prefix>) -> Traces {
-        let own = config.own_prefixes().iter().map(|own| own.prefix);
-
         Traces {
             tun: config.tun.clone(),
             routes: config.routes,
-            own: own.collect(),
+            own: config.served_prefixes().into_iter().collect(),
             held: held.clone(),
         }
     }

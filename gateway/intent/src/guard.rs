@@ -13,8 +13,10 @@ use crate::situation::Situation;
 pub struct GuardSpec {
     /// The TUN device; also the name of the guard's table.
     pub tun: TunName,
-    /// Our site's prefixes.
+    /// Our site's prefixes, and those of the sites that are served via it.
     pub own: Vec<Prefix>,
+    /// Those of them that are our organization's: hosts in these may reach each other.
+    pub inside: Vec<Prefix>,
     /// The prefixes of the other sites and of removed members: their packets enter and leave by the
     /// TUN device only.
     pub members: BTreeSet<Prefix>,
@@ -38,7 +40,7 @@ pub struct GuardSpec {
 /// The guard for `situation`.
 pub fn guard(situation: &Situation<'_>) -> GuardSpec {
     let config = situation.config;
-    let own = situation.own();
+    let own = situation.served();
     let members = situation.members();
 
     let mut gateways = config.own.gateways.iter();
@@ -47,6 +49,7 @@ pub fn guard(situation: &Situation<'_>) -> GuardSpec {
 
     GuardSpec {
         tun: config.tun.clone(),
+        inside: situation.inside(),
         site: situation.links.site_interfaces(&own),
         has_siblings: has_siblings(config),
         tunnel_port: config.listen.port(),

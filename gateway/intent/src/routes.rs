@@ -28,7 +28,7 @@ pub enum RouteState {
     },
     /// Nobody's prefix: answer with ICMP "unreachable".
     Unreachable,
-    /// One of our site's prefixes: by the host's own routes; where only a default route is left,
+    /// One of the prefixes that lie behind this host: by the host's own routes; where only a default route is left,
     /// answer with ICMP "unreachable".
     Site,
 }
@@ -80,7 +80,7 @@ pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePla
     }
 
     let inside = links.defaults_inside(&own);
-    for prefix in own {
+    for prefix in situation.served() {
         let is_inside = if prefix.is_ipv4() {
             inside.v4
         } else {

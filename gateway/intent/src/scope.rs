@@ -8,7 +8,7 @@ use ringway_config::{Config, Prefix};
 /// What of the host matters to a gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Our site's prefixes: routes to them count.
+    /// The prefixes of our site, and of those that are served via it: routes to them count.
     pub own: Vec<Prefix>,
     /// Virtual addresses, which come and go with the gateway's role, and are renewed all the time:
     /// nothing else may depend on where they are.
@@ -18,10 +18,8 @@ pub struct Scope {
 impl Scope {
     /// What matters to the gateway of `config`.
     pub fn of(config: &Config) -> Scope {
-        let own = config.own_prefixes().iter().map(|own| own.prefix);
-
         Scope {
-            own: own.collect(),
+            own: config.served_prefixes(),
             left_out: config.ha.hosts().collect(),
         }
     }

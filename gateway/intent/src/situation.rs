@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ringway_config::{Config, Connected, Prefix, Ruling};
+use ringway_config::{Config, Connected, OrgId, Prefix, Ruling};
 
 use crate::links::Links;
 
@@ -30,17 +30,51 @@ impl Situation<'_> {
         own.map(|own| own.prefix).collect()
     }
 
+    /// Every prefix that lies behind this host: our site's, and those of the sites that are served
+    /// via it, as far as they are available.
+    pub fn served(&self) -> Vec<Prefix> {
+        self.behind(|_| true)
+    }
+
+    /// Those of [`Situation::served`] that are our organization's. The hosts of another one reach
+    /// ours by a rule of the policy, as every member's do, or by ways that are not this daemon's.
+    pub fn inside(&self) -> Vec<Prefix> {
+        self.behind(|org| *org == self.config.own.org)
+    }
+
+    fn behind(&self, counts: impl Fn(&OrgId) -> bool) -> Vec<Prefix> {
+        let passing = self.config.passing();
+        let passing: Vec<Prefix> = passing
+            .filter(|(member, _)| counts(&member.org))
+            .flat_map(|(_, site)| &site.prefixes)
+            .map(|placed| placed.prefix)
+            .collect();
+        let mut behind = self.own();
+        if passing.is_empty() {
+            return behind;
+        }
+
+        let available: BTreeSet<Prefix> = self
+            .rulings
+            .iter()
+            .filter(|ruling| ruling.is_available())
+            .map(|ruling| ruling.prefix)
+            .collect();
+        behind.extend(passing.iter().filter(|prefix| available.contains(prefix)));
+        behind
+    }
+
     /// The prefixes of the other sites, whatever the verdict on them, and of removed members.
     ///
-    /// Left out are prefixes that overlap what this host needs for itself: our site's, a reserved
-    /// or a connected network. Routes to those would cut the host off from its neighbours. Wider
+    /// Left out are prefixes that overlap what this host needs for itself: our site's, those of
+    /// sites that are served via it, a reserved or a connected network. Routes to those would cut the host off from its neighbours. Wider
     /// prefixes are left out too: our table comes before the main one, so that their routes would
     /// win over more specific ones there.
     pub fn members(&self) -> BTreeSet<Prefix> {
-        let own = self.config.own_prefixes().iter().map(|own| own.prefix);
+        let served = self.served().into_iter();
         let reserved = self.config.reserved.iter().map(|reserved| reserved.prefix);
         let connected = self.connected.iter().map(|network| network.prefix);
-        let local: Vec<Prefix> = own.chain(reserved).chain(connected).collect();
+        let local: Vec<Prefix> = served.chain(reserved).chain(connected).collect();
 
         let claimed = self.rulings.iter().map(|ruling| ruling.prefix);
         claimed

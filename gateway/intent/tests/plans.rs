@@ -38,8 +38,10 @@ fn member(org: &str, prefixes: &[Prefix]) -> Member {
         sites: vec![Site {
             name: "site".parse().unwrap(),
             prefixes: prefixes.collect(),
+            via: None,
         }],
         gateways: Vec::new(),
+        transit: Vec::new(),
         revoked: Revoked::default(),
         digest: Digest::of(org.as_bytes()),
         place: place(),
@@ -187,6 +189,70 @@ fn arrivals_are_marked_where_an_endpoint_lies_inside_a_members_prefix() {
     assert!(!marks("203.0.113.2:4600"));
     assert!(!marks("gw.beta.example:4600"));
     assert!(marks("10.2.0.2:4600"));
+}
+
+/// One of the configurations that the crate of the files is tested with.
+fn case(name: &str) -> Config {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/tests/cases");
+    Config::load(&cases.join(name).join("gateway.toml")).unwrap()
+}
+
+fn texts<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> Vec<String> {
+    prefixes.into_iter().map(Prefix::to_string).collect()
+}
+
+#[test]
+fn what_is_served_via_this_site_lies_behind_this_host() {
+    let config = case("via");
+    let rulings = rule(&config, &[], &BTreeSet::new());
+    let links = Links::default();
+    let held = held(&config, &rulings, &BTreeSet::new());
+    let situation = Situation {
+        config: &config,
+        rulings: &rulings,
+        connected: &[],
+        links: &links,
+        held: &held,
+    };
+
+    let spec = guard(&situation);
+    assert_eq!(
+        texts(&spec.own),
+        ["10.1.0.0/16", "10.9.0.0/16", "10.12.0.0/16"]
+    );
+    assert_eq!(
+        texts(&spec.inside),
+        ["10.1.0.0/16", "10.9.0.0/16"],
+        "another organization's hosts reach ours by no way of this daemon's"
+    );
+    assert_eq!(
+        texts(&spec.members),
+        ["10.2.0.0/16", "10.10.0.0/16", "10.13.0.0/16"]
+    );
+    let plan = plan_routes(&situation, &Tunnelled::new());
+    for prefix in &spec.own {
+        assert_eq!(plan[prefix], RouteState::Site, "{prefix}");
+    }
+}
+
+#[test]
+fn what_nobody_serves_stays_a_members_and_unreachable() {
+    let config = case("via-refused");
+    let rulings = rule(&config, &[], &BTreeSet::new());
+    let links = Links::default();
+    let situation = Situation {
+        config: &config,
+        rulings: &rulings,
+        connected: &[],
+        links: &links,
+        held: &BTreeSet::new(),
+    };
+
+    assert_eq!(texts(&guard(&situation).own), ["10.1.0.0/16"]);
+    let plan = plan_routes(&situation, &Tunnelled::new());
+    for refused in ["10.31.0.0/16", "10.33.0.0/16", "10.35.0.0/16"] {
+        assert_eq!(plan[&refused.parse().unwrap()], RouteState::Unreachable);
+    }
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ringway_config::{Config, Connected, Digest, GatewayId, Member, OrgId, Prefix, Ruling, SiteId};
-use ringway_core::{GatewayInfo, HeldRecord, Membership};
+use ringway_config::{
+    Config, Connected, Digest, GatewayId, Member, OrgId, Prefix, Ruling, SiteId, Verdict,
+};
+use ringway_core::{GatewayInfo, HeldRecord, Membership, Passing};
 use ringway_intent::{GuardSpec, Links, Situation, guard};
 
 /// The configuration in force and the verdicts on it.
@@ -46,17 +48,31 @@ impl CurrentConfig {
 /// What the mesh works from: the accepted gateways, and the prefixes that are available.
 pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
     let mut authorized: BTreeMap<(OrgId, SiteId), Vec<Prefix>> = BTreeMap::new();
+    let mut passing: BTreeMap<(OrgId, SiteId), Passing> = BTreeMap::new();
     let mut conflicted = Vec::new();
+    let servers = servers(config);
 
     for ruling in rulings {
-        if ruling.is_available() {
-            authorized
-                .entry((ruling.org.clone(), ruling.site.clone()))
-                .or_default()
-                .push(ruling.prefix);
-        } else {
+        let site = (ruling.org.clone(), ruling.site.clone());
+        match &ruling.verdict {
+            Verdict::Available => match servers.get(&site) {
+                Some(via) => {
+                    let site = passing.entry(site).or_insert_with(|| Passing {
+                        via: via.clone(),
+                        prefixes: Vec::new(),
+                    });
+                    site.prefixes.push(ruling.prefix);
+                    authorized
+                        .entry(via.clone())
+                        .or_default()
+                        .push(ruling.prefix);
+                }
+                None => authorized.entry(site).or_default().push(ruling.prefix),
+            },
             // The mesh refuses every announcement that overlaps one of these.
-            conflicted.push(ruling.prefix);
+            Verdict::Conflicted { .. } => conflicted.push(ruling.prefix),
+            // Nobody may announce it.
+            Verdict::Unserved(_) => {}
         }
     }
 
@@ -77,12 +93,27 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
         is_dialable: us.is_some_and(|us| !us.endpoints.is_empty()),
         gateways,
         authorized,
+        passing,
         conflicted,
         records: config
             .records()
             .map(|record| (record.org.clone(), HeldRecord::from(record)))
             .collect(),
     }
+}
+
+/// The sites that are served via another one, and that one.
+fn servers(config: &Config) -> BTreeMap<(OrgId, SiteId), (OrgId, SiteId)> {
+    let mut servers = BTreeMap::new();
+    for member in config.records() {
+        for site in member.sites.iter().filter(|site| site.via.is_some()) {
+            if let Ok((org, via)) = config.server(member, site) {
+                let site = (member.org.clone(), site.name.clone());
+                servers.insert(site, (org.clone(), via.clone()));
+            }
+        }
+    }
+    servers
 }
 
 /// The gateways of a record that are not revoked by name. Keys are revoked in the handshake.
@@ -102,4 +133,90 @@ fn accepted_gateways(member: &Member) -> impl Iterator<Item = (GatewayId, Gatewa
             };
             (id, info)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ringway_config::rule;
+
+    use super::*;
+    use crate::policy::rules;
+    use crate::tables::SiteNumber;
+
+    /// One of the configurations that the crate of the files is tested with.
+    fn membership_of(case: &str) -> (Config, Membership) {
+        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/tests/cases");
+        let config = Config::load(&cases.join(case).join("gateway.toml")).unwrap();
+        let rulings = rule(&config, &[], &BTreeSet::new());
+        let membership = membership(&config, &rulings);
+        (config, membership)
+    }
+
+    fn served(membership: &Membership, org: &str, site: &str) -> Vec<String> {
+        let prefixes = membership.prefixes(&org.parse().unwrap(), &site.parse().unwrap());
+        prefixes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_gateways_of_a_site_serve_those_that_are_via_it() {
+        let (_, membership) = membership_of("via");
+        let ours = ["10.1.0.0/16", "10.9.0.0/16", "10.12.0.0/16"];
+        assert_eq!(served(&membership, "acme", "west"), ours);
+        let theirs = ["10.10.0.0/16", "10.2.0.0/16", "10.13.0.0/16"];
+        assert_eq!(served(&membership, "beta", "east"), theirs);
+        for (org, site) in [("acme", "idc"), ("acme", "far"), ("beta", "plant")] {
+            assert!(served(&membership, org, site).is_empty(), "{org}/{site}");
+        }
+        assert_eq!(membership.conflicted, []);
+    }
+
+    #[test]
+    fn a_site_without_consent_is_served_by_nobody_and_nothing_else_is_missing() {
+        let (_, membership) = membership_of("via-refused");
+        assert_eq!(served(&membership, "acme", "west"), ["10.1.0.0/16"]);
+        assert_eq!(
+            served(&membership, "beta", "east"),
+            ["10.2.0.0/16", "10.12.0.0/16"]
+        );
+        assert_eq!(membership.passing.len(), 1, "{:?}", membership.passing);
+    }
+
+    #[test]
+    fn rules_know_each_site_by_its_own_name_and_who_serves_it() {
+        let (config, membership) = membership_of("via");
+        let mut numbers = BTreeMap::new();
+        let spec = rules(&config, &membership, Vec::new(), |org, site| {
+            let next = numbers.len() as u32;
+            let number = numbers.entry((org.clone(), site.clone())).or_insert(next);
+            SiteNumber(*number)
+        });
+
+        let east = numbers[&("beta".parse().unwrap(), "east".parse().unwrap())];
+        let remote: Vec<String> = spec
+            .sites
+            .iter()
+            .map(|site| {
+                let prefixes: Vec<_> = site.prefixes.iter().map(ToString::to_string).collect();
+                format!(
+                    "{}/{} {} via-east {} own-gateways {}",
+                    site.org,
+                    site.site,
+                    prefixes.join(" "),
+                    site.via == Some(east),
+                    site.has_gateways
+                )
+            })
+            .collect();
+        assert_eq!(
+            remote,
+            [
+                "beta/east 10.2.0.0/16 via-east false own-gateways true",
+                "acme/far 10.10.0.0/16 via-east true own-gateways false",
+                "beta/own 10.13.0.0/16 via-east true own-gateways true",
+            ]
+        );
+        assert_eq!(spec.own, membership.local_prefixes());
+    }
 }

@@ -93,17 +93,12 @@ impl Shell {
     /// What the kernel is asked about now.
     pub(crate) fn inquiry(&self) -> Inquiry {
         let config = &self.current.config;
-        let own = self.membership.local_prefixes();
+        let own = self.current.situation().served();
         let tunnelled = self.routes.installed();
         let members = self
             .routes
             .planned()
-            .filter(|prefix| {
-                !config
-                    .own_prefixes()
-                    .iter()
-                    .any(|own| own.prefix.overlaps(prefix))
-            })
+            .filter(|prefix| !own.iter().any(|own| own.overlaps(prefix)))
             .map(|prefix| (prefix, tunnelled.contains(&prefix)))
             .collect();
 
@@ -112,7 +107,7 @@ impl Shell {
             .own
             .gateway(&config.id.name)
             .is_some_and(|gateway| !gateway.endpoints.is_empty());
-        let (ways, unasked) = ways(&self.current.links, own, &members);
+        let (ways, unasked) = ways(&self.current.links, &own, &members);
         Inquiry {
             ways,
             unasked,

@@ -311,6 +311,7 @@ mod tests {
                     is_dialable: true,
                     gateways: [gateway("a.beta", "one"), gateway("b.beta", "one")].into(),
                     authorized: [site("one", "10.2.0.0/16")].into(),
+                    passing: BTreeMap::new(),
                     conflicted: Vec::new(),
                     records: BTreeMap::new(),
                 },

@@ -1,9 +1,10 @@
 //! What the data plane's filter judges by, but for the addresses of names, which the caller adds.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ringway_config::{Config, OrgId, SiteId};
-use ringway_core::Membership;
+use ringway_config::{Config, OrgId, Prefix, SiteId};
+use ringway_core::{Membership, Passing};
 use ringway_filter::{RemoteSite, RulesSpec};
 
 use crate::shell::Shell;
@@ -50,24 +51,51 @@ pub fn rules(
     }
 }
 
-/// Every site but ours, with its available prefixes.
+/// Every site that others serve, with its available prefixes.
 fn remote_sites(
     membership: &Membership,
     mut number: impl FnMut(&OrgId, &SiteId) -> SiteNumber,
 ) -> Vec<RemoteSite> {
-    membership
-        .authorized
-        .iter()
-        .filter(|((org, site), _)| *org != membership.me.org || *site != membership.site)
-        .map(|((org, site), prefixes)| RemoteSite {
-            number: number(org, site).0,
-            org: org.clone(),
-            site: site.clone(),
-            prefixes: prefixes.clone(),
-            has_gateways: membership
-                .gateways
-                .iter()
-                .any(|(gateway, info)| gateway.org == *org && info.site == *site),
-        })
-        .collect()
+    let mut sites = Vec::new();
+    let passing: BTreeSet<Prefix> = membership
+        .passing
+        .values()
+        .flat_map(|passing| passing.prefixes.iter().copied())
+        .collect();
+
+    for (site, prefixes) in &membership.authorized {
+        if !is_ours(membership, site) {
+            let own = prefixes.iter().filter(|prefix| !passing.contains(prefix));
+            sites.push(RemoteSite {
+                number: number(&site.0, &site.1).0,
+                org: site.0.clone(),
+                site: site.1.clone(),
+                prefixes: own.copied().collect(),
+                has_gateways: has_gateways(membership, site),
+                via: None,
+            });
+        }
+    }
+    for (site, Passing { via, prefixes }) in &membership.passing {
+        if !is_ours(membership, via) {
+            sites.push(RemoteSite {
+                number: number(&site.0, &site.1).0,
+                org: site.0.clone(),
+                site: site.1.clone(),
+                prefixes: prefixes.clone(),
+                has_gateways: via.0 == site.0 && has_gateways(membership, via),
+                via: Some(number(&via.0, &via.1).0),
+            });
+        }
+    }
+    sites
+}
+
+fn is_ours(membership: &Membership, (org, site): &(OrgId, SiteId)) -> bool {
+    *org == membership.me.org && *site == membership.site
+}
+
+fn has_gateways(membership: &Membership, (org, site): &(OrgId, SiteId)) -> bool {
+    let mut gateways = membership.gateways.iter();
+    gateways.any(|(gateway, info)| gateway.org == *org && info.site == *site)
 }

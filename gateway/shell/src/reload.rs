@@ -211,8 +211,7 @@ impl Shell {
         // Remembered, so that grace does not let in what the new policy no longer allows.
         if next.config.policy != self.current.config.policy {
             let current = &self.current.config;
-            let own = current.own_prefixes().iter().map(|own| own.prefix);
-            let own: Vec<_> = own.collect();
+            let own = current.served_prefixes();
             self.former.note(current.policy.clone(), &own, now);
         }
 
@@ -223,7 +222,7 @@ impl Shell {
         }
 
         if self.current.held != next.held
-            || self.current.config.own_prefixes() != next.config.own_prefixes()
+            || self.current.config.served_prefixes() != next.config.served_prefixes()
         {
             self.effects.push_back(Effect::Hold(next.held.clone()));
         }

@@ -16,6 +16,7 @@
 //! | `tunnel-down` | a tunnel is down |
 //! | `never-meet` | neither this gateway nor the peer can be dialled |
 //! | `records-differ` | a peer holds other member records |
+//! | `site-refused` | a site is to be served via another one, whose gateways may not serve it |
 //! | `prefix-conflict`, `prefix-refused`, `our-prefix-refused` | prefixes without a route |
 //! | `foreign-firewall`, `foreign-route` | what others have set drops or diverts packets |
 //! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or changed again and again |
@@ -71,6 +72,7 @@ pub fn complete(report: &mut Report, now: SystemTime) {
         items.extend(of_tunnel(tunnel, now));
     }
     items.extend(report.routes.iter().filter_map(conflict));
+    items.extend(refused_sites(&report.routes));
     items.extend(report.zones.iter().flat_map(of_zone));
     for list in &report.revocation_lists {
         if !raised.contains(&format!("revocation-list {}", list.org)) {
@@ -222,6 +224,29 @@ fn conflict(route: &RouteReport) -> Option<AttentionReport> {
         ),
         "the two organizations must agree which of them uses the range",
     ))
+}
+
+/// One item for each site, whatever number of prefixes it has.
+fn refused_sites(routes: &[RouteReport]) -> Vec<AttentionReport> {
+    let mut items: Vec<AttentionReport> = Vec::new();
+    for route in routes {
+        let (Some(why), Some(via)) = (&route.refused, &route.via) else {
+            continue;
+        };
+        let found = item(
+            Kind::SiteRefused,
+            &format!("{}/{}", route.org, route.site),
+            &format!(
+                "site {}/{} has no route: it is to be served via {via}, and {why}",
+                route.org, route.site
+            ),
+            "the two organizations must hand out records that fit each other",
+        );
+        if items.iter().all(|known| known.name != found.name) {
+            items.push(found);
+        }
+    }
+    items
 }
 
 fn overdue(list: &RevocationListReport) -> Option<AttentionReport> {

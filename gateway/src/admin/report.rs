@@ -352,16 +352,29 @@ pub struct OutageReport {
 }
 
 /// One prefix of a member's site.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RouteReport {
     /// CIDR.
     pub prefix: String,
     /// The organization whose record lists it.
     pub org: String,
+    /// The site that it belongs to.
+    #[serde(default)]
+    pub site: String,
+    /// The site whose gateways serve it too, `<site>` or `<org>/<site>`, if it is served via one.
+    #[serde(default)]
+    pub via: Option<String>,
+    /// True if it is served via this gateway's site: it lies behind this host.
+    #[serde(default)]
+    pub served_here: bool,
     /// The gateway that packets go to now, `<gateway>.<org>`.
     pub gateway: Option<String>,
-    /// `available`, `conflicted` or `denied`.
+    /// `available`, `conflicted`, or `refused`: its site is to be served via another one, whose
+    /// gateways may not serve it.
     pub verdict: String,
+    /// Why its site is refused.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// With whom it conflicts, and where that is written.
     pub conflict_with: Option<String>,
     /// True if packets go through a tunnel now; else the kernel answers "unreachable".

@@ -11,7 +11,7 @@ pub(in crate::cli) mod report;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use ringway_config::{Escaped, Faults, Ruling, Verdict};
+use ringway_config::{Config, Escaped, Faults, Ruling, Verdict};
 use ringway_identity::certificate::date;
 use rustls_pki_types::UnixTime;
 
@@ -107,7 +107,7 @@ fn describe(prepared: &Prepared) -> String {
         prefixes.row([
             ruling.prefix.to_string(),
             ruling.org.to_string(),
-            ruling.site.to_string(),
+            site_of(ruling, &prepared.config),
             verdict(ruling),
         ]);
     }
@@ -168,9 +168,18 @@ fn describe_policy(prepared: &Prepared) -> String {
     text
 }
 
+/// The site, and the one that it is served via.
+fn site_of(ruling: &Ruling, config: &Config) -> String {
+    match config.via_of(&ruling.org, &ruling.site) {
+        Some(via) => format!("{} via {via}", ruling.site),
+        None => ruling.site.to_string(),
+    }
+}
+
 fn verdict(ruling: &Ruling) -> String {
     match &ruling.verdict {
         Verdict::Available => "available".into(),
         Verdict::Conflicted { with, range, .. } => format!("conflicted: {range} with {with}"),
+        Verdict::Unserved(reason) => format!("refused: {reason}"),
     }
 }

@@ -183,11 +183,18 @@ impl Drive {
         let verdict = match ruling.verdict {
             Verdict::Available => "available",
             Verdict::Conflicted { .. } => "conflicted",
+            Verdict::Unserved(_) => "refused",
         };
+        let config = &self.shell.current().config;
+        let via = config.via_of(&ruling.org, &ruling.site);
 
         RouteReport {
             prefix: ruling.prefix.to_string(),
             org: ruling.org.to_string(),
+            site: ruling.site.to_string(),
+            served_here: via.is_some() && config.is_served_here(&ruling.org, &ruling.site),
+            via: via.map(ToString::to_string),
+            refused: refused(&ruling.verdict),
             gateway: route
                 .and_then(|route| route.gateway.as_ref())
                 .map(ToString::to_string),
@@ -323,6 +330,13 @@ fn outage_report(outage: &OutageStatus, now: SystemTime) -> OutageReport {
         began: rfc3339(now - outage.began),
         lasted_s: outage.lasted.map(|lasted| lasted.as_secs_f64()),
         reason: outage.reason.to_string(),
+    }
+}
+
+fn refused(verdict: &Verdict) -> Option<String> {
+    match verdict {
+        Verdict::Unserved(reason) => Some(reason.to_string()),
+        Verdict::Available | Verdict::Conflicted { .. } => None,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use ringway_config::{Config, Prefix};
+use ringway_config::Config;
 use ringway_dns::{Arrivals, Interface};
 use ringway_host::incoming::index_of;
 use ringway_intent::{Links, has_siblings};
@@ -16,12 +16,7 @@ const LOOPBACK: &str = "lo";
 
 /// The interfaces of the moment: an interface that comes later is not among them.
 pub(super) fn arrivals(config: &Config, links: &Links) -> Arrivals {
-    let own: Vec<Prefix> = config
-        .own_prefixes()
-        .iter()
-        .map(|placed| placed.prefix)
-        .collect();
-    let site = interfaces(&links.site_interfaces(&own));
+    let site = interfaces(&links.site_interfaces(&config.served_prefixes()));
 
     let mut mesh = interfaces(&BTreeSet::from([config.tun.as_str().to_owned()]));
     // The other gateways of this site hand over what members send to this host.

@@ -195,6 +195,7 @@ mod tests {
                 site: "east".parse().unwrap(),
                 prefixes: vec![prefix("10.2.0.0/16")],
                 has_gateways: true,
+                via: None,
             }],
             names: [(
                 "db.acme.example".parse().unwrap(),

@@ -154,6 +154,7 @@ mod tests {
                 site: "east".parse().unwrap(),
                 prefixes: vec!["10.2.0.0/16".parse().unwrap()],
                 has_gateways: true,
+                via: None,
             }],
             names: [].into(),
             dns: Vec::new(),

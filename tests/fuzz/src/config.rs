@@ -110,7 +110,8 @@ fn check_limits(member: &Member) {
         assert!(site.prefixes.iter().all(|placed| placed.prefix.len() > 0));
     }
     for gateway in &member.gateways {
-        assert!(member.site(&gateway.site).is_some(), "{gateway:?}");
+        let site = member.site(&gateway.site);
+        assert!(site.is_some_and(|site| site.via.is_none()), "{gateway:?}");
         assert!(gateway.endpoints.len() <= limits::ENDPOINTS);
     }
 }
@@ -148,7 +149,14 @@ fn check_targets(targets: &[Target], config: &Config) {
     assert!(!targets.is_empty());
     for target in targets {
         let ours = match target {
-            Target::Prefix(prefix) => config.is_own(prefix),
+            Target::Prefix(prefix) => {
+                config.is_own(prefix)
+                    || !config.own.transit.is_empty()
+                    || config.own.sites.iter().any(|site| site.via.is_some())
+                    || config
+                        .records()
+                        .any(|record| record.sites.iter().any(|site| site.via.is_some()))
+            }
             Target::Name(name) => name.is_within(&zone),
         };
         assert!(ours, "{target}");
@@ -167,7 +175,9 @@ fn check_services(services: &[Service]) {
 fn check_config(config: &Config) {
     let none = BTreeSet::new();
     let rulings = rule(config, &[], &none);
-    let disputed = rulings.iter().any(|ruling| !ruling.is_available());
+    let disputed = rulings
+        .iter()
+        .any(|ruling| matches!(ruling.verdict, Verdict::Conflicted { .. }));
     assert_eq!(disputed, !conflicts(config, &[], &none).is_empty());
 
     for allow in config.policy.allow.iter().flatten() {

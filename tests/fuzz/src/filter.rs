@@ -193,6 +193,7 @@ fn spec(which: u8) -> RulesSpec {
             prefix(&format!("fd0{}::/32", number + 1)),
         ],
         has_gateways: number != 3,
+        via: None,
     };
     let mut policy = Policy {
         allow: allowed(which % 8),

@@ -52,7 +52,12 @@ fn read_prefix(item: &Item<'_>, scope: &Scope<'_>) -> Option<Origin> {
              site, or its name"
         ));
     }
-    if !scope.consortium.may_use(&prefix) {
+    if scope.is_passing(&prefix) {
+        item.note(format!(
+            "{prefix} is served via this site, so that its packets come out of no tunnel here: the \
+             rule matches none of them"
+        ));
+    } else if !scope.consortium.may_use(&prefix) {
         item.note(format!(
             "{prefix} is in no record and matches nothing; write a prefix of a member's site"
         ));

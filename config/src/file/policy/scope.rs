@@ -46,6 +46,16 @@ impl<'a> Scope<'a> {
         self.org == Some(org) && self.site == Some(site)
     }
 
+    /// True if `prefix` is a part of a site that is served via this one.
+    pub(super) fn is_passing(&self, prefix: &Prefix) -> bool {
+        let Some((org, site)) = self.org.zip(self.site) else {
+            return false;
+        };
+
+        let prefixes = self.consortium.prefixes_via(org, site);
+        prefixes.iter().any(|placed| placed.prefix.covers(prefix))
+    }
+
     /// True if `prefix` is a part of this site. Without this site's prefixes, which was reported,
     /// nothing can be compared.
     pub(super) fn is_own(&self, prefix: &Prefix) -> Option<bool> {

@@ -49,14 +49,22 @@ fn is_mistyped_address(text: &str) -> bool {
     !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A prefix, or one address, inside this site.
+/// A prefix, or one address, inside this site or one that is served via it.
 fn read_prefix(item: &Item<'_>, scope: &Scope<'_>) -> Option<Target> {
     let prefix = match item.text()?.parse::<IpAddr>() {
         Ok(address) => Prefix::host(address),
         Err(_) => item.parse()?,
     };
     let target = Target::Prefix(prefix);
-    if scope.is_own(&prefix) == Some(false) {
+    if scope.is_own(&prefix) == Some(false) && !scope.is_passing(&prefix) {
+        // What was served via this site may be so no longer by another organization's decision,
+        // whose record must not be kept out by it.
+        if scope.consortium.has_transit() {
+            item.note(format!(
+                "{target} is in no site that is served here, so that the rule matches nothing there"
+            ));
+            return Some(target);
+        }
         let offer = scope.offer();
         return item.refuse(format!("{target} is not in this site; write {offer}"));
     }

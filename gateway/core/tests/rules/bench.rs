@@ -74,6 +74,7 @@ pub(crate) fn membership() -> Membership {
             list("z", "west", "10.3.0.0/16"),
         ]
         .into(),
+        passing: BTreeMap::new(),
         conflicted: Vec::new(),
         records: [record("a"), record("m"), record("z")].into(),
     }

@@ -26,10 +26,11 @@ classes! {
     Plain, WithHarmlessOptions, Fragment,
     // Wrong source.
     SourceOfAThirdSite, SourceOfTheReceiver, SourceHeldByNoSite, SourceNestedInAnothers,
-    SourceNeverCarried, SourceConnectedLocally,
+    SourceNeverCarried, SourceConnectedLocally, SourceOfARefusedSite,
     // Wrong destination.
     DestinationOfTheSender, DestinationOfAThirdSite, DestinationHeldByNoSite,
     DestinationNestedInAnothers, DestinationNeverCarried, DestinationConnectedLocally,
+    DestinationOfARefusedSite,
     // Wrong shape.
     Empty, Truncated, Trailing, WrongVersion, WrongHeaderLength, WrongTotalLength, SourceRoute,
     BrokenOptions, HeaderBomb, InsaneFragment,
@@ -122,6 +123,7 @@ impl Class {
             Class::SourceNestedInAnothers => nested(v6, rng),
             Class::SourceNeverCarried => never(v6, rng),
             Class::SourceConnectedLocally => connected(v6, rng),
+            Class::SourceOfARefusedSite => address_in(rng.pick(&World::refused(v6)), rng),
             Class::AnyPair => any(world, v6, rng),
             _ => of(world, site, v6, rng),
         }
@@ -136,6 +138,7 @@ impl Class {
             Class::DestinationNestedInAnothers => nested(v6, rng),
             Class::DestinationNeverCarried => never(v6, rng),
             Class::DestinationConnectedLocally => connected(v6, rng),
+            Class::DestinationOfARefusedSite => address_in(rng.pick(&World::refused(v6)), rng),
             Class::AnyPair => any(world, v6, rng),
             _ => of(world, peer, v6, rng),
         }
@@ -153,7 +156,7 @@ impl Class {
     }
 }
 
-/// An address that the site itself holds.
+/// An address that the site itself holds, or one that is served via it.
 fn of(world: &World, site: usize, v6: bool, rng: &mut Rng) -> IpAddr {
     let prefixes = world.prefixes(site, v6);
     loop {
@@ -179,8 +182,8 @@ fn held_by_no_site(v6: bool, rng: &mut Rng) -> IpAddr {
 
 /// An address in a site's prefix that lies within another site's.
 fn nested(v6: bool, rng: &mut Rng) -> IpAddr {
-    const NESTED: &str =
-        "10.2.128.0/24 10.4.200.0/24 10.1.77.0/24 fd00:2:8000::/48 fd00:4:200::/48 fd00:1:77::/48";
+    const NESTED: &str = "10.2.128.0/24 10.4.200.0/24 10.1.77.0/24 10.3.99.0/24 fd00:2:8000::/48 fd00:4:200::/48 \
+         fd00:1:77::/48 fd00:3:99::/48";
     in_one_of(NESTED, v6, rng)
 }
 

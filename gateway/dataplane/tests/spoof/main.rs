@@ -129,6 +129,18 @@ fn without_authorization_an_announced_source_is_delivered() {
     );
 }
 
+#[test]
+fn without_consent_a_site_of_another_organization_is_served() {
+    let tally = run(Weakness::NoConsent, 2);
+    assert!(
+        tally
+            .wrong
+            .contains_key(&("ingress", Class::SourceOfARefusedSite)),
+        "{:?}",
+        tally.wrong.keys()
+    );
+}
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }

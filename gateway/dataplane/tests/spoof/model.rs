@@ -43,7 +43,7 @@ pub(crate) const NEVER: &str = "0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 224.0.0.0/4
 
 #[derive(Default)]
 pub(crate) struct Model {
-    /// Every authorized prefix and its site.
+    /// Every authorized prefix and the site whose gateways serve it.
     pub(crate) authorized: Vec<(Net, usize)>,
     pub(crate) never: Vec<Net>,
     pub(crate) gateways: Vec<View>,
@@ -59,7 +59,7 @@ pub(crate) struct View {
 }
 
 impl Model {
-    /// The site that holds an address.
+    /// The site whose gateways serve an address.
     pub(crate) fn holder(&self, address: IpAddr) -> Option<usize> {
         most_specific(&self.authorized, address)
     }

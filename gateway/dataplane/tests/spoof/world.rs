@@ -1,5 +1,5 @@
 //! The consortium of this test: eight gateways at six sites of four organizations, with nested
-//! prefixes.
+//! prefixes, and three sites that are to be served via others.
 //!
 //! ```text
 //!  0 acme/east    10.1/16        gateways 0, 1
@@ -8,10 +8,13 @@
 //!  3 gamma/main   10.3/16, ...   gateway 5
 //!  4 delta/north  10.4/16, ...   gateway 6
 //!  5 delta/south  10.4.200/24    gateway 7
+//!  6 acme/idc     10.21/16, ...  via acme/east
+//!  7 gamma/idc    10.22/16       via beta/main, which consents
+//!  8 delta/plant  10.23/16       via beta/main, which does not: nobody serves it
 //! ```
 //! gamma's 10.2.128/24 lies in beta's 10.2/16, delta/south's 10.4.200/24 in delta/north's 10.4/16,
 //! delta/north's 10.1.77/24 in acme/east's 10.1/16, and gamma's 172.17.5/24 in 172.17/16, to which
-//! beta's hosts are connected. Likewise in IPv6.
+//! beta's hosts are connected. acme/idc's 10.3.99/24 lies in gamma's 10.3/16. Likewise in IPv6.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,14 +24,36 @@ use ringway_dataplane::*;
 use crate::craft::Rng;
 use crate::model::{Model, NEVER, Net, View};
 
-const SITES: [&str; 6] = [
+const SITES: [&str; 9] = [
     "10.1.0.0/16 fd00:1::/32",
     "10.11.0.0/16 fd00:11::/32",
     "10.2.0.0/16 fd00:2::/32",
     "10.3.0.0/16 10.2.128.0/24 172.17.5.0/24 fd00:3::/32 fd00:2:8000::/48 fd17:5::/32",
     "10.4.0.0/16 10.1.77.0/24 fd00:4::/32 fd00:1:77::/48",
     "10.4.200.0/24 fd00:4:200::/48",
+    "10.21.0.0/16 10.3.99.0/24 fd00:21::/32 fd00:3:99::/48",
+    "10.22.0.0/16 fd00:22::/32",
+    "10.23.0.0/16 fd00:23::/32",
 ];
+
+/// The site whose gateways serve each site; `None`: nobody.
+const SERVERS: [Option<usize>; 9] = [
+    Some(0),
+    Some(1),
+    Some(2),
+    Some(3),
+    Some(4),
+    Some(5),
+    Some(0),
+    Some(2),
+    None,
+];
+
+/// Sites with gateways.
+const SERVING: usize = 6;
+
+/// The one that would serve the last site if it consented.
+const WANTED: usize = 2;
 
 /// The site of each gateway.
 const GATEWAYS: [usize; 8] = [0, 0, 1, 2, 2, 3, 4, 5];
@@ -49,6 +74,8 @@ pub(crate) enum Weakness {
     AnyDestination,
     /// Every site may use every address that no site holds.
     WideAuthorization,
+    /// A site is served without the consent of the organization that is to serve it.
+    NoConsent,
 }
 
 pub(crate) struct World {
@@ -83,15 +110,17 @@ impl World {
     }
 
     pub(crate) fn sites(&self) -> usize {
-        SITES.len()
+        SERVING
     }
 
-    /// The prefixes of a site in one family.
+    /// The prefixes in one family that the gateways of a site serve.
     pub(crate) fn prefixes(&self, site: usize, v6: bool) -> Vec<Net> {
-        nets(SITES[site])
-            .into_iter()
-            .filter(|net| net.first.is_ipv6() == v6)
-            .collect()
+        served_by(Some(site), v6)
+    }
+
+    /// Those that nobody serves.
+    pub(crate) fn refused(v6: bool) -> Vec<Net> {
+        served_by(None, v6)
     }
 
     /// A gateway that is none of these.
@@ -113,6 +142,16 @@ impl World {
     }
 }
 
+fn served_by(server: Option<usize>, v6: bool) -> Vec<Net> {
+    SITES
+        .iter()
+        .zip(SERVERS)
+        .filter(|(_, known)| *known == server)
+        .flat_map(|(text, _)| nets(text))
+        .filter(|net| net.first.is_ipv6() == v6)
+        .collect()
+}
+
 fn nets(text: &str) -> Vec<Net> {
     text.split_whitespace().map(Net::new).collect()
 }
@@ -128,8 +167,9 @@ fn connected(gateway: usize) -> String {
 fn model() -> Model {
     let authorized = SITES
         .iter()
-        .enumerate()
-        .flat_map(|(site, text)| nets(text).into_iter().map(move |net| (net, site)));
+        .zip(SERVERS)
+        .filter_map(|(text, server)| Some((text, server?)))
+        .flat_map(|(text, server)| nets(text).into_iter().map(move |net| (net, server)));
     let mut model = Model {
         authorized: authorized.collect(),
         never: nets(NEVER),
@@ -210,7 +250,13 @@ fn gateway(number: usize, model: &Model, weakness: Weakness) -> Gateway {
             Weakness::WideAuthorization => {
                 _ = builder.authorize(everything, SiteNo((site as u32 + 1) % 6))
             }
-            Weakness::None | Weakness::AnySource => {}
+            Weakness::None | Weakness::AnySource | Weakness::NoConsent => {}
+        }
+    }
+    if weakness == Weakness::NoConsent {
+        for net in nets(SITES[SITES.len() - 1]) {
+            let prefix = format!("{}/{}", net.first, net.len).parse().unwrap();
+            builder.authorize(prefix, site_no(WANTED));
         }
     }
     Gateway {

@@ -23,8 +23,9 @@ pub(super) struct Arrival<'a> {
     pub(super) filter: &'a Filter,
     pub(super) tables: &'a Tables,
     pub(super) rules: &'a Rules,
-    /// The sending gateway's site: its number, and its place in the rules.
+    /// The number of the sending gateway's site.
     pub(super) from: u32,
+    /// The place of the source's site in the rules: that one, or one that it serves.
     pub(super) site: usize,
     pub(super) header: &'a Header<'a>,
     pub(super) now: Tick,
@@ -190,8 +191,10 @@ impl Arrival<'_> {
         // The error goes to the sender of the packet, and to nobody else in its name.
         let is_from_us = quote.source == self.header.destination
             && self.rules.holder(v6, quote.source) == Holder::Own;
-        let is_to_them = self.rules.holder(v6, quote.destination) == Holder::Site(self.site);
-        if !is_from_us || !is_to_them {
+        let Holder::Site(to) = self.rules.holder(v6, quote.destination) else {
+            return false;
+        };
+        if !is_from_us || !self.rules.may_report(self.site, to) {
             return false;
         }
 
@@ -201,22 +204,24 @@ impl Arrival<'_> {
                 destination_port,
             } => {
                 let ports = (source_port, destination_port);
-                self.is_ours_or_allowed(&quote, FlowProtocol::Tcp, ports, Wanted::Tcp(source_port))
+                let mirror = Wanted::Tcp(source_port);
+                self.is_ours_or_allowed(&quote, to, FlowProtocol::Tcp, ports, mirror)
             }
             Quoted::Udp {
                 source_port,
                 destination_port,
             } => {
                 let ports = (source_port, destination_port);
-                self.is_ours_or_allowed(&quote, FlowProtocol::Udp, ports, Wanted::Udp(source_port))
+                let mirror = Wanted::Udp(source_port);
+                self.is_ours_or_allowed(&quote, to, FlowProtocol::Udp, ports, mirror)
             }
             Quoted::EchoRequest { id } => {
                 let flow = self.quoted_flow(&quote, FlowProtocol::Echo, (id, 0));
                 self.tables.find(Side::Ours, &flow, self.now).is_some()
             }
-            Quoted::EchoReply => self.is_mirror_allowed(&quote, Wanted::Echo),
+            Quoted::EchoReply => self.is_mirror_allowed(&quote, to, Wanted::Echo),
             Quoted::Other { protocol } => {
-                self.is_mirror_allowed(&quote, Wanted::Protocol(protocol))
+                self.is_mirror_allowed(&quote, to, Wanted::Protocol(protocol))
             }
         }
     }
@@ -224,6 +229,7 @@ impl Arrival<'_> {
     fn is_ours_or_allowed(
         &self,
         quote: &Quote,
+        to: usize,
         protocol: FlowProtocol,
         ports: (u16, u16),
         mirror: Wanted,
@@ -232,13 +238,13 @@ impl Arrival<'_> {
 
         // A flow of theirs lets nothing in by itself: its rule may have been taken away.
         self.tables.find(Side::Ours, &flow, self.now).is_some()
-            || self.is_mirror_allowed(quote, mirror)
+            || self.is_mirror_allowed(quote, to, mirror)
     }
 
-    /// True if a rule allows what the quoted packet of ours would answer.
-    fn is_mirror_allowed(&self, quote: &Quote, wanted: Wanted) -> bool {
+    /// True if a rule allows what the quoted packet of ours, to a host of site `to`, would answer.
+    fn is_mirror_allowed(&self, quote: &Quote, to: usize, wanted: Wanted) -> bool {
         let ends = (quote.destination, quote.source);
-        let allowing = self.rules.allowing(self.site, quote.v6, ends, wanted);
+        let allowing = self.rules.allowing(to, quote.v6, ends, wanted);
 
         !self.is_handed && allowing.is_some()
     }

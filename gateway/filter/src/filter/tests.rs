@@ -9,6 +9,7 @@ mod neighbours;
 mod shared;
 mod tcp;
 mod udp;
+mod via;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +53,7 @@ pub(super) fn spec(allow: Option<Vec<Allow>>) -> RulesSpec {
         site: "east".parse().unwrap(),
         prefixes: vec![prefix(v4), prefix(v6)],
         has_gateways: true,
+        via: None,
     };
 
     RulesSpec {

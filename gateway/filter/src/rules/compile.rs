@@ -32,18 +32,26 @@ pub(super) fn rules(
     let mut current = Profiles::default();
     let mut former = Profiles::default();
     let mut sites = Vec::with_capacity(remote.len());
-    for site in &remote {
+    for (place, site) in remote.iter().enumerate() {
         let org_index = orgs
             .binary_search_by(|org| org.id.cmp(&site.org))
             .expect("every site's organization is listed");
 
         sites.push(Site::new(
             site,
+            server(site, place, &remote),
             org_index,
             current.of(spec, &[&spec.policy], site),
             former.of(spec, &spec.former.iter().collect::<Vec<_>>(), site),
             orgs[org_index].denied.clone(),
         ));
+    }
+
+    for place in 0..sites.len() {
+        let server = sites[place].server;
+        if server != place && server < sites.len() {
+            sites[server].serves_others = true;
+        }
     }
 
     let mut gateway: Vec<_> = spec.gateway.iter().copied().map(bits).collect();
@@ -57,6 +65,15 @@ pub(super) fn rules(
         gateway,
         spec: spec.clone(),
     }
+}
+
+/// The place of the site whose gateways serve `site`, which is at `place`. Without that site, a
+/// place where none is: nobody's packets come from there.
+fn server(site: &RemoteSite, place: usize, sites: &[&RemoteSite]) -> usize {
+    let Some(via) = site.via else { return place };
+
+    let found = sites.binary_search_by_key(&via, |site| site.number);
+    found.unwrap_or(usize::MAX)
 }
 
 /// The organizations in order.

@@ -19,6 +19,10 @@ pub(crate) struct Site {
     pub(crate) former: Arc<Services>,
     /// Packets denied to its organization.
     pub(crate) denied: Arc<AtomicU64>,
+    /// The place of the site whose gateways serve it: its own, unless it is served via another.
+    pub(crate) server: usize,
+    /// Its gateways serve other sites too: a packet's source tells which one it comes from.
+    pub(crate) serves_others: bool,
     name: SiteId,
     has_gateways: bool,
 }
@@ -26,6 +30,7 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) fn new(
         site: &RemoteSite,
+        server: usize,
         org_index: usize,
         services: Arc<Services>,
         former: Arc<Services>,
@@ -38,6 +43,8 @@ impl Site {
             services,
             former,
             denied,
+            server,
+            serves_others: false,
             name: site.site.clone(),
             has_gateways: site.has_gateways,
         }

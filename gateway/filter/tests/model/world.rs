@@ -233,5 +233,6 @@ fn remote(number: u32, org: &str, site: &str, has_gateways: bool) -> RemoteSite 
         site: site.parse().unwrap(),
         prefixes: prefixes(number),
         has_gateways,
+        via: None,
     }
 }

@@ -23,7 +23,7 @@ use ringway_intent::GuardSpec;
 
 use super::DropReason;
 use super::draft::{Draft, set_name};
-use super::rules::{MEMBERS, OWN, then_drop};
+use super::rules::{INSIDE, MEMBERS, OWN, then_drop};
 use super::terms::{self, Family, Step};
 use crate::tun::TUN_GROUP;
 
@@ -161,7 +161,8 @@ pub(super) fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
 }
 
 /// What enters by an interface whose forwarding is ours goes to the mesh (which was accepted
-/// before) or between our own prefixes, nowhere else.
+/// before) or between our organization's prefixes, nowhere else: what another organization's site
+/// that is served here sends to our hosts would be judged by no rule.
 pub(super) fn add_restriction(draft: &mut Draft, restriction: &Restriction) {
     let restricted = [
         (Family::V4, "restricted-v4", &restriction.v4),
@@ -175,10 +176,10 @@ pub(super) fn add_restriction(draft: &mut Draft, restriction: &Restriction) {
         draft.interfaces(set, interfaces);
         let from = || [terms::is_family(family), terms::entered_by_one_of(set)];
 
-        let own = set_name(OWN, family);
+        let inside = set_name(INSIDE, family);
         let inside = [
-            terms::is_in_set(terms::source(family), &own),
-            terms::is_in_set(terms::destination(family), &own),
+            terms::is_in_set(terms::source(family), &inside),
+            terms::is_in_set(terms::destination(family), &inside),
         ];
         let to_mesh = [terms::leaves_by_group(TUN_GROUP)];
         // What may pass is accepted first: the last of these rules drops the rest.

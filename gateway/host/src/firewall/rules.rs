@@ -6,7 +6,8 @@
 //!   output ───── into the TUN ──► to-tun                    ── into the TUN ──► to-tun
 //! ```
 //!
-//! Sets: `own-v4`, `members-v4`, the same for `v6`, and `site`, the site's interfaces.
+//! Sets: `own-v4`, `inside-v4` (those of our organization), `members-v4`, the same for `v6`, and
+//! `site`, the site's interfaces.
 
 use nftables::schema::Nftables;
 use nftables::types::NfHook;
@@ -20,6 +21,7 @@ use super::terms::{self, Family, Step};
 const FROM_TUN: &str = "from-tun";
 const TO_TUN: &str = "to-tun";
 pub(super) const OWN: &str = "own";
+pub(super) const INSIDE: &str = "inside";
 pub(super) const MEMBERS: &str = "members";
 const PRIORITY_FILTER: i32 = 0;
 
@@ -118,6 +120,7 @@ fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
 /// Every set, empty ones too: rules name them.
 fn add_sets(draft: &mut Draft, guard: &GuardSpec) {
     draft.sets(OWN, &guard.own);
+    draft.sets(INSIDE, &guard.inside);
     draft.sets(MEMBERS, &guard.members);
     draft.interfaces(guard::SITE, &guard.site);
 }

@@ -9,6 +9,7 @@ pub(crate) fn spec() -> GuardSpec {
 
     GuardSpec {
         tun: "ringway0".parse().unwrap(),
+        inside: own.clone(),
         own,
         members: [beta].into(),
         site: ["eth1".to_owned()].into(),

@@ -119,12 +119,12 @@ impl Site {
 
 /// The guard of this site: the node is behind eth1, and there are organizations beta and gamma.
 pub(crate) fn spec() -> GuardSpec {
+    let own = ["10.1.0.0/16", "fd00:1::/48"].map(|prefix| prefix.parse().unwrap());
+
     GuardSpec {
         tun: tun_name(),
-        own: vec![
-            "10.1.0.0/16".parse().unwrap(),
-            "fd00:1::/48".parse().unwrap(),
-        ],
+        inside: own.to_vec(),
+        own: own.to_vec(),
         members: ["10.2.0.0/16", "fd00:2::/48", "10.3.0.0/16", "10.3.0.0/24"]
             .map(|prefix| prefix.parse().unwrap())
             .into(),

@@ -1,7 +1,7 @@
 //! Who is in the consortium: member records as the organizations hand them out, and what one
 //! gateway makes of the records that it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::rc::Rc;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use ringway_config::{
     Config, CrlPolicy, Digest, Dns, Endpoint, Faults, Gateway, GatewayId, Host, Identity, Member,
     OrgId, Place, PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Survey,
-    Tunnel,
+    Transit, Tunnel, Verdict, Via,
 };
-use ringway_core::{GatewayInfo, HeldRecord, Membership};
+use ringway_core::{GatewayInfo, HeldRecord, Membership, Passing};
 
 use crate::rng::Rng;
 
@@ -23,13 +23,19 @@ pub(crate) struct Record {
     pub(crate) version: u32,
     pub(crate) sites: BTreeMap<SiteId, Vec<Prefix>>,
     pub(crate) gateways: BTreeMap<GatewayId, GatewayInfo>,
+    /// Sites that the gateways of another one serve, and that one.
+    pub(crate) via: BTreeMap<SiteId, (OrgId, SiteId)>,
+    /// Sites of other organizations that this one consents to serve.
+    pub(crate) transit: BTreeSet<(OrgId, SiteId)>,
 }
 
 /// The records that one gateway holds.
 pub(crate) type Records = BTreeMap<OrgId, Rc<Record>>;
 
 /// At least 30 gateways of a dozen organizations: some sites with two gateways, some gateways
-/// without endpoints, some whose first endpoint leads nowhere.
+/// without endpoints, some whose first endpoint leads nowhere. Every third organization has a data
+/// centre via its own second site; org1, org5 and org9 have one via the first site of the next
+/// organization, which consents but for org5's.
 pub(crate) fn found(rng: &mut Rng) -> Records {
     (0..12)
         .map(|org| Rc::new(record(org, rng)))
@@ -63,11 +69,35 @@ fn record(number: usize, rng: &mut Rng) -> Record {
             );
         }
     }
-    Record {
+    let mut record = Record {
         org,
         version: 0,
         sites,
         gateways,
+        via: BTreeMap::new(),
+        transit: BTreeSet::new(),
+    };
+    add_data_centres(&mut record, number);
+    record
+}
+
+fn add_data_centres(record: &mut Record, number: usize) {
+    let site = |name: &str| -> SiteId { name.parse().unwrap() };
+    let org = |number: usize| -> OrgId { format!("org{number}").parse().unwrap() };
+
+    if number.is_multiple_of(3) {
+        record.sites.insert(site("idc"), prefixes(number, 2));
+        let via = (record.org.clone(), site("site1"));
+        record.via.insert(site("idc"), via);
+    }
+    if number % 4 == 1 {
+        record.sites.insert(site("far"), prefixes(number, 3));
+        record
+            .via
+            .insert(site("far"), (org(number + 1), site("site0")));
+    }
+    if number == 2 || number == 10 {
+        record.transit.insert((org(number - 1), site("far")));
     }
 }
 
@@ -165,6 +195,11 @@ fn member(record: &Record) -> Member {
                 place: place.clone(),
             })
             .collect(),
+        via: record.via.get(name).map(|(org, site)| Via {
+            org: (*org != record.org).then(|| org.clone()),
+            site: site.clone(),
+            place: place.clone(),
+        }),
     });
     let gateways = record.gateways.iter().map(|(id, info)| Gateway {
         name: id.name.clone(),
@@ -179,14 +214,37 @@ fn member(record: &Record) -> Member {
         roots: Vec::new(),
         sites: sites.collect(),
         gateways: gateways.collect(),
+        transit: record
+            .transit
+            .iter()
+            .map(|(org, site)| Transit {
+                org: org.clone(),
+                site: site.clone(),
+                place: place.clone(),
+            })
+            .collect(),
         revoked: Revoked::default(),
         digest: digest(record),
         place,
     }
 }
 
+/// The reference: the site whose gateways serve a site; `None` if nobody may.
+fn server(records: &Records, site: &(OrgId, SiteId)) -> Option<(OrgId, SiteId)> {
+    let Some(via) = records.get(&site.0)?.via.get(&site.1) else {
+        return Some(site.clone());
+    };
+    let host = records.get(&via.0)?;
+
+    let is_served = host.sites.contains_key(&via.1)
+        && !host.via.contains_key(&via.1)
+        && host.gateways.values().any(|info| info.site == via.1);
+    let is_allowed = via.0 == site.0 || host.transit.contains(site);
+    (is_served && is_allowed).then(|| via.clone())
+}
+
 /// The reference for what follows from records and verdicts: which gateways `me` accepts, and which
-/// prefixes each site may use.
+/// prefixes the gateways of each site may serve.
 pub(crate) fn membership(
     me: &GatewayId,
     site: &SiteId,
@@ -199,9 +257,21 @@ pub(crate) fn membership(
         .filter(|(id, _)| *id != me)
         .map(|(id, info)| (id.clone(), info.clone()));
     let mut authorized: BTreeMap<(OrgId, SiteId), Vec<Prefix>> = BTreeMap::new();
+    let mut passing: BTreeMap<(OrgId, SiteId), Passing> = BTreeMap::new();
     for ruling in rulings.iter().filter(|ruling| ruling.is_available()) {
         let site = (ruling.org.clone(), ruling.site.clone());
-        authorized.entry(site).or_default().push(ruling.prefix);
+        let Some(server) = server(records, &site) else {
+            continue;
+        };
+        if server != site {
+            let fresh = Passing {
+                via: server.clone(),
+                prefixes: Vec::new(),
+            };
+            let passing = passing.entry(site).or_insert(fresh);
+            passing.prefixes.push(ruling.prefix);
+        }
+        authorized.entry(server).or_default().push(ruling.prefix);
     }
 
     let us = records
@@ -214,9 +284,10 @@ pub(crate) fn membership(
         is_dialable: us.is_some_and(|us| !us.endpoints.is_empty()),
         gateways: gateways.collect(),
         authorized,
+        passing,
         conflicted: rulings
             .iter()
-            .filter(|ruling| !ruling.is_available())
+            .filter(|ruling| matches!(ruling.verdict, Verdict::Conflicted { .. }))
             .map(|ruling| ruling.prefix)
             .collect(),
         records: records

@@ -95,6 +95,43 @@ fn without_the_authorization_check_a_stolen_range_is_found() {
     );
 }
 
+/// Has every site served that is to be served via another organization, as if consent were not
+/// asked for.
+fn presumes(config: &Config, rulings: &[Ruling]) -> Membership {
+    let mut membership = ringway_shell::membership(config, rulings);
+    for ruling in rulings.iter().filter(|ruling| !ruling.is_available()) {
+        let site = config
+            .record(&ruling.org)
+            .and_then(|record| record.site(&ruling.site));
+        let via = site.and_then(|site| site.via.as_ref());
+        if let Some(via) = via
+            && let Some(org) = &via.org
+        {
+            let server = (org.clone(), via.site.clone());
+            membership
+                .authorized
+                .entry(server)
+                .or_default()
+                .push(ruling.prefix);
+        }
+    }
+    membership
+}
+
+#[test]
+fn without_the_consent_a_transit_that_nobody_agreed_to_is_found() {
+    settle(|_| {}, Settings::default()).unwrap();
+
+    let presuming = |world: &mut World| {
+        for node in &mut world.nodes {
+            node.derive = presumes;
+        }
+    };
+    let text = fault(settle(presuming, Settings::default()));
+    assert!(text.contains("10.5.3.0/24 goes to gw0"), "{text}");
+    assert!(text.contains(".org6, outside its authorization"), "{text}");
+}
+
 /// Never forgets a gateway of org3.
 fn clings(config: &Config, rulings: &[Ruling]) -> Membership {
     let mut membership = ringway_shell::membership(config, rulings);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringway_config::{Digest, Endpoint, GatewayId, Host, OrgId, Prefix};
+use ringway_config::{Digest, Endpoint, GatewayId, Host, OrgId, Prefix, SiteId};
 use ringway_intent::{Address, HostRoute, Links};
 use ringway_shell::Input;
 
@@ -203,7 +203,7 @@ fn some_incident(rng: &mut Rng, count: usize) -> Incident {
 
 /// Something that changes what is in force at a node.
 fn another(rng: &mut Rng, node: usize) -> Incident {
-    match rng.below(4) {
+    match rng.below(6) {
         0 => Incident::HostChange(node, some_links(rng)),
         1 => Incident::Reload(node),
         _ => Incident::Rotate(node, rng.next()),
@@ -299,6 +299,25 @@ fn change(records: &mut Records, founding: &Records, step: u32, rng: &mut Rng) {
                 prefixes.push(more);
             }
         }
+        3 => {
+            let record = Rc::make_mut(record);
+            record.version = version;
+            // Consent is withdrawn, or given to everybody who wants it.
+            if record.transit.is_empty() {
+                record.transit = wanted_of(org, founding);
+            } else {
+                record.transit.clear();
+            }
+        }
+        4 => {
+            let record = Rc::make_mut(record);
+            record.version = version;
+            if record.via.is_empty() {
+                record.via = founding[org].via.clone();
+            } else {
+                record.via.clear();
+            }
+        }
         _ => {
             let record = Rc::make_mut(record);
             record.version = version;
@@ -310,6 +329,16 @@ fn change(records: &mut Records, founding: &Records, step: u32, rng: &mut Rng) {
             }
         }
     }
+}
+
+/// The sites of others that are to be served via `org`.
+fn wanted_of(org: &OrgId, records: &Records) -> BTreeSet<(OrgId, SiteId)> {
+    let mut wanted = BTreeSet::new();
+    for record in records.values().filter(|record| record.org != *org) {
+        let sites = record.via.iter().filter(|(_, (via, _))| via == org);
+        wanted.extend(sites.map(|(site, _)| (record.org.clone(), site.clone())));
+    }
+    wanted
 }
 
 fn planned(deed: Incident) -> Event {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ringway_config::{Config, GatewayId, SiteId};
+use ringway_config::{Config, GatewayId, Member, OrgId, Ruling, SiteId};
 use ringway_core::{ConnId, Membership};
 use ringway_intent::{RoutePlan, RouteState};
 
@@ -38,7 +38,7 @@ fn check(world: &World, node: usize) -> Result<(), String> {
         if !current
             .rulings
             .iter()
-            .filter(|ruling| ruling.org == peer.org && ruling.site == *site)
+            .filter(|ruling| may_serve(&current.config, (&peer.org, site), ruling))
             .any(|ruling| ruling.is_available() && ruling.prefix.covers(prefix))
         {
             return Err(format!(
@@ -52,6 +52,25 @@ fn check(world: &World, node: usize) -> Result<(), String> {
         peer_can_open(world, *conn)?;
     }
     every_private_prefix_has_a_route(world, node)
+}
+
+/// The records let the gateways of site `server` serve the prefix.
+fn may_serve(config: &Config, server: (&OrgId, &SiteId), ruling: &Ruling) -> bool {
+    let record = config.record(&ruling.org);
+    let via = record
+        .and_then(|record| record.site(&ruling.site))
+        .and_then(|site| site.via.as_ref());
+    let Some(via) = via else {
+        return (&ruling.org, &ruling.site) == server;
+    };
+
+    let host = via.org.as_ref().unwrap_or(&ruling.org);
+    let consents = |record: &Member| {
+        let mut transit = record.transit.iter();
+        transit.any(|transit| (&transit.org, &transit.site) == (&ruling.org, &ruling.site))
+    };
+    (host, &via.site) == server
+        && (*host == ruling.org || config.record(host).is_some_and(consents))
 }
 
 fn site_of<'c>(config: &'c Config, peer: &GatewayId) -> Option<&'c SiteId> {

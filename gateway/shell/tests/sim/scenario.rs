@@ -29,6 +29,8 @@ pub(crate) fn records(gateways: &[&str]) -> Records {
             version: 0,
             sites: [("site".parse().unwrap(), vec![range(number)])].into(),
             gateways: [].into(),
+            via: [].into(),
+            transit: [].into(),
         };
         let record = Rc::make_mut(
             records

@@ -45,6 +45,7 @@ kinds! {
     TunnelDown = "tunnel-down",
     NeverMeet = "never-meet",
     RecordsDiffer = "records-differ",
+    SiteRefused = "site-refused",
     PrefixConflict = "prefix-conflict",
     PrefixRefused = "prefix-refused",
     OurPrefixRefused = "our-prefix-refused",

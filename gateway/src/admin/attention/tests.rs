@@ -190,8 +190,19 @@ fn refusals_conflicts_and_names_are_listed() {
         gateway: None,
         verdict: "conflicted".to_owned(),
         conflict_with: Some("10.9.0.0/16 (reserved, gateway.toml:9:13)".to_owned()),
-        installed: false,
+        ..RouteReport::default()
     }];
+    for prefix in ["10.8.0.0/24", "10.8.1.0/24"] {
+        report.routes.push(RouteReport {
+            prefix: prefix.to_owned(),
+            org: "beta".to_owned(),
+            site: "idc".to_owned(),
+            via: Some("gamma/east".to_owned()),
+            verdict: "refused".to_owned(),
+            refused: Some("the record of gamma does not consent to it".to_owned()),
+            ..RouteReport::default()
+        });
+    }
     report.zones = vec![ZoneReport {
         apex: "beta.example".to_owned(),
         stale: true,
@@ -211,6 +222,7 @@ fn refusals_conflicts_and_names_are_listed() {
         "prefix-refused",
         "our-prefix-refused",
         "prefix-conflict",
+        "site-refused",
         "zone-stale",
         "names-left-out",
         "grace",

@@ -43,7 +43,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         return Vec::new();
     };
 
-    let own: Vec<_> = config.own_prefixes().iter().map(|own| own.prefix).collect();
+    let own = config.served_prefixes();
     // Whether a tunnel serves a prefix is not known here: what goes nowhere may be right.
     let members = prepared
         .rulings

@@ -1,6 +1,6 @@
 //! The output of `check --json`, and the parts of it that other verbs print too.
 
-use ringway_config::{Fault, Faults, Ruling, Verdict};
+use ringway_config::{Config, Fault, Faults, Ruling, Verdict};
 use ringway_host::obstacles::Obstacle;
 use ringway_identity::certificate::rfc3339;
 use ringway_intent::Finding;
@@ -63,7 +63,10 @@ struct PrefixReport {
     prefix: String,
     org: String,
     site: String,
+    /// The site whose gateways serve it too.
+    via: Option<String>,
     verdict: &'static str,
+    refused: Option<String>,
     conflict_with: Option<String>,
     range: Option<String>,
 }
@@ -81,7 +84,10 @@ impl Report {
         findings: &[Finding],
         obstacles: &[Obstacle],
     ) -> Report {
-        let rulings = prepared.into_iter().flat_map(|prepared| &prepared.rulings);
+        let prefixes = prepared.into_iter().flat_map(|prepared| {
+            let rulings = prepared.rulings.iter();
+            rulings.map(|ruling| PrefixReport::of(ruling, &prepared.config))
+        });
         let certificates = prepared.into_iter().flat_map(Prepared::certificates);
         let hints = prepared.into_iter().flat_map(|prepared| &prepared.hints.0);
 
@@ -90,7 +96,7 @@ impl Report {
             obstacles: obstacles.iter().map(Obstacle::to_string).collect(),
             faults: faults.0.iter().map(FaultReport::of).collect(),
             hints: hints.map(FaultReport::of).collect(),
-            prefixes: rulings.map(PrefixReport::of).collect(),
+            prefixes: prefixes.collect(),
             revocation_lists: prepared.map(lists).unwrap_or_default(),
             certificates: certificates
                 .map(|certificate| CertificateReport {
@@ -137,16 +143,25 @@ impl FaultReport {
 }
 
 impl PrefixReport {
-    fn of(ruling: &Ruling) -> PrefixReport {
+    fn of(ruling: &Ruling, config: &Config) -> PrefixReport {
+        let mut refused = None;
         let (verdict, conflict) = match &ruling.verdict {
             Verdict::Available => ("available", None),
             Verdict::Conflicted { with, range, .. } => ("conflicted", Some((with, range))),
+            Verdict::Unserved(reason) => {
+                refused = Some(reason.to_string());
+                ("refused", None)
+            }
         };
         PrefixReport {
             prefix: ruling.prefix.to_string(),
             org: ruling.org.to_string(),
             site: ruling.site.to_string(),
+            via: config
+                .via_of(&ruling.org, &ruling.site)
+                .map(ToString::to_string),
             verdict,
+            refused,
             conflict_with: conflict.map(|(with, _)| with.to_string()),
             range: conflict.map(|(_, range)| range.to_string()),
         }

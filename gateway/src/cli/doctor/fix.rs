@@ -73,6 +73,11 @@ impl Fix {
                 finding,
                 "[http] listen must name a free address, or the other program be stopped",
             ),
+            Kind::SiteRefused => no_command(
+                finding,
+                "the site's organization and the one that is to serve it must hand out records \
+                 that fit each other",
+            ),
             Kind::Takeover => others_must(
                 finding,
                 "another program or host is in the way of the site's virtual address",

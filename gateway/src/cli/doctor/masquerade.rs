@@ -8,8 +8,7 @@ use serde_json::Value;
 use super::ruleset::each;
 
 pub(super) fn find(config: &Config, ruleset: &Value) -> Vec<Finding> {
-    let own: Vec<Prefix> = config.own_prefixes().iter().map(|own| own.prefix).collect();
-    in_ruleset(ruleset, config.tun.as_str(), &own)
+    in_ruleset(ruleset, config.tun.as_str(), &config.served_prefixes())
 }
 
 fn in_ruleset(ruleset: &Value, tun: &str, own: &[Prefix]) -> Vec<Finding> {

@@ -137,6 +137,7 @@ fn expected(kind: Kind) -> Expected {
         | Kind::Http
         // What must be done, is done elsewhere in the site.
         | Kind::Takeover
+        | Kind::SiteRefused
         | Kind::PrefixConflict
         | Kind::PrefixRefused
         | Kind::OurPrefixRefused

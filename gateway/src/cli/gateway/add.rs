@@ -29,7 +29,7 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
 
     let mut draft = own.draft()?;
     if !new_prefixes.is_empty() {
-        draft.add_site(&site, &new_prefixes)?;
+        draft.add_site(&site, &new_prefixes, None)?;
     }
     draft.add_gateway(&args.name, &site, &args.endpoints)?;
     let change = own.change(draft)?;

@@ -51,6 +51,7 @@ struct Entry {
 struct SiteEntry {
     name: String,
     prefixes: Vec<String>,
+    via: Option<String>,
 }
 
 impl Entry {
@@ -62,6 +63,7 @@ impl Entry {
                 .iter()
                 .map(|placed| placed.prefix.to_string())
                 .collect(),
+            via: site.via.as_ref().map(ToString::to_string),
         });
         let gateways = member.gateways.iter();
 

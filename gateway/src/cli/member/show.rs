@@ -47,10 +47,17 @@ fn describe(member: &Member, authorities: &[Certificate], lists: &[Crl]) -> Tabl
 
     for site in &member.sites {
         let prefixes = site.prefixes.iter().map(|placed| placed.prefix);
-        table.row([format!("site {}", site.name), list(prefixes)]);
+        let name = match &site.via {
+            Some(via) => format!("site {} via {via}", site.name),
+            None => format!("site {}", site.name),
+        };
+        table.row([name, list(prefixes)]);
     }
     for gateway in &member.gateways {
         table.row([format!("gateway {}", gateway.name), place_of(gateway)]);
+    }
+    if !member.transit.is_empty() {
+        table.row(["transit for".into(), list(&member.transit)]);
     }
     table.row(["revoked".into(), revocations(&member.revoked)]);
     for list in lists {

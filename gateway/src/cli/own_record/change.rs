@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Edits, Fault, Faults, Member, Prefix, Site};
+use ringway_config::{Config, Edits, Fault, Faults, Member, Prefix, Site, SiteId};
 use ringway_identity::trust::authorities;
 
 use super::overlap::{among_records, of_config};
@@ -82,7 +82,8 @@ fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
     if gateway.site != config.site {
         edit::set(document.as_table_mut(), "site", gateway.site.as_str());
     }
-    let [before, now] = [config.own.site(&config.site), after.site(&gateway.site)].map(ranges);
+    let before = ranges(&config.own, &config.site);
+    let now = ranges(after, &gateway.site);
     let removed: Vec<Prefix> = before.difference(&now).copied().collect();
     let added: Vec<Prefix> = now.difference(&before).copied().collect();
     follow_prefixes(&mut document, &removed, &added);
@@ -94,9 +95,18 @@ fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
     Ok(edits)
 }
 
-fn ranges(site: Option<&Site>) -> BTreeSet<Prefix> {
-    let placed = site.into_iter().flat_map(|site| &site.prefixes);
-    placed.map(|placed| placed.prefix).collect()
+/// The ranges of `site`, and of our sites that are served via it.
+fn ranges(member: &Member, site: &SiteId) -> BTreeSet<Prefix> {
+    let is_via = |known: &&Site| {
+        let via = known.via.as_ref();
+        known.name == *site || via.is_some_and(|via| via.org.is_none() && via.site == *site)
+    };
+    let sites = member.sites.iter().filter(is_via);
+
+    sites
+        .flat_map(|site| &site.prefixes)
+        .map(|placed| placed.prefix)
+        .collect()
 }
 
 impl LocalFiles {

@@ -1,14 +1,16 @@
 //! [`Draft`]: the next version of a record's text.
 
-use ringway_config::{Digest, Endpoint, GatewayName, Prefix, SiteId};
+use ringway_config::{Digest, Endpoint, GatewayName, Prefix, SiteId, TransitSite};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::cli::Failure;
 use crate::cli::edit::{Blocks, parse, set, set_list};
+use crate::cli::site::ViaChoice;
 
 /// The keys of the lists in a record.
 const GATEWAY: &[&str] = &["gateway"];
 const SITE: &[&str] = &["site"];
+const TRANSIT: &[&str] = &["transit"];
 
 /// The text, as a document.
 pub(in crate::cli) struct Draft {
@@ -45,11 +47,35 @@ impl Draft {
         &mut self,
         name: &SiteId,
         prefixes: &[Prefix],
+        via: Option<&ViaChoice>,
     ) -> Result<(), Failure> {
-        Blocks::at(&mut self.document, SITE).push(vec![
+        let mut entries = vec![
             ("name", name.as_str().into()),
             ("prefixes", texts(prefixes)),
-        ])
+        ];
+        entries.extend(via.map(|via| ("via", via.to_string().into())));
+        Blocks::at(&mut self.document, SITE).push(entries)
+    }
+
+    /// `None`: the site has gateways of its own.
+    pub(in crate::cli) fn set_via(&mut self, name: &SiteId, via: Option<&ViaChoice>) {
+        let Some(site) = Blocks::at(&mut self.document, SITE).find("name", name.as_str()) else {
+            return;
+        };
+        match via {
+            Some(via) => set(site, "via", via.to_string()),
+            None => {
+                site.remove("via");
+            }
+        }
+    }
+
+    pub(in crate::cli) fn add_transit(&mut self, site: &TransitSite) -> Result<(), Failure> {
+        Blocks::at(&mut self.document, TRANSIT).push(vec![("for", site.to_string().into())])
+    }
+
+    pub(in crate::cli) fn remove_transit(&mut self, site: &TransitSite) {
+        Blocks::at(&mut self.document, TRANSIT).remove("for", &site.to_string());
     }
 
     pub(in crate::cli) fn set_prefixes(&mut self, name: &SiteId, prefixes: &[Prefix]) {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use ringway_config::{Prefix, Site, SiteId};
 
-use super::{Add, Set, refuse_public};
+use super::{Add, Set, ViaChoice, refuse_public};
 use crate::cli::list_change::ListChange;
 use crate::cli::own_record::{OwnRecord, RecordFile, hand_out};
 use crate::cli::{Failure, answer};
@@ -28,13 +28,27 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
     refuse_public(&prefixes, args.public)?;
 
     let mut draft = own.draft()?;
-    draft.add_site(name, &prefixes)?;
+    draft.add_site(name, &prefixes, args.via.as_ref())?;
     let change = own.change(draft)?;
     change.write()?;
-    let gateway = format!(
-        "Add its gateway:\n     ringway gateway add <name> --site {name} --endpoint <host:port>"
-    );
-    answer(hand_out(&change, &[gateway], None)?)
+    let next = match &args.via {
+        Some(via) => consent(&own, name, via),
+        None => Some(format!(
+            "Add its gateway:\n     ringway gateway add <name> --site {name} --endpoint <host:port>"
+        )),
+    };
+    answer(hand_out(&change, &Vec::from_iter(next), None)?)
+}
+
+/// What another organization has to do before its gateways serve a site of ours.
+fn consent(own: &OwnRecord, site: &SiteId, via: &ViaChoice) -> Option<String> {
+    let org = via.org.as_ref().filter(|org| **org != own.member.org)?;
+
+    Some(format!(
+        "{org} consents in its own record, and hands that out:\n     ringway site transit add \
+         {}/{site}",
+        own.member.org
+    ))
 }
 
 /// Runs `ringway site set`.
@@ -46,15 +60,33 @@ pub(super) fn set(args: &Set) -> Result<ExitCode, Failure> {
     let is_new = |prefix: &&Prefix| !before.contains(prefix);
     let added: Vec<Prefix> = after.iter().filter(is_new).copied().collect();
     refuse_public(&added, args.public)?;
-    if added.is_empty() && after.len() == before.len() {
+    let keeps_way = match &args.via {
+        Some(via) => is_via(site, via, &own),
+        None => !args.no_via || site.via.is_none(),
+    };
+    if added.is_empty() && after.len() == before.len() && keeps_way {
         return answer("Nothing changes: the record says so already\n");
     }
 
     let mut draft = own.draft()?;
     draft.set_prefixes(&args.name, &after);
+    if !keeps_way {
+        draft.set_via(&args.name, args.via.as_ref());
+    }
     let change = own.change(draft)?;
     change.write()?;
-    answer(hand_out(&change, &[], None)?)
+    let via = args.via.as_ref();
+    let next = via.and_then(|via| consent(&own, &args.name, via));
+    answer(hand_out(&change, &Vec::from_iter(next), None)?)
+}
+
+/// True if the record says so already.
+fn is_via(site: &Site, via: &ViaChoice, own: &OwnRecord) -> bool {
+    let org = via.org.as_ref().filter(|org| **org != own.member.org);
+
+    site.via
+        .as_ref()
+        .is_some_and(|known| known.org.as_ref() == org && known.site == via.site)
 }
 
 /// The ranges after the change.

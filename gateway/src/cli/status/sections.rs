@@ -31,16 +31,23 @@ fn routes(report: &Report, args: &Args, screen: &Screen) -> String {
         .collect();
     routes.sort_by(|one, other| natural::compare(&one.prefix, &other.prefix));
     let tunnelled = routes.iter().filter(|route| route.installed).count();
-    let summary = format!("{tunnelled} of {} prefixes reachable", routes.len());
+    let remote = routes.iter().filter(|route| !is_here(route)).count();
+    let summary = format!("{tunnelled} of {remote} prefixes reachable");
 
     let mut grid = Grid::new(&[("PREFIX", 0), ("ORG", 0), ("STATE", 0), ("THROUGH", 0)]);
     let rows = routes.iter().map(|route| route_row(route));
     section(&mut grid, rows, &summary, args, screen)
 }
 
+/// True for a prefix that lies behind this host.
+fn is_here(route: &RouteReport) -> bool {
+    route.served_here && route.verdict == "available"
+}
+
 /// The state is one word: what packets to the prefix meet now.
 fn route_row(route: &RouteReport) -> Row {
     let (style, state) = match (route.verdict.as_str(), route.installed) {
+        _ if is_here(route) => (Style::Good, "here"),
         ("available", true) => (Style::Good, "reachable"),
         ("available", false) => (Style::Bad, "unreachable"),
         (verdict, _) => (Style::Bad, verdict),
@@ -50,7 +57,16 @@ fn route_row(route: &RouteReport) -> Row {
         Some(gateway) if route.installed => gateway.clone(),
         _ => "-".to_owned(),
     };
-    let notes = route.conflict_with.iter();
+    let via = route.via.iter();
+    let notes = via
+        .map(|via| format!("site {} via {via}", route.site))
+        .chain(route.refused.iter().cloned())
+        .chain(
+            route
+                .conflict_with
+                .iter()
+                .map(|with| format!("overlaps {with}")),
+        );
 
     Row {
         cells: vec![
@@ -59,7 +75,7 @@ fn route_row(route: &RouteReport) -> Row {
             (style, state.to_owned()),
             (Style::Plain, through),
         ],
-        notes: notes.map(|with| format!("overlaps {with}")).collect(),
+        notes: notes.collect(),
     }
 }
 

@@ -82,6 +82,7 @@ fn spec(allow: Vec<Allow>) -> RulesSpec {
         site: "east".parse().unwrap(),
         prefixes: vec![prefix.parse().unwrap()],
         has_gateways: true,
+        via: None,
     };
 
     RulesSpec {

@@ -101,6 +101,7 @@ pub(super) fn membership(change: u8) -> Membership {
         is_dialable: true,
         gateways,
         authorized,
+        passing: [].into(),
         conflicted: vec![prefix("10.9.0.0/16")],
         records,
     }

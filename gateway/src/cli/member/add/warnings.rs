@@ -17,10 +17,33 @@ pub(super) fn warnings(config: &Config, new: &[Candidate], replaced: &[Member]) 
         .iter()
         .flat_map(|candidate| of_lists(candidate, replaced, config));
 
+    let unserved = changed_serving(config, new);
+
     unmet
         .chain(lists)
+        .chain(unserved)
         .map(|fault| format!("warning: {fault}\n"))
         .collect()
+}
+
+/// Sites that nobody serves because of what a new record says, or does not say any more. The
+/// record itself is taken.
+fn changed_serving(config: &Config, new: &[Candidate]) -> Vec<Fault> {
+    let mut faults = config.unserved();
+    faults.extend(config.unused_transit());
+
+    faults.retain(|fault| {
+        let mut places = new.iter().map(|candidate| &candidate.record.place.file);
+        places.any(|file| *file == fault.place.file)
+            || new.iter().any(|candidate| {
+                let org = candidate.record.org.as_str();
+                fault
+                    .message
+                    .split([' ', '/', ',', ';'])
+                    .any(|word| word == org)
+            })
+    });
+    faults
 }
 
 /// What the revocation lists that lie where the record comes mean for it, and that those beside

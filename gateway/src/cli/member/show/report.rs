@@ -19,6 +19,7 @@ pub(super) struct Report {
     authorities: Vec<Authority>,
     sites: Vec<Site>,
     gateways: Vec<Gateway>,
+    transit: Vec<String>,
     revoked: Revoked,
     revocation_lists: Vec<RevocationListReport>,
 }
@@ -34,6 +35,7 @@ struct Authority {
 struct Site {
     name: String,
     prefixes: Vec<String>,
+    via: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +67,7 @@ impl Report {
             authorities: authorities.iter().map(Authority::of).collect(),
             sites: member.sites.iter().map(Site::of).collect(),
             gateways: member.gateways.iter().map(Gateway::of).collect(),
+            transit: texts(&member.transit),
             revoked: Revoked {
                 gateways: texts(&member.revoked.gateways),
                 keys: texts(&member.revoked.keys),
@@ -89,6 +92,7 @@ impl Site {
         Site {
             name: site.name.to_string(),
             prefixes: texts(site.prefixes.iter().map(|placed| placed.prefix)),
+            via: site.via.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -72,8 +72,8 @@ fn many() -> Report {
         org: format!("organization{number}"),
         gateway: Some(format!("gateway.organization{number}")),
         verdict: "available".to_owned(),
-        conflict_with: None,
         installed: number != 50,
+        ..RouteReport::default()
     });
 
     let mut report = Report {
@@ -297,8 +297,12 @@ fn hostile_report() -> Report {
     let route = RouteReport {
         prefix: HOSTILE.into(),
         org: HOSTILE.into(),
+        site: HOSTILE.into(),
+        via: Some(HOSTILE.into()),
+        served_here: false,
         gateway: Some(HOSTILE.into()),
         verdict: HOSTILE.into(),
+        refused: Some(HOSTILE.into()),
         conflict_with: Some(HOSTILE.into()),
         installed: true,
     };
