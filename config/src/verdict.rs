@@ -9,7 +9,8 @@
 //! | another site and a reserved or connected range | the site is conflicted |
 //!
 //! A prefix without a clash is available, unless its site is to be served via another one whose
-//! gateways may not serve it (see [`crate::serving`]). Pure; clashes are found by [`crate::overlap`].
+//! gateways may not serve it (see [`crate::serving`]). Pure; clashes are found by
+//! [`crate::overlap`].
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -127,7 +127,7 @@ fn a_subnet_behind_a_router_of_a_site_reaches_members_and_is_reached_under_polic
     );
     assert_eq!(reached(&behind, IDC), [9011, 9012]);
 
-    // What others are told, and this gateway itself.
+    // What the status says of it, elsewhere and here.
     let route = |gateway: &str| {
         let status = scene.status(gateway);
         let routes = status["routes"].as_array().cloned().unwrap_or_default();

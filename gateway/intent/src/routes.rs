@@ -28,8 +28,8 @@ pub enum RouteState {
     },
     /// Nobody's prefix: answer with ICMP "unreachable".
     Unreachable,
-    /// One of the prefixes that lie behind this host: by the host's own routes; where only a default route is left,
-    /// answer with ICMP "unreachable".
+    /// One of the prefixes that lie behind this host: by the host's own routes; where only a
+    /// default route is left, answer with ICMP "unreachable".
     Site,
 }
 

@@ -67,9 +67,9 @@ impl Situation<'_> {
     /// The prefixes of the other sites, whatever the verdict on them, and of removed members.
     ///
     /// Left out are prefixes that overlap what this host needs for itself: our site's, those of
-    /// sites that are served via it, a reserved or a connected network. Routes to those would cut the host off from its neighbours. Wider
-    /// prefixes are left out too: our table comes before the main one, so that their routes would
-    /// win over more specific ones there.
+    /// sites that are served via it, a reserved or a connected network. Routes to those would cut
+    /// the host off from its neighbours. Wider prefixes are left out too: our table comes before
+    /// the main one, so that their routes would win over more specific ones there.
     pub fn members(&self) -> BTreeSet<Prefix> {
         let served = self.served().into_iter();
         let reserved = self.config.reserved.iter().map(|reserved| reserved.prefix);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use ringway_config::{
-    Config, Faults, Member, NewMember, Service, Target, conflicts, limits, member_text, rule,
-    socket_of,
+    Config, Faults, Member, NewMember, Service, Target, Verdict, conflicts, limits, member_text,
+    rule, socket_of,
 };
 
 /// The record of the gateway under test, and of its only fellow member.

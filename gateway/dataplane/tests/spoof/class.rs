@@ -182,8 +182,8 @@ fn held_by_no_site(v6: bool, rng: &mut Rng) -> IpAddr {
 
 /// An address in a site's prefix that lies within another site's.
 fn nested(v6: bool, rng: &mut Rng) -> IpAddr {
-    const NESTED: &str = "10.2.128.0/24 10.4.200.0/24 10.1.77.0/24 10.3.99.0/24 fd00:2:8000::/48 fd00:4:200::/48 \
-         fd00:1:77::/48 fd00:3:99::/48";
+    const NESTED: &str = "10.2.128.0/24 10.4.200.0/24 10.1.77.0/24 10.3.99.0/24 \
+                          fd00:2:8000::/48 fd00:4:200::/48 fd00:1:77::/48 fd00:3:99::/48";
     in_one_of(NESTED, v6, rng)
 }
 
