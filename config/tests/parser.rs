@@ -190,6 +190,8 @@ fn a_serial_is_a_number_from_1_and_version_1_has_none() {
         "version 1 has no serial and no end"
     );
     let old = old.replace("serial = 3\n", "").replace("\n[end]\n", "\n");
+    assert!(Member::parse(&old, file).is_err(), "nor a consent");
+    let old = old.replace("[[transit]]\nfor = \"beta/plant\"\n", "");
     assert_eq!(Member::parse(&old, file).unwrap().serial, 0);
 }
 

@@ -336,6 +336,10 @@ pub(crate) fn meet(me: &GatewayId, site: &SiteId, ours: &Records, files: &Record
                 is_own && name == site || theirs.is_some_and(|theirs| theirs.contains(prefix))
             });
         }
+        record
+            .via
+            .retain(|site, via| theirs.via.get(site) == Some(via));
+        record.transit.retain(|site| theirs.transit.contains(site));
     }
     met
 }
