@@ -287,12 +287,56 @@ fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix
         .collect()
 }
 
-/// The prefixes of an organization that are not in conflict.
+/// The prefixes of an organization that are not in conflict, whoever serves them.
 pub fn prefixes_of(membership: &Membership, org: &OrgId) -> Vec<Prefix> {
-    membership
+    let passing = membership.passing.iter();
+    let (ours, others): (Vec<_>, Vec<_>) = passing.partition(|((owner, _), _)| owner == org);
+    // What its gateways serve for another organization is not the place of its names.
+    let foreign: BTreeSet<Prefix> = others
+        .into_iter()
+        .flat_map(|(_, passing)| passing.prefixes.iter().copied())
+        .collect();
+
+    let served = membership
         .authorized
         .iter()
-        .filter(|((owner, _), _)| owner == org)
+        .filter(|((server, _), _)| server == org)
         .flat_map(|(_, prefixes)| prefixes.iter().copied())
-        .collect()
+        .filter(|prefix| !foreign.contains(prefix));
+    let elsewhere = ours
+        .into_iter()
+        .filter(|(_, passing)| passing.via.0 != *org)
+        .flat_map(|(_, passing)| passing.prefixes.iter().copied());
+    served.chain(elsewhere).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ringway_config::rule;
+
+    use super::*;
+
+    #[test]
+    fn names_lead_to_an_organizations_own_sites_whoever_serves_them() {
+        let case = "../config/tests/cases/via/gateway.toml";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(case);
+        let config = Config::load(&path).unwrap();
+        let rulings = rule(&config, &[], &BTreeSet::new());
+        let membership = ringway_shell::membership(&config, &rulings);
+
+        let prefixes = |org: &str| -> Vec<String> {
+            let prefixes = prefixes_of(&membership, &org.parse().unwrap());
+            prefixes.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            prefixes("acme"),
+            ["10.1.0.0/16", "10.9.0.0/16", "10.10.0.0/16"]
+        );
+        assert_eq!(
+            prefixes("beta"),
+            ["10.2.0.0/16", "10.13.0.0/16", "10.12.0.0/16"]
+        );
+    }
 }

@@ -219,6 +219,16 @@ impl Consortium {
         prefixes
     }
 
+    /// True if some site that is served via another one has an address of `prefix`.
+    pub(crate) fn is_via(&self, prefix: &Prefix) -> bool {
+        let sites = self.records().flat_map(|record| &record.sites);
+        let mut placed = sites
+            .filter(|site| site.via.is_some())
+            .flat_map(|site| &site.prefixes);
+
+        placed.any(|placed| placed.prefix.overlaps(prefix))
+    }
+
     /// True if our record lets our gateways serve sites of other organizations.
     pub(crate) fn has_transit(&self) -> bool {
         self.own.as_ref().is_some_and(|own| !own.transit.is_empty())

@@ -104,7 +104,8 @@ fn json_says_the_same() {
     assert_eq!(
         conflicted["prefixes"][2],
         json!({
-            "prefix": "10.211.9.0/24", "org": "gamma", "site": "south", "verdict": "conflicted",
+            "prefix": "10.211.9.0/24", "org": "gamma", "site": "south", "via": null,
+            "verdict": "conflicted", "refused": null,
             "conflict_with": "org acme, site east", "range": "10.211.9.0/24"
         })
     );

@@ -28,4 +28,5 @@ mod recipe;
 mod record;
 mod takeover;
 mod terminal;
+mod via;
 mod workspace;

@@ -56,6 +56,17 @@ impl<'a> Scope<'a> {
         prefixes.iter().any(|placed| placed.prefix.covers(prefix))
     }
 
+    /// True if `prefix` may have been served via this site, or may be so later: it is of a site
+    /// that is served via another one, or in no record.
+    pub(super) fn may_pass(&self, prefix: &Prefix) -> bool {
+        let is_ours = self.is_own(prefix) != Some(false);
+
+        !is_ours
+            && (self.consortium.has_transit()
+                || self.consortium.is_via(prefix)
+                || !self.consortium.may_use(prefix))
+    }
+
     /// True if `prefix` is a part of this site. Without this site's prefixes, which was reported,
     /// nothing can be compared.
     pub(super) fn is_own(&self, prefix: &Prefix) -> Option<bool> {

@@ -57,9 +57,9 @@ fn read_prefix(item: &Item<'_>, scope: &Scope<'_>) -> Option<Target> {
     };
     let target = Target::Prefix(prefix);
     if scope.is_own(&prefix) == Some(false) && !scope.is_passing(&prefix) {
-        // What was served via this site may be so no longer by another organization's decision,
-        // whose record must not be kept out by it.
-        if scope.consortium.has_transit() {
+        // What is, was or will be served via this site: neither another organization's record nor
+        // the withdrawal of a consent may be kept out by a rule about it.
+        if scope.may_pass(&prefix) {
             item.note(format!(
                 "{target} is in no site that is served here, so that the rule matches nothing there"
             ));

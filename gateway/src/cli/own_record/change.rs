@@ -82,8 +82,8 @@ fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
     if gateway.site != config.site {
         edit::set(document.as_table_mut(), "site", gateway.site.as_str());
     }
-    let before = ranges(&config.own, &config.site);
-    let now = ranges(after, &gateway.site);
+    let before = ranges(config, &config.own, &config.site);
+    let now = ranges(config, after, &gateway.site);
     let removed: Vec<Prefix> = before.difference(&now).copied().collect();
     let added: Vec<Prefix> = now.difference(&before).copied().collect();
     follow_prefixes(&mut document, &removed, &added);
@@ -95,18 +95,29 @@ fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
     Ok(edits)
 }
 
-/// The ranges of `site`, and of our sites that are served via it.
-fn ranges(member: &Member, site: &SiteId) -> BTreeSet<Prefix> {
-    let is_via = |known: &&Site| {
+/// The ranges of `site` in our record `own`, and of the sites that are served via it.
+fn ranges(config: &Config, own: &Member, site: &SiteId) -> BTreeSet<Prefix> {
+    let ours = own.sites.iter().filter(|known| {
         let via = known.via.as_ref();
         known.name == *site || via.is_some_and(|via| via.org.is_none() && via.site == *site)
-    };
-    let sites = member.sites.iter().filter(is_via);
+    });
+    let others = config.members.iter().flat_map(|member| {
+        let sites = member.sites.iter();
+        sites.filter(|known| is_transit(member, known, own, site))
+    });
 
-    sites
+    ours.chain(others)
         .flat_map(|site| &site.prefixes)
         .map(|placed| placed.prefix)
         .collect()
+}
+
+/// True if our `site` serves the other organization's one, with the consent of our record `own`.
+fn is_transit(member: &Member, known: &Site, own: &Member, site: &SiteId) -> bool {
+    let via = known.via.as_ref();
+
+    via.is_some_and(|via| via.org.as_ref() == Some(&own.org) && via.site == *site)
+        && own.consents_to(&member.org, &known.name)
 }
 
 impl LocalFiles {
