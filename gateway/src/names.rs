@@ -287,7 +287,7 @@ fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix
         .collect()
 }
 
-/// The prefixes of an organization that are not in conflict, whoever serves them.
+/// The prefixes of an organization that are not in conflict, served by its gateways or by others.
 pub fn prefixes_of(membership: &Membership, org: &OrgId) -> Vec<Prefix> {
     let passing = membership.passing.iter();
     let (ours, others): (Vec<_>, Vec<_>) = passing.partition(|((owner, _), _)| owner == org);
@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_to_an_organizations_own_sites_whoever_serves_them() {
+    fn names_lead_to_an_organizations_own_sites_by_whichever_gateways() {
         let case = "../config/tests/cases/via/gateway.toml";
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(case);
         let config = Config::load(&path).unwrap();

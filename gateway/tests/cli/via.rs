@@ -126,7 +126,7 @@ fn another_organizations_site_serves_ours_once_it_consents() {
     assert!(taken.contains("+ transit for acme/idc"), "{taken}");
     workspace.ringway(&format!("check {HERE}")).succeeds();
 
-    // The consent is withdrawn: who takes the record is told what it means.
+    // The consent is withdrawn: taking the record shows what that means.
     let withdraw = format!("site transit remove acme/idc {there}");
     changes(&workspace, &withdraw, &["- transit for acme/idc"]);
     let taken = workspace.add("beta/beta.member.toml").succeeds().out;
