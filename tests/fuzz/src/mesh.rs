@@ -172,7 +172,7 @@ fn relay(bytes: &mut Bytes<'_>) -> Relay {
         from,
         to,
         nonce: [nonce; 16],
-        proof: (nonce % 2 == 1).then(|| Digest([nonce; 32])),
+        proof: (nonce % 2 == 1).then_some(Digest([nonce; 32])),
     }
 }
 

@@ -2,7 +2,7 @@
 //! gateway that runs, or else of one that this process would be. Root's command tells nothing of an
 //! unprivileged gateway's rights.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ringway_config::Config;
 use ringway_host::obstacles::may_send_raw;
@@ -40,10 +40,7 @@ pub(super) fn find(config: &Config) -> Vec<Finding> {
 /// True for a tunnel on a small path over IPv6.
 fn is_small(tunnel: &TunnelReport) -> bool {
     let address = tunnel.address.as_deref().and_then(|text| text.parse().ok());
-    let is_ipv6 = address.is_some_and(|address: SocketAddr| match address.ip() {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(_) => true,
-    });
+    let is_ipv6 = address.is_some_and(|address: SocketAddr| address.is_ipv6());
 
     is_ipv6 && tunnel.state == "up" && tunnel.path_mtu < SMALL
 }
