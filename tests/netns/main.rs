@@ -33,6 +33,7 @@ mod frr;
 mod full_disk;
 mod health;
 mod host;
+mod http;
 mod impaired_path;
 mod lab;
 mod lanes;
