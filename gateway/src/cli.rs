@@ -65,8 +65,7 @@ pub struct Cli {
         value_enum,
         default_value = "text",
         hide_possible_values = true,
-        value_name = "FORM",
-        help_heading = "Logging"
+        value_name = "FORM"
     )]
     pub log: Form,
     /// error, warn, info, debug, trace, or a level per module
@@ -76,8 +75,7 @@ pub struct Cli {
         env = "RINGWAY_LOG",
         hide_env = true,
         default_value = "info",
-        value_name = "LEVEL",
-        help_heading = "Logging"
+        value_name = "LEVEL"
     )]
     pub log_level: Level,
 }

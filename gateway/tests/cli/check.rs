@@ -235,10 +235,13 @@ fn a_certificate_of_another_gateway_or_ca_is_told_apart() {
 #[test]
 fn a_key_that_others_can_read_is_refused() {
     let workspace = Workspace::with_acme_and_beta();
-    workspace.set_mode("acme/gateway.key", 0o640);
-    check(&workspace).refuses(&[
-        "acme/gateway.key: others may use the private key (mode 0640); chmod 600 acme/gateway.key",
-    ]);
+    for (mode, shown) in [(0o644, "0644"), (0o660, "0660"), (0o604, "0604")] {
+        workspace.set_mode("acme/gateway.key", mode);
+        check(&workspace).refuses(&[&format!(
+            "acme/gateway.key: others may use the private key (mode {shown}); chmod 600 \
+             acme/gateway.key"
+        )]);
+    }
 }
 
 #[test]
