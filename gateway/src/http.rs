@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 pub use self::answers::Answers;
 use crate::admin::socket;
 use crate::attention::Attention;
+use crate::run::sockets::allow_missing_address;
 
 /// Clients that are served at once; more wait in the kernel's queue.
 const CLIENTS: usize = 32;
@@ -103,7 +104,6 @@ async fn bind_unix(path: PathBuf, group: Option<String>) -> anyhow::Result<Liste
     Ok(Listener::Unix(bound.await??))
 }
 
-/// ip(7), IP_FREEBIND: the address may come later, with a DHCP lease or a virtual one.
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -113,11 +113,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 
     // Connections of an earlier process that are still closing do not hold the port.
     socket.set_reuse_address(true)?;
-    if address.is_ipv4() {
-        socket.set_freebind_v4(true)?;
-    } else {
-        socket.set_freebind_v6(true)?;
-    }
+    allow_missing_address(&socket, address)?;
     socket.bind(&address.into())?;
     socket.listen(128)?;
     TcpListener::from_std(socket.into())

@@ -15,7 +15,7 @@ mod kernel;
 mod names;
 mod pid_file;
 mod signals;
-mod sockets;
+pub(crate) mod sockets;
 mod waiting;
 
 use std::net::SocketAddr;

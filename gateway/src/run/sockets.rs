@@ -45,7 +45,7 @@ fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
 
 /// ip(7), IP_FREEBIND: the address may come later, with a DHCP lease or a virtual one. Packets come
 /// and go as soon as it is there.
-fn allow_missing_address(socket: &Socket, listen: SocketAddr) -> std::io::Result<()> {
+pub(crate) fn allow_missing_address(socket: &Socket, listen: SocketAddr) -> std::io::Result<()> {
     if listen.is_ipv4() {
         socket.set_freebind_v4(true)
     } else {

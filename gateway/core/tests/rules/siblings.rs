@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ringway_config::Digest;
 use ringway_core::message::SIBLINGS;
 use ringway_core::{
     Action, ByeCode, ConnId, DialError, ExternalText, Hello, Message, Rank, Relay, Role,
@@ -137,6 +138,16 @@ fn questions(bench: &Bench, to: ConnId) -> Vec<Relay> {
     relays.collect()
 }
 
+/// What a peer brings back from the sibling that was asked.
+fn answer(question: Relay, proof: Digest) -> Relay {
+    Relay {
+        from: question.to,
+        to: question.from,
+        nonce: question.nonce,
+        proof: Some(proof),
+    }
+}
+
 #[test]
 fn a_gateway_without_siblings_is_active_and_so_is_one_that_loses_them() {
     let mut bench = Bench::with(settings());
@@ -246,13 +257,8 @@ fn a_sibling_that_proves_through_a_peer_to_be_alive_is_left_its_place() {
     for _ in 0..100 {
         bench.pass(20 * MILLISECOND, &[peer]);
         for question in questions(&bench, peer) {
-            let answer = Relay {
-                from: question.to,
-                to: question.from,
-                nonce: question.nonce,
-                proof: Some(Secret([7; 32]).prove(question.nonce)),
-            };
-            bench.receive(peer, Message::Relay(answer));
+            let proof = Secret([7; 32]).prove(question.nonce);
+            bench.receive(peer, Message::Relay(answer(question, proof)));
         }
         bench
             .actions
@@ -280,12 +286,7 @@ fn a_peer_cannot_say_that_a_sibling_is_alive_nor_repeat_its_proof() {
             let nonce = question.nonce;
             let first = proof.get_or_insert(Secret([7; 32]).prove([0; 16]));
             for proof in [*first, Secret([1; 32]).prove(nonce)] {
-                let answer = Relay {
-                    from: question.to.clone(),
-                    to: question.from.clone(),
-                    nonce,
-                    proof: Some(proof),
-                };
+                let answer = answer(question.clone(), proof);
                 bench.receive(peer, Message::Relay(answer));
             }
         }
@@ -304,13 +305,8 @@ fn a_proof_that_a_peer_has_kept_back_holds_no_takeover_up() {
 
     bench.pass(100 * MILLISECOND, &[peer]);
     for question in kept {
-        let answer = Relay {
-            from: question.to,
-            to: question.from,
-            nonce: question.nonce,
-            proof: Some(Secret([7; 32]).prove(question.nonce)),
-        };
-        bench.receive(peer, Message::Relay(answer));
+        let proof = Secret([7; 32]).prove(question.nonce);
+        bench.receive(peer, Message::Relay(answer(question, proof)));
     }
     bench.pass(100 * MILLISECOND, &[peer]);
     assert_role(&bench, SiteRole::Active, 6, RoleReason::Silent(sibling()));
