@@ -29,17 +29,15 @@ mod report;
 mod store;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-use ringway_config::{GatewayId, GatewayName, OrgId, ZoneName};
+use ringway_config::{GatewayId, OrgId, ZoneName};
 use ringway_core::{ConnId, FragmentMessage, ZoneMessage};
-use ringway_dns::transfer::{
-    Chunk, Due, Fetch, Offer, Progress, Transfer, TransferError, Verdict as Decision,
-};
+use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, Verdict as Decision};
 use ringway_dns::{FragmentStore, Moment, Publication, Zone, Zones};
 
 use crate::attention::Attention;
@@ -50,13 +48,14 @@ pub use check::{Check, Checked};
 use hold::Keeping;
 use legacy::Legacy;
 pub use merge::{Merge, Merged};
-use organization::{Ended, Held, MAX_TOTAL, Organization};
+use organization::{Ended, Held, Organization};
 use own::Own;
 pub use own::{Preparation, Prepared};
 pub use peer::Sender;
 use peer::{Peer, Verdict};
 pub use report::FragmentStatus;
 pub use store::{LOSS, Store};
+use verdicts::{refused_by, refused_from};
 
 /// One thing to do.
 #[derive(Debug)]
@@ -100,9 +99,6 @@ pub struct Replicator {
     /// When a peer's fragment was last logged as refused.
     reported: BTreeMap<GatewayId, Instant>,
 }
-
-/// How long the refusals of one peer's fragments are not logged again.
-const PAUSE: Duration = Duration::from_secs(60);
 
 impl Replicator {
     /// Our fragment has changed. If it is another version than the one on offer: run this off the
@@ -446,40 +442,6 @@ impl Replicator {
         replies
     }
 
-    fn refuse_beyond_total(
-        &mut self,
-        org: &OrgId,
-        dropped: &[GatewayName],
-        now: Instant,
-    ) -> Vec<Reply> {
-        let reason = format!(
-            "the names of its organization's gateways take more than {MAX_TOTAL} octets, and it is \
-             one of the last in their order"
-        );
-        let mut replies = Vec::new();
-        for name in dropped {
-            let id = GatewayId {
-                name: name.clone(),
-                org: org.clone(),
-            };
-            self.refused(&id, &reason, now);
-            for (conn, peer) in &mut self.peers {
-                if peer.sender.id != id {
-                    continue;
-                }
-                let verdict = Verdict {
-                    // Refusals are shown whatever version of the names they are about.
-                    digest: ringway_config::Digest([0; 32]),
-                    taken: false,
-                    text: Some(reason.clone()),
-                };
-                let told = peer.tell(verdict);
-                replies.extend(told.map(|message| Reply::Message(*conn, message)));
-            }
-        }
-        replies
-    }
-
     /// The owner offers what we have: the keys of its present chain vouch for it.
     fn vouch(&mut self, id: &GatewayId, keys: Vec<ringway_config::Digest>) -> Option<Reply> {
         let held = self.orgs.get_mut(&id.org)?.held.get_mut(&id.name)?;
@@ -564,95 +526,6 @@ impl Replicator {
         replies
     }
 
-    /// Tells the peer on `conn` that we answer from its fragment, but for what is left out.
-    fn tell_taken(&mut self, conn: ConnId) -> Option<Reply> {
-        let peer = self.peers.get_mut(&conn)?;
-        let id = &peer.sender.id;
-        let org = self.orgs.get(&id.org)?;
-        let held = org.held.get(&id.name)?;
-        // A refusal of a later version stands.
-        if self.refusals.contains_key(id) {
-            return None;
-        }
-
-        let verdict = Verdict {
-            digest: held.digest,
-            taken: true,
-            text: org.left_out_text(&id.name),
-        };
-        let message = peer.tell(verdict)?;
-        Some(Reply::Message(conn, message))
-    }
-
-    fn accepted(&mut self, id: &GatewayId) {
-        if self.refusals.remove(id).is_some() {
-            self.attention.clear(&refused_from(id));
-        }
-    }
-
-    /// Refuses an offer, here and towards its owner.
-    fn refuse(
-        &mut self,
-        conn: ConnId,
-        offer: &Offer,
-        reason: &TransferError,
-        now: Instant,
-    ) -> Vec<Reply> {
-        let Some(peer) = self.peers.get_mut(&conn) else {
-            return Vec::new();
-        };
-        let id = peer.sender.id.clone();
-        let told = peer.tell(Verdict {
-            digest: offer.digest,
-            taken: false,
-            text: Some(reason.to_string()),
-        });
-
-        self.refused(&id, reason, now);
-        told.map(|message| Reply::Message(conn, message))
-            .into_iter()
-            .collect()
-    }
-
-    /// Remembers a refusal and logs it, but not more than one a minute and peer: a peer can cause
-    /// any number.
-    fn refused(&mut self, peer: &GatewayId, reason: &dyn fmt::Display, now: Instant) {
-        let zone = self.domain.zone_of(&peer.org);
-        self.refusals.insert(peer.clone(), reason.to_string());
-
-        let lately = self
-            .reported
-            .get(peer)
-            .is_some_and(|at| now.duration_since(*at) < PAUSE);
-        if !lately {
-            self.reported.insert(peer.clone(), now);
-            tracing::warn!(%peer, %zone, %reason, "Names refused");
-            self.attention.raise(
-                &refused_from(peer),
-                &format!("the names of {peer} were refused: {reason}"),
-                "its operator must correct them",
-            );
-        }
-    }
-
-    /// What a peer thinks of our fragment.
-    fn handle_verdict(&mut self, peer: GatewayId, verdict: Verdict) {
-        if verdict.taken {
-            self.attention.clear(&refused_by(&peer));
-        } else {
-            let text = verdict.text.as_deref().unwrap_or("without a reason");
-            self.attention.raise(
-                &refused_by(&peer),
-                &format!(
-                    "{peer} refuses our names: {}",
-                    ringway_config::Escaped(text)
-                ),
-                "ringway check   # what is wrong with our names; correct them, then ringway reload",
-            );
-        }
-        self.answers.insert(peer, verdict);
-    }
-
     /// When to call [`Replicator::handle_timeout`] next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.peers
@@ -715,13 +588,4 @@ fn message(apex: &ZoneName, fetch: Fetch, knows_fragments: bool) -> ZoneMessage 
         serial: fetch.serial,
         have: None,
     }
-}
-
-/// The names under which what needs attention is listed.
-fn refused_by(peer: &GatewayId) -> String {
-    format!("names refused-by {peer}")
-}
-
-fn refused_from(peer: &GatewayId) -> String {
-    format!("names refused {peer}")
 }

@@ -24,6 +24,7 @@ mod counts;
 #[cfg(test)]
 mod craft;
 mod denied;
+mod drops;
 mod filter;
 mod flows;
 mod fragments;

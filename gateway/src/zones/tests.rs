@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use ringway_config::Digest;
+use ringway_config::{Digest, GatewayName};
 use ringway_core::message::FRAGMENTS;
 use ringway_core::{Decoder, Incoming, Message, PeerSession, SessionRank};
 use ringway_dns::explain::{Response, query_message};

@@ -14,7 +14,7 @@ use rtnetlink::sys::{Socket, SocketAddr};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A namespace with its loopback interface up.
+/// A namespace with its loopback interface up; addresses are usable at once.
 pub(crate) struct Namespace {
     name: String,
 }
@@ -28,6 +28,10 @@ impl Namespace {
         };
         run("ip", &["netns", "add", &namespace.name]);
         namespace.ip("link set lo up");
+        // While an interface's link-local address is tentative, a router has no source to ask for
+        // neighbours from, and what it forwards is lost.
+        let no_dad = || std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+        namespace.enter(no_dad).unwrap();
         namespace
     }
 

@@ -3,6 +3,7 @@
 use ringway_dns::transfer;
 
 use super::*;
+use crate::zones::organization::MAX_TOTAL;
 
 /// What a malicious owner does.
 struct Malicious {
