@@ -1,18 +1,15 @@
 //! [`FilterCache`]: what a packet thread keeps of the filter from one packet to the next.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::clock::{Clock, Tick};
-use crate::drops::{Counter, Drops};
 use crate::flows::{Flows, TableCache, Tables};
 
-/// The tables of flows, which are followed when they are replaced, the time in ticks, and a place to
-/// count drops. For one thread; it spares atomic exchanges and a division for each packet.
+/// The tables of flows, which are followed when they are replaced, and the time in ticks. For one
+/// thread; it spares an atomic exchange and a division for each packet.
 pub struct FilterCache {
     tables: TableCache,
     last: Option<(Instant, Tick)>,
-    counter: Counter,
 }
 
 /// The tables and the time by which one packet is judged.
@@ -25,16 +22,15 @@ pub(crate) struct View<'a> {
 }
 
 impl FilterCache {
-    pub(crate) fn new(flows: &Flows, drops: &Arc<Drops>) -> FilterCache {
+    pub(crate) fn new(flows: &Flows) -> FilterCache {
         FilterCache {
             tables: flows.cache(),
             last: None,
-            counter: drops.counter(),
         }
     }
 
     #[inline(always)]
-    pub(crate) fn view(&mut self, clock: &Clock, at: Instant) -> (View<'_>, &mut Counter) {
+    pub(crate) fn view(&mut self, clock: &Clock, at: Instant) -> View<'_> {
         // All packets of a batch have one time.
         let now = match self.last {
             Some((last, tick)) if last == at => tick,
@@ -42,15 +38,10 @@ impl FilterCache {
         };
 
         self.last = Some((at, now));
-        let view = View {
+        View {
             tables: self.tables.load(),
             at,
             now,
-        };
-        (view, &mut self.counter)
-    }
-
-    pub(crate) fn counter(&mut self) -> &mut Counter {
-        &mut self.counter
+        }
     }
 }

@@ -12,7 +12,6 @@ mod parts;
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -26,7 +25,6 @@ use crate::cache::{FilterCache, View};
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::denied::{Denied, DeniedPacket, DeniedRing, Direction};
-use crate::drops::Drops;
 use crate::flows::Flows;
 use crate::fragments::Fragments;
 use crate::grace::Grace;
@@ -48,7 +46,7 @@ pub struct Filter {
     flows: Flows,
     fragments: Fragments,
     grace: Grace,
-    drops: Arc<Drops>,
+    drops: [AtomicU64; Reason::ALL.len()],
     denied: DeniedRing,
     is_sharing: AtomicBool,
     /// Flows of ours that other gateways of this site do not know yet.
@@ -65,7 +63,7 @@ impl Filter {
             flows: Flows::new(settings.flows, secret),
             fragments: Fragments::new(secret),
             grace: Grace::new(settings),
-            drops: Drops::new(),
+            drops: std::array::from_fn(|_| AtomicU64::new(0)),
             denied: DeniedRing::new(),
             is_sharing: AtomicBool::new(false),
             unshared: ArrayQueue::new(MOST_UNSHARED),
@@ -75,7 +73,7 @@ impl Filter {
 
     /// What a packet thread keeps of this filter.
     pub fn cache(&self) -> FilterCache {
-        FilterCache::new(&self.flows, &self.drops)
+        FilterCache::new(&self.flows)
     }
 
     /// Judges a packet that a gateway of site `from` has sealed, after `admit` has checked its
@@ -96,13 +94,13 @@ impl Filter {
     ) -> Verdict {
         let header = match Header::parse(packet) {
             Ok(header) => header,
-            Err(reason) => return drop_unread(cache, reason),
+            Err(reason) => return self.drop_unread(reason),
         };
         let Some(site) = rules.sender(from, &header) else {
-            return drop_unread(cache, Reason::Stranger);
+            return self.drop_unread(Reason::Stranger);
         };
 
-        let (view, counter) = cache.view(&self.clock, now);
+        let view = cache.view(&self.clock, now);
         let arrival = Arrival {
             filter: self,
             tables: view.tables,
@@ -115,7 +113,6 @@ impl Filter {
         };
         match arrival.judge() {
             Verdict::Drop(reason) => {
-                counter.count(reason);
                 rules.count_denied(site);
                 let number = Some(rules.number_of(site));
                 self.note_denied(Direction::Arriving, number, reason, &header, &view);
@@ -137,7 +134,7 @@ impl Filter {
         };
 
         let mut cache = self.cache();
-        let (view, _) = cache.view(&self.clock, now);
+        let view = cache.view(&self.clock, now);
         let arrival = Arrival {
             filter: self,
             tables: view.tables,
@@ -192,10 +189,10 @@ impl Filter {
     ) -> Verdict {
         let header = match Header::parse(packet) {
             Ok(header) => header,
-            Err(reason) => return drop_unread(cache, reason),
+            Err(reason) => return self.drop_unread(reason),
         };
 
-        let (view, counter) = cache.view(&self.clock, now);
+        let view = cache.view(&self.clock, now);
         let departure = Departure {
             filter: self,
             tables: view.tables,
@@ -205,7 +202,6 @@ impl Filter {
         };
         match departure.judge() {
             Verdict::Drop(reason) => {
-                counter.count(reason);
                 let site = departure.site();
                 if let Some(site) = site {
                     rules.count_denied(site);
@@ -219,6 +215,11 @@ impl Filter {
         }
     }
 
+    fn drop_unread(&self, reason: Reason) -> Verdict {
+        self.drops[reason as usize].fetch_add(1, Relaxed);
+        Verdict::Drop(reason)
+    }
+
     #[inline]
     fn note_denied(
         &self,
@@ -228,6 +229,8 @@ impl Filter {
         header: &Header<'_>,
         view: &View<'_>,
     ) {
+        self.drops[reason as usize].fetch_add(1, Relaxed);
+
         if self.denied.takes_at(view.now) {
             self.keep_denied(direction, site, reason, header, view);
         }
@@ -329,7 +332,7 @@ impl Filter {
             evicted: self.flows.evicted.load(Relaxed),
             unrecorded: self.flows.unrecorded.load(Relaxed),
             unshared: self.lost_records.load(Relaxed),
-            drops: self.drops.numbers(),
+            drops: std::array::from_fn(|reason| self.drops[reason].load(Relaxed)),
         }
     }
 
@@ -348,12 +351,6 @@ impl Filter {
             self.lost_records.fetch_add(1, Relaxed);
         }
     }
-}
-
-/// Drops a packet that cannot be read, or that comes from where nobody may send it.
-fn drop_unread(cache: &mut FilterCache, reason: Reason) -> Verdict {
-    cache.counter().count(reason);
-    Verdict::Drop(reason)
 }
 
 /// The verdict about a packet that is dropped: whether its sender gets an answer.

@@ -24,7 +24,6 @@ mod counts;
 #[cfg(test)]
 mod craft;
 mod denied;
-mod drops;
 mod filter;
 mod flows;
 mod fragments;
