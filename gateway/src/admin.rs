@@ -7,14 +7,17 @@ pub mod daemon;
 pub mod metrics;
 pub mod report;
 pub mod requests;
+pub mod rules;
 pub mod site;
 pub mod socket;
 
+use ringway_filter::Opening;
 use tokio::sync::oneshot;
 
 pub use metrics::Metrics;
 pub use report::{ReloadReport, Report, RoleReport};
 pub use requests::Requests;
+pub use rules::RulesReport;
 
 /// What a client wants. It may give up before it is answered.
 #[derive(Debug)]
@@ -25,6 +28,13 @@ pub enum Request {
     Role(oneshot::Sender<RoleReport>),
     /// The files read again, and what became of it.
     Reload(oneshot::Sender<ReloadReport>),
+    /// What the rules of both ends say about a connection.
+    Rules {
+        /// The connection.
+        opening: Opening,
+        /// For the report.
+        reply: oneshot::Sender<RulesReport>,
+    },
     /// The site handed over to a sibling, or not any more, and a report.
     Drain {
         /// To be handed over.

@@ -23,6 +23,7 @@ pub mod dns;
 pub mod doctor;
 pub mod drain;
 mod edit;
+pub mod explain;
 pub mod failure;
 pub mod gateway;
 pub mod lab;
@@ -126,6 +127,13 @@ pub enum Verb {
     /// Show, test and extend the rules, and what they denied
     #[command(subcommand)]
     Policy(policy::Verb),
+    /// Say why one host reaches another, or what is in the way
+    #[command(after_help = "Examples:\n  \
+        ringway explain peer0 orderer0.beta.consortium.example --port 7050\n  \
+        ringway explain 10.2.0.5 10.1.0.11 --port 7051 -c gateway.toml\n\n\
+        One of the two is in this gateway's site. Its gateway at the other end is asked about its\n\
+        rules, and a TCP connection is tried. The exit code is 0 if nothing is in the way, else 1.")]
+    Explain(explain::Args),
     /// Run the gateway
     #[command(after_help = "Example:\n  ringway run -c gateway.toml\n\n\
         SIGTERM drains the gateway and ends it. SIGHUP makes it read its files again; if anything\n\
@@ -277,6 +285,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Recipe(args) => recipe::run(args),
         Verb::Plan(args) => plan::run(args),
         Verb::Policy(verb) => policy::run(verb),
+        Verb::Explain(args) => explain::run(args),
         Verb::Run(args) => run::run(args),
         Verb::Reload(args) => reload::run(args),
         Verb::Drain(args) => drain::run(args),

@@ -24,6 +24,7 @@ mod lists;
 mod packet_effects;
 mod packets;
 mod policy_report;
+mod questions;
 mod queues;
 mod reloads;
 mod report;
@@ -48,6 +49,7 @@ pub use keys::LocalGateway;
 pub use links::Links;
 pub use packets::Packets;
 pub(crate) use policy_report::service as denied_service;
+pub use questions::Questions;
 pub use queues::{Queues, Senders, queues};
 pub use reloads::Reloads;
 
@@ -89,6 +91,8 @@ pub struct Drive {
     pub lists_seen: UnixTime,
     /// Who waits for a reload.
     pub reloads: Reloads,
+    /// Questions about rules that wait for a peer.
+    pub questions: Questions,
     /// What the service manager hears.
     pub heartbeat: Heartbeat,
     /// When the daemon started.
@@ -168,6 +172,7 @@ impl Drive {
             self.health.poll_timeout(),
             self.ha.poll_timeout(),
             self.heartbeat.poll_timeout(),
+            self.questions.poll_timeout(),
         ];
 
         timeouts.into_iter().flatten().fold(far, Instant::min)
@@ -193,6 +198,7 @@ impl Drive {
         for reply in self.replicator.handle_timeout(now.monotonic) {
             self.reply(reply);
         }
+        self.questions.handle_timeout(now.monotonic);
         if let Some(round) = self.health.look(now.monotonic) {
             self.jobs.spawn(async { Event::Probed(round.run().await) });
         }
@@ -213,6 +219,7 @@ impl Drive {
                 self.handle(Input::Drain { on });
                 let _ = reply.send(self.report());
             }
+            Request::Rules { opening, reply } => self.ask_rules(&opening, reply),
             Request::Reload(reply) => {
                 self.reloads.wait(self.shell.last_change(), reply);
                 self.handle(Input::Reload);

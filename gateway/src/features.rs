@@ -1,9 +1,13 @@
 //! What this program offers its peers in `Hello`, and what it is called.
 
-use ringway_core::message::{FRAGMENTS, SIBLINGS};
+use ringway_core::message::{FRAGMENTS, POLICY_QUESTIONS, SIBLINGS};
 
 /// Each feature's bit and its name, as in gateway/PROTOCOL.md.
-pub const FEATURES: [(u64, &str); 2] = [(FRAGMENTS, "fragments"), (SIBLINGS, "siblings")];
+pub const FEATURES: [(u64, &str); 3] = [
+    (FRAGMENTS, "fragments"),
+    (SIBLINGS, "siblings"),
+    (POLICY_QUESTIONS, "policy-questions"),
+];
 
 /// The bits of all of them.
 pub fn bits() -> u64 {

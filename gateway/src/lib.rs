@@ -9,6 +9,7 @@ pub mod admin;
 pub mod attention;
 pub mod cli;
 pub mod drive;
+pub mod explain;
 pub mod features;
 pub mod ha;
 pub mod health;

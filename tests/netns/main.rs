@@ -26,6 +26,7 @@ mod emulator;
 mod ending;
 mod etcd;
 mod etcd_siblings;
+mod explain;
 mod exposure;
 mod forwarding;
 mod fragments;

@@ -7,7 +7,7 @@ use crate::alarm::Alarm;
 use crate::close_reason::CloseReason;
 use crate::fib::Fib;
 use crate::id::{ConnId, DialId, SessionIndex};
-use crate::message::{Lane, Message, ZoneMessage};
+use crate::message::{Lane, Message, PolicyMessage, ZoneMessage};
 use crate::record_drift::RecordDrift;
 use crate::standing::Standing;
 use crate::tunnel_error::TunnelError;
@@ -101,6 +101,15 @@ pub enum Action {
         conn: ConnId,
         /// The message.
         message: ZoneMessage,
+    },
+    /// A question about our policy, or an answer about the peer's; only from sessions that are up.
+    PolicyMessage {
+        /// The sender.
+        peer: GatewayId,
+        /// The connection to answer on.
+        conn: ConnId,
+        /// The message.
+        message: PolicyMessage,
     },
     /// The tunnel has a session now, where it had none.
     TunnelUp {

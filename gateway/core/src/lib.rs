@@ -59,7 +59,8 @@ pub use membership::{GatewayInfo, Membership, Passing};
 pub use mesh::{Connected, Mesh, Role};
 pub use message::{
     Aead, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,
-    Message, Refuse, RefuseReason, Relay, SiblingState, VersionMismatch, ZoneMessage,
+    Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict, Refuse, RefuseReason,
+    Relay, SiblingState, VersionMismatch, ZoneMessage,
 };
 pub use outage::OutageStatus;
 pub use rank::Rank;

@@ -18,6 +18,7 @@ mod field;
 mod fragment;
 mod frame;
 mod hello;
+mod policy;
 mod prefix;
 mod records;
 mod refuse;
@@ -39,6 +40,7 @@ pub use field::FieldError;
 pub use fragment::{FRAGMENTS, FragmentMessage, MAX_VERDICT_TEXT};
 pub use frame::{Decoder, FramingError, Incoming, Kind, MAX_FRAME};
 pub use hello::{Aead, Hello, Lane, VERSIONS, VersionMismatch};
+pub use policy::{POLICY_QUESTIONS, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict};
 pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
 pub use refuse::{Refuse, RefuseReason};
@@ -81,6 +83,8 @@ pub enum Message {
     Addresses(BTreeSet<SocketAddr>),
     /// A message between the replicators of zones.
     Zone(ZoneMessage),
+    /// A question about the receiver's policy, or the answer to one.
+    Policy(PolicyMessage),
     /// The sender ends the session.
     Bye {
         /// The reason.
@@ -108,6 +112,8 @@ impl Message {
             Message::Relay(_) => Kind::Relay,
             Message::Addresses(_) => Kind::Addresses,
             Message::Zone(message) => message.kind(),
+            Message::Policy(PolicyMessage::Question { .. }) => Kind::PolicyQuestion,
+            Message::Policy(PolicyMessage::Answer { .. }) => Kind::PolicyAnswer,
             Message::Bye { .. } => Kind::Bye,
         }
     }

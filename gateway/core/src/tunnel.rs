@@ -158,6 +158,11 @@ impl Tunnel {
                 conn,
                 message,
             }),
+            Message::Policy(message) => context.act(Action::PolicyMessage {
+                peer: self.peer.clone(),
+                conn,
+                message,
+            }),
             Message::Bye { code } => self.bye(context, conn, code, now),
         }
     }

@@ -10,8 +10,8 @@ use ringway_config::{Digest, OrgId, Prefix, ZoneName};
 use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX_VERDICT_TEXT};
 use ringway_core::{
     Aead, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello, Incoming,
-    Kind, Lane, Message, Rank, Refuse, RefuseReason, Relay, Secret, SessionIndex, SiblingState,
-    ZoneMessage,
+    Kind, Lane, Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict, Rank, Refuse,
+    RefuseReason, Relay, Secret, SessionIndex, SiblingState, ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -128,9 +128,39 @@ fn message() -> impl Strategy<Value = Message> {
             let ported = list.into_iter().filter(|(_, port)| *port != 0);
             Message::Addresses(ported.map(SocketAddr::from).collect())
         }),
+        policy().prop_map(Message::Policy),
         any::<u16>().prop_map(|code| Message::Bye {
             code: ByeCode::from(code)
         }),
+    ]
+}
+
+fn policy() -> impl Strategy<Value = PolicyMessage> {
+    let service = (0..4_u8, any::<u16>()).prop_map(|(kind, value)| match kind {
+        0 => PolicyService::Tcp(value),
+        1 => PolicyService::Udp(value),
+        2 => PolicyService::Echo,
+        _ => PolicyService::Protocol(value as u8),
+    });
+    let opening =
+        (any::<(IpAddr, IpAddr)>(), service).prop_map(|((source, destination), service)| {
+            PolicyOpening {
+                source,
+                destination,
+                service,
+            }
+        });
+    let verdict = prop_oneof![
+        Just(PolicyVerdict::Allowed),
+        Just(PolicyVerdict::Denied),
+        Just(PolicyVerdict::NotTold)
+    ];
+
+    prop_oneof![
+        (any::<u64>(), opening)
+            .prop_map(|(number, opening)| PolicyMessage::Question { number, opening }),
+        (any::<u64>(), verdict)
+            .prop_map(|(number, verdict)| PolicyMessage::Answer { number, verdict }),
     ]
 }
 

@@ -9,10 +9,11 @@ mod services;
 mod site;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use ringway_config::{OnDenied, PortRange, Prefix, Service, Target};
+use ringway_config::{OnDenied, OrgId, PortRange, Prefix, Service, Target};
 
 use self::egress::{EgressRules, Far};
 pub use self::explain::{Asked, Explanation, Opening};
@@ -20,7 +21,7 @@ pub(crate) use self::services::{Wanted, can_be_named};
 use self::site::Site;
 use crate::counts::{OrgCounts, RuleCounts};
 use crate::holders::{Holder, Holders};
-use crate::packet::{Bits, Header};
+use crate::packet::{Bits, Header, bits};
 use crate::spec::RulesSpec;
 
 /// A compiled policy.
@@ -129,6 +130,16 @@ impl Rules {
     /// its own site, or to one that its gateways serve too.
     pub(crate) fn may_report(&self, site: usize, destination: usize) -> bool {
         site == destination || self.sites[destination].server == site
+    }
+
+    /// The organization whose site has `address`, if it is another site than ours.
+    pub fn org_at(&self, address: IpAddr) -> Option<&OrgId> {
+        let (v6, address) = bits(address);
+
+        match self.holder(v6, address) {
+            Holder::Site(site) => Some(self.org_of(site)),
+            Holder::Own | Holder::Nobody => None,
+        }
     }
 
     /// The number of a site.

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, Faults, GatewayId, Prefix};
-use ringway_core::{ByeCode, ConnId, DialId, Membership, Message, Standing, ZoneMessage};
+use ringway_core::{
+    ByeCode, ConnId, DialId, Membership, Message, PolicyMessage, Standing, ZoneMessage,
+};
 use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
 
 use crate::changes::ChangeId;
@@ -179,6 +181,15 @@ pub enum Effect {
         conn: ConnId,
         /// What it says.
         message: ZoneMessage,
+    },
+    /// A question about our policy came, or an answer about the peer's.
+    PolicyMessage {
+        /// The peer.
+        peer: GatewayId,
+        /// The connection, for the answer.
+        conn: ConnId,
+        /// What it says.
+        message: PolicyMessage,
     },
     /// Offer our zone on a connection.
     OfferZone {

@@ -75,6 +75,15 @@ impl Shell {
                 conn,
                 message,
             }),
+            Action::PolicyMessage {
+                peer,
+                conn,
+                message,
+            } => self.effects.push_back(Effect::PolicyMessage {
+                peer,
+                conn,
+                message,
+            }),
             Action::TunnelUp { peer, conn } => {
                 self.outages.up(&peer, now);
                 self.is_stale = true;

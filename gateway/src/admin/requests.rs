@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use ringway_filter::Opening;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{ReloadReport, Report, Request, RoleReport};
+use super::{ReloadReport, Report, Request, RoleReport, RulesReport};
 
 /// How long a reload may take.
 pub(super) const RELOAD: Duration = Duration::from_secs(120);
@@ -33,6 +34,11 @@ impl Requests {
     /// Hands the site over to a sibling, or not any more.
     pub async fn drain(&self, on: bool) -> anyhow::Result<Report> {
         self.ask(|reply| Request::Drain { on, reply }).await
+    }
+
+    /// What the rules of both ends say about `opening`.
+    pub async fn rules(&self, opening: Opening) -> anyhow::Result<RulesReport> {
+        self.ask(|reply| Request::Rules { opening, reply }).await
     }
 
     /// Reads the files again.

@@ -1,5 +1,5 @@
 //! The admin socket: binds it for root, and for a group if the file names one; answers `status`,
-//! `metrics` and `reload`, of many clients at once. Asks the drive and the packet filter; holds no
+//! `metrics`, `reload` and questions about rules, of many clients at once. Asks the drive and the packet filter; holds no
 //! state.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::Group;
+use ringway_filter::Opening;
 use ringway_host::guard::SharedGuard;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -23,10 +24,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::requests::{RELOAD, Requests};
+use super::rules::{self, RulesReport};
 use super::{Metrics, ReloadReport, Report, RoleReport};
 
-/// Longest request line, bytes.
-const REQUEST: u64 = 64;
+/// Longest request line, bytes: a question about rules has two addresses.
+const REQUEST: u64 = 160;
 
 /// Clients that are served at once; more wait in the kernel's queue.
 const CLIENTS: usize = 32;
@@ -187,7 +189,10 @@ async fn answer(
         "drain" => serde_json::to_vec(&requests.drain(true).await?)?,
         "drain cancel" => serde_json::to_vec(&requests.drain(false).await?)?,
         "reload" => serde_json::to_vec(&requests.reload().await?)?,
-        other => unknown(other),
+        other => match rules::read(other) {
+            Some(opening) => serde_json::to_vec(&requests.rules(opening).await?)?,
+            None => unknown(other),
+        },
     };
     write_reply(&mut client, &reply).await
 }
@@ -241,6 +246,12 @@ pub fn ask(path: &Path) -> anyhow::Result<Report> {
 /// Asks the gateway behind the socket at `path` for its role. Waits no longer than `patience`.
 pub fn ask_role(path: &Path, patience: Duration) -> anyhow::Result<RoleReport> {
     let reply = fetch(path, "role", patience)?;
+    parse(path, &reply)
+}
+
+/// Asks the gateway behind the socket at `path` what the rules of both ends say about `opening`.
+pub fn ask_rules(path: &Path, opening: &Opening) -> anyhow::Result<RulesReport> {
+    let reply = fetch(path, &rules::request(opening), PATIENCE)?;
     parse(path, &reply)
 }
 

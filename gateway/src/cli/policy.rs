@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use super::{ConfigFile, Failure, Shown};
 
-pub(super) use files::new_faults;
+pub(super) use files::{Files, new_faults};
 pub(super) use follow::follow_prefixes;
 pub use wanted::Wanted;
 

@@ -27,8 +27,8 @@ use super::{blocking, sockets};
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
 use crate::drive::{
-    Drive, Heartbeat, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Queues, Reloads,
-    Stored, boot_time, queues, wall_time,
+    Drive, Heartbeat, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Questions, Queues,
+    Reloads, Stored, boot_time, queues, wall_time,
 };
 use crate::features;
 use crate::ha::Ha;
@@ -140,6 +140,7 @@ impl Gateway {
             ha: Ha::start(&config, &state.attention, &tasks),
             attention: state.attention,
             reloads: Reloads::default(),
+            questions: Questions::default(),
             heartbeat: Heartbeat::new(state.service),
             started: SystemTime::now(),
             tasks: tasks.clone(),

@@ -16,8 +16,9 @@ use harness::Harness;
 use ringway_config::Digest;
 use ringway_core::message::{Relay, SIBLINGS, SiblingState};
 use ringway_core::{
-    Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, Rank, Refuse,
-    RefuseReason, Role, Secret, SessionIndex, TrustError, ZoneMessage,
+    Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, PolicyMessage,
+    PolicyOpening, PolicyService, PolicyVerdict, Rank, Refuse, RefuseReason, Role, Secret,
+    SessionIndex, TrustError, ZoneMessage,
 };
 
 /// Most inputs in one sequence, so that no sequence takes long.
@@ -133,7 +134,27 @@ fn message(bytes: &mut Bytes<'_>) -> Message {
         8 => Message::Rank(rank(bytes)),
         9 => Message::Sibling(sibling(bytes)),
         10 => Message::Relay(relay(bytes)),
+        _ if bytes.next() % 4 == 3 => Message::Policy(policy(bytes)),
         _ => Message::Addresses(addresses(bytes)),
+    }
+}
+
+fn policy(bytes: &mut Bytes<'_>) -> PolicyMessage {
+    let number = bytes.next().into();
+
+    match bytes.next() % 2 {
+        0 => PolicyMessage::Question {
+            number,
+            opening: PolicyOpening {
+                source: [10, 1, 0, bytes.next()].into(),
+                destination: [10, 2, 0, bytes.next()].into(),
+                service: PolicyService::Tcp(bytes.next().into()),
+            },
+        },
+        _ => PolicyMessage::Answer {
+            number,
+            verdict: PolicyVerdict::Allowed,
+        },
     }
 }
 

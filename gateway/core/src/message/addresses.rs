@@ -29,25 +29,12 @@ pub(super) fn get(body: &[u8]) -> Result<BTreeSet<SocketAddr>, FieldError> {
 
 impl Wire for SocketAddr {
     fn put(&self, out: &mut Vec<u8>) {
-        match self.ip() {
-            IpAddr::V4(address) => {
-                4_u8.put(out);
-                address.octets().put(out);
-            }
-            IpAddr::V6(address) => {
-                6_u8.put(out);
-                address.octets().put(out);
-            }
-        }
+        self.ip().put(out);
         self.port().put(out);
     }
 
     fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
-        let address: IpAddr = match u8::get(cursor)? {
-            4 => <[u8; 4]>::get(cursor)?.into(),
-            6 => <[u8; 16]>::get(cursor)?.into(),
-            _ => return None,
-        };
+        let address = IpAddr::get(cursor)?;
         // Nobody can be dialled at port 0.
         let port = u16::get(cursor).filter(|port| *port != 0)?;
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::field::{FieldError, Writer};
 use super::{
-    Message, ZoneMessage, addresses, bye, fragment, hello, prefix, records, refuse, sibling, zone,
+    Message, ZoneMessage, addresses, bye, fragment, hello, policy, prefix, records, refuse,
+    sibling, zone,
 };
 
 /// Most bytes that may follow a frame's length.
@@ -34,10 +35,12 @@ pub enum Kind {
     Sibling = 15,
     Relay = 16,
     Addresses = 17,
+    PolicyQuestion = 18,
+    PolicyAnswer = 19,
 }
 
 impl Kind {
-    const ALL: [Kind; 17] = [
+    const ALL: [Kind; 19] = [
         Kind::Hello,
         Kind::Announce,
         Kind::Withdraw,
@@ -55,6 +58,8 @@ impl Kind {
         Kind::Sibling,
         Kind::Relay,
         Kind::Addresses,
+        Kind::PolicyQuestion,
+        Kind::PolicyAnswer,
     ];
 
     fn from_wire(number: u16) -> Option<Kind> {
@@ -168,6 +173,8 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
         Kind::Sibling => sibling::get_state(body).map(Message::Sibling),
         Kind::Relay => sibling::get_relay(body).map(Message::Relay),
         Kind::Addresses => addresses::get(body).map(Message::Addresses),
+        Kind::PolicyQuestion => policy::get_question(body).map(Message::Policy),
+        Kind::PolicyAnswer => policy::get_answer(body).map(Message::Policy),
     };
 
     match message {
@@ -198,6 +205,7 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         Message::Relay(relay) => sibling::put_relay(relay, &mut out),
         Message::Addresses(list) => addresses::put(list, &mut out),
         Message::Zone(message) => zone::put(message, &mut out),
+        Message::Policy(message) => policy::put(message, &mut out),
         Message::Bye { code } => bye::put(*code, &mut out),
     }
 

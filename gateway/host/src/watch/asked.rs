@@ -39,6 +39,9 @@ enum Answer {
     Unreachable,
     /// The kernel takes it for forged, or does not forward for its interface.
     Refused(String),
+    /// To nowhere, if a rule of another program comes before ours: `blackhole` has no error of its
+    /// own. Else the question makes no sense at the moment.
+    Invalid,
     /// It cannot be asked.
     Unknown,
 }
@@ -68,7 +71,7 @@ pub(super) async fn ask(
         let is_right = match answer {
             Answer::Leaves { interface, .. } => interface == questions.tun.1,
             // While there is no tunnel, nothing can pass anyway.
-            Answer::Unreachable | Answer::Refused(_) => !way.is_tunnelled,
+            Answer::Unreachable | Answer::Refused(_) | Answer::Invalid => !way.is_tunnelled,
             Answer::Unknown => true,
         };
         if !is_right {
@@ -88,6 +91,7 @@ pub(super) async fn ask(
     let rules = Rules::read(netlink).await?;
     Ok(wrong
         .iter()
+        .filter(|(wrong, _)| wrong.answer != Answer::Invalid || rules.guilty(wrong).is_some())
         .map(|(wrong, asked)| finding(questions, &rules, names, wrong, asked))
         .collect())
 }
@@ -122,8 +126,9 @@ async fn route(netlink: &Netlink, way: &Way, index: u32) -> io::Result<Answer> {
             Some(libc::EXDEV) => Ok(dropped_by_reverse_path()),
             // Since Linux 6.13, one error stands for every reason to drop.
             Some(libc::EINVAL) if checks_reverse_path(way) => Ok(dropped_by_reverse_path()),
-            // The interface has gone, or the kernel does not understand the question.
-            Some(libc::ENODEV | libc::EINVAL) => Ok(Answer::Unknown),
+            Some(libc::EINVAL) => Ok(Answer::Invalid),
+            // The interface has gone.
+            Some(libc::ENODEV) => Ok(Answer::Unknown),
             _ => Err(error),
         },
     }
@@ -191,16 +196,20 @@ impl Rules {
 
     /// The first one that may have led to `answer`.
     fn guilty(&self, wrong: &Wrong) -> Option<u32> {
-        self.0
-            .iter()
-            .filter(|(is_v4, ..)| *is_v4 == wrong.is_v4)
-            .find(|(_, _, rule)| match &wrong.answer {
-                Answer::Leaves { table, .. } => table_of(rule) == *table,
-                // A rule that says `unreachable` or `prohibit` itself needs no table.
-                Answer::Unreachable => rule.header.action != RuleAction::ToTable,
-                Answer::Refused(_) | Answer::Unknown => false,
-            })
-            .map(|(_, priority, _)| *priority)
+        let of_family = || self.0.iter().filter(|(is_v4, ..)| *is_v4 == wrong.is_v4);
+        let found = of_family().find(|(_, _, rule)| match &wrong.answer {
+            Answer::Leaves { table, .. } => table_of(rule) == *table,
+            // A rule that says `unreachable` or `prohibit` itself needs no table.
+            Answer::Unreachable | Answer::Invalid => rule.header.action != RuleAction::ToTable,
+            Answer::Refused(_) | Answer::Unknown => false,
+        });
+        // Else the route that says so is in another program's table; ours has none such.
+        let leads_there = || match &wrong.answer {
+            Answer::Invalid => of_family().next(),
+            _ => None,
+        };
+
+        found.or_else(leads_there).map(|(_, priority, _)| *priority)
     }
 }
 
@@ -248,7 +257,7 @@ fn finding(
             let name = names.get(interface).unwrap_or(&unknown);
             format!("leave by {name} (table {table}) instead of {tun}")
         }
-        Answer::Unreachable => format!("go nowhere instead of by {tun}"),
+        Answer::Unreachable | Answer::Invalid => format!("go nowhere instead of by {tun}"),
         Answer::Refused(reason) => format!("do not reach {tun}: {reason}"),
         Answer::Unknown => format!("may not reach {tun}"),
     };

@@ -165,6 +165,32 @@ fn a_route_that_leads_elsewhere_is_found_with_the_rule_that_is_guilty() {
 }
 
 #[test]
+fn rules_and_routes_of_others_that_lead_nowhere_are_found() {
+    let namespace = gateway();
+    let _tun = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
+    namespace.ip("route add 10.2.0.0/16 dev ringway0");
+    assert_eq!(findings(&namespace, true), []);
+
+    for action in ["blackhole", "unreachable", "prohibit"] {
+        namespace.ip(&format!("rule add priority 512 to 10.2.0.0/16 {action}"));
+        let found = findings(&namespace, true);
+        assert_eq!(found.len(), 1, "{action}: {found:?}");
+        assert!(found[0].what.contains("go nowhere"), "{found:?}");
+        assert!(found[0].what.contains("ip rule 512"), "{found:?}");
+        assert_eq!(findings(&namespace, false), [], "there is no tunnel");
+        namespace.ip("rule del priority 512");
+
+        namespace.ip("rule add priority 513 lookup 99");
+        namespace.ip(&format!("route add {action} 10.2.0.0/16 table 99"));
+        let found = findings(&namespace, true);
+        assert_eq!(found.len(), 1, "{action} in a table: {found:?}");
+        namespace.ip("route flush table 99");
+        namespace.ip("rule del priority 513");
+        assert_eq!(findings(&namespace, true), []);
+    }
+}
+
+#[test]
 fn chains_that_drop_are_found_and_the_remedies_open_them() {
     let namespace = gateway();
     for (ruleset, name) in [

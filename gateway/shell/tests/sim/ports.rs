@@ -108,6 +108,7 @@ impl World {
             | Effect::TrimHeap
             | Effect::SetReach { .. }
             | Effect::ZoneMessage { .. }
+            | Effect::PolicyMessage { .. }
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
             | Effect::ReloadEnded { .. }

@@ -1,8 +1,9 @@
 //! [`Files`]: what the rules of a gateway follow from. The certificates do not matter here.
 
+use std::net::IpAddr;
 use std::path::Path;
 
-use ringway_config::{Config, Fault, Faults, Ruling, accepted, rule};
+use ringway_config::{Config, Fault, Faults, Prefix, Ruling, accepted, rule};
 use ringway_dns::Zone;
 use ringway_intent::Links;
 
@@ -12,8 +13,8 @@ use crate::policy::{Judge, TestResults};
 use crate::prepare::links;
 
 /// A gateway's files and its host's addresses.
-pub(super) struct Files {
-    pub(super) config: Config,
+pub(in crate::cli) struct Files {
+    pub(in crate::cli) config: Config,
     zone: Zone,
     rulings: Vec<Ruling>,
     links: Links,
@@ -21,7 +22,7 @@ pub(super) struct Files {
 
 impl Files {
     /// Reads everything that `gateway.toml` at `path` names.
-    pub(super) fn load(path: &Path) -> Result<Files, Failure> {
+    pub(in crate::cli) fn load(path: &Path) -> Result<Files, Failure> {
         Files::of(Config::load(path)?)
     }
 
@@ -64,8 +65,20 @@ impl Files {
         faults
     }
 
+    /// This host's address of one family in the site.
+    pub(in crate::cli) fn address_in_site(&self, v4: bool) -> Option<IpAddr> {
+        let own = self.config.own_prefixes().iter();
+        let own: Vec<Prefix> = own.map(|own| own.prefix).collect();
+
+        if v4 {
+            self.links.own_v4_in(&own)
+        } else {
+            self.links.own_v6_in(&own)
+        }
+    }
+
     /// The rules, with the names of the other organizations' zones, as far as copies are there.
-    pub(super) fn judge_with_names(&self) -> Judge<'_> {
+    pub(in crate::cli) fn judge_with_names(&self) -> Judge<'_> {
         let mut judge = self.judge();
         for member in &self.config.members {
             // A copy that cannot be used is `dns zones`' to tell.

@@ -23,7 +23,7 @@ pub struct Wanted {
 
 /// What a rule says for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Words {
+pub(in crate::cli) enum Words {
     Service(ServiceName),
     Ports(&'static str, PortRange),
     Proto(&'static str),
@@ -32,7 +32,7 @@ pub(super) enum Words {
 
 impl Wanted {
     /// What was asked for, in the words of a rule.
-    pub(super) fn words(&self) -> Result<Words, Failure> {
+    pub(in crate::cli) fn words(&self) -> Result<Words, Failure> {
         if let Some(name) = &self.service {
             return Ok(Words::Service(name.clone()));
         }
@@ -99,7 +99,7 @@ fn usage(message: String) -> Failure {
 
 impl Words {
     /// What these words mean with the services of `policy`.
-    pub(super) fn services(&self, policy: &Policy) -> Result<Vec<Service>, Failure> {
+    pub(in crate::cli) fn services(&self, policy: &Policy) -> Result<Vec<Service>, Failure> {
         match self {
             Words::Service(name) => policy.services.get(name).cloned().ok_or_else(|| {
                 let known: Vec<&str> = policy.services.keys().map(ServiceName::as_str).collect();

@@ -310,6 +310,7 @@ impl Harness {
             }
             Action::Publish(fib) => self.fib = fib,
             Action::ZoneMessage { conn, .. }
+            | Action::PolicyMessage { conn, .. }
             | Action::TunnelUp { conn, .. }
             | Action::TunnelMoved { conn, .. } => assert!(self.open(conn).sealing),
             Action::PathMtu { .. }

@@ -1,0 +1,193 @@
+//! `PolicyQuestion` and `PolicyAnswer`: whether the rules of the gateway that is asked allow a
+//! connection of the asker's organization, for `ringway explain`. Only gateways that both offer
+//! [`POLICY_QUESTIONS`] in `Hello` send these messages.
+//!
+//! | tag | field | value |
+//! |---|---|---|
+//! | 1 | number | u64; the answer repeats it |
+//! | 2 | source (question) | family u8, address |
+//! | 3 | destination (question) | family u8, address |
+//! | 4 | service (question) | kind u8: 1 TCP, 2 UDP, 3 echo, 4 protocol; port or number u16, 0 for echo |
+//! | 5 | verdict (answer) | u8: 1 allowed, 2 denied; others: not told |
+
+use std::net::IpAddr;
+
+use super::field::{FieldError, Fields, Writer};
+use super::wire::{Cursor, Wire};
+
+/// The feature bit in `Hello` of a gateway that answers questions about its policy.
+pub const POLICY_QUESTIONS: u64 = 4;
+
+const NUMBER: u16 = 1;
+const SOURCE: u16 = 2;
+const DESTINATION: u16 = 3;
+const SERVICE: u16 = 4;
+const VERDICT: u16 = 5;
+
+/// A question about a gateway's policy, or its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyMessage {
+    /// Would the receiver's rules let this be opened?
+    Question {
+        /// Chosen by the asker.
+        number: u64,
+        /// What would be opened.
+        opening: PolicyOpening,
+    },
+    /// The answer to a question of the receiver.
+    Answer {
+        /// The question's.
+        number: u64,
+        /// What the rules say.
+        verdict: PolicyVerdict,
+    },
+}
+
+/// A connection that somebody might open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PolicyOpening {
+    /// Who opens.
+    pub source: IpAddr,
+    /// What is opened.
+    pub destination: IpAddr,
+    /// How.
+    pub service: PolicyService,
+}
+
+/// A single service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyService {
+    /// A TCP port.
+    Tcp(u16),
+    /// A UDP port.
+    Udp(u16),
+    /// ICMP or ICMPv6 echo.
+    Echo,
+    /// A protocol by its number.
+    Protocol(u8),
+}
+
+/// What a gateway tells about its rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyVerdict {
+    /// A rule allows it.
+    Allowed,
+    /// No rule does.
+    Denied,
+    /// It concerns other organizations than the asker's, or other sites than the answerer's.
+    NotTold,
+}
+
+pub(super) fn put(message: &PolicyMessage, out: &mut Writer<'_>) {
+    match message {
+        PolicyMessage::Question { number, opening } => {
+            out.required(NUMBER, number);
+            out.required(SOURCE, &opening.source);
+            out.required(DESTINATION, &opening.destination);
+            out.required(SERVICE, &opening.service);
+        }
+        PolicyMessage::Answer { number, verdict } => {
+            let verdict: u8 = match verdict {
+                PolicyVerdict::Allowed => 1,
+                PolicyVerdict::Denied => 2,
+                PolicyVerdict::NotTold => 3,
+            };
+            out.required(NUMBER, number);
+            out.required(VERDICT, &verdict);
+        }
+    }
+}
+
+pub(super) fn get_question(body: &[u8]) -> Result<PolicyMessage, FieldError> {
+    let fields = Fields::split(body, &[NUMBER, SOURCE, DESTINATION, SERVICE])?;
+
+    Ok(PolicyMessage::Question {
+        number: fields.required(NUMBER)?,
+        opening: PolicyOpening {
+            source: fields.required(SOURCE)?,
+            destination: fields.required(DESTINATION)?,
+            service: fields.required(SERVICE)?,
+        },
+    })
+}
+
+pub(super) fn get_answer(body: &[u8]) -> Result<PolicyMessage, FieldError> {
+    let fields = Fields::split(body, &[NUMBER, VERDICT])?;
+    let verdict = match fields.required::<u8>(VERDICT)? {
+        1 => PolicyVerdict::Allowed,
+        2 => PolicyVerdict::Denied,
+        _ => PolicyVerdict::NotTold,
+    };
+
+    Ok(PolicyMessage::Answer {
+        number: fields.required(NUMBER)?,
+        verdict,
+    })
+}
+
+impl Wire for IpAddr {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            IpAddr::V4(address) => {
+                4_u8.put(out);
+                address.octets().put(out);
+            }
+            IpAddr::V6(address) => {
+                6_u8.put(out);
+                address.octets().put(out);
+            }
+        }
+    }
+
+    fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
+        match u8::get(cursor)? {
+            4 => Some(<[u8; 4]>::get(cursor)?.into()),
+            6 => Some(<[u8; 16]>::get(cursor)?.into()),
+            _ => None,
+        }
+    }
+}
+
+impl Wire for PolicyService {
+    fn put(&self, out: &mut Vec<u8>) {
+        let (kind, value): (u8, u16) = match self {
+            PolicyService::Tcp(port) => (1, *port),
+            PolicyService::Udp(port) => (2, *port),
+            PolicyService::Echo => (3, 0),
+            PolicyService::Protocol(number) => (4, (*number).into()),
+        };
+        kind.put(out);
+        value.put(out);
+    }
+
+    fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let kind = u8::get(cursor)?;
+        let value = u16::get(cursor)?;
+
+        match (kind, value) {
+            (1, port) => Some(PolicyService::Tcp(port)),
+            (2, port) => Some(PolicyService::Udp(port)),
+            (3, 0) => Some(PolicyService::Echo),
+            (4, number) => Some(PolicyService::Protocol(number.try_into().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_have_one_encoding() {
+        let read = |bytes: &[u8]| PolicyService::get(&mut Cursor(bytes));
+
+        assert_eq!(read(&[1, 0x1b, 0x8b]), Some(PolicyService::Tcp(7051)));
+        assert_eq!(read(&[3, 0, 0]), Some(PolicyService::Echo));
+        assert_eq!(read(&[4, 0, 47]), Some(PolicyService::Protocol(47)));
+        assert_eq!(read(&[3, 0, 1]), None);
+        assert_eq!(read(&[4, 1, 0]), None);
+        assert_eq!(read(&[5, 0, 0]), None);
+        assert_eq!(read(&[1, 0]), None);
+    }
+}

@@ -1,0 +1,362 @@
+//! [`Questions`]: what the rules of both ends say about a connection, for `ringway explain`. Ours
+//! are asked at once, the far end's gateway on its session.
+//!
+//! A peer learns a verdict and no rule, and only about connections of its own organization.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ringway_config::GatewayId;
+use ringway_core::message::POLICY_QUESTIONS;
+use ringway_core::{
+    ConnId, Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict, RouteStatus,
+};
+use ringway_filter::{Asked, Explanation, Opening, Rules};
+use tokio::sync::oneshot;
+
+use super::Drive;
+use crate::admin::rules::{RulesReport, Told};
+
+/// Questions of ours that may wait for an answer.
+const MOST_WAITING: usize = 64;
+/// How long each does.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Questions of one peer that are answered in a second; more are not.
+const PACE: u32 = 10;
+
+/// Questions to peers that wait, and how many each peer has asked.
+#[derive(Default)]
+pub struct Questions {
+    last: u64,
+    waiting: BTreeMap<u64, Waiting>,
+    askers: BTreeMap<GatewayId, Asker>,
+}
+
+struct Waiting {
+    conn: ConnId,
+    until: Instant,
+    report: RulesReport,
+    reply: oneshot::Sender<RulesReport>,
+}
+
+/// A peer that asks.
+struct Asker {
+    second: Instant,
+    asked: u32,
+}
+
+impl Questions {
+    /// Keeps what waits for the answer of the peer on `conn`; its number.
+    fn keep(
+        &mut self,
+        conn: ConnId,
+        report: RulesReport,
+        reply: oneshot::Sender<RulesReport>,
+        now: Instant,
+    ) -> u64 {
+        self.last += 1;
+        let waiting = Waiting {
+            conn,
+            until: now + PATIENCE,
+            report,
+            reply,
+        };
+        self.waiting.insert(self.last, waiting);
+        self.last
+    }
+
+    /// A peer has answered. Only the one that was asked can.
+    fn answered(&mut self, conn: ConnId, number: u64, verdict: PolicyVerdict) {
+        let is_asked = self
+            .waiting
+            .get(&number)
+            .is_some_and(|waiting| waiting.conn == conn);
+        if !is_asked {
+            return;
+        }
+
+        if let Some(waiting) = self.waiting.remove(&number) {
+            waiting.end(match verdict {
+                PolicyVerdict::Allowed => Told::Allowed,
+                PolicyVerdict::Denied => Told::Denied,
+                PolicyVerdict::NotTold => Told::NotTold,
+            });
+        }
+    }
+
+    /// When to call [`Questions::handle_timeout`] next.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.waiting.values().map(|waiting| waiting.until).min()
+    }
+
+    /// Ends what has waited for too long.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        // Numbers grow with time, and all wait for equally long.
+        while let Some(first) = self.waiting.first_entry()
+            && first.get().until <= now
+        {
+            first.remove().end(Told::NoAnswer);
+        }
+    }
+
+    /// True if `asker` may have one more answer.
+    fn may_answer(&mut self, asker: &GatewayId, now: Instant) -> bool {
+        // Who has not asked for a second has asked nothing.
+        self.askers
+            .retain(|_, asker| now.duration_since(asker.second) < Duration::from_secs(1));
+
+        let asker = self.askers.entry(asker.clone()).or_insert(Asker {
+            second: now,
+            asked: 0,
+        });
+        asker.asked = asker.asked.saturating_add(1);
+        asker.asked <= PACE
+    }
+}
+
+impl Waiting {
+    fn end(self, theirs: Told) {
+        // The client may have given up.
+        let _ = self.reply.send(RulesReport {
+            theirs,
+            ..self.report
+        });
+    }
+}
+
+impl Drive {
+    /// Asks the rules of both ends about `opening`, for a client.
+    pub(super) fn ask_rules(&mut self, opening: &Opening, reply: oneshot::Sender<RulesReport>) {
+        let explanation = self.packets.rules().map(|rules| rules.explain(opening));
+        let far = self.far_end(opening);
+        let asked = far.and_then(|far| self.gateway_of(far));
+        let report = RulesReport {
+            peer: asked.as_ref().map(|(peer, _)| peer.to_string()),
+            ..RulesReport::of(explanation.unwrap_or(Explanation::NotOurs))
+        };
+
+        let Some((_, conn)) = asked else {
+            return answer(reply, report, Told::NoTunnel);
+        };
+        let session = self.shell.peer_session(conn);
+        if !session.is_some_and(|session| session.features & POLICY_QUESTIONS != 0) {
+            return answer(reply, report, Told::Older);
+        }
+
+        if self.questions.waiting.len() >= MOST_WAITING {
+            return answer(reply, report, Told::NoAnswer);
+        }
+
+        let number = self.questions.keep(conn, report, reply, Instant::now());
+        let opening = on_the_wire(opening);
+        let question = PolicyMessage::Question { number, opening };
+        self.links.send(conn, &Message::Policy(question));
+    }
+
+    /// A peer asks about our rules, or answers about its own.
+    pub(super) fn policy_message(
+        &mut self,
+        peer: &GatewayId,
+        conn: ConnId,
+        message: PolicyMessage,
+    ) {
+        match message {
+            PolicyMessage::Question { number, opening } => {
+                if !self.questions.may_answer(peer, Instant::now()) {
+                    return;
+                }
+                let verdict = match self.packets.rules() {
+                    Some(rules) => verdict_for(peer, rules, &opening),
+                    None => PolicyVerdict::NotTold,
+                };
+                let answer = PolicyMessage::Answer { number, verdict };
+                self.links.send(conn, &Message::Policy(answer));
+            }
+            PolicyMessage::Answer { number, verdict } => {
+                self.questions.answered(conn, number, verdict);
+            }
+        }
+    }
+
+    /// The end that is not in this site.
+    fn far_end(&self, opening: &Opening) -> Option<IpAddr> {
+        let own = &self.packets.rules()?.spec().own;
+        let is_ours = |address| own.iter().any(|prefix| prefix.contains(address));
+
+        [opening.source, opening.destination]
+            .into_iter()
+            .find(|address| !is_ours(*address))
+    }
+
+    /// The gateway that packets to `address` go to, and its session.
+    fn gateway_of(&self, address: IpAddr) -> Option<(GatewayId, ConnId)> {
+        let status = self.shell.status(Instant::now());
+        let routes = status.routes.iter();
+        let holding = routes.filter(|route| route.prefix.contains(address));
+        let RouteStatus { gateway, .. } = holding.max_by_key(|route| route.prefix.len())?;
+
+        let gateway = gateway.clone()?;
+        let mut tunnels = status.tunnels.into_iter();
+        let tunnel = tunnels.find(|tunnel| tunnel.peer == gateway)?;
+        Some((gateway, tunnel.conn?))
+    }
+}
+
+fn answer(reply: oneshot::Sender<RulesReport>, report: RulesReport, theirs: Told) {
+    // The client may have given up.
+    let _ = reply.send(RulesReport { theirs, ..report });
+}
+
+/// What `peer` may know about our rules: whether they allow what a host of its organization opens
+/// here, or what a host of ours opens there.
+fn verdict_for(peer: &GatewayId, rules: &Rules, opening: &PolicyOpening) -> PolicyVerdict {
+    let ends = [opening.source, opening.destination];
+    let concerns_it = ends
+        .iter()
+        .any(|address| rules.org_at(*address) == Some(&peer.org));
+    if !concerns_it {
+        return PolicyVerdict::NotTold;
+    }
+
+    let opening = Opening {
+        source: opening.source,
+        destination: opening.destination,
+        service: match opening.service {
+            PolicyService::Tcp(port) => Asked::Tcp(port),
+            PolicyService::Udp(port) => Asked::Udp(port),
+            PolicyService::Echo => Asked::Echo,
+            PolicyService::Protocol(number) => Asked::Protocol(number),
+        },
+    };
+    match rules.explain(&opening) {
+        Explanation::NotOurs => PolicyVerdict::NotTold,
+        explanation if explanation.is_allowed() => PolicyVerdict::Allowed,
+        _ => PolicyVerdict::Denied,
+    }
+}
+
+fn on_the_wire(opening: &Opening) -> PolicyOpening {
+    PolicyOpening {
+        source: opening.source,
+        destination: opening.destination,
+        service: match opening.service {
+            Asked::Tcp(port) => PolicyService::Tcp(port),
+            Asked::Udp(port) => PolicyService::Udp(port),
+            Asked::Echo => PolicyService::Echo,
+            Asked::Protocol(number) => PolicyService::Protocol(number),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringway_config::{Policy, Prefix};
+    use ringway_filter::{RemoteSite, RulesSpec};
+
+    use super::*;
+
+    fn rules() -> Rules {
+        let prefix = |text: &str| text.parse::<Prefix>().unwrap();
+        let site = |number, org: &str, held: &str| RemoteSite {
+            number,
+            org: org.parse().unwrap(),
+            site: "east".parse().unwrap(),
+            prefixes: vec![prefix(held)],
+            has_gateways: true,
+            via: None,
+        };
+
+        Rules::compile(&RulesSpec {
+            // Without rules, echo is allowed and nothing else.
+            policy: Policy::default(),
+            former: Vec::new(),
+            site: 0,
+            own: vec![prefix("10.1.0.0/16")],
+            sites: vec![
+                site(1, "beta", "10.2.0.0/16"),
+                site(2, "gamma", "10.3.0.0/16"),
+            ],
+            names: BTreeMap::new(),
+            dns: Vec::new(),
+            gateway: Vec::new(),
+            tunnel_port: 4600,
+        })
+    }
+
+    fn opening(source: &str, destination: &str, service: PolicyService) -> PolicyOpening {
+        PolicyOpening {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            service,
+        }
+    }
+
+    #[test]
+    fn a_peer_learns_only_what_concerns_its_organization_and_this_site() {
+        let (peer, rules) = ("gw.beta".parse().unwrap(), rules());
+        let verdict = |source, destination, service| {
+            verdict_for(&peer, &rules, &opening(source, destination, service))
+        };
+
+        let echo = PolicyService::Echo;
+        let tcp = PolicyService::Tcp(7051);
+        assert_eq!(
+            verdict("10.2.0.1", "10.1.0.1", echo),
+            PolicyVerdict::Allowed
+        );
+        assert_eq!(verdict("10.2.0.1", "10.1.0.1", tcp), PolicyVerdict::Denied);
+        assert_eq!(verdict("10.1.0.1", "10.2.0.1", tcp), PolicyVerdict::Allowed);
+        for (source, destination) in [
+            ("10.3.0.1", "10.1.0.1"),
+            ("10.1.0.1", "10.3.0.1"),
+            ("10.2.0.1", "10.3.0.1"),
+            ("10.1.0.1", "10.1.0.2"),
+            ("192.0.2.1", "10.1.0.1"),
+        ] {
+            assert_eq!(
+                verdict(source, destination, echo),
+                PolicyVerdict::NotTold,
+                "{source} to {destination}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_peer_that_asks_without_end_is_answered_a_few_times_a_second() {
+        let mut questions = Questions::default();
+        let (one, other) = ("gw.beta".parse().unwrap(), "gw2.beta".parse().unwrap());
+        let now = Instant::now();
+
+        let answered = (0..1000)
+            .filter(|_| questions.may_answer(&one, now))
+            .count();
+        assert_eq!(answered, PACE as usize);
+        assert!(questions.may_answer(&other, now), "each has its own pace");
+        assert!(questions.may_answer(&one, now + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn only_the_peer_that_was_asked_answers_and_silence_ends() {
+        let mut questions = Questions::default();
+        let now = Instant::now();
+        let mut ask = |conn| {
+            let (reply, answer) = oneshot::channel();
+            let number = questions.keep(ConnId(conn), RulesReport::default(), reply, now);
+            (number, answer)
+        };
+        let (number, mut first) = ask(1);
+        let (_, mut second) = ask(2);
+        questions.answered(ConnId(2), number, PolicyVerdict::Allowed);
+        assert!(first.try_recv().is_err(), "that one was not asked");
+        questions.answered(ConnId(1), number, PolicyVerdict::Denied);
+        assert_eq!(first.try_recv().unwrap().theirs, Told::Denied);
+
+        let due = questions.poll_timeout().unwrap();
+        questions.handle_timeout(due - Duration::from_millis(1));
+        assert!(second.try_recv().is_err());
+        questions.handle_timeout(due);
+        assert_eq!(second.try_recv().unwrap().theirs, Told::NoAnswer);
+        assert_eq!(questions.poll_timeout(), None);
+    }
+}

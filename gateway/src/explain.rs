@@ -1,0 +1,381 @@
+//! Why a connection works or does not: each [`Step`] of its way, in both directions, with the cause
+//! where something is in the way. For `ringway explain`.
+//!
+//! ```text
+//!   Report, RulesReport ─► Way ─► steps: prefix, tunnel, rules of both ends, host, connection
+//! ```
+//! Nothing here asks or tries anything: what is known comes in. A step that is bad is a cause; what
+//! cannot be known because of it is not blamed.
+
+mod probe;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+
+use ringway_config::Prefix;
+use ringway_filter::{Asked, Opening};
+use serde::Serialize;
+
+use crate::admin::Report;
+use crate::admin::attention::Kind;
+use crate::admin::report::{RouteReport, TunnelReport};
+use crate::admin::rules::{RulesReport, Told};
+
+pub use probe::Probe;
+
+/// One step of the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Which one.
+    pub name: &'static str,
+    /// How it is.
+    pub state: State,
+    /// The same for an operator.
+    pub text: String,
+    /// What to do, mostly a command; empty if there is nothing to do.
+    pub remedy: String,
+}
+
+/// How a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// All right.
+    Good,
+    /// In the way.
+    Bad,
+    /// Not known.
+    Unknown,
+}
+
+/// What is known of the way between two addresses.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// The connection.
+    pub opening: Opening,
+    /// Towards this site, or away from it.
+    pub arrives: bool,
+    /// The gateway.
+    pub report: &'a Report,
+    /// The rules of both ends.
+    pub rules: &'a RulesReport,
+}
+
+impl Step {
+    /// A step that is all right.
+    pub fn good(name: &'static str, text: impl Into<String>) -> Step {
+        Step {
+            name,
+            state: State::Good,
+            text: text.into(),
+            remedy: String::new(),
+        }
+    }
+
+    /// A step that is in the way.
+    pub fn bad(name: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Step {
+        Step {
+            name,
+            state: State::Bad,
+            text: text.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// A step of which nothing is known.
+    pub fn unknown(name: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Step {
+        Step {
+            state: State::Unknown,
+            ..Step::bad(name, text, remedy)
+        }
+    }
+}
+
+impl Way<'_> {
+    /// Every step but the probe.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        steps.extend(self.role());
+        match self.route() {
+            None => steps.push(Step::bad(
+                "prefix",
+                format!("no member's site has {}", self.far()),
+                "ringway member list",
+            )),
+            Some(route) => {
+                let prefix = prefix(route);
+                let is_usable = prefix.state == State::Good;
+                steps.push(prefix);
+                if is_usable {
+                    steps.push(self.tunnel(route));
+                    steps.push(self.our_rules(route));
+                    steps.push(self.their_rules(route));
+                    steps.extend(self.host(route));
+                }
+            }
+        }
+        steps.extend(self.check());
+        steps
+    }
+
+    /// The end in another site.
+    pub fn far(&self) -> IpAddr {
+        if self.arrives {
+            self.opening.source
+        } else {
+            self.opening.destination
+        }
+    }
+
+    /// The most specific prefix that has the far end.
+    fn route(&self) -> Option<&RouteReport> {
+        let routes = self.report.routes.iter();
+        let parsed = routes.filter_map(|route| Some((route.prefix.parse::<Prefix>().ok()?, route)));
+        let holding = parsed.filter(|(prefix, _)| prefix.contains(self.far()));
+
+        holding
+            // Of two records with one prefix, the one whose claim stands counts.
+            .max_by_key(|(prefix, route)| (prefix.len(), route.verdict == "available"))
+            .map(|(_, route)| route)
+    }
+
+    /// Where a site has several gateways, its hosts use the active one.
+    fn role(&self) -> Option<Step> {
+        let role = self.report.role.as_ref()?;
+        let active =
+            self.report.site.siblings.iter().find(|sibling| {
+                role.role == "standby" && sibling.role.as_deref() == Some("active")
+            })?;
+
+        Some(Step::unknown(
+            "role",
+            format!(
+                "this gateway is on standby: the site's hosts use {}, which knows more",
+                active.gateway
+            ),
+            format!("run this command at {}", active.gateway),
+        ))
+    }
+
+    fn tunnel(&self, route: &RouteReport) -> Step {
+        if route.served_here {
+            return Step::good("tunnel", format!("{} lies behind this host", route.prefix));
+        }
+        let Some(gateway) = &route.gateway else {
+            return self.no_route(route);
+        };
+        if !route.installed {
+            return Step::bad(
+                "tunnel",
+                format!(
+                    "{gateway} serves {}, but the kernel has no route",
+                    route.prefix
+                ),
+                "ringway status   # what is missing in the kernel",
+            );
+        }
+
+        let tunnel = self.report.tunnels.iter().find(|it| it.peer == *gateway);
+        match tunnel {
+            Some(tunnel) => Step::good("tunnel", up(tunnel)),
+            None => Step::good("tunnel", format!("{gateway} is up")),
+        }
+    }
+
+    /// Why nobody serves a prefix.
+    fn no_route(&self, route: &RouteReport) -> Step {
+        let org = serving_org(route);
+        let tunnels = || self.report.tunnels.iter().filter(|it| it.org == org);
+        let refused = tunnels().find_map(|it| Some((it, it.refused.get(&route.prefix)?)));
+
+        if let Some((tunnel, reason)) = refused {
+            return Step::bad(
+                "tunnel",
+                format!(
+                    "{} announces {}, refused: {reason}",
+                    tunnel.peer, route.prefix
+                ),
+                format!("ringway status --peer {}", tunnel.peer),
+            );
+        }
+        if let Some(tunnel) = tunnels().find(|it| it.state == "up") {
+            return Step::bad(
+                "tunnel",
+                format!(
+                    "{} is up, but does not announce {}",
+                    tunnel.peer, route.prefix
+                ),
+                format!("its operator sees why: ringway status, at {}", tunnel.peer),
+            );
+        }
+
+        let mut texts: Vec<String> = tunnels().map(down).collect();
+        if texts.is_empty() {
+            texts.push(format!("{org} has no gateway in its record"));
+        }
+        Step::bad(
+            "tunnel",
+            texts.join("; "),
+            format!("ringway status --org {org}"),
+        )
+    }
+
+    fn our_rules(&self, route: &RouteReport) -> Step {
+        let rules = self.rules;
+        let text = match &rules.rule {
+            Some(place) => format!("{} ({place})", rules.reason),
+            None => rules.reason.clone(),
+        };
+
+        if rules.is_allowed {
+            Step::good("our rules", text)
+        } else if self.arrives {
+            let Opening {
+                destination,
+                service,
+                ..
+            } = self.opening;
+            let allow = match service {
+                Asked::Tcp(port) => format!("--port {port}/tcp"),
+                Asked::Udp(port) => format!("--port {port}/udp"),
+                Asked::Echo => "--proto icmp".to_owned(),
+                Asked::Protocol(number) => format!("--proto {number}"),
+            };
+            let from = &route.org;
+            let remedy = format!("ringway policy allow --from {from} --to {destination} {allow}");
+            Step::bad("our rules", text, remedy)
+        } else {
+            Step::bad("our rules", text, "add a [[policy.allow-egress]]")
+        }
+    }
+
+    fn their_rules(&self, route: &RouteReport) -> Step {
+        const NAME: &str = "their rules";
+        let org = &route.org;
+        let peer = self.rules.peer.as_deref().unwrap_or(org);
+
+        match self.rules.theirs {
+            Told::Allowed => Step::good(NAME, format!("{peer} allows it")),
+            Told::Denied if self.arrives => Step::bad(
+                NAME,
+                format!("{peer} does not let it leave"),
+                format!("{org}'s operator can add a [[policy.allow-egress]]"),
+            ),
+            Told::Denied => Step::bad(
+                NAME,
+                format!("{peer} does not let it in"),
+                format!("{org}'s operator can add a rule: ringway policy allow"),
+            ),
+            Told::NotTold => Step::unknown(NAME, format!("{peer} does not tell"), ""),
+            Told::NoTunnel if route.served_here => {
+                Step::good(NAME, "its site has no gateway of its own")
+            }
+            Told::NoTunnel => Step::unknown(NAME, "no tunnel leads there to ask", ""),
+            Told::Older => Step::unknown(
+                NAME,
+                format!("{peer} runs a version that answers no such questions"),
+                format!("{org}'s operator can ask: ringway policy test"),
+            ),
+            Told::NoAnswer => Step::unknown(NAME, format!("{peer} did not answer in 2 s"), ""),
+        }
+    }
+
+    /// What other programs on this host do to packets.
+    fn host(&self, route: &RouteReport) -> Vec<Step> {
+        let kinds = [
+            Kind::KernelState,
+            Kind::ForeignFirewall,
+            Kind::ForeignRoute,
+            Kind::Takeover,
+        ];
+        let items = self.report.attention.iter();
+        let ours = items.filter(|item| kinds.contains(&Kind::named(&item.kind)));
+
+        ours.map(|item| {
+            // Some of them are about one prefix: those of other prefixes are not in this way.
+            let step = if item.what.contains(&route.prefix) {
+                Step::bad
+            } else {
+                Step::unknown
+            };
+            step("host", item.what.clone(), item.remedy.clone())
+        })
+        .collect()
+    }
+
+    /// Whether the host at this end accepts connections, where its name has a check.
+    fn check(&self) -> Option<Step> {
+        let Asked::Tcp(port) = self.opening.service else {
+            return None;
+        };
+        let socket = SocketAddr::new(self.opening.destination, port).to_string();
+        let mut checks = self.report.checks.iter();
+        let failed = checks.find(|it| it.address == socket && it.state == "failed")?;
+
+        Some(Step::bad(
+            "host",
+            format!(
+                "{}'s check of {socket} fails: {}",
+                failed.host,
+                failed.error.as_deref().unwrap_or("no connection")
+            ),
+            "start the service there",
+        ))
+    }
+}
+
+fn prefix(route: &RouteReport) -> Step {
+    let place = format!("{} of {}/{}", route.prefix, route.org, route.site);
+
+    match route.verdict.as_str() {
+        "available" => match &route.via {
+            Some(via) => Step::good("prefix", format!("{place}, served via {via}")),
+            None => Step::good("prefix", place),
+        },
+        "conflicted" => Step::bad(
+            "prefix",
+            format!(
+                "{place} is not used: it overlaps {}",
+                route.conflict_with.as_deref().unwrap_or("another one")
+            ),
+            "ringway check",
+        ),
+        _ => Step::bad(
+            "prefix",
+            format!(
+                "{place} is not used: {}",
+                route.refused.as_deref().unwrap_or("its site is refused")
+            ),
+            "ringway check",
+        ),
+    }
+}
+
+/// The organization whose gateways serve a prefix.
+fn serving_org(route: &RouteReport) -> String {
+    let via = route.via.as_deref().and_then(|via| via.split_once('/'));
+
+    via.map_or(route.org.clone(), |(org, _)| org.to_owned())
+}
+
+fn up(tunnel: &TunnelReport) -> String {
+    let mut text = format!("{} is up", tunnel.peer);
+    if let Some(rtt) = tunnel.rtt_us {
+        text.push_str(&format!(", round trip {:.1} ms", rtt as f64 / 1000.0));
+    }
+    text.push_str(&format!(", outer packets up to {} bytes", tunnel.path_mtu));
+    if tunnel.probes_lost > 0 {
+        let (lost, sent) = (tunnel.probes_lost, tunnel.probes_sent);
+        text.push_str(&format!(", {lost} of the last {sent} probes lost"));
+    }
+
+    text
+}
+
+fn down(tunnel: &TunnelReport) -> String {
+    match &tunnel.last_error {
+        Some(error) => format!("{} is {}: {error}", tunnel.peer, tunnel.state),
+        None => format!("{} is {}", tunnel.peer, tunnel.state),
+    }
+}
