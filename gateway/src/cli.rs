@@ -131,8 +131,8 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  \
         ringway explain peer0 orderer0.beta.consortium.example --port 7050\n  \
         ringway explain 10.2.0.5 10.1.0.11 --port 7051 -c gateway.toml\n\n\
-        One of the two is in this gateway's site. Its gateway at the other end is asked about its\n\
-        rules, and a TCP connection is tried. The exit code is 0 if nothing is in the way, else 1.")]
+        One of the two is in this gateway's site. The gateway at the other end is asked about\n\
+        its rules, and a TCP connection is tried. The exit code is 0 if nothing is in the way.")]
     Explain(explain::Args),
     /// Run the gateway
     #[command(after_help = "Example:\n  ringway run -c gateway.toml\n\n\

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::admin::Report;
 use crate::admin::attention::Kind;
 use crate::admin::report::{RouteReport, TunnelReport};
-use crate::admin::rules::{RulesReport, Told};
+use crate::admin::rules::{PeerVerdict, RulesReport};
 
 pub use probe::Probe;
 
@@ -186,8 +186,10 @@ impl Way<'_> {
     /// Why nobody serves a prefix.
     fn no_route(&self, route: &RouteReport) -> Step {
         let org = serving_org(route);
-        let tunnels = || self.report.tunnels.iter().filter(|it| it.org == org);
-        let refused = tunnels().find_map(|it| Some((it, it.refused.get(&route.prefix)?)));
+        let tunnels = self.report.tunnels.iter();
+        let tunnels: Vec<&TunnelReport> = tunnels.filter(|it| it.org == org).collect();
+        let mut asked = tunnels.iter();
+        let refused = asked.find_map(|it| Some((it, it.refused.get(&route.prefix)?)));
 
         if let Some((tunnel, reason)) = refused {
             return Step::bad(
@@ -199,7 +201,7 @@ impl Way<'_> {
                 format!("ringway status --peer {}", tunnel.peer),
             );
         }
-        if let Some(tunnel) = tunnels().find(|it| it.state == "up") {
+        if let Some(tunnel) = tunnels.iter().find(|it| it.state == "up") {
             return Step::bad(
                 "tunnel",
                 format!(
@@ -210,7 +212,7 @@ impl Way<'_> {
             );
         }
 
-        let mut texts: Vec<String> = tunnels().map(down).collect();
+        let mut texts: Vec<String> = tunnels.iter().map(|it| down(it)).collect();
         if texts.is_empty() {
             texts.push(format!("{org} has no gateway in its record"));
         }
@@ -256,28 +258,30 @@ impl Way<'_> {
         let peer = self.rules.peer.as_deref().unwrap_or(org);
 
         match self.rules.theirs {
-            Told::Allowed => Step::good(NAME, format!("{peer} allows it")),
-            Told::Denied if self.arrives => Step::bad(
+            PeerVerdict::Allowed => Step::good(NAME, format!("{peer} allows it")),
+            PeerVerdict::Denied if self.arrives => Step::bad(
                 NAME,
                 format!("{peer} does not let it leave"),
                 format!("{org}'s operator can add a [[policy.allow-egress]]"),
             ),
-            Told::Denied => Step::bad(
+            PeerVerdict::Denied => Step::bad(
                 NAME,
                 format!("{peer} does not let it in"),
                 format!("{org}'s operator can add a rule: ringway policy allow"),
             ),
-            Told::NotTold => Step::unknown(NAME, format!("{peer} does not tell"), ""),
-            Told::NoTunnel if route.served_here => {
+            PeerVerdict::NotTold => Step::unknown(NAME, format!("{peer} does not tell"), ""),
+            PeerVerdict::NoTunnel if route.served_here => {
                 Step::good(NAME, "its site has no gateway of its own")
             }
-            Told::NoTunnel => Step::unknown(NAME, "no tunnel leads there to ask", ""),
-            Told::Older => Step::unknown(
+            PeerVerdict::NoTunnel => Step::unknown(NAME, "no tunnel leads there to ask", ""),
+            PeerVerdict::Older => Step::unknown(
                 NAME,
                 format!("{peer} runs a version that answers no such questions"),
                 format!("{org}'s operator can ask: ringway policy test"),
             ),
-            Told::NoAnswer => Step::unknown(NAME, format!("{peer} did not answer in 2 s"), ""),
+            PeerVerdict::NoAnswer => {
+                Step::unknown(NAME, format!("{peer} did not answer in 2 s"), "")
+            }
         }
     }
 

@@ -103,14 +103,7 @@ pub enum Action {
         message: ZoneMessage,
     },
     /// A question about our policy, or an answer about the peer's; only from sessions that are up.
-    PolicyMessage {
-        /// The sender.
-        peer: GatewayId,
-        /// The connection to answer on.
-        conn: ConnId,
-        /// The message.
-        message: PolicyMessage,
-    },
+    Policy(PolicyLetter),
     /// The tunnel has a session now, where it had none.
     TunnelUp {
         /// The peer.
@@ -155,4 +148,15 @@ pub enum Action {
     /// Every session is closed, after [`Mesh::handle_shutdown`](crate::Mesh::handle_shutdown). The
     /// last action.
     Drained,
+}
+
+/// A message about a policy, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyLetter {
+    /// The sender.
+    pub peer: GatewayId,
+    /// The connection to answer on.
+    pub conn: ConnId,
+    /// The message.
+    pub message: PolicyMessage,
 }

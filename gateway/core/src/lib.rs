@@ -45,7 +45,7 @@ mod siblings;
 mod timers;
 mod tunnel;
 
-pub use action::Action;
+pub use action::{Action, PolicyLetter};
 pub use alarm::Alarm;
 pub use close_reason::CloseReason;
 pub use connection_error::ConnectionError;

@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use ringway_config::{GatewayId, SiteId};
 
-use crate::action::Action;
+use crate::action::{Action, PolicyLetter};
 use crate::alarm::Alarm;
 use crate::allowance::Allowance;
 use crate::boots::Boots;
@@ -158,11 +158,11 @@ impl Tunnel {
                 conn,
                 message,
             }),
-            Message::Policy(message) => context.act(Action::PolicyMessage {
+            Message::Policy(message) => context.act(Action::Policy(PolicyLetter {
                 peer: self.peer.clone(),
                 conn,
                 message,
-            }),
+            })),
             Message::Bye { code } => self.bye(context, conn, code, now),
         }
     }

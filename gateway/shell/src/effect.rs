@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, Faults, GatewayId, Prefix};
 use ringway_core::{
-    ByeCode, ConnId, DialId, Membership, Message, PolicyMessage, Standing, ZoneMessage,
+    ByeCode, ConnId, DialId, Membership, Message, PolicyLetter, Standing, ZoneMessage,
 };
 use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
 
@@ -183,14 +183,7 @@ pub enum Effect {
         message: ZoneMessage,
     },
     /// A question about our policy came, or an answer about the peer's.
-    PolicyMessage {
-        /// The peer.
-        peer: GatewayId,
-        /// The connection, for the answer.
-        conn: ConnId,
-        /// What it says.
-        message: PolicyMessage,
-    },
+    Policy(PolicyLetter),
     /// Offer our zone on a connection.
     OfferZone {
         /// The connection.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use ringway_config::{GatewayId, Prefix};
-use ringway_core::{Action, Alarm, ByeCode, ConnId, Lane, RecordDrift, SiteRole, Standing};
+use ringway_core::{Action, Alarm, ByeCode, ConnId, Fib, Lane, RecordDrift, SiteRole, Standing};
 use ringway_intent::{Tunnelled, plan_routes};
 
 use crate::drift;
@@ -61,11 +61,7 @@ impl Shell {
                 conn, probe, size, ..
             } => self.ask_data_plane(PacketEffect::Probe { conn, probe, size }),
             Action::PathMtu { peer, size } => self.path_mtu_changed(peer, size, now),
-            Action::Publish(fib) => {
-                self.fib = fib;
-                self.is_stale = true;
-                self.plan_routes(now);
-            }
+            Action::Publish(fib) => self.forward_by(fib, now),
             Action::ZoneMessage {
                 peer,
                 conn,
@@ -75,15 +71,7 @@ impl Shell {
                 conn,
                 message,
             }),
-            Action::PolicyMessage {
-                peer,
-                conn,
-                message,
-            } => self.effects.push_back(Effect::PolicyMessage {
-                peer,
-                conn,
-                message,
-            }),
+            Action::Policy(letter) => self.effects.push_back(Effect::Policy(letter)),
             Action::TunnelUp { peer, conn } => {
                 self.outages.up(&peer, now);
                 self.is_stale = true;
@@ -114,6 +102,12 @@ impl Shell {
             Action::Alarm(alarm) => self.alarm(alarm, now),
             Action::Drained => self.phase = Phase::Drained,
         }
+    }
+
+    fn forward_by(&mut self, fib: Fib, now: Instant) {
+        self.fib = fib;
+        self.is_stale = true;
+        self.plan_routes(now);
     }
 
     fn role_changed(&mut self, standing: Standing) {

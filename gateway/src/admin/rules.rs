@@ -18,13 +18,13 @@ pub struct RulesReport {
     /// The gateway at the far end that was asked, `<gateway>.<org>`.
     pub peer: Option<String>,
     /// What it says.
-    pub theirs: Told,
+    pub theirs: PeerVerdict,
 }
 
 /// What the gateway at the far end says about its own rules.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Told {
+pub enum PeerVerdict {
     /// They allow it.
     Allowed,
     /// They do not.

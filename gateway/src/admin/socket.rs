@@ -1,6 +1,6 @@
 //! The admin socket: binds it for root, and for a group if the file names one; answers `status`,
-//! `metrics`, `reload` and questions about rules, of many clients at once. Asks the drive and the packet filter; holds no
-//! state.
+//! `metrics`, `reload` and questions about rules, of many clients at once. Asks the drive and the
+//! packet filter; holds no state.
 
 use std::collections::BTreeMap;
 use std::fs;

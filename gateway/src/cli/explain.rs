@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::policy::{Files, Wanted};
 use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::report::ZoneReport;
-use crate::admin::rules::Told;
+use crate::admin::rules::PeerVerdict;
 use crate::admin::{Report, socket};
 use crate::explain::{Probe, State, Step, Way};
 use crate::policy::ends::{Ends, Unresolved};
@@ -154,7 +154,7 @@ fn find(
         arrives,
     } = match judge.ends(from, to) {
         Ok(ends) => ends,
-        // Whoever asks about two hosts of one site, or of others, asks at the wrong place.
+        // Two hosts of one site, or of others: the question is for another gateway.
         Err(error @ (Unresolved::WithinSite | Unresolved::Elsewhere)) => {
             return Err(Failure::Usage(error.to_string()));
         }
@@ -287,7 +287,7 @@ fn probe(found: &Found, to: SocketAddr, socket: &Path, files: &Files) -> Result<
         source: here,
         ..found.opening
     };
-    if socket::ask_rules(socket, &opening)?.theirs == Told::Denied {
+    if socket::ask_rules(socket, &opening)?.theirs == PeerVerdict::Denied {
         return Ok(Probe::NotTried(format!(
             "the far end lets {} in, but not this host ({here})",
             found.opening.source
@@ -297,10 +297,6 @@ fn probe(found: &Found, to: SocketAddr, socket: &Path, files: &Files) -> Result<
 }
 
 fn text(explanation: &Explanation) -> String {
-    let end = |asked: &str, address: Option<IpAddr>| match address {
-        Some(address) if address.to_string() != asked => format!("{asked} ({address})"),
-        _ => asked.to_owned(),
-    };
     let mut text = format!(
         "{} to {}, {}\n",
         Escaped(&end(&explanation.from, explanation.source)),
@@ -327,6 +323,14 @@ fn text(explanation: &Explanation) -> String {
     text
 }
 
+/// An end as it was asked for, with its address.
+fn end(asked: &str, address: Option<IpAddr>) -> String {
+    match address {
+        Some(address) if address.to_string() != asked => format!("{asked} ({address})"),
+        _ => asked.to_owned(),
+    }
+}
+
 fn conclusion(explanation: &Explanation) -> String {
     let bad = explanation.steps.iter();
     let bad: Vec<&str> = bad
@@ -336,9 +340,9 @@ fn conclusion(explanation: &Explanation) -> String {
 
     match (bad.as_slice(), explanation.source) {
         ([], Some(source)) => format!(
-            "Nothing on the way is against it. If it fails all the same, look at the two hosts: the \
-             route of {source}\nto the other end must lead to this gateway (on that host: ip route \
-             get {}).\n",
+            "Nothing on the way is against it. If it fails all the same, look at the two hosts:\n\
+             the route of {source} to the other end must lead to its gateway (on that host:\n\
+             ip route get {}).\n",
             explanation
                 .destination
                 .map(|address| address.to_string())

@@ -82,11 +82,7 @@ impl Drive {
             } => {
                 self.zone_message(peer, conn, message);
             }
-            Effect::PolicyMessage {
-                peer,
-                conn,
-                message,
-            } => self.policy_message(&peer, conn, message),
+            Effect::Policy(letter) => self.policy_letter(&letter),
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
             Effect::ReloadEnded { change, result } => self.end_reload(change, result),

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use ringway_config::GatewayId;
 use ringway_core::message::POLICY_QUESTIONS;
 use ringway_core::{
-    ConnId, Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict, RouteStatus,
+    ConnId, Message, PolicyLetter, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict,
+    RouteStatus,
 };
 use ringway_filter::{Asked, Explanation, Opening, Rules};
 use tokio::sync::oneshot;
 
 use super::Drive;
-use crate::admin::rules::{RulesReport, Told};
+use crate::admin::rules::{PeerVerdict, RulesReport};
 
 /// Questions of ours that may wait for an answer.
 const MOST_WAITING: usize = 64;
@@ -78,9 +79,9 @@ impl Questions {
 
         if let Some(waiting) = self.waiting.remove(&number) {
             waiting.end(match verdict {
-                PolicyVerdict::Allowed => Told::Allowed,
-                PolicyVerdict::Denied => Told::Denied,
-                PolicyVerdict::NotTold => Told::NotTold,
+                PolicyVerdict::Allowed => PeerVerdict::Allowed,
+                PolicyVerdict::Denied => PeerVerdict::Denied,
+                PolicyVerdict::NotTold => PeerVerdict::NotTold,
             });
         }
     }
@@ -96,7 +97,7 @@ impl Questions {
         while let Some(first) = self.waiting.first_entry()
             && first.get().until <= now
         {
-            first.remove().end(Told::NoAnswer);
+            first.remove().end(PeerVerdict::NoAnswer);
         }
     }
 
@@ -116,7 +117,7 @@ impl Questions {
 }
 
 impl Waiting {
-    fn end(self, theirs: Told) {
+    fn end(self, theirs: PeerVerdict) {
         // The client may have given up.
         let _ = self.reply.send(RulesReport {
             theirs,
@@ -137,15 +138,15 @@ impl Drive {
         };
 
         let Some((_, conn)) = asked else {
-            return answer(reply, report, Told::NoTunnel);
+            return answer(reply, report, PeerVerdict::NoTunnel);
         };
         let session = self.shell.peer_session(conn);
-        if !session.is_some_and(|session| session.features & POLICY_QUESTIONS != 0) {
-            return answer(reply, report, Told::Older);
+        if session.is_none_or(|session| session.features & POLICY_QUESTIONS == 0) {
+            return answer(reply, report, PeerVerdict::Older);
         }
 
         if self.questions.waiting.len() >= MOST_WAITING {
-            return answer(reply, report, Told::NoAnswer);
+            return answer(reply, report, PeerVerdict::NoAnswer);
         }
 
         let number = self.questions.keep(conn, report, reply, Instant::now());
@@ -155,26 +156,26 @@ impl Drive {
     }
 
     /// A peer asks about our rules, or answers about its own.
-    pub(super) fn policy_message(
-        &mut self,
-        peer: &GatewayId,
-        conn: ConnId,
-        message: PolicyMessage,
-    ) {
+    pub(super) fn policy_letter(&mut self, letter: &PolicyLetter) {
+        let PolicyLetter {
+            peer,
+            conn,
+            message,
+        } = letter;
+
         match message {
             PolicyMessage::Question { number, opening } => {
                 if !self.questions.may_answer(peer, Instant::now()) {
                     return;
                 }
-                let verdict = match self.packets.rules() {
-                    Some(rules) => verdict_for(peer, rules, &opening),
-                    None => PolicyVerdict::NotTold,
+                let answer = PolicyMessage::Answer {
+                    number: *number,
+                    verdict: verdict_for(peer, self.packets.rules(), opening),
                 };
-                let answer = PolicyMessage::Answer { number, verdict };
-                self.links.send(conn, &Message::Policy(answer));
+                self.links.send(*conn, &Message::Policy(answer));
             }
             PolicyMessage::Answer { number, verdict } => {
-                self.questions.answered(conn, number, verdict);
+                self.questions.answered(*conn, *number, *verdict);
             }
         }
     }
@@ -182,11 +183,10 @@ impl Drive {
     /// The end that is not in this site.
     fn far_end(&self, opening: &Opening) -> Option<IpAddr> {
         let own = &self.packets.rules()?.spec().own;
-        let is_ours = |address| own.iter().any(|prefix| prefix.contains(address));
 
         [opening.source, opening.destination]
             .into_iter()
-            .find(|address| !is_ours(*address))
+            .find(|address| own.iter().all(|prefix| !prefix.contains(*address)))
     }
 
     /// The gateway that packets to `address` go to, and its session.
@@ -203,14 +203,17 @@ impl Drive {
     }
 }
 
-fn answer(reply: oneshot::Sender<RulesReport>, report: RulesReport, theirs: Told) {
+fn answer(reply: oneshot::Sender<RulesReport>, report: RulesReport, theirs: PeerVerdict) {
     // The client may have given up.
     let _ = reply.send(RulesReport { theirs, ..report });
 }
 
 /// What `peer` may know about our rules: whether they allow what a host of its organization opens
 /// here, or what a host of ours opens there.
-fn verdict_for(peer: &GatewayId, rules: &Rules, opening: &PolicyOpening) -> PolicyVerdict {
+fn verdict_for(peer: &GatewayId, rules: Option<&Rules>, opening: &PolicyOpening) -> PolicyVerdict {
+    let Some(rules) = rules else {
+        return PolicyVerdict::NotTold;
+    };
     let ends = [opening.source, opening.destination];
     let concerns_it = ends
         .iter()
@@ -296,7 +299,7 @@ mod tests {
     fn a_peer_learns_only_what_concerns_its_organization_and_this_site() {
         let (peer, rules) = ("gw.beta".parse().unwrap(), rules());
         let verdict = |source, destination, service| {
-            verdict_for(&peer, &rules, &opening(source, destination, service))
+            verdict_for(&peer, Some(&rules), &opening(source, destination, service))
         };
 
         let echo = PolicyService::Echo;
@@ -350,13 +353,13 @@ mod tests {
         questions.answered(ConnId(2), number, PolicyVerdict::Allowed);
         assert!(first.try_recv().is_err(), "that one was not asked");
         questions.answered(ConnId(1), number, PolicyVerdict::Denied);
-        assert_eq!(first.try_recv().unwrap().theirs, Told::Denied);
+        assert_eq!(first.try_recv().unwrap().theirs, PeerVerdict::Denied);
 
         let due = questions.poll_timeout().unwrap();
         questions.handle_timeout(due - Duration::from_millis(1));
         assert!(second.try_recv().is_err());
         questions.handle_timeout(due);
-        assert_eq!(second.try_recv().unwrap().theirs, Told::NoAnswer);
+        assert_eq!(second.try_recv().unwrap().theirs, PeerVerdict::NoAnswer);
         assert_eq!(questions.poll_timeout(), None);
     }
 }

@@ -18,7 +18,7 @@ fn rules() -> RulesReport {
         is_allowed: true,
         reason: "[policy] egress lets it leave".into(),
         peer: Some("gw.beta".into()),
-        theirs: Told::Allowed,
+        theirs: PeerVerdict::Allowed,
         ..RulesReport::default()
     }
 }
@@ -141,7 +141,7 @@ fn a_tunnel_that_is_down_is_the_cause_and_not_the_peers_silence() {
     report.tunnels[0].state = "down".into();
     report.tunnels[0].last_error = Some("no answer from 203.0.113.9:4600".into());
     let silent = RulesReport {
-        theirs: Told::NoTunnel,
+        theirs: PeerVerdict::NoTunnel,
         peer: None,
         ..rules()
     };
@@ -190,7 +190,7 @@ fn rules_of_either_end_are_named_by_whose_they_are() {
     assert_eq!(cause(&report(), &ours), "our rules: no rule allows it");
 
     let theirs = RulesReport {
-        theirs: Told::Denied,
+        theirs: PeerVerdict::Denied,
         ..rules()
     };
     assert_eq!(
@@ -198,7 +198,11 @@ fn rules_of_either_end_are_named_by_whose_they_are() {
         "their rules: gw.beta does not let it in"
     );
 
-    for told in [Told::NotTold, Told::Older, Told::NoAnswer] {
+    for told in [
+        PeerVerdict::NotTold,
+        PeerVerdict::Older,
+        PeerVerdict::NoAnswer,
+    ] {
         let rules = RulesReport {
             theirs: told,
             ..rules()

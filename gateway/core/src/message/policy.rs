@@ -7,7 +7,7 @@
 //! | 1 | number | u64; the answer repeats it |
 //! | 2 | source (question) | family u8, address |
 //! | 3 | destination (question) | family u8, address |
-//! | 4 | service (question) | kind u8: 1 TCP, 2 UDP, 3 echo, 4 protocol; port or number u16, 0 for echo |
+//! | 4 | service (question) | kind u8: 1 TCP, 2 UDP, 3 echo, 4 protocol; port or number u16, or 0 |
 //! | 5 | verdict (answer) | u8: 1 allowed, 2 denied; others: not told |
 
 use std::net::IpAddr;

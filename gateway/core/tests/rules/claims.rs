@@ -1,6 +1,9 @@
 //! What is announced, and what becomes of the peer's claims.
 
-use ringway_core::{Action, Message, Refuse, RefuseReason, Role, ZoneMessage};
+use ringway_core::{
+    Action, Message, PolicyLetter, PolicyMessage, PolicyVerdict, Refuse, RefuseReason, Role,
+    ZoneMessage,
+};
 
 use crate::bench::{Bench, SECOND, hello, id, membership, prefix, prefixes};
 
@@ -166,6 +169,23 @@ fn zone_messages_are_passed_on_once_the_session_is_up() {
         conn,
         message
     }));
+}
+
+#[test]
+fn questions_about_the_policy_are_passed_on_once_the_session_is_up() {
+    let mut bench = Bench::new();
+    let message = PolicyMessage::Answer {
+        number: 7,
+        verdict: PolicyVerdict::Allowed,
+    };
+    let conn = bench.tunnel("gw.a", &[]);
+    bench.receive(conn, Message::Policy(message));
+    let letter = PolicyLetter {
+        peer: id("gw.a"),
+        conn,
+        message,
+    };
+    assert!(bench.actions.contains(&Action::Policy(letter)));
 }
 
 #[test]

@@ -194,22 +194,26 @@ impl Rules {
         Ok(Rules(rules))
     }
 
+    fn of_family(&self, is_v4: bool) -> impl Iterator<Item = &(bool, u32, RuleMessage)> {
+        self.0.iter().filter(move |rule| rule.0 == is_v4)
+    }
+
     /// The first one that may have led to `answer`.
     fn guilty(&self, wrong: &Wrong) -> Option<u32> {
-        let of_family = || self.0.iter().filter(|(is_v4, ..)| *is_v4 == wrong.is_v4);
-        let found = of_family().find(|(_, _, rule)| match &wrong.answer {
-            Answer::Leaves { table, .. } => table_of(rule) == *table,
-            // A rule that says `unreachable` or `prohibit` itself needs no table.
-            Answer::Unreachable | Answer::Invalid => rule.header.action != RuleAction::ToTable,
-            Answer::Refused(_) | Answer::Unknown => false,
-        });
+        let mut found = self
+            .of_family(wrong.is_v4)
+            .find(|(_, _, rule)| match &wrong.answer {
+                Answer::Leaves { table, .. } => table_of(rule) == *table,
+                // A rule that says `unreachable` or `prohibit` itself needs no table.
+                Answer::Unreachable | Answer::Invalid => rule.header.action != RuleAction::ToTable,
+                Answer::Refused(_) | Answer::Unknown => false,
+            });
         // Else the route that says so is in another program's table; ours has none such.
-        let leads_there = || match &wrong.answer {
-            Answer::Invalid => of_family().next(),
-            _ => None,
-        };
+        if found.is_none() && wrong.answer == Answer::Invalid {
+            found = self.of_family(wrong.is_v4).next();
+        }
 
-        found.or_else(leads_there).map(|(_, priority, _)| *priority)
+        found.map(|(_, priority, _)| *priority)
     }
 }
 

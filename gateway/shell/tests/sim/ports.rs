@@ -108,7 +108,7 @@ impl World {
             | Effect::TrimHeap
             | Effect::SetReach { .. }
             | Effect::ZoneMessage { .. }
-            | Effect::PolicyMessage { .. }
+            | Effect::Policy(_)
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
             | Effect::ReloadEnded { .. }

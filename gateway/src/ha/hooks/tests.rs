@@ -125,7 +125,7 @@ async fn each_role_runs_its_command_once_with_its_arguments_as_they_are() {
         .calls
         .send_replace(call(&active, Occasion::Active(7)));
     stub.wait_for_calls(2).await;
-    // Told again, with nothing new; then in a new epoch.
+    // PeerVerdict again, with nothing new; then in a new epoch.
     running
         .calls
         .send_replace(call(&active, Occasion::Active(7)));

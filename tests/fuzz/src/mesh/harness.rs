@@ -310,9 +310,9 @@ impl Harness {
             }
             Action::Publish(fib) => self.fib = fib,
             Action::ZoneMessage { conn, .. }
-            | Action::PolicyMessage { conn, .. }
             | Action::TunnelUp { conn, .. }
             | Action::TunnelMoved { conn, .. } => assert!(self.open(conn).sealing),
+            Action::Policy(letter) => assert!(self.open(letter.conn).sealing),
             Action::PathMtu { .. }
             | Action::TunnelDown { .. }
             | Action::FirstAttemptFailed { .. }
