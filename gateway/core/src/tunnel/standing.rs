@@ -96,11 +96,15 @@ impl Tunnel {
             return;
         }
 
-        // The epoch that it had when its last session ended is no takeover.
-        if before != Some(rank.epoch) {
-            live.is_raised = before.is_none_or(|before| rank.epoch > before);
-        }
         live.rank = rank;
+        // The epoch that it had when its last session ended is no takeover. While a session
+        // replaces another one, the peer says a takeover on both, and which is first is chance.
+        if before != Some(rank.epoch) {
+            let is_raised = before.is_none_or(|before| rank.epoch > before);
+            for live in self.sessions.iter_mut().filter_map(Session::live_mut) {
+                live.is_raised = is_raised;
+            }
+        }
         self.known_epoch = Some(rank.epoch);
         self.ranked_since = now;
         context.routes_stale = true;

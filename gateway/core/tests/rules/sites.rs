@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringway_core::{ConnId, GatewayInfo, Membership, Message, Rank, Relay};
+use ringway_core::{ConnId, GatewayInfo, Hello, Membership, Message, Rank, Relay};
 
 use crate::bench::{Bench, SECOND, id, membership};
 use crate::siblings::{join, settings};
@@ -49,6 +49,45 @@ fn a_takeover_moves_the_route_at_once_and_back_only_with_the_next() {
     assert_eq!(bench.route(RANGE), Some(second), "an equal epoch waits");
     bench.receive(first, rank(2));
     assert_eq!(bench.route(RANGE), Some(first));
+}
+
+#[test]
+fn a_takeover_while_a_session_is_replaced_moves_the_route_whichever_hears_of_it_first() {
+    for new_is_first in [true, false] {
+        let (mut bench, first, second) = with_a_pair();
+        bench.receive(second, rank(3));
+        bench.receive(first, rank(4));
+        assert_eq!(bench.route(RANGE), Some(first));
+
+        let new = bench.connect("gw2.a", ringway_core::Role::Accepter);
+        let Message::Hello(hello) = crate::siblings::new_hello(1) else {
+            panic!("a hello");
+        };
+        let replaces = Hello {
+            replaces: 1,
+            ..hello
+        };
+        bench.receive(new, Message::Hello(replaces));
+        bench.receive(new, rank(3));
+        let prefixes = crate::bench::prefixes(&[RANGE]);
+        let claims = Message::Announce {
+            serial: 9,
+            prefixes,
+        };
+        bench.receive(new, claims);
+        bench.pass(SECOND / 10, &[first, second, new]);
+        assert_eq!(bench.route(RANGE), Some(first));
+
+        let order = if new_is_first {
+            [new, second]
+        } else {
+            [second, new]
+        };
+        for conn in order {
+            bench.receive(conn, rank(5));
+        }
+        assert_eq!(bench.route(RANGE), Some(new), "new first: {new_is_first}");
+    }
 }
 
 #[test]
