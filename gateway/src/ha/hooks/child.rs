@@ -5,18 +5,22 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use ringway_config::{Escaped, Hook};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// Bytes of each output that are kept; the rest is read and dropped.
 const OUTPUT: usize = 4096;
 
 /// How long a command may take to end after SIGTERM.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long what it has started may hold its output open.
 const REST: Duration = Duration::from_millis(200);
@@ -100,11 +104,26 @@ impl Child {
     /// Ends it, and what it has started.
     pub(super) async fn end(&mut self) {
         self.signal(Signal::SIGTERM);
-        if timeout(FAREWELL, self.process.wait()).await.is_err() {
-            self.signal(Signal::SIGKILL);
-            // A killed process ends, but for one in the middle of a broken disk's request.
-            _ = timeout(FAREWELL, self.process.wait()).await;
+        let until = Instant::now() + FAREWELL;
+        while !self.has_ended() && Instant::now() < until {
+            sleep(LOOK).await;
         }
+
+        // What it has started may take no notice of SIGTERM, and outlive it.
+        self.signal(Signal::SIGKILL);
+        // A killed process ends, but for one in the middle of a broken disk's request.
+        _ = timeout(FAREWELL, self.process.wait()).await;
+    }
+
+    /// Looks without waiting for it in the sense of wait(2): from that on, another process may get
+    /// its number, and its group's.
+    fn has_ended(&self) -> bool {
+        let Some(id) = self.group.filter(|_| self.process.id().is_some()) else {
+            return true;
+        };
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+
+        waitid(Id::Pid(id), look) != Ok(WaitStatus::StillAlive)
     }
 
     /// Its number is its own until it was waited for.

@@ -274,6 +274,25 @@ async fn a_command_is_ended_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn what_a_command_has_started_ends_with_it_even_if_it_ignores_the_signal() {
+    let stub = Stub::new("group");
+    let started = stub.dir.join("started");
+    // The command itself ends with SIGTERM.
+    let forks = format!(
+        "sh -c 'trap \"\" TERM; echo $$ >{}; exec sleep 600' & sleep 600",
+        started.display()
+    );
+    let hook = stub.program("forks", &forks);
+    let mut child = Child::start(&hook, &[]).expect("it starts");
+    let number = || fs::read_to_string(&started).unwrap_or_default();
+    until("what it starts", || number().ends_with('\n')).await;
+
+    let ended = child.wait(Duration::ZERO).await;
+    assert!(matches!(ended, Err(HookError::Slow(_))), "{ended:?}");
+    until("the end of what it had started", || !runs(number().trim())).await;
+}
+
+#[tokio::test]
 async fn the_last_call_is_done_before_the_task_ends() {
     let stub = Stub::new("last");
     let standby = stub.program("standby", "sleep 0.2; echo over >>\"${0%/*}/calls\"");
