@@ -69,8 +69,8 @@ reasons! {
     /// Received: records of flows from a gateway of another site, about hosts that are not this
     /// site's, or more than the budget of the peer allows.
     FlowRecords = "flow_records",
-    /// Received: a packet that another gateway has handed over, and that answers no flow of ours;
-    /// from a gateway of another site, or more than the budget of the peer allows.
+    /// Received: a packet that was handed over by a gateway of another site, or one more than the
+    /// budget of the peer allows.
     HandedOver = "handed_over",
     /// Received: the queue to QUIC was full.
     QuicQueueFull = "quic_queue_full",
@@ -111,6 +111,7 @@ pub struct Counters {
     tx_bytes: AtomicU64,
     rx_packets: AtomicU64,
     rx_bytes: AtomicU64,
+    handed_over: AtomicU64,
     drops: [AtomicU64; DropReason::ALL.len()],
 }
 
@@ -127,6 +128,7 @@ impl Counters {
             tx_bytes: self.tx_bytes.load(Relaxed),
             rx_packets: self.rx_packets.load(Relaxed),
             rx_bytes: self.rx_bytes.load(Relaxed),
+            handed_over: self.handed_over.load(Relaxed),
             drops: std::array::from_fn(|i| self.drops[i].load(Relaxed)),
         }
     }
@@ -150,6 +152,10 @@ impl Counters {
         self.rx_packets.fetch_add(1, Relaxed);
         self.rx_bytes.fetch_add(bytes as u64, Relaxed);
     }
+
+    pub(crate) fn handed_over(&self) {
+        self.handed_over.fetch_add(1, Relaxed);
+    }
 }
 
 /// The numbers of a [`Counters`] at one time. Packets and bytes are inner IP packets, delivered to
@@ -164,6 +170,9 @@ pub struct Counts {
     pub rx_packets: u64,
     /// Their bytes.
     pub rx_bytes: u64,
+    /// Packets of it that belong to no flow known here, and that another gateway of our site was
+    /// given. That one counts what becomes of them.
+    pub handed_over: u64,
     drops: [u64; DropReason::ALL.len()],
 }
 

@@ -1,7 +1,8 @@
 //! Type-4 packets: what a gateway has received although no flow that it knows is answered by it.
 //! Another gateway of its site may know the flow; that one writes the packet out.
 //!
-//! Owns how they are sent, and which. What a receiver believes is the receiver's to say.
+//! Owns how they are sent, and which. What a receiver believes, and refuses, is the receiver's to
+//! say.
 
 use ringway_filter::Reason;
 

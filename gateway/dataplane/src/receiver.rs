@@ -38,7 +38,7 @@ use crate::dataplane::Lane;
 use crate::header::{self, Checksum, HEADER_LEN, Header, Kind, OVERHEAD, TAG_LEN};
 use crate::mss;
 use crate::offload::{OFFLOAD_LEN, Offload};
-use crate::session::Incoming;
+use crate::session::{Incoming, Outgoing};
 use crate::sink::ControlSink;
 use crate::snapshot::{SiteNo, Snapshot};
 use crate::sys::poll;
@@ -327,17 +327,20 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             return Err(DropReason::Malformed);
         }
 
-        let verdict = self.judge(batch, session, packet, arrival.at)?;
-        if let Verdict::Drop(reason) | Verdict::Reject(reason) = verdict {
-            let now = arrival.at;
-            let is_handed = self.hand_over(batch.snapshot, session, checksum, packet, reason, now);
-            if !is_handed && matches!(verdict, Verdict::Reject(_)) {
-                self.reject(session, packet, now);
+        match self.judge(batch, session, checksum, packet, arrival.at)? {
+            Verdict::Pass => {}
+            Verdict::HandedOver => {
+                session.counters().handed_over();
+                return Ok(());
             }
-            return Err(DropReason::Denied);
-        }
-        if verdict == Verdict::WaitForFirstFragment {
-            return Ok(());
+            Verdict::WaitForFirstFragment => return Ok(()),
+            Verdict::Drop(_) => return Err(DropReason::Denied),
+            Verdict::Reject(_) => {
+                if let Some(back) = session.outgoing() {
+                    self.reject(session, &back, packet, arrival.at);
+                }
+                return Err(DropReason::Denied);
+            }
         }
 
         session.counters().received(packet.len());
@@ -352,15 +355,20 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         &mut self,
         batch: &mut Batch<'_, '_, W>,
         session: &Incoming,
+        checksum: Checksum,
         packet: &[u8],
         now: Instant,
     ) -> Result<Verdict, DropReason> {
-        let rules = batch.snapshot.rules().ok_or(DropReason::Denied)?;
+        let snapshot = batch.snapshot;
+        let rules = snapshot.rules().ok_or(DropReason::Denied)?;
         let SiteNo(from) = session.site();
 
         let passed = &mut batch.passed;
         let filter = &self.lane.filter;
-        let verdict = filter.arrives_beside(passed, rules, from, packet, now);
+        let udp = &*self.lane.udp;
+        let verdict = filter.arrives_beside_unless(passed, rules, from, packet, now, |reason| {
+            handed::hand_over(udp, snapshot, session, checksum, packet, reason, now)
+        });
         // Networks reorder packets: the first fragment may be right behind.
         if verdict == Verdict::WaitForFirstFragment && !self.fragments.hold(from, packet, now) {
             return Err(DropReason::Denied);
@@ -368,12 +376,13 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         Ok(verdict)
     }
 
-    /// Answers through the tunnel, in the name of the host that was written to.
-    fn reject(&self, session: &Incoming, packet: &[u8], now: Instant) {
-        let back = session
-            .outgoing()
-            .filter(|_| session.peer().may_reject(now));
-        let Some((back, answer)) = back.zip(Answer::to_denied(packet)) else {
+    /// Answers by the session `back`, in the name of the host that was written to. `session`
+    /// brought the packet.
+    fn reject(&self, session: &Incoming, back: &Outgoing, packet: &[u8], now: Instant) {
+        if !session.peer().may_reject(now) {
+            return;
+        }
+        let Some(answer) = Answer::to_denied(packet) else {
             return;
         };
 
@@ -389,7 +398,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         if sealed.is_ok() {
             // What the socket has no room for is an answer less.
             let class = TrafficClass::default();
-            let _ = udp::send_along(&*self.lane.udp, &back, &datagram, None, class);
+            let _ = udp::send_along(&*self.lane.udp, back, &datagram, None, class);
         }
     }
 

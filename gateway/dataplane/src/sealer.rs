@@ -164,7 +164,8 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         let verdict = self.leaves(snapshot, packet, now);
         match verdict {
             Verdict::Pass => self.seal(session, packet, &offload),
-            Verdict::WaitForFirstFragment => {}
+            // What leaves is never handed over.
+            Verdict::WaitForFirstFragment | Verdict::HandedOver => {}
             Verdict::Drop(_) => session.counters().drop_packet(DropReason::Denied),
             Verdict::Reject(_) => {
                 session.counters().drop_packet(DropReason::Denied);

@@ -92,6 +92,20 @@ impl Filter {
         packet: &[u8],
         now: Instant,
     ) -> Verdict {
+        self.arrives_unless(cache, rules, from, packet, now, |_| false)
+    }
+
+    /// What would be refused is offered to `hand_over` first; if that takes it, it is not counted
+    /// here.
+    fn arrives_unless(
+        &self,
+        cache: &mut FilterCache,
+        rules: &Rules,
+        from: u32,
+        packet: &[u8],
+        now: Instant,
+        hand_over: impl FnOnce(Reason) -> bool,
+    ) -> Verdict {
         let header = match Header::parse(packet) {
             Ok(header) => header,
             Err(reason) => return self.drop_unread(reason),
@@ -112,6 +126,7 @@ impl Filter {
             is_handed: false,
         };
         match arrival.judge() {
+            Verdict::Drop(reason) if hand_over(reason) => Verdict::HandedOver,
             Verdict::Drop(reason) => {
                 rules.count_denied(site);
                 let number = Some(rules.number_of(site));
@@ -122,15 +137,16 @@ impl Filter {
         }
     }
 
-    /// True if a packet from site `from`, which another gateway of our site has received and knows
-    /// nothing about, belongs to a flow of ours. Rules and grace let none in: that gateway has
-    /// judged by them. Refused ones have been counted there.
-    pub fn answers(&self, rules: &Rules, from: u32, packet: &[u8], now: Instant) -> bool {
-        let Ok(header) = Header::parse(packet) else {
-            return false;
+    /// Judges a packet from site `from`, which another gateway of our site has received and knows
+    /// nothing about: it passes if it belongs to a flow of ours. Rules and grace let none in: that
+    /// gateway has judged by them.
+    pub fn answers(&self, rules: &Rules, from: u32, packet: &[u8], now: Instant) -> Verdict {
+        let header = match Header::parse(packet) {
+            Ok(header) => header,
+            Err(reason) => return Verdict::Drop(reason),
         };
         let Some(site) = rules.sender(from, &header) else {
-            return false;
+            return Verdict::Drop(Reason::Stranger);
         };
 
         let mut cache = self.cache();
@@ -145,7 +161,16 @@ impl Filter {
             now: view.now,
             is_handed: true,
         };
-        arrival.judge() == Verdict::Pass
+        match arrival.judge() {
+            Verdict::Drop(reason) => {
+                // It has been counted nowhere yet.
+                rules.count_denied(site);
+                let number = Some(rules.number_of(site));
+                self.note_denied(Direction::Arriving, number, reason, &header, &view);
+                answer_wish(rules, reason, &header)
+            }
+            verdict => verdict,
+        }
     }
 
     /// [`Filter::arrives`] for the packets of a batch, which mostly continue the flow of the one
@@ -158,12 +183,27 @@ impl Filter {
         packet: &[u8],
         now: Instant,
     ) -> Verdict {
+        self.arrives_beside_unless(neighbour, rules, from, packet, now, |_| false)
+    }
+
+    /// [`Filter::arrives_beside`], but what would be refused is offered to `hand_over` first: true
+    /// if another gateway of our site was given it.
+    pub fn arrives_beside_unless<'r>(
+        &self,
+        neighbour: &mut Neighbour<'r>,
+        rules: &'r Rules,
+        from: u32,
+        packet: &[u8],
+        now: Instant,
+        hand_over: impl FnOnce(Reason) -> bool,
+    ) -> Verdict {
         if neighbour.covers(rules, from, packet, now) {
             return Verdict::Pass;
         }
 
         let granted = self.grace.passed.load(Relaxed);
-        let verdict = self.arrives_by(&mut neighbour.cache, rules, from, packet, now);
+        let cache = &mut neighbour.cache;
+        let verdict = self.arrives_unless(cache, rules, from, packet, now, hand_over);
 
         // Each packet that grace lets in counts, so that none is the neighbour of another.
         if verdict == Verdict::Pass && self.grace.passed.load(Relaxed) == granted {

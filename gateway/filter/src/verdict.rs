@@ -13,6 +13,9 @@ pub enum Verdict {
     /// reset, or ICMP "administratively prohibited". The caller writes the answer and limits its
     /// rate. Never given for a packet that must not be answered: RST, ICMP error, later fragment.
     Reject(Reason),
+    /// Arriving: another gateway of the site was given it, which may know the flow. That one judges
+    /// it.
+    HandedOver,
     /// A later fragment whose first has not come yet: hold it for a moment (see
     /// [`Waiting`](crate::Waiting)) and ask again, or drop it.
     WaitForFirstFragment,

@@ -285,6 +285,10 @@ pub struct TunnelReport {
     pub tx_bytes: u64,
     /// Opened bytes received, headers included.
     pub rx_bytes: u64,
+    /// Packets of it that belong to no flow known here, and that another gateway of our site was
+    /// given.
+    #[serde(default)]
+    pub handed_over: u64,
     /// Packets dropped, by reason; reasons without drops are left out.
     pub drops: BTreeMap<String, u64>,
     /// What last went wrong, in an operator's words.

@@ -126,6 +126,7 @@ impl Drive {
             path_mtu: tunnel.path_mtu,
             tx_bytes: counts.tx_bytes,
             rx_bytes: counts.rx_bytes,
+            handed_over: counts.handed_over,
             drops: drops(peer.counters()),
             last_error: tunnel.last_error.map(|error| error.to_string()),
             refused: reasons(&tunnel.refused),

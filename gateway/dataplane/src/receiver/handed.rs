@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::time::Instant;
 
-use ringway_filter::Reason;
+use ringway_filter::{Reason, Verdict};
 
 use super::{Arrival, Batch, Receiver, deliver};
 use crate::counters::DropReason;
@@ -17,32 +17,33 @@ use crate::transport::Transport;
 use crate::tun::Tun;
 use crate::udp::Udp;
 
-impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
-    /// Hands a refused packet to the other gateways of this site, if one of them may know what it
-    /// answers. False if not.
-    pub(super) fn hand_over(
-        &self,
-        snapshot: &Snapshot,
-        session: &Incoming,
-        checksum: Checksum,
-        packet: &[u8],
-        reason: Reason,
-        now: Instant,
-    ) -> bool {
-        let companions = snapshot.companions();
-        // The budget comes last: only a packet that is handed over takes from it.
-        let is_handed = !companions.is_empty()
-            && handover::may_answer(reason, packet)
-            && session.peer().may_hand_over(now);
+/// Hands a packet that would be refused to the other gateways of this site, if one of them may know
+/// what it answers. False if not.
+pub(super) fn hand_over<U: Udp>(
+    udp: &U,
+    snapshot: &Snapshot,
+    session: &Incoming,
+    checksum: Checksum,
+    packet: &[u8],
+    reason: Reason,
+    now: Instant,
+) -> bool {
+    let companions = snapshot.companions();
+    // The budget comes last: only a packet that is handed over takes from it.
+    let is_handed = !companions.is_empty()
+        && handover::may_answer(reason, packet)
+        && session.peer().may_hand_over(now);
 
-        if is_handed {
-            handover::send(&*self.lane.udp, companions, checksum, packet);
-        }
-        is_handed
+    if is_handed {
+        handover::send(udp, companions, checksum, packet);
     }
+    is_handed
+}
 
+impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
     /// Writes out what another gateway of this site has received, if it answers a flow of ours.
-    /// Errors: [`DropReason::HandedOver`], [`DropReason::Source`], and those of [`admit`].
+    /// Errors: [`DropReason::HandedOver`], [`DropReason::Source`], [`DropReason::Denied`], and those
+    /// of [`admit`].
     pub(super) fn accept_handed<'b, W: FnMut(&[IoSlice<'_>], usize)>(
         &mut self,
         batch: &mut Batch<'b, '_, W>,
@@ -72,12 +73,18 @@ impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
         }
 
         // The gateway that received it has judged by rules and grace already. A flow of ours is all
-        // that counts here; without one it is dropped, since two gateways would hand it back and
+        // that counts here; without one it is refused, since two gateways would hand it back and
         // forth.
         let rules = snapshot.rules().ok_or(DropReason::HandedOver)?;
         let SiteNo(number) = from;
-        if !self.lane.filter.answers(rules, number, packet, arrival.at) {
-            return Err(DropReason::HandedOver);
+        let verdict = self.lane.filter.answers(rules, number, packet, arrival.at);
+        if let Verdict::Reject(_) = verdict
+            && let Some(back) = snapshot.route(source)
+        {
+            self.reject(session, back.lane(0), packet, arrival.at);
+        }
+        if verdict != Verdict::Pass {
+            return Err(DropReason::Denied);
         }
 
         session.counters().received(packet.len());

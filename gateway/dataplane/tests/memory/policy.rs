@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringway_config::Policy;
 use ringway_dataplane::*;
-use ringway_filter::{FlowProtocol, FlowRecord};
+use ringway_filter::{FlowProtocol, FlowRecord, Reason};
 
 use super::FAMILIES;
 use super::gateways::{AEAD, Gateway, address, pair, prefixes, wait_until};
@@ -24,6 +24,11 @@ fn denied(gateway: &Gateway, packets: u64) {
     wait_until("it is denied", || {
         gateway.dropped(DropReason::Denied) == packets
     });
+}
+
+/// How many packets of its peer a gateway has given to others of its site.
+fn handed_over(gateway: &Gateway) -> u64 {
+    gateway.peer.counters().snapshot().handed_over
 }
 
 /// Sends a packet that opens something at the right host.
@@ -352,14 +357,38 @@ fn a_reply_that_no_flow_knows_is_handed_to_the_other_gateways_of_our_site() {
     for (round, policy) in (1..).zip([closed(), reject]) {
         right.publish_policy(policy, |builder| _ = builder.companion(companion.clone()));
         left.host.send(&packets::udp(Family::V4, 1, 2, b"reply"));
-        denied(&right, round);
+        wait_until("it is counted", || handed_over(&right) == round);
 
         let mut datagram = vec![0; 0xffff];
         let sent = packets::receive(&tap, &mut datagram);
         let kind = Header::decode(&datagram[..sent.len]).unwrap().kind;
         assert_eq!(kind, Kind::Handed(Checksum::Complete));
     }
+    assert_eq!(right.dropped(DropReason::Denied), 0, "it may be no denial");
     assert_eq!(left.dropped(DropReason::Denied), 0, "nothing was answered");
+}
+
+#[test]
+fn what_is_handed_over_and_belongs_to_nothing_is_rejected_as_by_a_gateway_alone() {
+    let (_network, left, right) = pair();
+    let (companion, opening) = session(77, 2);
+    let reject = Policy {
+        denied: ringway_config::OnDenied::Reject,
+        ..closed()
+    };
+    right.publish_policy(reject, |builder| _ = builder.incoming(opening.clone()));
+    for (family, code) in [(Family::V4, [3, 13]), (Family::V6, [1, 1])] {
+        let packet = packets::udp(family, 1, 2, b"to a port of nobody's");
+        // The answer is about this one.
+        left.host.send(&packet);
+        left.next_packet();
+
+        hand(&left, &companion, &packet);
+        let answer = left.next_packet();
+        let icmp = if family == Family::V4 { 20 } else { 40 };
+        assert_eq!(answer[icmp..icmp + 2], code, "prohibited");
+        assert_eq!(answer[icmp + 8..], packet, "the packet is quoted");
+    }
 }
 
 #[test]
@@ -372,18 +401,15 @@ fn what_is_handed_over_passes_from_a_gateway_of_our_site_if_it_answers_a_flow_of
         builder.incoming(opening.clone());
         builder.incoming(of_stranger.clone());
     });
-    let refused = |session: &Incoming, count| {
+    let refused = |session: &Incoming, reason, count| {
         wait_until("it is refused", || {
-            session
-                .counters()
-                .snapshot()
-                .dropped(DropReason::HandedOver)
-                == count
+            session.counters().snapshot().dropped(reason) == count
         });
     };
     let reply = packets::udp(Family::V4, 1, 2, b"reply");
     hand(&left, &companion, &reply);
-    refused(&opening, 1);
+    refused(&opening, DropReason::Denied, 1);
+    assert_eq!(right.shared.filter.counts().drops(Reason::Denied), 1);
 
     send(&left, &companion, &record());
     wait_until("the flow is known", || {
@@ -392,7 +418,7 @@ fn what_is_handed_over_passes_from_a_gateway_of_our_site_if_it_answers_a_flow_of
     hand(&left, &companion, &reply);
     assert_eq!(right.next_packet(), reply);
     hand(&left, &stranger, &reply);
-    refused(&of_stranger, 1);
+    refused(&of_stranger, DropReason::HandedOver, 1);
 
     // Addresses of our own site come through no tunnel.
     let own = packets::udp(Family::V4, 2, 2, b"reply");

@@ -105,6 +105,12 @@ impl Mesh {
         )?;
         counts(
             out,
+            "tunnel_handed_over",
+            "Packets of a tunnel that another gateway of our site was given, as it may know their flow",
+            self.by_tunnel(|tunnel| Some(tunnel.handed_over)),
+        )?;
+        counts(
+            out,
             "tunnel_dropped",
             "Packets of a tunnel, by reason",
             self.drops(),

@@ -157,8 +157,7 @@ const DROPPED: &[(Dropped, &str)] = &[
     ),
     (
         Dropped::HandedOver,
-        "Received: packets that another gateway of this site could not place, and this one \
-         neither.",
+        "Received: packets that were handed over by a gateway of another site, or too many.",
     ),
     (
         Dropped::QuicQueueFull,

@@ -197,6 +197,10 @@ fn facts(tunnel: &TunnelReport) -> Vec<(&'static str, String)> {
     }
 
     facts.extend(notes(tunnel).into_iter().map(|note| ("note", note)));
+    if tunnel.handed_over > 0 {
+        let text = format!("{} packets to our sibling", tunnel.handed_over);
+        facts.push(("handed over", text));
+    }
     if !tunnel.drops.is_empty() {
         facts.push(("dropped", counted(&tunnel.drops)));
     }
