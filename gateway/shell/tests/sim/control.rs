@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringway_config::{Config, Ruling};
+use ringway_core::message::SIBLINGS;
 use ringway_core::{GatewayInfo, Membership, Settings};
 
 use crate::consortium::{self, Records};
@@ -189,4 +190,43 @@ fn without_liveness_a_dead_data_path_is_found() {
         ..Settings::default()
     }));
     assert!(text.contains("up is true"), "{text}");
+}
+
+/// Takes every gateway of its own organization for one of its site.
+fn confuses_sites(config: &Config, rulings: &[Ruling]) -> Membership {
+    let mut membership = ringway_shell::membership(config, rulings);
+    let org = membership.me.org.clone();
+    let own = membership.gateways.iter_mut();
+
+    for (_, info) in own.filter(|(id, _)| id.org == org) {
+        info.site = membership.site.clone();
+    }
+    membership
+}
+
+/// A gateway lies for a while to one of its organization at another site.
+fn lie_to_another_site(derive: fn(&Config, &[Ruling]) -> Membership) -> Result<(), Violation> {
+    let settings = Settings {
+        features: SIBLINGS,
+        ..Settings::default()
+    };
+    let mut world = settle(|_| {}, settings).unwrap();
+    let [liar, other] = ["gw00.org7", "gw10.org7"].map(|id| world.find(id));
+    world.nodes[other].derive = derive;
+    world.restart(other);
+    world.run_for(Duration::from_secs(4))?;
+
+    for _ in 0..40 {
+        Incident::Lie(liar).strike(&mut world);
+        world.run_for(Duration::from_millis(250))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn without_the_look_at_the_site_an_epoch_that_a_lie_has_raised_is_found() {
+    lie_to_another_site(ringway_shell::membership).unwrap();
+
+    let text = fault(lie_to_another_site(confuses_sites));
+    assert!(text.contains("takes epoch"), "{text}");
 }
