@@ -8,14 +8,18 @@
 //! ```
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use ringway_lab::ping::{Family, Outcome};
-use ringway_lab::status;
+use ringway_lab::{program, status};
 use ringway_tests::Scene;
+use ringway_tests::attention::wait_until_over;
+use ringway_tests::pushed::Pushed;
 use ringway_tests::scene::{append, eventually};
 use ringway_tests::second_gateway::SecondGateway;
 use serde_json::Value;
@@ -24,6 +28,10 @@ use crate::RINGWAY;
 
 const FIRST: &str = "gw.org1";
 const HOST: &str = "peer0.org1";
+
+/// Where a stream comes from on which only the far end sends.
+const SERVER: &str = "orderer0.org0";
+const SERVED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 10, 0, 11)), 7050);
 
 /// For packets to come through again.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -119,6 +127,84 @@ fn addresses_and_commands_follow_the_role_when_the_active_gateway_dies() {
             .is_some_and(|line| line.starts_with("standby gw standby"))
     });
     scene.ping_until(HOST, "10.10.0.11", Family::V4, &Outcome::Reply, LIMIT);
+    drop(second);
+    scene.close();
+}
+
+/// Another preference of the first needs no restart.
+fn prefer(scene: &Scene, second: &SecondGateway, preference: u32) {
+    let line = format!("preference = {preference}\n");
+    append(&scene.config(FIRST), &line);
+    scene.reload(FIRST);
+    eventually("the second to hear of it", 5, || {
+        second.status()["site"]["siblings"][0]["preference"] == preference
+    });
+}
+
+/// The stream has not broken, and some more of it comes.
+fn goes_on(stream: &Pushed) {
+    let seen = stream.seen().messages;
+
+    stream.wait_for(seen + 5, 20);
+    assert_eq!(stream.seen().connections, 1);
+}
+
+/// The ports of the switch of the site have the names of the gateways.
+fn set_port(scene: &Scene, port: &str, state: &str) {
+    let switch = format!("{}-vpc.org1", scene.topology().lab);
+    let mut command = Command::new("ip");
+    command.args(["-n", &switch, "link", "set", port, state]);
+    program::output(&mut command).expect("it is a port of the switch");
+}
+
+#[test]
+fn a_gateway_whose_interface_to_the_site_loses_its_carrier_hands_over() {
+    let (scene, second, _) = two_gateways("carrier");
+    prefer(&scene, &second, 101);
+    let stream = Pushed::start(&scene, SERVER, SERVED, HOST);
+
+    set_port(&scene, "gw", "down");
+    let lost = Instant::now();
+    eventually("the second to hold the addresses", 5, || {
+        holds(&second.status())
+    });
+    println!(
+        "the second holds the addresses after {:.2?}",
+        lost.elapsed()
+    );
+    goes_on(&stream);
+    for (family, to) in [(Family::V4, "10.10.0.11"), (Family::V6, "fd00:10::11")] {
+        scene.ping_until(HOST, to, family, &Outcome::Reply, LIMIT);
+    }
+
+    // It says why.
+    eventually("the first to stand down", 5, || {
+        scene.status(FIRST)["role"]["cause"] == "no-carrier"
+    });
+    let status = scene.status(FIRST);
+    let reason = "lan0 has no carrier, and gw2.org1 is active";
+    assert_eq!(status["role"]["reason"], reason);
+    assert!(
+        status["attention"]
+            .to_string()
+            .contains("lan0 has no carrier")
+    );
+    // Both without: nobody moves, and the first that has it again is active.
+    set_port(&scene, "gw2", "down");
+    eventually("the second to say so", 5, || {
+        second.status()["site"]["no_carrier"] == "lan0"
+    });
+    let epoch = second.status()["role"]["epoch"].clone();
+    set_port(&scene, "gw", "up");
+    eventually("the first to hold the addresses", 10, || {
+        holds(&scene.status(FIRST))
+    });
+    assert_eq!(scene.status(FIRST)["role"]["cause"], "handed-over");
+    assert_eq!(epoch, 2, "while both were without, nobody took over");
+    goes_on(&stream);
+    set_port(&scene, "gw2", "up");
+    wait_until_over(&scene, FIRST, "site network");
+    drop(stream);
     drop(second);
     scene.close();
 }

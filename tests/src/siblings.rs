@@ -19,6 +19,8 @@ pub enum Fault {
     Kill,
     /// Its link to the WAN loses its carrier.
     LinkDown,
+    /// Its link to its site's network does.
+    LanLink,
     /// The WAN drops what comes from it and what goes to it.
     BlackHole,
     /// The WAN drops what comes from it.
@@ -33,9 +35,10 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 7] = [
+    pub const ALL: [Fault; 8] = [
         Fault::Kill,
         Fault::LinkDown,
+        Fault::LanLink,
         Fault::BlackHole,
         Fault::BlackHoleOut,
         Fault::BlackHoleIn,
@@ -61,6 +64,7 @@ impl Fault {
                 );
                 scene.sh("wan", &down);
             }
+            Fault::LanLink => set_port(scene, gateway, "down"),
             Fault::BlackHole => {
                 cut_wan(scene, &format!("iifname {link} drop; oifname {link} drop;"));
             }
@@ -85,6 +89,7 @@ impl Fault {
                 let link = uplink(scene, gateway);
                 scene.sh("wan", &format!("ip link set {link} up"));
             }
+            Fault::LanLink => set_port(scene, gateway, "up"),
             Fault::BlackHole | Fault::BlackHoleOut | Fault::BlackHoleIn => {
                 scene.sh("wan", "nft delete table inet hole");
             }
@@ -153,6 +158,13 @@ fn hole(family: &str, rules: &str) -> String {
         "table {family} hole {{ chain forwarded {{ \
          type filter hook forward priority 0; {rules} }}\n}}"
     )
+}
+
+/// Sets the port of the site's switch where `gateway` is plugged in.
+fn set_port(scene: &Scene, gateway: &str, state: &str) {
+    let port = gateway.split('.').next().unwrap_or(gateway);
+
+    in_switch(scene, &format!("ip link set {port} {state}"));
 }
 
 /// Runs a shell script in the namespace of the site's switch.

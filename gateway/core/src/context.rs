@@ -11,8 +11,7 @@ use crate::action::Action;
 use crate::close_reason::CloseReason;
 use crate::id::{BootId, ConnId, DialId, SessionIndex};
 use crate::membership::Membership;
-use crate::message::{Lane, Relay, SIBLINGS, SiblingState};
-use crate::rank::Rank;
+use crate::message::{Lane, Relay, SIBLINGS, SiblingMessage, SiblingState};
 use crate::rng::Rng;
 use crate::settings::Settings;
 
@@ -30,8 +29,10 @@ pub(crate) struct Context {
     pub(crate) has_siblings: bool,
     /// True if what siblings are judged by may have changed.
     pub(crate) siblings_stale: bool,
-    /// What this gateway says of itself.
-    pub(crate) announced: Announced,
+    /// What this gateway says of itself to those of its site.
+    pub(crate) announced: SiblingState,
+    /// It claims its site's prefixes.
+    pub(crate) claims_site: bool,
     /// Where siblings can dial this gateway inside our site.
     pub(crate) addresses: BTreeSet<SocketAddr>,
     /// Messages between siblings: who sent each, and on which connection.
@@ -47,15 +48,6 @@ pub(crate) struct Context {
     last_probe: u64,
     last_serial: u64,
     last_nonce: u64,
-}
-
-/// What a gateway says of itself to those of its site.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Announced {
-    pub(crate) rank: Rank,
-    pub(crate) is_active: bool,
-    pub(crate) hands_over: bool,
-    pub(crate) tunnels: u16,
 }
 
 /// The life of a mesh.
@@ -76,7 +68,8 @@ impl Context {
             uplink_pace: settings.for_uplinks(),
             has_siblings: false,
             siblings_stale: true,
-            announced: Announced::default(),
+            announced: SiblingState::default(),
+            claims_site: true,
             addresses: BTreeSet::new(),
             relays: Vec::new(),
             settings,
@@ -107,12 +100,9 @@ impl Context {
     }
 
     /// What we say to a sibling.
-    pub(crate) fn state_for(&self, sibling: &GatewayId) -> SiblingState {
-        SiblingState {
-            rank: self.announced.rank,
-            is_active: self.announced.is_active,
-            hands_over: self.announced.hands_over,
-            tunnels: self.announced.tunnels,
+    pub(crate) fn message_for(&self, sibling: &GatewayId) -> SiblingMessage {
+        SiblingMessage {
+            state: self.announced,
             secret: self.settings.secret.shared_with(sibling),
         }
     }

@@ -58,9 +58,9 @@ pub use id::{BootId, ConnId, DialId, SessionIndex};
 pub use membership::{GatewayInfo, Membership, Passing};
 pub use mesh::{Connected, Mesh, Role};
 pub use message::{
-    Aead, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming, Kind, Lane,
-    Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict, Refuse, RefuseReason,
-    Relay, SiblingState, VersionMismatch, ZoneMessage,
+    Aead, Answer, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming,
+    Kind, Lane, Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict, Refuse,
+    RefuseReason, Relay, SiblingMessage, SiblingState, VersionMismatch, ZoneMessage,
 };
 pub use outage::OutageStatus;
 pub use rank::Rank;

@@ -231,6 +231,25 @@ impl Mesh {
         self.on_all(Tunnel::tell_addresses);
     }
 
+    /// The interfaces to our site's network have lost their carrier, and are named; `None`: one has
+    /// it. A sibling that reaches the site's hosts is to be active then.
+    pub fn handle_carrier(&mut self, lost: Option<String>, now: Instant) {
+        if !self.siblings.set_carrier(lost, now) {
+            return;
+        }
+
+        self.on_all(|tunnel, context| tunnel.look_for_another_way(context, now));
+        self.settle(now);
+    }
+
+    /// The operator wants this preference among the gateways of our site. The active one keeps its
+    /// place for a minute all the same.
+    pub fn handle_preference(&mut self, preference: u32, now: Instant) {
+        if self.siblings.prefer(preference, now) {
+            self.settle(now);
+        }
+    }
+
     /// Our own certificate has changed: the session of every peer that we can dial is replaced
     /// within seconds.
     pub fn handle_identity_changed(&mut self, now: Instant) {

@@ -44,7 +44,7 @@ pub use policy::{POLICY_QUESTIONS, PolicyMessage, PolicyOpening, PolicyService, 
 pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
 pub use refuse::{Refuse, RefuseReason};
-pub use sibling::{Relay, SIBLINGS, SiblingState};
+pub use sibling::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState};
 pub use zone::{MAX_CHUNK, ZoneMessage};
 
 /// One control message.
@@ -76,7 +76,7 @@ pub enum Message {
     /// The rank of the sender's claims from now on; before the first, epoch and preference are 0.
     Rank(Rank),
     /// The sender's state, for another gateway of its site.
-    Sibling(SiblingState),
+    Sibling(SiblingMessage),
     /// One gateway of a site to another, through one that both have a tunnel with.
     Relay(Relay),
     /// Where the sender can be dialled inside its site, at most [`MAX_ADDRESSES`].

@@ -4,6 +4,8 @@ use std::fmt;
 
 use ringway_config::{Digest, GatewayId};
 
+use crate::message::SiblingState;
+
 /// 32 bytes that only this gateway and one sibling know.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Secret(pub [u8; 32]);
@@ -24,10 +26,11 @@ impl Secret {
         nonce
     }
 
-    /// Shows that its maker knows the secret and has seen the nonce. The lengths are fixed, so that
-    /// nothing can be appended.
-    pub fn prove(&self, nonce: [u8; 16]) -> Digest {
-        let Secret(proof) = self.derive(b"proof ", &nonce);
+    /// Shows that its maker knows the secret, has seen the nonce and says that this is its state.
+    /// The lengths are fixed, so that nothing can be appended.
+    pub fn prove(&self, nonce: [u8; 16], state: &SiblingState) -> Digest {
+        let said = [&nonce[..], &state.to_bytes()].concat();
+        let Secret(proof) = self.derive(b"proof ", &said);
 
         Digest(proof)
     }

@@ -21,7 +21,7 @@ use crate::held_record::HeldRecord;
 use crate::id::{ConnId, SessionIndex};
 use crate::liveness::Liveness;
 use crate::mesh::Role;
-use crate::message::{Refuse, SiblingState};
+use crate::message::{Refuse, SiblingMessage};
 use crate::rank::Rank;
 use crate::settings::Settings;
 
@@ -79,10 +79,10 @@ pub(crate) struct Live {
     /// The peer has taken over since its last session ended.
     pub(crate) is_raised: bool,
     /// What a sibling said of itself.
-    pub(crate) state: Option<SiblingState>,
+    pub(crate) state: Option<SiblingMessage>,
     /// What the peer was told of us.
     pub(crate) told_rank: Option<Rank>,
-    pub(crate) told_state: Option<SiblingState>,
+    pub(crate) told_state: Option<SiblingMessage>,
     pub(crate) told_addresses: BTreeSet<SocketAddr>,
     /// What we announced on it; `None` before the first announcement.
     pub(crate) announced: Option<BTreeSet<Prefix>>,

@@ -8,9 +8,10 @@
 //!      └── a sibling has a higher epoch ◄─────────────┘
 //! ```
 //! A sibling that is in doubt holds a takeover up, one that is cut off but alive prevents it. A
-//! gateway that hands over goes after all others, but stays active until another one is. An equal
-//! epoch means that two took over at once: preference, then the lower identity decides, and that
-//! one takes the next epoch.
+//! gateway that hands over goes after all others, and after these one whose interface to the site's
+//! network has no carrier; but each stays active until another one is. An equal epoch means that
+//! two took over at once: preference, then the lower identity decides, and that one takes the next
+//! epoch.
 //!
 //! Messages, sessions and probes are the tunnels'.
 
@@ -20,9 +21,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use ringway_config::{Digest, GatewayId};
+use ringway_config::GatewayId;
 
-use crate::message::SiblingState;
+use crate::message::{Answer, SiblingState};
 use crate::rank::{self, Place, Rank};
 use crate::standing::{RoleReason, SiteRole, Standing};
 pub use sibling::Contact;
@@ -44,7 +45,7 @@ const RETURN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Siblings {
     me: GatewayId,
-    pub(crate) rank: Rank,
+    rank: Rank,
     role: SiteRole,
     reason: RoleReason,
     gap: Option<Duration>,
@@ -54,9 +55,13 @@ pub(crate) struct Siblings {
     /// The sibling that was active last.
     former: Option<GatewayId>,
     /// Our tunnels that carry packets.
-    pub(crate) tunnels: u16,
+    tunnels: u16,
+    /// Counts what siblings were told.
+    serial: u64,
     is_leaving: bool,
-    pub(crate) hands_over: bool,
+    hands_over: bool,
+    /// The interfaces to the site's network that have no carrier, if none has one.
+    no_carrier: Option<String>,
     fewer_since: Option<Instant>,
     preferred_since: Option<Instant>,
     /// How often it became active, by reason.
@@ -73,6 +78,8 @@ pub(crate) struct Siblings {
 pub struct SiteStatus {
     /// It asks a sibling to take over.
     pub hands_over: bool,
+    /// Its interfaces to the site's network, if none of them has a carrier.
+    pub no_carrier: Option<String>,
     /// Its tunnels to other sites that carry packets.
     pub tunnels: u16,
     /// How often it became active, by reason.
@@ -105,8 +112,10 @@ impl Siblings {
             highest: 0,
             former: None,
             tunnels: 0,
+            serial: 0,
             is_leaving: false,
             hands_over: false,
+            no_carrier: None,
             fewer_since: None,
             preferred_since: None,
             takeovers: BTreeMap::new(),
@@ -134,8 +143,55 @@ impl Siblings {
         self.known.is_empty()
     }
 
-    pub(crate) fn is_active(&self) -> bool {
-        self.role == SiteRole::Active
+    /// What this gateway says of itself to its siblings.
+    pub(crate) fn state(&self) -> SiblingState {
+        SiblingState {
+            rank: self.rank,
+            is_active: self.role == SiteRole::Active,
+            hands_over: self.hands_over,
+            no_carrier: self.no_carrier.is_some(),
+            tunnels: self.tunnels,
+            serial: self.serial,
+        }
+    }
+
+    /// What the siblings are to be told, if it is not what they were told last.
+    pub(crate) fn next_state(&mut self, told: &SiblingState) -> Option<SiblingState> {
+        if self.state() == *told {
+            return None;
+        }
+
+        self.serial += 1;
+        Some(self.state())
+    }
+
+    /// A standby carries what comes, too; but not without a way to the site's hosts.
+    pub(crate) fn claims_site(&self) -> bool {
+        self.role == SiteRole::Active || self.no_carrier.is_none()
+    }
+
+    /// The operator wants another preference. False if that is known.
+    pub(crate) fn prefer(&mut self, preference: u32, now: Instant) -> bool {
+        if self.rank.preference == preference {
+            return false;
+        }
+
+        self.rank.preference = preference;
+        self.preferred_since = None;
+        self.next = now;
+        true
+    }
+
+    /// These interfaces to the site's network have no carrier, and no other has. False if that is
+    /// known.
+    pub(crate) fn set_carrier(&mut self, lost: Option<String>, now: Instant) -> bool {
+        if self.no_carrier == lost {
+            return false;
+        }
+
+        self.no_carrier = lost;
+        self.next = now;
+        true
     }
 
     /// This gateway leaves, or does not any more.
@@ -169,8 +225,8 @@ impl Siblings {
 
     /// The siblings that peers are to be asked about.
     pub(crate) fn to_be_asked(&self, now: Instant) -> Vec<GatewayId> {
-        // The active one has nothing to decide.
-        let asks = self.role == SiteRole::Standby;
+        // The active one has nothing to decide, unless it wants to hear that another one is.
+        let asks = self.role == SiteRole::Standby || self.no_carrier.is_some();
         let open = self.known.iter().filter(|(_, s)| s.is_to_be_asked(now));
 
         open.filter(|_| asks).map(|(id, _)| id.clone()).collect()
@@ -187,12 +243,12 @@ impl Siblings {
         &mut self,
         id: &GatewayId,
         nonce: [u8; 16],
-        proof: Digest,
+        answer: Answer,
         now: Instant,
     ) -> bool {
         let sibling = self.known.get_mut(id);
 
-        sibling.is_some_and(|sibling| sibling.proved(nonce, proof, now))
+        sibling.is_some_and(|sibling| sibling.proved(nonce, answer, now))
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
@@ -245,6 +301,7 @@ impl Siblings {
 
         SiteStatus {
             hands_over: self.hands_over,
+            no_carrier: self.no_carrier.clone(),
             tunnels: self.tunnels,
             takeovers: self.takeovers.clone(),
             siblings: siblings.collect(),
@@ -276,7 +333,8 @@ impl Siblings {
     fn decide_hand_over(&mut self, now: Instant) {
         let others = self.known.values().filter(|s| s.contact == Contact::Heard);
         let states = others.filter_map(|sibling| sibling.state);
-        let most = states.filter(|state| !state.hands_over);
+        let has_carrier = self.no_carrier.is_none();
+        let most = states.filter(|state| !(state.hands_over || has_carrier && state.no_carrier));
         let most = most.map(|state| state.tunnels).max().unwrap_or_default();
 
         let is_cut_off = self.tunnels == 0 && most > 0;
@@ -298,7 +356,7 @@ impl Siblings {
             if self.rank.epoch > theirs {
                 self.rank.epoch = theirs.saturating_sub(1);
             }
-            return self.set(SiteRole::Standby, RoleReason::Outranked(active), None);
+            return self.stand_by(active);
         }
 
         // Two have taken over at once, and this one goes before the other: peers that use the
@@ -318,20 +376,19 @@ impl Siblings {
 
     /// A living sibling that is active in our place.
     fn superior(&self) -> Option<GatewayId> {
-        let ours = self.place();
-        let above = self.living().filter(|(id, state)| {
-            // One that hands over waits for others, and others do not wait for it.
-            let yields = state.hands_over && !self.hands_over;
-            let takes_over = self.hands_over && state.is_active && !state.hands_over;
-            state.is_active && !yields && place(id, state) > ours || takes_over
-        });
+        let state = self.state();
+        let ours = key(&self.me, &state);
+        let active = self.living().filter(|(_, state)| state.is_active);
+        let above = active.filter(|(id, state)| key(id, state) > ours);
 
-        let highest = above.max_by_key(|(id, state)| place(id, state));
+        let highest = above.max_by_key(|(id, state)| key(id, state));
         highest.map(|(id, _)| id.clone())
     }
 
     fn take_over_or_wait(&mut self, now: Instant) {
-        let ours = (!self.hands_over, self.place());
+        let me = self.me.clone();
+        let state = self.state();
+        let ours = key(&me, &state);
         let is_starting = self.reason == RoleReason::Starting;
         let is_held_up = self.known.iter().any(|(id, sibling)| {
             let before = sibling.state.map(|state| key(id, &state) > ours);
@@ -348,7 +405,7 @@ impl Siblings {
                 if self.may_return(&id, &state, now) {
                     self.take_over(RoleReason::Preferred(id), now);
                 } else {
-                    self.set(SiteRole::Standby, RoleReason::Outranked(id), None);
+                    self.stand_by(id);
                 }
             }
             _ => self.take_over(self.why_now(), now),
@@ -363,7 +420,8 @@ impl Siblings {
             .is_some_and(|sibling| sibling.contact == Contact::Heard);
         let is_better = self.rank.preference > active.rank.preference
             && self.tunnels >= active.tunnels
-            && !self.hands_over;
+            && !self.hands_over
+            && self.no_carrier.is_none();
         if !is_heard || !is_better {
             self.preferred_since = None;
             return false;
@@ -381,12 +439,24 @@ impl Siblings {
         match sibling.map(|sibling| sibling.contact) {
             Some(Contact::Silent) => RoleReason::Silent(former.clone()),
             Some(Contact::Heard | Contact::Apart { .. })
-                if sibling.and_then(|s| s.state).is_some_and(|s| s.hands_over) =>
+                if sibling
+                    .and_then(|sibling| sibling.state)
+                    .is_some_and(|state| state.hands_over || state.no_carrier) =>
             {
                 RoleReason::HandedOver(former.clone())
             }
             _ => RoleReason::Left(former.clone()),
         }
+    }
+
+    /// `active` goes before this gateway.
+    fn stand_by(&mut self, active: GatewayId) {
+        let reason = match self.no_carrier.clone() {
+            Some(interfaces) => RoleReason::NoCarrier { interfaces, active },
+            None => RoleReason::Outranked(active),
+        };
+
+        self.set(SiteRole::Standby, reason, None);
     }
 
     fn take_over(&mut self, reason: RoleReason, now: Instant) {
@@ -419,10 +489,6 @@ impl Siblings {
         self.reason = reason;
     }
 
-    fn place(&self) -> Place<'_> {
-        (self.rank, Reverse(&self.me))
-    }
-
     fn living(&self) -> impl Iterator<Item = (&GatewayId, &SiblingState)> {
         let living = self.known.iter().filter(|(_, sibling)| sibling.lives());
 
@@ -430,11 +496,10 @@ impl Siblings {
     }
 }
 
-fn place<'s>(id: &'s GatewayId, state: &SiblingState) -> Place<'s> {
-    (state.rank, Reverse(id))
-}
+/// Who is active goes by this. One that is drained, or has no uplink, is still better than one that
+/// does not reach the site's hosts.
+fn key<'s>(id: &'s GatewayId, state: &SiblingState) -> (bool, bool, Place<'s>) {
+    let place = (state.rank, Reverse(id));
 
-/// Who takes over goes by this: one that hands over comes last.
-fn key<'s>(id: &'s GatewayId, state: &SiblingState) -> (bool, Place<'s>) {
-    (!state.hands_over, place(id, state))
+    (!state.no_carrier, !state.hands_over, place)
 }

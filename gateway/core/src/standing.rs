@@ -45,12 +45,20 @@ pub enum RoleReason {
     Silent(GatewayId),
     /// Active: this sibling was, and has stopped or was removed.
     Left(GatewayId),
-    /// Active: this sibling was, and handed over, because it is drained or its uplink is dead.
+    /// Active: this sibling was, and handed over, because it is drained, its uplink is dead, or its
+    /// interface to the site's network has no carrier.
     HandedOver(GatewayId),
     /// Active: this sibling was, and this gateway is preferred.
     Preferred(GatewayId),
     /// Standby: this sibling is active.
     Outranked(GatewayId),
+    /// Standby: this gateway's interface to the site's network has no carrier.
+    NoCarrier {
+        /// The interface, or several.
+        interfaces: String,
+        /// The sibling that is active.
+        active: GatewayId,
+    },
 }
 
 impl SiteRole {
@@ -81,6 +89,7 @@ impl RoleReason {
             RoleReason::HandedOver(_) => "handed-over",
             RoleReason::Preferred(_) => "preferred",
             RoleReason::Outranked(_) => "outranked",
+            RoleReason::NoCarrier { .. } => "no-carrier",
         }
     }
 
@@ -92,7 +101,10 @@ impl RoleReason {
             | RoleReason::Left(sibling)
             | RoleReason::HandedOver(sibling)
             | RoleReason::Preferred(sibling)
-            | RoleReason::Outranked(sibling) => Some(sibling),
+            | RoleReason::Outranked(sibling)
+            | RoleReason::NoCarrier {
+                active: sibling, ..
+            } => Some(sibling),
         }
     }
 }
@@ -108,6 +120,9 @@ impl fmt::Display for RoleReason {
             RoleReason::HandedOver(sibling) => write!(f, "{sibling} has handed over"),
             RoleReason::Preferred(sibling) => write!(f, "it is preferred to {sibling}"),
             RoleReason::Outranked(sibling) => write!(f, "{sibling} is active"),
+            RoleReason::NoCarrier { interfaces, active } => {
+                write!(f, "{interfaces} has no carrier, and {active} is active")
+            }
         }
     }
 }

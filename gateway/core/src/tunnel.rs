@@ -150,7 +150,7 @@ impl Tunnel {
             Message::Refuse(refuse) => self.refused_by_peer(context, conn, refuse),
             Message::Records { records } => self.records(context, conn, records, now),
             Message::Rank(rank) => self.ranked(context, conn, rank, now),
-            Message::Sibling(state) => self.sibling_said(context, conn, state),
+            Message::Sibling(message) => self.sibling_said(context, conn, message),
             Message::Relay(relay) => self.relayed(context, conn, relay, now),
             Message::Addresses(list) => self.addresses_said(context, conn, list, now),
             Message::Zone(message) => context.act(Action::ZoneMessage {

@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use ringway_config::{Digest, OrgId, Prefix, ZoneName};
 use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX_VERDICT_TEXT};
 use ringway_core::{
-    Aead, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello, Incoming,
-    Kind, Lane, Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict, Rank, Refuse,
-    RefuseReason, Relay, Secret, SessionIndex, SiblingState, ZoneMessage,
+    Aead, Answer, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello,
+    Incoming, Kind, Lane, Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict,
+    Rank, Refuse, RefuseReason, Relay, Secret, SessionIndex, SiblingMessage, SiblingState,
+    ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -122,7 +123,10 @@ fn message() -> impl Strategy<Value = Message> {
             )),
         fragment().prop_map(|message| Message::Zone(ZoneMessage::Fragment(message))),
         rank().prop_map(Message::Rank),
-        sibling().prop_map(Message::Sibling),
+        (sibling(), any::<[u8; 32]>()).prop_map(|(state, secret)| {
+            let secret = Secret(secret);
+            Message::Sibling(SiblingMessage { state, secret })
+        }),
         relay().prop_map(Message::Relay),
         btree_set(any::<(IpAddr, u16)>(), 0..8).prop_map(|list| {
             let ported = list.into_iter().filter(|(_, port)| *port != 0);
@@ -170,14 +174,15 @@ fn rank() -> impl Strategy<Value = Rank> {
 }
 
 fn sibling() -> impl Strategy<Value = SiblingState> {
-    let fields = (rank(), any::<(bool, bool, u16, [u8; 32])>());
+    let fields = (rank(), any::<(bool, bool, bool, u16, u64)>());
     fields.prop_map(
-        |(rank, (is_active, hands_over, tunnels, secret))| SiblingState {
+        |(rank, (is_active, hands_over, no_carrier, tunnels, serial))| SiblingState {
             rank,
             is_active,
             hands_over,
+            no_carrier,
             tunnels,
-            secret: Secret(secret),
+            serial,
         },
     )
 }
@@ -188,13 +193,13 @@ fn relay() -> impl Strategy<Value = Relay> {
         name(),
         name(),
         any::<[u8; 16]>(),
-        proptest::option::of(digest()),
+        proptest::option::of((sibling(), digest())),
     );
-    fields.prop_map(|(from, to, nonce, proof)| Relay {
+    fields.prop_map(|(from, to, nonce, answer)| Relay {
         from,
         to,
         nonce,
-        proof,
+        answer: answer.map(|(state, proof)| Answer { state, proof }),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Reads this host's interfaces and its ways to our site over netlink: [`read`] once, [`Watch`]
 //! whenever they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use ringway_config::{Prefix, TunName};
 use ringway_intent::{Address, Links, Scope, is_default};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::route::RouteMessage;
 
 use super::netlink::{self, Changes, Netlink};
@@ -30,7 +30,10 @@ pub struct LinksError(#[from] io::Error);
 /// routes to our site.
 pub async fn read(tun: &TunName, scope: &Scope) -> Result<Links, LinksError> {
     let netlink = Netlink::open()?;
-    let mut names = names(&netlink).await?;
+    let interfaces = dump_interfaces(&netlink).await?;
+    let running = interfaces.iter().filter(|link| is_running(link));
+    let running: BTreeSet<u32> = running.map(|link| link.header.index).collect();
+    let mut names = named(interfaces);
     let messages = netlink::dump(netlink.handle().address().get().execute()).await?;
 
     names.retain(|_, name| name != tun.as_str());
@@ -41,7 +44,9 @@ pub async fn read(tun: &TunName, scope: &Scope) -> Result<Links, LinksError> {
         read_address(interface, &message)
     });
     let addresses = addresses.filter(|address| !scope.left_out.contains(&address.own));
-    let links = Links::from_addresses(addresses);
+    let running = names.iter().filter(|(index, _)| running.contains(index));
+    let links =
+        Links::from_addresses(addresses).with_running(running.map(|(_, name)| name.clone()));
 
     let routes = dump_routes(&netlink).await?;
     let routes = routes
@@ -73,12 +78,26 @@ async fn dump_routes(netlink: &Netlink) -> io::Result<Vec<RouteMessage>> {
 
 /// The names of all interfaces, by index.
 pub(crate) async fn names(netlink: &Netlink) -> io::Result<BTreeMap<u32, String>> {
-    let links = netlink::dump(netlink.handle().link().get().execute()).await?;
+    Ok(named(dump_interfaces(netlink).await?))
+}
 
-    Ok(links
+async fn dump_interfaces(netlink: &Netlink) -> io::Result<Vec<LinkMessage>> {
+    netlink::dump(netlink.handle().link().get().execute()).await
+}
+
+fn named(interfaces: Vec<LinkMessage>) -> BTreeMap<u32, String> {
+    interfaces
         .into_iter()
         .map(|link| (link.header.index, name_of(link)))
-        .collect())
+        .collect()
+}
+
+/// Up, with a carrier, and not waiting for anything else: linux/if.h, IFF_RUNNING (RFC 2863,
+/// operational status). An interface that is down may keep that flag.
+fn is_running(link: &LinkMessage) -> bool {
+    link.header
+        .flags
+        .contains(LinkFlags::Up | LinkFlags::Running)
 }
 
 /// Reports when the links must be read again.

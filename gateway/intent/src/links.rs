@@ -1,5 +1,5 @@
-//! [`Links`]: the addresses of the host's interfaces, and the routes that lead to our site, at one
-//! moment.
+//! [`Links`]: the addresses of the host's interfaces, the routes that lead to our site, and which
+//! interfaces have a carrier, at one moment.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -20,6 +20,8 @@ pub struct Links {
     /// Unicast routes that overlap our prefixes, default routes among them; without those of our
     /// own TUN device. Sorted, each once.
     routes: BTreeSet<HostRoute>,
+    /// The interfaces that are up and have a carrier.
+    running: BTreeSet<String>,
 }
 
 /// One way of the host to somewhere.
@@ -66,12 +68,33 @@ pub struct Address {
 }
 
 impl Links {
-    /// The links with these addresses.
+    /// The links with these addresses, whose interfaces have a carrier.
     pub fn from_addresses(addresses: impl IntoIterator<Item = Address>) -> Links {
+        let addresses: Vec<Address> = addresses.into_iter().collect();
+        let interfaces = addresses.iter().map(|address| address.interface.clone());
+
         Links {
-            addresses: addresses.into_iter().collect(),
+            running: interfaces.collect(),
+            addresses,
             routes: BTreeSet::new(),
         }
+    }
+
+    /// The same, but of the interfaces, these have a carrier.
+    #[must_use]
+    pub fn with_running(mut self, interfaces: impl IntoIterator<Item = String>) -> Links {
+        self.running = interfaces.into_iter().collect();
+        self
+    }
+
+    /// True if the interface is there, is up, and has a carrier.
+    pub fn is_running(&self, interface: &str) -> bool {
+        self.running.contains(interface)
+    }
+
+    /// True if both have the same addresses and routes, whatever has a carrier.
+    pub fn leads_as(&self, other: &Links) -> bool {
+        self.addresses == other.addresses && self.routes == other.routes
     }
 
     /// The same addresses, with these routes.
@@ -84,10 +107,25 @@ impl Links {
     /// The site's interfaces: those by which a route other than the default leads to one of the
     /// site's prefixes `own`.
     pub fn site_interfaces(&self, own: &[Prefix]) -> BTreeSet<String> {
+        self.interfaces_to(own, Prefix::overlaps)
+    }
+
+    /// Those by which a route leads into the site only: a wider one, as to all private addresses,
+    /// may lead to the WAN, and have others inside it.
+    pub fn interfaces_inside(&self, own: &[Prefix]) -> BTreeSet<String> {
+        self.interfaces_to(own, Prefix::covers)
+    }
+
+    /// `matches` compares a prefix of the site's with that of a route.
+    fn interfaces_to(
+        &self,
+        own: &[Prefix],
+        matches: impl Fn(&Prefix, &Prefix) -> bool,
+    ) -> BTreeSet<String> {
         self.routes
             .iter()
             .filter(|route| !route.is_default() && route.interface != "lo")
-            .filter(|route| own.iter().any(|own| own.overlaps(&route.prefix)))
+            .filter(|route| own.iter().any(|own| matches(own, &route.prefix)))
             .map(|route| route.interface.clone())
             .collect()
     }
@@ -293,6 +331,8 @@ mod tests {
 
         let site: Vec<_> = links.site_interfaces(&own()).into_iter().collect();
         assert_eq!(site, ["cali1", "eth1", "eth2", "eth6"]);
+        let inside: Vec<_> = links.interfaces_inside(&own()).into_iter().collect();
+        assert_eq!(inside, ["cali1", "eth1", "eth6"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use ringway_intent::{
     Checked, Finding, GuardSpec, Inquiry, Links, Missing, Restoration, Thing, tcp_ports, ways,
 };
 
+use crate::carrier::Carrier;
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
 use crate::input::RoutesOutcome;
@@ -28,7 +29,8 @@ const RULESET: &str = "nft list ruleset   # what is in the way; it is tried agai
 impl Shell {
     /// The host has these addresses and routes now.
     pub(crate) fn begin_host_change(&mut self, id: ChangeId, links: Links, now: Instant) {
-        let have_changed = links != self.current.links;
+        // What has a carrier is followed at once, before other changes have ended.
+        let have_changed = !links.leads_as(&self.current.links);
         let before = self.current.guard();
         let connected = links.connected();
         self.current.links = links;
@@ -53,6 +55,22 @@ impl Shell {
         }
         self.apply_guard(id, spec);
         self.changes.await_stage(Stage::Reguarding);
+    }
+
+    /// The host has these interfaces now. A sibling is to take over at once, whatever change is
+    /// under way.
+    pub(crate) fn follow_carrier(&mut self, links: &Links, now: Instant) {
+        let own = self.current.situation().own();
+        let named = self.current.config.ha.interface.as_str();
+        if !self.carrier.follow(links, &own, named) {
+            return;
+        }
+
+        self.effects.push_back(match self.carrier.finding() {
+            Some(finding) => Effect::Raise(finding),
+            None => Effect::Clear(Carrier::name()),
+        });
+        self.mesh.handle_carrier(self.carrier.lost(), now);
     }
 
     /// Evaluates the verdicts again. If one changed, the mesh follows.

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
+mod carrier;
 mod challenges;
 mod changes;
 mod clock;

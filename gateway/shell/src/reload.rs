@@ -168,6 +168,11 @@ impl Shell {
         self.put_in_force(next, now);
         self.distrust(untrusted, now);
         self.apply_membership(membership, now);
+        let preference = self.current.config.ha.preference;
+        self.mesh.handle_preference(preference.into(), now);
+        // Other prefixes may be ours now, and another interface named.
+        let links = self.current.links.clone();
+        self.follow_carrier(&links, now);
         // The sessions that are left: those closed above need no replacement.
         if is_rotated {
             self.mesh.handle_identity_changed(now);

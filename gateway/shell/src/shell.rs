@@ -20,6 +20,7 @@ use ringway_core::{
 };
 
 use crate::alarms::Alarms;
+use crate::carrier::Carrier;
 use crate::challenges::Challenges;
 use crate::changes::{ChangeId, Changes, Request};
 use crate::clock::{Clock, WallClock};
@@ -92,6 +93,7 @@ pub struct Shell {
     /// Why the reload under way is refused, until what it takes away is in force.
     pub(crate) refused: Option<Faults>,
     pub(crate) alarms: Alarms,
+    pub(crate) carrier: Carrier,
     /// Bytes of the largest outer packet that reaches each peer whole, where that is known.
     pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
     pub(crate) changes: Changes,
@@ -148,6 +150,7 @@ impl Shell {
             refusal: None,
             refused: None,
             alarms: Alarms::default(),
+            carrier: Carrier::default(),
             path_mtus: BTreeMap::new(),
             changes: Changes::default(),
             last_change: ChangeId(0),
@@ -170,6 +173,8 @@ impl Shell {
             effects: VecDeque::new(),
         };
         shell.outages.follow(&shell.membership);
+        let links = shell.current.links.clone();
+        shell.follow_carrier(&links, now);
         // The first effects: tables without sessions, unreachable routes to all remote prefixes,
         // and the dials.
         shell.plan_routes(now);
@@ -319,6 +324,7 @@ impl Shell {
             Input::HostChanged(links) => {
                 // The interface that changed may be the TUN itself.
                 self.effects.push_back(Effect::CheckDevice);
+                self.follow_carrier(&links, now);
                 self.submit(Request::Host(links), now);
                 // Sessions whose local address is gone are replaced without waiting for silence.
                 self.effects.push_back(Effect::ReadActivity);

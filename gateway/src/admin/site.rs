@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct SiteReport {
     /// This gateway wants a sibling to be active in its place.
     pub hands_over: bool,
+    /// Its interfaces to the site's network, if none of them has a carrier.
+    #[serde(default)]
+    pub no_carrier: Option<String>,
     /// Its tunnels to other sites that carry packets.
     pub tunnels: u16,
     /// How often it became active since its start, by reason.
@@ -30,8 +33,14 @@ pub struct SiblingReport {
     pub role: Option<String>,
     /// As it said last.
     pub epoch: Option<u64>,
+    /// As it said last.
+    #[serde(default)]
+    pub preference: Option<u32>,
     /// Its tunnels to other sites, as it said last.
     pub tunnels: Option<u16>,
+    /// It does not reach the site's hosts, as it said last.
+    #[serde(default)]
+    pub no_carrier: bool,
 }
 
 impl SiteReport {
@@ -41,6 +50,7 @@ impl SiteReport {
 
         SiteReport {
             hands_over: status.hands_over,
+            no_carrier: status.no_carrier.clone(),
             tunnels: status.tunnels,
             takeovers: takeovers
                 .map(|(reason, count)| ((*reason).to_owned(), *count))
@@ -61,10 +71,16 @@ impl SiteReport {
 
         let siblings = self.siblings.iter().map(|sibling| {
             let role = sibling.role.as_deref().unwrap_or("no word of it yet");
-            match sibling.contact.as_str() {
-                "heard" => format!("{} {role}", sibling.gateway),
-                contact => format!("{} {contact}", sibling.gateway),
-            }
+            let state = match sibling.contact.as_str() {
+                "heard" => role,
+                contact => contact,
+            };
+            let carrier = if sibling.no_carrier {
+                " without a carrier"
+            } else {
+                ""
+            };
+            format!("{} {state}{carrier}", sibling.gateway)
         });
         let mut line = siblings.collect::<Vec<String>>().join(", ");
         if self.hands_over {
@@ -97,7 +113,9 @@ fn sibling_report(gateway: String, sibling: &SiblingStatus) -> SiblingReport {
         contact: contact.to_owned(),
         role: role.map(|role| role.word().to_owned()),
         epoch: sibling.state.map(|state| state.rank.epoch),
+        preference: sibling.state.map(|state| state.rank.preference),
         tunnels: sibling.state.map(|state| state.tunnels),
+        no_carrier: sibling.state.is_some_and(|state| state.no_carrier),
     }
 }
 
@@ -118,6 +136,13 @@ mod tests {
             ..SiteReport::default()
         };
         assert_eq!(report.line().unwrap(), "gw2.acme standby, gw3.acme silent");
+
+        report.siblings[0].no_carrier = true;
+        let line = report.line().unwrap();
+        assert!(
+            line.starts_with("gw2.acme standby without a carrier, "),
+            "{line}"
+        );
 
         report.siblings.clear();
         assert_eq!(report.line(), None);

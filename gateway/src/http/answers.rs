@@ -89,6 +89,8 @@ impl Answers {
 fn readiness(report: &Report) -> Result<(), String> {
     if report.site.hands_over {
         Err("it hands over to the other gateway of its site".to_owned())
+    } else if let Some(interfaces) = &report.site.no_carrier {
+        Err(format!("{interfaces} has no carrier"))
     } else if report.state == "down" {
         Err("no tunnel is up".to_owned())
     } else {

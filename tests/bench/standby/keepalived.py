@@ -47,8 +47,8 @@ vrrp_instance outside {{
 class Keepalived:
     name = "keepalived"
     faults = [
-        "kill", "link-down", "black-hole", "black-hole-out", "black-hole-in", "lan-partition",
-        "reboot",
+        "kill", "link-down", "lan-link", "black-hole", "black-hole-out", "black-hole-in",
+        "lan-partition", "reboot",
     ]
 
     def __init__(self, lab, hosts):

@@ -29,8 +29,8 @@ QUESTION = "node.org-b.bench.example"
 class Ringway:
     name = "ringway"
     faults = [
-        "kill", "link-down", "black-hole", "black-hole-out", "black-hole-in", "lan-partition",
-        "reboot", "drain", "upgrade",
+        "kill", "link-down", "lan-link", "black-hole", "black-hole-out", "black-hole-in",
+        "lan-partition", "reboot", "drain", "upgrade",
     ]
 
     def __init__(self, lab, hosts):

@@ -89,7 +89,7 @@ impl World {
             Verdict::WaitForFirstFragment => {
                 self.waiting.hold(from, packet, self.now);
             }
-            Verdict::Drop(_) | Verdict::Reject(_) => {}
+            Verdict::Drop(_) | Verdict::Reject(_) | Verdict::HandedOver => {}
         }
         self.waiting
             .release(&self.filter, &self.rules, self.now, |_, packet| {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use harness::Harness;
 use ringway_config::Digest;
-use ringway_core::message::{Relay, SIBLINGS, SiblingState};
+use ringway_core::message::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState};
 use ringway_core::{
     Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, PolicyMessage,
     PolicyOpening, PolicyService, PolicyVerdict, Rank, Refuse, RefuseReason, Role, Secret,
@@ -132,7 +132,12 @@ fn message(bytes: &mut Bytes<'_>) -> Message {
             code: ByeCode::from(u16::from(bytes.next())),
         },
         8 => Message::Rank(rank(bytes)),
-        9 => Message::Sibling(sibling(bytes)),
+        9 => {
+            let state = sibling(bytes);
+            // It is a different one from time to time.
+            let secret = Secret([state.tunnels as u8; 32]);
+            Message::Sibling(SiblingMessage { state, secret })
+        }
         10 => Message::Relay(relay(bytes)),
         _ if bytes.next() % 4 == 3 => Message::Policy(policy(bytes)),
         _ => Message::Addresses(addresses(bytes)),
@@ -180,20 +185,25 @@ fn sibling(bytes: &mut Bytes<'_>) -> SiblingState {
         rank,
         is_active: state & 1 != 0,
         hands_over: state & 2 != 0,
-        tunnels: u16::from(state >> 2),
-        secret: Secret([state; 32]),
+        no_carrier: state & 4 != 0,
+        tunnels: u16::from(state >> 3),
+        serial: u64::from(bytes.next()),
     }
 }
 
 fn relay(bytes: &mut Bytes<'_>) -> Relay {
     let [from, to] = [bytes.next(), bytes.next()].map(scene::name);
     let nonce = bytes.next();
+    let answer = (nonce % 2 == 1).then(|| Answer {
+        state: sibling(bytes),
+        proof: Digest([nonce; 32]),
+    });
 
     Relay {
         from,
         to,
         nonce: [nonce; 16],
-        proof: (nonce % 2 == 1).then_some(Digest([nonce; 32])),
+        answer,
     }
 }
 

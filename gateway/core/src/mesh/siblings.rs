@@ -8,9 +8,8 @@ use ringway_config::GatewayId;
 
 use super::Mesh;
 use crate::action::Action;
-use crate::context::Announced;
 use crate::id::ConnId;
-use crate::message::{Message, Relay};
+use crate::message::{Answer, Message, Relay};
 use crate::siblings::View;
 
 /// Peers that are asked about a sibling.
@@ -110,7 +109,7 @@ impl Mesh {
                     from: self.context.membership.me.name.clone(),
                     to: sibling.name.clone(),
                     nonce,
-                    proof: None,
+                    answer: None,
                 };
                 if let Some(tunnel) = self.tunnels.get(witness) {
                     tunnel.relay(&mut self.context, relay);
@@ -121,19 +120,20 @@ impl Mesh {
 
     /// Tells the siblings everything, and the other peers the rank of our claims.
     fn tell_siblings(&mut self) {
-        let announced = Announced {
-            rank: self.siblings.rank,
-            is_active: self.siblings.is_active(),
-            hands_over: self.siblings.hands_over,
-            tunnels: self.siblings.tunnels,
-        };
-        if self.context.announced == announced {
-            return;
+        if let Some(state) = self.siblings.next_state(&self.context.announced) {
+            self.context.announced = state;
+            for tunnel in self.tunnels.values_mut() {
+                tunnel.tell_standing(&mut self.context);
+            }
         }
-        self.context.announced = announced;
 
-        for tunnel in self.tunnels.values_mut() {
-            tunnel.tell_standing(&mut self.context);
+        // After the rank: it comes before the claims that it is for.
+        let claims_site = self.siblings.claims_site();
+        if self.context.claims_site != claims_site {
+            self.context.claims_site = claims_site;
+            for tunnel in self.tunnels.values_mut() {
+                tunnel.announce_again(&mut self.context);
+            }
         }
     }
 
@@ -181,21 +181,25 @@ impl Mesh {
             return;
         }
 
-        match relay.proof {
-            Some(proof) => {
-                if self.siblings.proved(&sibling, relay.nonce, proof, now) {
+        match relay.answer {
+            Some(answer) => {
+                if self.siblings.proved(&sibling, relay.nonce, answer, now) {
                     self.context.siblings_stale = true;
                 }
             }
             None => {
                 let secret = self.context.settings.secret.shared_with(&sibling);
-                let answer = Relay {
+                let state = self.context.announced;
+                let answer = Answer {
+                    state,
+                    proof: secret.prove(relay.nonce, &state),
+                };
+                let message = Message::Relay(Relay {
                     from: me.name,
                     to: sibling.name,
                     nonce: relay.nonce,
-                    proof: Some(secret.prove(relay.nonce)),
-                };
-                let message = Message::Relay(answer);
+                    answer: Some(answer),
+                });
                 self.context.act(Action::Send { conn, message });
             }
         }

@@ -3,15 +3,19 @@
 //!
 //! | tag | field | value |
 //! |---|---|---|
-//! | 1 | epoch (rank, sibling) | u64 |
-//! | 2 | preference (rank, sibling) | u32 |
-//! | 3 | state (sibling) | bits u8: 1 active, 2 hands over; others are ignored |
-//! | 4 | tunnels (sibling) | u16 |
+//! | 1 | epoch (rank, sibling, relay) | u64 |
+//! | 2 | preference (rank, sibling, relay) | u32 |
+//! | 3 | state (sibling, relay) | bits u8: 1 active, 2 hands over, 4 no carrier; others ignored |
+//! | 4 | tunnels (sibling, relay) | u16 |
 //! | 5 | secret (sibling) | 32 bytes |
 //! | 6 | from (relay) | name |
 //! | 7 | to (relay) | name |
 //! | 8 | nonce (relay) | 16 bytes |
 //! | 9 | proof (relay, optional) | SHA-256 |
+//! | 10 | serial (sibling, relay) | u64 |
+//!
+//! A relay has epoch, preference, state, tunnels and serial if it has a proof: the proof covers
+//! them.
 
 use ringway_config::{Digest, GatewayName};
 
@@ -31,12 +35,14 @@ const FROM: u16 = 6;
 const TO: u16 = 7;
 const NONCE: u16 = 8;
 const PROOF: u16 = 9;
+const SERIAL: u16 = 10;
 
 const ACTIVE: u8 = 1;
 const HANDS_OVER: u8 = 2;
+const NO_CARRIER: u8 = 4;
 
-/// What a gateway tells another one of its own site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a gateway says of itself to those of its own site.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SiblingState {
     /// The rank of its claims.
     pub rank: Rank,
@@ -44,14 +50,26 @@ pub struct SiblingState {
     pub is_active: bool,
     /// Another one should be active in its place: it is about to leave, or its uplink is dead.
     pub hands_over: bool,
+    /// Its interfaces to the site's network have no carrier: it does not reach the site's hosts.
+    pub no_carrier: bool,
     /// Its tunnels to other sites that carry packets.
     pub tunnels: u16,
+    /// Counts its changes since the gateway's start: what was said last may come first, by another
+    /// way.
+    pub serial: u64,
+}
+
+/// What a gateway tells another one of its own site, on their session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SiblingMessage {
+    /// What it is.
+    pub state: SiblingState,
     /// By which it proves to the receiver that it is alive.
     pub secret: Secret,
 }
 
-/// A question of one sibling to another whether it is alive, or the answer. A peer of both passes
-/// it on and cannot answer it.
+/// A question of one sibling to another whether it is alive and what it is, or the answer. A peer
+/// of both passes it on, and can neither answer it nor change the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
     /// The gateway that says it.
@@ -60,8 +78,17 @@ pub struct Relay {
     pub to: GatewayName,
     /// New with every question; the answer repeats it.
     pub nonce: [u8; 16],
-    /// Only in an answer.
-    pub proof: Option<Digest>,
+    /// Not in a question.
+    pub answer: Option<Answer>,
+}
+
+/// What a sibling says through a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// What it is.
+    pub state: SiblingState,
+    /// That it says so: see [`Secret::prove`].
+    pub proof: Digest,
 }
 
 pub(super) fn put_rank(rank: Rank, out: &mut Writer<'_>) {
@@ -75,25 +102,16 @@ pub(super) fn get_rank(body: &[u8]) -> Result<Rank, FieldError> {
     rank(&fields)
 }
 
-pub(super) fn put_state(state: &SiblingState, out: &mut Writer<'_>) {
-    let active = if state.is_active { ACTIVE } else { 0 };
-    let hands_over = if state.hands_over { HANDS_OVER } else { 0 };
-
-    put_rank(state.rank, out);
-    out.required(STATE, &(active | hands_over));
-    out.required(TUNNELS, &state.tunnels);
-    out.required(SECRET, &state.secret.0);
+pub(super) fn put_sibling(message: &SiblingMessage, out: &mut Writer<'_>) {
+    put_state(&message.state, out);
+    out.required(SECRET, &message.secret.0);
 }
 
-pub(super) fn get_state(body: &[u8]) -> Result<SiblingState, FieldError> {
-    let fields = Fields::split(body, &[EPOCH, PREFERENCE, STATE, TUNNELS, SECRET])?;
-    let state: u8 = fields.required(STATE)?;
+pub(super) fn get_sibling(body: &[u8]) -> Result<SiblingMessage, FieldError> {
+    let fields = Fields::split(body, &[EPOCH, PREFERENCE, STATE, TUNNELS, SERIAL, SECRET])?;
 
-    Ok(SiblingState {
-        rank: rank(&fields)?,
-        is_active: state & ACTIVE != 0,
-        hands_over: state & HANDS_OVER != 0,
-        tunnels: fields.required(TUNNELS)?,
+    Ok(SiblingMessage {
+        state: state(&fields)?,
         secret: Secret(fields.required(SECRET)?),
     })
 }
@@ -102,19 +120,73 @@ pub(super) fn put_relay(relay: &Relay, out: &mut Writer<'_>) {
     out.required(FROM, &relay.from);
     out.required(TO, &relay.to);
     out.required(NONCE, &relay.nonce);
-    if let Some(proof) = &relay.proof {
-        out.optional(PROOF, proof);
+    if let Some(answer) = &relay.answer {
+        put_state(&answer.state, out);
+        out.optional(PROOF, &answer.proof);
     }
 }
 
 pub(super) fn get_relay(body: &[u8]) -> Result<Relay, FieldError> {
-    let fields = Fields::split(body, &[FROM, TO, NONCE, PROOF])?;
+    let known = [
+        FROM, TO, NONCE, PROOF, EPOCH, PREFERENCE, STATE, TUNNELS, SERIAL,
+    ];
+    let fields = Fields::split(body, &known)?;
 
+    let answer = match fields.optional(PROOF)? {
+        Some(proof) => Some(Answer {
+            state: state(&fields)?,
+            proof,
+        }),
+        None => None,
+    };
     Ok(Relay {
         from: fields.required(FROM)?,
         to: fields.required(TO)?,
         nonce: fields.required(NONCE)?,
-        proof: fields.optional(PROOF)?,
+        answer,
+    })
+}
+
+impl SiblingState {
+    /// As it stands in the field of its tag.
+    fn bits(&self) -> u8 {
+        let bit = |is_set, bit| if is_set { bit } else { 0 };
+
+        bit(self.is_active, ACTIVE)
+            | bit(self.hands_over, HANDS_OVER)
+            | bit(self.no_carrier, NO_CARRIER)
+    }
+
+    /// All of it in a fixed length, as a proof covers it.
+    pub(crate) fn to_bytes(self) -> [u8; 23] {
+        let mut bytes = [0; 23];
+        bytes[..8].copy_from_slice(&self.rank.epoch.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.rank.preference.to_be_bytes());
+        bytes[12] = self.bits();
+        bytes[13..15].copy_from_slice(&self.tunnels.to_be_bytes());
+        bytes[15..].copy_from_slice(&self.serial.to_be_bytes());
+
+        bytes
+    }
+}
+
+fn put_state(state: &SiblingState, out: &mut Writer<'_>) {
+    put_rank(state.rank, out);
+    out.required(STATE, &state.bits());
+    out.required(TUNNELS, &state.tunnels);
+    out.required(SERIAL, &state.serial);
+}
+
+fn state(fields: &Fields<'_>) -> Result<SiblingState, FieldError> {
+    let bits: u8 = fields.required(STATE)?;
+
+    Ok(SiblingState {
+        rank: rank(fields)?,
+        is_active: bits & ACTIVE != 0,
+        hands_over: bits & HANDS_OVER != 0,
+        no_carrier: bits & NO_CARRIER != 0,
+        tunnels: fields.required(TUNNELS)?,
+        serial: fields.required(SERIAL)?,
     })
 }
 

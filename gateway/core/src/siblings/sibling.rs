@@ -13,9 +13,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use ringway_config::Digest;
-
-use crate::message::SiblingState;
+use crate::message::{Answer, SiblingMessage, SiblingState};
+use crate::secret::Secret;
 
 /// After the start, how long a sibling is waited for.
 const START: Duration = Duration::from_secs(3);
@@ -46,7 +45,7 @@ pub(crate) enum View {
         /// When the last echo came.
         heard: Instant,
         /// What it said last on this session.
-        state: Option<SiblingState>,
+        said: Option<SiblingMessage>,
         /// Echoes are overdue.
         is_overdue: bool,
     },
@@ -89,16 +88,27 @@ pub(crate) struct Sibling {
     pub(crate) contact: Contact,
     /// What it said last.
     pub(crate) state: Option<SiblingState>,
+    /// What it proves to be alive by.
+    secret: Option<Secret>,
     /// When its last echo came.
     pub(crate) heard: Option<Instant>,
     /// Until when its silence is no sign: this gateway stood still.
     excused: Option<Instant>,
     is_overdue: bool,
     asked: Option<Instant>,
-    /// The latest time at which it was alive by its own proof.
-    proved: Option<Instant>,
+    /// Its latest proof.
+    proved: Option<Proved>,
     /// Each with the time at which it was asked.
     questions: VecDeque<([u8; 16], Instant)>,
+}
+
+/// A sibling that was alive by its own proof.
+#[derive(Debug, Clone, Copy)]
+struct Proved {
+    /// When it was asked.
+    at: Instant,
+    /// What it was then.
+    state: SiblingState,
 }
 
 impl Sibling {
@@ -106,6 +116,7 @@ impl Sibling {
         Sibling {
             contact: Contact::Unknown { until: now + START },
             state: None,
+            secret: None,
             heard: None,
             excused: None,
             is_overdue: false,
@@ -135,12 +146,14 @@ impl Sibling {
             }
             View::Answers {
                 heard,
-                state,
+                said,
                 is_overdue,
             } => {
                 self.heard = Some(heard);
                 self.is_overdue = is_overdue;
-                self.state = state.or(self.state);
+                if let Some(said) = said {
+                    self.take_word(said);
+                }
                 if self.state.is_some() {
                     self.contact = Contact::Heard;
                 }
@@ -165,16 +178,37 @@ impl Sibling {
 
     fn doubt(&mut self, patience: Duration, now: Instant) {
         // Peers were asked when the first echoes were overdue, and may have answered.
-        let proved = self.proved.filter(|proved| now < *proved + PROOF);
-        if let Some(proved) = proved.filter(|proved| self.heard < Some(*proved)) {
-            self.contact = Contact::Apart { proved };
-            return;
+        let proved = self.proved.filter(|proved| now < proved.at + PROOF);
+        if let Some(proved) = proved.filter(|proved| self.heard < Some(proved.at)) {
+            return self.take_proof(proved);
         }
 
         let asked = self.asked.filter(|asked| now < *asked + ASK_AGAIN);
         let until = asked.unwrap_or(now) + patience;
 
         self.contact = Contact::Doubtful { until };
+    }
+
+    /// Takes what it has said on its session, which may be older than what it said through a peer:
+    /// what was lost with the site's network comes later than the first echo.
+    fn take_word(&mut self, said: SiblingMessage) {
+        let is_restarted = self.secret != Some(said.secret);
+
+        self.secret = Some(said.secret);
+        if is_restarted || self.is_news(&said.state) {
+            self.state = Some(said.state);
+        }
+    }
+
+    fn take_proof(&mut self, proved: Proved) {
+        self.contact = Contact::Apart { proved: proved.at };
+        if self.is_news(&proved.state) {
+            self.state = Some(proved.state);
+        }
+    }
+
+    fn is_news(&self, state: &SiblingState) -> bool {
+        self.state.is_none_or(|known| known.serial <= state.serial)
     }
 
     fn lapse(&mut self, now: Instant) {
@@ -210,7 +244,7 @@ impl Sibling {
         };
 
         let is_time = self.asked.is_none_or(|asked| asked + ASK_AGAIN <= now);
-        is_in_doubt && is_time && self.state.is_some()
+        is_in_doubt && is_time && self.secret.is_some()
     }
 
     pub(crate) fn asked(&mut self, nonce: [u8; 16], now: Instant) {
@@ -220,31 +254,34 @@ impl Sibling {
     }
 
     /// Takes a proof that it is alive; false if it is none.
-    pub(crate) fn proved(&mut self, nonce: [u8; 16], proof: Digest, now: Instant) -> bool {
-        let Some(at) = self.questions.iter().position(|(asked, _)| *asked == nonce) else {
+    pub(crate) fn proved(&mut self, nonce: [u8; 16], answer: Answer, now: Instant) -> bool {
+        let Answer { state, proof } = answer;
+        let Some(index) = self.questions.iter().position(|(asked, _)| *asked == nonce) else {
             return false;
         };
         let is_right = self
-            .state
-            .is_some_and(|state| state.secret.prove(nonce) == proof);
+            .secret
+            .is_some_and(|secret| secret.prove(nonce, &state) == proof);
         if !is_right {
             return false;
         }
 
         // Each counts once, and says nothing about the time after the question.
-        let Some((_, proved)) = self.questions.remove(at) else {
+        let Some((_, at)) = self.questions.remove(index) else {
             return false;
         };
-        if proved + PROOF <= now {
+        let is_latest = self.proved.is_none_or(|known| known.at < at);
+        if at + PROOF <= now || !is_latest {
             return false;
         }
-        let proved = self.proved.map_or(proved, |known| known.max(proved));
+
+        let proved = Proved { at, state };
         self.proved = Some(proved);
         if matches!(
             self.contact,
             Contact::Doubtful { .. } | Contact::Apart { .. }
         ) {
-            self.contact = Contact::Apart { proved };
+            self.take_proof(proved);
         }
         true
     }

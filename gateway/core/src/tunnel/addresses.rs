@@ -73,6 +73,14 @@ impl Tunnel {
         }
     }
 
+    /// The session in use may go by an interface that has just lost its carrier, or a longer way
+    /// than one that has it again.
+    pub(crate) fn look_for_another_way(&mut self, context: &Context, now: Instant) {
+        if self.is_sibling(context) {
+            self.rekey_by(now);
+        }
+    }
+
     /// Dials what the record names, and in front of it the addresses inside our site. True if they
     /// have changed.
     pub(super) fn follow_endpoints(&mut self, context: &Context) -> bool {

@@ -56,6 +56,13 @@ impl Tunnel {
         }
     }
 
+    /// This gateway claims its site's prefixes again, or does not any more.
+    pub(crate) fn announce_again(&mut self, context: &mut Context) {
+        for conn in self.live_conns() {
+            self.announce(context, conn);
+        }
+    }
+
     /// The daemon stops: the peers turn to another gateway of the site, if there is one.
     pub(crate) fn withdraw_all(&mut self, context: &mut Context) {
         for conn in self.live_conns() {
@@ -68,7 +75,7 @@ impl Tunnel {
     pub(super) fn announce(&mut self, context: &mut Context, conn: ConnId) {
         // A gateway of our own site needs no other to reach it.
         let serves = !context.membership.shares_site(&self.peer, &self.site);
-        let prefixes = if serves && context.is_running() {
+        let prefixes = if serves && context.claims_site && context.is_running() {
             let local = context.membership.local_prefixes();
             local.iter().copied().collect()
         } else {

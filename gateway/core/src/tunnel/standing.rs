@@ -10,7 +10,7 @@ use crate::close_reason::CloseReason;
 use crate::connection_error::ConnectionError;
 use crate::context::Context;
 use crate::id::ConnId;
-use crate::message::{ByeCode, Message, Relay, SIBLINGS, SiblingState};
+use crate::message::{ByeCode, Message, Relay, SIBLINGS, SiblingMessage};
 use crate::rank::Rank;
 use crate::session::{Live, Session};
 use crate::settings::Settings;
@@ -65,7 +65,7 @@ impl Tunnel {
 
     pub(super) fn tell_standing_on(&mut self, context: &mut Context, conn: ConnId) {
         let is_sibling = self.is_sibling(context);
-        let state = context.state_for(&self.peer);
+        let sibling = context.message_for(&self.peer);
         let Some(live) = self.sessions.live_mut(conn) else {
             return;
         };
@@ -74,12 +74,13 @@ impl Tunnel {
         }
 
         // A sibling needs to know more than the others.
-        let message = if is_sibling && live.told_state != Some(state) {
-            live.told_state = Some(state);
-            Message::Sibling(state)
-        } else if !is_sibling && live.told_rank != Some(state.rank) {
-            live.told_rank = Some(state.rank);
-            Message::Rank(state.rank)
+        let rank = sibling.state.rank;
+        let message = if is_sibling && live.told_state != Some(sibling) {
+            live.told_state = Some(sibling);
+            Message::Sibling(sibling)
+        } else if !is_sibling && live.told_rank != Some(rank) {
+            live.told_rank = Some(rank);
+            Message::Rank(rank)
         } else {
             return;
         };
@@ -115,7 +116,7 @@ impl Tunnel {
         &mut self,
         context: &mut Context,
         conn: ConnId,
-        state: SiblingState,
+        message: SiblingMessage,
     ) {
         let is_sibling = self.is_sibling(context);
         let Some(live) = self.sessions.live_mut(conn) else {
@@ -123,7 +124,7 @@ impl Tunnel {
         };
 
         if is_sibling && knows_siblings(context, live) {
-            live.state = Some(state);
+            live.state = Some(message);
             context.siblings_stale = true;
         }
     }
@@ -171,7 +172,7 @@ impl Tunnel {
         } else {
             View::Answers {
                 heard: live.liveness.last_echo(),
-                state: live.state,
+                said: live.state,
                 is_overdue: live.liveness.is_overdue(),
             }
         }

@@ -134,7 +134,7 @@ fn messages_are_passed_on_between_gateways_of_one_site_only_and_few() {
             from: id(from).name,
             to: id(to).name,
             nonce: [1; 16],
-            proof: None,
+            answer: None,
         })
     };
     let passed = |bench: &Bench, conn| {

@@ -42,8 +42,8 @@ pub(super) fn hand_over<U: Udp>(
 
 impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
     /// Writes out what another gateway of this site has received, if it answers a flow of ours.
-    /// Errors: [`DropReason::HandedOver`], [`DropReason::Source`], [`DropReason::Denied`], and those
-    /// of [`admit`].
+    /// Errors: [`DropReason::HandedOver`], [`DropReason::Source`], [`DropReason::Denied`], and
+    /// those of [`admit`].
     pub(super) fn accept_handed<'b, W: FnMut(&[IoSlice<'_>], usize)>(
         &mut self,
         batch: &mut Batch<'b, '_, W>,

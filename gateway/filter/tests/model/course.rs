@@ -217,7 +217,7 @@ impl Course {
 fn decision(verdict: Verdict) -> Decision {
     match verdict {
         Verdict::Pass => Decision::Pass,
-        Verdict::Drop(_) | Verdict::Reject(_) => Decision::Drop,
+        Verdict::Drop(_) | Verdict::Reject(_) | Verdict::HandedOver => Decision::Drop,
         Verdict::WaitForFirstFragment => Decision::Wait,
     }
 }

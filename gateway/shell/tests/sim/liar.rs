@@ -5,7 +5,7 @@
 //! as if it had never lied (`model`).
 
 use ringway_config::{Digest, GatewayName};
-use ringway_core::message::{Relay, SiblingState};
+use ringway_core::message::{Answer, Relay, SiblingMessage, SiblingState};
 use ringway_core::{ConnId, Message, Rank, Secret};
 
 use crate::invariant::peer_of;
@@ -40,21 +40,32 @@ fn untruth(world: &mut World, node: usize, conn: ConnId) -> Message {
             from: some_gateway(world, node),
             to: peer_of(world, conn).name.clone(),
             nonce: nonce(world),
-            proof: Some(Digest::of(&nonce(world))),
+            answer: Some(Answer {
+                state: some_state(world, rank),
+                proof: Digest::of(&nonce(world)),
+            }),
         }),
         2 => Message::Relay(Relay {
             from: world.nodes[node].id.name.clone(),
             to: some_gateway(world, node),
             nonce: nonce(world),
-            proof: None,
+            answer: None,
         }),
-        _ => Message::Sibling(SiblingState {
-            rank,
-            is_active: world.rng.chance(700),
-            hands_over: world.rng.chance(200),
-            tunnels: world.rng.next() as u16,
+        _ => Message::Sibling(SiblingMessage {
+            state: some_state(world, rank),
             secret: Secret([world.rng.next() as u8; 32]),
         }),
+    }
+}
+
+fn some_state(world: &mut World, rank: Rank) -> SiblingState {
+    SiblingState {
+        rank,
+        is_active: world.rng.chance(700),
+        hands_over: world.rng.chance(200),
+        no_carrier: world.rng.chance(200),
+        tunnels: world.rng.next() as u16,
+        serial: world.rng.next(),
     }
 }
 

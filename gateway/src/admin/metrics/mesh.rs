@@ -106,7 +106,7 @@ impl Mesh {
         counts(
             out,
             "tunnel_handed_over",
-            "Packets of a tunnel that another gateway of our site was given, as it may know their flow",
+            "Packets of flows unknown here, given to another gateway of our site",
             self.by_tunnel(|tunnel| Some(tunnel.handed_over)),
         )?;
         counts(

@@ -1,0 +1,142 @@
+//! [`Carrier`]: whether this host has a way to its site's hosts: an interface that leads to them is
+//! up and has a carrier.
+//!
+//! Which interfaces these are, routes tell, and `[ha] interface`. The kernel drops the routes of an
+//! interface that is set down, so that those of before are remembered until another one leads into
+//! the site.
+
+use std::collections::BTreeSet;
+
+use ringway_config::{Escaped, Prefix};
+use ringway_intent::{Finding, Links};
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct Carrier {
+    /// The interfaces to the site's network.
+    site: BTreeSet<String>,
+    /// Those that have lost their carrier, if no other has one.
+    lost: Option<String>,
+}
+
+impl Carrier {
+    /// The name of what needs attention while the carrier is lost.
+    pub(crate) fn name() -> String {
+        "site network".into()
+    }
+
+    /// The host is like this now. `own`: the prefixes of our site; `named`: an interface without
+    /// which it is not served, may be empty. True if something has changed.
+    pub(crate) fn follow(&mut self, links: &Links, own: &[Prefix], named: &str) -> bool {
+        self.find_interfaces(links, own);
+
+        let mut lost = BTreeSet::new();
+        if !named.is_empty() && !links.is_running(named) {
+            lost.insert(named);
+        }
+        if self.site.iter().all(|name| !links.is_running(name)) {
+            lost.extend(self.site.iter().map(String::as_str));
+        }
+        let lost: Vec<String> = lost.iter().map(|name| Escaped(name).to_string()).collect();
+        let lost = (!lost.is_empty()).then(|| lost.join(" and "));
+
+        let has_changed = self.lost != lost;
+        self.lost = lost;
+        has_changed
+    }
+
+    /// The interfaces that have lost their carrier; `None` if one has it.
+    pub(crate) fn lost(&self) -> Option<String> {
+        self.lost.clone()
+    }
+
+    /// What needs attention while it is lost.
+    pub(crate) fn finding(&self) -> Option<Finding> {
+        let lost = self.lost.as_ref()?;
+
+        Some(Finding {
+            name: Carrier::name(),
+            what: format!("{lost} has no carrier: this gateway does not reach the site's hosts"),
+            remedy: "ip -brief link   # which are up; look at cable, switch and driver".into(),
+        })
+    }
+
+    fn find_interfaces(&mut self, links: &Links, own: &[Prefix]) {
+        let inside = links.interfaces_inside(own);
+        let is_lost = self.site.iter().all(|name| !links.is_running(name));
+        let is_elsewhere = inside.iter().any(|name| links.is_running(name));
+
+        // A wider route says nothing while the interface that leads into the site is down.
+        if is_lost && !is_elsewhere && !self.site.is_empty() {
+            self.site.extend(inside);
+        } else if inside.is_empty() {
+            self.site = links.site_interfaces(own);
+        } else {
+            self.site = inside;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringway_intent::HostRoute;
+
+    use super::*;
+
+    /// Routes as `prefix interface`, and the interfaces that have a carrier.
+    fn links(routes: &[&str], running: &[&str]) -> Links {
+        let routes = routes.iter().map(|route| {
+            let (prefix, interface) = route.split_once(' ').unwrap();
+            HostRoute {
+                prefix: prefix.parse().unwrap(),
+                interface: interface.into(),
+                gateway: None,
+            }
+        });
+        Links::default()
+            .with_routes(routes)
+            .with_running(running.iter().map(|name| (*name).to_owned()))
+    }
+
+    const LAN: &str = "10.1.0.0/24 eth1";
+    const WIDE: &str = "10.0.0.0/8 wan0";
+
+    fn follow(carrier: &mut Carrier, links: &Links, named: &str) -> Option<String> {
+        carrier.follow(links, &["10.1.0.0/16".parse().unwrap()], named);
+        carrier.lost()
+    }
+
+    #[test]
+    fn the_interface_that_leads_into_the_site_is_missed_even_without_its_routes() {
+        let mut carrier = Carrier::default();
+        let mut lost =
+            |routes: &[&str], running: &[&str]| follow(&mut carrier, &links(routes, running), "");
+        assert_eq!(lost(&[LAN, WIDE], &["eth1", "wan0"]), None);
+        assert_eq!(lost(&[LAN, WIDE], &["wan0"]).as_deref(), Some("eth1"));
+        assert_eq!(lost(&[LAN, WIDE], &["eth1", "wan0"]), None);
+        // Set down: the kernel drops its routes, and those of others stay.
+        assert_eq!(lost(&[WIDE], &["wan0"]).as_deref(), Some("eth1"));
+        // Another one takes its place, or the wider route is all that is left of the site.
+        assert_eq!(lost(&["10.1.0.0/24 eth2"], &["eth2", "wan0"]), None);
+        assert_eq!(lost(&[WIDE], &["eth2", "wan0"]), None);
+    }
+
+    #[test]
+    fn all_interfaces_to_the_site_must_be_lost_or_the_one_that_is_named() {
+        let both = [LAN, "10.1.9.0/24 docker0"];
+        let mut carrier = Carrier::default();
+        let mut lost =
+            |running: &[&str], named: &str| follow(&mut carrier, &links(&both, running), named);
+        assert_eq!(lost(&["eth1"], ""), None);
+        assert_eq!(lost(&["docker0"], ""), None);
+        assert_eq!(lost(&["docker0"], "eth1").as_deref(), Some("eth1"));
+        assert_eq!(lost(&[], "eth1").as_deref(), Some("docker0 and eth1"));
+    }
+
+    #[test]
+    fn a_host_without_a_route_into_the_site_misses_nothing() {
+        let mut carrier = Carrier::default();
+        assert_eq!(follow(&mut carrier, &links(&[], &["wan0"]), ""), None);
+        assert_eq!(follow(&mut carrier, &links(&[], &[]), ""), None);
+    }
+}
