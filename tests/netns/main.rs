@@ -43,6 +43,7 @@ mod malicious_owner;
 mod membership;
 mod mesh;
 mod moving;
+mod observability;
 mod outage;
 mod overlap;
 mod path_mtu;
