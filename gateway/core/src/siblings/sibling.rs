@@ -44,6 +44,8 @@ pub(crate) enum View {
     Answers {
         /// When the last echo came.
         heard: Instant,
+        /// Since when the session is up.
+        since: Instant,
         /// What it said last on this session.
         said: Option<SiblingMessage>,
         /// Echoes are overdue.
@@ -146,13 +148,14 @@ impl Sibling {
             }
             View::Answers {
                 heard,
+                since,
                 said,
                 is_overdue,
             } => {
                 self.heard = Some(heard);
                 self.is_overdue = is_overdue;
                 if let Some(said) = said {
-                    self.take_word(said);
+                    self.take_word(said, since);
                 }
                 if self.state.is_some() {
                     self.contact = Contact::Heard;
@@ -189,13 +192,15 @@ impl Sibling {
         self.contact = Contact::Doubtful { until };
     }
 
-    /// Takes what it has said on its session, which may be older than what it said through a peer:
-    /// what was lost with the site's network comes later than the first echo.
-    fn take_word(&mut self, said: SiblingMessage) {
+    /// Takes what it has said on a session that is up `since` then. If it was proved through a peer
+    /// meanwhile, what it said there may be newer: what was lost with the site's network comes
+    /// later than the first echo.
+    fn take_word(&mut self, said: SiblingMessage, since: Instant) {
         let is_restarted = self.secret != Some(said.secret);
+        let is_latest = self.proved.is_none_or(|proved| proved.at < since);
 
         self.secret = Some(said.secret);
-        if is_restarted || self.is_news(&said.state) {
+        if is_restarted || is_latest || self.is_news(&said.state) {
             self.state = Some(said.state);
         }
     }

@@ -172,6 +172,7 @@ impl Tunnel {
         } else {
             View::Answers {
                 heard: live.liveness.last_echo(),
+                since: live.since,
                 said: live.state,
                 is_overdue: live.liveness.is_overdue(),
             }

@@ -782,13 +782,15 @@ fn what_a_sibling_said_earlier_does_not_count_any_more_when_it_comes_late() {
     bench.pass(SECOND, &[peer, other]);
     let outranked = RoleReason::Outranked(sibling());
     assert_role(&bench, SiteRole::Standby, 1, outranked);
-    bench.receive(other, said(standby(2)));
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        1,
-        RoleReason::Outranked(sibling()),
-    );
+
+    // What it says on a new session counts, whatever it counts there.
+    bench.disconnect(other);
+    let other = join(&mut bench, "gw2.m", &[]);
+    let secret = SECRET;
+    let state = standby(0);
+    bench.receive(other, Message::Sibling(SiblingMessage { state, secret }));
+    bench.pass(SECOND, &[peer, other]);
+    assert_role(&bench, SiteRole::Active, 3, RoleReason::Left(sibling()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringway_config::Prefix;
 use ringway_core::message::SIBLINGS;
-use ringway_core::{Secret, Settings, SiteRole};
+use ringway_core::{Settings, SiteRole};
 use ringway_intent::{Address, HostRoute, Links};
 use ringway_shell::Input;
 
@@ -31,7 +31,6 @@ impl Pair {
     fn new(seed: u64) -> Pair {
         let settings = Settings {
             features: SIBLINGS,
-            secret: Secret([seed as u8; 32]),
             ..Settings::default()
         };
         let mut world = settled(&["gw0.b", "gw1.b", "gw.a", "gw.c"], seed, settings);

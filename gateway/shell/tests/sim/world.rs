@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_config::{Policy, accepted, rule};
+use ringway_config::{Digest, Policy, accepted, rule};
 use ringway_core::{
-    BootId, ByeCode, ConnId, ConnectionError, DialError, DialId, Incoming, Membership,
+    BootId, ByeCode, ConnId, ConnectionError, DialError, DialId, Incoming, Membership, Secret,
     SessionIndex, Settings,
 };
 use ringway_filter::RulesSpec;
@@ -162,7 +162,9 @@ impl World {
     pub(crate) fn start(&mut self, node: usize) {
         let boot = BootId(u128::from(self.rng.next()).to_be_bytes());
         let seed = self.rng.next();
-        let settings = self.settings.clone();
+        let mut settings = self.settings.clone();
+        // New at each start, as the gateway's is.
+        settings.secret = Secret(Digest::of(&boot.0).0);
         let now = self.now;
         let wall_time = self.wall_time(node);
 
