@@ -98,12 +98,17 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
 /// The admin socket alone, whatever else is wrong in a file of this version. `None` only if faults
 /// were reported.
 pub(crate) fn read_socket_path(text: &str, path: &Path, report: &Report) -> Option<PathBuf> {
-    let source = Source::new(text, path, report);
-    let document = source.parse()?;
-
     // Faults of other keys, such as an unknown one, are dropped if the socket is found.
     let faults = Report::default();
-    let source = Source::new(text, path, &faults);
+    let is_whole = Source::new(text, path, &faults).parse().is_some();
+    let sound = if is_whole {
+        text.to_owned()
+    } else {
+        sound_keys(text)
+    };
+
+    let source = Source::new(&sound, path, &faults);
+    let document = source.parse()?;
     let dir = path.parent().unwrap_or(Path::new(""));
     let version = &keys::gateway::VERSION;
     let table = Table::document(&source, &document, VERSIONS, version);
@@ -116,6 +121,16 @@ pub(crate) fn read_socket_path(text: &str, path: &Path, report: &Report) -> Opti
     }
 
     socket
+}
+
+/// The lines of a file that is no TOML, before its first table, that are right by themselves.
+fn sound_keys(text: &str) -> String {
+    let keys = text
+        .lines()
+        .take_while(|line| !line.trim_start().starts_with('['));
+    let sound = keys.filter(|line| line.parse::<toml::Table>().is_ok());
+
+    sound.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Where a gateway's other files lie; `None` for what its file lacks or has wrong.

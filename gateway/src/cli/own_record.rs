@@ -50,6 +50,8 @@ pub(super) struct LocalFiles {
     pub(super) path: PathBuf,
     /// What they say, or what is wrong in them.
     pub(super) config: Result<Config, Faults>,
+    /// Where the gateway remembers the newest records.
+    pub(super) state_dir: Option<PathBuf>,
 }
 
 impl OwnRecord {
@@ -99,6 +101,7 @@ impl OwnRecord {
             gateway: Some(LocalFiles {
                 path: config.to_owned(),
                 config: Config::load(config),
+                state_dir: survey.state_dir,
             }),
         })
     }

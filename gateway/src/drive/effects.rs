@@ -181,6 +181,7 @@ impl Drive {
         // What changes is known only here, where both configurations are.
         let certificate = self.in_force.identity().load().fingerprint();
         let mut changes = differences(self.in_force.config(), &config);
+        changes.extend(self.in_force.new_lists(change));
         self.in_force.adopt(change, config, membership, &self.jobs);
         if self.in_force.identity().load().fingerprint() != certificate {
             changes.push("our certificate is another one".to_owned());

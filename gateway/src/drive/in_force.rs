@@ -80,6 +80,8 @@ pub struct Narrowed {
     trust: Option<Box<Trust>>,
     /// Revocation lists that are in force now and were not before.
     lists: Vec<String>,
+    /// The newest records, those included that take something away.
+    newest: Newest,
 }
 
 /// The result of reading every file.
@@ -208,8 +210,11 @@ impl InForce {
             config,
             trust,
             lists,
+            newest,
         } = narrowed;
-        self.pending.entry(change).or_default().trust = trust.map(|trust| *trust);
+        let pending = self.pending.entry(change).or_default();
+        pending.trust = trust.map(|trust| *trust);
+        pending.newest = Some(newest);
 
         Input::Narrowed {
             change,
@@ -349,6 +354,13 @@ impl InForce {
         jobs.run_silently(move || removal.run());
     }
 
+    /// The revocation lists that `change` brings, for an operator.
+    pub(super) fn new_lists(&self, change: ChangeId) -> Vec<String> {
+        let trust = self.pending.get(&change).and_then(|it| it.trust.as_ref());
+
+        trust.map_or(Vec::new(), |trust| new_lists(&self.trust.load(), trust))
+    }
+
     pub(super) fn adopt_identity(&mut self, change: ChangeId) {
         let pending = self.pending.remove(&change).unwrap_or_default();
 
@@ -383,11 +395,18 @@ fn narrowed(current: &Config, in_force: &Trust, newest: Option<Newest>) -> Narro
     survey.doubt_emptiness(&current.own.org, &newest);
 
     let config = meet(current, &survey);
+    // What they take away must not come back with an older copy.
+    for record in &survey.records {
+        if current.record(&record.org).is_some() && newest.judge(record).is_none() {
+            newest.accept(record);
+        }
+    }
     match Trust::narrowed(&config, in_force) {
         Ok(trust) => Narrowed {
             lists: new_lists(in_force, &trust),
             config,
             trust: Some(Box::new(trust)),
+            newest,
         },
         // Its certificates are among those in force, which were read before.
         Err(faults) => {
@@ -396,6 +415,7 @@ fn narrowed(current: &Config, in_force: &Trust, newest: Option<Newest>) -> Narro
                 config: current.clone(),
                 trust: None,
                 lists: Vec::new(),
+                newest,
             }
         }
     }

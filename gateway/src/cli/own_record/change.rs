@@ -5,7 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Edits, Fault, Faults, Member, Prefix, Site, SiteId};
+use ringway_config::{
+    Config, Edits, Escaped, Fault, Faults, Ledger as _, Member, Newest, Prefix, Site, SiteId,
+};
 use ringway_identity::trust::authorities;
 
 use super::overlap::{among_records, of_config};
@@ -169,6 +171,22 @@ impl Change<'_> {
             }
             written.push((path, before));
         }
+
+        self.remember();
         Ok(())
+    }
+
+    /// Remembers the record as the newest, so that no copy of an earlier one is changed before the
+    /// gateway has read this one.
+    fn remember(&self) {
+        let gateway = self.own.gateway.as_ref();
+        let Some(dir) = gateway.and_then(|files| files.state_dir.as_ref()) else {
+            return;
+        };
+
+        // The record is written, and a revocation must not wait for a disk.
+        if let Err(error) = Newest::update(dir, |newest| newest.accept(&self.after)) {
+            eprintln!("warning: {}", Escaped(&error.to_string()));
+        }
     }
 }
