@@ -25,7 +25,10 @@ const UNKNOWN: &str = "\n[nonsense]\n";
 /// `gateway.toml`.
 type Reason = (&'static str, fn(&Path));
 
-const REASONS: [Reason; 12] = [
+const REASONS: [Reason; 13] = [
+    ("a file that is no TOML", |dir| {
+        append(&dir.join("gateway.toml"), "\nports = [\n")
+    }),
     ("a table that nobody knows", |dir| {
         append(&dir.join("gateway.toml"), UNKNOWN)
     }),
@@ -95,9 +98,10 @@ fn a_revocation_is_in_force_whatever_else_keeps_a_reload_from_being_accepted() {
     let files = Files::of(&dir);
     let bystander = scene.up_since(GATEWAY, BYSTANDER);
 
-    for (reason, spoil) in REASONS {
+    for (round, (reason, spoil)) in REASONS.into_iter().enumerate() {
+        let serial = 2 * round + 2;
         spoil(&dir);
-        revoke(&dir);
+        revoke(&dir, serial);
         let logged = scene.logged(GATEWAY).len();
         let start = Instant::now();
         scene.reload(GATEWAY);
@@ -118,7 +122,17 @@ fn a_revocation_is_in_force_whatever_else_keeps_a_reload_from_being_accepted() {
             assert!(attention.contains(part), "{reason}: {part}: {attention}");
         }
 
+        // The copy of before does not bring it back.
         files.restore(&dir);
+        let logged = scene.logged(GATEWAY).len();
+        scene.reload(GATEWAY);
+        eventually("the refusal of the older record", 5, || {
+            scene.logged(GATEWAY)[logged..].contains("is older than what this gateway has accepted")
+        });
+        assert!(!scene.is_up(GATEWAY, REVOKED), "{reason}");
+
+        // Its organization takes the revocation back.
+        set_serial(&dir, serial + 1);
         scene.reload(GATEWAY);
         eventually("the tunnel to come back", 15, || {
             scene.is_up(GATEWAY, REVOKED)
@@ -179,14 +193,26 @@ fn a_removal_is_in_force_and_a_directory_that_is_gone_or_empty_removes_nobody() 
     scene.close();
 }
 
-fn revoke(dir: &Path) {
+fn revoke(dir: &Path, serial: usize) {
     let record = dir.join("members/org2.member.toml");
     replace(
         &record,
         "[revoked]\ngateways = []",
         "[revoked]\ngateways = [\"gw\"]",
     );
-    replace(&record, "serial = 1 ", "serial = 2 ");
+    set_serial(dir, serial);
+}
+
+fn set_serial(dir: &Path, serial: usize) {
+    let record = dir.join("members/org2.member.toml");
+    let text = fs::read_to_string(&record).expect("a record");
+    let lines = text
+        .lines()
+        .map(|line| match line.strip_prefix("serial = ") {
+            Some(_) => format!("serial = {serial}\n"),
+            None => format!("{line}\n"),
+        });
+    fs::write(&record, lines.collect::<String>()).expect("a writable directory");
 }
 
 /// The files of a gateway as they were at the beginning.

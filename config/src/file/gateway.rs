@@ -358,3 +358,31 @@ fn read_reserved_prefix(item: &Item<'_>) -> Option<PlacedPrefix> {
         place: item.place(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_found_in_a_file_that_is_no_toml() {
+        let socket = |text: &str| {
+            let report = Report::default();
+            read_socket_path(text, Path::new("dir/gateway.toml"), &report)
+        };
+        let sound = "version = 1\norg = \"acme\"\nsocket = \"/run/acme.sock\"\n";
+        let found = Some(PathBuf::from("/run/acme.sock"));
+        assert_eq!(socket(sound), found);
+
+        for broken in [
+            format!("{sound}x = [\n"),
+            format!("x = \"\n{sound}"),
+            format!("{sound}[dns\nlisten = 1\n"),
+            format!("{sound}[dns]\nlisten =\n"),
+        ] {
+            assert_eq!(socket(&broken), found, "{broken}");
+        }
+        // That of a table is another one.
+        let beside = Some(PathBuf::from("dir/ringway.sock"));
+        assert_eq!(socket("version = 1\nx = [\n[y]\nsocket = \"z\"\n"), beside);
+    }
+}
