@@ -801,6 +801,7 @@ fn a_peer_cannot_change_what_a_sibling_says() {
         for question in questions(&bench, peer) {
             let proof = SECRET.prove(question.nonce, &active(5));
             for state in [no_carrier(active(5)), active(4), standby(5)] {
+                let state = later(state);
                 bench.receive(peer, brought(&question, Answer { state, proof }));
             }
             bench.receive(peer, answer(&question, active(5)));
